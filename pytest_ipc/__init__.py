@@ -1,0 +1,66 @@
+"""pytest-ipc: IPC objects that cannot outlive their test, and a conformance suite for the kernel under them.
+
+Everything public can be imported from here. It is looked up when it is first asked for: pytest imports this package in every
+run, and a run that uses no fixture should not pay for ctypes.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .actors import *
+    from .custody.scope import *
+    from .factories import *
+    from .kernel.descriptor import *
+    from .kernel.ipc import *
+    from .kernel.libc import *
+    from .kernel.proc import *
+    from .kernel.process import *
+    from .kernel.shm import *
+    from .kernel.signals import *
+    from .kernel.syscalls import *
+    from .remote import *
+    from .resources.fifo import *
+    from .resources.pipe import *
+    from .resources.segment import *
+    from .resources.signals import *
+    from .verdict.clause import *
+
+__version__ = "0.1.0"
+
+# Each room's __all__ says what it makes public; a name is declared there and nowhere else.
+_ROOMS = (
+    "verdict.clause",
+    "factories",
+    "actors",
+    "remote",
+    "custody.scope",
+    "resources.segment",
+    "resources.pipe",
+    "resources.fifo",
+    "resources.signals",
+    "kernel.shm",
+    "kernel.ipc",
+    "kernel.descriptor",
+    "kernel.signals",
+    "kernel.process",
+    "kernel.proc",
+    "kernel.syscalls",
+    "kernel.libc",
+)
+
+
+def __getattr__(name: str) -> Any:
+    if not name.startswith("_"):
+        for room in _ROOMS:
+            module = import_module(f"{__name__}.{room}")
+            if name in module.__all__:
+                globals()[name] = value = getattr(module, name)
+                return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *(name for room in _ROOMS for name in import_module(f"{__name__}.{room}").__all__)})

@@ -1,0 +1,341 @@
+"""Actors: forked children that a test starts, watches from the kernel's side, hears from, and never leaves behind.
+
+A child of a bare os.fork() in a test is a second pytest: it holds the worker's pipe, and an exception in it runs the rest of
+the session again. An actor runs one function and leaves by os._exit, whatever happens. It dies with its parent
+(PR_SET_PDEATHSIG), leads a process group of its own, and holds only the descriptors that it was given: those of the scope's
+resources, and any open one, as a number or as an object with fileno(), among the arguments and the variables that the
+function closes over.
+
+What it sends back goes through memory files, not pipes: nobody has to read while it runs, a result of any size cannot block
+it, and a grandchild that lives on keeps nobody waiting. Its end is the event (a pidfd); then everything is there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import remote
+from .kernel import libc, proc
+from .kernel.process import PR_SET_PDEATHSIG, pidfd_open, pidfd_send_signal, prctl
+from .kernel.syscalls import numbers_of
+from .kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from .resources.base import Resource, check_timeout
+
+if TYPE_CHECKING:
+    from .custody.scope import Scope
+
+__all__ = ["Actor", "ChildDied"]
+
+
+class ChildDied(Exception):
+    """A child ended without a result: by a signal, by leaving on its own, or because another program took its place.
+
+    `status` is its exit status, or less than 0 for a signal, as subprocess has it; None if somebody else reaped it.
+    """
+
+    def __init__(self, message: str, status: int | None) -> None:
+        super().__init__(message, status)
+        self.status = status
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class Actor(Resource):
+    """A forked child that runs one function (fork(2)); ended, with its process group, when its block or scope ends.
+
+    `pid` is its process id, `pidfd` a descriptor for it (None where the kernel has no pidfd_open), `account` which of the
+    kernel's accounts the last wait_blocked() read: "syscall", or "state" where the call itself is not shown.
+    """
+
+    def __init__(self, pid: int, name: str, report: int, output: int, scope: Scope | None) -> None:
+        self.pid = pid
+        self.pidfd = _pidfd(pid)
+        self.name = name
+        self.account: str | None = None
+        self.status: int | None = None
+        self._report = report
+        self._output = output
+        self._reaped = False
+        self._passed_on = 0
+        super().__init__(scope)
+
+    @classmethod
+    def start(
+        cls,
+        function: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        keep: AbstractSet[int] = frozenset(),
+        scope: Scope | None = None,
+    ) -> Actor:
+        """fork(2): a child that runs function(*args, **kwargs) and holds the descriptors in *keep* besides its own. OSError."""
+        if not callable(function):
+            raise TypeError(f"an actor needs a function to run, not {function!r}")
+        report, output = _memory_file("report"), _memory_file("output")
+        parent = os.getpid()
+        # What is buffered now would otherwise be written by both processes.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        libc.fflush()
+        with warnings.catch_warnings():
+            # Python 3.12 on warns of every fork in a process with threads, such as an xdist worker. The child runs no code
+            # but this module's and the test's, takes no lock that another thread can hold, and leaves by os._exit.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if pid == 0:
+            _child(parent, report, output, keep, lambda: function(*args, **kwargs), scope)
+        with suppress(OSError):  # the child does the same; whoever comes second finds it done, or the child gone
+            os.setpgid(pid, pid)
+        return cls(pid, getattr(function, "__name__", type(function).__name__), report, output, scope)
+
+    def __repr__(self) -> str:
+        return f"<child {self.pid} ({self.name})>"
+
+    @property
+    def alive(self) -> bool:
+        """Whether the child still runs, or is stopped. A zombie has ended."""
+        return not self._reap(os.WNOHANG)
+
+    @property
+    def output(self) -> str:
+        """What the child has written to its standard output and error so far."""
+        return os.pread(self._output, 1 << 30, 0).decode(errors="replace")
+
+    def wait(self, timeout: float | None = DEFAULT_TIMEOUT) -> int | None:
+        """Wait for the child's end: its exit status, or -N for signal N; None if somebody else reaped it.
+
+        TimeoutError after *timeout* seconds, saying what the child was doing.
+        """
+        __tracebackhide__ = True
+        deadline = Deadline(check_timeout(timeout))
+        if not deadline.until(lambda: self._reap(os.WNOHANG), self.pidfd):
+            raise TimeoutError(f"{self!r} did not end within {timeout} s; it was {self._doing()}{self._said()}")
+        self._pass_output_on()
+        return self.status
+
+    def result(self, timeout: float | None = DEFAULT_TIMEOUT) -> Any:
+        """Wait for the child's end and give what its function returned; raise what it raised, with its traceback as a note.
+
+        ChildDied when there is neither; TimeoutError after *timeout* seconds, saying what the child was doing.
+        """
+        __tracebackhide__ = True  # pytest then points at the test's line; the child's frames are in the note
+        self._usable()
+        self.wait(timeout)
+        report = remote.read(self._report)
+        if report.outcome is None:
+            raise ChildDied(f"{self!r} {self._ending()}{self._said()}", self.status)
+        if report.error is not None:
+            report.error.add_note(f"in {self!r}:\n{report.traceback}")
+            raise report.error
+        return report.value
+
+    def wait_blocked(self, call: str | None = None, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+        """Wait until the kernel says that the child sleeps, in system call *call* if that is given (`"openat"`, `"read"`).
+
+        The calls that libc may make in its stead count too: `"open"` is openat, `"semop"` is semtimedop. Where
+        /proc/PID/syscall cannot be read the state alone must do; `account` says which it was. TimeoutError after
+        *timeout* seconds, saying what the child did instead; ChildDied if it ended; ValueError for an unknown call.
+        """
+        __tracebackhide__ = True
+        self._usable()
+        numbers = numbers_of(call) if call is not None else None
+        seen: tuple[object, str | None] | None = None
+
+        def blocked() -> bool:
+            nonlocal seen
+            if self._reap(os.WNOHANG) or not remote.started(self._report):
+                return self._reaped
+            state = proc.process_state(self.pid)
+            now = proc.process_syscall(self.pid)
+            self.account = "state" if now is None else "syscall"
+            if state is None or state.state != "S" or now == "running":
+                seen = None
+                return False
+            if isinstance(now, proc.SystemCall) and numbers:
+                return now.number in numbers
+            # Asleep, but in what is not said or was not asked: the same sleep twice, with no wake-up in between.
+            before, seen = seen, (now, proc.process_status(self.pid).get("voluntary_ctxt_switches"))
+            return seen == before
+
+        asleep = Deadline(check_timeout(timeout)).until(blocked, self.pidfd)
+        what = f"to sleep in {call}" if call else "to sleep"
+        if self._reaped:
+            raise ChildDied(f"waited for {self!r} {what}, but it {self._ending()}{self._said()}", self.status)
+        if not asleep:
+            raise TimeoutError(f"waited {timeout} s for {self!r} {what}; it was {self._doing()}{self._said()}")
+
+    def wait_state(self, states: str, timeout: float | None = DEFAULT_TIMEOUT) -> str:
+        """Wait until the child's state in /proc/PID/stat is one of the letters *states*, as "T" for stopped; which it was.
+
+        TimeoutError after *timeout* seconds, saying what the child was doing.
+        """
+        self._usable()
+        found = ""
+
+        def reached() -> bool:
+            nonlocal found
+            state = proc.process_state(self.pid)
+            found = state.state if state else "X"
+            return found in states
+
+        if not Deadline(check_timeout(timeout)).until(reached):
+            raise TimeoutError(f"waited {timeout} s for {self!r} to be in state {states}; it was {self._doing()}")
+        return found
+
+    def signal(self, signo: int) -> None:
+        """pidfd_send_signal(2), or kill(2) where that is missing. ProcessLookupError when the child has ended. OSError."""
+        self._usable()
+        if self._reap(os.WNOHANG):
+            raise ProcessLookupError(3, f"{self!r} has ended")
+        if self.pidfd is None:
+            os.kill(self.pid, signo)  # not reaped yet, so the pid is still this child's
+        else:
+            pidfd_send_signal(self.pidfd, signo)
+
+    def end(self) -> None:
+        """End the child and its process group by SIGKILL, reap it, and pass on its output. Harmless when it has ended."""
+        self.close()
+
+    def _end(self) -> None:
+        try:
+            if not self._reaped:
+                # The leader is not reaped, so the group's number cannot have passed to anybody else.
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, signal.SIGKILL)
+                self._kill_leader()
+                self._reap(0)
+        finally:
+            self._pass_output_on()
+            for fd in (self._report, self._output, self.pidfd):
+                if fd is not None:
+                    os.close(fd)
+
+    def _kill_leader(self) -> None:
+        # It may have left its group (setsid), or have become another user's while this process lacks CAP_KILL.
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    def _reap(self, options: int) -> bool:
+        """Whether the child has ended; takes its status if so. *options* is 0 to wait for that, or WNOHANG."""
+        if self._reaped or os.getpid() != self._maker:
+            return self._reaped
+        try:
+            pid, status = os.waitpid(self.pid, options)
+        except ChildProcessError:  # reaped by the test itself, or by the kernel where SIGCHLD is ignored
+            self._reaped = True
+            return True
+        if pid:
+            self.status = os.waitstatus_to_exitcode(status)
+            self._reaped = True
+        return self._reaped
+
+    def _ending(self) -> str:
+        if self.status is None:
+            return "ended, and somebody else took its status"
+        if self.status < 0:
+            try:
+                return f"was killed by {signal.Signals(-self.status).name}"
+            except ValueError:
+                return f"was killed by signal {-self.status}"
+        return f"left with status {self.status} and without a result"
+
+    def _doing(self) -> str:
+        """What the kernel says the child does, for an error message."""
+        state = proc.process_state(self.pid)
+        if state is None:
+            return "gone"
+        call, wchan = proc.process_syscall(self.pid), proc.process_wchan(self.pid)
+        words = [f"in state {state.state}"]
+        if not remote.started(self._report):
+            words.append("before its function began")
+        if call is not None:
+            words.append(str(call) if call == "running" else f"in {call}")
+        if wchan is not None:
+            words.append(f"waiting in {wchan}")
+        return ", ".join(words)
+
+    def _said(self) -> str:
+        return f"\nits output was:\n{self.output}" if self.output else ""
+
+    def _pass_output_on(self) -> None:
+        """Write what the child wrote where the parent's own output goes, so that it is in the test's report."""
+        data = os.pread(self._output, 1 << 30, self._passed_on)
+        self._passed_on += len(data)
+        if data:
+            sys.stdout.write(data.decode(errors="replace"))
+            sys.stdout.flush()
+
+
+def _pidfd(pid: int) -> int | None:
+    try:
+        return pidfd_open(pid)
+    except OSError:  # an old kernel, a sandbox's filter: the waits then ask instead of being told
+        return None
+
+
+def _memory_file(name: str) -> int:
+    try:
+        return os.memfd_create(f"pytest-ipc-{name}")
+    except OSError:
+        import tempfile
+
+        with tempfile.TemporaryFile() as file:
+            return os.dup(file.fileno())
+
+
+def _child(
+    parent: int, report: int, output: int, keep: AbstractSet[int], task: Callable[[], Any], scope: Scope | None
+) -> NoReturn:
+    """The life of the child. Does not return: whatever goes wrong here, the parent's pytest must not run twice."""
+    status = 70  # EX_SOFTWARE: not even the report could be made
+
+    def life() -> Any:
+        try:
+            return task()
+        finally:
+            if scope is not None:
+                scope.close()  # what this process made in it; the rest is the parent's
+
+    try:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() not in (parent, 0):  # 0: a parent in another PID namespace
+            os._exit(status)  # the parent died before the line above could tie this process to it
+        os.setpgid(0, 0)
+        _settle(output, keep | {report})
+        status = remote.run(report, life)
+    except BaseException as error:  # noqa: BLE001 - the boundary: nothing may unwind into pytest's frames
+        with suppress(BaseException):
+            remote.send_error(report, error)
+    finally:
+        with suppress(BaseException):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            libc.fflush()
+        os._exit(status)  # looked up now: coverage puts its own there to save what was measured
+
+
+def _settle(output: int, keep: AbstractSet[int]) -> None:
+    """Give the child standard streams of its own and close every descriptor that it was not given."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
+    for fd in proc.open_descriptors():
+        if fd > 2 and fd not in keep:
+            with suppress(OSError):
+                os.close(fd)
+    # pytest's own streams write to descriptors that are closed now, under capture as under -s.
+    for name, fd in (("stdout", 1), ("stderr", 2)):
+        stream = open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc] # a child's stream, not the interpreter's

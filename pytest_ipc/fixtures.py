@@ -1,0 +1,62 @@
+"""Every fixture: a name, a help text, and the entry of the table of factories that serves it.
+
+Nothing is imported here until a test asks for a fixture; the plugin costs next to nothing where it is not used.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .factories import Factories, Fork
+    from .resources.fifo import Fifo
+    from .resources.pipe import Pipe
+    from .resources.segment import Segment
+    from .resources.signals import Signals
+
+
+@pytest.fixture
+def ipc_scope() -> Iterator[Factories]:
+    """What the IPC fixtures share: the owner of everything a test makes, which ends it in reverse order."""
+    if not sys.platform.startswith("linux"):
+        pytest.fail(f"pytest-ipc makes Linux IPC objects, and this system is {sys.platform}", pytrace=False)
+    from .factories import scope
+
+    with scope() as factories:
+        yield factories
+
+
+@pytest.fixture
+def sysv_shm(ipc_scope: Factories) -> Callable[..., Segment]:
+    """Make System V shared memory: sysv_shm(size=4096, *, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> Segment."""
+    return ipc_scope.sysv_shm
+
+
+@pytest.fixture
+def pipe(ipc_scope: Factories) -> Callable[..., Pipe]:
+    """Make pipes: pipe(*, flags=O_CLOEXEC, capacity=None) -> Pipe."""
+    return ipc_scope.pipe
+
+
+@pytest.fixture
+def fifo(ipc_scope: Factories) -> Callable[..., Fifo]:
+    """Make FIFOs: fifo(*, mode=0o600, path=None) -> Fifo; whoever is blocked in opening one is released at the end."""
+    return ipc_scope.fifo
+
+
+@pytest.fixture
+def signals(ipc_scope: Factories) -> Signals:
+    """Change signal dispositions and mask: signals.catch(SIG), .block(), .ignore(), .pending(), .queue(); all put back."""
+    return ipc_scope.signals
+
+
+@pytest.fixture
+def fork(ipc_scope: Factories) -> Fork:
+    """Run functions in forked children: fork(function, *args, **kwargs) -> Actor, with .result(), .wait_blocked(), .end()."""
+    return ipc_scope.fork

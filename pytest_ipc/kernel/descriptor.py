@@ -1,0 +1,109 @@
+"""Raw input and output on descriptors, pipes and FIFOs: open(2), read(2), write(2), pipe(2), fcntl(2), mkfifo(3), tee(2).
+
+The stdlib's os.read, os.write and os.open retry after EINTR (PEP 475) and hide it; these do not.
+"""
+
+from __future__ import annotations
+
+import os
+from ctypes import c_char_p, c_int, c_long, c_size_t, c_ssize_t, c_uint, c_void_p, create_string_buffer
+
+from .libc import function
+
+__all__ = [
+    "F_GETPIPE_SZ",
+    "F_SETPIPE_SZ",
+    "O_NOTIFICATION_PIPE",
+    "PIPE_BUF",
+    "close",
+    "fcntl",
+    "getpipe_size",
+    "mkfifo",
+    "mkfifoat",
+    "open",
+    "pipe2",
+    "read",
+    "setpipe_size",
+    "tee",
+    "write",
+]
+
+F_SETPIPE_SZ = 1031
+F_GETPIPE_SZ = 1032
+O_NOTIFICATION_PIPE = os.O_EXCL  # pipe2(2) gives this meaning to a flag that means nothing else for a pipe
+PIPE_BUF = 4096  # limits.h on Linux, whatever the page size
+SPLICE_F_NONBLOCK = 2
+
+_open = function("open", c_int, c_char_p, c_int, c_uint)
+_close = function("close", c_int, c_int)
+_read = function("read", c_ssize_t, c_int, c_void_p, c_size_t)
+_write = function("write", c_ssize_t, c_int, c_char_p, c_size_t)
+_pipe2 = function("pipe2", c_int, c_void_p, c_int)
+_fcntl = function("fcntl", c_int, c_int, c_int, c_long)
+_mkfifo = function("mkfifo", c_int, c_char_p, c_uint)
+_mkfifoat = function("mkfifoat", c_int, c_int, c_char_p, c_uint)
+_tee = function("tee", c_ssize_t, c_int, c_int, c_size_t, c_uint)
+
+Path = str | bytes | os.PathLike[str]
+
+
+def open(path: Path, flags: int, mode: int = 0o600) -> int:
+    """open(2): a descriptor. OSError, EINTR included: nothing is retried."""
+    result: int = _open(os.fsencode(path), flags, mode)
+    return result
+
+
+def close(fd: int) -> None:
+    """close(2). OSError."""
+    _close(fd)
+
+
+def read(fd: int, count: int) -> bytes:
+    """read(2): up to *count* bytes, none at end of file. OSError, EINTR included."""
+    buffer = create_string_buffer(count)
+    return buffer.raw[: _read(fd, buffer, count)]
+
+
+def write(fd: int, data: bytes) -> int:
+    """write(2): how many bytes of *data* went out. OSError, EINTR included; SIGPIPE if its disposition is the default."""
+    result: int = _write(fd, data, len(data))
+    return result
+
+
+def pipe2(flags: int = 0) -> tuple[int, int]:
+    """pipe2(2): the descriptors of a new pipe, its read end and its write end. OSError."""
+    fds = (c_int * 2)()
+    _pipe2(fds, flags)
+    return fds[0], fds[1]
+
+
+def fcntl(fd: int, cmd: int, arg: int = 0) -> int:
+    """fcntl(2) with an integer argument. OSError."""
+    result: int = _fcntl(fd, cmd, arg)
+    return result
+
+
+def getpipe_size(fd: int) -> int:
+    """fcntl(2) with F_GETPIPE_SZ: the capacity in bytes of the pipe or FIFO. OSError."""
+    return fcntl(fd, F_GETPIPE_SZ)
+
+
+def setpipe_size(fd: int, size: int) -> int:
+    """fcntl(2) with F_SETPIPE_SZ: ask for a capacity of *size* bytes; gives the capacity set, rounded up. OSError."""
+    return fcntl(fd, F_SETPIPE_SZ, size)
+
+
+def mkfifo(path: Path, mode: int = 0o666) -> None:
+    """mkfifo(3): a FIFO at *path* with *mode* less the umask. OSError."""
+    _mkfifo(os.fsencode(path), mode)
+
+
+def mkfifoat(dirfd: int, path: Path, mode: int = 0o666) -> None:
+    """mkfifoat(3): the same, a relative *path* starting at *dirfd*. OSError."""
+    _mkfifoat(dirfd, os.fsencode(path), mode)
+
+
+def tee(fd_in: int, fd_out: int, count: int, flags: int = 0) -> int:
+    """tee(2): copy up to *count* bytes between two pipes without consuming them; 0 when there is nothing and no writer."""
+    result: int = _tee(fd_in, fd_out, count, flags)
+    return result

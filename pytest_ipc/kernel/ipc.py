@@ -1,0 +1,60 @@
+"""What the three System V mechanisms share (sysvipc(7)): constants, permissions, keys."""
+
+from __future__ import annotations
+
+import os
+from ctypes import Structure, c_char_p, c_int
+from dataclasses import dataclass
+from typing import Any, Self
+
+from .libc import function
+
+__all__ = [
+    "IPC_CREAT",
+    "IPC_EXCL",
+    "IPC_INFO",
+    "IPC_NOWAIT",
+    "IPC_PRIVATE",
+    "IPC_RMID",
+    "IPC_SET",
+    "IPC_STAT",
+    "IpcPerm",
+    "ftok",
+]
+
+IPC_PRIVATE = 0
+IPC_CREAT = 0o1000
+IPC_EXCL = 0o2000
+IPC_NOWAIT = 0o4000
+IPC_RMID = 0
+IPC_SET = 1
+IPC_STAT = 2
+IPC_INFO = 3
+
+
+@dataclass(frozen=True, slots=True)
+class IpcPerm:
+    """struct ipc_perm (sysvipc(7)): key, owner, creator, mode bits and sequence number of a System V object."""
+
+    key: int
+    uid: int
+    gid: int
+    cuid: int
+    cgid: int
+    mode: int
+    seq: int
+
+    @classmethod
+    def read(cls, perm: Structure) -> Self:
+        """The members of the C structure."""
+        fields: Any = perm
+        return cls(*(int(getattr(fields, name)) for name in cls.__slots__))
+
+
+_ftok = function("ftok", c_int, c_char_p, c_int)
+
+
+def ftok(path: str | os.PathLike[str], proj_id: int) -> int:
+    """ftok(3): a key from the file at *path* and the low 8 bits of *proj_id*. OSError when the file cannot be examined."""
+    key: int = _ftok(os.fsencode(path), proj_id)
+    return key

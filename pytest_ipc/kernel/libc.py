@@ -1,0 +1,136 @@
+"""How a C function becomes a Python one: its types, its way of failing, its errno.
+
+The functions are looked up in the process's own symbols, CDLL(None): what an LD_PRELOAD shim, fakeroot or a sanitizer has put
+in libc's place is what gets called. ctypes releases the GIL while a call blocks and does not retry on EINTR.
+
+ctypes converts silently (a c_int wraps, a float is cut by some converters), so the integer arguments are checked here before
+each call. It keeps errno in a copy of its own per thread, which a Python signal handler that makes a ctypes call of its own
+overwrites before anybody can read it; `errno_kept` is the guard that such handlers need.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["errno_kept", "last_success"]
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+_RANGES: dict[Any, tuple[int, int]] = {
+    ctype: (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+    for ctype, signed in {
+        ctypes.c_int: True,
+        ctypes.c_long: True,
+        ctypes.c_ssize_t: True,
+        ctypes.c_uint: False,
+        ctypes.c_ulong: False,
+        ctypes.c_size_t: False,
+    }.items()
+    for bits in (8 * ctypes.sizeof(ctype),)
+}
+
+# What the last call that succeeded was and gave: the evidence for "expected EEXIST, shmget succeeded with 7".
+_last: tuple[str, Any] | None = None
+
+
+def last_success() -> tuple[str, Any] | None:
+    """Name and result of the kernel call that last succeeded in this process, or None."""
+    return _last
+
+
+def forget_success() -> None:
+    """Forget the last success, so that a later one can be told from it."""
+    global _last
+    _last = None
+
+
+def minus_one(result: Any) -> bool:
+    """The return convention of nearly every call: -1 is failure, errno says why."""
+    return bool(result == -1)
+
+
+def never(_result: Any) -> bool:
+    """For calls that cannot fail."""
+    return False
+
+
+def function(name: str, restype: Any, *argtypes: Any, fails: Callable[[Any], bool] = minus_one) -> Callable[..., Any]:
+    """The C function *name*: integers checked against their C types, failure raised as OSError.
+
+    A function that this libc does not have fails like a system call that the kernel does not have, with ENOSYS, when it
+    is called: a platform is judged clause by clause, and an import error would judge it as a whole.
+    """
+    try:
+        pointer = _libc[name]
+    except AttributeError:
+
+        def missing(*_arguments: Any) -> Any:
+            raise OSError(38, f"{name}: this libc has no such function")
+
+        return missing
+    pointer.restype = restype
+    pointer.argtypes = argtypes
+    ranges = tuple(_RANGES.get(argtype) for argtype in argtypes)
+
+    def call(*arguments: Any) -> Any:
+        global _last
+        for value, bounds in zip(arguments, ranges, strict=True):
+            if bounds is not None:
+                check_integer(name, value, bounds)
+        try:
+            result = pointer(*arguments)
+        except ctypes.ArgumentError as error:
+            raise TypeError(f"{name}: {error}") from None
+        if fails(result):
+            # Read before anything else can run between the return and here; see errno_kept for what still could.
+            errno = ctypes.get_errno()
+            raise OSError(errno, f"{name}: {os.strerror(errno)}")
+        _last = (name, result)
+        return result
+
+    call.__name__ = call.__qualname__ = name
+    return call
+
+
+def check_integer(name: str, value: object, bounds: tuple[int, int]) -> None:
+    """Raise TypeError or OverflowError unless *value* is an integer within *bounds*, both ends included."""
+    if not isinstance(value, int):
+        raise TypeError(f"{name}: an integer is needed, not {type(value).__name__} {value!r}")
+    if not bounds[0] <= value <= bounds[1]:
+        raise OverflowError(f"{name}: {value} is not within {bounds[0]} to {bounds[1]}, the range of the C type")
+
+
+@contextmanager
+def errno_kept() -> Iterator[None]:
+    """Guard a Python signal handler: the errno of the call it interrupted is the same when the handler has run.
+
+    Without it a handler that makes any ctypes call changes what the interrupted call is believed to have failed with.
+    """
+    kept = ctypes.get_errno()
+    try:
+        yield
+    finally:
+        ctypes.set_errno(kept)
+
+
+_fflush = function("fflush", ctypes.c_int, ctypes.c_void_p, fails=never)
+_syscall = _libc["syscall"]
+_syscall.restype = ctypes.c_long
+
+
+def fflush() -> None:
+    """fflush(3) of every C stream, so that a fork does not write what they hold twice."""
+    _fflush(None)
+
+
+def syscall(number: int, *arguments: int) -> int:
+    """syscall(2): system call *number* with up to six integer arguments, past libc's wrapper. OSError with the errno."""
+    result: int = _syscall(ctypes.c_long(number), *(ctypes.c_long(argument) for argument in arguments))
+    if result == -1:
+        errno = ctypes.get_errno()
+        raise OSError(errno, f"system call {number}: {os.strerror(errno)}")
+    return result

@@ -1,0 +1,147 @@
+"""System calls by number: what /proc/PID/syscall shows, and what libc.syscall() is given.
+
+The numbers are per machine, and the name a program calls is not always the call that is made: glibc's semop(2) is a
+semtimedop, its pause(2) is a ppoll on newer architectures, old 32-bit ABIs send everything through ipc(2) and socketcall(2).
+`numbers_of` therefore answers with every number that can stand for a name on this machine.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from .abi import machine
+
+__all__ = ["number_of", "numbers_of", "syscall_name"]
+
+_TABLES = {
+    "x86_64": """
+        read=0 readv=19 write=1 writev=20 open=2 openat=257 openat2=437 poll=7 ppoll=271 select=23
+        pselect6=270 epoll_wait=232 epoll_pwait=281 pause=34 rt_sigsuspend=130 rt_sigtimedwait=128
+        nanosleep=35 clock_nanosleep=230 wait4=61 waitid=247 futex=202 flock=73 fcntl=72 accept=43
+        accept4=288 connect=42 recvfrom=45 recvmsg=47 recvmmsg=299 sendto=44 sendmsg=46
+        sendmmsg=307 msgsnd=69 msgrcv=70 semop=65 semtimedop=220 mq_timedsend=242
+        mq_timedreceive=243 splice=275 tee=276 vmsplice=278 sendfile=40 io_uring_enter=426 exit=60
+        pidfd_open=434 pidfd_send_signal=424 tgkill=234 getpid=39
+    """,
+    "i386": """
+        read=3 readv=145 write=4 writev=146 open=5 openat=295 openat2=437 poll=168 ppoll=309
+        ppoll_time64=414 select=82 _newselect=142 pselect6=308 pselect6_time64=413 epoll_wait=256
+        epoll_pwait=319 pause=29 sigsuspend=72 rt_sigsuspend=179 rt_sigtimedwait=177
+        rt_sigtimedwait_time64=421 nanosleep=162 clock_nanosleep=267 clock_nanosleep_time64=407
+        wait4=114 waitid=284 waitpid=7 futex=240 futex_time64=422 flock=143 fcntl=55 fcntl64=221
+        semtimedop_time64=420 mq_timedsend=279 mq_timedsend_time64=418 mq_timedreceive=280
+        mq_timedreceive_time64=419 splice=313 tee=315 vmsplice=316 sendfile=187 io_uring_enter=426
+        ipc=117 socketcall=102 exit=1 pidfd_open=434 pidfd_send_signal=424 tgkill=270 getpid=20
+        msgsnd=400 msgrcv=401
+    """,
+    "aarch64": """
+        read=63 readv=65 write=64 writev=66 openat=56 openat2=437 ppoll=73 pselect6=72
+        epoll_pwait=22 rt_sigsuspend=133 rt_sigtimedwait=137 nanosleep=101 clock_nanosleep=115
+        wait4=260 waitid=95 futex=98 flock=32 fcntl=25 accept=202 accept4=242 connect=203
+        recvfrom=207 recvmsg=212 recvmmsg=243 sendto=206 sendmsg=211 sendmmsg=269 msgsnd=189
+        msgrcv=188 semop=193 semtimedop=192 mq_timedsend=182 mq_timedreceive=183 splice=76 tee=77
+        vmsplice=75 sendfile=71 io_uring_enter=426 exit=93 pidfd_open=434 pidfd_send_signal=424
+        tgkill=131 getpid=172
+    """,
+    "arm": """
+        read=3 readv=145 write=4 writev=146 open=5 openat=322 openat2=437 poll=168 ppoll=336
+        ppoll_time64=414 _newselect=142 pselect6=335 pselect6_time64=413 epoll_wait=252
+        epoll_pwait=346 pause=29 sigsuspend=72 rt_sigsuspend=179 rt_sigtimedwait=177
+        rt_sigtimedwait_time64=421 nanosleep=162 clock_nanosleep=265 clock_nanosleep_time64=407
+        wait4=114 waitid=280 futex=240 futex_time64=422 flock=143 fcntl=55 fcntl64=221 accept=285
+        accept4=366 connect=283 recvfrom=292 recvmsg=297 recvmmsg=365 sendto=290 sendmsg=296
+        sendmmsg=374 msgsnd=301 msgrcv=302 semop=298 semtimedop=312 semtimedop_time64=420
+        mq_timedsend=276 mq_timedsend_time64=418 mq_timedreceive=277 mq_timedreceive_time64=419
+        splice=340 tee=342 vmsplice=343 sendfile=187 io_uring_enter=426 exit=1 pidfd_open=434
+        pidfd_send_signal=424 tgkill=268 getpid=20
+    """,
+    "riscv64": """
+        read=63 readv=65 write=64 writev=66 openat=56 openat2=437 ppoll=73 pselect6=72
+        epoll_pwait=22 rt_sigsuspend=133 rt_sigtimedwait=137 nanosleep=101 clock_nanosleep=115
+        wait4=260 waitid=95 futex=98 flock=32 fcntl=25 accept=202 accept4=242 connect=203
+        recvfrom=207 recvmsg=212 recvmmsg=243 sendto=206 sendmsg=211 sendmmsg=269 msgsnd=189
+        msgrcv=188 semop=193 semtimedop=192 mq_timedsend=182 mq_timedreceive=183 splice=76 tee=77
+        vmsplice=75 sendfile=71 io_uring_enter=426 exit=93 pidfd_open=434 pidfd_send_signal=424
+        tgkill=131 getpid=172
+    """,
+    "ppc64le": """
+        read=3 readv=145 write=4 writev=146 open=5 openat=286 openat2=437 poll=167 ppoll=281
+        select=82 _newselect=142 pselect6=280 epoll_wait=238 epoll_pwait=303 pause=29
+        sigsuspend=72 rt_sigsuspend=178 rt_sigtimedwait=176 nanosleep=162 clock_nanosleep=248
+        wait4=114 waitid=272 waitpid=7 futex=221 flock=143 fcntl=55 mq_timedsend=264
+        mq_timedreceive=265 splice=283 tee=284 vmsplice=285 sendfile=186 io_uring_enter=426
+        ipc=117 socketcall=102 exit=1 pidfd_open=434 pidfd_send_signal=424 tgkill=250 getpid=20
+        semtimedop=392 msgsnd=400 msgrcv=401
+    """,
+    "s390x": """
+        read=3 readv=145 write=4 writev=146 open=5 openat=288 openat2=437 poll=168 ppoll=302
+        select=142 pselect6=301 epoll_wait=251 epoll_pwait=312 pause=29 sigsuspend=72
+        rt_sigsuspend=179 rt_sigtimedwait=177 nanosleep=162 clock_nanosleep=262 wait4=114
+        waitid=281 futex=238 flock=143 fcntl=55 mq_timedsend=273 mq_timedreceive=274 splice=306
+        tee=308 vmsplice=309 sendfile=187 io_uring_enter=426 ipc=117 socketcall=102 exit=1
+        pidfd_open=434 pidfd_send_signal=424 tgkill=241 getpid=20 semtimedop=392 msgsnd=400
+        msgrcv=401
+    """,
+}
+_TABLES["loongarch64"] = _TABLES["riscv64"]  # both are asm-generic/unistd.h without renameat
+
+# Names that one and the same wait of a program can appear under.
+_KIN = (
+    {"open", "openat", "openat2"},
+    {"poll", "ppoll", "ppoll_time64"},
+    {"select", "_newselect", "pselect6", "pselect6_time64"},
+    {"epoll_wait", "epoll_pwait"},
+    {"pause", "ppoll"},
+    {"sigsuspend", "rt_sigsuspend"},
+    {"sigtimedwait", "sigwaitinfo", "sigwait", "rt_sigtimedwait", "rt_sigtimedwait_time64"},
+    {"sleep", "nanosleep", "clock_nanosleep", "clock_nanosleep_time64"},
+    {"wait", "wait4", "waitpid", "waitid"},
+    {"futex", "futex_time64"},
+    {"fcntl", "fcntl64"},
+    {"semop", "semtimedop", "semtimedop_time64", "ipc"},
+    {"msgsnd", "ipc"},
+    {"msgrcv", "ipc"},
+    {"accept", "accept4", "socketcall"},
+    {"connect", "socketcall"},
+    {"recv", "recvfrom", "recvmsg", "socketcall"},
+    {"send", "sendto", "sendmsg", "socketcall"},
+    {"mq_send", "mq_timedsend", "mq_timedsend_time64"},
+    {"mq_receive", "mq_timedreceive", "mq_timedreceive_time64"},
+)
+
+
+@cache
+def _table() -> dict[str, int]:
+    text = _TABLES.get(machine())
+    if text is None:
+        return {}
+    return {name: int(number) for name, _, number in (entry.partition("=") for entry in text.split())}
+
+
+@cache
+def syscall_name(number: int) -> str:
+    """The name of system call *number* on this machine, or "system call N" where the table does not hold it."""
+    return next((name for name, known in _table().items() if known == number), f"system call {number}")
+
+
+def number_of(name: str) -> int:
+    """The number of the system call *name*; LookupError where this machine's table does not hold it."""
+    try:
+        return _table()[name]
+    except KeyError:
+        raise LookupError(f"no number is known for the system call {name!r} on {machine()}") from None
+
+
+@cache
+def numbers_of(name: str) -> frozenset[int]:
+    """Every number that a program blocked in *name* can show in /proc/PID/syscall; ValueError for an unknown name.
+
+    Empty on a machine whose table is not known.
+    """
+    kin = {name}.union(*(family for family in _KIN if name in family))
+    numbers = frozenset(_table()[relative] for relative in kin if relative in _table())
+    if not numbers and _table():
+        raise ValueError(
+            f"{name!r} is no system call that pytest-ipc can recognise; it knows {', '.join(sorted(_table()))}"
+        )
+    return numbers

@@ -1,0 +1,56 @@
+"""Waiting with a deadline for something that the kernel can be asked about.
+
+Where the kernel has an event for it, that event is waited for. Where it has none (another process has fallen asleep in a
+call, somebody opened a FIFO), the question is asked again and again, a millisecond apart at most, until the answer is yes
+or the time is over: never a sleep that hopes.
+"""
+
+from __future__ import annotations
+
+import math
+import select
+import time
+from collections.abc import Callable, Iterator
+
+__all__ = ["DEFAULT_TIMEOUT", "Deadline"]
+
+# Long enough for a loaded machine, short enough that a suite with one hang still ends; xdist allows a worker 10 s to stop.
+DEFAULT_TIMEOUT = 5.0
+
+
+class Deadline:
+    """A moment in monotonic time, *timeout* seconds from now; never, if that is None."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self.timeout = timeout
+        self._end = math.inf if timeout is None else time.monotonic() + timeout
+
+    @property
+    def left(self) -> float:
+        """Seconds that remain; 0 when it has passed."""
+        return max(0.0, self._end - time.monotonic())
+
+    @property
+    def passed(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() >= self._end
+
+    def rounds(self, fd: int | None = None) -> Iterator[None]:
+        """Ask-again rounds until the time is over; at least one.
+
+        The first come without a pause, later ones a millisecond apart or as soon as *fd* becomes readable.
+        """
+        poll = select.poll()
+        if fd is not None:
+            poll.register(fd, select.POLLIN)
+        pauses = 0
+        while True:
+            yield
+            if self.passed:
+                return
+            poll.poll(0 if pauses < 5 else 1)
+            pauses += 1
+
+    def until(self, question: Callable[[], bool], fd: int | None = None) -> bool:
+        """Ask *question* until it says yes; False when the time is over before it does."""
+        return any(question() for _ in self.rounds(fd))

@@ -1,0 +1,87 @@
+"""What every resource has in common: made in one process, ended once, known to at most one scope."""
+
+from __future__ import annotations
+
+import math
+import os
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from ..custody.scope import Scope
+
+__all__ = ["Resource"]
+
+
+class Resource:
+    """An IPC object that this process made and must end; a context manager."""
+
+    def __init__(self, scope: Scope | None = None) -> None:
+        self._maker = os.getpid()
+        self._closed = False
+        self._scope = scope
+        if scope is not None:
+            scope.own(self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether this object has been ended and can no longer be used."""
+        return self._closed
+
+    def close(self) -> None:
+        """End the object. Harmless when it has ended, and in a forked child of the process that made it."""
+        if self._closed or os.getpid() != self._maker:
+            return
+        self._closed = True
+        if self._scope is not None:
+            self._scope.forget(self)
+        self._end()
+
+    def _end(self) -> None:
+        """Give back what was taken; called once, in the process that made the object."""
+        raise NotImplementedError
+
+    def descriptors(self) -> list[int]:
+        """The descriptors that the object consists of: what a forked child needs of it."""
+        return []
+
+    def _usable(self) -> None:
+        if self._closed:
+            raise ValueError(f"{self!r} is closed")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_mode(mode: int) -> int:
+    """*mode*, if it is nothing but the nine permission bits."""
+    if isinstance(mode, bool) or not isinstance(mode, int):
+        raise TypeError(f"mode must be an integer of permission bits like 0o600, not {mode!r}")
+    if not 0 <= mode <= 0o777:
+        raise ValueError(f"mode must lie between 0 and 0o777, and {mode:#o} does not")
+    return mode
+
+
+def check_size(size: int, what: str) -> int:
+    """*size*, if it is a positive number of bytes."""
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"the size of {what} must be an integer number of bytes, not {size!r}")
+    if size < 1:
+        raise ValueError(f"the size of {what} must be at least 1 byte, not {size}")
+    return size
+
+
+def check_timeout(timeout: float | None) -> float | None:
+    """*timeout*, if it is None or a number of seconds that is not negative."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
+    if math.isnan(timeout) or timeout < 0:
+        raise ValueError(f"timeout must be a number of seconds from 0 on, not {timeout!r}")
+    return timeout

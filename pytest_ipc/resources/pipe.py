@@ -1,0 +1,129 @@
+"""Pipes as objects, and the end of a pipe or FIFO that both share."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Self
+
+from ..kernel.descriptor import getpipe_size, pipe2, setpipe_size
+from .base import Resource, check_size
+
+if TYPE_CHECKING:
+    from ..custody.scope import Scope
+
+__all__ = ["End", "Pipe"]
+
+
+class End(Resource):
+    """One open end of a pipe or FIFO: a descriptor that is closed once, in whichever process closes it."""
+
+    def __init__(self, fd: int, name: str, scope: Scope | None = None) -> None:
+        self._fd = fd
+        self._name = name
+        super().__init__(scope)
+
+    def __repr__(self) -> str:
+        return f"<{self._name}, descriptor {self._fd}>"
+
+    def fileno(self) -> int:
+        """The descriptor. ValueError once it is closed: its number may be somebody else's by then."""
+        self._usable()
+        return self._fd
+
+    def descriptors(self) -> list[int]:
+        """The descriptor, while it is open."""
+        return [] if self._closed else [self._fd]
+
+    @property
+    def fd(self) -> int:
+        """The descriptor, as fileno() gives it."""
+        return self.fileno()
+
+    def read(self, size: int = 65536) -> bytes:
+        """read(2), retried after a signal: up to *size* bytes, none at end of file. OSError."""
+        return os.read(self.fileno(), size)
+
+    def write(self, data: bytes) -> int:
+        """write(2), retried after a signal: how many bytes went out. OSError (EPIPE when nobody can read any more)."""
+        return os.write(self.fileno(), data)
+
+    def close(self) -> None:
+        """close(2). Harmless when it is closed. A forked child closes its own copy: descriptors are per process."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._scope is not None:
+            self._scope.forget(self)
+        self._end()
+
+    def _end(self) -> None:
+        os.close(self._fd)
+
+
+class Pipe(Resource):
+    """A pipe (pipe(2), pipe(7)): `read_fd`, `write_fd`, and both ends as objects, `reader` and `writer`."""
+
+    def __init__(self, read_fd: int, write_fd: int, scope: Scope | None = None) -> None:
+        self.reader = End(read_fd, "read end of a pipe")
+        self.writer = End(write_fd, "write end of a pipe")
+        super().__init__(scope)
+
+    @classmethod
+    def create(cls, *, flags: int = os.O_CLOEXEC, capacity: int | None = None, scope: Scope | None = None) -> Self:
+        """pipe2(2): a new pipe with *flags*, holding at least *capacity* bytes (F_SETPIPE_SZ) if that is given.
+
+        OSError: EINVAL for an unknown flag, EMFILE, EPERM above /proc/sys/fs/pipe-max-size without CAP_SYS_RESOURCE.
+        """
+        if capacity is not None:
+            check_size(capacity, "a pipe")
+        pipe = cls(*pipe2(flags), scope=scope)
+        if capacity is not None:
+            try:
+                setpipe_size(pipe.write_fd, capacity)
+            except OSError as error:
+                pipe.close()
+                error.add_note(f"while making a pipe of {capacity} bytes; /proc/sys/fs/pipe-max-size is the limit")
+                raise
+        return pipe
+
+    def __repr__(self) -> str:
+        return f"<Pipe {self.reader!r} {self.writer!r}>"
+
+    @property
+    def read_fd(self) -> int:
+        """The descriptor to read from. ValueError once it is closed."""
+        return self.reader.fileno()
+
+    @property
+    def write_fd(self) -> int:
+        """The descriptor to write to. ValueError once it is closed."""
+        return self.writer.fileno()
+
+    def descriptors(self) -> list[int]:
+        """Those of both ends that are open."""
+        return self.reader.descriptors() + self.writer.descriptors()
+
+    @property
+    def capacity(self) -> int:
+        """fcntl(2), F_GETPIPE_SZ: how many bytes the pipe holds. OSError."""
+        return getpipe_size((self.writer if self.reader.closed else self.reader).fileno())
+
+    def read(self, size: int = 65536) -> bytes:
+        """read(2) at the read end: up to *size* bytes, none at end of file."""
+        return self.reader.read(size)
+
+    def write(self, data: bytes) -> int:
+        """write(2) at the write end: how many bytes went out."""
+        return self.writer.write(data)
+
+    def close_read(self) -> None:
+        """Close the read end, in this process."""
+        self.reader.close()
+
+    def close_write(self) -> None:
+        """Close the write end, in this process."""
+        self.writer.close()
+
+    def _end(self) -> None:
+        self.reader.close()
+        self.writer.close()

@@ -1,0 +1,217 @@
+"""System V shared memory segments as objects: made, attached, removed.
+
+The key is drawn at random and claimed with IPC_EXCL: any scheme of counting up would meet the keys of another run, and
+ftok(3) meets itself. An object with a key, unlike an IPC_PRIVATE one, can be found by another process and by whoever has to
+clear up after this one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+from mmap import PAGESIZE
+from typing import TYPE_CHECKING, Self
+
+from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE
+from ..kernel.shm import (
+    SHM_RDONLY,
+    ShmidDs,
+    shmat,
+    shmctl,
+    shmctl_rmid,
+    shmctl_set,
+    shmctl_stat,
+    shmdt,
+    shmget,
+)
+from .base import Resource, check_mode, check_size
+
+if TYPE_CHECKING:
+    from ..custody.scope import Scope
+
+__all__ = ["Attachment", "Segment", "unused_key"]
+
+
+def unused_key() -> int:
+    """A key for which no System V object of any kind is likely to exist: 30 random bits, never IPC_PRIVATE."""
+    return secrets.randbelow(0x3FFF_FFFF) + 0x4000_0000
+
+
+def _check_key(key: int) -> int:
+    if isinstance(key, bool) or not isinstance(key, int):
+        raise TypeError(f"key must be an integer, not {key!r}")
+    if not -(1 << 31) <= key < 1 << 31:
+        raise ValueError(f"key must fit key_t, 32 bits with a sign, and {key:#x} does not")
+    return key
+
+
+class Segment(Resource):
+    """A System V shared memory segment, removed when its block or scope ends (shmget(2), shmctl(2)).
+
+    `id` is what shmget gave, `key` what other processes find it by, `size` the bytes that were asked for.
+    """
+
+    def __init__(self, id: int, key: int, size: int, *, mine: bool = True, scope: Scope | None = None) -> None:
+        self.id = id
+        self.key = key
+        self.size = size
+        self._mine = mine
+        self._removed = False
+        self.attachments: list[Attachment] = []
+        super().__init__(scope)
+
+    @classmethod
+    def create(
+        cls,
+        size: int = 4096,
+        *,
+        key: int | None = None,
+        flags: int = IPC_CREAT | IPC_EXCL,
+        mode: int = 0o600,
+        scope: Scope | None = None,
+    ) -> Self:
+        """shmget(2): a segment of *size* bytes. With no *key*, a new one that is in nobody's use; IPC_PRIVATE works too.
+
+        Flags without IPC_EXCL may find a segment that exists: then it is used but never removed, for it is somebody's.
+        ValueError or TypeError for a size, key or mode that no segment can have; OSError with the call's errno.
+        """
+        check_size(size, "a segment")
+        flags |= check_mode(mode)
+        if key is not None:
+            _check_key(key)
+            return cls._open(key, size, flags, scope)
+        while True:
+            try:
+                return cls._open(unused_key(), size, flags | IPC_CREAT | IPC_EXCL, scope)
+            except FileExistsError:
+                continue  # somebody has that key; a private draw costs less than asking first
+
+    @classmethod
+    def _open(cls, key: int, size: int, flags: int, scope: Scope | None) -> Self:
+        creating = key == IPC_PRIVATE or bool(flags & IPC_CREAT)
+        if creating:
+            # Always exclusive, so that it is certain who made the segment and therefore who may remove it.
+            try:
+                return cls(_shmget(key, size, flags | IPC_EXCL), key, size, scope=scope)
+            except FileExistsError:
+                if flags & IPC_EXCL:
+                    raise
+        shmid = _shmget(key, size, flags & ~IPC_CREAT & ~IPC_EXCL)
+        return cls(shmid, key, shmctl_stat(shmid).segsz, mine=False, scope=scope)
+
+    def __repr__(self) -> str:
+        return f"<Segment id={self.id} key={self.key:#x} size={self.size}>"
+
+    def attach(self, address: int | None = None, flags: int = 0) -> Attachment:
+        """shmat(2): map the segment into this process, at *address* or where the system chooses. OSError."""
+        self._usable()
+        attachment = Attachment(shmat(self.id, address, flags), self, flags, self._scope)
+        self.attachments.append(attachment)
+        return attachment
+
+    def stat(self) -> ShmidDs:
+        """shmctl(2), IPC_STAT: what the kernel knows of the segment. OSError."""
+        self._usable()
+        return shmctl_stat(self.id)
+
+    def set(self, *, uid: int | None = None, gid: int | None = None, mode: int | None = None) -> None:
+        """shmctl(2), IPC_SET: change owner, group or mode. OSError; ValueError for a mode beyond 0o777."""
+        self._usable()
+        shmctl_set(self.id, uid=uid, gid=gid, mode=None if mode is None else check_mode(mode))
+
+    def control(self, cmd: int) -> int:
+        """shmctl(2) with a command that needs no buffer, such as SHM_LOCK and SHM_UNLOCK. OSError."""
+        self._usable()
+        return shmctl(self.id, cmd)
+
+    def exists(self) -> bool:
+        """Whether the id still stands for a segment, also for one that is removed and waits for its last detach."""
+        try:
+            shmctl_stat(self.id)
+        except PermissionError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def remove(self) -> bool:
+        """shmctl(2), IPC_RMID: the segment goes after its last detach. Whether this call was the one that removed it.
+
+        Harmless when it was removed before, by this object or by anybody else. OSError for any other failure.
+        """
+        if self._removed:
+            return False
+        try:
+            shmctl_rmid(self.id)
+        except OSError as error:
+            if not isinstance(error, PermissionError) and not self.exists():
+                self._removed = True
+                return False
+            error.add_note(f"while removing {self!r}; `ipcrm -m {self.id}` as its owner removes it by hand")
+            raise
+        self._removed = True
+        return True
+
+    def _end(self) -> None:
+        try:
+            for attachment in reversed(self.attachments):
+                attachment.close()
+        finally:
+            if self._mine:
+                self.remove()
+
+
+def _shmget(key: int, size: int, flags: int) -> int:
+    try:
+        return shmget(key, size, flags)
+    except OSError as error:
+        error.add_note(f"while making a System V segment with key {key:#x} of {size} bytes, flags {flags:#o}")
+        if error.errno == 28:
+            error.add_note(
+                "kernel.shmmni segments or kernel.shmall pages are in use in this IPC namespace: see `ipcs -m` and `ipcs -l`"
+            )
+        raise
+
+
+class Attachment(Resource):
+    """A segment mapped into this process (shmop(2)): `address`, and `buf`, a memoryview of the segment's bytes.
+
+    Slices of `buf` must not be used after detach(): the memory is gone then, and touching it is a SIGSEGV.
+    """
+
+    def __init__(self, address: int, segment: Segment, flags: int = 0, scope: Scope | None = None) -> None:
+        self.address = address
+        self.segment = segment
+        view = memoryview((ctypes.c_ubyte * segment.size).from_address(address)).cast("B")
+        self._buf = view.toreadonly() if flags & SHM_RDONLY else view
+        super().__init__(scope)
+
+    def __repr__(self) -> str:
+        return f"<Attachment of {self.segment!r} at {self.address:#x}>"
+
+    @property
+    def buf(self) -> memoryview:
+        """The segment's bytes, writable unless it was attached with SHM_RDONLY. ValueError after detach()."""
+        self._usable()
+        return self._buf
+
+    @property
+    def mapped(self) -> int:
+        """How many bytes are mapped: the segment's size rounded up to whole pages."""
+        return -(-self.segment.size // PAGESIZE) * PAGESIZE
+
+    def detach(self) -> None:
+        """shmdt(2): unmap. ValueError when that has been done; a forked child that inherited it detaches its own copy."""
+        self._usable()
+        if os.getpid() == self._maker:
+            self.close()
+        else:
+            self._closed = True
+            self._end()
+
+    def _end(self) -> None:
+        self._buf.release()
+        if self in self.segment.attachments:
+            self.segment.attachments.remove(self)
+        shmdt(self.address)

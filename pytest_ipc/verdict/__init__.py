@@ -1,0 +1,1 @@
+"""From a test's outcome to a clause's verdict, and from verdicts to what people read."""

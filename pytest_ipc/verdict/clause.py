@@ -1,0 +1,95 @@
+"""What a clause is written with: the marker that says where it is documented, and the ways to tell what came of it.
+
+A clause is an ordinary test function. It holds when the function returns, deviates when an assertion or a call in it fails,
+and is absent when the platform answers that it has no such call. What could not be tried is said with `untested`, what
+manual and Linux are known to disagree on with `disputed`.
+"""
+
+from __future__ import annotations
+
+import errno as errno_names
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import pytest
+
+__all__ = ["Deviation", "clause", "disputed", "errno_name", "fails_with", "untested"]
+
+_ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)+")
+
+# What a system answers that does not have the call at all. EOPNOTSUPP and EINVAL are answers about arguments, not about calls.
+ABSENT = frozenset({errno_names.ENOSYS})
+
+
+class Deviation(AssertionError):
+    """What the manual promises, and what came instead."""
+
+    def __init__(self, expected: str, observed: str) -> None:
+        super().__init__(expected, observed)
+        self.expected = expected
+        self.observed = observed
+
+    def __str__(self) -> str:
+        return f"expected {self.expected}, {self.observed}"
+
+
+def clause(
+    id: str,
+    page: str,
+    section: str,
+    errno: int | None = None,
+    since: str | None = None,
+    disputed: str | None = None,
+) -> pytest.MarkDecorator:
+    """Mark a test as one documented clause; its docstring is the clause in the author's own words.
+
+    *id* is stable for ever, as in "shmget.excl-existing-key-eexist"; *page* and *section* are where the manual has it, as in
+    "shmget(2)", "ERRORS"; *errno* is the error it is about; *since* the kernel that brought it, as in "4.17"; *disputed* what
+    Linux does instead, where manual and Linux are known to disagree. ValueError for an id or a since of another form.
+    """
+    if not _ID.fullmatch(id):
+        raise ValueError(f"{id!r} is no clause id: it should look like 'shmget.private-always-new'")
+    if since is not None and not re.fullmatch(r"\d+(\.\d+)*", since):
+        raise ValueError(f"since={since!r} is no kernel version: it should look like '4.17'")
+    return pytest.mark.clause(id, page, section, errno=errno, since=since, disputed=disputed)
+
+
+def errno_name(errno: int | None) -> str:
+    """The name of an errno, as "EEXIST"; the number where it has none."""
+    return errno_names.errorcode.get(errno or 0, f"errno {errno}")
+
+
+@contextmanager
+def fails_with(*expected: int) -> Iterator[None]:
+    """Assert that a call in the block fails with one of the errnos *expected*.
+
+    Deviation says what was expected and what came. A call that the platform does not have passes through as ENOSYS.
+    """
+    from ..kernel import libc
+
+    wanted = " or ".join(map(errno_name, expected))
+    libc.forget_success()
+    try:
+        yield
+    except OSError as error:
+        if error.errno in expected:
+            return
+        if error.errno in ABSENT:
+            raise
+        raise Deviation(wanted, f"{errno_name(error.errno)} came ({error.strerror})") from error
+    success = libc.last_success()
+    if success is None:
+        raise Deviation(wanted, "the call succeeded")
+    raise Deviation(wanted, f"{success[0]} succeeded with {success[1]!r}")
+
+
+def untested(reason: str) -> NoReturn:
+    """Say that this clause cannot be tried here, and why: a privilege, a limit, a program that is not there."""
+    raise pytest.skip.Exception(f"untested: {reason}")
+
+
+def disputed(manual: str, linux: str) -> NoReturn:
+    """Say that this platform does what Linux is known to do where the manual says otherwise; both sides are shown."""
+    raise pytest.xfail.Exception(f"disputed: the manual says {manual}; this platform, like Linux, {linux}")
