@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import partial, wraps
 from types import FunctionType, MethodType
-from typing import Any
+from typing import Any, TypeVar
 
 from .actors import Actor
 from .custody.scope import Scope
@@ -23,6 +23,9 @@ from .resources.segment import Segment
 from .resources.signals import Signals
 
 __all__ = ["Factories", "Fork", "scope"]
+
+
+Made = TypeVar("Made", bound=Resource)
 
 
 class Fork:
@@ -103,6 +106,10 @@ class _File(Resource):
         return [self._fd]
 
 
+# Tells an object that could not be made for a test from a call under test that failed.
+COULD_NOT_MAKE = "so the object that was asked for could not be made"
+
+
 class Factories:
     """Everything the fixtures make, each owned by one scope."""
 
@@ -110,9 +117,9 @@ class Factories:
         if not sys.platform.startswith("linux"):
             raise NotImplementedError(f"pytest-ipc makes Linux IPC objects, and this system is {sys.platform}")
         self.scope = scope
-        self.sysv_shm = partial(Segment.create, scope=scope)
-        self.pipe = partial(Pipe.create, scope=scope)
-        self.fifo = partial(Fifo.create, scope=scope)
+        self.sysv_shm = _factory(Segment.create, scope)
+        self.pipe = _factory(Pipe.create, scope)
+        self.fifo = _factory(Fifo.create, scope)
         self.fork = Fork(scope)
         self._signals: Signals | None = None
 
@@ -122,6 +129,17 @@ class Factories:
         if self._signals is None:
             self._signals = Signals.create(scope=self.scope)
         return self._signals
+
+
+def _factory(create: Callable[..., Made], scope: Scope) -> Callable[..., Made]:
+    def make(*args: Any, **kwargs: Any) -> Made:
+        try:
+            return create(*args, scope=scope, **kwargs)
+        except OSError as error:
+            error.add_note(COULD_NOT_MAKE)
+            raise
+
+    return wraps(create)(make)
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import Any
+
 import pytest
 
 pytest_plugins = ["pytest_ipc.fixtures"]
@@ -13,3 +16,58 @@ def pytest_configure(config: pytest.Config) -> None:
         "clause(id, page, section, errno=None, since=None, disputed=None): The documented sentence that a test asserts; "
         "its outcome becomes the clause's verdict",
     )
+    config.pluginmanager.register(ClauseSummary(), "ipc-clause-summary")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """An id is one clause, one test and one sentence; anything else would make reports lie."""
+    owners: dict[str, str] = {}
+    for item in items:
+        mark = item.get_closest_marker("clause")
+        if mark is None:
+            continue
+        test = item.nodeid.partition("[")[0]
+        if len(mark.args) != 3:
+            raise pytest.UsageError(f"{test}: the clause marker needs an id, a manual page and a section")
+        if not (getattr(item, "obj", item).__doc__ or "").strip():
+            raise pytest.UsageError(
+                f"{test}: the clause {mark.args[0]!r} needs a docstring: it is the clause's statement"
+            )
+        if owners.setdefault(mark.args[0], test) != test:
+            raise pytest.UsageError(f"the clause {mark.args[0]!r} stands twice: {owners[mark.args[0]]} and {test}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    mark = item.get_closest_marker("clause")
+    if mark is not None:
+        from .verdict.outcome import judge
+
+        judge(item, mark, call, report)
+    return report
+
+
+class ClauseSummary:
+    """The verdicts of a plain pytest run, told at its end."""
+
+    def __init__(self) -> None:
+        self._verdicts: dict[str, set[str]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        properties = dict(report.user_properties)
+        if "clause" in properties and "verdict" in properties:
+            self._verdicts.setdefault(str(properties["verdict"]), set()).add(str(properties["clause"]))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self._verdicts:
+            return
+        from .verdict.outcome import VERDICTS
+
+        terminalreporter.section("clauses")
+        for verdict in reversed(VERDICTS):
+            if ids := sorted(self._verdicts.get(verdict, ())):
+                listed = "" if verdict == "holds" else ": " + ", ".join(ids)
+                terminalreporter.line(f"{len(ids):5} {verdict}{listed}")

@@ -1,0 +1,73 @@
+"""What clauses of more than one mechanism are written with: other users, namespaces, programs, the page size."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from mmap import PAGESIZE
+from typing import Any
+
+import pytest
+
+from pytest_ipc import Actor, Fork
+
+from .places import become, enter_ipc_namespace
+
+
+@pytest.fixture
+def page() -> int:
+    """The page size in bytes."""
+    return PAGESIZE
+
+
+@pytest.fixture
+def as_user(fork: Fork) -> Callable[..., Any]:
+    """Run a function as another user: as_user(uid, gid, function, *args), its result. It has no capability there."""
+
+    def run(uid: int, gid: int, function: Callable[..., Any], *args: Any) -> Any:
+        def life() -> Any:
+            become(uid, gid)
+            return function(*args)
+
+        return fork(life).result()
+
+    return run
+
+
+@pytest.fixture
+def in_ipc_namespace(fork: Fork) -> Callable[..., Any]:
+    """Run a function in an IPC namespace of its own: in_ipc_namespace({"kernel/shmmni": 1}, function, *args), its result."""
+
+    def run(limits: dict[str, int], function: Callable[..., Any], *args: Any) -> Any:
+        def life() -> Any:
+            enter_ipc_namespace(limits)
+            return function(*args)
+
+        return fork(life).result()
+
+    return run
+
+
+@pytest.fixture
+def program(fork: Fork) -> Callable[..., Actor]:
+    """Run Python source as an unrelated program: program(source, *args, keep=()) -> Actor, whose memory is all its own.
+
+    The source finds the arguments in sys.argv[1:] and the kernel calls in pytest_ipc; it answers through its exit status or
+    its output. It inherits no descriptor but those in *keep*, which it must find by number.
+    """
+
+    def run(source: str, *args: object, keep: tuple[int, ...] = ()) -> Actor:
+        def life() -> None:
+            for fd in keep:
+                os.set_inheritable(fd, True)
+            os.execv(sys.executable, [sys.executable, "-c", source, *map(str, args)])
+
+        return fork.keeping(*keep)(life)
+
+    return run
+
+
+def succeeded(actor: Actor) -> None:
+    """Assert that a program ended with status 0; its output says what it found otherwise."""
+    assert actor.wait() == 0, actor.output

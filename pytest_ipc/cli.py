@@ -1,0 +1,141 @@
+"""The command pytest-ipc: its arguments, its exit status, and one sentence for whatever is wrong with them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import re
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from . import __version__
+
+_MISSING = "pytest-ipc check needs the packages of its extra ({}): pip install 'pytest-ipc[conformance]'"
+
+_CHECK = """\
+Run the conformance suite on the platform this command stands on: its kernel, its libc, its container. Every clause is a
+documented sentence of a manual page, and gets a verdict:
+
+  holds      it is as the manual says
+  deviates   it is not; what was expected and what came is shown
+  disputed   manual and Linux are known to disagree, and this platform sides with Linux
+  absent     the platform has no such call
+  untested   it could not be tried here, and the reason
+"""
+
+_EXAMPLES = """\
+examples:
+  pytest-ipc check                      everything
+  pytest-ipc check shm pipe             two mechanisms
+  pytest-ipc check 'shmget.*'           the clauses that a pattern matches
+  pytest-ipc check --list fifo          the clauses of a mechanism, without running them
+  unshare -i pytest-ipc check -n 2      in an IPC namespace of its own, on two processors
+
+exit status:
+  0  nothing deviates    1  something does    2  wrong usage    3  the suite itself broke
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command. The exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.command(options)
+    except BrokenPipeError:
+        # Whoever read the output has left; that is no failure of the check, and nothing more can be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pytest-ipc", description="Conformance of this platform's inter-process communication to its manual pages."
+    )
+    parser.add_argument("--version", action="version", version=f"pytest-ipc {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    check = commands.add_parser(
+        "check",
+        help="Judge this platform, clause by clause",
+        description=_CHECK,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument(
+        "names", nargs="*", metavar="NAME", help="A mechanism, a clause id or a pattern of ids; everything by default"
+    )
+    check.add_argument(
+        "-n",
+        dest="processes",
+        type=_processes,
+        default="0",
+        metavar="N",
+        help="Use N processes, or auto (default: one)",
+    )
+    check.add_argument(
+        "--shuffle",
+        nargs="?",
+        type=int,
+        const=-1,
+        metavar="SEED",
+        help="Run in a random order, or in the one that SEED gives",
+    )
+    check.add_argument("--list", action="store_true", help="Name the clauses and run none")
+    check.set_defaults(command=_check)
+    return parser
+
+
+def _processes(text: str) -> str:
+    if not re.fullmatch(r"auto|logical|\d{1,3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes: a number, or auto")
+    return text
+
+
+def _usage_error(text: str) -> int:
+    print(f"pytest-ipc: {text}", file=sys.stderr)
+    return 2
+
+
+def _check(options: argparse.Namespace) -> int:
+    if not sys.platform.startswith("linux"):
+        return _usage_error(f"the suite states how Linux behaves, and this system is {sys.platform}")
+    from .verdict import suite
+
+    try:
+        root = suite.location()
+        wanted = suite.select(suite.clauses(root), options.names)
+    except (suite.UnknownClause, FileNotFoundError) as error:
+        return _usage_error(str(error))
+    if options.list:
+        for clause in wanted:
+            print(f"{clause.mechanism:<10} {clause.id}")
+        return 0
+    try:
+        for name in ("pytest_timeout", "xdist"):
+            if find_spec(name) is None:
+                raise ImportError(name=name)
+        from rich.console import Console
+
+        from .verdict.screen import Screen
+    except ImportError as error:
+        return _usage_error(_MISSING.format(f"{error.name} is missing"))
+    from .verdict.platform import describe
+    from .verdict.run import run
+
+    seed = options.shuffle
+    if seed == -1:
+        seed = random.randrange(1_000_000)
+    # What is not a terminal has no width: a log's lines must not be cut where nobody's screen ends.
+    screen = Screen(Console(highlight=False, width=None if sys.stdout.isatty() else 1000))
+    screen.begin(describe(), len(wanted))
+    if seed is not None:
+        screen.console.print(f"in the random order of --shuffle {seed}")
+    result = run(root, wanted, screen.told, processes=options.processes, shuffle=seed)
+    screen.end(result)
+    return result.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""The one place where a test's outcome becomes a clause's verdict.
+
+    holds      the test returned
+    deviates   what the manual promises did not come, or a call failed that should not have
+    disputed   the platform does what Linux is known to do where the manual says otherwise
+    absent     the platform has no such call
+    untested   it could not be tried here, and why
+    broken     the suite failed, not the platform: nothing can be said
+
+The verdict travels in the report's user_properties: they pass through pytest-xdist and into JUnit XML by themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from .clause import ABSENT, Deviation, errno_name
+
+__all__ = ["VERDICTS", "Verdict", "judge", "worst"]
+
+# The worst first: of several tests of one clause, and of a test's phases, the worst verdict is the clause's.
+VERDICTS = ("broken", "deviates", "disputed", "absent", "untested", "holds")
+
+# An object that cannot be made for one of these reasons says something of the machine's room or rights, not of the suite.
+_LIMITS = {"EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EAGAIN", "EDQUOT", "EPERM", "EACCES", "EROFS"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one clause: `reason` says why it is not `holds`; a deviation also has what was expected and observed."""
+
+    verdict: str
+    reason: str = ""
+    expected: str = ""
+    observed: str = ""
+
+
+def worst(verdicts: list[Verdict]) -> Verdict:
+    """The worst of several verdicts on one clause."""
+    return min(verdicts, key=lambda verdict: VERDICTS.index(verdict.verdict))
+
+
+def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], report: pytest.TestReport) -> None:
+    """Enter the verdict of a phase of a clause's test in its report, if the phase decides one."""
+    error = call.excinfo.value if call.excinfo is not None else None
+    if error is None and report.when != "call":
+        return
+    statement = statement_of(item)
+    verdict = _verdict(error, report.when, statement)
+    if verdict.verdict == "deviates" and _kernel_is_older(mark.kwargs.get("since")):
+        verdict = Verdict(
+            "untested", f"the clause came with Linux {mark.kwargs['since']}, this is {os.uname().release}"
+        )
+    if verdict.verdict in ("absent", "untested") and report.outcome == "failed":
+        # To pytest it is a skip: there is nothing to fail at.
+        path, line, _ = item.location
+        report.outcome = "skipped"
+        report.longrepr = (path, (line or 0) + 1, f"{verdict.verdict}: {verdict.reason}")
+    properties: list[tuple[str, object]] = [
+        ("clause", mark.args[0]),
+        ("page", mark.args[1]),
+        ("section", mark.args[2]),
+        ("mechanism", item.path.parent.name),
+        ("statement", statement),
+        ("verdict", verdict.verdict),
+    ]
+    properties += [(name, text) for name in ("reason", "expected", "observed") if (text := getattr(verdict, name))]
+    report.user_properties.extend(properties)
+    item.user_properties.extend(properties)  # JUnit XML is written from the last phase's report
+
+
+def statement_of(item: pytest.Item) -> str:
+    """The clause's sentence: the test's docstring on one line, without its full stop."""
+    return " ".join((getattr(item, "obj", item).__doc__ or "").split()).rstrip(".")
+
+
+def _verdict(error: BaseException | None, phase: str | None, statement: str) -> Verdict:
+    if error is None:
+        return Verdict("holds")
+    text = _text(error)
+    if isinstance(error, pytest.skip.Exception):
+        return Verdict("untested", text.removeprefix("untested: "))
+    if isinstance(error, pytest.xfail.Exception):
+        return Verdict("disputed", text.removeprefix("disputed: "))
+    if isinstance(error, OSError) and error.errno in ABSENT:
+        return Verdict("absent", f"{errno_name(error.errno)}: {error.strerror}")
+    if isinstance(error, NotImplementedError):
+        return Verdict("untested", text)
+    if isinstance(error, OSError) and could_not_make(error):
+        return Verdict("untested" if errno_name(error.errno) in _LIMITS else "broken", f"could not be set up: {text}")
+    if phase == "call":
+        if isinstance(error, Deviation):
+            return Verdict("deviates", str(error), error.expected, error.observed)
+        if isinstance(error, (AssertionError, OSError, pytest.fail.Exception)) or _is_child_died(error):
+            return Verdict("deviates", text, statement, text)
+    return Verdict("broken", f"{phase}: {type(error).__name__}: {text}")
+
+
+def could_not_make(error: OSError) -> bool:
+    """Whether *error* came from making an object that a test asked a factory for, and not from the call under test."""
+    from ..factories import COULD_NOT_MAKE
+
+    return COULD_NOT_MAKE in getattr(error, "__notes__", ())
+
+
+def _is_child_died(error: BaseException) -> bool:
+    from ..actors import ChildDied
+
+    return isinstance(error, ChildDied)
+
+
+def _text(error: BaseException) -> str:
+    """What the error says, short enough for a line or two of a verdict."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(lines) or type(error).__name__
+    return text if len(text) <= 400 else text[:397] + "..."
+
+
+def _kernel_is_older(since: str | None) -> bool:
+    if since is None:
+        return False
+    running = re.match(r"\d+(\.\d+)*", os.uname().release)
+    return running is not None and _numbers(running[0]) < _numbers(since)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))

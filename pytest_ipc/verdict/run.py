@@ -1,0 +1,154 @@
+"""Run the conformance suite with pytest and gather its verdicts, undisturbed by the project that one happens to stand in.
+
+No configuration file, no cache, no plugins but those that the suite needs: a verdict on a kernel must not depend on the
+folder. pytest's terminal is left out and the listener is told of every clause instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from .outcome import Verdict, worst
+from .suite import ClauseTest
+
+__all__ = ["ClauseResult", "SuiteResult", "run"]
+
+_PLUGINS = (
+    "pytest_ipc.plugin",
+    "pytest_ipc.verdict.order",
+    "xdist.plugin",
+    "pytest_timeout",
+    "_hypothesis_pytestplugin",
+)
+
+# A clause takes milliseconds; one that takes this long hangs, and that is its verdict.
+CLAUSE_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class ClauseResult:
+    """The verdict on one clause, and where the clause comes from."""
+
+    id: str
+    mechanism: str
+    page: str
+    section: str
+    statement: str
+    verdict: Verdict
+    duration: float
+
+
+@dataclass
+class SuiteResult:
+    """What a run of the suite came to: a result a clause, and what broke besides."""
+
+    results: list[ClauseResult]
+    broken: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+    def count(self, verdict: str) -> int:
+        """How many clauses have this verdict."""
+        return sum(result.verdict.verdict == verdict for result in self.results)
+
+    @property
+    def exit_status(self) -> int:
+        """0 when nothing deviates, 1 when something does, 3 when the suite itself broke, 130 when it was interrupted."""
+        if self.interrupted:
+            return 130
+        if self.broken or self.count("broken"):
+            return 3
+        return 1 if self.count("deviates") else 0
+
+
+class _Listener:
+    """A pytest plugin that hears of every report; in a distributed run, those of all workers."""
+
+    def __init__(self, wanted: list[ClauseTest], told: Callable[[str, Verdict], None]) -> None:
+        self._wanted = {clause.id for clause in wanted}
+        self._told = told
+        self._heard: dict[str, list[Verdict]] = {}
+        self._facts: dict[str, dict[str, str]] = {}
+        self._durations: dict[str, float] = {}
+        self.broken: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        facts = {name: str(value) for name, value in report.user_properties}
+        id = facts.get("clause")
+        if id is None:
+            if report.failed:
+                self.broken.append(f"{report.nodeid}: {report.longreprtext.strip().splitlines()[-1]}")
+            return
+        self._durations[id] = self._durations.get(id, 0.0) + report.duration
+        if report.when != "call" and report.passed:
+            return  # a later phase repeats what the call has entered, for JUnit XML
+        verdict = Verdict(
+            facts["verdict"], facts.get("reason", ""), facts.get("expected", ""), facts.get("observed", "")
+        )
+        self._facts[id] = facts
+        self._heard.setdefault(id, []).append(verdict)
+        self._told(id, verdict)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.broken.append(f"{report.nodeid}: {report.longreprtext.strip().splitlines()[-1]}")
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        self.broken.append(f"pytest itself: {str(excrepr).strip().splitlines()[-1]}")
+
+    def results(self) -> list[ClauseResult]:
+        return [
+            ClauseResult(
+                id,
+                facts["mechanism"],
+                facts["page"],
+                facts["section"],
+                facts["statement"],
+                worst(self._heard[id]),
+                self._durations[id],
+            )
+            for id, facts in sorted(self._facts.items())
+        ]
+
+    def silent(self) -> list[str]:
+        """The clauses that gave no verdict at all."""
+        return sorted(self._wanted - self._heard.keys())
+
+
+def run(
+    root: Path,
+    wanted: list[ClauseTest],
+    told: Callable[[str, Verdict], None],
+    *,
+    processes: str = "0",
+    shuffle: int | None = None,
+) -> SuiteResult:
+    """Run *wanted* and tell of every verdict as it comes; *processes* as pytest-xdist's -n."""
+    listener = _Listener(wanted, told)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # in the environment, for the workers are to do the same
+    os.environ.pop("PYTEST_ADDOPTS", None)
+    arguments = [
+        *(f"-p{name}" for name in _PLUGINS),
+        "-pno:cacheprovider",
+        "-pno:terminal",
+        "-c",
+        os.devnull,
+        f"--rootdir={root}",
+        f"--timeout={CLAUSE_SECONDS}",
+        "-n",
+        processes,
+        *([] if shuffle is None else [f"--ipc-shuffle={shuffle}"]),
+        *(clause.nodeid for clause in wanted),
+    ]
+    status = pytest.main(arguments, plugins=[listener])
+    result = SuiteResult(listener.results(), listener.broken)
+    result.interrupted = status == pytest.ExitCode.INTERRUPTED and not listener.broken
+    if not result.interrupted:
+        result.broken += [f"{id} gave no verdict" for id in listener.silent()]
+        if status in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR) and not result.broken:
+            result.broken.append(f"pytest ended with status {int(status)}")
+    return result

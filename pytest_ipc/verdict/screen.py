@@ -1,0 +1,129 @@
+"""The verdict on a terminal: progress while the suite runs, then what came of it, with a reason for all that does not hold."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from .outcome import VERDICTS, Verdict
+from .run import ClauseResult, SuiteResult
+
+__all__ = ["Screen"]
+
+_STYLES = {
+    "holds": "green",
+    "deviates": "bold red",
+    "disputed": "yellow",
+    "absent": "magenta",
+    "untested": "cyan",
+    "broken": "bold white on red",
+}
+# In the order in which a reader wants them: what is wrong first.
+_TOLD = [verdict for verdict in VERDICTS if verdict != "holds"]
+
+
+class Screen:
+    """Writes to a terminal, or plainly and line by line to anything else."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._total = self._done = 0
+        self._counts: dict[str, int] = {}
+        self._heard: set[str] = set()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[counts]}"),
+            console=console,
+            transient=True,
+            auto_refresh=False,  # no thread: the suite forks
+        )
+        self._task = self._progress.add_task("checking", total=0, counts="")
+
+    def begin(self, platform: dict[str, str], total: int) -> None:
+        """Say what is judged, and by how much."""
+        self._total = total
+        table = Table.grid(padding=(0, 2))
+        for name, text in platform.items():
+            table.add_row(Text(name, style="bold"), Text(text))
+        self.console.print(table)
+        self.console.print()
+        self._progress.update(self._task, total=total)
+        if self.console.is_terminal:
+            self._progress.start()
+        else:
+            self.console.print(f"checking {total} clauses")
+
+    def told(self, id: str, verdict: Verdict) -> None:
+        """A clause has its verdict."""
+        if id in self._heard:
+            return
+        self._heard.add(id)
+        self._counts[verdict.verdict] = self._counts.get(verdict.verdict, 0) + 1
+        self._done += 1
+        counts = ", ".join(f"{count} {name}" for name, count in sorted(self._counts.items()))
+        if self.console.is_terminal:
+            self._progress.update(self._task, completed=self._done, counts=counts, refresh=True)
+        elif self._done * 10 // self._total > (self._done - 1) * 10 // self._total:
+            self.console.print(f"{self._done}/{self._total} clauses: {counts}")
+
+    def end(self, result: SuiteResult) -> None:
+        """The verdict."""
+        self._progress.stop()
+        self.console.print()
+        for verdict in _TOLD:
+            for found in result.results:
+                if found.verdict.verdict == verdict:
+                    self._tell(found)
+        for text in result.broken:
+            self.console.print(Text.assemble(("broken    ", _STYLES["broken"]), " ", text))
+        self.console.print(self._table(result))
+        self.console.print(Text(_sentence(result), style="bold"))
+
+    def _tell(self, result: ClauseResult) -> None:
+        verdict = result.verdict
+        self.console.print(
+            Text.assemble(
+                (f"{verdict.verdict:<9}", _STYLES[verdict.verdict]),
+                " ",
+                (result.id, "bold"),
+                f"  {result.page}, {result.section}",
+            )
+        )
+        lines = [result.statement]
+        if verdict.verdict == "deviates":
+            if verdict.expected != result.statement:
+                lines.append(f"expected: {verdict.expected}")
+            lines.append(f"observed: {verdict.observed}")
+        else:
+            lines.append(verdict.reason)
+        for line in lines:
+            self.console.print(Text(f"          {line}"))
+
+    def _table(self, result: SuiteResult) -> Table:
+        shown = [verdict for verdict in reversed(VERDICTS) if verdict != "broken" or result.count("broken")]
+        table = Table(box=None, padding=(0, 2), pad_edge=False)
+        table.add_column("mechanism")
+        for verdict in shown:
+            table.add_column(verdict, justify="right", style=_STYLES[verdict])
+        for mechanism in sorted({found.mechanism for found in result.results}):
+            verdicts = [found.verdict.verdict for found in result.results if found.mechanism == mechanism]
+            table.add_row(mechanism, *(str(verdicts.count(verdict) or "") for verdict in shown))
+        table.add_row("all", *(str(result.count(verdict)) for verdict in shown), style="bold")
+        return table
+
+
+def _sentence(result: SuiteResult) -> str:
+    if result.interrupted:
+        return f"Interrupted after {len(result.results)} clauses; the others are not judged."
+    if result.exit_status == 3:
+        return "The suite itself broke, so this is no verdict on the platform."
+    judged = result.count("holds") + result.count("deviates")
+    if result.count("deviates"):
+        return f"This platform deviates from the manual in {result.count('deviates')} of {judged} clauses that could be judged."
+    if not judged:
+        return "No clause could be judged here."
+    return f"This platform keeps all {judged} clauses that could be judged."

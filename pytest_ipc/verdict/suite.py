@@ -1,0 +1,75 @@
+"""Where the conformance suite lies and which clauses it has, read without running any of it.
+
+The suite is shipped as pytest_ipc.conformance and lies beside the package in a checkout; both are the same files. Ids are read
+from the source: a command line can be checked, and progress can be counted, before pytest starts.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+__all__ = ["ClauseTest", "UnknownClause", "clauses", "location", "select"]
+
+
+class UnknownClause(ValueError):
+    """A name that is neither a mechanism nor a clause nor a pattern that matches one."""
+
+
+@dataclass(frozen=True)
+class ClauseTest:
+    """One clause and the test that states it."""
+
+    id: str
+    mechanism: str
+    path: Path
+    function: str
+
+    @property
+    def nodeid(self) -> str:
+        """How pytest is told to run it."""
+        return f"{self.path}::{self.function}"
+
+
+def location() -> Path:
+    """The folder of the suite. FileNotFoundError if this installation has none."""
+    package = Path(__file__).parents[1]
+    for candidate in (package / "conformance", package.parent / "conformance"):
+        if (candidate / "conftest.py").is_file():
+            return candidate
+    raise FileNotFoundError(f"the conformance suite is not beside {package}: the installation is incomplete")
+
+
+def clauses(root: Path) -> list[ClauseTest]:
+    """Every clause below *root*, by mechanism and then as the files have them."""
+    return [clause for path in sorted(root.glob("*/test_*.py")) for clause in _of_file(path)]
+
+
+def _of_file(path: Path) -> Iterator[ClauseTest]:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            for mark in node.decorator_list:
+                match mark:
+                    case ast.Call(func=ast.Name(id="clause"), args=[ast.Constant(value=str(id)), *_]):
+                        yield ClauseTest(id, path.parent.name, path, node.name)
+
+
+def select(every: list[ClauseTest], names: list[str]) -> list[ClauseTest]:
+    """The clauses that *names* stand for: mechanisms, ids, or patterns of ids such as "shmget.*". All for no name.
+
+    UnknownClause for a name that stands for none.
+    """
+    chosen: set[str] = set()
+    for name in names:
+        found = {clause.id for clause in every if name == clause.mechanism or fnmatchcase(clause.id, name)}
+        if not found:
+            mechanisms = ", ".join(sorted({clause.mechanism for clause in every}))
+            raise UnknownClause(
+                f"{name!r} is no mechanism, no clause and no pattern that matches one; "
+                f"the mechanisms are {mechanisms}, and `pytest-ipc check --list` names the clauses"
+            )
+        chosen |= found
+    return [clause for clause in every if not names or clause.id in chosen]

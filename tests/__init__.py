@@ -1,0 +1,1 @@
+"""Tests of pytest_ipc, in the order of its rooms; whatever kills, forks or signals runs in a real subprocess."""
