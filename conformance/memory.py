@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 
 
 def peek(address: int, count: int) -> bytes:
@@ -27,3 +28,20 @@ def free_range(length: int, align: int = mmap.PAGESIZE) -> int:
     del view
     room.close()
     return -(-(start + mmap.PAGESIZE) // align) * align
+
+
+def mapped() -> list[tuple[int, int]]:
+    """What this process has mapped, as start and end addresses."""
+    with open("/proc/self/maps") as maps:
+        spans = [line.split()[0].split("-") for line in maps]
+    return [(int(start, 16), int(end, 16)) for start, end in spans]
+
+
+def mprotect(address: int, length: int, prot: int) -> None:
+    """mprotect(2). OSError."""
+    if _libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(length), prot) == -1:
+        errno = ctypes.get_errno()
+        raise OSError(errno, f"mprotect: {os.strerror(errno)}")
+
+
+_libc = ctypes.CDLL(None, use_errno=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .kernel.shm import *
     from .kernel.signals import *
     from .kernel.syscalls import *
+    from .kernel.waiting import *
     from .remote import *
     from .resources.fifo import *
     from .resources.pipe import *
@@ -48,6 +49,7 @@ _ROOMS = (
     "kernel.process",
     "kernel.proc",
     "kernel.syscalls",
+    "kernel.waiting",
     "kernel.libc",
 )
 

@@ -1,0 +1,162 @@
+"""proc(5), shmget(2): the limits of System V shared memory, enforced on both sides, in an IPC namespace of the test's own."""
+
+from __future__ import annotations
+
+import os
+from errno import EINVAL, ENOSPC
+
+from pytest_ipc import (
+    IPC_PRIVATE,
+    clause,
+    fails_with,
+    limit,
+    set_limit,
+    shmat,
+    shmctl_limits,
+    shmctl_rmid,
+    shmctl_stat,
+    shmdt,
+    shmget,
+    untested,
+)
+
+
+def make(size: int) -> int:
+    return shmget(IPC_PRIVATE, size, 0o600)
+
+
+@clause("shmget.above-shmmax-einval", "shmget(2)", "ERRORS", errno=EINVAL)
+def test_a_segment_has_at_most_shmmax_bytes(in_ipc_namespace):
+    """A new segment may have SHMMAX bytes and not one more."""
+
+    def both_sides() -> int:
+        with fails_with(EINVAL):
+            make(100_001)
+        return shmctl_stat(make(100_000)).segsz
+
+    assert in_ipc_namespace({"kernel/shmmax": 100_000}, both_sides) == 100_000
+
+
+@clause("shmget.shmmni-enospc", "shmget(2)", "ERRORS", errno=ENOSPC)
+def test_there_are_at_most_shmmni_segments(in_ipc_namespace):
+    """SHMMNI segments can exist and not one more; when one is removed there is room for another."""
+
+    def both_sides() -> int:
+        shmids = [make(1) for _ in range(3)]
+        with fails_with(ENOSPC):
+            make(1)
+        shmctl_rmid(shmids[1])
+        return make(1)
+
+    assert in_ipc_namespace({"kernel/shmmni": 3}, both_sides) >= 0
+
+
+@clause("shmget.shmall-enospc", "shmget(2)", "ERRORS", errno=ENOSPC)
+def test_all_segments_have_at_most_shmall_pages(in_ipc_namespace, page):
+    """All segments together may have SHMALL pages and not one more."""
+
+    def both_sides() -> int:
+        make(2 * page)
+        with fails_with(ENOSPC):
+            make(2 * page + 1)
+        return make(2 * page)
+
+    assert in_ipc_namespace({"kernel/shmall": 4}, both_sides) >= 0
+
+
+@clause("shmget.shmmax-lowered-existing-kept", "proc(5)", "/proc/sys/kernel/shmmax")
+def test_a_lower_shmmax_leaves_what_exists(in_ipc_namespace):
+    """When SHMMAX is lowered, larger segments that exist stay usable; only new ones are refused."""
+
+    def lower() -> int:
+        shmid = make(100_000)
+        set_limit("kernel/shmmax", 50_000)
+        with fails_with(EINVAL):
+            make(50_001)
+        shmdt(shmat(shmid))
+        return shmctl_stat(shmid).segsz
+
+    assert in_ipc_namespace({}, lower) == 100_000
+
+
+@clause("proc.shm-limits-per-namespace", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
+def test_a_namespaces_limits_are_its_own(in_ipc_namespace):
+    """The limits set in an IPC namespace are what IPC_INFO tells there, and change nothing outside."""
+    before = shmctl_limits()
+    wanted = {"kernel/shmmax": 123_456, "kernel/shmall": 77, "kernel/shmmni": 5}
+
+    def tell() -> tuple[int, int, int]:
+        limits = shmctl_limits()
+        return limits.shmmax, limits.shmall, limits.shmmni
+
+    assert in_ipc_namespace(wanted, tell) == (123_456, 77, 5)
+    after = shmctl_limits()
+    assert (after.shmmax, after.shmall, after.shmmni) == (before.shmmax, before.shmall, before.shmmni)
+
+
+@clause("shmget.next-id", "proc(5)", "/proc/sys/kernel/shm_next_id", since="3.8")
+def test_the_next_id_can_be_chosen(in_ipc_namespace):
+    """shm_next_id, where the kernel has it, is the identifier of the next segment, and is -1 again afterwards."""
+
+    def choose() -> tuple[int, int | None]:
+        _needs("kernel/shm_next_id")
+        set_limit("kernel/shm_next_id", 5)
+        return make(1), limit("kernel/shm_next_id")
+
+    assert in_ipc_namespace({}, choose) == (5, -1)
+
+
+@clause("shmget.next-id-in-use", "proc(5)", "/proc/sys/kernel/shm_next_id", since="3.8")
+def test_a_next_id_that_is_taken(in_ipc_namespace):
+    """When the identifier in shm_next_id is taken, the new segment gets another one."""
+
+    def choose() -> bool:
+        _needs("kernel/shm_next_id")
+        taken = make(1)
+        set_limit("kernel/shm_next_id", taken)
+        return make(1) != taken
+
+    assert in_ipc_namespace({}, choose)
+
+
+@clause("proc.shm_rmid_forced.last-detach", "proc(5)", "/proc/sys/kernel/shm_rmid_forced", since="3.1")
+def test_forced_removal_at_the_last_detach(in_ipc_namespace, fork):
+    """With shm_rmid_forced a segment goes at its last detach, though nobody has removed it, once its creator has ended."""
+
+    def attach_and_detach() -> bool:
+        _needs("kernel/shm_rmid_forced")
+        shmid = fork(make, 1).result()
+        address = shmat(shmid)
+        set_limit("kernel/shm_rmid_forced", 1)
+        there = _exists(shmid)
+        shmdt(address)
+        return there and not _exists(shmid)
+
+    assert in_ipc_namespace({}, attach_and_detach)
+
+
+@clause("proc.shm_rmid_forced.creator-exit", "proc(5)", "/proc/sys/kernel/shm_rmid_forced", since="3.1")
+def test_forced_removal_when_the_creator_ends(in_ipc_namespace, fork):
+    """With shm_rmid_forced a segment that was never attached goes when its creator ends."""
+
+    def let_a_child_make_one() -> tuple[bool, bool]:
+        _needs("kernel/shm_rmid_forced")
+        kept = fork(make, 1).result()
+        kept_without = _exists(kept)
+        set_limit("kernel/shm_rmid_forced", 1)
+        return kept_without, _exists(fork(make, 1).result())
+
+    assert in_ipc_namespace({}, let_a_child_make_one) == (True, False)
+
+
+def _needs(name: str) -> None:
+    if not os.path.exists(f"/proc/sys/{name}"):
+        untested(f"needs /proc/sys/{name}")
+
+
+def _exists(shmid: int) -> bool:
+    try:
+        shmctl_stat(shmid)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,245 @@
+"""shmop(2), fork(2), execve(2), _exit(2): a segment among processes, related and unrelated."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from ctypes import CDLL, c_char, c_long
+
+from pytest_ipc import (
+    IPC_CREAT,
+    IPC_PRIVATE,
+    PR_SET_SECCOMP,
+    SECCOMP_MODE_STRICT,
+    SHM_RDONLY,
+    Deadline,
+    clause,
+    number_of,
+    prctl,
+    shmat,
+    shmctl_rmid,
+    shmctl_stat,
+    shmdt,
+    shmget,
+    sysvipc_shm,
+    untested,
+)
+
+from ..conftest import succeeded
+from ..memory import peek, poke
+
+
+@clause("shm.fork-inherits", "shmop(2)", "NOTES")
+def test_a_child_inherits_the_attachments(sysv_shm, fork):
+    """A forked child has its parent's attachments at the same addresses, and they are counted."""
+    attachment = sysv_shm().attach()
+    attachment.buf[0] = 7
+    address = attachment.address
+    found = fork(lambda: (peek(address, 1), attachment.segment.stat().nattch)).result()
+    assert found == (b"\x07", 2)
+
+
+@clause("shm.change-seen-by-all", "shmop(2)", "DESCRIPTION")
+def test_a_change_is_seen_by_all_at_once(sysv_shm, fork, pipe):
+    """What one process stores in a segment, all others that have it attached find there at once, wherever they attached it."""
+    segment = sysv_shm()
+    ours = segment.attach()
+    questions, answers = [pipe() for _ in range(3)], [pipe() for _ in range(3)]
+
+    def look(question, answer) -> None:
+        theirs = shmat(segment.id, None, SHM_RDONLY)
+        for _ in range(20):
+            place = question.read(1)[0]
+            answer.write(peek(theirs + place, 1))
+
+    for question, answer in zip(questions, answers, strict=True):
+        fork(look, question, answer)
+    for value in range(20):
+        ours.buf[value] = value + 100
+        for question, answer in zip(questions, answers, strict=True):
+            question.write(bytes([value]))
+            assert answer.read(1) == bytes([value + 100])
+
+
+@clause("shm.child-change-seen-by-parent", "shmop(2)", "DESCRIPTION")
+def test_a_childs_change_is_seen_by_its_parent(sysv_shm, fork):
+    """What a child stores through an inherited attachment, its parent finds there."""
+    attachment = sysv_shm().attach()
+    fork(poke, attachment.address + 5, 9).result()
+    assert attachment.buf[5] == 9
+
+
+@clause("shm.exec-detaches", "execve(2)", "DESCRIPTION")
+def test_exec_detaches(sysv_shm, program, pipe):
+    """A process that executes another program has nothing attached any more."""
+    segment = sysv_shm()
+    segment.attach()
+    up, down = pipe(), pipe()
+    child = program(
+        "import os, sys; os.write(int(sys.argv[1]), b'!'); os.read(int(sys.argv[2]), 1)",
+        up.write_fd,
+        down.read_fd,
+        keep=(up.write_fd, down.read_fd),
+    )
+    assert up.read(1) == b"!"
+    assert segment.stat().nattch == 1
+    down.write(b"!")
+    succeeded(child)
+
+
+@clause("shm.exit-detaches", "_exit(2)", "NOTES")
+def test_exit_detaches(sysv_shm, fork):
+    """A process that ends has nothing attached any more, and is on record as the segment's last user."""
+    segment = sysv_shm()
+
+    def attach_and_leave() -> int:
+        shmat(segment.id)
+        return os.getpid()
+
+    pid = fork(attach_and_leave).result()
+    ds = segment.stat()
+    assert (ds.nattch, ds.lpid) == (0, pid)
+    assert ds.dtime > 0
+
+
+@clause("shm.sigkill-detaches", "shmop(2)", "NOTES")
+def test_death_by_a_signal_detaches(sysv_shm, fork, pipe):
+    """A process that is killed has nothing attached any more."""
+    segment, ready = sysv_shm(), pipe()
+
+    def attach_and_wait() -> None:
+        shmat(segment.id)
+        ready.write(b"!")
+        signal.pause()
+
+    child = fork(attach_and_wait)
+    ready.read(1)
+    assert segment.stat().nattch == 1
+    child.signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    assert segment.stat().nattch == 0
+
+
+@clause("shm.rmid-then-last-exit-destroys", "shmctl(2)", "IPC_RMID")
+def test_a_removed_segment_goes_with_its_last_holder(sysv_shm, fork, pipe):
+    """A removed segment goes when the last process that has it attached ends, however it ends."""
+    segment, ready = sysv_shm(), pipe()
+
+    def attach_and_wait() -> None:
+        shmat(segment.id)
+        ready.write(b"!")
+        signal.pause()
+
+    child = fork(attach_and_wait)
+    ready.read(1)
+    shmctl_rmid(segment.id)
+    assert segment.exists()
+    child.signal(signal.SIGKILL)
+    child.wait()
+    assert not segment.exists()
+
+
+@clause("shm.unrelated-processes-meet-by-key", "shmget(2)", "DESCRIPTION")
+def test_unrelated_processes_meet_by_key(sysv_shm, program):
+    """Programs that have nothing in common but the key find the same segment and the same bytes."""
+    attachment = sysv_shm(64).attach()
+    attachment.buf[:5] = b"first"
+    source = (
+        "import sys, ctypes, pytest_ipc as ipc\n"
+        "address = ipc.shmat(ipc.shmget(int(sys.argv[1]), 0, 0))\n"
+        "there = ctypes.string_at(address, 5)\n"
+        "ctypes.memmove(address, there[::-1], 5)\n"
+        "sys.exit(0 if there == b'first' else f'found {there}')\n"
+    )
+    succeeded(program(source, attachment.segment.key))
+    assert bytes(attachment.buf[:5]) == b"tsrif"
+
+
+@clause("shm.sharing-needs-no-system-call", "shmop(2)", "DESCRIPTION")
+def test_sharing_needs_no_system_call(sysv_shm, fork, pipe):
+    """Once a segment is attached, sharing through it needs no system call at all."""
+    ours, gate = sysv_shm().attach(), pipe()
+    here, there = c_char.from_address(ours.address), c_char.from_address(ours.address + 1)
+    leave, libc_syscall = c_long(number_of("exit")), CDLL(None).syscall
+
+    def copy_in_strict_mode() -> None:
+        gate.write(b"!")
+        # From here on the kernel kills this process for any call but read, write, exit and sigreturn.
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT)
+        while here.value != b"q":
+            there.value = here.value
+        libc_syscall(leave, c_long(0))
+
+    if not _has_strict_mode(fork):
+        untested("needs seccomp's strict mode")
+    child = fork(copy_in_strict_mode)
+    gate.read(1)
+    for value in (b"a", b"b", b"c"):
+        here.value = value
+        assert Deadline(5).until(lambda value=value: there.value == value), f"the child did not copy {value!r}"
+    here.value = b"q"
+    assert child.wait() == 0, "the child was killed for a system call"
+
+
+def _has_strict_mode(fork) -> bool:
+    """Whether the kernel enforces strict mode: a child that makes a forbidden call must be killed for it."""
+
+    def forbidden() -> None:
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT)
+        os.getppid()
+
+    return fork(forbidden).wait() == -signal.SIGKILL
+
+
+@clause("ipc.ipcs-shows-segment", "ipcs(1)", "OPTIONS")
+def test_ipcs_shows_the_segment(sysv_shm):
+    """`ipcs -m` shows key, identifier, owner, permissions, size and attachments of a segment."""
+    program = shutil.which("ipcs")
+    if program is None:
+        untested("needs the program ipcs")
+    segment = sysv_shm(12345, mode=0o640)
+    segment.attach()
+    listing = subprocess.run([program, "-m"], capture_output=True, text=True, timeout=10, check=False)
+    rows = [line.split() for line in listing.stdout.splitlines()]
+    (row,) = [row for row in rows if len(row) > 1 and row[1] == str(segment.id)]
+    try:
+        owner = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        owner = str(os.geteuid())
+    assert row[:6] == [f"{segment.key:#010x}", str(segment.id), owner[:10], "640", "12345", "1"]
+
+
+@clause("ipc_namespaces.shm-private", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
+def test_a_namespace_has_segments_of_its_own(sysv_shm, in_ipc_namespace):
+    """A new IPC namespace has no segment in it, and the keys of others mean nothing there."""
+    segment = sysv_shm()
+
+    def look_around() -> tuple[bool, bool]:
+        try:
+            shmget(segment.key, 0, 0)
+            found = True
+        except FileNotFoundError:
+            found = False
+        own = shmget(segment.key, 1, IPC_CREAT | 0o600)
+        return found, shmctl_stat(own).segsz == 1
+
+    assert in_ipc_namespace({}, look_around) == (False, True)
+    assert segment.stat().segsz == segment.size
+
+
+@clause("ipc_namespaces.shm-gone-with-last-member", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
+def test_a_namespace_takes_its_segments_with_it(in_ipc_namespace):
+    """The segments of an IPC namespace go with its last process and are never seen outside."""
+    before = sysvipc_shm()
+    if before is None:
+        untested("needs /proc/sysvipc")
+
+    def make() -> int:
+        shmdt(shmat(shmget(IPC_PRIVATE, 1, 0o600)))
+        return os.getpid()
+
+    maker = in_ipc_namespace({}, make)
+    assert not [row for row in sysvipc_shm() or () if row.cpid == maker]
