@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from mmap import PAGESIZE
 from typing import Any
 
@@ -13,6 +14,15 @@ import pytest
 from pytest_ipc import Actor, Fork
 
 from .places import become, enter_ipc_namespace
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_core_files() -> Iterator[None]:
+    """Children that die of a SIGSEGV on purpose leave no core file where the suite is run."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
 
 
 @pytest.fixture

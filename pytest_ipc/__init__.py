@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # Each room's __all__ says what it makes public; a name is declared there and nowhere else.
+# They are asked in this order, and the first that has a name ends the search: verdict.clause comes last because it alone
+# imports pytest, which a program that uses scope() or a resource may not have to load.
 _ROOMS = (
-    "verdict.clause",
     "factories",
     "actors",
     "remote",
@@ -51,6 +52,7 @@ _ROOMS = (
     "kernel.syscalls",
     "kernel.waiting",
     "kernel.libc",
+    "verdict.clause",
 )
 
 

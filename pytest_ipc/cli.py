@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
 from . import __version__
 
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SEED",
         help="Run in a random order, or in the one that SEED gives",
     )
+    check.add_argument("--report", type=Path, metavar="FILE", help="Write the verdict to FILE as JSON, too")
     check.add_argument("--list", action="store_true", help="Name the clauses and run none")
     check.set_defaults(command=_check)
     return parser
@@ -121,19 +123,33 @@ def _check(options: argparse.Namespace) -> int:
         from .verdict.screen import Screen
     except ImportError as error:
         return _usage_error(_MISSING.format(f"{error.name} is missing"))
+    from .verdict import report
     from .verdict.platform import describe
     from .verdict.run import run
+
+    if options.report is not None:
+        try:
+            report.check_writable(options.report)
+        except OSError as error:
+            return _usage_error(f"the report cannot be written to {options.report}: {error.strerror}")
 
     seed = options.shuffle
     if seed == -1:
         seed = random.randrange(1_000_000)
     # What is not a terminal has no width: a log's lines must not be cut where nobody's screen ends.
     screen = Screen(Console(highlight=False, width=None if sys.stdout.isatty() else 1000))
-    screen.begin(describe(), len(wanted))
+    platform = describe()
+    screen.begin(platform, len(wanted))
     if seed is not None:
         screen.console.print(f"in the random order of --shuffle {seed}")
     result = run(root, wanted, screen.told, processes=options.processes, shuffle=seed)
     screen.end(result)
+    if options.report is not None:
+        try:
+            report.write(options.report, report.as_json(platform, result))
+        except OSError as error:
+            print(f"pytest-ipc: the report could not be written to {options.report}: {error.strerror}", file=sys.stderr)
+            return 3
     return result.exit_status
 
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from ctypes import CDLL, c_char, c_long
+from functools import partial
 
 from pytest_ipc import (
     IPC_CREAT,
@@ -16,6 +17,7 @@ from pytest_ipc import (
     SECCOMP_MODE_STRICT,
     SHM_RDONLY,
     Deadline,
+    Fork,
     clause,
     number_of,
     prctl,
@@ -179,12 +181,16 @@ def test_sharing_needs_no_system_call(sysv_shm, fork, pipe):
     gate.read(1)
     for value in (b"a", b"b", b"c"):
         here.value = value
-        assert Deadline(5).until(lambda value=value: there.value == value), f"the child did not copy {value!r}"
+        assert Deadline(5).until(partial(_holds, there, value)), f"the child did not copy {value!r}"
     here.value = b"q"
     assert child.wait() == 0, "the child was killed for a system call"
 
 
-def _has_strict_mode(fork) -> bool:
+def _holds(place: c_char, value: bytes) -> bool:
+    return place.value == value
+
+
+def _has_strict_mode(fork: Fork) -> bool:
     """Whether the kernel enforces strict mode: a child that makes a forbidden call must be killed for it."""
 
     def forbidden() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from ctypes import c_char_p, c_int, c_long, c_size_t, c_ssize_t, c_uint, c_void_p, create_string_buffer
 
-from .libc import function
+from .libc import INT, check_integer, function
 
 __all__ = [
     "F_GETPIPE_SZ",
@@ -47,9 +47,17 @@ _tee = function("tee", c_ssize_t, c_int, c_int, c_size_t, c_uint)
 Path = str | bytes | os.PathLike[str]
 
 
+def path_bytes(path: Path) -> bytes:
+    """*path* as C has it. ValueError for a NUL in it: C would take what stands before for the whole."""
+    encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise ValueError(f"{path!r} cannot be a path: there is a NUL in it")
+    return encoded
+
+
 def open(path: Path, flags: int, mode: int = 0o600) -> int:
     """open(2): a descriptor. OSError, EINTR included: nothing is retried."""
-    result: int = _open(os.fsencode(path), flags, mode)
+    result: int = _open(path_bytes(path), flags, mode)
     return result
 
 
@@ -90,17 +98,18 @@ def getpipe_size(fd: int) -> int:
 
 def setpipe_size(fd: int, size: int) -> int:
     """fcntl(2) with F_SETPIPE_SZ: ask for a capacity of *size* bytes; gives the capacity set, rounded up. OSError."""
+    check_integer("fcntl", size, INT)  # the page has an int, and the kernel cuts the long that fcntl(2) can carry
     return fcntl(fd, F_SETPIPE_SZ, size)
 
 
 def mkfifo(path: Path, mode: int = 0o666) -> None:
     """mkfifo(3): a FIFO at *path* with *mode* less the umask. OSError."""
-    _mkfifo(os.fsencode(path), mode)
+    _mkfifo(path_bytes(path), mode)
 
 
 def mkfifoat(dirfd: int, path: Path, mode: int = 0o666) -> None:
     """mkfifoat(3): the same, a relative *path* starting at *dirfd*. OSError."""
-    _mkfifoat(dirfd, os.fsencode(path), mode)
+    _mkfifoat(dirfd, path_bytes(path), mode)
 
 
 def tee(fd_in: int, fd_out: int, count: int, flags: int = 0) -> int:

@@ -7,6 +7,7 @@ from ctypes import Structure, c_char_p, c_int
 from dataclasses import dataclass
 from typing import Any, Self
 
+from .descriptor import path_bytes
 from .libc import function
 
 __all__ = [
@@ -56,5 +57,5 @@ _ftok = function("ftok", c_int, c_char_p, c_int)
 
 def ftok(path: str | os.PathLike[str], proj_id: int) -> int:
     """ftok(3): a key from the file at *path* and the low 8 bits of *proj_id*. OSError when the file cannot be examined."""
-    key: int = _ftok(os.fsencode(path), proj_id)
+    key: int = _ftok(path_bytes(path), proj_id)
     return key

@@ -33,6 +33,9 @@ _RANGES: dict[Any, tuple[int, int]] = {
     for bits in (8 * ctypes.sizeof(ctype),)
 }
 
+# For what reaches the kernel through a structure or a wider argument, where ctypes would cut it to size.
+INT, UINT, LONG = (_RANGES[ctype] for ctype in (ctypes.c_int, ctypes.c_uint, ctypes.c_long))
+
 # What the last call that succeeded was and gave: the evidence for "expected EEXIST, shmget succeeded with 7".
 _last: tuple[str, Any] | None = None
 
@@ -129,8 +132,13 @@ def fflush() -> None:
 
 def syscall(number: int, *arguments: int) -> int:
     """syscall(2): system call *number* with up to six integer arguments, past libc's wrapper. OSError with the errno."""
+    global _last
+    name = f"system call {number}"
+    for argument in (number, *arguments):
+        check_integer(name, argument, LONG)
     result: int = _syscall(ctypes.c_long(number), *(ctypes.c_long(argument) for argument in arguments))
     if result == -1:
         errno = ctypes.get_errno()
-        raise OSError(errno, f"system call {number}: {os.strerror(errno)}")
+        raise OSError(errno, f"{name}: {os.strerror(errno)}")
+    _last = (name, result)
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ctypes import c_int, c_ulong
 
-from .libc import function, syscall
+from .libc import INT, UINT, check_integer, function, syscall
 
 __all__ = [
     "CLONE_NEWIPC",
@@ -60,9 +60,14 @@ def unshare(flags: int) -> None:
 
 def pidfd_open(pid: int, flags: int = 0) -> int:
     """pidfd_open(2): a descriptor that stands for the process and reads as ready when it has ended. OSError."""
+    check_integer("pidfd_open", pid, INT)  # the kernel would take the low half of the long that syscall(2) passes
+    check_integer("pidfd_open", flags, UINT)
     return syscall(_PIDFD_OPEN, pid, flags)
 
 
 def pidfd_send_signal(pidfd: int, signo: int, flags: int = 0) -> None:
     """pidfd_send_signal(2): signal the process behind *pidfd* and no other, also after its pid was given away. OSError."""
+    check_integer("pidfd_send_signal", pidfd, INT)
+    check_integer("pidfd_send_signal", signo, INT)
+    check_integer("pidfd_send_signal", flags, UINT)
     syscall(_PIDFD_SEND_SIGNAL, pidfd, signo, 0, flags)

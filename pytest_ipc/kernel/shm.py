@@ -8,7 +8,7 @@ from typing import Any
 
 from . import abi
 from .ipc import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, IpcPerm
-from .libc import function
+from .libc import UINT, check_integer, function
 
 __all__ = [
     "SHM_DEST",
@@ -57,6 +57,8 @@ SHM_STAT_ANY = 15
 
 SHM_DEST = 0o1000
 SHM_LOCKED = 0o2000
+
+_USHORT = (0, 0xFFFF)  # of struct ipc_perm's mode, on the machines where it is no wider
 
 _FAILED = c_void_p(-1).value  # ctypes gives (void *)-1 back as an unsigned number
 
@@ -149,11 +151,13 @@ def shmctl_stat(shmid: int, cmd: int = IPC_STAT) -> ShmidDs:
 
 def shmctl_set(shmid: int, *, uid: int | None = None, gid: int | None = None, mode: int | None = None) -> None:
     """shmctl(2) with IPC_SET: change owner, group or the low nine mode bits; what is None stays. OSError."""
+    changes = {name: value for name, value in (("uid", uid), ("gid", gid), ("mode", mode)) if value is not None}
+    for name, value in changes.items():
+        check_integer("shmctl", value, _USHORT if name == "mode" else UINT)
     ds: Any = abi.shmid_ds()()
     shmctl(shmid, IPC_STAT, addressof(ds))
-    for name, value in (("uid", uid), ("gid", gid), ("mode", mode)):
-        if value is not None:
-            setattr(ds.perm, name, value)
+    for name, value in changes.items():
+        setattr(ds.perm, name, value)
     shmctl(shmid, IPC_SET, addressof(ds))
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import abi
-from .libc import function, syscall
+from .libc import INT, LONG, UINT, check_integer, function, syscall
 from .syscalls import number_of
 
 __all__ = [
@@ -133,6 +133,7 @@ def sigaction(signo: int, act: SigAction | None = None) -> SigAction:
     layout = abi.sigaction()
     new: Any = None
     if act is not None:
+        check_integer("sigaction", act.flags, UINT)
         new = layout()
         new.handler, new.flags = act.handler, ctypes.c_int(act.flags).value
         new.mask = _encode(act.mask)
@@ -187,11 +188,14 @@ def kill(pid: int, signo: int) -> None:
 
 def tgkill(tgid: int, tid: int, signo: int) -> None:
     """tgkill(2): send a signal to one thread. OSError."""
+    for argument in (tgid, tid, signo):
+        check_integer("tgkill", argument, INT)
     syscall(number_of("tgkill"), tgid, tid, signo)
 
 
 def sigqueue(pid: int, signo: int, value: int = 0) -> None:
     """sigqueue(3): send a signal with an integer *value*, which the receiver finds in si_value. OSError (EAGAIN when full)."""
+    check_integer("sigqueue", value, INT)
     _sigqueue(pid, signo, abi.sigval(value))
 
 
@@ -205,7 +209,8 @@ def sigtimedwait(signals: Iterable[int], timeout: float | None) -> SigInfo:
         _sigwaitinfo(byref(wanted), byref(info))
     else:
         seconds, rest = divmod(timeout, 1)
-        time = abi.timespec(int(seconds), round(rest * 1e9))
+        check_integer("sigtimedwait", int(seconds), LONG)
+        time = abi.timespec(int(seconds), int(rest * 1e9))  # not rounded: up to a whole second would be EINVAL
         _sigtimedwait(byref(wanted), byref(info), byref(time))
     return _siginfo(string_at(byref(info), abi.SIGINFO_BYTES))
 

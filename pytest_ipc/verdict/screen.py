@@ -46,10 +46,8 @@ class Screen:
     def begin(self, platform: dict[str, str], total: int) -> None:
         """Say what is judged, and by how much."""
         self._total = total
-        table = Table.grid(padding=(0, 2))
         for name, text in platform.items():
-            table.add_row(Text(name, style="bold"), Text(text))
-        self.console.print(table)
+            self.console.print(Text.assemble((f"{name:<13}", "bold"), " ", text))
         self.console.print()
         self._progress.update(self._task, total=total)
         if self.console.is_terminal:
