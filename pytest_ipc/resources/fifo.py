@@ -11,7 +11,7 @@ import os
 import select
 import shutil
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from errno import ENXIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -54,14 +54,15 @@ class Fifo(Resource):
             path = directory / "fifo"
         elif not os.fspath(path) or "\0" in os.fsdecode(path):
             raise ValueError(f"{os.fspath(path)!r} cannot be the path of a FIFO")
+        place = Path(os.fsdecode(path)).absolute()  # the test may be in another directory by the time it is removed
         try:
-            mkfifo(path, mode)
-            return cls(Path(path), directory, scope)
+            mkfifo(place, mode)
+            return cls(place, directory, scope)
         except BaseException as error:
             if directory is not None:
                 shutil.rmtree(directory, ignore_errors=True)
             if isinstance(error, OSError):
-                error.add_note(f"while making a FIFO at {os.fspath(path)}")
+                error.add_note(f"while making a FIFO at {place}")
             raise
 
     def __repr__(self) -> str:
@@ -110,13 +111,12 @@ class Fifo(Resource):
         return end
 
     def _end(self) -> None:
-        for end in self._ends:
-            end.close()
-        try:
-            self._unlink_and_release()
-        finally:
+        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
             if self._directory is not None:
-                shutil.rmtree(self._directory, ignore_errors=True)
+                steps.callback(shutil.rmtree, self._directory, ignore_errors=True)
+            steps.callback(self._unlink_and_release)
+            for end in self._ends:
+                steps.callback(end.close)
 
     def _unlink_and_release(self) -> None:
         """Remove the file and let go whoever is blocked in opening it: an O_RDWR open is a reader and a writer at once.

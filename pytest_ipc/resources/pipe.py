@@ -80,9 +80,10 @@ class Pipe(Resource):
         if capacity is not None:
             try:
                 setpipe_size(pipe.write_fd, capacity)
-            except OSError as error:
+            except BaseException as error:
                 pipe.close()
-                error.add_note(f"while making a pipe of {capacity} bytes; /proc/sys/fs/pipe-max-size is the limit")
+                if isinstance(error, OSError):
+                    error.add_note(f"while making a pipe of {capacity} bytes; /proc/sys/fs/pipe-max-size is the limit")
                 raise
         return pipe
 
@@ -125,5 +126,7 @@ class Pipe(Resource):
         self.writer.close()
 
     def _end(self) -> None:
-        self.reader.close()
-        self.writer.close()
+        try:
+            self.reader.close()
+        finally:
+            self.writer.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import secrets
+from contextlib import ExitStack, suppress
 from mmap import PAGESIZE
 from typing import TYPE_CHECKING, Self
 
@@ -154,12 +155,11 @@ class Segment(Resource):
         return True
 
     def _end(self) -> None:
-        try:
-            for attachment in reversed(self.attachments):
-                attachment.close()
-        finally:
+        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
             if self._mine:
-                self.remove()
+                steps.callback(self.remove)
+            for attachment in self.attachments:
+                steps.callback(attachment.close)
 
 
 def _shmget(key: int, size: int, flags: int) -> int:
@@ -211,7 +211,8 @@ class Attachment(Resource):
             self._end()
 
     def _end(self) -> None:
-        self._buf.release()
+        with suppress(BufferError):  # something still looks at it; as with a slice, that is for the test to know
+            self._buf.release()
         if self in self.segment.attachments:
             self.segment.attachments.remove(self)
         shmdt(self.address)

@@ -15,7 +15,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from math import isfinite
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,7 @@ class Signals(Resource):
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._timers = {which: signal.getitimer(which) for which in _TIMERS}
         self._taken = time.monotonic()
+        self._displaced = False
         self._wakeup = signal.set_wakeup_fd(-1)
         signal.set_wakeup_fd(self._wakeup)
         super().__init__(scope)
@@ -146,7 +148,7 @@ class Signals(Resource):
         self._usable()
         sigqueue(pid, signo, value)
 
-    def wait(self, *signals: int, timeout: float = DEFAULT_TIMEOUT) -> SigInfo:
+    def wait(self, *signals: int, timeout: float | None = DEFAULT_TIMEOUT) -> SigInfo:
         """sigtimedwait(2): take one of *signals*, which should be blocked; its sender and value.
 
         TimeoutError when none has come within *timeout* seconds.
@@ -155,7 +157,7 @@ class Signals(Resource):
         deadline = Deadline(check_timeout(timeout))
         while True:
             try:
-                return sigtimedwait(signals, deadline.left)
+                return sigtimedwait(signals, deadline.left if isfinite(deadline.left) else None)
             except InterruptedError:
                 continue  # a handler ran; it was not one of ours to wait for
             except BlockingIOError:
@@ -173,25 +175,55 @@ class Signals(Resource):
                 "SIGALRM belongs to the interval timer that is running, a time limit as pytest-timeout sets it; "
                 "use another signal, or say displace=True to be without that limit until the end of this block"
             )
+        if signo == signal.SIGALRM:
+            self._displaced = True
         return signo
 
     def _end(self) -> None:
+        # Asked before the dispositions are back: afterwards nobody can tell whom the timer's signal would have reached.
+        displaced = self._alarm_displaced()
+        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
+            steps.callback(self._restore_timers, displaced)
+            steps.callback(signal.pthread_sigmask, signal.SIG_SETMASK, self._mask)
+            steps.callback(self._restore_wakeup)
+            steps.callback(self._restore_actions)
+            steps.callback(self._drain)
+
+    def _drain(self) -> None:
         pending = sigpending() - self._mask - _UNTOUCHABLE
         while pending:
             # EAGAIN: it was pending, and is no more; that is what is wanted.
             with suppress(BlockingIOError, InterruptedError):
                 sigtimedwait(pending, 0)
             pending = sigpending() - self._mask - _UNTOUCHABLE
+
+    def _restore_actions(self) -> None:
         for signo, action in self._actions.items():
             if signal.getsignal(signo) is not self._handlers[signo] and self._handlers[signo] is not None:
                 signal.signal(signo, self._handlers[signo])
             if sigaction_raw(signo) != action:
                 sigaction_raw(signo, action)
-        signal.set_wakeup_fd(self._wakeup)
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-        self._restore_timers()
 
-    def _restore_timers(self) -> None:
+    def _restore_wakeup(self) -> None:
+        now = signal.set_wakeup_fd(-1)
+        if self._wakeup != -1:
+            try:
+                signal.set_wakeup_fd(self._wakeup)
+            except (OSError, ValueError):
+                # Closed in the meantime. Whoever closed it had no use for it any more, unless the test put another there.
+                if now == self._wakeup:
+                    return
+                raise
+
+    def _alarm_displaced(self) -> bool:
+        """Whether a SIGALRM may have gone elsewhere than to the handler that stood at the start."""
+        return (
+            self._displaced
+            or signal.getsignal(signal.SIGALRM) is not self._handlers[signal.SIGALRM]
+            or signal.SIGALRM in signal.pthread_sigmask(signal.SIG_BLOCK, ()) - self._mask
+        )
+
+    def _restore_timers(self, displaced: bool) -> None:
         passed = time.monotonic() - self._taken
         for which, (left, interval) in self._timers.items():
             now = signal.getitimer(which)
@@ -199,6 +231,8 @@ class Signals(Resource):
             running_on = left and now[0] and abs(left - passed - now[0]) < 0.01 and now[1] == interval
             if running_on or (not left and not now[0]):
                 continue
+            if which == signal.ITIMER_REAL and not displaced and not now[0] and left <= passed and not interval:
+                continue  # it has run out and its owner's handler was there to see it: once is enough
             if which != signal.ITIMER_REAL:
                 passed = 0.0  # they count processor time, which cannot be told from here; the limit is given back whole
             signal.setitimer(which, max(left - passed, 1e-6) if left else 0, interval)
