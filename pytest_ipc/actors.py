@@ -12,13 +12,15 @@ it, and a grandchild that lives on keeps nobody waiting. Its end is the event (a
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from errno import EINVAL, ENOSYS
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from .custody.scope import Scope
 
 __all__ = ["Actor", "ChildDied"]
+
+_PIDFD_SIGNAL_PROCESS_GROUP = 4
 
 
 class ChildDied(Exception):
@@ -65,6 +69,7 @@ class Actor(Resource):
         self._report = report
         self._output = output
         self._reaped = False
+        self._outlived = False
         self._passed_on = 0
         super().__init__(scope)
 
@@ -81,17 +86,21 @@ class Actor(Resource):
         """fork(2): a child that runs function(*args, **kwargs) and holds the descriptors in *keep* besides its own. OSError."""
         if not callable(function):
             raise TypeError(f"an actor needs a function to run, not {function!r}")
-        report, output = _memory_file("report"), _memory_file("output")
         parent = os.getpid()
         # What is buffered now would otherwise be written by both processes.
         sys.stdout.flush()
         sys.stderr.flush()
         libc.fflush()
-        with warnings.catch_warnings():
-            # Python 3.12 on warns of every fork in a process with threads, such as an xdist worker. The child runs no code
-            # but this module's and the test's, takes no lock that another thread can hold, and leaves by os._exit.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            pid = os.fork()
+        with ExitStack() as files:
+            report, output = (_memory_file(name) for name in ("report", "output"))
+            files.callback(os.close, report)
+            files.callback(os.close, output)
+            with warnings.catch_warnings():
+                # Python 3.12 on warns of every fork in a process with threads, such as an xdist worker. The child runs no
+                # code but this module's and the test's, takes no lock that another thread can hold, and leaves by os._exit.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                pid = os.fork()
+            files.pop_all()  # the fork did not fail: they are the actor's
         if pid == 0:
             _child(parent, report, output, keep, lambda: function(*args, **kwargs), scope)
         with suppress(OSError):  # the child does the same; whoever comes second finds it done, or the child gone
@@ -109,6 +118,7 @@ class Actor(Resource):
     @property
     def output(self) -> str:
         """What the child has written to its standard output and error so far."""
+        self._usable()
         return os.pread(self._output, 1 << 30, 0).decode(errors="replace")
 
     def wait(self, timeout: float | None = DEFAULT_TIMEOUT) -> int | None:
@@ -117,6 +127,7 @@ class Actor(Resource):
         TimeoutError after *timeout* seconds, saying what the child was doing.
         """
         __tracebackhide__ = True
+        self._usable()
         deadline = Deadline(check_timeout(timeout))
         if not deadline.until(lambda: self._reap(os.WNOHANG), self.pidfd):
             raise TimeoutError(f"{self!r} did not end within {timeout} s; it was {self._doing()}{self._said()}")
@@ -208,17 +219,33 @@ class Actor(Resource):
 
     def _end(self) -> None:
         try:
-            if not self._reaped:
+            if not self._reap(os.WNOHANG):
                 # The leader is not reaped, so the group's number cannot have passed to anybody else.
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(self.pid, signal.SIGKILL)
                 self._kill_leader()
                 self._reap(0)
+            elif self._outlived:
+                self._kill_rest_of_group()
         finally:
             self._pass_output_on()
             for fd in (self._report, self._output, self.pidfd):
                 if fd is not None:
                     os.close(fd)
+
+    def _kill_rest_of_group(self) -> None:
+        """Kill those whom the child left behind in its group. Nobody can be given its number while one of them lives."""
+        if self.pidfd is not None:
+            try:
+                # By the descriptor no other group can be hit, even if all have ended and the number is in use again.
+                pidfd_send_signal(self.pidfd, signal.SIGKILL, _PIDFD_SIGNAL_PROCESS_GROUP)
+                return
+            except OSError as error:
+                if error.errno not in (EINVAL, ENOSYS):  # before Linux 6.9
+                    return
+        if proc.process_state(self.pid) is None:  # the number is at least no other leader's
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def _kill_leader(self) -> None:
         # It may have left its group (setsid), or have become another user's while this process lacks CAP_KILL.
@@ -237,6 +264,11 @@ class Actor(Resource):
         if pid:
             self.status = os.waitstatus_to_exitcode(status)
             self._reaped = True
+            try:
+                os.killpg(self.pid, 0)
+                self._outlived = True
+            except OSError:
+                pass  # the group went with its leader
         return self._reaped
 
     def _ending(self) -> str:
@@ -272,7 +304,8 @@ class Actor(Resource):
         data = os.pread(self._output, 1 << 30, self._passed_on)
         self._passed_on += len(data)
         if data:
-            sys.stdout.write(data.decode(errors="replace"))
+            text, encoding = data.decode(errors="replace"), getattr(sys.stdout, "encoding", None) or "utf-8"
+            sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))  # it may be one of few letters
             sys.stdout.flush()
 
 
@@ -321,7 +354,10 @@ def _child(
             sys.stdout.flush()
             sys.stderr.flush()
             libc.fflush()
-        os._exit(status)  # looked up now: coverage puts its own there to save what was measured
+        try:
+            os._exit(status & 0xFF)  # looked up now: coverage puts its own there to save what was measured
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)  # whatever stands in its place came back
 
 
 def _settle(output: int, keep: AbstractSet[int]) -> None:
@@ -338,4 +374,7 @@ def _settle(output: int, keep: AbstractSet[int]) -> None:
         stream = open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+    if faulthandler.is_enabled():
+        # It keeps a number, not a file: what it says of a SIGSEGV would go to whatever the child has opened there since.
+        faulthandler.enable(2)
     sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc] # a child's stream, not the interpreter's

@@ -6,6 +6,7 @@ without pytest.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -40,7 +41,8 @@ class Fork:
         self._scope = scope
         # A small number among the arguments is a descriptor only if it was opened in this scope's time: an exit status
         # of 3 must not hand the child whatever pytest or a worker has at 3.
-        self._before = frozenset(open_descriptors())
+        # What the number stood for is kept too: it may have been closed since and given to something new.
+        self._before = {fd: _identity(fd) for fd in open_descriptors()}
 
     def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Actor:
         """fork(2): run function(*args, **kwargs) in a child. OSError (EAGAIN at the limit of processes)."""
@@ -60,7 +62,8 @@ class Fork:
     def _descriptors(self, thing: object, depth: int = 4) -> Iterator[int]:
         """The descriptors that *thing* is, or holds within a few steps."""
         if isinstance(thing, int):
-            if not isinstance(thing, bool) and thing not in self._before and thing > 2:
+            # bool and IntEnum are out: True and SIGUSR1 are numbers, but no descriptors.
+            if type(thing) is int and thing > 2 and _identity(thing) != self._before.get(thing):
                 yield thing
         elif isinstance(thing, Resource):
             yield from thing.descriptors()
@@ -86,6 +89,15 @@ def _parts(thing: object) -> Iterable[object]:
         return (_File(thing.fileno()),)  # type: ignore[attr-defined]
     except (AttributeError, OSError, ValueError, TypeError):
         return ()
+
+
+def _identity(fd: int) -> tuple[int, int] | None:
+    """What the descriptor refers to; None if it is not open."""
+    try:
+        status = os.fstat(fd)
+    except (OSError, OverflowError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _cells(function: FunctionType) -> Iterator[object]:

@@ -19,7 +19,8 @@ from typing import Any
 
 __all__ = ["RemoteError"]
 
-_STARTED = b"S"
+# The first byte of a report says how far the child has come; what follows is complete only after the second.
+_STARTED, _COMPLETE = b"S", b"C"
 
 
 class RemoteError(Exception):
@@ -38,7 +39,7 @@ class Report:
 
 def started(fd: int) -> bool:
     """Whether the child has begun to run its function."""
-    return os.pread(fd, 1, 0) == _STARTED
+    return os.pread(fd, 1, 0) != b""
 
 
 def run(fd: int, task: Callable[[], Any]) -> int:
@@ -48,18 +49,21 @@ def run(fd: int, task: Callable[[], Any]) -> int:
         value = task()
     except SystemExit as error:
         # To leave with a status is not to fail: the parent finds the status, and must not be made to leave itself.
-        return error.code if isinstance(error.code, int) else int(error.code is not None)
+        if error.code is None or isinstance(error.code, int):
+            return error.code or 0
+        print(error.code, file=sys.stderr)  # as the interpreter does
+        return 1
     except KeyboardInterrupt:
         return 130
     except BaseException as error:  # noqa: BLE001 - pytest's outcomes are no Exceptions; all of them go to the parent
         send_error(fd, error)
         return 1
     try:
-        payload = _dumps(("returned", value, None, ""))
+        payload = _dumps(value)
     except Exception as error:  # noqa: BLE001 - whatever a __reduce__ raises
-        send_error(fd, RemoteError(f"the result {value!r:.200} cannot be sent to the parent: {error}"))
+        send_error(fd, RemoteError(f"the result {_repr(value)} cannot be sent to the parent: {error}"))
         return 1
-    _write(fd, payload)
+    _write(fd, "returned", payload, f"the result {_repr(value)}", "")
     return 0
 
 
@@ -67,12 +71,10 @@ def send_error(fd: int, error: BaseException) -> None:
     """In the child: write *error* and its traceback to *fd*, as text if it cannot be sent."""
     text = "".join(traceback.format_exception(type(error), error, _own_frames(error.__traceback__)))
     try:
-        payload = _dumps(("raised", None, error, text))
-        _loads(payload)  # many exceptions go out and do not come back: their __init__ wants other arguments
-    except Exception:  # noqa: BLE001 - whatever a __reduce__ or __init__ raises
-        message = "".join(traceback.format_exception_only(error)).strip()
-        payload = _dumps(("raised", None, RemoteError(message), text))
-    _write(fd, payload)
+        payload = _dumps(error)
+    except Exception:  # noqa: BLE001 - whatever a __reduce__ raises
+        payload = b""
+    _write(fd, "raised", payload, "".join(traceback.format_exception_only(error)).strip(), text)
 
 
 def _own_frames(tb: TracebackType | None) -> TracebackType | None:
@@ -85,18 +87,41 @@ def _own_frames(tb: TracebackType | None) -> TracebackType | None:
 
 def read(fd: int) -> Report:
     """In the parent, after the child's end: its report."""
-    data = os.pread(fd, os.fstat(fd).st_size, 0)[len(_STARTED) :]
-    try:
-        return Report(*_loads(data))
-    except EOFError:
+    data = _content(fd)
+    if data[:1] != _COMPLETE:
         return Report()  # it ended before it reported, or was killed while it did
-    except pickle.UnpicklingError as error:
-        return Report("raised", error=RemoteError(f"the child's report cannot be read: {error}"))
+    outcome, payload, text, trace = pickle.loads(data[1:])
+    try:
+        value = _loads(payload)
+    except Exception as error:  # noqa: BLE001 - many go out and do not come back: their __init__ wants other arguments
+        if outcome == "raised":
+            return Report("raised", error=RemoteError(text), traceback=trace)
+        return Report("raised", error=RemoteError(f"{text} cannot be read by the parent: {error}"), traceback=trace)
+    if outcome == "returned":
+        return Report("returned", value)
+    raised = value if isinstance(value, BaseException) else RemoteError(text)
+    return Report("raised", error=raised, traceback=trace)
 
 
-def _write(fd: int, payload: bytes) -> None:
-    while payload:
-        payload = payload[os.write(fd, payload) :]
+def _content(fd: int) -> bytes:
+    size, content = os.fstat(fd).st_size, b""
+    while part := os.pread(fd, size, len(content)):
+        content += part  # one read gives 2 GiB at most
+    return content
+
+
+def _write(fd: int, *report: object) -> None:
+    rest = memoryview(pickle.dumps(report))
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+    os.pwrite(fd, _COMPLETE, 0)
+
+
+def _repr(value: object) -> str:
+    try:
+        return f"{value!r:.200}"
+    except Exception as error:  # noqa: BLE001 - a repr of somebody else's
+        return f"<{type(value).__name__} whose repr fails: {error}>"
 
 
 class _Pickler(pickle.Pickler):
