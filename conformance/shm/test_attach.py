@@ -7,6 +7,7 @@ import mmap
 import os
 import signal
 import time
+from collections.abc import Iterator
 from errno import EACCES, EIDRM, EINVAL
 
 import pytest
@@ -156,7 +157,7 @@ def test_exec_makes_the_memory_executable(sysv_shm):
     assert (rights[plain.address], rights[executable.address]) == ("rw-s", "rwxs")
 
 
-def _rights():
+def _rights() -> Iterator[tuple[int, str]]:
     with open("/proc/self/maps") as maps:
         for line in maps:
             span, flags, *_ = line.split()

@@ -5,6 +5,7 @@ Everybody here is an ordinary user without a capability, the owner too: root pas
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from errno import EACCES, ENOMEM, EPERM
 from resource import RLIMIT_MEMLOCK, setrlimit
 
@@ -21,6 +22,7 @@ from pytest_ipc import (
     SHM_STAT,
     SHM_STAT_ANY,
     SHM_UNLOCK,
+    Segment,
     clause,
     disputed,
     errno_name,
@@ -66,7 +68,7 @@ def outcome(shmid: int, flags: int) -> str:
     return "attached"
 
 
-def attaching(as_user, segment, user: str) -> tuple[str, str]:
+def attaching(as_user: Callable[..., tuple[str, str]], segment: Segment, user: str) -> tuple[str, str]:
     """What comes of attaching read-only and read-write as owner, group member or other."""
     uid, gid, _ = CLASSES[user]
     return as_user(uid, gid, lambda: (outcome(segment.id, SHM_RDONLY), outcome(segment.id, 0)))
@@ -219,7 +221,7 @@ def test_a_new_owner_counts_at_once(owned, as_user):
 def test_the_creator_keeps_control(fork):
     """Who made a segment and gave it away may still change and remove it."""
 
-    def give_away_and_take_back() -> int:
+    def give_away_and_take_back() -> int | None:
         become(OWNER, GROUP)
         shmid = shmget(unused_key(), 1, IPC_CREAT | 0o600)
         shmctl_set(shmid, uid=STRANGER, gid=OTHER_GROUP, mode=0o666)

@@ -149,9 +149,12 @@ def test_a_removed_segment_gives_up_its_key(sysv_shm):
     old = sysv_shm()
     old.attach().buf[0] = 7
     shmctl_rmid(old.id)
-    new = sysv_shm(key=old.key, flags=IPC_CREAT | IPC_EXCL)
-    assert new.id != old.id
-    assert (old.stat().perm.key, new.attach().buf[0]) == (IPC_PRIVATE, 0)
+    new = shmget(old.key, old.size, IPC_CREAT | IPC_EXCL | 0o600)
+    try:
+        assert new != old.id
+        assert (shmctl_stat(new).perm.key, old.stat().perm.key) == (old.key, IPC_PRIVATE)
+    finally:
+        shmctl_rmid(new)
 
 
 @clause("shmctl.rmid-twice", "shmctl(2)", "IPC_RMID")

@@ -50,6 +50,8 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
     error = call.excinfo.value if call.excinfo is not None else None
     if error is None and report.when != "call":
         return
+    if report.when == "teardown" and ("verdict", "deviates") in item.user_properties:
+        return  # what deviated may well not be possible to tidy up after; the deviation is the news
     statement = statement_of(item)
     verdict = _verdict(error, report.when, statement)
     if verdict.verdict == "deviates" and _kernel_is_older(mark.kwargs.get("since")):
@@ -117,6 +119,8 @@ def _is_child_died(error: BaseException) -> bool:
 def _text(error: BaseException) -> str:
     """What the error says, short enough for a line or two of a verdict."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, AssertionError):
+        lines = lines[:1]  # the others are pytest's explanation, which names objects of the test and helps nobody here
     text = " ".join(lines) or type(error).__name__
     return text if len(text) <= 400 else text[:397] + "..."
 

@@ -1,0 +1,78 @@
+"""Every lie is caught by the clauses that name it, and by them for what it is: a deviation, not a broken suite."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .table import LIES
+
+SOURCE = Path(__file__).with_name("lies.c")
+
+Verdicts = dict[str, dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """lies.c, compiled."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    library = tmp_path_factory.mktemp("lies") / "lies.so"
+    subprocess.run(
+        [compiler, "-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC", "-o", library, SOURCE, "-ldl"],
+        check=True,
+        timeout=60,
+    )
+    return library
+
+
+@pytest.fixture
+def verdicts_under(shim: Path, tmp_path: Path) -> Callable[..., Verdicts]:
+    """Check some clauses with the shim in libc's place, telling one lie or none: the verdict on each."""
+
+    def check(lie: str | None, clauses: list[str]) -> Verdicts:
+        report = tmp_path / "report.json"
+        environment = os.environ | {"LD_PRELOAD": str(shim)} | ({"LIE": lie} if lie else {})
+        command = [sys.executable, "-m", "pytest_ipc", "check", "--report", str(report), *clauses]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+        assert report.exists(), run.stdout + run.stderr
+        return {found["id"]: found for found in json.loads(report.read_text())["clauses"]}
+
+    return check
+
+
+def test_the_shim_and_the_table_know_the_same_lies():
+    told = set(re.findall(r'lie\("(\w+)"\)', SOURCE.read_text()))
+    assert told == LIES.keys()
+
+
+def test_without_a_lie_the_shim_changes_nothing(verdicts_under):
+    every = sorted({clause for clauses in LIES.values() for clause in clauses})
+    assert not_so(verdicts_under(None, every), every, "holds") == {}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lie_is_caught_by_name(verdicts_under, lie):
+    found = verdicts_under(lie, LIES[lie])
+    assert not_so(found, LIES[lie], "deviates") == {}
+    if all(found[id]["verdict"] == "untested" for id in LIES[lie]):
+        pytest.skip(f"none of the clauses can be tried here: {found[LIES[lie][0]]['reason']}")
+
+
+def not_so(found: Verdicts, clauses: list[str], verdict: str) -> dict[str, str]:
+    """Those of *clauses* that were judged, and not with *verdict*: what came instead."""
+    told = {id: found.get(id, {"verdict": "no verdict", "reason": ""}) for id in clauses}
+    return {
+        id: f"{result['verdict']}: {result['reason']}"
+        for id, result in told.items()
+        if result["verdict"] not in (verdict, "untested")
+    }
