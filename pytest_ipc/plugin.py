@@ -59,15 +59,16 @@ class ClauseSummary:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         properties = dict(report.user_properties)
         if "clause" in properties and "verdict" in properties:
-            self._verdicts.setdefault(str(properties["verdict"]), set()).add(str(properties["clause"]))
+            self._verdicts.setdefault(str(properties["clause"]), set()).add(str(properties["verdict"]))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._verdicts:
             return
         from .verdict.outcome import VERDICTS
 
+        worst = {id: min(found, key=VERDICTS.index) for id, found in self._verdicts.items()}
         terminalreporter.section("clauses")
         for verdict in reversed(VERDICTS):
-            if ids := sorted(self._verdicts.get(verdict, ())):
+            if ids := sorted(id for id, found in worst.items() if found == verdict):
                 listed = "" if verdict == "holds" else ": " + ", ".join(ids)
                 terminalreporter.line(f"{len(ids):5} {verdict}{listed}")

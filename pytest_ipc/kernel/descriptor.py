@@ -69,7 +69,8 @@ def close(fd: int) -> None:
 def read(fd: int, count: int) -> bytes:
     """read(2): up to *count* bytes, none at end of file. OSError, EINTR included."""
     buffer = create_string_buffer(count)
-    return buffer.raw[: _read(fd, buffer, count)]
+    taken = _read(fd, buffer, count)
+    return buffer.raw[:taken]
 
 
 def write(fd: int, data: bytes) -> int:

@@ -58,8 +58,8 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
         verdict = Verdict(
             "untested", f"the clause came with Linux {mark.kwargs['since']}, this is {os.uname().release}"
         )
-    if verdict.verdict in ("absent", "untested") and report.outcome == "failed":
-        # To pytest it is a skip: there is nothing to fail at.
+    if verdict.verdict in ("absent", "untested"):
+        # To pytest it is a skip: there is nothing to fail at. The place is the test's, wherever the reason was given.
         path, line, _ = item.location
         report.outcome = "skipped"
         report.longrepr = (path, (line or 0) + 1, f"{verdict.verdict}: {verdict.reason}")

@@ -1,0 +1,142 @@
+"""The command pytest-ipc as a user types it: what it says, what it writes, and its exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pytest_ipc
+
+Done = subprocess.CompletedProcess[str]
+
+
+def command(*arguments: str | Path, **options) -> Done:
+    options = {"capture_output": True, "text": True, "timeout": 110, "check": False} | options
+    return subprocess.run([sys.executable, "-m", "pytest_ipc", *map(str, arguments)], **options)
+
+
+def test_help_teaches():
+    top, check = command("--help"), command("check", "--help")
+    assert "check" in top.stdout
+    for word in ("holds", "deviates", "disputed", "absent", "untested", "exit status", "unshare -i", "--shuffle"):
+        assert word in check.stdout
+
+
+def test_version():
+    assert command("--version").stdout == f"pytest-ipc {pytest_ipc.__version__}\n"
+
+
+def test_the_names_of_the_clauses():
+    done = command("check", "--list", "shmdt.*")
+    assert done.returncode == 0
+    assert "shm        shmdt.einval-not-attached\n" in done.stdout
+    assert all(line.startswith("shm        shmdt.") for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "arguments are required: COMMAND"),
+        (["chekc"], "invalid choice"),
+        (["check", "shn"], "'shn' is no mechanism, no clause and no pattern"),
+        (["check", "shm", "shmget.no-such-clause"], "'shmget.no-such-clause' is no mechanism"),
+        (["check", "-n", "many"], "'many' is no number of processes"),
+        (["check", "-n", "-1"], "-1"),
+        (["check", "--shuffle", "abc", "shm"], "invalid int value: 'abc'"),
+        (["check", "--no-such-option"], "unrecognized arguments"),
+        (["check", "--report", "/no/such/folder/r.json"], "cannot be written to /no/such/folder/r.json"),
+        (["check", "--report", "/"], "cannot be written to /"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_status_2(arguments, sentence):
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    last = done.stderr.splitlines()[-1]
+    assert sentence in last
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_extra_is_named():
+    code = "import sys; sys.modules['xdist'] = None; from pytest_ipc.cli import main; sys.exit(main(['check', 'shm']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "pytest-ipc: pytest-ipc check needs the packages of its extra (xdist is missing): "
+        "pip install 'pytest-ipc[conformance]'\n"
+    )
+
+
+def test_another_system_is_told():
+    code = "import sys; sys.platform = 'darwin'; from pytest_ipc.cli import main; sys.exit(main(['check']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "pytest-ipc: the suite states how Linux behaves, and this system is darwin\n"
+
+
+def test_the_verdict_on_a_part(tmp_path):
+    done = command("check", "shmdt.*", "--report", tmp_path / "r.json", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    for word in (
+        "kernel",
+        "libc",
+        "page",
+        "capabilities",
+        "namespaces",
+        "limits",
+        "checking",
+        "mechanism",
+        "This platform",
+    ):
+        assert word in done.stdout
+    assert os.listdir(tmp_path) == ["r.json"]
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert (report["schema"], report["exit_status"], report["broken"]) == (1, 0, [])
+    ids = [clause["id"] for clause in report["clauses"]]
+    assert ids == sorted(ids)
+    assert all(id.startswith("shmdt.") for id in ids)
+    assert {clause["verdict"] for clause in report["clauses"]} == {"holds"}
+
+
+def test_a_report_replaces_the_old_one_whole(tmp_path):
+    report = tmp_path / "r.json"
+    report.write_text("old")
+    assert command("check", "nothing", "--report", report).returncode == 2
+    assert report.read_text() == "old"
+    assert command("check", "shmdt.einval-unaligned", "--report", report).returncode == 0
+    assert json.loads(report.read_text())["clauses"][0]["id"] == "shmdt.einval-unaligned"
+
+
+def test_a_reader_who_leaves_ends_it_quietly():
+    shell = f"{sys.executable} -m pytest_ipc check --list | head -1"
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+
+
+def test_every_way_to_run_gives_the_same_verdict(tmp_path):
+    """Serial, distributed, shuffled: one verdict; and the machine is as it was."""
+    before = machine()
+    verdicts = []
+    for number, options in enumerate(([], ["-n", "2"], ["--shuffle", "1"], ["-n", "2", "--shuffle", "2"])):
+        report = tmp_path / f"{number}.json"
+        done = command("check", *options, "--report", report)
+        assert done.returncode == 0, done.stdout
+        verdicts.append({found["id"]: found["verdict"] for found in json.loads(report.read_text())["clauses"]})
+    assert all(found == verdicts[0] for found in verdicts)
+    assert len(verdicts[0]) > 100
+    assert machine() - before == set()
+
+
+def machine() -> set[str]:
+    """What an IPC test could leave behind: segments and shared memory, names in the temporary folder, orphans."""
+    segments = Path("/proc/sysvipc/shm")
+    rows = segments.read_text().splitlines() if segments.exists() else []
+    shared = os.listdir("/dev/shm") if os.path.isdir("/dev/shm") else []
+    left = [name for name in os.listdir("/tmp") if name.startswith("pytest-ipc-")]
+    return {" ".join(row.split()[:6]) for row in rows} | {*shared, *left}

@@ -1,0 +1,1 @@
+"""From outcomes to verdicts, and what is shown of them."""

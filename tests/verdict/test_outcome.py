@@ -1,0 +1,231 @@
+"""A test's outcome becomes its clause's verdict, the same in plain pytest, under xdist and in JUnit XML."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+CLAUSES = """
+import errno, os, pytest
+from pytest_ipc import clause, disputed, fails_with, untested, ChildDied
+
+@clause("a.holds", "a(2)", "DESCRIPTION")
+def test_holds():
+    '''It holds.'''
+
+@clause("a.assertion", "a(2)", "DESCRIPTION")
+def test_assertion():
+    '''One is
+    two.'''
+    assert 1 == 2
+
+@clause("a.wrong-errno", "a(2)", "ERRORS", errno=errno.EEXIST)
+def test_wrong_errno():
+    '''It fails with EEXIST.'''
+    with fails_with(errno.EEXIST):
+        os.close(-1)
+
+@clause("a.success", "a(2)", "ERRORS", errno=errno.EEXIST)
+def test_success():
+    '''It fails.'''
+    with fails_with(errno.EEXIST):
+        pass
+
+@clause("a.unexpected-error", "a(2)", "DESCRIPTION")
+def test_unexpected_error():
+    '''It works.'''
+    os.close(-1)
+
+@clause("a.died", "a(2)", "DESCRIPTION")
+def test_died(fork):
+    '''The child lives.'''
+    fork(os.abort).result()
+
+@clause("a.timeout", "a(2)", "DESCRIPTION")
+def test_timeout(fork, pipe):
+    '''It does not block.'''
+    p = pipe()
+    fork(p.read).result(timeout=0.05)
+
+@clause("a.absent", "a(2)", "DESCRIPTION")
+def test_absent():
+    '''It is there.'''
+    raise OSError(errno.ENOSYS, "a: Function not implemented")
+
+@clause("a.absent-within", "a(2)", "ERRORS")
+def test_absent_within_fails_with():
+    '''It fails.'''
+    with fails_with(errno.EEXIST):
+        raise OSError(errno.ENOSYS, "a: Function not implemented")
+
+@clause("a.absent-in-child", "a(2)", "ERRORS")
+def test_absent_in_child(fork):
+    '''It is there.'''
+    def ask(): raise OSError(errno.ENOSYS, "a: Function not implemented")
+    fork(ask).result()
+
+@clause("a.untested", "a(2)", "DESCRIPTION")
+def test_untested():
+    '''It needs something.'''
+    untested("needs CAP_X")
+
+@clause("a.untested-in-child", "a(2)", "DESCRIPTION")
+def test_untested_in_child(fork):
+    '''It needs something.'''
+    fork(untested, "needs CAP_Y").result()
+
+@clause("a.disputed", "a(2)", "DESCRIPTION", disputed="EINVAL")
+def test_disputed():
+    '''It is one thing.'''
+    disputed(manual="EIDRM", linux="answers EINVAL")
+
+@clause("a.too-new", "a(2)", "DESCRIPTION", since="999.1")
+def test_too_new():
+    '''It will be so.'''
+    assert 1 == 2
+
+@clause("a.too-new-holds", "a(2)", "DESCRIPTION", since="999.1")
+def test_too_new_but_there():
+    '''It is so already.'''
+
+@clause("a.broken", "a(2)", "DESCRIPTION")
+def test_broken():
+    '''The test is wrong.'''
+    undefined_name
+
+@pytest.fixture
+def breaks(): raise OSError(errno.EINVAL, "setup")
+
+@clause("a.broken-setup", "a(2)", "DESCRIPTION")
+def test_broken_setup(breaks):
+    '''The arrangement fails.'''
+
+@pytest.fixture
+def breaks_late():
+    yield
+    raise RuntimeError("late")
+
+@clause("a.broken-teardown", "a(2)", "DESCRIPTION")
+def test_broken_teardown(breaks_late):
+    '''It is not tidied up.'''
+
+@clause("a.deviates-then-breaks", "a(2)", "DESCRIPTION")
+def test_deviates_then_breaks(breaks_late):
+    '''One is two.'''
+    assert 1 == 2
+
+@clause("a.no-room", "a(2)", "DESCRIPTION")
+def test_no_room(pipe):
+    '''It needs an object that cannot be had.'''
+    import resource
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        pipe()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+@clause("a.family", "a(2)", "ERRORS")
+@pytest.mark.parametrize("value", [1, 2, 3])
+def test_family(value):
+    '''Every one is small.'''
+    assert value < 3
+
+def test_without_a_clause():
+    pass
+"""
+
+EXPECTED = {
+    "a.holds": "holds",
+    "a.assertion": "deviates",
+    "a.wrong-errno": "deviates",
+    "a.success": "deviates",
+    "a.unexpected-error": "deviates",
+    "a.died": "deviates",
+    "a.timeout": "deviates",
+    "a.absent": "absent",
+    "a.absent-within": "absent",
+    "a.absent-in-child": "absent",
+    "a.untested": "untested",
+    "a.untested-in-child": "untested",
+    "a.disputed": "disputed",
+    "a.too-new": "untested",
+    "a.too-new-holds": "holds",
+    "a.broken": "broken",
+    "a.broken-setup": "broken",
+    "a.broken-teardown": "broken",
+    "a.deviates-then-breaks": "deviates",
+    "a.no-room": "untested",
+}
+
+
+@pytest.fixture
+def outcomes(pytester: pytest.Pytester):
+    """Run the clauses above in a pytest of their own: the properties that each entered in JUnit XML."""
+    pytester.makepyfile(CLAUSES)
+
+    def run(*arguments: str):
+        result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--junit-xml=junit.xml", *arguments)
+        cases = ElementTree.parse(pytester.path / "junit.xml").iter("testcase")
+        every = [{p.get("name"): p.get("value") for p in case.iter("property")} for case in cases]
+        return result, {properties["clause"]: properties for properties in every if "clause" in properties}
+
+    return run
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["serial", "xdist"])
+def test_each_outcome_gives_its_verdict(outcomes, arguments):
+    _, found = outcomes(*arguments)
+    assert {id: properties["verdict"] for id, properties in found.items() if id != "a.family"} == EXPECTED
+
+
+def test_pytest_shows_the_same(outcomes):
+    result, _ = outcomes("-rA")
+    # Four broken ones are two failures, one error at setup and one at teardown, whose test has passed.
+    failed = (
+        sum(verdict == "deviates" for verdict in EXPECTED.values()) + 1 + 1
+    )  # the family's third, and the broken call
+    skipped = sum(verdict in ("untested", "absent") for verdict in EXPECTED.values())
+    result.assert_outcomes(passed=6, failed=failed, errors=3, skipped=skipped, xfailed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*= clauses =*",
+            "*2 holds",
+            "*4 untested: a.no-room, a.too-new, a.untested, a.untested-in-child",
+            "*3 absent: a.absent, a.absent-in-child, a.absent-within",
+            "*1 disputed: a.disputed",
+            "*8 deviates: a.assertion, a.deviates-then-breaks, *",
+            "*3 broken: a.broken, a.broken-setup, a.broken-teardown",
+        ]
+    )
+    result.stdout.fnmatch_lines(
+        ["SKIPPED*test_pytest_shows_the_same.py*absent: ENOSYS: *", "SKIPPED*.py*untested: needs CAP_X"]
+    )
+
+
+def test_what_was_expected_and_what_came_is_kept(outcomes):
+    _, found = outcomes()
+    assert found["a.assertion"]["statement"] == "One is two"
+    assert (found["a.assertion"]["expected"], found["a.assertion"]["observed"]) == ("One is two", "assert 1 == 2")
+    assert found["a.wrong-errno"]["expected"] == "EEXIST"
+    assert "EBADF" in found["a.wrong-errno"]["observed"]
+    assert "SIGABRT" in found["a.died"]["observed"]
+    assert found["a.untested"]["reason"] == "needs CAP_X"
+    assert "999.1" in found["a.too-new"]["reason"]
+    assert "NameError" in found["a.broken"]["reason"]
+    assert (found["a.holds"]["page"], found["a.holds"]["section"]) == ("a(2)", "DESCRIPTION")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("'NoDot', 'a(2)', 'S'", "is no clause id"),
+        ("'a.b', 'a(2)', 'S', since='new'", "is no kernel version"),
+    ],
+)
+def test_a_clause_of_another_form_is_refused(pytester, arguments, sentence):
+    pytester.makepyfile(f"from pytest_ipc import clause\n@clause({arguments})\ndef test_it():\n    'It.'\n")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines([f"*ValueError: *{sentence}*"])

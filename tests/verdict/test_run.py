@@ -1,0 +1,95 @@
+"""A run of a suite: its verdicts, its exit status, and what is told when the suite itself breaks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOLDS = "@clause('a.holds', 'a(2)', 'S')\ndef test_holds():\n    'It holds.'\n"
+DEVIATES = "@clause('a.deviates', 'a(2)', 'S')\ndef test_deviates():\n    'It holds.'\n    assert 1 == 2\n"
+ABSENT = "@clause('a.absent', 'a(2)', 'S')\ndef test_absent():\n    'It holds.'\n    raise OSError(38, 'a')\n"
+BREAKS = "@clause('a.breaks', 'a(2)', 'S')\ndef test_breaks():\n    'It holds.'\n    undefined_name\n"
+KILLS = "@clause('a.kills', 'a(2)', 'S')\ndef test_kills():\n    'It holds.'\n    import os; os.kill(os.getpid(), 9)\n"
+INTERRUPTS = (
+    "@clause('a.interrupts', 'a(2)', 'S')\ndef test_interrupts():\n    'It holds.'\n    raise KeyboardInterrupt\n"
+)
+
+RUN = """
+import json, sys
+from pathlib import Path
+from pytest_ipc.verdict import run, suite
+root = Path(sys.argv[1])
+told = []
+result = run.run(root, suite.clauses(root), lambda id, verdict: told.append(id), processes=sys.argv[2])
+print(json.dumps([result.exit_status, {found.id: found.verdict.verdict for found in result.results}, result.broken, told]))
+"""
+
+
+@pytest.fixture
+def run_suite(tmp_path: Path):
+    """Run a suite of these clauses in a process of its own: exit status, verdicts, what broke, what was told on the way."""
+
+    def run(*clauses: str, processes: str = "0", conftest: str = ""):
+        mechanism = tmp_path / "mechanism"
+        mechanism.mkdir()
+        (tmp_path / "conftest.py").write_text(conftest)
+        (mechanism / "test_it.py").write_text("from pytest_ipc import clause\n" + "".join(clauses))
+        done = subprocess.run(
+            [sys.executable, "-c", RUN, tmp_path, processes], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
+
+
+def test_all_hold(run_suite):
+    assert run_suite(HOLDS, ABSENT) == [0, {"a.absent": "absent", "a.holds": "holds"}, [], ["a.holds", "a.absent"]]
+
+
+def test_one_deviates(run_suite):
+    status, verdicts, broken, _ = run_suite(HOLDS, DEVIATES)
+    assert (status, verdicts, broken) == (1, {"a.holds": "holds", "a.deviates": "deviates"}, [])
+
+
+def test_a_broken_clause_outweighs_a_deviation(run_suite):
+    status, verdicts, _, _ = run_suite(DEVIATES, BREAKS)
+    assert (status, verdicts) == (3, {"a.deviates": "deviates", "a.breaks": "broken"})
+
+
+def test_a_suite_that_cannot_be_collected(run_suite):
+    status, verdicts, broken, _ = run_suite(HOLDS, "import no_such_module\n")
+    assert (status, verdicts) == (3, {})
+    assert any("no_such_module" in text for text in broken)
+
+
+def test_a_suite_whose_conftest_breaks(run_suite):
+    status, verdicts, broken, _ = run_suite(HOLDS, conftest="1 / 0\n")
+    assert (status, verdicts) == (3, {})
+    assert broken == ["a.holds gave no verdict"]
+
+
+def test_a_worker_that_dies(run_suite):
+    status, verdicts, broken, _ = run_suite(HOLDS, KILLS, processes="1")
+    assert (status, verdicts) == (3, {"a.holds": "holds"})
+    assert any("crashed" in text and "test_kills" in text for text in broken)
+    assert "a.kills gave no verdict" in broken
+
+
+def test_an_interrupt_keeps_what_was_judged(run_suite):
+    status, verdicts, broken, _ = run_suite(HOLDS, INTERRUPTS, DEVIATES)
+    assert (status, verdicts, broken) == (130, {"a.holds": "holds"}, [])
+
+
+def test_the_folder_one_stands_in_does_not_matter(run_suite, tmp_path, monkeypatch):
+    here = tmp_path / "project"
+    here.mkdir()
+    (here / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+    (here / "conftest.py").write_text("1 / 0\n")
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")
+    assert run_suite(HOLDS)[0] == 0

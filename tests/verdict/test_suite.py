@@ -1,0 +1,56 @@
+"""The suite's clauses are found in its source as pytest finds them, and names select them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_ipc.verdict import suite
+
+
+@pytest.fixture(scope="module")
+def every() -> list[suite.ClauseTest]:
+    return suite.clauses(suite.location())
+
+
+def test_ids_are_unique(every):
+    ids = [clause.id for clause in every]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_source_and_pytest_agree_on_the_clauses(every, pytester):
+    result = pytester.runpytest_subprocess(
+        "-p", "no:cacheprovider", "-q", "--collect-only", f"--rootdir={suite.location()}", suite.location()
+    )
+    tests = set(re.findall(r"(\w+/test_\w+\.py)::(\w+)", result.stdout.str()))
+    assert tests == {(f"{clause.path.parent.name}/{clause.path.name}", clause.function) for clause in every}
+
+
+def test_names_select_mechanisms_ids_and_patterns(every):
+    assert {clause.mechanism for clause in suite.select(every, ["shm"])} == {"shm"}
+    assert [clause.id for clause in suite.select(every, ["shmget.private-always-new"])] == ["shmget.private-always-new"]
+    assert {clause.id.split(".")[0] for clause in suite.select(every, ["shmdt.*"])} == {"shmdt"}
+    assert suite.select(every, []) == every
+
+
+def test_a_name_of_nothing_is_told(every):
+    with pytest.raises(suite.UnknownClause, match=r"'shmgte\.\*' is no mechanism, no clause and no pattern"):
+        suite.select(every, ["shm", "shmgte.*"])
+
+
+def test_an_installation_without_the_suite_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(suite, "__file__", str(tmp_path / "pytest_ipc" / "verdict" / "suite.py"))
+    with pytest.raises(FileNotFoundError, match="the installation is incomplete"):
+        suite.location()
+
+
+def test_what_is_no_clause_is_passed_over(tmp_path: Path):
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "test_it.py").write_text(
+        "@clause('a.one', 'a(2)', 'S')\ndef test_one(): 'One.'\n"
+        "@pytest.mark.skip\ndef test_two(): pass\n"
+        "@clause(name, 'a(2)', 'S')\ndef test_three(): pass\n"
+    )
+    assert [(found.id, found.mechanism) for found in suite.clauses(tmp_path)] == [("a.one", "some")]
