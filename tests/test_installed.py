@@ -1,0 +1,45 @@
+"""What an installation holds: one package at the top, the suite within it, the plugin found by pytest."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import distribution
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def installed():
+    """The installed distribution; an editable one has no files of its own."""
+    found = distribution("pytest-ipc")
+    origin = json.loads(found.read_text("direct_url.json") or "{}")
+    if origin.get("dir_info", {}).get("editable"):
+        pytest.skip("an editable installation: its files are the checkout's")
+    return found
+
+
+def test_only_the_package_is_at_the_top(installed):
+    tops = {file.parts[0] for file in installed.files} - {"..", "__pycache__"}
+    assert tops == {"pytest_ipc", f"pytest_ipc-{installed.version}.dist-info"}
+
+
+def test_the_suite_is_within_the_package(installed):
+    inside = {str(file) for file in installed.files}
+    assert {
+        "pytest_ipc/conformance/conftest.py",
+        "pytest_ipc/conformance/shm/test_shmget.py",
+        "pytest_ipc/py.typed",
+    } <= inside
+
+
+def test_the_plugin_needs_pytest_alone():
+    needed = [line for line in distribution("pytest-ipc").requires or () if "extra ==" not in line]
+    assert needed == ["pytest>=8.4"]
+
+
+def test_the_entry_points():
+    points = {(point.group, point.name): point.value for point in distribution("pytest-ipc").entry_points}
+    assert points == {
+        ("pytest11", "ipc"): "pytest_ipc.plugin",
+        ("console_scripts", "pytest-ipc"): "pytest_ipc.cli:main",
+    }
