@@ -1,0 +1,119 @@
+"""What the clauses about signals and processes are written with: plain children, a held handler, a namespace's first process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pytest_ipc import CLONE_NEWPID, CLONE_NEWUSER, PIPE_BUF, Actor, Pipe, Signals, kill, unshare, untested
+
+from ..places import GROUP, OWNER
+from .plain import PlainFork
+
+
+@pytest.fixture(autouse=True)
+def children_leave_a_status() -> Iterator[None]:
+    """Where pytest was started with SIGCHLD ignored, children would vanish without a status; not while a clause runs."""
+    before = signal.getsignal(signal.SIGCHLD)
+    if before is not signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.fixture
+def fork(ipc_scope: Any) -> PlainFork:
+    """fork, whose children begin with default dispositions and an empty mask."""
+    return PlainFork(ipc_scope.scope)
+
+
+@pytest.fixture
+def other_users(as_user: Callable[..., Any]) -> None:
+    """Untested unless a child may become another user here."""
+    as_user(OWNER, GROUP, os.getpid)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A child whose signal handler has begun and cannot end before release()."""
+
+    actor: Actor
+    gate: Pipe
+
+    def receive(self, signo: int) -> None:
+        """Send the child another signal, and wait until it sleeps again: in the same handler, or in one on top of it."""
+        self.actor.signal(signo)
+        self.actor.wait_blocked("write")
+
+    def release(self) -> list[int]:
+        """Let the child go on to its end; the signals whose handlers ran, in the order in which they came to their ends."""
+        handled = []
+        while data := self.gate.read():
+            handled += [byte for byte in data if byte]
+        return handled
+
+
+@pytest.fixture
+def held(fork: PlainFork, pipe: Callable[..., Pipe], signals: Signals) -> Callable[..., Held]:
+    """Hold a child in its handler: held(signo, flags=0, mask=(), also=()) -> Held. It catches the signals in *also* too.
+
+    CPython's C handler writes the signal's number to the wakeup descriptor. Here that is a full pipe that blocks: the
+    handler, which the kernel entered, ends when somebody reads.
+    """
+
+    def start(signo: int, flags: int = 0, mask: Iterable[int] = (), also: Iterable[int] = ()) -> Held:
+        gate = pipe()
+
+        def life() -> frozenset[int]:
+            for other in also:
+                signals.catch(other)
+            signals.catch(signo, flags=flags, mask=mask)
+            os.set_blocking(gate.write_fd, False)
+            with suppress(BlockingIOError):
+                while True:
+                    os.write(gate.write_fd, bytes(PIPE_BUF))
+            signal.set_wakeup_fd(gate.write_fd, warn_on_full_buffer=False)
+            os.set_blocking(gate.write_fd, True)
+            kill(os.getpid(), signo)
+            return frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+        actor = fork(life)
+        gate.close_write()
+        actor.wait_blocked("write")
+        return Held(actor, gate)
+
+    return start
+
+
+@pytest.fixture
+def as_init(fork: PlainFork) -> Callable[[Callable[[], Any]], Any]:
+    """Run a function as process 1 of a new PID namespace: as_init(function), its result."""
+
+    def run(function: Callable[[], Any]) -> Any:
+        def first() -> Any:
+            if os.getpid() != 1:
+                untested("needs a PID namespace: this one was entered, and its first process is not 1")
+            return function()
+
+        def life() -> Any:
+            try:
+                unshare(CLONE_NEWPID)
+            except OSError:
+                try:
+                    unshare(CLONE_NEWUSER | CLONE_NEWPID)
+                except OSError as error:
+                    untested(f"needs a PID namespace: CAP_SYS_ADMIN, or user namespaces: {error.strerror}")
+            with Actor.start(first) as init:
+                return init.result()
+
+        return fork(life).result()
+
+    return run

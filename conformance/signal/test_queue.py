@@ -1,0 +1,198 @@
+"""signal(7), sigqueue(3): one pending instance of a standard signal, a queue of real-time ones, their order and limit."""
+
+from __future__ import annotations
+
+import os
+from errno import EAGAIN, EINVAL, EPERM, ESRCH
+from resource import RLIMIT_SIGPENDING, getrlimit, setrlimit
+from signal import NSIG, SIGKILL, SIGRTMAX, SIGRTMIN, SIGTERM, SIGUSR1, SIGUSR2
+
+import pytest
+
+from pytest_ipc import (
+    SI_USER,
+    clause,
+    fails_with,
+    kill,
+    pause,
+    sigpending,
+    sigqueue,
+    sigtimedwait,
+)
+
+from ..places import GROUP, STRANGER
+from .plain import NOBODY
+
+
+@clause("signal.sigrtmin-nptl-offset", "signal(7)", "Real-time signals")
+def test_the_range_of_real_time_signals():
+    """Of the kernel's real-time signals 32 to 64 libc keeps two or three: a program's begin at 34 or 35 and end with 64."""
+    assert SIGRTMIN in (34, 35)
+    assert SIGRTMAX == 64
+
+
+@clause("signal.standard-coalesce", "signal(7)", "Queueing and delivery semantics for standard signals")
+def test_a_standard_signal_pends_once(fork, signals):
+    """A standard signal that comes again while it pends is not kept a second time, by whichever call it was sent."""
+
+    def life() -> None:
+        signals.block(SIGUSR1)
+        for _ in range(3):
+            kill(os.getpid(), SIGUSR1)
+            sigqueue(os.getpid(), SIGUSR1)
+        assert sigtimedwait({SIGUSR1}, 0).signo == SIGUSR1
+        with fails_with(EAGAIN):
+            sigtimedwait({SIGUSR1}, 0)
+
+    fork(life).result()
+
+
+@clause("signal.standard-first-siginfo-kept", "signal(7)", "Queueing and delivery semantics for standard signals")
+def test_the_first_instance_is_the_one_that_is_kept(fork, signals):
+    """Where a standard signal comes again while it pends, what it brings along is the first one's."""
+
+    def life() -> int:
+        signals.block(SIGUSR1)
+        for value in (11, 22, 33):
+            sigqueue(os.getpid(), SIGUSR1, value)
+        return sigtimedwait({SIGUSR1}, 0).value
+
+    assert fork(life).result() == 11
+
+
+@clause("signal.rt-queue", "signal(7)", "Real-time signals")
+def test_real_time_signals_queue_in_order(fork, signals):
+    """Every instance of a real-time signal is kept, with its value, and comes in the order in which they were sent."""
+
+    def life() -> list[int]:
+        signals.block(SIGRTMIN)
+        for value in (3, 1, 2, 1):
+            sigqueue(os.getpid(), SIGRTMIN, value)
+        values = [sigtimedwait({SIGRTMIN}, 0).value for _ in range(4)]
+        with fails_with(EAGAIN):
+            sigtimedwait({SIGRTMIN}, 0)
+        return values
+
+    assert fork(life).result() == [3, 1, 2, 1]
+
+
+@clause("signal.rt-kill-queues", "signal(7)", "Real-time signals")
+def test_real_time_signals_queue_also_by_kill(fork, signals):
+    """Every instance of a real-time signal is kept also when kill(2) sends it."""
+
+    def life() -> list[int]:
+        signals.block(SIGRTMAX)
+        for _ in range(3):
+            kill(os.getpid(), SIGRTMAX)
+        codes = [sigtimedwait({SIGRTMAX}, 0).code for _ in range(3)]
+        assert sigpending() == set()
+        return codes
+
+    assert fork(life).result() == [SI_USER] * 3
+
+
+@clause("signal.rt-lowest-first", "signal(7)", "Real-time signals")
+def test_the_lowest_real_time_signal_comes_first(fork, signals):
+    """Of several real-time signals that pend, those with the lowest number come first, each in the order it was sent."""
+
+    def life() -> list[tuple[int, int]]:
+        wanted = {SIGRTMIN, SIGRTMIN + 1, SIGRTMAX}
+        signals.block(*wanted)
+        for value, signo in enumerate((SIGRTMAX, SIGRTMIN + 1, SIGRTMIN, SIGRTMIN + 1)):
+            sigqueue(os.getpid(), signo, value)
+        infos = [sigtimedwait(wanted, 0) for _ in range(4)]
+        return [(info.signo, info.value) for info in infos]
+
+    assert fork(life).result() == [(SIGRTMIN, 2), (SIGRTMIN + 1, 1), (SIGRTMIN + 1, 3), (SIGRTMAX, 0)]
+
+
+@clause("signal.standard-before-rt", "signal(7)", "Real-time signals")
+def test_standard_signals_come_before_real_time_ones(fork, signals):
+    """Where standard and real-time signals pend, the standard ones come first."""
+
+    def life() -> list[int]:
+        wanted = {SIGRTMIN, SIGUSR2}
+        signals.block(*wanted)
+        sigqueue(os.getpid(), SIGRTMIN)
+        sigqueue(os.getpid(), SIGUSR2)
+        return [sigtimedwait(wanted, 0).signo for _ in range(2)]
+
+    assert fork(life).result() == [SIGUSR2, SIGRTMIN]
+
+
+@clause("signal.rlimit_sigpending-eagain", "sigqueue(3)", "ERRORS", errno=EAGAIN)
+def test_the_limit_of_queued_signals(fork, signals):
+    """sigqueue(3) of a real-time signal fails and adds nothing when RLIMIT_SIGPENDING signals are queued, and succeeds below."""
+
+    def life() -> None:
+        signals.block(SIGRTMIN)
+        soft, hard = getrlimit(RLIMIT_SIGPENDING)
+        setrlimit(RLIMIT_SIGPENDING, (0, hard))
+        with fails_with(EAGAIN):
+            sigqueue(os.getpid(), SIGRTMIN, 5)
+        assert sigpending() == set()
+        setrlimit(RLIMIT_SIGPENDING, (soft, hard))
+        sigqueue(os.getpid(), SIGRTMIN, 6)
+        assert sigtimedwait({SIGRTMIN}, 0).value == 6
+
+    fork(life).result()
+
+
+@clause("signal.rlimit_sigpending-kill-still-works", "getrlimit(2)", "RLIMIT_SIGPENDING")
+@pytest.mark.parametrize("signo", [SIGUSR1, SIGRTMIN], ids=["standard", "real-time"])
+def test_kill_works_at_the_limit(fork, signals, signo):
+    """At RLIMIT_SIGPENDING kill(2) still makes a signal pend that does not pend yet."""
+
+    def life() -> None:
+        signals.block(signo)
+        setrlimit(RLIMIT_SIGPENDING, (0, getrlimit(RLIMIT_SIGPENDING)[1]))
+        kill(os.getpid(), signo)
+        assert sigpending() == {signo}
+        assert sigtimedwait({signo}, 0).signo == signo
+
+    fork(life).result()
+
+
+@clause("sigqueue.sig0-probe", "sigqueue(3)", "DESCRIPTION")
+def test_the_null_signal_only_asks(fork):
+    """sigqueue(3) with signal 0 sends nothing, and tells by its errors whether a signal could be sent."""
+    child = fork(pause)
+    sigqueue(child.pid, 0)
+    with fails_with(ESRCH):
+        sigqueue(NOBODY, 0)
+    child.signal(SIGTERM)
+    assert child.wait() == -SIGTERM
+
+
+@clause("sigqueue.einval", "sigqueue(3)", "ERRORS", errno=EINVAL)
+@pytest.mark.parametrize("signo", [-1, NSIG], ids=["negative", "above-the-last"])
+def test_an_invalid_signal_is_refused(fork, signo):
+    """sigqueue(3) fails for a number that is no signal's."""
+    child = fork(pause)
+    with fails_with(EINVAL):
+        sigqueue(child.pid, signo)
+
+
+@clause("sigqueue.esrch", "sigqueue(3)", "ERRORS", errno=ESRCH)
+def test_there_is_no_such_process(fork):
+    """sigqueue(3) fails for a process that is not there, or is there no more."""
+    with fails_with(ESRCH):
+        sigqueue(NOBODY, SIGUSR1)
+    child = fork(int)
+    child.result()
+    with fails_with(ESRCH):
+        sigqueue(child.pid, SIGUSR1)
+
+
+@clause("sigqueue.eperm", "sigqueue(3)", "ERRORS", errno=EPERM)
+def test_another_user_s_process_is_out_of_reach(fork, as_user):
+    """sigqueue(3) fails without permission to signal the process, which gets nothing."""
+    child = fork(pause)
+
+    def send() -> None:
+        with fails_with(EPERM):
+            sigqueue(child.pid, SIGUSR1, 1)
+
+    as_user(STRANGER, GROUP, send)
+    child.signal(SIGKILL)
+    assert child.wait() == -SIGKILL
