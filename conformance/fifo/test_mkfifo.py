@@ -1,0 +1,171 @@
+"""mkfifo(3): making a FIFO, its mode, and what keeps it from being made."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from ctypes import c_char_p, c_int, c_ulong, c_void_p
+from errno import EACCES, EEXIST, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EROFS
+
+import pytest
+
+from pytest_ipc import CLONE_NEWNS, CLONE_NEWUSER, capabilities, clause, fails_with, mkfifo, unshare, untested
+from pytest_ipc.kernel.libc import function
+
+from ..places import GROUP, STRANGER, become
+
+MS_RDONLY, MS_REC, MS_PRIVATE = 1, 1 << 14, 1 << 18
+mount = function("mount", c_int, c_char_p, c_char_p, c_char_p, c_ulong, c_void_p)
+
+
+@clause("mkfifo.creates", "mkfifo(3)", "DESCRIPTION")
+def test_mkfifo_makes_a_fifo(tmp_path, fork):
+    """mkfifo makes an empty FIFO special file with the name and the permissions that were asked for."""
+
+    def make() -> None:
+        os.umask(0)
+        for mode in (0o600, 0o644, 0o777, 0):
+            mkfifo(tmp_path / oct(mode), mode)
+
+    fork(make).result()
+    for mode in (0o600, 0o644, 0o777, 0):
+        status = os.lstat(tmp_path / oct(mode))
+        assert oct(status.st_mode) == oct(stat.S_IFIFO | mode)
+        assert status.st_size == 0
+
+
+@clause("mkfifo.umask", "mkfifo(3)", "DESCRIPTION")
+def test_the_umask_is_taken_from_the_mode(tmp_path, fork):
+    """The permissions of the FIFO are those asked for less the ones in the umask."""
+
+    def make() -> None:
+        for umask in (0o022, 0o137, 0o777):
+            os.umask(umask)
+            mkfifo(tmp_path / oct(umask), 0o766)
+
+    fork(make).result()
+    modes = {umask: stat.S_IMODE(os.lstat(tmp_path / oct(umask)).st_mode) for umask in (0o022, 0o137, 0o777)}
+    assert modes == {0o022: 0o744, 0o137: 0o640, 0o777: 0}
+
+
+@clause("mkfifo.no-cap-needed", "mknod(2)", "ERRORS")
+def test_anybody_can_make_a_fifo(common, fork):
+    """A process without any capability makes a FIFO where it may make files."""
+
+    def make() -> None:
+        os.chdir(common)
+        if capabilities() != 0:
+            become(STRANGER, GROUP)
+        mkfifo("fifo", 0o600)
+
+    fork(make).result()
+    assert stat.S_ISFIFO(os.lstat(common / "fifo").st_mode)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "file", "directory", "link", "dangling-link"])
+@clause("mkfifo.eexist-even-dangling-symlink", "mkfifo(3)", "ERRORS", errno=EEXIST)
+def test_an_existing_name_is_refused(tmp_path, kind):
+    """mkfifo fails when the name exists, whatever it names, even a symbolic link to nothing, and leaves it as it was."""
+    path, target = tmp_path / kind, tmp_path / "target"
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "file":
+            path.touch()
+        case "directory":
+            path.mkdir()
+        case "link":
+            target.touch()
+            path.symlink_to(target)
+        case "dangling-link":
+            path.symlink_to(target)
+    before = os.lstat(path), sorted(os.listdir(tmp_path))
+    with fails_with(EEXIST):
+        mkfifo(path)
+    assert (os.lstat(path), sorted(os.listdir(tmp_path))) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "errno"),
+    [
+        pytest.param("missing/fifo", ENOENT, id="missing-directory-enoent"),
+        pytest.param("dangling/fifo", ENOENT, id="dangling-directory-enoent"),
+        pytest.param("", ENOENT, id="empty-path-enoent"),
+        pytest.param("file/fifo", ENOTDIR, id="file-as-directory-enotdir"),
+        pytest.param("loop/fifo", ELOOP, id="link-to-itself-eloop"),
+    ],
+)
+@clause("mkfifo.path-errors", "mkfifo(3)", "ERRORS")
+def test_the_directory_must_be_there(tmp_path, name, errno):
+    """mkfifo fails when a directory in the path is missing, dangling, no directory or a loop of links, and makes nothing."""
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    with fails_with(errno):
+        mkfifo(name and tmp_path / name)
+    assert sorted(os.listdir(tmp_path)) == ["dangling", "file", "loop"]
+
+
+@clause("mkfifo.enametoolong-component", "mkfifo(3)", "ERRORS", errno=ENAMETOOLONG)
+def test_a_name_has_a_longest_length(tmp_path):
+    """A name of NAME_MAX bytes is made into a FIFO, one of a byte more is refused."""
+    longest = os.pathconf(tmp_path, "PC_NAME_MAX")
+    mkfifo(tmp_path / ("x" * longest))
+    with fails_with(ENAMETOOLONG):
+        mkfifo(tmp_path / ("y" * (longest + 1)))
+    assert os.listdir(tmp_path) == ["x" * longest]
+
+
+@clause("mkfifo.enametoolong-path", "mkfifo(3)", "ERRORS", errno=ENAMETOOLONG)
+def test_a_path_has_a_longest_length(tmp_path):
+    """A path of PATH_MAX bytes, its end included, is made into a FIFO, one of a byte more is refused."""
+    longest = os.pathconf(tmp_path, "PC_PATH_MAX") - 1
+    name = os.fspath(tmp_path) + "/"
+    mkfifo(name + "/" * (longest - len(os.fsencode(name)) - 1) + "x")
+    with fails_with(ENAMETOOLONG):
+        mkfifo(name + "/" * (longest - len(os.fsencode(name))) + "y")
+    assert os.listdir(tmp_path) == ["x"]
+
+
+@clause("mkfifo.eacces-no-search", "mkfifo(3)", "ERRORS", errno=EACCES)
+def test_every_directory_must_be_searchable(common, fork):
+    """mkfifo fails when a directory in the path may not be searched, and succeeds when that and writing are allowed."""
+    (common / "closed").mkdir()
+    (common / "open").mkdir()
+    (common / "closed").chmod(0o666)
+    (common / "open").chmod(0o777)
+
+    def make() -> None:
+        os.chdir(common)
+        if capabilities() != 0:
+            become(STRANGER, GROUP)
+        with fails_with(EACCES):
+            mkfifo("closed/fifo")
+        mkfifo("open/fifo")
+
+    fork(make).result()
+    (common / "closed").chmod(0o700)
+    assert (os.listdir(common / "closed"), os.listdir(common / "open")) == ([], ["fifo"])
+
+
+@clause("mkfifo.erofs", "mkfifo(3)", "ERRORS", errno=EROFS)
+def test_a_read_only_filesystem_takes_no_fifo(tmp_path, fork):
+    """mkfifo fails on a filesystem that is mounted read-only."""
+
+    def make() -> None:
+        try:
+            try:
+                unshare(CLONE_NEWNS)
+            except PermissionError:
+                unshare(CLONE_NEWUSER | CLONE_NEWNS)
+            with suppress(OSError):  # so that nothing of this is seen outside; refused where it is so already
+                mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+            mount(b"none", os.fsencode(tmp_path), b"tmpfs", MS_RDONLY, None)
+        except OSError as error:
+            untested(f"needs a read-only mount: CAP_SYS_ADMIN, or user namespaces for ordinary users: {error.strerror}")
+        with fails_with(EROFS):
+            mkfifo(tmp_path / "fifo")
+
+    fork(make).result()
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,84 @@
+"""mkfifo(3) and fifo(7): programs that have nothing in common but the path of a FIFO."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from pytest_ipc import Actor, clause, untested
+
+from ..conftest import succeeded
+
+
+@pytest.fixture
+def installed(fork):
+    """Run a program of the system: installed(name, *args, stdin=None) -> Actor, with a descriptor as its standard input."""
+
+    def run(name: str, *args: object, stdin: int | None = None) -> Actor:
+        path = shutil.which(name)
+        if path is None:
+            untested(f"needs the program {name}")
+
+        def life() -> None:
+            if stdin is not None:
+                os.dup2(stdin, 0)
+            os.execv(path, [name, *map(str, args)])
+
+        started: Actor = fork(life)
+        return started
+
+    return run
+
+
+@clause("fifo.unrelated-processes", "mkfifo(3)", "DESCRIPTION")
+def test_unrelated_programs_open_it_like_a_file(fifo, program):
+    """Programs that share nothing but the path open a FIFO like a file, and one reads what the other writes, to its end."""
+    path = fifo().path
+    reader = program("import sys; print(open(sys.argv[1]).read())", path)
+    reader.wait_blocked("openat")
+    writer = program("import sys; open(sys.argv[1], 'w').write('by name alone')", path)
+    succeeded(writer)
+    succeeded(reader)
+    assert reader.output == "by name alone\n"
+
+
+@clause("fifo.many-writers-one-reader", "fifo(7)", "DESCRIPTION")
+def test_several_programs_write_to_one(fifo, installed):
+    """Several programs may have a FIFO open for writing: one reader gets what all of them write."""
+    path = fifo().path
+    reader = installed("sh", "-c", 'exec cat < "$1"', "sh", path)
+    reader.wait_blocked("openat")
+    # Each holds the FIFO open until the next has it open too, so the reader sees no end in between.
+    keeper = 'exec 3> "$1"; shift; "$@"; echo here >&3'
+    writer = installed("sh", "-c", keeper, "sh", path, "sh", "-c", 'echo there > "$1"', "sh", path)
+    succeeded(writer)
+    succeeded(reader)
+    assert reader.output == "there\nhere\n"
+
+
+@clause("fifo.shell-redirection", "mkfifo(3)", "DESCRIPTION")
+def test_a_shell_redirects_through_it(fifo, installed):
+    """A shell that redirects output to a FIFO waits for one that redirects input from it, and the lines come through."""
+    path = fifo().path
+    writer = installed("sh", "-c", 'echo one > "$1" && echo written', "sh", path)
+    writer.wait_blocked("openat")
+    reader = installed("sh", "-c", 'while read -r line; do echo "got $line"; done < "$1"', "sh", path)
+    succeeded(writer)
+    succeeded(reader)
+    assert (writer.output, reader.output) == ("written\n", "got one\n")
+
+
+@clause("fifo.tee-through-fifo", "fifo(7)", "DESCRIPTION")
+def test_tee_copies_into_it(fifo, installed, pipe):
+    """The program tee writes what it reads to its output and to a FIFO, and another program reads it there."""
+    path, source = fifo().path, pipe()
+    tee = installed("tee", path, stdin=source.read_fd)
+    tee.wait_blocked("openat")
+    reader = installed("sh", "-c", 'exec cat < "$1"', "sh", path)
+    source.write(b"line one\nline two\n")
+    source.close_write()
+    succeeded(tee)
+    succeeded(reader)
+    assert tee.output == reader.output == "line one\nline two\n"

@@ -1,0 +1,56 @@
+"""What clauses about pipes share: a full pipe, the count of unread bytes, a reader to the end."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Callable
+from contextlib import suppress
+from fcntl import ioctl
+from termios import FIONREAD
+
+import pytest
+
+from pytest_ipc import Actor, Fork, Pipe, getpipe_size, write
+
+
+@pytest.fixture
+def fill(page: int) -> Callable[[int], int]:
+    """Write zeros into a pipe until it takes no more: fill(fd), how many bytes it took. The descriptor is then as before."""
+
+    def until_full(fd: int) -> int:
+        capacity, blocking, count = getpipe_size(fd), os.get_blocking(fd), 0
+        os.set_blocking(fd, False)
+        with suppress(BlockingIOError):
+            while count <= capacity:  # a pipe that takes more than it holds must not keep us here
+                count += write(fd, bytes(page))
+        os.set_blocking(fd, blocking)
+        return count
+
+    return until_full
+
+
+@pytest.fixture
+def unread() -> Callable[[int], int]:
+    """How many bytes a pipe holds, asked at either end: unread(fd)."""
+
+    def count(fd: int) -> int:
+        number = array("i", [-1])
+        ioctl(fd, FIONREAD, number)
+        return number[0]
+
+    return count
+
+
+@pytest.fixture
+def drain(fork: Fork) -> Callable[[Pipe], Actor]:
+    """Start a child that reads a pipe to its end: drain(pipe) -> Actor, whose result is what came. It holds no write end."""
+
+    def start(pipe: Pipe) -> Actor:
+        def to_the_end() -> bytes:
+            pipe.close_write()
+            return b"".join(iter(pipe.read, b""))
+
+        return fork(to_the_end)
+
+    return start

@@ -1,0 +1,139 @@
+"""pipe(2) and pipe2(2): their flags and their errors."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from ctypes import Array, c_int, c_void_p
+from errno import EFAULT, EINVAL, EMFILE, ENOPKG
+from fcntl import F_GETFD, FD_CLOEXEC, fcntl
+from os import O_APPEND, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_TRUNC
+from resource import RLIMIT_NOFILE, getrlimit, setrlimit
+
+import pytest
+
+from pytest_ipc import O_NOTIFICATION_PIPE, clause, fails_with, open_descriptors, pipe2, untested
+from pytest_ipc.kernel.libc import function
+
+from ..conftest import succeeded
+from ..memory import free_range
+
+# The calls with the array in the caller's hands.
+pipe_into = function("pipe", c_int, c_void_p)
+pipe2_into = function("pipe2", c_int, c_void_p, c_int)
+
+
+def leave_free(count: int) -> list[int]:
+    """Take every descriptor that this process, a child, may open but *count*; those that were taken."""
+    top = open_descriptors()[-1] + 10
+    hard = getrlimit(RLIMIT_NOFILE)[1]
+    setrlimit(RLIMIT_NOFILE, (top, hard))
+    taken = []
+    with suppress(OSError):
+        for _ in range(top + 1):
+            taken.append(os.dup(1))  # noqa: PERF401 - the list must hold what came before the error
+    for _ in range(count):
+        os.close(taken.pop())
+    return taken
+
+
+@pytest.mark.parametrize(
+    "flags", [0, O_CLOEXEC, O_NONBLOCK, O_CLOEXEC | O_NONBLOCK], ids=["0", "cloexec", "nonblock", "both"]
+)
+@clause("pipe2.cloexec-nonblock", "pipe(2)", "DESCRIPTION", since="2.6.27")
+def test_flags_are_set_on_both_ends(pipe, flags):
+    """O_CLOEXEC and O_NONBLOCK are set on both descriptors when they are asked for, each by itself, and otherwise not."""
+    p = pipe(flags=flags)
+    for fd in (p.read_fd, p.write_fd):
+        assert bool(fcntl(fd, F_GETFD) & FD_CLOEXEC) == bool(flags & O_CLOEXEC)
+        assert os.get_blocking(fd) == (not flags & O_NONBLOCK)
+
+
+@clause("pipe.blocking-and-inherited", "pipe(2)", "DESCRIPTION")
+def test_pipe_without_flags_sets_none():
+    """What pipe() makes blocks and is inherited by exec: neither O_NONBLOCK nor close-on-exec is set."""
+    fds = (c_int * 2)()
+    pipe_into(fds)
+    with open(fds[0], "rb"), open(fds[1], "wb"):
+        assert [os.get_blocking(fd) for fd in fds] == [True, True]
+        assert [fcntl(fd, F_GETFD) & FD_CLOEXEC for fd in fds] == [0, 0]
+
+
+@clause("pipe2.cloexec-closed-by-exec", "pipe(2)", "DESCRIPTION", since="2.6.27")
+def test_exec_closes_the_ends_made_with_cloexec(pipe, program):
+    """A program that is executed holds the ends of a pipe made without O_CLOEXEC and not those of one made with it."""
+    closed, kept = pipe(flags=O_CLOEXEC), pipe(flags=0)
+    source = "import os, sys; print([os.path.exists(f'/proc/self/fd/{fd}') for fd in sys.argv[1:]])"
+    other = program(source, closed.read_fd, closed.write_fd, kept.read_fd, kept.write_fd)
+    succeeded(other)
+    assert other.output == "[False, False, True, True]\n"
+
+
+@pytest.mark.parametrize("flag", [O_CREAT, O_TRUNC, O_APPEND, 0x4000_0000], ids=["creat", "trunc", "append", "none"])
+@clause("pipe2.einval-flags", "pipe(2)", "ERRORS", errno=EINVAL, since="2.6.27")
+def test_other_flags_are_refused(pipe, flag):
+    """pipe2() refuses a flag that it does not know, alone and beside one that it knows, and opens nothing."""
+    before = open_descriptors()
+    for flags in (flag, flag | O_CLOEXEC):
+        with fails_with(EINVAL):
+            pipe(flags=flags)
+    assert open_descriptors() == before
+
+
+@clause("pipe2.enopkg-notification", "pipe(2)", "ERRORS", errno=ENOPKG, since="5.8")
+def test_a_notification_pipe_needs_a_kernel_that_has_them():
+    """O_NOTIFICATION_PIPE fails on a kernel that was built without notifications, and opens nothing."""
+    before = open_descriptors()
+    try:
+        fds = pipe2(O_NOTIFICATION_PIPE)
+    except OSError as error:
+        assert error.errno == ENOPKG, error  # noqa: PT017 - success is no failure here
+        assert open_descriptors() == before
+    else:
+        for fd in fds:
+            os.close(fd)
+        untested("this kernel was built with CONFIG_WATCH_QUEUE, so it has notification pipes")
+
+
+@clause("pipe.efault", "pipe(2)", "ERRORS", errno=EFAULT)
+def test_an_array_that_is_not_there_is_refused(page):
+    """Both calls fail when the array lies in no memory of the process, and leave no descriptor open."""
+    before, nowhere = open_descriptors(), free_range(page)
+    with fails_with(EFAULT):
+        pipe_into(nowhere)
+    with fails_with(EFAULT):
+        pipe2_into(nowhere, O_CLOEXEC)
+    assert open_descriptors() == before
+
+
+@clause("pipe.emfile", "pipe(2)", "ERRORS", errno=EMFILE)
+def test_a_pipe_needs_two_descriptors(fork):
+    """A process that may open one descriptor more gets no pipe and still has that one; with two it gets a pipe."""
+
+    def child() -> None:
+        taken = leave_free(1)
+        with fails_with(EMFILE):
+            pipe2(0)
+        os.close(os.dup(1))
+        os.close(taken.pop())
+        pipe2(0)
+
+    fork(child).result()
+
+
+@clause("pipe.fds-unchanged-on-failure", "pipe(2)", "RETURN VALUE")
+def test_a_failure_leaves_the_array_alone(fork):
+    """A call that fails, for its flags or for want of descriptors, does not touch the array."""
+
+    def child() -> list[list[int]]:
+        arrays: list[Array[c_int]] = [(c_int * 2)(-7, -8) for _ in range(3)]
+        with fails_with(EINVAL):
+            pipe2_into(arrays[0], O_CREAT)
+        leave_free(1)
+        with fails_with(EMFILE):
+            pipe2_into(arrays[1], 0)
+        with fails_with(EMFILE):
+            pipe_into(arrays[2])
+        return [list(array) for array in arrays]
+
+    assert fork(child).result() == [[-7, -8]] * 3

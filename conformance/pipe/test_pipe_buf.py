@@ -1,0 +1,97 @@
+"""pipe(7), PIPE_BUF: how much of a write goes together, and how much of it goes at all."""
+
+from __future__ import annotations
+
+import os
+import re
+from errno import EAGAIN
+from os import O_CLOEXEC, O_NONBLOCK
+
+from pytest_ipc import PIPE_BUF, clause, fails_with, read, setpipe_size, write
+
+
+@clause("pipe.atomic-le-pipe_buf-multi-writer", "pipe(7)", "PIPE_BUF")
+def test_small_writes_of_several_writers_stay_whole(pipe, fork, drain, page):
+    """Writes of up to PIPE_BUF bytes by several processes at once are never mixed, also when the writers have to wait."""
+    p = pipe()
+    setpipe_size(p.write_fd, 2 * page)  # little room, so that every writer is often in the middle of its write
+    lengths = {b"a": PIPE_BUF, b"b": PIPE_BUF - 1, b"c": 3001, b"d": 700}
+
+    def repeat(letter: bytes, length: int) -> None:
+        for _ in range(60):
+            assert write(p.write_fd, letter * length) == length
+
+    writers = [fork(repeat, letter, length) for letter, length in lengths.items()]
+    reader = drain(p)
+    p.close_write()
+    for writer in writers:
+        writer.result()
+    data = reader.result()
+    assert {letter: data.count(letter) for letter in lengths} == {k: 60 * v for k, v in lengths.items()}
+    runs = [match[0] for match in re.finditer(rb"(.)\1*", data)]
+    assert [run for run in runs if len(run) % lengths[run[:1]]] == [], "a write was torn"
+
+
+@clause("pipe.block-le-pipe_buf-waits-for-room", "pipe(7)", "PIPE_BUF")
+def test_a_small_write_waits_until_all_of_it_fits(pipe, fork, unread):
+    """A blocking write of at most PIPE_BUF bytes into a pipe with less room writes nothing before it can write all."""
+    p = pipe()
+    os.set_blocking(p.read_fd, False)
+    write(p.write_fd, bytes(p.capacity - 100))
+    writer = fork(write, p.write_fd, b"x" * 101)
+    writer.wait_blocked("write")
+    assert unread(p.read_fd) == p.capacity - 100
+    assert len(read(p.read_fd, p.capacity - 100)) == p.capacity - 100
+    assert writer.result() == 101
+    assert p.read() == b"x" * 101
+
+
+@clause("pipe.nonblock-le-pipe_buf-all-or-nothing", "pipe(7)", "PIPE_BUF", errno=EAGAIN)
+def test_a_small_nonblocking_write_is_all_or_nothing(pipe, unread):
+    """With O_NONBLOCK a write of at most PIPE_BUF bytes writes all of them if they fit, and otherwise fails and writes none."""
+    p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
+    held = p.capacity - 100
+    assert write(p.write_fd, bytes(held)) == held
+    for size in (101, PIPE_BUF):
+        with fails_with(EAGAIN):
+            write(p.write_fd, b"x" * size)
+        assert unread(p.read_fd) == held
+    assert write(p.write_fd, b"x" * 100) == 100
+    assert unread(p.read_fd) == held + 100
+
+
+@clause("pipe.nonblock-gt-pipe_buf-partial", "pipe(7)", "PIPE_BUF")
+def test_a_large_nonblocking_write_writes_what_fits(pipe, page):
+    """With O_NONBLOCK a write of more than PIPE_BUF bytes into a pipe with some room writes part of it and says how much."""
+    p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
+    held = p.capacity - page
+    write(p.write_fd, bytes(held))
+    data = os.urandom(page + PIPE_BUF)
+    count = write(p.write_fd, data)
+    assert 1 <= count < len(data)
+    assert read(p.read_fd, 2 * p.capacity) == bytes(held) + data[:count]
+
+
+@clause("pipe.nonblock-gt-pipe_buf-full-eagain", "pipe(7)", "PIPE_BUF", errno=EAGAIN)
+def test_a_large_nonblocking_write_fails_when_the_pipe_is_full(pipe, fill, unread):
+    """With O_NONBLOCK a write of more than PIPE_BUF bytes to a full pipe fails and writes nothing."""
+    p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
+    full = fill(p.write_fd)
+    with fails_with(EAGAIN):
+        write(p.write_fd, b"x" * (PIPE_BUF + 1))
+    assert unread(p.read_fd) == full
+
+
+@clause("pipe.block-gt-pipe_buf-completes", "pipe(7)", "PIPE_BUF")
+def test_a_large_blocking_write_returns_when_it_is_complete(pipe, fork, drain, page):
+    """A blocking write of any length returns when all of it has been written, and not before."""
+    p = pipe()
+    data = os.urandom(2 * p.capacity + page)
+    writer = fork(write, p.write_fd, data)
+    writer.wait_blocked("write")
+    first = read(p.read_fd, p.capacity)
+    writer.wait_blocked("write")  # it can have written two capacities by now, and that is not all
+    reader = drain(p)
+    p.close_write()
+    assert writer.result() == len(data)
+    assert first + reader.result() == data
