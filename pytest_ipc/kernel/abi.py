@@ -36,6 +36,8 @@ _SPLIT_TIME_32 = {"i386", "arm"}
 _KNOWN = _GENERIC_64 | _SPLIT_TIME_32 | {"ppc64le", "s390x"}
 
 SIGSET_BYTES = 128  # both glibc and musl, whatever the kernel's own set measures
+# The kernel's set, on every machine of this table. glibc's sigaction() leaves what its stack held in the rest of sa_mask.
+KERNEL_SIGSET_BYTES = 8
 
 
 @cache

@@ -139,7 +139,8 @@ def sigaction(signo: int, act: SigAction | None = None) -> SigAction:
         new.mask = _encode(act.mask)
     old: Any = layout()
     _sigaction(signo, new and byref(new), byref(old))
-    return SigAction(old.handler or 0, old.flags & 0xFFFF_FFFF & ~_SA_RESTORER, _decode(bytes(bytearray(old.mask))))
+    mask = bytes(bytearray(old.mask))[: abi.KERNEL_SIGSET_BYTES]
+    return SigAction(old.handler or 0, old.flags & 0xFFFF_FFFF & ~_SA_RESTORER, _decode(mask))
 
 
 def sigaction_raw(signo: int, act: bytes | None = None) -> bytes:
@@ -147,7 +148,9 @@ def sigaction_raw(signo: int, act: bytes | None = None) -> bytes:
     layout = abi.sigaction()
     old: Any = layout()
     _sigaction(signo, act and byref(layout.from_buffer_copy(act)), byref(old))
-    return bytes(old)
+    start = layout.mask.offset
+    used, end = start + abi.KERNEL_SIGSET_BYTES, start + abi.SIGSET_BYTES
+    return bytes(old)[:used] + bytes(end - used) + bytes(old)[end:]
 
 
 def sigaction_change(signo: int, flags: int, mask: Iterable[int] = ()) -> SigAction:
