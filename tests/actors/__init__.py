@@ -1,0 +1,1 @@
+"""Tests of forked children: their results, their sleep, their descriptors, their end and their output."""

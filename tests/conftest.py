@@ -1,0 +1,58 @@
+"""What every test of the project gets: a temporary directory of this process's own, and a look at what it left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .leaks import Snapshot, left_since
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def temporary_root() -> Iterator[Path]:
+    """Where this process and what it starts make temporary files. Other users may pass, as in /tmp, or FIFOs are no use."""
+    root = Path(tempfile.mkdtemp(prefix="ipc-tests-"))
+    root.chmod(0o711)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(root))
+        patch.setattr(tempfile, "tempdir", str(root))
+        yield root
+    shutil.rmtree(root)
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing(temporary_root: Path) -> Iterator[None]:
+    """Fail a test that leaves a segment, a child, a descriptor or a temporary directory behind."""
+    before = Snapshot.take(temporary_root)
+    yield
+    if left := left_since(before, temporary_root):
+        pytest.fail("the test left behind:\n" + "\n".join(left), pytrace=False)
+
+
+@pytest.fixture
+def program() -> Program:
+    """Run Python source in a process of its own, without pytest: program(source, *args), which must succeed."""
+
+    def run(source: str, *args: object) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", source, *map(str, args)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=tempfile.gettempdir(),
+            env={name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV"))},
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return run

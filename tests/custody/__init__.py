@@ -1,0 +1,1 @@
+"""Tests of who owns what, and in which order it goes."""

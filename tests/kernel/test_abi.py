@@ -1,0 +1,174 @@
+"""Structure layouts: those of this machine as a compiler has them, those of others as far as they can be known here.
+
+The layouts of 32-bit machines are made of types whose size here is that of this machine, so nothing can be measured of them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import Any
+
+import pytest
+
+import pytest_ipc
+from pytest_ipc.kernel import abi
+
+PERM = dict.fromkeys(("uid", "gid", "cuid", "cgid", "mode")) | {"key": "__key", "seq": "__seq"}
+STRUCTURES: dict[str, tuple[str, Any, dict[str, str]]] = {
+    "struct ipc_perm": ("sys/ipc.h", abi.ipc_perm, {name: c or name for name, c in PERM.items()}),
+    "struct shmid_ds": (
+        "sys/shm.h",
+        abi.shmid_ds,
+        {name: f"shm_{name}" for name in "perm segsz atime dtime ctime cpid lpid nattch".split()},
+    ),
+    "struct shminfo": (
+        "sys/shm.h",
+        lambda: abi.shminfo,
+        {name: name for name in "shmmax shmmin shmmni shmseg shmall".split()},
+    ),
+    "struct shm_info": (
+        "sys/shm.h",
+        lambda: abi.shm_info,
+        {name: name for name in "used_ids shm_tot shm_rss shm_swp swap_attempts swap_successes".split()},
+    ),
+    "struct sigaction": (
+        "signal.h",
+        abi.sigaction,
+        {name: f"sa_{name}" for name in "handler mask flags restorer".split()},
+    ),
+    "struct timespec": ("time.h", lambda: abi.timespec, {"tv_sec": "tv_sec", "tv_nsec": "tv_nsec"}),
+}
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_the_layout_is_the_compilers(probe, structure):
+    header, layout, members = STRUCTURES[structure]
+    expected = {"size": f"sizeof({structure})"}
+    for name, member in members.items():
+        if not member.startswith("__"):  # in musl these two have other names
+            expected[f"{name}.offset"] = f"offsetof({structure}, {member})"
+            expected[f"{name}.size"] = f"sizeof((({structure} *)0)->{member})"
+    measured = {"size": ctypes.sizeof(layout())}
+    for name in members:
+        field = getattr(layout(), name)
+        measured |= {f"{name}.offset": field.offset, f"{name}.size": field.size}
+    answer = probe(header, expected)
+    assert {name: measured[name] for name in answer} == answer
+
+
+def test_key_and_sequence_number_lie_where_glibc_has_them(probe):
+    names = {"key": "__key", "seq": "__seq"}
+    answer = probe(
+        "sys/ipc.h",
+        {name: f"offsetof(struct ipc_perm, {member})" for name, member in names.items()},
+        needs=lambda _name: "__GLIBC__",
+    )
+    if not answer:
+        pytest.skip("not glibc: the members have other names here")
+    assert {name: getattr(abi.ipc_perm(), name).offset for name in names} == answer
+
+
+def test_siginfo_and_the_signal_set_are_the_compilers(probe):
+    union = abi.SIGINFO_UNION
+    assert probe(
+        "signal.h",
+        {
+            "siginfo": "sizeof(siginfo_t)",
+            "sigset": "sizeof(sigset_t)",
+            "pid": "offsetof(siginfo_t, si_pid)",
+            "uid": "offsetof(siginfo_t, si_uid)",
+            "value": "offsetof(siginfo_t, si_value)",
+            "status": "offsetof(siginfo_t, si_status)",
+            "errno": "offsetof(siginfo_t, si_errno)",
+            "code": "offsetof(siginfo_t, si_code)",
+        },
+    ) == {
+        "siginfo": abi.SIGINFO_BYTES,
+        "sigset": abi.SIGSET_BYTES,
+        "pid": union,
+        "uid": union + 4,
+        "value": union + 8,
+        "status": union + 8,
+        "errno": 4,
+        "code": 8,
+    }
+
+
+def test_the_constants_are_the_compilers(probe):
+    public = [
+        name
+        for name in dir(pytest_ipc)
+        if name.startswith(("IPC_", "SHM_", "SA_", "SI_", "CLD_", "PR_", "CLONE_", "F_", "PIPE_BUF", "SECCOMP_MODE"))
+    ]
+    headers = "sys/ipc.h sys/shm.h signal.h fcntl.h limits.h sched.h sys/prctl.h linux/limits.h linux/seccomp.h"
+    answer = probe(headers, {name: name for name in public}, needs=lambda name: name)
+    assert {"IPC_EXCL", "SHM_RND", "SA_RESTART", "SI_QUEUE", "PR_SET_PDEATHSIG", "F_SETPIPE_SZ"} <= answer.keys()
+    assert {name: getattr(pytest_ipc, name) & 0xFFFF_FFFF for name in answer} == {
+        name: value & 0xFFFF_FFFF for name, value in answer.items()
+    }
+
+
+@pytest.mark.parametrize("structure", [abi.ipc_perm, abi.shmid_ds, abi.sigaction], ids=lambda layout: layout.__name__)
+def test_an_unknown_machine_is_refused_and_not_guessed(on_machine, structure):
+    on_machine("vax")
+    with pytest.raises(NotImplementedError, match=f"^layout unknown for struct {structure.__name__} on vax$"):
+        structure()
+
+
+def test_a_call_that_needs_a_layout_says_that_it_is_unknown(on_machine, sysv_shm):
+    segment = sysv_shm()
+    on_machine("vax")
+    with pytest.raises(NotImplementedError, match="layout unknown for struct shmid_ds on vax"):
+        segment.stat()
+
+
+@pytest.mark.skipif(not abi.WIDE, reason="64-bit layouts need this process's long to be one")
+@pytest.mark.parametrize(
+    ("machine", "mode", "seq", "segsz", "atime"),
+    [
+        ("x86_64", 20, 24, 48, 56),
+        ("aarch64", 20, 24, 48, 56),
+        ("riscv64", 20, 24, 48, 56),
+        ("loongarch64", 20, 24, 48, 56),
+        ("s390x", 20, 26, 48, 56),
+        ("ppc64le", 20, 24, 72, 48),
+    ],
+)
+def test_the_64_bit_layouts_have_the_sizes_of_the_kernels_headers(on_machine, machine, mode, seq, segsz, atime):
+    on_machine(machine)
+    perm: Any = abi.ipc_perm()
+    ds: Any = abi.shmid_ds()
+    assert (ctypes.sizeof(perm), ctypes.sizeof(ds), ctypes.sizeof(abi.sigaction())) == (48, 112, 152)
+    assert (perm.mode.offset, perm.seq.offset, ds.segsz.offset, ds.atime.offset) == (mode, seq, segsz, atime)
+    assert (ds.cpid.offset, ds.lpid.offset, ds.nattch.offset) == (80, 84, 88)
+
+
+@pytest.mark.parametrize(
+    ("uname", "machine"),
+    [("i686", "i386"), ("i386", "i386"), ("armv7l", "arm"), ("armv8l", "arm"), ("s390x", "s390x"), ("vax", "vax")],
+)
+def test_a_machine_is_known_by_its_abi(on_machine, uname, machine):
+    on_machine(uname)
+    assert abi.machine() == machine
+
+
+def test_a_32_bit_process_on_a_64_bit_machine_has_the_32_bit_abi(on_machine, monkeypatch):
+    monkeypatch.setattr(abi, "WIDE", False)
+    for uname, machine in (("x86_64", "i386"), ("aarch64", "arm")):
+        on_machine(uname)
+        assert abi.machine() == machine
+
+
+def test_split_times_are_joined(on_machine):
+    on_machine("i686")
+    ds = abi.shmid_ds()()
+    ds.atime, ds.atime_high = 7, 1
+    assert abi.time_member(ds, "atime") == (1 << 32) + 7
+
+
+def test_a_signals_integer_lies_at_the_start_of_its_union(monkeypatch):
+    assert abi.sigval(-1) == (0xFFFF_FFFF if sys.byteorder == "little" or not abi.WIDE else 0xFFFF_FFFF << 32)
+    monkeypatch.setattr(sys, "byteorder", "big")
+    monkeypatch.setattr(abi, "WIDE", True)
+    assert abi.sigval(5) == 5 << 32

@@ -1,0 +1,183 @@
+"""How C functions become Python ones: arguments checked before the call, failures with their errno, errno kept."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from contextlib import nullcontext
+from ctypes import c_int
+from errno import EBADF, EINTR, ENOENT, ENOSYS
+
+import pytest
+
+import pytest_ipc
+from pytest_ipc import close, errno_kept, last_success, read, sigaction_change
+from pytest_ipc.kernel import libc
+from pytest_ipc.kernel.libc import function
+
+OUT_OF_RANGE = [
+    ("shmget", (1 << 31, 1, 0)),
+    ("shmget", (-(1 << 31) - 1, 1, 0)),
+    ("shmget", (1, -1, 0)),
+    ("shmget", (1, 1 << 64, 0)),
+    ("shmat", (1 << 31, None, 0)),
+    ("shmat", (0, 1 << 64, 0)),
+    ("shmdt", (-1,)),
+    ("shmctl", (0, 1 << 31)),
+    ("shmctl", (0, 2, 1 << 64)),
+    ("close", (1 << 32,)),
+    ("read", (1 << 31, 1)),
+    ("write", (-(1 << 31) - 1, b"")),
+    ("pipe2", (1 << 31,)),
+    ("fcntl", (0, 0, 1 << 63)),
+    ("setpipe_size", (0, 1 << 32)),
+    ("tee", (0, 1, -1)),
+    ("kill", (1 << 31, 0)),
+    ("tgkill", (1, 1, 1 << 32)),
+    ("sigqueue", (1, 0, 1 << 31)),
+    ("sigtimedwait", ((signal.SIGUSR1,), 1e300)),
+    ("sigaction", (signal.SIGUSR1, pytest_ipc.SigAction(0, 1 << 32, frozenset()))),
+    ("prctl", (1 << 31,)),
+    ("prctl", (1, -1)),
+    ("unshare", (1 << 31,)),
+    ("pidfd_open", ((1 << 32) + 1,)),
+    ("pidfd_send_signal", ((1 << 32) + 1, 0)),
+    ("pidfd_send_signal", (0, 1 << 32)),
+    ("ftok", ("/", 1 << 31)),
+]
+WRONG_TYPES = [
+    ("shmget", ("1", 1, 0)),
+    ("shmget", (1, 1.0, 0)),
+    ("shmget", (None, 1, 0)),
+    ("close", (1.0,)),
+    ("write", (1, "text")),
+    ("fcntl", (0, 0, b"x")),
+    ("sigqueue", (1, 0, 1.5)),
+    ("pidfd_open", ("1",)),
+    ("shmat", (0, "address", 0)),
+    ("shmdt", (b"address",)),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments"), OUT_OF_RANGE, ids=lambda value: str(value)[:40])
+def test_a_number_out_of_the_c_range_is_refused_before_the_call(name, arguments):
+    ctypes.set_errno(777)
+    libc.forget_success()
+    with pytest.raises(OverflowError, match=r"is not within -?\d+ to \d+"):
+        getattr(pytest_ipc, name)(*arguments)
+    assert (ctypes.get_errno(), last_success()) == (777, None)
+
+
+@pytest.mark.parametrize(("name", "arguments"), WRONG_TYPES, ids=lambda value: str(value)[:40])
+def test_a_wrong_type_is_refused_before_the_call(name, arguments):
+    ctypes.set_errno(777)
+    libc.forget_success()
+    with pytest.raises(TypeError, match=r"integer|bytes|wrong type|argument"):
+        getattr(pytest_ipc, name)(*arguments)
+    assert (ctypes.get_errno(), last_success()) == (777, None)
+
+
+@pytest.mark.parametrize("field", ["uid", "gid", "mode"])
+def test_an_id_or_mode_that_the_structure_cannot_hold_is_refused(sysv_shm, field):
+    segment = sysv_shm()
+    before = segment.stat().perm
+    for value in (-1, 1 << 32):
+        with pytest.raises(OverflowError, match="shmctl"):
+            pytest_ipc.shmctl_set(segment.id, **{field: value})
+    assert segment.stat().perm == before
+
+
+def test_a_refused_mode_makes_no_file(tmp_path):
+    with pytest.raises(OverflowError, match="mkfifo"):
+        pytest_ipc.mkfifo(tmp_path / "fifo", -1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_does_not_end_at_a_nul(tmp_path):
+    for path in (f"{tmp_path}/a\0b", f"{tmp_path}/a\0b".encode()):
+        with pytest.raises(ValueError, match="NUL"):
+            pytest_ipc.mkfifo(path)
+        with pytest.raises(ValueError, match="NUL"):
+            pytest_ipc.open(path, os.O_CREAT | os.O_WRONLY)
+    with pytest.raises(ValueError, match="NUL"):
+        pytest_ipc.ftok("/\0tmp", 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_has_its_errno_and_names_the_call(tmp_path):
+    with pytest.raises(OSError, match=r"\[Errno 9\] close: Bad file descriptor") as caught:
+        close(-1)
+    assert caught.value.errno == EBADF
+    with pytest.raises(FileNotFoundError, match="open: ") as caught:
+        pytest_ipc.open(tmp_path / "nothing", os.O_RDONLY)
+    assert caught.value.errno == ENOENT
+
+
+def test_a_system_call_by_number_fails_the_same_way():
+    with pytest.raises(OSError, match="system call 100000") as caught:
+        libc.syscall(100000)
+    assert caught.value.errno == ENOSYS
+    with pytest.raises(OverflowError, match="range of the C type"):
+        libc.syscall(100000, 1 << 63)
+
+
+def test_a_function_that_libc_does_not_have_fails_when_it_is_called():
+    call = function("pytest_ipc_no_such_call", c_int, c_int)
+    with pytest.raises(OSError, match="pytest_ipc_no_such_call: this libc has no such function") as caught:
+        call(1)
+    assert caught.value.errno == ENOSYS
+
+
+def test_the_last_success_is_remembered_and_a_failure_is_none():
+    libc.forget_success()
+    with pytest.raises(OSError, match="close"):
+        close(-1)
+    assert last_success() is None
+    name, fds = "pipe2", pytest_ipc.pipe2()
+    assert last_success() == (name, 0)
+    for fd in fds:
+        close(fd)
+    assert last_success() == ("close", 0)
+    assert libc.syscall(pytest_ipc.number_of("getpid")) == os.getpid()
+    assert last_success() == (f"system call {pytest_ipc.number_of('getpid')}", os.getpid())
+
+
+def read_under_a_handler_that_fails_at_something_else(fd, guard):
+    def handler(_signo, _frame):
+        with guard(), pytest.raises(OSError, match="close"):
+            close(-1)
+
+    signal.signal(signal.SIGUSR1, handler)
+    sigaction_change(signal.SIGUSR1, 0)
+    try:
+        read(fd, 1)
+    except OSError as error:
+        return error.errno
+    return 0
+
+
+@pytest.mark.parametrize(("guard", "errno"), [(errno_kept, EINTR), (nullcontext, EBADF)], ids=["guarded", "bare"])
+def test_a_handler_changes_the_errno_of_what_it_interrupts_unless_it_keeps_it(pipe, fork, guard, errno):
+    child = fork(read_under_a_handler_that_fails_at_something_else, pipe().read_fd, guard)
+    child.wait_blocked("read")
+    child.signal(signal.SIGUSR1)
+    assert child.result() == errno
+
+
+def test_a_caught_signal_keeps_the_errno(pipe, fork):
+    def life(fd):
+        def handler(_signo, _frame):
+            with pytest.raises(OSError, match="close"):
+                close(-1)
+
+        with pytest_ipc.scope() as ipc:
+            caught = ipc.signals.catch(signal.SIGUSR1, handler)
+            with pytest.raises(InterruptedError):
+                read(fd, 1)
+            return caught.count
+
+    child = fork(life, pipe().read_fd)
+    child.wait_blocked("read")
+    child.signal(signal.SIGUSR1)
+    assert child.result() == 1

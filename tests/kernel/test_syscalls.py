@@ -1,0 +1,91 @@
+"""System calls by number: the tables as the headers have them, and the names that stand for one another."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_ipc import number_of, numbers_of, syscall_name
+from pytest_ipc.kernel import abi, syscalls
+
+
+def table(machine: str) -> dict[str, int]:
+    return {name: int(number) for name, number in (word.split("=") for word in syscalls._TABLES[machine].split())}
+
+
+def asked(probe, header: str, names: dict[str, int]) -> dict[str, int]:
+    answer: dict[str, int] = probe(header, {name: f"__NR_{name}" for name in names}, needs=lambda name: f"__NR_{name}")
+    return answer
+
+
+def test_the_numbers_are_those_of_this_machines_header(probe):
+    names = syscalls._table()
+    answer = asked(probe, "asm/unistd.h", names)
+    assert len(answer) > 20
+    assert {name: names[name] for name in answer} == answer
+
+
+@pytest.mark.parametrize(
+    ("machine", "header"),
+    [
+        ("aarch64", "asm-generic/unistd.h"),
+        ("riscv64", "asm-generic/unistd.h"),
+        ("loongarch64", "asm-generic/unistd.h"),
+        ("i386", "asm/unistd_32.h"),
+    ],
+)
+def test_the_numbers_of_other_machines_are_those_of_headers_that_are_here(probe, machine, header):
+    if header.startswith("asm-generic") and not abi.WIDE:
+        pytest.skip("the generic header gives a 32-bit process 32-bit numbers")
+    names = table(machine)
+    answer = asked(probe, header, names)
+    assert len(answer) > 20
+    assert {name: names[name] for name in answer} == answer
+
+
+@pytest.mark.parametrize("machine", syscalls._TABLES)
+def test_no_two_names_have_one_number(machine):
+    numbers = list(table(machine).values())
+    assert len(set(numbers)) == len(numbers)
+
+
+@pytest.mark.parametrize(
+    ("machine", "name", "calls"),
+    [
+        ("x86_64", "open", {"open", "openat", "openat2"}),
+        ("x86_64", "openat", {"open", "openat", "openat2"}),
+        ("x86_64", "semop", {"semop", "semtimedop"}),
+        ("x86_64", "pause", {"pause", "ppoll"}),
+        ("x86_64", "read", {"read"}),
+        ("x86_64", "sigwaitinfo", {"rt_sigtimedwait"}),
+        ("aarch64", "open", {"openat", "openat2"}),
+        ("aarch64", "pause", {"ppoll"}),
+        ("aarch64", "waitpid", {"wait4", "waitid"}),
+        ("i686", "semop", {"ipc", "semtimedop_time64"}),
+        ("i686", "msgrcv", {"ipc", "msgrcv"}),
+        ("s390x", "semop", {"ipc", "semtimedop"}),
+    ],
+)
+def test_a_name_stands_for_every_call_that_libc_may_make_of_it(on_machine, machine, name, calls):
+    on_machine(machine)
+    assert {syscall_name(number) for number in numbers_of(name)} == calls
+
+
+def test_an_unknown_name_is_refused_with_those_that_are_known():
+    with pytest.raises(
+        ValueError, match=r"'opennat' is no system call that pytest-ipc can recognise; it knows .*openat"
+    ):
+        numbers_of("opennat")
+    with pytest.raises(LookupError, match="no number is known for the system call 'opennat' on"):
+        number_of("opennat")
+
+
+def test_an_unknown_number_has_its_number_for_a_name():
+    assert syscall_name(99999) == "system call 99999"
+
+
+def test_on_an_unknown_machine_no_number_is_known_and_none_is_guessed(on_machine):
+    on_machine("vax")
+    assert numbers_of("read") == frozenset()
+    assert syscall_name(0) == "system call 0"
+    with pytest.raises(LookupError, match="on vax"):
+        number_of("read")

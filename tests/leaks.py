@@ -1,0 +1,76 @@
+"""What a test of this project may not leave behind: System V segments, children, descriptors, temporary directories.
+
+Plain functions, so that a leak can be planted for each of them and they can be seen to find it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_ipc import process_state, sysvipc_shm
+
+
+def segments() -> dict[int, str]:
+    """The System V segments that this process has made and that exist."""
+    return {row.shmid: f"key {row.key:#x}" for row in sysvipc_shm() or () if row.cpid == os.getpid()}
+
+
+def children() -> dict[int, str]:
+    """The children of this process, zombies too, with the state of each."""
+    pids = [int(word) for task in Path("/proc/self/task").glob("*/children") for word in task.read_text().split()]
+    return {pid: f"state {found.state}" for pid in pids if (found := process_state(pid))}
+
+
+def descriptors() -> dict[tuple[int, str], str]:
+    """The open descriptors of this process by number and by what they refer to."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # the listing's own is gone by now
+            found[int(name), os.readlink(f"/proc/self/fd/{name}")] = ""
+    return found
+
+
+def directories(root: Path) -> dict[str, str]:
+    """The directories below *root* that resources have made for themselves."""
+    return {path.name: "" for path in root.glob("pytest-ipc-*")}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What there is at one moment, by kind."""
+
+    kinds: Mapping[str, Mapping[Any, str]]
+
+    @classmethod
+    def take(cls, root: Path) -> Snapshot:
+        """Look at everything; *root* is where temporary directories are made."""
+        return cls(
+            {
+                "System V segment": segments(),
+                "child process": children(),
+                "open descriptor": descriptors(),
+                "temporary directory": directories(root),
+            }
+        )
+
+    def left(self, later: Snapshot) -> list[str]:
+        """What *later* has and this one has not, a line each."""
+        return [
+            f"{kind} {what} {how}".rstrip()
+            for kind, now in later.kinds.items()
+            for what, how in now.items()
+            if what not in self.kinds[kind]
+        ]
+
+
+def left_since(before: Snapshot, root: Path) -> list[str]:
+    """What is there now and was not *before*. Only on suspicion is garbage collected first: it costs as much as a test."""
+    if before.left(Snapshot.take(root)):
+        gc.collect()
+    return before.left(Snapshot.take(root))

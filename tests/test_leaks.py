@@ -1,0 +1,83 @@
+"""The suite's own watch: each kind of leak is planted, and found by the kind that it is."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from pytest_ipc import IPC_PRIVATE, shmctl_rmid, shmget
+
+from .leaks import Snapshot, left_since
+
+
+def test_nothing_is_found_where_nothing_was_left(temporary_root):
+    before = Snapshot.take(temporary_root)
+    assert left_since(before, temporary_root) == []
+
+
+def test_a_segment_is_found(temporary_root):
+    before = Snapshot.take(temporary_root)
+    shmid = shmget(IPC_PRIVATE, 1, 0o600)
+    try:
+        found = left_since(before, temporary_root)
+    finally:
+        shmctl_rmid(shmid)
+    assert found == [f"System V segment {shmid} key 0x0"]
+
+
+def test_a_child_is_found_alive_and_as_a_zombie(temporary_root):
+    before = Snapshot.take(temporary_root)
+    reader, writer = os.pipe()
+    pid = os.posix_spawn("/bin/sh", ["sh", "-c", "read line"], {}, file_actions=[(os.POSIX_SPAWN_DUP2, reader, 0)])
+    os.close(reader)
+    alive = left_since(before, temporary_root)
+    os.close(writer)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    zombie = left_since(before, temporary_root)
+    os.waitpid(pid, 0)
+    assert [line.partition(" state ")[0] for line in alive if "child" in line] == [f"child process {pid}"]
+    assert zombie == [f"child process {pid} state Z"]
+
+
+def test_a_descriptor_is_found_also_under_a_number_that_was_in_use(temporary_root, tmp_path):
+    first = os.open("/dev/null", os.O_RDONLY)
+    before = Snapshot.take(temporary_root)
+    os.dup2(second := os.open(tmp_path, os.O_RDONLY), first)
+    os.close(second)
+    found = left_since(before, temporary_root)
+    os.close(first)
+    assert found == [f"open descriptor ({first}, '{tmp_path}')"]
+
+
+def test_a_directory_is_found(temporary_root):
+    before = Snapshot.take(temporary_root)
+    path = Path(tempfile.mkdtemp(prefix="pytest-ipc-"))
+    found = left_since(before, temporary_root)
+    path.rmdir()
+    assert found == [f"temporary directory {path.name}"]
+
+
+@pytest.mark.parametrize("leak", ["os.pipe()", "os.posix_spawn('/bin/true', ['true'], {})", "shmget(0, 1, 0o600)"])
+def test_the_fixture_fails_the_test_that_leaks(pytester, monkeypatch, leak):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    pytester.makeconftest("from tests.conftest import leaves_nothing, temporary_root")
+    pytester.makepyfile(
+        f"""
+        import os
+        from pytest_ipc import shmctl_rmid, shmget, sysvipc_shm
+
+        def test_leaks():
+            {leak}
+
+        def test_does_not():
+            for row in sysvipc_shm():
+                if row.cpid == os.getpid():
+                    shmctl_rmid(row.shmid)
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_leaks*", "the test left behind:"])
