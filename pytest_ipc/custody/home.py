@@ -1,0 +1,63 @@
+"""Where the ledgers lie: a directory that is the user's own and nobody else's, or none at all.
+
+$XDG_RUNTIME_DIR where there is one, for it is private and gone with the session; else a directory below the temp folder whose
+name anybody can guess. So it is looked at before it is trusted: a directory, not a link to one, owned by this user, closed to
+all others. If it is not, that is an error and not a reason to try another name: somebody has put it there.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+__all__ = ["HomeError", "home_path", "open_home"]
+
+
+class HomeError(OSError):
+    """The directory of the ledgers cannot be used: what is wrong with it, and the way out."""
+
+
+def home_path() -> Path:
+    """Where the ledgers of this user lie, whether or not the directory exists."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and os.path.isabs(runtime) and os.path.isdir(runtime) and os.access(runtime, os.W_OK | os.X_OK):
+        return Path(runtime) / "pytest-ipc"
+    return Path(tempfile.gettempdir()) / f"pytest-ipc-of-{os.geteuid()}"
+
+
+def open_home(*, create: bool) -> int | None:
+    """A descriptor of the directory; None when it does not exist and *create* is false. HomeError if it cannot be trusted."""
+    path = home_path()
+    if create:
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise HomeError(
+                error.errno, f"the ledger's directory cannot be made ({error.strerror}), so nothing is made", str(path)
+            ) from None
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise HomeError(
+            error.errno, f"the ledger's directory is no directory of ours ({error.strerror})", str(path)
+        ) from None
+    status = os.fstat(fd)
+    wrong = []
+    if status.st_uid != os.geteuid():
+        wrong.append(f"belongs to user {status.st_uid}")
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        wrong.append(f"is open to others (mode {stat.S_IMODE(status.st_mode):#o})")
+    if wrong:
+        os.close(fd)
+        raise HomeError(
+            1,
+            f"the ledger's directory {' and '.join(wrong)}, and is not used; remove it, or set XDG_RUNTIME_DIR",
+            str(path),
+        )
+    return fd

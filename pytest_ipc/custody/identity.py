@@ -1,0 +1,104 @@
+"""Who a process is, for certain: a pid names another process tomorrow, a pid with its start time and boot does not.
+
+Only the stdlib is used here and in the rest of custody's record-keeping: the reaper runs it with `python -I -S`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from functools import cache
+
+# Linux has not enforced this limit since 2.4.25, and what a process sets there every descendant of it has, through fork,
+# exec, setsid and a change of user. So it can carry a tag: a random number by which the kernel itself tells whose child is
+# whose, also when all ties of parenthood and process group are cut.
+RLIMIT_LOCKS = 10
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process and no other: pid, start time in clock ticks since boot."""
+
+    pid: int
+    start: int
+
+    @classmethod
+    def current(cls) -> Process:
+        """This process."""
+        pid = os.getpid()
+        return cls(pid, start_of(pid) or 0)
+
+    def alive(self) -> bool:
+        """Whether it still runs, or is stopped. A zombie has ended."""
+        found = stat_of(self.pid)
+        return found is not None and found[0] not in "ZX" and found[1] == self.start
+
+
+def stat_of(pid: int) -> tuple[str, int] | None:
+    """State letter and start time of a process; None when there is none, or none that can be seen."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        return fields[0].decode(), int(fields[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def start_of(pid: int) -> int | None:
+    """The start time of a process in clock ticks since boot."""
+    found = stat_of(pid)
+    return found[1] if found else None
+
+
+@cache
+def boot_id() -> str:
+    """The id of this boot of this kernel, or "" where it is not shown."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def ipc_namespace() -> str:
+    """The IPC namespace of this process, as "ipc:[4026531839]", or "" where it is not shown."""
+    try:
+        return os.readlink("/proc/self/ns/ipc")
+    except OSError:
+        return ""
+
+
+def new_tag() -> int:
+    """A number that no other process on this machine has as its limit of file locks."""
+    return secrets.randbits(60) | 1 << 61
+
+
+def put_on(tag: int) -> bool:
+    """Tag this process and all its descendants to come; whether the kernel took it."""
+    import resource
+
+    try:
+        resource.setrlimit(RLIMIT_LOCKS, (tag, resource.getrlimit(RLIMIT_LOCKS)[1]))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+_TAGGED = re.compile(rb"^Max file locks\s+(\d+)", re.MULTILINE)
+
+
+def tag_of(pid: int | str) -> int | None:
+    """The tag of a process, zombies included; None when it has none, or is gone, or the kernel does not show it."""
+    try:
+        with open(f"/proc/{pid}/limits", "rb") as file:
+            found = _TAGGED.search(file.read())
+    except OSError:
+        return None
+    return int(found[1]) if found else None
+
+
+def tagged(tag: int) -> list[int]:
+    """Every process on this machine that has *tag*."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and tag_of(name) == tag]

@@ -1,0 +1,227 @@
+"""The kinds of objects in custody: how each is found from its record, proved to be ours, removed and described.
+
+The reaper, the sweep and `status` go over this table and know nothing else of any kind. Importable with `python -I -S`;
+ctypes comes only with the first System V object.
+
+    find      the object's handle from its intent, and its identity if it was recorded; None when there is no such object
+    prove     why the handle is not the recorded object, or None when it is: what is not proved is left alone and named
+    remove    end it
+    describe  what people read
+    needs     the details that a record of it must have, and their types
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from .identity import start_of, stat_of, tag_of, tagged
+
+__all__ = ["KINDS", "Entry", "Kind"]
+
+
+@dataclass
+class Entry:
+    """An open record as it is read: what was intended, and, if that was recorded, what was made."""
+
+    number: int
+    kind: str
+    details: dict[str, Any]
+    made: dict[str, Any] | None = None
+    test: str | None = None
+    pid: int = 0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One row of the table."""
+
+    name: str
+    find: Callable[[Entry], Any]
+    prove: Callable[[Entry, Any], str | None]
+    remove: Callable[[Entry, Any], None]
+    describe: Callable[[Entry], str]
+    needs: dict[str, type]
+
+
+# System V shared memory: the id holds the slot's sequence number, so that a slot's next tenant has another one.
+
+
+def _find_segment(entry: Entry) -> Any:
+    from ..kernel.proc import sysvipc_shm
+    from ..kernel.shm import shmctl_stat, shmget
+
+    try:
+        if entry.made is not None:
+            return shmctl_stat(int(entry.made["id"]))
+        if entry.details["key"]:
+            return shmctl_stat(shmget(int(entry.details["key"]), 0, 0))
+    except OSError:
+        return None
+    # IPC_PRIVATE, and killed between the call and its record: whoever made it is on the kernel's record.
+    for row in sysvipc_shm() or ():
+        if (
+            row.key == 0
+            and row.cpid == entry.pid
+            and row.size == entry.details["size"]
+            and row.ctime >= _made_after(entry)
+        ):
+            with suppress(OSError):
+                return shmctl_stat(row.shmid)
+    return None
+
+
+def _made_after(entry: Entry) -> int:
+    return int(entry.details["at"])
+
+
+def _prove_segment(entry: Entry, found: Any) -> str | None:
+    wanted = {
+        "creating process": (entry.pid, found.cpid),
+        "creating user": (entry.details["uid"], found.perm.cuid),
+        "size": (entry.details["size"], found.segsz),
+    }
+    if found.perm.key:  # it reads 0 once removal is pending
+        wanted["key"] = (entry.details["key"], found.perm.key)
+    for what, (recorded, seen) in wanted.items():
+        if recorded != seen:
+            return f"its {what} is {seen} and not {recorded}"
+    if found.ctime < _made_after(entry):
+        return "it is older than the record"
+    return None
+
+
+def _remove_segment(_entry: Entry, found: Any) -> None:
+    from ..kernel.shm import shmctl_rmid
+
+    shmctl_rmid(found.id)
+
+
+def _describe_segment(entry: Entry) -> str:
+    id = f"id {entry.made['id']}, " if entry.made else ""
+    return f"System V segment ({id}key {entry.details['key']:#x}, {entry.details['size']} bytes)"
+
+
+# FIFOs, with the private directory that some are in.
+
+
+def _find_fifo(entry: Entry) -> Any:
+    try:
+        return os.lstat(entry.details["path"])
+    except OSError:
+        directory = entry.details.get("directory")
+        if directory:
+            with suppress(OSError):
+                return os.lstat(directory)
+        return None
+
+
+def _prove_fifo(entry: Entry, found: os.stat_result) -> str | None:
+    path, directory = entry.details["path"], entry.details.get("directory")
+    for name in (path, directory or "/"):
+        if not os.path.isabs(name) or ".." in name.split("/"):
+            return "its path is not absolute and plain"
+    if directory and os.path.dirname(path) != directory:
+        return "it is not in its directory"
+    if found.st_uid != entry.details["uid"]:
+        return f"it belongs to user {found.st_uid}"
+    if stat.S_ISDIR(found.st_mode):
+        return None if directory else "it is a directory"
+    if not stat.S_ISFIFO(found.st_mode):
+        return "it is no FIFO"
+    if entry.made is not None and (found.st_dev, found.st_ino) != (entry.made["dev"], entry.made["ino"]):
+        return "it is another FIFO than the one that was made"
+    if found.st_ctime < entry.details["at"]:
+        return "it is older than the record"
+    return None
+
+
+def _remove_fifo(entry: Entry, found: os.stat_result) -> None:
+    if stat.S_ISFIFO(found.st_mode):
+        path = entry.details["path"]
+        keeper = None
+        with suppress(OSError):
+            keeper = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.unlink(path)
+        finally:
+            if keeper is not None:
+                os.close(keeper)
+    if directory := entry.details.get("directory"):
+        os.rmdir(directory)
+
+
+def _describe_fifo(entry: Entry) -> str:
+    return f"FIFO {entry.details['path']}"
+
+
+# Children, with all below them: whoever has the record's tag, wherever it has put itself.
+
+
+def _find_child(entry: Entry) -> Any:
+    found = set(tagged(entry.details["tag"]))
+    if entry.made is not None and start_of(entry.made["pid"]) == entry.made["start"]:
+        found.add(entry.made["pid"])
+    return found or None
+
+
+def _prove_child(_entry: Entry, _found: set[int]) -> str | None:
+    return None  # each one is asked again when it is ended, once a pidfd has pinned who it is
+
+
+def _remove_child(entry: Entry, found: set[int]) -> None:
+    def is_ours(pid: int) -> bool:
+        made = entry.made or {}
+        return tag_of(pid) == entry.details["tag"] or (pid, start_of(pid)) == (made.get("pid"), made.get("start"))
+
+    # One of them may fork while the list is gone through: again, until all that is left is zombies.
+    while found:
+        for pid in found:
+            end_process(pid, is_ours)
+        found = {pid for pid in tagged(entry.details["tag"]) if not is_zombie(pid)}
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether the process has ended: a zombie, or gone altogether."""
+    found = stat_of(pid)
+    return found is None or found[0] in "ZX"
+
+
+def end_process(pid: int, is_ours: Callable[[int], bool]) -> None:
+    """SIGKILL a process through a pidfd, after asking *is_ours* once the pidfd has pinned whom one asks about."""
+    if pid <= 1:
+        return
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    except OSError:  # no pidfd_open: as near to the question as it can be
+        if is_ours(pid):
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        return
+    try:
+        if is_ours(pid):
+            with suppress(OSError):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    finally:
+        os.close(pidfd)
+
+
+def _describe_child(entry: Entry) -> str:
+    return f"child process {entry.made['pid']}" if entry.made else "child process"
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("process", _find_child, _prove_child, _remove_child, _describe_child, {"tag": int}),
+        Kind("sysv-shm", _find_segment, _prove_segment, _remove_segment, _describe_segment, {"key": int, "size": int}),
+        Kind("fifo", _find_fifo, _prove_fifo, _remove_fifo, _describe_fifo, {"path": str}),
+    )
+}

@@ -1,0 +1,142 @@
+"""The reaper: a small process that outlives pytest for a moment, to end what a dead pytest could not.
+
+It waits for the death of its owner, and of the owner's controller in a pytest-xdist worker, on pidfds: the end-of-file of a
+pipe would be withheld by any child that holds the pipe. Then it sweeps the ledgers of its owner and of its owner's children.
+It knows nothing but the ledgers, so that there is nothing to register and nothing to be acknowledged: an object on record
+before the reaper has started is as safe as one after.
+
+It is nobody's child (two forks), in a session of its own, deaf to signals, and imports the stdlib and this package alone.
+A worker whose controller has died is ended, for it would run its test to the end and report to nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import warnings
+from contextlib import suppress
+from .identity import Process
+from .kinds import end_process
+
+# How long what is dying may take, before it is left to the next run's sweep.
+PATIENCE_MS = 5000
+
+
+def start(owner: Process) -> None:
+    """Start the reaper of *owner*, this process. OSError when no process can be made."""
+    controller = os.getppid() if os.environ.get("PYTEST_XDIST_WORKER") else 0
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    source = f"import sys; sys.path.insert(0, {package!r}); from pytest_ipc.custody.reaper import main; main()"
+    arguments = [str(owner.pid), str(owner.start), str(controller)]
+    command = [sys.executable, "-I", "-S", "-c", source, *arguments]
+    environment = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: nothing runs in it but these lines
+        child = os.fork()
+    if child == 0:
+        try:
+            os.setsid()
+            if os.fork() == 0:
+                _let_go()
+                os.execve(sys.executable, command, environment)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
+# Where the home of the ledgers is, and how to find libc: no more than the sweep needs.
+_PASSED_ON = {"XDG_RUNTIME_DIR", "TMPDIR", "TEMP", "TMP", "PATH", "LD_LIBRARY_PATH"}
+
+
+def _let_go() -> None:
+    """Nothing of the owner's stays open or blocked in the reaper."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.chdir("/")
+
+
+def main() -> None:
+    """The reaper's life."""
+    for signo in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
+        with suppress(OSError, ValueError):
+            signal.signal(signo, signal.SIG_IGN)
+    pid, start, controller = map(int, sys.argv[1:4])
+    owner = Process(pid, start)
+    if _first_to_die(owner, controller) == "controller":
+        end_process(owner.pid, lambda _pid: owner.alive())
+        _wait_for_end(owner)
+    _sweep_run(owner)
+
+
+def _first_to_die(owner: Process, controller: int) -> str:
+    watched: dict[int, str] = {}
+    poll = select.poll()
+    for pid, name in ((owner.pid, "owner"), (controller, "controller")):
+        if not pid:
+            continue
+        try:
+            fd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return name
+        except OSError:
+            return _first_to_die_by_asking(owner, controller)
+        watched[fd] = name
+        poll.register(fd, select.POLLIN)
+    if not owner.alive():
+        return "owner"  # its pid had passed to another process before the pidfd was opened
+    names = {watched[fd] for fd, _ in poll.poll()}
+    return "owner" if "owner" in names else "controller"
+
+
+def _first_to_die_by_asking(owner: Process, controller: int) -> str:
+    """Without pidfds: ask every twentieth of a second."""
+    nothing = select.poll()
+    while owner.alive():
+        if controller and not os.path.exists(f"/proc/{controller}"):
+            return "controller"
+        nothing.poll(50)
+    return "owner"
+
+
+def _wait_for_end(process: Process) -> None:
+    nothing = select.poll()
+    for _ in range(PATIENCE_MS // 5):
+        if not process.alive():
+            return
+        nothing.poll(5)
+
+
+def _sweep_run(owner: Process) -> None:
+    """Sweep until no ledger of the owner's run is left: its children die a moment after it."""
+    from .home import HomeError, open_home
+    from .reading import Refused, books, read
+    from .sweep import sweep
+
+    nothing = select.poll()
+    for _ in range(PATIENCE_MS // 5):
+        try:
+            sweep(root=owner)
+            home = open_home(create=False)
+        except HomeError:
+            return
+        if home is None:
+            return
+        waiting = False
+        try:
+            for name in books(home):
+                try:
+                    book, fd = read(home, name)
+                except (Refused, FileNotFoundError):
+                    continue
+                os.close(fd)
+                waiting = waiting or (book.root == owner and book.alive)
+        finally:
+            os.close(home)
+        if not waiting:
+            return  # what is still there cannot be proved to be ours; `pytest-ipc sweep` names it
+        nothing.poll(5)
