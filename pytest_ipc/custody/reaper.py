@@ -17,6 +17,7 @@ import signal
 import sys
 import warnings
 from contextlib import suppress
+
 from .identity import Process
 from .kinds import end_process
 
