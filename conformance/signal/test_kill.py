@@ -52,6 +52,7 @@ def test_zero_is_the_caller_s_group(sleeper, fork, pipe):
 
     def life() -> None:
         go.read(1)
+        assert os.getpgrp() == os.getpid(), "the group is pytest's"
         kill(0, SIGTERM)
 
     sender, member, outsider = fork(life), sleeper(), sleeper()
