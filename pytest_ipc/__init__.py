@@ -56,8 +56,13 @@ _ROOMS = (
 )
 
 
+# `from . import remote` asks here first. A module is for the import system to find: to look for it in the rooms would
+# import a room that may be just about to be imported.
+_MODULES = {room.partition(".")[0] for room in _ROOMS}
+
+
 def __getattr__(name: str) -> Any:
-    if not name.startswith("_"):
+    if not name.startswith("_") and name not in _MODULES:
         for room in _ROOMS:
             module = import_module(f"{__name__}.{room}")
             if name in module.__all__:

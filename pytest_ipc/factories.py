@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from ctypes import CDLL
 from functools import partial, wraps
 from types import FunctionType, MethodType
 from typing import Any, TypeVar
@@ -83,7 +84,7 @@ def _parts(thing: object) -> Iterable[object]:
         return (thing.func, *thing.args, *thing.keywords.values())
     if isinstance(thing, FunctionType):
         return [*_cells(thing), *(thing.__defaults__ or ())]
-    if isinstance(thing, type):
+    if isinstance(thing, (type, CDLL)):  # a library has a fileno too: C's, which would take whatever is in the register
         return ()
     try:
         return (_File(thing.fileno()),)  # type: ignore[attr-defined]

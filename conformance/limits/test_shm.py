@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from errno import EINVAL, ENOSPC
+from pathlib import Path
 
 from pytest_ipc import (
     IPC_PRIVATE,
     clause,
+    disputed,
     fails_with,
     limit,
     set_limit,
     shmat,
-    shmctl_limits,
     shmctl_rmid,
     shmctl_stat,
     shmdt,
@@ -79,21 +80,6 @@ def test_a_lower_shmmax_leaves_what_exists(in_ipc_namespace):
     assert in_ipc_namespace({}, lower) == 100_000
 
 
-@clause("proc.shm-limits-per-namespace", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
-def test_a_namespaces_limits_are_its_own(in_ipc_namespace):
-    """The limits set in an IPC namespace are what IPC_INFO tells there, and change nothing outside."""
-    before = shmctl_limits()
-    wanted = {"kernel/shmmax": 123_456, "kernel/shmall": 77, "kernel/shmmni": 5}
-
-    def tell() -> tuple[int, int, int]:
-        limits = shmctl_limits()
-        return limits.shmmax, limits.shmall, limits.shmmni
-
-    assert in_ipc_namespace(wanted, tell) == (123_456, 77, 5)
-    after = shmctl_limits()
-    assert (after.shmmax, after.shmall, after.shmmni) == (before.shmmax, before.shmall, before.shmmni)
-
-
 @clause("shmget.next-id", "proc(5)", "/proc/sys/kernel/shm_next_id", since="3.8")
 def test_the_next_id_can_be_chosen(in_ipc_namespace):
     """shm_next_id, where the kernel has it, is the identifier of the next segment, and is -1 again afterwards."""
@@ -147,6 +133,44 @@ def test_forced_removal_when_the_creator_ends(in_ipc_namespace, fork):
         return kept_without, _exists(fork(make, 1).result())
 
     assert in_ipc_namespace({}, let_a_child_make_one) == (True, False)
+
+
+@clause(
+    "proc.shm_rmid_forced.set-reaps",
+    "proc(5)",
+    "/proc/sys/kernel/shm_rmid_forced",
+    since="3.1",
+    disputed="only segments whose creator has ended go",
+)
+def test_switching_forced_removal_on(in_ipc_namespace, fork):
+    """Switching shm_rmid_forced on removes every segment that nobody has attached."""
+
+    def switch_on() -> tuple[bool, bool]:
+        _needs("kernel/shm_rmid_forced")
+        orphan, own = fork(make, 1).result(), make(1)
+        assert _exists(orphan)
+        set_limit("kernel/shm_rmid_forced", 1)
+        return _exists(orphan), _exists(own)
+
+    orphan, own = in_ipc_namespace({}, switch_on)
+    assert not orphan, "a segment whose creator has ended was left"
+    if own:
+        disputed(manual="that all unattached segments go at once", linux="leaves those whose creator still lives")
+
+
+@clause("proc.msgmni-shmmni-max-32768", "proc(5)", "/proc/sys/kernel/shmmni", since="4.17")
+def test_shmmni_has_a_ceiling(in_ipc_namespace):
+    """SHMMNI can be set to 32768, the greatest number that identifiers have room for, and not above."""
+
+    def both_sides() -> int | None:
+        if "ipcmni_extend" in Path("/proc/cmdline").read_text():
+            untested("this kernel was started with ipcmni_extend, which raises the ceiling")
+        set_limit("kernel/shmmni", 32768)
+        with fails_with(EINVAL):
+            set_limit("kernel/shmmni", 32769)
+        return limit("kernel/shmmni")
+
+    assert in_ipc_namespace({}, both_sides) == 32768
 
 
 def _needs(name: str) -> None:

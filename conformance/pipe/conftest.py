@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable
-from contextlib import suppress
 from fcntl import ioctl
 from termios import FIONREAD
 
@@ -19,11 +18,13 @@ def fill(page: int) -> Callable[[int], int]:
     """Write zeros into a pipe until it takes no more: fill(fd), how many bytes it took. The descriptor is then as before."""
 
     def until_full(fd: int) -> int:
-        capacity, blocking, count = getpipe_size(fd), os.get_blocking(fd), 0
+        capacity, blocking, count, size = getpipe_size(fd), os.get_blocking(fd), 0, page
         os.set_blocking(fd, False)
-        with suppress(BlockingIOError):
-            while count <= capacity:  # a pipe that takes more than it holds must not keep us here
-                count += write(fd, bytes(page))
+        while size and count <= capacity:  # a pipe that takes more than it holds must not keep us here
+            try:
+                count += write(fd, bytes(size))
+            except BlockingIOError:
+                size //= 2
         os.set_blocking(fd, blocking)
         return count
 

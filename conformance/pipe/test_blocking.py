@@ -81,7 +81,8 @@ def test_nonblocking_can_be_switched_at_each_end(pipe, fork, fill):
     with fails_with(EAGAIN):
         read(p.read_fd, 1)
     os.set_blocking(p.read_fd, True)
-    fork(read, p.read_fd, 1).wait_blocked("read")
+    with fork(read, p.read_fd, 1) as reader:
+        reader.wait_blocked("read")
     os.set_blocking(p.read_fd, False)
     fill(p.write_fd)
     fork(write, p.write_fd, b"x").wait_blocked("write")

@@ -6,7 +6,7 @@ Everybody here is an ordinary user without a capability, the owner too: root pas
 from __future__ import annotations
 
 from collections.abc import Callable
-from errno import EACCES, ENOMEM, EPERM
+from errno import EACCES, ENOENT, ENOMEM, EPERM
 from resource import RLIMIT_MEMLOCK, setrlimit
 
 import pytest
@@ -22,11 +22,13 @@ from pytest_ipc import (
     SHM_STAT,
     SHM_STAT_ANY,
     SHM_UNLOCK,
+    Deviation,
     Segment,
     clause,
     disputed,
     errno_name,
     fails_with,
+    limit,
     shmat,
     shmctl,
     shmctl_info,
@@ -116,7 +118,7 @@ def test_the_others_write_bit(owned, as_user):
     assert attaching(as_user, owned(0o775), "other") == ("attached", "EACCES")
 
 
-@clause("shmat.mode-execute-bits-unused", "shmget(2)", "DESCRIPTION")
+@clause("ipc.execute-bits-ignored", "shmctl(2)", "The shmid_ds data structure")
 def test_the_execute_bits_are_worth_nothing(owned, as_user):
     """The three execute bits give no right to attach."""
     segment = owned(0o111)
@@ -300,6 +302,23 @@ def test_a_lock_belongs_to_the_segment(owned, as_user):
     segment = owned(0o600)
     as_user(OWNER, GROUP, shmctl, segment.id, SHM_LOCK)
     assert segment.stat().perm.mode == 0o600 | SHM_LOCKED
+
+
+@clause("shmget.hugetlb-enomem", "shmget(2)", "ERRORS", errno=ENOMEM)
+def test_huge_pages_that_are_not_there():
+    """A segment of more huge pages than there are is refused, and none is made."""
+    if limit("vm/nr_hugepages") != 0 or limit("vm/nr_overcommit_hugepages") != 0:
+        untested("needs a kernel with huge pages, none of which is set aside")
+    key = unused_key()
+    try:
+        with fails_with(ENOMEM):
+            shmget(key, 1, IPC_CREAT | 0o600 | SHM_HUGETLB)
+    except Deviation as deviation:
+        if "EPERM" in deviation.observed:
+            untested("needs CAP_IPC_LOCK")
+        raise
+    with fails_with(ENOENT):
+        shmget(key, 0, 0)
 
 
 @clause("shmget.hugetlb-eperm", "shmget(2)", "ERRORS", errno=EPERM)

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-import pwd
-import shutil
 import signal
-import subprocess
 from ctypes import CDLL, c_char, c_long
 from functools import partial
 
 from pytest_ipc import (
-    IPC_CREAT,
-    IPC_PRIVATE,
     PR_SET_SECCOMP,
     SECCOMP_MODE_STRICT,
     SHM_RDONLY,
@@ -23,10 +18,6 @@ from pytest_ipc import (
     prctl,
     shmat,
     shmctl_rmid,
-    shmctl_stat,
-    shmdt,
-    shmget,
-    sysvipc_shm,
     untested,
 )
 
@@ -198,54 +189,3 @@ def _has_strict_mode(fork: Fork) -> bool:
         os.getppid()
 
     return fork(forbidden).wait() == -signal.SIGKILL
-
-
-@clause("ipc.ipcs-shows-segment", "ipcs(1)", "OPTIONS")
-def test_ipcs_shows_the_segment(sysv_shm):
-    """`ipcs -m` shows key, identifier, owner, permissions, size and attachments of a segment."""
-    program = shutil.which("ipcs")
-    if program is None:
-        untested("needs the program ipcs")
-    segment = sysv_shm(12345, mode=0o640)
-    segment.attach()
-    listing = subprocess.run([program, "-m"], capture_output=True, text=True, timeout=10, check=False)
-    rows = [line.split() for line in listing.stdout.splitlines()]
-    (row,) = [row for row in rows if len(row) > 1 and row[1] == str(segment.id)]
-    try:
-        owner = pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        owner = str(os.geteuid())
-    assert row[:6] == [f"{segment.key:#010x}", str(segment.id), owner[:10], "640", "12345", "1"]
-
-
-@clause("ipc_namespaces.shm-private", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
-def test_a_namespace_has_segments_of_its_own(sysv_shm, in_ipc_namespace):
-    """A new IPC namespace has no segment in it, and the keys of others mean nothing there."""
-    segment = sysv_shm()
-
-    def look_around() -> tuple[bool, bool]:
-        try:
-            shmget(segment.key, 0, 0)
-            found = True
-        except FileNotFoundError:
-            found = False
-        own = shmget(segment.key, 1, IPC_CREAT | 0o600)
-        return found, shmctl_stat(own).segsz == 1
-
-    assert in_ipc_namespace({}, look_around) == (False, True)
-    assert segment.stat().segsz == segment.size
-
-
-@clause("ipc_namespaces.shm-gone-with-last-member", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
-def test_a_namespace_takes_its_segments_with_it(in_ipc_namespace):
-    """The segments of an IPC namespace go with its last process and are never seen outside."""
-    before = sysvipc_shm()
-    if before is None:
-        untested("needs /proc/sysvipc")
-
-    def make() -> int:
-        shmdt(shmat(shmget(IPC_PRIVATE, 1, 0o600)))
-        return os.getpid()
-
-    maker = in_ipc_namespace({}, make)
-    assert not [row for row in sysvipc_shm() or () if row.cpid == maker]

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import wraps
+from threading import Event, Thread
 from typing import Any, NoReturn
 
-from pytest_ipc import PR_SET_PDEATHSIG, Actor, Fork, prctl
+from pytest_ipc import PR_SET_PDEATHSIG, Actor, Fork, pause, prctl
 
 # A pid that is never given out: the kernel's own bound, PID_MAX_LIMIT, is 2**22.
 NOBODY = 2**30
@@ -82,6 +83,18 @@ def printed(program: Actor) -> str:
     """What a program that leaves with status 0 wrote to its output."""
     assert program.wait() == 0, program.output
     return program.output.strip()
+
+
+def add_thread() -> None:
+    """Give this process, a child, a second thread, which sleeps until the process ends."""
+    started = Event()
+
+    def sleep() -> None:
+        started.set()
+        pause()
+
+    Thread(target=sleep, daemon=True).start()
+    started.wait()
 
 
 def in_thread(function: Callable[..., Any], *args: Any) -> Any:

@@ -105,7 +105,7 @@ def test_a_disposition_is_the_whole_process_s(fork):
 def test_ignoring_a_signal_discards_the_pending_one(fork, signals):
     """Setting a signal to be ignored discards the instance that is pending: a handler set later does not get it."""
 
-    def life() -> int:
+    def life():
         signals.block(SIGUSR1)
         kill(os.getpid(), SIGUSR1)
         assert sigpending() == {SIGUSR1}

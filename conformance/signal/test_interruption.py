@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import SA_RESTART, clause, fails_with, open, read, write
+from pytest_ipc import SA_RESTART, clause, fails_with, read, write
+from pytest_ipc.kernel import descriptor
 
 HANDLERS = "Interruption of system calls and library functions by signal handlers"
 
@@ -30,7 +31,7 @@ def blocking(request, pipe, fifo) -> Blocking:
     """read(2) of an empty pipe, write(2) to a full one, open(2) of a FIFO that has no writer."""
     if request.param == "open":
         meeting = fifo()
-        return Blocking("openat", lambda: open(meeting.path, os.O_RDONLY), meeting.open_writer)
+        return Blocking("openat", lambda: descriptor.open(meeting.path, os.O_RDONLY), meeting.open_writer)
     channel = pipe()
     if request.param == "read":
         return Blocking("read", lambda: read(channel.read_fd, 1), lambda: channel.write(b"x"))
@@ -42,7 +43,7 @@ def blocking(request, pipe, fifo) -> Blocking:
 def test_a_blocked_call_ends_when_a_handler_has_run(fork, signals, blocking):
     """A call that is blocked fails when a handler has run that was installed without SA_RESTART."""
 
-    def life() -> int:
+    def life():
         caught = signals.catch(SIGUSR1)
         with fails_with(EINTR):
             blocking.call()
@@ -58,7 +59,7 @@ def test_a_blocked_call_ends_when_a_handler_has_run(fork, signals, blocking):
 def test_a_blocked_call_goes_on_with_restart(fork, signals, blocking):
     """A call that is blocked goes on when a handler has run that was installed with SA_RESTART, and does what it was called for."""
 
-    def life() -> int:
+    def life():
         caught = signals.catch(SIGUSR1, flags=SA_RESTART)
         blocking.call()
         return caught.count

@@ -33,8 +33,8 @@ class Fifo(Resource):
     def __init__(self, path: Path, directory: Path | None = None, scope: Scope | None = None) -> None:
         self.path = path
         self._directory = directory
-        status = os.lstat(path)
-        self._identity = status.st_dev, status.st_ino
+        # It opens neither end, and keeps the file's number from being given to another file once the test removes this one.
+        self._anchor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         self._ends: list[End] = []
         super().__init__(scope)
 
@@ -114,6 +114,7 @@ class Fifo(Resource):
         with ExitStack() as steps:  # from the last to the first, each whatever became of the others
             if self._directory is not None:
                 steps.callback(shutil.rmtree, self._directory, ignore_errors=True)
+            steps.callback(os.close, self._anchor)
             steps.callback(self._unlink_and_release)
             for end in self._ends:
                 steps.callback(end.close)
@@ -121,21 +122,19 @@ class Fifo(Resource):
     def _unlink_and_release(self) -> None:
         """Remove the file and let go whoever is blocked in opening it: an O_RDWR open is a reader and a writer at once.
 
-        That open stays until the name is gone, so that nobody can come in between and block after the release.
+        That open stays until the name is gone, so that nobody can come in between and block after the release. It goes by the
+        anchor: also who waits at a name that the test has taken away is let go.
         """
-        try:
-            status = os.lstat(self.path)
-        except FileNotFoundError:
-            return  # the test removed it, and with it the only way to it
-        if (status.st_dev, status.st_ino) != self._identity:
-            return  # the test put another file in its place; that one is not ours
+        anchored, mine = f"/proc/self/fd/{self._anchor}", os.fstat(self._anchor)
         keeper = None
-        with suppress(PermissionError):
-            if not status.st_mode & 0o400 or not status.st_mode & 0o200:
-                os.chmod(self.path, 0o600)
-            keeper = os.open(self.path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        with suppress(PermissionError, FileNotFoundError):  # another user's by now; no /proc
+            if mine.st_mode & 0o600 != 0o600:
+                os.chmod(anchored, 0o600)
+            keeper = os.open(anchored, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            os.unlink(self.path)
+            with suppress(FileNotFoundError):  # the test removed it
+                if os.path.samestat(os.lstat(self.path), mine):  # else the test put another file in its place, not ours
+                    os.unlink(self.path)
         finally:
             if keeper is not None:
                 os.close(keeper)

@@ -1,0 +1,180 @@
+"""fork(2): what a child shares with its parent, what it has a copy of, and what it does not inherit."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from signal import SIGKILL, SIGTERM, SIGUSR1
+
+from pytest_ipc import (
+    PR_GET_PDEATHSIG,
+    PR_SET_CHILD_SUBREAPER,
+    PR_SET_PDEATHSIG,
+    Actor,
+    clause,
+    fcntl,
+    kill,
+    prctl,
+    sigtimedwait,
+)
+
+from ..memory import peek, poke
+from ..signal.plain import SOON, add_thread, bare_child
+
+F_GETFD, F_SETFD, F_GETFL, F_SETFL = 1, 2, 3, 4
+
+
+@clause("fork.child-has-a-pid-of-its-own", "fork(2)", "DESCRIPTION")
+def test_the_child_s_pid_and_parent(fork):
+    """A child has a process id of its own, which its maker is told, and its maker for a parent."""
+
+    def life() -> None:
+        with Actor.start(lambda: (os.getpid(), os.getppid())) as child:
+            assert child.result() == (child.pid, os.getpid())
+            assert child.pid != os.getpid()
+
+    fork(life).result()
+
+
+@clause("fork.memory-is-copied", "fork(2)", "DESCRIPTION")
+def test_memory_is_a_copy(fork):
+    """A child has its parent's memory as it was; what either stores there then, the other does not find."""
+    buffer = ctypes.create_string_buffer(b"before")
+    address = ctypes.addressof(buffer)
+
+    def life() -> None:
+        def change() -> bytes:
+            found = peek(address, 6)
+            poke(address, ord("c"))
+            return found
+
+        with Actor.start(change) as child:
+            assert child.result() == b"before"
+        assert buffer.value == b"before"
+        poke(address, ord("p"))
+
+    fork(life).result()
+    assert buffer.value == b"before"
+
+
+@clause("fork.descriptors-are-copied", "fork(2)", "DESCRIPTION")
+def test_descriptors_are_a_copy(fork, pipe):
+    """A child has its parent's open descriptors under the same numbers; closing or changing one is not seen by the other."""
+    channel = pipe()
+
+    def change() -> None:
+        os.write(channel.write_fd, b"from the child")
+        fcntl(channel.read_fd, F_SETFD, 0)
+        os.close(channel.write_fd)
+
+    fork(change).result()
+    assert channel.read() == b"from the child"
+    assert channel.write(b"still open") == 10
+    assert fcntl(channel.read_fd, F_GETFD) == 1
+
+
+@clause("fork.offset-flags-shared", "fork(2)", "DESCRIPTION")
+def test_offset_and_status_flags_are_shared(fork, tmp_path):
+    """Parent and child share the open file behind a descriptor: its offset and status flags are the same for both."""
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+
+        def change(fd: int) -> bytes:
+            data = os.read(fd, 4)
+            fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | os.O_APPEND | os.O_NONBLOCK)
+            return data
+
+        assert fork(change, fd).result() == b"0123"
+        assert os.lseek(fd, 0, os.SEEK_CUR) == 4
+        assert fcntl(fd, F_GETFL) & (os.O_APPEND | os.O_NONBLOCK) == os.O_APPEND | os.O_NONBLOCK
+        os.lseek(fd, 7, os.SEEK_SET)
+        assert fork(os.read, fd, 10).result() == b"789"
+    finally:
+        os.close(fd)
+
+
+@clause("fork.pdeathsig-cleared", "fork(2)", "DESCRIPTION")
+def test_the_signal_at_the_parent_s_death_is_not_inherited(fork):
+    """A child starts without the signal that its parent asked for at the death of the parent's own parent."""
+
+    def deathsig() -> int:
+        signo = ctypes.c_int(255)
+        prctl(PR_GET_PDEATHSIG, ctypes.addressof(signo))
+        return signo.value
+
+    def life() -> None:
+        prctl(PR_SET_PDEATHSIG, SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(bare_child(deathsig), 0)[1]) == 0
+        assert deathsig() == SIGTERM
+
+    fork(life).result()
+
+
+@clause("prctl.pdeathsig-sent", "prctl(2)", "PR_SET_PDEATHSIG")
+def test_the_signal_at_the_parent_s_death_comes(fork, pipe, signals):
+    """A child that has asked for a signal at its parent's death gets that signal, and no other, when the parent has died."""
+    ready, told = pipe(), pipe()
+
+    def child() -> int:
+        signals.block(SIGUSR1)
+        prctl(PR_SET_PDEATHSIG, SIGUSR1)
+        ready.write(b"!")
+        told.write(bytes([sigtimedwait({SIGUSR1}, SOON).signo]))
+        return 0
+
+    def parent() -> None:
+        bare_child(child)
+        ready.read(1)
+
+    def life() -> None:
+        prctl(PR_SET_CHILD_SUBREAPER, 1)  # so that no orphan is left to others
+        with Actor.start(parent, keep={*ready.descriptors(), *told.descriptors()}) as actor:
+            actor.result()
+            os.wait()
+        told.close_write()
+        assert told.read() == bytes([SIGUSR1])
+
+    fork(life).result()
+
+
+@clause("fork.single-thread", "fork(2)", "DESCRIPTION")
+def test_only_the_calling_thread_is_copied(fork):
+    """A child has one thread, a copy of the one that called fork(2), whatever others the parent has."""
+
+    def life() -> None:
+        add_thread()
+        assert len(os.listdir("/proc/self/task")) == 2
+        with Actor.start(os.listdir, ("/proc/self/task",)) as child:
+            assert child.result() == [str(child.pid)]
+
+    fork(life).result()
+
+
+@clause("fork.group-and-session-inherited", "fork(2)", "DESCRIPTION")
+def test_group_and_session_are_the_parent_s(fork):
+    """A child is in its parent's process group and session."""
+
+    def life() -> None:
+        group, session = os.getpgrp(), os.getsid(0)
+        same = bare_child(lambda: int((os.getpgrp(), os.getsid(0)) == (group, session)))
+        assert os.waitstatus_to_exitcode(os.waitpid(same, 0)[1]) == 1
+
+    fork(life).result()
+
+
+@clause("fork.both-go-on", "fork(2)", "DESCRIPTION")
+def test_parent_and_child_go_on_by_themselves(fork):
+    """Parent and child run on from the call, each by itself: the end of the child is not the parent's."""
+
+    def die() -> int:
+        kill(os.getpid(), SIGKILL)
+        return 0
+
+    def life() -> str:
+        pid = bare_child(die)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -SIGKILL
+        return "went on"
+
+    assert fork(life).result() == "went on"

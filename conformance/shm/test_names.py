@@ -1,0 +1,167 @@
+"""sysvipc(7), ftok(3), ipcs(1), ipcrm(1): keys, identifiers and classes of users, and the programs that show and remove."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from errno import ENOENT
+
+from pytest_ipc import (
+    IPC_PRIVATE,
+    SHM_RDONLY,
+    Segment,
+    capabilities,
+    clause,
+    fails_with,
+    ftok,
+    limit,
+    shmat,
+    shmctl_rmid,
+    shmctl_set,
+    shmdt,
+    shmget,
+    untested,
+)
+
+from ..places import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become
+
+CAP_IPC_OWNER = 15
+
+
+@clause("ftok.stable-same-inode", "ftok(3)", "DESCRIPTION")
+def test_one_file_gives_one_key(tmp_path):
+    """One file and one number give one key, of whose bits only the low eight count; another number gives another key."""
+    path = tmp_path / "file"
+    path.touch()
+    assert ftok(path, 0x41) == ftok(path, 0x41) == ftok(path, 0x7741)
+    assert ftok(path, 0x41) != ftok(path, 0x42)
+
+
+@clause("ftok.hardlink-same-key", "ftok(3)", "DESCRIPTION")
+def test_two_names_of_a_file_give_one_key(tmp_path):
+    """All names of one file give the same key."""
+    path, link = tmp_path / "file", tmp_path / "link"
+    path.touch()
+    os.link(path, link)
+    assert ftok(link, 1) == ftok(path, 1)
+
+
+@clause("ftok.missing-path", "ftok(3)", "RETURN VALUE", errno=ENOENT)
+def test_no_file_gives_no_key(tmp_path):
+    """A path that names nothing gives no key, and the error that looking it up gave."""
+    with fails_with(ENOENT):
+        ftok(tmp_path / "nothing", 1)
+
+
+@clause("ipc.id-not-reused-at-once", "sysvipc(7)", "ipc_perm")
+def test_an_identifier_is_not_given_out_again_at_once(in_ipc_namespace):
+    """The identifier of a removed segment is not given to the next one, though it takes the same place in the table."""
+
+    def identifiers() -> list[int]:
+        found = []
+        for _ in range(20):
+            found.append(shmget(IPC_PRIVATE, 1, 0o600))
+            shmctl_rmid(found[-1])
+        return found
+
+    found = in_ipc_namespace({}, identifiers)
+    assert len(set(found)) == len(found)
+
+
+@clause("ipc.mode-class-selection", "sysvipc(7)", "System V IPC permissions")
+def test_only_ones_own_class_counts(sysv_shm, as_user):
+    """Of owner, group and others only the first that one belongs to counts, though a later one may do more."""
+    segment = sysv_shm()
+    segment_for(segment, 0o066)
+    assert not as_user(OWNER, GROUP, readable, segment.id)
+    segment_for(segment, 0o606)
+    assert not as_user(MEMBER, GROUP, readable, segment.id)
+    assert as_user(STRANGER, OTHER_GROUP, readable, segment.id)
+
+
+@clause("ipc.creator-class-too", "sysvipc(7)", "System V IPC permissions")
+def test_the_creator_counts_as_owner(fork):
+    """The creator of a segment that was given away is still in the owner's class."""
+
+    def give_away_and_read() -> tuple[bool, bool]:
+        become(OWNER, GROUP)
+        shmid = shmget(IPC_PRIVATE, 1, 0o600)
+        shmctl_set(shmid, uid=STRANGER, mode=0o400)
+        with_bit = readable(shmid)
+        shmctl_set(shmid, uid=STRANGER, mode=0o044)
+        without = readable(shmid)
+        shmctl_rmid(shmid)
+        return with_bit, without
+
+    assert fork(give_away_and_read).result() == (True, False)
+
+
+@clause("ipc.cap_ipc_owner-bypass", "sysvipc(7)", "System V IPC permissions")
+def test_a_capability_opens_everything(sysv_shm):
+    """A process with CAP_IPC_OWNER may use a segment whatever its mode says."""
+    segment = sysv_shm(mode=0)
+    if not (capabilities() or 0) >> CAP_IPC_OWNER & 1:
+        untested("needs CAP_IPC_OWNER")
+    segment.attach().buf[0] = 7
+    assert segment.stat().perm.mode == 0
+
+
+@clause("ipcs.lists-object", "ipcs(1)", "OPTIONS")
+def test_ipcs_shows_the_segment(sysv_shm):
+    """`ipcs -m` shows key, identifier, owner, permissions, size and attachments of a segment."""
+    segment = sysv_shm(12345, mode=0o640)
+    segment.attach()
+    rows = [line.split() for line in run("ipcs", "-m").stdout.splitlines()]
+    (row,) = [row for row in rows if len(row) > 1 and row[1] == str(segment.id)]
+    try:
+        owner = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        owner = str(os.geteuid())
+    assert row[:6] == [f"{segment.key:#010x}", str(segment.id), owner[:10], "640", "12345", "1"]
+
+
+@clause("ipcs.limits-match-proc", "ipcs(1)", "OPTIONS")
+def test_ipcs_tells_the_limits():
+    """`ipcs -m -l` tells the greatest number of segments that /proc/sys/kernel/shmmni shows."""
+    shown = limit("kernel/shmmni")
+    if shown is None:
+        untested("needs /proc/sys/kernel/shmmni")
+    lines = run("ipcs", "-m", "-l").stdout.splitlines()
+    assert [line for line in lines if line.split()[-1:] == [str(shown)]], lines
+
+
+@clause("ipcrm.by-key-and-id", "ipcrm(1)", "OPTIONS")
+def test_ipcrm_removes_by_key_and_by_identifier(sysv_shm):
+    """`ipcrm -M` removes by key and `ipcrm -m` by identifier; what is not there is an error of the program."""
+    by_key, by_id = sysv_shm(), sysv_shm()
+    assert run("ipcrm", "-M", f"{by_key.key:#x}").returncode == 0
+    assert (by_key.exists(), by_id.exists()) == (False, True)
+    assert run("ipcrm", "-m", str(by_id.id)).returncode == 0
+    assert not by_id.exists()
+    assert run("ipcrm", "-m", str(by_id.id)).returncode != 0
+
+
+def segment_for(segment: Segment, mode: int) -> None:
+    """Give the segment to OWNER and GROUP with *mode*."""
+    try:
+        segment.set(uid=OWNER, gid=GROUP, mode=mode)
+    except OSError as error:
+        untested(f"cannot give a segment to another user: {error.strerror}")
+
+
+def readable(shmid: int) -> bool:
+    try:
+        shmdt(shmat(shmid, None, SHM_RDONLY))
+    except PermissionError:
+        return False
+    return True
+
+
+def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A program of util-linux; untested where there is none."""
+    program = shutil.which(name)
+    if program is None:
+        untested(f"needs the program {name}")
+    return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=10, check=False)

@@ -1,0 +1,293 @@
+"""signal(7), wait(2): one process stops another, lets it go on, and sees both."""
+
+from __future__ import annotations
+
+import os
+import select
+from errno import ECHILD
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1
+
+import pytest
+
+from pytest_ipc import Actor, clause, fails_with, kill, pause, sigpending
+
+from .plain import leave_session
+
+STOPS = pytest.mark.parametrize(
+    "signo", [SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU], ids=["SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU"]
+)
+KEYBOARD_STOPS = pytest.mark.parametrize("signo", [SIGTSTP, SIGTTIN, SIGTTOU], ids=["SIGTSTP", "SIGTTIN", "SIGTTOU"])
+
+
+@clause("signal.stop-state", "proc(5)", "/proc/[pid]/stat")
+@STOPS
+def test_a_stopped_process_is_in_state_t(fork, signo):
+    """A process that a signal has stopped is shown in state T, and in another one when it has been continued."""
+    child = fork(pause)
+    child.wait_blocked("pause")
+    child.signal(signo)
+    assert child.wait_state("T") == "T"
+    child.signal(SIGCONT)
+    child.wait_blocked("pause")
+    child.signal(SIGTERM)
+    assert child.wait() == -SIGTERM
+
+
+@clause("wait.untraced-tells-of-stops", "wait(2)", "DESCRIPTION")
+@STOPS
+def test_a_stop_is_told_with_wuntraced(fork, signo):
+    """With WUNTRACED waitpid(2) tells that a child has stopped and which signal has done it, once."""
+
+    def life() -> None:
+        with Actor.start(pause) as child:
+            child.signal(signo)
+            pid, status = os.waitpid(child.pid, os.WUNTRACED)
+            assert pid == child.pid
+            assert os.WIFSTOPPED(status)
+            assert os.WSTOPSIG(status) == signo
+            assert os.waitpid(child.pid, os.WUNTRACED | os.WNOHANG) == (0, 0)
+
+    fork(life).result()
+
+
+@clause("wait.stop-untold-without-wuntraced", "wait(2)", "DESCRIPTION")
+def test_a_stop_is_not_told_without_wuntraced(fork):
+    """Without WUNTRACED waitpid(2) does not tell of a child that has stopped."""
+
+    def life() -> None:
+        with Actor.start(pause) as child:
+            child.signal(SIGSTOP)
+            child.wait_state("T")
+            assert os.waitpid(child.pid, os.WNOHANG) == (0, 0)
+            assert os.WIFSTOPPED(os.waitpid(child.pid, os.WUNTRACED)[1])
+
+    fork(life).result()
+
+
+@clause("wait.continued-tells-of-sigcont", "wait(2)", "DESCRIPTION")
+def test_a_continuation_is_told_with_wcontinued(fork):
+    """With WCONTINUED waitpid(2) tells that a stopped child has been continued, once; without it does not."""
+
+    def life() -> None:
+        with Actor.start(pause) as child:
+            child.signal(SIGSTOP)
+            os.waitpid(child.pid, os.WUNTRACED)
+            child.signal(SIGCONT)
+            assert os.waitpid(child.pid, os.WNOHANG) == (0, 0)
+            pid, status = os.waitpid(child.pid, os.WCONTINUED)
+            assert (pid, os.WIFCONTINUED(status), os.WIFSTOPPED(status)) == (child.pid, True, False)
+            assert os.waitpid(child.pid, os.WCONTINUED | os.WNOHANG) == (0, 0)
+
+    fork(life).result()
+
+
+@clause("waitid.stop-and-continue", "wait(2)", "waitid()")
+def test_waitid_tells_of_stops_and_continuations(fork):
+    """waitid(2) tells of a stop with WSTOPPED and of a continuation with WCONTINUED, and with WNOWAIT tells it again."""
+
+    def life() -> None:
+        with Actor.start(pause) as child:
+            for signo, options, code in (
+                (SIGSTOP, os.WSTOPPED, os.CLD_STOPPED),
+                (SIGCONT, os.WCONTINUED, os.CLD_CONTINUED),
+            ):
+                child.signal(signo)
+                for keep in (os.WNOWAIT, 0):
+                    told = os.waitid(os.P_PID, child.pid, options | keep)
+                    assert told is not None
+                    assert (told.si_pid, told.si_code, told.si_status) == (child.pid, code, signo)
+                assert os.waitid(os.P_PID, child.pid, options | os.WNOHANG) is None
+
+    fork(life).result()
+
+
+@clause("signal.stopped-does-nothing", "signal(7)", "Signal dispositions")
+def test_a_stopped_process_does_nothing_until_continued(fork, pipe):
+    """A stopped process does nothing, though what it waited for is there and others work, and goes on when continued."""
+    mine, others = pipe(), pipe()
+    stopped, running = fork(mine.read, 1), fork(others.read, 1)
+    stopped.wait_blocked("read")
+    running.wait_blocked("read")
+    stopped.signal(SIGSTOP)
+    stopped.wait_state("T")
+    mine.write(b"x")
+    others.write(b"y")
+    assert running.result() == b"y"
+    assert select.select([mine.read_fd], [], [], 0)[0], "the stopped process has read"
+    assert stopped.wait_state("TZ") == "T"
+    stopped.signal(SIGCONT)
+    assert stopped.result() == b"x"
+
+
+@clause("signal.stopped-keeps-signals-waiting", "signal(7)", "Signal dispositions")
+def test_signals_wait_for_a_stopped_process(fork, signals):
+    """Other signals than SIGKILL have no effect on a stopped process before it is continued; then they have."""
+
+    def life() -> None:
+        signals.catch(SIGUSR1, lambda *_: print("handled", flush=True))
+        kill(os.getpid(), SIGSTOP)
+        pause()
+
+    child = fork(life)
+    child.wait_state("T")
+    child.signal(SIGUSR1)
+    child.signal(SIGTERM)
+    assert fork(str).result() == ""  # others come to their ends in the meantime
+    assert child.alive
+    assert child.wait_state("TZ") == "T"
+    child.signal(SIGCONT)
+    assert child.wait() == -SIGTERM
+
+
+@clause("signal.kill-ends-stopped", "signal(7)", "Standard signals")
+def test_sigkill_ends_a_stopped_process(fork):
+    """SIGKILL ends a stopped process without continuing it first."""
+    child = fork(pause)
+    child.signal(SIGSTOP)
+    child.wait_state("T")
+    child.signal(SIGKILL)
+    assert child.wait() == -SIGKILL
+
+
+@clause("signal.cont-resumes-though-ignored", "signal(7)", "Signal dispositions")
+@pytest.mark.parametrize("how", ["ignored", "blocked"])
+def test_sigcont_continues_though_ignored_or_blocked(fork, signals, how):
+    """SIGCONT continues a stopped process also when the process ignores or blocks it."""
+
+    def life() -> str:
+        if how == "ignored":
+            signals.ignore(SIGCONT)
+        else:
+            signals.block(SIGCONT)
+        kill(os.getpid(), SIGSTOP)
+        return "went on"
+
+    child = fork(life)
+    child.wait_state("T")
+    child.signal(SIGCONT)
+    assert child.result() == "went on"
+
+
+@clause("signal.cont-runs-handler", "signal(7)", "Signal dispositions")
+def test_sigcont_runs_its_handler_too(fork, signals):
+    """A caught SIGCONT continues a stopped process and runs its handler there."""
+
+    def life():
+        caught = signals.catch(SIGCONT)
+        kill(os.getpid(), SIGSTOP)
+        return caught.count
+
+    child = fork(life)
+    child.wait_state("T")
+    child.signal(SIGCONT)
+    assert child.result() == 1
+
+
+@clause("signal.stop-can-be-caught", "signal(7)", "Signal dispositions")
+@KEYBOARD_STOPS
+def test_a_caught_stop_signal_does_not_stop(fork, signals, signo):
+    """SIGTSTP, SIGTTIN and SIGTTOU stop nothing where they are caught or ignored."""
+
+    def life():
+        caught = signals.catch(signo)
+        kill(os.getpid(), signo)
+        signals.ignore(signo)
+        kill(os.getpid(), signo)
+        return caught.count
+
+    assert fork(life).result() == 1
+
+
+@clause("signal.cont-drops-pending-stops", "kill(2)", "POSIX: Signal Generation and Delivery")
+def test_sigcont_discards_pending_stops(fork, signals):
+    """SIGCONT discards the stop signals that pend: unblocked then, they stop nothing."""
+
+    def life() -> str:
+        stops = {SIGTSTP, SIGTTIN, SIGTTOU}
+        signals.block(*stops)
+        for signo in stops:
+            kill(os.getpid(), signo)
+        assert sigpending() == stops
+        kill(os.getpid(), SIGCONT)
+        assert sigpending() == set()
+        signals.unblock(*stops)
+        return "went on"
+
+    assert fork(life).result() == "went on"
+
+
+@clause("signal.stop-drops-pending-cont", "kill(2)", "POSIX: Signal Generation and Delivery")
+@KEYBOARD_STOPS
+def test_a_stop_discards_a_pending_sigcont(fork, signals, signo):
+    """A stop signal, blocked or not, discards a SIGCONT that pends: its handler does not run any more."""
+
+    def life():
+        caught = signals.catch(SIGCONT)
+        signals.block(SIGCONT, signo)
+        kill(os.getpid(), SIGCONT)
+        assert sigpending() == {SIGCONT}
+        kill(os.getpid(), signo)
+        assert sigpending() == {signo}
+        signals.unblock(SIGCONT)
+        return caught.count
+
+    assert fork(life).result() == 0
+
+
+@clause("signal.orphaned-pgrp-tstp-discarded", "signal(7)", "POSIX: Signal Actions")
+@KEYBOARD_STOPS
+def test_an_orphaned_group_is_not_stopped_by_default(fork, signo):
+    """The default of SIGTSTP, SIGTTIN and SIGTTOU does nothing in a group that nobody in the session could continue."""
+
+    def life() -> str:
+        leave_session()
+        kill(os.getpid(), signo)
+        return "went on"
+
+    assert fork(life).result() == "went on"
+
+
+@clause("signal.orphaned-pgrp-sigstop-stops", "signal(7)", "Standard signals")
+def test_an_orphaned_group_is_stopped_by_sigstop(fork):
+    """SIGSTOP stops a process also in a group that nobody in the session could continue."""
+
+    def life() -> str:
+        leave_session()
+        kill(os.getpid(), SIGSTOP)
+        return "went on"
+
+    child = fork(life)
+    child.wait_state("T")
+    child.signal(SIGCONT)
+    assert child.result() == "went on"
+
+
+@clause("signal.stopped-group", "kill(2)", "DESCRIPTION")
+def test_a_whole_group_is_stopped_and_continued(fork):
+    """SIGSTOP and SIGCONT to a group stop and continue every process of it."""
+    leader, member = fork(pause), fork(pause)
+    leader.wait_blocked("pause")
+    member.wait_blocked("pause")
+    os.setpgid(member.pid, leader.pid)
+    kill(-leader.pid, SIGSTOP)
+    leader.wait_state("T")
+    member.wait_state("T")
+    kill(-leader.pid, SIGCONT)
+    leader.wait_blocked("pause")
+    member.wait_blocked("pause")
+
+
+@clause("wait.stopped-is-no-end", "wait(2)", "ERRORS", errno=ECHILD)
+def test_a_stopped_child_is_still_a_child(fork):
+    """A stopped child has to be waited for until its end; only after that there is no such child."""
+
+    def life() -> None:
+        with Actor.start(pause) as child:
+            child.signal(SIGSTOP)
+            os.waitpid(child.pid, os.WUNTRACED)
+            child.signal(SIGKILL)
+            assert os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]) == -SIGKILL
+            with fails_with(ECHILD):
+                os.waitpid(child.pid, os.WNOHANG)
+
+    fork(life).result()

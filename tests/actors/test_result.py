@@ -1,0 +1,245 @@
+"""What comes back from a child: values of any size and class, exceptions with the child's traceback, or its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+
+from pytest_ipc import Actor, ChildDied, Deviation, RemoteError
+
+
+class Refuses:
+    """Cannot be pickled."""
+
+    def __reduce__(self):
+        raise TypeError("not over the wire")
+
+
+class Unreadable:
+    """Goes out and does not come back."""
+
+    def __reduce__(self):
+        return int, ("not a number",)
+
+
+class WantsTwo(Exception):
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} and {second}")
+
+
+def fail(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("value", [None, 0, "", {"a": [1, (2,)]}, OSError(2, "a value"), int, os.getpid])
+def test_a_value_comes_back(fork, value):
+    result = fork(lambda: value).result()
+    assert (type(result), repr(result)) == (type(value), repr(value))
+
+
+def test_a_result_of_ten_megabytes_needs_no_reader(fork):
+    child = fork(lambda: os.urandom(10_000_000))
+    assert child.wait() == 0
+    assert len(child.result()) == 10_000_000
+    assert child.result() == child.result()
+
+
+def test_arguments_arrive(fork):
+    assert fork(lambda *args, **kwargs: (args, kwargs), 1, b"x", c=[2]).result() == ((1, b"x"), {"c": [2]})
+
+
+def test_an_instance_of_a_local_class_comes_back(fork):
+    class Local:
+        def __init__(self, value: int) -> None:
+            self.value = value
+
+        class Inner:
+            pass
+
+    found, inner, cls = fork(lambda: (Local(7), Local.Inner(), Local)).result()
+    assert (type(found), found.value, type(inner), cls) == (Local, 7, Local.Inner, Local)
+
+
+def test_an_exception_comes_back_with_the_childs_traceback(fork):
+    child = fork(fail, OSError(17, "mine"))
+    with pytest.raises(FileExistsError, match="mine") as caught:
+        child.result()
+    (note,) = caught.value.__notes__
+    assert note.startswith(f"in <child {child.pid} (fail)>:\nTraceback (most recent call last):")
+    assert "raise error" in note
+    assert "remote.py" not in note
+
+
+def test_an_exception_keeps_its_notes_and_causes(fork):
+    def life():
+        try:
+            raise KeyError("the cause")
+        except KeyError as cause:
+            error = ValueError("the effect")
+            error.add_note("a note")
+            raise error from cause
+
+    with pytest.raises(ValueError, match="the effect") as caught:
+        fork(life).result()
+    assert caught.value.__notes__[0] == "a note"
+    assert "KeyError: 'the cause'" in caught.value.__notes__[1]
+
+
+def test_an_exception_of_a_local_class_comes_back(fork):
+    class Local(Exception):
+        pass
+
+    with pytest.raises(Local, match="here"):
+        fork(fail, Local("here")).result()
+
+
+def test_an_exception_of_a_class_made_in_the_child_comes_as_its_text(fork):
+    def life():
+        class Late(Exception):
+            pass
+
+        raise Late("made after the fork")
+
+    with pytest.raises(RemoteError, match="Late: made after the fork") as caught:
+        fork(life).result()
+    assert 'raise Late("made after the fork")' in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [(WantsTwo("one", "two"), "WantsTwo: one and two"), (ValueError("it has", Refuses()), r"ValueError: \('it has'")],
+    ids=["does not unpickle", "does not pickle"],
+)
+def test_an_exception_that_cannot_travel_comes_as_its_text(fork, error, text):
+    with pytest.raises(RemoteError, match=text) as caught:
+        fork(fail, error).result()
+    assert "raise error" in caught.value.__notes__[0]
+
+
+def test_an_exception_that_comes_back_as_something_else_comes_as_its_text(fork):
+    class Changes(Exception):
+        def __reduce__(self):
+            return int, (7,)
+
+    with pytest.raises(RemoteError, match="Changes: text"):
+        fork(fail, Changes("text")).result()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Refuses(), "the result <.*Refuses object.*> cannot be sent to the parent: not over the wire"),
+        (lambda: None, "the result <function .*> cannot be sent to the parent"),
+        (Unreadable(), "the result <.*Unreadable object.*> cannot be read by the parent: invalid literal"),
+    ],
+    ids=["refuses", "lambda", "unreadable"],
+)
+def test_a_result_that_cannot_travel_is_an_error_that_says_so(fork, value, text):
+    with pytest.raises(RemoteError, match=text):
+        fork(lambda: value).result()
+
+
+def test_a_result_whose_repr_fails_is_named_all_the_same(fork):
+    class Hopeless(Refuses):
+        def __repr__(self):
+            raise RuntimeError("no name")
+
+    with pytest.raises(RemoteError, match="<Hopeless whose repr fails: no name> cannot be sent"):
+        fork(Hopeless).result()
+
+
+def test_pytests_own_outcomes_pass_through(fork):
+    with pytest.raises(pytest.skip.Exception, match="not here"):
+        fork(pytest.skip, "not here").result()
+    with pytest.raises(pytest.fail.Exception, match="failed there"):
+        fork(pytest.fail, "failed there").result()
+    with pytest.raises(pytest.xfail.Exception, match="known"):
+        fork(pytest.xfail, "known").result()
+
+
+def test_a_deviation_keeps_both_sides(fork):
+    with pytest.raises(Deviation) as caught:
+        fork(fail, Deviation("EEXIST", "shmget succeeded with 7")).result()
+    assert (caught.value.expected, caught.value.observed) == ("EEXIST", "shmget succeeded with 7")
+
+
+@pytest.mark.parametrize(
+    ("leave", "status"),
+    [
+        (lambda: os._exit(3), 3),
+        (lambda: sys.exit(4), 4),
+        (lambda: sys.exit(), 0),
+        (lambda: sys.exit("last words"), 1),
+        (lambda: sys.exit(1 << 40), 0),
+        (lambda: sys.exit(-1), 255),
+        (lambda: fail(KeyboardInterrupt()), 130),
+        (lambda: os.execv("/bin/sh", ["sh", "-c", "exit 5"]), 5),
+    ],
+    ids=["_exit", "exit", "exit none", "exit text", "exit huge", "exit negative", "interrupt", "exec"],
+)
+def test_a_child_that_leaves_on_its_own_has_a_status_and_no_result(fork, leave, status):
+    child = fork(leave)
+    with pytest.raises(ChildDied, match=f"left with status {status} and without a result") as caught:
+        child.result()
+    assert (caught.value.status, child.status, child.wait()) == (status, status, status)
+
+
+def test_the_last_words_of_a_child_are_its_output(fork):
+    with pytest.raises(ChildDied, match="its output was:\nlast words"):
+        fork(sys.exit, "last words").result()
+
+
+@pytest.mark.parametrize("signo", [signal.SIGKILL, signal.SIGTERM, signal.SIGRTMIN + 1])
+def test_a_child_killed_by_a_signal_has_its_number(fork, signo):
+    child = fork(lambda: os.kill(os.getpid(), signo))
+    with pytest.raises(ChildDied, match=r"was killed by (SIG|signal )\w+") as caught:
+        child.result()
+    assert caught.value.status == -signo
+
+
+def test_a_child_that_dies_while_it_reports_has_no_result(fork, monkeypatch):
+    def life():
+        whole = os.write
+
+        def write(fd, data):
+            if len(data) > 1000:
+                whole(fd, data[: len(data) // 2])
+                os.kill(os.getpid(), signal.SIGKILL)
+            return whole(fd, data)
+
+        monkeypatch.setattr(os, "write", write)
+        return bytes(100_000)
+
+    with pytest.raises(ChildDied, match="was killed by SIGKILL"):
+        fork(life).result()
+
+
+def test_an_exit_that_comes_back_lets_no_child_run_on(fork, monkeypatch):
+    monkeypatch.setattr(os, "_exit", lambda _status: None)
+    with pytest.raises(ChildDied, match="was killed by SIGKILL"):
+        fork(lambda: os.kill(os.getpid(), signal.SIGKILL)).result()
+    child = fork(lambda: 7)
+    assert child.wait() == -signal.SIGKILL
+    assert child.result() == 7
+
+
+def test_a_fork_that_fails_keeps_no_descriptor(fork, monkeypatch):
+    from pytest_ipc import open_descriptors
+
+    def refuse():
+        raise BlockingIOError(11, "no more processes")
+
+    before = open_descriptors()
+    monkeypatch.setattr(os, "fork", refuse)
+    with pytest.raises(BlockingIOError):
+        fork(int)
+    assert open_descriptors() == before
+
+
+def test_an_actor_is_named_by_its_function(fork):
+    assert repr(fork(os.getpid)).endswith(" (getpid)>")
+    with Actor.start(lambda: None) as child:
+        assert repr(child) == f"<child {child.pid} (<lambda>)>"

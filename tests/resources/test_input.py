@@ -1,0 +1,163 @@
+"""What no object can have is refused with one clear exception, and nothing is made on the way."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import pytest_ipc
+from pytest_ipc import Fifo, Pipe, Segment, Signals, scope, unused_key
+
+from ..leaks import Snapshot
+
+Make = Callable[[], Any]
+
+REFUSED: dict[str, tuple[Make, type[Exception], str]] = {
+    "segment of 0 bytes": (lambda: Segment.create(0), ValueError, "at least 1 byte, not 0"),
+    "segment of -1 bytes": (lambda: Segment.create(-1), ValueError, "at least 1 byte, not -1"),
+    "segment of 1.5 bytes": (lambda: Segment.create(1.5), TypeError, "integer number of bytes, not 1.5"),  # type: ignore[arg-type]
+    "segment of '1' bytes": (lambda: Segment.create("1"), TypeError, "integer number of bytes, not '1'"),  # type: ignore[arg-type]
+    "segment of True bytes": (lambda: Segment.create(True), TypeError, "integer number of bytes, not True"),
+    "segment too large for C": (lambda: Segment.create(1 << 64), OverflowError, "range of the C type"),
+    "key too large": (lambda: Segment.create(key=1 << 31), ValueError, "key must fit key_t"),
+    "key too small": (lambda: Segment.create(key=-(1 << 31) - 1), ValueError, "key must fit key_t"),
+    "key of text": (lambda: Segment.create(key="1"), TypeError, "key must be an integer, not '1'"),  # type: ignore[arg-type]
+    "key of truth": (lambda: Segment.create(key=True), TypeError, "key must be an integer, not True"),
+    "segment mode too large": (lambda: Segment.create(mode=0o1000), ValueError, "between 0 and 0o777, and 0o1000"),
+    "segment mode negative": (lambda: Segment.create(mode=-1), ValueError, "between 0 and 0o777, and -0o1"),
+    "segment mode of text": (lambda: Segment.create(mode="600"), TypeError, "permission bits"),  # type: ignore[arg-type]
+    "segment flags too large": (lambda: Segment.create(flags=1 << 31), OverflowError, "range of the C type"),
+    "pipe of 0 bytes": (lambda: Pipe.create(capacity=0), ValueError, "at least 1 byte, not 0"),
+    "pipe of -1 bytes": (lambda: Pipe.create(capacity=-1), ValueError, "at least 1 byte, not -1"),
+    "pipe of True bytes": (lambda: Pipe.create(capacity=True), TypeError, "integer number of bytes"),
+    "pipe of 4 GiB": (lambda: Pipe.create(capacity=1 << 32), OverflowError, "range of the C type"),
+    "pipe too large for C": (lambda: Pipe.create(capacity=1 << 70), OverflowError, "range of the C type"),
+    "pipe flags too large": (lambda: Pipe.create(flags=1 << 40), OverflowError, "range of the C type"),
+    "pipe flags unknown": (lambda: Pipe.create(flags=0o7), OSError, "pipe2: Invalid argument"),
+    "FIFO mode too large": (lambda: Fifo.create(mode=0o1777), ValueError, "between 0 and 0o777, and 0o1777"),
+    "FIFO mode negative": (lambda: Fifo.create(mode=-1), ValueError, "between 0 and 0o777"),
+    "FIFO mode of truth": (lambda: Fifo.create(mode=True), TypeError, "permission bits"),
+    "FIFO path with a NUL": (lambda: Fifo.create(path="fifo\0x"), ValueError, "cannot be the path of a FIFO"),
+    "FIFO path in bytes with a NUL": (lambda: Fifo.create(path=b"f\0"), ValueError, "cannot be the path"),  # type: ignore[arg-type]
+    "FIFO path empty": (lambda: Fifo.create(path=""), ValueError, "cannot be the path of a FIFO"),
+    "FIFO path of a number": (lambda: Fifo.create(path=7), TypeError, "str, bytes or os.PathLike"),  # type: ignore[arg-type]
+    "FIFO path too long": (lambda: Fifo.create(path="x" * 300), OSError, "File name too long"),
+    "FIFO path in no directory": (lambda: Fifo.create(path="no/fifo"), FileNotFoundError, "mkfifo"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_no_object_can_have_is_refused(case, tmp_path, temporary_root, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make, error, text = REFUSED[case]
+    before = Snapshot.take(temporary_root)
+    with pytest.raises(error, match=text.replace("(", r"\(")):
+        make()
+    assert before.left(Snapshot.take(temporary_root)) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("timeout", "error", "text"),
+    [
+        (-1, ValueError, "from 0 on, not -1"),
+        (-0.001, ValueError, "from 0 on, not -0.001"),
+        (math.nan, ValueError, "from 0 on, not nan"),
+        (-math.inf, ValueError, "from 0 on, not -inf"),
+        ("1", TypeError, "seconds or None, not '1'"),
+        (True, TypeError, "seconds or None, not True"),
+    ],
+)
+def test_no_time_to_wait_is_refused(timeout, error, text, temporary_root):
+    with scope() as ipc:
+        fifo, signals, child = ipc.fifo(), ipc.signals, ipc.fork(int)
+        child.wait()
+        caught = signals.catch(10)
+        before = Snapshot.take(temporary_root)
+        for wait in (
+            lambda: fifo.open_reader(timeout=timeout),
+            lambda: fifo.open_writer(timeout=timeout),
+            lambda: signals.wait(10, timeout=timeout),
+            lambda: caught.wait(timeout=timeout),
+            lambda: child.wait(timeout=timeout),
+            lambda: child.result(timeout=timeout),
+            lambda: child.wait_blocked("read", timeout=timeout),
+            lambda: child.wait_state("T", timeout=timeout),
+        ):
+            with pytest.raises(error, match=text):
+                wait()
+        assert before.left(Snapshot.take(temporary_root)) == []
+
+
+def test_a_closed_object_is_refused():
+    with scope() as ipc:
+        segment, pipe, fifo, signals, child = ipc.sysv_shm(), ipc.pipe(), ipc.fifo(), ipc.signals, ipc.fork(int)
+        attachment = segment.attach()
+        reader, writer = pipe.reader, pipe.writer
+    uses: dict[str, list[Make]] = {
+        "Segment id=": [
+            segment.attach,
+            segment.stat,
+            lambda: segment.set(mode=0o600),
+            lambda: segment.control(pytest_ipc.SHM_LOCK),
+        ],
+        "Attachment of": [attachment.detach, lambda: attachment.buf],
+        "read end of a pipe": [reader.fileno, lambda: reader.fd, pipe.read, lambda: pipe.read_fd, reader.read],
+        "write end of a pipe": [lambda: pipe.write(b"x"), lambda: pipe.capacity, lambda: writer.write(b"x")],
+        "Fifo ": [fifo.open_reader, fifo.open_writer],
+        "Signals": [
+            lambda: signals.catch(10),
+            lambda: signals.ignore(10),
+            lambda: signals.default(10),
+            lambda: signals.block(10),
+            lambda: signals.unblock(10),
+            lambda: signals.queue(os.getpid(), 0),
+            lambda: signals.wait(10),
+            signals.pending,
+        ],
+        "child ": [
+            child.result,
+            child.wait,
+            child.wait_blocked,
+            lambda: child.wait_state("Z"),
+            lambda: child.signal(0),
+            lambda: child.output,
+        ],
+    }
+    for name, calls in uses.items():
+        for use in calls:
+            with pytest.raises(ValueError, match=f"<{name}.* is closed"):
+                use()
+    for thing in (segment, attachment, pipe, reader, fifo, signals, child):
+        assert thing.closed
+        thing.close()
+
+
+def test_what_is_no_function_cannot_run_in_a_child(temporary_root):
+    before = Snapshot.take(temporary_root)
+    with scope() as ipc:
+        with pytest.raises(TypeError, match="an actor needs a function to run, not 7"):
+            ipc.fork(7)  # type: ignore[arg-type]
+        assert before.left(Snapshot.take(temporary_root)) == []
+
+
+@pytest.mark.parametrize(
+    ("signo", "text"), [(0, "is no signal number"), (65, "is no signal number"), (9, "SIGKILL can be neither caught")]
+)
+def test_what_is_no_signal_cannot_be_caught(signo, text):
+    with Signals.create() as signals:
+        for change in (signals.catch, signals.ignore, signals.default, signals.block):
+            with pytest.raises(ValueError, match=text):
+                change(signo)
+
+
+def test_a_key_that_is_taken_is_the_callers_error_and_nothing_is_lost():
+    with Segment.create(key=unused_key()) as first:
+        with pytest.raises(FileExistsError) as caught:
+            Segment.create(key=first.key)
+        assert f"with key {first.key:#x} of 4096 bytes" in caught.value.__notes__[0]
+        assert first.exists()

@@ -1,0 +1,99 @@
+"""Every resource is a context manager in a program that has never heard of pytest."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+PROGRAMS = {
+    "segment": """
+        from pytest_ipc import Segment
+        with Segment.create() as segment:
+            segment.attach().buf[0] = 1
+            assert segment.exists()
+        assert not segment.exists()
+    """,
+    "pipe": """
+        from pytest_ipc import Pipe
+        with Pipe.create() as pipe:
+            pipe.write(b"x")
+            assert pipe.read() == b"x"
+        assert pipe.reader.closed
+    """,
+    "fifo": """
+        import os
+        from pytest_ipc import Fifo
+        with Fifo.create() as fifo:
+            keeper = os.open(fifo.path, os.O_RDWR)
+            fifo.open_writer().write(b"x")
+            assert fifo.open_reader().read() == b"x"
+            os.close(keeper)
+        assert not fifo.path.parent.exists()
+    """,
+    "signals": """
+        import os, signal
+        from pytest_ipc import Signals
+        with Signals.create() as signals:
+            caught = signals.catch(signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+            caught.wait()
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    """,
+    "actor": """
+        import os
+        from pytest_ipc import Actor
+        with Actor.start(os.getppid) as child:
+            assert child.result() == os.getpid()
+        with Actor.start(print, ["from the child"]) as child:
+            child.wait()
+        with Actor.start(os.read, [0, 1]) as child:
+            child.wait()
+    """,
+    "scope": """
+        import os
+        from pytest_ipc import scope
+        with scope() as ipc:
+            segment, pipe, fifo = ipc.sysv_shm(), ipc.pipe(), ipc.fifo()
+            ipc.signals.block(10)
+            child = ipc.fork(pipe.read)
+            child.wait_blocked("read")
+            pipe.write(b"x")
+            assert child.result() == b"x"
+            blocked = ipc.fork(os.open, fifo.path, os.O_RDONLY)
+            blocked.wait_blocked("open")
+        assert not segment.exists() and not fifo.path.exists() and blocked.closed
+    """,
+    "kernel": """
+        from pytest_ipc import Deadline, numbers_of, process_state, pidfd_open, shmctl_limits, errno_kept
+        assert shmctl_limits().shmmin == 1
+    """,
+}
+
+
+@pytest.mark.parametrize("what", PROGRAMS)
+def test_it_works_and_loads_no_pytest(program, what):
+    done = program(
+        dedent(PROGRAMS[what]) + "\nimport sys\nassert not {'pytest', '_pytest'} & set(sys.modules)\nprint('done')\n"
+    )
+    assert (done.stdout.splitlines()[-1], done.stderr) == ("done", "")
+
+
+def test_a_childs_output_is_the_programs(program):
+    done = program(dedent(PROGRAMS["actor"]))
+    assert done.stdout == "from the child\n"
+
+
+def test_the_package_alone_loads_nothing(program):
+    program(
+        "import sys, pytest_ipc\n"
+        "rooms = [name for name in sys.modules if name.startswith('pytest_ipc.')]\n"
+        "assert not rooms and 'ctypes' not in sys.modules and 'pytest' not in sys.modules, rooms\n"
+    )
+
+
+def test_an_unknown_name_is_an_attribute_error(program):
+    done = program(
+        "import pytest_ipc\ntry:\n    pytest_ipc.no_such_name\nexcept AttributeError as error:\n    print(error)\n"
+    )
+    assert done.stdout == "module 'pytest_ipc' has no attribute 'no_such_name'\n"
