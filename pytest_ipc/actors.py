@@ -25,6 +25,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import remote
+from .custody import ledger, orphans
+from .custody.identity import Process, new_tag, put_on, start_of
+from .custody.ledger import Record, intent
+from .custody.sweep import settle
 from .kernel import libc, proc
 from .kernel.process import PR_SET_PDEATHSIG, pidfd_open, pidfd_send_signal, prctl
 from .kernel.syscalls import numbers_of
@@ -60,8 +64,13 @@ class Actor(Resource):
     kernel's accounts the last wait_blocked() read: "syscall", or "state" where the call itself is not shown.
     """
 
-    def __init__(self, pid: int, name: str, report: int, output: int, scope: Scope | None) -> None:
+    def __init__(
+        self, pid: int, name: str, report: int, output: int, record: Record, tag: int, scope: Scope | None
+    ) -> None:
         self.pid = pid
+        self._record = record
+        self._tag = tag
+        self._process = Process(pid, start_of(pid) or 0)
         self.pidfd = _pidfd(pid)
         self.name = name
         self.account: str | None = None
@@ -91,7 +100,8 @@ class Actor(Resource):
         sys.stdout.flush()
         sys.stderr.flush()
         libc.fflush()
-        with ExitStack() as files:
+        tag = new_tag()
+        with ExitStack() as files, intent("process", tag=tag) as record:
             report, output = (_memory_file(name) for name in ("report", "output"))
             files.callback(os.close, report)
             files.callback(os.close, output)
@@ -99,13 +109,17 @@ class Actor(Resource):
                 # Python 3.12 on warns of every fork in a process with threads, such as an xdist worker. The child runs no
                 # code but this module's and the test's, takes no lock that another thread can hold, and leaves by os._exit.
                 warnings.simplefilter("ignore", DeprecationWarning)
+                orphans.adopt()
+                files.callback(orphans.let_go)
                 pid = os.fork()
             files.pop_all()  # the fork did not fail: they are the actor's
         if pid == 0:
-            _child(parent, report, output, keep, lambda: function(*args, **kwargs), scope)
+            _child(parent, tag, report, output, keep, lambda: function(*args, **kwargs), scope)
         with suppress(OSError):  # the child does the same; whoever comes second finds it done, or the child gone
             os.setpgid(pid, pid)
-        return cls(pid, getattr(function, "__name__", type(function).__name__), report, output, scope)
+        actor = cls(pid, getattr(function, "__name__", type(function).__name__), report, output, record, tag, scope)
+        record.made(pid=pid, start=actor._process.start)
+        return actor
 
     def __repr__(self) -> str:
         return f"<child {self.pid} ({self.name})>"
@@ -218,7 +232,15 @@ class Actor(Resource):
         self.close()
 
     def _end(self) -> None:
-        try:
+        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
+            for fd in (self._report, self._output, self.pidfd):
+                if fd is not None:
+                    steps.callback(os.close, fd)
+            steps.callback(self._record.closed)
+            steps.callback(self._pass_output_on)
+            steps.callback(settle, self._process)  # what it made and could not end itself
+            steps.callback(orphans.let_go)
+            steps.callback(orphans.end, self._tag)
             if not self._reap(os.WNOHANG):
                 # The leader is not reaped, so the group's number cannot have passed to anybody else.
                 with suppress(ProcessLookupError, PermissionError):
@@ -227,11 +249,6 @@ class Actor(Resource):
                 self._reap(0)
             elif self._outlived:
                 self._kill_rest_of_group()
-        finally:
-            self._pass_output_on()
-            for fd in (self._report, self._output, self.pidfd):
-                if fd is not None:
-                    os.close(fd)
 
     def _kill_rest_of_group(self) -> None:
         """Kill those whom the child left behind in its group. Nobody can be given its number while one of them lives."""
@@ -327,7 +344,13 @@ def _memory_file(name: str) -> int:
 
 
 def _child(
-    parent: int, report: int, output: int, keep: AbstractSet[int], task: Callable[[], Any], scope: Scope | None
+    parent: int,
+    tag: int,
+    report: int,
+    output: int,
+    keep: AbstractSet[int],
+    task: Callable[[], Any],
+    scope: Scope | None,
 ) -> NoReturn:
     """The life of the child. Does not return: whatever goes wrong here, the parent's pytest must not run twice."""
     status = 70  # EX_SOFTWARE: not even the report could be made
@@ -338,13 +361,16 @@ def _child(
         finally:
             if scope is not None:
                 scope.close()  # what this process made in it; the rest is the parent's
+            ledger.close()
 
     try:
+        put_on(tag)
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() not in (parent, 0):  # 0: a parent in another PID namespace
             os._exit(status)  # the parent died before the line above could tie this process to it
         os.setpgid(0, 0)
         _settle(output, keep | {report})
+        ledger.current()  # opened now: the child may become a user who could not
         status = remote.run(report, life)
     except BaseException as error:  # noqa: BLE001 - the boundary: nothing may unwind into pytest's frames
         with suppress(BaseException):

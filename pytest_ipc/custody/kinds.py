@@ -221,7 +221,14 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("process", _find_child, _prove_child, _remove_child, _describe_child, {"tag": int}),
-        Kind("sysv-shm", _find_segment, _prove_segment, _remove_segment, _describe_segment, {"key": int, "size": int}),
+        Kind(
+            "sysv-shm",
+            _find_segment,
+            _prove_segment,
+            _remove_segment,
+            _describe_segment,
+            {"key": int, "size": int, "ipc": str},
+        ),
         Kind("fifo", _find_fifo, _prove_fifo, _remove_fifo, _describe_fifo, {"path": str}),
     )
 }

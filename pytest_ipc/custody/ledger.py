@@ -15,6 +15,7 @@ from the file it takes from memory too. The file is cut back whenever nothing is
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import time
@@ -24,7 +25,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .home import HomeError, home_path, open_home
-from .identity import Process, boot_id, ipc_namespace
+from .identity import Process, boot_id
 
 __all__ = ["VERSION", "Ledger", "Record", "close", "current", "intent", "made_by"]
 
@@ -46,7 +47,9 @@ class Record:
 
     def made(self, **identity: Any) -> None:
         """The object exists; *identity* tells it from any other."""
-        self._ledger.enter(self.number, f"= {self.number} {json.dumps(identity)}\n")
+        # If this cannot be written the intent is still there to find the object by.
+        with suppress(OSError):
+            self._ledger.enter(self.number, f"= {self.number} {json.dumps(identity)}\n")
 
     def closed(self) -> None:
         """The object is gone. Harmless in a process that did not open the record."""
@@ -78,7 +81,6 @@ class Ledger:
             "start": self.process.start,
             "boot": boot_id(),
             "root": [self.root.pid, self.root.start],
-            "ipc": ipc_namespace(),
             "worker": os.environ.get("PYTEST_XDIST_WORKER"),
             "run": os.environ.get("PYTEST_XDIST_TESTRUNUID"),
         }
@@ -212,6 +214,7 @@ def current() -> Ledger:
         from . import reaper
 
         _ledger = Ledger()
+        atexit.register(close)
         reaper.start(_ledger.process)
     elif not _ledger.is_mine:
         _ledger = Ledger(_ledger.root)  # a forked child: its parent's reaper sees to it

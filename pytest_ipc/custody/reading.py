@@ -35,7 +35,6 @@ class Book:
     process: Process
     root: Process
     boot: str
-    ipc: str
     worker: str | None
     run: str | None
     open: list[Entry] = field(default_factory=list)
@@ -93,7 +92,6 @@ def _parse(name: str, data: bytes) -> Book:
             Process(int(header["pid"]), int(header["start"])),
             Process(*map(int, header["root"])),
             str(header["boot"]),
-            str(header["ipc"]),
             header.get("worker"),
             header.get("run"),
         )

@@ -49,14 +49,18 @@ class Scope:
         One failure is raised as it is, several as an ExceptionGroup (BaseExceptionGroup if one of them is an interrupt).
         """
         failures: list[BaseException] = []
+        inherited = []
         # Not a loop over a list: what is ended may end others with it, or register new ones.
-        while mine := [resource for pid, resource in self._owned.values() if pid == os.getpid()]:
-            resource = mine[-1]
-            self.forget(resource)
+        while self._owned:
+            key, (pid, resource) = self._owned.popitem()
+            if pid != os.getpid():
+                inherited.append((key, (pid, resource)))
+                continue
             try:
                 resource.close()
             except BaseException as failure:  # noqa: BLE001 - an interrupt must not leave the rest behind; it is raised below
                 failures.append(failure)
+        self._owned.update(reversed(inherited))
         if len(failures) == 1:
             raise failures[0]
         if failures:

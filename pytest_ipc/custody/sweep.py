@@ -110,9 +110,9 @@ def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool) -> None:
     text = f"{kind.describe(entry)}{_made_by(book, entry)}"
     if book.boot != boot_id() and entry.kind != "fifo":
         return  # nothing but files outlives the machine
-    if entry.kind == "sysv-shm" and book.ipc != ipc_namespace():
-        if _namespace_lives(book.ipc):
-            done.left.append(f"{text}: it is in another IPC namespace, {book.ipc}; sweep from within")
+    if entry.kind == "sysv-shm" and entry.details["ipc"] != ipc_namespace():
+        if _namespace_lives(entry.details["ipc"]):
+            done.left.append(f"{text}: it is in another IPC namespace, {entry.details['ipc']}; sweep from within")
         return
     try:
         found = kind.find(entry)

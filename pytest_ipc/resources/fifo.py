@@ -8,6 +8,7 @@ ENXIO until there is a reader; on a reader's side tee(2) tells no writer (0) fro
 from __future__ import annotations
 
 import os
+import secrets
 import select
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ from errno import ENXIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from ..custody.ledger import Record, intent
 from ..kernel.descriptor import SPLICE_F_NONBLOCK, mkfifo, tee
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
 from .base import Resource, check_mode, check_timeout
@@ -30,8 +32,9 @@ __all__ = ["Fifo"]
 class Fifo(Resource):
     """A FIFO special file (fifo(7), mkfifo(3)) at `path`, removed when its block or scope ends."""
 
-    def __init__(self, path: Path, directory: Path | None = None, scope: Scope | None = None) -> None:
+    def __init__(self, path: Path, record: Record, directory: Path | None = None, scope: Scope | None = None) -> None:
         self.path = path
+        self._record = record
         self._directory = directory
         # It opens neither end, and keeps the file's number from being given to another file once the test removes this one.
         self._anchor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -49,21 +52,32 @@ class Fifo(Resource):
         check_mode(mode)
         directory = None
         if path is None:
-            directory = Path(tempfile.mkdtemp(prefix="pytest-ipc-"))
-            os.chmod(directory, 0o711)  # others may reach the FIFO, whose own mode says what they may do; not list it
-            path = directory / "fifo"
+            # A name that nobody can have guessed, on record before it is there.
+            directory = Path(tempfile.gettempdir()).resolve() / f"pytest-ipc-{secrets.token_hex(8)}"
+            place = directory / "fifo"
         elif not os.fspath(path) or "\0" in os.fsdecode(path):
             raise ValueError(f"{os.fspath(path)!r} cannot be the path of a FIFO")
-        place = Path(os.fsdecode(path)).absolute()  # the test may be in another directory by the time it is removed
-        try:
-            mkfifo(place, mode)
-            return cls(place, directory, scope)
-        except BaseException as error:
-            if directory is not None:
-                shutil.rmtree(directory, ignore_errors=True)
-            if isinstance(error, OSError):
-                error.add_note(f"while making a FIFO at {place}")
-            raise
+        else:
+            # Where it really is: the test may be in another directory by the time it is removed.
+            place = Path(os.fsdecode(path)).parent.resolve() / os.path.basename(os.fsdecode(path))
+        with intent("fifo", path=str(place), directory=directory and str(directory)) as record:
+            try:
+                if directory is not None:
+                    os.mkdir(directory, 0o700)
+                    os.chmod(
+                        directory, 0o711
+                    )  # others may reach the FIFO, whose mode says what they may do; not list it
+                mkfifo(place, mode)
+                fifo = cls(place, record, directory, scope)
+            except BaseException as error:
+                if directory is not None:
+                    shutil.rmtree(directory, ignore_errors=True)
+                if isinstance(error, OSError):
+                    error.add_note(f"while making a FIFO at {place}")
+                raise
+            status = os.fstat(fifo._anchor)
+            record.made(dev=status.st_dev, ino=status.st_ino)
+        return fifo
 
     def __repr__(self) -> str:
         return f"<Fifo {self.path}>"
@@ -112,6 +126,7 @@ class Fifo(Resource):
 
     def _end(self) -> None:
         with ExitStack() as steps:  # from the last to the first, each whatever became of the others
+            steps.callback(self._record.closed)
             if self._directory is not None:
                 steps.callback(shutil.rmtree, self._directory, ignore_errors=True)
             steps.callback(os.close, self._anchor)

@@ -14,6 +14,8 @@ from contextlib import ExitStack, suppress
 from mmap import PAGESIZE
 from typing import TYPE_CHECKING, Self
 
+from ..custody.identity import ipc_namespace
+from ..custody.ledger import Record, intent
 from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE
 from ..kernel.shm import (
     SHM_RDONLY,
@@ -53,11 +55,13 @@ class Segment(Resource):
     `id` is what shmget gave, `key` what other processes find it by, `size` the bytes that were asked for.
     """
 
-    def __init__(self, id: int, key: int, size: int, *, mine: bool = True, scope: Scope | None = None) -> None:
+    def __init__(
+        self, id: int, key: int, size: int, *, record: Record | None = None, scope: Scope | None = None
+    ) -> None:
         self.id = id
         self.key = key
         self.size = size
-        self._mine = mine
+        self._record = record  # None for a segment that somebody else made: that one is used and never removed
         self._removed = False
         self.attachments: list[Attachment] = []
         super().__init__(scope)
@@ -94,12 +98,15 @@ class Segment(Resource):
         if creating:
             # Always exclusive, so that it is certain who made the segment and therefore who may remove it.
             try:
-                return cls(_shmget(key, size, flags | IPC_EXCL), key, size, scope=scope)
+                with intent("sysv-shm", key=key, size=size, ipc=ipc_namespace()) as record:
+                    shmid = _shmget(key, size, flags | IPC_EXCL)
+                    record.made(id=shmid)
+                return cls(shmid, key, size, record=record, scope=scope)
             except FileExistsError:
                 if flags & IPC_EXCL:
                     raise
         shmid = _shmget(key, size, flags & ~IPC_CREAT & ~IPC_EXCL)
-        return cls(shmid, key, shmctl_stat(shmid).segsz, mine=False, scope=scope)
+        return cls(shmid, key, shmctl_stat(shmid).segsz, scope=scope)
 
     def __repr__(self) -> str:
         return f"<Segment id={self.id} key={self.key:#x} size={self.size}>"
@@ -147,16 +154,21 @@ class Segment(Resource):
             shmctl_rmid(self.id)
         except OSError as error:
             if not isinstance(error, PermissionError) and not self.exists():
-                self._removed = True
+                self._gone()
                 return False
             error.add_note(f"while removing {self!r}; `ipcrm -m {self.id}` as its owner removes it by hand")
             raise
-        self._removed = True
+        self._gone()
         return True
+
+    def _gone(self) -> None:
+        self._removed = True
+        if self._record is not None:
+            self._record.closed()
 
     def _end(self) -> None:
         with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            if self._mine:
+            if self._record is not None:
                 steps.callback(self.remove)
             for attachment in self.attachments:
                 steps.callback(attachment.close)
