@@ -53,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="pytest-ipc", description="Conformance of this platform's inter-process communication to its manual pages."
+        prog="pytest-ipc",
+        description="IPC objects that cannot outlive their test, and whether this platform's IPC is as its manual pages say.",
     )
     parser.add_argument("--version", action="version", version=f"pytest-ipc {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -86,6 +87,23 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--report", type=Path, metavar="FILE", help="Write the verdict to FILE as JSON, too")
     check.add_argument("--list", action="store_true", help="Name the clauses and run none")
     check.set_defaults(command=_check)
+    sweep = commands.add_parser(
+        "sweep",
+        help="Remove what dead runs have left",
+        description="Remove the IPC objects and end the processes that runs of pytest have left, which died before they could. "
+        "Only what the ledgers of dead processes record, and the kernel confirms to be that, is touched; what cannot be "
+        "proved is left and named. The reaper of each run and the start of the next do the same.",
+        epilog="exit status: 0 when nothing is left, 1 when something had to be left, 2 for wrong usage",
+    )
+    sweep.add_argument("--dry-run", action="store_true", help="Say what would be removed and touch nothing")
+    sweep.set_defaults(command=_sweep)
+    status = commands.add_parser(
+        "status",
+        help="List what runs own now",
+        description="List the IPC objects and child processes that running tests own now: by whom, since when, made by which "
+        "test, in which IPC namespace; and where the ledgers lie.",
+    )
+    status.set_defaults(command=_status)
     return parser
 
 
@@ -98,6 +116,37 @@ def _processes(text: str) -> str:
 def _usage_error(text: str) -> int:
     print(f"pytest-ipc: {text}", file=sys.stderr)
     return 2
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from .custody.home import HomeError
+    from .custody.sweep import sweep
+
+    try:
+        done = sweep(dry_run=options.dry_run)
+    except HomeError as error:
+        return _usage_error(f"{error.filename}: {error.strerror}")
+    for line in done.removed:
+        print(f"{'would remove' if options.dry_run else 'removed'} {line}")
+    for line in done.left:
+        print(f"left {line}")
+    for line in done.refused:
+        print(f"refused {line}")
+    if not (done.removed or done.left or done.refused):
+        print("nothing was left behind")
+    return 1 if done.left or done.refused else 0
+
+
+def _status(_options: argparse.Namespace) -> int:
+    from .custody.home import HomeError
+    from .custody.status import status
+
+    try:
+        for line in status():
+            print(line)
+    except HomeError as error:
+        return _usage_error(f"{error.filename}: {error.strerror}")
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:

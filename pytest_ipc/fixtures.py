@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def ipc_scope() -> Iterator[Factories]:
+def ipc_scope(request: pytest.FixtureRequest) -> Iterator[Factories]:
     """What the IPC fixtures share: the owner of everything a test makes, which ends it in reverse order."""
     if not sys.platform.startswith("linux"):
         pytest.fail(f"pytest-ipc makes Linux IPC objects, and this system is {sys.platform}", pytrace=False)
+    from .custody.ledger import made_by
     from .factories import scope
 
+    made_by.test = request.node.nodeid
     with scope() as factories:
         yield factories
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
+from .guard import ForkGuard
+from .watch import CustodyWatch, OrderlyStop
+
 pytest_plugins = ["pytest_ipc.fixtures"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("ipc", "inter-process communication")
+    group.addoption(
+        "--ipc-sigterm",
+        choices=("default", "interrupt"),
+        help="What SIGTERM does: the system's default, or an orderly stop as on Ctrl-C (ini: ipc_sigterm)",
+    )
+    parser.addini("ipc_sigterm", "As --ipc-sigterm", default="default")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -17,6 +31,16 @@ def pytest_configure(config: pytest.Config) -> None:
         "its outcome becomes the clause's verdict",
     )
     config.pluginmanager.register(ClauseSummary(), "ipc-clause-summary")
+    if not sys.platform.startswith("linux"):
+        return
+    config.pluginmanager.register(ForkGuard(), "ipc-fork-guard")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(CustodyWatch(), "ipc-custody-watch")
+    sigterm = config.getoption("--ipc-sigterm") or config.getini("ipc_sigterm")
+    if sigterm not in ("default", "interrupt"):
+        raise pytest.UsageError(f"ipc_sigterm is 'default' or 'interrupt', not {sigterm!r}")
+    if sigterm == "interrupt":
+        config.pluginmanager.register(OrderlyStop(), "ipc-orderly-stop")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

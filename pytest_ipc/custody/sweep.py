@@ -7,7 +7,10 @@ a lock on its file, so that two who meet share the work: the second finds the fi
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ..kernel.waiting import Deadline
@@ -16,8 +19,9 @@ from .identity import Process, boot_id, ipc_namespace
 from .kinds import KINDS, Entry
 from .reading import Book, Refused, books, read
 
-__all__ = ["Swept", "settle", "sweep"]
+__all__ = ["Swept", "settle", "sweep", "sweep_worker"]
 
+WORD = ".swept"
 PATIENCE = 5.0  # seconds that another sweep may take with a ledger
 
 
@@ -45,6 +49,8 @@ def sweep(*, dry_run: bool = False, root: Process | None = None) -> Swept:
     try:
         for name in books(home):
             done.add(_sweep_one(home, name, dry_run=dry_run, root=root))
+        if root is None and not dry_run:
+            _forget_words(home)
     finally:
         os.close(home)
     return done
@@ -61,7 +67,52 @@ def settle(process: Process) -> Swept:
         os.close(home)
 
 
-def _sweep_one(home: int, name: str, *, dry_run: bool, root: Process | None) -> Swept:
+def sweep_worker(run: str, worker: str) -> Swept:
+    """Sweep the ledgers of one dead pytest-xdist worker, and take the word that its reaper has left if that was quicker."""
+    done = Swept()
+    home = open_home(create=False)
+    if home is None:
+        return done
+    try:
+        for name in books(home):
+            with suppress(FileNotFoundError, Refused):
+                book, fd = read(home, name)
+                os.close(fd)
+                if (book.run, book.worker) == (run, worker):
+                    done.add(_sweep_one(home, name, dry_run=False, root=None, telling=True))
+        for name in os.listdir(home):
+            if name.endswith(WORD):
+                with suppress(FileNotFoundError, ValueError, KeyError):
+                    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=home)
+                    with open(fd) as file:
+                        word = json.load(file)
+                    if (word["run"], word["worker"]) == (run, worker):
+                        os.unlink(name, dir_fd=home)
+                        done.add(Swept(word["removed"], word["left"]))
+    finally:
+        os.close(home)
+    return done
+
+
+def _leave_word(home: int, book: Book, done: Swept) -> None:
+    """For the controller, which writes the crash report and may find nothing left to sweep."""
+    if done.removed or done.left:
+        word = {"run": book.run, "worker": book.worker, "removed": done.removed, "left": done.left}
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with suppress(OSError), open(os.open(f".{book.name}{WORD}", flags, 0o600, dir_fd=home), "w") as file:
+            json.dump(word, file)
+
+
+def _forget_words(home: int) -> None:
+    """Words of runs that are over, which nobody came for."""
+    for name in os.listdir(home):
+        if name.endswith(WORD):
+            with suppress(FileNotFoundError):
+                if os.stat(name, dir_fd=home, follow_symlinks=False).st_mtime < time.time() - 3600:
+                    os.unlink(name, dir_fd=home)
+
+
+def _sweep_one(home: int, name: str, *, dry_run: bool, root: Process | None, telling: bool = False) -> Swept:
     done = Swept()
     try:
         book, fd = read(home, name)
@@ -84,6 +135,8 @@ def _sweep_one(home: int, name: str, *, dry_run: bool, root: Process | None) -> 
         for entry in book.open:
             _end(book, entry, done, dry_run=dry_run)
         done.refused += [f"{home_path()}/{name}: no record: {line!r}" for line in book.unreadable]
+        if not dry_run and book.run and not telling:
+            _leave_word(home, book, done)
         if not (dry_run or done.left or done.refused):
             os.unlink(name, dir_fd=home)
     finally:

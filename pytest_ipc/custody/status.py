@@ -1,0 +1,52 @@
+"""What is owned now: every open record of every ledger, by whom, since when, made by which test, in which IPC namespace."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+from .home import home_path, open_home
+from .kinds import KINDS
+from .reading import Book, Refused, books, read
+
+__all__ = ["status"]
+
+
+def status() -> Iterator[str]:
+    """The lines that `pytest-ipc status` prints. HomeError."""
+    yield f"ledgers in {home_path()}"
+    home = open_home(create=False)
+    if home is None:
+        yield "nothing is owned: there is no such directory"
+        return
+    count = 0
+    try:
+        for name in books(home):
+            try:
+                book, fd = read(home, name)
+            except FileNotFoundError:
+                continue
+            except Refused as refusal:
+                yield f"refused: {refusal}"
+                continue
+            os.close(fd)
+            for line in _lines(book):
+                count += 1
+                yield line
+    finally:
+        os.close(home)
+    yield f"{count} objects are owned" if count else "nothing is owned"
+
+
+def _lines(book: Book) -> Iterator[str]:
+    worker = f" (worker {book.worker})" if book.worker else ""
+    owner = f"process {book.process.pid}{worker}" + (
+        "" if book.alive else ", which is dead: `pytest-ipc sweep` clears up"
+    )
+    for entry in book.open:
+        what = KINDS[entry.kind].describe(entry) if entry.kind in KINDS else f"object of unknown kind {entry.kind!r}"
+        test = f", made by {entry.test}" if entry.test else ""
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.details["at"]))
+        where = f", in {entry.details['ipc']}" if "ipc" in entry.details else ""
+        yield f"{what}{test}, since {since}{where}, owned by {owner}"
