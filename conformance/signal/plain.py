@@ -12,7 +12,7 @@ from functools import wraps
 from threading import Event, Thread
 from typing import Any, NoReturn
 
-from pytest_ipc import PR_SET_PDEATHSIG, Actor, Fork, pause, prctl
+from pytest_ipc import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, Actor, Fork, pause, prctl
 
 # A pid that is never given out: the kernel's own bound, PID_MAX_LIMIT, is 2**22.
 NOBODY = 2**30
@@ -58,6 +58,12 @@ def bare_child(function: Callable[[], int]) -> int:
         status = function()
     finally:
         os._exit(status)
+
+
+def adopt_orphans() -> None:
+    """Have the orphans of this process's children given to this process, so that it can wait for them; init gets them elsewhere."""
+    with suppress(OSError):
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def take_uids(real: int, effective: int, saved: int) -> None:
