@@ -72,12 +72,14 @@ def take_uids(real: int, effective: int, saved: int) -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user has cleared it
 
 
-def leave_session() -> None:
-    """Make this process, a child, leader of a session of its own. A group's leader may not, so it joins its parent's group first."""
-    while os.getsid(0) != os.getpid():
-        os.setpgid(0, os.getpgid(os.getppid()))
-        with suppress(PermissionError):  # the parent has made it a leader again in between, which it does but once
-            os.setsid()
+def leave_session(group: int) -> None:
+    """Make this process, a child, leader of a new session. A group's leader may not be one, so it joins *group* first."""
+    os.setpgid(0, group)
+    try:
+        os.setsid()
+    except PermissionError:  # the parent has made it a leader again in between, which it does but once
+        os.setpgid(0, group)
+        os.setsid()
 
 
 def become_program(source: str, *args: object) -> NoReturn:
