@@ -79,3 +79,6 @@ LIES: dict[str, list[str]] = {
     "kill_stop_does_nothing": ["signal.stopped-group", "signal.orphaned-pgrp-sigstop-stops"],
     "kill_any_signal_number": ["kill.invalid-signal-einval"],
 }
+
+# Lies under which objects are really left behind.
+LEAKING = {"shmctl_rmid_does_nothing"}
