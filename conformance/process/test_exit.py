@@ -33,20 +33,6 @@ def test_the_parent_sees_the_low_eight_bits(fork, status):
     assert fork(os._exit, status).wait() == status & 0xFF
 
 
-@clause("exit.does-not-return", "_exit(2)", "DESCRIPTION")
-def test_exit_ends_at_once(fork):
-    """_exit(2) does not return."""
-
-    def life() -> None:
-        with suppress(BaseException):
-            os._exit(0)
-        os.write(1, b"returned")
-
-    actor = fork(life)
-    assert actor.wait() == 0
-    assert actor.output == ""
-
-
 @clause("exit.fds-closed-eof-seen", "_exit(2)", "DESCRIPTION")
 def test_a_reader_sees_the_end(fork, pipe):
     """The descriptors of a process that ends are closed: who reads what it wrote finds that, and then the end of file."""
