@@ -115,8 +115,7 @@ class Actor(Resource):
             files.pop_all()  # the fork did not fail: they are the actor's
         if pid == 0:
             _child(parent, tag, report, output, keep, lambda: function(*args, **kwargs), scope)
-        with suppress(OSError):  # the child does the same; whoever comes second finds it done, or the child gone
-            os.setpgid(pid, pid)
+        # The child alone makes its group: a second setpgid from here could come late and undo what its function has done.
         actor = cls(pid, getattr(function, "__name__", type(function).__name__), report, output, record, tag, scope)
         record.made(pid=pid, start=actor._process.start)
         return actor

@@ -43,16 +43,32 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(OrderlyStop(), "ipc-orderly-stop")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """An id is one clause, one test and one sentence; anything else would make reports lie."""
+    try:
+        _check_clauses(items)
+    except pytest.UsageError as error:
+        if not hasattr(config, "workerinput"):
+            raise
+        # In a worker of pytest-xdist an exception here ends in an INTERNALERROR that says something else. As the failed
+        # report of a collector the sentence reaches the controller, which stops the run.
+        report = pytest.CollectReport(nodeid="clauses", outcome="failed", longrepr=str(error), result=[])
+        config.hook.pytest_collectreport(report=report)
+        items.clear()
+
+
+def _check_clauses(items: list[pytest.Item]) -> None:
     owners: dict[str, str] = {}
     for item in items:
         mark = item.get_closest_marker("clause")
         if mark is None:
             continue
         test = item.nodeid.partition("[")[0]
-        if len(mark.args) != 3:
-            raise pytest.UsageError(f"{test}: the clause marker needs an id, a manual page and a section")
+        if len(mark.args) != 3 or not mark.kwargs.keys() <= {"errno", "since", "disputed"}:
+            raise pytest.UsageError(
+                f"{test}: the clause marker needs an id, a manual page and a section, "
+                "and takes errno, since and disputed besides"
+            )
         if not (getattr(item, "obj", item).__doc__ or "").strip():
             raise pytest.UsageError(
                 f"{test}: the clause {mark.args[0]!r} needs a docstring: it is the clause's statement"

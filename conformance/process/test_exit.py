@@ -23,7 +23,7 @@ from pytest_ipc import (
     write,
 )
 
-from ..signal.plain import SOON, add_thread, bare_child
+from ..signal.plain import SOON, add_thread, adopt_orphans, bare_child
 
 
 @clause("exit.status-masked", "_exit(2)", "DESCRIPTION")
@@ -31,20 +31,6 @@ from ..signal.plain import SOON, add_thread, bare_child
 def test_the_parent_sees_the_low_eight_bits(fork, status):
     """The parent of a process that has left sees the lowest eight bits of its status, and no signal."""
     assert fork(os._exit, status).wait() == status & 0xFF
-
-
-@clause("exit.does-not-return", "_exit(2)", "DESCRIPTION")
-def test_exit_ends_at_once(fork):
-    """_exit(2) does not return."""
-
-    def life() -> None:
-        with suppress(BaseException):
-            os._exit(0)
-        os.write(1, b"returned")
-
-    actor = fork(life)
-    assert actor.wait() == 0
-    assert actor.output == ""
 
 
 @clause("exit.fds-closed-eof-seen", "_exit(2)", "DESCRIPTION")
@@ -139,11 +125,12 @@ def test_orphans_do_not_become_the_grandparent_s(fork, pipe):
                 os.waitpid(orphan, os.WNOHANG)
 
     def life() -> None:
-        prctl(PR_SET_CHILD_SUBREAPER, 1)  # so that no orphan is left to others
+        adopt_orphans()
         with Actor.start(grandparent, keep=set(go.descriptors())) as child:
             child.result()
         go.close_write()
-        os.wait()
+        with suppress(ChildProcessError):
+            os.wait()
 
     subreaper = fork(life)
     go.close_write()

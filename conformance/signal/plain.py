@@ -12,7 +12,7 @@ from functools import wraps
 from threading import Event, Thread
 from typing import Any, NoReturn
 
-from pytest_ipc import PR_SET_PDEATHSIG, Actor, Fork, pause, prctl
+from pytest_ipc import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, Actor, Fork, pause, prctl
 
 # A pid that is never given out: the kernel's own bound, PID_MAX_LIMIT, is 2**22.
 NOBODY = 2**30
@@ -60,18 +60,26 @@ def bare_child(function: Callable[[], int]) -> int:
         os._exit(status)
 
 
+def adopt_orphans() -> None:
+    """Have the orphans of this process's children given to this process, so that it can wait for them; init gets them elsewhere."""
+    with suppress(OSError):
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
 def take_uids(real: int, effective: int, saved: int) -> None:
     """Give this process, a child, these user ids. For tests that asked for other_users."""
     os.setresuid(real, effective, saved)
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user has cleared it
 
 
-def leave_session() -> None:
-    """Make this process, a child, leader of a session of its own. A group's leader may not, so it joins its parent's group first."""
-    while os.getsid(0) != os.getpid():
-        os.setpgid(0, os.getpgid(os.getppid()))
-        with suppress(PermissionError):  # the parent has made it a leader again in between, which it does but once
-            os.setsid()
+def leave_session(group: int) -> None:
+    """Make this process, a child, leader of a new session. A group's leader may not be one, so it joins *group* first."""
+    os.setpgid(0, group)
+    try:
+        os.setsid()
+    except PermissionError:  # the parent has made it a leader again in between, which it does but once
+        os.setpgid(0, group)
+        os.setsid()
 
 
 def become_program(source: str, *args: object) -> NoReturn:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from errno import EINTR
+from select import select
 from signal import SIGUSR1
 from typing import Any
 
@@ -13,6 +15,8 @@ import pytest
 
 from pytest_ipc import SA_RESTART, clause, fails_with, read, write
 from pytest_ipc.kernel import descriptor
+
+from .plain import SOON
 
 HANDLERS = "Interruption of system calls and library functions by signal handlers"
 
@@ -56,19 +60,21 @@ def test_a_blocked_call_ends_when_a_handler_has_run(fork, signals, blocking):
 
 
 @clause("sigaction.restart-resumes", "signal(7)", HANDLERS)
-def test_a_blocked_call_goes_on_with_restart(fork, signals, blocking):
+def test_a_blocked_call_goes_on_with_restart(fork, signals, pipe, blocking):
     """A call that is blocked goes on when a handler has run that was installed with SA_RESTART, and does what it was called for."""
+    told = pipe(flags=os.O_NONBLOCK | os.O_CLOEXEC)
 
     def life():
         caught = signals.catch(SIGUSR1, flags=SA_RESTART)
+        signal.set_wakeup_fd(told.write_fd)
         blocking.call()
         return caught.count
 
     actor = fork(life)
     actor.wait_blocked(blocking.syscall)
     actor.signal(SIGUSR1)
-    actor.wait_blocked(blocking.syscall)
-    blocking.let_go()
+    assert select([told.read_fd], [], [], SOON)[0], "the handler did not run"
+    fork(blocking.let_go)
     assert actor.result() == 1
 
 

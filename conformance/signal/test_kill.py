@@ -217,11 +217,13 @@ def test_who_may_not_send_a_signal(sleeper, fork, sender, target):
 def test_sigcont_needs_only_the_same_session(sleeper, as_user):
     """SIGCONT may be sent to any process of the sender's session, whoever runs it, and to no stranger's outside of it."""
 
+    inside = sleeper(take_uids, STRANGER, STRANGER, STRANGER)
+
     def leave_and_become() -> None:
-        leave_session()
+        leave_session(inside.pid)
         take_uids(STRANGER, STRANGER, STRANGER)
 
-    inside, outside = sleeper(take_uids, STRANGER, STRANGER, STRANGER), sleeper(leave_and_become)
+    outside = sleeper(leave_and_become)
 
     def send() -> None:
         kill(inside.pid, SIGCONT)

@@ -216,10 +216,14 @@ class Signals(Resource):
                 raise
 
     def _alarm_displaced(self) -> bool:
-        """Whether a SIGALRM may have gone elsewhere than to the handler that stood at the start."""
+        """Whether a SIGALRM may have gone elsewhere than to the handler that stood at the start.
+
+        Not if it has the default disposition now: it would have ended the process. Its owner has called the limit off, as
+        pytest-timeout does when a test has failed.
+        """
         return (
             self._displaced
-            or signal.getsignal(signal.SIGALRM) is not self._handlers[signal.SIGALRM]
+            or signal.getsignal(signal.SIGALRM) not in (self._handlers[signal.SIGALRM], signal.SIG_DFL)
             or signal.SIGALRM in signal.pthread_sigmask(signal.SIG_BLOCK, ()) - self._mask
         )
 

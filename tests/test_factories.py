@@ -1,0 +1,75 @@
+"""The factories: one table for fixtures and scope(), and errors that tell a failed set-up from a failed call."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from pytest_ipc import Actor, Factories, Fifo, Pipe, Scope, Segment, Signals, scope
+from pytest_ipc.factories import COULD_NOT_MAKE
+
+
+def test_a_scope_makes_everything_and_ends_it():
+    with scope() as ipc:
+        made = [ipc.sysv_shm(8192), ipc.pipe(), ipc.fifo(), ipc.signals, ipc.fork(int)]
+        assert [type(thing) for thing in made] == [Segment, Pipe, Fifo, Signals, Actor]
+        assert ipc.scope.owned() == made
+    assert [thing.closed for thing in made] == [True] * 5
+
+
+def test_the_signals_of_a_scope_are_noted_at_their_first_use_and_once():
+    with scope() as ipc:
+        assert ipc.scope.owned() == []
+        assert ipc.signals is ipc.signals
+        assert ipc.scope.owned() == [ipc.signals]
+
+
+def test_scopes_nest_and_are_apart():
+    with scope() as outer:
+        segment = outer.sysv_shm()
+        with scope() as inner:
+            assert inner.sysv_shm().id != segment.id
+        assert segment.exists()
+
+
+def test_what_could_not_be_made_says_so_beside_its_errno(tmp_path):
+    with scope() as ipc:
+        first = ipc.sysv_shm()
+        for make in (lambda: ipc.sysv_shm(key=first.key), lambda: ipc.fifo(path=tmp_path), lambda: ipc.pipe(flags=1)):
+            with pytest.raises(OSError, match=r"shmget|mkfifo|pipe2") as caught:
+                make()
+            assert COULD_NOT_MAKE in caught.value.__notes__
+        with pytest.raises(FileNotFoundError) as missing:
+            (tmp_path / "nothing").stat()
+        assert not hasattr(missing.value, "__notes__")
+
+
+def test_a_factory_is_documented_as_what_it_makes():
+    with scope() as ipc:
+        assert ipc.sysv_shm.__doc__ == Segment.create.__doc__
+        assert ipc.fork.__doc__ is not None
+
+
+@pytest.mark.parametrize("argument", ["scope", "no_such_argument"])
+def test_an_argument_that_there_is_not_is_a_type_error(argument):
+    with scope() as ipc, pytest.raises(TypeError, match=argument):
+        ipc.pipe(**{argument: None})
+
+
+def test_elsewhere_than_on_linux_it_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(NotImplementedError, match=r"^pytest-ipc makes Linux IPC objects, and this system is darwin$"):
+        Factories(Scope())
+
+
+def test_failures_at_the_end_are_told_together():
+    ipc = Factories(Scope())
+    first, second = ipc.pipe(), ipc.pipe()
+    for pipe in (first, second):
+        os.close(pipe.read_fd)
+    with pytest.raises(ExceptionGroup, match="2 resources could not be released"):
+        ipc.scope.close()
+    assert first.writer.closed
+    assert second.writer.closed

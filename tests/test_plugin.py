@@ -1,0 +1,233 @@
+"""The plugin: what pytest shows of it, what it costs where it is not used, and that it needs no other plugin."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+FIXTURES = {
+    "ipc_scope": "What the IPC fixtures share",
+    "sysv_shm": "Make System V shared memory: sysv_shm(size=4096",
+    "pipe": "Make pipes: pipe(",
+    "fifo": "Make FIFOs: fifo(",
+    "signals": "Change signal dispositions and mask",
+    "fork": "Run functions in forked children: fork(function",
+}
+ALL = """
+    import os
+
+    def test_all(sysv_shm, pipe, fifo, signals, fork, tmp_path):
+        segment, ends, made = sysv_shm(), pipe(), fifo()
+        segment.attach().buf[0] = 7
+        caught = signals.catch(10)
+
+        def life():
+            print("from the child")
+            os.write(ends.write_fd, b"x")
+            return segment.attachments[0].buf[0]
+
+        assert fork(life).result() == 7
+        assert ends.read() == b"x"
+        blocked = fork(os.open, made.path, os.O_RDONLY)
+        blocked.wait_blocked("open")
+        (tmp_path.parent / "made").write_text(f"{segment.id} {made.path} {blocked.pid}")
+
+    def test_gone(tmp_path):
+        from pathlib import Path
+        from pytest_ipc import process_state, shmctl_stat, fails_with
+
+        note = tmp_path.parent / "made"
+        if not note.exists():
+            return  # the other worker has it
+        shmid, path, pid = note.read_text().split()
+        with fails_with(22, 43):
+            shmctl_stat(int(shmid))
+        assert not Path(path).exists()
+        assert process_state(int(pid)) is None
+"""
+
+
+def test_the_fixtures_are_listed_with_their_help(pytester):
+    result = pytester.runpytest_subprocess("--fixtures", "-p", "no:cacheprovider")
+    text = result.stdout.str()
+    for name, help_text in FIXTURES.items():
+        assert f"\n{name} -- " in text
+        assert help_text in text
+
+
+def test_the_marker_is_listed(pytester):
+    result = pytester.runpytest_subprocess("--markers", "-p", "no:cacheprovider")
+    result.stdout.fnmatch_lines(["@pytest.mark.clause(id, page, section, errno=None, since=None, disputed=None): *"])
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        [],
+        ["-p", "no:terminal"],
+        ["-s"],
+        ["--capture=sys"],
+        ["-p", "no:capture"],
+        ["-n", "2"],
+        ["-p", "no:xdist", "-p", "no:timeout"],
+        ["--strict-markers", "-W", "error"],
+        ["-p", "no:faulthandler", "-p", "no:assertion", "-p", "no:logging", "-p", "no:junitxml"],
+        ["--assert=plain", "--import-mode=importlib"],
+    ],
+    ids=lambda how: " ".join(how) or "plain",
+)
+def test_it_works_with_other_plugins_there_or_not(pytester, how):
+    pytester.makepyfile(ALL)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *how)
+    assert result.ret == 0
+    if "no:terminal" not in how:
+        result.assert_outcomes(passed=2)
+
+
+UNUSED = """
+    import sys
+
+    def test_nothing_was_loaded():
+        rooms = {name for name in sys.modules if name.startswith("pytest_ipc")}
+        assert rooms == {"pytest_ipc", "pytest_ipc.plugin", "pytest_ipc.fixtures"}
+"""
+
+
+def test_a_run_without_ipc_loads_nothing_of_it(pytester):
+    pytester.makepyfile(UNUSED)
+    pytester.makeconftest("import sys; before = 'ctypes' in sys.modules")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1)
+
+
+def test_it_alone_loads_no_ctypes(program):
+    program(
+        "import sys, pytest\n"
+        "before = set(sys.modules)\n"
+        "import pytest_ipc.plugin, pytest_ipc.fixtures\n"
+        "assert not {'ctypes', 'pytest_ipc.factories'} & (set(sys.modules) - before)\n"
+        "print(sorted(set(sys.modules) - before))\n"
+    )
+
+
+def test_what_cannot_be_released_is_told_at_tear_down(pytester):
+    pytester.makepyfile(
+        """
+        import os
+
+        def test_one(pipe):
+            os.close(pipe().read_fd)
+
+        def test_several(pipe, fork):
+            for _ in range(2):
+                os.close(pipe().read_fd)
+            test_several.child = fork(os.getpid)
+
+        def test_the_rest_was_ended():
+            assert test_several.child.closed
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error")
+    result.assert_outcomes(passed=3, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*ERROR at teardown of test_one*",
+            "E*OSError: [[]Errno 9[]] Bad file descriptor",
+            "*ERROR at teardown of test_several*",
+            "*ExceptionGroup: 2 resources could not be released (2 sub-exceptions)",
+        ]
+    )
+
+
+def test_elsewhere_than_on_linux_the_fixtures_fail_with_one_sentence(pytester):
+    pytester.makeconftest(
+        """
+        import sys
+        import pytest
+
+        @pytest.fixture(autouse=True)
+        def elsewhere(monkeypatch):
+            monkeypatch.setattr(sys, "platform", "darwin")
+        """
+    )
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("name", ["sysv_shm", "pipe", "fifo", "signals", "fork", "ipc_scope"])
+        def test_fixture(request, elsewhere, name):
+            request.getfixturevalue(name)
+
+        def test_other():
+            import pytest_ipc
+            assert pytest_ipc.__version__
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, failed=6)
+    assert result.stdout.str().count("\npytest-ipc makes Linux IPC objects, and this system is darwin\n") == 6
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_time_limit_that_ran_out_is_told_once(pytester):
+    """pytest-timeout's SIGALRM has been seen by its owner: putting signals back must not send it a second time."""
+    pytest.importorskip("pytest_timeout", reason="pytest-timeout is not installed")
+    pytester.makepyfile(
+        """
+        import signal
+        import pytest
+
+        @pytest.mark.timeout(0.5, method="signal")
+        def test_hangs(signals, pipe):
+            signals.catch(signal.SIGUSR1)
+            pipe().read()
+
+        def test_next():
+            assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1, passed=1, errors=0)
+
+
+def test_the_alarm_of_a_time_limit_is_not_taken_unasked(pytester):
+    pytest.importorskip("pytest_timeout", reason="pytest-timeout is not installed")
+    pytester.makepyfile(
+        """
+        import pytest
+        from signal import SIGALRM
+
+        @pytest.mark.timeout(600, method="signal")
+        def test_alarm(signals):
+            with pytest.raises(ValueError, match="displace=True"):
+                signals.catch(SIGALRM)
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+COVERED = """
+    def in_the_child(value):
+        if value:
+            return "covered"
+        return "not covered"
+
+    def test_child(fork):
+        assert fork(in_the_child, 1).result() == "covered"
+"""
+
+
+def test_what_a_child_ran_is_counted(pytester):
+    """With coverage's two patches: os._exit saves what was measured, and a fork goes on measuring."""
+    coverage = pytest.importorskip("coverage", reason="coverage is not installed")
+    if tuple(coverage.version_info[:2]) < (7, 10):
+        pytest.skip("coverage before 7.10 has no patch option")
+    pytester.makepyfile(test_child=COVERED)
+    pytester.path.joinpath(".coveragerc").write_text("[run]\npatch = _exit, fork\nparallel = true\n")
+    command = [sys.executable, "-m", "coverage"]
+    ran = pytester.run(*command, "run", "-m", "pytest", "-p", "no:cacheprovider", "test_child.py")
+    ran.assert_outcomes(passed=1)
+    assert pytester.run(*command, "combine").ret == 0
+    report = pytester.run(*command, "report", "-m", "--include=test_child.py")
+    report.stdout.re_match_lines([r"test_child.py +6 +1 +\d+% +4$"])

@@ -1,0 +1,160 @@
+"""Clauses in plain pytest: what cannot be one is refused at collection, and every verdict is in the summary."""
+
+from __future__ import annotations
+
+import pytest
+
+GOOD = """
+    import pytest
+    from pytest_ipc import clause, untested, disputed, fails_with
+
+    @clause("a.holds", "page(2)", "ERRORS")
+    def test_holds():
+        "It holds."
+"""
+
+
+def run(pytester: pytest.Pytester, source: str, *how: str) -> pytest.RunResult:
+    pytester.makepyfile(source)
+    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *how)
+
+
+WRONG = {
+    "no docstring": (
+        '@clause("a.silent", "page(2)", "ERRORS")\n    def test_silent(): pass',
+        "*test_silent: the clause 'a.silent' needs a docstring: it is the clause's statement",
+    ),
+    "empty docstring": (
+        '@clause("a.silent", "page(2)", "ERRORS")\n    def test_silent():\n        " "',
+        "*test_silent: the clause 'a.silent' needs a docstring: it is the clause's statement",
+    ),
+    "same id twice": (
+        '@clause("a.holds", "page(2)", "ERRORS")\n    def test_again():\n        "Again."',
+        "*the clause 'a.holds' stands twice: *::test_holds and *::test_again",
+    ),
+    "bare marker": (
+        '@pytest.mark.clause\n    def test_bare():\n        "Bare."',
+        "*test_bare: the clause marker needs an id, a manual page and a section, *",
+    ),
+    "one argument": (
+        '@pytest.mark.clause("a.short")\n    def test_short():\n        "Short."',
+        "*test_short: the clause marker needs an id, a manual page and a section, *",
+    ),
+    "unknown keyword": (
+        '@pytest.mark.clause("a.odd", "b", "c", erno=1)\n    def test_odd():\n        "Odd."',
+        "*test_odd: the clause marker needs an id, a manual page and a section, and takes errno, since and disputed besides",
+    ),
+    "four arguments": (
+        '@pytest.mark.clause("a.long", "b", "c", "d")\n    def test_long():\n        "Long."',
+        "*test_long: the clause marker needs an id, a manual page and a section, *",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_no_clause_is_one_usage_error(pytester, case):
+    source, message = WRONG[case]
+    result = run(pytester, f"{GOOD}\n    {source}\n")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ('"Not An Id", "page(2)", "ERRORS"', "*ValueError: 'Not An Id' is no clause id: it should look like *"),
+        ('"nodot", "page(2)", "ERRORS"', "*ValueError: 'nodot' is no clause id: *"),
+        ('"a.b", "page(2)", "ERRORS", since="new"', "*ValueError: since='new' is no kernel version: *"),
+    ],
+)
+def test_an_id_of_another_form_is_refused_where_it_is_written(pytester, arguments, message):
+    result = run(pytester, f"{GOOD}\n    @clause({arguments})\n    def test_odd():\n        'Odd.'\n")
+    result.stdout.fnmatch_lines([message])
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+
+
+def test_one_clause_may_be_a_parametrized_test(pytester):
+    result = run(
+        pytester,
+        f"""
+        {GOOD.replace(chr(10) + "    ", chr(10) + "        ")}
+        @pytest.mark.parametrize("value", [1, 2])
+        @clause("a.family", "page(2)", "ERRORS")
+        def test_family(value):
+            "Each of them."
+        """,
+    )
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*= clauses =*", "    2 holds"])
+
+
+@pytest.mark.parametrize("how", [[], ["-n", "2"], ["-s"], ["-q"]], ids=["plain", "xdist", "no capture", "quiet"])
+def test_every_verdict_is_in_the_summary(pytester, how):
+    result = run(
+        pytester,
+        GOOD
+        + """
+    @clause("a.deviates", "page(2)", "ERRORS")
+    def test_deviates():
+        "It deviates."
+        with fails_with(17):
+            pass
+
+    @clause("a.disputed", "page(2)", "ERRORS")
+    def test_disputed():
+        "It is disputed."
+        disputed("one thing", "does another")
+
+    @clause("a.absent", "page(2)", "ERRORS")
+    def test_absent():
+        "It is absent."
+        raise OSError(38, "no such call")
+
+    @clause("a.untested", "page(2)", "ERRORS")
+    def test_untested():
+        "It is untested."
+        untested("needs another kernel")
+
+    @clause("a.broken", "page(2)", "ERRORS")
+    def test_broken(no_such_fixture):
+        "It is broken."
+
+    def test_no_clause():
+        pass
+""",
+        *how,
+    )
+    result.stdout.fnmatch_lines(
+        [
+            "*= clauses =*",
+            "    1 holds",
+            "    1 untested: a.untested",
+            "    1 absent: a.absent",
+            "    1 disputed: a.disputed",
+            "    1 deviates: a.deviates",
+            "    1 broken: a.broken",
+        ],
+    )
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_a_run_without_clauses_says_nothing_of_them(pytester):
+    result = run(pytester, "def test_plain(): pass")
+    result.stdout.no_fnmatch_line("*= clauses =*")
+
+
+def test_the_verdict_is_in_the_junit_report(pytester):
+    result = run(pytester, GOOD, "--junitxml=report.xml")
+    result.assert_outcomes(passed=1)
+    text = (pytester.path / "report.xml").read_text()
+    for name, value in {"clause": "a.holds", "page": "page(2)", "section": "ERRORS", "verdict": "holds"}.items():
+        assert f'<property name="{name}" value="{value}"' in text
+
+
+def test_what_is_no_clause_ends_a_distributed_run_too(pytester):
+    source, _ = WRONG["same id twice"]
+    result = run(pytester, f"{GOOD}\n    {source}\n", "-n", "2")
+    assert result.ret != 0
+    result.stdout.fnmatch_lines(["*the clause 'a.holds' stands twice: *::test_holds and *::test_again"])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
