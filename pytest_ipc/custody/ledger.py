@@ -76,6 +76,7 @@ class Ledger:
         self._open: dict[int, list[bytes]] = {}
         self._open_size = 0
         self._test: str | None = None
+        self._pid = os.getpid()
         header = {
             "pid": self.process.pid,
             "start": self.process.start,
@@ -160,7 +161,7 @@ class Ledger:
     @property
     def is_mine(self) -> bool:
         """Whether this is the process that writes here, and not a child that has inherited the object."""
-        return os.getpid() == self.process.pid
+        return os.getpid() == self._pid
 
     def _append(self, line: bytes) -> None:
         try:
