@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from mmap import PAGESIZE
@@ -23,6 +24,14 @@ def no_core_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     yield
     resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def children_are_waited_for() -> Iterator[None]:
+    """A suite that was started with SIGCHLD ignored, as nohup and some CI runners do, would never learn how a child ended."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGCHLD, before)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Callable
+from contextlib import suppress
 from fcntl import ioctl
 from termios import FIONREAD
 
@@ -21,9 +22,11 @@ def fill(page: int) -> Callable[[int], int]:
         capacity, blocking, count, size = getpipe_size(fd), os.get_blocking(fd), 0, page
         os.set_blocking(fd, False)
         while size and count <= capacity:  # a pipe that takes more than it holds must not keep us here
-            try:
-                count += write(fd, bytes(size))
-            except BlockingIOError:
+            written = 0
+            with suppress(BlockingIOError):
+                written = write(fd, bytes(size))
+            count += written
+            if not written:
                 size //= 2
         os.set_blocking(fd, blocking)
         return count

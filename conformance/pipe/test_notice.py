@@ -100,19 +100,19 @@ def test_sigio_announces_new_input(pipe, signals):
     caught = signals.catch(SIGIO)
     signals.unblock(SIGIO)
     fcntl(p.read_fd, F_SETOWN, os.getpid())
-    p.write(b"unannounced")
+    p.write(b"quiet")
     assert caught.count == 0
     flags = fcntl(p.read_fd, F_GETFL)
     fcntl(p.read_fd, F_SETFL, flags | O_ASYNC)
     for _ in range(2):
-        read(p.read_fd, 100)
+        read(p.read_fd, 5)
         before = caught.count
-        p.write(b"announced")
+        p.write(b"aloud")
         caught.wait(before + 1)
     fcntl(p.read_fd, F_SETFL, flags)
-    read(p.read_fd, 100)
+    read(p.read_fd, 5)
     before = caught.count
-    p.write(b"unannounced")
+    p.write(b"quiet")
     assert caught.count == before
 
 

@@ -72,14 +72,10 @@ def take_uids(real: int, effective: int, saved: int) -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user has cleared it
 
 
-def leave_session(group: int) -> None:
-    """Make this process, a child, leader of a new session. A group's leader may not be one, so it joins *group* first."""
-    os.setpgid(0, group)
-    try:
-        os.setsid()
-    except PermissionError:  # the parent has made it a leader again in between, which it does but once
-        os.setpgid(0, group)
-        os.setsid()
+def leave_session(member: Actor) -> None:
+    """Make this process, a child, leader of a new session. A group's leader may not be one, so it joins *member*'s group first."""
+    os.setpgid(0, os.getpgid(member.pid))
+    os.setsid()
 
 
 def become_program(source: str, *args: object) -> NoReturn:

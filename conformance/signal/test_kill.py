@@ -220,7 +220,7 @@ def test_sigcont_needs_only_the_same_session(sleeper, as_user):
     inside = sleeper(take_uids, STRANGER, STRANGER, STRANGER)
 
     def leave_and_become() -> None:
-        leave_session(inside.pid)
+        leave_session(inside)
         take_uids(STRANGER, STRANGER, STRANGER)
 
     outside = sleeper(leave_and_become)

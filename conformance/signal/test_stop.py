@@ -239,10 +239,11 @@ def test_a_stop_discards_a_pending_sigcont(fork, signals, signo):
 def test_an_orphaned_group_is_not_stopped_by_default(fork, signo):
     """The default of SIGTSTP, SIGTTIN and SIGTTOU does nothing in a group that nobody in the session could continue."""
 
-    group = fork(pause).pid
+    other = fork(pause)
+    other.wait_blocked("pause")
 
     def life() -> str:
-        leave_session(group)
+        leave_session(other)
         kill(os.getpid(), signo)
         return "went on"
 
@@ -253,10 +254,11 @@ def test_an_orphaned_group_is_not_stopped_by_default(fork, signo):
 def test_an_orphaned_group_is_stopped_by_sigstop(fork):
     """SIGSTOP stops a process also in a group that nobody in the session could continue."""
 
-    group = fork(pause).pid
+    other = fork(pause)
+    other.wait_blocked("pause")
 
     def life() -> str:
-        leave_session(group)
+        leave_session(other)
         kill(os.getpid(), SIGSTOP)
         return "went on"
 
