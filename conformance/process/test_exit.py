@@ -111,22 +111,25 @@ def test_orphans_go_to_the_subreaper(fork, pipe):
 @clause("exit.children-leave-the-grandparent-alone", "_exit(2)", "DESCRIPTION", errno=ECHILD)
 def test_orphans_do_not_become_the_grandparent_s(fork, pipe):
     """A process that is no subreaper does not get the children of its children when those end."""
-    go = pipe()
+    go, told = pipe(), pipe()
 
     def wait_for_go() -> int:
         go.close_write()
         go.read(1)
         return 0
 
+    def leave_an_orphan() -> int:
+        told.write(b"%d" % bare_child(wait_for_go))
+        return 0
+
     def grandparent() -> None:
-        with Actor.start(bare_child, (wait_for_go,), keep=set(go.descriptors())) as middle:
-            orphan = middle.result()
-            with fails_with(ECHILD):
-                os.waitpid(orphan, os.WNOHANG)
+        os.waitpid(bare_child(leave_an_orphan), 0)
+        with fails_with(ECHILD):
+            os.waitpid(int(told.read()), os.WNOHANG)
 
     def life() -> None:
         adopt_orphans()
-        with Actor.start(grandparent, keep=set(go.descriptors())) as child:
+        with Actor.start(grandparent, keep={*go.descriptors(), *told.descriptors()}) as child:
             child.result()
         go.close_write()
         with suppress(ChildProcessError):
