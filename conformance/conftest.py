@@ -80,7 +80,7 @@ def program(fork: Fork) -> Callable[..., Actor]:
         def life() -> None:
             for fd in keep:
                 os.set_inheritable(fd, True)
-            os.execv(sys.executable, [sys.executable, "-c", source, *map(str, args)])
+            os.execv(sys.executable, [sys.executable, "-P", "-c", source, *map(str, args)])
 
         return fork.keeping(*keep)(life)
 

@@ -44,10 +44,15 @@ def enter_ipc_namespace(limits: dict[str, int]) -> None:
     except OSError as error:
         untested(f"needs an IPC namespace: {error.strerror}")
     for name, value in limits.items():
-        try:
-            set_limit(name, value)
-        except OSError as error:
-            untested(f"cannot set /proc/sys/{name} in an IPC namespace of its own: {error.strerror}")
+        change_limit(name, value)
+
+
+def change_limit(name: str, value: int) -> None:
+    """Set a limit in a namespace of this process's own. Untested where /proc/sys cannot be written, as in most containers."""
+    try:
+        set_limit(name, value)
+    except OSError as error:
+        untested(f"cannot write /proc/sys/{name} in a namespace of its own: {error.strerror}")
 
 
 def write_once(path: str, text: str) -> None:

@@ -16,6 +16,7 @@ import faulthandler
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 __all__ = ["Actor", "ChildDied"]
 
 _PIDFD_SIGNAL_PROCESS_GROUP = 4
+
+
+# Seconds in one sleep after which a child counts as blocked where the kernel does not say in what.
+_NO_SHORT_SLEEP = 0.002
 
 
 class ChildDied(Exception):
@@ -155,28 +160,36 @@ class Actor(Resource):
         __tracebackhide__ = True  # pytest then points at the test's line; the child's frames are in the note
         self._usable()
         self.wait(timeout)
-        report = remote.read(self._report)
+        report = self._report_of_end()
         if report.outcome is None:
             raise ChildDied(f"{self!r} {self._ending()}{self._said()}", self.status)
+        return report.value
+
+    def _report_of_end(self) -> remote.Report:
+        """What the child reported before it ended; what it raised is raised here."""
+        __tracebackhide__ = True
+        report = remote.read(self._report)
         if report.error is not None:
             report.error.add_note(f"in {self!r}:\n{report.traceback}")
             raise report.error
-        return report.value
+        return report
 
     def wait_blocked(self, call: str | None = None, timeout: float | None = DEFAULT_TIMEOUT) -> None:
         """Wait until the kernel says that the child sleeps, in system call *call* if that is given (`"openat"`, `"read"`).
 
         The calls that libc may make in its stead count too: `"open"` is openat, `"semop"` is semtimedop. Where
         /proc/PID/syscall cannot be read the state alone must do; `account` says which it was. TimeoutError after
-        *timeout* seconds, saying what the child did instead; ChildDied if it ended; ValueError for an unknown call.
+        *timeout* seconds, saying what the child did instead; what its function raised, or ChildDied, if it ended;
+        ValueError for an unknown call.
         """
         __tracebackhide__ = True
         self._usable()
         numbers = numbers_of(call) if call is not None else None
         seen: tuple[object, str | None] | None = None
+        since = 0.0
 
         def blocked() -> bool:
-            nonlocal seen
+            nonlocal seen, since
             if self._reap(os.WNOHANG) or not remote.started(self._report):
                 return self._reaped
             state = proc.process_state(self.pid)
@@ -187,13 +200,16 @@ class Actor(Resource):
                 return False
             if isinstance(now, proc.SystemCall) and numbers:
                 return now.number in numbers
-            # Asleep, but in what is not said or was not asked: the same sleep twice, with no wake-up in between.
+            # Asleep, but in what is not said or was not asked: the same sleep for longer than a lock or a page takes.
             before, seen = seen, (now, proc.process_status(self.pid).get("voluntary_ctxt_switches"))
-            return seen == before
+            if seen != before:
+                since = time.monotonic()
+            return time.monotonic() - since > _NO_SHORT_SLEEP
 
         asleep = Deadline(check_timeout(timeout)).until(blocked, self.pidfd)
         what = f"to sleep in {call}" if call else "to sleep"
         if self._reaped:
+            self._report_of_end()
             raise ChildDied(f"waited for {self!r} {what}, but it {self._ending()}{self._said()}", self.status)
         if not asleep:
             raise TimeoutError(f"waited {timeout} s for {self!r} {what}; it was {self._doing()}{self._said()}")

@@ -21,6 +21,8 @@ from pytest_ipc import (
     untested,
 )
 
+from ..places import change_limit
+
 
 def make(size: int) -> int:
     return shmget(IPC_PRIVATE, size, 0o600)
@@ -71,7 +73,7 @@ def test_a_lower_shmmax_leaves_what_exists(in_ipc_namespace):
 
     def lower() -> int:
         shmid = make(100_000)
-        set_limit("kernel/shmmax", 50_000)
+        change_limit("kernel/shmmax", 50_000)
         with fails_with(EINVAL):
             make(50_001)
         shmdt(shmat(shmid))
@@ -86,7 +88,7 @@ def test_the_next_id_can_be_chosen(in_ipc_namespace):
 
     def choose() -> tuple[int, int | None]:
         _needs("kernel/shm_next_id")
-        set_limit("kernel/shm_next_id", 5)
+        change_limit("kernel/shm_next_id", 5)
         return make(1), limit("kernel/shm_next_id")
 
     assert in_ipc_namespace({}, choose) == (5, -1)
@@ -99,7 +101,7 @@ def test_a_next_id_that_is_taken(in_ipc_namespace):
     def choose() -> bool:
         _needs("kernel/shm_next_id")
         taken = make(1)
-        set_limit("kernel/shm_next_id", taken)
+        change_limit("kernel/shm_next_id", taken)
         return make(1) != taken
 
     assert in_ipc_namespace({}, choose)
@@ -113,7 +115,7 @@ def test_forced_removal_at_the_last_detach(in_ipc_namespace, fork):
         _needs("kernel/shm_rmid_forced")
         shmid = fork(make, 1).result()
         address = shmat(shmid)
-        set_limit("kernel/shm_rmid_forced", 1)
+        change_limit("kernel/shm_rmid_forced", 1)
         there = _exists(shmid)
         shmdt(address)
         return there and not _exists(shmid)
@@ -129,7 +131,7 @@ def test_forced_removal_when_the_creator_ends(in_ipc_namespace, fork):
         _needs("kernel/shm_rmid_forced")
         kept = fork(make, 1).result()
         kept_without = _exists(kept)
-        set_limit("kernel/shm_rmid_forced", 1)
+        change_limit("kernel/shm_rmid_forced", 1)
         return kept_without, _exists(fork(make, 1).result())
 
     assert in_ipc_namespace({}, let_a_child_make_one) == (True, False)
@@ -149,7 +151,7 @@ def test_switching_forced_removal_on(in_ipc_namespace, fork):
         _needs("kernel/shm_rmid_forced")
         orphan, own = fork(make, 1).result(), make(1)
         assert _exists(orphan)
-        set_limit("kernel/shm_rmid_forced", 1)
+        change_limit("kernel/shm_rmid_forced", 1)
         return _exists(orphan), _exists(own)
 
     orphan, own = in_ipc_namespace({}, switch_on)
@@ -165,7 +167,7 @@ def test_shmmni_has_a_ceiling(in_ipc_namespace):
     def both_sides() -> int | None:
         if "ipcmni_extend" in Path("/proc/cmdline").read_text():
             untested("this kernel was started with ipcmni_extend, which raises the ceiling")
-        set_limit("kernel/shmmni", 32768)
+        change_limit("kernel/shmmni", 32768)
         with fails_with(EINVAL):
             set_limit("kernel/shmmni", 32769)
         return limit("kernel/shmmni")

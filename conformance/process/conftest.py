@@ -1,5 +1,5 @@
-"""Children as the clauses about signals have them: with default dispositions, an empty mask, and a status at their end."""
+"""Children as the clauses about signals have them: with default dispositions and an empty mask."""
 
-from ..signal.conftest import children_leave_a_status, fork
+from ..signal.conftest import fork
 
-__all__ = ["children_leave_a_status", "fork"]
+__all__ = ["fork"]

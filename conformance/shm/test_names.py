@@ -114,12 +114,13 @@ def test_ipcs_shows_the_segment(sysv_shm):
     segment = sysv_shm(12345, mode=0o640)
     segment.attach()
     rows = [line.split() for line in run("ipcs", "-m").stdout.splitlines()]
-    (row,) = [row for row in rows if len(row) > 1 and row[1] == str(segment.id)]
+    found = [row for row in rows if len(row) > 1 and row[1] == str(segment.id)]
+    assert len(found) == 1, f"{len(found)} rows show the segment"
     try:
         owner = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         owner = str(os.geteuid())
-    assert row[:6] == [f"{segment.key:#010x}", str(segment.id), owner[:10], "640", "12345", "1"]
+    assert found[0][:6] == [f"{segment.key:#010x}", str(segment.id), owner[:10], "640", "12345", "1"]
 
 
 @clause("ipcs.limits-match-proc", "ipcs(1)", "OPTIONS")

@@ -50,8 +50,8 @@ CLASSES = {"owner": (OWNER, OTHER_GROUP, 6), "group": (MEMBER, GROUP, 3), "other
 def owned(sysv_shm):
     """A segment of OWNER and GROUP with the mode given, made by whoever runs the suite."""
 
-    def make(mode):
-        segment = sysv_shm()
+    def make(mode, size=4096):
+        segment = sysv_shm(size)
         try:
             segment.set(uid=OWNER, gid=GROUP, mode=mode)
         except OSError as error:
@@ -266,9 +266,9 @@ def test_a_stranger_cannot_lock(owned, as_user):
 
 
 @clause("shmctl.lock-memlock-enomem", "shmctl(2)", "ERRORS", errno=ENOMEM, since="2.6.10")
-def test_locking_stays_under_the_limit(sysv_shm, as_user, page):
+def test_locking_stays_under_the_limit(owned, as_user, page):
     """An ordinary owner may lock as much as RLIMIT_MEMLOCK allows, and not a page more."""
-    fits, exceeds = sysv_shm(2 * page), sysv_shm(3 * page)
+    fits, exceeds = owned(0o600, 2 * page), owned(0o600, 3 * page)
 
     def lock() -> tuple[int, int]:
         setrlimit(RLIMIT_MEMLOCK, (2 * page, 2 * page))
@@ -277,8 +277,6 @@ def test_locking_stays_under_the_limit(sysv_shm, as_user, page):
         shmctl(fits.id, SHM_LOCK)
         return shmctl_stat(fits.id).perm.mode, shmctl_stat(exceeds.id).perm.mode
 
-    for segment in (fits, exceeds):
-        segment.set(uid=OWNER)
     assert as_user(OWNER, GROUP, lock) == (0o600 | SHM_LOCKED, 0o600)
 
 

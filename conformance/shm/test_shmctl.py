@@ -249,7 +249,9 @@ def test_proc_shows_the_segment(sysv_shm):
     rows = sysvipc_shm()
     if rows is None:
         untested("needs /proc/sysvipc")
-    (row,) = (row for row in rows if row.shmid == segment.id)
+    found = [row for row in rows if row.shmid == segment.id]
+    assert len(found) == 1, f"{len(found)} rows show the segment"
+    row = found[0]
     ds = segment.stat()
     assert (row.key, row.perms, row.size, row.cpid, row.lpid, row.nattch) == (
         segment.key,

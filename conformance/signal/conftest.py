@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,18 +15,6 @@ from pytest_ipc import CLONE_NEWPID, CLONE_NEWUSER, PIPE_BUF, Actor, Pipe, Signa
 
 from ..places import GROUP, OWNER
 from .plain import PlainFork
-
-
-@pytest.fixture(autouse=True)
-def children_leave_a_status() -> Iterator[None]:
-    """Where pytest was started with SIGCHLD ignored, children would vanish without a status; not while a clause runs."""
-    before = signal.getsignal(signal.SIGCHLD)
-    if before is not signal.SIG_IGN:
-        yield
-        return
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGCHLD, before)
 
 
 @pytest.fixture

@@ -128,7 +128,11 @@ class Signals(Resource):
         signal.signal(self._check(signo, displace), signal.SIG_DFL)
 
     def block(self, *signals: int, displace: bool = False) -> frozenset[int]:
-        """sigprocmask(2): add *signals* to the mask of this thread; the mask as it was. ValueError as for catch()."""
+        """sigprocmask(2): add *signals* to the mask of this thread; the mask as it was. ValueError as for catch().
+
+        A mask is a thread's own. A signal sent to a process that has another thread, as a pytest-xdist worker has, goes to
+        that one, which does not block it: let a child of `fork` block and wait, it has one thread.
+        """
         for signo in signals:
             self._check(signo, displace)
         return frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, signals))

@@ -158,3 +158,9 @@ def test_a_child_that_does_not_end_is_told_with_what_it_does(fork, pipe):
         with pytest.raises(TimeoutError, match=r"did not end within 0.01 s; it was in state S, in read\("):
             wait(timeout=0.01)
     assert child.alive
+
+
+def test_what_the_child_raised_instead_of_blocking_is_raised(fork):
+    with pytest.raises(ZeroDivisionError) as caught:
+        fork(lambda: 1 // 0).wait_blocked("read")
+    assert "1 // 0" in caught.value.__notes__[0]

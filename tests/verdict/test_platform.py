@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ipc.kernel import proc
 from pytest_ipc.verdict import platform
 
 
@@ -19,7 +20,7 @@ def test_this_platform():
 
 
 def test_a_proc_that_tells_nothing(monkeypatch):
-    monkeypatch.setattr(platform.proc, "_read", lambda _path: None)
+    monkeypatch.setattr(proc, "_read", lambda _path: None)
     monkeypatch.setattr(platform, "_text", lambda _path: "")
     found = platform.describe()
     assert "capabilities" not in found
@@ -42,5 +43,5 @@ def test_signs_of_a_sandbox(monkeypatch, path, text, sign):
 
 def test_capabilities_are_named(monkeypatch):
     for held, told in ((0, "none"), (1 << 15, "IPC_OWNER"), ((1 << 41) - 1 & ~(1 << 24), "all but SYS_RESOURCE")):
-        monkeypatch.setattr(platform.proc, "capabilities", lambda held=held: held)
+        monkeypatch.setattr(proc, "capabilities", lambda held=held: held)
         assert platform.describe()["capabilities"] == told
