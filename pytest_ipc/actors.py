@@ -12,7 +12,6 @@ it, and a grandchild that lives on keeps nobody waiting. Its end is the event (a
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import signal
 import sys
@@ -23,17 +22,19 @@ from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
 from errno import EINVAL, ENOSYS
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from . import remote
-from .custody import ledger, orphans
-from .custody.identity import Process, new_tag, put_on, start_of
+from .child import live
+from .custody import orphans
+from .custody.identity import Process, new_tag, start_of
 from .custody.ledger import Record, intent
 from .custody.sweep import settle
 from .kernel import libc, proc
-from .kernel.process import PR_SET_PDEATHSIG, pidfd_open, pidfd_send_signal, prctl
+from .kernel.process import pidfd_open, pidfd_send_signal
 from .kernel.syscalls import numbers_of
 from .kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from .memfile import memory_file
 from .resources.base import Resource, check_timeout
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Actor(Resource):
         libc.fflush()
         tag = new_tag()
         with ExitStack() as files, intent("process", tag=tag) as record:
-            report, output = (_memory_file(name) for name in ("report", "output"))
+            report, output = (memory_file(f"pytest-ipc-{name}") for name in ("report", "output"))
             files.callback(os.close, report)
             files.callback(os.close, output)
             with warnings.catch_warnings():
@@ -119,7 +120,7 @@ class Actor(Resource):
                 pid = os.fork()
             files.pop_all()  # the fork did not fail: they are the actor's
         if pid == 0:
-            _child(parent, tag, report, output, keep, lambda: function(*args, **kwargs), scope)
+            live(parent, tag, report, output, keep, lambda: function(*args, **kwargs), scope)
         # The child alone makes its group: a second setpgid from here could come late and undo what its function has done.
         actor = cls(pid, getattr(function, "__name__", type(function).__name__), report, output, record, tag, scope)
         record.made(pid=pid, start=actor._process.start)
@@ -314,19 +315,8 @@ class Actor(Resource):
         return f"left with status {self.status} and without a result"
 
     def _doing(self) -> str:
-        """What the kernel says the child does, for an error message."""
-        state = proc.process_state(self.pid)
-        if state is None:
-            return "gone"
-        call, wchan = proc.process_syscall(self.pid), proc.process_wchan(self.pid)
-        words = [f"in state {state.state}"]
-        if not remote.started(self._report):
-            words.append("before its function began")
-        if call is not None:
-            words.append(str(call) if call == "running" else f"in {call}")
-        if wchan is not None:
-            words.append(f"waiting in {wchan}")
-        return ", ".join(words)
+        begun = "" if remote.started(self._report) else ", before its function began"
+        return proc.doing(self.pid) + begun
 
     def _said(self) -> str:
         return f"\nits output was:\n{self.output}" if self.output else ""
@@ -346,76 +336,3 @@ def _pidfd(pid: int) -> int | None:
         return pidfd_open(pid)
     except OSError:  # an old kernel, a sandbox's filter: the waits then ask instead of being told
         return None
-
-
-def _memory_file(name: str) -> int:
-    try:
-        return os.memfd_create(f"pytest-ipc-{name}")
-    except OSError:
-        import tempfile
-
-        with tempfile.TemporaryFile() as file:
-            return os.dup(file.fileno())
-
-
-def _child(
-    parent: int,
-    tag: int,
-    report: int,
-    output: int,
-    keep: AbstractSet[int],
-    task: Callable[[], Any],
-    scope: Scope | None,
-) -> NoReturn:
-    """The life of the child. Does not return: whatever goes wrong here, the parent's pytest must not run twice."""
-    status = 70  # EX_SOFTWARE: not even the report could be made
-
-    def life() -> Any:
-        try:
-            return task()
-        finally:
-            if scope is not None:
-                scope.close()  # what this process made in it; the rest is the parent's
-            ledger.close()
-
-    try:
-        put_on(tag)
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() not in (parent, 0):  # 0: a parent in another PID namespace
-            os._exit(status)  # the parent died before the line above could tie this process to it
-        os.setpgid(0, 0)
-        _settle(output, keep | {report})
-        ledger.current()  # opened now: the child may become a user who could not
-        status = remote.run(report, life)
-    except BaseException as error:  # noqa: BLE001 - the boundary: nothing may unwind into pytest's frames
-        with suppress(BaseException):
-            remote.send_error(report, error)
-    finally:
-        with suppress(BaseException):
-            sys.stdout.flush()
-            sys.stderr.flush()
-            libc.fflush()
-        try:
-            os._exit(status & 0xFF)  # looked up now: coverage puts its own there to save what was measured
-        finally:
-            os.kill(os.getpid(), signal.SIGKILL)  # whatever stands in its place came back
-
-
-def _settle(output: int, keep: AbstractSet[int]) -> None:
-    """Give the child standard streams of its own and close every descriptor that it was not given."""
-    null = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((null, 0), (output, 1), (output, 2)):
-        os.dup2(source, target)
-    for fd in proc.open_descriptors():
-        if fd > 2 and fd not in keep:
-            with suppress(OSError):
-                os.close(fd)
-    # pytest's own streams write to descriptors that are closed now, under capture as under -s.
-    for name, fd in (("stdout", 1), ("stderr", 2)):
-        stream = open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
-    if faulthandler.is_enabled():
-        # It keeps a number, not a file: what it says of a SIGSEGV would go to whatever the child has opened there since.
-        faulthandler.enable(2)
-    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc] # a child's stream, not the interpreter's

@@ -16,6 +16,8 @@ from types import TracebackType
 
 import pytest
 
+from .memfile import memory_file
+
 ADVICE = (
     "A child of os.fork() came back into pytest's own code and was stopped there. Start children with the `fork` fixture, which "
     "runs a function in them and brings back its result or its exception; or end them with os._exit() whatever happens."
@@ -27,7 +29,7 @@ class ForkGuard:
 
     def __init__(self) -> None:
         self._pid = os.getpid()
-        self._note = _memory_file()
+        self._note = memory_file("pytest-ipc-bare-forks")
         self._read = 0
 
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -122,13 +124,3 @@ def _own_frames(tb: TracebackType | None) -> TracebackType | None:
             return frame
         frame = frame.tb_next
     return tb
-
-
-def _memory_file() -> int:
-    try:
-        return os.memfd_create("pytest-ipc-bare-forks", os.MFD_CLOEXEC)
-    except (OSError, AttributeError):
-        import tempfile
-
-        with tempfile.TemporaryFile() as file:
-            return os.dup(file.fileno())

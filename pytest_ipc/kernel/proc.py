@@ -95,6 +95,20 @@ def process_wchan(pid: int) -> str | None:
     return text if text and text != "0" else None
 
 
+def doing(pid: int) -> str:
+    """What a process does, in the words of a sentence: state, system call, and where in the kernel it waits."""
+    state = process_state(pid)
+    if state is None:
+        return "gone"
+    words = [f"in state {state.state}"]
+    call, wchan = process_syscall(pid), process_wchan(pid)
+    if call is not None:
+        words.append(str(call) if call == "running" else f"in {call}")
+    if wchan is not None:
+        words.append(f"waiting in {wchan}")
+    return ", ".join(words)
+
+
 def open_descriptors() -> list[int]:
     """The descriptors that this process holds, in order. OSError where /proc is not mounted."""
     return [fd for fd in sorted(map(int, os.listdir("/proc/self/fd"))) if _is_open(fd)]

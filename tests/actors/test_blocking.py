@@ -128,7 +128,7 @@ def test_before_its_function_began_no_sleep_counts(monkeypatch):
 
     with scope() as ipc:
         with monkeypatch.context() as patch:
-            patch.setattr("pytest_ipc.actors._settle", hold)
+            patch.setattr("pytest_ipc.child._settle", hold)
             child = ipc.fork(libc.pause)
         with pytest.raises(TimeoutError, match=r"to sleep in read; .*before its function began"):
             child.wait_blocked("read", timeout=0.1)

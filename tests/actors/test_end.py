@@ -245,10 +245,11 @@ def test_a_child_whose_parent_died_before_it_could_be_tied_to_it_leaves(pytester
     source = """
         import os, signal
         import pytest_ipc.actors as actors
+        import pytest_ipc.child as child
         from pytest_ipc import scope
 
         parent = os.getpid()
-        real = actors.prctl
+        real = child.prctl
 
         def late(*arguments):
             os.kill(parent, signal.SIGKILL)
@@ -256,7 +257,7 @@ def test_a_child_whose_parent_died_before_it_could_be_tied_to_it_leaves(pytester
                 os.sched_yield()
             return real(*arguments)
 
-        actors.prctl = late
+        child.prctl = late
         with scope() as ipc:
             ipc.fork(lambda: open("ran", "w").close()).wait()
     """

@@ -1,0 +1,16 @@
+"""A file without a name, in memory where there is memfd_create(2): it goes with the last descriptor that refers to it."""
+
+from __future__ import annotations
+
+import os
+
+
+def memory_file(name: str) -> int:
+    """A descriptor of a new, empty file, closed on exec; *name* is what /proc shows. OSError."""
+    try:
+        return os.memfd_create(name, os.MFD_CLOEXEC)
+    except (OSError, AttributeError):  # an old kernel or a sandbox without it; a libc without it
+        import tempfile
+
+        with tempfile.TemporaryFile() as file:
+            return os.dup(file.fileno())
