@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ipc.custody import ledger
+
 from .leaks import Snapshot, left_since
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -25,6 +27,8 @@ def temporary_root() -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(root))
         patch.setattr(tempfile, "tempdir", str(root))
+        patch.delenv("XDG_RUNTIME_DIR", raising=False)
+        ledger.current()  # opened now, below this root, so that no test is taken for the one that leaves it open
         yield root
     shutil.rmtree(root)
 

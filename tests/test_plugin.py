@@ -94,7 +94,8 @@ UNUSED = """
 """
 
 
-def test_a_run_without_ipc_loads_nothing_of_it(pytester):
+def test_a_run_without_ipc_loads_nothing_of_it(pytester, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(pytester.path))  # no ledger of anybody's to look into
     pytester.makepyfile(UNUSED)
     pytester.makeconftest("import sys; before = 'ctypes' in sys.modules")
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
