@@ -206,17 +206,22 @@ class _MadeBy:
 
 made_by = _MadeBy()
 _ledger: Ledger | None = None
+_guarded: Process | None = None  # the process for which a reaper was started
 
 
 def current() -> Ledger:
     """This process's ledger; opened, with a reaper to read it, if there is none yet. OSError."""
-    global _ledger
+    global _ledger, _guarded
     if _ledger is None:
         from . import reaper
 
+        # The reaper comes first: whatever happens from here on, there is somebody who will look. And where no reaper
+        # can be started there is no ledger, and so no object, either.
+        if _guarded != (process := Process.current()):
+            reaper.start(process)
+            _guarded = process
+            atexit.register(close)
         _ledger = Ledger()
-        atexit.register(close)
-        reaper.start(_ledger.process)
     elif not _ledger.is_mine:
         _ledger = Ledger(_ledger.root)  # a forked child: its parent's reaper sees to it
     return _ledger
