@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,12 +16,15 @@ from typing import Any
 
 from .identity import Process, boot_id
 from .kinds import KINDS, Entry
-from .ledger import VERSION
+from .ledger import LONGEST, VERSION
 
 __all__ = ["Book", "Refused", "books", "read"]
 
 # A ledger is cut back at a quarter of a megabyte; one that is so much larger is no ledger.
 LARGEST = 1 << 26
+
+
+_NAME = re.compile(r"(\d{1,10})-(\d{1,20})\.ledger")
 
 
 class Refused(Exception):
@@ -29,11 +33,11 @@ class Refused(Exception):
 
 @dataclass
 class Book:
-    """A ledger as it was read: whose it is, and what is open in it."""
+    """A ledger as it was read: whose it is, and what is open in it. `root` is None when its first line is not whole."""
 
     name: str
     process: Process
-    root: Process
+    root: Process | None
     boot: str
     worker: str | None
     run: str | None
@@ -78,6 +82,10 @@ def read(home: int, name: str) -> tuple[Book, int]:
 
 
 def _parse(name: str, data: bytes) -> Book:
+    if b"\n" not in data and len(data) < LONGEST and (match := _NAME.fullmatch(name)):
+        # Its writer has died, or is about to go on, before the first line was whole: nothing can have been made yet.
+        process = Process(int(match[1]), int(match[2]))
+        return Book(name, process, None, boot_id(), None, None)
     lines = data.split(b"\n")
     lines.pop()  # what follows the last line's end: nothing, or a record cut short by its writer's death
     try:
@@ -96,7 +104,6 @@ def _parse(name: str, data: bytes) -> Book:
             header.get("run"),
         )
     except (ValueError, KeyError, TypeError, IndexError, UnicodeDecodeError):
-        # It has just been made, its first line not yet written; or it never was a ledger.
         raise Refused(f"{name}: it does not begin as a ledger does") from None
     entries: dict[int, Entry] = {}
     test: str | None = None
