@@ -18,7 +18,7 @@ import sys
 import warnings
 from contextlib import suppress
 
-from .identity import Process
+from .identity import Process, start_of
 from .kinds import end_process
 
 # How long what is dying may take, before it is left to the next run's sweep.
@@ -68,10 +68,11 @@ def main() -> None:
             signal.signal(signo, signal.SIG_IGN)
     pid, start, controller = map(int, sys.argv[1:4])
     owner = Process(pid, start)
+    audience = Process(controller, start_of(controller) or 0)
     if _first_to_die(owner, controller) == "controller":
         end_process(owner.pid, lambda _pid: owner.alive())
         _wait_for_end(owner)
-    _sweep_run(owner)
+    _sweep_run(owner, audience)
 
 
 def _first_to_die(owner: Process, controller: int) -> str:
@@ -112,21 +113,26 @@ def _wait_for_end(process: Process) -> None:
         nothing.poll(5)
 
 
-def _sweep_run(owner: Process) -> None:
-    """Sweep until no ledger of the owner's run is left: its children die a moment after it."""
+def _sweep_run(owner: Process, audience: Process) -> None:
+    """Sweep until no ledger of the owner's run is left: its children die a moment after it.
+
+    A word of what was done is left for the controller only if there is one to come for it.
+    """
     from .home import HomeError, open_home
     from .reading import Refused, books, read
     from .sweep import sweep
 
     nothing = select.poll()
+    dead_before: set[str] = set()
     for _ in range(PATIENCE_MS // 5):
         try:
-            sweep(root=owner)
+            sweep(root=owner, word=audience.alive())
             home = open_home(create=False)
         except HomeError:
             return
         if home is None:
             return
+        dead: set[str] = set()
         waiting = False
         try:
             for name in books(home):
@@ -135,9 +141,15 @@ def _sweep_run(owner: Process) -> None:
                 except (Refused, FileNotFoundError):
                     continue
                 os.close(fd)
-                waiting = waiting or (book.root == owner and book.alive)
+                if book.root in (owner, None):
+                    if book.alive:
+                        waiting = True
+                    else:
+                        dead.add(name)
         finally:
             os.close(home)
-        if not waiting:
+        # One that was alive when it was its turn and is dead now has not been swept yet.
+        if not waiting and dead <= dead_before:
             return  # what is still there cannot be proved to be ours; `pytest-ipc sweep` names it
+        dead_before = dead
         nothing.poll(5)

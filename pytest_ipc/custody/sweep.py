@@ -40,15 +40,18 @@ class Swept:
         self.refused += other.refused
 
 
-def sweep(*, dry_run: bool = False, root: Process | None = None) -> Swept:
-    """Sweep every ledger whose process has died; of one run's processes only, if *root* is given. HomeError."""
+def sweep(*, dry_run: bool = False, root: Process | None = None, word: bool = False) -> Swept:
+    """Sweep every ledger whose process has died; of one run's processes only, if *root* is given. HomeError.
+
+    With *word*, what was done is written down for the controller of a worker.
+    """
     done = Swept()
     home = open_home(create=False)
     if home is None:
         return done
     try:
         for name in books(home):
-            done.add(_sweep_one(home, name, dry_run=dry_run, root=root))
+            done.add(_sweep_one(home, name, dry_run=dry_run, root=root, word=word))
         if root is None and not dry_run:
             _forget_words(home)
     finally:
@@ -74,12 +77,8 @@ def sweep_worker(run: str, worker: str) -> Swept:
     if home is None:
         return done
     try:
-        for name in books(home):
-            with suppress(FileNotFoundError, Refused):
-                book, fd = read(home, name)
-                os.close(fd)
-                if (book.run, book.worker) == (run, worker):
-                    done.add(_sweep_one(home, name, dry_run=False, root=None, telling=True))
+        # Its children die a moment after it; and once their ledgers are gone, so is everything of which a word could come.
+        Deadline(1.0).until(lambda: _sweep_books_of(home, run, worker, done))
         for name in os.listdir(home):
             if name.endswith(WORD):
                 with suppress(FileNotFoundError, ValueError, KeyError):
@@ -92,6 +91,20 @@ def sweep_worker(run: str, worker: str) -> Swept:
     finally:
         os.close(home)
     return done
+
+
+def _sweep_books_of(home: int, run: str, worker: str, done: Swept) -> bool:
+    """Sweep the ledgers of a worker and its children; whether all of them were dead."""
+    done.left, done.refused = [], []  # what was left the last time is looked at again
+    all_dead = True
+    for name in books(home):
+        with suppress(FileNotFoundError, Refused):
+            book, fd = read(home, name)
+            os.close(fd)
+            if (book.run, book.worker) == (run, worker):
+                all_dead = all_dead and not book.alive
+                done.add(_sweep_one(home, name, dry_run=False, root=None))
+    return all_dead
 
 
 def _leave_word(home: int, book: Book, done: Swept) -> None:
@@ -112,7 +125,7 @@ def _forget_words(home: int) -> None:
                     os.unlink(name, dir_fd=home)
 
 
-def _sweep_one(home: int, name: str, *, dry_run: bool, root: Process | None, telling: bool = False) -> Swept:
+def _sweep_one(home: int, name: str, *, dry_run: bool, root: Process | None, word: bool = False) -> Swept:
     done = Swept()
     try:
         book, fd = read(home, name)
@@ -122,7 +135,7 @@ def _sweep_one(home: int, name: str, *, dry_run: bool, root: Process | None, tel
         done.refused.append(f"{home_path()}/{refusal}")
         return done
     try:
-        if (root is not None and book.root != root) or book.alive:
+        if (root is not None and book.root not in (root, None)) or book.alive:
             return done
         if not dry_run:
             if not _lock(fd):
@@ -135,9 +148,11 @@ def _sweep_one(home: int, name: str, *, dry_run: bool, root: Process | None, tel
         for entry in book.open:
             _end(book, entry, done, dry_run=dry_run)
         done.refused += [f"{home_path()}/{name}: no record: {line!r}" for line in book.unreadable]
-        if not dry_run and book.run and not telling:
+        if word and book.run:
             _leave_word(home, book, done)
         if not (dry_run or done.left or done.refused):
+            with suppress(FileNotFoundError):
+                os.unlink(f".{name}", dir_fd=home)  # the new one, if its writer died while it was about to replace this
             os.unlink(name, dir_fd=home)
     finally:
         os.close(fd)
