@@ -1,0 +1,107 @@
+"""What a run has left behind, by the kernel's account and not by the ledger's: objects, and the processes of the run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_ipc import sysvipc_shm
+from pytest_ipc.custody.identity import Process, tagged
+from pytest_ipc.custody.kinds import is_zombie
+
+Note = dict[str, Any]
+
+# The promise is one second. A machine under load may take longer without having broken it: what is asserted is that
+# nothing is left at the end of this time, and what is written down is how long it took.
+PATIENCE = 5.0
+
+
+def segment_is_left(note: Note) -> bool:
+    """The id holds the slot's sequence number, so that it is not given again to the slot's next tenant."""
+    return any(row.shmid == note["id"] or row.key == note["key"] != 0 for row in sysvipc_shm() or ())
+
+
+def fifo_is_left(note: Note) -> bool:
+    return os.path.lexists(note["path"])
+
+
+def process_is_left(note: Note) -> bool:
+    """The process, or anybody who has its tag: also those that it started and never told of."""
+    return Process(note["pid"], note["start"]).alive() or any(not is_zombie(pid) for pid in tagged(note["tag"]))
+
+
+# By the name of the kind in pytest_ipc.custody.kinds.KINDS.
+IS_LEFT: dict[str, Callable[[Note], bool]] = {
+    "sysv-shm": segment_is_left,
+    "fifo": fifo_is_left,
+    "process": process_is_left,
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folder of one run: its home of ledgers, its temporary files, its FIFOs and its notes."""
+
+    path: Path
+    size: int
+
+    @classmethod
+    def make(cls, path: Path) -> Place:
+        """A new one at *path*, closed to other users but for the way through it."""
+        path.mkdir(exist_ok=True)
+        for name in ("run", "tmp", "fifos"):
+            (path / name).mkdir(0o700)
+        # Random, and of a size that no other program is likely to ask for.
+        return cls(path, int.from_bytes(os.urandom(3), "little") | 0x40_0001)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a run in this place has in its environment."""
+        return {
+            "XDG_RUNTIME_DIR": str(self.path / "run"),
+            "TMPDIR": str(self.path / "tmp"),
+            "IPC_PLACE": str(self.path / "fifos"),
+            "IPC_NOTES": str(self.path / "notes"),
+            "IPC_SIZE": str(self.size),
+        }
+
+    def notes(self) -> list[Note]:
+        """What the run has told so far."""
+        try:
+            lines = (self.path / "notes").read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines if line.endswith(b"\n")]
+
+    def left(self, spared: Iterable[object] = ()) -> dict[str, list[str]]:
+        """What is still there and should not be, by kind; *spared* are the ids and paths of what is not the run's."""
+        found: dict[str, list[str]] = {kind: [] for kind in IS_LEFT}
+        for note in self.notes():
+            if note["kind"] in IS_LEFT and IS_LEFT[note["kind"]](note):
+                found[note["kind"]].append(note["what"])
+        # And what nobody has told of, because the run was dead before it could.
+        segments = [row.shmid for row in sysvipc_shm() or () if row.size == self.size]
+        files = [str(path) for name in ("tmp", "fifos") for path in (self.path / name).iterdir()]
+        found["sysv-shm"] += [f"id {id}" for id in segments if id not in spared]
+        found["fifo"] += [path for path in files if path not in spared]
+        found["ledger"] = [path.name for path in (self.path / "run").glob("pytest-ipc/*")]
+        found["process"] += [f"pid {pid}" for pid in self.processes() if pid not in spared]
+        return {kind: things for kind, things in found.items() if things}
+
+    def processes(self) -> list[int]:
+        """Whoever works in this place or keeps its ledgers here: the run, its children, its reapers."""
+        word = b"XDG_RUNTIME_DIR=" + os.fsencode(self.path / "run") + b"\0"
+        found = []
+        for name in os.listdir("/proc"):
+            if name.isdigit() and int(name) != os.getpid():
+                try:
+                    here = os.readlink(f"/proc/{name}/cwd").startswith(str(self.path))
+                    if here or word in Path(f"/proc/{name}/environ").read_bytes():
+                        found.append(int(name))
+                except OSError:  # it has ended, or is another user's
+                    continue
+        return [pid for pid in found if not is_zombie(pid)]

@@ -1,0 +1,135 @@
+"""What a run makes before it dies: every kind of object in custody, each told to the test before the run goes on.
+
+Copied beside the run that imports it, so that nothing of the project's own tests is needed there but this file.
+
+IPC_NOTES   the file that is told: one JSON line for each object
+IPC_PLACE   a directory for FIFOs at a path of the test's choosing
+IPC_SIZE    the size of every segment: one that nobody else uses, so that also those can be found that nobody has told of
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from typing import Any
+
+from pytest_ipc import Deadline
+from pytest_ipc.custody.identity import Process, tag_of
+
+NOBODY = 65534
+
+
+def size() -> int:
+    """The size of every segment of this run."""
+    return int(os.environ["IPC_SIZE"])
+
+
+def open_notes() -> int:
+    """A descriptor to tell through, for a process that will not be able to open the file."""
+    return os.open(os.environ["IPC_NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def tell(kind: str, what: str, notes: int | None = None, **identity: Any) -> None:
+    """Tell of an object that exists now."""
+    fd = open_notes() if notes is None else notes
+    os.write(fd, json.dumps({"kind": kind, "what": what, **identity}).encode() + b"\n")
+    if notes is None:
+        os.close(fd)
+
+
+def tell_of_myself(what: str) -> None:
+    """Tell of this process."""
+    me = Process.current()
+    tell("process", what, pid=me.pid, start=me.start, tag=tag_of("self"))
+
+
+def make_segments(ipc: Any) -> None:
+    """With a key, without one, and mapped."""
+    keyed, private, attached = ipc.sysv_shm(size()), ipc.sysv_shm(size(), key=0), ipc.sysv_shm(size())
+    attached.attach().buf[0] = 1
+    for what, segment in (("with a key", keyed), ("IPC_PRIVATE", private), ("attached", attached)):
+        tell("sysv-shm", what, id=segment.id, key=segment.key)
+
+
+def make_fifos(ipc: Any) -> None:
+    """In a directory of its own, at a given path, and with somebody blocked in opening it."""
+    own, given, awaited = ipc.fifo(), ipc.fifo(path=f"{os.environ['IPC_PLACE']}/given-{os.getpid()}"), ipc.fifo()
+
+    def wait() -> None:
+        tell_of_myself("blocked in opening a FIFO")
+        os.open(awaited.path, os.O_RDONLY)
+
+    ipc.fork(wait).wait_blocked("open")
+    for what, fifo in (("in its own directory", own), ("with a blocked opener", awaited)):
+        tell("fifo", what, path=str(fifo.path))
+        tell("fifo", f"{what}: the directory", path=str(fifo.path.parent))
+    tell("fifo", "at a given path", path=str(given.path))
+
+
+def make_processes(ipc: Any) -> None:
+    """A child, one with a daemon, one that has made things of its own, and one that has become another user."""
+
+    def idle() -> None:
+        tell_of_myself("a child")
+        signal.pause()
+
+    def with_daemon() -> None:
+        tell_of_myself("the parent of a daemon")
+        start_daemon()
+        signal.pause()
+
+    def with_objects() -> None:
+        tell_of_myself("a child with objects")
+        segment, fifo = ipc.sysv_shm(size(), key=0), ipc.fifo()
+        tell("sysv-shm", "IPC_PRIVATE, of a child", id=segment.id, key=0)
+        tell("fifo", "of a child", path=str(fifo.path))
+        signal.pause()
+
+    def as_nobody() -> None:
+        tell_of_myself("a child that became another user")
+        notes = open_notes()
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+        segment = ipc.sysv_shm(size())
+        tell("sysv-shm", "another user's", notes, id=segment.id, key=segment.key)
+        signal.pause()
+
+    lives = [idle, with_daemon, with_objects] + [as_nobody] * (os.geteuid() == 0)
+    for child in [ipc.fork(life) for life in lives]:
+        child.wait_blocked("pause")
+
+
+def start_daemon() -> None:
+    """A grandchild that has cut every tie: two forks, a session of its own, no descriptor left. Back when it has done so."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        if os.fork() == 0:
+            tell_of_myself("a daemon")
+            os.closerange(0, 4096)  # the last is the pipe's end, for which its grandparent waits
+            while True:
+                signal.pause()
+        os._exit(0)
+    os.close(write)
+    os.waitpid(child, 0)
+    os.read(read, 1)
+    os.close(read)
+
+
+# By the name of the kind in pytest_ipc.custody.kinds.KINDS; a test holds the two tables against each other.
+MAKERS = {"sysv-shm": make_segments, "fifo": make_fifos, "process": make_processes}
+
+
+def make_everything(ipc: Any) -> None:
+    """An object of every kind, and the word that all of them exist."""
+    for make in MAKERS.values():
+        make(ipc)
+    me = Process.current()
+    tell("ready", "", pid=me.pid, start=me.start)
+
+
+def wait_for_word() -> None:
+    """Until the test has taken its own measures."""
+    assert Deadline(60).until(lambda: os.path.exists(os.environ["IPC_NOTES"] + ".go"))
