@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status: int = options.command(options)
+        sys.stdout.flush()  # here, where it can be told from a failure, and not when the interpreter ends
     except BrokenPipeError:
         # Whoever read the output has left; that is no failure of the check, and nothing more can be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -114,9 +114,18 @@ def test_a_report_replaces_the_old_one_whole(tmp_path):
 
 
 def test_a_reader_who_leaves_ends_it_quietly():
-    shell = f"{sys.executable} -m pytest_ipc check --list | head -1"
-    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, timeout=60, check=False)
-    assert done.stderr == ""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest_ipc", "check", "--list"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()  # before it has written anything
+        assert running.stderr.read() == b""
+    assert running.returncode == 141
 
 
 def test_every_way_to_run_gives_the_same_verdict(tmp_path):
