@@ -116,7 +116,7 @@ def test_a_report_replaces_the_old_one_whole(tmp_path):
 def test_a_reader_who_leaves_ends_it_quietly():
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with subprocess.Popen(
-        [sys.executable, "-m", "pytest_ipc", "check", "--list"],
+        [sys.executable, "-m", "pytest_ipc", "check", "--list", "fifo"],  # less than a buffer holds
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment,
