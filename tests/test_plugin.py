@@ -90,7 +90,8 @@ UNUSED = """
 
     def test_nothing_was_loaded():
         rooms = {name for name in sys.modules if name.startswith("pytest_ipc")}
-        assert rooms == {"pytest_ipc", "pytest_ipc.plugin", "pytest_ipc.fixtures"}
+        watch = {"guard", "watch", "memfile", "custody", "custody.home"}
+        assert rooms == {"pytest_ipc", *(f"pytest_ipc.{name}" for name in {"plugin", "fixtures"} | watch)}
 """
 
 

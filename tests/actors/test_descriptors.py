@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_ipc import open_descriptors, scope
+from pytest_ipc.custody.identity import Process
 
 
 @pytest.fixture
@@ -21,8 +22,13 @@ def opened(tmp_path):
 
 
 def held(*_given: object, **_named: object) -> list[int]:
-    """In a child: the descriptors it holds besides its streams and the report to its parent."""
-    return [fd for fd in open_descriptors() if fd > 2 and "pytest-ipc-report" not in os.readlink(f"/proc/self/fd/{fd}")]
+    """In a child: the descriptors it holds besides its own: its streams, the report to its parent, and its ledger."""
+    return [fd for fd in open_descriptors() if fd > 2 and not is_its_own(os.readlink(f"/proc/self/fd/{fd}"))]
+
+
+def is_its_own(target: str) -> bool:
+    process = Process.current()
+    return "memfd:pytest-ipc-report" in target or os.path.basename(target) == f"{process.pid}-{process.start}.ledger"
 
 
 def test_a_child_holds_nothing_that_it_was_not_given(fork, opened):
