@@ -1,3 +1,15 @@
-"""For the project's own tests: pytest's fixture to test plugins with."""
+"""For the project's own tests: pytest's fixture to test plugins with, and an option for a test that takes its time."""
+
+from __future__ import annotations
+
+import pytest
 
 pytest_plugins = ["pytester"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-call",
+        action="store_true",
+        help="kill a run at each of its system calls, not only at some hundred (tests/custody/test_every_call.py)",
+    )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_ipc import sysvipc_shm
+from pytest_ipc import Deadline, sysvipc_shm
 from pytest_ipc.custody.identity import Process, tagged
 from pytest_ipc.custody.kinds import is_zombie
 
@@ -77,7 +77,7 @@ class Place:
             return []
         return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
-    def left(self, spared: Iterable[object] = ()) -> dict[str, list[str]]:
+    def left(self, spared: Collection[object] = ()) -> dict[str, list[str]]:
         """What is still there and should not be, by kind; *spared* are the ids and paths of what is not the run's."""
         found: dict[str, list[str]] = {kind: [] for kind in IS_LEFT}
         for note in self.notes():
@@ -94,14 +94,32 @@ class Place:
 
     def processes(self) -> list[int]:
         """Whoever works in this place or keeps its ledgers here: the run, its children, its reapers."""
-        word = b"XDG_RUNTIME_DIR=" + os.fsencode(self.path / "run") + b"\0"
         found = []
         for name in os.listdir("/proc"):
             if name.isdigit() and int(name) != os.getpid():
                 try:
-                    here = os.readlink(f"/proc/{name}/cwd").startswith(str(self.path))
-                    if here or word in Path(f"/proc/{name}/environ").read_bytes():
+                    if self._works_here(Path("/proc", name)):
                         found.append(int(name))
                 except OSError:  # it has ended, or is another user's
                     continue
         return [pid for pid in found if not is_zombie(pid)]
+
+    def _works_here(self, process: Path) -> bool:
+        if f"{os.readlink(process / 'cwd')}/".startswith(f"{self.path}/"):
+            return True
+        run = os.fsencode(self.path / "run")
+        return any(run in (process / name).read_bytes() for name in ("cmdline", "environ"))
+
+    def clears(self, spared: Collection[object] = ()) -> dict[str, list[str]]:
+        """What is still left when the time is over; {} as soon as nothing is.
+
+        Whoever forks while the list of processes is read may be missed in it: it must be empty several times running.
+        """
+        empty = 0
+
+        def is_clear() -> bool:
+            nonlocal empty
+            empty = 0 if self.left(spared) else empty + 1
+            return empty == 3
+
+        return {} if Deadline(PATIENCE).until(is_clear) else self.left(spared)

@@ -1,0 +1,119 @@
+"""The killing of a run at one system call after the other: a program, started by test_every_call with the points to try.
+
+    python -m tests.custody.every_call ROOT scope|pytest POINT…
+
+It has imported everything before it forks a run for each point, so that a point costs some hundredths of a second. It keeps
+no ledger of its own, so that each run is its own owner. Point 0 is a run that nobody kills. For each point it prints one
+JSON line: the calls that were counted, at which one the run was killed, what was left of it, and after how long nothing was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+import pytest_ipc
+from pytest_ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE, shmctl_rmid, shmctl_stat, shmget
+from pytest_ipc.custody import ledger
+from pytest_ipc.kernel.syscalls import syscall_name
+
+from . import scenario, tracer
+from .remains import Place
+
+RUN = """
+import pytest
+from types import SimpleNamespace
+from tests.custody import scenario, tracer
+
+
+@pytest.fixture
+def traced():
+    tracer.begin()
+
+
+def test_everything(traced, sysv_shm, fifo, fork):
+    scenario.make_everything(SimpleNamespace(sysv_shm=sysv_shm, fifo=fifo, fork=fork))
+"""
+
+
+def with_scope() -> None:
+    """Make and remove everything in a scope."""
+    tracer.begin()
+    with pytest_ipc.scope() as ipc:
+        scenario.make_everything(ipc)
+
+
+def with_pytest() -> None:
+    """The same in a test, with the whole of pytest around it; counted from the test's set-up on."""
+    Path("test_run.py").write_text(RUN)
+    Path("pytest.ini").write_text("[pytest]\n")
+    for fd in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
+    options = ["-p", "pytest_ipc.plugin", "-p", "no:cacheprovider", "--import-mode=importlib", "--basetemp=base"]
+    assert pytest.main([*options, "test_run.py"]) == 0
+
+
+RUNS = {"scope": with_scope, "pytest": with_pytest}
+
+
+def run(place: Place, how: str) -> None:
+    """The life of one run, in a process of its own."""
+    status = 1
+    try:
+        os.chdir(place.path)
+        os.environ.update(place.environment)
+        tempfile.tempdir = None
+        ledger.CUT_BACK = 1  # what else happens once in thousands of objects happens at every other one
+        RUNS[how]()
+        ledger.close()  # as at the interpreter's exit
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def try_point(root: Path, how: str, point: int) -> dict[str, object]:
+    """Kill a run at one call, and see what is left of it."""
+    place = Place.make(root / f"{how}-{point}")
+    foreign = shmget(IPC_PRIVATE, place.size, IPC_CREAT | IPC_EXCL | 0o600)
+    foreign_fifo = place.path / "fifos" / "foreign"
+    os.mkfifo(foreign_fifo)
+    before = shmctl_stat(foreign), os.lstat(foreign_fifo)
+    pid = os.fork()
+    if pid == 0:
+        run(place, how)
+    traced = tracer.follow(pid, point or None)
+    died = time.monotonic()
+    spared = {foreign, str(foreign_fifo)}
+    left = place.clears(spared)
+    seconds = time.monotonic() - died
+    if (shmctl_stat(foreign), os.lstat(foreign_fifo)) != before:
+        left["foreign"] = ["touched"]
+    if traced.status != (0 if traced.calls < point or not point else -9):
+        left["status"] = [str(traced.status)]
+    shmctl_rmid(foreign)
+    shutil.rmtree(place.path)
+    return {
+        "point": point,
+        "calls": traced.calls,
+        "at": None if traced.last is None else syscall_name(traced.last),
+        "left": left,
+        "seconds": round(seconds, 3),
+    }
+
+
+def main() -> None:
+    """Try the points of the command line."""
+    root, how, *points = sys.argv[1:]
+    for point in map(int, points):
+        print(json.dumps(try_point(Path(root), how, point)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
