@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import random
 import re
@@ -119,6 +120,12 @@ def _usage_error(text: str) -> int:
     return 2
 
 
+def _print_anything() -> None:
+    """A path may hold what the terminal's encoding does not."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _sweep(options: argparse.Namespace) -> int:
     from .custody.home import HomeError
     from .custody.sweep import sweep
@@ -127,6 +134,7 @@ def _sweep(options: argparse.Namespace) -> int:
         done = sweep(dry_run=options.dry_run)
     except HomeError as error:
         return _usage_error(f"{error.filename}: {error.strerror}")
+    _print_anything()
     for line in done.removed:
         print(f"{'would remove' if options.dry_run else 'removed'} {line}")
     for line in done.left:
@@ -142,6 +150,7 @@ def _status(_options: argparse.Namespace) -> int:
     from .custody.home import HomeError
     from .custody.status import status
 
+    _print_anything()
     try:
         for line in status():
             print(line)

@@ -12,19 +12,39 @@ import stat
 import tempfile
 from pathlib import Path
 
-__all__ = ["HomeError", "home_path", "open_home"]
+__all__ = ["HomeError", "home_path", "open_home", "pin"]
 
 
 class HomeError(OSError):
     """The directory of the ledgers cannot be used: what is wrong with it, and the way out."""
 
 
+_pinned: Path | None = None
+
+
+def pin(path: Path) -> None:
+    """Stay with *path*, in this process and in those it forks: a test may change the environment, and the user it runs as."""
+    global _pinned
+    _pinned = path
+
+
 def home_path() -> Path:
     """Where the ledgers of this user lie, whether or not the directory exists."""
+    if _pinned is not None:
+        return _pinned
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and os.path.isabs(runtime) and os.path.isdir(runtime) and os.access(runtime, os.W_OK | os.X_OK):
+    if runtime and os.path.isabs(runtime) and _is_own_folder(runtime):
         return Path(runtime) / "pytest-ipc"
     return Path(tempfile.gettempdir()) / f"pytest-ipc-of-{os.geteuid()}"
+
+
+def _is_own_folder(path: str) -> bool:
+    """Whether it may hold a home. After su or sudo the variable may name another user's, and is not ours to put things in."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and os.access(path, os.W_OK | os.X_OK)
 
 
 def open_home(*, create: bool) -> int | None:

@@ -73,9 +73,49 @@ def ipc_namespace() -> str:
         return ""
 
 
+_FIRST_PID_NAMESPACE = "pid:[4026531836]"  # the number is fixed in the kernel (PROC_PID_INIT_INO)
+
+
+def pid_namespace() -> str:
+    """The PID namespace whose numbers /proc shows, or "" where that is not known.
+
+    A process in a namespace of its own may still have its parent's /proc, and is known by the number that it has there.
+    """
+    try:
+        own = int(os.readlink("/proc/self")) == os.getpid()
+        return os.readlink("/proc/self/ns/pid") if own else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def pid_namespace_lives(name: str) -> bool:
+    """Whether a process of the PID namespace *name* may exist. Only from the first namespace can all others be seen."""
+    return pid_namespace() != _FIRST_PID_NAMESPACE or _is_seen("pid", name)
+
+
+def ipc_namespace_lives(name: str) -> bool:
+    """Whether any process that can be seen is in the IPC namespace *name*; without one, the kernel has cleared it."""
+    return _is_seen("ipc", name)
+
+
+def _is_seen(kind: str, name: str) -> bool:
+    for pid in os.listdir("/proc"):
+        if pid.isdigit():
+            try:
+                if os.readlink(f"/proc/{pid}/ns/{kind}") == name:
+                    return True
+            except OSError:
+                continue
+    return False
+
+
+# What a tag lies between: nobody sets such a limit to limit anything.
+TAGS = (1 << 61, (1 << 61) + (1 << 60) - 1)
+
+
 def new_tag() -> int:
     """A number that no other process on this machine has as its limit of file locks."""
-    return secrets.randbits(60) | 1 << 61
+    return secrets.randbits(60) | TAGS[0]
 
 
 def put_on(tag: int) -> bool:

@@ -7,12 +7,15 @@ ctypes comes only with the first System V object.
     prove     why the handle is not the recorded object, or None when it is: what is not proved is left alone and named
     remove    end it
     describe  what people read
-    needs     the details that a record of it must have, and their types
+    needs     what the details of its intent must be
+    made      what the details of its identity must be
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import signal
 import stat
 from collections.abc import Callable
@@ -20,9 +23,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from .identity import start_of, stat_of, tag_of, tagged
+from ..kernel.waiting import Deadline
+from .checks import CHILD, Checks, is_number, is_optional_text, is_text
+from .identity import TAGS, Process, start_of, stat_of, tag_of, tagged
 
-__all__ = ["KINDS", "Entry", "Kind"]
+__all__ = ["KINDS", "UNKNOWN", "Entry", "Kind"]
 
 
 @dataclass
@@ -34,7 +39,8 @@ class Entry:
     details: dict[str, Any]
     made: dict[str, Any] | None = None
     test: str | None = None
-    pid: int = 0
+    pid: int = 0  # of the process that made it, and when that started
+    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,8 @@ class Kind:
     prove: Callable[[Entry, Any], str | None]
     remove: Callable[[Entry, Any], None]
     describe: Callable[[Entry], str]
-    needs: dict[str, type]
+    needs: Checks
+    made: Checks
 
 
 # System V shared memory: the id holds the slot's sequence number, so that a slot's next tenant has another one.
@@ -111,14 +118,14 @@ def _describe_segment(entry: Entry) -> str:
 
 
 def _find_fifo(entry: Entry) -> Any:
-    try:
-        return os.lstat(entry.details["path"])
-    except OSError:
-        directory = entry.details.get("directory")
-        if directory:
-            with suppress(OSError):
-                return os.lstat(directory)
-        return None
+    for path in (entry.details["path"], entry.details.get("directory")):
+        if path:
+            with suppress(OSError, UnicodeEncodeError):
+                return os.lstat(path)
+    return None
+
+
+_PRIVATE = re.compile(r"pytest-ipc-[0-9a-f]{16}")
 
 
 def _prove_fifo(entry: Entry, found: os.stat_result) -> str | None:
@@ -126,12 +133,12 @@ def _prove_fifo(entry: Entry, found: os.stat_result) -> str | None:
     for name in (path, directory or "/"):
         if not os.path.isabs(name) or ".." in name.split("/"):
             return "its path is not absolute and plain"
-    if directory and os.path.dirname(path) != directory:
-        return "it is not in its directory"
+    if directory and (os.path.dirname(path) != directory or not _PRIVATE.fullmatch(os.path.basename(directory))):
+        return "it is not in a directory that was made for it"
     if found.st_uid != entry.details["uid"]:
         return f"it belongs to user {found.st_uid}"
     if stat.S_ISDIR(found.st_mode):
-        return None if directory else "it is a directory"
+        return None if directory and not os.path.lexists(path) else "it is a directory"
     if not stat.S_ISFIFO(found.st_mode):
         return "it is no FIFO"
     if entry.made is not None and (found.st_dev, found.st_ino) != (entry.made["dev"], entry.made["ino"]):
@@ -142,17 +149,22 @@ def _prove_fifo(entry: Entry, found: os.stat_result) -> str | None:
 
 
 def _remove_fifo(entry: Entry, found: os.stat_result) -> None:
+    path, directory = entry.details["path"], entry.details.get("directory")
     if stat.S_ISFIFO(found.st_mode):
-        path = entry.details["path"]
-        keeper = None
-        with suppress(OSError):
-            keeper = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # By its directory's descriptor: whoever may write above it can put a link to elsewhere in its directory's place.
+        folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        name, keeper = os.path.basename(path), None
         try:
-            os.unlink(path)
+            if not os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), found):
+                raise OSError(errno.ESTALE, "it has been exchanged")
+            with suppress(OSError):  # whoever waits for the other side is let go
+                keeper = os.open(name, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+            os.unlink(name, dir_fd=folder)
         finally:
+            os.close(folder)
             if keeper is not None:
                 os.close(keeper)
-    if directory := entry.details.get("directory"):
+    if directory:
         os.rmdir(directory)
 
 
@@ -164,14 +176,19 @@ def _describe_fifo(entry: Entry) -> str:
 
 
 def _find_child(entry: Entry) -> Any:
-    found = set(tagged(entry.details["tag"]))
-    if entry.made is not None and start_of(entry.made["pid"]) == entry.made["start"]:
+    found = {pid for pid in tagged(entry.details["tag"]) if not is_zombie(pid)}
+    if entry.made is not None and Process(**entry.made).alive():
         found.add(entry.made["pid"])
     return found or None
 
 
-def _prove_child(_entry: Entry, _found: set[int]) -> str | None:
-    return None  # each one is asked again when it is ended, once a pidfd has pinned who it is
+def _prove_child(entry: Entry, found: set[int]) -> str | None:
+    # Each one is asked again when it is ended, once a pidfd has pinned who it is.
+    if Process.current().pid in found:
+        return "it is this very process"
+    if entry.made is not None and entry.made["start"] < entry.start:
+        return "it is older than the process that started it"
+    return None
 
 
 def _remove_child(entry: Entry, found: set[int]) -> None:
@@ -179,11 +196,19 @@ def _remove_child(entry: Entry, found: set[int]) -> None:
         made = entry.made or {}
         return tag_of(pid) == entry.details["tag"] or (pid, start_of(pid)) == (made.get("pid"), made.get("start"))
 
-    # One of them may fork while the list is gone through: again, until all that is left is zombies.
-    while found:
+    # One of them may fork while the list is gone through: again, until all that is left is zombies. But one may also be
+    # another user's by now, or asleep where no signal reaches it.
+    for _ in Deadline(PATIENCE).rounds():
         for pid in found:
             end_process(pid, is_ours)
-        found = {pid for pid in tagged(entry.details["tag"]) if not is_zombie(pid)}
+        found = _find_child(entry)
+        if not found:
+            return
+    raise OSError(errno.ETIMEDOUT, f"process {min(found)} cannot be ended")
+
+
+# Seconds. A process that was sent SIGKILL is gone in far less.
+PATIENCE = 2.0
 
 
 def is_zombie(pid: int) -> bool:
@@ -220,15 +245,35 @@ def _describe_child(entry: Entry) -> str:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("process", _find_child, _prove_child, _remove_child, _describe_child, {"tag": int}),
+        Kind("process", _find_child, _prove_child, _remove_child, _describe_child, {"tag": is_number(*TAGS)}, CHILD),
         Kind(
             "sysv-shm",
             _find_segment,
             _prove_segment,
             _remove_segment,
             _describe_segment,
-            {"key": int, "size": int, "ipc": str},
+            {"key": is_number(-(2**31), 2**31 - 1), "size": is_number(1, 2**63 - 1), "ipc": is_text},
+            {"id": is_number(0, 2**31 - 1)},
         ),
-        Kind("fifo", _find_fifo, _prove_fifo, _remove_fifo, _describe_fifo, {"path": str}),
+        Kind(
+            "fifo",
+            _find_fifo,
+            _prove_fifo,
+            _remove_fifo,
+            _describe_fifo,
+            {"path": is_text, "directory": is_optional_text},
+            {"dev": is_number(0, 2**64 - 1), "ino": is_number(0, 2**64 - 1)},
+        ),
     )
 }
+
+# In the place of a kind that a later version knows: it can be named, and nothing else.
+UNKNOWN = Kind(
+    "unknown",
+    find=lambda _entry: None,
+    prove=lambda _entry, _found: "its kind is not known here",
+    remove=lambda _entry, _found: None,
+    describe=lambda entry: f"object of unknown kind {entry.kind!r}",
+    needs={},
+    made={},
+)

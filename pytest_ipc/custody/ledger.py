@@ -10,7 +10,8 @@ One file a process, one line a record, one append a line:
 
 An append is in the file when write(2) returns, whatever happens to the process; a line cut short by its death is no record,
 and the object it would have told of is found by its intent. Lines are flushed to no disk: what a crash of the machine takes
-from the file it takes from memory too. The file is cut back whenever nothing is open, so that it does not grow with the run.
+from the file it takes from memory too. The file is cut back when nothing is open, and replaced by one of what is open when it
+has grown; it does not grow with the run.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ import atexit
 import json
 import os
 import time
+from _thread import RLock
 from contextlib import suppress
+from errno import ENOSPC
 from itertools import count
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from .home import HomeError, home_path, open_home
-from .identity import Process, boot_id
+from .home import HomeError, home_path, open_home, pin
+from .identity import Process, boot_id, pid_namespace
+from .record import Record, made_by
 
-__all__ = ["VERSION", "Ledger", "Record", "close", "current", "intent", "made_by"]
+__all__ = ["LONGEST", "VERSION", "Ledger", "Record", "close", "current", "intent", "made_by"]
 
 VERSION = 1
 LONGEST = 4000  # bytes of a line: below PIPE_BUF, as small as a write that is whole or not at all
@@ -36,69 +39,38 @@ CUT_BACK = 1 << 18
 CLOCK_REALTIME_COARSE = 5  # what the kernel stamps objects with; time.time() runs ahead of it by up to a tick
 
 
-class Record:
-    """One object's entry. A context manager for the making: left by an exception, the object was not made."""
-
-    __slots__ = ("_ledger", "number")
-
-    def __init__(self, ledger: Ledger, number: int) -> None:
-        self._ledger = ledger
-        self.number = number
-
-    def made(self, **identity: Any) -> None:
-        """The object exists; *identity* tells it from any other."""
-        # If this cannot be written the intent is still there to find the object by.
-        with suppress(OSError):
-            self._ledger.enter(self.number, f"= {self.number} {json.dumps(identity)}\n")
-
-    def closed(self) -> None:
-        """The object is gone. Harmless in a process that did not open the record."""
-        self._ledger.leave(self.number)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self.closed()
-
-
 class Ledger:
-    """The ledger of one process, for writing. `root` is the process whose reaper sees to it."""
+    """The ledger of one process, for writing. `root` is the process whose reaper sees to it.
 
-    def __init__(self, root: Process | None = None) -> None:
+    Threads take turns. A signal's handler may make and end objects in the middle of anything below; so a record is entered
+    in `_open` before it is written, and no Python code stands between the last look at `_open` and what cuts the file back.
+    """
+
+    def __init__(self, parent: Ledger | None = None) -> None:
         self.process = Process.current()
-        self.root = root or self.process
+        self.root: Process = parent.root if parent else self.process
+        self.pids: str = pid_namespace() or (parent.pids if parent else "")
         self.name = f"{self.process.pid}-{self.process.start}.ledger"
+        self._lock = RLock()
         self._numbers = count(1)
-        self._open: dict[int, list[bytes]] = {}
+        self._open: dict[int, list[bytes]] = {}  # the line that names the test, then the records
         self._open_size = 0
-        self._test: str | None = None
+        self._changes = 0
+        self._cut_back = CUT_BACK
+        self._test: object = None
         self._pid = os.getpid()
         header = {
             "pid": self.process.pid,
             "start": self.process.start,
             "boot": boot_id(),
+            "pids": self.pids,
             "root": [self.root.pid, self.root.start],
             "worker": os.environ.get("PYTEST_XDIST_WORKER"),
             "run": os.environ.get("PYTEST_XDIST_TESTRUNUID"),
         }
         self._header = f"pytest-ipc {VERSION} {json.dumps(header)}\n".encode()
-        home = open_home(create=True)
-        assert home is not None
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._fd = os.open(self.name, flags, 0o600, dir_fd=home)
-        except OSError as error:
-            raise HomeError(
-                error.errno,
-                f"no ledger can be opened ({error.strerror}), so nothing is made",
-                str(home_path() / self.name),
-            ) from None
-        finally:
-            os.close(home)
+        self._header_size = len(self._header)
+        self._fd = self._create()
         self._size = 0
         try:
             self._append(self._header)
@@ -106,43 +78,88 @@ class Ledger:
             self.close()
             raise
 
+    def _create(self) -> int:
+        home = open_home(create=True)
+        assert home is not None
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            try:
+                return os.open(self.name, flags, 0o600, dir_fd=home)
+            except FileExistsError:
+                # Pid and start time are unique within a boot: it is of an earlier one, and what it tells of is swept first.
+                from .sweep import settle
+
+                settle(self.process)
+                return os.open(self.name, flags, 0o600, dir_fd=home)
+        except OSError as error:
+            raise self._failure(error, "no ledger can be opened") from None
+        finally:
+            os.close(home)
+
     def intend(self, kind: str, details: dict[str, Any]) -> Record:
         """Put on record that an object of *kind* is about to be made. OSError when that cannot be written."""
         number = next(self._numbers)
         entries = {"at": time.clock_gettime(CLOCK_REALTIME_COARSE), "uid": os.geteuid(), **details}
-        if self._test != made_by.test:
-            self._test = made_by.test
-            self._append(f"@ {json.dumps(self._test)[:LONGEST]}\n".encode())
-        self.enter(number, f"+ {number} {kind} {json.dumps(entries)}\n")
+        with self._lock:
+            if os.fstat(self._fd).st_nlink == 0:
+                self._rewrite(create=True)  # somebody cleared the folder: a record that nobody can find is none
+            test = made_by.test
+            # A character is at most twelve bytes of JSON.
+            name = f"@ {json.dumps(test and test[: LONGEST // 13])}\n".encode()
+            line = self._line(f"+ {number} {kind} {json.dumps(entries)}\n")
+            if self._test != test:
+                self._append(name)
+                self._test = test
+            self._enter(number, line, [name])
         return Record(self, number)
 
     def enter(self, number: int, text: str) -> None:
-        """Append a record of an object that is open."""
+        """Append a record of an object that is open. Harmless in a process that did not open it."""
+        if self.is_mine and number in self._open:
+            with self._lock:
+                self._enter(number, self._line(text), [])
+
+    def _line(self, text: str) -> bytes:
         line = text.encode()
         if len(line) > LONGEST:
             raise ValueError(f"the record of an object must fit {LONGEST} bytes; its path is too long")
-        self._append(line)
-        self._open.setdefault(number, []).append(line)
+        return line
+
+    def _enter(self, number: int, line: bytes, first: list[bytes]) -> None:
+        lines = self._open.setdefault(number, first)
+        lines.append(line)
         self._open_size += len(line)
+        self._changes += 1
+        try:
+            self._append(line)
+        except OSError:
+            lines.remove(line)
+            self._open_size -= len(line)
+            if len(lines) < 2:
+                self._open.pop(number, None)
+            raise
 
     def leave(self, number: int) -> None:
         """The object is gone."""
         if not self.is_mine:
             return
-        lines = self._open.pop(number, ())
-        self._open_size -= sum(map(len, lines))
-        if not lines:
-            return
-        try:
-            if not self._open and self._size > CUT_BACK:
-                os.ftruncate(self._fd, len(self._header))
-                self._size, self._test = len(self._header), None
-            else:
-                self._append(f"- {number}\n".encode())
-                if self._size > CUT_BACK + 2 * self._open_size:
-                    self._rewrite()
-        except OSError:
-            pass  # the object is gone whether or not this could be written; a sweep will look for it and find nothing
+        with self._lock:
+            lines = self._open.pop(number, ())
+            if not lines:
+                return
+            self._open_size -= sum(map(len, lines[1:]))
+            self._changes += 1
+            # What cannot be written now is no loss: the object is gone, and a sweep that looks for it finds nothing.
+            with suppress(OSError):
+                if not self._open and self._size > CUT_BACK:
+                    self._size, self._test = self._header_size, None
+                    os.ftruncate(self._fd, self._header_size)
+                else:
+                    self._append(f"- {number}\n".encode())
+                    if self._size > self._cut_back + 2 * self._open_size:
+                        self._cut_back *= 2  # not again and again where it cannot be done: the child of another user
+                        self._rewrite()
+                        self._cut_back = CUT_BACK
 
     def close(self) -> None:
         """This process makes nothing more: the file goes, unless something is still open in it."""
@@ -151,80 +168,110 @@ class Ledger:
         os.close(self._fd)
         self._fd = -1
         if not self._open:
-            home = open_home(create=False)
-            if home is not None:
-                # Gone already, or this process has become a user who may not: then whoever comes after it takes it away.
-                with suppress(FileNotFoundError, PermissionError):
-                    os.unlink(self.name, dir_fd=home)
-                os.close(home)
+            # Gone already, or this process has become a user who may not: then whoever comes after it takes it away.
+            with suppress(OSError):
+                home = open_home(create=False)
+                if home is not None:
+                    try:
+                        os.unlink(self.name, dir_fd=home)
+                    finally:
+                        os.close(home)
 
     @property
     def is_mine(self) -> bool:
         """Whether this is the process that writes here, and not a child that has inherited the object."""
         return os.getpid() == self._pid
 
+    def _failure(self, error: OSError, what: str) -> HomeError:
+        if isinstance(error, HomeError):
+            return error
+        reason = f"{what} ({error.strerror}), so nothing is made without a record"
+        return HomeError(error.errno, reason, str(home_path() / self.name))
+
     def _append(self, line: bytes) -> None:
         try:
             written = os.write(self._fd, line)
+            self._size += written
+            if written < len(line):  # the disk is full: half a line must not swallow the beginning of the next
+                self._size -= written
+                os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
         except OSError as error:
-            raise HomeError(
-                error.errno,
-                f"the ledger cannot be written ({error.strerror}), so nothing is made without a record",
-                str(home_path() / self.name),
-            ) from None
-        self._size += written
-        if written < len(line):
-            # The disk is full. The half line must not swallow the next one's beginning.
-            raise HomeError(28, "the ledger cannot be written whole, so nothing is made", str(home_path() / self.name))
+            raise self._failure(error, "the ledger cannot be written") from None
 
-    def _rewrite(self) -> None:
-        """A new file with only what is open, in place of the old one: whole at every moment."""
-        home = open_home(create=False)
+    def _rewrite(self, *, create: bool = False) -> None:
+        """A new file with only what is open, in place of the old one: whole at every moment. OSError."""
+        home = open_home(create=create)
         if home is None:
             return
+        temporary = f".{self.name}"
+        fd = -1
         try:
-            temporary = f".{self.name}"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=home)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             fd = os.open(temporary, flags, 0o600, dir_fd=home)
+            changes, name = self._changes, self.name
             text = self._header + b"".join(line for lines in self._open.values() for line in lines)
             if os.write(fd, text) != len(text):
-                os.close(fd)
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
+            if self._changes == changes:
+                # In this order: a handler that runs when the name has changed hands must find the new file to write to.
+                self._fd, fd = fd, self._fd
+                try:
+                    os.rename(temporary, name, src_dir_fd=home, dst_dir_fd=home)
+                except OSError:
+                    self._fd, fd = fd, self._fd
+                    raise
+                self._size, self._test = len(text), self  # no test's name: the next record says whose it is
+            else:
                 os.unlink(temporary, dir_fd=home)
-                return
-            os.rename(temporary, self.name, src_dir_fd=home, dst_dir_fd=home)
-            os.close(self._fd)
-            self._fd, self._size, self._test = fd, len(text), None
+        except OSError as error:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=home)
+            raise self._failure(error, "the ledger cannot be written anew") from None
         finally:
+            if fd >= 0:
+                os.close(fd)
             os.close(home)
 
 
-class _MadeBy:
-    """The test that is running, for the records: set by the plugin."""
-
-    test: str | None = None
-
-
-made_by = _MadeBy()
 _ledger: Ledger | None = None
 _guarded: Process | None = None  # the process for which a reaper was started
+_opening: RLock
+
+
+def _unlock() -> None:
+    global _opening
+    _opening = RLock()
+
+
+# Two threads must not open two ledgers. A child of fork has one thread, and must not wait for one that it does not have.
+_unlock()
+os.register_at_fork(after_in_child=_unlock)
 
 
 def current() -> Ledger:
     """This process's ledger; opened, with a reaper to read it, if there is none yet. OSError."""
     global _ledger, _guarded
-    if _ledger is None:
-        from . import reaper
+    if _ledger is not None and _ledger.is_mine:
+        return _ledger
+    with _opening:
+        if _ledger is None:
+            from . import reaper
 
-        # The reaper comes first: whatever happens from here on, there is somebody who will look. And where no reaper
-        # can be started there is no ledger, and so no object, either.
-        if _guarded != (process := Process.current()):
-            reaper.start(process)
-            _guarded = process
-            atexit.register(close)
-        _ledger = Ledger()
-    elif not _ledger.is_mine:
-        _ledger = Ledger(_ledger.root)  # a forked child: its parent's reaper sees to it
-    return _ledger
+            # One home for the whole run, whatever a test does to the environment: the reaper and the children look there.
+            pin(home_path())
+            # The reaper comes first: whatever happens from here on, there is somebody who will look. And where no reaper
+            # can be started there is no ledger, and so no object, either.
+            if _guarded != (process := Process.current()):
+                reaper.start(process)
+                _guarded = process
+                atexit.register(close)
+            _ledger = Ledger()
+        elif not _ledger.is_mine:
+            _ledger = Ledger(_ledger)  # a forked child: its parent's reaper sees to it
+        return _ledger
 
 
 def intent(kind: str, **details: Any) -> Record:

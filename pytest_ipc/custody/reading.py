@@ -12,13 +12,14 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
-from .identity import Process, boot_id
-from .kinds import KINDS, Entry
+from .checks import PROCESS, Checks, is_number, is_optional_text, is_text, is_time
+from .identity import Process, boot_id, pid_namespace, pid_namespace_lives
+from .kinds import KINDS, UNKNOWN, Entry, Kind
 from .ledger import LONGEST, VERSION
 
-__all__ = ["Book", "Refused", "books", "read"]
+__all__ = ["Book", "Refused", "books", "plain", "read"]
 
 # A ledger is cut back at a quarter of a megabyte; one that is so much larger is no ledger.
 LARGEST = 1 << 26
@@ -39,15 +40,39 @@ class Book:
     process: Process
     root: Process | None
     boot: str
+    pids: str
     worker: str | None
     run: str | None
     open: list[Entry] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
+    unreadable: int = 0
+    first_unreadable: str = ""
 
     @property
     def alive(self) -> bool:
-        """Whether the process that writes it still runs."""
-        return self.boot == boot_id() and self.process.alive()
+        """Whether the process that writes it still runs, or may run: in a container its number says nothing to us."""
+        if self.boot != boot_id():
+            return False
+        if self.is_elsewhere:
+            return pid_namespace_lives(self.pids)
+        return self.process.alive()
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether its process ids are another PID namespace's."""
+        return bool(self.pids) and self.pids != pid_namespace()
+
+    @property
+    def doubt(self) -> str:
+        """What is in it that is no record, in one line; "" if there is nothing."""
+        if not self.unreadable:
+            return ""
+        lines = "1 line is no record" if self.unreadable == 1 else f"{self.unreadable} lines are no records, the first"
+        return f"{self.name}: {lines}: {self.first_unreadable!r}"
+
+
+def plain(text: str) -> str:
+    """*text* as one line that any terminal can be shown: what a ledger says may have been put there by anybody."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def books(home: int) -> Iterator[str]:
@@ -57,7 +82,8 @@ def books(home: int) -> Iterator[str]:
 
 def read(home: int, name: str) -> tuple[Book, int]:
     """The ledger *name*, and a descriptor of its file. Refused if it is none; FileNotFoundError when it is gone."""
-    # O_NONBLOCK: a FIFO in its place must not keep anybody waiting.
+    # Looked at before it is opened, for to open a device may do something; and again after, for it may have been exchanged.
+    _check_file(name, os.stat(name, dir_fd=home, follow_symlinks=False))
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=home)
     except FileNotFoundError:
@@ -65,50 +91,55 @@ def read(home: int, name: str) -> tuple[Book, int]:
     except OSError as error:
         raise Refused(f"{name}: {error.strerror}") from None
     try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise Refused(f"{name}: it is no regular file")
-        if status.st_uid != os.geteuid() or status.st_nlink > 1:
-            raise Refused(f"{name}: it belongs to user {status.st_uid} and has {status.st_nlink} names")
-        if status.st_size > LARGEST:
-            raise Refused(f"{name}: {status.st_size} bytes are too many for a ledger")
-        parts = []
-        while part := os.read(fd, 1 << 20):
-            parts.append(part)
-        return _parse(name, b"".join(parts)), fd
+        _check_file(name, os.fstat(fd))
+        with open(fd, "rb", closefd=False) as file:
+            return _parse(name, file), fd
     except BaseException:
         os.close(fd)
         raise
 
 
-def _parse(name: str, data: bytes) -> Book:
-    if b"\n" not in data and len(data) < LONGEST and (match := _NAME.fullmatch(name)):
+def _check_file(name: str, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise Refused(f"{name}: it is no regular file")
+    if status.st_uid != os.geteuid():
+        raise Refused(f"{name}: it belongs to user {status.st_uid}")
+    if status.st_nlink > 1:
+        raise Refused(f"{name}: it has {status.st_nlink} names")
+    if status.st_size > LARGEST:
+        raise Refused(f"{name}: {status.st_size} bytes are too many for a ledger")
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The whole lines of a ledger without their ends; of one that is too long, as much as shows that."""
+    rest = LARGEST  # it may grow while it is read
+    while rest > 0 and (line := file.readline(LONGEST + 1)):
+        rest -= len(line)
+        whole = line
+        while rest > 0 and line and not line.endswith(b"\n"):
+            line = file.readline(LONGEST + 1)
+            rest -= len(line)
+        if not line.endswith(b"\n"):
+            return  # what follows the last line's end is a record cut short by its writer's death
+        yield whole.removesuffix(b"\n")
+
+
+def _parse(name: str, file: IO[bytes]) -> Book:
+    lines = _lines(file)
+    first = next(lines, None)
+    match = _NAME.fullmatch(name)
+    if first is None and match and file.tell() < LONGEST:
         # Its writer has died, or is about to go on, before the first line was whole: nothing can have been made yet.
-        process = Process(int(match[1]), int(match[2]))
-        return Book(name, process, None, boot_id(), None, None)
-    lines = data.split(b"\n")
-    lines.pop()  # what follows the last line's end: nothing, or a record cut short by its writer's death
-    try:
-        word, version, text = lines[0].decode().split(" ", 2)
-        header = json.loads(text)
-        if word != "pytest-ipc":
-            raise ValueError(word)
-        if int(version) != VERSION:
-            raise Refused(f"{name}: version {version} of the ledger is not known here")
-        book = Book(
-            name,
-            Process(int(header["pid"]), int(header["start"])),
-            Process(*map(int, header["root"])),
-            str(header["boot"]),
-            header.get("worker"),
-            header.get("run"),
-        )
-    except (ValueError, KeyError, TypeError, IndexError, UnicodeDecodeError):
-        raise Refused(f"{name}: it does not begin as a ledger does") from None
+        return Book(name, Process(int(match[1]), int(match[2])), None, boot_id(), "", None, None)
+    book = _header(name, first or b"")
+    if match is None or book.process != Process(int(match[1]), int(match[2])):
+        raise Refused(f"{name}: it tells of process {book.process.pid}, and its name does not")
     entries: dict[int, Entry] = {}
     test: str | None = None
-    for line in lines[1:]:
+    for line in lines:
         try:
+            if len(line) > LONGEST:
+                raise ValueError("too long")
             match line.decode().split(" ", 3):
                 case ["@", *rest]:
                     found = json.loads(" ".join(rest))
@@ -116,22 +147,66 @@ def _parse(name: str, data: bytes) -> Book:
                 case ["+", number, kind, details]:
                     entries[int(number)] = _entry(book, int(number), kind, json.loads(details), test)
                 case ["=", number, *rest]:
-                    made = json.loads(" ".join(rest))
-                    entries[int(number)].made = {key: int(value) for key, value in made.items()}
+                    entry = entries[int(number)]
+                    entry.made = _checked(json.loads(" ".join(rest)), _kind(entry.kind).made)
                 case ["-", number]:
                     entries.pop(int(number), None)
                 case _:
                     raise ValueError("no record")
-        except (ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError, RecursionError):
-            if line:
-                book.unreadable.append(line[:80].decode(errors="replace"))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            book.first_unreadable = book.first_unreadable or line[:80].decode(errors="replace")
+            book.unreadable += 1
     book.open = list(entries.values())
     return book
 
 
+def _header(name: str, line: bytes) -> Book:
+    try:
+        word, version, text = line.decode().split(" ", 2)
+        if word != "pytest-ipc":
+            raise ValueError(word)
+        if version != str(VERSION):
+            raise Refused(f"{name}: version {plain(version)} of the ledger is not known here")
+        header = _checked(json.loads(text), _HEADER)
+        root = _checked(dict(zip(("pid", "start"), header["root"], strict=True)), PROCESS)
+        return Book(
+            name,
+            Process(header["pid"], header["start"]),
+            Process(**root),
+            header["boot"],
+            header.get("pids") or "",
+            header.get("worker"),
+            header.get("run"),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise Refused(f"{name}: it does not begin as a ledger does") from None
+
+
+_HEADER: Checks = {
+    **PROCESS,
+    "boot": is_text,
+    "pids": is_optional_text,
+    "worker": is_optional_text,
+    "run": is_optional_text,
+    "root": lambda value: isinstance(value, list),
+}
+_COMMON: Checks = {"at": is_time, "uid": is_number(0, 2**32 - 1)}
+
+
+def _checked(details: Any, checks: Checks) -> dict[str, Any]:
+    """*details*, a mapping of what it must be. ValueError."""
+    if not isinstance(details, dict):
+        raise ValueError("no mapping")
+    for name, is_right in checks.items():
+        if not is_right(details.get(name)):
+            raise ValueError(name)
+    return details
+
+
+def _kind(name: str) -> Kind:
+    return KINDS.get(name, UNKNOWN)
+
+
 def _entry(book: Book, number: int, kind: str, details: Any, test: str | None) -> Entry:
-    needs = KINDS[kind].needs if kind in KINDS else {}
-    for name, wanted in {"at": float, "uid": int, **needs}.items():
-        if not isinstance(details[name], wanted):
-            raise TypeError(name)
-    return Entry(number, kind, dict(details), test=test, pid=book.process.pid)
+    details = _checked(details, {**_COMMON, **_kind(kind).needs})
+    return Entry(number, kind, details, test=test, pid=book.process.pid, start=book.process.start)

@@ -17,7 +17,10 @@ import signal
 import sys
 import warnings
 from contextlib import suppress
+from errno import EAGAIN, ENOENT
+from pathlib import Path
 
+from .home import HomeError, home_path, open_home, pin
 from .identity import Process, start_of
 from .kinds import end_process
 
@@ -26,29 +29,35 @@ PATIENCE_MS = 5000
 
 
 def start(owner: Process) -> None:
-    """Start the reaper of *owner*, this process. OSError when no process can be made."""
+    """Start the reaper of *owner*, this process. OSError when it cannot be."""
+    if not (sys.executable and os.access(sys.executable, os.X_OK)):
+        raise OSError(ENOENT, "there is no Python to run the reaper with, so nothing is made", sys.executable or None)
     controller = os.getppid() if os.environ.get("PYTEST_XDIST_WORKER") else 0
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     source = f"import sys; sys.path.insert(0, {package!r}); from pytest_ipc.custody.reaper import main; main()"
-    arguments = [str(owner.pid), str(owner.start), str(controller)]
+    arguments = [str(owner.pid), str(owner.start), str(controller), str(home_path())]
     command = [sys.executable, "-I", "-S", "-c", source, *arguments]
     environment = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: nothing runs in it but these lines
         child = os.fork()
     if child == 0:
+        status = 1
         try:
             os.setsid()
             if os.fork() == 0:
                 _let_go()
                 os.execve(sys.executable, command, environment)
+            status = 0
         finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+            os._exit(status)
+    with suppress(ChildProcessError):  # where SIGCHLD is ignored the kernel keeps no status
+        if os.waitpid(child, 0)[1]:
+            raise OSError(EAGAIN, "no process can be made to run the reaper, so nothing is made")
 
 
-# Where the home of the ledgers is, and how to find libc: no more than the sweep needs.
-_PASSED_ON = {"XDG_RUNTIME_DIR", "TMPDIR", "TEMP", "TMP", "PATH", "LD_LIBRARY_PATH"}
+# How to find libc: no more than the sweep needs.
+_PASSED_ON = {"PATH", "LD_LIBRARY_PATH"}
 
 
 def _let_go() -> None:
@@ -67,6 +76,7 @@ def main() -> None:
         with suppress(OSError, ValueError):
             signal.signal(signo, signal.SIG_IGN)
     pid, start, controller = map(int, sys.argv[1:4])
+    pin(Path(sys.argv[4]))
     owner = Process(pid, start)
     audience = Process(controller, start_of(controller) or 0)
     if _first_to_die(owner, controller) == "controller":
@@ -118,7 +128,6 @@ def _sweep_run(owner: Process, audience: Process) -> None:
 
     A word of what was done is left for the controller only if there is one to come for it.
     """
-    from .home import HomeError, open_home
     from .reading import Refused, books, read
     from .sweep import sweep
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 
 from .home import home_path, open_home
-from .kinds import KINDS
-from .reading import Book, Refused, books, read
+from .kinds import KINDS, UNKNOWN
+from .reading import Book, Refused, books, plain, read
 
 __all__ = ["status"]
 
@@ -31,6 +31,8 @@ def status() -> Iterator[str]:
                 yield f"refused: {refusal}"
                 continue
             os.close(fd)
+            if book.doubt:
+                yield f"refused: {book.doubt}"
             for line in _lines(book):
                 count += 1
                 yield line
@@ -41,12 +43,14 @@ def status() -> Iterator[str]:
 
 def _lines(book: Book) -> Iterator[str]:
     worker = f" (worker {book.worker})" if book.worker else ""
-    owner = f"process {book.process.pid}{worker}" + (
-        "" if book.alive else ", which is dead: `pytest-ipc sweep` clears up"
-    )
+    owner = f"process {book.process.pid}{worker}"
+    if book.is_elsewhere:
+        owner += f" of {book.pids}"
+    if not book.alive:
+        owner += ", which is dead: `pytest-ipc sweep` clears up"
     for entry in book.open:
-        what = KINDS[entry.kind].describe(entry) if entry.kind in KINDS else f"object of unknown kind {entry.kind!r}"
+        what = KINDS.get(entry.kind, UNKNOWN).describe(entry)
         test = f", made by {entry.test}" if entry.test else ""
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.details["at"]))
         where = f", in {entry.details['ipc']}" if "ipc" in entry.details else ""
-        yield f"{what}{test}, since {since}{where}, owned by {owner}"
+        yield plain(f"{what}{test}, since {since}{where}, owned by {owner}")

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 
 from ..kernel.waiting import Deadline
 from .home import home_path, open_home
-from .identity import Process, boot_id, ipc_namespace
-from .kinds import KINDS, Entry
-from .reading import Book, Refused, books, read
+from .identity import Process, boot_id, ipc_namespace, ipc_namespace_lives
+from .kinds import KINDS, UNKNOWN, Entry
+from .reading import Book, Refused, books, plain, read
 
 __all__ = ["Swept", "settle", "sweep", "sweep_worker"]
 
 WORD = ".swept"
-PATIENCE = 5.0  # seconds that another sweep may take with a ledger
+PATIENCE = 5.0  # seconds that a sweep waits for others in all
 
 
 @dataclass
@@ -50,8 +50,9 @@ def sweep(*, dry_run: bool = False, root: Process | None = None, word: bool = Fa
     if home is None:
         return done
     try:
+        patience = Deadline(PATIENCE)
         for name in books(home):
-            done.add(_sweep_one(home, name, dry_run=dry_run, root=root, word=word))
+            done.add(_sweep_one(home, name, dry_run=dry_run, root=root, word=word, patience=patience))
         if root is None and not dry_run:
             _forget_words(home)
     finally:
@@ -65,7 +66,7 @@ def settle(process: Process) -> Swept:
     if home is None:
         return Swept()
     try:
-        return _sweep_one(home, f"{process.pid}-{process.start}.ledger", dry_run=False, root=None)
+        return _sweep_one(home, f"{process.pid}-{process.start}.ledger")
     finally:
         os.close(home)
 
@@ -81,7 +82,7 @@ def sweep_worker(run: str, worker: str) -> Swept:
         Deadline(1.0).until(lambda: _sweep_books_of(home, run, worker, done))
         for name in os.listdir(home):
             if name.endswith(WORD):
-                with suppress(FileNotFoundError, ValueError, KeyError):
+                with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
                     fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=home)
                     with open(fd) as file:
                         word = json.load(file)
@@ -103,7 +104,7 @@ def _sweep_books_of(home: int, run: str, worker: str, done: Swept) -> bool:
             os.close(fd)
             if (book.run, book.worker) == (run, worker):
                 all_dead = all_dead and not book.alive
-                done.add(_sweep_one(home, name, dry_run=False, root=None))
+                done.add(_sweep_one(home, name))
     return all_dead
 
 
@@ -125,41 +126,65 @@ def _forget_words(home: int) -> None:
                     os.unlink(name, dir_fd=home)
 
 
-def _sweep_one(home: int, name: str, *, dry_run: bool, root: Process | None, word: bool = False) -> Swept:
+def _sweep_one(
+    home: int,
+    name: str,
+    *,
+    dry_run: bool = False,
+    root: Process | None = None,
+    word: bool = False,
+    patience: Deadline | None = None,
+) -> Swept:
     done = Swept()
     try:
         book, fd = read(home, name)
+        try:
+            if (root is not None and book.root not in (root, None)) or book.alive:
+                return done
+            if dry_run:
+                _end_all(book, done, dry_run=True)
+            elif not _lock(fd, patience or Deadline(PATIENCE)):
+                done.left.append(f"{home_path()}/{name}: another sweep holds it")
+            else:
+                _sweep_held(home, name, fd, done, word=word)
+        finally:
+            os.close(fd)
     except FileNotFoundError:
-        return done
+        pass
     except Refused as refusal:
         done.refused.append(f"{home_path()}/{refusal}")
-        return done
+    except OSError as error:
+        done.left.append(f"{home_path()}/{name}: {error.strerror}")
+    return done
+
+
+def _sweep_held(home: int, name: str, held: int, done: Swept, *, word: bool) -> None:
+    """Sweep a ledger whose writer is dead, under the lock on its file."""
+    # It is read again: its writer may have written more between the first look and its death, perhaps to a new file, and
+    # another sweep may have been through it. FileNotFoundError says that this one is done.
+    book, fd = read(home, name)
     try:
-        if (root is not None and book.root not in (root, None)) or book.alive:
-            return done
-        if not dry_run:
-            if not _lock(fd):
-                done.left.append(f"{home_path()}/{name}: another sweep has held it for {PATIENCE} s")
-                return done
-            try:
-                os.stat(name, dir_fd=home)
-            except FileNotFoundError:
-                return done  # somebody else was here first, and is done
-        for entry in book.open:
-            _end(book, entry, done, dry_run=dry_run)
-        done.refused += [f"{home_path()}/{name}: no record: {line!r}" for line in book.unreadable]
+        if not os.path.sameopenfile(fd, held):
+            return  # the next sweep's
+        _end_all(book, done, dry_run=False)
         if word and book.run:
             _leave_word(home, book, done)
-        if not (dry_run or done.left or done.refused):
+        if not (done.left or done.refused):
             with suppress(FileNotFoundError):
                 os.unlink(f".{name}", dir_fd=home)  # the new one, if its writer died while it was about to replace this
             os.unlink(name, dir_fd=home)
     finally:
         os.close(fd)
-    return done
 
 
-def _lock(fd: int) -> bool:
+def _end_all(book: Book, done: Swept, *, dry_run: bool) -> None:
+    for entry in book.open:
+        _end(book, entry, done, dry_run=dry_run)
+    if book.doubt:
+        done.refused.append(f"{home_path()}/{book.doubt}")
+
+
+def _lock(fd: int, patience: Deadline) -> bool:
     def locked() -> bool:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -167,20 +192,27 @@ def _lock(fd: int) -> bool:
             return False
         return True
 
-    return Deadline(PATIENCE).until(locked)
+    return patience.until(locked)
 
 
 def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool) -> None:
-    kind = KINDS.get(entry.kind)
-    if kind is None:
-        done.left.append(f"an object of unknown kind {entry.kind!r}{_made_by(book, entry)}")
+    kind = KINDS.get(entry.kind, UNKNOWN)
+    text = plain(f"{kind.describe(entry)}{_made_by(book, entry)}")
+    if kind is UNKNOWN:
+        done.left.append(text)
         return
-    text = f"{kind.describe(entry)}{_made_by(book, entry)}"
-    if book.boot != boot_id() and entry.kind != "fifo":
-        return  # nothing but files outlives the machine
+    if book.boot != boot_id():
+        if entry.kind != "fifo":
+            return  # nothing but files outlives the machine
+        if entry.made is not None:
+            entry.made["dev"] = _device_of(entry.details["path"])  # the numbers of devices are given anew at each boot
+    if entry.kind == "process" and book.is_elsewhere:
+        return  # a PID namespace takes its processes along
     if entry.kind == "sysv-shm" and entry.details["ipc"] != ipc_namespace():
-        if _namespace_lives(entry.details["ipc"]):
-            done.left.append(f"{text}: it is in another IPC namespace, {entry.details['ipc']}; sweep from within")
+        if ipc_namespace_lives(entry.details["ipc"]):
+            done.left.append(
+                plain(f"{text}: it is in another IPC namespace, {entry.details['ipc']}; sweep from within")
+            )
         return
     try:
         found = kind.find(entry)
@@ -197,18 +229,13 @@ def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool) -> None:
         done.left.append(f"{text}: {error.strerror}")
 
 
+def _device_of(path: str) -> int:
+    try:
+        return os.lstat(path).st_dev
+    except OSError:
+        return 0
+
+
 def _made_by(book: Book, entry: Entry) -> str:
     test = f" by {entry.test}" if entry.test else ""
     return f", made{test} in process {book.process.pid}"
-
-
-def _namespace_lives(ipc: str) -> bool:
-    """Whether any process that can be seen is in that IPC namespace; without one, the kernel has cleared it."""
-    for pid in os.listdir("/proc"):
-        if pid.isdigit():
-            try:
-                if os.readlink(f"/proc/{pid}/ns/ipc") == ipc:
-                    return True
-            except OSError:
-                continue
-    return False

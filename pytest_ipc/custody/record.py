@@ -1,0 +1,55 @@
+"""One object's entry in the ledger: opened before the object is made, closed when it is gone."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from .ledger import Ledger
+
+__all__ = ["Record", "made_by"]
+
+
+class _MadeBy:
+    """The test that is running, for the records: set by the plugin."""
+
+    test: str | None = None
+
+
+made_by = _MadeBy()
+
+
+class Record:
+    """One object's entry. A context manager for the making: left by the call's failure, the object was not made."""
+
+    __slots__ = ("_ledger", "number")
+
+    def __init__(self, ledger: Ledger, number: int) -> None:
+        self._ledger = ledger
+        self.number = number
+
+    def made(self, **identity: Any) -> None:
+        """The object exists; *identity* tells it from any other."""
+        # If this cannot be written the intent is still there to find the object by.
+        with suppress(OSError):
+            self._ledger.enter(self.number, f"= {self.number} {json.dumps(identity)}\n")
+
+    def closed(self) -> None:
+        """The object is gone. Harmless in a process that did not open the record."""
+        self._ledger.leave(self.number)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # A call that failed has made nothing. Whatever else is raised here comes from a signal's handler (Ctrl-C, a time
+        # limit), perhaps after the call: then the record stays, and who looks for the object later finds it or does not.
+        if isinstance(error, (ValueError, TypeError, OverflowError)) or (
+            isinstance(error, OSError) and error.errno is not None
+        ):
+            self.closed()
