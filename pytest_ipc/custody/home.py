@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
+import sys
 from pathlib import Path
 
-__all__ = ["HomeError", "home_path", "open_home", "pin"]
+__all__ = ["HomeError", "home_path", "open_home", "pin", "temp_folder"]
 
 
 class HomeError(OSError):
@@ -35,7 +35,18 @@ def home_path() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and os.path.isabs(runtime) and _is_own_folder(runtime):
         return Path(runtime) / "pytest-ipc"
-    return Path(tempfile.gettempdir()) / f"pytest-ipc-of-{os.geteuid()}"
+    return temp_folder() / f"pytest-ipc-of-{os.geteuid()}"
+
+
+def temp_folder() -> Path:
+    """The folder that tempfile.gettempdir() gives, found without the file by which that tries it: a kill would leave it there."""
+    chosen = getattr(sys.modules.get("tempfile"), "tempdir", None)
+    for name in (chosen, *map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), "/tmp", "/var/tmp", "/usr/tmp"):
+        if name and (name is chosen or (os.path.isdir(name) and os.access(name, os.W_OK | os.X_OK))):
+            return Path(os.path.abspath(os.fsdecode(name)))
+    import tempfile
+
+    return Path(tempfile.gettempdir())
 
 
 def _is_own_folder(path: str) -> bool:

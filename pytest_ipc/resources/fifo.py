@@ -11,12 +11,12 @@ import os
 import secrets
 import select
 import shutil
-import tempfile
 from contextlib import ExitStack, suppress
 from errno import ENXIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from ..custody.home import temp_folder
 from ..custody.ledger import Record, intent
 from ..kernel.descriptor import SPLICE_F_NONBLOCK, mkfifo, tee
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
@@ -53,7 +53,7 @@ class Fifo(Resource):
         directory = None
         if path is None:
             # A name that nobody can have guessed, on record before it is there.
-            directory = Path(tempfile.gettempdir()).resolve() / f"pytest-ipc-{secrets.token_hex(8)}"
+            directory = temp_folder().resolve() / f"pytest-ipc-{secrets.token_hex(8)}"
             place = directory / "fifo"
         elif not os.fspath(path) or "\0" in os.fsdecode(path):
             raise ValueError(f"{os.fspath(path)!r} cannot be the path of a FIFO")
