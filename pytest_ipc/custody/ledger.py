@@ -28,7 +28,7 @@ from typing import Any
 
 from .home import HomeError, home_path, open_home, pin
 from .identity import Process, boot_id, pid_namespace
-from .record import Record, made_by
+from .record import Record, made_by, written
 
 __all__ = ["LONGEST", "VERSION", "Ledger", "Record", "close", "current", "intent", "made_by"]
 
@@ -57,7 +57,8 @@ class Ledger:
         self._open_size = 0
         self._changes = 0
         self._cut_back = CUT_BACK
-        self._test: object = None
+        self._test: object = self  # whose name was written last; at first nobody's
+        self._name = b""
         self._pid = os.getpid()
         header = {
             "pid": self.process.pid,
@@ -100,22 +101,22 @@ class Ledger:
         """Put on record that an object of *kind* is about to be made. OSError when that cannot be written."""
         number = next(self._numbers)
         entries = {"at": time.clock_gettime(CLOCK_REALTIME_COARSE), "uid": os.geteuid(), **details}
+        line = self._line(f"+ {number} {kind} {written(entries)}\n")
         with self._lock:
             if os.fstat(self._fd).st_nlink == 0:
                 self._rewrite(create=True)  # somebody cleared the folder: a record that nobody can find is none
             test = made_by.test
-            # A character is at most twelve bytes of JSON.
-            name = f"@ {json.dumps(test and test[: LONGEST // 13])}\n".encode()
-            line = self._line(f"+ {number} {kind} {json.dumps(entries)}\n")
             if self._test != test:
-                self._append(name)
+                # A character is at most twelve bytes of JSON.
+                self._name = f"@ {json.dumps(test and test[: LONGEST // 13])}\n".encode()
+                self._append(self._name)
                 self._test = test
-            self._enter(number, line, [name])
+            self._enter(number, line, [self._name])
         return Record(self, number)
 
     def enter(self, number: int, text: str) -> None:
         """Append a record of an object that is open. Harmless in a process that did not open it."""
-        if self.is_mine and number in self._open:
+        if os.getpid() == self._pid and number in self._open:
             with self._lock:
                 self._enter(number, self._line(text), [])
 
@@ -128,31 +129,33 @@ class Ledger:
     def _enter(self, number: int, line: bytes, first: list[bytes]) -> None:
         lines = self._open.setdefault(number, first)
         lines.append(line)
-        self._open_size += len(line)
+        size = len(line)
+        self._open_size += size
         self._changes += 1
         try:
             self._append(line)
         except OSError:
             lines.remove(line)
-            self._open_size -= len(line)
+            self._open_size -= size
             if len(lines) < 2:
                 self._open.pop(number, None)
             raise
 
     def leave(self, number: int) -> None:
         """The object is gone."""
-        if not self.is_mine:
+        if os.getpid() != self._pid:
             return
         with self._lock:
             lines = self._open.pop(number, ())
             if not lines:
                 return
-            self._open_size -= sum(map(len, lines[1:]))
+            for line in lines[1:]:
+                self._open_size -= len(line)
             self._changes += 1
             # What cannot be written now is no loss: the object is gone, and a sweep that looks for it finds nothing.
-            with suppress(OSError):
+            try:
                 if not self._open and self._size > CUT_BACK:
-                    self._size, self._test = self._header_size, None
+                    self._size, self._test = self._header_size, self
                     os.ftruncate(self._fd, self._header_size)
                 else:
                     self._append(f"- {number}\n".encode())
@@ -160,6 +163,8 @@ class Ledger:
                         self._cut_back *= 2  # not again and again where it cannot be done: the child of another user
                         self._rewrite()
                         self._cut_back = CUT_BACK
+            except OSError:
+                pass
 
     def close(self) -> None:
         """This process makes nothing more: the file goes, unless something is still open in it."""
@@ -190,11 +195,11 @@ class Ledger:
 
     def _append(self, line: bytes) -> None:
         try:
-            written = os.write(self._fd, line)
-            self._size += written
-            if written < len(line):  # the disk is full: half a line must not swallow the beginning of the next
-                self._size -= written
-                os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
+            done = os.write(self._fd, line)
+            self._size += done
+            if done < len(line):  # the disk is full: half a line must not swallow the beginning of the next
+                self._size -= done
+                os.ftruncate(self._fd, os.fstat(self._fd).st_size - done)
                 raise OSError(ENOSPC, os.strerror(ENOSPC))
         except OSError as error:
             raise self._failure(error, "the ledger cannot be written") from None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
+from json.encoder import encode_basestring_ascii
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from .ledger import Ledger
 
-__all__ = ["Record", "made_by"]
+__all__ = ["Record", "made_by", "written"]
 
 
 class _MadeBy:
@@ -20,6 +22,15 @@ class _MadeBy:
 
 
 made_by = _MadeBy()
+
+
+_WRITERS: dict[type, Callable[[Any], str]] = {int: repr, float: repr, str: encode_basestring_ascii}
+
+
+def written(details: dict[str, Any]) -> str:
+    """What json.dumps() makes of *details*, whose names are plain words, in half its time: it is done for every object."""
+    texts = [f'"{name}": {_WRITERS.get(type(value), json.dumps)(value)}' for name, value in details.items()]
+    return "{" + ", ".join(texts) + "}"
 
 
 class Record:
@@ -35,7 +46,7 @@ class Record:
         """The object exists; *identity* tells it from any other."""
         # If this cannot be written the intent is still there to find the object by.
         with suppress(OSError):
-            self._ledger.enter(self.number, f"= {self.number} {json.dumps(identity)}\n")
+            self._ledger.enter(self.number, f"= {self.number} {written(identity)}\n")
 
     def closed(self) -> None:
         """The object is gone. Harmless in a process that did not open the record."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from ..custody.identity import ipc_namespace
 from ..custody.ledger import Record, intent
+from ..kernel import process
 from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE
 from ..kernel.shm import (
     SHM_RDONLY,
@@ -34,6 +35,23 @@ if TYPE_CHECKING:
     from ..custody.scope import Scope
 
 __all__ = ["Attachment", "Segment", "unused_key"]
+
+
+_seen = (0, 0, "")
+
+
+def _namespace() -> str:
+    """The IPC namespace of this process, read once: to read it for every segment would cost a third of what the kernel takes.
+
+    Read anew in a forked child and after unshare(). Who has moved by other means, os.unshare() or os.setns(), has the old one
+    on record: a sweep then does not find the segment where it looks, and removes nothing else for it.
+    """
+    global _seen
+    pid, moves, name = _seen
+    if pid != os.getpid() or moves != process.moves:
+        name = ipc_namespace()
+        _seen = (os.getpid(), process.moves, name)
+    return name
 
 
 def unused_key() -> int:
@@ -98,7 +116,7 @@ class Segment(Resource):
         if creating:
             # Always exclusive, so that it is certain who made the segment and therefore who may remove it.
             try:
-                with intent("sysv-shm", key=key, size=size, ipc=ipc_namespace()) as record:
+                with intent("sysv-shm", key=key, size=size, ipc=_namespace()) as record:
                     shmid = _shmget(key, size, flags | IPC_EXCL)
                     record.made(id=shmid)
                 return cls(shmid, key, size, record=record, scope=scope)

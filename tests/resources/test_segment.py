@@ -8,7 +8,9 @@ from mmap import PAGESIZE
 
 import pytest
 
+import pytest_ipc.resources.segment
 from pytest_ipc import (
+    CLONE_NEWIPC,
     IPC_CREAT,
     IPC_PRIVATE,
     SHM_RDONLY,
@@ -18,8 +20,10 @@ from pytest_ipc import (
     shmdt,
     shmget,
     sysvipc_shm,
+    unshare,
     unused_key,
 )
+from pytest_ipc.custody.ledger import intent
 
 
 def test_a_segment_lives_as_long_as_its_block():
@@ -170,3 +174,31 @@ def test_another_owners_segment_is_left_with_a_word_on_how_to_remove_it(fork):
         for row in sysvipc_shm() or ():
             if row.cpid == child.pid:
                 shmctl_rmid(row.shmid)
+
+
+def test_the_record_names_the_namespace_that_the_segment_is_in(fork, monkeypatch):
+    named = []
+
+    def noting(kind, **details):
+        named.append(details["ipc"])
+        return intent(kind, **details)
+
+    monkeypatch.setattr(pytest_ipc.resources.segment, "intent", noting)
+
+    def life():
+        places = [os.readlink("/proc/self/ns/ipc")]
+        Segment.create().close()
+        try:
+            unshare(CLONE_NEWIPC)
+        except PermissionError:
+            return None
+        Segment.create().close()
+        return named, [*places, os.readlink("/proc/self/ns/ipc")]
+
+    Segment.create().close()
+    here = named.pop()
+    told = fork(life).result()
+    if told is None:
+        pytest.skip("no new IPC namespace without the privilege")
+    assert told[0] == told[1]
+    assert (here, len(set(told[1]))) == (told[1][0], 2)

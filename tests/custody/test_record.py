@@ -1,0 +1,38 @@
+"""The text of a record: what json.dumps() would have written, whatever is in it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pytest_ipc.custody.record import written
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        0,
+        -1,
+        1 << 70,
+        True,
+        False,
+        None,
+        0.1,
+        1e300,
+        1732160000.123456,
+        "",
+        "ä\udc80",
+        'a"b\\c\n',
+        "\x7f\0",
+        [1],
+        {"a": 1},
+    ],
+    ids=repr,
+)
+def test_it_is_what_json_makes_of_it(value):
+    assert written({"at": value, "b": 1}) == json.dumps({"at": value, "b": 1})
+
+
+def test_nothing_is_a_mapping_too():
+    assert written({}) == "{}"
