@@ -155,12 +155,18 @@ def bystanders(place: Place) -> Iterator[dict[str, tuple[object, Callable[[], bo
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """Where the run takes place."""
+def place(tmp_path: Path) -> Iterator[Place]:
+    """Where the run takes place. What a failed test has shown to be left is not left for ever."""
     shutil.copy(scenario.__file__, tmp_path / "scenario.py")
     (tmp_path / "test_run.py").write_text(RUN)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    return Place.make(tmp_path)
+    place = Place.make(tmp_path)
+    yield place
+    for pid in place.processes():
+        os.kill(pid, signal.SIGKILL)
+    if place.left():
+        sweep = [sys.executable, "-m", "pytest_ipc", "sweep"]
+        subprocess.run(sweep, env=os.environ | place.environment, capture_output=True, timeout=60, check=False)
 
 
 def start(place: Place, death: str, mode: str, limit: float) -> subprocess.Popen[bytes]:
