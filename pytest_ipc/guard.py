@@ -9,10 +9,14 @@ The note is a memory file made before the first test: an append of one line a ch
 
 from __future__ import annotations
 
+import inspect
 import os
+import sys
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import wraps
 from types import TracebackType
+from typing import Any
 
 import pytest
 
@@ -31,85 +35,164 @@ class ForkGuard:
         self._pid = os.getpid()
         self._note = memory_file("pytest-ipc-bare-forks")
         self._read = 0
+        self._test = ""
+        self._late = ""
+        self._late_in_workers: list[str] = []
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        # The outermost: who is here in a child has come back before this test began, as from a fork while it was collected.
+        if os.getpid() != self._pid:
+            self._stop(item.nodeid, "session before it", None)
+        self._test = item.nodeid
+        return (yield)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
+        # Between there and here only a plugin can have forked, one that runs whole tests in children and ends them itself.
+        self._pid = os.getpid()
         return (yield from self._phase(item, "setup"))
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        self._watch_unittest(item)
         return (yield from self._phase(item, "call"))
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, None, None]:
         return (yield from self._phase(item, "teardown"))
 
-    def _phase(self, item: pytest.Item, phase: str) -> Generator[None, None, None]:
-        # trylast makes this the innermost wrapper: nothing else of pytest's runs between the test and here.
-        if os.getpid() != self._pid:
-            self._stop(item, phase, None)
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
         try:
             result = yield
         except BaseException as error:
             if os.getpid() != self._pid:
-                self._stop(item, phase, error)
-            notes = self._notes(item)
-            if notes:
+                self._stop(self._test, f"setup of the fixture {fixturedef.argname!r}", error)
+            raise
+        if os.getpid() != self._pid:
+            self._stop(self._test, f"setup of the fixture {fixturedef.argname!r}", None)
+        return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        # Before the next fixture is torn down. What this one's finalizers raised is raised only when all have been.
+        if os.getpid() != self._pid:
+            self._stop(self._test, f"tear-down of the fixture {fixturedef.argname!r}", None)
+
+    def _phase(self, item: pytest.Item, phase: str) -> Generator[None, None, None]:
+        # trylast makes this the innermost wrapper: nothing else of pytest's runs between the test and here.
+        if os.getpid() != self._pid:
+            self._stop(item.nodeid, phase, None)
+        try:
+            result = yield
+        except BaseException as error:
+            if os.getpid() != self._pid:
+                self._stop(item.nodeid, phase, error)
+            if notes := self._notes(item):
+                if isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception)):
+                    pytest.fail(notes, pytrace=False)
                 error.add_note(notes)
             raise
         if os.getpid() != self._pid:
-            self._stop(item, phase, None)
-        notes = self._notes(item)
-        if notes:
+            self._stop(item.nodeid, phase, None)
+        if notes := self._notes(item):
             pytest.fail(notes, pytrace=False)
         return result
 
-    def _stop(self, item: pytest.Item, phase: str, error: BaseException | None) -> None:
+    def _watch_unittest(self, item: pytest.Item) -> None:
+        """unittest keeps a test's exception to itself and runs tearDown() before it comes back: stop a child before that."""
+        unittest = sys.modules.get("unittest")
+        test: Any = getattr(item, "obj", None)
+        if unittest is None or not isinstance(getattr(test, "__self__", None), unittest.TestCase):
+            return
+        if not inspect.iscoroutinefunction(test):
+            item.obj = self._stopping(item, test)  # type: ignore[attr-defined] # of every item that runs a function
+        for name in ("addError", "addFailure", "addSubTest"):
+            report = getattr(item, name, None)  # the item is the unittest.TestResult, too
+            if report is not None:
+                setattr(item, name, self._stopping(item, report))
+
+    def _stopping(self, item: pytest.Item, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def wrapped(*arguments: Any, **named: Any) -> Any:
+            if os.getpid() != self._pid:
+                told = (each[1] for each in arguments if isinstance(each, tuple) and len(each) == 3)
+                self._stop(item.nodeid, "call", next(told, None))
+            try:
+                return function(*arguments, **named)
+            except BaseException as error:
+                if os.getpid() != self._pid:
+                    self._stop(item.nodeid, "call", error)
+                raise
+            finally:
+                if os.getpid() != self._pid:
+                    self._stop(item.nodeid, "call", None)
+
+        return wrapped
+
+    def _stop(self, test: str, phase: str, error: BaseException | None) -> None:
         """In the child: write down what happened and leave."""
         try:
             import json
 
             frames = _own_frames(error.__traceback__) if error else None
             text = "".join(traceback.format_exception(type(error), error, frames)) if error else "it returned\n"
-            line = json.dumps({"pid": os.getpid(), "test": item.nodeid, "phase": phase, "text": text}) + "\n"
+            line = json.dumps({"pid": os.getpid(), "test": test, "phase": phase, "text": text}) + "\n"
             os.write(self._note, line.encode())
         finally:
             os._exit(1)
 
     def _notes(self, item: pytest.Item) -> str:
         """In the parent: what children have written since the last time."""
+        told = []
+        for note in self._unread():
+            where = "" if note["test"] == item.nodeid else f" of {note['test']}"
+            told.append(f"child {note['pid']}, in the {note['phase']}{where}:\n{note['text']}")
+        return "\n".join([ADVICE, *told]) if told else ""
+
+    def _unread(self) -> list[dict[str, str]]:
         if os.fstat(self._note).st_size == self._read:
-            return ""
+            return []
         import json
 
         data = os.pread(self._note, 1 << 30, self._read)
         whole = data[: data.rfind(b"\n") + 1]
         self._read += len(whole)
-        told = []
-        for line in whole.splitlines():
-            note = json.loads(line)
-            where = "" if note["test"] == item.nodeid else f" of {note['test']}"
-            told.append(f"child {note['pid']}, in the {note['phase']}{where}:\n{note['text']}")
-        return "\n".join([ADVICE, *told]) if told else ""
+        return [json.loads(line) for line in whole.splitlines()]
 
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """A child that came back after its test was over has no test to fail: the session does."""
+        # The innermost wrapper: others tell the summary, and a worker's controller, when this one is through.
         if os.getpid() != self._pid:
             os._exit(1)
-        if os.fstat(self._note).st_size > self._read:
-            import json
-
-            data = os.pread(self._note, 1 << 30, self._read)
-            tests = {json.loads(line)["test"] for line in data.splitlines()}
+        result = yield
+        if os.getpid() != self._pid:
+            os._exit(1)
+        if late := self._unread():
+            tests = ", ".join(sorted({note["test"] for note in late}))
+            self._late = f"{ADVICE} It was too late to fail {tests}.\n" + "\n".join(note["text"] for note in late)
+            if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            if hasattr(session.config, "workeroutput"):
+                session.config.workeroutput["ipc_bare_forks"] = self._late
+        if self._late_in_workers and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-            self.late = f"{ADVICE} It was too late to fail {', '.join(sorted(tests))}."
+        return result
 
-    late = ""
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """In the controller: what a worker could tell only when its session was over."""
+        if told := getattr(node, "workeroutput", {}).get("ipc_bare_forks"):
+            self._late_in_workers.append(told)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self.late:
+        late = [*self._late_in_workers, *([self._late] if self._late else [])]
+        if late:
             terminalreporter.section("bare forks", red=True, bold=True)
-            terminalreporter.line(self.late)
+            for told in late:
+                terminalreporter.line(told)
 
     def pytest_unconfigure(self) -> None:
         os.close(self._note)
