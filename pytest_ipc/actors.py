@@ -115,8 +115,8 @@ class Actor(Resource):
                 # Python 3.12 on warns of every fork in a process with threads, such as an xdist worker. The child runs no
                 # code but this module's and the test's, takes no lock that another thread can hold, and leaves by os._exit.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                orphans.adopt()
-                files.callback(orphans.let_go)
+                orphans.adopt(tag)
+                files.callback(orphans.let_go, tag)
                 pid = os.fork()
             files.pop_all()  # the fork did not fail: they are the actor's
         if pid == 0:
@@ -255,7 +255,7 @@ class Actor(Resource):
             steps.callback(self._record.closed)
             steps.callback(self._pass_output_on)
             steps.callback(settle, self._process)  # what it made and could not end itself
-            steps.callback(orphans.let_go)
+            steps.callback(orphans.let_go, self._tag)
             steps.callback(orphans.end, self._tag)
             if not self._reap(os.WNOHANG):
                 # The leader is not reaped, so the group's number cannot have passed to anybody else.
