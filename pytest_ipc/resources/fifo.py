@@ -60,6 +60,7 @@ class Fifo(Resource):
         else:
             # Where it really is: the test may be in another directory by the time it is removed.
             place = Path(os.fsdecode(path)).parent.resolve() / os.path.basename(os.fsdecode(path))
+        made = False
         with intent("fifo", path=str(place), directory=directory and str(directory)) as record:
             try:
                 if directory is not None:
@@ -68,10 +69,13 @@ class Fifo(Resource):
                         directory, 0o711
                     )  # others may reach the FIFO, whose mode says what they may do; not list it
                 mkfifo(place, mode)
+                made = True
                 fifo = cls(place, record, directory, scope)
             except BaseException as error:
                 if directory is not None:
                     shutil.rmtree(directory, ignore_errors=True)
+                elif made:
+                    os.unlink(place)
                 if isinstance(error, OSError):
                     error.add_note(f"while making a FIFO at {place}")
                 raise
