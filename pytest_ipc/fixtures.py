@@ -30,8 +30,11 @@ def ipc_scope(request: pytest.FixtureRequest) -> Iterator[Factories]:
     from .factories import scope
 
     made_by.test = request.node.nodeid
-    with scope() as factories:
-        yield factories
+    try:
+        with scope() as factories:
+            yield factories
+    finally:
+        made_by.test = None  # what is made by other means from here on is not this test's
 
 
 @pytest.fixture

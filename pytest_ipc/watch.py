@@ -18,10 +18,10 @@ class CustodyWatch:
 
     def pytest_sessionstart(self) -> None:
         """Sweep what runs before this one have left. Without a ledger in the home, it costs the look."""
-        from .custody.home import HomeError, home_path
+        from .custody.home import home_path
 
-        home = home_path()
         try:
+            home = home_path()
             if not any(name.endswith(".ledger") for name in os.listdir(home)):
                 return
         except OSError:
@@ -30,8 +30,8 @@ class CustodyWatch:
 
         try:
             done = sweep()
-        except HomeError as error:
-            self._told = [f"ipc: {error.strerror}: {error.filename}"]
+        except OSError as error:  # a HomeError, mostly; and nothing that goes wrong with the past may stop this run
+            self._told = [f"ipc: {error.strerror}: {error.filename or home}"]
             return
         self._told = [f"ipc: removed {line}" for line in done.removed]
         self._told += [f"ipc: left {line}" for line in (*done.left, *done.refused)]
@@ -51,33 +51,50 @@ class CustodyWatch:
         """A worker has gone. If it died, its ledgers are swept here and now, so that its crash report can tell."""
         if not error:
             return
-        from .custody.home import HomeError
         from .custody.sweep import sweep_worker
 
+        worker = node.workerinput["workerid"]
         try:
-            done = sweep_worker(node.workerinput["testrunuid"], node.workerinput["workerid"])
-        except HomeError as problem:
-            self._left_by[node.workerinput["workerid"]] = [str(problem)]
+            done = sweep_worker(node.workerinput["testrunuid"], worker)
+        except OSError as problem:
+            self._left_by[worker] = [str(problem)]
             return
-        self._left_by[node.workerinput["workerid"]] = done.removed + [f"{line} (left)" for line in done.left]
+        self._left_by[worker] = done.removed + [f"{line} (left)" for line in (*done.left, *done.refused)]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, report: pytest.TestReport) -> None:
         """The crash report names what had to be removed after the worker."""
-        for lines in self._left_by.values():
+        worker = getattr(report, "node", None)
+        lines = self._left_by.pop(worker.workerinput["workerid"], []) if worker else []
+        if lines:
+            report.sections.append(("left behind, and removed", "\n".join(lines)))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """What a worker left that died between two tests is in no crash report."""
+        for worker, lines in self._left_by.items():
             if lines:
-                report.sections.append(("left behind, and removed", "\n".join(lines)))
-        self._left_by.clear()
+                terminalreporter.section(f"left behind by {worker}, and removed")
+                for line in lines:
+                    terminalreporter.line(line)
 
 
 class OrderlyStop:
     """SIGTERM as an interrupt from the keyboard: fixtures are torn down, what ran is reported."""
 
     def __init__(self) -> None:
-        self._before = signal.signal(signal.SIGTERM, self._interrupt)
+        self._pid = os.getpid()
+        try:
+            self._before = signal.signal(signal.SIGTERM, self._interrupt)
+        except ValueError:
+            raise pytest.UsageError("ipc_sigterm=interrupt needs pytest to run in the main thread") from None
 
     def _interrupt(self, _signo: int, _frame: object) -> None:
-        raise KeyboardInterrupt("SIGTERM")
+        if os.getpid() == self._pid:
+            raise KeyboardInterrupt("SIGTERM")
+        # A forked child has inherited this: to it SIGTERM is what it would be without the option.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def pytest_unconfigure(self) -> None:
-        signal.signal(signal.SIGTERM, self._before)
+        # None: the handler before was not Python's. It cannot be put back, and the default ends the process at least.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if self._before is None else self._before)
