@@ -128,24 +128,44 @@ def test_a_reader_who_leaves_ends_it_quietly():
     assert running.returncode == 141
 
 
+CHECK_ALONE = """
+import subprocess, sys
+from pathlib import Path
+from pytest_ipc import CLONE_NEWIPC, unshare
+
+try:
+    unshare(CLONE_NEWIPC)  # what is left in it is the check's and nobody else's
+except OSError:
+    rows = None
+else:
+    rows = Path("/proc/sysvipc/shm")
+status = subprocess.call([sys.executable, "-m", "pytest_ipc", "check", *sys.argv[1:]])
+if rows and rows.exists():
+    print("segments left:", rows.read_text().splitlines()[1:])
+sys.exit(status)
+"""
+
+
 def test_every_way_to_run_gives_the_same_verdict(tmp_path):
     """Serial, distributed, shuffled: one verdict; and the machine is as it was."""
-    before = machine()
     verdicts = []
     for number, options in enumerate(([], ["-n", "2"], ["--shuffle", "1"], ["-n", "2", "--shuffle", "2"])):
-        report = tmp_path / f"{number}.json"
-        done = command("check", *options, "--report", report)
-        assert done.returncode == 0, done.stdout
+        report, room = tmp_path / f"{number}.json", tmp_path / f"room{number}"
+        for name in ("tmp", "run"):
+            (room / name).mkdir(parents=True, mode=0o711)
+        environment = os.environ | {"TMPDIR": str(room / "tmp"), "XDG_RUNTIME_DIR": str(room / "run")}
+        done = subprocess.run(
+            [sys.executable, "-c", CHECK_ALONE, *options, "--report", report],
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+            env=environment,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "segments left: []" in done.stdout or "segments left" not in done.stdout
+        left = [path for path in room.rglob("*") if path.name.startswith("pytest-ipc-") or path.suffix == ".ledger"]
+        assert not left
         verdicts.append({found["id"]: found["verdict"] for found in json.loads(report.read_text())["clauses"]})
     assert all(found == verdicts[0] for found in verdicts)
     assert len(verdicts[0]) > 100
-    assert machine() - before == set()
-
-
-def machine() -> set[str]:
-    """What an IPC test could leave behind: segments and shared memory, names in the temporary folder, orphans."""
-    segments = Path("/proc/sysvipc/shm")
-    rows = segments.read_text().splitlines() if segments.exists() else []
-    shared = os.listdir("/dev/shm") if os.path.isdir("/dev/shm") else []
-    left = [name for name in os.listdir("/tmp") if name.startswith("pytest-ipc-")]
-    return {" ".join(row.split()[:6]) for row in rows} | {*shared, *left}
