@@ -118,7 +118,8 @@ class Segment(Resource):
             try:
                 with intent("sysv-shm", key=key, size=size, ipc=_namespace()) as record:
                     shmid = _shmget(key, size, flags | IPC_EXCL)
-                    record.made(id=shmid)
+                    if key == IPC_PRIVATE:
+                        record.made(id=shmid)  # a key that was claimed with IPC_EXCL is identity enough
                 return cls(shmid, key, size, record=record, scope=scope)
             except FileExistsError:
                 if flags & IPC_EXCL:
