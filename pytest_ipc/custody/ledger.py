@@ -217,7 +217,7 @@ class Ledger:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
             fd = os.open(temporary, flags, 0o600, dir_fd=home)
             changes, name = self._changes, self.name
-            text = self._header + b"".join(line for lines in self._open.values() for line in lines)
+            text = self._header + b"".join(line for lines in list(self._open.values()) for line in lines)
             if os.write(fd, text) != len(text):
                 raise OSError(ENOSPC, os.strerror(ENOSPC))
             if self._changes == changes:

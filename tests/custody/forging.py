@@ -1,0 +1,62 @@
+"""Ledgers as nobody's process would leave them, and some as a dead one does: material for the sweep."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from pytest_ipc.custody.identity import Process, boot_id, ipc_namespace, start_of
+
+FIRST_BOOT = "11111111-1111-1111-1111-111111111111"  # of a machine that nobody has
+
+
+def dead_process() -> Process:
+    """A process that has ended and been reaped."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(writer)
+            os.read(reader, 1)
+        finally:
+            os._exit(0)
+    process = Process(pid, start_of(pid) or 0)
+    os.close(reader)
+    os.close(writer)
+    os.waitpid(pid, 0)
+    return process
+
+
+def about(number: int, kind: str, **details: Any) -> str:
+    """A record of an object that is about to be made; a detail that is ... is left out."""
+    entries = {"at": time.time() - 1, "uid": os.geteuid(), **details}
+    return f"+ {number} {kind} {json.dumps({name: value for name, value in entries.items() if value is not ...})}"
+
+
+def about_segment(number: int = 1, **details: Any) -> str:
+    """A record of a segment that is about to be made."""
+    return about(number, "sysv-shm", **{"key": 0x12345678, "size": 4096, "ipc": ipc_namespace(), **details})
+
+
+def made(number: int = 1, **identity: Any) -> str:
+    """A record of what was made."""
+    return f"= {number} {json.dumps(identity)}"
+
+
+def header(process: Process, **changes: Any) -> str:
+    """The first line of a ledger."""
+    begin = {"pid": process.pid, "start": process.start, "boot": boot_id(), "root": [process.pid, process.start]}
+    whole = {**begin, "worker": None, "run": None, **changes}
+    return f"pytest-ipc 1 {json.dumps({name: value for name, value in whole.items() if value is not ...})}"
+
+
+def forge(home: Path, *lines: str, process: Process | None = None, end: str = "\n", **changes: Any) -> Path:
+    """A ledger in *home* of a process that has died, or of *process*, with these lines."""
+    process = process or dead_process()
+    path = home / f"{process.pid}-{process.start}.ledger"
+    path.write_text("\n".join([header(process, **changes), *lines]) + end)
+    path.chmod(0o600)
+    return path

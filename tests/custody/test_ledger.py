@@ -1,0 +1,291 @@
+"""The ledger: on record before it exists, off it when it is gone, whole and short whatever happens to its writer or its disk."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_ipc import Fifo, Segment, mkfifo, scope, shmget
+from pytest_ipc.custody import ledger
+from pytest_ipc.custody.home import home_path
+from pytest_ipc.custody.identity import Process, boot_id
+from pytest_ipc.custody.ledger import LONGEST, Ledger
+from pytest_ipc.custody.record import made_by
+
+from .books import book, records, text
+from .forging import FIRST_BOOT, forge
+
+
+def test_the_first_line_says_whose_it_is(own):
+    word, version, header = text(own)[0].split(" ", 2)
+    process = Process.current()
+    assert (word, version) == ("pytest-ipc", "1")
+    assert {name: json.loads(header)[name] for name in ("pid", "start", "boot", "root")} == {
+        "pid": process.pid,
+        "start": process.start,
+        "boot": boot_id(),
+        "root": [process.pid, process.start],
+    }
+    status = os.stat(home_path() / own.name)
+    assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o600, os.geteuid())
+
+
+def test_a_segment_is_on_record_before_it_exists(own, monkeypatch):
+    seen: list[list[str]] = []
+
+    def look(key, size, flags):
+        seen.append(records(own))
+        return shmget(key, size, flags)
+
+    monkeypatch.setattr("pytest_ipc.resources.segment.shmget", look)
+    with Segment.create(3 * 4096) as segment:
+        (line,) = seen[0]
+        assert line.startswith("+ 1 sysv-shm ")
+        details = json.loads(line.split(" ", 3)[3])
+        assert (details["key"], details["size"], details["uid"]) == (segment.key, 3 * 4096, os.geteuid())
+        assert records(own) == seen[0]  # nobody else can have the key that was claimed: it is known by that
+    assert records(own)[1:] == ["- 1"]
+
+
+def test_what_no_key_names_is_recorded_a_second_time(own):
+    with Segment.create(4096, key=0) as segment:
+        assert records(own)[1:] == [f'= 1 {{"id": {segment.id}}}']
+    assert records(own)[2:] == ["- 1"]
+
+
+def test_a_fifo_is_on_record_before_it_exists(own, monkeypatch):
+    seen: list[tuple[bool, list[str]]] = []
+
+    def look(real: Callable[..., None]) -> Callable[..., None]:
+        def call(path: Path, mode: int) -> None:
+            seen.append((os.path.lexists(path), records(own)))
+            return real(path, mode)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "mkdir", look(os.mkdir))
+        patch.setattr("pytest_ipc.resources.fifo.mkfifo", look(mkfifo))
+        fifo = Fifo.create()
+    with fifo:
+        assert [exists for exists, _ in seen] == [False, False]  # the directory, the FIFO
+        assert seen[0][1] == seen[1][1]
+        details = json.loads(seen[0][1][0].split(" ", 3)[3])
+        assert (details["path"], details["directory"]) == (str(fifo.path), str(fifo.path.parent))
+
+
+def test_a_child_is_on_record_before_it_runs(own, fork):
+    def life():
+        return (home_path() / own.name).read_text().splitlines()[1:]
+
+    child = fork(life)
+    seen = [line for line in child.result() if line[0] != "@"]
+    assert seen[0].startswith('+ 1 process {"at": ')
+    child.end()
+    assert json.loads(records(own)[1].split(" ", 2)[2])["pid"] == child.pid
+    assert records(own)[-1] == "- 1"
+
+
+def test_a_failed_call_closes_its_record(own, tmp_path):
+    with Segment.create() as segment, pytest.raises(FileExistsError):
+        Segment.create(key=segment.key)
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        Fifo.create(path=tmp_path / "file")
+    assert book(own).open == []
+    assert (tmp_path / "file").is_file()
+
+
+@pytest.mark.usefixtures("own")
+def test_what_fails_after_the_fifo_is_made_takes_it_away_again(tmp_path, monkeypatch):
+    real = os.open
+
+    def refuse(path, flags, *arguments, **named):
+        if flags & os.O_PATH:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(path, flags, *arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        with pytest.raises(OSError, match="Too many open files"):
+            Fifo.create(path=tmp_path / "fifo")
+    assert not (tmp_path / "fifo").exists()
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt(), TimeoutError("of a handler"), RuntimeError()])
+def test_a_record_stays_when_an_interrupt_may_have_come_after_the_call(own, interruption):
+    with pytest.raises(type(interruption)), own.intend("fifo", {"path": "/nowhere"}):
+        raise interruption
+    assert [entry.details["path"] for entry in book(own).open] == ["/nowhere"]
+
+
+def test_a_record_that_does_not_fit_is_refused_before_anything_is_made(own, tmp_path):
+    deep = tmp_path
+    os.chdir(tmp_path)
+    for _ in range(16):
+        deep /= "d" * 250
+        os.mkdir("d" * 250)
+        os.chdir("d" * 250)
+    try:
+        with pytest.raises(ValueError, match=f"must fit {LONGEST} bytes; its path is too long"):
+            Fifo.create(path="x")
+        assert os.listdir() == []
+        assert records(own) == []
+    finally:
+        os.chdir("/")
+
+
+def test_a_name_of_a_test_of_any_length_and_script_is_kept_in_part(own, monkeypatch):
+    monkeypatch.setattr(made_by, "test", "test_it[" + "\U0001f427\udc80" * 50_000 + "]")
+    own.intend("fifo", {"path": "/nowhere"})
+    (entry,) = book(own).open
+    assert entry.test is not None
+    assert entry.test.startswith("test_it[\U0001f427\udc80")
+    assert max(map(len, (home_path() / own.name).read_bytes().splitlines())) <= LONGEST
+    assert book(own).unreadable == 0
+
+
+def test_no_line_is_longer_than_a_write_that_is_whole():
+    assert os.pathconf("/", "PC_PIPE_BUF") > LONGEST
+
+
+def test_half_a_record_is_none_and_swallows_nothing(own):
+    before = own.intend("fifo", {"path": "/before"})
+    path = home_path() / own.name
+    whole = path.read_bytes()
+    own.intend("fifo", {"path": "/after"})
+    last = path.read_bytes()[len(whole) :]
+    for length in range(len(last) + 1):
+        path.write_bytes(whole + last[:length])
+        found = book(own)
+        assert [entry.details["path"] for entry in found.open] == ["/before"] + ["/after"] * (length == len(last))
+        assert found.unreadable == 0
+    before.closed()
+
+
+@pytest.mark.usefixtures("runtime")
+def test_two_threads_open_one_ledger(program):
+    program(
+        """
+import os, threading
+from pytest_ipc.custody import home, ledger
+
+start = threading.Barrier(8)
+found = []
+
+def first():
+    start.wait()
+    found.append(ledger.current())
+
+threads = [threading.Thread(target=first) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert len(set(found)) == 1 and len(found) == 8, found
+assert len(os.listdir(home.home_path())) == 1
+"""
+    )
+
+
+def test_a_forked_child_has_its_own_and_leaves_its_parents_alone(own, fork):
+    before = text(own)
+
+    def life():
+        with scope() as ipc:
+            ipc.sysv_shm()
+            mine = ledger.current()
+            return mine.name, (home_path() / mine.name).read_text().splitlines()
+
+    child = fork(life)
+    name, lines = child.result()
+    process = Process.current()
+    assert json.loads(lines[0].split(" ", 2)[2])["root"] == [process.pid, process.start]
+    assert (name != own.name, "sysv-shm" in "".join(lines)) == (True, True)
+    assert [line for line in text(own)[len(before) :] if "sysv-shm" in line] == []
+    child.end()
+    assert os.listdir(home_path()) == [own.name]
+
+
+def test_the_child_of_a_bare_fork_does_nothing_to_its_parents(own):
+    with Segment.create() as segment:
+        before = text(own)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                record = segment._record
+                assert record is not None
+                record.made(id=0)
+                record.closed()
+                own.close()
+                ledger.close()
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        assert text(own) == before
+
+
+def test_it_goes_with_its_process(runtime, program):
+    program(
+        """
+import os
+from pytest_ipc import scope
+from pytest_ipc.custody.home import home_path
+with scope() as ipc:
+    ipc.sysv_shm()
+    assert len(os.listdir(home_path())) == 1
+assert len(os.listdir(home_path())) == 1  # until the end: the next object needs it
+"""
+    )
+    assert os.listdir(runtime / "pytest-ipc") == []
+
+
+def test_the_home_is_settled_once(runtime, program, tmp_path):
+    """A test that sets $XDG_RUNTIME_DIR or TMPDIR for what it tests moves no ledger, and no child's."""
+    other = tmp_path / "other"
+    other.mkdir()
+    program(
+        """
+import os, sys, tempfile
+from pytest_ipc import scope
+from pytest_ipc.custody.home import home_path
+with scope() as ipc:
+    ipc.sysv_shm()
+    here = home_path()
+    for name in ("XDG_RUNTIME_DIR", "TMPDIR"):
+        os.environ[name] = sys.argv[1]
+    tempfile.tempdir = None
+    def life():
+        ipc.sysv_shm()
+        return str(home_path()), len(os.listdir(here))
+    child = ipc.fork(life)
+    assert child.result() == (str(here), 2), child.result()
+    child.end()
+    assert len(os.listdir(here)) == 1
+assert os.listdir(sys.argv[1]) == []
+""",
+        other,
+    )
+    assert os.listdir(runtime / "pytest-ipc") == []
+
+
+def test_a_home_that_was_cleared_is_made_anew(own):
+    kept = own.intend("fifo", {"path": "/kept"})
+    (home_path() / own.name).unlink()
+    home_path().rmdir()
+    own.intend("fifo", {"path": "/new"})
+    assert [entry.details["path"] for entry in book(own).open] == ["/kept", "/new"]
+    kept.closed()
+
+
+def test_one_of_an_earlier_boot_with_this_process_id_makes_way(home):
+    stale = forge(home, process=Process.current(), boot=FIRST_BOOT)
+    made = Ledger()
+    assert made.name == stale.name
+    assert boot_id() in stale.read_text()
+    made.close()
+    assert not stale.exists()
