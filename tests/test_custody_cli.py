@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -79,9 +80,11 @@ def owner(room: dict[str, str]) -> Iterator[Callable[[str], tuple[subprocess.Pop
     for process, path in started:
         process.kill()
         process.communicate()
-        assert Deadline(5).until(lambda path=path: not path.parent.exists()), (
-            "neither reaper nor test has taken it away"
-        )
+        assert Deadline(5).until(partial(is_gone, path.parent)), "neither reaper nor test has taken it away"
+
+
+def is_gone(path: Path) -> bool:
+    return not path.exists()
 
 
 def exists(id: int) -> bool:
