@@ -1,0 +1,325 @@
+"""The sweep: what dead processes left goes, each object once; what lives, and what is not proved to be theirs, stays."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from pytest_ipc import Deadline, process_state, scope, shmctl_rmid, shmctl_stat, shmget, unused_key
+from pytest_ipc.custody import reading
+from pytest_ipc.custody import sweep as sweep_module
+from pytest_ipc.custody.home import home_path
+from pytest_ipc.custody.identity import Process, put_on, start_of
+from pytest_ipc.custody.sweep import settle, sweep
+from pytest_ipc.kernel.process import CLONE_NEWIPC, CLONE_NEWUSER, unshare
+
+from .forging import FIRST_BOOT, about, about_segment, dead_process, forge, made
+
+
+def exists(shmid: int) -> bool:
+    try:
+        shmctl_stat(shmid)
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def left(home, fork):
+    """A segment, a private FIFO and one at a path, and a daemon, all left by a process that is dead; (segment, paths, daemon)."""
+
+    def life():
+        reader, writer = os.pipe()
+        with scope() as ipc:
+            segment, private, placed = ipc.sysv_shm(), ipc.fifo(), ipc.fifo(path=home.parent / "placed")
+            nested = ipc.fork(int)
+            nested.result()
+            pid = os.fork()
+            if pid == 0:
+                put_on(nested._tag)
+                os.setsid()
+                os.write(writer, b"x")
+                while True:
+                    signal.pause()
+            os.read(reader, 1)
+            print(segment.id, private.path, placed.path, pid, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = fork(life)
+    path = home / f"{child.pid}-{start_of(child.pid)}.ledger"
+    child.wait()
+    segment, private, placed, daemon = child.output.split()
+    assert path.exists()
+    yield int(segment), [private, placed], int(daemon)
+    child.end()
+    assert not path.exists()
+
+
+def test_what_a_dead_process_left_goes(home, left):
+    segment, paths, daemon = left
+    done = sweep()
+    assert not exists(segment)
+    assert not any(map(os.path.lexists, [*paths, os.path.dirname(paths[0])]))
+    state = process_state(daemon)
+    assert state is None or Deadline(5).until(lambda: (process_state(daemon) or state).state == "Z")
+    assert sorted(line[:6] for line in done.removed) == ["FIFO /", "FIFO /", "System", "child "]
+    assert (done.left, done.refused, [name for name in os.listdir(home) if "ledger" in name]) == ([], [], own_only())
+
+
+def own_only() -> list[str]:
+    """The ledger that this process has in the test's home, if it had to open one there."""
+    process = Process.current()
+    name = f"{process.pid}-{process.start}.ledger"
+    return [name] if (home_path() / name).exists() else []
+
+
+def test_a_dry_run_tells_the_same_and_touches_nothing(home, left):
+    segment, paths, daemon = left
+    files = sorted(os.listdir(home))
+    told = sweep(dry_run=True)
+    state = process_state(daemon)
+    assert (exists(segment), all(map(os.path.lexists, paths)), sorted(os.listdir(home))) == (True, True, files)
+    assert state is not None
+    assert state.state != "Z"
+    assert sorted(told.removed) == sorted(sweep().removed)
+
+
+def test_each_line_says_what_it_was_who_made_it_and_where(home):
+    key = unused_key()
+    with scope() as ipc:
+        segment = ipc.sysv_shm(key=key)
+        forge(home, '@ "test_it.py::test_one"', about_segment(key=key), process=None)
+        (line,) = sweep().left
+        assert line.startswith(f"System V segment (key {key:#x}, 4096 bytes), made by test_it.py::test_one in process ")
+        assert f": its creating process is {os.getpid()} and not " in line
+        assert segment.exists()
+
+
+def test_a_live_owners_ledger_is_left_alone_while_it_is_written(home, fork):
+    reader, writer = os.pipe()
+
+    def life():
+        with scope() as ipc:
+            while os.path.exists(home.parent / "go on"):
+                segment, fifo = ipc.sysv_shm(key=0), ipc.fifo()
+                assert segment.exists()
+                assert fifo.path.exists()
+                segment.remove()
+                fifo.close()
+                os.write(writer, b"x")
+
+    (home.parent / "go on").touch()
+    child = fork(life)
+    seen = 0
+    try:
+        while seen < 200:
+            done = sweep()
+            assert (done.removed, done.left, done.refused) == ([], [], [])
+            seen += len(os.read(reader, 1000))
+    finally:
+        (home.parent / "go on").unlink()
+        os.set_blocking(reader, False)
+    assert child.result() is None
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize("beginning", ["", "pytest-ipc", 'pytest-ipc 1 {"pid": 1'])
+@pytest.mark.parametrize("alive", [True, False], ids=["alive", "dead"])
+def test_a_first_line_that_is_not_whole_yet_is_no_trouble(home, beginning, alive):
+    process = Process.current() if alive else dead_process()
+    path = home / f"{process.pid}-{process.start}.ledger"
+    path.write_text(beginning)
+    path.chmod(0o600)
+    done = sweep()
+    assert (done.removed, done.left, done.refused, path.exists()) == ([], [], [], alive)
+
+
+def test_a_replacement_that_was_never_finished_goes_with_its_ledger(home):
+    path = forge(home)
+    (home / f".{path.name}").write_text("half")
+    sweep()
+    assert os.listdir(home) == []
+
+
+def test_what_came_between_the_first_look_and_the_writers_death_is_seen(home, monkeypatch):
+    """Its writer was dying: what is read before it is known to be dead may not be all that it has written."""
+    key = unused_key()
+    process = dead_process()
+    path = forge(home, process=process)
+    segment = shmget(key, 4096, 0o1600)
+    looks: list[reading.Book] = []
+
+    def alive(book: reading.Book) -> bool:
+        if not looks:
+            looks.append(book)
+            # Not made by the process of the record: it has to be left and named, which shows that it was read.
+            forge(home, about_segment(key=key), process=process)
+        return False
+
+    monkeypatch.setattr(reading.Book, "alive", property(alive))
+    done = sweep()
+    shmctl_rmid(segment)
+    assert len(done.left) == 1
+    assert path.exists()
+
+
+SWEEPER = """
+import os, sys
+from pytest_ipc.custody.sweep import sweep
+sys.stdin.read(1)
+done = sweep()
+print(len(done.removed), len(done.left), len(done.refused))
+"""
+
+
+def test_two_sweeps_at_once_share_the_work(home):
+    """Each object is told of by one of them, and both come to their end."""
+    directories = []
+    for number in range(40):
+        directory = home.parent / f"pytest-ipc-{number:016x}"
+        directory.mkdir()
+        directories.append(directory)
+        os.mkfifo(directory / "fifo")
+        forge(home, about(1, "fifo", path=str(directory / "fifo"), directory=str(directory)))
+    command = [sys.executable, "-c", SWEEPER]
+    sweepers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    for sweeper in sweepers:
+        assert sweeper.stdin is not None
+        sweeper.stdin.close()
+    told = []
+    for sweeper in sweepers:
+        assert sweeper.stdout is not None
+        told.append(list(map(int, sweeper.stdout.read().split())))
+        assert sweeper.wait(30) == 0
+        sweeper.stdout.close()
+    assert [sum(column) for column in zip(*told, strict=True)] == [40, 0, 0]
+    assert not any(directory.exists() for directory in directories)
+    assert [name for name in os.listdir(home) if name.endswith("ledger")] == own_only()
+
+
+def test_a_sweep_that_holds_its_lock_for_ever_holds_up_no_other_for_long(home, monkeypatch):
+    """One patience for all that it holds."""
+    monkeypatch.setattr(sweep_module, "PATIENCE", 0.2)
+    held = []
+    for _ in range(20):
+        fd = os.open(forge(home, about(1, "fifo", path="/nowhere")), os.O_RDONLY)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        held.append(fd)
+    waits = []
+    real = Deadline.until
+
+    def until(self, *rest):
+        waits.append(self)
+        return real(self, *rest)
+
+    monkeypatch.setattr(Deadline, "until", until)
+    done = sweep()
+    assert len(waits) == 20
+    assert len(set(map(id, waits))) == 1
+    assert all("another sweep holds it" in line for line in done.left)
+    assert len(done.left) == 20
+    for fd in held:
+        os.close(fd)
+    assert sweep().left == []
+
+
+def test_settling_one_process_touches_no_others_ledger(home):
+    process = dead_process()
+    one, other = forge(home, process=process), forge(home)
+    settle(process)
+    assert (one.exists(), other.exists()) == (False, True)
+    sweep()
+
+
+def test_after_a_restart_of_the_machine_only_files_are_looked_for(home):
+    directory = home.parent / f"pytest-ipc-{7:016x}"
+    directory.mkdir()
+    os.mkfifo(directory / "fifo")
+    status = os.lstat(directory / "fifo")
+    with scope() as ipc:
+        segment = ipc.sysv_shm()
+        forge(
+            home,
+            about_segment(1, key=segment.key, at=1.0),
+            made(1, id=segment.id),
+            about(2, "fifo", path=str(directory / "fifo"), directory=str(directory)),
+            made(2, dev=status.st_dev + 1, ino=status.st_ino),  # devices are numbered anew
+            process=Process.current(),  # a number that is in use again
+            boot=FIRST_BOOT,
+        )
+        done = sweep()
+        assert segment.exists()
+    assert (len(done.removed), done.left, done.refused) == (1, [], [])
+    assert not directory.exists()
+
+
+# Namespaces.
+
+
+def test_what_is_in_another_ipc_namespace_is_named_while_that_lives_and_gone_with_it(home, fork):
+    def life():
+        try:
+            unshare(CLONE_NEWIPC)
+        except PermissionError:
+            unshare(CLONE_NEWUSER | CLONE_NEWIPC)
+        print(os.readlink("/proc/self/ns/ipc"), shmget(0x1234, 4096, 0o1600), flush=True)
+        signal.pause()
+
+    child = fork(life)
+    try:
+        child.wait_blocked("pause")
+    except OSError as error:
+        pytest.skip(f"no IPC namespace can be made here: {error}")
+    namespace, shmid = child.output.split()
+    forge(home, about_segment(key=0x1234, ipc=namespace), made(id=int(shmid)))
+    (line,) = sweep().left
+    assert f"it is in another IPC namespace, {namespace}; sweep from within" in line
+    child.end()
+    done = sweep()
+    assert (done.removed, done.left) == ([], [])
+
+
+def test_a_ledger_of_another_pid_namespace_is_not_judged_by_this_ones_numbers(home, monkeypatch):
+    """Containers may share a temp folder: to each other their processes are numbers that are not there."""
+    directory = home.parent / f"pytest-ipc-{7:016x}"
+    directory.mkdir()
+    os.mkfifo(directory / "fifo")
+    path = forge(
+        home, about(1, "fifo", path=str(directory / "fifo"), directory=str(directory)), pids="pid:[4026500000]"
+    )
+    monkeypatch.setattr("pytest_ipc.custody.reading.pid_namespace_lives", lambda _name: True)
+    done = sweep()
+    assert (done.removed, done.left, done.refused, path.exists()) == ([], [], [], True)
+    monkeypatch.setattr("pytest_ipc.custody.reading.pid_namespace_lives", lambda _name: False)
+    assert len(sweep().removed) == 1
+    assert not directory.exists()
+
+
+def test_a_child_that_has_become_another_user_leaves_nothing(home, fork):
+    if os.geteuid() != 0:
+        pytest.skip("needs a second user: this one is not root")
+
+    def life(end):
+        os.setresuid(65534, 65534, 65534)
+        with scope() as ipc:
+            segment = ipc.sysv_shm()
+            print(segment.id, flush=True)
+            if end == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+        return end
+
+    returned, killed = fork(life, "returned"), fork(life, "killed")
+    assert returned.result() == "returned"
+    killed.wait()
+    shmid = int(killed.output)
+    assert shmctl_stat(shmid).perm.cuid == 65534
+    for child in (returned, killed):
+        child.end()
+    assert not exists(shmid)
+    assert [name for name in os.listdir(home) if name.endswith("ledger")] == own_only()
