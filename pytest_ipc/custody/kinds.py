@@ -59,51 +59,72 @@ class Kind:
 # System V shared memory: the id holds the slot's sequence number, so that a slot's next tenant has another one.
 
 
-def _find_segment(entry: Entry) -> Any:
-    from ..kernel.proc import sysvipc_shm
-    from ..kernel.shm import shmctl_stat, shmget
+@dataclass(frozen=True)
+class _Segment:
+    """What the kernel says of a segment; its key reads 0 once removal is pending."""
 
-    try:
-        if entry.made is not None:
-            return shmctl_stat(int(entry.made["id"]))
-        if entry.details["key"]:
-            return shmctl_stat(shmget(int(entry.details["key"]), 0, 0))
-    except OSError:
-        return None
+    id: int
+    key: int
+    size: int
+    cpid: int
+    cuid: int
+    ctime: int
+
+
+def _find_segment(entry: Entry) -> _Segment | None:
+    from ..kernel.proc import sysvipc_shm
+    from ..kernel.shm import SHM_DEST, shmget
+
+    if entry.made is not None:
+        return _segment(entry.made["id"])
+    if entry.details["key"]:
+        try:
+            return _segment(shmget(entry.details["key"], 0, 0))
+        except FileNotFoundError:
+            return None
     # IPC_PRIVATE, and killed between the call and its record: whoever made it is on the kernel's record.
     for row in sysvipc_shm() or ():
-        if (
-            row.key == 0
-            and row.cpid == entry.pid
-            and row.size == entry.details["size"]
-            and row.ctime >= _made_after(entry)
-        ):
-            with suppress(OSError):
-                return shmctl_stat(row.shmid)
+        is_it = (row.key, row.cpid, row.size) == (0, entry.pid, entry.details["size"])
+        if is_it and row.ctime >= int(entry.details["at"]) and not row.perms & SHM_DEST:
+            return _Segment(row.shmid, row.key, row.size, row.cpid, row.cuid, row.ctime)
     return None
 
 
-def _made_after(entry: Entry) -> int:
-    return int(entry.details["at"])
+def _segment(shmid: int) -> _Segment | None:
+    """The segment with that id; None if there is none. PermissionError if there is one and nothing shows what it is."""
+    from ..kernel.proc import sysvipc_shm
+    from ..kernel.shm import shmctl_stat
+
+    try:
+        found = shmctl_stat(shmid)
+    except PermissionError:
+        # Its mode may keep its own owner from looking, and not from removing it. Here everybody may look.
+        for row in sysvipc_shm() or ():
+            if row.shmid == shmid:
+                return _Segment(row.shmid, row.key, row.size, row.cpid, row.cuid, row.ctime)
+        raise
+    except OSError:
+        return None
+    return _Segment(shmid, found.perm.key, found.segsz, found.cpid, found.perm.cuid, found.ctime)
 
 
-def _prove_segment(entry: Entry, found: Any) -> str | None:
+def _prove_segment(entry: Entry, found: _Segment) -> str | None:
     wanted = {
         "creating process": (entry.pid, found.cpid),
-        "creating user": (entry.details["uid"], found.perm.cuid),
-        "size": (entry.details["size"], found.segsz),
+        "creating user": (entry.details["uid"], found.cuid),
+        "size": (entry.details["size"], found.size),
     }
-    if found.perm.key:  # it reads 0 once removal is pending
-        wanted["key"] = (entry.details["key"], found.perm.key)
+    if found.key:
+        wanted["key"] = (entry.details["key"], found.key)
     for what, (recorded, seen) in wanted.items():
         if recorded != seen:
             return f"its {what} is {seen} and not {recorded}"
-    if found.ctime < _made_after(entry):
+    if found.ctime < int(entry.details["at"]):
         return "it is older than the record"
     return None
 
 
-def _remove_segment(_entry: Entry, found: Any) -> None:
+def _remove_segment(_entry: Entry, found: _Segment) -> None:
     from ..kernel.shm import shmctl_rmid
 
     shmctl_rmid(found.id)
