@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pytest_ipc.custody.home
+from pytest_ipc import scope
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.ledger import Ledger
@@ -40,3 +48,25 @@ def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     monkeypatch.setattr(ledger, "_ledger", made)
     yield made
     made.close()
+
+
+SLEEPS = [sys.executable, "-I", "-S", "-c", "import signal; signal.pause()"]
+
+
+@pytest.fixture
+def foreign(temporary_root: Path) -> Iterator[dict[str, Any]]:
+    """One of every kind that no record is of: a segment, a FIFO, a file, a directory, a process; they have to survive."""
+    folder = Path(tempfile.mkdtemp(dir=temporary_root))
+    folder.chmod(0o711)
+    empty, file, fifo = folder / "empty", folder / "file", folder / "fifo"
+    empty.mkdir()
+    file.write_text("kept")
+    os.mkfifo(fifo)
+    with scope() as ipc, subprocess.Popen(SLEEPS, start_new_session=True) as process:
+        segment = ipc.sysv_shm()
+        yield {"segment": segment, "empty": empty, "file": file, "fifo": fifo, "process": process}
+        assert segment.exists()
+        assert (empty.is_dir(), file.read_text(), stat.S_ISFIFO(fifo.lstat().st_mode)) == (True, "kept", True)
+        assert process.poll() is None
+        process.kill()
+    shutil.rmtree(folder)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 from pytest_ipc.custody.identity import Process, boot_id, ipc_namespace, start_of
+from pytest_ipc.custody.sweep import Swept
 
+LONG_AGO = 1e9  # before any object that there is
 FIRST_BOOT = "11111111-1111-1111-1111-111111111111"  # of a machine that nobody has
 
 
@@ -32,7 +33,7 @@ def dead_process() -> Process:
 
 def about(number: int, kind: str, **details: Any) -> str:
     """A record of an object that is about to be made; a detail that is ... is left out."""
-    entries = {"at": time.time() - 1, "uid": os.geteuid(), **details}
+    entries = {"at": LONG_AGO, "uid": os.geteuid(), **details}
     return f"+ {number} {kind} {json.dumps({name: value for name, value in entries.items() if value is not ...})}"
 
 
@@ -60,3 +61,11 @@ def forge(home: Path, *lines: str, process: Process | None = None, end: str = "\
     path.write_text("\n".join([header(process, **changes), *lines]) + end)
     path.chmod(0o600)
     return path
+
+
+def one_line(done: Swept) -> str:
+    """The only thing that a sweep had to tell of: it was left or refused."""
+    (line,) = [*done.left, *done.refused]
+    assert done.removed == []
+    assert line.isprintable()
+    return line

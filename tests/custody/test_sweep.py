@@ -16,7 +16,6 @@ from pytest_ipc.custody import sweep as sweep_module
 from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.identity import Process, put_on, start_of
 from pytest_ipc.custody.sweep import settle, sweep
-from pytest_ipc.kernel.process import CLONE_NEWIPC, CLONE_NEWUSER, unshare
 
 from .forging import FIRST_BOOT, about, about_segment, dead_process, forge, made
 
@@ -257,69 +256,3 @@ def test_after_a_restart_of_the_machine_only_files_are_looked_for(home):
         assert segment.exists()
     assert (len(done.removed), done.left, done.refused) == (1, [], [])
     assert not directory.exists()
-
-
-# Namespaces.
-
-
-def test_what_is_in_another_ipc_namespace_is_named_while_that_lives_and_gone_with_it(home, fork):
-    def life():
-        try:
-            unshare(CLONE_NEWIPC)
-        except PermissionError:
-            unshare(CLONE_NEWUSER | CLONE_NEWIPC)
-        print(os.readlink("/proc/self/ns/ipc"), shmget(0x1234, 4096, 0o1600), flush=True)
-        signal.pause()
-
-    child = fork(life)
-    try:
-        child.wait_blocked("pause")
-    except OSError as error:
-        pytest.skip(f"no IPC namespace can be made here: {error}")
-    namespace, shmid = child.output.split()
-    forge(home, about_segment(key=0x1234, ipc=namespace), made(id=int(shmid)))
-    (line,) = sweep().left
-    assert f"it is in another IPC namespace, {namespace}; sweep from within" in line
-    child.end()
-    done = sweep()
-    assert (done.removed, done.left) == ([], [])
-
-
-def test_a_ledger_of_another_pid_namespace_is_not_judged_by_this_ones_numbers(home, monkeypatch):
-    """Containers may share a temp folder: to each other their processes are numbers that are not there."""
-    directory = home.parent / f"pytest-ipc-{7:016x}"
-    directory.mkdir()
-    os.mkfifo(directory / "fifo")
-    path = forge(
-        home, about(1, "fifo", path=str(directory / "fifo"), directory=str(directory)), pids="pid:[4026500000]"
-    )
-    monkeypatch.setattr("pytest_ipc.custody.reading.pid_namespace_lives", lambda _name: True)
-    done = sweep()
-    assert (done.removed, done.left, done.refused, path.exists()) == ([], [], [], True)
-    monkeypatch.setattr("pytest_ipc.custody.reading.pid_namespace_lives", lambda _name: False)
-    assert len(sweep().removed) == 1
-    assert not directory.exists()
-
-
-def test_a_child_that_has_become_another_user_leaves_nothing(home, fork):
-    if os.geteuid() != 0:
-        pytest.skip("needs a second user: this one is not root")
-
-    def life(end):
-        os.setresuid(65534, 65534, 65534)
-        with scope() as ipc:
-            segment = ipc.sysv_shm()
-            print(segment.id, flush=True)
-            if end == "killed":
-                os.kill(os.getpid(), signal.SIGKILL)
-        return end
-
-    returned, killed = fork(life, "returned"), fork(life, "killed")
-    assert returned.result() == "returned"
-    killed.wait()
-    shmid = int(killed.output)
-    assert shmctl_stat(shmid).perm.cuid == 65534
-    for child in (returned, killed):
-        child.end()
-    assert not exists(shmid)
-    assert [name for name in os.listdir(home) if name.endswith("ledger")] == own_only()

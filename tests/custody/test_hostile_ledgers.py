@@ -1,0 +1,256 @@
+"""Ledgers that are none: what is no file, no record or no value of ours is refused in one line, in bounded time and memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import stat
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from pytest_ipc import Deadline, process_state, scope, shmctl_stat
+from pytest_ipc.custody.home import HomeError
+from pytest_ipc.custody.identity import Process
+from pytest_ipc.custody.sweep import sweep
+
+from .forging import about, about_segment, dead_process, forge, header, made, one_line
+
+HUGE = "1" + "0" * 5000  # more digits than Python makes a number of
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "garbage",
+        "+ 1",
+        "+ one fifo {}",
+        "= 1 {}",
+        "? 1",
+        "@ [",
+        "\x00\x1b[31m\x07",
+        "+ 1 fifo " + DEEP,
+        "x" * 100_000,
+        f"+ {HUGE} fifo {{}}",
+        about(1, "fifo", path=5),
+        about(1, "fifo", path=...),
+        about(1, "fifo", path=["/etc/passwd"]),
+        about(1, "fifo", path="/etc/passwd\0"),
+        about(1, "fifo", path="/x", directory=7),
+        about(1, "fifo", path="/x", uid=-1),
+        about(1, "fifo", path="/x", uid=True),
+        about(1, "fifo", path="/x", uid="0"),
+        about(1, "fifo", path="/x", at=1),
+        about(1, "fifo", path="/x", at="1.0"),
+        about(1, "fifo", path="/x", at=float("nan")),
+        about(1, "fifo", path="/x", at=float("inf")),
+        about(1, "fifo", path="/x", at=-1.0),
+        about(1, "fifo", path="/x", at=1e300),
+        about_segment(key="1"),
+        about_segment(key=True),
+        about_segment(key=2**31),
+        about_segment(size=-1),
+        about_segment(size=1.5),
+        about_segment(ipc=None),
+        about_segment(ipc=...),
+        about(1, "process", tag="1"),
+        about(1, "process", tag=None),
+    ],
+    ids=map(str, count()),
+)
+def test_what_is_no_record_is_told_and_nothing_more(home, line):
+    path = forge(home, line)
+    assert f"{path}: 1 line is no record: " in one_line(sweep())
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    "identity", [{"id": "5"}, {"id": True}, {"id": -1}, {"id": 2**31}, {"id": 1e400}, {}, {"id": None}]
+)
+def test_an_identity_that_is_none_is_not_used(home, identity):
+    path = forge(home, about_segment(key=0x7777), made(**identity))
+    assert f"{path}: 1 line is no record: " in one_line(sweep())
+
+
+def test_a_million_lines_that_are_none_are_one_line(home):
+    path = forge(home, *["garbage\x1b[31m"] * 1_000_000)
+    assert one_line(sweep()).startswith(f"{path}: 1000000 lines are no records, the first: 'garbage\\x1b")
+
+
+def test_what_it_says_is_shown_in_one_line_without_a_terminals_commands(home, foreign):
+    evil = "x\nremoved everything\r\x1b[2J\udc80é"
+    segment = foreign["segment"]
+    forge(home, f"@ {json.dumps(evil)}", about_segment(key=segment.key, ipc=evil), about(2, "x\r\x1b[2J\u2028é"))
+    done = sweep()
+    assert all(line.isprintable() for line in done.left)
+    assert len(done.left) == 1  # that namespace is not there
+
+
+def test_a_kind_of_a_later_version_is_named_and_left(home):
+    path = forge(home, '@ "test_new"', about(1, "posix-shm", name="/x"), made(dev=1))
+    assert one_line(sweep()).startswith("object of unknown kind 'posix-shm', made by test_new in process ")
+    assert path.exists()
+
+
+def begins(home: Path, first: str, process: Process | None = None) -> Path:
+    process = process or dead_process()
+    path = home / f"{process.pid}-{process.start}.ledger"
+    path.write_text(first + "\n" + about(1, "fifo", path="/etc/passwd") + "\n")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"pid": "5"}, "does not begin as a ledger does"),
+        ({"pid": -5}, "does not begin as a ledger does"),
+        ({"pid": HUGE}, "does not begin as a ledger does"),
+        ({"start": None}, "does not begin as a ledger does"),
+        ({"boot": ["x"]}, "does not begin as a ledger does"),
+        ({"root": 5}, "does not begin as a ledger does"),
+        ({"root": [1]}, "does not begin as a ledger does"),
+        ({"root": [True, 2.5]}, "does not begin as a ledger does"),
+        ({"worker": {}}, "does not begin as a ledger does"),
+        ({"run": 5}, "does not begin as a ledger does"),
+        ({"pids": 5}, "does not begin as a ledger does"),
+        ({"pid": 4_000_000}, "it tells of process 4000000, and its name does not"),
+    ],
+)
+def test_a_first_line_that_is_wrong_is_refused(home, change, sentence):
+    process = dead_process()
+    path = begins(home, header(process, **change).replace(f'"{HUGE}"', HUGE), process)
+    assert one_line(sweep()) == f"{path}: it {sentence.removeprefix('it ')}"
+
+
+@pytest.mark.parametrize(
+    "first", ["", "garbage", "pytest-ipc", "pytest-ipc 1 {}", f"pytest-ipc 1 {DEEP}", "\xff\xfe 1 {}"]
+)
+def test_what_does_not_begin_as_a_ledger_is_refused(home, first):
+    path = begins(home, first)
+    assert one_line(sweep()) == f"{path}: it does not begin as a ledger does"
+
+
+@pytest.mark.parametrize("version", ["2", "0", "one", HUGE, "1\x1b[2J"], ids=lambda version: version[:5])
+def test_a_version_that_is_not_known_is_refused(home, version):
+    begins(home, f"pytest-ipc {version} {{}}")
+    line = one_line(sweep())
+    assert line.endswith(("of the ledger is not known here", "it does not begin as a ledger does"))
+
+
+# Files that are none.
+
+
+def in_place(home: Path) -> Path:
+    process = dead_process()
+    return home / f"{process.pid}-{process.start}.ledger"
+
+
+def test_a_sparse_gigabyte_is_refused_unread(home):
+    path = forge(home)
+    os.truncate(path, 1 << 30)
+    assert one_line(sweep()) == f"{path}: {1 << 30} bytes are too many for a ledger"
+
+
+def test_the_largest_that_is_read_takes_little_memory(home, fork):
+    """All of it one line, or a hole: neither is held in memory."""
+    whole = forge(home, end="\n" + "x" * 100)
+    os.truncate(whole, 1 << 26)
+
+    def life():
+        resource.setrlimit(resource.RLIMIT_AS, (memory() + (24 << 20), resource.RLIM_INFINITY))
+        done = sweep()
+        return done.removed, done.left, done.refused
+
+    assert fork(life).result(30) == ([], [], [])
+    assert not whole.exists()  # what follows the last line's end is no record, whatever its size
+
+
+def memory() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_fifo_a_device_a_link_a_directory_a_socket_in_its_place_is_refused(home, foreign):
+    places = [in_place(home) for _ in range(5)]
+    os.mkfifo(places[0])
+    places[1].symlink_to(foreign["file"])
+    places[2].mkdir()
+    with socket.socket(socket.AF_UNIX) as server:
+        os.chdir(home)  # a socket's path must be short
+        server.bind(places[3].name)
+        os.chdir("/")
+        try:
+            os.mknod(places[4], stat.S_IFCHR | 0o600, os.makedev(1, 5))  # /dev/zero: to read it would not end
+        except PermissionError:
+            places.pop()
+        done = sweep()
+    assert sorted(done.refused) == sorted(f"{place}: it is no regular file" for place in places)
+    assert (done.removed, done.left) == ([], [])
+    assert all(map(os.path.lexists, places))
+
+
+def test_a_file_with_two_names_is_refused(home, tmp_path):
+    path = forge(home, about(1, "fifo", path="/etc/passwd"))
+    os.link(path, tmp_path / "other")
+    assert one_line(sweep()) == f"{path}: it has 2 names"
+
+
+def test_another_users_file_is_refused(home):
+    path = forge(home)
+    try:
+        os.chown(path, 65534, 65534)
+    except PermissionError:
+        pytest.skip("needs a second user: this one is not root")
+    assert one_line(sweep()) == f"{path}: it belongs to user 65534"
+
+
+@pytest.mark.parametrize("name", ["x.ledger", "1-2-3.ledger", "0x10-5.ledger", "..ledger", "1.ledger"])
+def test_a_name_that_is_none_is_refused_or_passed_over(home, name):
+    (home / name).write_text(header(dead_process()) + "\n")
+    done = sweep()
+    assert len(done.refused) == (not name.startswith("."))
+
+
+def test_a_home_that_is_not_private_is_not_swept(home):
+    path = forge(home, about(1, "fifo", path="/nowhere"))
+    home.chmod(0o777)
+    with pytest.raises(HomeError, match="is open to others"):
+        sweep()
+    assert path.exists()
+
+
+def test_a_folder_that_takes_no_removal_is_told(home, monkeypatch):
+    path = forge(home)
+
+    def refuse(*_arguments, **_named):
+        raise OSError(30, os.strerror(30))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        assert one_line(sweep()) == f"{path}: Read-only file system"
+
+
+def test_a_ledger_that_names_a_living_one_s_objects_is_refused_by_the_kernels_account(home, fork):
+    """Two owners, one object: the record of a dead process that did not make it proves nothing."""
+
+    def life():
+        with scope() as ipc:
+            segment, fifo = ipc.sysv_shm(), ipc.fifo()
+            print(segment.id, segment.key, fifo.path, flush=True)
+            signal.pause()
+
+    child = fork(life)
+    child.wait_blocked("pause")
+    shmid, key, path = child.output.split()
+    forge(home, about_segment(key=int(key)), made(id=int(shmid)))
+    one_line(sweep())
+    assert shmctl_stat(int(shmid)).nattch == 0
+    assert os.path.lexists(path)
+    state = process_state(child.pid)
+    assert state is not None
+    assert Deadline(5).until(lambda: child.alive)

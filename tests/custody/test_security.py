@@ -1,0 +1,264 @@
+"""A sweep among enemies: whatever a ledger says or is, nothing foreign is removed or signalled, and each refusal is one line.
+
+A ledger can be forged only by its own user or by root, for its home is closed to others. So these are forged as that user, and
+foreign are the objects that the records name: every test plants some, and they have to survive.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+import pytest_ipc.custody.home as home_module
+from pytest_ipc import scope
+from pytest_ipc.custody.identity import TAGS, Process, new_tag, start_of, tag_of
+from pytest_ipc.custody.sweep import sweep
+
+from .forging import about, about_segment, forge, made, one_line
+from .test_sweep import exists
+
+
+@pytest.mark.parametrize("by", ["id", "key"])
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({}, "its creating process is"),
+        ({"size": 8192}, "its creating process is|its size is 4096 and not 8192"),
+        ({"uid": 65533}, "its creating process is|its creating user is"),
+    ],
+)
+def test_a_segment_that_somebody_else_made_stays(home, foreign, by, change, sentence):
+    segment = foreign["segment"]
+    lines = [about_segment(**{"key": segment.key, **change})]
+    forge(home, *lines, *([made(id=segment.id)] if by == "id" else []))
+    assert any(part in one_line(sweep()) for part in sentence.split("|"))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"size": 8192}, "its size is 4096 and not 8192"),
+        ({"uid": 65533}, f"its creating user is {os.geteuid()} and not 65533"),
+        ({"key": 0x1111}, "its key is"),
+        ({"at": time.time() + 3600}, "it is older than the record"),
+    ],
+)
+def test_a_recycled_id_is_another_segment(home, foreign, change, sentence):
+    """The same id, by the same process id even: size, user, key or time say that it is another."""
+    segment = foreign["segment"]
+    process = Process(os.getpid(), Process.current().start + 1)  # the process id was recycled, too
+    forge(home, about_segment(**{"key": segment.key, **change}), made(id=segment.id), process=process)
+    assert sentence in one_line(sweep())
+
+
+def test_an_id_of_the_same_slot_and_another_sequence_is_gone(home, foreign):
+    segment = foreign["segment"]
+    forge(home, about_segment(key=segment.key), made(id=(segment.id + 32768) & 0x7FFFFFFF))
+    done = sweep()
+    assert (done.removed, done.left, done.refused) == ([], [], [])
+
+
+def test_a_private_segment_without_an_id_is_not_guessed(home):
+    """By its creator, size and time: another's, or one that is older, is none of them."""
+    with scope() as ipc:
+        private = ipc.sysv_shm(key=0)
+        forge(home, about_segment(key=0))
+        forge(home, about_segment(key=0, at=time.time() + 3600), process=Process(os.getpid(), 1))
+        done = sweep()
+        assert (done.removed, done.left, private.exists()) == ([], [], True)
+
+
+def test_another_users_segment_stays(home, fork):
+    if os.geteuid() != 0:
+        pytest.skip("needs a second user: this one is not root")
+
+    def life():
+        os.setresuid(65534, 65534, 65534)
+        with scope() as ipc:
+            segment = ipc.sysv_shm()
+            print(segment.id, segment.key, flush=True)
+            signal.pause()
+
+    child = fork(life)
+    child.wait_blocked("pause")
+    shmid, key = map(int, child.output.split())
+    # All that can be known of it, but the user whose ledger this is.
+    process = Process(child.pid, 1)
+    forge(home, about_segment(key=key, at=time.time() - 60), made(id=shmid), process=process)
+    assert "its creating user is 65534 and not 0" in one_line(sweep())
+    assert exists(shmid)
+
+
+def test_an_ordinary_users_sweep_cannot_touch_another_users_objects(home, foreign, fork):
+    """With a record that fits in every detail, the user included: the kernel refuses, and that is told."""
+    if os.geteuid() != 0:
+        pytest.skip("needs a second user: this one is not root")
+    segment, fifo, process = foreign["segment"], foreign["fifo"], foreign["process"]
+    found = os.lstat(fifo)
+    forge(
+        home,
+        about_segment(1, key=segment.key, at=time.time() - 3600, uid=0),
+        made(1, id=segment.id),
+        about(2, "fifo", path=str(fifo), uid=0, at=time.time() - 3600),
+        made(2, dev=found.st_dev, ino=found.st_ino),
+        about(3, "process", tag=new_tag()),
+        made(3, pid=process.pid, start=start_of(process.pid)),
+        process=Process(os.getpid(), 1),
+    )
+    theirs = fifo.parent / "theirs"
+    theirs.mkdir(mode=0o700)
+    home.rename(theirs / "pytest-ipc")
+    home.mkdir(mode=0o700)
+    for path in (theirs, theirs / "pytest-ipc", *(theirs / "pytest-ipc").iterdir()):
+        os.chown(path, 65534, 65534)
+
+    def life():
+        os.environ["XDG_RUNTIME_DIR"] = str(theirs)
+        home_module._pinned = None
+        os.setresgid(65534, 65534, 65534)
+        os.setresuid(65534, 65534, 65534)
+        done = sweep()
+        return done.removed, done.left
+
+    removed, left = fork(life).result()
+    assert removed == []
+    assert [line.rpartition(": ")[2] for line in left] == [
+        "Operation not permitted",
+        "Permission denied",
+        f"process {process.pid} cannot be ended",
+    ]
+
+
+# FIFOs.
+
+
+def test_a_path_that_is_no_fifo_of_ours_is_left(home, foreign, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(foreign["fifo"])
+    named = {
+        "/etc/passwd": "it is no FIFO",
+        str(foreign["file"]): "it is no FIFO",
+        str(foreign["empty"]): "it is a directory",
+        str(link): "it is no FIFO",
+        f"{foreign['empty']}/../fifo": "its path is not absolute and plain",
+        os.path.relpath(foreign["fifo"]): "its path is not absolute and plain",
+        "/dev/null": "it is no FIFO" if os.stat("/dev/null").st_uid == os.geteuid() else "it belongs to user",
+    }
+    before = Path("/etc/passwd").read_bytes()
+    for path, sentence in named.items():
+        ledger = forge(home, about(1, "fifo", path=path))
+        assert f": {sentence}" in one_line(sweep())
+        ledger.unlink()
+    assert link.is_symlink()
+    assert Path("/etc/passwd").read_bytes() == before
+
+
+def test_a_fifo_that_is_not_the_recorded_one_is_left(home, foreign):
+    path, found = str(foreign["fifo"]), os.lstat(foreign["fifo"])
+    for details, identity, sentence in (
+        ({"at": time.time() + 3600}, None, "it is older than the record"),
+        ({}, {"dev": found.st_dev, "ino": found.st_ino + 1}, "it is another FIFO than the one that was made"),
+        ({}, {"dev": found.st_dev + 1, "ino": found.st_ino}, "it is another FIFO than the one that was made"),
+        ({"uid": 65533}, None, f"it belongs to user {os.geteuid()}"),
+        ({"directory": str(foreign["empty"])}, None, "it is not in a directory that was made for it"),
+        ({"directory": str(foreign["fifo"].parent)}, None, "it is not in a directory that was made for it"),
+    ):
+        ledger = forge(home, about(1, "fifo", **{"path": path, **details}), *([made(**identity)] if identity else []))
+        assert one_line(sweep()).endswith(sentence)
+        ledger.unlink()
+
+
+def test_a_private_directory_that_holds_more_than_the_fifo_is_left(home, tmp_path):
+    directory = tmp_path / f"pytest-ipc-{1:016x}"
+    directory.mkdir()
+    (directory / "file").write_text("kept")
+    forge(home, about(1, "fifo", path=str(directory / "fifo"), directory=str(directory)))
+    assert one_line(sweep()).endswith("Directory not empty")
+    assert (directory / "file").read_text() == "kept"
+
+
+def test_a_directory_that_is_exchanged_while_it_is_swept_leads_nowhere(home, foreign, tmp_path, monkeypatch):
+    """Between the look and the removal, by whoever may write above it: a link to a directory with a file of that name."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    os.mkfifo(folder / "file")
+    forge(home, about(1, "fifo", path=str(folder / "file")))
+    real = os.lstat
+    looks: list[str] = []
+
+    def lstat(path):
+        found = real(path)
+        if str(path) == str(folder / "file") and not looks:
+            looks.append(path)
+            folder.rename(tmp_path / "elsewhere")
+            folder.symlink_to(foreign["file"].parent)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "lstat", lstat)
+        line = one_line(sweep())
+    assert looks
+    assert line.endswith(("Not a directory", "Too many levels of symbolic links"))
+
+
+# Processes.
+
+
+def test_a_process_that_is_not_the_recorded_one_is_not_signalled(home, foreign):
+    process = foreign["process"]
+    start = start_of(process.pid) or 0
+    # Another start time: another process. It is gone, and there is nothing to tell.
+    for identity in ({"pid": process.pid, "start": start + 1}, {"pid": process.pid, "start": 0}):
+        forge(home, about(1, "process", tag=new_tag()), made(**identity))
+        done = sweep()
+        assert (done.removed, done.left, done.refused) == ([], [], [])
+
+
+def test_nobody_ends_itself_or_who_was_there_before_the_run(home):
+    own = Process.current()
+    ledger = forge(
+        home, about(1, "process", tag=new_tag()), made(pid=own.pid, start=own.start), process=Process(2**22, 0)
+    )
+    assert one_line(sweep()).endswith("it is this very process")
+    ledger.unlink()
+    parent = os.getppid()
+    forge(home, about(1, "process", tag=new_tag()), made(pid=parent, start=start_of(parent)))
+    assert one_line(sweep()).endswith("it is older than the process that started it")
+
+
+def test_a_tag_of_its_own_ends_nobody(home, fork):
+    """A sweep among the descendants of the child that it is to end."""
+
+    def life():
+        forge(home, about(1, "process", tag=tag_of("self")))
+        return one_line(sweep())
+
+    assert fork(life).result().endswith("it is this very process")
+
+
+@pytest.mark.parametrize("pid", [0, 1, -1, -2])
+def test_process_1_and_groups_are_no_children(home, pid):
+    ledger = forge(home, about(1, "process", tag=new_tag()), made(pid=pid, start=start_of(1) or 0))
+    assert "1 line is no record" in one_line(sweep())
+    assert ledger.exists()
+
+
+@pytest.mark.parametrize("tag", [0, 1000, TAGS[0] - 1, TAGS[1] + 1, 2**64 - 1])
+def test_a_limit_that_may_be_anybodys_is_no_tag(home, fork, tag):
+    """An administrator may have set a limit of file locks for everybody."""
+
+    def life():
+        resource.setrlimit(10, (min(tag, 2**63 - 1), resource.getrlimit(10)[1]))
+        print("limited", flush=True)
+        signal.pause()
+
+    child = fork(life)
+    child.wait_blocked("pause")
+    forge(home, about(1, "process", tag=tag))
+    assert "1 line is no record" in one_line(sweep())
+    assert child.alive
