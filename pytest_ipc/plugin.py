@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
+from . import custody
 from .guard import ForkGuard
 from .watch import CustodyWatch, OrderlyStop
 
@@ -34,7 +36,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not sys.platform.startswith("linux"):
         return
     config.pluginmanager.register(ForkGuard(), "ipc-fork-guard")
-    if not hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput"):
+        custody.controller = os.getppid()
+    else:
         config.pluginmanager.register(CustodyWatch(), "ipc-custody-watch")
     sigterm = config.getoption("--ipc-sigterm") or config.getini("ipc_sigterm")
     if sigterm not in ("default", "interrupt"):

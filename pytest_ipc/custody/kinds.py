@@ -246,7 +246,7 @@ def end_process(pid: int, is_ours: Callable[[int], bool]) -> None:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return
-    except OSError:  # no pidfd_open: as near to the question as it can be
+    except (OSError, AttributeError):  # no pidfd_open: as near to the question as it can be
         if is_ours(pid):
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)

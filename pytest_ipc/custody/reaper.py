@@ -20,6 +20,7 @@ from contextlib import suppress
 from errno import EAGAIN, ENOENT
 from pathlib import Path
 
+from .. import custody
 from .home import HomeError, home_path, open_home, pin
 from .identity import Process, start_of
 from .kinds import end_process
@@ -32,10 +33,9 @@ def start(owner: Process) -> None:
     """Start the reaper of *owner*, this process. OSError when it cannot be."""
     if not (sys.executable and os.access(sys.executable, os.X_OK)):
         raise OSError(ENOENT, "there is no Python to run the reaper with, so nothing is made", sys.executable or None)
-    controller = os.getppid() if os.environ.get("PYTEST_XDIST_WORKER") else 0
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     source = f"import sys; sys.path.insert(0, {package!r}); from pytest_ipc.custody.reaper import main; main()"
-    arguments = [str(owner.pid), str(owner.start), str(controller), str(home_path())]
+    arguments = [str(owner.pid), str(owner.start), str(custody.controller), str(home_path())]
     command = [sys.executable, "-I", "-S", "-c", source, *arguments]
     environment = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
     with warnings.catch_warnings():
@@ -79,37 +79,37 @@ def main() -> None:
     pin(Path(sys.argv[4]))
     owner = Process(pid, start)
     audience = Process(controller, start_of(controller) or 0)
-    if _first_to_die(owner, controller) == "controller":
+    if _first_to_die(owner, audience) == "controller":
         end_process(owner.pid, lambda _pid: owner.alive())
         _wait_for_end(owner)
     _sweep_run(owner, audience)
 
 
-def _first_to_die(owner: Process, controller: int) -> str:
+def _first_to_die(owner: Process, controller: Process) -> str:
     watched: dict[int, str] = {}
     poll = select.poll()
-    for pid, name in ((owner.pid, "owner"), (controller, "controller")):
-        if not pid:
+    for process, name in ((owner, "owner"), (controller, "controller")):
+        if not process.pid:
             continue
         try:
-            fd = os.pidfd_open(pid)
+            fd = os.pidfd_open(process.pid)
         except ProcessLookupError:
             return name
-        except OSError:
+        except (OSError, AttributeError):
             return _first_to_die_by_asking(owner, controller)
+        if not process.alive():
+            return name  # its pid had passed to another process before the pidfd was opened
         watched[fd] = name
         poll.register(fd, select.POLLIN)
-    if not owner.alive():
-        return "owner"  # its pid had passed to another process before the pidfd was opened
     names = {watched[fd] for fd, _ in poll.poll()}
     return "owner" if "owner" in names else "controller"
 
 
-def _first_to_die_by_asking(owner: Process, controller: int) -> str:
+def _first_to_die_by_asking(owner: Process, controller: Process) -> str:
     """Without pidfds: ask every twentieth of a second."""
     nothing = select.poll()
     while owner.alive():
-        if controller and not os.path.exists(f"/proc/{controller}"):
+        if controller.pid and not controller.alive():
             return "controller"
         nothing.poll(50)
     return "owner"
