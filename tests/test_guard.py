@@ -366,8 +366,14 @@ def test_a_plugin_that_runs_whole_tests_in_children_may(pytester, run):
             reader, writer = os.pipe()
             pid = os.fork()
             if pid == 0:
-                from _pytest.runner import runtestprotocol
-                told = [report.outcome for report in runtestprotocol(item, log=False, nextitem=nextitem)]
+                told = []
+                for when, phase in (
+                    ("setup", lambda: item.ihook.pytest_runtest_setup(item=item)),
+                    ("call", lambda: item.ihook.pytest_runtest_call(item=item)),
+                    ("teardown", lambda: item.ihook.pytest_runtest_teardown(item=item, nextitem=nextitem)),
+                ):
+                    call = pytest.CallInfo.from_call(phase, when=when)
+                    told.append(item.ihook.pytest_runtest_makereport(item=item, call=call).outcome)
                 os.write(writer, pickle.dumps(told))
                 os._exit(0)
             os.close(writer)
