@@ -27,13 +27,16 @@ with pytest_ipc.scope() as ipc:
     segment, fifo = ipc.sysv_shm(12345), ipc.fifo()
     if sys.argv[1] == "kill the reaper":
         wanted = {b"-c", str(os.getpid()).encode()}
-        for entry in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                words = entry.read_bytes().split(bytes(1))
-            except OSError:
-                continue
-            if wanted <= set(words) and any(b"custody.reaper" in word for word in words):
-                os.kill(int(entry.parent.name), signal.SIGKILL)
+        killed = False
+        while not killed:  # it may not have become the reaper's program yet
+            for entry in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    words = entry.read_bytes().split(bytes(1))
+                except OSError:
+                    continue
+                if wanted <= set(words) and any(b"custody.reaper" in word for word in words):
+                    os.kill(int(entry.parent.name), signal.SIGKILL)
+                    killed = True
     print(os.getpid(), segment.id, fifo.path, flush=True)
     signal.pause()
 """
