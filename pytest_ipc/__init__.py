@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .kernel.waiting import *
     from .remote import *
     from .resources.fifo import *
+    from .resources.keys import *
     from .resources.pipe import *
     from .resources.segment import *
     from .resources.signals import *
@@ -39,6 +40,7 @@ _ROOMS = (
     "actors",
     "remote",
     "custody.scope",
+    "resources.keys",
     "resources.segment",
     "resources.pipe",
     "resources.fifo",

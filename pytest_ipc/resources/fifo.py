@@ -8,19 +8,15 @@ ENXIO until there is a reader; on a reader's side tee(2) tells no writer (0) fro
 from __future__ import annotations
 
 import os
-import secrets
 import select
-import shutil
 from contextlib import ExitStack, suppress
 from errno import ENXIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from ..custody.home import temp_folder
-from ..custody.ledger import Record, intent
 from ..kernel.descriptor import SPLICE_F_NONBLOCK, mkfifo, tee
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
 from .base import Resource, check_mode, check_timeout
+from .file import OwnedFile
 from .pipe import End
 
 if TYPE_CHECKING:
@@ -32,12 +28,9 @@ __all__ = ["Fifo"]
 class Fifo(Resource):
     """A FIFO special file (fifo(7), mkfifo(3)) at `path`, removed when its block or scope ends."""
 
-    def __init__(self, path: Path, record: Record, directory: Path | None = None, scope: Scope | None = None) -> None:
-        self.path = path
-        self._record = record
-        self._directory = directory
-        # It opens neither end, and keeps the file's number from being given to another file once the test removes this one.
-        self._anchor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    def __init__(self, file: OwnedFile, scope: Scope | None = None) -> None:
+        self.path = file.path
+        self._file = file
         self._ends: list[End] = []
         super().__init__(scope)
 
@@ -50,38 +43,7 @@ class Fifo(Resource):
         ValueError or TypeError for a mode or path that no file can have; OSError with the call's errno.
         """
         check_mode(mode)
-        directory = None
-        if path is None:
-            # A name that nobody can have guessed, on record before it is there.
-            directory = temp_folder().resolve() / f"pytest-ipc-{secrets.token_hex(8)}"
-            place = directory / "fifo"
-        elif not os.fspath(path) or "\0" in os.fsdecode(path):
-            raise ValueError(f"{os.fspath(path)!r} cannot be the path of a FIFO")
-        else:
-            # Where it really is: the test may be in another directory by the time it is removed.
-            place = Path(os.fsdecode(path)).parent.resolve() / os.path.basename(os.fsdecode(path))
-        made = False
-        with intent("fifo", path=str(place), directory=directory and str(directory)) as record:
-            try:
-                if directory is not None:
-                    os.mkdir(directory, 0o700)
-                    os.chmod(
-                        directory, 0o711
-                    )  # others may reach the FIFO, whose mode says what they may do; not list it
-                mkfifo(place, mode)
-                made = True
-                fifo = cls(place, record, directory, scope)
-            except BaseException as error:
-                if directory is not None:
-                    shutil.rmtree(directory, ignore_errors=True)
-                elif made:
-                    os.unlink(place)
-                if isinstance(error, OSError):
-                    error.add_note(f"while making a FIFO at {place}")
-                raise
-            status = os.fstat(fifo._anchor)
-            record.made(dev=status.st_dev, ino=status.st_ino)
-        return fifo
+        return cls(OwnedFile.create("fifo", "FIFO", lambda place: mkfifo(place, mode), path), scope)
 
     def __repr__(self) -> str:
         return f"<Fifo {self.path}>"
@@ -130,11 +92,7 @@ class Fifo(Resource):
 
     def _end(self) -> None:
         with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            steps.callback(self._record.closed)
-            if self._directory is not None:
-                steps.callback(shutil.rmtree, self._directory, ignore_errors=True)
-            steps.callback(os.close, self._anchor)
-            steps.callback(self._unlink_and_release)
+            steps.callback(self._file.close, self._unlink_and_release)
             for end in self._ends:
                 steps.callback(end.close)
 
@@ -144,16 +102,14 @@ class Fifo(Resource):
         That open stays until the name is gone, so that nobody can come in between and block after the release. It goes by the
         anchor: also who waits at a name that the test has taken away is let go.
         """
-        anchored, mine = f"/proc/self/fd/{self._anchor}", os.fstat(self._anchor)
+        anchored = f"/proc/self/fd/{self._file.anchor}"
         keeper = None
         with suppress(OSError):  # another user's by now; no /proc; a system that has no O_RDWR for FIFOs
-            if mine.st_mode & 0o600 != 0o600:
+            if os.fstat(self._file.anchor).st_mode & 0o600 != 0o600:
                 os.chmod(anchored, 0o600)
             keeper = os.open(anchored, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            with suppress(FileNotFoundError):  # the test removed it
-                if os.path.samestat(os.lstat(self.path), mine):  # else the test put another file in its place, not ours
-                    os.unlink(self.path)
+            self._file.unlink()
         finally:
             if keeper is not None:
                 os.close(keeper)

@@ -1,22 +1,17 @@
 """System V shared memory segments as objects: made, attached, removed.
 
-The key is drawn at random and claimed with IPC_EXCL: any scheme of counting up would meet the keys of another run, and
-ftok(3) meets itself. An object with a key, unlike an IPC_PRIVATE one, can be found by another process and by whoever has to
-clear up after this one.
+How its key is chosen: see keys.py.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-import secrets
 from contextlib import ExitStack, suppress
 from mmap import PAGESIZE
 from typing import TYPE_CHECKING, Self
 
-from ..custody.identity import ipc_namespace
 from ..custody.ledger import Record, intent
-from ..kernel import process
 from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE
 from ..kernel.shm import (
     SHM_RDONLY,
@@ -30,41 +25,12 @@ from ..kernel.shm import (
     shmget,
 )
 from .base import Resource, check_mode, check_size
+from .keys import check_key, namespace, unused_key
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
 
-__all__ = ["Attachment", "Segment", "unused_key"]
-
-
-_seen = (0, 0, "")
-
-
-def _namespace() -> str:
-    """The IPC namespace of this process, read once: to read it for every segment would cost a third of what the kernel takes.
-
-    Read anew in a forked child and after unshare(). Who has moved by other means, os.unshare() or os.setns(), has the old one
-    on record: a sweep then does not find the segment where it looks, and removes nothing else for it.
-    """
-    global _seen
-    pid, moves, name = _seen
-    if pid != os.getpid() or moves != process.moves:
-        name = ipc_namespace()
-        _seen = (os.getpid(), process.moves, name)
-    return name
-
-
-def unused_key() -> int:
-    """A key for which no System V object of any kind is likely to exist: 30 random bits, never IPC_PRIVATE."""
-    return secrets.randbelow(0x3FFF_FFFF) + 0x4000_0000
-
-
-def _check_key(key: int) -> int:
-    if isinstance(key, bool) or not isinstance(key, int):
-        raise TypeError(f"key must be an integer, not {key!r}")
-    if not -(1 << 31) <= key < 1 << 31:
-        raise ValueError(f"key must fit key_t, 32 bits with a sign, and {key:#x} does not")
-    return key
+__all__ = ["Attachment", "Segment"]
 
 
 class Segment(Resource):
@@ -102,7 +68,7 @@ class Segment(Resource):
         check_size(size, "a segment")
         flags |= check_mode(mode)
         if key is not None:
-            _check_key(key)
+            check_key(key)
             return cls._open(key, size, flags, scope)
         while True:
             try:
@@ -116,7 +82,7 @@ class Segment(Resource):
         if creating:
             # Always exclusive, so that it is certain who made the segment and therefore who may remove it.
             try:
-                with intent("sysv-shm", key=key, size=size, ipc=_namespace()) as record:
+                with intent("sysv-shm", key=key, size=size, ipc=namespace()) as record:
                     shmid = _shmget(key, size, flags | IPC_EXCL)
                     if key == IPC_PRIVATE:
                         record.made(id=shmid)  # a key that was claimed with IPC_EXCL is identity enough

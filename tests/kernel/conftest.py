@@ -48,8 +48,7 @@ def probe(tmp_path) -> Probe:
 @pytest.fixture
 def on_machine(monkeypatch) -> Iterator[Callable[[str], None]]:
     """Let this process believe that uname gives another machine, until the test ends."""
-    caches = [abi.machine, abi.ipc_perm, abi.shmid_ds, abi.sigaction]
-    caches += [syscalls._table, syscalls.numbers_of, syscalls.syscall_name]
+    caches = [thing for module in (abi, syscalls) for thing in vars(module).values() if hasattr(thing, "cache_clear")]
 
     def clear() -> None:
         for function in caches:

@@ -154,7 +154,7 @@ def test_a_machine_is_known_by_its_abi(on_machine, uname, machine):
 
 
 def test_a_32_bit_process_on_a_64_bit_machine_has_the_32_bit_abi(on_machine, monkeypatch):
-    monkeypatch.setattr(abi, "WIDE", False)
+    monkeypatch.setattr(abi.layout, "WIDE", False)
     for uname, machine in (("x86_64", "i386"), ("aarch64", "arm")):
         on_machine(uname)
         assert abi.machine() == machine
@@ -170,5 +170,5 @@ def test_split_times_are_joined(on_machine):
 def test_a_signals_integer_lies_at_the_start_of_its_union(monkeypatch):
     assert abi.sigval(-1) == (0xFFFF_FFFF if sys.byteorder == "little" or not abi.WIDE else 0xFFFF_FFFF << 32)
     monkeypatch.setattr(sys, "byteorder", "big")
-    monkeypatch.setattr(abi, "WIDE", True)
+    monkeypatch.setattr(abi.signal, "WIDE", True)
     assert abi.sigval(5) == 5 << 32

@@ -1,0 +1,12 @@
+"""Structure layouts, per ABI: the one place that knows how a machine lays out what the kernel hands over.
+
+A layout is a ctypes.Structure whose members carry the manual's names. The 64-bit generic ABI (asm-generic) serves most
+machines; the others are listed where they differ. A machine that is not listed gets NotImplementedError and never a guess:
+a wrong offset would judge the kernel for our mistake. The tables are compared with a compiled probe in the tests.
+"""
+
+from __future__ import annotations
+
+from .layout import *
+from .signal import *
+from .sysv import *

@@ -1,0 +1,46 @@
+"""Keys of System V objects, and the namespace that they count in.
+
+A key is drawn at random and claimed with IPC_EXCL: any scheme of counting up would meet the keys of another run, and ftok(3)
+meets itself. An object with a key, unlike an IPC_PRIVATE one, can be found by another process and by whoever has to clear up
+after this one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+from ..custody.identity import ipc_namespace
+from ..kernel import process
+
+__all__ = ["unused_key"]
+
+_seen = (0, 0, "")
+
+
+def namespace() -> str:
+    """The IPC namespace of this process, read once: to read it for every object would cost a third of what the kernel takes.
+
+    Read anew in a forked child and after unshare(). Who has moved by other means, os.unshare() or os.setns(), has the old one
+    on record: a sweep then does not find the object where it looks, and removes nothing else for it.
+    """
+    global _seen
+    pid, moves, name = _seen
+    if pid != os.getpid() or moves != process.moves:
+        name = ipc_namespace()
+        _seen = (os.getpid(), process.moves, name)
+    return name
+
+
+def unused_key() -> int:
+    """A key for which no System V object of any kind is likely to exist: 30 random bits, never IPC_PRIVATE."""
+    return secrets.randbelow(0x3FFF_FFFF) + 0x4000_0000
+
+
+def check_key(key: int) -> int:
+    """*key*, if it fits key_t."""
+    if isinstance(key, bool) or not isinstance(key, int):
+        raise TypeError(f"key must be an integer, not {key!r}")
+    if not -(1 << 31) <= key < 1 << 31:
+        raise ValueError(f"key must fit key_t, 32 bits with a sign, and {key:#x} does not")
+    return key

@@ -1,0 +1,82 @@
+/* Lies about what is done with descriptors of any kind. */
+#include "lie.h"
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+
+static int is_fifo(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+ssize_t write(int fd, const void *data, size_t count)
+{
+    if (lie("pipe_write_is_cut") && is_fifo(fd) && count > 100)
+        count = 100;
+    ssize_t result = REAL(write)(fd, data, count);
+    if (lie("pipe_epipe_hidden") && result == -1 && errno == EPIPE)
+        return (ssize_t)count;
+    return result;
+}
+
+static int fcntl_arg(int fd, int command, long arg)
+{
+    if (lie("setpipe_sz_does_nothing") && command == F_SETPIPE_SZ && arg >= 0)
+        return (int)arg;
+    return REAL(fcntl)(fd, command, arg);
+}
+
+int fcntl(int fd, int command, ...)
+{
+    va_list list;
+    va_start(list, command);
+    long arg = va_arg(list, long);
+    va_end(list);
+    return fcntl_arg(fd, command, arg);
+}
+
+int fcntl64(int fd, int command, ...)
+{
+    va_list list;
+    va_start(list, command);
+    long arg = va_arg(list, long);
+    va_end(list);
+    return fcntl_arg(fd, command, arg);
+}
+
+static int path_flags(int dirfd, const char *path, int flags)
+{
+    struct stat st;
+    if (fstatat(dirfd, path, &st, 0) == -1 || !S_ISFIFO(st.st_mode))
+        return flags;
+    int access = flags & O_ACCMODE;
+    if (lie("fifo_open_returns_at_once") && access != O_RDWR && !(flags & O_NONBLOCK))
+        return (flags & ~O_ACCMODE) | O_RDWR;
+    if (lie("fifo_nonblock_writer_needs_no_reader") && access == O_WRONLY && flags & O_NONBLOCK)
+        return (flags & ~O_ACCMODE) | O_RDWR;
+    if (lie("fifo_nonblock_ignored"))
+        return flags & ~O_NONBLOCK;
+    return flags;
+}
+
+#define OPEN_MODE(flags) \
+    mode_t mode = 0; \
+    if (flags & (O_CREAT | __O_TMPFILE)) { \
+        va_list list; \
+        va_start(list, flags); \
+        mode = va_arg(list, mode_t); \
+        va_end(list); \
+    }
+
+int open(const char *path, int flags, ...)
+{
+    OPEN_MODE(flags)
+    return REAL(open)(path, path_flags(AT_FDCWD, path, flags), mode);
+}
+
+int open64(const char *path, int flags, ...)
+{
+    OPEN_MODE(flags)
+    return REAL(open64)(path, path_flags(AT_FDCWD, path, flags), mode);
+}
