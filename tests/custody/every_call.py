@@ -29,7 +29,6 @@ from .remains import Place
 
 RUN = """
 import pytest
-from types import SimpleNamespace
 from tests.custody import scenario, tracer
 
 
@@ -38,8 +37,8 @@ def traced():
     tracer.begin()
 
 
-def test_everything(traced, sysv_shm, fifo, fork):
-    scenario.make_everything(SimpleNamespace(sysv_shm=sysv_shm, fifo=fifo, fork=fork))
+def test_everything(traced, ipc_scope):
+    scenario.make_everything(ipc_scope)
 """
 
 

@@ -30,7 +30,6 @@ from .remains import IS_LEFT, PATIENCE, Note, Place
 
 RUN = """
 import ctypes, os, resource, signal
-from types import SimpleNamespace
 
 import pytest
 import scenario
@@ -39,8 +38,8 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 @pytest.fixture
-def everything(sysv_shm, fifo, fork):
-    scenario.make_everything(SimpleNamespace(sysv_shm=sysv_shm, fifo=fifo, fork=fork))
+def everything(ipc_scope):
+    scenario.make_everything(ipc_scope)
     scenario.wait_for_word()
 
 
