@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Actor, Fork
+from pytest_ipc import Actor, Fork, IpcNamespace
 
-from .places import become, enter_ipc_namespace
+from .places import become
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,15 +55,21 @@ def as_user(fork: Fork) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def in_ipc_namespace(fork: Fork) -> Callable[..., Any]:
-    """Run a function in an IPC namespace of its own: in_ipc_namespace({"kernel/shmmni": 1}, function, *args), its result."""
+def in_ipc_namespace(ipc_namespace: Callable[..., IpcNamespace]) -> Callable[..., Any]:
+    """Run a function in an IPC namespace of its own: in_ipc_namespace({"kernel/shmmni": 1}, function, *args), its result.
 
-    def run(limits: dict[str, int], function: Callable[..., Any], *args: Any) -> Any:
-        def life() -> Any:
-            enter_ipc_namespace(limits)
-            return function(*args)
+    The limits are named as below /proc/sys. For several processes in one namespace there is the fixture ipc_namespace.
+    """
 
-        return fork(life).result()
+    def run(limits: dict[str, Any], function: Callable[..., Any], *args: Any) -> Any:
+        named: dict[str, Any] = {}
+        for name, value in limits.items():
+            folder, _, last = name.rpartition("/")
+            if folder == "fs/mqueue":
+                named.setdefault("mqueue", {})[last] = value
+            else:
+                named[last] = tuple(map(int, value.split())) if isinstance(value, str) else value
+        return ipc_namespace(**named).fork(function, *args).result()
 
     return run
 

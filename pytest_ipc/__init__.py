@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from .actors import *
     from .custody.scope import *
     from .factories import *
+    from .forks import *
     from .kernel.descriptor import *
     from .kernel.ipc import *
     from .kernel.libc import *
+    from .kernel.namespace import *
     from .kernel.proc import *
     from .kernel.process import *
     from .kernel.shm import *
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from .kernel.waiting import *
     from .remote import *
     from .resources.fifo import *
+    from .resources.ipc_namespace import *
     from .resources.keys import *
     from .resources.pipe import *
     from .resources.segment import *
@@ -37,6 +40,7 @@ __version__ = "0.1.0"
 # imports pytest, which a program that uses scope() or a resource may not have to load.
 _ROOMS = (
     "factories",
+    "forks",
     "actors",
     "remote",
     "custody.scope",
@@ -45,11 +49,13 @@ _ROOMS = (
     "resources.pipe",
     "resources.fifo",
     "resources.signals",
+    "resources.ipc_namespace",
     "kernel.shm",
     "kernel.ipc",
     "kernel.descriptor",
     "kernel.signals",
     "kernel.process",
+    "kernel.namespace",
     "kernel.proc",
     "kernel.syscalls",
     "kernel.waiting",

@@ -96,9 +96,13 @@ class Actor(Resource):
         kwargs: Mapping[str, Any] = MappingProxyType({}),
         *,
         keep: AbstractSet[int] = frozenset(),
+        enter: Callable[[], None] | None = None,
         scope: Scope | None = None,
     ) -> Actor:
-        """fork(2): a child that runs function(*args, **kwargs) and holds the descriptors in *keep* besides its own. OSError."""
+        """fork(2): a child that runs function(*args, **kwargs) and holds the descriptors in *keep* besides its own. OSError.
+
+        It calls *enter* first, where that is given, and what that raises is what the child raised.
+        """
         if not callable(function):
             raise TypeError(f"an actor needs a function to run, not {function!r}")
         parent = os.getpid()
@@ -120,7 +124,13 @@ class Actor(Resource):
                 pid = os.fork()
             files.pop_all()  # the fork did not fail: they are the actor's
         if pid == 0:
-            live(parent, tag, report, output, keep, lambda: function(*args, **kwargs), scope)
+
+            def task() -> Any:
+                if enter is not None:
+                    enter()
+                return function(*args, **kwargs)
+
+            live(parent, tag, report, output, keep, task, scope)
         # The child alone makes its group: a second setpgid from here could come late and undo what its function has done.
         actor = cls(pid, getattr(function, "__name__", type(function).__name__), report, output, record, tag, scope)
         record.made(pid=pid, start=actor._process.start)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .factories import Factories, Fork
+    from .factories import Factories
+    from .forks import Fork
     from .resources.fifo import Fifo
+    from .resources.ipc_namespace import IpcNamespace
     from .resources.pipe import Pipe
     from .resources.segment import Segment
     from .resources.signals import Signals
@@ -65,3 +67,20 @@ def signals(ipc_scope: Factories) -> Signals:
 def fork(ipc_scope: Factories) -> Fork:
     """Run functions in forked children: fork(function, *args, **kwargs) -> Actor, with .result(), .wait_blocked(), .end()."""
     return ipc_scope.fork
+
+
+@pytest.fixture
+def ipc_namespace(ipc_scope: Factories) -> Callable[..., IpcNamespace]:
+    """Make IPC namespaces with limits of their own: ipc_namespace(*, shmmni=…, sem=…, …) -> IpcNamespace, with .fork(function).
+
+    The test is skipped, with the reason, where that is not allowed.
+    """
+    from .resources.ipc_namespace import NotAllowedHere
+
+    def make(**limits: Any) -> IpcNamespace:
+        try:
+            return ipc_scope.ipc_namespace(**limits)
+        except NotAllowedHere as error:
+            pytest.skip(error.strerror or str(error))
+
+    return make

@@ -13,6 +13,7 @@ FIXTURES = {
     "fifo": "Make FIFOs: fifo(",
     "signals": "Change signal dispositions and mask",
     "fork": "Run functions in forked children: fork(function",
+    "ipc_namespace": "Make IPC namespaces with limits of their own: ipc_namespace(",
 }
 ALL = """
     import os
@@ -157,7 +158,7 @@ def test_elsewhere_than_on_linux_the_fixtures_fail_with_one_sentence(pytester):
         """
         import pytest
 
-        @pytest.mark.parametrize("name", ["sysv_shm", "pipe", "fifo", "signals", "fork", "ipc_scope"])
+        @pytest.mark.parametrize("name", ["sysv_shm", "pipe", "fifo", "signals", "fork", "ipc_namespace", "ipc_scope"])
         def test_fixture(request, elsewhere, name):
             request.getfixturevalue(name)
 
@@ -167,8 +168,8 @@ def test_elsewhere_than_on_linux_the_fixtures_fail_with_one_sentence(pytester):
         """
     )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
-    result.assert_outcomes(passed=1, failed=6)
-    assert result.stdout.str().count("\npytest-ipc makes Linux IPC objects, and this system is darwin\n") == 6
+    result.assert_outcomes(passed=1, failed=7)
+    assert result.stdout.str().count("\npytest-ipc makes Linux IPC objects, and this system is darwin\n") == 7
     result.stdout.no_fnmatch_line("*Traceback*")
 
 

@@ -1,4 +1,4 @@
-"""Processes: prctl(2), pidfd_open(2), pidfd_send_signal(2), unshare(2)."""
+"""Processes: prctl(2), pidfd_open(2), pidfd_send_signal(2)."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ from ctypes import c_int, c_ulong
 from .libc import INT, UINT, check_integer, function, syscall
 
 __all__ = [
-    "CLONE_NEWIPC",
-    "CLONE_NEWNET",
-    "CLONE_NEWNS",
-    "CLONE_NEWPID",
-    "CLONE_NEWUSER",
     "PR_GET_PDEATHSIG",
     "PR_SET_CHILD_SUBREAPER",
     "PR_SET_DUMPABLE",
@@ -22,7 +17,6 @@ __all__ = [
     "pidfd_open",
     "pidfd_send_signal",
     "prctl",
-    "unshare",
 ]
 
 PR_SET_PDEATHSIG = 1
@@ -33,34 +27,17 @@ PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 SECCOMP_MODE_STRICT = 1
 
-CLONE_NEWNS = 0x0002_0000
-CLONE_NEWIPC = 0x0800_0000
-CLONE_NEWUSER = 0x1000_0000
-CLONE_NEWPID = 0x2000_0000
-CLONE_NEWNET = 0x4000_0000
-
 # Numbers from 424 on are the same on every architecture that this project knows; libc has had wrappers only since glibc 2.36.
 _PIDFD_SEND_SIGNAL = 424
 _PIDFD_OPEN = 434
 
-# How often this process, or the one that it was forked from, has gone to other namespaces by unshare() below.
-moves = 0
-
 _prctl = function("prctl", c_int, c_int, c_ulong, c_ulong, c_ulong, c_ulong)
-_unshare = function("unshare", c_int, c_int)
 
 
 def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:
     """prctl(2): operate on the calling thread or process. OSError."""
     result: int = _prctl(option, arg2, arg3, arg4, arg5)
     return result
-
-
-def unshare(flags: int) -> None:
-    """unshare(2): leave the namespaces in *flags* for new ones. OSError (EPERM without the capability)."""
-    global moves
-    _unshare(flags)
-    moves += 1
 
 
 def pidfd_open(pid: int, flags: int = 0) -> int:

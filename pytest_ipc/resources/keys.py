@@ -11,7 +11,7 @@ import os
 import secrets
 
 from ..custody.identity import ipc_namespace
-from ..kernel import process
+from ..kernel import namespace as kernel_namespace
 
 __all__ = ["unused_key"]
 
@@ -21,14 +21,15 @@ _seen = (0, 0, "")
 def namespace() -> str:
     """The IPC namespace of this process, read once: to read it for every object would cost a third of what the kernel takes.
 
-    Read anew in a forked child and after unshare(). Who has moved by other means, os.unshare() or os.setns(), has the old one
-    on record: a sweep then does not find the object where it looks, and removes nothing else for it.
+    Read anew in a forked child and after this package's unshare() and setns(). Who has moved by other means, such as
+    os.unshare(), has the old one on record: a sweep then does not find the object where it looks, and removes nothing else
+    for it.
     """
     global _seen
     pid, moves, name = _seen
-    if pid != os.getpid() or moves != process.moves:
+    if pid != os.getpid() or moves != kernel_namespace.moves:
         name = ipc_namespace()
-        _seen = (os.getpid(), process.moves, name)
+        _seen = (os.getpid(), kernel_namespace.moves, name)
     return name
 
 

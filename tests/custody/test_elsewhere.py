@@ -11,7 +11,7 @@ import pytest
 import pytest_ipc.custody.home as home_module
 from pytest_ipc import scope, shmctl_stat, shmget, sysvipc_shm, unused_key
 from pytest_ipc.custody.sweep import sweep
-from pytest_ipc.kernel.process import CLONE_NEWIPC, CLONE_NEWUSER, unshare
+from pytest_ipc.kernel.namespace import CLONE_NEWIPC, CLONE_NEWUSER, unshare
 
 from .forging import about, about_segment, forge, made
 from .test_sweep import exists, own_only

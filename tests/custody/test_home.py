@@ -19,7 +19,7 @@ from pytest_ipc import scope
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.home import HomeError, home_path, open_home
 from pytest_ipc.custody.identity import Process
-from pytest_ipc.kernel.process import CLONE_NEWNS, CLONE_NEWUSER, unshare
+from pytest_ipc.kernel.namespace import CLONE_NEWNS, CLONE_NEWUSER, unshare
 
 
 def test_the_home_is_in_the_runtime_folder_or_below_the_temp_folder(tmp_path, monkeypatch, runtime):

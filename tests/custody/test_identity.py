@@ -24,7 +24,7 @@ from pytest_ipc.custody.identity import (
     tag_of,
     tagged,
 )
-from pytest_ipc.kernel.process import CLONE_NEWPID, CLONE_NEWUSER, unshare
+from pytest_ipc.kernel.namespace import CLONE_NEWPID, CLONE_NEWUSER, unshare
 
 from .forging import dead_process
 

@@ -1,0 +1,97 @@
+"""Namespaces: unshare(2), setns(2), the maps of user_namespaces(7), and mount(2) for what shows a namespace as files."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from ctypes import c_char_p, c_int, c_ulong
+
+from .descriptor import path_bytes
+from .libc import function
+
+__all__ = [
+    "CLONE_NEWCGROUP",
+    "CLONE_NEWIPC",
+    "CLONE_NEWNET",
+    "CLONE_NEWNS",
+    "CLONE_NEWPID",
+    "CLONE_NEWTIME",
+    "CLONE_NEWUSER",
+    "CLONE_NEWUTS",
+    "MNT_DETACH",
+    "MS_PRIVATE",
+    "MS_RDONLY",
+    "MS_REC",
+    "MS_SLAVE",
+    "map_user",
+    "mount",
+    "setns",
+    "umount2",
+    "unshare",
+]
+
+CLONE_NEWTIME = 0x0000_0080
+CLONE_NEWNS = 0x0002_0000
+CLONE_NEWCGROUP = 0x0200_0000
+CLONE_NEWUTS = 0x0400_0000
+CLONE_NEWIPC = 0x0800_0000
+CLONE_NEWUSER = 0x1000_0000
+CLONE_NEWPID = 0x2000_0000
+CLONE_NEWNET = 0x4000_0000
+
+MS_RDONLY = 1
+MS_REC = 1 << 14
+MS_PRIVATE = 1 << 18
+MS_SLAVE = 1 << 19
+MNT_DETACH = 2
+
+# How often this process, or the one that it was forked from, has gone to other namespaces by what is below.
+moves = 0
+
+_unshare = function("unshare", c_int, c_int)
+_setns = function("setns", c_int, c_int, c_int)
+_mount = function("mount", c_int, c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
+_umount2 = function("umount2", c_int, c_char_p, c_int)
+
+
+def unshare(flags: int) -> None:
+    """unshare(2): leave the namespaces in *flags* for new ones. OSError (EPERM without the capability)."""
+    global moves
+    _unshare(flags)
+    moves += 1
+
+
+def setns(fd: int, nstype: int = 0) -> None:
+    """setns(2): go to the namespace behind *fd*, or by a pidfd to those in *nstype* of that process. OSError."""
+    global moves
+    _setns(fd, nstype)
+    moves += 1
+
+
+def map_user(inside_uid: int, inside_gid: int, uid: int, gid: int) -> None:
+    """user_namespaces(7): in a user namespace just made, who this process was outside (*uid*, *gid*) is who it is inside.
+
+    The one mapping that needs no privilege; setgroups(2) is denied for it. OSError.
+    """
+    with suppress(FileNotFoundError):  # before Linux 3.19
+        _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{inside_uid} {uid} 1")
+    _write("/proc/self/gid_map", f"{inside_gid} {gid} 1")
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def mount(source: str | None, target: str | os.PathLike[str], fstype: str | None = None, flags: int = 0) -> None:
+    """mount(2): attach a filesystem of *fstype* at *target*, or change how what is mounted there propagates. OSError."""
+    _mount(source and source.encode(), path_bytes(target), fstype and fstype.encode(), flags, None)
+
+
+def umount2(target: str | os.PathLike[str], flags: int = 0) -> None:
+    """umount2(2): detach the filesystem that is mounted at *target*. OSError."""
+    _umount2(path_bytes(target), flags)

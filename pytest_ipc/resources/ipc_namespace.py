@@ -1,0 +1,257 @@
+"""IPC namespaces as objects: limits of the test's own choosing, and actors that meet the kernel's real refusals there.
+
+The process that makes one never moves. A child makes the namespace, sets its limits and sends a descriptor of it back; each
+actor goes there by setns(2) before its function. So the namespace lives as long as that descriptor or an actor does, and goes
+with everything in it whatever becomes of the test. Who may not make one makes a user namespace first, in which he may.
+
+Where the kernel has IPC namespaces and no descriptors of them (gVisor), each namespace has room for one actor, which makes it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from errno import EINVAL, ENOENT, EPERM
+from typing import Any, Self
+
+from ..actors import Actor
+from ..custody.scope import Scope
+from ..forks import Fork
+from ..kernel.namespace import (
+    CLONE_NEWIPC,
+    CLONE_NEWNS,
+    CLONE_NEWUSER,
+    MS_REC,
+    MS_SLAVE,
+    map_user,
+    mount,
+    setns,
+    unshare,
+)
+from ..kernel.proc import set_limit
+from ..kernel.process import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
+from .base import Resource
+
+__all__ = ["IpcNamespace", "NotAllowedHere"]
+
+# Where mq_overview(7) has the file system of message queues; a name that a test can put another directory behind.
+MQUEUE = "/dev/mqueue"
+
+_INT, _LONG = 2**31 - 1, 2 ** (8 * 8 if os.sysconf("SC_LONG_BIT") == 64 else 32) - 1
+_MQUEUE = ("queues_max", "msg_max", "msgsize_max", "msg_default", "msgsize_default")
+
+
+class NotAllowedHere(OSError):
+    """This platform does not let this process have the object: the errno, and what would be needed."""
+
+
+class IpcNamespace(Resource):
+    """A new IPC namespace (ipc_namespaces(7)) with limits of its own, and the actors in it.
+
+    Several actors of one object share the namespace. `own_user` says that it belongs to a user namespace of its own, in which
+    this user is user 0: so it is where the process lacks CAP_SYS_ADMIN. Where there is a directory /dev/mqueue, and a mount
+    namespace may be had, actors find the namespace's message queues there as files.
+    """
+
+    def __init__(
+        self, namespaces: Sequence[int], own_user: bool, settings: Mapping[str, str], fork: Fork, scope: Scope | None
+    ) -> None:
+        self.own_user = own_user
+        self._settings = settings
+        self._namespaces = (
+            namespaces  # in the order in which they are entered; none where there is no setns(2) for them
+        )
+        self._fork = fork
+        self._actors: list[Actor] = []
+        super().__init__(scope)
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        shmmax: int | None = None,
+        shmall: int | None = None,
+        shmmni: int | None = None,
+        shm_rmid_forced: int | None = None,
+        shm_next_id: int | None = None,
+        sem: Sequence[int] | None = None,
+        sem_next_id: int | None = None,
+        msgmax: int | None = None,
+        msgmnb: int | None = None,
+        msgmni: int | None = None,
+        msg_next_id: int | None = None,
+        mqueue: Mapping[str, int] | None = None,
+        fork: Fork | None = None,
+        scope: Scope | None = None,
+    ) -> Self:
+        """A new namespace with these limits of proc(5), sysctl, and the kernel's defaults for the others.
+
+        *sem* is SEMMSL, SEMMNS, SEMOPM and SEMMNI; *mqueue* has the names of /proc/sys/fs/mqueue. TypeError or ValueError for
+        a limit that there is not or that cannot be; NotAllowedHere, an OSError, where the platform does not let this process.
+        """
+        numbers = {
+            "shmmax": (shmmax, _LONG),
+            "shmall": (shmall, _LONG),
+            "shmmni": (shmmni, _INT),
+            "shm_rmid_forced": (shm_rmid_forced, 1),
+            "shm_next_id": (shm_next_id, _INT),
+            "sem_next_id": (sem_next_id, _INT),
+            "msgmax": (msgmax, _INT),
+            "msgmnb": (msgmnb, _INT),
+            "msgmni": (msgmni, _INT),
+            "msg_next_id": (msg_next_id, _INT),
+        }
+        settings = {
+            f"kernel/{name}": _checked(name, value, most)
+            for name, (value, most) in numbers.items()
+            if value is not None
+        }
+        if sem is not None:
+            settings["kernel/sem"] = _semaphores(sem)
+        for name, value in (mqueue or {}).items():
+            if name not in _MQUEUE:
+                raise ValueError(f"mqueue has no limit {name!r}; it has {', '.join(_MQUEUE)}")
+            settings[f"fs/mqueue/{name}"] = _checked(name, value, _INT)
+        namespaces, own_user = _make(settings)
+        return cls(namespaces, own_user, settings, fork or Fork(scope or Scope()), scope)
+
+    def __repr__(self) -> str:
+        limits = "".join(f" {name.rpartition('/')[2]}={value}" for name, value in self._settings.items())
+        return f"<IpcNamespace{limits}>"
+
+    @property
+    def fork(self) -> _ForkInside:
+        """Start actors in the namespace, as the fixture `fork` does: namespace.fork(function, *args), .fork.keeping(fd)."""
+        self._usable()
+        if not self._namespaces and self._actors:
+            raise NotAllowedHere(
+                EPERM, "a second actor in an IPC namespace needs setns(2), which this kernel lacks for it"
+            )
+        return _ForkInside(self._fork.entering(self._enter), self._actors)
+
+    def descriptors(self) -> list[int]:
+        """Those of the namespace: an actor needs them to go there, and gives them up when it is there."""
+        return list(self._namespaces)
+
+    def _enter(self) -> None:
+        """In an actor: go there."""
+        if self._namespaces:
+            for fd in self._namespaces:
+                setns(fd)
+                os.close(fd)
+        else:
+            _settle(self._settings)
+        _show_queues()
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user namespace may have cleared it
+
+    def _end(self) -> None:
+        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
+            for fd in self._namespaces:
+                steps.callback(os.close, fd)
+            for actor in self._actors:
+                steps.callback(actor.close)
+
+
+class _ForkInside:
+    """The factory of one namespace's actors."""
+
+    def __init__(self, fork: Fork, actors: list[Actor]) -> None:
+        self._fork = fork
+        self._actors = actors
+
+    def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Actor:
+        """fork(2): run function(*args, **kwargs) in a child in the namespace. OSError (EAGAIN at the limit of processes)."""
+        return self.keeping()(function, *args, **kwargs)
+
+    def keeping(self, *fds: int) -> Callable[..., Actor]:
+        """The same, for a child that also holds the descriptors *fds*."""
+
+        def start(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Actor:
+            actor = self._fork.keeping(*fds)(function, *args, **kwargs)
+            self._actors.append(actor)
+            return actor
+
+        return start
+
+
+def _checked(name: str, value: object, most: int) -> str:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"the limit {name} must be an integer, not {value!r}")
+    if not 0 <= value <= most:
+        raise ValueError(f"the limit {name} must lie between 0 and {most}, and {value} does not")
+    return str(value)
+
+
+def _semaphores(sem: Sequence[int]) -> str:
+    names = ("SEMMSL", "SEMMNS", "SEMOPM", "SEMMNI")
+    if isinstance(sem, str) or not isinstance(sem, Sequence) or len(sem) != len(names):
+        raise ValueError(f"the limit sem must be the four numbers {', '.join(names)}, not {sem!r}")
+    return " ".join(_checked(f"sem ({name})", value, _INT) for name, value in zip(names, sem, strict=True))
+
+
+def _make(settings: Mapping[str, str]) -> tuple[list[int], bool]:
+    """Descriptors of a new namespace, its user namespace's first; and whether it has one of its own."""
+    here, there = socket.socketpair()
+    with here, there, Actor.start(_make_and_send, (there, settings), keep={there.fileno()}) as child:
+        own_user = child.result()
+        _, fds, _, _ = socket.recv_fds(here, 1, 2, socket.MSG_DONTWAIT)
+    return fds, own_user
+
+
+def _make_and_send(there: socket.socket, settings: Mapping[str, str]) -> bool:
+    own_user = _settle(settings)
+    fds = []
+    try:
+        if own_user:
+            fds.append(os.open("/proc/self/ns/user", os.O_RDONLY | os.O_CLOEXEC))
+        fds.append(os.open("/proc/self/ns/ipc", os.O_RDONLY | os.O_CLOEXEC))
+        setns(fds[-1], CLONE_NEWIPC)
+    except OSError:
+        fds = []
+    socket.send_fds(there, [b"."], fds)
+    return own_user
+
+
+def _settle(settings: Mapping[str, str]) -> bool:
+    """Make a namespace with these limits for this process, a child; whether a user namespace was needed. NotAllowedHere."""
+    uid, gid = os.geteuid(), os.getegid()
+    own_user = False
+    try:
+        try:
+            unshare(CLONE_NEWIPC)
+        except PermissionError:
+            unshare(CLONE_NEWUSER | CLONE_NEWIPC)
+            own_user = True
+            prctl(PR_SET_DUMPABLE, 1)  # who has changed his user without an exec may not write his own maps otherwise
+            map_user(0, 0, uid, gid)
+    except OSError as error:
+        need = "an IPC namespace needs CAP_SYS_ADMIN, or user namespaces for ordinary users, and a kernel that has it"
+        raise NotAllowedHere(error.errno, f"{need}: {error.strerror}") from None
+    for name, value in settings.items():
+        try:
+            set_limit(name, value)
+            with open(f"/proc/sys/{name}") as file:
+                taken = " ".join(file.read().split())
+        except OSError as error:
+            if error.errno == EINVAL:
+                raise ValueError(f"this kernel refuses {value} for {name}: {error.strerror}") from None
+            lacks = f"this kernel has no /proc/sys/{name}" if error.errno == ENOENT else error.strerror
+            raise NotAllowedHere(error.errno, f"cannot set {name} in an IPC namespace of one's own: {lacks}") from None
+        if taken != value:  # older kernels pass over what is out of range without a word
+            raise ValueError(f"this kernel refuses {value} for {name}: it stays {taken}")
+    return own_user
+
+
+def _show_queues() -> None:
+    """Mount the message queues of the namespace where they are looked for; without the right to it, or the place, do without."""
+    if not os.path.isdir(MQUEUE):
+        return
+    try:
+        unshare(CLONE_NEWNS)
+        mount(None, "/", None, MS_REC | MS_SLAVE)
+        mount("mqueue", MQUEUE, "mqueue")
+    except OSError:
+        return
