@@ -41,7 +41,7 @@ class Process:
 def stat_of(pid: int) -> tuple[str, int] | None:
     """State letter and start time of a process; None when there is none, or none that can be seen."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
+        with open(f"/proc/{pid}/task/{pid}/stat", "rb") as file:  # as in kernel/proc.py
             fields = file.read().rpartition(b")")[2].split()
         return fields[0].decode(), int(fields[19])
     except (OSError, IndexError, ValueError):

@@ -55,7 +55,8 @@ class ProcessState:
 
 def process_state(pid: int) -> ProcessState | None:
     """The state of process *pid*; None when there is no such process."""
-    text = _read(f"/proc/{pid}/stat")
+    # Its first thread's, which says the same: an emulator of processors makes up the other for whom it emulates.
+    text = _read(f"/proc/{pid}/task/{pid}/stat")
     if not text:
         return None
     fields = text[text.rindex(")") + 2 :].split()  # the command may hold spaces and parentheses

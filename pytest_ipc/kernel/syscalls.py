@@ -2,11 +2,13 @@
 
 The numbers are per machine, and the name a program calls is not always the call that is made: glibc's semop(2) is a
 semtimedop, its pause(2) is a ppoll on newer architectures, old 32-bit ABIs send everything through ipc(2) and socketcall(2).
-`numbers_of` therefore answers with every number that can stand for a name on this machine.
+`numbers_of` therefore answers with every number that can stand for a name on this machine. Under an emulator of another
+processor, such as qemu-user, /proc counts as the machine below it does; that is found out and not taken for granted.
 """
 
 from __future__ import annotations
 
+import os
 from functools import cache
 
 from .abi import machine
@@ -110,24 +112,45 @@ _KIN = (
 )
 
 
+# What an emulator may make of a call besides.
+_EMULATED = ({"pause", "sigsuspend", "rt_sigsuspend"},)
+
+
 @cache
-def _table() -> dict[str, int]:
-    text = _TABLES.get(machine())
-    if text is None:
-        return {}
-    return {name: int(number) for name, _, number in (entry.partition("=") for entry in text.split())}
+def _table(machine: str) -> dict[str, int]:
+    pairs = (entry.partition("=") for entry in _TABLES.get(machine, "").split())
+    return {name: int(number) for name, _, number in pairs}
+
+
+@cache
+def counted_as() -> str:
+    """The machine whose numbers /proc/PID/syscall shows: this one, unless its processor is emulated."""
+    if machine() not in _TABLES:
+        return machine()
+    try:
+        fd = os.open("/proc/thread-self/syscall", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return machine()
+    try:
+        word = os.read(fd, 64).split()[0]  # the reading tells of itself
+    except (OSError, IndexError):
+        return machine()
+    finally:
+        os.close(fd)
+    found = [name for name in _TABLES if str(_table(name)["read"]).encode() == word]
+    return machine() if machine() in found or not found else found[0]
 
 
 @cache
 def syscall_name(number: int) -> str:
     """The name of system call *number* on this machine, or "system call N" where the table does not hold it."""
-    return next((name for name, known in _table().items() if known == number), f"system call {number}")
+    return next((name for name, known in _table(counted_as()).items() if known == number), f"system call {number}")
 
 
 def number_of(name: str) -> int:
     """The number of the system call *name*; LookupError where this machine's table does not hold it."""
     try:
-        return _table()[name]
+        return _table(machine())[name]
     except KeyError:
         raise LookupError(f"no number is known for the system call {name!r} on {machine()}") from None
 
@@ -138,10 +161,12 @@ def numbers_of(name: str) -> frozenset[int]:
 
     Empty on a machine whose table is not known.
     """
-    kin = {name}.union(*(family for family in _KIN if name in family))
-    numbers = frozenset(_table()[relative] for relative in kin if relative in _table())
-    if not numbers and _table():
+    table = _table(counted_as())
+    families = _KIN if counted_as() == machine() else (*_KIN, *_EMULATED)
+    kin = {name}.union(*(family for family in families if name in family))
+    numbers = frozenset(table[relative] for relative in kin if relative in table)
+    if not numbers and table:
         raise ValueError(
-            f"{name!r} is no system call that pytest-ipc can recognise; it knows {', '.join(sorted(_table()))}"
+            f"{name!r} is no system call that pytest-ipc can recognise; it knows {', '.join(sorted(table))}"
         )
     return numbers

@@ -56,6 +56,7 @@ def on_machine(monkeypatch) -> Iterator[Callable[[str], None]]:
 
     def become(machine: str) -> None:
         monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine=machine))
+        monkeypatch.setattr(syscalls, "counted_as", abi.machine)
         clear()
 
     yield become

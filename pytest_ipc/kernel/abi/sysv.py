@@ -6,7 +6,7 @@ from ctypes import Structure, c_int, c_size_t, c_uint, c_uint64, c_ulong, c_usho
 from functools import cache
 from typing import Any
 
-from .layout import SPLIT_TIME_32, known, structure, times
+from .layout import known, structure, times
 
 __all__ = ["ipc_perm", "shm_info", "shmid_ds", "shminfo"]
 
@@ -20,10 +20,7 @@ def ipc_perm() -> type[Structure]:
         rest = [("mode", c_uint), ("seq", c_uint), ("pad1", c_uint), ("unused1", c_uint64), ("unused2", c_uint64)]
     elif abi == "s390x":
         rest = [("mode", c_uint), ("pad1", c_ushort), ("seq", c_ushort), ("unused1", c_ulong), ("unused2", c_ulong)]
-    elif abi in SPLIT_TIME_32:
-        rest = [("mode", c_ushort), ("pad1", c_ushort), ("seq", c_ushort), ("pad2", c_ushort)]
-        rest += [("unused1", c_ulong), ("unused2", c_ulong)]
-    else:
+    else:  # where the kernel's mode is 16 bits wide it is followed by 16 bits of zero, and glibc declares both as one
         rest = [("mode", c_uint), ("seq", c_ushort), ("pad2", c_ushort), ("unused1", c_ulong), ("unused2", c_ulong)]
     return structure("ipc_perm", ids + rest)
 
