@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import os
 
 
 def peek(address: int, count: int) -> bytes:
@@ -35,13 +34,3 @@ def mapped() -> list[tuple[int, int]]:
     with open("/proc/self/maps") as maps:
         spans = [line.split()[0].split("-") for line in maps]
     return [(int(start, 16), int(end, 16)) for start, end in spans]
-
-
-def mprotect(address: int, length: int, prot: int) -> None:
-    """mprotect(2). OSError."""
-    if _libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(length), prot) == -1:
-        errno = ctypes.get_errno()
-        raise OSError(errno, f"mprotect: {os.strerror(errno)}")
-
-
-_libc = ctypes.CDLL(None, use_errno=True)

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from .factories import *
     from .forks import *
     from .kernel.descriptor import *
+    from .kernel.files import *
     from .kernel.ipc import *
     from .kernel.libc import *
     from .kernel.namespace import *
+    from .kernel.memory import *
     from .kernel.proc import *
     from .kernel.process import *
     from .kernel.shm import *
@@ -28,8 +30,11 @@ if TYPE_CHECKING:
     from .resources.fifo import *
     from .resources.ipc_namespace import *
     from .resources.keys import *
+    from .resources.mapping import *
+    from .resources.names import *
     from .resources.pipe import *
     from .resources.segment import *
+    from .resources.shared_memory import *
     from .resources.signals import *
     from .verdict.clause import *
 
@@ -45,7 +50,10 @@ _ROOMS = (
     "remote",
     "custody.scope",
     "resources.keys",
+    "resources.names",
     "resources.segment",
+    "resources.shared_memory",
+    "resources.mapping",
     "resources.pipe",
     "resources.fifo",
     "resources.signals",
@@ -53,6 +61,8 @@ _ROOMS = (
     "kernel.shm",
     "kernel.ipc",
     "kernel.descriptor",
+    "kernel.files",
+    "kernel.memory",
     "kernel.signals",
     "kernel.process",
     "kernel.namespace",

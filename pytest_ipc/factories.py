@@ -17,8 +17,10 @@ from .forks import Fork
 from .resources.base import Resource
 from .resources.fifo import Fifo
 from .resources.ipc_namespace import IpcNamespace
+from .resources.mapping import Mapping
 from .resources.pipe import Pipe
 from .resources.segment import Segment
+from .resources.shared_memory import SharedMemory
 from .resources.signals import Signals
 
 __all__ = ["Factories", "scope"]
@@ -39,6 +41,8 @@ class Factories:
             raise NotImplementedError(f"pytest-ipc makes Linux IPC objects, and this system is {sys.platform}")
         self.scope = scope
         self.sysv_shm = _factory(Segment.create, scope)
+        self.posix_shm = _factory(SharedMemory.create, scope)
+        self.mapped_file = _factory(Mapping.create, scope)
         self.pipe = _factory(Pipe.create, scope)
         self.fifo = _factory(Fifo.create, scope)
         self.fork = Fork(scope)

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from .forks import Fork
     from .resources.fifo import Fifo
     from .resources.ipc_namespace import IpcNamespace
+    from .resources.mapping import Mapping
     from .resources.pipe import Pipe
     from .resources.segment import Segment
+    from .resources.shared_memory import SharedMemory
     from .resources.signals import Signals
 
 
@@ -43,6 +45,18 @@ def ipc_scope(request: pytest.FixtureRequest) -> Iterator[Factories]:
 def sysv_shm(ipc_scope: Factories) -> Callable[..., Segment]:
     """Make System V shared memory: sysv_shm(size=4096, *, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> Segment."""
     return ipc_scope.sysv_shm
+
+
+@pytest.fixture
+def posix_shm(ipc_scope: Factories) -> Callable[..., SharedMemory]:
+    """Make POSIX shared memory: posix_shm(size=4096, *, name=None, flags=..., mode=0o600, allocated=True) -> SharedMemory."""
+    return ipc_scope.posix_shm
+
+
+@pytest.fixture
+def mapped_file(ipc_scope: Factories) -> Callable[..., Mapping]:
+    """Make mapped files: mapped_file(size=4096, *, shared=True, path=None, mode=0o600) -> Mapping, memory with a file behind."""
+    return ipc_scope.mapped_file
 
 
 @pytest.fixture

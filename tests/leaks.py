@@ -1,4 +1,4 @@
-"""What a test of this project may not leave behind: System V segments, children, descriptors, temporary directories.
+"""What a test of this project may not leave behind: IPC objects, children, descriptors, temporary directories.
 
 Plain functions, so that a leak can be planted for each of them and they can be seen to find it.
 """
@@ -19,6 +19,17 @@ from pytest_ipc import process_state, sysvipc_shm
 def segments() -> dict[int, str]:
     """The System V segments that this process has made and that exist."""
     return {row.shmid: f"key {row.key:#x}" for row in sysvipc_shm() or () if row.cpid == os.getpid()}
+
+
+def shared_memory() -> dict[str, str]:
+    """The POSIX objects in /dev/shm to which this process has given their name."""
+    return {path.name: f"{path.stat().st_size} bytes" for path in Path("/dev/shm").glob(f"*pytest-ipc-{os.getpid()}-*")}
+
+
+def mappings() -> dict[str, str]:
+    """The memory that is shared with files that resources have made, by where it is."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return {line.split()[0]: line.split(maxsplit=5)[5] for line in lines if "/pytest-ipc-" in line}
 
 
 def children() -> dict[int, str]:
@@ -53,6 +64,8 @@ class Snapshot:
         return cls(
             {
                 "System V segment": segments(),
+                "shared memory": shared_memory(),
+                "mapping": mappings(),
                 "child process": children(),
                 "open descriptor": descriptors(),
                 "temporary directory": directories(root),

@@ -7,16 +7,24 @@ import sys
 
 import pytest
 
-from pytest_ipc import Actor, Factories, Fifo, Pipe, Scope, Segment, Signals, scope
+from pytest_ipc import Actor, Factories, Fifo, Mapping, Pipe, Scope, Segment, SharedMemory, Signals, scope
 from pytest_ipc.factories import COULD_NOT_MAKE
 
 
 def test_a_scope_makes_everything_and_ends_it():
     with scope() as ipc:
-        made = [ipc.sysv_shm(8192), ipc.pipe(), ipc.fifo(), ipc.signals, ipc.fork(int)]
-        assert [type(thing) for thing in made] == [Segment, Pipe, Fifo, Signals, Actor]
+        made = [
+            ipc.sysv_shm(8192),
+            ipc.posix_shm(),
+            ipc.mapped_file(),
+            ipc.pipe(),
+            ipc.fifo(),
+            ipc.signals,
+            ipc.fork(int),
+        ]
+        assert [type(thing) for thing in made] == [Segment, SharedMemory, Mapping, Pipe, Fifo, Signals, Actor]
         assert ipc.scope.owned() == made
-    assert [thing.closed for thing in made] == [True] * 5
+    assert [thing.closed for thing in made] == [True] * 7
 
 
 def test_the_signals_of_a_scope_are_noted_at_their_first_use_and_once():

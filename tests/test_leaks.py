@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import IPC_PRIVATE, shmctl_rmid, shmget
+from pytest_ipc import IPC_PRIVATE, MAP_SHARED, mmap, munmap, shm_open, shm_unlink, shmctl_rmid, shmget, unused_name
 
 from .leaks import Snapshot, left_since
 
@@ -26,6 +26,28 @@ def test_a_segment_is_found(temporary_root):
     finally:
         shmctl_rmid(shmid)
     assert found == [f"System V segment {shmid} key 0x0"]
+
+
+def test_shared_memory_is_found(temporary_root):
+    before = Snapshot.take(temporary_root)
+    name = unused_name()
+    os.close(shm_open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+    try:
+        found = left_since(before, temporary_root)
+    finally:
+        shm_unlink(name)
+    assert found == [f"shared memory {name[1:]} 0 bytes"]
+
+
+def test_a_mapping_is_found(temporary_root, posix_shm):
+    shared = posix_shm()
+    before = Snapshot.take(temporary_root)
+    address = mmap(None, 4096, flags=MAP_SHARED, fd=shared.fd)
+    try:
+        (found,) = left_since(before, temporary_root)
+    finally:
+        munmap(address, 4096)
+    assert (found.startswith(f"mapping {address:x}-"), found.endswith(f" /dev/shm{shared.name}")) == (True, True)
 
 
 def test_a_child_is_found_alive_and_as_a_zombie(temporary_root):

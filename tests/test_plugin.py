@@ -9,6 +9,8 @@ import pytest
 FIXTURES = {
     "ipc_scope": "What the IPC fixtures share",
     "sysv_shm": "Make System V shared memory: sysv_shm(size=4096",
+    "posix_shm": "Make POSIX shared memory: posix_shm(size=4096",
+    "mapped_file": "Make mapped files: mapped_file(size=4096",
     "pipe": "Make pipes: pipe(",
     "fifo": "Make FIFOs: fifo(",
     "signals": "Change signal dispositions and mask",
@@ -18,8 +20,9 @@ FIXTURES = {
 ALL = """
     import os
 
-    def test_all(sysv_shm, pipe, fifo, signals, fork, tmp_path):
+    def test_all(sysv_shm, posix_shm, mapped_file, pipe, fifo, signals, fork, tmp_path):
         segment, ends, made = sysv_shm(), pipe(), fifo()
+        shared, mapping = posix_shm(), mapped_file()
         segment.attach().buf[0] = 7
         caught = signals.catch(10)
 
@@ -32,19 +35,18 @@ ALL = """
         assert ends.read() == b"x"
         blocked = fork(os.open, made.path, os.O_RDONLY)
         blocked.wait_blocked("open")
-        (tmp_path.parent / "made").write_text(f"{segment.id} {made.path} {blocked.pid}")
+        (tmp_path.parent / "made").write_text(f"{segment.id} {made.path} {shared.name} {mapping.path} {blocked.pid}")
 
     def test_gone(tmp_path):
-        from pathlib import Path
         from pytest_ipc import process_state, shmctl_stat, fails_with
 
         note = tmp_path.parent / "made"
         if not note.exists():
             return  # the other worker has it
-        shmid, path, pid = note.read_text().split()
+        shmid, path, name, mapped, pid = note.read_text().split()
         with fails_with(22, 43):
             shmctl_stat(int(shmid))
-        assert not Path(path).exists()
+        assert not any(map(os.path.lexists, [path, mapped, f"/dev/shm{name}"]))
         assert process_state(int(pid)) is None
 """
 
@@ -155,10 +157,10 @@ def test_elsewhere_than_on_linux_the_fixtures_fail_with_one_sentence(pytester):
         """
     )
     pytester.makepyfile(
-        """
+        f"""
         import pytest
 
-        @pytest.mark.parametrize("name", ["sysv_shm", "pipe", "fifo", "signals", "fork", "ipc_namespace", "ipc_scope"])
+        @pytest.mark.parametrize("name", {list(FIXTURES)})
         def test_fixture(request, elsewhere, name):
             request.getfixturevalue(name)
 
@@ -168,8 +170,9 @@ def test_elsewhere_than_on_linux_the_fixtures_fail_with_one_sentence(pytester):
         """
     )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
-    result.assert_outcomes(passed=1, failed=7)
-    assert result.stdout.str().count("\npytest-ipc makes Linux IPC objects, and this system is darwin\n") == 7
+    result.assert_outcomes(passed=1, failed=len(FIXTURES))
+    told = "\npytest-ipc makes Linux IPC objects, and this system is darwin\n"
+    assert result.stdout.str().count(told) == len(FIXTURES)
     result.stdout.no_fnmatch_line("*Traceback*")
 
 

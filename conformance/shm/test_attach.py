@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import mmap
 import os
 import signal
 import time
@@ -13,6 +12,8 @@ from errno import EACCES, EIDRM, EINVAL
 import pytest
 
 from pytest_ipc import (
+    PROT_READ,
+    PROT_WRITE,
     SHM_EXEC,
     SHM_RDONLY,
     SHM_REMAP,
@@ -21,13 +22,14 @@ from pytest_ipc import (
     disputed,
     errno_name,
     fails_with,
+    mprotect,
     shmat,
     shmctl_rmid,
     shmdt,
     shmlba,
 )
 
-from ..memory import free_range, mapped, mprotect, peek, poke
+from ..memory import free_range, mapped, peek, poke
 
 
 @clause("shmat.null-addr-page-aligned", "shmop(2)", "DESCRIPTION")
@@ -145,7 +147,7 @@ def test_a_read_only_attachment_cannot_be_made_writable(sysv_shm, page):
     """mprotect cannot add the right to write to an attachment made with SHM_RDONLY."""
     attachment = sysv_shm(page).attach(flags=SHM_RDONLY)
     with fails_with(EACCES):
-        mprotect(attachment.address, page, mmap.PROT_READ | mmap.PROT_WRITE)
+        mprotect(attachment.address, page, PROT_READ | PROT_WRITE)
 
 
 @clause("shmat.exec-flag", "shmop(2)", "SHM_EXEC")

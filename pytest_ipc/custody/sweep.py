@@ -202,8 +202,8 @@ def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool) -> None:
         done.left.append(text)
         return
     if book.boot != boot_id():
-        if entry.kind != "fifo":
-            return  # nothing but files outlives the machine
+        if not kind.lasting:
+            return
         if entry.made is not None:
             entry.made["dev"] = _device_of(entry.details["path"])  # the numbers of devices are given anew at each boot
     if entry.kind == "process" and book.is_elsewhere:

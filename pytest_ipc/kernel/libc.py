@@ -25,6 +25,7 @@ _RANGES: dict[Any, tuple[int, int]] = {
     for ctype, signed in {
         ctypes.c_int: True,
         ctypes.c_long: True,
+        ctypes.c_longlong: True,
         ctypes.c_ssize_t: True,
         ctypes.c_uint: False,
         ctypes.c_ulong: False,
@@ -56,9 +57,36 @@ def minus_one(result: Any) -> bool:
     return bool(result == -1)
 
 
+def error_number(result: Any) -> bool:
+    """The return convention of posix_fallocate(3) and the pthread family: the result is the errno, or 0."""
+    return bool(result)
+
+
 def never(_result: Any) -> bool:
     """For calls that cannot fail."""
     return False
+
+
+# What has since moved into libc was elsewhere before glibc 2.34; asked only for names that are not in the process yet.
+_FORMER_HOMES = ("librt.so.1", "libpthread.so.0")
+
+
+def _symbol(name: str) -> Any:
+    try:
+        return _libc[name]
+    except AttributeError:
+        pass
+    for home in _FORMER_HOMES:
+        try:
+            return ctypes.CDLL(home, use_errno=True)[name]
+        except (OSError, AttributeError):
+            continue
+    return None
+
+
+def with_large_offsets(name: str) -> str:
+    """The name under which this libc has call *name* with an off_t of 64 bits: glibc on 32-bit machines has two of each."""
+    return name if ctypes.sizeof(ctypes.c_long) == 8 or _symbol(name + "64") is None else name + "64"
 
 
 def function(name: str, restype: Any, *argtypes: Any, fails: Callable[[Any], bool] = minus_one) -> Callable[..., Any]:
@@ -67,9 +95,8 @@ def function(name: str, restype: Any, *argtypes: Any, fails: Callable[[Any], boo
     A function that this libc does not have fails like a system call that the kernel does not have, with ENOSYS, when it
     is called: a platform is judged clause by clause, and an import error would judge it as a whole.
     """
-    try:
-        pointer = _libc[name]
-    except AttributeError:
+    pointer = _symbol(name)
+    if pointer is None:
 
         def missing(*_arguments: Any) -> Any:
             raise OSError(38, f"{name}: this libc has no such function")
@@ -90,7 +117,7 @@ def function(name: str, restype: Any, *argtypes: Any, fails: Callable[[Any], boo
             raise TypeError(f"{name}: {error}") from None
         if fails(result):
             # Read before anything else can run between the return and here; see errno_kept for what still could.
-            errno = ctypes.get_errno()
+            errno = result if fails is error_number else ctypes.get_errno()
             raise OSError(errno, f"{name}: {os.strerror(errno)}")
         _last = (name, result)
         return result

@@ -25,7 +25,7 @@ def segment_is_left(note: Note) -> bool:
     return any(row.shmid == note["id"] or row.key == note["key"] != 0 for row in sysvipc_shm() or ())
 
 
-def fifo_is_left(note: Note) -> bool:
+def file_is_left(note: Note) -> bool:
     return os.path.lexists(note["path"])
 
 
@@ -37,7 +37,9 @@ def process_is_left(note: Note) -> bool:
 # By the name of the kind in pytest_ipc.custody.kinds.KINDS.
 IS_LEFT: dict[str, Callable[[Note], bool]] = {
     "sysv-shm": segment_is_left,
-    "fifo": fifo_is_left,
+    "posix-shm": file_is_left,
+    "fifo": file_is_left,
+    "mapped-file": file_is_left,
     "process": process_is_left,
 }
 
@@ -86,11 +88,23 @@ class Place:
         # And what nobody has told of, because the run was dead before it could.
         segments = [row.shmid for row in sysvipc_shm() or () if row.size == self.size]
         files = [str(path) for name in ("tmp", "fifos") for path in (self.path / name).iterdir()]
+        found["posix-shm"] += [path for path in self.shared_memory() if path not in spared]
         found["sysv-shm"] += [f"id {id}" for id in segments if id not in spared]
         found["fifo"] += [path for path in files if path not in spared]
         found["ledger"] = [path.name for path in (self.path / "run").glob("pytest-ipc/*")]
         found["process"] += [f"pid {pid}" for pid in self.processes() if pid not in spared]
         return {kind: things for kind, things in found.items() if things}
+
+    def shared_memory(self) -> list[str]:
+        """POSIX objects of the run's size, or of a name that only it gives: they have no size at first."""
+        found = []
+        for path in Path("/dev/shm").iterdir():
+            try:
+                if path.stat().st_size == self.size or path.name.startswith(f"ipc-{self.size:x}-"):
+                    found.append(str(path))
+            except FileNotFoundError:
+                continue
+        return found
 
     def processes(self) -> list[int]:
         """Whoever works in this place or keeps its ledgers here: the run, its children, its reapers."""

@@ -3,8 +3,9 @@
 Copied beside the run that imports it, so that nothing of the project's own tests is needed there but this file.
 
 IPC_NOTES   the file that is told: one JSON line for each object
-IPC_PLACE   a directory for FIFOs at a path of the test's choosing
-IPC_SIZE    the size of every segment: one that nobody else uses, so that also those can be found that nobody has told of
+IPC_PLACE   a directory for FIFOs and mapped files at a path of the test's choosing
+IPC_SIZE    the size of every segment and shared memory object: one that nobody else uses, so that also those can be found that
+            nobody has told of
 """
 
 from __future__ import annotations
@@ -67,6 +68,32 @@ def make_fifos(ipc: Any) -> None:
     tell("fifo", "at a given path", path=str(given.path))
 
 
+def make_shared_memory(ipc: Any) -> None:
+    """With a name of its own, with a given one, with a name that is gone, and mapped."""
+    own, given, unlinked, mapped = (
+        ipc.posix_shm(size(), allocated=False),
+        ipc.posix_shm(size(), name=f"/ipc-{size():x}-{os.getpid()}", allocated=False),
+        ipc.posix_shm(size(), allocated=False),
+        ipc.posix_shm(size(), allocated=False),
+    )
+    unlinked.unlink()
+    mapped.map().buf[0] = 1
+    for what, shared in (("its own name", own), ("a given name", given), ("unlinked", unlinked), ("mapped", mapped)):
+        tell("posix-shm", what, path=f"/dev/shm{shared.name}")
+
+
+def make_mapped_files(ipc: Any) -> None:
+    """In a directory of its own, and at a given path."""
+    own, given = (
+        ipc.mapped_file(),
+        ipc.mapped_file(path=f"{os.environ['IPC_PLACE']}/mapped-{os.getpid()}", shared=False),
+    )
+    own.buf[0] = given.buf[0] = 1
+    tell("mapped-file", "in its own directory", path=str(own.path))
+    tell("mapped-file", "the directory", path=str(own.path.parent))
+    tell("mapped-file", "at a given path", path=str(given.path))
+
+
 def make_processes(ipc: Any) -> None:
     """A child, one with a daemon, one that has made things of its own, and one that has become another user."""
 
@@ -81,9 +108,10 @@ def make_processes(ipc: Any) -> None:
 
     def with_objects() -> None:
         tell_of_myself("a child with objects")
-        segment, fifo = ipc.sysv_shm(size(), key=0), ipc.fifo()
+        segment, fifo, shared = ipc.sysv_shm(size(), key=0), ipc.fifo(), ipc.posix_shm(size(), allocated=False)
         tell("sysv-shm", "IPC_PRIVATE, of a child", id=segment.id, key=0)
         tell("fifo", "of a child", path=str(fifo.path))
+        tell("posix-shm", "of a child", path=f"/dev/shm{shared.name}")
         signal.pause()
 
     def as_nobody() -> None:
@@ -119,7 +147,13 @@ def start_daemon() -> None:
 
 
 # By the name of the kind in pytest_ipc.custody.kinds.KINDS; a test holds the two tables against each other.
-MAKERS = {"sysv-shm": make_segments, "fifo": make_fifos, "process": make_processes}
+MAKERS = {
+    "sysv-shm": make_segments,
+    "posix-shm": make_shared_memory,
+    "fifo": make_fifos,
+    "mapped-file": make_mapped_files,
+    "process": make_processes,
+}
 
 
 def make_everything(ipc: Any) -> None:

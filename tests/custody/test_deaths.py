@@ -130,6 +130,23 @@ def foreign_fifo(place: Place) -> tuple[object, Callable[[], bool], Callable[[],
     return str(path), lambda: os.lstat(path) == before, path.unlink
 
 
+def foreign_shared_memory(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
+    """Of the size that the run's have."""
+    path = f"/dev/shm/foreign-{place.size:x}"
+    with open(path, "xb") as file:
+        file.truncate(place.size)
+    before = os.lstat(path)
+    return path, lambda: os.lstat(path) == before, lambda: os.unlink(path)
+
+
+def foreign_file(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
+    """Beside the run's own."""
+    path = place.path / "fifos" / "foreign-file"
+    path.write_text("kept")
+    before = os.lstat(path)
+    return str(path), lambda: os.lstat(path) == before, path.unlink
+
+
 def foreign_process(_place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
     """A process of the same user."""
     process = subprocess.Popen(["sleep", "1000"])
@@ -142,7 +159,13 @@ def foreign_process(_place: Place) -> tuple[object, Callable[[], bool], Callable
 
 
 # What is not the run's: its name, whether it is untouched, and its end.
-FOREIGN = {"sysv-shm": foreign_segment, "fifo": foreign_fifo, "process": foreign_process}
+FOREIGN = {
+    "sysv-shm": foreign_segment,
+    "posix-shm": foreign_shared_memory,
+    "fifo": foreign_fifo,
+    "mapped-file": foreign_file,
+    "process": foreign_process,
+}
 
 
 @pytest.fixture

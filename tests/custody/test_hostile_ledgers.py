@@ -92,8 +92,8 @@ def test_what_it_says_is_shown_in_one_line_without_a_terminals_commands(home, fo
 
 
 def test_a_kind_of_a_later_version_is_named_and_left(home):
-    path = forge(home, '@ "test_new"', about(1, "posix-shm", name="/x"), made(dev=1))
-    assert one_line(sweep()).startswith("object of unknown kind 'posix-shm', made by test_new in process ")
+    path = forge(home, '@ "test_new"', about(1, "from-tomorrow", name="/x"), made(dev=1))
+    assert one_line(sweep()).startswith("object of unknown kind 'from-tomorrow', made by test_new in process ")
     assert path.exists()
 
 

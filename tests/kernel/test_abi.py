@@ -101,11 +101,43 @@ def test_the_constants_are_the_compilers(probe):
     public = [
         name
         for name in dir(pytest_ipc)
-        if name.startswith(("IPC_", "SHM_", "SA_", "SI_", "CLD_", "PR_", "CLONE_", "F_", "PIPE_BUF", "SECCOMP_MODE"))
+        if name.startswith(
+            (
+                "IPC_",
+                "SHM_",
+                "SA_",
+                "MAP_",
+                "PROT_",
+                "MS_",
+                "MREMAP_",
+                "MADV_",
+                "MCL_",
+                "MLOCK_",
+                "MFD_",
+                "FALLOC_FL_",
+                "SI_",
+                "CLD_",
+                "PR_",
+                "CLONE_",
+                "F_",
+                "PIPE_BUF",
+                "SECCOMP_MODE",
+            )
+        )
     ]
     headers = "sys/ipc.h sys/shm.h signal.h fcntl.h limits.h sched.h sys/prctl.h linux/limits.h linux/seccomp.h"
+    headers += " sys/mman.h linux/mman.h linux/memfd.h linux/falloc.h"
     answer = probe(headers, {name: name for name in public}, needs=lambda name: name)
-    assert {"IPC_EXCL", "SHM_RND", "SA_RESTART", "SI_QUEUE", "PR_SET_PDEATHSIG", "F_SETPIPE_SZ"} <= answer.keys()
+    assert {
+        "IPC_EXCL",
+        "SHM_RND",
+        "SA_RESTART",
+        "SI_QUEUE",
+        "PR_SET_PDEATHSIG",
+        "F_SETPIPE_SZ",
+        "MAP_FIXED_NOREPLACE",
+        "MFD_HUGE_1GB",
+    } <= answer.keys()
     assert {name: getattr(pytest_ipc, name) & 0xFFFF_FFFF for name in answer} == {
         name: value & 0xFFFF_FFFF for name, value in answer.items()
     }

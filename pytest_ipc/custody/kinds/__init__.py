@@ -6,13 +6,22 @@ ctypes comes only with the first System V object. A kind is a row: a module here
 
 from __future__ import annotations
 
-from . import fifo, process, sysv_shm
+from . import fifo, mapped_file, posix_shm, process, sysv_shm
 from .kind import Entry, Kind
 from .process import end_process, is_zombie
 
 __all__ = ["KINDS", "UNKNOWN", "Entry", "Kind", "end_process", "is_zombie"]
 
-KINDS = {kind.name: kind for kind in (process.CHILDREN, sysv_shm.SEGMENTS, fifo.FIFOS)}
+KINDS = {
+    kind.name: kind
+    for kind in (
+        process.CHILDREN,
+        sysv_shm.SEGMENTS,
+        posix_shm.SHARED_MEMORY,
+        fifo.FIFOS,
+        mapped_file.MAPPED_FILES,
+    )
+}
 
 # In the place of a kind that a later version knows: it can be named, and nothing else.
 UNKNOWN = Kind(

@@ -13,12 +13,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from ..checks import is_number, is_optional_text, is_text
+from ..checks import Checks, is_number, is_optional_text, is_text
 from .kind import Entry, Kind
 
-__all__ = ["files"]
+__all__ = ["FILES_MADE", "files", "unlink"]
 
 _PRIVATE = re.compile(r"pytest-ipc-[0-9a-f]{16}")
+
+# The identity of a file.
+FILES_MADE: Checks = {"dev": is_number(0, 2**64 - 1), "ino": is_number(0, 2**64 - 1)}
 
 
 def files(
@@ -34,7 +37,7 @@ def files(
 
     def remove(entry: Entry, found: os.stat_result) -> None:
         if is_type(found.st_mode):
-            _unlink(entry.details["path"], found, hold)
+            unlink(entry.details["path"], found, hold)
         if entry.details.get("directory"):
             os.rmdir(entry.details["directory"])
 
@@ -45,7 +48,8 @@ def files(
         remove,
         describe=lambda entry: f"{word} {entry.details['path']}",
         needs={"path": is_text, "directory": is_optional_text},
-        made={"dev": is_number(0, 2**64 - 1), "ino": is_number(0, 2**64 - 1)},
+        made=FILES_MADE,
+        lasting=True,
     )
 
 
@@ -74,10 +78,14 @@ def _prove(entry: Entry, found: os.stat_result, word: str, is_type: Callable[[in
         return f"it is another {word} than the one that was made"
     if found.st_ctime < entry.details["at"]:
         return "it is older than the record"
+    if entry.made is None and not directory and found.st_size:
+        # A file that was there before is written to by its owner, which makes it younger than the record.
+        return "it holds something, and what was made here was empty until it was on record"
     return None
 
 
-def _unlink(path: str, found: os.stat_result, hold: Callable[[str, int], int | None]) -> None:
+def unlink(path: str, found: os.stat_result, hold: Callable[[str, int], int | None] = lambda _name, _dir: None) -> None:
+    """Remove the file, if it is still the one that was found; what *hold* opens is open while it goes. OSError."""
     # By its directory's descriptor: whoever may write above it can put a link to elsewhere in its directory's place.
     folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     name, keeper = os.path.basename(path), None

@@ -6,6 +6,7 @@ remove    end it
 describe  what people read
 needs     what the details of its intent must be
 made      what the details of its identity must be
+lasting   whether it can be there after the machine has been started anew
 """
 
 from __future__ import annotations
@@ -43,3 +44,4 @@ class Kind:
     describe: Callable[[Entry], str]
     needs: Checks
     made: Checks
+    lasting: bool = False

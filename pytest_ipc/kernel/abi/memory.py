@@ -1,0 +1,21 @@
+"""The numbers of mmap(2) and mlockall(2) that are not the same on every machine."""
+
+from __future__ import annotations
+
+from .layout import known, machine
+
+__all__ = ["MAP_32BIT", "MAP_LOCKED", "MAP_NORESERVE", "MCL_CURRENT", "MCL_FUTURE", "MCL_ONFAULT", "mmap_is_known"]
+
+_POWER = machine() == "ppc64le"  # its numbers are older than asm-generic's
+
+MAP_LOCKED, MAP_NORESERVE = (0x80, 0x40) if _POWER else (0x2000, 0x4000)
+MAP_32BIT = 0x40 if machine() in ("x86_64", "i386") else 0  # only there is such a flag
+MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = (0x2000, 0x4000, 0x8000) if _POWER else (1, 2, 4)
+
+
+def mmap_is_known() -> None:
+    """NotImplementedError on a machine that may have flags of its own, as mips, alpha and parisc have."""
+    try:
+        known("mmap")
+    except NotImplementedError:
+        raise NotImplementedError(f"numbers unknown for the flags of mmap(2) on {machine()}") from None

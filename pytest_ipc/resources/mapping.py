@@ -1,0 +1,197 @@
+"""Mappings as objects: memory of this process, with an address, behind which there is a file, or nothing (mmap(2)).
+
+Not the stdlib's mmap: that hides its address and dups its descriptor, and a test of shared memory is about both.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from contextlib import ExitStack, suppress
+from mmap import PAGESIZE
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from ..kernel.memory import (
+    MAP_ANONYMOUS,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    MS_SYNC,
+    PROT_READ,
+    PROT_WRITE,
+    madvise,
+    mmap,
+    mprotect,
+    msync,
+    munmap,
+)
+from .base import Resource, check_mode, check_size
+from .file import OwnedFile
+from .space import allocate
+
+if TYPE_CHECKING:
+    from ..custody.scope import Scope
+
+__all__ = ["Mapping"]
+
+
+class Mapping(Resource):
+    """Memory that is mapped into this process (mmap(2)): `address`, `size` in bytes, `buf`, a memoryview of them.
+
+    `path` is where its file was made and `fd` a descriptor of that, both None for a mapping of something else. Slices of `buf`
+    must not be used after unmap(): the memory is gone then, and touching it is a SIGSEGV.
+    """
+
+    def __init__(
+        self,
+        address: int,
+        size: int,
+        prot: int,
+        *,
+        name: str = "memory",
+        fd: int | None = None,
+        file: OwnedFile | None = None,
+        scope: Scope | None = None,
+    ) -> None:
+        self.address = address
+        self.size = size
+        self._prot = prot
+        self._name = name
+        self._fd = fd
+        self._file = file
+        self._view = memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
+        super().__init__(scope)
+
+    @classmethod
+    def create(
+        cls,
+        size: int = 4096,
+        *,
+        shared: bool = True,
+        path: str | os.PathLike[str] | None = None,
+        mode: int = 0o600,
+        scope: Scope | None = None,
+    ) -> Self:
+        """mmap(2): a new file of *size* zeros, mapped whole to read and write; MAP_PRIVATE unless *shared*.
+
+        The file is made at *path*, where there must be none, or in a private directory, and goes with the mapping. The zeros
+        have their space on the disk: a store cannot find it full. ValueError or TypeError for a size, path or mode that no
+        file can have; OSError with the call's errno.
+        """
+        check_size(size, "a mapping")
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        check_mode(mode)
+        fd = -1
+        with ExitStack() as undo:
+
+            def make(place: Path) -> None:
+                nonlocal fd
+                fd = os.open(place, flags, mode)
+                undo.callback(os.close, fd)
+
+            file = OwnedFile.create("mapped-file", "mapped file", make, path)
+            undo.callback(file.close)
+            allocate(fd, 0, size, str(file.path))
+            address = mmap(None, size, PROT_READ | PROT_WRITE, MAP_SHARED if shared else MAP_PRIVATE, fd)
+            undo.pop_all()
+        return cls(address, size, PROT_READ | PROT_WRITE, name=str(file.path), fd=fd, file=file, scope=scope)
+
+    @classmethod
+    def of(
+        cls,
+        fd: int | None,
+        size: int,
+        *,
+        prot: int = PROT_READ | PROT_WRITE,
+        flags: int = MAP_SHARED,
+        offset: int = 0,
+        address: int | None = None,
+        name: str | None = None,
+        scope: Scope | None = None,
+    ) -> Self:
+        """mmap(2): *size* bytes from *offset* on of what *fd* is open for; anonymous memory where that is None. OSError."""
+        check_size(size, "a mapping")
+        if fd is None:
+            place = mmap(address, size, prot, flags | MAP_ANONYMOUS, -1, offset)
+        else:
+            place = mmap(address, size, prot, flags, fd, offset)
+        return cls(place, size, prot, name=name or ("memory" if fd is None else f"descriptor {fd}"), scope=scope)
+
+    def __repr__(self) -> str:
+        return f"<Mapping of {self._name}, {self.size} bytes at {self.address:#x}>"
+
+    @property
+    def buf(self) -> memoryview:
+        """The bytes, writable if the mapping is. ValueError after unmap()."""
+        self._usable()
+        return self._view if self._prot & PROT_WRITE else self._view.toreadonly()
+
+    @property
+    def mapped(self) -> int:
+        """How many bytes are mapped: the size rounded up to whole pages."""
+        return -(-self.size // PAGESIZE) * PAGESIZE
+
+    @property
+    def path(self) -> Path | None:
+        """Where the file is that was made for the mapping."""
+        return None if self._file is None else self._file.path
+
+    @property
+    def fd(self) -> int | None:
+        """A descriptor of that file, open to read and write. ValueError after close()."""
+        self._usable()
+        return self._fd
+
+    def descriptors(self) -> list[int]:
+        """The file's descriptor, while it is open."""
+        return [] if self._closed or self._fd is None else [self._fd]
+
+    def msync(self, flags: int = MS_SYNC, offset: int = 0, length: int | None = None) -> None:
+        """msync(2): write what was stored to the file, all of it or *length* bytes from *offset*, a page's first, on. OSError."""
+        self._usable()
+        start, count = self._range(offset, length)
+        msync(start, count, flags)
+
+    def protect(self, prot: int) -> None:
+        """mprotect(2): change what may be done with the memory. OSError (EACCES for more than the file's descriptor may)."""
+        self._usable()
+        mprotect(self.address, self.mapped, prot)
+        self._prot = prot
+
+    def advise(self, advice: int, offset: int = 0, length: int | None = None) -> None:
+        """madvise(2): say how the memory will be used, all of it or *length* bytes from *offset*, a page's first, on. OSError."""
+        self._usable()
+        start, count = self._range(offset, length)
+        madvise(start, count, advice)
+
+    def _range(self, offset: int, length: int | None) -> tuple[int, int]:
+        # The kernel would take what lies beside it, which is somebody else's memory.
+        count = self.size - offset if length is None else length
+        if offset < 0 or count < 0 or offset + count > self.mapped:
+            raise ValueError(f"{count} bytes from {offset} on are not within {self!r}")
+        return self.address + offset, count
+
+    def unmap(self) -> None:
+        """munmap(2): give the memory back, and close and remove the file that was made for it.
+
+        ValueError when that has been done. A forked child that inherited the mapping unmaps its own copy, and no more.
+        """
+        self._usable()
+        if os.getpid() == self._maker:
+            self.close()
+        else:
+            self._closed = True
+            self._unmap()
+
+    def _unmap(self) -> None:
+        with suppress(BufferError):  # something still looks at it; as with a slice, that is for the test to know
+            self._view.release()
+        munmap(self.address, self.size)
+
+    def _end(self) -> None:
+        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
+            if self._file is not None:
+                steps.callback(self._file.close)
+            if self._fd is not None:
+                steps.callback(os.close, self._fd)
+            steps.callback(self._unmap)

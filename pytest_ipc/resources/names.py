@@ -1,0 +1,36 @@
+"""Names of POSIX objects: shared memory, semaphores, message queues.
+
+A name is the maker's pid, for people who look into /dev/shm, and 64 random bits, so that runs, workers and processes never
+meet and nobody can have guessed it. What C libraries disagree on (a missing first slash, one in the middle, an empty name) is
+refused here with one sentence; the calls in kernel/ let everything through.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+__all__ = ["unused_name"]
+
+NAME_MAX = 255  # bytes of a file name, on every file system that POSIX objects live in
+
+
+def unused_name() -> str:
+    """A name that no POSIX object of any kind is likely to have, as "/pytest-ipc-4711-0123456789abcdef"."""
+    return f"/pytest-ipc-{os.getpid()}-{secrets.token_hex(8)}"
+
+
+def check_name(name: str, what: str, longest: int = NAME_MAX) -> str:
+    """*name*, if it is a slash and then 1 to *longest* bytes without another slash."""
+    if not isinstance(name, str):
+        raise TypeError(f"the name of {what} must be a string like '/name', not {name!r}")
+    if "\0" in name:
+        raise ValueError(f"{name!r} cannot be the name of {what}: there is a NUL in it")
+    rest = name[1:]
+    if not name.startswith("/") or not rest or "/" in rest or rest in (".", ".."):
+        raise ValueError(f"{name!r} cannot be the name of {what}: it must be a slash and a file name without one")
+    if (size := len(os.fsencode(rest))) > longest:
+        raise ValueError(
+            f"{name[:20]!r}... cannot be the name of {what}: {size} bytes after the slash, and {longest} are the most"
+        )
+    return name

@@ -1,0 +1,205 @@
+"""POSIX shared memory as objects: made under a name that is nobody's, mapped, given another size, removed.
+
+Not by multiprocessing.shared_memory, whose resource tracker removes an object with the first process that has seen it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+from ..custody.ledger import Record, intent
+from ..kernel.files import shm_open, shm_unlink
+from ..kernel.memory import MAP_SHARED, PROT_READ, PROT_WRITE
+from .base import Resource, check_mode
+from .mapping import Mapping
+from .names import check_name, unused_name
+from .space import allocate, resize
+
+if TYPE_CHECKING:
+    from ..custody.scope import Scope
+
+__all__ = ["SharedMemory"]
+
+DIRECTORY = "/dev/shm"  # where glibc and musl have them
+NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
+
+
+class SharedMemory(Resource):
+    """A POSIX shared memory object (shm_open(3)) with the name `name`, removed when its block or scope ends."""
+
+    def __init__(self, name: str, fd: int, *, record: Record | None = None, scope: Scope | None = None) -> None:
+        self.name = name
+        self._fd: int | None = fd
+        self._record = record  # None for an object that somebody else made: that one is used and never removed
+        self._identity = _identity(os.fstat(fd))
+        self._unlinked = False
+        self.mappings: list[Mapping] = []
+        super().__init__(scope)
+
+    @classmethod
+    def create(
+        cls,
+        size: int = 4096,
+        *,
+        name: str | None = None,
+        flags: int = NEW,
+        mode: int = 0o600,
+        allocated: bool = True,
+        scope: Scope | None = None,
+    ) -> Self:
+        """shm_open(3): an object of *size* zeros. With no *name*, a new one that is in nobody's use.
+
+        Flags without O_EXCL may find an object that exists: then it is used as it is, but never removed, for it is somebody's.
+        The memory is really there, unless *allocated* is false: where /dev/shm is too small for it that is ENOSPC here, and not
+        a SIGBUS at some later store. ValueError or TypeError for a size, name, mode or flags that no object can have; OSError
+        with the call's errno.
+        """
+        _check_size(size)
+        check_mode(mode)
+        if flags & os.O_CREAT and flags & os.O_ACCMODE != os.O_RDWR:
+            raise ValueError("new shared memory is given its size, and so O_CREAT needs O_RDWR")
+        if name is not None:
+            return cls._open(check_name(name, "shared memory"), size, flags, mode, allocated, scope)
+        while True:
+            try:
+                return cls._open(unused_name(), size, flags | NEW, mode, allocated, scope)
+            except FileExistsError:
+                continue  # somebody has that name; to draw again costs less than asking first
+
+    @classmethod
+    def _open(cls, name: str, size: int, flags: int, mode: int, allocated: bool, scope: Scope | None) -> Self:
+        if flags & os.O_CREAT:
+            # Always exclusive, so that it is certain who made the object and therefore who may remove it.
+            try:
+                with intent("posix-shm", name=name) as record:
+                    fd = _shm_open(name, flags | os.O_EXCL, mode)
+                    dev, ino = _identity(os.fstat(fd))
+                    record.made(dev=dev, ino=ino)
+            except FileExistsError:
+                if flags & os.O_EXCL:
+                    raise
+            else:
+                made = cls(name, fd, record=record, scope=scope)
+                try:
+                    made.resize(size, allocated=allocated)
+                except BaseException:
+                    made.close()
+                    raise
+                return made
+        return cls(name, _shm_open(name, flags & ~os.O_CREAT & ~os.O_EXCL, 0), scope=scope)
+
+    def __repr__(self) -> str:
+        return f"<SharedMemory {self.name}>"
+
+    @property
+    def fd(self) -> int:
+        """The descriptor. ValueError once it is closed."""
+        self._usable()
+        if self._fd is None:
+            raise ValueError(f"the descriptor of {self!r} is closed")
+        return self._fd
+
+    def descriptors(self) -> list[int]:
+        """The descriptor, while it is open."""
+        return [] if self._closed or self._fd is None else [self._fd]
+
+    @property
+    def size(self) -> int:
+        """How many bytes the object has now. OSError."""
+        return self.stat().st_size
+
+    def stat(self) -> os.stat_result:
+        """fstat(2): size, mode, owner and times of the object. OSError."""
+        return os.fstat(self.fd)
+
+    def resize(self, size: int, *, allocated: bool = True) -> None:
+        """ftruncate(2): give the object another size; what is gained reads as zeros, and is really there if *allocated*. OSError.
+
+        Mappings stay as long as they were made. One that is longer than the object by now is a SIGBUS beyond the object's end.
+        """
+        _check_size(size)
+        before = self.size
+        if allocated and size > before:
+            try:
+                allocate(self.fd, before, size, f"shared memory {self.name}")
+            except BaseException:
+                resize(self.fd, before)
+                raise
+        elif size != before:
+            resize(self.fd, size)
+
+    def map(
+        self, size: int | None = None, *, prot: int = PROT_READ | PROT_WRITE, flags: int = MAP_SHARED, offset: int = 0
+    ) -> Mapping:
+        """mmap(2): map *size* bytes from *offset* on into this process, or all that there are from there. OSError."""
+        length = self.size - offset if size is None else size
+        mapping = Mapping.of(
+            self.fd, length, prot=prot, flags=flags, offset=offset, name=f"shared memory {self.name}", scope=self._scope
+        )
+        self.mappings.append(mapping)
+        return mapping
+
+    def exists(self) -> bool:
+        """Whether the name still stands for this object."""
+        try:
+            return _identity(os.lstat(DIRECTORY + self.name)) == self._identity
+        except FileNotFoundError:
+            return False
+
+    def unlink(self) -> bool:
+        """shm_unlink(3): remove the name; the object lives on for those who have it. Whether this call was the one.
+
+        Harmless when the name was removed before, by this object or by anybody else, and when another object has it now.
+        OSError for any other failure.
+        """
+        if self._unlinked:
+            return False
+        removed = False
+        if self.exists():
+            try:
+                shm_unlink(self.name)
+                removed = True
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                error.add_note(f"while removing {self!r}; `rm {DIRECTORY}{self.name}` as its owner removes it by hand")
+                raise
+        self._unlinked = True
+        if self._record is not None:
+            self._record.closed()
+        return removed
+
+    def close_fd(self) -> None:
+        """close(2): mappings stay. Harmless when it is closed. A forked child closes its own copy."""
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            os.close(fd)
+
+    def _end(self) -> None:
+        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
+            if self._record is not None:
+                steps.callback(self.unlink)
+            steps.callback(self.close_fd)
+            for mapping in self.mappings:
+                steps.callback(mapping.close)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _check_size(size: int) -> None:
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"the size of shared memory must be an integer number of bytes, not {size!r}")
+    if not 0 <= size < 1 << 63:
+        raise ValueError(f"the size of shared memory must fit off_t, from 0 bytes on, and {size} does not")
+
+
+def _shm_open(name: str, flags: int, mode: int) -> int:
+    try:
+        return shm_open(name, flags, mode)
+    except OSError as error:
+        error.add_note(f"while opening shared memory {name} with flags {flags:#o}")
+        raise
