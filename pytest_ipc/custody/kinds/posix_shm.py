@@ -23,7 +23,8 @@ def in_dev_shm(kind: str, word: str, prefix: str = "") -> Kind:
     """The row for objects whose name in /dev/shm is their own with *prefix* before it."""
 
     def place(entry: Entry) -> str:
-        return f"{DIRECTORY}/{prefix}{entry.details['name'].removeprefix('/')}"
+        # Where it leads: on some systems it is a link.
+        return f"{os.path.realpath(DIRECTORY)}/{prefix}{entry.details['name'].removeprefix('/')}"
 
     def find(entry: Entry) -> os.stat_result | None:
         try:

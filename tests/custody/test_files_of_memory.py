@@ -1,0 +1,177 @@
+"""Shared memory and mapped files in the ledger: what a dead process left goes, and what is not proved to be its own stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_ipc import scope, unused_name
+from pytest_ipc.custody.sweep import sweep
+
+from .forging import FIRST_BOOT, about, forge, made, one_line
+
+SHM = Path("/dev/shm")
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def in_shm() -> Iterator[Make]:
+    """Make a file in /dev/shm that no record is of: in_shm(name, content)."""
+    paths = []
+
+    def make(name: str, content: bytes = b"") -> Path:
+        path = SHM / name.removeprefix("/")
+        path.write_bytes(content)
+        paths.append(path)
+        return path
+
+    yield make
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def test_what_a_killed_process_left_goes(home, fork):
+    def life():
+        with scope() as ipc:
+            shared, mapped, placed = ipc.posix_shm(), ipc.mapped_file(), ipc.mapped_file(path=home.parent / "placed")
+            print(f"/dev/shm{shared.name}", mapped.path, placed.path, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = fork(life)
+    child.wait()
+    paths = child.output.split()
+    assert len(paths) == 3
+    told = sweep(dry_run=True).removed
+    assert all(map(os.path.lexists, paths))
+    done = sweep()
+    assert not any(map(os.path.lexists, [*paths, os.path.dirname(paths[1])]))
+    assert sorted(told) == sorted(done.removed)
+    assert sorted(line.partition("/")[0] for line in told) == ["POSIX shared memory ", "mapped file ", "mapped file "]
+    assert (done.left, done.refused) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        pytest.param("/chosen-", b"", True, id="a chosen name and still empty"),
+        pytest.param("/chosen-", b"x", False, id="a chosen name and something in it"),
+        pytest.param("/pytest-ipc-", b"x", True, id="a name that was drawn for it"),
+    ],
+)
+def test_who_was_killed_before_it_could_say_what_it_made(home, in_shm, name, content, what):
+    """Then the name is all there is; and the holder of a name that somebody chose may be another."""
+    name = name + unused_name().removeprefix("/pytest-ipc-")
+    path = in_shm(name, content)
+    forge(home, about(1, "posix-shm", name=name))
+    done = sweep()
+    assert (len(done.removed), len(done.left), path.exists()) == (what, not what, not what)
+
+
+def test_shared_memory_that_is_not_the_recorded_one_is_left(home, in_shm):
+    name = unused_name()
+    path = in_shm(name)
+    found = path.stat()
+    for details, identity, sentence in (
+        ({"at": time.time() + 3600}, None, "it is older than the record"),
+        (
+            {},
+            {"dev": found.st_dev, "ino": found.st_ino + 1},
+            "it is another POSIX shared memory than the one that was made",
+        ),
+        (
+            {},
+            {"dev": found.st_dev + 1, "ino": found.st_ino},
+            "it is another POSIX shared memory than the one that was made",
+        ),
+        ({"uid": 65533}, None, f"it belongs to user {os.geteuid()}"),
+    ):
+        ledger = forge(
+            home, about(1, "posix-shm", **{"name": name, **details}), *([made(**identity)] if identity else [])
+        )
+        assert one_line(sweep()).endswith(sentence)
+        ledger.unlink()
+    assert path.stat() == found
+
+
+@pytest.mark.parametrize("name", ["/../null", "//null", "null", "/./null", "/../../etc/passwd", "", "/"])
+def test_a_name_leads_nowhere_else(home, name):
+    before = os.lstat("/dev/null"), os.lstat("/etc/passwd"), os.lstat("/dev/shm").st_ino
+    forge(home, about(1, "posix-shm", name=name))
+    done = sweep()
+    assert done.removed == []
+    assert all(line.rpartition(": ")[2].startswith("it") for line in done.left)
+    assert (os.lstat("/dev/null"), os.lstat("/etc/passwd"), os.lstat("/dev/shm").st_ino) == before
+
+
+@pytest.mark.parametrize("kind", ["link", "directory", "fifo"])
+def test_what_is_no_regular_file_is_left(home, tmp_path, kind):
+    name = unused_name()
+    path = SHM / name[1:]
+    (tmp_path / "target").write_text("kept")
+    match kind:
+        case "link":
+            path.symlink_to(tmp_path / "target")
+        case "directory":
+            path.mkdir()
+        case "fifo":
+            os.mkfifo(path)
+    found = path.lstat()
+    forge(home, about(1, "posix-shm", name=name), made(dev=found.st_dev, ino=found.st_ino))
+    try:
+        assert one_line(sweep()).endswith("it is no POSIX shared memory")
+        assert path.lstat() == found
+    finally:
+        path.rmdir() if kind == "directory" else path.unlink()
+    assert (tmp_path / "target").read_text() == "kept"
+
+
+def test_an_object_that_was_given_to_another_user_is_still_the_one_that_was_made(home, in_shm):
+    name = unused_name()
+    path = in_shm(name, b"x")
+    try:
+        os.chown(path, 65534, 65534)
+    except PermissionError:
+        pytest.skip("needs a second user: this one is not root")
+    found = path.stat()
+    forge(home, about(1, "posix-shm", name=name), made(dev=found.st_dev, ino=found.st_ino))
+    assert len(sweep().removed) == 1
+    assert not path.exists()
+
+
+def test_a_file_that_was_at_the_path_before_is_left_though_it_is_written_to(home, tmp_path):
+    path = tmp_path / "data"
+    path.write_text("somebody's")
+    ledger = forge(home, about(1, "mapped-file", path=str(path)))
+    assert "it holds something" in one_line(sweep())
+    assert path.read_text() == "somebody's"
+    ledger.unlink()
+    found = path.stat()
+    forge(home, about(1, "mapped-file", path=str(path)), made(dev=found.st_dev, ino=found.st_ino))
+    assert len(sweep().removed) == 1
+
+
+def test_of_an_earlier_boot_only_the_file_is_looked_for(home, in_shm):
+    name = unused_name()
+    path = in_shm(name)
+    directory = home.parent / f"pytest-ipc-{9:016x}"
+    directory.mkdir()
+    (directory / "mapped-file").write_text("x")
+    forge(
+        home,
+        about(1, "posix-shm", name=name),
+        about(2, "mapped-file", path=str(directory / "mapped-file"), directory=str(directory)),
+        boot=FIRST_BOOT,
+    )
+    done = sweep()
+    assert (len(done.removed), done.left, path.exists(), directory.exists()) == (1, [], True, False)
+
+
+@pytest.mark.parametrize("name", [5, None, ["/x"], "/x\0"])
+def test_a_name_that_is_none_is_no_record(home, name):
+    path = forge(home, about(1, "posix-shm", name=name))
+    assert f"{path}: 1 line is no record: " in one_line(sweep())
