@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .kernel.files import *
     from .kernel.ipc import *
     from .kernel.libc import *
-    from .kernel.namespace import *
     from .kernel.memory import *
+    from .kernel.namespace import *
     from .kernel.proc import *
     from .kernel.process import *
     from .kernel.shm import *
