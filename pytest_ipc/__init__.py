@@ -14,17 +14,27 @@ if TYPE_CHECKING:
     from .custody.scope import *
     from .factories import *
     from .forks import *
+    from .kernel.altstack import *
     from .kernel.descriptor import *
+    from .kernel.eventfd import *
     from .kernel.files import *
+    from .kernel.futex import *
     from .kernel.ipc import *
     from .kernel.libc import *
     from .kernel.memory import *
+    from .kernel.mutex import *
     from .kernel.namespace import *
+    from .kernel.pidfd import *
+    from .kernel.poll import *
     from .kernel.proc import *
     from .kernel.process import *
     from .kernel.shm import *
+    from .kernel.signalfd import *
     from .kernel.signals import *
     from .kernel.syscalls import *
+    from .kernel.timerfd import *
+    from .kernel.timers import *
+    from .kernel.times import *
     from .kernel.waiting import *
     from .remote import *
     from .resources.fifo import *
@@ -64,6 +74,16 @@ _ROOMS = (
     "kernel.files",
     "kernel.memory",
     "kernel.signals",
+    "kernel.altstack",
+    "kernel.eventfd",
+    "kernel.futex",
+    "kernel.pidfd",
+    "kernel.signalfd",
+    "kernel.timerfd",
+    "kernel.timers",
+    "kernel.times",
+    "kernel.mutex",
+    "kernel.poll",
     "kernel.process",
     "kernel.namespace",
     "kernel.proc",

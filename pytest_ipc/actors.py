@@ -31,7 +31,7 @@ from .custody.identity import Process, new_tag, start_of
 from .custody.ledger import Record, intent
 from .custody.sweep import settle
 from .kernel import libc, proc
-from .kernel.process import pidfd_open, pidfd_send_signal
+from .kernel.pidfd import PIDFD_SIGNAL_PROCESS_GROUP, pidfd_open, pidfd_send_signal
 from .kernel.syscalls import numbers_of
 from .kernel.waiting import DEFAULT_TIMEOUT, Deadline
 from .memfile import memory_file
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from .custody.scope import Scope
 
 __all__ = ["Actor", "ChildDied"]
-
-_PIDFD_SIGNAL_PROCESS_GROUP = 4
-
 
 # Seconds in one sleep after which a child counts as blocked where the kernel does not say in what.
 _NO_SHORT_SLEEP = 0.002
@@ -281,7 +278,7 @@ class Actor(Resource):
         if self.pidfd is not None:
             try:
                 # By the descriptor no other group can be hit, even if all have ended and the number is in use again.
-                pidfd_send_signal(self.pidfd, signal.SIGKILL, _PIDFD_SIGNAL_PROCESS_GROUP)
+                pidfd_send_signal(self.pidfd, signal.SIGKILL, PIDFD_SIGNAL_PROCESS_GROUP)
                 return
             except OSError as error:
                 if error.errno not in (EINVAL, ENOSYS):  # before Linux 6.9

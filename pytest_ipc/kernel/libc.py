@@ -158,11 +158,14 @@ def fflush() -> None:
 
 
 def syscall(number: int, *arguments: int) -> int:
-    """syscall(2): system call *number* with up to six integer arguments, past libc's wrapper. OSError with the errno."""
+    """syscall(2): system call *number* with up to six integer arguments, past libc's wrapper. OSError with the errno.
+
+    An argument is a long, or as many bits without a sign: an address may lie in the upper half.
+    """
     global _last
     name = f"system call {number}"
     for argument in (number, *arguments):
-        check_integer(name, argument, LONG)
+        check_integer(name, argument, (LONG[0], SIZE[1]))
     result: int = _syscall(ctypes.c_long(number), *(ctypes.c_long(argument) for argument in arguments))
     if result == -1:
         errno = ctypes.get_errno()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Iterable
-from ctypes import byref, c_byte, c_int, c_uint, c_void_p, string_at
+from ctypes import byref, c_byte, c_int, c_long, c_uint, c_void_p, string_at
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,20 @@ from .libc import INT, LONG, UINT, check_integer, function, syscall
 from .syscalls import number_of
 
 __all__ = [
+    "BUS_ADRALN",
+    "BUS_ADRERR",
+    "BUS_OBJERR",
     "CLD_CONTINUED",
     "CLD_DUMPED",
     "CLD_EXITED",
     "CLD_KILLED",
     "CLD_STOPPED",
+    "POLL_ERR",
+    "POLL_HUP",
+    "POLL_IN",
+    "POLL_MSG",
+    "POLL_OUT",
+    "POLL_PRI",
     "SA_NOCLDSTOP",
     "SA_NOCLDWAIT",
     "SA_NODEFER",
@@ -31,8 +40,11 @@ __all__ = [
     "SA_RESETHAND",
     "SA_RESTART",
     "SA_SIGINFO",
+    "SEGV_ACCERR",
+    "SEGV_MAPERR",
     "SI_KERNEL",
     "SI_QUEUE",
+    "SI_SIGIO",
     "SI_TIMER",
     "SI_TKILL",
     "SI_USER",
@@ -65,8 +77,16 @@ SI_USER = 0
 SI_KERNEL = 0x80
 SI_QUEUE = -1
 SI_TIMER = -2
+SI_SIGIO = -5
 SI_TKILL = -6
 CLD_EXITED, CLD_KILLED, CLD_DUMPED, _CLD_TRAPPED, CLD_STOPPED, CLD_CONTINUED = range(1, 7)
+SEGV_MAPERR, SEGV_ACCERR = 1, 2
+BUS_ADRALN, BUS_ADRERR, BUS_OBJERR = 1, 2, 3
+POLL_IN, POLL_OUT, POLL_MSG, POLL_ERR, POLL_PRI, POLL_HUP = range(1, 7)
+
+# From the kernel these tell of a fault and its address, SIGCHLD of a child; any other tells of a descriptor's input or output.
+_FAULTS = {4, 5, 7, 8, 11}  # SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV
+_SIGCHLD = 17
 
 _sigaction = function("sigaction", c_int, c_int, c_void_p, c_void_p)
 _sigprocmask = function("sigprocmask", c_int, c_int, c_void_p, c_void_p)
@@ -92,7 +112,8 @@ class SigAction:
 class SigInfo:
     """siginfo_t (sigaction(2)); members that the signal's origin does not set are 0.
 
-    `value` is si_value's integer, as sigqueue(3) sent it; `status` belongs to SIGCHLD.
+    `value` is si_value's integer, as sigqueue(3) or a timer sent it; `status` belongs to SIGCHLD, `overrun` to timers, `addr` to
+    faults, `band` and `fd` to descriptors that signal what can be done with them (fcntl(2), F_SETSIG).
     """
 
     signo: int
@@ -102,14 +123,19 @@ class SigInfo:
     uid: int
     status: int
     value: int
+    overrun: int = 0
+    addr: int = 0
+    band: int = 0
+    fd: int = 0
 
 
-# signal_set and its inverse treat a set as one little number, which is how every 64-bit kernel lays it out; on a 32-bit
+# sigset and its inverse treat a set as one little number, which is how every 64-bit kernel lays it out; on a 32-bit
 # big-endian machine the words would be the other way round, and abi refuses such machines.
 _WORD = abi.POINTER
 
 
-def _encode(signals: Iterable[int]) -> ctypes.Array[c_byte]:
+def sigset(signals: Iterable[int]) -> ctypes.Array[c_byte]:
+    """sigset_t with these *signals*. ValueError for what is no signal number."""
     words = [0] * (abi.SIGSET_BYTES // _WORD)
     for signo in signals:
         if not 1 <= signo <= abi.SIGSET_BYTES * 8:
@@ -136,7 +162,7 @@ def sigaction(signo: int, act: SigAction | None = None) -> SigAction:
         check_integer("sigaction", act.flags, UINT)
         new = layout()
         new.handler, new.flags = act.handler, ctypes.c_int(act.flags).value
-        new.mask = _encode(act.mask)
+        new.mask = sigset(act.mask)
     old: Any = layout()
     _sigaction(signo, new and byref(new), byref(old))
     mask = bytes(bytearray(old.mask))[: abi.KERNEL_SIGSET_BYTES]
@@ -161,7 +187,7 @@ def sigaction_change(signo: int, flags: int, mask: Iterable[int] = ()) -> SigAct
 
 def sigprocmask(how: int, signals: Iterable[int] | None = None) -> frozenset[int]:
     """sigprocmask(2): change the calling thread's mask unless *signals* is None; the mask before. OSError."""
-    new = None if signals is None else _encode(signals)
+    new = None if signals is None else sigset(signals)
     old = (c_byte * abi.SIGSET_BYTES)()
     _sigprocmask(how, new and byref(new), byref(old))
     return _decode(bytes(bytearray(old)))
@@ -176,7 +202,7 @@ def sigpending() -> frozenset[int]:
 
 def sigsuspend(mask: Iterable[int]) -> None:
     """sigsuspend(2): wait for a signal under *mask*. Always ends in OSError, EINTR."""
-    _sigsuspend(byref(_encode(mask)))
+    _sigsuspend(byref(sigset(mask)))
 
 
 def pause() -> None:
@@ -207,7 +233,7 @@ def sigtimedwait(signals: Iterable[int], timeout: float | None) -> SigInfo:
 
     OSError: EAGAIN when the time is over, EINTR when a handler ran, EINVAL for an invalid time.
     """
-    wanted, info = _encode(signals), (c_byte * abi.SIGINFO_BYTES)()
+    wanted, info = sigset(signals), (c_byte * abi.SIGINFO_BYTES)()
     if timeout is None:
         _sigwaitinfo(byref(wanted), byref(info))
     else:
@@ -215,7 +241,7 @@ def sigtimedwait(signals: Iterable[int], timeout: float | None) -> SigInfo:
         check_integer("sigtimedwait", int(seconds), LONG)
         time = abi.timespec(int(seconds), int(rest * 1e9))  # not rounded: up to a whole second would be EINVAL
         _sigtimedwait(byref(wanted), byref(info), byref(time))
-    return _siginfo(string_at(byref(info), abi.SIGINFO_BYTES))
+    return siginfo(string_at(byref(info), abi.SIGINFO_BYTES))
 
 
 def sigwaitinfo(signals: Iterable[int]) -> SigInfo:
@@ -223,20 +249,27 @@ def sigwaitinfo(signals: Iterable[int]) -> SigInfo:
     return sigtimedwait(signals, None)
 
 
-def _siginfo(raw: bytes) -> SigInfo:
-    def member(offset: int, ctype: type[c_int | c_uint] = c_int) -> int:
-        return int(ctype.from_buffer_copy(raw, offset).value)
+def siginfo(raw: bytes) -> SigInfo:
+    """What a siginfo_t says."""
+
+    def member(offset: int, ctype: Any = c_int) -> int:
+        return int(ctype.from_buffer_copy(raw, offset).value or 0)
 
     union = abi.SIGINFO_UNION
     signo, errno, code = member(0), member(4), member(8)
-    chld = signo == 17 and code > 0  # SIGCHLD from the kernel: si_status lies where si_value would
-    from_process = code in (SI_USER, SI_QUEUE, SI_TKILL) or chld
+    child = signo == _SIGCHLD and code > 0  # si_status lies where si_value would
+    ready = 0 < code < SI_KERNEL and signo not in {_SIGCHLD, *_FAULTS}
+    from_process = code in (SI_USER, SI_QUEUE, SI_TKILL) or child
     return SigInfo(
         signo,
         code,
         errno,
         pid=member(union) if from_process else 0,
         uid=member(union + 4, c_uint) if from_process else 0,
-        status=member(union + 8) if chld else 0,
+        status=member(union + 8) if child else 0,
         value=member(union + 8) if code in (SI_QUEUE, SI_TIMER) else 0,
+        overrun=member(union + 4) if code == SI_TIMER else 0,
+        addr=member(union, c_void_p) if signo in _FAULTS and code > 0 else 0,
+        band=member(union, c_long) if ready else 0,
+        fd=member(union + abi.POINTER) if ready else 0,
     )

@@ -24,6 +24,8 @@ _TABLES = {
         sendmmsg=307 msgsnd=69 msgrcv=70 semop=65 semtimedop=220 mq_timedsend=242
         mq_timedreceive=243 splice=275 tee=276 vmsplice=278 sendfile=40 io_uring_enter=426 exit=60
         pidfd_open=434 pidfd_send_signal=424 tgkill=234 getpid=39
+        rt_sigaction=13 rt_sigprocmask=14 set_robust_list=273 get_robust_list=274 io_setup=206
+        io_destroy=207 futex_waitv=449
     """,
     "i386": """
         read=3 readv=145 write=4 writev=146 open=5 openat=295 openat2=437 poll=168 ppoll=309
@@ -35,6 +37,8 @@ _TABLES = {
         mq_timedreceive_time64=419 splice=313 tee=315 vmsplice=316 sendfile=187 io_uring_enter=426
         ipc=117 socketcall=102 exit=1 pidfd_open=434 pidfd_send_signal=424 tgkill=270 getpid=20
         msgsnd=400 msgrcv=401
+        rt_sigaction=174 rt_sigprocmask=175 set_robust_list=311 get_robust_list=312 io_setup=245
+        io_destroy=246 futex_waitv=449
     """,
     "aarch64": """
         read=63 readv=65 write=64 writev=66 openat=56 openat2=437 ppoll=73 pselect6=72
@@ -44,6 +48,8 @@ _TABLES = {
         msgrcv=188 semop=193 semtimedop=192 mq_timedsend=182 mq_timedreceive=183 splice=76 tee=77
         vmsplice=75 sendfile=71 io_uring_enter=426 exit=93 pidfd_open=434 pidfd_send_signal=424
         tgkill=131 getpid=172
+        rt_sigaction=134 rt_sigprocmask=135 set_robust_list=99 get_robust_list=100 io_setup=0
+        io_destroy=1 futex_waitv=449
     """,
     "arm": """
         read=3 readv=145 write=4 writev=146 open=5 openat=322 openat2=437 poll=168 ppoll=336
@@ -56,6 +62,8 @@ _TABLES = {
         mq_timedsend=276 mq_timedsend_time64=418 mq_timedreceive=277 mq_timedreceive_time64=419
         splice=340 tee=342 vmsplice=343 sendfile=187 io_uring_enter=426 exit=1 pidfd_open=434
         pidfd_send_signal=424 tgkill=268 getpid=20
+        rt_sigaction=174 rt_sigprocmask=175 set_robust_list=338 get_robust_list=339 io_setup=243
+        io_destroy=244 futex_waitv=449
     """,
     "riscv64": """
         read=63 readv=65 write=64 writev=66 openat=56 openat2=437 ppoll=73 pselect6=72
@@ -65,6 +73,8 @@ _TABLES = {
         msgrcv=188 semop=193 semtimedop=192 mq_timedsend=182 mq_timedreceive=183 splice=76 tee=77
         vmsplice=75 sendfile=71 io_uring_enter=426 exit=93 pidfd_open=434 pidfd_send_signal=424
         tgkill=131 getpid=172
+        rt_sigaction=134 rt_sigprocmask=135 set_robust_list=99 get_robust_list=100 io_setup=0
+        io_destroy=1 futex_waitv=449
     """,
     "ppc64le": """
         read=3 readv=145 write=4 writev=146 open=5 openat=286 openat2=437 poll=167 ppoll=281
@@ -74,6 +84,8 @@ _TABLES = {
         mq_timedreceive=265 splice=283 tee=284 vmsplice=285 sendfile=186 io_uring_enter=426
         ipc=117 socketcall=102 exit=1 pidfd_open=434 pidfd_send_signal=424 tgkill=250 getpid=20
         semtimedop=392 msgsnd=400 msgrcv=401
+        rt_sigaction=173 rt_sigprocmask=174 set_robust_list=300 get_robust_list=299 io_setup=227
+        io_destroy=228 futex_waitv=449
     """,
     "s390x": """
         read=3 readv=145 write=4 writev=146 open=5 openat=288 openat2=437 poll=168 ppoll=302
@@ -83,6 +95,8 @@ _TABLES = {
         tee=308 vmsplice=309 sendfile=187 io_uring_enter=426 ipc=117 socketcall=102 exit=1
         pidfd_open=434 pidfd_send_signal=424 tgkill=241 getpid=20 semtimedop=392 msgsnd=400
         msgrcv=401
+        rt_sigaction=174 rt_sigprocmask=175 set_robust_list=304 get_robust_list=305 io_setup=243
+        io_destroy=244 futex_waitv=449
     """,
 }
 _TABLES["loongarch64"] = _TABLES["riscv64"]  # both are asm-generic/unistd.h without renameat

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 import pytest_ipc
-from pytest_ipc.kernel import abi
+from pytest_ipc.kernel import abi, signalfd
 
 PERM = dict.fromkeys(("uid", "gid", "cuid", "cgid", "mode")) | {"key": "__key", "seq": "__seq"}
+# glibc has a name for it only from 2.38 on, musl from 1.2.
+TID = "_sigev_un._tid"
 STRUCTURES: dict[str, tuple[str, Any, dict[str, str]]] = {
     "struct ipc_perm": ("sys/ipc.h", abi.ipc_perm, {name: c or name for name, c in PERM.items()}),
     "struct shmid_ds": (
@@ -36,6 +38,25 @@ STRUCTURES: dict[str, tuple[str, Any, dict[str, str]]] = {
         "signal.h",
         abi.sigaction,
         {name: f"sa_{name}" for name in "handler mask flags restorer".split()},
+    ),
+    "struct sigevent": (
+        "signal.h",
+        abi.sigevent,
+        {"value": "sigev_value", "signo": "sigev_signo", "notify": "sigev_notify", "tid": TID},
+    ),
+    "stack_t": ("signal.h", abi.stack_t, {name: f"ss_{name}" for name in "sp flags size".split()}),
+    "struct itimerspec": ("time.h", lambda: abi.itimerspec, {"interval": "it_interval", "value": "it_value"}),
+    "struct timeval": ("sys/time.h", lambda: abi.timeval, {"tv_sec": "tv_sec", "tv_usec": "tv_usec"}),
+    "struct itimerval": ("sys/time.h", lambda: abi.itimerval, {"interval": "it_interval", "value": "it_value"}),
+    "struct robust_list_head": (
+        "linux/futex.h",
+        lambda: abi.robust_list_head,
+        {"next": "list.next", "futex_offset": "futex_offset", "list_op_pending": "list_op_pending"},
+    ),
+    "struct futex_waitv": (
+        "linux/futex.h",
+        lambda: abi.futex_waitv,
+        {name: name for name in "val uaddr flags".split()} | {"reserved": "__reserved"},
     ),
     "struct timespec": ("time.h", lambda: abi.timespec, {"tv_sec": "tv_sec", "tv_nsec": "tv_nsec"}),
 }
@@ -97,6 +118,13 @@ def test_siginfo_and_the_signal_set_are_the_compilers(probe):
     }
 
 
+CONSTANTS = (
+    *("IPC_", "SHM_", "SA_", "SI_", "CLD_", "PR_", "CLONE_", "F_", "PIPE_BUF", "SECCOMP_MODE"),
+    *("SEGV_", "BUS_", "POLL_", "SIGEV_", "SS_", "EFD_", "SFD_", "TFD_", "ITIMER_", "TIMER_", "FUTEX", "CLOCK_"),
+    *("PIDFD_", "FD_SETSIZE", "PTHREAD_MUTEX_"),
+)
+
+
 def test_the_constants_are_the_compilers(probe):
     public = [
         name
@@ -127,6 +155,9 @@ def test_the_constants_are_the_compilers(probe):
     ]
     headers = "sys/ipc.h sys/shm.h signal.h fcntl.h limits.h sched.h sys/prctl.h linux/limits.h linux/seccomp.h"
     headers += " sys/mman.h linux/mman.h linux/memfd.h linux/falloc.h"
+    public = [name for name in dir(pytest_ipc) if name.startswith(CONSTANTS)]
+    headers = "sys/ipc.h sys/shm.h signal.h fcntl.h limits.h sched.h sys/prctl.h linux/limits.h linux/seccomp.h "
+    headers += "sys/eventfd.h sys/signalfd.h sys/timerfd.h sys/time.h sys/select.h time.h pthread.h linux/futex.h"
     answer = probe(headers, {name: name for name in public}, needs=lambda name: name)
     assert {
         "IPC_EXCL",
@@ -143,7 +174,33 @@ def test_the_constants_are_the_compilers(probe):
     }
 
 
-@pytest.mark.parametrize("structure", [abi.ipc_perm, abi.shmid_ds, abi.sigaction], ids=lambda layout: layout.__name__)
+def test_a_signal_read_from_a_descriptor_is_laid_out_as_the_compiler_has_it(probe):
+    names = "signo errno code pid uid fd tid band overrun trapno status int ptr utime stime addr".split()
+    answer = probe(
+        "sys/signalfd.h",
+        {"size": "sizeof(struct signalfd_siginfo)"}
+        | {name: f"offsetof(struct signalfd_siginfo, ssi_{name})" for name in names},
+    )
+    assert answer.pop("size") == pytest_ipc.SIGNALFD_SIGINFO_BYTES
+    raw = bytearray(pytest_ipc.SIGNALFD_SIGINFO_BYTES)
+    for value, offset in enumerate(answer.values(), 1):
+        raw[offset if sys.byteorder == "little" else offset + 3] = value
+    fields = signalfd._LAYOUT.unpack(bytes(raw))[: len(names)]
+    wide = 1 if sys.byteorder == "little" else 1 << 32
+    assert list(fields) == [value * (wide if value > 12 else 1) for value in range(1, 17)]
+
+
+def test_a_mutex_of_libcs_fits_the_room_that_it_gets(probe):
+    size = probe("pthread.h", {"mutex": "sizeof(pthread_mutex_t)", "attributes": "sizeof(pthread_mutexattr_t)"})
+    assert size["mutex"] <= pytest_ipc.MUTEX_BYTES
+    assert size["attributes"] <= 64
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [abi.ipc_perm, abi.shmid_ds, abi.sigaction, abi.sigevent, abi.stack_t],
+    ids=lambda layout: layout.__name__,
+)
 def test_an_unknown_machine_is_refused_and_not_guessed(on_machine, structure):
     on_machine("vax")
     with pytest.raises(NotImplementedError, match=f"^layout unknown for struct {structure.__name__} on vax$"):

@@ -119,7 +119,7 @@ def test_a_system_call_by_number_fails_the_same_way():
         libc.syscall(100000)
     assert caught.value.errno == ENOSYS
     with pytest.raises(OverflowError, match="range of the C type"):
-        libc.syscall(100000, 1 << 63)
+        libc.syscall(100000, 1 << 64)
 
 
 def test_a_function_that_libc_does_not_have_fails_when_it_is_called():

@@ -11,3 +11,4 @@ from .layout import *
 from .memory import *
 from .signal import *
 from .sysv import *
+from .timers import *

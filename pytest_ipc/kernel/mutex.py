@@ -1,0 +1,101 @@
+"""Mutexes that processes share: pthread_mutex_init(3), pthread_mutexattr_setpshared(3), pthread_mutexattr_setrobust(3).
+
+These functions return their error instead of setting errno; here it is raised like any other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from ctypes import addressof, c_byte, c_int, c_void_p
+from typing import Any
+
+from .libc import SIZE, check_integer, function, never
+from .times import Timespec
+
+__all__ = [
+    "MUTEX_BYTES",
+    "PTHREAD_MUTEX_ERRORCHECK",
+    "PTHREAD_MUTEX_NORMAL",
+    "PTHREAD_MUTEX_RECURSIVE",
+    "mutex_consistent",
+    "mutex_destroy",
+    "mutex_init",
+    "mutex_lock",
+    "mutex_timedlock",
+    "mutex_trylock",
+    "mutex_unlock",
+]
+
+MUTEX_BYTES = 64  # room enough for a pthread_mutex_t of every libc and machine; the largest measures 48
+
+PTHREAD_MUTEX_NORMAL, PTHREAD_MUTEX_RECURSIVE, PTHREAD_MUTEX_ERRORCHECK = range(3)
+
+
+def _function(name: str, *argtypes: Any) -> Callable[..., None]:
+    plain = function(name, c_int, *argtypes, fails=never)
+
+    def call(*arguments: Any) -> None:
+        if error := plain(*arguments):
+            raise OSError(error, f"{name}: {os.strerror(error)}")
+
+    return call
+
+
+_attr_init = _function("pthread_mutexattr_init", c_void_p)
+_attr_destroy = _function("pthread_mutexattr_destroy", c_void_p)
+_attr_setpshared = _function("pthread_mutexattr_setpshared", c_void_p, c_int)
+_attr_setrobust = _function("pthread_mutexattr_setrobust", c_void_p, c_int)
+_attr_settype = _function("pthread_mutexattr_settype", c_void_p, c_int)
+_init = _function("pthread_mutex_init", c_void_p, c_void_p)
+_destroy = _function("pthread_mutex_destroy", c_void_p)
+_lock = _function("pthread_mutex_lock", c_void_p)
+_trylock = _function("pthread_mutex_trylock", c_void_p)
+_timedlock = _function("pthread_mutex_timedlock", c_void_p, c_void_p)
+_unlock = _function("pthread_mutex_unlock", c_void_p)
+_consistent = _function("pthread_mutex_consistent", c_void_p)
+
+
+def mutex_init(address: int, *, shared: bool = True, robust: bool = False, kind: int = PTHREAD_MUTEX_NORMAL) -> None:
+    """pthread_mutex_init(3): make a mutex of the MUTEX_BYTES at *address*. OSError."""
+    check_integer("pthread_mutex_init", address, SIZE)
+    attributes = (c_byte * 64)()
+    _attr_init(addressof(attributes))
+    try:
+        _attr_setpshared(addressof(attributes), int(shared))
+        _attr_setrobust(addressof(attributes), int(robust))
+        _attr_settype(addressof(attributes), kind)
+        _init(address, addressof(attributes))
+    finally:
+        _attr_destroy(addressof(attributes))
+
+
+def mutex_destroy(address: int) -> None:
+    """pthread_mutex_destroy(3): make memory of the mutex again. OSError."""
+    _destroy(address)
+
+
+def mutex_lock(address: int) -> None:
+    """pthread_mutex_lock(3): lock the mutex, waiting for it. OSError: EOWNERDEAD when its owner died, and it is locked then."""
+    _lock(address)
+
+
+def mutex_trylock(address: int) -> None:
+    """pthread_mutex_trylock(3): lock the mutex if it is free. OSError: EBUSY, EOWNERDEAD."""
+    _trylock(address)
+
+
+def mutex_timedlock(address: int, until: Timespec) -> None:
+    """pthread_mutex_timedlock(3): lock the mutex, waiting *until* a time of CLOCK_REALTIME. OSError: ETIMEDOUT, EOWNERDEAD."""
+    time = until.pack()
+    _timedlock(address, addressof(time))
+
+
+def mutex_unlock(address: int) -> None:
+    """pthread_mutex_unlock(3): unlock the mutex. OSError (EPERM for who does not own it, where the kind checks that)."""
+    _unlock(address)
+
+
+def mutex_consistent(address: int) -> None:
+    """pthread_mutex_consistent(3): say that what the dead owner guarded is in order again. OSError (EINVAL if none died)."""
+    _consistent(address)

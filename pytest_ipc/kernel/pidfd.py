@@ -1,0 +1,66 @@
+"""Descriptors that stand for a process: pidfd_open(2), pidfd_send_signal(2), pidfd_getfd(2).
+
+waitid(2) with P_PIDFD is the stdlib's os.waitid; poll(2) on the descriptor the stdlib's select. libc has had wrappers for the
+three only since glibc 2.36, so they are made by number: from 424 on it is the same on every architecture.
+"""
+
+from __future__ import annotations
+
+import os
+from ctypes import addressof, c_byte, c_int
+
+from . import abi
+from .libc import INT, UINT, check_integer, syscall
+
+__all__ = [
+    "PIDFD_NONBLOCK",
+    "PIDFD_SIGNAL_PROCESS_GROUP",
+    "PIDFD_SIGNAL_THREAD",
+    "PIDFD_SIGNAL_THREAD_GROUP",
+    "PIDFD_THREAD",
+    "pidfd_getfd",
+    "pidfd_open",
+    "pidfd_send_signal",
+]
+
+PIDFD_NONBLOCK = os.O_NONBLOCK  # since Linux 5.10
+PIDFD_THREAD = os.O_EXCL  # since Linux 6.9, as are the three below
+
+PIDFD_SIGNAL_THREAD = 1
+PIDFD_SIGNAL_THREAD_GROUP = 2
+PIDFD_SIGNAL_PROCESS_GROUP = 4
+
+_PIDFD_SEND_SIGNAL = 424
+_PIDFD_OPEN = 434
+_PIDFD_GETFD = 438
+
+
+def pidfd_open(pid: int, flags: int = 0) -> int:
+    """pidfd_open(2): a descriptor that stands for the process and reads as ready when it has ended. OSError."""
+    check_integer("pidfd_open", pid, INT)  # the kernel would take the low half of the long that syscall(2) passes
+    check_integer("pidfd_open", flags, UINT)
+    return syscall(_PIDFD_OPEN, pid, flags)
+
+
+def pidfd_send_signal(pidfd: int, signo: int, flags: int = 0, *, info: tuple[int, int] | None = None) -> None:
+    """pidfd_send_signal(2): signal the process behind *pidfd* and no other, also after its pid was given away. OSError.
+
+    *info* is si_signo and si_code of a siginfo_t to send along; without it the signal is what kill(2) would send.
+    """
+    check_integer("pidfd_send_signal", pidfd, INT)
+    check_integer("pidfd_send_signal", signo, INT)
+    check_integer("pidfd_send_signal", flags, UINT)
+    raw = (c_byte * abi.SIGINFO_BYTES)()
+    if info is not None:
+        for offset, value in zip((0, 8), info, strict=True):
+            check_integer("pidfd_send_signal", value, INT)
+            c_int.from_buffer(raw, offset).value = value
+    syscall(_PIDFD_SEND_SIGNAL, pidfd, signo, 0 if info is None else addressof(raw), flags)
+
+
+def pidfd_getfd(pidfd: int, targetfd: int, flags: int = 0) -> int:
+    """pidfd_getfd(2): a duplicate, close-on-exec, of the process's descriptor *targetfd*. OSError (EPERM: as for ptrace(2))."""
+    for fd in (pidfd, targetfd):
+        check_integer("pidfd_getfd", fd, INT)
+    check_integer("pidfd_getfd", flags, UINT)
+    return syscall(_PIDFD_GETFD, pidfd, targetfd, flags)

@@ -1,0 +1,62 @@
+"""Waiting for descriptors and for time, without the retries of the stdlib: poll(2), select(2), epoll_wait(2), nanosleep(2).
+
+The stdlib's select module and time.sleep wait on when a handler has run (PEP 475) and hide the EINTR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ctypes import Structure, addressof, byref, c_byte, c_int, c_long, c_short, c_ulong, c_void_p, sizeof
+
+from . import abi
+from .libc import function
+from .times import Timespec
+
+__all__ = ["FD_SETSIZE", "epoll_wait", "nanosleep", "poll", "select"]
+
+FD_SETSIZE = 1024
+_EVENT_BYTES = 16  # of struct epoll_event on every machine but x86_64, where it is packed into 12
+
+_poll = function("poll", c_int, c_void_p, c_ulong, c_int)
+_select = function("select", c_int, c_int, c_void_p, c_void_p, c_void_p, c_void_p)
+_epoll_wait = function("epoll_wait", c_int, c_int, c_void_p, c_int, c_int)
+_nanosleep = function("nanosleep", c_int, c_void_p, c_void_p)
+
+
+class _PollFd(Structure):
+    _fields_ = [("fd", c_int), ("events", c_short), ("revents", c_short)]
+
+
+def poll(events: Mapping[int, int], milliseconds: int) -> dict[int, int]:
+    """poll(2): which of the *events* of each descriptor have come, waiting so long, for ever below 0. OSError, EINTR included."""
+    array = (_PollFd * len(events))(*(_PollFd(fd, wanted) for fd, wanted in events.items()))
+    _poll(byref(array), len(events), milliseconds)
+    return {entry.fd: entry.revents for entry in array if entry.revents}
+
+
+def select(readers: set[int], milliseconds: int) -> set[int]:
+    """select(2): which of the descriptors can be read, waiting so long, for ever below 0. OSError, EINTR included."""
+    bits = 8 * sizeof(c_long)
+    words = (c_long * (FD_SETSIZE // bits))()
+    for fd in readers:
+        if not 0 <= fd < FD_SETSIZE:
+            raise ValueError(f"select(2) knows descriptors from 0 to {FD_SETSIZE - 1}, not {fd}")
+        words[fd // bits] |= c_long(1 << fd % bits).value
+    time = abi.timeval(*divmod(milliseconds, 1000)) if milliseconds >= 0 else None
+    if time is not None:
+        time.tv_usec *= 1000
+    _select(FD_SETSIZE, byref(words), None, None, time and addressof(time))
+    return {fd for fd in readers if words[fd // bits] >> fd % bits & 1}
+
+
+def epoll_wait(epfd: int, most: int, milliseconds: int) -> int:
+    """epoll_wait(2): how many events have come, at most *most*, waiting so long, for ever below 0. OSError, EINTR included."""
+    room = (c_byte * (_EVENT_BYTES * most))()
+    result: int = _epoll_wait(epfd, byref(room), most, milliseconds)
+    return result
+
+
+def nanosleep(time: Timespec) -> None:
+    """nanosleep(2): wait for a time. OSError, EINTR included."""
+    packed = time.pack()
+    _nanosleep(byref(packed), None)

@@ -1,0 +1,99 @@
+"""Times as the calls about timers have them: whole seconds and a rest, exactly as given, valid or not.
+
+The rest is not normalised: that 1,000,000,000 nanoseconds are refused is a clause of several pages, and has to be said.
+"""
+
+from __future__ import annotations
+
+from ctypes import c_long
+from dataclasses import dataclass
+from typing import Any, Self
+
+from . import abi
+from .libc import LONG, check_integer
+
+__all__ = ["ItimerSpec", "ItimerVal", "Timespec", "Timeval"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Timespec:
+    """struct timespec: seconds and nanoseconds."""
+
+    sec: int = 0
+    nsec: int = 0
+
+    @classmethod
+    def of(cls, seconds: float) -> Self:
+        """The time of so many *seconds*, of which what is finer than a nanosecond is cut off."""
+        whole, rest = divmod(seconds, 1)
+        return cls(int(whole), int(rest * 1_000_000_000))  # not rounded: up to a whole second would be EINVAL
+
+    @property
+    def seconds(self) -> float:
+        """The time in seconds."""
+        return self.sec + self.nsec / 1_000_000_000
+
+    def pack(self) -> Any:
+        """The structure. OverflowError for what does not fit the machine's long."""
+        check_integer("tv_sec", self.sec, LONG)
+        check_integer("tv_nsec", self.nsec, LONG)
+        return abi.timespec(c_long(self.sec), c_long(self.nsec))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Timeval:
+    """struct timeval: seconds and microseconds."""
+
+    sec: int = 0
+    usec: int = 0
+
+    @classmethod
+    def of(cls, seconds: float) -> Self:
+        """The time of so many *seconds*, of which what is finer than a microsecond is cut off."""
+        whole, rest = divmod(seconds, 1)
+        return cls(int(whole), int(rest * 1_000_000))
+
+    @property
+    def seconds(self) -> float:
+        """The time in seconds."""
+        return self.sec + self.usec / 1_000_000
+
+    def pack(self) -> Any:
+        """The structure. OverflowError for what does not fit the machine's long."""
+        check_integer("tv_sec", self.sec, LONG)
+        check_integer("tv_usec", self.usec, LONG)
+        return abi.timeval(c_long(self.sec), c_long(self.usec))
+
+
+@dataclass(frozen=True, slots=True)
+class ItimerSpec:
+    """struct itimerspec: when a timer runs out next (never, if that is 0), and how often after that (once, if 0)."""
+
+    value: Timespec = Timespec()
+    interval: Timespec = Timespec()
+
+    def pack(self) -> Any:
+        """The structure. OverflowError for what does not fit."""
+        return abi.itimerspec(self.interval.pack(), self.value.pack())
+
+    @classmethod
+    def read(cls, raw: Any) -> Self:
+        """From the structure."""
+        return cls(Timespec(raw.value.tv_sec, raw.value.tv_nsec), Timespec(raw.interval.tv_sec, raw.interval.tv_nsec))
+
+
+@dataclass(frozen=True, slots=True)
+class ItimerVal:
+    """struct itimerval: when an interval timer runs out next (never, if that is 0), and how often after that (once, if 0)."""
+
+    value: Timeval = Timeval()
+    interval: Timeval = Timeval()
+
+    def pack(self) -> Any:
+        """The structure. OverflowError for what does not fit."""
+        return abi.itimerval(self.interval.pack(), self.value.pack())
+
+    @classmethod
+    def read(cls, raw: Any) -> Self:
+        """From the structure."""
+        return cls(Timeval(raw.value.tv_sec, raw.value.tv_usec), Timeval(raw.interval.tv_sec, raw.interval.tv_usec))
