@@ -37,7 +37,11 @@ if TYPE_CHECKING:
     from .kernel.times import *
     from .kernel.waiting import *
     from .remote import *
+    from .resources.altstack import *
+    from .resources.descriptor import *
+    from .resources.eventfd import *
     from .resources.fifo import *
+    from .resources.futex import *
     from .resources.ipc_namespace import *
     from .resources.keys import *
     from .resources.mapping import *
@@ -45,7 +49,9 @@ if TYPE_CHECKING:
     from .resources.pipe import *
     from .resources.segment import *
     from .resources.shared_memory import *
+    from .resources.signalfd import *
     from .resources.signals import *
+    from .resources.timers import *
     from .verdict.clause import *
 
 __version__ = "0.1.0"
@@ -65,6 +71,12 @@ _ROOMS = (
     "resources.shared_memory",
     "resources.mapping",
     "resources.pipe",
+    "resources.descriptor",
+    "resources.eventfd",
+    "resources.futex",
+    "resources.altstack",
+    "resources.timers",
+    "resources.signalfd",
     "resources.fifo",
     "resources.signals",
     "resources.ipc_namespace",

@@ -15,13 +15,16 @@ from typing import Any, TypeVar
 from .custody.scope import Scope
 from .forks import Fork
 from .resources.base import Resource
+from .resources.eventfd import EventFd
 from .resources.fifo import Fifo
+from .resources.futex import Futex
 from .resources.ipc_namespace import IpcNamespace
 from .resources.mapping import Mapping
 from .resources.pipe import Pipe
 from .resources.segment import Segment
 from .resources.shared_memory import SharedMemory
 from .resources.signals import Signals
+from .resources.timers import TimerFd
 
 __all__ = ["Factories", "scope"]
 
@@ -45,6 +48,9 @@ class Factories:
         self.mapped_file = _factory(Mapping.create, scope)
         self.pipe = _factory(Pipe.create, scope)
         self.fifo = _factory(Fifo.create, scope)
+        self.eventfd = _factory(EventFd.create, scope)
+        self.timerfd = _factory(TimerFd.create, scope)
+        self.futex = _factory(Futex.create, scope)
         self.fork = Fork(scope)
         self.ipc_namespace = _factory(IpcNamespace.create, scope, fork=self.fork)
         self._signals: Signals | None = None

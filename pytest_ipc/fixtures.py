@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
     from .factories import Factories
     from .forks import Fork
+    from .resources.eventfd import EventFd
     from .resources.fifo import Fifo
+    from .resources.futex import Futex
     from .resources.ipc_namespace import IpcNamespace
     from .resources.mapping import Mapping
     from .resources.pipe import Pipe
     from .resources.segment import Segment
     from .resources.shared_memory import SharedMemory
     from .resources.signals import Signals
+    from .resources.timers import TimerFd
 
 
 @pytest.fixture
@@ -72,8 +75,26 @@ def fifo(ipc_scope: Factories) -> Callable[..., Fifo]:
 
 
 @pytest.fixture
+def eventfd(ipc_scope: Factories) -> Callable[..., EventFd]:
+    """Make event counters: eventfd(value=0, *, flags=EFD_CLOEXEC) -> EventFd."""
+    return ipc_scope.eventfd
+
+
+@pytest.fixture
+def timerfd(ipc_scope: Factories) -> Callable[..., TimerFd]:
+    """Make timers with a descriptor: timerfd(clock=CLOCK_MONOTONIC, *, flags=TFD_CLOEXEC) -> TimerFd."""
+    return ipc_scope.timerfd
+
+
+@pytest.fixture
+def futex(ipc_scope: Factories) -> Callable[..., Futex]:
+    """Make words to wait on, in memory shared with children: futex(value=0) -> Futex."""
+    return ipc_scope.futex
+
+
+@pytest.fixture
 def signals(ipc_scope: Factories) -> Signals:
-    """Change signal dispositions and mask: signals.catch(SIG), .block(), .ignore(), .pending(), .queue(); all put back."""
+    """Change signal dispositions and mask: signals.catch(SIG), .block(), .queue(), .timer(), .fd() and more; all put back."""
     return ipc_scope.signals
 
 

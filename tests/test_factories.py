@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from pytest_ipc import Actor, Factories, Fifo, Mapping, Pipe, Scope, Segment, SharedMemory, Signals, scope
+from pytest_ipc import Actor, EventFd, Factories, Fifo, Futex, Pipe, Scope, Segment, Signals, TimerFd, scope
 from pytest_ipc.factories import COULD_NOT_MAKE
 
 
@@ -25,6 +26,11 @@ def test_a_scope_makes_everything_and_ends_it():
         assert [type(thing) for thing in made] == [Segment, SharedMemory, Mapping, Pipe, Fifo, Signals, Actor]
         assert ipc.scope.owned() == made
     assert [thing.closed for thing in made] == [True] * 7
+        made = [ipc.sysv_shm(8192), ipc.pipe(), ipc.fifo(), ipc.signals, ipc.fork(int)]
+        made += [ipc.eventfd(), ipc.timerfd(), ipc.futex()]
+        assert [type(thing) for thing in made] == [Segment, Pipe, Fifo, Signals, Actor, EventFd, TimerFd, Futex]
+        assert ipc.scope.owned() == made
+    assert [thing.closed for thing in made] == [True] * 8
 
 
 def test_the_signals_of_a_scope_are_noted_at_their_first_use_and_once():

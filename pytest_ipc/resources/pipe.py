@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from ..kernel.descriptor import getpipe_size, pipe2, setpipe_size
 from .base import Resource, check_size
+from .descriptor import Descriptor
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -14,30 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["End", "Pipe"]
 
 
-class End(Resource):
-    """One open end of a pipe or FIFO: a descriptor that is closed once, in whichever process closes it."""
-
-    def __init__(self, fd: int, name: str, scope: Scope | None = None) -> None:
-        self._fd = fd
-        self._name = name
-        super().__init__(scope)
-
-    def __repr__(self) -> str:
-        return f"<{self._name}, descriptor {self._fd}>"
-
-    def fileno(self) -> int:
-        """The descriptor. ValueError once it is closed: its number may be somebody else's by then."""
-        self._usable()
-        return self._fd
-
-    def descriptors(self) -> list[int]:
-        """The descriptor, while it is open."""
-        return [] if self._closed else [self._fd]
-
-    @property
-    def fd(self) -> int:
-        """The descriptor, as fileno() gives it."""
-        return self.fileno()
+class End(Descriptor):
+    """One open end of a pipe or FIFO."""
 
     def read(self, size: int = 65536) -> bytes:
         """read(2), retried after a signal: up to *size* bytes, none at end of file. OSError."""
@@ -46,18 +25,6 @@ class End(Resource):
     def write(self, data: bytes) -> int:
         """write(2), retried after a signal: how many bytes went out. OSError (EPIPE when nobody can read any more)."""
         return os.write(self.fileno(), data)
-
-    def close(self) -> None:
-        """close(2). Harmless when it is closed. A forked child closes its own copy: descriptors are per process."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._scope is not None:
-            self._scope.forget(self)
-        self._end()
-
-    def _end(self) -> None:
-        os.close(self._fd)
 
 
 class Pipe(Resource):

@@ -1,10 +1,5 @@
 """Signal dispositions, mask and timers, changed for a while and then all as they were.
 
-Taken note of at the start: every disposition with its flags and mask, the thread's mask, the interval timers, the wakeup
-descriptor. Put back at the end in the order in which nothing can slip through: signals that only this block kept pending are
-taken away first, for under the restored disposition they might end the process; then dispositions, then the mask, then the
-timers, shortened by the time that has passed.
-
 SIGALRM with a running interval timer is somebody's time limit (pytest-timeout's, mostly). Taking it over would switch the
 limit off unseen, so that must be asked for.
 """
@@ -15,22 +10,20 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from math import isfinite
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..kernel.libc import errno_kept
-from ..kernel.signals import (
-    SigInfo,
-    sigaction_change,
-    sigaction_raw,
-    sigpending,
-    sigqueue,
-    sigtimedwait,
-)
+from ..kernel.signalfd import SFD_CLOEXEC
+from ..kernel.signals import SigInfo, sigaction_change, sigpending, sigqueue, sigtimedwait
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from .altstack import AlternateStack
 from .base import Resource, check_timeout
+from .signal_state import UNTOUCHABLE, SignalState
+from .signalfd import SignalFd
+from .timers import SignalTimer
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -39,7 +32,7 @@ __all__ = ["Caught", "Signals"]
 
 Handler = Callable[[int, FrameType | None], Any]
 
-_UNTOUCHABLE = {signal.SIGKILL, signal.SIGSTOP}
+Made = TypeVar("Made", bound=Resource)
 
 
 class Caught:
@@ -78,17 +71,10 @@ class Signals(Resource):
     def __init__(self, scope: Scope | None = None) -> None:
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("signals can only be handled in the main thread of the main interpreter")
-        self._handlers: dict[int, Any] = {}
-        self._actions: dict[int, bytes] = {}
-        for signo in signal.valid_signals() - _UNTOUCHABLE:
-            self._handlers[signo] = signal.getsignal(signo)
-            self._actions[signo] = sigaction_raw(signo)
-        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        self._timers = {which: signal.getitimer(which) for which in _TIMERS}
-        self._taken = time.monotonic()
+        self._state = SignalState()
+        self._made: list[Resource] = []
         self._displaced = False
-        self._wakeup = signal.set_wakeup_fd(-1)
-        signal.set_wakeup_fd(self._wakeup)
+        self._own_alarm = False
         super().__init__(scope)
 
     @classmethod
@@ -168,85 +154,78 @@ class Signals(Resource):
                 names = ", ".join(map(_name, signals))
                 raise TimeoutError(f"none of {names} came within {timeout} s") from None
 
+    def itimer(
+        self, seconds: float, interval: float = 0, *, which: int = signal.ITIMER_REAL, displace: bool = False
+    ) -> None:
+        """setitimer(2): SIGALRM in *seconds*, and every *interval* seconds after it; 0 stops it.
+
+        *which* may be ITIMER_VIRTUAL or ITIMER_PROF, for SIGVTALRM or SIGPROF by processor time. ValueError for a time below
+        0, and while somebody else's ITIMER_REAL runs, unless *displace* says that this is meant.
+        """
+        if which == signal.ITIMER_REAL:
+            self._check(signal.SIGALRM, displace)
+        self._usable()
+        if not (isfinite(seconds) and isfinite(interval) and min(seconds, interval) >= 0):
+            raise ValueError(f"an interval timer is set to seconds from 0 on, not {seconds!r} and {interval!r}")
+        signal.setitimer(which, seconds, interval)
+        self._own_alarm = self._own_alarm or which == signal.ITIMER_REAL
+
+    def timer(
+        self,
+        signo: int | None = None,
+        *,
+        clock: int = time.CLOCK_MONOTONIC,
+        value: int = 0,
+        thread: int | None = None,
+    ) -> SignalTimer:
+        """timer_create(2): a timer that sends *signo* with an integer *value*, or none; deleted at the end.
+
+        With *thread*, the id of one, the signal is for that thread alone (SIGEV_THREAD_ID). ValueError for what is no signal;
+        OSError: EINVAL for an unknown clock, EAGAIN at RLIMIT_SIGPENDING.
+        """
+        self._usable()
+        if signo is not None and signo not in signal.valid_signals():
+            raise ValueError(f"{signo!r} is no signal number")
+        return self._own(SignalTimer.create(signo, clock=clock, value=value, thread=thread))
+
+    def alternate_stack(self, size: int = 1 << 16, *, flags: int = 0) -> AlternateStack:
+        """sigaltstack(2): a stack for this thread's handlers with SA_ONSTACK; the one before is back at the end. OSError."""
+        self._usable()
+        return self._own(AlternateStack.create(size, flags=flags))
+
+    def fd(self, *signals: int, flags: int = SFD_CLOEXEC, displace: bool = False) -> SignalFd:
+        """signalfd(2): block *signals* and read them from a descriptor, closed at the end. ValueError as for catch(); OSError."""
+        self.block(*signals, displace=displace)
+        return self._own(SignalFd.create(signals, flags=flags))
+
+    def descriptors(self) -> list[int]:
+        """Those that signals are read from."""
+        return [fd for made in self._made for fd in made.descriptors()]
+
+    def _own(self, made: Made) -> Made:
+        self._made.append(made)
+        return made
+
     def _check(self, signo: int, displace: bool) -> int:
         self._usable()
         if signo not in signal.valid_signals():
             raise ValueError(f"{signo!r} is no signal number")
-        if signo in _UNTOUCHABLE:
+        if signo in UNTOUCHABLE:
             raise ValueError(f"{_name(signo)} can be neither caught nor ignored nor blocked")
-        if signo == signal.SIGALRM and not displace and signal.getitimer(signal.ITIMER_REAL)[0]:
-            raise ValueError(
-                "SIGALRM belongs to the interval timer that is running, a time limit as pytest-timeout sets it; "
-                "use another signal, or say displace=True to be without that limit until the end of this block"
-            )
         if signo == signal.SIGALRM:
+            if not displace and not self._own_alarm and signal.getitimer(signal.ITIMER_REAL)[0]:
+                raise ValueError(
+                    "SIGALRM belongs to the interval timer that is running, a time limit as pytest-timeout sets it; "
+                    "use another signal, or say displace=True to be without that limit until the end of this block"
+                )
             self._displaced = True
         return signo
 
     def _end(self) -> None:
-        # Asked before the dispositions are back: afterwards nobody can tell whom the timer's signal would have reached.
-        displaced = self._alarm_displaced()
         with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            steps.callback(self._restore_timers, displaced)
-            steps.callback(signal.pthread_sigmask, signal.SIG_SETMASK, self._mask)
-            steps.callback(self._restore_wakeup)
-            steps.callback(self._restore_actions)
-            steps.callback(self._drain)
-
-    def _drain(self) -> None:
-        pending = sigpending() - self._mask - _UNTOUCHABLE
-        while pending:
-            # EAGAIN: it was pending, and is no more; that is what is wanted.
-            with suppress(BlockingIOError, InterruptedError):
-                sigtimedwait(pending, 0)
-            pending = sigpending() - self._mask - _UNTOUCHABLE
-
-    def _restore_actions(self) -> None:
-        for signo, action in self._actions.items():
-            if signal.getsignal(signo) is not self._handlers[signo] and self._handlers[signo] is not None:
-                signal.signal(signo, self._handlers[signo])
-            if sigaction_raw(signo) != action:
-                sigaction_raw(signo, action)
-
-    def _restore_wakeup(self) -> None:
-        now = signal.set_wakeup_fd(-1)
-        if self._wakeup != -1:
-            try:
-                signal.set_wakeup_fd(self._wakeup)
-            except (OSError, ValueError):
-                # Closed in the meantime. Whoever closed it had no use for it any more, unless the test put another there.
-                if now == self._wakeup:
-                    return
-                raise
-
-    def _alarm_displaced(self) -> bool:
-        """Whether a SIGALRM may have gone elsewhere than to the handler that stood at the start.
-
-        Not if it has the default disposition now: it would have ended the process. Its owner has called the limit off, as
-        pytest-timeout does when a test has failed.
-        """
-        return (
-            self._displaced
-            or signal.getsignal(signal.SIGALRM) not in (self._handlers[signal.SIGALRM], signal.SIG_DFL)
-            or signal.SIGALRM in signal.pthread_sigmask(signal.SIG_BLOCK, ()) - self._mask
-        )
-
-    def _restore_timers(self, displaced: bool) -> None:
-        passed = time.monotonic() - self._taken
-        for which, (left, interval) in self._timers.items():
-            now = signal.getitimer(which)
-            # A timer that has just run on is left alone: setting it again would lengthen it by what this takes.
-            running_on = left and now[0] and abs(left - passed - now[0]) < 0.01 and now[1] == interval
-            if running_on or (not left and not now[0]):
-                continue
-            if which == signal.ITIMER_REAL and not displaced and not now[0] and left <= passed and not interval:
-                continue  # it has run out and its owner's handler was there to see it: once is enough
-            if which != signal.ITIMER_REAL:
-                passed = 0.0  # they count processor time, which cannot be told from here; the limit is given back whole
-            signal.setitimer(which, max(left - passed, 1e-6) if left else 0, interval)
-
-
-_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+            steps.callback(self._state.restore, self._displaced)
+            for made in self._made:
+                steps.callback(made.close)
 
 
 def _name(signo: int) -> str:

@@ -77,12 +77,17 @@ def test_no_time_to_wait_is_refused(timeout, error, text, temporary_root):
         fifo, signals, child = ipc.fifo(), ipc.signals, ipc.fork(int)
         child.wait()
         caught = signals.catch(10)
+        counter, timer, word = ipc.eventfd(1), ipc.timerfd(), ipc.futex()
         before = Snapshot.take(temporary_root)
         for wait in (
             lambda: fifo.open_reader(timeout=timeout),
             lambda: fifo.open_writer(timeout=timeout),
             lambda: signals.wait(10, timeout=timeout),
             lambda: caught.wait(timeout=timeout),
+            lambda: counter.read(timeout=timeout),
+            lambda: counter.write(timeout=timeout),
+            lambda: timer.read(timeout=timeout),
+            lambda: word.wait(0, timeout=timeout),
             lambda: child.wait(timeout=timeout),
             lambda: child.result(timeout=timeout),
             lambda: child.wait_blocked("read", timeout=timeout),

@@ -156,7 +156,7 @@ def test_a_time_limit_that_ran_out_unseen_is_told_at_once(in_child):
             signal.setitimer(ITIMER_REAL, 1e-6)
             caught.wait()
             assert seen == []
-            signals._taken -= 601  # so long ago
+            signals._state.taken -= 601  # so long ago
         while not seen:
             pass
         return seen
@@ -174,7 +174,7 @@ def test_a_time_limit_that_was_seen_to_run_out_is_not_told_again(in_child):
             signal.setitimer(ITIMER_REAL, 1e-6)
             while not seen:
                 pass
-            signals._taken -= 601  # so long ago
+            signals._state.taken -= 601  # so long ago
         return seen, signal.getitimer(ITIMER_REAL)
 
     assert in_child(life) == (["limit"], (0, 0))

@@ -1,0 +1,80 @@
+"""One open descriptor as an object: what the ends of pipes and whatever else is nothing but a descriptor have in common."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from errno import EAGAIN
+from select import POLLIN, poll
+from typing import TYPE_CHECKING, TypeVar
+
+from ..kernel.waiting import Deadline
+from .base import Resource, check_timeout
+
+if TYPE_CHECKING:
+    from ..custody.scope import Scope
+
+__all__ = ["Descriptor"]
+
+Taken = TypeVar("Taken")
+
+
+class Descriptor(Resource):
+    """A descriptor that is closed once, in whichever process closes it.
+
+    It needs no record: the kernel closes it with the process.
+    """
+
+    def __init__(self, fd: int, name: str, scope: Scope | None = None) -> None:
+        self._fd = fd
+        self._name = name
+        super().__init__(scope)
+
+    def __repr__(self) -> str:
+        return f"<{self._name}, descriptor {self._fd}>"
+
+    def fileno(self) -> int:
+        """The descriptor. ValueError once it is closed: its number may be somebody else's by then."""
+        self._usable()
+        return self._fd
+
+    def descriptors(self) -> list[int]:
+        """The descriptor, while it is open."""
+        return [] if self._closed else [self._fd]
+
+    @property
+    def fd(self) -> int:
+        """The descriptor, as fileno() gives it."""
+        return self.fileno()
+
+    def close(self) -> None:
+        """close(2). Harmless when it is closed. A forked child closes its own copy: descriptors are per process."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._scope is not None:
+            self._scope.forget(self)
+        self._end()
+
+    def _end(self) -> None:
+        os.close(self._fd)
+
+    def _taking(self, take: Callable[[], Taken], timeout: float | None, what: str, event: int = POLLIN) -> Taken:
+        """What take() gives once the descriptor is ready, again after a signal; TimeoutError saying *what* did not come.
+
+        Others may take it first. A descriptor with O_NONBLOCK is then waited for again; one without blocks in the call.
+        """
+        fd, deadline = self.fileno(), Deadline(check_timeout(timeout))
+        ready = poll()
+        ready.register(fd, event)
+        while True:
+            left = None if timeout is None else deadline.left * 1000
+            if not ready.poll(left) and deadline.passed:
+                raise TimeoutError(f"waited {timeout} s for {what} of {self!r}")
+            try:
+                return take()
+            except InterruptedError:
+                continue
+            except OSError as error:
+                if error.errno != EAGAIN:
+                    raise

@@ -1,0 +1,87 @@
+"""Words that processes wait on: futex(2)."""
+
+from __future__ import annotations
+
+import mmap
+from ctypes import addressof, c_uint32
+from typing import TYPE_CHECKING, Self
+
+from ..kernel.futex import futex_cmp_requeue, futex_wait, futex_wake
+from ..kernel.libc import UINT, check_integer
+from ..kernel.times import Timespec
+from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from .base import Resource, check_timeout
+
+if TYPE_CHECKING:
+    from ..custody.scope import Scope
+
+__all__ = ["Futex"]
+
+
+class Futex(Resource):
+    """A word of 32 bits in memory shared with forked children, for them to wait on and be woken (futex(2)).
+
+    It lies in anonymous memory, which is gone with the last process that has it.
+    """
+
+    def __init__(self, value: int, scope: Scope | None = None) -> None:
+        self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+        self._word = c_uint32.from_buffer(self._memory)
+        self._word.value = value
+        super().__init__(scope)
+
+    @classmethod
+    def create(cls, value: int = 0, *, scope: Scope | None = None) -> Self:
+        """A word that begins with *value*. OverflowError for what 32 bits do not hold; OSError (ENOMEM)."""
+        check_integer("futex", value, UINT)
+        return cls(value, scope)
+
+    def __repr__(self) -> str:
+        return "<Futex>" if self._closed else f"<Futex at {self.address:#x}>"
+
+    @property
+    def address(self) -> int:
+        """Where the word lies, in this process and in children forked from it."""
+        self._usable()
+        return addressof(self._word)
+
+    @property
+    def value(self) -> int:
+        """What the word holds now. Setting it wakes nobody."""
+        self._usable()
+        return self._word.value
+
+    @value.setter
+    def value(self, value: int) -> None:
+        self._usable()
+        check_integer("futex", value, UINT)
+        self._word.value = value
+
+    def wait(self, expected: int, timeout: float | None = DEFAULT_TIMEOUT) -> bool:
+        """FUTEX_WAIT: sleep while the word is *expected* until woken; False at once if it is something else.
+
+        Somebody may wake it for no change: look at the value, and wait again. TimeoutError after *timeout* seconds.
+        """
+        deadline = Deadline(check_timeout(timeout))
+        while True:
+            try:
+                futex_wait(self.address, expected, None if timeout is None else Timespec.of(deadline.left))
+                return True
+            except InterruptedError:
+                continue
+            except BlockingIOError:
+                return False
+            except TimeoutError:
+                raise TimeoutError(f"waited {timeout} s for {self!r} to be woken while it is {expected}") from None
+
+    def wake(self, most: int = 1) -> int:
+        """FUTEX_WAKE: wake at most *most* of those who wait; how many were woken."""
+        return futex_wake(self.address, most)
+
+    def requeue(self, other: Futex, *, wake: int = 1, most: int = 0x7FFF_FFFF) -> int:
+        """FUTEX_CMP_REQUEUE: wake *wake* waiters, have at most *most* others wait on *other*; how many of both. OSError (EAGAIN)."""
+        return futex_cmp_requeue(self.address, wake, most, other.address, self.value)
+
+    def _end(self) -> None:
+        del self._word  # it holds the memory
+        self._memory.close()

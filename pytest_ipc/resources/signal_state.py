@@ -1,0 +1,114 @@
+"""The signal state of a process: taken note of, and put back.
+
+Taken note of at the start: every disposition with its flags and mask, the thread's mask and alternate stack, the interval
+timers, the wakeup descriptor. Put back at the end in the order in which nothing can slip through: signals that only the block
+kept pending are taken away first, for under the restored disposition they might end the process; then dispositions, then the
+mask, then the timers, shortened by the time that has passed.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import ExitStack, suppress
+from typing import Any
+
+from ..kernel.altstack import SS_ONSTACK, Stack, sigaltstack
+from ..kernel.signals import sigaction_raw, sigpending, sigtimedwait
+
+UNTOUCHABLE = {signal.SIGKILL, signal.SIGSTOP}
+
+_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+
+
+class SignalState:
+    """What stood when it was made. For the main thread, as signal handlers are."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[int, Any] = {}
+        self._actions: dict[int, bytes] = {}
+        for signo in signal.valid_signals() - UNTOUCHABLE:
+            self._handlers[signo] = signal.getsignal(signo)
+            self._actions[signo] = sigaction_raw(signo)
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self._stack = _alternate_stack()
+        self._timers = {which: signal.getitimer(which) for which in _TIMERS}
+        self.taken = time.monotonic()
+        self._wakeup = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(self._wakeup)
+
+    def restore(self, displaced: bool) -> None:
+        """Put everything back. *displaced*: the handler of SIGALRM was another one for a time."""
+        # Asked before the dispositions are back: afterwards nobody can tell whom the timer's signal would have reached.
+        displaced = displaced or self._alarm_displaced()
+        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
+            steps.callback(self._restore_timers, displaced)
+            steps.callback(signal.pthread_sigmask, signal.SIG_SETMASK, self._mask)
+            steps.callback(self._restore_wakeup)
+            steps.callback(self._restore_stack)
+            steps.callback(self._restore_actions)
+            steps.callback(self._drain)
+
+    def _drain(self) -> None:
+        pending = sigpending() - self._mask - UNTOUCHABLE
+        while pending:
+            # EAGAIN: it was pending, and is no more; that is what is wanted.
+            with suppress(BlockingIOError, InterruptedError):
+                sigtimedwait(pending, 0)
+            pending = sigpending() - self._mask - UNTOUCHABLE
+
+    def _restore_actions(self) -> None:
+        for signo, action in self._actions.items():
+            if signal.getsignal(signo) is not self._handlers[signo] and self._handlers[signo] is not None:
+                signal.signal(signo, self._handlers[signo])
+            if sigaction_raw(signo) != action:
+                sigaction_raw(signo, action)
+
+    def _restore_stack(self) -> None:
+        if self._stack is not None and _alternate_stack() != self._stack:
+            sigaltstack(self._stack)
+
+    def _restore_wakeup(self) -> None:
+        now = signal.set_wakeup_fd(-1)
+        if self._wakeup != -1:
+            try:
+                signal.set_wakeup_fd(self._wakeup)
+            except (OSError, ValueError):
+                # Closed in the meantime. Whoever closed it had no use for it any more, unless the test put another there.
+                if now == self._wakeup:
+                    return
+                raise
+
+    def _alarm_displaced(self) -> bool:
+        """Whether a SIGALRM may have gone elsewhere than to the handler that stood at the start.
+
+        Not if it has the default disposition now: it would have ended the process. Its owner has called the limit off, as
+        pytest-timeout does when a test has failed.
+        """
+        return (
+            signal.getsignal(signal.SIGALRM) not in (self._handlers[signal.SIGALRM], signal.SIG_DFL)
+            or signal.SIGALRM in signal.pthread_sigmask(signal.SIG_BLOCK, ()) - self._mask
+        )
+
+    def _restore_timers(self, displaced: bool) -> None:
+        passed = time.monotonic() - self.taken
+        for which, (left, interval) in self._timers.items():
+            now = signal.getitimer(which)
+            # A timer that has just run on is left alone: setting it again would lengthen it by what this takes.
+            running_on = left and now[0] and abs(left - passed - now[0]) < 0.01 and now[1] == interval
+            if running_on or (not left and not now[0]):
+                continue
+            if which == signal.ITIMER_REAL and not displaced and not now[0] and left <= passed and not interval:
+                continue  # it has run out and its owner's handler was there to see it: once is enough
+            if which != signal.ITIMER_REAL:
+                passed = 0.0  # they count processor time, which cannot be told from here; the limit is given back whole
+            signal.setitimer(which, max(left - passed, 1e-6) if left else 0, interval)
+
+
+def _alternate_stack() -> Stack | None:
+    """The alternate stack as it can be set again; None where that is not known, and then nobody has set one from here either."""
+    try:
+        stack = sigaltstack()
+    except (OSError, NotImplementedError):
+        return None
+    return Stack(stack.sp, stack.size, stack.flags & ~SS_ONSTACK)

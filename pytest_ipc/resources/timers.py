@@ -1,0 +1,121 @@
+"""Timers as objects: one that is read from a descriptor, timerfd_create(2), and one that sends signals, timer_create(2).
+
+Both are gone with the process at the latest, so neither is in the ledger.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Self
+
+from ..kernel.timerfd import (
+    TFD_CLOEXEC,
+    TFD_TIMER_ABSTIME,
+    timerfd_create,
+    timerfd_gettime,
+    timerfd_read,
+    timerfd_settime,
+)
+from ..kernel.timers import (
+    SIGEV_NONE,
+    SIGEV_SIGNAL,
+    SIGEV_THREAD_ID,
+    TIMER_ABSTIME,
+    timer_create,
+    timer_delete,
+    timer_getoverrun,
+    timer_gettime,
+    timer_settime,
+)
+from ..kernel.times import ItimerSpec, Timespec
+from ..kernel.waiting import DEFAULT_TIMEOUT
+from .base import Resource
+from .descriptor import Descriptor
+
+if TYPE_CHECKING:
+    from ..custody.scope import Scope
+
+__all__ = ["SignalTimer", "TimerFd"]
+
+
+class TimerFd(Descriptor):
+    """A timer with a descriptor that is ready when the time is over (timerfd_create(2)). It does not run before set()."""
+
+    @classmethod
+    def create(cls, clock: int = time.CLOCK_MONOTONIC, *, flags: int = TFD_CLOEXEC, scope: Scope | None = None) -> Self:
+        """timerfd_create(2): a timer of the *clock*. OSError: EINVAL for an unknown clock or flag, EMFILE."""
+        return cls(timerfd_create(clock, flags), "timer", scope)
+
+    def set(self, seconds: float, interval: float = 0, *, absolute: bool = False) -> ItimerSpec:
+        """Run out in *seconds*, or when the clock shows that if *absolute*, and every *interval* seconds after it; 0 disarms.
+
+        What it was set to before. ValueError for a time below 0.
+        """
+        return timerfd_settime(self.fileno(), _setting(seconds, interval), TFD_TIMER_ABSTIME if absolute else 0)
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left; 0 when it does not run."""
+        return timerfd_gettime(self.fileno()).value.seconds
+
+    def read(self, timeout: float | None = DEFAULT_TIMEOUT) -> int:
+        """How often it has run out since it was set or last read, waiting for the first. TimeoutError after *timeout* seconds."""
+        return self._taking(lambda: timerfd_read(self._fd), timeout, "the end of the time")
+
+
+class SignalTimer(Resource):
+    """A timer that sends a signal (timer_create(2)), made by `Signals.timer`. It does not run before set()."""
+
+    def __init__(self, timer: int, name: str) -> None:
+        self._timer = timer
+        self._name = name
+        super().__init__()
+
+    @classmethod
+    def create(cls, signo: int | None, *, clock: int, value: int, thread: int | None) -> Self:
+        """timer_create(2): a timer of the *clock* that sends *signo*, or nothing, to the process or to one of its threads. OSError."""
+        if signo is None:
+            return cls(timer_create(clock, SIGEV_NONE), "timer without a signal")
+        notify = SIGEV_SIGNAL if thread is None else SIGEV_THREAD_ID
+        return cls(timer_create(clock, notify, signo, value=value, tid=thread or 0), f"timer of signal {signo}")
+
+    def __repr__(self) -> str:
+        return f"<{self._name}>"
+
+    @property
+    def id(self) -> int:
+        """Its timer_t, as a number, for the calls of timer_settime(2)."""
+        self._usable()
+        return self._timer
+
+    def set(self, seconds: float, interval: float = 0, *, absolute: bool = False) -> ItimerSpec:
+        """Run out in *seconds*, or when the clock shows that if *absolute*, and every *interval* seconds after it; 0 disarms.
+
+        What it was set to before. ValueError for a time below 0.
+        """
+        return timer_settime(self.id, _setting(seconds, interval), TIMER_ABSTIME if absolute else 0)
+
+    @property
+    def left(self) -> float:
+        """The seconds that are left; 0 when it does not run."""
+        return timer_gettime(self.id).value.seconds
+
+    @property
+    def overrun(self) -> int:
+        """timer_getoverrun(2): how often it ran out between its last signal's sending and taking."""
+        return timer_getoverrun(self.id)
+
+    def _end(self) -> None:
+        timer_delete(self._timer)
+
+
+def _setting(seconds: float, interval: float) -> ItimerSpec:
+    for what in (seconds, interval):
+        if isinstance(what, bool) or not isinstance(what, (int, float)):
+            raise TypeError(f"a timer is set to a number of seconds, not {what!r}")
+        if not (math.isfinite(what) and what >= 0):
+            raise ValueError(f"a timer is set to a number of seconds from 0 on, not {what!r}")
+    value = Timespec.of(seconds)
+    # Less than a nanosecond is soon, and not never.
+    return ItimerSpec(value if value != Timespec() or not seconds else Timespec(0, 1), Timespec.of(interval))
