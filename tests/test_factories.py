@@ -7,30 +7,41 @@ import sys
 
 import pytest
 
-from pytest_ipc import Actor, Factories, Fifo, Mapping, Pipe, Scope, Segment, SharedMemory, Signals, scope
-from pytest_ipc import Actor, EventFd, Factories, Fifo, Futex, Pipe, Scope, Segment, Signals, TimerFd, scope
+from pytest_ipc import (
+    Actor,
+    EventFd,
+    Factories,
+    Fifo,
+    Futex,
+    Mapping,
+    Pipe,
+    Scope,
+    Segment,
+    SharedMemory,
+    Signals,
+    TimerFd,
+    scope,
+)
 from pytest_ipc.factories import COULD_NOT_MAKE
 
 
 def test_a_scope_makes_everything_and_ends_it():
     with scope() as ipc:
-        made = [
-            ipc.sysv_shm(8192),
-            ipc.posix_shm(),
-            ipc.mapped_file(),
-            ipc.pipe(),
-            ipc.fifo(),
-            ipc.signals,
-            ipc.fork(int),
-        ]
-        assert [type(thing) for thing in made] == [Segment, SharedMemory, Mapping, Pipe, Fifo, Signals, Actor]
-        assert ipc.scope.owned() == made
-    assert [thing.closed for thing in made] == [True] * 7
-        made = [ipc.sysv_shm(8192), ipc.pipe(), ipc.fifo(), ipc.signals, ipc.fork(int)]
-        made += [ipc.eventfd(), ipc.timerfd(), ipc.futex()]
-        assert [type(thing) for thing in made] == [Segment, Pipe, Fifo, Signals, Actor, EventFd, TimerFd, Futex]
-        assert ipc.scope.owned() == made
-    assert [thing.closed for thing in made] == [True] * 8
+        made = {
+            ipc.sysv_shm(8192): Segment,
+            ipc.posix_shm(): SharedMemory,
+            ipc.mapped_file(): Mapping,
+            ipc.pipe(): Pipe,
+            ipc.fifo(): Fifo,
+            ipc.eventfd(): EventFd,
+            ipc.timerfd(): TimerFd,
+            ipc.futex(): Futex,
+            ipc.signals: Signals,
+            ipc.fork(int): Actor,
+        }
+        assert {thing: type(thing) for thing in made} == made
+        assert ipc.scope.owned() == list(made)
+    assert [thing for thing in made if not thing.closed] == []
 
 
 def test_the_signals_of_a_scope_are_noted_at_their_first_use_and_once():
