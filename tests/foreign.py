@@ -129,7 +129,7 @@ def judge(machine: str, tree: Path, site: Path, clauses: list[str]) -> bool:
     """Whether the kernel room's tests pass on *machine* and the suite is whole there."""
     print(f"{machine}: tests/kernel", flush=True)
     python = ["/usr/bin/python3", "-m"]
-    known = " and ".join(f"not {name}" for name in KNOWN.get(machine, ()))
+    spared = [f"-knot ({' or '.join(KNOWN[machine])})"] if machine in KNOWN else []
     tests = [
         *python,
         "pytest",
@@ -137,7 +137,7 @@ def judge(machine: str, tree: Path, site: Path, clauses: list[str]) -> bool:
         "--rootdir=/project",
         "-c/project/pyproject.toml",
         "-q",
-        f"-k{known}",
+        *spared,
     ]
     passed = inside(tree, machine, site, [*tests, "-ppytest_ipc.plugin", "-pno:cacheprovider"]) == 0
     print(f"{machine}: the suite", flush=True)

@@ -28,7 +28,7 @@ from typing import Any
 
 from .home import HomeError, home_path, open_home, pin
 from .identity import Process, boot_id, pid_namespace
-from .record import Record, made_by, written
+from .record import Record, following, made_by
 
 __all__ = ["LONGEST", "VERSION", "Ledger", "Record", "close", "current", "intent", "made_by"]
 
@@ -59,6 +59,7 @@ class Ledger:
         self._cut_back = CUT_BACK
         self._test: object = self  # whose name was written last; at first nobody's
         self._name = b""
+        self._stamp = (0.0, -1), ""  # what records made in this tick begin with
         self._pid = os.getpid()
         header = {
             "pid": self.process.pid,
@@ -100,11 +101,17 @@ class Ledger:
     def intend(self, kind: str, details: dict[str, Any]) -> Record:
         """Put on record that an object of *kind* is about to be made. OSError when that cannot be written."""
         number = next(self._numbers)
-        entries = {"at": time.clock_gettime(CLOCK_REALTIME_COARSE), "uid": os.geteuid(), **details}
-        line = self._line(f"+ {number} {kind} {written(entries)}\n")
+        now = (time.clock_gettime(CLOCK_REALTIME_COARSE), os.geteuid())
+        stamp, begin = self._stamp
+        if stamp != now:
+            # Once a tick of the clock, some milliseconds: to ask for every object would cost as much as a record does.
+            begin = following({"at": now[0], "uid": now[1]})[2:]
+            with self._lock:
+                if os.fstat(self._fd).st_nlink == 0:
+                    self._rewrite(create=True)  # somebody cleared the folder: a record that nobody can find is none
+                self._stamp = now, begin
+        line = self._line(f"+ {number} {kind} {{{begin}{following(details)}}}\n")
         with self._lock:
-            if os.fstat(self._fd).st_nlink == 0:
-                self._rewrite(create=True)  # somebody cleared the folder: a record that nobody can find is none
             test = made_by.test
             if self._test != test:
                 # A character is at most twelve bytes of JSON.

@@ -6,16 +6,17 @@ import errno
 import json
 import os
 import stat
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Fifo, Segment, mkfifo, scope, shmget
+from pytest_ipc import Deadline, Fifo, Segment, mkfifo, scope, shmget
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.identity import Process, boot_id
-from pytest_ipc.custody.ledger import LONGEST, Ledger
+from pytest_ipc.custody.ledger import CLOCK_REALTIME_COARSE, LONGEST, Ledger
 from pytest_ipc.custody.record import made_by
 
 from .books import book, records, text
@@ -277,6 +278,8 @@ def test_a_home_that_was_cleared_is_made_anew(own):
     kept = own.intend("fifo", {"path": "/kept"})
     (home_path() / own.name).unlink()
     home_path().rmdir()
+    now = time.clock_gettime(CLOCK_REALTIME_COARSE)
+    assert Deadline(10).until(lambda: time.clock_gettime(CLOCK_REALTIME_COARSE) > now)  # the ledger looks once a tick
     own.intend("fifo", {"path": "/new"})
     assert [entry.details["path"] for entry in book(own).open] == ["/kept", "/new"]
     kept.closed()
