@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from .kernel.files import *
     from .kernel.futex import *
     from .kernel.ipc import *
+    from .kernel.leases import *
     from .kernel.libc import *
+    from .kernel.locks import *
+    from .kernel.locktable import *
     from .kernel.memory import *
     from .kernel.mutex import *
     from .kernel.namespace import *
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     from .resources.futex import *
     from .resources.ipc_namespace import *
     from .resources.keys import *
+    from .resources.lease import *
+    from .resources.lock import *
     from .resources.mapping import *
     from .resources.names import *
     from .resources.pipe import *
@@ -78,6 +83,8 @@ _ROOMS = (
     "resources.timers",
     "resources.signalfd",
     "resources.fifo",
+    "resources.lock",
+    "resources.lease",
     "resources.signals",
     "resources.ipc_namespace",
     "kernel.shm",
@@ -85,6 +92,9 @@ _ROOMS = (
     "kernel.descriptor",
     "kernel.files",
     "kernel.memory",
+    "kernel.locks",
+    "kernel.leases",
+    "kernel.locktable",
     "kernel.signals",
     "kernel.altstack",
     "kernel.eventfd",

@@ -19,6 +19,7 @@ from .resources.eventfd import EventFd
 from .resources.fifo import Fifo
 from .resources.futex import Futex
 from .resources.ipc_namespace import IpcNamespace
+from .resources.lock import FileLock
 from .resources.mapping import Mapping
 from .resources.pipe import Pipe
 from .resources.segment import Segment
@@ -51,6 +52,7 @@ class Factories:
         self.eventfd = _factory(EventFd.create, scope)
         self.timerfd = _factory(TimerFd.create, scope)
         self.futex = _factory(Futex.create, scope)
+        self.file_lock = _factory(FileLock.create, scope)
         self.fork = Fork(scope)
         self.ipc_namespace = _factory(IpcNamespace.create, scope, fork=self.fork)
         self._signals: Signals | None = None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .resources.fifo import Fifo
     from .resources.futex import Futex
     from .resources.ipc_namespace import IpcNamespace
+    from .resources.lock import FileLock
     from .resources.mapping import Mapping
     from .resources.pipe import Pipe
     from .resources.segment import Segment
@@ -90,6 +91,12 @@ def timerfd(ipc_scope: Factories) -> Callable[..., TimerFd]:
 def futex(ipc_scope: Factories) -> Callable[..., Futex]:
     """Make words to wait on, in memory shared with children: futex(value=0) -> Futex."""
     return ipc_scope.futex
+
+
+@pytest.fixture
+def file_lock(ipc_scope: Factories) -> Callable[..., FileLock]:
+    """Lock files: file_lock(path=None, *, kind="flock"|"posix"|"ofd", flags=O_RDWR) -> FileLock; who holds what, when it fails."""
+    return ipc_scope.file_lock
 
 
 @pytest.fixture

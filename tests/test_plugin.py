@@ -13,6 +13,7 @@ FIXTURES = {
     "mapped_file": "Make mapped files: mapped_file(size=4096",
     "pipe": "Make pipes: pipe(",
     "fifo": "Make FIFOs: fifo(",
+    "file_lock": "Lock files: file_lock(path=None",
     "eventfd": "Make event counters: eventfd(value=0",
     "timerfd": "Make timers with a descriptor: timerfd(clock=",
     "futex": "Make words to wait on",

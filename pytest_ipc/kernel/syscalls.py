@@ -113,7 +113,7 @@ _KIN = (
     {"sleep", "nanosleep", "clock_nanosleep", "clock_nanosleep_time64"},
     {"wait", "wait4", "waitpid", "waitid"},
     {"futex", "futex_time64"},
-    {"fcntl", "fcntl64"},
+    {"fcntl", "fcntl64", "lockf"},
     {"semop", "semtimedop", "semtimedop_time64", "ipc"},
     {"msgsnd", "ipc"},
     {"msgrcv", "ipc"},

@@ -40,6 +40,7 @@ IS_LEFT: dict[str, Callable[[Note], bool]] = {
     "posix-shm": file_is_left,
     "fifo": file_is_left,
     "mapped-file": file_is_left,
+    "lock-file": file_is_left,
     "process": process_is_left,
 }
 

@@ -3,7 +3,7 @@
 Copied beside the run that imports it, so that nothing of the project's own tests is needed there but this file.
 
 IPC_NOTES   the file that is told: one JSON line for each object
-IPC_PLACE   a directory for FIFOs and mapped files at a path of the test's choosing
+IPC_PLACE   a directory for FIFOs and files at a path of the test's choosing
 IPC_SIZE    the size of every segment and shared memory object: one that nobody else uses, so that also those can be found that
             nobody has told of
 """
@@ -94,6 +94,14 @@ def make_mapped_files(ipc: Any) -> None:
     tell("mapped-file", "at a given path", path=str(given.path))
 
 
+def make_lock_files(ipc: Any) -> None:
+    """In a directory of its own and locked, and at a given path."""
+    own, given = ipc.file_lock(), ipc.file_lock(f"{os.environ['IPC_PLACE']}/lock-{os.getpid()}", kind="posix")
+    own.acquire()
+    for what, path in (("locked", own.path), ("locked: the directory", own.path.parent), ("at a path", given.path)):
+        tell("lock-file", what, path=str(path))
+
+
 def make_processes(ipc: Any) -> None:
     """A child, one with a daemon, one that has made things of its own, and one that has become another user."""
 
@@ -152,6 +160,7 @@ MAKERS = {
     "posix-shm": make_shared_memory,
     "fifo": make_fifos,
     "mapped-file": make_mapped_files,
+    "lock-file": make_lock_files,
     "process": make_processes,
 }
 

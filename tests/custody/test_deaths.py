@@ -147,6 +147,14 @@ def foreign_file(place: Place) -> tuple[object, Callable[[], bool], Callable[[],
     return str(path), lambda: os.lstat(path) == before, path.unlink
 
 
+def foreign_lock_file(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
+    """Beside the run's own, and empty as they are."""
+    path = place.path / "fifos" / "foreign-lock"
+    path.touch()
+    before = os.lstat(path)
+    return str(path), lambda: os.lstat(path) == before, path.unlink
+
+
 def foreign_process(_place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
     """A process of the same user."""
     process = subprocess.Popen(["sleep", "1000"])
@@ -164,6 +172,7 @@ FOREIGN = {
     "posix-shm": foreign_shared_memory,
     "fifo": foreign_fifo,
     "mapped-file": foreign_file,
+    "lock-file": foreign_lock_file,
     "process": foreign_process,
 }
 

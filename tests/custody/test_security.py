@@ -173,6 +173,23 @@ def test_a_fifo_that_is_not_the_recorded_one_is_left(home, foreign):
         ledger.unlink()
 
 
+def test_a_lock_file_that_is_not_the_recorded_one_is_left(home, foreign):
+    path, found = str(foreign["file"]), os.lstat(foreign["file"])
+    for details, identity, sentence in (
+        ({"at": time.time() + 3600}, None, "it is older than the record"),
+        ({}, {"dev": found.st_dev, "ino": found.st_ino + 1}, "it is another lock file than the one that was made"),
+        ({"path": str(foreign["fifo"])}, None, "it is no lock file"),
+        ({"path": str(foreign["empty"])}, None, "it is a directory"),
+        ({"uid": 65533}, None, f"it belongs to user {os.geteuid()}"),
+        ({"directory": str(foreign["file"].parent)}, None, "it is not in a directory that was made for it"),
+    ):
+        ledger = forge(
+            home, about(1, "lock-file", **{"path": path, **details}), *([made(**identity)] if identity else [])
+        )
+        assert one_line(sweep()).endswith(sentence)
+        ledger.unlink()
+
+
 def test_a_private_directory_that_holds_more_than_the_fifo_is_left(home, tmp_path):
     directory = tmp_path / f"pytest-ipc-{1:016x}"
     directory.mkdir()

@@ -58,6 +58,8 @@ STRUCTURES: dict[str, tuple[str, Any, dict[str, str]]] = {
         lambda: abi.futex_waitv,
         {name: name for name in "val uaddr flags".split()} | {"reserved": "__reserved"},
     ),
+    "struct flock64": ("fcntl.h", abi.flock64, {name: f"l_{name}" for name in "type whence start len pid".split()}),
+    "struct f_owner_ex": ("fcntl.h", lambda: abi.f_owner_ex, {"type": "type", "pid": "pid"}),
     "struct timespec": ("time.h", lambda: abi.timespec, {"tv_sec": "tv_sec", "tv_nsec": "tv_nsec"}),
 }
 
@@ -103,6 +105,8 @@ def test_siginfo_and_the_signal_set_are_the_compilers(probe):
             "uid": "offsetof(siginfo_t, si_uid)",
             "value": "offsetof(siginfo_t, si_value)",
             "status": "offsetof(siginfo_t, si_status)",
+            "band": "offsetof(siginfo_t, si_band)",
+            "fd": "offsetof(siginfo_t, si_fd)",
             "errno": "offsetof(siginfo_t, si_errno)",
             "code": "offsetof(siginfo_t, si_code)",
         },
@@ -113,6 +117,8 @@ def test_siginfo_and_the_signal_set_are_the_compilers(probe):
         "uid": union + 4,
         "value": union + 8,
         "status": union + 8,
+        "band": union,
+        "fd": union + abi.POINTER,
         "errno": 4,
         "code": 8,
     }
@@ -123,6 +129,7 @@ CONSTANTS = (
     *("SEGV_", "BUS_", "POLL_", "SIGEV_", "SS_", "EFD_", "SFD_", "TFD_", "ITIMER_", "TIMER_", "FUTEX", "CLOCK_"),
     *("MAP_", "PROT_", "MS_", "MREMAP_", "MADV_", "MCL_", "MLOCK_", "MFD_", "FALLOC_FL_"),
     *("PIDFD_", "FD_SETSIZE", "PTHREAD_MUTEX_"),
+    *("LOCK_", "DN_"),
 )
 
 
@@ -130,7 +137,8 @@ def test_the_constants_are_the_compilers(probe):
     public = [name for name in dir(pytest_ipc) if name.startswith(CONSTANTS)]
     headers = "sys/ipc.h sys/shm.h signal.h fcntl.h limits.h sched.h sys/prctl.h linux/limits.h linux/seccomp.h "
     headers += "sys/mman.h linux/mman.h linux/memfd.h linux/falloc.h "
-    headers += "sys/eventfd.h sys/signalfd.h sys/timerfd.h sys/time.h sys/select.h time.h pthread.h linux/futex.h"
+    headers += "sys/eventfd.h sys/signalfd.h sys/timerfd.h sys/time.h sys/select.h time.h pthread.h linux/futex.h "
+    headers += "sys/file.h unistd.h"
     answer = probe(headers, {name: name for name in public}, needs=lambda name: name)
     assert {
         "IPC_EXCL",
@@ -141,6 +149,8 @@ def test_the_constants_are_the_compilers(probe):
         "F_SETPIPE_SZ",
         "MAP_FIXED_NOREPLACE",
         "MFD_HUGE_1GB",
+        "LOCK_EX",
+        "F_OFD_SETLK",
     } <= answer.keys()
     assert {name: getattr(pytest_ipc, name) & 0xFFFF_FFFF for name in answer} == {
         name: value & 0xFFFF_FFFF for name, value in answer.items()
@@ -171,7 +181,7 @@ def test_a_mutex_of_libcs_fits_the_room_that_it_gets(probe):
 
 @pytest.mark.parametrize(
     "structure",
-    [abi.ipc_perm, abi.shmid_ds, abi.sigaction, abi.sigevent, abi.stack_t],
+    [abi.ipc_perm, abi.shmid_ds, abi.sigaction, abi.sigevent, abi.stack_t, abi.flock64],
     ids=lambda layout: layout.__name__,
 )
 def test_an_unknown_machine_is_refused_and_not_guessed(on_machine, structure):

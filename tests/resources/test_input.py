@@ -10,11 +10,17 @@ from typing import Any
 import pytest
 
 import pytest_ipc
-from pytest_ipc import Fifo, Pipe, Segment, Signals, scope, unused_key
+from pytest_ipc import Fifo, FileLock, Pipe, Segment, Signals, scope, unused_key
 
 from ..leaks import Snapshot
 
 Make = Callable[[], Any]
+
+
+def lock_of(**where: Any) -> None:
+    with FileLock.create(kind="posix") as lock:
+        lock.acquire(**where)
+
 
 REFUSED: dict[str, tuple[Make, type[Exception], str]] = {
     "segment of 0 bytes": (lambda: Segment.create(0), ValueError, "at least 1 byte, not 0"),
@@ -46,6 +52,20 @@ REFUSED: dict[str, tuple[Make, type[Exception], str]] = {
     "FIFO path empty": (lambda: Fifo.create(path=""), ValueError, "cannot be the path of a FIFO"),
     "FIFO path of a number": (lambda: Fifo.create(path=7), TypeError, "str, bytes or os.PathLike"),  # type: ignore[arg-type]
     "FIFO path too long": (lambda: Fifo.create(path="x" * 300), OSError, "File name too long"),
+    "lock of no kind": (lambda: FileLock.create(kind="lockf"), ValueError, "kind must be one of flock, posix, ofd"),
+    "lock path with a NUL": (lambda: FileLock.create("a\0b"), ValueError, "cannot be the path of a lock file"),
+    "lock path empty": (lambda: FileLock.create(""), ValueError, "cannot be the path of a lock file"),
+    "lock path of a number": (lambda: FileLock.create(7), TypeError, "str, bytes or os.PathLike"),  # type: ignore[arg-type]
+    "lock path too long": (lambda: FileLock.create("x" * 300), OSError, "File name too long"),
+    "lock path in no directory": (lambda: FileLock.create("no/lock"), FileNotFoundError, "No such file"),
+    "lock path of a directory": (lambda: FileLock.create("."), IsADirectoryError, "Is a directory"),
+    "lock flags unknown": (lambda: FileLock.create(flags=os.O_DIRECTORY), NotADirectoryError, "Not a directory"),
+    "lock start of text": (lambda: lock_of(start="1"), TypeError, "start must be an integer number of bytes, not '1'"),
+    "lock length of truth": (lambda: lock_of(length=True), TypeError, "length must be an integer number"),
+    "lock start negative": (lambda: lock_of(start=-1), ValueError, "from 0 on, not -1"),
+    "lock start too large for C": (lambda: lock_of(start=1 << 63), OverflowError, "range of the C type"),
+    "lock length too large for C": (lambda: lock_of(length=-1 << 64), OverflowError, "range of the C type"),
+    "lock of bytes before the first": (lambda: lock_of(start=2, length=-3), OSError, "fcntl: Invalid argument"),
     "FIFO path in no directory": (lambda: Fifo.create(path="no/fifo"), FileNotFoundError, "mkfifo"),
 }
 
@@ -74,7 +94,7 @@ def test_what_no_object_can_have_is_refused(case, tmp_path, temporary_root, monk
 )
 def test_no_time_to_wait_is_refused(timeout, error, text, temporary_root):
     with scope() as ipc:
-        fifo, signals, child = ipc.fifo(), ipc.signals, ipc.fork(int)
+        fifo, signals, child, lock = ipc.fifo(), ipc.signals, ipc.fork(int), ipc.file_lock()
         child.wait()
         caught = signals.catch(10)
         counter, timer, word = ipc.eventfd(1), ipc.timerfd(), ipc.futex()
@@ -82,6 +102,7 @@ def test_no_time_to_wait_is_refused(timeout, error, text, temporary_root):
         for wait in (
             lambda: fifo.open_reader(timeout=timeout),
             lambda: fifo.open_writer(timeout=timeout),
+            lambda: lock.acquire(timeout=timeout),
             lambda: signals.wait(10, timeout=timeout),
             lambda: caught.wait(timeout=timeout),
             lambda: counter.read(timeout=timeout),
@@ -102,6 +123,7 @@ def test_a_closed_object_is_refused():
     with scope() as ipc:
         segment, pipe, fifo, signals, child = ipc.sysv_shm(), ipc.pipe(), ipc.fifo(), ipc.signals, ipc.fork(int)
         attachment = segment.attach()
+        lock = ipc.file_lock()
         reader, writer = pipe.reader, pipe.writer
     uses: dict[str, list[Make]] = {
         "Segment id=": [
@@ -114,6 +136,16 @@ def test_a_closed_object_is_refused():
         "read end of a pipe": [reader.fileno, lambda: reader.fd, pipe.read, lambda: pipe.read_fd, reader.read],
         "write end of a pipe": [lambda: pipe.write(b"x"), lambda: pipe.capacity, lambda: writer.write(b"x")],
         "Fifo ": [fifo.open_reader, fifo.open_writer],
+        "flock lock of ": [
+            lock.fileno,
+            lambda: lock.fd,
+            lock.acquire,
+            lock.try_acquire,
+            lock.release,
+            lock.test,
+            lock.take_lease,
+            lock.picture,
+        ],
         "Signals": [
             lambda: signals.catch(10),
             lambda: signals.ignore(10),
@@ -137,7 +169,7 @@ def test_a_closed_object_is_refused():
         for use in calls:
             with pytest.raises(ValueError, match=f"<{name}.* is closed"):
                 use()
-    for thing in (segment, attachment, pipe, reader, fifo, signals, child):
+    for thing in (segment, attachment, pipe, reader, fifo, lock, signals, child):
         assert thing.closed
         thing.close()
 

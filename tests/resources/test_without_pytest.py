@@ -31,6 +31,12 @@ PROGRAMS = {
             os.close(keeper)
         assert not fifo.path.parent.exists()
     """,
+    "lock": """
+        from pytest_ipc import FileLock
+        with FileLock.create(kind="posix") as lock, lock.held(start=1, length=2):
+            assert lock.test() is None
+        assert not lock.path.parent.exists()
+    """,
     "signals": """
         import os, signal
         from pytest_ipc import Signals

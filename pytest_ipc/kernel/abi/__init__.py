@@ -8,6 +8,7 @@ a wrong offset would judge the kernel for our mistake. The tables are compared w
 from __future__ import annotations
 
 from .layout import *
+from .lock import *
 from .memory import *
 from .signal import *
 from .sysv import *

@@ -1,0 +1,166 @@
+"""Who holds which lock, as the kernel shows it: /proc/locks and /proc/PID/fdinfo (proc(5)), read into rows and sentences.
+
+/proc/locks names a file by the device of its superblock and its inode's number there. stat(2) gives other numbers on btrfs
+and overlayfs, so they are asked of /proc/self/fdinfo and mountinfo. A lock that belongs to an open file description has no
+process in /proc/locks; those that have the description open are found by their fdinfo, where that may be read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+__all__ = ["LockRow", "locks_of", "picture_of_locks", "proc_locks"]
+
+_ROW = re.compile(
+    r"(?P<id>\d+): +(?P<blocked>-> )?(?P<kind>[A-Z]+) +(?P<mode>\S+) +(?P<type>[A-Z]+) +(?P<pid>-?\d+) "
+    r"(?P<major>[0-9a-f]+):(?P<minor>[0-9a-f]+):(?P<ino>\d+) (?P<start>\d+) (?P<end>\d+|EOF)"
+)
+_MISSING = "who holds a lock is not shown here: there is no /proc/locks"
+
+
+@dataclass(frozen=True, slots=True)
+class LockRow:
+    """A row of /proc/locks (proc(5)): a lock that is held, or one that is waited for by `blocked` (the arrow).
+
+    `id` is the same for a lock and for who waits for it; `kind` is FLOCK, POSIX, OFDLCK, LEASE or DELEG; `mode` ADVISORY,
+    or of a lease ACTIVE, BREAKING or BREAKER; `type` READ, WRITE or UNLCK; `pid` -1 for the lock of an open file description
+    and 0 for a process that cannot be seen from here. The first and last byte are counted from 0; `end` is None for the end
+    of the file.
+    """
+
+    id: int
+    blocked: bool
+    kind: str
+    mode: str
+    type: str
+    pid: int
+    major: int
+    minor: int
+    ino: int
+    start: int
+    end: int | None
+
+    def __str__(self) -> str:
+        name = {"READ": "shared", "WRITE": "exclusive"}.get(self.type, self.type.lower())
+        if self.kind in ("LEASE", "DELEG"):
+            return f"{name} {self.kind.lower()} ({self.mode.lower()})"
+        if self.kind == "FLOCK":
+            return f"{name} flock of the file"
+        last = "the end" if self.end is None else str(self.end)
+        return f"{name} {'OFD' if self.kind == 'OFDLCK' else 'record'} lock of bytes {self.start} to {last}"
+
+
+def _lines(path: str) -> list[str] | None:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read().splitlines()
+    except OSError:
+        return None
+
+
+def proc_locks() -> list[LockRow] | None:
+    """Every lock that /proc/locks shows, each followed by those that are waited for; None where it is not there.
+
+    Locks of processes in a PID namespace that cannot be seen from here are not shown.
+    """
+    lines = _lines("/proc/locks")
+    return None if lines is None else _rows(lines)
+
+
+def _rows(lines: list[str]) -> list[LockRow]:
+    return [_row(found) for line in lines if (found := _ROW.search(line))]
+
+
+def _row(found: re.Match[str]) -> LockRow:
+    return LockRow(
+        int(found["id"]),
+        found["blocked"] is not None,
+        found["kind"],
+        found["mode"],
+        found["type"],
+        int(found["pid"]),
+        int(found["major"], 16),
+        int(found["minor"], 16),
+        int(found["ino"]),
+        int(found["start"]),
+        None if found["end"] == "EOF" else int(found["end"]),
+    )
+
+
+def locks_of(file: int | str | os.PathLike[str]) -> list[LockRow] | None:
+    """The rows of /proc/locks about *file*, a descriptor or a path; None where it is not there. OSError for no such file.
+
+    No descriptor that a record lock depends on is closed on the way.
+    """
+    rows = proc_locks()
+    if rows is None:
+        return None
+    if isinstance(file, int):
+        identities = _identities(file)
+    else:
+        fd = os.open(file, os.O_PATH | os.O_CLOEXEC)  # its close takes no record locks away, any other's would
+        try:
+            identities = _identities(fd)
+        finally:
+            os.close(fd)
+    return [row for row in rows if (row.major, row.minor, row.ino) in identities]
+
+
+def _identities(fd: int) -> set[tuple[int, int, int]]:
+    """The numbers under which /proc/locks may show the file behind *fd*."""
+    status = os.fstat(fd)
+    device = (os.major(status.st_dev), os.minor(status.st_dev))
+    info = dict(line.split(":", 1) for line in _lines(f"/proc/self/fdinfo/{fd}") or () if ":" in line)
+    ino = int(info.get("ino", status.st_ino))  # since Linux 5.14
+    for line in _lines("/proc/self/mountinfo") or ():
+        words = line.split()
+        if words[0] == info.get("mnt_id", "").strip():
+            major, _, minor = words[2].partition(":")
+            return {(*device, status.st_ino), (int(major), int(minor), ino)}
+    return {(*device, status.st_ino)}
+
+
+def own_locks(fd: int) -> list[LockRow]:
+    """The locks that this process holds by *fd*, from /proc/self/fdinfo; none where that does not show them."""
+    return _rows([line for line in _lines(f"/proc/self/fdinfo/{fd}") or () if line.startswith("lock:")])
+
+
+def picture_of_locks(file: int | str | os.PathLike[str]) -> str:
+    """Who holds which lock of *file*, a descriptor or a path, and who waits for it: a line each, for people. OSError."""
+    rows = locks_of(file)
+    if rows is None:
+        return _MISSING
+    if not rows:
+        return "no lock of it is held that can be seen from here"
+    return "\n".join(f"{'    waited for: ' if row.blocked else ''}{row}, {_holder(row)}" for row in rows)
+
+
+def _holder(row: LockRow) -> str:
+    if row.pid > 0 and (row.blocked or row.kind != "FLOCK"):
+        return _process(row.pid)
+    # It belongs to an open file description; the process that took a flock and is shown may have closed it, or be gone.
+    holders = [] if row.blocked else list(_having_open(row))
+    if not holders:
+        return f"taken by {_process(row.pid)}" if row.pid > 0 else "by a process that cannot be seen"
+    return "held by " + " and ".join(f"descriptor {fd} of {_process(pid)}" for pid, fd in holders)
+
+
+def _process(pid: int) -> str:
+    name = _lines(f"/proc/{pid}/comm")
+    return f"process {pid} ({name[0]})" if name else f"process {pid}, which is gone"
+
+
+def _having_open(row: LockRow) -> Iterator[tuple[int, int]]:
+    """The processes that have the lock's open file description, and their descriptor, as far as they may be looked at."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):  # another user's, or gone
+            for fd in os.listdir(f"/proc/{pid}/fdinfo"):
+                lines = _lines(f"/proc/{pid}/fdinfo/{fd}") or ()
+                found = _rows([line for line in lines if line.startswith("lock:")])
+                # Numbered anew in each fdinfo, but otherwise as it stands in /proc/locks.
+                if any(replace(other, id=row.id) == row for other in found):
+                    yield int(pid), int(fd)

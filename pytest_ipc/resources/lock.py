@@ -1,0 +1,256 @@
+"""File locks as objects: taken with a deadline, and a failure that says who holds what.
+
+A lock cannot be waited for with a time limit without a signal or a thread, and neither is this package's to take. So with a
+limit it is asked for again and again without waiting, a millisecond apart: fair enough where locks are held for longer, and
+no place in the kernel's queue. Without one it is waited for in the kernel: in line, and with its search for deadlocks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from errno import EACCES, EAGAIN, ENOSYS
+from functools import partial
+from pathlib import Path
+from signal import SIGURG
+from typing import TYPE_CHECKING, Self
+
+from ..kernel.locks import (
+    F_GETLK,
+    F_OFD_GETLK,
+    F_OFD_SETLK,
+    F_OFD_SETLKW,
+    F_RDLCK,
+    F_SETLK,
+    F_SETLKW,
+    F_UNLCK,
+    F_WRLCK,
+    LOCK_EX,
+    LOCK_NB,
+    LOCK_SH,
+    LOCK_UN,
+    RecordLock,
+    fcntl_getlk,
+    fcntl_setlk,
+    flock,
+)
+from ..kernel.locktable import locks_of, own_locks, picture_of_locks
+from ..kernel.waiting import Deadline
+from .base import Resource, check_timeout
+from .file import OwnedFile
+from .lease import Lease
+
+if TYPE_CHECKING:
+    from ..custody.scope import Scope
+
+__all__ = ["FileLock"]
+
+# Without waiting, waiting, and asking: the commands of fcntl(2) for each kind that has ranges.
+_COMMANDS = {"posix": (F_SETLK, F_SETLKW, F_GETLK), "ofd": (F_OFD_SETLK, F_OFD_SETLKW, F_OFD_GETLK)}
+_KINDS = ("flock", *_COMMANDS)
+
+
+class FileLock(Resource):
+    """A file that is open to be locked, by flock(2), record locks or open file description locks (fcntl(2)).
+
+    `path` is the file, `kind` "flock", "posix" or "ofd". A lock of kind "flock" or "ofd" belongs to this one opening of the
+    file: another FileLock of the same path competes with it, in this process too, and a forked child shares it. A lock of kind
+    "posix" belongs to the process, which loses all its locks of the file when it closes any descriptor of it.
+    """
+
+    def __init__(self, path: Path, kind: str, fd: int, file: OwnedFile | None, scope: Scope | None = None) -> None:
+        self.path = path
+        self.kind = kind
+        self._fd = fd
+        self._file = file
+        super().__init__(scope)
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        kind: str = "flock",
+        flags: int = os.O_RDWR,
+        scope: Scope | None = None,
+    ) -> Self:
+        """open(2): the file at *path* with *flags*, or one in a private directory of its own.
+
+        A file that was there before is used and left; one that was not is made, and removed at the end. ValueError or
+        TypeError for a kind or path that cannot be; OSError with the call's errno.
+        """
+        if kind not in _KINDS:
+            raise ValueError(f"kind must be one of {', '.join(_KINDS)}, and {kind!r} is not")
+        file = None
+        if path is None or not _is_there(path):
+            file = OwnedFile.create("lock-file", "lock file", _make, path)
+            path = file.path
+        try:
+            fd = os.open(path, flags | os.O_CLOEXEC)
+        except BaseException:
+            if file is not None:
+                file.close()
+            raise
+        return cls(Path(os.path.realpath(os.fsdecode(path))), kind, fd, file, scope)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} lock of {self.path}>"
+
+    def fileno(self) -> int:
+        """The descriptor that the locks are taken by. ValueError once it is closed."""
+        self._usable()
+        return self._fd
+
+    @property
+    def fd(self) -> int:
+        """The descriptor, as fileno() gives it."""
+        return self.fileno()
+
+    def descriptors(self) -> list[int]:
+        """The descriptor, while it is open."""
+        return [] if self._closed else [self._fd]
+
+    def acquire(self, shared: bool = False, start: int = 0, length: int = 0, timeout: float | None = None) -> None:
+        """Lock *length* bytes from *start* on, to the end of the file however far it moves if that is 0; *shared* or exclusive.
+
+        What this object holds of the range already is converted. Waits *timeout* seconds, then raises TimeoutError with a
+        picture of who holds what; without one it waits in the kernel, and the OSError (EDEADLK, ENOLCK) has the picture as a
+        note. ValueError for a range of a flock, which is always of the whole file.
+        """
+        self._check(start, length)
+        wanted = _what(shared, start, length)
+        if check_timeout(timeout) is None:
+            self._wait(shared, start, length)
+        elif not Deadline(timeout).until(lambda: self._try(shared, start, length)):
+            raise TimeoutError(f"{self!r}: {wanted} was not to be had within {timeout} s\n{self.picture()}")
+
+    def try_acquire(self, shared: bool = False, start: int = 0, length: int = 0) -> bool:
+        """The same without waiting: whether it is locked now. OSError for anything but a lock in the way."""
+        self._check(start, length)
+        return self._try(shared, start, length)
+
+    def release(self, start: int = 0, length: int = 0) -> None:
+        """Unlock *length* bytes from *start* on, to the end if that is 0; harmless where nothing is locked. OSError."""
+        self._check(start, length)
+        if self.kind == "flock":
+            flock(self._fd, LOCK_UN)
+        else:
+            fcntl_setlk(self._fd, _COMMANDS[self.kind][0], RecordLock(F_UNLCK, start, length))
+
+    @contextmanager
+    def held(
+        self, shared: bool = False, start: int = 0, length: int = 0, timeout: float | None = None
+    ) -> Iterator[None]:
+        """A block in which the range is locked: acquire() before and release() after it."""
+        self.acquire(shared, start, length, timeout)
+        try:
+            yield
+        finally:
+            if not self._closed:
+                self.release(start, length)
+
+    def test(self, shared: bool = False, start: int = 0, length: int = 0) -> RecordLock | None:
+        """A lock that stands in the way of such a one (fcntl(2), F_GETLK and F_OFD_GETLK); None when nothing does. OSError.
+
+        `pid` is the process that holds it, -1 where it belongs to an open file description. flock(2) has no such call: it is
+        looked up in /proc/locks, and is ENOSYS where that is not there.
+        """
+        self._check(start, length)
+        if self.kind == "flock":
+            return self._conflicting_flock(shared)
+        answer = fcntl_getlk(self._fd, _COMMANDS[self.kind][2], RecordLock(_type(shared), start, length))
+        return None if answer.type == F_UNLCK else answer
+
+    def take_lease(self, shared: bool = False, signo: int = SIGURG) -> Lease:
+        """fcntl(2), F_SETLEASE: be told by *signo* before anybody opens the file, or, *shared*, opens it for writing.
+
+        A shared lease needs flags=O_RDONLY, an exclusive one that nobody else has the file open: EAGAIN. SIGURG is ignored
+        by default, and SIGIO, which 0 stands for, would end a process that does not catch it.
+        """
+        self._usable()
+        return Lease.take(self._fd, repr(self), shared, signo)
+
+    def picture(self) -> str:
+        """Who holds which lock of the file and who waits for it, for people; a sentence where that is not shown."""
+        self._usable()
+        return picture_of_locks(self._fd)
+
+    def _check(self, start: int, length: int) -> None:
+        self._usable()
+        for value, name in ((start, "start"), (length, "length")):
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"{name} must be an integer number of bytes, not {value!r}")
+        if start < 0:
+            raise ValueError(f"start must be a byte of the file, from 0 on, not {start}")
+        if self.kind == "flock" and (start or length):
+            raise ValueError("a flock is of the whole file: start and length must be 0; use kind='posix' or 'ofd'")
+
+    def _try(self, shared: bool, start: int, length: int) -> bool:
+        try:
+            if self.kind == "flock":
+                flock(self._fd, (LOCK_SH if shared else LOCK_EX) | LOCK_NB)
+            else:
+                fcntl_setlk(self._fd, _COMMANDS[self.kind][0], RecordLock(_type(shared), start, length))
+        except OSError as error:
+            if error.errno in (EAGAIN, EACCES):
+                return False
+            raise
+        return True
+
+    def _wait(self, shared: bool, start: int, length: int) -> None:
+        if self.kind == "flock":
+            call = partial(flock, self._fd, LOCK_SH if shared else LOCK_EX)
+        else:
+            call = partial(fcntl_setlk, self._fd, _COMMANDS[self.kind][1], RecordLock(_type(shared), start, length))
+        while True:
+            try:
+                return call()
+            except InterruptedError:
+                continue
+            except OSError as error:
+                error.add_note(f"while {self!r} waited for {_what(shared, start, length)}\n{self.picture()}")
+                raise
+
+    def _conflicting_flock(self, shared: bool) -> RecordLock | None:
+        rows = locks_of(self._fd)
+        if rows is None:
+            raise OSError(
+                ENOSYS, "flock(2) cannot be asked who holds a lock, and there is no /proc/locks here", str(self.path)
+            )
+        mine = [(row.type, row.pid) for row in own_locks(self._fd) if row.kind == "FLOCK"]
+        for row in rows:
+            if row.kind != "FLOCK" or row.blocked:
+                continue
+            if (row.type, row.pid) in mine:
+                mine.remove((row.type, row.pid))  # shared locks of one process look the same; one of them is this one
+            elif row.type == "WRITE" or not shared:
+                return RecordLock(F_WRLCK if row.type == "WRITE" else F_RDLCK, pid=row.pid)
+        return None
+
+    def _end(self) -> None:
+        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
+            if self._file is not None:
+                steps.callback(self._file.close)
+            steps.callback(os.close, self._fd)
+
+
+def _type(shared: bool) -> int:
+    return F_RDLCK if shared else F_WRLCK
+
+
+def _what(shared: bool, start: int, length: int) -> str:
+    name = "a shared lock" if shared else "an exclusive lock"
+    if length < 0:
+        start, length = start + length, -length
+    return f"{name} of bytes {start} to {start + length - 1 if length else 'the end'}"
+
+
+def _make(path: Path) -> None:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def _is_there(path: str | os.PathLike[str]) -> bool:
+    if not os.fspath(path) or "\0" in os.fsdecode(path):
+        return False  # for OwnedFile to refuse
+    return os.path.lexists(path)

@@ -1,0 +1,175 @@
+"""The calls on locks and leases: what goes in comes back, EINTR is seen, and what C cannot hold is refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from errno import EAGAIN, EBADF, EINTR, EINVAL
+from typing import Any
+
+import pytest
+
+import pytest_ipc as ipc
+from pytest_ipc import RecordLock, fails_with
+from pytest_ipc.kernel import locks
+
+
+@pytest.fixture
+def fd(tmp_path):
+    """A file that is open both ways."""
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    yield fd
+    os.close(fd)
+
+
+def test_a_record_lock_goes_round(fd, fork):
+    ipc.fcntl_setlk(fd, ipc.F_SETLK, RecordLock(ipc.F_WRLCK, 1 << 40, 7))
+
+    def ask():
+        return ipc.fcntl_getlk(fd, ipc.F_GETLK, RecordLock(ipc.F_RDLCK))
+
+    assert fork.keeping(fd)(ask).result() == RecordLock(ipc.F_WRLCK, 1 << 40, 7, os.SEEK_SET, os.getpid())
+    ipc.fcntl_setlk(fd, ipc.F_SETLK, RecordLock(ipc.F_UNLCK))
+    assert fork.keeping(fd)(ask).result() == RecordLock(ipc.F_UNLCK)
+
+
+def test_a_flock_goes_round(fd, tmp_path):
+    ipc.flock(fd, ipc.LOCK_EX)
+    other = os.open(tmp_path / "file", os.O_RDONLY)
+    with fails_with(EAGAIN):
+        ipc.flock(other, ipc.LOCK_SH | ipc.LOCK_NB)
+    ipc.flock(fd, ipc.LOCK_UN)
+    ipc.flock(other, ipc.LOCK_SH | ipc.LOCK_NB)
+    os.close(other)
+
+
+def test_lockf_goes_by_the_position(fd, fork):
+    os.lseek(fd, 10, os.SEEK_SET)
+    ipc.lockf(fd, ipc.F_LOCK, -5)
+
+    def ask():
+        return ipc.fcntl_getlk(fd, ipc.F_GETLK, RecordLock(ipc.F_RDLCK))
+
+    found = fork.keeping(fd)(ask).result()
+    assert (found.type, found.start, found.len) == (ipc.F_WRLCK, 5, 5)
+
+
+@pytest.mark.parametrize("call", ["flock", "fcntl", "lockf"])
+def test_a_wait_that_a_signal_interrupts_says_so(fd, tmp_path, fork, signals, call):
+    calls: dict[str, tuple[Callable[[], None], Callable[[int], None]]] = {
+        "flock": (lambda: ipc.flock(fd, ipc.LOCK_EX), lambda fd: ipc.flock(fd, ipc.LOCK_EX)),
+        "fcntl": (
+            lambda: ipc.fcntl_setlk(fd, ipc.F_SETLK, RecordLock(ipc.F_WRLCK)),
+            lambda fd: ipc.fcntl_setlk(fd, ipc.F_SETLKW, RecordLock(ipc.F_WRLCK)),
+        ),
+        "lockf": (lambda: ipc.lockf(fd, ipc.F_LOCK), lambda fd: ipc.lockf(fd, ipc.F_LOCK)),
+    }
+    lock, wait = calls[call]
+    lock()
+
+    def life():
+        signals.catch(signal.SIGUSR1)
+        with fails_with(EINTR):
+            wait(os.open(tmp_path / "file", os.O_RDWR))
+
+    child = fork(life)
+    child.wait_blocked(call)
+    child.signal(signal.SIGUSR1)
+    child.result()
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        RecordLock(1 << 15),
+        RecordLock(-(1 << 15) - 1),
+        RecordLock(0, 1 << 63),
+        RecordLock(0, 0, -(1 << 63) - 1),
+        RecordLock(0, whence=1 << 15),
+        RecordLock(0, pid=1 << 31),
+    ],
+    ids=repr,
+)
+def test_what_the_structure_cannot_hold_is_refused(fd, lock):
+    for use in (lambda: ipc.fcntl_setlk(fd, ipc.F_SETLK, lock), lambda: ipc.fcntl_getlk(fd, ipc.F_GETLK, lock)):
+        with pytest.raises(OverflowError, match="fcntl"):
+            use()
+
+
+def test_what_is_no_number_is_refused(fd):
+    uses: list[Callable[[], Any]] = [
+        lambda: ipc.fcntl_setlk(fd, ipc.F_SETLK, RecordLock("1")),  # type: ignore[arg-type]
+        lambda: ipc.fcntl_flock(fd, ipc.F_SETLK, "1"),  # type: ignore[arg-type]
+        lambda: ipc.flock(fd, None),  # type: ignore[arg-type]
+        lambda: ipc.lockf(fd, ipc.F_LOCK, 1.5),  # type: ignore[arg-type]
+    ]
+    for use in uses:
+        with pytest.raises(TypeError, match="an integer is needed"):
+            use()
+    with pytest.raises(OverflowError, match="lockf"):
+        ipc.lockf(fd, ipc.F_LOCK, 1 << 63)
+    with pytest.raises(OverflowError, match="fcntl"):
+        ipc.fcntl_notify(fd, -1)
+    with fails_with(EBADF):
+        ipc.flock(-1, ipc.LOCK_EX)
+
+
+def test_the_owner_of_a_descriptors_signals_is_set_and_read(pipe):
+    fd = pipe().read_fd
+    assert ipc.fcntl_getown_ex(fd)[1] == 0
+    for type, pid in ((ipc.F_OWNER_TID, os.getpid()), (ipc.F_OWNER_PID, os.getpid()), (ipc.F_OWNER_PGRP, os.getpgrp())):
+        ipc.fcntl_setown_ex(fd, type, pid)
+        assert ipc.fcntl_getown_ex(fd) == (type, pid)
+    with pytest.raises(OverflowError):
+        ipc.fcntl_setown_ex(fd, ipc.F_OWNER_PID, 1 << 31)
+    ipc.fcntl(fd, ipc.F_SETSIG, signal.SIGRTMIN)
+    assert ipc.fcntl(fd, ipc.F_GETSIG) == signal.SIGRTMIN
+
+
+def test_a_directory_that_is_watched_sends_the_chosen_signal(tmp_path, fork):
+    (tmp_path / "file").write_text("x")
+
+    def life():
+        ipc.sigprocmask(signal.SIG_BLOCK, [signal.SIGRTMIN])
+        fd = os.open(tmp_path, os.O_RDONLY)
+        ipc.fcntl(fd, ipc.F_SETSIG, signal.SIGRTMIN)
+        try:
+            ipc.fcntl_notify(fd, ipc.DN_CREATE | ipc.DN_MULTISHOT)
+        except OSError as error:
+            return error.errno  # a kernel without dnotify
+        told = []
+        for name in "ab":
+            (tmp_path / name).touch()
+            told.append(ipc.sigtimedwait([signal.SIGRTMIN], 5).fd == fd)
+        return told
+
+    assert fork(life).result() in ([True, True], EINVAL)
+
+
+def test_a_lease_tells_by_the_chosen_signal_which_descriptor_it_is(tmp_path, fork):
+    (tmp_path / "file").touch()
+
+    def life():
+        ipc.sigprocmask(signal.SIG_BLOCK, [signal.SIGRTMIN])
+        fd = os.open(tmp_path / "file", os.O_RDONLY)
+        ipc.fcntl(fd, ipc.F_SETSIG, signal.SIGRTMIN)
+        try:
+            ipc.fcntl(fd, ipc.F_SETLEASE, ipc.F_RDLCK)
+        except OSError as error:
+            return error.errno
+        with fails_with(EAGAIN):
+            ipc.open(tmp_path / "file", os.O_WRONLY | os.O_NONBLOCK)
+        told = ipc.sigtimedwait([signal.SIGRTMIN], 5)
+        return told.fd == fd, told.code == ipc.POLL_MSG
+
+    assert fork(life).result() in ((True, True), EINVAL, EAGAIN)
+
+
+def test_a_32_bit_machine_has_other_numbers_for_wide_offsets(monkeypatch):
+    asked = []
+    monkeypatch.setattr(locks, "_WIDE_COMMANDS", {ipc.F_GETLK: 12, ipc.F_SETLK: 13, ipc.F_SETLKW: 14})
+    monkeypatch.setattr(locks, "_fcntl", lambda _fd, cmd, _address: asked.append(cmd))
+    for cmd in (ipc.F_GETLK, ipc.F_SETLK, ipc.F_SETLKW, ipc.F_OFD_SETLK):
+        locks.fcntl_flock(0, cmd, None)
+    assert asked == [12, 13, 14, ipc.F_OFD_SETLK]

@@ -1,0 +1,139 @@
+"""/proc/locks as rows and as sentences: every shape that the kernel writes, and who stands behind a row that names nobody."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from pytest_ipc import (
+    F_OFD_SETLK,
+    F_RDLCK,
+    F_SETLK,
+    F_SETLKW,
+    F_WRLCK,
+    LOCK_EX,
+    LOCK_SH,
+    LockRow,
+    RecordLock,
+    fcntl_setlk,
+    flock,
+    locks_of,
+    picture_of_locks,
+    proc_locks,
+)
+from pytest_ipc.kernel import locktable
+
+TABLE = """\
+1: POSIX  ADVISORY  READ 5433 08:01:7864448 128 128
+1: -> POSIX  ADVISORY  WRITE 12 08:01:7864448 0 EOF
+1:  -> POSIX  ADVISORY  WRITE 13 08:01:7864448 0 9223372036854775806
+2: FLOCK  ADVISORY  WRITE 2001 fe:1a:99 0 EOF
+3: OFDLCK ADVISORY  READ -1 00:06:7 10 19
+4: LEASE  BREAKING  READ 3 00:2a:7 0 EOF
+5: DELEG  ACTIVE    WRITE 0 00:2a:7 0 EOF
+6: POSIX  MANDATORY WRITE 9 1000:100001:7 0 0
+7: POSIX  *NOINODE* WRITE 9 <none>:0 0 EOF
+"""
+
+
+def test_every_shape_of_a_row_is_read(monkeypatch):
+    monkeypatch.setattr(locktable, "_lines", lambda _path: TABLE.splitlines())
+    assert proc_locks() == [
+        LockRow(1, False, "POSIX", "ADVISORY", "READ", 5433, 8, 1, 7864448, 128, 128),
+        LockRow(1, True, "POSIX", "ADVISORY", "WRITE", 12, 8, 1, 7864448, 0, None),
+        LockRow(1, True, "POSIX", "ADVISORY", "WRITE", 13, 8, 1, 7864448, 0, 9223372036854775806),
+        LockRow(2, False, "FLOCK", "ADVISORY", "WRITE", 2001, 254, 26, 99, 0, None),
+        LockRow(3, False, "OFDLCK", "ADVISORY", "READ", -1, 0, 6, 7, 10, 19),
+        LockRow(4, False, "LEASE", "BREAKING", "READ", 3, 0, 42, 7, 0, None),
+        LockRow(5, False, "DELEG", "ACTIVE", "WRITE", 0, 0, 42, 7, 0, None),
+        LockRow(6, False, "POSIX", "MANDATORY", "WRITE", 9, 0x1000, 0x100001, 7, 0, 0),
+    ]
+
+
+def test_a_row_is_a_phrase():
+    def phrase(kind: str, type: str, end: int | None = None) -> str:
+        return str(LockRow(1, False, kind, "ACTIVE", type, 1, 0, 0, 0, 3, end))
+
+    assert phrase("POSIX", "READ", 9) == "shared record lock of bytes 3 to 9"
+    assert phrase("OFDLCK", "WRITE") == "exclusive OFD lock of bytes 3 to the end"
+    assert phrase("FLOCK", "WRITE") == "exclusive flock of the file"
+    assert phrase("LEASE", "UNLCK") == "unlck lease (active)"
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A file and a descriptor of it, whose locks are shown here."""
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    yield tmp_path / "file", fd
+    os.close(fd)
+
+
+@pytest.fixture
+def _shown():
+    if proc_locks() is None:
+        pytest.skip("there is no /proc/locks")
+
+
+@pytest.mark.usefixtures("_shown")
+def test_the_locks_of_one_file_are_found_by_its_path_and_by_a_descriptor(file, tmp_path):
+    path, fd = file
+    (tmp_path / "other").touch()
+    assert locks_of(path) == []
+    fcntl_setlk(fd, F_SETLK, RecordLock(F_WRLCK, 10, 5))
+    [row] = locks_of(path) or []
+    assert (row.kind, row.type, row.pid, row.start, row.end) == ("POSIX", "WRITE", os.getpid(), 10, 14)
+    assert locks_of(fd) == locks_of(str(path)) == [row], "and to look takes no record lock away"
+    assert locks_of(tmp_path / "other") == []
+
+
+@pytest.mark.usefixtures("_shown")
+def test_a_waiter_stands_below_what_it_waits_for(file, fork):
+    path, fd = file
+    fcntl_setlk(fd, F_SETLK, RecordLock(F_WRLCK, 0, 1))
+    child = fork.keeping(fd)(fcntl_setlk, fd, F_SETLKW, RecordLock(F_RDLCK))
+    child.wait_blocked("fcntl")
+    assert [(row.blocked, row.pid) for row in locks_of(path) or ()] == [(False, os.getpid()), (True, child.pid)]
+    first, second = picture_of_locks(path).splitlines()
+    assert first.startswith(f"exclusive record lock of bytes 0 to 0, process {os.getpid()} (")
+    assert second.startswith(f"    waited for: shared record lock of bytes 0 to the end, process {child.pid} (")
+
+
+@pytest.mark.usefixtures("_shown")
+@pytest.mark.parametrize("kind", ["flock", "ofd"])
+def test_who_has_the_description_of_a_lock_open_is_found(file, fork, kind, pipe):
+    path, fd = file
+    if kind == "flock":
+        flock(fd, LOCK_EX)
+    else:
+        fcntl_setlk(fd, F_OFD_SETLK, RecordLock(F_WRLCK, 2, 2))
+    child = fork.keeping(fd)(pipe().read)
+    child.wait_blocked("read")
+    text = picture_of_locks(path)
+    assert (
+        "exclusive flock of the file, held by " if kind == "flock" else "OFD lock of bytes 2 to 3, held by "
+    ) in text
+    assert f"descriptor {fd} of process {os.getpid()} (" in text
+    assert f"descriptor {fd} of process {child.pid} (" in text
+
+
+@pytest.mark.usefixtures("_shown")
+def test_a_taker_that_has_gone_is_told(file, fork):
+    path, fd = file
+    fork.keeping(fd)(flock, fd, LOCK_SH).result()
+    assert picture_of_locks(path).startswith("shared flock of the file, held by descriptor")
+
+
+def test_a_file_without_locks_and_one_that_is_not_there(file, tmp_path):
+    path, _fd = file
+    if proc_locks() is not None:
+        assert picture_of_locks(path) == "no lock of it is held that can be seen from here"
+        with pytest.raises(FileNotFoundError):
+            locks_of(tmp_path / "nothing")
+
+
+def test_where_there_is_no_table_it_says_so(file, monkeypatch):
+    monkeypatch.setattr(locktable, "_lines", lambda _path: None)
+    assert proc_locks() is None
+    assert locks_of(file[0]) is None
+    assert picture_of_locks(file[0]) == "who holds a lock is not shown here: there is no /proc/locks"
