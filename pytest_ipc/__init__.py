@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .kernel.poll import *
     from .kernel.proc import *
     from .kernel.process import *
+    from .kernel.sem import *
     from .kernel.shm import *
     from .kernel.signalfd import *
     from .kernel.signals import *
@@ -88,6 +89,7 @@ _ROOMS = (
     "resources.signals",
     "resources.ipc_namespace",
     "kernel.shm",
+    "kernel.sem",
     "kernel.ipc",
     "kernel.descriptor",
     "kernel.files",

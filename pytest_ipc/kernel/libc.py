@@ -36,6 +36,7 @@ _RANGES: dict[Any, tuple[int, int]] = {
 
 # For what reaches the kernel through a structure or a wider argument, where ctypes would cut it to size.
 INT, UINT, LONG, SIZE = (_RANGES[c] for c in (ctypes.c_int, ctypes.c_uint, ctypes.c_long, ctypes.c_size_t))
+SHORT, USHORT = (-0x8000, 0x7FFF), (0, 0xFFFF)
 
 # What the last call that succeeded was and gave: the evidence for "expected EEXIST, shmget succeeded with 7".
 _last: tuple[str, Any] | None = None

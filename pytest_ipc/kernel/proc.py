@@ -14,6 +14,7 @@ from .syscalls import syscall_name
 __all__ = [
     "ProcessState",
     "SystemCall",
+    "SysvSemRow",
     "SysvShmRow",
     "capabilities",
     "limit",
@@ -23,6 +24,7 @@ __all__ = [
     "process_syscall",
     "process_wchan",
     "set_limit",
+    "sysvipc_sem",
     "sysvipc_shm",
 ]
 
@@ -147,11 +149,39 @@ class SysvShmRow:
 
 def sysvipc_shm() -> list[SysvShmRow] | None:
     """Every segment of this IPC namespace, or None where /proc/sysvipc is not there."""
-    text = _read("/proc/sysvipc/shm")
+    rows = _sysvipc("shm")
+    return None if rows is None else [SysvShmRow(*row[:16]) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class SysvSemRow:
+    """A row of /proc/sysvipc/sem (proc(5)): times in seconds."""
+
+    key: int
+    semid: int
+    perms: int
+    nsems: int
+    uid: int
+    gid: int
+    cuid: int
+    cgid: int
+    otime: int
+    ctime: int
+
+
+def sysvipc_sem() -> list[SysvSemRow] | None:
+    """Every semaphore set of this IPC namespace, or None where /proc/sysvipc is not there."""
+    rows = _sysvipc("sem")
+    return None if rows is None else [SysvSemRow(*row[:10]) for row in rows]
+
+
+def _sysvipc(name: str) -> list[list[int]] | None:
+    """The numbers of each row; the third is the mode, written in octal."""
+    text = _read(f"/proc/sysvipc/{name}")
     if text is None:
         return None
     rows = (line.split() for line in text.splitlines()[1:])
-    return [SysvShmRow(int(row[0]), int(row[1]), int(row[2], 8), *map(int, row[3:16])) for row in rows]
+    return [[int(word, 8 if column == 2 else 10) for column, word in enumerate(row)] for row in rows]
 
 
 def limit(name: str) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import abi
 from .ipc import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, IpcPerm
-from .libc import SIZE, UINT, check_integer, function
+from .libc import SIZE, UINT, USHORT, check_integer, function
 
 __all__ = [
     "SHM_DEST",
@@ -57,8 +57,6 @@ SHM_STAT_ANY = 15
 
 SHM_DEST = 0o1000
 SHM_LOCKED = 0o2000
-
-_USHORT = (0, 0xFFFF)  # of struct ipc_perm's mode, on the machines where it is no wider
 
 _FAILED = c_void_p(-1).value  # ctypes gives (void *)-1 back as an unsigned number
 
@@ -162,7 +160,8 @@ def shmctl_set(shmid: int, *, uid: int | None = None, gid: int | None = None, mo
     """shmctl(2) with IPC_SET: change owner, group or the low nine mode bits; what is None stays. OSError."""
     changes = {name: value for name, value in (("uid", uid), ("gid", gid), ("mode", mode)) if value is not None}
     for name, value in changes.items():
-        check_integer("shmctl", value, _USHORT if name == "mode" else UINT)
+        # Of struct ipc_perm's mode that is the width on some machines.
+        check_integer("shmctl", value, USHORT if name == "mode" else UINT)
     ds: Any = abi.shmid_ds()()
     shmctl(shmid, IPC_STAT, addressof(ds))
     for name, value in changes.items():

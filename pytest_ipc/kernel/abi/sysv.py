@@ -1,14 +1,15 @@
-"""The structures of the System V mechanisms: sysvipc(7), shmctl(2)."""
+"""The structures of the System V mechanisms: sysvipc(7), shmctl(2), semop(2), semctl(2)."""
 
 from __future__ import annotations
 
-from ctypes import Structure, c_int, c_size_t, c_uint, c_uint64, c_ulong, c_ushort
+from ctypes import Structure, c_int, c_long, c_short, c_size_t, c_uint, c_uint64, c_ulong, c_ushort
 from functools import cache
 from typing import Any
 
 from .layout import known, structure, times
+from .signal import sigval
 
-__all__ = ["ipc_perm", "shm_info", "shmid_ds", "shminfo"]
+__all__ = ["ipc_perm", "sembuf", "semid_ds", "seminfo", "semun", "shm_info", "shmid_ds", "shminfo"]
 
 
 @cache
@@ -51,4 +52,41 @@ class shm_info(Structure):  # noqa: N801 - the structure's own name
     _fields_ = [
         ("used_ids", c_int),
         *((name, c_ulong) for name in ("shm_tot", "shm_rss", "shm_swp", "swap_attempts", "swap_successes")),
+    ]
+
+
+class sembuf(Structure):  # noqa: N801 - the structure's own name
+    """struct sembuf, of which semop(2) takes an array."""
+
+    _fields_ = [("sem_num", c_ushort), ("sem_op", c_short), ("sem_flg", c_short)]
+
+
+@cache
+def semid_ds() -> type[Structure]:
+    """struct semid_ds (semid64_ds in the kernel), for semctl(2)."""
+    abi = known("semid_ds")
+    if abi == "x86_64":  # alone of the 64-bit machines it has kept the second words of i386, unused
+        stamps: list[tuple[str, Any]] = [
+            ("otime", c_long),
+            ("unused1", c_ulong),
+            ("ctime", c_long),
+            ("unused2", c_ulong),
+        ]
+    else:
+        stamps = times(abi, "otime", "ctime")
+    rest: list[tuple[str, Any]] = [("nsems", c_ulong), ("unused3", c_ulong), ("unused4", c_ulong)]
+    return structure("semid_ds", [("perm", ipc_perm()), *stamps, *rest])
+
+
+def semun(value: int) -> int:
+    """union semun with val in it, as the word that carries it: it lies there as the integer does in union sigval."""
+    return sigval(value)
+
+
+class seminfo(Structure):  # noqa: N801 - the structure's own name
+    """struct seminfo, filled by semctl(IPC_INFO) with limits and by semctl(SEM_INFO) with what is used as well."""
+
+    _fields_ = [
+        (name, c_int)
+        for name in ("semmap", "semmni", "semmns", "semmnu", "semmsl", "semopm", "semume", "semusz", "semvmx", "semaem")
     ]
