@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .resources.names import *
     from .resources.pipe import *
     from .resources.segment import *
+    from .resources.semaphores import *
     from .resources.shared_memory import *
     from .resources.signalfd import *
     from .resources.signals import *
@@ -74,6 +75,7 @@ _ROOMS = (
     "resources.keys",
     "resources.names",
     "resources.segment",
+    "resources.semaphores",
     "resources.shared_memory",
     "resources.mapping",
     "resources.pipe",

@@ -23,6 +23,7 @@ from .resources.lock import FileLock
 from .resources.mapping import Mapping
 from .resources.pipe import Pipe
 from .resources.segment import Segment
+from .resources.semaphores import SemaphoreSet
 from .resources.shared_memory import SharedMemory
 from .resources.signals import Signals
 from .resources.timers import TimerFd
@@ -45,6 +46,7 @@ class Factories:
             raise NotImplementedError(f"pytest-ipc makes Linux IPC objects, and this system is {sys.platform}")
         self.scope = scope
         self.sysv_shm = _factory(Segment.create, scope)
+        self.sysv_sem = _factory(SemaphoreSet.create, scope)
         self.posix_shm = _factory(SharedMemory.create, scope)
         self.mapped_file = _factory(Mapping.create, scope)
         self.pipe = _factory(Pipe.create, scope)

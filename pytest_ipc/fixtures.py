@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .resources.mapping import Mapping
     from .resources.pipe import Pipe
     from .resources.segment import Segment
+    from .resources.semaphores import SemaphoreSet
     from .resources.shared_memory import SharedMemory
     from .resources.signals import Signals
     from .resources.timers import TimerFd
@@ -49,6 +50,12 @@ def ipc_scope(request: pytest.FixtureRequest) -> Iterator[Factories]:
 def sysv_shm(ipc_scope: Factories) -> Callable[..., Segment]:
     """Make System V shared memory: sysv_shm(size=4096, *, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> Segment."""
     return ipc_scope.sysv_shm
+
+
+@pytest.fixture
+def sysv_sem(ipc_scope: Factories) -> Callable[..., SemaphoreSet]:
+    """Make System V semaphores: sysv_sem(count=1, *, values=None, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> SemaphoreSet."""
+    return ipc_scope.sysv_sem
 
 
 @pytest.fixture

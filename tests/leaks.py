@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from pytest_ipc import process_state, sysvipc_shm
+from pytest_ipc import process_state, sysvipc_sem, sysvipc_shm
+from pytest_ipc.kernel import sem
 
 
 def segments() -> dict[int, str]:
@@ -30,6 +32,29 @@ def mappings() -> dict[str, str]:
     """The memory that is shared with files that resources have made, by where it is."""
     lines = Path("/proc/self/maps").read_text().splitlines()
     return {line.split()[0]: line.split(maxsplit=5)[5] for line in lines if "/pytest-ipc-" in line}
+
+
+def sets() -> dict[int, str]:
+    """The System V semaphore sets that this process has made or found and that exist."""
+    return {row.semid: f"key {row.key:#x}" for row in sysvipc_sem() or () if row.semid in _given["_semget"]}
+
+
+# Of semaphore sets the kernel tells no creator; so what the call has given this process is noted.
+_given: dict[str, set[int]] = {}
+
+
+def _note(module: ModuleType, name: str) -> None:
+    call, given = getattr(module, name), _given.setdefault(name, set())
+
+    def noting(*arguments: int) -> int:
+        id: int = call(*arguments)
+        given.add(id)
+        return id
+
+    setattr(module, name, noting)
+
+
+_note(sem, "_semget")
 
 
 def children() -> dict[int, str]:
@@ -66,6 +91,7 @@ class Snapshot:
                 "System V segment": segments(),
                 "shared memory": shared_memory(),
                 "mapping": mappings(),
+                "System V semaphore set": sets(),
                 "child process": children(),
                 "open descriptor": descriptors(),
                 "temporary directory": directories(root),

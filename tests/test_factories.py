@@ -18,6 +18,7 @@ from pytest_ipc import (
     Pipe,
     Scope,
     Segment,
+    SemaphoreSet,
     SharedMemory,
     Signals,
     TimerFd,
@@ -30,6 +31,7 @@ def test_a_scope_makes_everything_and_ends_it():
     with scope() as ipc:
         made = {
             ipc.sysv_shm(8192): Segment,
+            ipc.sysv_sem(2): SemaphoreSet,
             ipc.posix_shm(): SharedMemory,
             ipc.mapped_file(): Mapping,
             ipc.pipe(): Pipe,

@@ -8,7 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import IPC_PRIVATE, MAP_SHARED, mmap, munmap, shm_open, shm_unlink, shmctl_rmid, shmget, unused_name
+from pytest_ipc import (
+    IPC_PRIVATE,
+    MAP_SHARED,
+    mmap,
+    munmap,
+    semctl_rmid,
+    semget,
+    shm_open,
+    shm_unlink,
+    shmctl_rmid,
+    shmget,
+    unused_name,
+)
 
 from .leaks import Snapshot, left_since
 
@@ -50,6 +62,16 @@ def test_a_mapping_is_found(temporary_root, posix_shm):
     assert (found.startswith(f"mapping {address:x}-"), found.endswith(f" /dev/shm{shared.name}")) == (True, True)
 
 
+def test_a_semaphore_set_is_found(temporary_root):
+    before = Snapshot.take(temporary_root)
+    semid = semget(IPC_PRIVATE, 1, 0o600)
+    try:
+        found = left_since(before, temporary_root)
+    finally:
+        semctl_rmid(semid)
+    assert found == [f"System V semaphore set {semid} key 0x0"]
+
+
 def test_a_child_is_found_alive_and_as_a_zombie(temporary_root):
     before = Snapshot.take(temporary_root)
     reader, writer = os.pipe()
@@ -82,14 +104,24 @@ def test_a_directory_is_found(temporary_root):
     assert found == [f"temporary directory {path.name}"]
 
 
-@pytest.mark.parametrize("leak", ["os.pipe()", "os.posix_spawn('/bin/true', ['true'], {})", "shmget(0, 1, 0o600)"])
+LEAKS = [
+    "os.pipe()",
+    "os.posix_spawn('/bin/true', ['true'], {})",
+    "shmget(0, 1, 0o600)",
+    "sets.append(semget(0, 1, 0o600))",
+]
+
+
+@pytest.mark.parametrize("leak", LEAKS)
 def test_the_fixture_fails_the_test_that_leaks(pytester, monkeypatch, leak):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     pytester.makeconftest("from tests.conftest import leaves_nothing, temporary_root")
     pytester.makepyfile(
         f"""
         import os
-        from pytest_ipc import shmctl_rmid, shmget, sysvipc_shm
+        from pytest_ipc import semctl_rmid, semget, shmctl_rmid, shmget, sysvipc_shm
+
+        sets = []
 
         def test_leaks():
             {leak}
@@ -98,6 +130,8 @@ def test_the_fixture_fails_the_test_that_leaks(pytester, monkeypatch, leak):
             for row in sysvipc_shm():
                 if row.cpid == os.getpid():
                     shmctl_rmid(row.shmid)
+            for semid in sets:
+                semctl_rmid(semid)
         """
     )
     result = pytester.runpytest_subprocess()

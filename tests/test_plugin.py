@@ -11,6 +11,7 @@ FIXTURES = {
     "sysv_shm": "Make System V shared memory: sysv_shm(size=4096",
     "posix_shm": "Make POSIX shared memory: posix_shm(size=4096",
     "mapped_file": "Make mapped files: mapped_file(size=4096",
+    "sysv_sem": "Make System V semaphores: sysv_sem(count=1",
     "pipe": "Make pipes: pipe(",
     "fifo": "Make FIFOs: fifo(",
     "file_lock": "Lock files: file_lock(path=None",
@@ -24,10 +25,11 @@ FIXTURES = {
 ALL = """
     import os
 
-    def test_all(sysv_shm, posix_shm, mapped_file, pipe, fifo, signals, fork, tmp_path):
+    def test_all(sysv_shm, sysv_sem, posix_shm, mapped_file, pipe, fifo, signals, fork, tmp_path):
         segment, ends, made = sysv_shm(), pipe(), fifo()
         shared, mapping = posix_shm(), mapped_file()
         segment.attach().buf[0] = 7
+        sysv_sem().release()
         caught = signals.catch(10)
 
         def life():

@@ -208,7 +208,7 @@ def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool) -> None:
             entry.made["dev"] = _device_of(entry.details["path"])  # the numbers of devices are given anew at each boot
     if entry.kind == "process" and book.is_elsewhere:
         return  # a PID namespace takes its processes along
-    if entry.kind == "sysv-shm" and entry.details["ipc"] != ipc_namespace():
+    if "ipc" in kind.needs and entry.details["ipc"] != ipc_namespace():
         if ipc_namespace_lives(entry.details["ipc"]):
             done.left.append(
                 plain(f"{text}: it is in another IPC namespace, {entry.details['ipc']}; sweep from within")

@@ -234,7 +234,7 @@ def semctl_limits() -> SemLimits:
     """semctl(2) with IPC_INFO: the limits, as the kernel holds them for this IPC namespace. OSError."""
     info: Any = abi.seminfo()
     highest = semctl(0, 0, IPC_INFO, addressof(info))
-    return SemLimits(*(getattr(info, name) for name, _ in info._fields_), highest)
+    return SemLimits(**{name: getattr(info, name) for name, _ in info._fields_}, highest=highest)
 
 
 def semctl_info() -> SemInfo:

@@ -1,7 +1,4 @@
-"""System V shared memory segments as objects: made, attached, removed.
-
-How its key is chosen: see keys.py.
-"""
+"""System V shared memory segments as objects: made, attached, removed."""
 
 from __future__ import annotations
 
@@ -11,8 +8,8 @@ from contextlib import ExitStack, suppress
 from mmap import PAGESIZE
 from typing import TYPE_CHECKING, Self
 
-from ..custody.ledger import Record, intent
-from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE
+from ..custody.ledger import Record
+from ..kernel.ipc import IPC_CREAT, IPC_EXCL
 from ..kernel.shm import (
     SHM_RDONLY,
     ShmidDs,
@@ -24,8 +21,8 @@ from ..kernel.shm import (
     shmdt,
     shmget,
 )
-from .base import Resource, check_mode, check_size
-from .keys import check_key, namespace, unused_key
+from .base import Resource, check_size
+from .sysv import SysvObject, SysvType
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -33,22 +30,20 @@ if TYPE_CHECKING:
 __all__ = ["Attachment", "Segment"]
 
 
-class Segment(Resource):
+class Segment(SysvObject):
     """A System V shared memory segment, removed when its block or scope ends (shmget(2), shmctl(2)).
 
     `id` is what shmget gave, `key` what other processes find it by, `size` the bytes that were asked for.
     """
 
+    _type = SysvType("sysv-shm", "-m", shmctl_stat, shmctl_set, shmctl_rmid, has_cpid=True)
+
     def __init__(
         self, id: int, key: int, size: int, *, record: Record | None = None, scope: Scope | None = None
     ) -> None:
-        self.id = id
-        self.key = key
         self.size = size
-        self._record = record  # None for a segment that somebody else made: that one is used and never removed
-        self._removed = False
         self.attachments: list[Attachment] = []
-        super().__init__(scope)
+        super().__init__(id, key, record, scope)
 
     @classmethod
     def create(
@@ -66,32 +61,8 @@ class Segment(Resource):
         ValueError or TypeError for a size, key or mode that no segment can have; OSError with the call's errno.
         """
         check_size(size, "a segment")
-        flags |= check_mode(mode)
-        if key is not None:
-            check_key(key)
-            return cls._open(key, size, flags, scope)
-        while True:
-            try:
-                return cls._open(unused_key(), size, flags | IPC_CREAT | IPC_EXCL, scope)
-            except FileExistsError:
-                continue  # somebody has that key; a private draw costs less than asking first
-
-    @classmethod
-    def _open(cls, key: int, size: int, flags: int, scope: Scope | None) -> Self:
-        creating = key == IPC_PRIVATE or bool(flags & IPC_CREAT)
-        if creating:
-            # Always exclusive, so that it is certain who made the segment and therefore who may remove it.
-            try:
-                with intent("sysv-shm", key=key, size=size, ipc=namespace()) as record:
-                    shmid = _shmget(key, size, flags | IPC_EXCL)
-                    if key == IPC_PRIVATE:
-                        record.made(id=shmid)  # a key that was claimed with IPC_EXCL is identity enough
-                return cls(shmid, key, size, record=record, scope=scope)
-            except FileExistsError:
-                if flags & IPC_EXCL:
-                    raise
-        shmid = _shmget(key, size, flags & ~IPC_CREAT & ~IPC_EXCL)
-        return cls(shmid, key, shmctl_stat(shmid).segsz, scope=scope)
+        id, key, record = cls._obtain(key, flags, mode, lambda key, flags: _shmget(key, size, flags), size=size)
+        return cls(id, key, size if record else shmctl_stat(id).segsz, record=record, scope=scope)
 
     def __repr__(self) -> str:
         return f"<Segment id={self.id} key={self.key:#x} size={self.size}>"
@@ -108,53 +79,14 @@ class Segment(Resource):
         self._usable()
         return shmctl_stat(self.id)
 
-    def set(self, *, uid: int | None = None, gid: int | None = None, mode: int | None = None) -> None:
-        """shmctl(2), IPC_SET: change owner, group or mode. OSError; ValueError for a mode beyond 0o777."""
-        self._usable()
-        shmctl_set(self.id, uid=uid, gid=gid, mode=None if mode is None else check_mode(mode))
-
     def control(self, cmd: int) -> int:
         """shmctl(2) with a command that needs no buffer, such as SHM_LOCK and SHM_UNLOCK. OSError."""
         self._usable()
         return shmctl(self.id, cmd)
 
-    def exists(self) -> bool:
-        """Whether the id still stands for a segment, also for one that is removed and waits for its last detach."""
-        try:
-            shmctl_stat(self.id)
-        except PermissionError:
-            return True
-        except OSError:
-            return False
-        return True
-
-    def remove(self) -> bool:
-        """shmctl(2), IPC_RMID: the segment goes after its last detach. Whether this call was the one that removed it.
-
-        Harmless when it was removed before, by this object or by anybody else. OSError for any other failure.
-        """
-        if self._removed:
-            return False
-        try:
-            shmctl_rmid(self.id)
-        except OSError as error:
-            if not isinstance(error, PermissionError) and not self.exists():
-                self._gone()
-                return False
-            error.add_note(f"while removing {self!r}; `ipcrm -m {self.id}` as its owner removes it by hand")
-            raise
-        self._gone()
-        return True
-
-    def _gone(self) -> None:
-        self._removed = True
-        if self._record is not None:
-            self._record.closed()
-
     def _end(self) -> None:
         with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            if self._record is not None:
-                steps.callback(self.remove)
+            steps.callback(super()._end)
             for attachment in self.attachments:
                 steps.callback(attachment.close)
 

@@ -20,7 +20,17 @@ from pathlib import Path
 import pytest
 
 import pytest_ipc
-from pytest_ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE, shmctl_rmid, shmctl_stat, shmget
+from pytest_ipc import (
+    IPC_CREAT,
+    IPC_EXCL,
+    IPC_PRIVATE,
+    semctl_rmid,
+    semctl_stat,
+    semget,
+    shmctl_rmid,
+    shmctl_stat,
+    shmget,
+)
 from pytest_ipc.custody import ledger
 from pytest_ipc.kernel.syscalls import syscall_name
 
@@ -81,22 +91,24 @@ def try_point(root: Path, how: str, point: int) -> dict[str, object]:
     """Kill a run at one call, and see what is left of it."""
     place = Place.make(root / f"{how}-{point}")
     foreign = shmget(IPC_PRIVATE, place.size, IPC_CREAT | IPC_EXCL | 0o600)
+    foreign_set = semget(IPC_PRIVATE, place.nsems, IPC_CREAT | IPC_EXCL | 0o600)
     foreign_fifo = place.path / "fifos" / "foreign"
     os.mkfifo(foreign_fifo)
-    before = shmctl_stat(foreign), os.lstat(foreign_fifo)
+    before = shmctl_stat(foreign), semctl_stat(foreign_set), os.lstat(foreign_fifo)
     pid = os.fork()
     if pid == 0:
         run(place, how)
     traced = tracer.follow(pid, point or None)
     died = time.monotonic()
-    spared = {foreign, str(foreign_fifo)}
+    spared = {foreign, ("sysv-sem", foreign_set), str(foreign_fifo)}
     left = place.clears(spared)
     seconds = time.monotonic() - died
-    if (shmctl_stat(foreign), os.lstat(foreign_fifo)) != before:
+    if (shmctl_stat(foreign), semctl_stat(foreign_set), os.lstat(foreign_fifo)) != before:
         left["foreign"] = ["touched"]
     if traced.status != (0 if traced.calls < point or not point else -9):
         left["status"] = [str(traced.status)]
     shmctl_rmid(foreign)
+    semctl_rmid(foreign_set)
     shutil.rmtree(place.path)
     return {
         "point": point,

@@ -42,6 +42,12 @@ def about_segment(number: int = 1, **details: Any) -> str:
     return about(number, "sysv-shm", **{"key": 0x12345678, "size": 4096, "ipc": ipc_namespace(), **details})
 
 
+def about_set(number: int = 1, **details: Any) -> str:
+    """A record of a semaphore set that is about to be made."""
+    begin = {"key": 0x12345678, "nsems": 1, "mode": 0o600, "ipc": ipc_namespace()}
+    return about(number, "sysv-sem", **{**begin, **details})
+
+
 def made(number: int = 1, **identity: Any) -> str:
     """A record of what was made."""
     return f"= {number} {json.dumps(identity)}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_ipc import Deadline, sysvipc_shm
+from pytest_ipc import Deadline, semctl_limits, sysvipc_sem, sysvipc_shm
 from pytest_ipc.custody.identity import Process, tagged
 from pytest_ipc.custody.kinds import is_zombie
 
@@ -25,6 +25,10 @@ def segment_is_left(note: Note) -> bool:
     return any(row.shmid == note["id"] or row.key == note["key"] != 0 for row in sysvipc_shm() or ())
 
 
+def set_is_left(note: Note) -> bool:
+    return any(row.semid == note["id"] or row.key == note["key"] != 0 for row in sysvipc_sem() or ())
+
+
 def file_is_left(note: Note) -> bool:
     return os.path.lexists(note["path"])
 
@@ -37,6 +41,7 @@ def process_is_left(note: Note) -> bool:
 # By the name of the kind in pytest_ipc.custody.kinds.KINDS.
 IS_LEFT: dict[str, Callable[[Note], bool]] = {
     "sysv-shm": segment_is_left,
+    "sysv-sem": set_is_left,
     "posix-shm": file_is_left,
     "fifo": file_is_left,
     "mapped-file": file_is_left,
@@ -51,6 +56,7 @@ class Place:
 
     path: Path
     size: int
+    nsems: int
 
     @classmethod
     def make(cls, path: Path) -> Place:
@@ -58,8 +64,10 @@ class Place:
         path.mkdir(exist_ok=True)
         for name in ("run", "tmp", "fifos"):
             (path / name).mkdir(0o700)
-        # Random, and of a size that no other program is likely to ask for.
-        return cls(path, int.from_bytes(os.urandom(3), "little") | 0x40_0001)
+        # Random, and of a size that no other program is likely to ask for. There are too few numbers of semaphores for that;
+        # but whoever makes places makes one after the other, and no two have one process id.
+        nsems = 100 + os.getpid() % (min(semctl_limits().semmsl, 30_000) - 100)
+        return cls(path, int.from_bytes(os.urandom(3), "little") | 0x40_0001, nsems)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -70,6 +78,7 @@ class Place:
             "IPC_PLACE": str(self.path / "fifos"),
             "IPC_NOTES": str(self.path / "notes"),
             "IPC_SIZE": str(self.size),
+            "IPC_NSEMS": str(self.nsems),
         }
 
     def notes(self) -> list[Note]:
@@ -88,9 +97,11 @@ class Place:
                 found[note["kind"]].append(note["what"])
         # And what nobody has told of, because the run was dead before it could.
         segments = [row.shmid for row in sysvipc_shm() or () if row.size == self.size]
+        sets = [row.semid for row in sysvipc_sem() or () if row.nsems == self.nsems]
         files = [str(path) for name in ("tmp", "fifos") for path in (self.path / name).iterdir()]
         found["posix-shm"] += [path for path in self.shared_memory() if path not in spared]
         found["sysv-shm"] += [f"id {id}" for id in segments if id not in spared]
+        found["sysv-sem"] += [f"id {id}" for id in sets if ("sysv-sem", id) not in spared]
         found["fifo"] += [path for path in files if path not in spared]
         found["ledger"] = [path.name for path in (self.path / "run").glob("pytest-ipc/*")]
         found["process"] += [f"pid {pid}" for pid in self.processes() if pid not in spared]

@@ -6,6 +6,7 @@ IPC_NOTES   the file that is told: one JSON line for each object
 IPC_PLACE   a directory for FIFOs and files at a path of the test's choosing
 IPC_SIZE    the size of every segment and shared memory object: one that nobody else uses, so that also those can be found that
             nobody has told of
+IPC_NSEMS   the number of semaphores of every set, likewise
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ NOBODY = 65534
 def size() -> int:
     """The size of every segment of this run."""
     return int(os.environ["IPC_SIZE"])
+
+
+def nsems() -> int:
+    """The number of semaphores of every set of this run: no other run at the same time has it."""
+    return int(os.environ["IPC_NSEMS"])
 
 
 def open_notes() -> int:
@@ -51,6 +57,14 @@ def make_segments(ipc: Any) -> None:
     attached.attach().buf[0] = 1
     for what, segment in (("with a key", keyed), ("IPC_PRIVATE", private), ("attached", attached)):
         tell("sysv-shm", what, id=segment.id, key=segment.key)
+
+
+def make_sets(ipc: Any) -> None:
+    """With a key, without one, and used."""
+    keyed, private, used = ipc.sysv_sem(nsems()), ipc.sysv_sem(nsems(), key=0), ipc.sysv_sem(nsems())
+    used.release()
+    for what, made in (("with a key", keyed), ("IPC_PRIVATE", private), ("used", used)):
+        tell("sysv-sem", what, id=made.id, key=made.key)
 
 
 def make_fifos(ipc: Any) -> None:
@@ -117,7 +131,9 @@ def make_processes(ipc: Any) -> None:
     def with_objects() -> None:
         tell_of_myself("a child with objects")
         segment, fifo, shared = ipc.sysv_shm(size(), key=0), ipc.fifo(), ipc.posix_shm(size(), allocated=False)
+        made = ipc.sysv_sem(nsems(), key=0)
         tell("sysv-shm", "IPC_PRIVATE, of a child", id=segment.id, key=0)
+        tell("sysv-sem", "IPC_PRIVATE, of a child", id=made.id, key=0)
         tell("fifo", "of a child", path=str(fifo.path))
         tell("posix-shm", "of a child", path=f"/dev/shm{shared.name}")
         signal.pause()
@@ -127,8 +143,9 @@ def make_processes(ipc: Any) -> None:
         notes = open_notes()
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-        segment = ipc.sysv_shm(size())
+        segment, made = ipc.sysv_shm(size()), ipc.sysv_sem(nsems())
         tell("sysv-shm", "another user's", notes, id=segment.id, key=segment.key)
+        tell("sysv-sem", "another user's", notes, id=made.id, key=made.key)
         signal.pause()
 
     lives = [idle, with_daemon, with_objects] + [as_nobody] * (os.geteuid() == 0)
@@ -157,6 +174,7 @@ def start_daemon() -> None:
 # By the name of the kind in pytest_ipc.custody.kinds.KINDS; a test holds the two tables against each other.
 MAKERS = {
     "sysv-shm": make_segments,
+    "sysv-sem": make_sets,
     "posix-shm": make_shared_memory,
     "fifo": make_fifos,
     "mapped-file": make_mapped_files,

@@ -21,7 +21,19 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE, Deadline, process_syscall, shmctl_rmid, shmctl_stat, shmget
+from pytest_ipc import (
+    IPC_CREAT,
+    IPC_EXCL,
+    IPC_PRIVATE,
+    Deadline,
+    process_syscall,
+    semctl_rmid,
+    semctl_stat,
+    semget,
+    shmctl_rmid,
+    shmctl_stat,
+    shmget,
+)
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.kinds import KINDS
 
@@ -122,6 +134,13 @@ def foreign_segment(place: Place) -> tuple[object, Callable[[], bool], Callable[
     return shmid, lambda: shmctl_stat(shmid) == before, lambda: shmctl_rmid(shmid)
 
 
+def foreign_set(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
+    """IPC_PRIVATE, of as many semaphores as the run's have and never used: only its mode is another than theirs was at first."""
+    semid = semget(IPC_PRIVATE, place.nsems, IPC_CREAT | IPC_EXCL | 0o600)
+    before = semctl_stat(semid)
+    return ("sysv-sem", semid), lambda: semctl_stat(semid) == before, lambda: semctl_rmid(semid)
+
+
 def foreign_fifo(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
     """Beside the run's own."""
     path = place.path / "fifos" / "foreign"
@@ -169,6 +188,7 @@ def foreign_process(_place: Place) -> tuple[object, Callable[[], bool], Callable
 # What is not the run's: its name, whether it is untouched, and its end.
 FOREIGN = {
     "sysv-shm": foreign_segment,
+    "sysv-sem": foreign_set,
     "posix-shm": foreign_shared_memory,
     "fifo": foreign_fifo,
     "mapped-file": foreign_file,

@@ -18,7 +18,7 @@ from pytest_ipc.custody.home import HomeError
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.sweep import sweep
 
-from .forging import about, about_segment, dead_process, forge, header, made, one_line
+from .forging import about, about_segment, about_set, dead_process, forge, header, made, one_line
 
 HUGE = "1" + "0" * 5000  # more digits than Python makes a number of
 DEEP = "[" * 100_000
@@ -58,6 +58,15 @@ DEEP = "[" * 100_000
         about_segment(size=1.5),
         about_segment(ipc=None),
         about_segment(ipc=...),
+        about_set(key=2**31),
+        about_set(nsems=0),
+        about_set(nsems="1"),
+        about_set(nsems=...),
+        about_set(mode=0o1000),
+        about_set(mode=-1),
+        about_set(mode=None),
+        about_set(mode=...),
+        about_set(ipc=...),
         about(1, "process", tag="1"),
         about(1, "process", tag=None),
     ],

@@ -8,7 +8,7 @@ from mmap import PAGESIZE
 
 import pytest
 
-import pytest_ipc.resources.segment
+import pytest_ipc.resources.sysv
 from pytest_ipc import (
     CLONE_NEWIPC,
     IPC_CREAT,
@@ -183,7 +183,7 @@ def test_the_record_names_the_namespace_that_the_segment_is_in(fork, monkeypatch
         named.append(details["ipc"])
         return intent(kind, **details)
 
-    monkeypatch.setattr(pytest_ipc.resources.segment, "intent", noting)
+    monkeypatch.setattr(pytest_ipc.resources.sysv, "intent", noting)
 
     def life():
         places = [os.readlink("/proc/self/ns/ipc")]

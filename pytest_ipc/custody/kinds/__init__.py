@@ -6,7 +6,7 @@ ctypes comes only with the first System V object. A kind is a row: a module here
 
 from __future__ import annotations
 
-from . import fifo, lock_file, mapped_file, posix_shm, process, sysv_shm
+from . import fifo, lock_file, mapped_file, posix_shm, process, sysv_sem, sysv_shm
 from .kind import Entry, Kind
 from .process import end_process, is_zombie
 
@@ -17,6 +17,7 @@ KINDS = {
     for kind in (
         process.CHILDREN,
         sysv_shm.SEGMENTS,
+        sysv_sem.SETS,
         posix_shm.SHARED_MEMORY,
         fifo.FIFOS,
         mapped_file.MAPPED_FILES,

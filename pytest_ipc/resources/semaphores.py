@@ -1,0 +1,198 @@
+"""System V semaphore sets as objects: made, operated on with a deadline, removed.
+
+The kernel's own time limit is used for waiting, and what is left of it after a signal's handler has run: an operation that
+was interrupted has done nothing, so that it can be begun again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from errno import EAGAIN, EINTR, ENOSPC
+from typing import TYPE_CHECKING, Self
+
+from ..custody.ledger import Record
+from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_NOWAIT
+from ..kernel.libc import USHORT, check_integer
+from ..kernel.sem import (
+    GETNCNT,
+    GETPID,
+    GETVAL,
+    GETZCNT,
+    SEM_UNDO,
+    Sembuf,
+    SemidDs,
+    semctl,
+    semctl_getall,
+    semctl_rmid,
+    semctl_set,
+    semctl_setall,
+    semctl_setval,
+    semctl_stat,
+    semget,
+    semtimedop,
+)
+from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from .base import check_timeout
+from .sysv import SysvObject, SysvType
+
+if TYPE_CHECKING:
+    from ..custody.scope import Scope
+
+__all__ = ["SemaphoreSet"]
+
+
+class SemaphoreSet(SysvObject):
+    """A System V semaphore set, removed when its block or scope ends (semget(2), semop(2), semctl(2)).
+
+    `id` is what semget gave, `key` what other processes find it by, `count` the number of its semaphores.
+    """
+
+    _type = SysvType("sysv-sem", "-s", semctl_stat, semctl_set, semctl_rmid)
+
+    def __init__(
+        self, id: int, key: int, count: int, *, record: Record | None = None, scope: Scope | None = None
+    ) -> None:
+        self.count = count
+        super().__init__(id, key, record, scope)
+
+    @classmethod
+    def create(
+        cls,
+        count: int = 1,
+        *,
+        values: Sequence[int] | None = None,
+        key: int | None = None,
+        flags: int = IPC_CREAT | IPC_EXCL,
+        mode: int = 0o600,
+        scope: Scope | None = None,
+    ) -> Self:
+        """semget(2): a set of *count* semaphores that begin with *values*, or else as the system makes them: on Linux with 0.
+
+        With no *key*, a new one that is in nobody's use; IPC_PRIVATE works too. Flags without IPC_EXCL may find a set that
+        exists: then it is used but its values are not touched and it is never removed, for it is somebody's. ValueError or
+        TypeError for a count, values, key or mode that no set can have; OSError with the call's errno.
+        """
+        _check_count(count)
+        if values is not None:
+            if len(values) != count:
+                raise ValueError(f"{len(values)} values are not one for each of {count} semaphores")
+            for value in values:
+                check_integer("semctl", value, USHORT)
+        id, key, record = cls._obtain(key, flags, mode, lambda key, flags: _semget(key, count, flags), nsems=count)
+        made = cls(id, key, count if record else semctl_stat(id).nsems, record=record, scope=scope)
+        if record and values is not None:
+            try:
+                semctl_setall(id, values)
+            except BaseException:
+                made.close()
+                raise
+        return made
+
+    def __repr__(self) -> str:
+        return f"<SemaphoreSet id={self.id} key={self.key:#x} count={self.count}>"
+
+    def op(self, *operations: Sembuf | tuple[int, ...], timeout: float | None = None) -> None:
+        """semop(2): do all *operations*, (number, addend) or (number, addend, flags), as one; wait until that can be done.
+
+        TimeoutError when it cannot be done within *timeout* seconds, BlockingIOError when it cannot be done now and the
+        operation has IPC_NOWAIT; nothing is done then. OSError, EIDRM when the set is removed meanwhile.
+        """
+        self._usable()
+        deadline = Deadline(check_timeout(timeout))
+        ops = [Sembuf(*operation) for operation in operations]
+        nowait = any(op.flg & IPC_NOWAIT for op in ops)
+        while True:
+            try:
+                return semtimedop(self.id, ops, None if math.isinf(deadline.left) else deadline.left)
+            except OSError as error:
+                if error.errno == EINTR:
+                    continue
+                if error.errno != EAGAIN or nowait:
+                    raise
+                if deadline.passed:  # the kernel's clock may be a nanosecond ahead of this one
+                    waiting = ", ".join(f"{op.op:+d} on {op.num}" if op.op else f"0 on {op.num}" for op in ops)
+                    raise TimeoutError(f"{self!r} did not allow {waiting} within {timeout} s") from None
+
+    def acquire(self, num: int = 0, *, undo: bool = False, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+        """Take 1 from semaphore *num* as soon as it is not 0; with *undo* (SEM_UNDO) it is given back when the process ends.
+
+        TimeoutError when it is not to be had within *timeout* seconds. OSError.
+        """
+        self.op(Sembuf(num, -1, SEM_UNDO * undo), timeout=timeout)
+
+    def release(self, num: int = 0, *, undo: bool = False) -> None:
+        """Add 1 to semaphore *num*; with *undo* if it was taken so. OSError."""
+        self.op(Sembuf(num, 1, SEM_UNDO * undo))
+
+    @contextmanager
+    def held(self, num: int = 0, *, timeout: float | None = DEFAULT_TIMEOUT) -> Iterator[None]:
+        """For a block: take 1 from semaphore *num* and give it back, also when the process dies in the block. TimeoutError; OSError."""
+        self.acquire(num, undo=True, timeout=timeout)
+        try:
+            yield
+        finally:
+            self.release(num, undo=True)
+
+    def wait_for_zero(self, num: int = 0, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+        """Wait until semaphore *num* is 0. TimeoutError when it is not within *timeout* seconds. OSError."""
+        self.op(Sembuf(num, 0), timeout=timeout)
+
+    @property
+    def values(self) -> list[int]:
+        """semctl(2), GETALL, and SETALL when assigned to: the value of each semaphore. OSError."""
+        self._usable()
+        return semctl_getall(self.id)
+
+    @values.setter
+    def values(self, values: Sequence[int]) -> None:
+        self._usable()
+        semctl_setall(self.id, values)
+
+    def value(self, num: int = 0) -> int:
+        """semctl(2), GETVAL: the value of semaphore *num*. OSError."""
+        return self._get(num, GETVAL)
+
+    def set_value(self, value: int, num: int = 0) -> None:
+        """semctl(2), SETVAL: give semaphore *num* a value; adjustments that wait for processes' ends are forgotten. OSError."""
+        self._usable()
+        semctl_setval(self.id, num, value)
+
+    def waiters(self, num: int = 0) -> int:
+        """semctl(2), GETNCNT: how many wait for semaphore *num* to have more. OSError."""
+        return self._get(num, GETNCNT)
+
+    def zero_waiters(self, num: int = 0) -> int:
+        """semctl(2), GETZCNT: how many wait for semaphore *num* to be 0. OSError."""
+        return self._get(num, GETZCNT)
+
+    def last_pid(self, num: int = 0) -> int:
+        """semctl(2), GETPID: the process that last operated on semaphore *num* or set it; 0 for none. OSError."""
+        return self._get(num, GETPID)
+
+    def _get(self, num: int, cmd: int) -> int:
+        self._usable()
+        return semctl(self.id, num, cmd)
+
+    def stat(self) -> SemidDs:
+        """semctl(2), IPC_STAT: what the kernel knows of the set. OSError."""
+        self._usable()
+        return semctl_stat(self.id)
+
+
+def _check_count(count: int) -> None:
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise TypeError(f"the number of semaphores must be an integer, not {count!r}")
+    if count < 1:
+        raise ValueError(f"a set must have at least 1 semaphore, not {count}")
+
+
+def _semget(key: int, count: int, flags: int) -> int:
+    try:
+        return semget(key, count, flags)
+    except OSError as error:
+        error.add_note(f"while making a System V semaphore set with key {key:#x} of {count}, flags {flags:#o}")
+        if error.errno == ENOSPC:
+            error.add_note("as many sets or semaphores as kernel.sem allows exist here: see `ipcs -s` and `ipcs -l`")
+        raise

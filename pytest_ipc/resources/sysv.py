@@ -1,0 +1,169 @@
+"""What System V objects have in common as resources: how one comes by its id and record, and how it goes.
+
+An object is made exclusively wherever it may be made at all, so that it is certain who made it and therefore who may remove
+it; how its key is chosen is told in keys.py.
+
+The kernel tells who made a segment. Of a semaphore set or a message queue it tells no process, so these have their id on
+record as soon as it is known. One that has a key and was claimed with IPC_EXCL can be found in between. An IPC_PRIVATE one
+is made with mode bits that are drawn at random, noted in its intent, and never such as others use; whoever finds an object
+with them that nobody has used has found this one. The mode that was asked for is set when the id is on record: a mode is
+looked at in every call, so that what the first bits may have allowed in between gives nobody anything to keep.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from ..custody.ledger import Record, intent
+from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE
+from .base import Resource, check_mode
+from .keys import check_key, namespace, unused_key
+
+if TYPE_CHECKING:
+    from ..custody.scope import Scope
+
+__all__ = ["SysvObject", "SysvType"]
+
+
+def unusual_mode() -> int:
+    """Nine mode bits drawn at random, with which somebody may execute and not read: nobody asks for that."""
+    while True:
+        mode = secrets.randbelow(0o1000)
+        if not set(f"{mode:03o}") <= set("024567"):
+            return mode
+
+
+class Setter(Protocol):
+    """shmctl_set and its kin."""
+
+    def __call__(
+        self, id: int, /, *, uid: int | None = None, gid: int | None = None, mode: int | None = None
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class SysvType:
+    """One type: its row in custody/kinds, ipcrm's option for its id, its calls, and whether the kernel tells who made it."""
+
+    kind: str
+    option: str
+    stat: Callable[[int], Any]
+    set: Setter
+    rmid: Callable[[int], None]
+    has_cpid: bool = False
+
+
+class SysvObject(Resource):
+    """A System V object, removed when its block or scope ends.
+
+    `id` is what the call that made or found it gave, `key` what other processes find it by.
+    """
+
+    _type: ClassVar[SysvType]
+
+    def __init__(self, id: int, key: int, record: Record | None, scope: Scope | None) -> None:
+        self.id = id
+        self.key = key
+        self._record = record  # None for one that somebody else made: that one is used and never removed
+        self._removed = False
+        super().__init__(scope)
+
+    @classmethod
+    def _obtain(
+        cls, key: int | None, flags: int, mode: int, get: Callable[[int, int], int], **details: int
+    ) -> tuple[int, int, Record | None]:
+        """The id and key of an object, and its record if it was made here; *get* is the call, given key and flags.
+
+        With no *key*, a new one that is in nobody's use. *details* go on record. ValueError or TypeError for a key that
+        does not fit; OSError from *get*.
+        """
+        flags, mode = flags & ~0o777, flags & 0o777 | check_mode(mode)
+        if key is not None:
+            return cls._obtain_with(check_key(key), flags, mode, get, details)
+        while True:
+            try:
+                return cls._obtain_with(unused_key(), flags | IPC_CREAT | IPC_EXCL, mode, get, details)
+            except FileExistsError:
+                continue  # somebody has that key; a private draw costs less than asking first
+
+    @classmethod
+    def _obtain_with(
+        cls, key: int, flags: int, mode: int, get: Callable[[int, int], int], details: dict[str, int]
+    ) -> tuple[int, int, Record | None]:
+        if key == IPC_PRIVATE or flags & IPC_CREAT:
+            try:
+                if cls._type.has_cpid:
+                    with intent(cls._type.kind, key=key, ipc=namespace(), **details) as record:
+                        id = get(key, flags | mode | IPC_EXCL)
+                        if key == IPC_PRIVATE:
+                            record.made(id=id)  # a key that was claimed with IPC_EXCL is identity enough
+                    return id, key, record
+                return cls._obtain_marked(key, flags, mode, get, details)
+            except FileExistsError:
+                if flags & IPC_EXCL:
+                    raise
+        return get(key, (flags | mode) & ~IPC_CREAT & ~IPC_EXCL), key, None
+
+    @classmethod
+    def _obtain_marked(
+        cls, key: int, flags: int, mode: int, get: Callable[[int, int], int], details: dict[str, int]
+    ) -> tuple[int, int, Record]:
+        first = unusual_mode() if key == IPC_PRIVATE else mode
+        with intent(cls._type.kind, key=key, ipc=namespace(), mode=first, **details) as record:
+            id = get(key, flags | first | IPC_EXCL)
+            record.made(id=id)
+            if first != mode:
+                try:
+                    cls._type.set(id, uid=os.geteuid(), gid=os.getegid(), mode=mode)
+                except BaseException:
+                    cls._type.rmid(id)
+                    raise
+        return id, key, record
+
+    def set(self, *, uid: int | None = None, gid: int | None = None, mode: int | None = None) -> None:
+        """IPC_SET: change owner, group or mode. OSError; ValueError for a mode beyond 0o777."""
+        self._usable()
+        self._type.set(self.id, uid=uid, gid=gid, mode=None if mode is None else check_mode(mode))
+
+    def exists(self) -> bool:
+        """Whether the id still stands for an object, also for a segment that is removed and waits for its last detach."""
+        try:
+            self._type.stat(self.id)
+        except PermissionError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def remove(self) -> bool:
+        """IPC_RMID: remove it, a segment after its last detach. Whether this call was the one that removed it.
+
+        Harmless when it was removed before, by this object or by anybody else. OSError for any other failure.
+        """
+        if self._removed:
+            return False
+        try:
+            self._type.rmid(self.id)
+        except OSError as error:
+            if not isinstance(error, PermissionError) and not self.exists():
+                self._gone()
+                return False
+            error.add_note(
+                f"while removing {self!r}; `ipcrm {self._type.option} {self.id}` as its owner removes it by hand"
+            )
+            raise
+        self._gone()
+        return True
+
+    def _gone(self) -> None:
+        self._removed = True
+        if self._record is not None:
+            self._record.closed()
+
+    def _end(self) -> None:
+        if self._record is not None:
+            self.remove()
