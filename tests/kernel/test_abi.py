@@ -15,8 +15,6 @@ import pytest_ipc
 from pytest_ipc.kernel import abi, signalfd
 
 PERM = dict.fromkeys(("uid", "gid", "cuid", "cgid", "mode")) | {"key": "__key", "seq": "__seq"}
-# glibc has a name for it only from 2.38 on, musl from 1.2.
-TID = "_sigev_un._tid"
 STRUCTURES: dict[str, tuple[str, Any, dict[str, str]]] = {
     "struct ipc_perm": ("sys/ipc.h", abi.ipc_perm, {name: c or name for name, c in PERM.items()}),
     "struct shmid_ds": (
@@ -42,7 +40,7 @@ STRUCTURES: dict[str, tuple[str, Any, dict[str, str]]] = {
     "struct sigevent": (
         "signal.h",
         abi.sigevent,
-        {"value": "sigev_value", "signo": "sigev_signo", "notify": "sigev_notify", "tid": TID},
+        {"value": "sigev_value", "signo": "sigev_signo", "notify": "sigev_notify", "tid": "sigev_notify_thread_id"},
     ),
     "stack_t": ("signal.h", abi.stack_t, {name: f"ss_{name}" for name in "sp flags size".split()}),
     "struct itimerspec": ("time.h", lambda: abi.itimerspec, {"interval": "it_interval", "value": "it_value"}),
