@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .factories import *
     from .forks import *
     from .kernel.altstack import *
+    from .kernel.capability import *
     from .kernel.descriptor import *
     from .kernel.eventfd import *
     from .kernel.files import *
@@ -99,6 +100,7 @@ _ROOMS = (
     "kernel.locks",
     "kernel.leases",
     "kernel.locktable",
+    "kernel.capability",
     "kernel.signals",
     "kernel.altstack",
     "kernel.eventfd",

@@ -24,6 +24,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="What SIGTERM does: the system's default, or an orderly stop as on Ctrl-C (ini: ipc_sigterm)",
     )
     parser.addini("ipc_sigterm", "As --ipc-sigterm", default="default")
+    group.addoption(
+        "--ipc-isolate",
+        action="store_true",
+        help="Run the tests in an IPC namespace of their own, each pytest-xdist worker in another (ini: ipc_isolate)",
+    )
+    parser.addini("ipc_isolate", "As --ipc-isolate", type="bool", default=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,10 +42,15 @@ def pytest_configure(config: pytest.Config) -> None:
     if not sys.platform.startswith("linux"):
         return
     config.pluginmanager.register(ForkGuard(), "ipc-fork-guard")
+    watch = CustodyWatch()
     if hasattr(config, "workerinput"):
         custody.controller = os.getppid()
     else:
-        config.pluginmanager.register(CustodyWatch(), "ipc-custody-watch")
+        config.pluginmanager.register(watch, "ipc-custody-watch")
+    if config.getoption("--ipc-isolate") or config.getini("ipc_isolate"):
+        from .isolation import isolation
+
+        config.pluginmanager.register(isolation(config, watch), "ipc-isolation")
     sigterm = config.getoption("--ipc-sigterm") or config.getini("ipc_sigterm")
     if sigterm not in ("default", "interrupt"):
         raise pytest.UsageError(f"ipc_sigterm is 'default' or 'interrupt', not {sigterm!r}")

@@ -15,9 +15,16 @@ class CustodyWatch:
     def __init__(self) -> None:
         self._told: list[str] = []
         self._left_by: dict[str, list[str]] = {}
+        self._swept = False
 
     def pytest_sessionstart(self) -> None:
+        """Sweep what runs before this one have left, unless that has been done."""
+        if not self._swept:
+            self.sweep()
+
+    def sweep(self) -> None:
         """Sweep what runs before this one have left. Without a ledger in the home, it costs the look."""
+        self._swept = True
         from .custody.home import home_path
 
         try:

@@ -92,11 +92,6 @@ def pid_namespace_lives(name: str) -> bool:
     return pid_namespace() != _FIRST_PID_NAMESPACE or _is_seen("pid", name)
 
 
-def ipc_namespace_lives(name: str) -> bool:
-    """Whether any process that can be seen is in the IPC namespace *name*; without one, the kernel has cleared it."""
-    return _is_seen("ipc", name)
-
-
 def _is_seen(kind: str, name: str) -> bool:
     for pid in os.listdir("/proc"):
         if pid.isdigit():

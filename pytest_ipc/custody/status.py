@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 
+from .elsewhere import process_in
 from .home import home_path, open_home
 from .kinds import KINDS, UNKNOWN
 from .reading import Book, Refused, books, plain, read
@@ -52,5 +53,13 @@ def _lines(book: Book) -> Iterator[str]:
         what = KINDS.get(entry.kind, UNKNOWN).describe(entry)
         test = f", made by {entry.test}" if entry.test else ""
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.details["at"]))
-        where = f", in {entry.details['ipc']}" if "ipc" in entry.details else ""
+        where = f", in {entry.details['ipc']}{_gone(entry.details['ipc'])}" if "ipc" in entry.details else ""
         yield plain(f"{what}{test}, since {since}{where}, owned by {owner}")
+
+
+def _gone(namespace: str) -> str:
+    """What is to be said of a namespace that has gone, and taken its objects with it."""
+    try:
+        return ", which is gone with all in it" if namespace and process_in(namespace) is None else ""
+    except OSError:  # it cannot be told from here
+        return ""

@@ -14,9 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ..kernel.waiting import Deadline
+from .elsewhere import in_namespace
 from .home import home_path, open_home
-from .identity import Process, boot_id, ipc_namespace, ipc_namespace_lives
-from .kinds import KINDS, UNKNOWN, Entry
+from .identity import Process, boot_id, ipc_namespace
+from .kinds import KINDS, UNKNOWN, Entry, Kind
 from .reading import Book, Refused, books, plain, read
 
 __all__ = ["Swept", "settle", "sweep", "sweep_worker"]
@@ -208,25 +209,35 @@ def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool) -> None:
             entry.made["dev"] = _device_of(entry.details["path"])  # the numbers of devices are given anew at each boot
     if entry.kind == "process" and book.is_elsewhere:
         return  # a PID namespace takes its processes along
-    if "ipc" in kind.needs and entry.details["ipc"] != ipc_namespace():
-        if ipc_namespace_lives(entry.details["ipc"]):
-            done.left.append(
-                plain(f"{text}: it is in another IPC namespace, {entry.details['ipc']}; sweep from within")
-            )
-        return
+    where = entry.details["ipc"] if "ipc" in kind.needs else ""
+    elsewhere = where not in ("", ipc_namespace())
     try:
-        found = kind.find(entry)
-        if found is None:
-            return
-        doubt = kind.prove(entry, found)
-        if doubt is not None:
-            done.left.append(f"{text}: {doubt}")
-            return
-        if not dry_run:
-            kind.remove(entry, found)
-        done.removed.append(text)
+        if elsewhere:
+            text = plain(f"{text}, in {where}")
+            outcome = in_namespace(where, lambda: _look_and_end(kind, entry, dry_run=dry_run))
+        else:
+            outcome = _look_and_end(kind, entry, dry_run=dry_run)
     except OSError as error:
-        done.left.append(f"{text}: {error.strerror}")
+        reason = "it is in another IPC namespace; sweep from within: " if elsewhere else ""
+        outcome = ["left", f"{reason}{error.strerror}"]
+    match outcome:
+        case ["removed"]:
+            done.removed.append(text)
+        case ["left", doubt]:
+            done.left.append(f"{text}: {plain(doubt)}")
+
+
+def _look_and_end(kind: Kind, entry: Entry, *, dry_run: bool) -> list[str]:
+    """End one object, if it is there and is ours: "removed", "left" and why, or nothing. OSError."""
+    found = kind.find(entry)
+    if found is None:
+        return []
+    doubt = kind.prove(entry, found)
+    if doubt is not None:
+        return ["left", doubt]
+    if not dry_run:
+        kind.remove(entry, found)
+    return ["removed"]
 
 
 def _device_of(path: str) -> int:

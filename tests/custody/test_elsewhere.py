@@ -5,39 +5,127 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from types import SimpleNamespace
 
 import pytest
 
 import pytest_ipc.custody.home as home_module
-from pytest_ipc import scope, shmctl_stat, shmget, sysvipc_shm, unused_key
-from pytest_ipc.custody.sweep import sweep
-from pytest_ipc.kernel.namespace import CLONE_NEWIPC, CLONE_NEWUSER, unshare
+from pytest_ipc import IPC_CREAT, IpcNamespace, scope, shmctl_stat, shmget, sysvipc_shm, unused_key
+from pytest_ipc.custody import elsewhere
+from pytest_ipc.custody.elsewhere import process_in
+from pytest_ipc.custody.identity import Process
+from pytest_ipc.custody.identity import ipc_namespace as current_namespace
+from pytest_ipc.custody.sweep import Swept, sweep
 
-from .forging import about, about_segment, forge, made
+from .forging import about, about_segment, forge, made, one_line
 from .test_sweep import exists, own_only
 
 
-def test_what_is_in_another_ipc_namespace_is_named_while_that_lives_and_gone_with_it(home, fork):
-    def life():
-        try:
-            unshare(CLONE_NEWIPC)
-        except PermissionError:
-            unshare(CLONE_NEWUSER | CLONE_NEWIPC)
-        print(os.readlink("/proc/self/ns/ipc"), shmget(0x1234, 4096, 0o1600), flush=True)
-        signal.pause()
+@pytest.fixture
+def left_inside(home, ipc_namespace):
+    """A ledger of a dead process, and the segment it left in a namespace that lives: namespace, key, the line of the record."""
+    namespace, key = ipc_namespace(), unused_key()
+    namespace.fork(signal.pause).wait_blocked("pause")
 
-    child = fork(life)
-    try:
-        child.wait_blocked("pause")
-    except OSError as error:
-        pytest.skip(f"no IPC namespace can be made here: {error}")
-    namespace, shmid = child.output.split()
-    forge(home, about_segment(key=0x1234, ipc=namespace), made(id=int(shmid)))
-    (line,) = sweep().left
-    assert f"it is in another IPC namespace, {namespace}; sweep from within" in line
-    child.end()
+    def leave():
+        return shmget(key, 4096, IPC_CREAT | 0o600), current_namespace(), os.geteuid(), Process.current()
+
+    maker = namespace.fork(leave)
+    shmid, name, uid, process = maker.result()
+    maker.end()
+    # A segment of the same key, id or both out here is another one.
+    forge(home, about_segment(key=key, ipc=name, uid=uid), made(id=shmid), process=process)
+    return namespace, key, name
+
+
+def is_inside(namespace: IpcNamespace, key: int) -> bool:
+    def look():
+        try:
+            return shmget(key, 0, 0) >= 0
+        except FileNotFoundError:
+            return False
+
+    return bool(namespace.fork(look).result())
+
+
+def test_what_is_in_another_ipc_namespace_is_removed_there(left_inside):
+    namespace, key, name = left_inside
+    own = current_namespace()
+    (line,) = sweep(dry_run=True).removed
+    assert line.endswith(f", in {name}")
+    assert is_inside(namespace, key)
+    assert sweep().removed == [line]
+    assert not is_inside(namespace, key)
+    assert (sweep(), current_namespace()) == (Swept(), own)
+
+
+def test_what_cannot_be_proved_there_stays_there(home, left_inside):
+    namespace, key, name = left_inside
+    for path in home.glob("*.ledger"):
+        path.unlink()
+    forge(home, about_segment(key=key, ipc=name))
+    assert "its creating process is" in one_line(sweep())
+    assert is_inside(namespace, key)
+
+
+def test_what_may_not_be_entered_is_named(left_inside, monkeypatch):
+    def refuse(*_arguments):
+        raise PermissionError(1, "Operation not permitted")
+
+    namespace, key, _ = left_inside
+    with monkeypatch.context() as patch:
+        patch.setattr("pytest_ipc.kernel.namespace.setns", refuse)
+        line = one_line(sweep())
+    assert line.endswith("it is in another IPC namespace; sweep from within: Operation not permitted")
+    assert is_inside(namespace, key)
+
+
+def test_what_was_in_a_namespace_that_is_gone_is_gone_with_it(left_inside, home):
+    left_inside[0].close()
     done = sweep()
-    assert (done.removed, done.left) == ([], [])
+    assert (done.removed, done.left, done.refused) == ([], [], [])
+    assert not [name for name in os.listdir(home) if name.endswith(".ledger")]
+
+
+def test_a_namespace_that_may_be_hidden_is_not_taken_for_gone(home, monkeypatch):
+    """In a user namespace of its own a process is not shown where its user's other processes are."""
+    name = "ipc:[1]"
+    assert process_in(name) is None
+    forge(home, about_segment(ipc=name))
+
+    def refuse(path):
+        if path == f"/proc/{os.getpid()}/ns/ipc":
+            raise PermissionError(13, "Permission denied")
+        return os.readlink(path)
+
+    monkeypatch.setattr(elsewhere, "os", SimpleNamespace(**{**vars(os), "readlink": refuse}))
+    assert sweep(dry_run=True).left == []
+    monkeypatch.setattr(elsewhere, "_is_in_a_user_namespace", lambda: True)
+    assert "whether it still exists cannot be seen from here" in one_line(sweep())
+    with pytest.raises(OSError, match="cannot be seen"):
+        process_in(name)
+
+
+def test_an_actor_that_died_in_a_namespace_leaves_nothing_in_it(ipc_namespace):
+    namespace, key = ipc_namespace(), unused_key()
+    namespace.fork(signal.pause).wait_blocked("pause")
+
+    def life():
+        with scope() as ipc:
+            ipc.sysv_shm(key=key)
+            signal.pause()
+
+    actor = namespace.fork(life)
+    actor.wait_blocked("pause")
+    assert is_inside(namespace, key)
+    actor.end()
+    assert not is_inside(namespace, key)
+
+
+@pytest.mark.usefixtures("left_inside")
+def test_no_answer_from_within_is_an_error(monkeypatch):
+    monkeypatch.setattr(elsewhere, "_go_and_do", lambda *_arguments: os._exit(0))
+    assert "no answer came from within" in one_line(sweep())
 
 
 def test_a_ledger_of_another_pid_namespace_is_not_judged_by_this_ones_numbers(home, monkeypatch):

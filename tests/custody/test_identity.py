@@ -16,7 +16,6 @@ from pytest_ipc.custody.identity import (
     TAGS,
     Process,
     boot_id,
-    ipc_namespace,
     new_tag,
     pid_namespace,
     put_on,
@@ -151,8 +150,6 @@ def test_in_a_pid_namespace_of_its_own_a_process_is_known_by_the_number_in_proc(
 
 
 def test_namespaces_live_as_long_as_somebody_is_seen_in_them(monkeypatch):
-    assert identity.ipc_namespace_lives(ipc_namespace())
-    assert not identity.ipc_namespace_lives("ipc:[1]")
     assert identity.pid_namespace_lives(pid_namespace())
     # From the first namespace all processes are seen; from any other a namespace that is not seen may live.
     monkeypatch.setattr(identity, "pid_namespace", lambda: identity._FIRST_PID_NAMESPACE)

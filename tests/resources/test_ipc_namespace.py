@@ -29,8 +29,8 @@ from pytest_ipc import (
     shmget,
     unused_key,
 )
+from pytest_ipc.custody.elsewhere import process_in
 from pytest_ipc.custody.identity import ipc_namespace as current_namespace
-from pytest_ipc.custody.identity import ipc_namespace_lives
 
 
 def make(size: int = 1, key: int = 0) -> int:
@@ -158,10 +158,10 @@ def test_it_is_gone_with_its_object(ipc_namespace):
     idle = namespace.fork(signal.pause)
     name = namespace.fork(current_namespace).result()
     idle.wait_blocked("pause")
-    assert ipc_namespace_lives(name)
+    assert process_in(name)
     namespace.close()
     assert idle.closed
-    assert not ipc_namespace_lives(name)
+    assert process_in(name) is None
     assert not [fd for fd in open_descriptors() if os.readlink(f"/proc/self/fd/{fd}") == name]
     with pytest.raises(ValueError, match="is closed"):
         namespace.fork(int)

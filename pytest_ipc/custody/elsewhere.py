@@ -1,0 +1,133 @@
+"""Objects in another IPC namespace than this process's: whether that still exists, and how they are seen to in it.
+
+A namespace without a process is gone, and the kernel has cleared it. (One that is held by a descriptor alone, as by the
+fixture `ipc_namespace`, goes with its holder.) In one that lives a child does what is to be done, so that nobody else moves:
+by setns(2), to the user namespace of a process in it first if that is another. Finding and proving happen there, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from errno import EACCES, EIO, ESRCH
+from typing import Any
+
+from .identity import ipc_namespace
+
+__all__ = ["in_namespace", "process_in"]
+
+# The first namespaces have fixed numbers in the kernel (PROC_IPC_INIT_INO, PROC_USER_INIT_INO), and live as long as it does.
+_FIRST, _FIRST_USER = "ipc:[4026531839]", "user:[4026531837]"
+
+PATIENCE_MS = 5000  # for what takes a millisecond
+
+
+def process_in(name: str) -> int | None:
+    """A process in the IPC namespace *name*; None when there is none, so that it is gone. OSError when that cannot be told.
+
+    The processes of other users are nothing to go by, nor are the few that hide from everybody. But from a user namespace of
+    its own a process is not shown where those of its user are that are outside of it.
+    """
+    hidden, below = name == _FIRST, _is_in_a_user_namespace()
+    for pid in os.listdir("/proc"):
+        if pid.isdigit():
+            try:
+                if os.readlink(f"/proc/{pid}/ns/ipc") == name:
+                    return int(pid)
+            except PermissionError:
+                hidden = hidden or (below and _is_this_users(pid))
+            except OSError:
+                continue
+    if hidden:
+        raise OSError(EACCES, "whether it still exists cannot be seen from here")
+    return None
+
+
+def _is_in_a_user_namespace() -> bool:
+    try:
+        return os.readlink("/proc/self/ns/user") != _FIRST_USER
+    except OSError:  # a kernel without user namespaces
+        return False
+
+
+def _is_this_users(pid: str) -> bool:
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == os.geteuid()
+    except OSError:
+        return False
+
+
+def in_namespace(name: str, task: Callable[[], list[str]]) -> list[str]:
+    """What *task* gives in the IPC namespace *name*; nothing when that is gone. OSError when this process may not go there."""
+    while (pid := process_in(name)) is not None:
+        try:
+            return _in_namespace_of(pid, name, task)
+        except ProcessLookupError:
+            continue  # it has ended or moved meanwhile; perhaps the next one is there
+    return []
+
+
+def _in_namespace_of(pid: int, name: str, task: Callable[[], list[str]]) -> list[str]:
+    read, write = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: the child takes no lock of theirs
+        child = os.fork()
+    if child == 0:
+        answer: dict[str, Any] = {}
+        try:
+            answer = {"done": _go_and_do(pid, name, task)}
+        except OSError as error:
+            answer = {"errno": error.errno or EIO, "text": error.strerror or str(error)}
+        except BaseException as error:  # noqa: BLE001 - the boundary: nothing may unwind into the caller's frames
+            answer = {"errno": EIO, "text": repr(error)}
+        finally:
+            with suppress(BaseException):
+                os.write(write, json.dumps(answer).encode())
+            os._exit(0)
+    os.close(write)
+    try:
+        answer = json.loads(_answer(read) or '{"errno": 5, "text": "no answer came from within"}')
+    finally:
+        os.close(read)
+        with suppress(OSError):
+            os.kill(
+                child, signal.SIGKILL
+            )  # not reaped yet, so the pid is its own; or, with SIGCHLD ignored, perhaps gone
+        with suppress(ChildProcessError):
+            os.waitpid(child, 0)
+    if "done" not in answer:
+        raise OSError(answer["errno"], answer["text"])
+    return list(answer["done"])
+
+
+def _go_and_do(pid: int, name: str, task: Callable[[], list[str]]) -> list[str]:
+    from ..kernel.namespace import CLONE_NEWIPC, CLONE_NEWUSER, setns
+
+    try:
+        there = os.open(f"/proc/{pid}/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise ProcessLookupError(ESRCH, "the process that was in it has ended") from None
+    if os.readlink(f"/proc/self/fd/{there}") != name:
+        raise ProcessLookupError(ESRCH, "the process that was in it has moved")
+    with suppress(FileNotFoundError):  # a kernel without user namespaces
+        user = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        if not os.path.samestat(os.fstat(user), os.stat("/proc/self/ns/user")):
+            setns(user, CLONE_NEWUSER)
+    setns(there, CLONE_NEWIPC)
+    if ipc_namespace() != name:
+        raise OSError(EACCES, "it cannot be entered")
+    return task()
+
+
+def _answer(read: int) -> bytes:
+    answer = b""
+    poll = select.poll()
+    poll.register(read, select.POLLIN)
+    while poll.poll(PATIENCE_MS) and (part := os.read(read, 65536)):
+        answer += part
+    return answer

@@ -1,0 +1,38 @@
+"""To try is the only way to know whether a call is allowed: in a child, so that nothing comes of it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+
+__all__ = ["trial"]
+
+
+def trial(call: Callable[[], object]) -> OSError | None:
+    """What *call* fails with in a child of this process; None when it succeeds. OSError when no child can be made."""
+    read, write = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: the child runs the call and leaves
+        child = os.fork()
+    if child == 0:
+        errno = -1
+        try:
+            call()
+            errno = 0
+        except OSError as error:
+            errno = error.errno or -1
+        finally:
+            os.write(write, b"%d" % errno)
+            os._exit(0)
+    os.close(write)
+    try:
+        answer = int(os.read(read, 16) or b"-1")
+    finally:
+        os.close(read)
+        with suppress(ChildProcessError):  # where SIGCHLD is ignored
+            os.waitpid(child, 0)
+    if answer == -1:
+        return OSError(None, "the trial of it failed")
+    return OSError(answer, os.strerror(answer)) if answer else None
