@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .kernel.shm import *
     from .kernel.signalfd import *
     from .kernel.signals import *
+    from .kernel.sockets import *
     from .kernel.syscalls import *
     from .kernel.timerfd import *
     from .kernel.timers import *
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from .resources.ipc_namespace import *
     from .resources.keys import *
     from .resources.lease import *
+    from .resources.listener import *
     from .resources.lock import *
     from .resources.mapping import *
     from .resources.names import *
@@ -59,7 +61,9 @@ if TYPE_CHECKING:
     from .resources.shared_memory import *
     from .resources.signalfd import *
     from .resources.signals import *
+    from .resources.socket import *
     from .resources.timers import *
+    from .resources.two_hosts import *
     from .verdict.clause import *
 
 __version__ = "0.1.0"
@@ -89,6 +93,9 @@ _ROOMS = (
     "resources.fifo",
     "resources.lock",
     "resources.lease",
+    "resources.socket",
+    "resources.listener",
+    "resources.two_hosts",
     "resources.signals",
     "resources.ipc_namespace",
     "kernel.shm",
@@ -112,6 +119,7 @@ _ROOMS = (
     "kernel.times",
     "kernel.mutex",
     "kernel.poll",
+    "kernel.sockets",
     "kernel.process",
     "kernel.namespace",
     "kernel.proc",

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 from .custody.scope import Scope
 from .forks import Fork
-from .resources.base import Resource
 from .resources.eventfd import EventFd
 from .resources.fifo import Fifo
 from .resources.futex import Futex
 from .resources.ipc_namespace import IpcNamespace
+from .resources.listener import Listener
 from .resources.lock import FileLock
 from .resources.mapping import Mapping
 from .resources.pipe import Pipe
@@ -26,12 +26,25 @@ from .resources.segment import Segment
 from .resources.semaphores import SemaphoreSet
 from .resources.shared_memory import SharedMemory
 from .resources.signals import Signals
+from .resources.socket import Socket
 from .resources.timers import TimerFd
+from .resources.two_hosts import TwoHosts
 
-__all__ = ["Factories", "scope"]
+__all__ = ["Factories", "Sockets", "scope"]
 
 
-Made = TypeVar("Made", bound=Resource)
+Made = TypeVar("Made")
+
+
+class Sockets:
+    """Make sockets, in pairs, with addresses, and connected to such: the factory of each, with the doc of what it makes."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.socket = _factory(Socket.create, scope)
+        self.pair = _factory(Socket.pair, scope)
+        self.connect = _factory(Socket.connect, scope)
+        self.listen_unix = _factory(Listener.unix, scope)
+        self.listen_inet = _factory(Listener.inet, scope)
 
 
 # Tells an object that could not be made for a test from a call under test that failed.
@@ -55,7 +68,9 @@ class Factories:
         self.timerfd = _factory(TimerFd.create, scope)
         self.futex = _factory(Futex.create, scope)
         self.file_lock = _factory(FileLock.create, scope)
+        self.sockets = Sockets(scope)
         self.fork = Fork(scope)
+        self.two_hosts = _factory(TwoHosts.create, scope, fork=self.fork)
         self.ipc_namespace = _factory(IpcNamespace.create, scope, fork=self.fork)
         self._signals: Signals | None = None
 

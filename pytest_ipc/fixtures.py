@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .factories import Factories
+    from .factories import Factories, Sockets
     from .forks import Fork
     from .resources.eventfd import EventFd
     from .resources.fifo import Fifo
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .resources.shared_memory import SharedMemory
     from .resources.signals import Signals
     from .resources.timers import TimerFd
+    from .resources.two_hosts import TwoHosts
 
 
 @pytest.fixture
@@ -129,6 +130,29 @@ def ipc_namespace(ipc_scope: Factories) -> Callable[..., IpcNamespace]:
     def make(**limits: Any) -> IpcNamespace:
         try:
             return ipc_scope.ipc_namespace(**limits)
+        except NotAllowedHere as error:
+            pytest.skip(error.strerror or str(error))
+
+    return make
+
+
+@pytest.fixture
+def sockets(ipc_scope: Factories) -> Sockets:
+    """Make sockets: sockets.pair(type=SOCK_STREAM), .listen_unix(path=None), .listen_inet(), .connect(listener), .socket()."""
+    return ipc_scope.sockets
+
+
+@pytest.fixture
+def two_hosts(ipc_scope: Factories) -> Callable[[], TwoHosts]:
+    """Make two hosts joined by a cable: two_hosts() -> .left and .right, each with .address and .fork(function, *args).
+
+    The test is skipped, with the reason, where that is not allowed.
+    """
+    from .resources.ipc_namespace import NotAllowedHere
+
+    def make() -> TwoHosts:
+        try:
+            return ipc_scope.two_hosts()
         except NotAllowedHere as error:
             pytest.skip(error.strerror or str(error))
 

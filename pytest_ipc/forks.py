@@ -70,6 +70,28 @@ class Fork:
                 yield from self._descriptors(part, depth - 1)
 
 
+class ForkInside:
+    """The factory of the actors of one place, a namespace or a host, which ends them with it: *actors* is its list."""
+
+    def __init__(self, fork: Fork, actors: list[Actor]) -> None:
+        self._fork = fork
+        self._actors = actors
+
+    def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Actor:
+        """fork(2): run function(*args, **kwargs) in a child there. OSError (EAGAIN at the limit of processes)."""
+        return self.keeping()(function, *args, **kwargs)
+
+    def keeping(self, *fds: int) -> Callable[..., Actor]:
+        """The same, for a child that also holds the descriptors *fds*."""
+
+        def start(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Actor:
+            actor = self._fork.keeping(*fds)(function, *args, **kwargs)
+            self._actors.append(actor)
+            return actor
+
+        return start
+
+
 def _parts(thing: object) -> Iterable[object]:
     if isinstance(thing, (list, tuple, set, frozenset)):
         return thing

@@ -18,6 +18,8 @@ FIXTURES = {
     "eventfd": "Make event counters: eventfd(value=0",
     "timerfd": "Make timers with a descriptor: timerfd(clock=",
     "futex": "Make words to wait on",
+    "sockets": "Make sockets: sockets.pair(type=SOCK_STREAM)",
+    "two_hosts": "Make two hosts joined by a cable",
     "signals": "Change signal dispositions and mask",
     "fork": "Run functions in forked children: fork(function",
     "ipc_namespace": "Make IPC namespaces with limits of their own: ipc_namespace(",

@@ -7,6 +7,7 @@ raised would make every caller guess which.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 
 from .syscalls import syscall_name
@@ -16,6 +17,7 @@ __all__ = [
     "SystemCall",
     "SysvSemRow",
     "SysvShmRow",
+    "UnixSocketRow",
     "capabilities",
     "limit",
     "open_descriptors",
@@ -26,6 +28,7 @@ __all__ = [
     "set_limit",
     "sysvipc_sem",
     "sysvipc_shm",
+    "unix_sockets",
 ]
 
 
@@ -182,6 +185,33 @@ def _sysvipc(name: str) -> list[list[int]] | None:
         return None
     rows = (line.split() for line in text.splitlines()[1:])
     return [[int(word, 8 if column == 2 else 10) for column, word in enumerate(row)] for row in rows]
+
+
+_UNIX_ROW = re.compile(r"^\w+: (\w+) \w+ (\w+) (\w+) (\w+) +(\d+)(?: (.*))?$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class UnixSocketRow:
+    """A row of /proc/net/unix (proc(5)): `path` is b"" for a socket without a name, and begins with @ for an abstract one."""
+
+    refcount: int
+    flags: int
+    type: int
+    state: int
+    inode: int
+    path: bytes
+
+
+def unix_sockets() -> list[UnixSocketRow] | None:
+    """Every UNIX socket of this network namespace, or None where /proc/net/unix is not there."""
+    text = _read("/proc/self/net/unix")
+    if text is None:
+        return None
+    found = []
+    for row in _UNIX_ROW.finditer(text):
+        refcount, flags, type, state = (int(word, 16) for word in row.group(1, 2, 3, 4))
+        found.append(UnixSocketRow(refcount, flags, type, state, int(row[5]), os.fsencode(row[6] or "")))
+    return found
 
 
 def limit(name: str) -> int | None:

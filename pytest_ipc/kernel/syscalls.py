@@ -39,6 +39,7 @@ _TABLES = {
         msgsnd=400 msgrcv=401
         rt_sigaction=174 rt_sigprocmask=175 set_robust_list=311 get_robust_list=312 io_setup=245
         io_destroy=246 futex_waitv=449
+        connect=362 accept4=364 sendto=369 sendmsg=370 recvfrom=371 recvmsg=372 recvmmsg=337 sendmmsg=345
     """,
     "aarch64": """
         read=63 readv=65 write=64 writev=66 openat=56 openat2=437 ppoll=73 pselect6=72
@@ -57,7 +58,7 @@ _TABLES = {
         epoll_pwait=346 pause=29 sigsuspend=72 rt_sigsuspend=179 rt_sigtimedwait=177
         rt_sigtimedwait_time64=421 nanosleep=162 clock_nanosleep=265 clock_nanosleep_time64=407
         wait4=114 waitid=280 futex=240 futex_time64=422 flock=143 fcntl=55 fcntl64=221 accept=285
-        accept4=366 connect=283 recvfrom=292 recvmsg=297 recvmmsg=365 sendto=290 sendmsg=296
+        accept4=366 connect=283 recv=291 recvfrom=292 recvmsg=297 send=289 recvmmsg=365 sendto=290 sendmsg=296
         sendmmsg=374 msgsnd=301 msgrcv=302 semop=298 semtimedop=312 semtimedop_time64=420
         mq_timedsend=276 mq_timedsend_time64=418 mq_timedreceive=277 mq_timedreceive_time64=419
         splice=340 tee=342 vmsplice=343 sendfile=187 io_uring_enter=426 exit=1 pidfd_open=434
@@ -86,6 +87,7 @@ _TABLES = {
         semtimedop=392 msgsnd=400 msgrcv=401
         rt_sigaction=173 rt_sigprocmask=174 set_robust_list=300 get_robust_list=299 io_setup=227
         io_destroy=228 futex_waitv=449
+        connect=328 accept=330 accept4=344 send=334 sendto=335 sendmsg=341 sendmmsg=349 recv=336 recvfrom=337 recvmsg=342 recvmmsg=343
     """,
     "s390x": """
         read=3 readv=145 write=4 writev=146 open=5 openat=288 openat2=437 poll=168 ppoll=302
@@ -97,6 +99,7 @@ _TABLES = {
         msgrcv=401
         rt_sigaction=174 rt_sigprocmask=175 set_robust_list=304 get_robust_list=305 io_setup=243
         io_destroy=244 futex_waitv=449
+        connect=362 accept4=364 sendto=369 sendmsg=370 recvfrom=371 recvmsg=372 recvmmsg=357 sendmmsg=358
     """,
 }
 _TABLES["loongarch64"] = _TABLES["riscv64"]  # both are asm-generic/unistd.h without renameat

@@ -12,14 +12,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from errno import EINVAL, ENOENT, EPERM
-from typing import Any, Self
+from typing import Self
 
 from ..actors import Actor
 from ..custody.scope import Scope
-from ..forks import Fork
+from ..forks import Fork, ForkInside
 from ..kernel.namespace import (
     CLONE_NEWIPC,
     CLONE_NEWNS,
@@ -123,14 +123,14 @@ class IpcNamespace(Resource):
         return f"<IpcNamespace{limits}>"
 
     @property
-    def fork(self) -> _ForkInside:
+    def fork(self) -> ForkInside:
         """Start actors in the namespace, as the fixture `fork` does: namespace.fork(function, *args), .fork.keeping(fd)."""
         self._usable()
         if not self._namespaces and self._actors:
             raise NotAllowedHere(
                 EPERM, "a second actor in an IPC namespace needs setns(2), which this kernel lacks for it"
             )
-        return _ForkInside(self._fork.entering(self._enter), self._actors)
+        return ForkInside(self._fork.entering(self._enter), self._actors)
 
     def descriptors(self) -> list[int]:
         """Those of the namespace: an actor needs them to go there, and gives them up when it is there."""
@@ -153,28 +153,6 @@ class IpcNamespace(Resource):
                 steps.callback(os.close, fd)
             for actor in self._actors:
                 steps.callback(actor.close)
-
-
-class _ForkInside:
-    """The factory of one namespace's actors."""
-
-    def __init__(self, fork: Fork, actors: list[Actor]) -> None:
-        self._fork = fork
-        self._actors = actors
-
-    def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Actor:
-        """fork(2): run function(*args, **kwargs) in a child in the namespace. OSError (EAGAIN at the limit of processes)."""
-        return self.keeping()(function, *args, **kwargs)
-
-    def keeping(self, *fds: int) -> Callable[..., Actor]:
-        """The same, for a child that also holds the descriptors *fds*."""
-
-        def start(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Actor:
-            actor = self._fork.keeping(*fds)(function, *args, **kwargs)
-            self._actors.append(actor)
-            return actor
-
-        return start
 
 
 def _checked(name: str, value: object, most: int) -> str:

@@ -1,4 +1,4 @@
-"""Pipes as objects, and the end of a pipe or FIFO that both share."""
+"""Pipes as objects, and the open end that pipes, FIFOs and sockets share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["End", "Pipe"]
 
 
 class End(Descriptor):
-    """One open end of a pipe or FIFO."""
+    """One open end of a pipe, FIFO or connection."""
 
     def read(self, size: int = 65536) -> bytes:
         """read(2), retried after a signal: up to *size* bytes, none at end of file. OSError."""

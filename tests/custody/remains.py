@@ -46,6 +46,7 @@ IS_LEFT: dict[str, Callable[[Note], bool]] = {
     "fifo": file_is_left,
     "mapped-file": file_is_left,
     "lock-file": file_is_left,
+    "unix-socket": file_is_left,
     "process": process_is_left,
 }
 

@@ -16,7 +16,7 @@ import os
 import signal
 from typing import Any
 
-from pytest_ipc import Deadline
+from pytest_ipc import Deadline, NotAllowedHere
 from pytest_ipc.custody.identity import Process, tag_of
 
 NOBODY = 65534
@@ -116,8 +116,17 @@ def make_lock_files(ipc: Any) -> None:
         tell("lock-file", what, path=str(path))
 
 
+def make_sockets(ipc: Any) -> None:
+    """In a directory of its own, and at a given path with a connection that nobody has accepted."""
+    own, given = ipc.sockets.listen_unix(), ipc.sockets.listen_unix(f"{os.environ['IPC_PLACE']}/socket-{os.getpid()}")
+    ipc.sockets.connect(given)
+    tell("unix-socket", "in its own directory", path=str(own.path))
+    tell("unix-socket", "in its own directory: the directory", path=str(own.path.parent))
+    tell("unix-socket", "at a given path", path=str(given.path))
+
+
 def make_processes(ipc: Any) -> None:
-    """A child, one with a daemon, one that has made things of its own, and one that has become another user."""
+    """A child, one with a daemon, one with things of its own, one that has become another user, and one on another host."""
 
     def idle() -> None:
         tell_of_myself("a child")
@@ -151,6 +160,21 @@ def make_processes(ipc: Any) -> None:
     lives = [idle, with_daemon, with_objects] + [as_nobody] * (os.geteuid() == 0)
     for child in [ipc.fork(life) for life in lives]:
         child.wait_blocked("pause")
+    make_hosts(ipc)
+
+
+def make_hosts(ipc: Any) -> None:
+    """Two hosts and a child on one of them, where that is allowed; their networks go with those who live in them."""
+
+    def idle() -> None:
+        tell_of_myself("a child on another host")
+        signal.pause()
+
+    try:
+        hosts = ipc.two_hosts()
+    except NotAllowedHere:
+        return
+    hosts.left.fork(idle).wait_blocked("pause")
 
 
 def start_daemon() -> None:
@@ -179,6 +203,7 @@ MAKERS = {
     "fifo": make_fifos,
     "mapped-file": make_mapped_files,
     "lock-file": make_lock_files,
+    "unix-socket": make_sockets,
     "process": make_processes,
 }
 

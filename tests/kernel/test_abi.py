@@ -128,6 +128,7 @@ CONSTANTS = (
     *("MAP_", "PROT_", "MS_", "MREMAP_", "MADV_", "MCL_", "MLOCK_", "MFD_", "FALLOC_FL_"),
     *("PIDFD_", "FD_SETSIZE", "PTHREAD_MUTEX_"),
     *("LOCK_", "DN_"),
+    *("SO_", "SCM_"),
 )
 
 
@@ -136,7 +137,7 @@ def test_the_constants_are_the_compilers(probe):
     headers = "sys/ipc.h sys/shm.h signal.h fcntl.h limits.h sched.h sys/prctl.h linux/limits.h linux/seccomp.h "
     headers += "sys/mman.h linux/mman.h linux/memfd.h linux/falloc.h "
     headers += "sys/eventfd.h sys/signalfd.h sys/timerfd.h sys/time.h sys/select.h time.h pthread.h linux/futex.h "
-    headers += "sys/file.h unistd.h"
+    headers += "sys/file.h unistd.h sys/socket.h"
     answer = probe(headers, {name: name for name in public}, needs=lambda name: name)
     assert {
         "IPC_EXCL",

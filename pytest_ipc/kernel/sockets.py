@@ -1,0 +1,191 @@
+"""Sockets as the stdlib's module leaves them out: EINTR visible, addresses as the bytes they are, who the peer is.
+
+The stdlib's socket has nearly every call, through the same libc. It retries after EINTR, though, makes addresses of its own
+from what the kernel gives, and does not know the options that came with Linux 4.13 and 6.5. Those are here; sendmsg(2),
+recvmsg(2) and all else are the stdlib's.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from collections.abc import Callable
+from ctypes import byref, c_char_p, c_int, c_size_t, c_ssize_t, c_uint, c_void_p, create_string_buffer
+from dataclasses import dataclass
+from errno import ERANGE
+from socket import AF_UNIX, SO_PEERCRED, SOL_SOCKET
+from typing import Self
+
+from .libc import INT, SIZE, UINT, check_integer, function
+
+__all__ = [
+    "SCM_MAX_FD",
+    "SCM_PIDFD",
+    "SO_PASSPIDFD",
+    "SO_PEEK_OFF",
+    "SO_PEERGROUPS",
+    "SO_PEERPIDFD",
+    "SUN_PATH_BYTES",
+    "Ucred",
+    "accept4",
+    "bind",
+    "connect",
+    "getpeername",
+    "getsockname",
+    "getsockopt",
+    "peer_credentials",
+    "peer_groups",
+    "peer_pidfd",
+    "recv",
+    "send",
+    "socketpair",
+    "unix_address",
+]
+
+# Above 21 the options have one number on every machine of the table of layouts.
+SO_PEEK_OFF = 42
+SO_PEERGROUPS = 59
+SO_PASSPIDFD = 76
+SO_PEERPIDFD = 77
+SCM_PIDFD = 4
+SCM_MAX_FD = 253
+SUN_PATH_BYTES = 108
+
+_socketpair = function("socketpair", c_int, c_int, c_int, c_int, c_void_p)
+_bind = function("bind", c_int, c_int, c_char_p, c_uint)
+_connect = function("connect", c_int, c_int, c_char_p, c_uint)
+_accept4 = function("accept4", c_int, c_int, c_void_p, c_void_p, c_int)
+_getsockname = function("getsockname", c_int, c_int, c_void_p, c_void_p)
+_getpeername = function("getpeername", c_int, c_int, c_void_p, c_void_p)
+_getsockopt = function("getsockopt", c_int, c_int, c_int, c_int, c_void_p, c_void_p)
+_recv = function("recv", c_ssize_t, c_int, c_void_p, c_size_t, c_int)
+_send = function("send", c_ssize_t, c_int, c_char_p, c_size_t, c_int)
+
+_UCRED = struct.Struct("=iII")
+
+
+@dataclass(frozen=True, slots=True)
+class Ucred:
+    """struct ucred (unix(7)): whom the kernel says a process to be, or the sender, where it may, says itself to be."""
+
+    pid: int
+    uid: int
+    gid: int
+
+    SIZE = _UCRED.size
+
+    @classmethod
+    def own(cls) -> Self:
+        """Those of this process that the kernel puts where the sender has given none: the real ids."""
+        return cls(os.getpid(), os.getuid(), os.getgid())
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Self:
+        """What an option or a control message holds. ValueError for less than that."""
+        if len(data) < cls.SIZE:
+            raise ValueError(f"{len(data)} bytes are no struct ucred, which has {cls.SIZE}")
+        return cls(*_UCRED.unpack_from(data))
+
+    def pack(self) -> bytes:
+        """What a control message holds."""
+        check_integer("ucred.pid", self.pid, INT)
+        check_integer("ucred.uid", self.uid, UINT)
+        check_integer("ucred.gid", self.gid, UINT)
+        return _UCRED.pack(self.pid, self.uid, self.gid)
+
+
+def unix_address(path: bytes) -> bytes:
+    """struct sockaddr_un with exactly *path* in sun_path: no NUL is put to it, none is taken for its end (unix(7))."""
+    return AF_UNIX.to_bytes(2, sys.byteorder) + path
+
+
+def socketpair(family: int, type: int, protocol: int = 0, sv: int | None = None) -> tuple[int, int]:
+    """socketpair(2): the descriptors of two sockets that are connected. OSError.
+
+    *sv* is the address of the two integers that the call fills, where the test wants to know what becomes of them.
+    """
+    if sv is not None:
+        check_integer("socketpair", sv, SIZE)
+    fds = (c_int * 2)() if sv is None else (c_int * 2).from_address(sv)
+    _socketpair(family, type, protocol, byref(fds))
+    return fds[0], fds[1]
+
+
+def bind(fd: int, address: bytes) -> None:
+    """bind(2) to an address that is all of *address*, family included, as unix_address() makes one. OSError."""
+    _bind(fd, address, len(address))
+
+
+def connect(fd: int, address: bytes) -> None:
+    """connect(2) to an address that is all of *address*. OSError, EINTR included."""
+    _connect(fd, address, len(address))
+
+
+def accept4(fd: int, flags: int = 0) -> int:
+    """accept4(2): the descriptor of a new connection. OSError, EINTR included."""
+    result: int = _accept4(fd, None, None, flags)
+    return result
+
+
+def getsockname(fd: int, room: int = 128) -> tuple[bytes, int]:
+    """getsockname(2) with *room* bytes for the address: what was put there, and the length that the address has. OSError."""
+    return _name(_getsockname, fd, room)
+
+
+def getpeername(fd: int, room: int = 128) -> tuple[bytes, int]:
+    """getpeername(2) with *room* bytes for the address: what was put there, and the length that the address has. OSError."""
+    return _name(_getpeername, fd, room)
+
+
+def _name(call: Callable[..., int], fd: int, room: int) -> tuple[bytes, int]:
+    check_integer("getsockname", room, UINT)
+    buffer, length = create_string_buffer(room), c_uint(room)
+    call(fd, buffer, byref(length))
+    return buffer.raw[: min(room, length.value)], length.value
+
+
+def getsockopt(fd: int, level: int, option: int, room: int = 4) -> bytes:
+    """getsockopt(2) with *room* bytes for the value: what was put there. The stdlib's allows 1024 at most. OSError."""
+    check_integer("getsockopt", room, UINT)
+    buffer, length = create_string_buffer(room), c_uint(room)
+    _getsockopt(fd, level, option, buffer, byref(length))
+    return buffer.raw[: length.value]
+
+
+def recv(fd: int, count: int, flags: int = 0) -> bytes:
+    """recv(2): up to *count* bytes. OSError, EINTR included."""
+    buffer = create_string_buffer(count)
+    taken = _recv(fd, buffer, count, flags)
+    return buffer.raw[:taken]
+
+
+def send(fd: int, data: bytes, flags: int = 0) -> int:
+    """send(2): how many bytes of *data* went out. OSError, EINTR included; SIGPIPE unless MSG_NOSIGNAL is among *flags*."""
+    result: int = _send(fd, data, len(data), flags)
+    return result
+
+
+def peer_credentials(fd: int) -> Ucred:
+    """SO_PEERCRED (unix(7)): who connected, or made the pair, as it was then. OSError."""
+    return Ucred.unpack(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, Ucred.SIZE))
+
+
+def peer_groups(fd: int) -> list[int]:
+    """SO_PEERGROUPS (Linux 4.13): the supplementary groups of the peer, as they were then. OSError."""
+    room = 4 * 256
+    while True:
+        try:
+            data = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, room)
+        except OSError as error:
+            if error.errno != ERANGE or room > 4 * 65536:  # NGROUPS_MAX
+                raise
+            room *= 256
+        else:
+            return list(struct.unpack(f"={len(data) // 4}I", data))
+
+
+def peer_pidfd(fd: int) -> int:
+    """SO_PEERPIDFD (Linux 6.5): a new descriptor for the process that peer_credentials() tells of. OSError."""
+    data = getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, 4)
+    return int(struct.unpack("=i", data)[0])

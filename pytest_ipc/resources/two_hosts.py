@@ -1,0 +1,171 @@
+"""Two hosts on one machine: network namespaces joined by a cable, so that "on different computers" can be a test.
+
+The process that makes them never moves. A child makes the namespaces, lays the cable and sends descriptors of them back; each
+actor goes to its host by setns(2) before its function. Nothing is left to be cleared away: a network namespace goes with the
+last descriptor of it and the last process in it, its devices go with it, and every process is in custody. Who may not make
+one makes a user namespace first, in which he may.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from contextlib import ExitStack
+from functools import partial
+from typing import Self
+
+from ..actors import Actor
+from ..custody.scope import Scope
+from ..forks import Fork, ForkInside
+from ..kernel import netlink
+from ..kernel.namespace import CLONE_NEWNET, CLONE_NEWUSER, map_user, setns, unshare
+from ..kernel.process import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
+from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from .base import Resource
+from .ipc_namespace import NotAllowedHere
+
+__all__ = ["Host", "TwoHosts"]
+
+# Addresses that are for examples only (RFC 5737, RFC 3849): nobody's real network is hidden by them.
+_ADDRESSES = ("192.0.2.1", "192.0.2.2")
+_ADDRESSES_6 = ("2001:db8::1", "2001:db8::2")
+_DEVICE = "cable"
+
+
+class Host:
+    """One of two hosts: its IPv4 `address`, its IPv6 `address6`, None where there is no IPv6, and actors that run there.
+
+    `fork` starts them as the fixture of that name does: host.fork(function, *args), host.fork.keeping(fd)(function, *args).
+    """
+
+    def __init__(self, address: str, address6: str | None, namespaces: list[int], fork: Fork) -> None:
+        self.address = address
+        self.address6 = address6
+        self._namespaces = namespaces
+        self._actors: list[Actor] = []
+        self._fork = fork
+
+    def __repr__(self) -> str:
+        return f"<Host {self.address}>"
+
+    @property
+    def fork(self) -> ForkInside:
+        """The factory of this host's actors. ValueError when the hosts are no more."""
+        if not self._namespaces:
+            raise ValueError(f"{self!r} is closed")
+        return ForkInside(self._fork.entering(partial(_enter, self._namespaces)), self._actors)
+
+    def end(self) -> None:
+        """End the actors; none can be started any more."""
+        self._namespaces = []
+        with ExitStack() as steps:
+            for actor in self._actors:
+                steps.callback(actor.close)
+
+
+class TwoHosts(Resource):
+    """Two hosts, `left` and `right`, that reach each other (network_namespaces(7), veth(4)) and nobody else.
+
+    `own_user` says that they belong to a user namespace of their own, in which this user is user 0: so it is where the
+    process lacks CAP_SYS_ADMIN.
+    """
+
+    def __init__(self, namespaces: list[int], own_user: bool, has_ipv6: bool, fork: Fork, scope: Scope | None) -> None:
+        *before, left, right = namespaces
+        self.own_user = own_user
+        self.left, self.right = (
+            Host(address, address6 if has_ipv6 else None, [*before, place], fork)
+            for address, address6, place in zip(_ADDRESSES, _ADDRESSES_6, (left, right), strict=True)
+        )
+        self._namespaces = namespaces
+        super().__init__(scope)
+
+    @classmethod
+    def create(cls, *, fork: Fork | None = None, scope: Scope | None = None) -> Self:
+        """Two new hosts and the cable between them, up. NotAllowedHere, an OSError, where the platform does not let this process."""
+        here, there = socket.socketpair()
+        with here, there, Actor.start(_make_and_send, (there,), keep={there.fileno()}) as child:
+            own_user, has_ipv6 = child.result(2 * DEFAULT_TIMEOUT)
+            _, fds, _, _ = socket.recv_fds(here, 1, 3, socket.MSG_DONTWAIT)
+        return cls(fds, own_user, has_ipv6, fork or Fork(scope or Scope()), scope)
+
+    def __repr__(self) -> str:
+        return f"<TwoHosts {self.left.address} {self.right.address}>"
+
+    def descriptors(self) -> list[int]:
+        """Those of the namespaces: an actor needs them to go there."""
+        return list(self._namespaces)
+
+    def _end(self) -> None:
+        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
+            for fd in self._namespaces:
+                steps.callback(os.close, fd)
+            for host in (self.left, self.right):
+                steps.callback(host.end)
+
+
+def _enter(namespaces: list[int]) -> None:
+    """In an actor: go to a host."""
+    for fd in namespaces:
+        setns(fd)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user namespace may have cleared it
+
+
+def _make_and_send(there: socket.socket) -> tuple[bool, bool]:
+    """In a child: make both hosts and send descriptors of them; whether a user namespace was needed, and whether IPv6 is there."""
+    places: list[int] = []
+    try:
+        own_user = _new_host()
+        places += [_here("user")] * own_user + [_here("net")]
+        unshare(CLONE_NEWNET)
+        places.append(_here("net"))
+    except OSError as error:
+        need = (
+            "network namespaces need CAP_SYS_ADMIN, or user namespaces for ordinary users, and a kernel that has them"
+        )
+        raise NotAllowedHere(error.errno, f"{need}: {error.strerror}") from None
+    left, right = places[-2:]
+    try:
+        netlink.add_veth(_DEVICE, _DEVICE, left)
+        has_ipv6 = [_set_up(place, number) for number, place in enumerate((left, right))]
+    except OSError as error:
+        need = "a cable between two hosts needs CAP_NET_ADMIN, and a kernel that has veth devices"
+        raise NotAllowedHere(error.errno, f"{need}: {error.strerror}") from None
+    for place in (left, right):
+        setns(place)
+        # Until then the device takes packets and drops them; the kernel does the rest of switching it on in its own time.
+        if not Deadline(DEFAULT_TIMEOUT).until(lambda: netlink.is_up(_DEVICE)):
+            raise TimeoutError(f"the cable between two hosts did not come up within {DEFAULT_TIMEOUT} s")
+    socket.send_fds(there, [b"."], places)
+    return own_user, all(has_ipv6)
+
+
+def _new_host() -> bool:
+    """Move this process to a network namespace of its own; whether that took a user namespace."""
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        unshare(CLONE_NEWNET)
+    except PermissionError:
+        unshare(CLONE_NEWUSER | CLONE_NEWNET)
+        prctl(PR_SET_DUMPABLE, 1)  # who has changed his user without an exec may not write his own maps otherwise
+        map_user(0, 0, uid, gid)
+        return True
+    return False
+
+
+def _here(kind: str) -> int:
+    return os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _set_up(place: int, number: int) -> bool:
+    """Go to a host and switch it on, with its addresses; whether it has IPv6."""
+    setns(place)
+    netlink.set_up("lo")
+    netlink.set_up(_DEVICE)
+    netlink.add_address(_DEVICE, _ADDRESSES[number], 24)
+    try:
+        netlink.add_address(_DEVICE, _ADDRESSES_6[number], 64)
+    except OSError:  # switched off, or not built in: each with an errno of its own
+        return False
+    return True
