@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -36,6 +37,7 @@ from pytest_ipc import (
 )
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.kinds import KINDS
+from pytest_ipc.resources.socket import short_enough
 
 from . import scenario
 from .remains import IS_LEFT, PATIENCE, Note, Place
@@ -174,6 +176,15 @@ def foreign_lock_file(place: Place) -> tuple[object, Callable[[], bool], Callabl
     return str(path), lambda: os.lstat(path) == before, path.unlink
 
 
+def foreign_socket(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
+    """Beside the run's own, and nobody listens at it any more."""
+    path = place.path / "fifos" / "foreign-socket"
+    with socket.socket(socket.AF_UNIX) as server, short_enough(path) as name:
+        server.bind(name)
+    before = os.lstat(path)
+    return str(path), lambda: os.lstat(path) == before, path.unlink
+
+
 def foreign_process(_place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
     """A process of the same user."""
     process = subprocess.Popen(["sleep", "1000"])
@@ -193,6 +204,7 @@ FOREIGN = {
     "fifo": foreign_fifo,
     "mapped-file": foreign_file,
     "lock-file": foreign_lock_file,
+    "unix-socket": foreign_socket,
     "process": foreign_process,
 }
 
@@ -283,7 +295,9 @@ def kill(run: subprocess.Popen[bytes], owner: Process, death: Death) -> None:
 def test_nothing_is_left_within_a_second(place, death, mode, bystanders, record_property):
     run, owner = make_ready(place, death, mode)
     assert {kind for kind in KINDS if not place.left().get(kind)} == set(), "all kinds are there before the end"
-    fifo = next(note["path"] for note in place.notes() if note["what"] == "in its own directory")
+    fifo = next(
+        note["path"] for note in place.notes() if (note["kind"], note["what"]) == ("fifo", "in its own directory")
+    )
     with stranger_at(fifo) as stranger:
         (place.path / "notes.go").touch()
         kill(run, owner, DEATHS[death])
