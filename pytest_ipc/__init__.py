@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .kernel.ipc import *
     from .kernel.leases import *
     from .kernel.libc import *
+    from .kernel.limits import *
     from .kernel.locks import *
     from .kernel.locktable import *
     from .kernel.memory import *
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from .kernel.timerfd import *
     from .kernel.timers import *
     from .kernel.times import *
+    from .kernel.version import *
     from .kernel.waiting import *
     from .remote import *
     from .resources.altstack import *
@@ -123,6 +125,8 @@ _ROOMS = (
     "kernel.process",
     "kernel.namespace",
     "kernel.proc",
+    "kernel.limits",
+    "kernel.version",
     "kernel.syscalls",
     "kernel.waiting",
     "kernel.libc",

@@ -15,6 +15,18 @@ from .watch import CustodyWatch, OrderlyStop
 
 pytest_plugins = ["pytest_ipc.fixtures"]
 
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+# By the name of the marker: what it takes, and what it is for.
+_REQUIREMENTS = {
+    "requires_shm": "(size): Skip the test unless so much is free in /dev/shm: a number of bytes, or text like '256M'",
+    "requires_limit": "(name, at_least=None, *, at_most=None): Skip the test unless the limit, as in 'kernel.shmmni', is "
+    "within these bounds; pytest_ipc.limits() has them all",
+    "requires_capability": "(*names): Skip the test unless this process has the capabilities, as in 'CAP_SYS_ADMIN', and "
+    "may use them",
+    "requires_kernel": "(version): Skip the test on an older kernel than that, as in '5.10'",
+}
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("ipc", "inter-process communication")
@@ -38,6 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "clause(id, page, section, errno=None, since=None, disputed=None): The documented sentence that a test asserts; "
         "its outcome becomes the clause's verdict",
     )
+    for name, text in _REQUIREMENTS.items():
+        config.addinivalue_line("markers", name + text)
     config.pluginmanager.register(ClauseSummary(), "ipc-clause-summary")
     if not sys.platform.startswith("linux"):
         return
@@ -62,6 +76,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """An id is one clause, one test and one sentence; anything else would make reports lie."""
     try:
         _check_clauses(items)
+        if demanding := [item for item in items if _demands(item)]:
+            from .requirements import validate
+
+            validate(demanding)
     except pytest.UsageError as error:
         if not hasattr(config, "workerinput"):
             raise
@@ -92,11 +110,28 @@ def _check_clauses(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(f"the clause {mark.args[0]!r} stands twice: {owners[mark.args[0]]} and {test}")
 
 
+def _demands(item: pytest.Item) -> bool:
+    return any(mark.name in _REQUIREMENTS for mark in item.iter_markers())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if _demands(item):
+        from .requirements import lacking
+
+        if (lack := lacking(item)) is not None:
+            pytest.skip(lack)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and os.path.dirname(report.longrepr[0]) == _HERE:
+        # A skip of ours, by a marker or a fixture: the place that people look at is the test's.
+        path, line, _ = item.location
+        report.longrepr = (path, (line or 0) + 1, report.longrepr[2])
     mark = item.get_closest_marker("clause")
     if mark is not None:
         from .verdict.outcome import judge

@@ -13,12 +13,12 @@ The verdict travels in the report's user_properties: they pass through pytest-xd
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from ..kernel.version import kernel_is_older
 from .clause import ABSENT, Deviation, errno_name
 
 __all__ = ["VERDICTS", "Verdict", "judge", "worst"]
@@ -54,10 +54,8 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
         return  # what deviated may well not be possible to tidy up after; the deviation is the news
     statement = statement_of(item)
     verdict = _verdict(error, report.when, statement)
-    if verdict.verdict == "deviates" and _kernel_is_older(mark.kwargs.get("since")):
-        verdict = Verdict(
-            "untested", f"the clause came with Linux {mark.kwargs['since']}, this is {os.uname().release}"
-        )
+    if verdict.verdict == "deviates" and (since := mark.kwargs.get("since")) and kernel_is_older(since):
+        verdict = Verdict("untested", f"the clause came with Linux {since}, this is {os.uname().release}")
     if verdict.verdict in ("absent", "untested"):
         # To pytest it is a skip: there is nothing to fail at. The place is the test's, wherever the reason was given.
         path, line, _ = item.location
@@ -123,14 +121,3 @@ def _text(error: BaseException) -> str:
         lines = lines[:1]  # the others are pytest's explanation, which names objects of the test and helps nobody here
     text = " ".join(lines) or type(error).__name__
     return text if len(text) <= 400 else text[:397] + "..."
-
-
-def _kernel_is_older(since: str | None) -> bool:
-    if since is None:
-        return False
-    running = re.match(r"\d+(\.\d+)*", os.uname().release)
-    return running is not None and _numbers(running[0]) < _numbers(since)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))

@@ -1,0 +1,104 @@
+"""limits(): every one with its unit and its source, the same as what tells it elsewhere, and a reason where there is none."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import resource
+import select
+import shutil
+import subprocess
+
+import pytest
+
+from pytest_ipc import PIPE_BUF, Limit, limit, limits, read_limit
+
+
+def test_every_limit_says_what_it_is_and_where_that_is_written():
+    every = limits()
+    assert len(every) > 50
+    for name, found in every.items():
+        assert found.name == name
+        assert found.unit
+        assert found.source
+        assert found.page.endswith(")")
+        assert (found.value is None) == bool(found.reason), name
+
+
+def test_they_are_what_is_told_elsewhere():
+    every = {name: found.value for name, found in limits().items()}
+    assert every["kernel.shmmax"] == limit("kernel/shmmax")
+    assert every["PAGE_SIZE"] == resource.getpagesize()
+    assert every["PIPE_BUF"] == select.PIPE_BUF == PIPE_BUF
+    assert every["IOV_MAX"] == os.sysconf("SC_IOV_MAX")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert (every["RLIMIT_NOFILE"], every["RLIMIT_NOFILE.hard"]) == (soft, hard)
+
+
+def test_they_are_what_ipcs_says():
+    program = shutil.which("ipcs")
+    if program is None or limits()["kernel.sem.semmsl"].value is None:
+        pytest.skip("needs ipcs and the files below /proc/sys/kernel")
+    told = subprocess.run([program, "-l"], capture_output=True, text=True, check=True, env={"LC_ALL": "C"}).stdout
+    said = {name.strip(): number.strip() for name, _, number in (line.partition("=") for line in told.splitlines())}
+    for name, line in {
+        "kernel.sem.semmsl": "max semaphores per array",
+        "kernel.sem.semmns": "max semaphores system wide",
+        "kernel.sem.semopm": "max ops per semop call",
+        "kernel.sem.semmni": "max number of arrays",
+        "kernel.shmmni": "max number of segments",
+        "kernel.msgmni": "max queues system wide",
+        "kernel.msgmax": "max size of message (bytes)",
+        "kernel.msgmnb": "default max size of queue (bytes)",
+    }.items():
+        assert said[line] == str(read_limit(name).value), name
+
+
+def test_a_lowered_limit_is_told_at_once(fork):
+    def life():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+        return read_limit("RLIMIT_NOFILE").value, read_limit("RLIMIT_NOFILE.hard").value
+
+    assert fork(life).result() == (100, 100)
+
+
+def test_the_limits_of_a_namespace_are_told_in_it(ipc_namespace):
+    def tell():
+        return [read_limit(f"kernel.{name}").value for name in ("shmmni", "sem.semmsl", "sem.semmni")]
+
+    assert ipc_namespace(shmmni=3, sem=(4, 50, 6, 7)).fork(tell).result() == [3, 4, 7]
+
+
+def test_no_limit_is_infinite(monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert read_limit("RLIMIT_MSGQUEUE").value == math.inf
+
+
+def test_what_is_not_there_says_why(monkeypatch):
+    def refuse(*_arguments):
+        raise PermissionError(13, "Permission denied")
+
+    for module, name in (("os", "statvfs"), ("os", "sysconf"), ("resource", "getrlimit")):
+        monkeypatch.setattr(f"{module}.{name}", refuse)
+    monkeypatch.setattr("pytest_ipc.kernel.limits.open", refuse, raising=False)
+    every = limits()
+    assert {name for name, found in every.items() if found.value is not None} == {"PIPE_BUF"}
+    assert every["kernel.msgmnb"] == Limit(
+        "kernel.msgmnb",
+        None,
+        "bytes",
+        "/proc/sys/kernel/msgmnb",
+        "msgget(2)",
+        "/proc/sys/kernel/msgmnb: Permission denied",
+    )
+
+
+def test_they_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        limits()["kernel.shmmax"].value = 1  # type: ignore[misc]
+
+
+def test_an_unknown_name_is_told_with_the_known_ones():
+    with pytest.raises(LookupError, match=r"there is no limit 'shmmax'; there are kernel\.shmmax, "):
+        read_limit("shmmax")
