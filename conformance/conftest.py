@@ -14,6 +14,7 @@ import pytest
 
 from pytest_ipc import Actor, Fork, IpcNamespace
 
+from .peers import Peer
 from .places import become
 
 
@@ -91,6 +92,21 @@ def program(fork: Fork) -> Callable[..., Actor]:
         return fork.keeping(*keep)(life)
 
     return run
+
+
+@pytest.fixture
+def two_peers(fork: Fork) -> Iterator[tuple[Peer, Peer]]:
+    """Two processes, A and B, that make the calls of a model."""
+    pair = Peer(fork, "A"), Peer(fork, "B")
+    yield pair
+    for peer in pair:
+        peer.close()
+
+
+@pytest.fixture
+def thorough(request: pytest.FixtureRequest) -> bool:
+    """Whether models look for as long as one has patience: --ipc-thorough."""
+    return bool(request.config.getoption("--ipc-thorough"))
 
 
 def succeeded(actor: Actor) -> None:

@@ -86,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SEED",
         help="Run in a random order, or in the one that SEED gives",
     )
+    check.add_argument(
+        "--thorough",
+        action="store_true",
+        help="Let the models look for differences for hours, with new histories on every run; name those you mean",
+    )
     check.add_argument("--report", type=Path, metavar="FILE", help="Write the verdict to FILE as JSON, too")
     check.add_argument("--list", action="store_true", help="Name the clauses and run none")
     check.set_defaults(command=_check)
@@ -174,7 +179,7 @@ def _check(options: argparse.Namespace) -> int:
             print(f"{clause.mechanism:<10} {clause.id}")
         return 0
     try:
-        for name in ("pytest_timeout", "xdist"):
+        for name in ("pytest_timeout", "xdist", "hypothesis"):
             if find_spec(name) is None:
                 raise ImportError(name=name)
         from rich.console import Console
@@ -201,7 +206,7 @@ def _check(options: argparse.Namespace) -> int:
     screen.begin(platform, len(wanted))
     if seed is not None:
         screen.console.print(f"in the random order of --shuffle {seed}")
-    result = run(root, wanted, screen.told, processes=options.processes, shuffle=seed)
+    result = run(root, wanted, screen.told, processes=options.processes, shuffle=seed, thorough=options.thorough)
     screen.end(result)
     if options.report is not None:
         try:

@@ -37,6 +37,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini("ipc_sigterm", "As --ipc-sigterm", default="default")
     group.addoption(
+        "--ipc-thorough",
+        action="store_true",
+        help="Let the models of the conformance suite look for differences for hours, with new histories on every run",
+    )
+    group.addoption(
         "--ipc-isolate",
         action="store_true",
         help="Run the tests in an IPC namespace of their own, each pytest-xdist worker in another (ini: ipc_isolate)",

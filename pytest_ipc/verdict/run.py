@@ -126,8 +126,12 @@ def run(
     *,
     processes: str = "0",
     shuffle: int | None = None,
+    thorough: bool = False,
 ) -> SuiteResult:
-    """Run *wanted* and tell of every verdict as it comes; *processes* as pytest-xdist's -n."""
+    """Run *wanted* and tell of every verdict as it comes; *processes* as pytest-xdist's -n.
+
+    *thorough* models have no end that one could wait for, and so no clause has a time limit then.
+    """
     listener = _Listener(wanted, told)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # in the environment, for the workers are to do the same
     os.environ.pop("PYTEST_ADDOPTS", None)
@@ -138,7 +142,7 @@ def run(
         "-c",
         os.devnull,
         f"--rootdir={root}",
-        f"--timeout={CLAUSE_SECONDS}",
+        *(["--ipc-thorough", "--timeout=0"] if thorough else [f"--timeout={CLAUSE_SECONDS}"]),
         "-n",
         processes,
         *([] if shuffle is None else [f"--ipc-shuffle={shuffle}"]),

@@ -1,0 +1,130 @@
+"""What the models are written with: a mechanism and a few lines of Python that say how it behaves, taken through the same steps.
+
+A model is a Hypothesis state machine. Every step is a call that is made to the kernel first and to the model next; both give a
+value or fail with an errno, and these must be the same. Hypothesis looks for steps on which they differ and makes them as few
+and as simple as it can. What is told then is the history as calls, which needs no knowledge of Hypothesis:
+
+    expected msgrcv(type=-1) to give (1, b'a'), it failed with ENOMSG, after msgsnd(type=1, b'a')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+from hypothesis import HealthCheck, Phase, Verbosity, settings
+from hypothesis import strategies as st
+from hypothesis.errors import FlakyFailure
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+from pytest_ipc import Deviation, Factories, errno_name, scope
+from pytest_ipc.verdict.clause import ABSENT
+
+_COMMON = settings(
+    deadline=None,  # time is measured in benchmarks
+    database=None,  # nothing is left in the folder where the suite is run
+    print_blob=False,
+    report_multiple_bugs=False,
+    verbosity=Verbosity.quiet,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.generate, Phase.shrink),
+)
+# The same histories on every run and every platform; and, with --ipc-thorough, new ones for as long as one has patience.
+QUICK = settings(_COMMON, derandomize=True, max_examples=60, stateful_step_count=25)
+THOROUGH = settings(_COMMON, max_examples=50_000, stateful_step_count=60)
+
+
+Thing = TypeVar("Thing")
+
+
+@dataclass(frozen=True)
+class Fails:
+    """The outcome of a call that failed."""
+
+    errno: int | None
+
+    def told(self, past: bool = False) -> str:
+        """In words."""
+        return f"{'failed' if past else 'fail'} with {errno_name(self.errno)}"
+
+
+@dataclass(frozen=True)
+class Gives:
+    """The outcome of a call that returned."""
+
+    value: Any
+
+    def told(self, past: bool = False) -> str:
+        """In words."""
+        if self.value is None:
+            return "returned" if past else "return"
+        return f"{'gave' if past else 'give'} {self.value!r}"
+
+
+def outcome(call: Callable[[], Any]) -> Fails | Gives:
+    """What a call comes to. No outcome but the end of the matter, and raised: there is no such call, or it does not return."""
+    try:
+        return Gives(call())
+    except OSError as error:
+        if error.errno is None or error.errno in ABSENT:
+            raise
+        return Fails(error.errno)
+
+
+def fails(errno: int) -> NoReturn:
+    """The model's way to say that a call fails."""
+    raise OSError(errno, errno_name(errno))
+
+
+class Model(RuleBasedStateMachine):
+    """A mechanism beside a model of it; `ipc` makes what one history needs, and ends it with the history."""
+
+    def __init__(self, *peers: Any) -> None:
+        super().__init__()
+        self.peers = peers
+        self.history: list[str] = []
+        self._stack = ExitStack()
+        self.ipc: Factories = self._stack.enter_context(scope())
+
+    def same(self, call: str, kernel: Callable[[], Any], model: Callable[[], Any]) -> Any:
+        """Take a step with the kernel and with the model; what the kernel gave, None if it failed as it should."""
+        value = self.sees(call, kernel, model)
+        self.history.append(call)
+        return value
+
+    def sees(self, call: str, kernel: Callable[[], Any], model: Callable[[], Any]) -> Any:
+        """The same for a call that changes nothing, as an invariant makes it: it has no place in the history."""
+        came = outcome(kernel)
+        meant = outcome(model)
+        if came != meant:
+            after = f", after {'; '.join(self.history)}" if self.history else ""
+            raise Deviation(f"{call} to {meant.told()}", f"it {came.told(past=True)}{after}")
+        return came.value if isinstance(came, Gives) else None
+
+    def one_of(self, data: Any, things: Sequence[Thing]) -> Thing:
+        """One of *things*, of Hypothesis' choosing."""
+        chosen: int = data.draw(st.integers(0, len(things) - 1))
+        return things[chosen]
+
+    def teardown(self) -> None:
+        """End what this history has made."""
+        self._stack.close()
+
+
+def agree(machine: Any, *, thorough: bool = False) -> None:
+    """Look for a history on which the mechanism and its model differ; Deviation tells the shortest that was found.
+
+    *machine* makes a `Model`, one for each history: the class, or a function that gives it its peers.
+    """
+    try:
+        run_state_machine_as_test(machine, settings=THOROUGH if thorough else QUICK)
+    except FlakyFailure as flaky:
+        # It differed once and not again: a difference all the same, but of a kernel that does not always do the same.
+        for error in flaky.exceptions:
+            if isinstance(error, Deviation):
+                raise Deviation(error.expected, f"{error.observed}; not every time") from None
+        raise
+    except Deviation as error:
+        raise Deviation(error.expected, error.observed) from None  # without Hypothesis' notes: the history says it all

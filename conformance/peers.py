@@ -1,0 +1,80 @@
+"""Peers: actors that live through many histories and do one call after another, as they are told.
+
+To fork a process for every step of a model would take longer than all the steps together. A peer is forked once; what it is
+to do goes to it as a function and its arguments, what came of it comes back, over a socket that keeps messages apart.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from pytest_ipc import Deadline, Fork
+
+# A call that is to return and does not is a hang of the platform; the clause ends by then, and says which call it was.
+PATIENCE = 10.0
+_LONGEST = 1 << 20
+
+
+class Peer:
+    """A forked process that obeys: `do` a call, or `begin` one that may block and ask later for what came of it."""
+
+    def __init__(self, fork: Fork, name: str) -> None:
+        self.name = name
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (self._socket, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LONGEST)
+        self.actor = fork.keeping(theirs.fileno())(_obey, theirs)
+        theirs.close()
+        self._call = ""
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def begin(self, function: Callable[..., Any], *args: Any) -> None:
+        """Let the peer begin a call. The function must be one that can be imported."""
+        self._call = f"{function.__name__} in {self.name}"
+        self._socket.send(pickle.dumps((function, args)))
+
+    def end(self) -> Any:
+        """What came of the call that was begun; its OSError is raised here. TimeoutError when it does not return."""
+        self._socket.settimeout(Deadline(PATIENCE).left)
+        try:
+            message = self._socket.recv(_LONGEST)
+        except TimeoutError:
+            raise TimeoutError(f"{self._call} did not return within {PATIENCE} s") from None
+        if not message:
+            self.actor.result()  # raises what the process has died of
+            raise EOFError(f"{self.name} has ended")
+        raised, value = pickle.loads(message)
+        if raised:
+            raise value
+        return value
+
+    def do(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Let the peer make a call, and wait for what comes of it."""
+        self.begin(function, *args)
+        return self.end()
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Callable[[], Any]:
+        """The same as a step of a model, which makes the call when it is its turn."""
+        return partial(self.do, function, *args)
+
+    def close(self) -> None:
+        """Let the peer end by itself."""
+        self._socket.close()
+
+
+def _obey(commands: socket.socket) -> None:
+    while message := commands.recv(_LONGEST):
+        function, args = pickle.loads(message)
+        try:
+            answer = (False, function(*args))
+        except OSError as error:
+            answer = (True, error)
+        commands.send(pickle.dumps(answer))
+    os._exit(0)
