@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from .kernel.namespace import *
     from .kernel.pidfd import *
     from .kernel.poll import *
+    from .kernel.posix_mq import *
+    from .kernel.posix_sem import *
     from .kernel.proc import *
     from .kernel.process import *
     from .kernel.sem import *
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
     from .resources.mapping import *
     from .resources.names import *
     from .resources.pipe import *
+    from .resources.posix_queue import *
+    from .resources.posix_semaphore import *
     from .resources.segment import *
     from .resources.semaphores import *
     from .resources.shared_memory import *
@@ -85,6 +89,8 @@ _ROOMS = (
     "resources.semaphores",
     "resources.shared_memory",
     "resources.mapping",
+    "resources.posix_semaphore",
+    "resources.posix_queue",
     "resources.pipe",
     "resources.descriptor",
     "resources.eventfd",
@@ -102,6 +108,8 @@ _ROOMS = (
     "resources.ipc_namespace",
     "kernel.shm",
     "kernel.sem",
+    "kernel.posix_sem",
+    "kernel.posix_mq",
     "kernel.ipc",
     "kernel.descriptor",
     "kernel.files",

@@ -22,6 +22,8 @@ from .resources.listener import Listener
 from .resources.lock import FileLock
 from .resources.mapping import Mapping
 from .resources.pipe import Pipe
+from .resources.posix_queue import PosixQueue
+from .resources.posix_semaphore import PosixSemaphore
 from .resources.segment import Segment
 from .resources.semaphores import SemaphoreSet
 from .resources.shared_memory import SharedMemory
@@ -62,6 +64,8 @@ class Factories:
         self.sysv_sem = _factory(SemaphoreSet.create, scope)
         self.posix_shm = _factory(SharedMemory.create, scope)
         self.mapped_file = _factory(Mapping.create, scope)
+        self.posix_sem = _factory(PosixSemaphore.create, scope)
+        self.posix_mq = _factory(PosixQueue.create, scope)
         self.pipe = _factory(Pipe.create, scope)
         self.fifo = _factory(Fifo.create, scope)
         self.eventfd = _factory(EventFd.create, scope)

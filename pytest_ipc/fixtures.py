@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .resources.lock import FileLock
     from .resources.mapping import Mapping
     from .resources.pipe import Pipe
+    from .resources.posix_queue import PosixQueue
+    from .resources.posix_semaphore import PosixSemaphore
     from .resources.segment import Segment
     from .resources.semaphores import SemaphoreSet
     from .resources.shared_memory import SharedMemory
@@ -69,6 +71,18 @@ def posix_shm(ipc_scope: Factories) -> Callable[..., SharedMemory]:
 def mapped_file(ipc_scope: Factories) -> Callable[..., Mapping]:
     """Make mapped files: mapped_file(size=4096, *, shared=True, path=None, mode=0o600) -> Mapping, memory with a file behind."""
     return ipc_scope.mapped_file
+
+
+@pytest.fixture
+def posix_sem(ipc_scope: Factories) -> Callable[..., PosixSemaphore]:
+    """Make POSIX semaphores: posix_sem(value=0, *, name=None, mode=0o600) -> PosixSemaphore; shared=True for one without a name."""
+    return ipc_scope.posix_sem
+
+
+@pytest.fixture
+def posix_mq(ipc_scope: Factories) -> Callable[..., PosixQueue]:
+    """Make POSIX message queues: posix_mq(*, name=None, maxmsg=10, msgsize=8192, mode=0o600) -> PosixQueue."""
+    return ipc_scope.posix_mq
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ __all__ = [
     "SEGV_ACCERR",
     "SEGV_MAPERR",
     "SI_KERNEL",
+    "SI_MESGQ",
     "SI_QUEUE",
     "SI_SIGIO",
     "SI_TIMER",
@@ -77,6 +78,7 @@ SI_USER = 0
 SI_KERNEL = 0x80
 SI_QUEUE = -1
 SI_TIMER = -2
+SI_MESGQ = -3
 SI_SIGIO = -5
 SI_TKILL = -6
 CLD_EXITED, CLD_KILLED, CLD_DUMPED, _CLD_TRAPPED, CLD_STOPPED, CLD_CONTINUED = range(1, 7)
@@ -112,7 +114,7 @@ class SigAction:
 class SigInfo:
     """siginfo_t (sigaction(2)); members that the signal's origin does not set are 0.
 
-    `value` is si_value's integer, as sigqueue(3) or a timer sent it; `status` belongs to SIGCHLD, `overrun` to timers, `addr` to
+    `value` is si_value's integer, as sigqueue(3), a timer or mq_notify(3) sent it; `status` belongs to SIGCHLD, `overrun` to timers, `addr` to
     faults, `band` and `fd` to descriptors that signal what can be done with them (fcntl(2), F_SETSIG).
     """
 
@@ -259,7 +261,7 @@ def siginfo(raw: bytes) -> SigInfo:
     signo, errno, code = member(0), member(4), member(8)
     child = signo == _SIGCHLD and code > 0  # si_status lies where si_value would
     ready = 0 < code < SI_KERNEL and signo not in {_SIGCHLD, *_FAULTS}
-    from_process = code in (SI_USER, SI_QUEUE, SI_TKILL) or child
+    from_process = code in (SI_USER, SI_QUEUE, SI_MESGQ, SI_TKILL) or child
     return SigInfo(
         signo,
         code,
@@ -267,7 +269,7 @@ def siginfo(raw: bytes) -> SigInfo:
         pid=member(union) if from_process else 0,
         uid=member(union + 4, c_uint) if from_process else 0,
         status=member(union + 8) if child else 0,
-        value=member(union + 8) if code in (SI_QUEUE, SI_TIMER) else 0,
+        value=member(union + 8) if code in (SI_QUEUE, SI_TIMER, SI_MESGQ) else 0,
         overrun=member(union + 4) if code == SI_TIMER else 0,
         addr=member(union, c_void_p) if signo in _FAULTS and code > 0 else 0,
         band=member(union, c_long) if ready else 0,

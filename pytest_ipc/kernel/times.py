@@ -5,6 +5,7 @@ The rest is not normalised: that 1,000,000,000 nanoseconds are refused is a clau
 
 from __future__ import annotations
 
+import time
 from ctypes import c_long
 from dataclasses import dataclass
 from typing import Any, Self
@@ -27,6 +28,11 @@ class Timespec:
         """The time of so many *seconds*, of which what is finer than a nanosecond is cut off."""
         whole, rest = divmod(seconds, 1)
         return cls(int(whole), int(rest * 1_000_000_000))  # not rounded: up to a whole second would be EINVAL
+
+    @classmethod
+    def ahead(cls, seconds: float, clock: int) -> Self:
+        """The moment by *clock* that is so many *seconds* away, for a call that waits up to a moment."""
+        return cls(*divmod(time.clock_gettime_ns(clock) + int(seconds * 1_000_000_000), 1_000_000_000))
 
     @property
     def seconds(self) -> float:

@@ -6,7 +6,7 @@ ctypes comes only with the first System V object. A kind is a row: a module here
 
 from __future__ import annotations
 
-from . import fifo, lock_file, mapped_file, posix_shm, process, sysv_sem, sysv_shm, unix_socket
+from . import fifo, lock_file, mapped_file, posix_mq, posix_sem, posix_shm, process, sysv_sem, sysv_shm, unix_socket
 from .kind import Entry, Kind
 from .process import end_process, is_zombie
 
@@ -23,6 +23,8 @@ KINDS = {
         mapped_file.MAPPED_FILES,
         lock_file.LOCK_FILES,
         unix_socket.SOCKETS,
+        posix_sem.SEMAPHORES,
+        posix_mq.QUEUES,
     )
 }
 

@@ -13,10 +13,10 @@ from ..checks import is_text
 from .file import FILES_MADE, unlink
 from .kind import Entry, Kind
 
-__all__ = ["SHARED_MEMORY", "in_dev_shm"]
+__all__ = ["DIRECTORY", "DRAWN", "SHARED_MEMORY", "in_dev_shm"]
 
 DIRECTORY = "/dev/shm"
-_DRAWN = re.compile(r"/pytest-ipc-\d+-[0-9a-f]{16}")  # by resources/names.py: nobody else can have chosen such a name
+DRAWN = re.compile(r"/pytest-ipc-\d+-[0-9a-f]{16}")  # by resources/names.py: nobody else can have chosen such a name
 
 
 def in_dev_shm(kind: str, word: str, prefix: str = "") -> Kind:
@@ -46,7 +46,7 @@ def in_dev_shm(kind: str, word: str, prefix: str = "") -> Kind:
             return None if same else f"it is another {word} than the one that was made"
         if found.st_uid != entry.details["uid"]:
             return f"it belongs to user {found.st_uid}"
-        if found.st_size and not _DRAWN.fullmatch(name):
+        if found.st_size and not DRAWN.fullmatch(name):
             return "it holds something, and what was made here was empty until it was on record"
         return None
 

@@ -1,0 +1,151 @@
+"""POSIX message queues: mq_open(3), mq_send(3), mq_receive(3), mq_getattr(3), mq_notify(3), mq_unlink(3).
+
+A queue's descriptor is a file descriptor on Linux: os.fstat, select.poll and os.set_blocking work on it.
+"""
+
+from __future__ import annotations
+
+from ctypes import byref, c_char_p, c_int, c_size_t, c_ssize_t, c_uint, c_void_p, create_string_buffer
+from dataclasses import dataclass
+from typing import Any
+
+from . import abi
+from .libc import INT, LONG, SIZE, check_integer, function
+from .posix_sem import name_bytes
+from .times import Timespec
+
+__all__ = [
+    "MQ_PRIO_MAX",
+    "MqAttr",
+    "mq_close",
+    "mq_getattr",
+    "mq_notify",
+    "mq_open",
+    "mq_receive",
+    "mq_send",
+    "mq_setattr",
+    "mq_timedreceive",
+    "mq_timedsend",
+    "mq_unlink",
+]
+
+MQ_PRIO_MAX = 32768  # mq_overview(7): priorities are below it
+
+# mq_open has variable arguments in C; with all four given it is called alike on every machine that is known here.
+_mq_open = function("mq_open", c_int, c_char_p, c_int, c_uint, c_void_p)
+_mq_close = function("mq_close", c_int, c_int)
+_mq_unlink = function("mq_unlink", c_int, c_char_p)
+_mq_send = function("mq_send", c_int, c_int, c_char_p, c_size_t, c_uint)
+_mq_timedsend = function("mq_timedsend", c_int, c_int, c_char_p, c_size_t, c_uint, c_void_p)
+_mq_receive = function("mq_receive", c_ssize_t, c_int, c_void_p, c_size_t, c_void_p)
+_mq_timedreceive = function("mq_timedreceive", c_ssize_t, c_int, c_void_p, c_size_t, c_void_p, c_void_p)
+_mq_getattr = function("mq_getattr", c_int, c_int, c_void_p)
+_mq_setattr = function("mq_setattr", c_int, c_int, c_void_p, c_void_p)
+_mq_notify = function("mq_notify", c_int, c_int, c_void_p)
+
+
+@dataclass(frozen=True, slots=True)
+class MqAttr:
+    """struct mq_attr (mq_getattr(3)): flags, capacity in messages, their greatest size in bytes, how many are in the queue."""
+
+    flags: int = 0
+    maxmsg: int = 0
+    msgsize: int = 0
+    curmsgs: int = 0
+
+    def pack(self, name: str) -> abi.mq_attr:
+        """The structure. OverflowError for what does not fit a long."""
+        values = (self.flags, self.maxmsg, self.msgsize, self.curmsgs)
+        for value in values:
+            check_integer(name, value, LONG)
+        return abi.mq_attr(*values)
+
+    @classmethod
+    def read(cls, raw: Any) -> MqAttr:
+        """From the structure."""
+        return cls(raw.flags, raw.maxmsg, raw.msgsize, raw.curmsgs)
+
+
+def mq_open(name: str | bytes, oflag: int, mode: int = 0o600, attr: MqAttr | None = None) -> int:
+    """mq_open(3): a descriptor of the queue *name*; *mode*, less the umask, and *attr* count with O_CREAT.
+
+    With no *attr* a new queue has the defaults of /proc/sys/fs/mqueue. OSError.
+    """
+    packed = None if attr is None else byref(attr.pack("mq_open"))
+    result: int = _mq_open(name_bytes(name), oflag, mode, packed)
+    return result
+
+
+def mq_close(mqdes: int) -> None:
+    """mq_close(3): close the descriptor; a notification that was asked for through it is cancelled. OSError."""
+    _mq_close(mqdes)
+
+
+def mq_unlink(name: str | bytes) -> None:
+    """mq_unlink(3): remove the name at once, and the queue with its last user. OSError."""
+    _mq_unlink(name_bytes(name))
+
+
+def mq_send(mqdes: int, data: bytes, priority: int = 0) -> None:
+    """mq_send(3): put a message into the queue, waiting for room. OSError (EAGAIN with O_NONBLOCK, EINTR, EMSGSIZE)."""
+    _mq_send(mqdes, data, len(data), priority)
+
+
+def mq_timedsend(mqdes: int, data: bytes, priority: int, abs_timeout: Timespec) -> None:
+    """mq_send(3): the same, up to a moment of CLOCK_REALTIME. OSError (ETIMEDOUT)."""
+    _mq_timedsend(mqdes, data, len(data), priority, byref(abs_timeout.pack()))
+
+
+def mq_receive(mqdes: int, size: int) -> tuple[bytes, int]:
+    """mq_receive(3): the oldest message of the highest priority, and that priority, waiting for one.
+
+    *size* is what the buffer holds, and must be the queue's msgsize at least. OSError (EAGAIN with O_NONBLOCK, EINTR, EMSGSIZE).
+    """
+    return _received(_mq_receive, mqdes, size)
+
+
+def mq_timedreceive(mqdes: int, size: int, abs_timeout: Timespec) -> tuple[bytes, int]:
+    """mq_receive(3): the same, up to a moment of CLOCK_REALTIME. OSError (ETIMEDOUT)."""
+    return _received(_mq_timedreceive, mqdes, size, byref(abs_timeout.pack()))
+
+
+def _received(call: Any, mqdes: int, size: int, *time: Any) -> tuple[bytes, int]:
+    check_integer(call.__name__, size, SIZE)
+    buffer, priority = create_string_buffer(max(size, 1)), c_uint()
+    length = call(mqdes, buffer, size, byref(priority), *time)
+    return buffer.raw[:length], priority.value
+
+
+def mq_getattr(mqdes: int) -> MqAttr:
+    """mq_getattr(3): flags (O_NONBLOCK or 0), capacity and content of the queue. OSError."""
+    attr = abi.mq_attr()
+    _mq_getattr(mqdes, byref(attr))
+    return MqAttr.read(attr)
+
+
+def mq_setattr(mqdes: int, attr: MqAttr) -> MqAttr:
+    """mq_getattr(3): set or clear O_NONBLOCK by the flags of *attr*, whose other members are ignored; what it was. OSError."""
+    old = abi.mq_attr()
+    _mq_setattr(mqdes, byref(attr.pack("mq_setattr")), byref(old))
+    return MqAttr.read(old)
+
+
+def mq_notify(
+    mqdes: int, notify: int | None, signo: int = 0, value: int = 0, *, function: int = 0, argument: int | None = None
+) -> None:
+    """mq_notify(3): be told once when a message comes into the empty queue; cancel that if *notify* is None. OSError.
+
+    SIGEV_SIGNAL sends *signo* with *value*, SIGEV_NONE nothing. SIGEV_THREAD has libc call the C function at the address
+    *function* in a thread of its own, with the address *argument*, or else *value*: no Python function may be there.
+    """
+    if notify is None:
+        _mq_notify(mqdes, None)
+        return
+    check_integer("mq_notify", notify, INT)
+    check_integer("mq_notify", signo, INT)
+    check_integer("mq_notify", value, INT)
+    for address in (function, argument):
+        if address is not None:
+            check_integer("mq_notify", address, SIZE)
+    word = abi.sigval(value) if argument is None else argument
+    _mq_notify(mqdes, byref(abi.sigevent_thread(word, signo, notify, function)))

@@ -1,0 +1,269 @@
+"""POSIX message queues as objects: made, used with deadlines, removed.
+
+A queue's size is charged to its user until it is gone (RLIMIT_MSGQUEUE), and by default there is room for nine of the default
+size: a test that needs many should make them small.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from errno import EEXIST, EINVAL, EMFILE, ENOSPC
+from typing import TYPE_CHECKING, Self
+
+from ..custody.ledger import Record, intent
+from ..kernel.posix_mq import (
+    MqAttr,
+    mq_close,
+    mq_getattr,
+    mq_notify,
+    mq_open,
+    mq_receive,
+    mq_send,
+    mq_setattr,
+    mq_timedreceive,
+    mq_timedsend,
+    mq_unlink,
+)
+from ..kernel.timers import SIGEV_NONE, SIGEV_SIGNAL
+from ..kernel.times import Timespec
+from ..kernel.waiting import Deadline
+from .base import Resource, check_mode, check_size, check_timeout
+from .keys import namespace
+from .names import check_name, unused_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from ..custody.scope import Scope
+
+    Given = TypeVar("Given")
+
+__all__ = ["PosixQueue"]
+
+_NEW = os.O_CREAT | os.O_EXCL
+_FLAGS = _NEW | os.O_ACCMODE | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class PosixQueue(Resource):
+    """A POSIX message queue (mq_overview(7)), open in this process, and removed when its block or scope ends.
+
+    `name` is what other processes find it by, `maxmsg` how many messages it holds, `msgsize` the bytes of the longest.
+    """
+
+    def __init__(
+        self,
+        fd: int,
+        name: str,
+        *,
+        record: Record | None = None,
+        scope: Scope | None = None,
+    ) -> None:
+        self.name = name
+        self._fd = fd
+        self._record = record  # None for a queue that somebody else made: that one is used and never unlinked
+        self._file = _identity(fd)
+        attr = mq_getattr(fd)
+        self.maxmsg, self.msgsize = attr.maxmsg, attr.msgsize
+        super().__init__(scope)
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        name: str | None = None,
+        maxmsg: int = 10,
+        msgsize: int = 8192,
+        flags: int = os.O_CREAT | os.O_EXCL | os.O_RDWR,
+        mode: int = 0o600,
+        scope: Scope | None = None,
+    ) -> Self:
+        """mq_open(3): a queue of *maxmsg* messages of up to *msgsize* bytes, under *name* or a new one in nobody's use.
+
+        Flags without O_EXCL may find a queue that exists: then it is used but never unlinked, for it is somebody's.
+        ValueError or TypeError for a size, name, mode or flags that no queue can have; OSError with the call's errno.
+        """
+        for number, what in ((maxmsg, "a queue's capacity"), (msgsize, "a queue's longest message")):
+            check_size(number, what)
+        check_mode(mode)
+        if flags & ~_FLAGS:
+            raise ValueError(f"a queue cannot be opened with the flags {flags & ~_FLAGS:#o}")
+        attr = MqAttr(maxmsg=maxmsg, msgsize=msgsize)
+        if name is None:
+            return cls._make(unused_name(), flags, mode, attr, scope)
+        check_name(name, "a message queue")
+        if flags & os.O_CREAT:
+            # Always exclusive, so that it is certain who made the queue and therefore who may unlink it.
+            try:
+                if _is_there(name):
+                    raise FileExistsError(EEXIST, f"mq_open: {os.strerror(EEXIST)}", name)
+                return cls._make(name, flags, mode, attr, scope)
+            except FileExistsError:
+                if flags & os.O_EXCL:
+                    raise
+        return cls(_mq_open(name, flags & ~_NEW, mode, attr), name, scope=scope)
+
+    @classmethod
+    def _make(cls, name: str, flags: int, mode: int, attr: MqAttr, scope: Scope | None) -> Self:
+        sizes = {"maxmsg": attr.maxmsg, "msgsize": attr.msgsize}
+        with intent("posix-mq", name=name, mode=mode, **sizes, ipc=namespace()) as record:
+            fd = _mq_open(name, flags | _NEW, mode, attr)
+            dev, ino = _identity(fd)
+            record.made(dev=dev, ino=ino)
+        return cls(fd, name, record=record, scope=scope)
+
+    def __repr__(self) -> str:
+        return f"<PosixQueue {self.name}>"
+
+    def fileno(self) -> int:
+        """The descriptor, which on Linux is one of a file and can be polled. ValueError once it is closed."""
+        self._usable()
+        return self._fd
+
+    @property
+    def fd(self) -> int:
+        """The descriptor, as fileno() gives it."""
+        return self.fileno()
+
+    def descriptors(self) -> list[int]:
+        """The descriptor, while it is open."""
+        return [] if self._closed else [self._fd]
+
+    @property
+    def attributes(self) -> MqAttr:
+        """mq_getattr(3): flags, sizes, and how many messages are in the queue. OSError."""
+        return mq_getattr(self.fileno())
+
+    def send(self, data: bytes, priority: int = 0, timeout: float | None = None) -> None:
+        """mq_send(3), retried after a signal: put a message into the queue, waiting for room.
+
+        TimeoutError when there was none within *timeout* seconds; OSError (EMSGSIZE, EINVAL for a priority above 32767, and
+        EAGAIN instead of waiting where O_NONBLOCK is set).
+        """
+        fd, message = self.fileno(), bytes(memoryview(data))
+
+        def once(deadline: Deadline) -> None:
+            if timeout is None:
+                mq_send(fd, message, priority)
+            else:
+                mq_timedsend(fd, message, priority, _round(deadline))
+
+        self._retried(once, timeout, "there was no room in")
+
+    def receive(self, timeout: float | None = None) -> tuple[bytes, int]:
+        """mq_receive(3), retried after a signal: the oldest message of the highest priority, and that priority.
+
+        TimeoutError when none came within *timeout* seconds; OSError (EAGAIN instead of waiting where O_NONBLOCK is set).
+        """
+        fd = self.fileno()
+
+        def once(deadline: Deadline) -> tuple[bytes, int]:
+            if timeout is None:
+                return mq_receive(fd, self.msgsize)
+            return mq_timedreceive(fd, self.msgsize, _round(deadline))
+
+        return self._retried(once, timeout, "no message came into")
+
+    def _retried(self, once: Callable[[Deadline], Given], timeout: float | None, what: str) -> Given:
+        deadline = Deadline(check_timeout(timeout))
+        while True:
+            try:
+                return once(deadline)
+            except InterruptedError:
+                continue
+            except TimeoutError:
+                if deadline.passed:
+                    raise TimeoutError(f"{what} {self!r} within {timeout} s") from None
+
+    def set_blocking(self, blocking: bool) -> None:
+        """mq_getattr(3): clear or set O_NONBLOCK, for everybody who has this descriptor from this process. OSError."""
+        mq_setattr(self.fileno(), MqAttr(flags=0 if blocking else os.O_NONBLOCK))
+
+    def notify(self, signo: int | None, value: int = 0) -> None:
+        """mq_notify(3): have *signo* sent to this process, with *value*, once a message comes into the empty queue.
+
+        With None nothing is sent, and nobody else can ask to be told (SIGEV_NONE). OSError (EBUSY if another process has asked).
+        """
+        if signo is None:
+            mq_notify(self.fileno(), SIGEV_NONE)
+        else:
+            mq_notify(self.fileno(), SIGEV_SIGNAL, signo, value)
+
+    def cancel_notify(self) -> None:
+        """mq_notify(3): this process is not told any more. Harmless when it had not asked. OSError."""
+        mq_notify(self.fileno(), None)
+
+    def unlink(self) -> bool:
+        """mq_unlink(3): remove the name; who has the queue open goes on. Whether this call was the one that removed it.
+
+        Harmless when it was removed before, and when another queue has taken its name. OSError for any other failure.
+        """
+        try:
+            removed = self._has_its_name()
+            if removed:
+                mq_unlink(self.name)
+        except FileNotFoundError:
+            removed = False
+        except OSError as error:
+            error.add_note(f"while unlinking {self!r}")
+            raise
+        if self._record is not None:
+            self._record.closed()
+        return removed
+
+    def _has_its_name(self) -> bool:
+        """Whether the name stands for this queue; who may not look goes by the name alone."""
+        try:
+            fd = mq_open(self.name, os.O_RDONLY | os.O_NONBLOCK)
+        except PermissionError:
+            return True
+        try:
+            return self._file == _identity(fd)
+        finally:
+            mq_close(fd)
+
+    def _end(self) -> None:
+        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
+            steps.callback(mq_close, self._fd)
+            if self._record is not None:
+                steps.callback(self.unlink)
+
+
+def _round(deadline: Deadline) -> Timespec:
+    """Until when to wait now: not for long at once, for somebody may set the clock, and there is no call with another."""
+    return Timespec.ahead(min(deadline.left, 1.0), time.CLOCK_REALTIME)
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
+
+
+def _is_there(name: str) -> bool:
+    """Whether there is a queue of that name: then nobody may take it for one that was made here."""
+    try:
+        mq_close(mq_open(name, os.O_RDONLY | os.O_NONBLOCK))
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _mq_open(name: str, flags: int, mode: int, attr: MqAttr) -> int:
+    try:
+        return mq_open(name, flags, mode, attr)
+    except OSError as error:
+        error.add_note(f"while opening the POSIX message queue {name}, {attr.maxmsg} messages of {attr.msgsize} bytes")
+        if error.errno in _LIMITS:
+            error.add_note(_LIMITS[error.errno])
+        raise
+
+
+_LIMITS = {
+    EINVAL: "without CAP_SYS_RESOURCE /proc/sys/fs/mqueue/msg_max and msgsize_max are the limits",
+    EMFILE: "the queues of one user have RLIMIT_MSGQUEUE bytes together (`ulimit -q`), or there are too many descriptors",
+    ENOSPC: "/proc/sys/fs/mqueue/queues_max is the limit of queues in this IPC namespace",
+}

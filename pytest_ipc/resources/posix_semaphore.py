@@ -1,0 +1,258 @@
+"""POSIX semaphores as objects: named ones, made whole and removed, and unnamed ones in memory that forked children share.
+
+sem_open(3) makes a named semaphore in a file of libc's own choosing and then links it to its name. A process that is killed in
+between leaves that file, and nobody could tell whose it was. So a semaphore is made with a random number for its value, which
+is on record and is found in the file; it gets its own value before anybody knows its name. Under a name of the caller's choice
+it is published by one link(2), as libc does it too: it is there with its value, or it is not there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import secrets
+import time
+from contextlib import ExitStack
+from errno import EEXIST, ENOSYS
+from typing import TYPE_CHECKING, Self
+
+from ..custody.kinds.posix_sem import path_of
+from ..custody.ledger import Record, intent
+from ..kernel.posix_sem import (
+    SEM_BYTES,
+    sem_clockwait,
+    sem_close,
+    sem_destroy,
+    sem_getvalue,
+    sem_init,
+    sem_open,
+    sem_post,
+    sem_timedwait,
+    sem_trywait,
+    sem_unlink,
+    sem_wait,
+)
+from ..kernel.times import Timespec
+from ..kernel.waiting import Deadline
+from .base import Resource, check_mode, check_timeout
+from .names import NAME_MAX, check_name, unused_name
+
+if TYPE_CHECKING:
+    from ..custody.scope import Scope
+
+__all__ = ["PosixSemaphore"]
+
+_FLAGS = os.O_CREAT | os.O_EXCL
+_LONGEST = NAME_MAX - 4  # libc puts "sem." before it
+
+
+class PosixSemaphore(Resource):
+    """A POSIX semaphore (sem_overview(7)), removed when its block or scope ends.
+
+    `name` is what other processes find it by, None if it is an unnamed one; `address` is where its sem_t lies in this process
+    and in every child that is forked from it, for the calls of `kernel.posix_sem`.
+    """
+
+    def __init__(
+        self,
+        address: int,
+        name: str | None,
+        *,
+        file: tuple[int, int] | None = None,
+        memory: mmap.mmap | None = None,
+        record: Record | None = None,
+        scope: Scope | None = None,
+    ) -> None:
+        self.address = address
+        self.name = name
+        self._file = file
+        self._memory = memory
+        self._record = record  # None for a semaphore that somebody else made: that one is used and never unlinked
+        super().__init__(scope)
+
+    @classmethod
+    def create(
+        cls,
+        value: int = 0,
+        *,
+        name: str | None = None,
+        shared: bool = False,
+        flags: int = os.O_CREAT | os.O_EXCL,
+        mode: int = 0o600,
+        scope: Scope | None = None,
+    ) -> Self:
+        """sem_open(3): a semaphore with *value*, under *name* or under a new one that is in nobody's use.
+
+        With *shared*, sem_init(3) instead: an unnamed one, in memory that is shared with the children forked from now on.
+        Flags without O_EXCL may find a semaphore that exists: then it is used but never unlinked, for it is somebody's.
+        ValueError or TypeError for a value, name, mode or flags that no semaphore can have; OSError with the call's errno.
+        """
+        _check_value(value)
+        check_mode(mode)
+        if flags & ~_FLAGS:
+            raise ValueError(
+                f"a semaphore can be opened with O_CREAT and O_EXCL and no other flag, not with {flags:#o}"
+            )
+        if shared:
+            if name is not None:
+                raise ValueError(f"a semaphore is either shared without a name or has one, {name!r}")
+            return cls._unnamed(value, scope)
+        if name is None:
+            return cls._named(unused_name(), None, value, mode, scope)
+        check_name(name, "a semaphore", _LONGEST)
+        if flags & os.O_CREAT:
+            # Always exclusive, so that it is certain who made the semaphore and therefore who may unlink it.
+            try:
+                return cls._named(unused_name(), name, value, mode, scope)
+            except FileExistsError:
+                if flags & os.O_EXCL:
+                    raise
+        try:
+            return cls(sem_open(name, 0), name, scope=scope)
+        except OSError as error:
+            error.add_note(f"while opening the POSIX semaphore {name}")
+            raise
+
+    @classmethod
+    def _named(cls, own: str, name: str | None, value: int, mode: int, scope: Scope | None) -> Self:
+        """Make it under its *own* name, which nobody knows, and then publish it under *name* if there is one."""
+        tag = secrets.randbelow(1 << 29) + (1 << 29)
+        with intent("posix-sem", own=own, name=name, tag=tag) as record, ExitStack() as undo:
+            try:
+                address = sem_open(own, os.O_CREAT | os.O_EXCL, mode, tag)
+                undo.callback(sem_close, address)
+                undo.callback(sem_unlink, own)
+                path = path_of(own)
+                status = os.stat(path)
+                record.made(dev=status.st_dev, ino=status.st_ino)
+                sem_init(address, 1, value)
+                if name is not None:
+                    _publish(path, path.removesuffix(own[1:]) + name[1:])
+                    sem_unlink(own)
+            except OSError as error:
+                error.add_note(f"while making a POSIX semaphore {name or own}, value {value}, mode {mode:#o}")
+                raise
+            undo.pop_all()
+        return cls(address, name or own, file=(status.st_dev, status.st_ino), record=record, scope=scope)
+
+    @classmethod
+    def _unnamed(cls, value: int, scope: Scope | None) -> Self:
+        memory = mmap.mmap(-1, SEM_BYTES)  # shared and anonymous: it goes with the last process that has it
+        address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        try:
+            sem_init(address, 1, value)
+        except BaseException:
+            memory.close()
+            raise
+        return cls(address, None, memory=memory, scope=scope)
+
+    def __repr__(self) -> str:
+        return f"<PosixSemaphore {self.name or f'without a name at {self.address:#x}'}>"
+
+    @property
+    def value(self) -> int:
+        """sem_getvalue(3): the value now, 0 also while somebody waits. OSError."""
+        self._usable()
+        return sem_getvalue(self.address)
+
+    def post(self) -> None:
+        """sem_post(3): increment the value and wake one who waits. OSError (EOVERFLOW at SEM_VALUE_MAX)."""
+        self._usable()
+        sem_post(self.address)
+
+    def wait(self, timeout: float | None = None) -> None:
+        """sem_wait(3), retried after a signal: decrement the value, waiting until it is above 0.
+
+        TimeoutError when it has not been within *timeout* seconds; OSError.
+        """
+        self._usable()
+        deadline = Deadline(check_timeout(timeout))
+        while True:
+            try:
+                if timeout is None:
+                    sem_wait(self.address)
+                else:
+                    _wait_until(self.address, deadline)
+                return
+            except InterruptedError:
+                continue
+            except TimeoutError:
+                if deadline.passed:
+                    raise TimeoutError(f"nobody posted {self!r} within {timeout} s") from None
+
+    def try_wait(self) -> bool:
+        """sem_trywait(3): decrement the value if it is above 0; whether it was. OSError."""
+        self._usable()
+        try:
+            sem_trywait(self.address)
+        except BlockingIOError:
+            return False
+        return True
+
+    def unlink(self) -> bool:
+        """sem_unlink(3): remove the name; who has the semaphore open goes on. Whether this call was the one that removed it.
+
+        Harmless when it was removed before, and when another semaphore has taken its name. ValueError for one without a name.
+        """
+        if self.name is None:
+            raise ValueError(f"{self!r} cannot be unlinked")
+        try:
+            removed = self._file is None or self._has_its_name()
+            if removed:
+                sem_unlink(self.name)
+        except FileNotFoundError:
+            removed = False
+        except OSError as error:
+            error.add_note(f"while unlinking {self!r}")
+            raise
+        if self._record is not None:
+            self._record.closed()
+        return removed
+
+    def _has_its_name(self) -> bool:
+        """Whether the name still stands for this semaphore and not for one that the test has put in its place."""
+        status = os.stat(path_of(self.name or ""))
+        return self._file == (status.st_dev, status.st_ino)
+
+    def _end(self) -> None:
+        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
+            if self._memory is not None:
+                steps.callback(self._memory.close)
+                steps.callback(sem_destroy, self.address)
+                return
+            steps.callback(sem_close, self.address)
+            if self._record is not None:
+                steps.callback(self.unlink)
+
+
+def _check_value(value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"the value of a semaphore must be an integer, not {value!r}")
+    if value < 0:
+        raise ValueError(f"the value of a semaphore must be at least 0, not {value}")
+
+
+def _publish(path: str, place: str) -> None:
+    try:
+        os.link(path, place)
+    except FileExistsError:
+        raise FileExistsError(EEXIST, f"sem_open: {os.strerror(EEXIST)}") from None
+
+
+_has_clockwait = True
+
+
+def _wait_until(address: int, deadline: Deadline) -> None:
+    """Wait by the clock that nobody sets, where this libc can; by the other not for long at once."""
+    global _has_clockwait
+    seconds = min(deadline.left, 1.0)
+    if _has_clockwait:
+        try:
+            sem_clockwait(address, time.CLOCK_MONOTONIC, Timespec.ahead(seconds, time.CLOCK_MONOTONIC))
+            return
+        except OSError as error:
+            if error.errno != ENOSYS:
+                raise
+            _has_clockwait = False
+    sem_timedwait(address, Timespec.ahead(seconds, time.CLOCK_REALTIME))
