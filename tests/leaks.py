@@ -5,17 +5,20 @@ Plain functions, so that a leak can be planted for each of them and they can be 
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from pytest_ipc import process_state, sysvipc_sem, sysvipc_shm
 from pytest_ipc.kernel import sem
+from pytest_ipc.kernel.libc import syscall
 
 
 def segments() -> dict[int, str]:
@@ -26,6 +29,44 @@ def segments() -> dict[int, str]:
 def shared_memory() -> dict[str, str]:
     """The POSIX objects in /dev/shm to which this process has given their name."""
     return {path.name: f"{path.stat().st_size} bytes" for path in Path("/dev/shm").glob(f"*pytest-ipc-{os.getpid()}-*")}
+
+
+def queues() -> list[str]:
+    """Every message queue of this IPC namespace, from a mount that no directory shows; none where that is not allowed."""
+    folder = _mqueue()
+    if folder is None:
+        return []
+    listing = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        return os.listdir(listing)
+    finally:
+        os.close(listing)
+
+
+@cache
+def _mqueue() -> int | None:
+    """fsopen(2), fsconfig(2), fsmount(2): their numbers are the same on every machine."""
+    name = ctypes.create_string_buffer(b"mqueue")
+    try:
+        context = syscall(430, ctypes.addressof(name), 1)
+        try:
+            syscall(431, context, 6, 0, 0, 0)
+            return syscall(432, context, 1, 0)
+        finally:
+            os.close(context)
+    except OSError:
+        return None
+
+
+def own_queues() -> dict[str, str]:
+    """The message queues to which this process has given their name."""
+    return {name: "" for name in queues() if name.startswith(f"pytest-ipc-{os.getpid()}-")}
+
+
+def semaphores() -> dict[str, str]:
+    """The named semaphores that this process has open, whoever gave them their name, by where they lie."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return {line.split()[0]: line.split(maxsplit=5)[5] for line in lines if "/dev/shm/sem." in line}
 
 
 def mappings() -> dict[str, str]:
@@ -89,6 +130,8 @@ class Snapshot:
         return cls(
             {
                 "System V segment": segments(),
+                "message queue": own_queues(),
+                "semaphore": semaphores(),
                 "shared memory": shared_memory(),
                 "mapping": mappings(),
                 "System V semaphore set": sets(),

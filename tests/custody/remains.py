@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_ipc import Deadline, semctl_limits, sysvipc_sem, sysvipc_shm
+from pytest_ipc import Deadline, mq_close, mq_open, semctl_limits, sysvipc_sem, sysvipc_shm
 from pytest_ipc.custody.identity import Process, tagged
 from pytest_ipc.custody.kinds import is_zombie
+
+from ..leaks import queues
 
 Note = dict[str, Any]
 
@@ -33,6 +35,22 @@ def file_is_left(note: Note) -> bool:
     return os.path.lexists(note["path"])
 
 
+def posix_semaphore_is_left(note: Note) -> bool:
+    """In a file as glibc or as musl names it."""
+    return any(os.path.lexists(f"/dev/shm/{prefix}{note['name'][1:]}") for prefix in ("sem.", ""))
+
+
+def queue_is_left(note: Note) -> bool:
+    """Whether its name leads anywhere; to one that nobody may open, a refusal."""
+    try:
+        mq_close(mq_open(note["name"], os.O_RDONLY | os.O_NONBLOCK))
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def process_is_left(note: Note) -> bool:
     """The process, or anybody who has its tag: also those that it started and never told of."""
     return Process(note["pid"], note["start"]).alive() or any(not is_zombie(pid) for pid in tagged(note["tag"]))
@@ -43,6 +61,8 @@ IS_LEFT: dict[str, Callable[[Note], bool]] = {
     "sysv-shm": segment_is_left,
     "sysv-sem": set_is_left,
     "posix-shm": file_is_left,
+    "posix-sem": posix_semaphore_is_left,
+    "posix-mq": queue_is_left,
     "fifo": file_is_left,
     "mapped-file": file_is_left,
     "lock-file": file_is_left,
@@ -58,6 +78,7 @@ class Place:
     path: Path
     size: int
     nsems: int
+    alone: bool = False  # on ground of its own: whatever is in /dev/shm or among the message queues is the run's
 
     @classmethod
     def make(cls, path: Path) -> Place:
@@ -101,6 +122,9 @@ class Place:
         sets = [row.semid for row in sysvipc_sem() or () if row.nsems == self.nsems]
         files = [str(path) for name in ("tmp", "fifos") for path in (self.path / name).iterdir()]
         found["posix-shm"] += [path for path in self.shared_memory() if path not in spared]
+        if self.alone:
+            found["posix-sem"] += [f"/dev/shm/{name}" for name in os.listdir("/dev/shm") if name not in spared]
+            found["posix-mq"] += [f"/{name}" for name in queues() if name not in spared]
         found["sysv-shm"] += [f"id {id}" for id in segments if id not in spared]
         found["sysv-sem"] += [f"id {id}" for id in sets if ("sysv-sem", id) not in spared]
         found["fifo"] += [path for path in files if path not in spared]

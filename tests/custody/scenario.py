@@ -125,6 +125,45 @@ def make_sockets(ipc: Any) -> None:
     tell("unix-socket", "at a given path", path=str(given.path))
 
 
+def make_posix_semaphores(ipc: Any) -> None:
+    """With a name of its own, with a given one, with a name that is gone, without one, and with somebody who waits."""
+    own, given, unlinked, _unnamed, awaited = (
+        ipc.posix_sem(3),
+        ipc.posix_sem(3, name=f"/sem-{size():x}-{os.getpid()}"),
+        ipc.posix_sem(),
+        ipc.posix_sem(shared=True),
+        ipc.posix_sem(),
+    )
+    unlinked.unlink()
+
+    def wait() -> None:
+        tell_of_myself("waiting in a semaphore")
+        awaited.wait()
+
+    ipc.fork(wait).wait_blocked("futex")
+    for what, semaphore in (("its own name", own), ("a given name", given), ("gone", unlinked), ("awaited", awaited)):
+        tell("posix-sem", what, name=semaphore.name)
+
+
+def make_queues(ipc: Any) -> None:
+    """With a name of its own, with a given one, one that nobody may open, and with somebody who waits. All of them small."""
+    own, given, closed, awaited = (
+        ipc.posix_mq(maxmsg=1, msgsize=8),
+        ipc.posix_mq(name=f"/ipc-{size():x}-{os.getpid()}", maxmsg=1, msgsize=8),
+        ipc.posix_mq(maxmsg=1, msgsize=8, mode=0),
+        ipc.posix_mq(maxmsg=1, msgsize=8),
+    )
+    own.send(b"unread")
+
+    def wait() -> None:
+        tell_of_myself("waiting for a message")
+        awaited.receive()
+
+    ipc.fork(wait).wait_blocked("mq_receive")
+    for what, queue in (("its own name", own), ("a given name", given), ("closed", closed), ("awaited", awaited)):
+        tell("posix-mq", what, name=queue.name)
+
+
 def make_processes(ipc: Any) -> None:
     """A child, one with a daemon, one with things of its own, one that has become another user, and one on another host."""
 
@@ -145,6 +184,9 @@ def make_processes(ipc: Any) -> None:
         tell("sysv-sem", "IPC_PRIVATE, of a child", id=made.id, key=0)
         tell("fifo", "of a child", path=str(fifo.path))
         tell("posix-shm", "of a child", path=f"/dev/shm{shared.name}")
+        semaphore, queue = ipc.posix_sem(), ipc.posix_mq(maxmsg=1, msgsize=8)
+        tell("posix-sem", "of a child", name=semaphore.name)
+        tell("posix-mq", "of a child", name=queue.name)
         signal.pause()
 
     def as_nobody() -> None:
@@ -200,6 +242,8 @@ MAKERS = {
     "sysv-shm": make_segments,
     "sysv-sem": make_sets,
     "posix-shm": make_shared_memory,
+    "posix-sem": make_posix_semaphores,
+    "posix-mq": make_queues,
     "fifo": make_fifos,
     "mapped-file": make_mapped_files,
     "lock-file": make_lock_files,

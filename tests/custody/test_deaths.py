@@ -27,7 +27,16 @@ from pytest_ipc import (
     IPC_EXCL,
     IPC_PRIVATE,
     Deadline,
+    MqAttr,
+    mq_close,
+    mq_open,
+    mq_send,
+    mq_unlink,
     process_syscall,
+    sem_close,
+    sem_getvalue,
+    sem_open,
+    sem_unlink,
     semctl_rmid,
     semctl_stat,
     semget,
@@ -37,6 +46,7 @@ from pytest_ipc import (
 )
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.kinds import KINDS
+from pytest_ipc.custody.kinds.posix_sem import path_of
 from pytest_ipc.resources.socket import short_enough
 
 from . import scenario
@@ -185,6 +195,39 @@ def foreign_socket(place: Place) -> tuple[object, Callable[[], bool], Callable[[
     return str(path), lambda: os.lstat(path) == before, path.unlink
 
 
+def foreign_semaphore(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
+    """Beside the run's own, with the value that one of them has."""
+    name = f"/foreign-{place.size:x}"
+    semaphore = sem_open(name, os.O_CREAT | os.O_EXCL, 0o600, 3)
+    before = os.lstat(path_of(name))
+
+    def end() -> None:
+        sem_close(semaphore)
+        sem_unlink(name)
+
+    return name[1:], lambda: os.lstat(path_of(name)) == before and sem_getvalue(semaphore) == 3, end
+
+
+def foreign_queue(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
+    """Of the size that the run's have."""
+    name = f"/foreign-{place.size:x}"
+    queue = mq_open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600, MqAttr(maxmsg=1, msgsize=8))
+    mq_send(queue, b"kept")
+    before = os.fstat(queue)
+
+    def is_untouched() -> bool:
+        again = mq_open(name, os.O_RDONLY)
+        found = os.fstat(again) == before
+        mq_close(again)
+        return found
+
+    def end() -> None:
+        mq_close(queue)
+        mq_unlink(name)
+
+    return name[1:], is_untouched, end
+
+
 def foreign_process(_place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
     """A process of the same user."""
     process = subprocess.Popen(["sleep", "1000"])
@@ -201,6 +244,8 @@ FOREIGN = {
     "sysv-shm": foreign_segment,
     "sysv-sem": foreign_set,
     "posix-shm": foreign_shared_memory,
+    "posix-sem": foreign_semaphore,
+    "posix-mq": foreign_queue,
     "fifo": foreign_fifo,
     "mapped-file": foreign_file,
     "lock-file": foreign_lock_file,

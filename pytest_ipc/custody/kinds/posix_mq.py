@@ -51,7 +51,7 @@ def _prove(entry: Entry, found: _Queue) -> str | None:
     is_own = DRAWN.fullmatch(details["name"])
     if status is None:
         return None if is_own else "its mode keeps its owner from looking whose it is"
-    if status.st_ctime < details["at"]:
+    if status.st_ctime < int(details["at"]):  # the clock of this file system has whole seconds
         return "it is older than the record"
     if made is not None:
         same = (status.st_dev, status.st_ino) == (made["dev"], made["ino"])
