@@ -11,8 +11,15 @@ import pytest
 from pytest_ipc import (
     IPC_PRIVATE,
     MAP_SHARED,
+    MqAttr,
     mmap,
+    mq_close,
+    mq_open,
+    mq_unlink,
     munmap,
+    sem_close,
+    sem_open,
+    sem_unlink,
     semctl_rmid,
     semget,
     shm_open,
@@ -22,7 +29,7 @@ from pytest_ipc import (
     unused_name,
 )
 
-from .leaks import Snapshot, left_since
+from .leaks import Snapshot, left_since, queues
 
 
 def test_nothing_is_found_where_nothing_was_left(temporary_root):
@@ -49,6 +56,31 @@ def test_shared_memory_is_found(temporary_root):
     finally:
         shm_unlink(name)
     assert found == [f"shared memory {name[1:]} 0 bytes"]
+
+
+def test_a_semaphore_that_is_left_open_is_found_also_when_its_name_is_gone(temporary_root):
+    before = Snapshot.take(temporary_root)
+    semaphore = sem_open("/leaked", os.O_CREAT | os.O_EXCL)
+    sem_unlink("/leaked")
+    try:
+        (found,) = left_since(before, temporary_root)
+    finally:
+        sem_close(semaphore)
+    assert found.startswith("semaphore ")
+    assert "/dev/shm/sem." in found  # and then the name under which libc has made it
+
+
+def test_a_queue_is_found_where_the_file_system_of_queues_may_be_mounted(temporary_root):
+    before = Snapshot.take(temporary_root)
+    name = unused_name()
+    mq_close(mq_open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, MqAttr(maxmsg=1, msgsize=1)))
+    try:
+        found = left_since(before, temporary_root)
+        if name[1:] not in queues():
+            pytest.skip("needs CAP_SYS_ADMIN")
+    finally:
+        mq_unlink(name)
+    assert found == [f"message queue {name[1:]}"]
 
 
 def test_a_mapping_is_found(temporary_root, posix_shm):

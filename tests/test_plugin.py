@@ -12,6 +12,8 @@ FIXTURES = {
     "posix_shm": "Make POSIX shared memory: posix_shm(size=4096",
     "mapped_file": "Make mapped files: mapped_file(size=4096",
     "sysv_sem": "Make System V semaphores: sysv_sem(count=1",
+    "posix_sem": "Make POSIX semaphores: posix_sem(value=0",
+    "posix_mq": "Make POSIX message queues: posix_mq(",
     "pipe": "Make pipes: pipe(",
     "fifo": "Make FIFOs: fifo(",
     "file_lock": "Lock files: file_lock(path=None",
@@ -27,11 +29,13 @@ FIXTURES = {
 ALL = """
     import os
 
-    def test_all(sysv_shm, sysv_sem, posix_shm, mapped_file, pipe, fifo, signals, fork, tmp_path):
+    def test_all(sysv_shm, sysv_sem, posix_shm, posix_sem, posix_mq, mapped_file, pipe, fifo, signals, fork, tmp_path):
         segment, ends, made = sysv_shm(), pipe(), fifo()
         shared, mapping = posix_shm(), mapped_file()
         segment.attach().buf[0] = 7
         sysv_sem().release()
+        posix_sem().post()
+        posix_mq(maxmsg=1, msgsize=8).send(b"unread")
         caught = signals.catch(10)
 
         def life():

@@ -58,6 +58,11 @@ STRUCTURES: dict[str, tuple[str, Any, dict[str, str]]] = {
     ),
     "struct flock64": ("fcntl.h", abi.flock64, {name: f"l_{name}" for name in "type whence start len pid".split()}),
     "struct f_owner_ex": ("fcntl.h", lambda: abi.f_owner_ex, {"type": "type", "pid": "pid"}),
+    "struct mq_attr": (
+        "mqueue.h",
+        lambda: abi.mq_attr,
+        {name: f"mq_{name}" for name in "flags maxmsg msgsize curmsgs".split()},
+    ),
     "struct timespec": ("time.h", lambda: abi.timespec, {"tv_sec": "tv_sec", "tv_nsec": "tv_nsec"}),
 }
 
@@ -122,7 +127,19 @@ def test_siginfo_and_the_signal_set_are_the_compilers(probe):
     }
 
 
+def test_a_function_to_be_called_in_a_thread_lies_where_the_compiler_has_it(probe):
+    members = {"value": "value", "notify": "notify", "function": "notify_function", "attributes": "notify_attributes"}
+    answer = probe("signal.h", {name: f"offsetof(struct sigevent, sigev_{c})" for name, c in members.items()})
+    assert {name: getattr(abi.sigevent_thread, name).offset for name in members} == answer
+    assert ctypes.sizeof(abi.sigevent_thread) == ctypes.sizeof(abi.sigevent())
+
+
+def test_a_semaphore_is_of_the_compilers_size(probe):
+    assert probe("semaphore.h", {"size": "sizeof(sem_t)"}) == {"size": abi.SEM_BYTES}
+
+
 CONSTANTS = (
+    *("SEM_VALUE_MAX", "MQ_PRIO_MAX"),
     *("IPC_", "SHM_", "SA_", "SI_", "CLD_", "PR_", "CLONE_", "F_", "PIPE_BUF", "SECCOMP_MODE"),
     *("SEGV_", "BUS_", "POLL_", "SIGEV_", "SS_", "EFD_", "SFD_", "TFD_", "ITIMER_", "TIMER_", "FUTEX", "CLOCK_"),
     *("MAP_", "PROT_", "MS_", "MREMAP_", "MADV_", "MCL_", "MLOCK_", "MFD_", "FALLOC_FL_"),
@@ -134,7 +151,7 @@ CONSTANTS = (
 
 def test_the_constants_are_the_compilers(probe):
     public = [name for name in dir(pytest_ipc) if name.startswith(CONSTANTS)]
-    headers = "sys/ipc.h sys/shm.h signal.h fcntl.h limits.h sched.h sys/prctl.h linux/limits.h linux/seccomp.h "
+    headers = "sys/ipc.h sys/shm.h signal.h fcntl.h limits.h semaphore.h mqueue.h sched.h sys/prctl.h linux/limits.h linux/seccomp.h "
     headers += "sys/mman.h linux/mman.h linux/memfd.h linux/falloc.h "
     headers += "sys/eventfd.h sys/signalfd.h sys/timerfd.h sys/time.h sys/select.h time.h pthread.h linux/futex.h "
     headers += "sys/file.h unistd.h sys/socket.h"
@@ -149,6 +166,7 @@ def test_the_constants_are_the_compilers(probe):
         "MAP_FIXED_NOREPLACE",
         "MFD_HUGE_1GB",
         "LOCK_EX",
+        "SEM_VALUE_MAX",
         "F_OFD_SETLK",
     } <= answer.keys()
     assert {name: getattr(pytest_ipc, name) & 0xFFFF_FFFF for name in answer} == {
