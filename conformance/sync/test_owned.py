@@ -126,11 +126,15 @@ def test_only_the_owner_unlocks(futex, fork):
 
 
 @clause("futex.lock_pi-esrch", "futex(2)", "ERRORS", errno=ESRCH)
-def test_the_owner_must_exist(futex):
+def test_the_owner_must_exist(futex, fork):
     """A lock whose word names a thread that does not exist cannot be locked."""
     word = futex(NOBODY - 1)
-    with fails_with(ESRCH):
-        futex_lock_pi(word.address)
+
+    def life() -> None:
+        with fails_with(ESRCH):
+            futex_lock_pi(word.address)
+
+    fork(life).result()
 
 
 @clause("futex.lock_pi-etimedout", "futex(2)", "ERRORS", errno=ETIMEDOUT)

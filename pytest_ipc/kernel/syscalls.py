@@ -25,7 +25,7 @@ _TABLES = {
         mq_timedreceive=243 splice=275 tee=276 vmsplice=278 sendfile=40 io_uring_enter=426 exit=60
         pidfd_open=434 pidfd_send_signal=424 tgkill=234 getpid=39
         rt_sigaction=13 rt_sigprocmask=14 set_robust_list=273 get_robust_list=274 io_setup=206
-        io_destroy=207 futex_waitv=449
+        io_destroy=207 timer_gettime=224 futex_waitv=449
     """,
     "i386": """
         read=3 readv=145 write=4 writev=146 open=5 openat=295 openat2=437 poll=168 ppoll=309
@@ -40,6 +40,7 @@ _TABLES = {
         rt_sigaction=174 rt_sigprocmask=175 set_robust_list=311 get_robust_list=312 io_setup=245
         io_destroy=246 futex_waitv=449
         connect=362 accept4=364 sendto=369 sendmsg=370 recvfrom=371 recvmsg=372 recvmmsg=337 sendmmsg=345
+        io_destroy=246 timer_gettime=261 futex_waitv=449
     """,
     "aarch64": """
         read=63 readv=65 write=64 writev=66 openat=56 openat2=437 ppoll=73 pselect6=72
@@ -50,7 +51,7 @@ _TABLES = {
         vmsplice=75 sendfile=71 io_uring_enter=426 exit=93 pidfd_open=434 pidfd_send_signal=424
         tgkill=131 getpid=172
         rt_sigaction=134 rt_sigprocmask=135 set_robust_list=99 get_robust_list=100 io_setup=0
-        io_destroy=1 futex_waitv=449
+        io_destroy=1 timer_gettime=108 futex_waitv=449
     """,
     "arm": """
         read=3 readv=145 write=4 writev=146 open=5 openat=322 openat2=437 poll=168 ppoll=336
@@ -64,7 +65,7 @@ _TABLES = {
         splice=340 tee=342 vmsplice=343 sendfile=187 io_uring_enter=426 exit=1 pidfd_open=434
         pidfd_send_signal=424 tgkill=268 getpid=20
         rt_sigaction=174 rt_sigprocmask=175 set_robust_list=338 get_robust_list=339 io_setup=243
-        io_destroy=244 futex_waitv=449
+        io_destroy=244 timer_gettime=259 futex_waitv=449
     """,
     "riscv64": """
         read=63 readv=65 write=64 writev=66 openat=56 openat2=437 ppoll=73 pselect6=72
@@ -75,7 +76,7 @@ _TABLES = {
         vmsplice=75 sendfile=71 io_uring_enter=426 exit=93 pidfd_open=434 pidfd_send_signal=424
         tgkill=131 getpid=172
         rt_sigaction=134 rt_sigprocmask=135 set_robust_list=99 get_robust_list=100 io_setup=0
-        io_destroy=1 futex_waitv=449
+        io_destroy=1 timer_gettime=108 futex_waitv=449
     """,
     "ppc64le": """
         read=3 readv=145 write=4 writev=146 open=5 openat=286 openat2=437 poll=167 ppoll=281
@@ -88,6 +89,7 @@ _TABLES = {
         rt_sigaction=173 rt_sigprocmask=174 set_robust_list=300 get_robust_list=299 io_setup=227
         io_destroy=228 futex_waitv=449
         connect=328 accept=330 accept4=344 send=334 sendto=335 sendmsg=341 sendmmsg=349 recv=336 recvfrom=337 recvmsg=342 recvmmsg=343
+        io_destroy=228 timer_gettime=242 futex_waitv=449
     """,
     "s390x": """
         read=3 readv=145 write=4 writev=146 open=5 openat=288 openat2=437 poll=168 ppoll=302
@@ -100,6 +102,7 @@ _TABLES = {
         rt_sigaction=174 rt_sigprocmask=175 set_robust_list=304 get_robust_list=305 io_setup=243
         io_destroy=244 futex_waitv=449
         connect=362 accept4=364 sendto=369 sendmsg=370 recvfrom=371 recvmsg=372 recvmmsg=357 sendmmsg=358
+        io_destroy=244 timer_gettime=256 futex_waitv=449
     """,
 }
 _TABLES["loongarch64"] = _TABLES["riscv64"]  # both are asm-generic/unistd.h without renameat

@@ -1,0 +1,210 @@
+"""setitimer(2), alarm(2): the interval timers of a process, in children, for pytest's own may be its time limit."""
+
+from __future__ import annotations
+
+import time
+from errno import EINVAL
+from signal import SIGALRM, SIGPROF, SIGVTALRM
+
+import pytest
+
+from pytest_ipc import (
+    ITIMER_PROF,
+    ITIMER_REAL,
+    ITIMER_VIRTUAL,
+    Actor,
+    ItimerVal,
+    Timeval,
+    alarm,
+    clause,
+    fails_with,
+    getitimer,
+    pause,
+    setitimer,
+    sigpending,
+    sigtimedwait,
+)
+
+from .plain import SOON, become_program, printed
+
+NEVER = ItimerVal()
+LONG = ItimerVal(Timeval(600), Timeval(7))
+WHICH = pytest.mark.parametrize(
+    ("which", "signo"),
+    [(ITIMER_REAL, SIGALRM), (ITIMER_VIRTUAL, SIGVTALRM), (ITIMER_PROF, SIGPROF)],
+    ids=["ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF"],
+)
+
+
+@clause("setitimer.each-its-signal", "setitimer(2)", "DESCRIPTION")
+@WHICH
+def test_each_timer_has_its_signal(fork, signals, which, signo):
+    """ITIMER_REAL counts time and sends SIGALRM, ITIMER_VIRTUAL and ITIMER_PROF processor time and SIGVTALRM and SIGPROF."""
+
+    def life() -> frozenset[int]:
+        signals.block(SIGALRM, SIGVTALRM, SIGPROF, displace=True)
+        setitimer(which, ItimerVal(Timeval(0, 1000)))
+        end = time.monotonic() + SOON
+        while not sigpending() and time.monotonic() < end:
+            pass
+        return sigpending()
+
+    assert fork(life).result() == {signo}
+
+
+@clause("setitimer.not-early", "setitimer(2)", "DESCRIPTION")
+def test_the_signal_comes_after_the_time(fork, signals):
+    """The signal of ITIMER_REAL comes once the time has passed, and not before."""
+
+    def life() -> int:
+        signals.block(SIGALRM, displace=True)
+        start = time.monotonic_ns()
+        setitimer(ITIMER_REAL, ItimerVal(Timeval(0, 20_000)))
+        sigtimedwait({SIGALRM}, SOON)
+        return time.monotonic_ns() - start
+
+    assert fork(life).result() >= 20_000_000
+
+
+@clause("setitimer.interval-reloads", "setitimer(2)", "DESCRIPTION")
+def test_an_interval_sets_it_again(fork, signals):
+    """A timer with an interval is set to that again when it runs out; one without stops."""
+
+    def life() -> tuple[ItimerVal, ItimerVal]:
+        signals.block(SIGALRM, displace=True)
+        setitimer(ITIMER_REAL, ItimerVal(Timeval(0, 1), Timeval(600)))
+        sigtimedwait({SIGALRM}, SOON)
+        again = getitimer(ITIMER_REAL)
+        setitimer(ITIMER_REAL, ItimerVal(Timeval(0, 1)))
+        sigtimedwait({SIGALRM}, SOON)
+        return again, getitimer(ITIMER_REAL)
+
+    again, once = fork(life).result()
+    assert again.interval == Timeval(600)
+    assert Timeval(500) < again.value <= Timeval(600)
+    assert once == NEVER
+
+
+@clause("setitimer.gives-old", "setitimer(2)", "DESCRIPTION")
+@WHICH
+def test_setting_tells_what_stood(fork, which, signo):
+    """Setting a timer tells what it was set to, the time that was left and the interval; asking tells the same; 0 stops it."""
+
+    def life() -> list[ItimerVal]:
+        before = setitimer(which, LONG)
+        told = [getitimer(which), setitimer(which, NEVER)]
+        return [before, *told, getitimer(which)]
+
+    before, asked, replaced, after = fork(life).result()
+    assert (before, after) == (NEVER, NEVER)
+    for told in (asked, replaced):
+        assert told.interval == Timeval(7)
+        assert Timeval(500) < told.value <= Timeval(601)
+    assert signo
+
+
+@clause("setitimer.unknown-timer-einval", "setitimer(2)", "ERRORS", errno=EINVAL)
+@pytest.mark.parametrize("which", [3, -1, 99])
+def test_an_unknown_timer_is_refused(fork, which):
+    """A timer that is none of the three is refused, to set and to ask."""
+
+    def life() -> None:
+        with fails_with(EINVAL):
+            setitimer(which, LONG)
+        with fails_with(EINVAL):
+            getitimer(which)
+
+    fork(life).result()
+
+
+@clause("setitimer.invalid-time-einval", "setitimer(2)", "ERRORS", errno=EINVAL)
+@pytest.mark.parametrize("wrong", [Timeval(1, 1_000_000), Timeval(1, -1)], ids=str)
+@pytest.mark.parametrize("where", ["value", "interval"])
+def test_an_invalid_time_is_refused(fork, wrong, where):
+    """A time or interval with microseconds outside 0 to 999,999 is refused, and the timer runs on as it was."""
+
+    def life() -> Timeval:
+        setitimer(ITIMER_REAL, LONG)
+        with fails_with(EINVAL):
+            setitimer(ITIMER_REAL, ItimerVal(wrong) if where == "value" else ItimerVal(Timeval(1), wrong))
+        return getitimer(ITIMER_REAL).interval
+
+    assert fork(life).result() == Timeval(7)
+
+
+@clause("alarm.replaces-and-tells", "alarm(2)", "RETURN VALUE")
+def test_an_alarm_replaces_the_one_before(fork):
+    """alarm(2) replaces the alarm before and is the number of seconds that were left of it, 0 if there was none; 0 sets none."""
+
+    def life() -> list[int]:
+        return [alarm(600), alarm(50), alarm(0), alarm(0)]
+
+    none, first, second, cancelled = fork(life).result()
+    assert (none, cancelled) == (0, 0)
+    assert 500 < first <= 600
+    assert 0 < second <= 50
+
+
+@clause("alarm.sends-sigalrm", "alarm(2)", "DESCRIPTION")
+def test_an_alarm_sends_sigalrm(fork):
+    """When the seconds have passed the process gets SIGALRM, which ends it by default, and not before."""
+    start = time.monotonic()
+
+    def life() -> None:
+        alarm(1)
+        pause()
+
+    assert fork(life).wait() == -SIGALRM
+    assert time.monotonic() - start >= 1
+
+
+@clause("alarm.shares-itimer_real", "alarm(2)", "NOTES")
+def test_alarm_and_setitimer_share_a_timer(fork):
+    """alarm(2) and ITIMER_REAL are one timer: either call replaces and tells what the other has set."""
+
+    def life() -> tuple[ItimerVal, int, ItimerVal]:
+        alarm(600)
+        first = getitimer(ITIMER_REAL)
+        setitimer(ITIMER_REAL, ItimerVal(Timeval(50)))
+        return first, alarm(0), getitimer(ITIMER_REAL)
+
+    first, left, after = fork(life).result()
+    assert Timeval(500) < first.value <= Timeval(600)
+    assert first.interval == Timeval()
+    assert 0 < left <= 50
+    assert after == NEVER
+
+
+@clause("alarm.fork-none", "alarm(2)", "NOTES")
+def test_a_child_has_no_alarm(fork):
+    """A child has no alarm and no interval timer of its parent's, where they run on."""
+
+    def life() -> None:
+        for which in (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF):
+            setitimer(which, LONG)
+
+        def child() -> list[object]:
+            return [*(getitimer(which) for which in (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF)), alarm(0)]
+
+        with Actor.start(child) as other:
+            assert other.result() == [NEVER, NEVER, NEVER, 0]
+        for which in (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF):
+            assert getitimer(which).interval == Timeval(7)
+
+    fork(life).result()
+
+
+@clause("alarm.fork-exec", "alarm(2)", "NOTES")
+def test_an_alarm_is_kept_by_another_program(fork):
+    """An alarm and the interval timers are kept, and run on, when another program is executed."""
+    source = (
+        "import signal; print(*(int(500 < signal.getitimer(n)[0] <= 601) for n in range(3)), signal.alarm(0) > 500)"
+    )
+
+    def life() -> None:
+        for which in (ITIMER_VIRTUAL, ITIMER_PROF):
+            setitimer(which, LONG)
+        alarm(600)
+        become_program(source)
+
+    assert printed(fork(life)) == "1 1 1 True"

@@ -1,0 +1,308 @@
+"""signalfd(2): signals read from a descriptor, whose they are, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from errno import EAGAIN, EBADF, EINVAL
+from signal import SIGCHLD, SIGKILL, SIGRTMIN, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2
+
+import pytest
+
+from pytest_ipc import (
+    CLD_EXITED,
+    SFD_CLOEXEC,
+    SFD_NONBLOCK,
+    SI_QUEUE,
+    SI_USER,
+    SIGNALFD_SIGINFO_BYTES,
+    Actor,
+    clause,
+    fails_with,
+    kill,
+    open_descriptors,
+    read,
+    signalfd,
+    signalfd_read,
+    sigpending,
+    sigqueue,
+    tgkill,
+)
+
+from .plain import become_program, in_thread, printed
+
+
+@clause("signalfd.read-struct", "signalfd(2)", "The signalfd_siginfo structure")
+def test_a_signal_is_read_with_what_it_brought(fork, signals):
+    """Reading gives a structure of 128 bytes with the signal's number, code, sender, its user, and the value that was sent."""
+
+    def life():
+        signals.block(SIGUSR1)
+        source = signalfd(-1, {SIGUSR1})
+        info = signalfd_read(source)[0]
+        assert len(read(source, 4096)) == SIGNALFD_SIGINFO_BYTES == 128
+        return info.signo, info.code, info.pid, info.uid, info.value, info.errno
+
+    reader = fork(life)
+    reader.wait_blocked("read")
+    sigqueue(reader.pid, SIGUSR1, -5)
+    reader.wait_blocked("read")
+    sigqueue(reader.pid, SIGUSR1, -5)
+    assert reader.result() == (SIGUSR1, SI_QUEUE, os.getpid(), os.getuid(), -5, 0)
+
+
+@clause("signalfd.read-several", "signalfd(2)", "DESCRIPTION")
+def test_several_signals_are_read_at_once(fork, signals):
+    """Reading gives as many of the pending signals as there is room for, one structure each; the rest is left."""
+
+    def life() -> None:
+        signals.block(SIGUSR1, SIGRTMIN)
+        source = signalfd(-1, {SIGUSR1, SIGRTMIN}, SFD_NONBLOCK)
+        for value in range(3):
+            sigqueue(os.getpid(), SIGRTMIN, value)
+        kill(os.getpid(), SIGUSR1)
+        got = [(info.signo, info.value) for info in signalfd_read(source, 3) + signalfd_read(source, 3)]
+        assert sorted(got) == [(SIGUSR1, 0), (SIGRTMIN, 0), (SIGRTMIN, 1), (SIGRTMIN, 2)]
+        assert len(got) == 4
+
+    fork(life).result()
+
+
+@clause("signalfd.consumes", "signalfd(2)", "DESCRIPTION")
+def test_what_was_read_pends_no_more(fork, signals):
+    """A signal that was read pends no more: it is not delivered when it is unblocked, and its handler does not run."""
+
+    def life():
+        caught = signals.catch(SIGUSR1)
+        signals.block(SIGUSR1)
+        source = signalfd(-1, {SIGUSR1}, SFD_NONBLOCK)
+        kill(os.getpid(), SIGUSR1)
+        assert signalfd_read(source)[0].code == SI_USER
+        assert sigpending() == set()
+        with fails_with(EAGAIN):
+            signalfd_read(source)
+        signals.unblock(SIGUSR1)
+        return caught.count
+
+    assert fork(life).result() == 0
+
+
+@clause("signalfd.only-the-set", "signalfd(2)", "DESCRIPTION")
+def test_only_the_signals_of_the_set_are_read(fork, signals):
+    """A pending signal that is not in the descriptor's set is not read and goes on pending."""
+
+    def life() -> frozenset[int]:
+        signals.block(SIGUSR1, SIGUSR2)
+        source = signalfd(-1, {SIGUSR2}, SFD_NONBLOCK)
+        kill(os.getpid(), SIGUSR1)
+        with fails_with(EAGAIN):
+            signalfd_read(source)
+        return sigpending()
+
+    assert fork(life).result() == {SIGUSR1}
+
+
+@clause("signalfd.new-set-replaces", "signalfd(2)", "DESCRIPTION")
+def test_an_existing_descriptor_gets_another_set(fork, signals):
+    """Given a descriptor of its kind the call makes no new one: that one has the new set in place of the old."""
+
+    def life() -> None:
+        signals.block(SIGUSR1, SIGUSR2)
+        source = signalfd(-1, {SIGUSR1}, SFD_NONBLOCK)
+        kill(os.getpid(), SIGUSR1)
+        kill(os.getpid(), SIGUSR2)
+        before = open_descriptors()
+        assert signalfd(source, {SIGUSR2}) == source
+        assert open_descriptors() == before
+        assert signalfd_read(source, 9)[0].signo == SIGUSR2
+        assert sigpending() == {SIGUSR1}
+
+    fork(life).result()
+
+
+@clause("signalfd.read-eagain", "signalfd(2)", "DESCRIPTION", errno=EAGAIN)
+def test_there_is_nothing_to_read_where_none_pends(fork, signals):
+    """Reading a non-blocking descriptor fails where none of its signals pends."""
+
+    def life() -> None:
+        signals.block(SIGUSR1)
+        with fails_with(EAGAIN):
+            signalfd_read(signalfd(-1, {SIGUSR1}, SFD_NONBLOCK))
+
+    fork(life).result()
+
+
+@clause("signalfd.poll-readable", "signalfd(2)", "DESCRIPTION")
+def test_it_is_readable_while_one_pends(fork, signals):
+    """poll(2) says that the descriptor can be read while a signal of its set pends, and only then."""
+
+    def life() -> list[bool]:
+        signals.block(SIGUSR1, SIGUSR2)
+        source = signalfd(-1, {SIGUSR1}, SFD_NONBLOCK)
+
+        def readable() -> bool:
+            return bool(select.select([source], [], [], 0)[0])
+
+        answers = [readable()]
+        for signo in (SIGUSR2, SIGUSR1):
+            kill(os.getpid(), signo)
+            answers.append(readable())
+        signalfd_read(source)
+        return [*answers, readable()]
+
+    assert fork(life).result() == [False, False, True, False]
+
+
+@clause("signalfd.kill-stop-ignored-in-set", "signalfd(2)", "DESCRIPTION")
+@pytest.mark.parametrize("signo", [SIGKILL, SIGSTOP], ids=["SIGKILL", "SIGSTOP"])
+def test_kill_and_stop_cannot_be_read(fork, signals, signo):
+    """SIGKILL and SIGSTOP in the set are ignored without an error: they act as ever."""
+
+    def life() -> None:
+        signals.block(SIGUSR1)
+        signalfd_read(signalfd(-1, {SIGKILL, SIGSTOP, SIGUSR1}))
+
+    reader = fork(life)
+    reader.wait_blocked("read")
+    reader.signal(signo)
+    reader.wait_state("TZX")
+    assert reader.alive == (signo == SIGSTOP)
+
+
+@clause("signalfd.closed-ebadf", "signalfd(2)", "ERRORS", errno=EBADF)
+def test_no_descriptor_is_refused():
+    """A number that is no descriptor, other than -1, is refused."""
+    closed = os.dup(0)
+    os.close(closed)
+    for fd in (closed, -2):
+        with fails_with(EBADF):
+            signalfd(fd, {SIGUSR1})
+
+
+@clause("signalfd.errors", "signalfd(2)", "ERRORS", errno=EINVAL)
+def test_another_descriptor_is_refused(pipe):
+    """A descriptor of something else is refused, and stays what it is."""
+    channel = pipe()
+    with fails_with(EINVAL):
+        signalfd(channel.read_fd, {SIGUSR1})
+    channel.write(b"x")
+    assert channel.read(1) == b"x"
+
+
+@clause("signalfd.unknown-flag-einval", "signalfd(2)", "ERRORS", errno=EINVAL)
+@pytest.mark.parametrize("flag", [1, 2, 0x4000_0000])
+def test_an_unknown_flag_is_refused(flag):
+    """A flag that signalfd(2) does not know is refused, alone and beside those that it knows, and opens nothing."""
+    before = open_descriptors()
+    for flags in (flag, flag | SFD_CLOEXEC | SFD_NONBLOCK):
+        with fails_with(EINVAL):
+            signalfd(-1, {SIGUSR1}, flags)
+    assert open_descriptors() == before
+
+
+@clause("signalfd.short-read-einval", "signalfd(2)", "DESCRIPTION", errno=EINVAL)
+def test_too_little_room_is_refused(fork, signals):
+    """Reading into less than one structure fails, and the signal goes on pending."""
+
+    def life() -> frozenset[int]:
+        signals.block(SIGUSR1)
+        source = signalfd(-1, {SIGUSR1}, SFD_NONBLOCK)
+        kill(os.getpid(), SIGUSR1)
+        with fails_with(EINVAL):
+            read(source, SIGNALFD_SIGINFO_BYTES - 1)
+        return sigpending()
+
+    assert fork(life).result() == {SIGUSR1}
+
+
+@clause("signalfd.cloexec-nonblock", "signalfd(2)", "DESCRIPTION")
+@pytest.mark.parametrize("flags", [0, SFD_CLOEXEC, SFD_NONBLOCK, SFD_CLOEXEC | SFD_NONBLOCK])
+def test_the_flags_are_the_descriptors(flags):
+    """SFD_CLOEXEC marks the descriptor close-on-exec and SFD_NONBLOCK makes it non-blocking; without them it is neither."""
+    fd = signalfd(-1, {SIGUSR1}, flags)
+    told = os.get_inheritable(fd), os.get_blocking(fd)
+    os.close(fd)
+    assert told == (not flags & SFD_CLOEXEC, not flags & SFD_NONBLOCK)
+
+
+@clause("signalfd.child-status", "signalfd(2)", "The signalfd_siginfo structure")
+def test_the_end_of_a_child_is_read(fork, signals):
+    """A SIGCHLD that is read tells which child has ended, how, and with what status."""
+
+    def life() -> None:
+        signals.block(SIGCHLD)
+        source = signalfd(-1, {SIGCHLD})
+        with Actor.start(os._exit, (7,)) as child:
+            info = signalfd_read(source)[0]
+            assert (info.signo, info.code, info.pid, info.status) == (SIGCHLD, CLD_EXITED, child.pid, 7)
+
+    fork(life).result()
+
+
+@clause("signalfd.fork-semantics", "signalfd(2)", "fork(2) semantics")
+def test_a_child_reads_its_own_signals(fork, signals):
+    """A child that reads the descriptor it has from its parent gets its own signals; its parent's go on pending there."""
+
+    def life() -> None:
+        signals.block(SIGUSR1)
+        source = signalfd(-1, {SIGUSR1}, SFD_NONBLOCK)
+        sigqueue(os.getpid(), SIGUSR1, 1)
+
+        def child() -> int:
+            with fails_with(EAGAIN):
+                signalfd_read(source)
+            sigqueue(os.getpid(), SIGUSR1, 2)
+            return signalfd_read(source)[0].value
+
+        with Actor.start(child, keep={source}) as other:
+            assert other.result() == 2
+        assert signalfd_read(source)[0].value == 1
+
+    fork(life).result()
+
+
+@clause("signalfd.exec-survives", "signalfd(2)", "execve(2) semantics")
+def test_another_program_reads_what_pends(fork, signals):
+    """The descriptor is kept when another program is executed, and a signal that pended before can be read there."""
+
+    def life() -> None:
+        signals.block(SIGRTMIN)
+        source = signalfd(-1, {SIGRTMIN}, SFD_NONBLOCK)
+        sigqueue(os.getpid(), SIGRTMIN, 9)
+        os.set_inheritable(source, True)
+        become_program("import os, sys; print(os.read(int(sys.argv[1]), 4096)[:4].hex())", source)
+
+    assert printed(fork(life)) == int(SIGRTMIN).to_bytes(4, sys.byteorder).hex()
+
+
+@clause("signalfd.thread-reads-its-own", "signalfd(2)", "Thread semantics")
+def test_a_thread_reads_the_processs_and_its_own(fork, signals):
+    """A thread reads signals for itself and for the process, and not those for another thread."""
+
+    def life() -> None:
+        signals.block(SIGUSR1, SIGUSR2)
+        source = signalfd(-1, {SIGUSR1, SIGUSR2}, SFD_NONBLOCK)
+        tgkill(os.getpid(), os.getpid(), SIGUSR1)
+        with fails_with(EAGAIN):
+            in_thread(signalfd_read, source)
+        kill(os.getpid(), SIGUSR2)
+        assert in_thread(signalfd_read, source)[0].signo == SIGUSR2
+        assert signalfd_read(source)[0].signo == SIGUSR1
+
+    fork(life).result()
+
+
+@clause("signalfd.unblocked-is-delivered", "signalfd(2)", "NOTES")
+def test_a_signal_that_is_not_blocked_is_not_kept(fork):
+    """A signal of the set that is not blocked is handled by its disposition, as if there were no descriptor."""
+
+    def life() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        signalfd_read(signalfd(-1, {SIGTERM}))
+
+    reader = fork(life)
+    reader.wait_blocked("read")
+    reader.signal(SIGTERM)
+    assert reader.wait() == -SIGTERM
