@@ -40,7 +40,12 @@ LIES = {
         "shmget.segsz-is-what-was-asked",
         "shmget.size-rounded-mapping-not-segsz",
     ],
-    "shmctl_nattch_wrong": ["shmctl.stat-nattch-counts", "shmat.updates-atime-lpid-nattch", "shm.fork-inherits"],
+    "shmctl_nattch_wrong": [
+        "shmctl.stat-nattch-counts",
+        "shmat.updates-atime-lpid-nattch",
+        "shm.fork-inherits",
+        "shm.model",
+    ],
     "shmctl_cpid_wrong": ["shmget.init-cpid"],
     "shmctl_dest_hidden": ["shmctl.rmid-shm_dest"],
     "shmctl_times_missing": ["shmget.init-ctime-now", "shmat.updates-atime-lpid-nattch"],

@@ -8,7 +8,7 @@ LIES = {
     "sigaction_nocldstop_dropped": ["sigaction.nocldstop"],
     "sigaction_mask_dropped": ["sigaction.sa_mask-blocked-in-handler", "sigaction.install-query"],
     "sigaction_kill_accepted": ["sigaction.kill-stop-refused"],
-    "sigqueue_value_lost": ["siginfo.sigqueue-si_queue-value", "signal.rt-queue"],
+    "sigqueue_value_lost": ["siginfo.sigqueue-si_queue-value", "signal.rt-queue", "signal.model"],
     "sigqueue_is_kill": ["siginfo.sigqueue-si_queue-value"],
     "sigpending_empty": ["sigpending.blocked-raised"],
     "kill_zero_sends_nothing_and_never_fails": ["kill.sig0-probe", "kill.sig0-zombie", "kill.no-permission-eperm"],
