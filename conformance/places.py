@@ -26,7 +26,7 @@ def become(uid: int, gid: int) -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user has cleared it
 
 
-def change_limit(name: str, value: int) -> None:
+def change_limit(name: str, value: int | str) -> None:
     """Set a limit in a namespace of this process's own. Untested where /proc/sys cannot be written, as in most containers."""
     try:
         set_limit(name, value)

@@ -20,6 +20,7 @@ __all__ = [
     "UnixSocketRow",
     "capabilities",
     "limit",
+    "limit_fields",
     "open_descriptors",
     "process_state",
     "process_status",
@@ -216,8 +217,14 @@ def unix_sockets() -> list[UnixSocketRow] | None:
 
 def limit(name: str) -> int | None:
     """The number in /proc/sys/NAME, as in limit("kernel/shmmax"); None where it cannot be read."""
+    found = limit_fields(name)
+    return found[0] if found else None
+
+
+def limit_fields(name: str) -> list[int] | None:
+    """All the numbers in /proc/sys/NAME, as in limit_fields("kernel/sem"); None where it cannot be read."""
     text = _read(f"/proc/sys/{name}")
-    return int(text.split()[0]) if text and text.split() else None
+    return None if text is None else [int(word) for word in text.split()]
 
 
 def set_limit(name: str, value: int | str) -> None:

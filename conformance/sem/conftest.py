@@ -1,0 +1,55 @@
+"""What clauses about semaphores share: waiting actors, the clock that stamps sets, sets that belong to somebody else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from pytest_ipc import CLOCK_REALTIME_COARSE, Actor, Deadline, Fork, SemaphoreSet, semop, untested
+
+from ..places import GROUP, OWNER
+
+NOBODYS = 8  # an address that is never mapped
+
+
+@pytest.fixture
+def waiting(fork: Fork) -> Callable[..., Actor]:
+    """Start an actor that sleeps in semop(2): waiting(semaphores, (num, op), ...); its result is 0 or the errno."""
+
+    def start(semaphores: SemaphoreSet, *operations: tuple[int, ...]) -> Actor:
+        actor = fork(outcome, semaphores.id, *operations)
+        actor.wait_blocked("semop")
+        return actor
+
+    return start
+
+
+def outcome(semid: int, *operations: tuple[int, ...]) -> int:
+    """What comes of the operations: 0, or the errno."""
+    try:
+        semop(semid, operations)
+    except OSError as error:
+        return error.errno or -1
+    return 0
+
+
+def next_second(after: int) -> None:
+    """Wait for the second after *after* to begin, by the clock that the kernel stamps objects with."""
+    assert Deadline(5).until(lambda: time.clock_gettime(CLOCK_REALTIME_COARSE) >= after + 1)
+
+
+@pytest.fixture
+def owned(sysv_sem: Callable[..., SemaphoreSet]) -> Callable[..., SemaphoreSet]:
+    """A set of OWNER and GROUP with the mode given, made by whoever runs the suite."""
+
+    def make(mode: int, count: int = 1) -> SemaphoreSet:
+        semaphores = sysv_sem(count)
+        try:
+            semaphores.set(uid=OWNER, gid=GROUP, mode=mode)
+        except OSError as error:
+            untested(f"cannot give a set to another user: {error.strerror}")
+        return semaphores
+
+    return make

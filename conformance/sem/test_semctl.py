@@ -1,0 +1,341 @@
+"""semctl(2): what can be asked of a set, changed in it, and its removal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from ctypes import addressof, c_ushort
+from errno import EFAULT, EIDRM, EINVAL, ERANGE
+
+import pytest
+
+from pytest_ipc import (
+    GETALL,
+    GETNCNT,
+    GETPID,
+    GETVAL,
+    GETZCNT,
+    IPC_CREAT,
+    IPC_EXCL,
+    IPC_PRIVATE,
+    IPC_RMID,
+    IPC_SET,
+    IPC_STAT,
+    SEM_STAT,
+    SETALL,
+    SETVAL,
+    clause,
+    errno_name,
+    fails_with,
+    limit_fields,
+    number_of,
+    semctl,
+    semctl_info,
+    semctl_limits,
+    semctl_rmid,
+    semctl_set,
+    semctl_setval,
+    semctl_stat,
+    semget,
+    semop,
+    sysvipc_sem,
+    untested,
+)
+from pytest_ipc.kernel.abi import semid_ds
+from pytest_ipc.kernel.libc import syscall
+
+from .conftest import NOBODYS, next_second
+
+UNKNOWN = 77  # a command that there is not
+
+
+@clause("semctl.stat-fields", "semctl(2)", "IPC_STAT")
+def test_stat_tells_what_a_set_is(sysv_sem):
+    """IPC_STAT tells the number of semaphores, the key, owner, creator and mode of a set."""
+    semaphores = sysv_sem(17, mode=0o624)
+    ds = semaphores.stat()
+    perm = ds.perm
+    assert (ds.nsems, perm.key, oct(perm.mode)) == (17, semaphores.key, oct(0o624))
+    assert (perm.uid, perm.cuid, perm.gid, perm.cgid) == (os.geteuid(), os.geteuid(), os.getegid(), os.getegid())
+
+
+@clause("semctl.set-mode", "semctl(2)", "IPC_SET")
+def test_the_mode_can_be_changed(sysv_sem):
+    """IPC_SET changes the low nine bits of the mode and no others."""
+    semaphores = sysv_sem(mode=0o600)
+    semaphores.set(mode=0o426)
+    assert oct(semaphores.stat().perm.mode) == oct(0o426)
+    semaphores.set(mode=0o600)
+    semctl_set(semaphores.id, mode=0o7777)
+    assert oct(semaphores.stat().perm.mode) == oct(0o777)
+
+
+@clause("semctl.set-ctime", "semctl(2)", "IPC_SET")
+def test_a_change_sets_the_time_of_change(sysv_sem):
+    """IPC_SET sets the time of change to now."""
+    semaphores = sysv_sem()
+    made = semaphores.stat().ctime
+    next_second(made)
+    semaphores.set(mode=0o640)
+    assert semaphores.stat().ctime > made
+
+
+@clause("semctl.setval-ctime", "semctl(2)", "The semid_ds data structure")
+def test_values_that_are_set_set_the_time_of_change(sysv_sem):
+    """SETVAL and SETALL set the time of change to now; an operation does not."""
+    by_one, by_all, by_operation = sysv_sem(), sysv_sem(), sysv_sem()
+    made = by_operation.stat().ctime
+    next_second(made)
+    by_one.set_value(1)
+    by_all.values = [1]
+    by_operation.release()
+    assert by_one.stat().ctime > made
+    assert by_all.stat().ctime > made
+    assert by_operation.stat().ctime == made
+
+
+@clause("semctl.setall-getall", "semctl(2)", "SETALL")
+def test_all_values_there_and_back(sysv_sem):
+    """SETALL gives every semaphore of the set its value, and GETALL tells them in the same order."""
+    semaphores = sysv_sem(5)
+    wanted = [3, 0, 32767, 1, 2]
+    semaphores.values = wanted
+    assert semaphores.values == wanted
+    assert [semaphores.value(num) for num in range(5)] == wanted
+
+
+@clause("semctl.setval-one", "semctl(2)", "SETVAL")
+def test_one_value_there_and_back(sysv_sem):
+    """SETVAL gives one semaphore a value, which GETVAL tells; the others keep theirs."""
+    semaphores = sysv_sem(3, values=[1, 2, 3])
+    semaphores.set_value(9, 1)
+    assert (semaphores.value(1), semaphores.values) == (9, [1, 9, 3])
+
+
+@clause("semctl.setall-sempid", "semctl(2)", "The sempid value", since="4.6")
+def test_who_set_all_is_on_record(sysv_sem, fork):
+    """Since 4.6 SETALL puts the caller's process id on record for every semaphore of the set."""
+    semaphores = sysv_sem(3)
+    assert [semaphores.last_pid(num) for num in range(3)] == [0, 0, 0]
+
+    def set_all() -> None:
+        semaphores.values = [1, 0, 2]
+        signal.pause()
+
+    actor = fork(set_all)
+    actor.wait_blocked("pause")
+    assert [semaphores.last_pid(num) for num in range(3)] == [actor.pid] * 3
+
+
+@clause("semctl.setval-sempid", "semctl(2)", "The sempid value")
+def test_who_set_one_is_on_record(sysv_sem, fork):
+    """SETVAL puts the caller's process id on record for the semaphore it sets, and for no other."""
+    semaphores = sysv_sem(2)
+
+    def set_one() -> None:
+        semaphores.set_value(1, 1)
+        signal.pause()
+
+    actor = fork(set_one)
+    actor.wait_blocked("pause")
+    assert (semaphores.last_pid(0), semaphores.last_pid(1)) == (0, actor.pid)
+
+
+@clause("semctl.semnum-einval", "semctl(2)", "ERRORS", errno=EINVAL)
+@pytest.mark.parametrize(
+    "cmd", [GETVAL, GETPID, GETNCNT, GETZCNT, SETVAL], ids="GETVAL GETPID GETNCNT GETZCNT SETVAL".split()
+)
+def test_a_number_outside_the_set_is_refused(sysv_sem, cmd):
+    """GETVAL, GETPID, GETNCNT, GETZCNT and SETVAL refuse a number below 0 and the number behind the last."""
+    semaphores = sysv_sem(3, values=[1, 2, 3])
+    semctl(semaphores.id, 2, cmd) if cmd != SETVAL else semctl_setval(semaphores.id, 2, 3)
+    for num in (-1, 3):
+        with fails_with(EINVAL):
+            semctl(semaphores.id, num, cmd)
+    assert semaphores.values == [1, 2, 3]
+
+
+@clause("semctl.semnum-ignored", "semctl(2)", "DESCRIPTION")
+def test_the_number_does_not_matter_to_the_whole(sysv_sem):
+    """IPC_STAT, GETALL and IPC_RMID look at no number: they are done whatever it is."""
+    semaphores = sysv_sem(2, values=[1, 2])
+    ds, values = semid_ds()(), (c_ushort * 2)()
+    semctl(semaphores.id, 99, IPC_STAT, addressof(ds))
+    semctl(semaphores.id, -1, GETALL, addressof(values))
+    assert (ds.nsems, list(values)) == (2, [1, 2])
+    semctl(semaphores.id, 99, IPC_RMID)
+    assert not semaphores.exists()
+
+
+@clause("semctl.erange", "semctl(2)", "ERRORS", errno=ERANGE)
+def test_a_value_outside_the_range_is_refused(sysv_sem):
+    """SETVAL and SETALL set values from 0 to SEMVMX, refuse one above, SETVAL one below too, and then change nothing."""
+    semaphores = sysv_sem(2, values=[1, 2])
+    most = semctl_limits().semvmx
+    for value in (-1, most + 1):
+        with fails_with(ERANGE):
+            semaphores.set_value(value)
+    with fails_with(ERANGE):
+        semaphores.values = [5, most + 1]
+    assert semaphores.values == [1, 2]
+    semaphores.set_value(most)
+    semaphores.values = [0, most]
+    assert semaphores.values == [0, most]
+
+
+@clause("semctl.efault", "semctl(2)", "ERRORS", errno=EFAULT)
+def test_a_buffer_that_is_no_memory_is_refused(sysv_sem, fork):
+    """IPC_STAT, IPC_SET, GETALL and SETALL with an address that cannot be accessed fail, and change nothing."""
+    semaphores = sysv_sem(2, values=[1, 2], mode=0o600)
+
+    def ask() -> None:  # in a child: a libc that reads the buffer itself dies of it
+        for command in (IPC_STAT, IPC_SET, GETALL, SETALL):
+            with fails_with(EFAULT):
+                semctl(semaphores.id, 0, command, NOBODYS)
+
+    fork(ask).result()
+    assert (semaphores.values, oct(semaphores.stat().perm.mode)) == ([1, 2], oct(0o600))
+
+
+@clause("semctl.einval-cmd-id", "semctl(2)", "ERRORS", errno=EINVAL)
+def test_a_command_or_an_id_that_there_is_not(sysv_sem):
+    """A command that there is not is refused, and so is every command for an identifier below 0 or of a set that is gone."""
+    semaphores = sysv_sem()
+    with fails_with(EINVAL):
+        semctl(semaphores.id, 0, UNKNOWN)
+    with fails_with(EINVAL):
+        semctl_stat(-1)
+    with fails_with(EINVAL):
+        semctl(-1, 0, GETVAL)
+    semaphores.remove()
+    for command in (GETVAL, GETPID, GETNCNT, GETZCNT, IPC_RMID):
+        with fails_with(EINVAL, EIDRM):  # the page has a word for both
+            semctl(semaphores.id, 0, command)
+    with fails_with(EINVAL, EIDRM):
+        semctl_stat(semaphores.id)
+
+
+@clause("semctl.raw-einval-cmd", "semctl(2)", "ERRORS", errno=EINVAL)
+def test_the_kernel_refuses_the_command_too(sysv_sem):
+    """A command that there is not is refused by the system call itself, and not only by libc's wrapper, which may know it."""
+    semaphores = sysv_sem(values=[3])
+    try:
+        number = number_of("semctl")
+    except LookupError as error:
+        untested(str(error))
+    for command in (UNKNOWN, -1):
+        with fails_with(EINVAL):
+            syscall(number, semaphores.id, 0, command, 0)
+    assert syscall(number, semaphores.id, 0, GETVAL, 0) == 3
+
+
+@clause("semctl.rmid-at-once", "semctl(2)", "IPC_RMID")
+def test_removal_is_at_once(sysv_sem):
+    """IPC_RMID removes the set at once, and its key is free for a new one, which begins anew."""
+    old = sysv_sem(2, values=[4, 5])
+    semctl_rmid(old.id)
+    assert not old.exists()
+    new = semget(old.key, 2, IPC_CREAT | IPC_EXCL | 0o600)
+    try:
+        assert new != old.id
+        assert [semctl(new, num, GETVAL) for num in (0, 1)] == [0, 0]
+    finally:
+        semctl_rmid(new)
+
+
+@clause("semctl.rmid-exactly-one-succeeds", "semctl(2)", "IPC_RMID")
+def test_exactly_one_of_several_removals_succeeds(sysv_sem, fork, pipe):
+    """Of several processes that remove a set at the same time exactly one succeeds; the others are told that it is gone."""
+    semaphores, gate = sysv_sem(), pipe()
+
+    def remove() -> int:
+        gate.close_write()
+        gate.read()  # all wait here for the gate to close
+        try:
+            return semctl(semaphores.id, 0, IPC_RMID)
+        except OSError as error:
+            return error.errno or -1
+
+    children = [fork(remove) for _ in range(4)]
+    for child in children:
+        child.wait_blocked("read")
+    gate.close_write()
+    found = sorted(child.result() for child in children)
+    assert (found[0], set(found[1:]) <= {EINVAL, EIDRM}) == (0, True), list(map(errno_name, found))
+
+
+@clause("semctl.ipc_info", "semctl(2)", "IPC_INFO")
+def test_the_limits_are_those_in_proc(in_ipc_namespace):
+    """IPC_INFO tells the limits that /proc/sys/kernel/sem shows, and gives the highest index that is in use."""
+
+    def tell() -> int:
+        for _ in range(3):
+            semget(IPC_PRIVATE, 2, 0o600)
+        found, shown = semctl_limits(), limit_fields("kernel/sem")
+        if shown is None:
+            untested("needs /proc/sys/kernel/sem")
+        assert [found.semmsl, found.semmns, found.semopm, found.semmni] == shown
+        return found.highest
+
+    assert in_ipc_namespace({}, tell) == 2
+
+
+@clause("semctl.sem_info", "semctl(2)", "SEM_INFO")
+def test_the_sums_are_those_of_the_sets(in_ipc_namespace):
+    """SEM_INFO tells how many sets and how many semaphores there are, and gives the highest index that is in use."""
+
+    def sums() -> list[tuple[int, int, int]]:
+        found = []
+        made = [semget(IPC_PRIVATE, nsems, 0o600) for nsems in (1, 10, 100)]
+        for _ in range(2):
+            info = semctl_info()
+            found.append((info.semusz, info.semaem, info.highest))
+            semctl_rmid(made.pop())
+        return found
+
+    assert in_ipc_namespace({}, sums) == [(3, 111, 2), (2, 11, 1)]
+
+
+@clause("semctl.sem_stat-index", "semctl(2)", "SEM_STAT")
+def test_an_index_leads_to_a_set(in_ipc_namespace):
+    """SEM_STAT takes an index of the kernel's table and gives the identifier there; an unused index is refused."""
+
+    def by_index() -> bool:
+        semid = semget(IPC_PRIVATE, 23, 0o600)
+        highest = semctl_info().highest
+        found = semctl_stat(highest, SEM_STAT)
+        with fails_with(EINVAL):
+            semctl_stat(highest + 1, SEM_STAT)
+        return (found.id, found.nsems) == (semid, 23)
+
+    assert in_ipc_namespace({}, by_index)
+
+
+@clause("proc.sysvipc-sem-row", "proc(5)", "/proc/sysvipc")
+def test_proc_shows_the_set(sysv_sem):
+    """/proc/sysvipc/sem has a row for every set, with what IPC_STAT tells of it."""
+    semaphores = sysv_sem(19, mode=0o640)
+    semop(semaphores.id, [(0, 1)])
+    rows = sysvipc_sem()
+    if rows is None:
+        untested("needs /proc/sysvipc")
+    found = [row for row in rows if row.semid == semaphores.id]
+    assert len(found) == 1, f"{len(found)} rows show the set"
+    row = found[0]
+    ds = semaphores.stat()
+    assert (row.key, row.perms, row.nsems) == (semaphores.key, 0o640, 19)
+    assert (row.uid, row.gid, row.cuid, row.cgid) == (ds.perm.uid, ds.perm.gid, ds.perm.cuid, ds.perm.cgid)
+    assert (row.otime, row.ctime) == (ds.otime, ds.ctime)
+    assert row.otime > 0
+
+
+@clause("sem.threads-are-apart", "semop(2)", "DESCRIPTION")
+def test_a_thread_waits_alone(sysv_sem):
+    """Only the thread that called waits; another one of the same process can let it go on."""
+    semaphores = sysv_sem()
+    thread = threading.Thread(target=semaphores.acquire)
+    thread.start()
+    semaphores.release()
+    thread.join(10)
+    assert (thread.is_alive(), semaphores.values) == (False, [0])
