@@ -1,4 +1,4 @@
-"""Whom a clause is tried as, and with which limits. For children; none of it can be undone.
+"""Whom and where a clause is tried as, and with which limits. For children; none of it can be undone.
 
 What is not allowed here is tried and found out, not guessed from a user id, and makes the clause untested.
 """
@@ -7,8 +7,21 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 
-from pytest_ipc import PR_SET_PDEATHSIG, prctl, set_limit, untested
+from pytest_ipc import (
+    CLONE_NEWNS,
+    CLONE_NEWUSER,
+    MS_PRIVATE,
+    MS_REC,
+    PR_SET_PDEATHSIG,
+    map_user,
+    mount,
+    prctl,
+    set_limit,
+    unshare,
+    untested,
+)
 
 # Numbers that no account needs to have: the kernel compares them and nothing else.
 OWNER, MEMBER, STRANGER = 61001, 61002, 61003
@@ -32,3 +45,24 @@ def change_limit(name: str, value: int | str) -> None:
         set_limit(name, value)
     except OSError as error:
         untested(f"cannot write /proc/sys/{name} in a namespace of its own: {error.strerror}")
+
+
+def mount_tmpfs(path: str | os.PathLike[str], flags: int = 0, options: str | None = None) -> None:
+    """Mount a tmpfs in a mount namespace of this process's own, a child's. Untested where that is not allowed."""
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        before = os.readlink("/proc/self/ns/mnt")
+        try:
+            unshare(CLONE_NEWNS)
+        except PermissionError:
+            unshare(CLONE_NEWUSER | CLONE_NEWNS)
+            map_user(0, 0, uid, gid)
+        if (
+            os.readlink("/proc/self/ns/mnt") == before
+        ):  # a sandbox that says yes and does nothing: all would see the mount
+            untested("needs a mount namespace, and unshare makes none")
+        with suppress(OSError):  # so that nothing of this is seen outside; refused where it is so already
+            mount("none", "/", None, MS_REC | MS_PRIVATE)
+        mount("none", path, "tmpfs", flags, options)
+    except OSError as error:
+        untested(f"needs a mount of its own: CAP_SYS_ADMIN, or user namespaces for ordinary users: {error.strerror}")

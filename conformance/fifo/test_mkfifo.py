@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
-from ctypes import c_char_p, c_int, c_ulong, c_void_p
 from errno import EACCES, EEXIST, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EROFS
 
 import pytest
 
-from pytest_ipc import CLONE_NEWNS, CLONE_NEWUSER, capabilities, clause, fails_with, mkfifo, unshare, untested
-from pytest_ipc.kernel.libc import function
+from pytest_ipc import MS_RDONLY, capabilities, clause, fails_with, mkfifo
 
-from ..places import GROUP, STRANGER, become
-
-MS_RDONLY, MS_REC, MS_PRIVATE = 1, 1 << 14, 1 << 18
-mount = function("mount", c_int, c_char_p, c_char_p, c_char_p, c_ulong, c_void_p)
+from ..places import GROUP, STRANGER, become, mount_tmpfs
 
 
 @clause("mkfifo.creates", "mkfifo(3)", "DESCRIPTION")
@@ -154,16 +148,7 @@ def test_a_read_only_filesystem_takes_no_fifo(tmp_path, fork):
     """mkfifo fails on a filesystem that is mounted read-only."""
 
     def make() -> None:
-        try:
-            try:
-                unshare(CLONE_NEWNS)
-            except PermissionError:
-                unshare(CLONE_NEWUSER | CLONE_NEWNS)
-            with suppress(OSError):  # so that nothing of this is seen outside; refused where it is so already
-                mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None)
-            mount(b"none", os.fsencode(tmp_path), b"tmpfs", MS_RDONLY, None)
-        except OSError as error:
-            untested(f"needs a read-only mount: CAP_SYS_ADMIN, or user namespaces for ordinary users: {error.strerror}")
+        mount_tmpfs(tmp_path, MS_RDONLY)
         with fails_with(EROFS):
             mkfifo(tmp_path / "fifo")
 

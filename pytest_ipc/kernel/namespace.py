@@ -19,6 +19,7 @@ __all__ = [
     "CLONE_NEWUSER",
     "CLONE_NEWUTS",
     "MNT_DETACH",
+    "MS_NOEXEC",
     "MS_PRIVATE",
     "MS_RDONLY",
     "MS_REC",
@@ -40,6 +41,7 @@ CLONE_NEWPID = 0x2000_0000
 CLONE_NEWNET = 0x4000_0000
 
 MS_RDONLY = 1
+MS_NOEXEC = 8
 MS_REC = 1 << 14
 MS_PRIVATE = 1 << 18
 MS_SLAVE = 1 << 19
@@ -87,9 +89,18 @@ def _write(path: str, text: str) -> None:
         os.close(fd)
 
 
-def mount(source: str | None, target: str | os.PathLike[str], fstype: str | None = None, flags: int = 0) -> None:
-    """mount(2): attach a filesystem of *fstype* at *target*, or change how what is mounted there propagates. OSError."""
-    _mount(source and source.encode(), path_bytes(target), fstype and fstype.encode(), flags, None)
+def mount(
+    source: str | None,
+    target: str | os.PathLike[str],
+    fstype: str | None = None,
+    flags: int = 0,
+    data: str | None = None,
+) -> None:
+    """mount(2): attach a filesystem of *fstype* at *target*, or change how what is mounted there propagates. OSError.
+
+    *data* are the filesystem's own options, as in "size=64k".
+    """
+    _mount(source and source.encode(), path_bytes(target), fstype and fstype.encode(), flags, data and data.encode())
 
 
 def umount2(target: str | os.PathLike[str], flags: int = 0) -> None:
