@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+from collections.abc import Iterator
 
 
 def peek(address: int, count: int) -> bytes:
@@ -31,6 +32,31 @@ def free_range(length: int, align: int = mmap.PAGESIZE) -> int:
 
 def mapped() -> list[tuple[int, int]]:
     """What this process has mapped, as start and end addresses."""
+    return [(start, end) for start, end, _ in _maps()]
+
+
+def mapped_at(address: int) -> tuple[int, int, str] | None:
+    """The mapping that *address* lies in: start, end and rights, as "rw-s"; None where nothing is mapped."""
+    return next((found for found in _maps() if found[0] <= address < found[1]), None)
+
+
+def _maps() -> Iterator[tuple[int, int, str]]:
     with open("/proc/self/maps") as maps:
-        spans = [line.split()[0].split("-") for line in maps]
-    return [(int(start, 16), int(end, 16)) for start, end in spans]
+        for line in maps:
+            span, rights, *_ = line.split()
+            start, end = span.split("-")
+            yield int(start, 16), int(end, 16), rights
+
+
+def kilobytes(address: int, *names: str) -> int:
+    """The sum of some of the sizes that /proc/self/smaps (proc(5)) tells of the mapping at *address*, as Private_Dirty, in kB."""
+    total, inside = 0, False
+    with open("/proc/self/smaps") as smaps:
+        for line in smaps:
+            first, *rest = line.split()
+            start, dash, end = first.partition("-")
+            if dash:
+                inside = int(start, 16) <= address < int(end, 16)
+            elif inside and first.rstrip(":") in names:
+                total += int(rest[0])
+    return total

@@ -27,6 +27,7 @@ _TABLES = {
         rt_sigaction=13 rt_sigprocmask=14 set_robust_list=273 get_robust_list=274 io_setup=206
         io_destroy=207 timer_gettime=224 futex_waitv=449
         semget=64 semctl=66
+        memfd_create=319
     """,
     "i386": """
         read=3 readv=145 write=4 writev=146 open=5 openat=295 openat2=437 poll=168 ppoll=309
@@ -43,6 +44,7 @@ _TABLES = {
         connect=362 accept4=364 sendto=369 sendmsg=370 recvfrom=371 recvmsg=372 recvmmsg=337 sendmmsg=345
         io_destroy=246 timer_gettime=261 futex_waitv=449
         semget=393 semctl=394
+        memfd_create=356
     """,
     "aarch64": """
         read=63 readv=65 write=64 writev=66 openat=56 openat2=437 ppoll=73 pselect6=72
@@ -55,6 +57,7 @@ _TABLES = {
         rt_sigaction=134 rt_sigprocmask=135 set_robust_list=99 get_robust_list=100 io_setup=0
         io_destroy=1 timer_gettime=108 futex_waitv=449
         semget=190 semctl=191
+        memfd_create=279
     """,
     "arm": """
         read=3 readv=145 write=4 writev=146 open=5 openat=322 openat2=437 poll=168 ppoll=336
@@ -70,6 +73,7 @@ _TABLES = {
         rt_sigaction=174 rt_sigprocmask=175 set_robust_list=338 get_robust_list=339 io_setup=243
         io_destroy=244 timer_gettime=259 futex_waitv=449
         semget=299 semctl=300
+        memfd_create=385
     """,
     "riscv64": """
         read=63 readv=65 write=64 writev=66 openat=56 openat2=437 ppoll=73 pselect6=72
@@ -82,6 +86,7 @@ _TABLES = {
         rt_sigaction=134 rt_sigprocmask=135 set_robust_list=99 get_robust_list=100 io_setup=0
         io_destroy=1 timer_gettime=108 futex_waitv=449
         semget=190 semctl=191
+        memfd_create=279
     """,
     "ppc64le": """
         read=3 readv=145 write=4 writev=146 open=5 openat=286 openat2=437 poll=167 ppoll=281
@@ -96,6 +101,7 @@ _TABLES = {
         connect=328 accept=330 accept4=344 send=334 sendto=335 sendmsg=341 sendmmsg=349 recv=336 recvfrom=337 recvmsg=342 recvmmsg=343
         io_destroy=228 timer_gettime=242 futex_waitv=449
         semget=393 semctl=394
+        memfd_create=360
     """,
     "s390x": """
         read=3 readv=145 write=4 writev=146 open=5 openat=288 openat2=437 poll=168 ppoll=302
@@ -110,6 +116,7 @@ _TABLES = {
         connect=362 accept4=364 sendto=369 sendmsg=370 recvfrom=371 recvmsg=372 recvmmsg=357 sendmmsg=358
         io_destroy=244 timer_gettime=256 futex_waitv=449
         semget=393 semctl=394
+        memfd_create=350
     """,
 }
 _TABLES["loongarch64"] = _TABLES["riscv64"]  # both are asm-generic/unistd.h without renameat

@@ -1,0 +1,57 @@
+"""What clauses about mapped memory share: mappings and memory files that go with the test, and a file with known bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_ipc import MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, End, Factories, Mapping, memfd_create
+from pytest_ipc import open as raw_open
+
+
+@pytest.fixture
+def mapping(ipc_scope: Factories) -> Callable[..., Mapping]:
+    """Map memory: mapping(fd, length, prot=..., flags=..., offset=0) -> Mapping; with None as fd it is anonymous and private."""
+
+    def make(
+        fd: int | None, length: int, prot: int = PROT_READ | PROT_WRITE, flags: int | None = None, offset: int = 0
+    ) -> Mapping:
+        if flags is None:
+            flags = MAP_PRIVATE if fd is None else MAP_SHARED
+        return Mapping.of(fd, length, prot=prot, flags=flags, offset=offset, scope=ipc_scope.scope)
+
+    return make
+
+
+@pytest.fixture
+def opened(ipc_scope: Factories) -> Callable[..., int]:
+    """Open a file: opened(path, flags), a descriptor that is closed with the test."""
+
+    def call(path: str | os.PathLike[str], flags: int) -> int:
+        return End(raw_open(path, flags | os.O_CLOEXEC), os.fspath(path), ipc_scope.scope).fd
+
+    return call
+
+
+@pytest.fixture
+def file(tmp_path: Path, page: int) -> Path:
+    """A file of two pages and a half: the first of a, the second of b, the half one of c."""
+    path = tmp_path / "file"
+    path.write_bytes(b"a" * page + b"b" * page + b"c" * (page // 2))
+    return path
+
+
+@pytest.fixture
+def memfd(ipc_scope: Factories) -> Callable[..., int]:
+    """Make files in memory: memfd(flags=0, size=0, name="test"), a descriptor that is closed with the test."""
+
+    def make(flags: int = 0, size: int = 0, name: str = "test") -> int:
+        fd = End(memfd_create(name, flags), f"memory file {name}", ipc_scope.scope).fd
+        if size:
+            os.ftruncate(fd, size)
+        return fd
+
+    return make

@@ -1,0 +1,382 @@
+"""munmap(2), mprotect(2), mremap(2), madvise(2), mlock(2): changing memory that is mapped."""
+
+from __future__ import annotations
+
+import os
+import sys
+from errno import EACCES, EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM
+from resource import RLIMIT_MEMLOCK, setrlimit
+from signal import SIGSEGV
+
+import pytest
+
+from pytest_ipc import (
+    MADV_DONTNEED,
+    MADV_POPULATE_WRITE,
+    MADV_REMOVE,
+    MAP_ANONYMOUS,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    MCL_CURRENT,
+    MCL_FUTURE,
+    MREMAP_DONTUNMAP,
+    MREMAP_FIXED,
+    MREMAP_MAYMOVE,
+    PROT_NONE,
+    PROT_READ,
+    PROT_WRITE,
+    clause,
+    fails_with,
+    madvise,
+    mincore,
+    mlock,
+    mlockall,
+    mmap,
+    mprotect,
+    mremap,
+    munlock,
+    munlockall,
+    munmap,
+    process_status,
+    untested,
+)
+
+from ..memory import free_range, peek, poke
+from ..places import OTHER_GROUP, STRANGER
+
+
+@clause("munmap.nothing-mapped-ok", "munmap(2)", "DESCRIPTION")
+def test_unmapping_nothing_is_no_error(page):
+    """It is no error to unmap a range in which nothing is mapped."""
+    munmap(free_range(page), page)
+
+
+@pytest.mark.parametrize("case", ["unaligned address", "length of zero", "beyond the address space"])
+@clause("munmap.errors", "munmap(2)", "ERRORS", errno=EINVAL)
+def test_a_range_that_is_none_cannot_be_unmapped(mapping, page, case):
+    """An address that is not aligned, a length of 0 and a range that no address space has are refused; nothing is unmapped."""
+    there = mapping(None, page)
+    with fails_with(EINVAL):
+        match case:
+            case "unaligned address":
+                munmap(there.address + 1, page - 1)
+            case "length of zero":
+                munmap(there.address, 0)
+            case "beyond the address space":
+                munmap(there.address, sys.maxsize)
+    assert there.buf[0] == 0
+
+
+@clause("mprotect.changes-access", "mprotect(2)", "DESCRIPTION")
+def test_protection_is_changed_page_by_page(mapping, fork, page):
+    """mprotect changes what may be done with the pages of the range, and with no others; a violation is a SIGSEGV."""
+    there = mapping(None, 3 * page)
+    mprotect(there.address + page, 1, PROT_READ)
+    assert [fork(poke, there.address + number * page, 1).wait() for number in range(3)] == [0, -SIGSEGV, 0]
+    mprotect(there.address + page, page, PROT_NONE)
+    assert fork(peek, there.address + page, 1).wait() == -SIGSEGV
+    mprotect(there.address + page, page, PROT_READ | PROT_WRITE)
+    poke(there.address + page, 1)
+
+
+@clause("mprotect.rdonly-file-eacces", "mprotect(2)", "ERRORS", errno=EACCES)
+def test_a_shared_mapping_cannot_be_given_what_its_file_was_not_opened_for(file, opened, mapping, page):
+    """A shared mapping of a file that is open for reading only cannot be made writable; a private one can."""
+    fd = opened(file, os.O_RDONLY)
+    with fails_with(EACCES):
+        mprotect(mapping(fd, page, PROT_READ).address, page, PROT_READ | PROT_WRITE)
+    private = mapping(fd, page, PROT_READ, MAP_PRIVATE)
+    private.protect(PROT_READ | PROT_WRITE)
+    private.buf[0] = 7
+
+
+@clause("mprotect.unaligned-einval", "mprotect(2)", "ERRORS", errno=EINVAL)
+def test_protection_begins_with_a_page(mapping, page):
+    """An address that is not aligned to pages is refused, and the protection stays."""
+    there = mapping(None, page)
+    with fails_with(EINVAL):
+        mprotect(there.address + 1, page - 1, PROT_NONE)
+    there.buf[0] = 7
+
+
+@clause("mprotect.unmapped-enomem", "mprotect(2)", "ERRORS", errno=ENOMEM)
+def test_what_is_not_mapped_cannot_be_protected(page):
+    """A range in which pages are not mapped is refused."""
+    with fails_with(ENOMEM):
+        mprotect(free_range(page), page, PROT_READ)
+
+
+@clause("mremap.grow", "mremap(2)", "DESCRIPTION")
+def test_a_mapping_can_be_made_longer(page):
+    """A mapping that is made longer keeps its bytes; what it gains is, of anonymous memory, zeros."""
+    old = mmap(None, 2 * page)
+    poke(old + page, 7)
+    new = mremap(old, 2 * page, 64 * page, MREMAP_MAYMOVE)
+    assert peek(new, 64 * page) == bytes(page) + b"\x07" + bytes(63 * page - 1)
+    munmap(new, 64 * page)
+
+
+@clause("mremap.shrink", "mremap(2)", "DESCRIPTION")
+def test_a_mapping_can_be_made_shorter(fork, page):
+    """A mapping that is made shorter stays where it is; the pages at its end are gone."""
+
+    def life(touched: int) -> bytes:
+        address = mmap(None, 3 * page)
+        if mremap(address, 3 * page, page, 0) != address:
+            raise AssertionError("it was moved")
+        return peek(address + touched * page, 1)
+
+    assert [fork(life, touched).wait() for touched in (0, 1, 2)] == [0, -SIGSEGV, -SIGSEGV]
+
+
+@clause("mremap.maymove-needed-enomem", "mremap(2)", "ERRORS", errno=ENOMEM)
+def test_without_maymove_a_mapping_stays_where_it_is(mapping, page):
+    """Where there is no room behind a mapping it can grow only with MREMAP_MAYMOVE, by moving; without it stays as it was."""
+    room = mapping(None, 3 * page)
+    room.buf[:page] = b"x" * page
+    with fails_with(ENOMEM):
+        mremap(room.address, page, 2 * page, 0)
+    assert bytes(room.buf) == b"x" * page + bytes(2 * page)
+
+
+@clause("mremap.maymove", "mremap(2)", "MREMAP_MAYMOVE")
+def test_a_mapping_may_move(fork, page):
+    """With MREMAP_MAYMOVE a mapping that has no room to grow is moved with its bytes; the old address is not mapped any more."""
+
+    def life() -> bytes:
+        old = mmap(None, 3 * page)
+        poke(old, 7)
+        new = mremap(old, page, 2 * page, MREMAP_MAYMOVE)
+        if new == old or peek(new, 2 * page) != b"\x07" + bytes(2 * page - 1):
+            raise AssertionError("it was not moved with its bytes")
+        return peek(old, 1)
+
+    assert fork(life).wait() == -SIGSEGV
+
+
+@clause("mremap.fixed", "mremap(2)", "MREMAP_FIXED")
+def test_a_mapping_can_be_moved_to_an_address(mapping, page):
+    """With MREMAP_FIXED the mapping is moved to the address that is given, and replaces what was mapped there."""
+    target = mapping(None, page)
+    target.buf[:] = b"t" * page
+    source = mmap(None, page)
+    poke(source, 7)
+    assert mremap(source, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, target.address) == target.address
+    assert bytes(target.buf) == b"\x07" + bytes(page - 1)
+
+
+@clause("mremap.dontunmap", "mremap(2)", "MREMAP_DONTUNMAP", since="5.7")
+def test_the_old_place_can_stay_mapped(mapping, page):
+    """With MREMAP_DONTUNMAP the bytes go to a new address, and the old place stays mapped, as zeros."""
+    there = mapping(None, page)
+    there.buf[:4] = b"move"
+    new = mremap(there.address, page, page, MREMAP_MAYMOVE | MREMAP_DONTUNMAP)
+    assert (peek(new, 4), bytes(there.buf)) == (b"move", bytes(page))
+    munmap(new, page)
+
+
+@clause("mremap.shared-second-mapping", "mremap(2)", "DESCRIPTION")
+def test_an_old_size_of_zero_makes_a_second_mapping(mapping, page):
+    """With an old size of 0 a shared mapping gets a second mapping of the same pages; a private one is refused."""
+    shared, private = mapping(None, page, flags=MAP_SHARED), mapping(None, page)
+    second = mremap(shared.address, 0, page, MREMAP_MAYMOVE)
+    poke(second, 7)
+    assert shared.buf[0] == 7
+    munmap(second, page)
+    with fails_with(EINVAL):
+        mremap(private.address, 0, page, MREMAP_MAYMOVE)
+
+
+@pytest.mark.parametrize(
+    "case", ["unaligned address", "new size of zero", "unknown flag", "fixed without maymove", "overlap"]
+)
+@clause("mremap.errors", "mremap(2)", "ERRORS", errno=EINVAL)
+def test_what_no_mapping_can_become_is_refused(mapping, page, case):
+    """An unaligned address, a new size of 0, an unknown flag, MREMAP_FIXED alone and a new range that overlaps are refused."""
+    there = mapping(None, 2 * page)
+    there.buf[0] = 7
+    with fails_with(EINVAL):
+        match case:
+            case "unaligned address":
+                mremap(there.address + 1, page, 2 * page, MREMAP_MAYMOVE)
+            case "new size of zero":
+                mremap(there.address, page, 0, MREMAP_MAYMOVE)
+            case "unknown flag":
+                mremap(there.address, page, page, 64)
+            case "fixed without maymove":
+                mremap(there.address, page, page, MREMAP_FIXED, free_range(page))
+            case "overlap":
+                mremap(there.address, 2 * page, 2 * page, MREMAP_MAYMOVE | MREMAP_FIXED, there.address + page)
+    assert there.buf[0] == 7
+
+
+@clause("mremap.unmapped-efault", "mremap(2)", "ERRORS", errno=EFAULT)
+def test_what_is_not_mapped_cannot_be_remapped(page):
+    """A range that is not mapped, or not wholly by one mapping, is refused."""
+    with fails_with(EFAULT):
+        mremap(free_range(page), page, 2 * page, MREMAP_MAYMOVE)
+
+
+@clause("madvise.dontneed-anon-zero", "madvise(2)", "MADV_DONTNEED")
+def test_memory_that_is_not_needed_is_zero_again(file, opened, mapping, page):
+    """After MADV_DONTNEED private anonymous memory is zeros, and a private mapping of a file is what the file holds."""
+    anonymous, private = mapping(None, page), mapping(opened(file, os.O_RDONLY), page, flags=MAP_PRIVATE)
+    for there in (anonymous, private):
+        there.buf[:] = b"x" * page
+        there.advise(MADV_DONTNEED)
+    assert (bytes(anonymous.buf), bytes(private.buf)) == (bytes(page), b"a" * page)
+
+
+@clause("madvise.remove-punches", "madvise(2)", "MADV_REMOVE")
+def test_pages_can_be_taken_out_of_a_file(memfd, mapping, page):
+    """MADV_REMOVE frees the pages of a shared mapping and their place in the file: both read as zeros; the size stays."""
+    fd = memfd(size=2 * page)
+    there = mapping(fd, 2 * page)
+    there.buf[:] = b"x" * (2 * page)
+    there.advise(MADV_REMOVE, 0, page)
+    assert os.pread(fd, 3 * page, 0) == bytes(there.buf) == bytes(page) + b"x" * page
+
+
+@clause("madvise.populate_write", "madvise(2)", "MADV_POPULATE_WRITE", since="5.14")
+def test_pages_can_be_brought_in_later(mapping, page):
+    """MADV_POPULATE_WRITE brings the pages of the range into memory, as a store to each of them would."""
+    there = mapping(None, 4 * page)
+    madvise(there.address, 2 * page, MADV_POPULATE_WRITE)
+    assert mincore(there.address, 4 * page) == [True, True, False, False]
+
+
+@pytest.mark.parametrize("case", ["unaligned address", "unknown advice"])
+@clause("madvise.errors", "madvise(2)", "ERRORS", errno=EINVAL)
+def test_advice_that_is_none_is_refused(mapping, page, case):
+    """An address that is not aligned, and advice that there is not, are refused."""
+    address = mapping(None, page).address
+    with fails_with(EINVAL):
+        madvise(address + 1, page, MADV_DONTNEED) if case == "unaligned address" else madvise(address, page, 9999)
+
+
+@clause("madvise.unmapped-enomem", "madvise(2)", "ERRORS", errno=ENOMEM)
+def test_advice_about_what_is_not_mapped(page):
+    """Advice for a range that is not mapped is refused."""
+    with fails_with(ENOMEM):
+        madvise(free_range(page), page, MADV_DONTNEED)
+
+
+def locked() -> int:
+    """What this process has locked, in kB."""
+    return int(process_status()["VmLck"].split()[0])
+
+
+@clause("mlock.locks", "mlock(2)", "DESCRIPTION")
+def test_locked_pages_are_in_memory(fork, page):
+    """mlock brings every page of which the range has a part into memory and locks it; munlock unlocks; locks do not stack."""
+
+    def life() -> list[int]:
+        before, address = locked(), mmap(None, 4 * page)
+        try:
+            mlock(address + 1, page)
+            mlock(address, page)
+        except OSError as error:
+            untested(f"needs 2 pages of RLIMIT_MEMLOCK: {error.strerror}")
+        assert mincore(address, 4 * page) == [True, True, False, False]
+        after = [locked() - before]
+        munlock(address, page)
+        after.append(locked() - before)
+        munmap(address, 4 * page)
+        return [kb * 1024 // page for kb in (*after, locked() - before)]
+
+    assert fork(life).result() == [2, 1, 0]
+
+
+@clause("mlock.not-inherited", "mlock(2)", "NOTES")
+def test_locks_are_not_inherited(fork, page):
+    """A forked child does not have its parent's locks."""
+
+    def life() -> tuple[bool, int]:
+        try:
+            mlock(mmap(None, page), page)
+        except OSError as error:
+            untested(f"needs a page of RLIMIT_MEMLOCK: {error.strerror}")
+        return locked() > 0, fork(locked).result()
+
+    assert fork(life).result() == (True, 0)
+
+
+@clause("mlock.rlimit-enomem", "mlock(2)", "ERRORS", errno=ENOMEM)
+def test_only_so_much_may_be_locked(as_user, page):
+    """Who has no privilege may lock as much as RLIMIT_MEMLOCK allows, and not a page more."""
+
+    def life() -> None:
+        setrlimit(RLIMIT_MEMLOCK, (2 * page, 2 * page))
+        address = mmap(None, 3 * page)
+        with fails_with(ENOMEM):
+            mlock(address, 3 * page)
+        mlock(address, 2 * page)
+
+    as_user(STRANGER, OTHER_GROUP, life)
+
+
+@clause("mlock.rlimit-zero-eperm", "mlock(2)", "ERRORS", errno=EPERM)
+def test_nothing_may_be_locked_with_a_limit_of_nothing(as_user, page):
+    """With a RLIMIT_MEMLOCK of 0 who has no privilege may not lock at all."""
+
+    def life() -> None:
+        setrlimit(RLIMIT_MEMLOCK, (0, 0))
+        with fails_with(EPERM):
+            mlock(mmap(None, page), page)
+
+    as_user(STRANGER, OTHER_GROUP, life)
+
+
+@clause("mlock.unmapped-enomem", "mlock(2)", "ERRORS", errno=ENOMEM)
+def test_what_is_not_mapped_cannot_be_locked(page):
+    """A range in which pages are not mapped is refused."""
+    with fails_with(ENOMEM):
+        mlock(free_range(page), page)
+
+
+@clause("mlockall.future", "mlockall(2)", "MCL_FUTURE")
+def test_all_that_will_be_mapped_can_be_locked(fork, page):
+    """After mlockall with MCL_FUTURE what is mapped is locked from the start, until munlockall."""
+
+    def life() -> list[bool]:
+        before = mmap(None, 4 * page)
+        try:
+            mlockall(MCL_FUTURE)
+            address = mmap(None, 4 * page)
+        except OSError as error:
+            untested(f"needs a larger RLIMIT_MEMLOCK: {error.strerror}")
+        assert mincore(before, 4 * page) == [False] * 4
+        assert mincore(address, 4 * page) == [True] * 4
+        munlockall()
+        assert locked() == 0
+        return mincore(mmap(None, 4 * page), 4 * page)
+
+    assert fork(life).result() == [False] * 4
+
+
+@clause("mlockall.errors", "mlockall(2)", "ERRORS", errno=EINVAL)
+def test_what_to_lock_must_be_said(fork):
+    """mlockall without a flag, or with one that there is not, is refused."""
+
+    def life() -> None:
+        for flags in (0, 1 << 20, MCL_CURRENT | 1 << 20):
+            with fails_with(EINVAL):
+                mlockall(flags)
+
+    fork(life).result()
+
+
+@clause("mremap.locked-eagain", "mremap(2)", "ERRORS", errno=EAGAIN)
+def test_locked_memory_cannot_grow_beyond_its_limit(as_user, page):
+    """A locked mapping cannot be made longer than RLIMIT_MEMLOCK allows to who has no privilege; it stays as it was."""
+
+    def life() -> None:
+        setrlimit(RLIMIT_MEMLOCK, (2 * page, 2 * page))
+        address = mmap(None, 2 * page, flags=MAP_PRIVATE | MAP_ANONYMOUS)
+        poke(address, 7)
+        mlock(address, 2 * page)
+        with fails_with(EAGAIN):
+            mremap(address, 2 * page, 3 * page, MREMAP_MAYMOVE)
+        assert peek(address, 1) == b"\x07"
+
+    as_user(STRANGER, OTHER_GROUP, life)

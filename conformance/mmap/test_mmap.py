@@ -1,0 +1,439 @@
+"""mmap(2): the address, the protection, and what is refused."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+from array import array
+from errno import EACCES, EAGAIN, EBADF, EEXIST, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM
+from fcntl import ioctl
+from resource import RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, setrlimit
+from signal import SIGSEGV
+
+import pytest
+
+from pytest_ipc import (
+    MAP_ANONYMOUS,
+    MAP_FIXED,
+    MAP_FIXED_NOREPLACE,
+    MAP_GROWSDOWN,
+    MAP_LOCKED,
+    MAP_NORESERVE,
+    MAP_POPULATE,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    MAP_SHARED_VALIDATE,
+    MAP_SYNC,
+    MS_NOEXEC,
+    PROT_EXEC,
+    PROT_NONE,
+    PROT_READ,
+    PROT_WRITE,
+    clause,
+    fails_with,
+    limit,
+    mincore,
+    mmap,
+    mprotect,
+    munmap,
+    process_status,
+    untested,
+)
+from pytest_ipc.kernel.abi import machine
+
+from ..memory import free_range, mapped, mapped_at, peek, poke
+from ..places import OTHER_GROUP, STRANGER, mount_tmpfs
+
+
+@clause("mmap.null-addr-page-aligned-unused", "mmap(2)", "DESCRIPTION")
+def test_the_system_chooses_a_free_aligned_place(mapping, page):
+    """With no address asked for, the mapping comes to an address aligned to pages, where nothing was mapped."""
+    before = mapped()
+    address = mapping(None, 3 * page).address
+    assert address % page == 0
+    assert not any(start < address + 3 * page and address < end for start, end in before)
+
+
+@clause("mmap.addr-is-a-hint", "mmap(2)", "DESCRIPTION")
+def test_an_address_that_is_taken_is_only_a_hint(mapping, page):
+    """Without MAP_FIXED an address at which something is mapped is a hint: the mapping comes elsewhere, and what is there stays."""
+    there = mapping(None, page)
+    there.buf[0] = 7
+    address = mmap(there.address, page)
+    munmap(address, page)
+    assert address != there.address
+    assert there.buf[0] == 7
+
+
+@clause("mmap.fixed-exact", "mmap(2)", "MAP_FIXED")
+def test_fixed_takes_the_address_as_it_is(page):
+    """With MAP_FIXED the mapping is at exactly the address that was given."""
+    address = free_range(page)
+    assert mmap(address, page, flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED) == address
+    munmap(address, page)
+
+
+@clause("mmap.fixed-replaces", "mmap(2)", "MAP_FIXED")
+def test_fixed_replaces_the_part_that_it_overlaps(mapping, page):
+    """MAP_FIXED discards the pages of other mappings that it overlaps, and those pages alone."""
+    there = mapping(None, 3 * page)
+    there.buf[:] = b"x" * (3 * page)
+    mmap(there.address + page, page, flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED)
+    assert bytes(there.buf) == b"x" * page + bytes(page) + b"x" * page
+
+
+@clause("mmap.fixed-unaligned-einval", "mmap(2)", "ERRORS", errno=EINVAL)
+def test_fixed_needs_an_aligned_address(page):
+    """MAP_FIXED with an address that is not aligned to pages is refused."""
+    with fails_with(EINVAL):
+        mmap(free_range(page) + 1, page, flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED)
+
+
+@clause("mmap.fixed-noreplace-eexist", "mmap(2)", "MAP_FIXED_NOREPLACE", errno=EEXIST, since="4.17")
+def test_noreplace_leaves_what_is_there(mapping, page):
+    """MAP_FIXED_NOREPLACE fails where a page of the range is mapped, and maps at exactly the address where none is."""
+    there = mapping(None, 3 * page)
+    there.buf[:] = b"x" * (3 * page)
+    flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE
+    for address in (there.address, there.address + 2 * page, there.address - page):
+        with fails_with(EEXIST):
+            mmap(address, 2 * page, flags=flags)
+    assert bytes(there.buf) == b"x" * (3 * page)
+    free = free_range(page)
+    assert mmap(free, page, flags=flags) == free
+    munmap(free, page)
+
+
+@clause("mmap.shared-validate-eopnotsupp", "mmap(2)", "MAP_SHARED_VALIDATE", errno=EOPNOTSUPP, since="4.15")
+def test_shared_validate_refuses_unknown_flags(memfd, mapping, page):
+    """MAP_SHARED ignores flags that it does not know; MAP_SHARED_VALIDATE refuses them, and shares without them."""
+    fd, unknown = memfd(size=page), 1 << 25
+    mapping(fd, page, flags=MAP_SHARED | unknown)
+    with fails_with(EOPNOTSUPP):
+        mmap(None, page, PROT_READ, MAP_SHARED_VALIDATE | unknown, fd)
+    mapping(fd, page, flags=MAP_SHARED_VALIDATE).buf[0] = 7
+    assert os.pread(fd, 1, 0) == b"\x07"
+
+
+@clause("mmap.sync-eopnotsupp", "mmap(2)", "MAP_SYNC", errno=EOPNOTSUPP, since="4.15")
+def test_sync_needs_persistent_memory(memfd, page):
+    """MAP_SYNC with MAP_SHARED_VALIDATE is refused for a file that is not directly in persistent memory."""
+    with fails_with(EOPNOTSUPP):
+        mmap(None, page, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, memfd(size=page))
+
+
+@pytest.mark.parametrize("flags", [MAP_PRIVATE, MAP_SHARED], ids=["private", "shared"])
+@clause("mmap.anon-zero", "mmap(2)", "MAP_ANONYMOUS")
+def test_anonymous_memory_is_zero(mapping, page, flags):
+    """Anonymous memory begins as zeros, also where other memory was before; the descriptor is not looked at."""
+    first = mapping(None, 16 * page, flags=flags)
+    first.buf[:] = b"x" * (16 * page)
+    first.unmap()
+    assert bytes(mapping(None, 16 * page, flags=flags).buf) == bytes(16 * page)
+
+
+@clause("mmap.length-rounded-up", "munmap(2)", "NOTES")
+def test_a_mapping_has_whole_pages(mapping, page):
+    """A length that is no multiple of the page size is rounded up: the rest of the last page is there, and is zero."""
+    there = mapping(None, page + 1)
+    poke(there.address + 2 * page - 1, 7)
+    assert peek(there.address + page, page) == bytes(page - 1) + b"\x07"
+
+
+@clause("mmap.offset", "mmap(2)", "DESCRIPTION")
+def test_a_mapping_begins_at_its_offset(file, opened, mapping, page):
+    """A mapping begins with the byte of the file that the offset says."""
+    fd = opened(file, os.O_RDONLY)
+    assert bytes(mapping(fd, page, PROT_READ, offset=page).buf) == b"b" * page
+
+
+@clause("mmap.offset-unaligned-einval", "mmap(2)", "ERRORS", errno=EINVAL)
+def test_the_offset_must_be_a_multiple_of_the_page_size(file, opened, page):
+    """An offset that is no multiple of the page size is refused."""
+    fd = opened(file, os.O_RDWR)
+    for offset in (1, 512, page - 1, page + 1):
+        with fails_with(EINVAL):
+            mmap(None, page, PROT_READ, MAP_SHARED, fd, offset)
+
+
+@clause("mmap.length-zero-einval", "mmap(2)", "ERRORS", errno=EINVAL)
+def test_a_length_of_zero_is_refused(memfd, page):
+    """A mapping of no bytes is refused."""
+    for flags, fd in ((MAP_PRIVATE | MAP_ANONYMOUS, -1), (MAP_SHARED, memfd(size=page))):
+        with fails_with(EINVAL):
+            mmap(None, 0, PROT_READ, flags, fd)
+
+
+@clause("mmap.no-sharing-flag-einval", "mmap(2)", "ERRORS", errno=EINVAL)
+def test_it_must_be_said_whether_to_share(memfd, page):
+    """A mapping with none of MAP_PRIVATE, MAP_SHARED and MAP_SHARED_VALIDATE is refused."""
+    for flags, fd in ((MAP_ANONYMOUS, -1), (0, memfd(size=page))):
+        with fails_with(EINVAL):
+            mmap(None, page, PROT_READ, flags, fd)
+
+
+@clause("mmap.bad-fd-ebadf", "mmap(2)", "ERRORS", errno=EBADF)
+def test_a_descriptor_that_is_not_open_is_refused(memfd, page):
+    """A descriptor that is not open is refused, unless MAP_ANONYMOUS is set."""
+    closed = os.dup(memfd(size=page))
+    os.close(closed)
+    for fd in (closed, -1):
+        with fails_with(EBADF):
+            mmap(None, page, PROT_READ, MAP_SHARED, fd)
+        munmap(mmap(None, page, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, fd), page)
+
+
+@clause("mmap.not-open-for-reading-eacces", "mmap(2)", "ERRORS", errno=EACCES)
+def test_a_file_must_be_open_for_reading(file, opened, page):
+    """A descriptor that is not open for reading is refused, whatever protection is asked for."""
+    fd = opened(file, os.O_WRONLY)
+    for prot in (PROT_READ, PROT_WRITE, PROT_NONE):
+        for flags in (MAP_PRIVATE, MAP_SHARED):
+            with fails_with(EACCES):
+                mmap(None, page, prot, flags, fd)
+
+
+@clause("mmap.shared-write-needs-rdwr-eacces", "mmap(2)", "ERRORS", errno=EACCES)
+def test_a_shared_mapping_to_write_needs_a_file_open_for_both(file, opened, mapping, page):
+    """A file open for reading only can be mapped to write privately, but not shared."""
+    fd = opened(file, os.O_RDONLY)
+    with fails_with(EACCES):
+        mmap(None, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd)
+    mapping(fd, page, flags=MAP_PRIVATE).buf[0] = 7
+    assert file.read_bytes()[:1] == b"a"
+
+
+FS_APPEND_FL = 0x20
+
+
+@clause("mmap.append-only-eacces", "mmap(2)", "ERRORS", errno=EACCES)
+def test_an_append_only_file_cannot_be_mapped_to_write(tmp_path, memfd, page):
+    """A shared mapping to write is refused for a file that has the attribute append-only."""
+    fds = [memfd(size=page)]
+    try:
+        fds.append(os.open(tmp_path, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))  # it has no name to be removed
+        os.ftruncate(fds[1], page)
+    except OSError:
+        pass
+    try:
+        for fd in fds:
+            try:
+                flags = array("l", [0])
+                get, put = (0x80086601, 0x40086602) if flags.itemsize == 8 else (0x80046601, 0x40046602)
+                ioctl(fd, get, flags)
+                flags[0] |= FS_APPEND_FL
+                ioctl(fd, put, flags)
+            except OSError as error:
+                reason = error.strerror
+                continue
+            with fails_with(EACCES):
+                mmap(None, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd)
+            munmap(mmap(None, page, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd), page)
+            return
+    finally:
+        for fd in fds[1:]:
+            os.close(fd)
+    untested(f"needs CAP_LINUX_IMMUTABLE and a file system with append-only files: {reason}")
+
+
+@clause("mmap.o_append-maps", "mmap(2)", "ERRORS")
+def test_a_file_open_for_appending_can_be_mapped_to_write(file, opened, mapping, page):
+    """A file that was merely opened with O_APPEND can be mapped to write; a store goes where it is made."""
+    mapping(opened(file, os.O_RDWR | os.O_APPEND), page).buf[1] = ord("x")
+    assert file.read_bytes()[:3] == b"axa"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "directory"])
+@clause("mmap.enodev-pipe-socket", "mmap(2)", "ERRORS", errno=ENODEV)
+def test_what_is_no_file_cannot_be_mapped(pipe, tmp_path, opened, page, kind):
+    """A pipe, a socket and a directory cannot be mapped."""
+    with socket.socket(socket.AF_UNIX) as end:
+        fds = {"pipe": pipe().read_fd, "socket": end.fileno(), "directory": opened(tmp_path, os.O_RDONLY)}
+        with fails_with(ENODEV):
+            mmap(None, page, PROT_READ, MAP_PRIVATE, fds[kind])
+
+
+@clause("mmap.offset-overflow-eoverflow", "mmap(2)", "ERRORS", errno=EOVERFLOW)
+def test_a_range_beyond_the_largest_offset_is_refused(memfd, page):
+    """A length that goes from the offset beyond the largest offset that there is is refused."""
+    with fails_with(EOVERFLOW):
+        mmap(None, 2 * page, PROT_READ, MAP_SHARED, memfd(size=page), (1 << 63) - page)
+
+
+@clause("mmap.prot-none-sigsegv", "mmap(2)", "PROT_NONE")
+def test_memory_without_access_cannot_be_touched(mapping, fork, page):
+    """With PROT_NONE a read is a SIGSEGV, and so is a store."""
+    address = mapping(None, page, PROT_NONE).address
+    assert fork(peek, address, 1).wait() == -SIGSEGV
+    assert fork(poke, address, 1).wait() == -SIGSEGV
+
+
+@clause("mmap.prot-read-sigsegv", "mmap(2)", "PROT_READ")
+def test_memory_for_reading_cannot_be_written(mapping, fork, memfd, page):
+    """With PROT_READ a store is a SIGSEGV, and changes nothing."""
+    fd = memfd(size=page)
+    address = mapping(fd, page, PROT_READ).address
+    assert peek(address, 1) == b"\0"
+    assert fork(poke, address, 1).wait() == -SIGSEGV
+    assert os.pread(fd, 1, 0) == b"\0"
+
+
+# "Return", as each processor has it.
+RETURN = {
+    "x86_64": "c3",
+    "i386": "c3",
+    "aarch64": "c0035fd6",
+    "arm": "1eff2fe1",
+    "riscv64": "67800000",
+    "ppc64le": "2000804e",
+    "s390x": "07fe",
+    "loongarch64": "2000004c",
+}
+
+
+@clause("mmap.exec-flag", "mmap(2)", "PROT_EXEC")
+def test_memory_with_exec_can_be_executed(file, opened, fork, page):
+    """Pages with PROT_EXEC may be executed; a jump to pages without it is a SIGSEGV."""
+    if machine() not in RETURN:
+        untested(f"needs to know how {machine()} returns from a function")
+    file.write_bytes(bytes.fromhex(RETURN[machine()]).ljust(page, b"\0"))
+    fd = opened(file, os.O_RDONLY)
+
+    def run(prot: int) -> str:
+        try:
+            address = mmap(None, page, prot, MAP_PRIVATE, fd)
+        except PermissionError as error:
+            untested(f"needs a file system that is not mounted noexec: {error.strerror}")
+        ctypes.CFUNCTYPE(None)(address)()
+        return "returned"
+
+    assert fork(run, PROT_READ | PROT_EXEC).result() == "returned"
+    assert fork(run, PROT_READ).wait() == -SIGSEGV
+
+
+@clause("mmap.noexec-mount-eperm", "mmap(2)", "ERRORS", errno=EPERM)
+def test_a_file_system_mounted_noexec_cannot_be_mapped_to_execute(tmp_path, fork, page):
+    """PROT_EXEC is refused for a file on a file system that is mounted noexec, and cannot be added later."""
+
+    def life() -> None:
+        mount_tmpfs(tmp_path, MS_NOEXEC)
+        fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+        os.ftruncate(fd, page)
+        with fails_with(EPERM):
+            mmap(None, page, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd)
+        address = mmap(None, page, PROT_READ, MAP_PRIVATE, fd)
+        with fails_with(EACCES):
+            mprotect(address, page, PROT_READ | PROT_EXEC)
+
+    fork(life).result()
+
+
+@clause("mmap.enomem-mapcount", "mmap(2)", "ERRORS", errno=ENOMEM)
+def test_a_process_has_only_so_many_mappings(fork, page):
+    """A process that has as many mappings as vm.max_map_count allows gets no further one; nor can it split one."""
+    most = limit("vm/max_map_count")
+    if most is None or most > 300_000:
+        untested(f"needs a vm.max_map_count that can be reached, and it is {most}")
+
+    def fill() -> None:
+        prots = [PROT_NONE, PROT_READ]  # two that differ side by side are two mappings
+        with fails_with(ENOMEM):
+            for number in range(most + 1):
+                last = mmap(None, page, prots[number % 2])
+        with fails_with(ENOMEM):
+            mprotect(mmap(last, page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED), page, PROT_READ)
+            for _ in range(4):
+                mmap(None, 3 * page, PROT_READ | PROT_WRITE)
+
+    fork(fill).result()
+
+
+@clause("mmap.rlimit_as", "mmap(2)", "ERRORS", errno=ENOMEM)
+def test_the_address_space_is_limited(fork, page):
+    """A mapping that would make the address space larger than RLIMIT_AS is refused, whatever it is a mapping of."""
+
+    def life() -> None:
+        room = 64 * page
+        size = int(open("/proc/self/statm").read().split()[0]) * page
+        setrlimit(RLIMIT_AS, (size + room, size + room))
+        with fails_with(ENOMEM):
+            mmap(None, room + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+        mmap(None, page, PROT_NONE)
+
+    fork(life).result()
+
+
+@clause("mmap.rlimit_data", "mmap(2)", "ERRORS", errno=ENOMEM, since="4.7")
+def test_private_memory_to_write_is_limited(fork, page):
+    """A private mapping to write that would exceed RLIMIT_DATA is refused; a shared one, or one to read, is not."""
+
+    def life() -> None:
+        size = int(process_status()["VmData"].split()[0]) * 1024
+        setrlimit(RLIMIT_DATA, (size + 64 * page, size + 64 * page))
+        with fails_with(ENOMEM):
+            mmap(None, 4096 * page)
+        mmap(None, 4096 * page, PROT_READ)
+        mmap(None, 4096 * page, flags=MAP_SHARED | MAP_ANONYMOUS)
+
+    fork(life).result()
+
+
+@clause("mmap.locked", "mmap(2)", "MAP_LOCKED")
+def test_locked_memory_is_in_memory_and_stays(fork, page):
+    """MAP_LOCKED brings the pages into memory and locks them there, as mlock does."""
+
+    def life() -> tuple[list[bool], str]:
+        before = int(process_status()["VmLck"].split()[0])
+        try:
+            address = mmap(None, 4 * page, flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED)
+        except OSError as error:
+            untested(f"needs 4 pages of RLIMIT_MEMLOCK: {error.strerror}")
+        locked = int(process_status()["VmLck"].split()[0]) - before
+        return mincore(address, 4 * page), f"{locked} kB"
+
+    assert fork(life).result() == ([True] * 4, f"{4 * page // 1024} kB")
+
+
+@clause("mmap.locked-eagain", "mmap(2)", "ERRORS", errno=EAGAIN)
+def test_locked_memory_is_limited(as_user, page):
+    """MAP_LOCKED for more than RLIMIT_MEMLOCK allows is refused to who has no privilege."""
+
+    def life() -> None:
+        setrlimit(RLIMIT_MEMLOCK, (2 * page, 2 * page))
+        with fails_with(EAGAIN):
+            mmap(None, 3 * page, flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED)
+        mmap(None, 2 * page, flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED)
+
+    as_user(STRANGER, OTHER_GROUP, life)
+
+
+@clause("mmap.populate", "mmap(2)", "MAP_POPULATE")
+def test_populate_brings_the_pages_into_memory(mapping, page):
+    """MAP_POPULATE brings the pages of a mapping into memory before they are touched; without it they are not there yet."""
+    plain = mapping(None, 64 * page)
+    populated = mapping(None, 64 * page, flags=MAP_PRIVATE | MAP_POPULATE)
+    assert mincore(populated.address, 64 * page) == [True] * 64
+    assert mincore(plain.address, 64 * page) == [False] * 64
+
+
+@clause("mmap.growsdown", "mmap(2)", "MAP_GROWSDOWN")
+def test_a_stack_grows_downward(fork, page):
+    """Touching the page below a mapping with MAP_GROWSDOWN makes the mapping grow by it; below another one it is a SIGSEGV."""
+    flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED
+
+    def life(below: int) -> tuple[int, tuple[int, int, str] | None]:
+        # Room for the gap that the kernel keeps between a stack and what is mapped below it, 256 pages by default.
+        start = mmap(None, 2048 * page, PROT_NONE)
+        munmap(start, 2048 * page)
+        mmap(start, page, PROT_READ, flags)
+        top = start + 2040 * page
+        mmap(top, page, PROT_READ | PROT_WRITE, flags | MAP_GROWSDOWN)
+        poke(top - page, 7)
+        poke(top - 2 * page, 7)
+        poke(start + below * page, 7)
+        return top, mapped_at(top)
+
+    top, grown = fork(life, 2038).result()
+    assert grown == (top - 2 * page, top + page, "rw-p")
+    assert fork(life, 1).wait() == -SIGSEGV
