@@ -6,6 +6,13 @@ import ctypes
 import mmap
 from collections.abc import Iterator
 
+from pytest_ipc import MAP_ANONYMOUS, MAP_SHARED, mincore, munmap, process_status, untested
+from pytest_ipc import mmap as raw_mmap
+
+# Anonymous memory that the kernel neither joins with what lies beside it nor makes a huge page of unasked: what is in memory
+# of it is what was put there.
+APART = MAP_SHARED | MAP_ANONYMOUS
+
 
 def peek(address: int, count: int) -> bytes:
     """*count* bytes at *address*."""
@@ -60,3 +67,21 @@ def kilobytes(address: int, *names: str) -> int:
             elif inside and first.rstrip(":") in names:
                 total += int(rest[0])
     return total
+
+
+def resident(address: int, length: int) -> list[bool]:
+    """mincore(2), where it tells: for each page of the range whether it is in memory."""
+    fresh = raw_mmap(None, mmap.PAGESIZE, flags=APART)
+    tells = mincore(fresh, mmap.PAGESIZE) == [False]
+    munmap(fresh, mmap.PAGESIZE)
+    if not tells:
+        untested("needs a mincore that tells which pages are in memory")
+    return mincore(address, length)
+
+
+def locked() -> int:
+    """How many bytes of its memory this process has locked, by /proc/self/status (proc(5))."""
+    told = process_status().get("VmLck")
+    if told is None:
+        untested("needs VmLck in /proc/self/status")
+    return int(told.split()[0]) * 1024

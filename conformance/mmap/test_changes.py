@@ -25,6 +25,7 @@ from pytest_ipc import (
     PROT_NONE,
     PROT_READ,
     PROT_WRITE,
+    capabilities,
     clause,
     fails_with,
     madvise,
@@ -37,12 +38,11 @@ from pytest_ipc import (
     munlock,
     munlockall,
     munmap,
-    process_status,
     untested,
 )
 
-from ..memory import free_range, peek, poke
-from ..places import OTHER_GROUP, STRANGER
+from ..memory import APART, free_range, locked, peek, poke, resident
+from ..places import OTHER_GROUP, STRANGER, become
 
 
 @clause("munmap.nothing-mapped-ok", "munmap(2)", "DESCRIPTION")
@@ -53,18 +53,22 @@ def test_unmapping_nothing_is_no_error(page):
 
 @pytest.mark.parametrize("case", ["unaligned address", "length of zero", "beyond the address space"])
 @clause("munmap.errors", "munmap(2)", "ERRORS", errno=EINVAL)
-def test_a_range_that_is_none_cannot_be_unmapped(mapping, page, case):
+def test_a_range_that_is_none_cannot_be_unmapped(mapping, fork, page, case):
     """An address that is not aligned, a length of 0 and a range that no address space has are refused; nothing is unmapped."""
-    there = mapping(None, page)
-    with fails_with(EINVAL):
-        match case:
-            case "unaligned address":
-                munmap(there.address + 1, page - 1)
-            case "length of zero":
-                munmap(there.address, 0)
-            case "beyond the address space":
-                munmap(there.address, sys.maxsize)
-    assert there.buf[0] == 0
+    address = mapping(None, page).address
+
+    def life() -> bytes:
+        with fails_with(EINVAL):
+            match case:
+                case "unaligned address":
+                    munmap(address + 1, page - 1)
+                case "length of zero":
+                    munmap(address, 0)
+                case "beyond the address space":
+                    munmap(address, sys.maxsize)
+        return peek(address, 1)
+
+    assert fork(life).result() == b"\0"
 
 
 @clause("mprotect.changes-access", "mprotect(2)", "DESCRIPTION")
@@ -76,7 +80,7 @@ def test_protection_is_changed_page_by_page(mapping, fork, page):
     mprotect(there.address + page, page, PROT_NONE)
     assert fork(peek, there.address + page, 1).wait() == -SIGSEGV
     mprotect(there.address + page, page, PROT_READ | PROT_WRITE)
-    poke(there.address + page, 1)
+    assert fork(poke, there.address + page, 1).wait() == 0
 
 
 @clause("mprotect.rdonly-file-eacces", "mprotect(2)", "ERRORS", errno=EACCES)
@@ -107,13 +111,15 @@ def test_what_is_not_mapped_cannot_be_protected(page):
 
 
 @clause("mremap.grow", "mremap(2)", "DESCRIPTION")
-def test_a_mapping_can_be_made_longer(page):
+def test_a_mapping_can_be_made_longer(fork, page):
     """A mapping that is made longer keeps its bytes; what it gains is, of anonymous memory, zeros."""
-    old = mmap(None, 2 * page)
-    poke(old + page, 7)
-    new = mremap(old, 2 * page, 64 * page, MREMAP_MAYMOVE)
-    assert peek(new, 64 * page) == bytes(page) + b"\x07" + bytes(63 * page - 1)
-    munmap(new, 64 * page)
+
+    def life() -> bytes:
+        old = mmap(None, 2 * page)
+        poke(old + page, 7)
+        return peek(mremap(old, 2 * page, 64 * page, MREMAP_MAYMOVE), 64 * page)
+
+    assert fork(life).result() == bytes(page) + b"\x07" + bytes(63 * page - 1)
 
 
 @clause("mremap.shrink", "mremap(2)", "DESCRIPTION")
@@ -155,59 +161,75 @@ def test_a_mapping_may_move(fork, page):
 
 
 @clause("mremap.fixed", "mremap(2)", "MREMAP_FIXED")
-def test_a_mapping_can_be_moved_to_an_address(mapping, page):
+def test_a_mapping_can_be_moved_to_an_address(mapping, fork, page):
     """With MREMAP_FIXED the mapping is moved to the address that is given, and replaces what was mapped there."""
     target = mapping(None, page)
     target.buf[:] = b"t" * page
-    source = mmap(None, page)
-    poke(source, 7)
-    assert mremap(source, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, target.address) == target.address
-    assert bytes(target.buf) == b"\x07" + bytes(page - 1)
+
+    def life() -> tuple[int, bytes]:
+        source = mmap(None, page)
+        poke(source, 7)
+        address = mremap(source, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, target.address)
+        return address, peek(target.address, page)
+
+    assert fork(life).result() == (target.address, b"\x07" + bytes(page - 1))
 
 
 @clause("mremap.dontunmap", "mremap(2)", "MREMAP_DONTUNMAP", since="5.7")
-def test_the_old_place_can_stay_mapped(mapping, page):
+def test_the_old_place_can_stay_mapped(mapping, fork, page):
     """With MREMAP_DONTUNMAP the bytes go to a new address, and the old place stays mapped, as zeros."""
     there = mapping(None, page)
     there.buf[:4] = b"move"
-    new = mremap(there.address, page, page, MREMAP_MAYMOVE | MREMAP_DONTUNMAP)
-    assert (peek(new, 4), bytes(there.buf)) == (b"move", bytes(page))
-    munmap(new, page)
+
+    def life() -> tuple[bytes, bytes]:
+        new = mremap(there.address, page, page, MREMAP_MAYMOVE | MREMAP_DONTUNMAP)
+        return peek(new, 4), peek(there.address, page)
+
+    assert fork(life).result() == (b"move", bytes(page))
 
 
 @clause("mremap.shared-second-mapping", "mremap(2)", "DESCRIPTION")
-def test_an_old_size_of_zero_makes_a_second_mapping(mapping, page):
+def test_an_old_size_of_zero_makes_a_second_mapping(mapping, fork, page):
     """With an old size of 0 a shared mapping gets a second mapping of the same pages; a private one is refused."""
     shared, private = mapping(None, page, flags=MAP_SHARED), mapping(None, page)
-    second = mremap(shared.address, 0, page, MREMAP_MAYMOVE)
-    poke(second, 7)
+
+    def life() -> None:
+        second = mremap(shared.address, 0, page, MREMAP_MAYMOVE)
+        poke(second, 7)
+        assert second != shared.address
+        with fails_with(EINVAL):
+            mremap(private.address, 0, page, MREMAP_MAYMOVE)
+
+    fork(life).result()
     assert shared.buf[0] == 7
-    munmap(second, page)
-    with fails_with(EINVAL):
-        mremap(private.address, 0, page, MREMAP_MAYMOVE)
 
 
 @pytest.mark.parametrize(
     "case", ["unaligned address", "new size of zero", "unknown flag", "fixed without maymove", "overlap"]
 )
 @clause("mremap.errors", "mremap(2)", "ERRORS", errno=EINVAL)
-def test_what_no_mapping_can_become_is_refused(mapping, page, case):
+def test_what_no_mapping_can_become_is_refused(mapping, fork, page, case):
     """An unaligned address, a new size of 0, an unknown flag, MREMAP_FIXED alone and a new range that overlaps are refused."""
     there = mapping(None, 2 * page)
     there.buf[0] = 7
-    with fails_with(EINVAL):
-        match case:
-            case "unaligned address":
-                mremap(there.address + 1, page, 2 * page, MREMAP_MAYMOVE)
-            case "new size of zero":
-                mremap(there.address, page, 0, MREMAP_MAYMOVE)
-            case "unknown flag":
-                mremap(there.address, page, page, 64)
-            case "fixed without maymove":
-                mremap(there.address, page, page, MREMAP_FIXED, free_range(page))
-            case "overlap":
-                mremap(there.address, 2 * page, 2 * page, MREMAP_MAYMOVE | MREMAP_FIXED, there.address + page)
-    assert there.buf[0] == 7
+    address = there.address
+
+    def life() -> bytes:
+        with fails_with(EINVAL):
+            match case:
+                case "unaligned address":
+                    mremap(address + 1, page, 2 * page, MREMAP_MAYMOVE)
+                case "new size of zero":
+                    mremap(address, page, 0, MREMAP_MAYMOVE)
+                case "unknown flag":
+                    mremap(address, page, page, 64)
+                case "fixed without maymove":
+                    mremap(address, page, page, MREMAP_FIXED, free_range(page))
+                case "overlap":
+                    mremap(address, 2 * page, 2 * page, MREMAP_MAYMOVE | MREMAP_FIXED, address + page)
+        return peek(address, 1)
+
+    assert fork(life).result() == b"\x07"
 
 
 @clause("mremap.unmapped-efault", "mremap(2)", "ERRORS", errno=EFAULT)
@@ -240,9 +262,9 @@ def test_pages_can_be_taken_out_of_a_file(memfd, mapping, page):
 @clause("madvise.populate_write", "madvise(2)", "MADV_POPULATE_WRITE", since="5.14")
 def test_pages_can_be_brought_in_later(mapping, page):
     """MADV_POPULATE_WRITE brings the pages of the range into memory, as a store to each of them would."""
-    there = mapping(None, 4 * page)
+    there = mapping(None, 4 * page, flags=APART)
     madvise(there.address, 2 * page, MADV_POPULATE_WRITE)
-    assert mincore(there.address, 4 * page) == [True, True, False, False]
+    assert resident(there.address, 4 * page) == [True, True, False, False]
 
 
 @pytest.mark.parametrize("case", ["unaligned address", "unknown advice"])
@@ -261,28 +283,23 @@ def test_advice_about_what_is_not_mapped(page):
         madvise(free_range(page), page, MADV_DONTNEED)
 
 
-def locked() -> int:
-    """What this process has locked, in kB."""
-    return int(process_status()["VmLck"].split()[0])
-
-
 @clause("mlock.locks", "mlock(2)", "DESCRIPTION")
 def test_locked_pages_are_in_memory(fork, page):
     """mlock brings every page of which the range has a part into memory and locks it; munlock unlocks; locks do not stack."""
 
     def life() -> list[int]:
-        before, address = locked(), mmap(None, 4 * page)
+        before, address = locked(), mmap(None, 4 * page, flags=APART)
         try:
             mlock(address + 1, page)
             mlock(address, page)
         except OSError as error:
             untested(f"needs 2 pages of RLIMIT_MEMLOCK: {error.strerror}")
-        assert mincore(address, 4 * page) == [True, True, False, False]
+        assert resident(address, 4 * page) == [True, True, False, False]
         after = [locked() - before]
         munlock(address, page)
         after.append(locked() - before)
         munmap(address, 4 * page)
-        return [kb * 1024 // page for kb in (*after, locked() - before)]
+        return [count // page for count in (*after, locked() - before)]
 
     assert fork(life).result() == [2, 1, 0]
 
@@ -302,29 +319,33 @@ def test_locks_are_not_inherited(fork, page):
 
 
 @clause("mlock.rlimit-enomem", "mlock(2)", "ERRORS", errno=ENOMEM)
-def test_only_so_much_may_be_locked(as_user, page):
+def test_only_so_much_may_be_locked(fork, page):
     """Who has no privilege may lock as much as RLIMIT_MEMLOCK allows, and not a page more."""
 
     def life() -> None:
+        if capabilities() != 0:
+            become(STRANGER, OTHER_GROUP)
         setrlimit(RLIMIT_MEMLOCK, (2 * page, 2 * page))
         address = mmap(None, 3 * page)
         with fails_with(ENOMEM):
             mlock(address, 3 * page)
         mlock(address, 2 * page)
 
-    as_user(STRANGER, OTHER_GROUP, life)
+    fork(life).result()
 
 
 @clause("mlock.rlimit-zero-eperm", "mlock(2)", "ERRORS", errno=EPERM)
-def test_nothing_may_be_locked_with_a_limit_of_nothing(as_user, page):
+def test_nothing_may_be_locked_with_a_limit_of_nothing(fork, page):
     """With a RLIMIT_MEMLOCK of 0 who has no privilege may not lock at all."""
 
     def life() -> None:
+        if capabilities() != 0:
+            become(STRANGER, OTHER_GROUP)
         setrlimit(RLIMIT_MEMLOCK, (0, 0))
         with fails_with(EPERM):
             mlock(mmap(None, page), page)
 
-    as_user(STRANGER, OTHER_GROUP, life)
+    fork(life).result()
 
 
 @clause("mlock.unmapped-enomem", "mlock(2)", "ERRORS", errno=ENOMEM)
@@ -339,17 +360,17 @@ def test_all_that_will_be_mapped_can_be_locked(fork, page):
     """After mlockall with MCL_FUTURE what is mapped is locked from the start, until munlockall."""
 
     def life() -> list[bool]:
-        before = mmap(None, 4 * page)
+        before = mmap(None, 4 * page, flags=APART)
         try:
             mlockall(MCL_FUTURE)
-            address = mmap(None, 4 * page)
+            address = mmap(None, 4 * page, flags=APART)
         except OSError as error:
             untested(f"needs a larger RLIMIT_MEMLOCK: {error.strerror}")
-        assert mincore(before, 4 * page) == [False] * 4
         assert mincore(address, 4 * page) == [True] * 4
         munlockall()
         assert locked() == 0
-        return mincore(mmap(None, 4 * page), 4 * page)
+        assert resident(before, 4 * page) == [False] * 4
+        return resident(mmap(None, 4 * page, flags=APART), 4 * page)
 
     assert fork(life).result() == [False] * 4
 
@@ -367,10 +388,12 @@ def test_what_to_lock_must_be_said(fork):
 
 
 @clause("mremap.locked-eagain", "mremap(2)", "ERRORS", errno=EAGAIN)
-def test_locked_memory_cannot_grow_beyond_its_limit(as_user, page):
+def test_locked_memory_cannot_grow_beyond_its_limit(fork, page):
     """A locked mapping cannot be made longer than RLIMIT_MEMLOCK allows to who has no privilege; it stays as it was."""
 
     def life() -> None:
+        if capabilities() != 0:
+            become(STRANGER, OTHER_GROUP)
         setrlimit(RLIMIT_MEMLOCK, (2 * page, 2 * page))
         address = mmap(None, 2 * page, flags=MAP_PRIVATE | MAP_ANONYMOUS)
         poke(address, 7)
@@ -379,4 +402,4 @@ def test_locked_memory_cannot_grow_beyond_its_limit(as_user, page):
             mremap(address, 2 * page, 3 * page, MREMAP_MAYMOVE)
         assert peek(address, 1) == b"\x07"
 
-    as_user(STRANGER, OTHER_GROUP, life)
+    fork(life).result()

@@ -40,9 +40,9 @@ KNOWN_FLAGS = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_NOEXEC_SEAL | 
 
 @clause("memfd_create.initial-size-zero", "memfd_create(2)", "DESCRIPTION", since="3.17")
 def test_a_memory_file_begins_empty(memfd):
-    """A file of memfd_create is a regular file without a name that is 0 bytes long."""
+    """A file of memfd_create is a regular file, and is 0 bytes long at first."""
     status = os.fstat(memfd())
-    assert (status.st_size, status.st_nlink, stat.S_ISREG(status.st_mode)) == (0, 0, True)
+    assert (status.st_size, stat.S_ISREG(status.st_mode)) == (0, True)
 
 
 @clause("memfd_create.behaves-like-a-file", "memfd_create(2)", "DESCRIPTION", since="3.17")
@@ -240,4 +240,4 @@ def test_an_empty_memory_file_can_be_mapped(memfd, fork, page):
     address = mmap(None, page, PROT_READ, MAP_SHARED, fd)
     assert fork(peek, address, 1).wait() == -signal.SIGBUS
     os.ftruncate(fd, page)
-    assert peek(address, 1) == b"\0"
+    assert fork(peek, address, 1).result() == b"\0"

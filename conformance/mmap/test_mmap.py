@@ -8,6 +8,7 @@ import socket
 from array import array
 from errno import EACCES, EAGAIN, EBADF, EEXIST, EINVAL, ENODEV, ENOMEM, EOPNOTSUPP, EOVERFLOW, EPERM
 from fcntl import ioctl
+from pathlib import Path
 from resource import RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, setrlimit
 from signal import SIGSEGV
 
@@ -30,10 +31,10 @@ from pytest_ipc import (
     PROT_NONE,
     PROT_READ,
     PROT_WRITE,
+    capabilities,
     clause,
     fails_with,
     limit,
-    mincore,
     mmap,
     mprotect,
     munmap,
@@ -42,8 +43,8 @@ from pytest_ipc import (
 )
 from pytest_ipc.kernel.abi import machine
 
-from ..memory import free_range, mapped, mapped_at, peek, poke
-from ..places import OTHER_GROUP, STRANGER, mount_tmpfs
+from ..memory import APART, free_range, locked, mapped, mapped_at, peek, poke, resident
+from ..places import OTHER_GROUP, STRANGER, become, mount_tmpfs
 
 
 @clause("mmap.null-addr-page-aligned-unused", "mmap(2)", "DESCRIPTION")
@@ -134,11 +135,15 @@ def test_anonymous_memory_is_zero(mapping, page, flags):
 
 
 @clause("mmap.length-rounded-up", "munmap(2)", "NOTES")
-def test_a_mapping_has_whole_pages(mapping, page):
+def test_a_mapping_has_whole_pages(mapping, fork, page):
     """A length that is no multiple of the page size is rounded up: the rest of the last page is there, and is zero."""
-    there = mapping(None, page + 1)
-    poke(there.address + 2 * page - 1, 7)
-    assert peek(there.address + page, page) == bytes(page - 1) + b"\x07"
+    address = mapping(None, page + 1).address
+
+    def life() -> bytes:
+        poke(address + 2 * page - 1, 7)
+        return peek(address + page, page)
+
+    assert fork(life).result() == bytes(page - 1) + b"\x07"
 
 
 @clause("mmap.offset", "mmap(2)", "DESCRIPTION")
@@ -337,14 +342,13 @@ def test_a_process_has_only_so_many_mappings(fork, page):
         untested(f"needs a vm.max_map_count that can be reached, and it is {most}")
 
     def fill() -> None:
+        room = mmap(None, 3 * page)
         prots = [PROT_NONE, PROT_READ]  # two that differ side by side are two mappings
         with fails_with(ENOMEM):
             for number in range(most + 1):
-                last = mmap(None, page, prots[number % 2])
+                mmap(None, page, prots[number % 2])
         with fails_with(ENOMEM):
-            mprotect(mmap(last, page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED), page, PROT_READ)
-            for _ in range(4):
-                mmap(None, 3 * page, PROT_READ | PROT_WRITE)
+            mprotect(room + page, page, PROT_NONE)
 
     fork(fill).result()
 
@@ -355,7 +359,7 @@ def test_the_address_space_is_limited(fork, page):
 
     def life() -> None:
         room = 64 * page
-        size = int(open("/proc/self/statm").read().split()[0]) * page
+        size = int(Path("/proc/self/statm").read_text().split()[0]) * page
         setrlimit(RLIMIT_AS, (size + room, size + room))
         with fails_with(ENOMEM):
             mmap(None, room + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
@@ -383,38 +387,36 @@ def test_private_memory_to_write_is_limited(fork, page):
 def test_locked_memory_is_in_memory_and_stays(fork, page):
     """MAP_LOCKED brings the pages into memory and locks them there, as mlock does."""
 
-    def life() -> tuple[list[bool], str]:
-        before = int(process_status()["VmLck"].split()[0])
+    def life() -> tuple[list[bool], int]:
+        before = locked()
         try:
-            address = mmap(None, 4 * page, flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED)
+            address = mmap(None, 4 * page, flags=APART | MAP_LOCKED)
         except OSError as error:
             untested(f"needs 4 pages of RLIMIT_MEMLOCK: {error.strerror}")
-        locked = int(process_status()["VmLck"].split()[0]) - before
-        return mincore(address, 4 * page), f"{locked} kB"
+        return resident(address, 4 * page), locked() - before
 
-    assert fork(life).result() == ([True] * 4, f"{4 * page // 1024} kB")
+    assert fork(life).result() == ([True] * 4, 4 * page)
 
 
 @clause("mmap.locked-eagain", "mmap(2)", "ERRORS", errno=EAGAIN)
-def test_locked_memory_is_limited(as_user, page):
+def test_locked_memory_is_limited(fork, page):
     """MAP_LOCKED for more than RLIMIT_MEMLOCK allows is refused to who has no privilege."""
 
     def life() -> None:
+        if capabilities() != 0:
+            become(STRANGER, OTHER_GROUP)
         setrlimit(RLIMIT_MEMLOCK, (2 * page, 2 * page))
         with fails_with(EAGAIN):
             mmap(None, 3 * page, flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED)
         mmap(None, 2 * page, flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED)
 
-    as_user(STRANGER, OTHER_GROUP, life)
+    fork(life).result()
 
 
 @clause("mmap.populate", "mmap(2)", "MAP_POPULATE")
 def test_populate_brings_the_pages_into_memory(mapping, page):
-    """MAP_POPULATE brings the pages of a mapping into memory before they are touched; without it they are not there yet."""
-    plain = mapping(None, 64 * page)
-    populated = mapping(None, 64 * page, flags=MAP_PRIVATE | MAP_POPULATE)
-    assert mincore(populated.address, 64 * page) == [True] * 64
-    assert mincore(plain.address, 64 * page) == [False] * 64
+    """MAP_POPULATE brings the pages of a mapping into memory before they are touched."""
+    assert resident(mapping(None, 64 * page, flags=APART | MAP_POPULATE).address, 64 * page) == [True] * 64
 
 
 @clause("mmap.growsdown", "mmap(2)", "MAP_GROWSDOWN")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EACCES, EBUSY, EINVAL, EPERM
+from errno import EACCES, EBUSY, EINVAL, EOPNOTSUPP, EPERM
 
 import pytest
 
@@ -118,13 +118,12 @@ def test_the_seal_against_writing(sealable, page):
     """With F_SEAL_WRITE the content cannot be changed, by write, by punching a hole, or by a shared mapping to write."""
     add_seals(sealable, F_SEAL_WRITE)
     before = content(sealable)
-    for change in (
-        lambda: write(sealable, b"x"),
-        lambda: fallocate(sealable, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, page),
-        lambda: mmap(None, page, PROT_READ | PROT_WRITE, MAP_SHARED, sealable),
-    ):
-        with fails_with(EPERM):
-            change()
+    with fails_with(EPERM):
+        write(sealable, b"x")
+    with fails_with(EPERM):
+        mmap(None, page, PROT_READ | PROT_WRITE, MAP_SHARED, sealable)
+    with fails_with(EPERM, EOPNOTSUPP):  # where no holes can be made at all that is the answer
+        fallocate(sealable, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, page)
     assert content(sealable) == before
     ftruncate(sealable, page)
     ftruncate(sealable, 2 * page)

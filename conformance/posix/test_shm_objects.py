@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from errno import ENOSPC
+from pathlib import Path
 
 import pytest
 
@@ -80,8 +81,8 @@ def test_exec_unmaps_and_closes(posix_shm, fork, program):
     mapping = shared.map()
     mapping.buf[0] = 7
     source = (
-        "import os, sys\n"
-        "if sys.argv[1] in open('/proc/self/maps').read():\n"
+        "import os, pathlib, sys\n"
+        "if sys.argv[1] in pathlib.Path('/proc/self/maps').read_text():\n"
         "    sys.exit('still mapped')\n"
         "for fd in os.listdir('/proc/self/fd'):\n"
         "    try:\n"
@@ -91,7 +92,7 @@ def test_exec_unmaps_and_closes(posix_shm, fork, program):
         "    if sys.argv[1] in found:\n"
         "        sys.exit('still open')\n"
     )
-    before = fork(lambda: shared.name in open("/proc/self/maps").read()).result()
+    before = fork(lambda: shared.name in Path("/proc/self/maps").read_text()).result()
     assert before, "a forked child has it mapped"
     succeeded(program(source, shared.name))
     assert (shared.exists(), mapping.buf[0]) == (True, 7)
