@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from errno import EPERM
+from errno import ENFILE, EPERM
 from typing import Any
 
 import pytest
@@ -74,3 +74,34 @@ def test_at_the_soft_limit_pipes_can_shrink(at_the_soft_limit, page):
         return setpipe_size(fd, page), getpipe_size(pipe2()[0])
 
     assert at_the_soft_limit(shrink) == (page, 16 * page)
+
+
+@clause("proc.pipe-user-pages-hard", "pipe(7)", "/proc files", errno=ENFILE, since="4.5")
+def test_at_the_hard_limit_there_are_no_new_pipes(as_user, page):
+    """A user whose pipes take pipe-user-pages-hard pages gets no new pipe."""
+    hard, most = limit("fs/pipe-user-pages-hard"), limit("fs/pipe-max-size")
+    if not hard or not most:
+        untested("/proc/sys/fs/pipe-user-pages-hard is not shown or not set here, and is the whole machine's")
+    pipes = hard * page // min(most, 16 * page) + 1
+    if pipes > 400 or (limit("fs/pipe-user-pages-soft") or hard) < hard:
+        untested(f"a hard limit of {hard} pages cannot be reached cheaply")
+
+    def life() -> int:
+        pages = 0
+        with fails_with(ENFILE):
+            for _ in range(pipes + 1):
+                pages += getpipe_size(pipe2()[0]) // page
+        return pages
+
+    assert as_user(62000 + os.getpid() % 3000, 62000, life) <= hard
+
+
+@clause("proc.pipe-max-size-caps-default", "pipe(7)", "/proc files", since="2.6.35")
+def test_new_pipes_are_not_larger_than_the_largest(as_user, page):
+    """Where pipe-max-size is less than a new pipe has otherwise, a user without privilege gets pipes of that size."""
+    most = limit("fs/pipe-max-size")
+    if most is None or most >= 16 * page:
+        untested(
+            f"/proc/sys/fs/pipe-max-size is {most}, no less than the 16 pages of a new pipe, and is the whole machine's"
+        )
+    assert as_user(62000 + os.getpid() % 3000, 62000, lambda: getpipe_size(pipe2()[0])) == most

@@ -58,6 +58,8 @@ def clause(
 
 def errno_name(errno: int | None) -> str:
     """The name of an errno, as "EEXIST"; the number where it has none."""
+    if errno == errno_names.EDEADLK:
+        return "EDEADLK"  # as the manual has it; EDEADLOCK is the other name of the same number
     return errno_names.errorcode.get(errno or 0, f"errno {errno}")
 
 

@@ -1,0 +1,156 @@
+"""What clauses about locks share: a file, its openings, and a view of which of its bytes others can lock."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from errno import EACCES, EAGAIN, EINVAL, ENOSYS
+from pathlib import Path
+
+import pytest
+
+from pytest_ipc import (
+    F_GETLEASE,
+    F_OFD_GETLK,
+    F_RDLCK,
+    F_SETLK,
+    F_SETLKW,
+    F_UNLCK,
+    F_WRLCK,
+    Actor,
+    End,
+    Factories,
+    Fork,
+    Pipe,
+    RecordLock,
+    fcntl,
+    fcntl_getlk,
+    fcntl_setlk,
+)
+from pytest_ipc import open as raw_open
+
+from .takers import take
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file of 100 bytes."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(100))
+    return path
+
+
+@pytest.fixture
+def opened(ipc_scope: Factories) -> Callable[..., End]:
+    """Open a file in this process, with an open file description of its own: opened(path, flags=O_RDWR) -> End."""
+
+    def make(path: str | os.PathLike[str], flags: int = os.O_RDWR) -> End:
+        return End(raw_open(path, flags | os.O_CLOEXEC), f"{os.fspath(path)}", ipc_scope.scope)
+
+    return make
+
+
+@pytest.fixture
+def seen_by_others(file: Path, fork: Fork) -> Callable[..., str]:
+    """Which bytes another process can lock: seen_by_others(first, count) -> "..rrww", free, shared and exclusive ones."""
+
+    def can_lock(fd: int, type: int, byte: int) -> bool:
+        try:
+            fcntl_setlk(fd, F_SETLK, RecordLock(type, byte, 1))
+        except OSError as error:
+            if error.errno in (EAGAIN, EACCES):
+                return False
+            raise
+        fcntl_setlk(fd, F_SETLK, RecordLock(F_UNLCK, byte, 1))
+        return True
+
+    def look(first: int, count: int) -> str:
+        fd = os.open(file, os.O_RDWR)
+        return "".join(
+            "." if can_lock(fd, F_WRLCK, byte) else "r" if can_lock(fd, F_RDLCK, byte) else "w"
+            for byte in range(first, first + count)
+        )
+
+    return lambda first, count: fork(look, first, count).result()
+
+
+# Says that it runs, and ends when it is told to.
+_LIVE_ON = "import os, sys; os.write(int(sys.argv[1]), b'x'); os.read(int(sys.argv[2]), 1)"
+
+
+@pytest.fixture
+def as_another_program(fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., tuple[Actor, Callable[[], object]]]:
+    """Run a function in a child that then becomes another program: as_another_program(function) -> (actor, end)."""
+
+    def start(function: Callable[[], object]) -> tuple[Actor, Callable[[], object]]:
+        ready, hold = pipe(), pipe()
+
+        def life() -> None:
+            function()
+            for fd in (ready.write_fd, hold.read_fd):
+                os.set_inheritable(fd, True)
+            numbers = map(str, (ready.write_fd, hold.read_fd))
+            os.execv(sys.executable, [sys.executable, "-P", "-c", _LIVE_ON, *numbers])
+
+        actor = fork(life)
+        ready.close_write()  # so that a child that never comes so far ends the wait
+        assert ready.read(1) == b"x", actor.output
+        return actor, lambda: hold.write(b"x")
+
+    return start
+
+
+@pytest.fixture
+def circle(file: Path, fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., tuple[Actor, list[Actor]]]:
+    """Processes that each hold a byte and wait for their neighbour's: circle(count, cmd=F_SETLKW) -> (last, others).
+
+    The others wait already, and the last one closes the circle now. What it held is free when it has ended. Nobody but a child
+    waits in the circle, and a child's result is waited for with a time limit: a kernel may find no deadlocks.
+    """
+
+    def link(byte: int, cmd: int) -> None:
+        fd = take(file, RecordLock(F_WRLCK, byte, 1), cmd)
+        fcntl_setlk(fd, cmd, RecordLock(F_WRLCK, byte - 1, 1))
+
+    def make(count: int, cmd: int = F_SETLKW) -> tuple[Actor, list[Actor]]:
+        go = pipe()
+
+        def close_it() -> None:
+            fd = take(file, RecordLock(F_WRLCK, 0, 1), cmd)
+            go.read(1)
+            fcntl_setlk(fd, cmd, RecordLock(F_WRLCK, count - 1, 1))
+
+        last, others = fork(close_it), []
+        last.wait_blocked("read")
+        for byte in range(1, count):
+            others.append(fork(link, byte, cmd))
+            others[-1].wait_blocked("fcntl")
+        go.write(b"x")
+        return last, others
+
+    return make
+
+
+@pytest.fixture
+def ofd_locks(file: Path) -> None:
+    """Open file description locks. A kernel that does not know a command of fcntl(2) answers EINVAL: then they are absent."""
+    _known(file, lambda fd: fcntl_getlk(fd, F_OFD_GETLK, RecordLock(F_RDLCK)), "F_OFD_GETLK")
+
+
+@pytest.fixture
+def leases(file: Path) -> None:
+    """Leases, found out about in the same way."""
+    _known(file, lambda fd: fcntl(fd, F_GETLEASE), "F_GETLEASE")
+
+
+def _known(file: Path, call: Callable[[int], object], command: str) -> None:
+    fd = os.open(file, os.O_RDWR)
+    try:
+        call(fd)
+    except OSError as error:
+        if error.errno == EINVAL:
+            raise OSError(ENOSYS, f"fcntl answers {command} with EINVAL, as one that does not know it") from error
+        raise
+    finally:
+        os.close(fd)

@@ -1,0 +1,195 @@
+"""lockf(3): a simpler way to the record locks of fcntl(2), exclusive ones, counted from the file's position."""
+
+from __future__ import annotations
+
+import os
+import signal
+from errno import EACCES, EAGAIN, EBADF, EINTR, EINVAL
+from os import O_RDONLY, O_RDWR, SEEK_CUR, SEEK_SET
+from signal import SIGUSR1
+
+import pytest
+
+from pytest_ipc import (
+    F_GETLK,
+    F_LOCK,
+    F_RDLCK,
+    F_SETLK,
+    F_TEST,
+    F_TLOCK,
+    F_ULOCK,
+    F_UNLCK,
+    F_WRLCK,
+    RecordLock,
+    clause,
+    fails_with,
+    fcntl_getlk,
+    fcntl_setlk,
+    lockf,
+)
+
+from .takers import take
+
+
+@pytest.fixture
+def at(opened, file):
+    """A descriptor of the file at a position: at(position) -> int."""
+
+    def make(position: int) -> int:
+        fd: int = opened(file).fd
+        os.lseek(fd, position, SEEK_SET)
+        return fd
+
+    return make
+
+
+@clause("fcntl.lockf-maps", "lockf(3)", "DESCRIPTION")
+def test_its_locks_are_record_locks(file, at, fork):
+    """On Linux lockf takes the locks of fcntl: F_GETLK shows another process an exclusive record lock, and each keeps the other out."""
+    fd = at(10)
+    lockf(fd, F_LOCK, 5)
+
+    def other() -> RecordLock:
+        with fails_with(EAGAIN, EACCES):
+            take(file, RecordLock(F_RDLCK, 14, 1), F_SETLK)
+        mine = take(file, RecordLock(F_RDLCK, 50, 1), F_SETLK)
+        return fcntl_getlk(mine, F_GETLK, RecordLock(F_WRLCK))
+
+    assert fork(other).result() == RecordLock(F_WRLCK, 10, 5, SEEK_SET, os.getpid())
+    fcntl_setlk(fd, F_SETLK, RecordLock(F_UNLCK, 10, 5))
+    fork(take, file, RecordLock(F_WRLCK, 10, 5), F_SETLK).result()
+
+
+@pytest.mark.parametrize(
+    ("length", "locked"),
+    [
+        pytest.param(3, "...www...", id="forward"),
+        pytest.param(-3, "www......", id="back"),
+        pytest.param(0, "...wwwwww", id="to-the-end"),
+    ],
+)
+@clause("lockf.section-from-position", "lockf(3)", "DESCRIPTION")
+def test_the_section_starts_at_the_position(at, seen_by_others, length, locked):
+    """The section is the bytes from the position on, those before it if the length is negative, or all from it on if it is 0."""
+    fd = at(97)
+    lockf(fd, F_LOCK, length)
+    assert seen_by_others(94, 9) == locked
+    assert os.lseek(fd, 0, SEEK_CUR) == 97
+
+
+@clause("lockf.f_lock-blocks", "lockf(3)", "F_LOCK")
+def test_f_lock_waits(file, at, fork):
+    """F_LOCK waits while another process has locked part of the section, and has it when that is free."""
+    fd = at(10)
+    lockf(fd, F_LOCK, 5)
+
+    def other() -> None:
+        mine = os.open(file, O_RDWR)
+        lockf(mine, F_LOCK, 11)
+
+    waiter = fork(other)
+    waiter.wait_blocked("lockf")
+    lockf(fd, F_ULOCK, 5)
+    waiter.result()
+
+
+@clause("lockf.f_lock-merges", "lockf(3)", "F_LOCK")
+def test_overlapping_sections_become_one(file, at, fork):
+    """A section that overlaps one that is locked already is merged with it."""
+    fd = at(10)
+    lockf(fd, F_LOCK, 5)
+    lockf(fd, F_LOCK, -3)
+    lockf(fd, F_TLOCK, 8)
+
+    def other() -> RecordLock:
+        return fcntl_getlk(os.open(file, O_RDWR), F_GETLK, RecordLock(F_WRLCK))
+
+    found = fork(other).result()
+    assert (found.start, found.len) == (7, 11)
+
+
+@clause("lockf.f_tlock-eagain", "lockf(3)", "F_TLOCK", errno=EAGAIN)
+def test_f_tlock_does_not_wait(file, at, fork):
+    """F_TLOCK locks as F_LOCK does, but fails at once when another process has locked part of the section."""
+    lockf(at(10), F_TLOCK, 5)
+
+    def other() -> None:
+        fd = os.open(file, O_RDWR)
+        with fails_with(EAGAIN, EACCES):
+            lockf(fd, F_TLOCK, 11)
+        lockf(fd, F_TLOCK, 10)
+
+    fork(other).result()
+
+
+@clause("lockf.f_ulock-splits", "lockf(3)", "F_ULOCK")
+def test_f_ulock_unlocks_the_section_alone(at, seen_by_others):
+    """F_ULOCK unlocks its section; what is locked on both sides of it stays."""
+    fd = at(10)
+    lockf(fd, F_LOCK, 6)
+    os.lseek(fd, 12, SEEK_SET)
+    lockf(fd, F_ULOCK, 2)
+    assert seen_by_others(9, 8) == ".ww..ww."
+
+
+@clause("lockf.f_test", "lockf(3)", "F_TEST", errno=EAGAIN)
+def test_f_test_asks_for_others_locks(file, at, fork, seen_by_others):
+    """F_TEST succeeds when the section is free or the process's own, fails when another has locked part of it, and locks nothing."""
+    fd = at(10)
+    lockf(fd, F_LOCK, 5)
+    lockf(fd, F_TEST, 5)
+    lockf(fd, F_TEST, -10)
+    assert seen_by_others(8, 4) == "..ww"
+
+    def other() -> None:
+        mine = os.open(file, O_RDWR)
+        lockf(mine, F_TEST, 10)
+        with fails_with(EAGAIN, EACCES):
+            lockf(mine, F_TEST, 11)
+        with fails_with(EAGAIN, EACCES):
+            lockf(mine, F_TEST, 0)
+
+    fork(other).result()
+
+
+@clause("lockf.eintr", "lockf(3)", "ERRORS", errno=EINTR)
+def test_a_handler_interrupts_f_lock(file, at, fork, signals):
+    """F_LOCK that waits fails with EINTR when a handler without SA_RESTART has run."""
+    lockf(at(0), F_LOCK)
+
+    def child() -> None:
+        signals.catch(SIGUSR1, flags=0)
+        signals.unblock(SIGUSR1)
+        with fails_with(EINTR):
+            lockf(os.open(file, O_RDWR), F_LOCK)
+        signal.pause()
+
+    waiter = fork(child)
+    waiter.wait_blocked("lockf")
+    waiter.signal(SIGUSR1)
+    waiter.wait_blocked("pause")
+
+
+@pytest.mark.parametrize("cmd", [F_LOCK, F_TLOCK], ids=["lock", "tlock"])
+@clause("lockf.ebadf-not-writable", "lockf(3)", "ERRORS", errno=EBADF)
+def test_the_file_must_be_open_for_writing(file, opened, cmd):
+    """F_LOCK and F_TLOCK fail on a descriptor that is not open for writing, or not open at all."""
+    with fails_with(EBADF):
+        lockf(opened(file, O_RDONLY).fd, cmd, 1)
+    end = opened(file)
+    fd = end.fd
+    end.close()
+    with fails_with(EBADF):
+        lockf(fd, cmd, 1)
+
+
+@clause("lockf.einval-cmd", "lockf(3)", "ERRORS", errno=EINVAL)
+def test_there_are_four_commands(at, seen_by_others):
+    """Anything but the four commands is refused, and locks nothing; so is a section that begins before the file."""
+    fd = at(2)
+    for cmd in (-1, 4, 99):
+        with fails_with(EINVAL):
+            lockf(fd, cmd, 1)
+    with fails_with(EINVAL):
+        lockf(fd, F_LOCK, -3)
+    assert seen_by_others(0, 4) == "...."

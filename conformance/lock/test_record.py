@@ -1,0 +1,266 @@
+"""fcntl(2), "Advisory record locking": ranges of bytes, locked shared or exclusively, and what becomes of them."""
+
+from __future__ import annotations
+
+import os
+from errno import EACCES, EAGAIN, EBADF, EFAULT, EINVAL, EOVERFLOW
+from os import O_RDONLY, O_RDWR, O_WRONLY, SEEK_CUR, SEEK_END, SEEK_SET
+
+import pytest
+
+from pytest_ipc import (
+    F_GETLK,
+    F_RDLCK,
+    F_SETLK,
+    F_SETLKW,
+    F_UNLCK,
+    F_WRLCK,
+    RecordLock,
+    clause,
+    fails_with,
+    fcntl_flock,
+    fcntl_getlk,
+    fcntl_setlk,
+)
+
+from ..memory import free_range
+from .takers import take
+
+READ, WRITE, UNLOCK = F_RDLCK, F_WRLCK, F_UNLCK
+LAST = (1 << 63) - 1  # the largest offset that there is
+
+
+@clause("fcntl.basic-conflict-eagain", "fcntl(2)", "ERRORS", errno=EAGAIN)
+def test_a_locked_range_is_refused_to_another_process(file, opened, fork):
+    """F_SETLK fails at once with EAGAIN or EACCES when another process has locked a byte of the range exclusively."""
+    fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(WRITE, 10, 10))
+
+    def other() -> None:
+        for lock in (RecordLock(WRITE, 10, 10), RecordLock(READ, 0, 11), RecordLock(READ, 19, 1), RecordLock(WRITE)):
+            with fails_with(EAGAIN, EACCES):
+                take(file, lock, F_SETLK)
+        take(file, RecordLock(WRITE, 0, 10), F_SETLK)
+        take(file, RecordLock(WRITE, 20), F_SETLK)
+
+    fork(other).result()
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "refused"),
+    [
+        pytest.param(READ, READ, False, id="shared-shared"),
+        pytest.param(READ, WRITE, True, id="shared-exclusive"),
+        pytest.param(WRITE, READ, True, id="exclusive-shared"),
+        pytest.param(WRITE, WRITE, True, id="exclusive-exclusive"),
+    ],
+)
+@clause("fcntl.rd-shared-wr-exclusive", "fcntl(2)", "Advisory record locking")
+def test_read_locks_go_together_and_nothing_else(file, opened, fork, held, asked, refused):
+    """Several processes may hold a read lock of a byte; a write lock is held by one, and keeps read locks out too."""
+    fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(held, 5, 1))
+
+    def other() -> None:
+        if refused:
+            with fails_with(EAGAIN, EACCES):
+                take(file, RecordLock(asked, 5, 1), F_SETLK)
+        else:
+            take(file, RecordLock(asked, 5, 1), F_SETLK)
+
+    fork(other).result()
+
+
+@pytest.mark.parametrize(
+    ("whence", "start"),
+    [
+        pytest.param(SEEK_SET, 30, id="set"),
+        pytest.param(SEEK_CUR, 10, id="cur"),
+        pytest.param(SEEK_CUR, -10, id="cur-back"),
+        pytest.param(SEEK_END, 10, id="end"),
+        pytest.param(SEEK_END, -10, id="end-back"),
+    ],
+)
+@clause("fcntl.whence-all", "fcntl(2)", "Advisory record locking")
+def test_a_range_starts_where_whence_says(file, opened, seen_by_others, whence, start):
+    """l_start counts from the start, the position or the end of the file as l_whence says, forward and back."""
+    fd = opened(file).fd
+    os.lseek(fd, 50, SEEK_SET)
+    fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, start, 3, whence))
+    first = start + {SEEK_SET: 0, SEEK_CUR: 50, SEEK_END: 100}[whence]
+    assert seen_by_others(first - 1, 5) == ".www."
+    assert os.lseek(fd, 0, SEEK_CUR) == 50
+
+
+@clause("fcntl.negative-len", "fcntl(2)", "Advisory record locking", since="2.4.21")
+def test_a_negative_length_goes_back(file, opened, seen_by_others):
+    """With a negative l_len the range is the -l_len bytes that end before l_start."""
+    fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(WRITE, 20, -5))
+    assert seen_by_others(14, 8) == ".wwwww.."
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        pytest.param(RecordLock(WRITE, -1, 2), id="start"),
+        pytest.param(RecordLock(WRITE, 5, -6), id="length-back"),
+        pytest.param(RecordLock(WRITE, -1, 2, SEEK_CUR), id="position"),
+        pytest.param(RecordLock(WRITE, -101, 2, SEEK_END), id="end"),
+    ],
+)
+@clause("fcntl.before-file-start-einval", "fcntl(2)", "Advisory record locking", errno=EINVAL)
+def test_there_are_no_bytes_before_the_first(file, opened, seen_by_others, lock):
+    """A range that begins before the start of the file is refused, and nothing of it is locked."""
+    with fails_with(EINVAL):
+        fcntl_setlk(opened(file).fd, F_SETLK, lock)
+    assert seen_by_others(0, 6) == "......"
+
+
+@clause("fcntl.beyond-eof", "fcntl(2)", "Advisory record locking")
+def test_bytes_behind_the_end_can_be_locked(file, opened, seen_by_others):
+    """Bytes past the end of the file can be locked, which makes the file no longer."""
+    fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(WRITE, 1 << 40, 2))
+    assert seen_by_others((1 << 40) - 1, 4) == ".ww."
+    assert file.stat().st_size == 100
+
+
+@clause("fcntl.len0-covers-growth", "fcntl(2)", "Advisory record locking")
+def test_a_length_of_0_is_to_the_end_wherever_that_moves(file, opened, seen_by_others):
+    """A length of 0 locks all from l_start on: also what the file has grown by since, and all that it could grow by."""
+    fd = opened(file).fd
+    fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 98))
+    assert seen_by_others(96, 6) == "..wwww"
+    os.pwrite(fd, bytes(1000), 100)  # by this descriptor: to close any other would drop the lock
+    assert seen_by_others(1099, 3) == "www"
+    assert seen_by_others(LAST - 1, 2) == "ww"
+
+
+@clause("fcntl.split-merge-shrink", "fcntl(2)", "Advisory record locking")
+def test_locks_of_one_process_are_split_shrunk_and_joined(file, opened, fork, seen_by_others):
+    """To unlock the middle of a range splits it, to unlock an end shrinks it, and a lock that fills the gap makes them one."""
+    fd = opened(file).fd
+    fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 10, 10))
+    fcntl_setlk(fd, F_SETLK, RecordLock(UNLOCK, 14, 2))
+    assert seen_by_others(9, 12) == ".wwww..wwww."
+    fcntl_setlk(fd, F_SETLK, RecordLock(UNLOCK, 0, 12))
+    fcntl_setlk(fd, F_SETLK, RecordLock(UNLOCK, 19, 50))
+    assert seen_by_others(9, 12) == "...ww..www.."
+    fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 14, 2))
+    assert seen_by_others(9, 12) == "...wwwwwww.."
+
+    def ask() -> RecordLock:
+        return fcntl_getlk(os.open(file, O_RDWR), F_GETLK, RecordLock(WRITE, 15, 1))
+
+    found = fork(ask).result()
+    assert (found.start, found.len) == (12, 7)
+
+
+@clause("fcntl.convert-same-process", "fcntl(2)", "Advisory record locking")
+def test_a_new_lock_replaces_the_old_one_where_they_overlap(file, opened, seen_by_others):
+    """A process has one type of lock on a byte: a new lock converts what it covers of the old, and leaves the rest."""
+    fd = opened(file).fd
+    fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 10, 10))
+    fcntl_setlk(fd, F_SETLK, RecordLock(READ, 13, 3))
+    assert seen_by_others(9, 12) == ".wwwrrrwwww."
+    fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 8, 6))
+    assert seen_by_others(7, 14) == ".wwwwwwrrwwww."
+    fcntl_setlk(fd, F_SETLK, RecordLock(READ))
+    assert seen_by_others(7, 14) == "r" * 14
+
+
+@pytest.mark.parametrize(
+    ("flags", "type"),
+    [pytest.param(O_WRONLY, READ, id="read-lock"), pytest.param(O_RDONLY, WRITE, id="write-lock")],
+)
+@clause("fcntl.ebadf-open-mode", "fcntl(2)", "ERRORS", errno=EBADF)
+def test_the_file_must_be_open_in_the_way_of_the_lock(file, opened, seen_by_others, flags, type):
+    """A read lock needs a descriptor that is open for reading, a write lock one that is open for writing; other locks it takes."""
+    fd = opened(file, flags).fd
+    for cmd in (F_SETLK, F_SETLKW):
+        with fails_with(EBADF):
+            fcntl_setlk(fd, cmd, RecordLock(type, 1, 1))
+    fcntl_setlk(fd, F_SETLK, RecordLock(READ if type == WRITE else WRITE, 1, 1))
+    assert seen_by_others(0, 3) == (".r." if type == WRITE else ".w.")
+
+
+@pytest.mark.parametrize("cmd", [F_GETLK, F_SETLK, F_SETLKW], ids=["getlk", "setlk", "setlkw"])
+@pytest.mark.parametrize("why", ["closed-ebadf", "address-efault", "type-einval", "whence-einval"])
+@clause("fcntl.efault-einval-ebadf", "fcntl(2)", "ERRORS")
+def test_what_is_no_lock_is_refused(file, opened, seen_by_others, page, cmd, why):
+    """A command on locks fails for what is no descriptor, no readable address, no type of lock or no place to count from."""
+    end = opened(file)
+    fd = end.fd
+    match why:
+        case "closed-ebadf":
+            end.close()
+            with fails_with(EBADF):
+                fcntl_setlk(fd, cmd, RecordLock(WRITE))
+        case "address-efault":
+            with fails_with(EFAULT):
+                fcntl_flock(fd, cmd, free_range(page))
+        case "type-einval":
+            with fails_with(EINVAL):
+                fcntl_setlk(fd, cmd, RecordLock(99))
+        case "whence-einval":
+            with fails_with(EINVAL):
+                fcntl_setlk(fd, cmd, RecordLock(WRITE, whence=99))
+    assert seen_by_others(0, 2) == ".."
+
+
+@pytest.mark.parametrize(
+    ("whence", "start", "length"),
+    [
+        pytest.param(SEEK_SET, LAST, 2, id="start"),
+        pytest.param(SEEK_CUR, LAST, 1, id="position"),
+        pytest.param(SEEK_END, LAST - 99, 1, id="end"),
+    ],
+)
+@clause("fcntl.eoverflow-range", "fcntl(3p)", "ERRORS", errno=EOVERFLOW)
+def test_a_range_ends_within_an_off_t(file, opened, seen_by_others, whence, start, length):
+    """A range whose first or last byte no off_t can hold is refused; the last byte that one can hold can be locked."""
+    fd = opened(file).fd
+    os.lseek(fd, 1, SEEK_SET)
+    with fails_with(EOVERFLOW):
+        fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, start, length, whence))
+    assert seen_by_others(LAST - 1, 2) == ".."
+    fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, LAST, 1))
+    assert seen_by_others(LAST - 1, 2) == ".w"
+
+
+@clause("fcntl.record-locks-advisory", "fcntl(2)", "Mandatory locking")
+def test_a_lock_keeps_nobody_from_the_data(file, opened, fork):
+    """A record lock is advice: a process without it reads and writes the bytes, truncates and removes the file."""
+    fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(WRITE))
+
+    def other() -> bytes:
+        file.write_bytes(b"written")
+        text: bytes = file.read_bytes()
+        os.truncate(file, 3)
+        os.unlink(file)
+        return text
+
+    assert fork(other).result() == b"written"
+
+
+@clause("fcntl.rename-unlink-keep", "fcntl(2)", "Advisory record locking")
+def test_a_lock_is_of_the_file_and_not_of_its_name(file, tmp_path, opened, fork):
+    """A lock stays when the file is renamed or removed: it is the file's, and not that of a new file of the old name."""
+    fd = opened(file).fd
+    fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 1, 1))
+    os.link(file, tmp_path / "link")
+    file.rename(tmp_path / "renamed")
+    file.touch()
+
+    def other() -> None:
+        take(file, RecordLock(WRITE, 1, 1), F_SETLK)
+        for name in ("renamed", "link"):
+            with fails_with(EAGAIN, EACCES):
+                take(tmp_path / name, RecordLock(WRITE, 1, 1), F_SETLK)
+
+    fork(other).result()
+
+    def by_the_inherited_descriptor() -> None:
+        with fails_with(EAGAIN, EACCES):
+            fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 1, 1))
+
+    (tmp_path / "renamed").unlink()
+    (tmp_path / "link").unlink()
+    fork(by_the_inherited_descriptor).result()
