@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .kernel.locks import *
     from .kernel.locktable import *
     from .kernel.memory import *
+    from .kernel.msg import *
     from .kernel.mutex import *
     from .kernel.namespace import *
     from .kernel.pidfd import *
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from .resources.listener import *
     from .resources.lock import *
     from .resources.mapping import *
+    from .resources.message_queue import *
     from .resources.names import *
     from .resources.pipe import *
     from .resources.posix_queue import *
@@ -91,6 +93,7 @@ _ROOMS = (
     "resources.mapping",
     "resources.posix_semaphore",
     "resources.posix_queue",
+    "resources.message_queue",
     "resources.pipe",
     "resources.descriptor",
     "resources.eventfd",
@@ -110,6 +113,7 @@ _ROOMS = (
     "kernel.sem",
     "kernel.posix_sem",
     "kernel.posix_mq",
+    "kernel.msg",
     "kernel.ipc",
     "kernel.descriptor",
     "kernel.files",

@@ -21,6 +21,7 @@ from .resources.ipc_namespace import IpcNamespace
 from .resources.listener import Listener
 from .resources.lock import FileLock
 from .resources.mapping import Mapping
+from .resources.message_queue import MessageQueue
 from .resources.pipe import Pipe
 from .resources.posix_queue import PosixQueue
 from .resources.posix_semaphore import PosixSemaphore
@@ -66,6 +67,7 @@ class Factories:
         self.mapped_file = _factory(Mapping.create, scope)
         self.posix_sem = _factory(PosixSemaphore.create, scope)
         self.posix_mq = _factory(PosixQueue.create, scope)
+        self.sysv_msg = _factory(MessageQueue.create, scope)
         self.pipe = _factory(Pipe.create, scope)
         self.fifo = _factory(Fifo.create, scope)
         self.eventfd = _factory(EventFd.create, scope)

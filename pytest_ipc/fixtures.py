@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .resources.ipc_namespace import IpcNamespace
     from .resources.lock import FileLock
     from .resources.mapping import Mapping
+    from .resources.message_queue import MessageQueue
     from .resources.pipe import Pipe
     from .resources.posix_queue import PosixQueue
     from .resources.posix_semaphore import PosixSemaphore
@@ -83,6 +84,12 @@ def posix_sem(ipc_scope: Factories) -> Callable[..., PosixSemaphore]:
 def posix_mq(ipc_scope: Factories) -> Callable[..., PosixQueue]:
     """Make POSIX message queues: posix_mq(*, name=None, maxmsg=10, msgsize=8192, mode=0o600) -> PosixQueue."""
     return ipc_scope.posix_mq
+
+
+@pytest.fixture
+def sysv_msg(ipc_scope: Factories) -> Callable[..., MessageQueue]:
+    """Make System V message queues: sysv_msg(*, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> MessageQueue."""
+    return ipc_scope.sysv_msg
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pytest_ipc import process_state, sysvipc_sem, sysvipc_shm
-from pytest_ipc.kernel import sem
+from pytest_ipc import process_state, sysvipc_msg, sysvipc_sem, sysvipc_shm
+from pytest_ipc.kernel import msg, sem
 from pytest_ipc.kernel.libc import syscall
 
 
@@ -80,7 +80,12 @@ def sets() -> dict[int, str]:
     return {row.semid: f"key {row.key:#x}" for row in sysvipc_sem() or () if row.semid in _given["_semget"]}
 
 
-# Of semaphore sets the kernel tells no creator; so what the call has given this process is noted.
+def message_queues() -> dict[int, str]:
+    """The System V message queues that this process has made or found and that exist."""
+    return {row.msqid: f"key {row.key:#x}" for row in sysvipc_msg() or () if row.msqid in _given["_msgget"]}
+
+
+# Of semaphore sets and message queues the kernel tells no creator; so what the call has given this process is noted.
 _given: dict[str, set[int]] = {}
 
 
@@ -96,6 +101,7 @@ def _note(module: ModuleType, name: str) -> None:
 
 
 _note(sem, "_semget")
+_note(msg, "_msgget")
 
 
 def children() -> dict[int, str]:
@@ -135,6 +141,7 @@ class Snapshot:
                 "shared memory": shared_memory(),
                 "mapping": mappings(),
                 "System V semaphore set": sets(),
+                "System V message queue": message_queues(),
                 "child process": children(),
                 "open descriptor": descriptors(),
                 "temporary directory": directories(root),

@@ -15,6 +15,7 @@ from pytest_ipc import (
     FileLock,
     Futex,
     Mapping,
+    MessageQueue,
     Pipe,
     PosixQueue,
     PosixSemaphore,
@@ -34,6 +35,7 @@ def test_a_scope_makes_everything_and_ends_it():
         made = {
             ipc.sysv_shm(8192): Segment,
             ipc.sysv_sem(2): SemaphoreSet,
+            ipc.sysv_msg(): MessageQueue,
             ipc.posix_shm(): SharedMemory,
             ipc.posix_sem(): PosixSemaphore,
             ipc.posix_mq(maxmsg=1): PosixQueue,

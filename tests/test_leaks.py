@@ -16,6 +16,8 @@ from pytest_ipc import (
     mq_close,
     mq_open,
     mq_unlink,
+    msgctl_rmid,
+    msgget,
     munmap,
     sem_close,
     sem_open,
@@ -104,6 +106,16 @@ def test_a_semaphore_set_is_found(temporary_root):
     assert found == [f"System V semaphore set {semid} key 0x0"]
 
 
+def test_a_system_v_message_queue_is_found(temporary_root):
+    before = Snapshot.take(temporary_root)
+    msqid = msgget(IPC_PRIVATE, 0o600)
+    try:
+        found = left_since(before, temporary_root)
+    finally:
+        msgctl_rmid(msqid)
+    assert found == [f"System V message queue {msqid} key 0x0"]
+
+
 def test_a_child_is_found_alive_and_as_a_zombie(temporary_root):
     before = Snapshot.take(temporary_root)
     reader, writer = os.pipe()
@@ -141,6 +153,7 @@ LEAKS = [
     "os.posix_spawn('/bin/true', ['true'], {})",
     "shmget(0, 1, 0o600)",
     "sets.append(semget(0, 1, 0o600))",
+    "queues.append(msgget(0, 0o600))",
 ]
 
 
@@ -151,9 +164,9 @@ def test_the_fixture_fails_the_test_that_leaks(pytester, monkeypatch, leak):
     pytester.makepyfile(
         f"""
         import os
-        from pytest_ipc import semctl_rmid, semget, shmctl_rmid, shmget, sysvipc_shm
+        from pytest_ipc import msgctl_rmid, msgget, semctl_rmid, semget, shmctl_rmid, shmget, sysvipc_shm
 
-        sets = []
+        sets, queues = [], []
 
         def test_leaks():
             {leak}
@@ -164,6 +177,8 @@ def test_the_fixture_fails_the_test_that_leaks(pytester, monkeypatch, leak):
                     shmctl_rmid(row.shmid)
             for semid in sets:
                 semctl_rmid(semid)
+            for msqid in queues:
+                msgctl_rmid(msqid)
         """
     )
     result = pytester.runpytest_subprocess()

@@ -14,6 +14,7 @@ FIXTURES = {
     "sysv_sem": "Make System V semaphores: sysv_sem(count=1",
     "posix_sem": "Make POSIX semaphores: posix_sem(value=0",
     "posix_mq": "Make POSIX message queues: posix_mq(",
+    "sysv_msg": "Make System V message queues: sysv_msg(",
     "pipe": "Make pipes: pipe(",
     "fifo": "Make FIFOs: fifo(",
     "file_lock": "Lock files: file_lock(path=None",
@@ -29,13 +30,14 @@ FIXTURES = {
 ALL = """
     import os
 
-    def test_all(sysv_shm, sysv_sem, posix_shm, posix_sem, posix_mq, mapped_file, pipe, fifo, signals, fork, tmp_path):
+    def test_all(sysv_shm, sysv_sem, sysv_msg, posix_shm, posix_sem, posix_mq, mapped_file, pipe, fifo, signals, fork, tmp_path):
         segment, ends, made = sysv_shm(), pipe(), fifo()
         shared, mapping = posix_shm(), mapped_file()
         segment.attach().buf[0] = 7
         sysv_sem().release()
         posix_sem().post()
         posix_mq(maxmsg=1, msgsize=8).send(b"unread")
+        sysv_msg().send(b"unread")
         caught = signals.catch(10)
 
         def life():

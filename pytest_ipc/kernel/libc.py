@@ -35,7 +35,9 @@ _RANGES: dict[Any, tuple[int, int]] = {
 }
 
 # For what reaches the kernel through a structure or a wider argument, where ctypes would cut it to size.
-INT, UINT, LONG, SIZE = (_RANGES[c] for c in (ctypes.c_int, ctypes.c_uint, ctypes.c_long, ctypes.c_size_t))
+INT, UINT, LONG, ULONG, SIZE = (
+    _RANGES[c] for c in (ctypes.c_int, ctypes.c_uint, ctypes.c_long, ctypes.c_ulong, ctypes.c_size_t)
+)
 SHORT, USHORT = (-0x8000, 0x7FFF), (0, 0xFFFF)
 
 # What the last call that succeeded was and gave: the evidence for "expected EEXIST, shmget succeeded with 7".
@@ -133,6 +135,12 @@ def check_integer(name: str, value: object, bounds: tuple[int, int]) -> None:
         raise TypeError(f"{name}: an integer is needed, not {type(value).__name__} {value!r}")
     if not bounds[0] <= value <= bounds[1]:
         raise OverflowError(f"{name}: {value} is not within {bounds[0]} to {bounds[1]}, the range of the C type")
+
+
+def check_address(name: str, address: int | None) -> None:
+    """The same for an address or None: ctypes would take a string for its own address, and cut a number to a pointer's width."""
+    if address is not None:
+        check_integer(name, address, SIZE)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from .syscalls import syscall_name
 __all__ = [
     "ProcessState",
     "SystemCall",
+    "SysvMsgRow",
     "SysvSemRow",
     "SysvShmRow",
     "UnixSocketRow",
@@ -27,6 +28,7 @@ __all__ = [
     "process_syscall",
     "process_wchan",
     "set_limit",
+    "sysvipc_msg",
     "sysvipc_sem",
     "sysvipc_shm",
     "unix_sockets",
@@ -177,6 +179,32 @@ def sysvipc_sem() -> list[SysvSemRow] | None:
     """Every semaphore set of this IPC namespace, or None where /proc/sysvipc is not there."""
     rows = _sysvipc("sem")
     return None if rows is None else [SysvSemRow(*row[:10]) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class SysvMsgRow:
+    """A row of /proc/sysvipc/msg (proc(5)): bytes and messages in the queue, times in seconds."""
+
+    key: int
+    msqid: int
+    perms: int
+    cbytes: int
+    qnum: int
+    lspid: int
+    lrpid: int
+    uid: int
+    gid: int
+    cuid: int
+    cgid: int
+    stime: int
+    rtime: int
+    ctime: int
+
+
+def sysvipc_msg() -> list[SysvMsgRow] | None:
+    """Every message queue of this IPC namespace, or None where /proc/sysvipc is not there."""
+    rows = _sysvipc("msg")
+    return None if rows is None else [SysvMsgRow(*row[:14]) for row in rows]
 
 
 def _sysvipc(name: str) -> list[list[int]] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import abi
 from .ipc import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, IpcPerm
-from .libc import SIZE, UINT, USHORT, check_integer, function
+from .libc import UINT, USHORT, check_address, check_integer, function
 
 __all__ = [
     "SHM_DEST",
@@ -107,12 +107,6 @@ class ShmInfo:
     highest: int
 
 
-def _check_address(name: str, address: int | None) -> None:
-    # ctypes would take a string for its own address, and cut a number to the width of a pointer.
-    if address is not None:
-        check_integer(name, address, SIZE)
-
-
 def shmget(key: int, size: int, shmflg: int) -> int:
     """shmget(2): the id of the segment with *key*, or of a new one of *size* bytes. OSError with the call's errno."""
     result: int = _shmget(key, size, shmflg)
@@ -121,20 +115,20 @@ def shmget(key: int, size: int, shmflg: int) -> int:
 
 def shmat(shmid: int, shmaddr: int | None = None, shmflg: int = 0) -> int:
     """shmop(2): attach the segment and give its address; the system chooses where unless *shmaddr* says. OSError."""
-    _check_address("shmat", shmaddr)
+    check_address("shmat", shmaddr)
     result: int | None = _shmat(shmid, shmaddr, shmflg)
     return result or 0  # ctypes gives a null pointer back as None; SHM_RND can round down to address 0
 
 
 def shmdt(shmaddr: int) -> None:
     """shmop(2): detach what is attached at *shmaddr*. OSError (EINVAL) where nothing is."""
-    _check_address("shmdt", shmaddr)
+    check_address("shmdt", shmaddr)
     _shmdt(shmaddr)
 
 
 def shmctl(shmid: int, cmd: int, buf: int | None = None) -> int:
     """shmctl(2) as it stands: *buf* is an address or None. The typed forms below serve every command that fills a buffer."""
-    _check_address("shmctl", buf)
+    check_address("shmctl", buf)
     result: int = _shmctl(shmid, cmd, buf)
     return result
 

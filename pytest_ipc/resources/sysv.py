@@ -30,9 +30,12 @@ __all__ = ["SysvObject", "SysvType"]
 
 
 def unusual_mode() -> int:
-    """Nine mode bits drawn at random, with which somebody may execute and not read: nobody asks for that."""
+    """Nine mode bits drawn at random, with which somebody may execute and not read: nobody asks for that.
+
+    The owner may read, for what a message queue has besides its mode must be asked before its mode can be set.
+    """
     while True:
-        mode = secrets.randbelow(0o1000)
+        mode = 0o400 | secrets.randbelow(0o400)
         if not set(f"{mode:03o}") <= set("024567"):
             return mode
 

@@ -55,7 +55,7 @@ SLEEPS = [sys.executable, "-I", "-S", "-c", "import signal; signal.pause()"]
 
 @pytest.fixture
 def foreign(temporary_root: Path) -> Iterator[dict[str, Any]]:
-    """One of every kind that no record is of: a segment, a semaphore set, a FIFO, a file, a directory, a process; they have to survive."""
+    """One of every kind that no record is of: a segment, a semaphore set, a queue, a FIFO, a file, a directory, a process; they have to survive."""
     folder = Path(tempfile.mkdtemp(dir=temporary_root))
     folder.chmod(0o711)
     empty, file, fifo = folder / "empty", folder / "file", folder / "fifo"
@@ -63,9 +63,17 @@ def foreign(temporary_root: Path) -> Iterator[dict[str, Any]]:
     file.write_text("kept")
     os.mkfifo(fifo)
     with scope() as ipc, subprocess.Popen(SLEEPS, start_new_session=True) as process:
-        segment, semaphores = ipc.sysv_shm(), ipc.sysv_sem()
-        yield {"segment": segment, "set": semaphores, "empty": empty, "file": file, "fifo": fifo, "process": process}
-        assert (segment.exists(), semaphores.exists()) == (True, True)
+        segment, semaphores, queue = ipc.sysv_shm(), ipc.sysv_sem(), ipc.sysv_msg()
+        yield {
+            "segment": segment,
+            "set": semaphores,
+            "queue": queue,
+            "empty": empty,
+            "file": file,
+            "fifo": fifo,
+            "process": process,
+        }
+        assert [made.exists() for made in (segment, semaphores, queue)] == [True] * 3
         assert (empty.is_dir(), file.read_text(), stat.S_ISFIFO(fifo.lstat().st_mode)) == (True, "kept", True)
         assert process.poll() is None
         process.kill()

@@ -30,6 +30,9 @@ from pytest_ipc import (
     MS_REC,
     MS_SLAVE,
     mount,
+    msgctl_rmid,
+    msgctl_stat,
+    msgget,
     semctl_rmid,
     semctl_stat,
     semget,
@@ -114,23 +117,29 @@ def try_point(root: Path, how: str, point: int, alone: bool) -> dict[str, object
     place = replace(Place.make(root / f"{how}-{point}"), alone=alone)
     foreign = shmget(IPC_PRIVATE, place.size, IPC_CREAT | IPC_EXCL | 0o600)
     foreign_set = semget(IPC_PRIVATE, place.nsems, IPC_CREAT | IPC_EXCL | 0o600)
+    foreign_queue = msgget(IPC_PRIVATE, place.mode)
     foreign_fifo = place.path / "fifos" / "foreign"
     os.mkfifo(foreign_fifo)
-    before = shmctl_stat(foreign), semctl_stat(foreign_set), os.lstat(foreign_fifo)
+
+    def untouched() -> object:
+        return shmctl_stat(foreign), semctl_stat(foreign_set), msgctl_stat(foreign_queue), os.lstat(foreign_fifo)
+
+    before = untouched()
     pid = os.fork()
     if pid == 0:
         run(place, how)
     traced = tracer.follow(pid, point or None)
     died = time.monotonic()
-    spared = {foreign, ("sysv-sem", foreign_set), str(foreign_fifo)}
+    spared = {foreign, ("sysv-sem", foreign_set), ("sysv-msg", foreign_queue), str(foreign_fifo)}
     left = place.clears(spared)
     seconds = time.monotonic() - died
-    if (shmctl_stat(foreign), semctl_stat(foreign_set), os.lstat(foreign_fifo)) != before:
+    if untouched() != before:
         left["foreign"] = ["touched"]
     if traced.status != (0 if traced.calls < point or not point else -9):
         left["status"] = [str(traced.status)]
     shmctl_rmid(foreign)
     semctl_rmid(foreign_set)
+    msgctl_rmid(foreign_queue)
     shutil.rmtree(place.path)
     return {
         "point": point,

@@ -48,6 +48,11 @@ def about_set(number: int = 1, **details: Any) -> str:
     return about(number, "sysv-sem", **{**begin, **details})
 
 
+def about_queue(number: int = 1, **details: Any) -> str:
+    """A record of a message queue that is about to be made."""
+    return about(number, "sysv-msg", **{"key": 0x12345678, "mode": 0o600, "ipc": ipc_namespace(), **details})
+
+
 def made(number: int = 1, **identity: Any) -> str:
     """A record of what was made."""
     return f"= {number} {json.dumps(identity)}"

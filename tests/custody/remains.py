@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_ipc import Deadline, mq_close, mq_open, semctl_limits, sysvipc_sem, sysvipc_shm
+from pytest_ipc import Deadline, mq_close, mq_open, semctl_limits, sysvipc_msg, sysvipc_sem, sysvipc_shm
 from pytest_ipc.custody.identity import Process, tagged
 from pytest_ipc.custody.kinds import is_zombie
 
@@ -29,6 +29,10 @@ def segment_is_left(note: Note) -> bool:
 
 def set_is_left(note: Note) -> bool:
     return any(row.semid == note["id"] or row.key == note["key"] != 0 for row in sysvipc_sem() or ())
+
+
+def message_queue_is_left(note: Note) -> bool:
+    return any(row.msqid == note["id"] or row.key == note["key"] != 0 for row in sysvipc_msg() or ())
 
 
 def file_is_left(note: Note) -> bool:
@@ -60,6 +64,7 @@ def process_is_left(note: Note) -> bool:
 IS_LEFT: dict[str, Callable[[Note], bool]] = {
     "sysv-shm": segment_is_left,
     "sysv-sem": set_is_left,
+    "sysv-msg": message_queue_is_left,
     "posix-shm": file_is_left,
     "posix-sem": posix_semaphore_is_left,
     "posix-mq": queue_is_left,
@@ -71,6 +76,13 @@ IS_LEFT: dict[str, Callable[[Note], bool]] = {
 }
 
 
+def _rare_mode() -> int:
+    """A mode of message queues that runs do not have who are tried at the same time, and programs hardly ever."""
+    modes = [0o600 | group << 3 | other for group in (0, 2, 4, 5, 6, 7) for other in (2, 5, 7)]
+    modes += [mode | 0o100 for mode in modes]
+    return modes[os.getpid() % len(modes)]
+
+
 @dataclass(frozen=True)
 class Place:
     """The folder of one run: its home of ledgers, its temporary files, its FIFOs and its notes."""
@@ -78,6 +90,7 @@ class Place:
     path: Path
     size: int
     nsems: int
+    mode: int
     alone: bool = False  # on ground of its own: whatever is in /dev/shm or among the message queues is the run's
 
     @classmethod
@@ -89,7 +102,7 @@ class Place:
         # Random, and of a size that no other program is likely to ask for. There are too few numbers of semaphores for that;
         # but whoever makes places makes one after the other, and no two have one process id.
         nsems = 100 + os.getpid() % (min(semctl_limits().semmsl, 30_000) - 100)
-        return cls(path, int.from_bytes(os.urandom(3), "little") | 0x40_0001, nsems)
+        return cls(path, int.from_bytes(os.urandom(3), "little") | 0x40_0001, nsems, _rare_mode())
 
     @property
     def environment(self) -> dict[str, str]:
@@ -101,6 +114,7 @@ class Place:
             "IPC_NOTES": str(self.path / "notes"),
             "IPC_SIZE": str(self.size),
             "IPC_NSEMS": str(self.nsems),
+            "IPC_MODE": str(self.mode),
         }
 
     def notes(self) -> list[Note]:
@@ -120,6 +134,7 @@ class Place:
         # And what nobody has told of, because the run was dead before it could.
         segments = [row.shmid for row in sysvipc_shm() or () if row.size == self.size]
         sets = [row.semid for row in sysvipc_sem() or () if row.nsems == self.nsems]
+        made = [row.msqid for row in sysvipc_msg() or () if self.alone or row.perms == self.mode]
         files = [str(path) for name in ("tmp", "fifos") for path in (self.path / name).iterdir()]
         found["posix-shm"] += [path for path in self.shared_memory() if path not in spared]
         if self.alone:
@@ -127,6 +142,7 @@ class Place:
             found["posix-mq"] += [f"/{name}" for name in queues() if name not in spared]
         found["sysv-shm"] += [f"id {id}" for id in segments if id not in spared]
         found["sysv-sem"] += [f"id {id}" for id in sets if ("sysv-sem", id) not in spared]
+        found["sysv-msg"] += [f"id {id}" for id in made if ("sysv-msg", id) not in spared]
         found["fifo"] += [path for path in files if path not in spared]
         found["ledger"] = [path.name for path in (self.path / "run").glob("pytest-ipc/*")]
         found["process"] += [f"pid {pid}" for pid in self.processes() if pid not in spared]

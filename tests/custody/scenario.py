@@ -7,6 +7,7 @@ IPC_PLACE   a directory for FIFOs and files at a path of the test's choosing
 IPC_SIZE    the size of every segment and shared memory object: one that nobody else uses, so that also those can be found that
             nobody has told of
 IPC_NSEMS   the number of semaphores of every set, likewise
+IPC_MODE    the mode of every message queue, which has nothing else of its own
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ def size() -> int:
 def nsems() -> int:
     """The number of semaphores of every set of this run: no other run at the same time has it."""
     return int(os.environ["IPC_NSEMS"])
+
+
+def mode() -> int:
+    """The mode of every message queue of this run: no other run at the same time has it."""
+    return int(os.environ["IPC_MODE"])
 
 
 def open_notes() -> int:
@@ -65,6 +71,20 @@ def make_sets(ipc: Any) -> None:
     used.release()
     for what, made in (("with a key", keyed), ("IPC_PRIVATE", private), ("used", used)):
         tell("sysv-sem", what, id=made.id, key=made.key)
+
+
+def make_message_queues(ipc: Any) -> None:
+    """With a key and messages, without a key, and with somebody blocked at it."""
+    keyed, private, awaited = ipc.sysv_msg(mode=mode()), ipc.sysv_msg(key=0, mode=mode()), ipc.sysv_msg(mode=mode())
+    keyed.send(b"unread")
+
+    def wait() -> None:
+        tell_of_myself("blocked at a message queue")
+        awaited.receive()
+
+    ipc.fork(wait).wait_blocked("msgrcv")
+    for what, made in (("with messages", keyed), ("IPC_PRIVATE", private), ("with a blocked receiver", awaited)):
+        tell("sysv-msg", what, id=made.id, key=made.key)
 
 
 def make_fifos(ipc: Any) -> None:
@@ -179,9 +199,10 @@ def make_processes(ipc: Any) -> None:
     def with_objects() -> None:
         tell_of_myself("a child with objects")
         segment, fifo, shared = ipc.sysv_shm(size(), key=0), ipc.fifo(), ipc.posix_shm(size(), allocated=False)
-        made = ipc.sysv_sem(nsems(), key=0)
+        made, queue = ipc.sysv_sem(nsems(), key=0), ipc.sysv_msg(key=0, mode=mode())
         tell("sysv-shm", "IPC_PRIVATE, of a child", id=segment.id, key=0)
         tell("sysv-sem", "IPC_PRIVATE, of a child", id=made.id, key=0)
+        tell("sysv-msg", "IPC_PRIVATE, of a child", id=queue.id, key=0)
         tell("fifo", "of a child", path=str(fifo.path))
         tell("posix-shm", "of a child", path=f"/dev/shm{shared.name}")
         semaphore, queue = ipc.posix_sem(), ipc.posix_mq(maxmsg=1, msgsize=8)
@@ -194,9 +215,10 @@ def make_processes(ipc: Any) -> None:
         notes = open_notes()
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-        segment, made = ipc.sysv_shm(size()), ipc.sysv_sem(nsems())
+        segment, made, queue = ipc.sysv_shm(size()), ipc.sysv_sem(nsems()), ipc.sysv_msg(mode=mode())
         tell("sysv-shm", "another user's", notes, id=segment.id, key=segment.key)
         tell("sysv-sem", "another user's", notes, id=made.id, key=made.key)
+        tell("sysv-msg", "another user's", notes, id=queue.id, key=queue.key)
         signal.pause()
 
     lives = [idle, with_daemon, with_objects] + [as_nobody] * (os.geteuid() == 0)
@@ -241,6 +263,7 @@ def start_daemon() -> None:
 MAKERS = {
     "sysv-shm": make_segments,
     "sysv-sem": make_sets,
+    "sysv-msg": make_message_queues,
     "posix-shm": make_shared_memory,
     "posix-sem": make_posix_semaphores,
     "posix-mq": make_queues,

@@ -32,6 +32,9 @@ from pytest_ipc import (
     mq_open,
     mq_send,
     mq_unlink,
+    msgctl_rmid,
+    msgctl_stat,
+    msgget,
     process_syscall,
     sem_close,
     sem_getvalue,
@@ -153,6 +156,13 @@ def foreign_set(place: Place) -> tuple[object, Callable[[], bool], Callable[[], 
     return ("sysv-sem", semid), lambda: semctl_stat(semid) == before, lambda: semctl_rmid(semid)
 
 
+def foreign_message_queue(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
+    """IPC_PRIVATE, empty, and with the mode of the run's."""
+    msqid = msgget(IPC_PRIVATE, place.mode)
+    before = msgctl_stat(msqid)
+    return ("sysv-msg", msqid), lambda: msgctl_stat(msqid) == before, lambda: msgctl_rmid(msqid)
+
+
 def foreign_fifo(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
     """Beside the run's own."""
     path = place.path / "fifos" / "foreign"
@@ -243,6 +253,7 @@ def foreign_process(_place: Place) -> tuple[object, Callable[[], bool], Callable
 FOREIGN = {
     "sysv-shm": foreign_segment,
     "sysv-sem": foreign_set,
+    "sysv-msg": foreign_message_queue,
     "posix-shm": foreign_shared_memory,
     "posix-sem": foreign_semaphore,
     "posix-mq": foreign_queue,

@@ -18,7 +18,7 @@ from pytest_ipc.custody.home import HomeError
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.sweep import sweep
 
-from .forging import about, about_segment, about_set, dead_process, forge, header, made, one_line
+from .forging import about, about_queue, about_segment, about_set, dead_process, forge, header, made, one_line
 
 HUGE = "1" + "0" * 5000  # more digits than Python makes a number of
 DEEP = "[" * 100_000
@@ -67,6 +67,11 @@ DEEP = "[" * 100_000
         about_set(mode=None),
         about_set(mode=...),
         about_set(ipc=...),
+        about_queue(key=-(2**31) - 1),
+        about_queue(mode=0o1000),
+        about_queue(mode="0o600"),
+        about_queue(mode=...),
+        about_queue(ipc=...),
         about(1, "process", tag="1"),
         about(1, "process", tag=None),
     ],

@@ -32,6 +32,16 @@ STRUCTURES: dict[str, tuple[str, Any, dict[str, str]]] = {
         lambda: abi.shm_info,
         {name: name for name in "used_ids shm_tot shm_rss shm_swp swap_attempts swap_successes".split()},
     ),
+    "struct msqid_ds": (
+        "sys/msg.h",
+        abi.msqid_ds,
+        {name: f"msg_{name}" for name in "perm stime rtime ctime cbytes qnum qbytes lspid lrpid".split()},
+    ),
+    "struct msginfo": (
+        "sys/msg.h",
+        lambda: abi.msginfo,
+        {name: name for name in "msgpool msgmap msgmax msgmnb msgmni msgssz msgtql msgseg".split()},
+    ),
     "struct sigaction": (
         "signal.h",
         abi.sigaction,
@@ -140,7 +150,7 @@ def test_a_semaphore_is_of_the_compilers_size(probe):
 
 CONSTANTS = (
     *("SEM_VALUE_MAX", "MQ_PRIO_MAX"),
-    *("IPC_", "SHM_", "SA_", "SI_", "CLD_", "PR_", "CLONE_", "F_", "PIPE_BUF", "SECCOMP_MODE"),
+    *("IPC_", "SHM_", "MSG_", "SA_", "SI_", "CLD_", "PR_", "CLONE_", "F_", "PIPE_BUF", "SECCOMP_MODE"),
     *("SEGV_", "BUS_", "POLL_", "SIGEV_", "SS_", "EFD_", "SFD_", "TFD_", "ITIMER_", "TIMER_", "FUTEX", "CLOCK_"),
     *("MAP_", "PROT_", "MS_", "MREMAP_", "MADV_", "MCL_", "MLOCK_", "MFD_", "FALLOC_FL_"),
     *("PIDFD_", "FD_SETSIZE", "PTHREAD_MUTEX_"),
@@ -151,7 +161,7 @@ CONSTANTS = (
 
 def test_the_constants_are_the_compilers(probe):
     public = [name for name in dir(pytest_ipc) if name.startswith(CONSTANTS)]
-    headers = "sys/ipc.h sys/shm.h signal.h fcntl.h limits.h semaphore.h mqueue.h sched.h sys/prctl.h linux/limits.h linux/seccomp.h "
+    headers = "sys/ipc.h sys/shm.h sys/msg.h signal.h fcntl.h limits.h semaphore.h mqueue.h sched.h sys/prctl.h linux/limits.h linux/seccomp.h "
     headers += "sys/mman.h linux/mman.h linux/memfd.h linux/falloc.h "
     headers += "sys/eventfd.h sys/signalfd.h sys/timerfd.h sys/time.h sys/select.h time.h pthread.h linux/futex.h "
     headers += "sys/file.h unistd.h sys/socket.h"
@@ -159,6 +169,7 @@ def test_the_constants_are_the_compilers(probe):
     assert {
         "IPC_EXCL",
         "SHM_RND",
+        "MSG_EXCEPT",
         "SA_RESTART",
         "SI_QUEUE",
         "PR_SET_PDEATHSIG",
@@ -198,7 +209,7 @@ def test_a_mutex_of_libcs_fits_the_room_that_it_gets(probe):
 
 @pytest.mark.parametrize(
     "structure",
-    [abi.ipc_perm, abi.shmid_ds, abi.sigaction, abi.sigevent, abi.stack_t, abi.flock64],
+    [abi.ipc_perm, abi.shmid_ds, abi.msqid_ds, abi.sigaction, abi.sigevent, abi.stack_t, abi.flock64],
     ids=lambda layout: layout.__name__,
 )
 def test_an_unknown_machine_is_refused_and_not_guessed(on_machine, structure):
@@ -233,6 +244,8 @@ def test_the_64_bit_layouts_have_the_sizes_of_the_kernels_headers(on_machine, ma
     assert (ctypes.sizeof(perm), ctypes.sizeof(ds), ctypes.sizeof(abi.sigaction())) == (48, 112, 152)
     assert (perm.mode.offset, perm.seq.offset, ds.segsz.offset, ds.atime.offset) == (mode, seq, segsz, atime)
     assert (ds.cpid.offset, ds.lpid.offset, ds.nattch.offset) == (80, 84, 88)
+    msq: Any = abi.msqid_ds()
+    assert (ctypes.sizeof(msq), msq.stime.offset, msq.cbytes.offset, msq.lspid.offset) == (120, 48, 72, 96)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,19 @@ ctypes comes only with the first System V object. A kind is a row: a module here
 
 from __future__ import annotations
 
-from . import fifo, lock_file, mapped_file, posix_mq, posix_sem, posix_shm, process, sysv_sem, sysv_shm, unix_socket
+from . import (
+    fifo,
+    lock_file,
+    mapped_file,
+    posix_mq,
+    posix_sem,
+    posix_shm,
+    process,
+    sysv_msg,
+    sysv_sem,
+    sysv_shm,
+    unix_socket,
+)
 from .kind import Entry, Kind
 from .process import end_process, is_zombie
 
@@ -18,6 +30,7 @@ KINDS = {
         process.CHILDREN,
         sysv_shm.SEGMENTS,
         sysv_sem.SETS,
+        sysv_msg.QUEUES,
         posix_shm.SHARED_MEMORY,
         fifo.FIFOS,
         mapped_file.MAPPED_FILES,

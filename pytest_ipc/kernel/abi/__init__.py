@@ -10,6 +10,7 @@ from __future__ import annotations
 from .layout import *
 from .lock import *
 from .memory import *
+from .msg import *
 from .posix import *
 from .signal import *
 from .sysv import *

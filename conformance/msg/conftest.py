@@ -1,0 +1,41 @@
+"""What the clauses about message queues start from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_ipc import IPC_NOWAIT, MessageQueue, Msgbuf, msgrcv, msgsnd
+
+
+@pytest.fixture
+def holding(sysv_msg: Callable[..., MessageQueue]) -> Callable[..., MessageQueue]:
+    """Make a queue that holds messages: holding((1, b"text"), (2, b"more")), the first of them the oldest."""
+
+    def make(*messages: tuple[int, bytes]) -> MessageQueue:
+        queue = sysv_msg()
+        for type, text in messages:
+            msgsnd(queue.id, type, text, IPC_NOWAIT)
+        return queue
+
+    return make
+
+
+@pytest.fixture
+def full(sysv_msg: Callable[..., MessageQueue]) -> MessageQueue:
+    """A queue with room for 100 bytes that holds a message of type 1 of just these."""
+    queue = sysv_msg()
+    queue.set(qbytes=100)
+    msgsnd(queue.id, 1, bytes(100), IPC_NOWAIT)
+    return queue
+
+
+def take(queue: MessageQueue, type: int = 0, flags: int = 0) -> Msgbuf:
+    """The message that is chosen, which must be there."""
+    return msgrcv(queue.id, 100, type, IPC_NOWAIT | flags)
+
+
+def contents(queue: MessageQueue) -> list[tuple[int, bytes]]:
+    """Take everything out, the oldest first."""
+    return [tuple(take(queue)) for _ in range(queue.stat().qnum)]  # type: ignore[misc]

@@ -1,0 +1,228 @@
+"""msgctl(2): what can be asked of a queue, changed in it, and its removal."""
+
+from __future__ import annotations
+
+import time
+from errno import EAGAIN, EFAULT, EIDRM, EINVAL, ENOENT
+
+import pytest
+
+from pytest_ipc import (
+    CLOCK_REALTIME_COARSE,
+    IPC_CREAT,
+    IPC_EXCL,
+    IPC_NOWAIT,
+    IPC_PRIVATE,
+    IPC_SET,
+    IPC_STAT,
+    MSG_STAT,
+    Deadline,
+    clause,
+    disputed,
+    errno_name,
+    fails_with,
+    limit,
+    msgctl,
+    msgctl_info,
+    msgctl_limits,
+    msgctl_rmid,
+    msgctl_set,
+    msgctl_stat,
+    msgget,
+    msgsnd,
+    sysvipc_msg,
+    untested,
+)
+
+from .conftest import contents, take
+
+
+@clause("msgctl.stat-counts", "msgctl(2)", "IPC_STAT")
+def test_stat_tells_what_is_in_the_queue(holding):
+    """IPC_STAT tells the messages and the bytes that are in the queue, as they come and go."""
+    queue = holding((1, b"12345"), (2, b"123"))
+    ds = queue.stat()
+    assert (ds.qnum, ds.cbytes, ds.perm.key) == (2, 8, queue.key)
+    take(queue)
+    ds = queue.stat()
+    assert (ds.qnum, ds.cbytes) == (1, 3)
+
+
+@clause("msgctl.set-mode", "msgctl(2)", "IPC_SET")
+def test_the_mode_can_be_changed(sysv_msg):
+    """IPC_SET changes the nine mode bits, and no other bit of the mode."""
+    queue = sysv_msg(mode=0o600)
+    msgctl_set(queue.id, mode=0o640)
+    assert oct(queue.stat().perm.mode) == oct(0o640)
+    msgctl_set(queue.id, mode=0o7777)
+    assert oct(queue.stat().perm.mode) == oct(0o777)
+
+
+@clause("msgctl.set-ctime", "msgctl(2)", "IPC_SET")
+def test_a_change_sets_the_time_of_change(sysv_msg):
+    """IPC_SET sets the time of change to now."""
+    queue = sysv_msg()
+    made = queue.stat().ctime
+    # Times are whole seconds of the clock that the kernel advances with its tick: the next one has to begin.
+    assert Deadline(5).until(lambda: time.clock_gettime(CLOCK_REALTIME_COARSE) >= made + 1)
+    msgctl_set(queue.id, mode=0o640)
+    assert queue.stat().ctime > made
+
+
+@clause("msgctl.set-qbytes-lower", "msgctl(2)", "IPC_SET")
+def test_the_room_can_be_made_smaller(holding):
+    """IPC_SET makes a queue's room smaller, below what is in it too: that stays, and nothing more goes in until it fits."""
+    queue = holding((1, bytes(60)), (1, bytes(40)))
+    msgctl_set(queue.id, qbytes=50)
+    assert queue.stat().qbytes == 50
+    with fails_with(EAGAIN):
+        msgsnd(queue.id, 2, b"x", IPC_NOWAIT)
+    take(queue)
+    msgsnd(queue.id, 2, bytes(10), IPC_NOWAIT)
+    assert contents(queue) == [(1, bytes(40)), (2, bytes(10))]
+
+
+@clause("msgctl.set-only-its-fields", "msgctl(2)", "IPC_SET")
+def test_a_change_touches_nothing_else(holding):
+    """IPC_SET changes owner, group, mode, room and the time of change, and nothing else of a queue."""
+    queue = holding((1, b"text"))
+    before = queue.stat()
+    msgctl_set(queue.id, mode=0o640, qbytes=before.qbytes - 1)
+    after = queue.stat()
+    untouched = ("qnum", "cbytes", "lspid", "lrpid", "stime", "rtime")
+    assert [getattr(after, name) for name in untouched] == [getattr(before, name) for name in untouched]
+    assert (after.perm.key, after.perm.cuid, after.perm.cgid) == (queue.key, before.perm.cuid, before.perm.cgid)
+    assert (after.perm.uid, after.perm.gid) == (before.perm.uid, before.perm.gid)
+    assert contents(queue) == [(1, b"text")]
+
+
+@clause("msgctl.rmid-at-once", "msgctl(2)", "IPC_RMID")
+def test_a_removed_queue_is_gone_at_once(holding):
+    """A removed queue is gone at once with all that was in it; its key is free, and a new queue with that key is empty."""
+    queue = holding((1, b"text"))
+    msgctl_rmid(queue.id)
+    with fails_with(ENOENT):
+        msgget(queue.key, 0)
+    new = msgget(queue.key, IPC_CREAT | IPC_EXCL | 0o600)
+    try:
+        assert new != queue.id
+        assert msgctl_stat(new).qnum == 0
+    finally:
+        msgctl_rmid(new)
+
+
+@clause("msgctl.removed-id-eidrm", "msgctl(2)", "ERRORS", errno=EIDRM, disputed="EINVAL")
+def test_the_id_of_a_removed_queue_is_refused(sysv_msg):
+    """The identifier of a queue that was removed can be neither asked about nor changed nor removed."""
+    queue = sysv_msg()
+    msgctl_rmid(queue.id)
+    found = set()
+    for call in (msgctl_stat, msgctl_set, msgctl_rmid):
+        with pytest.raises(OSError) as failure:
+            call(queue.id)
+        found.add(failure.value.errno)
+    assert found in ({EIDRM}, {EINVAL}), sorted(map(errno_name, found))
+    if found == {EINVAL}:
+        disputed(manual="EIDRM", linux="answers EINVAL, as for an id that never was")
+
+
+@clause("msgctl.efault", "msgctl(2)", "ERRORS", errno=EFAULT)
+def test_a_buffer_that_is_no_memory_is_refused(sysv_msg, fork):
+    """IPC_STAT and IPC_SET with an address that cannot be accessed fail, and change nothing."""
+    queue = sysv_msg()
+
+    def ask(cmd: int) -> None:
+        # In a child: a libc that looks at the buffer before the kernel does dies of it.
+        with fails_with(EFAULT):
+            msgctl(queue.id, cmd, 1)
+
+    fork(ask, IPC_STAT).result()
+    fork(ask, IPC_SET).result()
+    assert queue.stat().perm.mode == 0o600
+
+
+@clause("msgctl.einval-cmd-id", "msgctl(2)", "ERRORS", errno=EINVAL)
+def test_what_is_no_command_or_no_id_is_refused(sysv_msg):
+    """An unknown command and an identifier that no queue can have are refused."""
+    queue = sysv_msg()
+    with fails_with(EINVAL):
+        msgctl(queue.id, 0x7F00)
+    with fails_with(EINVAL):
+        msgctl_stat(-1)
+    with fails_with(EINVAL):
+        msgctl_rmid(-1)
+    assert queue.exists()
+
+
+@clause("msgctl.ipc_info-matches-proc", "msgctl(2)", "IPC_INFO")
+def test_the_limits_are_those_in_proc():
+    """IPC_INFO tells the limits that /proc/sys/kernel shows."""
+    limits = msgctl_limits()
+    shown = {name: limit(f"kernel/{name}") for name in ("msgmax", "msgmnb", "msgmni")}
+    if None in shown.values():
+        untested("needs /proc/sys/kernel/msgmax, msgmnb and msgmni")
+    assert {name: getattr(limits, name) for name in shown} == shown
+
+
+@clause("msgctl.msg_info-sums", "msgctl(2)", "MSG_INFO")
+def test_the_sums_are_those_of_the_queues(in_ipc_namespace):
+    """MSG_INFO tells how many queues there are, and how many messages and bytes are in all of them."""
+
+    def sums() -> tuple[int, int, int]:
+        for texts in ([b"12345", b"123"], [b"1"], []):
+            msqid = msgget(IPC_PRIVATE, 0o600)
+            for text in texts:
+                msgsnd(msqid, 1, text)
+        info = msgctl_info()
+        return info.queues, info.messages, info.bytes
+
+    assert in_ipc_namespace({}, sums) == (3, 3, 9)
+
+
+@clause("msgctl.msg_stat-index", "msgctl(2)", "MSG_STAT")
+def test_an_index_leads_to_a_queue(in_ipc_namespace):
+    """MSG_STAT takes an index of the kernel's table and gives the identifier there; an unused index is refused."""
+
+    def by_index() -> bool:
+        msqid = msgget(IPC_PRIVATE, 0o600)
+        msgsnd(msqid, 1, b"text")
+        highest = msgctl_info().highest
+        found = msgctl_stat(highest, MSG_STAT)
+        with fails_with(EINVAL):
+            msgctl_stat(highest + 1, MSG_STAT)
+        return (found.id, found.qnum, found.cbytes) == (msqid, 1, 4)
+
+    assert in_ipc_namespace({}, by_index)
+
+
+@clause("msgctl.info-highest-index", "msgctl(2)", "RETURN VALUE")
+def test_all_queues_are_found_by_index(in_ipc_namespace):
+    """IPC_INFO and MSG_INFO give the highest index in use: from 0 to there MSG_STAT finds every queue."""
+
+    def find_all() -> tuple[set[int], set[int], bool]:
+        made = {msgget(IPC_PRIVATE, 0o600) for _ in range(4)}
+        highest = msgctl_info().highest
+        found = {msgctl_stat(index, MSG_STAT).id for index in range(highest + 1)}
+        return made, found, msgctl_limits().highest == highest
+
+    made, found, same = in_ipc_namespace({}, find_all)
+    assert found == made
+    assert same
+
+
+@clause("proc.sysvipc-msg-row", "proc(5)", "/proc/sysvipc")
+def test_proc_shows_the_queue(holding):
+    """/proc/sysvipc/msg has a row for every queue, with what IPC_STAT tells of it."""
+    queue = holding((1, b"12345"), (2, b"123"))
+    take(queue)
+    rows = sysvipc_msg()
+    if rows is None:
+        untested("needs /proc/sysvipc")
+    found = [row for row in rows if row.msqid == queue.id]
+    assert len(found) == 1, f"{len(found)} rows show the queue"
+    row = found[0]
+    ds = queue.stat()
+    assert (row.key, row.perms, row.cbytes, row.qnum) == (queue.key, 0o600, 3, 1)
+    assert (row.lspid, row.lrpid) == (ds.lspid, ds.lrpid)
+    assert (row.uid, row.gid, row.cuid, row.cgid) == (ds.perm.uid, ds.perm.gid, ds.perm.cuid, ds.perm.cgid)
+    assert (row.stime, row.rtime, row.ctime) == (ds.stime, ds.rtime, ds.ctime)

@@ -1,0 +1,68 @@
+"""msgget(2), msgop(2), sysvipc(7): a queue among processes, related and unrelated."""
+
+from __future__ import annotations
+
+from pytest_ipc import clause, msgrcv, msgsnd
+
+from ..conftest import succeeded
+from .conftest import contents
+
+SEND = """
+import sys, pytest_ipc as ipc
+queue = ipc.msgget(int(sys.argv[1]), 0)
+for type, text in (7, b"first"), (3, b"second"):
+    ipc.msgsnd(queue, type, text)
+"""
+
+ANSWER = """
+import sys, pytest_ipc as ipc
+queue = ipc.msgget(int(sys.argv[1]), 0)
+for _ in range(3):
+    message = ipc.msgrcv(queue, 100, 1)
+    ipc.msgsnd(queue, 2, message.text[::-1])
+"""
+
+
+@clause("msg.persistence", "sysvipc(7)", "DESCRIPTION")
+def test_messages_outlive_their_sender(sysv_msg, program):
+    """Messages stay in the queue when the program that sent them has ended, and another that knows the key receives them."""
+    queue = sysv_msg()
+    sender = program(SEND, queue.key)
+    succeeded(sender)
+    assert queue.stat().lspid == sender.pid
+    assert contents(queue) == [(7, b"first"), (3, b"second")]
+
+
+@clause("msg.unrelated-processes-meet-by-key", "msgget(2)", "DESCRIPTION")
+def test_unrelated_processes_meet_by_key(sysv_msg, program):
+    """Programs that have nothing in common but the key talk through one queue, each taking the messages of its type."""
+    queue = sysv_msg()
+    other = program(ANSWER, queue.key)
+    for text in (b"one", b"two", b"three"):
+        msgsnd(queue.id, 1, text)
+    answers = [queue.receive(2, timeout=10).text for _ in range(3)]
+    succeeded(other)
+    assert answers == [b"eno", b"owt", b"eerht"]
+
+
+@clause("msg.atomic-delivery-one-reader", "msgop(2)", "msgrcv()")
+def test_each_message_goes_to_one_reader(sysv_msg, fork):
+    """Of several receivers that wait at a queue each message goes to exactly one, whole, and none is lost."""
+    queue = sysv_msg()
+    numbers = [str(number).encode() * (1 + number % 20) for number in range(200)]
+
+    def receive() -> list[bytes]:
+        taken = []
+        while text := msgrcv(queue.id, 100).text:
+            taken.append(text)
+        return taken
+
+    readers = [fork(receive) for _ in range(4)]
+    for reader in readers:
+        reader.wait_blocked("msgrcv")
+    for text in numbers:
+        msgsnd(queue.id, 1, text)
+    for _ in readers:
+        msgsnd(queue.id, 1, b"")
+    taken = [text for reader in readers for text in reader.result()]
+    assert sorted(taken) == sorted(numbers)

@@ -1,0 +1,162 @@
+"""System V message queues as objects: made, sent to, received from, removed.
+
+The kernel has no time-out for a blocked msgsnd or msgrcv, and a signal or a thread to end one is not this package's to take.
+So a call that is given a time is made with IPC_NOWAIT, again and again until it succeeds or the time is over. One that is
+given none blocks in the kernel, where others can see it wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from errno import E2BIG, EAGAIN, ENOMSG, ENOSPC
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from ..custody.ledger import Record
+from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_NOWAIT
+from ..kernel.libc import INT
+from ..kernel.msg import MSG_NOERROR, Msgbuf, MsqidDs, msgctl_rmid, msgctl_set, msgctl_stat, msgget, msgrcv, msgsnd
+from ..kernel.waiting import Deadline
+from .base import check_mode, check_timeout
+from .sysv import SysvObject, SysvType
+
+if TYPE_CHECKING:
+    from ..custody.scope import Scope
+
+__all__ = ["MessageQueue"]
+
+Result = TypeVar("Result")
+
+_ROOM = 8192  # bytes: what a message may have at most unless somebody has raised kernel.msgmax
+
+
+class MessageQueue(SysvObject):
+    """A System V message queue, removed when its block or scope ends (msgget(2), msgop(2), msgctl(2)).
+
+    `id` is what msgget gave, `key` what other processes find it by. Whoever waits at it is let go when it is removed.
+    """
+
+    _type = SysvType("sysv-msg", "-q", msgctl_stat, msgctl_set, msgctl_rmid)
+
+    def __init__(self, id: int, key: int, *, record: Record | None = None, scope: Scope | None = None) -> None:
+        super().__init__(id, key, record, scope)
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        key: int | None = None,
+        flags: int = IPC_CREAT | IPC_EXCL,
+        mode: int = 0o600,
+        scope: Scope | None = None,
+    ) -> Self:
+        """msgget(2): a message queue. With no *key*, a new one that is in nobody's use; IPC_PRIVATE works too.
+
+        Flags without IPC_EXCL may find a queue that exists: then it is used but never removed, for it is somebody's.
+        ValueError or TypeError for a key or mode that no queue can have; OSError with the call's errno.
+        """
+        id, key, record = cls._obtain(key, flags, mode, _msgget)
+        return cls(id, key, record=record, scope=scope)
+
+    def __repr__(self) -> str:
+        return f"<MessageQueue id={self.id} key={self.key:#x}>"
+
+    def send(
+        self, data: bytes | bytearray | memoryview, type: int = 1, flags: int = 0, timeout: float | None = None
+    ) -> None:
+        """msgsnd(2): put a message with the bytes *data* into the queue; it waits for room unless *flags* have IPC_NOWAIT.
+
+        With a *timeout*, TimeoutError when there was no room for it within so many seconds. A signal's handler ends no
+        waiting. OSError: EAGAIN with IPC_NOWAIT, EINVAL for a type below 1 or more bytes than kernel.msgmax, EIDRM when
+        the queue is removed.
+        """
+        self._usable()
+        text = bytes(memoryview(data))
+        self._wait(
+            lambda how: msgsnd(self.id, type, text, how),
+            flags,
+            timeout,
+            EAGAIN,
+            doing=f"sending {len(text)} bytes to",
+            missing=f"there was no room for {len(text)} bytes in",
+        )
+
+    def receive(self, type: int = 0, size: int | None = None, flags: int = 0, timeout: float | None = None) -> Msgbuf:
+        """msgrcv(2): take a message, its `type` and `text`; it waits for one unless *flags* have IPC_NOWAIT.
+
+        *type* is 0 for the oldest message, above 0 for the oldest of that type (of any other with MSG_EXCEPT), below 0 for
+        the lowest type up to -type; with MSG_COPY a position in the queue, whose message stays there. *size* is the most
+        that the text may have: OSError (E2BIG) for more, cut with MSG_NOERROR; None takes the text whatever its size.
+        With a *timeout*, TimeoutError when there was no such message within so many seconds. A signal's handler ends no
+        waiting. OSError: ENOMSG with IPC_NOWAIT, EIDRM when the queue is removed.
+        """
+        self._usable()
+        what = "no message came to" if type == 0 else f"no message for type {type} came to"
+        return self._wait(
+            lambda how: self._take(type, size, how),
+            flags,
+            timeout,
+            ENOMSG,
+            doing="receiving from",
+            missing=what,
+        )
+
+    def _take(self, type: int, size: int | None, flags: int) -> Msgbuf:
+        if size is not None:
+            return msgrcv(self.id, size, type, flags)
+        # A message that is larger stays where it is, so it can be asked for again with more room.
+        room = _ROOM
+        while True:
+            try:
+                return msgrcv(self.id, room, type, flags & ~MSG_NOERROR)
+            except OSError as error:
+                if error.errno != E2BIG or room > INT[1]:
+                    raise
+            room *= 2
+
+    def _wait(
+        self,
+        call: Callable[[int], Result],
+        flags: int,
+        timeout: float | None,
+        not_yet: int,
+        *,
+        doing: str,
+        missing: str,
+    ) -> Result:
+        """What *call* gives with *flags*, when it gives it; *not_yet* is its errno for what would make it wait."""
+        if timeout is not None and flags & IPC_NOWAIT:
+            raise ValueError("IPC_NOWAIT does not wait: there is no use for a timeout with it")
+        deadline = Deadline(check_timeout(timeout))
+        how = flags if timeout is None else flags | IPC_NOWAIT
+        for _ in deadline.rounds():
+            try:
+                return call(how)
+            except InterruptedError:
+                continue
+            except OSError as error:
+                if timeout is None or error.errno != not_yet:
+                    error.add_note(f"while {doing} {self!r}")
+                    raise
+        raise TimeoutError(f"{missing} {self!r} within {timeout} s")
+
+    def stat(self) -> MsqidDs:
+        """msgctl(2), IPC_STAT: what the kernel knows of the queue. OSError."""
+        self._usable()
+        return msgctl_stat(self.id)
+
+    def set(
+        self, *, uid: int | None = None, gid: int | None = None, mode: int | None = None, qbytes: int | None = None
+    ) -> None:
+        """msgctl(2), IPC_SET: change owner, group, mode or the room in bytes. OSError; ValueError for a mode beyond 0o777."""
+        self._usable()
+        msgctl_set(self.id, uid=uid, gid=gid, mode=None if mode is None else check_mode(mode), qbytes=qbytes)
+
+
+def _msgget(key: int, flags: int) -> int:
+    try:
+        return msgget(key, flags)
+    except OSError as error:
+        error.add_note(f"while making a System V message queue with key {key:#x}, flags {flags:#o}")
+        if error.errno == ENOSPC:
+            error.add_note("kernel.msgmni queues are in use in this IPC namespace: see `ipcs -q` and `ipcs -l`")
+        raise

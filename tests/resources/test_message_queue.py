@@ -1,0 +1,275 @@
+"""Message queues: what goes through them, how long one waits, whose they are, what is left after."""
+
+from __future__ import annotations
+
+import os
+import signal
+from errno import E2BIG, EAGAIN, EIDRM, EINVAL, ENOMSG
+
+import pytest
+
+from pytest_ipc import (
+    IPC_CREAT,
+    IPC_NOWAIT,
+    IPC_PRIVATE,
+    MSG_COPY,
+    MSG_EXCEPT,
+    MSG_NOERROR,
+    MessageQueue,
+    NotAllowedHere,
+    fails_with,
+    msgctl_rmid,
+    msgget,
+    msgsnd,
+    scope,
+    unused_key,
+)
+
+
+@pytest.fixture
+def queue():
+    with MessageQueue.create() as queue:
+        yield queue
+
+
+@pytest.fixture
+def inside(ipc_namespace):
+    """Run a function in an IPC namespace with these limits."""
+
+    def run(function, **limits):
+        try:
+            namespace = ipc_namespace(**limits)
+        except NotAllowedHere as error:
+            pytest.skip(f"no new IPC namespace here: {error}")
+        namespace.fork(function).result()
+
+    return run
+
+
+def test_a_queue_lives_as_long_as_its_block():
+    with MessageQueue.create() as queue:
+        assert (queue.exists(), queue.stat().qnum, queue.stat().perm.mode) == (True, 0, 0o600)
+        assert msgget(queue.key, 0) == queue.id
+        assert repr(queue) == f"<MessageQueue id={queue.id} key={queue.key:#x}>"
+    assert not queue.exists()
+
+
+def test_messages_go_through_with_their_types(queue):
+    for type, text in ((5, b"five"), (1, bytearray(b"one")), (3, memoryview(b"three"))):
+        queue.send(text, type)
+    assert queue.receive() == (5, b"five")
+    assert queue.receive(-3) == (1, b"one")
+    message = queue.receive(3)
+    assert (message.type, message.text) == (3, b"three")
+
+
+def test_the_flags_are_the_kernels(queue):
+    for type in (1, 2):
+        queue.send(b"text", type)
+    assert queue.receive(1, flags=MSG_COPY | IPC_NOWAIT) == (2, b"text")
+    assert queue.receive(1, flags=MSG_EXCEPT) == (2, b"text")
+    assert queue.receive(size=2, flags=MSG_NOERROR) == (1, b"te")
+    with fails_with(ENOMSG):
+        queue.receive(flags=IPC_NOWAIT)
+    queue.set(qbytes=1)
+    with fails_with(EAGAIN):
+        queue.send(b"text", flags=IPC_NOWAIT)
+
+
+def test_a_text_of_any_size_is_received_whole(inside):
+    def life():
+        with MessageQueue.create() as queue:
+            queue.set(qbytes=200_000)
+            texts = [os.urandom(size) for size in (0, 8191, 8192, 8193, 100_000)]
+            for text in texts:
+                queue.send(text)
+            assert queue.receive(flags=MSG_NOERROR).text == texts[0]
+            assert [queue.receive().text for _ in texts[1:4]] == texts[1:4]
+            assert queue.receive(flags=MSG_NOERROR, timeout=5).text == texts[4]
+
+    inside(life, msgmax=100_000, msgmnb=200_000)
+
+
+def test_a_size_is_a_limit(queue):
+    queue.send(b"text")
+    with fails_with(E2BIG):
+        queue.receive(size=3)
+    assert queue.receive(size=4) == (1, b"text")
+
+
+def test_no_message_within_the_time(queue):
+    queue.send(b"for others", 7)
+    for type, text in ((3, "no message for type 3 came to"), (-3, "no message for type -3 came to")):
+        with pytest.raises(TimeoutError, match=f"^{text} {queue!r} within 0.02 s$"):
+            queue.receive(type, timeout=0.02)
+    queue.receive()
+    with pytest.raises(TimeoutError, match=f"^no message came to {queue!r} within 0 s$"):
+        queue.receive(timeout=0)
+
+
+def test_no_room_within_the_time(queue):
+    queue.set(qbytes=4)
+    queue.send(b"text", timeout=0)
+    with pytest.raises(TimeoutError, match=f"^there was no room for 2 bytes in {queue!r} within 0.02 s$"):
+        queue.send(b"xx", timeout=0.02)
+    assert queue.stat().qnum == 1
+
+
+def test_a_message_that_comes_in_time_is_received(fork, queue, pipe):
+    gate = pipe()
+
+    def life():
+        gate.read()
+        queue.send(b"late", 5)
+
+    sender = fork(life)
+    sender.wait_blocked("read")
+    gate.write(b"!")
+    assert queue.receive(5, timeout=10) == (5, b"late")
+    sender.result()
+
+
+def test_room_that_comes_in_time_is_used(fork, queue):
+    queue.set(qbytes=4)
+    queue.send(b"full", 5)
+    sender = fork(queue.send, b"more", 6, timeout=10)
+    assert queue.receive(5) == (5, b"full")
+    sender.result()
+    assert queue.receive() == (6, b"more")
+
+
+def test_without_a_time_it_waits_in_the_kernel(fork, queue):
+    reader = fork(queue.receive, 2)
+    reader.wait_blocked("msgrcv")
+    queue.set(qbytes=4)
+    queue.send(b"full")
+    writer = fork(queue.send, b"more", 2)
+    writer.wait_blocked("msgsnd")
+    queue.receive(1)
+    assert reader.result() == (2, b"more")
+    writer.result()
+
+
+@pytest.mark.parametrize("call", ["msgrcv", "msgsnd"])
+def test_a_handler_ends_no_waiting(fork, signals, queue, call):
+    def life():
+        caught = signals.catch(signal.SIGUSR1)
+        if call == "msgrcv":
+            queue.receive(2)
+        else:
+            queue.send(b"text", 2)
+        return caught.count
+
+    if call == "msgsnd":
+        queue.set(qbytes=4)
+        queue.send(b"full")
+    child = fork(life)
+    child.wait_blocked(call)
+    child.signal(signal.SIGUSR1)
+    child.wait_blocked(call)
+    if call == "msgrcv":
+        queue.send(b"text", 2)
+    else:
+        queue.receive(1)
+    assert child.result() == 1
+
+
+@pytest.mark.parametrize("timeout", [None, 10])
+def test_whoever_waits_is_let_go_at_the_end(fork, timeout):
+    with MessageQueue.create() as queue:
+        queue.set(qbytes=4)
+        queue.send(b"full")
+
+        def life(call, *args):
+            with pytest.raises(OSError) as failure:
+                call(*args, timeout=timeout)
+            return failure.value.errno, failure.value.__notes__[0]
+
+        children = [fork(life, queue.receive, 2), fork(life, queue.send, b"more")]
+        for child, call in zip(children, ("msgrcv", "msgsnd"), strict=True):
+            child.wait_blocked(call if timeout is None else "poll")
+    # Who asks again and again may find the id gone, where who waits in the kernel is told of the removal.
+    wanted = {EIDRM} if timeout is None else {EIDRM, EINVAL}
+    (received, receiving), (sent, sending) = [child.result() for child in children]
+    assert {received, sent} <= wanted
+    assert (receiving, sending) == (f"while receiving from {queue!r}", f"while sending 4 bytes to {queue!r}")
+
+
+def test_owner_mode_and_room_can_be_changed(queue):
+    queue.set(mode=0o640, qbytes=1000)
+    ds = queue.stat()
+    assert (ds.perm.mode, ds.qbytes, ds.perm.uid) == (0o640, 1000, os.geteuid())
+
+
+def test_only_one_removal_is_the_one():
+    with MessageQueue.create() as queue:
+        other = MessageQueue.create(key=queue.key, flags=0)
+        assert [other.remove(), other.remove(), queue.remove(), queue.remove()] == [True, False, False, False]
+        assert not queue.exists()
+
+
+def test_a_removal_behind_its_back_is_no_failure():
+    with MessageQueue.create() as queue:
+        msgctl_rmid(queue.id)
+        assert not queue.remove()
+
+
+@pytest.mark.parametrize("flags", [0, IPC_CREAT])
+def test_a_queue_that_was_found_is_not_removed(flags):
+    with MessageQueue.create() as theirs:
+        with MessageQueue.create(key=theirs.key, flags=flags) as found:
+            assert found.id == theirs.id
+            found.send(b"text")
+        assert theirs.receive() == (1, b"text")
+
+
+def test_creat_without_excl_owns_what_it_made():
+    with MessageQueue.create(key=unused_key(), flags=IPC_CREAT) as queue:
+        assert queue.exists()
+    assert not queue.exists()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o642, 0o751])
+def test_a_private_queue_has_its_mode_and_is_removed_too(mode):
+    with MessageQueue.create(key=IPC_PRIVATE, flags=0, mode=mode) as queue:
+        ds = queue.stat()
+        assert (queue.key, ds.perm.key, ds.perm.mode, ds.qnum) == (0, 0, mode, 0)
+        queue.send(b"text")
+        assert queue.receive() == (1, b"text")
+    assert not queue.exists()
+
+
+def test_what_cannot_be_found_is_not_made():
+    key = unused_key()
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError) as failure:
+            MessageQueue.create(key=key, flags=0)
+        assert f"key {key:#x}" in failure.value.__notes__[0]
+
+
+def test_where_no_queue_is_free_it_is_told_what_to_look_at(inside):
+    def life():
+        with pytest.raises(OSError, match="No space left on device") as failure:
+            MessageQueue.create()
+        assert "see `ipcs -q` and `ipcs -l`" in failure.value.__notes__[1]
+
+    inside(life, msgmni=0)
+
+
+def test_a_child_uses_it_and_does_not_end_it(fork):
+    with scope() as ipc:
+        queue = ipc.sysv_msg()
+
+        def life():
+            queue.send(b"from the child")
+            queue.close()
+            return queue.exists()
+
+        assert fork(life).result()
+        assert queue.receive() == (1, b"from the child")
+    assert not queue.exists()
+
+
+def test_what_somebody_else_sends_is_received(queue):
+    msgsnd(queue.id, 9, b"raw")
+    assert queue.receive() == (9, b"raw")
