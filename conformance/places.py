@@ -39,6 +39,19 @@ def become(uid: int, gid: int) -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user has cleared it
 
 
+def leave(flags: int) -> None:
+    """Move this process, a child, to new namespaces, with a user namespace if it may not without. Untested where it may not."""
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        try:
+            unshare(flags)
+        except PermissionError:
+            unshare(flags | CLONE_NEWUSER)
+            map_user(0, 0, uid, gid)
+    except OSError as error:
+        untested(f"needs CAP_SYS_ADMIN, or user namespaces for ordinary users: {error.strerror}")
+
+
 def change_limit(name: str, value: int | str) -> None:
     """Set a limit in a namespace of this process's own. Untested where /proc/sys cannot be written, as in most containers."""
     try:
@@ -49,14 +62,9 @@ def change_limit(name: str, value: int | str) -> None:
 
 def mount_tmpfs(path: str | os.PathLike[str], flags: int = 0, options: str | None = None) -> None:
     """Mount a tmpfs in a mount namespace of this process's own, a child's. Untested where that is not allowed."""
-    uid, gid = os.geteuid(), os.getegid()
     try:
         before = os.readlink("/proc/self/ns/mnt")
-        try:
-            unshare(CLONE_NEWNS)
-        except PermissionError:
-            unshare(CLONE_NEWUSER | CLONE_NEWNS)
-            map_user(0, 0, uid, gid)
+        leave(CLONE_NEWNS)
         if (
             os.readlink("/proc/self/ns/mnt") == before
         ):  # a sandbox that says yes and does nothing: all would see the mount

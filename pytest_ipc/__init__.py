@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from .resources.socket import *
     from .resources.timers import *
     from .resources.two_hosts import *
+    from .trials import *
     from .verdict.clause import *
 
 __version__ = "0.1.0"
@@ -84,6 +85,7 @@ _ROOMS = (
     "forks",
     "actors",
     "remote",
+    "trials",
     "custody.scope",
     "resources.keys",
     "resources.names",

@@ -18,7 +18,7 @@ import pytest
 from .custody.identity import ipc_namespace
 from .kernel.namespace import CLONE_NEWIPC, setns, unshare
 from .moving import move
-from .trial import trial
+from .trials import trial
 from .watch import CustodyWatch
 
 NEEDED = (

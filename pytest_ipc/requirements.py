@@ -22,7 +22,7 @@ from .kernel.capability import CAPABILITIES, capget
 from .kernel.limits import limits, read_limit
 from .kernel.namespace import CLONE_NEWIPC, unshare
 from .kernel.version import kernel_is_older
-from .trial import trial
+from .trials import trial
 
 __all__ = ["lacking", "validate"]
 

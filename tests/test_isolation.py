@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import CLONE_NEWUSER, Deadline, capget, map_user, unshare
+from pytest_ipc import CLONE_NEWUSER, Deadline, capget, map_user, trial, unshare
 from pytest_ipc.custody.identity import ipc_namespace as current_namespace
 from pytest_ipc.moving import move
-from pytest_ipc.trial import trial
 
 TESTS = """
     import os

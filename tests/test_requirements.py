@@ -8,9 +8,8 @@ import sys
 
 import pytest
 
-from pytest_ipc import CLONE_NEWUSER, CapabilitySets, capget, capset, limits, map_user, unshare
+from pytest_ipc import CLONE_NEWUSER, CapabilitySets, capget, capset, limits, map_user, trial, unshare
 from pytest_ipc.requirements import requires_capability, requires_kernel, requires_limit, requires_shm
-from pytest_ipc.trial import trial
 
 
 def run(pytester: pytest.Pytester, source: str, *arguments: str) -> pytest.RunResult:

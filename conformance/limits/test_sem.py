@@ -132,9 +132,14 @@ def test_the_next_id_can_be_chosen(in_ipc_namespace):
 
 
 @clause("proc.auto_msgmni-reads-0", "proc(5)", "/proc/sys/kernel/auto_msgmni", since="3.19")
-def test_auto_msgmni_is_without_effect():
-    """Since 3.19 auto_msgmni, where it still exists, is always 0."""
-    found = limit("kernel/auto_msgmni")
-    if found is None:
+def test_auto_msgmni_is_without_effect(in_ipc_namespace):
+    """auto_msgmni, where the kernel still has it, reads 0 whatever is written to it."""
+    if limit("kernel/auto_msgmni") is None:
         untested("needs /proc/sys/kernel/auto_msgmni")
-    assert found == 0
+
+    def write_and_read() -> tuple[int | None, int | None]:
+        before = limit("kernel/auto_msgmni")
+        change_limit("kernel/auto_msgmni", 1)
+        return before, limit("kernel/auto_msgmni")
+
+    assert in_ipc_namespace({}, write_and_read) == (0, 0)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
+import subprocess
 from errno import ENOENT
 
 from pytest_ipc import (
@@ -12,11 +15,14 @@ from pytest_ipc import (
     clause,
     fails_with,
     limit,
+    limit_fields,
+    semctl_limits,
     shmctl_limits,
     shmctl_stat,
     shmget,
     sysvipc_shm,
     untested,
+    unused_key,
 )
 
 
@@ -93,3 +99,116 @@ def test_the_default_limits(in_ipc_namespace):
 
     endless = 2 ** (8 * (8 if os.sysconf("SC_LONG_BIT") == 64 else 4)) - 1 - 2**24
     assert in_ipc_namespace({}, tell) == (4096, endless, endless)
+
+
+@clause("ipc.ns-visible-to-all-members", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
+def test_what_one_member_makes_the_others_see(ipc_namespace):
+    """A segment made by one process of an IPC namespace is seen by every other process of it."""
+    namespace, key = ipc_namespace(), unused_key()
+    made = namespace.fork(shmget, key, 123, IPC_CREAT | 0o600).result()
+    assert namespace.fork(lambda: (shmget(key, 0, 0), shmctl_stat(made).segsz)).result() == (made, 123)
+
+
+@clause("ipc.ns-outlives-its-maker", "namespaces(7)", "Namespace lifetime")
+def test_objects_stay_while_a_descriptor_refers_to_the_namespace(ipc_namespace):
+    """The objects of an IPC namespace stay when its last process has ended, as long as a descriptor refers to it."""
+    namespace, key = ipc_namespace(), unused_key()
+    maker = namespace.fork(shmget, key, 1, IPC_CREAT | 0o600)
+    made = maker.result()
+    maker.end()
+    assert namespace.fork(shmget, key, 0, 0).result() == made
+
+
+@clause("ipc.ns-sysvipc-per-namespace", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
+def test_the_list_of_segments_is_the_namespaces(sysv_shm, in_ipc_namespace):
+    """/proc/sysvipc/shm lists the segments of the reader's IPC namespace and no others."""
+    outside, key = sysv_shm(), unused_key()
+
+    def rows() -> list[int] | None:
+        shmget(key, 1, IPC_CREAT | 0o600)
+        found = sysvipc_shm()
+        return None if found is None else [row.key for row in found]
+
+    inside = in_ipc_namespace({}, rows)
+    if inside is None:
+        untested("needs /proc/sysvipc")
+    assert inside == [key]
+    keys = [row.key for row in sysvipc_shm() or ()]
+    assert outside.key in keys
+    assert key not in keys
+
+
+@clause("ipc.ns-ipcs-shows-the-namespace", "ipcs(1)", "DESCRIPTION")
+def test_ipcs_in_a_new_namespace_shows_nothing(sysv_shm, in_ipc_namespace):
+    """`ipcs` in a new IPC namespace lists no object, whatever there is where it was made."""
+    program = shutil.which("ipcs")
+    if program is None:
+        untested("needs ipcs")
+    segment = sysv_shm()
+
+    def keys() -> list[str]:
+        done = subprocess.run([program], capture_output=True, text=True, check=True, timeout=30)
+        return re.findall(r"^0x[0-9a-f]+", done.stdout, re.MULTILINE)
+
+    assert f"{segment.key:#010x}" in keys()
+    assert in_ipc_namespace({}, keys) == []
+
+
+@clause("ipc.ns-semaphore-limits-per-namespace", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
+def test_the_limits_of_semaphores_are_the_namespaces(ipc_namespace):
+    """The four limits of semaphores are each IPC namespace's own, in /proc/sys/kernel/sem and to IPC_INFO."""
+    wanted = [11, 222, 13, 14]
+    before = limit_fields("kernel/sem")
+
+    def tell() -> tuple[list[int] | None, list[int]]:
+        told = semctl_limits()
+        return limit_fields("kernel/sem"), [told.semmsl, told.semmns, told.semopm, told.semmni]
+
+    assert ipc_namespace(sem=wanted).fork(tell).result() == (wanted, wanted)
+    assert limit_fields("kernel/sem") == before
+
+
+@clause("ipc.ns-message-limits-per-namespace", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
+def test_the_limits_of_messages_are_the_namespaces(ipc_namespace):
+    """msgmax, msgmnb and msgmni below /proc/sys/kernel are each IPC namespace's own."""
+    wanted = {"msgmax": 111, "msgmnb": 2222, "msgmni": 13}
+
+    def tell() -> dict[str, int | None]:
+        return {name: limit(f"kernel/{name}") for name in wanted}
+
+    before = tell()
+    assert ipc_namespace(**wanted).fork(tell).result() == wanted
+    assert tell() == before
+
+
+@clause("ipc.ns-mqueue-limits-per-namespace", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.30")
+def test_the_limits_of_message_queues_are_the_namespaces(ipc_namespace):
+    """The files below /proc/sys/fs/mqueue are each IPC namespace's own."""
+    if limit("fs/mqueue/msg_max") is None:
+        untested("needs /proc/sys/fs/mqueue")
+    wanted = {"queues_max": 17, "msg_max": 18, "msgsize_max": 1900, "msg_default": 3, "msgsize_default": 400}
+
+    def tell() -> dict[str, int | None]:
+        return {name: limit(f"fs/mqueue/{name}") for name in wanted}
+
+    before = tell()
+    assert ipc_namespace(mqueue=wanted).fork(tell).result() == wanted
+    assert tell() == before
+
+
+@clause("ipc.ns-forced-removal-per-namespace", "ipc_namespaces(7)", "DESCRIPTION", since="3.1")
+def test_forced_removal_is_the_namespaces(ipc_namespace):
+    """shm_rmid_forced is each IPC namespace's own: switched on in one it takes no segment away in another."""
+    if limit("kernel/shm_rmid_forced") is None:
+        untested("needs /proc/sys/kernel/shm_rmid_forced")
+    plain, forced, key = ipc_namespace(), ipc_namespace(shm_rmid_forced=1), unused_key()
+
+    def is_there() -> bool:
+        try:
+            return shmget(key, 0, 0) >= 0
+        except FileNotFoundError:
+            return False
+
+    for namespace in (plain, forced):  # each made by a process that ends at once
+        namespace.fork(shmget, key, 1, IPC_CREAT | 0o600).result()
+    assert (plain.fork(is_there).result(), forced.fork(is_there).result()) == (True, False)

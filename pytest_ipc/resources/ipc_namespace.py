@@ -18,6 +18,7 @@ from errno import EINVAL, ENOENT, EPERM
 from typing import Self
 
 from ..actors import Actor
+from ..custody.identity import ipc_namespace
 from ..custody.scope import Scope
 from ..forks import Fork, ForkInside
 from ..kernel.namespace import (
@@ -139,9 +140,11 @@ class IpcNamespace(Resource):
     def _enter(self) -> None:
         """In an actor: go there."""
         if self._namespaces:
+            before = ipc_namespace()
             for fd in self._namespaces:
                 setns(fd)
                 os.close(fd)
+            _check_moved(before)
         else:
             _settle(self._settings)
         _show_queues()
@@ -195,7 +198,7 @@ def _make_and_send(there: socket.socket, settings: Mapping[str, str]) -> bool:
 
 def _settle(settings: Mapping[str, str]) -> bool:
     """Make a namespace with these limits for this process, a child; whether a user namespace was needed. NotAllowedHere."""
-    uid, gid = os.geteuid(), os.getegid()
+    uid, gid, before = os.geteuid(), os.getegid(), ipc_namespace()
     own_user = False
     try:
         try:
@@ -208,6 +211,7 @@ def _settle(settings: Mapping[str, str]) -> bool:
     except OSError as error:
         need = "an IPC namespace needs CAP_SYS_ADMIN, or user namespaces for ordinary users, and a kernel that has it"
         raise NotAllowedHere(error.errno, f"{need}: {error.strerror}") from None
+    _check_moved(before)  # or the limits of everybody would be set
     for name, value in settings.items():
         try:
             set_limit(name, value)
@@ -221,6 +225,11 @@ def _settle(settings: Mapping[str, str]) -> bool:
         if taken != value:  # older kernels pass over what is out of range without a word
             raise ValueError(f"this kernel refuses {value} for {name}: it stays {taken}")
     return own_user
+
+
+def _check_moved(before: str) -> None:
+    if before and ipc_namespace() == before:
+        raise NotAllowedHere(EPERM, "the calls that lead to an IPC namespace succeed here and lead nowhere")
 
 
 def _show_queues() -> None:

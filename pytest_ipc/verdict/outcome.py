@@ -91,6 +91,8 @@ def _verdict(error: BaseException | None, phase: str | None, statement: str) -> 
         return Verdict("absent", f"{errno_name(error.errno)}: {error.strerror}")
     if isinstance(error, NotImplementedError):
         return Verdict("untested", text)
+    if _is_not_allowed(error):
+        return Verdict("untested", text)
     if isinstance(error, OSError) and could_not_make(error):
         return Verdict("untested" if errno_name(error.errno) in _LIMITS else "broken", f"could not be set up: {text}")
     if phase == "call":
@@ -106,6 +108,12 @@ def could_not_make(error: OSError) -> bool:
     from ..factories import COULD_NOT_MAKE
 
     return COULD_NOT_MAKE in getattr(error, "__notes__", ())
+
+
+def _is_not_allowed(error: BaseException) -> bool:
+    from ..resources.ipc_namespace import NotAllowedHere
+
+    return isinstance(error, NotAllowedHere)
 
 
 def _is_child_died(error: BaseException) -> bool:

@@ -1,0 +1,57 @@
+/* Lies about namespaces and capabilities. */
+#include "lie.h"
+#include <fcntl.h>
+#include <sched.h>
+#include <stdint.h>
+
+int unshare(int flags)
+{
+    if (lie("unshare_moves_nobody"))
+        return 0;
+    if (lie("unshare_zero_refused") && flags == 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (lie("unshare_any_flag"))
+        flags &= ~0x40;
+    int result = REAL(unshare)(flags);
+    if (lie("unshare_needs_no_privilege") && result == -1 && errno == EPERM)
+        return 0;
+    if (lie("unshare_with_threads") && result == -1 && errno == EINVAL && flags == CLONE_NEWUSER)
+        return 0;
+    return result;
+}
+
+int setns(int fd, int nstype)
+{
+    if (lie("setns_moves_nobody"))
+        return 0;
+    if (lie("setns_type_ignored") && nstype == CLONE_NEWUTS)
+        nstype = 0;
+    if (lie("setns_needs_a_type") && nstype == 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    int result = REAL(setns)(fd, nstype);
+    if (result == -1) {
+        if (lie("setns_wrong_errno") && errno == EBADF)
+            errno = EINVAL;
+        if (lie("setns_any_file") && errno == EINVAL)
+            return 0;
+        if (lie("setns_needs_no_privilege") && errno == EPERM)
+            return 0;
+        if (lie("setns_dead_process") && errno == ESRCH)
+            return 0;
+    }
+    return result;
+}
+
+/* A header, and two of effective, permitted and inheritable. No header of libc declares it. */
+int capget(void *header, uint32_t *data);
+int capget(void *header, uint32_t *data)
+{
+    int result = REAL(capget)(header, data);
+    if (result == 0 && lie("capget_lower_half"))
+        data[3] = data[4] = data[5] = 0;
+    return result;
+}

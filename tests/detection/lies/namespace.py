@@ -1,0 +1,29 @@
+"""Which clauses must catch which lie about namespaces and capabilities."""
+
+LIES = {
+    "unshare_moves_nobody": [
+        "unshare.newipc-moves-the-caller",
+        "unshare.newipc-parent-stays",
+        "unshare.newuser-with-newipc",
+        "unshare.newipc-only-the-calling-thread",
+        "userns.maker-has-all-capabilities",
+    ],
+    "unshare_zero_refused": ["unshare.zero-is-a-no-op"],
+    "unshare_any_flag": ["unshare.invalid-flag-einval"],
+    "unshare_needs_no_privilege": ["unshare.newipc-eperm"],
+    "unshare_with_threads": ["unshare.newuser-threads-einval"],
+    "setns_moves_nobody": [
+        "setns.ipc-joins",
+        "setns.nstype-0-any",
+        "setns.only-the-calling-thread",
+        "setns.pidfd-joins",
+        "setns.userns-gives-capabilities",
+    ],
+    "setns_type_ignored": ["setns.nstype-mismatch-einval"],
+    "setns_needs_a_type": ["setns.nstype-0-any"],
+    "setns_wrong_errno": ["setns.ebadf"],
+    "setns_any_file": ["setns.no-namespace-einval", "setns.userns-own-einval", "setns.pidfd-nstype-0-einval"],
+    "setns_needs_no_privilege": ["setns.ipc-eperm"],
+    "setns_dead_process": ["setns.pidfd-dead-esrch"],
+    "capget_lower_half": ["userns.maker-has-all-capabilities"],
+}
