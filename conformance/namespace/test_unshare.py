@@ -8,6 +8,7 @@ from errno import EINVAL, ENOENT, EPERM
 from pytest_ipc import (
     CLONE_NEWIPC,
     CLONE_NEWUSER,
+    GETVAL,
     IPC_CREAT,
     SEM_UNDO,
     clause,
@@ -22,7 +23,6 @@ from pytest_ipc import (
     unshare,
     untested,
 )
-from pytest_ipc.kernel.sem import GETVAL
 
 from ..places import leave
 from .conftest import in_a_thread, opened, where
