@@ -9,10 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import wraps
+from resource import RLIMIT_SIGPENDING, getrlimit, setrlimit
 from threading import Event, Thread
 from typing import Any, NoReturn
 
-from pytest_ipc import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, Actor, Fork, pause, prctl
+from pytest_ipc import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, Actor, Fork, pause, prctl, untested
 
 # A pid that is never given out: the kernel's own bound, PID_MAX_LIMIT, is 2**22.
 NOBODY = 2**30
@@ -99,6 +100,16 @@ def add_thread() -> None:
 
     Thread(target=sleep, daemon=True).start()
     started.wait()
+
+
+def limit_pending(soft: int) -> int:
+    """Set the soft RLIMIT_SIGPENDING of this process, a child; the one before."""
+    try:
+        before, hard = getrlimit(RLIMIT_SIGPENDING)
+        setrlimit(RLIMIT_SIGPENDING, (soft, hard))
+    except (OSError, ValueError) as error:  # ValueError is what Python makes of some errnos
+        untested(f"needs to set its own RLIMIT_SIGPENDING: {error}")
+    return before
 
 
 def in_thread(function: Callable[..., Any], *args: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from errno import EAGAIN, EINVAL, EPERM, ESRCH
-from resource import RLIMIT_SIGPENDING, getrlimit, setrlimit
 from signal import NSIG, SIGKILL, SIGRTMAX, SIGRTMIN, SIGTERM, SIGUSR1, SIGUSR2
 
 import pytest
@@ -18,11 +17,10 @@ from pytest_ipc import (
     sigpending,
     sigqueue,
     sigtimedwait,
-    untested,
 )
 
 from ..places import GROUP, STRANGER
-from .plain import NOBODY
+from .plain import NOBODY, limit_pending
 
 
 @clause("signal.sigrtmin-nptl-offset", "signal(7)", "Real-time signals")
@@ -119,16 +117,6 @@ def test_standard_signals_come_before_real_time_ones(fork, signals):
         return [sigtimedwait(wanted, 0).signo for _ in range(2)]
 
     assert fork(life).result() == [SIGUSR2, SIGRTMIN]
-
-
-def limit_pending(soft: int) -> int:
-    """Set the soft RLIMIT_SIGPENDING of this process, a child; the one before."""
-    try:
-        before, hard = getrlimit(RLIMIT_SIGPENDING)
-        setrlimit(RLIMIT_SIGPENDING, (soft, hard))
-    except (OSError, ValueError) as error:  # ValueError is what Python makes of some errnos
-        untested(f"needs to set its own RLIMIT_SIGPENDING: {error}")
-    return before
 
 
 @clause("signal.rlimit_sigpending-eagain", "sigqueue(3)", "ERRORS", errno=EAGAIN)

@@ -6,7 +6,6 @@ import threading
 import time
 from ctypes import addressof, c_long
 from errno import EAGAIN, EINVAL
-from resource import RLIMIT_SIGPENDING, getrlimit, setrlimit
 from signal import SIGALRM, SIGRTMIN, SIGTERM, SIGUSR1, SIGUSR2
 from time import CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME
 
@@ -35,7 +34,7 @@ from pytest_ipc import (
 )
 from pytest_ipc.kernel.libc import syscall
 
-from .plain import SOON, become_program, in_thread, printed
+from .plain import SOON, become_program, in_thread, limit_pending, printed
 
 NEVER = ItimerSpec()
 SOON_ENOUGH = ItimerSpec(Timespec(0, 1))
@@ -244,7 +243,7 @@ def test_a_timer_counts_as_a_queued_signal(fork, signals):
 
     def life() -> None:
         signals.block(SIGRTMIN)
-        setrlimit(RLIMIT_SIGPENDING, (0, getrlimit(RLIMIT_SIGPENDING)[1]))
+        limit_pending(0)
         with fails_with(EAGAIN):
             timer_create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGRTMIN)
 

@@ -61,4 +61,7 @@ def signalfd(fd: int, mask: Iterable[int], flags: int = 0) -> int:
 def signalfd_read(fd: int, most: int = 1) -> list[SignalfdSiginfo]:
     """read(2) of a signalfd: up to *most* of the signals that pend, waiting for the first. OSError, EINTR included."""
     data = read(fd, most * SIGNALFD_SIGINFO_BYTES)
-    return [SignalfdSiginfo(*fields[:16]) for fields in _LAYOUT.iter_unpack(data)]
+    whole = (
+        len(data) // SIGNALFD_SIGINFO_BYTES * SIGNALFD_SIGINFO_BYTES
+    )  # there is nothing else, on a kernel that is right
+    return [SignalfdSiginfo(*fields[:16]) for fields in _LAYOUT.iter_unpack(data[:whole])]

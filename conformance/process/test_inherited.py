@@ -1,0 +1,124 @@
+"""fork(2), execve(2): what neither a child nor another program has: locked memory, contexts of asynchronous I/O, notices."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+from collections.abc import Callable
+from ctypes import addressof, c_ulong
+from errno import EINVAL
+from fcntl import DN_CREATE, F_NOTIFY, fcntl
+from pathlib import Path
+from signal import SIGIO
+
+import pytest
+
+from pytest_ipc import (
+    Actor,
+    clause,
+    fails_with,
+    mlock,
+    number_of,
+    process_status,
+    sigpending,
+    sigtimedwait,
+    untested,
+)
+from pytest_ipc.kernel.libc import syscall
+
+from ..signal.plain import SOON, become_program, printed
+
+
+@pytest.fixture
+def lock_a_page(page) -> Callable[[], mmap.mmap]:
+    """Lock a page of memory: lock_a_page(), the memory, which must be kept. Untested where none may be locked."""
+
+    def lock() -> mmap.mmap:
+        memory = mmap.mmap(-1, page)
+        try:
+            mlock(ctypes.addressof(ctypes.c_char.from_buffer(memory)), page)
+        except OSError as error:
+            untested(f"needs to lock a page of memory: {error.strerror}")
+        if locked(os.getpid()) is None:
+            untested("needs VmLck in /proc/PID/status")
+        return memory
+
+    return lock
+
+
+def locked(pid: int) -> int | None:
+    """How many kilobytes a process has locked, by /proc/PID/status."""
+    value = process_status(pid).get("VmLck")
+    return None if value is None else int(value.split()[0])
+
+
+@clause("fork.mlock-dropped", "fork(2)", "DESCRIPTION")
+def test_a_child_has_no_locked_memory(fork, lock_a_page):
+    """A child has none of the memory locked that its parent has locked, which stays locked there."""
+
+    def life() -> tuple[int | None, bool]:
+        memory = lock_a_page()
+        with Actor.start(lambda: locked(os.getpid())) as child:
+            found: int | None = child.result()
+        return found, bool(locked(os.getpid())) and not memory.closed
+
+    assert fork(life).result() == (0, True)
+
+
+@clause("exec.mlock-dropped", "execve(2)", "Effect on process attributes")
+def test_another_program_has_no_locked_memory(fork, lock_a_page):
+    """A program that is executed has no memory locked, whatever there was before."""
+
+    def life() -> None:
+        memory = lock_a_page()
+        assert locked(os.getpid())
+        become_program("print(*(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmLck:')))")
+        del memory
+
+    assert printed(fork(life)) == "0"
+
+
+@clause("fork.aio-not-inherited", "fork(2)", "DESCRIPTION")
+def test_a_child_has_no_contexts_of_asynchronous_io(fork):
+    """A child does not have the contexts of asynchronous I/O that its parent has made with io_setup(2)."""
+
+    def life() -> None:
+        context = c_ulong()
+        syscall(number_of("io_setup"), 1, addressof(context))
+        destroy = number_of("io_destroy")
+
+        def child() -> None:
+            with fails_with(EINVAL):
+                syscall(destroy, context.value)
+
+        with Actor.start(child) as other:
+            other.result()
+        syscall(destroy, context.value)
+
+    fork(life).result()
+
+
+@clause("fork.dnotify-dropped", "fork(2)", "DESCRIPTION")
+def test_a_child_is_not_told_of_changes(fork, signals, tmp_path):
+    """A child does not have its parent's requests to be told of changes of a directory: only the parent gets the signal."""
+
+    def life() -> int:
+        signals.block(SIGIO)
+        directory = os.open(tmp_path, os.O_RDONLY)
+        try:
+            fcntl(directory, F_NOTIFY, DN_CREATE)
+        except OSError as error:
+            if error.errno != EINVAL:
+                raise
+            untested("needs a kernel with F_NOTIFY")
+
+        def child() -> frozenset[int]:
+            Path(tmp_path, "new").touch()
+            return sigpending()
+
+        with Actor.start(child, keep={directory}) as other:
+            assert other.result() == set()
+        return sigtimedwait({SIGIO}, SOON).signo
+
+    assert fork(life).result() == SIGIO
