@@ -40,8 +40,8 @@ def lock_a_page(page) -> Callable[[], mmap.mmap]:
             mlock(ctypes.addressof(ctypes.c_char.from_buffer(memory)), page)
         except OSError as error:
             untested(f"needs to lock a page of memory: {error.strerror}")
-        if locked(os.getpid()) is None:
-            untested("needs VmLck in /proc/PID/status")
+        if not locked(os.getpid()):
+            untested("/proc/PID/status does not tell what is locked")
         return memory
 
     return lock
