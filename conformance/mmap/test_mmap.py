@@ -94,13 +94,16 @@ def test_fixed_needs_an_aligned_address(page):
 @clause("mmap.fixed-noreplace-eexist", "mmap(2)", "MAP_FIXED_NOREPLACE", errno=EEXIST, since="4.17")
 def test_noreplace_leaves_what_is_there(mapping, page):
     """MAP_FIXED_NOREPLACE fails where a page of the range is mapped, and maps at exactly the address where none is."""
-    there = mapping(None, 3 * page)
-    there.buf[:] = b"x" * (3 * page)
+    room = mapping(None, 5 * page)  # of which the first and the last page are let go
+    there = room.address + page
+    room.buf[:] = b"x" * (5 * page)
+    munmap(there - page, page)
+    munmap(there + 3 * page, page)
     flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE
-    for address in (there.address, there.address + 2 * page, there.address - page):
+    for address in (there, there + 2 * page, there - page):
         with fails_with(EEXIST):
             mmap(address, 2 * page, flags=flags)
-    assert bytes(there.buf) == b"x" * (3 * page)
+    assert peek(there, 3 * page) == b"x" * (3 * page)
     free = free_range(page)
     assert mmap(free, page, flags=flags) == free
     munmap(free, page)

@@ -24,7 +24,18 @@ static int fcntl_arg(int fd, int command, long arg)
 {
     if (lie("setpipe_sz_does_nothing") && command == F_SETPIPE_SZ && arg >= 0)
         return (int)arg;
-    return REAL(fcntl)(fd, command, arg);
+    if (command == F_ADD_SEALS && lie("add_seals_does_nothing"))
+        return 0;
+    if (command == F_ADD_SEALS && lie("add_seals_is_never_the_last"))
+        arg &= ~F_SEAL_SEAL;
+    if (command == F_ADD_SEALS && lie("add_seals_unknown_ignored"))
+        arg &= 0x3f;
+    int result = REAL(fcntl)(fd, command, arg);
+    if (command == F_GET_SEALS && result >= 0 && lie("get_seals_tells_none"))
+        return 0;
+    if (command == F_GET_SEALS && result == -1 && lie("get_seals_everywhere"))
+        return 0;
+    return result;
 }
 
 int fcntl(int fd, int command, ...)

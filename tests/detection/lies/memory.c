@@ -1,0 +1,273 @@
+/* Lies about mapped memory, POSIX shared memory and memory files. What the interpreter maps for itself it maps by mmap64. */
+#include "lie.h"
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#define PAGE 4096UL
+
+int shm_open(const char *name, int flags, mode_t mode)
+{
+    char other[300];
+    if (lie("shm_open_excl_ignored"))
+        flags &= ~O_EXCL;
+    if (lie("shm_open_trunc_ignored"))
+        flags &= ~O_TRUNC;
+    if (lie("shm_open_creates_without_creat"))
+        flags |= O_CREAT | (flags & O_ACCMODE ? 0 : O_RDWR);
+    if (lie("shm_open_rdonly_is_rdwr") && (flags & O_ACCMODE) == O_RDONLY)
+        flags |= O_RDWR;
+    if (lie("shm_open_umask_ignored")) {
+        mode_t mask = umask(0);
+        int fd = REAL(shm_open)(name, flags, mode);
+        umask(mask);
+        return fd;
+    }
+    if (lie("shm_open_another_each_time") && !(flags & O_CREAT)) {
+        int fd = REAL(memfd_create)("other", MFD_CLOEXEC);
+        return REAL(ftruncate)(fd, 4096) == 0 ? fd : -1;
+    }
+    if (lie("shm_open_inner_slash_accepted") && strlen(name) < sizeof other && strchr(name, '/') && name[1]) {
+        strcpy(other, name);
+        for (char *at = other + 1; *at; at++)
+            if (*at == '/')
+                *at = '-';
+        int fd = REAL(shm_open)(other, flags, mode);
+        if (fd >= 0 && strcmp(other, name) != 0)
+            REAL(shm_unlink)(other);
+        return fd;
+    }
+    if (lie("shm_open_long_name_cut") && strlen(name) > 255) {
+        memcpy(other, name, 200);
+        other[200] = 0;
+        int fd = REAL(shm_open)(other, flags, mode);
+        REAL(shm_unlink)(other);
+        return fd;
+    }
+    int fd = REAL(shm_open)(name, flags, mode);
+    if (lie("shm_open_no_cloexec") && fd >= 0)
+        fcntl(fd, F_SETFD, 0);
+    if (lie("shm_open_highest_descriptor") && fd >= 0) {
+        int high = fcntl(fd, F_DUPFD_CLOEXEC, fd + 50);
+        close(fd);
+        return high;
+    }
+    if (lie("shm_open_wrong_errno") && fd == -1 && errno == EEXIST)
+        errno = EACCES;
+    return fd;
+}
+
+int shm_unlink(const char *name)
+{
+    /* The second time it is done after all, so that nothing is left of what the test has made. */
+    static char told[8][300];
+    static int count;
+    if (lie("shm_unlink_does_nothing")) {
+        for (int i = 0; i < count; i++)
+            if (strcmp(told[i], name) == 0)
+                return REAL(shm_unlink)(name);
+        if (count < 8 && strlen(name) < sizeof told[0])
+            strcpy(told[count++], name);
+        return 0;
+    }
+    if (lie("shm_unlink_empties")) {
+        int fd = REAL(shm_open)(name, O_RDWR | O_TRUNC, 0);
+        if (fd >= 0)
+            close(fd);
+    }
+    int result = REAL(shm_unlink)(name);
+    if (lie("shm_unlink_missing_is_no_error") && result == -1 && errno == ENOENT)
+        return 0;
+    return result;
+}
+
+void *mmap(void *address, size_t length, int prot, int flags, int fd, off_t offset)
+{
+    int type = flags & 3;
+    if (lie("mmap_shared_is_private") && fd >= 0 && type != MAP_PRIVATE)
+        flags = (flags & ~3) | MAP_PRIVATE;
+    if (lie("mmap_private_is_shared") && fd >= 0 && type == MAP_PRIVATE)
+        flags = (flags & ~3) | MAP_SHARED;
+    if (lie("mmap_anonymous_is_never_shared") && flags & MAP_ANONYMOUS)
+        flags = (flags & ~3) | MAP_PRIVATE;
+    if (lie("mmap_fixed_is_a_hint") && flags & MAP_FIXED)
+        flags &= ~MAP_FIXED, address = (void *)((size_t)address & ~(PAGE - 1));
+    if (lie("mmap_noreplace_replaces") && flags & MAP_FIXED_NOREPLACE)
+        flags = (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
+    if (lie("mmap_hint_is_fixed") && address)
+        flags |= MAP_FIXED;
+    if (lie("mmap_validates_nothing") && type == MAP_SHARED_VALIDATE)
+        flags = (flags & ~3 & ~MAP_SYNC) | MAP_SHARED;
+    if (lie("mmap_sharing_guessed") && type == 0)
+        flags |= MAP_PRIVATE;
+    if (lie("mmap_length_zero_accepted") && length == 0)
+        length = PAGE;
+    if (lie("mmap_offset_rounded"))
+        offset &= ~(off_t)(PAGE - 1);
+    if (lie("mmap_offset_ignored"))
+        offset = 0;
+    if (lie("mmap_read_is_write") && prot == PROT_READ && (flags & MAP_ANONYMOUS || fd >= 0)) {
+        void *there = REAL(mmap)(address, length, PROT_READ | PROT_WRITE, flags, fd, offset);
+        if (there != MAP_FAILED)
+            return there;
+    }
+    if (lie("mmap_none_is_read") && prot == PROT_NONE)
+        prot = PROT_READ;
+    if (lie("mmap_exec_ignored"))
+        prot &= ~PROT_EXEC;
+    if (lie("mmap_populate_ignored"))
+        flags &= ~MAP_POPULATE;
+    if (lie("mmap_locked_ignored"))
+        flags &= ~MAP_LOCKED;
+    if (lie("mmap_growsdown_ignored"))
+        flags &= ~MAP_GROWSDOWN;
+    void *there = REAL(mmap)(address, length, prot, flags, fd, offset);
+    if (there == MAP_FAILED) {
+        if (lie("mmap_refused_is_private") && (errno == EACCES || errno == EPERM))
+            return REAL(mmap)(address, length, prot & ~PROT_EXEC, (flags & ~3) | MAP_PRIVATE, fd, offset);
+        if (lie("mmap_unmappable_is_anonymous") && (errno == ENODEV || errno == EBADF))
+            return REAL(mmap)(address, length, prot, flags | MAP_ANONYMOUS, -1, 0);
+        if (lie("mmap_wrong_errno") && errno == ENODEV)
+            errno = EINVAL;
+    }
+    if (there != MAP_FAILED && lie("mmap_memory_is_dirty") && flags & MAP_ANONYMOUS && prot & PROT_WRITE)
+        memset(there, 0xff, length);
+    if (there != MAP_FAILED && lie("mmap_tail_is_dirty") && fd >= 0 && type == MAP_SHARED && prot & PROT_WRITE) {
+        struct stat st;
+        if (fstat(fd, &st) == 0 && st.st_size % (off_t)PAGE && (size_t)st.st_size < length)
+            memset((char *)there + st.st_size, 0xff, PAGE - (size_t)st.st_size % PAGE);
+    }
+    return there;
+}
+
+int munmap(void *address, size_t length)
+{
+    if (lie("munmap_does_nothing"))
+        return 0;
+    if (lie("munmap_rounds") && ((size_t)address % PAGE || length == 0))
+        return 0;
+    if (lie("munmap_first_page_only") && length > PAGE)
+        length = PAGE;
+    if (lie("munmap_needs_a_mapping")) {
+        unsigned char there;
+        if (mincore(address, 1, &there) == -1 && errno == ENOMEM) {
+            errno = EINVAL;
+            return -1;
+        }
+    }
+    return REAL(munmap)(address, length);
+}
+
+int mprotect(void *address, size_t length, int prot)
+{
+    if (lie("mprotect_does_nothing"))
+        return 0;
+    if (lie("mprotect_rounds"))
+        length += (size_t)address % PAGE, address = (void *)((size_t)address & ~(PAGE - 1));
+    return REAL(mprotect)(address, length, prot);
+}
+
+int msync(void *address, size_t length, int flags)
+{
+    if (lie("msync_does_nothing"))
+        return 0;
+    if (lie("msync_refuses_neither_flag") && !(flags & (MS_SYNC | MS_ASYNC))) {
+        errno = EINVAL;
+        return -1;
+    }
+    return REAL(msync)(address, length, flags);
+}
+
+void *mremap(void *old, size_t old_size, size_t size, int flags, ...)
+{
+    va_list list;
+    va_start(list, flags);
+    void *address = va_arg(list, void *);
+    va_end(list);
+    if (lie("mremap_moves_always"))
+        flags |= MREMAP_MAYMOVE;
+    if (lie("mremap_moves_never"))
+        flags &= ~MREMAP_MAYMOVE;
+    if (lie("mremap_never_shrinks") && size && size < old_size)
+        return old;
+    if (lie("mremap_dontunmap_unmaps"))
+        flags &= ~4;
+    if (lie("mremap_unknown_flag_ignored"))
+        flags &= 7;
+    return REAL(mremap)(old, old_size, size, flags, address);
+}
+
+int madvise(void *address, size_t length, int advice)
+{
+    if (lie("madvise_does_nothing"))
+        return 0;
+    return REAL(madvise)(address, length, advice);
+}
+
+int mlock(const void *address, size_t length)
+{
+    if (lie("mlock_does_nothing"))
+        return 0;
+    return REAL(mlock)(address, length);
+}
+
+int munlock(const void *address, size_t length)
+{
+    if (lie("munlock_does_nothing"))
+        return 0;
+    return REAL(munlock)(address, length);
+}
+
+int mlockall(int flags)
+{
+    if (lie("mlockall_does_nothing"))
+        return 0;
+    return REAL(mlockall)(flags);
+}
+
+int memfd_create(const char *name, unsigned int flags)
+{
+    if (lie("memfd_always_sealable"))
+        flags |= MFD_ALLOW_SEALING;
+    if (lie("memfd_always_cloexec"))
+        flags |= MFD_CLOEXEC;
+    if (lie("memfd_unknown_flag_ignored"))
+        flags &= 31;
+    if (lie("memfd_name_lost"))
+        name = "lost";
+    if (lie("memfd_long_name_cut") && strlen(name) > 249)
+        name = "long";
+    return REAL(memfd_create)(name, flags);
+}
+
+int ftruncate(int fd, off_t length)
+{
+    struct stat st;
+    if (lie("ftruncate_never_shrinks") && length >= 0 && fstat(fd, &st) == 0 && length < st.st_size)
+        return 0;
+    if (lie("ftruncate_negative_is_zero") && length < 0)
+        length = 0;
+    return REAL(ftruncate)(fd, length);
+}
+
+int posix_fallocate(int fd, off_t offset, off_t length)
+{
+    struct stat st;
+    if (lie("posix_fallocate_only_sets_the_size") && offset >= 0 && length > 0 && fstat(fd, &st) == 0)
+        return st.st_size < offset + length ? (REAL(ftruncate)(fd, offset + length) ? errno : 0) : 0;
+    int error = REAL(posix_fallocate)(fd, offset, length);
+    if (lie("posix_fallocate_errors_hidden"))
+        return 0;
+    return error;
+}
+
+int fallocate(int fd, int mode, off_t offset, off_t length)
+{
+    if (lie("fallocate_keeps_no_size"))
+        mode &= ~(mode == FALLOC_FL_KEEP_SIZE ? FALLOC_FL_KEEP_SIZE : 0);
+    if (lie("fallocate_makes_no_hole") && mode & FALLOC_FL_PUNCH_HOLE)
+        return 0;
+    return REAL(fallocate)(fd, mode, offset, length);
+}
