@@ -34,12 +34,13 @@ def run_suite(tmp_path: Path):
     """Run a suite of these clauses in a process of its own: exit status, verdicts, what broke, what was told on the way."""
 
     def run(*clauses: str, processes: str = "0", conftest: str = ""):
-        mechanism = tmp_path / "mechanism"
-        mechanism.mkdir()
-        (tmp_path / "conftest.py").write_text(conftest)
+        root = tmp_path / "root"
+        mechanism = root / "mechanism"
+        mechanism.mkdir(parents=True)
+        (root / "conftest.py").write_text(conftest)
         (mechanism / "test_it.py").write_text("from pytest_ipc import clause\n" + "".join(clauses))
         done = subprocess.run(
-            [sys.executable, "-c", RUN, tmp_path, processes], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-c", RUN, root, processes], capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
@@ -49,6 +50,11 @@ def run_suite(tmp_path: Path):
 
 def test_all_hold(run_suite):
     assert run_suite(HOLDS, ABSENT) == [0, {"a.absent": "absent", "a.holds": "holds"}, [], ["a.holds", "a.absent"]]
+
+
+def test_what_stands_above_the_suite_is_not_loaded(run_suite, tmp_path):
+    (tmp_path / "conftest.py").write_text("raise RuntimeError('another project')")
+    assert run_suite(HOLDS)[:3] == [0, {"a.holds": "holds"}, []]
 
 
 def test_one_deviates(run_suite):
