@@ -20,8 +20,13 @@ ssize_t write(int fd, const void *data, size_t count)
     return result;
 }
 
+int lock_fcntl(int fd, int command, long arg, int *known); /* lock.c */
+
 static int fcntl_arg(int fd, int command, long arg)
 {
+    int is_lock, result = lock_fcntl(fd, command, arg, &is_lock);
+    if (is_lock)
+        return result;
     if (lie("setpipe_sz_does_nothing") && command == F_SETPIPE_SZ && arg >= 0)
         return (int)arg;
     if (command == F_ADD_SEALS && lie("add_seals_does_nothing"))
