@@ -27,6 +27,9 @@ class ClauseTest:
     mechanism: str
     path: Path
     function: str
+    page: str = ""
+    section: str = ""
+    statement: str = ""
 
     @property
     def nodeid(self) -> str:
@@ -53,8 +56,12 @@ def _of_file(path: Path) -> Iterator[ClauseTest]:
         if isinstance(node, ast.FunctionDef):
             for mark in node.decorator_list:
                 match mark:
-                    case ast.Call(func=ast.Name(id="clause"), args=[ast.Constant(value=str(id)), *_]):
-                        yield ClauseTest(id, path.parent.name, path, node.name)
+                    case ast.Call(func=ast.Name(id="clause"), args=[ast.Constant(value=str(id)), *where]):
+                        page, section = (
+                            str(word.value) if isinstance(word, ast.Constant) else "" for word in where[:2]
+                        )
+                        statement = " ".join((ast.get_docstring(node) or "").split()).rstrip(".")
+                        yield ClauseTest(id, path.parent.name, path, node.name, page, section, statement)
 
 
 def select(every: list[ClauseTest], names: list[str]) -> list[ClauseTest]:

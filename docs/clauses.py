@@ -1,0 +1,102 @@
+"""Write docs/clauses.md: every clause with its manual page, and whether LTP or gVisor's own tests cover it.
+
+    python docs/clauses.py [--check]
+
+The clauses are read from the suite. What else covers them is in inventory.tsv, a list of documented sentences that is older
+than the suite: `id`, `ltp`, `gvisor`, and `stands` where the suite has the sentence under other ids, or not at all and why.
+With --check nothing is written: the exit status says whether the page is what would be written.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_ipc.verdict import suite
+
+HERE = Path(__file__).parent
+PAGE = HERE / "clauses.md"
+COVERED = {"y": "yes", "p": "in part", "n": "no", "O": "Open POSIX tests", "": "?"}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A line of the inventory: `stands` are the clauses that state it, `why` says why there is none."""
+
+    id: str
+    ltp: str
+    gvisor: str
+    stands: tuple[str, ...]
+    why: str
+
+
+def inventory() -> list[Sentence]:
+    """The inventory, in its own order."""
+    with open(HERE / "inventory.tsv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    found = []
+    for row in rows:
+        not_there, _, why = row["stands"].partition("none: ")
+        stands = () if why else tuple((not_there or row["id"]).split())
+        found.append(Sentence(row["id"], row["ltp"], row["gvisor"], stands, why))
+    return found
+
+
+def page() -> str:
+    """The page's text."""
+    clauses = suite.clauses(suite.location())
+    sentences = inventory()
+    covered: dict[str, Sentence] = {id: sentence for sentence in sentences for id in sentence.stands}
+    by_mechanism: dict[str, list[suite.ClauseTest]] = defaultdict(list)
+    for clause in clauses:
+        by_mechanism[clause.mechanism].append(clause)
+    neither = sum(
+        id in covered and covered[id].ltp == covered[id].gvisor == "n" for id in (clause.id for clause in clauses)
+    )
+    lines = [
+        "# The clauses",
+        "",
+        f"{len(clauses)} clauses, each a sentence of a manual page, a test and a verdict of its own. The last two columns say",
+        "whether the Linux Test Project and gVisor's own tests cover the sentence, as far as it was looked into;",
+        f"{neither} of them neither does, and {sum(clause.id not in covered for clause in clauses)} have not been compared.",
+        "",
+        "`pytest-ipc check NAME` runs the clauses of a mechanism, of one id, or of a pattern of ids.",
+        "",
+    ]
+    for mechanism, those in sorted(by_mechanism.items()):
+        lines += [
+            f"## {mechanism}: {len(those)} clauses",
+            "",
+            "| clause | statement | manual | LTP | gVisor |",
+            "|---|---|---|---|---|",
+        ]
+        for clause in those:
+            sentence = covered.get(clause.id)
+            ltp, gvisor = (COVERED[sentence.ltp], COVERED[sentence.gvisor]) if sentence else ("", "")
+            statement = clause.statement.replace("|", "\\|")
+            lines.append(f"| `{clause.id}` | {statement} | {clause.page}, {clause.section} | {ltp} | {gvisor} |")
+        lines.append("")
+    left_out = [sentence for sentence in sentences if sentence.why]
+    if left_out:
+        lines += ["## Documented, and not tested", "", "| sentence | why |", "|---|---|"]
+        lines += [f"| `{sentence.id}` | {sentence.why} |" for sentence in left_out]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Write the page, or say whether it is up to date."""
+    text = page()
+    if sys.argv[1:] == ["--check"]:
+        current = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text
+        print("docs/clauses.md is up to date" if current else "docs/clauses.md is not: run python docs/clauses.py")
+        return 0 if current else 1
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
