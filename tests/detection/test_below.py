@@ -23,6 +23,8 @@ FAULTS = {
     "msgrcv=ENOMSG": ["msgrcv.type-positive", "msgrcv.bad-id-einval", "msgrcv.returns-size"],
     "semop=EAGAIN,semtimedop=EAGAIN": ["semop.add", "semop.raw-call", "semop.zero-immediate", "semop.efbig"],
     "semtimedop=EINTR": ["semtimedop.timeout-eagain", "semtimedop.null-is-semop"],
+    "pidfd_open=EINVAL": ["pidfd_open.readable-at-the-end", "pidfd_open.esrch", "pidfd_open.cloexec"],
+    "pidfd_send_signal=EPERM": ["pidfd_send_signal.as-kill", "pidfd_send_signal.not-a-pidfd-ebadf"],
     "rt_sigtimedwait=EINVAL": [
         "sigtimedwait.zero-polls",
         "sigtimedwait.timeout-eagain",
