@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .kernel.posix_sem import *
     from .kernel.proc import *
     from .kernel.process import *
+    from .kernel.rlimits import *
     from .kernel.sem import *
     from .kernel.shm import *
     from .kernel.signalfd import *
@@ -140,6 +141,7 @@ _ROOMS = (
     "kernel.namespace",
     "kernel.proc",
     "kernel.limits",
+    "kernel.rlimits",
     "kernel.version",
     "kernel.syscalls",
     "kernel.waiting",

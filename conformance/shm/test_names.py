@@ -9,6 +9,7 @@ import subprocess
 from errno import ENOENT
 
 from pytest_ipc import (
+    IPC_CREAT,
     IPC_PRIVATE,
     SHM_RDONLY,
     Segment,
@@ -17,12 +18,15 @@ from pytest_ipc import (
     fails_with,
     ftok,
     limit,
+    msgget,
+    semget,
     shmat,
     shmctl_rmid,
     shmctl_set,
     shmdt,
     shmget,
     untested,
+    unused_key,
 )
 
 from ..places import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become
@@ -53,6 +57,21 @@ def test_no_file_gives_no_key(tmp_path):
     """A path that names nothing gives no key, and the error that looking it up gave."""
     with fails_with(ENOENT):
         ftok(tmp_path / "nothing", 1)
+
+
+@clause("ipc.keys-independent-per-type", "sysvipc(7)", "DESCRIPTION")
+def test_one_key_may_name_one_of_each(in_ipc_namespace):
+    """One key may stand for a segment, a set of semaphores and a message queue at once, each found by the calls of its kind."""
+
+    def make_and_find() -> bool:
+        key = unused_key()
+        made = shmget(key, 1, IPC_CREAT | 0o600), semget(key, 1, IPC_CREAT | 0o600), msgget(key, IPC_CREAT | 0o600)
+        shmctl_rmid(made[0])
+        with fails_with(ENOENT):
+            shmget(key, 0, 0)
+        return made[1:] == (semget(key, 0, 0), msgget(key, 0))  # who has removed the one has not removed the others
+
+    assert in_ipc_namespace({}, make_and_find)
 
 
 @clause("ipc.id-not-reused-at-once", "sysvipc(7)", "ipc_perm")

@@ -156,6 +156,7 @@ CONSTANTS = (
     *("PIDFD_", "FD_SETSIZE", "PTHREAD_MUTEX_"),
     *("LOCK_", "DN_"),
     *("SO_", "SCM_"),
+    *("MNT_", "RLIMIT_"),
 )
 
 
@@ -164,7 +165,7 @@ def test_the_constants_are_the_compilers(probe):
     headers = "sys/ipc.h sys/shm.h sys/msg.h signal.h fcntl.h limits.h semaphore.h mqueue.h sched.h sys/prctl.h linux/limits.h linux/seccomp.h "
     headers += "sys/mman.h linux/mman.h linux/memfd.h linux/falloc.h "
     headers += "sys/eventfd.h sys/signalfd.h sys/timerfd.h sys/time.h sys/select.h time.h pthread.h linux/futex.h "
-    headers += "sys/file.h unistd.h sys/socket.h"
+    headers += "sys/file.h unistd.h sys/socket.h sys/mount.h sys/resource.h"
     answer = probe(headers, {name: name for name in public}, needs=lambda name: name)
     assert {
         "IPC_EXCL",
@@ -276,3 +277,39 @@ def test_a_signals_integer_lies_at_the_start_of_its_union(monkeypatch):
     monkeypatch.setattr(sys, "byteorder", "big")
     monkeypatch.setattr(abi.signal, "WIDE", True)
     assert abi.sigval(5) == 5 << 32
+
+
+def test_the_capabilities_are_the_compilers(probe):
+    every = {f"CAP_{name}": bit for bit, name in enumerate(pytest_ipc.CAPABILITIES)}
+    answer = probe("linux/capability.h", {name: name for name in every}, needs=lambda name: name)
+    assert answer == {name: every[name] for name in answer}
+    assert probe("linux/capability.h", {"last": "CAP_LAST_CAP"})["last"] <= len(every)
+
+
+def test_the_structures_of_capget_are_the_compilers(probe):
+    from pytest_ipc.kernel import capability
+
+    assert probe(
+        "linux/capability.h",
+        {
+            "header": "sizeof(struct __user_cap_header_struct)",
+            "data": "sizeof(struct __user_cap_data_struct)",
+            "permitted": "offsetof(struct __user_cap_data_struct, permitted)",
+            "version": "_LINUX_CAPABILITY_VERSION_3",
+        },
+    ) == {
+        "header": ctypes.sizeof(capability._Header),
+        "data": ctypes.sizeof(capability._Data),
+        "permitted": capability._Data.permitted.offset,
+        "version": capability._VERSION_3,
+    }
+
+
+def test_the_structure_of_a_limit_is_the_compilers(probe):
+    from pytest_ipc.kernel import rlimits
+
+    assert probe(
+        "sys/resource.h",
+        {"size": "sizeof(struct rlimit64)", "max": "offsetof(struct rlimit64, rlim_max)"},
+        needs=lambda _name: "__GLIBC__",
+    ) in ({}, {"size": ctypes.sizeof(rlimits._Rlimit), "max": rlimits._Rlimit.max.offset})
