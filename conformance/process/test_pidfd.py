@@ -340,6 +340,7 @@ def test_a_child_is_waited_for_by_its_descriptor(fork, opened):
 
     def life() -> None:
         first, second = bare_child(lambda: 3), bare_child(lambda: 4)
+        os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
         info = os.waitid(os.P_PIDFD, opened(second), os.WEXITED)
         assert info is not None
         assert (info.si_pid, info.si_status, info.si_code) == (second, 4, os.CLD_EXITED)
@@ -365,7 +366,7 @@ def test_only_a_child_can_be_waited_for(fork, opened, sleeper):
 def test_a_non_blocking_descriptor_is_not_waited_for(opened, sleeper):
     """With PIDFD_NONBLOCK waiting for a child that still runs fails instead of blocking."""
     fd = opened(sleeper.pid, PIDFD_NONBLOCK)
-    assert not os.get_blocking(fd)
+    assert not os.get_blocking(fd)  # or the call below would wait
     with fails_with(EAGAIN):
         os.waitid(os.P_PIDFD, fd, os.WEXITED)
 

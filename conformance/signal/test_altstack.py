@@ -55,8 +55,8 @@ def test_a_stack_is_taken_away(fork, signals):
     """SS_DISABLE takes the stack away, and is what a thread without one is told."""
 
     def life() -> None:
-        signals.alternate_stack()
-        sigaltstack(Stack(0, 0, SS_DISABLE))
+        stack = signals.alternate_stack()
+        assert sigaltstack(Stack(0, 0, SS_DISABLE)).sp == stack.address
         assert sigaltstack().flags == SS_DISABLE
 
     fork(life).result()

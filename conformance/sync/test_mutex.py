@@ -12,6 +12,7 @@ import pytest
 from pytest_ipc import (
     MUTEX_BYTES,
     PTHREAD_MUTEX_ERRORCHECK,
+    Actor,
     Timespec,
     clause,
     fails_with,
@@ -67,16 +68,20 @@ def test_processes_exclude_one_another(mutex, fork):
 def test_an_error_checking_mutex_knows_its_owner(mutex, fork):
     """An error-checking mutex is not locked twice by its owner, and not unlocked by anybody else."""
     mutex_init(mutex, kind=PTHREAD_MUTEX_ERRORCHECK)
-    mutex_lock(mutex)
-    with fails_with(EDEADLK):
-        mutex_lock(mutex)
 
-    def life() -> None:
+    def owner() -> None:
+        mutex_lock(mutex)
+        with fails_with(EDEADLK):
+            mutex_lock(mutex)
+        with Actor.start(other) as child:
+            child.result()
+        mutex_unlock(mutex)
+
+    def other() -> None:
         with fails_with(EPERM):
             mutex_unlock(mutex)
 
-    fork(life).result()
-    mutex_unlock(mutex)
+    fork(owner).result()
 
 
 @clause("mutex.timedlock-etimedout", "pthread_mutex_timedlock(3)", "ERRORS", errno=ETIMEDOUT)
@@ -104,13 +109,16 @@ def test_the_next_owner_learns_of_the_death(mutex, fork, end):
             os.kill(os.getpid(), SIGKILL)
         os._exit(0)
 
-    fork(die).wait()
-    with fails_with(EOWNERDEAD):
+    def life() -> None:
+        with fails_with(EOWNERDEAD):
+            mutex_lock(mutex)
+        mutex_consistent(mutex)
+        mutex_unlock(mutex)
         mutex_lock(mutex)
-    mutex_consistent(mutex)
-    mutex_unlock(mutex)
-    mutex_lock(mutex)
-    mutex_unlock(mutex)
+        mutex_unlock(mutex)
+
+    fork(die).wait()
+    fork(life).result()
 
 
 @clause("mutex.not-recoverable", "pthread_mutexattr_setrobust(3)", "DESCRIPTION", errno=ENOTRECOVERABLE)
@@ -118,11 +126,15 @@ def test_a_mutex_left_inconsistent_is_lost(mutex, fork):
     """A robust mutex that is unlocked after its owner's death without being made consistent can be locked by nobody any more."""
     mutex_init(mutex, robust=True)
     fork(mutex_lock, mutex).wait()
-    with fails_with(EOWNERDEAD):
-        mutex_lock(mutex)
-    mutex_unlock(mutex)
-    with fails_with(ENOTRECOVERABLE):
-        mutex_lock(mutex)
+
+    def life() -> None:
+        with fails_with(EOWNERDEAD):
+            mutex_lock(mutex)
+        mutex_unlock(mutex)
+        with fails_with(ENOTRECOVERABLE):
+            mutex_lock(mutex)
+
+    fork(life).result()
 
 
 @clause("mutex.robust-wakes-a-waiter", "pthread_mutexattr_setrobust(3)", "DESCRIPTION", errno=EOWNERDEAD)

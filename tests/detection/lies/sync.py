@@ -1,0 +1,38 @@
+"""Which clauses must catch which lie about event counters, timers with a descriptor, and mutexes."""
+
+LIES = {
+    "eventfd_begins_with_zero": ["eventfd.write-adds", "eventfd.value-in-fdinfo"],
+    "eventfd_semaphore_ignored": ["eventfd.semaphore-reads-one"],
+    "eventfd_always_a_semaphore": ["eventfd.read-resets", "eventfd.begins-with-initval", "eventfd.write-adds"],
+    "eventfd_cloexec_ignored": ["eventfd.cloexec-nonblock", "eventfd.exec-preserved"],
+    "eventfd_never_blocks": ["eventfd.read-zero-blocks", "eventfd.write-full-blocks", "eventfd.cloexec-nonblock"],
+    "eventfd_any_flag_accepted": ["eventfd.unknown-flag-einval"],
+    "eventfd_is_a_pipe": ["eventfd.host-byte-order", "eventfd.poll-readable-above-zero", "eventfd.short-buffer-einval"],
+    "timerfd_any_clock_accepted": ["timerfd.unknown-clock-einval"],
+    "timerfd_any_flag_accepted": ["timerfd.unknown-flag-einval"],
+    "timerfd_cloexec_ignored": ["timerfd.cloexec-nonblock"],
+    "timerfd_runs_at_once": ["timerfd.new-does-not-run"],
+    "timerfd_settime_abstime_ignored": [
+        "timerfd.abstime-past-at-once",
+        "timerfd.read-counts",
+        "timerfd.gettime-left",
+        "timerfd.poll-readable",
+    ],
+    "timerfd_settime_any_flag_accepted": ["timerfd.settime-unknown-flag-einval"],
+    "timerfd_settime_interval_dropped": [
+        "timerfd.interval-repeats",
+        "timerfd.settime-gives-old",
+        "timerfd.gettime-left",
+    ],
+    "timerfd_settime_early": ["timerfd.expires-not-early"],
+    "timerfd_settime_any_time_accepted": ["timerfd.settime-invalid-time-einval"],
+    "timerfd_settime_zero_is_now": ["timerfd.zero-disarms"],
+    "timerfd_settime_old_missing": ["timerfd.settime-gives-old"],
+    "timerfd_settime_any_descriptor": ["timerfd.not-a-timer-einval", "timerfd.closed-ebadf"],
+    "timerfd_gettime_nothing_left": ["timerfd.gettime-left"],
+    "mutex_shared_ignored": ["mutex.shared-excludes"],
+    "mutex_robust_ignored": ["fork.mutex-state-copied", "mutex.robust-wakes-a-waiter"],
+    "mutex_kind_ignored": ["mutex.errorcheck"],
+    "mutex_consistent_does_nothing": ["fork.mutex-state-copied"],
+    "mutex_timedlock_never_fails": ["mutex.timedlock-etimedout"],
+}

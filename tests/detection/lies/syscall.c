@@ -1,0 +1,133 @@
+/* Lies about system calls that libc has no function for: futexes, robust lists, pidfds. */
+#include "lie.h"
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
+
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+
+static long real(long number, const long a[6])
+{
+    return REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+static long lying_futex(long a[6])
+{
+    long flags = a[1] & (FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME), operation = a[1] & ~flags;
+    int waits = operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET;
+    int requeues = operation == FUTEX_REQUEUE || operation == FUTEX_CMP_REQUEUE;
+    if (lie("futex_private_ignored"))
+        flags &= ~FUTEX_PRIVATE_FLAG;
+    if (lie("futex_wake_wakes_all") && operation == FUTEX_WAKE)
+        a[2] = INT_MAX;
+    if (lie("futex_bits_ignored") && operation == FUTEX_WAKE_BITSET)
+        a[5] = FUTEX_BITSET_MATCH_ANY;
+    if (lie("futex_requeue_wakes_all") && requeues)
+        a[2] = INT_MAX;
+    if (lie("futex_cmp_ignored") && operation == FUTEX_CMP_REQUEUE)
+        operation = FUTEX_REQUEUE;
+    if (lie("futex_wake_op_changes_nothing") && operation == FUTEX_WAKE_OP)
+        a[5] = FUTEX_OP(FUTEX_OP_OR, 0, 0, 0) | (a[5] & 0x0f000fff);
+    if (lie("futex_wake_op_always_wakes") && operation == FUTEX_WAKE_OP)
+        a[5] = (a[5] & 0xf0fff000) | (FUTEX_OP_CMP_NE << 24) | 0xabc;
+    if (lie("futex_relative_time") && operation == FUTEX_WAIT_BITSET && a[3])
+        operation = FUTEX_WAIT, flags = flags & ~FUTEX_CLOCK_REALTIME, a[3] = (long)(const struct timespec[]){{0, 1}};
+    a[1] = operation | flags;
+    long result = real(SYS_futex, a);
+    if (lie("futex_value_not_compared") && result == -1 && errno == EAGAIN && waits)
+        return 0;
+    if (lie("futex_time_limit_unnoticed") && result == -1 && errno == ETIMEDOUT)
+        return 0;
+    if (lie("futex_any_address") && result == -1 && (errno == EINVAL || errno == EFAULT) && a[0] & 3)
+        return 0;
+    if (lie("futex_fault_unnoticed") && result == -1 && errno == EFAULT)
+        return 0;
+    if (lie("futex_wake_counts_one_more") && result >= 0 && operation == FUTEX_WAKE)
+        return result + 1;
+    if (lie("futex_requeue_counts_nobody") && result >= 0 && requeues)
+        return 0;
+    if (lie("futex_pi_anybody_unlocks") && result == -1 && errno == EPERM)
+        return 0;
+    if (lie("futex_pi_owner_locks_again") && result == -1 && errno == EDEADLK)
+        return 0;
+    return result;
+}
+
+static long lying_robust_list(long a[6])
+{
+    if (lie("robust_list_ignored"))
+        return 0;
+    if (lie("robust_list_any_size"))
+        a[1] = sizeof(struct robust_list_head);
+    return real(SYS_set_robust_list, a);
+}
+
+static long lying_pidfd_open(long a[6])
+{
+    if (lie("pidfd_open_any_flag_accepted"))
+        a[1] = 0;
+    long result = real(SYS_pidfd_open, a);
+    if (lie("pidfd_open_of_nobody") && result == -1 && errno == ESRCH)
+        return real(SYS_pidfd_open, (long[6]){getpid()});
+    if (lie("pidfd_open_inheritable") && result >= 0)
+        REAL(fcntl)((int)result, F_SETFD, 0);
+    if (lie("pidfd_open_of_oneself") && result >= 0) {
+        close((int)result);
+        return real(SYS_pidfd_open, (long[6]){getpid()});
+    }
+    return result;
+}
+
+static long lying_pidfd_send_signal(long a[6])
+{
+    if (lie("pidfd_send_signal_any_flag_accepted"))
+        a[3] = 0;
+    if (lie("pidfd_send_signal_info_ignored"))
+        a[2] = 0;
+    if (lie("pidfd_send_signal_does_nothing"))
+        a[1] = 0;
+    long result = real(SYS_pidfd_send_signal, a);
+    if (lie("pidfd_send_signal_never_fails") && result == -1)
+        return 0;
+    return result;
+}
+
+static long lying_pidfd_getfd(long a[6])
+{
+    if (lie("pidfd_getfd_any_flag_accepted"))
+        a[2] = 0;
+    if (lie("pidfd_getfd_of_oneself"))
+        return REAL(fcntl)((int)a[1], F_DUPFD_CLOEXEC, 0);
+    long result = real(SYS_pidfd_getfd, a);
+    if (lie("pidfd_getfd_inheritable") && result >= 0)
+        REAL(fcntl)((int)result, F_SETFD, 0);
+    return result;
+}
+
+long syscall(long number, ...)
+{
+    long a[6];
+    va_list list;
+    va_start(list, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(list, long);
+    va_end(list);
+    switch (number) {
+    case SYS_futex:
+        return lying_futex(a);
+    case SYS_set_robust_list:
+        return lying_robust_list(a);
+    case SYS_pidfd_open:
+        return lying_pidfd_open(a);
+    case SYS_pidfd_send_signal:
+        return lying_pidfd_send_signal(a);
+    case SYS_pidfd_getfd:
+        return lying_pidfd_getfd(a);
+    default:
+        return real(number, a);
+    }
+}
