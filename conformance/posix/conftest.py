@@ -1,14 +1,46 @@
-"""What clauses about POSIX objects share: names for what a test makes itself, and descriptors that are closed with it."""
+"""What clauses about POSIX objects share: names for what a test makes itself, descriptors that are closed with it, a mount."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pytest_ipc import End, Factories, shm_open, shm_unlink, unused_name
+from pytest_ipc import (
+    CLONE_NEWNS,
+    MS_REC,
+    MS_SLAVE,
+    SEM_BYTES,
+    Actor,
+    End,
+    Factories,
+    Fork,
+    capabilities,
+    mount,
+    mq_close,
+    mq_open,
+    mq_unlink,
+    sem_close,
+    sem_init,
+    sem_open,
+    sem_post,
+    sem_unlink,
+    sem_wait,
+    shm_open,
+    shm_unlink,
+    unshare,
+    untested,
+    unused_name,
+)
+
+from ..places import GROUP, STRANGER, become
+
+_CAP_SYS_RESOURCE = 1 << 24
+_ALL_IDS = "4294967295"
 
 
 @pytest.fixture
@@ -34,3 +66,113 @@ def opened(ipc_scope: Factories) -> Callable[..., int]:
         return End(shm_open(name, flags, mode), os.fsdecode(name), ipc_scope.scope).fd
 
     return call
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    """A name that nobody has yet. What gets it in the test, a semaphore or a queue, loses it at the end."""
+    made = unused_name()
+    yield made
+    for unlink in (sem_unlink, mq_unlink):
+        with suppress(OSError):
+            unlink(made)
+
+
+@pytest.fixture
+def opened_sem() -> Iterator[Callable[..., int]]:
+    """sem_open(3), closed with the test."""
+    with ExitStack() as ends:
+
+        def open_one(*arguments: Any) -> int:
+            address = sem_open(*arguments)
+            ends.callback(sem_close, address)
+            return address
+
+        yield open_one
+
+
+@pytest.fixture
+def opened_mq() -> Iterator[Callable[..., int]]:
+    """mq_open(3), closed with the test."""
+    with ExitStack() as ends:
+
+        def open_one(*arguments: Any) -> int:
+            fd = mq_open(*arguments)
+            ends.callback(mq_close, fd)
+            return fd
+
+        yield open_one
+
+
+@pytest.fixture
+def in_queue_folder(in_ipc_namespace: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+    """Run a function where the message queues of a namespace of its own are files: in_queue_folder(function), its result.
+
+    The function gets the folder, which nobody but its process sees.
+    """
+
+    def run(function: Callable[[Path], Any]) -> Any:
+        def life() -> Any:
+            try:
+                unshare(CLONE_NEWNS)
+                mount(None, "/", None, MS_REC | MS_SLAVE)
+                mount("mqueue", tmp_path, "mqueue")
+            except OSError as error:
+                untested(f"needs to mount the file system of message queues, CAP_SYS_ADMIN: {error.strerror}")
+            return function(tmp_path)
+
+        return in_ipc_namespace({}, life)
+
+    return run
+
+
+def as_ordinary_user() -> None:
+    """Make this process, a child, one without capabilities, if it has any."""
+    if capabilities() != 0:
+        become(STRANGER, GROUP)
+
+
+def may_make_semaphores() -> None:
+    """Untested where this process, a child that has become another user, may make no files in /dev/shm."""
+    if not os.access("/dev/shm", os.W_OK):
+        untested("needs a /dev/shm in which every user may make files")
+
+
+def has_resource_capability() -> bool:
+    """Whether this process has CAP_SYS_RESOURCE for the limits of queues: in the first user namespace, and in no other."""
+    if not (capabilities() or 0) & _CAP_SYS_RESOURCE:
+        return False
+    with open("/proc/self/uid_map") as ids:
+        return ids.read().split() == ["0", "0", _ALL_IDS]
+
+
+def without_resource_capability() -> None:
+    """Take from this process, a child, the capability that passes over the limits of queues."""
+    if has_resource_capability():
+        become(STRANGER, GROUP)
+
+
+def file_of(name: str) -> Path:
+    """The file of a named semaphore. Untested where there is no such file."""
+    path = Path(f"/dev/shm/sem.{name[1:]}")
+    if not os.path.lexists(path):
+        untested("needs semaphores that are files in /dev/shm")
+    return path
+
+
+@pytest.fixture
+def pshared(fork: Fork) -> Callable[..., None]:
+    """Make two process-shared semaphores at an address, and see that a program answers through them."""
+
+    def run(address: int, program: Callable[..., Actor], source: str, *arguments: object) -> None:
+        there, back = address + SEM_BYTES, address
+        for place in (there, back):
+            sem_init(place, 1, 0)
+        answering = program(source, *arguments)
+        # A program that never posts must not keep this process, so one waits that can be ended.
+        fork(sem_wait, back).result()
+        answering.wait_blocked("futex")
+        sem_post(there)
+        assert answering.wait() == 0, answering.output
+
+    return run

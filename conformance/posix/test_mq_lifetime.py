@@ -1,0 +1,188 @@
+"""mq_unlink(3), mq_close(3), mq_overview(7): how long a queue lives, and a queue among processes."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from errno import EACCES, ENAMETOOLONG, ENOENT
+from os import O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR
+
+from pytest_ipc import (
+    MqAttr,
+    clause,
+    fails_with,
+    mq_close,
+    mq_getattr,
+    mq_open,
+    mq_receive,
+    mq_send,
+    mq_setattr,
+    mq_unlink,
+)
+
+from ..conftest import succeeded
+from ..places import GROUP, STRANGER
+
+NEW = O_CREAT | O_EXCL | O_RDWR
+SMALL = MqAttr(maxmsg=2, msgsize=8)
+
+
+@clause("mq_unlink.open-users-continue", "mq_unlink(3)", "DESCRIPTION")
+def test_an_unlinked_queue_is_still_its_users(posix_mq, fork):
+    """The name is gone at once; who has the queue open goes on with it, also between processes."""
+    queue = posix_mq(maxmsg=2, msgsize=8)
+    receiver = fork(mq_receive, queue.fd, 8)
+    receiver.wait_blocked("mq_receive")
+    mq_unlink(queue.name)
+    with fails_with(ENOENT):
+        mq_open(queue.name, O_RDWR)
+    mq_send(queue.fd, b"here", 1)
+    assert receiver.result() == (b"here", 1)
+
+
+@clause("mq_unlink.name-is-free-again", "mq_unlink(3)", "DESCRIPTION")
+def test_the_name_can_be_given_to_another(opened_mq, name):
+    """After unlinking, a queue made with the same name is another one."""
+    first = opened_mq(name, NEW, 0o600, SMALL)
+    mq_send(first, b"first")
+    mq_unlink(name)
+    second = opened_mq(name, NEW, 0o600, MqAttr(maxmsg=1, msgsize=8))
+    mq_send(second, b"second")
+    assert (mq_receive(first, 8)[0], mq_receive(second, 8)[0]) == (b"first", b"second")
+
+
+@clause("mq_unlink.enoent", "mq_unlink(3)", "ERRORS", errno=ENOENT)
+def test_what_is_not_there_cannot_be_unlinked(posix_mq, name):
+    """Unlinking a name that no queue has, or has any more, fails."""
+    with fails_with(ENOENT):
+        mq_unlink(name)
+    queue = posix_mq(maxmsg=1, msgsize=8)
+    mq_unlink(queue.name)
+    with fails_with(ENOENT):
+        mq_unlink(queue.name)
+
+
+@clause("mq_unlink.enametoolong", "mq_unlink(3)", "ERRORS", errno=ENAMETOOLONG)
+def test_a_name_that_is_too_long_cannot_be_unlinked():
+    """Unlinking a name longer than any queue's fails."""
+    with fails_with(ENAMETOOLONG):
+        mq_unlink("/".ljust(257, "n"))
+
+
+@clause("mq_unlink.eacces", "mq_unlink(3)", "ERRORS", errno=EACCES)
+def test_a_stranger_cannot_unlink(posix_mq, opened_mq, as_user):
+    """A user who does not own a queue may not unlink it, whatever its mode; it stays."""
+    queue = posix_mq(maxmsg=1, msgsize=8)
+    os.chmod(queue.fd, 0o666)
+
+    def child() -> None:
+        mq_close(mq_open(queue.name, O_RDWR))
+        with fails_with(EACCES):
+            mq_unlink(queue.name)
+
+    as_user(STRANGER, GROUP, child)
+    mq_send(opened_mq(queue.name, O_RDWR), b"x")
+    assert queue.receive() == (b"x", 0)
+
+
+@clause("mq.persistence", "mq_overview(7)", "Persistence")
+def test_a_queue_lives_while_nobody_has_it_open(fork, opened_mq, name):
+    """A queue lives on, with its messages and their priorities, when no process has it open."""
+
+    def child() -> None:
+        queue = mq_open(name, NEW, 0o600, SMALL)
+        mq_send(queue, b"low", 1)
+        mq_send(queue, b"high", 2)
+
+    fork(child).result()
+    queue = opened_mq(name, O_RDONLY)
+    assert [mq_receive(queue, 8) for _ in range(2)] == [(b"high", 2), (b"low", 1)]
+
+
+@clause("mq.fork-inherits", "mq_overview(7)", "DESCRIPTION")
+def test_a_child_inherits_the_descriptor(posix_mq, fork):
+    """A forked child sends and receives through the descriptor that it has from its parent."""
+    there, back = posix_mq(maxmsg=1, msgsize=8), posix_mq(maxmsg=1, msgsize=8)
+
+    def child() -> None:
+        message, priority = mq_receive(there.fd, 8)
+        mq_send(back.fd, message[::-1], priority + 1)
+
+    actor = fork(child)
+    mq_send(there.fd, b"abc", 4)
+    assert back.receive(timeout=5) == (b"cba", 5)
+    actor.result()
+
+
+@clause("mq.fork-shares-description", "mq_overview(7)", "DESCRIPTION")
+def test_parent_and_child_share_the_flags(posix_mq, fork):
+    """Descriptors of parent and child refer to one open description: O_NONBLOCK set by one is set for the other."""
+    queue = posix_mq(maxmsg=1, msgsize=8)
+    fork(mq_setattr, queue.fd, MqAttr(flags=O_NONBLOCK)).result()
+    assert mq_getattr(queue.fd).flags == O_NONBLOCK
+
+
+@clause("mq.exec-closes", "mq_close(3)", "NOTES")
+def test_exec_closes(posix_mq, fork):
+    """A process that executes another program has the queue open no more, though it was not asked to close it."""
+    queue = posix_mq(maxmsg=1, msgsize=8)
+    source = (
+        "import os, sys\ntry: os.fstat(int(sys.argv[1]))\nexcept OSError: sys.exit(0)\nsys.exit('it is still open')\n"
+    )
+
+    def child() -> None:
+        os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", source, str(queue.fd)])
+
+    succeeded(fork(child))
+    mq_send(queue.fd, b"x")
+    assert queue.attributes.curmsgs == 1
+
+
+@clause("mq.exit-closes", "mq_close(3)", "NOTES")
+def test_exit_closes_and_the_queue_stays(fork, opened_mq, name):
+    """A process that ends has closed its queues, and those keep their name."""
+
+    def child() -> None:
+        mq_open(name, NEW, 0o600, SMALL)
+
+    fork(child).result()
+    assert mq_getattr(opened_mq(name, O_RDWR)).maxmsg == 2
+
+
+@clause("mq.is-fd-pollable", "mq_overview(7)", "Linux implementation of message queue descriptors")
+def test_a_queue_can_be_polled(posix_mq):
+    """The descriptor can be polled: it can be read from with a message in the queue, and written to with room in it."""
+    queue = posix_mq(maxmsg=1, msgsize=8)
+    poll, epoll = select.poll(), select.epoll()
+    poll.register(queue.fd, select.POLLIN | select.POLLOUT)
+    epoll.register(queue.fd, select.EPOLLIN | select.EPOLLOUT)
+
+    def ready() -> tuple[int, int]:
+        ((_, by_poll),), ((_, by_epoll),) = poll.poll(0), epoll.poll(0)
+        return by_poll, by_epoll
+
+    with epoll:
+        empty = ready()
+        mq_send(queue.fd, b"x")
+        full = ready()
+        mq_receive(queue.fd, 8)
+        again = ready()
+    assert (empty, full, again) == ((select.POLLOUT,) * 2, (select.POLLIN,) * 2, (select.POLLOUT,) * 2)
+
+
+@clause("mq.poll-wakes", "mq_overview(7)", "Linux implementation of message queue descriptors")
+def test_a_message_wakes_who_polls(posix_mq, fork):
+    """A process that waits in poll for a queue to be readable is woken by a message."""
+    queue = posix_mq(maxmsg=1, msgsize=8)
+
+    def child() -> bytes:
+        poll = select.poll()
+        poll.register(queue.fd, select.POLLIN)
+        poll.poll(60_000)
+        return mq_receive(queue.fd, 8)[0]
+
+    actor = fork(child)
+    actor.wait_blocked("poll")
+    mq_send(queue.fd, b"awake")
+    assert actor.result() == b"awake"
