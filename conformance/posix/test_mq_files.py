@@ -51,7 +51,7 @@ def test_the_bytes_in_a_queue_are_told(in_queue_folder):
 def test_who_is_to_be_told_is_shown(in_queue_folder):
     """NOTIFY_PID is the process that is registered, or 0; NOTIFY the way it is told, 0 for a signal, 1 for none; SIGNO which."""
 
-    def child(folder: Path) -> list[tuple[int, int, int]]:
+    def child(folder: Path) -> list[tuple[int, int, bool]]:
         queue = mq_open("/it", NEW, 0o600, ATTR)
         me, seen = os.getpid(), []
         for registration in ((None,), (SIGEV_SIGNAL, SIGUSR1), (None,), (SIGEV_NONE,), (None,)):

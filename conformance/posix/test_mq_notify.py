@@ -24,6 +24,7 @@ from pytest_ipc import (
     SIGEV_THREAD_ID,
     Actor,
     Deadline,
+    Fork,
     clause,
     fails_with,
     mq_close,
@@ -48,8 +49,8 @@ def queue(posix_mq):
 
 
 @pytest.fixture
-def told(fork, signals, queue) -> Callable[..., Actor]:
-    """A child that has registered and waits for SIGUSR1, once or several times; its result is what it was told, as SigInfo."""
+def told(fork: Fork, signals, queue) -> Callable[..., Actor]:
+    """A child that has registered and waits for SIGUSR1; its result is what it was told, as SigInfo."""
 
     def start(value: int = 0, before: Callable[[], object] = int) -> Actor:
         def child() -> object:
