@@ -14,8 +14,8 @@ from ..kernel.files import ftruncate, posix_fallocate
 __all__ = ["allocate", "resize"]
 
 # A signal undoes what posix_fallocate has reached: with a timer that goes off often a large file would never be done. So after
-# the first signal it is done in pieces. Not before, for only the whole shows at once that there is not so much.
-_PIECE = 1 << 22
+# each signal the pieces are halved, down to this. Not before, for only the whole shows at once that there is not so much.
+_LEAST = 1 << 16
 
 _UNSUPPORTED = (EOPNOTSUPP, ENOSYS, EINVAL)
 
@@ -32,7 +32,7 @@ def allocate(fd: int, start: int, end: int, name: str) -> None:
                 posix_fallocate(fd, place, min(length, end - place))
                 place += length
             except InterruptedError:
-                length = _PIECE
+                length = max(length // 2, _LEAST)
     except OSError as error:
         if error.errno in _UNSUPPORTED:
             resize(fd, end)
