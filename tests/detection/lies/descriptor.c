@@ -24,9 +24,9 @@ int lock_fcntl(int fd, int command, long arg, int *known); /* lock.c */
 
 static int fcntl_arg(int fd, int command, long arg)
 {
-    int is_lock, result = lock_fcntl(fd, command, arg, &is_lock);
+    int is_lock, answer = lock_fcntl(fd, command, arg, &is_lock);
     if (is_lock)
-        return result;
+        return answer;
     if (lie("setpipe_sz_does_nothing") && command == F_SETPIPE_SZ && arg >= 0)
         return (int)arg;
     if (command == F_ADD_SEALS && lie("add_seals_does_nothing"))
