@@ -324,7 +324,7 @@ def test_proc_shows_the_set(sysv_sem):
     assert len(found) == 1, f"{len(found)} rows show the set"
     row = found[0]
     ds = semaphores.stat()
-    assert (row.key, row.perms, row.nsems) == (semaphores.key, 0o640, 19)
+    assert (row.key, row.perms, row.nsems) == (ds.perm.key, ds.perm.mode, ds.nsems) == (semaphores.key, 0o640, 19)
     assert (row.uid, row.gid, row.cuid, row.cgid) == (ds.perm.uid, ds.perm.gid, ds.perm.cuid, ds.perm.cgid)
     assert (row.otime, row.ctime) == (ds.otime, ds.ctime)
     assert row.otime > 0

@@ -42,6 +42,13 @@ STRUCTURES: dict[str, tuple[str, Any, dict[str, str]]] = {
         lambda: abi.msginfo,
         {name: name for name in "msgpool msgmap msgmax msgmnb msgmni msgssz msgtql msgseg".split()},
     ),
+    "struct sembuf": ("sys/sem.h", lambda: abi.sembuf, {name: name for name in "sem_num sem_op sem_flg".split()}),
+    "struct semid_ds": ("sys/sem.h", abi.semid_ds, {name: f"sem_{name}" for name in "perm otime ctime nsems".split()}),
+    "struct seminfo": (
+        "sys/sem.h",
+        lambda: abi.seminfo,
+        {name: name for name, _ in abi.seminfo._fields_},
+    ),
     "struct sigaction": (
         "signal.h",
         abi.sigaction,
@@ -157,12 +164,13 @@ CONSTANTS = (
     *("LOCK_", "DN_"),
     *("SO_", "SCM_"),
     *("MNT_", "RLIMIT_"),
+    *("SEM_", "GETALL", "GETNCNT", "GETPID", "GETVAL", "GETZCNT", "SETALL", "SETVAL"),
 )
 
 
 def test_the_constants_are_the_compilers(probe):
     public = [name for name in dir(pytest_ipc) if name.startswith(CONSTANTS)]
-    headers = "sys/ipc.h sys/shm.h sys/msg.h signal.h fcntl.h limits.h semaphore.h mqueue.h sched.h sys/prctl.h linux/limits.h linux/seccomp.h "
+    headers = "sys/ipc.h sys/shm.h sys/msg.h sys/sem.h signal.h fcntl.h limits.h semaphore.h mqueue.h sched.h sys/prctl.h linux/limits.h linux/seccomp.h "
     headers += "sys/mman.h linux/mman.h linux/memfd.h linux/falloc.h "
     headers += "sys/eventfd.h sys/signalfd.h sys/timerfd.h sys/time.h sys/select.h time.h pthread.h linux/futex.h "
     headers += "sys/file.h unistd.h sys/socket.h sys/mount.h sys/resource.h"

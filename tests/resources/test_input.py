@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import pytest_ipc
-from pytest_ipc import Fifo, FileLock, Pipe, Segment, Signals, scope, unused_key
+from pytest_ipc import Fifo, FileLock, Pipe, Segment, SemaphoreSet, Signals, scope, unused_key
 
 from ..leaks import Snapshot
 
@@ -37,6 +37,21 @@ REFUSED: dict[str, tuple[Make, type[Exception], str]] = {
     "segment mode negative": (lambda: Segment.create(mode=-1), ValueError, "between 0 and 0o777, and -0o1"),
     "segment mode of text": (lambda: Segment.create(mode="600"), TypeError, "permission bits"),  # type: ignore[arg-type]
     "segment flags too large": (lambda: Segment.create(flags=1 << 31), OverflowError, "range of the C type"),
+    "set of 0": (lambda: SemaphoreSet.create(0), ValueError, "at least 1 semaphore, not 0"),
+    "set of -1": (lambda: SemaphoreSet.create(-1), ValueError, "at least 1 semaphore, not -1"),
+    "set of 1.5": (lambda: SemaphoreSet.create(1.5), TypeError, "semaphores must be an integer, not 1.5"),  # type: ignore[arg-type]
+    "set of True": (lambda: SemaphoreSet.create(True), TypeError, "semaphores must be an integer, not True"),
+    "set too large for C": (lambda: SemaphoreSet.create(1 << 31), OverflowError, "range of the C type"),
+    "set too large": (lambda: SemaphoreSet.create((1 << 31) - 1), OSError, "semget: Invalid argument"),
+    "too few values": (lambda: SemaphoreSet.create(2, values=[1]), ValueError, "1 values are not one for each of 2"),
+    "value of text": (lambda: SemaphoreSet.create(values=["1"]), TypeError, "an integer is needed, not str '1'"),  # type: ignore[list-item]
+    "value below 0": (lambda: SemaphoreSet.create(values=[-1]), OverflowError, "range of the C type"),
+    "value too large for C": (lambda: SemaphoreSet.create(values=[65536]), OverflowError, "range of the C type"),
+    "value too large": (lambda: SemaphoreSet.create(values=[32768]), OSError, "semctl: Numerical result out of range"),
+    "set's key too large": (lambda: SemaphoreSet.create(key=1 << 31), ValueError, "key must fit key_t"),
+    "set's key of text": (lambda: SemaphoreSet.create(key="1"), TypeError, "key must be an integer, not '1'"),  # type: ignore[arg-type]
+    "set's mode too large": (lambda: SemaphoreSet.create(mode=0o1000), ValueError, "between 0 and 0o777, and 0o1000"),
+    "set's flags too large": (lambda: SemaphoreSet.create(flags=1 << 31), OverflowError, "range of the C type"),
     "pipe of 0 bytes": (lambda: Pipe.create(capacity=0), ValueError, "at least 1 byte, not 0"),
     "pipe of -1 bytes": (lambda: Pipe.create(capacity=-1), ValueError, "at least 1 byte, not -1"),
     "pipe of True bytes": (lambda: Pipe.create(capacity=True), TypeError, "integer number of bytes"),
@@ -97,12 +112,16 @@ def test_no_time_to_wait_is_refused(timeout, error, text, temporary_root):
         fifo, signals, child, lock = ipc.fifo(), ipc.signals, ipc.fork(int), ipc.file_lock()
         child.wait()
         caught = signals.catch(10)
-        counter, timer, word = ipc.eventfd(1), ipc.timerfd(), ipc.futex()
+        counter, timer, word, semaphores = ipc.eventfd(1), ipc.timerfd(), ipc.futex(), ipc.sysv_sem()
         before = Snapshot.take(temporary_root)
         for wait in (
             lambda: fifo.open_reader(timeout=timeout),
             lambda: fifo.open_writer(timeout=timeout),
             lambda: lock.acquire(timeout=timeout),
+            lambda: semaphores.op((0, 0), timeout=timeout),
+            lambda: semaphores.acquire(timeout=timeout),
+            lambda: semaphores.wait_for_zero(timeout=timeout),
+            lambda: semaphores.held(timeout=timeout).__enter__(),
             lambda: signals.wait(10, timeout=timeout),
             lambda: caught.wait(timeout=timeout),
             lambda: counter.read(timeout=timeout),
@@ -123,7 +142,7 @@ def test_a_closed_object_is_refused():
     with scope() as ipc:
         segment, pipe, fifo, signals, child = ipc.sysv_shm(), ipc.pipe(), ipc.fifo(), ipc.signals, ipc.fork(int)
         attachment = segment.attach()
-        lock = ipc.file_lock()
+        lock, semaphores = ipc.file_lock(), ipc.sysv_sem()
         reader, writer = pipe.reader, pipe.writer
     uses: dict[str, list[Make]] = {
         "Segment id=": [
@@ -131,6 +150,22 @@ def test_a_closed_object_is_refused():
             segment.stat,
             lambda: segment.set(mode=0o600),
             lambda: segment.control(pytest_ipc.SHM_LOCK),
+        ],
+        "SemaphoreSet id=": [
+            lambda: semaphores.op((0, 1)),
+            semaphores.acquire,
+            semaphores.release,
+            semaphores.wait_for_zero,
+            lambda: semaphores.held().__enter__(),
+            lambda: semaphores.values,
+            lambda: setattr(semaphores, "values", [1]),
+            semaphores.value,
+            lambda: semaphores.set_value(1),
+            semaphores.waiters,
+            semaphores.zero_waiters,
+            semaphores.last_pid,
+            semaphores.stat,
+            lambda: semaphores.set(mode=0o600),
         ],
         "Attachment of": [attachment.detach, lambda: attachment.buf],
         "read end of a pipe": [reader.fileno, lambda: reader.fd, pipe.read, lambda: pipe.read_fd, reader.read],
@@ -169,7 +204,7 @@ def test_a_closed_object_is_refused():
         for use in calls:
             with pytest.raises(ValueError, match=f"<{name}.* is closed"):
                 use()
-    for thing in (segment, attachment, pipe, reader, fifo, lock, signals, child):
+    for thing in (segment, attachment, semaphores, pipe, reader, fifo, lock, signals, child):
         assert thing.closed
         thing.close()
 
