@@ -43,11 +43,11 @@ STRUCTURES: dict[str, tuple[str, Any, dict[str, str]]] = {
         {name: name for name in "msgpool msgmap msgmax msgmnb msgmni msgssz msgtql msgseg".split()},
     ),
     "struct sembuf": ("sys/sem.h", lambda: abi.sembuf, {name: name for name in "sem_num sem_op sem_flg".split()}),
-    "struct semid_ds": ("sys/sem.h", abi.semid_ds, {name: f"sem_{name}" for name in "perm otime ctime nsems".split()}),
+    "struct semid_ds": ("sys/sem.h", abi.semid_ds, {name: f"sem_{name}" for name in "perm otime ctime".split()}),
     "struct seminfo": (
         "sys/sem.h",
         lambda: abi.seminfo,
-        {name: name for name, _ in abi.seminfo._fields_},
+        {name: name for name in "semmap semmni semmns semmnu semmsl semopm semume semusz semvmx semaem".split()},
     ),
     "struct sigaction": (
         "signal.h",
@@ -98,6 +98,20 @@ def test_the_layout_is_the_compilers(probe, structure):
         measured |= {f"{name}.offset": field.offset, f"{name}.size": field.size}
     answer = probe(header, expected)
     assert {name: measured[name] for name in answer} == answer
+
+
+def test_the_number_of_semaphores_lies_where_the_compiler_has_it(probe):
+    """The kernel writes an unsigned long; musl declares no more of it than the short that the number fits in."""
+    answer = probe(
+        "sys/sem.h",
+        {
+            "end": "offsetof(struct semid_ds, sem_nsems) + sizeof(((struct semid_ds *)0)->sem_nsems)",
+            "offset": "offsetof(struct semid_ds, sem_nsems)",
+        },
+    )
+    nsems: Any = getattr(abi.semid_ds(), "nsems")  # noqa: B009 - the class is made at run time
+    end = nsems.offset + nsems.size
+    assert (nsems.offset, end)[sys.byteorder == "big"] == (answer["offset"], answer["end"])[sys.byteorder == "big"]
 
 
 def test_key_and_sequence_number_lie_where_glibc_has_them(probe):

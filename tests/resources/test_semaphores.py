@@ -145,7 +145,7 @@ def test_who_waits_is_counted(fork):
 def test_what_is_held_is_given_back_however_the_block_ends():
     with SemaphoreSet.create(values=[1]) as semaphores:
 
-        def fail():
+        def fail() -> None:
             with semaphores.held():
                 raise ValueError(semaphores.values)
 
