@@ -32,7 +32,7 @@ _COMMON = settings(
     phases=(Phase.generate, Phase.shrink),
 )
 # The same histories on every run and every platform; and, with --ipc-thorough, new ones for as long as one has patience.
-QUICK = settings(_COMMON, derandomize=True, max_examples=60, stateful_step_count=25)
+QUICK = settings(_COMMON, derandomize=True, stateful_step_count=25)
 THOROUGH = settings(_COMMON, max_examples=50_000, stateful_step_count=60)
 
 
@@ -113,13 +113,14 @@ class Model(RuleBasedStateMachine):
         self._stack.close()
 
 
-def agree(machine: Any, *, thorough: bool = False) -> None:
+def agree(machine: Any, *, thorough: bool = False, histories: int = 60) -> None:
     """Look for a history on which the mechanism and its model differ; Deviation tells the shortest that was found.
 
-    *machine* makes a `Model`, one for each history: the class, or a function that gives it its peers.
+    *machine* makes a `Model`, one for each history: the class, or a function that gives it its peers. Of *histories* there
+    should be fewer where each one needs processes of its own.
     """
     try:
-        run_state_machine_as_test(machine, settings=THOROUGH if thorough else QUICK)
+        run_state_machine_as_test(machine, settings=THOROUGH if thorough else settings(QUICK, max_examples=histories))
     except FlakyFailure as flaky:
         # It differed once and not again: a difference all the same, but of a kernel that does not always do the same.
         for error in flaky.exceptions:

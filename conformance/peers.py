@@ -11,7 +11,7 @@ import pickle
 import socket
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from pytest_ipc import Deadline, Fork
 
@@ -38,7 +38,10 @@ class Peer:
     def begin(self, function: Callable[..., Any], *args: Any) -> None:
         """Let the peer begin a call. The function must be one that can be imported."""
         self._call = f"{function.__name__} in {self.name}"
-        self._socket.send(pickle.dumps((function, args)))
+        try:
+            self._socket.send(pickle.dumps((function, args)))
+        except BrokenPipeError:
+            self._ended()
 
     def end(self) -> Any:
         """What came of the call that was begun; its OSError is raised here. TimeoutError when it does not return."""
@@ -48,12 +51,15 @@ class Peer:
         except TimeoutError:
             raise TimeoutError(f"{self._call} did not return within {PATIENCE} s") from None
         if not message:
-            self.actor.result()  # raises what the process has died of
-            raise EOFError(f"{self.name} has ended")
+            self._ended()
         raised, value = pickle.loads(message)
         if raised:
             raise value
         return value
+
+    def _ended(self) -> NoReturn:
+        self.actor.result()  # raises what the process has died of
+        raise EOFError(f"{self.name} has ended")
 
     def do(self, function: Callable[..., Any], *args: Any) -> Any:
         """Let the peer make a call, and wait for what comes of it."""

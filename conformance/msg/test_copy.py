@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EINVAL, ENOMSG
 
-from pytest_ipc import IPC_NOWAIT, MSG_COPY, MSG_EXCEPT, clause, fails_with, msgrcv
+from pytest_ipc import IPC_NOWAIT, MSG_COPY, MSG_EXCEPT, MSG_NOERROR, clause, disputed, fails_with, msgrcv
 
 from .conftest import contents, take
 
@@ -57,3 +57,24 @@ def test_copy_and_except_exclude_each_other(holding):
     with fails_with(EINVAL):
         msgrcv(queue.id, 100, 1, MSG_COPY | MSG_EXCEPT | IPC_NOWAIT)
     assert len(contents(queue)) == 2
+
+
+@clause(
+    "msgrcv.copy-noerror-truncates",
+    "msgop(2)",
+    "DESCRIPTION",
+    since="3.14",
+    disputed="a copy into less room fails with EINVAL, MSG_NOERROR or not",
+)
+def test_a_copy_into_less_room(holding):
+    """MSG_COPY with MSG_NOERROR copies as much of a message as there is room for."""
+    queue = holding((1, b"text"))
+    take(queue, 0, MSG_COPY)
+    try:
+        copied = msgrcv(queue.id, 2, 0, MSG_COPY | MSG_NOERROR | IPC_NOWAIT)
+    except OSError as error:
+        if error.errno != EINVAL or contents(queue) != [(1, b"text")]:
+            raise
+        disputed(manual="that MSG_NOERROR truncates", linux="refuses a copy that is longer than the room with EINVAL")
+    assert copied == (1, b"te")
+    assert contents(queue) == [(1, b"text")]
