@@ -89,22 +89,6 @@ def test_an_identifier_is_not_given_out_again_at_once(in_ipc_namespace):
     assert len(set(found)) == len(found)
 
 
-@clause("ipc.keys-independent-per-type", "sysvipc(7)", "DESCRIPTION")
-def test_a_key_counts_for_each_type_alone(sysv_shm, sysv_sem, sysv_msg):
-    """One key may name a segment, a semaphore set and a message queue at once: each of the three types has its own."""
-    segment = sysv_shm(4321)
-    semaphores, queue = sysv_sem(3, key=segment.key), sysv_msg(key=segment.key)
-    assert (shmget(segment.key, 0, 0), semget(segment.key, 0, 0), msgget(segment.key, 0)) == (
-        segment.id,
-        semaphores.id,
-        queue.id,
-    )
-    segment.remove()
-    semaphores.release(2)
-    queue.send(b"here")
-    assert (semaphores.values, queue.stat().qnum) == ([0, 0, 1], 1)
-
-
 @clause("ipc.mode-class-selection", "sysvipc(7)", "System V IPC permissions")
 def test_only_ones_own_class_counts(sysv_shm, as_user):
     """Of owner, group and others only the first that one belongs to counts, though a later one may do more."""
