@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import CLONE_NEWUSER, Deadline, capget, map_user, trial, unshare
+from pytest_ipc import CLONE_NEWIPC, CLONE_NEWUSER, Deadline, capget, map_user, process_state, trial, unshare
 from pytest_ipc.custody.identity import ipc_namespace as current_namespace
 from pytest_ipc.moving import move
 
@@ -44,8 +44,10 @@ TESTS = """
         note("two")
         assert fork(os.readlink, "/proc/self/ns/ipc").result() == os.readlink("/proc/self/ns/ipc")
         # The reaper is in there too, or what is left there would be out of its reach.
-        inside = [pid for pid in os.listdir("/proc") if pid.isdigit() and namespace(pid) == namespace("self")]
-        assert [pid for pid in inside if "custody.reaper" in command(pid)]
+        assert Deadline(30).until(lambda: any(map(is_a_reaper_in_here, filter(str.isdigit, os.listdir("/proc")))))
+
+    def is_a_reaper_in_here(pid):
+        return namespace(pid) == namespace("self") and "custody.reaper" in command(pid)
 
     def command(pid):
         try:
@@ -150,6 +152,8 @@ def test_where_it_cannot_be_it_is_a_usage_error_with_the_way_out(pytester, how):
 
 def test_a_worker_that_cannot_says_so(pytester):
     """As on another machine, to which a controller that may has sent it."""
+    if trial(lambda: unshare(CLONE_NEWIPC)) is not None:
+        pytest.skip("needs CAP_SYS_ADMIN: a worker of an ordinary user is there before it is a worker")
     pytester.makepyfile(TESTS)
     pytester.makeconftest(
         """
@@ -169,7 +173,7 @@ def test_a_worker_that_cannot_says_so(pytester):
 
 
 def test_a_caller_of_pytest_is_back_where_it_was(pytester, program):
-    if trial(lambda: unshare(0x0800_0000)) is not None:
+    if trial(lambda: unshare(CLONE_NEWIPC)) is not None:
         pytest.skip("needs CAP_SYS_ADMIN: out of a user namespace there is no way back")
     path = pytester.makepyfile(TESTS)
     program(
@@ -185,17 +189,21 @@ def test_a_caller_of_pytest_is_back_where_it_was(pytester, program):
 DIES = """
     import os, signal
     from pathlib import Path
+    from pytest_ipc import Deadline
 
-    def test_dies(sysv_shm, fork):
-        sysv_shm(), sysv_shm(key=0)
-        me = b"%d" % os.getpid()
+    def reaper():
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 arguments = Path("/proc", pid, "cmdline").read_bytes().split(bytes(1))
             except OSError:
                 continue
-            if b"custody.reaper" in b" ".join(arguments) and me in arguments:
-                os.kill(int(pid), signal.SIGKILL)
+            if b"custody.reaper" in b" ".join(arguments) and b"%d" % os.getpid() in arguments:
+                return int(pid)
+
+    def test_dies(sysv_shm, fork):
+        sysv_shm(), sysv_shm(key=0)
+        assert Deadline(30).until(lambda: reaper() is not None)  # it begins as a copy of this process
+        os.kill(reaper(), signal.SIGKILL)
         Path("namespace").write_text(os.readlink("/proc/self/ns/ipc"))
         os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -240,3 +248,53 @@ def test_the_option_is_told_in_the_help(pytester):
     ran = run(pytester, "--help")
     assert "--ipc-isolate" in ran.stdout
     assert "ipc_isolate (bool):" in ran.stdout
+
+
+CRASHES = """
+    import os, signal
+    from pathlib import Path
+    from pytest_ipc import CLONE_NEWIPC, unshare
+
+    HERE = Path(__file__).parent
+
+    def start_daemon():
+        if os.fork() == 0:
+            os.setsid()
+            (HERE / "daemon").write_text(str(os.getpid()))
+            while True:
+                signal.pause()
+
+    def test_crash(sysv_shm, fifo, fork, ipc_namespace):
+        sysv_shm()
+        (HERE / "fifo").write_text(str(fifo().path))
+        daemon = fork(lambda: (start_daemon(), signal.pause()))
+        daemon.wait_blocked("pause")
+        (HERE / "child").write_text(str(daemon.pid))
+        # Actors of another namespace still, with something of their own.
+        inner = ipc_namespace(shmmni=3)
+        inner.fork(lambda: (sysv_shm(), signal.pause())).wait_blocked("pause")
+        (HERE / "namespace").write_text(os.readlink("/proc/self/ns/ipc"))
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("who", ["as it is", "ordinary"])
+@pytest.mark.parametrize("how", [[], ["-n", "1"]], ids=" ".join)
+def test_a_run_that_was_killed_is_cleared_up_by_its_reaper(pytester, who, how):
+    """The reaper is in the namespace and in the user namespace of who started it: files and processes are in its reach."""
+    if who == "ordinary" and (refusal := trial(ordinary)) is not None:
+        pytest.skip(f"no user namespace can be made here: {refusal}")
+    pytester.makepyfile(CRASHES)
+    ran = run(pytester, "--ipc-isolate", *how, preexec=ordinary if who == "ordinary" else None)
+    assert ran.returncode == (1 if how else -signal.SIGKILL), ran.stdout
+    fifo, child, daemon = ((pytester.path / name).read_text() for name in ("fifo", "child", "daemon"))
+    home = Path(os.environ["XDG_RUNTIME_DIR"])
+
+    def left() -> list[str]:
+        processes = [pid for pid in (child, daemon) if (found := process_state(int(pid))) and found.state not in "ZX"]
+        return [*processes, *filter(os.path.lexists, [fifo]), *map(str, home.glob("pytest-ipc/*"))]
+
+    assert Deadline(5).until(lambda: left() == []), left()
+    if how:
+        assert "left behind, and removed" in ran.stdout
+        assert "FIFO" in ran.stdout.partition("left behind, and removed")[2]

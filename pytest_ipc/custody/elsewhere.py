@@ -27,20 +27,21 @@ _FIRST, _FIRST_USER = "ipc:[4026531839]", "user:[4026531837]"
 PATIENCE_MS = 5000  # for what takes a millisecond
 
 
-def process_in(name: str) -> int | None:
+def process_in(name: str, *, below: bool = False) -> int | None:
     """A process in the IPC namespace *name*; None when there is none, so that it is gone. OSError when that cannot be told.
 
     The processes of other users are nothing to go by, nor are the few that hide from everybody. But from a user namespace of
-    its own a process is not shown where those of its user are that are outside of it.
+    its own a process is not shown where those of its user are that are outside of it. That does not matter for a namespace
+    that is known to be *below*: only processes can have gone to it that began where this one is.
     """
-    hidden, below = name == _FIRST, _is_in_a_user_namespace()
+    hidden, blind = name == _FIRST, not below and _is_in_a_user_namespace()
     for pid in os.listdir("/proc"):
         if pid.isdigit():
             try:
                 if os.readlink(f"/proc/{pid}/ns/ipc") == name:
                     return int(pid)
             except PermissionError:
-                hidden = hidden or (below and _is_this_users(pid))
+                hidden = hidden or (blind and _is_this_users(pid))
             except OSError:
                 continue
     if hidden:
@@ -62,9 +63,9 @@ def _is_this_users(pid: str) -> bool:
         return False
 
 
-def in_namespace(name: str, task: Callable[[], list[str]]) -> list[str]:
+def in_namespace(name: str, task: Callable[[], list[str]], *, below: bool = False) -> list[str]:
     """What *task* gives in the IPC namespace *name*; nothing when that is gone. OSError when this process may not go there."""
-    while (pid := process_in(name)) is not None:
+    while (pid := process_in(name, below=below)) is not None:
         try:
             return _in_namespace_of(pid, name, task)
         except ProcessLookupError:

@@ -143,11 +143,11 @@ def _sweep_one(
             if (root is not None and book.root not in (root, None)) or book.alive:
                 return done
             if dry_run:
-                _end_all(book, done, dry_run=True)
+                _end_all(book, done, dry_run=True, below=False)
             elif not _lock(fd, patience or Deadline(PATIENCE)):
                 done.left.append(f"{home_path()}/{name}: another sweep holds it")
             else:
-                _sweep_held(home, name, fd, done, word=word)
+                _sweep_held(home, name, fd, done, word=word, below=root is not None)
         finally:
             os.close(fd)
     except FileNotFoundError:
@@ -159,15 +159,15 @@ def _sweep_one(
     return done
 
 
-def _sweep_held(home: int, name: str, held: int, done: Swept, *, word: bool) -> None:
-    """Sweep a ledger whose writer is dead, under the lock on its file."""
+def _sweep_held(home: int, name: str, held: int, done: Swept, *, word: bool, below: bool) -> None:
+    """Sweep a ledger whose writer is dead, under the lock on its file; *below* if that came from where this process is."""
     # It is read again: its writer may have written more between the first look and its death, perhaps to a new file, and
     # another sweep may have been through it. FileNotFoundError says that this one is done.
     book, fd = read(home, name)
     try:
         if not os.path.sameopenfile(fd, held):
             return  # the next sweep's
-        _end_all(book, done, dry_run=False)
+        _end_all(book, done, dry_run=False, below=below)
         if word and book.run:
             _leave_word(home, book, done)
         if not (done.left or done.refused):
@@ -178,9 +178,9 @@ def _sweep_held(home: int, name: str, held: int, done: Swept, *, word: bool) -> 
         os.close(fd)
 
 
-def _end_all(book: Book, done: Swept, *, dry_run: bool) -> None:
+def _end_all(book: Book, done: Swept, *, dry_run: bool, below: bool) -> None:
     for entry in book.open:
-        _end(book, entry, done, dry_run=dry_run)
+        _end(book, entry, done, dry_run=dry_run, below=below)
     if book.doubt:
         done.refused.append(f"{home_path()}/{book.doubt}")
 
@@ -196,7 +196,7 @@ def _lock(fd: int, patience: Deadline) -> bool:
     return patience.until(locked)
 
 
-def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool) -> None:
+def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool, below: bool) -> None:
     kind = KINDS.get(entry.kind, UNKNOWN)
     text = plain(f"{kind.describe(entry)}{_made_by(book, entry)}")
     if kind is UNKNOWN:
@@ -214,7 +214,7 @@ def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool) -> None:
     try:
         if elsewhere:
             text = plain(f"{text}, in {where}")
-            outcome = in_namespace(where, lambda: _look_and_end(kind, entry, dry_run=dry_run))
+            outcome = in_namespace(where, lambda: _look_and_end(kind, entry, dry_run=dry_run), below=below)
         else:
             outcome = _look_and_end(kind, entry, dry_run=dry_run)
     except OSError as error:

@@ -104,6 +104,8 @@ def test_a_namespace_that_may_be_hidden_is_not_taken_for_gone(home, monkeypatch)
     assert "whether it still exists cannot be seen from here" in one_line(sweep())
     with pytest.raises(OSError, match="cannot be seen"):
         process_in(name)
+    # Only whom its own run has started can have gone to a namespace on a reaper's record, and those it sees.
+    assert process_in(name, below=True) is None
 
 
 def test_an_actor_that_died_in_a_namespace_leaves_nothing_in_it(ipc_namespace):

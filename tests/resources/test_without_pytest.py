@@ -46,6 +46,14 @@ PROGRAMS = {
             caught.wait()
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     """,
+    "ipc namespace": """
+        from pytest_ipc import IpcNamespace, NotAllowedHere, limit
+        try:
+            with IpcNamespace.create(shmmni=5) as namespace:
+                assert namespace.fork(limit, "kernel/shmmni").result() == 5
+        except NotAllowedHere:
+            pass
+    """,
     "actor": """
         import os
         from pytest_ipc import Actor
