@@ -66,7 +66,8 @@ class Socket(End):
     """A socket (socket(7), unix(7), ip(7)); `socket` is the stdlib's object. Closed when its block or scope ends."""
 
     def __init__(self, sock: socket.socket, name: str, scope: Scope | None = None) -> None:
-        sock.settimeout(None)  # whatever socket.setdefaulttimeout() says
+        if sock.gettimeout():  # socket.setdefaulttimeout() has made it so; 0 is what SOCK_NONBLOCK asked for
+            sock.settimeout(None)
         self._socket = sock
         super().__init__(sock.fileno(), name, scope)
 
@@ -112,6 +113,9 @@ class Socket(End):
                     break
                 else:
                     raise TimeoutError(f"nobody took a connection to {_shown(address)} within {timeout} s")
+                if family != AF_UNIX:
+                    # Made without blocking, a connection counts as one that is on its way until it is asked for again.
+                    made._socket.connect(reachable)
             made._socket.settimeout(None)
         except BaseException as error:
             made.close()

@@ -1,0 +1,96 @@
+"""What clauses about sockets share: raw pairs, unread bytes, full buffers, a place that any user can reach."""
+
+from __future__ import annotations
+
+import os
+import resource
+from array import array
+from collections.abc import Callable
+from contextlib import suppress
+from errno import ENETDOWN, ENETUNREACH
+from fcntl import ioctl
+from pathlib import Path
+from socket import AF_INET, AF_UNIX, MSG_DONTWAIT, SOCK_STREAM
+from termios import FIONREAD
+
+import pytest
+
+from pytest_ipc import End, Factories, Listener, Socket, Sockets, send, socketpair, untested
+
+
+@pytest.fixture
+def raw_pair(ipc_scope: Factories) -> Callable[..., tuple[int, int]]:
+    """Two descriptors from socketpair(2), closed with the test: raw_pair(type=SOCK_STREAM)."""
+
+    def make(type: int = SOCK_STREAM) -> tuple[int, int]:
+        fds = socketpair(AF_UNIX, type)
+        for fd in fds:
+            End(fd, "end of a socket pair", ipc_scope.scope)
+        return fds
+
+    return make
+
+
+@pytest.fixture
+def unread() -> Callable[[Socket], int]:
+    """SIOCINQ: how many bytes wait to be received: unread(socket)."""
+
+    def count(socket: Socket) -> int:
+        number = array("i", [-1])
+        ioctl(socket.fd, FIONREAD, number)
+        return number[0]
+
+    return count
+
+
+@pytest.fixture
+def fill() -> Callable[[Socket], int]:
+    """Send single bytes on a stream until it takes no more: fill(socket), how many it took."""
+
+    def until_full(socket: Socket) -> int:
+        count = 0
+        with suppress(BlockingIOError):
+            while count < 1 << 24:  # one that takes more than any buffer holds must not keep us here
+                count += send(socket.fd, bytes(4096), MSG_DONTWAIT)
+        return count
+
+    return until_full
+
+
+@pytest.fixture
+def connection(sockets: Sockets) -> Callable[..., tuple[Socket, Socket]]:
+    """A TCP connection on the loopback device: connection() -> the side that connected, the side that accepted."""
+
+    def make(family: int = AF_INET) -> tuple[Socket, Socket]:
+        with listening(sockets, family) as listener:
+            return sockets.connect(listener), listener.accept()
+
+    return make
+
+
+def listening(sockets: Sockets, family: int = AF_INET, type: int = SOCK_STREAM) -> Listener:
+    """A socket on the loopback device. Untested where that is switched off, as in a sandbox without a network."""
+    try:
+        listener = sockets.listen_inet(family=family, type=type)
+    except OSError as error:
+        if error.errno in (ENETDOWN, ENETUNREACH):
+            untested(f"needs the loopback device: {error.strerror}")
+        raise
+    return listener
+
+
+@pytest.fixture
+def common(tmp_path: Path) -> Path:
+    """A directory in which every user may make files; those above it may be closed, so a child must start inside it."""
+    tmp_path.chmod(0o777)
+    return tmp_path
+
+
+def leave_room_for(count: int) -> None:
+    """Let this process, a child, open *count* descriptors more and no others."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    opened = [os.dup(0) for _ in range(count + 1)]
+    for fd in opened:
+        os.close(fd)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (opened[-1], hard))

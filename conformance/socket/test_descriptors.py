@@ -1,0 +1,252 @@
+"""unix(7): descriptors that are sent to another process (SCM_RIGHTS)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+from array import array
+from errno import EAGAIN, EBADF, EINVAL, ETOOMANYREFS
+from socket import (
+    CMSG_LEN,
+    MSG_CMSG_CLOEXEC,
+    MSG_CTRUNC,
+    MSG_DONTWAIT,
+    SCM_RIGHTS,
+    SOCK_DGRAM,
+    SOCK_SEQPACKET,
+    SOCK_STREAM,
+    SOL_SOCKET,
+)
+
+import pytest
+
+from pytest_ipc import SCM_MAX_FD, Ucred, capabilities, clause, fails_with, open_descriptors, recv
+
+from ..places import GROUP, STRANGER, become
+from .conftest import leave_room_for
+
+MESSAGES = "Ancillary messages"
+TYPES = pytest.mark.parametrize(
+    "type", [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET], ids=["stream", "datagram", "seqpacket"]
+)
+
+
+def ended(pipe) -> bool:
+    """Whether a pipe, whose write end is closed here, has no writer left anywhere."""
+    os.set_blocking(pipe.read_fd, False)
+    try:
+        return os.read(pipe.read_fd, 1) == b""
+    except BlockingIOError:
+        return False
+
+
+@TYPES
+@clause("unix.scm_rights-basic", "unix(7)", MESSAGES)
+def test_what_arrives_is_the_same_open_file(sockets, tmp_path, fork, type):
+    """A descriptor that was sent refers to the same open file description in the receiver: one offset, one set of flags."""
+    left, right = sockets.pair(type)
+    (tmp_path / "file").write_bytes(b"0123456789")
+    with open(tmp_path / "file", "rb", buffering=0) as file:
+        file.seek(4)
+        left.send(b".", fds=[file.fileno()])
+
+        def life() -> bytes:
+            (received,) = right.receive_message(fds=1).fds
+            data: bytes = received.read(2)
+            fcntl.fcntl(received.fd, fcntl.F_SETFL, os.O_APPEND)
+            return data
+
+        assert fork(life).result() == b"45"
+        assert file.tell() == 6
+        assert fcntl.fcntl(file.fileno(), fcntl.F_GETFL) & os.O_APPEND
+
+
+@clause("unix.scm_rights-order", "unix(7)", MESSAGES)
+def test_descriptors_arrive_in_order(sockets, pipe):
+    """Several descriptors in one message arrive as many and in order, each with a number that was free."""
+    left, right = sockets.pair()
+    pipes = [pipe() for _ in range(3)]
+    before = set(open_descriptors())
+    left.send(b".", fds=[each.write_fd for each in pipes])
+    received = right.receive_message(fds=3).fds
+    assert not before & {each.fd for each in received}
+    for number, each in enumerate(received):
+        each.write(b"%d" % number)
+    assert [each.read() for each in pipes] == [b"0", b"1", b"2"]
+
+
+@clause("unix.scm_rights-ebadf", "unix(7)", "ERRORS", errno=EBADF)
+def test_what_is_not_open_cannot_be_sent(sockets, pipe):
+    """Sending a number that is no open descriptor fails, also among others that are, and nothing is sent."""
+    left, right = sockets.pair()
+    unused = max(open_descriptors()) + 1
+    for fds in ([unused], [-1], [pipe().read_fd, unused]):
+        with fails_with(EBADF):
+            left.send(b"x", fds=fds)
+    with fails_with(EAGAIN):
+        recv(right.fd, 1, MSG_DONTWAIT)
+
+
+@clause("unix.scm_rights-max-253", "unix(7)", MESSAGES, errno=EINVAL)
+def test_a_message_takes_253_descriptors(sockets, pipe):
+    """A message may carry 253 descriptors and not one more."""
+    left, right = sockets.pair()
+    fd = pipe().read_fd
+    with fails_with(EINVAL):
+        left.send(b"x", fds=[fd] * (SCM_MAX_FD + 1))
+    left.send(b"y", fds=[fd] * SCM_MAX_FD)
+    message = right.receive_message(fds=SCM_MAX_FD)
+    assert (message.data, len(message.fds)) == (b"y", SCM_MAX_FD)
+
+
+@pytest.mark.parametrize("room", [0, CMSG_LEN(0), CMSG_LEN(4)], ids=["no-room", "room-for-none", "room-for-one"])
+@clause("unix.scm_rights-truncated-closed", "unix(7)", MESSAGES)
+def test_descriptors_without_room_are_closed(sockets, pipe, room):
+    """Descriptors that the receiver's buffer has no room for are closed, and MSG_CTRUNC is set."""
+    left, right = sockets.pair()
+    pipes = [pipe() for _ in range(3)]
+    left.send(b".", fds=[each.write_fd for each in pipes])
+    for each in pipes:
+        each.close_write()
+    assert not any(ended(each) for each in pipes), "on their way they are open"
+    before = open_descriptors()
+    data, ancillary, flags, _ = right.socket.recvmsg(10, room)
+    got = [fd for _, _, value in ancillary for fd in array("i", value[: len(value) // 4 * 4])]
+    try:
+        assert (data, bool(flags & MSG_CTRUNC)) == (b".", True)
+        assert len(got) == (room == CMSG_LEN(4))
+        assert sorted(set(open_descriptors()) - set(before)) == got
+        assert [ended(each) for each in pipes] == [False] * len(got) + [True] * (3 - len(got))
+    finally:
+        for fd in got:
+            os.close(fd)
+
+
+@clause("unix.scm_rights-nofile-excess", "unix(7)", MESSAGES)
+def test_descriptors_above_the_limit_are_closed(sockets, pipe, fork):
+    """Descriptors that would exceed the receiver's RLIMIT_NOFILE are closed; those before them are received."""
+    left, right = sockets.pair()
+    pipes = [pipe() for _ in range(3)]
+    left.send(b".", fds=[each.write_fd for each in pipes])
+    for each in pipes:
+        each.close_write()
+
+    def life() -> tuple[int, list[bool]]:
+        leave_room_for(1)
+        message = right.receive_message(fds=3)
+        return len(message.fds), [ended(each) for each in pipes]
+
+    assert fork(life).result() == (1, [False, True, True])
+
+
+@clause("unix.scm_rights-etoomanyrefs", "unix(7)", "ERRORS", errno=ETOOMANYREFS)
+def test_too_many_descriptors_cannot_be_on_their_way(sockets, fork):
+    """A process without privileges may have as many descriptors on their way as RLIMIT_NOFILE, and about no more."""
+    left, right = sockets.pair()
+
+    def life() -> int:
+        limit = 100
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        if capabilities() != 0:
+            become(STRANGER, GROUP)
+        message = [(SOL_SOCKET, SCM_RIGHTS, array("i", [right.fd] * 10))]
+        with fails_with(ETOOMANYREFS):
+            for _ in range(30):
+                left.socket.sendmsg([b"x"], message, MSG_DONTWAIT)
+        return len(right.receive_message(fds=10).fds)
+
+    assert fork(life).result() == 10
+
+
+@clause("unix.scm_rights-cmsg_cloexec", "recvmsg(2)", "DESCRIPTION", since="2.6.23")
+def test_close_on_exec_is_the_receivers_choice(sockets, pipe):
+    """MSG_CMSG_CLOEXEC sets close-on-exec on received descriptors; without it they have none, whatever the sender's had."""
+    left, right = sockets.pair()
+    for flag in (0, MSG_CMSG_CLOEXEC):
+        left.send(b".", fds=[pipe().read_fd])
+        _, ((_, _, value),), _, _ = right.socket.recvmsg(1, CMSG_LEN(4), flag)
+        (fd,) = array("i", value)
+        inheritable = os.get_inheritable(fd)
+        os.close(fd)
+        assert inheritable == (flag == 0)
+
+
+@clause("unix.scm_rights-survives-sender-exit", "unix(7)", MESSAGES)
+def test_a_descriptor_on_its_way_outlives_the_sender(sockets, pipe, fork):
+    """A descriptor on its way keeps its file open when the sender has closed it and ended, until it is received."""
+    left, right = sockets.pair()
+    carried = pipe()
+    fork(left.send, b".", fds=[carried.write_fd]).result()
+    carried.close_write()
+    left.close()
+    assert not ended(carried)
+    with right.receive_message(fds=1).fds[0] as received:
+        received.write(b"late")
+        assert carried.read() == b"late"
+    assert ended(carried)
+
+
+@clause("unix.scm_rights-dropped-with-socket", "unix(7)", MESSAGES)
+def test_descriptors_nobody_receives_go_with_the_socket(sockets, pipe):
+    """Descriptors that were not received are closed when the socket is closed that they were sent to."""
+    left, right = sockets.pair()
+    carried = pipe()
+    left.send(b".", fds=[carried.write_fd])
+    carried.close_write()
+    assert not ended(carried)
+    right.close()
+    assert ended(carried)
+
+
+@clause("unix.scm_rights-own-socket", "unix(7)", MESSAGES)
+def test_a_socket_can_be_sent_through_itself(sockets):
+    """A connected socket can be sent on its own connection, and what arrives is that socket."""
+    left, right = sockets.pair()
+    left.send(b"first", fds=[right])
+    message = right.receive_message(fds=1)
+    left.send(b"second")
+    assert (message.data, message.fds[0].read()) == (b"first", b"second")
+
+
+@clause("unix.one-item-per-type", "unix(7)", MESSAGES)
+def test_an_item_of_each_type_may_be_sent_together(sockets, pipe):
+    """One message may carry one item of each type: descriptors and credentials arrive together."""
+    left, right = sockets.pair()
+    right.pass_credentials()
+    left.send(b".", fds=[pipe().read_fd], credentials=Ucred.own())
+    message = right.receive_message(fds=1)
+    assert (len(message.fds), message.credentials) == (1, Ucred.own())
+
+
+@clause("unix.ancillary-barrier", "unix(7)", MESSAGES)
+def test_ancillary_data_is_a_barrier(sockets, pipe):
+    """A receive on a stream ends with the bytes that ancillary data came with: what follows needs another one."""
+    left, right = sockets.pair()
+    left.send(b"four")
+    left.send(b"!", fds=[pipe().read_fd])
+    left.send(b"more")
+    first, second = right.receive_message(20, fds=1), right.receive_message(20, fds=1)
+    assert (first.data, len(first.fds)) == (b"four!", 1)
+    assert (second.data, len(second.fds)) == (b"more", 0)
+
+
+@clause("unix.ancillary-needs-data-stream", "unix(7)", MESSAGES)
+def test_on_a_stream_ancillary_data_needs_a_byte(sockets, pipe):
+    """On a stream ancillary data without any other data is not sent."""
+    left, right = sockets.pair()
+    carried = pipe()
+    left.send(b"", fds=[carried.write_fd])
+    carried.close_write()
+    assert ended(carried)
+    with fails_with(EAGAIN):
+        right.socket.recvmsg(1, CMSG_LEN(4), MSG_DONTWAIT)
+
+
+@clause("unix.ancillary-without-data-dgram", "unix(7)", MESSAGES)
+def test_a_datagram_may_be_ancillary_data_alone(sockets, pipe):
+    """A datagram may carry descriptors and no bytes at all."""
+    left, right = sockets.pair(SOCK_DGRAM)
+    left.send(b"", fds=[pipe().read_fd])
+    message = right.receive_message(fds=1)
+    assert (message.data, len(message.fds)) == (b"", 1)

@@ -1,0 +1,166 @@
+"""unix(7): names that are in no file system, given or drawn by the kernel."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from errno import EADDRINUSE, ECONNREFUSED
+from signal import pause
+from socket import AF_UNIX, SO_PASSCRED, SOCK_DGRAM, SOL_SOCKET
+
+import pytest
+
+from pytest_ipc import (
+    CLONE_NEWNET,
+    CLONE_NEWUSER,
+    bind,
+    capabilities,
+    clause,
+    connect,
+    fails_with,
+    getpeername,
+    getsockname,
+    unix_address,
+    unshare,
+    untested,
+)
+
+from ..places import GROUP, STRANGER, become
+
+ABSTRACT, AUTOBIND = "Abstract sockets", "Autobind feature"
+
+
+@pytest.fixture
+def name() -> bytes:
+    """An abstract address that nobody else has."""
+    return unix_address(b"\0conformance-" + os.urandom(8).hex().encode())
+
+
+@clause("unix.abstract-namespace", "unix(7)", "Address format")
+def test_every_byte_of_a_name_counts(sockets, name):
+    """An abstract name is all the bytes that the length covers: NULs in it and at its end make other names."""
+    names = [name, name + b"\0", name + b"\0\0", name + b"\0x", name + b"/x"]
+    servers = [sockets.socket() for _ in names]
+    for server, each in zip(servers, names, strict=True):
+        bind(server.fd, each)
+        server.socket.listen()
+        assert getsockname(server.fd) == (each, len(each))
+    for server, each in zip(servers, names, strict=True):
+        client = sockets.socket()
+        connect(client.fd, each)
+        assert getpeername(client.fd) == (each, len(each))
+        server.socket.accept()[0].close()
+    with fails_with(ECONNREFUSED):
+        connect(sockets.socket().fd, name + b"\0\0\0")
+
+
+@clause("unix.abstract-no-file", "unix(7)", "Address format")
+def test_a_name_is_no_file(sockets, tmp_path, monkeypatch):
+    """An abstract name has nothing to do with the file system: no file is made for it, and a path of that name is another."""
+    monkeypatch.chdir(tmp_path)
+    word = os.urandom(8).hex().encode()
+    bind(sockets.socket().fd, unix_address(b"\0" + word))
+    assert os.listdir(tmp_path) == []
+    bind(sockets.socket().fd, unix_address(word + b"\0"))
+
+
+@clause("unix.abstract-auto-cleanup", "unix(7)", ABSTRACT)
+def test_a_name_goes_with_the_last_descriptor(sockets, fork, name):
+    """An abstract name is taken while any descriptor of its socket is open in any process, and free after the last one's close."""
+    server = sockets.socket()
+    bind(server.fd, name)
+    server.socket.listen()
+    holder = fork.keeping(server.fd)(pause)
+    server.close()
+    with fails_with(EADDRINUSE):
+        bind(sockets.socket().fd, name)
+    connect(sockets.socket().fd, name)
+    holder.end()
+    with fails_with(ECONNREFUSED):
+        connect(sockets.socket().fd, name)
+    bind(sockets.socket().fd, name)
+
+
+@clause("unix.abstract-per-netns", "network_namespaces(7)", "DESCRIPTION")
+def test_a_name_belongs_to_a_network_namespace(sockets, fork, name):
+    """An abstract name of one network namespace is not found from another, where it can be given again."""
+    server = sockets.socket()
+    bind(server.fd, name)
+    server.socket.listen()
+
+    def life() -> None:
+        try:
+            try:
+                unshare(CLONE_NEWNET)
+            except PermissionError:
+                unshare(CLONE_NEWUSER | CLONE_NEWNET)
+        except OSError as error:
+            untested(f"needs a network namespace: CAP_SYS_ADMIN, or user namespaces: {error.strerror}")
+        with socket.socket(AF_UNIX) as client:
+            with fails_with(ECONNREFUSED):
+                connect(client.fileno(), name)
+            bind(client.fileno(), name)
+
+    fork(life).result()
+    connect(sockets.socket().fd, name)
+
+
+@clause("unix.abstract-no-permissions", "unix(7)", ABSTRACT)
+def test_permissions_mean_nothing(fork, name):
+    """Neither the umask nor the mode of the socket keeps anybody from connecting to an abstract name."""
+
+    def serve() -> None:
+        os.umask(0o777)
+        server = socket.socket(AF_UNIX)
+        bind(server.fileno(), name)
+        os.fchmod(server.fileno(), 0)
+        server.listen()
+        pause()
+
+    def connects() -> None:
+        if capabilities() != 0:
+            become(STRANGER, GROUP)
+        connect(socket.socket(AF_UNIX).detach(), name)
+
+    fork(serve).wait_blocked("pause")
+    fork(connects).result()
+
+
+@clause("unix.autobind-format", "unix(7)", AUTOBIND)
+def test_the_kernel_draws_a_name(sockets):
+    """Binding to an address of nothing but the family gives the socket an abstract name of five hexadecimal digits, each another."""
+    drawn = []
+    for _ in range(3):
+        server = sockets.socket()
+        bind(server.fd, unix_address(b""))
+        drawn.append(getsockname(server.fd))
+    for address, length in drawn:
+        assert re.fullmatch(rb"\0[0-9a-f]{5}", address[2:])
+        assert length == 8
+    assert len(set(drawn)) == 3
+
+
+@clause("unix.autobind-by-passcred", "unix(7)", AUTOBIND)
+def test_passing_credentials_draws_a_name(sockets):
+    """A socket with SO_PASSCRED and without a name gets one drawn when it connects; without the option it gets none."""
+    listener = sockets.listen_unix()
+    names = {}
+    for on in (0, 1):
+        client = sockets.socket()
+        client.socket.setsockopt(SOL_SOCKET, SO_PASSCRED, on)
+        client.socket.connect(os.fspath(listener.path))
+        names[on] = getsockname(client.fd)
+    assert names[0] == (unix_address(b""), 2)
+    assert re.fullmatch(rb"\0[0-9a-f]{5}", names[1][0][2:])
+
+
+@clause("unix.autobind-can-be-answered", "unix(7)", AUTOBIND)
+def test_a_drawn_name_can_be_answered(sockets):
+    """A datagram from a socket with a drawn name can be answered at that name."""
+    server, client = sockets.listen_unix(type=SOCK_DGRAM), sockets.socket(AF_UNIX, SOCK_DGRAM)
+    bind(client.fd, unix_address(b""))
+    client.send(b"question", to=os.fspath(server.path))
+    question = server.receive_message()
+    server.send(b"answer", to=question.address)
+    assert (question.data, client.receive()) == (b"question", b"answer")

@@ -1,0 +1,151 @@
+"""listen(2), accept(2), connect(2), proc(5): a queue of connections, and what the kernel shows of sockets."""
+
+from __future__ import annotations
+
+import os
+from errno import EAGAIN, EINVAL, ENOTCONN, EOPNOTSUPP
+from socket import AF_UNIX, MSG_NOSIGNAL, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_SEQPACKET, SOCK_STREAM
+
+import pytest
+
+from pytest_ipc import (
+    accept4,
+    clause,
+    connect,
+    fails_with,
+    getpeername,
+    recv,
+    send,
+    unix_address,
+    unix_sockets,
+    untested,
+)
+
+CONNECTED = pytest.mark.parametrize("type", [SOCK_STREAM, SOCK_SEQPACKET], ids=["stream", "seqpacket"])
+
+
+@CONNECTED
+@clause("unix.listen-backlog-blocks", "connect(2)", "ERRORS", errno=EAGAIN)
+def test_a_full_queue_blocks_who_connects(sockets, fork, type):
+    """When the queue of a listener is full, connecting blocks until one is accepted, and without blocking fails with EAGAIN."""
+    listener = sockets.listen_unix(type=type, backlog=1)
+    address = unix_address(os.fsencode(listener.path) + b"\0")
+
+    def fill() -> int:
+        for count in range(100):
+            try:
+                connect(sockets.socket(AF_UNIX, type | SOCK_NONBLOCK).fd, address)
+            except BlockingIOError:
+                return count
+        return 100
+
+    queued = fill()
+    assert 1 <= queued <= 2
+    with fails_with(EAGAIN):
+        connect(sockets.socket(AF_UNIX, type | SOCK_NONBLOCK).fd, address)
+    late = sockets.socket(AF_UNIX, type)
+    client = fork(connect, late.fd, address)
+    client.wait_blocked("connect")
+    listener.accept()
+    client.result()
+    assert [listener.accept().peer_credentials().pid for _ in range(queued)][-1] == client.pid
+
+
+@CONNECTED
+@clause("unix.accept-blocks", "accept(2)", "DESCRIPTION")
+def test_accept_waits_for_a_connection(sockets, fork, type):
+    """accept blocks until somebody connects, and the new socket is connected to that one."""
+    listener = sockets.listen_unix(type=type)
+
+    def life() -> bytes:
+        return recv(accept4(listener.fd), 10)
+
+    server = fork(life)
+    server.wait_blocked("accept")
+    client = sockets.connect(listener)
+    server.wait_blocked("recv")
+    send(client.fd, b"hello")
+    assert server.result() == b"hello"
+
+
+@clause("unix.accept-eagain", "accept(2)", "ERRORS", errno=EAGAIN)
+def test_without_blocking_accept_fails(sockets):
+    """accept fails at once on a listener that does not block when nobody has connected."""
+    listener = sockets.listen_unix()
+    listener.socket.setblocking(False)
+    with fails_with(EAGAIN):
+        accept4(listener.fd)
+
+
+@clause("unix.accept4-flags", "accept(2)", "DESCRIPTION", since="2.6.28")
+def test_flags_of_the_new_descriptor(sockets):
+    """accept4 sets close-on-exec and non-blocking as it is asked to, whatever the listener's are."""
+    listener = sockets.listen_unix()
+    for flags in (0, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_CLOEXEC | SOCK_NONBLOCK):
+        listener.socket.setblocking(not flags & SOCK_NONBLOCK)
+        sockets.connect(listener)
+        fd = accept4(listener.fd, flags)
+        listener.socket.setblocking(True)
+        found = os.get_inheritable(fd), os.get_blocking(fd)
+        os.close(fd)
+        assert found == (not flags & SOCK_CLOEXEC, not flags & SOCK_NONBLOCK)
+
+
+@clause("unix.accept-in-order", "listen(2)", "DESCRIPTION")
+def test_data_sent_before_accept_is_there(sockets):
+    """Who has connected may send before anybody accepts, and connections are accepted in the order in which they came."""
+    listener = sockets.listen_unix()
+    for word in (b"first", b"second", b"third"):
+        send(sockets.connect(listener).fd, word)
+    assert [listener.accept().receive() for _ in range(3)] == [b"first", b"second", b"third"]
+
+
+@clause("unix.accept-not-listening-einval", "accept(2)", "ERRORS", errno=EINVAL)
+def test_only_a_listener_accepts(sockets, raw_pair):
+    """accept fails on a socket that does not listen."""
+    for fd in (sockets.socket().fd, raw_pair()[0]):
+        with fails_with(EINVAL):
+            accept4(fd)
+
+
+@clause("unix.dgram-listen-eopnotsupp", "listen(2)", "ERRORS", errno=EOPNOTSUPP)
+def test_datagram_sockets_do_not_listen(sockets):
+    """listen and accept fail on a datagram socket."""
+    server = sockets.listen_unix(type=SOCK_DGRAM)
+    with fails_with(EOPNOTSUPP):
+        server.socket.listen()
+    with fails_with(EOPNOTSUPP):
+        accept4(server.fd)
+
+
+@CONNECTED
+@clause("unix.not-connected-enotconn", "send(2)", "ERRORS", errno=ENOTCONN)
+def test_without_a_connection_nothing_is_sent(sockets, type):
+    """Sending on a stream or packet socket that is not connected fails, and it has no peer's name."""
+    alone = sockets.socket(AF_UNIX, type)
+    with fails_with(ENOTCONN):
+        send(alone.fd, b"x", MSG_NOSIGNAL)
+    with fails_with(ENOTCONN):
+        getpeername(alone.fd)
+
+
+@clause("unix.proc-net-unix", "proc(5)", "/proc/net/unix")
+def test_the_kernel_lists_every_socket(sockets):
+    """/proc/net/unix has a row for each UNIX socket with its type, state, inode and path; @ stands for an abstract name's NUL."""
+    if unix_sockets() is None:
+        untested("needs /proc/net/unix")
+    by_path, by_name = sockets.listen_unix(), sockets.listen_unix(abstract=True, type=SOCK_DGRAM)
+    rows = {row.inode: row for row in unix_sockets() or ()}
+    listening, bound = (rows[os.fstat(each.fd).st_ino] for each in (by_path, by_name))
+    unconnected, accepts = 1, 1 << 16
+    assert (listening.type, listening.state, listening.flags & accepts) == (SOCK_STREAM, unconnected, accepts)
+    assert listening.path == os.fsencode(by_path.path)
+    assert (bound.type, bound.flags & accepts, bound.path) == (SOCK_DGRAM, 0, b"@" + by_name.address[1:])
+    left, right = sockets.pair()
+    rows = {row.inode: row for row in unix_sockets() or ()}
+    assert {(rows[os.fstat(end.fd).st_ino].state, rows[os.fstat(end.fd).st_ino].path) for end in (left, right)} == {
+        (3, b"")
+    }
+    inode = os.fstat(left.fd).st_ino
+    left.close()
+    assert inode not in {row.inode for row in unix_sockets() or ()}

@@ -1,0 +1,307 @@
+"""unix(7): sockets with a path: the file, who may connect to it, what addresses look like."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from errno import (
+    EACCES,
+    EADDRINUSE,
+    ECONNREFUSED,
+    EINVAL,
+    EISCONN,
+    ELOOP,
+    ENOENT,
+    ENOTDIR,
+    EPROTOTYPE,
+)
+from socket import AF_UNIX, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM
+
+import pytest
+
+from pytest_ipc import (
+    bind,
+    capabilities,
+    clause,
+    connect,
+    fails_with,
+    getpeername,
+    getsockname,
+    recv,
+    send,
+    unix_address,
+)
+
+from ..places import GROUP, STRANGER, become
+
+OWNERSHIP = "Pathname socket ownership and permissions"
+TYPES = {"stream": SOCK_STREAM, "datagram": SOCK_DGRAM, "seqpacket": SOCK_SEQPACKET}
+
+
+def address(path: object) -> bytes:
+    return unix_address(os.fsencode(str(path)) + b"\0")
+
+
+@clause("unix.path-bind-creates-socket-file", "unix(7)", OWNERSHIP)
+def test_bind_makes_a_socket_file(common, fork):
+    """Binding to a path makes a socket file there with every permission but those in the umask."""
+
+    def life() -> None:
+        os.chdir(common)
+        for umask in (0, 0o027, 0o777):
+            os.umask(umask)
+            bind(socket.socket(AF_UNIX).detach(), address(oct(umask)))
+
+    fork(life).result()
+    modes = {umask: os.lstat(common / oct(umask)).st_mode for umask in (0, 0o027, 0o777)}
+    assert modes == {umask: stat.S_IFSOCK | (0o777 & ~umask) for umask in modes}
+
+
+@clause("unix.eaddrinuse-stale", "unix(7)", "ERRORS", errno=EADDRINUSE)
+def test_a_path_that_exists_cannot_be_bound(sockets, common, monkeypatch):
+    """Binding fails where the path exists, be it a socket in use, one that nobody has open any more, or another file."""
+    monkeypatch.chdir(common)
+    (common / "file").touch()
+    (common / "link").symlink_to("nowhere")
+    with socket.socket(AF_UNIX) as stale:
+        stale.bind("stale")
+    in_use = sockets.listen_unix("in-use")
+    before = sorted(os.listdir(common))
+    for name in ("in-use", "stale", "file", "link"):
+        with fails_with(EADDRINUSE):
+            bind(sockets.socket().fd, address(name))
+    assert sorted(os.listdir(common)) == before
+    connect(sockets.socket().fd, address(in_use.path))
+
+
+@clause("unix.stale-path-econnrefused", "unix(7)", "ERRORS", errno=ECONNREFUSED)
+def test_nobody_answers_at_a_stale_path(sockets, common, monkeypatch):
+    """Connecting to the path of a socket that has been closed fails, and so does sending a datagram there."""
+    monkeypatch.chdir(common)
+    for name, type in TYPES.items():
+        with socket.socket(AF_UNIX, type) as stale:
+            stale.bind(name)
+        with fails_with(ECONNREFUSED):
+            connect(sockets.socket(AF_UNIX, type).fd, address(name))
+    with fails_with(ECONNREFUSED):
+        sockets.socket(AF_UNIX, SOCK_DGRAM).socket.sendto(b"x", "datagram")
+
+
+def tried_by_a_stranger(fork, place: object, act) -> None:
+    """Run act() in *place* without any capability: what it raises is raised here."""
+
+    def life() -> None:
+        os.chdir(str(place))
+        if capabilities() != 0:
+            become(STRANGER, GROUP)
+        act()
+
+    fork(life).result()
+
+
+@clause("unix.connect-needs-write-perm", "unix(7)", OWNERSHIP, errno=EACCES)
+def test_connecting_needs_permission_to_write(sockets, common, fork, monkeypatch):
+    """Connecting to a stream socket needs write permission for its file, and reading and execution do not replace it."""
+    monkeypatch.chdir(common)
+    sockets.listen_unix("closed", mode=0o555)
+    sockets.listen_unix("open", mode=0o222)
+
+    def act() -> None:
+        with fails_with(EACCES):
+            connect(socket.socket(AF_UNIX).detach(), address("closed"))
+        connect(socket.socket(AF_UNIX).detach(), address("open"))
+
+    tried_by_a_stranger(fork, common, act)
+
+
+@clause("unix.dgram-send-needs-write-perm", "unix(7)", OWNERSHIP, errno=EACCES)
+def test_sending_a_datagram_needs_permission_to_write(sockets, common, fork, monkeypatch):
+    """Sending a datagram to a socket needs write permission for its file."""
+    monkeypatch.chdir(common)
+    closed = sockets.listen_unix("closed", mode=0o555, type=SOCK_DGRAM)
+    opened = sockets.listen_unix("open", mode=0o222, type=SOCK_DGRAM)
+
+    def act() -> None:
+        with socket.socket(AF_UNIX, SOCK_DGRAM) as sender:
+            with fails_with(EACCES):
+                sender.sendto(b"x", "closed")
+            sender.sendto(b"x", "open")
+
+    tried_by_a_stranger(fork, common, act)
+    assert opened.receive() == b"x"
+    with pytest.raises(TimeoutError):
+        closed.receive(timeout=0)
+
+
+@clause("unix.dir-perm-for-bind", "unix(7)", OWNERSHIP, errno=EACCES)
+def test_binding_needs_a_directory_to_write_to(common, fork):
+    """Binding fails in a directory without permission to write or to search, and succeeds where both are given."""
+    modes = {"unwritable": 0o555, "unsearchable": 0o666, "open": 0o777}
+    for name, mode in modes.items():
+        (common / name).mkdir()
+        (common / name).chmod(mode)
+
+    def act() -> None:
+        for name in ("unwritable", "unsearchable"):
+            with fails_with(EACCES):
+                bind(socket.socket(AF_UNIX).detach(), address(f"{name}/socket"))
+        bind(socket.socket(AF_UNIX).detach(), address("open/socket"))
+
+    tried_by_a_stranger(fork, common, act)
+    (common / "unsearchable").chmod(0o700)
+    assert {name: os.listdir(common / name) for name in modes} == {
+        "unwritable": [],
+        "unsearchable": [],
+        "open": ["socket"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "errno"),
+    [
+        pytest.param("missing", ENOENT, id="nothing-there-enoent"),
+        pytest.param("missing/socket", ENOENT, id="no-directory-enoent"),
+        pytest.param("file/socket", ENOTDIR, id="file-as-directory-enotdir"),
+        pytest.param("loop", ELOOP, id="link-to-itself-eloop"),
+        pytest.param("file", ECONNREFUSED, id="no-socket-econnrefused"),
+        pytest.param("bound", ECONNREFUSED, id="not-listening-econnrefused"),
+    ],
+)
+@clause("unix.connect-errors", "unix(7)", "ERRORS")
+def test_where_nobody_listens_nobody_connects(sockets, common, monkeypatch, name, errno):
+    """Connecting fails where there is nothing, where there is no socket, and where a socket does not listen."""
+    monkeypatch.chdir(common)
+    (common / "file").touch()
+    (common / "loop").symlink_to("loop")
+    bind(sockets.socket().fd, address("bound"))
+    client = sockets.socket()
+    with fails_with(errno):
+        connect(client.fd, address(name))
+    listener = sockets.listen_unix("listening")
+    connect(client.fd, address("listening"))  # what was refused has not spoilt the socket
+    assert listener.accept().receive(0) == b""
+
+
+@pytest.mark.parametrize("there", TYPES)
+@pytest.mark.parametrize("here", TYPES)
+@clause("unix.prototype-mismatch", "unix(7)", "ERRORS", errno=EPROTOTYPE)
+def test_both_sides_must_be_of_one_type(sockets, here, there):
+    """Connecting fails when the socket at the path is of another type, and succeeds when it is of the same."""
+    listener, client = sockets.listen_unix(type=TYPES[there]), sockets.socket(AF_UNIX, TYPES[here])
+    if here == there:
+        connect(client.fd, address(listener.path))
+    else:
+        with fails_with(EPROTOTYPE):
+            connect(client.fd, address(listener.path))
+
+
+@clause("unix.connect-eisconn", "unix(7)", "ERRORS", errno=EISCONN)
+def test_a_connection_is_made_once(sockets):
+    """Connecting a stream socket that is connected fails, and the connection stays as it is."""
+    one, other = sockets.listen_unix(), sockets.listen_unix()
+    client = sockets.connect(one)
+    with fails_with(EISCONN):
+        connect(client.fd, address(other.path))
+    send(client.fd, b"still")
+    assert one.accept().receive() == b"still"
+
+
+@clause("unix.connect-listening-einval", "unix(7)", "ERRORS", errno=EINVAL)
+def test_a_listener_does_not_connect(sockets):
+    """Connecting a socket that listens fails, for it is in the wrong state."""
+    one, other = sockets.listen_unix(), sockets.listen_unix()
+    with fails_with(EINVAL):
+        connect(one.fd, address(other.path))
+    sockets.connect(one)
+
+
+@clause("unix.family-einval", "unix(7)", "ERRORS", errno=EINVAL)
+def test_an_address_of_another_family_is_refused(sockets, common, monkeypatch):
+    """An address whose family is not AF_UNIX is refused by bind and by connect."""
+    monkeypatch.chdir(common)
+    wrong = socket.AF_INET.to_bytes(2, "little") + socket.AF_INET.to_bytes(2, "big") + b"name\0"
+    for call in (bind, connect):
+        with fails_with(EINVAL):
+            call(sockets.socket().fd, wrong)
+    assert os.listdir(common) == []
+
+
+@clause("unix.bind-twice-einval", "bind(2)", "ERRORS", errno=EINVAL)
+def test_a_socket_is_bound_once(sockets, common, monkeypatch):
+    """Binding a socket that has an address fails, and makes no second file."""
+    monkeypatch.chdir(common)
+    bound = sockets.socket()
+    bind(bound.fd, address("first"))
+    with fails_with(EINVAL):
+        bind(bound.fd, address("second"))
+    assert os.listdir(common) == ["first"]
+
+
+@clause("unix.getsockname-lengths", "unix(7)", "Address format")
+def test_lengths_of_addresses(sockets, common, monkeypatch):
+    """A path's address ends with a NUL that counts in its length; that of a socket without a name is the family alone."""
+    monkeypatch.chdir(common)
+    server, client = sockets.socket(), sockets.socket()
+    assert getsockname(server.fd) == (unix_address(b""), 2)
+    bind(server.fd, address("name"))
+    assert getsockname(server.fd) == (unix_address(b"name\0"), 7)
+    server.socket.listen()
+    connect(client.fd, address("name"))
+    assert (getpeername(client.fd), getsockname(client.fd)) == ((unix_address(b"name\0"), 7), (unix_address(b""), 2))
+
+
+@clause("unix.getsockname-cut", "unix(7)", "Pathname sockets")
+def test_an_address_is_cut_to_the_room_for_it(sockets, common, monkeypatch):
+    """Where there is too little room for an address it is cut, and the length that is told is the whole one's."""
+    monkeypatch.chdir(common)
+    server = sockets.socket()
+    bind(server.fd, address("name"))
+    assert getsockname(server.fd, 4) == (unix_address(b"na"), 7)
+
+
+@clause("unix.path-of-108-bytes", "unix(7)", "BUGS")
+def test_a_path_that_fills_the_address(sockets, common, monkeypatch):
+    """A path of 108 bytes without a NUL is taken whole, and its address is told with a NUL beyond the structure."""
+    monkeypatch.chdir(common)
+    server = sockets.socket()
+    bind(server.fd, unix_address(b"x" * 108))
+    assert os.listdir(common) == ["x" * 108]
+    assert getsockname(server.fd) == (unix_address(b"x" * 108 + b"\0"), 111)
+
+
+@clause("unix.bind-too-long-einval", "bind(2)", "ERRORS", errno=EINVAL)
+def test_an_address_has_a_longest_length(sockets, common, monkeypatch):
+    """An address that is longer than the structure is refused."""
+    monkeypatch.chdir(common)
+    with fails_with(EINVAL):
+        bind(sockets.socket().fd, unix_address(b"x" * 109))
+    assert os.listdir(common) == []
+
+
+@clause("unix.chmod-decides", "unix(7)", OWNERSHIP)
+def test_permissions_can_be_changed(sockets, common, fork, monkeypatch):
+    """chmod of the file of a socket that listens changes who may connect from then on."""
+    monkeypatch.chdir(common)
+    listener = sockets.listen_unix("socket", mode=0o000)
+
+    def refused() -> None:
+        with fails_with(EACCES):
+            connect(socket.socket(AF_UNIX).detach(), address("socket"))
+
+    tried_by_a_stranger(fork, common, refused)
+    os.chmod(listener.path, 0o222)
+    tried_by_a_stranger(fork, common, lambda: connect(socket.socket(AF_UNIX).detach(), address("socket")))
+
+
+@clause("unix.removed-path-keeps-connections", "unix(7)", "NOTES", errno=ENOENT)
+def test_removing_the_path_ends_no_connection(sockets, common, monkeypatch):
+    """When the file of a socket is removed, connections stay and nobody can make a new one by that path."""
+    monkeypatch.chdir(common)
+    listener = sockets.listen_unix("socket")
+    client = sockets.connect(listener)
+    os.unlink("socket")
+    with fails_with(ENOENT):
+        connect(sockets.socket().fd, address("socket"))
+    send(listener.accept().fd, b"still")
+    assert recv(client.fd, 10) == b"still"
