@@ -35,7 +35,7 @@ static int fcntl_arg(int fd, int command, long arg)
         arg &= ~F_SEAL_SEAL;
     if (command == F_ADD_SEALS && lie("add_seals_unknown_ignored"))
         arg &= 0x3f;
-    result = REAL(fcntl)(fd, command, arg);
+    int result = REAL(fcntl)(fd, command, arg);
     if (command == F_GET_SEALS && result >= 0 && lie("get_seals_tells_none"))
         return 0;
     if (command == F_GET_SEALS && result == -1 && lie("get_seals_everywhere"))
