@@ -65,8 +65,13 @@ def idle() -> int:
 
 
 def in_a_group(function: Callable[[], int]) -> int:
-    """A child that leads a group of its own: its pid. It is there when the call returns."""
-    child = bare_child(function)
+    """A child that leads a group of its own: its pid. Both see to that, for whichever of them comes first needs it."""
+
+    def life() -> int:
+        os.setpgid(0, 0)
+        return function()
+
+    child = bare_child(life)
     os.setpgid(child, child)
     return child
 

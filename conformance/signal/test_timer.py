@@ -23,6 +23,7 @@ from pytest_ipc import (
     clause,
     fails_with,
     number_of,
+    pause,
     sigpending,
     sigtimedwait,
     timer_create,
@@ -133,14 +134,15 @@ def test_an_unknown_clock_is_refused(clock):
 
 @clause("timer_create.unknown-notification-einval", "timer_create(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize(
-    ("notify", "signo", "tid"),
-    [(99, SIGUSR1, 0), (SIGEV_SIGNAL, 99, 0), (SIGEV_SIGNAL, -1, 0), (SIGEV_THREAD_ID, SIGUSR1, 1)],
+    ("notify", "signo"),
+    [(99, SIGUSR1), (SIGEV_SIGNAL, 99), (SIGEV_SIGNAL, -1), (SIGEV_THREAD_ID, SIGUSR1)],
     ids=["kind", "signal-too-large", "signal-negative", "thread-of-another-process"],
 )
-def test_an_unknown_notification_is_refused(notify, signo, tid):
+def test_an_unknown_notification_is_refused(fork, notify, signo):
     """A kind of notification, a signal or a thread of the process that does not exist is refused."""
+    other = fork(pause)
     with fails_with(EINVAL):
-        timer_create(CLOCK_MONOTONIC, notify, signo, tid=tid)
+        timer_create(CLOCK_MONOTONIC, notify, signo, tid=other.pid)
 
 
 def late(timer: int) -> None:
