@@ -20,7 +20,10 @@ ssize_t write(int fd, const void *data, size_t count)
     return result;
 }
 
-int lock_fcntl(int fd, int command, long arg, int *known); /* lock.c */
+/* lock.c */
+int lock_fcntl(int fd, int command, long arg, int *known);
+const char *lock_path(const char *path);
+int lock_opened(int fd, int flags);
 
 static int fcntl_arg(int fd, int command, long arg)
 {
@@ -88,11 +91,11 @@ static int path_flags(int dirfd, const char *path, int flags)
 int open(const char *path, int flags, ...)
 {
     OPEN_MODE(flags)
-    return REAL(open)(path, path_flags(AT_FDCWD, path, flags), mode);
+    return lock_opened(REAL(open)(lock_path(path), path_flags(AT_FDCWD, path, flags), mode), flags);
 }
 
 int open64(const char *path, int flags, ...)
 {
     OPEN_MODE(flags)
-    return REAL(open64)(path, path_flags(AT_FDCWD, path, flags), mode);
+    return lock_opened(REAL(open64)(lock_path(path), path_flags(AT_FDCWD, path, flags), mode), flags);
 }

@@ -57,6 +57,8 @@ int flock(int fd, int operation)
         operation = LOCK_EX | (operation & LOCK_NB);
     if (lie("flock_unlock_does_nothing") && kind == LOCK_UN)
         return 0;
+    if (lie("flock_must_wait") && operation & LOCK_NB)
+        return refuse(EINVAL);
     if (lie("flock_does_nothing"))
         return fcntl(fd, F_GETFD) == -1 ? -1 : 0;
     if (lie("flock_needs_a_way_to_write") && kind == LOCK_EX && (REAL(fcntl)(fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
@@ -101,6 +103,8 @@ static int ask(int fd, int command, struct flock *lock)
 static int set(int fd, int command, struct flock *lock)
 {
     int waits = command == F_SETLKW || command == F_OFD_SETLKW;
+    if (lie("setlk_does_nothing"))
+        return 0;
     if (lie("setlk_read_is_write") && lock->l_type == F_RDLCK)
         lock->l_type = F_WRLCK;
     if (lie("setlk_from_the_start") && lock->l_whence != SEEK_SET)
@@ -184,6 +188,31 @@ int lock_fcntl(int fd, int command, long arg, int *known)
     if (!is_mapped(lock)) /* for the kernel to find */
         return lie("setlk_any_address") ? 0 : REAL(fcntl)(fd, command, arg);
     return command == F_GETLK || command == F_OFD_GETLK ? ask(fd, command, lock) : set(fd, command, lock);
+}
+
+/* What is opened in the place of *path*. */
+const char *lock_path(const char *path)
+{
+    if (lie("proc_locks_empty") && strcmp(path, "/proc/locks") == 0)
+        return "/dev/null";
+    size_t length = strlen(path);
+    if (lie("proc_locks_of_everybody") && length > 11 && strcmp(path + length - 11, "/proc/locks") == 0)
+        return "/proc/locks";
+    return path;
+}
+
+/* What open() gives, once *fd* is open: where locks are mandatory, no way to write to what another has locked. */
+int lock_opened(int fd, int flags)
+{
+    if (!lie("locks_are_mandatory") || fd == -1 || (flags & O_ACCMODE) == O_RDONLY || flags & O_PATH || !is_regular(fd) || is_ledger(fd))
+        return fd;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int is_free = REAL(flock)(fd, LOCK_SH | LOCK_NB) == 0 && REAL(fcntl)(fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+    REAL(flock)(fd, LOCK_UN);
+    if (is_free)
+        return fd;
+    close(fd);
+    return refuse(EACCES);
 }
 
 int lockf(int fd, int command, off_t length)

@@ -1,8 +1,21 @@
 """Which clauses must catch which lie about signals."""
 
 LIES = {
-    "sigaction_restart_dropped": ["sigaction.restart-resumes", "pipe.read-restarts", "fifo.open-sa_restart"],
-    "sigaction_restart_always": ["sigaction.no-restart-eintr", "pipe.read-eintr-vs-restart", "fifo.open-eintr"],
+    "sigaction_restart_dropped": [
+        "sigaction.restart-resumes",
+        "pipe.read-restarts",
+        "fifo.open-sa_restart",
+        "fcntl.setlkw-sa_restart",
+    ],
+    "sigaction_restart_always": [
+        "sigaction.no-restart-eintr",
+        "pipe.read-eintr-vs-restart",
+        "fifo.open-eintr",
+        "flock.eintr",
+        "fcntl.setlkw-eintr",
+        "lockf.eintr",
+        "lease.breaker-eintr",
+    ],
     "sigaction_resethand_dropped": ["sigaction.resethand"],
     "sigaction_nocldwait_dropped": ["sigaction.nocldwait-no-zombie"],
     "sigaction_nocldstop_dropped": ["sigaction.nocldstop"],
