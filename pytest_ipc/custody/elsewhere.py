@@ -91,16 +91,13 @@ def _in_namespace_of(pid: int, name: str, task: Callable[[], list[str]]) -> list
                 os.write(write, json.dumps(answer).encode())
             os._exit(0)
     os.close(write)
-    try:
-        answer = json.loads(_answer(read) or '{"errno": 5, "text": "no answer came from within"}')
-    finally:
-        os.close(read)
-        with suppress(OSError):
-            os.kill(
-                child, signal.SIGKILL
-            )  # not reaped yet, so the pid is its own; or, with SIGCHLD ignored, perhaps gone
-        with suppress(ChildProcessError):
-            os.waitpid(child, 0)
+    text = _answer(read)
+    os.close(read)
+    if text is None:  # it holds the pipe still, so it lives, and the number is its own
+        os.kill(child, signal.SIGKILL)
+    with suppress(ChildProcessError):  # where SIGCHLD is ignored
+        os.waitpid(child, 0)
+    answer = json.loads(text or '{"errno": 5, "text": "no answer came from within"}')
     if "done" not in answer:
         raise OSError(answer["errno"], answer["text"])
     return list(answer["done"])
@@ -125,10 +122,14 @@ def _go_and_do(pid: int, name: str, task: Callable[[], list[str]]) -> list[str]:
     return task()
 
 
-def _answer(read: int) -> bytes:
+def _answer(read: int) -> bytes | None:
+    """What is read until the other side has gone; None when that takes too long."""
     answer = b""
     poll = select.poll()
     poll.register(read, select.POLLIN)
-    while poll.poll(PATIENCE_MS) and (part := os.read(read, 65536)):
+    while poll.poll(PATIENCE_MS):
+        part = os.read(read, 65536)
+        if not part:
+            return answer
         answer += part
-    return answer
+    return None

@@ -130,6 +130,13 @@ def test_no_answer_from_within_is_an_error(monkeypatch):
     assert "no answer came from within" in one_line(sweep())
 
 
+@pytest.mark.usefixtures("left_inside")
+def test_who_does_not_come_back_from_within_is_ended(monkeypatch):
+    monkeypatch.setattr(elsewhere, "PATIENCE_MS", 50)
+    monkeypatch.setattr(elsewhere, "_go_and_do", lambda *_arguments: signal.pause())
+    assert "no answer came from within" in one_line(sweep())
+
+
 def test_a_ledger_of_another_pid_namespace_is_not_judged_by_this_ones_numbers(home, monkeypatch):
     """Containers may share a temp folder: to each other their processes are numbers that are not there."""
     directory = home.parent / f"pytest-ipc-{7:016x}"
