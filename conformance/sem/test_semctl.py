@@ -185,16 +185,15 @@ def test_a_value_outside_the_range_is_refused(sysv_sem):
 
 
 @clause("semctl.efault", "semctl(2)", "ERRORS", errno=EFAULT)
-def test_a_buffer_that_is_no_memory_is_refused(sysv_sem, fork):
+def test_a_buffer_that_is_no_memory_is_refused(sysv_sem):
     """IPC_STAT, IPC_SET, GETALL and SETALL with an address that cannot be accessed fail, and change nothing."""
     semaphores = sysv_sem(2, values=[1, 2], mode=0o600)
-
-    def ask() -> None:  # in a child: a libc that reads the buffer itself dies of it
-        for command in (IPC_STAT, IPC_SET, GETALL, SETALL):
-            with fails_with(EFAULT):
-                semctl(semaphores.id, 0, command, NOBODYS)
-
-    fork(ask).result()
+    for command in (GETALL, SETALL):
+        with fails_with(EFAULT):
+            semctl(semaphores.id, 0, command, NOBODYS)
+    for command in (IPC_STAT, IPC_SET):  # past libc, which on 32-bit machines copies the structure itself
+        with fails_with(EFAULT):
+            syscall(_number(), semaphores.id, 0, command, NOBODYS)
     assert (semaphores.values, oct(semaphores.stat().perm.mode)) == ([1, 2], oct(0o600))
 
 
@@ -220,14 +219,10 @@ def test_a_command_or_an_id_that_there_is_not(sysv_sem):
 def test_the_kernel_refuses_the_command_too(sysv_sem):
     """A command that there is not is refused by the system call itself, and not only by libc's wrapper, which may know it."""
     semaphores = sysv_sem(values=[3])
-    try:
-        number = number_of("semctl")
-    except LookupError as error:
-        untested(str(error))
     for command in (UNKNOWN, -1):
         with fails_with(EINVAL):
-            syscall(number, semaphores.id, 0, command, 0)
-    assert syscall(number, semaphores.id, 0, GETVAL, 0) == 3
+            syscall(_number(), semaphores.id, 0, command, 0)
+    assert syscall(_number(), semaphores.id, 0, GETVAL, 0) == 3
 
 
 @clause("semctl.rmid-at-once", "semctl(2)", "IPC_RMID")
@@ -339,3 +334,11 @@ def test_a_thread_waits_alone(sysv_sem):
     semaphores.release()
     thread.join(10)
     assert (thread.is_alive(), semaphores.values) == (False, [0])
+
+
+def _number() -> int:
+    """Of semctl's own system call, which 32-bit machines have had since Linux 5.1."""
+    try:
+        return number_of("semctl")
+    except LookupError as error:
+        untested(str(error))

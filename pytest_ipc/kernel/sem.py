@@ -159,6 +159,8 @@ def _operations(name: str, sops: Sequence[tuple[int, ...]] | int, nsops: int | N
         for value, bounds in ((num, USHORT), (op, SHORT), (flg, SHORT)):
             check_integer(name, value, bounds)
         place.sem_num, place.sem_op, place.sem_flg = num, op, flg
+    if nsops is not None and nsops > len(sops):
+        raise ValueError(f"{name}: there are no {nsops} operations, but {len(sops)}")
     return addressof(array), len(sops) if nsops is None else nsops, array
 
 
