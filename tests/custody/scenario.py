@@ -185,11 +185,15 @@ def make_queues(ipc: Any) -> None:
 
 
 def make_processes(ipc: Any) -> None:
-    """A child, one with a daemon, one with things of its own, one that has become another user, and one on another host."""
+    """A child: idle, stopped, with a daemon, with things of its own, become another user, on another host."""
 
     def idle() -> None:
         tell_of_myself("a child")
         signal.pause()
+
+    def stopped() -> None:
+        tell_of_myself("a stopped child")
+        os.kill(os.getpid(), signal.SIGSTOP)
 
     def with_daemon() -> None:
         tell_of_myself("the parent of a daemon")
@@ -222,8 +226,10 @@ def make_processes(ipc: Any) -> None:
         signal.pause()
 
     lives = [idle, with_daemon, with_objects] + [as_nobody] * (os.geteuid() == 0)
+    halted = ipc.fork(stopped)
     for child in [ipc.fork(life) for life in lives]:
         child.wait_blocked("pause")
+    halted.wait_state("T")
     make_hosts(ipc)
 
 

@@ -126,6 +126,8 @@ def test_its_pidfd_is_signalled_by_us_and_ours_by_it(fork):
         os.close(fd)
 
 
+# Python 3.12 on warns of a fork in a process with threads, as a pytest-xdist worker is one.
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_process_of_multiprocessings_waits_on_our_word(futex):
     word = futex()
     other = multiprocessing.get_context("fork").Process(target=word.wait, args=(0, 10))
