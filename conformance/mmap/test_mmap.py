@@ -265,9 +265,10 @@ def test_what_is_no_file_cannot_be_mapped(pipe, tmp_path, opened, page, kind):
 @clause("mmap.offset-overflow-eoverflow", "mmap(2)", "ERRORS", errno=EOVERFLOW)
 def test_a_range_beyond_the_largest_offset_is_refused(memfd, page):
     """A length that goes from the offset beyond the largest offset that there is is refused."""
-    end = 1 << 63 if ctypes.sizeof(ctypes.c_long) == 8 else page << 32  # there an offset is a number of pages, in 32 bits
+    if ctypes.sizeof(ctypes.c_long) < 8:
+        untested("needs a 64-bit process: what a 32-bit one can ask for depends on its kernel and its libc")
     with fails_with(EOVERFLOW):
-        mmap(None, 2 * page, PROT_READ, MAP_SHARED, memfd(size=page), end - page)
+        mmap(None, 2 * page, PROT_READ, MAP_SHARED, memfd(size=page), (1 << 63) - page)
 
 
 @clause("mmap.prot-none-sigsegv", "mmap(2)", "PROT_NONE")

@@ -58,10 +58,16 @@ FALLOC_FL_UNSHARE_RANGE = 0x40
 _shm_open = function("shm_open", c_int, c_char_p, c_int, c_uint)
 _shm_unlink = function("shm_unlink", c_int, c_char_p)
 _memfd_create = function("memfd_create", c_int, c_char_p, c_uint)
-_ftruncate = function(with_large_offsets("ftruncate"), c_int, c_int, c_longlong)
-_fallocate = function(with_large_offsets("fallocate"), c_int, c_int, c_int, c_longlong, c_longlong)
+_ftruncate = function("ftruncate", c_int, c_int, c_longlong, symbol=with_large_offsets("ftruncate"))
+_fallocate = function("fallocate", c_int, c_int, c_int, c_longlong, c_longlong, symbol=with_large_offsets("fallocate"))
 _posix_fallocate = function(
-    with_large_offsets("posix_fallocate"), c_int, c_int, c_longlong, c_longlong, fails=error_number
+    "posix_fallocate",
+    c_int,
+    c_int,
+    c_longlong,
+    c_longlong,
+    fails=error_number,
+    symbol=with_large_offsets("posix_fallocate"),
 )
 
 

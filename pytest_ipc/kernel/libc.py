@@ -92,13 +92,17 @@ def with_large_offsets(name: str) -> str:
     return name if ctypes.sizeof(ctypes.c_long) == 8 or _symbol(name + "64") is None else name + "64"
 
 
-def function(name: str, restype: Any, *argtypes: Any, fails: Callable[[Any], bool] = minus_one) -> Callable[..., Any]:
+def function(
+    name: str, restype: Any, *argtypes: Any, fails: Callable[[Any], bool] = minus_one, symbol: str | None = None
+) -> Callable[..., Any]:
     """The C function *name*: integers checked against their C types, failure raised as OSError.
+
+    *symbol* is what it is called in this libc, where that is not its name.
 
     A function that this libc does not have fails like a system call that the kernel does not have, with ENOSYS, when it
     is called: a platform is judged clause by clause, and an import error would judge it as a whole.
     """
-    pointer = _symbol(name)
+    pointer = _symbol(symbol or name)
     if pointer is None:
 
         def missing(*_arguments: Any) -> Any:

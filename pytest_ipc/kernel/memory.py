@@ -134,7 +134,16 @@ def _map_failed(address: Any) -> bool:
 
 # An address is declared as the number that it is: a string would be taken for its own address, and NULL given back as None.
 _mmap = function(
-    with_large_offsets("mmap"), c_size_t, c_size_t, c_size_t, c_int, c_int, c_int, c_longlong, fails=_map_failed
+    "mmap",
+    c_size_t,
+    c_size_t,
+    c_size_t,
+    c_int,
+    c_int,
+    c_int,
+    c_longlong,
+    fails=_map_failed,
+    symbol=with_large_offsets("mmap"),
 )
 _munmap = function("munmap", c_int, c_size_t, c_size_t)
 _mprotect = function("mprotect", c_int, c_size_t, c_size_t, c_int)

@@ -1,7 +1,7 @@
 """Which clauses must catch which lie about mapped memory, POSIX shared memory and memory files."""
 
 LIES = {
-    "shm_open_excl_ignored": ["shm_open.excl-eexist", "shm_open.excl-atomic-race"],
+    "shm_open_excl_ignored": ["shm_open.model", "shm_open.excl-eexist", "shm_open.excl-atomic-race"],
     "shm_open_trunc_ignored": ["shm_open.trunc", "shm_open.rdonly-trunc-linux"],
     "shm_open_creates_without_creat": ["shm_open.enoent"],
     "shm_open_rdonly_is_rdwr": ["shm_open.rdonly-cannot-map-write", "shm_open.eacces"],
@@ -18,7 +18,7 @@ LIES = {
     "shm_open_highest_descriptor": ["shm_open.lowest-fd"],
     "shm_open_wrong_errno": ["shm_open.excl-eexist"],
     "shm_unlink_does_nothing": ["shm_unlink.name-gone-content-stays", "shm_unlink.enoent"],
-    "shm_unlink_empties": ["shm_unlink.name-gone-content-stays"],
+    "shm_unlink_empties": ["shm_open.model", "shm_unlink.name-gone-content-stays"],
     "shm_unlink_missing_is_no_error": ["shm_unlink.enoent"],
     "mmap_shared_is_private": [
         "mmap.shared-writes-reach-file-and-others",
