@@ -18,7 +18,7 @@ LIES = {
     "shm_open_highest_descriptor": ["shm_open.lowest-fd"],
     "shm_open_wrong_errno": ["shm_open.excl-eexist"],
     "shm_unlink_does_nothing": ["shm_unlink.name-gone-content-stays", "shm_unlink.enoent"],
-    "shm_unlink_empties": ["shm_open.model", "shm_unlink.name-gone-content-stays"],
+    "shm_unlink_empties": ["shm_unlink.name-gone-content-stays"],
     "shm_unlink_missing_is_no_error": ["shm_unlink.enoent"],
     "mmap_shared_is_private": [
         "mmap.shared-writes-reach-file-and-others",
