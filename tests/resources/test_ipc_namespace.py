@@ -284,6 +284,18 @@ def test_where_none_is_allowed_the_test_is_skipped_and_says_why(pytester):
     )
 
 
+def test_calls_that_succeed_and_lead_nowhere_set_nobodys_limits(ipc_namespace, monkeypatch):
+    """As a sandbox might have them: the limits would be everybody's."""
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "unshare", lambda _flags: None)
+        with pytest.raises(pytest.skip.Exception, match="succeed here and lead nowhere"):
+            ipc_namespace(shmmni=limit("kernel/shmmni"))
+    namespace = ipc_namespace()
+    monkeypatch.setattr(room, "setns", lambda _fd, _type=0: None)
+    with pytest.raises(NotAllowedHere, match="succeed here and lead nowhere"):
+        namespace.fork(int).result()
+
+
 def test_where_namespaces_have_no_descriptors_there_is_one_actor(ipc_namespace, monkeypatch):
     """As in gVisor: the actor makes the namespace, and who wants a second one is told."""
 

@@ -1,0 +1,143 @@
+"""The calls about namespaces, mounts, capabilities and limits: what they give, and how they refuse."""
+
+from __future__ import annotations
+
+import os
+from errno import EBADF, EINVAL, ENOENT, EPERM
+
+import pytest
+
+from pytest_ipc import (
+    CLONE_NEWNS,
+    CLONE_NEWUSER,
+    MS_PRIVATE,
+    MS_REC,
+    RLIM_INFINITY,
+    RLIMIT_MEMLOCK,
+    CapabilitySets,
+    capabilities,
+    capget,
+    capset,
+    fails_with,
+    getrlimit,
+    kernel_is_older,
+    kernel_version,
+    map_user,
+    mount,
+    prlimit,
+    process_status,
+    setns,
+    setrlimit,
+    trial,
+    umount2,
+    unshare,
+)
+from pytest_ipc.kernel import namespace
+
+
+def test_going_elsewhere_is_counted(fork):
+    """Who keeps what he knows of where he is looks whether that is still so."""
+
+    def life():
+        before = namespace.moves
+        unshare(0)
+        with fails_with(EBADF):
+            setns(-1)
+        return namespace.moves - before
+
+    assert fork(life).result() == 1
+
+
+def test_a_user_is_mapped_to_himself_or_another(fork):
+    if (refusal := trial(lambda: unshare(CLONE_NEWUSER))) is not None:
+        pytest.skip(f"no user namespace can be made here: {refusal}")
+
+    def life(uid, gid):
+        outside = os.getuid(), os.getgid()
+        unshare(CLONE_NEWUSER)
+        map_user(uid, gid, *outside)
+        return os.getuid(), os.getgid()
+
+    for inside in ((0, 0), (7, 8)):
+        try:
+            assert fork(life, *inside).result() == inside
+        except PermissionError as error:
+            pytest.skip(f"this user may not be mapped here: {error}")
+
+
+def test_a_mount_comes_and_goes(fork, tmp_path):
+    def apart() -> None:
+        unshare(CLONE_NEWNS)
+        mount(None, "/", None, MS_REC | MS_PRIVATE)
+
+    if (refusal := trial(apart)) is not None:
+        pytest.skip(f"needs CAP_SYS_ADMIN: {refusal}")
+
+    def life():
+        apart()
+        (tmp_path / "below").touch()
+        mount("tmpfs", tmp_path, "tmpfs")
+        hidden = os.listdir(tmp_path)
+        umount2(tmp_path)
+        with fails_with(EINVAL):
+            umount2(tmp_path)
+        with fails_with(ENOENT):
+            umount2(tmp_path / "nothing")
+        return hidden, os.listdir(tmp_path)
+
+    assert fork(life).result() == ([], ["below"])
+
+
+@pytest.mark.parametrize("call", [lambda: mount(None, "a\0b"), lambda: umount2("a\0b")], ids=["mount", "umount2"])
+def test_a_path_that_cannot_be_is_refused_before_the_call(call):
+    with pytest.raises(ValueError, match="there is a NUL in it"):
+        call()
+
+
+def test_capabilities_are_those_that_the_kernel_shows():
+    held = capget()
+    shown = process_status()
+    if "CapEff" not in shown:
+        pytest.skip("this kernel does not show capabilities")
+    assert held == CapabilitySets(*(int(shown[name], 16) for name in ("CapEff", "CapPrm", "CapInh")))
+    assert held.effective == capabilities()
+
+
+def test_capabilities_are_given_up_and_not_taken(fork):
+    def life():
+        first = capget()
+        less = CapabilitySets(first.effective & ~1, first.permitted & ~1, first.inheritable & ~1)
+        capset(less)
+        given_up = capget() == less
+        with fails_with(EPERM):
+            capset(CapabilitySets(less.effective | 1, less.permitted | 1, less.inheritable))
+        return given_up, capget() == less
+
+    assert fork(life).result() == (True, True)
+
+
+def test_limits_are_read_and_set(fork):
+    def life():
+        setrlimit(RLIMIT_MEMLOCK, 4096, 8192)
+        old = prlimit(0, RLIMIT_MEMLOCK, (0, 8192))
+        with fails_with(EINVAL):
+            getrlimit(99)
+        return old, getrlimit(RLIMIT_MEMLOCK), prlimit(os.getpid(), RLIMIT_MEMLOCK)
+
+    assert fork(life).result() == ((4096, 8192), (0, 8192), (0, 8192))
+    assert RLIM_INFINITY == 2**64 - 1
+
+
+def test_the_kernels_version_is_compared_by_its_numbers(monkeypatch):
+    for release, version, older in (
+        ("6.9.1-custom", "6.10", True),
+        ("6.10.0", "6.9", False),
+        ("6.1", "6.1", False),
+        ("6.1", "6.1.2", True),
+        ("unknown", "6.1", False),
+    ):
+        monkeypatch.setattr(os, "uname", lambda release=release: os.uname_result(("Linux", "here", release, "", "")))
+        assert kernel_is_older(version) is older
+        assert kernel_version()[:1] in ((6,), ())
+    with pytest.raises(ValueError, match=r"'6\.x' is no kernel version"):
+        kernel_is_older("6.x")

@@ -1,0 +1,54 @@
+"""trial(): what a call would fail with here, found out in a child; nothing comes of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from errno import EACCES, EBADF
+
+import pytest
+
+from pytest_ipc import open_descriptors, trial
+
+
+def fail_with(errno: int) -> None:
+    raise OSError(errno, os.strerror(errno))
+
+
+def test_a_call_that_succeeds_is_no_refusal():
+    assert trial(os.getpid) is None
+
+
+def test_a_refusal_is_given_as_it_came():
+    refusal = trial(lambda: fail_with(EACCES))
+    assert refusal is not None
+    assert (refusal.errno, refusal.strerror, type(refusal)) == (EACCES, "Permission denied", PermissionError)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda: 1 / 0, lambda: os._exit(0), lambda: os.kill(os.getpid(), signal.SIGKILL), lambda: fail_with(None)],  # type: ignore[arg-type]
+    ids=["exception", "exit", "kill", "no errno"],
+)
+def test_whatever_else_happens_is_a_refusal_too(call):
+    assert "the trial of it failed" in str(trial(call))
+
+
+def test_nothing_comes_of_it(tmp_path):
+    before = open_descriptors()
+    assert trial(lambda: os.chdir(tmp_path)) is None
+    assert trial(lambda: os.close(before[-1])) is None
+    refusal = trial(lambda: os.close(9999))
+    assert refusal is not None
+    assert refusal.errno == EBADF
+    assert os.getcwd() != str(tmp_path)
+    assert open_descriptors() == before
+
+
+def test_it_works_where_children_are_not_waited_for(fork):
+    def life():
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        refusal = trial(lambda: fail_with(EACCES))
+        return trial(os.getpid), refusal and refusal.errno
+
+    assert fork(life).result() == (None, EACCES)
