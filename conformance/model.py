@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis import strategies as st
-from hypothesis.errors import FlakyFailure
+from hypothesis.errors import Flaky
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from pytest_ipc import Deviation, Factories, errno_name, scope
@@ -85,6 +85,7 @@ class Model(RuleBasedStateMachine):
         super().__init__()
         self.peers = peers
         self.history: list[str] = []
+        self.differences: list[tuple[int, Deviation]] = []  # with the number of steps before each
         self._stack = ExitStack()
         self.ipc: Factories = self._stack.enter_context(scope())
 
@@ -100,7 +101,9 @@ class Model(RuleBasedStateMachine):
         meant = outcome(model)
         if came != meant:
             after = f", after {'; '.join(self.history)}" if self.history else ""
-            raise Deviation(f"{call} to {meant.told()}", f"it {came.told(past=True)}{after}")
+            difference = Deviation(f"{call} to {meant.told()}", f"it {came.told(past=True)}{after}")
+            self.differences.append((len(self.history), difference))
+            raise difference
         return came.value if isinstance(came, Gives) else None
 
     def one_of(self, data: Any, things: Sequence[Thing]) -> Thing:
@@ -113,19 +116,47 @@ class Model(RuleBasedStateMachine):
         self._stack.close()
 
 
+class _Enough(BaseException):
+    """Hypothesis has had its time to simplify; no Exception, for those it would take for one more difference."""
+
+
+# Histories that are tried to make one shorter that was found. Where every call is slow it would go on for minutes.
+SIMPLIFICATIONS = 300
+
+
 def agree(machine: Any, *, thorough: bool = False, histories: int = 60) -> None:
     """Look for a history on which the mechanism and its model differ; Deviation tells the shortest that was found.
 
     *machine* makes a `Model`, one for each history: the class, or a function that gives it its peers. Of *histories* there
     should be fewer where each one needs processes of its own.
     """
+    found: list[tuple[int, Deviation]] = []
+    left = SIMPLIFICATIONS
+
+    def begin() -> Model:
+        nonlocal left
+        if found:
+            left -= 1
+            if left < 0:
+                raise _Enough
+        model: Model = machine()
+        model.differences = found
+        return model
+
+    steady = True
     try:
-        run_state_machine_as_test(machine, settings=THOROUGH if thorough else settings(QUICK, max_examples=histories))
-    except FlakyFailure as flaky:
+        run_state_machine_as_test(
+            cast(Any, begin), settings=THOROUGH if thorough else settings(QUICK, max_examples=histories)
+        )
+    except (_Enough, Deviation):
+        pass
+    except Flaky:
         # It differed once and not again: a difference all the same, but of a kernel that does not always do the same.
-        for error in flaky.exceptions:
-            if isinstance(error, Deviation):
-                raise Deviation(error.expected, f"{error.observed}; not every time") from None
-        raise
-    except Deviation as error:
-        raise Deviation(error.expected, error.observed) from None  # without Hypothesis' notes: the history says it all
+        steady = False
+        if not found:
+            raise
+    if found:
+        _, shortest = min(
+            reversed(found), key=lambda difference: difference[0]
+        )  # of equals the last, which is the simplest
+        raise Deviation(shortest.expected, shortest.observed if steady else f"{shortest.observed}; not every time")
