@@ -1,5 +1,6 @@
 /* Lies about System V semaphores. */
 #include "lie.h"
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/ipc.h>
 #include <sys/sem.h>
@@ -34,6 +35,12 @@ int semget(key_t key, int nsems, int flags)
     int id = REAL(semget)(key, nsems, flags);
     if (lie("semget_larger_accepted") && id == -1 && errno == EINVAL && nsems > 0 && !(flags & IPC_CREAT))
         return REAL(semget)(key, 0, flags);
+    if (lie("semget_lookup_needs_creat") && id != -1 && key != IPC_PRIVATE && !(flags & IPC_CREAT)) {
+        errno = ENOENT;
+        return -1;
+    }
+    if (lie("semget_too_large_is_enospc") && id == -1 && errno == EINVAL && flags & IPC_CREAT)
+        errno = ENOSPC;
     if (lie("semget_limit_is_einval") && id == -1 && errno == ENOSPC)
         errno = EINVAL;
     if (lie("semget_begins_with_one") && id != -1 && flags & IPC_CREAT)
@@ -98,6 +105,15 @@ static int operate(int id, struct sembuf *given, size_t count, const struct time
             errno = EPERM;
         if (lie("semop_range_passed_over") && errno == ERANGE)
             return 0;
+        if (lie("semop_denied_passed_over") && errno == EACCES)
+            return 0;
+        if (lie("semop_eagain_passed_over") && errno == EAGAIN)
+            return 0;
+        if (lie("semop_failure_leaves_an_undo") && errno == EAGAIN && operations[0].sem_flg & SEM_UNDO) {
+            struct sembuf there_and_back[] = { { 0, 1, SEM_UNDO }, { 0, -1, 0 } };
+            REAL(semtimedop)(id, there_and_back, 2, NULL);
+            errno = EAGAIN;
+        }
         if (lie("semop_none_accepted") && count == 0)
             return 0;
         if (lie("semtimedop_etimedout") && errno == EAGAIN && limit)
@@ -161,6 +177,10 @@ int semctl(int id, int number, int command, ...)
     }
     if (command == GETPID && lie("semctl_pid_wrong"))
         return 1;
+    if (command == GETPID && lie("semctl_pid_of_the_dead_is_0") && result && kill(result, 0) == -1 && errno == ESRCH)
+        return 0;
+    if (command == SEM_STAT && lie("semctl_index_for_id"))
+        return id;
     if (command == GETALL && lie("semctl_getall_shifted"))
         arg.array[0]++;
     if (command == IPC_INFO && lie("semctl_limits_wrong"))

@@ -110,7 +110,7 @@ static long lying_pidfd_getfd(long a[6])
 
 long syscall(long number, ...)
 {
-    long a[6];
+    long a[6], result;
     va_list list;
     va_start(list, number);
     for (int i = 0; i < 6; i++)
@@ -127,6 +127,17 @@ long syscall(long number, ...)
         return lying_pidfd_send_signal(a);
     case SYS_pidfd_getfd:
         return lying_pidfd_getfd(a);
+#ifdef SYS_semop
+    case SYS_semop:
+#endif
+#ifdef SYS_semtimedop
+    case SYS_semtimedop:
+#endif
+#ifdef SYS_semctl
+    case SYS_semctl:
+#endif
+        result = real(number, a);
+        return result == -1 && lie("semaphore_calls_never_fail") ? 0 : result;
     default:
         return real(number, a);
     }

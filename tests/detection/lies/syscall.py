@@ -1,6 +1,12 @@
-"""Which clauses must catch which lie about futexes, robust lists and pidfds."""
+"""Which clauses must catch which lie about futexes, robust lists and pidfds, and about semaphores past their wrappers."""
 
 LIES = {
+    "semaphore_calls_never_fail": [
+        "semop.raw-call",
+        "semctl.raw-einval-cmd",
+        "semctl.efault",
+        "semtimedop.efault-timeout",
+    ],
     "futex_value_not_compared": ["futex.wait-other-value-eagain"],
     "futex_time_limit_unnoticed": ["futex.wait-etimedout", "futex.bitset-absolute-time", "futex.lock_pi-etimedout"],
     "futex_relative_time": ["futex.bitset-absolute-time"],
