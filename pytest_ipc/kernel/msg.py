@@ -175,13 +175,17 @@ def msgctl_stat(msqid: int, cmd: int = IPC_STAT) -> MsqidDs:
 def msgctl_set(
     msqid: int, *, uid: int | None = None, gid: int | None = None, mode: int | None = None, qbytes: int | None = None
 ) -> None:
-    """msgctl(2) with IPC_SET: change owner, group, the low nine mode bits or the room in bytes; what is None stays. OSError."""
+    """msgctl(2) with IPC_SET: change owner, group, the low nine mode bits or the room in bytes; what is None stays. OSError.
+
+    What stays has to be asked for first, which needs read permission; where all four are given nothing is asked.
+    """
     wanted = {"uid": uid, "gid": gid, "mode": mode, "qbytes": qbytes}
     changes = {name: value for name, value in wanted.items() if value is not None}
     for name, value in changes.items():
         check_integer("msgctl", value, {"mode": USHORT, "qbytes": ULONG}.get(name, UINT))
     ds: Any = abi.msqid_ds()()
-    msgctl(msqid, IPC_STAT, addressof(ds))
+    if None in wanted.values():
+        msgctl(msqid, IPC_STAT, addressof(ds))
     for name, value in changes.items():
         setattr(ds if name == "qbytes" else ds.perm, name, value)
     msgctl(msqid, IPC_SET, addressof(ds))

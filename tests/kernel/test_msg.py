@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from errno import E2BIG, EEXIST, EINTR, EINVAL, ENOENT, ENOMSG
+from errno import E2BIG, EACCES, EEXIST, EINTR, EINVAL, ENOENT, ENOMSG
 from signal import SIGUSR1
 
 import pytest
@@ -70,6 +70,25 @@ def test_what_is_set_is_told_and_the_rest_stays(msqid):
     ipc.msgctl_set(msqid, mode=0o640)
     after = ipc.msgctl_stat(msqid)
     assert (after.qbytes, after.perm.mode, after.perm.uid) == (1000, 0o640, before.perm.uid)
+
+
+def test_with_all_four_given_no_permission_to_read_is_needed(fork):
+    def life():
+        os.setresuid(65534, 65534, 65534)
+        made = ipc.msgget(ipc.IPC_PRIVATE, 0)
+        try:
+            with fails_with(EACCES):
+                ipc.msgctl_set(made, mode=0o600)
+            ipc.msgctl_set(made, uid=65534, gid=os.getgid(), mode=0o640, qbytes=77)
+            ds = ipc.msgctl_stat(made)
+        finally:
+            ipc.msgctl_rmid(made)
+        return ds.perm.mode, ds.qbytes
+
+    try:
+        assert fork(life).result() == (0o640, 77)
+    except PermissionError as error:
+        pytest.skip(f"needs a second user: {error.strerror}")
 
 
 def test_the_limits_and_the_sums_are_told(msqid):
