@@ -84,11 +84,12 @@ class TwoHosts(Resource):
     @classmethod
     def create(cls, *, fork: Fork | None = None, scope: Scope | None = None) -> Self:
         """Two new hosts and the cable between them, up. NotAllowedHere, an OSError, where the platform does not let this process."""
+        fork = fork or Fork(scope or Scope())  # before the descriptors: it hands on numbers that are newer than itself
         here, there = socket.socketpair()
         with here, there, Actor.start(_make_and_send, (there,), keep={there.fileno()}) as child:
             own_user, has_ipv6 = child.result(2 * DEFAULT_TIMEOUT)
             _, fds, _, _ = socket.recv_fds(here, 1, 3, socket.MSG_DONTWAIT)
-        return cls(fds, own_user, has_ipv6, fork or Fork(scope or Scope()), scope)
+        return cls(fds, own_user, has_ipv6, fork, scope)
 
     def __repr__(self) -> str:
         return f"<TwoHosts {self.left.address} {self.right.address}>"
