@@ -6,7 +6,7 @@ import ctypes
 import os
 import shutil
 import signal
-from errno import EINVAL, EMFILE, ENOSPC, EPERM
+from errno import E2BIG, EAGAIN, EINVAL, EMFILE, ENOSPC, EPERM
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,19 @@ from pytest_ipc import (
     CLONE_NEWIPC,
     IPC_CREAT,
     IPC_EXCL,
+    IPC_NOWAIT,
     PR_GET_PDEATHSIG,
     IpcNamespace,
     NotAllowedHere,
     fails_with,
     limit,
+    msgget,
+    msgsnd,
     open_descriptors,
     prctl,
     scope,
+    semget,
+    semop,
     shmctl_stat,
     shmget,
     unused_key,
@@ -49,6 +54,32 @@ def test_its_limits_refuse_what_is_beyond_them(ipc_namespace):
         make(1)
         with fails_with(ENOSPC):  # segments
             make(1)
+
+    namespace.fork(meet_them).result()
+
+
+def test_the_other_mechanisms_meet_theirs_too(ipc_namespace):
+    namespace = ipc_namespace(msgmnb=100, msgmni=1, msgmax=60, sem=(3, 5, 2, 2))
+
+    def meet_them():
+        queue = msgget(0, 0o600)
+        with fails_with(ENOSPC):
+            msgget(0, 0o600)
+        with fails_with(EINVAL):
+            msgsnd(queue, 1, bytes(61), IPC_NOWAIT)
+        msgsnd(queue, 1, bytes(60), IPC_NOWAIT)
+        with fails_with(EAGAIN):
+            msgsnd(queue, 1, bytes(41), IPC_NOWAIT)
+        with fails_with(EINVAL):
+            semget(0, 4, 0o600)
+        first = semget(0, 3, 0o600)
+        with fails_with(ENOSPC):  # semaphores
+            semget(0, 3, 0o600)
+        semget(0, 2, 0o600)
+        with fails_with(ENOSPC):  # sets
+            semget(0, 1, 0o600)
+        with fails_with(E2BIG):
+            semop(first, [(0, 1)] * 3)
 
     namespace.fork(meet_them).result()
 
