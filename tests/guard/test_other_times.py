@@ -1,0 +1,145 @@
+"""A child that comes back when its test is over, or was forked before there was one; and children that never come back."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import ADVICE
+
+LATE = """
+@pytest.fixture(scope="session")
+def gate():
+    reader, writer = os.pipe()
+    yield reader, writer
+    os.write(writer, b"x")  # the last tests are over: now it may come back
+    os.wait()
+
+def test_forks(gate):
+    if os.fork() == 0:
+        os.read(gate[0], 1)
+        raise LookupError("late")
+"""
+
+
+@pytest.mark.parametrize("how", [[], ["-n", "1"]], ids=["alone", "worker"])
+def test_a_child_that_comes_back_after_its_test_fails_what_runs_then(run, how):
+    """The gate's tear-down is that of the last test, which is told whose child it was."""
+    result, log = run(LATE, *how)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(["child * of *test_forks:", "*LookupError: late"])
+    assert log["session torn down"] == 1
+
+
+@pytest.mark.parametrize("how", [[], ["-n", "1"], ["-p", "no:terminal"]], ids=["alone", "worker", "no terminal"])
+def test_a_child_that_comes_back_after_the_last_test_fails_the_session(pytester, run, how):
+    pytester.makeconftest("""
+        import os
+        import pytest
+
+        class Late:
+            def pytest_sessionfinish(self):
+                os.write(int(os.environ["IPC_WRITER"]), b"x")
+                os.wait()
+
+        def pytest_configure(config):
+            if hasattr(config, "workerinput") or not config.option.numprocesses:
+                config.pluginmanager.register(Late())
+                reader, writer = os.pipe()
+                os.environ |= {"IPC_READER": str(reader), "IPC_WRITER": str(writer)}
+        """)
+    result, log = run(
+        """
+def test_forks():
+    if os.fork() == 0:
+        os.read(int(os.environ["IPC_READER"]), 1)
+        raise LookupError("late")
+""",
+        *how,
+    )
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    if "no:terminal" not in how:
+        result.assert_outcomes(passed=3)
+        result.stdout.fnmatch_lines(["*= bare forks =*", "*It was too late to fail *test_forks.", "*LookupError: late"])
+    assert log["session torn down"] == 1
+
+
+def test_a_fork_while_tests_are_collected_runs_none_twice(run):
+    result, log = run("""
+pid = os.fork()
+if pid:
+    wait(pid)
+""")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines([ADVICE, "child *, in the session before it:"])
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    # Its parent waits for it while tests are collected, so that it is at its first test before the parent is.
+    assert (log["child left with 1"], log["before"], log["after"], log["session torn down"]) == (1, 0, 1, 1)
+
+
+def test_a_child_of_multiprocessing_that_does_not_come_back_is_left_alone(run):
+    result, log = run("""
+import multiprocessing
+
+def life(queue):
+    queue.put(os.getpid())
+    sys.exit(3)
+
+def test_forks(resource):
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    process = context.Process(target=life, args=(queue,))
+    process.start()
+    assert queue.get() == process.pid != os.getpid()
+    process.join()
+    assert process.exitcode == 3
+
+def test_leaves_by_itself():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(7)
+    wait(pid)
+""")
+    result.assert_outcomes(passed=4)
+    assert (log["child left with 7"], log["test_forks torn down"]) == (1, 1)
+
+
+def test_a_plugin_that_runs_whole_tests_in_children_may(pytester, run):
+    """As pytest-forked does: the child runs the test's protocol, sends the reports, and is ended by the plugin."""
+    pytester.makeconftest("""
+        import os
+        import pickle
+        import pytest
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtest_protocol(item, nextitem):
+            if item.name != "test_isolated":
+                return None
+            reader, writer = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                told = []
+                for when, phase in (
+                    ("setup", lambda: item.ihook.pytest_runtest_setup(item=item)),
+                    ("call", lambda: item.ihook.pytest_runtest_call(item=item)),
+                    ("teardown", lambda: item.ihook.pytest_runtest_teardown(item=item, nextitem=nextitem)),
+                ):
+                    call = pytest.CallInfo.from_call(phase, when=when)
+                    told.append(item.ihook.pytest_runtest_makereport(item=item, call=call).outcome)
+                os.write(writer, pickle.dumps(told))
+                os._exit(0)
+            os.close(writer)
+            with open(reader, "rb") as file:
+                print("OUTCOMES", pickle.load(file))
+            os.waitpid(pid, 0)
+            return True
+        """)
+    result, _ = run(
+        """
+def test_isolated():
+    log(f"isolated")
+""",
+        "-s",
+    )
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*OUTCOMES [[]'passed', 'passed', 'passed']*"])

@@ -1,0 +1,198 @@
+"""A child of os.fork() that comes back while its test runs, in whatever part of it: it is stopped there, and the test fails."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from .conftest import ADVICE
+
+WAYS = {
+    "returns": ("return", ["it returned"]),
+    "fails": ("assert 'child' == 'parent'", ["*AssertionError*'child' == 'parent'*"]),
+    "raises": ("raise LookupError('of the child')", ["*LookupError: of the child"]),
+    "exits": ("sys.exit(0)", ["*SystemExit: 0"]),
+    "is interrupted": ("raise KeyboardInterrupt('in the child')", ["*KeyboardInterrupt: in the child"]),
+    "skips": ("pytest.skip('in the child')", ["*Skipped: in the child"]),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_child_that_comes_back_fails_its_parents_test(run, way):
+    statement, told = WAYS[way]
+    result, log = run(f"""
+def test_forks(resource):
+    pid = os.fork()
+    if pid == 0:
+        {statement}
+    wait(pid)
+    log("parent went on")
+""")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*test_forks*", ADVICE, "child *, in the call:", *told])
+    assert log == Counter(
+        {
+            "before": 1,
+            "child left with 1": 1,
+            "parent went on": 1,
+            "test_forks torn down": 1,
+            "after": 1,
+            "test_after torn down": 1,
+            "session torn down": 1,
+        }
+    )
+
+
+@pytest.mark.parametrize("how", [["-n", "2"], ["-s"], ["--capture=sys"], ["-p", "no:terminal"], ["-p", "no:capture"]])
+def test_it_is_so_however_pytest_is_run(run, how):
+    result, log = run(
+        """
+def test_forks(resource):
+    pid = os.fork()
+    if pid == 0:
+        raise LookupError("of the child")
+    wait(pid)
+""",
+        *how,
+    )
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    if "no:terminal" not in how:
+        result.assert_outcomes(passed=2, failed=1)
+        result.stdout.fnmatch_lines([ADVICE, "*LookupError: of the child"])
+    assert (log["child left with 1"], log["test_forks torn down"], log["before"], log["after"]) == (1, 1, 1, 1)
+
+
+FIXTURES = {
+    "setup": "{fork}\n    yield",
+    "teardown": "yield\n    {fork}",
+    "finalizer": "request.addfinalizer(lambda: come_back())\n    yield",
+}
+
+
+@pytest.mark.parametrize("way", ["returns", "raises"])
+@pytest.mark.parametrize("phase", FIXTURES)
+def test_it_is_so_in_fixtures(run, phase, way):
+    statement, told = WAYS[way]
+    result, log = run(f"""
+def come_back():
+    pid = os.fork()
+    if pid == 0:
+        {statement}
+    else:
+        wait(pid)
+
+@pytest.fixture
+def outer(resource):
+    log("outer set up")
+    yield
+    log("outer torn down")
+
+@pytest.fixture
+def forks(outer, request):
+    {FIXTURES[phase].format(fork="come_back()")}
+
+@pytest.fixture
+def inner(forks):
+    log("inner set up")
+    yield
+    log("inner torn down")
+
+def test_forks(inner):
+    log("ran")
+""")
+    result.assert_outcomes(passed=2 if phase == "setup" else 3, errors=1)
+    part = "setup" if phase == "setup" else "tear-down"
+    result.stdout.fnmatch_lines([ADVICE, f"child *, in the {part} of the fixture 'forks':"])
+    if phase == "setup":
+        result.stdout.fnmatch_lines(told)
+        assert log["inner set up"] == 1
+    else:
+        assert (log["inner torn down"], log["ran"]) == (1, 1)
+    assert (log["child left with 1"], log["outer torn down"], log["test_forks torn down"]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("where", ["test", "setUp", "subtest"])
+@pytest.mark.parametrize("way", ["returns", "fails", "exits"])
+def test_it_is_so_in_unittest(run, where, way):
+    statement, told = WAYS[way]
+    result, log = run(f"""
+class TestOld(unittest.TestCase):
+    def come_back(self):
+        {statement}
+
+    def fork(self):
+        pid = os.fork()
+        if pid:
+            wait(pid)
+        else:
+            self.come_back()
+        return pid
+
+    def setUp(self):
+        {"self.fork()" if where == "setUp" else "pass"}
+
+    def tearDown(self):
+        log("tearDown")
+
+    def test_forks(self):
+        log("ran")
+        {"self.fork()" if where == "test" else "pass"}
+        if {where == "subtest"}:
+            with self.subTest("inner"):
+                self.fork()
+""")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines([ADVICE, "child *, in the call:", *told])
+    assert (log["child left with 1"], log["tearDown"], log["ran"], log["after"]) == (1, 1, 1, 1)
+
+
+def test_a_test_that_fails_or_skips_itself_tells_of_its_child_too(run):
+    result, _ = run("""
+def forks():
+    pid = os.fork()
+    if pid == 0:
+        raise LookupError("of the child")
+    wait(pid)
+
+def test_fails():
+    forks()
+    assert "parent" == "failed"
+
+def test_skips():
+    forks()
+    pytest.skip("by the parent")
+""")
+    result.assert_outcomes(passed=2, failed=2)
+    assert result.stdout.str().count("LookupError: of the child") == 2
+    result.stdout.fnmatch_lines(["*'parent' == 'failed'*"])
+
+
+def test_several_children_are_told_of_each(run):
+    result, log = run("""
+def test_forks():
+    for number in range(3):
+        pid = os.fork()
+        if pid == 0:
+            raise LookupError(f"child number {number}")
+        wait(pid)
+""")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines([f"*LookupError: child number {number}" for number in range(3)])
+    assert log["child left with 1"] == 3
+
+
+def test_a_grandchild_that_comes_back_is_stopped_too(run):
+    result, log = run("""
+def test_forks():
+    pid = os.fork()
+    if pid == 0:
+        if os.fork() == 0:
+            raise LookupError("of the grandchild")
+        os.wait()
+        return
+    wait(pid)
+""")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*LookupError: of the grandchild", "it returned"])
+    assert (log["after"], log["session torn down"]) == (1, 1)
