@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from pathlib import Path
 
@@ -138,6 +139,17 @@ def test_a_descriptor_is_found_also_under_a_number_that_was_in_use(temporary_roo
     found = left_since(before, temporary_root)
     os.close(first)
     assert found == [f"open descriptor ({first}, '{tmp_path}')"]
+
+
+def test_a_socket_is_found_by_its_descriptor_and_its_directory(temporary_root):
+    before = Snapshot.take(temporary_root)
+    folder = Path(tempfile.mkdtemp(prefix="pytest-ipc-"))
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.fspath(folder / "s"))
+        found = left_since(before, temporary_root)
+    (folder / "s").unlink()
+    folder.rmdir()
+    assert [line.partition(" (")[0] for line in found] == ["open descriptor", f"temporary directory {folder.name}"]
 
 
 def test_a_directory_is_found(temporary_root):

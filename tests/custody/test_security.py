@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -171,6 +172,41 @@ def test_a_fifo_that_is_not_the_recorded_one_is_left(home, foreign):
         ledger = forge(home, about(1, "fifo", **{"path": path, **details}), *([made(**identity)] if identity else []))
         assert one_line(sweep()).endswith(sentence)
         ledger.unlink()
+
+
+def test_a_socket_that_is_not_the_recorded_one_is_left(home, foreign, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a socket's path must be short
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+    found = os.lstat(path)
+    for details, identity, sentence in (
+        ({"at": time.time() + 3600}, None, "it is older than the record"),
+        ({}, {"dev": found.st_dev, "ino": found.st_ino + 1}, "it is another UNIX socket than the one that was made"),
+        ({"path": str(foreign["fifo"])}, None, "it is no UNIX socket"),
+        ({"path": str(foreign["file"])}, None, "it is no UNIX socket"),
+        ({"path": str(foreign["empty"])}, None, "it is a directory"),
+        ({"uid": 65533}, None, f"it belongs to user {os.geteuid()}"),
+        ({"directory": str(tmp_path)}, None, "it is not in a directory that was made for it"),
+    ):
+        ledger = forge(
+            home, about(1, "unix-socket", **{"path": path, **details}), *([made(**identity)] if identity else [])
+        )
+        assert one_line(sweep()).endswith(sentence)
+        ledger.unlink()
+    assert os.lstat(path) == found
+
+
+def test_a_socket_that_is_the_recorded_one_goes(home, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+    found = os.lstat("socket")
+    path = str(tmp_path / "socket")
+    forge(home, about(1, "unix-socket", path=path), made(dev=found.st_dev, ino=found.st_ino))
+    done = sweep()
+    assert ([line.partition(",")[0] for line in done.removed], done.left) == ([f"UNIX socket {path}"], [])
+    assert not os.path.lexists(path)
 
 
 def test_a_lock_file_that_is_not_the_recorded_one_is_left(home, foreign):
