@@ -14,12 +14,10 @@ import pytest
 from pytest_ipc import (
     F_OFD_GETLK,
     F_RDLCK,
-    F_UNLCK,
     F_WRLCK,
     Actor,
     FileLock,
     Fork,
-    Lease,
     Pipe,
     RecordLock,
     fails_with,
@@ -301,47 +299,6 @@ def test_the_locks_go_with_the_object(file_lock, kind):
     with file_lock(first.path, kind=kind) as lock:
         lock.acquire()
     assert first.try_acquire()
-
-
-@pytest.fixture
-def lease(file_lock):
-    """A lock and an exclusive lease of it."""
-    lock = file_lock()
-    try:
-        return lock, lock.take_lease()
-    except OSError as error:
-        pytest.skip(f"no exclusive lease of a temporary file here: {error}")
-
-
-def test_a_lease_is_broken_and_given_up(lease, fork):
-    lock, mine = lease
-    assert (mine.type, repr(mine)) == (F_WRLCK, f"<exclusive lease, {lock!r}>")
-    child = fork(os.open, lock.path, os.O_RDONLY)
-    child.wait_blocked("open")
-    assert mine.wait_break() == F_RDLCK
-    mine.release()
-    assert child.result() > 2
-    assert mine.type == F_UNLCK
-    mine.release()
-
-
-def test_nobody_broke_a_lease(lease):
-    lock, mine = lease
-    with pytest.raises(TimeoutError, match=f"nobody broke <exclusive lease, {lock!r}> within 0.01 s"):
-        mine.wait_break(0.01)
-
-
-def test_a_lease_is_downgraded(file_lock, fork):
-    lock = file_lock(flags=os.O_RDONLY)
-    try:
-        mine: Lease = lock.take_lease()
-    except OSError as error:
-        pytest.skip(f"no exclusive lease of a temporary file here: {error}")
-    child = fork(os.open, lock.path, os.O_RDONLY)
-    child.wait_blocked("open")
-    mine.downgrade()
-    assert child.result() > 2
-    assert (mine.type, repr(mine)) == (F_RDLCK, f"<shared lease, {lock!r}>")
 
 
 def test_where_the_table_is_missing_a_flock_cannot_be_asked(file_lock, monkeypatch):
