@@ -54,7 +54,7 @@ def test_our_wait_ends_with_a_post_of_multiprocessings():
     """The stdlib's semaphores are named ones whose name is gone at once: what both share is the memory of a forked child."""
     theirs = get_context("fork").Semaphore(1)
     assert theirs.get_value() == 1
-    address = theirs._semlock.handle
+    address = theirs._semlock.handle  # type: ignore[attr-defined]
     theirs.acquire()
     with pytest.raises(TimeoutError):
         PosixSemaphore(address, None).wait(timeout=0.01)

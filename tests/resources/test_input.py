@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 
 import pytest_ipc
-from pytest_ipc import Fifo, FileLock, Pipe, Segment, SemaphoreSet, Signals, scope, unused_key
+from pytest_ipc import (
+    Fifo,
+    FileLock,
+    Pipe,
+    PosixQueue,
+    PosixSemaphore,
+    Segment,
+    SemaphoreSet,
+    Signals,
+    scope,
+    unused_key,
+)
 
 from ..leaks import Snapshot
 
@@ -81,6 +92,42 @@ REFUSED: dict[str, tuple[Make, type[Exception], str]] = {
     "lock start too large for C": (lambda: lock_of(start=1 << 63), OverflowError, "range of the C type"),
     "lock length too large for C": (lambda: lock_of(length=-1 << 64), OverflowError, "range of the C type"),
     "lock of bytes before the first": (lambda: lock_of(start=2, length=-3), OSError, "fcntl: Invalid argument"),
+    "semaphore of -1": (lambda: PosixSemaphore.create(-1), ValueError, "at least 0, not -1"),
+    "semaphore of True": (lambda: PosixSemaphore.create(True), TypeError, "must be an integer, not True"),
+    "semaphore of 1.5": (lambda: PosixSemaphore.create(1.5), TypeError, "must be an integer, not 1.5"),  # type: ignore[arg-type]
+    "semaphore above the greatest": (lambda: PosixSemaphore.create(1 << 31), OSError, "sem_init: Invalid argument"),
+    "semaphore too large for C": (lambda: PosixSemaphore.create(1 << 32), OverflowError, "range of the C type"),
+    "unnamed semaphore too large": (
+        lambda: PosixSemaphore.create(1 << 31, shared=True),
+        OSError,
+        "sem_init: Invalid argument",
+    ),
+    "semaphore shared and named": (lambda: PosixSemaphore.create(name="/x", shared=True), ValueError, "either shared"),
+    "semaphore name without a slash": (lambda: PosixSemaphore.create(name="x"), ValueError, "name of a semaphore"),
+    "semaphore name with two": (lambda: PosixSemaphore.create(name="/x/y"), ValueError, "name of a semaphore"),
+    "semaphore name of a slash": (lambda: PosixSemaphore.create(name="/"), ValueError, "name of a semaphore"),
+    "semaphore name with a NUL": (lambda: PosixSemaphore.create(name="/x\0"), ValueError, "there is a NUL in it"),
+    "semaphore name too long": (lambda: PosixSemaphore.create(name="/" + "x" * 252), ValueError, "251 are the most"),
+    "semaphore name of bytes": (lambda: PosixSemaphore.create(name=b"/x"), TypeError, "must be a string like"),  # type: ignore[arg-type]
+    "semaphore mode too large": (lambda: PosixSemaphore.create(mode=0o1000), ValueError, "between 0 and 0o777"),
+    "semaphore flags unknown": (lambda: PosixSemaphore.create(flags=os.O_APPEND), ValueError, "O_CREAT and O_EXCL"),
+    "queue of no messages": (lambda: PosixQueue.create(maxmsg=0), ValueError, "at least 1"),
+    "queue of True messages": (lambda: PosixQueue.create(maxmsg=True), TypeError, "must be an integer"),
+    "queue of messages of no bytes": (lambda: PosixQueue.create(msgsize=0), ValueError, "at least 1"),
+    "queue of messages of 1.5 bytes": (lambda: PosixQueue.create(msgsize=1.5), TypeError, "not 1.5"),  # type: ignore[arg-type]
+    "queue of too many messages": (lambda: PosixQueue.create(maxmsg=1 << 30), OSError, "mq_open: "),
+    "queue too large for C": (lambda: PosixQueue.create(maxmsg=1 << 63), OverflowError, "range of the C type"),
+    "queue name without a slash": (lambda: PosixQueue.create(name="x"), ValueError, "name of a message queue"),
+    "queue name with two": (lambda: PosixQueue.create(name="//x"), ValueError, "name of a message queue"),
+    "queue name with a NUL": (lambda: PosixQueue.create(name="/x\0"), ValueError, "there is a NUL in it"),
+    "queue name too long": (lambda: PosixQueue.create(name="/" + "x" * 256), ValueError, "255 are the most"),
+    "queue name of a number": (lambda: PosixQueue.create(name=7), TypeError, "must be a string like"),  # type: ignore[arg-type]
+    "queue mode negative": (lambda: PosixQueue.create(mode=-1), ValueError, "between 0 and 0o777"),
+    "queue flags unknown": (
+        lambda: PosixQueue.create(flags=os.O_APPEND),
+        ValueError,
+        "cannot be opened with the flags",
+    ),
     "FIFO path in no directory": (lambda: Fifo.create(path="no/fifo"), FileNotFoundError, "mkfifo"),
 }
 
@@ -110,6 +157,7 @@ def test_what_no_object_can_have_is_refused(case, tmp_path, temporary_root, monk
 def test_no_time_to_wait_is_refused(timeout, error, text, temporary_root):
     with scope() as ipc:
         fifo, signals, child, lock = ipc.fifo(), ipc.signals, ipc.fork(int), ipc.file_lock()
+        semaphore, queue = ipc.posix_sem(1), ipc.posix_mq(maxmsg=1, msgsize=8)
         child.wait()
         caught = signals.catch(10)
         counter, timer, word, semaphores = ipc.eventfd(1), ipc.timerfd(), ipc.futex(), ipc.sysv_sem()
@@ -117,6 +165,9 @@ def test_no_time_to_wait_is_refused(timeout, error, text, temporary_root):
         for wait in (
             lambda: fifo.open_reader(timeout=timeout),
             lambda: fifo.open_writer(timeout=timeout),
+            lambda: semaphore.wait(timeout),
+            lambda: queue.receive(timeout),
+            lambda: queue.send(b"", 0, timeout),
             lambda: lock.acquire(timeout=timeout),
             lambda: semaphores.op((0, 0), timeout=timeout),
             lambda: semaphores.acquire(timeout=timeout),
@@ -143,6 +194,7 @@ def test_a_closed_object_is_refused():
         segment, pipe, fifo, signals, child = ipc.sysv_shm(), ipc.pipe(), ipc.fifo(), ipc.signals, ipc.fork(int)
         attachment = segment.attach()
         lock, semaphores = ipc.file_lock(), ipc.sysv_sem()
+        semaphore, queue = ipc.posix_sem(), ipc.posix_mq(maxmsg=1, msgsize=8)
         reader, writer = pipe.reader, pipe.writer
     uses: dict[str, list[Make]] = {
         "Segment id=": [
@@ -170,6 +222,23 @@ def test_a_closed_object_is_refused():
         "Attachment of": [attachment.detach, lambda: attachment.buf],
         "read end of a pipe": [reader.fileno, lambda: reader.fd, pipe.read, lambda: pipe.read_fd, reader.read],
         "write end of a pipe": [lambda: pipe.write(b"x"), lambda: pipe.capacity, lambda: writer.write(b"x")],
+        "PosixSemaphore ": [
+            semaphore.post,
+            semaphore.wait,
+            lambda: semaphore.wait(0),
+            semaphore.try_wait,
+            lambda: semaphore.value,
+        ],
+        "PosixQueue ": [
+            queue.fileno,
+            lambda: queue.fd,
+            lambda: queue.send(b""),
+            queue.receive,
+            lambda: queue.attributes,
+            lambda: queue.set_blocking(True),
+            lambda: queue.notify(10),
+            queue.cancel_notify,
+        ],
         "Fifo ": [fifo.open_reader, fifo.open_writer],
         "flock lock of ": [
             lock.fileno,

@@ -37,6 +37,19 @@ PROGRAMS = {
             assert lock.test() is None
         assert not lock.path.parent.exists()
     """,
+    "posix semaphore": """
+        from pytest_ipc import PosixSemaphore
+        with PosixSemaphore.create(1) as semaphore, PosixSemaphore.create(shared=True) as unnamed:
+            semaphore.wait()
+            unnamed.post()
+            assert (semaphore.value, unnamed.value) == (0, 1)
+    """,
+    "posix queue": """
+        from pytest_ipc import PosixQueue
+        with PosixQueue.create(maxmsg=1, msgsize=8) as queue:
+            queue.send(b"x", 3)
+            assert queue.receive() == (b"x", 3)
+    """,
     "signals": """
         import os, signal
         from pytest_ipc import Signals

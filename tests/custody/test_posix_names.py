@@ -1,0 +1,246 @@
+"""Forged records of POSIX semaphores and queues, and what a killed sem_open leaves: nothing goes but what is proved."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from pytest_ipc import (
+    MqAttr,
+    PosixQueue,
+    PosixSemaphore,
+    mq_close,
+    mq_open,
+    mq_unlink,
+    sem_close,
+    sem_open,
+    sem_unlink,
+    unused_name,
+)
+from pytest_ipc.custody.identity import ipc_namespace
+from pytest_ipc.custody.kinds.posix_sem import path_of
+from pytest_ipc.custody.sweep import sweep
+
+from .forging import about, forge, made, one_line
+
+TAG = secrets.randbelow(1 << 29) + (1 << 29)
+
+
+@pytest.fixture(autouse=True)
+def _one_at_a_time() -> Iterator[None]:
+    """What is empty may be anybody's: no other worker may sweep it meanwhile."""
+    folder = os.open("/dev/shm", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+@pytest.fixture
+def semaphore() -> Iterator[str]:
+    """A semaphore that no record is of, with a name as resources draw them; it has to survive."""
+    name = unused_name()
+    sem_close(sem_open(name, os.O_CREAT | os.O_EXCL, 0o600, 1))
+    before = os.lstat(path_of(name))
+    yield name
+    assert os.lstat(path_of(name)) == before
+    sem_unlink(name)
+
+
+@pytest.fixture
+def queue() -> Iterator[tuple[str, os.stat_result]]:
+    """A queue that no record is of, and its status; it has to survive."""
+    name = f"/foreign-{os.getpid()}"
+    fd = mq_open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600, MqAttr(maxmsg=2, msgsize=8))
+    yield name, os.fstat(fd)
+    again = mq_open(name, os.O_RDWR)
+    assert os.path.sameopenfile(again, fd)
+    for end in (again, fd):
+        mq_close(end)
+    mq_unlink(name)
+
+
+def about_semaphore(**details: object) -> str:
+    return about(1, "posix-sem", **{"own": unused_name(), "name": None, "tag": TAG, **details})
+
+
+def about_queue(**details: object) -> str:
+    size = {"maxmsg": 2, "msgsize": 8, "mode": 0o600}
+    return about(1, "posix-mq", **{"name": unused_name(), **size, "ipc": ipc_namespace(), **details})
+
+
+@pytest.mark.parametrize(
+    ("forged", "details"),
+    [
+        (about_semaphore, {"own": 5}),
+        (about_semaphore, {"own": "/x\0"}),
+        (about_semaphore, {"name": 7}),
+        (about_semaphore, {"tag": 0}),
+        (about_semaphore, {"tag": "1"}),
+        (about_semaphore, {"tag": True}),
+        (about_queue, {"name": ...}),
+        (about_queue, {"maxmsg": 0}),
+        (about_queue, {"msgsize": 2**63}),
+        (about_queue, {"mode": 0o1000}),
+        (about_queue, {"ipc": 5}),
+    ],
+)
+def test_a_value_that_is_none_is_refused(home, forged, details):
+    forge(home, forged(**details))
+    assert one_line(sweep())
+
+
+def test_a_semaphore_that_is_not_the_recorded_one_is_left(home, semaphore):
+    status = os.lstat(path_of(semaphore))
+    right = {"dev": status.st_dev, "ino": status.st_ino}
+    for details, identity, sentence in (
+        ({"at": time.time() + 3600}, None, "it is older than the record"),
+        ({"uid": 65533}, None, f"it belongs to user {os.geteuid()}"),
+        ({}, {**right, "ino": right["ino"] + 1}, "it is another semaphore than the one that was made"),
+        ({}, {**right, "dev": right["dev"] + 1}, "it is another semaphore than the one that was made"),
+    ):
+        ledger = forge(home, about_semaphore(own=semaphore, **details), *([made(**identity)] if identity else []))
+        assert one_line(sweep()).endswith(sentence)
+        ledger.unlink()
+
+
+@pytest.mark.parametrize("own", ["/../../etc/passwd", "/passwd", "relative", "/", "/pytest-ipc-1-0123"])
+def test_a_name_that_was_not_drawn_is_never_ours(home, own):
+    path = Path("/dev/shm/sem.passwd")
+    path.write_text("kept")
+    try:
+        forge(home, about_semaphore(own=own))
+        done = sweep()
+        assert (done.removed, path.read_text()) == ([], "kept")
+        assert all("was not made for it" in line for line in done.left)
+    finally:
+        path.unlink()
+
+
+def test_a_name_to_be_published_under_is_ours_only_with_our_inode(home, semaphore):
+    """Killed before link(2): who has the name is somebody else, and there is nothing to tell."""
+    forge(home, about_semaphore(name=semaphore))
+    forge(home, about_semaphore(name=semaphore), made(dev=1, ino=1))
+    done = sweep()
+    assert (done.removed, done.left, done.refused) == ([], [], [])
+
+
+@pytest.fixture
+def unfinished() -> Iterator[Path]:
+    """Where libc makes a semaphore before it has its name."""
+    path = Path(f"/dev/shm/sem.{secrets.token_hex(3)}")
+    yield path
+    with suppress(FileNotFoundError):
+        path.unlink()
+
+
+def content(value: int) -> bytes:
+    return struct.pack("=Q", value).ljust(32, b"\0")
+
+
+@pytest.mark.parametrize(
+    "data", [content(TAG), content(TAG << 1), b""], ids=["its value", "narrow words", "nothing yet"]
+)
+def test_what_a_killed_sem_open_left_goes(home, unfinished, data):
+    unfinished.write_bytes(data)
+    forge(home, about_semaphore())
+    done = sweep()
+    assert (len(done.removed), done.left, unfinished.exists()) == (1, [], False)
+
+
+@pytest.mark.parametrize("data", [content(TAG + 1), content(0), b"x"], ids=["another value", "no value", "short"])
+def test_anothers_unfinished_semaphore_is_left(home, unfinished, data):
+    unfinished.write_bytes(data)
+    forge(home, about_semaphore())
+    done = sweep()
+    assert (done.removed, unfinished.read_bytes()) == ([], data)
+
+
+def test_an_empty_file_that_somebody_has_open_is_left(home, unfinished):
+    """Another process is about to make a semaphore of it."""
+    with open(unfinished, "xb"):
+        forge(home, about_semaphore())
+        assert sweep().removed == []
+        assert unfinished.exists()
+
+
+def test_an_unfinished_one_from_before_the_record_is_left(home, unfinished):
+    unfinished.write_bytes(content(TAG))
+    forge(home, about_semaphore(at=time.time() + 3600))
+    assert sweep().removed == []
+    assert unfinished.exists()
+
+
+def test_a_link_in_the_place_of_an_unfinished_one_is_left(home, unfinished, tmp_path):
+    (tmp_path / "file").write_bytes(content(TAG))
+    unfinished.symlink_to(tmp_path / "file")
+    forge(home, about_semaphore())
+    assert sweep().removed == []
+    assert unfinished.is_symlink()
+
+
+def test_a_queue_that_is_not_the_recorded_one_is_left(home, queue):
+    name, status = queue
+    right = {"dev": status.st_dev, "ino": status.st_ino}
+    for details, identity, sentence in (
+        ({"at": time.time() + 3600}, None, "it is older than the record"),
+        ({"uid": 65533}, None, f"it belongs to user {os.geteuid()}"),
+        ({"maxmsg": 3}, None, "it is of another size or mode than the one that was to be made"),
+        ({"msgsize": 9}, None, "it is of another size or mode than the one that was to be made"),
+        ({"mode": 0o400}, None, "it is of another size or mode than the one that was to be made"),
+        ({}, {**right, "ino": right["ino"] + 1}, "it is another queue than the one that was made"),
+        ({}, {**right, "dev": right["dev"] + 1}, "it is another queue than the one that was made"),
+    ):
+        ledger = forge(home, about_queue(name=name, **details), *([made(**identity)] if identity else []))
+        assert one_line(sweep()).endswith(sentence)
+        ledger.unlink()
+
+
+def test_a_queue_of_another_namespace_is_not_looked_for_here(home, queue):
+    forge(home, about_queue(name=queue[0], ipc="ipc:[1]"))
+    done = sweep()
+    assert (done.removed, done.left) == ([], [])
+
+
+@pytest.mark.parametrize("name", ["relative", "/", "//x", "/no/such", "/" + "n" * 300])
+def test_a_name_that_no_queue_can_have_leads_nowhere(home, name):
+    forge(home, about_queue(name=name))
+    done = sweep()
+    assert done.removed == []
+
+
+@pytest.mark.usefixtures("home")
+def test_what_is_on_record_goes(fork):
+    """The records are those that the resources write."""
+
+    def life() -> None:
+        for name in (None, "given"):
+            given = name and f"/{name}-{os.getpid()}"
+            semaphore = PosixSemaphore.create(name=given)
+            queue = PosixQueue.create(name=given, maxmsg=1, msgsize=8)
+            print(semaphore.name, queue.name, flush=True)
+        os.kill(os.getpid(), 9)
+
+    child = fork(life)
+    child.wait()
+    names = child.output.split()
+    removed = sweep().removed
+    assert sorted(line.partition(", made")[0] for line in removed) == sorted(
+        f"POSIX {what} {name}"
+        for pair in zip(names[::2], names[1::2], strict=True)
+        for what, name in zip(("semaphore", "message queue"), pair, strict=True)
+    )
+    for name in names:
+        with pytest.raises(FileNotFoundError):
+            sem_open(name, 0)
+        with pytest.raises(FileNotFoundError):
+            mq_open(name, os.O_RDONLY)
