@@ -215,6 +215,18 @@ def test_a_shared_mapping_to_write_needs_a_file_open_for_both(file, opened, mapp
 FS_APPEND_FL = 0x20
 
 
+def _make_append_only(fd: int) -> str | None:
+    """Give a file the attribute (ioctl_iflags(2)); why it has not got it, if it has not. OSError."""
+    flags = array("l", [0])
+    get, put = (0x80006601, 0x40006602) if machine() != "ppc64le" else (0x40006601, 0x80006602)
+    get, put = get | flags.itemsize << 16, put | flags.itemsize << 16
+    ioctl(fd, get, flags)
+    flags[0] |= FS_APPEND_FL
+    ioctl(fd, put, flags)
+    ioctl(fd, get, flags)
+    return None if flags[0] & FS_APPEND_FL else "it is said to have been set, and it is not there"
+
+
 @clause("mmap.append-only-eacces", "mmap(2)", "ERRORS", errno=EACCES)
 def test_an_append_only_file_cannot_be_mapped_to_write(tmp_path, memfd, page):
     """A shared mapping to write is refused for a file that has the attribute append-only."""
@@ -227,13 +239,10 @@ def test_an_append_only_file_cannot_be_mapped_to_write(tmp_path, memfd, page):
     try:
         for fd in fds:
             try:
-                flags = array("l", [0])
-                get, put = (0x80086601, 0x40086602) if flags.itemsize == 8 else (0x80046601, 0x40046602)
-                ioctl(fd, get, flags)
-                flags[0] |= FS_APPEND_FL
-                ioctl(fd, put, flags)
+                reason = _make_append_only(fd)
             except OSError as error:
                 reason = error.strerror
+            if reason:
                 continue
             with fails_with(EACCES):
                 mmap(None, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd)
