@@ -154,13 +154,13 @@ def test_keys_are_not_drawn_twice():
 
 def test_another_owners_segment_is_left_with_a_word_on_how_to_remove_it(fork):
     try:
-        fork(os.setresuid, 65534, 65534, 65534).result()
+        fork(os.setresuid, 65533, 65533, 65533).result()
     except PermissionError as error:
         pytest.skip(f"needs a second user: setresuid: {error.strerror}")
 
     def life():
         with Segment.create() as segment:
-            os.setresuid(65534, 65534, 65534)
+            os.setresuid(65533, 65533, 65533)
             try:
                 segment.remove()
             except PermissionError as error:

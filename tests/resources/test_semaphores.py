@@ -279,14 +279,14 @@ def test_a_child_that_inherits_it_leaves_it(fork):
 
 def test_another_owners_set_is_left_with_a_word_on_how_to_remove_it(fork):
     try:
-        fork(os.setresuid, 65534, 65534, 65534).result()
+        fork(os.setresuid, 65533, 65533, 65533).result()
     except PermissionError as error:
         pytest.skip(f"needs a second user: setresuid: {error.strerror}")
 
     def life():
         semaphores = SemaphoreSet.create()
         print(semaphores.id, flush=True)
-        os.setresuid(65534, 65534, 65534)
+        os.setresuid(65533, 65533, 65533)
         try:
             semaphores.remove()
         except PermissionError as error:
