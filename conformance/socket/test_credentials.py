@@ -213,6 +213,7 @@ def test_a_privileged_process_may_name_another(sockets, fork):
     needed = 1 << 21 | 1 << 7 | 1 << 6
     if (capabilities() or 0) & needed != needed:
         untested("needs CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID")
+    fork(become, STRANGER, GROUP).result()  # or the ids are not mapped here
     left, right = sockets.pair()
     right.pass_credentials()
     other = Ucred(fork(pause).pid, STRANGER, GROUP)
