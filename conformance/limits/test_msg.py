@@ -125,6 +125,16 @@ def test_msgmni_has_a_ceiling(in_ipc_namespace):
     assert in_ipc_namespace({}, both_sides) == 32768
 
 
+@clause("proc.kernel-defaults-msg", "msgop(2)", "NOTES", since="3.19")
+def test_the_default_limits(in_ipc_namespace):
+    """By default MSGMAX is 8192, MSGMNB 16384 and MSGMNI 32000."""
+
+    def tell() -> list[int | None]:
+        return [limit(f"kernel/{name}") for name in ("msgmax", "msgmnb", "msgmni")]
+
+    assert in_ipc_namespace({}, tell) == [8192, 16384, 32000]
+
+
 def _needs(name: str) -> None:
     if not os.path.exists(f"/proc/sys/{name}"):
         untested(f"needs /proc/sys/{name}")
