@@ -21,7 +21,7 @@ from pytest_ipc import (
     unused_key,
 )
 from pytest_ipc.custody.sweep import sweep
-from pytest_ipc.kernel import sem
+from pytest_ipc.kernel import proc, sem
 from pytest_ipc.resources.sysv import unusual_mode
 
 from .forging import about_set, forge, made, one_line
@@ -57,7 +57,10 @@ def exists(semid: int) -> bool:
 NOW = time.time
 
 
-def test_a_private_set_is_found_by_its_mode(home, left):
+@pytest.mark.parametrize("shown", [True, False], ids=["in /proc", "by index"])
+def test_a_private_set_is_found_by_its_mode(home, left, monkeypatch, shown):
+    if not shown:
+        monkeypatch.setattr(proc, "sysvipc_sem", lambda: None)
     forge(home, about_set(key=0, nsems=7, mode=left["mode"], at=NOW() - 1))
     (line,) = sweep().removed
     assert line.startswith("System V semaphore set (key 0x0, 7 semaphores), made in process ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from ..checks import is_number
 from .sysv import Family, Found, sysv
@@ -12,18 +13,26 @@ __all__ = ["SETS"]
 
 def _family() -> Family:
     from ...kernel.proc import sysvipc_sem
-    from ...kernel.sem import semctl_rmid, semctl_stat, semget
+    from ...kernel.sem import SEM_STAT_ANY, SemidDs, semctl_info, semctl_rmid, semctl_stat, semget
 
     def found(id: int, key: int, mode: int, nsems: int, cuid: int, otime: int, ctime: int) -> Found:
         return Found(id, key, mode & 0o777, cuid, ctime, {"nsems": nsems}, used=otime != 0)
 
+    def of(ds: SemidDs) -> Found:
+        return found(ds.id, ds.perm.key, ds.perm.mode, ds.nsems, ds.perm.cuid, ds.otime, ds.ctime)
+
     def rows() -> Iterator[Found]:
-        for row in sysvipc_sem() or ():
+        listed = sysvipc_sem()
+        for row in listed or ():
             yield found(row.semid, row.key, row.perms, row.nsems, row.cuid, row.otime, row.ctime)
+        if listed is None:
+            # As in gVisor: one place of the kernel's table after the other, by a call that asks for no permission.
+            for index in range(semctl_info().highest + 1):
+                with suppress(OSError):
+                    yield of(semctl_stat(index, SEM_STAT_ANY))
 
     def stat(id: int) -> Found:
-        ds = semctl_stat(id)
-        return found(id, ds.perm.key, ds.perm.mode, ds.nsems, ds.perm.cuid, ds.otime, ds.ctime)
+        return of(semctl_stat(id))
 
     return Family(rows, stat, lambda key: semget(key, 0, 0), semctl_rmid)
 
