@@ -77,6 +77,7 @@ def test_queues_are_listed_and_removed_as_files(in_queue_folder):
     """The queues are listed by name, have owner and mode as files have, and can be removed as files."""
 
     def child(folder: Path) -> None:
+        os.umask(0o077)
         assert os.listdir(folder) == []
         fds = [mq_open(f"/{name}", NEW, 0o600, ATTR) for name in ("one", "two")]
         assert sorted(os.listdir(folder)) == ["one", "two"]

@@ -195,15 +195,18 @@ def test_what_a_queue_costs_is_charged_until_it_is_gone(as_user):
     large = MqAttr(maxmsg=10, msgsize=1000)
 
     def child() -> None:
+        os.umask(0o077)
         limit_bytes(18_000)  # room for one of them and not for two
         name, fd = make(large)
-        with fails_with(EMFILE):
-            make(large)
-        mq_close(fd)
-        with fails_with(EMFILE):
-            make(large)
-        fd = mq_open(name, O_RDWR)
-        mq_unlink(name)
+        try:
+            with fails_with(EMFILE):
+                make(large)
+            mq_close(fd)
+            with fails_with(EMFILE):
+                make(large)
+            fd = mq_open(name, O_RDWR)
+        finally:
+            mq_unlink(name)
         with fails_with(EMFILE):
             make(large)
         mq_close(fd)
