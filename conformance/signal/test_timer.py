@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from ctypes import addressof, c_long
 from errno import EAGAIN, EINVAL
 from signal import SIGALRM, SIGRTMIN, SIGTERM, SIGUSR1, SIGUSR2
@@ -186,15 +187,26 @@ def test_a_deleted_timer_is_gone(fork, signals):
 
     def life() -> frozenset[int]:
         signals.block(SIGUSR1, SIGUSR2)
-        timer, other = (timer_create(CLOCK_MONOTONIC, SIGEV_SIGNAL, signo) for signo in (SIGUSR1, SIGUSR2))
-        timer_settime(timer, ItimerSpec(Timespec(0, 1_000_000)))
-        timer_delete(timer)
-        timer_settime(other, ItimerSpec(Timespec(0, 2_000_000)))
+        timer, moment = deleted_in_time()
+        other = timer_create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGUSR2)
+        timer_settime(other, ItimerSpec(Timespec(*divmod(moment + 1_000_000, 10**9))), TIMER_ABSTIME)
         sigtimedwait({SIGUSR2}, SOON)
         for use in (timer_gettime, timer_getoverrun, timer_delete, lambda gone: timer_settime(gone, LONG)):
             with fails_with(EINVAL):
                 use(timer)
         return sigpending()
+
+    def deleted_in_time() -> tuple[int, int]:
+        """A timer that was deleted before it could run out, and when it would have."""
+        for _ in range(10):
+            timer, moment = timer_create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGUSR1), time.monotonic_ns() + 50_000_000
+            timer_settime(timer, ItimerSpec(Timespec(*divmod(moment, 10**9))), TIMER_ABSTIME)
+            timer_delete(timer)
+            if time.monotonic_ns() < moment:
+                return timer, moment
+            with suppress(BlockingIOError):
+                sigtimedwait({SIGUSR1}, 0)
+        untested("needs a machine that goes on within 50 ms")
 
     assert fork(life).result() == set()
 
