@@ -37,10 +37,11 @@ class Deadline:
         """Whether the time is over."""
         return time.monotonic() >= self._end
 
-    def rounds(self, fd: int | None = None) -> Iterator[None]:
+    def rounds(self, fd: int | None = None, *, told: bool = False) -> Iterator[None]:
         """Ask-again rounds until the time is over; at least one.
 
-        The first come without a pause, later ones a millisecond apart or as soon as *fd* becomes readable.
+        The first come without a pause, later ones a millisecond apart or as soon as *fd* becomes readable. Where that is
+        *told* to be the answer there is no need to ask before, and a processor less is busy with asking.
         """
         poll = select.poll()
         if fd is not None:
@@ -50,9 +51,12 @@ class Deadline:
             yield
             if self.passed:
                 return
-            poll.poll(0 if pauses < 5 else 1)
+            if told and fd is not None:
+                poll.poll(min(self.left, 1.0) * 1000 + 1)
+            else:
+                poll.poll(0 if pauses < 5 else 1)
             pauses += 1
 
-    def until(self, question: Callable[[], bool], fd: int | None = None) -> bool:
+    def until(self, question: Callable[[], bool], fd: int | None = None, *, told: bool = False) -> bool:
         """Ask *question* until it says yes; False when the time is over before it does."""
-        return any(question() for _ in self.rounds(fd))
+        return any(question() for _ in self.rounds(fd, told=told))
