@@ -1,0 +1,90 @@
+"""The calls of sockets that the stdlib leaves out: what goes in is checked, what comes out is read as the kernel has it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from errno import EBADF, ENODEV, ENOPROTOOPT
+from socket import AF_UNIX, SOCK_STREAM, SOL_SOCKET
+
+import pytest
+
+from pytest_ipc import (
+    SUN_PATH_BYTES,
+    Ucred,
+    accept4,
+    bind,
+    fails_with,
+    getsockname,
+    getsockopt,
+    peer_credentials,
+    recv,
+    send,
+    socketpair,
+    unix_address,
+    unix_sockets,
+)
+from pytest_ipc.kernel import netlink
+
+
+def test_credentials_are_packed_and_read():
+    own = Ucred.own()
+    assert (own.pid, Ucred.unpack(own.pack()), len(own.pack())) == (os.getpid(), own, Ucred.SIZE)
+    assert Ucred.unpack(Ucred(1, 2**32 - 1, 2).pack() + b"more") == Ucred(1, 2**32 - 1, 2)
+    with pytest.raises(ValueError, match="4 bytes are no struct ucred, which has 12"):
+        Ucred.unpack(bytes(4))
+    for wrong in (Ucred(2**31, 0, 0), Ucred(0, -1, 0), Ucred(0, 0, 2**32)):
+        with pytest.raises(OverflowError, match="range of the C type"):
+            wrong.pack()
+
+
+def test_an_address_is_what_it_is_given():
+    assert unix_address(b"ab\0") == AF_UNIX.to_bytes(2, sys.byteorder) + b"ab\0"
+    assert SUN_PATH_BYTES == 108
+
+
+@pytest.mark.parametrize("value", [2**31, -(2**31) - 1])
+def test_what_does_not_fit_an_int_is_refused(value):
+    for call in (
+        lambda: socketpair(value, SOCK_STREAM),
+        lambda: socketpair(AF_UNIX, value),
+        lambda: accept4(value),
+        lambda: bind(value, b""),
+        lambda: recv(value, 1),
+        lambda: send(value, b"x"),
+        lambda: getsockopt(0, value, 0),
+    ):
+        with pytest.raises(OverflowError, match="range of the C type"):
+            call()
+
+
+def test_what_is_no_socket_fails_with_its_errno():
+    for call in (lambda: accept4(-1), lambda: recv(-1, 1), lambda: send(-1, b""), lambda: peer_credentials(-1)):
+        with fails_with(EBADF):
+            call()
+
+
+def test_an_option_is_read_to_its_length():
+    with socket.socket(AF_UNIX) as alone:
+        assert getsockopt(alone.fileno(), SOL_SOCKET, socket.SO_TYPE, 100) == SOCK_STREAM.to_bytes(4, sys.byteorder)
+        with fails_with(ENOPROTOOPT):
+            getsockopt(alone.fileno(), SOL_SOCKET, 9999)
+        assert getsockname(alone.fileno(), 0) == (b"", 2)
+
+
+def test_the_list_of_sockets_is_read_whatever_the_paths(tmp_path, monkeypatch):
+    if unix_sockets() is None:
+        pytest.skip("there is no /proc/net/unix")
+    monkeypatch.chdir(tmp_path)
+    for name in ("with  blanks ", "00000000: 1 2 3", "\udcff"):
+        with socket.socket(AF_UNIX) as server:
+            server.bind(os.fsencode(name))
+            (row,) = (row for row in unix_sockets() or () if row.inode == os.fstat(server.fileno()).st_ino)
+            assert (row.path, row.type, row.state) == (os.fsencode(name), SOCK_STREAM, 1)
+
+
+def test_rtnetlink_answers_with_an_errno(monkeypatch):
+    monkeypatch.setattr(socket, "if_nametoindex", lambda _name: 0x7FFF_0000)
+    with fails_with(ENODEV):
+        netlink.is_up("nothing")
