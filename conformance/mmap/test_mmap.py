@@ -313,22 +313,21 @@ RETURN = {
 
 @clause("mmap.exec-flag", "mmap(2)", "PROT_EXEC")
 def test_memory_with_exec_can_be_executed(file, opened, fork, page):
-    """Pages with PROT_EXEC may be executed; a jump to pages without it is a SIGSEGV."""
+    """Pages with PROT_EXEC may be executed."""
     if machine() not in RETURN:
         untested(f"needs to know how {machine()} returns from a function")
     file.write_bytes(bytes.fromhex(RETURN[machine()]).ljust(page, b"\0"))
     fd = opened(file, os.O_RDONLY)
 
-    def run(prot: int) -> str:
+    def run() -> str:
         try:
-            address = mmap(None, page, prot, MAP_PRIVATE, fd)
+            address = mmap(None, page, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd)
         except PermissionError as error:
             untested(f"needs a file system that is not mounted noexec: {error.strerror}")
         ctypes.CFUNCTYPE(None)(address)()
         return "returned"
 
-    assert fork(run, PROT_READ | PROT_EXEC).result() == "returned"
-    assert fork(run, PROT_READ).wait() == -SIGSEGV
+    assert fork(run).result() == "returned"
 
 
 @clause("mmap.noexec-mount-eperm", "mmap(2)", "ERRORS", errno=EPERM)
@@ -364,7 +363,7 @@ def test_a_process_has_only_so_many_mappings(fork, page):
         with fails_with(ENOMEM):
             mprotect(room + page, page, PROT_NONE)
 
-    fork(fill).result()
+    fork(fill).result(60)
 
 
 @clause("mmap.rlimit_as", "mmap(2)", "ERRORS", errno=ENOMEM)

@@ -158,7 +158,7 @@ def test_exec_unmaps(file, opened, mapping, program, page):
 def test_a_store_marks_the_times_of_the_file(file, opened, mapping, page):
     """After a store and msync with MS_SYNC or MS_ASYNC the file has new times of modification and of status change."""
     fd = opened(file, os.O_RDWR)
-    there = mapping(fd, page)
+    there = mapping(fd, 2 * page)
     os.utime(fd, ns=(0, 0))
     before = os.fstat(fd)
     there.buf[0] = 7
@@ -168,8 +168,8 @@ def test_a_store_marks_the_times_of_the_file(file, opened, mapping, page):
     assert after.st_mtime_ns > before.st_mtime_ns == 0
     assert after.st_ctime_ns >= before.st_ctime_ns
     os.utime(fd, ns=(0, 0))
-    there.buf[0] = 8
-    msync(there.address, page, MS_ASYNC)
+    there.buf[page] = 8
+    msync(there.address + page, page, MS_ASYNC)
     assert Deadline(5).until(lambda: os.fstat(fd).st_mtime_ns > 0)
 
 

@@ -85,14 +85,6 @@ def test_a_file_that_the_test_has_put_in_its_place_is_left(tmp_path):
     assert (tmp_path / "file").read_text() == "another"
 
 
-def test_more_than_a_file_can_have_is_refused_and_nothing_left(temporary_root):
-    before = Snapshot.take(temporary_root)
-    with pytest.raises(OSError, match=r"File too large|No space left") as caught:
-        Mapping.create(1 << 62)
-    assert f"{1 << 62} bytes" in caught.value.__notes__[0]
-    assert before.left(Snapshot.take(temporary_root)) == []
-
-
 def test_protection_is_changed_and_the_view_follows(mapped_file, fork):
     mapping = mapped_file()
     mapping.buf[0] = 7

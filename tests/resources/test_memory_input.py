@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,6 @@ mapped: Callable[..., Any] = Mapping.create
 REFUSED: dict[str, tuple[Make, type[Exception], str]] = {
     "shared memory of -1 bytes": (lambda: shm(-1), ValueError, "from 0 bytes on, and -1 does not"),
     "shared memory of 8 EiB": (lambda: shm(1 << 63), ValueError, "must fit off_t"),
-    "shared memory too large": (lambda: shm((1 << 63) - 1), OSError, "posix_fallocate: "),
     "shared memory of 1.5 bytes": (lambda: shm(1.5), TypeError, "integer number of bytes, not 1.5"),
     "shared memory of '1' bytes": (lambda: shm("1"), TypeError, "integer number of bytes, not '1'"),
     "shared memory of True bytes": (lambda: shm(True), TypeError, "integer number of bytes, not True"),
@@ -69,10 +69,31 @@ def test_what_nothing_can_have_is_refused(case, tmp_path, temporary_root, monkey
 
 def test_a_size_that_is_refused_changes_nothing():
     with SharedMemory.create(100) as shared:
-        for size, error in ((-1, ValueError), (1 << 63, ValueError), ("5", TypeError), ((1 << 63) - 1, OSError)):
+        for size, error in ((-1, ValueError), (1 << 63, ValueError), ("5", TypeError)):
             with pytest.raises(error):
                 shared.resize(size)  # type: ignore[arg-type]
         assert shared.size == 100
+
+
+def test_more_than_a_file_may_have_is_refused_and_nothing_is_left(temporary_root, fork):
+    def there() -> set[str]:
+        shared = {name for name in os.listdir("/dev/shm") if f"-{os.getpid()}-" in name}
+        return shared | set(os.listdir(temporary_root))
+
+    def life() -> list[str]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+        before = there()
+        for make in (shm, mapped):
+            with pytest.raises(OSError, match="posix_fallocate: File too large") as caught:
+                make(2 << 20)
+            assert caught.value.__notes__[0].endswith(" 2097152 bytes")
+        with SharedMemory.create(100) as shared:
+            with pytest.raises(OSError, match="posix_fallocate: File too large"):
+                shared.resize(2 << 20)
+            assert shared.size == 100
+        return sorted(there() - before)
+
+    assert fork(life).result() == []
 
 
 def test_what_a_mapping_of_it_cannot_have_is_refused():
