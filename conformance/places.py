@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
+from pathlib import Path
 
 from pytest_ipc import (
     CLONE_NEWNS,
@@ -74,3 +75,14 @@ def mount_tmpfs(path: str | os.PathLike[str], flags: int = 0, options: str | Non
         mount("none", path, "tmpfs", flags, options)
     except OSError as error:
         untested(f"needs a mount of its own: CAP_SYS_ADMIN, or user namespaces for ordinary users: {error.strerror}")
+
+
+def type_of_file_system(path: str | os.PathLike[str]) -> str:
+    """The type of what *path* lies on, by /proc/self/mountinfo (proc(5)); the last mount there is the one that counts."""
+    best, found = "", ""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split()
+        point = fields[4]
+        if len(point) >= len(best) and f"{os.fspath(path)}/".startswith(point.rstrip("/") + "/"):
+            best, found = point, fields[fields.index("-") + 1]
+    return found

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from errno import EBUSY, EINVAL, ENOMEM
-from pathlib import Path
 
 import pytest
 
 from pytest_ipc import MS_ASYNC, MS_INVALIDATE, MS_SYNC, clause, fails_with, mlock, msync, munlock, untested
 
 from ..memory import free_range, kilobytes
+from ..places import type_of_file_system
 
 
 @pytest.mark.parametrize("flags", [MS_SYNC, MS_ASYNC, MS_SYNC | MS_INVALIDATE, MS_ASYNC | MS_INVALIDATE])
@@ -81,19 +81,8 @@ def test_flushed_pages_are_clean(file, opened, mapping, page):
         before = kilobytes(there.address, "Shared_Dirty", "Private_Dirty")
     except OSError:
         untested("needs /proc/self/smaps")
-    if _type_of_file_system(file) in ("tmpfs", "ramfs", "overlay"):
+    if type_of_file_system(file) in ("tmpfs", "ramfs", "overlay"):
         untested("needs a file system that writes to a disk")
     assert before == 2 * page // 1024
     msync(there.address, 2 * page)
     assert kilobytes(there.address, "Shared_Dirty", "Private_Dirty") == 0
-
-
-def _type_of_file_system(path: Path) -> str:
-    """The type of what *path* lies on, by /proc/self/mountinfo (proc(5)); the last mount there is the one that counts."""
-    best, found = "", ""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields = line.split()
-        point = fields[4]
-        if len(point) >= len(best) and f"{path}/".startswith(point.rstrip("/") + "/"):
-            best, found = point, fields[fields.index("-") + 1]
-    return found
