@@ -19,6 +19,7 @@ from pytest_ipc import (
     End,
     Factories,
     Fork,
+    PosixQueue,
     capabilities,
     mount,
     mq_close,
@@ -102,6 +103,20 @@ def opened_mq() -> Iterator[Callable[..., int]]:
             return fd
 
         yield open_one
+
+
+@pytest.fixture
+def queue(posix_mq: Callable[..., PosixQueue]) -> PosixQueue:
+    """A queue with room for two messages of up to eight bytes."""
+    return posix_mq(maxmsg=2, msgsize=8)
+
+
+@pytest.fixture
+def full(queue: PosixQueue) -> PosixQueue:
+    """The same with no room left."""
+    queue.send(b"first")
+    queue.send(b"second")
+    return queue
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from errno import EACCES, EEXIST, EINVAL, ENAMETOOLONG, ENOENT
+from errno import EACCES, EEXIST, EINVAL, EMFILE, ENAMETOOLONG, ENOENT
 from os import O_CREAT, O_EXCL
+from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 
 import pytest
 
@@ -98,6 +99,24 @@ def test_a_name_that_nobody_has_is_not_found(name):
     for _ in range(2):
         with fails_with(ENOENT):
             sem_open(name, 0)
+
+
+@clause("sem_open.emfile", "sem_open(3)", "ERRORS", errno=EMFILE)
+def test_a_semaphore_needs_a_descriptor_to_be_opened(fork, name):
+    """A process that has as many descriptors as RLIMIT_NOFILE allows opens no semaphore, and none is made."""
+
+    def child() -> None:
+        free = os.dup(0)
+        os.close(free)
+        limits = getrlimit(RLIMIT_NOFILE)
+        setrlimit(RLIMIT_NOFILE, (free, limits[1]))
+        with fails_with(EMFILE):
+            sem_open(name, O_CREAT | O_EXCL, 0o600, 0)
+        setrlimit(RLIMIT_NOFILE, limits)
+        with fails_with(ENOENT):
+            sem_open(name, 0)
+
+    fork(child).result()
 
 
 @clause("sem_open.umask", "sem_open(3)", "DESCRIPTION")
