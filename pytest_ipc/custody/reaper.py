@@ -18,6 +18,7 @@ import sys
 import warnings
 from contextlib import suppress
 from errno import EAGAIN, ENOENT
+from itertools import chain, repeat
 from pathlib import Path
 
 from .. import custody
@@ -83,6 +84,22 @@ def main() -> None:
         end_process(owner.pid, lambda _pid: owner.alive())
         _wait_for_end(owner)
     _sweep_run(owner, audience)
+    _see_words_read(owner, audience)
+
+
+def _see_words_read(owner: Process, audience: Process) -> None:
+    """Stay until the controller has read what was left for it; when it dies before it does, nobody will."""
+    from .sweep import words_wait
+
+    nothing = select.poll()
+    for pause in chain(range(5, 1000, 5), repeat(1000)):
+        dead = not audience.alive()
+        try:
+            if not words_wait(owner, take_back=dead):
+                return
+        except OSError:
+            return
+        nothing.poll(pause)
 
 
 def _first_to_die(owner: Process, controller: Process) -> str:

@@ -10,8 +10,10 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..kernel.waiting import Deadline
 from .elsewhere import in_namespace
@@ -20,7 +22,7 @@ from .identity import Process, boot_id, ipc_namespace
 from .kinds import KINDS, UNKNOWN, Entry, Kind
 from .reading import Book, Refused, books, plain, read
 
-__all__ = ["Swept", "settle", "sweep", "sweep_worker"]
+__all__ = ["Swept", "settle", "sweep", "sweep_worker", "words_wait"]
 
 WORD = ".swept"
 PATIENCE = 5.0  # seconds that a sweep waits for others in all
@@ -81,15 +83,11 @@ def sweep_worker(run: str, worker: str) -> Swept:
     try:
         # Its children die a moment after it; and once their ledgers are gone, so is everything of which a word could come.
         Deadline(1.0).until(lambda: _sweep_books_of(home, run, worker, done))
-        for name in os.listdir(home):
-            if name.endswith(WORD):
-                with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-                    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=home)
-                    with open(fd) as file:
-                        word = json.load(file)
-                    if (word["run"], word["worker"]) == (run, worker):
-                        os.unlink(name, dir_fd=home)
-                        done.add(Swept(word["removed"], word["left"]))
+        for name, word in _words(home):
+            with suppress(FileNotFoundError, KeyError, TypeError):
+                if (word["run"], word["worker"]) == (run, worker):
+                    os.unlink(name, dir_fd=home)
+                    done.add(Swept(word["removed"], word["left"]))
     finally:
         os.close(home)
     return done
@@ -112,10 +110,41 @@ def _sweep_books_of(home: int, run: str, worker: str, done: Swept) -> bool:
 def _leave_word(home: int, book: Book, done: Swept) -> None:
     """For the controller, which writes the crash report and may find nothing left to sweep."""
     if done.removed or done.left:
-        word = {"run": book.run, "worker": book.worker, "removed": done.removed, "left": done.left}
+        root = [book.root.pid, book.root.start] if book.root else None
+        word = {"root": root, "run": book.run, "worker": book.worker, "removed": done.removed, "left": done.left}
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with suppress(OSError), open(os.open(f".{book.name}{WORD}", flags, 0o600, dir_fd=home), "w") as file:
-            json.dump(word, file)
+        half, whole = f".{book.name}.word", f".{book.name}{WORD}"  # it is read the moment it is there
+        with suppress(OSError):
+            with open(os.open(half, flags, 0o600, dir_fd=home), "w") as file:
+                json.dump(word, file)
+            os.rename(half, whole, src_dir_fd=home, dst_dir_fd=home)
+
+
+def words_wait(root: Process, *, take_back: bool = False) -> bool:
+    """Whether a word on a process of *root*'s run still waits for the controller; with *take_back* none does any more."""
+    home = open_home(create=False)
+    if home is None:
+        return False
+    try:
+        mine = [name for name, word in _words(home) if word.get("root") == [root.pid, root.start]]
+        for name in mine if take_back else ():
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=home)
+        return bool(mine) and not take_back
+    finally:
+        os.close(home)
+
+
+def _words(home: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every word that can be read, by the name of its file."""
+    for name in os.listdir(home):
+        if name.endswith(WORD):
+            with suppress(OSError, ValueError, RecursionError):
+                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=home)
+                with open(fd) as file:
+                    word = json.load(file)
+                if isinstance(word, dict):
+                    yield name, word
 
 
 def _forget_words(home: int) -> None:

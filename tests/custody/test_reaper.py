@@ -13,6 +13,7 @@ import pytest
 
 from pytest_ipc import Deadline, process_state, process_status
 from pytest_ipc.custody.identity import Process
+from pytest_ipc.custody.sweep import sweep_worker
 
 from .forging import about, forge
 from .test_sweep import exists
@@ -311,3 +312,29 @@ def test_a_run_without_objects_starts_none_and_makes_no_home(pytester, runtime, 
     )
     pytester.runpytest_subprocess("-p", "no:cacheprovider", *how).assert_outcomes(passed=5)
     assert os.listdir(runtime) == []
+
+
+WORKER = """
+from pytest_ipc import custody
+custody.controller = {controller}
+os.environ["PYTEST_XDIST_WORKER"], os.environ["PYTEST_XDIST_TESTRUNUID"] = "gw0", "run"
+"""
+
+
+@pytest.mark.parametrize("comes", [True, False], ids=["the controller comes for it", "the controller dies too"])
+def test_what_it_leaves_for_the_controller_does_not_outlive_both(runtime, fork, comes):
+    controller = fork(signal.pause)
+    worker = Owner(WORKER.format(controller=controller.pid))
+    worker.process.kill()
+    worker.process.communicate()
+    home = runtime / "pytest-ipc"
+    assert Deadline(10).until(lambda: [name for name in os.listdir(home) if name.endswith(".swept")] != [])
+    assert not has_ended(worker.reaper)
+    if comes:
+        done = sweep_worker("run", "gw0")
+        assert len(done.removed) == 1
+        assert "System V segment" in done.removed[0]
+    else:
+        controller.end()
+    assert worker.is_cleared()
+    assert os.listdir(home) == []
