@@ -314,7 +314,7 @@ def test_a_run_without_objects_starts_none_and_makes_no_home(pytester, runtime, 
     assert os.listdir(runtime) == []
 
 
-WORKER = """
+OF_A_RUN = """
 from pytest_ipc import custody
 custody.controller = {controller}
 os.environ["PYTEST_XDIST_WORKER"], os.environ["PYTEST_XDIST_TESTRUNUID"] = "gw0", "run"
@@ -324,7 +324,7 @@ os.environ["PYTEST_XDIST_WORKER"], os.environ["PYTEST_XDIST_TESTRUNUID"] = "gw0"
 @pytest.mark.parametrize("comes", [True, False], ids=["the controller comes for it", "the controller dies too"])
 def test_what_it_leaves_for_the_controller_does_not_outlive_both(runtime, fork, comes):
     controller = fork(signal.pause)
-    worker = Owner(WORKER.format(controller=controller.pid))
+    worker = Owner(OF_A_RUN.format(controller=controller.pid))
     worker.process.kill()
     worker.process.communicate()
     home = runtime / "pytest-ipc"
@@ -337,4 +337,4 @@ def test_what_it_leaves_for_the_controller_does_not_outlive_both(runtime, fork, 
     else:
         controller.end()
     assert worker.is_cleared()
-    assert os.listdir(home) == []
+    assert [name for name in os.listdir(home) if str(worker.process.pid) in name] == []
