@@ -92,6 +92,12 @@ def _parser() -> argparse.ArgumentParser:
         help="Let the models look for differences for hours, with new histories on every run; name those you mean",
     )
     check.add_argument("--report", type=Path, metavar="FILE", help="Write the verdict to FILE as JSON, too")
+    check.add_argument(
+        "--name",
+        type=_platform_name,
+        metavar="NAME",
+        help="What the report calls this platform (default: kernel, architecture, container)",
+    )
     check.add_argument("--list", action="store_true", help="Name the clauses and run none")
     check.set_defaults(command=_check)
     sweep = commands.add_parser(
@@ -118,6 +124,14 @@ def _processes(text: str) -> str:
     if not re.fullmatch(r"auto|logical|\d{1,3}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of processes: a number, or auto")
     return text
+
+
+def _platform_name(text: str) -> str:
+    if not text.strip() or not text.isprintable() or len(text) > 100:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no name of a platform: at most 100 characters that can be printed"
+        )
+    return text.strip()
 
 
 def _usage_error(text: str) -> int:
@@ -187,13 +201,13 @@ def _check(options: argparse.Namespace) -> int:
         from .verdict.screen import Screen
     except ImportError as error:
         return _usage_error(_MISSING.format(f"{error.name} is missing"))
-    from .verdict import report
-    from .verdict.platform import describe
+    from .verdict import output, report
+    from .verdict.platform import describe, short_name
     from .verdict.run import run
 
     if options.report is not None:
         try:
-            report.check_writable(options.report)
+            output.check_writable(options.report)
         except OSError as error:
             return _usage_error(f"the report cannot be written to {options.report}: {error.strerror}")
 
@@ -210,7 +224,7 @@ def _check(options: argparse.Namespace) -> int:
     screen.end(result)
     if options.report is not None:
         try:
-            report.write(options.report, report.as_json(platform, result))
+            report.write(options.report, report.as_json(options.name or short_name(platform), platform, result))
         except OSError as error:
             print(f"pytest-ipc: the report could not be written to {options.report}: {error.strerror}", file=sys.stderr)
             return 3

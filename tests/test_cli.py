@@ -14,6 +14,8 @@ import pytest
 import pytest_ipc
 from pytest_ipc import Deadline
 
+from .verdict.reports import validate
+
 Done = subprocess.CompletedProcess[str]
 
 
@@ -53,6 +55,8 @@ def test_the_names_of_the_clauses():
         (["check", "--no-such-option"], "unrecognized arguments"),
         (["check", "--report", "/no/such/folder/r.json"], "cannot be written to /no/such/folder/r.json"),
         (["check", "--report", "/"], "cannot be written to /"),
+        (["check", "--name", " "], "' ' is no name of a platform"),
+        (["check", "--name", "a\nb"], "is no name of a platform"),
     ],
 )
 def test_wrong_usage_is_one_sentence_and_status_2(arguments, sentence):
@@ -82,7 +86,7 @@ def test_another_system_is_told():
 
 
 def test_the_verdict_on_a_part(tmp_path):
-    done = command("check", "shmdt.*", "--report", tmp_path / "r.json", cwd=tmp_path)
+    done = command("check", "shmdt.*", "--report", tmp_path / "r.json", "--name", "a box", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     for word in (
@@ -99,7 +103,8 @@ def test_the_verdict_on_a_part(tmp_path):
         assert word in done.stdout
     assert os.listdir(tmp_path) == ["r.json"]
     report = json.loads((tmp_path / "r.json").read_text())
-    assert (report["schema"], report["exit_status"], report["broken"]) == (1, 0, [])
+    validate(report)
+    assert (report["name"], report["exit_status"], report["broken"]) == ("a box", 0, [])
     ids = [clause["id"] for clause in report["clauses"]]
     assert ids == sorted(ids)
     assert all(id.startswith("shmdt.") for id in ids)

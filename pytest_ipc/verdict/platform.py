@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import resource
 import sys
 from mmap import PAGESIZE
@@ -16,7 +17,7 @@ from ..kernel import proc
 from ..kernel.abi import machine
 from ..kernel.capability import CAPABILITIES
 
-__all__ = ["describe"]
+__all__ = ["describe", "short_name"]
 
 _LIMITS = (
     ("kernel/shmmax", "bytes"),
@@ -43,6 +44,15 @@ def describe() -> dict[str, str]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }
     return {name: text for name, text in entries.items() if text}
+
+
+def short_name(platform: dict[str, str]) -> str:
+    """What to call *platform*, as describe() has it, where nobody has given it a name: "Linux 6.12.9 x86_64, docker"."""
+    kernel = " ".join(platform.get("kernel", "").split()[:2])
+    machine = platform.get("architecture", "").partition(",")[0]
+    # gVisor gives itself out as a Linux of long ago; how many filters are in force tells no platform from another.
+    container = re.sub(r" \(.*?\)", "", platform.get("container", ""))
+    return ", ".join(filter(None, (f"{kernel} {machine}".strip(), container))) or "a platform without a name"
 
 
 def _libc() -> str:

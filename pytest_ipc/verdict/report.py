@@ -1,4 +1,4 @@
-"""A report: the verdict as a JSON file, for comparing, for keeping, for a CI to read.
+"""A report: the verdict as a JSON file, for comparing, for keeping, for a CI to read. report.schema.json describes it.
 
 `schema` counts up when a reader of the old form could be misled. Clauses come in the order of their ids, so that two reports
 differ only where the platforms do.
@@ -7,12 +7,13 @@ differ only where the platforms do.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from . import output
 from .run import SuiteResult
 
 __all__ = ["SCHEMA", "as_json", "write"]
@@ -20,12 +21,16 @@ __all__ = ["SCHEMA", "as_json", "write"]
 SCHEMA = 1
 
 
-def as_json(platform: dict[str, str], result: SuiteResult) -> dict[str, Any]:
-    """What the report file holds."""
+def as_json(
+    name: str, platform: Mapping[str, str], result: SuiteResult, *, date: datetime | None = None
+) -> dict[str, Any]:
+    """What the report file holds: the verdict on the platform *name*, as it was on *date*, or now."""
     return {
         "schema": SCHEMA,
         "pytest-ipc": __version__,
-        "platform": platform,
+        "name": name,
+        "date": (date or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "platform": dict(platform),
         "exit_status": result.exit_status,
         "broken": sorted(result.broken),
         "clauses": [
@@ -46,26 +51,6 @@ def as_json(platform: dict[str, str], result: SuiteResult) -> dict[str, Any]:
     }
 
 
-def check_writable(path: Path) -> None:
-    """OSError unless a report can be written to *path*: asked before a long run, not after."""
-    if path.is_dir():
-        raise IsADirectoryError(21, "is a directory", str(path))
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
-        pass
-
-
 def write(path: Path, report: dict[str, Any]) -> None:
     """Write *report* to *path*: whole or not at all, and what was there stays until then. OSError."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(report, file, indent=1)
-            file.write("\n")
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # as open() would have made it
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    output.write(path, json.dumps(report, indent=1) + "\n")

@@ -45,3 +45,21 @@ def test_capabilities_are_named(monkeypatch):
     for held, told in ((0, "none"), (1 << 15, "IPC_OWNER"), ((1 << 41) - 1 & ~(1 << 24), "all but SYS_RESOURCE")):
         monkeypatch.setattr(proc, "capabilities", lambda held=held: held)
         assert platform.describe()["capabilities"] == told
+
+
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [
+        (
+            {"kernel": "Linux 6.12.9 #1 SMP", "architecture": "x86_64, 4096 byte pages, little-endian"},
+            "Linux 6.12.9 x86_64",
+        ),
+        (
+            {"kernel": "Linux 4.4.0 #1", "container": "gVisor, a seccomp filter (2 in force)"},
+            "Linux 4.4.0, gVisor, a seccomp filter",
+        ),
+        ({}, "a platform without a name"),
+    ],
+)
+def test_a_name_where_none_was_given(found, name):
+    assert platform.short_name(found) == name

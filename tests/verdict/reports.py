@@ -1,0 +1,60 @@
+"""Reports to compare, as check would write them, and what every report has to be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from pytest_ipc.verdict import report
+from pytest_ipc.verdict.outcome import Verdict
+from pytest_ipc.verdict.run import ClauseResult, SuiteResult
+
+PLATFORM = {"kernel": "Linux 6.12.9 #1 SMP", "libc": "glibc 2.41", "architecture": "x86_64, 4096 byte pages"}
+
+HOLDS = Verdict("holds")
+DEVIATES = Verdict("deviates", "expected EEXIST, shmget succeeded with 7", "EEXIST", "shmget succeeded with 7")
+DISPUTED = Verdict("disputed", "the manual says one thing; this platform, like Linux, does another")
+ABSENT = Verdict("absent", "ENOSYS: Function not implemented")
+UNTESTED = Verdict("untested", "needs CAP_IPC_OWNER")
+BROKEN = Verdict("broken", "setup: NameError: name 'x' is not defined")
+
+
+@cache
+def schema() -> Any:
+    """The schema that is shipped, itself checked."""
+    found = json.loads(files("pytest_ipc.verdict").joinpath("report.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(found)
+    return found
+
+
+def validate(found: Any) -> None:
+    """What is no report fails the test, with what is wrong about it."""
+    jsonschema.Draft202012Validator(schema()).validate(found)
+
+
+def result(id: str, verdict: Verdict) -> ClauseResult:
+    """The result of a clause; the part of its id before the full stop is its mechanism and its manual page."""
+    mechanism = id.partition(".")[0]
+    return ClauseResult(id, mechanism, f"{mechanism}(2)", "ERRORS", f"The clause {id} is kept", verdict, 0.001)
+
+
+def make(name: str, verdicts: Mapping[str, Verdict], *, day: int = 1, broken: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A report on the platform *name* of that day in January."""
+    results = [result(id, verdict) for id, verdict in sorted(verdicts.items())]
+    return report.as_json(
+        name, PLATFORM, SuiteResult(results, list(broken)), date=datetime(2026, 1, day, 12, 30, tzinfo=UTC)
+    )
+
+
+def write(folder: Path, name: str, verdicts: Mapping[str, Verdict], **options: Any) -> Path:
+    """The same in a file of the folder."""
+    path = folder / f"{name}-{options.get('day', 1)}.json"
+    report.write(path, make(name, verdicts, **options))
+    return path
