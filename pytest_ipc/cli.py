@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from . import __version__
+from .verdict import bundle
 
 _MISSING = "pytest-ipc check needs the packages of its extra ({}): pip install 'pytest-ipc[conformance]'"
 
@@ -117,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         "test, in which IPC namespace; and where the ledgers lie.",
     )
     status.set_defaults(command=_status)
+    bundle.add(commands)
     return parser
 
 
