@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .custody.scope import Scope
 from .forks import Fork
+from .resources.base import COULD_NOT_MAKE
 
 if TYPE_CHECKING:
     from .resources.eventfd import EventFd
@@ -73,10 +74,6 @@ class Sockets:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
-
-
-# Tells an object that could not be made for a test from a call under test that failed.
-COULD_NOT_MAKE = "so the object that was asked for could not be made"
 
 
 class Factories:

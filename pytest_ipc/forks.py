@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .actors import Actor
 from .kernel.proc import open_descriptors
-from .resources.base import Resource
+from .resources.base import COULD_NOT_MAKE, Resource
 
 if TYPE_CHECKING:
     from .custody.scope import Scope
@@ -53,7 +53,11 @@ class Fork:
             given = set(fds)
             for thing in (*self._scope.owned(), self._enter, function, *args, *kwargs.values()):
                 given.update(self._descriptors(thing))
-            return Actor.start(function, args, kwargs, keep=given, enter=self._enter, scope=self._scope)
+            try:
+                return Actor.start(function, args, kwargs, keep=given, enter=self._enter, scope=self._scope)
+            except OSError as error:
+                error.add_note(COULD_NOT_MAKE)
+                raise
 
         return start
 

@@ -27,7 +27,8 @@ from pytest_ipc import (
     TimerFd,
     scope,
 )
-from pytest_ipc.factories import COULD_NOT_MAKE
+from pytest_ipc.resources.base import COULD_NOT_MAKE
+from pytest_ipc.verdict.clause import errno_name
 
 
 def test_a_scope_makes_everything_and_ends_it():
@@ -79,6 +80,27 @@ def test_what_could_not_be_made_says_so_beside_its_errno(tmp_path):
         with pytest.raises(FileNotFoundError) as missing:
             (tmp_path / "nothing").stat()
         assert not hasattr(missing.value, "__notes__")
+
+
+def test_a_child_that_could_not_be_started_says_so_too(monkeypatch):
+    def fork() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with scope() as ipc:
+        ipc.sysv_shm()  # so that the reaper is there
+        monkeypatch.setattr(os, "fork", fork)
+        with pytest.raises(BlockingIOError) as caught:
+            ipc.fork(int)
+        assert COULD_NOT_MAKE in caught.value.__notes__
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(17, "EEXIST"), (35, "EDEADLK"), (95, "EOPNOTSUPP"), (11, "EAGAIN"), (4242, "errno 4242"), (None, "errno None")],
+)
+def test_an_errno_has_the_name_that_the_pages_use(number, name):
+    assert errno_name(number) == name
 
 
 def test_a_factory_is_documented_as_what_it_makes():

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Resource"]
 
+# The note that tells an object that could not be made for a test from a call under test that failed.
+COULD_NOT_MAKE = "so the object that was asked for could not be made"
+
 
 class Resource:
     """An IPC object that this process made and must end; a context manager."""

@@ -23,6 +23,10 @@ _ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)+")
 ABSENT = frozenset({errno_names.ENOSYS})
 
 
+# Of two names of one number, the one that the pages use.
+_MANUALS = {errno_names.EDEADLK: "EDEADLK", errno_names.EOPNOTSUPP: "EOPNOTSUPP"}
+
+
 class Deviation(AssertionError):
     """What the manual promises, and what came instead."""
 
@@ -58,9 +62,7 @@ def clause(
 
 def errno_name(errno: int | None) -> str:
     """The name of an errno, as "EEXIST"; the number where it has none."""
-    if errno == errno_names.EDEADLK:
-        return "EDEADLK"  # as the manual has it; EDEADLOCK is the other name of the same number
-    return errno_names.errorcode.get(errno or 0, f"errno {errno}")
+    return _MANUALS.get(errno or 0) or errno_names.errorcode.get(errno or 0, f"errno {errno}")
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def _verdict(error: BaseException | None, phase: str | None, statement: str) -> 
 
 def could_not_make(error: OSError) -> bool:
     """Whether *error* came from making an object that a test asked a factory for, and not from the call under test."""
-    from ..factories import COULD_NOT_MAKE
+    from ..resources.base import COULD_NOT_MAKE
 
     return COULD_NOT_MAKE in getattr(error, "__notes__", ())
 
