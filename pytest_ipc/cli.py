@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from . import __version__
-from .verdict import bundle
+from .verdict import bundle, expect
 
 _MISSING = "pytest-ipc check needs the packages of its extra ({}): pip install 'pytest-ipc[conformance]'"
 
@@ -34,10 +34,12 @@ examples:
   pytest-ipc check shm pipe             two mechanisms
   pytest-ipc check 'shmget.*'           the clauses that a pattern matches
   pytest-ipc check --list fifo          the clauses of a mechanism, without running them
+  pytest-ipc check --expect here.toml   only what is not known of this platform; pytest-ipc expect writes the file
   unshare -i pytest-ipc check -n 2      in an IPC namespace of its own, on two processors
 
 exit status:
-  0  nothing deviates    1  something does    2  wrong usage    3  the suite itself broke
+  0  nothing deviates    1  something does    2  wrong usage    3  the suite itself broke    130  interrupted
+With --expect, --strict and --strict-expect, 1 is for what is not expected.
 """
 
 
@@ -99,8 +101,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="What the report calls this platform (default: kernel, architecture, container)",
     )
+    check.add_argument(
+        "--expect", type=Path, metavar="FILE", help="What is known of this platform: only other deviations count"
+    )
+    check.add_argument(
+        "--strict",
+        action="store_true",
+        help="What is absent or untested counts as what deviates, unless it is expected; a disputed clause counts as kept",
+    )
+    check.add_argument("--strict-expect", action="store_true", help="What is expected to deviate and holds counts, too")
     check.add_argument("--list", action="store_true", help="Name the clauses and run none")
     check.set_defaults(command=_check)
+    expect.add(commands)
     sweep = commands.add_parser(
         "sweep",
         help="Remove what dead runs have left",
@@ -185,9 +197,12 @@ def _check(options: argparse.Namespace) -> int:
         return _usage_error(f"the suite states how Linux behaves, and this system is {sys.platform}")
     from .verdict import suite
 
+    if options.strict_expect and options.expect is None:
+        return _usage_error("--strict-expect is about what --expect expects, and there is none")
     try:
         root = suite.location()
-        wanted = suite.select(suite.clauses(root), options.names)
+        every = suite.clauses(root)
+        wanted = suite.select(every, options.names)
     except (suite.UnknownClause, FileNotFoundError) as error:
         return _usage_error(str(error))
     if options.list:
@@ -203,10 +218,16 @@ def _check(options: argparse.Namespace) -> int:
         from .verdict.screen import Screen
     except ImportError as error:
         return _usage_error(_MISSING.format(f"{error.name} is missing"))
-    from .verdict import output, report
+    from .verdict import expectations, output, report
     from .verdict.platform import describe, short_name
     from .verdict.run import run
 
+    expected: dict[str, expectations.Expectation] = {}
+    if options.expect is not None:
+        try:
+            expected = expectations.read(options.expect, {clause.id for clause in every})
+        except expectations.ExpectationError as error:
+            return _usage_error(str(error))
     if options.report is not None:
         try:
             output.check_writable(options.report)
@@ -223,14 +244,17 @@ def _check(options: argparse.Namespace) -> int:
     if seed is not None:
         screen.console.print(f"in the random order of --shuffle {seed}")
     result = run(root, wanted, screen.told, processes=options.processes, shuffle=seed, thorough=options.thorough)
-    screen.end(result)
+    reckoning = expectations.reckon(result, expected, strict=options.strict)
+    status = reckoning.exit_status(result, strict_expect=options.strict_expect)
+    screen.end(result, reckoning)
     if options.report is not None:
+        found = report.as_json(options.name or short_name(platform), platform, result, reckoning, exit_status=status)
         try:
-            report.write(options.report, report.as_json(options.name or short_name(platform), platform, result))
+            report.write(options.report, found)
         except OSError as error:
             print(f"pytest-ipc: the report could not be written to {options.report}: {error.strerror}", file=sys.stderr)
             return 3
-    return result.exit_status
+    return status
 
 
 if __name__ == "__main__":

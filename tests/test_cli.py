@@ -55,6 +55,10 @@ def test_the_names_of_the_clauses():
         (["check", "--no-such-option"], "unrecognized arguments"),
         (["check", "--report", "/no/such/folder/r.json"], "cannot be written to /no/such/folder/r.json"),
         (["check", "--report", "/"], "cannot be written to /"),
+        (["check", "--expect", "/no/such.toml"], "the expectations /no/such.toml cannot be read: No such file"),
+        (["check", "--strict-expect"], "--strict-expect is about what --expect expects"),
+        (["expect"], "the following arguments are required: REPORT"),
+        (["expect", "/no/such.json"], "the report /no/such.json cannot be read: No such file"),
         (["check", "--name", " "], "' ' is no name of a platform"),
         (["check", "--name", "a\nb"], "is no name of a platform"),
     ],
@@ -118,6 +122,24 @@ def test_a_report_replaces_the_old_one_whole(tmp_path):
     assert report.read_text() == "old"
     assert command("check", "shmdt.einval-unaligned", "--report", report).returncode == 0
     assert json.loads(report.read_text())["clauses"][0]["id"] == "shmdt.einval-unaligned"
+
+
+def test_what_is_expected_decides_the_exit_status(tmp_path):
+    known = tmp_path / "known.toml"
+    known.write_text(
+        '[deviates]\n"shmdt.einval-unaligned" = "issue 1"\n"shmget.private-always-new" = "not asked for"\n'
+    )
+    check = ("check", "shmdt.einval-unaligned", "--expect", known)
+    done = command(*check)
+    assert done.returncode == 0, done.stderr
+    assert "healed    shmdt.einval-unaligned was expected to deviate (issue 1) and does not" in done.stdout
+    assert "not asked for" not in done.stdout
+    assert command(*check, "--strict-expect").returncode == 1
+    known.write_text('[deviates]\n"shmdt.no-such-clause" = "issue 1"\n')
+    done = command(*check, "--report", tmp_path / "r.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"pytest-ipc: {known} expects 'shmdt.no-such-clause', which is no clause of this suite\n"
+    assert not (tmp_path / "r.json").exists()
 
 
 def test_a_reader_who_leaves_ends_it_quietly():

@@ -49,6 +49,7 @@ class Report:
     exit_status: int
     broken: list[str]
     verdicts: dict[str, Verdict]
+    known: dict[str, str]  # by clause, why its verdict was expected
 
 
 @dataclass
@@ -73,14 +74,18 @@ class Reader:
         if not all(isinstance(text, str) for text in (*platform.values(), *broken)):
             raise ReportError(f"{path} is no report of pytest-ipc: its platform and what broke are not all text")
         verdicts: dict[str, Verdict] = {}
+        known: dict[str, str] = {}
         for entry in _member(path, found, "clauses", list):
             id, verdict = self._entry(path, entry, date)
             if id in verdicts:
                 raise ReportError(f"{path} is no report of pytest-ipc: the clause {id!r} stands twice")
             verdicts[id] = verdict
+            if why := _member(path, entry, "known", str):
+                known[id] = why
         suite, status = _member(path, found, "pytest-ipc", str), _member(path, found, "exit_status", int)
         platform = {_printable(name): _printable(text) for name, text in platform.items()}
-        return Report(path, name, date, suite, platform, status, [_printable(text) for text in broken], verdicts)
+        broken = [_printable(text) for text in broken]
+        return Report(path, name, date, suite, platform, status, broken, verdicts, known)
 
     def _entry(self, path: Path, entry: Any, date: str) -> tuple[str, Verdict]:
         if not isinstance(entry, dict):

@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import __version__
 from . import output
+from .expectations import Reckoning
 from .run import SuiteResult
 
 __all__ = ["SCHEMA", "as_json", "write"]
@@ -22,16 +23,26 @@ SCHEMA = 1
 
 
 def as_json(
-    name: str, platform: Mapping[str, str], result: SuiteResult, *, date: datetime | None = None
+    name: str,
+    platform: Mapping[str, str],
+    result: SuiteResult,
+    reckoning: Reckoning | None = None,
+    *,
+    exit_status: int | None = None,
+    date: datetime | None = None,
 ) -> dict[str, Any]:
-    """What the report file holds: the verdict on the platform *name*, as it was on *date*, or now."""
+    """What the report file holds: the verdict on the platform *name*, as it was on *date*, or now.
+
+    *reckoning* says what of it was expected, and *exit_status* what came of that; without, what came of *result* alone.
+    """
+    known = reckoning.known if reckoning is not None else {}
     return {
         "schema": SCHEMA,
         "pytest-ipc": __version__,
         "name": name,
         "date": (date or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "platform": dict(platform),
-        "exit_status": result.exit_status,
+        "exit_status": result.exit_status if exit_status is None else exit_status,
         "broken": sorted(result.broken),
         "clauses": [
             {
@@ -44,6 +55,7 @@ def as_json(
                 "reason": found.verdict.reason,
                 "expected": found.verdict.expected,
                 "observed": found.verdict.observed,
+                "known": known[found.id].reason if found.id in known else "",
                 "seconds": round(found.duration, 6),
             }
             for found in result.results

@@ -7,6 +7,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from .expectations import Expectation, Reckoning
 from .outcome import VERDICTS, Verdict
 from .run import ClauseResult, SuiteResult
 
@@ -68,20 +69,30 @@ class Screen:
         elif self._done * 10 // self._total > (self._done - 1) * 10 // self._total:
             self.console.print(f"{self._done}/{self._total} clauses: {counts}")
 
-    def end(self, result: SuiteResult) -> None:
-        """The verdict."""
+    def end(self, result: SuiteResult, reckoning: Reckoning) -> None:
+        """The verdict, and what of it was expected."""
         self._progress.stop()
         self.console.print()
         for verdict in _TOLD:
             for found in result.results:
                 if found.verdict.verdict == verdict:
-                    self._tell(found)
+                    self._tell(found, reckoning.known.get(found.id))
         for text in result.broken:
             self.console.print(Text.assemble(("broken    ", _STYLES["broken"]), " ", text))
         self.console.print(self._table(result))
-        self.console.print(Text(_sentence(result), style="bold"))
+        for id, expectation in reckoning.healed.items():
+            text = f" {id} was expected to be {expectation.verdict} ({expectation.reason}) and is not"
+            if expectation.verdict == "deviates":
+                text = f" {id} was expected to deviate ({expectation.reason}) and does not"
+            self.console.print(Text.assemble(("healed   ", _STYLES["holds"]), text))
+        for found in reckoning.unexpected:
+            if found.verdict.verdict != "deviates" or reckoning.known:
+                self.console.print(
+                    Text.assemble(("unexpected", _STYLES["deviates"]), f" {found.id} {found.verdict.verdict}")
+                )
+        self.console.print(Text(_sentence(result, reckoning), style="bold"))
 
-    def _tell(self, result: ClauseResult) -> None:
+    def _tell(self, result: ClauseResult, known: Expectation | None) -> None:
         verdict = result.verdict
         self.console.print(
             Text.assemble(
@@ -98,6 +109,8 @@ class Screen:
             lines.append(f"observed: {verdict.observed}")
         else:
             lines.append(verdict.reason)
+        if known is not None:
+            lines.append(f"expected of this platform: {known.reason}")
         for line in lines:
             self.console.print(Text(f"          {line}"))
 
@@ -114,14 +127,19 @@ class Screen:
         return table
 
 
-def _sentence(result: SuiteResult) -> str:
+def _sentence(result: SuiteResult, reckoning: Reckoning) -> str:
     if result.interrupted:
         return f"Interrupted after {len(result.results)} clauses; the others are not judged."
     if result.exit_status == 3:
         return "The suite itself broke, so this is no verdict on the platform."
     judged = result.count("holds") + result.count("deviates")
     if result.count("deviates"):
-        return f"This platform deviates from the manual in {result.count('deviates')} of {judged} clauses that could be judged."
+        deviations = result.count("deviates")
+        text = f"This platform deviates from the manual in {deviations} of {judged} clauses that could be judged"
+        if not reckoning.known:
+            return f"{text}."
+        expected = sum(known.verdict == "deviates" for known in reckoning.known.values())
+        return f"{text}, {'as expected' if expected == deviations else f'and {expected} of them are expected'}."
     if not judged:
         return "No clause could be judged here."
     return f"This platform keeps all {judged} clauses that could be judged."
