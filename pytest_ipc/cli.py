@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from . import __version__
-from .verdict import bundle, expect
+from .verdict import bundle, compare, expect
 
 _MISSING = "pytest-ipc check needs the packages of its extra ({}): pip install 'pytest-ipc[conformance]'"
 
@@ -113,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--list", action="store_true", help="Name the clauses and run none")
     check.set_defaults(command=_check)
     expect.add(commands)
+    compare.add(commands)
     sweep = commands.add_parser(
         "sweep",
         help="Remove what dead runs have left",

@@ -72,6 +72,13 @@ def test_wrong_usage_is_one_sentence_and_status_2(arguments, sentence):
     assert "Traceback" not in done.stderr
 
 
+def test_comparing_needs_the_extra_too():
+    code = "import sys; sys.modules['rich.console'] = None; from pytest_ipc.cli import main; sys.exit(main(['compare', 'x']))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "pytest-ipc: pytest-ipc compare needs rich.console: pip install 'pytest-ipc[conformance]'\n"
+
+
 def test_a_missing_extra_is_named():
     code = "import sys; sys.modules['xdist'] = None; from pytest_ipc.cli import main; sys.exit(main(['check', 'shm']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

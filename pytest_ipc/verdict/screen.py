@@ -11,9 +11,9 @@ from .expectations import Expectation, Reckoning
 from .outcome import VERDICTS, Verdict
 from .run import ClauseResult, SuiteResult
 
-__all__ = ["Screen"]
+__all__ = ["STYLES", "Screen"]
 
-_STYLES = {
+STYLES = {
     "holds": "green",
     "deviates": "bold red",
     "disputed": "yellow",
@@ -78,17 +78,17 @@ class Screen:
                 if found.verdict.verdict == verdict:
                     self._tell(found, reckoning.known.get(found.id))
         for text in result.broken:
-            self.console.print(Text.assemble(("broken    ", _STYLES["broken"]), " ", text))
+            self.console.print(Text.assemble(("broken    ", STYLES["broken"]), " ", text))
         self.console.print(self._table(result))
         for id, expectation in reckoning.healed.items():
             text = f" {id} was expected to be {expectation.verdict} ({expectation.reason}) and is not"
             if expectation.verdict == "deviates":
                 text = f" {id} was expected to deviate ({expectation.reason}) and does not"
-            self.console.print(Text.assemble(("healed   ", _STYLES["holds"]), text))
+            self.console.print(Text.assemble(("healed   ", STYLES["holds"]), text))
         for found in reckoning.unexpected:
             if found.verdict.verdict != "deviates" or reckoning.known:
                 self.console.print(
-                    Text.assemble(("unexpected", _STYLES["deviates"]), f" {found.id} {found.verdict.verdict}")
+                    Text.assemble(("unexpected", STYLES["deviates"]), f" {found.id} {found.verdict.verdict}")
                 )
         self.console.print(Text(_sentence(result, reckoning), style="bold"))
 
@@ -96,7 +96,7 @@ class Screen:
         verdict = result.verdict
         self.console.print(
             Text.assemble(
-                (f"{verdict.verdict:<9}", _STYLES[verdict.verdict]),
+                (f"{verdict.verdict:<9}", STYLES[verdict.verdict]),
                 " ",
                 (result.id, "bold"),
                 f"  {result.page}, {result.section}",
@@ -119,7 +119,7 @@ class Screen:
         table = Table(box=None, padding=(0, 2), pad_edge=False)
         table.add_column("mechanism")
         for verdict in shown:
-            table.add_column(verdict, justify="right", style=_STYLES[verdict])
+            table.add_column(verdict, justify="right", style=STYLES[verdict])
         for mechanism in sorted({found.mechanism for found in result.results}):
             verdicts = [found.verdict.verdict for found in result.results if found.mechanism == mechanism]
             table.add_row(mechanism, *(str(verdicts.count(verdict) or "") for verdict in shown))
