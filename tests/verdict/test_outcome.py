@@ -6,6 +6,8 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from pytest_ipc import disputed
+
 CLAUSES = """
 import errno, os, pytest
 from pytest_ipc import clause, disputed, fails_with, untested, ChildDied
@@ -229,3 +231,11 @@ def test_a_clause_of_another_form_is_refused(pytester, arguments, sentence):
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines([f"*ValueError: *{sentence}*"])
+
+
+def test_a_dispute_names_both_sides_and_the_release_of_the_manual():
+    with pytest.raises(pytest.xfail.Exception) as caught:
+        disputed("one thing", "does another")
+    assert str(caught.value) == (
+        "disputed: the manual (man-pages 6.03) says one thing; this platform, like Linux, does another"
+    )
