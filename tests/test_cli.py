@@ -185,7 +185,7 @@ sys.exit(status)
 def test_every_way_to_run_gives_the_same_verdict(tmp_path):
     """Serial, distributed, shuffled: one verdict; and the machine is as it was."""
     verdicts = []
-    for number, options in enumerate(([], ["-n", "2"], ["--shuffle", "1"], ["-n", "2", "--shuffle", "2"])):
+    for number, options in enumerate(([], ["-n", "2", "--shuffle", "2"])):
         report, room = tmp_path / f"{number}.json", tmp_path / f"room{number}"
         for name in ("tmp", "run"):
             (room / name).mkdir(parents=True, mode=0o711)

@@ -80,6 +80,18 @@ def listening(sockets: Sockets, family: int = AF_INET, type: int = SOCK_STREAM) 
 
 
 @pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> Callable[[Listener], str]:
+    """Go to where a listener's path is, and give its name there: the whole path may be longer than an address can be."""
+
+    def go(listener: Listener) -> str:
+        assert listener.path is not None
+        monkeypatch.chdir(listener.path.parent)
+        return listener.path.name
+
+    return go
+
+
+@pytest.fixture
 def common(tmp_path: Path) -> Path:
     """A directory in which every user may make files; those above it may be closed, so a child must start inside it."""
     tmp_path.chmod(0o777)

@@ -142,25 +142,25 @@ def test_the_kernel_draws_a_name(sockets):
 
 
 @clause("unix.autobind-by-passcred", "unix(7)", AUTOBIND)
-def test_passing_credentials_draws_a_name(sockets):
+def test_passing_credentials_draws_a_name(sockets, beside):
     """A socket with SO_PASSCRED and without a name gets one drawn when it connects; without the option it gets none."""
     listener = sockets.listen_unix()
     names = {}
     for on in (0, 1):
         client = sockets.socket()
         client.socket.setsockopt(SOL_SOCKET, SO_PASSCRED, on)
-        client.socket.connect(os.fspath(listener.path))
+        client.socket.connect(beside(listener))
         names[on] = getsockname(client.fd)
     assert names[0] == (unix_address(b""), 2)
     assert re.fullmatch(rb"\0[0-9a-f]{5}", names[1][0][2:])
 
 
 @clause("unix.autobind-can-be-answered", "unix(7)", AUTOBIND)
-def test_a_drawn_name_can_be_answered(sockets):
+def test_a_drawn_name_can_be_answered(sockets, beside):
     """A datagram from a socket with a drawn name can be answered at that name."""
     server, client = sockets.listen_unix(type=SOCK_DGRAM), sockets.socket(AF_UNIX, SOCK_DGRAM)
     bind(client.fd, unix_address(b""))
-    client.send(b"question", to=os.fspath(server.path))
+    client.send(b"question", to=beside(server))
     question = server.receive_message()
     server.send(b"answer", to=question.address)
     assert (question.data, client.receive()) == (b"question", b"answer")

@@ -26,10 +26,10 @@ CONNECTED = pytest.mark.parametrize("type", [SOCK_STREAM, SOCK_SEQPACKET], ids=[
 
 @CONNECTED
 @clause("unix.listen-backlog-blocks", "connect(2)", "ERRORS", errno=EAGAIN)
-def test_a_full_queue_blocks_who_connects(sockets, fork, type):
+def test_a_full_queue_blocks_who_connects(sockets, beside, fork, type):
     """When the queue of a listener is full, connecting blocks until one is accepted, and without blocking fails with EAGAIN."""
     listener = sockets.listen_unix(type=type, backlog=1)
-    address = unix_address(os.fsencode(listener.path) + b"\0")
+    address = unix_address(os.fsencode(beside(listener)) + b"\0")
 
     def fill() -> int:
         for count in range(100):
@@ -139,7 +139,7 @@ def test_the_kernel_lists_every_socket(sockets):
     listening, bound = (rows[os.fstat(each.fd).st_ino] for each in (by_path, by_name))
     unconnected, accepts = 1, 1 << 16
     assert (listening.type, listening.state, listening.flags & accepts) == (SOCK_STREAM, unconnected, accepts)
-    assert listening.path == os.fsencode(by_path.path)
+    assert listening.path == os.fsencode(by_path.address)
     assert (bound.type, bound.flags & accepts, bound.path) == (SOCK_DGRAM, 0, b"@" + by_name.address[1:])
     left, right = sockets.pair()
     rows = {row.inode: row for row in unix_sockets() or ()}

@@ -66,13 +66,13 @@ def test_a_path_that_exists_cannot_be_bound(sockets, common, monkeypatch):
     (common / "link").symlink_to("nowhere")
     with socket.socket(AF_UNIX) as stale:
         stale.bind("stale")
-    in_use = sockets.listen_unix("in-use")
+    sockets.listen_unix("in-use")
     before = sorted(os.listdir(common))
     for name in ("in-use", "stale", "file", "link"):
         with fails_with(EADDRINUSE):
             bind(sockets.socket().fd, address(name))
     assert sorted(os.listdir(common)) == before
-    connect(sockets.socket().fd, address(in_use.path))
+    connect(sockets.socket().fd, address("in-use"))
 
 
 @clause("unix.stale-path-econnrefused", "unix(7)", "ERRORS", errno=ECONNREFUSED)
@@ -186,33 +186,33 @@ def test_where_nobody_listens_nobody_connects(sockets, common, monkeypatch, name
 @pytest.mark.parametrize("there", TYPES)
 @pytest.mark.parametrize("here", TYPES)
 @clause("unix.prototype-mismatch", "unix(7)", "ERRORS", errno=EPROTOTYPE)
-def test_both_sides_must_be_of_one_type(sockets, here, there):
+def test_both_sides_must_be_of_one_type(sockets, beside, here, there):
     """Connecting fails when the socket at the path is of another type, and succeeds when it is of the same."""
     listener, client = sockets.listen_unix(type=TYPES[there]), sockets.socket(AF_UNIX, TYPES[here])
     if here == there:
-        connect(client.fd, address(listener.path))
+        connect(client.fd, address(beside(listener)))
     else:
         with fails_with(EPROTOTYPE):
-            connect(client.fd, address(listener.path))
+            connect(client.fd, address(beside(listener)))
 
 
 @clause("unix.connect-eisconn", "unix(7)", "ERRORS", errno=EISCONN)
-def test_a_connection_is_made_once(sockets):
+def test_a_connection_is_made_once(sockets, beside):
     """Connecting a stream socket that is connected fails, and the connection stays as it is."""
     one, other = sockets.listen_unix(), sockets.listen_unix()
     client = sockets.connect(one)
     with fails_with(EISCONN):
-        connect(client.fd, address(other.path))
+        connect(client.fd, address(beside(other)))
     send(client.fd, b"still")
     assert one.accept().receive() == b"still"
 
 
 @clause("unix.connect-listening-einval", "unix(7)", "ERRORS", errno=EINVAL)
-def test_a_listener_does_not_connect(sockets):
+def test_a_listener_does_not_connect(sockets, beside):
     """Connecting a socket that listens fails, for it is in the wrong state."""
     one, other = sockets.listen_unix(), sockets.listen_unix()
     with fails_with(EINVAL):
-        connect(one.fd, address(other.path))
+        connect(one.fd, address(beside(other)))
     sockets.connect(one)
 
 

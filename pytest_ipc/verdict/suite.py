@@ -7,9 +7,10 @@ from the source: a command line can be checked, and progress can be counted, bef
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
 __all__ = ["ClauseTest", "UnknownClause", "clauses", "location", "select"]
@@ -46,9 +47,10 @@ def location() -> Path:
     raise FileNotFoundError(f"the conformance suite is not beside {package}: the installation is incomplete")
 
 
-def clauses(root: Path) -> list[ClauseTest]:
+@cache
+def clauses(root: Path) -> tuple[ClauseTest, ...]:
     """Every clause below *root*, by mechanism and then as the files have them."""
-    return [clause for path in sorted(root.glob("*/test_*.py")) for clause in _of_file(path)]
+    return tuple(clause for path in sorted(root.glob("*/test_*.py")) for clause in _of_file(path))
 
 
 def _of_file(path: Path) -> Iterator[ClauseTest]:
@@ -64,7 +66,7 @@ def _of_file(path: Path) -> Iterator[ClauseTest]:
                         yield ClauseTest(id, path.parent.name, path, node.name, page, section, statement)
 
 
-def select(every: list[ClauseTest], names: list[str]) -> list[ClauseTest]:
+def select(every: Sequence[ClauseTest], names: list[str]) -> list[ClauseTest]:
     """The clauses that *names* stand for: mechanisms, ids, or patterns of ids such as "shmget.*". All for no name.
 
     UnknownClause for a name that stands for none.

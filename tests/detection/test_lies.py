@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -60,26 +60,32 @@ def own_namespace() -> bool:
     return True
 
 
+@pytest.fixture(scope="module")
+def liar(shim: Path) -> Iterator[subprocess.Popen[str]]:
+    """The process that forks the checks, with the shim in libc's place."""
+    command = [sys.executable, "-m", "tests.detection.liar"]
+    environment = os.environ | {"LD_PRELOAD": str(shim)}
+    folder, pipe = Path(__file__).parents[2], subprocess.PIPE
+    with subprocess.Popen(command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+        yield process
+        process.communicate(timeout=60)
+
+
 @pytest.fixture
-def verdicts_under(shim: Path, own_namespace: bool, tmp_path: Path) -> Callable[..., Verdicts]:
+def verdicts_under(liar: subprocess.Popen[str], own_namespace: bool, tmp_path: Path) -> Callable[..., Verdicts]:
     """Check some clauses with the shim in libc's place, telling one lie or none: the verdict on each."""
 
     def check(lie: str | None, clauses: list[str]) -> Verdicts:
         if lie in LEAKING and not own_namespace:
             pytest.skip("needs an IPC namespace: what this lie says has been removed stays")
-        report = tmp_path / "report.json"
-        environment = os.environ | {"LD_PRELOAD": str(shim)} | ({"LIE": lie} if lie else {})
-        command = [sys.executable, "-m", "pytest_ipc", "check", "--report", str(report), *clauses]
-        run = subprocess.run(
-            command,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=100 if lie else 550,
-            check=False,
-            preexec_fn=(lambda: unshare(CLONE_NEWIPC)) if own_namespace else None,
-        )
-        assert report.exists(), run.stdout + run.stderr
+        report, log = tmp_path / "report.json", tmp_path / "log"
+        task = {"lie": lie, "clauses": clauses, "report": str(report), "log": str(log)}
+        assert liar.stdin is not None
+        assert liar.stdout is not None
+        liar.stdin.write(json.dumps(task) + "\n")
+        liar.stdin.flush()
+        assert liar.stdout.readline() == "done\n"
+        assert report.exists(), log.read_text()
         return {found["id"]: found for found in json.loads(report.read_text())["clauses"]}
 
     return check

@@ -11,7 +11,7 @@ from pytest_ipc.verdict import suite
 
 
 @pytest.fixture(scope="module")
-def every() -> list[suite.ClauseTest]:
+def every() -> tuple[suite.ClauseTest, ...]:
     return suite.clauses(suite.location())
 
 
@@ -32,7 +32,7 @@ def test_names_select_mechanisms_ids_and_patterns(every):
     assert {clause.mechanism for clause in suite.select(every, ["shm"])} == {"shm"}
     assert [clause.id for clause in suite.select(every, ["shmget.private-always-new"])] == ["shmget.private-always-new"]
     assert {clause.id.split(".")[0] for clause in suite.select(every, ["shmdt.*"])} == {"shmdt"}
-    assert suite.select(every, []) == every
+    assert suite.select(every, []) == list(every)
 
 
 def test_a_name_of_nothing_is_told(every):
