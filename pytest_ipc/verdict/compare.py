@@ -37,6 +37,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT", help="What check --report has written")
     parser.add_argument("--all", action="store_true", help="Show what holds everywhere, too")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="Write it to FILE as a page for a browser, too")
     parser.add_argument(
         "--changes", action="store_true", help="Show what changed on one platform, by the reports' dates"
     )
@@ -48,8 +49,12 @@ def _compare(options: argparse.Namespace) -> int:
 
     try:
         from rich.console import Console
+
+        if options.html is not None:
+            from .page import render
     except ImportError as error:
         return _usage_error(f"pytest-ipc compare needs {error.name}: pip install 'pytest-ipc[conformance]'")
+    from . import output
     from .changes import steps
     from .matrix import ComparisonError, by_platform, over_time
     from .side_by_side import show_changes, show_matrix
@@ -60,6 +65,11 @@ def _compare(options: argparse.Namespace) -> int:
         matrix = (over_time if options.changes else by_platform)(reports, reader.clauses)
     except (ReportError, ComparisonError) as error:
         return _usage_error(str(error))
+    if options.html is not None:
+        try:
+            output.write(options.html, render(matrix))
+        except OSError as error:
+            return _usage_error(f"the page cannot be written to {options.html}: {error.strerror}")
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
     if not options.changes:
         show_matrix(console, matrix, everything=options.all)
