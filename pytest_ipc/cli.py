@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from . import __version__
-from .verdict import bundle, compare, expect
+from .verdict import annotate, badge, bundle, compare, expect
 
 _MISSING = "pytest-ipc check needs the packages of its extra ({}): pip install 'pytest-ipc[conformance]'"
 
@@ -110,10 +110,17 @@ def _parser() -> argparse.ArgumentParser:
         help="What is absent or untested counts as what deviates, unless it is expected; a disputed clause counts as kept",
     )
     check.add_argument("--strict-expect", action="store_true", help="What is expected to deviate and holds counts, too")
+    check.add_argument(
+        "--annotations",
+        choices=annotate.CHOICES,
+        default="auto",
+        help="Write deviations as GitHub Actions shows them beside a run (default: where it runs there)",
+    )
     check.add_argument("--list", action="store_true", help="Name the clauses and run none")
     check.set_defaults(command=_check)
     expect.add(commands)
     compare.add(commands)
+    badge.add(commands)
     sweep = commands.add_parser(
         "sweep",
         help="Remove what dead runs have left",
@@ -248,6 +255,9 @@ def _check(options: argparse.Namespace) -> int:
     reckoning = expectations.reckon(result, expected, strict=options.strict)
     status = reckoning.exit_status(result, strict_expect=options.strict_expect)
     screen.end(result, reckoning)
+    if annotate.is_wanted(options.annotations):
+        for line in annotate.github(result, reckoning):
+            print(line)
     if options.report is not None:
         found = report.as_json(options.name or short_name(platform), platform, result, reckoning, exit_status=status)
         try:

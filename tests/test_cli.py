@@ -57,6 +57,7 @@ def test_the_names_of_the_clauses():
         (["check", "--report", "/"], "cannot be written to /"),
         (["check", "--expect", "/no/such.toml"], "the expectations /no/such.toml cannot be read: No such file"),
         (["check", "--strict-expect"], "--strict-expect is about what --expect expects"),
+        (["check", "--annotations", "gitlab"], "invalid choice: 'gitlab'"),
         (["expect"], "the following arguments are required: REPORT"),
         (["expect", "/no/such.json"], "the report /no/such.json cannot be read: No such file"),
         (["check", "--name", " "], "' ' is no name of a platform"),
@@ -147,6 +148,16 @@ def test_what_is_expected_decides_the_exit_status(tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"pytest-ipc: {known} expects 'shmdt.no-such-clause', which is no clause of this suite\n"
     assert not (tmp_path / "r.json").exists()
+
+
+def test_github_is_told_of_what_it_should_show(tmp_path):
+    known = tmp_path / "known.toml"
+    known.write_text('[deviates]\n"shmdt.einval-unaligned" = "issue 1"\n')
+    check = ("check", "shmdt.einval-unaligned", "--expect", known)
+    environment = os.environ | {"GITHUB_ACTIONS": "true"}
+    line = "::warning title=shmdt.einval-unaligned::was expected to be deviates (issue 1) and is not"
+    assert line in command(*check, env=environment).stdout.splitlines()
+    assert line not in command(*check, "--annotations", "none", env=environment).stdout.splitlines()
 
 
 def test_a_reader_who_leaves_ends_it_quietly():

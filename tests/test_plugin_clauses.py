@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import pytest
 
 GOOD = """
@@ -150,6 +152,49 @@ def test_the_verdict_is_in_the_junit_report(pytester):
     text = (pytester.path / "report.xml").read_text()
     for name, value in {"clause": "a.holds", "page": "page(2)", "section": "ERRORS", "verdict": "holds"}.items():
         assert f'<property name="{name}" value="{value}"' in text
+
+
+@pytest.mark.parametrize("how", [[], ["-n", "2"]], ids=["plain", "xdist"])
+def test_the_junit_report_says_what_came_of_each(pytester, how):
+    run(
+        pytester,
+        GOOD
+        + """
+    @clause("a.deviates", "page(2)", "ERRORS")
+    def test_deviates():
+        "It deviates."
+        with fails_with(17):
+            pass
+
+    @clause("a.absent", "page(2)", "ERRORS")
+    def test_absent():
+        "It is absent."
+        raise OSError(38, "no such call")
+""",
+        "--junitxml=report.xml",
+        *how,
+    )
+    found = {}
+    for case in ElementTree.parse(pytester.path / "report.xml").iter("testcase"):
+        facts = {entry.get("name"): entry.get("value") for entry in case.iter("property")}
+        found[facts.pop("clause")] = (facts, {child.tag for child in case} & {"failure", "skipped"})
+    about = {"page": "page(2)", "section": "ERRORS", "mechanism": pytester.path.name}
+    assert found["a.holds"][1] == set()
+    assert found["a.deviates"] == (
+        about
+        | {
+            "statement": "It deviates",
+            "verdict": "deviates",
+            "reason": "expected EEXIST, the call succeeded",
+            "expected": "EEXIST",
+            "observed": "the call succeeded",
+        },
+        {"failure"},
+    )
+    assert found["a.absent"] == (
+        about | {"statement": "It is absent", "verdict": "absent", "reason": "ENOSYS: no such call"},
+        {"skipped"},
+    )
 
 
 def test_what_is_no_clause_ends_a_distributed_run_too(pytester):

@@ -1,0 +1,66 @@
+"""A report in one small picture."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from pytest_ipc.cli import main
+from pytest_ipc.verdict import badge, expectations, report
+from pytest_ipc.verdict.expectations import Expectation
+from pytest_ipc.verdict.run import SuiteResult
+
+from . import reports
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "words", "colour"),
+    [
+        ({"a.b": reports.HOLDS, "a.c": reports.DISPUTED, "a.d": reports.ABSENT}, "2 of 2 clauses", badge._GOOD),
+        ({"a.b": reports.HOLDS, "a.c": reports.DEVIATES}, "1 of 2 clauses", badge._BAD),
+        ({"a.b": reports.HOLDS, "a.c": reports.BROKEN}, "no verdict", badge._NOTHING),
+        ({"a.b": reports.UNTESTED}, "nothing judged", badge._NOTHING),
+        ({}, "nothing judged", badge._NOTHING),
+    ],
+)
+def test_what_it_says(tmp_path, verdicts, words, colour):
+    path = reports.write(tmp_path, "box", verdicts)
+    assert main(["badge", str(path), "-o", str(tmp_path / "b.svg")]) == 0
+    text = (tmp_path / "b.svg").read_text()
+    picture = ElementTree.fromstring(text)
+    assert picture.findtext(f"{SVG}title") == picture.get("aria-label") == f"Linux IPC on box: {words}"
+    assert [found.text for found in picture.iter(f"{SVG}text")] == ["Linux IPC", words]
+    assert colour in text
+
+
+def test_known_deviations_have_a_colour_of_their_own(tmp_path, capsys):
+    result = SuiteResult([reports.result("a.b", reports.DEVIATES)])
+    known = expectations.reckon(result, {"a.b": Expectation("deviates", "issue 1")})
+    report.write(tmp_path / "r.json", report.as_json("box", reports.PLATFORM, result, known))
+    assert main(["badge", str(tmp_path / "r.json")]) == 0
+    assert badge._KNOWN in capsys.readouterr().out
+
+
+def test_a_name_is_text_and_nothing_else(tmp_path, capsys):
+    found = reports.make("box", {"a.b": reports.HOLDS})
+    found["name"] = '"/><script>&'
+    (tmp_path / "r.json").write_text(json.dumps(found))
+    assert main(["badge", str(tmp_path / "r.json")]) == 0
+    picture = ElementTree.fromstring(capsys.readouterr().out)
+    assert picture.get("aria-label") == 'Linux IPC on "/><script>&: 1 of 1 clauses'
+
+
+@pytest.mark.parametrize("wrong", ["report", "folder"])
+def test_what_cannot_be_done_overwrites_nothing(tmp_path, capsys, wrong):
+    path = reports.write(tmp_path, "box", {"a.b": reports.HOLDS})
+    target = tmp_path / ("b.svg" if wrong == "report" else "no/such/b.svg")
+    if wrong == "report":
+        path.write_text("{")
+        target.write_text("old")
+    assert main(["badge", str(path), "-o", str(target)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert wrong == "folder" or target.read_text() == "old"
