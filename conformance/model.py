@@ -121,7 +121,7 @@ class _Enough(BaseException):
 
 
 # Histories that are tried to make one shorter that was found. Where every call is slow it would go on for minutes.
-SIMPLIFICATIONS = 300
+SIMPLIFICATIONS = 100
 
 
 def agree(machine: Any, *, thorough: bool = False, histories: int = 40) -> None:

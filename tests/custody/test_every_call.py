@@ -46,7 +46,7 @@ def _traceable():
         pytest.skip(f"ptrace is refused here: {os.strerror(refused)}")
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(7200)  # with --every-call; the sample takes a minute
 @pytest.mark.usefixtures("_traceable")
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("how", ["scope", "pytest"])
