@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,37 +11,15 @@ import pytest
 from pytest_ipc import CLONE_NEWIPC, Actor, unshare
 
 from .table import LEAKING, LIES, SOURCES
-
-Verdicts = dict[str, dict[str, str]]
+from .telling import COMPILER, Liar, Verdicts, compiled, judged, liar
 
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The lies, compiled."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
+    if COMPILER is None:
         pytest.skip("needs a C compiler")
-    library = tmp_path_factory.mktemp("lies") / "lies.so"
-    subprocess.run(
-        [
-            compiler,
-            "-Wall",
-            "-Wextra",
-            "-Werror",
-            "-O1",
-            "-shared",
-            "-fPIC",
-            "-o",
-            library,
-            *SOURCES,
-            "-ldl",
-            "-lrt",
-            "-pthread",
-        ],
-        check=True,
-        timeout=60,
-    )
-    return library
+    return compiled(tmp_path_factory.mktemp("lies"))
 
 
 @pytest.fixture(scope="module")
@@ -61,32 +34,20 @@ def own_namespace() -> bool:
 
 
 @pytest.fixture(scope="module")
-def liar(shim: Path) -> Iterator[subprocess.Popen[str]]:
+def process(shim: Path) -> Iterator[Liar]:
     """The process that forks the checks, with the shim in libc's place."""
-    command = [sys.executable, "-m", "tests.detection.liar"]
-    environment = os.environ | {"LD_PRELOAD": str(shim)}
-    folder, pipe = Path(__file__).parents[2], subprocess.PIPE
-    with subprocess.Popen(command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
-        yield process
-        process.communicate(timeout=60)
+    with liar(shim) as started:
+        yield started
 
 
 @pytest.fixture
-def verdicts_under(liar: subprocess.Popen[str], own_namespace: bool, tmp_path: Path) -> Callable[..., Verdicts]:
+def verdicts_under(process: Liar, own_namespace: bool, tmp_path: Path) -> Callable[..., Verdicts]:
     """Check some clauses with the shim in libc's place, telling one lie or none: the verdict on each."""
 
     def check(lie: str | None, clauses: list[str]) -> Verdicts:
         if lie in LEAKING and not own_namespace:
             pytest.skip("needs an IPC namespace: what this lie says has been removed stays")
-        report, log = tmp_path / "report.json", tmp_path / "log"
-        task = {"lie": lie, "clauses": clauses, "report": str(report), "log": str(log)}
-        assert liar.stdin is not None
-        assert liar.stdout is not None
-        liar.stdin.write(json.dumps(task) + "\n")
-        liar.stdin.flush()
-        assert liar.stdout.readline() == "done\n"
-        assert report.exists(), log.read_text()
-        return {found["id"]: found for found in json.loads(report.read_text())["clauses"]}
+        return judged(process, lie, clauses, tmp_path)
 
     return check
 

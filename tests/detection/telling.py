@@ -1,0 +1,55 @@
+"""Telling lies to the suite: the shim is compiled, and a process that has it in libc's place is asked for one check at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .table import SOURCES
+
+COMPILER = shutil.which("cc") or shutil.which("gcc")
+
+Liar = subprocess.Popen[str]
+Verdicts = dict[str, dict[str, str]]
+
+
+def compiled(folder: Path) -> Path:
+    """The lies, compiled into *folder*; FileNotFoundError without a compiler."""
+    if COMPILER is None:
+        raise FileNotFoundError("needs a C compiler, cc or gcc")
+    library = folder / "lies.so"
+    options = ["-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"]
+    libraries = ["-ldl", "-lrt", "-pthread"]
+    subprocess.run([COMPILER, *options, "-o", library, *SOURCES, *libraries], check=True, timeout=60)
+    return library
+
+
+@contextmanager
+def liar(shim: Path) -> Iterator[Liar]:
+    """The process that forks the checks, while the block runs."""
+    command = [sys.executable, "-m", "tests.detection.liar"]
+    environment = os.environ | {"LD_PRELOAD": str(shim)}
+    root, pipe = Path(__file__).parents[2], subprocess.PIPE
+    with subprocess.Popen(command, cwd=root, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+        yield process
+        process.communicate(timeout=60)
+
+
+def judged(process: Liar, lie: str | None, clauses: list[str], folder: Path) -> Verdicts:
+    """The verdicts on *clauses* under one lie, or none. AssertionError, with what was said, if the check made no report."""
+    report, log = folder / "report.json", folder / "log"
+    report.unlink(missing_ok=True)
+    task = {"lie": lie, "clauses": clauses, "report": str(report), "log": str(log)}
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(task) + "\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "done\n"
+    assert report.exists(), log.read_text()
+    return {found["id"]: found for found in json.loads(report.read_text())["clauses"]}
