@@ -36,7 +36,7 @@ class Browser:
         self.events: list[dict[str, Any]] = []
         target = self.tell("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.tell("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Network", "Log", "Accessibility"):
+        for domain in ("Page", "Runtime", "Network", "Log"):
             self.tell(f"{domain}.enable")
 
     def tell(self, method: str, **parameters: Any) -> Any:
