@@ -155,7 +155,7 @@ def test_github_is_told_of_what_it_should_show(tmp_path):
     known.write_text('[deviates]\n"shmdt.einval-unaligned" = "issue 1"\n')
     check = ("check", "shmdt.einval-unaligned", "--expect", known)
     environment = os.environ | {"GITHUB_ACTIONS": "true"}
-    line = "::warning title=shmdt.einval-unaligned::was expected to be deviates (issue 1) and is not"
+    line = "::warning title=shmdt.einval-unaligned healed::deviates was expected, and is not so: issue 1"
     assert line in command(*check, env=environment).stdout.splitlines()
     assert line not in command(*check, "--annotations", "none", env=environment).stdout.splitlines()
 

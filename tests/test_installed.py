@@ -29,6 +29,10 @@ def test_the_suite_is_within_the_package(installed):
         "pytest_ipc/conformance/conftest.py",
         "pytest_ipc/conformance/shm/test_shmget.py",
         "pytest_ipc/py.typed",
+        "pytest_ipc/verdict/report.schema.json",
+        "pytest_ipc/verdict/template/page.html",
+        "pytest_ipc/verdict/template/page.css",
+        "pytest_ipc/verdict/template/page.js",
     } <= inside
 
 

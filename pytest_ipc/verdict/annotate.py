@@ -30,7 +30,9 @@ def github(result: SuiteResult, reckoning: Reckoning) -> Iterator[str]:
     for found in reckoning.unexpected:
         yield _of_clause("error", found, found.verdict.reason)
     for id, expectation in reckoning.healed.items():
-        yield _line("warning", id, f"was expected to be {expectation.verdict} ({expectation.reason}) and is not")
+        yield _line(
+            "warning", f"{id} healed", f"{expectation.verdict} was expected, and is not so: {expectation.reason}"
+        )
     for found in result.results:
         known = reckoning.known.get(found.id)
         if known is not None and known.verdict == "deviates":

@@ -27,7 +27,7 @@ def test_what_is_unexpected_is_an_error():
 def test_what_is_known_is_a_notice_and_what_has_healed_a_warning():
     known = Expectation("deviates", "issue 1")
     first, second = lines({"a.b": known, "a.c": known}, b=reports.DEVIATES, c=reports.HOLDS)
-    assert first == "::warning title=a.c::was expected to be deviates (issue 1) and is not"
+    assert first == "::warning title=a.c healed::deviates was expected, and is not so: issue 1"
     assert second.startswith("::notice title=a.b deviates::")
     assert second.endswith("succeeded with 7; known: issue 1 (a(2), ERRORS)")
 
