@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from . import __version__
-from .verdict import annotate, badge, bundle, compare, expect
+from .verdict import abroad, annotate, badge, bundle, compare, expect
 
 _MISSING = "pytest-ipc check needs the packages of its extra ({}): pip install 'pytest-ipc[conformance]'"
 
@@ -36,6 +36,7 @@ examples:
   pytest-ipc check --list fifo          the clauses of a mechanism, without running them
   pytest-ipc check --expect here.toml   only what is not known of this platform; pytest-ipc expect writes the file
   unshare -i pytest-ipc check -n 2      in an IPC namespace of its own, on two processors
+  pytest-ipc check --platform here=python3 --platform box='ssh box python3' --report verdicts/
 
 exit status:
   0  nothing deviates    1  something does    2  wrong usage    3  the suite itself broke    130  interrupted
@@ -116,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="Write deviations as GitHub Actions shows them beside a run (default: where it runs there)",
     )
+    abroad.add(check)
     check.add_argument("--list", action="store_true", help="Name the clauses and run none")
     check.set_defaults(command=_check)
     expect.add(commands)
@@ -230,6 +232,13 @@ def _check(options: argparse.Namespace) -> int:
     from .verdict.platform import describe, short_name
     from .verdict.run import run
 
+    seed = options.shuffle
+    if seed == -1:
+        seed = random.randrange(1_000_000)
+    if options.platforms:
+        return abroad.check(options, every, wanted, seed)
+    if options.patience is not None:
+        return _usage_error("--patience is for the platforms of --platform, and there is none")
     expected: dict[str, expectations.Expectation] = {}
     if options.expect is not None:
         try:
@@ -242,9 +251,6 @@ def _check(options: argparse.Namespace) -> int:
         except OSError as error:
             return _usage_error(f"the report cannot be written to {options.report}: {error.strerror}")
 
-    seed = options.shuffle
-    if seed == -1:
-        seed = random.randrange(1_000_000)
     # What is not a terminal has no width: a log's lines must not be cut where nobody's screen ends.
     screen = Screen(Console(highlight=False, width=None if sys.stdout.isatty() else 1000))
     platform = describe()

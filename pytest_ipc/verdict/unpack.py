@@ -35,10 +35,11 @@ def main() -> int:
         return run(file, ["-m", "pytest_ipc", *sys.argv[1:]], {"PYTEST_IPC_BUNDLE": archive})
 
 
-def run(archive: IO[bytes], arguments: list[str], more: Mapping[str, str]) -> int:
+def run(archive: IO[bytes], arguments: list[str], more: Mapping[str, str], *, apart: bool = False) -> int:
     """Run this Python with *arguments* where the packages of *archive* are found, and *more* in its environment.
 
-    The exit status, as a shell has it: 128 and the signal for one that a signal ended.
+    The exit status, as a shell has it: 128 and the signal for one that a signal ended. *apart* keeps its ledgers from those of
+    its neighbours, who may share this file system and yet have other processes of the same numbers.
     """
     if not (sys.executable and os.access(sys.executable, os.X_OK)):
         return _refuse("this Python does not know where its program lies, and the suite has to start it again")
@@ -50,6 +51,10 @@ def run(archive: IO[bytes], arguments: list[str], more: Mapping[str, str]) -> in
         folder = tempfile.mkdtemp(prefix="pytest-ipc-bundle-")
         _unpack(archive, Path(folder))
         environment = {**os.environ, **more, "PYTHONPATH": folder, "PYTHONNOUSERSITE": "1"}
+        if apart:
+            environment["XDG_RUNTIME_DIR"] = f"{folder}/run"
+            os.mkdir(environment["XDG_RUNTIME_DIR"], 0o700)
+            os.chmod(environment["XDG_RUNTIME_DIR"], 0o700)  # whatever the umask has made of it
         # -P: what lies in the folder that one stands in is no part of it.
         child = os.posix_spawn(
             sys.executable, [sys.executable, "-P", *arguments], environment, setsigmask=sorted(before)

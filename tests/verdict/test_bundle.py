@@ -19,20 +19,6 @@ from pytest_ipc.verdict import bundle
 
 
 @pytest.fixture(scope="module")
-def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle. What is not pure Python here has to come from an index, which not every machine reaches."""
-    try:
-        content = bundle.make()
-    except bundle.BundleError as error:
-        if "pip cannot fetch" in str(error):
-            pytest.skip(str(error))
-        raise
-    path = tmp_path_factory.mktemp("bundle") / "pytest-ipc.pyz"
-    path.write_bytes(content)
-    return path
-
-
-@pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python in which nothing is installed, not even pip."""
     folder = tmp_path_factory.mktemp("bare")

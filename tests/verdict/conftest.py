@@ -1,0 +1,23 @@
+"""What takes a while to make, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_ipc.verdict import bundle
+
+
+@pytest.fixture(scope="session")
+def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle. What is not pure Python here has to come from an index, which not every machine reaches."""
+    try:
+        content = bundle.make()
+    except bundle.BundleError as error:
+        if "pip cannot fetch" in str(error):
+            pytest.skip(str(error))
+        raise
+    path = tmp_path_factory.mktemp("bundle") / "pytest-ipc.pyz"
+    path.write_bytes(content)
+    return path
