@@ -35,7 +35,7 @@ from .kernel import libc, proc
 from .kernel.pidfd import PIDFD_SIGNAL_PROCESS_GROUP, pidfd_open, pidfd_send_signal
 from .kernel.syscalls import numbers_of
 from .kernel.waiting import DEFAULT_TIMEOUT, Deadline
-from .memfile import memory_file
+from .memfile import memory_file, read_from
 from .resources.base import Resource, check_timeout
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Actor(Resource):
     def output(self) -> str:
         """What the child has written to its standard output and error so far."""
         self._usable()
-        return os.pread(self._output, 1 << 30, 0).decode(errors="replace")
+        return read_from(self._output, 0).decode(errors="replace")
 
     def wait(self, timeout: float | None = DEFAULT_TIMEOUT) -> int | None:
         """Wait for the child's end: its exit status, or -N for signal N; None if somebody else reaped it.
@@ -331,7 +331,7 @@ class Actor(Resource):
 
     def _pass_output_on(self) -> None:
         """Write what the child wrote where the parent's own output goes, so that it is in the test's report."""
-        data = os.pread(self._output, 1 << 30, self._passed_on)
+        data = read_from(self._output, self._passed_on)
         self._passed_on += len(data)
         if data:
             text, encoding = data.decode(errors="replace"), getattr(sys.stdout, "encoding", None) or "utf-8"

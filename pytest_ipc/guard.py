@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from .memfile import memory_file
+from .memfile import memory_file, read_from
 
 ADVICE = (
     "A child of os.fork() came back into pytest's own code and was stopped there. Start children with the `fork` fixture, which "
@@ -156,7 +156,7 @@ class ForkGuard:
             return []
         import json
 
-        data = os.pread(self._note, 1 << 30, self._read)
+        data = read_from(self._note, self._read)
         whole = data[: data.rfind(b"\n") + 1]
         self._read += len(whole)
         return [json.loads(line) for line in whole.splitlines()]

@@ -14,3 +14,10 @@ def memory_file(name: str) -> int:
 
         with tempfile.TemporaryFile() as file:
             return os.dup(file.fileno())
+
+
+def read_from(fd: int, offset: int) -> bytes:
+    """Everything in the file *fd* from *offset* on, whoever may be writing to it."""
+    return os.pread(
+        fd, max(0, os.fstat(fd).st_size - offset), offset
+    )  # no more: a buffer of what could be is not to be had

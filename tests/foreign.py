@@ -36,14 +36,23 @@ RELEASE = "trixie"  # the first with riscv64
 PACKAGES = "python3,gcc,libc6-dev,linux-libc-dev,dash,coreutils,util-linux"
 PURE = ("pytest", "pytest-xdist", "pytest-timeout", "rich", "hypothesis")
 
-# What fails for the emulator's sake, by machine: qemu 7.2 gives the mode of a System V object 16 bits where s390x has 32.
+# What fails for the emulator's sake, by machine. qemu 7.2 gives the mode of a System V object 16 bits where s390x has 32. On arm
+# it loses the signal that F_SETSIG chose and knows no indices of System V objects; i386, whose structures are the same, passes
+# all of these on a real kernel.
 KNOWN = {
+    "arm": (
+        "test_pages_can_be_locked_as_they_come",
+        "test_a_directory_that_is_watched_sends_the_chosen_signal",
+        "test_a_lease_tells_by_the_chosen_signal_which_descriptor_it_is",
+        "test_the_limits_and_the_sums_are_told",
+        "test_semaphores_go_round",
+    ),
     "s390x": (
         "test_shared_memory_goes_round",
         "test_the_list_of_segments_agrees_with_the_call",
         "test_semaphores_go_round",
         "test_what_is_set_without_asking_needs_no_permission_to_ask",
-    )
+    ),
 }
 
 ENTER = """

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from pytest_ipc.memfile import memory_file, read_from
+
 LOUD = """
     import ctypes, os, subprocess, sys
 
@@ -148,3 +150,12 @@ def test_a_crash_is_explained_on_the_childs_own_output(fork):
     child = fork(life)
     assert child.wait() == -signal.SIGSEGV
     assert child.output.startswith("Fatal Python error: Segmentation fault")
+
+
+def test_what_a_memory_file_holds_is_read_from_any_place_and_takes_no_more_room():
+    fd = memory_file("test")
+    try:
+        os.write(fd, b"0123456789")
+        assert [read_from(fd, offset) for offset in (0, 4, 10, 99)] == [b"0123456789", b"456789", b"", b""]
+    finally:
+        os.close(fd)

@@ -30,8 +30,15 @@ def probe(request, tmp_path) -> Probe:
     compile = [compiler, *(headers_too if request.param == "musl-gcc" else [])]
 
     def ask(headers: str, expressions: dict[str, str], needs: Callable[[str], str] | None = None) -> dict[str, int]:
-        # Where a compiler takes 64-bit times for granted on a 32-bit machine, the functions of the plain names still do not.
-        lines = ["#undef _TIME_BITS", "#define _GNU_SOURCE", "#include <stddef.h>", "#include <stdio.h>"]
+        # Where a compiler takes 64-bit times and offsets for granted on a 32-bit machine, the functions of the plain names
+        # still do not.
+        lines = [
+            "#undef _TIME_BITS",
+            "#undef _FILE_OFFSET_BITS",
+            "#define _GNU_SOURCE",
+            "#include <stddef.h>",
+            "#include <stdio.h>",
+        ]
         lines += [f"#include <{header}>" for header in headers.split()]
         # glibc has this name only from 2.38 on.
         lines += ["#if defined __GLIBC__ && !defined sigev_notify_thread_id"]

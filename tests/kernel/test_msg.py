@@ -34,7 +34,7 @@ def test_a_queue_is_made_found_and_removed():
         ipc.msgctl_stat(msqid)
 
 
-@pytest.mark.parametrize("type", [1, 2**31 - 1, LONG_MAX])
+@pytest.mark.parametrize("type", sorted({1, 2**31 - 1, LONG_MAX}))
 @pytest.mark.parametrize("text", [b"", b"\0", b"text", bytes(range(256))], ids=["none", "NUL", "text", "256 bytes"])
 def test_a_message_goes_round(msqid, type, text):
     ipc.msgsnd(msqid, type, text)
@@ -74,7 +74,10 @@ def test_what_is_set_is_told_and_the_rest_stays(msqid):
 
 def test_with_all_four_given_no_permission_to_read_is_needed(fork):
     def life():
-        os.setresuid(65534, 65534, 65534)
+        try:
+            os.setresuid(65534, 65534, 65534)
+        except OSError as error:
+            pytest.skip(f"needs another user: {error.strerror}")
         made = ipc.msgget(ipc.IPC_PRIVATE, 0)
         try:
             with fails_with(EACCES):
