@@ -20,6 +20,8 @@ int shmget(key_t key, size_t size, int flags)
         umask(mask);
         flags &= ~mask;
     }
+    if (lie("shmget_always_makes_one"))
+        key = IPC_PRIVATE;
     if (lie("shmget_size_doubled") && flags & IPC_CREAT)
         size *= 2;
     int id = REAL(shmget)(key, size, flags);
@@ -27,6 +29,13 @@ int shmget(key_t key, size_t size, int flags)
         return REAL(shmget)(key, 0, flags);
     if (lie("shmget_wrong_errno") && id == -1 && errno == EEXIST)
         errno = EACCES;
+    if (lie("shm_errors_are_eio") && id == -1)
+        errno = EIO;
+    if (lie("shmget_starts_used") && id != -1 && size && flags & IPC_CREAT) {
+        char *there = REAL(shmat)(id, NULL, 0);
+        if (there != (void *)-1)
+            there[size - 1] |= 1, REAL(shmdt)(there);
+    }
     return id;
 }
 
@@ -55,7 +64,10 @@ void *shmat(int id, const void *address, int flags)
         }
         return there;
     }
-    return REAL(shmat)(id, address, flags);
+    void *there = REAL(shmat)(id, address, flags);
+    if (lie("shm_errors_are_eio") && there == (void *)-1)
+        errno = EIO;
+    return there;
 }
 
 int shmdt(const void *address)
@@ -64,7 +76,10 @@ int shmdt(const void *address)
         return 0;
     if (lie("shmdt_rounds_down"))
         address = (void *)((size_t)address & ~4095UL);
-    return REAL(shmdt)(address);
+    int result = REAL(shmdt)(address);
+    if (lie("shm_errors_are_eio") && result == -1)
+        errno = EIO;
+    return result;
 }
 
 int shmctl(int id, int command, struct shmid_ds *ds)
@@ -76,6 +91,12 @@ int shmctl(int id, int command, struct shmid_ds *ds)
     if (lie("shmctl_lock_does_nothing") && (command == SHM_LOCK || command == SHM_UNLOCK))
         return 0;
     int result = REAL(shmctl)(id, command, ds);
+    if (lie("shm_errors_are_eio") && result == -1)
+        errno = EIO;
+    if (result != -1 && (command == IPC_STAT || command == SHM_STAT) && lie("shmctl_stat_of_another")) {
+        ds->shm_perm.uid += 1, ds->shm_perm.gid += 1, ds->shm_perm.cuid += 1, ds->shm_perm.cgid += 1;
+        ds->shm_lpid += 1;
+    }
     if (result != -1 && command == IPC_STAT) {
         if (lie("shmctl_segsz_rounded"))
             ds->shm_segsz = (ds->shm_segsz + 4095) & ~4095UL;
@@ -91,4 +112,15 @@ int shmctl(int id, int command, struct shmid_ds *ds)
     if (result != -1 && command == IPC_INFO && lie("shmctl_limits_wrong"))
         ((struct shminfo *)ds)->shmmni += 1;
     return result;
+}
+
+key_t ftok(const char *path, int number)
+{
+    if (lie("ftok_knows_names_only")) {
+        key_t key = number;
+        while (*path)
+            key = key * 31 + *path++;
+        return key;
+    }
+    return REAL(ftok)(path, number);
 }

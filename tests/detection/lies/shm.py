@@ -50,6 +50,28 @@ LIES = {
     "shmctl_dest_hidden": ["shmctl.rmid-shm_dest"],
     "shmctl_times_missing": ["shmget.init-ctime-now", "shmat.updates-atime-lpid-nattch"],
     "shmctl_limits_wrong": ["shmctl.ipc_info-matches-proc", "ipc.ns-sysctls-per-namespace"],
+    "shm_errors_are_eio": [
+        "ipc.execute-bits-ignored",
+        "shmat.bad-id-einval",
+        "shmat.eacces",
+        "shmat.remap-null-einval",
+        "shmctl.shm_stat-index",
+        "shmget.hugetlb-eperm",
+    ],
+    "shmget_always_makes_one": [
+        "shmget.creat-existing-returns-it",
+        "shmget.creat-makes-segment-with-key",
+        "shmget.lookup-existing",
+        "shmget.size-zero-lookup",
+    ],
+    "shmctl_stat_of_another": [
+        "shmget.init-cgid-gid",
+        "shmget.init-cuid-uid",
+        "shmget.init-euid-not-ruid",
+        "shmget.init-zero-fields",
+    ],
+    "shmget_starts_used": ["shmget.zero-filled"],
+    "ftok_knows_names_only": ["ftok.hardlink-same-key", "ftok.missing-path", "ftok.stable-same-inode"],
 }
 
 # Lies under which objects are really left behind.
