@@ -110,7 +110,7 @@ def _parts(thing: object) -> Iterable[object]:
     if isinstance(thing, (type, CDLL)):  # a library has a fileno too: C's, which would take whatever is in the register
         return ()
     try:
-        return (_File(thing.fileno()),)  # type: ignore[attr-defined]
+        return (_File(thing.fileno()),)  # type: ignore[attr-defined] # whether it has one is what is asked
     except (AttributeError, OSError, ValueError, TypeError):
         return ()
 

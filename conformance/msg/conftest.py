@@ -38,4 +38,4 @@ def take(queue: MessageQueue, type: int = 0, flags: int = 0) -> Msgbuf:
 
 def contents(queue: MessageQueue) -> list[tuple[int, bytes]]:
     """Take everything out, the oldest first."""
-    return [tuple(take(queue)) for _ in range(queue.stat().qnum)]  # type: ignore[misc]
+    return [(message.type, message.text) for message in (take(queue) for _ in range(queue.stat().qnum))]

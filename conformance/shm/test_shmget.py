@@ -27,8 +27,10 @@ from ..places import GROUP, OTHER_GROUP, OWNER, STRANGER
 
 @clause("shmget.create-new-returns-nonneg", "shmget(2)", "RETURN VALUE")
 def test_making_a_segment_gives_an_id(sysv_shm):
-    """Making a segment gives an identifier, a number that is not negative."""
-    assert sysv_shm().id >= 0
+    """Making a segment gives an identifier, a number that is not negative and stands for that segment."""
+    segment, other = sysv_shm(1000), sysv_shm(3000)
+    assert segment.id >= 0
+    assert [shmctl_stat(each.id).segsz for each in (segment, other)] == [1000, 3000]
 
 
 @clause("shmget.creat-makes-segment-with-key", "shmget(2)", "DESCRIPTION")

@@ -96,7 +96,7 @@ def test_what_is_not_there_says_why(monkeypatch):
 
 def test_they_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        limits()["kernel.shmmax"].value = 1  # type: ignore[misc]
+        limits()["kernel.shmmax"].value = 1  # type: ignore[misc] # what must not be done
 
 
 def test_an_unknown_name_is_told_with_the_known_ones():

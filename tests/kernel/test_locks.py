@@ -98,6 +98,7 @@ def test_what_the_structure_cannot_hold_is_refused(fd, lock):
 
 
 def test_what_is_no_number_is_refused(fd):
+    # What a type checker would refuse is what is tried here.
     uses: list[Callable[[], Any]] = [
         lambda: ipc.fcntl_setlk(fd, ipc.F_SETLK, RecordLock("1")),  # type: ignore[arg-type]
         lambda: ipc.fcntl_flock(fd, ipc.F_SETLK, "1"),  # type: ignore[arg-type]
