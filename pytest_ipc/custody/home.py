@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["HomeError", "home_path", "open_home", "pin", "temp_folder"]
@@ -35,7 +36,18 @@ def home_path() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and os.path.isabs(runtime) and _is_own_folder(runtime):
         return Path(runtime) / "pytest-ipc"
-    return temp_folder() / f"pytest-ipc-of-{os.geteuid()}"
+    return temp_folder() / f"pytest-ipc-of-{_user()}"
+
+
+def _user() -> int:
+    """Who this is outside of a user namespace of its own: inside, root of the one and root of all would have one name."""
+    inside = os.geteuid()
+    with suppress(OSError), open("/proc/self/uid_map") as rows:
+        for row in rows:
+            first, outside, count = map(int, row.split())
+            if first <= inside < first + count:
+                return outside + inside - first
+    return inside
 
 
 def temp_folder() -> Path:

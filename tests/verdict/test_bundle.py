@@ -10,6 +10,8 @@ import subprocess
 import sys
 import venv
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +65,8 @@ def test_it_runs_where_nothing_is_installed(pyz, bare, temp, environment, option
 
 def test_the_packages_are_those_of_the_bundle(pyz, bare, temp, environment):
     source = "import hypothesis, pytest, pytest_ipc; print(*(m.__file__ for m in (hypothesis, pytest, pytest_ipc)))"
-    done = guarded(pyz, bare, environment, source)
-    told = done.communicate(timeout=60)[0].split()
+    with guarded(pyz, bare, environment, source) as done:
+        told = done.communicate(timeout=60)[0].split()
     assert done.returncode == 0
     assert len(told) == 3
     assert all(path.startswith(f"{temp}/pytest-ipc-bundle-") for path in told)
@@ -76,8 +78,8 @@ def test_nobody_else_may_write_there(pyz, bare, environment):
         "print(*{os.stat(os.path.join(top, n)).st_mode & 0o022 for top, ds, fs in os.walk('.') for n in [*ds, *fs, '.']},"
         "oct(os.stat('.').st_mode & 0o777), os.stat('.').st_uid == os.getuid())"
     )
-    done = guarded(pyz, bare, environment | {"PYTHONDONTWRITEBYTECODE": "1"}, source, umask=0)
-    assert done.communicate(timeout=60)[0] == "0 0o711 True\n"
+    with guarded(pyz, bare, environment | {"PYTHONDONTWRITEBYTECODE": "1"}, source, umask=0) as done:
+        assert done.communicate(timeout=60)[0] == "0 0o711 True\n"
 
 
 # Starts the command that is given in place of pytest_ipc's.
@@ -91,15 +93,47 @@ sys.exit(status)
 """
 
 
-def guarded(pyz: Path, bare: Path, environment: dict[str, str], source: str, **options: Any) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [bare, "-c", GUARD, pyz, source], stdout=subprocess.PIPE, text=True, env=environment, **options
+# What a runner has set to be ignored, as nohup does with SIGHUP, would be so for the command too, and never end it.
+TOLD = """
+import signal
+for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(signo, signal.SIG_DFL)
+"""
+
+
+@contextmanager
+def guarded(
+    pyz: Path, bare: Path, environment: dict[str, str], source: str, **options: Any
+) -> Iterator[subprocess.Popen[str]]:
+    """A Python started as a bundle starts its own; ended with the block, and its command with it."""
+    running = subprocess.Popen(
+        [bare, "-c", GUARD, pyz, TOLD + source],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        process_group=0,
+        **options,
     )
+    with ended(running):
+        yield running
+
+
+@contextmanager
+def ended(running: subprocess.Popen[Any]) -> Iterator[None]:
+    """At the end of the block it is gone, with the process group that it leads: else leaving the block would wait for it."""
+    with running:
+        try:
+            yield
+        finally:
+            if running.poll() is None:
+                with suppress(ProcessLookupError):  # it has not come so far as to lead one
+                    os.killpg(running.pid, signal.SIGKILL)
+                running.kill()
 
 
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_what_ends_it_ends_the_command_and_the_folder(pyz, bare, temp, environment, signo):
-    source = "import signal; signal.signal(2, signal.SIG_DFL); print('ready', flush=True); signal.pause()"
+    source = "print('ready', flush=True); signal.pause()"
     with guarded(pyz, bare, environment, source) as running:
         assert running.stdout is not None
         assert running.stdout.readline() == "ready\n"
@@ -114,23 +148,24 @@ def test_what_ends_it_ends_the_command_and_the_folder(pyz, bare, temp, environme
 )
 def test_however_the_command_ends_the_folder_goes(pyz, bare, temp, environment, ending, status):
     source = f"import os, resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); {ending}"
-    running = guarded(pyz, bare, environment, source)
-    running.communicate(timeout=60)
+    with guarded(pyz, bare, environment, source) as running:
+        running.communicate(timeout=60)
     assert running.returncode == status
     assert list(temp.iterdir()) == []
 
 
 def test_ctrl_c_reaches_the_command_once(pyz, bare, temp, environment):
     """The terminal tells the whole foreground group; the guardian must not tell the command a second time."""
+    # Waited for while they are blocked, signals cannot come between two lines; and of two, the guardian passes SIGINT on first.
     source = (
         "import signal, os\n"
-        "told = []\n"
-        "signal.signal(signal.SIGINT, lambda *_: told.append(2))\n"
-        "signal.signal(signal.SIGTERM, lambda *_: os._exit(len(told)))\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})\n"
         "print('ready', flush=True)\n"
-        "signal.pause()\n"
+        "signal.sigwait({signal.SIGINT})\n"
         "print('told', flush=True)\n"
-        "while True: signal.pause()\n"
+        "times = 1\n"
+        "while signal.sigwait({signal.SIGINT, signal.SIGTERM}) == signal.SIGINT: times += 1\n"
+        "os._exit(times)\n"
     )
     login = "import os, sys; os.login_tty(int(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
     if not hasattr(os, "login_tty"):  # Python 3.11 has it as another module's
@@ -140,15 +175,16 @@ def test_ctrl_c_reaches_the_command_once(pyz, bare, temp, environment):
         )
     master, slave = os.openpty()
     command = [sys.executable, "-c", login, str(slave), bare, "-c", GUARD, pyz, source]
-    with (
-        subprocess.Popen(command, pass_fds=(slave,), env=environment) as running,
-        open(master, "r+b", buffering=0) as screen,
-    ):
+    running = subprocess.Popen(command, pass_fds=(slave,), env=environment)
+    with open(master, "r+b", buffering=0) as screen, ended(running):
         os.close(slave)
         lines = io.BufferedReader(screen)
         assert lines.readline() == b"ready\r\n"
+        # Stopped meanwhile: what it would pass on must not come before the command has taken the terminal's, and be one with it.
+        running.send_signal(signal.SIGSTOP)
         screen.write(b"\x03")
         assert lines.readline().endswith(b"told\r\n")
+        running.send_signal(signal.SIGCONT)
         running.terminate()
         assert running.wait(30) == 1
     assert list(temp.iterdir()) == []
