@@ -83,7 +83,7 @@ def owner(room: dict[str, str]) -> Iterator[Callable[[str], tuple[subprocess.Pop
     for process, path in started:
         process.kill()
         process.communicate()
-        assert Deadline(5).until(partial(is_gone, path.parent)), "neither reaper nor test has taken it away"
+        assert Deadline(30).until(partial(is_gone, path.parent)), "neither reaper nor test has taken it away"
 
 
 def is_gone(path: Path) -> bool:
@@ -131,7 +131,7 @@ def test_the_reaper_is_quicker_than_any_command(command, owner):
     process, id, path = owner("leave the reaper")
     process.kill()
     process.wait()
-    assert Deadline(5).until(lambda: not exists(id) and not path.parent.exists())
+    assert Deadline(30).until(lambda: not exists(id) and not path.parent.exists())
     assert command("sweep").stdout == "nothing was left behind\n"
 
 

@@ -72,13 +72,13 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     yield run
     for one in runs:
         one.end()
-        assert Deadline(5).until(partial(one.has, False, False, False)), one.owns()
+        assert Deadline(30).until(partial(one.has, False, False, False)), one.owns()
 
 
 def test_a_killed_run_takes_nothing_of_its_neighbours(start):
     first, second = start(), start()
     first.end()
-    assert Deadline(5).until(partial(first.has, False, False, False)), first.owns()
+    assert Deadline(30).until(partial(first.has, False, False, False)), first.owns()
     assert second.owns() == (True, True, True)
 
 
@@ -88,7 +88,7 @@ def test_a_run_that_ends_and_one_that_begins_leave_the_third_alone(start):
     assert first.owns() == (False, False, False)
     third = start()
     third.end()
-    assert Deadline(5).until(partial(third.has, False, False, False)), third.owns()
+    assert Deadline(30).until(partial(third.has, False, False, False)), third.owns()
     assert second.owns() == (True, True, True)
 
 
@@ -134,11 +134,11 @@ def test_users_have_homes_of_their_own(start, other_user):
     theirs = start(*prefix, python=python, **environment)
     mine = start()
     theirs.end()
-    assert Deadline(5).until(partial(theirs.has, False, False, False)), theirs.owns()
+    assert Deadline(30).until(partial(theirs.has, False, False, False)), theirs.owns()
     assert mine.owns() == (True, True, True)
     again = start(*prefix, python=python, **environment)
     mine.end()
-    assert Deadline(5).until(partial(mine.has, False, False, False)), mine.owns()
+    assert Deadline(30).until(partial(mine.has, False, False, False)), mine.owns()
     assert again.owns() == (True, True, True)
     swept = subprocess.run(
         [sys.executable, "-m", "pytest_ipc", "sweep"], capture_output=True, text=True, timeout=30, check=False

@@ -27,7 +27,7 @@ def test_a_users_project_passes(pytester: pytest.Pytester, arguments):
         return [row for row in new if row.split()[7] == str(os.geteuid()) and not _alive(int(row.split()[4]))]
 
     # Other tests kill runs that own segments, at this very moment perhaps; those go within a second, and these with the run.
-    assert Deadline(10).until(lambda: not left()), left()
+    assert Deadline(30).until(lambda: not left()), left()
 
 
 def _alive(pid: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from pytest_ipc import Deadline
 from pytest_ipc.kernel.proc import doing
 
 from .custody.forging import about, forge
+from .processes import Running
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ from pytest_ipc.custody.home import home_path
 @pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_testnodedown(node, error):
     if error and os.environ["IPC_FIRST"] == "the reaper":
-        assert Deadline(10).until(lambda: [name for name in os.listdir(home_path()) if name.endswith(".swept")])
+        assert Deadline(30).until(lambda: [name for name in os.listdir(home_path()) if name.endswith(".swept")])
 """
 
 
@@ -136,7 +136,7 @@ def test_the_report_of_a_crash_names_what_was_left(pytester, home, monkeypatch, 
     assert f"FIFO {os.path.realpath(os.environ['TMPDIR'])}/pytest-ipc-" in section
     assert "System V segment (key " in section
     assert ", 12345 bytes), made by test_the_report_of_a_crash_names_what_was_left.py::test_dies in process " in section
-    assert Deadline(10).until(lambda: not [name for name in os.listdir(home) if name.endswith(".ledger")])
+    assert Deadline(30).until(lambda: not [name for name in os.listdir(home) if name.endswith(".ledger")])
     assert os.listdir(home) == []
 
 
@@ -200,7 +200,7 @@ def stopped(pytester: pytest.Pytester, *how: str) -> tuple[int, str, bool]:
     pytester.makepyfile(WAITS)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *how]
     note, log = pytester.path / "note", pytester.path / "log"
-    with open(log, "wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+    with open(log, "wb") as output, Running(command, stdout=output, stderr=output) as process:
         try:
             assert Deadline(30).until(lambda: note.exists() or process.poll() is not None)
             assert note.exists(), log.read_text()
@@ -229,7 +229,7 @@ def test_sigterm_can_be_an_orderly_stop(pytester, home, how):
     status, text, torn_down = stopped(pytester, "--ipc-sigterm=interrupt", *how)
     assert (status, torn_down) == (pytest.ExitCode.INTERRUPTED, True)
     assert "KeyboardInterrupt" in text
-    assert Deadline(10).until(lambda: os.listdir(home) == [])
+    assert Deadline(30).until(lambda: os.listdir(home) == [])
 
 
 def test_so_it_is_by_the_ini_file(pytester, home):
@@ -246,7 +246,7 @@ def test_the_option_wins_over_the_ini_file(pytester, home):
 
 def test_by_default_it_ends_the_run_and_the_reaper_clears_up(pytester, home):
     assert stopped(pytester)[::2] == (-signal.SIGTERM, False)
-    assert Deadline(10).until(lambda: os.listdir(home) == [])
+    assert Deadline(30).until(lambda: os.listdir(home) == [])
 
 
 def test_the_controller_of_workers_stops_in_order_too(pytester, home):

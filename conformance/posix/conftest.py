@@ -38,6 +38,7 @@ from pytest_ipc import (
     unused_name,
 )
 
+from ..conftest import succeeded
 from ..places import GROUP, STRANGER, become
 
 _CAP_SYS_RESOURCE = 1 << 24
@@ -188,6 +189,6 @@ def pshared(fork: Fork) -> Callable[..., None]:
         fork(sem_wait, back).result()
         answering.wait_blocked("futex")
         sem_post(there)
-        assert answering.wait() == 0, answering.output
+        succeeded(answering)
 
     return run

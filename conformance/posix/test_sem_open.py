@@ -11,6 +11,7 @@ import pytest
 
 from pytest_ipc import SEM_VALUE_MAX, clause, fails_with, sem_close, sem_getvalue, sem_open, sem_post, sem_unlink
 
+from ..conftest import succeeded
 from ..places import GROUP, OTHER_GROUP, OWNER, STRANGER, become
 from .conftest import as_ordinary_user, file_of, may_make_semaphores
 
@@ -40,8 +41,7 @@ def test_two_processes_meet_by_name(posix_sem, program):
         "ipc.sem_trywait(semaphore)\n"
         "ipc.sem_post(semaphore); ipc.sem_post(semaphore)\n"
     )
-    child = program(source, semaphore.name)
-    assert child.wait() == 0, child.output
+    succeeded(program(source, semaphore.name))
     assert semaphore.value == 2
 
 

@@ -16,8 +16,9 @@ __all__ = ["CLOCK_REALTIME_COARSE", "DEFAULT_TIMEOUT", "Deadline"]
 
 CLOCK_REALTIME_COARSE = 5  # clock_gettime(2); what the kernel stamps objects with, and missing in the stdlib
 
-# Long enough for a loaded machine, short enough that a suite with one hang still ends; xdist allows a worker 10 s to stop.
-DEFAULT_TIMEOUT = 5.0
+# Short enough that a suite with one hang still ends, long enough for a child that starts Python on a machine with six times
+# as much to do as it has processors: there 5 seconds were seen to be too few.
+DEFAULT_TIMEOUT = 15.0
 
 
 class Deadline:

@@ -235,7 +235,7 @@ def test_a_child_dies_with_its_parent(pytester, parent, death):
         finally:
             process.kill()
     try:
-        assert Deadline(10).until(lambda: gone(child), pidfd)
+        assert Deadline(30).until(lambda: gone(child), pidfd)
     finally:
         os.close(pidfd)
 

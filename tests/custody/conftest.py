@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +18,8 @@ from pytest_ipc import scope
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.ledger import Ledger
+
+from ..processes import Running
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def foreign(temporary_root: Path) -> Iterator[dict[str, Any]]:
     empty.mkdir()
     file.write_text("kept")
     os.mkfifo(fifo)
-    with scope() as ipc, subprocess.Popen(SLEEPS, start_new_session=True) as process:
+    with scope() as ipc, Running(SLEEPS, start_new_session=True) as process:
         segment, semaphores, queue = ipc.sysv_shm(), ipc.sysv_sem(), ipc.sysv_msg()
         yield {
             "segment": segment,

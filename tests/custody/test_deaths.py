@@ -306,7 +306,7 @@ def stranger_at(path: str) -> Iterator[subprocess.Popen[bytes]]:
     """Somebody else, who is blocked in opening a FIFO: not a child of this project's, which would end him."""
     process = subprocess.Popen(["sh", "-c", 'exec 3< "$0"', path])
     try:
-        assert Deadline(10).until(lambda: re.match(r"open(at)?\(", str(process_syscall(process.pid))) is not None)
+        assert Deadline(30).until(lambda: re.match(r"open(at)?\(", str(process_syscall(process.pid))) is not None)
         yield process
     finally:
         process.kill()

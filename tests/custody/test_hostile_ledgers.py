@@ -267,4 +267,4 @@ def test_a_ledger_that_names_a_living_one_s_objects_is_refused_by_the_kernels_ac
     assert os.path.lexists(path)
     state = process_state(child.pid)
     assert state is not None
-    assert Deadline(5).until(lambda: child.alive)
+    assert Deadline(30).until(lambda: child.alive)

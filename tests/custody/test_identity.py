@@ -103,7 +103,7 @@ def test_a_tag_stays_through_two_forks_a_session_and_exec(fork):
     assert tag == tag_of(child.pid) or tag_of(child.pid) is None  # a reaped child shows none
     assert tag is not None
     assert TAGS[0] <= tag <= TAGS[1]
-    assert Deadline(10).until(lambda: os.getsid(daemon) != os.getsid(0))
+    assert Deadline(30).until(lambda: os.getsid(daemon) != os.getsid(0))
     assert tagged(tag) == [daemon]
     assert tag_of(os.getpid()) != tag
     child.end()

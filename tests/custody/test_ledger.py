@@ -279,7 +279,7 @@ def test_a_home_that_was_cleared_is_made_anew(own):
     (home_path() / own.name).unlink()
     home_path().rmdir()
     now = time.clock_gettime(CLOCK_REALTIME_COARSE)
-    assert Deadline(10).until(lambda: time.clock_gettime(CLOCK_REALTIME_COARSE) > now)  # the ledger looks once a tick
+    assert Deadline(30).until(lambda: time.clock_gettime(CLOCK_REALTIME_COARSE) > now)  # the ledger looks once a tick
     own.intend("fifo", {"path": "/new"})
     assert [entry.details["path"] for entry in book(own).open] == ["/kept", "/new"]
     kept.closed()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -15,6 +14,7 @@ from pytest_ipc.custody import orphans
 from pytest_ipc.custody.identity import tag_of, tagged
 
 from ..leaks import children
+from ..processes import Running
 
 SLEEPS = [sys.executable, "-I", "-S", "-c", "import signal; signal.pause()"]
 
@@ -90,10 +90,10 @@ def test_many_generations_end(fork):
 
 
 def test_an_unrelated_child_of_the_test_is_left_alone(fork):
-    with subprocess.Popen(SLEEPS) as before:
+    with Running(SLEEPS) as before:
         child = fork(daemonise)
         child.result()
-        with subprocess.Popen(SLEEPS) as after:
+        with Running(SLEEPS) as after:
             child.end()
             for process in (before, after):
                 assert process.poll() is None
@@ -102,7 +102,7 @@ def test_an_unrelated_child_of_the_test_is_left_alone(fork):
 
 
 def test_a_zombie_of_somebody_elses_keeps_its_status(fork):
-    with subprocess.Popen([sys.executable, "-I", "-S", "-c", "raise SystemExit(7)"]) as other:
+    with Running([sys.executable, "-I", "-S", "-c", "raise SystemExit(7)"]) as other:
         os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
         child = fork(daemonise)
         child.result()
@@ -114,7 +114,7 @@ def test_a_process_that_an_actors_own_test_started_is_not_its_parents(fork):
     """In the child, what it started by other means has the child's own tag: an actor of its own takes none of it along."""
 
     def life():
-        with subprocess.Popen(SLEEPS) as other, scope() as ipc:
+        with Running(SLEEPS) as other, scope() as ipc:
             nested = ipc.fork(daemonise)
             nested.result()
             nested.end()
@@ -146,7 +146,7 @@ def test_what_a_nested_child_left_goes_with_the_outer_one(fork, end):
     pids = list(map(int, child.output.split()))
     assert len(pids) == 3
     child.end()
-    assert Deadline(10).until(lambda: all(process_state(pid) is None for pid in pids))
+    assert Deadline(30).until(lambda: all(process_state(pid) is None for pid in pids))
     assert children() == {}
 
 

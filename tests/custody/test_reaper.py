@@ -15,6 +15,7 @@ from pytest_ipc import Deadline, process_state, process_status
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.sweep import sweep_worker
 
+from ..processes import Running
 from .forging import about, forge
 from .test_sweep import exists
 
@@ -60,7 +61,7 @@ class Owner:
         )
         assert self.process.stdout is not None
         self.segment = int(self.process.stdout.readline())
-        assert Deadline(10).until(lambda: any(map(is_deaf, reapers(self.process.pid))))
+        assert Deadline(30).until(lambda: any(map(is_deaf, reapers(self.process.pid))))
         (self.reaper,) = reapers(self.process.pid)
 
     def is_cleared(self) -> bool:
@@ -104,7 +105,7 @@ def test_it_holds_no_descriptor_but_its_own(owner):
         folder = f"/proc/{owner.reaper}/fd"
         return sorted(os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder))
 
-    assert Deadline(10).until(lambda: held() == ["/dev/null"] * 3 + ["anon_inode:[pidfd]"]), held()
+    assert Deadline(30).until(lambda: held() == ["/dev/null"] * 3 + ["anon_inode:[pidfd]"]), held()
 
 
 def test_it_is_deaf_to_every_signal_that_can_be_ignored(owner):
@@ -208,14 +209,14 @@ def test_it_waits_with_pidfds_or_asks(home, change, first):
     """Run as a process that can be waited for; without pidfd_open it asks, and ends as surely."""
     sleeps = [sys.executable, "-I", "-S", "-c", "import signal; signal.pause()"]
     root = str(Path(__file__).parents[2])
-    with subprocess.Popen(sleeps) as owner, subprocess.Popen(sleeps) as controller:
+    with Running(sleeps) as owner, Running(sleeps) as controller:
         state = process_state(owner.pid)
         assert state is not None
         path = forge(home, about(1, "fifo", path="/nowhere"), process=Process(owner.pid, state.starttime))
         arguments = [str(owner.pid), str(state.starttime), str(controller.pid), str(home)]
         source = WITHOUT.format(root=root, change=change)
-        with subprocess.Popen([sys.executable, "-I", "-S", "-c", source, *arguments]) as reaper:
-            assert Deadline(10).until(lambda: is_asleep(reaper.pid))
+        with Running([sys.executable, "-I", "-S", "-c", source, *arguments]) as reaper:
+            assert Deadline(30).until(lambda: is_asleep(reaper.pid))
             assert path.exists()
             (owner if first == "owner" else controller).kill()
             # A worker whose controller has died is ended: it would report to nobody.
@@ -244,7 +245,7 @@ owner = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdin=0, stdout=1)
 print(owner.pid, flush=True)
 sys.stdin.readline()
 """
-    with subprocess.Popen(
+    with Running(
         [sys.executable, "-c", starter, OWNER.format(before="")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -254,7 +255,7 @@ sys.stdin.readline()
         assert first.stdout is not None
         assert first.stdin is not None
         owner, segment = int(first.stdout.readline()), int(first.stdout.readline())
-        assert Deadline(10).until(lambda: any(map(is_asleep, reapers(owner))))
+        assert Deadline(30).until(lambda: any(map(is_asleep, reapers(owner))))
         first.kill()
         first.wait()
         (reaper,) = reapers(owner)
@@ -263,7 +264,7 @@ sys.stdin.readline()
             assert not has_ended(owner)
             assert not has_ended(reaper)
             assert exists(segment)
-    assert Deadline(10).until(lambda: has_ended(owner) and has_ended(reaper) and not exists(segment))
+    assert Deadline(30).until(lambda: has_ended(owner) and has_ended(reaper) and not exists(segment))
     assert os.listdir(runtime / "pytest-ipc") == []
 
 
@@ -284,14 +285,14 @@ def test_a_worker_ends_with_its_controller(pytester, runtime):
     pytester.makepyfile(WORKER)
     command = [sys.executable, "-m", "pytest", "-n", "1", "-p", "no:cacheprovider"]
     note, log = pytester.path / "note", pytester.path / "log"
-    with open(log, "wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as controller:
+    with open(log, "wb") as output, Running(command, stdout=output, stderr=output) as controller:
         assert Deadline(30).until(lambda: note.exists() or controller.poll() is not None)
         assert note.exists(), log.read_text()
         worker, segment = map(int, note.read_text().split())
         controller.kill()
-    assert Deadline(10).until(lambda: has_ended(worker))
-    assert Deadline(10).until(lambda: not exists(segment))
-    assert Deadline(10).until(lambda: not [name for name in os.listdir(runtime / "pytest-ipc") if "ledger" in name])
+    assert Deadline(30).until(lambda: has_ended(worker))
+    assert Deadline(30).until(lambda: not exists(segment))
+    assert Deadline(30).until(lambda: not [name for name in os.listdir(runtime / "pytest-ipc") if "ledger" in name])
 
 
 @pytest.mark.parametrize("how", [[], ["-n", "2"]], ids=["alone", "workers"])
@@ -328,7 +329,7 @@ def test_what_it_leaves_for_the_controller_does_not_outlive_both(runtime, comes)
     worker.process.kill()
     worker.process.communicate()
     home = runtime / "pytest-ipc"
-    assert Deadline(10).until(lambda: [name for name in os.listdir(home) if name.endswith(".swept")] != [])
+    assert Deadline(30).until(lambda: [name for name in os.listdir(home) if name.endswith(".swept")] != [])
     assert not has_ended(worker.reaper)
     if comes:
         done = sweep_worker("run", "gw0")

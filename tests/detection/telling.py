@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..processes import Running
 from .table import SOURCES
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")
@@ -36,7 +37,7 @@ def liar(shim: Path) -> Iterator[Liar]:
     command = [sys.executable, "-m", "tests.detection.liar"]
     environment = os.environ | {"LD_PRELOAD": str(shim)}
     root, pipe = Path(__file__).parents[2], subprocess.PIPE
-    with subprocess.Popen(command, cwd=root, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+    with Running(command, cwd=root, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
         yield process
         process.communicate(timeout=60)
 

@@ -31,7 +31,7 @@ def test_a_program_takes_a_descriptor(sockets, peer, pipe):
 
 def test_a_program_echoes(sockets, peer):
     program = peer("socket", "echo")
-    assert Deadline(5).until(lambda: program.output.endswith("\n")), program.output
+    assert Deadline(30).until(lambda: program.output.endswith("\n")), program.output
     client = sockets.connect(("127.0.0.1", int(program.output)))
     data = os.urandom(50_000)
     client.socket.sendall(data[:20_000])

@@ -89,7 +89,7 @@ def signal_when_it_waits(pid: int, signo: int) -> None:
         now = process_syscall(pid)
         return now is None or (isinstance(now, SystemCall) and now.number in numbers_of("sigtimedwait"))
 
-    assert Deadline(5).until(waits)
+    assert Deadline(30).until(waits)
     os.kill(pid, signo)
 
 

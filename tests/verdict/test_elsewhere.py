@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ..processes import Running
 from . import reports
 
 HERE = shlex.quote(sys.executable)
@@ -169,7 +170,7 @@ def test_what_ends_the_command_ends_the_platforms(pyz, tmp_path):
     waits = tmp_path / "waits.sh"
     waits.write_text(f"#!/bin/sh\necho $$ >{pid}.new; mv {pid}.new {pid}; echo started >&2; exec sleep 1000\n")
     waits.chmod(0o755)
-    with subprocess.Popen(
+    with Running(
         [
             sys.executable,
             "-m",
