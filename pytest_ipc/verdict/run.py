@@ -7,6 +7,7 @@ folder. pytest's terminal is left out and the listener is told of every clause i
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,7 +150,10 @@ def run(
         *([] if shuffle is None else [f"--ipc-shuffle={shuffle}"]),
         *(clause.nodeid for clause in wanted),
     ]
-    status = pytest.main(arguments, plugins=[listener])
+    # What pytest would take for temporary files has the user's name, and may be of another who has it: root of a container.
+    with tempfile.TemporaryDirectory(prefix="pytest-ipc-check-", ignore_cleanup_errors=True) as folder:
+        os.chmod(folder, 0o711)  # clauses about other users run as them, there
+        status = pytest.main([f"--basetemp={folder}/base", *arguments], plugins=[listener])
     result = SuiteResult(listener.results(), listener.broken)
     result.interrupted = status == pytest.ExitCode.INTERRUPTED and not listener.broken
     if not result.interrupted:

@@ -19,7 +19,7 @@ from pytest_ipc import scope
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.home import HomeError, home_path, open_home
 from pytest_ipc.custody.identity import Process
-from pytest_ipc.kernel.namespace import CLONE_NEWNS, CLONE_NEWUSER, unshare
+from pytest_ipc.kernel.namespace import CLONE_NEWNS, CLONE_NEWUSER, map_user, unshare
 
 
 def test_the_home_is_in_the_runtime_folder_or_below_the_temp_folder(tmp_path, monkeypatch, runtime):
@@ -31,6 +31,23 @@ def test_the_home_is_in_the_runtime_folder_or_below_the_temp_folder(tmp_path, mo
     for no_folder in (str(tmp_path / "missing"), str(file), "relative", ""):
         monkeypatch.setenv("XDG_RUNTIME_DIR", no_folder)
         assert home_path() == tmp_path / f"pytest-ipc-of-{os.geteuid()}"
+
+
+def test_it_is_the_same_inside_and_outside_of_a_user_namespace(monkeypatch, runtime, fork):
+    """Else root of a container and root of the machine that shares its temp folder would find each other's in their place."""
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    outside, uid, gid = home_path(), os.geteuid(), os.getegid()
+
+    def inside() -> tuple[int, Path]:
+        unshare(CLONE_NEWUSER)
+        map_user(7, 7, uid, gid)
+        home_module._pinned = None
+        return os.geteuid(), home_path()
+
+    try:
+        assert fork(inside).result() == (7, outside)
+    except PermissionError as error:
+        pytest.skip(f"needs a user namespace: {error}")
 
 
 def test_another_users_runtime_folder_is_not_used(runtime, monkeypatch):

@@ -11,6 +11,7 @@ from pytest_ipc import disputed
 CLAUSES = """
 import errno, os, pytest
 from pytest_ipc import clause, disputed, fails_with, untested, ChildDied
+from pytest_ipc.custody.home import HomeError
 
 @clause("a.holds", "a(2)", "DESCRIPTION")
 def test_holds():
@@ -60,6 +61,14 @@ def test_absent_within_fails_with():
     '''It fails.'''
     with fails_with(errno.EEXIST):
         raise OSError(errno.ENOSYS, "a: Function not implemented")
+
+@clause("a.no-ledger", "a(2)", "ERRORS")
+def test_no_ledger_within_fails_with(fork, monkeypatch):
+    '''It fails.'''
+    def refuse(*arguments, **more): raise HomeError(errno.EACCES, "no ledger", "/home")
+    monkeypatch.setattr("pytest_ipc.actors.intent", refuse)
+    with fails_with(errno.EEXIST):
+        fork(os.close, -1).result()
 
 @clause("a.absent-in-child", "a(2)", "ERRORS")
 def test_absent_in_child(fork):
@@ -148,6 +157,7 @@ EXPECTED = {
     "a.timeout": "deviates",
     "a.absent": "absent",
     "a.absent-within": "absent",
+    "a.no-ledger": "untested",
     "a.absent-in-child": "absent",
     "a.untested": "untested",
     "a.untested-in-child": "untested",
@@ -194,7 +204,7 @@ def test_pytest_shows_the_same(outcomes):
         [
             "*= clauses =*",
             "*2 holds",
-            "*4 untested: a.no-room, a.too-new, a.untested, a.untested-in-child",
+            "*5 untested: a.no-ledger, a.no-room, a.too-new, a.untested, a.untested-in-child",
             "*3 absent: a.absent, a.absent-in-child, a.absent-within",
             "*1 disputed: a.disputed",
             "*8 deviates: a.assertion, a.deviates-then-breaks, *",
