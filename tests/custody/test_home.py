@@ -33,7 +33,8 @@ def test_the_home_is_in_the_runtime_folder_or_below_the_temp_folder(tmp_path, mo
         assert home_path() == tmp_path / f"pytest-ipc-of-{os.geteuid()}"
 
 
-def test_it_is_the_same_inside_and_outside_of_a_user_namespace(monkeypatch, runtime, fork):
+@pytest.mark.usefixtures("runtime")
+def test_it_is_the_same_inside_and_outside_of_a_user_namespace(monkeypatch, fork):
     """Else root of a container and root of the machine that shares its temp folder would find each other's in their place."""
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     outside, uid, gid = home_path(), os.geteuid(), os.getegid()
