@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from . import __version__
-from .verdict import abroad, annotate, badge, bundle, compare, expect
+from .verdict import abroad, annotate, badge, bundle, compare, diagnosis, expect
 
 _MISSING = "pytest-ipc check needs the packages of its extra ({}): pip install 'pytest-ipc[conformance]'"
 
@@ -120,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     abroad.add(check)
     check.add_argument("--list", action="store_true", help="Name the clauses and run none")
     check.set_defaults(command=_check)
+    diagnosis.add(commands)
     expect.add(commands)
     compare.add(commands)
     badge.add(commands)
