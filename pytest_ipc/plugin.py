@@ -159,7 +159,7 @@ class ClauseSummary:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._verdicts:
             return
-        from .verdict.outcome import VERDICTS
+        from .verdict.result import VERDICTS
 
         worst = {id: min(found, key=VERDICTS.index) for id, found in self._verdicts.items()}
         terminalreporter.section("clauses")

@@ -24,9 +24,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Protocol
 
-from .bundle import OPENING
-from .outcome import Verdict
-from .run import ClauseResult, SuiteResult
+from .bundling import OPENING
+from .result import ClauseResult, SuiteResult, Verdict
 from .suite import ClauseTest
 
 __all__ = ["Listener", "Platform", "judge"]

@@ -12,8 +12,8 @@ import sys
 from typing import Any
 
 from . import suite
-from .outcome import Verdict
 from .platform import describe
+from .result import Verdict
 from .run import run
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 
 from .matrix import Matrix, Row
-from .outcome import VERDICTS, Verdict
+from .result import VERDICTS, Verdict
 
 __all__ = ["render"]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from .outcome import VERDICTS, Verdict
 from .report import SCHEMA
+from .result import VERDICTS, Verdict
 
 __all__ = ["Clause", "Reader", "Report", "ReportError"]
 

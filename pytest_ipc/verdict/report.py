@@ -10,12 +10,14 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from . import output
-from .expectations import Reckoning
-from .run import SuiteResult
+
+if TYPE_CHECKING:
+    from .expectations import Reckoning
+    from .result import SuiteResult
 
 __all__ = ["SCHEMA", "as_json", "write"]
 

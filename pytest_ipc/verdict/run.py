@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from .outcome import Verdict, worst
+from .result import ClauseResult, SuiteResult, Verdict, worst
 from .suite import ClauseTest
 
-__all__ = ["ClauseResult", "SuiteResult", "run"]
+__all__ = ["run"]
 
 _PLUGINS = (
     "pytest_ipc.plugin",
@@ -28,41 +27,6 @@ _PLUGINS = (
 
 # A clause takes milliseconds; one that takes this long hangs, and that is its verdict.
 CLAUSE_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class ClauseResult:
-    """The verdict on one clause, and where the clause comes from."""
-
-    id: str
-    mechanism: str
-    page: str
-    section: str
-    statement: str
-    verdict: Verdict
-    duration: float
-
-
-@dataclass
-class SuiteResult:
-    """What a run of the suite came to: a result a clause, and what broke besides."""
-
-    results: list[ClauseResult]
-    broken: list[str] = field(default_factory=list)
-    interrupted: bool = False
-
-    def count(self, verdict: str) -> int:
-        """How many clauses have this verdict."""
-        return sum(result.verdict.verdict == verdict for result in self.results)
-
-    @property
-    def exit_status(self) -> int:
-        """0 when nothing deviates, 1 when something does, 3 when the suite itself broke, 130 when it was interrupted."""
-        if self.interrupted:
-            return 130
-        if self.broken or self.count("broken"):
-            return 3
-        return 1 if self.count("deviates") else 0
 
 
 class _Listener:

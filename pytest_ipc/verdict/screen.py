@@ -8,8 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .expectations import Expectation, Reckoning
-from .outcome import VERDICTS, Verdict
-from .run import ClauseResult, SuiteResult
+from .result import VERDICTS, ClauseResult, SuiteResult, Verdict
 
 __all__ = ["STYLES", "Screen"]
 

@@ -13,8 +13,7 @@ from typing import Any
 import jsonschema
 
 from pytest_ipc.verdict import report
-from pytest_ipc.verdict.outcome import Verdict
-from pytest_ipc.verdict.run import ClauseResult, SuiteResult
+from pytest_ipc.verdict.result import ClauseResult, SuiteResult, Verdict
 
 PLATFORM = {"kernel": "Linux 6.12.9 #1 SMP", "libc": "glibc 2.41", "architecture": "x86_64, 4096 byte pages"}
 

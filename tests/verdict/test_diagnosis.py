@@ -12,8 +12,8 @@ import pytest
 
 from pytest_ipc import CLONE_NEWUSER, limits, trial, unshare
 from pytest_ipc.verdict import probes
-from pytest_ipc.verdict.outcome import Verdict
 from pytest_ipc.verdict.platform import describe
+from pytest_ipc.verdict.result import Verdict
 
 from .reports import ABSENT, DEVIATES, HOLDS, UNTESTED, write
 

@@ -10,9 +10,9 @@ import pytest
 
 from pytest_ipc.cli import main
 from pytest_ipc.verdict.matrix import by_platform
-from pytest_ipc.verdict.outcome import VERDICTS, Verdict
 from pytest_ipc.verdict.page import MEANING, render
 from pytest_ipc.verdict.reading import Reader
+from pytest_ipc.verdict.result import VERDICTS, Verdict
 
 from . import reports
 from .browser import Browser, browser, program

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pytest_ipc.verdict import expectations
 from pytest_ipc.verdict.expectations import Expectation
-from pytest_ipc.verdict.run import SuiteResult
+from pytest_ipc.verdict.result import SuiteResult
 from pytest_ipc.verdict.screen import Screen
 
 from . import reports
