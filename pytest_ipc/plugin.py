@@ -121,6 +121,10 @@ def _demands(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("clause") is not None:
+        from .kernel import libc
+
+        libc.forget_calls()  # those of the test before are no evidence
     if _demands(item):
         from .requirements import lacking
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from ..kernel.errnos import errno_name
 from ..kernel.version import kernel_is_older
-from .clause import ABSENT, Deviation, errno_name
+from .clause import ABSENT, Deviation
 from .result import Verdict
 
 __all__ = ["judge"]
@@ -45,6 +46,10 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
         ("verdict", verdict.verdict),
     ]
     properties += [(name, text) for name in ("reason", "expected", "observed") if (text := getattr(verdict, name))]
+    if verdict.verdict == "deviates" and error is not None:
+        from .evidence import evidence
+
+        properties.append(("evidence", "\n".join(evidence(item, error))))
     report.user_properties.extend(properties)
     item.user_properties.extend(properties)  # JUnit XML is written from the last phase's report
 

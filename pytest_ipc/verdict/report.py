@@ -57,6 +57,7 @@ def as_json(
                 "reason": found.verdict.reason,
                 "expected": found.verdict.expected,
                 "observed": found.verdict.observed,
+                "evidence": list(found.verdict.evidence),
                 "known": known[found.id].reason if found.id in known else "",
                 "seconds": round(found.duration, 6),
             }

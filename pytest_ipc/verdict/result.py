@@ -22,12 +22,16 @@ VERDICTS = ("broken", "deviates", "disputed", "absent", "untested", "holds")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one clause: `reason` says why it is not `holds`; a deviation also has what was expected and observed."""
+    """What came of one clause: `reason` says why it is not `holds`; a deviation also has what was expected and observed.
+
+    `evidence` is where a deviation was seen and the calls before it, a line each. The same deviation seen twice is the same.
+    """
 
     verdict: str
     reason: str = ""
     expected: str = ""
     observed: str = ""
+    evidence: tuple[str, ...] = field(default=(), compare=False)
 
 
 def worst(verdicts: list[Verdict]) -> Verdict:

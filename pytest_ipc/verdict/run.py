@@ -51,7 +51,11 @@ class _Listener:
         if report.when != "call" and report.passed:
             return  # a later phase repeats what the call has entered, for JUnit XML
         verdict = Verdict(
-            facts["verdict"], facts.get("reason", ""), facts.get("expected", ""), facts.get("observed", "")
+            facts["verdict"],
+            facts.get("reason", ""),
+            facts.get("expected", ""),
+            facts.get("observed", ""),
+            tuple(facts.get("evidence", "").splitlines()),
         )
         self._facts[id] = facts
         self._heard.setdefault(id, []).append(verdict)
