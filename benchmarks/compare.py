@@ -19,8 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_ipc.verdict import report, suite
-from pytest_ipc.verdict.outcome import Verdict
-from pytest_ipc.verdict.run import ClauseResult, SuiteResult
+from pytest_ipc.verdict.result import ClauseResult, SuiteResult, Verdict
 
 STEPS = 4  # each twice the one before
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .kernel.altstack import *
     from .kernel.capability import *
     from .kernel.descriptor import *
+    from .kernel.errnos import *
     from .kernel.eventfd import *
     from .kernel.files import *
     from .kernel.futex import *
@@ -146,6 +147,7 @@ _ROOMS = (
     "kernel.syscalls",
     "kernel.waiting",
     "kernel.libc",
+    "kernel.errnos",
     "verdict.clause",
 )
 

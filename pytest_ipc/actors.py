@@ -83,6 +83,7 @@ class Actor(Resource):
         self._output = output
         self._reaped = False
         self._outlived = False
+        self._told = False  # what it called is among this process's recent calls
         self._passed_on = 0
         super().__init__(scope)
 
@@ -178,6 +179,9 @@ class Actor(Resource):
         """What the child reported before it ended; what it raised is raised here."""
         __tracebackhide__ = True
         report = remote.read(self._report)
+        if not self._told:
+            self._told = True
+            libc.note_calls(self.pid, report.calls)
         if report.error is not None:
             report.error.add_note(f"in {self!r}:\n{report.traceback}")
             raise report.error

@@ -33,10 +33,14 @@ def live(
     """The life of the child. Does not return: whatever goes wrong here, the parent's pytest must not run twice."""
     status = 70  # EX_SOFTWARE: not even the report could be made
 
+    calls: list[str] = []
+
     def life() -> Any:
+        libc.forget_calls()  # the parent's
         try:
             return task()
         finally:
+            calls.extend(libc.recent_calls())  # before tidying up makes others
             if scope is not None:
                 scope.close()  # what this process made in it; the rest is the parent's
             ledger.close()
@@ -49,10 +53,10 @@ def live(
         os.setpgid(0, 0)
         _settle(output, keep | {report})
         ledger.current()  # opened now: the child may become a user who could not
-        status = remote.run(report, life)
+        status = remote.run(report, life, calls)
     except BaseException as error:  # noqa: BLE001 - the boundary: nothing may unwind into pytest's frames
         with suppress(BaseException):
-            remote.send_error(report, error)
+            remote.send_error(report, error, calls)
     finally:
         with suppress(BaseException):
             sys.stdout.flush()

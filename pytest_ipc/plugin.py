@@ -121,6 +121,10 @@ def _demands(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("clause") is not None:
+        from .kernel import libc
+
+        libc.forget_calls()  # those of the test before are no evidence
     if _demands(item):
         from .requirements import lacking
 
@@ -159,7 +163,7 @@ class ClauseSummary:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._verdicts:
             return
-        from .verdict.outcome import VERDICTS
+        from .verdict.result import VERDICTS
 
         worst = {id: min(found, key=VERDICTS.index) for id, found in self._verdicts.items()}
         terminalreporter.section("clauses")

@@ -12,7 +12,7 @@ import os
 import pickle
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -29,12 +29,13 @@ class RemoteError(Exception):
 
 @dataclass(frozen=True)
 class Report:
-    """A child's report: `outcome` is "returned", "raised", or None when the child ended without one."""
+    """A child's report: `outcome` is "returned", "raised", or None when the child ended without one; its last kernel calls."""
 
     outcome: str | None = None
     value: Any = None
     error: BaseException | None = None
     traceback: str = ""
+    calls: Sequence[str] = ()
 
 
 def started(fd: int) -> bool:
@@ -42,8 +43,11 @@ def started(fd: int) -> bool:
     return os.pread(fd, 1, 0) != b""
 
 
-def run(fd: int, task: Callable[[], Any]) -> int:
-    """In the child: run *task* and write to *fd* what became of it. The exit status that the child should leave with."""
+def run(fd: int, task: Callable[[], Any], calls: Sequence[str]) -> int:
+    """In the child: run *task* and write to *fd* what became of it. The exit status that the child should leave with.
+
+    *calls* are, when the task is done, its last kernel calls: they go along.
+    """
     os.write(fd, _STARTED)
     try:
         value = task()
@@ -56,25 +60,25 @@ def run(fd: int, task: Callable[[], Any]) -> int:
     except KeyboardInterrupt:
         return 130
     except BaseException as error:  # noqa: BLE001 - pytest's outcomes are no Exceptions; all of them go to the parent
-        send_error(fd, error)
+        send_error(fd, error, calls)
         return 1
     try:
         payload = _dumps(value)
     except Exception as error:  # noqa: BLE001 - whatever a __reduce__ raises
-        send_error(fd, RemoteError(f"the result {_repr(value)} cannot be sent to the parent: {error}"))
+        send_error(fd, RemoteError(f"the result {_repr(value)} cannot be sent to the parent: {error}"), calls)
         return 1
-    _write(fd, "returned", payload, f"the result {_repr(value)}", "")
+    _write(fd, "returned", payload, f"the result {_repr(value)}", "", calls)
     return 0
 
 
-def send_error(fd: int, error: BaseException) -> None:
+def send_error(fd: int, error: BaseException, calls: Sequence[str]) -> None:
     """In the child: write *error* and its traceback to *fd*, as text if it cannot be sent."""
     text = "".join(traceback.format_exception(type(error), error, _own_frames(error.__traceback__)))
     try:
         payload = _dumps(error)
     except Exception:  # noqa: BLE001 - whatever a __reduce__ raises
         payload = b""
-    _write(fd, "raised", payload, "".join(traceback.format_exception_only(error)).strip(), text)
+    _write(fd, "raised", payload, "".join(traceback.format_exception_only(error)).strip(), text, calls)
 
 
 def _own_frames(tb: TracebackType | None) -> TracebackType | None:
@@ -90,17 +94,17 @@ def read(fd: int) -> Report:
     data = _content(fd)
     if data[:1] != _COMPLETE:
         return Report()  # it ended before it reported, or was killed while it did
-    outcome, payload, text, trace = pickle.loads(data[1:])
+    outcome, payload, text, trace, calls = pickle.loads(data[1:])
     try:
         value = _loads(payload)
     except Exception as error:  # noqa: BLE001 - many go out and do not come back: their __init__ wants other arguments
         if outcome == "raised":
-            return Report("raised", error=RemoteError(text), traceback=trace)
-        return Report("raised", error=RemoteError(f"{text} cannot be read by the parent: {error}"), traceback=trace)
+            return Report("raised", None, RemoteError(text), trace, calls)
+        return Report("raised", None, RemoteError(f"{text} cannot be read by the parent: {error}"), trace, calls)
     if outcome == "returned":
-        return Report("returned", value)
+        return Report("returned", value, calls=calls)
     raised = value if isinstance(value, BaseException) else RemoteError(text)
-    return Report("raised", error=raised, traceback=trace)
+    return Report("raised", None, raised, trace, calls)
 
 
 def _content(fd: int) -> bytes:

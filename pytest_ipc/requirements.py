@@ -14,15 +14,18 @@ import socket
 from collections.abc import Callable
 from difflib import get_close_matches
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from .kernel.capability import CAPABILITIES, capget
+from .kernel.ipc import IPC_PRIVATE
 from .kernel.limits import limits, read_limit
 from .kernel.namespace import CLONE_NEWIPC, unshare
+from .kernel.shm import SHM_RDONLY, shmat, shmctl_rmid, shmget
 from .kernel.version import kernel_is_older
 from .trials import trial
+
+if TYPE_CHECKING:
+    import pytest
 
 __all__ = ["lacking", "validate"]
 
@@ -32,6 +35,8 @@ _UNITS = ("", "K", "M", "G", "T")
 
 def validate(items: list[pytest.Item]) -> None:
     """Refuse markers with arguments that cannot be. UsageError, which names the test."""
+    import pytest
+
     for item in items:
         for mark in item.iter_markers():
             if mark.name in _REQUIREMENTS:
@@ -144,11 +149,20 @@ def _lock_a_page_beyond_the_limit() -> None:
     mmap(-1, 1, flags=MAP_PRIVATE | MAP_ANONYMOUS | map_locked)
 
 
+def _attach_what_has_no_mode() -> None:
+    segment = shmget(IPC_PRIVATE, 1, 0)
+    try:
+        shmat(segment, None, SHM_RDONLY)
+    finally:
+        shmctl_rmid(segment)
+
+
 # What only the holder of a capability may do, and nothing comes of in a child.
 _TRIALS: dict[str, Callable[[], Any]] = {
     "SYS_ADMIN": lambda: unshare(CLONE_NEWIPC),
     "SYS_RESOURCE": _raise_a_hard_limit,
     "SYS_CHROOT": lambda: os.chroot("/"),
+    "IPC_OWNER": _attach_what_has_no_mode,
     "IPC_LOCK": _lock_a_page_beyond_the_limit,
     "SETUID": lambda: os.setuid(1),
     "SETGID": lambda: os.setgid(1),

@@ -15,7 +15,7 @@ import pytest_ipc
 from pytest_ipc import Deadline
 
 from .processes import Running
-from .verdict.reports import validate
+from .verdict.reports import DEVIATES, validate, write
 
 Done = subprocess.CompletedProcess[str]
 
@@ -34,6 +34,43 @@ def test_help_teaches():
 
 def test_version():
     assert command("--version").stdout == f"pytest-ipc {pytest_ipc.__version__}\n"
+
+
+LIGHT = """
+import sys
+from pytest_ipc.cli import main
+
+try:
+    status = main(sys.argv[1:])
+except SystemExit as error:
+    status = error.code
+print("loaded:", sorted({"pytest", "_pytest", "hypothesis", "xdist"} & sys.modules.keys()))
+sys.exit(status)
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--version",
+        "sweep --dry-run",
+        "status",
+        "check --list fifo",
+        "platform",
+        "platform REPORT",
+        "badge REPORT",
+        "expect REPORT",
+        "compare REPORT",
+    ],
+)
+def test_what_runs_no_clause_does_not_wait_for_pytest(tmp_path, arguments):
+    report = write(tmp_path, "box", {"shmget.a": DEVIATES})
+    words = [str(report) if word == "REPORT" else word for word in arguments.split()]
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, *words], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "loaded: []"
 
 
 def test_the_names_of_the_clauses():

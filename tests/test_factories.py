@@ -27,8 +27,8 @@ from pytest_ipc import (
     TimerFd,
     scope,
 )
+from pytest_ipc.kernel.errnos import errno_name
 from pytest_ipc.resources.base import COULD_NOT_MAKE
-from pytest_ipc.verdict.clause import errno_name
 
 
 def test_a_scope_makes_everything_and_ends_it():

@@ -178,6 +178,7 @@ def test_the_junit_report_says_what_came_of_each(pytester, how):
     for case in ElementTree.parse(pytester.path / "report.xml").iter("testcase"):
         facts = {entry.get("name"): entry.get("value") for entry in case.iter("property")}
         found[facts.pop("clause")] = (facts, {child.tag for child in case} & {"failure", "skipped"})
+    assert ".py:" in str(found["a.deviates"][0]["evidence"])
     about = {"page": "page(2)", "section": "ERRORS", "mechanism": pytester.path.name}
     assert found["a.holds"][1] == set()
     assert found["a.deviates"] == (
@@ -188,6 +189,7 @@ def test_the_junit_report_says_what_came_of_each(pytester, how):
             "reason": "expected EEXIST, the call succeeded",
             "expected": "EEXIST",
             "observed": "the call succeeded",
+            "evidence": found["a.deviates"][0]["evidence"],
         },
         {"failure"},
     )

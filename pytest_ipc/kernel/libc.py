@@ -12,11 +12,15 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["errno_kept", "last_success"]
+from .errnos import errno_name
+from .syscalls import name_of
+
+__all__ = ["errno_kept", "last_success", "recent_calls"]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -40,19 +44,58 @@ INT, UINT, LONG, ULONG, SIZE = (
 )
 SHORT, USHORT = (-0x8000, 0x7FFF), (0, 0xFFFF)
 
+_Call = tuple[str, Sequence[Any], Any, int]  # name, arguments, result, errno
+
 # What the last call that succeeded was and gave: the evidence for "expected EEXIST, shmget succeeded with 7".
-_last: tuple[str, Any] | None = None
+_last: _Call | None = None
+
+# The last calls, whatever came of them: how one got to a deviation. More would be a trace, for which there is strace(1).
+_recent: deque[_Call | str] = deque(maxlen=20)
+_TEXT = 100  # bytes of text that are kept of an argument
 
 
 def last_success() -> tuple[str, Any] | None:
     """Name and result of the kernel call that last succeeded in this process, or None."""
-    return _last
+    return None if _last is None else (_last[0], _last[2])
 
 
 def forget_success() -> None:
     """Forget the last success, so that a later one can be told from it."""
     global _last
     _last = None
+
+
+def recent_calls() -> list[str]:
+    """The last calls of this process that were made from here, up to twenty and the oldest first: "shmget(0, 1, 384) = 7".
+
+    Those of an actor are among them when its result has been taken: "[pid 7] shmdt(…) = 0". What a pointer points to is not
+    told, but for text. Calls that Python's own modules make are not on record.
+    """
+    return [entry if isinstance(entry, str) else _told(*entry) for entry in tuple(_recent)]
+
+
+def note_calls(pid: int, calls: Iterable[str]) -> None:
+    """Put the recent calls of the child *pid* among those of this process; the child may have done so with a child of its own."""
+    _recent.extend(call if call.startswith("[pid ") else f"[pid {pid}] {call}" for call in calls)
+
+
+def forget_calls() -> None:
+    """Forget the recent calls: what comes now begins anew."""
+    _recent.clear()
+
+
+def _told(name: str, arguments: Sequence[Any], result: Any, errno: int) -> str:
+    came = _shown(result)
+    if errno:
+        came = f"{-1 if result == SIZE[1] else came} {errno_name(errno)}"  # an address that is -1
+    return f"{name}({', '.join(map(_shown, arguments))}) = {came}"
+
+
+def _shown(value: Any) -> str:
+    """An argument or a result; what can only be an address is told as one."""
+    if isinstance(value, int):
+        return hex(value) if value > 0xFFFF_FFFF else str(int(value))
+    return "NULL" if value is None else value if isinstance(value, str) else repr(value)
 
 
 def minus_one(result: Any) -> bool:
@@ -112,6 +155,7 @@ def function(
     pointer.restype = restype
     pointer.argtypes = argtypes
     ranges = tuple(_RANGES.get(argtype) for argtype in argtypes)
+    pointers = tuple(place for place, bounds in enumerate(ranges) if bounds is None)
 
     def call(*arguments: Any) -> Any:
         global _last
@@ -122,11 +166,24 @@ def function(
             result = pointer(*arguments)
         except ctypes.ArgumentError as error:
             raise TypeError(f"{name}: {error}") from None
-        if fails(result):
+        failed, errno = fails(result), 0
+        if failed:
             # Read before anything else can run between the return and here; see errno_kept for what still could.
             errno = result if fails is error_number else ctypes.get_errno()
+        told: Sequence[Any] = arguments
+        for place in pointers:
+            value = told[place]
+            kind = value.__class__
+            if not (kind is int or value is None or (kind is bytes and len(value) <= _TEXT)):
+                # An object that is kept would keep what it exports, a memory map for one, from being closed.
+                kept = [*told]
+                kept[place] = "&"
+                told = kept
+        entry = (name, told, result, errno)
+        _recent.append(entry)
+        if failed:
             raise OSError(errno, f"{name}: {os.strerror(errno)}")
-        _last = (name, result)
+        _last = entry
         return result
 
     call.__name__ = call.__qualname__ = name
@@ -176,12 +233,14 @@ def syscall(number: int, *arguments: int) -> int:
     An argument is a long, or as many bits without a sign: an address may lie in the upper half.
     """
     global _last
-    name = f"system call {number}"
+    name = name_of(number) if isinstance(number, int) else "syscall"
     for argument in (number, *arguments):
         check_integer(name, argument, (LONG[0], SIZE[1]))
     result: int = _syscall(ctypes.c_long(number), *(ctypes.c_long(argument) for argument in arguments))
     if result == -1:
         errno = ctypes.get_errno()
+        _recent.append((name, arguments, result, errno))
         raise OSError(errno, f"{name}: {os.strerror(errno)}")
-    _last = (name, result)
+    _last = (name, arguments, result, 0)
+    _recent.append(_last)
     return result

@@ -175,7 +175,17 @@ def counted_as() -> str:
 @cache
 def syscall_name(number: int) -> str:
     """The name of system call *number* on this machine, or "system call N" where the table does not hold it."""
-    return next((name for name, known in _table(counted_as()).items() if known == number), f"system call {number}")
+    return _name(counted_as(), number)
+
+
+@cache
+def name_of(number: int) -> str:
+    """The same of a number that a program here makes a call by; an emulator may count otherwise."""
+    return _name(machine(), number)
+
+
+def _name(machine: str, number: int) -> str:
+    return next((name for name, known in _table(machine).items() if known == number), f"system call {number}")
 
 
 def number_of(name: str) -> int:

@@ -209,8 +209,11 @@ def _settle(settings: Mapping[str, str]) -> bool:
             prctl(PR_SET_DUMPABLE, 1)  # who has changed his user without an exec may not write his own maps otherwise
             map_user(0, 0, uid, gid)
     except OSError as error:
-        need = "an IPC namespace needs CAP_SYS_ADMIN, or user namespaces for ordinary users, and a kernel that has it"
-        raise NotAllowedHere(error.errno, f"{need}: {error.strerror}") from None
+        raise NotAllowedHere(
+            error.errno,
+            "an IPC namespace needs CAP_SYS_ADMIN, or user namespaces for ordinary users, and a kernel that has it: "
+            f"{error.strerror}",
+        ) from None
     _check_moved(before)  # or the limits of everybody would be set
     for name, value in settings.items():
         try:

@@ -122,17 +122,20 @@ def _make_and_send(there: socket.socket) -> tuple[bool, bool]:
         unshare(CLONE_NEWNET)
         places.append(_here("net"))
     except OSError as error:
-        need = (
-            "network namespaces need CAP_SYS_ADMIN, or user namespaces for ordinary users, and a kernel that has them"
-        )
-        raise NotAllowedHere(error.errno, f"{need}: {error.strerror}") from None
+        raise NotAllowedHere(
+            error.errno,
+            "network namespaces need CAP_SYS_ADMIN, or user namespaces for ordinary users, and a kernel that has them: "
+            f"{error.strerror}",
+        ) from None
     left, right = places[-2:]
     try:
         netlink.add_veth(_DEVICE, _DEVICE, left)
         has_ipv6 = [_set_up(place, number) for number, place in enumerate((left, right))]
     except OSError as error:
-        need = "a cable between two hosts needs CAP_NET_ADMIN, and a kernel that has veth devices"
-        raise NotAllowedHere(error.errno, f"{need}: {error.strerror}") from None
+        raise NotAllowedHere(
+            error.errno,
+            f"a cable between two hosts needs CAP_NET_ADMIN, and a kernel that has veth devices: {error.strerror}",
+        ) from None
     for place in (left, right):
         setns(place)
         # Until then the device takes packets and drops them; the kernel does the rest of switching it on in its own time.

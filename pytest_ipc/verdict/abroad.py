@@ -1,71 +1,25 @@
-"""pytest-ipc check --platform NAME=COMMAND: its arguments, what the screen tells while it runs, a report for each platform."""
+"""pytest-ipc check --platform NAME=COMMAND: what the screen tells while it runs, and a report for each platform."""
 
 from __future__ import annotations
 
 import argparse
-import re
-import shlex
 import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from . import bundle, expectations, output, report, suite
+from . import bundling, expectations, output, report, suite
 from .elsewhere import Platform, judge
-from .outcome import VERDICTS, Verdict
+from .result import VERDICTS, Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["add", "check"]
-
-# Of a clause that hangs, the time limit is 60 seconds; a platform that says nothing for so long is itself what hangs.
-_PATIENCE = 180.0
-
-
-def add(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `pytest-ipc check` that are about other platforms."""
-    parser.add_argument(
-        "--platform",
-        dest="platforms",
-        action="append",
-        type=_platform,
-        metavar="NAME=COMMAND",
-        help="Judge what COMMAND starts a Python on, as in box='ssh box python3', and not this platform; several are judged "
-        "side by side. Nothing has to be installed there. --report and --expect are folders then, with a NAME.json and a "
-        "NAME.toml for each platform",
-    )
-    parser.add_argument(
-        "--patience",
-        type=_seconds,
-        metavar="SECONDS",
-        help=f"How long a platform may say nothing before it is given up (default: {_PATIENCE:g})",
-    )
-
-
-def _platform(text: str) -> Platform:
-    name, separator, command = text.partition("=")
-    if not separator or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", name):
-        raise argparse.ArgumentTypeError(f"{text!r} is no platform: it should look like box='ssh box python3'")
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"the command of {name} cannot be split into words: {error}") from None
-    if not words or "\0" in command:
-        raise argparse.ArgumentTypeError(f"{text!r} has no command that starts a Python")
-    return Platform(name, words)
-
-
-def _seconds(text: str) -> float:
-    with suppress(ValueError):
-        if 0 < (seconds := float(text)) < float("inf"):
-            return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+__all__ = ["check"]
 
 
 class _UsageError(Exception):
@@ -169,14 +123,18 @@ class _Matrix:
 
 
 def check(
-    options: argparse.Namespace, every: Sequence[suite.ClauseTest], wanted: Sequence[suite.ClauseTest], seed: int | None
+    options: argparse.Namespace,
+    every: Sequence[suite.ClauseTest],
+    wanted: Sequence[suite.ClauseTest],
+    seed: int | None,
+    patience: float | None,
 ) -> int:
-    """`pytest-ipc check --platform`: the exit status."""
+    """`pytest-ipc check --platform`: the exit status. A platform that says nothing for *patience* seconds is given up."""
     platforms: list[Platform] = options.platforms
     try:
         expected = _prepare(options, platforms, {clause.id for clause in every})
-        content = bundle.opening()
-    except (_UsageError, bundle.BundleError, expectations.ExpectationError) as error:
+        content = bundling.opening()
+    except (_UsageError, bundling.BundleError, expectations.ExpectationError) as error:
         print(f"pytest-ipc: {error}", file=sys.stderr)
         return 2
     except OSError as error:
@@ -194,8 +152,6 @@ def check(
         "shuffle": seed,
         "thorough": options.thorough,
     }
-    # Thorough models say nothing for as long as they look.
-    patience = options.patience or (None if options.thorough else _PATIENCE)
     before = signal.signal(signal.SIGTERM, _interrupted)
     try:
         judge(platforms, list(wanted), content, request, matrix, patience=patience)

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # they import pytest, for which no other command is to wait
+if TYPE_CHECKING:
     from .expectations import Reckoning
-    from .run import ClauseResult, SuiteResult
+    from .result import ClauseResult, SuiteResult
 
 __all__ = ["CHOICES", "github", "is_wanted"]
 

@@ -6,10 +6,9 @@ import argparse
 import sys
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # it imports pytest, for which no other command is to wait
-    from .reading import Report
+from . import output
+from .reading import Reader, Report, ReportError
 
 __all__ = ["add", "as_svg"]
 
@@ -53,9 +52,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _badge(options: argparse.Namespace) -> int:
-    from . import output
-    from .reading import Reader, ReportError
-
     try:
         picture = as_svg(Reader().read(options.report))
         if options.output is None:

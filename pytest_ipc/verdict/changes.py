@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from .matrix import Matrix
-from .outcome import Verdict
 from .reading import Report
+from .result import Verdict
 
 __all__ = ["Change", "Step", "steps"]
 

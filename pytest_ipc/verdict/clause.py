@@ -7,15 +7,17 @@ manual and Linux are known to disagree on with `disputed`.
 
 from __future__ import annotations
 
-import errno as errno_names
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import ENOSYS
 from typing import NoReturn
 
 import pytest
 
-__all__ = ["Deviation", "clause", "disputed", "errno_name", "fails_with", "untested"]
+from ..kernel.errnos import errno_name
+
+__all__ = ["Deviation", "clause", "disputed", "fails_with", "untested"]
 
 _ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)+")
 
@@ -23,11 +25,7 @@ _ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)+")
 MANUAL = "man-pages 6.03"
 
 # What a system answers that does not have the call at all. EOPNOTSUPP and EINVAL are answers about arguments, not about calls.
-ABSENT = frozenset({errno_names.ENOSYS})
-
-
-# Of two names of one number, the one that the pages use.
-_MANUALS = {errno_names.EDEADLK: "EDEADLK", errno_names.EOPNOTSUPP: "EOPNOTSUPP"}
+ABSENT = frozenset({ENOSYS})
 
 
 class Deviation(AssertionError):
@@ -61,11 +59,6 @@ def clause(
     if since is not None and not re.fullmatch(r"\d+(\.\d+)*", since):
         raise ValueError(f"since={since!r} is no kernel version: it should look like '4.17'")
     return pytest.mark.clause(id, page, section, errno=errno, since=since, disputed=disputed)
-
-
-def errno_name(errno: int | None) -> str:
-    """The name of an errno, as "EEXIST"; the number where it has none."""
-    return _MANUALS.get(errno or 0) or errno_names.errorcode.get(errno or 0, f"errno {errno}")
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from .reading import Reader, ReportError
+
 __all__ = ["add"]
 
 _TEXT = """\
@@ -45,8 +47,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from .reading import Reader, ReportError
-
     try:
         from rich.console import Console
 

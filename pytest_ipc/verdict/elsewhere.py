@@ -24,9 +24,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Protocol
 
-from .bundle import OPENING
-from .outcome import Verdict
-from .run import ClauseResult, SuiteResult
+from .bundling import OPENING
+from .result import ClauseResult, SuiteResult, Verdict
 from .suite import ClauseTest
 
 __all__ = ["Listener", "Platform", "judge"]
@@ -186,11 +185,11 @@ class _Talk:
             self.platform.described = content
             self._listener.began(self.platform)
         elif word == "told":
-            self._last, verdict = content[0], Verdict(*content[1:])
+            self._last, verdict = content[0], _verdict(content[1:])
             self._heard[self._last] = verdict
             self._listener.told(self.platform, self._last, verdict)
         elif word == "done":
-            results = [self._result(id, Verdict(*fields), seconds) for id, *fields, seconds in content["results"]]
+            results = [self._result(id, _verdict(fields), seconds) for id, *fields, seconds in content["results"]]
             self._end(SuiteResult(results, content["broken"], content["interrupted"]))
 
     def look(self, patience: float | None) -> None:
@@ -268,6 +267,11 @@ class _Talk:
                     os.killpg(self._process.pid, signo)
                 with suppress(subprocess.TimeoutExpired):
                     self._process.wait(_SECONDS_TO_END)
+
+
+def _verdict(fields: list[Any]) -> Verdict:
+    verdict, reason, expected, observed, evidence = fields
+    return Verdict(verdict, reason, expected, observed, tuple(evidence))
 
 
 def _some(line: bytes) -> str:

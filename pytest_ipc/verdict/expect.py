@@ -6,11 +6,11 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:  # they import pytest, for which no other command is to wait
-    from .expectations import Expectation
-    from .reading import Clause, Report
+from . import expectations, output
+from .expectations import EXPECTABLE, Expectation
+from .reading import Clause, Reader, Report, ReportError
 
 __all__ = ["add", "as_toml"]
 
@@ -49,9 +49,6 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _expect(options: argparse.Namespace) -> int:
-    from . import expectations, output
-    from .reading import Reader, ReportError
-
     reader = Reader()
     try:
         report = reader.read(options.report)
@@ -77,8 +74,6 @@ def _expect(options: argparse.Namespace) -> int:
 
 
 def _expected(report: Report, before: dict[str, Expectation], *, strict: bool) -> dict[str, Expectation]:
-    from .expectations import EXPECTABLE, Expectation
-
     wanted = EXPECTABLE if strict else EXPECTABLE[:1]
     expected = {id: expectation for id, expectation in before.items() if id not in report.verdicts}
     for id, found in report.verdicts.items():
@@ -93,8 +88,6 @@ def _expected(report: Report, before: dict[str, Expectation], *, strict: bool) -
 
 def as_toml(report: Report, expected: dict[str, Expectation], clauses: dict[str, Clause]) -> str:
     """The file: a table a verdict, in it the clauses by id, each below what it says."""
-    from .expectations import EXPECTABLE
-
     lines = [
         f"# What is known of this platform: pytest-ipc {report.suite} found it on {report.date}.",
         "# A clause of [deviates] that comes to hold is told as healed; one that deviates and is not here is unexpected.",

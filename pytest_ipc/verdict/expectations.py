@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .run import ClauseResult, SuiteResult
+from .result import ClauseResult, SuiteResult
 
 __all__ = ["EXPECTABLE", "Expectation", "ExpectationError", "Reckoning", "read", "reckon"]
 

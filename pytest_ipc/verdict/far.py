@@ -12,8 +12,8 @@ import sys
 from typing import Any
 
 from . import suite
-from .outcome import Verdict
 from .platform import describe
+from .result import Verdict
 from .run import run
 
 
@@ -47,8 +47,8 @@ def main() -> int:
     return 0
 
 
-def _fields(verdict: Verdict) -> list[str]:
-    return [verdict.verdict, verdict.reason, verdict.expected, verdict.observed]
+def _fields(verdict: Verdict) -> list[Any]:
+    return [verdict.verdict, verdict.reason, verdict.expected, verdict.observed, verdict.evidence]
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .outcome import VERDICTS, Verdict
 from .reading import Clause, Report
+from .result import VERDICTS, Verdict
 
 __all__ = ["ComparisonError", "Group", "Matrix", "Row", "by_platform", "over_time"]
 

@@ -1,48 +1,24 @@
 """The one place where a test's outcome becomes a clause's verdict.
 
-    holds      the test returned
-    deviates   what the manual promises did not come, or a call failed that should not have
-    disputed   the platform does what Linux is known to do where the manual says otherwise
-    absent     the platform has no such call
-    untested   it could not be tried here, and why
-    broken     the suite failed, not the platform: nothing can be said
-
 The verdict travels in the report's user_properties: they pass through pytest-xdist and into JUnit XML by themselves.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from ..kernel.errnos import errno_name
 from ..kernel.version import kernel_is_older
-from .clause import ABSENT, Deviation, errno_name
+from .clause import ABSENT, Deviation
+from .result import Verdict
 
-__all__ = ["VERDICTS", "Verdict", "judge", "worst"]
-
-# The worst first: of several tests of one clause, and of a test's phases, the worst verdict is the clause's.
-VERDICTS = ("broken", "deviates", "disputed", "absent", "untested", "holds")
+__all__ = ["judge"]
 
 # An object that cannot be made for one of these reasons says something of the machine's room or rights, not of the suite.
 _LIMITS = {"EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EAGAIN", "EDQUOT", "EPERM", "EACCES", "EROFS"}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What came of one clause: `reason` says why it is not `holds`; a deviation also has what was expected and observed."""
-
-    verdict: str
-    reason: str = ""
-    expected: str = ""
-    observed: str = ""
-
-
-def worst(verdicts: list[Verdict]) -> Verdict:
-    """The worst of several verdicts on one clause."""
-    return min(verdicts, key=lambda verdict: VERDICTS.index(verdict.verdict))
 
 
 def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], report: pytest.TestReport) -> None:
@@ -70,6 +46,10 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
         ("verdict", verdict.verdict),
     ]
     properties += [(name, text) for name in ("reason", "expected", "observed") if (text := getattr(verdict, name))]
+    if verdict.verdict == "deviates" and error is not None:
+        from .evidence import evidence
+
+        properties.append(("evidence", "\n".join(evidence(item, error))))
     report.user_properties.extend(properties)
     item.user_properties.extend(properties)  # JUnit XML is written from the last phase's report
 

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 
 from .matrix import Matrix, Row
-from .outcome import VERDICTS, Verdict
+from .result import VERDICTS, Verdict
 
 __all__ = ["render"]
 
@@ -65,7 +65,7 @@ def _codes(row: Row) -> str:
 
 
 def _details(matrix: Matrix, row: Row, texts: dict[str, int]) -> dict[int, list[int]]:
-    """By platform, the numbers of the texts that say more than the verdict: reason, expected, observed, why it is known."""
+    """By platform, the numbers of the texts that say more than the verdict: reason, expected, observed, why known, evidence."""
 
     def number(text: str) -> int:
         return texts.setdefault(text, len(texts))
@@ -74,7 +74,7 @@ def _details(matrix: Matrix, row: Row, texts: dict[str, int]) -> dict[int, list[
     for column, (found, report) in enumerate(zip(row.verdicts, matrix.reports, strict=True)):
         known = report.known.get(row.clause.id, "")
         if found is not None and (found.reason or known):
-            details[column] = [number(text) for text in (*_words(row, found), known)]
+            details[column] = [number(text) for text in (*_words(row, found), known, "\n".join(found.evidence))]
     return details
 
 

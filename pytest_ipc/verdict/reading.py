@@ -13,8 +13,8 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from .outcome import VERDICTS, Verdict
 from .report import SCHEMA
+from .result import VERDICTS, Verdict
 
 __all__ = ["Clause", "Reader", "Report", "ReportError"]
 
@@ -91,18 +91,25 @@ class Reader:
         if not isinstance(entry, dict):
             raise ReportError(f"{path} is no report of pytest-ipc: a clause is {str(entry)[:40]!r}")
         facts = [_member(path, entry, name, str) for name in ("id", "mechanism", "page", "section", "statement")]
-        words = [_member(path, entry, name, str) for name in ("verdict", "reason", "expected", "observed")]
+        word, reason, expected, observed = (
+            _member(path, entry, name, str) for name in ("verdict", "reason", "expected", "observed")
+        )
         id = intern(facts[0])
         if not _ID.fullmatch(id):
             raise ReportError(f"{path} is no report of pytest-ipc: {id!r} is no clause id")
-        if words[0] not in VERDICTS:
-            raise ReportError(f"{path} is no report of pytest-ipc: {words[0]!r}, of the clause {id}, is no verdict")
+        if word not in VERDICTS:
+            raise ReportError(f"{path} is no report of pytest-ipc: {word!r}, of the clause {id}, is no verdict")
         if _member(path, entry, "seconds", (int, float)) < 0:
             raise ReportError(f"{path} is no report of pytest-ipc: the clause {id} took less than no time")
         if self._stated.get(id, "") < date:
             self._stated[id] = date
             self.clauses[id] = Clause(id, intern(facts[1]), *facts[2:])
-        verdict = Verdict(*words)
+        evidence = _member(path, {"evidence": [], **entry}, "evidence", list)
+        if not all(isinstance(line, str) for line in evidence):
+            raise ReportError(f"{path} is no report of pytest-ipc: the evidence of the clause {id} is not all text")
+        verdict = Verdict(word, reason, expected, observed, tuple(map(_printable, evidence)))
+        if verdict.evidence and not self._seen.get(verdict, verdict).evidence:
+            self._seen[verdict] = verdict  # a report of before there was evidence was read first
         return id, self._seen.setdefault(verdict, verdict)
 
 

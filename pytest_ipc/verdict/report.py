@@ -10,12 +10,14 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from . import output
-from .expectations import Reckoning
-from .run import SuiteResult
+
+if TYPE_CHECKING:
+    from .expectations import Reckoning
+    from .result import SuiteResult
 
 __all__ = ["SCHEMA", "as_json", "write"]
 
@@ -55,6 +57,7 @@ def as_json(
                 "reason": found.verdict.reason,
                 "expected": found.verdict.expected,
                 "observed": found.verdict.observed,
+                "evidence": list(found.verdict.evidence),
                 "known": known[found.id].reason if found.id in known else "",
                 "seconds": round(found.duration, 6),
             }

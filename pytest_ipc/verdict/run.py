@@ -9,15 +9,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from .outcome import Verdict, worst
+from .result import ClauseResult, SuiteResult, Verdict, worst
 from .suite import ClauseTest
 
-__all__ = ["ClauseResult", "SuiteResult", "run"]
+__all__ = ["run"]
 
 _PLUGINS = (
     "pytest_ipc.plugin",
@@ -29,41 +28,6 @@ _PLUGINS = (
 
 # A clause takes milliseconds; one that takes this long hangs, and that is its verdict.
 CLAUSE_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class ClauseResult:
-    """The verdict on one clause, and where the clause comes from."""
-
-    id: str
-    mechanism: str
-    page: str
-    section: str
-    statement: str
-    verdict: Verdict
-    duration: float
-
-
-@dataclass
-class SuiteResult:
-    """What a run of the suite came to: a result a clause, and what broke besides."""
-
-    results: list[ClauseResult]
-    broken: list[str] = field(default_factory=list)
-    interrupted: bool = False
-
-    def count(self, verdict: str) -> int:
-        """How many clauses have this verdict."""
-        return sum(result.verdict.verdict == verdict for result in self.results)
-
-    @property
-    def exit_status(self) -> int:
-        """0 when nothing deviates, 1 when something does, 3 when the suite itself broke, 130 when it was interrupted."""
-        if self.interrupted:
-            return 130
-        if self.broken or self.count("broken"):
-            return 3
-        return 1 if self.count("deviates") else 0
 
 
 class _Listener:
@@ -88,7 +52,11 @@ class _Listener:
         if report.when != "call" and report.passed:
             return  # a later phase repeats what the call has entered, for JUnit XML
         verdict = Verdict(
-            facts["verdict"], facts.get("reason", ""), facts.get("expected", ""), facts.get("observed", "")
+            facts["verdict"],
+            facts.get("reason", ""),
+            facts.get("expected", ""),
+            facts.get("observed", ""),
+            tuple(facts.get("evidence", "").splitlines()),
         )
         self._facts[id] = facts
         self._heard.setdefault(id, []).append(verdict)

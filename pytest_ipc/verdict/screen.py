@@ -8,8 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .expectations import Expectation, Reckoning
-from .outcome import VERDICTS, Verdict
-from .run import ClauseResult, SuiteResult
+from .result import VERDICTS, ClauseResult, SuiteResult, Verdict
 
 __all__ = ["STYLES", "Screen"]
 
@@ -107,6 +106,9 @@ class Screen:
             if verdict.expected != result.statement:
                 lines.append(f"expected: {verdict.expected}")
             lines.append(f"observed: {verdict.observed}")
+            if verdict.evidence:  # where, and the last call; the report has the others
+                lines.append(f"seen at:  {verdict.evidence[0]}")
+                lines += [f"after:    {call}" for call in verdict.evidence[1:][-1:]]
         else:
             lines.append(verdict.reason)
         if known is not None:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from .changes import Change, Step
 from .matrix import Group, Matrix, Row
-from .outcome import VERDICTS, Verdict
+from .result import VERDICTS, Verdict
 from .screen import STYLES
 
 __all__ = ["show_changes", "show_matrix"]

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-__all__ = ["ClauseTest", "UnknownClause", "clauses", "location", "select"]
+__all__ = ["ClauseTest", "UnknownClause", "clauses", "location", "parsed", "select"]
 
 
 class UnknownClause(ValueError):
@@ -31,6 +31,7 @@ class ClauseTest:
     page: str = ""
     section: str = ""
     statement: str = ""
+    since: str = ""  # the kernel that brought it
 
     @property
     def nodeid(self) -> str:
@@ -53,17 +54,26 @@ def clauses(root: Path) -> tuple[ClauseTest, ...]:
     return tuple(clause for path in sorted(root.glob("*/test_*.py")) for clause in _of_file(path))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A file of the suite, as Python reads it."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def _of_file(path: Path) -> Iterator[ClauseTest]:
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in parsed(path).body:
         if isinstance(node, ast.FunctionDef):
             for mark in node.decorator_list:
                 match mark:
-                    case ast.Call(func=ast.Name(id="clause"), args=[ast.Constant(value=str(id)), *where]):
+                    case ast.Call(
+                        func=ast.Name(id="clause"), args=[ast.Constant(value=str(id)), *where], keywords=more
+                    ):
                         page, section = (
                             str(word.value) if isinstance(word, ast.Constant) else "" for word in where[:2]
                         )
                         statement = " ".join((ast.get_docstring(node) or "").split()).rstrip(".")
-                        yield ClauseTest(id, path.parent.name, path, node.name, page, section, statement)
+                        since = "".join(ast.literal_eval(word.value) for word in more if word.arg == "since")
+                        yield ClauseTest(id, path.parent.name, path, node.name, page, section, statement, since)
 
 
 def select(every: Sequence[ClauseTest], names: list[str]) -> list[ClauseTest]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,13 @@ def test_a_lie_is_caught_by_name(verdicts_under, lie):
     assert not_so(found, LIES[lie], "deviates") == {}
     if all(found[id]["verdict"] == "untested" for id in LIES[lie]):
         pytest.skip(f"none of the clauses can be tried here: {found[LIES[lie][0]]['reason']}")
+
+
+def test_the_evidence_names_the_call(verdicts_under):
+    (id,) = LIES["shmget_excl_ignored"]
+    evidence: Any = verdicts_under("shmget_excl_ignored", [id])[id]["evidence"]
+    assert re.fullmatch(r"shm/test_shmget\.py:\d+: with fails_with\(EEXIST\): shmget\(.*\)", evidence[0])
+    assert re.fullmatch(r"shmget\(\d+, \d+, \d+\) = \d+", evidence[-1])
 
 
 def not_so(found: Verdicts, clauses: list[str], *verdicts: str) -> dict[str, str]:

@@ -6,13 +6,14 @@ import ctypes
 import os
 import signal
 from contextlib import nullcontext
-from ctypes import c_int
+from ctypes import c_int, c_size_t, c_ssize_t, c_void_p
 from errno import EBADF, EINTR, ENOENT, ENOSYS
+from mmap import mmap
 
 import pytest
 
 import pytest_ipc
-from pytest_ipc import close, errno_kept, last_success, read, sigaction_change
+from pytest_ipc import close, errno_kept, last_success, read, recent_calls, sigaction_change
 from pytest_ipc.kernel import libc
 from pytest_ipc.kernel.libc import function
 
@@ -152,7 +153,52 @@ def test_the_last_success_is_remembered_and_a_failure_is_none():
         close(fd)
     assert last_success() == ("close", 0)
     assert libc.syscall(pytest_ipc.number_of("getpid")) == os.getpid()
-    assert last_success() == (f"system call {pytest_ipc.number_of('getpid')}", os.getpid())
+    assert last_success() == ("getpid", os.getpid())
+
+
+def test_the_last_calls_are_remembered_with_what_came_of_them(tmp_path):
+    libc.forget_calls()
+    assert recent_calls() == []
+    with pytest.raises(OSError, match="mmap: "):
+        pytest_ipc.mmap(None, 0, 0, pytest_ipc.MAP_SHARED | pytest_ipc.MAP_ANONYMOUS)
+    assert recent_calls() == ["mmap(0, 0, 0, 33, -1, 0) = -1 EINVAL"]
+    libc.forget_calls()
+    fds = pytest_ipc.pipe2()
+    close(fds[1])
+    with pytest.raises(OSError, match="close"):
+        close(-1)
+    with pytest.raises(FileNotFoundError):
+        pytest_ipc.open(tmp_path / "nothing", os.O_RDONLY)
+    read(fds[0], 5)
+    with pytest.raises(OSError, match="system call"):
+        libc.syscall(100000, 7)
+    missing = str(tmp_path / "nothing").encode()
+    assert recent_calls() == [
+        "pipe2(&, 0) = 0",
+        f"close({fds[1]}) = 0",
+        "close(-1) = -1 EBADF",
+        "open({}, 0, 384) = -1 ENOENT".format(repr(missing) if len(missing) <= 100 else "&"),
+        f"read({fds[0]}, &, 5) = 0",
+        "system call 100000(7) = -1 ENOSYS",
+    ]
+    for _ in range(30):
+        libc.fflush()
+    assert recent_calls() == ["fflush(NULL) = 0"] * 20
+    close(fds[0])
+
+
+def test_a_remembered_call_keeps_nothing_alive():
+    """A buffer that it kept would keep the memory map that it is part of from being closed."""
+    readable, writable = os.pipe()
+    os.write(writable, b"abc")
+    memory = mmap(-1, 4096)
+    array = (ctypes.c_char * 3).from_buffer(memory)
+    function("read", c_ssize_t, c_int, c_void_p, c_size_t)(readable, array, 3)
+    assert bytes(array) == b"abc"
+    del array
+    memory.close()
+    for fd in (readable, writable):
+        os.close(fd)
 
 
 def read_under_a_handler_that_fails_at_something_else(fd, guard):

@@ -13,13 +13,19 @@ from typing import Any
 import jsonschema
 
 from pytest_ipc.verdict import report
-from pytest_ipc.verdict.outcome import Verdict
-from pytest_ipc.verdict.run import ClauseResult, SuiteResult
+from pytest_ipc.verdict.result import ClauseResult, SuiteResult, Verdict
 
 PLATFORM = {"kernel": "Linux 6.12.9 #1 SMP", "libc": "glibc 2.41", "architecture": "x86_64, 4096 byte pages"}
 
 HOLDS = Verdict("holds")
 DEVIATES = Verdict("deviates", "expected EEXIST, shmget succeeded with 7", "EEXIST", "shmget succeeded with 7")
+SEEN = Verdict(
+    "deviates",
+    DEVIATES.reason,
+    DEVIATES.expected,
+    DEVIATES.observed,
+    ("shm/test_shmget.py:42: shmget(key, 1, flags)", "shmget(5, 1, 1920) = 6", "shmget(5, 1, 1920) = 7"),
+)
 DISPUTED = Verdict("disputed", "the manual says one thing; this platform, like Linux, does another")
 ABSENT = Verdict("absent", "ENOSYS: Function not implemented")
 UNTESTED = Verdict("untested", "needs CAP_IPC_OWNER")

@@ -6,8 +6,7 @@ import pytest
 
 from pytest_ipc.verdict import annotate, expectations
 from pytest_ipc.verdict.expectations import Expectation
-from pytest_ipc.verdict.outcome import Verdict
-from pytest_ipc.verdict.run import SuiteResult
+from pytest_ipc.verdict.result import SuiteResult, Verdict
 
 from . import reports
 

@@ -10,7 +10,7 @@ import pytest
 from pytest_ipc.cli import main
 from pytest_ipc.verdict import badge, expectations, report
 from pytest_ipc.verdict.expectations import Expectation
-from pytest_ipc.verdict.run import SuiteResult
+from pytest_ipc.verdict.result import SuiteResult
 
 from . import reports
 

@@ -10,8 +10,7 @@ import pytest
 from pytest_ipc.cli import main
 from pytest_ipc.verdict import expectations, report
 from pytest_ipc.verdict.expectations import Expectation, ExpectationError
-from pytest_ipc.verdict.outcome import Verdict
-from pytest_ipc.verdict.run import SuiteResult
+from pytest_ipc.verdict.result import SuiteResult, Verdict
 
 from . import reports
 

@@ -10,9 +10,9 @@ import pytest
 
 from pytest_ipc.cli import main
 from pytest_ipc.verdict.matrix import by_platform
-from pytest_ipc.verdict.outcome import VERDICTS, Verdict
 from pytest_ipc.verdict.page import MEANING, render
 from pytest_ipc.verdict.reading import Reader
+from pytest_ipc.verdict.result import VERDICTS, Verdict
 
 from . import reports
 from .browser import Browser, browser, program
@@ -131,6 +131,17 @@ def test_a_click_opens_what_is_known(page):
     assert page.ask("[document.querySelector('.detail'), location.hash].join()") == ","
 
 
+def test_the_evidence_of_one_platform_is_shown_for_all(chromium, tmp_path):
+    path = write(tmp_path, old={"shm.a": reports.DEVIATES}, new={"shm.a": reports.SEEN}, box={"shm.a": reports.HOLDS})
+    chromium.open(f"file://{path}#shm.a")
+    assert chromium.ask("document.querySelectorAll('.detail li').length") == 2
+    detail = chromium.ask("document.querySelector('.detail').innerText")
+    assert "deviates on old; new" in detail
+    assert "evidence of one" in detail
+    assert "\n".join(reports.SEEN.evidence) in detail
+    assert chromium.ask("document.querySelectorAll('.evidence').length") == 1
+
+
 def test_by_keyboard(page):
     page.press("/")
     assert page.ask("document.activeElement.id") == "text"
@@ -192,7 +203,7 @@ def test_the_page_is_no_wider_than_the_screen(page, width):
 
 def test_a_report_writes_no_part_of_the_page(chromium, tmp_path):
     path = reports.write(
-        tmp_path, "box", {"a.b": Verdict("deviates", EVIL, EVIL, EVIL), "a.c": Verdict("absent", EVIL)}
+        tmp_path, "box", {"a.b": Verdict("deviates", EVIL, EVIL, EVIL, (EVIL,)), "a.c": Verdict("absent", EVIL)}
     )
     found = json.loads(path.read_text())
     found["name"] = found["platform"]["kernel"] = found["broken"] = EVIL

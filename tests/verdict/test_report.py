@@ -34,7 +34,9 @@ def test_a_report_is_what_its_schema_says():
     assert found["date"] == "2026-01-01T12:30:00Z"
     assert [clause["id"] for clause in found["clauses"]] == sorted(EVERY)
     assert set(found) == set(reports.schema()["required"])
-    assert set(found["clauses"][0]) == set(reports.schema()["$defs"]["clause"]["required"])
+    clause = reports.schema()["$defs"]["clause"]
+    assert set(found["clauses"][0]) == set(clause["properties"])
+    assert set(clause["properties"]) - set(clause["required"]) == {"evidence"}  # reports of before have none
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -44,6 +46,20 @@ def test_what_is_written_is_read(tmp_path):
     assert (found.name, found.date, found.broken) == ("box", "2026-01-01T12:30:00Z", ["the suite: failed"])
     assert (found.platform, found.exit_status) == (reports.PLATFORM, 3)
     assert reader.clauses["mq.absent"].page == "mq(2)"
+
+
+def test_evidence_is_read_and_a_report_without_is_one(tmp_path):
+    path = reports.write(tmp_path, "box", {"a.b": reports.SEEN})
+    assert json.loads(path.read_text())["clauses"][0]["evidence"] == list(reports.SEEN.evidence)
+    assert Reader().read(path).verdicts["a.b"].evidence == reports.SEEN.evidence
+    older = reports.make("older", {"a.b": reports.SEEN})
+    del older["clauses"][0]["evidence"]
+    reports.validate(older)
+    report.write(tmp_path / "older.json", older)
+    reader = Reader()
+    assert reader.read(tmp_path / "older.json").verdicts["a.b"].evidence == ()
+    assert reader.read(path).verdicts["a.b"].evidence == reports.SEEN.evidence
+    assert reader.read(path).verdicts["a.b"] is reader.read(path).verdicts["a.b"]
 
 
 def test_the_latest_report_states_a_clause(tmp_path):
@@ -82,7 +98,7 @@ def wrong() -> Iterator[tuple[str, Any]]:
             yield f"{name} {value}", found
     for name in whole["clauses"][0]:
         for value in WRONG:
-            if name == "seconds" and value == 3.5:
+            if (name, value) == ("seconds", 3.5) or (name == "evidence" and value in ("missing", ["text"])):
                 continue
             found = copy.deepcopy(whole)
             if value == "missing":
@@ -98,7 +114,7 @@ def wrong() -> Iterator[tuple[str, Any]]:
         "broken": [1],
     }.items():
         yield f"{name} {value}", whole | {name: value}
-    more = {"id": "no id", "verdict": "fine", "seconds": -1}
+    more = {"id": "no id", "verdict": "fine", "seconds": -1, "evidence": ["text", 1]}
     for name, value in more.items():
         found = copy.deepcopy(whole)
         found["clauses"][0][name] = value
@@ -163,11 +179,13 @@ def test_a_terminal_does_not_obey_a_report(tmp_path):
     found = reports.make("box\x1b]0;title\x07", {"a.b": reports.HOLDS})
     found["clauses"][0]["reason"] = "two\nlines \ud800 and \x1b[2J"
     found["platform"]["kernel"] = "\x1b[31m"
+    found["clauses"][0]["evidence"] = ["\x1b[2J"]
     report.write(tmp_path / "r.json", found)
     read = Reader().read(tmp_path / "r.json")
     assert read.name == "box\\x1b]0;title\\x07"
     assert read.verdicts["a.b"].reason == "two lines \\ud800 and \\x1b[2J"
     assert read.platform["kernel"] == "\\x1b[31m"
+    assert read.verdicts["a.b"].evidence == ("\\x1b[2J",)
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):

@@ -76,20 +76,24 @@
   function detail(row) {
     const said = new Map();
     [...row.codes].forEach((code, column) => {
-      const numbers = row.details[column] ?? [0, 0, 0, 0];
-      const key = `${code} ${numbers}`;
-      if (!said.has(key)) said.set(key, { code, numbers, where: [] });
-      said.get(key).where.push(labels[column]);
+      const numbers = row.details[column] ?? [0, 0, 0, 0, 0];
+      const key = `${code} ${numbers.slice(0, 4)}`;
+      if (!said.has(key)) said.set(key, { code, numbers: [...numbers], where: [] });
+      const entry = said.get(key);
+      entry.where.push(labels[column]);
+      entry.numbers[4] ||= numbers[4]; // the evidence of one platform is evidence enough
     });
     const list = element("ul");
     for (const { code, numbers, where } of [...said.values()].sort((a, b) => (a.code < b.code ? -1 : 1))) {
       const word = code === "-" ? "not judged" : verdicts[code];
       const item = element("li", {}, element("span", { className: word, textContent: word }), ` on ${where.length === labels.length && labels.length > 1 ? "all platforms" : where.join("; ")}`);
-      const [reason, expected, observed, known] = numbers.map((number) => texts[number]);
-      const facts = [["expected", expected], ["observed", observed], ["reason", reason], ["known", known]].filter(([, value]) => value);
+      const [reason, expected, observed, known, evidence] = numbers.map((number) => texts[number]);
+      const facts = [["expected", expected], ["observed", observed], ["reason", reason], ["known", known],
+        [where.length > 1 ? "evidence of one" : "evidence", evidence]].filter(([, value]) => value);
       if (facts.length) {
         item.append(element("dl", {}, ...facts.flatMap(([name, value]) => [
-          element("dt", { textContent: name }), element("dd", { textContent: value }),
+          element("dt", { textContent: name }),
+          element("dd", { textContent: value, className: value === evidence ? "evidence" : "" }),
         ])));
       }
       list.append(item);

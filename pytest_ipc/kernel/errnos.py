@@ -1,0 +1,14 @@
+"""The names of errors, of which the pages use one where a number has two (errno(3))."""
+
+from __future__ import annotations
+
+from errno import EDEADLK, EOPNOTSUPP, errorcode
+
+__all__ = ["errno_name"]
+
+_MANUALS = {EDEADLK: "EDEADLK", EOPNOTSUPP: "EOPNOTSUPP"}
+
+
+def errno_name(errno: int | None) -> str:
+    """The name of an errno, as "EEXIST"; the number where it has none."""
+    return _MANUALS.get(errno or 0) or errorcode.get(errno or 0, f"errno {errno}")

@@ -1,0 +1,76 @@
+"""Every reason for which a clause is untested or absent has one row that says what would change it; no row is for nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+import pytest_ipc
+from pytest_ipc.kernel import libc
+from pytest_ipc.verdict import asking, outcome, suite
+from pytest_ipc.verdict.needs import NEEDS, need_of
+
+
+def reasons_of_the_suite() -> set[str]:
+    return set().union(*asking.asked(suite.location()).values())
+
+
+def reasons_of_the_package() -> set[str]:
+    """What resources say is not allowed here, what is not known of a machine."""
+    package = Path(pytest_ipc.__file__).parent
+    files = [*package.glob("resources/*.py"), *package.glob("kernel/abi/*.py")]
+    return {
+        reason
+        for path in files
+        for call in ("NotAllowedHere", "NotImplementedError")
+        for reason in asking.reasons(path, call)
+    }
+
+
+def reasons_of_the_judge() -> set[str]:
+    """What outcome.py makes of errors, from errors as they come."""
+    missing = libc.function("no_such_function", None)
+    with pytest.raises(OSError) as not_in_libc:
+        missing()
+    made = OSError(24, "Too many open files")
+    made.add_note(pytest_ipc.resources.base.COULD_NOT_MAKE)
+    errors = [not_in_libc.value, OSError(38, "shmget: Function not implemented"), made]
+    newer = {
+        text.format("9.9", "6.1")
+        for text in asking.reasons(Path(outcome.__file__), "Verdict")
+        if "came with Linux" in text
+    }
+    assert len(newer) == 1
+    return newer | {outcome._verdict(error, "call", "").reason for error in errors}
+
+
+def rows_of(reason: str) -> list[str]:
+    return [need.name for need in NEEDS if re.search(need.words, reason)]
+
+
+def not_known_once(reasons: Iterable[str]) -> dict[str, list[str]]:
+    return {reason: rows for reason in reasons if len(rows := rows_of(reason)) != 1}
+
+
+def test_every_reason_has_one_row():
+    every = reasons_of_the_suite() | reasons_of_the_package() | reasons_of_the_judge()
+    assert len(every) > 90
+    assert not_known_once(every) == {}
+
+
+def test_a_new_reason_would_be_noticed():
+    assert not_known_once({"needs a thing that nobody has thought of"}) != {}
+    assert need_of("needs a thing that nobody has thought of") is None
+
+
+def test_no_row_is_for_nothing():
+    every = reasons_of_the_suite() | reasons_of_the_package() | reasons_of_the_judge()
+    assert {need.name for need in NEEDS} == {name for reason in every for name in rows_of(reason)}
+
+
+def test_what_is_tried_is_asked_for_by_clauses():
+    asked = {name for reason in reasons_of_the_suite() for name in rows_of(reason)}
+    assert {need.name for need in NEEDS if need.lack is not None} - asked == set()
