@@ -154,7 +154,7 @@ def check(
     }
     before = signal.signal(signal.SIGTERM, _interrupted)
     try:
-        judge(platforms, list(wanted), content, request, matrix, patience=patience)
+        judge(platforms, list(wanted), content, request, matrix, patience=patience, at_once=options.at_once)
     except KeyboardInterrupt:
         console.print("Interrupted; platforms without a result are not judged.")
         return 130

@@ -121,6 +121,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="SECONDS",
         help=f"How long a platform may say nothing before it is given up (default: {_PATIENCE:g})",
     )
+    check.add_argument(
+        "--at-once",
+        type=_number,
+        metavar="N",
+        help="Judge N platforms at a time (default: all). Those that share processors make each other wait",
+    )
     check.add_argument("--list", action="store_true", help="Name the clauses and run none")
     check.set_defaults(command=_check)
 
@@ -161,6 +167,12 @@ def _seconds(text: str) -> float:
         if 0 < (seconds := float(text)) < float("inf"):
             return seconds
     raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch(r"[1-9]\d{0,3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of platforms")
+    return int(text)
 
 
 def _usage_error(text: str) -> int:
@@ -209,6 +221,8 @@ def _check(options: argparse.Namespace) -> int:
         return abroad.check(options, every, wanted, seed, patience)
     if options.patience is not None:
         return _usage_error("--patience is for the platforms of --platform, and there is none")
+    if options.at_once is not None:
+        return _usage_error("--at-once is about the platforms of --platform, and there is none")
     expected: dict[str, expectations.Expectation] = {}
     if options.expect is not None:
         try:

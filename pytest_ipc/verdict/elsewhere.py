@@ -18,6 +18,7 @@ import signal
 import subprocess
 import tempfile
 from base64 import encodebytes
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -81,8 +82,9 @@ def judge(
     listener: Listener,
     *,
     patience: float | None,
+    at_once: int | None = None,
 ) -> None:
-    """Run the clauses *wanted* on all *platforms* at once; each has a result or a refusal at the end.
+    """Run the clauses *wanted* on all *platforms*, *at_once* of them at a time; each has a result or a refusal at the end.
 
     One that says nothing for *patience* seconds is given up. Whatever stops this function ends them all.
     """
@@ -94,13 +96,18 @@ def judge(
     with tempfile.NamedTemporaryFile(prefix="pytest-ipc-", suffix=".py") as file, selectors.DefaultSelector() as ready:
         file.write(script.encode())
         file.flush()
+        waiting = deque(platforms)
         try:
-            for platform in platforms:
-                talk = _Talk(platform, wanted, token, listener)
-                talks.append(talk)
-                if talk.start(file.name):
-                    ready.register(talk.output, selectors.EVENT_READ, talk)
-            while running := [talk for talk in talks if not talk.over]:
+            while True:
+                running = [talk for talk in talks if not talk.over]
+                while waiting and (at_once is None or len(running) < at_once):
+                    talk = _Talk(waiting.popleft(), wanted, token, listener)
+                    talks.append(talk)
+                    if talk.start(file.name):
+                        running.append(talk)
+                        ready.register(talk.output, selectors.EVENT_READ, talk)
+                if not running:
+                    return
                 for key, _ in ready.select(0.1):
                     if not key.data.read():
                         ready.unregister(key.fileobj)

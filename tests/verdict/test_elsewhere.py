@@ -62,6 +62,19 @@ def test_each_platform_has_its_verdict_and_its_report(check, tmp_path):
     assert set(here["clauses"].values()) == {"holds"}
 
 
+def test_one_can_be_judged_after_the_other(check):
+    done = check("--at-once", "1", one=HERE, none="/no/such/program", two=HERE)
+    assert done.returncode == 2, done.stdout + done.stderr
+    said = [line.split()[:2] for line in done.stdout.splitlines() if "/6" not in line]
+    assert said[:5] == [
+        ["one", "checking"],
+        ["one", "judged"],
+        ["none", "cannot"],
+        ["two", "checking"],
+        ["two", "judged"],
+    ]
+
+
 # What is printed or done, and the sentence that comes of it.
 REFUSALS = {
     "missing": ("/no/such/program", "/no/such/program cannot be started: No such file or directory"),
@@ -155,6 +168,8 @@ def test_one_that_is_lost_on_the_way_keeps_its_verdicts(check, tmp_path, does, r
         (["--platform", "x=a", "--report", "/no/such/folder/r"], "cannot be written to the folder /no/such/folder/r"),
         (["--platform", "x=a", "--expect", "/no/such"], "is a folder with a NAME.toml for each platform"),
         (["--patience", "5"], "--patience is for the platforms of --platform"),
+        (["--at-once", "5"], "--at-once is about the platforms of --platform"),
+        (["--platform", "x=a", "--at-once", "0"], "'0' is no number of platforms"),
     ],
 )
 def test_wrong_usage_is_one_sentence_and_status_2(check, arguments, sentence):
