@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import annotate
+from .expectations import shipped
 
 if TYPE_CHECKING:  # what runs clauses imports pytest, for which no other command is to wait
     from .elsewhere import Platform
@@ -41,6 +42,7 @@ examples:
   pytest-ipc check 'shmget.*'           the clauses that a pattern matches
   pytest-ipc check --list fifo          the clauses of a mechanism, without running them
   pytest-ipc check --expect here.toml   only what is not known of this platform; pytest-ipc expect writes the file
+  pytest-ipc check --expect gvisor-20221219   only what is not known of a platform that many people meet
   unshare -i pytest-ipc check -n 2      in an IPC namespace of its own, on two processors
   pytest-ipc check --platform here=python3 --platform box='ssh box python3' --report verdicts/
 
@@ -91,7 +93,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="What the report calls this platform (default: kernel, architecture, container)",
     )
     check.add_argument(
-        "--expect", type=Path, metavar="FILE", help="What is known of this platform: only other deviations count"
+        "--expect",
+        type=Path,
+        metavar="FILE",
+        help="What is known of this platform: only other deviations count. A file, or the name of one that comes with "
+        f"pytest-ipc: {', '.join(shipped())}",
     )
     check.add_argument(
         "--strict",

@@ -10,6 +10,8 @@
 
 What deviates and is not in the file is unexpected; what is in the file and holds has healed. A file need not say anything of
 what is absent or untested, and then nothing comes of it; where every clause is promised to hold (`strict`), it has to.
+
+Of platforms that many people meet, such files come with this package, in the folder known/; a plain name stands for one of them.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from typing import Any
 
 from .result import ClauseResult, SuiteResult
 
-__all__ = ["EXPECTABLE", "Expectation", "ExpectationError", "Reckoning", "read", "reckon"]
+__all__ = ["EXPECTABLE", "Expectation", "ExpectationError", "Reckoning", "read", "reckon", "shipped"]
+
+_SHIPPED = Path(__file__).with_name("known")
 
 # `holds` needs no reason; `disputed` is the manual's fault; nobody may count on a suite that breaks.
 EXPECTABLE = ("deviates", "absent", "untested")
@@ -55,13 +59,25 @@ class Reckoning:
         return 1 if self.unexpected or (strict_expect and self.healed) else 0
 
 
+def shipped() -> dict[str, Path]:
+    """The files that come with this package, by name."""
+    return {path.stem: path for path in sorted(_SHIPPED.glob("*.toml"))}
+
+
 def read(path: Path, clauses: Collection[str] | None = None) -> dict[str, Expectation]:
-    """What the file *path* expects, by clause. ExpectationError, also for an id that is none of *clauses*."""
+    """What the file *path* expects, by clause; where there is none of this name, the one that is shipped under it.
+
+    ExpectationError, also for an id that is none of *clauses*.
+    """
+    known = shipped()
+    if str(path) in known and not path.exists():
+        path = known[str(path)]
     try:
         with open(path, "rb") as file:
             tables = tomllib.load(file)
     except OSError as error:
-        raise ExpectationError(f"the expectations {path} cannot be read: {error.strerror}") from error
+        others = f"; those that come with pytest-ipc are {', '.join(known)}" if str(path) == path.name else ""
+        raise ExpectationError(f"the expectations {path} cannot be read: {error.strerror}{others}") from error
     except (ValueError, RecursionError) as error:
         raise ExpectationError(f"{path} is no TOML: {error}") from error
     found: dict[str, Expectation] = {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from pytest_ipc.cli import main
-from pytest_ipc.verdict import expectations, report
+from pytest_ipc.verdict import expectations, report, suite
 from pytest_ipc.verdict.expectations import Expectation, ExpectationError
 from pytest_ipc.verdict.result import SuiteResult, Verdict
 
@@ -76,6 +77,29 @@ def test_a_file_that_cannot_be_read(tmp_path):
     for name, sentence in (("no-such.toml", "cannot be read: No such file"), ("latin.toml", "is no TOML: 'utf-8'")):
         with pytest.raises(ExpectationError, match=sentence):
             expectations.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", expectations.shipped())
+def test_what_is_shipped_is_about_this_suite_and_says_why(name):
+    found = expectations.read(Path(name), {clause.id for clause in suite.clauses(suite.location())})
+    assert found == expectations.read(expectations.shipped()[name])
+    text = expectations.shipped()[name].read_text(encoding="utf-8")
+    assert re.search('^platform = ".+"$', text, re.MULTILINE)
+    # What the command writes until somebody says why begins with what was expected of the platform.
+    assert [id for id, expectation in found.items() if expectation.reason.startswith("expected ")] == []
+
+
+def test_a_file_of_ones_own_comes_before_one_that_is_shipped(tmp_path, monkeypatch):
+    name = next(iter(expectations.shipped()))
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text("[deviates]\n'a.b' = 'ours'\n")
+    assert expectations.read(Path(name)) == {"a.b": Expectation("deviates", "ours")}
+
+
+def test_a_name_that_nothing_has_is_told_which_there_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ExpectationError, match=r"; those that come with pytest-ipc are .*gvisor"):
+        expectations.read(Path("gvisor-of-tomorrow"))
 
 
 @pytest.mark.parametrize("strict", [False, True])
