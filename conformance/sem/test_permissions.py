@@ -77,7 +77,7 @@ def test_waiting_for_zero_needs_read_permission(owned, as_user):
         return [outcome(semid, op) for semid in (readable.id, writable.id) for op in (0, 1, -1)]
 
     assert as_user(OWNER, OTHER_GROUP, operate) == ["done", "EACCES", "EACCES", "EACCES", "done", "done"]
-    writable.set(mode=0o600)  # who made it may, and without CAP_IPC_OWNER could not read it now
+    writable.set(uid=OWNER, gid=GROUP, mode=0o600)  # who made it may, and without CAP_IPC_OWNER could not read it now
     assert (readable.values, writable.values) == ([0], [0])
 
 
