@@ -13,14 +13,18 @@ int pipe_size(int fd, int command, long size);
 int fifo_flags(const char *path, int flags);
 int fifo_opened(int fd, const char *path, int flags);
 
+/* proc.c */
+ssize_t proc_read(int fd, void *data, size_t count);
+ssize_t proc_write(int fd, const void *data, size_t count);
+
 ssize_t read(int fd, void *data, size_t count)
 {
-    return is_fifo(fd) ? pipe_read(fd, data, count) : REAL(read)(fd, data, count);
+    return is_fifo(fd) ? pipe_read(fd, data, count) : proc_read(fd, data, count);
 }
 
 ssize_t write(int fd, const void *data, size_t count)
 {
-    return is_fifo(fd) ? pipe_write(fd, data, count) : REAL(write)(fd, data, count);
+    return is_fifo(fd) ? pipe_write(fd, data, count) : proc_write(fd, data, count);
 }
 
 /* lock.c */
