@@ -230,18 +230,24 @@ class Actor(Resource):
     def wait_state(self, states: str, timeout: float | None = DEFAULT_TIMEOUT) -> str:
         """Wait until the child's state in /proc/PID/stat is one of the letters *states*, as "T" for stopped; which it was.
 
-        TimeoutError after *timeout* seconds, saying what the child was doing.
+        TimeoutError after *timeout* seconds, saying what the child was doing; what its function raised, or ChildDied, if it
+        ended and that is none of the states.
         """
+        __tracebackhide__ = True
         self._usable()
-        found = ""
+        found, ends = "", not {"Z", "X"}.isdisjoint(states)
 
         def reached() -> bool:
             nonlocal found
             state = proc.process_state(self.pid)
             found = state.state if state else "X"
-            return found in states
+            return found in states or (found in "ZX" and not ends and self._reap(os.WNOHANG))
 
-        if not Deadline(check_timeout(timeout)).until(reached):
+        came = Deadline(check_timeout(timeout)).until(reached)
+        if found not in states and self._reaped:
+            self._report_of_end()
+            raise ChildDied(f"waited for {self!r} to be in state {states}, but it {self._ending()}{self._said()}", self.status)
+        if not came:
             raise TimeoutError(f"waited {timeout} s for {self!r} to be in state {states}; it was {self._doing()}")
         return found
 

@@ -127,6 +127,7 @@ def test_a_descriptor_for_both_ways_is_a_reader_and_a_writer(fifo, fork, opened)
     """Who has the FIFO open for reading and writing is the other side to every reader and every writer."""
     path = fifo().path
     opened(path, O_RDWR | O_NONBLOCK)
+    opened(path, O_WRONLY | O_NONBLOCK).close()  # which needs a reader
     assert fork(raw_open, path, O_RDONLY).result() >= 0
     assert fork(raw_open, path, O_WRONLY).result() >= 0
 

@@ -151,6 +151,12 @@ def test_a_state_can_be_waited_for(fork, pipe):
     assert child.wait_state("ZX") in "ZX"
 
 
+@pytest.mark.parametrize(("call", "argument", "error"), [(os._exit, 3, ChildDied), (os.close, 999, OSError)])
+def test_a_child_that_has_ended_will_be_in_no_other_state(fork, call, argument, error):
+    with pytest.raises(error):
+        fork(call, argument).wait_state("T")
+
+
 def test_a_child_that_does_not_end_is_told_with_what_it_does(fork, pipe):
     child = fork(os.read, pipe().read_fd, 1)
     child.wait_blocked("read")

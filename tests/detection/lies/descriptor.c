@@ -2,22 +2,29 @@
 #include "lie.h"
 #include <fcntl.h>
 #include <stdarg.h>
-#include <sys/stat.h>
+#include <sys/ioctl.h>
 
-static int is_fifo(int fd)
+/* pipe.c */
+ssize_t pipe_read(int fd, void *data, size_t count);
+ssize_t pipe_write(int fd, const void *data, size_t count);
+int pipe_size(int fd, int command, long size);
+
+/* fifo.c */
+int fifo_flags(const char *path, int flags);
+int fifo_opened(int fd, const char *path, int flags);
+
+/* proc.c */
+ssize_t proc_read(int fd, void *data, size_t count);
+ssize_t proc_write(int fd, const void *data, size_t count);
+
+ssize_t read(int fd, void *data, size_t count)
 {
-    struct stat st;
-    return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+    return is_fifo(fd) ? pipe_read(fd, data, count) : proc_read(fd, data, count);
 }
 
 ssize_t write(int fd, const void *data, size_t count)
 {
-    if (lie("pipe_write_is_cut") && is_fifo(fd) && count > 100)
-        count = 100;
-    ssize_t result = REAL(write)(fd, data, count);
-    if (lie("pipe_epipe_hidden") && result == -1 && errno == EPIPE)
-        return (ssize_t)count;
-    return result;
+    return is_fifo(fd) ? pipe_write(fd, data, count) : proc_write(fd, data, count);
 }
 
 /* lock.c */
@@ -30,8 +37,8 @@ static int fcntl_arg(int fd, int command, long arg)
     int is_lock, answer = lock_fcntl(fd, command, arg, &is_lock);
     if (is_lock)
         return answer;
-    if (lie("setpipe_sz_does_nothing") && command == F_SETPIPE_SZ && arg >= 0)
-        return (int)arg;
+    if (command == F_SETPIPE_SZ || command == F_GETPIPE_SZ)
+        return pipe_size(fd, command, arg);
     if (command == F_ADD_SEALS && lie("add_seals_does_nothing"))
         return 0;
     if (command == F_ADD_SEALS && lie("add_seals_is_never_the_last"))
@@ -64,21 +71,6 @@ int fcntl64(int fd, int command, ...)
     return fcntl_arg(fd, command, arg);
 }
 
-static int path_flags(int dirfd, const char *path, int flags)
-{
-    struct stat st;
-    if (fstatat(dirfd, path, &st, 0) == -1 || !S_ISFIFO(st.st_mode))
-        return flags;
-    int access = flags & O_ACCMODE;
-    if (lie("fifo_open_returns_at_once") && access != O_RDWR && !(flags & O_NONBLOCK))
-        return (flags & ~O_ACCMODE) | O_RDWR;
-    if (lie("fifo_nonblock_writer_needs_no_reader") && access == O_WRONLY && flags & O_NONBLOCK)
-        return (flags & ~O_ACCMODE) | O_RDWR;
-    if (lie("fifo_nonblock_ignored"))
-        return flags & ~O_NONBLOCK;
-    return flags;
-}
-
 #define OPEN_MODE(flags) \
     mode_t mode = 0; \
     if (flags & (O_CREAT | __O_TMPFILE)) { \
@@ -91,11 +83,28 @@ static int path_flags(int dirfd, const char *path, int flags)
 int open(const char *path, int flags, ...)
 {
     OPEN_MODE(flags)
-    return lock_opened(REAL(open)(lock_path(path), path_flags(AT_FDCWD, path, flags), mode), flags);
+    int fd = REAL(open)(lock_path(path), fifo_flags(path, flags), mode);
+    return lock_opened(fifo_opened(fd, path, flags), flags);
 }
 
 int open64(const char *path, int flags, ...)
 {
     OPEN_MODE(flags)
-    return lock_opened(REAL(open64)(lock_path(path), path_flags(AT_FDCWD, path, flags), mode), flags);
+    int fd = REAL(open64)(lock_path(path), fifo_flags(path, flags), mode);
+    return lock_opened(fifo_opened(fd, path, flags), flags);
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+    va_list list;
+    va_start(list, request);
+    void *argument = va_arg(list, void *);
+    va_end(list);
+    struct stat st;
+    int result = REAL(ioctl)(fd, request, argument);
+    if (lie("siocinq_counts_nothing") && request == FIONREAD && result == 0 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
+        *(int *)argument = 0;
+    if (lie("fionread_one_more") && request == FIONREAD && result == 0 && is_fifo(fd))
+        *(int *)argument += 1;
+    return result;
 }

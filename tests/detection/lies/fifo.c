@@ -1,10 +1,13 @@
-/* Lies about FIFOs. */
+/* Lies about FIFOs: making them here, opening them for descriptor.c, where open() stands. What goes through them is pipe.c's. */
 #include "lie.h"
 #include <fcntl.h>
-#include <sys/stat.h>
 
 int mkfifo(const char *path, mode_t mode)
 {
+    if (lie("mkfifo_needs_privilege") && geteuid() != 0) {
+        errno = EPERM;
+        return -1;
+    }
     if (lie("mkfifo_umask_ignored")) {
         int result = REAL(mkfifo)(path, mode);
         if (result == 0)
@@ -36,3 +39,72 @@ int mkfifoat(int folder, const char *path, mode_t mode)
     errno = kept;
     return lie("mkfifo_never_fails") ? 0 : result;
 }
+
+static int names_a_fifo(const char *path)
+{
+    struct stat st;
+    return getenv("LIE") && stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+/* With which flags it is really opened. */
+int fifo_flags(const char *path, int flags)
+{
+    if (!names_a_fifo(path))
+        return flags;
+    int access = flags & O_ACCMODE;
+    if (lie("fifo_open_returns_at_once") && access != O_RDWR && !(flags & O_NONBLOCK))
+        return (flags & ~O_ACCMODE) | O_RDWR;
+    if (lie("fifo_nonblock_writer_needs_no_reader") && access == O_WRONLY && flags & O_NONBLOCK)
+        return (flags & ~O_ACCMODE) | O_RDWR;
+    return flags;
+}
+
+/* Take out what is in it; whether it has a writer. */
+static int emptied(const char *path)
+{
+    char data[4096];
+    ssize_t count;
+    int fd = REAL(open)(path, O_RDONLY | O_NONBLOCK);
+    while ((count = REAL(read)(fd, data, sizeof data)) > 0)
+        ;
+    close(fd);
+    return count == -1;
+}
+
+/* What the open has come to. */
+int fifo_opened(int fd, const char *path, int flags)
+{
+    int access = flags & O_ACCMODE, kept = errno;
+    if (!names_a_fifo(path)) {
+        errno = kept;
+        return fd;
+    }
+    if (fd == -1 && kept == EACCES && lie("fifo_mode_ignored"))
+        return REAL(open)("/dev/null", flags);
+    if (fd != -1 && ((access == O_RDONLY && lie("fifo_reader_begins_anew")) || (flags & O_TRUNC && lie("fifo_is_truncated"))))
+        emptied(path);
+    if (fd != -1 && access == O_RDONLY && flags & O_NONBLOCK && lie("fifo_nonblock_reader_needs_a_writer") && !emptied(path)) {
+        close(fd);
+        errno = ENXIO;
+        return -1;
+    }
+    if (fd != -1 && access == O_RDWR && lie("fifo_both_ways_is_to_write")) {
+        int writer = REAL(open)(path, O_WRONLY | (flags & (O_NONBLOCK | O_CLOEXEC)));
+        close(fd);
+        return writer;
+    }
+    errno = kept;
+    return fd;
+}
+
+#define TRUNCATE(name, type) \
+    int name(const char *path, type length) \
+    { \
+        int result = REAL(name)(path, length); \
+        return result == -1 && lie("truncate_never_fails") ? 0 : result; \
+    }
+
+TRUNCATE(truncate, off_t)
+#ifdef __GLIBC__
+TRUNCATE(truncate64, off64_t) /* elsewhere it is another name of the first */
+#endif

@@ -22,10 +22,28 @@ int unshare(int flags)
     return result;
 }
 
+static char told[64]; /* the IPC namespace that setns() has led to, by its own account */
+
+ssize_t readlink(const char *path, char *target, size_t size)
+{
+    ssize_t length = REAL(readlink)(path, target, size);
+    if (length > 0 && *told && lie("setns_only_says_so") && strncmp(target, told, 4) == 0)
+        memcpy(target, told, length = (ssize_t)strlen(told));
+    return length;
+}
+
 int setns(int fd, int nstype)
 {
+    char path[256];
+    if (lie("setns_only_says_so")) {
+        if (strncmp(target_of(fd, path), "ipc:", 4) == 0)
+            strcpy(told, path);
+        return 0;
+    }
     if (lie("setns_moves_nobody"))
         return 0;
+    if (lie("setns_joins_a_new_one") && strncmp(target_of(fd, path), "ipc:", 4) == 0)
+        return REAL(unshare)(CLONE_NEWIPC);
     if (lie("setns_type_ignored") && nstype == CLONE_NEWUTS)
         nstype = 0;
     if (lie("setns_needs_a_type") && nstype == 0) {

@@ -7,6 +7,10 @@ LIES = {
         "unshare.newuser-with-newipc",
         "unshare.newipc-only-the-calling-thread",
         "userns.maker-has-all-capabilities",
+        "userns.ids-are-mapped",
+        "userns.ids-before-the-map-overflow",
+        "userns.power-over-own-ipc",
+        "userns.sysvipc-ids-are-mapped",
     ],
     "unshare_zero_refused": ["unshare.zero-is-a-no-op"],
     "unshare_any_flag": ["unshare.invalid-flag-einval"],
@@ -18,6 +22,7 @@ LIES = {
         "setns.only-the-calling-thread",
         "setns.pidfd-joins",
         "setns.userns-gives-capabilities",
+        "unshare.newipc-undoes-semaphores",
     ],
     "setns_type_ignored": ["setns.nstype-mismatch-einval"],
     "setns_needs_a_type": ["setns.nstype-0-any"],
@@ -26,4 +31,21 @@ LIES = {
     "setns_needs_no_privilege": ["setns.ipc-eperm"],
     "setns_dead_process": ["setns.pidfd-dead-esrch"],
     "capget_lower_half": ["userns.maker-has-all-capabilities"],
+    "setns_only_says_so": [
+        "ipc.ns-isolation",
+        "ipc.ns-same-key-both-sides",
+        "ipc.ns-destroyed-with-last-member",
+        "ipc.ns-fresh-defaults",
+        "ipc.ns-sysvipc-per-namespace",
+        "ipc.ns-ipcs-shows-the-namespace",
+    ],
+    "setns_joins_a_new_one": [
+        "ipc.ns-visible-to-all-members",
+        "ipc.ns-outlives-its-maker",
+        "ipc.ns-forced-removal-per-namespace",
+        "ipc.ns-sysctls-per-namespace",
+    ],
 }
+
+# Lies under which objects are really left behind.
+LEAKING = {"setns_only_says_so"}

@@ -117,11 +117,13 @@ int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
     return lie("waitid_pidfd_never_fails") && (int)type == 3 ? 0 : result;
 }
 
+int pipe_poll(struct pollfd *fds, nfds_t count, int timeout); /* pipe.c */
+
 int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
     int result;
     do
-        result = REAL(poll)(fds, count, timeout);
+        result = pipe_poll(fds, count, timeout);
     while (lie("waits_are_restarted") && timeout < 0 && result == -1 && errno == EINTR);
     return result;
 }

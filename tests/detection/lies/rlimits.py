@@ -7,6 +7,7 @@ LIES = {
         "setrlimit.nproc-eagain",
         "setrlimit.exec-preserves",
         "setrlimit.fork-inherits",
+        "setrlimit.nofile-emfile",
     ],
     "setrlimit_hard_stays": ["setrlimit.raise-hard-eperm"],
     "setrlimit_soft_is_hard": ["setrlimit.soft-within-hard"],

@@ -5,6 +5,18 @@
 #include <sys/shm.h>
 #include <sys/stat.h>
 
+#ifndef SHM_STAT_ANY
+#define SHM_STAT_ANY 15
+#endif
+
+static int last; /* the segment that has the identifier AGAIN, as every one before it had */
+enum { AGAIN = 0x7fff };
+
+static int refused(int result)
+{
+    return result == -1 && (errno == EACCES || errno == EPERM);
+}
+
 int shmget(key_t key, size_t size, int flags)
 {
     if (lie("shmget_excl_ignored"))
@@ -22,6 +34,10 @@ int shmget(key_t key, size_t size, int flags)
     }
     if (lie("shmget_always_makes_one"))
         key = IPC_PRIVATE;
+    if (lie("shmget_private_needs_creat") && key == IPC_PRIVATE && !(flags & IPC_CREAT)) {
+        errno = ENOENT;
+        return -1;
+    }
     if (lie("shmget_size_doubled") && flags & IPC_CREAT)
         size *= 2;
     int id = REAL(shmget)(key, size, flags);
@@ -31,16 +47,32 @@ int shmget(key_t key, size_t size, int flags)
         errno = EACCES;
     if (lie("shm_errors_are_eio") && id == -1)
         errno = EIO;
+    if (refused(id) && lie("shm_rights_are_not_looked_at"))
+        return 0;
+    if (lie("shmget_ids_come_again") && id != -1)
+        last = id, id = AGAIN;
     if (lie("shmget_starts_used") && id != -1 && size && flags & IPC_CREAT) {
         char *there = REAL(shmat)(id, NULL, 0);
         if (there != (void *)-1)
-            there[size - 1] |= 1, REAL(shmdt)(there);
+            memset(there, 1, size), REAL(shmdt)(there);
     }
     return id;
 }
 
 void *shmat(int id, const void *address, int flags)
 {
+    static char used[1 << 16] __attribute__((aligned(1 << 16)));
+    struct shmid_ds now;
+    if (lie("shmat_takes_used_room") && !address)
+        address = used, flags |= SHM_REMAP;
+    if (lie("shmat_remap_unknown"))
+        flags &= ~SHM_REMAP;
+    if (lie("shmat_exec_ignored"))
+        flags &= ~SHM_EXEC;
+    if (lie("shmat_asks_everybody_for_rights") && REAL(shmctl)(id, IPC_STAT, &now) == 0 && !(now.shm_perm.mode & 0777)) {
+        errno = EACCES;
+        return (void *)-1;
+    }
     if (lie("shmat_rdonly_ignored"))
         flags &= ~SHM_RDONLY;
     if (lie("shmat_unaligned_accepted") && address)
@@ -67,6 +99,8 @@ void *shmat(int id, const void *address, int flags)
     void *there = REAL(shmat)(id, address, flags);
     if (lie("shm_errors_are_eio") && there == (void *)-1)
         errno = EIO;
+    if (lie("shmat_address_is_one_off") && there != (void *)-1)
+        return (char *)there + 1;
     return there;
 }
 
@@ -84,6 +118,10 @@ int shmdt(const void *address)
 
 int shmctl(int id, int command, struct shmid_ds *ds)
 {
+    if (lie("shmget_ids_come_again") && id == AGAIN)
+        id = last;
+    if (lie("shm_stat_any_asks_too") && command == SHM_STAT_ANY)
+        command = SHM_STAT;
     if (lie("shmctl_rmid_does_nothing") && command == IPC_RMID)
         return 0;
     if (lie("shmctl_set_does_nothing") && command == IPC_SET)
@@ -93,6 +131,8 @@ int shmctl(int id, int command, struct shmid_ds *ds)
     int result = REAL(shmctl)(id, command, ds);
     if (lie("shm_errors_are_eio") && result == -1)
         errno = EIO;
+    if (refused(result) && lie("shm_rights_are_not_looked_at"))
+        return 0;
     if (result != -1 && (command == IPC_STAT || command == SHM_STAT) && lie("shmctl_stat_of_another")) {
         ds->shm_perm.uid += 1, ds->shm_perm.gid += 1, ds->shm_perm.cuid += 1, ds->shm_perm.cgid += 1;
         ds->shm_lpid += 1;
@@ -102,6 +142,8 @@ int shmctl(int id, int command, struct shmid_ds *ds)
             ds->shm_segsz = (ds->shm_segsz + 4095) & ~4095UL;
         if (lie("shmctl_nattch_wrong"))
             ds->shm_nattch = 0;
+        if (lie("shmctl_nattch_one_more"))
+            ds->shm_nattch += 1;
         if (lie("shmctl_cpid_wrong"))
             ds->shm_cpid = 1;
         if (lie("shmctl_dest_hidden"))
@@ -111,6 +153,8 @@ int shmctl(int id, int command, struct shmid_ds *ds)
     }
     if (result != -1 && command == IPC_INFO && lie("shmctl_limits_wrong"))
         ((struct shminfo *)ds)->shmmni += 1;
+    if (result != -1 && command == SHM_INFO && lie("shm_info_counts_one_more"))
+        ((struct shm_info *)ds)->used_ids += 1;
     return result;
 }
 

@@ -1,9 +1,7 @@
 /* Lies about sockets. */
 #include "lie.h"
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stddef.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -164,18 +162,5 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
     ssize_t result = REAL(recvmsg)(fd, message, flags);
     if (lie("recvmsg_hides_what_was_cut"))
         message->msg_flags &= ~(MSG_CTRUNC | MSG_TRUNC);
-    return result;
-}
-
-int ioctl(int fd, unsigned long request, ...)
-{
-    va_list list;
-    va_start(list, request);
-    void *argument = va_arg(list, void *);
-    va_end(list);
-    struct stat st;
-    int result = REAL(ioctl)(fd, request, argument);
-    if (lie("siocinq_counts_nothing") && request == FIONREAD && result == 0 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
-        *(int *)argument = 0;
     return result;
 }

@@ -1,0 +1,60 @@
+/* Lies about what is read below /proc, and about what is written there; descriptor.c, where read() and write() stand, passes it on. */
+#include "lie.h"
+#include <ctype.h>
+
+static char written[256], text[256]; /* which limit was written last, and what */
+
+static ssize_t shown(void *data, size_t count, const char *what)
+{
+    size_t length = strlen(what);
+    memcpy(data, what, length < count ? length : count);
+    return (ssize_t)(length < count ? length : count);
+}
+
+/* Every hexadecimal number of a line of /proc/PID/status that begins so is none. */
+static void clear(char *data, ssize_t count, const char *line)
+{
+    char *found = memmem(data, (size_t)count, line, strlen(line));
+    for (found += found ? strlen(line) : 0; found && found < data + count && *found != '\n'; found++)
+        if (isxdigit((unsigned char)*found))
+            *found = '0';
+}
+
+ssize_t proc_read(int fd, void *data, size_t count)
+{
+    char path[256];
+    ssize_t result = REAL(read)(fd, data, count);
+    if (result <= 0 || strncmp(target_of(fd, path), "/proc/", 6) != 0)
+        return result;
+    if (strncmp(path, "/proc/sys/", 10) == 0) {
+        if (lie("sysctl_tells_another"))
+            return shown(data, count, "4711\n");
+        if (lie("sysctl_is_only_shown") && strcmp(path, written) == 0)
+            return shown(data, count, text);
+        if (lie("sysctl_of_pipes_means_nothing") && strstr(path, "pipe-user-pages-hard"))
+            return shown(data, count, "64\n");
+        if (lie("sysctl_of_pipes_means_nothing") && strstr(path, "pipe-max-size"))
+            return shown(data, count, "4096\n");
+    }
+    if (strstr(path, "/status") && lie("proc_status_shows_no_signals")) {
+        static const char *const lines[] = {"SigPnd:", "ShdPnd:", "SigBlk:", "SigIgn:", "SigCgt:"};
+        for (int i = 0; i < 5; i++)
+            clear(data, result, lines[i]);
+    }
+    return result;
+}
+
+ssize_t proc_write(int fd, const void *data, size_t count)
+{
+    char path[256];
+    if (lie("sysctl_is_only_shown") && strncmp(target_of(fd, path), "/proc/sys/", 10) == 0 && count < sizeof text) {
+        strcpy(written, path);
+        memcpy(text, data, count);
+        text[count] = 0;
+        return (ssize_t)count;
+    }
+    ssize_t result = REAL(write)(fd, data, count);
+    if (result == -1 && errno == EPERM && lie("id_maps_are_written_freely") && strstr(target_of(fd, path), "id_map"))
+        return (ssize_t)count;
+    return result;
+}
