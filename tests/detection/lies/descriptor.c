@@ -22,8 +22,11 @@ ssize_t write(int fd, const void *data, size_t count)
 
 /* lock.c */
 int lock_fcntl(int fd, int command, long arg, int *known);
-const char *lock_path(const char *path);
+int lock_flags(int flags);
 int lock_opened(int fd, int flags);
+
+/* proc.c */
+const char *proc_path(const char *path);
 
 static int fcntl_arg(int fd, int command, long arg)
 {
@@ -68,7 +71,7 @@ static int path_flags(int dirfd, const char *path, int flags)
 {
     struct stat st;
     if (fstatat(dirfd, path, &st, 0) == -1 || !S_ISFIFO(st.st_mode))
-        return flags;
+        return lock_flags(flags);
     int access = flags & O_ACCMODE;
     if (lie("fifo_open_returns_at_once") && access != O_RDWR && !(flags & O_NONBLOCK))
         return (flags & ~O_ACCMODE) | O_RDWR;
@@ -91,11 +94,11 @@ static int path_flags(int dirfd, const char *path, int flags)
 int open(const char *path, int flags, ...)
 {
     OPEN_MODE(flags)
-    return lock_opened(REAL(open)(lock_path(path), path_flags(AT_FDCWD, path, flags), mode), flags);
+    return lock_opened(REAL(open)(proc_path(path), path_flags(AT_FDCWD, path, flags), mode), flags);
 }
 
 int open64(const char *path, int flags, ...)
 {
     OPEN_MODE(flags)
-    return lock_opened(REAL(open64)(lock_path(path), path_flags(AT_FDCWD, path, flags), mode), flags);
+    return lock_opened(REAL(open64)(proc_path(path), path_flags(AT_FDCWD, path, flags), mode), flags);
 }
