@@ -77,16 +77,30 @@ def test_exit_closes_and_the_semaphore_stays(fork, opened_sem, name):
     assert sem_getvalue(opened_sem(name, 0)) == 2
 
 
+def inode_mapped_at(address: int) -> list[str]:
+    """Device and inode of what this process has mapped at *address*, as /proc/self/maps writes them."""
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            span, _, _, device, inode, *_ = line.split()
+            start, end = (int(bound, 16) for bound in span.split("-"))
+            if start <= address < end:
+                return [device, inode]
+    return []
+
+
 @clause("sem_close.exec-closes", "sem_close(3)", "NOTES")
-def test_exec_closes_and_the_semaphore_stays(posix_sem, program):
+def test_exec_closes_and_the_semaphore_stays(posix_sem, fork, program):
     """A process that executes another program has closed its semaphores, and those keep their value."""
     semaphore = posix_sem(3)
+    there = inode_mapped_at(semaphore.address)
+    assert there, "a semaphore with a name is a file that is mapped"
     source = (
         "import sys\n"
-        "left = [line for line in open('/proc/self/maps') if '/sem.' in line]\n"
+        "left = [line for line in open('/proc/self/maps') if line.split()[3:5] == sys.argv[1:]]\n"
         "sys.exit(f'still there: {left}' if left else 0)\n"
     )
-    succeeded(program(source))
+    assert fork(inode_mapped_at, semaphore.address).result() == there, "a forked child has it mapped"
+    succeeded(program(source, *there))
     assert semaphore.value == 3
 
 

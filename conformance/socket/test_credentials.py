@@ -96,7 +96,7 @@ def test_the_peer_is_had_as_a_pidfd(sockets, fork):
         pidfd_send_signal(pidfd.fileno(), 0)
         server.send(b".")
         client.wait()
-        assert poll.poll(0)[0][1] & select.POLLIN
+        assert any(events & select.POLLIN for _, events in poll.poll(0))
 
 
 @clause("unix.so_peergroups", "unix(7)", "SO_PEERGROUPS", since="4.13")

@@ -58,10 +58,13 @@ def test_the_shim_and_the_table_know_the_same_lies():
     assert sorted(told) == sorted(LIES)
 
 
-@pytest.mark.timeout(600)  # it runs about half of the suite
+@pytest.mark.timeout(600)  # it runs most of the suite
 def test_without_a_lie_the_shim_changes_nothing(verdicts_under):
     every = sorted({clause for clauses in LIES.values() for clause in clauses})
-    assert not_so(verdicts_under(None, every), every, "holds", "disputed") == {}
+    found: Verdicts = {}
+    for start in range(0, len(every), 200):  # one check of them all would take longer than a check may
+        found |= verdicts_under(None, every[start : start + 200])
+    assert not_so(found, every, "holds", "disputed") == {}
 
 
 @pytest.mark.parametrize("lie", LIES)

@@ -2,7 +2,6 @@
 #include "lie.h"
 #include <fcntl.h>
 #include <stdarg.h>
-#include <sys/ioctl.h>
 
 /* pipe.c */
 ssize_t pipe_read(int fd, void *data, size_t count);
@@ -16,6 +15,7 @@ int fifo_opened(int fd, const char *path, int flags);
 /* proc.c */
 ssize_t proc_read(int fd, void *data, size_t count);
 ssize_t proc_write(int fd, const void *data, size_t count);
+const char *proc_path(const char *path);
 
 ssize_t read(int fd, void *data, size_t count)
 {
@@ -29,7 +29,6 @@ ssize_t write(int fd, const void *data, size_t count)
 
 /* lock.c */
 int lock_fcntl(int fd, int command, long arg, int *known);
-const char *lock_path(const char *path);
 int lock_opened(int fd, int flags);
 
 static int fcntl_arg(int fd, int command, long arg)
@@ -83,28 +82,13 @@ int fcntl64(int fd, int command, ...)
 int open(const char *path, int flags, ...)
 {
     OPEN_MODE(flags)
-    int fd = REAL(open)(lock_path(path), fifo_flags(path, flags), mode);
+    int fd = REAL(open)(proc_path(path), fifo_flags(path, flags), mode);
     return lock_opened(fifo_opened(fd, path, flags), flags);
 }
 
 int open64(const char *path, int flags, ...)
 {
     OPEN_MODE(flags)
-    int fd = REAL(open64)(lock_path(path), fifo_flags(path, flags), mode);
+    int fd = REAL(open64)(proc_path(path), fifo_flags(path, flags), mode);
     return lock_opened(fifo_opened(fd, path, flags), flags);
-}
-
-int ioctl(int fd, unsigned long request, ...)
-{
-    va_list list;
-    va_start(list, request);
-    void *argument = va_arg(list, void *);
-    va_end(list);
-    struct stat st;
-    int result = REAL(ioctl)(fd, request, argument);
-    if (lie("siocinq_counts_nothing") && request == FIONREAD && result == 0 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
-        *(int *)argument = 0;
-    if (lie("fionread_one_more") && request == FIONREAD && result == 0 && is_fifo(fd))
-        *(int *)argument += 1;
-    return result;
 }

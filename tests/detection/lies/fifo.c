@@ -47,10 +47,13 @@ static int names_a_fifo(const char *path)
 }
 
 /* With which flags it is really opened. */
+/* lock.c */
+int lock_flags(int flags);
+
 int fifo_flags(const char *path, int flags)
 {
     if (!names_a_fifo(path))
-        return flags;
+        return lock_flags(flags);
     int access = flags & O_ACCMODE;
     if (lie("fifo_open_returns_at_once") && access != O_RDWR && !(flags & O_NONBLOCK))
         return (flags & ~O_ACCMODE) | O_RDWR;

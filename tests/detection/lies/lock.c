@@ -66,9 +66,7 @@ int flock(int fd, int operation)
     if (lie("flock_of_regular_files_alone") && !is_regular(fd))
         return refuse(EINVAL);
     int result = REAL(flock)(fd, lie("flock_never_waits") ? operation | LOCK_NB : operation);
-    while (lie("flock_goes_on_after_signals") && result == -1 && errno == EINTR)
-        result = REAL(flock)(fd, operation);
-    if (result == -1 && ((lie("flock_any_operation") && errno == EINVAL) || (lie("flock_refusal_hidden") && errno == EWOULDBLOCK) ||
+    if (result == -1 && ((lie("flock_any_operation") && errno == EINVAL) || (lie("flock_interruption_unnoticed") && errno == EINTR) || (lie("flock_refusal_hidden") && errno == EWOULDBLOCK) ||
                          (lie("flock_never_waits") && !(operation & LOCK_NB))))
         return 0;
     if (lie("flock_conversion_keeps_the_old") && result == -1 && errno == EWOULDBLOCK && kind == LOCK_EX) {
@@ -130,11 +128,9 @@ static int set(int fd, int command, struct flock *lock)
     if (lie("setlkw_fears_deadlocks") && command == F_SETLKW && REAL(fcntl)(fd, F_SETLK, lock) == -1)
         return refuse(EDEADLK);
     int result = REAL(fcntl)(fd, command, lock);
-    while (lie("setlkw_goes_on_after_signals") && result == -1 && errno == EINTR)
-        result = REAL(fcntl)(fd, command, lock);
     if (result == -1 && ((lie("setlk_refusal_hidden") && errno == EAGAIN) || (lie("setlk_any_open_mode") && errno == EBADF) ||
                          (lie("setlk_any_range") && (errno == EOVERFLOW || errno == EINVAL)) ||
-                         (lie("setlkw_deadlock_hidden") && errno == EDEADLK) ||
+                         (lie("setlkw_deadlock_hidden") && errno == EDEADLK) || (lie("setlkw_interruption_unnoticed") && errno == EINTR) ||
                          (lie("setlkw_never_waits") && waits)))
         return 0;
     return result;
@@ -190,15 +186,10 @@ int lock_fcntl(int fd, int command, long arg, int *known)
     return command == F_GETLK || command == F_OFD_GETLK ? ask(fd, command, lock) : set(fd, command, lock);
 }
 
-/* What is opened in the place of *path*. */
-const char *lock_path(const char *path)
+/* What a file is opened with. */
+int lock_flags(int flags)
 {
-    if (lie("proc_locks_empty") && strcmp(path, "/proc/locks") == 0)
-        return "/dev/null";
-    size_t length = strlen(path);
-    if (lie("proc_locks_of_everybody") && length > 11 && strcmp(path + length - 11, "/proc/locks") == 0)
-        return "/proc/locks";
-    return path;
+    return lie("lease_breakers_never_wait") ? flags | O_NONBLOCK : flags;
 }
 
 /* What open() gives, once *fd* is open: where locks are mandatory, no way to write to what another has locked. */

@@ -1,4 +1,4 @@
-/* Lies about mapped memory, POSIX shared memory and memory files. What the interpreter maps for itself it maps by mmap64. */
+/* Lies about mapped memory and memory files. What the interpreter maps for itself it maps by mmap64. */
 #include "lie.h"
 #include <fcntl.h>
 #include <stdarg.h>
@@ -8,79 +8,20 @@
 
 #define PAGE 4096UL
 
-int shm_open(const char *name, int flags, mode_t mode)
+/* What a call answers: for one errno another. */
+static int told(int result)
 {
-    char other[300];
-    if (lie("shm_open_excl_ignored"))
-        flags &= ~O_EXCL;
-    if (lie("shm_open_trunc_ignored"))
-        flags &= ~O_TRUNC;
-    if (lie("shm_open_creates_without_creat"))
-        flags |= O_CREAT | (flags & O_ACCMODE ? 0 : O_RDWR);
-    if (lie("shm_open_rdonly_is_rdwr") && (flags & O_ACCMODE) == O_RDONLY)
-        flags |= O_RDWR;
-    if (lie("shm_open_umask_ignored")) {
-        mode_t mask = umask(0);
-        int fd = REAL(shm_open)(name, flags, mode);
-        umask(mask);
-        return fd;
-    }
-    if (lie("shm_open_another_each_time") && !(flags & O_CREAT)) {
-        int fd = REAL(memfd_create)("other", MFD_CLOEXEC);
-        return REAL(ftruncate)(fd, 4096) == 0 ? fd : -1;
-    }
-    if (lie("shm_open_inner_slash_accepted") && strlen(name) < sizeof other && strchr(name, '/') && name[1]) {
-        strcpy(other, name);
-        for (char *at = other + 1; *at; at++)
-            if (*at == '/')
-                *at = '-';
-        int fd = REAL(shm_open)(other, flags, mode);
-        if (fd >= 0 && strcmp(other, name) != 0)
-            REAL(shm_unlink)(other);
-        return fd;
-    }
-    if (lie("shm_open_long_name_cut") && strlen(name) > 255) {
-        memcpy(other, name, 200);
-        other[200] = 0;
-        int fd = REAL(shm_open)(other, flags, mode);
-        REAL(shm_unlink)(other);
-        return fd;
-    }
-    int fd = REAL(shm_open)(name, flags, mode);
-    if (lie("shm_open_no_cloexec") && fd >= 0)
-        fcntl(fd, F_SETFD, 0);
-    if (lie("shm_open_highest_descriptor") && fd >= 0) {
-        int high = fcntl(fd, F_DUPFD_CLOEXEC, fd + 50);
-        close(fd);
-        return high;
-    }
-    if (lie("shm_open_wrong_errno") && fd == -1 && errno == EEXIST)
-        errno = EACCES;
-    return fd;
+    if (result == -1 && lie("memory_errors_are_eio"))
+        errno = EIO;
+    return result;
 }
 
-int shm_unlink(const char *name)
+/* The same file through another open file description. */
+static int reopened(int fd, int flags)
 {
-    /* The second time it is done after all, so that nothing is left of what the test has made. */
-    static char told[8][300];
-    static int count;
-    if (lie("shm_unlink_does_nothing")) {
-        for (int i = 0; i < count; i++)
-            if (strcmp(told[i], name) == 0)
-                return REAL(shm_unlink)(name);
-        if (count < 8 && strlen(name) < sizeof told[0])
-            strcpy(told[count++], name);
-        return 0;
-    }
-    if (lie("shm_unlink_empties")) {
-        int fd = REAL(shm_open)(name, O_RDWR | O_TRUNC, 0);
-        if (fd >= 0)
-            close(fd);
-    }
-    int result = REAL(shm_unlink)(name);
-    if (lie("shm_unlink_missing_is_no_error") && result == -1 && errno == ENOENT)
-        return 0;
-    return result;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return REAL(open)(path, flags | O_CLOEXEC);
 }
 
 void *mmap(void *address, size_t length, int prot, int flags, int fd, off_t offset)
@@ -123,18 +64,36 @@ void *mmap(void *address, size_t length, int prot, int flags, int fd, off_t offs
         flags &= ~MAP_LOCKED;
     if (lie("mmap_growsdown_ignored"))
         flags &= ~MAP_GROWSDOWN;
+    if (lie("mmap_needs_whole_pages") && length % PAGE) {
+        errno = EINVAL;
+        return MAP_FAILED;
+    }
+    int unmarked = lie("mmap_marks_no_access") && fd >= 0 ? reopened(fd, O_RDONLY | O_NOATIME) : -1;
+    if (unmarked >= 0)
+        fd = unmarked;
     void *there = REAL(mmap)(address, length, prot, flags, fd, offset);
+    if (unmarked >= 0)
+        close(unmarked);
     if (there == MAP_FAILED) {
         if (lie("mmap_refused_is_private") && (errno == EACCES || errno == EPERM))
             return REAL(mmap)(address, length, prot & ~PROT_EXEC, (flags & ~3) | MAP_PRIVATE, fd, offset);
         if (lie("mmap_unmappable_is_anonymous") && (errno == ENODEV || errno == EBADF))
             return REAL(mmap)(address, length, prot, flags | MAP_ANONYMOUS, -1, 0);
-        if (lie("mmap_wrong_errno") && errno == ENODEV)
-            errno = EINVAL;
+        told(-1);
+        return MAP_FAILED;
     }
-    if (there != MAP_FAILED && lie("mmap_memory_is_dirty") && flags & MAP_ANONYMOUS && prot & PROT_WRITE)
+    if (lie("mmap_address_is_unaligned"))
+        return (char *)there + 16;
+    if (lie("mmap_is_a_copy") && fd >= 0 && type != MAP_PRIVATE) {
+        REAL(mmap)(there, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+        return pread(fd, there, length, offset) == -1 ? MAP_FAILED : there;
+    }
+    struct stat size;
+    if (lie("mmap_makes_the_file_longer") && fd >= 0 && fstat(fd, &size) == 0 && size.st_size < offset + (off_t)length)
+        return REAL(ftruncate)(fd, offset + (off_t)length) == -1 ? MAP_FAILED : there;
+    if (lie("mmap_memory_is_dirty") && flags & MAP_ANONYMOUS && prot & PROT_WRITE)
         memset(there, 0xff, length);
-    if (there != MAP_FAILED && lie("mmap_tail_is_dirty") && fd >= 0 && type == MAP_SHARED && prot & PROT_WRITE) {
+    if (lie("mmap_tail_is_dirty") && fd >= 0 && type == MAP_SHARED && prot & PROT_WRITE) {
         struct stat st;
         if (fstat(fd, &st) == 0 && st.st_size % (off_t)PAGE && (size_t)st.st_size < length)
             memset((char *)there + st.st_size, 0xff, PAGE - (size_t)st.st_size % PAGE);
@@ -157,7 +116,7 @@ int munmap(void *address, size_t length)
             return -1;
         }
     }
-    return REAL(munmap)(address, length);
+    return told(REAL(munmap)(address, length));
 }
 
 int mprotect(void *address, size_t length, int prot)
@@ -166,7 +125,7 @@ int mprotect(void *address, size_t length, int prot)
         return 0;
     if (lie("mprotect_rounds"))
         length += (size_t)address % PAGE, address = (void *)((size_t)address & ~(PAGE - 1));
-    return REAL(mprotect)(address, length, prot);
+    return told(REAL(mprotect)(address, length, prot));
 }
 
 int msync(void *address, size_t length, int flags)
@@ -196,7 +155,12 @@ void *mremap(void *old, size_t old_size, size_t size, int flags, ...)
         flags &= ~4;
     if (lie("mremap_unknown_flag_ignored"))
         flags &= 7;
-    return REAL(mremap)(old, old_size, size, flags, address);
+    void *there = REAL(mremap)(old, old_size, size, flags, address);
+    if (there == MAP_FAILED)
+        told(-1);
+    else if (lie("mremap_moves_no_bytes") && size >= old_size)
+        memset(there, 0, size);
+    return there;
 }
 
 int madvise(void *address, size_t length, int advice)
@@ -239,18 +203,44 @@ int memfd_create(const char *name, unsigned int flags)
         name = "lost";
     if (lie("memfd_long_name_cut") && strlen(name) > 249)
         name = "long";
-    return REAL(memfd_create)(name, flags);
+    int fd = REAL(memfd_create)(name, flags);
+    if (lie("memfd_begins_with_a_page") && fd >= 0 && REAL(ftruncate)(fd, PAGE) == -1)
+        return -1;
+    if (lie("memfd_is_never_executable") && fd >= 0)
+        fchmod(fd, 0600);
+    if (lie("memfd_is_for_reading_alone") && fd >= 0) {
+        int other = reopened(fd, O_RDONLY);
+        dup2(other, fd);
+        close(other);
+    }
+    return told(fd);
 }
 
-int ftruncate(int fd, off_t length)
+static int lying_ftruncate(int fd, off_t length)
 {
     struct stat st;
     if (lie("ftruncate_never_shrinks") && length >= 0 && fstat(fd, &st) == 0 && length < st.st_size)
         return 0;
     if (lie("ftruncate_negative_is_zero") && length < 0)
         length = 0;
-    return REAL(ftruncate)(fd, length);
+    int result = REAL(ftruncate)(fd, length);
+    if (lie("ftruncate_gains_no_zeros") && result == 0 && length > 0 && pwrite(fd, "x", 1, length - 1) == -1)
+        return -1;
+    return told(result);
 }
+
+int ftruncate(int fd, off_t length)
+{
+    return lying_ftruncate(fd, length);
+}
+
+#ifdef __GLIBC__
+/* By this name it is called where files may be large. */
+int ftruncate64(int fd, off64_t length)
+{
+    return lying_ftruncate(fd, length);
+}
+#endif
 
 int posix_fallocate(int fd, off_t offset, off_t length)
 {
@@ -260,14 +250,17 @@ int posix_fallocate(int fd, off_t offset, off_t length)
     int error = REAL(posix_fallocate)(fd, offset, length);
     if (lie("posix_fallocate_errors_hidden"))
         return 0;
-    return error;
+    return error && lie("memory_errors_are_eio") ? EIO : error;
 }
 
 int fallocate(int fd, int mode, off_t offset, off_t length)
 {
+    struct stat st;
+    if (lie("fallocate_only_sets_the_size") && mode == 0 && fstat(fd, &st) == 0)
+        return st.st_size < offset + length ? REAL(ftruncate)(fd, offset + length) : 0;
     if (lie("fallocate_keeps_no_size"))
         mode &= ~(mode == FALLOC_FL_KEEP_SIZE ? FALLOC_FL_KEEP_SIZE : 0);
     if (lie("fallocate_makes_no_hole") && mode & FALLOC_FL_PUNCH_HOLE)
         return 0;
-    return REAL(fallocate)(fd, mode, offset, length);
+    return told(REAL(fallocate)(fd, mode, offset, length));
 }

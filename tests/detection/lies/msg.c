@@ -84,14 +84,9 @@ int msgsnd(int id, const void *message, size_t size, int flags)
         int result = REAL(msgsnd)(id, message, size, flags | IPC_NOWAIT);
         return result == -1 && errno == EAGAIN ? 0 : result;
     }
-    if (lie("msgsnd_restarts")) {
-        int result;
-        do
-            result = REAL(msgsnd)(id, message, size, flags);
-        while (result == -1 && errno == EINTR);
-        return result;
-    }
     int result = REAL(msgsnd)(id, message, size, flags);
+    if (lie("msgsnd_interruption_unnoticed") && result == -1 && errno == EINTR)
+        return 0;
     if (lie("msgsnd_removal_is_a_bad_id") && result == -1 && errno == EIDRM)
         errno = EINVAL;
     if (lie("msgsnd_full_is_enospc") && result == -1 && errno == EAGAIN)
@@ -136,14 +131,9 @@ ssize_t msgrcv(int id, void *message, size_t size, long type, int flags)
         flags = (flags | IPC_NOWAIT) & ~MSG_EXCEPT;
     if (lie("msgrcv_copy_from_one") && flags & MSG_COPY && type > 0)
         type -= 1;
-    if (lie("msgrcv_restarts")) {
-        ssize_t result;
-        do
-            result = REAL(msgrcv)(id, message, size, type, flags);
-        while (result == -1 && errno == EINTR);
-        return result;
-    }
     ssize_t result = REAL(msgrcv)(id, message, size, type, flags);
+    if (lie("msgrcv_interruption_unnoticed") && result == -1 && errno == EINTR)
+        return 0;
     if (lie("msgrcv_too_long_is_lost") && result == -1 && errno == E2BIG) {
         REAL(msgrcv)(id, message, size, type, flags | MSG_NOERROR);
         errno = E2BIG;

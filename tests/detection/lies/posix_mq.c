@@ -5,10 +5,19 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <time.h>
 
 static const struct timespec LONG_AGO = {1, 0};
+
+/* What a call answers: for one errno another. Those that say that it would have to wait, or was interrupted, are left. */
+static int told(int result)
+{
+    if (result == -1 && lie("mq_errors_are_eio") && errno != EAGAIN && errno != EINTR && errno != ETIMEDOUT)
+        errno = EIO;
+    return result;
+}
 
 mqd_t mq_open(const char *name, int flags, ...)
 {
@@ -35,6 +44,8 @@ mqd_t mq_open(const char *name, int flags, ...)
         other = (struct mq_attr){.mq_maxmsg = 5, .mq_msgsize = 300};
         attr = &other;
     }
+    if (lie("mq_open_long_names_refused") && strlen(name) > 200)
+        return errno = ENAMETOOLONG, -1;
     if (lie("mq_open_rdwr_always"))
         flags = (flags & ~O_ACCMODE) | O_RDWR;
     if (lie("mq_open_nonblock_ignored"))
@@ -53,15 +64,19 @@ mqd_t mq_open(const char *name, int flags, ...)
         umask(mask);
     if (queue != -1 && lie("mq_open_inheritable"))
         fcntl(queue, F_SETFD, 0);
-    errno = lie("mq_open_wrong_errno") && error == ENOENT ? EACCES : error;
-    return queue;
+    if (queue != -1 && lie("mq_open_changes_the_mode") && flags & O_CREAT)
+        fchmod(queue, mode);
+    if (queue != -1 && lie("mq_open_leaves_no_name"))
+        REAL(mq_unlink)(name);
+    errno = error;
+    return told(queue);
 }
 
 int mq_close(mqd_t queue)
 {
     if (lie("mq_close_does_nothing"))
         return 0;
-    return REAL(mq_close)(queue);
+    return told(REAL(mq_close)(queue));
 }
 
 int mq_unlink(const char *name)
@@ -72,12 +87,20 @@ int mq_unlink(const char *name)
     int result = REAL(mq_unlink)(name);
     if (lie("mq_unlink_missing_accepted") && result == -1 && errno == ENOENT)
         return 0;
-    return result;
+    return told(result);
 }
+
+static struct sigevent registered; /* by this process, once */
 
 int mq_send(mqd_t queue, const char *data, size_t length, unsigned priority)
 {
     struct mq_attr attr;
+    char longer[8193];
+    if (lie("mq_send_adds_a_byte") && mq_getattr(queue, &attr) == 0 && length < (size_t)attr.mq_msgsize) {
+        memcpy(longer, data, length);
+        longer[length++] = 'x';
+        data = longer;
+    }
     if (lie("mq_send_priority_ignored"))
         priority = 0;
     if (lie("mq_send_any_priority_accepted") && priority > 32767)
@@ -91,11 +114,13 @@ int mq_send(mqd_t queue, const char *data, size_t length, unsigned priority)
     if (lie("mq_send_to_any_descriptor"))
         return REAL(mq_send)(queue, data, length, priority), 0;
     int result = REAL(mq_send)(queue, data, length, priority);
-    while (lie("mq_send_restarts_always") && result == -1 && errno == EINTR)
-        result = REAL(mq_send)(queue, data, length, priority);
+    if (lie("mq_send_interruption_unnoticed") && result == -1 && errno == EINTR)
+        return 0;
     if (lie("mq_send_full_hidden") && result == -1 && errno == EAGAIN)
         return 0;
-    return result;
+    if (lie("mq_notify_tells_of_every_message") && result == 0 && registered.sigev_signo)
+        kill(getpid(), registered.sigev_signo);
+    return told(result);
 }
 
 ssize_t mq_receive(mqd_t queue, char *data, size_t length, unsigned *priority)
@@ -110,8 +135,8 @@ ssize_t mq_receive(mqd_t queue, char *data, size_t length, unsigned *priority)
     if (lie("mq_receive_never_waits") && mq_getattr(queue, &attr) == 0 && attr.mq_curmsgs == 0)
         return errno = EAGAIN, -1;
     ssize_t got = REAL(mq_receive)(queue, data, length, priority);
-    while (lie("mq_receive_restarts_always") && got == -1 && errno == EINTR)
-        got = REAL(mq_receive)(queue, data, length, priority);
+    if (lie("mq_receive_interruption_unnoticed") && got == -1 && errno == EINTR)
+        return 0;
     if (lie("mq_receive_empty_hidden") && got == -1 && errno == EAGAIN)
         return 0;
     if (got != -1 && lie("mq_receive_priority_lost") && priority)
@@ -145,7 +170,7 @@ ssize_t mq_timedreceive(mqd_t queue, char *data, size_t length, unsigned *priori
 
 int mq_getattr(mqd_t queue, struct mq_attr *attr)
 {
-    int result = REAL(mq_getattr)(queue, attr);
+    int result = told(REAL(mq_getattr)(queue, attr));
     if (lie("mq_getattr_counts_nothing"))
         attr->mq_curmsgs = 0;
     if (lie("mq_getattr_sizes_exchanged")) {
@@ -166,7 +191,7 @@ int mq_setattr(mqd_t queue, const struct mq_attr *attr, struct mq_attr *old)
     int result = REAL(mq_setattr)(queue, &same, old);
     if (lie("mq_setattr_tells_the_new") && result == 0 && old)
         old->mq_flags = attr->mq_flags;
-    return result;
+    return told(result);
 }
 
 int mq_notify(mqd_t queue, const struct sigevent *event)
@@ -180,8 +205,6 @@ int mq_notify(mqd_t queue, const struct sigevent *event)
         return 0;
     if (lie("mq_notify_value_lost") && event)
         other.sigev_value.sival_int = 0;
-    if (lie("mq_notify_thread_does_nothing") && event && event->sigev_notify == SIGEV_THREAD)
-        other.sigev_notify = SIGEV_NONE;
     if (lie("mq_notify_none_signals") && event && event->sigev_notify == SIGEV_NONE) {
         other.sigev_notify = SIGEV_SIGNAL;
         other.sigev_signo = SIGUSR1;
@@ -191,5 +214,15 @@ int mq_notify(mqd_t queue, const struct sigevent *event)
         return 0;
     if (lie("mq_notify_unknown_accepted") && result == -1 && errno == EINVAL)
         return 0;
-    return result;
+    if (event && event->sigev_notify == SIGEV_SIGNAL)
+        registered = *event;
+    return told(result);
+}
+
+int epoll_wait(int fd, struct epoll_event *events, int most, int milliseconds)
+{
+    int count = REAL(epoll_wait)(fd, events, most, milliseconds);
+    for (int i = 0; i < count && lie("epoll_wait_says_readable"); i++)
+        events[i].events |= EPOLLIN;
+    return count;
 }

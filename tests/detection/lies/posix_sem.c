@@ -18,6 +18,14 @@ static int is_shared(const sem_t *sem)
 #endif
 }
 
+/* What a call answers that is about a name: for one errno another. */
+static int told(int failed)
+{
+    if (failed && lie("sem_errors_are_eio"))
+        errno = EIO;
+    return failed;
+}
+
 sem_t *sem_open(const char *name, int flags, ...)
 {
     mode_t mode = 0600;
@@ -49,7 +57,8 @@ sem_t *sem_open(const char *name, int flags, ...)
     int error = errno;
     if (lie("sem_open_umask_ignored"))
         umask(mask);
-    errno = lie("sem_open_wrong_errno") && error == EEXIST ? EACCES : error;
+    errno = error;
+    told(sem == SEM_FAILED);
     if (sem && lie("sem_open_resets_the_value") && flags & O_CREAT)
         sem_init(sem, 1, value);
     return sem;
@@ -70,15 +79,13 @@ int sem_unlink(const char *name)
     int result = REAL(sem_unlink)(name);
     if (lie("sem_unlink_missing_accepted") && result == -1 && errno == ENOENT)
         return 0;
-    return result;
+    return told(result);
 }
 
 int sem_init(sem_t *sem, int pshared, unsigned value)
 {
     if (lie("sem_init_value_ignored") && pshared)
         value = 0;
-    if (lie("sem_init_never_shared"))
-        pshared = 0;
     if (lie("sem_init_large_value_accepted") && value > INT_MAX)
         value = INT_MAX;
     return REAL(sem_init)(sem, pshared, value);
@@ -114,9 +121,7 @@ int sem_wait(sem_t *sem)
     if (lie("sem_wait_takes_nothing") && REAL(sem_wait)(sem) == 0)
         return REAL(sem_post)(sem);
     int result = REAL(sem_wait)(sem);
-    while (lie("sem_wait_restarts_always") && result == -1 && errno == EINTR)
-        result = REAL(sem_wait)(sem);
-    return result;
+    return lie("sem_wait_interruption_unnoticed") && result == -1 && errno == EINTR ? 0 : result;
 }
 
 int sem_trywait(sem_t *sem)

@@ -1,6 +1,7 @@
-/* Lies about what is read below /proc, and about what is written there; descriptor.c, where read() and write() stand, passes it on. */
+/* Lies about what is read below /proc, what is written there, and which file it is; descriptor.c, where the calls stand, passes it on. */
 #include "lie.h"
 #include <ctype.h>
+#include <stdio.h>
 
 static char written[256], text[256]; /* which limit was written last, and what */
 
@@ -57,4 +58,37 @@ ssize_t proc_write(int fd, const void *data, size_t count)
     if (result == -1 && errno == EPERM && lie("id_maps_are_written_freely") && strstr(target_of(fd, path), "id_map"))
         return (ssize_t)count;
     return result;
+}
+
+static int ends(const char *path, const char *end)
+{
+    size_t length = strlen(path), count = strlen(end);
+    return length >= count && strcmp(path + length - count, end) == 0;
+}
+
+static pid_t loader; /* the process that has loaded this, as it was executed or to fork the checks from */
+
+__attribute__((constructor)) static void remember(void)
+{
+    loader = getpid();
+}
+
+const char *proc_path(const char *path)
+{
+    static char other[64];
+    if (lie("proc_locks_empty") && strcmp(path, "/proc/locks") == 0)
+        return "/dev/null";
+    if (lie("proc_locks_of_everybody") && ends(path, "/proc/locks")) /* also where another proc is mounted */
+        return "/proc/locks";
+    if (lie("proc_net_unix_empty") && ends(path, "/net/unix"))
+        return "/dev/null";
+    if (lie("proc_self_is_the_parent") && getppid() != loader && strncmp(path, "/proc/self/", 11) == 0) {
+        snprintf(other, sizeof other, "/proc/%d/%s", (int)getppid(), path + 11);
+        return other;
+    }
+    if (lie("sysctls_of_queues_are_one") && strncmp(path, "/proc/sys/fs/mqueue/", 20) == 0)
+        return "/proc/sys/fs/mqueue/msg_max";
+    if (lie("max_map_count_is_small") && ends(path, "/max_map_count"))
+        return "/proc/sys/vm/dirty_ratio";
+    return path;
 }

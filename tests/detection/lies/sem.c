@@ -92,11 +92,10 @@ static int operate(int id, struct sembuf *given, size_t count, const struct time
     }
     if (lie("semtimedop_null_is_no_time") && !limit)
         limit = &none;
-    int result;
-    do
-        result = REAL(semtimedop)(id, operations, kept, limit);
-    while (lie("semop_restarted") && result == -1 && errno == EINTR);
+    int result = REAL(semtimedop)(id, operations, kept, limit);
     if (result == -1) {
+        if (lie("semop_interruption_unnoticed") && errno == EINTR)
+            return 0;
         if (lie("semop_removal_is_einval") && errno == EIDRM)
             errno = EINVAL;
         if (lie("semop_outside_is_einval") && errno == EFBIG)
@@ -172,8 +171,8 @@ int semctl(int id, int number, int command, ...)
             arg.buf->sem_nsems++;
         if (lie("semctl_times_missing"))
             arg.buf->sem_otime = arg.buf->sem_ctime = 0;
-        if (lie("semctl_owner_is_the_asker"))
-            arg.buf->sem_perm.uid = geteuid();
+        if (lie("semctl_owner_is_the_real_user"))
+            arg.buf->sem_perm.uid = getuid();
     }
     if (command == GETPID && lie("semctl_pid_wrong"))
         return 1;

@@ -1,15 +1,38 @@
-/* Lies about sockets. */
+/* Lies about sockets: how they are made, their addresses, who is at the other end, their options. */
 #include "lie.h"
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59
+#endif
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
 
 /* glibc's header gives these a union of all address types; here they are what the manual says. */
 #define ADDRESS(p) (*(const struct sockaddr *const *)&(p))
 
-static int type_of(int fd)
+/* What a call answers: for one errno another. Those that say only that it would have to wait are apart. */
+ssize_t socket_told(ssize_t result)
+{
+    if (result == -1 && errno == EAGAIN && lie("socket_would_wait_is_eio"))
+        errno = EIO;
+    else if (result == -1 && errno != EAGAIN && errno != EINTR && errno != EINPROGRESS && lie("socket_errors_are_eio"))
+        errno = EIO;
+    return result;
+}
+
+int socket_type(int fd)
 {
     int type = 0;
     socklen_t length = sizeof type;
@@ -26,7 +49,7 @@ int socketpair(int family, int type, int protocol, int fds[2])
     int result = REAL(socketpair)(family, type, protocol, fds);
     if (lie("socketpair_fills_on_failure") && result == -1 && errno == EMFILE)
         fds[0] = 3, fds[1] = 4;
-    return result;
+    return (int)socket_told(result);
 }
 
 static const char *path_of(const struct sockaddr *address, socklen_t length)
@@ -37,31 +60,85 @@ static const char *path_of(const struct sockaddr *address, socklen_t length)
     return unix_address->sun_path;
 }
 
+/* The abstract name in an address, which is *left bytes long; NULL if there is none. */
+static const char *name_of(const struct sockaddr *address, socklen_t length, size_t *left)
+{
+    const struct sockaddr_un *unix_address = (const void *)address;
+    if (length <= offsetof(struct sockaddr_un, sun_path) + 1 || address->sa_family != AF_UNIX || unix_address->sun_path[0])
+        return NULL;
+    *left = length - offsetof(struct sockaddr_un, sun_path) - 1;
+    return unix_address->sun_path + 1;
+}
+
+/* The length of an address whose abstract name ends where a string would. */
+static socklen_t cut(const struct sockaddr *address, socklen_t length)
+{
+    size_t left;
+    const char *name = name_of(address, length, &left);
+    return name ? length - (left - strnlen(name, left)) : length;
+}
+
+/* Bind to the first port that is free from the lowest on. */
+static int bind_low(int fd, const struct sockaddr *address, socklen_t length)
+{
+    struct sockaddr_in6 low = {0};
+    memcpy(&low, address, length);
+    for (int port = 1024; port < 32000; port++) {
+        low.sin6_port = htons(port); /* it stands where that of IPv4 does */
+        if (REAL(bind)(fd, (struct sockaddr *)&low, length) == 0)
+            return 0;
+    }
+    return -1;
+}
+
 int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
 {
     const char *path = path_of(ADDRESS(address), length);
+    int family = ADDRESS(address)->sa_family;
+    size_t left;
+    const char *name = name_of(ADDRESS(address), length, &left);
     if (lie("bind_replaces_what_is_there") && path)
         unlink(path);
+    if (lie("autobind_does_nothing") && family == AF_UNIX && length == sizeof(sa_family_t))
+        return 0;
+    if (lie("bind_draws_low_ports") && (family == AF_INET || family == AF_INET6) && ((const struct sockaddr_in *)ADDRESS(address))->sin_port == 0)
+        return bind_low(fd, ADDRESS(address), length);
+    if (lie("abstract_names_end_at_a_nul"))
+        length = cut(ADDRESS(address), length);
+    if (lie("abstract_names_are_files") && name) {
+        struct sockaddr_un file = {.sun_family = AF_UNIX};
+        memcpy(file.sun_path, name, left);
+        return REAL(bind)(fd, (struct sockaddr *)&file, sizeof file);
+    }
     int result = REAL(bind)(fd, address, length), kept = errno;
     if (lie("bind_ignores_the_umask") && path && result == 0)
         chmod(path, 0777);
     errno = kept;
-    return result;
+    return (int)socket_told(result);
 }
 
 int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
 {
+    size_t left;
+    if (lie("connect_of_datagrams_does_nothing") && socket_type(fd) == SOCK_DGRAM)
+        return 0;
+    if (lie("abstract_names_are_their_makers") && name_of(ADDRESS(address), length, &left) && geteuid() != 0) {
+        errno = EACCES;
+        return -1;
+    }
+    if (lie("abstract_names_end_at_a_nul"))
+        length = cut(ADDRESS(address), length);
     int result = REAL(connect)(fd, address, length);
     if (lie("connect_is_never_refused") && result == -1 && errno == ECONNREFUSED)
         return 0;
     if (lie("connect_again_is_accepted") && result == -1 && errno == EISCONN)
         return 0;
-    return result;
+    return (int)socket_told(result);
 }
 
 int listen(int fd, int backlog)
 {
-    return REAL(listen)(fd, lie("listen_queue_is_endless") ? 4096 : backlog);
+    return (int)socket_told(REAL(listen)(fd, lie("listen_queue_is_endless") ? 4096 : backlog));
 }
 
 int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
@@ -70,17 +147,27 @@ int accept4(int fd, __SOCKADDR_ARG address, socklen_t *length, int flags)
         flags |= SOCK_NONBLOCK;
     if (lie("accept4_flags_ignored"))
         flags = 0;
-    return REAL(accept4)(fd, address, length, flags);
+    if (lie("accept_never_waits") && REAL(poll)(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0) == 0) {
+        errno = EAGAIN;
+        return -1;
+    }
+    int result = (int)socket_told(REAL(accept4)(fd, address, length, flags));
+    if (lie("the_peers_address_is_my_own") && result >= 0 && length)
+        REAL(getsockname)(result, address, length);
+    return result;
 }
 
 int shutdown(int fd, int how)
 {
-    return lie("shutdown_does_nothing") ? 0 : REAL(shutdown)(fd, how);
+    return lie("shutdown_does_nothing") ? 0 : (int)socket_told(REAL(shutdown)(fd, how));
 }
 
 int getsockname(int fd, __SOCKADDR_ARG address, socklen_t *length)
 {
+    socklen_t room = *length;
     int result = REAL(getsockname)(fd, address, length);
+    if (lie("getsockname_tells_what_fits") && *length > room)
+        *length = room;
     if (lie("getsockname_without_the_nul") && result == 0 && path_of(ADDRESS(address), *length))
         --*length;
     return result;
@@ -88,79 +175,36 @@ int getsockname(int fd, __SOCKADDR_ARG address, socklen_t *length)
 
 int getpeername(int fd, __SOCKADDR_ARG address, socklen_t *length)
 {
-    return lie("getpeername_is_my_own") ? REAL(getsockname)(fd, address, length) : REAL(getpeername)(fd, address, length);
+    if (lie("the_peers_address_is_my_own"))
+        return REAL(getsockname)(fd, address, length);
+    return (int)socket_told(REAL(getpeername)(fd, address, length));
 }
 
 int getsockopt(int fd, int level, int option, void *value, socklen_t *length)
 {
+    if (lie("the_peer_is_the_caller") && level == SOL_SOCKET) {
+        if (option == SO_PEERCRED)
+            *(struct ucred *)value = (struct ucred){getpid(), geteuid(), getegid()};
+        if (option == SO_PEERPIDFD)
+            *(int *)value = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        if (option == SO_PEERGROUPS)
+            *length = (socklen_t)getgroups((int)(*length / sizeof(gid_t)), value) * sizeof(gid_t);
+        if (option == SO_PEERCRED || option == SO_PEERPIDFD || option == SO_PEERGROUPS)
+            return 0;
+    }
     int result = REAL(getsockopt)(fd, level, option, value, length);
-    if (lie("peercred_is_the_caller") && level == SOL_SOCKET && option == SO_PEERCRED && result == 0)
-        ((struct ucred *)value)->pid = getpid();
-    return result;
+    if (lie("so_error_tells_nothing") && level == SOL_SOCKET && option == SO_ERROR && result == 0)
+        *(int *)value = 0;
+    return (int)socket_told(result);
 }
+
+int socket_is_small; /* a receive buffer was made small */
 
 int setsockopt(int fd, int level, int option, const void *value, socklen_t length)
 {
-    if (lie("setsockopt_passcred_does_nothing") && level == SOL_SOCKET && option == SO_PASSCRED)
+    if (lie("setsockopt_does_nothing"))
         return 0;
-    if (lie("setsockopt_reuseaddr_does_nothing") && level == SOL_SOCKET && option == SO_REUSEADDR)
-        return 0;
-    if (lie("setsockopt_oobinline_does_nothing") && level == SOL_SOCKET && option == SO_OOBINLINE)
-        return 0;
+    if (lie("rcvbuf_counts_for_who_sends") && level == SOL_SOCKET && option == SO_RCVBUF)
+        socket_is_small = 1;
     return REAL(setsockopt)(fd, level, option, value, length);
-}
-
-ssize_t send(int fd, const void *data, size_t count, int flags)
-{
-    if (lie("send_nosignal_ignored"))
-        flags &= ~MSG_NOSIGNAL;
-    ssize_t result = REAL(send)(fd, data, count, flags);
-    if (lie("send_drops_datagrams") && result == -1 && errno == EAGAIN && type_of(fd) == SOCK_DGRAM)
-        return (ssize_t)count;
-    if (lie("send_without_a_connection") && result == -1 && errno == ENOTCONN)
-        return (ssize_t)count;
-    return result;
-}
-
-ssize_t recv(int fd, void *data, size_t count, int flags)
-{
-    if (lie("recv_peek_gives_nothing") && flags & MSG_PEEK)
-        return 0;
-    if (lie("recv_trunc_ignored"))
-        flags &= ~MSG_TRUNC;
-    if (lie("recv_gives_one_byte_of_a_stream") && type_of(fd) == SOCK_STREAM && count > 1)
-        count = 1;
-    if (lie("recv_waitall_ignored"))
-        flags &= ~MSG_WAITALL;
-    ssize_t result = REAL(recv)(fd, data, count, flags);
-    if (lie("recv_hides_a_reset") && result == -1 && errno == ECONNRESET)
-        return 0;
-    return result;
-}
-
-ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
-{
-    struct msghdr bare = *message;
-    bare.msg_control = NULL;
-    bare.msg_controllen = 0;
-    if (lie("sendmsg_drops_what_is_beside") && message->msg_controllen)
-        return REAL(sendmsg)(fd, &bare, flags);
-    ssize_t result = REAL(sendmsg)(fd, message, flags);
-    if (lie("sendmsg_forgery_passes") && result == -1 && errno == EPERM)
-        return REAL(sendmsg)(fd, &bare, flags);
-    if (lie("sendmsg_any_descriptor_passes") && result == -1 && errno == EBADF)
-        return 1;
-    if (lie("sendmsg_any_number_passes") && result == -1 && errno == EINVAL && message->msg_controllen)
-        return 1;
-    return result;
-}
-
-ssize_t recvmsg(int fd, struct msghdr *message, int flags)
-{
-    if (lie("recvmsg_cloexec_ignored"))
-        flags &= ~MSG_CMSG_CLOEXEC;
-    ssize_t result = REAL(recvmsg)(fd, message, flags);
-    if (lie("recvmsg_hides_what_was_cut"))
-        message->msg_flags &= ~(MSG_CTRUNC | MSG_TRUNC);
-    return result;
 }

@@ -2,14 +2,13 @@
 #include "lie.h"
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
 int eventfd(unsigned int value, int flags)
 {
-    if (lie("eventfd_begins_with_zero"))
-        value = 0;
     if (lie("eventfd_semaphore_ignored"))
         flags &= ~EFD_SEMAPHORE;
     if (lie("eventfd_always_a_semaphore"))
@@ -21,6 +20,10 @@ int eventfd(unsigned int value, int flags)
     if (lie("eventfd_any_flag_accepted"))
         flags &= EFD_SEMAPHORE | EFD_CLOEXEC | EFD_NONBLOCK;
     int fd = REAL(eventfd)(value, flags);
+    if (lie("eventfd_begins_with_one_more") && fd >= 0 && REAL(write)(fd, &(const uint64_t){1}, 8) == -1)
+        return -1;
+    if (lie("eventfd_wrong_errno") && fd == -1 && errno == EMFILE)
+        errno = ENFILE;
     if (lie("eventfd_is_a_pipe") && fd >= 0) {
         int ends[2], counter = fd;
         fd = pipe2(ends, flags & (O_CLOEXEC | O_NONBLOCK)) == 0 ? ends[0] : -1;
@@ -30,15 +33,26 @@ int eventfd(unsigned int value, int flags)
     return fd;
 }
 
+static pid_t maker; /* of the last timer */
+
 int timerfd_create(int clock, int flags)
 {
+    maker = getpid();
     if (lie("timerfd_any_clock_accepted") && clock != CLOCK_REALTIME && clock != CLOCK_BOOTTIME)
         clock = CLOCK_MONOTONIC;
     if (lie("timerfd_any_flag_accepted"))
         flags &= TFD_CLOEXEC | TFD_NONBLOCK;
-    if (lie("timerfd_cloexec_ignored"))
-        flags &= ~TFD_CLOEXEC;
+    if (lie("timerfd_cloexec_means_the_contrary"))
+        flags ^= TFD_CLOEXEC;
+    if (lie("timerfd_never_blocks"))
+        flags |= TFD_NONBLOCK;
     int fd = REAL(timerfd_create)(clock, flags);
+    if (lie("timerfd_is_a_pipe") && fd >= 0) {
+        int ends[2];
+        close(fd);
+        fd = pipe2(ends, flags & (O_CLOEXEC | O_NONBLOCK)) == 0 && REAL(write)(ends[1], "expired", 8) == 8 ? ends[0] : -1;
+        close(ends[1]);
+    }
     if (lie("timerfd_runs_at_once") && fd >= 0)
         REAL(timerfd_settime)(fd, 0, &(const struct itimerspec){.it_value.tv_nsec = 1}, NULL);
     return fd;
@@ -58,15 +72,19 @@ int timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itim
         flags &= TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET;
     if (lie("timerfd_settime_interval_dropped"))
         changed.it_interval = (struct timespec){0};
-    if (lie("timerfd_settime_early") && changed.it_value.tv_sec == 0)
-        changed.it_value.tv_nsec = (changed.it_value.tv_nsec + 1) / 2;
+    if (lie("timerfd_settime_runs_out_at_once"))
+        flags = 0, changed.it_value = (struct timespec){.tv_nsec = 1};
+    if (lie("timerfd_settime_always_repeats") && !new->it_interval.tv_sec && !new->it_interval.tv_nsec)
+        changed.it_interval.tv_sec = 1;
+    if (lie("timerfd_is_a_processs_own") && getpid() != maker)
+        dup2(REAL(timerfd_create)(CLOCK_MONOTONIC, TFD_CLOEXEC), fd);
     if (lie("timerfd_settime_any_time_accepted") && (invalid(&new->it_value) || invalid(&new->it_interval)))
         changed = (struct itimerspec){.it_value.tv_sec = 1};
-    if (lie("timerfd_settime_zero_is_now") && !new->it_value.tv_sec && !new->it_value.tv_nsec)
-        changed.it_value.tv_nsec = 1;
     int result = REAL(timerfd_settime)(fd, flags, &changed, old);
     if (lie("timerfd_settime_old_missing") && result == 0 && old)
         *old = (struct itimerspec){0};
+    if (lie("timerfd_is_a_pipe"))
+        return 0;
     if (lie("timerfd_settime_any_descriptor") && result == -1 && (errno == EINVAL || errno == EBADF))
         return 0;
     return result;
@@ -80,16 +98,6 @@ int timerfd_gettime(int fd, struct itimerspec *now)
     return result;
 }
 
-int pthread_mutexattr_setpshared(pthread_mutexattr_t *attributes, int shared)
-{
-    return lie("mutex_shared_ignored") ? 0 : REAL(pthread_mutexattr_setpshared)(attributes, shared);
-}
-
-int pthread_mutexattr_setrobust(pthread_mutexattr_t *attributes, int robust)
-{
-    return lie("mutex_robust_ignored") ? 0 : REAL(pthread_mutexattr_setrobust)(attributes, robust);
-}
-
 int pthread_mutexattr_settype(pthread_mutexattr_t *attributes, int type)
 {
     if (lie("mutex_kind_ignored"))
@@ -100,6 +108,19 @@ int pthread_mutexattr_settype(pthread_mutexattr_t *attributes, int type)
 int pthread_mutex_consistent(pthread_mutex_t *mutex)
 {
     return lie("mutex_consistent_does_nothing") ? 0 : REAL(pthread_mutex_consistent)(mutex);
+}
+
+/* The interpreter has mutexes of its own, none of which tells of such things. */
+int pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    int result = REAL(pthread_mutex_lock)(mutex);
+    return result && lie("mutex_lock_never_fails") ? 0 : result;
+}
+
+int pthread_mutex_trylock(pthread_mutex_t *mutex)
+{
+    int result = REAL(pthread_mutex_trylock)(mutex);
+    return result && lie("mutex_trylock_never_fails") ? 0 : result;
 }
 
 int pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *until)

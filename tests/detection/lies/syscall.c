@@ -9,10 +9,25 @@
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438
 #endif
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
 
 static long real(long number, const long a[6])
 {
     return REAL(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+/* A wait that is woken by a change of the word as well: it looks again every millisecond. */
+static long wait_looking(const long a[6])
+{
+    const struct timespec moment = {0, 1000000};
+    long again[6] = {a[0], a[1], a[2], (long)&moment};
+    long result;
+    do
+        result = real(SYS_futex, again);
+    while (result == -1 && errno == ETIMEDOUT);
+    return result == -1 && errno == EAGAIN ? 0 : result;
 }
 
 static long lying_futex(long a[6])
@@ -20,8 +35,15 @@ static long lying_futex(long a[6])
     long flags = a[1] & (FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME), operation = a[1] & ~flags;
     int waits = operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET;
     int requeues = operation == FUTEX_REQUEUE || operation == FUTEX_CMP_REQUEUE;
+    int locks = operation == FUTEX_LOCK_PI || operation == FUTEX_TRYLOCK_PI;
     if (lie("futex_private_ignored"))
         flags &= ~FUTEX_PRIVATE_FLAG;
+    if (lie("futex_always_private"))
+        flags |= FUTEX_PRIVATE_FLAG;
+    if ((lie("futex_never_waits") && waits) || (lie("futex_pi_locks_nothing") && locks))
+        return 0;
+    if (lie("futex_change_is_a_wake") && operation == FUTEX_WAIT && !a[3])
+        return wait_looking(a);
     if (lie("futex_wake_wakes_all") && operation == FUTEX_WAKE)
         a[2] = INT_MAX;
     if (lie("futex_bits_ignored") && operation == FUTEX_WAKE_BITSET)
@@ -42,17 +64,11 @@ static long lying_futex(long a[6])
         return 0;
     if (lie("futex_time_limit_unnoticed") && result == -1 && errno == ETIMEDOUT)
         return 0;
-    if (lie("futex_any_address") && result == -1 && (errno == EINVAL || errno == EFAULT) && a[0] & 3)
-        return 0;
-    if (lie("futex_fault_unnoticed") && result == -1 && errno == EFAULT)
+    if (lie("futex_refuses_nothing") && result == -1 && errno != EAGAIN && errno != ETIMEDOUT && errno != EINTR)
         return 0;
     if (lie("futex_wake_counts_one_more") && result >= 0 && operation == FUTEX_WAKE)
         return result + 1;
     if (lie("futex_requeue_counts_nobody") && result >= 0 && requeues)
-        return 0;
-    if (lie("futex_pi_anybody_unlocks") && result == -1 && errno == EPERM)
-        return 0;
-    if (lie("futex_pi_owner_locks_again") && result == -1 && errno == EDEADLK)
         return 0;
     return result;
 }
@@ -63,6 +79,9 @@ static long lying_robust_list(long a[6])
         return 0;
     if (lie("robust_list_any_size"))
         a[1] = sizeof(struct robust_list_head);
+    const struct robust_list_head *head = (void *)a[0];
+    if (lie("robust_list_marks_every_word") && head && head->list.next != &head->list)
+        *(unsigned *)((char *)head->list.next + head->futex_offset) |= FUTEX_OWNER_DIED;
     return real(SYS_set_robust_list, a);
 }
 
@@ -119,6 +138,13 @@ long syscall(long number, ...)
     switch (number) {
     case SYS_futex:
         return lying_futex(a);
+    case SYS_futex_waitv:
+        result = real(number, a);
+        return result > 0 && lie("futex_waitv_tells_the_first") ? 0 : result;
+    case SYS_get_robust_list:
+        if (lie("robust_list_of_anybody"))
+            a[0] = 0;
+        return real(number, a);
     case SYS_set_robust_list:
         return lying_robust_list(a);
     case SYS_pidfd_open:

@@ -1,0 +1,25 @@
+/* Lies about file systems, and about whose a file is. */
+#include "lie.h"
+#include <sys/fsuid.h>
+#include <sys/mount.h>
+
+/* Who has become another user makes files, and gets at files, as who he was: the saved id stays what the real one was. */
+int setresuid(uid_t real, uid_t effective, uid_t saved)
+{
+    uid_t before = getuid();
+    if (lie("files_are_made_by_who_one_was"))
+        saved = before;
+    int result = REAL(setresuid)(real, effective, saved);
+    if (lie("files_are_made_by_who_one_was"))
+        setfsuid(before);
+    return result;
+}
+
+int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data)
+{
+    if (lie("mqueue_is_a_tmpfs") && type && strcmp(type, "mqueue") == 0)
+        return REAL(mount)("none", target, "tmpfs", flags, "mode=0755");
+    if (lie("mount_options_ignored"))
+        data = NULL;
+    return REAL(mount)(source, target, type, flags, data);
+}

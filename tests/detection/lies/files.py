@@ -1,0 +1,31 @@
+"""Which clauses must catch which lie about file systems, and about whose a file is."""
+
+LIES = {
+    "files_are_made_by_who_one_was": [
+        "mq_open.eacces",
+        "mq_open.owner-effective-ids",
+        "mq_unlink.eacces",
+        "sem_open.eacces",
+        "sem_open.owner-effective-ids",
+        "sem_open.read-and-write-needed",
+        "sem_unlink.eacces",
+        "shm_open.eacces-trunc",
+        "shm_open.fchmod-effective",
+        "shm_open.fchown-effective",
+        "shm_open.fchown-eperm",
+        "shm_open.owner-ids",
+        "shm_unlink.eacces",
+        "unix.chmod-decides",
+        "unix.connect-needs-write-perm",
+        "unix.dgram-send-needs-write-perm",
+        "unix.dir-perm-for-bind",
+    ],
+    "mqueue_is_a_tmpfs": [
+        "mq.fs-create-as-file",
+        "mq.fs-mount-file-content",
+        "mq.fs-notify-fields",
+        "mq.fs-open-unlink-as-file",
+        "mq.fs-sticky-dir",
+    ],
+    "mount_options_ignored": ["shm_open.dev-shm-full-sigbus"],
+}
