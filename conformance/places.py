@@ -5,6 +5,7 @@ What is not allowed here is tried and found out, not guessed from a user id, and
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 from contextlib import suppress
@@ -27,6 +28,28 @@ from pytest_ipc import (
 # Numbers that no account needs to have: the kernel compares them and nothing else.
 OWNER, MEMBER, STRANGER = 61001, 61002, 61003
 GROUP, OTHER_GROUP = 61101, 61102
+
+
+NS_GET_USERNS = 0xB701  # ioctl_ns(2)
+
+
+def capabilities_count_for(kind: str) -> bool:
+    """Whether the capabilities of this process are of use in its namespace of this *kind*, as "ipc" or "pid".
+
+    It must belong to the user namespace of the process: root of a user namespace has them all and no power over what was there
+    before. True where the kernel does not tell.
+    """
+    try:
+        with open(f"/proc/self/ns/{kind}") as namespace:
+            owner = fcntl.ioctl(namespace, NS_GET_USERNS)
+        try:
+            return os.path.samestat(os.fstat(owner), os.stat("/proc/self/ns/user"))
+        finally:
+            os.close(owner)
+    except PermissionError:
+        return False  # the owner is out of sight
+    except OSError:
+        return True
 
 
 def become(uid: int, gid: int) -> None:

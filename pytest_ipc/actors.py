@@ -246,7 +246,9 @@ class Actor(Resource):
         came = Deadline(check_timeout(timeout)).until(reached)
         if found not in states and self._reaped:
             self._report_of_end()
-            raise ChildDied(f"waited for {self!r} to be in state {states}, but it {self._ending()}{self._said()}", self.status)
+            raise ChildDied(
+                f"waited for {self!r} to be in state {states}, but it {self._ending()}{self._said()}", self.status
+            )
         if not came:
             raise TimeoutError(f"waited {timeout} s for {self!r} to be in state {states}; it was {self._doing()}")
         return found

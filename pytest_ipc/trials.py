@@ -15,7 +15,12 @@ def trial(call: Callable[[], object]) -> OSError | None:
     read, write = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: the child runs the call and leaves
-        child = os.fork()
+        try:
+            child = os.fork()
+        except OSError:
+            os.close(read)
+            os.close(write)
+            raise
     if child == 0:
         errno = -1
         try:

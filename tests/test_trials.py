@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from errno import EACCES, EBADF
+from errno import EACCES, EAGAIN, EBADF
 
 import pytest
 
@@ -32,6 +32,14 @@ def test_a_refusal_is_given_as_it_came():
 )
 def test_whatever_else_happens_is_a_refusal_too(call):
     assert "the trial of it failed" in str(trial(call))
+
+
+def test_no_descriptor_stays_where_no_child_can_be_made(monkeypatch):
+    before = open_descriptors()
+    monkeypatch.setattr(os, "fork", lambda: fail_with(EAGAIN))
+    with pytest.raises(BlockingIOError):
+        trial(os.getpid)
+    assert open_descriptors() == before
 
 
 def test_nothing_comes_of_it(tmp_path):
