@@ -62,6 +62,42 @@ def test_one_deviates(run_suite):
     assert (status, verdicts, broken) == (1, {"a.holds": "holds", "a.deviates": "deviates"}, [])
 
 
+LEAVES = """
+import os
+from pathlib import Path
+from pytest_ipc import CLONE_NEWNS, CLONE_NEWUSER, MS_PRIVATE, MS_REC, map_user, mount, unshare
+
+@clause('a.mounts', 'a(2)', 'S')
+def test_mounts(tmp_path):
+    'It holds.'
+    ids = os.geteuid(), os.getegid()
+    try:
+        unshare(CLONE_NEWNS)
+    except PermissionError:
+        unshare(CLONE_NEWUSER | CLONE_NEWNS)
+        map_user(0, 0, *ids)
+    mount(None, "/", None, MS_PRIVATE | MS_REC)
+    mount("none", tmp_path, "tmpfs", data="size=64k")
+    (tmp_path / "file").touch()
+    Path(os.environ["NOTE"]).write_text(str(tmp_path))
+"""
+
+
+@pytest.mark.parametrize("leaves_a_mount", [False, True])
+def test_temporary_files_go_unless_something_is_mounted_there(run_suite, tmp_path, monkeypatch, leaves_a_mount):
+    """What is mounted is not ours to remove: it may be anything."""
+    temp = tmp_path / "temp"
+    temp.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temp))
+    monkeypatch.setenv("NOTE", str(tmp_path / "note"))
+    status, verdicts, broken, _ = run_suite(LEAVES if leaves_a_mount else HOLDS)
+    if verdicts.get("a.mounts") == "untested":
+        pytest.skip("needs a mount namespace")
+    assert (status, broken) == (0, [])
+    folders = [path for path in temp.iterdir() if path.name.startswith("pytest-ipc-check-")]
+    assert len(folders) == leaves_a_mount
+
+
 def test_a_broken_clause_outweighs_a_deviation(run_suite):
     status, verdicts, _, _ = run_suite(DEVIATES, BREAKS)
     assert (status, verdicts) == (3, {"a.deviates": "deviates", "a.breaks": "broken"})
