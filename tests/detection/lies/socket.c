@@ -187,12 +187,14 @@ int getsockopt(int fd, int level, int option, void *value, socklen_t *length)
             *(struct ucred *)value = (struct ucred){getpid(), geteuid(), getegid()};
         if (option == SO_PEERPIDFD)
             *(int *)value = (int)syscall(SYS_pidfd_open, getpid(), 0);
-        if (option == SO_PEERGROUPS)
-            *length = (socklen_t)getgroups((int)(*length / sizeof(gid_t)), value) * sizeof(gid_t);
-        if (option == SO_PEERCRED || option == SO_PEERPIDFD || option == SO_PEERGROUPS)
+        if (option == SO_PEERCRED || option == SO_PEERPIDFD)
             return 0;
     }
     int result = REAL(getsockopt)(fd, level, option, value, length);
+    if (lie("the_peer_is_in_a_group_more") && level == SOL_SOCKET && option == SO_PEERGROUPS && result == 0) {
+        ((gid_t *)value)[*length / sizeof(gid_t)] = 1;
+        *length += sizeof(gid_t);
+    }
     if (lie("so_error_tells_nothing") && level == SOL_SOCKET && option == SO_ERROR && result == 0)
         *(int *)value = 0;
     return (int)socket_told(result);
