@@ -61,19 +61,32 @@ def parsed(path: Path) -> ast.Module:
 
 
 def _of_file(path: Path) -> Iterator[ClauseTest]:
+    named: dict[str, str] = {}  # a section of many clauses has a name in their file
     for node in parsed(path).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))):
+                named[name] = text
+            case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=texts)):
+                named |= {ast.unparse(name): _text(text, named) for name, text in zip(names, texts, strict=False)}
         if isinstance(node, ast.FunctionDef):
             for mark in node.decorator_list:
                 match mark:
                     case ast.Call(
                         func=ast.Name(id="clause"), args=[ast.Constant(value=str(id)), *where], keywords=more
                     ):
-                        page, section = (
-                            str(word.value) if isinstance(word, ast.Constant) else "" for word in where[:2]
-                        )
+                        page, section = (_text(word, named) for word in where[:2])
                         statement = " ".join((ast.get_docstring(node) or "").split()).rstrip(".")
                         since = "".join(ast.literal_eval(word.value) for word in more if word.arg == "since")
                         yield ClauseTest(id, path.parent.name, path, node.name, page, section, statement, since)
+
+
+def _text(word: ast.expr, named: dict[str, str]) -> str:
+    match word:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.Name(id=name):
+            return named.get(name, "")
+    return ""
 
 
 def select(every: Sequence[ClauseTest], names: list[str]) -> list[ClauseTest]:

@@ -35,6 +35,11 @@ def test_names_select_mechanisms_ids_and_patterns(every):
     assert suite.select(every, []) == list(every)
 
 
+def test_every_clause_says_where_it_stands_without_being_run(every):
+    """A platform that is judged from afar tells ids and verdicts; page, section and sentence come from here."""
+    assert [clause.id for clause in every if not (clause.page and clause.section and clause.statement)] == []
+
+
 def test_a_name_of_nothing_is_told(every):
     with pytest.raises(suite.UnknownClause, match=r"'shmgte\.\*' is no mechanism, no clause and no pattern"):
         suite.select(every, ["shm", "shmgte.*"])
