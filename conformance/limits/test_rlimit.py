@@ -26,6 +26,7 @@ from pytest_ipc import (
     untested,
 )
 
+from ..conftest import succeeded
 from ..places import OTHER_GROUP, STRANGER
 
 SYS_RESOURCE = 1 << CAPABILITIES.index("SYS_RESOURCE")
@@ -166,9 +167,9 @@ def test_limits_stay_through_execve(fork, program):
 
     def life() -> None:
         setrlimit(RLIMIT_CORE, 0, 0)
-        assert program(source).wait() == 0
+        succeeded(program(source))
 
-    fork(life).result()
+    fork(life).result(60)
 
 
 @clause("setrlimit.nproc-eagain", "getrlimit(2)", "RLIMIT_NPROC", errno=EAGAIN)

@@ -156,7 +156,7 @@ def test_another_program_keeps_it(sysv_sem, fork):
         os.execv(sys.executable, [sys.executable, "-P", "-c", source, str(semaphores.id)])
 
     actor = fork(life)
-    assert actor.wait() == 40, actor.output
+    assert actor.wait(60) == 40, actor.output
     assert semaphores.values == [1]
 
 

@@ -257,7 +257,7 @@ def test_what_pends_over_exec_meets_the_default(fork, signals):
         )
 
     actor = fork(life)
-    assert actor.wait() == -SIGUSR1
+    assert actor.wait(60) == -SIGUSR1
     assert actor.output == "here\n"
 
 

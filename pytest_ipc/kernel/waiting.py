@@ -16,9 +16,9 @@ __all__ = ["CLOCK_REALTIME_COARSE", "DEFAULT_TIMEOUT", "Deadline"]
 
 CLOCK_REALTIME_COARSE = 5  # clock_gettime(2); what the kernel stamps objects with, and missing in the stdlib
 
-# Short enough that a suite with one hang still ends, long enough for a child that starts Python on a machine with six times
-# as much to do as it has processors: there 5 seconds were seen to be too few.
-DEFAULT_TIMEOUT = 15.0
+# Long enough for a loaded machine, short enough that a suite with one hang still ends; xdist allows a worker 10 s to stop. A
+# child that starts a program may need more where there is six times as much to do as there are processors: give it more there.
+DEFAULT_TIMEOUT = 5.0
 
 
 class Deadline:
