@@ -37,24 +37,26 @@ def test_the_child_s_pid_and_parent(fork):
 
 
 @clause("fork.memory-is-copied", "fork(2)", "DESCRIPTION")
-def test_memory_is_a_copy(fork):
+def test_memory_is_a_copy(fork, pipe, mapped_file):
     """A child has its parent's memory as it was; what either stores there then, the other does not find."""
-    buffer = ctypes.create_string_buffer(b"before")
-    address = ctypes.addressof(buffer)
+    buffer, mapping, go = ctypes.create_string_buffer(b"before"), mapped_file(shared=False), pipe()
+    mapping.buf[:6] = b"before"
+    places = ctypes.addressof(buffer), mapping.address
 
-    def life() -> None:
-        def change() -> bytes:
-            found = peek(address, 6)
-            poke(address, ord("c"))
-            return found
+    def look_and_change() -> list[bytes]:
+        go.read(1)
+        found = [peek(place, 6) for place in places]
+        for place in places:
+            poke(place, ord("c"))
+        return found
 
-        with Actor.start(change) as child:
-            assert child.result() == b"before"
-        assert buffer.value == b"before"
-        poke(address, ord("p"))
-
-    fork(life).result()
-    assert buffer.value == b"before"
+    child = fork(look_and_change)
+    child.wait_blocked("read")
+    for place in places:
+        poke(place, ord("p"))
+    go.write(b"!")
+    assert child.result() == [b"before"] * 2
+    assert [peek(place, 6) for place in places] == [b"pefore"] * 2
 
 
 @clause("fork.descriptors-are-copied", "fork(2)", "DESCRIPTION")

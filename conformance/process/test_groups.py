@@ -11,7 +11,7 @@ import pytest
 
 from pytest_ipc import Actor, clause, fails_with, pause, sigtimedwait
 
-from ..signal.plain import NOBODY, SOON, bare_child, become_program, leave_session
+from ..signal.plain import NOBODY, SOON, bare_child, become_program, leave_session, printed
 
 
 @pytest.fixture
@@ -194,22 +194,26 @@ def test_a_stopped_group_that_becomes_orphaned_is_told(fork, signals, sleeper, p
     """When a process's end leaves a group with a stopped member orphaned, every member gets SIGHUP and SIGCONT."""
     member, told = sleeper(), pipe()
 
+    def hung_up() -> int:
+        told.write(bytes([sigtimedwait({SIGHUP}, SOON).signo]))
+        return 0
+
     def session() -> None:
         leave_session(member)  # from here on only this process connects the group below with its session
+        signals.block(SIGHUP)
 
         def stopped() -> int:
             os.setpgid(0, 0)
-            signals.block(SIGHUP)
             os.kill(os.getpid(), SIGSTOP)
-            told.write(bytes([sigtimedwait({SIGHUP}, SOON).signo]))
-            return 0
+            return hung_up()
 
         child = bare_child(stopped)
         os.waitpid(child, os.WUNTRACED)
+        os.setpgid(bare_child(hung_up), child)  # another member, which is not stopped
 
     fork(session).result()
     told.close_write()
-    assert told.read(1) == bytes([SIGHUP])
+    assert [told.read(1), told.read(1)] == [bytes([SIGHUP])] * 2
 
 
 @clause("setsid.exec-and-fork-keep-it", "setsid(2)", "NOTES")
@@ -217,9 +221,11 @@ def test_children_and_programs_are_in_the_same_session(fork, sleeper):
     """A child is in its parent's session, and so is the program that it executes."""
     member = sleeper()
 
-    def life() -> bool:
+    def life() -> None:
         leave_session(member)
         same = bare_child(lambda: int(os.getsid(0) != os.getppid()))
-        return os.waitpid(same, 0)[1] == 0
+        assert os.waitpid(same, 0)[1] == 0
+        become_program("import os; print(os.getsid(0))")
 
-    assert fork(life).result()
+    leader = fork(life)
+    assert printed(leader) == str(leader.pid)

@@ -261,10 +261,16 @@ def test_nobody_can_pretend_to_be_the_kernel(opened, sleeper):
 
 
 @clause("pidfd_send_signal.process-group", "pidfd_send_signal(2)", "DESCRIPTION", since="6.9")
-def test_a_whole_group_is_signalled(opened, sleeper):
+def test_a_whole_group_is_signalled(opened, fork, sleeper):
     """PIDFD_SIGNAL_PROCESS_GROUP sends the signal to the whole group that the process leads."""
-    pidfd_send_signal(opened(sleeper.pid), SIGTERM, PIDFD_SIGNAL_PROCESS_GROUP)
-    assert sleeper.wait() == -SIGTERM
+    member = fork(pause)
+    member.wait_blocked("pause")
+    os.setpgid(member.pid, sleeper.pid)
+    pidfd_send_signal(opened(sleeper.pid), SIGUSR1, PIDFD_SIGNAL_PROCESS_GROUP)
+    kill(
+        member.pid, SIGTERM
+    )  # what is left alone ends of this; of two that pend the one with the lower number comes first
+    assert [sleeper.wait(), member.wait()] == [-SIGUSR1, -SIGUSR1]
 
 
 @clause("pidfd_getfd.same-description", "pidfd_getfd(2)", "DESCRIPTION", since="5.6")

@@ -154,13 +154,14 @@ def test_a_group_s_children_are_waited_for(fork):
         return 4
 
     def life() -> None:
-        member, leader = bare_child(lambda: 3), bare_child(lead)
-        for pid in (member, leader):
+        other, member, leader = bare_child(lead), bare_child(lambda: 3), bare_child(lead)
+        for pid in (other, member, leader):
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        assert os.waitpid(-leader, 0)[0] == leader
-        with fails_with(ECHILD):
-            os.waitpid(-leader, 0)
-        assert os.waitpid(0, 0)[0] == member
+        for group, its in ((-leader, leader), (0, member)):
+            assert os.waitpid(group, 0)[0] == its
+            with fails_with(ECHILD):
+                os.waitpid(group, 0)
+        assert os.waitpid(other, 0)[0] == other
 
     fork(life).result()
 
