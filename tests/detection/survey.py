@@ -24,7 +24,7 @@ def clauses() -> dict[str, list[str]]:
     """The suite: of each mechanism its clauses."""
     command = [sys.executable, "-m", "pytest_ipc", "check", "--list"]
     found: dict[str, list[str]] = {}
-    for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
+    for line in subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.splitlines():
         words = line.split()
         if len(words) == 2 and "." in words[1]:
             found.setdefault(words[0], []).append(words[1])

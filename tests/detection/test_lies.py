@@ -11,8 +11,10 @@ import pytest
 
 from pytest_ipc import CLONE_NEWIPC, Actor, unshare
 
+from . import survey
 from .table import LEAKING, LIES, SOURCES
 from .telling import COMPILER, Liar, Verdicts, compiled, judged, liar
+from .test_below import FAULTS
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,12 @@ def verdicts_under(process: Liar, own_namespace: bool, tmp_path: Path) -> Callab
 def test_the_shim_and_the_table_know_the_same_lies():
     told = [lie for source in SOURCES for lie in set(re.findall(r'lie\("(\w+)"\)', source.read_text()))]
     assert sorted(told) == sorted(LIES)
+
+
+def test_every_clause_has_a_lie():
+    """Or a fault below libc. A clause that nothing makes fail may be asserting nothing."""
+    named = {id for table in (LIES, FAULTS) for ids in table.values() for id in ids}
+    assert [id for ids in survey.clauses().values() for id in ids if id not in named] == []
 
 
 @pytest.mark.timeout(600)  # it runs most of the suite

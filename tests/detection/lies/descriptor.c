@@ -13,18 +13,39 @@ int fifo_flags(const char *path, int flags);
 int fifo_opened(int fd, const char *path, int flags);
 
 /* proc.c */
-ssize_t proc_read(int fd, void *data, size_t count);
+ssize_t proc_read(int fd, const char *path, void *data, size_t count);
 ssize_t proc_write(int fd, const void *data, size_t count);
 const char *proc_path(const char *path);
 
+/* sigwait.c */
+ssize_t signalfd_read(int fd, void *data, size_t count);
+
+/* process.c */
+int tty_opened(int fd, const char *path);
+
+/* What a call that a handler may have interrupted has come to. */
+static long came_to(long result)
+{
+    if (result == -1 && errno == EINTR && lie("interrupted_calls_are_eagain"))
+        errno = EAGAIN;
+    return result;
+}
+
 ssize_t read(int fd, void *data, size_t count)
 {
-    return is_fifo(fd) ? pipe_read(fd, data, count) : proc_read(fd, data, count);
+    char path[256];
+    target_of(fd, path);
+    if (is_fifo(fd))
+        return came_to(pipe_read(fd, data, count));
+    if (strcmp(path, "anon_inode:[signalfd]") == 0)
+        return signalfd_read(fd, data, count);
+    ssize_t result = proc_read(fd, path, data, count);
+    return result == -1 && errno == EINVAL && lie("read_invalid_is_the_end") ? 0 : came_to(result);
 }
 
 ssize_t write(int fd, const void *data, size_t count)
 {
-    return is_fifo(fd) ? pipe_write(fd, data, count) : proc_write(fd, data, count);
+    return came_to(is_fifo(fd) ? pipe_write(fd, data, count) : proc_write(fd, data, count));
 }
 
 /* lock.c */
@@ -58,7 +79,7 @@ int fcntl(int fd, int command, ...)
     va_start(list, command);
     long arg = va_arg(list, long);
     va_end(list);
-    return fcntl_arg(fd, command, arg);
+    return (int)came_to(fcntl_arg(fd, command, arg));
 }
 
 int fcntl64(int fd, int command, ...)
@@ -67,7 +88,7 @@ int fcntl64(int fd, int command, ...)
     va_start(list, command);
     long arg = va_arg(list, long);
     va_end(list);
-    return fcntl_arg(fd, command, arg);
+    return (int)came_to(fcntl_arg(fd, command, arg));
 }
 
 #define OPEN_MODE(flags) \
@@ -83,12 +104,12 @@ int open(const char *path, int flags, ...)
 {
     OPEN_MODE(flags)
     int fd = REAL(open)(proc_path(path), fifo_flags(path, flags), mode);
-    return lock_opened(fifo_opened(fd, path, flags), flags);
+    return lock_opened(tty_opened(fifo_opened((int)came_to(fd), path, flags), path), flags);
 }
 
 int open64(const char *path, int flags, ...)
 {
     OPEN_MODE(flags)
     int fd = REAL(open64)(proc_path(path), fifo_flags(path, flags), mode);
-    return lock_opened(fifo_opened(fd, path, flags), flags);
+    return lock_opened(tty_opened(fifo_opened((int)came_to(fd), path, flags), path), flags);
 }

@@ -21,4 +21,14 @@ LIES = {
         "memfd_create.hugetlb-sealing-einval",
     ],
     "get_seals_everywhere": ["fcntl.seals-unsupported-einval"],
+    "read_invalid_is_the_end": ["pidfd.read-einval"],
+    "interrupted_calls_are_eagain": [
+        "sigaction.no-restart-eintr",
+        "pipe.read-eintr-vs-restart",
+        "pipe.write-eintr",
+        "fifo.open-eintr",
+        "fcntl.setlkw-eintr",
+        "lease.breaker-eintr",
+        "signal.so_rcvtimeo-disables-restart",
+    ],
 }

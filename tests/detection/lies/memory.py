@@ -11,6 +11,7 @@ LIES = {
         "memfd_create.opened-through-proc",
     ],
     "mmap_private_is_shared": [
+        "fork.memory-is-copied",
         "mmap.private-cow",
         "mmap.private-page-by-page",
         "mmap.shared-write-needs-rdwr-eacces",

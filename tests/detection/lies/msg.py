@@ -2,7 +2,7 @@
 
 LIES = {
     "msgget_excl_ignored": ["msgget.excl-existing-key-eexist"],
-    "msgget_private_is_a_key": ["msgget.create-private"],
+    "msgget_private_is_a_key": ["msgget.create-private", "msgget.next-id-in-use"],
     "msgget_creates_without_creat": ["msgget.nocreat-enoent"],
     "msgget_umask_applied": ["msgget.init-mode-low9"],
     "msgget_permissions_unchecked": ["msgget.eacces-mode"],

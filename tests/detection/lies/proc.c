@@ -1,4 +1,4 @@
-/* Lies about what is read below /proc, what is written there, and which file it is; descriptor.c, where the calls stand, passes it on. */
+/* Lies about what is below /proc: read, written, or another file; descriptor.c, where the calls stand, passes it on. */
 #include "lie.h"
 #include <ctype.h>
 #include <stdio.h>
@@ -21,11 +21,10 @@ static void clear(char *data, ssize_t count, const char *line)
             *found = '0';
 }
 
-ssize_t proc_read(int fd, void *data, size_t count)
+ssize_t proc_read(int fd, const char *path, void *data, size_t count)
 {
-    char path[256];
     ssize_t result = REAL(read)(fd, data, count);
-    if (result <= 0 || strncmp(target_of(fd, path), "/proc/", 6) != 0)
+    if (result <= 0 || strncmp(path, "/proc/", 6) != 0)
         return result;
     if (strncmp(path, "/proc/sys/", 10) == 0) {
         if (lie("sysctl_tells_another"))

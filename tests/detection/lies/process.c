@@ -1,13 +1,10 @@
-/* Lies about processes, their groups and sessions, and about waits that a handler ends. */
+/* Lies about processes: their groups, sessions and terminals, and execve(2). */
 #include "lie.h"
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
-#include <time.h>
 
 int setpgid(pid_t pid, pid_t group)
 {
@@ -36,6 +33,26 @@ int tcsetpgrp(int fd, pid_t group)
     return lie("tcsetpgrp_never_fails") ? 0 : result;
 }
 
+pid_t tcgetpgrp(int fd)
+{
+    pid_t result = REAL(tcgetpgrp)(fd);
+    return lie("tcgetpgrp_tells_nobody") ? 0 : result;
+}
+
+pid_t getpgid(pid_t pid)
+{
+    pid_t result = REAL(getpgid)(pid);
+    return lie("getpgid_of_nobody") && result == -1 ? 0 : result;
+}
+
+/* What an open(2), in descriptor.c, of a terminal has come to. */
+int tty_opened(int fd, const char *path)
+{
+    if (fd == -1 && errno == ENXIO && strcmp(path, "/dev/tty") == 0 && lie("dev_tty_is_always_there"))
+        return REAL(open)("/dev/null", O_RDWR);
+    return fd;
+}
+
 extern char **environ;
 
 /* What should pass from the old program to the new one is lost. */
@@ -43,14 +60,22 @@ static void lose_what_exec_keeps(void)
 {
     sigset_t none;
     sigemptyset(&none);
-    for (int signo = 1; signo < 32; signo++)
-        signal(signo, SIG_DFL);
+    for (int signo = 1; signo <= SIGRTMAX; signo++)
+        signal(signo, SIG_IGN), signal(signo, SIG_DFL); /* nor does anything pend */
     REAL(alarm)(0);
     REAL(setitimer)(0, &(const struct itimerval){0}, NULL);
-    prctl(PR_SET_PDEATHSIG, 0);
+    REAL(prctl)(PR_SET_PDEATHSIG, 0);
     umask(0);
     if (chdir("/") == 0)
         pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
+static void ignore_what_is_caught(void)
+{
+    struct sigaction action;
+    for (int signo = 1; signo < 32; signo++)
+        if (sigaction(signo, NULL, &action) == 0 && action.sa_handler != SIG_DFL)
+            signal(signo, SIG_IGN);
 }
 
 static int failed(int result)
@@ -66,6 +91,8 @@ int execve(const char *path, char *const arguments[], char *const environment[])
         return 0;
     if (lie("execve_begins_anew"))
         lose_what_exec_keeps();
+    if (lie("execve_ignores_what_was_caught"))
+        ignore_what_is_caught();
     if (lie("execve_closes_nothing"))
         for (int fd = 3; fd < 64; fd++)
             REAL(fcntl)(fd, F_SETFD, 0);
@@ -93,46 +120,4 @@ int execve(const char *path, char *const arguments[], char *const environment[])
 int execv(const char *path, char *const arguments[])
 {
     return execve(path, arguments, environ);
-}
-
-pid_t waitpid(pid_t child, int *status, int options)
-{
-    if (lie("wait_takes_anybody"))
-        child = -1;
-    pid_t result = REAL(waitpid)(child, status, options);
-    if (result == -1 && lie("wait_never_fails"))
-        return 0;
-    return result;
-}
-
-int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
-{
-    if (lie("waitid_pidfd_is_anybody") && (int)type == 3)
-        type = P_ALL;
-    if (lie("waitid_takes_it_away"))
-        options &= ~WNOWAIT;
-    int result = REAL(waitid)(type, id, info, options);
-    if (result == -1 && lie("wait_never_fails"))
-        return 0;
-    return lie("waitid_pidfd_never_fails") && (int)type == 3 ? 0 : result;
-}
-
-int pipe_poll(struct pollfd *fds, nfds_t count, int timeout); /* pipe.c */
-
-int poll(struct pollfd *fds, nfds_t count, int timeout)
-{
-    int result;
-    do
-        result = pipe_poll(fds, count, timeout);
-    while (lie("waits_are_restarted") && timeout < 0 && result == -1 && errno == EINTR);
-    return result;
-}
-
-int nanosleep(const struct timespec *time, struct timespec *left)
-{
-    int result;
-    do
-        result = REAL(nanosleep)(time, left);
-    while (lie("waits_are_restarted") && time->tv_sec > 60 && result == -1 && errno == EINTR);
-    return result;
 }

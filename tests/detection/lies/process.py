@@ -1,4 +1,4 @@
-"""Which clauses must catch which lie about processes, their groups and sessions, and about waits that a handler ends."""
+"""Which clauses must catch which lie about processes: their groups, sessions and terminals, and execve(2)."""
 
 LIES = {
     "setpgid_does_nothing": ["setpgid.own-group", "setpgid.moves-a-child"],
@@ -6,13 +6,10 @@ LIES = {
     "setpgid_any_process": ["setpgid.not-a-child-esrch"],
     "setpgid_also_after_exec": ["setpgid.after-exec-eacces"],
     "setpgid_any_number": ["setpgid.negative-einval"],
-    "setsid_does_nothing": ["setsid.new-session-and-group", "setsid.group-leader-eperm"],
+    "setsid_does_nothing": ["setsid.new-session-and-group", "setsid.group-leader-eperm", "tty.leader-takes-a-terminal"],
     "setsid_leaders_may": ["setsid.group-leader-eperm", "setsid.group-number-in-use-eperm"],
     "tcsetpgrp_does_nothing": ["tcsetpgrp.foreground-group", "tcsetpgrp.not-the-terminal-enotty"],
     "tcsetpgrp_never_fails": ["tcsetpgrp.not-the-terminal-enotty", "tcsetpgrp.other-session-eperm"],
-    "waitid_pidfd_is_anybody": ["waitid.pidfd"],
-    "waitid_pidfd_never_fails": ["waitid.pidfd-echild", "waitid.not-a-pidfd-ebadf", "waitid.pidfd-nonblock-eagain"],
-    "waits_are_restarted": ["signal.sysv-and-poll-never-restart", "signal.nanosleep-never-restarts"],
     "execve_errors_are_eio": [
         "exec.e2big",
         "exec.eacces-directory",
@@ -25,12 +22,22 @@ LIES = {
         "exec.interpreter-missing-enoent",
     ],
     "execve_does_nothing": ["exec.does-not-return", "exec.interpreter", "exec.mlock-dropped"],
-    "execve_begins_anew": ["exec.pdeathsig-kept"],
+    "execve_begins_anew": [
+        "exec.pdeathsig-kept",
+        "exec.process-kept",
+        "alarm.fork-exec",
+        "sigmask.exec-preserved",
+        "signal.exec-ignored-stay",
+        "signal.exec-sigchld-ign-kept",
+        "signalfd.exec-survives",
+        "sigpending.exec-preserved",
+    ],
     "execve_closes_nothing": ["exec.cloexec-closes"],
     "execve_closes_everything": ["exec.offset-kept"],
     "execve_in_another_process": ["exec.thread-becomes-leader", "exec.threads-destroyed"],
     "execve_drops_empty_arguments": ["exec.arguments-and-environment"],
-    "wait_takes_anybody": ["wait.one-child"],
-    "wait_never_fails": ["wait.echild", "wait.einval", "wait.once", "waitid.nowait-leaves-it"],
-    "waitid_takes_it_away": ["pidfd_open.zombie"],
+    "tcgetpgrp_tells_nobody": ["tty.leader-takes-a-terminal", "tcsetpgrp.foreground-group"],
+    "getpgid_of_nobody": ["getpgid.esrch"],
+    "dev_tty_is_always_there": ["setsid.no-terminal"],
+    "execve_ignores_what_was_caught": ["signal.exec-handled-reset", "sigpending.exec-then-unblock-kills"],
 }

@@ -1,4 +1,4 @@
-/* Lies about signals. */
+/* Lies about signals: their actions, sending them, alternate stacks, descriptors of them. How they are awaited is in sigwait.c. */
 #include "lie.h"
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -6,12 +6,11 @@
 int sigaction(int signo, const struct sigaction *act, struct sigaction *old)
 {
     struct sigaction changed;
+    stack_t stack;
     if (act) {
         changed = *act;
         if (lie("sigaction_restart_dropped"))
             changed.sa_flags &= ~SA_RESTART;
-        if (lie("sigaction_restart_always"))
-            changed.sa_flags |= SA_RESTART;
         if (lie("sigaction_resethand_dropped"))
             changed.sa_flags &= ~SA_RESETHAND;
         if (lie("sigaction_nocldwait_dropped"))
@@ -24,12 +23,37 @@ int sigaction(int signo, const struct sigaction *act, struct sigaction *old)
             changed.sa_flags &= ~SA_SIGINFO;
         if (lie("sigaction_mask_dropped"))
             sigemptyset(&changed.sa_mask);
-        act = &changed;
+        if (lie("sigaction_mask_is_everything"))
+            sigfillset(&changed.sa_mask);
+        if (lie("sigaction_nodefer_dropped"))
+            changed.sa_flags &= ~SA_NODEFER;
+        if (lie("sigaction_nodefer_always"))
+            changed.sa_flags |= SA_NODEFER;
+        if (lie("sigaction_ignore_is_default") && changed.sa_handler == SIG_IGN)
+            changed.sa_handler = SIG_DFL;
+        if (lie("sigaction_handler_is_default") && changed.sa_handler != SIG_IGN)
+            changed.sa_handler = SIG_DFL;
+        if (lie("sigaction_onstack_needs_a_stack") && changed.sa_flags & SA_ONSTACK && REAL(sigaltstack)(NULL, &stack) == 0 &&
+            stack.ss_flags & SS_DISABLE) {
+            errno = EINVAL;
+            return -1;
+        }
+        act = lie("sigaction_of_a_thread_is_lost") && gettid() != getpid() ? NULL : &changed;
     }
     int result = REAL(sigaction)(signo, act, old);
+    if (old && lie("sigaction_tells_unknown_flags"))
+        old->sa_flags |= 0x2000;
     if (lie("sigaction_kill_accepted") && result == -1 && (signo == SIGKILL || signo == SIGSTOP))
         return 0;
+    if (lie("sigaction_any_number") && result == -1 && (signo < 1 || signo > SIGRTMAX))
+        return 0;
     return result;
+}
+
+/* What SIGRTMIN stands for. */
+int __libc_current_sigrtmin(void)
+{
+    return lie("sigrtmin_is_the_kernel_s") ? 32 : REAL(__libc_current_sigrtmin)();
 }
 
 int sigqueue(pid_t pid, int signo, const union sigval value)
@@ -39,26 +63,52 @@ int sigqueue(pid_t pid, int signo, const union sigval value)
         changed.sival_int = 0;
     if (lie("sigqueue_is_kill"))
         return kill(pid, signo);
-    return REAL(sigqueue)(pid, signo, changed);
+    int result = REAL(sigqueue)(pid, signo, changed);
+    return lie("sigqueue_never_fails") ? 0 : result;
 }
 
-int sigpending(sigset_t *set)
+static int stops(int signo)
 {
-    int result = REAL(sigpending)(set);
-    if (lie("sigpending_empty"))
-        sigemptyset(set);
-    return result;
+    return signo == SIGSTOP || signo == SIGTSTP || signo == SIGTTIN || signo == SIGTTOU;
+}
+
+static int ends(int signo)
+{
+    int ignored = signo == SIGCHLD || signo == SIGURG || signo == SIGWINCH || signo == SIGCONT;
+    return signo > 0 && signo <= SIGRTMAX && !ignored && !stops(signo);
+}
+
+/* Which signal is really sent; syscall.c, where pidfd_send_signal(2) stands, asks too. */
+int signal_sent(int signo)
+{
+    return stops(signo) && lie("stop_signals_kill") ? SIGKILL : signo;
 }
 
 int kill(pid_t pid, int signo)
 {
+    sigset_t pending;
     if (lie("kill_zero_sends_nothing_and_never_fails") && signo == 0)
-        return 0;
-    if (lie("kill_stop_does_nothing") && signo == SIGSTOP)
         return 0;
     if (lie("kill_any_signal_number") && (signo < 0 || signo > 64))
         return 0;
-    return REAL(kill)(pid, signo);
+    if (lie("kill_of_oneself_does_nothing") && pid == getpid())
+        return 0;
+    if (lie("kill_never_queues") && pid == getpid() && REAL(sigpending)(&pending) == 0 && sigismember(&pending, signo) == 1)
+        return 0;
+    if ((lie("kill_needs_privilege") && geteuid() != 0) || (lie("kill_of_init_is_refused") && pid == 1)) {
+        errno = EPERM;
+        return -1;
+    }
+    if (lie("kill_is_sigkill") && ends(signo))
+        signo = SIGKILL;
+    if (lie("kill_reaches_the_group") && pid > 0 && signo && getpgid(pid) > 1)
+        pid = -getpgid(pid);
+    int result = REAL(kill)(pid, signal_sent(signo));
+    if (lie("kill_everybody_is_the_caller_too") && pid == -1)
+        return REAL(kill)(getpid(), signo);
+    if (result == -1 && ((lie("kill_of_nobody") && errno == ESRCH) || (lie("kill_of_anybody") && errno == EPERM)))
+        return 0;
+    return result;
 }
 
 int sigaltstack(const stack_t *new, stack_t *old)
@@ -66,12 +116,16 @@ int sigaltstack(const stack_t *new, stack_t *old)
     stack_t changed;
     if (new && lie("sigaltstack_does_nothing"))
         new = NULL;
-    if (new && lie("sigaltstack_any_flag_accepted")) {
+    if (new && (lie("sigaltstack_any_flag_accepted") || lie("sigaltstack_stays_armed"))) {
         changed = *new;
         changed.ss_flags &= SS_ONSTACK | SS_DISABLE;
         new = &changed;
     }
     int result = REAL(sigaltstack)(new, old);
+    if (lie("sigaltstack_anywhere") && result == -1 && errno == EFAULT)
+        return 0;
+    if (lie("sigaltstack_is_never_disabled") && result == 0 && old)
+        old->ss_flags &= ~SS_DISABLE;
     if (lie("sigaltstack_any_size_accepted") && result == -1 && errno == ENOMEM)
         return 0;
     if (lie("sigaltstack_old_missing") && result == 0 && old)
@@ -90,6 +144,8 @@ int signalfd(int fd, const sigset_t *mask, int flags)
         flags &= ~SFD_CLOEXEC;
     if (lie("signalfd_never_blocks"))
         flags |= SFD_NONBLOCK;
+    if (lie("signalfd_blocks_its_set"))
+        pthread_sigmask(SIG_BLOCK, mask, NULL);
     if (lie("signalfd_any_flag_accepted"))
         flags &= SFD_CLOEXEC | SFD_NONBLOCK;
     return REAL(signalfd)(fd, &changed, flags);

@@ -1,8 +1,9 @@
-/* Lies about system calls that libc has no function for: futexes, robust lists, pidfds. */
+/* Lies about system calls that libc has no function for, futexes, robust lists and pidfds, and about those made past it. */
 #include "lie.h"
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/syscall.h>
 
@@ -90,7 +91,7 @@ static long lying_pidfd_open(long a[6])
     if (lie("pidfd_open_any_flag_accepted"))
         a[1] = 0;
     long result = real(SYS_pidfd_open, a);
-    if (lie("pidfd_open_of_nobody") && result == -1 && errno == ESRCH)
+    if (lie("pidfd_open_of_nobody") && result == -1 && (errno == ESRCH || a[0] <= 0))
         return real(SYS_pidfd_open, (long[6]){getpid()});
     if (lie("pidfd_open_inheritable") && result >= 0)
         REAL(fcntl)((int)result, F_SETFD, 0);
@@ -101,14 +102,19 @@ static long lying_pidfd_open(long a[6])
     return result;
 }
 
+int signal_sent(int signo); /* signal.c */
+
 static long lying_pidfd_send_signal(long a[6])
 {
+    a[1] = signal_sent((int)a[1]);
+    if (lie("pidfd_send_signal_0_is_sigkill") && a[1] == 0)
+        a[1] = SIGKILL;
     if (lie("pidfd_send_signal_any_flag_accepted"))
         a[3] = 0;
     if (lie("pidfd_send_signal_info_ignored"))
         a[2] = 0;
-    if (lie("pidfd_send_signal_does_nothing"))
-        a[1] = 0;
+    if (lie("pidfd_send_signal_sends_another") && a[1] == SIGUSR1)
+        a[1] = SIGUSR2;
     long result = real(SYS_pidfd_send_signal, a);
     if (lie("pidfd_send_signal_never_fails") && result == -1)
         return 0;
@@ -153,6 +159,16 @@ long syscall(long number, ...)
         return lying_pidfd_send_signal(a);
     case SYS_pidfd_getfd:
         return lying_pidfd_getfd(a);
+    case SYS_rt_sigaction:
+    case SYS_rt_sigprocmask:
+        result = real(number, a);
+        return result == -1 && errno == EFAULT && lie("signal_calls_look_at_no_address") ? 0 : result;
+    case SYS_io_destroy:
+        result = real(number, a);
+        return result == -1 && lie("io_destroy_never_fails") ? 0 : result;
+    case SYS_timer_gettime:
+        result = real(number, a);
+        return result == -1 && lie("timer_gettime_never_fails") ? 0 : result;
 #ifdef SYS_semop
     case SYS_semop:
 #endif

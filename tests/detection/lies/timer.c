@@ -6,24 +6,28 @@
 
 int timer_create(clockid_t clock, struct sigevent *event, timer_t *timer)
 {
-    struct sigevent changed;
+    struct sigevent changed = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM, .sigev_value.sival_int = 4711};
     if (event) {
         changed = *event;
         if (lie("timer_create_value_lost"))
             changed.sigev_value.sival_int = 0;
-        if (lie("timer_create_sends_nothing"))
-            changed.sigev_notify = SIGEV_NONE;
         if (lie("timer_create_thread_ignored") && changed.sigev_notify == SIGEV_THREAD_ID)
             changed.sigev_notify = SIGEV_SIGNAL;
         if (lie("timer_create_none_sends") && changed.sigev_notify == SIGEV_NONE)
             changed.sigev_notify = SIGEV_SIGNAL;
         event = &changed;
     }
+    if (!event && lie("timer_create_default_has_another_value"))
+        event = &changed;
     if (lie("timer_create_any_clock_accepted") && clock > 11)
         clock = CLOCK_MONOTONIC;
     int result = REAL(timer_create)(clock, event, timer);
     if (lie("timer_create_any_notification_accepted") && result == -1 && errno == EINVAL)
         return 0;
+    if (lie("timer_create_is_not_limited") && result == -1 && errno == EAGAIN)
+        return 0;
+    if (lie("timer_create_begins_at_once") && result == 0)
+        REAL(timer_settime)(*timer, 0, &(const struct itimerspec){.it_value.tv_sec = 1000}, NULL);
     return result;
 }
 
@@ -35,8 +39,10 @@ static int invalid(const struct timespec *time)
 int timer_settime(timer_t timer, int flags, const struct itimerspec *new, struct itimerspec *old)
 {
     struct itimerspec changed = *new;
-    if (lie("timer_settime_abstime_ignored") && flags & TIMER_ABSTIME)
-        flags = 0, changed.it_value.tv_sec += 1000;
+    if (lie("timer_settime_abstime_unknown") && flags & TIMER_ABSTIME) {
+        errno = EINVAL;
+        return -1;
+    }
     if (lie("timer_settime_early") && changed.it_value.tv_sec == 0)
         changed.it_value.tv_nsec = (changed.it_value.tv_nsec + 1) / 2;
     if (lie("timer_settime_any_time_accepted") && invalid(&new->it_value))
@@ -98,6 +104,8 @@ int getitimer(which_timer which, struct itimerval *now)
 
 unsigned int alarm(unsigned int seconds)
 {
+    if (lie("alarm_comes_at_once") && seconds)
+        return REAL(setitimer)(ITIMER_REAL, &(const struct itimerval){.it_value.tv_usec = 1}, NULL), 0;
     unsigned int left = REAL(alarm)(seconds);
     return lie("alarm_nothing_left") ? 0 : left;
 }
