@@ -26,7 +26,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from .bundling import OPENING
-from .result import ClauseResult, SuiteResult, Verdict
+from .result import ClauseResult, SuiteResult, Verdict, worst
 from .suite import ClauseTest
 
 __all__ = ["Listener", "Platform", "judge"]
@@ -193,7 +193,7 @@ class _Talk:
             self._listener.began(self.platform)
         elif word == "told":
             self._last, verdict = content[0], _verdict(content[1:])
-            self._heard[self._last] = verdict
+            self._heard[self._last] = worst([verdict, self._heard.get(self._last, verdict)])
             self._listener.told(self.platform, self._last, verdict)
         elif word == "done":
             results = [self._result(id, _verdict(fields), seconds) for id, *fields, seconds in content["results"]]

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from pytest_ipc.verdict import elsewhere, suite
+from pytest_ipc.verdict.result import Verdict
+
 from ..processes import Running
 from . import reports
 
@@ -152,6 +155,30 @@ def test_one_that_is_lost_on_the_way_keeps_its_verdicts(check, tmp_path, does, r
     assert reason in lost["broken"][0]
     assert "lost  broken: the platform was lost" in done.stdout
     assert verdicts(folder / "here.json")["status"] == 0
+
+
+@pytest.mark.parametrize("verdicts", [("deviates", "holds"), ("holds", "deviates")])
+def test_of_a_family_that_was_lost_the_worst_counts(verdicts):
+    """A clause of several tests is told once a test; the last may well hold."""
+    (clause,) = suite.select(suite.clauses(suite.location()), ["socketpair.errors"])
+    platform = elsewhere.Platform("far", ["true"], described={"kernel": "Linux"})
+    talk = elsewhere._Talk(platform, [clause], "token", Deaf())
+    for verdict in verdicts:
+        talk._hear(f"token {json.dumps(['told', [clause.id, verdict, '', '', '', []]])}".encode())
+    talk._end_with("it ended")
+    talk.close()
+    assert platform.result is not None
+    assert [found.verdict.verdict for found in platform.result.results] == ["deviates"]
+
+
+class Deaf:
+    """Who wants to hear nothing."""
+
+    def began(self, platform: elsewhere.Platform) -> None: ...
+
+    def told(self, platform: elsewhere.Platform, id: str, verdict: Verdict) -> None: ...
+
+    def ended(self, platform: elsewhere.Platform) -> None: ...
 
 
 @pytest.mark.parametrize(
