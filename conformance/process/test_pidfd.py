@@ -267,9 +267,7 @@ def test_a_whole_group_is_signalled(opened, fork, sleeper):
     member.wait_blocked("pause")
     os.setpgid(member.pid, sleeper.pid)
     pidfd_send_signal(opened(sleeper.pid), SIGUSR1, PIDFD_SIGNAL_PROCESS_GROUP)
-    kill(
-        member.pid, SIGTERM
-    )  # what is left alone ends of this; of two that pend the one with the lower number comes first
+    kill(member.pid, SIGTERM)  # it ends of this only if nothing came before
     assert [sleeper.wait(), member.wait()] == [-SIGUSR1, -SIGUSR1]
 
 
