@@ -88,7 +88,6 @@ LIES = {
     ],
     "pipe_write_is_whole_or_not": ["pipe.nonblock-gt-pipe_buf-partial"],
     "pipe_write_never_waits": [
-        "pipe.atomic-le-pipe_buf-multi-writer",
         "pipe.block-le-pipe_buf-waits-for-room",
         "pipe.blocked-writer-gets-epipe",
         "pipe.full-write-blocks",

@@ -44,7 +44,7 @@ int timer_settime(timer_t timer, int flags, const struct itimerspec *new, struct
         return -1;
     }
     if (lie("timer_settime_early") && changed.it_value.tv_sec == 0)
-        changed.it_value.tv_nsec = (changed.it_value.tv_nsec + 1) / 2;
+        changed.it_value.tv_nsec = changed.it_value.tv_nsec != 0;
     if (lie("timer_settime_any_time_accepted") && invalid(&new->it_value))
         changed = (struct itimerspec){.it_value.tv_sec = 1};
     if (lie("timer_settime_zero_keeps_running") && !new->it_value.tv_sec && !new->it_value.tv_nsec)
@@ -72,7 +72,7 @@ static int lying_setitimer(int which, const struct itimerval *new, struct itimer
     if (lie("setitimer_interval_dropped"))
         changed.it_interval = (struct timeval){0};
     if (lie("setitimer_early") && changed.it_value.tv_sec == 0)
-        changed.it_value.tv_usec = (changed.it_value.tv_usec + 1) / 2;
+        changed.it_value.tv_usec = changed.it_value.tv_usec != 0;
     if (lie("setitimer_always_real"))
         which = ITIMER_REAL;
     int result = REAL(setitimer)(which, &changed, old);
@@ -104,8 +104,8 @@ int getitimer(which_timer which, struct itimerval *now)
 
 unsigned int alarm(unsigned int seconds)
 {
-    if (lie("alarm_comes_at_once") && seconds)
-        return REAL(setitimer)(ITIMER_REAL, &(const struct itimerval){.it_value.tv_usec = 1}, NULL), 0;
+    if (lie("alarm_sends_sigvtalrm") && seconds == 1)
+        return REAL(kill)(getpid(), SIGVTALRM), 0;
     unsigned int left = REAL(alarm)(seconds);
     return lie("alarm_nothing_left") ? 0 : left;
 }
