@@ -316,9 +316,10 @@ def stranger_at(path: str) -> Iterator[subprocess.Popen[bytes]]:
 def make_ready(place: Place, death: str, mode: str) -> tuple[subprocess.Popen[bytes], Process]:
     """A run that has made everything, and the process of it that did.
 
-    faulthandler's time-out counts the making in: a machine that was too slow for a short one gets a longer.
+    faulthandler's time-out counts the making in, and what is done here before it: a machine that was too slow for a short one
+    gets a longer.
     """
-    for limit in (1.0, 20.0) if LIMIT in str(DEATHS[death].options) else (0.0,):
+    for limit in (5.0, 40.0) if LIMIT in str(DEATHS[death].options) else (0.0,):
         run = start(place, death, mode, limit)
         ready: list[Note] = []
 
