@@ -7,6 +7,7 @@ folder. pytest's terminal is left out and the listener is told of every clause i
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -145,4 +146,6 @@ def _is_mounted_on(folder: str) -> bool:
         rows = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
     except OSError:
         return True
-    return any(row.split()[4].startswith(f"{folder}/") for row in rows)
+    # There the real path is told, with what would end a word as an octal number.
+    below = re.sub(r"[ \t\n\\]", lambda letter: f"\\{ord(letter[0]):03o}", f"{os.path.realpath(folder)}/")
+    return any(row.split()[4].startswith(below) for row in rows)
