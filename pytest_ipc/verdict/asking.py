@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from .suite import clauses, parsed
+from .suite import clauses, parse
 
 __all__ = ["UNKNOWN", "asked", "reasons"]
 
@@ -39,7 +39,7 @@ def asked(root: Path) -> dict[str, frozenset[str]]:
 
 def reasons(path: Path, call: str = "untested") -> Iterator[str]:
     """Every reason that a file gives: the last argument of each *call* in it."""
-    for node in ast.walk(parsed(path)):
+    for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Call):
             yield from _reason(node, call)
 
@@ -96,12 +96,15 @@ def _of_plugin(name: str) -> set[str]:
     return set(reasons(path, "NotAllowedHere")) if path.is_file() else set()
 
 
+_parsed = cache(parse)  # a file is asked for many names, and nothing forks here
+
+
 @cache
 def _places(path: Path) -> dict[str, ast.stmt]:
     if not path.is_file():
         return {}
     found: dict[str, ast.stmt] = {}
-    for node in parsed(path).body:
+    for node in _parsed(path).body:
         match node:
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
                 found[name] = node
@@ -114,7 +117,7 @@ def _places(path: Path) -> dict[str, ast.stmt]:
 def _imports(path: Path) -> dict[str, tuple[Path, str]]:
     """By name, the file of the suite that it is imported from, and its name there."""
     found: dict[str, tuple[Path, str]] = {}
-    for node in parsed(path).body if path.is_file() else ():
+    for node in _parsed(path).body if path.is_file() else ():
         if isinstance(node, ast.ImportFrom) and node.level:
             module = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
             for alias in node.names:

@@ -1,7 +1,14 @@
-"""A pytest plugin for the suite alone: run it in any order. No clause may depend on another, and this is how one shows that."""
+"""A pytest plugin for the suite alone: the order it runs in, and what of the process stays as it is while it does.
+
+It can be run in any order, for no clause may depend on another, and this is how one shows that. By default the models are the
+last: Hypothesis leaves 10 MB in the process, and a fork takes the longer the more memory there is to share. For the same
+reason the garbage collector leaves alone what was there before the first clause: it writes in each object that it visits, and
+every page it has written in is copied for the child.
+"""
 
 from __future__ import annotations
 
+import gc
 import random
 
 import pytest
@@ -15,3 +22,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     seed = config.getoption("--ipc-shuffle")
     if seed is not None:
         random.Random(seed).shuffle(items)
+    else:
+        items.sort(key=lambda item: item.path.stem.endswith("model"))
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()

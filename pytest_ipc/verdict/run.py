@@ -105,6 +105,7 @@ def run(
     """
     listener = _Listener(wanted, told)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # in the environment, for the workers are to do the same
+    os.environ["HYPOTHESIS_NO_PLUGINS"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
     arguments = [
         *(f"-p{name}" for name in _PLUGINS),

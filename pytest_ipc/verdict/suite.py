@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-__all__ = ["ClauseTest", "UnknownClause", "clauses", "location", "parsed", "select"]
+__all__ = ["ClauseTest", "UnknownClause", "clauses", "location", "parse", "select"]
 
 
 class UnknownClause(ValueError):
@@ -54,15 +54,17 @@ def clauses(root: Path) -> tuple[ClauseTest, ...]:
     return tuple(clause for path in sorted(root.glob("*/test_*.py")) for clause in _of_file(path))
 
 
-@cache
-def parsed(path: Path) -> ast.Module:
-    """A file of the suite, as Python reads it."""
+def parse(path: Path) -> ast.Module:
+    """A file of the suite, as Python reads it.
+
+    It is not kept: all files together are 50 MB, and a process that has them pays for them at each fork that the suite makes.
+    """
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _of_file(path: Path) -> Iterator[ClauseTest]:
     named: dict[str, str] = {}  # a section of many clauses has a name in their file
-    for node in parsed(path).body:
+    for node in parse(path).body:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))):
                 named[name] = text
