@@ -25,7 +25,7 @@ from pytest_ipc import (
 )
 
 from ..model import Model, agree, fails
-from ..peers import Peer
+from ..peers import PATIENCE, Peer
 
 SEMVMX = 32767
 SIZE = 3
@@ -136,7 +136,7 @@ class Undone(Semaphores):
 
         def kernel() -> None:
             who.close()
-            who.actor.wait()
+            who.actor.wait(PATIENCE)
 
         def model() -> None:
             for num, adjustment in self.adjustments.pop(who).items():

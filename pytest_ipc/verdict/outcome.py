@@ -17,8 +17,9 @@ from .result import Verdict
 
 __all__ = ["judge"]
 
-# An object that cannot be made for one of these reasons says something of the machine's room or rights, not of the suite.
-_LIMITS = {"EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EAGAIN", "EDQUOT", "EPERM", "EACCES", "EROFS"}
+# An object that cannot be made for one of these reasons says something of the machine, not of the suite: it has no room, gives
+# no right, has no such family of sockets.
+_LIMITS = {"EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EAGAIN", "EDQUOT", "EPERM", "EACCES", "EROFS", "EAFNOSUPPORT"}
 
 
 def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], report: pytest.TestReport) -> None:

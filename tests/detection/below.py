@@ -2,6 +2,8 @@
 
     python -m tests.detection.below NAME=ERRNO[,NAME=ERRNO...] COMMAND...
 
+NAME(FIRST) is the call with that number as its first argument alone: socket(10) makes IPv6 sockets.
+
 For what does not pass through a function of libc that could be interposed: raw system calls, and what libc calls by itself.
 The filter is written by hand, in the classic BPF of seccomp(2): load the number, compare, answer.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 import struct
 import sys
 
@@ -20,6 +23,10 @@ from pytest_ipc.kernel.libc import function, minus_one
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 LOAD_WORD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 ALLOW, FAIL = 0x7FFF0000, 0x00050000
+# Where struct seccomp_data has the number of the call, and the half of the first argument that a small number stands in.
+NUMBER, FIRST = 0, 16 if sys.byteorder == "little" else 20
+# A call that nothing blocks in, which pytest_ipc need not know.
+SOCKET = {"x86_64": 41, "aarch64": 198}
 
 
 class Program(ctypes.Structure):
@@ -40,11 +47,17 @@ _prctl = function(
 )
 
 
-def refuse(answers: dict[int, int]) -> None:
-    """From here on, and in every descendant, the system calls with these numbers fail with these errnos. OSError."""
-    steps = [struct.pack("=HBBI", LOAD_WORD, 0, 0, 0)]
-    for number, error in answers.items():
-        steps.append(struct.pack("=HBBI", JUMP_IF_EQUAL, 0, 1, number))
+def refuse(answers: dict[tuple[int, int | None], int]) -> None:
+    """From here on, and in every descendant, these system calls fail with these errnos. OSError.
+
+    They are a number, and a first argument or None for whichever.
+    """
+    steps = []
+    for (number, first), error in answers.items():
+        checks = [(NUMBER, number)] if first is None else [(NUMBER, number), (FIRST, first)]
+        for left, (place, value) in zip(range(len(checks), 0, -1), checks, strict=True):
+            steps.append(struct.pack("=HBBI", LOAD_WORD, 0, 0, place))
+            steps.append(struct.pack("=HBBI", JUMP_IF_EQUAL, 0, 2 * left - 1, value))
         steps.append(struct.pack("=HBBI", RETURN, 0, 0, FAIL | error))
     steps.append(struct.pack("=HBBI", RETURN, 0, 0, ALLOW))
     code = ctypes.create_string_buffer(b"".join(steps))
@@ -55,9 +68,14 @@ def refuse(answers: dict[int, int]) -> None:
 
 def main() -> None:
     """Refuse, and become the command."""
-    faults = dict(pair.split("=") for pair in sys.argv[1].split(","))
-    refuse({number_of(name): getattr(errno, error) for name, error in faults.items()})
+    faults = re.findall(r"(\w+)(?:\((\d+)\))?=(\w+)", sys.argv[1])
+    refuse({(_number(name), int(first) if first else None): getattr(errno, error) for name, first, error in faults})
     os.execvp(sys.argv[2], sys.argv[2:])
+
+
+def _number(name: str) -> int:
+    machine = os.uname().machine
+    return SOCKET[machine] if name == "socket" and machine in SOCKET else number_of(name)
 
 
 if __name__ == "__main__":

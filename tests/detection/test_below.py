@@ -37,6 +37,11 @@ MISSING = {
     "msgsnd=ENOSYS": ["msgsnd.zero-length", "msgsnd.bad-id-einval"],
     "semop=ENOSYS,semtimedop=ENOSYS": ["semop.add", "semop.erange"],
 }
+# What an object is made with is not there, and nothing can be said of what it would do.
+LACKING = {
+    "socket(10)=EAFNOSUPPORT": ["tcp.stream-bytes", "udp.boundaries", "ipv6.v6only"],
+    "socket(2)=EAFNOSUPPORT": ["tcp.half-close", "udp.edestaddrreq"],
+}
 
 
 @pytest.fixture
@@ -68,3 +73,9 @@ def test_a_call_that_the_kernel_refuses_is_a_deviation(verdicts_below, faults):
 def test_a_call_that_the_kernel_does_not_have_is_absent(verdicts_below, faults):
     found = verdicts_below(faults, MISSING[faults])
     assert {id: found[id]["verdict"] for id in MISSING[faults]} == dict.fromkeys(MISSING[faults], "absent")
+
+
+@pytest.mark.parametrize("faults", LACKING)
+def test_what_cannot_be_made_here_is_untested(verdicts_below, faults):
+    found = verdicts_below(faults, LACKING[faults])
+    assert {id: found[id]["verdict"] for id in LACKING[faults]} == dict.fromkeys(LACKING[faults], "untested")

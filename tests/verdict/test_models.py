@@ -91,6 +91,20 @@ def test_what_does_not_come_again_is_told_so():
         agree(Fickle)
 
 
+def test_what_did_not_return_once_is_told():
+    once = [True]
+
+    class Slow(Queue):
+        def take(self) -> int:
+            if self.kernel and once:
+                once.clear()
+                raise TimeoutError("receive() did not return within 10 s")
+            return super().take()
+
+    with pytest.raises(TimeoutError, match="did not return"):
+        agree(Slow)
+
+
 def give_up() -> None:
     raise PermissionError(1, "as it was told")
 
