@@ -52,6 +52,15 @@ def capabilities_count_for(kind: str) -> bool:
         return True
 
 
+def act_as_another() -> None:
+    """Give this process, a child, effective ids that are not its real ones: STRANGER and OTHER_GROUP. Untested where it may not."""
+    try:
+        os.setresgid(GROUP, OTHER_GROUP, GROUP)
+        os.setresuid(OWNER, STRANGER, OWNER)
+    except OSError as error:
+        untested(f"needs CAP_SETUID and CAP_SETGID: {error.strerror}")
+
+
 def become(uid: int, gid: int) -> None:
     """Make this process, a child, another user with no capability at all. Untested where that is not allowed."""
     try:

@@ -15,11 +15,10 @@ from pytest_ipc import (
     msgctl_rmid,
     msgctl_stat,
     msgget,
-    untested,
     unused_key,
 )
 
-from ..places import GROUP, OTHER_GROUP, OWNER, STRANGER
+from ..places import OTHER_GROUP, STRANGER, act_as_another
 
 
 @clause("msgget.create-private", "msgget(2)", "DESCRIPTION")
@@ -74,11 +73,7 @@ def test_the_effective_ids_of_the_maker_own_it(fork):
     """Owner and creator of a new queue are the effective user and group of its maker, not the real ones."""
 
     def make() -> tuple[int, int, int, int]:
-        try:
-            os.setresgid(GROUP, OTHER_GROUP, GROUP)
-            os.setresuid(OWNER, STRANGER, OWNER)
-        except OSError as error:
-            untested(f"needs CAP_SETUID and CAP_SETGID: {error.strerror}")
+        act_as_another()
         msqid = msgget(IPC_PRIVATE, 0o600)
         perm = msgctl_stat(msqid).perm
         msgctl_rmid(msqid)

@@ -21,7 +21,7 @@ from pytest_ipc import (
 )
 
 from ..conftest import succeeded
-from ..places import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER
+from ..places import GROUP, MEMBER, OTHER_GROUP, STRANGER, act_as_another
 
 
 @clause("semget.create", "semget(2)", "DESCRIPTION")
@@ -145,11 +145,7 @@ def test_the_effective_ids_count(fork):
     """Where real and effective ids of the maker differ, the effective ones become owner and creator."""
 
     def make() -> tuple[int, int, int, int]:
-        try:
-            os.setresgid(GROUP, OTHER_GROUP, GROUP)
-            os.setresuid(OWNER, STRANGER, OWNER)
-        except OSError as error:
-            untested(f"needs CAP_SETUID and CAP_SETGID: {error.strerror}")
+        act_as_another()
         semid = semget(IPC_PRIVATE, 1, 0o600)
         perm = semctl_stat(semid).perm
         semctl_rmid(semid)

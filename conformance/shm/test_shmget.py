@@ -17,12 +17,11 @@ from pytest_ipc import (
     shmctl_rmid,
     shmctl_stat,
     shmget,
-    untested,
     unused_key,
 )
 
 from ..memory import free_range, peek, poke
-from ..places import GROUP, OTHER_GROUP, OWNER, STRANGER
+from ..places import OTHER_GROUP, STRANGER, act_as_another
 
 
 @clause("shmget.create-new-returns-nonneg", "shmget(2)", "RETURN VALUE")
@@ -191,11 +190,7 @@ def test_the_effective_ids_count(fork):
     """Where real and effective ids of the maker differ, the effective ones become owner and creator."""
 
     def make() -> tuple[int, int, int, int]:
-        try:
-            os.setresgid(GROUP, OTHER_GROUP, GROUP)
-            os.setresuid(OWNER, STRANGER, OWNER)
-        except OSError as error:
-            untested(f"needs CAP_SETUID and CAP_SETGID: {error.strerror}")
+        act_as_another()
         shmid = shmget(IPC_PRIVATE, 1, 0o600)
         perm = shmctl_stat(shmid).perm
         shmctl_rmid(shmid)

@@ -61,6 +61,26 @@ class Resource:
         self.close()
 
 
+class WithDescriptor(Resource):
+    """A resource that is used by one descriptor, which it holds as long as it is open."""
+
+    _fd: int
+
+    def fileno(self) -> int:
+        """The descriptor. ValueError once it is closed: its number may be somebody else's by then."""
+        self._usable()
+        return self._fd
+
+    @property
+    def fd(self) -> int:
+        """The descriptor, as fileno() gives it."""
+        return self.fileno()
+
+    def descriptors(self) -> list[int]:
+        """The descriptor, while it is open."""
+        return [] if self._closed else [self._fd]
+
+
 def check_mode(mode: int) -> int:
     """*mode*, if it is nothing but the nine permission bits."""
     if isinstance(mode, bool) or not isinstance(mode, int):

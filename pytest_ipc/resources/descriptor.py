@@ -9,7 +9,7 @@ from select import POLLIN, poll
 from typing import TYPE_CHECKING, TypeVar
 
 from ..kernel.waiting import Deadline
-from .base import Resource, check_timeout
+from .base import WithDescriptor, check_timeout
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -19,7 +19,7 @@ __all__ = ["Descriptor"]
 Taken = TypeVar("Taken")
 
 
-class Descriptor(Resource):
+class Descriptor(WithDescriptor):
     """A descriptor that is closed once, in whichever process closes it.
 
     It needs no record: the kernel closes it with the process.
@@ -32,20 +32,6 @@ class Descriptor(Resource):
 
     def __repr__(self) -> str:
         return f"<{self._name}, descriptor {self._fd}>"
-
-    def fileno(self) -> int:
-        """The descriptor. ValueError once it is closed: its number may be somebody else's by then."""
-        self._usable()
-        return self._fd
-
-    def descriptors(self) -> list[int]:
-        """The descriptor, while it is open."""
-        return [] if self._closed else [self._fd]
-
-    @property
-    def fd(self) -> int:
-        """The descriptor, as fileno() gives it."""
-        return self.fileno()
 
     def close(self) -> None:
         """close(2). Harmless when it is closed. A forked child closes its own copy: descriptors are per process."""

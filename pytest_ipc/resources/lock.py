@@ -37,7 +37,7 @@ from ..kernel.locks import (
 )
 from ..kernel.locktable import locks_of, own_locks, picture_of_locks
 from ..kernel.waiting import Deadline
-from .base import Resource, check_timeout
+from .base import WithDescriptor, check_timeout
 from .file import OwnedFile
 from .lease import Lease
 
@@ -51,7 +51,7 @@ _COMMANDS = {"posix": (F_SETLK, F_SETLKW, F_GETLK), "ofd": (F_OFD_SETLK, F_OFD_S
 _KINDS = ("flock", *_COMMANDS)
 
 
-class FileLock(Resource):
+class FileLock(WithDescriptor):
     """A file that is open to be locked, by flock(2), record locks or open file description locks (fcntl(2)).
 
     `path` is the file, `kind` "flock", "posix" or "ofd". A lock of kind "flock" or "ofd" belongs to this one opening of the
@@ -96,20 +96,6 @@ class FileLock(Resource):
 
     def __repr__(self) -> str:
         return f"<{self.kind} lock of {self.path}>"
-
-    def fileno(self) -> int:
-        """The descriptor that the locks are taken by. ValueError once it is closed."""
-        self._usable()
-        return self._fd
-
-    @property
-    def fd(self) -> int:
-        """The descriptor, as fileno() gives it."""
-        return self.fileno()
-
-    def descriptors(self) -> list[int]:
-        """The descriptor, while it is open."""
-        return [] if self._closed else [self._fd]
 
     def acquire(self, shared: bool = False, start: int = 0, length: int = 0, timeout: float | None = None) -> None:
         """Lock *length* bytes from *start* on, to the end of the file however far it moves if that is 0; *shared* or exclusive.

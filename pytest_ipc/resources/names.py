@@ -9,6 +9,11 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..custody.ledger import Record
 
 __all__ = ["unused_name"]
 
@@ -34,3 +39,21 @@ def check_name(name: str, what: str, longest: int = NAME_MAX) -> str:
             f"{name[:20]!r}... cannot be the name of {what}: {size} bytes after the slash, and {longest} are the most"
         )
     return name
+
+
+def unlink_name(
+    it: object, has_its_name: Callable[[], bool], unlink: Callable[[], None], record: Record | None
+) -> bool:
+    """Remove the name of *it*, unless it is gone or another object's by now; whether this call was the one. OSError."""
+    try:
+        removed = has_its_name()
+        if removed:
+            unlink()
+    except FileNotFoundError:
+        removed = False
+    except OSError as error:
+        error.add_note(f"while unlinking {it!r}")
+        raise
+    if record is not None:
+        record.closed()
+    return removed

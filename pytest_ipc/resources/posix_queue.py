@@ -29,9 +29,9 @@ from ..kernel.posix_mq import (
 from ..kernel.timers import SIGEV_NONE, SIGEV_SIGNAL
 from ..kernel.times import Timespec
 from ..kernel.waiting import Deadline
-from .base import Resource, check_mode, check_size, check_timeout
+from .base import WithDescriptor, check_mode, check_size, check_timeout
 from .keys import namespace
-from .names import check_name, unused_name
+from .names import check_name, unlink_name, unused_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ _NEW = os.O_CREAT | os.O_EXCL
 _FLAGS = _NEW | os.O_ACCMODE | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-class PosixQueue(Resource):
+class PosixQueue(WithDescriptor):
     """A POSIX message queue (mq_overview(7)), open in this process, and removed when its block or scope ends.
 
     `name` is what other processes find it by, `maxmsg` how many messages it holds, `msgsize` the bytes of the longest.
@@ -116,20 +116,6 @@ class PosixQueue(Resource):
 
     def __repr__(self) -> str:
         return f"<PosixQueue {self.name}>"
-
-    def fileno(self) -> int:
-        """The descriptor, which on Linux is one of a file and can be polled. ValueError once it is closed."""
-        self._usable()
-        return self._fd
-
-    @property
-    def fd(self) -> int:
-        """The descriptor, as fileno() gives it."""
-        return self.fileno()
-
-    def descriptors(self) -> list[int]:
-        """The descriptor, while it is open."""
-        return [] if self._closed else [self._fd]
 
     @property
     def attributes(self) -> MqAttr:
@@ -200,18 +186,7 @@ class PosixQueue(Resource):
 
         Harmless when it was removed before, and when another queue has taken its name. OSError for any other failure.
         """
-        try:
-            removed = self._has_its_name()
-            if removed:
-                mq_unlink(self.name)
-        except FileNotFoundError:
-            removed = False
-        except OSError as error:
-            error.add_note(f"while unlinking {self!r}")
-            raise
-        if self._record is not None:
-            self._record.closed()
-        return removed
+        return unlink_name(self, self._has_its_name, lambda: mq_unlink(self.name), self._record)
 
     def _has_its_name(self) -> bool:
         """Whether the name stands for this queue; who may not look goes by the name alone."""

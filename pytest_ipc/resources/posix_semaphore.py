@@ -36,7 +36,7 @@ from ..kernel.posix_sem import (
 from ..kernel.times import Timespec
 from ..kernel.waiting import Deadline
 from .base import Resource, check_mode, check_timeout
-from .names import NAME_MAX, check_name, unused_name
+from .names import NAME_MAX, check_name, unlink_name, unused_name
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -195,20 +195,12 @@ class PosixSemaphore(Resource):
 
         Harmless when it was removed before, and when another semaphore has taken its name. ValueError for one without a name.
         """
-        if self.name is None:
+        name = self.name
+        if name is None:
             raise ValueError(f"{self!r} cannot be unlinked")
-        try:
-            removed = self._file is None or self._has_its_name()
-            if removed:
-                sem_unlink(self.name)
-        except FileNotFoundError:
-            removed = False
-        except OSError as error:
-            error.add_note(f"while unlinking {self!r}")
-            raise
-        if self._record is not None:
-            self._record.closed()
-        return removed
+        return unlink_name(
+            self, lambda: self._file is None or self._has_its_name(), lambda: sem_unlink(name), self._record
+        )
 
     def _has_its_name(self) -> bool:
         """Whether the name still stands for this semaphore and not for one that the test has put in its place."""
