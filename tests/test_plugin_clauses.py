@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from xml.etree import ElementTree
 
 import pytest
@@ -197,6 +198,45 @@ def test_the_junit_report_says_what_came_of_each(pytester, how):
         about | {"statement": "It is absent", "verdict": "absent", "reason": "ENOSYS: no such call"},
         {"skipped"},
     )
+
+
+@pytest.mark.parametrize("how", [[], ["-n", "2"]], ids=["plain", "xdist"])
+def test_the_ctrf_report_says_what_came_of_each(pytester, how):
+    run(
+        pytester,
+        GOOD
+        + """
+    @clause("a.deviates", "page(2)", "ERRORS")
+    def test_deviates():
+        "It deviates."
+        with fails_with(17):
+            pass
+
+    @clause("a.untested", "page(2)", "ERRORS")
+    def test_untested():
+        "It is untested."
+        untested("needs the moon")
+
+    @clause("a.absent", "page(2)", "ERRORS")
+    def test_absent():
+        "It is absent."
+        raise OSError(38, "no such call")
+""",
+        "--ctrf=report.json",
+        *how,
+    )
+    tests = json.loads((pytester.path / "report.json").read_text())["results"]["tests"]
+    found = {test["tags"][0].split("::")[1]: test for test in tests}
+    assert {id: test["status"] for id, test in found.items()} == {
+        "a.holds": "passed",
+        "a.deviates": "failed",
+        "a.untested": "skipped",
+        "a.absent": "skipped",
+    }
+    assert found["a.holds"]["tags"][0].startswith("clause::a.holds::page(2)::ERRORS")
+    assert found["a.deviates"]["message"].endswith("expected EEXIST, the call succeeded")
+    assert found["a.untested"]["message"] == "untested: needs the moon"
+    assert found["a.absent"]["message"] == "absent: ENOSYS: no such call"
 
 
 def test_what_is_no_clause_ends_a_distributed_run_too(pytester):
