@@ -7,14 +7,12 @@ folder. pytest's terminal is left out and the listener is told of every clause i
 from __future__ import annotations
 
 import os
-import re
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from .folder import temporary_folder
 from .result import ClauseResult, SuiteResult, Verdict, worst
 from .suite import ClauseTest
 
@@ -121,14 +119,8 @@ def run(
         *([] if shuffle is None else [f"--ipc-shuffle={shuffle}"]),
         *(clause.nodeid for clause in wanted),
     ]
-    # What pytest would take for temporary files has the user's name, and may be of another who has it: root of a container.
-    folder = tempfile.mkdtemp(prefix="pytest-ipc-check-")
-    os.chmod(folder, 0o711)  # clauses about other users run as them, there
-    try:
-        status = pytest.main([f"--basetemp={folder}/base", *arguments], plugins=[listener])
-    finally:
-        if not _is_mounted_on(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+    with temporary_folder() as folder:
+        status = pytest.main([f"--basetemp={folder / 'base'}", *arguments], plugins=[listener])
     result = SuiteResult(listener.results(), listener.broken)
     result.interrupted = status == pytest.ExitCode.INTERRUPTED and not listener.broken
     if not result.interrupted:
@@ -136,17 +128,3 @@ def run(
         if status in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR) and not result.broken:
             result.broken.append(f"pytest ended with status {int(status)}")
     return result
-
-
-def _is_mounted_on(folder: str) -> bool:
-    """Whether something may be mounted below *folder*, so that what lies there is not only ours to remove.
-
-    Clauses mount in namespaces of their own, which a platform may take for this one.
-    """
-    try:
-        rows = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return True
-    # There the real path is told, with what would end a word as an octal number.
-    below = re.sub(r"[ \t\n\\]", lambda letter: f"\\{ord(letter[0]):03o}", f"{os.path.realpath(folder)}/")
-    return any(row.split()[4].startswith(below) for row in rows)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_SH, flock
 from pathlib import Path
 
 import pytest
@@ -17,6 +21,23 @@ KILLS = "@clause('a.kills', 'a(2)', 'S')\ndef test_kills():\n    'It holds.'\n  
 INTERRUPTS = (
     "@clause('a.interrupts', 'a(2)', 'S')\ndef test_interrupts():\n    'It holds.'\n    raise KeyboardInterrupt\n"
 )
+
+LOCKED = """
+import os
+from errno import EWOULDBLOCK
+from fcntl import LOCK_EX, LOCK_NB
+from pytest_ipc import fails_with, flock
+
+@clause('a.locked', 'a(2)', 'S')
+def test_locked(tmp_path_factory):
+    'It holds.'
+    folder = os.open(tmp_path_factory.getbasetemp().parent, os.O_RDONLY)
+    try:
+        with fails_with(EWOULDBLOCK):
+            flock(folder, LOCK_EX | LOCK_NB)
+    finally:
+        os.close(folder)
+"""
 
 RUN = """
 import json, sys
@@ -101,6 +122,36 @@ def test_temporary_files_go_unless_something_is_mounted_there(run_suite, tmp_pat
     assert len(folders) == leaves_a_mount
     if leaves_a_mount:
         assert (tmp_path / "note").read_text() == "True", "what was mounted has been removed"
+
+
+def test_what_a_killed_check_has_left_goes_a_day_later(run_suite, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    left = {name: tmp_path / f"pytest-ipc-check-{name}" for name in ("dead", "alive", "young")}
+    for folder in left.values():
+        (folder / "base").mkdir(parents=True)
+        (folder / "base/file").touch()
+    for name in ("dead", "alive"):
+        os.utime(left[name], (0, 0))
+    with open_directory(left["alive"]) as held:
+        flock(held, LOCK_SH)
+        assert run_suite(HOLDS)[0] == 0
+    assert {path.name for path in tmp_path.glob("pytest-ipc-check-*")} == {left["alive"].name, left["young"].name}
+    assert (left["alive"] / "base/file").exists()
+
+
+@contextmanager
+def open_directory(path: Path) -> Iterator[int]:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def test_a_check_holds_its_folder(run_suite, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    status, verdicts, broken, _ = run_suite(LOCKED)
+    assert (status, verdicts, broken) == (0, {"a.locked": "holds"}, [])
 
 
 def test_a_broken_clause_outweighs_a_deviation(run_suite):
