@@ -54,12 +54,13 @@ print(json.dumps([result.exit_status, {found.id: found.verdict.verdict for found
 def run_suite(tmp_path: Path):
     """Run a suite of these clauses in a process of its own: exit status, verdicts, what broke, what was told on the way."""
 
-    def run(*clauses: str, processes: str = "0", conftest: str = ""):
+    def run(*clauses: str, model: str = "", processes: str = "0", conftest: str = ""):
         root = tmp_path / "root"
         mechanism = root / "mechanism"
         mechanism.mkdir(parents=True)
         (root / "conftest.py").write_text(conftest)
         (mechanism / "test_it.py").write_text("from pytest_ipc import clause\n" + "".join(clauses))
+        (mechanism / "test_a_model.py").write_text("from pytest_ipc import clause\n" + model)
         done = subprocess.run(
             [sys.executable, "-c", RUN, root, processes], capture_output=True, text=True, timeout=60, check=False
         )
@@ -76,6 +77,26 @@ def test_all_hold(run_suite):
 def test_what_stands_above_the_suite_is_not_loaded(run_suite, tmp_path):
     (tmp_path / "conftest.py").write_text("raise RuntimeError('another project')")
     assert run_suite(HOLDS)[:3] == [0, {"a.holds": "holds"}, []]
+
+
+def test_models_come_last(run_suite):
+    assert run_suite(HOLDS, DEVIATES, model=ABSENT)[3] == ["a.holds", "a.deviates", "a.absent"]
+
+
+FROZEN = """
+import gc
+
+@clause('a.frozen', 'a(2)', 'S')
+def test_frozen():
+    'It holds.'
+    assert not any(thing is pytest.main for thing in gc.get_objects())
+
+import pytest
+"""
+
+
+def test_the_collector_leaves_alone_what_was_there(run_suite):
+    assert run_suite(FROZEN)[:3] == [0, {"a.frozen": "holds"}, []]
 
 
 def test_one_deviates(run_suite):
