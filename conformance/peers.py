@@ -18,6 +18,8 @@ from pytest_ipc import Deadline, Fork
 # A call that is to return and does not is a hang of the platform; the clause ends by then, and says which call it was.
 PATIENCE = 10.0
 _LONGEST = 1 << 20
+# For one message at a time, in each process its own. To ask recv(2) for as much would map, shrink and unmap it every time.
+_ROOM = bytearray(_LONGEST)
 
 
 class Peer:
@@ -47,12 +49,12 @@ class Peer:
         """What came of the call that was begun; its OSError is raised here. TimeoutError when it does not return."""
         self._socket.settimeout(Deadline(PATIENCE).left)
         try:
-            message = self._socket.recv(_LONGEST)
+            size = self._socket.recv_into(_ROOM)
         except TimeoutError:
             raise TimeoutError(f"{self._call} did not return within {PATIENCE} s") from None
-        if not message:
+        if not size:
             self._ended()
-        raised, value = pickle.loads(message)
+        raised, value = pickle.loads(memoryview(_ROOM)[:size])
         if raised:
             raise value
         return value
@@ -76,8 +78,8 @@ class Peer:
 
 
 def _obey(commands: socket.socket) -> None:
-    while message := commands.recv(_LONGEST):
-        function, args = pickle.loads(message)
+    while size := commands.recv_into(_ROOM):
+        function, args = pickle.loads(memoryview(_ROOM)[:size])
         try:
             answer = (False, function(*args))
         except OSError as error:
