@@ -33,7 +33,7 @@ def map_file(path: str, flags: int) -> int:
 
 @dataclass
 class Mapping:
-    """A mapping in one of the processes; `own` are the pages that a private one has stored to, as they were then."""
+    """A mapping in one of the processes; `own` is what a private one has stored, by page."""
 
     peer: Any
     address: int
@@ -81,7 +81,8 @@ class Files(Model):
         place = self.one_of(data, self.there())
         page = place // PAGESIZE
         if mapping.private:
-            mapping.own.setdefault(page, {p: b for p, b in self.bytes.items() if p // PAGESIZE == page})[place] = value
+            # Of the rest of the page the manual leaves open whether what is written to the file from now on is seen there.
+            mapping.own.setdefault(page, {})[place] = value
         else:
             self.bytes[place] = value
         mapping.peer.do(poke, mapping.address + place, value)
