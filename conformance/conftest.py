@@ -109,7 +109,10 @@ def thorough(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--ipc-thorough"))
 
 
+# Seconds. On a loaded machine, or on a processor that is emulated, an interpreter alone may take many to start.
+TO_START = 50.0
+
+
 def succeeded(actor: Actor) -> None:
     """Assert that a program ended with status 0; its output says what it found otherwise."""
-    # On a loaded machine, or on a processor that is emulated, an interpreter alone may take many seconds to start.
-    assert actor.wait(60) == 0, actor.output
+    assert actor.wait(TO_START) == 0, actor.output

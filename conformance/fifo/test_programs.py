@@ -9,7 +9,7 @@ import pytest
 
 from pytest_ipc import Actor, clause, untested
 
-from ..conftest import succeeded
+from ..conftest import TO_START, succeeded
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_unrelated_programs_open_it_like_a_file(fifo, program):
     """Programs that share nothing but the path open a FIFO like a file, and one reads what the other writes, to its end."""
     path = fifo().path
     reader = program("import sys; print(open(sys.argv[1]).read())", path)
-    reader.wait_blocked("openat")
+    reader.wait_blocked("openat", TO_START)
     writer = program("import sys; open(sys.argv[1], 'w').write('by name alone')", path)
     succeeded(writer)
     succeeded(reader)
@@ -49,7 +49,7 @@ def test_several_programs_write_to_one(fifo, installed):
     """Several programs may have a FIFO open for writing: one reader gets what all of them write."""
     path = fifo().path
     reader = installed("sh", "-c", 'exec cat < "$1"', "sh", path)
-    reader.wait_blocked("openat")
+    reader.wait_blocked("openat", TO_START)
     # Each holds the FIFO open until the next has it open too, so the reader sees no end in between.
     keeper = 'exec 3> "$1"; shift; "$@"; echo here >&3'
     writer = installed("sh", "-c", keeper, "sh", path, "sh", "-c", 'echo there > "$1"', "sh", path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pytest_ipc import clause, msgrcv, msgsnd
 
-from ..conftest import succeeded
+from ..conftest import TO_START, succeeded
 from .conftest import contents
 
 SEND = """
@@ -40,7 +40,7 @@ def test_unrelated_processes_meet_by_key(sysv_msg, program):
     other = program(ANSWER, queue.key)
     for text in (b"one", b"two", b"three"):
         msgsnd(queue.id, 1, text)
-    answers = [queue.receive(2, timeout=10).text for _ in range(3)]
+    answers = [queue.receive(2, timeout=TO_START).text for _ in range(3)]
     succeeded(other)
     assert answers == [b"eno", b"owt", b"eerht"]
 

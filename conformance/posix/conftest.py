@@ -38,7 +38,7 @@ from pytest_ipc import (
     unused_name,
 )
 
-from ..conftest import succeeded
+from ..conftest import TO_START, succeeded
 from ..places import GROUP, STRANGER, become
 
 _CAP_SYS_RESOURCE = 1 << 24
@@ -186,7 +186,7 @@ def pshared(fork: Fork) -> Callable[..., None]:
             sem_init(place, 1, 0)
         answering = program(source, *arguments)
         # A program that never posts must not keep this process, so one waits that can be ended.
-        fork(sem_wait, back).result()
+        fork(sem_wait, back).result(TO_START)
         answering.wait_blocked("futex")
         sem_post(there)
         succeeded(answering)

@@ -20,7 +20,7 @@ from pytest_ipc import (
     unused_key,
 )
 
-from ..conftest import succeeded
+from ..conftest import TO_START, succeeded
 from ..places import GROUP, MEMBER, OTHER_GROUP, STRANGER, act_as_another
 
 
@@ -194,7 +194,7 @@ def test_unrelated_processes_meet_by_key(sysv_sem, program):
         "ipc.semop(semid, [(1, -3)])\n"
     )
     other = program(source, semaphores.key)
-    other.wait_blocked("semop")
+    other.wait_blocked("semop", TO_START)
     assert semaphores.values == [0, 2]
     semaphores.release(1)
     succeeded(other)
