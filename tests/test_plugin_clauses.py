@@ -155,23 +155,33 @@ def test_the_verdict_is_in_the_junit_report(pytester):
         assert f'<property name="{name}" value="{value}"' in text
 
 
-@pytest.mark.parametrize("how", [[], ["-n", "2"]], ids=["plain", "xdist"])
-def test_the_junit_report_says_what_came_of_each(pytester, how):
-    run(
-        pytester,
-        GOOD
-        + """
+EACH = (
+    GOOD
+    + """
     @clause("a.deviates", "page(2)", "ERRORS")
     def test_deviates():
         "It deviates."
         with fails_with(17):
             pass
 
+    @clause("a.untested", "page(2)", "ERRORS")
+    def test_untested():
+        "It is untested."
+        untested("needs the moon")
+
     @clause("a.absent", "page(2)", "ERRORS")
     def test_absent():
         "It is absent."
         raise OSError(38, "no such call")
-""",
+"""
+)
+
+
+@pytest.mark.parametrize("how", [[], ["-n", "2"]], ids=["plain", "xdist"])
+def test_the_junit_report_says_what_came_of_each(pytester, how):
+    run(
+        pytester,
+        EACH,
         "--junitxml=report.xml",
         *how,
     )
@@ -204,24 +214,7 @@ def test_the_junit_report_says_what_came_of_each(pytester, how):
 def test_the_ctrf_report_says_what_came_of_each(pytester, how):
     run(
         pytester,
-        GOOD
-        + """
-    @clause("a.deviates", "page(2)", "ERRORS")
-    def test_deviates():
-        "It deviates."
-        with fails_with(17):
-            pass
-
-    @clause("a.untested", "page(2)", "ERRORS")
-    def test_untested():
-        "It is untested."
-        untested("needs the moon")
-
-    @clause("a.absent", "page(2)", "ERRORS")
-    def test_absent():
-        "It is absent."
-        raise OSError(38, "no such call")
-""",
+        EACH,
         "--ctrf=report.json",
         *how,
     )

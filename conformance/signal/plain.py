@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 
 from pytest_ipc import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, Actor, Fork, pause, prctl, untested
 
+from ..conftest import TO_START
+
 # A pid that is never given out: the kernel's own bound, PID_MAX_LIMIT, is 2**22.
 NOBODY = 2**30
 
@@ -86,7 +88,7 @@ def become_program(source: str, *args: object) -> NoReturn:
 
 def printed(program: Actor) -> str:
     """What a program that leaves with status 0 wrote to its output."""
-    assert program.wait(60) == 0, program.output  # an interpreter takes long to start on a loaded machine
+    assert program.wait(TO_START) == 0, program.output
     return program.output.strip()
 
 

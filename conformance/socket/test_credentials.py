@@ -19,7 +19,7 @@ import pytest
 
 from pytest_ipc import Ucred, capabilities, clause, fails_with, peer_groups, peer_pidfd, pidfd_send_signal, untested
 
-from ..places import GROUP, OTHER_GROUP, OWNER, STRANGER, become, capabilities_count_for
+from ..places import GROUP, OTHER_GROUP, OWNER, STRANGER, act_as_another, become, capabilities_count_for
 
 OPTIONS, MESSAGES = "Socket options", "Ancillary messages"
 CONNECTED = pytest.mark.parametrize("type", [SOCK_STREAM, SOCK_SEQPACKET], ids=["stream", "seqpacket"])
@@ -141,16 +141,12 @@ def test_the_credentials_are_the_real_ids(sockets, fork):
     right.pass_credentials()
 
     def life() -> None:
-        try:
-            os.setresgid(OTHER_GROUP, GROUP, GROUP)
-            os.setresuid(STRANGER, OWNER, OWNER)
-        except OSError as error:
-            untested(f"needs CAP_SETUID and CAP_SETGID: {error.strerror}")
+        act_as_another()
         left.send(b".")
 
     child = fork(life)
     child.result()
-    assert right.receive_message().credentials == Ucred(child.pid, STRANGER, OTHER_GROUP)
+    assert right.receive_message().credentials == Ucred(child.pid, OWNER, GROUP)
 
 
 @clause("unix.scm_credentials-need-passcred", "unix(7)", MESSAGES)
