@@ -73,19 +73,17 @@ def _is_own_folder(path: str) -> bool:
 def open_home(*, create: bool) -> int | None:
     """A descriptor of the directory; None when it does not exist and *create* is false. HomeError if it cannot be trusted."""
     path = home_path()
-    if create:
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            pass
-        except OSError as error:
-            raise HomeError(
-                error.errno, f"the ledger's directory cannot be made ({error.strerror}), so nothing is made", str(path)
-            ) from None
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
+        try:
+            fd = os.open(path, flags)
+        except FileNotFoundError:
+            if not create:
+                return None
+            _make(path)
+            fd = os.open(path, flags)
+    except HomeError:
+        raise
     except OSError as error:
         raise HomeError(
             error.errno, f"the ledger's directory is no directory of ours ({error.strerror})", str(path)
@@ -104,3 +102,14 @@ def open_home(*, create: bool) -> int | None:
             str(path),
         )
     return fd
+
+
+def _make(path: Path) -> None:
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass  # somebody else was faster
+    except OSError as error:
+        raise HomeError(
+            error.errno, f"the ledger's directory cannot be made ({error.strerror}), so nothing is made", str(path)
+        ) from None

@@ -41,8 +41,12 @@ class Process:
 def stat_of(pid: int) -> tuple[str, int] | None:
     """State letter and start time of a process; None when there is none, or none that can be seen."""
     try:
-        with open(f"/proc/{pid}/task/{pid}/stat", "rb") as file:  # as in kernel/proc.py
-            fields = file.read().rpartition(b")")[2].split()
+        # As in kernel/proc.py; one read gives all of it.
+        fd = os.open(f"/proc/{pid}/task/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fields = os.read(fd, 4096).rpartition(b")")[2].split()
+        finally:
+            os.close(fd)
         return fields[0].decode(), int(fields[19])
     except (OSError, IndexError, ValueError):
         return None

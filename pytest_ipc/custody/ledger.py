@@ -61,16 +61,21 @@ class Ledger:
         self._name = b""
         self._stamp = (0.0, -1), ""  # what records made in this tick begin with
         self._pid = os.getpid()
-        header = {
-            "pid": self.process.pid,
-            "start": self.process.start,
-            "boot": boot_id(),
-            "pids": self.pids,
-            "root": [self.root.pid, self.root.start],
-            "worker": os.environ.get("PYTEST_XDIST_WORKER"),
-            "run": os.environ.get("PYTEST_XDIST_TESTRUNUID"),
-        }
-        self._header = f"pytest-ipc {VERSION} {json.dumps(header)}\n".encode()
+        # Every forked child has a ledger, most of them for nothing: what it has in common with its parent's is copied.
+        self.run: str = (
+            parent.run
+            if parent
+            else json.dumps(
+                {
+                    "boot": boot_id(),
+                    "root": [self.root.pid, self.root.start],
+                    "worker": os.environ.get("PYTEST_XDIST_WORKER"),
+                    "run": os.environ.get("PYTEST_XDIST_TESTRUNUID"),
+                }
+            )
+        )
+        own = f'"pid": {self.process.pid}, "start": {self.process.start}, "pids": "{self.pids}"'
+        self._header = f"pytest-ipc {VERSION} {{{own}, {self.run[1:]}\n".encode()
         self._header_size = len(self._header)
         self._fd = self._create()
         self._size = 0

@@ -18,6 +18,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--ipc-shuffle", type=int, metavar="SEED", help="Run in the random order that SEED gives")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # In pytest's own form a traceback takes as much time as ten clauses, and nobody is shown it.
+    config.option.tbstyle = "native"
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     seed = config.getoption("--ipc-shuffle")
     if seed is not None:

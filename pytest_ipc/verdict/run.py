@@ -7,6 +7,7 @@ folder. pytest's terminal is left out and the listener is told of every clause i
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,16 +15,29 @@ import pytest
 
 from .folder import temporary_folder
 from .result import ClauseResult, SuiteResult, Verdict, worst
-from .suite import ClauseTest
+from .suite import ClauseTest, clauses
 
 __all__ = ["run"]
 
-_PLUGINS = (
-    "pytest_ipc.plugin",
-    "pytest_ipc.verdict.order",
-    "xdist.plugin",
-    "pytest_timeout",
-    "_hypothesis_pytestplugin",
+_PLUGINS = ("pytest_ipc.plugin", "pytest_ipc.verdict.order", "pytest_timeout", "_hypothesis_pytestplugin")
+
+# What comes with pytest and has no say in a verdict. A fork takes the longer the more memory there is to share and the more of
+# it is written to between one and the next, and the suite forks more often than it has clauses.
+_NOT_NEEDED = (
+    "cacheprovider",
+    "debugging",
+    "doctest",
+    "junitxml",
+    "legacypath",
+    "logging",
+    "pastebin",
+    "setupplan",
+    "stepwise",
+    "terminal",
+    "threadexception",
+    "unittest",
+    "unraisableexception",
+    "warnings",
 )
 
 # A clause takes milliseconds; one that takes this long hangs, and that is its verdict.
@@ -88,6 +102,12 @@ class _Listener:
         return sorted(self._wanted - self._heard.keys())
 
 
+def _named(root: Path, wanted: list[ClauseTest]) -> list[str]:
+    """How pytest is told what to run. A file is named once if all of it is wanted: pytest looks for each name by itself."""
+    of, asked = (Counter(clause.path for clause in some) for some in (clauses(root), wanted))
+    return list(dict.fromkeys(str(c.path) if asked[c.path] == of[c.path] else c.nodeid for c in wanted))
+
+
 def run(
     root: Path,
     wanted: list[ClauseTest],
@@ -107,17 +127,15 @@ def run(
     os.environ.pop("PYTEST_ADDOPTS", None)
     arguments = [
         *(f"-p{name}" for name in _PLUGINS),
-        "-pno:cacheprovider",
-        "-pno:terminal",
+        *(f"-pno:{name}" for name in _NOT_NEEDED),
+        *([] if processes == "0" else ["-pxdist.plugin", "-n", processes]),
         "-c",
         os.devnull,
         f"--rootdir={root}",
         f"--confcutdir={root}",  # what stands in the folders above is no part of the suite
         *(["--ipc-thorough", "--timeout=0"] if thorough else [f"--timeout={CLAUSE_SECONDS}"]),
-        "-n",
-        processes,
         *([] if shuffle is None else [f"--ipc-shuffle={shuffle}"]),
-        *(clause.nodeid for clause in wanted),
+        *_named(root, wanted),
     ]
     with temporary_folder() as folder:
         status = pytest.main([f"--basetemp={folder / 'base'}", *arguments], plugins=[listener])
