@@ -7,7 +7,10 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
 from mmap import PAGESIZE
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -103,10 +106,23 @@ def two_peers(fork: Fork) -> Iterator[tuple[Peer, Peer]]:
         peer.close()
 
 
+@pytest.fixture(scope="module")
+def machines(request: pytest.FixtureRequest) -> ModuleType:
+    """The state machines of a file of models, from the file beside it: test_model.py has its own in model.py.
+
+    They are loaded when the first of them is to run, and before a peer is forked. With Hypothesis they are 12 MB, which every
+    fork of the clauses before would have to share: a quarter of what it costs.
+    """
+    package, _, name = request.module.__name__.rpartition(".")
+    return import_module(f"{package}.{name.removeprefix('test_')}")
+
+
 @pytest.fixture
-def thorough(request: pytest.FixtureRequest) -> bool:
-    """Whether models look for as long as one has patience: --ipc-thorough."""
-    return bool(request.config.getoption("--ipc-thorough"))
+def agree(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Look for a history on which a machine and the kernel differ (model.agree): for seconds, or as long as --ipc-thorough has it."""
+    from .model import agree  # not sooner, like the machines
+
+    return partial(agree, thorough=bool(request.config.getoption("--ipc-thorough")))
 
 
 # Seconds. On a loaded machine, or on a processor that is emulated, an interpreter alone may take many to start.

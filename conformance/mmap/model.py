@@ -1,0 +1,158 @@
+"""Mapped files and a model of them: two processes that map, store, write, truncate and unmap one file (mmap(2))."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import partial
+from mmap import PAGESIZE
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, precondition, rule
+
+from pytest_ipc import MAP_PRIVATE, MAP_SHARED, MS_SYNC, PROT_READ, PROT_WRITE, ftruncate, mmap, msync, munmap
+
+from ..memory import peek, poke
+from ..model import Model
+
+PAGES = 3
+# Where something is stored: at both ends of each page.
+PLACES = [page * PAGESIZE + end for page in range(PAGES) for end in (0, PAGESIZE - 1)]
+SIZES = [0, 1, PAGESIZE, PAGESIZE + 100, PAGES * PAGESIZE]
+
+
+def map_file(path: str, flags: int) -> int:
+    """In a peer: map all the pages that the file may ever have, and close it."""
+    fd = os.open(path, os.O_RDWR)
+    try:
+        return mmap(None, PAGES * PAGESIZE, PROT_READ | PROT_WRITE, flags, fd, 0)
+    finally:
+        os.close(fd)
+
+
+@dataclass
+class Mapping:
+    """A mapping in one of the processes; `own` is what a private one has stored, by page."""
+
+    peer: Any
+    address: int
+    name: str
+    private: bool
+    own: dict[int, dict[int, int]] = field(default_factory=dict)
+
+
+class Files(Model):
+    """One file, as the bytes that are not 0."""
+
+    def __init__(self, *peers: Any) -> None:
+        super().__init__(*peers)
+        mapped = self.ipc.mapped_file(PAGES * PAGESIZE)
+        self.path = str(mapped.path)
+        self.fd = os.open(self.path, os.O_RDWR)
+        self.size = PAGES * PAGESIZE
+        self.bytes: dict[int, int] = {}
+        self.mappings: list[Mapping] = []
+        self.made = 0
+
+    @rule(peer=st.integers(0, 1), private=st.booleans())
+    def map(self, peer: int, private: bool) -> None:
+        """Map the whole file, and what lies behind its end."""
+        who, place = self.peers[peer], list[int]()
+        self.made += 1
+        name = f"{'P' if private else 'S'}{self.made}"
+        flags = MAP_PRIVATE if private else MAP_SHARED
+        self.same(
+            f"{who}: {name} = mmap({'MAP_PRIVATE' if private else 'MAP_SHARED'})",
+            lambda: place.append(who.do(map_file, self.path, flags)),
+            lambda: None,
+        )
+        self.mappings.append(Mapping(who, place[0], name, private))
+
+    def there(self) -> list[int]:
+        """Where the file may be touched: not behind its end."""
+        return [place for place in PLACES if place < self.size]
+
+    @precondition(lambda self: self.mappings and self.size)
+    @rule(data=st.data(), value=st.integers(1, 255))
+    def store(self, data: Any, value: int) -> None:
+        """Store a byte through a mapping."""
+        mapping = self.one_of(data, self.mappings)
+        place = self.one_of(data, self.there())
+        page = place // PAGESIZE
+        if mapping.private:
+            # Of the rest of the page the manual leaves open whether what is written to the file from now on is seen there.
+            mapping.own.setdefault(page, {})[place] = value
+        else:
+            self.bytes[place] = value
+        mapping.peer.do(poke, mapping.address + place, value)
+        self.history.append(f"{mapping.peer}: {mapping.name}[{place}] = {value}")
+
+    @precondition(lambda self: self.size)
+    @rule(data=st.data(), value=st.integers(1, 255))
+    def write(self, data: Any, value: int) -> None:
+        """Write a byte with pwrite(2)."""
+        place = self.one_of(data, self.there())
+        self.same(
+            f"pwrite({value} at {place})",
+            lambda: os.pwrite(self.fd, bytes([value]), place),
+            lambda: self.bytes.update({place: value}) or 1,
+        )
+
+    @rule(size=st.sampled_from(SIZES))
+    def truncate(self, size: int) -> None:
+        """Give the file another size: what is cut off is gone, and zeros come in its place."""
+
+        def model() -> None:
+            self.size = size
+            self.bytes = {place: byte for place, byte in self.bytes.items() if place < size}
+            for mapping in self.mappings:  # what becomes of private copies behind the end the page leaves open
+                mapping.own = {
+                    page: {place: byte for place, byte in own.items() if place < size}
+                    for page, own in mapping.own.items()
+                    if page * PAGESIZE < size
+                }
+
+        self.same(f"ftruncate({size})", partial(ftruncate, self.fd, size), model)
+
+    @precondition(lambda self: self.mappings)
+    @rule(data=st.data())
+    def unmap(self, data: Any) -> None:
+        """Unmap, or only write back."""
+        mapping = self.one_of(data, self.mappings)
+        call = mapping.peer.call(munmap, mapping.address, PAGES * PAGESIZE)
+        self.same(f"{mapping.peer}: munmap({mapping.name})", call, lambda: None)
+        self.mappings.remove(mapping)
+
+    @precondition(lambda self: self.mappings)
+    @rule(data=st.data())
+    def sync(self, data: Any) -> None:
+        """Write back: to be seen by whoever reads, nothing changes."""
+        mapping = self.one_of(data, self.mappings)
+        call = mapping.peer.call(msync, mapping.address, PAGES * PAGESIZE, MS_SYNC)
+        self.same(f"{mapping.peer}: msync({mapping.name})", call, lambda: None)
+
+    @invariant()
+    def everybody_sees_the_file(self) -> None:
+        """By reading, and through every shared mapping; a private one sees at least what it has stored itself."""
+        for place in self.there():
+            byte = self.bytes.get(place, 0)
+            self.sees(f"pread(at {place})", partial(os.pread, self.fd, 1, place), partial(bytes, [byte]))
+        for mapping in self.mappings:
+            for place in self.there():
+                page = mapping.own.get(place // PAGESIZE)
+                if mapping.private and (page is None or place not in page):
+                    continue
+                expected = page[place] if page is not None else self.bytes.get(place, 0)
+                self.sees(
+                    f"{mapping.peer}: {mapping.name}[{place}]",
+                    mapping.peer.call(peek, mapping.address + place, 1),
+                    partial(bytes, [expected]),
+                )
+
+    def teardown(self) -> None:
+        """The peers live on and must let go."""
+        for mapping in self.mappings:
+            mapping.peer.do(munmap, mapping.address, PAGES * PAGESIZE)
+        os.close(self.fd)
+        super().teardown()

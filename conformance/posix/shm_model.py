@@ -1,0 +1,218 @@
+"""POSIX shared memory and a model of it: two processes that open, size, write, map, store and unlink (shm_open(3))."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from errno import EACCES, EBADF, EEXIST, EINVAL, ENOENT
+from functools import partial
+from mmap import PAGESIZE
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, precondition, rule
+
+from pytest_ipc import (
+    MAP_SHARED,
+    PROT_READ,
+    PROT_WRITE,
+    close,
+    ftruncate,
+    mmap,
+    munmap,
+    shm_open,
+    shm_unlink,
+    unused_name,
+)
+
+from ..memory import peek, poke
+from ..model import Model, fails, outcome
+
+NAMES = ("A", "B")
+SIZES = (0, 1, 100, PAGESIZE, PAGESIZE + 1, 2 * PAGESIZE)
+PLACES = (0, 99, PAGESIZE - 1, PAGESIZE)
+MAPPED = 2 * PAGESIZE
+FLAGS = {
+    "O_RDONLY": os.O_RDONLY,
+    "O_RDWR": os.O_RDWR,
+    "O_RDWR | O_TRUNC": os.O_RDWR | os.O_TRUNC,
+    "O_RDWR | O_CREAT": os.O_RDWR | os.O_CREAT,
+    "O_RDWR | O_CREAT | O_EXCL": os.O_RDWR | os.O_CREAT | os.O_EXCL,
+}
+
+
+@dataclass
+class Object:
+    """What an object is to the model: its bytes."""
+
+    bytes: bytearray = field(default_factory=bytearray)
+
+    def resize(self, size: int) -> None:
+        """Cut, or gain zeros."""
+        del self.bytes[size:]
+        self.bytes.extend(bytes(size - len(self.bytes)))
+
+
+@dataclass
+class Handle:
+    """An open descriptor, or the address of a mapping, in one of the processes."""
+
+    peer: Any
+    name: str
+    number: int
+    shared: Object
+    writable: bool
+
+
+class Shared(Model):
+    """Objects by name; descriptors and mappings by process, which keep an object when it has lost its name."""
+
+    def __init__(self, *peers: Any) -> None:
+        super().__init__(*peers)
+        self.names = {name: unused_name() for name in NAMES}
+        self.found: dict[str, Object] = {}
+        self.open: list[Handle] = []
+        self.mapped: list[Handle] = []
+        self.made = 0
+
+    @precondition(lambda self: len(self.open) < 6)
+    @rule(data=st.data(), name=st.sampled_from(NAMES), flags=st.sampled_from(sorted(FLAGS)))
+    def open_one(self, data: Any, name: str, flags: str) -> None:
+        """Open, or make."""
+        peer, bits = self.one_of(data, self.peers), FLAGS[flags]
+        numbers: list[int] = []
+
+        def model() -> None:
+            shared = self.found.get(name)
+            if shared is None:
+                if not bits & os.O_CREAT:
+                    fails(ENOENT)
+                shared = self.found[name] = Object()
+            elif bits & os.O_EXCL:
+                fails(EEXIST)
+            if bits & os.O_TRUNC:
+                shared.resize(0)
+
+        def kernel() -> None:
+            numbers.append(peer.do(shm_open, self.names[name], bits))
+
+        word = f"f{self.made + 1}"
+        self.same(f"{peer}: {word} = shm_open({name}, {flags})", kernel, model)
+        if numbers:
+            self.made += 1
+            self.open.append(Handle(peer, word, numbers[0], self.found[name], bool(bits & os.O_RDWR)))
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def close_one(self, data: Any) -> None:
+        """Close a descriptor; mappings stay."""
+        handle = self.one_of(data, self.open)
+        self.same(f"{handle.peer}: close({handle.name})", handle.peer.call(close, handle.number), lambda: None)
+        self.open.remove(handle)
+
+    @rule(data=st.data(), name=st.sampled_from(NAMES))
+    def unlink(self, data: Any, name: str) -> None:
+        """Take the name away."""
+        peer = self.one_of(data, self.peers)
+
+        def model() -> None:
+            if self.found.pop(name, None) is None:
+                fails(ENOENT)
+
+        self.same(f"{peer}: shm_unlink({name})", peer.call(shm_unlink, self.names[name]), model)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), size=st.sampled_from(SIZES))
+    def resize(self, data: Any, size: int) -> None:
+        """Give an object another size."""
+        handle = self.one_of(data, self.open)
+
+        def model() -> None:
+            if not handle.writable:
+                fails(EINVAL)
+            handle.shared.resize(size)
+
+        self.same(f"ftruncate({handle.name}, {size})", handle.peer.call(ftruncate, handle.number, size), model)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data(), place=st.sampled_from(PLACES), value=st.integers(1, 255))
+    def write(self, data: Any, place: int, value: int) -> None:
+        """Write a byte, perhaps beyond the end."""
+        handle = self.one_of(data, self.open)
+
+        def model() -> int:
+            if not handle.writable:
+                fails(EBADF)
+            if place >= len(handle.shared.bytes):
+                handle.shared.resize(place + 1)
+            handle.shared.bytes[place] = value
+            return 1
+
+        call = handle.peer.call(os.pwrite, handle.number, bytes([value]), place)
+        self.same(f"pwrite({handle.name}, {bytes([value])!r}, {place})", call, model)
+
+    @precondition(lambda self: self.open and len(self.mapped) < 6)
+    @rule(data=st.data(), writable=st.booleans())
+    def map_one(self, data: Any, writable: bool) -> None:
+        """Map two pages, whatever the object's size."""
+        handle = self.one_of(data, self.open)
+        addresses: list[int] = []
+        prot = PROT_READ | (PROT_WRITE if writable else 0)
+
+        def kernel() -> None:
+            addresses.append(handle.peer.do(mmap, None, MAPPED, prot, MAP_SHARED, handle.number))
+
+        def model() -> None:
+            if writable and not handle.writable:
+                fails(EACCES)
+
+        word = f"m{self.made + 1}"
+        words = "PROT_READ | PROT_WRITE" if writable else "PROT_READ"
+        self.same(f"{handle.peer}: {word} = mmap({words}, MAP_SHARED, {handle.name})", kernel, model)
+        if addresses:
+            self.made += 1
+            self.mapped.append(Handle(handle.peer, word, addresses[0], handle.shared, writable))
+
+    @precondition(lambda self: self.mapped)
+    @rule(data=st.data(), value=st.integers(1, 255))
+    def store(self, data: Any, value: int) -> None:
+        """Store a byte within the object."""
+        mapping = self.one_of(data, self.mapped)
+        places = [place for place in PLACES if place < len(mapping.shared.bytes)]
+        if mapping.writable and places:
+            place = self.one_of(data, places)
+            mapping.peer.do(poke, mapping.number + place, value)
+            mapping.shared.bytes[place] = value
+            self.history.append(f"{mapping.name}[{place}] = {value}")
+
+    @precondition(lambda self: self.mapped)
+    @rule(data=st.data())
+    def unmap(self, data: Any) -> None:
+        """Unmap."""
+        mapping = self.one_of(data, self.mapped)
+        call = mapping.peer.call(munmap, mapping.number, MAPPED)
+        self.same(f"{mapping.peer}: munmap({mapping.name})", call, lambda: None)
+        self.mapped.remove(mapping)
+
+    @invariant()
+    def everybody_reads_the_same(self) -> None:
+        """The whole content through every descriptor; and as much as there is through every mapping."""
+        for handle in self.open:
+            whole = partial(bytes, handle.shared.bytes)
+            call = handle.peer.call(os.pread, handle.number, 3 * PAGESIZE, 0)
+            self.sees(f"pread({handle.name})", call, whole)
+        for mapping in self.mapped:
+            size = len(mapping.shared.bytes)
+            if size:
+                call = mapping.peer.call(peek, mapping.number, size)
+                self.sees(f"{mapping.name}[:{size}]", call, partial(bytes, mapping.shared.bytes))
+
+    def teardown(self) -> None:
+        """The peers live on and must let go."""
+        for mapping in self.mapped:
+            mapping.peer.do(munmap, mapping.number, MAPPED)
+        for handle in self.open:
+            handle.peer.do(close, handle.number)
+        for name in self.names.values():
+            outcome(partial(shm_unlink, name))
+        super().teardown()

@@ -1,0 +1,181 @@
+"""System V shared memory and a model of it: two processes that create, attach, write, detach and remove (shmop(2), shmctl(2))."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from errno import EEXIST, EINVAL, ENOENT
+from functools import partial
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, precondition, rule
+
+from pytest_ipc import (
+    IPC_CREAT,
+    IPC_EXCL,
+    SHM_DEST,
+    shmat,
+    shmctl_rmid,
+    shmctl_stat,
+    shmdt,
+    shmget,
+    unused_key,
+)
+
+from ..memory import peek, poke
+from ..model import Model, fails, outcome
+
+NAMES = ("K1", "K2")
+SIZES = (1, 100, 4096, 5000)
+
+
+@dataclass
+class Segment:
+    """What a segment is to the model."""
+
+    name: str
+    size: int
+    bytes: dict[int, int] = field(default_factory=dict)
+    attached: int = 0
+    removed: bool = False
+
+
+class SharedMemory(Model):
+    """Segments by key and, once they are found, by number; attachments by process."""
+
+    def __init__(self, *peers: Any) -> None:
+        super().__init__(*peers)
+        self.keys = {name: unused_key() for name in NAMES}
+        self.found: dict[str, Segment] = {}  # by key, those that can be found
+        self.known: list[tuple[int, Segment]] = []  # every id that was ever given out
+        self.attachments: list[tuple[Any, int, Segment]] = []
+
+    @rule(
+        name=st.sampled_from(NAMES),
+        size=st.sampled_from(SIZES),
+        flags=st.sampled_from((0, IPC_CREAT, IPC_CREAT | IPC_EXCL)),
+    )
+    def get(self, name: str, size: int, flags: int) -> None:
+        """Find or make a segment."""
+        created: list[Segment] = []
+
+        def model() -> int:
+            segment = self.found.get(name)
+            if segment is None:
+                if not flags & IPC_CREAT:
+                    fails(ENOENT)
+                segment = Segment(name, size)
+                self.found[name] = segment
+                created.append(segment)
+                return len(self.known)
+            if flags & IPC_EXCL:
+                fails(EEXIST)
+            if size > segment.size:
+                fails(EINVAL)
+            return next(number for number, (_, known) in enumerate(self.known) if known is segment)
+
+        def kernel() -> int:
+            id = shmget(self.keys[name], size, flags | 0o600)
+            ids = [known for known, _ in self.known]
+            new.append(id)
+            return ids.index(id) if id in ids else len(ids)
+
+        new: list[int] = []
+        words = {0: "0", IPC_CREAT: "IPC_CREAT", IPC_CREAT | IPC_EXCL: "IPC_CREAT | IPC_EXCL"}
+        self.same(f"shmget({name}, {size}, {words[flags]})", kernel, model)
+        if created:
+            self.known.append((new[0], created[0]))
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data())
+    def attach(self, data: Any) -> None:
+        """Attach a segment in one of the processes."""
+        peer, (id, segment) = self.one_of(data, self.peers), self.one_of(data, self.known)
+        place: list[int] = []
+
+        def model() -> None:
+            if segment.removed and not segment.attached:
+                fails(EINVAL)
+            segment.attached += 1
+
+        self.same(f"{peer}: shmat({self.word(segment)})", lambda: place.append(peer.do(shmat, id)), model)
+        if place:
+            self.attachments.append((peer, place[0], segment))
+
+    @precondition(lambda self: self.attachments)
+    @rule(data=st.data(), value=st.integers(1, 255))
+    def write(self, data: Any, value: int) -> None:
+        """Write a byte at one end of an attached segment."""
+        peer, address, segment = self.one_of(data, self.attachments)
+        offset = self.one_of(data, (0, segment.size - 1))
+        segment.bytes[offset] = value
+        peer.do(poke, address + offset, value)
+        self.history.append(f"{peer}: {self.word(segment)}[{offset}] = {value}")
+
+    @precondition(lambda self: self.attachments)
+    @rule(data=st.data())
+    def detach(self, data: Any) -> None:
+        """Detach; the last one takes a removed segment with it."""
+        attachment = self.one_of(data, self.attachments)
+        peer, address, segment = attachment
+
+        def model() -> None:
+            segment.attached -= 1
+
+        self.same(f"{peer}: shmdt({self.word(segment)})", peer.call(shmdt, address), model)
+        self.attachments.remove(attachment)
+
+    @precondition(lambda self: self.known)
+    @rule(data=st.data())
+    def remove(self, data: Any) -> None:
+        """Remove: at once, or with the last detach."""
+        id, segment = self.one_of(data, self.known)
+
+        def model() -> None:
+            if segment.removed and not segment.attached:
+                fails(EINVAL)
+            segment.removed = True
+            if self.found.get(segment.name) is segment:
+                del self.found[segment.name]
+
+        self.same(f"shmctl({self.word(segment)}, IPC_RMID)", lambda: shmctl_rmid(id), model)
+
+    @invariant()
+    def the_kernel_counts_as_the_model_does(self) -> None:
+        """Size, attachments and the mark of removal of every segment that was ever known."""
+        for id, segment in self.known:
+
+            def kernel(id: int = id) -> tuple[int, int, bool]:
+                ds = shmctl_stat(id)
+                return ds.segsz, ds.nattch, bool(ds.perm.mode & SHM_DEST)
+
+            def model(segment: Segment = segment) -> tuple[int, int, bool]:
+                if segment.removed and not segment.attached:
+                    fails(EINVAL)
+                return segment.size, segment.attached, segment.removed
+
+            self.sees(f"shmctl({self.word(segment)}, IPC_STAT)", kernel, model)
+
+    @invariant()
+    def everybody_reads_what_anybody_wrote(self) -> None:
+        """The ends of each segment, through every attachment."""
+        for peer, address, segment in self.attachments:
+            for offset in {0, segment.size - 1}:
+                self.sees(
+                    f"{peer}: {self.word(segment)}[{offset}]",
+                    peer.call(peek, address + offset, 1),
+                    partial(bytes, [segment.bytes.get(offset, 0)]),
+                )
+
+    def word(self, segment: Segment) -> str:
+        """The name of a segment in the history: its key's, with a stroke for each that had the key before."""
+        same = [known for _, known in self.known if known.name == segment.name]
+        return segment.name + "'" * next((n for n, known in enumerate(same) if known is segment), len(same))
+
+    def teardown(self) -> None:
+        """The peers live on and must let go."""
+        for peer, address, _ in self.attachments:
+            peer.do(shmdt, address)
+        for id, _ in self.known:
+            outcome(partial(shmctl_rmid, id))
+        super().teardown()
