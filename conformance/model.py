@@ -124,7 +124,7 @@ class _Enough(BaseException):
 SIMPLIFICATIONS = 100
 
 
-def agree(machine: Any, *, thorough: bool = False, histories: int = 25) -> None:
+def agree(machine: Any, *, thorough: bool = False, histories: int = 20) -> None:
     """Look for a history on which the mechanism and its model differ; Deviation tells the shortest that was found.
 
     *machine* makes a `Model`, one for each history: the class, or a function that gives it its peers. Of *histories* there

@@ -72,6 +72,7 @@ def test_the_boot_has_an_id_and_where_none_is_shown_it_is_empty(monkeypatch):
         raise FileNotFoundError
 
     monkeypatch.setattr("builtins.open", missing)
+    monkeypatch.setattr("os.open", missing)
     assert boot_id.__wrapped__() == ""
     assert start_of(os.getpid()) is None
     assert tag_of(os.getpid()) is None
