@@ -114,13 +114,13 @@ def test_a_process_has_only_so_many_mappings(fork, page):
         untested(f"needs a vm.max_map_count that can be reached, and it is {most}")
 
     def fill() -> None:
-        room = mmap(None, 3 * page)
-        prots = [PROT_NONE, PROT_READ]  # two that differ side by side are two mappings
+        room = mmap(None, (most + 3) * page, PROT_NONE)
         with fails_with(ENOMEM):
-            for number in range(most + 1):
-                mmap(None, page, prots[number % 2])
+            for number in range(1, most + 3, 2):  # a page in the middle that differs makes three mappings of one
+                mprotect(room + number * page, page, PROT_READ)
         with fails_with(ENOMEM):
-            mprotect(room + page, page, PROT_NONE)
+            for prot in (PROT_READ, PROT_NONE) * 4:  # side by side, and none like the one before
+                mmap(None, page, prot)
 
     fork(fill).result(60)
 
