@@ -6,7 +6,9 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from mmap import PAGESIZE
@@ -15,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Actor, Fork, IpcNamespace
+from pytest_ipc import CLOCK_REALTIME_COARSE, Actor, Deadline, Fork, IpcNamespace, scope
 
 from .peers import Peer
 from .places import become
@@ -106,6 +108,33 @@ def two_peers(fork: Fork) -> Iterator[tuple[Peer, Peer]]:
         peer.close()
 
 
+@pytest.fixture(scope="session")
+def aged() -> Iterator[Callable[[str], Any]]:
+    """System V objects that were made in an earlier second, which its times can tell from this one: aged("sysv_sem").
+
+    To wait for the next second takes as long as thirty clauses do, so those that need such an object wait together.
+    """
+    made: dict[str, list[Any]] = {"sysv_msg": [], "sysv_sem": [], "sysv_shm": []}
+    with scope() as ipc:
+
+        def make(factory: str) -> None:
+            made[factory].append(getattr(ipc, factory)())
+
+        for factory, number in (("sysv_msg", 1), ("sysv_sem", 4), ("sysv_shm", 1)):
+            for _ in range(number):
+                with suppress(OSError):  # whoever asks for it is told
+                    make(factory)
+        next_second(int(time.clock_gettime(CLOCK_REALTIME_COARSE)))
+
+        def take(factory: str) -> Any:
+            if not made[factory]:
+                make(factory)
+                next_second(int(time.clock_gettime(CLOCK_REALTIME_COARSE)))
+            return made[factory].pop()
+
+        yield take
+
+
 @pytest.fixture(scope="module")
 def machines(request: pytest.FixtureRequest) -> ModuleType:
     """The state machines of a file of models, from the file beside it: test_model.py has its own in model.py.
@@ -132,3 +161,8 @@ TO_START = 50.0
 def succeeded(actor: Actor) -> None:
     """Assert that a program ended with status 0; its output says what it found otherwise."""
     assert actor.wait(TO_START) == 0, actor.output
+
+
+def next_second(after: int) -> None:
+    """Wait for the second after *after* to begin, by the clock that the kernel stamps objects with."""
+    assert Deadline(5).until(lambda: time.clock_gettime(CLOCK_REALTIME_COARSE) >= after + 1)

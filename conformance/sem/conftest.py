@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
 
-from pytest_ipc import CLOCK_REALTIME_COARSE, Actor, Deadline, Fork, SemaphoreSet, semop, untested
+from pytest_ipc import Actor, Fork, SemaphoreSet, semop, untested
 
 from ..places import GROUP, OWNER
 
@@ -33,11 +32,6 @@ def outcome(semid: int, *operations: tuple[int, ...]) -> int:
     except OSError as error:
         return error.errno or -1
     return 0
-
-
-def next_second(after: int) -> None:
-    """Wait for the second after *after* to begin, by the clock that the kernel stamps objects with."""
-    assert Deadline(5).until(lambda: time.clock_gettime(CLOCK_REALTIME_COARSE) >= after + 1)
 
 
 @pytest.fixture

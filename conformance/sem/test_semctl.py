@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
 from ctypes import addressof, c_ushort
 from errno import EFAULT, EIDRM, EINVAL, ERANGE
 
@@ -26,13 +25,11 @@ from pytest_ipc import (
     SEM_STAT,
     SETALL,
     SETVAL,
-    SemaphoreSet,
     clause,
     errno_name,
     fails_with,
     limit_fields,
     number_of,
-    scope,
     semctl,
     semctl_info,
     semctl_limits,
@@ -48,7 +45,7 @@ from pytest_ipc import (
 from pytest_ipc.kernel.abi import semid_ds
 from pytest_ipc.kernel.libc import syscall
 
-from .conftest import NOBODYS, next_second
+from .conftest import NOBODYS
 
 UNKNOWN = 77  # a command that there is not
 
@@ -74,19 +71,10 @@ def test_the_mode_can_be_changed(sysv_sem):
     assert oct(semaphores.stat().perm.mode) == oct(0o777)
 
 
-@pytest.fixture(scope="module")
-def aged() -> Iterator[Callable[[], SemaphoreSet]]:
-    """Sets that were made in an earlier second. To wait for the next takes as long as thirty clauses do, and they wait once."""
-    with scope() as ipc:
-        sets = [ipc.sysv_sem() for _ in range(4)]
-        next_second(max(semaphores.stat().ctime for semaphores in sets))
-        yield sets.pop
-
-
 @clause("semctl.set-ctime", "semctl(2)", "IPC_SET")
 def test_a_change_sets_the_time_of_change(aged):
     """IPC_SET sets the time of change to now."""
-    semaphores = aged()
+    semaphores = aged("sysv_sem")
     made = semaphores.stat().ctime
     semaphores.set(mode=0o640)
     assert semaphores.stat().ctime > made
@@ -95,7 +83,7 @@ def test_a_change_sets_the_time_of_change(aged):
 @clause("semctl.setval-ctime", "semctl(2)", "The semid_ds data structure")
 def test_values_that_are_set_set_the_time_of_change(aged):
     """SETVAL and SETALL set the time of change to now; an operation does not."""
-    by_one, by_all, by_operation = aged(), aged(), aged()
+    by_one, by_all, by_operation = (aged("sysv_sem") for _ in range(3))
     made = [semaphores.stat().ctime for semaphores in (by_one, by_all, by_operation)]
     by_one.set_value(1)
     by_all.values = [1]

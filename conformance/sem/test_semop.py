@@ -19,7 +19,8 @@ from pytest_ipc import (
 from pytest_ipc.kernel.abi import sembuf
 from pytest_ipc.kernel.libc import syscall
 
-from .conftest import NOBODYS, next_second
+from ..conftest import next_second
+from .conftest import NOBODYS
 
 
 @clause("semop.add", "semop(2)", "DESCRIPTION")
