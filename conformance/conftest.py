@@ -139,8 +139,8 @@ def aged() -> Iterator[Callable[[str], Any]]:
 def machines(request: pytest.FixtureRequest) -> ModuleType:
     """The state machines of a file of models, from the file beside it: test_model.py has its own in model.py.
 
-    They are loaded when the first of them is to run, and before a peer is forked. With Hypothesis they are 12 MB, which every
-    fork of the clauses before would have to share: a quarter of what it costs.
+    They are loaded when the first of them is to run, and before a peer is forked. With Hypothesis they are 7 MB of 49, which
+    the forks of all clauses before would have to share.
     """
     package, _, name = request.module.__name__.rpartition(".")
     return import_module(f"{package}.{name.removeprefix('test_')}")

@@ -1,7 +1,7 @@
 """A pytest plugin for the suite alone: the order it runs in, and what of the process stays as it is while it does.
 
 It can be run in any order, for no clause may depend on another, and this is how one shows that. By default the models are the
-last: Hypothesis comes with them, 12 MB in the process, and a fork takes the longer the more memory there is to share. For the same
+last: Hypothesis comes with them, 7 MB in the process, and a fork takes the longer the more memory there is to share. For the same
 reason the garbage collector leaves alone what was there before the first clause: it writes in each object that it visits, and
 every page it has written in is copied for the child.
 """
