@@ -124,12 +124,12 @@ def aged() -> Iterator[Callable[[str], Any]]:
             for _ in range(number):
                 with suppress(OSError):  # whoever asks for it is told
                     make(factory)
-        next_second(int(time.clock_gettime(CLOCK_REALTIME_COARSE)))
+        next_second()
 
         def take(factory: str) -> Any:
             if not made[factory]:
                 make(factory)
-                next_second(int(time.clock_gettime(CLOCK_REALTIME_COARSE)))
+                next_second()
             return made[factory].pop()
 
         yield take
@@ -163,6 +163,7 @@ def succeeded(actor: Actor) -> None:
     assert actor.wait(TO_START) == 0, actor.output
 
 
-def next_second(after: int) -> None:
-    """Wait for the second after *after* to begin, by the clock that the kernel stamps objects with."""
-    assert Deadline(5).until(lambda: time.clock_gettime(CLOCK_REALTIME_COARSE) >= after + 1)
+def next_second() -> None:
+    """Wait for the next second to begin, by the clock that the kernel stamps objects with."""
+    now = int(time.clock_gettime(CLOCK_REALTIME_COARSE))
+    assert Deadline(5).until(lambda: time.clock_gettime(CLOCK_REALTIME_COARSE) >= now + 1)
