@@ -12,11 +12,8 @@ it, and a grandchild that lives on keeps nobody waiting. Its end is the event (a
 
 from __future__ import annotations
 
-import os
 import resource  # noqa: F401 - every child needs it, and would otherwise load it for itself: a third of what it costs
-import signal
 import sys
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -37,6 +34,7 @@ from .kernel.syscalls import numbers_of
 from .kernel.waiting import DEFAULT_TIMEOUT, Deadline
 from .memfile import memory_file, read_from
 from .resources.base import Resource, check_timeout
+from .unpatched import os, signal, time
 
 if TYPE_CHECKING:
     from .custody.scope import Scope

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
-import os
-import signal
+import os as current_os
 import sys
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
@@ -16,6 +15,7 @@ from .custody import ledger
 from .custody.identity import put_on
 from .kernel import libc
 from .kernel.process import PR_SET_PDEATHSIG, prctl
+from .unpatched import io, os, signal
 
 if TYPE_CHECKING:
     from .custody.scope import Scope
@@ -63,7 +63,7 @@ def live(
             sys.stderr.flush()
             libc.fflush()
         try:
-            os._exit(status & 0xFF)  # looked up now: coverage puts its own there to save what was measured
+            current_os._exit(status & 0xFF)  # not the copy: coverage replaces it to save its data
         finally:
             os.kill(os.getpid(), signal.SIGKILL)  # whatever stands in its place came back
 
@@ -78,10 +78,10 @@ def _settle(output: int, keep: AbstractSet[int]) -> None:
             os.closerange(fd, fd + 1)  # which does not mind that the listing's own is closed
     # pytest's own streams write to descriptors that are closed now, under capture as under -s.
     for name, fd in (("stdout", 1), ("stderr", 2)):
-        stream = open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
+        stream = io.open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     if faulthandler.is_enabled():
         # It keeps a number, not a file: what it says of a SIGSEGV would go to whatever the child has opened there since.
         faulthandler.enable(2)
-    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc] # a child's stream, not the interpreter's
+    sys.stdin = sys.__stdin__ = io.open(0, closefd=False)  # type: ignore[misc] # a child's stream, not the interpreter's

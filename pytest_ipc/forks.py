@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from ctypes import CDLL
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .actors import Actor
 from .kernel.proc import open_descriptors
 from .resources.base import COULD_NOT_MAKE, Resource
+from .unpatched import os
 
 if TYPE_CHECKING:
     from .custody.scope import Scope

@@ -10,7 +10,6 @@ The note is a memory file made before the first test: an append of one line a ch
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 import traceback
 from collections.abc import Callable, Generator
@@ -21,6 +20,7 @@ from typing import Any
 import pytest
 
 from .memfile import memory_file, read_from
+from .unpatched import json, os
 
 ADVICE = (
     "A child of os.fork() came back into pytest's own code and was stopped there. Start children with the `fork` fixture, which "
@@ -134,8 +134,6 @@ class ForkGuard:
     def _stop(self, test: str, phase: str, error: BaseException | None) -> None:
         """In the child: write down what happened and leave."""
         try:
-            import json
-
             frames = _own_frames(error.__traceback__) if error else None
             text = "".join(traceback.format_exception(type(error), error, frames)) if error else "it returned\n"
             line = json.dumps({"pid": os.getpid(), "test": test, "phase": phase, "text": text}) + "\n"
@@ -154,8 +152,6 @@ class ForkGuard:
     def _unread(self) -> list[dict[str, str]]:
         if os.fstat(self._note).st_size == self._read:
             return []
-        import json
-
         data = read_from(self._note, self._read)
         whole = data[: data.rfind(b"\n") + 1]
         self._read += len(whole)

@@ -8,7 +8,6 @@ has two from the beginning. So a worker of such a user is started by a program t
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from typing import Any
@@ -19,6 +18,7 @@ from .custody.identity import ipc_namespace
 from .kernel.namespace import CLONE_NEWIPC, setns, unshare
 from .moving import move
 from .trials import trial
+from .unpatched import os
 from .watch import CustodyWatch
 
 NEEDED = (

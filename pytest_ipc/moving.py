@@ -5,12 +5,12 @@ Why a user namespace is entered by a program before it is a worker, see isolatio
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import suppress
 
 from .kernel.capability import capget, capset
 from .kernel.namespace import CLONE_NEWIPC, CLONE_NEWUSER, map_user, unshare
+from .unpatched import os
 
 __all__ = ["main", "move"]
 

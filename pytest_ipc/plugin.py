@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Generator
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 
 from . import custody
 from .guard import ForkGuard
+from .unpatched import os
 from .watch import CustodyWatch, OrderlyStop
 
 pytest_plugins = ["pytest_ipc.fixtures"]

@@ -7,8 +7,6 @@ a module they are not in. What cannot travel at all is replaced by its text, nev
 
 from __future__ import annotations
 
-import io
-import os
 import pickle
 import sys
 import traceback
@@ -16,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+
+from .unpatched import io, os
 
 __all__ = ["RemoteError"]
 

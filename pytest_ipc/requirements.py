@@ -7,7 +7,6 @@ at once, by trying: bits say little in a user namespace or behind a filter, and 
 from __future__ import annotations
 
 import math
-import os
 import re
 import resource
 import socket
@@ -23,6 +22,7 @@ from .kernel.namespace import CLONE_NEWIPC, unshare
 from .kernel.shm import SHM_RDONLY, shmat, shmctl_rmid, shmget
 from .kernel.version import kernel_is_older
 from .trials import trial
+from .unpatched import os
 
 if TYPE_CHECKING:
     import pytest

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+
+from .unpatched import os
 
 __all__ = ["trial"]
 

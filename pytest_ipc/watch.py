@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from typing import Any
 
 import pytest
+
+from .unpatched import os, signal
 
 
 class CustodyWatch:

@@ -26,6 +26,7 @@ from pytest_ipc import (
     Signals,
     TimerFd,
     scope,
+    unpatched,
 )
 from pytest_ipc.kernel.errnos import errno_name
 from pytest_ipc.resources.base import COULD_NOT_MAKE
@@ -88,7 +89,7 @@ def test_a_child_that_could_not_be_started_says_so_too(monkeypatch):
 
     with scope() as ipc:
         ipc.sysv_shm()  # so that the reaper is there
-        monkeypatch.setattr(os, "fork", fork)
+        monkeypatch.setattr(unpatched.os, "fork", fork)
         with pytest.raises(BlockingIOError) as caught:
             ipc.fork(int)
         assert COULD_NOT_MAKE in caught.value.__notes__

@@ -107,7 +107,7 @@ UNUSED = """
 
     def test_nothing_was_loaded():
         rooms = {name for name in sys.modules if name.startswith("pytest_ipc")}
-        watch = {"guard", "watch", "memfile", "custody", "custody.home"}
+        watch = {"guard", "watch", "unpatched", "memfile", "custody", "custody.home"}
         assert rooms == {"pytest_ipc", *(f"pytest_ipc.{name}" for name in {"plugin", "fixtures"} | watch)}
 """
 

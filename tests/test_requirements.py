@@ -216,7 +216,7 @@ def test_what_is_lacking_is_told_in_one_sentence():
 
 
 def test_a_limit_that_is_not_there_is_lacking(monkeypatch):
-    monkeypatch.setattr("pytest_ipc.kernel.limits.open", open_none, raising=False)
+    monkeypatch.setattr("pytest_ipc.unpatched.io.open", open_none)
     lack = requires_limit("kernel.shmmni", 1)()
     assert lack == (
         "needs kernel.shmmni of at least 1 segments, and it is not there: /proc/sys/kernel/shmmni: No such file or directory"

@@ -8,7 +8,7 @@ from errno import EACCES, EAGAIN, EBADF
 
 import pytest
 
-from pytest_ipc import open_descriptors, trial
+from pytest_ipc import open_descriptors, trial, unpatched
 
 
 def fail_with(errno: int) -> None:
@@ -36,7 +36,7 @@ def test_whatever_else_happens_is_a_refusal_too(call):
 
 def test_no_descriptor_stays_where_no_child_can_be_made(monkeypatch):
     before = open_descriptors()
-    monkeypatch.setattr(os, "fork", lambda: fail_with(EAGAIN))
+    monkeypatch.setattr(unpatched.os, "fork", lambda: fail_with(EAGAIN))
     with pytest.raises(BlockingIOError):
         trial(os.getpid)
     assert open_descriptors() == before

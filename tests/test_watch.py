@@ -63,7 +63,7 @@ def test_a_home_that_cannot_be_used_is_told_and_stops_no_run(pytester, home):
 
 def test_a_kernel_without_pidfds_is_told_of(pytester, home):
     assert home.is_dir()
-    pytester.makeconftest("import os\ndel os.pidfd_open\n")
+    pytester.makeconftest("from pytest_ipc.unpatched import os\ndel os.pidfd_open\n")
     pytester.makepyfile(
         """
         def test_all(sysv_shm, fifo, fork):

@@ -7,16 +7,13 @@ by setns(2), to the user namespace of a process in it first if that is another. 
 
 from __future__ import annotations
 
-import json
-import os
-import select
-import signal
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from errno import EACCES, EIO, ESRCH
 from typing import Any
 
+from ..unpatched import json, os, select, signal
 from .identity import ipc_namespace
 
 __all__ = ["in_namespace", "process_in"]

@@ -7,11 +7,11 @@ all others. If it is not, that is an error and not a reason to try another name:
 
 from __future__ import annotations
 
-import os
 import stat
 import sys
 from contextlib import suppress
-from pathlib import Path
+
+from ..unpatched import io, os
 
 __all__ = ["HomeError", "home_path", "open_home", "pin", "temp_folder"]
 
@@ -20,29 +20,29 @@ class HomeError(OSError):
     """The directory of the ledgers cannot be used: what is wrong with it, and the way out."""
 
 
-_pinned: Path | None = None
+_pinned: str | None = None
 
 
-def pin(path: Path) -> None:
+def pin(path: str) -> None:
     """Stay with *path*, in this process and in those it forks: a test may change the environment, and the user it runs as."""
     global _pinned
     _pinned = path
 
 
-def home_path() -> Path:
+def home_path() -> str:
     """Where the ledgers of this user lie, whether or not the directory exists."""
     if _pinned is not None:
         return _pinned
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and os.path.isabs(runtime) and _is_own_folder(runtime):
-        return Path(runtime) / "pytest-ipc"
-    return temp_folder() / f"pytest-ipc-of-{_user()}"
+        return os.path.join(runtime, "pytest-ipc")
+    return os.path.join(temp_folder(), f"pytest-ipc-of-{_user()}")
 
 
 def _user() -> int:
     """Who this is outside of a user namespace of its own: inside, root of the one and root of all would have one name."""
     inside = os.geteuid()
-    with suppress(OSError), open("/proc/self/uid_map") as rows:
+    with suppress(OSError), io.open("/proc/self/uid_map") as rows:
         for row in rows:
             first, outside, count = map(int, row.split())
             if first <= inside < first + count:
@@ -50,15 +50,13 @@ def _user() -> int:
     return inside
 
 
-def temp_folder() -> Path:
+def temp_folder() -> str:
     """The folder that tempfile.gettempdir() gives, found without the file by which that tries it: a kill would leave it there."""
     chosen = getattr(sys.modules.get("tempfile"), "tempdir", None)
     for name in (chosen, *map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), "/tmp", "/var/tmp", "/usr/tmp"):
         if name and (name is chosen or (os.path.isdir(name) and os.access(name, os.W_OK | os.X_OK))):
-            return Path(os.path.abspath(os.fsdecode(name)))
-    import tempfile
-
-    return Path(tempfile.gettempdir())
+            return os.path.abspath(os.fsdecode(name))
+    return os.getcwd()
 
 
 def _is_own_folder(path: str) -> bool:
@@ -86,7 +84,7 @@ def open_home(*, create: bool) -> int | None:
         raise
     except OSError as error:
         raise HomeError(
-            error.errno, f"the ledger's directory is no directory of ours ({error.strerror})", str(path)
+            error.errno, f"the ledger's directory is no directory of ours ({error.strerror})", path
         ) from None
     status = os.fstat(fd)
     wrong = []
@@ -99,17 +97,17 @@ def open_home(*, create: bool) -> int | None:
         raise HomeError(
             1,
             f"the ledger's directory {' and '.join(wrong)}, and is not used; remove it, or set XDG_RUNTIME_DIR",
-            str(path),
+            path,
         )
     return fd
 
 
-def _make(path: Path) -> None:
+def _make(path: str) -> None:
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
         pass  # somebody else was faster
     except OSError as error:
         raise HomeError(
-            error.errno, f"the ledger's directory cannot be made ({error.strerror}), so nothing is made", str(path)
+            error.errno, f"the ledger's directory cannot be made ({error.strerror}), so nothing is made", path
         ) from None

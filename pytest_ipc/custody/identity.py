@@ -5,10 +5,11 @@ Only the stdlib is used here and in the rest of custody's record-keeping: the re
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from functools import cache
+
+from ..unpatched import io, os
 
 # Linux has not enforced this limit since 2.4.25, and what a process sets there every descendant of it has, through fork,
 # exec, setsid and a change of user. So it can carry a tag: a random number by which the kernel itself tells whose child is
@@ -62,7 +63,7 @@ def start_of(pid: int) -> int | None:
 def boot_id() -> str:
     """The id of this boot of this kernel, or "" where it is not shown."""
     try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
+        with io.open("/proc/sys/kernel/random/boot_id") as file:
             return file.read().strip()
     except OSError:
         return ""
@@ -133,7 +134,7 @@ _TAGGED = re.compile(rb"^Max file locks\s+(\d+)", re.MULTILINE)
 def tag_of(pid: int | str) -> int | None:
     """The tag of a process, zombies included; None when it has none, or is gone, or the kernel does not show it."""
     try:
-        with open(f"/proc/{pid}/limits", "rb") as file:
+        with io.open(f"/proc/{pid}/limits", "rb") as file:
             found = _TAGGED.search(file.read())
     except OSError:
         return None

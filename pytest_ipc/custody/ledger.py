@@ -17,15 +17,13 @@ has grown; it does not grow with the run.
 from __future__ import annotations
 
 import atexit
-import json
-import os
-import time
 from _thread import RLock
 from contextlib import suppress
 from errno import ENOSPC
 from itertools import count
 from typing import Any
 
+from ..unpatched import json, os, time
 from .home import HomeError, home_path, open_home, pin
 from .identity import Process, boot_id, pid_namespace
 from .record import Record, following, made_by
@@ -203,7 +201,7 @@ class Ledger:
         if isinstance(error, HomeError):
             return error
         reason = f"{what} ({error.strerror}), so nothing is made without a record"
-        return HomeError(error.errno, reason, str(home_path() / self.name))
+        return HomeError(error.errno, reason, os.path.join(home_path(), self.name))
 
     def _append(self, line: bytes) -> None:
         try:

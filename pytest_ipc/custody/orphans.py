@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 from contextlib import suppress
 
 from ..kernel.process import PR_SET_CHILD_SUBREAPER, prctl
 from ..kernel.waiting import Deadline
+from ..unpatched import io, os
 from .identity import TAGS, tag_of, tagged
 from .kinds import end_process, is_zombie
 
@@ -72,7 +72,7 @@ def _below(tag: int) -> list[int]:
     children: list[int] = []
     try:
         for thread in os.listdir("/proc/self/task"):
-            with open(f"/proc/self/task/{thread}/children") as file:
+            with io.open(f"/proc/self/task/{thread}/children") as file:
                 children += map(int, file.read().split())
     except OSError:  # a kernel without CONFIG_PROC_CHILDREN
         children = [pid for pid in tagged(tag) if not is_zombie(pid) or _is_child(pid)]

@@ -6,14 +6,13 @@ records say is still checked against the kernel, kind by kind, before anything i
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from ..unpatched import io, json, os
 from .checks import PROCESS, Checks, is_number, is_optional_text, is_text, is_time
 from .identity import Process, boot_id, pid_namespace, pid_namespace_lives
 from .kinds import KINDS, UNKNOWN, Entry, Kind
@@ -92,7 +91,7 @@ def read(home: int, name: str) -> tuple[Book, int]:
         raise Refused(f"{name}: {error.strerror}") from None
     try:
         _check_file(name, os.fstat(fd))
-        with open(fd, "rb", closefd=False) as file:
+        with io.open(fd, "rb", closefd=False) as file:
             return _parse(name, file), fd
     except BaseException:
         os.close(fd)

@@ -11,17 +11,14 @@ A worker whose controller has died is ended, for it would run its test to the en
 
 from __future__ import annotations
 
-import os
-import select
-import signal
 import sys
 import warnings
 from contextlib import suppress
 from errno import EAGAIN, ENOENT
 from itertools import chain, repeat
-from pathlib import Path
 
 from .. import custody
+from ..unpatched import os, select, signal
 from .home import HomeError, home_path, open_home, pin
 from .identity import Process, start_of
 from .kinds import end_process
@@ -36,7 +33,7 @@ def start(owner: Process) -> None:
         raise OSError(ENOENT, "there is no Python to run the reaper with, so nothing is made", sys.executable or None)
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     source = f"import sys; sys.path.insert(0, {package!r}); from pytest_ipc.custody.reaper import main; main()"
-    arguments = [str(owner.pid), str(owner.start), str(custody.controller), str(home_path())]
+    arguments = [str(owner.pid), str(owner.start), str(custody.controller), home_path()]
     command = [sys.executable, "-I", "-S", "-c", source, *arguments]
     environment = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
     with warnings.catch_warnings():
@@ -77,7 +74,7 @@ def main() -> None:
         with suppress(OSError, ValueError):
             signal.signal(signo, signal.SIG_IGN)
     pid, start, controller = map(int, sys.argv[1:4])
-    pin(Path(sys.argv[4]))
+    pin(sys.argv[4])
     owner = Process(pid, start)
     audience = Process(controller, start_of(controller) or 0)
     if _first_to_die(owner, audience) == "controller":

@@ -7,9 +7,10 @@ it, and only there does closing do anything. One failure never keeps the rest fr
 
 from __future__ import annotations
 
-import os
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
+
+from ..unpatched import os
 
 __all__ = ["Scope"]
 

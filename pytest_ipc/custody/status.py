@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterator
 
+from ..unpatched import os, time
 from .elsewhere import process_in
 from .home import home_path, open_home
 from .kinds import KINDS, UNKNOWN

@@ -6,16 +6,13 @@ a lock on its file, so that two who meet share the work: the second finds the fi
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..kernel.waiting import Deadline
+from ..unpatched import fcntl, io, json, os, time
 from .elsewhere import in_namespace
 from .home import home_path, open_home
 from .identity import Process, boot_id, ipc_namespace
@@ -115,7 +112,7 @@ def _leave_word(home: int, book: Book, done: Swept) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         half, whole = f".{book.name}.word", f".{book.name}{WORD}"  # it is read the moment it is there
         with suppress(OSError):
-            with open(os.open(half, flags, 0o600, dir_fd=home), "w") as file:
+            with io.open(os.open(half, flags, 0o600, dir_fd=home), "w") as file:
                 json.dump(word, file)
             os.rename(half, whole, src_dir_fd=home, dst_dir_fd=home)
 
@@ -141,7 +138,7 @@ def _words(home: int) -> Iterator[tuple[str, dict[str, Any]]]:
         if name.endswith(WORD):
             with suppress(OSError, ValueError, RecursionError):
                 fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=home)
-                with open(fd) as file:
+                with io.open(fd) as file:
                     word = json.load(file)
                 if isinstance(word, dict):
                     yield name, word

@@ -5,9 +5,9 @@ The stdlib's os.read, os.write and os.open retry after EINTR (PEP 475) and hide 
 
 from __future__ import annotations
 
-import os
 from ctypes import c_char_p, c_int, c_long, c_size_t, c_ssize_t, c_uint, c_void_p, create_string_buffer
 
+from ..unpatched import os
 from .libc import INT, check_integer, function
 
 __all__ = [

@@ -5,10 +5,10 @@ The stdlib's os.eventfd_read and os.eventfd_write retry after EINTR; these, bein
 
 from __future__ import annotations
 
-import os
 import sys
 from ctypes import c_int, c_uint
 
+from ..unpatched import os
 from .descriptor import read, write
 from .libc import check_integer, function
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from ctypes import Structure, c_char_p, c_int
 from dataclasses import dataclass
 from typing import Any, Self
 
+from ..unpatched import os
 from .descriptor import path_bytes
 from .libc import function
 

@@ -11,12 +11,12 @@ overwrites before anybody can read it; `errno_kept` is the guard that such handl
 from __future__ import annotations
 
 import ctypes
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from ..unpatched import os
 from .errnos import errno_name
 from .syscalls import name_of
 

@@ -6,11 +6,12 @@ Limits are read when they are asked for, and none is remembered: those of a name
 from __future__ import annotations
 
 import math
-import os
 import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+
+from ..unpatched import io, os
 
 __all__ = ["Limit", "limits", "read_limit"]
 
@@ -36,7 +37,7 @@ class _Unreadable(Exception):
 
 def _file(path: str, field: int, endless: int | None) -> float:
     try:
-        with open(path) as file:
+        with io.open(path) as file:
             value = int(file.read().split()[field])
             return math.inf if value == endless else value
     except OSError as error:

@@ -6,11 +6,11 @@ with 64-bit offsets, so that a range means the same everywhere.
 
 from __future__ import annotations
 
-import os
 from ctypes import Structure, addressof, c_int, c_int64, c_void_p
 from dataclasses import dataclass
 from typing import Any
 
+from ..unpatched import os
 from . import abi
 from .libc import INT, SIZE, check_integer, function, with_large_offsets
 

@@ -7,11 +7,12 @@ process in /proc/locks; those that have the description open are found by their 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+
+from ..unpatched import io, os
 
 __all__ = ["LockRow", "locks_of", "picture_of_locks", "proc_locks"]
 
@@ -56,7 +57,7 @@ class LockRow:
 
 def _lines(path: str) -> list[str] | None:
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
+        with io.open(path, encoding="ascii", errors="replace") as file:
             return file.read().splitlines()
     except OSError:
         return None

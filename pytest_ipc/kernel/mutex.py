@@ -5,11 +5,11 @@ These functions return their error instead of setting errno; here it is raised l
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from ctypes import addressof, c_byte, c_int, c_void_p
 from typing import Any
 
+from ..unpatched import os
 from .libc import SIZE, check_integer, function, never
 from .times import Timespec
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from ctypes import c_char_p, c_int, c_ulong
 
+from ..unpatched import os
 from .descriptor import path_bytes
 from .libc import function
 

@@ -6,9 +6,9 @@ three only since glibc 2.36, so they are made by number: from 424 on it is the s
 
 from __future__ import annotations
 
-import os
 from ctypes import addressof, c_byte, c_int
 
+from ..unpatched import os
 from . import abi
 from .libc import INT, UINT, check_integer, syscall
 

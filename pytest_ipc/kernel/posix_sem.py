@@ -6,9 +6,9 @@ that is no semaphore's is a SIGSEGV, or somebody else's memory changed.
 
 from __future__ import annotations
 
-import os
 from ctypes import byref, c_char_p, c_int, c_uint, c_void_p
 
+from ..unpatched import os
 from . import abi
 from .libc import SIZE, check_integer, function
 from .times import Timespec

@@ -6,10 +6,10 @@ raised would make every caller guess which.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 
+from ..unpatched import os
 from .syscalls import syscall_name
 
 __all__ = [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterable
 from ctypes import byref, c_int, c_void_p
 from dataclasses import dataclass
 
+from ..unpatched import os
 from .descriptor import read
 from .libc import function
 from .signals import sigset

@@ -7,7 +7,6 @@ recvmsg(2) and all else are the stdlib's.
 
 from __future__ import annotations
 
-import os
 import struct
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from errno import ERANGE
 from socket import AF_UNIX, SO_PEERCRED, SOL_SOCKET
 from typing import Self
 
+from ..unpatched import os
 from .libc import INT, SIZE, UINT, check_integer, function
 
 __all__ = [

@@ -8,9 +8,9 @@ processor, such as qemu-user, /proc counts as the machine below it does; that is
 
 from __future__ import annotations
 
-import os
 from functools import cache
 
+from ..unpatched import os
 from .abi import machine
 
 __all__ = ["number_of", "numbers_of", "syscall_name"]

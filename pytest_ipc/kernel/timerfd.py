@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from ctypes import byref, c_int, c_uint64, c_ulong, c_void_p
 
+from ..unpatched import os
 from . import abi
 from .descriptor import read
 from .libc import check_integer, function

@@ -5,11 +5,11 @@ The rest is not normalised: that 1,000,000,000 nanoseconds are refused is a clau
 
 from __future__ import annotations
 
-import time
 from ctypes import c_long
 from dataclasses import dataclass
 from typing import Any, Self
 
+from ..unpatched import time
 from . import abi
 from .libc import LONG, check_integer
 

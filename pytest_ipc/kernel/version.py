@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
+
+from ..unpatched import os
 
 __all__ = ["kernel_is_older", "kernel_version"]
 

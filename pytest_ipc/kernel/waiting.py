@@ -8,9 +8,9 @@ or the time is over: never a sleep that hopes.
 from __future__ import annotations
 
 import math
-import select
-import time
 from collections.abc import Callable, Iterator
+
+from ..unpatched import select, time
 
 __all__ = ["CLOCK_REALTIME_COARSE", "DEFAULT_TIMEOUT", "Deadline"]
 

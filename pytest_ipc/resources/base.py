@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+
+from ..unpatched import os
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from errno import EAGAIN
 from select import POLLIN, poll
 from typing import TYPE_CHECKING, TypeVar
 
 from ..kernel.waiting import Deadline
+from ..unpatched import os
 from .base import WithDescriptor, check_timeout
 
 if TYPE_CHECKING:

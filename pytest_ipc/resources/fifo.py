@@ -7,14 +7,14 @@ ENXIO until there is a reader; on a reader's side tee(2) tells no writer (0) fro
 
 from __future__ import annotations
 
-import os
-import select
 from contextlib import ExitStack, suppress
 from errno import ENXIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ..kernel.descriptor import SPLICE_F_NONBLOCK, mkfifo, tee
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from ..unpatched import os, select
 from .base import Resource, check_mode, check_timeout
 from .file import OwnedFile
 from .pipe import End
@@ -29,7 +29,7 @@ class Fifo(Resource):
     """A FIFO special file (fifo(7), mkfifo(3)) at `path`, removed when its block or scope ends."""
 
     def __init__(self, file: OwnedFile, scope: Scope | None = None) -> None:
-        self.path = file.path
+        self.path = Path(file.path)
         self._file = file
         self._ends: list[End] = []
         super().__init__(scope)

@@ -5,16 +5,14 @@ The name is by default in a private directory that nobody can have guessed, on r
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import Self
 
 from ..custody.home import temp_folder
 from ..custody.ledger import Record, intent
+from ..unpatched import os
 
 __all__ = ["OwnedFile"]
 
@@ -25,7 +23,7 @@ class OwnedFile:
     The anchor keeps the file's number from being given to another one once the test has removed the name.
     """
 
-    def __init__(self, path: Path, directory: Path | None, anchor: int, record: Record) -> None:
+    def __init__(self, path: str, directory: str | None, anchor: int, record: Record) -> None:
         self.path = path
         self.anchor = anchor
         self._directory = directory
@@ -33,7 +31,7 @@ class OwnedFile:
 
     @classmethod
     def create(
-        cls, kind: str, word: str, make: Callable[[Path], object], path: str | os.PathLike[str] | None = None
+        cls, kind: str, word: str, make: Callable[[str], object], path: str | os.PathLike[str] | None = None
     ) -> Self:
         """Make a file with make(path), which must fail where there is one; at *path*, or in a private directory of its own.
 
@@ -42,15 +40,16 @@ class OwnedFile:
         """
         directory = None
         if path is None:
-            directory = temp_folder().resolve() / f"pytest-ipc-{secrets.token_hex(8)}"
-            place = directory / kind
+            directory = os.path.join(os.path.realpath(temp_folder()), f"pytest-ipc-{os.urandom(8).hex()}")
+            place = os.path.join(directory, kind)
         elif not os.fspath(path) or "\0" in os.fsdecode(path):
             raise ValueError(f"{os.fspath(path)!r} cannot be the path of a {word}")
         else:
             # Where it really is: the test may be in another directory by the time it is removed.
-            place = Path(os.fsdecode(path)).parent.resolve() / os.path.basename(os.fsdecode(path))
+            folder, name = os.path.split(os.fsdecode(path))
+            place = os.path.join(os.path.realpath(folder or "."), name)
         made = False
-        with intent(kind, path=str(place), directory=directory and str(directory)) as record:
+        with intent(kind, path=place, directory=directory) as record:
             try:
                 if directory is not None:
                     os.mkdir(directory, 0o700)

@@ -9,8 +9,6 @@ Where the kernel has IPC namespaces and no descriptors of them (gVisor), each na
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -34,6 +32,7 @@ from ..kernel.namespace import (
 )
 from ..kernel.proc import set_limit
 from ..kernel.process import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
+from ..unpatched import io, os, signal
 from .base import Resource
 
 __all__ = ["IpcNamespace", "NotAllowedHere"]
@@ -218,7 +217,7 @@ def _settle(settings: Mapping[str, str]) -> bool:
     for name, value in settings.items():
         try:
             set_limit(name, value)
-            with open(f"/proc/sys/{name}") as file:
+            with io.open(f"/proc/sys/{name}") as file:
                 taken = " ".join(file.read().split())
         except OSError as error:
             if error.errno == EINVAL:

@@ -7,11 +7,9 @@ after this one.
 
 from __future__ import annotations
 
-import os
-import secrets
-
 from ..custody.identity import ipc_namespace
 from ..kernel import namespace as kernel_namespace
+from ..unpatched import os
 
 __all__ = ["unused_key"]
 
@@ -35,7 +33,7 @@ def namespace() -> str:
 
 def unused_key() -> int:
     """A key for which no System V object of any kind is likely to exist: 30 random bits, never IPC_PRIVATE."""
-    return secrets.randbelow(0x3FFF_FFFF) + 0x4000_0000
+    return int.from_bytes(os.urandom(4), "big") >> 2 | 0x4000_0000
 
 
 def check_key(key: int) -> int:

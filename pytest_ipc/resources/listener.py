@@ -6,9 +6,6 @@ socket, a port likewise: there is nothing to record.
 
 from __future__ import annotations
 
-import os
-import secrets
-import select
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +13,7 @@ from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_STREAM
 from typing import TYPE_CHECKING, Self
 
 from ..kernel.waiting import DEFAULT_TIMEOUT
+from ..unpatched import os, select
 from .base import check_mode
 from .file import OwnedFile
 from .socket import Socket, short_enough
@@ -35,7 +33,7 @@ class Listener(Socket):
     def __init__(
         self, sock: socket.socket, name: str, file: OwnedFile | None = None, scope: Scope | None = None
     ) -> None:
-        self.path = None if file is None else file.path
+        self.path = None if file is None else Path(file.path)
         self._file = file
         super().__init__(sock, name, scope)
 
@@ -64,7 +62,7 @@ class Listener(Socket):
             file = None
             if abstract is False:
 
-                def make(place: Path) -> None:
+                def make(place: str) -> None:
                     with short_enough(place) as name:
                         sock.bind(name)
                     # Nobody can connect before it listens. A datagram socket takes what comes from here on.
@@ -132,7 +130,7 @@ class Listener(Socket):
 
 def _abstract_name(abstract: bool | bytes) -> bytes:
     if abstract is True:
-        return f"pytest-ipc-{secrets.token_hex(8)}".encode()
+        return f"pytest-ipc-{os.urandom(8).hex()}".encode()
     if not isinstance(abstract, bytes):
         raise TypeError(f"an abstract name must be bytes, or True for one that nobody else has, not {abstract!r}")
     if not 1 <= len(abstract) <= 107:

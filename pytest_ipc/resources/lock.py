@@ -7,7 +7,6 @@ no place in the kernel's queue. Without one it is waited for in the kernel: in l
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from errno import EACCES, EAGAIN, ENOSYS
@@ -37,6 +36,7 @@ from ..kernel.locks import (
 )
 from ..kernel.locktable import locks_of, own_locks, picture_of_locks
 from ..kernel.waiting import Deadline
+from ..unpatched import os
 from .base import WithDescriptor, check_timeout
 from .file import OwnedFile
 from .lease import Lease
@@ -59,8 +59,8 @@ class FileLock(WithDescriptor):
     "posix" belongs to the process, which loses all its locks of the file when it closes any descriptor of it.
     """
 
-    def __init__(self, path: Path, kind: str, fd: int, file: OwnedFile | None, scope: Scope | None = None) -> None:
-        self.path = path
+    def __init__(self, path: str, kind: str, fd: int, file: OwnedFile | None, scope: Scope | None = None) -> None:
+        self.path = Path(path)
         self.kind = kind
         self._fd = fd
         self._file = file
@@ -92,7 +92,7 @@ class FileLock(WithDescriptor):
             if file is not None:
                 file.close()
             raise
-        return cls(Path(os.path.realpath(os.fsdecode(path))), kind, fd, file, scope)
+        return cls(os.path.realpath(os.fsdecode(path)), kind, fd, file, scope)
 
     def __repr__(self) -> str:
         return f"<{self.kind} lock of {self.path}>"
@@ -232,7 +232,7 @@ def _what(shared: bool, start: int, length: int) -> str:
     return f"{name} of bytes {start} to {start + length - 1 if length else 'the end'}"
 
 
-def _make(path: Path) -> None:
+def _make(path: str) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 

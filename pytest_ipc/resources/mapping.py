@@ -6,7 +6,6 @@ Not the stdlib's mmap: that hides its address and dups its descriptor, and a tes
 from __future__ import annotations
 
 import ctypes
-import os
 from contextlib import ExitStack, suppress
 from mmap import PAGESIZE
 from pathlib import Path
@@ -25,6 +24,7 @@ from ..kernel.memory import (
     msync,
     munmap,
 )
+from ..unpatched import os
 from .base import Resource, check_mode, check_size
 from .file import OwnedFile
 from .space import allocate
@@ -84,17 +84,17 @@ class Mapping(Resource):
         fd = -1
         with ExitStack() as undo:
 
-            def make(place: Path) -> None:
+            def make(place: str) -> None:
                 nonlocal fd
                 fd = os.open(place, flags, mode)
                 undo.callback(os.close, fd)
 
             file = OwnedFile.create("mapped-file", "mapped file", make, path)
             undo.callback(file.close)
-            allocate(fd, 0, size, str(file.path))
+            allocate(fd, 0, size, file.path)
             address = mmap(None, size, PROT_READ | PROT_WRITE, MAP_SHARED if shared else MAP_PRIVATE, fd)
             undo.pop_all()
-        return cls(address, size, PROT_READ | PROT_WRITE, name=str(file.path), fd=fd, file=file, scope=scope)
+        return cls(address, size, PROT_READ | PROT_WRITE, name=file.path, fd=fd, file=file, scope=scope)
 
     @classmethod
     def of(
@@ -134,7 +134,7 @@ class Mapping(Resource):
     @property
     def path(self) -> Path | None:
         """Where the file is that was made for the mapping."""
-        return None if self._file is None else self._file.path
+        return None if self._file is None else Path(self._file.path)
 
     @property
     def fd(self) -> int | None:

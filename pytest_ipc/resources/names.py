@@ -7,10 +7,10 @@ refused here with one sentence; the calls in kernel/ let everything through.
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from ..unpatched import os
 
 if TYPE_CHECKING:
     from ..custody.ledger import Record
@@ -22,7 +22,7 @@ NAME_MAX = 255  # bytes of a file name, on every file system that POSIX objects 
 
 def unused_name() -> str:
     """A name that no POSIX object of any kind is likely to have, as "/pytest-ipc-4711-0123456789abcdef"."""
-    return f"/pytest-ipc-{os.getpid()}-{secrets.token_hex(8)}"
+    return f"/pytest-ipc-{os.getpid()}-{os.urandom(8).hex()}"
 
 
 def check_name(name: str, what: str, longest: int = NAME_MAX) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Self
 
 from ..kernel.descriptor import getpipe_size, pipe2, setpipe_size
+from ..unpatched import os
 from .base import Resource, check_size
 from .descriptor import Descriptor
 

@@ -6,8 +6,6 @@ size: a test that needs many should make them small.
 
 from __future__ import annotations
 
-import os
-import time
 from contextlib import ExitStack
 from errno import EEXIST, EINVAL, EMFILE, ENOSPC
 from typing import TYPE_CHECKING, Self
@@ -29,6 +27,7 @@ from ..kernel.posix_mq import (
 from ..kernel.timers import SIGEV_NONE, SIGEV_SIGNAL
 from ..kernel.times import Timespec
 from ..kernel.waiting import Deadline
+from ..unpatched import os, time
 from .base import WithDescriptor, check_mode, check_size, check_timeout
 from .keys import namespace
 from .names import check_name, unlink_name, unused_name

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import os
-import secrets
-import time
 from contextlib import ExitStack
 from errno import EEXIST, ENOSYS
 from typing import TYPE_CHECKING, Self
@@ -35,6 +32,7 @@ from ..kernel.posix_sem import (
 )
 from ..kernel.times import Timespec
 from ..kernel.waiting import Deadline
+from ..unpatched import os, time
 from .base import Resource, check_mode, check_timeout
 from .names import NAME_MAX, check_name, unlink_name, unused_name
 
@@ -117,7 +115,7 @@ class PosixSemaphore(Resource):
     @classmethod
     def _named(cls, own: str, name: str | None, value: int, mode: int, scope: Scope | None) -> Self:
         """Make it under its *own* name, which nobody knows, and then publish it under *name* if there is one."""
-        tag = secrets.randbelow(1 << 29) + (1 << 29)
+        tag = int.from_bytes(os.urandom(4), "big") >> 3 | 1 << 29
         with intent("posix-sem", own=own, name=name, tag=tag) as record, ExitStack() as undo:
             try:
                 address = sem_open(own, os.O_CREAT | os.O_EXCL, mode, tag)

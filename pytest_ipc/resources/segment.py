@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from contextlib import ExitStack, suppress
 from mmap import PAGESIZE
 from typing import TYPE_CHECKING, Self
@@ -21,6 +20,7 @@ from ..kernel.shm import (
     shmdt,
     shmget,
 )
+from ..unpatched import os
 from .base import Resource, check_size
 from .sysv import SysvObject, SysvType
 

@@ -5,13 +5,13 @@ Not by multiprocessing.shared_memory, whose resource tracker removes an object w
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from ..custody.ledger import Record, intent
 from ..kernel.files import shm_open, shm_unlink
 from ..kernel.memory import MAP_SHARED, PROT_READ, PROT_WRITE
+from ..unpatched import os
 from .base import Resource, check_mode
 from .mapping import Mapping
 from .names import check_name, unused_name

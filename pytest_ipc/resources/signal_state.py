@@ -8,13 +8,12 @@ mask, then the timers, shortened by the time that has passed.
 
 from __future__ import annotations
 
-import signal
-import time
 from contextlib import ExitStack, suppress
 from typing import Any
 
 from ..kernel.altstack import SS_ONSTACK, Stack, sigaltstack
 from ..kernel.signals import sigaction_raw, sigpending, sigtimedwait
+from ..unpatched import signal, time
 
 UNTOUCHABLE = {signal.SIGKILL, signal.SIGSTOP}
 

@@ -6,9 +6,7 @@ limit off unseen, so that must be asked for.
 
 from __future__ import annotations
 
-import signal
 import threading
-import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from math import isfinite
@@ -19,6 +17,7 @@ from ..kernel.libc import errno_kept
 from ..kernel.signalfd import SFD_CLOEXEC
 from ..kernel.signals import SigInfo, sigaction_change, sigpending, sigqueue, sigtimedwait
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from ..unpatched import signal, time
 from .altstack import AlternateStack
 from .base import Resource, check_timeout
 from .signal_state import UNTOUCHABLE, SignalState

@@ -7,7 +7,6 @@ stdlib's object for everything else.
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 from array import array
@@ -37,6 +36,7 @@ from ..kernel.sockets import (
     peer_pidfd,
 )
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from ..unpatched import os
 from .base import check_timeout
 from .pipe import End
 

@@ -6,10 +6,10 @@ the 64 MB that /dev/shm has in many containers that is the usual end; space that
 
 from __future__ import annotations
 
-import os
 from errno import EINVAL, ENOSPC, ENOSYS, EOPNOTSUPP
 
 from ..kernel.files import ftruncate, posix_fallocate
+from ..unpatched import os
 
 __all__ = ["allocate", "resize"]
 

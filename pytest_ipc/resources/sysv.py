@@ -12,14 +12,13 @@ looked at in every call, so that what the first bits may have allowed in between
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..custody.ledger import Record, intent
 from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE
+from ..unpatched import os
 from .base import Resource, check_mode
 from .keys import check_key, namespace, unused_key
 
@@ -35,7 +34,7 @@ def unusual_mode() -> int:
     The owner may read, for what a message queue has besides its mode must be asked before its mode can be set.
     """
     while True:
-        mode = 0o400 | secrets.randbelow(0o400)
+        mode = 0o400 | int.from_bytes(os.urandom(1), "big")
         if not set(f"{mode:03o}") <= set("024567"):
             return mode
 

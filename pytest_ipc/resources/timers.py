@@ -6,7 +6,6 @@ Both are gone with the process at the latest, so neither is in the ledger.
 from __future__ import annotations
 
 import math
-import time
 from typing import TYPE_CHECKING, Self
 
 from ..kernel.timerfd import (
@@ -30,6 +29,7 @@ from ..kernel.timers import (
 )
 from ..kernel.times import ItimerSpec, Timespec
 from ..kernel.waiting import DEFAULT_TIMEOUT
+from ..unpatched import time
 from .base import Resource
 from .descriptor import Descriptor
 

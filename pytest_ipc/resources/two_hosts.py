@@ -8,8 +8,6 @@ one makes a user namespace first, in which he may.
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 from contextlib import ExitStack
 from functools import partial
@@ -22,6 +20,7 @@ from ..kernel import netlink
 from ..kernel.namespace import CLONE_NEWNET, CLONE_NEWUSER, map_user, setns, unshare
 from ..kernel.process import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from ..unpatched import os, signal
 from .base import Resource
 from .ipc_namespace import NotAllowedHere
 

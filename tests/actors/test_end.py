@@ -13,7 +13,7 @@ from subprocess import Popen
 import pytest
 
 import pytest_ipc.actors
-from pytest_ipc import Deadline, pidfd_open, process_state, scope
+from pytest_ipc import Deadline, pidfd_open, process_state, scope, unpatched
 
 
 def gone(pid: int) -> bool:
@@ -162,8 +162,8 @@ def test_a_child_that_somebody_else_reaped_is_not_killed_again(fork, monkeypatch
     child = fork(int)
     os.waitpid(child.pid, 0)
     killed = []
-    monkeypatch.setattr(os, "kill", lambda *arguments: killed.append(arguments))
-    monkeypatch.setattr(os, "killpg", lambda *arguments: killed.append(arguments))
+    monkeypatch.setattr(unpatched.os, "kill", lambda *arguments: killed.append(arguments))
+    monkeypatch.setattr(unpatched.os, "killpg", lambda *arguments: killed.append(arguments))
     child.end()
     assert killed == []
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pytest_ipc import Actor, ChildDied, Deviation, RemoteError
+from pytest_ipc import Actor, ChildDied, Deviation, RemoteError, unpatched
 
 
 class Refuses:
@@ -210,7 +210,7 @@ def test_a_child_that_dies_while_it_reports_has_no_result(fork, monkeypatch):
                 os.kill(os.getpid(), signal.SIGKILL)
             return whole(fd, data)
 
-        monkeypatch.setattr(os, "write", write)
+        monkeypatch.setattr(unpatched.os, "write", write)
         return bytes(100_000)
 
     with pytest.raises(ChildDied, match="was killed by SIGKILL"):
@@ -233,7 +233,7 @@ def test_a_fork_that_fails_keeps_no_descriptor(fork, monkeypatch):
         raise BlockingIOError(11, "no more processes")
 
     before = open_descriptors()
-    monkeypatch.setattr(os, "fork", refuse)
+    monkeypatch.setattr(unpatched.os, "fork", refuse)
     with pytest.raises(BlockingIOError):
         fork(int)
     assert open_descriptors() == before

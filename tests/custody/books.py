@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from pytest_ipc.custody.home import home_path, open_home
 from pytest_ipc.custody.ledger import Ledger
@@ -11,7 +12,7 @@ from pytest_ipc.custody.reading import Book, read
 
 def text(own: Ledger) -> list[str]:
     """What is in it, as anybody else would read it."""
-    return (home_path() / own.name).read_text().splitlines()
+    return Path(home_path(), own.name).read_text().splitlines()
 
 
 def records(own: Ledger) -> list[str]:

@@ -45,7 +45,7 @@ def home(runtime: Path) -> Iterator[Path]:
 def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     """A ledger of this process's in a home of its own, in the place of the session's."""
     made = Ledger()
-    assert home_path() == home
+    assert home_path() == str(home)
     monkeypatch.setattr(ledger, "_ledger", made)
     yield made
     made.close()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import pytest_ipc.custody.home as home_module
-from pytest_ipc import scope
+from pytest_ipc import scope, unpatched
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.home import HomeError, home_path, open_home
 from pytest_ipc.custody.identity import Process
@@ -23,14 +23,14 @@ from pytest_ipc.kernel.namespace import CLONE_NEWNS, CLONE_NEWUSER, map_user, un
 
 
 def test_the_home_is_in_the_runtime_folder_or_below_the_temp_folder(tmp_path, monkeypatch, runtime):
-    assert home_path() == runtime / "pytest-ipc"
+    assert home_path() == str(runtime / "pytest-ipc")
     file = tmp_path / "file"
     file.touch()
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     for no_folder in (str(tmp_path / "missing"), str(file), "relative", ""):
         monkeypatch.setenv("XDG_RUNTIME_DIR", no_folder)
-        assert home_path() == tmp_path / f"pytest-ipc-of-{os.geteuid()}"
+        assert home_path() == str(tmp_path / f"pytest-ipc-of-{os.geteuid()}")
 
 
 @pytest.mark.usefixtures("runtime")
@@ -39,7 +39,7 @@ def test_it_is_the_same_inside_and_outside_of_a_user_namespace(monkeypatch, fork
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     outside, uid, gid = home_path(), os.geteuid(), os.getegid()
 
-    def inside() -> tuple[int, Path]:
+    def inside() -> tuple[int, str]:
         unshare(CLONE_NEWUSER)
         map_user(7, 7, uid, gid)
         home_module._pinned = None
@@ -53,8 +53,8 @@ def test_it_is_the_same_inside_and_outside_of_a_user_namespace(monkeypatch, fork
 
 def test_another_users_runtime_folder_is_not_used(runtime, monkeypatch):
     """After `su` or `sudo -E` the variable still names it."""
-    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    assert home_path().parent != runtime
+    monkeypatch.setattr(unpatched.os, "geteuid", lambda: os.getuid() + 1)
+    assert Path(home_path()).parent != runtime
 
 
 def test_it_is_made_for_its_user_alone(runtime):
@@ -105,11 +105,11 @@ def nothing_can_be_made(sentence: str) -> None:
         patch.setattr(ledger, "_guarded", Process.current())  # no reaper of its own for this
         patch.setattr("pytest_ipc.resources.segment.shmget", None)
         patch.setattr("pytest_ipc.resources.fifo.mkfifo", None)
-        patch.setattr(os, "fork", None)
+        patch.setattr(unpatched.os, "fork", None)
         for make in (ipc.sysv_shm, ipc.fifo, lambda: ipc.fork(int)):
             with pytest.raises(HomeError, match=sentence) as caught:
                 make()
-            assert str(home_path()) in str(caught.value)
+            assert home_path() in str(caught.value)
             assert "\n" not in str(caught.value)
 
 
@@ -155,7 +155,7 @@ def unlimited() -> None:
 def test_no_object_is_made_when_its_record_cannot_be_written(fork):
     def life():
         mine = ledger.current()
-        path = home_path() / mine.name
+        path = Path(home_path()) / mine.name
         size = path.stat().st_size
         made: list[object] = []
         with scope() as ipc:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Deadline, process_state, scope, shmctl_stat
+from pytest_ipc import Deadline, process_state, scope, shmctl_stat, unpatched
 from pytest_ipc.custody.home import HomeError
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.sweep import sweep
@@ -245,7 +245,7 @@ def test_a_folder_that_takes_no_removal_is_told(home, monkeypatch):
         raise OSError(30, os.strerror(30))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "unlink", refuse)
+        patch.setattr(unpatched.os, "unlink", refuse)
         assert one_line(sweep()) == f"{path}: Read-only file system"
 
 

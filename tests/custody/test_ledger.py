@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Deadline, Fifo, Segment, mkfifo, scope, shmget
+from pytest_ipc import Deadline, Fifo, Segment, mkfifo, scope, shmget, unpatched
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.identity import Process, boot_id
@@ -33,7 +33,7 @@ def test_the_first_line_says_whose_it_is(own):
         "boot": boot_id(),
         "root": [process.pid, process.start],
     }
-    status = os.stat(home_path() / own.name)
+    status = os.stat(os.path.join(home_path(), own.name))
     assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o600, os.geteuid())
 
 
@@ -71,7 +71,7 @@ def test_a_fifo_is_on_record_before_it_exists(own, monkeypatch):
         return call
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "mkdir", look(os.mkdir))
+        patch.setattr(unpatched.os, "mkdir", look(os.mkdir))
         patch.setattr("pytest_ipc.resources.fifo.mkfifo", look(mkfifo))
         fifo = Fifo.create()
     with fifo:
@@ -83,7 +83,7 @@ def test_a_fifo_is_on_record_before_it_exists(own, monkeypatch):
 
 def test_a_child_is_on_record_before_it_runs(own, fork):
     def life():
-        return (home_path() / own.name).read_text().splitlines()[1:]
+        return (Path(home_path()) / own.name).read_text().splitlines()[1:]
 
     child = fork(life)
     seen = [line for line in child.result() if line[0] != "@"]
@@ -113,7 +113,7 @@ def test_what_fails_after_the_fifo_is_made_takes_it_away_again(tmp_path, monkeyp
         return real(path, flags, *arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "open", refuse)
+        patch.setattr(unpatched.os, "open", refuse)
         with pytest.raises(OSError, match="Too many open files"):
             Fifo.create(path=tmp_path / "fifo")
     assert not (tmp_path / "fifo").exists()
@@ -148,7 +148,7 @@ def test_a_name_of_a_test_of_any_length_and_script_is_kept_in_part(own, monkeypa
     (entry,) = book(own).open
     assert entry.test is not None
     assert entry.test.startswith("test_it[\U0001f427\udc80")
-    assert max(map(len, (home_path() / own.name).read_bytes().splitlines())) <= LONGEST
+    assert max(map(len, (Path(home_path()) / own.name).read_bytes().splitlines())) <= LONGEST
     assert book(own).unreadable == 0
 
 
@@ -158,7 +158,7 @@ def test_no_line_is_longer_than_a_write_that_is_whole():
 
 def test_half_a_record_is_none_and_swallows_nothing(own):
     before = own.intend("fifo", {"path": "/before"})
-    path = home_path() / own.name
+    path = Path(home_path()) / own.name
     whole = path.read_bytes()
     own.intend("fifo", {"path": "/after"})
     last = path.read_bytes()[len(whole) :]
@@ -200,7 +200,7 @@ def test_a_forked_child_has_its_own_and_leaves_its_parents_alone(own, fork):
         with scope() as ipc:
             ipc.sysv_shm()
             mine = ledger.current()
-            return mine.name, (home_path() / mine.name).read_text().splitlines()
+            return mine.name, (Path(home_path()) / mine.name).read_text().splitlines()
 
     child = fork(life)
     name, lines = child.result()
@@ -262,7 +262,7 @@ with scope() as ipc:
     tempfile.tempdir = None
     def life():
         ipc.sysv_shm()
-        return str(home_path()), len(os.listdir(here))
+        return home_path(), len(os.listdir(here))
     child = ipc.fork(life)
     assert child.result() == (str(here), 2), child.result()
     child.end()
@@ -276,8 +276,8 @@ assert os.listdir(sys.argv[1]) == []
 
 def test_a_home_that_was_cleared_is_made_anew(own):
     kept = own.intend("fifo", {"path": "/kept"})
-    (home_path() / own.name).unlink()
-    home_path().rmdir()
+    (Path(home_path()) / own.name).unlink()
+    Path(home_path()).rmdir()
     now = time.clock_gettime(CLOCK_REALTIME_COARSE)
     assert Deadline(30).until(lambda: time.clock_gettime(CLOCK_REALTIME_COARSE) > now)  # the ledger looks once a tick
     own.intend("fifo", {"path": "/new"})

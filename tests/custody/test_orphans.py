@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from pytest_ipc import PR_SET_CHILD_SUBREAPER, Deadline, prctl, process_state, scope
+from pytest_ipc import PR_SET_CHILD_SUBREAPER, Deadline, prctl, process_state, scope, unpatched
 from pytest_ipc.custody import orphans
 from pytest_ipc.custody.identity import tag_of, tagged
 
@@ -206,7 +206,7 @@ def test_where_children_are_not_listed_they_are_found_by_their_tag(fork, monkeyp
             raise FileNotFoundError
         return real(path)
 
-    monkeypatch.setattr(os, "listdir", missing)
+    monkeypatch.setattr(unpatched.os, "listdir", missing)
     child.end()
     monkeypatch.undo()
     assert process_state(daemon) is None

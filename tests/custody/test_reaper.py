@@ -151,6 +151,7 @@ def test_it_starts_whatever_its_owner_has_done_to_itself(runtime, before):
 
 
 NO_SECOND_FORK = """
+from pytest_ipc.unpatched import os
 real, calls = os.fork, []
 def fork():
     calls.append(0)
@@ -190,8 +191,9 @@ def test_where_it_cannot_be_started_nothing_is_made(runtime, before, sentence):
 
 
 WITHOUT = """
-import os, sys
+import sys
 sys.path.insert(0, {root!r})
+from pytest_ipc.unpatched import os
 {change}
 from pytest_ipc.custody.reaper import main
 main()

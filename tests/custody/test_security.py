@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import pytest_ipc.custody.home as home_module
-from pytest_ipc import scope
+from pytest_ipc import scope, unpatched
 from pytest_ipc.custody.identity import TAGS, Process, new_tag, start_of, tag_of
 from pytest_ipc.custody.sweep import sweep
 
@@ -253,7 +253,7 @@ def test_a_directory_that_is_exchanged_while_it_is_swept_leads_nowhere(home, for
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "lstat", lstat)
+        patch.setattr(unpatched.os, "lstat", lstat)
         line = one_line(sweep())
     assert looks
     assert line.endswith(("Not a directory", "Too many levels of symbolic links"))

@@ -21,8 +21,8 @@ def test_it_is_tempfiles_own_choice(tmp_path, monkeypatch, variable, value):
     if value is not None:
         monkeypatch.setenv(variable, value and str(tmp_path / value))
     found = temp_folder()
-    assert str(found) == tempfile.gettempdir()
-    assert (found == tmp_path / "here") is (value == "here")
+    assert found == tempfile.gettempdir()
+    assert (found == str(tmp_path / "here")) is (value == "here")
     monkeypatch.setenv(variable, str(tmp_path))
     assert temp_folder() == found, "a choice that tempfile has made stands"
 
@@ -31,7 +31,7 @@ def test_it_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     before = os.stat(tmp_path).st_mtime_ns
-    assert temp_folder() == tmp_path
+    assert temp_folder() == str(tmp_path)
     assert os.stat(tmp_path).st_mtime_ns == before
     assert tempfile.gettempdir() == str(tmp_path)
     assert os.stat(tmp_path).st_mtime_ns > before, "tempfile does, which is why it is not asked"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pytest_ipc import unpatched
 from pytest_ipc.kernel import abi, syscalls
 
 Probe = Callable[..., dict[str, int]]
@@ -70,7 +70,7 @@ def on_machine(monkeypatch) -> Iterator[Callable[[str], None]]:
             function.cache_clear()
 
     def become(machine: str) -> None:
-        monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine=machine))
+        monkeypatch.setattr(unpatched.os, "uname", lambda: SimpleNamespace(machine=machine))
         monkeypatch.setattr(syscalls, "counted_as", abi.machine)
         clear()
 

@@ -79,9 +79,13 @@ def test_what_is_not_there_says_why(monkeypatch):
     def refuse(*_arguments):
         raise PermissionError(13, "Permission denied")
 
-    for module, name in (("os", "statvfs"), ("os", "sysconf"), ("resource", "getrlimit")):
+    for module, name in (
+        ("pytest_ipc.unpatched.os", "statvfs"),
+        ("pytest_ipc.unpatched.os", "sysconf"),
+        ("resource", "getrlimit"),
+    ):
         monkeypatch.setattr(f"{module}.{name}", refuse)
-    monkeypatch.setattr("pytest_ipc.kernel.limits.open", refuse, raising=False)
+    monkeypatch.setattr("pytest_ipc.unpatched.io.open", refuse)
     every = limits()
     assert {name for name, found in every.items() if found.value is not None} == {"PIPE_BUF"}
     assert every["kernel.msgmnb"] == Limit(

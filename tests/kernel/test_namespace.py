@@ -30,6 +30,7 @@ from pytest_ipc import (
     setrlimit,
     trial,
     umount2,
+    unpatched,
     unshare,
 )
 from pytest_ipc.kernel import namespace
@@ -136,7 +137,9 @@ def test_the_kernels_version_is_compared_by_its_numbers(monkeypatch):
         ("6.1", "6.1.2", True),
         ("unknown", "6.1", False),
     ):
-        monkeypatch.setattr(os, "uname", lambda release=release: os.uname_result(("Linux", "here", release, "", "")))
+        monkeypatch.setattr(
+            unpatched.os, "uname", lambda release=release: os.uname_result(("Linux", "here", release, "", ""))
+        )
         assert kernel_is_older(version) is older
         assert kernel_version()[:1] in ((6,), ())
     with pytest.raises(ValueError, match=r"'6\.x' is no kernel version"):

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from pytest_ipc import number_of, numbers_of, syscall_name
+from pytest_ipc import number_of, numbers_of, syscall_name, unpatched
 from pytest_ipc.kernel import abi, syscalls
 
 
@@ -113,7 +113,7 @@ def test_proc_counts_calls_as_the_machine_below_an_emulator_does(tmp_path, monke
     """What the call that reads the file is there is the only one of which the reader knows the name."""
     (tmp_path / "syscall").write_bytes(told)
     real = os.open
-    monkeypatch.setattr(os, "open", lambda _path, flags: real(tmp_path / "syscall", flags))
+    monkeypatch.setattr(unpatched.os, "open", lambda _path, flags: real(tmp_path / "syscall", flags))
     monkeypatch.setattr(syscalls, "machine", lambda: machine)
     assert syscalls.counted_as.__wrapped__() == counted
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Fifo, open_descriptors, scope
+from pytest_ipc import Fifo, open_descriptors, scope, unpatched
 
 
 @pytest.fixture
@@ -108,11 +108,11 @@ def test_a_reader_opens_for_a_writer_that_came_and_left(ipc, text, monkeypatch):
 
     def open_and_let_a_writer_pass(*args):
         fd = first_open(*args)
-        monkeypatch.setattr(os, "open", first_open)
+        monkeypatch.setattr(unpatched.os, "open", first_open)
         ipc.fork(write).result()
         return fd
 
-    monkeypatch.setattr(os, "open", open_and_let_a_writer_pass)
+    monkeypatch.setattr(unpatched.os, "open", open_and_let_a_writer_pass)
     assert fifo.open_reader().read() == text
 
 

@@ -20,6 +20,7 @@ from pytest_ipc import (
     sem_open,
     sem_post,
     sem_unlink,
+    unpatched,
     unused_name,
 )
 from pytest_ipc.custody.kinds.posix_sem import path_of
@@ -54,7 +55,7 @@ def test_it_has_the_value_that_was_asked_for_before_anybody_sees_it(value, named
         seen.append(sem_getvalue(found))
         sem_close(found)
 
-    monkeypatch.setattr(os, "link", look)
+    monkeypatch.setattr(unpatched.os, "link", look)
     with PosixSemaphore.create(value, name=name) as semaphore:
         assert semaphore.value == value
     assert seen == [value] * named

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import stat
 
+from ...unpatched import os
 from .file import files
 
 __all__ = ["FIFOS"]

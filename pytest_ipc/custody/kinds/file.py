@@ -6,13 +6,13 @@ A row for another type of file is `files("name", "what people call it", is_type)
 from __future__ import annotations
 
 import errno
-import os
 import re
 import stat
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from ...unpatched import os
 from ..checks import Checks, is_number, is_optional_text, is_text
 from .kind import Entry, Kind
 

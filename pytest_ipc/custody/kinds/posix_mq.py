@@ -7,12 +7,12 @@ queue of that name a moment before.
 
 from __future__ import annotations
 
-import os
 import stat
 from dataclasses import dataclass
 from errno import EACCES
 from typing import Any
 
+from ...unpatched import os
 from ..checks import is_number, is_text
 from .file import FILES_MADE
 from .kind import Entry, Kind

@@ -6,14 +6,12 @@ before it has even that, while sem_open(3) is at work, by the random value that 
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
-import signal
 import stat
 import struct
 from contextlib import suppress
 
+from ...unpatched import fcntl, os, signal
 from ..checks import is_number, is_optional_text, is_text
 from .file import FILES_MADE, unlink
 from .kind import Entry, Kind

@@ -5,10 +5,10 @@ A row for another mechanism with files there is `in_dev_shm("name", "what people
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 
+from ...unpatched import os
 from ..checks import is_text
 from .file import FILES_MADE, unlink
 from .kind import Entry, Kind

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
-import signal
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from ...kernel.waiting import Deadline
+from ...unpatched import os, signal
 from ..checks import CHILD, is_number
 from ..identity import TAGS, Process, start_of, stat_of, tag_of, tagged
 from .kind import Entry, Kind

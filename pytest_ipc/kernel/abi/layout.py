@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from ctypes import Structure, c_long, c_ulong, c_void_p, sizeof
 from functools import cache
 from typing import Any
+
+from ...unpatched import os
 
 __all__ = ["SPLIT_TIME_32", "WIDE", "known", "machine", "structure", "time_member", "times", "timespec"]
 

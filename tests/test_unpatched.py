@@ -1,0 +1,83 @@
+"""What decides about objects, processes and deadlines does not reach for functions that a test may have replaced."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import pytest_ipc
+from pytest_ipc import unpatched
+
+PACKAGE = Path(pytest_ipc.__file__).parent
+COPIED = {"fcntl", "io", "json", "os", "select", "signal", "time"}
+# Modules of the stdlib whose functions call those of the copied modules: there is no unpatched way to use them.
+BUILT_ON_THEM = {"secrets", "shutil", "subprocess", "tempfile", "random", "uuid"}
+# Where the current os._exit is wanted: coverage replaces it to save its data.
+ALLOWED = {("child.py", "os"), ("file.py", "shutil")}
+
+
+def own_modules() -> list[Path]:
+    """Every module that runs in a user's test session; the commands in verdict/ run in a process of their own."""
+    return [
+        path
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.relative_to(PACKAGE).parts[0] not in ("verdict", "conformance")
+        and path.name not in ("unpatched.py", "cli.py", "__main__.py")
+    ]
+
+
+@pytest.mark.parametrize("path", own_modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_uses_what_a_test_may_replace(path):
+    wrong = []
+    tree = ast.parse(path.read_text())
+    defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module in ("os", "time", "io", "json"):
+            names = [node.module]
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module in BUILT_ON_THEM:
+            names = [node.module]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open":
+            names = ["open"] if "open" not in defined else []
+        wrong += [
+            f"line {node.lineno}: {name}"
+            for name in names
+            if name in COPIED | BUILT_ON_THEM | {"open"} and (path.name, name) not in ALLOWED
+        ]
+    assert wrong == [], "import it from pytest_ipc.unpatched"
+
+
+def test_a_copy_keeps_its_functions_when_the_original_is_patched(monkeypatch, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path)
+
+    def patched(*_arguments, **_named):
+        raise AssertionError("the patched function was called")
+
+    own, link = unpatched.os, str(tmp_path / "link")
+    with monkeypatch.context() as patch:
+        for name in ("stat", "lstat", "getpid", "readlink", "fspath", "getcwd"):
+            patch.setattr(os, name, patched)
+        patch.setattr(time, "perf_counter", patched)
+        patch.setattr(builtins, "open", patched)
+        seen = own.getpid(), own.path.isdir(link), own.path.realpath(link), own.path.lexists(link)
+        with unpatched.io.open("/dev/null") as file:
+            text, now = file.read(), unpatched.time.perf_counter()
+    assert seen == (os.getpid(), True, str(tmp_path), True)
+    assert text == ""
+    assert now > 0
+
+
+def test_no_tool_that_replaces_modules_finds_a_copy():
+    for name in COPIED:
+        copy = getattr(unpatched, name)
+        assert copy is not sys.modules[name]
+        assert copy not in sys.modules.values()
+        assert copy.__name__ == f"pytest_ipc.unpatched.{name}"
