@@ -41,14 +41,12 @@ def test_no_module_uses_what_a_test_may_replace(path):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and not node.level and node.module in ("os", "time", "io", "json"):
-            names = [node.module]
-        elif isinstance(node, ast.ImportFrom) and not node.level and node.module in BUILT_ON_THEM:
-            names = [node.module]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [node.module] if node.module in BUILT_ON_THEM | {"os", "time", "io", "json"} else []
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open":
             names = ["open"] if "open" not in defined else []
         wrong += [
-            f"line {node.lineno}: {name}"
+            f"line {getattr(node, 'lineno', 0)}: {name}"
             for name in names
             if name in COPIED | BUILT_ON_THEM | {"open"} and (path.name, name) not in ALLOWED
         ]
