@@ -54,15 +54,14 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _badge(options: argparse.Namespace) -> int:
     try:
         picture = as_svg(Reader().read(options.report))
-        if options.output is None:
-            sys.stdout.write(picture)
-        else:
-            output.write(options.output, picture)
     except ReportError as error:
         print(f"pytest-ipc: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        raise
+    if options.output is None:
+        sys.stdout.write(picture)
+        return 0
+    try:
+        output.write(options.output, picture)
     except OSError as error:
         print(f"pytest-ipc: the badge cannot be written to {options.output}: {error.strerror}", file=sys.stderr)
         return 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -32,12 +31,14 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _bundle(options: argparse.Namespace) -> int:
+    from . import output
     from .bundling import BundleError, opening
 
     target: Path = options.output
     try:
+        output.check_writable(target)
         content = opening()
-        _replace(target, content)
+        output.write(target, content, executable=True)
     except BundleError as error:
         print(f"pytest-ipc: {error}", file=sys.stderr)
         return 2
@@ -46,23 +47,3 @@ def _bundle(options: argparse.Namespace) -> int:
         return 2
     print(f"{target}: {len(content) / 1_000_000:.1f} MB; run it with: python3 {target} check")
     return 0
-
-
-def _replace(target: Path, content: bytes) -> None:
-    """Write *content* to *target*, executable: whole or not at all. OSError."""
-    import tempfile
-
-    if target.is_dir():
-        raise IsADirectoryError(21, "is a directory", str(target))
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

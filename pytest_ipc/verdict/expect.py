@@ -52,7 +52,9 @@ def _expect(options: argparse.Namespace) -> int:
     reader = Reader()
     try:
         report = reader.read(options.report)
-        before = expectations.read(options.output) if options.output is not None and options.output.exists() else {}
+        before = (
+            expectations.read(options.output) if options.output is not None and output.keeps(options.output) else {}
+        )
     except (ReportError, expectations.ExpectationError) as error:
         print(f"pytest-ipc: {error}", file=sys.stderr)
         return 2

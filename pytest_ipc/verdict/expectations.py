@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import input_file
 from .result import ClauseResult, SuiteResult
 
 __all__ = ["EXPECTABLE", "Expectation", "ExpectationError", "Reckoning", "read", "reckon", "shipped"]
@@ -73,8 +74,7 @@ def read(path: Path, clauses: Collection[str] | None = None) -> dict[str, Expect
     if str(path) in known and not path.exists():
         path = known[str(path)]
     try:
-        with open(path, "rb") as file:
-            tables = tomllib.load(file)
+        tables = tomllib.loads(input_file.read(path).decode())
     except OSError as error:
         others = f"; those that come with pytest-ipc are {', '.join(known)}" if str(path) == path.name else ""
         raise ExpectationError(f"the expectations {path} cannot be read: {error.strerror}{others}") from error

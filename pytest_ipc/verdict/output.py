@@ -1,34 +1,183 @@
-"""A file that is written whole or not at all: whatever stops a command, what was there before is there still."""
+"""Write the files that a command line names: reports, pages, badges, expectations, bundles.
+
+A regular file is replaced whole or not at all, by way of a temporary file beside it: whatever stops a command, the old content
+is still there. Symbolic links are followed; mode and owner stay. What is not a regular file, such as /dev/null, a FIFO or
+/dev/stdout, is never replaced but written to. A reader that does not come or does not read is not waited for without end.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
-import tempfile
+import re
+import secrets
+import select
+import stat
+import sys
+from contextlib import suppress
+from fcntl import F_GETFL, fcntl
 from pathlib import Path
+from time import monotonic, sleep
 
-__all__ = ["check_writable", "write"]
+__all__ = ["check_writable", "keeps", "own_descriptor", "write"]
+
+# Seconds without a reader, or without one that reads, before a FIFO or a terminal is given up.
+PATIENCE = 10.0
+
+# Where no file can be made beside the one that is there, or none can be renamed over it: a directory or file system that is
+# read-only, a directory with the sticky bit, a mount point; or where the new one cannot have the owner of the old one. Then the
+# file itself is written to.
+_NOT_REPLACEABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EINVAL}
+
+_CHUNK = 1 << 16
 
 
 def check_writable(path: Path) -> None:
-    """OSError unless a file can be written to *path*: asked before a long run, not after."""
-    if path.is_dir():
-        raise IsADirectoryError(21, "is a directory", str(path))
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
-        pass
+    """Raise the OSError that write() would raise, as far as that is known before a long run, not after it."""
+    fd = own_descriptor(path)
+    if fd is not None:
+        if fcntl(fd, F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, f"descriptor {fd} is not open for writing", str(path))
+        return
+    status = _status(path)
+    if status is None:
+        handle, name = _temporary(path)
+        os.close(handle)
+        os.unlink(name)
+    elif stat.S_ISREG(status.st_mode):
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    elif not os.access(path, os.W_OK):  # opening it may have an effect: the reader of a FIFO would see its end
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
-def write(path: Path, text: str) -> None:
-    """Write *text* to *path* by way of a temporary file beside it. OSError."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
+def keeps(path: Path) -> bool:
+    """Whether *path* leads to a file that has kept what a command wrote to it before."""
+    return path.is_file() and own_descriptor(path) is None
+
+
+def write(path: Path, content: str | bytes, *, executable: bool = False) -> None:
+    """Write *content* to *path*, text as UTF-8; *executable* for whoever may read it. OSError."""
+    # A lone surrogate, which a message of the system may hold, has no bytes in UTF-8.
+    data = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
+    fd = own_descriptor(path)
+    if fd is not None:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        with open(os.dup(fd), "wb", buffering=0) as file:
+            _write_all(file.fileno(), data)
+        return
+    status = _status(path)
+    if status is None:
+        _replace(path, data, None, executable)
+    elif not stat.S_ISREG(status.st_mode):
+        _write_in_place(path, data, status)
+    else:
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))  # what is read-only stays
+        try:
+            _replace(path, data, status, executable)
+        except OSError as error:
+            if error.errno not in _NOT_REPLACEABLE:
+                raise
+            _write_in_place(path, data, status)
+
+
+def own_descriptor(path: Path) -> int | None:
+    """Return the descriptor of this process that *path* names, as /dev/stdout and /dev/fd/3 do; None for any other path.
+
+    It is written to and read by its number: opened by its name, a file would be written from its beginning, over what has
+    been printed there, and a socket could not be opened at all.
+    """
+    own = os.path.realpath("/proc/self")
+    pattern = re.compile(rf"(?:/proc/self|/proc/thread-self|{re.escape(own)})(?:/task/\d+)?/fd/(\d+)")
+    place = os.fspath(path)
+    for _ in range(40):  # as many links as the kernel follows
+        place = os.path.join(os.path.realpath(os.path.dirname(place) or "."), os.path.basename(place))
+        if found := pattern.fullmatch(place):
+            return int(found[1])
+        try:
+            place = os.path.join(os.path.dirname(place), os.readlink(place))
+        except OSError:
+            return None
+    return None
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """The status of the file that *path* leads to, None if there is none. OSError for what nothing is written to."""
     try:
-        # A lone surrogate, which a message of the system may hold, has no bytes in UTF-8.
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # as open() would have made it
-        temporary.replace(path)
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    kind = stat.S_IFMT(status.st_mode)
+    if kind == stat.S_IFDIR:
+        raise IsADirectoryError(errno.EISDIR, "is a directory", str(path))
+    if kind in (stat.S_IFBLK, stat.S_IFSOCK):
+        raise OSError(errno.EINVAL, f"is a {'block device' if kind == stat.S_IFBLK else 'socket'}", str(path))
+    return status
+
+
+def _temporary(path: Path) -> tuple[int, str]:
+    """A new file beside the one that *path* leads to: its descriptor and its name."""
+    folder = os.path.dirname(os.path.realpath(path))
+    name = os.path.join(folder, f".pytest-ipc-{secrets.token_hex(8)}")
+    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), name
+
+
+def _replace(path: Path, data: bytes, before: os.stat_result | None, executable: bool) -> None:
+    """Write a new file and give it the name of the one that *path* leads to; *before* is the status of the old one."""
+    handle, name = _temporary(path)
+    try:
+        try:
+            made = os.fstat(handle)
+            if before is not None and (made.st_uid, made.st_gid) != (before.st_uid, before.st_gid):
+                os.fchown(handle, before.st_uid, before.st_gid)
+            mode = (made if before is None else before).st_mode & 0o777
+            os.fchmod(handle, mode | (mode & 0o444) >> 2 if executable else mode)
+            _write_all(handle, data)
+        finally:
+            os.close(handle)
+        os.replace(name, os.path.realpath(path))
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(name)
         raise
+
+
+def _write_in_place(path: Path, data: bytes, before: os.stat_result) -> None:
+    """Write to the file itself."""
+    handle = _open_for_writing(path)
+    try:
+        if stat.S_IFMT(os.fstat(handle).st_mode) != stat.S_IFMT(before.st_mode):
+            raise OSError(errno.EAGAIN, "became another kind of file", str(path))
+        _write_all(handle, data)
+        if stat.S_ISREG(before.st_mode):
+            os.ftruncate(handle, len(data))
+    finally:
+        os.close(handle)
+
+
+def _open_for_writing(path: Path) -> int:
+    """Open it without waiting for more than PATIENCE: a FIFO has to have a reader."""
+    deadline = monotonic() + PATIENCE
+    while True:
+        try:
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if monotonic() > deadline:
+                text = f"is a FIFO that no process opened for reading within {PATIENCE:g} seconds"
+                raise OSError(errno.ENXIO, text, str(path)) from None
+        sleep(0.02)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    """Write all of *data*; to what does not block, for as long as somebody takes some of it every PATIENCE seconds."""
+    blocks = os.get_blocking(handle)
+    ready = select.poll()
+    ready.register(handle, select.POLLOUT)
+    left = memoryview(data)
+    while left:
+        if not blocks and not ready.poll(PATIENCE * 1000):
+            raise OSError(errno.EAGAIN, f"nothing was read from it for {PATIENCE:g} seconds")
+        with suppress(BlockingIOError):
+            left = left[os.write(handle, left[:_CHUNK]) :]

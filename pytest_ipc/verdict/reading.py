@@ -13,6 +13,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
+from . import input_file
 from .report import SCHEMA
 from .result import VERDICTS, Verdict
 
@@ -115,7 +116,7 @@ class Reader:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_bytes()
+        text = input_file.read(path)
     except OSError as error:
         raise ReportError(f"the report {path} cannot be read: {error.strerror}") from error
     try:

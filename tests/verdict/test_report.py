@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -186,17 +184,3 @@ def test_a_terminal_does_not_obey_a_report(tmp_path):
     assert read.verdicts["a.b"].reason == "two lines \\ud800 and \\x1b[2J"
     assert read.platform["kernel"] == "\\x1b[31m"
     assert read.verdicts["a.b"].evidence == ("\\x1b[2J",)
-
-
-def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
-    path = tmp_path / "r.json"
-    path.write_text("old")
-
-    def full(*_arguments):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="No space"):
-        report.write(path, reports.make("box", EVERY))
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["r.json"]
