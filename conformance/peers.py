@@ -1,7 +1,8 @@
 """Peers: actors that live through many histories and do one call after another, as they are told.
 
 To fork a process for every step of a model would take longer than all the steps together. A peer is forked once; what it is
-to do goes to it as a function and its arguments, what came of it comes back, over a socket that keeps messages apart.
+to do goes to it as a function and its arguments, what came of it comes back, over a socket that keeps messages apart. Both
+carry the number of the request: an answer that came too late for its own request is never taken for that of a later one.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Peer:
         self.actor = fork.keeping(theirs.fileno())(_obey, theirs)
         theirs.close()
         self._call = ""
+        self._request = 0
 
     def __repr__(self) -> str:
         return self.name
@@ -40,21 +42,24 @@ class Peer:
     def begin(self, function: Callable[..., Any], *args: Any) -> None:
         """Let the peer begin a call. The function must be one that can be imported."""
         self._call = f"{function.__name__} in {self.name}"
+        self._request += 1
         try:
-            self._socket.send(pickle.dumps((function, args)))
+            self._socket.send(pickle.dumps((self._request, function, args)))
         except BrokenPipeError:
             self._ended()
 
     def end(self) -> Any:
         """What came of the call that was begun; its OSError is raised here. TimeoutError when it does not return."""
-        self._socket.settimeout(Deadline(PATIENCE).left)
-        try:
-            size = self._socket.recv_into(_ROOM)
-        except TimeoutError:
-            raise TimeoutError(f"{self._call} did not return within {PATIENCE} s") from None
-        if not size:
-            self._ended()
-        raised, value = pickle.loads(memoryview(_ROOM)[:size])
+        deadline, request = Deadline(PATIENCE), 0
+        while request != self._request:
+            self._socket.settimeout(max(deadline.left, 0.001))  # 0 would be not to wait, and not even for what is there
+            try:
+                size = self._socket.recv_into(_ROOM)
+            except TimeoutError:
+                raise TimeoutError(f"{self._call} did not return within {PATIENCE} s") from None
+            if not size:
+                self._ended()
+            request, raised, value = pickle.loads(memoryview(_ROOM)[:size])
         if raised:
             raise value
         return value
@@ -79,10 +84,10 @@ class Peer:
 
 def _obey(commands: socket.socket) -> None:
     while size := commands.recv_into(_ROOM):
-        function, args = pickle.loads(memoryview(_ROOM)[:size])
+        request, function, args = pickle.loads(memoryview(_ROOM)[:size])
         try:
-            answer = (False, function(*args))
+            answer = (request, False, function(*args))
         except OSError as error:
-            answer = (True, error)
+            answer = (request, True, error)
         commands.send(pickle.dumps(answer))
     os._exit(0)

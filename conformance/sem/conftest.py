@@ -6,11 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_ipc import Actor, Fork, SemaphoreSet, semop, untested
+from pytest_ipc import Actor, Deadline, Fork, SemaphoreSet, semop, untested
 
 from ..places import GROUP, OWNER
-
-NOBODYS = 8  # an address that is never mapped
 
 
 @pytest.fixture
@@ -23,6 +21,15 @@ def waiting(fork: Fork) -> Callable[..., Actor]:
         return actor
 
     return start
+
+
+def first_to_end(actors: list[Actor]) -> Actor:
+    """Wait for one of *actors* to end, whichever it is, and take it out of the list. TimeoutError."""
+    if not Deadline(5).until(lambda: not all(actor.alive for actor in actors)):
+        raise TimeoutError(f"none of {len(actors)} processes that wait for the same went on within 5 s")
+    ended = next(actor for actor in actors if not actor.alive)
+    actors.remove(ended)
+    return ended
 
 
 def outcome(semid: int, *operations: tuple[int, ...]) -> int:

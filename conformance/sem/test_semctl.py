@@ -29,7 +29,6 @@ from pytest_ipc import (
     errno_name,
     fails_with,
     limit_fields,
-    number_of,
     semctl,
     semctl_info,
     semctl_limits,
@@ -43,9 +42,8 @@ from pytest_ipc import (
     untested,
 )
 from pytest_ipc.kernel.abi import semid_ds
-from pytest_ipc.kernel.libc import syscall
 
-from .conftest import NOBODYS
+from ..raw import NOBODYS, raw
 
 UNKNOWN = 77  # a command that there is not
 
@@ -191,7 +189,7 @@ def test_a_buffer_that_is_no_memory_is_refused(sysv_sem):
             semctl(semaphores.id, 0, command, NOBODYS)
     for command in (IPC_STAT, IPC_SET):  # past libc, which on 32-bit machines copies the structure itself
         with fails_with(EFAULT):
-            syscall(_number(), semaphores.id, 0, command, NOBODYS)
+            raw("semctl", semaphores.id, 0, command, NOBODYS)
     assert (semaphores.values, oct(semaphores.stat().perm.mode)) == ([1, 2], oct(0o600))
 
 
@@ -219,8 +217,8 @@ def test_the_kernel_refuses_the_command_too(sysv_sem):
     semaphores = sysv_sem(values=[3])
     for command in (UNKNOWN, -1):
         with fails_with(EINVAL):
-            syscall(_number(), semaphores.id, 0, command, 0)
-    assert syscall(_number(), semaphores.id, 0, GETVAL, 0) == 3
+            raw("semctl", semaphores.id, 0, command, 0)
+    assert raw("semctl", semaphores.id, 0, GETVAL, 0) == 3
 
 
 @clause("semctl.rmid-at-once", "semctl(2)", "IPC_RMID")
@@ -337,11 +335,3 @@ def test_a_thread_waits_alone(sysv_sem):
     semaphores.release()
     thread.join(10)
     assert (thread.is_alive(), semaphores.values) == (False, [0])
-
-
-def _number() -> int:
-    """Of semctl's own system call, which 32-bit machines have had since Linux 5.1."""
-    try:
-        return number_of("semctl")
-    except LookupError:
-        untested("semctl has no system call of its own on this machine")

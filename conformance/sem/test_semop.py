@@ -11,16 +11,14 @@ from pytest_ipc import (
     SEMVMX,
     clause,
     fails_with,
-    number_of,
     semctl_limits,
     semop,
     untested,
 )
 from pytest_ipc.kernel.abi import sembuf
-from pytest_ipc.kernel.libc import syscall
 
 from ..conftest import next_second
-from .conftest import NOBODYS
+from ..raw import NOBODYS, raw
 
 
 @clause("semop.add", "semop(2)", "DESCRIPTION")
@@ -176,7 +174,7 @@ def test_a_time_limit_that_is_no_memory(sysv_sem):
     semaphores = sysv_sem()
     add = sembuf(0, 1, 0)
     with fails_with(EFAULT):  # past libc, which on 32-bit machines reads the time itself
-        syscall(_number("semtimedop"), semaphores.id, addressof(add), 1, NOBODYS)
+        raw("semtimedop", semaphores.id, addressof(add), 1, NOBODYS)
     assert semaphores.values == [0]
 
 
@@ -229,25 +227,11 @@ def test_a_value_is_at_most_semvmx(sysv_sem):
 def test_the_system_call_itself(sysv_sem):
     """The system call past libc's wrapper answers as the wrapper does: an array of none, an address of nothing, no set."""
     semaphores = sysv_sem()
-    number, add = _number("semop"), sembuf(0, 1, 0)
+    add = sembuf(0, 1, 0)
     with fails_with(EINVAL):
-        syscall(number, semaphores.id, addressof(add), 0)
+        raw("semop", semaphores.id, addressof(add), 0)
     with fails_with(EFAULT):
-        syscall(number, semaphores.id, NOBODYS, 1)
+        raw("semop", semaphores.id, NOBODYS, 1)
     with fails_with(EINVAL):
-        syscall(number, -1, addressof(add), 1)
-    assert (syscall(number, semaphores.id, addressof(add), 1), semaphores.values) == (0, [1])
-
-
-def _number(name: str) -> int:
-    """Of a call that on some machines has only the form with a 64-bit time, or none but through ipc(2)."""
-    numbers = [number_of(form) for form in (name, f"{name}_time64") if _is_there(form)]
-    return numbers[0] if numbers else untested(f"{name} has no system call of its own on this machine")
-
-
-def _is_there(name: str) -> bool:
-    try:
-        number_of(name)
-    except LookupError:
-        return False
-    return True
+        raw("semop", -1, addressof(add), 1)
+    assert (raw("semop", semaphores.id, addressof(add), 1), semaphores.values) == (0, [1])

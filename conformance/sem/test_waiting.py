@@ -12,6 +12,8 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGUSR1
 from pytest_ipc import SA_RESTART, clause, fails_with, semop, semtimedop
 from pytest_ipc.kernel.abi import timespec
 
+from .conftest import first_to_end
+
 
 @clause("semop.neg-blocks-until-enough", "semop(2)", "DESCRIPTION")
 def test_taking_waits_until_there_is_enough(sysv_sem, waiting):
@@ -61,15 +63,15 @@ def test_who_can_go_on_does(sysv_sem, waiting):
     assert large.result() == 0
 
 
-@clause("semop.equal-waiters-fifo", "semop(2)", "DESCRIPTION")
-def test_equals_go_in_their_order(sysv_sem, waiting):
-    """The page leaves it open; on Linux, of several who want the same the one goes on first who has waited longest."""
+@clause("semop.one-increment-one-waiter", "semop(2)", "DESCRIPTION")
+def test_an_increment_lets_one_of_several_equal_waiters_go_on(sysv_sem, waiting):
+    """Of several processes that wait to take the same amount, an increment by it lets one go on, and the others wait on."""
     semaphores = sysv_sem()
-    queue = [waiting(semaphores, (0, -1)) for _ in range(3)]
-    while queue:
+    waiters = [waiting(semaphores, (0, -1)) for _ in range(3)]
+    while waiters:
         semaphores.release()
-        assert queue.pop(0).result() == 0
-        for actor in queue:
+        assert first_to_end(waiters).result() == 0
+        for actor in waiters:
             actor.wait_blocked("semop")
 
 
@@ -158,7 +160,7 @@ def test_who_waits_for_more_is_counted(sysv_sem, waiting):
     actors = [waiting(semaphores, (0, -1)) for _ in range(3)]
     assert [semaphores.waiters(0), semaphores.waiters(1), semaphores.zero_waiters(0)] == [3, 0, 0]
     semaphores.release()
-    assert actors[0].result() == 0
+    assert first_to_end([*actors]).result() == 0
     assert semaphores.waiters(0) == 2
     semaphores.op((0, 2))
     assert [actor.result() for actor in actors] == [0, 0, 0]

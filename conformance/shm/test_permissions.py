@@ -305,6 +305,7 @@ def test_a_lock_belongs_to_the_segment(owned, as_user):
 @clause("shmget.hugetlb-enomem", "shmget(2)", "ERRORS", errno=ENOMEM)
 def test_huge_pages_that_are_not_there():
     """A segment of more huge pages than there are is refused, and none is made."""
+    needs_huge_pages()
     if limit("vm/nr_hugepages") != 0 or limit("vm/nr_overcommit_hugepages") != 0:
         untested("needs a kernel with huge pages, none of which is set aside")
     key = unused_key()
@@ -322,9 +323,16 @@ def test_huge_pages_that_are_not_there():
 @clause("shmget.hugetlb-eperm", "shmget(2)", "ERRORS", errno=EPERM)
 def test_huge_pages_need_a_privilege(as_user):
     """An ordinary user outside the group of vm.hugetlb_shm_group may not make a segment of huge pages."""
+    needs_huge_pages()
 
     def make() -> None:
         with fails_with(EPERM):
             shmget(unused_key(), 1, IPC_CREAT | 0o600 | SHM_HUGETLB)
 
     as_user(STRANGER, OTHER_GROUP, make)
+
+
+def needs_huge_pages() -> None:
+    """Untested where the kernel has none: the page says nothing of what SHM_HUGETLB is there."""
+    if limit("vm/nr_hugepages") is None:
+        untested("needs a kernel with huge pages: /proc/sys/vm/nr_hugepages cannot be read")

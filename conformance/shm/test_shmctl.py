@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import memset
+from ctypes import c_ulong, memset, sizeof
 from errno import EFAULT, EINVAL
 
 from pytest_ipc import (
@@ -31,6 +31,9 @@ from pytest_ipc import (
     sysvipc_shm,
     untested,
 )
+from pytest_ipc.kernel.libc import LONG, ULONG
+
+from ..raw import NOBODYS, raw
 
 
 @clause("shmctl.stat-segsz", "shmctl(2)", "IPC_STAT")
@@ -52,17 +55,12 @@ def test_attachments_are_counted(sysv_shm):
 
 
 @clause("shmctl.efault", "shmctl(2)", "ERRORS", errno=EFAULT)
-def test_a_buffer_that_is_no_memory_is_refused(sysv_shm, fork):
+def test_a_buffer_that_is_no_memory_is_refused(sysv_shm):
     """IPC_STAT and IPC_SET with an address that cannot be accessed fail, and change nothing."""
     segment = sysv_shm()
-
-    def ask(cmd: int) -> None:
-        # In a child: a libc that looks at the buffer before the kernel does dies of it.
+    for command in (IPC_STAT, IPC_SET):  # past libc, which on 32-bit machines copies the structure itself
         with fails_with(EFAULT):
-            shmctl(segment.id, cmd, 1)
-
-    fork(ask, IPC_STAT).result()
-    fork(ask, IPC_SET).result()
+            raw("shmctl", segment.id, command, NOBODYS)
     assert segment.stat().perm.mode == 0o600
 
 
@@ -190,7 +188,10 @@ def test_the_limits_are_those_in_proc():
     shown = {name: limit(f"kernel/{name}") for name in ("shmmax", "shmmni", "shmall")}
     if None in shown.values():
         untested("needs /proc/sys/kernel/shmmax, shmmni and shmall")
-    assert {name: getattr(limits, name) for name in shown} == shown
+    # A limit of a 64-bit kernel need not fit what a 32-bit program is told it in.
+    most = ULONG[1] if sizeof(c_ulong) == 8 else LONG[1]
+    fitting = {name: value for name, value in shown.items() if value is not None and value <= most}
+    assert {name: getattr(limits, name) for name in fitting} == fitting
     assert limits.shmmin == 1
 
 

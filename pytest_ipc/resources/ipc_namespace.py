@@ -19,6 +19,7 @@ from ..actors import Actor
 from ..custody.identity import ipc_namespace
 from ..custody.scope import Scope
 from ..forks import Fork, ForkInside
+from ..kernel.libc import INT, ULONG
 from ..kernel.namespace import (
     CLONE_NEWIPC,
     CLONE_NEWNS,
@@ -40,7 +41,7 @@ __all__ = ["IpcNamespace", "NotAllowedHere"]
 # Where mq_overview(7) has the file system of message queues; a name that a test can put another directory behind.
 MQUEUE = "/dev/mqueue"
 
-_INT, _LONG = 2**31 - 1, 2 ** (8 * 8 if os.sysconf("SC_LONG_BIT") == 64 else 32) - 1
+_INT, _LONG = INT[1], ULONG[1]
 _MQUEUE = ("queues_max", "msg_max", "msgsize_max", "msg_default", "msgsize_default")
 
 

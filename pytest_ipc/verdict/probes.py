@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..kernel.capability import CapabilitySets, capget, capset
 from ..kernel.limits import limits
+from ..kernel.memory import MAP_LOCKED
 from ..kernel.namespace import (
     CLONE_NEWIPC,
     CLONE_NEWNET,
@@ -142,8 +143,7 @@ def room_of_processes() -> str:
     """Memory to lock, and descriptors."""
 
     def lock() -> None:
-        map_locked = 0x2000
-        mmap(-1, 4 * PAGESIZE, flags=MAP_PRIVATE | MAP_ANONYMOUS | map_locked)
+        mmap(-1, 4 * PAGESIZE, flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED)
 
     def open_many() -> None:
         for _ in range(300):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from errno import EAGAIN, ENOSYS
 
 import pytest
@@ -124,4 +125,16 @@ def test_what_a_peer_dies_of_is_raised(fork):
     peer = Peer(fork, "A")
     with pytest.raises(ZeroDivisionError):
         peer.do(divmod, 7, 0)
+    peer.close()
+
+
+def test_a_late_answer_is_not_taken_for_that_of_the_next_request(fork, pipe, monkeypatch):
+    gate = pipe()
+    peer = Peer(fork, "A")
+    monkeypatch.setattr("conformance.peers.PATIENCE", 0.05)
+    with pytest.raises(TimeoutError, match="read in A did not return"):
+        peer.do(os.read, gate.read_fd, 4)
+    monkeypatch.undo()
+    gate.write(b"late")
+    assert peer.do(divmod, 7, 2) == (3, 1)
     peer.close()

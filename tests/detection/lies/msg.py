@@ -10,7 +10,7 @@ LIES = {
     "msgget_forgets_keys": ["msgget.lookup-existing", "msg.persistence"],
     "msgget_private_excl_refused": ["msgget.private-ignores-flags"],
     "msgget_full_is_enomem": ["msgget.msgmni-enospc"],
-    "msg_bad_address_is_einval": ["msgsnd.efault", "msgrcv.efault", "msgctl.efault"],
+    "msg_bad_address_is_einval": ["msgsnd.efault", "msgrcv.efault"],
     "msg_bad_id_is_ebadf": ["msgsnd.bad-id-einval", "msgrcv.bad-id-einval", "msgctl.einval-cmd-id"],
     "msg_mode_unchecked": [
         "msgsnd.eacces",

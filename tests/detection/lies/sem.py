@@ -20,7 +20,7 @@ LIES = {
         "semop.zero-blocks-until-zero",
         "semop.waits-as-a-whole",
         "semop.best-fit-not-fifo",
-        "semop.equal-waiters-fifo",
+        "semop.one-increment-one-waiter",
         "semop.ignored-signal-waits-on",
         "semctl.setval-wakes",
         "semctl.setall-wakes",

@@ -180,6 +180,12 @@ long syscall(long number, ...)
 #endif
         result = real(number, a);
         return result == -1 && lie("semaphore_calls_never_fail") ? 0 : result;
+#ifdef SYS_shmctl
+    case SYS_shmctl:
+    case SYS_msgctl:
+        result = real(number, a);
+        return result == -1 && lie("control_calls_look_at_no_address") ? 0 : result;
+#endif
     default:
         return real(number, a);
     }

@@ -7,6 +7,7 @@ LIES = {
         "semctl.efault",
         "semtimedop.efault-timeout",
     ],
+    "control_calls_look_at_no_address": ["shmctl.efault", "msgctl.efault"],
     "futex_value_not_compared": ["futex.wait-other-value-eagain"],
     "futex_time_limit_unnoticed": ["futex.wait-etimedout", "futex.bitset-absolute-time", "futex.lock_pi-etimedout"],
     "futex_relative_time": ["futex.bitset-absolute-time"],
