@@ -3,12 +3,16 @@
 A lock cannot be waited for with a time limit without a signal or a thread, and neither is this package's to take. So with a
 limit it is asked for again and again without waiting, a millisecond apart: fair enough where locks are held for longer, and
 no place in the kernel's queue. Without one it is waited for in the kernel: in line, and with its search for deadlocks.
+
+Several processes may ask for one path that is not there yet: one of them makes the file, and removes it at its end. It does so
+while it holds the lock, and whoever then gets the lock of a file that is gone makes a new one: a lock of a path excludes
+whoever else locks the path, and not only who has opened the same file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from errno import EACCES, EAGAIN, ENOSYS
 from functools import partial
 from pathlib import Path
@@ -50,6 +54,10 @@ __all__ = ["FileLock"]
 _COMMANDS = {"posix": (F_SETLK, F_SETLKW, F_GETLK), "ofd": (F_OFD_SETLK, F_OFD_SETLKW, F_OFD_GETLK)}
 _KINDS = ("flock", *_COMMANDS)
 
+# Seconds in which others may finish what they do under the lock of a file that is to be removed.
+_GRACE = 1.0
+_MOST_TRIES = 100
+
 
 class FileLock(WithDescriptor):
     """A file that is open to be locked, by flock(2), record locks or open file description locks (fcntl(2)).
@@ -59,11 +67,23 @@ class FileLock(WithDescriptor):
     "posix" belongs to the process, which loses all its locks of the file when it closes any descriptor of it.
     """
 
-    def __init__(self, path: str, kind: str, fd: int, file: OwnedFile | None, scope: Scope | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        kind: str,
+        fd: int,
+        file: OwnedFile | None,
+        scope: Scope | None = None,
+        *,
+        flags: int = os.O_RDWR,
+        private: bool = False,
+    ) -> None:
         self.path = Path(path)
         self.kind = kind
         self._fd = fd
         self._file = file
+        self._flags = flags
+        self._private = private  # nobody else has been given the path
         super().__init__(scope)
 
     @classmethod
@@ -82,17 +102,8 @@ class FileLock(WithDescriptor):
         """
         if kind not in _KINDS:
             raise ValueError(f"kind must be one of {', '.join(_KINDS)}, and {kind!r} is not")
-        file = None
-        if path is None or not _is_there(path):
-            file = OwnedFile.create("lock-file", "lock file", _make, path)
-            path = file.path
-        try:
-            fd = os.open(path, flags | os.O_CLOEXEC)
-        except BaseException:
-            if file is not None:
-                file.close()
-            raise
-        return cls(os.path.realpath(os.fsdecode(path)), kind, fd, file, scope)
+        place, fd, file = _open(path, flags)
+        return cls(os.path.realpath(place), kind, fd, file, scope, flags=flags, private=path is None)
 
     def __repr__(self) -> str:
         return f"<{self.kind} lock of {self.path}>"
@@ -102,12 +113,15 @@ class FileLock(WithDescriptor):
 
         What this object holds of the range already is converted. Waits *timeout* seconds, then raises TimeoutError with a
         picture of who holds what; without one it waits in the kernel, and the OSError (EDEADLK, ENOLCK) has the picture as a
-        note. ValueError for a range of a flock, which is always of the whole file.
+        note. Where whoever made the file has removed it meanwhile, it is made anew. ValueError for a range of a flock, which
+        is always of the whole file.
         """
         self._check(start, length)
         wanted = _what(shared, start, length)
         if check_timeout(timeout) is None:
             self._wait(shared, start, length)
+            while self._made_anew():
+                self._wait(shared, start, length)
         elif not Deadline(timeout).until(lambda: self._try(shared, start, length)):
             raise TimeoutError(f"{self!r}: {wanted} was not to be had within {timeout} s\n{self.picture()}")
 
@@ -173,6 +187,24 @@ class FileLock(WithDescriptor):
             raise ValueError("a flock is of the whole file: start and length must be 0; use kind='posix' or 'ofd'")
 
     def _try(self, shared: bool, start: int, length: int) -> bool:
+        while self._lock_now(shared, start, length):
+            if not self._made_anew():
+                return True
+        return False
+
+    def _made_anew(self) -> bool:
+        """Whether the file that is open had been removed: then the lock was one of nothing, and a new file is open now."""
+        if self._private or os.getpid() != self._maker or os.fstat(self._fd).st_nlink:
+            return False
+        _, fd, file = _open(self.path, self._flags)
+        os.dup2(fd, self._fd, inheritable=False)  # the number stays
+        os.close(fd)
+        if self._file is not None:
+            self._file.close()
+        self._file = file
+        return True
+
+    def _lock_now(self, shared: bool, start: int, length: int) -> bool:
         try:
             if self.kind == "flock":
                 flock(self._fd, (LOCK_SH if shared else LOCK_EX) | LOCK_NB)
@@ -216,9 +248,16 @@ class FileLock(WithDescriptor):
 
     def _end(self) -> None:
         with ExitStack() as steps:  # from the last to the first, each whatever became of the others
+            steps.callback(os.close, self._fd)
             if self._file is not None:
                 steps.callback(self._file.close)
-            steps.callback(os.close, self._fd)
+                if not self._private:
+                    steps.callback(self._lock_to_remove)
+
+    def _lock_to_remove(self) -> None:
+        """Hold the lock while the name goes: nobody can have it who does not find out that the file is gone."""
+        with suppress(OSError):
+            Deadline(_GRACE).until(lambda: self._lock_now(False, 0, 0))
 
 
 def _type(shared: bool) -> int:
@@ -234,6 +273,29 @@ def _what(shared: bool, start: int, length: int) -> str:
 
 def _make(path: str) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def _open(path: str | os.PathLike[str] | None, flags: int) -> tuple[str, int, OwnedFile | None]:
+    """The path that is open, its descriptor, and the file if it was made here: others may make and remove it at the same time."""
+    left = _MOST_TRIES
+    while True:
+        left -= 1
+        file = None
+        if path is None or not _is_there(path):
+            try:
+                file = OwnedFile.create("lock-file", "lock file", _make, path)
+            except FileExistsError:
+                if left:
+                    continue
+                raise
+            path = file.path
+        try:
+            return os.fsdecode(path), os.open(path, flags | os.O_CLOEXEC), file
+        except BaseException as error:
+            if file is not None:
+                file.close()
+            if not (left and isinstance(error, FileNotFoundError)):
+                raise
 
 
 def _is_there(path: str | os.PathLike[str]) -> bool:

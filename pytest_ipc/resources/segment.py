@@ -8,7 +8,7 @@ from mmap import PAGESIZE
 from typing import TYPE_CHECKING, Self
 
 from ..custody.ledger import Record
-from ..kernel.ipc import IPC_CREAT, IPC_EXCL
+from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE
 from ..kernel.shm import (
     SHM_RDONLY,
     ShmidDs,
@@ -48,7 +48,7 @@ class Segment(SysvObject):
     @classmethod
     def create(
         cls,
-        size: int = 4096,
+        size: int | None = None,
         *,
         key: int | None = None,
         flags: int = IPC_CREAT | IPC_EXCL,
@@ -57,12 +57,18 @@ class Segment(SysvObject):
     ) -> Self:
         """shmget(2): a segment of *size* bytes. With no *key*, a new one that is in nobody's use; IPC_PRIVATE works too.
 
-        Flags without IPC_EXCL may find a segment that exists: then it is used but never removed, for it is somebody's.
+        Without a *size* a new segment has 4096 bytes, and one that exists may have any. Flags without IPC_EXCL may find a
+        segment that exists: then it is used but never removed, for it is somebody's.
         ValueError or TypeError for a size, key or mode that no segment can have; OSError with the call's errno.
         """
-        check_size(size, "a segment")
-        id, key, record = cls._obtain(key, flags, mode, lambda key, flags: _shmget(key, size, flags), size=size)
-        return cls(id, key, size if record else shmctl_stat(id).segsz, record=record, scope=scope)
+        new = 4096 if size is None else check_size(size, "a segment")
+
+        def get(key: int, flags: int) -> int:
+            makes = key == IPC_PRIVATE or flags & IPC_CREAT
+            return _shmget(key, new if makes or size is not None else 0, flags)
+
+        id, key, record = cls._obtain(key, flags, mode, get, size=new)
+        return cls(id, key, new if record else shmctl_stat(id).segsz, record=record, scope=scope)
 
     def __repr__(self) -> str:
         return f"<Segment id={self.id} key={self.key:#x} size={self.size}>"

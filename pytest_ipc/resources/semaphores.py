@@ -13,7 +13,7 @@ from errno import EAGAIN, EINTR, ENOSPC
 from typing import TYPE_CHECKING, Self
 
 from ..custody.ledger import Record
-from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_NOWAIT
+from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_NOWAIT, IPC_PRIVATE
 from ..kernel.libc import USHORT, check_integer
 from ..kernel.sem import (
     GETNCNT,
@@ -60,7 +60,7 @@ class SemaphoreSet(SysvObject):
     @classmethod
     def create(
         cls,
-        count: int = 1,
+        count: int | None = None,
         *,
         values: Sequence[int] | None = None,
         key: int | None = None,
@@ -70,18 +70,19 @@ class SemaphoreSet(SysvObject):
     ) -> Self:
         """semget(2): a set of *count* semaphores that begin with *values*, or else as the system makes them: on Linux with 0.
 
+        Without a *count* a new set has a semaphore for each of *values*, or one, and a set that exists may have any number.
         With no *key*, a new one that is in nobody's use; IPC_PRIVATE works too. Flags without IPC_EXCL may find a set that
         exists: then it is used but its values are not touched and it is never removed, for it is somebody's. ValueError or
         TypeError for a count, values, key or mode that no set can have; OSError with the call's errno.
         """
-        _check_count(count)
-        if values is not None:
-            if len(values) != count:
-                raise ValueError(f"{len(values)} values are not one for each of {count} semaphores")
-            for value in values:
-                check_integer("semctl", value, USHORT)
-        id, key, record = cls._obtain(key, flags, mode, lambda key, flags: _semget(key, count, flags), nsems=count)
-        made = cls(id, key, count if record else semctl_stat(id).nsems, record=record, scope=scope)
+        new = _number_of_new(count, values)
+
+        def get(key: int, flags: int) -> int:
+            makes = key == IPC_PRIVATE or flags & IPC_CREAT
+            return _semget(key, new if makes or count is not None else 0, flags)
+
+        id, key, record = cls._obtain(key, flags, mode, get, nsems=new)
+        made = cls(id, key, new if record else semctl_stat(id).nsems, record=record, scope=scope)
         if record and values is not None:
             try:
                 semctl_setall(id, values)
@@ -181,11 +182,22 @@ class SemaphoreSet(SysvObject):
         return semctl_stat(self.id)
 
 
-def _check_count(count: int) -> None:
-    if isinstance(count, bool) or not isinstance(count, int):
-        raise TypeError(f"the number of semaphores must be an integer, not {count!r}")
-    if count < 1:
-        raise ValueError(f"a set must have at least 1 semaphore, not {count}")
+def _number_of_new(count: int | None, values: Sequence[int] | None) -> int:
+    """How many semaphores a new set has. ValueError or TypeError for a count or values that no set can have."""
+    if count is not None:
+        if isinstance(count, bool) or not isinstance(count, int):
+            raise TypeError(f"the number of semaphores must be an integer, not {count!r}")
+        if count < 1:
+            raise ValueError(f"a set must have at least 1 semaphore, not {count}")
+    if values is None:
+        return 1 if count is None else count
+    if count is None and not len(values):
+        raise ValueError("a set must have at least 1 semaphore, and values is empty")
+    if count is not None and len(values) != count:
+        raise ValueError(f"semctl: expected {count} values, got {len(values)}")
+    for value in values:
+        check_integer("semctl", value, USHORT)
+    return len(values)
 
 
 def _semget(key: int, count: int, flags: int) -> int:

@@ -88,6 +88,49 @@ def test_a_file_that_was_there_is_used_and_stays(tmp_path):
     assert (tmp_path / "data").read_text() == "mine"
 
 
+def test_processes_that_make_one_lock_file_exclude_each_other(tmp_path, fork, pipe, kind):
+    """Each makes, locks and removes the file of a path as it comes; who holds the lock finds the file there."""
+    path, inside, start = tmp_path / "lock", tmp_path / "inside", pipe()
+
+    def life() -> int:
+        start.close_write()
+        start.read(1)
+        for _ in range(50):
+            with FileLock.create(path, kind=kind) as lock, lock.held(timeout=30):
+                os.close(os.open(inside, os.O_CREAT | os.O_EXCL))  # FileExistsError where another is inside
+                assert os.path.samestat(os.stat(path), os.fstat(lock.fd))
+                inside.unlink()
+        return 50
+
+    children = [fork(life) for _ in range(3)]
+    start.close_write()
+    assert [child.result(60) for child in children] == [50, 50, 50]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_waited_for_a_removed_file_is_one_of_the_new_file(tmp_path, fork, kind):
+    path = tmp_path / "lock"
+    first = FileLock.create(path, kind=kind)
+    first.acquire()
+
+    def life() -> tuple[bool, bool]:
+        with FileLock.create(path, kind=kind) as lock:
+            lock.acquire()
+            return os.path.samestat(os.stat(path), os.fstat(lock.fd)), os.get_inheritable(lock.fd)
+
+    child = fork(life)
+    child.wait_blocked("flock" if kind == "flock" else "fcntl")
+    first.close()
+    assert child.result() == (True, False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_to_nothing_is_no_lock_file(tmp_path):
+    (tmp_path / "lock").symlink_to("nothing")
+    with pytest.raises(FileNotFoundError):
+        FileLock.create(tmp_path / "lock")
+
+
 def test_another_file_in_its_place_is_not_removed(tmp_path):
     with FileLock.create(tmp_path / "lock") as lock:
         lock.path.unlink()

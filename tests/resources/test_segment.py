@@ -34,6 +34,18 @@ def test_a_segment_lives_as_long_as_its_block():
     assert not segment.exists()
 
 
+def test_a_segment_of_unknown_size_is_opened():
+    with Segment.create(100) as small, Segment.create(10_000) as large:
+        for segment in (small, large):
+            for flags in (0, IPC_CREAT):
+                with Segment.create(key=segment.key, flags=flags) as found, found.attach() as attachment:
+                    assert (found.id, found.size, len(attachment.buf)) == (segment.id, segment.size, segment.size)
+        with pytest.raises(OSError, match="Invalid argument"):
+            Segment.create(4096, key=small.key, flags=0)  # a size that was given is asked for
+    with Segment.create(key=IPC_PRIVATE, flags=0) as private:
+        assert private.stat().segsz == 4096
+
+
 def test_bytes_written_through_one_attachment_are_read_through_another():
     with Segment.create(5000) as segment:
         first, second = segment.attach(), segment.attach()

@@ -203,6 +203,22 @@ def test_operations_that_there_are_not_do_nothing(operations, error):
         assert (semaphores.values, semaphores.stat().otime) == ([0], 0)
 
 
+def test_values_count_for_themselves():
+    with SemaphoreSet.create(values=[1, 2, 3]) as semaphores:
+        assert (semaphores.count, semaphores.values) == (3, [1, 2, 3])
+    with pytest.raises(ValueError, match="at least 1 semaphore, and values is empty"):
+        SemaphoreSet.create(values=[])
+    with pytest.raises(ValueError, match="expected 2 values, got 3"):
+        SemaphoreSet.create(2, values=[1, 2, 3])
+
+
+def test_a_set_of_unknown_size_is_opened():
+    with SemaphoreSet.create(3) as semaphores:
+        for flags in (0, IPC_CREAT):
+            with SemaphoreSet.create(key=semaphores.key, flags=flags) as found:
+                assert (found.id, found.count) == (semaphores.id, 3)
+
+
 @pytest.mark.parametrize("values", [[1], [1, 2, 3], [1, -1], [1, 65536], [1, "2"], 7], ids=str)
 def test_values_that_there_are_not_change_nothing(values):
     with SemaphoreSet.create(2, values=[3, 4]) as semaphores:
