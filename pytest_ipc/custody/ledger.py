@@ -33,12 +33,13 @@ __all__ = ["LONGEST", "VERSION", "Ledger", "Record", "close", "current", "intent
 VERSION = 1
 LONGEST = 4000  # bytes of a line: below PIPE_BUF, as small as a write that is whole or not at all
 CUT_BACK = 1 << 18
+DEEPEST = 100  # ancestors that a ledger names: as many as surely fit its first line
 
 CLOCK_REALTIME_COARSE = 5  # what the kernel stamps objects with; time.time() runs ahead of it by up to a tick
 
 
 class Ledger:
-    """The ledger of one process, for writing. `root` is the process whose reaper sees to it.
+    """The ledger of one process, for writing. `root` is the process whose reaper sees to it, `above` are its ancestors.
 
     Threads take turns. A signal's handler may make and end objects in the middle of anything below; so a record is entered
     in `_open` before it is written, and no Python code stands between the last look at `_open` and what cuts the file back.
@@ -47,6 +48,8 @@ class Ledger:
     def __init__(self, parent: Ledger | None = None) -> None:
         self.process = Process.current()
         self.root: Process = parent.root if parent else self.process
+        # The processes from the root down to this one's parent; when one of them ends, this ledger is swept with its own.
+        self.above: tuple[Process, ...] = (*parent.above, parent.process)[-DEEPEST:] if parent else ()
         self.pids: str = pid_namespace() or (parent.pids if parent else "")
         self.name = f"{self.process.pid}-{self.process.start}.ledger"
         self._lock = RLock()
@@ -72,7 +75,8 @@ class Ledger:
                 }
             )
         )
-        own = f'"pid": {self.process.pid}, "start": {self.process.start}, "pids": "{self.pids}"'
+        above = ", ".join(f"[{process.pid}, {process.start}]" for process in self.above)
+        own = f'"pid": {self.process.pid}, "start": {self.process.start}, "pids": "{self.pids}", "above": [{above}]'
         self._header = f"pytest-ipc {VERSION} {{{own}, {self.run[1:]}\n".encode()
         self._header_size = len(self._header)
         self._fd = self._create()

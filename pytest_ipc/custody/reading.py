@@ -18,7 +18,7 @@ from .identity import Process, boot_id, pid_namespace, pid_namespace_lives
 from .kinds import KINDS, UNKNOWN, Entry, Kind
 from .ledger import LONGEST, VERSION
 
-__all__ = ["Book", "Refused", "books", "plain", "read"]
+__all__ = ["Book", "Refused", "ancestors", "books", "plain", "read"]
 
 # A ledger is cut back at a quarter of a megabyte; one that is so much larger is no ledger.
 LARGEST = 1 << 26
@@ -33,7 +33,10 @@ class Refused(Exception):
 
 @dataclass
 class Book:
-    """A ledger as it was read: whose it is, and what is open in it. `root` is None when its first line is not whole."""
+    """A ledger as it was read: whose it is, and what is open in it. `root` is None when its first line is not whole.
+
+    `above` are the processes with a ledger that its process descends from.
+    """
 
     name: str
     process: Process
@@ -42,6 +45,7 @@ class Book:
     pids: str
     worker: str | None
     run: str | None
+    above: frozenset[Process] = frozenset()
     open: list[Entry] = field(default_factory=list)
     unreadable: int = 0
     first_unreadable: str = ""
@@ -81,6 +85,29 @@ def books(home: int) -> Iterator[str]:
 
 def read(home: int, name: str) -> tuple[Book, int]:
     """The ledger *name*, and a descriptor of its file. Refused if it is none; FileNotFoundError when it is gone."""
+    fd = _open(home, name)
+    try:
+        with io.open(fd, "rb", closefd=False) as file:
+            return _parse(name, file), fd
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def ancestors(home: int, name: str) -> frozenset[Process] | None:
+    """Return the processes that the writer of the ledger *name* descends from; None before its first line is whole.
+
+    Raises as read() does.
+    """
+    fd = _open(home, name)
+    try:
+        first, end, _ = os.read(fd, LONGEST).partition(b"\n")
+    finally:
+        os.close(fd)
+    return _header(name, first).above if end else None
+
+
+def _open(home: int, name: str) -> int:
     # Looked at before it is opened, for to open a device may do something; and again after, for it may have been exchanged.
     _check_file(name, os.stat(name, dir_fd=home, follow_symlinks=False))
     try:
@@ -91,11 +118,10 @@ def read(home: int, name: str) -> tuple[Book, int]:
         raise Refused(f"{name}: {error.strerror}") from None
     try:
         _check_file(name, os.fstat(fd))
-        with io.open(fd, "rb", closefd=False) as file:
-            return _parse(name, file), fd
     except BaseException:
         os.close(fd)
         raise
+    return fd
 
 
 def _check_file(name: str, status: os.stat_result) -> None:
@@ -167,15 +193,16 @@ def _header(name: str, line: bytes) -> Book:
         if version != str(VERSION):
             raise Refused(f"{name}: version {plain(version)} of the ledger is not known here")
         header = _checked(json.loads(text), _HEADER)
-        root = _checked(dict(zip(("pid", "start"), header["root"], strict=True)), PROCESS)
+        above = frozenset(_process(each) for each in header.get("above") or ())
         return Book(
             name,
             Process(header["pid"], header["start"]),
-            Process(**root),
+            _process(header["root"]),
             header["boot"],
             header.get("pids") or "",
             header.get("worker"),
             header.get("run"),
+            above,
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Refused(f"{name}: it does not begin as a ledger does") from None
@@ -188,6 +215,7 @@ _HEADER: Checks = {
     "worker": is_optional_text,
     "run": is_optional_text,
     "root": lambda value: isinstance(value, list),
+    "above": lambda value: value is None or isinstance(value, list),
 }
 _COMMON: Checks = {"at": is_time, "uid": is_number(0, 2**32 - 1)}
 
@@ -200,6 +228,10 @@ def _checked(details: Any, checks: Checks) -> dict[str, Any]:
         if not is_right(details.get(name)):
             raise ValueError(name)
     return details
+
+
+def _process(pair: Any) -> Process:
+    return Process(**_checked(dict(zip(("pid", "start"), pair, strict=True)), PROCESS))
 
 
 def _kind(name: str) -> Kind:

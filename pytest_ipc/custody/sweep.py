@@ -17,7 +17,7 @@ from .elsewhere import in_namespace
 from .home import home_path, open_home
 from .identity import Process, boot_id, ipc_namespace
 from .kinds import KINDS, UNKNOWN, Entry, Kind
-from .reading import Book, Refused, books, plain, read
+from .reading import Book, Refused, ancestors, books, plain, read
 
 __all__ = ["Swept", "settle", "sweep", "sweep_worker", "words_wait"]
 
@@ -61,14 +61,37 @@ def sweep(*, dry_run: bool = False, root: Process | None = None, word: bool = Fa
 
 
 def settle(process: Process) -> Swept:
-    """Sweep the ledger of one process that has just died, if it had one."""
+    """Sweep the ledgers of a process that has just died and of its descendants, as far as they have died with it."""
+    done = Swept()
     home = open_home(create=False)
     if home is None:
-        return Swept()
+        return done
     try:
-        return _sweep_one(home, f"{process.pid}-{process.start}.ledger")
+        own = f"{process.pid}-{process.start}.ledger"
+        for name in [own, *(name for name in books(home) if name != own and process in _ancestors(home, name))]:
+            done.add(_sweep_one(home, name))
     finally:
         os.close(home)
+    return done
+
+
+# By the name of a ledger, which no two have within a boot: looked up at the end of every child.
+_known_ancestors: dict[str, frozenset[Process]] = {}
+
+
+def _ancestors(home: int, name: str) -> frozenset[Process]:
+    found = _known_ancestors.get(name)
+    if found is None:
+        try:
+            found = ancestors(home, name)
+        except (OSError, Refused):
+            return frozenset()
+        if found is None:
+            return frozenset()
+        if len(_known_ancestors) > 1000:
+            _known_ancestors.clear()
+        _known_ancestors[name] = found
+    return found
 
 
 def sweep_worker(run: str, worker: str) -> Swept:
