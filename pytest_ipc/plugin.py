@@ -123,8 +123,10 @@ def _demands(item: pytest.Item) -> bool:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("clause") is not None:
         from .kernel import libc
+        from .verdict import words
 
         libc.forget_calls()  # those of the test before are no evidence
+        words.begin()
     if _demands(item):
         from .requirements import lacking
 
@@ -159,6 +161,11 @@ class ClauseSummary:
         properties = dict(report.user_properties)
         if "clause" in properties and "verdict" in properties:
             self._verdicts.setdefault(str(properties["clause"]), set()).add(str(properties["verdict"]))
+
+    def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
+        """A comparison has failed in a test, or in its child."""
+        if words := sys.modules.get("pytest_ipc.verdict.words"):
+            words.note(op, left, right)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._verdicts:

@@ -27,6 +27,15 @@ class RemoteError(Exception):
     """Stands for a child's exception, or result, that cannot be sent to the parent."""
 
 
+def unchanged(error: BaseException) -> BaseException:
+    """Return *error*: what `translate` is where nobody has set it."""
+    return error
+
+
+# What becomes of an exception in the child before it is sent, where the child still knows more of it than the parent can.
+translate: Callable[[BaseException], BaseException] = unchanged
+
+
 @dataclass(frozen=True)
 class Report:
     """A child's report: `outcome` is "returned", "raised", or None when the child ended without one; its last kernel calls."""
@@ -73,6 +82,7 @@ def run(fd: int, task: Callable[[], Any], calls: Sequence[str]) -> int:
 
 def send_error(fd: int, error: BaseException, calls: Sequence[str]) -> None:
     """In the child: write *error* and its traceback to *fd*, as text if it cannot be sent."""
+    error = translate(error)
     text = "".join(traceback.format_exception(type(error), error, _own_frames(error.__traceback__)))
     try:
         payload = _dumps(error)

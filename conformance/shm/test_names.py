@@ -149,7 +149,7 @@ def test_ipcs_tells_the_limits():
     if shown is None:
         untested("needs /proc/sys/kernel/shmmni")
     lines = run("ipcs", "-m", "-l").stdout.splitlines()
-    assert [line for line in lines if line.split()[-1:] == [str(shown)]], lines
+    assert [line for line in lines if line.split()[-1:] == [str(shown)]], "; ".join(lines)
 
 
 @clause("ipcrm.by-key-and-id", "ipcrm(1)", "OPTIONS")

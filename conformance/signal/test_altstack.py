@@ -31,7 +31,7 @@ import ctypes
 class Stack(ctypes.Structure):
     _fields_ = [("sp", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
 stack = Stack()
-assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0
+assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0, "sigaltstack failed"
 print(stack.flags)
 """
 

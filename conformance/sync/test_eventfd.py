@@ -168,9 +168,10 @@ def test_another_program_has_the_counter(eventfd, program):
     source = """if True:
         import os, sys
         kept, closed = map(int, sys.argv[1:])
-        assert int.from_bytes(os.read(kept, 8), sys.byteorder) == 6
+        value = int.from_bytes(os.read(kept, 8), sys.byteorder)
+        assert value == 6, f"the counter is {value}"
         os.write(kept, (9).to_bytes(8, sys.byteorder))
-        assert not os.path.exists(f"/proc/self/fd/{closed}")
+        assert not os.path.exists(f"/proc/self/fd/{closed}"), "the one with EFD_CLOEXEC is open"
     """
     succeeded(program(source, kept.fd, closed.fd))
     assert eventfd_read(kept.fd) == 9

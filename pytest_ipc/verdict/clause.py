@@ -61,6 +61,13 @@ def clause(
     return pytest.mark.clause(id, page, section, errno=errno, since=since, disputed=disputed)
 
 
+def failure(error: OSError) -> str:
+    """Say which call failed and how: "shmget failed with EINVAL (Invalid argument)"."""
+    call, separator, meaning = str(error.strerror).rpartition(": ")  # our calls put their name first
+    where = f" on {error.filename!r}" if error.filename else ""
+    return f"{call if separator else 'a call'} failed with {errno_name(error.errno)} ({meaning}){where}"
+
+
 @contextmanager
 def fails_with(*expected: int) -> Iterator[None]:
     """Assert that a call in the block fails with one of the errnos *expected*.
@@ -81,7 +88,7 @@ def fails_with(*expected: int) -> Iterator[None]:
             raise  # of the ledger, and no answer to the call
         if error.errno in ABSENT or error.errno is None:  # None: a deadline of ours, which says itself what hung
             raise
-        raise Deviation(wanted, f"{errno_name(error.errno)} came ({error.strerror})") from error
+        raise Deviation(wanted, failure(error)) from error
     success = libc.last_success()
     if success is None:
         raise Deviation(wanted, "the call succeeded")

@@ -12,7 +12,8 @@ import pytest
 
 from ..kernel.errnos import errno_name
 from ..kernel.version import kernel_is_older
-from .clause import ABSENT, Deviation
+from . import words
+from .clause import ABSENT, Deviation, failure
 from .result import Verdict
 
 __all__ = ["judge"]
@@ -24,7 +25,9 @@ _LIMITS = {"EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EAGAIN", "EDQUOT", "EPERM", 
 
 def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], report: pytest.TestReport) -> None:
     """Enter the verdict of a phase of a clause's test in its report, if the phase decides one."""
-    error = call.excinfo.value if call.excinfo is not None else None
+    error = words.in_words(call.excinfo.value) if call.excinfo is not None else None
+    if report.when == "teardown":
+        words.end()
     if error is None and report.when != "call":
         return
     if report.when == "teardown" and ("verdict", "deviates") in item.user_properties:
@@ -80,7 +83,8 @@ def _verdict(error: BaseException | None, phase: str | None, statement: str) -> 
         if isinstance(error, Deviation):
             return Verdict("deviates", str(error), error.expected, error.observed)
         if isinstance(error, (AssertionError, OSError, pytest.fail.Exception)) or _is_child_died(error):
-            return Verdict("deviates", text, statement, text)
+            observed = _observed(error)
+            return Verdict("deviates", observed, statement, observed)
     return Verdict("broken", f"{phase}: {type(error).__name__}: {text}")
 
 
@@ -103,10 +107,17 @@ def _is_child_died(error: BaseException) -> bool:
     return isinstance(error, ChildDied)
 
 
+def _observed(error: BaseException) -> str:
+    """What came instead of what the clause states, in words."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return failure(error)
+    if isinstance(error, AssertionError) and not str(error).strip():
+        return "a condition of the test does not hold; the evidence has its line"
+    return _text(error).partition(" its output was: ")[0]
+
+
 def _text(error: BaseException) -> str:
     """What the error says, short enough for a line or two of a verdict."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if isinstance(error, AssertionError):
-        lines = lines[:1]  # the others are pytest's explanation, which names objects of the test and helps nobody here
     text = " ".join(lines) or type(error).__name__
-    return text if len(text) <= 400 else text[:397] + "..."
+    return text if len(text) <= 400 else f"{text[:400].rsplit(' ', 1)[0]} and so on"

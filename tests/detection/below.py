@@ -2,7 +2,8 @@
 
     python -m tests.detection.below NAME=ERRNO[,NAME=ERRNO...] COMMAND...
 
-NAME(FIRST) is the call with that number as its first argument alone: socket(10) makes IPv6 sockets.
+NAME(FIRST,...) is the call with these numbers as its first arguments alone, a * for any: socket(10) makes IPv6 sockets, and
+semctl(*,*,2) is IPC_STAT.
 
 For what does not pass through a function of libc that could be interposed: raw system calls, and what libc calls by itself.
 The filter is written by hand, in the classic BPF of seccomp(2): load the number, compare, answer.
@@ -25,6 +26,7 @@ LOAD_WORD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 ALLOW, FAIL = 0x7FFF0000, 0x00050000
 # Where struct seccomp_data has the number of the call, and the half of the first argument that a small number stands in.
 NUMBER, FIRST = 0, 16 if sys.byteorder == "little" else 20
+ARGUMENT = 8  # bytes
 # A call that nothing blocks in, which pytest_ipc need not know.
 SOCKET = {"x86_64": 41, "aarch64": 198}
 
@@ -47,14 +49,15 @@ _prctl = function(
 )
 
 
-def refuse(answers: dict[tuple[int, int | None], int]) -> None:
+def refuse(answers: dict[tuple[int, tuple[int | None, ...]], int]) -> None:
     """From here on, and in every descendant, these system calls fail with these errnos. OSError.
 
-    They are a number, and a first argument or None for whichever.
+    They are a number, and its first arguments, of which None is any.
     """
     steps = []
-    for (number, first), error in answers.items():
-        checks = [(NUMBER, number)] if first is None else [(NUMBER, number), (FIRST, first)]
+    for (number, arguments), error in answers.items():
+        places = [(FIRST + place * ARGUMENT, value) for place, value in enumerate(arguments)]
+        checks = [(NUMBER, number), *((place, value) for place, value in places if value is not None)]
         for left, (place, value) in zip(range(len(checks), 0, -1), checks, strict=True):
             steps.append(struct.pack("=HBBI", LOAD_WORD, 0, 0, place))
             steps.append(struct.pack("=HBBI", JUMP_IF_EQUAL, 0, 2 * left - 1, value))
@@ -68,9 +71,13 @@ def refuse(answers: dict[tuple[int, int | None], int]) -> None:
 
 def main() -> None:
     """Refuse, and become the command."""
-    faults = re.findall(r"(\w+)(?:\((\d+)\))?=(\w+)", sys.argv[1])
-    refuse({(_number(name), int(first) if first else None): getattr(errno, error) for name, first, error in faults})
+    faults = re.findall(r"(\w+)(?:\(([\d*,]+)\))?=(\w+)", sys.argv[1])
+    refuse({(_number(name), _arguments(words)): getattr(errno, error) for name, words, error in faults})
     os.execvp(sys.argv[2], sys.argv[2:])
+
+
+def _arguments(words: str) -> tuple[int | None, ...]:
+    return tuple(None if word == "*" else int(word) for word in words.split(",") if word)
 
 
 def _number(name: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,10 @@ from ..processes import Running
 from .table import SOURCES
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")
+
+# What a deviation may not say: an assertion as pytest has it, a value that was cut, an object's address, Python's own texts.
+_NOT_WORDS = re.compile(r"^assert\b|AssertionError|Traceback|\[Errno|\.\.\.|\bat 0x")
+_PICTURE = re.compile(r"'[.rw]+'")  # of locks, in which a full stop is a byte without one
 
 Liar = subprocess.Popen[str]
 Verdicts = dict[str, dict[str, str]]
@@ -40,6 +45,17 @@ def liar(shim: Path) -> Iterator[Liar]:
     with Running(command, cwd=root, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
         yield process
         process.communicate(timeout=60)
+
+
+def wordless(found: Verdicts) -> dict[str, str]:
+    """The deviations that do not say in words what was expected and what was observed."""
+    texts = {
+        f"{id}, {name}": told[name]
+        for id, told in found.items()
+        for name in ("expected", "observed")
+        if told["verdict"] == "deviates"
+    }
+    return {where: text for where, text in texts.items() if not text or _NOT_WORDS.search(_PICTURE.sub("", text))}
 
 
 def judged(process: Liar, lie: str | None, clauses: list[str], folder: Path) -> Verdicts:

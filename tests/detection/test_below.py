@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-Verdicts = dict[str, dict[str, str]]
+from .telling import Verdicts, wordless
 
 # What the kernel answers, and the clauses that must deviate then: of calls that no function of libc's stands for as well.
 FAULTS = {
@@ -67,6 +67,7 @@ def verdicts_below(tmp_path: Path) -> Callable[[str, list[str]], Verdicts]:
 def test_a_call_that_the_kernel_refuses_is_a_deviation(verdicts_below, faults):
     found = verdicts_below(faults, FAULTS[faults])
     assert {id: found[id]["verdict"] for id in FAULTS[faults]} == dict.fromkeys(FAULTS[faults], "deviates")
+    assert wordless(found) == {}
 
 
 @pytest.mark.parametrize("faults", MISSING)

@@ -13,7 +13,7 @@ from pytest_ipc import CLONE_NEWIPC, Actor, unshare
 
 from . import survey
 from .table import LEAKING, LIES, SOURCES
-from .telling import COMPILER, Liar, Verdicts, compiled, judged, liar
+from .telling import COMPILER, Liar, Verdicts, compiled, judged, liar, wordless
 from .test_below import FAULTS
 
 
@@ -79,8 +79,27 @@ def test_without_a_lie_the_shim_changes_nothing(verdicts_under):
 def test_a_lie_is_caught_by_name(verdicts_under, lie):
     found = verdicts_under(lie, LIES[lie])
     assert not_so(found, LIES[lie], "deviates") == {}
+    assert wordless(found) == {}
     if all(found[id]["verdict"] == "untested" for id in LIES[lie]):
         pytest.skip(f"none of the clauses can be tried here: {found[LIES[lie][0]]['reason']}")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_wordless"),
+    [
+        ("", True),
+        ("assert 1 == 3", True),
+        ("AssertionError", True),
+        ("b'aaa...aaa' is not b'bbb...bbb'", True),
+        ("it is <Segment object at 0x7f00>", True),
+        ("it is '...ww'", False),
+        ("it is 1", False),
+    ],
+)
+def test_what_is_no_words_is_found(text, is_wordless):
+    found = {"a.b": {"verdict": "deviates", "expected": "it to be 3", "observed": text}}
+    assert wordless(found) == ({"a.b, observed": text} if is_wordless else {})
+    assert wordless({"a.b": {**found["a.b"], "verdict": "broken"}}) == {}
 
 
 def test_the_evidence_names_the_call(verdicts_under):

@@ -219,7 +219,7 @@ def test_pytest_shows_the_same(outcomes):
 def test_what_was_expected_and_what_came_is_kept(outcomes):
     _, found = outcomes()
     assert found["a.assertion"]["statement"] == "One is two"
-    assert (found["a.assertion"]["expected"], found["a.assertion"]["observed"]) == ("One is two", "assert 1 == 2")
+    assert (found["a.assertion"]["expected"], found["a.assertion"]["observed"]) == ("1 to be 2", "it is 1")
     assert found["a.wrong-errno"]["expected"] == "EEXIST"
     assert "EBADF" in found["a.wrong-errno"]["observed"]
     assert "SIGABRT" in found["a.died"]["observed"]
