@@ -141,12 +141,15 @@ def fork(ipc_scope: Factories) -> Fork:
 
 
 @pytest.fixture
-def ipc_namespace(ipc_scope: Factories) -> Callable[..., IpcNamespace]:
+def ipc_namespace(ipc_scope: Factories, request: pytest.FixtureRequest) -> Callable[..., IpcNamespace]:
     """Make IPC namespaces with limits of their own: ipc_namespace(*, shmmni=…, sem=…, …) -> IpcNamespace, with .fork(function).
 
     The test is skipped, with the reason, where that is not allowed.
     """
     from .resources.ipc_namespace import NotAllowedHere
+    from .skips import report_skips_at_tests
+
+    report_skips_at_tests(request.config)
 
     def make(**limits: Any) -> IpcNamespace:
         try:
@@ -164,12 +167,15 @@ def sockets(ipc_scope: Factories) -> Sockets:
 
 
 @pytest.fixture
-def two_hosts(ipc_scope: Factories) -> Callable[[], TwoHosts]:
+def two_hosts(ipc_scope: Factories, request: pytest.FixtureRequest) -> Callable[[], TwoHosts]:
     """Make two hosts joined by a cable: two_hosts() -> .left and .right, each with .address and .fork(function, *args).
 
     The test is skipped, with the reason, where that is not allowed.
     """
     from .resources.ipc_namespace import NotAllowedHere
+    from .skips import report_skips_at_tests
+
+    report_skips_at_tests(request.config)
 
     def make() -> TwoHosts:
         try:

@@ -1,7 +1,7 @@
-"""The requires_… markers: a test that needs room, a limit, a privilege or a newer kernel is skipped with the numbers.
+"""The ipc_requires_… markers: skip a test that needs memory, a limit, a capability or a newer kernel, with the numbers.
 
-What there is, is asked when the test is about to run. Privileges are told by the capability bits and, where a call shows it
-at once, by trying: bits say little in a user namespace or behind a filter, and a user id says nothing.
+Requirements are checked at test setup: capabilities by the capability bits and, where a call shows it at once, by a trial
+call. The bits say little in a user namespace or behind a filter, and a user id says nothing.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def validate(items: list[pytest.Item]) -> None:
 
     for item in items:
         for mark in item.iter_markers():
-            if mark.name in _REQUIREMENTS:
+            if mark.name in _MARKERS:
                 try:
-                    _REQUIREMENTS[mark.name](*mark.args, **mark.kwargs)
+                    _MARKERS[mark.name](*mark.args, **mark.kwargs)
                 except (TypeError, ValueError, LookupError) as error:
                     raise pytest.UsageError(f"{item.nodeid}: the marker {mark.name}: {error.args[0]}") from None
 
@@ -49,7 +49,7 @@ def validate(items: list[pytest.Item]) -> None:
 def lacking(item: pytest.Item) -> str | None:
     """What the test needs and has not here, in one sentence; None when it has everything."""
     for mark in item.iter_markers():
-        if mark.name in _REQUIREMENTS and (lack := _REQUIREMENTS[mark.name](*mark.args, **mark.kwargs)()) is not None:
+        if mark.name in _MARKERS and (lack := _MARKERS[mark.name](*mark.args, **mark.kwargs)()) is not None:
             return lack
     return None
 
@@ -133,8 +133,8 @@ def requires_kernel(version: str) -> Lack:
     return lack
 
 
-_REQUIREMENTS: dict[str, Callable[..., Lack]] = {
-    each.__name__: each for each in (requires_shm, requires_limit, requires_capability, requires_kernel)
+_MARKERS: dict[str, Callable[..., Lack]] = {
+    f"ipc_{each.__name__}": each for each in (requires_shm, requires_limit, requires_capability, requires_kernel)
 }
 
 

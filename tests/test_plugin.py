@@ -75,7 +75,9 @@ def test_the_fixtures_are_listed_with_their_help(pytester):
 
 def test_the_marker_is_listed(pytester):
     result = pytester.runpytest_subprocess("--markers", "-p", "no:cacheprovider")
-    result.stdout.fnmatch_lines(["@pytest.mark.clause(id, page, section, errno=None, since=None, disputed=None): *"])
+    result.stdout.fnmatch_lines(
+        ["@pytest.mark.ipc_clause(id, page, section, errno=None, since=None, disputed=None): *"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ UNUSED = """
 
     def test_nothing_was_loaded():
         rooms = {name for name in sys.modules if name.startswith("pytest_ipc")}
-        watch = {"guard", "watch", "unpatched", "memfile", "custody", "custody.home"}
+        watch = {"guard", "watch", "unpatched", "custody", "custody.home"}
         assert rooms == {"pytest_ipc", *(f"pytest_ipc.{name}" for name in {"plugin", "fixtures"} | watch)}
 """
 

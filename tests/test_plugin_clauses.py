@@ -33,23 +33,23 @@ WRONG = {
     ),
     "same id twice": (
         '@clause("a.holds", "page(2)", "ERRORS")\n    def test_again():\n        "Again."',
-        "*the clause 'a.holds' stands twice: *::test_holds and *::test_again",
+        "*duplicate clause id 'a.holds': *::test_holds and *::test_again",
     ),
     "bare marker": (
-        '@pytest.mark.clause\n    def test_bare():\n        "Bare."',
-        "*test_bare: the clause marker needs an id, a manual page and a section, *",
+        '@pytest.mark.ipc_clause\n    def test_bare():\n        "Bare."',
+        "*test_bare: the ipc_clause marker needs an id, a manual page and a section, *",
     ),
     "one argument": (
-        '@pytest.mark.clause("a.short")\n    def test_short():\n        "Short."',
-        "*test_short: the clause marker needs an id, a manual page and a section, *",
+        '@pytest.mark.ipc_clause("a.short")\n    def test_short():\n        "Short."',
+        "*test_short: the ipc_clause marker needs an id, a manual page and a section, *",
     ),
     "unknown keyword": (
-        '@pytest.mark.clause("a.odd", "b", "c", erno=1)\n    def test_odd():\n        "Odd."',
-        "*test_odd: the clause marker needs an id, a manual page and a section, and takes errno, since and disputed besides",
+        '@pytest.mark.ipc_clause("a.odd", "b", "c", erno=1)\n    def test_odd():\n        "Odd."',
+        "*test_odd: the ipc_clause marker needs an id, a manual page and a section, and takes errno, since and disputed besides",
     ),
     "four arguments": (
-        '@pytest.mark.clause("a.long", "b", "c", "d")\n    def test_long():\n        "Long."',
-        "*test_long: the clause marker needs an id, a manual page and a section, *",
+        '@pytest.mark.ipc_clause("a.long", "b", "c", "d")\n    def test_long():\n        "Long."',
+        "*test_long: the ipc_clause marker needs an id, a manual page and a section, *",
     ),
 }
 
@@ -226,7 +226,7 @@ def test_the_ctrf_report_says_what_came_of_each(pytester, how):
         "a.untested": "skipped",
         "a.absent": "skipped",
     }
-    assert found["a.holds"]["tags"][0].startswith("clause::a.holds::page(2)::ERRORS")
+    assert found["a.holds"]["tags"][0].startswith("ipc_clause::a.holds::page(2)::ERRORS")
     assert found["a.deviates"]["message"].endswith("expected EEXIST, the call succeeded")
     assert found["a.untested"]["message"] == "untested: needs the moon"
     assert found["a.absent"]["message"] == "absent: ENOSYS: no such call"
@@ -236,5 +236,5 @@ def test_what_is_no_clause_ends_a_distributed_run_too(pytester):
     source, _ = WRONG["same id twice"]
     result = run(pytester, f"{GOOD}\n    {source}\n", "-n", "2")
     assert result.ret != 0
-    result.stdout.fnmatch_lines(["*the clause 'a.holds' stands twice: *::test_holds and *::test_again"])
+    result.stdout.fnmatch_lines(["*duplicate clause id 'a.holds': *::test_holds and *::test_again"])
     result.stdout.no_fnmatch_line("*INTERNALERROR*")

@@ -1,4 +1,4 @@
-"""The requires_… markers: skipped with the numbers, by what there is when the test is about to run; never by a user id."""
+"""The ipc_requires_… markers: skipped with the numbers, by what there is when the test is about to run; never by a user id."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def test_what_is_there_is_no_reason_to_skip(pytester):
         """
         import pytest
 
-        pytestmark = pytest.mark.requires_kernel("2.6")
+        pytestmark = pytest.mark.ipc_requires_kernel("2.6")
 
-        @pytest.mark.requires_shm("4K")
-        @pytest.mark.requires_limit("PIPE_BUF", 512)
-        @pytest.mark.requires_limit("PAGE_SIZE", at_least="1K", at_most="1M")
+        @pytest.mark.ipc_requires_shm("4K")
+        @pytest.mark.ipc_requires_limit("PIPE_BUF", 512)
+        @pytest.mark.ipc_requires_limit("PAGE_SIZE", at_least="1K", at_most="1M")
         class TestAll:
             def test_it(self):
                 pass
@@ -42,25 +42,25 @@ def test_what_is_not_there_skips_with_the_numbers(pytester):
         """
         import pytest
 
-        @pytest.mark.requires_shm("64T")
+        @pytest.mark.ipc_requires_shm("64T")
         def test_shm():
             assert False
 
-        @pytest.mark.requires_limit("PIPE_BUF", 1 << 30)
+        @pytest.mark.ipc_requires_limit("PIPE_BUF", 1 << 30)
         def test_limit():
             assert False
 
-        @pytest.mark.requires_limit("PIPE_BUF", at_most=511)
+        @pytest.mark.ipc_requires_limit("PIPE_BUF", at_most=511)
         def test_most():
             assert False
 
-        @pytest.mark.requires_kernel("99.1")
+        @pytest.mark.ipc_requires_kernel("99.1")
         def test_kernel():
             assert False
 
-        @pytest.mark.requires_kernel("99")
+        @pytest.mark.ipc_requires_kernel("99")
         class TestClass:
-            @pytest.mark.requires_kernel("2.6")
+            @pytest.mark.ipc_requires_kernel("2.6")
             def test_in_class(self):
                 assert False
         """,
@@ -78,17 +78,17 @@ def test_what_is_not_there_skips_with_the_numbers(pytester):
 
 
 WRONG = {
-    'requires_shm("much")': "'much' is no number: a number like 100, or text like '256M'",
-    "requires_shm(-1)": "-1 is no number from 0 on",
-    "requires_shm()": "requires_shm() missing 1 required positional argument: 'size'",
-    'requires_limit("kernel.shmnmi", 5)': "there is no limit 'kernel.shmnmi'; perhaps kernel.shmmni",
-    'requires_limit("kernel.shmmni")': "it needs a number: at_least, at_most or both",
-    'requires_limit("kernel.shmmni", True)': "True is no number",
-    "requires_limit(7, 5)": "there is no limit 7",
-    'requires_capability("CAP_SYS_ADMN")': "there is no capability 'CAP_SYS_ADMN'; perhaps CAP_SYS_ADMIN",
-    "requires_capability()": "it needs the name of a capability, as in 'CAP_SYS_ADMIN'",
-    'requires_kernel("five")': "'five' is no kernel version: it should look like '4.17'",
-    "requires_kernel(5.10)": "the version must be text like '5.10', not 5.1",
+    'ipc_requires_shm("much")': "'much' is no number: a number like 100, or text like '256M'",
+    "ipc_requires_shm(-1)": "-1 is no number from 0 on",
+    "ipc_requires_shm()": "requires_shm() missing 1 required positional argument: 'size'",
+    'ipc_requires_limit("kernel.shmnmi", 5)': "there is no limit 'kernel.shmnmi'; perhaps kernel.shmmni",
+    'ipc_requires_limit("kernel.shmmni")': "it needs a number: at_least, at_most or both",
+    'ipc_requires_limit("kernel.shmmni", True)': "True is no number",
+    "ipc_requires_limit(7, 5)": "there is no limit 7",
+    'ipc_requires_capability("CAP_SYS_ADMN")': "there is no capability 'CAP_SYS_ADMN'; perhaps CAP_SYS_ADMIN",
+    "ipc_requires_capability()": "it needs the name of a capability, as in 'CAP_SYS_ADMIN'",
+    'ipc_requires_kernel("five")': "'five' is no kernel version: it should look like '4.17'",
+    "ipc_requires_kernel(5.10)": "the version must be text like '5.10', not 5.1",
 }
 
 
@@ -107,9 +107,9 @@ def result_name(pytester: pytest.Pytester) -> str:
 
 
 def test_a_worker_tells_of_them_too(pytester):
-    result = run(pytester, "import pytest\n\n@pytest.mark.requires_shm()\ndef test_it():\n    pass\n", "-n", "1")
+    result = run(pytester, "import pytest\n\n@pytest.mark.ipc_requires_shm()\ndef test_it():\n    pass\n", "-n", "1")
     assert result.ret != 0
-    result.stdout.fnmatch_lines(["*::test_it: the marker requires_shm: requires_shm() missing 1 required*"])
+    result.stdout.fnmatch_lines(["*::test_it: the marker ipc_requires_shm: requires_shm() missing 1 required*"])
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
 
 
@@ -117,29 +117,60 @@ def test_the_markers_are_listed_with_their_help(pytester):
     result = pytester.runpytest_subprocess("--markers", "-p", "no:cacheprovider")
     text = result.stdout.str()
     for line in (
-        "requires_shm(size): Skip the test unless",
-        "requires_limit(name, at_least=None, *, at_most=None): Skip",
-        "requires_capability(*names): Skip",
-        "requires_kernel(version): Skip",
+        "ipc_requires_shm(size): Skip the test unless",
+        "ipc_requires_limit(name, at_least=None, *, at_most=None): Skip",
+        "ipc_requires_capability(*names): Skip",
+        "ipc_requires_kernel(version): Skip",
     ):
         assert f"\n@pytest.mark.{line}" in text
 
 
-def test_nothing_is_loaded_for_the_marker_of_somebody_else(pytester):
+FOREIGN = ["clause", "requires_shm", "requires_limit", "requires_capability", "requires_kernel", "requires_luck"]
+
+
+def test_markers_of_other_projects_are_not_looked_at(pytester):
     result = run(
         pytester,
         """
         import sys
         import pytest
 
-        @pytest.mark.requires_luck
-        def test_it():
-            assert "pytest_ipc.requirements" not in sys.modules
+        @pytest.mark.clause("WHERE")
+        def test_parser():
+            pass
+
+        @pytest.mark.clause
+        @pytest.mark.requires_kernel
+        def test_bare():
+            pass
+
+        @pytest.mark.requires_kernel("llr")
+        @pytest.mark.requires_capability("multimodal", "turbo")
+        @pytest.mark.requires_limit(cpu=4)
+        @pytest.mark.requires_shm(mine=True)
+        class TestOther:
+            def test_it(self):
+                assert "pytest_ipc.requirements" not in sys.modules
         """,
         "-o",
-        "markers=requires_luck",
+        "markers=" + "\n".join(FOREIGN),
     )
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=3)
+
+
+def test_a_marker_that_another_plugin_adds_is_served(pytester):
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.hookimpl(trylast=True)
+        def pytest_collection_modifyitems(items):
+            items[0].add_marker(pytest.mark.ipc_requires_kernel("99"))
+        """
+    )
+    result = run(pytester, "def test_it():\n    assert False\n\ndef test_other():\n    pass\n")
+    result.assert_outcomes(skipped=1, passed=1)
+    result.stdout.fnmatch_lines(["SKIPPED *.py:1: needs Linux 99, *"])
 
 
 def test_a_capability_is_told_by_its_bit(fork):

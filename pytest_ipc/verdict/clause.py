@@ -58,7 +58,7 @@ def clause(
         raise ValueError(f"{id!r} is no clause id: it should look like 'shmget.private-always-new'")
     if since is not None and not re.fullmatch(r"\d+(\.\d+)*", since):
         raise ValueError(f"since={since!r} is no kernel version: it should look like '4.17'")
-    return pytest.mark.clause(id, page, section, errno=errno, since=since, disputed=disputed)
+    return pytest.mark.ipc_clause(id, page, section, errno=errno, since=since, disputed=disputed)
 
 
 def failure(error: OSError) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-ADVICE = "*A child of os.fork() came back into pytest's own code and was stopped there.*`fork` fixture*"
+ADVICE = "*A child of os.fork() returned into pytest's own code and was stopped there.*`fork` fixture*"
 
 # What ran is written down with one append a line: a line that is there twice was run twice.
 LOG = """

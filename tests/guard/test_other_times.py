@@ -71,10 +71,45 @@ if pid:
     wait(pid)
 """)
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines([ADVICE, "child *, in the session before it:"])
+    result.stdout.fnmatch_lines([ADVICE, "child *, in the collection of *.py:"])
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     # Its parent waits for it while tests are collected, so that it is at its first test before the parent is.
     assert (log["child left with 1"], log["before"], log["after"], log["session torn down"]) == (1, 0, 1, 1)
+
+
+@pytest.mark.parametrize("way", ["returns", "raises"])
+def test_a_fork_while_a_conftest_is_imported_runs_none_twice(pytester, run, way):
+    pytester.makeconftest(f"""
+        import os
+        if (pid := os.fork()) == 0:
+            if {way == "raises"}:
+                raise LookupError("of the child")
+        else:
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+        """)
+    result, log = run("")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines([ADVICE, "child *, in the import of a conftest.py:"])
+    if way == "raises":
+        result.stdout.fnmatch_lines(["*LookupError: of the child"])
+    assert (log["before"], log["after"], log["session torn down"]) == (0, 1, 1)
+
+
+def test_a_fork_in_a_session_fixture_tears_nothing_down_twice(run):
+    result, log = run("""
+@pytest.fixture(scope="session")
+def forks(session):
+    if (pid := os.fork()):
+        wait(pid)
+    yield
+    log("forks torn down")
+
+def test_forks(forks, resource):
+    log("ran")
+""")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines([ADVICE, "child *, in the setup of the fixture 'forks':", "it returned"])
+    assert (log["child left with 1"], log["ran"], log["forks torn down"], log["session torn down"]) == (1, 0, 1, 1)
 
 
 def test_a_child_of_multiprocessing_that_does_not_come_back_is_left_alone(run):
@@ -105,7 +140,10 @@ def test_leaves_by_itself():
 
 
 def test_a_plugin_that_runs_whole_tests_in_children_may(pytester, run):
-    """As pytest-forked does: the child runs the test's protocol, sends the reports, and is ended by the plugin."""
+    """As pytest-forked does: the child runs the test's protocol, sends the reports, and is ended by the plugin.
+
+    A child that the test itself forks in there is stopped.
+    """
     pytester.makeconftest("""
         import os
         import pickle
@@ -113,7 +151,7 @@ def test_a_plugin_that_runs_whole_tests_in_children_may(pytester, run):
 
         @pytest.hookimpl(tryfirst=True)
         def pytest_runtest_protocol(item, nextitem):
-            if item.name != "test_isolated":
+            if not item.name.startswith("test_isolated"):
                 return None
             reader, writer = os.pipe()
             pid = os.fork()
@@ -134,12 +172,19 @@ def test_a_plugin_that_runs_whole_tests_in_children_may(pytester, run):
             os.waitpid(pid, 0)
             return True
         """)
-    result, _ = run(
+    result, log = run(
         """
-def test_isolated():
+@pytest.mark.parametrize("forks", [False, True])
+def test_isolated(forks, resource):
     log(f"isolated")
+    if forks and (pid := os.fork()):
+        wait(pid)
 """,
         "-s",
     )
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["*OUTCOMES [[]'passed', 'passed', 'passed']*"])
+    result.stdout.fnmatch_lines(
+        ["*OUTCOMES [[]'passed', 'passed', 'passed']*", "*OUTCOMES [[]'passed', 'failed', 'passed']*"]
+    )
+    assert (log["child left with 1"], log["isolated"], log["session torn down"]) == (1, 2, 1)
+    assert log["test_isolated[True] torn down"] == log["test_isolated[False] torn down"] == 1

@@ -1,0 +1,291 @@
+"""The guard in runs that do nothing wrong: tests that patch what it needs, close every descriptor, or fork in their own way."""
+
+from __future__ import annotations
+
+import pytest
+
+PATCHED = {
+    "monkeypatch": """
+@pytest.fixture(autouse=True)
+def patched(monkeypatch):
+    for name in NAMES:
+        monkeypatch.setattr(os, name, answer)
+""",
+    "setUp": """
+class TestOld(unittest.TestCase):
+    def setUp(self):
+        from unittest import mock
+        for name in NAMES:
+            patch = mock.patch.object(os, name, answer)
+            patch.start()
+            self.addCleanup(patch.stop)
+
+    def test_it(self):
+        assert os.getpid() == 99
+
+    def test_again(self):
+        assert os.getpid() == 99
+""",
+    "left patched": """
+def test_patches():
+    os.getpid = answer
+""",
+}
+
+
+@pytest.mark.parametrize("how", PATCHED)
+def test_a_patched_function_decides_nothing(run, how):
+    source = f"""
+NAMES = ["getpid", "getppid", "pread", "kill", "waitpid", "_exit"]
+
+def answer(*arguments, **named):
+    return 99
+{PATCHED[how]}
+def test_one():
+    pass
+
+def test_two():
+    pass
+"""
+    result, log = run(source)
+    assert result.ret == pytest.ExitCode.OK, result.stdout.str()
+    result.assert_outcomes(passed={"monkeypatch": 4, "setUp": 6, "left patched": 5}[how])
+    assert log["session torn down"] == 1
+
+
+@pytest.mark.parametrize("where", ["test", "setUp"])
+def test_a_child_is_stopped_where_the_process_id_is_patched(run, where):
+    result, log = run(f"""
+from unittest import mock
+
+class TestOld(unittest.TestCase):
+    def setUp(self):
+        if {where == "setUp"}:
+            self.fork()
+
+    @mock.patch("os._exit", lambda status: None)
+    @mock.patch("os.getpid", lambda: 99)
+    def test_forks(self):
+        if {where == "test"}:
+            self.fork()
+
+    def fork(self):
+        if (pid := os.fork()) == 0:
+            raise LookupError("of the child")
+        wait(pid)
+
+    def tearDown(self):
+        log("tearDown")
+""")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*LookupError: of the child"])
+    assert (log["child left with 1"], log["tearDown"], log["session torn down"]) == (1, 1, 1)
+
+
+def test_no_descriptor_is_held_that_a_test_could_close(run):
+    """With --capture=sys pytest has none either that it would miss."""
+    result, _ = run(
+        """
+def test_closes_and_opens():
+    os.closerange(3, 256)
+    global files
+    files = [open(__file__) for _ in range(8)]
+
+def test_forks():
+    if (pid := os.fork()) == 0:
+        raise LookupError("of the child")
+    wait(pid)
+
+def test_closes_and_forks():
+    for file in files:
+        file.readline(), file.close()
+    if (pid := os.fork()) == 0:
+        os.closerange(3, 256)
+        raise KeyError("without descriptors")
+    wait(pid)
+""",
+        "--capture=sys",
+        "-p",
+        "no:logging",  # it closes its own descriptor at the end, which the test has closed
+    )
+    result.assert_outcomes(passed=3, failed=2)
+    result.stdout.fnmatch_lines(["*LookupError: of the child", "*KeyError: 'without descriptors'"])
+
+
+def test_a_fork_opens_no_descriptor(run):
+    result, _ = run("""
+def test_forks():
+    before = os.listdir("/proc/self/fd")
+    for _ in range(3):
+        if (pid := os.fork()) == 0:
+            os._exit(7)
+        wait(pid)
+    assert os.listdir("/proc/self/fd") == before
+
+def test_the_child_was_stopped():
+    before = os.listdir("/proc/self/fd")
+    if (pid := os.fork()) == 0:
+        return
+    wait(pid)
+    assert os.listdir("/proc/self/fd") == before
+""")
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["it returned"])
+
+
+def test_a_child_that_has_lost_everything_is_stopped_and_reported(run):
+    """Another root directory and another user: it could neither import anything nor open a file of its parent's."""
+    if __import__("os").geteuid() != 0:
+        pytest.skip("needs to be user 0, to become another one")
+    result, _ = run("""
+from resource import RLIMIT_FSIZE, RLIMIT_NOFILE, setrlimit
+
+def test_forks(tmp_path):
+    if (pid := os.fork()) == 0:
+        os.chroot(tmp_path)
+        os.chdir("/")
+        os.setgid(12345)
+        os.setuid(12345)
+        setrlimit(RLIMIT_FSIZE, (0, 0))
+        setrlimit(RLIMIT_NOFILE, (0, 0))
+        raise LookupError("from afar")
+    wait(pid)
+""")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["child * in the call:", "*LookupError: from afar"])
+
+
+def test_what_the_test_printed_before_is_kept(run):
+    """The child does not run pytest's capture, which would take it from the file that both have."""
+    result, _ = run("""
+def test_forks():
+    print("printed before")
+    os.write(1, b"written before\\n")
+    if (pid := os.fork()) == 0:
+        raise LookupError("of the child")
+    wait(pid)
+    print("printed after")
+""")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*LookupError: of the child", "*Captured stdout call*"])
+    for line in ("printed before", "written before", "printed after"):
+        assert result.stdout.str().count(f"\n{line}\n") == 1
+
+
+def test_more_children_than_there_is_room_for_are_all_stopped(run):
+    result, log = run("""
+def test_forks():
+    children = []
+    for number in range(40):
+        children.append(os.fork())
+        if children[-1] == 0:
+            raise LookupError("x" * 10_000, chr(0x1F600) * 5_000, f"number {number}.")
+    for pid in children:
+        wait(pid)
+
+def test_forks_again():
+    if (pid := os.fork()) == 0:
+        raise LookupError("again")
+    wait(pid)
+""")
+    result.assert_outcomes(passed=2, failed=2)
+    assert result.stdout.str().count("number 1.") == 1
+    assert result.stdout.str().count("\nchild ") >= 32
+    result.stdout.fnmatch_lines(["*LookupError: again"])
+    assert (log["child left with 1"], log["session torn down"]) == (41, 1)
+
+
+FORKS_BELOW_PYTHON = """
+import ctypes
+
+def fork():
+    return ctypes.PyDLL(None).fork()
+"""
+
+
+@pytest.mark.parametrize("where", ["test", "setUp", "fixture"])
+def test_a_fork_by_an_extension_is_found_too(run, where):
+    result, log = run(f"""
+{FORKS_BELOW_PYTHON}
+
+def come_back():
+    if (pid := fork()) == 0:
+        raise LookupError("of the child")
+    wait(pid)
+
+@pytest.fixture
+def forks():
+    if {where == "fixture"}:
+        come_back()
+
+class TestOld(unittest.TestCase):
+    def setUp(self):
+        if {where == "setUp"}:
+            come_back()
+
+    def test_old(self):
+        pass
+
+def test_forks(forks, resource):
+    if {where == "test"}:
+        come_back()
+""")
+    found = {
+        "test": {"failed": 1, "passed": 3},
+        "setUp": {"failed": 1, "passed": 3},
+        "fixture": {"errors": 1, "passed": 3},
+    }
+    result.assert_outcomes(**found[where])
+    assert (log["child left with 1"], log["after"], log["session torn down"]) == (1, 1, 1)
+
+
+def test_children_that_use_pytest_in_their_own_way_are_left_alone(run):
+    result, log = run("""
+@pytest.fixture
+def value():
+    return 7
+
+def test_asks_for_a_fixture(request):
+    if (pid := os.fork()) == 0:
+        os._exit(request.getfixturevalue("value"))
+    wait(pid)
+
+class TestOld(unittest.TestCase):
+    def test_runs_others(self):
+        if (pid := os.fork()) == 0:
+            class Inner(unittest.TestCase):
+                def test_fails(self):
+                    self.fail()
+            ran = unittest.TestResult()
+            Inner("test_fails").run(ran)
+            os._exit(8 if len(ran.failures) == 1 else 9)
+        wait(pid)
+
+def test_runs_another_pytest(tmp_path):
+    (tmp_path / "test_inner.py").write_text("def test_it(): pass")
+    if (pid := os.fork()) == 0:
+        os._exit(10 + pytest.main(["-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]))
+    wait(pid)
+""")
+    result.assert_outcomes(passed=5)
+    assert [log[f"child left with {status}"] for status in (7, 8, 10)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("hook", ["pytest_cmdline_main", "pytest_runtestloop"])
+def test_a_plugin_that_lets_a_child_run_the_tests_may(pytester, run, hook):
+    """One that goes to the background, and one that starts workers of its own."""
+    pytester.makeconftest(f"""
+        import os
+        import pytest
+
+        @pytest.hookimpl(wrapper=True, tryfirst=True)
+        def {hook}():
+            if (pid := os.fork()) == 0:
+                result = yield
+                os._exit(7)
+            os.waitpid(pid, 0)
+            os._exit(8)
+        """)
+    result, log = run("", "-s")
+    assert result.ret == 8
+    assert log["before"] == log["after"] == 1
