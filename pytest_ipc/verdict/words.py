@@ -96,7 +96,7 @@ def note(operator: str, left: object, right: object) -> None:
     if not _judging:
         return
     frame = currentframe()
-    while frame is not None and re.match(r"_pytest\b|pluggy\b|pytest_ipc\.(plugin|verdict)\b", _module(frame)):
+    while frame is not None and re.match(r"_pytest\b|pluggy\b|pytest_ipc\.(markers|verdict)\b", _module(frame)):
         frame = frame.f_back
     if frame is not None:
         place = frame.f_code.co_filename, frame.f_lineno
