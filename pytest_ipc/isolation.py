@@ -92,7 +92,7 @@ class IsolatedWorkers:
         if self._as_it_is:
             return
         package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        source = f"import sys; sys.path.insert(0, {package!r}); from pytest_ipc.moving import main; main()"
+        source = f"import sys; sys.path.append({package!r}); from pytest_ipc.moving import main; main()"
         for spec in specs:
             if spec.popen and not spec.python:
                 spec.python = shlex.join([sys.executable, "-I", "-S", "-c", source, sys.executable])

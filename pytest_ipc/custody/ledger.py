@@ -277,14 +277,14 @@ def current() -> Ledger:
         return _ledger
     with _opening:
         if _ledger is None:
-            from . import reaper
+            from . import launch
 
             # One home for the whole run, whatever a test does to the environment: the reaper and the children look there.
             pin(home_path())
             # The reaper comes first: whatever happens from here on, there is somebody who will look. And where no reaper
             # can be started there is no ledger, and so no object, either.
             if _guarded != (process := Process.current()):
-                reaper.start(process)
+                launch.start(process)
                 _guarded = process
                 atexit.register(close)
             _ledger = Ledger()

@@ -1,0 +1,186 @@
+"""Start the reaper, and go on only when it watches: an object made before that could outlive this process.
+
+The reaper's standard error is a pipe to here until it is ready. So what keeps it from starting is known: a limit that the test has
+set, a Python that does not start, an error in its first lines. Then there is no reaper, and no object either.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import warnings
+from contextlib import suppress
+from errno import EAGAIN, ENOENT, ETIMEDOUT
+
+from .. import custody
+from ..kernel.waiting import Deadline
+from ..unpatched import os, select, signal
+from .home import home_path
+from .identity import Process
+
+__all__ = ["READY", "start"]
+
+READY = b"\6"  # what the reaper writes when it watches: no message has an ACK in it
+PATIENCE = 30.0  # seconds until it has to; under an emulator a Python takes some to start
+
+# How to find libc: no more than the sweep needs.
+_PASSED_ON = {"PATH", "LD_LIBRARY_PATH"}
+
+# Limits that a test may lower and that would end the reaper or get in its way, and how much of each it needs: None for no limit.
+_LIMITS = {"AS": None, "CPU": None, "DATA": None, "FSIZE": None, "NOFILE": 4096, "NPROC": None, "STACK": 8 << 20}
+
+
+def start(owner: Process) -> None:
+    """Start the reaper of *owner*, this process, and wait until it watches. OSError when it cannot start."""
+    if not (sys.executable and os.access(sys.executable, os.X_OK)):
+        raise OSError(ENOENT, "there is no Python to run the reaper with, so nothing is made", sys.executable or None)
+    reader = writer = -1
+    child = 0
+    try:
+        reader, writer = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", DeprecationWarning
+            )  # a fork beside threads: nothing runs in it but these lines
+            child = _fork()
+        if child == 0:
+            _become(owner, writer)
+        os.close(writer)
+        writer = -1
+        ready, said = _listen(reader)
+    except BaseException as error:
+        # What a signal's handler raises comes from anywhere here: no reaper is left that nobody knows of.
+        _kill(child)
+        if isinstance(error, OSError) and child == 0:
+            raise _failure(error.errno or EAGAIN, f"no process can be forked for it: {error.strerror}") from None
+        raise
+    finally:
+        for fd in (reader, writer):
+            if fd >= 0:
+                os.close(fd)
+    if not ready and said is None:
+        _kill(child)
+        raise _failure(ETIMEDOUT, f"it was not ready within {PATIENCE:g} seconds")
+    status = _status(child)
+    if not ready:
+        raise _failure(EAGAIN, " ".join(filter(None, (_ending(status), _last_line(said or b"")))))
+
+
+def _fork() -> int:
+    try:
+        return os.fork()
+    except BlockingIOError:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+        if soft == hard:
+            raise
+        resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))  # the limit is meant for what the test itself starts
+        try:
+            return os.fork()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NPROC, (soft, hard))
+
+
+def _become(owner: Process, writer: int) -> None:
+    """In the child: become the reaper's program. Does not return."""
+    try:
+        os.setsid()
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        _lift_limits()
+        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+        os.dup2(0, 1)
+        os.dup2(writer, 2)
+        _close_all_above(2)
+        os.chdir("/")
+        package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        # Behind the stdlib: a module of site-packages that is named like one of its own must not come before it.
+        source = f"import sys; sys.path.append({package!r}); from pytest_ipc.custody.reaper import main; main()"
+        arguments = [str(owner.pid), str(owner.start), str(custody.controller), home_path()]
+        environment = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
+        os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", source, *arguments], environment)
+    except BaseException as error:  # noqa: BLE001 - the boundary: nothing may unwind into the caller's frames
+        with suppress(BaseException):
+            os.write(2, repr(error).encode())
+    finally:
+        os._exit(1)
+
+
+def _lift_limits() -> None:
+    """Raise the limits as far as this process may: what the test allows itself is not enough for a Python."""
+    for name, needed in _LIMITS.items():
+        which = getattr(resource, f"RLIMIT_{name}")
+        soft, hard = resource.getrlimit(which)
+        if soft == resource.RLIM_INFINITY or (needed is not None and soft >= needed):
+            continue
+        if hard != resource.RLIM_INFINITY and (needed is None or hard < needed):
+            with suppress(OSError, ValueError):  # without CAP_SYS_RESOURCE
+                resource.setrlimit(which, (resource.RLIM_INFINITY if needed is None else needed,) * 2)
+                continue
+            needed = hard
+        with suppress(OSError, ValueError):
+            resource.setrlimit(which, (hard if needed is None else needed, hard))
+
+
+def _close_all_above(last: int) -> None:
+    """Close every descriptor above *last*, those above a lowered RLIMIT_NOFILE too."""
+    try:
+        held = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:  # without /proc
+        os.closerange(last + 1, max(os.sysconf("SC_OPEN_MAX"), 1 << 16))
+        return
+    for fd in held:
+        if fd > last:
+            with suppress(OSError):  # the listing's own
+                os.close(fd)
+
+
+def _listen(reader: int) -> tuple[bool, bytes | None]:
+    """Whether the reaper became ready, and what it wrote; None when it did neither become ready nor end in time."""
+    deadline, said = Deadline(PATIENCE), b""
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
+    while not deadline.passed:
+        if poll.poll(min(deadline.left, 1.0) * 1000 + 1):
+            part = os.read(reader, 65536)
+            said += part
+            if READY in part or not part:
+                return READY in part, said
+    return False, None
+
+
+def _kill(child: int) -> None:
+    """End what has become of *child*, which leads a process group as soon as it has its own session."""
+    if child > 0:
+        for kill in (os.killpg, os.kill):
+            with suppress(OSError):
+                kill(child, signal.SIGKILL)
+        _status(child)
+
+
+def _status(child: int) -> int | None:
+    """Reap *child*; its exit status, None where SIGCHLD is ignored or a handler of the test's has reaped it."""
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    except ChildProcessError:
+        return None
+
+
+def _ending(status: int | None) -> str:
+    if not status:
+        return "it ended"
+    return f"it was killed by signal {-status}" if status < 0 else f"it left with status {status}"
+
+
+def _last_line(said: bytes) -> str:
+    lines = said.decode(errors="replace").strip().splitlines()
+    return f"and wrote {lines[-1][:300]!r}" if lines else ""
+
+
+def _failure(errno: int, reason: str) -> OSError:
+    limits = [
+        f"RLIMIT_{name} is {soft}"
+        for name, enough in (("AS", 1 << 30), ("DATA", 1 << 30), ("NOFILE", 64), ("NPROC", 4096))
+        if (soft := resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[0]) != resource.RLIM_INFINITY
+        and soft < enough
+    ]
+    hint = f" ({', '.join(limits)})" if limits else ""
+    return OSError(errno, f"the reaper cannot start, so nothing is made: {reason}{hint}")
