@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .kernel.posix_sem import *
     from .kernel.proc import *
     from .kernel.process import *
+    from .kernel.ptrace import *
     from .kernel.rlimits import *
     from .kernel.sem import *
     from .kernel.shm import *
@@ -110,6 +111,7 @@ _ROOMS = (
     "kernel.poll",
     "kernel.sockets",
     "kernel.process",
+    "kernel.ptrace",
     "kernel.namespace",
     "kernel.proc",
     "kernel.limits",

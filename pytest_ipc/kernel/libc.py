@@ -108,6 +108,11 @@ def error_number(result: Any) -> bool:
     return bool(result)
 
 
+def errno_was_set(result: Any) -> bool:
+    """The convention of calls for which -1 may be a result as well: errno was cleared before, and says whether it is."""
+    return bool(result == -1 and ctypes.get_errno())
+
+
 def never(_result: Any) -> bool:
     """For calls that cannot fail."""
     return False

@@ -147,7 +147,8 @@ def sigset(signals: Iterable[int]) -> ctypes.Array[c_byte]:
     return (c_byte * abi.SIGSET_BYTES).from_buffer_copy(data)
 
 
-def _decode(raw: bytes) -> frozenset[int]:
+def decode_sigset(raw: bytes) -> frozenset[int]:
+    """The signals in a sigset_t, of libc's size or the kernel's."""
     words = (int.from_bytes(raw[start : start + _WORD], sys.byteorder) for start in range(0, len(raw), _WORD))
     bits = sum(word << 8 * _WORD * index for index, word in enumerate(words))
     return frozenset(index + 1 for index in range(bits.bit_length()) if bits >> index & 1)
@@ -168,7 +169,7 @@ def sigaction(signo: int, act: SigAction | None = None) -> SigAction:
     old: Any = layout()
     _sigaction(signo, new and byref(new), byref(old))
     mask = bytes(bytearray(old.mask))[: abi.KERNEL_SIGSET_BYTES]
-    return SigAction(old.handler or 0, old.flags & 0xFFFF_FFFF & ~_SA_RESTORER, _decode(mask))
+    return SigAction(old.handler or 0, old.flags & 0xFFFF_FFFF & ~_SA_RESTORER, decode_sigset(mask))
 
 
 def sigaction_raw(signo: int, act: bytes | None = None) -> bytes:
@@ -192,14 +193,14 @@ def sigprocmask(how: int, signals: Iterable[int] | None = None) -> frozenset[int
     new = None if signals is None else sigset(signals)
     old = (c_byte * abi.SIGSET_BYTES)()
     _sigprocmask(how, new and byref(new), byref(old))
-    return _decode(bytes(bytearray(old)))
+    return decode_sigset(bytes(bytearray(old)))
 
 
 def sigpending() -> frozenset[int]:
     """sigpending(2): the signals that wait for delivery to this thread or to the process. OSError."""
     pending = (c_byte * abi.SIGSET_BYTES)()
     _sigpending(byref(pending))
-    return _decode(bytes(bytearray(pending)))
+    return decode_sigset(bytes(bytearray(pending)))
 
 
 def sigsuspend(mask: Iterable[int]) -> None:

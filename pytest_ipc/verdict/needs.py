@@ -75,6 +75,13 @@ NEEDS = (
     _capability("CAP_SYS_ADMIN", ", with SETUID and SETGID"),
     _capability("CAP_IPC_OWNER"),
     _capability("CAP_IPC_LOCK"),
+    _capability("CAP_SYS_PTRACE"),
+    Need(
+        "leave to trace",
+        "^needs leave to trace",
+        "kernel.yama.ptrace_scope of at most 1, or CAP_SYS_PTRACE where it is 2",
+        probes.tracing,
+    ),
     Need(
         "append-only files",
         "^needs CAP_LINUX_IMMUTABLE",
@@ -176,7 +183,7 @@ NEEDS = (
     ),
     Need(
         "another processor",
-        "^(layout|numbers) unknown|no system call of its own|^needs to know how|^needs a (64-bit|little-endian)",
+        "^(layout|numbers) unknown|no system call of its own|^needs to know how|^needs a (64-bit|little-endian|processor)",
         "nothing on this processor: the clause is about others, or pytest-ipc does not know its layout",
     ),
     Need(

@@ -33,6 +33,7 @@ from ..kernel.namespace import (
 from ..kernel.pidfd import pidfd_open
 from ..kernel.proc import limit, process_syscall, set_limit
 from ..kernel.process import PR_SET_DUMPABLE, prctl
+from ..kernel.ptrace import PTRACE_TRACEME, ptrace
 from ..kernel.version import kernel_is_older
 from ..requirements import requires_capability
 from ..trials import trial
@@ -213,6 +214,11 @@ def blocked_calls() -> str:
 def pidfds() -> str:
     """Descriptors of processes."""
     return _refusal(lambda: pidfd_open(os.getpid()))
+
+
+def tracing() -> str:
+    """To be traced by one's parent."""
+    return _refusal(partial(ptrace, PTRACE_TRACEME, 0))
 
 
 def queue_folder() -> str:

@@ -34,7 +34,7 @@ LIES = {
     ],
     "execve_closes_nothing": ["exec.cloexec-closes"],
     "execve_closes_everything": ["exec.offset-kept"],
-    "execve_in_another_process": ["exec.thread-becomes-leader", "exec.threads-destroyed"],
+    "execve_in_another_process": ["ptrace.tracer-execs", "exec.thread-becomes-leader", "exec.threads-destroyed"],
     "execve_drops_empty_arguments": ["exec.arguments-and-environment"],
     "tcgetpgrp_tells_nobody": ["tty.leader-takes-a-terminal", "tcsetpgrp.foreground-group"],
     "getpgid_of_nobody": ["getpgid.esrch"],

@@ -2,6 +2,7 @@
 #include "lie.h"
 #include <poll.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/select.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -26,6 +27,8 @@ pid_t waitpid(pid_t child, int *status, int options)
     }
     if (result <= 0 || !status)
         return result;
+    if (lie("wait_restarts_a_tracee") && WIFSTOPPED(*status))
+        REAL(ptrace)(PTRACE_CONT, result, 0L, 0L);
     if (lie("wait_tells_no_status"))
         *status = 0;
     if (lie("wait_tells_another_signal") && WIFSIGNALED(*status))

@@ -4,8 +4,10 @@ LIES = {
     "waitid_pidfd_is_anybody": ["waitid.pidfd"],
     "waitid_pidfd_never_fails": ["waitid.pidfd-echild", "waitid.not-a-pidfd-ebadf", "waitid.pidfd-nonblock-eagain"],
     "wait_interruption_unnoticed": ["signal.sysv-and-poll-never-restart", "signal.nanosleep-never-restarts"],
+    "wait_restarts_a_tracee": ["ptrace.stopped-does-not-run"],
     "wait_takes_anybody": ["wait.one-child", "wait.group"],
     "wait_never_fails": [
+        "ptrace.death-once-to-the-parent",
         "wait.echild",
         "wait.einval",
         "wait.once",
@@ -19,6 +21,8 @@ LIES = {
     "wait_for_nobody_fails": ["wait.nohang-tells-nothing-yet"],
     "wait_tells_no_status": ["wait.any-child", "wait.tells-of-a-signal", "wait.tells-of-an-exit", "exit.status-masked"],
     "wait_tells_another_signal": [
+        "ptrace.sigkill-no-exit-stop",
+        "ptrace.sigkill-no-stop",
         "exit.killed-fds-closed",
         "pidfd_send_signal.process-group",
         "tty.background-read-sigttin",

@@ -1,0 +1,1 @@
+"""Tracing: ptrace(2), one process that observes another and controls when it runs."""

@@ -1,0 +1,183 @@
+"""Tracees, and what their tracer is told of them: children that stop before they run, and the ends and stops of waitpid(2)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from errno import EIO
+from fcntl import ioctl
+from signal import SIGSTOP, SIGTRAP
+from termios import FIONREAD
+
+from pytest_ipc import (
+    PTRACE_EVENT_STOP,
+    PTRACE_INTERRUPT,
+    PTRACE_O_TRACESYSGOOD,
+    PTRACE_SEIZE,
+    PTRACE_SETOPTIONS,
+    PTRACE_SYSCALL,
+    PTRACE_SYSCALL_INFO_ENTRY,
+    PTRACE_TRACEME,
+    Deadline,
+    SyscallInfo,
+    kill,
+    pause,
+    process_state,
+    ptrace,
+    ptrace_syscall_info,
+    untested,
+)
+
+from ..signal.plain import SOON, bare_child
+
+WALL = 0x4000_0000  # __WALL of waitpid(2), which the stdlib has no name for: threads, too
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A ptrace-stop: what WSTOPSIG gives, and the event in the byte above."""
+
+    signal: int
+    event: int = 0
+
+
+@dataclass(frozen=True)
+class Exited:
+    """An exit, with its status."""
+
+    status: int
+
+
+@dataclass(frozen=True)
+class Killed:
+    """A death by a signal."""
+
+    signal: int
+
+
+Report = Stopped | Exited | Killed
+
+# With PTRACE_O_TRACESYSGOOD.
+SYSCALL_STOP = Stopped(SIGTRAP | 0x80)
+
+
+def report_of(status: int) -> Report:
+    """What the status of waitpid(2) says."""
+    if os.WIFSTOPPED(status):
+        return Stopped(os.WSTOPSIG(status), status >> 16)
+    return Killed(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else Exited(os.WEXITSTATUS(status))
+
+
+def next_of(tid: int) -> Report:
+    """Wait for the next report of a thread that this process traces, or of a child."""
+    found, status = os.waitpid(tid, WALL)
+    assert found == tid
+    return report_of(status)
+
+
+def silent(tid: int) -> bool:
+    """Whether waitpid(2) has nothing to report of the thread."""
+    return os.waitpid(tid, WALL | os.WNOHANG) == (0, 0)
+
+
+def traced(function: Callable[[], int], options: int = 0) -> int:
+    """A child that this process traces with PTRACE_TRACEME, in the stop of its first signal; then it leaves with *function*'s number."""
+
+    def life() -> int:
+        ptrace(PTRACE_TRACEME, 0)
+        kill(os.getpid(), SIGSTOP)
+        return function()
+
+    pid = bare_child(life)
+    assert next_of(pid) == Stopped(SIGSTOP)
+    if options:
+        ptrace(PTRACE_SETOPTIONS, pid, 0, options)
+    return pid
+
+
+def seized(function: Callable[[], int], options: int = 0) -> int:
+    """A child that this process has seized, which runs *function* and leaves with its number."""
+    read_fd, write_fd = os.pipe()
+    pid = bare_child(lambda: function() if os.read(read_fd, 1) else 255)
+    ptrace(PTRACE_SEIZE, pid, 0, options)
+    os.write(write_fd, b"!")
+    os.close(read_fd)
+    os.close(write_fd)
+    return pid
+
+
+def sleep() -> int:
+    """What a child does that sleeps until a signal ends it."""
+    pause()
+    return 0
+
+
+def raising(signo: int, status: int = 0) -> Callable[[], int]:
+    """What a child does that sends itself a signal, and leaves with *status*."""
+
+    def life() -> int:
+        kill(os.getpid(), signo)
+        return status
+
+    return life
+
+
+def asleep_in_a_traced_call() -> int:
+    """A seized child that sleeps in pause(2), which it has entered under PTRACE_SYSCALL."""
+    pid = seized(sleep)
+    assert reaches(pid, "S")
+    ptrace(PTRACE_INTERRUPT, pid)
+    assert next_of(pid) == Stopped(SIGTRAP, PTRACE_EVENT_STOP)
+    ptrace(PTRACE_SYSCALL, pid)
+    assert next_of(pid) == Stopped(SIGTRAP)  # it is entered again
+    ptrace(PTRACE_SYSCALL, pid)
+    assert reaches(pid, "S")
+    return pid
+
+
+def reaches(pid: int, states: str) -> bool:
+    """Whether the process comes to one of these states of /proc/PID/stat, before it ends."""
+    found = ""
+
+    def settled() -> bool:
+        nonlocal found
+        state = process_state(pid)
+        found = state.state if state is not None else "X"
+        return found in states or found in "ZX"
+
+    return Deadline(SOON).until(settled) and found in states
+
+
+def unread(fd: int) -> int:
+    """How many bytes there are to read."""
+    count = bytearray(4)
+    ioctl(fd, FIONREAD, count)
+    return int.from_bytes(count, "little") or int.from_bytes(count, "big")
+
+
+def needs_syscall_info(pid: int) -> None:
+    """Untested where the kernel does not say which system call has stopped the tracee."""
+    try:
+        ptrace_syscall_info(pid)
+    except OSError as error:
+        if error.errno != EIO:
+            raise
+        untested(f"needs Linux 5.3, for PTRACE_GET_SYSCALL_INFO: {error.strerror}")
+
+
+def to_entry(pid: int, number: int) -> SyscallInfo:
+    """Let the tracee go on until it enters system call *number*."""
+    needs_syscall_info(pid)
+    ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD)
+    while True:
+        info = to_syscall_stop(pid)
+        if info.op == PTRACE_SYSCALL_INFO_ENTRY and info.nr == number:
+            return info
+
+
+def to_syscall_stop(pid: int) -> SyscallInfo:
+    """Let the tracee go on to its next syscall-stop."""
+    ptrace(PTRACE_SYSCALL, pid)
+    assert next_of(pid) == SYSCALL_STOP
+    return ptrace_syscall_info(pid)
