@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -25,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has left; that is no failure of the check, and nothing more can be told.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
+    except KeyboardInterrupt as error:
+        print("pytest-ipc: interrupted", file=sys.stderr)
+        return 128 + getattr(signal, str(error), signal.SIGINT)  # the text is the signal's name if it was not SIGINT
     return status
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -93,7 +94,10 @@ def test_the_names_of_the_clauses():
         (["check", "--no-such-option"], "unrecognized arguments"),
         (["check", "--report", "/no/such/folder/r.json"], "cannot be written to /no/such/folder/r.json"),
         (["check", "--report", "/"], "cannot be written to /"),
-        (["check", "--expect", "/no/such.toml"], "the expectations /no/such.toml cannot be read: No such file"),
+        (
+            ["check", "--expect", "/no/such.toml"],
+            "No such file or directory; `pytest-ipc expect REPORT -o /no/such.toml` writes it",
+        ),
         (["check", "--strict-expect"], "--strict-expect is about what --expect expects"),
         (["check", "--annotations", "gitlab"], "invalid choice: 'gitlab'"),
         (["expect"], "the following arguments are required: REPORT"),
@@ -211,6 +215,63 @@ def test_a_reader_who_leaves_ends_it_quietly():
         running.stdout.close()  # before it has written anything
         assert not running.stderr.read()
     assert running.returncode == 141
+
+
+@pytest.mark.parametrize(
+    ("signo", "processes"), [(signal.SIGTERM, "0"), (signal.SIGTERM, "2"), (signal.SIGHUP, "0"), (signal.SIGINT, "0")]
+)
+def test_signal_ends_a_check_with_a_report_of_what_is_known(tmp_path, signo, processes):
+    temp, runtime = tmp_path / "temp", tmp_path / "run"
+    temp.mkdir()
+    runtime.mkdir(mode=0o700)
+    command = [sys.executable, "-m", "pytest_ipc", "check", "-n", processes, "--report", str(tmp_path / "r.json")]
+    with Running(
+        ["env", "--default-signal", *command],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(temp), "XDG_RUNTIME_DIR": str(runtime)},
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if " clauses: " in line:  # a tenth of them
+                break
+        running.send_signal(signo)
+        said = running.stdout.read()
+    assert running.returncode == 128 + signo
+    assert "Interrupted after " in said
+    report = json.loads((tmp_path / "r.json").read_text())
+    validate(report)
+    assert (report["exit_status"], report["broken"]) == (128 + signo, [])
+    assert 100 < len(report["clauses"]) < 1400
+    assert Deadline(30).until(partial(is_tidy, tmp_path)), list(tmp_path.rglob("*"))
+
+
+def test_reader_who_leaves_does_not_keep_the_report_from_being_written(tmp_path):
+    report = tmp_path / "r.json"
+    with Running(
+        [sys.executable, "-m", "pytest_ipc", "check", "shmdt.*", "--report", report],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 141
+    assert json.loads(report.read_text())["exit_status"] == 0
+
+
+def test_several_expectations_add_up_and_the_last_counts(tmp_path):
+    first, second = tmp_path / "first.toml", tmp_path / "second.toml"
+    first.write_text('[untested]\n"shmdt.einval-unaligned" = "one"\n[deviates]\n"shmdt.einval-not-attached" = "one"\n')
+    second.write_text('[deviates]\n"shmdt.einval-unaligned" = "two"\n')
+    done = command("check", "shmdt.einval-*", "--expect", first, "--expect", second)
+    assert done.returncode == 0, done.stderr
+    assert "shmdt.einval-unaligned was expected to deviate (two) and does not" in done.stdout
+    assert "shmdt.einval-not-attached was expected to deviate (one) and does not" in done.stdout
+    done = command("check", "shmdt.einval-*", "--expect", second, "--expect", first, "--expect", "gvisor-20221219")
+    assert "shmdt.einval-unaligned was expected to be untested (one) and is not" in done.stdout
 
 
 CHECK_ALONE = """

@@ -1,10 +1,14 @@
-"""The page of clauses is what the suite is, and no documented sentence has been dropped without a word."""
+"""The page of clauses is what the suite is, no documented sentence has been dropped without a word, and examples for CI work."""
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from pytest_ipc.verdict import suite
 
@@ -27,3 +31,54 @@ def test_every_sentence_of_the_inventory_is_a_clause_or_says_why_not():
             assert set((stands or id).split()) <= clauses, id
         else:
             assert len(stands) > 20, id
+
+
+def examples(text: str) -> list[tuple[str, list[str]]]:
+    """The commands of a page by section: those of a CI's jobs, and those in a shell, but for what installs packages."""
+    found = []
+    for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        lines = re.findall(r"^ *- (?:run: )?(pytest.*)|^    ((?:pytest|mkdir).*)", section, re.MULTILINE)
+        if commands := [in_a_job or in_a_shell for in_a_job, in_a_shell in lines]:
+            found.append((section.partition("\n")[0], commands))
+    return found
+
+
+def as_tried(command: str) -> str:
+    """The same on a few clauses, for the whole suite has tests of its own."""
+    command = command.replace("pytest-ipc check", "pytest-ipc check 'shmdt.*'").replace("-n auto", "-n 2")
+    return re.sub(r"--pyargs pytest_ipc.conformance\b", f"-c {os.devnull} {suite.location()}/shm -k segment", command)
+
+
+@pytest.mark.parametrize(
+    ("section", "commands"), [pytest.param(*found, id=found[0]) for found in examples((DOCS / "ci.md").read_text())]
+)
+def test_example_for_ci_works_on_its_first_run(tmp_path, section, commands):
+    """In an empty folder; a section other than that of a CI's job begins with the report of one."""
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "CI_RUNNER_DESCRIPTION": "r",
+    }
+    if not any("check" in command for command in commands) or section == "Expected deviations":
+        commands = ["mkdir last", "pytest-ipc check --report ipc.json --name r", "cp ipc.json last/", *commands]
+    for command in commands:
+        done = subprocess.run(
+            ["bash", "-c", as_tried(command)],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def test_examples_for_ci_are_found():
+    commands = [command for _, those in examples((DOCS / "ci.md").read_text()) for command in those]
+    assert [command.split()[1] for command in commands if command.startswith("pytest-ipc")] == [
+        *("check", "badge"),
+        *("check", "badge"),
+        *("expect", "check", "check"),
+        "compare",
+    ]
+    assert sum("pytest_ipc.conformance" in command for command in commands) == 2

@@ -1,23 +1,24 @@
-"""pytest-ipc check --platform NAME=COMMAND: what the screen tells while it runs, and a report for each platform."""
+"""pytest-ipc check --platform NAME=COMMAND: what the screen shows while it runs, and a report for each platform."""
 
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from . import bundling, expectations, output, report, suite
+from . import annotate, bundling, expectations, output, report, suite
 from .elsewhere import Platform, judge
-from .result import VERDICTS, Verdict
+from .result import VERDICTS, ClauseResult, Verdict
+from .stop import interrupted_by_signals
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from .screen import Log
 
 __all__ = ["check"]
 
@@ -30,32 +31,39 @@ class _UsageError(Exception):
 class _Matrix:
     """The verdicts on all platforms, as they come, on a terminal or in a log."""
 
-    console: Console
+    console: Log
+    progress: Progress
     total: int
     options: argparse.Namespace
     expected: dict[str, dict[str, expectations.Expectation]]
     statuses: list[int] = field(default_factory=list)
-    verdicts: dict[str, dict[str, str]] = field(default_factory=dict)
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
+    reckonings: dict[str, expectations.Reckoning] = field(default_factory=dict)
+    tasks: dict[str, TaskID] = field(default_factory=dict)
 
     def began(self, platform: Platform) -> None:
         """A platform has started."""
-        self.verdicts[platform.name] = {}
+        self.counts[platform.name] = Counter()
+        self.tasks[platform.name] = self.progress.add_task(platform.name, total=self.total, counts="")
         described = platform.described
         parts = [described.get(name, "") for name in ("kernel", "libc", "architecture", "container")]
         self._say(platform, f"checking {self.total} clauses on {'; '.join(filter(None, parts))}")
 
-    def told(self, platform: Platform, id: str, verdict: Verdict) -> None:
-        """A clause has its verdict; each tenth of the way is told."""
-        heard = self.verdicts[platform.name]
-        if id in heard:
-            return
-        heard[id] = verdict.verdict
-        if len(heard) * 10 // self.total > (len(heard) - 1) * 10 // self.total:
-            told = ", ".join(f"{count} {name}" for name, count in sorted(Counter(heard.values()).items()))
-            self._say(platform, f"{len(heard)}/{self.total} clauses: {told}")
+    def told(self, platform: Platform, _id: str, verdict: Verdict) -> None:
+        """A clause has its verdict; a terminal shows each, a log each tenth of the way."""
+        heard = self.counts[platform.name]
+        heard[verdict.verdict] += 1
+        number = heard.total()
+        told = ", ".join(f"{count} {name}" for name, count in sorted(heard.items()))
+        if self.console.is_terminal:
+            self.progress.update(self.tasks[platform.name], completed=number, counts=told, refresh=True)
+        elif number * 10 // self.total > (number - 1) * 10 // self.total:
+            self._say(platform, f"{number}/{self.total} clauses: {told}")
 
     def ended(self, platform: Platform) -> None:
         """A platform has its result, or has none; its report is written at once, whatever becomes of the others."""
+        if (task := self.tasks.get(platform.name)) is not None:
+            self.progress.remove_task(task)
         if platform.result is None:
             self.statuses.append(2)
             self._say(platform, f"cannot be judged: {platform.refusal}")
@@ -63,6 +71,7 @@ class _Matrix:
         reckoning = expectations.reckon(
             platform.result, self.expected.get(platform.name, {}), strict=self.options.strict
         )
+        self.reckonings[platform.name] = reckoning
         status = reckoning.exit_status(platform.result, strict_expect=self.options.strict_expect)
         self.statuses.append(status)
         for text in platform.result.broken:
@@ -75,7 +84,8 @@ class _Matrix:
             except OSError as error:
                 self.statuses.append(3)
                 self._say(platform, f"the report could not be written to {path}: {error.strerror}")
-        self._say(platform, "judged" if not platform.result.broken else "judged as far as it came")
+        is_whole = not platform.result.broken and not platform.result.interrupted
+        self._say(platform, "judged" if is_whole else "judged as far as it came")
 
     def _say(self, platform: Platform, text: str) -> None:
         from rich.text import Text
@@ -83,25 +93,51 @@ class _Matrix:
         self.console.print(Text.assemble((platform.name, "bold"), "  ", text))
 
     def end(self, platforms: list[Platform]) -> None:
-        """What deviates, and where; then every platform with its numbers."""
-        from rich.table import Table
+        """What deviates, and where; then every platform with its numbers and its verdict."""
+        if self.console.is_terminal:
+            self.progress.stop()
+        self.console.print()
+        self._tell_deviations(platforms)
+        self._tell_numbers(platforms)
+        from .screen import differences, sentence
+
+        for platform in platforms:
+            if platform.result is not None:
+                reckoning = self.reckonings[platform.name]
+                for line in differences(reckoning):
+                    self._say(platform, line.plain)
+                self._say(platform, sentence(platform.result, reckoning))
+        if annotate.is_wanted(self.options.annotations):
+            for platform in platforms:
+                if platform.result is not None:
+                    for text in annotate.github(platform.result, self.reckonings[platform.name], platform.name):
+                        self.console.out(text, highlight=False)
+
+    def _tell_deviations(self, platforms: list[Platform]) -> None:
         from rich.text import Text
 
-        from .screen import STYLES
+        from .screen import STYLES, observations
 
-        self.console.print()
-        where: dict[str, list[tuple[str, Verdict]]] = {}
+        where: dict[str, list[tuple[str, ClauseResult]]] = {}
         for platform in platforms:
             for found in platform.result.results if platform.result else ():
                 if found.verdict.verdict in ("deviates", "broken"):
-                    where.setdefault(found.id, []).append((platform.name, found.verdict))
-        for id, verdicts in sorted(where.items()):
-            self.console.print(Text.assemble((id, "bold")))
-            for name, verdict in verdicts:
-                known = self.expected.get(name, {}).get(id)
-                reason = f" (expected: {known.reason})" if known and known.verdict == verdict.verdict else ""
-                styled = (verdict.verdict, STYLES[verdict.verdict])
-                self.console.print(Text.assemble(f"  {name}  ", styled, f"  {verdict.reason}{reason}"))
+                    where.setdefault(found.id, []).append((platform.name, found))
+        for id, those in sorted(where.items()):
+            clause = those[0][1]
+            self.console.print(Text.assemble((id, "bold"), f"  {clause.page}, {clause.section}"))
+            self.console.print(Text(f"  {clause.statement}"))
+            for name, found in those:
+                verdict = found.verdict.verdict
+                self.console.print(Text.assemble(f"  {name}  ", (verdict, STYLES[verdict])))
+                for line in observations(found, self.reckonings[name].known.get(id)):
+                    self.console.print(Text(f"      {line}"))
+
+    def _tell_numbers(self, platforms: list[Platform]) -> None:
+        from rich.table import Table
+
+        from .screen import STYLES
+
         shown = [word for word in reversed(VERDICTS) if word != "broken"]
         table = Table(box=None, padding=(0, 2), pad_edge=False)
         table.add_column("platform")
@@ -110,7 +146,9 @@ class _Matrix:
         table.add_column("")
         for platform in platforms:
             if platform.result is None:
-                table.add_row(platform.name, *("" for _ in shown), "not judged: see above")
+                table.add_row(
+                    platform.name, *("" for _ in shown), "not judged: see above" if platform.refusal else "not judged"
+                )
                 continue
             lost = "broken: see above" if platform.result.exit_status == 3 else ""
             table.add_row(platform.name, *(str(platform.result.count(word)) for word in shown), lost)
@@ -119,7 +157,8 @@ class _Matrix:
     @property
     def exit_status(self) -> int:
         """The gravest: interrupted, broken, not judged, deviates."""
-        return next((status for status in (130, 3, 2, 1) if status in self.statuses), 0)
+        ended = max(self.statuses, default=0)
+        return ended if ended > 128 else next((status for status in (3, 2, 1) if status in self.statuses), 0)
 
 
 def check(
@@ -140,32 +179,29 @@ def check(
     except OSError as error:
         print(f"pytest-ipc: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
-    from rich.console import Console
+    from .screen import new_console, new_progress
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
-    matrix = _Matrix(console, len(wanted), options, expected)
+    console = new_console()
+    progress = new_progress(console)
+    matrix = _Matrix(console, progress, len(wanted), options, expected)
     if seed is not None:
         console.print(f"in the random order of --shuffle {seed}")
+    if console.is_terminal:
+        progress.start()
     request: dict[str, Any] = {
         "names": options.names,
         "processes": options.processes,
         "shuffle": seed,
         "thorough": options.thorough,
     }
-    before = signal.signal(signal.SIGTERM, _interrupted)
-    try:
-        judge(platforms, list(wanted), content, request, matrix, patience=patience, at_once=options.at_once)
-    except KeyboardInterrupt:
-        console.print("Interrupted; platforms without a result are not judged.")
-        return 130
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    matrix.end(platforms)
-    return matrix.exit_status
-
-
-def _interrupted(_signo: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt  # the platforms are ended on the way out
+    with interrupted_by_signals() as stop:
+        try:
+            judge(platforms, list(wanted), content, request, matrix, patience=patience, at_once=options.at_once)
+        except KeyboardInterrupt:
+            matrix.statuses.append(128 + stop.signo)
+            console.print("Interrupted; what has been judged is reported.")
+        matrix.end(platforms)
+    return 141 if console.reader_left else matrix.exit_status
 
 
 def _prepare(
@@ -177,19 +213,30 @@ def _prepare(
         raise _UsageError(f"two platforms have the name {twice[0]}")
     if options.name is not None:
         raise _UsageError("--name is for this platform, and those of --platform have names")
-    if options.report is not None:
-        try:
-            options.report.mkdir(exist_ok=True)
-            for name in names:
-                output.check_writable(options.report / f"{name}.json")
-        except OSError as error:
+    for folder in options.expect:
+        if not folder.is_dir():
             raise _UsageError(
-                f"the reports cannot be written to the folder {options.report}: {error.strerror}"
-            ) from None
-    if options.expect is None:
-        return {}
-    folder: Path = options.expect
-    if not folder.is_dir():
-        raise _UsageError(f"--expect with --platform is a folder with a NAME.toml for each platform: {folder} is none")
-    files = {name: folder / f"{name}.toml" for name in names}
-    return {name: expectations.read(path, ids) for name, path in files.items() if path.exists()}
+                f"--expect with --platform must be a folder with a NAME.toml for each platform, which {folder} is not; "
+                "an empty folder expects nothing"
+            )
+    expected = {
+        name: expectations.read_all(
+            [path for folder in options.expect if (path := folder / f"{name}.toml").exists()], ids
+        )
+        for name in names
+    }
+    if options.report is not None:
+        _prepare_folder(options.report, names)
+    return expected
+
+
+def _prepare_folder(folder: Path, names: list[str]) -> None:
+    """Make the folder of the reports, or see that it can be written to. _UsageError."""
+    try:
+        folder.mkdir(exist_ok=True)
+        for name in names:
+            output.check_writable(folder / f"{name}.json")
+    except FileExistsError:
+        raise _UsageError(f"--report with --platform must be a folder, which {folder} is not") from None
+    except OSError as error:
+        raise _UsageError(f"the reports cannot be written to the folder {folder}: {error.strerror}") from None

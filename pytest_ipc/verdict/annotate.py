@@ -20,28 +20,34 @@ def is_wanted(choice: str) -> bool:
     return choice == "github" or (choice == "auto" and os.environ.get("GITHUB_ACTIONS") == "true")
 
 
-def github(result: SuiteResult, reckoning: Reckoning) -> Iterator[str]:
-    """The lines: errors for what is unexpected and what broke, warnings for what has healed, notices for what is known."""
+def github(result: SuiteResult, reckoning: Reckoning, platform: str = "") -> Iterator[str]:
+    """The lines: errors for what is unexpected and what broke, warnings for what has healed, notices for what is known.
+
+    Their titles begin with the *platform*, where there are several.
+    """
+    where = f"{platform}: " if platform else ""
     for text in result.broken:
-        yield _line("error", "the suite broke", text)
+        yield _line("error", f"{where}the suite broke", text)
     for found in result.results:
         if found.verdict.verdict == "broken":
-            yield _of_clause("error", found, found.verdict.reason)
+            yield _of_clause("error", where, found, found.verdict.reason)
     for found in reckoning.unexpected:
-        yield _of_clause("error", found, found.verdict.reason)
+        yield _of_clause("error", where, found, found.verdict.reason)
     for id, expectation in reckoning.healed.items():
         yield _line(
-            "warning", f"{id} healed", f"{expectation.verdict} was expected, and is not so: {expectation.reason}"
+            "warning", f"{where}{id} healed", f"{expectation.verdict} was expected, and is not so: {expectation.reason}"
         )
     for found in result.results:
         known = reckoning.known.get(found.id)
         if known is not None and known.verdict == "deviates":
-            yield _of_clause("notice", found, f"{found.verdict.reason}; known: {known.reason}")
+            yield _of_clause("notice", where, found, f"{found.verdict.reason}; known: {known.reason}")
 
 
-def _of_clause(level: str, found: ClauseResult, text: str) -> str:
+def _of_clause(level: str, where: str, found: ClauseResult, text: str) -> str:
     return _line(
-        level, f"{found.id} {found.verdict.verdict}", f"{found.statement}. {text} ({found.page}, {found.section})"
+        level,
+        f"{where}{found.id} {found.verdict.verdict}",
+        f"{found.statement}. {text} ({found.page}, {found.section})",
     )
 
 

@@ -15,7 +15,11 @@ from . import annotate
 from .expectations import shipped
 
 if TYPE_CHECKING:  # what runs clauses imports pytest, for which no other command is to wait
+    from collections.abc import Mapping
+
     from .elsewhere import Platform
+    from .expectations import Expectation
+    from .suite import ClauseTest
 
 __all__ = ["add"]
 
@@ -48,6 +52,7 @@ examples:
 
 exit status:
   0  nothing deviates    1  something does    2  wrong usage    3  the suite itself broke    130  interrupted
+143  ended by SIGTERM
 With --expect, --strict and --strict-expect, 1 is for what is not expected.
 """
 
@@ -94,10 +99,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     check.add_argument(
         "--expect",
+        action="append",
+        default=[],
         type=Path,
         metavar="FILE",
         help="What is known of this platform: only other deviations count. A file, or the name of one that comes with "
-        f"pytest-ipc: {', '.join(shipped())}",
+        f"pytest-ipc: {', '.join(shipped())}. Several add up; of a clause in more than one, the last counts",
     )
     check.add_argument(
         "--strict",
@@ -191,7 +198,7 @@ def _check(options: argparse.Namespace) -> int:
         return _usage_error(f"the suite states how Linux behaves, and this system is {sys.platform}")
     from . import suite
 
-    if options.strict_expect and options.expect is None:
+    if options.strict_expect and not options.expect:
         return _usage_error("--strict-expect is about what --expect expects, and there is none")
     try:
         root = suite.location()
@@ -207,14 +214,11 @@ def _check(options: argparse.Namespace) -> int:
         for name in ("pytest_timeout", "xdist", "hypothesis"):
             if find_spec(name) is None:
                 raise ImportError(name=name)
-        from rich.console import Console
-
-        from .screen import Screen
+        import rich.console  # noqa: F401 - whether it is there
     except ImportError as error:
         return _usage_error(_MISSING.format(f"{error.name} is missing"))
-    from . import expectations, output, report
-    from .platform import describe, short_name
-    from .run import run
+    from . import expectations, output
+    from .stop import interrupted_by_signals
 
     seed = options.shuffle
     if seed == -1:
@@ -229,20 +233,34 @@ def _check(options: argparse.Namespace) -> int:
         return _usage_error("--patience is for the platforms of --platform, and there is none")
     if options.at_once is not None:
         return _usage_error("--at-once is about the platforms of --platform, and there is none")
-    expected: dict[str, expectations.Expectation] = {}
-    if options.expect is not None:
-        try:
-            expected = expectations.read(options.expect, {clause.id for clause in every})
-        except expectations.ExpectationError as error:
-            return _usage_error(str(error))
+    try:
+        expected = expectations.read_all(options.expect, {clause.id for clause in every})
+    except expectations.ExpectationError as error:
+        return _usage_error(str(error))
     if options.report is not None:
         try:
             output.check_writable(options.report)
         except OSError as error:
             return _usage_error(f"the report cannot be written to {options.report}: {error.strerror}")
+    with interrupted_by_signals():
+        return _judge(options, root, wanted, seed, expected)
 
-    # What is not a terminal has no width: a log's lines must not be cut where nobody's screen ends.
-    screen = Screen(Console(highlight=False, width=None if sys.stdout.isatty() else 1000))
+
+def _judge(
+    options: argparse.Namespace,
+    root: Path,
+    wanted: list[ClauseTest],
+    seed: int | None,
+    expected: Mapping[str, Expectation],
+) -> int:
+    """Run the clauses here and report what came of it. The exit status."""
+    from . import expectations, report
+    from .platform import describe, short_name
+    from .run import run
+    from .screen import Screen, new_console
+
+    console = new_console()
+    screen = Screen(console)
     platform = describe()
     screen.begin(platform, len(wanted))
     if seed is not None:
@@ -253,7 +271,7 @@ def _check(options: argparse.Namespace) -> int:
     screen.end(result, reckoning)
     if annotate.is_wanted(options.annotations):
         for line in annotate.github(result, reckoning):
-            print(line)
+            console.out(line, highlight=False)
     if options.report is not None:
         found = report.as_json(options.name or short_name(platform), platform, result, reckoning, exit_status=status)
         try:
@@ -261,4 +279,4 @@ def _check(options: argparse.Namespace) -> int:
         except OSError as error:
             print(f"pytest-ipc: the report could not be written to {options.report}: {error.strerror}", file=sys.stderr)
             return 3
-    return status
+    return 141 if console.reader_left else status

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import select
 import selectors
 import signal
 import subprocess
@@ -22,11 +23,11 @@ from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Protocol
 
 from .bundling import OPENING
-from .result import ClauseResult, SuiteResult, Verdict, worst
+from .result import ClauseResult, SuiteResult, Verdict
 from .suite import ClauseTest
 
 __all__ = ["Listener", "Platform", "judge"]
@@ -113,6 +114,10 @@ def judge(
                         ready.unregister(key.fileobj)
                 for talk in running:
                     talk.look(patience)
+        except KeyboardInterrupt as error:
+            for talk in talks:
+                talk.interrupt(getattr(signal, str(error), signal.SIGINT))
+            raise
         finally:
             for talk in talks:
                 talk.close()
@@ -193,7 +198,7 @@ class _Talk:
             self._listener.began(self.platform)
         elif word == "told":
             self._last, verdict = content[0], _verdict(content[1:])
-            self._heard[self._last] = worst([verdict, self._heard.get(self._last, verdict)])
+            self._heard[self._last] = verdict
             self._listener.told(self.platform, self._last, verdict)
         elif word == "done":
             results = [self._result(id, _verdict(fields), seconds) for id, *fields, seconds in content["results"]]
@@ -228,8 +233,15 @@ class _Talk:
             return
         after = f"after {len(self._heard)} of {len(self._clauses)} clauses"
         last = f", the last of them {self._last}" if self._last else ""
-        results = [self._result(id, verdict, 0.0) for id, verdict in sorted(self._heard.items())]
-        self._end(SuiteResult(results, [f"the platform was lost {after}{last}: {reason}"]))
+        self._end(SuiteResult(self._results(), [f"the platform was lost {after}{last}: {reason}"]))
+
+    def interrupt(self, signo: int) -> None:
+        """This process is told to end: what is known of the platform is its result."""
+        if not self.over and self.platform.described:
+            self._end(SuiteResult(self._results(), interrupted=signo))
+
+    def _results(self) -> list[ClauseResult]:
+        return [self._result(id, verdict, 0.0) for id, verdict in sorted(self._heard.items())]
 
     def _end(self, result: SuiteResult) -> None:
         self.platform.result = result
@@ -257,7 +269,8 @@ class _Talk:
     def close(self) -> None:
         """What still runs is ended, and nothing of the conversation stays open."""
         if self._process is not None:
-            if self.platform.result is not None and not self.platform.result.broken:
+            result = self.platform.result
+            if result is not None and not result.broken and not result.interrupted:
                 with suppress(subprocess.TimeoutExpired):
                     self._process.wait(_SECONDS_TO_END)
             self._kill()
@@ -272,8 +285,19 @@ class _Talk:
             if self._process.poll() is None:
                 with suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signo)
-                with suppress(subprocess.TimeoutExpired):
-                    self._process.wait(_SECONDS_TO_END)
+                self._wait(self._process)
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait for the end of a platform that is told to end. What it says on the way must not keep it from ending."""
+        deadline = monotonic() + _SECONDS_TO_END
+        output = select.poll()
+        output.register(self.output, select.POLLIN)
+        while process.poll() is None and monotonic() < deadline:
+            if not output.poll(50):
+                continue
+            with suppress(BlockingIOError):
+                if not os.read(self.output, 1 << 16):
+                    sleep(0.05)
 
 
 def _verdict(fields: list[Any]) -> Verdict:

@@ -17,7 +17,7 @@ Of platforms that many people meet, such files come with this package, in the fo
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from typing import Any
 from . import input_file
 from .result import ClauseResult, SuiteResult
 
-__all__ = ["EXPECTABLE", "Expectation", "ExpectationError", "Reckoning", "read", "reckon", "shipped"]
+__all__ = ["EXPECTABLE", "Expectation", "ExpectationError", "Reckoning", "read", "read_all", "reckon", "shipped"]
 
 _SHIPPED = Path(__file__).with_name("known")
 
@@ -76,8 +76,12 @@ def read(path: Path, clauses: Collection[str] | None = None) -> dict[str, Expect
     try:
         tables = tomllib.loads(input_file.read(path).decode())
     except OSError as error:
-        others = f"; those that come with pytest-ipc are {', '.join(known)}" if str(path) == path.name else ""
-        raise ExpectationError(f"the expectations {path} cannot be read: {error.strerror}{others}") from error
+        more = ""
+        if isinstance(error, FileNotFoundError):
+            more = f"; `pytest-ipc expect REPORT -o {path}` writes it from a report of `pytest-ipc check --report`"
+            if str(path) == path.name:
+                more += f"; those that come with pytest-ipc are {', '.join(known)}"
+        raise ExpectationError(f"the expectations {path} cannot be read: {error.strerror}{more}") from error
     except (ValueError, RecursionError) as error:
         raise ExpectationError(f"{path} is no TOML: {error}") from error
     found: dict[str, Expectation] = {}
@@ -106,6 +110,14 @@ def _reason(path: Path, verdict: str, id: str, reason: Any) -> str:
     if not isinstance(reason, str) or not reason.strip():
         raise ExpectationError(f"{path}: the clause {id!r} needs a reason: some text")
     return reason.strip()
+
+
+def read_all(paths: Iterable[Path], clauses: Collection[str] | None = None) -> dict[str, Expectation]:
+    """What several files expect together; of a clause in more than one of them, the last counts. ExpectationError."""
+    found: dict[str, Expectation] = {}
+    for path in paths:
+        found |= read(path, clauses)
+    return found
 
 
 def reckon(result: SuiteResult, expected: Mapping[str, Expectation], *, strict: bool = False) -> Reckoning:

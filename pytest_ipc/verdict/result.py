@@ -58,7 +58,7 @@ class SuiteResult:
 
     results: list[ClauseResult]
     broken: list[str] = field(default_factory=list)
-    interrupted: bool = False
+    interrupted: int = 0  # the signal that ended it before its end
 
     def count(self, verdict: str) -> int:
         """How many clauses have this verdict."""
@@ -66,9 +66,9 @@ class SuiteResult:
 
     @property
     def exit_status(self) -> int:
-        """0 when nothing deviates, 1 when something does, 3 when the suite itself broke, 130 when it was interrupted."""
+        """0 when nothing deviates, 1 when something does, 3 when the suite itself broke, 128 + N when signal N ended it."""
         if self.interrupted:
-            return 130
+            return 128 + self.interrupted
         if self.broken or self.count("broken"):
             return 3
         return 1 if self.count("deviates") else 0

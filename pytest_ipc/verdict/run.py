@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from .folder import temporary_folder
 from .result import ClauseResult, SuiteResult, Verdict, worst
+from .stop import interrupted_by_signals
 from .suite import ClauseTest, clauses
 
 __all__ = ["run"]
@@ -47,15 +48,39 @@ CLAUSE_SECONDS = 60
 class _Listener:
     """A pytest plugin that hears of every report; in a distributed run, those of all workers."""
 
-    def __init__(self, wanted: list[ClauseTest], told: Callable[[str, Verdict], None]) -> None:
-        self._wanted = {clause.id for clause in wanted}
+    def __init__(self, root: Path, wanted: list[ClauseTest], told: Callable[[str, Verdict], None]) -> None:
+        self._clauses = {f"{clause.path.relative_to(root)}::{clause.function}": clause.id for clause in wanted}
         self._told = told
+        self._left: Counter[str] = Counter()  # by clause, its tests that have not ended
         self._heard: dict[str, list[Verdict]] = {}
         self._facts: dict[str, dict[str, str]] = {}
         self._durations: dict[str, float] = {}
         self.broken: list[str] = []
+        self.interrupted = False
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._expect(item.nodeid for item in session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        if not self._left:  # all workers collect the same
+            self._expect(ids)
+
+    def _expect(self, nodeids: Iterable[str]) -> None:
+        self._left.update(id for nodeid in nodeids if (id := self._clauses.get(nodeid.partition("[")[0])))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._hear(report)
+        id = self._clauses.get(report.nodeid.partition("[")[0])
+        if report.when == "teardown" and id is not None:
+            self._left[id] -= 1
+            if not self._left[id] and id in self._heard:
+                self._told(id, worst(self._heard[id]))
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        self.interrupted = not isinstance(excinfo.value, pytest.Session.Interrupted)  # which is for a failed collection
+
+    def _hear(self, report: pytest.TestReport) -> None:
         facts = {name: str(value) for name, value in report.user_properties}
         id = facts.get("clause")
         if id is None:
@@ -74,7 +99,6 @@ class _Listener:
         )
         self._facts[id] = facts
         self._heard.setdefault(id, []).append(verdict)
-        self._told(id, verdict)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -84,6 +108,7 @@ class _Listener:
         self.broken.append(f"pytest itself: {str(excrepr).strip().splitlines()[-1]}")
 
     def results(self) -> list[ClauseResult]:
+        """The clauses whose tests have all ended, and those that the others cannot better."""
         return [
             ClauseResult(
                 id,
@@ -95,11 +120,12 @@ class _Listener:
                 self._durations[id],
             )
             for id, facts in sorted(self._facts.items())
+            if not self._left[id] or worst(self._heard[id]).verdict in ("broken", "deviates")
         ]
 
     def silent(self) -> list[str]:
-        """The clauses that gave no verdict at all."""
-        return sorted(self._wanted - self._heard.keys())
+        """The clauses that gave no verdict at all, or not with all their tests."""
+        return sorted({*self._clauses.values()} - {found.id for found in self.results()})
 
 
 def _named(root: Path, wanted: list[ClauseTest]) -> list[str]:
@@ -117,11 +143,11 @@ def run(
     shuffle: int | None = None,
     thorough: bool = False,
 ) -> SuiteResult:
-    """Run *wanted* and tell of every verdict as it comes; *processes* as pytest-xdist's -n.
+    """Run *wanted* and report the verdict on each clause when the last of its tests has ended; *processes* as pytest-xdist's -n.
 
-    *thorough* models have no end that one could wait for, and so no clause has a time limit then.
+    SIGINT, SIGTERM and SIGHUP end the run; its result has what was judged until then. *thorough* models have no end that one could wait for, and so no clause has a time limit then.
     """
-    listener = _Listener(wanted, told)
+    listener = _Listener(root, wanted, told)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # in the environment, for the workers are to do the same
     os.environ["HYPOTHESIS_NO_PLUGINS"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
@@ -137,11 +163,17 @@ def run(
         *([] if shuffle is None else [f"--ipc-shuffle={shuffle}"]),
         *_named(root, wanted),
     ]
-    with temporary_folder() as folder:
-        status = pytest.main([f"--basetemp={folder / 'base'}", *arguments], plugins=[listener])
+    status: int | pytest.ExitCode = pytest.ExitCode.INTERRUPTED
+    with interrupted_by_signals() as stop:
+        try:
+            with temporary_folder() as folder:
+                status = pytest.main([f"--basetemp={folder / 'base'}", *arguments], plugins=[listener])
+        except KeyboardInterrupt:  # before pytest takes care of it, or after
+            listener.interrupted = True
     result = SuiteResult(listener.results(), listener.broken)
-    result.interrupted = status == pytest.ExitCode.INTERRUPTED and not listener.broken
-    if not result.interrupted:
+    if listener.interrupted:
+        result.interrupted = stop.signo
+    else:
         result.broken += [f"{id} gave no verdict" for id in listener.silent()]
         if status in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR) and not result.broken:
             result.broken.append(f"pytest ended with status {int(status)}")

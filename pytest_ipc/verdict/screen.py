@@ -1,6 +1,11 @@
-"""The verdict on a terminal: progress while the suite runs, then what came of it, with a reason for all that does not hold."""
+"""The verdict on a terminal or in a log: progress while the suite runs, then what came of it, with a reason for all that does
+not hold. The parts serve one platform and several alike.
+"""
 
 from __future__ import annotations
+
+import os
+import sys
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -10,7 +15,7 @@ from rich.text import Text
 from .expectations import Expectation, Reckoning
 from .result import VERDICTS, ClauseResult, SuiteResult, Verdict
 
-__all__ = ["STYLES", "Screen"]
+__all__ = ["STYLES", "Log", "Screen", "differences", "new_console", "new_progress", "observations", "sentence"]
 
 STYLES = {
     "holds": "green",
@@ -24,6 +29,34 @@ STYLES = {
 _TOLD = [verdict for verdict in VERDICTS if verdict != "holds"]
 
 
+class Log(Console):
+    """A console whose reader may leave: the run goes on, for its report is wanted all the same."""
+
+    reader_left = False
+
+    def on_broken_pipe(self) -> None:
+        self.reader_left = self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def new_console() -> Log:
+    """A console on the standard output. What is not a terminal has no width: no line of a log is cut."""
+    return Log(highlight=False, width=None if sys.stdout.isatty() else 1000)
+
+
+def new_progress(console: Console) -> Progress:
+    """A bar for each task, with what was counted."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[counts]}"),
+        console=console,
+        transient=True,
+        auto_refresh=False,  # no thread: the suite forks
+    )
+
+
 class Screen:
     """Writes to a terminal, or plainly and line by line to anything else."""
 
@@ -31,16 +64,7 @@ class Screen:
         self.console = console
         self._total = self._done = 0
         self._counts: dict[str, int] = {}
-        self._heard: set[str] = set()
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[counts]}"),
-            console=console,
-            transient=True,
-            auto_refresh=False,  # no thread: the suite forks
-        )
+        self._progress = new_progress(console)
         self._task = self._progress.add_task("checking", total=0, counts="")
 
     def begin(self, platform: dict[str, str], total: int) -> None:
@@ -55,11 +79,8 @@ class Screen:
         else:
             self.console.print(f"checking {total} clauses")
 
-    def told(self, id: str, verdict: Verdict) -> None:
-        """A clause has its verdict."""
-        if id in self._heard:
-            return
-        self._heard.add(id)
+    def told(self, _id: str, verdict: Verdict) -> None:
+        """A clause has its verdict; each is heard of once."""
         self._counts[verdict.verdict] = self._counts.get(verdict.verdict, 0) + 1
         self._done += 1
         counts = ", ".join(f"{count} {name}" for name, count in sorted(self._counts.items()))
@@ -79,17 +100,9 @@ class Screen:
         for text in result.broken:
             self.console.print(Text.assemble(("broken    ", STYLES["broken"]), " ", text))
         self.console.print(self._table(result))
-        for id, expectation in reckoning.healed.items():
-            text = f" {id} was expected to be {expectation.verdict} ({expectation.reason}) and is not"
-            if expectation.verdict == "deviates":
-                text = f" {id} was expected to deviate ({expectation.reason}) and does not"
-            self.console.print(Text.assemble(("healed   ", STYLES["holds"]), text))
-        for found in reckoning.unexpected:
-            if found.verdict.verdict != "deviates" or reckoning.known:
-                self.console.print(
-                    Text.assemble(("unexpected", STYLES["deviates"]), f" {found.id} {found.verdict.verdict}")
-                )
-        self.console.print(Text(_sentence(result, reckoning), style="bold"))
+        for line in differences(reckoning):
+            self.console.print(line)
+        self.console.print(Text(sentence(result, reckoning), style="bold"))
 
     def _tell(self, result: ClauseResult, known: Expectation | None) -> None:
         verdict = result.verdict
@@ -101,19 +114,7 @@ class Screen:
                 f"  {result.page}, {result.section}",
             )
         )
-        lines = [result.statement]
-        if verdict.verdict == "deviates":
-            if verdict.expected != result.statement:
-                lines.append(f"expected: {verdict.expected}")
-            lines.append(f"observed: {verdict.observed}")
-            if verdict.evidence:  # where, and the last call; the report has the others
-                lines.append(f"seen at:  {verdict.evidence[0]}")
-                lines += [f"after:    {call}" for call in verdict.evidence[1:][-1:]]
-        else:
-            lines.append(verdict.reason)
-        if known is not None:
-            lines.append(f"expected of this platform: {known.reason}")
-        for line in lines:
+        for line in (result.statement, *observations(result, known)):
             self.console.print(Text(f"          {line}"))
 
     def _table(self, result: SuiteResult) -> Table:
@@ -129,7 +130,42 @@ class Screen:
         return table
 
 
-def _sentence(result: SuiteResult, reckoning: Reckoning) -> str:
+def observations(result: ClauseResult, known: Expectation | None) -> list[str]:
+    """What there is to say of a clause that does not hold, beyond its statement."""
+    verdict = result.verdict
+    lines = []
+    if verdict.verdict == "deviates":
+        if verdict.expected != result.statement:
+            lines.append(f"expected: {verdict.expected}")
+        lines.append(f"observed: {verdict.observed}")
+        if verdict.evidence:  # where, and the last call; the report has the others
+            lines.append(f"seen at:  {verdict.evidence[0]}")
+            lines += [f"after:    {call}" for call in verdict.evidence[1:][-1:]]
+    else:
+        lines.append(verdict.reason)
+    if known is not None:
+        lines.append(f"expected of this platform: {known.reason}")
+    return lines
+
+
+def differences(reckoning: Reckoning) -> list[Text]:
+    """What came otherwise than expected: better, then worse."""
+    lines = []
+    for id, expectation in reckoning.healed.items():
+        text = f" {id} was expected to be {expectation.verdict} ({expectation.reason}) and is not"
+        if expectation.verdict == "deviates":
+            text = f" {id} was expected to deviate ({expectation.reason}) and does not"
+        lines.append(Text.assemble(("healed   ", STYLES["holds"]), text))
+    lines += [
+        Text.assemble(("unexpected", STYLES["deviates"]), f" {found.id} {found.verdict.verdict}")
+        for found in reckoning.unexpected
+        if found.verdict.verdict != "deviates" or reckoning.known
+    ]
+    return lines
+
+
+def sentence(result: SuiteResult, reckoning: Reckoning) -> str:
+    """The verdict in one sentence."""
     if result.interrupted:
         return f"Interrupted after {len(result.results)} clauses; the others are not judged."
     if result.exit_status == 3:

@@ -24,6 +24,9 @@ _PASSED_ON = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, sign
 # The reaper of a run that died may still read its modules, for as long as it has patience and a little more.
 _SECONDS_TO_LET_GO = 10
 
+# A check that is told to end has a report to write and a folder to remove.
+_SECONDS_TO_END = 8
+
 # Where the packages lie within the file; what is beside it belongs to the bundle itself.
 SITE = "site/"
 
@@ -90,10 +93,15 @@ def _unpack(archive: IO[bytes], folder: Path) -> None:
 
 
 def _guard(child: int) -> int:
-    """Wait for *child*; what this process is told meanwhile, the child is told."""
+    """Wait for *child*; what this process is told meanwhile, the child is told. One that does not end on SIGTERM is killed."""
+    deadline = None
     while True:
-        told = signal.sigwaitinfo(_PASSED_ON | {signal.SIGCHLD})
-        if told.si_signo == signal.SIGCHLD:
+        left = None if deadline is None else max(0, deadline - monotonic())
+        told = _next_signal(left)
+        if told is None:
+            os.kill(child, signal.SIGKILL)
+            deadline = None
+        elif told.si_signo == signal.SIGCHLD:
             pid, status = os.waitpid(child, os.WNOHANG)
             if pid:
                 code = os.waitstatus_to_exitcode(status)
@@ -101,6 +109,13 @@ def _guard(child: int) -> int:
         elif told.si_code <= 0:
             # From a process, as kill(1). What the terminal sends, with a code of the kernel's, the child has got itself.
             os.kill(child, told.si_signo)
+            if told.si_signo == signal.SIGTERM and deadline is None:
+                deadline = monotonic() + _SECONDS_TO_END
+
+
+def _next_signal(seconds: float | None) -> signal.struct_siginfo | None:
+    wanted = _PASSED_ON | {signal.SIGCHLD}
+    return signal.sigwaitinfo(wanted) if seconds is None else signal.sigtimedwait(wanted, seconds)
 
 
 def _wait_until_unused(folder: str) -> None:

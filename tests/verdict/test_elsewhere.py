@@ -13,9 +13,6 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc.verdict import elsewhere, suite
-from pytest_ipc.verdict.result import Verdict
-
 from ..processes import Running
 from . import reports
 
@@ -157,30 +154,6 @@ def test_one_that_is_lost_on_the_way_keeps_its_verdicts(check, tmp_path, does, r
     assert verdicts(folder / "here.json")["status"] == 0
 
 
-@pytest.mark.parametrize("verdicts", [("deviates", "holds"), ("holds", "deviates")])
-def test_of_a_family_that_was_lost_the_worst_counts(verdicts):
-    """A clause of several tests is told once a test; the last may well hold."""
-    (clause,) = suite.select(suite.clauses(suite.location()), ["socketpair.errors"])
-    platform = elsewhere.Platform("far", ["true"], described={"kernel": "Linux"})
-    talk = elsewhere._Talk(platform, [clause], "token", Deaf())
-    for verdict in verdicts:
-        talk._hear(f"token {json.dumps(['told', [clause.id, verdict, '', '', '', []]])}".encode())
-    talk._end_with("it ended")
-    talk.close()
-    assert platform.result is not None
-    assert [found.verdict.verdict for found in platform.result.results] == ["deviates"]
-
-
-class Deaf:
-    """Who wants to hear nothing."""
-
-    def began(self, platform: elsewhere.Platform) -> None: ...
-
-    def told(self, platform: elsewhere.Platform, id: str, verdict: Verdict) -> None: ...
-
-    def ended(self, platform: elsewhere.Platform) -> None: ...
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -193,7 +166,7 @@ class Deaf:
         (["--platform", "x=a", "--patience", "-1"], "'-1' is no number of seconds"),
         (["--platform", "x=a", "--patience", "nan"], "'nan' is no number of seconds"),
         (["--platform", "x=a", "--report", "/no/such/folder/r"], "cannot be written to the folder /no/such/folder/r"),
-        (["--platform", "x=a", "--expect", "/no/such"], "is a folder with a NAME.toml for each platform"),
+        (["--platform", "x=a", "--expect", "/no/such"], "must be a folder with a NAME.toml for each platform"),
         (["--patience", "5"], "--patience is for the platforms of --platform"),
         (["--at-once", "5"], "--at-once is about the platforms of --platform"),
         (["--platform", "x=a", "--at-once", "0"], "'0' is no number of platforms"),
@@ -232,7 +205,84 @@ def test_what_ends_the_command_ends_the_platforms(pyz, tmp_path):
                 break
         running.send_signal(signal.SIGTERM)
         assert "Interrupted" in running.stdout.read()
-    assert running.returncode == 130
+    assert running.returncode == 143
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("pytest-ipc-")]
+
+
+def test_sigterm_reports_what_has_been_judged(pyz, tmp_path):
+    temp = tmp_path / "temp"
+    temp.mkdir()
+    with Running(
+        [sys.executable, "-m", "pytest_ipc", "check", f"--platform=here={HERE}", "--report", tmp_path / "reports"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTEST_IPC_BUNDLE": str(pyz), "TMPDIR": str(temp)},
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if line.startswith("here") and " clauses: " in line:
+                break
+        running.send_signal(signal.SIGTERM)
+        said = running.stdout.read()
+    assert running.returncode == 143
+    assert "here  judged as far as it came" in said
+    assert "here  Interrupted after " in said
+    found = verdicts(tmp_path / "reports/here.json")
+    assert (found["status"], found["broken"]) == (143, [])
+    assert len(found["clauses"]) > 100
+    assert list(temp.iterdir()) == []
+
+
+DEVIATING = """
+import os, sys
+from pytest_ipc.kernel import libc
+
+def wrong(*arguments):
+    libc._recent.append(("shmdt", arguments, 0, 0))
+    return 0
+
+from pytest_ipc.kernel import shm
+shm._shmdt = wrong
+"""
+
+
+def test_deviation_is_said_as_in_a_check_of_one_platform(check, tmp_path, monkeypatch):
+    """Its statement, what was expected and observed, the verdict on each platform; annotations where GitHub runs it."""
+    (tmp_path / "sitecustomize.py").write_text(DEVIATING)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    python = tmp_path / "python"
+    # The suite is started as `python -P -m pytest_ipc.verdict.far …`, and finds its packages by PYTHONPATH.
+    python.write_text(
+        f'#!/bin/sh\ncase "$*" in "-P -m"*) PYTHONPATH={tmp_path}:$PYTHONPATH exec {HERE} "$@";; esac\nexec {HERE} "$@"\n'
+    )
+    python.chmod(0o755)
+    starter = tmp_path / "starter.py"
+    starter.write_text(
+        f"import sys\nsys.executable = {str(python)!r}\nexec(compile(sys.stdin.read(), 'program', 'exec'))\n"
+    )
+    known = tmp_path / "known"
+    known.mkdir()
+    (known / "wrong.toml").write_text(
+        '[deviates]\n"shmdt.einval-unaligned" = "issue 1"\n"shmget.private-always-new" = "not asked for"\n'
+    )
+    done = check("--expect", known, here=HERE, wrong=f"{HERE} {starter}")
+    assert done.returncode == 1, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    start = lines.index("shmdt.einval-unaligned  shmop(2), ERRORS")
+    assert lines[start + 2 : start + 5] == [
+        "  wrong  deviates",
+        "      expected: EINVAL",
+        "      observed: the call succeeded",
+    ]
+    assert "      expected of this platform: issue 1" in lines[start:]
+    assert "here  This platform keeps all 6 clauses that could be judged." in lines
+    assert any(
+        line.startswith("wrong  This platform deviates from the manual in ") and "and 1 of them are expected" in line
+        for line in lines
+    )
+    assert any(line.startswith("wrong  unexpected shmdt.") for line in lines)
+    assert any(line.startswith("::error title=wrong%3A shmdt.") for line in lines)
+    assert any(line.startswith("::notice title=wrong%3A shmdt.einval-unaligned deviates::") for line in lines)
+    assert not [line for line in lines if line.startswith("::") and "here" in line.partition("::")[0]]

@@ -45,7 +45,7 @@ from pathlib import Path
 from pytest_ipc.verdict import run, suite
 root = Path(sys.argv[1])
 told = []
-result = run.run(root, suite.clauses(root), lambda id, verdict: told.append(id), processes=sys.argv[2])
+result = run.run(root, suite.clauses(root), lambda id, verdict: told.append(f"{id} {verdict.verdict}"), processes=sys.argv[2])
 print(json.dumps([result.exit_status, {found.id: found.verdict.verdict for found in result.results}, result.broken, told]))
 """
 
@@ -71,7 +71,12 @@ def run_suite(tmp_path: Path):
 
 
 def test_all_hold(run_suite):
-    assert run_suite(HOLDS, ABSENT) == [0, {"a.absent": "absent", "a.holds": "holds"}, [], ["a.holds", "a.absent"]]
+    assert run_suite(HOLDS, ABSENT) == [
+        0,
+        {"a.absent": "absent", "a.holds": "holds"},
+        [],
+        ["a.holds holds", "a.absent absent"],
+    ]
 
 
 def test_what_stands_above_the_suite_is_not_loaded(run_suite, tmp_path):
@@ -80,7 +85,11 @@ def test_what_stands_above_the_suite_is_not_loaded(run_suite, tmp_path):
 
 
 def test_models_come_last(run_suite):
-    assert run_suite(HOLDS, DEVIATES, model=ABSENT)[3] == ["a.holds", "a.deviates", "a.absent"]
+    assert run_suite(HOLDS, DEVIATES, model=ABSENT)[3] == [
+        "a.holds holds",
+        "a.deviates deviates",
+        "a.absent absent",
+    ]
 
 
 FROZEN = """
@@ -190,6 +199,63 @@ def test_a_suite_whose_conftest_breaks(run_suite):
     status, verdicts, broken, _ = run_suite(HOLDS, conftest="1 / 0\n")
     assert (status, verdicts) == (3, {})
     assert broken == ["a.holds gave no verdict"]
+
+
+FAMILY = """
+import pytest
+
+@clause('a.family', 'a(2)', 'S')
+@pytest.mark.parametrize('number', range(4))
+def test_family(number):
+    'Each is so.'
+    assert number != 2
+"""
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_clause_of_several_tests_is_told_once_and_with_the_worst(run_suite, processes):
+    status, verdicts, broken, told = run_suite(FAMILY, HOLDS, processes=processes)
+    assert (status, verdicts, broken) == (1, {"a.family": "deviates", "a.holds": "holds"}, [])
+    assert sorted(told) == ["a.family deviates", "a.holds holds"]
+
+
+LATE = """
+import os, pytest
+
+@pytest.fixture
+def last():
+    yield
+    raise RuntimeError("late")
+
+@clause('a.late', 'a(2)', 'S')
+def test_late(last):
+    'It holds.'
+"""
+
+
+def test_clause_is_told_when_its_fixtures_have_ended(run_suite):
+    assert run_suite(LATE)[1:] == [{"a.late": "broken"}, [], ["a.late broken"]]
+
+
+PARTLY = """
+import os, pytest
+
+@clause('a.partly', 'a(2)', 'S')
+@pytest.mark.parametrize('number', range(2))
+def test_partly(number):
+    'Each is so.'
+    if number:
+        STOP
+"""
+
+
+@pytest.mark.parametrize(
+    ("stop", "processes", "status"), [("raise KeyboardInterrupt", "0", 130), ("os._exit(1)", "1", 3)]
+)
+def test_clause_of_which_a_test_did_not_end_has_no_verdict(run_suite, stop, processes, status):
+    found = run_suite(PARTLY.replace("STOP", stop), processes=processes)
+    assert (found[0], found[1], found[3]) == (status, {}, [])
+    assert ("a.partly gave no verdict" in found[2]) == (status == 3)
 
 
 def test_a_worker_that_dies(run_suite):
