@@ -154,6 +154,14 @@ def agree(request: pytest.FixtureRequest) -> Callable[..., None]:
     return partial(agree, thorough=bool(request.config.getoption("--ipc-thorough")))
 
 
+@pytest.fixture
+def linearizable(request: pytest.FixtureRequest, fork: Fork) -> Callable[..., Any]:
+    """Look for a history that fits no order of its calls (concurrency.looking): for a moment, or as long as --ipc-thorough has it."""
+    from .concurrency.looking import look  # not sooner, like the machines
+
+    return partial(look, fork, thorough=bool(request.config.getoption("--ipc-thorough")))
+
+
 # Seconds. On a loaded machine, or on a processor that is emulated, an interpreter alone may take many to start.
 TO_START = 50.0
 

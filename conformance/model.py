@@ -11,16 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky, FlakyFailure
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from pytest_ipc import Deviation, Factories, errno_name, scope
-from pytest_ipc.verdict.clause import ABSENT
+from pytest_ipc import Deviation, Factories, scope
+
+from .outcome import Gives, fails, outcome
+from .specification import Call, Specification
+
+__all__ = ["Model", "agree", "fails", "outcome"]
 
 _COMMON = settings(
     deadline=None,  # time is measured in benchmarks
@@ -39,47 +42,10 @@ THOROUGH = settings(_COMMON, max_examples=50_000, stateful_step_count=60)
 Thing = TypeVar("Thing")
 
 
-@dataclass(frozen=True)
-class Fails:
-    """The outcome of a call that failed."""
-
-    errno: int | None
-
-    def told(self, past: bool = False) -> str:
-        """In words."""
-        return f"{'failed' if past else 'fail'} with {errno_name(self.errno)}"
-
-
-@dataclass(frozen=True)
-class Gives:
-    """The outcome of a call that returned."""
-
-    value: Any
-
-    def told(self, past: bool = False) -> str:
-        """In words."""
-        if self.value is None:
-            return "returned" if past else "return"
-        return f"{'gave' if past else 'give'} {self.value!r}"
-
-
-def outcome(call: Callable[[], Any]) -> Fails | Gives:
-    """What a call comes to. No outcome but the end of the matter, and raised: there is no such call, or it does not return."""
-    try:
-        return Gives(call())
-    except OSError as error:
-        if error.errno is None or error.errno in ABSENT:
-            raise
-        return Fails(error.errno)
-
-
-def fails(errno: int) -> NoReturn:
-    """The model's way to say that a call fails."""
-    raise OSError(errno, errno_name(errno))
-
-
 class Model(RuleBasedStateMachine):
     """A mechanism beside a model of it; `ipc` makes what one history needs, and ends it with the history."""
+
+    state: Specification  # of machines that follow one
 
     def __init__(self, *peers: Any) -> None:
         super().__init__()
@@ -104,6 +70,25 @@ class Model(RuleBasedStateMachine):
             difference = Deviation(f"{call} to {meant.told()}", f"it {came.told(past=True)}{after}")
             self.differences.append((len(self.history), difference))
             raise difference
+        return came.value if isinstance(came, Gives) else None
+
+    def follows(self, call: Call, kernel: Callable[[], Any], who: object = None) -> Any:
+        """Take a step with the kernel and let `self.state` follow; the kernel's result must be one that the specification allows.
+
+        Return what the kernel gave, None if it failed as it should.
+        """
+        words = f"{call.process if who is None else who}: {self.state.words(call)}"
+        came = outcome(kernel)
+        allowed = list(self.state.apply(call))
+        after = [state for result, state in allowed if result == came]
+        if not after:
+            meant = " or ".join(dict.fromkeys(result.told() for result, _ in allowed)) or "wait"
+            before = f", after {'; '.join(self.history)}" if self.history else ""
+            difference = Deviation(f"{words} to {meant}", f"it {came.told(past=True)}{before}")
+            self.differences.append((len(self.history), difference))
+            raise difference
+        self.history.append(words)
+        self.state = after[0]
         return came.value if isinstance(came, Gives) else None
 
     def one_of(self, data: Any, things: Sequence[Thing]) -> Thing:

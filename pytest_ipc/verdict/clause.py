@@ -35,6 +35,7 @@ class Deviation(AssertionError):
         super().__init__(expected, observed)
         self.expected = expected
         self.observed = observed
+        self.evidence: tuple[str, ...] = ()  # lines that show it, if they are not the last kernel calls
 
     def __str__(self) -> str:
         return f"expected {self.expected}, {self.observed}"

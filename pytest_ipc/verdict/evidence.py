@@ -14,6 +14,7 @@ from traceback import walk_tb
 import pytest
 
 from ..kernel import libc
+from .clause import Deviation
 
 __all__ = ["evidence"]
 
@@ -21,8 +22,9 @@ _LONGEST = 200
 
 
 def evidence(item: pytest.Item, error: BaseException) -> tuple[str, ...]:
-    """The lines: "shm/test_shmget.py:42: the source there", then the last calls, the oldest first."""
-    return tuple(map(_short, [_place(item, list(_chain(error))), *libc.recent_calls()]))
+    """The lines: "shm/test_shmget.py:42: the source there", then the last calls, the oldest first, or the error's own evidence."""
+    own = error.evidence if isinstance(error, Deviation) else ()
+    return tuple(map(_short, [_place(item, list(_chain(error))), *(own or libc.recent_calls())]))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

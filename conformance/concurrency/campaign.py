@@ -1,0 +1,234 @@
+"""A campaign: history after history of one workload, until one does not fit the specification or the budget is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from errno import ENOSYS
+from random import Random
+from time import monotonic
+from typing import Any
+
+from pytest_ipc import Deviation, scope
+
+from ..outcome import Fails
+from ..specification import Call, Specification
+from .crew import Crew
+from .explain import Explanation, explain
+from .history import Fate, History
+from .linearizability import BOUND, Answer, Bound, check
+from .plan import Act, Plan, processes_of, workers_of
+from .timeline import svg, text
+from .workload import Budget, Workload
+
+__all__ = ["Campaign", "Finding", "Summary", "draw"]
+
+_ASK_AGAIN = 500  # histories
+_PLACEMENTS = ("together", "apart", "anywhere", "together")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A history that fits no order of its calls, the shortest that was found, and the plan that led to it."""
+
+    history: History
+    explanation: Explanation
+    plan: Plan
+    words: Callable[[Call], str]
+    before: int  # histories that fitted
+
+    def deviation(self) -> Deviation:
+        """Return the deviation; its evidence is the timeline."""
+        found = Deviation(self.explanation.expected, self.explanation.observed)
+        found.evidence = tuple(self.timeline())
+        return found
+
+    def timeline(self) -> list[str]:
+        """Return the history as lines of text."""
+        return text(self.history, self.words, self.explanation.operation)
+
+    def svg(self) -> str:
+        """Return the history as an SVG element."""
+        return svg(self.history, self.words, self.explanation.operation)
+
+
+@dataclass
+class Summary:
+    """What a campaign without a finding did."""
+
+    histories: int = 0
+    undecided: int = 0
+    operations: int = 0
+    overlapping: int = 0  # pairs of calls
+    asleep: int = 0  # histories at whose end a call slept
+    seconds: float = 0.0
+    searching: float = 0.0  # seconds of these in the search
+
+
+def draw(workload: Workload, random: Random, layout: tuple[int, ...]) -> Plan:
+    """Return a random plan."""
+    workers = len(processes_of(layout))
+    programs = [[*workload.program(random, worker, layout)] for worker in range(workers)]
+    process_of = processes_of(layout)
+
+    def other(worker: int) -> int | None:
+        others = [each for each in range(workers) if process_of[each] != process_of[worker]]
+        return random.choice(others) if others else None
+
+    if workload.disturbs and random.random() < 0.4:
+        for _ in range(random.randint(1, 3)):
+            worker = random.randrange(workers)
+            place, target = random.randrange(len(programs[worker])), other(worker)
+            if target is not None:
+                what = random.choice(("signal", "stop", "yield"))
+                programs[worker][place] = replace(programs[worker][place], provoke=what, target=target)
+    if random.random() < workload.kills:
+        worker = random.randrange(workers)
+        if (target := other(worker)) is not None:
+            programs[worker].insert(random.randint(1, len(programs[worker])), Act("kill", (), "", target))
+    return Plan(
+        layout,
+        tuple(map(tuple, programs)),
+        random.choice(_PLACEMENTS),
+        random.random() < 0.85,
+        random.choice(workload.endings),
+    )
+
+
+class Campaign:
+    """Histories of one workload. To be run in a process of its own: it forks workers and changes what they are scheduled by."""
+
+    def __init__(self, workload: Workload, budget: Budget, seed: object = 0, bound: Bound = BOUND) -> None:
+        self._workload = workload
+        self._budget = budget
+        self._random = Random(f"{type(workload).__name__} {seed}")
+        self._bound = bound
+        self._crews: dict[tuple[int, ...], Crew] = {}
+        self.summary = Summary()
+
+    def run(
+        self, known: Callable[[], Iterable[Plan]] = tuple, keep: Callable[[Plan], None] | None = None
+    ) -> Finding | Summary:
+        """Try the plans that are *known*, then random ones; return the finding, or the summary when the budget is spent.
+
+        What is known is asked for again now and then: others may have found something. The plan of a finding is handed to
+        *keep* before it is made smaller, and after.
+        """
+        begin = monotonic()
+        tried: set[Plan] = set()
+        try:
+            while not self._spent(monotonic() - begin):
+                if self.summary.histories % _ASK_AGAIN == 0:
+                    for plan in set(known()) - tried:
+                        tried.add(plan)
+                        if finding := self._again(plan):
+                            return self._shrunk(finding, keep)
+                layouts = self._workload.layouts
+                # A few at a time, so that few crews have to be started, and all of them get their share.
+                layout = layouts[self.summary.histories * len(layouts) // max(self._budget.histories, 1) % len(layouts)]
+                if finding := self._try(draw(self._workload, self._random, layout)):
+                    if keep is not None:
+                        keep(finding.plan)
+                    return self._shrunk(finding, keep)
+            self.summary.seconds = monotonic() - begin
+            return self.summary
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the workers."""
+        for crew in self._crews.values():
+            crew.close()
+        self._crews.clear()
+
+    def _spent(self, seconds: float) -> bool:
+        made = self.summary.histories
+        return made >= self._budget.histories or (seconds > self._budget.seconds and made >= self._budget.least)
+
+    def _again(self, plan: Plan) -> Finding | None:
+        """Make the history of a plan as often as it may take."""
+        return next((found for _ in range(self._budget.attempts) if (found := self._try(plan))), None)
+
+    def _try(self, plan: Plan) -> Finding | None:
+        """Make a history of *plan*; the finding if it does not fit. OSError if the platform lacks a call that it needs."""
+        crew = self._crews.get(plan.layout)
+        if crew is None:
+            crew = self._crews[plan.layout] = Crew(self._workload, plan.layout)
+        with scope() as ipc:
+            shared = self._workload.make(ipc)
+            history = crew.run(plan, shared)
+        for operation in history.operations:
+            if operation.result == Fails(ENOSYS):
+                raise OSError(ENOSYS, f"{operation.call.name}: Function not implemented")
+        names = tuple(dict.fromkeys(process for _, process in workers_of(plan.layout)))
+        specification = self._workload.specification(shared, names)
+        begin = monotonic()
+        answer = check(history, specification, self._bound, self._workload.object_of)
+        summary = self.summary
+        summary.searching += monotonic() - begin
+        summary.histories += 1
+        summary.undecided += answer is Answer.UNDECIDED
+        summary.operations += len(history.operations)
+        summary.overlapping += history.overlapping()
+        summary.asleep += bool(history.quiet)
+        if answer is not Answer.NOT_LINEARIZABLE:
+            return None
+        return self._finding(plan, history, specification)
+
+    def _finding(self, plan: Plan, history: History, specification: Any) -> Finding | None:
+        told = explain(history, specification, self._bound, self._workload.object_of)
+        if told is None:
+            return None
+        history, told = self._only_what_matters(history, told, specification)
+        words = specification.words if isinstance(specification, Specification) else Specification.words
+        return Finding(history, told, plan, words, self.summary.histories - 1)
+
+    def _only_what_matters(
+        self, history: History, told: Explanation, specification: Any
+    ) -> tuple[History, Explanation]:
+        """Leave out what began after the deviation, and calls that failed, if the rest does not fit by itself either.
+
+        A call that fails changes nothing. Where the rest fits no order, it does not with this call either.
+        """
+        culprit = history.operations[told.operation]
+        slept = [moment for moment, asleep in history.quiet if told.operation in asleep]
+        end = culprit.returned if culprit.returned is not None else max(slept, default=None)
+        if end is not None:
+            late = [n for n, op in enumerate(history.operations) if op.invoked > end]
+            history, told = self._without(history, specification, late) or (history, told)
+        for number in reversed(range(len(history.operations))):
+            operation = history.operations[number]
+            no_effect = isinstance(operation.result, Fails) or operation.fate is Fate.INTERRUPTED
+            if no_effect and number != told.operation:
+                history, told = self._without(history, specification, [number]) or (history, told)
+        return history, told
+
+    def _without(self, history: History, specification: Any, dropped: list[int]) -> tuple[History, Explanation] | None:
+        if not dropped:
+            return None
+        shorter = history.without(dropped)
+        again = explain(shorter, specification, self._bound, self._workload.object_of)
+        return (shorter, again) if again is not None else None
+
+    def _shrunk(self, finding: Finding, keep: Callable[[Plan], None] | None) -> Finding:
+        """Look for a smaller plan that leads to a deviation too, as long as there is time."""
+        until = monotonic() + self._budget.shrinking
+        best = finding
+        improved = True
+        while improved:
+            improved = False
+            for plan in best.plan.smaller():
+                for _ in range(self._budget.attempts):
+                    if monotonic() > until:
+                        improved = False
+                        break
+                    if found := self._try(plan):
+                        if len(found.history.operations) <= len(best.history.operations) + 1:
+                            best = replace(found, before=finding.before)
+                            improved = True
+                        break
+                if improved or monotonic() > until:
+                    break
+        if best is not finding and keep is not None:
+            keep(best.plan)
+        return best

@@ -1,0 +1,397 @@
+"""A crew: workers that do one plan after another, and the process that starts them, watches them and reads their records."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from errno import EINTR
+from time import monotonic, monotonic_ns
+from typing import Any, Self
+
+from pytest_ipc import numbers_of
+from pytest_ipc.kernel import proc
+from pytest_ipc.kernel.signals import tgkill
+
+from ..outcome import Fails, Gives, Outcome, outcome
+from ..specification import Call
+from .board import DONE, Board
+from .history import Fate, History, Operation
+from .plan import Act, Plan, processes_of, workers_of
+from .worker import DISTURBANCE, live, send
+from .workload import Workload
+
+__all__ = ["MAIN", "Crew"]
+
+MAIN = "main"  # the worker whose calls are made by the process that watches
+_GLANCE = 0.0004  # seconds without news after which it is asked who sleeps
+_GLANCES = 30  # of the same sleep, where the kernel does not say that it is in the call
+_PATIENCE = 10.0  # seconds for one history
+_GRACE = 0.05  # seconds in which a call that sleeps must notice a signal, before its process is killed
+
+
+@dataclass
+class _Process:
+    pid: int
+    sockets: list[socket.socket]
+    dead: int | None = None  # when it was found dead
+    killed: int | None = None  # when it was sent SIGKILL
+
+
+@dataclass
+class _Run:
+    """What is known of the history that is being made."""
+
+    plan: Plan
+    shared: Any
+    busy: set[int]  # workers that have not come to their end
+    quiet: list[tuple[int, frozenset[tuple[int, int]]]] = field(default_factory=list)
+    released: set[tuple[int, int]] = field(default_factory=set)  # calls that slept and were interrupted for that
+    main: list[Operation] = field(default_factory=list)
+    glances: int = 0  # how often everybody was seen in the same sleep
+
+
+class Crew:
+    """Workers of one workload in one layout. `run` makes a history; `close` ends the workers."""
+
+    def __init__(self, workload: Workload, layout: tuple[int, ...]) -> None:
+        self._workload = workload
+        self._calls = dict(workload.sleeping)
+        self._phased = {name for name, _ in workload.phases}
+        self._layout = layout
+        self._process_of = processes_of(layout)
+        self._names = workers_of(layout)
+        self._board = Board(len(self._names))
+        self._processes: list[_Process | None] = [None] * len(layout)
+        self._cpus = _allowed_cpus()
+        self._round = 0
+        self.histories = 0
+
+    def close(self) -> None:
+        """Kill the workers."""
+        for place, process in enumerate(self._processes):
+            if process is not None:
+                self._kill(process)
+                self._forget(place)
+        self._board.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Processes
+
+    def _start(self, place: int) -> _Process:
+        first = sum(self._layout[:place])
+        pairs = [socket.socketpair() for _ in range(self._layout[place])]
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            for process in self._processes:
+                for ours in process.sockets if process else ():
+                    ours.close()
+            for ours, _ in pairs:
+                ours.close()
+            live(self._workload, self._board, first, [theirs for _, theirs in pairs], parent)
+        for _, theirs in pairs:
+            theirs.close()
+        return _Process(pid, [ours for ours, _ in pairs])
+
+    def _forget(self, place: int) -> None:
+        process = self._processes[place]
+        if process is not None:
+            with suppress(ChildProcessError):
+                os.waitpid(process.pid, 0)
+            for each in process.sockets:
+                each.close()
+        self._processes[place] = None
+
+    def _process(self, worker: int) -> _Process:
+        process = self._processes[self._process_of[worker]]
+        assert process is not None
+        return process
+
+    def _socket(self, worker: int) -> socket.socket:
+        first = sum(self._layout[: self._process_of[worker]])
+        return self._process(worker).sockets[worker - first]
+
+    def _kill(self, process: _Process) -> None:
+        """Kill a process and wait for its death, at which the kernel has cleaned up after it. It stays a zombie, with its pid."""
+        if process.dead is None:
+            process.killed = process.killed or monotonic_ns()
+            os.kill(process.pid, signal.SIGKILL)
+            self._note_death(process)
+
+    @staticmethod
+    def _note_death(process: _Process) -> None:
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        process.dead = monotonic_ns()
+
+    # One history
+
+    def run(self, plan: Plan, shared: Any) -> History:
+        """Let the workers do *plan* on the object *shared*. TimeoutError if they come to no end; RuntimeError if one breaks."""
+        for place, process in enumerate(self._processes):
+            if process is None:
+                self._processes[place] = self._start(place)
+        self._round += 4 * DONE
+        self.histories += 1
+        run = _Run(plan, shared, set(range(len(self._names))))
+        pids = tuple(self._process(worker).pid for worker in run.busy)
+        for part in self._board.parts:
+            part.position, part.stop = 0, False
+        cpu = self._cpus[self.histories % len(self._cpus)]
+        for worker, program in enumerate(plan.programs):
+            cpus: tuple[int, ...] = (cpu,)
+            alone = False
+            if plan.placement == "apart":
+                cpus, alone = (self._cpus[worker % len(self._cpus)],), len(self._cpus) > 1
+            elif plan.placement == "anywhere":
+                cpus, alone = self._cpus, len(self._cpus) > 1
+            acts = tuple((act.name, act.arguments, act.provoke, act.target) for act in program)
+            send(self._socket(worker), (self._round, cpus, plan.in_step, alone, pids, shared, acts))
+        self._watch(run)
+        history = self._history(run)
+        for place, process in enumerate(self._processes):
+            if process is not None and process.dead is not None:
+                self._forget(place)
+        return history
+
+    def _watch(self, run: _Run) -> None:
+        """Wait until every worker has come to its end or sleeps, and deal with those that sleep."""
+        deadline = monotonic() + _PATIENCE
+        endings = [run.plan.ending] if run.plan.ending else []
+        while run.busy:
+            if self._hear(run):
+                continue
+            self._look_for_deaths(run)
+            if run.busy and (asleep := self._asleep(run)):
+                run.quiet.append((monotonic_ns(), asleep))
+                if endings:
+                    self._end(run, endings.pop(), asleep)
+                else:
+                    self._release(run, asleep)
+            if monotonic() > deadline:
+                raise TimeoutError(f"no end of {self._doing(run)} within {_PATIENCE} s")
+        self._await_killed(run)
+        for act in self._workload.closing(run.shared):
+            self._act(run, act)
+
+    def _hear(self, run: _Run) -> bool:
+        """Wait a moment for workers that come to their end; whether there was news."""
+        sockets = {self._socket(worker): worker for worker in run.busy if self._process(worker).dead is None}
+        ready, _, _ = select.select([*sockets], [], [], _GLANCE)
+        for each in ready:
+            if each.recv(1):
+                run.busy.discard(sockets[each])
+            else:
+                self._look_for_deaths(run, sockets[each])
+        return bool(ready)
+
+    def _look_for_deaths(self, run: _Run, worker: int | None = None) -> None:
+        """Note which processes a worker's act has killed; with *worker*, of which it is known."""
+        for victim in {worker} if worker is not None else [*run.busy]:
+            if victim not in run.busy:
+                continue
+            process = self._process(victim)
+            if process.dead is None and worker is None and not self._is_zombie(process):
+                continue
+            if process.dead is None:
+                self._note_death(process)
+            killed = process.killed or self._killed_by_worker(run, self._process_of[victim])
+            if killed is None:
+                raise RuntimeError(f"worker {self._names[victim][0]} has ended by itself")
+            process.killed = killed
+            run.busy.difference_update(w for w, p in enumerate(self._process_of) if p == self._process_of[victim])
+
+    def _await_killed(self, run: _Run) -> None:
+        """Wait for the deaths of those that were killed after they had come to their end."""
+        for place, process in enumerate(self._processes):
+            if process is not None and process.dead is None and (killed := self._killed_by_worker(run, place)):
+                process.killed = killed
+                self._note_death(process)
+
+    @staticmethod
+    def _is_zombie(process: _Process) -> bool:
+        found = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        return found is not None
+
+    def _killed_by_worker(self, run: _Run, victim: int) -> int | None:
+        """When a worker began to kill the process."""
+        for worker, program in enumerate(run.plan.programs):
+            for number, act in enumerate(program):
+                begun = self._made(worker)[1] > number
+                if act.name == "kill" and begun and self._process_of[act.target] == victim:
+                    return self._board.parts[worker].call(number)[0]
+        return None
+
+    def _made(self, worker: int) -> tuple[int, int]:
+        """How many calls the worker has returned from, and begun."""
+        position = self._board.parts[worker].position % DONE
+        return position // 2, (position + 1) // 2
+
+    def _asleep(self, run: _Run) -> frozenset[tuple[int, int]]:
+        """The calls that sleep, as (worker, number), if every worker that has not come to its end sleeps in one."""
+        for worker in run.busy:
+            pid = self._process(worker).pid
+            if _state(pid, self._board.parts[worker].thread) == "T":
+                os.kill(pid, signal.SIGCONT)  # who stopped it sleeps, or has been killed
+        before, told = self._sleepers(run)
+        if len(before) < len(run.busy) or self._sleepers(run) != (before, told):
+            run.glances = 0
+            return frozenset()
+        run.glances += 1
+        return before if told or run.glances > _GLANCES else frozenset()
+
+    def _sleepers(self, run: _Run) -> tuple[frozenset[tuple[int, int]], bool]:
+        """The calls that sleep, none if a worker does not sleep in one, and whether the kernel says that it is in these calls."""
+        found, all_told = set(), True
+        for worker in run.busy:
+            part = self._board.parts[worker]
+            position = part.position
+            if position >= DONE or not position & 1:
+                return frozenset(), False
+            number = position // 2
+            pid, name = self._process(worker).pid, run.plan.programs[worker][number].name
+            state = _state(pid, part.thread)
+            all_told = all_told and _sleeps_in(pid, part.thread, self._calls.get(name))
+            if state != "S" or part.position != position:
+                return frozenset(), False
+            found.add((worker, number))
+        return frozenset(found), all_told
+
+    def _end(self, run: _Run, ending: str, asleep: Iterable[tuple[int, int]]) -> None:
+        """Wake those who sleep by other means than a signal: remove the object, or kill one of them."""
+        if ending == "remove" and (act := self._workload.remove(run.shared)) is not None:
+            self._act(run, act)
+        elif ending == "kill":
+            worker, _ = sorted(asleep)[self.histories % len([*asleep])]
+            self._kill(self._process(worker))
+        elif ending not in ("kill", "remove"):
+            raise ValueError(f"not an ending: {ending!r}")
+
+    def _release(self, run: _Run, asleep: Iterable[tuple[int, int]]) -> None:
+        """Let those who sleep come back, and leave out the rest of their programs: by a signal, or by SIGKILL."""
+        for worker, number in sorted(asleep):
+            part, process = self._board.parts[worker], self._process(worker)
+            run.released.add((worker, number))
+            part.stop = True
+            until = monotonic() + _GRACE
+            while self._workload.interruptible and part.position == 2 * number + 1 and monotonic() < until:
+                with suppress(ProcessLookupError):
+                    tgkill(process.pid, part.thread, DISTURBANCE)
+                select.select([], [], [], _GLANCE / 4)
+            if part.position == 2 * number + 1:
+                self._kill(process)
+
+    def _act(self, run: _Run, act: Act) -> None:
+        """Make a call here, as the worker "main"."""
+        perform = getattr(self._workload, act.name)
+        invoked = monotonic_ns()
+        result = outcome(lambda: perform(run.shared, *act.arguments))
+        run.main.append(Operation(MAIN, Call(MAIN, act.name, act.arguments), invoked, monotonic_ns(), result))
+
+    def _doing(self, run: _Run) -> str:
+        told = []
+        for worker in sorted(run.busy):
+            position = self._board.parts[worker].position
+            program, name = run.plan.programs[worker], self._names[worker][0]
+            call = program[position // 2].name if position & 1 and position < DONE else "no call"
+            told.append(f"{name} in {call} ({proc.doing(self._process(worker).pid)})")
+        return ", ".join(told)
+
+    # What the board says afterwards
+
+    def _history(self, run: _Run) -> History:
+        operations: list[Operation] = []
+        numbers: dict[tuple[int, int], int] = {}
+        for worker, program in enumerate(run.plan.programs):
+            for number, operation in self._operations(run, worker, program):
+                numbers[worker, number] = len(operations)
+                operations.append(operation)
+        for place, process in enumerate(self._processes):
+            if process is not None and process.dead is not None and process.killed is not None:
+                name = chr(65 + place)
+                operations.append(Operation(name, Call(name, "ends"), process.killed, process.dead, None, Fate.ENDED))
+        quiet = tuple(
+            (moment, frozenset(numbers[entry] for entry in asleep if entry in numbers)) for moment, asleep in run.quiet
+        )
+        return History(tuple(operations + run.main), quiet, self._workload.phases)
+
+    def _operations(self, run: _Run, worker: int, program: tuple[Act, ...]) -> Iterable[tuple[int, Operation]]:
+        part, (name, process) = self._board.parts[worker], self._names[worker]
+        returned, begun = self._made(worker)
+        last_asleep = run.quiet[-1][1] if run.quiet else frozenset()
+        for number, act in enumerate(program[:begun]):
+            if act.name == "kill":
+                continue
+            call = Call(process, act.name, act.arguments)
+            begin, end = part.call(number)
+            if number >= returned:
+                fate = Fate.UNFINISHED
+                if self._process(worker).dead is not None:
+                    fate = Fate.KILLED
+                elif (worker, number) in last_asleep:
+                    fate = Fate.BLOCKED
+                yield number, Operation(name, call, begin, None, None, fate)
+                continue
+            result = _outcome(*part.result(number))
+            if result == Fails(EINTR) and (worker, number) in run.released:
+                yield number, Operation(name, call, begin, None, None, Fate.BLOCKED)
+            elif result == Fails(EINTR) and act.name not in self._phased and _is_disturbed(run.plan, worker):
+                yield number, Operation(name, call, begin, end, result, Fate.INTERRUPTED)
+            else:
+                yield number, Operation(name, call, begin, end, result)
+
+
+def _outcome(errno: int, value: object) -> Outcome:
+    return Fails(errno) if errno else Gives(value)
+
+
+def _is_disturbed(plan: Plan, worker: int) -> bool:
+    """Whether somebody sends signals to the worker, or stops it: after that, too, some calls fail with EINTR."""
+    process_of = processes_of(plan.layout)
+    return any(
+        act.provoke in ("signal", "stop") and process_of[act.target] == process_of[worker]
+        for program in plan.programs
+        for act in program
+    )
+
+
+def _allowed_cpus() -> tuple[int, ...]:
+    try:
+        return tuple(sorted(os.sched_getaffinity(0)))
+    except OSError:
+        return (0,)
+
+
+def _state(pid: int, thread: int) -> str:
+    """The state letter of a thread; "" where the kernel does not tell."""
+    text = _read(f"/proc/{pid}/task/{thread}/stat")
+    return text[text.rindex(b")") + 2 :][:1].decode() if text else ""
+
+
+def _sleeps_in(pid: int, thread: int, call: str | None) -> bool:
+    """Whether the kernel says that the thread sleeps in this system call."""
+    words = _read(f"/proc/{pid}/task/{thread}/syscall").split() if call is not None else []
+    return bool(words) and words[0].isdigit() and call is not None and int(words[0]) in numbers_of(call)
+
+
+def _read(path: str) -> bytes:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(fd, 4096)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)

@@ -1,0 +1,101 @@
+"""Why a history is not linearizable: the first operation whose result fits no order, and what it might have given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from ..outcome import Outcome
+from ..specification import Call, Specification
+from .history import Fate, History
+from .linearizability import BOUND, Answer, Bound, Step, linearize, results_allowed, steps_of, until
+
+__all__ = ["Explanation", "explain"]
+
+_MOST = 3  # results that are named; of more, how many there are
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The first operation that does not fit, by number, and the deviation in words."""
+
+    operation: int
+    expected: str
+    observed: str
+
+
+def explain(
+    history: History,
+    initial: Specification | Callable[[Hashable], Specification],
+    bound: Bound = BOUND,
+    object_of: Callable[[Call], Hashable] | None = None,
+) -> Explanation | None:
+    """Return the explanation; None if the history is linearizable or the bound does not suffice to say."""
+    keys = (
+        [None] if object_of is None else [object_of(op.call) for op in history.operations if op.fate is not Fate.ENDED]
+    )
+    for key in dict.fromkeys(keys):
+        state = initial if isinstance(initial, Specification) else initial(key)
+        steps = steps_of(history, object_of=object_of, key=key)
+        if linearize(steps, state, bound)[0] is not Answer.NOT_LINEARIZABLE:
+            continue
+        moment = _first_moment(steps, state, bound)
+        known = until(steps, moment)
+        culprit = next(number for number, step in enumerate(known) if step.returned == moment)
+        allowed = results_allowed(known, culprit, state, bound)
+        return _in_words(history, known[culprit], allowed, state)
+    return None
+
+
+def _first_moment(steps: list[Step], state: Specification, bound: Bound) -> int:
+    """The first moment at which what is known then is not linearizable. What is not at one moment is not at any later one."""
+    moments = sorted({step.returned for step in steps if step.returned is not None})
+    low, high = 0, len(moments) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if linearize(until(steps, moments[middle]), state, bound)[0] is Answer.NOT_LINEARIZABLE:
+            high = middle
+        else:
+            low = middle + 1
+    return moments[low]
+
+
+def _in_words(
+    history: History, step: Step, allowed: list[tuple[Call, Outcome]] | None, state: Specification
+) -> Explanation:
+    if step.asleep:
+        calls = {call for call, _ in allowed or ()} or set(step.asleep)
+        number = next(
+            number
+            for number, operation in enumerate(history.operations)
+            for call in calls
+            if operation.call.process == call.process and operation.call.arguments == call.arguments
+        )
+        operation = history.operations[number]
+        results = [result for call, result in allowed or () if call.process == operation.call.process]
+        return Explanation(
+            number,
+            f"{state.words(operation.call)} in {operation.worker} to {_one_of(results) or 'return'}",
+            "it sleeps in the call when all others have returned or sleep",
+        )
+    operation = history.operations[step.operation]
+    if operation.fate is Fate.ENDED:
+        return Explanation(
+            step.operation, f"the end of {operation.worker} to be possible", "the specification forbids it"
+        )
+    name = f"{state.words(operation.call)} in {operation.worker}"
+    wanted = _one_of([result for _, result in allowed or ()])
+    if allowed is not None and not allowed:
+        wanted = "wait"
+    return Explanation(
+        step.operation,
+        f"{name} to {wanted or 'give what fits an order of the calls'}",
+        f"it {operation.told()}, which fits no order of the calls",
+    )
+
+
+def _one_of(results: list[Outcome]) -> str:
+    told = list(dict.fromkeys(result.told() for result in results))
+    if len(told) > _MOST:
+        return " or ".join(told[:_MOST]) + f" or one of {len(told) - _MOST} other results"
+    return " or ".join(told)

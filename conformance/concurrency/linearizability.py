@@ -1,0 +1,260 @@
+"""Is a recorded history linearizable: do the results fit some order of the calls that respects real time?
+
+The search is Wing and Gong's ("Testing and verifying concurrent objects", 1993) with Lowe's memoisation ("Testing for
+linearizability", 2017): a configuration, that is the set of operations that have taken effect and the state of the
+specification, is entered only once. Objects that do not affect one another are searched one by one (Horn and Kroening, "Faster
+linearizability checking via P-compositionality", 2015).
+
+Not every operation must take effect. One that was killed or had not returned may have, at any time from its beginning on. One
+that was interrupted has not. One that sleeps in its call has not, and could not: at the moment when every worker has returned
+or sleeps, no call that sleeps may be able to return in the state that the others have left. This finds lost wake-ups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from time import monotonic
+from typing import NamedTuple
+
+from ..outcome import Outcome
+from ..specification import Call, Specification
+from .history import Fate, History
+
+__all__ = ["BOUND", "Answer", "Bound", "Step", "check", "linearize", "results_allowed", "steps_of", "until"]
+
+
+class Answer(Enum):
+    """The answer of a search. UNDECIDED: it came to the bound first."""
+
+    LINEARIZABLE = "linearizable"
+    NOT_LINEARIZABLE = "not linearizable"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What one search may take: configurations entered, and seconds."""
+
+    configurations: int = 50_000
+    seconds: float = 2.0
+
+
+class Step(NamedTuple):
+    """A point at which something takes effect.
+
+    `result` None fits every result. `returned` None: nothing is known to begin after it. An `optional` step may be left out,
+    and comes, if at all, before the steps `until`. The steps `after` come before this one. A step with `asleep` is a moment:
+    none of these calls can return at it.
+    """
+
+    operation: int
+    call: Call
+    invoked: int
+    returned: int | None
+    result: Outcome | None = None
+    optional: bool = False
+    after: tuple[int, ...] = ()
+    until: tuple[int, ...] = ()
+    asleep: tuple[Call, ...] = ()
+
+
+BOUND = Bound()
+NOBODY = Call("", "")
+
+
+def steps_of(
+    history: History, *, object_of: Callable[[Call], Hashable] | None = None, key: Hashable = None
+) -> list[Step]:
+    """Return the steps of a history; with *object_of*, only those of the calls on the object *key*."""
+    phases = dict(history.phases)
+    slept = {number: moment for moment, asleep in reversed(history.quiet) for number in asleep}
+    chosen = [
+        (number, operation)
+        for number, operation in enumerate(history.operations)
+        if operation.fate is Fate.ENDED or object_of is None or object_of(operation.call) == key
+    ]
+    steps = [
+        Step(number, operation.call, operation.invoked, operation.returned)
+        for number, operation in chosen
+        if operation.fate is Fate.ENDED
+    ]
+    ends = {step.call.process: place for place, step in enumerate(steps)}
+    asleep_in: dict[int, Call] = {}  # for a call of several phases: the last of them
+    for number, operation in chosen:
+        if operation.fate in (Fate.ENDED, Fate.INTERRUPTED):
+            continue
+        *first, last = phases.get(operation.call.name, (operation.call.name,))
+        optional = operation.fate in (Fate.KILLED, Fate.UNFINISHED)
+        until = tuple(ends[process] for process in (operation.call.process,) if process in ends and optional)
+        after: tuple[int, ...] = ()
+        for name in first:
+            call = operation.call._replace(name=name)
+            returned = slept.get(number, operation.returned)
+            open_end = optional and number not in slept  # it sleeps in the last phase: the others have had their effect
+            steps.append(Step(number, call, operation.invoked, returned, None, open_end, after, until))
+            after = (len(steps) - 1,)
+        call = asleep_in[number] = operation.call._replace(name=last)
+        if operation.fate is not Fate.BLOCKED:
+            steps.append(
+                Step(number, call, operation.invoked, operation.returned, operation.result, optional, after, until)
+            )
+    for process, place in ends.items():  # the kernel cleans up after all that the process has done
+        mine = tuple(
+            n for n, step in enumerate(steps) if step.call.process == process and n != place and not step.optional
+        )
+        steps[place] = steps[place]._replace(after=mine)
+    for moment, asleep in history.quiet:
+        if calls := tuple(asleep_in[number] for number in sorted(asleep) if number in asleep_in):
+            steps.append(Step(-1, NOBODY, moment, moment, asleep=calls))
+    return steps
+
+
+class _Enough(Exception):
+    """The search has come to its bound."""
+
+
+class _Problem:
+    """A search: which steps may come next after a set of others, as bit masks."""
+
+    def __init__(self, steps: Sequence[Step], bound: Bound) -> None:
+        self.steps = steps
+        self.required = sum(1 << number for number, step in enumerate(steps) if not step.optional)
+        self.before = [self._before(step) for step in steps]
+        self.barred = [sum(1 << other for other in step.until) for step in steps]
+        # What returned first is tried first: of a history that is linearizable most orders found are those of the returns.
+        never = max((step.returned or 0 for step in steps), default=0) + 1
+        self.order = sorted(range(len(steps)), key=lambda number: steps[number].returned or never)
+        self._left = bound.configurations
+        self._until = monotonic() + bound.seconds
+
+    def _before(self, step: Step) -> int:
+        mask = sum(1 << other for other in step.after)
+        for number, other in enumerate(self.steps):
+            if not other.optional and other.returned is not None and other.returned < step.invoked:
+                mask |= 1 << number
+        return mask
+
+    def next(
+        self, done: int, state: Specification, unknown: int = -1
+    ) -> Iterator[tuple[int, Specification, Outcome | None]]:
+        """The steps that may come next, each with the state after it; of the step *unknown*, with every result."""
+        for number in self.order:
+            if done >> number & 1 or self.before[number] & ~done or self.barred[number] & done:
+                continue
+            step = self.steps[number]
+            if step.asleep:
+                if not any(True for call in step.asleep for _ in state.apply(call)):
+                    yield number, state, None
+                continue
+            for result, after in state.apply(step.call):
+                if number == unknown:
+                    yield number, after, result
+                elif step.result is None or result == step.result:
+                    yield number, after, None
+
+    def spend(self) -> None:
+        """Count a configuration. _Enough at the bound."""
+        self._left -= 1
+        if self._left < 0 or (self._left & 0xFF == 0 and monotonic() > self._until):
+            raise _Enough
+
+
+def linearize(steps: Sequence[Step], initial: Specification, bound: Bound = BOUND) -> tuple[Answer, list[int]]:
+    """Search for an order of *steps* that the specification allows from *initial* on: the answer, and the order if there is one."""
+    problem = _Problem(steps, bound)
+    if not problem.required:
+        return Answer.LINEARIZABLE, []
+    seen: set[tuple[int, Specification]] = {(0, initial)}
+    path: list[int] = []
+    stack = [(0, problem.next(0, initial))]
+    try:
+        while stack:
+            done, candidates = stack[-1]
+            for number, state, _ in candidates:
+                now = done | 1 << number
+                if not problem.required & ~now:
+                    return Answer.LINEARIZABLE, [*path, number]
+                if (now, state) not in seen:
+                    problem.spend()
+                    seen.add((now, state))
+                    path.append(number)
+                    stack.append((now, problem.next(now, state)))
+                    break
+            else:
+                stack.pop()
+                if path:
+                    path.pop()
+    except _Enough:
+        return Answer.UNDECIDED, []
+    return Answer.NOT_LINEARIZABLE, []
+
+
+def results_allowed(
+    steps: Sequence[Step], unknown: int, initial: Specification, bound: Bound = BOUND
+) -> list[tuple[Call, Outcome]] | None:
+    """Return what the step *unknown* may give in all orders in which the others give what they gave; None at the bound.
+
+    Of a moment at which calls sleep, what these calls may return with then.
+    """
+    asked = steps[unknown]
+    if asked.asleep:
+        problem = _Problem([step for number, step in enumerate(steps) if number != unknown], bound)
+    else:
+        problem = _Problem(steps, bound)
+    found: dict[tuple[Call, Outcome], None] = {}
+    todo: list[tuple[int, Specification, Outcome | None]] = [(0, initial, None)]
+    seen = set(todo)
+    try:
+        while todo:
+            done, state, given = todo.pop()
+            if not problem.required & ~done:
+                if asked.asleep:
+                    found |= dict.fromkeys((call, result) for call in asked.asleep for result, _ in state.apply(call))
+                elif given is not None:
+                    found[asked.call, given] = None
+            for number, after, result in problem.next(done, state, -1 if asked.asleep else unknown):
+                entry = done | 1 << number, after, given if result is None else result
+                if entry not in seen:
+                    problem.spend()
+                    seen.add(entry)
+                    todo.append(entry)
+    except _Enough:
+        return None
+    return list(found)
+
+
+def check(
+    history: History,
+    initial: Specification | Callable[[Hashable], Specification],
+    bound: Bound = BOUND,
+    object_of: Callable[[Call], Hashable] | None = None,
+) -> Answer:
+    """Search each object of the history: by default there is one. *initial* is its state, or a function that gives it by object."""
+    keys: Iterable[Hashable] = (None,)
+    if object_of is not None:
+        keys = dict.fromkeys(object_of(op.call) for op in history.operations if op.fate is not Fate.ENDED)
+    answers = set()
+    for key in keys:
+        state = initial if isinstance(initial, Specification) else initial(key)
+        answers.add(linearize(steps_of(history, object_of=object_of, key=key), state, bound)[0])
+    for answer in (Answer.NOT_LINEARIZABLE, Answer.UNDECIDED):
+        if answer in answers:
+            return answer
+    return Answer.LINEARIZABLE
+
+
+def until(steps: Sequence[Step], moment: int) -> list[Step]:
+    """Return what was known of the steps at a *moment*: what had not begun is left out, what had not returned is open."""
+    kept = [number for number, step in enumerate(steps) if step.invoked <= moment]
+    renumbered = {old: new for new, old in enumerate(kept)}
+
+    def at(step: Step) -> Step:
+        after, till = (tuple(renumbered[n] for n in some if n in renumbered) for some in (step.after, step.until))
+        step = step._replace(after=after, until=till)
+        if step.returned is None or step.returned <= moment:
+            return step
+        return step._replace(returned=None, result=None, optional=True)
+
+    return [at(steps[number]) for number in kept]

@@ -1,0 +1,69 @@
+"""How a clause looks for a history that fits no order: a campaign in a process of its own, within the budget of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import time_ns
+
+from hypothesis import settings
+from hypothesis.database import ExampleDatabase
+
+from pytest_ipc import Fork, untested
+
+from .campaign import Campaign, Finding, Summary
+from .plan import Plan
+from .workload import Budget, Workload
+
+__all__ = ["THOROUGH", "look"]
+
+# As long as one has patience: an hour for each clause, with new plans on every run.
+THOROUGH = Budget(histories=10_000_000, seconds=3600, shrinking=60, attempts=400)
+_OVERHEAD = 40.0  # seconds that a campaign may take beyond its budget on a loaded machine
+
+
+def look(fork: Fork, workload: Workload, *, thorough: bool = False, budget: Budget | None = None) -> Summary:
+    """Look for a history that fits no order of its calls; Deviation tells the shortest that was found.
+
+    A thorough search replays the plans in Hypothesis' example database first, and keeps there what it finds, so that every
+    worker of a distributed run tries what any has found.
+    """
+    limits = budget or (THOROUGH if thorough else workload.budget)
+    database = settings().database if thorough else None
+    seed = time_ns() if thorough else 0
+    key = f"pytest-ipc {workload.name}".encode()
+    # The campaign forks workers and moves between CPUs, which pytest's own process should not.
+    child = fork(_campaign, workload, limits, seed, database, key)
+    timeout = limits.seconds + limits.shrinking + _OVERHEAD
+    found: Finding | Summary = child.result(timeout=None if thorough else timeout)
+    if isinstance(found, Finding):
+        raise found.deviation()
+    if found.undecided > found.histories / 10:
+        untested(
+            f"{found.undecided} of {found.histories} histories could not be decided within the bound of the search"
+        )
+    return found
+
+
+def _campaign(
+    workload: Workload, budget: Budget, seed: int, database: ExampleDatabase | None, key: bytes
+) -> Finding | Summary:
+    return Campaign(workload, budget, seed).run(*_memory(database, key))
+
+
+def _memory(
+    database: ExampleDatabase | None, key: bytes
+) -> tuple[Callable[[], Iterable[Plan]], Callable[[Plan], None]]:
+    """How to ask the database for plans, and how to keep one there."""
+
+    def known() -> Iterable[Plan]:
+        for data in database.fetch(key) if database is not None else ():
+            try:
+                yield Plan.decoded(data)
+            except ValueError:  # of another version
+                continue
+
+    def keep(plan: Plan) -> None:
+        if database is not None:
+            database.save(key, plan.encoded())
+
+    return known, keep

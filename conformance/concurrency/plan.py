@@ -1,0 +1,109 @@
+"""Plans: what each worker of one history is to do, and how the scheduler is provoked meanwhile."""
+
+from __future__ import annotations
+
+from ast import literal_eval
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+__all__ = ["Act", "Plan", "processes_of", "workers_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One call of a worker. *provoke* is done to another worker right before it (see `board.provoke`), *target* which one."""
+
+    name: str
+    arguments: tuple[Any, ...] = ()
+    provoke: str = ""
+    target: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The programs of all workers.
+
+    `layout` has the number of threads of each process, `placement` where they run: "together" on one CPU, "apart" on a CPU
+    each, or "anywhere". With `in_step` they wait for one another before every call. `ending` says what is done about calls
+    that sleep at the end, besides interrupting them.
+    """
+
+    layout: tuple[int, ...]
+    programs: tuple[tuple[Act, ...], ...]
+    placement: str = "anywhere"
+    in_step: bool = True
+    ending: str = ""
+
+    def encoded(self) -> bytes:
+        """Return the plan as text that `decoded` understands: what an example database keeps."""
+        return repr(asdict(self)).encode()
+
+    @classmethod
+    def decoded(cls, data: bytes) -> Plan:
+        """Return the plan. ValueError for anything else."""
+        try:
+            found = literal_eval(data.decode())
+            programs = tuple(tuple(Act(**act) for act in program) for program in found.pop("programs"))
+            return cls(programs=programs, **found)
+        except (SyntaxError, TypeError, AttributeError, KeyError, UnicodeDecodeError) as error:
+            raise ValueError(f"not a plan: {error}") from None
+
+    @property
+    def length(self) -> int:
+        """How many calls there are."""
+        return sum(map(len, self.programs))
+
+    def smaller(self) -> Iterator[Plan]:
+        """Plans with a worker less, then with a call less: the candidates of shrinking, the smallest first."""
+        if len(self.programs) > 2:
+            for worker in range(len(self.programs)):
+                yield self._without_worker(worker)
+        for worker, program in enumerate(self.programs):
+            half = len(program) // 2
+            if half > 1:
+                for kept in (program[:half], program[half:]):
+                    yield self._with(worker, kept)
+        for worker, program in enumerate(self.programs):
+            for place in range(len(program)):
+                yield self._with(worker, program[:place] + program[place + 1 :])
+        if any(act.provoke for program in self.programs for act in program):
+            calm = (tuple(replace(act, provoke="") for act in program) for program in self.programs)
+            yield replace(self, programs=tuple(calm))
+
+    def _with(self, worker: int, program: tuple[Act, ...]) -> Plan:
+        programs = (*self.programs[:worker], program, *self.programs[worker + 1 :])
+        return replace(self, programs=programs)
+
+    def _without_worker(self, gone: int) -> Plan:
+        layout, programs = [*self.layout], [*self.programs]
+        process = processes_of(self.layout)[gone]
+        layout[process] -= 1
+        if not layout[process]:
+            del layout[process]
+        del programs[gone]
+
+        def kept(act: Act) -> Act:
+            if not act.provoke:
+                return act
+            return (
+                replace(act, provoke="")
+                if act.target == gone
+                else replace(act, target=act.target - (act.target > gone))
+            )
+
+        return replace(self, layout=tuple(layout), programs=tuple(tuple(map(kept, program)) for program in programs))
+
+
+def processes_of(layout: tuple[int, ...]) -> list[int]:
+    """For each worker, the number of its process."""
+    return [process for process, threads in enumerate(layout) for _ in range(threads)]
+
+
+def workers_of(layout: tuple[int, ...]) -> list[tuple[str, str]]:
+    """For each worker its name and that of its process: ("B2", "B") is the second thread of process B."""
+    return [
+        (f"{chr(65 + process)}{thread + 1 if threads > 1 else ''}", chr(65 + process))
+        for process, threads in enumerate(layout)
+        for thread in range(threads)
+    ]

@@ -1,0 +1,154 @@
+"""A worker: a process, or one of its threads, that does the programs it is sent and records them on the board."""
+
+from __future__ import annotations
+
+import gc
+import marshal
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from ctypes import CDLL
+from typing import Any, NoReturn
+
+from pytest_ipc.kernel.process import PR_SET_PDEATHSIG, prctl
+from pytest_ipc.kernel.signals import tgkill
+
+from .board import DONE, Board
+from .workload import Workload
+
+__all__ = ["DISTURBANCE", "live", "receive", "send"]
+
+DISTURBANCE = signal.SIGUSR1  # caught by every worker, without effect but EINTR
+_yield = CDLL(None).sched_yield  # os.sched_yield keeps the GIL on Python 3.11
+
+# How often a worker looks for the others before it begins a call without them: one that is in a call may sleep there.
+_ROUNDS_IN_CALL = 40
+_ROUNDS = 2000
+_SPINS = 300  # of these without giving up the CPU, where every worker has its own
+
+
+def send(to: socket.socket, message: Any) -> None:
+    """Send a message that marshal can write."""
+    data = marshal.dumps(message)
+    to.sendall(len(data).to_bytes(4, "little") + data)
+
+
+def receive(source: socket.socket) -> Any:
+    """Receive a message; None at the end of the stream."""
+    head = source.recv(4, socket.MSG_WAITALL)
+    return marshal.loads(source.recv(int.from_bytes(head, "little"), socket.MSG_WAITALL)) if len(head) == 4 else None
+
+
+def live(workload: Workload, board: Board, first: int, sockets: Sequence[socket.socket], parent: int) -> NoReturn:
+    """The life of a worker process, with a thread for each socket; its workers are those from number *first* on."""
+    try:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(70)
+        gc.disable()
+        sys.setswitchinterval(1e-5)
+        signal.signal(DISTURBANCE, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {DISTURBANCE})
+        workers = [_Worker(workload, board, first + place, each) for place, each in enumerate(sockets)]
+        for worker in workers[1:]:
+            threading.Thread(target=worker.serve, daemon=True).start()
+        workers[0].serve()
+    finally:
+        os._exit(70)
+
+
+class _Worker:
+    def __init__(self, workload: Workload, board: Board, number: int, commands: socket.socket) -> None:
+        self._workload = workload
+        self._number = number
+        self._part = board.parts[number]
+        self._others = [part for other, part in enumerate(board.parts) if other != number]
+        self._late = [-1] * len(self._others)
+        self._commands = commands
+        self._parts = board.parts
+
+    def serve(self) -> None:
+        """Do program after program until there are no more. Whatever goes wrong ends the process, with a traceback."""
+        try:
+            self._part.thread = threading.get_native_id()
+            while (command := receive(self._commands)) is not None:
+                self._do(*command)
+                self._commands.sendall(b".")
+            os._exit(0)
+        except BaseException:  # noqa: BLE001 - the boundary of the process
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(70)
+
+    def _do(
+        self,
+        round: int,
+        cpus: tuple[int, ...],
+        in_step: bool,
+        alone: bool,
+        pids: tuple[int, ...],
+        shared: Any,
+        program: Any,
+    ) -> None:
+        with suppress(OSError):  # a sandbox may not have it
+            os.sched_setaffinity(0, cpus)
+        workload, part = self._workload, self._part
+        spins = _SPINS if alone else 0
+        mine = workload.enter(shared)
+        acts = [(getattr(workload, name, None), arguments, what, target) for name, arguments, what, target in program]
+        self._meet(round, spins)
+        made = 0
+        for number, (perform, arguments, provoke, target) in enumerate(acts):
+            if in_step and number:
+                self._meet(round + number, spins)
+            if provoke:
+                self._provoke(provoke, pids[target], self._parts[target].thread)
+            part.begin(number)
+            if perform is None:  # "kill" is not the workload's
+                os.kill(pids[target], signal.SIGKILL)
+                part.end(number, 0, None)
+            else:
+                try:
+                    value = perform(mine, *arguments)
+                except OSError as error:
+                    part.end(number, error.errno or 0, None)
+                else:
+                    part.end(number, 0, value)
+            made = number + 1
+            if provoke == "stop":
+                with suppress(ProcessLookupError):
+                    os.kill(pids[target], signal.SIGCONT)
+            if part.stop:
+                break
+        part.words[2] = round + DONE
+        part.position = DONE + 2 * made
+        workload.leave(mine)
+
+    def _meet(self, moment: int, spins: int) -> None:
+        """Wait for the other workers to be as far, but not for long for one that is in a call."""
+        self._part.words[2] = moment
+        rounds = 0
+        for number, other in enumerate(self._others):
+            words = other.words
+            while (reached := words[2]) < moment and self._late[number] != reached:
+                rounds += 1
+                if rounds > (_ROUNDS_IN_CALL if words[0] & 1 else _ROUNDS) + spins:
+                    self._late[number] = reached  # it sleeps or is dead: not waited for again until it moves
+                    break
+                if rounds > spins:
+                    _yield()
+
+    @staticmethod
+    def _provoke(what: str, pid: int, thread: int) -> None:
+        with suppress(ProcessLookupError):
+            if what == "signal":
+                tgkill(pid, thread, DISTURBANCE)
+            elif what == "stop" and pid != os.getpid():
+                os.kill(pid, signal.SIGSTOP)
+            elif what == "yield":
+                _yield()

@@ -1,0 +1,82 @@
+"""Workloads: the calls that workers make on one object at once, and the specification of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from pytest_ipc import Factories
+
+from ..specification import Call, Specification
+from .plan import Act
+
+__all__ = ["Budget", "Workload"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a campaign ends without a finding: after so many histories, or seconds, but not before *least* histories."""
+
+    histories: int = 150
+    seconds: float = 0.5
+    least: int = 12
+    shrinking: float = 4.0  # seconds for making a found history shorter
+    attempts: int = 40  # at each smaller plan: what shows under concurrency does not show every time
+
+
+class Workload:
+    """Base class. A call is a method here, which makes it, and a method of the same name of the specification.
+
+    The method gets what `enter` returned and the call's arguments; both it and the object that `make` returns consist of
+    numbers, bytes, text, None and tuples of these.
+    """
+
+    budget = Budget()
+    # The number of threads in each process; histories take turns.
+    layouts: tuple[tuple[int, ...], ...] = ((1, 1, 1), (1, 1, 1, 1), (2, 1))
+    calls = 5  # of each worker in one history
+    endings: tuple[str, ...] = ("",)  # see Plan
+    # Calls that may sleep, each with the name of the system call that the kernel says it sleeps in.
+    sleeping: tuple[tuple[str, str], ...] = ()
+    interruptible = True  # a signal makes a sleeping call fail with EINTR
+    kills = 0.0  # the share of histories in which a worker is killed
+    disturbs = True  # workers may be stopped, and interrupted by signals
+    # Calls with several points of effect, as in `History.phases`.
+    phases: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    object_of: Callable[[Call], Hashable] | None = None
+
+    @property
+    def name(self) -> str:
+        """What findings are kept under."""
+        return f"{type(self).__module__.removeprefix('pytest_ipc.')}.{type(self).__qualname__}"
+
+    def make(self, ipc: Factories) -> Any:
+        """Make the object of one history; `ipc` ends it afterwards."""
+        raise NotImplementedError
+
+    def specification(
+        self, shared: Any, processes: tuple[str, ...]
+    ) -> Specification | Callable[[Hashable], Specification]:
+        """Return the object's state before the first call."""
+        raise NotImplementedError
+
+    def program(self, random: Random, worker: int, layout: tuple[int, ...]) -> tuple[Act, ...]:
+        """Return the calls of one worker."""
+        raise NotImplementedError
+
+    def enter(self, shared: Any) -> Any:
+        """In a worker, before its first call: return what its calls are made on."""
+        return shared
+
+    def leave(self, mine: Any) -> None:
+        """In a worker that lives on, after its last call: give back what `enter` took."""
+
+    def closing(self, shared: Any) -> tuple[Act, ...]:
+        """Return the calls made when all workers have come to their end, which show what they have left."""
+        return ()
+
+    def remove(self, shared: Any) -> Act | None:
+        """Return the call that removes the object, if it wakes who sleeps in it."""
+        return None

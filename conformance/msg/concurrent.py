@@ -1,0 +1,65 @@
+"""System V message queues under concurrency: send, receive by every selector, wait for both, and be removed meanwhile."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from pytest_ipc import IPC_NOWAIT, MSG_EXCEPT, Factories, msgctl_rmid, msgctl_set, msgctl_stat, msgrcv, msgsnd
+
+from ..concurrency.plan import Act
+from ..concurrency.workload import Workload
+from .specification import QueueSpec
+
+QBYTES = 8
+TEXT = 4
+
+
+class Queue(Workload):
+    """One small queue: two messages fill it."""
+
+    endings = ("", "remove")
+    sleeping = (("msgsnd", "msgsnd"), ("msgrcv", "msgrcv"))
+
+    def make(self, ipc: Factories) -> int:
+        queue = ipc.sysv_msg()
+        msgctl_set(queue.id, qbytes=QBYTES)
+        return queue.id
+
+    def specification(self, shared: int, processes: tuple[str, ...]) -> QueueSpec:
+        return QueueSpec(QBYTES)
+
+    def program(self, random: Random, worker: int, layout: tuple[int, ...]) -> tuple[Act, ...]:
+        acts = []
+        for number in range(self.calls):
+            wait = 0 if random.random() < 0.3 else IPC_NOWAIT
+            kind = random.random()
+            if kind < 0.45:
+                text = f"{chr(97 + worker)}{number}".encode().ljust(random.choice((TEXT, TEXT, 2)), b".")
+                acts.append(Act("msgsnd", (random.choice((1, 2, 3)), text, wait)))
+            elif kind < 0.95:
+                type = random.choice((0, 0, 1, 2, -1, -2, -3, -3))
+                flags = MSG_EXCEPT if type > 0 and random.random() < 0.3 else 0
+                acts.append(Act("msgrcv", (16, type, wait | flags)))
+            else:
+                acts.append(Act("counts"))
+        return tuple(acts)
+
+    def closing(self, shared: int) -> tuple[Act, ...]:
+        return (Act("counts"), *(Act("msgrcv", (16, 0, IPC_NOWAIT)),) * 3)
+
+    def remove(self, shared: int) -> Act:
+        return Act("rmid")
+
+    def msgsnd(self, id: int, type: int, text: bytes, flags: int) -> None:
+        msgsnd(id, type, text, flags)
+
+    def msgrcv(self, id: int, size: int, type: int, flags: int) -> tuple[Any, ...]:
+        return tuple(msgrcv(id, size, type, flags))
+
+    def counts(self, id: int) -> tuple[int, int]:
+        ds = msgctl_stat(id)
+        return ds.qnum, ds.cbytes
+
+    def rmid(self, id: int) -> None:
+        msgctl_rmid(id)

@@ -1,0 +1,52 @@
+"""The outcome of a call, as specifications state it and as the kernel gives it: a value or an errno."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from pytest_ipc import errno_name
+from pytest_ipc.verdict.clause import ABSENT
+
+
+@dataclass(frozen=True, slots=True)
+class Fails:
+    """The outcome of a call that failed."""
+
+    errno: int | None
+
+    def told(self, past: bool = False) -> str:
+        """In words."""
+        return f"{'failed' if past else 'fail'} with {errno_name(self.errno)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Gives:
+    """The outcome of a call that returned."""
+
+    value: Any = None
+
+    def told(self, past: bool = False) -> str:
+        """In words."""
+        if self.value is None:
+            return "returned" if past else "return"
+        return f"{'gave' if past else 'give'} {self.value!r}"
+
+
+Outcome = Fails | Gives
+
+
+def outcome(call: Callable[[], Any]) -> Outcome:
+    """Make the call and return its outcome. OSError if the platform has no such call, or if it did not return in time."""
+    try:
+        return Gives(call())
+    except OSError as error:
+        if error.errno is None or error.errno in ABSENT:
+            raise
+        return Fails(error.errno)
+
+
+def fails(errno: int) -> NoReturn:
+    """Raise the error with which a model says that a call fails."""
+    raise OSError(errno, errno_name(errno))

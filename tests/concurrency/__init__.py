@@ -1,0 +1,1 @@
+"""The engine of the concurrent checks: search, recording, timeline, shrinking."""

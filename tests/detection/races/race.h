@@ -1,0 +1,34 @@
+/* A libc with races: with LIE=name in the environment one call is not atomic, or forgets somebody, while others are made.
+ *
+ * Loaded with LD_PRELOAD. Each race is one branch, with a window of one sched_yield in which other processes may come between
+ * two steps. What a kernel would keep in its own memory is in `shared`, which all processes of a check have in common.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MSG_SENT, MSG_TAKEN, MSG_REMOVED, WORDS = 64 };
+
+extern atomic_long *shared; /* WORDS words, and only ever counted up: a process may be killed at any time */
+
+__attribute__((unused)) static int race(const char *name)
+{
+    const char *told = getenv("LIE");
+    return told && strcmp(told, name) == 0;
+}
+
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+/* What the others may use. errno is kept. */
+__attribute__((unused)) static void window(void)
+{
+    int kept = errno;
+    sched_yield();
+    errno = kept;
+}
