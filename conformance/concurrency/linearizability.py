@@ -70,6 +70,9 @@ def steps_of(
     """Return the steps of a history; with *object_of*, only those of the calls on the object *key*."""
     phases = dict(history.phases)
     slept = {number: moment for moment, asleep in reversed(history.quiet) for number in asleep}
+    woken = {
+        number: moment + 1 for moment, asleep in history.quiet for number in asleep
+    }  # not before that has it had its effect
     chosen = [
         (number, operation)
         for number, operation in enumerate(history.operations)
@@ -97,9 +100,8 @@ def steps_of(
             after = (len(steps) - 1,)
         call = asleep_in[number] = operation.call._replace(name=last)
         if operation.fate is not Fate.BLOCKED:
-            steps.append(
-                Step(number, call, operation.invoked, operation.returned, operation.result, optional, after, until)
-            )
+            begin = woken.get(number, operation.invoked)
+            steps.append(Step(number, call, begin, operation.returned, operation.result, optional, after, until))
     for process, place in ends.items():  # the kernel cleans up after all that the process has done
         mine = tuple(
             n for n, step in enumerate(steps) if step.call.process == process and n != place and not step.optional

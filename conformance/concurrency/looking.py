@@ -11,6 +11,7 @@ from hypothesis.database import ExampleDatabase
 from pytest_ipc import Fork, untested
 
 from .campaign import Campaign, Finding, Summary
+from .linearizability import BOUND, Bound
 from .plan import Plan
 from .workload import Budget, Workload
 
@@ -21,18 +22,27 @@ THOROUGH = Budget(histories=10_000_000, seconds=3600, shrinking=60, attempts=400
 _OVERHEAD = 40.0  # seconds that a campaign may take beyond its budget on a loaded machine
 
 
-def look(fork: Fork, workload: Workload, *, thorough: bool = False, budget: Budget | None = None) -> Summary:
+def look(
+    fork: Fork,
+    workload: Workload,
+    *,
+    thorough: bool = False,
+    budget: Budget | None = None,
+    bound: Bound = BOUND,
+    database: ExampleDatabase | None = None,
+) -> Summary:
     """Look for a history that fits no order of its calls; Deviation tells the shortest that was found.
 
     A thorough search replays the plans in Hypothesis' example database first, and keeps there what it finds, so that every
-    worker of a distributed run tries what any has found.
+    worker of a distributed run tries what any has found. By default the database is that of Hypothesis' current profile.
     """
     limits = budget or (THOROUGH if thorough else workload.budget)
-    database = settings().database if thorough else None
+    if thorough and database is None:
+        database = settings().database
     seed = time_ns() if thorough else 0
     key = f"pytest-ipc {workload.name}".encode()
     # The campaign forks workers and moves between CPUs, which pytest's own process should not.
-    child = fork(_campaign, workload, limits, seed, database, key)
+    child = fork(_campaign, workload, limits, bound, seed, database, key)
     timeout = limits.seconds + limits.shrinking + _OVERHEAD
     found: Finding | Summary = child.result(timeout=None if thorough else timeout)
     if isinstance(found, Finding):
@@ -45,9 +55,9 @@ def look(fork: Fork, workload: Workload, *, thorough: bool = False, budget: Budg
 
 
 def _campaign(
-    workload: Workload, budget: Budget, seed: int, database: ExampleDatabase | None, key: bytes
+    workload: Workload, budget: Budget, bound: Bound, seed: int, database: ExampleDatabase | None, key: bytes
 ) -> Finding | Summary:
-    return Campaign(workload, budget, seed).run(*_memory(database, key))
+    return Campaign(workload, budget, seed, bound).run(*_memory(database, key))
 
 
 def _memory(

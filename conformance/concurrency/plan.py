@@ -46,7 +46,7 @@ class Plan:
             found = literal_eval(data.decode())
             programs = tuple(tuple(Act(**act) for act in program) for program in found.pop("programs"))
             return cls(programs=programs, **found)
-        except (SyntaxError, TypeError, AttributeError, KeyError, UnicodeDecodeError) as error:
+        except (SyntaxError, ValueError, TypeError, AttributeError, KeyError, UnicodeDecodeError) as error:
             raise ValueError(f"not a plan: {error}") from None
 
     @property

@@ -18,7 +18,7 @@ from .history import Fate, History, Operation
 
 __all__ = ["svg", "text"]
 
-_CLOSING = {Fate.RETURNED: "]", Fate.INTERRUPTED: "]", Fate.ENDED: "]", Fate.KILLED: "x"}
+_CLOSING = {Fate.RETURNED: "]", Fate.INTERRUPTED: "]", Fate.ENDED: "x", Fate.KILLED: "x"}
 
 
 def _ranks(history: History) -> dict[int, int]:

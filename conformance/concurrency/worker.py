@@ -10,9 +10,10 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from ctypes import CDLL
+from functools import partial
 from typing import Any, NoReturn
 
 from pytest_ipc.kernel.process import PR_SET_PDEATHSIG, prctl
@@ -69,6 +70,7 @@ class _Worker:
         self._part = board.parts[number]
         self._others = [part for other, part in enumerate(board.parts) if other != number]
         self._late = [-1] * len(self._others)
+        self._leave: Callable[[], None] | None = None  # what there is to give back when the history is over
         self._commands = commands
         self._parts = board.parts
 
@@ -99,9 +101,12 @@ class _Worker:
             os.sched_setaffinity(0, cpus)
         workload, part = self._workload, self._part
         spins = _SPINS if alone else 0
+        if self._leave is not None:
+            self._leave()
         mine = workload.enter(shared)
+        self._leave = partial(workload.leave, mine)
         acts = [(getattr(workload, name, None), arguments, what, target) for name, arguments, what, target in program]
-        self._meet(round, spins)
+        self._gather(round)
         made = 0
         for number, (perform, arguments, provoke, target) in enumerate(acts):
             if in_step and number:
@@ -127,7 +132,12 @@ class _Worker:
                 break
         part.words[2] = round + DONE
         part.position = DONE + 2 * made
-        workload.leave(mine)
+
+    def _gather(self, moment: int) -> None:
+        """Wait until every worker has entered. None of them sleeps in a call or has been killed yet."""
+        self._part.words[2] = moment
+        while any(other.words[2] < moment for other in self._others):
+            _yield()
 
     def _meet(self, moment: int, spins: int) -> None:
         """Wait for the other workers to be as far, but not for long for one that is in a call."""

@@ -71,7 +71,7 @@ class Workload:
         return shared
 
     def leave(self, mine: Any) -> None:
-        """In a worker that lives on, after its last call: give back what `enter` took."""
+        """In a worker that lives on, when the history is over: give back what `enter` took."""
 
     def closing(self, shared: Any) -> tuple[Act, ...]:
         """Return the calls made when all workers have come to their end, which show what they have left."""

@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,14 +25,14 @@ Liar = subprocess.Popen[str]
 Verdicts = dict[str, dict[str, str]]
 
 
-def compiled(folder: Path) -> Path:
-    """The lies, compiled into *folder*; FileNotFoundError without a compiler."""
+def compiled(folder: Path, sources: Sequence[Path] = SOURCES) -> Path:
+    """The lies, or other *sources*, compiled into *folder*; FileNotFoundError without a compiler."""
     if COMPILER is None:
         raise FileNotFoundError("needs a C compiler, cc or gcc")
     library = folder / "lies.so"
     options = ["-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"]
     libraries = ["-ldl", "-lrt", "-pthread"]
-    subprocess.run([COMPILER, *options, "-o", library, *SOURCES, *libraries], check=True, timeout=60)
+    subprocess.run([COMPILER, *options, "-o", library, *sources, *libraries], check=True, timeout=60)
     return library
 
 

@@ -1,1 +1,13 @@
 """Races, and the concurrent check that must find each: for each mechanism a C file and a table of the same name beside it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+SOURCES = sorted(Path(__file__).parent.glob("*.c"))
+
+_TABLES = [import_module(f"{__package__}.{table.stem}") for table in sorted(Path(__file__).parent.glob("[!_]*.py"))]
+
+# The clause that must find it, by race.
+RACES: dict[str, str] = {race: clause for table in _TABLES for race, clause in table.RACES.items()}

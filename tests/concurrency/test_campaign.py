@@ -1,0 +1,102 @@
+"""A campaign finds planted races, makes them short, and finds none where there is none."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import settings
+from hypothesis.database import DirectoryBasedExampleDatabase
+
+from conformance.concurrency.campaign import Campaign, Finding, Summary, draw
+from conformance.concurrency.linearizability import Bound
+from conformance.concurrency.looking import look
+from conformance.concurrency.plan import Act, Plan
+from conformance.concurrency.workload import Budget
+from pytest_ipc import Deviation
+
+from .workloads import Counter, Sleepy, Tokens, Unlocked, acts
+
+
+@pytest.mark.parametrize("workload", [Counter(), Tokens()], ids=["counter", "tokens"])
+def test_where_there_is_no_race_none_is_found(fork, workload):
+    found = look(fork, workload)
+    assert isinstance(found, Summary)
+    assert found.histories >= workload.budget.least
+    assert found.undecided == 0
+    assert found.overlapping > 0
+
+
+def test_a_race_is_found_and_made_short(fork):
+    finding = fork(lambda: Campaign(Unlocked(), Unlocked.budget).run()).result(60)
+    assert isinstance(finding, Finding)
+    assert len(finding.history.operations) <= 4
+    assert len(finding.plan.programs) == 2
+    assert finding.explanation.expected.startswith(("add() in ", "get() in "))
+    assert "which fits no order of the calls" in finding.explanation.observed
+    assert finding.svg().startswith("<svg")
+
+
+def test_a_lost_wake_up_is_found(fork):
+    with pytest.raises(Deviation, match="it sleeps in the call when all others have returned or sleep") as caught:
+        look(fork, Sleepy())
+    assert any(line.startswith("*") for line in caught.value.evidence)
+
+
+def test_a_deviation_shows_the_timeline(fork):
+    with pytest.raises(Deviation, match=r"expected (add|get)\(\) in \w+ to give \d") as caught:
+        look(fork, Unlocked())
+    assert sum(line.startswith(("A ", "B ")) for line in caught.value.evidence) >= 2
+
+
+def test_what_one_search_finds_another_replays(fork, tmp_path):
+    database = DirectoryBasedExampleDatabase(tmp_path)
+    budget = Budget(histories=500, seconds=30, shrinking=1)
+    with pytest.raises(Deviation):
+        look(fork, Unlocked(), thorough=True, budget=budget, database=database)
+    key = f"pytest-ipc {Unlocked().name}".encode()
+    plans = [Plan.decoded(data) for data in database.fetch(key)]
+    assert plans
+    assert min(plan.length for plan in plans) <= 4
+
+    class Lazy(Unlocked):  # would draw nothing that finds anything
+        name = Unlocked().name
+
+        def program(self, random, worker, layout):
+            return acts("get")[0]
+
+    with pytest.raises(Deviation):
+        look(fork, Lazy(), thorough=True, budget=Budget(histories=1, shrinking=1, attempts=300), database=database)
+
+
+def test_what_stands_in_the_database_of_another_version_is_passed_over(fork, tmp_path):
+    database = DirectoryBasedExampleDatabase(tmp_path)
+    database.save(f"pytest-ipc {Counter().name}".encode(), b"{'programs': [[{'verb': 1}]]}")
+    look(fork, Counter(), thorough=True, budget=Budget(histories=3), database=database)
+
+
+def test_the_example_database_is_hypothesis_own():
+    assert settings().database is not None
+
+
+def test_histories_that_cannot_be_decided_are_no_verdict(fork):
+    with pytest.raises(pytest.skip.Exception, match="could not be decided within the bound"):
+        look(fork, Counter(), bound=Bound(configurations=1))
+
+
+def test_plans_are_the_same_for_the_same_seed_and_can_be_written_down():
+    for seed in range(50):
+        plan, again = (draw(Tokens(), Random(seed), (1, 1, 1)) for _ in range(2))
+        assert plan == again == Plan.decoded(plan.encoded())
+    with pytest.raises(ValueError, match="not a plan"):
+        Plan.decoded(b"nonsense")
+
+
+def test_smaller_plans_are_smaller_and_whole():
+    program = (Act("put"), Act("take", (), "signal", 2), Act("kill", (), "", 1))
+    plan = Plan((2, 1), (program, acts("put take")[0], acts("put")[0]))
+    for smaller in plan.smaller():
+        assert sum(smaller.layout) == len(smaller.programs)
+        assert smaller.length < plan.length or not any(act.provoke for each in smaller.programs for act in each)
+        targets = [act.target for each in smaller.programs for act in each if act.name == "kill" or act.provoke]
+        assert all(target < len(smaller.programs) for target in targets)
