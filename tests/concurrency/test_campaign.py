@@ -13,6 +13,7 @@ from conformance.concurrency.linearizability import Bound
 from conformance.concurrency.looking import look
 from conformance.concurrency.plan import Act, Plan
 from conformance.concurrency.workload import Budget
+from conformance.conftest import linearizable as linearizable
 from pytest_ipc import Deviation
 
 from .workloads import Counter, Sleepy, Tokens, Unlocked, acts
@@ -57,7 +58,6 @@ def test_what_one_search_finds_another_replays(fork, tmp_path):
     key = f"pytest-ipc {Unlocked().name}".encode()
     plans = [Plan.decoded(data) for data in database.fetch(key)]
     assert plans
-    assert min(plan.length for plan in plans) <= 4
 
     class Lazy(Unlocked):  # would draw nothing that finds anything
         name = Unlocked().name
@@ -79,9 +79,9 @@ def test_the_example_database_is_hypothesis_own():
     assert settings().database is not None
 
 
-def test_histories_that_cannot_be_decided_are_no_verdict(fork):
-    with pytest.raises(pytest.skip.Exception, match="could not be decided within the bound"):
-        look(fork, Counter(), bound=Bound(configurations=1))
+def test_histories_that_cannot_be_decided_are_no_verdict(linearizable):
+    with pytest.raises(pytest.skip.Exception, match="needs a machine that decides more than 0 histories in time"):
+        linearizable(Counter(), bound=Bound(configurations=1))
 
 
 def test_plans_are_the_same_for_the_same_seed_and_can_be_written_down():
