@@ -24,7 +24,7 @@ from .workload import Budget, Workload
 __all__ = ["Campaign", "Finding", "Summary", "draw"]
 
 _ASK_AGAIN = 500  # histories
-_PLACEMENTS = ("together", "apart", "anywhere", "together")
+_PLACEMENTS = ("together", "apart", "together", "anywhere", "together")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Summary:
 def draw(workload: Workload, random: Random, layout: tuple[int, ...]) -> Plan:
     """Return a random plan."""
     workers = len(processes_of(layout))
-    programs = [[*workload.program(random, worker, layout)] for worker in range(workers)]
+    programs = [[*program] for program in workload.programs(random, workers)]
     process_of = processes_of(layout)
 
     def other(worker: int) -> int | None:
@@ -142,8 +142,7 @@ class Campaign:
         self._crews.clear()
 
     def _spent(self, seconds: float) -> bool:
-        made = self.summary.histories
-        return made >= self._budget.histories or (seconds > self._budget.seconds and made >= self._budget.least)
+        return self.summary.histories >= self._budget.histories or seconds > self._budget.seconds
 
     def _again(self, plan: Plan) -> Finding | None:
         """Make the history of a plan as often as it may take."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -17,11 +17,13 @@ __all__ = ["Budget", "Workload"]
 
 @dataclass(frozen=True)
 class Budget:
-    """When a campaign ends without a finding: after so many histories, or seconds, but not before *least* histories."""
+    """When a campaign ends without a finding: after so many histories, which take some tenths of a second, or after *seconds*.
 
-    histories: int = 150
-    seconds: float = 0.5
-    least: int = 12
+    On a loaded machine the histories take longer, and find as much.
+    """
+
+    histories: int = 250
+    seconds: float = 15.0
     shrinking: float = 4.0  # seconds for making a found history shorter
     attempts: int = 40  # at each smaller plan: what shows under concurrency does not show every time
 
@@ -36,7 +38,7 @@ class Workload:
     budget = Budget()
     # The number of threads in each process; histories take turns.
     layouts: tuple[tuple[int, ...], ...] = ((1, 1, 1), (1, 1, 1, 1), (2, 1))
-    calls = 5  # of each worker in one history
+    calls = 6  # of each worker in one history
     endings: tuple[str, ...] = ("",)  # see Plan
     # Calls that may sleep, each with the name of the system call that the kernel says it sleeps in.
     sleeping: tuple[tuple[str, str], ...] = ()
@@ -62,8 +64,11 @@ class Workload:
         """Return the object's state before the first call."""
         raise NotImplementedError
 
-    def program(self, random: Random, worker: int, layout: tuple[int, ...]) -> tuple[Act, ...]:
-        """Return the calls of one worker."""
+    def programs(self, random: Random, workers: int) -> Iterable[Iterable[Act]]:
+        """Return the calls of each worker.
+
+        A plan should have few kinds of calls and arguments, another one others: then more calls concern one another.
+        """
         raise NotImplementedError
 
     def enter(self, shared: Any) -> Any:

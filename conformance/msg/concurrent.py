@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -29,21 +30,24 @@ class Queue(Workload):
     def specification(self, shared: int, processes: tuple[str, ...]) -> QueueSpec:
         return QueueSpec(QBYTES)
 
-    def program(self, random: Random, worker: int, layout: tuple[int, ...]) -> tuple[Act, ...]:
-        acts = []
-        for number in range(self.calls):
-            wait = 0 if random.random() < 0.3 else IPC_NOWAIT
-            kind = random.random()
-            if kind < 0.45:
-                text = f"{chr(97 + worker)}{number}".encode().ljust(random.choice((TEXT, TEXT, 2)), b".")
-                acts.append(Act("msgsnd", (random.choice((1, 2, 3)), text, wait)))
-            elif kind < 0.95:
-                type = random.choice((0, 0, 1, 2, -1, -2, -3, -3))
-                flags = MSG_EXCEPT if type > 0 and random.random() < 0.3 else 0
-                acts.append(Act("msgrcv", (16, type, wait | flags)))
-            else:
-                acts.append(Act("counts"))
-        return tuple(acts)
+    def programs(self, random: Random, workers: int) -> Iterator[list[Act]]:
+        waiting, sending = random.choice((0.0, 0.1, 0.4)), random.uniform(0.35, 0.6)
+        types = random.sample((1, 2, 3), random.randint(1, 3))
+        selectors = random.sample((0, 1, 2, -1, -2, -3, -3), random.randint(1, 3))
+        for worker in range(workers):
+            acts = []
+            for number in range(self.calls):
+                wait = 0 if random.random() < waiting else IPC_NOWAIT
+                if random.random() < sending:
+                    text = f"{chr(97 + worker)}{number}".encode().ljust(random.choice((TEXT, TEXT, 2)), b".")
+                    acts.append(Act("msgsnd", (random.choice(types), text, wait)))
+                elif random.random() < 0.9:
+                    type = random.choice(selectors)
+                    flags = MSG_EXCEPT if type > 0 and random.random() < 0.3 else 0
+                    acts.append(Act("msgrcv", (16, type, wait | flags)))
+                else:
+                    acts.append(Act("counts"))
+            yield acts
 
     def closing(self, shared: int) -> tuple[Act, ...]:
         return (Act("counts"), *(Act("msgrcv", (16, 0, IPC_NOWAIT)),) * 3)

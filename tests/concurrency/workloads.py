@@ -49,8 +49,8 @@ class Counter(Workload):
     def specification(self, shared: str, processes: tuple[str, ...]) -> Specification:
         return CounterSpec()
 
-    def program(self, random: Random, worker: int, layout: tuple[int, ...]) -> tuple[Act, ...]:
-        return tuple(Act(random.choice(("add", "add", "get"))) for _ in range(self.calls))
+    def programs(self, random: Random, workers: int) -> list[list[Act]]:
+        return [[Act(random.choice(("add", "add", "get"))) for _ in range(self.calls)] for _ in range(workers)]
 
     def closing(self, shared: str) -> tuple[Act, ...]:
         return (Act("get"),)
@@ -117,8 +117,8 @@ class Tokens(Workload):
     def specification(self, shared: str, processes: tuple[str, ...]) -> Specification:
         return TokensSpec()
 
-    def program(self, random: Random, worker: int, layout: tuple[int, ...]) -> tuple[Act, ...]:
-        return tuple(Act(random.choice(("put", "take"))) for _ in range(3))
+    def programs(self, random: Random, workers: int) -> list[list[Act]]:
+        return [[Act(random.choice(("put", "take"))) for _ in range(3)] for _ in range(workers)]
 
     def enter(self, shared: str) -> int:
         return os.open(shared, os.O_RDWR)
