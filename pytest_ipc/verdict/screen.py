@@ -5,6 +5,7 @@ not hold. The parts serve one platform and several alike.
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 from rich.console import Console
@@ -25,6 +26,7 @@ STYLES = {
     "untested": "cyan",
     "broken": "bold white on red",
 }
+_CALL = re.compile(r"(\[pid \d+\] )*\w+\(.*= ")
 # In the order in which a reader wants them: what is wrong first.
 _TOLD = [verdict for verdict in VERDICTS if verdict != "holds"]
 
@@ -140,7 +142,11 @@ def observations(result: ClauseResult, known: Expectation | None) -> list[str]:
         lines.append(f"observed: {verdict.observed}")
         if verdict.evidence:  # where, and the last call; the report has the others
             lines.append(f"seen at:  {verdict.evidence[0]}")
-            lines += [f"after:    {call}" for call in verdict.evidence[1:][-1:]]
+            shown = verdict.evidence[1:]
+            if all(map(_CALL.match, shown)):
+                lines += [f"after:    {call}" for call in shown[-1:]]
+            else:  # a history of several processes, which is read as a whole
+                lines += shown
     else:
         lines.append(verdict.reason)
     if known is not None:
