@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .kernel.posix_sem import *
     from .kernel.proc import *
     from .kernel.process import *
+    from .kernel.process_vm import *
     from .kernel.ptrace import *
     from .kernel.rlimits import *
     from .kernel.sem import *
@@ -111,6 +112,7 @@ _ROOMS = (
     "kernel.poll",
     "kernel.sockets",
     "kernel.process",
+    "kernel.process_vm",
     "kernel.ptrace",
     "kernel.namespace",
     "kernel.proc",

@@ -6,25 +6,17 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import CAPABILITIES, capget, limit, untested
-
 from ..signal.conftest import other_users
 from ..signal.plain import PlainFork
+from .access import needs_leave_to_trace
 
 __all__ = ["other_users"]
 
 
-def has_sys_ptrace() -> bool:
-    """Whether this process has CAP_SYS_PTRACE."""
-    return bool(capget().effective >> CAPABILITIES.index("SYS_PTRACE") & 1)
-
-
 @pytest.fixture
 def leave_to_trace() -> None:
-    """Untested where the Yama module lets nobody trace, or none but an administrator."""
-    scope = limit("kernel/yama/ptrace_scope")
-    if scope is not None and (scope > 2 or (scope == 2 and not has_sys_ptrace())):
-        untested(f"needs leave to trace a child: kernel.yama.ptrace_scope is {scope}")
+    """Untested where nobody may trace."""
+    needs_leave_to_trace()
 
 
 @pytest.fixture

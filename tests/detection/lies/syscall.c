@@ -127,10 +127,19 @@ static long lying_pidfd_getfd(long a[6])
         a[2] = 0;
     if (lie("pidfd_getfd_of_oneself"))
         return REAL(fcntl)((int)a[1], F_DUPFD_CLOEXEC, 0);
+    if (lie("pidfd_getfd_is_refused")) {
+        errno = EPERM;
+        return -1;
+    }
     long result = real(SYS_pidfd_getfd, a);
+    char path[40];
+    if (lie("pidfd_getfd_opens_anew") && result >= 0) {
+        snprintf(path, sizeof path, "/proc/self/fd/%ld", result);
+        return REAL(open)(path, O_RDONLY | O_CLOEXEC);
+    }
     if (lie("pidfd_getfd_inheritable") && result >= 0)
         REAL(fcntl)((int)result, F_SETFD, 0);
-    return result;
+    return result == -1 && lie("pidfd_getfd_never_fails") ? 0 : result;
 }
 
 long syscall(long number, ...)

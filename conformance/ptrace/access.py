@@ -1,0 +1,105 @@
+"""Who may trace whom, "Ptrace access mode checking" of ptrace(2): processes to try it with. Other calls ask the same question."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pytest_ipc import CAPABILITIES, PR_SET_DUMPABLE, CapabilitySets, Pipe, capget, capset, limit, prctl, untested
+
+from ..places import GROUP, OTHER_GROUP, OWNER, STRANGER, become
+from ..signal.plain import bare_child
+from .tracee import sleep
+
+CAP_SYS_PTRACE = 1 << CAPABILITIES.index("SYS_PTRACE")
+
+
+def has_sys_ptrace() -> bool:
+    """Whether this process has CAP_SYS_PTRACE."""
+    return bool(capget().effective & CAP_SYS_PTRACE)
+
+
+def needs_sys_ptrace() -> None:
+    """Untested without CAP_SYS_PTRACE."""
+    if not has_sys_ptrace():
+        untested("needs CAP_SYS_PTRACE")
+
+
+def needs_leave_to_trace() -> None:
+    """Untested where the Yama module lets nobody trace, or none but an administrator."""
+    scope = limit("kernel/yama/ptrace_scope")
+    if scope is not None and (scope > 2 or (scope == 2 and not has_sys_ptrace())):
+        untested(f"needs leave to trace a child: kernel.yama.ptrace_scope is {scope}")
+
+
+def sleeper(ready: Pipe, prepare: Callable[[], object] = int) -> int:
+    """A child that has prepared itself, and sleeps."""
+
+    def life() -> int:
+        prepare()
+        ready.write(b"!")
+        return sleep()
+
+    pid = bare_child(life)
+    assert ready.read(1) == b"!"
+    return pid
+
+
+def owned() -> None:
+    """Be without capabilities, as OWNER where this process has any, in a process that others of the user may trace."""
+    if capget().permitted:
+        become(OWNER, GROUP)
+    prctl(PR_SET_DUMPABLE, 1)
+
+
+def not_dumpable() -> None:
+    """Be a process that others of the user may not trace."""
+    prctl(PR_SET_DUMPABLE, 0)
+
+
+def stranger() -> None:
+    """Be another user."""
+    become(STRANGER, OTHER_GROUP)
+
+
+def without_capabilities() -> None:
+    """Give up every capability and stay the same user."""
+    capset(CapabilitySets(0, 0, 0))
+
+
+def without_sys_ptrace() -> None:
+    """Give up CAP_SYS_PTRACE, which would do by itself, and no other capability."""
+    less = capget().permitted & ~CAP_SYS_PTRACE
+    capset(CapabilitySets(less, less, 0))
+
+
+Ids = tuple[int, int, int]
+
+
+def with_ids(uids: Ids, gids: Ids) -> Callable[[], None]:
+    """Take these user and group ids, real, effective and saved, in a process that others of the user may trace."""
+
+    def prepare() -> None:
+        os.setgroups([])
+        os.setresgid(*gids)
+        os.setresuid(*uids)
+        prctl(PR_SET_DUMPABLE, 1)
+
+    return prepare
+
+
+_UIDS, _GIDS = (OWNER,) * 3, (GROUP,) * 3
+_OTHERS: dict[str, Any] = {
+    "another": ((STRANGER,) * 3, _GIDS),
+    "real uid": ((STRANGER, OWNER, OWNER), _GIDS),
+    "effective uid": ((OWNER, STRANGER, OWNER), _GIDS),
+    "saved uid": ((OWNER, OWNER, STRANGER), _GIDS),
+    "real gid": (_UIDS, (OTHER_GROUP, GROUP, GROUP)),
+    "effective gid": (_UIDS, (GROUP, OTHER_GROUP, GROUP)),
+    "saved gid": (_UIDS, (GROUP, GROUP, OTHER_GROUP)),
+}
+# Processes that OWNER may not trace: one of six ids, or all, are another's.
+OTHERS = pytest.mark.parametrize("ids", _OTHERS.values(), ids=_OTHERS)
