@@ -10,6 +10,7 @@ import pytest
 
 import pytest_ipc
 from pytest_ipc.kernel import libc
+from pytest_ipc.resources.base import COULD_NOT_MAKE
 from pytest_ipc.verdict import asking, outcome, suite
 from pytest_ipc.verdict.needs import NEEDS, need_of
 
@@ -36,7 +37,7 @@ def reasons_of_the_judge() -> set[str]:
     with pytest.raises(OSError) as not_in_libc:
         missing()
     made = OSError(24, "Too many open files")
-    made.add_note(pytest_ipc.resources.base.COULD_NOT_MAKE)
+    made.add_note(COULD_NOT_MAKE)
     errors = [not_in_libc.value, OSError(38, "shmget: Function not implemented"), made]
     newer = {
         text.format("9.9", "6.1")
