@@ -13,3 +13,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="kill a run at each of its system calls, not only at some hundred (tests/custody/test_every_call.py)",
     )
+    parser.addoption(
+        "--every-limit",
+        action="store_true",
+        help="run the whole suite under each small limit, not some of it under a few (tests/small_limits)",
+    )

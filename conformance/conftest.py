@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import CLOCK_REALTIME_COARSE, Actor, Deadline, Fork, IpcNamespace, scope, untested
+from pytest_ipc import CLOCK_REALTIME_COARSE, Actor, Deadline, Fork, IpcNamespace, process_status, scope, untested
+from pytest_ipc.verdict.limits_reached import small_pipes
 
 from .peers import Peer
 from .places import become
@@ -44,6 +45,21 @@ def children_are_waited_for() -> Iterator[None]:
 def page() -> int:
     """The page size in bytes."""
     return PAGESIZE
+
+
+@pytest.fixture
+def room_for_signals() -> None:
+    """Room to queue signals: without it what comes says nothing of its sender, and a real-time signal is lost (sigqueue(3))."""
+    queued, _, most = process_status().get("SigQ", "").partition("/")
+    if most.isdigit() and int(queued) + 16 > int(most):
+        untested(f"RLIMIT_SIGPENDING is {most}, and {queued} of them are in use")
+
+
+@pytest.fixture
+def whole_pipes() -> None:
+    """Pipes of 16 pages: a user whose pipes hold pipe-user-pages-soft pages gets smaller ones (pipe(7))."""
+    if reason := small_pipes():
+        untested(f"a documented limit is in the way: {reason}")
 
 
 @pytest.fixture

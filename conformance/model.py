@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.errors import Flaky, FlakyFailure
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from pytest_ipc import Deviation, Factories, scope
+from pytest_ipc import Deviation, Factories, scope, untested
+from pytest_ipc.verdict.limits_reached import limit_in_the_way
 
-from .outcome import Gives, fails, outcome
+from .outcome import Fails, Gives, Outcome, fails, outcome
 from .specification import Call, Specification
 
 __all__ = ["Model", "agree", "fails", "outcome"]
@@ -66,6 +67,7 @@ class Model(RuleBasedStateMachine):
         came = outcome(kernel)
         meant = outcome(model)
         if came != meant:
+            _no_limit_in_the_way(came)
             after = f", after {'; '.join(self.history)}" if self.history else ""
             difference = Deviation(f"{call} to {meant.told()}", f"it {came.told(past=True)}{after}")
             self.differences.append((len(self.history), difference))
@@ -82,6 +84,7 @@ class Model(RuleBasedStateMachine):
         allowed = list(self.state.apply(call))
         after = [state for result, state in allowed if result == came]
         if not after:
+            _no_limit_in_the_way(came)
             meant = " or ".join(dict.fromkeys(result.told() for result, _ in allowed)) or "wait"
             before = f", after {'; '.join(self.history)}" if self.history else ""
             difference = Deviation(f"{words} to {meant}", f"it {came.told(past=True)}{before}")
@@ -99,6 +102,12 @@ class Model(RuleBasedStateMachine):
     def teardown(self) -> None:
         """End what this history has made."""
         self._stack.close()
+
+
+def _no_limit_in_the_way(came: Outcome) -> None:
+    """Untested where a documented limit explains that a call failed."""
+    if isinstance(came, Fails) and (limit := limit_in_the_way(came.error)):
+        untested(f"a documented limit is in the way: {limit}")
 
 
 class _Enough(BaseException):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from pytest_ipc import errno_name
@@ -12,9 +12,10 @@ from pytest_ipc.verdict.clause import ABSENT
 
 @dataclass(frozen=True, slots=True)
 class Fails:
-    """The outcome of a call that failed."""
+    """The outcome of a call that failed; *error* is what it failed with, where a kernel said so and no specification."""
 
     errno: int | None
+    error: OSError | None = field(default=None, compare=False, repr=False)
 
     def told(self, past: bool = False) -> str:
         """In words."""
@@ -44,7 +45,7 @@ def outcome(call: Callable[[], Any]) -> Outcome:
     except OSError as error:
         if error.errno is None or error.errno in ABSENT:
             raise
-        return Fails(error.errno)
+        return Fails(error.errno, error)
 
 
 def fails(errno: int) -> NoReturn:

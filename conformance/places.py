@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -83,6 +84,16 @@ def leave(flags: int) -> None:
             map_user(0, 0, uid, gid)
     except OSError as error:
         untested(f"needs CAP_SYS_ADMIN, or user namespaces for ordinary users: {error.strerror}")
+
+
+def limit_process(name: str, soft: int, hard: int | None = None) -> None:
+    """Set a limit of this process, a child, as "NOFILE"; *hard* stays where none is given. Untested where its hard limit is lower."""
+    number = getattr(resource, f"RLIMIT_{name}")
+    most = resource.getrlimit(number)[1]
+    try:
+        resource.setrlimit(number, (soft, most if hard is None else hard))
+    except (OSError, ValueError):  # ValueError is what Python makes of some errnos
+        untested(f"RLIMIT_{name} is at most {most}, and the clause needs {max(soft, hard or 0)}")
 
 
 def change_limit(name: str, value: int | str) -> None:

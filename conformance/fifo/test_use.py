@@ -7,7 +7,9 @@ from errno import EAGAIN, EBADF, EINVAL, EPIPE, ESPIPE
 from os import O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY
 from signal import SIGPIPE
 
-from pytest_ipc import clause, fails_with, getpipe_size, limit, read, untested, write
+import pytest
+
+from pytest_ipc import clause, fails_with, getpipe_size, read, write
 from pytest_ipc import open as raw_open
 
 
@@ -173,12 +175,10 @@ def test_a_fifo_has_no_position(fifo, opened):
     assert both.read() == b"data"
 
 
+@pytest.mark.usefixtures("whole_pipes")
 @clause("fifo.capacity-16-pages", "pipe(7)", "Pipe capacity", since="2.6.35")
 def test_a_fifo_has_the_capacity_of_a_pipe(fifo, opened, page):
     """A FIFO that is opened anew has the capacity of a new pipe, 16 pages, and holds so much."""
-    most = limit("fs/pipe-max-size")
-    if most is not None and most < 16 * page:
-        untested(f"/proc/sys/fs/pipe-max-size is {most}, less than 16 pages")
     both = opened(fifo().path, O_RDWR | O_NONBLOCK)
     assert getpipe_size(both.fd) == 16 * page
     assert write(both.fd, bytes(17 * page)) == 16 * page

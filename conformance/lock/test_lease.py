@@ -251,6 +251,7 @@ def test_a_lease_is_the_descriptions(file, opened, fork):
     assert fork(raw_open, file, O_WRONLY).result() >= 0
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("lease.si_fd-with-setsig", "fcntl(2)", "Leases")
 def test_the_chosen_signal_names_the_descriptor(file, fork, pipe):
     """With F_SETSIG the break is told by that signal, whose si_fd is the descriptor that holds the lease."""

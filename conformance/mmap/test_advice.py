@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from errno import EINVAL, ENOMEM, EPERM
-from resource import RLIMIT_MEMLOCK, setrlimit
 
 import pytest
 
@@ -30,7 +29,7 @@ from pytest_ipc import (
 )
 
 from ..memory import APART, free_range, locked, resident
-from ..places import OTHER_GROUP, STRANGER, become
+from ..places import OTHER_GROUP, STRANGER, become, limit_process
 
 
 @clause("madvise.dontneed-anon-zero", "madvise(2)", "MADV_DONTNEED")
@@ -119,7 +118,7 @@ def test_only_so_much_may_be_locked(fork, page):
     def life() -> None:
         if capabilities() != 0:
             become(STRANGER, OTHER_GROUP)
-        setrlimit(RLIMIT_MEMLOCK, (2 * page, 2 * page))
+        limit_process("MEMLOCK", 2 * page, 2 * page)
         address = mmap(None, 3 * page)
         with fails_with(ENOMEM):
             mlock(address, 3 * page)
@@ -135,7 +134,7 @@ def test_nothing_may_be_locked_with_a_limit_of_nothing(fork, page):
     def life() -> None:
         if capabilities() != 0:
             become(STRANGER, OTHER_GROUP)
-        setrlimit(RLIMIT_MEMLOCK, (0, 0))
+        limit_process("MEMLOCK", 0, 0)
         with fails_with(EPERM):
             mlock(mmap(None, page), page)
 

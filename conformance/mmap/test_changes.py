@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from errno import EACCES, EAGAIN, EFAULT, EINVAL, ENOMEM
-from resource import RLIMIT_MEMLOCK, setrlimit
 from signal import SIGSEGV
 
 import pytest
@@ -31,7 +30,7 @@ from pytest_ipc import (
 )
 
 from ..memory import free_range, peek, poke
-from ..places import OTHER_GROUP, STRANGER, become
+from ..places import OTHER_GROUP, STRANGER, become, limit_process
 
 
 @clause("munmap.nothing-mapped-ok", "munmap(2)", "DESCRIPTION")
@@ -239,7 +238,7 @@ def test_locked_memory_cannot_grow_beyond_its_limit(fork, page):
     def life() -> None:
         if capabilities() != 0:
             become(STRANGER, OTHER_GROUP)
-        setrlimit(RLIMIT_MEMLOCK, (2 * page, 2 * page))
+        limit_process("MEMLOCK", 2 * page, 2 * page)
         address = mmap(None, 2 * page, flags=MAP_PRIVATE | MAP_ANONYMOUS)
         poke(address, 7)
         mlock(address, 2 * page)

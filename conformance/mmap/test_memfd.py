@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import resource
 import signal
 import stat
 from errno import EFAULT, EINVAL, EMFILE, ENODEV, ENOMEM, ENOSYS, EPERM
@@ -36,6 +35,7 @@ from pytest_ipc.kernel.libc import syscall
 
 from ..conftest import succeeded
 from ..memory import peek
+from ..places import limit_process
 
 KNOWN_FLAGS = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_NOEXEC_SEAL | MFD_EXEC
 
@@ -168,7 +168,7 @@ def test_a_process_that_has_all_its_descriptors_open(fork):
     """A process that has as many descriptors open as it may cannot make a memory file."""
 
     def life() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+        limit_process("NOFILE", 32, 32)
         try:
             while True:
                 os.open(os.devnull, os.O_RDONLY)

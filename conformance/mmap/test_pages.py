@@ -6,7 +6,6 @@ import ctypes
 import os
 from errno import EACCES, EAGAIN, ENOMEM, EPERM
 from pathlib import Path
-from resource import RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, setrlimit
 from signal import SIGSEGV
 
 from pytest_ipc import (
@@ -36,7 +35,7 @@ from pytest_ipc import (
 from pytest_ipc.kernel.abi import machine
 
 from ..memory import APART, locked, mapped_at, peek, poke, resident
-from ..places import OTHER_GROUP, STRANGER, become, mount_tmpfs
+from ..places import OTHER_GROUP, STRANGER, become, limit_process, mount_tmpfs
 
 
 @clause("mmap.prot-none-sigsegv", "mmap(2)", "PROT_NONE")
@@ -132,7 +131,7 @@ def test_the_address_space_is_limited(fork, page):
     def life() -> None:
         room = 64 * page
         size = int(Path("/proc/self/statm").read_text().split()[0]) * page
-        setrlimit(RLIMIT_AS, (size + room, size + room))
+        limit_process("AS", size + room, size + room)
         with fails_with(ENOMEM):
             mmap(None, room + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
         mmap(None, page, PROT_NONE)
@@ -146,7 +145,7 @@ def test_private_memory_to_write_is_limited(fork, page):
 
     def life() -> None:
         size = int(process_status()["VmData"].split()[0]) * 1024
-        setrlimit(RLIMIT_DATA, (size + 64 * page, size + 64 * page))
+        limit_process("DATA", size + 64 * page, size + 64 * page)
         with fails_with(ENOMEM):
             mmap(None, 4096 * page)
         mmap(None, 4096 * page, PROT_READ)
@@ -177,7 +176,7 @@ def test_locked_memory_is_limited(fork, page):
     def life() -> None:
         if capabilities() != 0:
             become(STRANGER, OTHER_GROUP)
-        setrlimit(RLIMIT_MEMLOCK, (2 * page, 2 * page))
+        limit_process("MEMLOCK", 2 * page, 2 * page)
         with fails_with(EAGAIN):
             mmap(None, 3 * page, flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED)
         mmap(None, 2 * page, flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED)

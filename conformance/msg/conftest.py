@@ -6,7 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_ipc import IPC_NOWAIT, MessageQueue, Msgbuf, msgrcv, msgsnd
+from pytest_ipc import IPC_NOWAIT, MessageQueue, Msgbuf, limit, msgrcv, msgsnd, untested
+
+
+@pytest.fixture
+def room_for_messages() -> None:
+    """Messages of up to 4096 bytes, and queues with room for as many: less would not be refused, but waited for (msgop(2))."""
+    for name in ("msgmax", "msgmnb"):
+        most = limit(f"kernel/{name}")
+        if most is not None and most < 4096:
+            untested(f"kernel.{name} is {most}, and the clause needs up to 4096")
 
 
 @pytest.fixture

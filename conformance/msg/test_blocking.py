@@ -12,6 +12,9 @@ from pytest_ipc import IPC_NOWAIT, SA_RESTART, Actor, clause, fails_with, msgctl
 
 from .conftest import contents, take
 
+pytestmark = pytest.mark.usefixtures("room_for_messages")
+
+
 HANDLERS = "Interruption of system calls and library functions by signal handlers"
 CALLS: dict[str, Callable[..., object]] = {"msgrcv": msgrcv, "msgsnd": msgsnd}
 

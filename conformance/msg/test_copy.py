@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from errno import EINVAL, ENOMSG
 
+import pytest
+
 from pytest_ipc import IPC_NOWAIT, MSG_COPY, MSG_EXCEPT, MSG_NOERROR, clause, disputed, fails_with, msgrcv
 
 from .conftest import contents, take
+
+pytestmark = pytest.mark.usefixtures("room_for_messages")
 
 
 @clause("msgrcv.copy-nondestructive", "msgop(2)", "MSG_COPY", since="3.8")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pytest_ipc import clause
+
+pytestmark = pytest.mark.usefixtures("room_for_messages")
 
 
 @clause("msg.model", "msgop(2)", "DESCRIPTION")

@@ -34,6 +34,8 @@ from pytest_ipc import (
 from ..raw import NOBODYS, raw
 from .conftest import contents, take
 
+pytestmark = pytest.mark.usefixtures("room_for_messages")
+
 
 @clause("msgctl.stat-counts", "msgctl(2)", "IPC_STAT")
 def test_stat_tells_what_is_in_the_queue(holding):

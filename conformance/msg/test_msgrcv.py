@@ -7,9 +7,14 @@ import time
 from ctypes import addressof, c_long, c_size_t, create_string_buffer, sizeof
 from errno import E2BIG, EFAULT, EINVAL, ENOMSG
 
+import pytest
+
 from pytest_ipc import IPC_NOWAIT, MSG_NOERROR, clause, fails_with, msgrcv, msgrcv_raw
 
 from .conftest import contents, take
+
+pytestmark = pytest.mark.usefixtures("room_for_messages")
+
 
 NEGATIVE = 2 ** (8 * sizeof(c_size_t)) - 1  # what -1 is as a size_t
 

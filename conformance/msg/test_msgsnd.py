@@ -23,6 +23,9 @@ from pytest_ipc import (
 
 from .conftest import contents, take
 
+pytestmark = pytest.mark.usefixtures("room_for_messages")
+
+
 LONG_MAX = 2 ** (8 * sizeof(c_long) - 1) - 1
 NEGATIVE = 2 ** (8 * sizeof(c_size_t)) - 1  # what -1 is as a size_t
 

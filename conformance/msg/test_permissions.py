@@ -37,6 +37,9 @@ from pytest_ipc import (
 from ..places import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become
 from .conftest import contents
 
+pytestmark = pytest.mark.usefixtures("room_for_messages")
+
+
 CLASSES = {"owner": (OWNER, OTHER_GROUP, 6), "group": (MEMBER, GROUP, 3), "other": (STRANGER, OTHER_GROUP, 0)}
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pytest_ipc import clause, msgrcv, msgsnd
 
 from ..conftest import TO_START, succeeded
 from .conftest import contents
+
+pytestmark = pytest.mark.usefixtures("room_for_messages")
+
 
 SEND = """
 import sys, pytest_ipc as ipc

@@ -5,9 +5,14 @@ from __future__ import annotations
 from ctypes import c_long, sizeof
 from errno import ENOMSG
 
+import pytest
+
 from pytest_ipc import MSG_EXCEPT, clause, fails_with
 
 from .conftest import contents, take
+
+pytestmark = pytest.mark.usefixtures("room_for_messages")
+
 
 LONG_MAX = 2 ** (8 * sizeof(c_long) - 1) - 1
 

@@ -6,9 +6,12 @@ from errno import EAGAIN
 from fcntl import F_GETFL, F_SETFL, fcntl
 from os import O_CLOEXEC, O_NONBLOCK
 
+import pytest
+
 from pytest_ipc import clause, fails_with, getpipe_size, limit, read, untested, write
 
 
+@pytest.mark.usefixtures("whole_pipes")
 @clause("pipe.capacity-16-pages", "pipe(7)", "Pipe capacity", since="2.6.35")
 def test_a_new_pipe_has_sixteen_pages(pipe, page):
     """The capacity of a new pipe is 16 pages, asked at either end."""

@@ -8,6 +8,8 @@ from os import O_ASYNC, O_CLOEXEC, O_NONBLOCK
 from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
 from signal import SIGIO
 
+import pytest
+
 from pytest_ipc import clause, read, write
 
 
@@ -80,6 +82,7 @@ def test_poll_is_woken_by_the_last_writers_end(pipe, fork):
     assert poller.result() == POLLHUP
 
 
+@pytest.mark.usefixtures("whole_pipes")
 @clause("pipe.fionread-both-ends", "pipe(7)", "Pipe capacity")
 def test_fionread_counts_what_is_unread(pipe, unread, page):
     """FIONREAD gives the number of unread bytes, the same at either end, after every write and read."""

@@ -8,7 +8,6 @@ from ctypes import Array, c_int, c_void_p
 from errno import EFAULT, EINVAL, EMFILE, ENOPKG
 from fcntl import F_GETFD, FD_CLOEXEC, fcntl
 from os import O_APPEND, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_TRUNC
-from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 
 import pytest
 
@@ -17,6 +16,7 @@ from pytest_ipc.kernel.libc import function
 
 from ..conftest import succeeded
 from ..memory import free_range
+from ..places import limit_process
 
 # The calls with the array in the caller's hands.
 pipe_into = function("pipe", c_int, c_void_p)
@@ -26,8 +26,7 @@ pipe2_into = function("pipe2", c_int, c_void_p, c_int)
 def leave_free(count: int) -> list[int]:
     """Take every descriptor that this process, a child, may open but *count*; those that were taken."""
     top = open_descriptors()[-1] + 10
-    hard = getrlimit(RLIMIT_NOFILE)[1]
-    setrlimit(RLIMIT_NOFILE, (top, hard))
+    limit_process("NOFILE", top)
     taken = []
     with suppress(OSError):
         for _ in range(top + 1):

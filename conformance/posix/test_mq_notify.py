@@ -87,6 +87,7 @@ def test_a_message_in_an_empty_queue_is_told_by_a_signal(queue, told):
     assert mq_receive(queue.fd, 8) == (b"message", 0)
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("mq_notify.siginfo", "mq_notify(3)", "DESCRIPTION")
 def test_the_signal_tells_who_has_sent(queue, told, fork):
     """The signal has the code SI_MESGQ, the pid and real user of the sender, and the value that was registered."""
@@ -146,6 +147,7 @@ def test_a_function_is_called_in_a_thread(queue, fork, posix_sem):
     assert called.value == 0
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("mq_notify.ebusy", "mq_notify(3)", "ERRORS", errno=EBUSY)
 def test_one_process_at_a_time_is_told(queue, told):
     """While a process is registered nobody else can be, nor the same one again."""
@@ -162,6 +164,7 @@ def test_one_process_at_a_time_is_told(queue, told):
     assert child.result().value == 1
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("mq_notify.one-shot", "mq_notify(3)", "DESCRIPTION")
 def test_who_was_told_is_told_once(queue, told, fork, signals):
     """Who has been told is not registered any more: the next message is not told, and another process can register."""
@@ -230,6 +233,7 @@ def test_null_ends_the_registration(queue, fork, signals):
     assert is_free(queue)
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("mq_notify.null-leaves-others", "mq_notify(3)", "DESCRIPTION")
 def test_null_does_not_end_anothers_registration(queue, told):
     """A null pointer from a process that is not registered takes nothing from the one that is."""
@@ -284,6 +288,7 @@ def test_death_ends_the_registration(queue, fork):
 
 
 @pytest.mark.parametrize("signo", [SIGRTMIN, SIGRTMAX], ids=["SIGRTMIN", "SIGRTMAX"])
+@pytest.mark.usefixtures("room_for_signals")
 @clause("mq_notify.real-time-signals", "sigevent(7)", "DESCRIPTION")
 def test_a_real_time_signal_may_be_sent(queue, fork, signals, signo):
     """The signal may be a real-time one."""

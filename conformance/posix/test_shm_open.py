@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import resource
 import stat
 from errno import EACCES, EEXIST, EINVAL, EMFILE, ENAMETOOLONG, ENOENT, EPERM
 
@@ -26,7 +25,7 @@ from pytest_ipc import (
 )
 
 from ..memory import peek
-from ..places import GROUP, OTHER_GROUP, OWNER, STRANGER, become
+from ..places import GROUP, OTHER_GROUP, OWNER, STRANGER, become, limit_process
 
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
@@ -225,7 +224,7 @@ def test_a_process_that_has_all_its_descriptors_open(names, fork):
     name = names()
 
     def fill_and_open() -> bool:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+        limit_process("NOFILE", 32, 32)
         taken = []
         while True:
             try:

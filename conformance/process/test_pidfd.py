@@ -7,6 +7,7 @@ import select
 from collections.abc import Callable, Iterator
 from errno import EAGAIN, EBADF, ECHILD, EINVAL, EPERM, ESRCH
 from pathlib import Path
+from resource import RLIMIT_NOFILE, getrlimit
 from signal import SIGKILL, SIGSTOP, SIGTERM, SIGUSR1, valid_signals
 
 import pytest
@@ -233,6 +234,7 @@ def test_another_user_may_not(opened, sleeper, as_user):
     sleeper.wait_blocked("pause")
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("pidfd_send_signal.info-is-delivered", "pidfd_send_signal(2)", "DESCRIPTION", since="5.1")
 def test_a_siginfo_is_sent_along(opened, fork, signals):
     """A siginfo_t with a code below zero is what the process gets; one whose signal is another is refused."""
@@ -271,6 +273,11 @@ def test_a_whole_group_is_signalled(opened, fork, sleeper):
     assert [sleeper.wait(), member.wait()] == [-SIGUSR1, -SIGUSR1]
 
 
+def highest() -> int:
+    """A number that hardly any process has a descriptor at, and that any may have."""
+    return min(200, getrlimit(RLIMIT_NOFILE)[0] - 1)
+
+
 @clause("pidfd_getfd.same-description", "pidfd_getfd(2)", "DESCRIPTION", since="5.6")
 def test_a_descriptor_is_fetched_from_another_process(opened, fork, tmp_path):
     """The descriptor fetched is a duplicate of the other process's: both share file and offset. It is close-on-exec."""
@@ -279,12 +286,12 @@ def test_a_descriptor_is_fetched_from_another_process(opened, fork, tmp_path):
     def life() -> None:
         fd = os.open(tmp_path / "file", os.O_RDONLY)
         os.read(fd, 4)
-        os.dup2(fd, 77)
+        os.dup2(fd, highest())
         pause()
 
     child = fork(life)
     child.wait_blocked("pause")
-    fd = pidfd_getfd(opened(child.pid), 77)
+    fd = pidfd_getfd(opened(child.pid), highest())
     told = os.read(fd, 3), os.get_inheritable(fd)
     os.close(fd)
     assert told == (b"456", False)
@@ -293,7 +300,7 @@ def test_a_descriptor_is_fetched_from_another_process(opened, fork, tmp_path):
 @clause("pidfd_getfd.not-open-ebadf", "pidfd_getfd(2)", "ERRORS", errno=EBADF, since="5.6")
 def test_a_descriptor_that_is_not_open_is_refused(opened, sleeper, pipe):
     """A number that is open in the caller and not in the other process cannot be fetched, nor anything by what is no pidfd."""
-    mine = os.dup2(0, 200, inheritable=False)
+    mine = os.dup2(0, highest(), inheritable=False)
     with fails_with(EBADF):
         pidfd_getfd(opened(sleeper.pid), mine)
     os.close(mine)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from errno import EACCES, ENOENT, ENOMEM, EPERM
-from resource import RLIMIT_MEMLOCK, setrlimit
 
 import pytest
 
@@ -41,7 +40,7 @@ from pytest_ipc import (
     unused_key,
 )
 
-from ..places import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become
+from ..places import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become, limit_process
 
 CLASSES = {"owner": (OWNER, OTHER_GROUP, 6), "group": (MEMBER, GROUP, 3), "other": (STRANGER, OTHER_GROUP, 0)}
 
@@ -271,7 +270,7 @@ def test_locking_stays_under_the_limit(owned, as_user, page):
     fits, exceeds = owned(0o600, 2 * page), owned(0o600, 3 * page)
 
     def lock() -> tuple[int, int]:
-        setrlimit(RLIMIT_MEMLOCK, (2 * page, 2 * page))
+        limit_process("MEMLOCK", 2 * page, 2 * page)
         with fails_with(ENOMEM):
             shmctl(exceeds.id, SHM_LOCK)
         shmctl(fits.id, SHM_LOCK)
@@ -286,7 +285,7 @@ def test_locking_with_a_limit_of_nothing(owned, as_user):
     segment = owned(0o600)
 
     def lock() -> None:
-        setrlimit(RLIMIT_MEMLOCK, (0, 0))
+        limit_process("MEMLOCK", 0, 0)
         with fails_with(EPERM):
             shmctl(segment.id, SHM_LOCK)
 

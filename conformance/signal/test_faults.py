@@ -138,6 +138,7 @@ def test_a_handler_is_given_number_and_siginfo(fork, pipe):
     assert channel.read() == bytes([signo])
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("siginfo.handler-told-of-the-sender", "sigaction(2)", TOLD)
 def test_a_handler_is_told_of_sender_and_value(dies_of):
     """The siginfo_t of a handler has the code, process, user and value that sigqueue(3) gave the signal."""

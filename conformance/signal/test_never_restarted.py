@@ -94,6 +94,7 @@ def telling() -> Callable[..., tuple[socket.socket, socket.socket]]:
     return make
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("siginfo.sigio-band-fd", "fcntl(2)", "F_SETSIG")
 def test_a_signal_tells_of_a_descriptor(fork, signals, telling):
     """A signal chosen with F_SETSIG tells which descriptor has something to read, by number, and by the events of poll(2)."""

@@ -50,6 +50,7 @@ def test_a_standard_signal_pends_once(fork, signals):
     fork(life).result()
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("signal.standard-first-siginfo-kept", "signal(7)", "Queueing and delivery semantics for standard signals")
 def test_the_first_instance_is_the_one_that_is_kept(fork, signals):
     """Where a standard signal comes again while it pends, what it brings along is the first one's."""
@@ -79,6 +80,7 @@ def test_real_time_signals_queue_in_order(fork, signals):
     assert fork(life).result() == [3, 1, 2, 1]
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("signal.rt-kill-queues", "signal(7)", "Real-time signals")
 def test_real_time_signals_queue_also_by_kill(fork, signals):
     """Every instance of a real-time signal is kept also when kill(2) sends it."""

@@ -65,6 +65,7 @@ def test_the_sender_s_user_is_its_real_one(fork, signals):
     fork(life).result()
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("siginfo.tgkill-si_tkill", "sigaction(2)", "The siginfo_t argument to a SA_SIGINFO handler")
 def test_tgkill_has_a_code_of_its_own(fork, signals):
     """A signal from tgkill(2) has the code SI_TKILL: it can be told from one that kill(2) sent."""
@@ -82,6 +83,7 @@ def test_tgkill_has_a_code_of_its_own(fork, signals):
     fork(life).result()
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("siginfo.sigqueue-si_queue-value", "sigqueue(3)", "DESCRIPTION")
 def test_sigqueue_brings_a_value(fork, signals):
     """A signal from sigqueue(3) has the code SI_QUEUE, its sender's process and real user id, and the value that was sent."""

@@ -34,6 +34,7 @@ from pytest_ipc import (
 from .plain import become_program, in_thread, printed
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("signalfd.read-struct", "signalfd(2)", "The signalfd_siginfo structure")
 def test_a_signal_is_read_with_what_it_brought(fork, signals):
     """Reading gives a structure of 128 bytes with the signal's number, code, sender, its user, and the value that was sent."""
@@ -241,6 +242,7 @@ def test_the_end_of_a_child_is_read(fork, signals):
     fork(life).result()
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("signalfd.fork-semantics", "signalfd(2)", "fork(2) semantics")
 def test_a_child_reads_its_own_signals(fork, signals):
     """A child that reads the descriptor it has from its parent gets its own signals; its parent's go on pending there."""
@@ -263,6 +265,7 @@ def test_a_child_reads_its_own_signals(fork, signals):
     fork(life).result()
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("signalfd.exec-survives", "signalfd(2)", "execve(2) semantics")
 def test_another_program_reads_what_pends(fork, signals):
     """The descriptor is kept when another program is executed, and a signal that pended before can be read there."""

@@ -243,6 +243,7 @@ def test_a_child_has_no_timer(fork):
     assert fork(life).result()
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("exec.posix-timers-deleted", "execve(2)", "Effect on process attributes")
 def test_another_program_has_no_timer(fork):
     """A timer is deleted when another program is executed: it is not known there."""

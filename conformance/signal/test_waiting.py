@@ -8,6 +8,8 @@ from errno import EAGAIN, EINTR, EINVAL
 from signal import SIG_BLOCK, SIGCONT, SIGKILL, SIGRTMIN, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2
 from threading import Thread
 
+import pytest
+
 from pytest_ipc import (
     SA_RESTART,
     SI_QUEUE,
@@ -133,6 +135,7 @@ def test_sigsuspend_cannot_block_kill(fork):
     assert actor.wait() == -SIGKILL
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("sigwait.info-and-value", "sigwaitinfo(2)", "DESCRIPTION")
 def test_sigwaitinfo_takes_a_signal(fork, signals):
     """sigwaitinfo(2) waits for a signal of its set, and gives its number and what it brought along; then it pends no more."""

@@ -17,6 +17,8 @@ import pytest
 
 from pytest_ipc import End, Factories, Listener, Socket, Sockets, send, socketpair, untested
 
+from ..places import limit_process
+
 
 @pytest.fixture
 def raw_pair(ipc_scope: Factories) -> Callable[..., tuple[int, int]]:
@@ -108,4 +110,4 @@ def leave_room_for(count: int) -> None:
     opened = [os.dup(0) for _ in range(count + 1)]
     for fd in opened:
         os.close(fd)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (opened[-1], hard))
+    limit_process("NOFILE", opened[-1])

@@ -23,7 +23,7 @@ import pytest
 
 from pytest_ipc import SCM_MAX_FD, Deadline, Ucred, capabilities, clause, fails_with, open_descriptors, recv, untested
 
-from ..places import GROUP, STRANGER, become
+from ..places import GROUP, STRANGER, become, limit_process
 from .conftest import leave_room_for
 
 MESSAGES = "Ancillary messages"
@@ -158,7 +158,7 @@ def test_too_many_descriptors_cannot_be_on_their_way(sockets, fork):
 
     def life() -> int:
         limit = 100
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        limit_process("NOFILE", limit, limit)
         if capabilities() != 0:
             become(STRANGER, GROUP)
         message = [(SOL_SOCKET, SCM_RIGHTS, array("i", [right.fd] * 10))]

@@ -6,7 +6,6 @@ import os
 import sys
 from errno import EAGAIN, EINTR, EINVAL, EMFILE
 from pathlib import Path
-from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 from select import POLLIN, POLLOUT
 from signal import SIGUSR1
 
@@ -28,6 +27,7 @@ from pytest_ipc import (
 )
 
 from ..conftest import succeeded
+from ..places import limit_process
 
 
 @clause("eventfd.begins-with-initval", "eventfd(2)", "DESCRIPTION")
@@ -216,7 +216,7 @@ def test_a_counter_needs_a_descriptor(eventfd, fork):
     """A process that has as many descriptors as its limit allows gets no counter."""
 
     def life() -> None:
-        setrlimit(RLIMIT_NOFILE, (max(open_descriptors()) + 1, getrlimit(RLIMIT_NOFILE)[1]))
+        limit_process("NOFILE", max(open_descriptors()) + 1)
         while True:
             try:
                 os.dup(1)

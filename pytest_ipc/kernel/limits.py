@@ -112,6 +112,8 @@ _RESOURCES = (
     ("MSGQUEUE", 12, "bytes"),
     ("FSIZE", resource.RLIMIT_FSIZE, "bytes"),
     ("AS", resource.RLIMIT_AS, "bytes"),
+    ("DATA", resource.RLIMIT_DATA, "bytes"),
+    ("STACK", resource.RLIMIT_STACK, "bytes"),
 )
 
 _TABLE: dict[str, _Row] = dict(
@@ -141,6 +143,7 @@ _TABLE: dict[str, _Row] = dict(
         _sysctl("fs/pipe-user-pages-hard", "pages", "pipe(7)", endless=0),
         _sysctl("fs/nr_open", "descriptors", "proc(5)"),
         _sysctl("fs/file-max", "open files", "proc(5)"),
+        _sysctl("vm/max_map_count", "mappings", "proc(5)"),
         _sysctl("fs/lease-break-time", "seconds", "proc(5)"),
         _sysctl("fs/leases-enable", "0 or 1", "proc(5)"),
         _sysctl("net/core/somaxconn", "connections", "listen(2)"),

@@ -139,12 +139,13 @@ NEEDS = (
     Need(
         "limits of the machine that can be reached",
         "is not shown or not set here|^a (soft|hard) limit of|is the whole machine's$|^MSGMAX is|seconds are waited for$|"
-        "less than 16 pages$|too much to ask for|no power of two|^needs a (lower limit|vm.max_map_count)",
+        "less than 16 pages$|too much to ask for|no power of two|^needs a (lower limit|vm.max_map_count)|"
+        r"^(kernel|fs|vm|net|user)\.[a-z_.…]+ is |^a documented limit is in the way",
         "another value of the limit that is named, by sysctl(8) or a container's --sysctl, where that disturbs nobody",
     ),
     Need(
         "limits of a process",
-        "RLIMIT_|^needs to lock a page",
+        r"RLIMIT_|^needs to lock a page|^pids\.max of",
         "a higher limit of the process: ulimit before the command, a container's --ulimit, LimitMEMLOCK= and its kin of systemd",
         probes.room_of_processes,
     ),
@@ -157,7 +158,7 @@ NEEDS = (
     ),
     Need(
         "room",
-        "^could not be set up: ",
+        "^could not be set up: |has room for ",
         "more of what the error names: descriptors for EMFILE, space for ENOSPC, memory for ENOMEM, rights for EPERM and EACCES",
     ),
     Need(

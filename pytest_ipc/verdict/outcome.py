@@ -14,6 +14,7 @@ from ..kernel.errnos import errno_name
 from ..kernel.version import kernel_is_older
 from . import words
 from .clause import ABSENT, Deviation, failure
+from .limits_reached import limit_in_the_way
 from .result import Verdict
 
 __all__ = ["judge"]
@@ -77,6 +78,8 @@ def _verdict(error: BaseException | None, phase: str | None, statement: str) -> 
         return Verdict("untested", text)
     if _is_not_allowed(error):
         return Verdict("untested", text)
+    if limit := limit_in_the_way(error):
+        return Verdict("untested", limit)
     if isinstance(error, OSError) and could_not_make(error):
         return Verdict("untested" if errno_name(error.errno) in _LIMITS else "broken", f"could not be set up: {text}")
     if phase == "call":
