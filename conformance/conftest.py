@@ -17,9 +17,20 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import CLOCK_REALTIME_COARSE, Actor, Deadline, Fork, IpcNamespace, process_status, scope, untested
+from pytest_ipc import (
+    CLOCK_REALTIME_COARSE,
+    Actor,
+    Deadline,
+    Factories,
+    Fork,
+    IpcNamespace,
+    process_status,
+    scope,
+    untested,
+)
 from pytest_ipc.verdict.limits_reached import small_pipes
 
+from .on_record import OnRecord, ReservedKey
 from .peers import Peer
 from .places import become
 
@@ -149,6 +160,22 @@ def aged() -> Iterator[Callable[[str], Any]]:
             return made[factory].pop()
 
         yield take
+
+
+@pytest.fixture
+def on_record(ipc_scope: Factories) -> OnRecord:
+    """System V objects by the call itself, which go with the test: on_record.semget(key, nsems, flags)."""
+    return OnRecord(ipc_scope.scope)
+
+
+@pytest.fixture
+def reserved_key(ipc_scope: Factories) -> Callable[..., int]:
+    """A key for an object that a child makes and leaves: reserved_key("sysv-sem", nsems=2, mode=0o600). It goes with the test."""
+
+    def reserve(kind: str, **details: int) -> int:
+        return ReservedKey(kind, details, ipc_scope.scope).key
+
+    return reserve
 
 
 @pytest.fixture(scope="module")

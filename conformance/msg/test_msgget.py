@@ -12,7 +12,6 @@ from pytest_ipc import (
     IPC_PRIVATE,
     clause,
     fails_with,
-    msgctl_rmid,
     msgctl_stat,
     msgget,
     unused_key,
@@ -22,24 +21,18 @@ from ..places import OTHER_GROUP, STRANGER, act_as_another
 
 
 @clause("msgget.create-private", "msgget(2)", "DESCRIPTION")
-def test_private_is_new_every_time():
+def test_private_is_new_every_time(on_record):
     """With the key IPC_PRIVATE every call makes a new queue."""
-    made = {msgget(IPC_PRIVATE, 0o600) for _ in range(3)}
-    for msqid in made:
-        msgctl_rmid(msqid)
+    made = {on_record.msgget(IPC_PRIVATE, 0o600) for _ in range(3)}
     assert len(made) == 3
 
 
 @clause("msgget.private-ignores-flags", "msgget(2)", "NOTES")
-def test_private_needs_no_creat():
+def test_private_needs_no_creat(on_record):
     """With IPC_PRIVATE only the nine mode bits of the flags count: IPC_CREAT is not needed, IPC_EXCL does no harm."""
-    first = msgget(IPC_PRIVATE, 0o600)
-    msgctl_rmid(first)
-    second = msgget(IPC_PRIVATE, IPC_EXCL | 0o640)
-    try:
-        assert msgctl_stat(second).perm.mode == 0o640
-    finally:
-        msgctl_rmid(second)
+    first = on_record.msgget(IPC_PRIVATE, 0o600)
+    second = on_record.msgget(IPC_PRIVATE, IPC_EXCL | 0o640)
+    assert [msgctl_stat(msqid).perm.mode for msqid in (first, second)] == [0o600, 0o640]
 
 
 @clause("msgget.lookup-existing", "msgget(2)", "DESCRIPTION")
@@ -69,29 +62,24 @@ def test_a_key_without_queue_is_not_found():
 
 
 @clause("msgget.init-effective-ids", "msgget(2)", "DESCRIPTION")
-def test_the_effective_ids_of_the_maker_own_it(fork):
+def test_the_effective_ids_of_the_maker_own_it(fork, on_record):
     """Owner and creator of a new queue are the effective user and group of its maker, not the real ones."""
 
     def make() -> tuple[int, int, int, int]:
         act_as_another()
-        msqid = msgget(IPC_PRIVATE, 0o600)
-        perm = msgctl_stat(msqid).perm
-        msgctl_rmid(msqid)
+        perm = msgctl_stat(on_record.msgget(IPC_PRIVATE, 0o600)).perm
         return perm.cuid, perm.uid, perm.cgid, perm.gid
 
     assert fork(make).result() == (STRANGER, STRANGER, OTHER_GROUP, OTHER_GROUP)
 
 
 @clause("msgget.init-mode-low9", "msgget(2)", "DESCRIPTION")
-def test_the_mode_is_the_flags_low_nine_bits(fork):
+def test_the_mode_is_the_flags_low_nine_bits(fork, on_record):
     """The mode of a new queue is the low nine bits of the flags, and the umask takes nothing from them."""
 
     def make() -> int:
         os.umask(0o777)
-        msqid = msgget(unused_key(), IPC_CREAT | IPC_EXCL | 0o753)
-        mode = msgctl_stat(msqid).perm.mode
-        msgctl_rmid(msqid)
-        return mode
+        return msgctl_stat(on_record.msgget(unused_key(), IPC_CREAT | IPC_EXCL | 0o753)).perm.mode
 
     assert oct(fork(make).result()) == oct(0o753)
 

@@ -198,12 +198,12 @@ def test_a_new_owner_counts_at_once(owned, as_user):
 
 
 @clause("msgctl.creator-keeps-control", "msgctl(2)", "ERRORS")
-def test_the_creator_keeps_control(fork):
+def test_the_creator_keeps_control(fork, on_record):
     """Who made a queue and gave it away may still change and remove it."""
 
     def give_away_and_take_back() -> str:
         become(OWNER, GROUP)
-        msqid = msgget(unused_key(), IPC_CREAT | 0o600)
+        msqid = on_record.msgget(unused_key(), IPC_CREAT | 0o600)
         msgctl_set(msqid, uid=STRANGER, gid=OTHER_GROUP, mode=0o666)
         msgctl_set(msqid, mode=0o600)
         msgctl_rmid(msqid)

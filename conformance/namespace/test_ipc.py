@@ -7,24 +7,30 @@ import re
 import shutil
 import subprocess
 from ctypes import c_ulong, sizeof
-from errno import ENOENT
+from errno import EAGAIN, ENOENT, ENOMEM, EPERM
 
 from pytest_ipc import (
     IPC_CREAT,
     IPC_EXCL,
     IPC_PRIVATE,
+    SHM_LOCK,
+    Deadline,
     clause,
     fails_with,
     limit,
     limit_fields,
     semctl_limits,
+    shmctl,
     shmctl_limits,
+    shmctl_rmid,
     shmctl_stat,
     shmget,
     sysvipc_shm,
     untested,
     unused_key,
 )
+
+from ..places import become, limit_process
 
 
 @clause("ipc.ns-isolation", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
@@ -54,12 +60,35 @@ def test_a_key_may_be_used_on_both_sides(sysv_shm, in_ipc_namespace):
 
 
 @clause("ipc.ns-destroyed-with-last-member", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
-def test_a_namespace_takes_its_segments_with_it(in_ipc_namespace):
-    """The segments of an IPC namespace are gone with its last process, and were never seen outside."""
-    if sysvipc_shm() is None:
-        untested("needs /proc/sysvipc")
-    maker = in_ipc_namespace({}, lambda: (shmget(IPC_PRIVATE, 1, 0o600), os.getpid())[1])
-    assert not [row for row in sysvipc_shm() or () if row.cpid == maker]
+def test_a_namespace_takes_its_segments_with_it(ipc_namespace, page):
+    """When the last process of an IPC namespace has ended its segments are destroyed: what they had locked of memory is free."""
+    user = 62000 + os.getpid() % 3000  # of whom nobody else has anything locked
+    doomed, other = ipc_namespace(), ipc_namespace()
+
+    def lock(keep: bool) -> bool:
+        """Whether the user may lock two pages more, which are all that the limit allows."""
+        become(user, user)
+        limit_process("MEMLOCK", 2 * page, 2 * page)
+        segment = shmget(IPC_PRIVATE, 2 * page, 0o600)
+        try:
+            shmctl(segment, SHM_LOCK)
+        except OSError as error:
+            if error.errno not in (ENOMEM, EPERM, EAGAIN):
+                raise
+            return False
+        if not keep:
+            shmctl_rmid(segment)
+        return True
+
+    if not other.fork(lock, False).result():
+        untested("needs RLIMIT_MEMLOCK to allow two pages of segments")
+    assert doomed.fork(lock, True).result()
+    if other.fork(lock, False).result():
+        untested("needs a kernel that counts what segments have locked for their user")
+    doomed.close()
+    assert Deadline(5).until(lambda: other.fork(lock, False).result()), (
+        "the memory of its segments stayed locked for 5 s"
+    )
 
 
 @clause("ipc.ns-sysctls-per-namespace", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +24,18 @@ from pytest_ipc import (
     mount,
     mq_close,
     mq_open,
-    mq_unlink,
     sem_close,
     sem_init,
     sem_open,
     sem_post,
-    sem_unlink,
     sem_wait,
     shm_open,
-    shm_unlink,
     unshare,
     untested,
-    unused_name,
 )
 
 from ..conftest import TO_START, succeeded
+from ..on_record import ReservedName
 from ..places import GROUP, STRANGER, become
 
 _CAP_SYS_RESOURCE = 1 << 24
@@ -46,18 +43,9 @@ _ALL_IDS = "4294967295"
 
 
 @pytest.fixture
-def names() -> Iterator[Callable[[], str]]:
+def names(ipc_scope: Factories) -> Callable[..., str]:
     """Names for shared memory that a test makes by the call itself: names(), a new one. What has one at the end goes."""
-    drawn: list[str] = []
-
-    def draw() -> str:
-        drawn.append(unused_name())
-        return drawn[-1]
-
-    yield draw
-    for name in drawn:
-        with suppress(FileNotFoundError):
-            shm_unlink(name)
+    return lambda length=0: ReservedName.shm(ipc_scope.scope, length).name
 
 
 @pytest.fixture
@@ -71,13 +59,15 @@ def opened(ipc_scope: Factories) -> Callable[..., int]:
 
 
 @pytest.fixture
-def name() -> Iterator[str]:
-    """A name that nobody has yet. What gets it in the test, a semaphore or a queue, loses it at the end."""
-    made = unused_name()
-    yield made
-    for unlink in (sem_unlink, mq_unlink):
-        with suppress(OSError):
-            unlink(made)
+def sem_name(ipc_scope: Factories) -> str:
+    """A name that no semaphore has yet. What gets it in the test loses it at the end."""
+    return ReservedName.sem(ipc_scope.scope).name
+
+
+@pytest.fixture
+def mq_name(ipc_scope: Factories) -> str:
+    """A name that no queue has yet. What gets it in the test loses it at the end."""
+    return ReservedName.mq(ipc_scope.scope).name
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass, field
 from errno import EAGAIN, EEXIST, EMSGSIZE, ENOENT
 from functools import partial
@@ -12,9 +11,10 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from pytest_ipc import MqAttr, mq_close, mq_getattr, mq_open, mq_receive, mq_send, mq_unlink, unused_name
+from pytest_ipc import MqAttr, mq_close, mq_getattr, mq_open, mq_receive, mq_send, mq_unlink
 
 from ..model import Model, fails
+from ..on_record import ReservedName
 
 MAXMSG, MSGSIZE = 3, 4
 OPEN = os.O_RDWR | os.O_NONBLOCK
@@ -33,7 +33,7 @@ class Queues(Model):
 
     def __init__(self, *peers: Any) -> None:
         super().__init__(*peers)
-        self.name = unused_name()
+        self.name = ReservedName.mq(self.ipc.scope).name
         self.named: Queue | None = None
         self.open: dict[Any, tuple[int, Queue]] = {}
         self.sent = 0
@@ -135,6 +135,4 @@ class Queues(Model):
         """Close and remove."""
         for who, (mqdes, _) in self.open.items():
             who.do(mq_close, mqdes)
-        with suppress(OSError):
-            mq_unlink(self.name)
         super().teardown()

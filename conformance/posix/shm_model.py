@@ -22,11 +22,11 @@ from pytest_ipc import (
     munmap,
     shm_open,
     shm_unlink,
-    unused_name,
 )
 
 from ..memory import peek, poke
-from ..model import Model, fails, outcome
+from ..model import Model, fails
+from ..on_record import ReservedName
 
 NAMES = ("A", "B")
 SIZES = (0, 1, 100, PAGESIZE, PAGESIZE + 1, 2 * PAGESIZE)
@@ -69,7 +69,7 @@ class Shared(Model):
 
     def __init__(self, *peers: Any) -> None:
         super().__init__(*peers)
-        self.names = {name: unused_name() for name in NAMES}
+        self.names = {name: ReservedName.shm(self.ipc.scope).name for name in NAMES}
         self.found: dict[str, Object] = {}
         self.open: list[Handle] = []
         self.mapped: list[Handle] = []
@@ -213,6 +213,4 @@ class Shared(Model):
             mapping.peer.do(munmap, mapping.number, MAPPED)
         for handle in self.open:
             handle.peer.do(close, handle.number)
-        for name in self.names.values():
-            outcome(partial(shm_unlink, name))
         super().teardown()

@@ -42,21 +42,21 @@ def test_an_unlinked_queue_is_still_its_users(posix_mq, fork):
 
 
 @clause("mq_unlink.name-is-free-again", "mq_unlink(3)", "DESCRIPTION")
-def test_the_name_can_be_given_to_another(opened_mq, name):
+def test_the_name_can_be_given_to_another(opened_mq, mq_name):
     """After unlinking, a queue made with the same name is another one."""
-    first = opened_mq(name, NEW, 0o600, SMALL)
+    first = opened_mq(mq_name, NEW, 0o600, SMALL)
     mq_send(first, b"first")
-    mq_unlink(name)
-    second = opened_mq(name, NEW, 0o600, MqAttr(maxmsg=1, msgsize=8))
+    mq_unlink(mq_name)
+    second = opened_mq(mq_name, NEW, 0o600, MqAttr(maxmsg=1, msgsize=8))
     mq_send(second, b"second")
     assert (mq_receive(first, 8)[0], mq_receive(second, 8)[0]) == (b"first", b"second")
 
 
 @clause("mq_unlink.enoent", "mq_unlink(3)", "ERRORS", errno=ENOENT)
-def test_what_is_not_there_cannot_be_unlinked(posix_mq, name):
+def test_what_is_not_there_cannot_be_unlinked(posix_mq, mq_name):
     """Unlinking a name that no queue has, or has any more, fails."""
     with fails_with(ENOENT):
-        mq_unlink(name)
+        mq_unlink(mq_name)
     queue = posix_mq(maxmsg=1, msgsize=8)
     mq_unlink(queue.name)
     with fails_with(ENOENT):
@@ -87,16 +87,16 @@ def test_a_stranger_cannot_unlink(posix_mq, opened_mq, as_user):
 
 
 @clause("mq.persistence", "mq_overview(7)", "Persistence")
-def test_a_queue_lives_while_nobody_has_it_open(fork, opened_mq, name):
+def test_a_queue_lives_while_nobody_has_it_open(fork, opened_mq, mq_name):
     """A queue lives on, with its messages and their priorities, when no process has it open."""
 
     def child() -> None:
-        queue = mq_open(name, NEW, 0o600, SMALL)
+        queue = mq_open(mq_name, NEW, 0o600, SMALL)
         mq_send(queue, b"low", 1)
         mq_send(queue, b"high", 2)
 
     fork(child).result()
-    queue = opened_mq(name, O_RDONLY)
+    queue = opened_mq(mq_name, O_RDONLY)
     assert [mq_receive(queue, 8) for _ in range(2)] == [(b"high", 2), (b"low", 1)]
 
 
@@ -140,14 +140,14 @@ def test_exec_closes(posix_mq, fork):
 
 
 @clause("mq.exit-closes", "mq_close(3)", "NOTES")
-def test_exit_closes_and_the_queue_stays(fork, opened_mq, name):
+def test_exit_closes_and_the_queue_stays(fork, opened_mq, mq_name):
     """A process that ends has closed its queues, and those keep their name."""
 
     def child() -> None:
-        mq_open(name, NEW, 0o600, SMALL)
+        mq_open(mq_name, NEW, 0o600, SMALL)
 
     fork(child).result()
-    assert mq_getattr(opened_mq(name, O_RDWR)).maxmsg == 2
+    assert mq_getattr(opened_mq(mq_name, O_RDWR)).maxmsg == 2
 
 
 @clause("mq.is-fd-pollable", "mq_overview(7)", "Linux implementation of message queue descriptors")

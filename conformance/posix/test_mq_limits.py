@@ -175,16 +175,16 @@ def test_there_are_at_most_queues_max_queues(in_ipc_namespace):
 
 
 @clause("mq_open.emfile-rlimit_msgqueue", "getrlimit(2)", "RLIMIT_MSGQUEUE", errno=EMFILE, since="2.6.8")
-def test_a_users_queues_have_so_many_bytes(fork, name):
+def test_a_users_queues_have_so_many_bytes(fork, mq_name):
     """A process with a RLIMIT_MSGQUEUE of 0 makes no queue, however small; with its limit back it does."""
 
     def child() -> None:
         before, _ = getrlimit(RLIMIT_MSGQUEUE)
         limit_bytes(0)
         with fails_with(EMFILE):
-            mq_open(name, NEW, 0o600, SMALL)
+            mq_open(mq_name, NEW, 0o600, SMALL)
         limit_bytes(before)
-        mq_open(name, NEW, 0o600, SMALL)
+        mq_open(mq_name, NEW, 0o600, SMALL)
 
     fork(child).result()
 

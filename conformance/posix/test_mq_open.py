@@ -13,6 +13,7 @@ import pytest
 from pytest_ipc import MqAttr, clause, fails_with, mq_getattr, mq_open, mq_receive, mq_send, mq_unlink
 
 from ..conftest import succeeded
+from ..on_record import ReservedName
 from ..places import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become
 
 NEW = O_CREAT | O_EXCL | O_RDWR
@@ -20,16 +21,16 @@ SMALL = MqAttr(maxmsg=2, msgsize=16)
 
 
 @clause("mq_open.create-attr", "mq_open(3)", "DESCRIPTION")
-def test_a_new_queue_is_as_it_was_asked_for(opened_mq, name):
+def test_a_new_queue_is_as_it_was_asked_for(opened_mq, mq_name):
     """A new queue has the capacity and the message size that were asked for, and is empty."""
-    queue = opened_mq(name, NEW, 0o600, MqAttr(maxmsg=3, msgsize=77))
+    queue = opened_mq(mq_name, NEW, 0o600, MqAttr(maxmsg=3, msgsize=77))
     assert mq_getattr(queue) == MqAttr(flags=0, maxmsg=3, msgsize=77, curmsgs=0)
 
 
 @clause("mq_open.other-attr-ignored", "mq_open(3)", "DESCRIPTION")
-def test_the_other_attributes_are_ignored(opened_mq, name):
+def test_the_other_attributes_are_ignored(opened_mq, mq_name):
     """The flags and the count of messages given for a new queue are ignored."""
-    queue = opened_mq(name, NEW, 0o600, MqAttr(flags=os.O_NONBLOCK, maxmsg=3, msgsize=77, curmsgs=2))
+    queue = opened_mq(mq_name, NEW, 0o600, MqAttr(flags=os.O_NONBLOCK, maxmsg=3, msgsize=77, curmsgs=2))
     assert mq_getattr(queue) == MqAttr(flags=0, maxmsg=3, msgsize=77, curmsgs=0)
 
 
@@ -52,25 +53,25 @@ def test_a_queue_can_be_opened_nonblocking(posix_mq, opened_mq):
     ids=["no messages", "less than no messages", "no bytes", "less than no bytes"],
 )
 @clause("mq_open.einval-attr", "mq_open(3)", "ERRORS", errno=EINVAL)
-def test_sizes_must_be_above_0(name, attr):
+def test_sizes_must_be_above_0(mq_name, attr):
     """A queue of no messages, or of messages of no bytes, is refused, and nothing is made."""
     with fails_with(EINVAL):
-        mq_open(name, NEW, 0o600, attr)
+        mq_open(mq_name, NEW, 0o600, attr)
     with fails_with(ENOENT):
-        mq_open(name, O_RDONLY)
+        mq_open(mq_name, O_RDONLY)
 
 
 @clause("mq_open.name-no-slash-einval", "mq_open(3)", "ERRORS", errno=EINVAL)
-def test_a_name_begins_with_a_slash(name):
+def test_a_name_begins_with_a_slash(mq_name):
     """A name without a slash at its beginning is refused."""
     with fails_with(EINVAL):
-        mq_open(name[1:], NEW, 0o600, SMALL)
+        mq_open(mq_name[1:], NEW, 0o600, SMALL)
 
 
 @clause("mq_open.name-two-slashes-eacces", "mq_open(3)", "ERRORS", errno=EACCES)
-def test_a_name_has_one_slash(name):
+def test_a_name_has_one_slash(mq_name):
     """A name with another slash is refused, wherever it stands."""
-    for wrong in (f"/{name}", f"{name}/x"):
+    for wrong in (f"/{mq_name}", f"{mq_name}/x"):
         with fails_with(EACCES):
             mq_open(wrong, NEW, 0o600, SMALL)
 
@@ -83,18 +84,19 @@ def test_a_slash_alone_is_no_name():
 
 
 @clause("mq_open.name-255-ok", "mq_overview(7)", "DESCRIPTION")
-def test_the_longest_name(opened_mq, name):
+def test_the_longest_name(opened_mq, ipc_scope):
     """A name of 255 characters is taken."""
-    longest = name.ljust(255, "n")
+    longest = ReservedName.mq(ipc_scope.scope, 254).name
+    assert len(longest) == 255
     opened_mq(longest, NEW, 0o600, SMALL)
     mq_unlink(longest)
 
 
 @clause("mq_open.name-256-enametoolong", "mq_open(3)", "ERRORS", errno=ENAMETOOLONG)
-def test_a_name_that_is_too_long(name):
+def test_a_name_that_is_too_long(mq_name):
     """A name with more than 255 characters after its slash is refused."""
     with fails_with(ENAMETOOLONG):
-        mq_open(name.ljust(257, "n"), NEW, 0o600, SMALL)
+        mq_open(mq_name.ljust(257, "n"), NEW, 0o600, SMALL)
 
 
 @clause("mq_open.name-leads-to-it", "mq_overview(7)", "DESCRIPTION")
@@ -117,11 +119,11 @@ def test_excl_fails_when_the_name_is_taken(posix_mq):
 
 
 @clause("mq_open.enoent", "mq_open(3)", "ERRORS", errno=ENOENT)
-def test_a_name_that_nobody_has_is_not_found(name):
+def test_a_name_that_nobody_has_is_not_found(mq_name):
     """A name that no queue has fails without O_CREAT, and makes nothing."""
     for _ in range(2):
         with fails_with(ENOENT):
-            mq_open(name, O_RDWR)
+            mq_open(mq_name, O_RDWR)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_the_mode_decides_who_may_open(posix_mq, as_user, mode, user, allowed):
 
 
 @clause("mq_open.emfile-rlimit_nofile", "mq_open(3)", "ERRORS", errno=EMFILE)
-def test_a_queue_needs_a_descriptor(fork, name):
+def test_a_queue_needs_a_descriptor(fork, mq_name):
     """A process that has as many descriptors as RLIMIT_NOFILE allows gets no queue, and none is made."""
 
     def child() -> None:
@@ -178,32 +180,32 @@ def test_a_queue_needs_a_descriptor(fork, name):
         limits = getrlimit(RLIMIT_NOFILE)
         setrlimit(RLIMIT_NOFILE, (free, limits[1]))
         with fails_with(EMFILE):
-            mq_open(name, NEW, 0o600, SMALL)
+            mq_open(mq_name, NEW, 0o600, SMALL)
         setrlimit(RLIMIT_NOFILE, limits)
         with fails_with(ENOENT):
-            mq_open(name, O_RDWR)
+            mq_open(mq_name, O_RDWR)
 
     fork(child).result()
 
 
 @clause("mq_open.umask", "mq_open(3)", "DESCRIPTION", since="2.6.14")
-def test_the_umask_takes_bits_away(fork, name):
+def test_the_umask_takes_bits_away(fork, mq_name):
     """The mode of a new queue is the one given less the umask."""
 
     def child() -> int:
         os.umask(0o027)
-        return os.fstat(mq_open(name, NEW, 0o666, SMALL)).st_mode & 0o777
+        return os.fstat(mq_open(mq_name, NEW, 0o666, SMALL)).st_mode & 0o777
 
     assert fork(child).result() == 0o640
 
 
 @clause("mq_open.owner-effective-ids", "mq_open(3)", "DESCRIPTION")
-def test_the_maker_owns_it(fork, name):
+def test_the_maker_owns_it(fork, mq_name):
     """Owner and group of a new queue are the effective ones of its maker."""
 
     def child() -> tuple[int, int]:
         become(OWNER, OTHER_GROUP)
-        status = os.fstat(mq_open(name, NEW, 0o600, SMALL))
+        status = os.fstat(mq_open(mq_name, NEW, 0o600, SMALL))
         return status.st_uid, status.st_gid
 
     assert fork(child).result() == (OWNER, OTHER_GROUP)

@@ -25,20 +25,20 @@ def test_an_unlinked_semaphore_is_still_its_users(posix_sem, fork):
 
 
 @clause("sem_unlink.name-is-free-again", "sem_unlink(3)", "DESCRIPTION")
-def test_the_name_can_be_given_to_another(opened_sem, name):
+def test_the_name_can_be_given_to_another(opened_sem, sem_name):
     """After unlinking, a semaphore made with the same name is another one."""
-    first = opened_sem(name, O_CREAT | O_EXCL, 0o600, 5)
-    sem_unlink(name)
-    second = opened_sem(name, O_CREAT | O_EXCL, 0o600, 7)
+    first = opened_sem(sem_name, O_CREAT | O_EXCL, 0o600, 5)
+    sem_unlink(sem_name)
+    second = opened_sem(sem_name, O_CREAT | O_EXCL, 0o600, 7)
     sem_post(first)
     assert (sem_getvalue(first), sem_getvalue(second)) == (6, 7)
 
 
 @clause("sem_unlink.enoent", "sem_unlink(3)", "ERRORS", errno=ENOENT)
-def test_what_is_not_there_cannot_be_unlinked(posix_sem, name):
+def test_what_is_not_there_cannot_be_unlinked(posix_sem, sem_name):
     """Unlinking a name that no semaphore has, or has any more, fails."""
     with fails_with(ENOENT):
-        sem_unlink(name)
+        sem_unlink(sem_name)
     semaphore = posix_sem()
     sem_unlink(semaphore.name)
     with fails_with(ENOENT):
@@ -66,15 +66,15 @@ def test_a_stranger_cannot_unlink(posix_sem, opened_sem, as_user):
 
 
 @clause("sem_close.exit-closes", "sem_close(3)", "NOTES")
-def test_exit_closes_and_the_semaphore_stays(fork, opened_sem, name):
+def test_exit_closes_and_the_semaphore_stays(fork, opened_sem, sem_name):
     """A process that ends has closed its semaphores, and those keep their name and their value."""
 
     def child() -> None:
-        semaphore = sem_open(name, O_CREAT | O_EXCL, 0o600, 3)
+        semaphore = sem_open(sem_name, O_CREAT | O_EXCL, 0o600, 3)
         sem_wait(semaphore)
 
     fork(child).result()
-    assert sem_getvalue(opened_sem(name, 0)) == 2
+    assert sem_getvalue(opened_sem(sem_name, 0)) == 2
 
 
 def inode_mapped_at(address: int) -> list[str]:
@@ -105,8 +105,8 @@ def test_exec_closes_and_the_semaphore_stays(posix_sem, fork, program):
 
 
 @clause("sem.persistence", "sem_overview(7)", "Persistence")
-def test_a_semaphore_lives_while_nobody_has_it_open(program, opened_sem, name):
+def test_a_semaphore_lives_while_nobody_has_it_open(program, opened_sem, sem_name):
     """A semaphore with a name lives on, with its value, when no process has it open."""
     source = "import os, sys, pytest_ipc as ipc\nipc.sem_open(sys.argv[1], os.O_CREAT | os.O_EXCL, 0o600, 9)\n"
-    succeeded(program(source, name))
-    assert sem_getvalue(opened_sem(name, 0)) == 9
+    succeeded(program(source, sem_name))
+    assert sem_getvalue(opened_sem(sem_name, 0)) == 9

@@ -12,23 +12,24 @@ import pytest
 from pytest_ipc import SEM_VALUE_MAX, clause, fails_with, sem_close, sem_getvalue, sem_open, sem_post, sem_unlink
 
 from ..conftest import succeeded
+from ..on_record import ReservedName
 from ..places import GROUP, OTHER_GROUP, OWNER, STRANGER, become
 from .conftest import as_ordinary_user, file_of, may_make_semaphores
 
 
 @clause("sem_open.create-initial-value", "sem_open(3)", "DESCRIPTION")
-def test_a_new_semaphore_has_the_value_given(opened_sem, name):
+def test_a_new_semaphore_has_the_value_given(opened_sem, sem_name):
     """A semaphore that O_CREAT makes has the value that was given."""
-    assert sem_getvalue(opened_sem(name, O_CREAT | O_EXCL, 0o600, 7)) == 7
+    assert sem_getvalue(opened_sem(sem_name, O_CREAT | O_EXCL, 0o600, 7)) == 7
 
 
 @clause("sem_open.existing-value-mode-ignored", "sem_open(3)", "DESCRIPTION")
-def test_creat_finds_what_exists_as_it_is(opened_sem, name):
+def test_creat_finds_what_exists_as_it_is(opened_sem, sem_name):
     """O_CREAT with the name of an existing semaphore opens that one; the value and the mode given are ignored."""
-    opened_sem(name, O_CREAT | O_EXCL, 0o600, 7)
-    before = file_of(name).stat()
-    assert sem_getvalue(opened_sem(name, O_CREAT, 0o666, 3)) == 7
-    assert file_of(name).stat() == before
+    opened_sem(sem_name, O_CREAT | O_EXCL, 0o600, 7)
+    before = file_of(sem_name).stat()
+    assert sem_getvalue(opened_sem(sem_name, O_CREAT, 0o666, 3)) == 7
+    assert file_of(sem_name).stat() == before
 
 
 @clause("sem_open.name-leads-to-it", "sem_overview(7)", "DESCRIPTION")
@@ -55,11 +56,11 @@ def test_excl_fails_when_the_name_is_taken(posix_sem):
 
 
 @clause("sem_open.einval-value", "sem_open(3)", "ERRORS", errno=EINVAL)
-def test_a_value_above_the_greatest_is_refused(opened_sem, name):
+def test_a_value_above_the_greatest_is_refused(opened_sem, sem_name):
     """A value above SEM_VALUE_MAX is refused and nothing is made; SEM_VALUE_MAX itself is taken."""
     with fails_with(EINVAL):
-        sem_open(name, O_CREAT | O_EXCL, 0o600, SEM_VALUE_MAX + 1)
-    assert sem_getvalue(opened_sem(name, O_CREAT | O_EXCL, 0o600, SEM_VALUE_MAX)) == SEM_VALUE_MAX
+        sem_open(sem_name, O_CREAT | O_EXCL, 0o600, SEM_VALUE_MAX + 1)
+    assert sem_getvalue(opened_sem(sem_name, O_CREAT | O_EXCL, 0o600, SEM_VALUE_MAX)) == SEM_VALUE_MAX
 
 
 @clause("sem_open.einval-slash-only", "sem_open(3)", "ERRORS", errno=EINVAL)
@@ -70,13 +71,14 @@ def test_a_slash_alone_is_no_name():
 
 
 @clause("sem_open.enametoolong-boundary", "sem_overview(7)", "DESCRIPTION", errno=ENAMETOOLONG)
-def test_the_longest_name(opened_sem, name):
+def test_the_longest_name(opened_sem, sem_name, ipc_scope):
     """A name of 251 characters, four less than a file's, is taken; with more than 251 after the slash it is refused."""
-    longest = name.ljust(251, "n")
+    longest = ReservedName.sem(ipc_scope.scope, 250).name
+    assert len(longest) == 251
     opened_sem(longest, O_CREAT | O_EXCL, 0o600, 0)
     sem_unlink(longest)
     with fails_with(ENAMETOOLONG):
-        sem_open(name.ljust(253, "n"), O_CREAT | O_EXCL, 0o600, 0)
+        sem_open(sem_name.ljust(253, "n"), O_CREAT | O_EXCL, 0o600, 0)
 
 
 @clause("sem_open.eacces", "sem_open(3)", "ERRORS", errno=EACCES)
@@ -94,15 +96,15 @@ def test_another_users_semaphore_is_closed(posix_sem, as_user):
 
 
 @clause("sem_open.enoent", "sem_open(3)", "ERRORS", errno=ENOENT)
-def test_a_name_that_nobody_has_is_not_found(name):
+def test_a_name_that_nobody_has_is_not_found(sem_name):
     """A name that no semaphore has fails without O_CREAT, and makes nothing."""
     for _ in range(2):
         with fails_with(ENOENT):
-            sem_open(name, 0)
+            sem_open(sem_name, 0)
 
 
 @clause("sem_open.emfile", "sem_open(3)", "ERRORS", errno=EMFILE)
-def test_a_semaphore_needs_a_descriptor_to_be_opened(fork, name):
+def test_a_semaphore_needs_a_descriptor_to_be_opened(fork, sem_name):
     """A process that has as many descriptors as RLIMIT_NOFILE allows opens no semaphore, and none is made."""
 
     def child() -> None:
@@ -111,52 +113,52 @@ def test_a_semaphore_needs_a_descriptor_to_be_opened(fork, name):
         limits = getrlimit(RLIMIT_NOFILE)
         setrlimit(RLIMIT_NOFILE, (free, limits[1]))
         with fails_with(EMFILE):
-            sem_open(name, O_CREAT | O_EXCL, 0o600, 0)
+            sem_open(sem_name, O_CREAT | O_EXCL, 0o600, 0)
         setrlimit(RLIMIT_NOFILE, limits)
         with fails_with(ENOENT):
-            sem_open(name, 0)
+            sem_open(sem_name, 0)
 
     fork(child).result()
 
 
 @clause("sem_open.umask", "sem_open(3)", "DESCRIPTION")
-def test_the_umask_takes_bits_away(fork, name):
+def test_the_umask_takes_bits_away(fork, sem_name):
     """The mode of a new semaphore is the one given less the umask."""
 
     def child() -> None:
         os.umask(0o027)
-        sem_open(name, O_CREAT | O_EXCL, 0o666, 0)
+        sem_open(sem_name, O_CREAT | O_EXCL, 0o666, 0)
 
     fork(child).result()
-    assert file_of(name).stat().st_mode & 0o777 == 0o640
+    assert file_of(sem_name).stat().st_mode & 0o777 == 0o640
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o200], ids=["read", "write"])
 @clause("sem_open.read-and-write-needed", "sem_open(3)", "DESCRIPTION", errno=EACCES)
-def test_one_permission_is_not_enough(fork, name, mode):
+def test_one_permission_is_not_enough(fork, sem_name, mode):
     """Opening a semaphore needs permission to read and to write; one of them alone is not enough."""
 
     def child() -> None:
         as_ordinary_user()
         may_make_semaphores()
-        sem_open(name, O_CREAT | O_EXCL, mode, 0)
+        sem_open(sem_name, O_CREAT | O_EXCL, mode, 0)
         with fails_with(EACCES):
-            sem_open(name, 0)
+            sem_open(sem_name, 0)
 
     fork(child).result()
 
 
 @clause("sem_open.owner-effective-ids", "sem_open(3)", "DESCRIPTION")
-def test_the_maker_owns_it(fork, name):
+def test_the_maker_owns_it(fork, sem_name):
     """Owner and group of a new semaphore are the effective ones of its maker."""
 
     def child() -> None:
         become(OWNER, OTHER_GROUP)
         may_make_semaphores()
-        sem_open(name, O_CREAT | O_EXCL, 0o600, 0)
+        sem_open(sem_name, O_CREAT | O_EXCL, 0o600, 0)
 
     fork(child).result()
-    found = file_of(name).stat()
+    found = file_of(sem_name).stat()
     assert (found.st_uid, found.st_gid) == (OWNER, OTHER_GROUP)
 
 
@@ -173,11 +175,11 @@ def test_a_process_has_a_semaphore_at_one_address(posix_sem, opened_sem):
 
 
 @clause("sem_open.file-sem-dot-name", "sem_overview(7)", "Accessing named semaphores via the filesystem")
-def test_a_semaphore_is_a_file(opened_sem, name):
+def test_a_semaphore_is_a_file(opened_sem, sem_name):
     """The semaphore /NAME is the file sem.NAME below /dev/shm while it has its name."""
-    path = f"/dev/shm/sem{name.replace('/', '.')}"
+    path = f"/dev/shm/sem{sem_name.replace('/', '.')}"
     assert not os.path.lexists(path)
-    opened_sem(name, O_CREAT | O_EXCL, 0o600, 0)
+    opened_sem(sem_name, O_CREAT | O_EXCL, 0o600, 0)
     assert os.path.isfile(path)
-    sem_unlink(name)
+    sem_unlink(sem_name)
     assert not os.path.lexists(path)

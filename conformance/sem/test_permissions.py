@@ -155,7 +155,7 @@ def test_a_stranger_cannot_change_or_remove(owned, as_user):
 
 
 @clause("semctl.set-uid-gid-effect", "semctl(2)", "IPC_SET")
-def test_a_new_owner_counts_and_the_creator_keeps_control(owned, as_user, fork):
+def test_a_new_owner_counts_and_the_creator_keeps_control(owned, as_user, fork, on_record):
     """IPC_SET gives a set another owner and group, who count at once; who made it may still change and remove it."""
     semaphores = owned(0o600)
     made_by = semaphores.stat().perm
@@ -169,7 +169,7 @@ def test_a_new_owner_counts_and_the_creator_keeps_control(owned, as_user, fork):
 
     def give_away_and_take_back() -> None:
         become(OWNER, GROUP)
-        semid = semget(unused_key(), 1, IPC_CREAT | 0o600)
+        semid = on_record.semget(unused_key(), 1, IPC_CREAT | 0o600)
         semctl_set(semid, uid=STRANGER, gid=OTHER_GROUP, mode=0o666)
         semctl_set(semid, mode=0o600)
         semctl_rmid(semid)

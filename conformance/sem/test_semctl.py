@@ -222,17 +222,14 @@ def test_the_kernel_refuses_the_command_too(sysv_sem):
 
 
 @clause("semctl.rmid-at-once", "semctl(2)", "IPC_RMID")
-def test_removal_is_at_once(sysv_sem):
+def test_removal_is_at_once(sysv_sem, on_record):
     """IPC_RMID removes the set at once, and its key is free for a new one, which begins anew."""
     old = sysv_sem(2, values=[4, 5])
     semctl_rmid(old.id)
     assert not old.exists()
-    new = semget(old.key, 2, IPC_CREAT | IPC_EXCL | 0o600)
-    try:
-        assert new != old.id
-        assert [semctl(new, num, GETVAL) for num in (0, 1)] == [0, 0]
-    finally:
-        semctl_rmid(new)
+    new = on_record.semget(old.key, 2, IPC_CREAT | IPC_EXCL | 0o600)
+    assert new != old.id
+    assert [semctl(new, num, GETVAL) for num in (0, 1)] == [0, 0]
 
 
 @clause("semctl.rmid-exactly-one-succeeds", "semctl(2)", "IPC_RMID")

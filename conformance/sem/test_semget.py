@@ -35,11 +35,9 @@ def test_a_new_set_has_what_was_asked_for(sysv_sem):
 
 
 @clause("semget.private-new", "semget(2)", "DESCRIPTION")
-def test_private_is_new_every_time():
+def test_private_is_new_every_time(on_record):
     """With the key IPC_PRIVATE every call makes a new set, with IPC_CREAT or without."""
-    made = {semget(IPC_PRIVATE, 1, flags | 0o600) for flags in (0, 0, IPC_CREAT, IPC_EXCL)}
-    for semid in made:
-        semctl_rmid(semid)
+    made = {on_record.semget(IPC_PRIVATE, 1, flags | 0o600) for flags in (0, 0, IPC_CREAT, IPC_EXCL)}
     assert len(made) == 4
 
 
@@ -95,7 +93,7 @@ def test_looking_up_asks_for_permissions(owned, as_user):
 
 
 @clause("semget.einval-semmsl", "semget(2)", "ERRORS", errno=EINVAL)
-def test_a_set_has_at_most_semmsl_semaphores():
+def test_a_set_has_at_most_semmsl_semaphores(on_record):
     """A set may have SEMMSL semaphores and not one more, nor less than none."""
     most = semctl_limits().semmsl
     if most > 100_000:
@@ -104,10 +102,7 @@ def test_a_set_has_at_most_semmsl_semaphores():
     for nsems in (most + 1, -1):
         with fails_with(EINVAL):
             semget(key, nsems, IPC_CREAT | 0o600)
-    semid = semget(key, most, IPC_CREAT | 0o600)
-    nsems = semctl_stat(semid).nsems
-    semctl_rmid(semid)
-    assert nsems == most
+    assert semctl_stat(on_record.semget(key, most, IPC_CREAT | 0o600)).nsems == most
 
 
 @clause("semget.einval-larger-nsems", "semget(2)", "ERRORS", errno=EINVAL)
@@ -127,28 +122,24 @@ def test_the_values_begin_with_zero(sysv_sem):
 
 
 @clause("semget.init-ids-mode", "semget(2)", "DESCRIPTION")
-def test_the_maker_becomes_owner_and_creator(fork):
+def test_the_maker_becomes_owner_and_creator(fork, on_record):
     """Owner and creator are the effective ids of the maker, the mode is the flags' low nine bits, whatever the umask."""
 
     def make() -> tuple[int, int, int, int, str]:
         os.umask(0o777)
-        semid = semget(unused_key(), 1, IPC_CREAT | IPC_EXCL | 0o753)
-        perm = semctl_stat(semid).perm
-        semctl_rmid(semid)
+        perm = semctl_stat(on_record.semget(unused_key(), 1, IPC_CREAT | IPC_EXCL | 0o753)).perm
         return perm.uid, perm.cuid, perm.gid, perm.cgid, oct(perm.mode)
 
     assert fork(make).result() == (os.geteuid(), os.geteuid(), os.getegid(), os.getegid(), oct(0o753))
 
 
 @clause("semget.init-euid-not-ruid", "semget(2)", "DESCRIPTION")
-def test_the_effective_ids_count(fork):
+def test_the_effective_ids_count(fork, on_record):
     """Where real and effective ids of the maker differ, the effective ones become owner and creator."""
 
     def make() -> tuple[int, int, int, int]:
         act_as_another()
-        semid = semget(IPC_PRIVATE, 1, 0o600)
-        perm = semctl_stat(semid).perm
-        semctl_rmid(semid)
+        perm = semctl_stat(on_record.semget(IPC_PRIVATE, 1, 0o600)).perm
         return perm.cuid, perm.uid, perm.cgid, perm.gid
 
     assert fork(make).result() == (STRANGER, STRANGER, OTHER_GROUP, OTHER_GROUP)
@@ -170,14 +161,15 @@ def test_the_time_of_change_starts_as_now(sysv_sem):
 
 
 @clause("sem.outlives-its-maker", "sysvipc(7)", "DESCRIPTION")
-def test_a_set_outlives_its_maker(fork):
+def test_a_set_outlives_its_maker(fork, reserved_key):
     """A set and its values stay when the process that made it has ended, until it is removed."""
+    key = reserved_key("sysv-sem", nsems=2, mode=0o600)
 
     def make() -> int:
-        return semget(IPC_PRIVATE, 2, 0o600)
+        return semget(key, 2, IPC_CREAT | IPC_EXCL | 0o600)
 
     semid = fork(make).result()
-    assert semctl_stat(semid).nsems == 2
+    assert (semctl_stat(semid).nsems, semget(key, 0, 0)) == (2, semid)
     semctl_rmid(semid)
     with fails_with(EINVAL):
         semctl_stat(semid)

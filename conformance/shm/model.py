@@ -24,6 +24,7 @@ from pytest_ipc import (
 
 from ..memory import peek, poke
 from ..model import Model, fails, outcome
+from ..on_record import OnRecord
 
 NAMES = ("K1", "K2")
 SIZES = (1, 100, 4096, 5000)
@@ -75,7 +76,8 @@ class SharedMemory(Model):
             return next(number for number, (_, known) in enumerate(self.known) if known is segment)
 
         def kernel() -> int:
-            id = shmget(self.keys[name], size, flags | 0o600)
+            get = OnRecord(self.ipc.scope).shmget if flags & IPC_CREAT else shmget
+            id = get(self.keys[name], size, flags | 0o600)
             ids = [known for known, _ in self.known]
             new.append(id)
             return ids.index(id) if id in ids else len(ids)

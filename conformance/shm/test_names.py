@@ -101,17 +101,16 @@ def test_only_ones_own_class_counts(sysv_shm, as_user):
 
 
 @clause("ipc.creator-class-too", "sysvipc(7)", "System V IPC permissions")
-def test_the_creator_counts_as_owner(fork):
+def test_the_creator_counts_as_owner(fork, on_record):
     """The creator of a segment that was given away is still in the owner's class."""
 
     def give_away_and_read() -> tuple[bool, bool]:
         become(OWNER, GROUP)
-        shmid = shmget(IPC_PRIVATE, 1, 0o600)
+        shmid = on_record.shmget(IPC_PRIVATE, 1, 0o600)
         shmctl_set(shmid, uid=STRANGER, mode=0o400)
         with_bit = readable(shmid)
         shmctl_set(shmid, uid=STRANGER, mode=0o044)
         without = readable(shmid)
-        shmctl_rmid(shmid)
         return with_bit, without
 
     assert fork(give_away_and_read).result() == (True, False)

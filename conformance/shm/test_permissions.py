@@ -219,12 +219,12 @@ def test_a_new_owner_counts_at_once(owned, as_user):
 
 
 @clause("shmctl.creator-keeps-control", "shmctl(2)", "ERRORS")
-def test_the_creator_keeps_control(fork):
+def test_the_creator_keeps_control(fork, on_record):
     """Who made a segment and gave it away may still change and remove it."""
 
     def give_away_and_take_back() -> int | None:
         become(OWNER, GROUP)
-        shmid = shmget(unused_key(), 1, IPC_CREAT | 0o600)
+        shmid = on_record.shmget(unused_key(), 1, IPC_CREAT | 0o600)
         shmctl_set(shmid, uid=STRANGER, gid=OTHER_GROUP, mode=0o666)
         shmctl_set(shmid, mode=0o600)
         shmctl_rmid(shmid)
@@ -302,7 +302,7 @@ def test_a_lock_belongs_to_the_segment(owned, as_user):
 
 
 @clause("shmget.hugetlb-enomem", "shmget(2)", "ERRORS", errno=ENOMEM)
-def test_huge_pages_that_are_not_there():
+def test_huge_pages_that_are_not_there(on_record):
     """A segment of more huge pages than there are is refused, and none is made."""
     needs_huge_pages()
     if limit("vm/nr_hugepages") != 0 or limit("vm/nr_overcommit_hugepages") != 0:
@@ -310,7 +310,7 @@ def test_huge_pages_that_are_not_there():
     key = unused_key()
     try:
         with fails_with(ENOMEM):
-            shmget(key, 1, IPC_CREAT | 0o600 | SHM_HUGETLB)
+            on_record.shmget(key, 1, IPC_CREAT | 0o600 | SHM_HUGETLB)
     except Deviation as deviation:
         if "EPERM" in deviation.observed:
             untested("needs CAP_IPC_LOCK")
@@ -320,13 +320,13 @@ def test_huge_pages_that_are_not_there():
 
 
 @clause("shmget.hugetlb-eperm", "shmget(2)", "ERRORS", errno=EPERM)
-def test_huge_pages_need_a_privilege(as_user):
+def test_huge_pages_need_a_privilege(as_user, on_record):
     """An ordinary user outside the group of vm.hugetlb_shm_group may not make a segment of huge pages."""
     needs_huge_pages()
 
     def make() -> None:
         with fails_with(EPERM):
-            shmget(unused_key(), 1, IPC_CREAT | 0o600 | SHM_HUGETLB)
+            on_record.shmget(unused_key(), 1, IPC_CREAT | 0o600 | SHM_HUGETLB)
 
     as_user(STRANGER, OTHER_GROUP, make)
 

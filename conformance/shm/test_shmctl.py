@@ -137,17 +137,14 @@ def test_a_pending_removal_shows_in_the_mode(sysv_shm):
 
 
 @clause("shmctl.rmid-key-freed", "shmctl(2)", "IPC_RMID")
-def test_a_removed_segment_gives_up_its_key(sysv_shm):
+def test_a_removed_segment_gives_up_its_key(sysv_shm, on_record):
     """The key of a removed segment is free at once, though it is still attached: a new segment may have it."""
     old = sysv_shm()
     old.attach().buf[0] = 7
     shmctl_rmid(old.id)
-    new = shmget(old.key, old.size, IPC_CREAT | IPC_EXCL | 0o600)
-    try:
-        assert new != old.id
-        assert (shmctl_stat(new).perm.key, old.stat().perm.key) == (old.key, IPC_PRIVATE)
-    finally:
-        shmctl_rmid(new)
+    new = on_record.shmget(old.key, old.size, IPC_CREAT | IPC_EXCL | 0o600)
+    assert new != old.id
+    assert (shmctl_stat(new).perm.key, old.stat().perm.key) == (old.key, IPC_PRIVATE)
 
 
 @clause("shmctl.rmid-twice", "shmctl(2)", "IPC_RMID")

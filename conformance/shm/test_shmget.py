@@ -14,7 +14,6 @@ from pytest_ipc import (
     SHM_NORESERVE,
     clause,
     fails_with,
-    shmctl_rmid,
     shmctl_stat,
     shmget,
     unused_key,
@@ -49,24 +48,18 @@ def test_creat_alone_finds_what_exists(sysv_shm):
 
 
 @clause("shmget.private-always-new", "shmget(2)", "DESCRIPTION")
-def test_private_is_new_every_time():
+def test_private_is_new_every_time(on_record):
     """With the key IPC_PRIVATE every call makes a new segment."""
-    made = {shmget(IPC_PRIVATE, 1, 0o600) for _ in range(3)}
-    for shmid in made:
-        shmctl_rmid(shmid)
+    made = {on_record.shmget(IPC_PRIVATE, 1, 0o600) for _ in range(3)}
     assert len(made) == 3
 
 
 @clause("shmget.private-ignores-creat-excl", "shmget(2)", "NOTES")
-def test_private_needs_no_creat():
+def test_private_needs_no_creat(on_record):
     """With IPC_PRIVATE only the nine mode bits of the flags count: IPC_CREAT is not needed, IPC_EXCL does no harm."""
-    first = shmget(IPC_PRIVATE, 1, 0o600)
-    shmctl_rmid(first)
-    second = shmget(IPC_PRIVATE, 1, IPC_EXCL | 0o640)
-    try:
-        assert shmctl_stat(second).perm.mode == 0o640
-    finally:
-        shmctl_rmid(second)
+    first = on_record.shmget(IPC_PRIVATE, 1, 0o600)
+    second = on_record.shmget(IPC_PRIVATE, 1, IPC_EXCL | 0o640)
+    assert [shmctl_stat(shmid).perm.mode for shmid in (first, second)] == [0o600, 0o640]
 
 
 @clause("shmget.lookup-existing", "shmget(2)", "DESCRIPTION")
@@ -120,11 +113,11 @@ def test_a_key_without_segment_is_not_found():
 
 
 @clause("shmget.below-shmmin-einval", "shmget(2)", "ERRORS", errno=EINVAL)
-def test_a_new_segment_has_at_least_one_byte(sysv_shm):
+def test_a_new_segment_has_at_least_one_byte(sysv_shm, on_record):
     """A new segment of 0 bytes, less than SHMMIN, is refused; one of 1 byte is made."""
     key = unused_key()
     with fails_with(EINVAL):
-        shmget(key, 0, IPC_CREAT | 0o600)
+        on_record.shmget(key, 0, IPC_CREAT | 0o600)
     assert sysv_shm(1, key=key).stat().segsz == 1
 
 
@@ -186,29 +179,24 @@ def test_the_creators_group_becomes_the_owning_group(sysv_shm):
 
 
 @clause("shmget.init-euid-not-ruid", "shmget(2)", "DESCRIPTION")
-def test_the_effective_ids_count(fork):
+def test_the_effective_ids_count(fork, on_record):
     """Where real and effective ids of the maker differ, the effective ones become owner and creator."""
 
     def make() -> tuple[int, int, int, int]:
         act_as_another()
-        shmid = shmget(IPC_PRIVATE, 1, 0o600)
-        perm = shmctl_stat(shmid).perm
-        shmctl_rmid(shmid)
+        perm = shmctl_stat(on_record.shmget(IPC_PRIVATE, 1, 0o600)).perm
         return perm.cuid, perm.uid, perm.cgid, perm.gid
 
     assert fork(make).result() == (STRANGER, STRANGER, OTHER_GROUP, OTHER_GROUP)
 
 
 @clause("shmget.init-mode-low9", "shmget(2)", "DESCRIPTION")
-def test_the_mode_is_the_flags_low_nine_bits(fork):
+def test_the_mode_is_the_flags_low_nine_bits(fork, on_record):
     """The mode of a new segment is the low nine bits of the flags, and the umask takes nothing from them."""
 
     def make() -> int:
         os.umask(0o777)
-        shmid = shmget(unused_key(), 1, IPC_CREAT | IPC_EXCL | 0o753)
-        mode = shmctl_stat(shmid).perm.mode
-        shmctl_rmid(shmid)
-        return mode
+        return shmctl_stat(on_record.shmget(unused_key(), 1, IPC_CREAT | IPC_EXCL | 0o753)).perm.mode
 
     assert oct(fork(make).result()) == oct(0o753)
 
@@ -229,16 +217,13 @@ def test_the_time_of_change_starts_as_now(sysv_shm):
 
 
 @clause("shmget.init-cpid", "shmctl(2)", "shm_cpid")
-def test_the_creating_process_is_on_record(fork, sysv_shm):
+def test_the_creating_process_is_on_record(fork, sysv_shm, on_record):
     """The process that made a segment is on record as its creator, also when a child made it."""
     segment = sysv_shm()
     assert segment.stat().cpid == os.getpid()
 
     def make() -> tuple[int, int]:
-        shmid = shmget(IPC_PRIVATE, 1, 0o600)
-        cpid = shmctl_stat(shmid).cpid
-        shmctl_rmid(shmid)
-        return cpid, os.getpid()
+        return shmctl_stat(on_record.shmget(IPC_PRIVATE, 1, 0o600)).cpid, os.getpid()
 
     cpid, pid = fork(make).result()
     assert cpid == pid

@@ -6,6 +6,7 @@ below what the manual gives as the default, or below what one clause needs. Unde
 
 from __future__ import annotations
 
+import errno
 import math
 import re
 import tempfile
@@ -32,6 +33,7 @@ from ..kernel.descriptor import getpipe_size
 from ..kernel.limits import read_limit
 from ..kernel.proc import limit_fields, open_descriptors, process_status, sysvipc_msg, sysvipc_sem, sysvipc_shm
 from ..unpatched import os
+from .clause import Deviation
 
 __all__ = ["limit_in_the_way", "small_pipes"]
 
@@ -64,6 +66,9 @@ def _failures(error: BaseException) -> Iterator[tuple[int, str]]:
     """The errno and the call of an error, as far as it has them."""
     if isinstance(error, MemoryError):
         yield ENOMEM, ""
+    elif isinstance(error, Deviation):  # from a child it comes without what it came from
+        if found := re.match(r"(\w+) failed with (E\w+) ", error.observed):
+            yield getattr(errno, found[2], 0), found[1]
     elif isinstance(error, OSError) and error.errno is not None:
         call, colon, _ = (error.strerror or "").partition(": ")
         yield error.errno, call if colon and call.isidentifier() else ""

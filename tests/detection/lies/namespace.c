@@ -64,6 +64,15 @@ int setns(int fd, int nstype)
     return result;
 }
 
+/* Whoever has a descriptor of a namespace keeps it. */
+int close(int fd)
+{
+    char path[256];
+    if (lie("ipc_namespace_outlives_its_members") && strncmp(target_of(fd, path), "ipc:", 4) == 0)
+        return 0;
+    return REAL(close)(fd);
+}
+
 /* A header, and two of effective, permitted and inheritable. No header of libc declares it. */
 int capget(void *header, uint32_t *data);
 int capget(void *header, uint32_t *data)
