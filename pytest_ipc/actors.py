@@ -19,12 +19,14 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
 from errno import EINVAL, ENOSYS
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from . import remote
 from .child import live
 from .custody import orphans
+from .custody.ending import finish
 from .custody.identity import Process, new_tag, start_of
 from .custody.ledger import Record, intent
 from .custody.sweep import settle
@@ -33,7 +35,7 @@ from .kernel.pidfd import PIDFD_SIGNAL_PROCESS_GROUP, pidfd_open, pidfd_send_sig
 from .kernel.syscalls import numbers_of
 from .kernel.waiting import DEFAULT_TIMEOUT, Deadline
 from .memfile import memory_file, read_from
-from .resources.base import Resource, check_timeout
+from .resources.base import Resource, check_timeout, close_all
 from .unpatched import os, signal, time
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ class Actor(Resource):
         self.status: int | None = None
         self._report = report
         self._output = output
+        self._fds = [fd for fd in (report, output, self.pidfd) if fd is not None]
         self._reaped = False
         self._outlived = False
         self._told = False  # what it called is among this process's recent calls
@@ -266,23 +269,28 @@ class Actor(Resource):
         self.close()
 
     def _end(self) -> None:
-        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            for fd in (self._report, self._output, self.pidfd):
-                if fd is not None:
-                    steps.callback(os.close, fd)
-            steps.callback(self._record.closed)
-            steps.callback(self._pass_output_on)
-            steps.callback(settle, self._process)  # what it made and could not end itself
-            steps.callback(orphans.let_go, self._tag)
-            steps.callback(orphans.end, self._tag)
-            if not self._reap(os.WNOHANG):
-                # The leader is not reaped, so the group's number cannot have passed to anybody else.
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self.pid, signal.SIGKILL)
-                self._kill_leader()
-                self._reap(0)
-            elif self._outlived:
-                self._kill_rest_of_group()
+        finish(
+            self._end_tree,
+            partial(orphans.let_go, self._tag),
+            partial(settle, self._process),  # what it made and could not end itself
+            self._pass_output_on,
+            partial(close_all, self._fds),
+        )
+
+    def _end_tree(self) -> None:
+        """End the child and all below it. OSError if one of them cannot be ended; the record stays open then."""
+        if not self._record.is_open:
+            return
+        if not self._reap(os.WNOHANG):
+            # The leader is not reaped, so the group's number cannot have passed to anybody else.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._kill_leader()
+            self._reap(0)
+        elif self._outlived:
+            self._kill_rest_of_group()
+        orphans.end(self._tag)
+        self._record.closed()
 
     def _kill_rest_of_group(self) -> None:
         """Kill those whom the child left behind in its group. Nobody can be given its number while one of them lives."""
@@ -341,6 +349,8 @@ class Actor(Resource):
 
     def _pass_output_on(self) -> None:
         """Write what the child wrote where the parent's own output goes, so that it is in the test's report."""
+        if not self._fds:
+            return
         data = read_from(self._output, self._passed_on)
         self._passed_on += len(data)
         if data:

@@ -8,12 +8,12 @@ all others. If it is not, that is an error and not a reason to try another name:
 from __future__ import annotations
 
 import stat
-import sys
 from contextlib import suppress
 
 from ..unpatched import io, os
+from .folders import temp_folder
 
-__all__ = ["HomeError", "home_path", "open_home", "pin", "temp_folder"]
+__all__ = ["HomeError", "home_path", "open_home", "pin"]
 
 
 class HomeError(OSError):
@@ -50,15 +50,6 @@ def _user() -> int:
     return inside
 
 
-def temp_folder() -> str:
-    """The folder that tempfile.gettempdir() gives, found without the file by which that tries it: a kill would leave it there."""
-    chosen = getattr(sys.modules.get("tempfile"), "tempdir", None)
-    for name in (chosen, *map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), "/tmp", "/var/tmp", "/usr/tmp"):
-        if name and (name is chosen or (os.path.isdir(name) and os.access(name, os.W_OK | os.X_OK))):
-            return os.path.abspath(os.fsdecode(name))
-    return os.getcwd()
-
-
 def _is_own_folder(path: str) -> bool:
     """Whether it may hold a home. After su or sudo the variable may name another user's, and is not ours to put things in."""
     try:
@@ -83,6 +74,8 @@ def open_home(*, create: bool) -> int | None:
     except HomeError:
         raise
     except OSError as error:
+        if error.errno is None:  # a signal's handler raised it
+            raise
         raise HomeError(
             error.errno, f"the ledger's directory is no directory of ours ({error.strerror})", path
         ) from None

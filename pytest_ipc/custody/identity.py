@@ -49,7 +49,11 @@ def stat_of(pid: int) -> tuple[str, int] | None:
         finally:
             os.close(fd)
         return fields[0].decode(), int(fields[19])
-    except (OSError, IndexError, ValueError):
+    except (IndexError, ValueError):
+        return None
+    except OSError as error:
+        if error.errno is None:  # a signal's handler raised it
+            raise
         return None
 
 
@@ -70,11 +74,18 @@ def boot_id() -> str:
 
 
 def ipc_namespace() -> str:
-    """The IPC namespace of this process, as "ipc:[4026531839]", or "" where it is not shown."""
-    try:
-        return os.readlink("/proc/self/ns/ipc")
-    except OSError:
-        return ""
+    """The IPC namespace of this thread, as "ipc:[4026531839]", or "" where it is not shown."""
+    for path in _IPC_NAMESPACES:
+        try:
+            return os.readlink(path)
+        except OSError as error:
+            if error.errno is None:
+                raise
+    return ""
+
+
+# A thread may have moved alone. Before Linux 3.17 it has no link of its own.
+_IPC_NAMESPACES = ("/proc/thread-self/ns/ipc", "/proc/self/ns/ipc")
 
 
 _FIRST_PID_NAMESPACE = "pid:[4026531836]"  # the number is fixed in the kernel (PROC_PID_INIT_INO)
@@ -136,7 +147,9 @@ def tag_of(pid: int | str) -> int | None:
     try:
         with io.open(f"/proc/{pid}/limits", "rb") as file:
             found = _TAGGED.search(file.read())
-    except OSError:
+    except OSError as error:
+        if error.errno is None:
+            raise
         return None
     return int(found[1]) if found else None
 

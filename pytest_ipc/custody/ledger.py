@@ -24,6 +24,7 @@ from itertools import count
 from typing import Any
 
 from ..unpatched import json, os, time
+from .ending import failures_ignored
 from .home import HomeError, home_path, open_home, pin
 from .identity import Process, boot_id, pid_namespace
 from .record import Record, following, made_by
@@ -126,7 +127,7 @@ class Ledger:
                 self._append(self._name)
                 self._test = test
             self._enter(number, line, [self._name])
-        return Record(self, number)
+        return Record(self, number, details)
 
     def enter(self, number: int, text: str) -> None:
         """Append a record of an object that is open. Harmless in a process that did not open it."""
@@ -155,30 +156,32 @@ class Ledger:
                 self._open.pop(number, None)
             raise
 
+    def has(self, number: int) -> bool:
+        """Return whether the record of object *number* is open."""
+        return number in self._open
+
     def leave(self, number: int) -> None:
         """The object is gone."""
         if os.getpid() != self._pid:
             return
         with self._lock:
-            lines = self._open.pop(number, ())
-            if not lines:
+            if number not in self._open:
                 return
-            for line in lines[1:]:
+            # What cannot be written now is no loss: the object is gone, and a sweep that looks for it finds nothing. Nor is
+            # what is written twice, because a signal's handler has raised an exception before the record was taken out.
+            with failures_ignored:
+                self._append(f"- {number}\n".encode())
+            for line in self._open.pop(number, ())[1:]:
                 self._open_size -= len(line)
             self._changes += 1
-            # What cannot be written now is no loss: the object is gone, and a sweep that looks for it finds nothing.
-            try:
+            with failures_ignored:
                 if not self._open and self._size > CUT_BACK:
                     self._size, self._test = self._header_size, self
                     os.ftruncate(self._fd, self._header_size)
-                else:
-                    self._append(f"- {number}\n".encode())
-                    if self._size > self._cut_back + 2 * self._open_size:
-                        self._cut_back *= 2  # not again and again where it cannot be done: the child of another user
-                        self._rewrite()
-                        self._cut_back = CUT_BACK
-            except OSError:
-                pass
+                elif self._size > self._cut_back + 2 * self._open_size:
+                    self._cut_back *= 2  # not again and again where it cannot be done: the child of another user
+                    self._rewrite()
+                    self._cut_back = CUT_BACK
 
     def close(self) -> None:
         """This process makes nothing more: the file goes, unless something is still open in it."""
@@ -201,8 +204,8 @@ class Ledger:
         """Whether this is the process that writes here, and not a child that has inherited the object."""
         return os.getpid() == self._pid
 
-    def _failure(self, error: OSError, what: str) -> HomeError:
-        if isinstance(error, HomeError):
+    def _failure(self, error: OSError, what: str) -> OSError:
+        if isinstance(error, HomeError) or error.errno is None:  # without one a signal's handler raised it
             return error
         reason = f"{what} ({error.strerror}), so nothing is made without a record"
         return HomeError(error.errno, reason, os.path.join(home_path(), self.name))

@@ -115,6 +115,8 @@ def _open(home: int, name: str) -> int:
     except FileNotFoundError:
         raise
     except OSError as error:
+        if error.errno is None:  # a signal's handler raised it
+            raise
         raise Refused(f"{name}: {error.strerror}") from None
     try:
         _check_file(name, os.fstat(fd))

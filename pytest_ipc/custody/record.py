@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from json.encoder import encode_basestring_ascii
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..unpatched import json
+from .ending import failures_ignored, is_failure
 
 if TYPE_CHECKING:
     from .ledger import Ledger
@@ -41,17 +41,23 @@ def following(details: dict[str, Any]) -> str:
 class Record:
     """One object's entry. A context manager for the making: left by the call's failure, the object was not made."""
 
-    __slots__ = ("_ledger", "number")
+    __slots__ = ("_ledger", "details", "number")
 
-    def __init__(self, ledger: Ledger, number: int) -> None:
+    def __init__(self, ledger: Ledger, number: int, details: dict[str, Any]) -> None:
         self._ledger = ledger
         self.number = number
+        self.details = details
 
     def made(self, **identity: Any) -> None:
         """The object exists; *identity* tells it from any other."""
         # If this cannot be written the intent is still there to find the object by.
-        with suppress(OSError):
+        with failures_ignored:
             self._ledger.enter(self.number, f"= {self.number} {written(identity)}\n")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the object may still exist, as far as this process knows."""
+        return self._ledger.has(self.number)
 
     def closed(self) -> None:
         """The object is gone. Harmless in a process that did not open the record."""
@@ -65,7 +71,5 @@ class Record:
     ) -> None:
         # A call that failed has made nothing. Whatever else is raised here comes from a signal's handler (Ctrl-C, a time
         # limit), perhaps after the call: then the record stays, and who looks for the object later finds it or does not.
-        if isinstance(error, (ValueError, TypeError, OverflowError)) or (
-            isinstance(error, OSError) and error.errno is not None
-        ):
+        if is_failure(error):
             self.closed()

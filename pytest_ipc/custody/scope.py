@@ -2,7 +2,7 @@
 
 It keeps what was made in it, oldest first, and ends it newest first: an actor before the FIFO it is blocked on, an attachment
 before its segment. What a forked child inherits is not the child's to end, so every resource knows the process that made
-it, and only there does closing do anything. One failure never keeps the rest from being ended; all are told together.
+it, and only there does closing do anything. One failure never keeps the rest from being ended; all are reported together.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from ..unpatched import os
+from .ending import attempt, raise_together
 
 __all__ = ["Scope"]
 
@@ -47,25 +48,36 @@ class Scope:
     def close(self) -> None:
         """End everything that this process made here, newest first.
 
-        One failure is raised as it is, several as an ExceptionGroup (BaseExceptionGroup if one of them is an interrupt).
+        One failure is raised as it is, several as an ExceptionGroup; a KeyboardInterrupt among them is raised itself, caused
+        by the others.
         """
         failures: list[BaseException] = []
-        inherited = []
-        # Not a loop over a list: what is ended may end others with it, or register new ones.
-        while self._owned:
-            key, (pid, resource) = self._owned.popitem()
-            if pid != os.getpid():
-                inherited.append((key, (pid, resource)))
-                continue
+        at_last_interrupt = -1
+        while True:
             try:
-                resource.close()
-            except BaseException as failure:  # noqa: BLE001 - an interrupt must not leave the rest behind; it is raised below
-                failures.append(failure)
-        self._owned.update(reversed(inherited))
-        if len(failures) == 1:
-            raise failures[0]
+                self._close_own(failures)
+                break
+            except BaseException as interrupt:  # noqa: BLE001 - a signal's handler raised it between two resources
+                failures.append(interrupt)
+                if len(self._owned) == at_last_interrupt:
+                    break  # it is no accident: whatever is left stays owned and on record
+                at_last_interrupt = len(self._owned)
         if failures:
-            raise BaseExceptionGroup(f"{len(failures)} resources could not be released", failures)
+            raise_together(failures, "resources could not be released")
+
+    def _close_own(self, failures: list[BaseException]) -> None:
+        # Not a loop over a list: what is ended may end others with it, or register new ones. And what is being ended stays
+        # owned until that is done: an exception from a signal's handler in between must not lose it.
+        me = os.getpid()
+        while (key := self._newest_of(me)) is not None:
+            attempt(self._owned[key][1].close, failures)
+            self._owned.pop(key, None)
+
+    def _newest_of(self, process: int) -> int | None:
+        for key, (pid, _) in reversed(self._owned.items()):
+            if pid == process:
+                return key
+        return None
 
     def __enter__(self) -> Self:
         return self

@@ -204,6 +204,8 @@ def _sweep_one(
     except Refused as refusal:
         done.refused.append(f"{home_path()}/{refusal}")
     except OSError as error:
+        if error.errno is None:  # a signal's handler raised it
+            raise
         done.left.append(f"{home_path()}/{name}: {error.strerror}")
     return done
 
@@ -267,6 +269,8 @@ def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool, below: bool) -
         else:
             outcome = _look_and_end(kind, entry, dry_run=dry_run)
     except OSError as error:
+        if error.errno is None:
+            raise
         reason = "it is in another IPC namespace; sweep from within: " if elsewhere else ""
         outcome = ["left", f"{reason}{error.strerror}"]
     match outcome:

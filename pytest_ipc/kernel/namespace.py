@@ -47,9 +47,6 @@ MS_PRIVATE = 1 << 18
 MS_SLAVE = 1 << 19
 MNT_DETACH = 2
 
-# How often this process, or the one that it was forked from, has gone to other namespaces by what is below.
-moves = 0
-
 _unshare = function("unshare", c_int, c_int)
 _setns = function("setns", c_int, c_int, c_int)
 _mount = function("mount", c_int, c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
@@ -58,16 +55,12 @@ _umount2 = function("umount2", c_int, c_char_p, c_int)
 
 def unshare(flags: int) -> None:
     """unshare(2): leave the namespaces in *flags* for new ones. OSError (EPERM without the capability)."""
-    global moves
     _unshare(flags)
-    moves += 1
 
 
 def setns(fd: int, nstype: int = 0) -> None:
     """setns(2): go to the namespace behind *fd*, or by a pidfd to those in *nstype* of that process. OSError."""
-    global moves
     _setns(fd, nstype)
-    moves += 1
 
 
 def map_user(inside_uid: int, inside_gid: int, uid: int, gid: int) -> None:

@@ -6,6 +6,7 @@ import math
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from ..custody.ending import raise_together
 from ..unpatched import os
 
 if TYPE_CHECKING:
@@ -23,26 +24,35 @@ class Resource:
     def __init__(self, scope: Scope | None = None) -> None:
         self._maker = os.getpid()
         self._closed = False
+        self._ended = False
         self._scope = scope
         if scope is not None:
             scope.own(self)
 
     @property
     def closed(self) -> bool:
-        """Whether this object has been ended and can no longer be used."""
+        """Whether this object has been closed and can no longer be used."""
         return self._closed
 
     def close(self) -> None:
-        """End the object. Harmless when it has ended, and in a forked child of the process that made it."""
-        if self._closed or os.getpid() != self._maker:
+        """End the object. Harmless when it has ended, and in a forked child of the process that made it.
+
+        After a failure or an interrupt it can be called again: what could not be ended stays on record until it is gone.
+        """
+        if self._ended or os.getpid() != self._maker:
             return
         self._closed = True
+        self._end()
+        self._ended = True
         if self._scope is not None:
             self._scope.forget(self)
-        self._end()
 
     def _end(self) -> None:
-        """Give back what was taken; called once, in the process that made the object."""
+        """Give back what was taken, in the process that made the object.
+
+        It may be called again after an exception, so each of its steps skips what is done. A step that must not happen twice
+        (close(2), munmap(2): the number or address may be somebody else's by then) takes its note away first.
+        """
         raise NotImplementedError
 
     def descriptors(self) -> list[int]:
@@ -66,6 +76,7 @@ class WithDescriptor(Resource):
     """A resource that is used by one descriptor, which it holds as long as it is open."""
 
     _fd: int
+    _fd_open = True
 
     def fileno(self) -> int:
         """The descriptor. ValueError once it is closed: its number may be somebody else's by then."""
@@ -80,6 +91,24 @@ class WithDescriptor(Resource):
     def descriptors(self) -> list[int]:
         """The descriptor, while it is open."""
         return [] if self._closed else [self._fd]
+
+    def _close_fd(self) -> None:
+        """close(2), at most once."""
+        if self._fd_open:
+            self._fd_open = False
+            os.close(self._fd)
+
+
+def close_all(fds: list[int]) -> None:
+    """close(2) each of *fds*, at most once, and empty the list."""
+    failures: list[BaseException] = []
+    while fds:
+        try:
+            os.close(fds.pop())
+        except OSError as failure:
+            failures.append(failure)
+    if failures:
+        raise_together(failures, "descriptors could not be closed")
 
 
 def check_mode(mode: int) -> int:

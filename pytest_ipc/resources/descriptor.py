@@ -8,7 +8,6 @@ from select import POLLIN, poll
 from typing import TYPE_CHECKING, TypeVar
 
 from ..kernel.waiting import Deadline
-from ..unpatched import os
 from .base import WithDescriptor, check_timeout
 
 if TYPE_CHECKING:
@@ -35,15 +34,16 @@ class Descriptor(WithDescriptor):
 
     def close(self) -> None:
         """close(2). Harmless when it is closed. A forked child closes its own copy: descriptors are per process."""
-        if self._closed:
+        if self._ended:
             return
         self._closed = True
+        self._end()
+        self._ended = True
         if self._scope is not None:
             self._scope.forget(self)
-        self._end()
 
     def _end(self) -> None:
-        os.close(self._fd)
+        self._close_fd()
 
     def _taking(self, take: Callable[[], Taken], timeout: float | None, what: str, event: int = POLLIN) -> Taken:
         """What take() gives once the descriptor is ready, again after a signal; TimeoutError saying *what* did not come.

@@ -7,11 +7,12 @@ ENXIO until there is a reader; on a reader's side tee(2) tells no writer (0) fro
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
 from errno import ENXIO
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from ..custody.ending import failures_ignored, finish
 from ..kernel.descriptor import SPLICE_F_NONBLOCK, mkfifo, tee
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
 from ..unpatched import os, select
@@ -91,10 +92,7 @@ class Fifo(Resource):
         return end
 
     def _end(self) -> None:
-        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            steps.callback(self._file.close, self._unlink_and_release)
-            for end in self._ends:
-                steps.callback(end.close)
+        finish(*(end.close for end in reversed(self._ends)), partial(self._file.close, self._unlink_and_release))
 
     def _unlink_and_release(self) -> None:
         """Remove the file and let go whoever is blocked in opening it: an O_RDWR open is a reader and a writer at once.
@@ -102,12 +100,12 @@ class Fifo(Resource):
         That open stays until the name is gone, so that nobody can come in between and block after the release. It goes by the
         anchor: also who waits at a name that the test has taken away is let go.
         """
-        anchored = f"/proc/self/fd/{self._file.anchor}"
-        keeper = None
-        with suppress(OSError):  # another user's by now; no /proc; a system that has no O_RDWR for FIFOs
-            if os.fstat(self._file.anchor).st_mode & 0o600 != 0o600:
-                os.chmod(anchored, 0o600)
-            keeper = os.open(anchored, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        anchor, keeper = self._file.anchor, None
+        if anchor is not None:
+            with failures_ignored:  # another user's by now; no /proc; a system that has no O_RDWR for FIFOs
+                if os.fstat(anchor).st_mode & 0o600 != 0o600:
+                    os.chmod(f"/proc/self/fd/{anchor}", 0o600)
+                keeper = os.open(f"/proc/self/fd/{anchor}", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             self._file.unlink()
         finally:

@@ -1,16 +1,17 @@
 """A file that a resource makes, wherever the mechanism needs a name in the file system: on record, and removed with its proof.
 
-The name is by default in a private directory that nobody can have guessed, on record before it is there.
+The name is by default in a private folder that nobody can have guessed, on record before it is there.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Self
 
-from ..custody.home import temp_folder
+from ..custody.ending import finish, is_failure, out_of_sight
+from ..custody.folders import HOLD, check_folder, identity_of, remove_folder, same_entry, same_file, temp_folder
 from ..custody.ledger import Record, intent
 from ..unpatched import os
 
@@ -18,69 +19,123 @@ __all__ = ["OwnedFile"]
 
 
 class OwnedFile:
-    """A file that this process made: `path`, and `anchor`, a descriptor with O_PATH that stands for the file itself.
+    """A file that this process made, at `path`.
 
-    The anchor keeps the file's number from being given to another one once the test has removed the name.
+    Two descriptors with O_PATH are held. One stands for the file, so that its number is not given to another file once the
+    test has removed the name. The other stands for its folder, so that the name can be removed from wherever the test has
+    gone: another root, another mount namespace. A test may close both; each is compared with what it must stand for before
+    it is used.
     """
 
-    def __init__(self, path: str, directory: str | None, anchor: int, record: Record) -> None:
+    def __init__(self, path: str, word: str, directory: str | None, folder: int, anchor: int, record: Record) -> None:
         self.path = path
-        self.anchor = anchor
+        self._word = word
         self._directory = directory
         self._record = record
+        self._name = os.path.basename(path)
+        self._identity = identity_of(os.fstat(anchor))
+        self._folder_identity = identity_of(os.fstat(folder))
+        self._held = {folder: self._folder_identity, anchor: self._identity}
+        self._folder, self._anchor = folder, anchor
 
     @classmethod
     def create(
         cls, kind: str, word: str, make: Callable[[str], object], path: str | os.PathLike[str] | None = None
     ) -> Self:
-        """Make a file with make(path), which must fail where there is one; at *path*, or in a private directory of its own.
+        """Make a file with make(path), which must fail where there is one; at *path*, or in a private folder of its own.
 
         *kind* is the row of the table in custody/kinds, *word* what people call it. ValueError for a path that no file can
-        have; OSError from *make*.
+        have; OSError from *make*, or where the folder for temporary files is not safe.
         """
         directory = None
         if path is None:
-            directory = os.path.join(os.path.realpath(temp_folder()), f"pytest-ipc-{os.urandom(8).hex()}")
+            directory = os.path.join(check_folder(temp_folder()), f"pytest-ipc-{os.urandom(8).hex()}")
             place = os.path.join(directory, kind)
         elif not os.fspath(path) or "\0" in os.fsdecode(path):
             raise ValueError(f"{os.fspath(path)!r} cannot be the path of a {word}")
         else:
             # Where it really is: the test may be in another directory by the time it is removed.
-            folder, name = os.path.split(os.fsdecode(path))
-            place = os.path.join(os.path.realpath(folder or "."), name)
+            folder_path, name = os.path.split(os.fsdecode(path))
+            place = os.path.join(os.path.realpath(folder_path or "."), name)
+        record = intent(kind, path=place, directory=directory)
+        opened: list[int] = []
         made = False
-        with intent(kind, path=place, directory=directory) as record:
-            try:
-                if directory is not None:
-                    os.mkdir(directory, 0o700)
-                    # Others may reach the file, whose mode says what they may do with it; not list it.
-                    os.chmod(directory, 0o711)
-                make(place)
-                made = True
-                anchor = os.open(place, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-            except BaseException as error:
-                if directory is not None:
-                    shutil.rmtree(directory, ignore_errors=True)
-                elif made:
-                    os.unlink(place)
-                if isinstance(error, OSError):
-                    error.add_note(f"while making a {word} at {place}")
-                raise
-            status = os.fstat(anchor)
-            record.made(dev=status.st_dev, ino=status.st_ino)
-        return cls(place, directory, anchor, record)
+        try:
+            if directory is not None:
+                os.mkdir(directory, 0o700)
+                # Others may reach the file, whose mode says what they may do with it; not list it.
+                os.chmod(directory, 0o711)
+            make(place)
+            made = True
+            opened.append(os.open(os.path.dirname(place), HOLD | os.O_DIRECTORY))
+            opened.append(os.open(os.path.basename(place), HOLD, dir_fd=opened[0]))
+            dev, ino = identity_of(os.fstat(opened[1]))
+            record.made(dev=dev, ino=ino)
+            return cls(place, word, directory, opened[0], opened[1], record)
+        except BaseException as error:
+            _take_back(place, directory, opened, made)
+            if is_failure(error):
+                record.closed()
+            if isinstance(error, OSError):
+                error.add_note(f"while making a {word} at {place}")
+            raise
+
+    @property
+    def anchor(self) -> int | None:
+        """The descriptor that stands for the file itself; None when the test has closed it."""
+        return self._anchor if same_file(self._anchor, self._identity) else None
 
     def unlink(self) -> None:
-        """Remove the name, if it still stands for this file and not for one that the test has put in its place."""
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.lstat(self.path), os.fstat(self.anchor)):
-                os.unlink(self.path)
+        """Remove the name, if it still stands for this file and not for one that the test has put in its place. OSError."""
+        with self._in_folder() as folder, suppress(FileNotFoundError):
+            if same_entry(folder, self._name, self._identity):
+                os.unlink(self._name, dir_fd=folder)
 
     def close(self, unlink: Callable[[], None] | None = None) -> None:
-        """Remove the file, by *unlink* where more belongs to it than that, and its directory; the record is closed last."""
-        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            steps.callback(self._record.closed)
-            if self._directory is not None:
-                steps.callback(shutil.rmtree, self._directory, ignore_errors=True)
-            steps.callback(os.close, self.anchor)
-            steps.callback(unlink or self.unlink)
+        """Remove the file, by *unlink* where more belongs to it than that, and its folder. OSError; the record stays then."""
+        finish(partial(self._remove, unlink or self.unlink), self._let_go)
+
+    def _remove(self, unlink: Callable[[], None]) -> None:
+        if not self._record.is_open:
+            return
+        unlink()
+        if self._directory is not None:
+            with self._in_folder() as folder:
+                remove_folder(folder, self._directory)
+        self._record.closed()
+
+    @contextmanager
+    def _in_folder(self) -> Iterator[int]:
+        """A descriptor of the folder that the file was made in. OSError where this process cannot reach it any more."""
+        if same_file(self._folder, self._folder_identity):
+            yield self._folder
+            return
+        try:
+            folder = os.open(os.path.dirname(self.path), HOLD | os.O_DIRECTORY)
+        except OSError:
+            raise out_of_sight(f"{self._word} {self.path}", "a folder of that name") from None
+        try:
+            if not same_file(folder, self._folder_identity):
+                raise out_of_sight(f"{self._word} {self.path}", "another folder of that name")
+            yield folder
+        finally:
+            os.close(folder)
+
+    def _let_go(self) -> None:
+        while self._held:
+            fd, identity = self._held.popitem()
+            if same_file(fd, identity):
+                os.close(fd)
+
+
+def _take_back(place: str, directory: str | None, opened: list[int], made: bool) -> None:
+    """Undo what was done for a file that could not be made. OSError."""
+    if made:
+        os.unlink(place)
+    if directory is not None:
+        with suppress(FileNotFoundError):
+            if not opened:
+                opened.append(os.open(directory, HOLD | os.O_DIRECTORY))
+            remove_folder(opened[0], directory)
+    while opened:
+        os.close(opened.pop())

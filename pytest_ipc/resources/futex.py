@@ -83,5 +83,5 @@ class Futex(Resource):
         return futex_cmp_requeue(self.address, wake, most, other.address, self.value)
 
     def _end(self) -> None:
-        del self._word  # it holds the memory
+        vars(self).pop("_word", None)  # it holds the memory
         self._memory.close()

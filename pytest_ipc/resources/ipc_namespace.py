@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from errno import EINVAL, ENOENT, EPERM
+from functools import partial
 from typing import Self
 
 from ..actors import Actor
+from ..custody.ending import finish
 from ..custody.identity import ipc_namespace
 from ..custody.scope import Scope
 from ..forks import Fork, ForkInside
@@ -34,7 +35,7 @@ from ..kernel.namespace import (
 from ..kernel.proc import set_limit
 from ..kernel.process import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
 from ..unpatched import io, os, signal
-from .base import Resource
+from .base import Resource, close_all
 
 __all__ = ["IpcNamespace", "NotAllowedHere"]
 
@@ -58,7 +59,7 @@ class IpcNamespace(Resource):
     """
 
     def __init__(
-        self, namespaces: Sequence[int], own_user: bool, settings: Mapping[str, str], fork: Fork, scope: Scope | None
+        self, namespaces: list[int], own_user: bool, settings: Mapping[str, str], fork: Fork, scope: Scope | None
     ) -> None:
         self.own_user = own_user
         self._settings = settings
@@ -151,11 +152,7 @@ class IpcNamespace(Resource):
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user namespace may have cleared it
 
     def _end(self) -> None:
-        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            for fd in self._namespaces:
-                steps.callback(os.close, fd)
-            for actor in self._actors:
-                steps.callback(actor.close)
+        finish(*(actor.close for actor in reversed(self._actors)), partial(close_all, self._namespaces))
 
 
 def _checked(name: str, value: object, most: int) -> str:

@@ -1,4 +1,4 @@
-"""Keys of System V objects, and the namespace that they count in.
+"""Keys of System V objects.
 
 A key is drawn at random and claimed with IPC_EXCL: any scheme of counting up would meet the keys of another run, and ftok(3)
 meets itself. An object with a key, unlike an IPC_PRIVATE one, can be found by another process and by whoever has to clear up
@@ -7,28 +7,9 @@ after this one.
 
 from __future__ import annotations
 
-from ..custody.identity import ipc_namespace
-from ..kernel import namespace as kernel_namespace
 from ..unpatched import os
 
 __all__ = ["unused_key"]
-
-_seen = (0, 0, "")
-
-
-def namespace() -> str:
-    """The IPC namespace of this process, read once: to read it for every object would cost a third of what the kernel takes.
-
-    Read anew in a forked child and after this package's unshare() and setns(). Who has moved by other means, such as
-    os.unshare(), has the old one on record: a sweep then does not find the object where it looks, and removes nothing else
-    for it.
-    """
-    global _seen
-    pid, moves, name = _seen
-    if pid != os.getpid() or moves != kernel_namespace.moves:
-        name = ipc_namespace()
-        _seen = (os.getpid(), kernel_namespace.moves, name)
-    return name
 
 
 def unused_key() -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_STREAM
 from typing import TYPE_CHECKING, Self
 
+from ..custody.ending import finish
 from ..kernel.waiting import DEFAULT_TIMEOUT
 from ..unpatched import os, select
 from .base import check_mode
@@ -122,10 +123,10 @@ class Listener(Socket):
         return Socket(sock, f"connection to the {self._name}", self._scope)
 
     def _end(self) -> None:
-        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            steps.callback(super()._end)
-            if self._file is not None and os.getpid() == self._maker:
-                steps.callback(self._file.close)
+        if self._file is not None and os.getpid() == self._maker:
+            finish(self._file.close, super()._end)
+        else:
+            super()._end()
 
 
 def _abstract_name(abstract: bool | bytes) -> bytes:

@@ -12,13 +12,14 @@ whoever else locks the path, and not only who has opened the same file.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from errno import EACCES, EAGAIN, ENOSYS
 from functools import partial
 from pathlib import Path
 from signal import SIGURG
 from typing import TYPE_CHECKING, Self
 
+from ..custody.ending import failures_ignored, finish
 from ..kernel.locks import (
     F_GETLK,
     F_OFD_GETLK,
@@ -247,17 +248,18 @@ class FileLock(WithDescriptor):
         return None
 
     def _end(self) -> None:
-        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            steps.callback(os.close, self._fd)
-            if self._file is not None:
-                steps.callback(self._file.close)
-                if not self._private:
-                    steps.callback(self._lock_to_remove)
+        steps = [self._close_fd]
+        if self._file is not None:
+            steps.insert(0, self._file.close)
+            if not self._private:
+                steps.insert(0, self._lock_to_remove)
+        finish(*steps)
 
     def _lock_to_remove(self) -> None:
         """Hold the lock while the name goes: nobody can have it who does not find out that the file is gone."""
-        with suppress(OSError):
-            Deadline(_GRACE).until(lambda: self._lock_now(False, 0, 0))
+        if self._fd_open:
+            with failures_ignored:
+                Deadline(_GRACE).until(lambda: self._lock_now(False, 0, 0))
 
 
 def _type(shared: bool) -> int:

@@ -11,6 +11,7 @@ from mmap import PAGESIZE
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from ..custody.ending import finish
 from ..kernel.memory import (
     MAP_ANONYMOUS,
     MAP_PRIVATE,
@@ -58,6 +59,8 @@ class Mapping(Resource):
         self._prot = prot
         self._name = name
         self._fd = fd
+        self._fd_open = fd is not None
+        self._mapped = True
         self._file = file
         self._view = memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
         super().__init__(scope)
@@ -186,12 +189,14 @@ class Mapping(Resource):
     def _unmap(self) -> None:
         with suppress(BufferError):  # something still looks at it; as with a slice, that is for the test to know
             self._view.release()
-        munmap(self.address, self.size)
+        if self._mapped:
+            self._mapped = False
+            munmap(self.address, self.size)
+
+    def _close_fd(self) -> None:
+        if self._fd is not None and self._fd_open:
+            self._fd_open = False
+            os.close(self._fd)
 
     def _end(self) -> None:
-        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            if self._file is not None:
-                steps.callback(self._file.close)
-            if self._fd is not None:
-                steps.callback(os.close, self._fd)
-            steps.callback(self._unmap)
+        finish(self._unmap, self._close_fd, *([] if self._file is None else [self._file.close]))

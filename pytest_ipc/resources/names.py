@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..custody.ending import out_of_sight
 from ..unpatched import os
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["unused_name"]
 
+DIRECTORY = "/dev/shm"  # where glibc and musl have shared memory and semaphores
 NAME_MAX = 255  # bytes of a file name, on every file system that POSIX objects live in
 
 
@@ -41,10 +43,31 @@ def check_name(name: str, what: str, longest: int = NAME_MAX) -> str:
     return name
 
 
+def shared_memory_directory() -> tuple[int, int] | None:
+    """Return what /dev/shm is for this process now: in another root or mount namespace it is another directory."""
+    try:
+        status = os.stat(DIRECTORY)
+    except OSError as error:
+        if error.errno is None:  # a signal's handler raised it
+            raise
+        return None
+    return status.st_dev, status.st_ino
+
+
 def unlink_name(
-    it: object, has_its_name: Callable[[], bool], unlink: Callable[[], None], record: Record | None
+    it: object,
+    has_its_name: Callable[[], bool],
+    unlink: Callable[[], None],
+    record: Record | None,
+    sees_it: Callable[[], str],
 ) -> bool:
-    """Remove the name of *it*, unless it is gone or another object's by now; whether this call was the one. OSError."""
+    """Remove the name of *it*, unless it is gone or another object's by now. Return whether this call was the one.
+
+    *sees_it* returns "" where this process can see that the name is gone, else the place in which the object was made: then
+    the record stays open. OSError.
+    """
+    if record is not None and not record.is_open:
+        return False
     try:
         removed = has_its_name()
         if removed:
@@ -55,5 +78,7 @@ def unlink_name(
         error.add_note(f"while unlinking {it!r}")
         raise
     if record is not None:
+        if not removed and (place := sees_it()):
+            raise out_of_sight(it, place)
         record.closed()
     return removed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from ..custody.ending import finish
 from ..kernel.descriptor import getpipe_size, pipe2, setpipe_size
 from ..unpatched import os
 from .base import Resource, check_size
@@ -93,7 +94,4 @@ class Pipe(Resource):
         self.writer.close()
 
     def _end(self) -> None:
-        try:
-            self.reader.close()
-        finally:
-            self.writer.close()
+        finish(self.reader.close, self.writer.close)

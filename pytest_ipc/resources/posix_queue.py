@@ -6,10 +6,11 @@ size: a test that needs many should make them small.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from errno import EEXIST, EINVAL, EMFILE, ENOSPC
 from typing import TYPE_CHECKING, Self
 
+from ..custody.ending import finish
+from ..custody.identity import ipc_namespace
 from ..custody.ledger import Record, intent
 from ..kernel.posix_mq import (
     MqAttr,
@@ -29,7 +30,6 @@ from ..kernel.times import Timespec
 from ..kernel.waiting import Deadline
 from ..unpatched import os, time
 from .base import WithDescriptor, check_mode, check_size, check_timeout
-from .keys import namespace
 from .names import check_name, unlink_name, unused_name
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class PosixQueue(WithDescriptor):
         self._fd = fd
         self._record = record  # None for a queue that somebody else made: that one is used and never unlinked
         self._file = _identity(fd)
+        self._namespace = record.details["ipc"] if record else ""
         attr = mq_getattr(fd)
         self.maxmsg, self.msgsize = attr.maxmsg, attr.msgsize
         super().__init__(scope)
@@ -107,7 +108,7 @@ class PosixQueue(WithDescriptor):
     @classmethod
     def _make(cls, name: str, flags: int, mode: int, attr: MqAttr, scope: Scope | None) -> Self:
         sizes = {"maxmsg": attr.maxmsg, "msgsize": attr.msgsize}
-        with intent("posix-mq", name=name, mode=mode, **sizes, ipc=namespace()) as record:
+        with intent("posix-mq", name=name, mode=mode, **sizes, ipc=ipc_namespace()) as record:
             fd = _mq_open(name, flags | _NEW, mode, attr)
             dev, ino = _identity(fd)
             record.made(dev=dev, ino=ino)
@@ -185,7 +186,10 @@ class PosixQueue(WithDescriptor):
 
         Harmless when it was removed before, and when another queue has taken its name. OSError for any other failure.
         """
-        return unlink_name(self, self._has_its_name, lambda: mq_unlink(self.name), self._record)
+        return unlink_name(self, self._has_its_name, lambda: mq_unlink(self.name), self._record, self._out_of_sight)
+
+    def _out_of_sight(self) -> str:
+        return "" if ipc_namespace() == self._namespace else f"the IPC namespace {self._namespace}"
 
     def _has_its_name(self) -> bool:
         """Whether the name stands for this queue; who may not look goes by the name alone."""
@@ -199,10 +203,12 @@ class PosixQueue(WithDescriptor):
             mq_close(fd)
 
     def _end(self) -> None:
-        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            steps.callback(mq_close, self._fd)
-            if self._record is not None:
-                steps.callback(self.unlink)
+        finish(*([] if self._record is None else [self.unlink]), self._close_fd)
+
+    def _close_fd(self) -> None:
+        if self._fd_open:
+            self._fd_open = False
+            mq_close(self._fd)
 
 
 def _round(deadline: Deadline) -> Timespec:

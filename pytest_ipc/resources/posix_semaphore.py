@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from errno import EEXIST, ENOSYS
 from typing import TYPE_CHECKING, Self
 
+from ..custody.ending import finish
 from ..custody.kinds.posix_sem import path_of
 from ..custody.ledger import Record, intent
 from ..kernel.posix_sem import (
@@ -34,7 +35,7 @@ from ..kernel.times import Timespec
 from ..kernel.waiting import Deadline
 from ..unpatched import os, time
 from .base import Resource, check_mode, check_timeout
-from .names import NAME_MAX, check_name, unlink_name, unused_name
+from .names import DIRECTORY, NAME_MAX, check_name, shared_memory_directory, unlink_name, unused_name
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -65,6 +66,8 @@ class PosixSemaphore(Resource):
         self.address = address
         self.name = name
         self._file = file
+        self._directory = shared_memory_directory() if record else None
+        self._in_use = True
         self._memory = memory
         self._record = record  # None for a semaphore that somebody else made: that one is used and never unlinked
         super().__init__(scope)
@@ -197,7 +200,11 @@ class PosixSemaphore(Resource):
         if name is None:
             raise ValueError(f"{self!r} cannot be unlinked")
         return unlink_name(
-            self, lambda: self._file is None or self._has_its_name(), lambda: sem_unlink(name), self._record
+            self,
+            lambda: self._file is None or self._has_its_name(),
+            lambda: sem_unlink(name),
+            self._record,
+            lambda: "" if shared_memory_directory() == self._directory is not None else f"another {DIRECTORY}",
         )
 
     def _has_its_name(self) -> bool:
@@ -206,14 +213,18 @@ class PosixSemaphore(Resource):
         return self._file == (status.st_dev, status.st_ino)
 
     def _end(self) -> None:
-        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            if self._memory is not None:
-                steps.callback(self._memory.close)
-                steps.callback(sem_destroy, self.address)
-                return
-            steps.callback(sem_close, self.address)
-            if self._record is not None:
-                steps.callback(self.unlink)
+        finish(*([] if self._record is None else [self.unlink]), self._let_go)
+
+    def _let_go(self) -> None:
+        """sem_close(3), or sem_destroy(3) for one without a name; at most once."""
+        if self._in_use:
+            self._in_use = False
+            if self._memory is None:
+                sem_close(self.address)
+            else:
+                sem_destroy(self.address)
+        if self._memory is not None:
+            self._memory.close()
 
 
 def _check_value(value: int) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from mmap import PAGESIZE
 from typing import TYPE_CHECKING, Self
 
+from ..custody.ending import finish
 from ..custody.ledger import Record
 from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE
 from ..kernel.shm import (
@@ -20,7 +21,7 @@ from ..kernel.shm import (
     shmdt,
     shmget,
 )
-from ..unpatched import os
+from ..unpatched import io, os
 from .base import Resource, check_size
 from .sysv import SysvObject, SysvType
 
@@ -91,10 +92,7 @@ class Segment(SysvObject):
         return shmctl(self.id, cmd)
 
     def _end(self) -> None:
-        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            steps.callback(super()._end)
-            for attachment in self.attachments:
-                steps.callback(attachment.close)
+        finish(*(attachment.close for attachment in reversed(self.attachments)), super()._end)
 
 
 def _shmget(key: int, size: int, flags: int) -> int:
@@ -120,6 +118,7 @@ class Attachment(Resource):
         self.segment = segment
         view = memoryview((ctypes.c_ubyte * segment.size).from_address(address)).cast("B")
         self._buf = view.toreadonly() if flags & SHM_RDONLY else view
+        self._attached: bool | None = True
         super().__init__(scope)
 
     def __repr__(self) -> str:
@@ -150,4 +149,17 @@ class Attachment(Resource):
             self._buf.release()
         if self in self.segment.attachments:
             self.segment.attachments.remove(self)
-        shmdt(self.address)
+        # After an interrupt it may have been detached, and what is at its address by now somebody else's.
+        if self._attached or (self._attached is None and self._is_attached()):
+            self._attached = None
+            shmdt(self.address)
+        self._attached = False
+
+    def _is_attached(self) -> bool:
+        """Whether the segment is mapped at the address: /proc/self/maps shows its id as the inode number."""
+        with io.open("/proc/self/maps") as rows:
+            fields = (row.split(maxsplit=5) for row in rows)
+            return any(
+                int(field[0].partition("-")[0], 16) == self.address and int(field[4]) == self.segment.id
+                for field in fields
+            )

@@ -5,16 +5,16 @@ Not by multiprocessing.shared_memory, whose resource tracker removes an object w
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
+from ..custody.ending import finish
 from ..custody.ledger import Record, intent
 from ..kernel.files import shm_open, shm_unlink
 from ..kernel.memory import MAP_SHARED, PROT_READ, PROT_WRITE
 from ..unpatched import os
 from .base import Resource, check_mode
 from .mapping import Mapping
-from .names import check_name, unused_name
+from .names import DIRECTORY, check_name, shared_memory_directory, unlink_name, unused_name
 from .space import allocate, resize
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SharedMemory"]
 
-DIRECTORY = "/dev/shm"  # where glibc and musl have them
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
 
@@ -34,7 +33,7 @@ class SharedMemory(Resource):
         self._fd: int | None = fd
         self._record = record  # None for an object that somebody else made: that one is used and never removed
         self._identity = _identity(os.fstat(fd))
-        self._unlinked = False
+        self._directory = shared_memory_directory() if record else None
         self.mappings: list[Mapping] = []
         super().__init__(scope)
 
@@ -154,22 +153,17 @@ class SharedMemory(Resource):
         Harmless when the name was removed before, by this object or by anybody else, and when another object has it now.
         OSError for any other failure.
         """
-        if self._unlinked:
-            return False
-        removed = False
-        if self.exists():
-            try:
-                shm_unlink(self.name)
-                removed = True
-            except FileNotFoundError:
-                pass
-            except OSError as error:
-                error.add_note(f"while removing {self!r}; `rm {DIRECTORY}{self.name}` as its owner removes it by hand")
-                raise
-        self._unlinked = True
-        if self._record is not None:
-            self._record.closed()
-        return removed
+        return unlink_name(self, self.exists, self._unlink, self._record, self._out_of_sight)
+
+    def _unlink(self) -> None:
+        try:
+            shm_unlink(self.name)
+        except OSError as error:
+            error.add_note(f"`rm {DIRECTORY}{self.name}` as its owner removes it by hand")
+            raise
+
+    def _out_of_sight(self) -> str:
+        return "" if shared_memory_directory() == self._directory is not None else f"another {DIRECTORY}"
 
     def close_fd(self) -> None:
         """close(2): mappings stay. Harmless when it is closed. A forked child closes its own copy."""
@@ -178,12 +172,8 @@ class SharedMemory(Resource):
             os.close(fd)
 
     def _end(self) -> None:
-        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            if self._record is not None:
-                steps.callback(self.unlink)
-            steps.callback(self.close_fd)
-            for mapping in self.mappings:
-                steps.callback(mapping.close)
+        unlink = [] if self._record is None else [self.unlink]
+        finish(*(mapping.close for mapping in reversed(self.mappings)), self.close_fd, *unlink)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

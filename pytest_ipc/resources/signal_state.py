@@ -8,9 +8,11 @@ mask, then the timers, shortened by the time that has passed.
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
+from ..custody.ending import finish
 from ..kernel.altstack import SS_ONSTACK, Stack, sigaltstack
 from ..kernel.signals import sigaction_raw, sigpending, sigtimedwait
 from ..unpatched import signal, time
@@ -40,13 +42,14 @@ class SignalState:
         """Put everything back. *displaced*: the handler of SIGALRM was another one for a time."""
         # Asked before the dispositions are back: afterwards nobody can tell whom the timer's signal would have reached.
         displaced = displaced or self._alarm_displaced()
-        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            steps.callback(self._restore_timers, displaced)
-            steps.callback(signal.pthread_sigmask, signal.SIG_SETMASK, self._mask)
-            steps.callback(self._restore_wakeup)
-            steps.callback(self._restore_stack)
-            steps.callback(self._restore_actions)
-            steps.callback(self._drain)
+        finish(
+            self._drain,
+            self._restore_actions,
+            self._restore_stack,
+            self._restore_wakeup,
+            partial(signal.pthread_sigmask, signal.SIG_SETMASK, self._mask),
+            partial(self._restore_timers, displaced),
+        )
 
     def _drain(self) -> None:
         pending = sigpending() - self._mask - UNTOUCHABLE

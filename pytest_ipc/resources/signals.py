@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from functools import partial
 from math import isfinite
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..custody.ending import finish
 from ..kernel.libc import errno_kept
 from ..kernel.signalfd import SFD_CLOEXEC
 from ..kernel.signals import SigInfo, sigaction_change, sigpending, sigqueue, sigtimedwait
@@ -221,10 +222,7 @@ class Signals(Resource):
         return signo
 
     def _end(self) -> None:
-        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            steps.callback(self._state.restore, self._displaced)
-            for made in self._made:
-                steps.callback(made.close)
+        finish(*(made.close for made in reversed(self._made)), partial(self._state.restore, self._displaced))
 
 
 def _name(signo: int) -> str:

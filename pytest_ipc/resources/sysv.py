@@ -16,11 +16,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from ..custody.ending import is_failure, out_of_sight
+from ..custody.identity import ipc_namespace
 from ..custody.ledger import Record, intent
 from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE
 from ..unpatched import os
 from .base import Resource, check_mode
-from .keys import check_key, namespace, unused_key
+from .keys import check_key, unused_key
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -71,6 +73,7 @@ class SysvObject(Resource):
         self.id = id
         self.key = key
         self._record = record  # None for one that somebody else made: that one is used and never removed
+        self._namespace = record.details["ipc"] if record else ipc_namespace()
         self._removed = False
         super().__init__(scope)
 
@@ -99,7 +102,7 @@ class SysvObject(Resource):
         if key == IPC_PRIVATE or flags & IPC_CREAT:
             try:
                 if cls._type.has_cpid:
-                    with intent(cls._type.kind, key=key, ipc=namespace(), **details) as record:
+                    with intent(cls._type.kind, key=key, ipc=ipc_namespace(), **details) as record:
                         id = get(key, flags | mode | IPC_EXCL)
                         if key == IPC_PRIVATE:
                             record.made(id=id)  # a key that was claimed with IPC_EXCL is identity enough
@@ -115,15 +118,16 @@ class SysvObject(Resource):
         cls, key: int, flags: int, mode: int, get: Callable[[int, int], int], details: dict[str, int]
     ) -> tuple[int, int, Record]:
         first = unusual_mode() if key == IPC_PRIVATE else mode
-        with intent(cls._type.kind, key=key, ipc=namespace(), mode=first, **details) as record:
+        with intent(cls._type.kind, key=key, ipc=ipc_namespace(), mode=first, **details) as record:
             id = get(key, flags | first | IPC_EXCL)
             record.made(id=id)
-            if first != mode:
-                try:
-                    cls._type.set(id, uid=os.geteuid(), gid=os.getegid(), mode=mode)
-                except BaseException:
-                    cls._type.rmid(id)
-                    raise
+        if first != mode:
+            try:
+                cls._type.set(id, uid=os.geteuid(), gid=os.getegid(), mode=mode)
+            except BaseException:
+                cls._type.rmid(id)
+                record.closed()
+                raise
         return id, key, record
 
     def set(self, *, uid: int | None = None, gid: int | None = None, mode: int | None = None) -> None:
@@ -135,23 +139,26 @@ class SysvObject(Resource):
         """Whether the id still stands for an object, also for a segment that is removed and waits for its last detach."""
         try:
             self._type.stat(self.id)
-        except PermissionError:
-            return True
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno is None:  # a signal's handler raised it
+                raise
+            return isinstance(error, PermissionError)
         return True
 
     def remove(self) -> bool:
         """IPC_RMID: remove it, a segment after its last detach. Whether this call was the one that removed it.
 
-        Harmless when it was removed before, by this object or by anybody else. OSError for any other failure.
+        Harmless when it was removed before, by this object or by anybody else. OSError for any other failure, and in another
+        IPC namespace: an id there is another object's.
         """
         if self._removed:
             return False
+        if ipc_namespace() != self._namespace:
+            raise out_of_sight(self, f"the IPC namespace {self._namespace}")
         try:
             self._type.rmid(self.id)
         except OSError as error:
-            if not isinstance(error, PermissionError) and not self.exists():
+            if is_failure(error) and not isinstance(error, PermissionError) and not self.exists():
                 self._gone()
                 return False
             error.add_note(
@@ -162,9 +169,9 @@ class SysvObject(Resource):
         return True
 
     def _gone(self) -> None:
-        self._removed = True
         if self._record is not None:
             self._record.closed()
+        self._removed = True
 
     def _end(self) -> None:
         if self._record is not None:

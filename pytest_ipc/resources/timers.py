@@ -69,6 +69,7 @@ class SignalTimer(Resource):
 
     def __init__(self, timer: int, name: str) -> None:
         self._timer = timer
+        self._deleted = False
         self._name = name
         super().__init__()
 
@@ -107,7 +108,9 @@ class SignalTimer(Resource):
         return timer_getoverrun(self.id)
 
     def _end(self) -> None:
-        timer_delete(self._timer)
+        if not self._deleted:
+            self._deleted = True
+            timer_delete(self._timer)
 
 
 def _setting(seconds: float, interval: float) -> ItimerSpec:

@@ -9,11 +9,11 @@ one makes a user namespace first, in which he may.
 from __future__ import annotations
 
 import socket
-from contextlib import ExitStack
 from functools import partial
 from typing import Self
 
 from ..actors import Actor
+from ..custody.ending import finish
 from ..custody.scope import Scope
 from ..forks import Fork, ForkInside
 from ..kernel import netlink
@@ -21,7 +21,7 @@ from ..kernel.namespace import CLONE_NEWNET, CLONE_NEWUSER, map_user, setns, uns
 from ..kernel.process import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
 from ..unpatched import os, signal
-from .base import Resource
+from .base import Resource, close_all
 from .ipc_namespace import NotAllowedHere
 
 __all__ = ["Host", "TwoHosts"]
@@ -58,9 +58,7 @@ class Host:
     def end(self) -> None:
         """End the actors; none can be started any more."""
         self._namespaces = []
-        with ExitStack() as steps:
-            for actor in self._actors:
-                steps.callback(actor.close)
+        finish(*(actor.close for actor in reversed(self._actors)))
 
 
 class TwoHosts(Resource):
@@ -98,11 +96,7 @@ class TwoHosts(Resource):
         return list(self._namespaces)
 
     def _end(self) -> None:
-        with ExitStack() as steps:  # from the last to the first, each whatever became of the others
-            for fd in self._namespaces:
-                steps.callback(os.close, fd)
-            for host in (self.left, self.right):
-                steps.callback(host.end)
+        finish(self.right.end, self.left.end, partial(close_all, self._namespaces))
 
 
 def _enter(namespaces: list[int]) -> None:

@@ -69,7 +69,7 @@ def test_the_boot_has_an_id_and_where_none_is_shown_it_is_empty(monkeypatch):
         assert boot_id() == file.read().strip()
 
     def missing(*_arguments):
-        raise FileNotFoundError
+        raise FileNotFoundError(2, "No such file or directory")
 
     monkeypatch.setattr("pytest_ipc.unpatched.io.open", missing)
     monkeypatch.setattr("pytest_ipc.unpatched.os.open", missing)

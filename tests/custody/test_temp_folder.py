@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 
-from pytest_ipc.custody.home import temp_folder
+from pytest_ipc.custody.folders import temp_folder
 
 
 @pytest.mark.parametrize("value", ["here", "no such folder", "a file", "", None])

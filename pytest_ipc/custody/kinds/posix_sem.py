@@ -30,7 +30,7 @@ def path_of(name: str) -> str:
     """The file of the semaphore *name*, as this libc has it. FileNotFoundError."""
     for prefix in _PREFIXES:
         path = f"{os.path.realpath(DIRECTORY)}/{prefix}{name[1:]}"
-        with suppress(OSError):
+        with suppress(FileNotFoundError):
             os.lstat(path)
             return path
     raise FileNotFoundError(2, f"there is no such semaphore in {os.path.realpath(DIRECTORY)}", name)
