@@ -7,6 +7,7 @@ import tempfile
 
 import pytest
 
+from pytest_ipc import Fifo
 from pytest_ipc.custody.folders import temp_folder
 
 
@@ -35,3 +36,62 @@ def test_it_writes_nothing(tmp_path, monkeypatch):
     assert os.stat(tmp_path).st_mtime_ns == before
     assert tempfile.gettempdir() == str(tmp_path)
     assert os.stat(tmp_path).st_mtime_ns > before, "tempfile does, which is why it is not asked"
+
+
+def test_a_folder_in_which_others_could_exchange_what_is_made_is_refused(tmp_path, monkeypatch):
+    """Writable for everybody and without the sticky bit: whoever renames a private folder there has it removed by its owner."""
+    open_folder = tmp_path / "open"
+    (open_folder / "below").mkdir(parents=True)
+    open_folder.chmod(0o777)
+    for folder in (open_folder, open_folder / "below"):
+        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        with pytest.raises(PermissionError, match=f"no sticky bit.*chmod \\+t {open_folder}"):
+            Fifo.create()
+    assert os.listdir(open_folder / "below") == []
+    open_folder.chmod(0o1777)
+    Fifo.create().close()
+
+
+def test_a_private_folder_that_was_exchanged_is_not_removed(tmp_path, monkeypatch):
+    """It was renamed and another put in its place: that one stays with all that is in it, and the object goes all the same."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    fifo = Fifo.create()
+    folder, moved = fifo.path.parent, tmp_path / "moved"
+    folder.rename(moved)
+    folder.mkdir()
+    (folder / "precious").write_text("kept")
+    (folder / "fifo").write_text("kept")
+    fifo.close()
+    assert sorted(path.name for path in folder.iterdir()) == ["fifo", "precious"]
+    assert os.listdir(moved) == []
+
+
+def test_a_private_folder_goes_with_all_that_the_test_has_put_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Fifo.create() as fifo:
+        (fifo.path.parent / "deep" / "deeper").mkdir(parents=True)
+        (fifo.path.parent / "deep" / "deeper" / "file").write_text("x")
+        (fifo.path.parent / "link").symlink_to(tmp_path)
+        fifo.path.parent.chmod(0)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_descriptor_that_is_another_file_by_now_is_not_used(tmp_path):
+    """The test has closed the object's own, and opened its files under their numbers."""
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    (beside / "fifo").write_text("kept")
+    fifo = Fifo.create(path=tmp_path / "fifo")
+    held = dict(fifo._file._held)
+    for fd in held:
+        os.close(fd)
+        opened = os.open(beside, os.O_RDONLY)
+        if opened != fd:
+            os.dup2(opened, fd)
+            os.close(opened)
+    fifo.close()
+    assert not os.path.lexists(tmp_path / "fifo")
+    assert (beside / "fifo").read_text() == "kept"
+    for fd in held:
+        assert os.path.samestat(os.fstat(fd), beside.stat()), "it is the test's own now"
+        os.close(fd)
