@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .kernel.altstack import *
     from .kernel.capability import *
     from .kernel.descriptor import *
+    from .kernel.epoll import *
     from .kernel.errnos import *
     from .kernel.eventfd import *
     from .kernel.files import *
@@ -110,6 +111,7 @@ _ROOMS = (
     "kernel.times",
     "kernel.mutex",
     "kernel.poll",
+    "kernel.epoll",
     "kernel.sockets",
     "kernel.process",
     "kernel.process_vm",

@@ -1,25 +1,25 @@
-"""Waiting for descriptors and for time, without the retries of the stdlib: poll(2), select(2), epoll_wait(2), nanosleep(2).
+"""Waiting for descriptors and for time, without the retries of the stdlib: poll(2), select(2), nanosleep(2).
 
 The stdlib's select module and time.sleep wait on when a handler has run (PEP 475) and hide the EINTR.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from ctypes import Structure, addressof, byref, c_byte, c_int, c_long, c_short, c_ulong, c_void_p, sizeof
+from collections.abc import Iterable, Mapping
+from ctypes import Array, Structure, addressof, byref, c_int, c_long, c_short, c_ulong, c_void_p, sizeof
 
 from . import abi
 from .libc import function
+from .signals import sigset
 from .times import Timespec
 
-__all__ = ["FD_SETSIZE", "epoll_wait", "nanosleep", "poll", "select"]
+__all__ = ["FD_SETSIZE", "nanosleep", "poll", "ppoll", "select"]
 
 FD_SETSIZE = 1024
-_EVENT_BYTES = 16  # of struct epoll_event on every machine but x86_64, where it is packed into 12
 
 _poll = function("poll", c_int, c_void_p, c_ulong, c_int)
 _select = function("select", c_int, c_int, c_void_p, c_void_p, c_void_p, c_void_p)
-_epoll_wait = function("epoll_wait", c_int, c_int, c_void_p, c_int, c_int)
+_ppoll = function("ppoll", c_int, c_void_p, c_ulong, c_void_p, c_void_p)
 _nanosleep = function("nanosleep", c_int, c_void_p, c_void_p)
 
 
@@ -29,9 +29,21 @@ class _PollFd(Structure):
 
 def poll(events: Mapping[int, int], milliseconds: int) -> dict[int, int]:
     """poll(2): which of the *events* of each descriptor have come, waiting so long, for ever below 0. OSError, EINTR included."""
-    array = (_PollFd * len(events))(*(_PollFd(fd, wanted) for fd, wanted in events.items()))
+    array = _array(events)
     _poll(byref(array), len(events), milliseconds)
     return {entry.fd: entry.revents for entry in array if entry.revents}
+
+
+def ppoll(events: Mapping[int, int], timeout: Timespec | None, mask: Iterable[int] | None) -> dict[int, int]:
+    """ppoll(2): the same, waiting as long as *timeout* says and under another signal mask if one is given. OSError."""
+    array, set_of = _array(events), None if mask is None else sigset(mask)
+    time = None if timeout is None else timeout.pack()
+    _ppoll(byref(array), len(events), time and byref(time), set_of)
+    return {entry.fd: entry.revents for entry in array if entry.revents}
+
+
+def _array(events: Mapping[int, int]) -> Array[_PollFd]:
+    return (_PollFd * len(events))(*(_PollFd(fd, wanted) for fd, wanted in events.items()))
 
 
 def select(readers: set[int], milliseconds: int) -> set[int]:
@@ -47,13 +59,6 @@ def select(readers: set[int], milliseconds: int) -> set[int]:
         time.tv_usec *= 1000
     _select(FD_SETSIZE, byref(words), None, None, time and addressof(time))
     return {fd for fd in readers if words[fd // bits] >> fd % bits & 1}
-
-
-def epoll_wait(epfd: int, most: int, milliseconds: int) -> int:
-    """epoll_wait(2): how many events have come, at most *most*, waiting so long, for ever below 0. OSError, EINTR included."""
-    room = (c_byte * (_EVENT_BYTES * most))()
-    result: int = _epoll_wait(epfd, byref(room), most, milliseconds)
-    return result
 
 
 def nanosleep(time: Timespec) -> None:

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -217,12 +216,4 @@ int mq_notify(mqd_t queue, const struct sigevent *event)
     if (event && event->sigev_notify == SIGEV_SIGNAL)
         registered = *event;
     return told(result);
-}
-
-int epoll_wait(int fd, struct epoll_event *events, int most, int milliseconds)
-{
-    int count = REAL(epoll_wait)(fd, events, most, milliseconds);
-    for (int i = 0; i < count && lie("epoll_wait_says_readable"); i++)
-        events[i].events |= EPOLLIN;
-    return count;
 }

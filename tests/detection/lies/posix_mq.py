@@ -81,5 +81,4 @@ LIES = {
     "mq_notify_second_accepted": ["mq_notify.ebusy", "mq_notify.close-unregisters"],
     "mq_notify_unknown_accepted": ["mq_notify.einval"],
     "mq_notify_tells_of_every_message": ["mq_notify.one-shot", "mq_notify.only-from-empty"],
-    "epoll_wait_says_readable": ["mq.is-fd-pollable"],
 }

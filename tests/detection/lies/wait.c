@@ -71,16 +71,85 @@ static int interrupted(int result)
 
 int pipe_poll(struct pollfd *fds, nfds_t count, int timeout); /* pipe.c */
 
+static int is_socket(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+static int is_file(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* Of how many descriptors something is told. */
+static int recount(const struct pollfd *fds, nfds_t count)
+{
+    int found = 0;
+    for (nfds_t i = 0; i < count; i++)
+        found += fds[i].revents != 0;
+    return found;
+}
+
+static int lying_poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+    if (lie("poll_never_waits"))
+        timeout = 0;
+    int result = pipe_poll(fds, count, timeout), events = 0;
+    if (result == -1 && errno == EINVAL && lie("poll_any_number"))
+        return 0;
+    if (result == -1 || !getenv("LIE"))
+        return result;
+    for (nfds_t i = 0; i < count; i++) {
+        if (lie("poll_tells_unasked") && is_socket(fds[i].fd))
+            fds[i].revents |= POLLIN | POLLOUT;
+        if (lie("poll_tells_of_no_peer") && is_socket(fds[i].fd))
+            fds[i].revents &= ~(POLLHUP | POLLRDHUP);
+        if (lie("poll_of_a_file_waits") && is_file(fds[i].fd))
+            fds[i].revents = 0;
+        events += __builtin_popcount((unsigned short)fds[i].revents);
+    }
+    return lie("poll_counts_events") ? events : recount(fds, count);
+}
+
 int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-    return interrupted(pipe_poll(fds, count, timeout));
+    return interrupted(lying_poll(fds, count, timeout));
+}
+
+int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
+{
+    static const struct timespec at_once;
+    sigset_t none;
+    sigemptyset(&none);
+    if (lie("ppoll_ignores_the_mask"))
+        mask = NULL;
+    else if (lie("ppoll_has_no_mask") && !mask)
+        mask = &none;
+    if (lie("ppoll_never_waits"))
+        timeout = &at_once;
+    int result = REAL(ppoll)(fds, count, timeout, mask);
+    return result == -1 && errno == EINVAL && lie("ppoll_any_time") ? 0 : result;
 }
 
 int select(int count, fd_set *input, fd_set *output, fd_set *other, struct timeval *time)
 {
+    struct timeval none = {0};
     if (lie("select_is_always_ready") && time && time->tv_sec == 0 && time->tv_usec == 0)
         return 1; /* every descriptor is left in its set */
-    return REAL(select)(count, input, output, other, time);
+    if (lie("select_never_waits"))
+        time = &none;
+    int result = REAL(select)(count, input, output, other, time);
+    if (result == -1 && errno == EBADF && lie("select_any_descriptor"))
+        return 0;
+    if (lie("select_sees_nothing")) {
+        for (fd_set **set = (fd_set *[]){input, output, other, NULL}, **end = set + 3; set < end; set++)
+            if (*set)
+                FD_ZERO(*set);
+        return 0;
+    }
+    return result;
 }
 
 int nanosleep(const struct timespec *time, struct timespec *left)

@@ -1,0 +1,84 @@
+"""epoll_create(2): new epoll instances."""
+
+from __future__ import annotations
+
+import os
+from errno import EBADF, EINVAL, EMFILE
+from select import EPOLL_CLOEXEC, EPOLLIN
+
+import pytest
+
+from pytest_ipc import clause, epoll_create, epoll_create1, epoll_ctl, epoll_wait, fails_with, open_descriptors
+
+from .conftest import open_all
+
+
+@clause("epoll_create.size-ignored", "epoll_create(2)", "DESCRIPTION", since="2.6.8")
+def test_the_size_is_ignored(pipe):
+    """epoll_create() makes an instance whatever positive size is given: more descriptors than that can be added."""
+    data = pipe()
+    data.write(b"!")
+    epfd = epoll_create(1)
+    copies = [os.dup(data.read_fd) for _ in range(3)]
+    try:
+        for fd in copies:
+            epoll_ctl(epfd, 1, fd, EPOLLIN)
+        assert len(epoll_wait(epfd, 8, 0)) == 3
+    finally:
+        for fd in (epfd, *copies):
+            os.close(fd)
+
+
+@clause("epoll_create.size-einval", "epoll_create(2)", "ERRORS", errno=EINVAL)
+@pytest.mark.parametrize("size", [0, -1])
+def test_the_size_must_be_positive(size):
+    """epoll_create() refuses a size that is not positive."""
+    before = open_descriptors()
+    with fails_with(EINVAL):
+        epoll_create(size)
+    assert open_descriptors() == before
+
+
+@clause("epoll_create1.cloexec", "epoll_create(2)", "epoll_create1()", since="2.6.27")
+def test_close_on_exec_is_asked_for():
+    """EPOLL_CLOEXEC sets the close-on-exec flag of the new descriptor, which it does not have without."""
+    for flags, inheritable in ((0, True), (EPOLL_CLOEXEC, False)):
+        epfd = epoll_create1(flags)
+        found = os.get_inheritable(epfd)
+        os.close(epfd)
+        assert found == inheritable
+
+
+@clause("epoll_create1.unknown-flag-einval", "epoll_create(2)", "ERRORS", errno=EINVAL, since="2.6.27")
+@pytest.mark.parametrize("flags", [1, EPOLL_CLOEXEC | 2, -1], ids=hex)
+def test_an_unknown_flag_is_refused(flags):
+    """epoll_create1() refuses flags other than EPOLL_CLOEXEC."""
+    before = open_descriptors()
+    with fails_with(EINVAL):
+        epoll_create1(flags)
+    assert open_descriptors() == before
+
+
+@clause("epoll_create1.emfile", "epoll_create(2)", "ERRORS", errno=EMFILE)
+def test_a_process_with_all_its_descriptors_makes_none(fork):
+    """A process that has as many descriptors open as it may cannot make an instance."""
+
+    def life() -> None:
+        open_all()
+        with fails_with(EMFILE):
+            epoll_create1()
+        with fails_with(EMFILE):
+            epoll_create(1)
+
+    fork(life).result()
+
+
+@clause("epoll_create.closed-ebadf", "epoll_wait(2)", "ERRORS", errno=EBADF)
+def test_a_closed_instance_is_none():
+    """A descriptor that is not open is no instance: one cannot wait for it, nor add to it."""
+    epfd = epoll_create1()
+    os.close(epfd)
+    with fails_with(EBADF):
+        epoll_wait(epfd, 1, 0)
+    with fails_with(EBADF):
+        epoll_ctl(epfd, 1, 0, EPOLLIN)
