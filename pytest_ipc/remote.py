@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from .custody.folders import Identity, identity_of, same_file
 from .unpatched import io, os
 
 __all__ = ["RemoteError"]
@@ -58,6 +59,8 @@ def run(fd: int, task: Callable[[], Any], calls: Sequence[str]) -> int:
     *calls* are, when the task is done, its last kernel calls: they go along.
     """
     os.write(fd, _STARTED)
+    global _report
+    _report = identity_of(os.fstat(fd))
     try:
         value = task()
     except SystemExit as error:
@@ -124,7 +127,21 @@ def _content(fd: int) -> bytes:
     return content
 
 
+# What the report is, once the child's function may have closed its descriptor.
+_report: Identity | None = None
+
+
 def _write(fd: int, *report: object) -> None:
+    if _report is not None and not same_file(fd, _report):
+        # The number may be another file's by now. The parent holds a descriptor of the report, too.
+        try:
+            fd = os.open(f"/proc/{os.getppid()}/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return
+        if not same_file(fd, _report):
+            os.close(fd)
+            return
+        os.lseek(fd, 1, os.SEEK_SET)
     rest = memoryview(pickle.dumps(report))
     while rest:
         rest = rest[os.write(fd, rest) :]

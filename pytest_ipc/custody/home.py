@@ -59,9 +59,9 @@ def _is_own_folder(path: str) -> bool:
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and os.access(path, os.W_OK | os.X_OK)
 
 
-def open_home(*, create: bool) -> int | None:
+def open_home(*, create: bool, path: str | None = None) -> int | None:
     """A descriptor of the directory; None when it does not exist and *create* is false. HomeError if it cannot be trusted."""
-    path = home_path()
+    path = path or home_path()
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         try:

@@ -18,15 +18,14 @@ from __future__ import annotations
 
 import atexit
 from _thread import RLock
-from contextlib import suppress
-from errno import ENOSPC
 from itertools import count
 from typing import Any
 
 from ..unpatched import json, os, time
 from .ending import failures_ignored
-from .home import HomeError, home_path, open_home, pin
+from .home import home_path, pin
 from .identity import Process, boot_id, pid_namespace
+from .ledger_file import LedgerFile
 from .record import Record, following, made_by
 
 __all__ = ["LONGEST", "VERSION", "Ledger", "Record", "close", "current", "intent", "made_by"]
@@ -52,17 +51,17 @@ class Ledger:
         # The processes from the root down to this one's parent; when one of them ends, this ledger is swept with its own.
         self.above: tuple[Process, ...] = (*parent.above, parent.process)[-DEEPEST:] if parent else ()
         self.pids: str = pid_namespace() or (parent.pids if parent else "")
-        self.name = f"{self.process.pid}-{self.process.start}.ledger"
+        stem = f"{self.process.pid}-{self.process.start}"
         self._lock = RLock()
         self._numbers = count(1)
         self._open: dict[int, list[bytes]] = {}  # the line that names the test, then the records
         self._open_size = 0
-        self._changes = 0
         self._cut_back = CUT_BACK
         self._test: object = self  # whose name was written last; at first nobody's
         self._name = b""
         self._stamp = (0.0, -1), ""  # what records made in this tick begin with
         self._pid = os.getpid()
+        self._closed = False
         # Every forked child has a ledger, most of them for nothing: what it has in common with its parent's is copied.
         self.run: str = (
             parent.run
@@ -80,31 +79,17 @@ class Ledger:
         own = f'"pid": {self.process.pid}, "start": {self.process.start}, "pids": "{self.pids}", "above": [{above}]'
         self._header = f"pytest-ipc {VERSION} {{{own}, {self.run[1:]}\n".encode()
         self._header_size = len(self._header)
-        self._fd = self._create()
-        self._size = 0
+        self._file = LedgerFile(stem)
         try:
-            self._append(self._header)
+            self._file.append(self._header)
         except OSError:
             self.close()
             raise
 
-    def _create(self) -> int:
-        home = open_home(create=True)
-        assert home is not None
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            try:
-                return os.open(self.name, flags, 0o600, dir_fd=home)
-            except FileExistsError:
-                # Pid and start time are unique within a boot: it is of an earlier one, and what it tells of is swept first.
-                from .sweep import settle
-
-                settle(self.process)
-                return os.open(self.name, flags, 0o600, dir_fd=home)
-        except OSError as error:
-            raise self._failure(error, "no ledger can be opened") from None
-        finally:
-            os.close(home)
+    @property
+    def name(self) -> str:
+        """The name of its file in the state directory."""
+        return self._file.name
 
     def intend(self, kind: str, details: dict[str, Any]) -> Record:
         """Put on record that an object of *kind* is about to be made. OSError when that cannot be written."""
@@ -115,7 +100,7 @@ class Ledger:
             # Once a tick of the clock, some milliseconds: to ask for every object would cost as much as a record does.
             begin = following({"at": now[0], "uid": now[1]})[2:]
             with self._lock:
-                if os.fstat(self._fd).st_nlink == 0:
+                if not self._file.is_in_place():
                     self._rewrite(create=True)  # somebody cleared the folder: a record that nobody can find is none
                 self._stamp = now, begin
         line = self._line(f"+ {number} {kind} {{{begin}{following(details)}}}\n")
@@ -146,7 +131,7 @@ class Ledger:
         lines.append(line)
         size = len(line)
         self._open_size += size
-        self._changes += 1
+        self._file.changes += 1
         try:
             self._append(line)
         except OSError:
@@ -173,89 +158,47 @@ class Ledger:
                 self._append(f"- {number}\n".encode())
             for line in self._open.pop(number, ())[1:]:
                 self._open_size -= len(line)
-            self._changes += 1
+            self._file.changes += 1
             with failures_ignored:
-                if not self._open and self._size > CUT_BACK:
-                    self._size, self._test = self._header_size, self
-                    os.ftruncate(self._fd, self._header_size)
-                elif self._size > self._cut_back + 2 * self._open_size:
-                    self._cut_back *= 2  # not again and again where it cannot be done: the child of another user
-                    self._rewrite()
-                    self._cut_back = CUT_BACK
+                self._cut()
+
+    def _cut(self) -> None:
+        """Cut the file back when it has grown. OSError."""
+        if self._file.size > CUT_BACK and not self._open:
+            fd, file, truncate = self._file.descriptor(), self._file, os.ftruncate
+            if not self._open:  # and no Python code from here to the call
+                file.size, self._test = self._header_size, self
+                truncate(fd, self._header_size)
+        elif self._file.size > self._cut_back + 2 * self._open_size:
+            self._cut_back *= 2  # not again and again where it cannot be done: the child of another user
+            self._rewrite()
+            self._cut_back = CUT_BACK
 
     def close(self) -> None:
         """This process makes nothing more: the file goes, unless something is still open in it."""
-        if not self.is_mine or self._fd < 0:
-            return
-        os.close(self._fd)
-        self._fd = -1
-        if not self._open:
-            # Gone already, or this process has become a user who may not: then whoever comes after it takes it away.
-            with suppress(OSError):
-                home = open_home(create=False)
-                if home is not None:
-                    try:
-                        os.unlink(self.name, dir_fd=home)
-                    finally:
-                        os.close(home)
+        if self.is_mine and not self._closed:
+            self._closed = True
+            self._file.close(remove=not self._open)
 
     @property
     def is_mine(self) -> bool:
         """Whether this is the process that writes here, and not a child that has inherited the object."""
         return os.getpid() == self._pid
 
-    def _failure(self, error: OSError, what: str) -> OSError:
-        if isinstance(error, HomeError) or error.errno is None:  # without one a signal's handler raised it
-            return error
-        reason = f"{what} ({error.strerror}), so nothing is made without a record"
-        return HomeError(error.errno, reason, os.path.join(home_path(), self.name))
-
     def _append(self, line: bytes) -> None:
         try:
-            done = os.write(self._fd, line)
-            self._size += done
-            if done < len(line):  # the disk is full: half a line must not swallow the beginning of the next
-                self._size -= done
-                os.ftruncate(self._fd, os.fstat(self._fd).st_size - done)
-                raise OSError(ENOSPC, os.strerror(ENOSPC))
-        except OSError as error:
-            raise self._failure(error, "the ledger cannot be written") from None
+            self._file.append(line)
+        except FileNotFoundError:
+            # The descriptor was lost, and so is the file: whatever is open goes to a new one.
+            self._rewrite(create=True)
+            self._file.append(line)
 
     def _rewrite(self, *, create: bool = False) -> None:
-        """A new file with only what is open, in place of the old one: whole at every moment. OSError."""
-        home = open_home(create=create)
-        if home is None:
-            return
-        temporary = f".{self.name}"
-        fd = -1
-        try:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=home)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-            fd = os.open(temporary, flags, 0o600, dir_fd=home)
-            changes, name = self._changes, self.name
-            text = self._header + b"".join(line for lines in list(self._open.values()) for line in lines)
-            if os.write(fd, text) != len(text):
-                raise OSError(ENOSPC, os.strerror(ENOSPC))
-            if self._changes == changes:
-                # In this order: a handler that runs when the name has changed hands must find the new file to write to.
-                self._fd, fd = fd, self._fd
-                try:
-                    os.rename(temporary, name, src_dir_fd=home, dst_dir_fd=home)
-                except OSError:
-                    self._fd, fd = fd, self._fd
-                    raise
-                self._size, self._test = len(text), self  # no test's name: the next record says whose it is
-            else:
-                os.unlink(temporary, dir_fd=home)
-        except OSError as error:
-            with suppress(OSError):
-                os.unlink(temporary, dir_fd=home)
-            raise self._failure(error, "the ledger cannot be written anew") from None
-        finally:
-            if fd >= 0:
-                os.close(fd)
-            os.close(home)
+        """Replace the file by one of what is open. OSError."""
+        changes = self._file.changes
+        text = self._header + b"".join(line for lines in list(self._open.values()) for line in lines)
+        if self._file.replace(text, changes, create=create):
+            self._test = self  # no test's name: the next record says whose it is
 
 
 _ledger: Ledger | None = None

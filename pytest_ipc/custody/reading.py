@@ -18,13 +18,13 @@ from .identity import Process, boot_id, pid_namespace, pid_namespace_lives
 from .kinds import KINDS, UNKNOWN, Entry, Kind
 from .ledger import LONGEST, VERSION
 
-__all__ = ["Book", "Refused", "ancestors", "books", "plain", "read"]
+__all__ = ["Book", "Refused", "ancestors", "books", "plain", "process_of", "read"]
 
 # A ledger is cut back at a quarter of a megabyte; one that is so much larger is no ledger.
 LARGEST = 1 << 26
 
 
-_NAME = re.compile(r"(\d{1,10})-(\d{1,20})\.ledger")
+_NAME = re.compile(r"(\d{1,10})-(\d{1,20})(?:-\d{1,4})?\.ledger")
 
 
 class Refused(Exception):
@@ -81,6 +81,15 @@ def plain(text: str) -> str:
 def books(home: int) -> Iterator[str]:
     """The names of the ledgers in the directory *home*."""
     return (name for name in sorted(os.listdir(home)) if name.endswith(".ledger") and not name.startswith("."))
+
+
+def process_of(name: str) -> Process | None:
+    """Return the process whose ledger has that name; None if it is not the name of a ledger.
+
+    A process has several: one more each time that it has become another program (execve(2)).
+    """
+    match = _NAME.fullmatch(name)
+    return Process(int(match[1]), int(match[2])) if match else None
 
 
 def read(home: int, name: str) -> tuple[Book, int]:
@@ -154,12 +163,12 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
 def _parse(name: str, file: IO[bytes]) -> Book:
     lines = _lines(file)
     first = next(lines, None)
-    match = _NAME.fullmatch(name)
-    if first is None and match and file.tell() < LONGEST:
+    process = process_of(name)
+    if first is None and process and file.tell() < LONGEST:
         # Its writer has died, or is about to go on, before the first line was whole: nothing can have been made yet.
-        return Book(name, Process(int(match[1]), int(match[2])), None, boot_id(), "", None, None)
+        return Book(name, process, None, boot_id(), "", None, None)
     book = _header(name, first or b"")
-    if match is None or book.process != Process(int(match[1]), int(match[2])):
+    if book.process != process:
         raise Refused(f"{name}: it tells of process {book.process.pid}, and its name does not")
     entries: dict[int, Entry] = {}
     test: str | None = None

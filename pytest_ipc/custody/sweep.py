@@ -17,7 +17,7 @@ from .elsewhere import in_namespace
 from .home import home_path, open_home
 from .identity import Process, boot_id, ipc_namespace
 from .kinds import KINDS, UNKNOWN, Entry, Kind
-from .reading import Book, Refused, ancestors, books, plain, read
+from .reading import Book, Refused, ancestors, books, plain, process_of, read
 
 __all__ = ["Swept", "settle", "sweep", "sweep_worker", "words_wait"]
 
@@ -67,9 +67,9 @@ def settle(process: Process) -> Swept:
     if home is None:
         return done
     try:
-        own = f"{process.pid}-{process.start}.ledger"
-        for name in [own, *(name for name in books(home) if name != own and process in _ancestors(home, name))]:
-            done.add(_sweep_one(home, name))
+        for name in books(home):
+            if process_of(name) == process or process in _ancestors(home, name):
+                done.add(_sweep_one(home, name))
     finally:
         os.close(home)
     return done

@@ -5,7 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import signal
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -285,10 +289,135 @@ def test_a_home_that_was_cleared_is_made_anew(own):
     kept.closed()
 
 
-def test_one_of_an_earlier_boot_with_this_process_id_makes_way(home):
+def test_one_of_an_earlier_boot_with_this_process_id_is_left_to_the_sweep(home):
     stale = forge(home, process=Process.current(), boot=FIRST_BOOT)
     made = Ledger()
-    assert made.name == stale.name
-    assert boot_id() in stale.read_text()
+    assert made.name == f"{stale.stem}-1.ledger"
+    assert book(made).process == Process.current()
     made.close()
-    assert not stale.exists()
+    assert os.listdir(home) == [stale.name]
+
+
+# The descriptor.
+
+
+def take_over(files: list[Path]) -> None:
+    """Close every descriptor, as daemons do, and open *files* again and again under the numbers that the ledgers had."""
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    os.closerange(3, highest + 1)
+    for number in range(3, highest + 1):
+        fd = os.open(files[number % len(files)], os.O_RDWR | os.O_APPEND)
+        assert fd == number
+
+
+@pytest.mark.parametrize("objects", [1, 3000], ids=["a record", "so many that a ledger is cut back"])
+def test_a_child_that_closes_everything_finds_no_record_in_its_log(fork, tmp_path, objects):
+    logs = [tmp_path / "one", tmp_path / "other"]
+    for log in logs:
+        log.write_bytes(b"precious\n" * 50_000)  # longer than a ledger that is cut back
+
+    def service():
+        take_over(logs)
+        with scope() as ipc:
+            for _ in range(objects):
+                ipc.sysv_shm(key=0).close()
+            ipc.sysv_shm(key=0)
+            mine = ledger.current()
+            return (Path(home_path()) / mine.name).read_text().splitlines()[-1]
+
+    assert fork(service).result(30).startswith("= ")
+    assert [log.read_bytes() for log in logs] == [b"precious\n" * 50_000] * 2
+
+
+def test_a_bare_grandchild_that_closes_everything_finds_no_record_in_its_log(own, tmp_path):
+    """Not even the descriptor that it has inherited."""
+    log = tmp_path / "log"
+    log.write_bytes(b"")
+    before = text(own)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            take_over([log])
+            with scope() as ipc:
+                ipc.sysv_shm()
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert log.read_bytes() == b""
+    assert text(own) == before
+
+
+def test_when_both_the_descriptor_and_the_file_are_lost_what_is_open_goes_to_a_new_file(own):
+    kept = own.intend("fifo", {"path": "/kept"})
+    os.close(own._file._open.fd)
+    (Path(home_path()) / own.name).unlink()
+    own.intend("fifo", {"path": "/new"})
+    assert [entry.details["path"] for entry in book(own).open] == ["/kept", "/new"]
+    kept.closed()
+    assert [entry.details["path"] for entry in book(own).open] == ["/new"]
+
+
+def test_in_another_root_directory_the_ledger_stays_where_it_is(own, fork, tmp_path):
+    """There it is not found by its name, and must not be made anew: nobody would look for it there."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: chroot(2)")
+
+    def life():
+        with scope() as ipc:
+            ipc.sysv_shm()
+            mine = ledger.current()
+            home = os.open(home_path(), os.O_PATH)
+            os.chroot(tmp_path)
+            now = time.clock_gettime(CLOCK_REALTIME_COARSE)
+            assert Deadline(30).until(lambda: time.clock_gettime(CLOCK_REALTIME_COARSE) > now)
+            ipc.sysv_shm()
+            with open(os.open(mine.name, os.O_RDONLY, dir_fd=home)) as file:
+                lines = [line[:3] for line in file if line[0] == "+"]
+            print(lines, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = fork(life)
+    child.wait()
+    assert child.output == "['+ 1', '+ 2']\n"
+    child.end()
+    assert os.listdir(tmp_path) == ["runtime"]
+    assert os.listdir(home_path()) == [own.name]
+
+
+@pytest.mark.usefixtures("own")
+def test_it_has_its_mode_whatever_the_umask(fork):
+    def life():
+        before = os.umask(0o777)
+        ledger.close()
+        mine = ledger.current()
+        mine.intend("fifo", {"path": "/nowhere"})
+        mine._rewrite()
+        os.umask(before)
+        return stat.S_IMODE(os.stat(Path(home_path()) / mine.name).st_mode)
+
+    assert fork(life).result() == 0o600
+
+
+EXECS = """
+import os, sys
+from pytest_ipc import scope
+from pytest_ipc.custody import ledger
+with scope() as ipc:
+    ipc.fifo(path=sys.argv[1] + sys.argv[2])
+    if sys.argv[2] == "2":
+        print(ledger.current().name, flush=True)
+        os.kill(os.getpid(), 9)
+    os.execv(sys.executable, [sys.executable, "-c", sys.argv[3], sys.argv[1], str(int(sys.argv[2]) + 1), sys.argv[3]])
+"""
+
+
+def test_a_process_that_has_become_another_program_has_one_more(runtime, tmp_path):
+    """Its pid and start time are the same. What either has made goes when the process has ended."""
+    command = [sys.executable, "-c", EXECS, str(tmp_path / "fifo"), "0", EXECS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        name = process.stdout.readline()
+        process.wait(30)
+    assert re.fullmatch(rf"{process.pid}-\d+-2\.ledger\n", name)
+    assert Deadline(10).until(lambda: os.listdir(runtime / "pytest-ipc") == [])
+    assert [path.name for path in tmp_path.iterdir()] == ["runtime"]

@@ -1,0 +1,211 @@
+"""The file of a ledger, for its writer: appended to by a descriptor that is compared with the file before each use.
+
+A test, or a child that becomes a daemon, may close every descriptor and open files of its own under their numbers. Records must
+never get into those, and must never be lost: when the descriptor is not the ledger's any more it is forgotten, not closed, and
+the file is opened again by its name.
+"""
+
+from __future__ import annotations
+
+import stat
+from contextlib import suppress
+from errno import EEXIST, ENOSPC
+from typing import NamedTuple
+
+from ..unpatched import fcntl, os
+from .ending import failures_ignored
+from .folders import Identity, identity_of, same_file
+from .home import HomeError, home_path, open_home
+
+__all__ = ["LedgerFile"]
+
+# Where the descriptor is put, if the limit allows: out of the way of tests that close or count the lower ones.
+HIGH = 512
+MOST = 1000  # files of one process: it has another for each exec
+
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = _FLAGS | os.O_CREAT | os.O_EXCL
+
+
+class _Open(NamedTuple):
+    fd: int
+    identity: Identity
+
+
+class LedgerFile:
+    """A new file in the state directory, by the name *stem*.ledger or, where that is in use, *stem*-N.ledger.
+
+    `size` is its size, `changes` is counted up by the ledger with each change of what is open. OSError.
+    """
+
+    def __init__(self, stem: str) -> None:
+        self.size = 0
+        self.changes = 0
+        self.name = ""
+        self._place = home_path()
+        home = open_home(create=True, path=self._place)
+        assert home is not None
+        try:
+            for number in range(MOST):
+                self.name = f"{stem}-{number}.ledger" if number else f"{stem}.ledger"
+                with suppress(FileExistsError):
+                    self._open = _opened(self.name, _NEW, home)
+                    self._point_of_view = _point_of_view()
+                    return
+            raise FileExistsError(EEXIST, f"{MOST} of them exist already")
+        except OSError as error:
+            raise self._failure(error, "no ledger can be opened") from None
+        finally:
+            os.close(home)
+
+    def append(self, line: bytes) -> None:
+        """Append *line*, whole or not at all. HomeError; FileNotFoundError when descriptor and file are both gone."""
+        try:
+            done = None
+            while done is None:
+                found = self._open
+                fd, (dev, ino) = found
+                try:
+                    status = os.fstat(fd)
+                except OSError as error:
+                    if error.errno is None:  # a signal's handler raised it
+                        raise
+                    self.descriptor()
+                    continue
+                if status.st_ino != ino or status.st_dev != dev:
+                    self.descriptor()
+                elif self._open is found:  # no signal's handler has replaced it, or can from here to the call
+                    done = os.write(fd, line)
+            self.size += done
+            if done < len(line):  # the disk is full: half a line must not swallow the beginning of the next
+                self.size -= done
+                os.ftruncate(fd, os.fstat(fd).st_size - done)
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise self._failure(error, "the ledger cannot be written") from None
+
+    def descriptor(self) -> int:
+        """Return the descriptor, once it is certain that it is the file's. OSError when the file cannot be opened again."""
+        if not same_file(*self._open):
+            again = self._opened_again()
+            self._open = again
+        return self._open.fd
+
+    def _opened_again(self) -> _Open:
+        home = open_home(create=False, path=self._place)
+        if home is None:
+            raise FileNotFoundError(2, os.strerror(2))
+        try:
+            again = _opened(self.name, _FLAGS, home)
+        finally:
+            os.close(home)
+        if again.identity != self._open.identity:
+            os.close(again.fd)
+            raise FileNotFoundError(2, "another file has its name")
+        return again
+
+    def is_in_place(self) -> bool:
+        """Return whether others find the file by its name, as far as this process can see: it may be elsewhere, or another user."""
+        found = self._open
+        with failures_ignored:
+            try:
+                if identity_of(os.lstat(os.path.join(self._place, self.name))) == found.identity:
+                    return True
+            except (FileNotFoundError, NotADirectoryError):
+                pass
+            # A signal's handler may have replaced it meanwhile.
+            return self._open is not found or _point_of_view() != self._point_of_view
+        return True
+
+    def replace(self, text: bytes, changes: int, *, create: bool) -> bool:
+        """Put a new file with *text* in the place of the old one, whole at every moment, unless `changes` has changed.
+
+        Return whether that was done. With *create* the directory may be missing. HomeError.
+        """
+        home = open_home(create=create, path=self._place)
+        if home is None:
+            return False
+        temporary, name = f".{self.name}", self.name
+        unused: _Open | None = None
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=home)
+            unused = _opened(temporary, _NEW, home)
+            if os.write(unused.fd, text) != len(text):
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
+            if self.changes != changes:
+                with suppress(FileNotFoundError):  # a signal's handler has replaced the file by then
+                    os.unlink(temporary, dir_fd=home)
+                return False
+            # In this order: a handler that runs when the name has changed hands must find the new file to write to. And no
+            # Python code stands between the comparison above and here.
+            self._open, unused = unused, self._open
+            try:
+                os.rename(temporary, name, src_dir_fd=home, dst_dir_fd=home)
+            except OSError:
+                self._open, unused = unused, self._open
+                raise
+            self.size = len(text)
+            return True
+        except OSError as error:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=home)
+            raise self._failure(error, "the ledger cannot be written anew") from None
+        finally:
+            if unused is not None:
+                _close(unused)
+            os.close(home)
+
+    def close(self, *, remove: bool) -> None:
+        """Close the descriptor, and remove the file if *remove* says so and it may be."""
+        found, self._open = self._open, _Open(-1, (0, 0))
+        _close(found)
+        if not remove:
+            return
+        # Gone already, or this process has become a user who may not: then whoever comes after it takes it away.
+        with suppress(OSError):
+            home = open_home(create=False, path=self._place)
+            if home is not None:
+                try:
+                    if identity_of(os.stat(self.name, dir_fd=home, follow_symlinks=False)) == found.identity:
+                        os.unlink(self.name, dir_fd=home)
+                finally:
+                    os.close(home)
+
+    def _failure(self, error: OSError, what: str) -> OSError:
+        # Without an errno a signal's handler raised it.
+        if isinstance(error, HomeError) or error.errno is None:
+            return error
+        reason = f"{what} ({error.strerror}), so nothing is made without a record"
+        return HomeError(error.errno, reason, os.path.join(self._place, self.name))
+
+
+def _opened(name: str, flags: int, home: int) -> _Open:
+    fd = os.open(name, flags, 0o600, dir_fd=home)
+    try:
+        status = os.fstat(fd)
+        if stat.S_IMODE(status.st_mode) != 0o600 and flags & os.O_CREAT:
+            os.fchmod(fd, 0o600)  # the umask has taken bits
+        with suppress(OSError):
+            high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, HIGH)
+            os.close(fd)
+            fd = high
+    except BaseException:
+        os.close(fd)
+        raise
+    return _Open(fd, identity_of(status))
+
+
+def _point_of_view() -> object:
+    """What a path depends on: the root directory and the mount namespace."""
+    try:
+        return identity_of(os.stat("/")), os.readlink("/proc/self/ns/mnt")
+    except FileNotFoundError:  # no /proc: not here, or not in this root
+        return identity_of(os.stat("/")), ""
+
+
+def _close(found: _Open) -> None:
+    if same_file(*found):
+        os.close(found.fd)
