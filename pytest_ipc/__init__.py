@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .kernel.signalfd import *
     from .kernel.signals import *
     from .kernel.sockets import *
+    from .kernel.stdio import *
     from .kernel.syscalls import *
     from .kernel.timerfd import *
     from .kernel.timers import *
@@ -120,6 +121,7 @@ _ROOMS = (
     "kernel.proc",
     "kernel.limits",
     "kernel.rlimits",
+    "kernel.stdio",
     "kernel.version",
     "kernel.syscalls",
     "kernel.waiting",

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_ipc import clause, kill, pause, pidfd_open, poll, untested
 
+from ..socket.conftest import listening
 from .conftest import Instance
 
 READY = {"poll": True, "select": True, "epoll": True}
@@ -108,7 +109,7 @@ def test_listeners(epoll, sockets):
 @clause("epoll.watches-tcp", "epoll_ctl(2)", "NOTES")
 def test_tcp(epoll, sockets):
     """A TCP connection can be read when data have come or the peer has closed it, say all three."""
-    listener = sockets.listen_inet()
+    listener = listening(sockets)
     caller = sockets.connect(listener)
     called = listener.accept()
     assert (readable(epoll, called.fd), writable(epoll, called.fd)) == (NOT_READY, READY)

@@ -1,0 +1,385 @@
+"""posix_spawn(3): a child that executes a file, and what is done in it before."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from errno import EBADF, ENOENT
+from fcntl import F_DUPFD_CLOEXEC, fcntl
+from signal import SIGTERM, SIGUSR1, SIGUSR2
+from typing import Any
+
+import pytest
+
+from pytest_ipc import clause, disputed, process_status, untested
+
+from ..conftest import TO_START
+from ..places import GROUP, OTHER_GROUP, OWNER, STRANGER
+from .conftest import SHELL
+
+FORK, HOUSEKEEPING, EXEC = "fork() step", "pre-exec() step: housekeeping", "exec() step"
+
+CLOSE, DUP2, OPEN = os.POSIX_SPAWN_CLOSE, os.POSIX_SPAWN_DUP2, os.POSIX_SPAWN_OPEN
+
+
+def ended(pid: int) -> int:
+    """Wait for a child: its exit status, or the negative number of a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def run(script: str, *args: str, env: dict[str, str] | None = None, **how: Any) -> int:
+    """posix_spawn(3) of a shell with a script and its arguments; how it ended."""
+    return ended(os.posix_spawn(SHELL, ["sh", "-c", script, "sh", *args], env or {}, **how))
+
+
+def printed(script: str, *args: str, actions: Any = (), **how: Any) -> str:
+    """The same, for a script that leaves with status 0: what it printed."""
+    read_fd, write_fd = os.pipe()
+    status = run(script, *args, file_actions=[*actions, (DUP2, write_fd, 1)], **how)
+    os.close(write_fd)
+    with open(read_fd) as stream:
+        text = stream.read().strip()
+    assert status == 0, text
+    return text
+
+
+class Waiting:
+    """A spawned program that waits to be told to end. It is no shell, for some give up ids that are not the real ones."""
+
+    def __init__(self, **how: Any) -> None:
+        program = shutil.which("cat")
+        if program is None:
+            untested("needs the program cat")
+        read_fd, self._go = os.pipe()
+        self.pid = os.posix_spawn(program, ["cat"], {}, file_actions=[(DUP2, read_fd, 0)], **how)
+        os.close(read_fd)
+
+    def end(self) -> None:
+        """Let it end."""
+        os.close(self._go)
+        assert ended(self.pid) == 0
+
+
+@clause("spawn.child", "posix_spawn(3)", FORK)
+def test_a_child_executes_the_file(fork):
+    """posix_spawn() makes a child of the caller, which executes the file with the arguments, and gives its process id."""
+
+    def life() -> None:
+        text = printed('echo $$ $PPID; for word; do echo "<$word>"; done', "a b", "", "*")
+        first, *words = text.splitlines()
+        pid, parent = map(int, first.split())
+        assert (pid != os.getpid(), parent) == (True, os.getpid())
+        assert words == ["<a b>", "<>", "<*>"]
+        child = Waiting()
+        assert os.getpgid(child.pid) == os.getpgid(0)
+        child.end()
+
+    fork(life).result(TO_START)
+
+
+@clause("spawn.environment", "posix_spawn(3)", EXEC)
+def test_the_environment_is_the_one_given(fork):
+    """The child's environment is the one that envp has, and nothing of the caller's."""
+
+    def life() -> None:
+        os.environ["FROM_THE_CALLER"] = "1"
+        env = {"GIVEN": "a b", "EMPTY": ""}
+        assert printed('echo "$GIVEN|$EMPTY|${FROM_THE_CALLER-none}"', env=env) == "a b||none"
+
+    fork(life).result(TO_START)
+
+
+@clause("spawn.relative-path", "posix_spawn(3)", "DESCRIPTION")
+def test_the_path_may_be_relative(fork, tmp_path):
+    """posix_spawn() takes a path that is relative to the working directory, and looks in no PATH; posix_spawnp() does."""
+    program = tmp_path / "program-of-this-test"
+    program.write_text("#!/bin/sh\nexit 7\n")
+    program.chmod(0o755)
+
+    def life() -> None:
+        os.chdir(tmp_path)
+        assert ended(os.posix_spawn(program.name, [program.name], {})) == 7
+        os.chdir("/")
+        os.environ["PATH"] = str(tmp_path)
+        assert ended(os.posix_spawnp(program.name, [program.name], {})) == 7
+
+    fork(life).result(TO_START)
+
+
+LATER = "the error is returned, since glibc 2.24 and in musl"
+
+
+def left_with_127(path: str, error: int, **how: Any) -> None:
+    """Assert that posix_spawn(3) succeeds and its child leaves with 127; disputed where it fails with *error* instead."""
+    try:
+        pid = os.posix_spawn(path, [path], {}, **how)
+    except OSError as failure:
+        if failure.errno != error:
+            raise
+        disputed("that the call succeeds and the child exits with 127", "returns the error, and there is no child")
+    assert ended(pid) == 127
+
+
+@clause("spawn.exec-fails-127", "posix_spawn(3)", "RETURN VALUE", disputed=LATER)
+def test_a_child_that_cannot_execute_leaves_with_127(fork, tmp_path):
+    """If the file cannot be executed the child exits with the status 127."""
+    fork(left_with_127, str(tmp_path / "missing"), ENOENT).result(TO_START)
+
+
+@clause("spawn.action-fails-127", "posix_spawn(3)", HOUSEKEEPING, disputed=LATER)
+def test_a_child_whose_housekeeping_fails_leaves_with_127(fork):
+    """If a file action fails the child exits with the status 127."""
+    fork(left_with_127, SHELL, EBADF, file_actions=[(DUP2, 999, 1)]).result(TO_START)
+
+
+def outlives(signo: int, **how: Any) -> bool:
+    """Whether a spawned shell outlives a signal that it sends itself, for that is blocked or ignored in it."""
+    status = run(f"kill -{signo} $$; exit 5", **how)
+    assert status in (5, -signo)
+    return status == 5
+
+
+@clause("spawn.setsigmask", "posix_spawn(3)", HOUSEKEEPING)
+def test_the_mask_is_set(fork):
+    """With POSIX_SPAWN_SETSIGMASK the child blocks the signals that are given, and no others."""
+
+    def life() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {SIGUSR1})
+        assert [outlives(signo, setsigmask=[SIGUSR2]) for signo in (SIGUSR1, SIGUSR2)] == [False, True]
+        assert [outlives(signo, setsigmask=[]) for signo in (SIGUSR1, SIGUSR2)] == [False, False]
+
+    fork(life).result(TO_START)
+
+
+@clause("spawn.inherits-mask", "posix_spawn(3)", HOUSEKEEPING)
+def test_the_mask_is_the_callers(fork):
+    """Without POSIX_SPAWN_SETSIGMASK the child inherits the caller's mask."""
+
+    def life() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {SIGUSR1})
+        assert [outlives(signo) for signo in (SIGUSR1, SIGUSR2)] == [True, False]
+
+    fork(life).result(TO_START)
+
+
+@clause("spawn.setsigdef", "posix_spawn(3)", HOUSEKEEPING)
+def test_dispositions_are_reset(fork):
+    """With POSIX_SPAWN_SETSIGDEF the signals that are given have the default disposition, though the caller ignores them."""
+
+    def life() -> None:
+        for signo in (SIGUSR1, SIGUSR2):
+            signal.signal(signo, signal.SIG_IGN)
+        assert [outlives(signo, setsigdef=[SIGUSR1]) for signo in (SIGUSR1, SIGUSR2)] == [False, True]
+
+    fork(life).result(TO_START)
+
+
+@clause("spawn.dispositions-as-execve", "posix_spawn(3)", HOUSEKEEPING)
+def test_dispositions_are_those_of_execve(fork):
+    """Other signals are as after execve(2): ignored ones stay ignored, caught ones have the default disposition."""
+
+    def life() -> None:
+        signal.signal(SIGUSR1, signal.SIG_IGN)
+        signal.signal(SIGUSR2, lambda *_: None)
+        assert [outlives(signo) for signo in (SIGUSR1, SIGUSR2, SIGTERM)] == [True, False, False]
+
+    fork(life).result(TO_START)
+
+
+@clause("spawn.setpgroup-zero", "posix_spawn(3)", HOUSEKEEPING)
+def test_a_child_leads_a_group(fork):
+    """With POSIX_SPAWN_SETPGROUP and 0 the child leads a process group of its own."""
+
+    def life() -> None:
+        child = Waiting(setpgroup=0)
+        assert os.getpgid(child.pid) == child.pid
+        child.end()
+
+    fork(life).result(TO_START)
+
+
+@clause("spawn.setpgroup", "posix_spawn(3)", HOUSEKEEPING)
+def test_a_child_joins_a_group(fork):
+    """With POSIX_SPAWN_SETPGROUP and the id of a process group the child joins that group, and without it the caller's."""
+
+    def life() -> None:
+        leader = Waiting(setpgroup=0)
+        member, plain = Waiting(setpgroup=leader.pid), Waiting()
+        assert os.getpgid(member.pid) == leader.pid
+        assert os.getpgid(plain.pid) == os.getpgid(0)
+        for child in (leader, member, plain):
+            child.end()
+
+    fork(life).result(TO_START)
+
+
+@clause("spawn.setsid", "posix_spawn(3)", HOUSEKEEPING)
+def test_a_child_leads_a_session(fork):
+    """With POSIX_SPAWN_SETSID the child leads a new session and a new process group."""
+
+    def life() -> None:
+        child = Waiting(setsid=True)
+        assert (os.getsid(child.pid), os.getpgid(child.pid)) == (child.pid, child.pid)
+        child.end()
+
+    fork(life).result(TO_START)
+
+
+def ids_of(pid: int) -> tuple[list[int], list[int]]:
+    """The real, effective and saved user and group ids of a process."""
+    status = process_status(pid)
+    if "Uid" not in status:
+        untested("needs /proc/PID/status with the ids")
+    return [int(word) for word in status["Uid"].split()[:3]], [int(word) for word in status["Gid"].split()[:3]]
+
+
+@clause("spawn.resetids", "posix_spawn(3)", HOUSEKEEPING)
+@pytest.mark.usefixtures("other_users")
+@pytest.mark.parametrize("resets", [True, False], ids=["reset", "kept"])
+def test_effective_ids_are_reset(fork, resets):
+    """With POSIX_SPAWN_RESETIDS the child's effective ids are the caller's real ones, without it the caller's effective ones."""
+
+    def life() -> None:
+        os.setgroups([])
+        os.setresgid(GROUP, OTHER_GROUP, GROUP)
+        os.setresuid(OWNER, STRANGER, OWNER)
+        child = Waiting(resetids=resets)
+        uids, gids = ids_of(child.pid)
+        assert (uids[1], gids[1]) == ((OWNER, GROUP) if resets else (STRANGER, OTHER_GROUP))
+        child.end()
+
+    fork(life).result(TO_START)
+
+
+@clause("spawn.setscheduler", "posix_spawn(3)", HOUSEKEEPING)
+def test_the_scheduler_is_set(fork):
+    """With POSIX_SPAWN_SETSCHEDULER the child has the scheduling policy that is given, and without it the caller's."""
+
+    def life() -> None:
+        try:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        except OSError as error:
+            untested(f"needs a kernel with SCHED_BATCH: {error.strerror}")
+        plain, other = Waiting(), Waiting(scheduler=(os.SCHED_OTHER, os.sched_param(0)))
+        assert os.sched_getscheduler(plain.pid) == os.SCHED_BATCH
+        assert os.sched_getscheduler(other.pid) == os.SCHED_OTHER
+        plain.end()
+        other.end()
+
+    fork(life).result(TO_START)
+
+
+@clause("spawn.keeps-descriptors", "posix_spawn(3)", HOUSEKEEPING)
+def test_descriptors_stay_open(fork):
+    """Descriptors are open in the child as in the caller, except those with FD_CLOEXEC."""
+
+    def life() -> None:
+        read_fd, write_fd = os.pipe()
+        fd = inherited(write_fd)
+        assert run(f"echo kept >&{fd}") == 0
+        assert os.read(read_fd, 100) == b"kept\n"
+        os.set_inheritable(fd, False)
+        assert run(f"{{ echo lost >&{fd}; }} 2>/dev/null") != 0
+
+    fork(life).result(TO_START)
+
+
+def inherited(fd: int) -> int:
+    """A duplicate that a program inherits, of a number that a shell can name: of a single digit."""
+    number = next((number for number in range(3, 10) if not is_open(number)), None)
+    if number is None:
+        untested("RLIMIT_NOFILE, or so many open descriptors, leaves none below 10")
+    return os.dup2(fd, number)
+
+
+def is_open(fd: int) -> bool:
+    """Whether a number is that of an open descriptor."""
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+@clause("spawn.open", "posix_spawn(3)", HOUSEKEEPING)
+def test_a_file_is_opened(fork, tmp_path):
+    """A request to open a file opens it at the descriptor, with the flags and the mode, whatever was there."""
+    path = tmp_path / "file"
+
+    def life() -> None:
+        os.umask(0)
+        action = (OPEN, 1, str(path), os.O_WRONLY | os.O_CREAT, 0o640)
+        assert run("echo text", file_actions=[action]) == 0
+        assert (path.read_text(), path.stat().st_mode & 0o777) == ("text\n", 0o640)
+
+    fork(life).result(TO_START)
+
+
+@clause("spawn.close", "posix_spawn(3)", HOUSEKEEPING)
+def test_a_descriptor_is_closed(fork):
+    """A request to close a descriptor closes it in the child, and not in the caller."""
+
+    def life() -> None:
+        read_fd, write_fd = os.pipe()
+        fd = inherited(write_fd)
+        assert run(f"{{ echo lost >&{fd}; }} 2>/dev/null", file_actions=[(CLOSE, fd)]) != 0
+        os.write(fd, b"mine")
+        assert os.read(read_fd, 100) == b"mine"
+
+    fork(life).result(TO_START)
+
+
+@clause("spawn.dup2", "posix_spawn(3)", HOUSEKEEPING)
+def test_a_descriptor_is_duplicated(fork):
+    """A request to duplicate a descriptor does so before those with FD_CLOEXEC are closed: the copy is open in the child."""
+
+    def life() -> None:
+        read_fd, write_fd = os.pipe()
+        assert run("echo text >&9", file_actions=[(DUP2, write_fd, 9)]) == 0
+        os.close(write_fd)
+        assert [os.read(read_fd, 100), os.read(read_fd, 100)] == [b"text\n", b""]
+
+    fork(life).result(TO_START)
+
+
+def high_pipe() -> tuple[int, int]:
+    """A pipe whose descriptors are no single digits."""
+    ends = os.pipe()
+    high = fcntl(ends[0], F_DUPFD_CLOEXEC, 20), fcntl(ends[1], F_DUPFD_CLOEXEC, 20)
+    for fd in ends:
+        os.close(fd)
+    return high
+
+
+@clause("spawn.actions-in-order", "posix_spawn(3)", HOUSEKEEPING)
+def test_actions_are_performed_in_order(fork):
+    """File actions are performed in the order in which they were added."""
+
+    def life() -> None:
+        (first_r, first_w), (second_r, second_w) = high_pipe(), high_pipe()
+        exchange = [(DUP2, first_w, 9), (DUP2, second_w, first_w), (DUP2, 9, second_w), (CLOSE, 9)]
+        both = [(DUP2, first_w, 7), (DUP2, second_w, 8)]
+        assert run("echo 7 >&7; echo 8 >&8", file_actions=[*exchange, *both]) == 0
+        assert [os.read(first_r, 100), os.read(second_r, 100)] == [b"8\n", b"7\n"]
+
+    fork(life).result(TO_START)
+
+
+@clause("spawn.attributes-before-actions", "posix_spawn(3)", HOUSEKEEPING)
+@pytest.mark.usefixtures("other_users")
+def test_attributes_come_before_actions(fork, tmp_path, monkeypatch):
+    """Attributes are set before file actions are performed: a file is opened with the ids that POSIX_SPAWN_RESETIDS has given."""
+    tmp_path.chmod(0o777)
+    monkeypatch.chdir(tmp_path)  # which other users cannot reach by its path
+
+    def life() -> None:
+        os.setgroups([])
+        os.setresgid(GROUP, OTHER_GROUP, GROUP)
+        os.setresuid(OWNER, STRANGER, OWNER)
+        action = (OPEN, 1, "file", os.O_WRONLY | os.O_CREAT, 0o600)
+        assert run("echo text", resetids=True, file_actions=[action]) == 0
+        made = os.stat("file")
+        assert (made.st_uid, made.st_gid) == (OWNER, GROUP)
+
+    fork(life).result(TO_START)
