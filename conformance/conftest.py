@@ -28,7 +28,9 @@ from pytest_ipc import (
     scope,
     untested,
 )
+from pytest_ipc.kernel.waiting import set_patience
 from pytest_ipc.verdict.limits_reached import small_pipes
+from pytest_ipc.verdict.speed import slowness
 
 from .on_record import OnRecord, ReservedKey
 from .peers import Peer
@@ -42,6 +44,14 @@ def no_core_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     yield
     resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def deadlines_are_for_this_platform() -> Iterator[None]:
+    """On a platform that is many times slower, what does not end in five seconds need not hang."""
+    set_patience(slowness())
+    yield
+    set_patience(1.0)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any, TypeVar, cast
+from time import monotonic
+from typing import Any, NoReturn, TypeVar, cast
 
 from hypothesis import HealthCheck, Phase, Verbosity, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from pytest_ipc import Deviation, Factories, scope, untested
 from pytest_ipc.verdict.limits_reached import limit_in_the_way
+from pytest_ipc.verdict.time_limit import TimeUp, TooSlow, time_limit_passed
 
 from .outcome import Fails, Gives, Outcome, fails, outcome
 from .specification import Call, Specification
@@ -53,6 +55,7 @@ class Model(RuleBasedStateMachine):
         self.peers = peers
         self.history: list[str] = []
         self.differences: list[tuple[int, Deviation]] = []  # with the number of steps before each
+        self.doing, self.since = "", 0.0  # the call that has not returned, and when it was made
         self._stack = ExitStack()
         self.ipc: Factories = self._stack.enter_context(scope())
 
@@ -64,12 +67,11 @@ class Model(RuleBasedStateMachine):
 
     def sees(self, call: str, kernel: Callable[[], Any], model: Callable[[], Any]) -> Any:
         """The same for a call that changes nothing, as an invariant makes it: it has no place in the history."""
-        came = outcome(kernel)
+        came = self._answer(call, kernel)
         meant = outcome(model)
         if came != meant:
             _no_limit_in_the_way(came)
-            after = f", after {'; '.join(self.history)}" if self.history else ""
-            difference = Deviation(f"{call} to {meant.told()}", f"it {came.told(past=True)}{after}")
+            difference = Deviation(f"{call} to {meant.told()}", f"it {came.told(past=True)}{self.after}")
             self.differences.append((len(self.history), difference))
             raise difference
         return came.value if isinstance(came, Gives) else None
@@ -80,19 +82,35 @@ class Model(RuleBasedStateMachine):
         Return what the kernel gave, None if it failed as it should.
         """
         words = f"{call.process if who is None else who}: {self.state.words(call)}"
-        came = outcome(kernel)
+        came = self._answer(words, kernel)
         allowed = list(self.state.apply(call))
         after = [state for result, state in allowed if result == came]
         if not after:
             _no_limit_in_the_way(came)
             meant = " or ".join(dict.fromkeys(result.told() for result, _ in allowed)) or "wait"
-            before = f", after {'; '.join(self.history)}" if self.history else ""
-            difference = Deviation(f"{words} to {meant}", f"it {came.told(past=True)}{before}")
+            difference = Deviation(f"{words} to {meant}", f"it {came.told(past=True)}{self.after}")
             self.differences.append((len(self.history), difference))
             raise difference
         self.history.append(words)
         self.state = after[0]
         return came.value if isinstance(came, Gives) else None
+
+    def _answer(self, words: str, call: Callable[[], Any]) -> Outcome:
+        """Make the call to the kernel and return its outcome. _Ended if it has none: there is no such call, or no answer in time."""
+        self.doing, self.since = words, monotonic()
+        try:
+            answer = outcome(call)
+        except TimeoutError as error:
+            raise _Ended(TimeoutError(f"{error}{self.after}")) from None
+        except Exception as error:  # noqa: BLE001 - whatever it is, no later history says more
+            raise _Ended(error) from None
+        self.doing = ""
+        return answer
+
+    @property
+    def after(self) -> str:
+        """The history so far, as the end of a sentence."""
+        return f", after {'; '.join(self.history)}" if self.history else ""
 
     def one_of(self, data: Any, things: Sequence[Thing]) -> Thing:
         """One of *things*, of Hypothesis' choosing."""
@@ -114,6 +132,14 @@ class _Enough(BaseException):
     """Hypothesis has had its time to simplify; no Exception, for those it would take for one more difference."""
 
 
+class _Ended(BaseException):
+    """A call has no outcome that could be compared, and *error* says why. Hypothesis is not to try it again: it may be slow once."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 # Histories that are tried to make one shorter that was found. Where every call is slow it would go on for minutes.
 SIMPLIFICATIONS = 100
 
@@ -126,14 +152,17 @@ def agree(machine: Any, *, thorough: bool = False, histories: int = 20) -> None:
     """
     found: list[tuple[int, Deviation]] = []
     left = SIMPLIFICATIONS
+    model: Model | None = None
+    number = 0
 
     def begin() -> Model:
-        nonlocal left
+        nonlocal left, model, number
+        number += 1
         if found:
             left -= 1
             if left < 0:
                 raise _Enough
-        model: Model = machine()
+        model = cast(Model, machine())
         model.differences = found
         return model
 
@@ -144,15 +173,34 @@ def agree(machine: Any, *, thorough: bool = False, histories: int = 20) -> None:
         )
     except (_Enough, Deviation):
         pass
-    except Flaky as flaky:
-        # It differed once and not again: a difference all the same, but of a kernel that does not always do the same.
-        steady = False
-        if not found and isinstance(flaky, FlakyFailure):
-            raise flaky.exceptions[0] from None  # a call that did not return in time, once: that is to be told
+    except _Ended as ended:
         if not found:
+            raise ended.error from None
+    except (TimeUp, Exception, BaseExceptionGroup) as error:
+        seconds = error.seconds if isinstance(error, TimeUp) else time_limit_passed()
+        if seconds is not None:  # whatever Hypothesis, or what was being ended, has made of it
+            if not found:
+                _time_is_up(seconds, model, number)
+        elif isinstance(error, Flaky):
+            # It differed once and not again: a difference all the same, but of a kernel that does not always do the same.
+            steady = False
+            if not found and isinstance(error, FlakyFailure):
+                raise error.exceptions[0] from None  # of making or ending an object, once: that is to be told
+            if not found:
+                raise
+        else:
             raise
     if found:
         _, shortest = min(
             reversed(found), key=lambda difference: difference[0]
         )  # of equals the last, which is the simplest
         raise Deviation(shortest.expected, shortest.observed if steady else f"{shortest.observed}; not every time")
+
+
+def _time_is_up(seconds: float, model: Model | None, number: int) -> NoReturn:
+    """Say what the time went by with: one call that does not return, or more histories than this machine is fast enough for."""
+    if model is not None and model.doing and monotonic() - model.since > seconds / 2:
+        raise TimeoutError(
+            f"{model.doing} did not return within {monotonic() - model.since:.0f} s{model.after}"
+        ) from None
+    raise TooSlow(f"the model agreed with the kernel for {seconds:g} s, but only in {number} histories") from None

@@ -56,6 +56,45 @@ class Clauses:
             libc.forget_calls()  # the previous test's calls are no evidence
             words.begin()
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_runtest_setup")
+    def _in_setup(self) -> Generator[None, None, None]:
+        from .verdict.time_limit import phase
+
+        with phase("setup"):
+            yield
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self) -> Generator[None, None, None]:
+        from .verdict.time_limit import phase
+
+        with phase("call"):
+            yield
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self) -> Generator[None, None, None]:
+        from .verdict.time_limit import phase
+
+        with phase("teardown"):
+            yield
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> bool | None:
+        """Take over pytest-timeout's timer for a clause, whose verdict has to be a time-out."""
+        if item.get_closest_marker("ipc_clause") is None:
+            return None
+        from .verdict import time_limit
+
+        return time_limit.start(item, settings)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_timeout_cancel_timer(self, item: pytest.Item) -> bool | None:
+        """Stop it."""
+        if item.get_closest_marker("ipc_clause") is None:
+            return None
+        from .verdict import time_limit
+
+        return time_limit.cancel(item)
+
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
         """Note the values of a comparison that has failed in a test, or in its child."""
         from .verdict import words

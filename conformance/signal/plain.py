@@ -14,6 +14,7 @@ from threading import Event, Thread
 from typing import Any, NoReturn
 
 from pytest_ipc import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, Actor, Fork, pause, prctl, untested
+from pytest_ipc.verdict.speed import slowness
 
 from ..conftest import TO_START
 
@@ -21,7 +22,7 @@ from ..conftest import TO_START
 NOBODY = 2**30
 
 # Seconds within which what is sure to come has come.
-SOON = 5.0
+SOON = 5.0 * slowness()
 
 CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 

@@ -5,12 +5,10 @@ These functions return their error instead of setting errno; here it is raised l
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from ctypes import addressof, c_byte, c_int, c_void_p
-from typing import Any
+from functools import partial
 
-from ..unpatched import os
-from .libc import SIZE, check_integer, function, never
+from .libc import SIZE, check_integer, error_number, function
 from .times import Timespec
 
 __all__ = [
@@ -32,28 +30,20 @@ MUTEX_BYTES = 64  # room enough for a pthread_mutex_t of every libc and machine;
 PTHREAD_MUTEX_NORMAL, PTHREAD_MUTEX_RECURSIVE, PTHREAD_MUTEX_ERRORCHECK = range(3)
 
 
-def _function(name: str, *argtypes: Any) -> Callable[..., None]:
-    plain = function(name, c_int, *argtypes, fails=never)
+_function = partial(function, fails=error_number)
 
-    def call(*arguments: Any) -> None:
-        if error := plain(*arguments):
-            raise OSError(error, f"{name}: {os.strerror(error)}")
-
-    return call
-
-
-_attr_init = _function("pthread_mutexattr_init", c_void_p)
-_attr_destroy = _function("pthread_mutexattr_destroy", c_void_p)
-_attr_setpshared = _function("pthread_mutexattr_setpshared", c_void_p, c_int)
-_attr_setrobust = _function("pthread_mutexattr_setrobust", c_void_p, c_int)
-_attr_settype = _function("pthread_mutexattr_settype", c_void_p, c_int)
-_init = _function("pthread_mutex_init", c_void_p, c_void_p)
-_destroy = _function("pthread_mutex_destroy", c_void_p)
-_lock = _function("pthread_mutex_lock", c_void_p)
-_trylock = _function("pthread_mutex_trylock", c_void_p)
-_timedlock = _function("pthread_mutex_timedlock", c_void_p, c_void_p)
-_unlock = _function("pthread_mutex_unlock", c_void_p)
-_consistent = _function("pthread_mutex_consistent", c_void_p)
+_attr_init = _function("pthread_mutexattr_init", c_int, c_void_p)
+_attr_destroy = _function("pthread_mutexattr_destroy", c_int, c_void_p)
+_attr_setpshared = _function("pthread_mutexattr_setpshared", c_int, c_void_p, c_int)
+_attr_setrobust = _function("pthread_mutexattr_setrobust", c_int, c_void_p, c_int)
+_attr_settype = _function("pthread_mutexattr_settype", c_int, c_void_p, c_int)
+_init = _function("pthread_mutex_init", c_int, c_void_p, c_void_p)
+_destroy = _function("pthread_mutex_destroy", c_int, c_void_p)
+_lock = _function("pthread_mutex_lock", c_int, c_void_p)
+_trylock = _function("pthread_mutex_trylock", c_int, c_void_p)
+_timedlock = _function("pthread_mutex_timedlock", c_int, c_void_p, c_void_p)
+_unlock = _function("pthread_mutex_unlock", c_int, c_void_p)
+_consistent = _function("pthread_mutex_consistent", c_int, c_void_p)
 
 
 def mutex_init(address: int, *, shared: bool = True, robust: bool = False, kind: int = PTHREAD_MUTEX_NORMAL) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from ..unpatched import select, time
 
-__all__ = ["CLOCK_REALTIME_COARSE", "DEFAULT_TIMEOUT", "Deadline"]
+__all__ = ["CLOCK_REALTIME_COARSE", "DEFAULT_TIMEOUT", "Deadline", "patience", "set_patience"]
 
 CLOCK_REALTIME_COARSE = 5  # clock_gettime(2); what the kernel stamps objects with, and missing in the stdlib
 
@@ -21,12 +21,26 @@ CLOCK_REALTIME_COARSE = 5  # clock_gettime(2); what the kernel stamps objects wi
 DEFAULT_TIMEOUT = 5.0
 
 
+_patience = 1.0
+
+
+def patience() -> float:
+    """Return the factor by which deadlines are longer than asked for; 1 unless set_patience() was called."""
+    return _patience
+
+
+def set_patience(factor: float) -> None:
+    """Make every later deadline of this process *factor* times as long, for a platform that is so much slower."""
+    global _patience
+    _patience = factor
+
+
 class Deadline:
     """A moment in monotonic time, *timeout* seconds from now; never, if that is None."""
 
     def __init__(self, timeout: float | None) -> None:
         self.timeout = timeout
-        self._end = math.inf if timeout is None else time.monotonic() + timeout
+        self._end = math.inf if timeout is None else time.monotonic() + timeout * _patience
 
     @property
     def left(self) -> float:

@@ -9,6 +9,7 @@ one makes a user namespace first, in which he may.
 from __future__ import annotations
 
 import socket
+from errno import ETIMEDOUT
 from functools import partial
 from typing import Self
 
@@ -19,7 +20,7 @@ from ..forks import Fork, ForkInside
 from ..kernel import netlink
 from ..kernel.namespace import CLONE_NEWNET, CLONE_NEWUSER, map_user, setns, unshare
 from ..kernel.process import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
-from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline, patience
 from ..unpatched import os, signal
 from .base import Resource, close_all
 from .ipc_namespace import NotAllowedHere
@@ -84,7 +85,12 @@ class TwoHosts(Resource):
         fork = fork or Fork(scope or Scope())  # before the descriptors: it hands on numbers that are newer than itself
         here, there = socket.socketpair()
         with here, there, Actor.start(_make_and_send, (there,), keep={there.fileno()}) as child:
-            own_user, has_ipv6 = child.result(2 * DEFAULT_TIMEOUT)
+            try:
+                own_user, has_ipv6 = child.result(4 * DEFAULT_TIMEOUT)  # of which it waits for each device
+            except TimeoutError as error:
+                raise NotAllowedHere(
+                    ETIMEDOUT, f"a cable between two hosts needs a kernel that answers: {error}"
+                ) from None
             _, fds, _, _ = socket.recv_fds(here, 1, 3, socket.MSG_DONTWAIT)
         return cls(fds, own_user, has_ipv6, fork, scope)
 
@@ -133,7 +139,11 @@ def _make_and_send(there: socket.socket) -> tuple[bool, bool]:
         setns(place)
         # Until then the device takes packets and drops them; the kernel does the rest of switching it on in its own time.
         if not Deadline(DEFAULT_TIMEOUT).until(lambda: netlink.is_up(_DEVICE)):
-            raise TimeoutError(f"the cable between two hosts did not come up within {DEFAULT_TIMEOUT} s")
+            raise NotAllowedHere(
+                ETIMEDOUT,
+                "a cable between two hosts needs a kernel whose veth devices come up: "
+                f"they were down after {DEFAULT_TIMEOUT * patience():.0f} s",
+            )
     socket.send_fds(there, [b"."], places)
     return own_user, all(has_ipv6)
 

@@ -167,6 +167,8 @@ def check(
     wanted: Sequence[suite.ClauseTest],
     seed: int | None,
     patience: float | None,
+    *,
+    longer_if_slow: bool,
 ) -> int:
     """`pytest-ipc check --platform`: the exit status. A platform that says nothing for *patience* seconds is given up."""
     platforms: list[Platform] = options.platforms
@@ -196,7 +198,16 @@ def check(
     }
     with interrupted_by_signals() as stop:
         try:
-            judge(platforms, list(wanted), content, request, matrix, patience=patience, at_once=options.at_once)
+            judge(
+                platforms,
+                list(wanted),
+                content,
+                request,
+                matrix,
+                patience=patience,
+                longer_if_slow=longer_if_slow,
+                at_once=options.at_once,
+            )
         except KeyboardInterrupt:
             matrix.statuses.append(128 + stop.signo)
             console.print("Interrupted; what has been judged is reported.")

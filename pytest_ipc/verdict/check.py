@@ -132,7 +132,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--patience",
         type=_seconds,
         metavar="SECONDS",
-        help=f"How long a platform may say nothing before it is given up (default: {_PATIENCE:g})",
+        help=f"How long a platform may say nothing before it is given up (default: {_PATIENCE:g}, on a slow one longer)",
     )
     check.add_argument(
         "--at-once",
@@ -228,7 +228,7 @@ def _check(options: argparse.Namespace) -> int:
 
         # Thorough models say nothing for as long as they look.
         patience = options.patience or (None if options.thorough else _PATIENCE)
-        return abroad.check(options, every, wanted, seed, patience)
+        return abroad.check(options, every, wanted, seed, patience, longer_if_slow=options.patience is None)
     if options.patience is not None:
         return _usage_error("--patience is for the platforms of --platform, and there is none")
     if options.at_once is not None:

@@ -32,8 +32,8 @@ from .suite import ClauseTest
 
 __all__ = ["Listener", "Platform", "judge"]
 
-# How long a platform that is told to end may take over it: it has a folder to remove.
-_SECONDS_TO_END = 10
+# How long a platform that is told to end may take over it: it has a folder to remove, and kills what hangs after 20 seconds.
+_SECONDS_TO_END = 30
 
 # A command that prints without end is not Python.
 _MOST_OF_A_LINE = 1_000_000
@@ -83,11 +83,12 @@ def judge(
     listener: Listener,
     *,
     patience: float | None,
+    longer_if_slow: bool = False,
     at_once: int | None = None,
 ) -> None:
     """Run the clauses *wanted* on all *platforms*, *at_once* of them at a time; each has a result or a refusal at the end.
 
-    One that says nothing for *patience* seconds is given up. Whatever stops this function ends them all.
+    One that says nothing for *patience* seconds is given up; *longer_if_slow*, if a clause may take longer there. Whatever stops this function ends them all.
     """
     token = secrets.token_hex(16)
     script = _SCRIPT.format(
@@ -113,7 +114,7 @@ def judge(
                     if not key.data.read():
                         ready.unregister(key.fileobj)
                 for talk in running:
-                    talk.look(patience)
+                    talk.look(patience, longer_if_slow)
         except KeyboardInterrupt as error:
             for talk in talks:
                 talk.interrupt(getattr(signal, str(error), signal.SIGINT))
@@ -136,6 +137,7 @@ class _Talk:
         self._last = ""
         self._buffer = b""
         self._answered = False  # a Python is there
+        self._limit = 0.0  # seconds that a clause may take there, which is longer on a slow platform
         self._since = monotonic()
         self._process: subprocess.Popen[bytes] | None = None
         self._errors = tempfile.TemporaryFile()
@@ -196,6 +198,8 @@ class _Talk:
         if word == "hello":
             self.platform.described = content
             self._listener.began(self.platform)
+        elif word == "limit":
+            self._limit = content
         elif word == "told":
             self._last, verdict = content[0], _verdict(content[1:])
             self._heard[self._last] = verdict
@@ -204,8 +208,10 @@ class _Talk:
             results = [self._result(id, _verdict(fields), seconds) for id, *fields, seconds in content["results"]]
             self._end(SuiteResult(results, content["broken"], content["interrupted"]))
 
-    def look(self, patience: float | None) -> None:
+    def look(self, patience: float | None, longer_if_slow: bool) -> None:
         """See whether it is still there."""
+        if patience is not None and longer_if_slow:
+            patience = max(patience, 3 * self._limit)
         if self.over or self._process is None:
             return
         if self._process.poll() is not None:

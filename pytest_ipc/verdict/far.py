@@ -11,10 +11,10 @@ import os
 import sys
 from typing import Any
 
-from . import suite
+from . import run, suite
 from .platform import describe
 from .result import Verdict
-from .run import run
+from .speed import slowness
 
 
 def main() -> int:
@@ -34,7 +34,8 @@ def main() -> int:
     root = suite.location()
     wanted = suite.select(suite.clauses(root), request["names"])
     say("hello", describe())
-    result = run(
+    say("limit", run.CLAUSE_SECONDS * slowness())
+    result = run.run(
         root,
         wanted,
         told,

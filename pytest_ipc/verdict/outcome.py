@@ -12,7 +12,8 @@ import pytest
 
 from ..kernel.errnos import errno_name
 from ..kernel.version import kernel_is_older
-from . import words
+from ..kernel.waiting import patience
+from . import time_limit, words
 from .clause import ABSENT, Deviation, failure
 from .limits_reached import limit_in_the_way
 from .result import Verdict
@@ -35,6 +36,9 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
         return  # what deviated may well not be possible to tidy up after; the deviation is the news
     statement = statement_of(item)
     verdict = _verdict(error, report.when, statement)
+    if (seconds := time_limit.passed(item)) is not None:
+        is_found = call.excinfo is not None and isinstance(call.excinfo.value, Deviation)
+        verdict = verdict if is_found else _time_out(verdict, report.when, statement, seconds)
     if verdict.verdict == "deviates" and (since := mark.kwargs.get("since")) and kernel_is_older(since):
         verdict = Verdict("untested", f"the clause came with Linux {since}, this is {os.uname().release}")
     if verdict.verdict in ("absent", "untested"):
@@ -72,6 +76,8 @@ def _verdict(error: BaseException | None, phase: str | None, statement: str) -> 
         return Verdict("untested", text.removeprefix("untested: "))
     if isinstance(error, pytest.xfail.Exception):
         return Verdict("disputed", text.removeprefix("disputed: "))
+    if isinstance(error, time_limit.TooSlow):
+        return Verdict("untested", f"needs a machine that is faster: {text}")
     if isinstance(error, OSError) and error.errno in ABSENT:
         return Verdict("absent", f"{errno_name(error.errno)}: {error.strerror}")
     if isinstance(error, NotImplementedError):
@@ -89,6 +95,16 @@ def _verdict(error: BaseException | None, phase: str | None, statement: str) -> 
             observed = _observed(error)
             return Verdict("deviates", observed, statement, observed)
     return Verdict("broken", f"{phase}: {type(error).__name__}: {text}")
+
+
+def _time_out(verdict: Verdict, phase: str | None, statement: str, seconds: float) -> Verdict:
+    """The verdict of a test that has passed its time limit, whatever has become of the exception that told it so."""
+    if verdict.verdict in ("absent", "untested"):
+        return verdict  # said by whoever knows that there was too much to do
+    if phase != "call":
+        return Verdict("untested", f"needs a machine that is faster: the {phase} did not end within {seconds:g} s")
+    observed = f"it did not end within {seconds:g} s"
+    return Verdict("deviates", observed, statement, observed)
 
 
 def could_not_make(error: OSError) -> bool:
@@ -116,7 +132,9 @@ def _observed(error: BaseException) -> str:
         return failure(error)
     if isinstance(error, AssertionError) and not str(error).strip():
         return "a condition of the test does not hold; the evidence has its line"
-    return _text(error).partition(" its output was: ")[0]
+    longer = patience()
+    how_long = f"; deadlines are {longer:.1f} times as long on this platform" if longer > 1.05 else ""
+    return _text(error).partition(" its output was: ")[0] + (how_long if isinstance(error, TimeoutError) else "")
 
 
 def _text(error: BaseException) -> str:

@@ -7,14 +7,17 @@ folder. pytest's terminal is left out and the listener is told of every clause i
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
+from . import unpack
 from .folder import temporary_folder
 from .result import ClauseResult, SuiteResult, Verdict, worst
+from .speed import slowness
 from .stop import interrupted_by_signals
 from .suite import ClauseTest, clauses
 
@@ -41,8 +44,8 @@ _NOT_NEEDED = (
     "warnings",
 )
 
-# A clause takes milliseconds; one that takes this long hangs, and that is its verdict.
-CLAUSE_SECONDS = 60
+# A clause takes milliseconds; one that takes this long hangs, and that is its verdict. On a slower platform it may take longer.
+CLAUSE_SECONDS = 60.0
 
 
 class _Listener:
@@ -148,6 +151,7 @@ def run(
     SIGINT, SIGTERM and SIGHUP end the run; its result has what was judged until then. *thorough* models have no end that one could wait for, and so no clause has a time limit then.
     """
     listener = _Listener(root, wanted, told)
+    sys.executable = unpack.python()  # the suite starts programs, and pytest-xdist its workers
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # in the environment, for the workers are to do the same
     os.environ["HYPOTHESIS_NO_PLUGINS"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
@@ -159,7 +163,7 @@ def run(
         os.devnull,
         f"--rootdir={root}",
         f"--confcutdir={root}",  # what stands in the folders above is no part of the suite
-        *(["--ipc-thorough", "--timeout=0"] if thorough else [f"--timeout={CLAUSE_SECONDS}"]),
+        *(["--ipc-thorough", "--timeout=0"] if thorough else [f"--timeout={CLAUSE_SECONDS * slowness():.1f}"]),
         *([] if shuffle is None else [f"--ipc-shuffle={shuffle}"]),
         *_named(root, wanted),
     ]

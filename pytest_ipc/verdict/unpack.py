@@ -25,7 +25,7 @@ _PASSED_ON = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, sign
 _SECONDS_TO_LET_GO = 10
 
 # A check that is told to end has a report to write and a folder to remove.
-_SECONDS_TO_END = 8
+_SECONDS_TO_END = 20
 
 # Where the packages lie within the file; what is beside it belongs to the bundle itself.
 SITE = "site/"
@@ -44,7 +44,8 @@ def run(archive: IO[bytes], arguments: list[str], more: Mapping[str, str], *, ap
     The exit status, as a shell has it: 128 and the signal for one that a signal ended. *apart* keeps its ledgers from those of
     its neighbours, who may share this file system and yet have other processes of the same numbers.
     """
-    if not (sys.executable and os.access(sys.executable, os.X_OK)):
+    program = python()
+    if not (program and os.access(program, os.X_OK)):
         return _refuse("this Python does not know where its program lies, and the suite has to start it again")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON | {signal.SIGCHLD})
     folder = ""
@@ -59,9 +60,7 @@ def run(archive: IO[bytes], arguments: list[str], more: Mapping[str, str], *, ap
             os.mkdir(environment["XDG_RUNTIME_DIR"], 0o700)
             os.chmod(environment["XDG_RUNTIME_DIR"], 0o700)  # whatever the umask has made of it
         # -P: what lies in the folder that one stands in is no part of it.
-        child = os.posix_spawn(
-            sys.executable, [sys.executable, "-P", *arguments], environment, setsigmask=sorted(before)
-        )
+        child = os.posix_spawn(program, [program, "-P", *arguments], environment, setsigmask=sorted(before))
         return _guard(child)
     except OSError as error:
         return _refuse(f"cannot unpack itself: {error}")
@@ -70,6 +69,16 @@ def run(archive: IO[bytes], arguments: list[str], more: Mapping[str, str], *, ap
             _wait_until_unused(folder)
             shutil.rmtree(folder, ignore_errors=True)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def python() -> str:
+    """The program of this Python: the interpreter does not know it where it was started by a bare name and without PATH."""
+    if sys.executable:
+        return sys.executable
+    try:
+        return os.readlink("/proc/self/exe")
+    except OSError:
+        return ""
 
 
 def _refuse(text: str) -> int:

@@ -6,14 +6,27 @@ import ctypes
 import os
 import signal
 from contextlib import nullcontext
-from ctypes import c_int, c_size_t, c_ssize_t, c_void_p
+from ctypes import addressof, c_int, c_size_t, c_ssize_t, c_void_p, create_string_buffer
 from errno import EBADF, EINTR, ENOENT, ENOSYS
 from mmap import mmap
 
 import pytest
 
 import pytest_ipc
-from pytest_ipc import close, errno_kept, last_success, read, recent_calls, sigaction_change
+from pytest_ipc import (
+    MUTEX_BYTES,
+    PTHREAD_MUTEX_ERRORCHECK,
+    close,
+    errno_kept,
+    last_success,
+    mutex_destroy,
+    mutex_init,
+    mutex_unlock,
+    posix_fallocate,
+    read,
+    recent_calls,
+    sigaction_change,
+)
 from pytest_ipc.kernel import libc
 from pytest_ipc.kernel.libc import function
 
@@ -154,6 +167,26 @@ def test_the_last_success_is_remembered_and_a_failure_is_none():
     assert last_success() == ("close", 0)
     assert libc.syscall(pytest_ipc.number_of("getpid")) == os.getpid()
     assert last_success() == ("getpid", os.getpid())
+
+
+def test_failed_call_that_returns_its_error_is_noted_as_failed():
+    memory = create_string_buffer(MUTEX_BYTES)
+    address = addressof(memory)
+    mutex_init(address, kind=PTHREAD_MUTEX_ERRORCHECK)
+    libc.forget_calls()
+    with pytest.raises(PermissionError, match=r"^.Errno 1. pthread_mutex_unlock: Operation not permitted$"):
+        mutex_unlock(address)
+    fd = os.open(os.devnull, os.O_RDONLY)
+    try:
+        with pytest.raises(OSError, match="posix_fallocate: "):
+            posix_fallocate(fd, 0, 1)
+    finally:
+        os.close(fd)
+    assert recent_calls() == [
+        f"pthread_mutex_unlock({address:#x}) = 1 EPERM",
+        f"posix_fallocate({fd}, 0, 1) = 9 EBADF",
+    ]
+    mutex_destroy(address)
 
 
 def test_the_last_calls_are_remembered_with_what_came_of_them(tmp_path):

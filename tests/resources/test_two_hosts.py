@@ -47,6 +47,20 @@ def test_the_hosts_are_two_and_neither_is_this_one(two_hosts):
     assert hosts.own_user == (not (capabilities() or 0) & 1 << 21)
 
 
+def test_cable_that_does_not_come_up_is_something_that_the_platform_lacks(monkeypatch):
+    monkeypatch.setattr("pytest_ipc.resources.two_hosts.DEFAULT_TIMEOUT", 0.1)
+    monkeypatch.setattr(netlink, "is_up", lambda _device: False)
+    with pytest.raises(NotAllowedHere, match="needs a kernel whose veth devices come up"):
+        TwoHosts.create()
+
+
+def test_platform_that_does_not_answer_lacks_it_too(monkeypatch):
+    monkeypatch.setattr("pytest_ipc.resources.two_hosts.DEFAULT_TIMEOUT", 0.05)
+    monkeypatch.setattr(netlink, "add_veth", lambda *_arguments: signal.pause())
+    with pytest.raises(NotAllowedHere, match=r"needs a kernel that answers: .* did not end within"):
+        TwoHosts.create()
+
+
 def test_actors_of_one_host_are_on_the_same(two_hosts):
     hosts = two_hosts()
     assert hosts.left.fork(here).result() == hosts.left.fork(here).result()

@@ -232,6 +232,35 @@ def test_a_python_that_will_not_do_is_told(pyz, before, sentence):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("processes", ["0", "1"])
+@pytest.mark.parametrize("how", ["bundle", "installed"])
+def test_python_that_does_not_know_its_program_finds_it(pyz, how, processes):
+    """It was started by a bare name, in an environment without PATH; the clause starts a program."""
+    arguments = [str(pyz)] if how == "bundle" else ["-m", "pytest_ipc"]
+    environment = {} if how == "bundle" else {"PYTHONPATH": os.pathsep.join(sys.path)}
+    program = os.path.realpath(sys.executable)
+    asked = subprocess.run(
+        ["python3", "-c", "import sys; print(sys.executable)"],
+        executable=program,
+        env={},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    done = subprocess.run(
+        ["python3", *arguments, "check", "-n", processes, "eventfd.exec-preserved"],
+        executable=program,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert asked.stdout == "\n"
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
 def command(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pytest_ipc", "bundle", *arguments],

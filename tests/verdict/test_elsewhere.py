@@ -114,7 +114,7 @@ def test_one_that_cannot_start_has_a_sentence_and_the_others_go_on(check, tmp_pa
     ("does", "reason"),
     [
         ("os.kill(os.getpid(), signal.SIGKILL)", "ended (status 137)"),
-        ("signal.pause()", "it said nothing more for 10 seconds"),
+        ("signal.pause()", "it said nothing more for 30 seconds"),
     ],
 )
 def test_one_that_is_lost_on_the_way_keeps_its_verdicts(check, tmp_path, does, reason):
@@ -142,7 +142,7 @@ def test_one_that_is_lost_on_the_way_keeps_its_verdicts(check, tmp_path, does, r
     starter.write_text(
         f"import sys\nsys.executable = {str(python)!r}\nexec(compile(sys.stdin.read(), 'program', 'exec'))\n"
     )
-    done = check("--report", folder, "--patience", "10", here=HERE, lost=f"{HERE} {starter}")
+    done = check("--report", folder, "--patience", "30", here=HERE, lost=f"{HERE} {starter}")
     assert done.returncode == 3, done.stdout + done.stderr
     lost = verdicts(folder / "lost.json")
     assert lost["status"] == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from errno import EAGAIN, ENOSYS
+from typing import Any
 
 import pytest
 from hypothesis import strategies as st
@@ -11,7 +12,8 @@ from hypothesis.stateful import rule
 
 from conformance.model import Model, agree, fails
 from conformance.peers import Peer
-from pytest_ipc import Deviation
+from pytest_ipc import ChildDied, Deviation
+from pytest_ipc.verdict.time_limit import TimeUp, TooSlow
 
 
 class Queue(Model):
@@ -92,18 +94,79 @@ def test_what_does_not_come_again_is_told_so():
         agree(Fickle)
 
 
-def test_what_did_not_return_once_is_told():
-    once = [True]
+def test_call_that_was_slow_once_is_told_with_its_history_and_not_tried_again():
+    tries: list[int] = []
 
     class Slow(Queue):
         def take(self) -> int:
-            if self.kernel and once:
-                once.clear()
-                raise TimeoutError("receive() did not return within 10 s")
+            if self.kernel:
+                tries.append(1)
+                if len(tries) == 1:
+                    raise TimeoutError("receive() did not return within 10 s")
             return super().take()
 
-    with pytest.raises(TimeoutError, match="did not return"):
+    with pytest.raises(TimeoutError, match=r"^receive\(\) did not return within 10 s, after .*send\(\d\)"):
         agree(Slow)
+    assert len(tries) == 1
+
+
+def test_worker_that_has_died_ends_a_model_with_what_it_died_of():
+    class Dead(Queue):
+        def take(self) -> int:
+            raise ChildDied("<child 7 (A)> was killed by SIGKILL", -9)
+
+    with pytest.raises(ChildDied, match="was killed by SIGKILL"):
+        agree(Dead)
+
+
+def time_up(after: int) -> type[Queue]:
+    """A model that passes its time limit in some call."""
+
+    class Late(Queue):
+        calls = 0
+
+        def take(self) -> int:
+            Late.calls += 1
+            if Late.calls == after:
+                raise TimeUp(60)
+            return super().take()
+
+    return Late
+
+
+def test_model_whose_time_is_up_is_untested_and_says_how_far_it_came():
+    with pytest.raises(TooSlow, match=r"agreed with the kernel for 60 s, but only in \d+ histories"):
+        agree(time_up(after=100))
+
+
+def test_call_that_took_the_time_of_a_model_is_a_time_out():
+    late: Any = time_up(after=5)
+
+    class Hanging(late):  # type: ignore[misc] # a class all the same
+        def take(self) -> int:
+            try:
+                return int(super().take())
+            except TimeUp:
+                self.since -= 31  # so long it was in the kernel
+                raise
+
+    with pytest.raises(TimeoutError, match=r"^receive\(\) did not return within 31 s, after "):
+        agree(Hanging)
+
+
+def test_difference_that_was_found_in_time_is_told():
+    class Wrong(LastInFirstOut):
+        def take(self) -> int:
+            if len(found) > 3:
+                raise TimeUp(60)
+            if len(self.kernel) > 1:
+                found.append(1)
+            return super().take()
+
+    found: list[int] = []
+    with pytest.raises(Deviation, match=r"^expected receive\(\) to give \d, it gave \d, after "):
+        agree(Wrong)
+    assert len(found) > 3
 
 
 def give_up() -> None:

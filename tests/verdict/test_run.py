@@ -44,8 +44,9 @@ import json, sys
 from pathlib import Path
 from pytest_ipc.verdict import run, suite
 root = Path(sys.argv[1])
+run.CLAUSE_SECONDS, run.slowness = float(sys.argv[3]), lambda: 1.0
 told = []
-result = run.run(root, suite.clauses(root), lambda id, verdict: told.append(f"{id} {verdict.verdict}"), processes=sys.argv[2])
+result = run.run(root, suite.clauses(root), lambda id, verdict: told.append(f"{id} {verdict.verdict} {verdict.reason}".strip()), processes=sys.argv[2])
 print(json.dumps([result.exit_status, {found.id: found.verdict.verdict for found in result.results}, result.broken, told]))
 """
 
@@ -54,7 +55,7 @@ print(json.dumps([result.exit_status, {found.id: found.verdict.verdict for found
 def run_suite(tmp_path: Path):
     """Run a suite of these clauses in a process of its own: exit status, verdicts, what broke, what was told on the way."""
 
-    def run(*clauses: str, model: str = "", processes: str = "0", conftest: str = ""):
+    def run(*clauses: str, model: str = "", processes: str = "0", conftest: str = "", seconds: float = 60):
         root = tmp_path / "root"
         mechanism = root / "mechanism"
         mechanism.mkdir(parents=True)
@@ -62,7 +63,11 @@ def run_suite(tmp_path: Path):
         (mechanism / "test_it.py").write_text("from pytest_ipc import clause\n" + "".join(clauses))
         (mechanism / "test_a_model.py").write_text("from pytest_ipc import clause\n" + model)
         done = subprocess.run(
-            [sys.executable, "-c", RUN, root, processes], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-c", RUN, root, processes, str(seconds)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
@@ -75,7 +80,7 @@ def test_all_hold(run_suite):
         0,
         {"a.absent": "absent", "a.holds": "holds"},
         [],
-        ["a.holds holds", "a.absent absent"],
+        ["a.holds holds", "a.absent absent ENOSYS: a"],
     ]
 
 
@@ -87,8 +92,8 @@ def test_what_stands_above_the_suite_is_not_loaded(run_suite, tmp_path):
 def test_models_come_last(run_suite):
     assert run_suite(HOLDS, DEVIATES, model=ABSENT)[3] == [
         "a.holds holds",
-        "a.deviates deviates",
-        "a.absent absent",
+        "a.deviates deviates expected 1 to be 2, it is 1",
+        "a.absent absent ENOSYS: a",
     ]
 
 
@@ -184,6 +189,76 @@ def test_a_check_holds_its_folder(run_suite, tmp_path, monkeypatch):
     assert (status, verdicts, broken) == (0, {"a.locked": "holds"}, [])
 
 
+def _slow(body: str) -> str:
+    return (
+        "import time, pytest\nfrom contextlib import suppress\n"
+        "@clause('a.slow', 'a(2)', 'S')\ndef test_slow(request):\n    'It ends.'\n"
+        f"    {body}\n"
+    )
+
+
+# What a test does that has half a second, and what its clause then comes to.
+TOO_LONG = {
+    "time.sleep(60)": ("deviates", "it did not end within 0.5 s"),
+    "with suppress(BaseException): time.sleep(60)": ("deviates", "it did not end within 0.5 s"),
+    "with pytest.raises(ValueError): time.sleep(60)": ("deviates", "it did not end within 0.5 s"),
+    "try: time.sleep(60)\n    except BaseException: assert 0, 'another'": ("deviates", "it did not end within 0.5 s"),
+    "try: time.sleep(60)\n    except BaseException: raise RuntimeError('flaky')": (
+        "deviates",
+        "it did not end within 0.5 s",
+    ),
+    "request.addfinalizer(lambda: time.sleep(60))": (
+        "untested",
+        "needs a machine that is faster: the teardown did not end within 0.5 s",
+    ),
+}
+
+
+@pytest.mark.parametrize("processes", ["0", "1"])
+@pytest.mark.parametrize("body", TOO_LONG)
+def test_clause_that_passes_its_time_limit_is_a_time_out_whatever_catches_it(run_suite, body, processes):
+    status, verdicts, broken, told = run_suite(_slow(body), HOLDS, processes=processes, seconds=0.5)
+    verdict, reason = TOO_LONG[body]
+    assert (status, verdicts, broken) == (
+        int(verdict == "deviates"),
+        {"a.slow": verdict, "a.holds": "holds"},
+        [],
+    )
+    assert f"a.slow {verdict} {reason}" in told
+
+
+SLOW_MODEL = f"""
+import sys, time
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from conformance.model import Model, agree
+from hypothesis.stateful import rule
+
+class Slow(Model):
+    @rule()
+    def step(self):
+        self.same('step()', lambda: time.sleep(0.05), lambda: None)
+
+@clause('a.slow', 'a(2)', 'S')
+def test_slow():
+    'It ends.'
+    agree(Slow)
+"""
+
+
+def test_model_with_too_much_to_do_is_untested(run_suite):
+    status, verdicts, broken, told = run_suite(SLOW_MODEL, seconds=2)
+    assert (status, verdicts, broken) == (0, {"a.slow": "untested"}, [])
+    assert "needs a machine that is faster: the model agreed with the kernel for 2 s, but only in " in told[0]
+
+
+def test_child_whose_alarm_comes_dies_of_it(run_suite):
+    body = (
+        "import os, signal\n    pid = os.fork()\n    if not pid: signal.alarm(1); time.sleep(60); os._exit(0)\n"
+        "    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGALRM"
+    )
+    assert run_suite(_slow(body))[:3] == [0, {"a.slow": "holds"}, []]
+
+
 def test_a_broken_clause_outweighs_a_deviation(run_suite):
     status, verdicts, _, _ = run_suite(DEVIATES, BREAKS)
     assert (status, verdicts) == (3, {"a.deviates": "deviates", "a.breaks": "broken"})
@@ -216,7 +291,7 @@ def test_family(number):
 def test_clause_of_several_tests_is_told_once_and_with_the_worst(run_suite, processes):
     status, verdicts, broken, told = run_suite(FAMILY, HOLDS, processes=processes)
     assert (status, verdicts, broken) == (1, {"a.family": "deviates", "a.holds": "holds"}, [])
-    assert sorted(told) == ["a.family deviates", "a.holds holds"]
+    assert sorted(told) == ["a.family deviates expected number not to be 2, it is 2", "a.holds holds"]
 
 
 LATE = """
@@ -234,7 +309,7 @@ def test_late(last):
 
 
 def test_clause_is_told_when_its_fixtures_have_ended(run_suite):
-    assert run_suite(LATE)[1:] == [{"a.late": "broken"}, [], ["a.late broken"]]
+    assert run_suite(LATE)[1:] == [{"a.late": "broken"}, [], ["a.late broken teardown: RuntimeError: late"]]
 
 
 PARTLY = """

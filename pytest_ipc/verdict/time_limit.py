@@ -1,0 +1,113 @@
+"""The time limit of a clause, by pytest-timeout's own hooks: what passes it is a time-out, whoever catches the exception.
+
+The exception is none that Hypothesis takes for a difference, which it would try again and then call flaky. The limit is noted
+with the test besides, so that its verdict does not depend on what becomes of the exception on its way. (The handler that comes
+with pytest-timeout writes to pytest's terminal, which a check runs without.)
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import pytest
+
+__all__ = ["TimeUp", "TooSlow", "cancel", "passed", "phase", "start", "time_limit_passed"]
+
+# Seconds until the exception is raised again, should something have caught it and hung again; and between two phases, where
+# pytest itself would not survive it, until it is tried again.
+_AGAIN, _SOON = 10.0, 0.05
+
+_PASSED = pytest.StashKey[float]()
+_STARTED = pytest.StashKey[bool]()
+
+_phase = ""
+_passed: float | None = None
+
+
+class TimeUp(BaseException):
+    """A clause has not come to its end within its time limit, *seconds*."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"it did not end within {self.seconds:g} s"
+
+
+class TooSlow(Exception):
+    """A test has passed its time limit with nothing that hangs: there is more to do than this machine does in the time."""
+
+
+def start(item: pytest.Item, settings: Any) -> bool | None:
+    """Start the timer of a clause's test as pytest-timeout wants it. None where its own timer has to do."""
+    global _passed
+    _passed = None
+    if settings.method != "signal" or threading.current_thread() is not threading.main_thread():
+        return None
+    maker = os.getpid()
+
+    def handle(signo: int, _frame: FrameType | None) -> None:
+        global _passed
+        if os.getpid() != maker:  # a child, whose alarm is its own
+            signal.signal(signo, signal.SIG_DFL)
+            os.kill(os.getpid(), signo)
+        elif _is_debugged():
+            return
+        elif not _phase:
+            signal.setitimer(signal.ITIMER_REAL, _SOON, _AGAIN)
+        else:
+            item.stash[_PASSED] = _passed = settings.timeout
+            if _phase == "call":
+                raise TimeUp(settings.timeout)
+            raise pytest.fail.Exception(
+                str(TimeUp(settings.timeout))
+            )  # pytest sets up and tears down other fixtures yet
+
+    signal.signal(signal.SIGALRM, handle)
+    signal.setitimer(signal.ITIMER_REAL, settings.timeout, _AGAIN)
+    item.stash[_STARTED] = True
+    return True
+
+
+@contextmanager
+def phase(name: str) -> Iterator[None]:
+    """A phase of a clause's test: only in one is the exception raised."""
+    global _phase
+    _phase = name
+    try:
+        yield
+    finally:
+        _phase = ""
+
+
+def cancel(item: pytest.Item) -> bool | None:
+    """Stop the timer that start() has started. None where it has not."""
+    if not item.stash.get(_STARTED, False):
+        return None
+    item.stash[_STARTED] = False
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    return True
+
+
+def passed(item: pytest.Item) -> float | None:
+    """Return the time limit that the test has passed, in seconds; None if it has not."""
+    return item.stash.get(_PASSED, None)
+
+
+def time_limit_passed() -> float | None:
+    """The same for the test that runs now."""
+    return _passed
+
+
+def _is_debugged() -> bool:
+    from pytest_timeout import is_debugging
+
+    return bool(is_debugging())
