@@ -33,6 +33,7 @@ from pytest_ipc import (
     unshare,
     untested,
 )
+from pytest_ipc.custody.kinds.posix_sem import path_of
 
 from ..conftest import TO_START, succeeded
 from ..on_record import ReservedName
@@ -160,10 +161,10 @@ def without_resource_capability() -> None:
 
 def file_of(name: str) -> Path:
     """The file of a named semaphore. Untested where there is no such file."""
-    path = Path(f"/dev/shm/sem.{name[1:]}")
-    if not os.path.lexists(path):
+    try:
+        return Path(path_of(name))
+    except FileNotFoundError:
         untested("needs semaphores that are files in /dev/shm")
-    return path
 
 
 @pytest.fixture

@@ -15,7 +15,20 @@ import sys
 from collections.abc import Callable
 from errno import EFAULT
 from pathlib import Path
-from signal import SIG_BLOCK, SIG_DFL, SIGABRT, SIGBUS, SIGCHLD, SIGKILL, SIGRTMIN, SIGSEGV, SIGTERM, SIGUSR1, signal
+from signal import (
+    SIG_BLOCK,
+    SIG_DFL,
+    SIGABRT,
+    SIGBUS,
+    SIGCHLD,
+    SIGKILL,
+    SIGRTMAX,
+    SIGRTMIN,
+    SIGSEGV,
+    SIGTERM,
+    SIGUSR1,
+    signal,
+)
 
 import pytest
 
@@ -124,7 +137,8 @@ def test_a_handler_is_given_number_and_siginfo(fork, pipe):
         untested(
             "needs a little-endian machine: dprintf(3), the handler here, finds the end of its text in the first byte"
         )
-    signo = int(SIGRTMIN) + 2  # a printable character's number, and no "%", and a free descriptor's
+    # A printable character's number, which means nothing to dprintf(3), and a free descriptor's.
+    signo = next(number for number in range(int(SIGRTMIN) + 2, int(SIGRTMAX)) if number != ord("%"))
     channel = pipe(flags=0)
 
     def life() -> None:

@@ -26,7 +26,7 @@ _TABLES = {
         pidfd_open=434 pidfd_send_signal=424 tgkill=234 getpid=39
         rt_sigaction=13 rt_sigprocmask=14 set_robust_list=273 get_robust_list=274 io_setup=206
         io_destroy=207 timer_gettime=224 futex_waitv=449
-        semget=64 semctl=66 shmctl=31 msgctl=71
+        semget=64 semctl=66 shmctl=31 msgctl=71 sigaltstack=131
         memfd_create=319
     """,
     "i386": """
@@ -41,7 +41,7 @@ _TABLES = {
         msgsnd=400 msgrcv=401
         rt_sigaction=174 rt_sigprocmask=175 set_robust_list=311 get_robust_list=312 io_setup=245
         io_destroy=246 timer_gettime=261 futex_waitv=449
-        semget=393 semctl=394 shmctl=396 msgctl=402
+        semget=393 semctl=394 shmctl=396 msgctl=402 sigaltstack=186
         memfd_create=356
         connect=362 accept4=364 sendto=369 sendmsg=370 recvfrom=371 recvmsg=372 recvmmsg=337 sendmmsg=345
     """,
@@ -55,7 +55,7 @@ _TABLES = {
         tgkill=131 getpid=172
         rt_sigaction=134 rt_sigprocmask=135 set_robust_list=99 get_robust_list=100 io_setup=0
         io_destroy=1 timer_gettime=108 futex_waitv=449
-        semget=190 semctl=191 shmctl=195 msgctl=187
+        semget=190 semctl=191 shmctl=195 msgctl=187 sigaltstack=132
         memfd_create=279
     """,
     "arm": """
@@ -71,7 +71,7 @@ _TABLES = {
         pidfd_send_signal=424 tgkill=268 getpid=20
         rt_sigaction=174 rt_sigprocmask=175 set_robust_list=338 get_robust_list=339 io_setup=243
         io_destroy=244 timer_gettime=259 futex_waitv=449
-        semget=299 semctl=300 shmctl=308 msgctl=304
+        semget=299 semctl=300 shmctl=308 msgctl=304 sigaltstack=186
         memfd_create=385
     """,
     "riscv64": """
@@ -84,7 +84,7 @@ _TABLES = {
         tgkill=131 getpid=172
         rt_sigaction=134 rt_sigprocmask=135 set_robust_list=99 get_robust_list=100 io_setup=0
         io_destroy=1 timer_gettime=108 futex_waitv=449
-        semget=190 semctl=191 shmctl=195 msgctl=187
+        semget=190 semctl=191 shmctl=195 msgctl=187 sigaltstack=132
         memfd_create=279
     """,
     "ppc64le": """
@@ -97,7 +97,7 @@ _TABLES = {
         semtimedop=392 msgsnd=400 msgrcv=401
         rt_sigaction=173 rt_sigprocmask=174 set_robust_list=300 get_robust_list=299 io_setup=227
         io_destroy=228 timer_gettime=242 futex_waitv=449
-        semget=393 semctl=394 shmctl=396 msgctl=402
+        semget=393 semctl=394 shmctl=396 msgctl=402 sigaltstack=185
         memfd_create=360
         connect=328 accept=330 accept4=344 send=334 sendto=335 sendmsg=341 sendmmsg=349 recv=336 recvfrom=337 recvmsg=342 recvmmsg=343
     """,
@@ -111,7 +111,7 @@ _TABLES = {
         msgrcv=401
         rt_sigaction=174 rt_sigprocmask=175 set_robust_list=304 get_robust_list=305 io_setup=243
         io_destroy=244 timer_gettime=256 futex_waitv=449
-        semget=393 semctl=394 shmctl=396 msgctl=402
+        semget=393 semctl=394 shmctl=396 msgctl=402 sigaltstack=186
         memfd_create=350
         connect=362 accept4=364 sendto=369 sendmsg=370 recvfrom=371 recvmsg=372 recvmmsg=357 sendmmsg=358
     """,

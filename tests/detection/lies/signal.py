@@ -114,7 +114,6 @@ LIES = {
         "sigqueue.eperm",
     ],
     "sigaltstack_stays_armed": ["sigaltstack.autodisarm"],
-    "sigaltstack_anywhere": ["sigaltstack.efault"],
     "sigaltstack_is_never_disabled": ["signal.exec-altstack-dropped", "sigaltstack.disabled", "sigaltstack.per-thread"],
     "signalfd_blocks_its_set": ["signalfd.unblocked-is-delivered"],
 }
