@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from errno import ENOENT, EROFS
 from functools import partial
 from random import SystemRandom
 
@@ -118,8 +119,11 @@ class ReservedName(Resource):
         return cls(name, record, mq_unlink, scope)
 
     def _end(self) -> None:
-        with suppress(FileNotFoundError):
+        try:
             self._unlink(self.name)
+        except OSError as error:
+            if error.errno not in (ENOENT, EROFS):  # where nothing can be written nothing was made
+                raise
         self._record.closed()
 
 

@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     from .kernel.signals import *
     from .kernel.sockets import *
     from .kernel.stdio import *
+    from .kernel.splice import *
     from .kernel.syscalls import *
+    from .kernel.threads import *
     from .kernel.timerfd import *
     from .kernel.timers import *
     from .kernel.times import *
@@ -95,6 +97,7 @@ _ROOMS = (
     "kernel.msg",
     "kernel.ipc",
     "kernel.descriptor",
+    "kernel.splice",
     "kernel.files",
     "kernel.memory",
     "kernel.locks",
@@ -102,6 +105,7 @@ _ROOMS = (
     "kernel.locktable",
     "kernel.capability",
     "kernel.signals",
+    "kernel.threads",
     "kernel.altstack",
     "kernel.eventfd",
     "kernel.futex",

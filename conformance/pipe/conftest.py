@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from fcntl import ioctl
+from pathlib import Path
 from termios import FIONREAD
 
 import pytest
@@ -58,3 +59,16 @@ def drain(fork: Fork) -> Callable[[Pipe], Actor]:
         return fork(to_the_end)
 
     return start
+
+
+@pytest.fixture
+def opened_file() -> Iterator[Callable[[Path, int], int]]:
+    """Open a file: opened_file(path, flags), a descriptor that is closed with the test."""
+    with ExitStack() as ends:
+
+        def open_one(path: Path, flags: int) -> int:
+            fd = os.open(path, flags)
+            ends.callback(os.close, fd)
+            return fd
+
+        yield open_one

@@ -131,12 +131,20 @@ def mq_setattr(mqdes: int, attr: MqAttr) -> MqAttr:
 
 
 def mq_notify(
-    mqdes: int, notify: int | None, signo: int = 0, value: int = 0, *, function: int = 0, argument: int | None = None
+    mqdes: int,
+    notify: int | None,
+    signo: int = 0,
+    value: int = 0,
+    *,
+    function: int = 0,
+    argument: int | None = None,
+    attributes: int | None = None,
 ) -> None:
     """mq_notify(3): be told once when a message comes into the empty queue; cancel that if *notify* is None. OSError.
 
     SIGEV_SIGNAL sends *signo* with *value*, SIGEV_NONE nothing. SIGEV_THREAD has libc call the C function at the address
-    *function* in a thread of its own, with the address *argument*, or else *value*: no Python function may be there.
+    *function* in a thread of its own, with the address *argument*, or else *value*: no Python function may be there, but for one
+    that ctypes makes a C function of. *attributes* is the address of the thread's pthread_attr_t.
     """
     if notify is None:
         _mq_notify(mqdes, None)
@@ -144,8 +152,8 @@ def mq_notify(
     check_integer("mq_notify", notify, INT)
     check_integer("mq_notify", signo, INT)
     check_integer("mq_notify", value, INT)
-    for address in (function, argument):
+    for address in (function, argument, attributes):
         if address is not None:
             check_integer("mq_notify", address, SIZE)
     word = abi.sigval(value) if argument is None else argument
-    _mq_notify(mqdes, byref(abi.sigevent_thread(word, signo, notify, function)))
+    _mq_notify(mqdes, byref(abi.sigevent_thread(word, signo, notify, function, attributes)))

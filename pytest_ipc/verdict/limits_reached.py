@@ -25,6 +25,7 @@ from errno import (
     ENOMEM,
     ENOSPC,
     EPERM,
+    EROFS,
     ETOOMANYREFS,
 )
 from functools import partial
@@ -199,6 +200,14 @@ def _disk() -> str:
     return ""
 
 
+def _read_only() -> str:
+    for folder in (tempfile.gettempdir(), "/dev/shm"):
+        with suppress(OSError):
+            if os.statvfs(folder).f_flag & os.ST_RDONLY:
+                return f"{folder} is mounted read-only"
+    return ""
+
+
 def _segments() -> str:
     return _either(
         partial(_below, "kernel.shmmni", 4096),
@@ -273,5 +282,6 @@ _ROWS = (
     ),
     _row(r"mq_open|$", partial(_below, "fs.mqueue.queues_max", 256), ENOSPC),
     _row(r"", _disk, ENOSPC, EDQUOT),
+    _row(r"", _read_only, EROFS),
     _row(r"send|connect|$", partial(_below, "net.unix.max_dgram_qlen", 10), EAGAIN, ENOBUFS),
 )

@@ -189,7 +189,7 @@ NEEDS = (
     ),
     Need(
         "memory files",
-        "/dev/shm$|^needs a /dev/shm",
+        "/dev/shm$|^needs a /dev/shm|is mounted read-only$",
         "a tmpfs with a limit and mode 1777 there: mount -t tmpfs -o size=64m,mode=1777 none /dev/shm, --shm-size for a container",
         probes.memory_files,
     ),

@@ -1,0 +1,74 @@
+"""Signals in a process of several threads: pthread_sigmask(3), pthread_kill(3), sigwait(3); pthread_attr_init(3) for a stack size.
+
+A thread is known by its pthread_t, as threading.get_ident() and pthread_self(3) give it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from ctypes import addressof, byref, c_byte, c_int, c_size_t, c_ulong, c_void_p
+
+from .libc import error_number, function, never
+from .signals import decode_sigset, sigset
+
+__all__ = ["pthread_kill", "pthread_self", "pthread_sigmask", "sigwait", "stack_size", "thread_attributes"]
+
+_ATTR_BYTES = 128  # room for a pthread_attr_t of every libc and machine; the largest measures 64
+
+_self = function("pthread_self", c_ulong, fails=never)
+_sigmask = function("pthread_sigmask", c_int, c_int, c_void_p, c_void_p, fails=error_number)
+_kill = function("pthread_kill", c_int, c_ulong, c_int, fails=error_number)
+_sigwait = function("sigwait", c_int, c_void_p, c_void_p, fails=error_number)
+_attr_init = function("pthread_attr_init", c_int, c_void_p, fails=error_number)
+_attr_destroy = function("pthread_attr_destroy", c_int, c_void_p, fails=error_number)
+_attr_setstacksize = function("pthread_attr_setstacksize", c_int, c_void_p, c_size_t, fails=error_number)
+_attr_getstacksize = function("pthread_attr_getstacksize", c_int, c_void_p, c_void_p, fails=error_number)
+_getattr = function("pthread_getattr_np", c_int, c_ulong, c_void_p, fails=error_number)
+
+
+def pthread_self() -> int:
+    """pthread_self(3): this thread."""
+    return int(_self())
+
+
+def pthread_sigmask(how: int, signals: Iterable[int] | None = None) -> frozenset[int]:
+    """pthread_sigmask(3): the mask of this thread as it was; changed as *how* says, where *signals* is given. OSError."""
+    old = sigset(())
+    _sigmask(how, None if signals is None else byref(sigset(signals)), byref(old))
+    return decode_sigset(bytes(bytearray(old)))
+
+
+def pthread_kill(thread: int, signo: int) -> None:
+    """pthread_kill(3): send a signal to a thread of this process that has not ended. OSError (EINVAL)."""
+    _kill(thread, signo)
+
+
+def sigwait(signals: Iterable[int]) -> int:
+    """sigwait(3): take one of the pending *signals*, waiting for it; its number. OSError."""
+    number = c_int()
+    _sigwait(byref(sigset(signals)), byref(number))
+    return number.value
+
+
+@contextmanager
+def thread_attributes(stack: int) -> Iterator[int]:
+    """pthread_attr_init(3): the address of attributes for threads with a stack of so many bytes. OSError."""
+    attributes = (c_byte * _ATTR_BYTES)()
+    _attr_init(byref(attributes))
+    try:
+        _attr_setstacksize(byref(attributes), stack)
+        yield addressof(attributes)
+    finally:
+        _attr_destroy(byref(attributes))
+
+
+def stack_size() -> int:
+    """pthread_getattr_np(3): the size in bytes of this thread's stack. OSError."""
+    attributes, size = (c_byte * _ATTR_BYTES)(), c_size_t()
+    _getattr(_self(), byref(attributes))
+    try:
+        _attr_getstacksize(byref(attributes), byref(size))
+    finally:
+        _attr_destroy(byref(attributes))
+    return size.value
