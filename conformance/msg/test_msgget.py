@@ -35,6 +35,14 @@ def test_private_needs_no_creat(on_record):
     assert [msgctl_stat(msqid).perm.mode for msqid in (first, second)] == [0o600, 0o640]
 
 
+@clause("msgget.id-not-negative", "msgget(2)", "RETURN VALUE")
+def test_an_identifier_is_not_negative(on_record):
+    """The identifier that msgget gives is not negative, with a key and without, for a new queue and for one that exists."""
+    key = unused_key()
+    made = [on_record.msgget(IPC_PRIVATE, 0o600), on_record.msgget(key, IPC_CREAT | 0o600), msgget(key, 0)]
+    assert min(made) >= 0
+
+
 @clause("msgget.lookup-existing", "msgget(2)", "DESCRIPTION")
 def test_a_key_leads_to_its_queue(sysv_msg):
     """The key of an existing queue gives that queue's identifier, with no flags and with IPC_CREAT alone."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from fcntl import F_GETFL, F_SETFL, F_SETOWN, fcntl
 from os import O_ASYNC, O_CLOEXEC, O_NONBLOCK
-from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
+from select import POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, poll
 from signal import SIGIO
 
 import pytest
 
-from pytest_ipc import clause, read, write
+from pytest_ipc import clause, raw_poll, read, write
 
 
 def events(fd: int, timeout: int | None = 0) -> int:
@@ -18,6 +18,26 @@ def events(fd: int, timeout: int | None = 0) -> int:
     asked = poll()
     asked.register(fd, POLLIN | POLLOUT)
     return dict(asked.poll(timeout)).get(fd, 0)
+
+
+@clause("poll.negative-descriptor-ignored", "poll(2)", "DESCRIPTION")
+def test_a_negative_descriptor_is_ignored(pipe):
+    """A negative descriptor is passed over: nothing is said of it, it is not counted, and the others are looked at."""
+    p = pipe()
+    assert raw_poll([(-1, POLLIN), (p.write_fd, POLLOUT), (-p.read_fd - 1, POLLIN | POLLOUT)], 0) == (
+        1,
+        [0, POLLOUT, 0],
+    )
+    assert raw_poll([(-1, POLLIN)], 1) == (0, [0])
+
+
+@clause("poll.closed-descriptor-pollnval", "poll(2)", "DESCRIPTION")
+def test_a_closed_descriptor_is_invalid(pipe):
+    """For a descriptor that is not open POLLNVAL comes at once, whether it was asked for or not, and it is counted."""
+    p = pipe()
+    closed = os.dup(p.read_fd)
+    os.close(closed)
+    assert raw_poll([(closed, 0), (p.read_fd, POLLIN)], -1) == (1, [POLLNVAL, 0])
 
 
 @clause("pipe.poll-states", "poll(2)", "DESCRIPTION")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from ctypes import CDLL, c_void_p, cast
+from ctypes import CDLL, CFUNCTYPE, c_void_p, cast
 from errno import EBADF, EBUSY, EINVAL
 from os import O_RDWR
 from signal import SIGKILL, SIGRTMAX, SIGRTMIN, SIGUSR1, pause
@@ -34,6 +34,8 @@ from pytest_ipc import (
     mq_send,
     sigpending,
     sigtimedwait,
+    stack_size,
+    thread_attributes,
     untested,
 )
 
@@ -145,6 +147,43 @@ def test_a_function_is_called_in_a_thread(queue, fork, posix_sem):
     mq_send(queue.fd, b"message")
     actor.result(timeout=15)
     assert called.value == 0
+
+
+@clause("mq_notify.thread-attributes", "sigevent(7)", "SIGEV_THREAD")
+def test_the_thread_has_the_attributes_given(queue, fork):
+    """The thread that SIGEV_THREAD has the function called in has the attributes that were given, a stack size here."""
+    size = 37 << 20
+
+    def child() -> int:
+        seen: list[int] = []
+        function = CFUNCTYPE(None, c_void_p)(lambda _: seen.append(stack_size()))
+        address = cast(function, c_void_p).value or 0
+        with thread_attributes(size) as attributes:
+            mq_notify(queue.fd, SIGEV_THREAD, function=address, attributes=attributes)
+            mq_send(queue.fd, b"message")
+            Deadline(10).until(lambda: bool(seen))
+        return seen[0] if seen else 0
+
+    assert size - (1 << 20) <= fork(child).result(30) <= size + (1 << 20)
+
+
+@clause("mq_notify.thread-cancelled", "mq_notify(3)", "DESCRIPTION")
+def test_a_thread_that_was_cancelled_is_not_made(queue, fork):
+    """A registration with SIGEV_THREAD that is cancelled has no function called; the process lives on, and can register again."""
+
+    def child() -> list[str]:
+        seen: list[str] = []
+        functions = [CFUNCTYPE(None, c_void_p)(lambda _, name=name: seen.append(name)) for name in ("first", "second")]
+        addresses = [cast(function, c_void_p).value or 0 for function in functions]
+        with thread_attributes(1 << 20) as attributes:
+            mq_notify(queue.fd, SIGEV_THREAD, function=addresses[0], attributes=attributes)
+            mq_notify(queue.fd, None)
+        mq_notify(queue.fd, SIGEV_THREAD, function=addresses[1])
+        mq_send(queue.fd, b"message")
+        Deadline(10).until(lambda: bool(seen))
+        return seen
+
+    assert fork(child).result(30) == ["second"]
 
 
 @pytest.mark.usefixtures("room_for_signals")

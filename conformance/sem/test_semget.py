@@ -41,6 +41,14 @@ def test_private_is_new_every_time(on_record):
     assert len(made) == 4
 
 
+@clause("semget.id-not-negative", "semget(2)", "RETURN VALUE")
+def test_an_identifier_is_not_negative(on_record):
+    """The identifier that semget gives is not negative, with a key and without, for a new set and for one that exists."""
+    key = unused_key()
+    made = [on_record.semget(IPC_PRIVATE, 1, 0o600), on_record.semget(key, 1, IPC_CREAT | 0o600), semget(key, 0, 0)]
+    assert min(made) >= 0
+
+
 @clause("semget.lookup", "semget(2)", "DESCRIPTION")
 def test_a_key_leads_to_its_set(sysv_sem):
     """The key of an existing set gives that set's identifier, without flags and with IPC_CREAT alone."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from errno import EEXIST, EINVAL, ENOENT
+from errno import EEXIST, EINVAL, ENOENT, ENOMEM
+from mmap import PAGESIZE
 from signal import SIGSEGV
 
 from pytest_ipc import (
@@ -14,10 +15,13 @@ from pytest_ipc import (
     SHM_NORESERVE,
     clause,
     fails_with,
+    limit,
     shmctl_stat,
     shmget,
+    untested,
     unused_key,
 )
+from pytest_ipc.kernel.libc import SIZE
 
 from ..memory import free_range, peek, poke
 from ..places import OTHER_GROUP, STRANGER, act_as_another
@@ -119,6 +123,27 @@ def test_a_new_segment_has_at_least_one_byte(sysv_shm, on_record):
     with fails_with(EINVAL):
         on_record.shmget(key, 0, IPC_CREAT | 0o600)
     assert sysv_shm(1, key=key).stat().segsz == 1
+
+
+@clause("shmget.enomem", "shmget(2)", "ERRORS", errno=ENOMEM)
+def test_a_segment_larger_than_all_memory_is_refused(on_record):
+    """A segment of more than all memory and swap, where memory is not given out beyond that, is refused with ENOMEM, and none made."""
+    if limit("vm/overcommit_memory") not in (0, 2):
+        untested("needs a kernel that looks at vm.overcommit_memory, and it to be 0 or 2")
+    with open("/proc/meminfo") as memory:
+        kilobytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in memory)}
+    size = 2048 * (kilobytes["MemTotal"] + kilobytes.get("SwapTotal", 0))
+    if size > SIZE[1] >> 1:
+        untested("needs a 64-bit process: all memory and swap are more than it can ask for")
+    for name, unit in (("shmmax", 1), ("shmall", PAGESIZE)):
+        most = limit(f"kernel/{name}")
+        if most is None or most * unit < size:
+            untested(f"kernel.{name} is {most}, less than all memory and swap")
+    key = unused_key()
+    with fails_with(ENOMEM):
+        on_record.shmget(key, size, IPC_CREAT | 0o600)
+    with fails_with(ENOENT):
+        shmget(key, 0, 0)
 
 
 @clause("shmget.noreserve-accepted", "shmget(2)", "DESCRIPTION")

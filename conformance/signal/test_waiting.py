@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 from errno import EAGAIN, EINTR, EINVAL
-from signal import SIG_BLOCK, SIGCONT, SIGKILL, SIGRTMIN, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2
+from signal import SIG_BLOCK, SIGCHLD, SIGCONT, SIGKILL, SIGRTMIN, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2
 from threading import Thread
 
 import pytest
 
 from pytest_ipc import (
+    CLD_EXITED,
     SA_RESTART,
     SI_QUEUE,
     SI_USER,
@@ -150,6 +151,23 @@ def test_sigwaitinfo_takes_a_signal(fork, signals):
     actor.wait_blocked("sigwaitinfo")
     sigqueue(actor.pid, SIGUSR2, 77)
     assert actor.result() == (SIGUSR2, SI_QUEUE, os.getpid(), 77)
+
+
+@clause("sigwait.sigchld-without-a-handler", "sigwaitinfo(2)", "DESCRIPTION")
+def test_a_blocked_sigchld_can_be_waited_for(fork, signals):
+    """A blocked SIGCHLD, for which there is no handler and which is ignored by default, pends and is taken with the child's pid."""
+
+    def life() -> tuple[int, bool]:
+        signals.default(SIGCHLD)
+        signals.block(SIGCHLD)
+        child = os.fork()
+        if child == 0:
+            os._exit(7)
+        info = sigtimedwait({SIGCHLD}, 10)
+        os.waitpid(child, 0)
+        return info.signo, (info.pid, info.status, info.code) == (child, 7, CLD_EXITED)
+
+    assert fork(life).result(30) == (SIGCHLD, True)
 
 
 @clause("sigwait.pending-at-once", "sigwaitinfo(2)", "DESCRIPTION")

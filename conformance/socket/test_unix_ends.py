@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from errno import EAGAIN, ECONNRESET, EINTR, EPIPE
 from signal import SIGPIPE, SIGUSR1, pause
-from socket import MSG_DONTWAIT, MSG_NOSIGNAL, SOCK_SEQPACKET, SOCK_STREAM
+from socket import MSG_DONTWAIT, MSG_NOSIGNAL, SO_ERROR, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET
 
 import pytest
 
@@ -151,6 +151,17 @@ def test_a_receive_goes_on_after_a_handler_with_restart(sockets, fork, signals, 
     assert told.read(1) == bytes([SIGUSR1])
     send(left.fd, b"data")
     assert reader.result() == b"data"
+
+
+@clause("unix.so_error-once", "socket(7)", "SO_ERROR")
+def test_so_error_gives_an_error_once(sockets):
+    """SO_ERROR gives the error that is pending at a socket, ECONNRESET of a peer that had unread data, and clears it."""
+    left, right = sockets.pair()
+    send(left.fd, b"unread")
+    right.close()
+    told = [left.socket.getsockopt(SOL_SOCKET, SO_ERROR) for _ in range(2)]
+    assert told == [ECONNRESET, 0]
+    assert recv(left.fd, 1) == b""
 
 
 @clause("unix.accept-eintr", "accept(2)", "ERRORS", errno=EINTR)

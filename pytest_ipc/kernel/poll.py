@@ -5,7 +5,7 @@ The stdlib's select module and time.sleep wait on when a handler has run (PEP 47
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ctypes import Array, Structure, addressof, byref, c_int, c_long, c_short, c_ulong, c_void_p, sizeof
 
 from . import abi
@@ -13,7 +13,7 @@ from .libc import function
 from .signals import sigset
 from .times import Timespec
 
-__all__ = ["FD_SETSIZE", "nanosleep", "poll", "ppoll", "select"]
+__all__ = ["FD_SETSIZE", "nanosleep", "poll", "ppoll", "raw_poll", "select"]
 
 FD_SETSIZE = 1024
 
@@ -44,6 +44,13 @@ def ppoll(events: Mapping[int, int], timeout: Timespec | None, mask: Iterable[in
 
 def _array(events: Mapping[int, int]) -> Array[_PollFd]:
     return (_PollFd * len(events))(*(_PollFd(fd, wanted) for fd, wanted in events.items()))
+
+
+def raw_poll(events: Sequence[tuple[int, int]], milliseconds: int) -> tuple[int, list[int]]:
+    """poll(2) as it stands: its result, and what it says of each descriptor in turn. OSError, EINTR included."""
+    array = (_PollFd * len(events))(*(_PollFd(fd, wanted) for fd, wanted in events))
+    result: int = _poll(byref(array), len(events), milliseconds)
+    return result, [entry.revents for entry in array]
 
 
 def select(readers: set[int], milliseconds: int) -> set[int]:

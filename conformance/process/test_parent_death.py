@@ -1,0 +1,141 @@
+"""prctl(2), PR_SET_PDEATHSIG: the signal that a process asks for when its parent ends."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from ctypes import addressof, c_int
+from errno import EAGAIN, EINVAL
+from os import O_CLOEXEC, O_NONBLOCK
+from select import select
+from signal import SIG_UNBLOCK, SIGKILL, SIGTERM, SIGUSR1, pause, pthread_sigmask, signal
+from threading import Event, Thread
+
+import pytest
+
+from pytest_ipc import PR_GET_PDEATHSIG, PR_SET_PDEATHSIG, Deadline, clause, fails_with, prctl, read
+
+PAGE, SECTION = "prctl(2)", "PR_SET_PDEATHSIG"
+
+
+def wished() -> int:
+    """The signal that this process has asked for, by PR_GET_PDEATHSIG."""
+    number = c_int(-1)
+    prctl(PR_GET_PDEATHSIG, addressof(number))
+    return number.value
+
+
+@pytest.fixture
+def ended() -> Callable[[int], int | None]:
+    """How a child of this process ended, within 5 seconds: ended(pid), -N for signal N; None where it lives on, and then it is killed."""
+
+    def wait(pid: int) -> int | None:
+        status: list[int] = []
+
+        def gone() -> bool:
+            found, how = os.waitpid(pid, os.WNOHANG)
+            if found:
+                status.append(os.waitstatus_to_exitcode(how))
+            return bool(found)
+
+        if Deadline(5).until(gone):
+            return status[0]
+        os.kill(pid, SIGKILL)
+        os.waitpid(pid, 0)
+        return None
+
+    return wait
+
+
+@clause("prctl.pdeathsig-told", PAGE, "PR_GET_PDEATHSIG")
+def test_the_signal_that_was_asked_for_is_told(fork):
+    """PR_GET_PDEATHSIG gives the signal that was asked for, and 0 where it was taken back; a number that is no signal is refused."""
+
+    def life() -> list[int]:
+        seen = []
+        for signo in (SIGUSR1, 0):
+            prctl(PR_SET_PDEATHSIG, signo)
+            seen.append(wished())
+        with fails_with(EINVAL):
+            prctl(PR_SET_PDEATHSIG, 65)
+        return seen
+
+    assert fork(life).result() == [SIGUSR1, 0]
+
+
+@clause("prctl.pdeathsig-cleared-for-children", PAGE, SECTION)
+def test_a_child_has_asked_for_nothing(fork):
+    """What a process has asked for is not what its children ask for: in a child of fork(2) it is 0."""
+
+    def life() -> int:
+        prctl(PR_SET_PDEATHSIG, SIGUSR1)
+        child = os.fork()
+        if child == 0:
+            os._exit(wished())
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    assert fork(life).result() == 0
+
+
+@clause("prctl.pdeathsig-at-the-parents-end", PAGE, SECTION)
+def test_the_signal_comes_when_the_parent_ends(fork, pipe):
+    """The process gets the signal when its parent ends, and not before."""
+    told, gate = pipe(flags=O_NONBLOCK | O_CLOEXEC), pipe()
+
+    def caught(*_: object) -> None:
+        os.write(told.write_fd, b"caught")
+        os._exit(0)
+
+    def parent() -> None:
+        ready, go = os.pipe()
+        if os.fork() == 0:
+            signal(SIGUSR1, caught)
+            pthread_sigmask(SIG_UNBLOCK, {SIGUSR1})
+            prctl(PR_SET_PDEATHSIG, SIGUSR1)
+            os.write(go, b"r")
+            while True:
+                pause()
+        os.read(ready, 1)
+        gate.read(1)
+        os._exit(0)
+
+    actor = fork(parent)
+    actor.wait_blocked("read")
+    with fails_with(EAGAIN):
+        read(told.read_fd, 9)
+    gate.write(b"!")
+    actor.wait()
+    assert Deadline(5).until(lambda: select([told.read_fd], [], [], 0)[0] != []), "no signal came within 5 s"
+    assert told.read(9) == b"caught"
+
+
+@clause("prctl.pdeathsig-parent-is-the-thread", PAGE, SECTION)
+def test_the_parent_is_the_thread_that_forked(fork, ended):
+    """The parent is the thread that made the process: the signal comes when that thread ends, though the process goes on."""
+
+    def life() -> int | None:
+        ready, go = os.pipe()
+        children: list[int] = []
+        seen, leave = Event(), Event()
+
+        def make() -> None:
+            child = os.fork()
+            if child == 0:
+                prctl(PR_SET_PDEATHSIG, SIGTERM)
+                os.write(go, b"r")
+                pause()
+                os._exit(0)
+            children.append(child)
+            os.read(ready, 1)
+            seen.set()
+            leave.wait()
+
+        thread = Thread(target=make)
+        thread.start()
+        seen.wait()
+        alive = os.waitpid(children[0], os.WNOHANG) == (0, 0)
+        leave.set()
+        thread.join()
+        return ended(children[0]) if alive else 0
+
+    assert fork(life).result(30) == -SIGTERM

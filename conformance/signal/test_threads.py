@@ -1,0 +1,234 @@
+"""pthread_sigmask(3), pthread_kill(3), sigwait(3): signals in a process of several threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from errno import EINTR, EINVAL
+from functools import partial
+from signal import SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGKILL, SIGRTMIN, SIGTERM, SIGUSR1, SIGUSR2
+from threading import Event, Thread
+from typing import Any
+
+from pytest_ipc import (
+    Deadline,
+    clause,
+    fails_with,
+    kill,
+    pthread_kill,
+    pthread_self,
+    pthread_sigmask,
+    read,
+    sigpending,
+    sigwait,
+)
+
+
+class Helper:
+    """A second thread, which does one thing after the other as it is asked to."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.results: list[Any] = []
+        self._task: Callable[[], Any] | None = None
+        self._begin, self._ready = Event(), Event()
+        self._thread = Thread(target=self._work, daemon=True)
+        self._thread.start()
+        self._ready.wait(5)
+
+    def _work(self) -> None:
+        self.number = pthread_self()
+        self._ready.set()
+        while self._begin.wait():
+            self._begin.clear()
+            if self._task is None:
+                return
+            try:
+                self.results.append(self._task())
+            except OSError as error:
+                self.results.append(error.errno)
+
+    def begin(self, task: Callable[[], Any]) -> None:
+        """Let the thread begin something."""
+        self._task = task
+        self._begin.set()
+
+    def end(self) -> Any:
+        """Return what came of it, an errno for an OSError. TimeoutError."""
+        if not Deadline(10).until(lambda: bool(self.results)):
+            raise TimeoutError("the other thread did not come to an end within 10 s")
+        return self.results.pop()
+
+    def do(self, task: Callable[[], Any]) -> Any:
+        """Let the thread do something, and return what came of it."""
+        self.begin(task)
+        return self.end()
+
+
+def counted(fd: int) -> int:
+    """How many bytes a read of one gives."""
+    return len(read(fd, 1))
+
+
+def asleep(threads: int) -> bool:
+    """Whether so many threads of this process sleep in the kernel, besides the one that asks."""
+    states = []
+    for name in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{name}/stat") as stat:
+            states.append(stat.read().rpartition(")")[2].split()[0])
+    return states.count("S") >= threads
+
+
+@clause("pthread_sigmask.per-thread", "pthread_sigmask(3)", "DESCRIPTION")
+def test_each_thread_has_its_own_mask(fork):
+    """pthread_sigmask changes the mask of the calling thread, and that of no other thread."""
+
+    def life() -> list[bool]:
+        pthread_sigmask(SIG_SETMASK, {SIGUSR1})
+        helper = Helper()
+        helper.do(lambda: pthread_sigmask(SIG_SETMASK, {SIGUSR2}))
+        pthread_sigmask(SIG_UNBLOCK, {SIGUSR1})
+        pthread_sigmask(SIG_BLOCK, {SIGRTMIN})
+        return [pthread_sigmask(SIG_BLOCK) == {SIGRTMIN}, helper.do(lambda: pthread_sigmask(SIG_BLOCK)) == {SIGUSR2}]
+
+    assert fork(life).result() == [True, True]
+
+
+@clause("pthread_sigmask.inherited", "pthread_sigmask(3)", "NOTES")
+def test_a_new_thread_begins_with_its_makers_mask(fork):
+    """A new thread inherits a copy of the mask of the thread that makes it."""
+
+    def life() -> bool:
+        pthread_sigmask(SIG_SETMASK, {SIGUSR1, SIGRTMIN})
+        helper = Helper()
+        pthread_sigmask(SIG_SETMASK, set())
+        return bool(helper.do(lambda: pthread_sigmask(SIG_BLOCK)) == {SIGUSR1, SIGRTMIN})
+
+    assert fork(life).result()
+
+
+@clause("pthread_sigmask.error-number", "pthread_sigmask(3)", "RETURN VALUE", errno=EINVAL)
+def test_an_unknown_change_is_refused(fork):
+    """For a change that there is not pthread_sigmask returns EINVAL and changes nothing; with no set it does not look at it."""
+
+    def life() -> bool:
+        pthread_sigmask(SIG_SETMASK, {SIGUSR1})
+        with fails_with(EINVAL):
+            pthread_sigmask(77, {SIGUSR2})
+        return pthread_sigmask(77) == {SIGUSR1}
+
+    assert fork(life).result()
+
+
+@clause("pthread_kill.directed", "pthread_kill(3)", "DESCRIPTION")
+def test_the_signal_is_for_that_thread(fork):
+    """A signal that is sent to a thread pends for it, and for no other thread of the process."""
+
+    def life() -> tuple[bool, bool]:
+        pthread_sigmask(SIG_BLOCK, {SIGUSR1})
+        helper = Helper()
+        pthread_kill(helper.number, SIGUSR1)
+        return SIGUSR1 in helper.do(sigpending), SIGUSR1 in sigpending()
+
+    assert fork(life).result() == (True, False)
+
+
+@clause("pthread_kill.interrupts-that-thread", "pthread_kill(3)", "NOTES", errno=EINTR)
+def test_the_handler_runs_in_that_thread(fork, signals):
+    """The handler of a signal that is sent to a thread runs in it: its read ends with EINTR, and that of another thread waits on."""
+
+    def life() -> tuple[int, int]:
+        signals.catch(SIGUSR1)
+        signals.unblock(SIGUSR1)
+        ends = [os.pipe(), os.pipe()]
+        helpers = [Helper(), Helper()]
+        for helper, (source, _) in zip(helpers, ends, strict=True):
+            helper.begin(partial(counted, source))
+        Deadline(10).until(lambda: asleep(2))
+        pthread_kill(helpers[0].number, SIGUSR1)
+        first = helpers[0].end()
+        os.write(ends[1][1], b"x")
+        return first, helpers[1].end()
+
+    assert fork(life).result(30) == (EINTR, 1)
+
+
+@clause("pthread_kill.signal-0", "pthread_kill(3)", "DESCRIPTION", errno=EINVAL)
+def test_signal_0_checks_and_sends_nothing(fork):
+    """Signal 0 is accepted and nothing is sent; a number that is no signal is refused with EINVAL, and nothing is sent."""
+
+    def life() -> bool:
+        everything = set(range(1, 65)) - {SIGKILL, 19, 32, 33, 34}
+        pthread_sigmask(SIG_BLOCK, everything)
+        helper = Helper()
+        pthread_kill(helper.number, 0)
+        for wrong in (-1, 65):
+            with fails_with(EINVAL):
+                pthread_kill(helper.number, wrong)
+        return bool(helper.do(sigpending) == set() == sigpending())
+
+    assert fork(life).result()
+
+
+@clause("pthread_kill.default-ends-the-process", "pthread_kill(3)", "NOTES")
+def test_a_default_action_is_the_whole_processs(fork, signals):
+    """A signal whose action is to terminate, sent to one thread, terminates the whole process."""
+
+    def life() -> None:
+        signals.default(SIGTERM)
+        helper = Helper()
+        helper.do(lambda: pthread_sigmask(SIG_UNBLOCK, {SIGTERM}))
+        pthread_sigmask(SIG_BLOCK, {SIGTERM})
+        pthread_kill(helper.number, SIGTERM)
+        Deadline(10).until(lambda: False)
+
+    assert fork(life).wait(30) == -SIGTERM
+
+
+@clause("sigwait.takes-a-signal", "sigwait(3)", "DESCRIPTION")
+def test_sigwait_takes_a_signal_of_its_set(fork):
+    """sigwait waits for a signal of the set and gives its number; then it pends no more, and others stay."""
+
+    def life() -> tuple[int, bool]:
+        pthread_sigmask(SIG_BLOCK, {SIGUSR1, SIGUSR2, SIGTERM})
+        kill(os.getpid(), SIGUSR1)
+        return sigwait({SIGUSR2, SIGTERM}), sigpending() == {SIGUSR1}
+
+    child = fork(life)
+    child.wait_blocked("sigwait")
+    kill(child.pid, SIGUSR2)
+    assert child.result() == (SIGUSR2, True)
+
+
+@clause("sigwait.one-thread-of-several", "sigwait(3)", "DESCRIPTION")
+def test_one_of_several_threads_takes_it(fork):
+    """Of several threads that wait in sigwait for a signal of the process one takes it, and the others wait on."""
+
+    def life() -> tuple[list[int], int]:
+        pthread_sigmask(SIG_BLOCK, {SIGUSR1})
+        helpers = [Helper() for _ in range(3)]
+        for helper in helpers:
+            helper.begin(lambda: sigwait({SIGUSR1}))
+        Deadline(10).until(lambda: asleep(3))
+        kill(os.getpid(), SIGUSR1)
+        Deadline(10).until(lambda: any(helper.results for helper in helpers))
+        Deadline(10).until(lambda: asleep(3))
+        return [number for helper in helpers for number in helper.results], len(sigpending())
+
+    assert fork(life).result(40) == ([SIGUSR1], 0)
+
+
+@clause("sigwait.thread-directed", "sigwait(3)", "DESCRIPTION")
+def test_a_signal_for_a_thread_ends_its_wait(fork):
+    """A signal that pthread_kill sends to one of two threads in sigwait is taken by that thread."""
+
+    def life() -> tuple[int, list[int]]:
+        pthread_sigmask(SIG_BLOCK, {SIGUSR1})
+        helpers = [Helper(), Helper()]
+        for helper in helpers:
+            helper.begin(lambda: sigwait({SIGUSR1}))
+        Deadline(10).until(lambda: asleep(2))
+        pthread_kill(helpers[1].number, SIGUSR1)
+        return helpers[1].end(), helpers[0].results
+
+    assert fork(life).result(30) == (SIGUSR1, [])
