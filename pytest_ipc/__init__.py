@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from .kernel.signalfd import *
     from .kernel.signals import *
     from .kernel.sockets import *
-    from .kernel.stdio import *
     from .kernel.splice import *
+    from .kernel.stdio import *
     from .kernel.syscalls import *
     from .kernel.threads import *
     from .kernel.timerfd import *

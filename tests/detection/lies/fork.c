@@ -121,9 +121,22 @@ int prctl(int option, ...)
     va_end(list);
     if (option == PR_SET_PDEATHSIG && a[0] && lie("pdeathsig_is_sigkill"))
         a[0] = SIGKILL;
+    static int asked; /* for at the end of the parent, as a child finds it */
+    if (option == PR_SET_PDEATHSIG && lie("pdeathsig_is_not_sent"))
+        a[0] = 0;
+    if (option == PR_SET_PDEATHSIG && a[0] == SIGUSR1 && lie("pdeathsig_comes_at_once"))
+        raise(SIGUSR1);
+    if (option == PR_SET_PDEATHSIG)
+        asked = (int)a[0];
+    if (option == PR_GET_PDEATHSIG && lie("pdeathsig_is_inherited")) {
+        *(int *)a[0] = asked;
+        return 0;
+    }
     if (option == PR_SET_CHILD_SUBREAPER && lie("subreaper_adopts_nobody"))
         return 0;
     int result = REAL(prctl)(option, a[0], a[1], a[2], a[3]);
+    if (option == PR_GET_PDEATHSIG && result == 0 && lie("pdeathsig_is_told_one_off"))
+        *(int *)a[0] += 1;
     if (option == PR_SET_SECCOMP && lie("strict_mode_is_no_place_to_live"))
         getsid(0);
     return result;

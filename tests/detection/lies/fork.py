@@ -1,6 +1,14 @@
 """Which clauses must catch which lie about what a child has from its parent, and about its end."""
 
 LIES = {
+    "pdeathsig_is_not_sent": [
+        "prctl.pdeathsig-told",
+        "prctl.pdeathsig-at-the-parents-end",
+        "prctl.pdeathsig-parent-is-the-thread",
+    ],
+    "pdeathsig_comes_at_once": ["prctl.pdeathsig-at-the-parents-end"],
+    "pdeathsig_is_inherited": ["prctl.pdeathsig-cleared-for-children"],
+    "pdeathsig_is_told_one_off": ["prctl.pdeathsig-told"],
     "fork_passes_on_too_much": [
         "alarm.fork-none",
         "fork.dnotify-dropped",

@@ -39,6 +39,8 @@ int msgget(key_t key, int flags)
     if (lie("msgget_permissions_unchecked"))
         flags &= ~0777 | (flags & IPC_CREAT ? 0777 : 0);
     int id = REAL(msgget)(key, flags);
+    if (lie("msgget_gives_a_negative_id") && id != -1)
+        return id | (int)0x80000000;
     if (lie("msgget_wrong_errno") && id == -1 && errno == EEXIST)
         errno = EACCES;
     if (lie("msgget_full_is_enomem") && id == -1 && errno == ENOSPC)

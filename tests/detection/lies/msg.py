@@ -1,6 +1,7 @@
 """Which clauses must catch which lie about System V message queues."""
 
 LIES = {
+    "msgget_gives_a_negative_id": ["msgget.id-not-negative"],
     "msgget_excl_ignored": ["msgget.excl-existing-key-eexist"],
     "msgget_private_is_a_key": ["msgget.create-private", "msgget.next-id-in-use"],
     "msgget_creates_without_creat": ["msgget.nocreat-enoent"],
@@ -102,4 +103,4 @@ LIES = {
 }
 
 # Lies under which objects are really left behind.
-LEAKING = {"msgctl_rmid_does_nothing"}
+LEAKING = {"msgctl_rmid_does_nothing", "msgget_gives_a_negative_id"}

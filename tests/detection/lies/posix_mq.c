@@ -208,6 +208,8 @@ int mq_notify(mqd_t queue, const struct sigevent *event)
         other.sigev_notify = SIGEV_SIGNAL;
         other.sigev_signo = SIGUSR1;
     }
+    if (lie("mq_notify_attributes_ignored"))
+        other.sigev_notify_attributes = NULL;
     int result = REAL(mq_notify)(queue, event ? &other : NULL);
     if (lie("mq_notify_second_accepted") && result == -1 && errno == EBUSY)
         return 0;

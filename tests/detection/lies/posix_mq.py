@@ -1,6 +1,7 @@
 """Which clauses must catch which lie about POSIX message queues."""
 
 LIES = {
+    "mq_notify_attributes_ignored": ["mq_notify.thread-attributes"],
     "mq_open_excl_ignored": ["mq_open.excl-eexist"],
     "mq_open_creates_without_creat": ["mq_open.enoent", "mq_unlink.open-users-continue"],
     "mq_open_attr_ignored": ["mq_open.create-attr", "mq_open.other-attr-ignored", "mq.ns-isolation"],
@@ -70,7 +71,7 @@ LIES = {
     "mq_setattr_unknown_accepted": ["mq_setattr.einval-other-bits"],
     "mq_setattr_tells_the_new": ["mq_setattr.tells-the-old"],
     "mq_notify_does_nothing": ["mq_notify.ebusy", "mq_notify.none", "mq_notify.exit-unregisters"],
-    "mq_notify_null_does_nothing": ["mq_notify.null-unregisters"],
+    "mq_notify_null_does_nothing": ["mq_notify.null-unregisters", "mq_notify.thread-cancelled"],
     "mq_notify_value_lost": [
         "mq_notify.siginfo",
         "mq_notify.real-time-signals",

@@ -43,6 +43,8 @@ int semget(key_t key, int nsems, int flags)
         errno = ENOSPC;
     if (lie("semget_limit_is_einval") && id == -1 && errno == ENOSPC)
         errno = EINVAL;
+    if (lie("semget_gives_a_negative_id") && id != -1)
+        return id | (int)0x80000000;
     if (lie("semget_begins_with_one") && id != -1 && flags & IPC_CREAT)
         REAL(semctl)(id, 0, SETVAL, (union argument){ .val = 1 });
     return id;

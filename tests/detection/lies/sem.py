@@ -1,6 +1,7 @@
 """Which clauses must catch which lie about System V semaphores."""
 
 LIES = {
+    "semget_gives_a_negative_id": ["semget.id-not-negative"],
     "semget_excl_ignored": ["semget.eexist"],
     "semget_private_is_a_key": ["semget.private-new"],
     "semget_creates_without_creat": ["semget.enoent"],
@@ -112,4 +113,4 @@ LIES = {
 }
 
 # Lies under which objects are really left behind.
-LEAKING = {"semctl_rmid_does_nothing", "semget_private_is_a_key"}
+LEAKING = {"semctl_rmid_does_nothing", "semget_private_is_a_key", "semget_gives_a_negative_id"}

@@ -43,6 +43,8 @@ int shmget(key_t key, size_t size, int flags)
     int id = REAL(shmget)(key, size, flags);
     if (lie("shmget_larger_size_accepted") && id == -1 && errno == EINVAL && size > 0 && !(flags & IPC_CREAT))
         return REAL(shmget)(key, 0, flags);
+    if (lie("shmget_enomem_is_enospc") && id == -1 && errno == ENOMEM)
+        errno = ENOSPC;
     if (lie("shmget_wrong_errno") && id == -1 && errno == EEXIST)
         errno = EACCES;
     if (lie("shm_errors_are_eio") && id == -1)

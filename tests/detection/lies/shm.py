@@ -1,6 +1,7 @@
 """Which clauses must catch which lie about System V shared memory."""
 
 LIES = {
+    "shmget_enomem_is_enospc": ["shmget.enomem"],
     "shmget_excl_ignored": ["shmget.excl-existing-key-eexist"],
     "shmget_private_is_a_key": ["shmget.private-always-new", "shmctl.shm_info-sums", "shmget.next-id-in-use"],
     "shmget_creates_without_creat": ["shmget.nocreat-enoent", "ipc.keys-independent-per-type", "shmget.hugetlb-enomem"],

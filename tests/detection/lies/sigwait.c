@@ -43,7 +43,12 @@ int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
     const sigset_t *changed = mask_set(&how, set);
-    return mask_changed(REAL(pthread_sigmask)(how, changed, old), how, set, old, EINVAL);
+    int result = mask_changed(REAL(pthread_sigmask)(how, changed, old), how, set, old, EINVAL);
+    if (result && lie("pthread_sigmask_returns_minus_one")) {
+        errno = result;
+        return -1;
+    }
+    return result && lie("pthread_sigmask_never_fails") ? 0 : result;
 }
 
 int sigsuspend(const sigset_t *mask)
@@ -106,6 +111,9 @@ int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *ti
     const struct timespec none = {0};
     if (lie("sigtimedwait_never_waits"))
         time = &none;
+    sigset_t others = *set;
+    if (lie("sigtimedwait_knows_no_sigchld"))
+        sigdelset(&others, SIGCHLD), set = &others;
     return taken(REAL(sigtimedwait)(set, info, time), info);
 }
 

@@ -195,6 +195,12 @@ int getsockopt(int fd, int level, int option, void *value, socklen_t *length)
         ((gid_t *)value)[*length / sizeof(gid_t)] = 1;
         *length += sizeof(gid_t);
     }
+    static int told_before;
+    if (lie("so_error_stays") && level == SOL_SOCKET && option == SO_ERROR && result == 0) {
+        if (*(int *)value)
+            told_before = *(int *)value;
+        *(int *)value = told_before;
+    }
     if (lie("so_error_tells_nothing") && level == SOL_SOCKET && option == SO_ERROR && result == 0)
         *(int *)value = 0;
     return (int)socket_told(result);

@@ -1,6 +1,7 @@
 """Which clauses must catch which lies about how sockets are made, their addresses and their options."""
 
 LIES = {
+    "so_error_stays": ["unix.so_error-once"],
     "socketpair_cloexec_ignored": ["socketpair.types-flags"],
     "socketpair_any_family": ["socketpair.errors"],
     "socketpair_fills_on_failure": ["socketpair.sv-unchanged"],

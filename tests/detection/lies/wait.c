@@ -115,7 +115,14 @@ static int lying_poll(struct pollfd *fds, nfds_t count, int timeout)
 
 int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-    return interrupted(lying_poll(fds, count, timeout));
+    int result = interrupted(lying_poll(fds, count, timeout));
+    for (nfds_t i = 0; result >= 0 && i < count; i++) {
+        if (fds[i].fd < 0 && lie("poll_says_negative_is_invalid"))
+            fds[i].revents = POLLNVAL, result++;
+        if (fds[i].revents & POLLNVAL && lie("poll_says_nothing_of_closed"))
+            fds[i].revents = 0, result--;
+    }
+    return result;
 }
 
 int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask)

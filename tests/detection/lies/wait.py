@@ -1,6 +1,8 @@
 """Which clauses must catch which lie about waiting: for children, for descriptors, for time."""
 
 LIES = {
+    "poll_says_negative_is_invalid": ["poll.negative-descriptor-ignored"],
+    "poll_says_nothing_of_closed": ["poll.closed-descriptor-pollnval"],
     "waitid_pidfd_is_anybody": ["waitid.pidfd"],
     "waitid_pidfd_never_fails": ["waitid.pidfd-echild", "waitid.not-a-pidfd-ebadf", "waitid.pidfd-nonblock-eagain"],
     "wait_interruption_unnoticed": ["signal.sysv-and-poll-never-restart", "signal.nanosleep-never-restarts"],
