@@ -1,12 +1,14 @@
 """Every fixture: a name, a help text, and the entry of the table of factories that serves it.
 
-Nothing is imported here until a test asks for a fixture; the plugin costs next to nothing where it is not used.
+Nothing is imported here until a test asks for a fixture. A fixture of the same name in
+another plugin or in the project wins; so all of ours depend on `ipc_scope`, and none on a name that could be another's.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,6 +50,12 @@ def ipc_scope(request: pytest.FixtureRequest) -> Iterator[Factories]:
             yield factories
     finally:
         made_by.test = None  # what is made by other means from here on is not this test's
+
+
+@pytest.fixture
+def ipc(ipc_scope: Factories) -> Factories:
+    """Make IPC objects and processes: ipc.sysv_shm(…), ipc.fifo(…), ipc.fork(…), …; all of them end with the test."""
+    return ipc_scope
 
 
 @pytest.fixture
@@ -184,3 +192,44 @@ def two_hosts(ipc_scope: Factories, request: pytest.FixtureRequest) -> Callable[
             pytest.skip(error.strerror or str(error))
 
     return make
+
+
+_Fixture = type(ipc)
+
+
+def register_fixtures(config: pytest.Config) -> None:
+    """Register our fixtures so that they lose to others of the same name; only `ipc` and `ipc_…` if `ipc_short_names` is false.
+
+    Of two plugins with a fixture of one name the one that pytest registers later wins, and the order of installed plugins is
+    arbitrary. So this is called when the other plugins are there, and registers their fixtures of the same names once more after
+    ours: one that extends ours (`def fifo(fifo)`) finds it. Those of a conftest.py, of a module or of a class win by themselves.
+    """
+    short = config.getini("ipc_short_names")
+    ours = {
+        fixture.name: fixture
+        for fixture in _fixtures_of(sys.modules[__name__])
+        if short or fixture.name == "ipc" or fixture.name.startswith("ipc_")
+    }
+    theirs = {
+        fixture.name: fixture
+        for name, plugin in config.pluginmanager.list_name_plugin()
+        if plugin is not None and not name.endswith("conftest.py")
+        for fixture in _fixtures_of(plugin)
+        if fixture.name in ours
+    }
+    for name, fixtures in (("ipc-fixtures", ours), ("ipc-fixtures-of-other-plugins", theirs)):
+        if fixtures:
+            module = ModuleType(name)
+            vars(module).update(fixtures)
+            config.pluginmanager.register(module, name)
+
+
+def _fixtures_of(plugin: object) -> Iterator[Any]:
+    """Return the fixtures that a plugin defines: a module, a class, or an object, whose fixtures are its bound methods."""
+    owners = (
+        (plugin,) if isinstance(plugin, ModuleType) else (plugin if isinstance(plugin, type) else type(plugin)).__mro__
+    )
+    for owner in reversed(owners):
+        for name, value in list(vars(owner).items()):
+            if isinstance(value, _Fixture):
+                yield getattr(plugin, name)

@@ -1,12 +1,13 @@
 """The fork guard: stop a child of a bare os.fork() that returns into pytest, before it acts as a second pytest.
 
-Such a child would tear down its parent's fixtures, run the rest of the session and report to nobody. Each part of a run in
-which test code may fork (a phase of a test, the set-up of a fixture, a collection) compares the process id at its beginning
-with that at its end. If they differ, the child leaves a note and exits; the parent finds the note and fails the test.
+Such a child would tear down its parent's fixtures, run the rest of the session and report to nobody. It is prepared when it is
+forked: in the child alone, hooks are registered that let it leave a note and exit as soon as it is back (returning.py). The
+parent looks for notes from the first fork on, and fails the test. A run that does not fork pays for one comparison per test,
+which also finds a child that was forked below Python.
 
 The notes lie in anonymous memory that forked children share: there is no descriptor that a test could close or reuse, and no
-file that a child in another namespace or of another user could not write. A child that a plugin forks between two phases, to
-run a whole test in it, begins and ends its phases itself and is left alone.
+file that a child in another namespace or of another user could not write. A child that a plugin forks outside the phases of a
+test, to run a whole test in it, is left alone.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ ADVICE = (
     "A child of os.fork() returned into pytest's own code and was stopped there. Start children with the `fork` fixture, which "
     "runs a function in them and brings back its result or its exception; or end them with os._exit() whatever happens."
 )
+_NOTES = "ipc-notes-of-children"  # the plugin object that a parent has after its first fork
 _SLOTS, _SLOT = 32, 1 << 15  # children whose notes are not read yet, and bytes of a note
 
 
@@ -70,69 +72,25 @@ class Notes:
         return sorted(found, key=lambda note: int(note["at"]))
 
 
-def _phase(name: str) -> Any:
-    """Return the wrapper of one phase of a test."""
-
-    @pytest.hookimpl(wrapper=True, trylast=True)
-    def phase(self: ForkGuard, item: pytest.Item) -> Generator[None, object, object]:
-        # trylast makes it the innermost wrapper: nothing else of pytest's runs between the test and here.
-        self._pid = pid = os.getpid()
-        self._item = item
-        try:
-            result = yield
-        except BaseException as error:
-            if os.getpid() != pid:
-                self._stop(item.nodeid, name, error)
-            self._item = None
-            if self._notes and (text := self._new_notes(item)):
-                if isinstance(error, (pytest.skip.Exception, pytest.xfail.Exception)):
-                    pytest.fail(text, pytrace=False)
-                error.add_note(text)
-            raise
-        if os.getpid() != pid:
-            self._stop(item.nodeid, name, None)
-        self._item = None
-        if self._notes and (text := self._new_notes(item)):
-            pytest.fail(text, pytrace=False)
-        return result
-
-    return phase
-
-
 class ForkGuard:
     """The plugin object."""
 
-    def __init__(self) -> None:
+    def __init__(self, manager: pytest.PytestPluginManager) -> None:
+        self.manager = manager
         self._notes = Notes()
-        self._session_pid = os.getpid()
-        self._pid = self._session_pid  # at the beginning of the phase that runs
-        self._item: pytest.Item | None = None  # whose phase runs
+        self._pid = os.getpid()  # of the process that runs tests
+        self._session_pid = self._pid
         self._late = ""
         self._late_in_workers: list[str] = []
         _guards.add(self)
 
-    pytest_runtest_setup = _phase("setup")
-    pytest_runtest_call = _phase("call")
-    pytest_runtest_teardown = _phase("teardown")
-
-    @pytest.hookimpl(wrapper=True, trylast=True)
-    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
-        pid = os.getpid()
-        try:
-            result = yield
-        except BaseException as error:
-            if os.getpid() != pid:
-                self._stop(self._test, f"setup of the fixture {fixturedef.argname!r}", error)
-            raise
-        if os.getpid() != pid:
-            self._stop(self._test, f"setup of the fixture {fixturedef.argname!r}", None)
-        return result
-
     @pytest.hookimpl(tryfirst=True)
-    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
-        # Before the next fixture is torn down. What this one's finalizers raised is raised only when all have been.
-        if self._item is not None and os.getpid() != self._pid:
-            self._stop(self._test, f"tear-down of the fixture {fixturedef.argname!r}", None)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+        # The one hook that every test pays for: a fork below Python, or by a greenlet, calls none of the functions below.
+        if os.getpid() != self._pid:
+            self.stop(item.nodeid, "test", None)
+        if self._notes:
+            self.forked()
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, object, object]:
@@ -141,7 +99,7 @@ class ForkGuard:
             return (yield)
         finally:
             if os.getpid() != pid:
-                self._stop("", f"collection of {collector.nodeid or 'the tests'}", sys.exception())
+                self.stop("", f"collection of {collector.nodeid or 'the tests'}", sys.exception())
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_load_initial_conftests(self) -> Generator[None, object, object]:
@@ -150,35 +108,24 @@ class ForkGuard:
             return (yield)
         finally:
             if os.getpid() != pid:
-                self._stop("", "import of a conftest.py", sys.exception())
+                self.stop("", "import of a conftest.py", sys.exception())
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        self._session_pid = os.getpid()  # a plugin may have gone to the background
+        self._pid = self._session_pid = os.getpid()  # a plugin may have gone to the background
 
-    @property
-    def _test(self) -> str:
-        return self._item.nodeid if self._item is not None else ""
+    def forked(self) -> None:
+        """In the parent: look for notes after each phase from now on."""
+        if not self.manager.has_plugin(_NOTES):
+            from .returning import NotesInReports
 
-    def child_was_forked(self) -> None:
-        """In a child, before os.fork() returns: see to it that unittest does not run tearDown() there.
+            self.manager.register(NotesInReports(self.manager, self._notes), _NOTES)
 
-        unittest keeps a test's exception to itself and runs tearDown() before it returns.
-        """
-        unittest, case = sys.modules.get("unittest"), getattr(self._item, "instance", None)
-        if unittest is None or not isinstance(case, unittest.TestCase):
-            return
-        for name in ("_callTestMethod", "_callTearDown"):
-            setattr(case, name, self._stops)
-        for name in ("addError", "addFailure", "addSkip", "addSubTest", "addExpectedFailure", "addUnexpectedSuccess"):
-            if hasattr(self._item, name):  # the item is the unittest.TestResult, too
-                setattr(self._item, name, self._stops)
+    def forked_by_plugin(self) -> None:
+        """In a child that was not forked by a test: whatever forked it decides what it does."""
+        self._pid = os.getpid()
 
-    def _stops(self, *arguments: object, **_named: object) -> None:
-        triples = (each for each in arguments if isinstance(each, tuple) and len(each) == 3)
-        self._stop(self._test, "call", next(triples, (None, None, None))[1])
-
-    def _stop(self, test: str, phase: str, error: BaseException | None) -> None:
+    def stop(self, test: str, phase: str, error: BaseException | None) -> None:
         """In the child: leave a note of what happened, and exit."""
         try:
             frames = _own_frames(error.__traceback__) if error else None
@@ -189,14 +136,6 @@ class ForkGuard:
             )
         finally:
             os._exit(1)
-
-    def _new_notes(self, item: pytest.Item) -> str:
-        """In the parent: what children have written since the last time."""
-        lines = []
-        for note in self._notes.take():
-            where = "" if note["test"] in (item.nodeid, "") else f" of {note['test']}"
-            lines.append(f"child {note['pid']}, in the {note['phase']}{where}:\n{note['text']}")
-        return "\n".join([ADVICE, *lines]) if lines else ""
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -235,15 +174,27 @@ class ForkGuard:
 _guards: WeakSet[ForkGuard] = WeakSet()  # more than one where a test runs a pytest in this process
 
 
+def _before() -> None:
+    # A child may not be able to import anything. Where its parent is not either, the comparison per test must do.
+    with suppress(Exception):
+        from . import returning  # noqa: F401
+
+
 def _in_child() -> None:
+    with suppress(
+        Exception
+    ):  # a child that never returns must not be disturbed, whatever the objects of its test are like
+        if returning := sys.modules.get(f"{__package__}.returning"):
+            returning.prepare(_guards)
+
+
+def _in_parent() -> None:
     for guard in _guards:
-        with suppress(
-            Exception
-        ):  # whatever an item or a case is like, the child of a test that uses neither is not disturbed
-            guard.child_was_forked()
+        with suppress(Exception):
+            guard.forked()
 
 
-os.register_at_fork(after_in_child=_in_child)
+os.register_at_fork(before=_before, after_in_child=_in_child, after_in_parent=_in_parent)
 
 
 def _own_frames(tb: TracebackType | None) -> TracebackType | None:

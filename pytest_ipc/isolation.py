@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,7 +20,6 @@ from .kernel.namespace import CLONE_NEWIPC, setns, unshare
 from .moving import move
 from .trials import trial
 from .unpatched import os
-from .watch import CustodyWatch
 
 NEEDED = (
     "an IPC namespace of its own needs CAP_SYS_ADMIN, or user namespaces for ordinary users; "
@@ -27,13 +27,13 @@ NEEDED = (
 )
 
 
-def isolation(config: pytest.Config, watch: CustodyWatch) -> object:
+def isolation(config: pytest.Config, sweep: Callable[[], None]) -> object:
     """The plugin object for this process: a worker, a controller, or a run without workers. UsageError where it cannot be."""
     if hasattr(config, "workerinput"):
         return IsolatedRun(config.workerinput.get("ipc_namespace", ""))
     if config.getoption("dist", "no") != "no":
         return IsolatedWorkers()
-    watch.sweep()  # what others have left is out here
+    sweep()  # what others have left is out here
     return IsolatedRun(None)
 
 

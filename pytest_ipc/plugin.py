@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from . import custody
+from .custody.home import has_leftovers
+from .fixtures import register_fixtures
 from .guard import ForkGuard
 from .unpatched import os
-from .watch import CustodyWatch, OrderlyStop
 
-pytest_plugins = ["pytest_ipc.fixtures"]
+if TYPE_CHECKING:
+    from .watch import CustodyWatch
 
 # By the name of the marker: its arguments and its purpose. No other marker is looked at.
 _MARKERS = {
@@ -47,9 +49,15 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         help="Run the tests in an IPC namespace of their own, each pytest-xdist worker in another (ini: ipc_isolate)",
     )
     parser.addini("ipc_isolate", "As --ipc-isolate", type="bool", default=False)
+    parser.addini(
+        "ipc_short_names",
+        "Define the fixtures with short names (fifo, fork, …) too; if false, only `ipc` and those that begin with `ipc_`",
+        type="bool",
+        default=True,
+    )
     if sys.platform.startswith("linux"):
         # Now, so that it is there before a conftest.py is imported.
-        pluginmanager.register(ForkGuard(), "ipc-fork-guard")
+        pluginmanager.register(ForkGuard(pluginmanager), "ipc-fork-guard")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,20 +68,53 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(ClauseSummary(), "ipc-clause-summary")
     if not sys.platform.startswith("linux"):
         return
-    watch = CustodyWatch()
     if hasattr(config, "workerinput"):
         custody.controller = os.getppid()
-    else:
-        config.pluginmanager.register(watch, "ipc-custody-watch")
     if config.getoption("--ipc-isolate") or config.getini("ipc_isolate"):
         from .isolation import isolation
 
-        config.pluginmanager.register(isolation(config, watch), "ipc-isolation")
+        config.pluginmanager.register(isolation(config, lambda: _watch(config).sweep()), "ipc-isolation")
     sigterm = config.getoption("--ipc-sigterm") or config.getini("ipc_sigterm")
     if sigterm not in ("default", "interrupt"):
         raise pytest.UsageError(f"ipc_sigterm is 'default' or 'interrupt', not {sigterm!r}")
     if sigterm == "interrupt":
+        from .watch import OrderlyStop
+
         config.pluginmanager.register(OrderlyStop(), "ipc-orderly-stop")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    # Before pytest looks for the fixtures of plugins, and when all plugins are there.
+    register_fixtures(session.config)
+    if sys.platform.startswith("linux") and not hasattr(session.config, "workerinput") and has_leftovers():
+        _watch(session.config).sweep()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """A worker has ended. If it died, its ledgers are swept at once, so that its crash report can name what it left."""
+    if error and sys.platform.startswith("linux"):
+        _watch(node.config).worker_died(node)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if "pytest_ipc.custody.reaper" in sys.modules:  # this process has made objects
+        try:
+            os.close(os.pidfd_open(os.getpid()))
+        except (OSError, AttributeError) as error:
+            reason = getattr(error, "strerror", error)
+            terminalreporter.line(f"ipc: no pidfd_open here ({reason}): the reaper looks 20 times a second")
+
+
+def _watch(config: pytest.Config) -> CustodyWatch:
+    from .watch import CustodyWatch
+
+    found: CustodyWatch | None = config.pluginmanager.get_plugin("ipc-custody-watch")
+    if found is None:
+        found = CustodyWatch()
+        config.pluginmanager.register(found, "ipc-custody-watch")
+    return found
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

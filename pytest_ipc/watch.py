@@ -10,54 +10,34 @@ from .unpatched import os, signal
 
 
 class CustodyWatch:
-    """The plugin object of the controller, or of a run without workers."""
+    """The plugin object, registered when there is something to sweep: leftovers of earlier runs, or of a dead worker."""
 
     def __init__(self) -> None:
-        self._told: list[str] = []
+        self._header: list[str] = []
         self._left_by: dict[str, list[str]] = {}
         self._swept = False
 
-    def pytest_sessionstart(self) -> None:
-        """Sweep what runs before this one have left, unless that has been done."""
-        if not self._swept:
-            self.sweep()
-
     def sweep(self) -> None:
-        """Sweep what runs before this one have left. Without a ledger in the home, it costs the look."""
+        """Sweep what earlier runs have left, unless that has been done."""
+        if self._swept:
+            return
         self._swept = True
         from .custody.home import home_path
-
-        try:
-            home = home_path()
-            if not any(name.endswith(".ledger") for name in os.listdir(home)):
-                return
-        except OSError:
-            return
         from .custody.sweep import sweep
 
         try:
             done = sweep()
         except OSError as error:  # a HomeError, mostly; and nothing that goes wrong with the past may stop this run
-            self._told = [f"ipc: {error.strerror}: {error.filename or home}"]
+            self._header = [f"ipc: {error.strerror}: {error.filename or home_path()}"]
             return
-        self._told = [f"ipc: removed {line}" for line in done.removed]
-        self._told += [f"ipc: left {line}" for line in (*done.left, *done.refused)]
+        self._header = [f"ipc: removed {line}" for line in done.removed]
+        self._header += [f"ipc: left {line}" for line in (*done.left, *done.refused)]
 
     def pytest_report_header(self) -> list[str]:
-        lines = list(self._told)
-        try:
-            os.close(os.pidfd_open(os.getpid()))
-        except (OSError, AttributeError) as error:
-            lines.append(
-                f"ipc: no pidfd_open here ({getattr(error, 'strerror', error)}): the reaper asks 20 times a second"
-            )
-        return lines
+        return self._header
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """A worker has gone. If it died, its ledgers are swept here and now, so that its crash report can tell."""
-        if not error:
-            return
+    def worker_died(self, node: Any) -> None:
+        """Sweep the ledgers of a pytest-xdist worker that has died."""
         from .custody.sweep import sweep_worker
 
         worker = node.workerinput["workerid"]

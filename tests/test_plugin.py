@@ -6,8 +6,12 @@ import sys
 
 import pytest
 
+from pytest_ipc.custody.home import ledger_name
+from pytest_ipc.custody.identity import Process
+
 FIXTURES = {
     "ipc_scope": "What the IPC fixtures share",
+    "ipc": "Make IPC objects and processes: ipc.sysv_shm(",
     "sysv_shm": "Make System V shared memory: sysv_shm(size=4096",
     "posix_shm": "Make POSIX shared memory: posix_shm(size=4096",
     "mapped_file": "Make mapped files: mapped_file(size=4096",
@@ -108,17 +112,25 @@ UNUSED = """
     import sys
 
     def test_nothing_was_loaded():
-        rooms = {name for name in sys.modules if name.startswith("pytest_ipc")}
-        watch = {"guard", "watch", "unpatched", "custody", "custody.home"}
-        assert rooms == {"pytest_ipc", *(f"pytest_ipc.{name}" for name in {"plugin", "fixtures"} | watch)}
+        modules = {name for name in sys.modules if name.startswith("pytest_ipc")}
+        assert len(modules) <= LIMIT, modules
+        assert "ctypes" not in sys.modules or "ctypes" in sys.modules["conftest"].before
 """
 
 
-def test_a_run_without_ipc_loads_nothing_of_it(pytester, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(pytester.path))  # no ledger of anybody's to look into
-    pytester.makepyfile(UNUSED)
-    pytester.makeconftest("import sys; before = 'ctypes' in sys.modules")
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+@pytest.mark.parametrize("how", [[], ["-n", "1"]], ids=["alone", "worker"])
+@pytest.mark.parametrize("neighbour", [False, True])
+def test_a_run_without_ipc_loads_next_to_nothing_of_it(pytester, monkeypatch, how, neighbour):
+    """Of a neighbour that runs its ledger's name says enough: who a process is takes one module more."""
+    home = pytester.path / "pytest-ipc"
+    home.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(pytester.path))
+    if neighbour:
+        process = Process.current()
+        (home / ledger_name(process.pid, process.start)).touch(mode=0o600)
+    pytester.makepyfile(UNUSED.replace("LIMIT", "9" if neighbour else "8"))
+    pytester.makeconftest("import sys; before = set(sys.modules)")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *how)
     result.assert_outcomes(passed=1)
 
 

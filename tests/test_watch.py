@@ -73,7 +73,16 @@ def test_a_kernel_without_pidfds_is_told_of(pytester, home):
     )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["ipc: no pidfd_open here *: the reaper asks 20 times a second"])
+    result.stdout.fnmatch_lines(["ipc: no pidfd_open here *: the reaper looks 20 times a second"])
+
+
+def test_a_run_that_makes_nothing_does_not_mention_them(pytester, home):
+    assert home.is_dir()
+    pytester.makeconftest("from pytest_ipc.unpatched import os\ndel os.pidfd_open\n")
+    pytester.makepyfile("def test_nothing(): pass")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*pidfd*")
 
 
 # A worker that dies.

@@ -7,13 +7,14 @@ all others. If it is not, that is an error and not a reason to try another name:
 
 from __future__ import annotations
 
+import re
 import stat
 from contextlib import suppress
 
 from ..unpatched import io, os
 from .folders import temp_folder
 
-__all__ = ["HomeError", "home_path", "open_home", "pin"]
+__all__ = ["LEDGER_NAME", "HomeError", "has_leftovers", "home_path", "ledger_name", "open_home", "pin"]
 
 
 class HomeError(OSError):
@@ -37,6 +38,32 @@ def home_path() -> str:
     if runtime and os.path.isabs(runtime) and _is_own_folder(runtime):
         return os.path.join(runtime, "pytest-ipc")
     return os.path.join(temp_folder(), f"pytest-ipc-of-{_user()}")
+
+
+LEDGER_NAME = re.compile(r"(\d{1,10})-(\d{1,20})\.ledger")
+
+
+def ledger_name(pid: int, start: int) -> str:
+    """The name of a process's ledger: its pid and its start time in clock ticks."""
+    return f"{pid}-{start}.ledger"
+
+
+def has_leftovers() -> bool:
+    """Whether a ledger of a process that has died lies there, or a file that takes a closer look. Costs one listing."""
+    try:
+        names = os.listdir(home_path())
+    except OSError:
+        return False
+    return any(_takes_a_look(name) for name in names if name.endswith(".ledger") and name[0] != ".")
+
+
+def _takes_a_look(name: str) -> bool:
+    match = LEDGER_NAME.fullmatch(name)
+    if match is None or not os.path.exists(f"/proc/{match[1]}"):
+        return True
+    from .identity import start_of
+
+    return start_of(int(match[1])) != int(match[2])
 
 
 def _user() -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from .conftest import ADVICE
+
 PATCHED = {
     "monkeypatch": """
 @pytest.fixture(autouse=True)
@@ -204,7 +206,8 @@ def fork():
 
 
 @pytest.mark.parametrize("where", ["test", "setUp", "fixture"])
-def test_a_fork_by_an_extension_is_found_too(run, where):
+def test_a_fork_below_python_is_found_before_fixtures_are_torn_down(run, where):
+    """Nothing tells Python of it: the test is over in the child, too, before the process ids are compared."""
     result, log = run(f"""
 {FORKS_BELOW_PYTHON}
 
@@ -214,9 +217,11 @@ def come_back():
     wait(pid)
 
 @pytest.fixture
-def forks():
+def forks(resource):
     if {where == "fixture"}:
         come_back()
+    yield
+    log("forks torn down")
 
 class TestOld(unittest.TestCase):
     def setUp(self):
@@ -226,17 +231,14 @@ class TestOld(unittest.TestCase):
     def test_old(self):
         pass
 
-def test_forks(forks, resource):
+def test_forks(forks):
     if {where == "test"}:
         come_back()
 """)
-    found = {
-        "test": {"failed": 1, "passed": 3},
-        "setUp": {"failed": 1, "passed": 3},
-        "fixture": {"errors": 1, "passed": 3},
-    }
-    result.assert_outcomes(**found[where])
-    assert (log["child left with 1"], log["after"], log["session torn down"]) == (1, 1, 1)
+    result.assert_outcomes(passed=4, errors=1)
+    result.stdout.fnmatch_lines([ADVICE, "child *, in the test:"])
+    assert (log["child left with 1"], log["forks torn down"], log["test_forks torn down"]) == (1, 1, 1)
+    assert (log["after"], log["session torn down"]) == (1, 1)
 
 
 def test_children_that_use_pytest_in_their_own_way_are_left_alone(run):
