@@ -1,9 +1,10 @@
 """--ipc-isolate: whoever runs tests does it in an IPC namespace of its own, so that neighbours never meet.
 
-The run itself, or each worker of pytest-xdist while the controller stays where it is. What is left there goes with the last
-process, by the kernel's own doing. CAP_SYS_ADMIN is enough for it. Without that a user namespace is made with it, in which
-this user is who he was and has no more capabilities than before; but only a process of one thread may do that, and a worker
-has two from the beginning. So a worker of such a user is started by a program that goes there first (moving.py).
+The run itself moves, or each worker of pytest-xdist while the controller stays where it is. What is left there goes with the
+last process, which the kernel sees to. CAP_SYS_ADMIN is enough for it. Without that a user namespace comes along, in which this
+user has the same ids and no more capabilities than before; but only a process of one thread may enter one. So a run moves before
+conftest files are imported and plugins are configured, which may start threads; and a worker, which has two threads from the
+beginning, is started by a program that moves first (moving.py).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
+from errno import EINVAL
 from typing import Any
 
 import pytest
@@ -21,10 +23,22 @@ from .moving import move
 from .trials import trial
 from .unpatched import os
 
-NEEDED = (
-    "an IPC namespace of its own needs CAP_SYS_ADMIN, or user namespaces for ordinary users; "
-    "with util-linux, `unshare -Uri pytest …` puts the whole run in one"
+_WAY_OUT = "with util-linux, `unshare -Uri pytest …` puts the whole run in one"
+NEEDED = f"an IPC namespace of its own needs CAP_SYS_ADMIN, or user namespaces for unprivileged users; {_WAY_OUT}"
+_ONE_THREAD = (
+    "without CAP_SYS_ADMIN a process enters an IPC namespace together with a user namespace, which only a process of one thread "
+    f"may do, and this one has {{}}: another plugin starts threads when it is imported; {_WAY_OUT}"
 )
+
+
+def isolate_early(config: pytest.Config, sweep: Callable[[], None]) -> object | None:
+    """Return the plugin object of a run without workers, which has moved. None for others: they move later. UsageError."""
+    options = config.known_args_namespace
+    distributes = any(getattr(options, name, None) for name in ("numprocesses", "tx", "px"))
+    if distributes or getattr(options, "dist", "no") != "no" or "PYTEST_XDIST_WORKER" in os.environ:
+        return None
+    sweep()  # what others have left is out here
+    return IsolatedRun(None)
 
 
 def isolation(config: pytest.Config, sweep: Callable[[], None]) -> object:
@@ -49,7 +63,9 @@ class IsolatedRun:
             move()
         except OSError as error:
             if controllers is None:
-                raise pytest.UsageError(f"--ipc-isolate: {NEEDED}: {error.strerror}") from None
+                threads = len(os.listdir("/proc/self/task")) if error.errno == EINVAL else 1
+                reason = _ONE_THREAD.format(threads) if threads > 1 else f"{NEEDED}: {error.strerror}"
+                raise pytest.UsageError(f"--ipc-isolate: {reason}") from None
             if ipc_namespace() == controllers:  # else it was started in one
                 self._failure = f"--ipc-isolate: {NEEDED}: {error.strerror} in a worker"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import custody
-from .custody.home import has_leftovers
+from .custody.places import has_leftovers
 from .fixtures import register_fixtures
 from .guard import ForkGuard
 from .unpatched import os
@@ -60,6 +60,18 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         pluginmanager.register(ForkGuard(pluginmanager), "ipc-fork-guard")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    if sys.platform.startswith("linux") and (
+        early_config.known_args_namespace.ipc_isolate or early_config.getini("ipc_isolate")
+    ):
+        from .isolation import isolate_early
+
+        found = isolate_early(early_config, lambda: _watch(early_config).sweep())
+        if found is not None:
+            early_config.pluginmanager.register(found, "ipc-isolation")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     for name, text in _MARKERS.items():
         config.addinivalue_line("markers", name + text)
@@ -70,7 +82,8 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if hasattr(config, "workerinput"):
         custody.controller = os.getppid()
-    if config.getoption("--ipc-isolate") or config.getini("ipc_isolate"):
+    isolated = config.getoption("--ipc-isolate") or config.getini("ipc_isolate")
+    if isolated and not config.pluginmanager.has_plugin("ipc-isolation"):
         from .isolation import isolation
 
         config.pluginmanager.register(isolation(config, lambda: _watch(config).sweep()), "ipc-isolation")
@@ -99,7 +112,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if "pytest_ipc.custody.reaper" in sys.modules:  # this process has made objects
+    if "pytest_ipc.custody.ledger" in sys.modules:  # a test of this process has used a fixture
         try:
             os.close(os.pidfd_open(os.getpid()))
         except (OSError, AttributeError) as error:

@@ -150,6 +150,70 @@ def test_where_it_cannot_be_it_is_a_usage_error_with_the_way_out(pytester, how):
     assert "`unshare -Uri pytest …` puts the whole run in one" in line
 
 
+THREADS = """
+import threading
+import pytest
+
+stop = threading.Event()
+
+def start():
+    threading.Thread(target=stop.wait, daemon=True).start()
+"""
+
+
+def as_an_ordinary_user(pytester: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
+    if (refusal := trial(ordinary)) is not None:
+        pytest.skip(f"no user namespace can be made here: {refusal}")
+    return run(pytester, "--ipc-isolate", *arguments, preexec=ordinary)
+
+
+@pytest.mark.parametrize("when", ["import of a conftest.py", "pytest_configure"])
+def test_the_run_moves_before_other_plugins_start_threads(pytester, when):
+    pytester.makepyfile(TESTS)
+    pytester.makeconftest(
+        THREADS
+        + ("start()" if when != "pytest_configure" else "")
+        + "\n@pytest.hookimpl(tryfirst=True)\ndef pytest_configure(): start()\n"
+    )
+    ran = as_an_ordinary_user(pytester)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert notes(pytester)[0][0] != current_namespace()
+
+
+def test_the_ini_file_moves_it_as_early(pytester):
+    pytester.makepyfile(TESTS)
+    pytester.makeini("[pytest]\nipc_isolate = true\n")
+    pytester.makeconftest(THREADS + "start()")
+    assert as_an_ordinary_user(pytester).returncode == 0
+    assert notes(pytester)[0][0] != current_namespace()
+
+
+def test_threads_that_are_there_already_are_named_as_the_cause(pytester, monkeypatch):
+    pytester.makepyfile(TESTS, starts=THREADS + "start()\nstart()\n")
+    monkeypatch.setenv("PYTHONPATH", str(pytester.path))
+    ran = as_an_ordinary_user(pytester, "-p", "starts")
+    assert ran.returncode == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in ran.stderr.splitlines() if line]
+    assert line.startswith(
+        "ERROR: --ipc-isolate: without CAP_SYS_ADMIN a process enters an IPC namespace together with a user"
+    )
+    assert (
+        "a process of one thread may do, and this one has 3: another plugin starts threads when it is imported" in line
+    )
+    assert "`unshare -Uri pytest …`" in line
+
+
+def test_the_sweep_comes_before_the_run_moves_and_is_reported(pytester):
+    """Also where the plugin is loaded by a conftest.py, when it is too late to move early."""
+    pytester.makepyfile(DIES)
+    assert run(pytester).returncode == -signal.SIGKILL
+    pytester.makepyfile("def test_nothing(): pass")
+    pytester.makeconftest("pytest_plugins = ['pytest_ipc.plugin']")
+    ran = run(pytester, "-p", "no:ipc", "-o", "ipc_isolate=true", "-k", "nothing")
+    assert ran.stdout.count("ipc: removed System V segment") == 2, ran.stdout
+    assert "ipc: this run is in an IPC namespace of its own" in ran.stdout
+
+
 def test_a_worker_that_cannot_says_so(pytester):
     """As on another machine, to which a controller that may has sent it."""
     if trial(lambda: unshare(CLONE_NEWIPC)) is not None:

@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from pytest_ipc.custody.home import ledger_name
 from pytest_ipc.custody.identity import Process
 
 FIXTURES = {
@@ -127,8 +126,8 @@ def test_a_run_without_ipc_loads_next_to_nothing_of_it(pytester, monkeypatch, ho
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(pytester.path))
     if neighbour:
         process = Process.current()
-        (home / ledger_name(process.pid, process.start)).touch(mode=0o600)
-    pytester.makepyfile(UNUSED.replace("LIMIT", "9" if neighbour else "8"))
+        (home / f"{process.pid}-{process.start}.ledger").touch(mode=0o600)
+    pytester.makepyfile(UNUSED.replace("LIMIT", "8"))
     pytester.makeconftest("import sys; before = set(sys.modules)")
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *how)
     result.assert_outcomes(passed=1)

@@ -7,12 +7,12 @@ set there. What is removed is therefore what a descriptor stands for, and only w
 from __future__ import annotations
 
 import stat
-import sys
 from contextlib import suppress
 from errno import EPERM
 
 from ..unpatched import os
 from .ending import failures_ignored
+from .places import temp_folder
 
 __all__ = ["HOLD", "check_folder", "identity_of", "remove_folder", "same_file", "temp_folder"]
 
@@ -20,15 +20,6 @@ __all__ = ["HOLD", "check_folder", "identity_of", "remove_folder", "same_file", 
 HOLD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Identity = tuple[int, int]
-
-
-def temp_folder() -> str:
-    """Return the folder that tempfile.gettempdir() gives, found without the file by which that tries it: a kill would leave it."""
-    chosen = getattr(sys.modules.get("tempfile"), "tempdir", None)
-    for name in (chosen, *map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), "/tmp", "/var/tmp", "/usr/tmp"):
-        if name and (name is chosen or (os.path.isdir(name) and os.access(name, os.W_OK | os.X_OK))):
-            return os.path.abspath(os.fsdecode(name))
-    return os.getcwd()
 
 
 _checked: set[str] = set()

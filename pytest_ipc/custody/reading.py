@@ -6,7 +6,6 @@ records say is still checked against the kernel, kind by kind, before anything i
 
 from __future__ import annotations
 
-import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,14 +16,12 @@ from .checks import PROCESS, Checks, is_number, is_optional_text, is_text, is_ti
 from .identity import Process, boot_id, pid_namespace, pid_namespace_lives
 from .kinds import KINDS, UNKNOWN, Entry, Kind
 from .ledger import LONGEST, VERSION
+from .places import LEDGER_NAME
 
 __all__ = ["Book", "Refused", "ancestors", "books", "plain", "process_of", "read"]
 
 # A ledger is cut back at a quarter of a megabyte; one that is so much larger is no ledger.
 LARGEST = 1 << 26
-
-
-_NAME = re.compile(r"(\d{1,10})-(\d{1,20})(?:-\d{1,4})?\.ledger")
 
 
 class Refused(Exception):
@@ -88,7 +85,7 @@ def process_of(name: str) -> Process | None:
 
     A process has several: one more each time that it has become another program (execve(2)).
     """
-    match = _NAME.fullmatch(name)
+    match = LEDGER_NAME.fullmatch(name)
     return Process(int(match[1]), int(match[2])) if match else None
 
 

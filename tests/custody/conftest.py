@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-import pytest_ipc.custody.home
+import pytest_ipc.custody.places
 from pytest_ipc import scope
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.home import home_path
@@ -28,7 +28,7 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "runtime"
     path.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
-    monkeypatch.setattr(pytest_ipc.custody.home, "_pinned", None)
+    monkeypatch.setattr(pytest_ipc.custody.places, "_pinned", None)
     return path
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-import pytest_ipc.custody.home as home_module
+import pytest_ipc.custody.places as places
 from pytest_ipc import IPC_CREAT, IpcNamespace, scope, shmctl_stat, shmget, sysvipc_shm, unused_key
 from pytest_ipc.custody import elsewhere
 from pytest_ipc.custody.elsewhere import process_in
@@ -189,7 +189,7 @@ def test_a_segment_that_its_own_user_may_not_look_at_goes_too(home, fork):
             os.kill(os.getpid(), signal.SIGKILL)
 
         with scope() as ipc:
-            home_module._pinned = home.parent / "theirs"
+            places._pinned = home.parent / "theirs"
             nested = ipc.fork(inner)
             nested.wait()
             shmid = int(nested.output)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-import pytest_ipc.custody.home as home_module
+import pytest_ipc.custody.places as places
 from pytest_ipc import scope, unpatched
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.home import HomeError, home_path, open_home
@@ -42,7 +42,7 @@ def test_it_is_the_same_inside_and_outside_of_a_user_namespace(monkeypatch, fork
     def inside() -> tuple[int, str]:
         unshare(CLONE_NEWUSER)
         map_user(7, 7, uid, gid)
-        home_module._pinned = None
+        places._pinned = None
         return os.geteuid(), home_path()
 
     try:
@@ -223,7 +223,7 @@ def test_a_file_system_that_takes_nothing(runtime, fork, disk):
             return f"not here: {error}"
         ledger.close()
         os.environ["XDG_RUNTIME_DIR"] = tempfile.tempdir = str(folder)  # else the one would do for the other
-        home_module._pinned = None
+        places._pinned = None
         ledger._guarded = Process.current()  # no reaper of its own for this
         if disk == "full":
             (folder / "pytest-ipc").mkdir(mode=0o700)
@@ -245,7 +245,7 @@ def test_a_file_system_that_takes_nothing(runtime, fork, disk):
 
 def test_the_suites_python_can_load_it_isolated():
     """With -I -S, as the reaper does; ctypes comes only with the first System V object that it looks for."""
-    root = str(Path(home_module.__file__).parents[2])
+    root = str(Path(places.__file__).parents[2])
     source = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import pytest_ipc.custody.reaper, pytest_ipc.custody.sweep, pytest_ipc.custody.ledger\n"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-import pytest_ipc.custody.home as home_module
+import pytest_ipc.custody.places as places
 from pytest_ipc import scope, unpatched
 from pytest_ipc.custody.identity import TAGS, Process, new_tag, start_of, tag_of
 from pytest_ipc.custody.sweep import sweep
@@ -120,7 +120,7 @@ def test_an_ordinary_users_sweep_cannot_touch_another_users_objects(home, foreig
 
     def life():
         os.environ["XDG_RUNTIME_DIR"] = str(theirs)
-        home_module._pinned = None
+        places._pinned = None
         os.setresgid(65534, 65534, 65534)
         os.setresuid(65534, 65534, 65534)
         done = sweep()

@@ -218,7 +218,7 @@ def test_an_ordinary_user_has_one_in_a_user_namespace_of_his_own(fork, temporary
     theirs.chmod(0o777)
 
     def life():
-        monkeypatch.setattr("pytest_ipc.custody.home._pinned", theirs / "run")
+        monkeypatch.setattr("pytest_ipc.custody.places._pinned", theirs / "run")
         os.setgroups([])
         os.setresgid(65534, 65534, 65534)
         os.setresuid(65534, 65534, 65534)
