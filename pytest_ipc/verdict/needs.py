@@ -211,6 +211,12 @@ NEEDS = (
         probes.terminals,
     ),
     Need(
+        "control groups",
+        "^needs a cgroup",
+        "a mounted file system cgroup2, and root or a cgroup that is delegated to this user: "
+        "systemd-run --user --scope -p Delegate=yes",
+    ),
+    Need(
         "huge pages",
         "^needs huge pages|with huge pages",
         "a kernel with hugetlbfs, and as many huge pages as are named: vm.nr_hugepages",

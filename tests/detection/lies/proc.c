@@ -21,9 +21,15 @@ static void clear(char *data, ssize_t count, const char *line)
             *found = '0';
 }
 
+/* cgroup.c */
+ssize_t cgroup_write(int fd, const char *data, size_t count);
+void cgroup_read(const char *path, char *data, ssize_t count);
+
 ssize_t proc_read(int fd, const char *path, void *data, size_t count)
 {
     ssize_t result = REAL(read)(fd, data, count);
+    if (result > 0)
+        cgroup_read(path, data, result);
     if (result <= 0 || strncmp(path, "/proc/", 6) != 0)
         return result;
     if (strncmp(path, "/proc/sys/", 10) == 0) {
@@ -53,6 +59,9 @@ ssize_t proc_write(int fd, const void *data, size_t count)
         text[count] = 0;
         return (ssize_t)count;
     }
+    ssize_t taken = getenv("LIE") ? cgroup_write(fd, data, count) : -1;
+    if (taken != -1)
+        return taken;
     ssize_t result = REAL(write)(fd, data, count);
     if (result == -1 && errno == EPERM && lie("id_maps_are_written_freely") && strstr(target_of(fd, path), "id_map"))
         return (ssize_t)count;

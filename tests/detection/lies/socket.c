@@ -212,6 +212,10 @@ int setsockopt(int fd, int level, int option, const void *value, socklen_t lengt
 {
     if (lie("setsockopt_does_nothing"))
         return 0;
+    int given = length >= sizeof(int) ? *(const int *)value : -1;
+    if (level == SOL_SOCKET && ((option == 76 && given == 0 && lie("passpidfd_cannot_be_cleared")) ||
+                                (option == 83 && given == 1 && lie("passrights_cannot_be_set_again"))))
+        return 0;
     if (lie("rcvbuf_counts_for_who_sends") && level == SOL_SOCKET && option == SO_RCVBUF)
         socket_is_small = 1;
     return REAL(setsockopt)(fd, level, option, value, length);

@@ -1,5 +1,6 @@
 /* Lies about what goes through sockets: bytes, messages, and what comes beside them. */
 #include "lie.h"
+#include <fcntl.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -90,6 +91,14 @@ static void take_over(struct msghdr *message)
             memcpy(CMSG_DATA(item), &(const struct ucred){getpid(), geteuid(), getegid()}, sizeof(struct ucred));
 }
 
+/* Descriptors of senders outlive an execve(2). */
+static void let_inherit(struct msghdr *message)
+{
+    for (struct cmsghdr *item = CMSG_FIRSTHDR(message); item; item = CMSG_NXTHDR(message, item))
+        if (item->cmsg_level == SOL_SOCKET && item->cmsg_type == 4)
+            REAL(fcntl)(*(int *)CMSG_DATA(item), F_SETFD, 0);
+}
+
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
     if (lie("recvmsg_cloexec_ignored"))
@@ -97,6 +106,8 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags)
     ssize_t result = REAL(recvmsg)(fd, message, flags);
     if (lie("recvmsg_hides_what_was_cut"))
         message->msg_flags &= ~(MSG_CTRUNC | MSG_TRUNC);
+    if (lie("recvmsg_pidfd_is_inherited") && result >= 0)
+        let_inherit(message);
     if (lie("recvmsg_credentials_are_the_receivers") && result >= 0)
         take_over(message);
     return message->msg_iovlen ? received(message->msg_iov->iov_base, result, message->msg_iov->iov_len) : socket_told(result);

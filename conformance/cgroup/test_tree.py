@@ -1,0 +1,175 @@
+"""cgroups(7): members, what is told of them, and how many cgroups there may be."""
+
+from __future__ import annotations
+
+import os
+from errno import EAGAIN, EBUSY
+from pathlib import Path
+from select import POLLERR, POLLPRI
+from signal import SIGKILL
+
+import pytest
+
+from pytest_ipc import Actor, clause, fails_with, pause, poll
+
+from ..signal.plain import add_thread
+
+EVENTS = "Cgroups v2 cgroup.events file"
+LIMITS = "Limiting the number of descendant cgroups"
+
+
+@clause("cgroup.procs-moves", "cgroups(7)", "Creating cgroups and moving processes")
+def test_a_process_is_moved(cgroup, member):
+    """Writing a process's id to cgroup.procs moves it: it is listed there, and no longer where it was before."""
+    before, after = cgroup.below("before"), cgroup.below("after")
+    child = member(pause, of=before)
+    assert (before.members, after.members) == ([child.pid], [])
+    after.take(child)
+    assert (before.members, after.members) == ([], [child.pid])
+
+
+@clause("cgroup.procs-moves-threads", "cgroups(7)", "CGROUPS VERSION 2 THREAD MODE")
+def test_a_process_is_moved_with_its_threads(cgroup, member, pipe):
+    """All threads of a process are in one cgroup, and are moved together."""
+    ready, target = pipe(), cgroup.below("target")
+
+    def life() -> None:
+        add_thread()
+        ready.write(b"!")
+        pause()
+
+    child = member(life)
+    assert ready.read(1) == b"!"
+    target.take(child)
+    threads = [int(name) for name in os.listdir(f"/proc/{child.pid}/task")]
+    assert len(threads) == 2
+    found = {Path(f"/proc/{child.pid}/task/{tid}/cgroup").read_text().splitlines()[-1] for tid in threads}
+    assert len(found) == 1
+    assert found.pop().endswith("/target")
+
+
+@clause("cgroup.fork-inherits", "cgroups(7)", "Creating cgroups and moving processes")
+def test_a_child_is_in_its_parents_cgroup(cgroup, member, pipe):
+    """A child is born into the cgroup of its parent, and stays where it is when the parent is moved."""
+    go, told, target = pipe(), pipe(), cgroup.below("target")
+
+    def life() -> None:
+        go.read(1)
+        with Actor.start(pause) as child:
+            told.write(child.pid.to_bytes(4, "little"))
+            pause()
+
+    parent = member(life)
+    go.write(b"!")
+    child = int.from_bytes(told.read(4), "little")
+    assert sorted(cgroup.members) == sorted([parent.pid, child])
+    target.take(parent)
+    assert (cgroup.members, target.members) == ([child], [parent.pid])
+
+
+@clause("cgroup.proc-pid-cgroup", "cgroups(7)", "/proc files")
+def test_proc_names_the_cgroup(cgroup, member):
+    """/proc/PID/cgroup has a line that begins with 0:: and names the process's cgroup by its path in the hierarchy."""
+    child = member(pause)
+    lines = [line for line in Path(f"/proc/{child.pid}/cgroup").read_text().splitlines() if line.startswith("0::")]
+    assert len(lines) == 1
+    assert lines[0].endswith(f"/{cgroup.path.name}")
+
+
+@clause("cgroup.populated", "cgroups(7)", EVENTS)
+def test_members_are_told(cgroup, member):
+    """The key "populated" of cgroup.events is 1 if the cgroup or one below it has members, and 0 otherwise."""
+    below, beside = cgroup.below("below"), cgroup.below("beside")
+    assert cgroup.key("cgroup.events", "populated") == 0
+    child = member(pause, of=below)
+    assert [group.key("cgroup.events", "populated") for group in (cgroup, below, beside)] == [1, 1, 0]
+    child.signal(SIGKILL)
+    child.wait()
+    assert cgroup.has("populated", 0)
+
+
+@clause("cgroup.populated-told", "cgroups(7)", EVENTS)
+def test_the_last_members_end_is_told(cgroup, member):
+    """poll(2) on cgroup.events reports POLLPRI and POLLERR when the first member comes and when the last has ended."""
+    fd = os.open(cgroup.path / "cgroup.events", os.O_RDONLY)
+    try:
+        os.pread(fd, 4096, 0)
+        child = member(pause)
+        assert poll({fd: POLLPRI}, 5000).get(fd, 0) & (POLLPRI | POLLERR) == POLLPRI | POLLERR
+        os.pread(fd, 4096, 0)
+        child.signal(SIGKILL)
+        child.wait()
+        assert poll({fd: POLLPRI}, 5000).get(fd, 0) & (POLLPRI | POLLERR) == POLLPRI | POLLERR
+        assert cgroup.has("populated", 0)
+    finally:
+        os.close(fd)
+
+
+@clause("cgroup.zombie-is-no-member", "cgroups(7)", "Cgroup v2 release notification")
+def test_a_zombie_is_no_member(cgroup, member):
+    """A process that has ended and was not waited for is no member: the cgroup is not populated, and can be removed."""
+    target = cgroup.below("target")
+    child = member(pause, of=target)
+    os.kill(child.pid, SIGKILL)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert target.has("populated", 0)
+    assert target.members == []
+    os.rmdir(target.path)
+    assert child.wait() == -SIGKILL
+
+
+@clause("cgroup.rmdir-ebusy", "cgroups(7)", "Removing cgroups", errno=EBUSY)
+@pytest.mark.parametrize("holds", ["member", "cgroup"])
+def test_a_cgroup_that_is_in_use_stays(cgroup, member, holds):
+    """A cgroup that has members, or cgroups below it, cannot be removed."""
+    target = cgroup.below("target")
+    if holds == "member":
+        child = member(pause, of=target)
+    else:
+        target.below("below")
+    with fails_with(EBUSY):
+        os.rmdir(target.path)
+    assert target.path.exists()
+    if holds == "member":
+        assert target.members == [child.pid]
+
+
+@clause("cgroup.max-descendants", "cgroups(7)", LIMITS, errno=EAGAIN, since="4.14")
+def test_descendants_are_limited(cgroup):
+    """cgroup.max.descendants limits how many cgroups there may be below one: the next is not made, until one is removed."""
+    assert cgroup.read("cgroup.max.descendants") == "max\n"
+    cgroup.write("cgroup.max.descendants", "2")
+    first = cgroup.below("first")
+    second = first.below("second")
+    with fails_with(EAGAIN):
+        cgroup.below("third")
+    os.rmdir(second.path)
+    cgroup.below("third")
+
+
+@clause("cgroup.max-depth", "cgroups(7)", LIMITS, errno=EAGAIN, since="4.14")
+def test_depth_is_limited(cgroup):
+    """cgroup.max.depth limits how deep cgroups may be nested below one; with 0 there may be none."""
+    assert cgroup.read("cgroup.max.depth") == "max\n"
+    cgroup.write("cgroup.max.depth", "1")
+    first = cgroup.below("first")
+    with fails_with(EAGAIN):
+        first.below("second")
+    os.rmdir(first.path)
+    cgroup.write("cgroup.max.depth", "0")
+    with fails_with(EAGAIN):
+        cgroup.below("first")
+    cgroup.write("cgroup.max.depth", "max")
+    cgroup.below("first").below("second")
+
+
+@clause("cgroup.stat-descendants", "cgroups(7)", "Cgroups v2 cgroup.stat file", since="4.14")
+def test_descendants_are_counted(cgroup):
+    """The key "nr_descendants" of cgroup.stat is the number of living cgroups below."""
+    counts = [cgroup.key("cgroup.stat", "nr_descendants")]
+    first = cgroup.below("first")
+    second = first.below("second")
+    counts.append(cgroup.key("cgroup.stat", "nr_descendants"))
+    os.rmdir(second.path)
+    counts.append(cgroup.key("cgroup.stat", "nr_descendants"))
+    assert counts == [0, 2, 1]
