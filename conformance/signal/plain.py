@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from pytest_ipc import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, Actor, Fork, pause, prctl, untested
 from pytest_ipc.verdict.speed import slowness
 
-from ..conftest import TO_START
+from ..conftest import succeeded
 
 # A pid that is never given out: the kernel's own bound, PID_MAX_LIMIT, is 2**22.
 NOBODY = 2**30
@@ -89,7 +89,7 @@ def become_program(source: str, *args: object) -> NoReturn:
 
 def printed(program: Actor) -> str:
     """What a program that leaves with status 0 wrote to its output."""
-    assert program.wait(TO_START) == 0, program.output
+    succeeded(program)
     return program.output.strip()
 
 

@@ -15,7 +15,7 @@ from termios import FIONREAD
 
 import pytest
 
-from pytest_ipc import End, Factories, Listener, Socket, Sockets, send, socketpair, untested
+from pytest_ipc import End, Factories, Listener, Socket, Sockets, limit, send, socketpair, untested
 
 from ..places import limit_process
 
@@ -31,6 +31,14 @@ def raw_pair(ipc_scope: Factories) -> Callable[..., tuple[int, int]]:
         return fds
 
     return make
+
+
+@pytest.fixture
+def room_to_listen() -> None:
+    """Connections that wait to be accepted, a few at a time (listen(2))."""
+    most = limit("net/core/somaxconn")
+    if most is not None and most < 4:
+        untested(f"net.core.somaxconn is {most}, and the clause needs 4")
 
 
 @pytest.fixture

@@ -141,6 +141,7 @@ def test_the_kernel_draws_a_name(sockets):
     assert len(set(drawn)) == 3
 
 
+@pytest.mark.usefixtures("room_to_listen")
 @clause("unix.autobind-by-passcred", "unix(7)", AUTOBIND)
 def test_passing_credentials_draws_a_name(sockets, beside):
     """A socket with SO_PASSCRED and without a name gets one drawn when it connects; without the option it gets none."""

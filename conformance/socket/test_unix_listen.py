@@ -91,6 +91,7 @@ def test_flags_of_the_new_descriptor(sockets):
         assert found == (not flags & SOCK_CLOEXEC, not flags & SOCK_NONBLOCK)
 
 
+@pytest.mark.usefixtures("room_to_listen")
 @clause("unix.accept-in-order", "listen(2)", "DESCRIPTION")
 def test_data_sent_before_accept_is_there(sockets):
     """Who has connected may send before anybody accepts, and connections are accepted in the order in which they came."""

@@ -18,10 +18,12 @@ from errno import (
     EAGAIN,
     EDQUOT,
     EFBIG,
+    EIDRM,
     EINVAL,
     EMFILE,
     ENFILE,
     ENOBUFS,
+    ENOENT,
     ENOMEM,
     ENOSPC,
     EPERM,
@@ -216,6 +218,11 @@ def _segments() -> str:
     )
 
 
+def _forced_removal() -> str:
+    mode = limit_fields("kernel/shm_rmid_forced")
+    return "kernel.shm_rmid_forced is 1: segments are removed at their last detach" if mode == [1] else ""
+
+
 def _sets() -> str:
     return _either(
         partial(_below, "kernel.sem.semmni", 32000),
@@ -264,6 +271,7 @@ _ROWS = (
     _row(r"", partial(_below, "RLIMIT_FSIZE", 64 * MIB, "and a clause writes up to"), EFBIG),
     _row(r"shmget", _segments, ENOSPC, ENOMEM),
     _row(r"shmget", partial(_below, "kernel.shmmax", 64 * MIB, "and a clause asks for up to"), EINVAL),
+    _row(r"shmctl|shmat|shmget", _forced_removal, EINVAL, EIDRM, ENOENT),
     _row(r"semget", _sets, ENOSPC),
     _row(r"semget", partial(_below, "kernel.sem.semmsl", 250), EINVAL),
     _row(r"semop|semtimedop", partial(_below, "kernel.sem.semopm", 500), E2BIG),

@@ -151,7 +151,7 @@ NEEDS = (
     ),
     Need(
         "files of /proc",
-        "^needs /proc/|^needs VmLck|^/proc/PID/status does not tell|^/proc/sys/fs/pipe-max-size is not shown here",
+        "^needs /proc/|^ENOENT: /proc/|^needs VmLck|^/proc/PID/status does not tell|^/proc/sys/fs/pipe-max-size is not shown here",
         "a proc(5) that shows them: one that is mounted without hidepid, and no sandbox that covers it; some come with "
         "CONFIG_SYSVIPC, CONFIG_POSIX_MQUEUE and CONFIG_CHECKPOINT_RESTORE",
         probes.files_of_proc,

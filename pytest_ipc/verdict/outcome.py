@@ -6,6 +6,7 @@ The verdict travels in the report's user_properties: they pass through pytest-xd
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import pytest
@@ -41,6 +42,8 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
         verdict = verdict if is_found else _time_out(verdict, report.when, statement, seconds)
     if verdict.verdict == "deviates" and (since := mark.kwargs.get("since")) and kernel_is_older(since):
         verdict = Verdict("untested", f"the clause came with Linux {since}, this is {os.uname().release}")
+    if verdict.verdict == "untested" and (path := _missing_file(mark, verdict.reason)):
+        verdict = Verdict("absent", f"ENOENT: {path} is not there")
     if verdict.verdict in ("absent", "untested"):
         # To pytest it is a skip: there is nothing to fail at. The place is the test's, wherever the reason was given.
         path, line, _ = item.location
@@ -61,6 +64,17 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
         properties.append(("evidence", "\n".join(evidence(item, error))))
     report.user_properties.extend(properties)
     item.user_properties.extend(properties)  # JUnit XML is written from the last phase's report
+
+
+def _missing_file(mark: pytest.Mark, reason: str) -> str:
+    """The file of /proc that a clause is about and that this platform does not have; "" where it was only the means.
+
+    It is as absent as a call that is not there. Where /proc is not mounted nothing can be said of its files.
+    """
+    found = re.match(r"needs (/proc/(?:sys/|sysvipc|locks)[\w./-]*)", reason)
+    if not found or not (mark.args[1] == "proc(5)" or mark.args[2].startswith("/proc")):
+        return ""
+    return found[1] if os.path.exists("/proc/self/stat") and not os.path.lexists(found[1]) else ""
 
 
 def statement_of(item: pytest.Item) -> str:

@@ -7,6 +7,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from pytest_ipc import disputed
+from pytest_ipc.verdict import outcome
+from pytest_ipc.verdict.needs import need_of
 
 CLAUSES = """
 import errno, os, pytest
@@ -249,3 +251,22 @@ def test_a_dispute_names_both_sides_and_the_release_of_the_manual():
     assert str(caught.value) == (
         "disputed: the manual (man-pages 6.03) says one thing; this platform, like Linux, does another"
     )
+
+
+@pytest.mark.parametrize(
+    ("page", "section", "reason", "missing"),
+    [
+        ("proc(5)", "/proc/sysvipc", "needs /proc/sysvipc/none", "/proc/sysvipc/none"),
+        ("pipe(7)", "/proc files", "needs /proc/sys/fs/none-such", "/proc/sys/fs/none-such"),
+        ("pipe(7)", "Pipe capacity", "needs /proc/sys/fs/none-such", ""),
+        ("proc(5)", "/proc/sys/kernel/pid_max", "needs /proc/sys/kernel/pid_max", ""),
+        ("proc(5)", "/proc/locks", "needs CAP_SYS_ADMIN", ""),
+    ],
+)
+def test_a_missing_file_is_absent_where_the_clause_is_about_it(page, section, reason, missing):
+    mark = pytest.mark.ipc_clause("a.b", page, section).mark
+    assert outcome._missing_file(mark, reason) == missing
+    if missing:
+        need = need_of(f"ENOENT: {missing} is not there")
+        assert need is not None
+        assert need.name == "files of /proc"
