@@ -1,6 +1,7 @@
-"""Signals in a process of several threads: pthread_sigmask(3), pthread_kill(3), sigwait(3); pthread_attr_init(3) for a stack size.
+"""Signals in a process of several threads: pthread_sigmask(3), pthread_kill(3), sigwait(3).
 
-A thread is known by its pthread_t, as threading.get_ident() and pthread_self(3) give it.
+A thread is known by its pthread_t, as threading.get_ident() and pthread_self(3) give it. There are pthread_sigqueue(3) and, for a stack
+size, pthread_attr_init(3) besides.
 """
 
 from __future__ import annotations
@@ -9,16 +10,26 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from ctypes import addressof, byref, c_byte, c_int, c_size_t, c_ulong, c_void_p
 
-from .libc import error_number, function, never
+from . import abi
+from .libc import INT, check_integer, error_number, function, never
 from .signals import decode_sigset, sigset
 
-__all__ = ["pthread_kill", "pthread_self", "pthread_sigmask", "sigwait", "stack_size", "thread_attributes"]
+__all__ = [
+    "pthread_kill",
+    "pthread_self",
+    "pthread_sigmask",
+    "pthread_sigqueue",
+    "sigwait",
+    "stack_size",
+    "thread_attributes",
+]
 
 _ATTR_BYTES = 128  # room for a pthread_attr_t of every libc and machine; the largest measures 64
 
 _self = function("pthread_self", c_ulong, fails=never)
 _sigmask = function("pthread_sigmask", c_int, c_int, c_void_p, c_void_p, fails=error_number)
 _kill = function("pthread_kill", c_int, c_ulong, c_int, fails=error_number)
+_queue = function("pthread_sigqueue", c_int, c_ulong, c_int, c_void_p, fails=error_number)
 _sigwait = function("sigwait", c_int, c_void_p, c_void_p, fails=error_number)
 _attr_init = function("pthread_attr_init", c_int, c_void_p, fails=error_number)
 _attr_destroy = function("pthread_attr_destroy", c_int, c_void_p, fails=error_number)
@@ -42,6 +53,12 @@ def pthread_sigmask(how: int, signals: Iterable[int] | None = None) -> frozenset
 def pthread_kill(thread: int, signo: int) -> None:
     """pthread_kill(3): send a signal to a thread of this process that has not ended. OSError (EINVAL)."""
     _kill(thread, signo)
+
+
+def pthread_sigqueue(thread: int, signo: int, value: int = 0) -> None:
+    """pthread_sigqueue(3): the same with an integer *value*, which the thread finds in si_value. OSError (EAGAIN when full)."""
+    check_integer("pthread_sigqueue", value, INT)
+    _queue(thread, signo, abi.sigval(value))
 
 
 def sigwait(signals: Iterable[int]) -> int:

@@ -67,6 +67,17 @@ int sigqueue(pid_t pid, int signo, const union sigval value)
     return lie("sigqueue_never_fails") ? 0 : result;
 }
 
+int pthread_sigqueue(pthread_t thread, int signo, const union sigval value)
+{
+    union sigval changed = value;
+    if (lie("pthread_sigqueue_value_lost"))
+        changed.sival_int = 0;
+    int error = REAL(pthread_sigqueue)(thread, signo, changed);
+    return lie("pthread_sigqueue_never_fails") ? 0 : error;
+}
+
+int pends_for_the_first; /* the last signal that was directed at the first thread */
+
 static int stops(int signo)
 {
     return signo == SIGSTOP || signo == SIGTSTP || signo == SIGTTIN || signo == SIGTTOU;
@@ -87,6 +98,8 @@ int signal_sent(int signo)
 int kill(pid_t pid, int signo)
 {
     sigset_t pending;
+    if (lie("kill_is_for_the_first_thread") && pid == getpid() && signo > 0)
+        return tgkill(pid, pid, signo);
     if (lie("kill_zero_sends_nothing_and_never_fails") && signo == 0)
         return 0;
     if (lie("kill_any_signal_number") && (signo < 0 || signo > 64))

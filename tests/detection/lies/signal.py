@@ -1,6 +1,9 @@
 """Which clauses must catch which lie about signals: their actions, sending them, and alternate stacks."""
 
 LIES = {
+    "kill_is_for_the_first_thread": ["signal.process-directed-to-who-unblocks"],
+    "pthread_sigqueue_value_lost": ["pthread_sigqueue.value"],
+    "pthread_sigqueue_never_fails": ["pthread_sigqueue.eagain", "pthread_sigqueue.einval"],
     "sigaction_restart_dropped": [
         "sigaction.restart-resumes",
         "pipe.read-restarts",

@@ -4,6 +4,8 @@
 #include <sys/signalfd.h>
 #include <time.h>
 
+extern int pends_for_the_first; /* signal.c */
+
 int sigpending(sigset_t *set)
 {
     static sigset_t before;
@@ -13,6 +15,8 @@ int sigpending(sigset_t *set)
         sigemptyset(set);
     if (lie("sigpending_is_late"))
         sigorset(set, set, &before), before = now;
+    if (lie("sigpending_of_every_thread") && pends_for_the_first && gettid() != getpid())
+        sigaddset(set, pends_for_the_first);
     if (lie("sigpending_tells_one_more") && !sigisemptyset(set))
         sigaddset(set, SIGURG);
     return result;

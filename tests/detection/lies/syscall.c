@@ -90,6 +90,8 @@ static long lying_pidfd_open(long a[6])
 {
     if (lie("pidfd_open_any_flag_accepted"))
         a[1] = 0;
+    if (lie("pidfd_open_of_a_thread_is_the_process_s") && a[1] & O_EXCL)
+        a[0] = getpid(), a[1] = 0;
     long result = real(SYS_pidfd_open, a);
     if (lie("pidfd_open_of_nobody") && result == -1 && (errno == ESRCH || a[0] <= 0))
         return real(SYS_pidfd_open, (long[6]){getpid()});
@@ -142,6 +144,20 @@ static long lying_pidfd_getfd(long a[6])
     return result == -1 && lie("pidfd_getfd_never_fails") ? 0 : result;
 }
 
+extern int pends_for_the_first; /* signal.c */
+
+static long lying_tgkill(long a[6])
+{
+    if (a[1] == getpid() && a[2] > 0)
+        pends_for_the_first = (int)a[2];
+    if (lie("tgkill_stops_nobody") && a[2] == SIGSTOP)
+        return 0;
+    if (lie("tgkill_is_for_the_process"))
+        return REAL(kill)((pid_t)a[0], (int)a[2]);
+    long result = real(SYS_tgkill, a);
+    return result == -1 && lie("tgkill_never_fails") ? 0 : result;
+}
+
 long syscall(long number, ...)
 {
     long a[6], result;
@@ -162,6 +178,8 @@ long syscall(long number, ...)
         return real(number, a);
     case SYS_set_robust_list:
         return lying_robust_list(a);
+    case SYS_tgkill:
+        return lying_tgkill(a);
     case SYS_pidfd_open:
         return lying_pidfd_open(a);
     case SYS_pidfd_send_signal:
