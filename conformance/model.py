@@ -76,12 +76,12 @@ class Model(RuleBasedStateMachine):
             raise difference
         return came.value if isinstance(came, Gives) else None
 
-    def follows(self, call: Call, kernel: Callable[[], Any], who: object = None) -> Any:
+    def follows(self, call: Call, kernel: Callable[[], Any]) -> bool:
         """Take a step with the kernel and let `self.state` follow; the kernel's result must be one that the specification allows.
 
-        Return what the kernel gave, None if it failed as it should.
+        Return whether the call succeeded.
         """
-        words = f"{call.process if who is None else who}: {self.state.words(call)}"
+        words = f"{call.process}: {self.state.words(call)}"
         came = self._answer(words, kernel)
         allowed = list(self.state.apply(call))
         after = [state for result, state in allowed if result == came]
@@ -93,7 +93,7 @@ class Model(RuleBasedStateMachine):
             raise difference
         self.history.append(words)
         self.state = after[0]
-        return came.value if isinstance(came, Gives) else None
+        return isinstance(came, Gives)
 
     def _answer(self, words: str, call: Callable[[], Any]) -> Outcome:
         """Make the call to the kernel and return its outcome. _Ended if it has none: there is no such call, or no answer in time."""

@@ -6,8 +6,8 @@ specification allows, and a concurrent check asks whether the results of a recor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, Self
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple, Self
 
 from .outcome import Fails, Gives, Outcome
 
@@ -29,8 +29,11 @@ class Specification:
     """A state of a mechanism. Subclasses are frozen dataclasses with one method for each call, named like it.
 
     The method gets the process and the call's arguments. It returns the possible (result, next state) pairs: one where the
-    manual leaves no choice, several where it does, none where the call waits in this state.
+    manual leaves no choice, several where it does, none where the call waits in this state. `over` has, for a call with a
+    time limit, the errno that says that its time is over: where it waits, that is its only result.
     """
+
+    over: ClassVar[Mapping[str, int]] = {}
 
     def apply(self, call: Call) -> Iterable[tuple[Outcome, Self]]:
         """Return what the call may give in this state, each with the state after it; nothing if the call waits."""
@@ -41,6 +44,11 @@ class Specification:
     def words(call: Call) -> str:
         """Return the call as a reader of the manual would write it."""
         return str(call)
+
+    def sleeps(self, call: Call) -> bool:
+        """Return whether the call waits in this state. One that may say that its time is over does, if it can say no more."""
+        over = self.over.get(call.name)
+        return all(isinstance(result, Fails) and result.errno == over for result, _ in self.apply(call))
 
     def ends(self, process: str) -> Iterable[tuple[Outcome, Self]]:
         """Return what the kernel may do when a process ends: by default nothing."""

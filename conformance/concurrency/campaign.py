@@ -24,6 +24,8 @@ from .workload import Budget, Workload
 __all__ = ["Campaign", "Finding", "Summary", "draw"]
 
 _ASK_AGAIN = 500  # histories
+_DISTURBED = (0.0, 0.0, 0.0, 0.1, 0.6)  # the share of calls before which another worker is disturbed
+_PROVOCATIONS = ("signal", "signal", "stop", "yield")
 _PLACEMENTS = ("together", "apart", "together", "anywhere", "together")
 
 
@@ -75,13 +77,11 @@ def draw(workload: Workload, random: Random, layout: tuple[int, ...]) -> Plan:
         others = [each for each in range(workers) if process_of[each] != process_of[worker]]
         return random.choice(others) if others else None
 
-    if workload.disturbs and random.random() < 0.4:
-        for _ in range(random.randint(1, 3)):
-            worker = random.randrange(workers)
-            place, target = random.randrange(len(programs[worker])), other(worker)
-            if target is not None:
-                what = random.choice(("signal", "stop", "yield"))
-                programs[worker][place] = replace(programs[worker][place], provoke=what, target=target)
+    disturbed = random.choice(_DISTURBED) if workload.disturbs else 0.0
+    for worker, program in enumerate(programs):
+        for place, act in enumerate(program):
+            if random.random() < disturbed and (target := other(worker)) is not None:
+                program[place] = replace(act, provoke=random.choice(_PROVOCATIONS), target=target)
     if random.random() < workload.kills:
         worker = random.randrange(workers)
         if (target := other(worker)) is not None:

@@ -147,7 +147,7 @@ class _Problem:
                 continue
             step = self.steps[number]
             if step.asleep:
-                if not any(True for call in step.asleep for _ in state.apply(call)):
+                if all(map(state.sleeps, step.asleep)):
                     yield number, state, None
                 continue
             for result, after in state.apply(step.call):
@@ -213,7 +213,8 @@ def results_allowed(
             done, state, given = todo.pop()
             if not problem.required & ~done:
                 if asked.asleep:
-                    found |= dict.fromkeys((call, result) for call in asked.asleep for result, _ in state.apply(call))
+                    awake = (call for call in asked.asleep if not state.sleeps(call))
+                    found |= dict.fromkeys((call, result) for call in awake for result, _ in state.apply(call))
                 elif given is not None:
                     found[asked.call, given] = None
             for number, after, result in problem.next(done, state, -1 if asked.asleep else unknown):

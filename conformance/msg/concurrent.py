@@ -19,7 +19,7 @@ TEXT = 4
 class Queue(Workload):
     """One small queue: two messages fill it."""
 
-    endings = ("", "remove")
+    endings = ("", "remove", "remove")
     sleeping = (("msgsnd", "msgsnd"), ("msgrcv", "msgrcv"))
 
     def make(self, ipc: Factories) -> int:

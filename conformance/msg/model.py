@@ -50,11 +50,8 @@ class Queue(Model):
         """Send a message that differs from those before it."""
         text = bytes((self.sent + n) % 251 for n in range(length))
         self.sent += 1
-        who, before = self.peers[peer], self.state
-        self.follows(
-            Call(str(who), "msgsnd", (type, text, IPC_NOWAIT)), who.call(msgsnd, self.id, type, text, IPC_NOWAIT)
-        )
-        if self.state != before:
+        who, arguments = self.peers[peer], (type, text, IPC_NOWAIT)
+        if self.follows(Call(str(who), "msgsnd", arguments), who.call(msgsnd, self.id, *arguments)):
             self.last["sent"] = who.actor.pid
 
     @rule(
@@ -65,10 +62,8 @@ class Queue(Model):
     )
     def receive(self, peer: int, type: int, size: int, flags: int) -> None:
         """Receive by a selector."""
-        who, before = self.peers[peer], self.state
-        arguments = size, type, flags | IPC_NOWAIT
-        self.follows(Call(str(who), "msgrcv", arguments), who.call(receive, self.id, *arguments))
-        if self.state != before:
+        who, arguments = self.peers[peer], (size, type, flags | IPC_NOWAIT)
+        if self.follows(Call(str(who), "msgrcv", arguments), who.call(receive, self.id, *arguments)):
             self.last["received"] = who.actor.pid
 
     @rule(qbytes=st.sampled_from((1, 4, 16, 4096)))

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MSG_SENT, MSG_TAKEN, MSG_REMOVED, WORDS = 64 };
+enum { MSG_SENT, MSG_TAKEN, MSG_REMOVED, SEM_CHANGED, SEM_REMOVED, WORDS = 64 };
 
 extern atomic_long *shared; /* WORDS words, and only ever counted up: a process may be killed at any time */
 
