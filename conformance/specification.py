@@ -30,10 +30,12 @@ class Specification:
 
     The method gets the process and the call's arguments. It returns the possible (result, next state) pairs: one where the
     manual leaves no choice, several where it does, none where the call waits in this state. `over` has, for a call with a
-    time limit, the errno that says that its time is over: where it waits, that is its only result.
+    time limit, the errno that says that its time is over: where it waits, that is its only result. A call that fails changes
+    nothing, unless it fails with one of `changing`.
     """
 
     over: ClassVar[Mapping[str, int]] = {}
+    changing: ClassVar[frozenset[int]] = frozenset()
 
     def apply(self, call: Call) -> Iterable[tuple[Outcome, Self]]:
         """Return what the call may give in this state, each with the state after it; nothing if the call waits."""

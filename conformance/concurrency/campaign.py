@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from errno import ENOSYS
 from random import Random
 from time import monotonic
-from typing import Any
 
 from pytest_ipc import Deviation, scope
 
@@ -17,7 +16,7 @@ from .crew import Crew
 from .explain import Explanation, explain
 from .history import Fate, History
 from .linearizability import BOUND, Answer, Bound, check
-from .plan import Act, Plan, processes_of, workers_of
+from .plan import Act, Plan, processes_of
 from .timeline import svg, text
 from .workload import Budget, Workload
 
@@ -159,8 +158,7 @@ class Campaign:
         for operation in history.operations:
             if operation.result == Fails(ENOSYS):
                 raise OSError(ENOSYS, f"{operation.call.name}: Function not implemented")
-        names = tuple(dict.fromkeys(process for _, process in workers_of(plan.layout)))
-        specification = self._workload.specification(shared, names)
+        specification = self._workload.specification(shared, history)
         begin = monotonic()
         answer = check(history, specification, self._bound, self._workload.object_of)
         summary = self.summary
@@ -174,21 +172,21 @@ class Campaign:
             return None
         return self._finding(plan, history, specification)
 
-    def _finding(self, plan: Plan, history: History, specification: Any) -> Finding | None:
+    def _finding(self, plan: Plan, history: History, specification: Specification) -> Finding | None:
         told = explain(history, specification, self._bound, self._workload.object_of)
         if told is None:
             return None
         history, told = self._only_what_matters(history, told, specification)
-        words = specification.words if isinstance(specification, Specification) else Specification.words
-        return Finding(history, told, plan, words, self.summary.histories - 1)
+        return Finding(history, told, plan, specification.words, self.summary.histories - 1)
 
     def _only_what_matters(
-        self, history: History, told: Explanation, specification: Any
+        self, history: History, told: Explanation, specification: Specification
     ) -> tuple[History, Explanation]:
         """Leave out what began after the deviation, and calls that failed, if the rest does not fit by itself either.
 
         A call that fails changes nothing. Where the rest fits no order, it does not with this call either.
         """
+        phased = {name for name, _ in history.phases}
         culprit = history.operations[told.operation]
         slept = [moment for moment, asleep in history.quiet if told.operation in asleep]
         end = culprit.returned if culprit.returned is not None else max(slept, default=None)
@@ -197,12 +195,18 @@ class Campaign:
             history, told = self._without(history, specification, late) or (history, told)
         for number in reversed(range(len(history.operations))):
             operation = history.operations[number]
-            no_effect = isinstance(operation.result, Fails) or operation.fate is Fate.INTERRUPTED
+            no_effect = operation.fate is Fate.INTERRUPTED or (
+                isinstance(operation.result, Fails)
+                and operation.result.errno not in specification.changing
+                and operation.call.name not in phased
+            )
             if no_effect and number != told.operation:
                 history, told = self._without(history, specification, [number]) or (history, told)
         return history, told
 
-    def _without(self, history: History, specification: Any, dropped: list[int]) -> tuple[History, Explanation] | None:
+    def _without(
+        self, history: History, specification: Specification, dropped: list[int]
+    ) -> tuple[History, Explanation] | None:
         if not dropped:
             return None
         shorter = history.without(dropped)

@@ -16,6 +16,7 @@ from typing import Any, Self
 from pytest_ipc import numbers_of
 from pytest_ipc.kernel import proc
 from pytest_ipc.kernel.signals import tgkill
+from pytest_ipc.resources.base import COULD_NOT_MAKE
 
 from ..outcome import Fails, Gives, Outcome, outcome
 from ..specification import Call
@@ -31,6 +32,7 @@ MAIN = "main"  # the worker whose calls are made by the process that watches
 _GLANCE = 0.0004  # seconds without news after which it is asked who sleeps
 _GLANCES = 30  # of the same sleep, where the kernel does not say that it is in the call
 _PATIENCE = 10.0  # seconds for one history
+_ENDINGS = {"wake": 10}  # how often they are tried: who is woken may go to sleep again
 _GRACE = 0.05  # seconds in which a call that sleeps must notice a signal, before its process is killed
 
 
@@ -52,6 +54,7 @@ class _Run:
     quiet: list[tuple[int, frozenset[tuple[int, int]]]] = field(default_factory=list)
     released: set[tuple[int, int]] = field(default_factory=set)  # calls that slept and were interrupted for that
     main: list[Operation] = field(default_factory=list)
+    moment: int = 0  # when it was last asked who sleeps
     glances: int = 0  # how often everybody was seen in the same sleep
 
 
@@ -91,7 +94,11 @@ class Crew:
         first = sum(self._layout[:place])
         pairs = [socket.socketpair() for _ in range(self._layout[place])]
         parent = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            error.add_note(COULD_NOT_MAKE)
+            raise
         if pid == 0:
             for process in self._processes:
                 for ours in process.sockets if process else ():
@@ -147,6 +154,7 @@ class Crew:
         pids = tuple(self._process(worker).pid for worker in run.busy)
         for part in self._board.parts:
             part.position, part.stop = 0, False
+        fds = self._workload.descriptors(shared)
         cpu = self._cpus[self.histories % len(self._cpus)]
         for worker, program in enumerate(plan.programs):
             cpus: tuple[int, ...] = (cpu,)
@@ -156,7 +164,7 @@ class Crew:
             elif plan.placement == "anywhere":
                 cpus, alone = self._cpus, len(self._cpus) > 1
             acts = tuple((act.name, act.arguments, act.provoke, act.target) for act in program)
-            send(self._socket(worker), (self._round, cpus, plan.in_step, alone, pids, shared, acts))
+            send(self._socket(worker), (self._round, cpus, plan.in_step, alone, pids, shared, acts), fds)
         self._watch(run)
         history = self._history(run)
         for place, process in enumerate(self._processes):
@@ -167,13 +175,16 @@ class Crew:
     def _watch(self, run: _Run) -> None:
         """Wait until every worker has come to its end or sleeps, and deal with those that sleep."""
         deadline = monotonic() + _PATIENCE
-        endings = [run.plan.ending] if run.plan.ending else []
+        endings = [run.plan.ending] * _ENDINGS.get(run.plan.ending, 1) if run.plan.ending else []
         while run.busy:
             if self._hear(run):
                 continue
             self._look_for_deaths(run)
             if run.busy and (asleep := self._asleep(run)):
-                run.quiet.append((monotonic_ns(), asleep))
+                if not run.quiet or run.quiet[-1][1] != asleep:
+                    run.quiet.append((run.moment, asleep))
+                if any(run.plan.programs[worker][number].name in self._workload.limited for worker, number in asleep):
+                    continue  # whose time will be over
                 if endings:
                     self._end(run, endings.pop(), asleep)
                 else:
@@ -207,7 +218,8 @@ class Crew:
                 self._note_death(process)
             killed = process.killed or self._killed_by_worker(run, self._process_of[victim])
             if killed is None:
-                raise RuntimeError(f"worker {self._names[victim][0]} has ended by itself")
+                end = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+                raise RuntimeError(f"worker {self._names[victim][0]} has ended by itself: {end}")
             process.killed = killed
             run.busy.difference_update(w for w, p in enumerate(self._process_of) if p == self._process_of[victim])
 
@@ -244,6 +256,9 @@ class Crew:
             if _state(pid, self._board.parts[worker].thread) == "T":
                 os.kill(pid, signal.SIGCONT)  # who stopped it sleeps, or has been killed
         before, told = self._sleepers(run)
+        run.moment = (
+            monotonic_ns()
+        )  # who sleeps before and after it sleeps at it: a time limit may end a sleep at any moment
         if len(before) < len(run.busy) or self._sleepers(run) != (before, told):
             run.glances = 0
             return frozenset()
@@ -269,20 +284,19 @@ class Crew:
 
     def _end(self, run: _Run, ending: str, asleep: Iterable[tuple[int, int]]) -> None:
         """Wake those who sleep by other means than a signal: remove the object, or kill one of them."""
-        if ending == "remove" and (act := self._workload.remove(run.shared)) is not None:
-            self._act(run, act)
-        elif ending == "kill":
+        if ending == "kill":
             worker, _ = sorted(asleep)[self.histories % len([*asleep])]
             self._kill(self._process(worker))
-        elif ending not in ("kill", "remove"):
-            raise ValueError(f"not an ending: {ending!r}")
+        else:
+            self._act(run, self._workload.waking(run.shared))
 
     def _release(self, run: _Run, asleep: Iterable[tuple[int, int]]) -> None:
         """Let those who sleep come back, and leave out the rest of their programs: by a signal, or by SIGKILL."""
+        for part in self._board.parts:
+            part.stop = True
         for worker, number in sorted(asleep):
             part, process = self._board.parts[worker], self._process(worker)
             run.released.add((worker, number))
-            part.stop = True
             until = monotonic() + _GRACE
             while self._workload.interruptible and part.position == 2 * number + 1 and monotonic() < until:
                 with suppress(ProcessLookupError):
@@ -323,7 +337,7 @@ class Crew:
         quiet = tuple(
             (moment, frozenset(numbers[entry] for entry in asleep if entry in numbers)) for moment, asleep in run.quiet
         )
-        return History(tuple(operations + run.main), quiet, self._workload.phases)
+        return History(tuple(operations + run.main), quiet, self._workload.phases, tuple(self._names))
 
     def _operations(self, run: _Run, worker: int, program: tuple[Act, ...]) -> Iterable[tuple[int, Operation]]:
         part, (name, process) = self._board.parts[worker], self._names[worker]

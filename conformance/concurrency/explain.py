@@ -26,7 +26,7 @@ class Explanation:
 
 def explain(
     history: History,
-    initial: Specification | Callable[[Hashable], Specification],
+    initial: Specification,
     bound: Bound = BOUND,
     object_of: Callable[[Call], Hashable] | None = None,
 ) -> Explanation | None:
@@ -35,15 +35,14 @@ def explain(
         [None] if object_of is None else [object_of(op.call) for op in history.operations if op.fate is not Fate.ENDED]
     )
     for key in dict.fromkeys(keys):
-        state = initial if isinstance(initial, Specification) else initial(key)
         steps = steps_of(history, object_of=object_of, key=key)
-        if linearize(steps, state, bound)[0] is not Answer.NOT_LINEARIZABLE:
+        if linearize(steps, initial, bound)[0] is not Answer.NOT_LINEARIZABLE:
             continue
-        moment = _first_moment(steps, state, bound)
+        moment = _first_moment(steps, initial, bound)
         known = until(steps, moment)
         culprit = next(number for number, step in enumerate(known) if step.returned == moment)
-        allowed = results_allowed(known, culprit, state, bound)
-        return _in_words(history, known[culprit], allowed, state)
+        allowed = results_allowed(known, culprit, initial, bound)
+        return _in_words(history, known[culprit], allowed, initial)
     return None
 
 

@@ -50,12 +50,14 @@ class History:
 
     `quiet` are the moments at which the kernel said that every worker had returned or slept in a call, each with the numbers
     (in `operations`) of the calls that slept then. `phases` names, for a call that takes effect in several points, the calls
-    of the specification that stand for these: a wait on a condition variable releases the mutex and acquires it again.
+    of the specification that stand for these: a wait on a condition variable releases the mutex and acquires it again. `crew` has
+    the name of each worker and of its process, in the order of their numbers.
     """
 
     operations: tuple[Operation, ...]
     quiet: tuple[tuple[int, frozenset[int]], ...] = ()
     phases: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    crew: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, *operations: Operation, **more: Any) -> History:

@@ -12,7 +12,7 @@ or sleeps, no call that sleeps may be able to return in the state that the other
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from time import monotonic
@@ -69,48 +69,56 @@ def steps_of(
 ) -> list[Step]:
     """Return the steps of a history; with *object_of*, only those of the calls on the object *key*."""
     phases = dict(history.phases)
-    slept = {number: moment for moment, asleep in reversed(history.quiet) for number in asleep}
-    woken = {
-        number: moment + 1 for moment, asleep in history.quiet for number in asleep
-    }  # not before that has it had its effect
+    slept: dict[int, tuple[int, int]] = {}  # of a call that slept: the first and the last moment at which it did
+    for moment, asleep in history.quiet:
+        slept |= {number: (slept.get(number, (moment, 0))[0], moment) for number in asleep}
     chosen = [
         (number, operation)
         for number, operation in enumerate(history.operations)
         if operation.fate is Fate.ENDED or object_of is None or object_of(operation.call) == key
     ]
-    steps = [
-        Step(number, operation.call, operation.invoked, operation.returned)
-        for number, operation in chosen
-        if operation.fate is Fate.ENDED
-    ]
-    ends = {step.call.process: place for place, step in enumerate(steps)}
+    steps: list[Step] = []
+    ends: dict[str, int] = {}  # of each process that was killed: the first step of what the kernel does then
+    for number, operation in chosen:
+        if operation.fate is Fate.ENDED:
+            ends[operation.call.process] = len(steps)
+            steps += _chain(len(steps), phases, Step(number, operation.call, operation.invoked, operation.returned))
     asleep_in: dict[int, Call] = {}  # for a call of several phases: the last of them
     for number, operation in chosen:
         if operation.fate in (Fate.ENDED, Fate.INTERRUPTED):
             continue
-        *first, last = phases.get(operation.call.name, (operation.call.name,))
         optional = operation.fate in (Fate.KILLED, Fate.UNFINISHED)
-        until = tuple(ends[process] for process in (operation.call.process,) if process in ends and optional)
-        after: tuple[int, ...] = ()
-        for name in first:
-            call = operation.call._replace(name=name)
-            returned = slept.get(number, operation.returned)
-            open_end = optional and number not in slept  # it sleeps in the last phase: the others have had their effect
-            steps.append(Step(number, call, operation.invoked, returned, None, open_end, after, until))
-            after = (len(steps) - 1,)
-        call = asleep_in[number] = operation.call._replace(name=last)
-        if operation.fate is not Fate.BLOCKED:
-            begin = woken.get(number, operation.invoked)
-            steps.append(Step(number, call, begin, operation.returned, operation.result, optional, after, until))
-    for process, place in ends.items():  # the kernel cleans up after all that the process has done
-        mine = tuple(
-            n for n, step in enumerate(steps) if step.call.process == process and n != place and not step.optional
+        until = (ends[operation.call.process],) if optional and operation.call.process in ends else ()
+        whole = Step(
+            number, operation.call, operation.invoked, operation.returned, operation.result, optional, until=until
         )
-        steps[place] = steps[place]._replace(after=mine)
+        *first, last = _chain(len(steps), phases, whole)
+        asleep_in[number] = last.call
+        if number in slept:  # then it had had its effect but the last, and had that after it
+            first = [step._replace(returned=slept[number][0], optional=False) for step in first]
+            last = last._replace(invoked=slept[number][1] + 1)
+        steps += first if operation.fate is Fate.BLOCKED else [*first, last]
+    for process, place in ends.items():  # after all that the process has done
+        end = steps[place]
+        before = (n for n, step in enumerate(steps) if step.call.process == process and step.operation != end.operation)
+        steps[place] = end._replace(after=tuple(n for n in before if not steps[n].optional))
     for moment, asleep in history.quiet:
         if calls := tuple(asleep_in[number] for number in sorted(asleep) if number in asleep_in):
             steps.append(Step(-1, NOBODY, moment, moment, asleep=calls))
     return steps
+
+
+def _chain(place: int, phases: Mapping[str, tuple[str, ...]], whole: Step) -> list[Step]:
+    """The steps of a call, one after another, the first of them at *place*; the last has the result."""
+    names = phases.get(whole.call.name, (whole.call.name,))
+    return [
+        whole._replace(
+            call=whole.call._replace(name=name),
+            result=whole.result if number == len(names) - 1 else None,
+            after=(place + number - 1,) if number else (),
+        )
+        for number, name in enumerate(names)
+    ]
 
 
 class _Enough(Exception):
@@ -230,18 +238,17 @@ def results_allowed(
 
 def check(
     history: History,
-    initial: Specification | Callable[[Hashable], Specification],
+    initial: Specification,
     bound: Bound = BOUND,
     object_of: Callable[[Call], Hashable] | None = None,
 ) -> Answer:
-    """Search each object of the history: by default there is one. *initial* is its state, or a function that gives it by object."""
+    """Search each object of the history: by default there is one. *initial* is the state of each."""
     keys: Iterable[Hashable] = (None,)
     if object_of is not None:
         keys = dict.fromkeys(object_of(op.call) for op in history.operations if op.fate is not Fate.ENDED)
     answers = set()
     for key in keys:
-        state = initial if isinstance(initial, Specification) else initial(key)
-        answers.add(linearize(steps_of(history, object_of=object_of, key=key), state, bound)[0])
+        answers.add(linearize(steps_of(history, object_of=object_of, key=key), initial, bound)[0])
     for answer in (Answer.NOT_LINEARIZABLE, Answer.UNDECIDED):
         if answer in answers:
             return answer

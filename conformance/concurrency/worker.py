@@ -20,7 +20,7 @@ from pytest_ipc.kernel.process import PR_SET_PDEATHSIG, prctl
 from pytest_ipc.kernel.signals import tgkill
 
 from .board import DONE, Board
-from .workload import Workload
+from .workload import Here, Workload
 
 __all__ = ["DISTURBANCE", "live", "receive", "send"]
 
@@ -30,19 +30,23 @@ _yield = CDLL(None).sched_yield  # os.sched_yield keeps the GIL on Python 3.11
 # How often a worker looks for the others before it begins a call without them: one that is in a call may sleep there.
 _ROUNDS_IN_CALL = 40
 _ROUNDS = 2000
+_MOST = 16  # descriptors in one message
 _SPINS = 300  # of these without giving up the CPU, where every worker has its own
 
 
-def send(to: socket.socket, message: Any) -> None:
-    """Send a message that marshal can write."""
+def send(to: socket.socket, message: Any, fds: Sequence[int] = ()) -> None:
+    """Send a message that marshal can write, and copies of descriptors."""
     data = marshal.dumps(message)
-    to.sendall(len(data).to_bytes(4, "little") + data)
+    socket.send_fds(to, [len(data).to_bytes(4, "little")], fds)
+    to.sendall(data)
 
 
-def receive(source: socket.socket) -> Any:
-    """Receive a message; None at the end of the stream."""
-    head = source.recv(4, socket.MSG_WAITALL)
-    return marshal.loads(source.recv(int.from_bytes(head, "little"), socket.MSG_WAITALL)) if len(head) == 4 else None
+def receive(source: socket.socket) -> tuple[Any, tuple[int, ...]]:
+    """Receive a message and descriptors; None at the end of the stream."""
+    head, fds, _, _ = socket.recv_fds(source, 4, _MOST)
+    if len(head) < 4:
+        return None, ()
+    return marshal.loads(source.recv(int.from_bytes(head, "little"), socket.MSG_WAITALL)), tuple(fds)
 
 
 def live(workload: Workload, board: Board, first: int, sockets: Sequence[socket.socket], parent: int) -> NoReturn:
@@ -78,8 +82,9 @@ class _Worker:
         """Do program after program until there are no more. Whatever goes wrong ends the process, with a traceback."""
         try:
             self._part.thread = threading.get_native_id()
-            while (command := receive(self._commands)) is not None:
-                self._do(*command)
+            while (received := receive(self._commands))[0] is not None:
+                command, fds = received
+                self._do(fds, *command)
                 self._commands.sendall(b".")
             os._exit(0)
         except BaseException:  # noqa: BLE001 - the boundary of the process
@@ -89,6 +94,7 @@ class _Worker:
 
     def _do(
         self,
+        fds: tuple[int, ...],
         round: int,
         cpus: tuple[int, ...],
         in_step: bool,
@@ -103,8 +109,8 @@ class _Worker:
         spins = _SPINS if alone else 0
         if self._leave is not None:
             self._leave()
-        mine = workload.enter(shared)
-        self._leave = partial(workload.leave, mine)
+        mine = workload.enter(Here(shared, self._number, fds, pids))
+        self._leave = partial(self._go, mine, fds)
         acts = [(getattr(workload, name, None), arguments, what, target) for name, arguments, what, target in program]
         self._gather(round)
         made = 0
@@ -132,6 +138,12 @@ class _Worker:
                 break
         part.words[2] = round + DONE
         part.position = DONE + 2 * made
+
+    def _go(self, mine: Any, fds: tuple[int, ...]) -> None:
+        self._workload.leave(mine)
+        for fd in fds:
+            with suppress(OSError):  # a call may have closed it
+                os.close(fd)
 
     def _gather(self, moment: int) -> None:
         """Wait until every worker has entered. None of them sleeps in a call or has been killed yet."""

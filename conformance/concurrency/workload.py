@@ -10,9 +10,10 @@ from typing import Any
 from pytest_ipc import Factories
 
 from ..specification import Call, Specification
+from .history import History
 from .plan import Act
 
-__all__ = ["Budget", "Workload"]
+__all__ = ["Budget", "Here", "Workload"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,16 @@ class Budget:
     seconds: float = 15.0
     shrinking: float = 4.0  # seconds for making a found history shorter
     attempts: int = 40  # at each smaller plan: what shows under concurrency does not show every time
+
+
+@dataclass(frozen=True)
+class Here:
+    """What a worker knows: the object, its own number, copies of the descriptors, the processes of all workers."""
+
+    shared: Any
+    worker: int
+    fds: tuple[int, ...]
+    pids: tuple[int, ...]
 
 
 class Workload:
@@ -42,6 +53,7 @@ class Workload:
     endings: tuple[str, ...] = ("",)  # see Plan
     # Calls that may sleep, each with the name of the system call that the kernel says it sleeps in.
     sleeping: tuple[tuple[str, str], ...] = ()
+    limited: tuple[str, ...] = ()  # those of them that have a time limit, and end by themselves
     interruptible = True  # a signal makes a sleeping call fail with EINTR
     kills = 0.0  # the share of histories in which a worker is killed
     disturbs = True  # workers may be stopped, and interrupted by signals
@@ -58,10 +70,8 @@ class Workload:
         """Make the object of one history; `ipc` ends it afterwards."""
         raise NotImplementedError
 
-    def specification(
-        self, shared: Any, processes: tuple[str, ...]
-    ) -> Specification | Callable[[Hashable], Specification]:
-        """Return the object's state before the first call."""
+    def specification(self, shared: Any, history: History) -> Specification:
+        """Return the state of the object, or of each, before the first call. Of *history* it may use what only the kernel chooses, as ids."""
         raise NotImplementedError
 
     def programs(self, random: Random, workers: int) -> Iterable[Iterable[Act]]:
@@ -71,9 +81,13 @@ class Workload:
         """
         raise NotImplementedError
 
-    def enter(self, shared: Any) -> Any:
+    def descriptors(self, shared: Any) -> tuple[int, ...]:
+        """Return the descriptors of which each worker is handed copies."""
+        return ()
+
+    def enter(self, here: Here) -> Any:
         """In a worker, before its first call: return what its calls are made on."""
-        return shared
+        return here.shared
 
     def leave(self, mine: Any) -> None:
         """In a worker that lives on, when the history is over: give back what `enter` took."""
@@ -82,6 +96,6 @@ class Workload:
         """Return the calls made when all workers have come to their end, which show what they have left."""
         return ()
 
-    def remove(self, shared: Any) -> Act | None:
-        """Return the call that removes the object, if it wakes who sleeps in it."""
-        return None
+    def waking(self, shared: Any) -> Act:
+        """Return the call that lets those come back who sleep in others: by removing the object ("remove"), or else ("wake")."""
+        raise NotImplementedError

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_ipc import IPC_NOWAIT, MSG_EXCEPT, Factories, msgctl_rmid, msgctl_set, msgctl_stat, msgrcv, msgsnd
 
+from ..concurrency.history import History
 from ..concurrency.plan import Act
 from ..concurrency.workload import Workload
 from .specification import QueueSpec
@@ -27,7 +28,7 @@ class Queue(Workload):
         msgctl_set(queue.id, qbytes=QBYTES)
         return queue.id
 
-    def specification(self, shared: int, processes: tuple[str, ...]) -> QueueSpec:
+    def specification(self, shared: int, history: History) -> QueueSpec:
         return QueueSpec(QBYTES)
 
     def programs(self, random: Random, workers: int) -> Iterator[list[Act]]:
@@ -52,7 +53,7 @@ class Queue(Workload):
     def closing(self, shared: int) -> tuple[Act, ...]:
         return (Act("counts"), *(Act("msgrcv", (16, 0, IPC_NOWAIT)),) * 3)
 
-    def remove(self, shared: int) -> Act:
+    def waking(self, shared: int) -> Act:
         return Act("rmid")
 
     def msgsnd(self, id: int, type: int, text: bytes, flags: int) -> None:

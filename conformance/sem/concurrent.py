@@ -17,6 +17,7 @@ from pytest_ipc import (
     semtimedop,
 )
 
+from ..concurrency.history import History
 from ..concurrency.plan import Act
 from ..concurrency.workload import Budget, Workload
 from .specification import Operations, SemaphoresSpec
@@ -43,13 +44,14 @@ class Semaphores(Workload):
 
     endings: tuple[str, ...] = ("", "remove", "remove")
     sleeping = (("semop", "semop"), ("semtimedop", "semtimedop"))
+    limited = ("semtimedop",)
     themes = THEMES
     undo = 0.0  # how many of the operations are undone
 
     def make(self, ipc: Factories) -> int:
         return ipc.sysv_sem(values=[1, 0]).id
 
-    def specification(self, shared: int, processes: tuple[str, ...]) -> SemaphoresSpec:
+    def specification(self, shared: int, history: History) -> SemaphoresSpec:
         return SemaphoresSpec((1, 0))
 
     def programs(self, random: Random, workers: int) -> Iterator[list[Act]]:
@@ -78,7 +80,7 @@ class Semaphores(Workload):
     def closing(self, shared: int) -> tuple[Act, ...]:
         return (Act("getall"),)
 
-    def remove(self, shared: int) -> Act:
+    def waking(self, shared: int) -> Act:
         return Act("rmid")
 
     def semop(self, id: int, operations: Operations) -> None:

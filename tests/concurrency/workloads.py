@@ -10,8 +10,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Self
 
+from conformance.concurrency.history import History
 from conformance.concurrency.plan import Act
-from conformance.concurrency.workload import Budget, Workload
+from conformance.concurrency.workload import Budget, Here, Workload
 from conformance.outcome import Outcome
 from conformance.specification import Call, Specification
 from pytest_ipc import Deadline, Factories, SystemCall, numbers_of, process_syscall, read
@@ -46,7 +47,7 @@ class Counter(Workload):
         os.pwrite(lock.fd, b"0", 0)
         return str(lock.path)
 
-    def specification(self, shared: str, processes: tuple[str, ...]) -> Specification:
+    def specification(self, shared: str, history: History) -> Specification:
         return CounterSpec()
 
     def programs(self, random: Random, workers: int) -> list[list[Act]]:
@@ -55,8 +56,8 @@ class Counter(Workload):
     def closing(self, shared: str) -> tuple[Act, ...]:
         return (Act("get"),)
 
-    def enter(self, shared: str) -> int:
-        return os.open(shared, os.O_RDWR)
+    def enter(self, here: Here) -> int:
+        return os.open(here.shared, os.O_RDWR)
 
     def leave(self, mine: int) -> None:
         os.close(mine)
@@ -114,14 +115,14 @@ class Tokens(Workload):
     def make(self, ipc: Factories) -> str:
         return str(ipc.fifo().path)
 
-    def specification(self, shared: str, processes: tuple[str, ...]) -> Specification:
+    def specification(self, shared: str, history: History) -> Specification:
         return TokensSpec()
 
     def programs(self, random: Random, workers: int) -> list[list[Act]]:
         return [[Act(random.choice(("put", "take"))) for _ in range(3)] for _ in range(workers)]
 
-    def enter(self, shared: str) -> int:
-        return os.open(shared, os.O_RDWR)
+    def enter(self, here: Here) -> int:
+        return os.open(here.shared, os.O_RDWR)
 
     def leave(self, mine: int) -> None:
         os.close(mine)

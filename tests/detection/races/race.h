@@ -13,7 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MSG_SENT, MSG_TAKEN, MSG_REMOVED, SEM_CHANGED, SEM_REMOVED, WORDS = 64 };
+enum {
+    MSG_SENT, MSG_TAKEN, MSG_REMOVED, SEM_CHANGED, SEM_REMOVED, MQ_SENT, MQ_RECEIVED, MQ_REGISTERED, POSTED, READ, WRITTEN,
+    CLOSED, SENT, RECEIVED, SHUT, WOKEN, LOCKED, ACQUIRED, UNLOCKED, SIGNALLED, ARRIVED, LEFT, WORDS = 64
+};
 
 extern atomic_long *shared; /* WORDS words, and only ever counted up: a process may be killed at any time */
 

@@ -1,0 +1,250 @@
+"""What the pages of the pthread objects that processes share say of who holds them, who waits, and who is woken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from errno import EBUSY, EDEADLK, ENOTRECOVERABLE, EOWNERDEAD, EPERM, ETIMEDOUT
+from itertools import combinations
+from types import MappingProxyType
+from typing import ClassVar, Self
+
+from pytest_ipc.kernel.barrier import PTHREAD_BARRIER_SERIAL_THREAD
+
+from ..outcome import Fails, Gives, Outcome
+from ..specification import Call, Specification
+
+__all__ = ["BarrierSpec", "CondSpec", "MutexSpec", "RwlockSpec"]
+
+Thread = tuple[str, int]  # a process, and which of its workers
+
+
+@dataclass(frozen=True)
+class MutexSpec(Specification):
+    """A robust mutex that checks for errors: who has locked it, and what came of the death of an owner."""
+
+    owner: Thread | None = None
+    state: str = ""  # "": consistent; "dead": its owner died; "inconsistent": and the next has it; "lost": for good
+
+    over: ClassVar[Mapping[str, int]] = MappingProxyType({"timedlock": ETIMEDOUT})
+    changing: ClassVar[frozenset[int]] = frozenset({EOWNERDEAD})
+
+    @staticmethod
+    def words(call: Call) -> str:
+        """As the manual writes it."""
+        limit = f"{call.arguments[1] * 1000:g} ms" if call.name == "timedlock" else ""
+        return f"pthread_mutex_{call.name}({limit})"
+
+    def lock(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_mutex_lock(3): wait for it; EOWNERDEAD after the death of its owner, and it is locked then."""
+        me = process, worker
+        if self.state == "lost":
+            return self.fails(ENOTRECOVERABLE)
+        if self.owner == me:
+            return self.fails(EDEADLK)
+        if self.owner is not None:
+            return self.waits()
+        if self.state == "dead":
+            return ((Fails(EOWNERDEAD), replace(self, owner=me, state="inconsistent")),)
+        return self.gives(None, replace(self, owner=me))
+
+    def trylock(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_mutex_trylock(3): EBUSY where that would wait."""
+        if self.owner is not None and self.state != "lost":
+            return self.fails(EBUSY)
+        return self.lock(process, worker)
+
+    def timedlock(self, process: str, worker: int, seconds: float) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_mutex_timedlock(3): ETIMEDOUT where that would wait for longer."""
+        return [*self.lock(process, worker)] or self.fails(ETIMEDOUT)
+
+    def unlock(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_mutex_unlock(3): EPERM for others than the owner; without pthread_mutex_consistent(3) it is lost."""
+        if self.owner != (process, worker):
+            return self.fails(EPERM)
+        return self.gives(None, replace(self, owner=None, state="lost" if self.state == "inconsistent" else self.state))
+
+    def consistent(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_mutex_consistent(3), made only by a thread that lock told of the owner's death; whether it was."""
+        if self.owner != (process, worker) or self.state != "inconsistent":
+            return self.gives(False)
+        return self.gives(True, replace(self, state=""))
+
+    def ends(self, process: str) -> Iterable[tuple[Outcome, Self]]:
+        """The kernel tells the next one that the owner died."""
+        if self.owner is None or self.owner[0] != process:
+            return self.gives()
+        return self.gives(None, replace(self, owner=None, state="dead"))
+
+
+@dataclass(frozen=True)
+class CondSpec(Specification):
+    """A condition variable and its mutex. A wait has two points: it unlocks the mutex and waits, and it locks it again."""
+
+    owner: Thread | None = None
+    waiting: frozenset[Thread] = frozenset()
+    woken: frozenset[Thread] = frozenset()
+
+    @staticmethod
+    def words(call: Call) -> str:
+        """As the manual writes it."""
+        match call.name, call.arguments:
+            case (("lock" | "unlock"), _):
+                return f"pthread_mutex_{call.name}()"
+            case "timedwait", (_, seconds):
+                return f"pthread_cond_timedwait({seconds * 1000:g} ms)"
+        return f"pthread_cond_{call.name}()"
+
+    def lock(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_mutex_lock(3)."""
+        return self.waits() if self.owner is not None else self.gives(None, replace(self, owner=(process, worker)))
+
+    def unlock(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_mutex_unlock(3)."""
+        return self.gives(None, replace(self, owner=None)) if self.owner == (process, worker) else self.fails(EPERM)
+
+    def signal(self, process: str) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_cond_signal(3): wake at least one of those that wait."""
+        if not self.waiting:
+            return self.gives()
+        sets = [
+            frozenset(some)
+            for size in range(1, len(self.waiting) + 1)
+            for some in combinations(sorted(self.waiting), size)
+        ]
+        return [(Gives(), replace(self, waiting=self.waiting - some, woken=self.woken | some)) for some in sets]
+
+    def broadcast(self, process: str) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_cond_broadcast(3): wake all of them."""
+        return self.gives(None, replace(self, waiting=frozenset(), woken=self.woken | self.waiting))
+
+    def unlocks(self, process: str, worker: int, *_: float) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_cond_wait(3): unlock the mutex and begin to wait, both at once. Who has not locked it does not wait."""
+        me = process, worker
+        if self.owner != me:
+            return self.gives()
+        return self.gives(None, replace(self, owner=None, waiting=self.waiting | {me}))
+
+    def locks_again(self, process: str, worker: int, *_: float) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_cond_wait(3): lock the mutex again, when woken or, as POSIX allows, without that."""
+        me = process, worker
+        if me not in self.waiting | self.woken:
+            return self.fails(EPERM)
+        if self.owner is not None:
+            return self.waits()
+        return self.gives(None, self._back(me))
+
+    def locks_in_time(self, process: str, worker: int, seconds: float) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_cond_timedwait(3): ETIMEDOUT, with the mutex locked, if it was not woken in time."""
+        me = process, worker
+        found = [*self.locks_again(process, worker)]
+        if me in self.waiting | self.woken and self.owner is None:
+            found.append((Fails(ETIMEDOUT), self._back(me)))
+        return found
+
+    def sleeps(self, call: Call) -> bool:
+        """Who was not woken sleeps; that it might return nevertheless does not count."""
+        me = call.process, *call.arguments[:1]
+        if call.name in ("locks_again", "locks_in_time"):
+            return self.owner is not None or me in self.waiting
+        return super().sleeps(call)
+
+    def _back(self, me: Thread) -> Self:
+        return replace(self, owner=me, waiting=self.waiting - {me}, woken=self.woken - {me})
+
+
+@dataclass(frozen=True)
+class RwlockSpec(Specification):
+    """A read-write lock: who holds it. Whether readers go before writers that wait is the implementation's to choose."""
+
+    readers: frozenset[Thread] = frozenset()
+    writer: Thread | None = None
+
+    over: ClassVar[Mapping[str, int]] = MappingProxyType({"timedrdlock": ETIMEDOUT, "timedwrlock": ETIMEDOUT})
+
+    @staticmethod
+    def words(call: Call) -> str:
+        """As the manual writes it."""
+        limit = f"{call.arguments[1] * 1000:g} ms" if call.name.startswith("timed") else ""
+        return f"pthread_rwlock_{call.name}({limit})"
+
+    def rdlock(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_rwlock_rdlock(3): with others that read."""
+        if self.writer is not None:
+            return self.waits()
+        return self.gives(None, replace(self, readers=self.readers | {(process, worker)}))
+
+    def wrlock(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_rwlock_wrlock(3): alone."""
+        if self.writer is not None or self.readers:
+            return self.waits()
+        return self.gives(None, replace(self, writer=(process, worker)))
+
+    def tryrdlock(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_rwlock_tryrdlock(3): EBUSY if a writer holds it, or waits for those that read."""
+        found = [*self.rdlock(process, worker)]
+        return [*found, (Fails(EBUSY), self)] if self.writer is not None or self.readers else found
+
+    def trywrlock(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_rwlock_trywrlock(3): EBUSY if anybody holds it."""
+        return [*self.wrlock(process, worker)] or self.fails(EBUSY)
+
+    def timedrdlock(self, process: str, worker: int, seconds: float) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_rwlock_timedrdlock(3): ETIMEDOUT; behind a writer that waits, too."""
+        found = [*self.rdlock(process, worker)]
+        return [*found, (Fails(ETIMEDOUT), self)] if self.writer is not None or self.readers else found
+
+    def timedwrlock(self, process: str, worker: int, seconds: float) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_rwlock_timedwrlock(3): ETIMEDOUT."""
+        return [*self.wrlock(process, worker)] or self.fails(ETIMEDOUT)
+
+    def unlock(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_rwlock_unlock(3), of one that it holds."""
+        me = process, worker
+        return self.gives(
+            None, replace(self, readers=self.readers - {me}, writer=None if self.writer == me else self.writer)
+        )
+
+    def sleeps(self, call: Call) -> bool:
+        """A reader may also wait behind a writer that waits for other readers."""
+        if call.name in ("rdlock", "timedrdlock"):
+            return self.writer is not None or bool(self.readers)
+        return super().sleeps(call)
+
+
+@dataclass(frozen=True)
+class BarrierSpec(Specification):
+    """A barrier for so many threads. A wait has two points: it arrives, and it leaves when all have arrived."""
+
+    count: int
+    arrived: frozenset[Thread] = frozenset()
+    leaving: tuple[
+        tuple[frozenset[Thread], bool], ...
+    ] = ()  # of each round who has not left, and whether one was the one
+
+    @staticmethod
+    def words(call: Call) -> str:
+        """As the manual writes it."""
+        return f"pthread_barrier_{call.name}()"
+
+    def arrives(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_barrier_wait(3): with the last of them all may go."""
+        arrived = self.arrived | {(process, worker)}
+        if len(arrived) < self.count:
+            return self.gives(None, replace(self, arrived=arrived))
+        return self.gives(None, replace(self, arrived=frozenset(), leaving=(*self.leaving, (arrived, False))))
+
+    def leaves(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """pthread_barrier_wait(3): PTHREAD_BARRIER_SERIAL_THREAD in one of each round, 0 in the others."""
+        me = process, worker
+        for place, (there, told) in enumerate(self.leaving):
+            if me in there:
+                rest = there - {me}
+                if not told:
+                    yield Gives(PTHREAD_BARRIER_SERIAL_THREAD), self._round(place, rest, True)
+                if told or rest:
+                    yield Gives(0), self._round(place, rest, told)
+
+    def _round(self, place: int, there: frozenset[Thread], told: bool) -> Self:
+        kept = ((there, told),) if there else ()
+        return replace(self, leaving=self.leaving[:place] + kept + self.leaving[place + 1 :])

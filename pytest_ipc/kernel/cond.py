@@ -1,0 +1,71 @@
+"""Condition variables that processes share: pthread_cond_init(3), pthread_condattr_setpshared(3), pthread_cond_wait(3)."""
+
+from __future__ import annotations
+
+from ctypes import addressof, c_byte, c_int, c_void_p
+
+from .libc import SIZE, check_integer, error_number, function
+from .times import Timespec
+
+__all__ = [
+    "COND_BYTES",
+    "cond_broadcast",
+    "cond_destroy",
+    "cond_init",
+    "cond_signal",
+    "cond_timedwait",
+    "cond_wait",
+]
+
+COND_BYTES = 64  # room enough for a pthread_cond_t of every libc and machine; the largest measures 48
+
+_attr_init = function("pthread_condattr_init", c_int, c_void_p, fails=error_number)
+_attr_destroy = function("pthread_condattr_destroy", c_int, c_void_p, fails=error_number)
+_attr_setpshared = function("pthread_condattr_setpshared", c_int, c_void_p, c_int, fails=error_number)
+_init = function("pthread_cond_init", c_int, c_void_p, c_void_p, fails=error_number)
+_destroy = function("pthread_cond_destroy", c_int, c_void_p, fails=error_number)
+_wait = function("pthread_cond_wait", c_int, c_void_p, c_void_p, fails=error_number)
+_timedwait = function("pthread_cond_timedwait", c_int, c_void_p, c_void_p, c_void_p, fails=error_number)
+_signal = function("pthread_cond_signal", c_int, c_void_p, fails=error_number)
+_broadcast = function("pthread_cond_broadcast", c_int, c_void_p, fails=error_number)
+
+
+def cond_init(address: int, *, shared: bool = True) -> None:
+    """pthread_cond_init(3): make a condition variable of the COND_BYTES at *address*. OSError."""
+    check_integer("pthread_cond_init", address, SIZE)
+    attributes = (c_byte * 64)()
+    _attr_init(addressof(attributes))
+    try:
+        _attr_setpshared(addressof(attributes), int(shared))
+        _init(address, addressof(attributes))
+    finally:
+        _attr_destroy(addressof(attributes))
+
+
+def cond_destroy(address: int) -> None:
+    """pthread_cond_destroy(3): make memory of the condition variable again. OSError."""
+    _destroy(address)
+
+
+def cond_wait(address: int, mutex: int) -> None:
+    """pthread_cond_wait(3): unlock the mutex, wait to be woken, and lock it again. OSError: EPERM, EOWNERDEAD.
+
+    A return does not mean that somebody has signalled: POSIX allows spurious wake-ups.
+    """
+    _wait(address, mutex)
+
+
+def cond_timedwait(address: int, mutex: int, until: Timespec) -> None:
+    """pthread_cond_timedwait(3): the same *until* a time of CLOCK_REALTIME. OSError: ETIMEDOUT, with the mutex locked."""
+    time = until.pack()
+    _timedwait(address, mutex, addressof(time))
+
+
+def cond_signal(address: int) -> None:
+    """pthread_cond_signal(3): wake at least one thread that waits, if any does. OSError."""
+    _signal(address)
+
+
+def cond_broadcast(address: int) -> None:
+    """pthread_cond_broadcast(3): wake all threads that wait. OSError."""
+    _broadcast(address)
