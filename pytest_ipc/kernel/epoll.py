@@ -48,6 +48,7 @@ class _Event(Structure):
     # On x86 it is the same for 32-bit and 64-bit programs, without room between the members.
     if abi.machine() in ("x86_64", "i386"):
         _pack_ = 1
+        _layout_ = "ms"  # what a packed structure has been all along; from Python 3.14 on it wants to be said
     _fields_ = [("events", c_uint32), ("data", c_uint64)]
 
 
