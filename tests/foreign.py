@@ -84,7 +84,8 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.machines) - MACHINES.keys():
         parser.error(f"no such machine: {', '.join(sorted(unknown))}; there are {', '.join(MACHINES)}")
-    for program in ("mmdebstrap", "unshare", "qemu-s390x-static"):
+    emulated = (f"qemu-{machine}-static" for machine in options.machines or MACHINES if machine != "i386")
+    for program in ("mmdebstrap", "unshare", *emulated):  # the kernel of this machine runs programs for i386 itself
         if shutil.which(program) is None:
             parser.error(f"needs {program}: Debian's packages mmdebstrap, util-linux and qemu-user-static")
     options.trees.mkdir(parents=True, exist_ok=True)
