@@ -19,7 +19,6 @@ from ..signal.plain import SOON
 __all__ = ["fork"]
 
 PREFIX = "pytest-ipc"
-KERNEL = "cgroup-v2.rst"  # the kernel's own document, to which cgroups(7) sends its reader
 
 
 class Cgroup:

@@ -12,9 +12,8 @@ import pytest
 
 from pytest_ipc import Pipe, clause, fails_with, pause, poll
 
-from .conftest import KERNEL
-
-FILES = "Core Interface Files"
+# The kernel's own document, to which cgroups(7) sends its reader.
+KERNEL, FILES = "cgroup-v2.rst", "Core Interface Files"
 
 
 class Echo:

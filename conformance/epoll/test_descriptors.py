@@ -177,7 +177,7 @@ def test_pidfds(epoll, fork):
         os.close(fd)
 
 
-@clause("epoll.watches-queues", "mq_overview(7)", "Polling message queue descriptors")
+@clause("epoll.watches-queues", "mq_overview(7)", "Linux implementation of message queue descriptors")
 def test_queues(epoll, posix_mq):
     """A message queue's descriptor can be read when there is a message, and written while there is room, say all three."""
     queue = posix_mq(maxmsg=1, msgsize=16)

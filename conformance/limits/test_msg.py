@@ -54,7 +54,7 @@ def test_a_new_queue_has_room_for_msgmnb_bytes(in_ipc_namespace):
     assert in_ipc_namespace({"kernel/msgmnb": 12345}, at_both) == (12345, 777)
 
 
-@clause("msgget.msgmnb-changed-existing-kept", "proc(5)", "/proc/sys/kernel/msgmnb")
+@clause("msgget.msgmnb-changed-existing-kept", "proc_sys_kernel(5)", "/proc/sys/kernel/msgmnb")
 def test_a_changed_msgmnb_leaves_what_exists(in_ipc_namespace):
     """When MSGMNB is changed, queues that exist keep the room that they have."""
 
@@ -67,7 +67,7 @@ def test_a_changed_msgmnb_leaves_what_exists(in_ipc_namespace):
     assert in_ipc_namespace({"kernel/msgmnb": 12345}, change) == 12345
 
 
-@clause("msgsnd.msgmax-raised", "proc(5)", "/proc/sys/kernel/msgmax")
+@clause("msgsnd.msgmax-raised", "proc_sys_kernel(5)", "/proc/sys/kernel/msgmax")
 def test_a_higher_msgmax_allows_longer_messages(in_ipc_namespace):
     """When MSGMAX is raised, messages may have so many bytes and not one more, and come out whole."""
 
@@ -85,7 +85,7 @@ def test_a_higher_msgmax_allows_longer_messages(in_ipc_namespace):
     assert in_ipc_namespace({"kernel/msgmax": 1000, "kernel/msgmnb": 200_000}, both_sides)
 
 
-@clause("msgget.next-id", "proc(5)", "/proc/sys/kernel/msg_next_id", since="3.8")
+@clause("msgget.next-id", "kernel.rst", "msg_next_id, sem_next_id, and shm_next_id", since="3.8")
 def test_the_next_id_can_be_chosen(in_ipc_namespace):
     """msg_next_id, where the kernel has it, is the identifier of the next queue, and is -1 again afterwards."""
 
@@ -97,7 +97,7 @@ def test_the_next_id_can_be_chosen(in_ipc_namespace):
     assert in_ipc_namespace({}, choose) == (5, -1)
 
 
-@clause("msgget.next-id-in-use", "proc(5)", "/proc/sys/kernel/msg_next_id", since="3.8")
+@clause("msgget.next-id-in-use", "kernel.rst", "msg_next_id, sem_next_id, and shm_next_id", since="3.8")
 def test_a_next_id_that_is_taken(in_ipc_namespace):
     """When the identifier in msg_next_id is taken, the new queue gets another one."""
 
@@ -110,7 +110,7 @@ def test_a_next_id_that_is_taken(in_ipc_namespace):
     assert in_ipc_namespace({}, choose)
 
 
-@clause("proc.msgmni-max-32768", "proc(5)", "/proc/sys/kernel/msgmni", since="4.17")
+@clause("proc.msgmni-max-32768", "proc_sys_kernel(5)", "/proc/sys/kernel/msgmni", since="4.17")
 def test_msgmni_has_a_ceiling(in_ipc_namespace):
     """MSGMNI can be set to 32768, the greatest number that identifiers have room for, and not above."""
 

@@ -86,7 +86,7 @@ def test_a_limit_of_semopm_counts_at_once(in_ipc_namespace):
     assert in_ipc_namespace({}, both_sides) == 7
 
 
-@clause("proc.kernel-sem-format", "proc(5)", "/proc/sys/kernel/sem")
+@clause("proc.kernel-sem-format", "proc_sys_kernel(5)", "/proc/sys/kernel/sem")
 def test_the_file_has_four_numbers(in_ipc_namespace):
     """/proc/sys/kernel/sem has four numbers: SEMMSL, SEMMNS, SEMOPM and SEMMNI, in this order."""
 
@@ -97,7 +97,7 @@ def test_the_file_has_four_numbers(in_ipc_namespace):
     assert in_ipc_namespace({"kernel/sem": "11 222 33 44"}, tell) == ([11, 222, 33, 44], [11, 222, 33, 44])
 
 
-@clause("proc.kernel-sem-write-partial", "proc(5)", "/proc/sys/kernel/sem")
+@clause("proc.kernel-sem-write-partial", "proc_sys_kernel(5)", "/proc/sys/kernel/sem")
 def test_fewer_numbers_leave_the_others(in_ipc_namespace):
     """Writing fewer than four numbers changes the first ones and leaves the others as they are."""
 
@@ -108,7 +108,7 @@ def test_fewer_numbers_leave_the_others(in_ipc_namespace):
     assert in_ipc_namespace({"kernel/sem": "11 222 33 44"}, write) == [12, 223, 33, 44]
 
 
-@clause("proc.kernel-sem-defaults", "proc(5)", "/proc/sys/kernel/sem", since="3.19")
+@clause("proc.kernel-sem-defaults", "proc_sys_kernel(5)", "/proc/sys/kernel/sem", since="3.19")
 def test_the_default_limits(in_ipc_namespace):
     """By default SEMMSL is 32000, SEMOPM 500, SEMMNI 32000, and SEMMNS as many as these sets can have."""
 
@@ -118,7 +118,7 @@ def test_the_default_limits(in_ipc_namespace):
     assert in_ipc_namespace({}, tell) == [32000, 32000 * 32000, 500, 32000]
 
 
-@clause("semget.next-id", "proc(5)", "/proc/sys/kernel/sem_next_id", since="3.8")
+@clause("semget.next-id", "kernel.rst", "msg_next_id, sem_next_id, and shm_next_id", since="3.8")
 def test_the_next_id_can_be_chosen(in_ipc_namespace):
     """sem_next_id, where the kernel has it, is the identifier of the next set, and is -1 again afterwards."""
 
@@ -131,7 +131,7 @@ def test_the_next_id_can_be_chosen(in_ipc_namespace):
     assert in_ipc_namespace({}, choose) == (5, -1)
 
 
-@clause("proc.auto_msgmni-reads-0", "proc(5)", "/proc/sys/kernel/auto_msgmni", since="3.19")
+@clause("proc.auto_msgmni-reads-0", "proc_sys_kernel(5)", "/proc/sys/kernel/auto_msgmni", since="3.19")
 def test_auto_msgmni_is_without_effect(in_ipc_namespace):
     """auto_msgmni, where the kernel still has it, reads 0 whatever is written to it."""
     if limit("kernel/auto_msgmni") is None:

@@ -67,7 +67,7 @@ def test_all_segments_have_at_most_shmall_pages(in_ipc_namespace, page):
     assert in_ipc_namespace({"kernel/shmall": 4}, both_sides) >= 0
 
 
-@clause("shmget.shmmax-lowered-existing-kept", "proc(5)", "/proc/sys/kernel/shmmax")
+@clause("shmget.shmmax-lowered-existing-kept", "proc_sys_kernel(5)", "/proc/sys/kernel/shmmax")
 def test_a_lower_shmmax_leaves_what_exists(in_ipc_namespace):
     """When SHMMAX is lowered, larger segments that exist stay usable; only new ones are refused."""
 
@@ -82,7 +82,7 @@ def test_a_lower_shmmax_leaves_what_exists(in_ipc_namespace):
     assert in_ipc_namespace({}, lower) == 100_000
 
 
-@clause("shmget.next-id", "proc(5)", "/proc/sys/kernel/shm_next_id", since="3.8")
+@clause("shmget.next-id", "kernel.rst", "msg_next_id, sem_next_id, and shm_next_id", since="3.8")
 def test_the_next_id_can_be_chosen(in_ipc_namespace):
     """shm_next_id, where the kernel has it, is the identifier of the next segment, and is -1 again afterwards."""
 
@@ -94,7 +94,7 @@ def test_the_next_id_can_be_chosen(in_ipc_namespace):
     assert in_ipc_namespace({}, choose) == (5, -1)
 
 
-@clause("shmget.next-id-in-use", "proc(5)", "/proc/sys/kernel/shm_next_id", since="3.8")
+@clause("shmget.next-id-in-use", "kernel.rst", "msg_next_id, sem_next_id, and shm_next_id", since="3.8")
 def test_a_next_id_that_is_taken(in_ipc_namespace):
     """When the identifier in shm_next_id is taken, the new segment gets another one."""
 
@@ -107,7 +107,7 @@ def test_a_next_id_that_is_taken(in_ipc_namespace):
     assert in_ipc_namespace({}, choose)
 
 
-@clause("proc.shm_rmid_forced.last-detach", "proc(5)", "/proc/sys/kernel/shm_rmid_forced", since="3.1")
+@clause("proc.shm_rmid_forced.last-detach", "proc_sys_kernel(5)", "/proc/sys/kernel/shm_rmid_forced", since="3.1")
 def test_forced_removal_at_the_last_detach(in_ipc_namespace, fork):
     """With shm_rmid_forced a segment goes at its last detach, though nobody has removed it, once its creator has ended."""
 
@@ -123,7 +123,7 @@ def test_forced_removal_at_the_last_detach(in_ipc_namespace, fork):
     assert in_ipc_namespace({}, attach_and_detach)
 
 
-@clause("proc.shm_rmid_forced.creator-exit", "proc(5)", "/proc/sys/kernel/shm_rmid_forced", since="3.1")
+@clause("proc.shm_rmid_forced.creator-exit", "proc_sys_kernel(5)", "/proc/sys/kernel/shm_rmid_forced", since="3.1")
 def test_forced_removal_when_the_creator_ends(in_ipc_namespace, fork):
     """With shm_rmid_forced a segment that was never attached goes when its creator ends."""
 
@@ -139,7 +139,7 @@ def test_forced_removal_when_the_creator_ends(in_ipc_namespace, fork):
 
 @clause(
     "proc.shm_rmid_forced.set-reaps",
-    "proc(5)",
+    "proc_sys_kernel(5)",
     "/proc/sys/kernel/shm_rmid_forced",
     since="3.1",
     disputed="only segments whose creator has ended go",
@@ -160,7 +160,7 @@ def test_switching_forced_removal_on(in_ipc_namespace, fork):
         disputed(manual="that all unattached segments go at once", linux="leaves those whose creator still lives")
 
 
-@clause("proc.msgmni-shmmni-max-32768", "proc(5)", "/proc/sys/kernel/shmmni", since="4.17")
+@clause("proc.msgmni-shmmni-max-32768", "proc_sys_kernel(5)", "/proc/sys/kernel/shmmni", since="4.17")
 def test_shmmni_has_a_ceiling(in_ipc_namespace):
     """SHMMNI can be set to 32768, the greatest number that identifiers have room for, and not above."""
 

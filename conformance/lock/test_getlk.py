@@ -31,7 +31,7 @@ def answer(file, fork):
     ],
     ids=["set", "end", "cur"],
 )
-@clause("fcntl.getlk-unlck-leaves-rest", "fcntl(2)", "F_GETLK")
+@clause("fcntl.getlk-unlck-leaves-rest", "fcntl_locking(2)", "F_GETLK")
 def test_where_nothing_is_in_the_way_only_the_type_changes(file, opened, answer, seen_by_others, lock):
     """For a lock that could be placed F_GETLK sets l_type to F_UNLCK, leaves the other members as they were, and places nothing."""
     fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(WRITE, 0, 20))
@@ -40,7 +40,7 @@ def test_where_nothing_is_in_the_way_only_the_type_changes(file, opened, answer,
 
 
 @pytest.mark.parametrize("type", [READ, WRITE], ids=["read", "write"])
-@clause("fcntl.getlk-reports-holder", "fcntl(2)", "F_GETLK")
+@clause("fcntl.getlk-reports-holder", "fcntl_locking(2)", "F_GETLK")
 def test_who_is_in_the_way_is_told(file, opened, answer, type):
     """For a lock that could not be placed F_GETLK gives the one in the way: its type, its range from the start, its process."""
     fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(type, -10, 5, SEEK_END))
@@ -49,7 +49,7 @@ def test_who_is_in_the_way_is_told(file, opened, answer, type):
     assert answer(RecordLock(READ, 94, 50)).type == (F_UNLCK if type == READ else WRITE)
 
 
-@clause("fcntl.getlk-one-of-several", "fcntl(2)", "F_GETLK")
+@clause("fcntl.getlk-one-of-several", "fcntl_locking(2)", "F_GETLK")
 def test_one_of_several_in_the_way_is_told(file, opened, answer):
     """When several locks are in the way F_GETLK gives one of them, and one to the end of the file with length 0."""
     fd = opened(file).fd
@@ -61,7 +61,7 @@ def test_one_of_several_in_the_way_is_told(file, opened, answer):
     assert answer(RecordLock(WRITE, 15)) == second
 
 
-@clause("fcntl.getlk-own-lock-unlck", "fcntl(2)", "F_GETLK")
+@clause("fcntl.getlk-own-lock-unlck", "fcntl_locking(2)", "F_GETLK")
 def test_ones_own_locks_are_not_in_the_way(file, opened):
     """A process's own locks never keep it from a lock: asked by any of its descriptors of the file, F_GETLK gives F_UNLCK."""
     first, second = opened(file).fd, opened(file).fd

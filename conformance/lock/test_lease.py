@@ -44,7 +44,7 @@ def told(signals):
     return caught
 
 
-@clause("lease.getlease", "fcntl(2)", "F_GETLEASE")
+@clause("lease.getlease", "F_GETLEASE(2const)", "F_GETLEASE")
 def test_the_type_of_a_lease_can_be_asked(file, opened):
     """F_GETLEASE gives the type of the lease that is held by the descriptor, read or write, and F_UNLCK without one."""
     fd = opened(file, O_RDONLY).fd
@@ -56,7 +56,7 @@ def test_the_type_of_a_lease_can_be_asked(file, opened):
 
 
 @pytest.mark.parametrize("flags", [O_RDWR, O_WRONLY], ids=["rdwr", "wronly"])
-@clause("lease.read-needs-rdonly", "fcntl(2)", "F_SETLEASE", errno=EAGAIN)
+@clause("lease.read-needs-rdonly", "F_GETLEASE(2const)", "F_SETLEASE", errno=EAGAIN)
 def test_a_read_lease_needs_a_descriptor_for_reading_alone(file, opened, flags):
     """A read lease is refused on a descriptor that is open for writing, and had on one that is open for reading alone."""
     with opened(file, flags) as writer, fails_with(EAGAIN):
@@ -67,7 +67,7 @@ def test_a_read_lease_needs_a_descriptor_for_reading_alone(file, opened, flags):
 
 
 @pytest.mark.parametrize("flags", [O_RDONLY, O_RDWR, O_WRONLY], ids=["rdonly", "rdwr", "wronly"])
-@clause("lease.write-needs-sole-open", "fcntl(2)", "F_SETLEASE", errno=EAGAIN)
+@clause("lease.write-needs-sole-open", "F_GETLEASE(2const)", "F_SETLEASE", errno=EAGAIN)
 def test_a_write_lease_needs_the_only_opening(file, opened, flags):
     """A write lease is refused while the file is open elsewhere, in whatever way, and had when it is not."""
     fd = opened(file).fd

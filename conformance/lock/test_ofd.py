@@ -49,7 +49,13 @@ def test_l_pid_must_be_0(file, opened, seen_by_others, cmd):
     assert seen_by_others(0, 2) == ".."
 
 
-@clause("ofd.owned-by-description", "fcntl(2)", SECTION, errno=EAGAIN, since="3.15")
+@clause(
+    "ofd.owned-by-description",
+    "fcntl_locking(2)",
+    "Open file description locks (non-POSIX)",
+    errno=EAGAIN,
+    since="3.15",
+)
 def test_two_openings_compete_in_one_process(file, opened):
     """Locks that are placed by two opens of a file conflict as those of two processes do; read locks go together."""
     first, second = opened(file).fd, opened(file).fd
@@ -62,7 +68,7 @@ def test_two_openings_compete_in_one_process(file, opened):
     lock(second, 5, 5)
 
 
-@clause("ofd.fork-shares", "fcntl(2)", SECTION, since="3.15")
+@clause("ofd.fork-shares", "fcntl_locking(2)", "Open file description locks (non-POSIX)", since="3.15")
 def test_a_child_shares_the_lock(file, opened, fork, seen_by_others):
     """A forked child has its parent's lock by the descriptor it inherits: it converts it, unlocks it, and does not drop it by ending."""
     fd = opened(file).fd
@@ -78,7 +84,7 @@ def test_a_child_shares_the_lock(file, opened, fork, seen_by_others):
 
 
 @pytest.mark.parametrize("how", ["duplicate", "another open"])
-@clause("ofd.dup-close-keeps", "fcntl(2)", SECTION, since="3.15")
+@clause("ofd.dup-close-keeps", "fcntl_locking(2)", "Open file description locks (non-POSIX)", since="3.15")
 def test_to_close_another_descriptor_drops_nothing(file, opened, seen_by_others, how):
     """The lock stays when a duplicate of the descriptor is closed, or one from another open of the file."""
     fd = opened(file).fd
@@ -90,7 +96,7 @@ def test_to_close_another_descriptor_drops_nothing(file, opened, seen_by_others,
     assert seen_by_others(0, 3) == ".w."
 
 
-@clause("ofd.last-close-releases", "fcntl(2)", SECTION, since="3.15")
+@clause("ofd.last-close-releases", "fcntl_locking(2)", "Open file description locks (non-POSIX)", since="3.15")
 def test_the_last_close_releases_it(file, opened, seen_by_others):
     """The lock is gone when the last descriptor of the open file description is closed."""
     end = opened(file)
@@ -104,7 +110,7 @@ def test_the_last_close_releases_it(file, opened, seen_by_others):
     assert seen_by_others(0, 3) == "..."
 
 
-@clause("ofd.exec-keeps", "fcntl(2)", SECTION, since="3.15")
+@clause("ofd.exec-keeps", "fcntl_locking(2)", "Open file description locks (non-POSIX)", since="3.15")
 def test_another_program_keeps_it(file, as_another_program, seen_by_others):
     """The lock is kept through execve by the program that has the descriptor, and gone with the program."""
 
@@ -121,7 +127,7 @@ def test_another_program_keeps_it(file, as_another_program, seen_by_others):
     assert seen_by_others(0, 4) == "...."
 
 
-@clause("ofd.convert-same-description", "fcntl(2)", SECTION, since="3.15")
+@clause("ofd.convert-same-description", "fcntl_locking(2)", "Open file description locks (non-POSIX)", since="3.15")
 def test_locks_of_one_description_are_converted_split_and_joined(file, opened, seen_by_others):
     """By the same open file description, duplicates included, a lock replaces the old one where they overlap, and joins its like."""
     fd = opened(file).fd
@@ -140,7 +146,13 @@ def test_locks_of_one_description_are_converted_split_and_joined(file, opened, s
     assert (found.start, found.len) == (10, 10)
 
 
-@clause("ofd.conflicts-with-posix-same-fd", "fcntl(2)", SECTION, errno=EAGAIN, since="3.15")
+@clause(
+    "ofd.conflicts-with-posix-same-fd",
+    "fcntl_locking(2)",
+    "Open file description locks (non-POSIX)",
+    errno=EAGAIN,
+    since="3.15",
+)
 def test_they_conflict_with_record_locks_even_of_the_same_descriptor(file, opened):
     """An open file description lock and a record lock are in each other's way also on one descriptor of one process."""
     fd = opened(file).fd
@@ -152,7 +164,7 @@ def test_they_conflict_with_record_locks_even_of_the_same_descriptor(file, opene
         lock(fd, 1, 1, F_RDLCK)
 
 
-@clause("ofd.getlk-pid-minus1", "fcntl(2)", "F_GETLK", since="3.15")
+@clause("ofd.getlk-pid-minus1", "fcntl_locking(2)", "F_GETLK", since="3.15")
 def test_a_holder_that_is_a_description_is_told_as_minus_1(file, opened):
     """F_GETLK and F_OFD_GETLK give the range of an open file description lock in the way, and -1 for the process."""
     holder, asking = opened(file).fd, opened(file).fd
@@ -161,7 +173,7 @@ def test_a_holder_that_is_a_description_is_told_as_minus_1(file, opened):
         assert fcntl_getlk(asking, cmd, RecordLock(F_RDLCK)) == RecordLock(F_WRLCK, 3, 4, SEEK_SET, -1)
 
 
-@clause("ofd.getlk-posix-holder-pid", "fcntl(2)", "F_OFD_GETLK", since="3.15")
+@clause("ofd.getlk-posix-holder-pid", "fcntl_locking(2)", "F_OFD_GETLK", since="3.15")
 def test_a_holder_that_is_a_process_is_told_by_its_id(file, opened):
     """F_OFD_GETLK gives the process that holds a record lock in the way, also if it is the one that asks."""
     fd = opened(file).fd
@@ -169,7 +181,7 @@ def test_a_holder_that_is_a_process_is_told_by_its_id(file, opened):
     assert fcntl_getlk(fd, F_OFD_GETLK, RecordLock(F_RDLCK)) == RecordLock(F_WRLCK, 3, 4, SEEK_SET, os.getpid())
 
 
-@clause("ofd.getlk-free-unlck", "fcntl(2)", "F_OFD_GETLK", since="3.15")
+@clause("ofd.getlk-free-unlck", "fcntl_locking(2)", "F_OFD_GETLK", since="3.15")
 def test_where_nothing_is_in_the_way_only_the_type_changes(file, opened):
     """For a lock that could be placed F_OFD_GETLK sets l_type to F_UNLCK and leaves the rest; the description's own are not in the way."""
     fd = opened(file).fd
@@ -177,7 +189,7 @@ def test_where_nothing_is_in_the_way_only_the_type_changes(file, opened):
     assert fcntl_getlk(fd, F_OFD_GETLK, RecordLock(F_WRLCK, 2, 9)) == RecordLock(F_UNLCK, 2, 9)
 
 
-@clause("ofd.getlk-f_unlck-query", "fcntl(2)", "F_OFD_GETLK", since="6.6")
+@clause("ofd.getlk-f_unlck-query", "fcntl_locking(2)", "F_OFD_GETLK", since="6.6")
 def test_the_descriptions_own_locks_are_listed(file, opened):
     """F_OFD_GETLK with the type F_UNLCK gives the first lock in the range that the open file description itself holds."""
     fd, other = opened(file).fd, opened(file).fd
@@ -191,7 +203,7 @@ def test_the_descriptions_own_locks_are_listed(file, opened):
     assert fcntl_getlk(other, F_OFD_GETLK, RecordLock(F_UNLCK)).type == F_UNLCK
 
 
-@clause("ofd.setlkw-waits", "fcntl(2)", "F_OFD_SETLKW", since="3.15")
+@clause("ofd.setlkw-waits", "fcntl_locking(2)", "F_OFD_SETLKW", since="3.15")
 def test_it_waits_until_the_range_is_free(file, opened, fork):
     """F_OFD_SETLKW waits while another open file description or process has a lock in its way, and then has its own."""
     fd = opened(file).fd
@@ -223,7 +235,7 @@ def test_a_handler_interrupts_the_wait(file, opened, fork, signals, seen_by_othe
     assert seen_by_others(0, 2) == ".."
 
 
-@clause("ofd.no-edeadlk", "fcntl(2)", SECTION, since="3.15")
+@clause("ofd.no-edeadlk", "fcntl_locking(2)", "Open file description locks (non-POSIX)", since="3.15")
 def test_a_deadlock_is_not_found(circle):
     """Two open file descriptions that wait for each other's locks wait on: no deadlock is looked for. One goes on when the other ends."""
     last, (other,) = circle(2, F_OFD_SETLKW)
@@ -233,7 +245,7 @@ def test_a_deadlock_is_not_found(circle):
     assert other.result() is None
 
 
-@clause("ofd.threads-separate-opens", "fcntl(2)", SECTION, since="3.15")
+@clause("ofd.threads-separate-opens", "fcntl_locking(2)", "Open file description locks (non-POSIX)", since="3.15")
 def test_threads_that_open_the_file_keep_each_other_out(file, fork):
     """Threads that each open the file exclude each other by these locks: what one holds the other waits for."""
 

@@ -54,7 +54,7 @@ def rows(file):
     return read
 
 
-@clause("proc.locks-row", "proc(5)", SECTION)
+@clause("proc.locks-row", "proc_locks(5)", SECTION)
 def test_each_lock_is_a_row(file, opened, rows):
     """A lock that is held is shown with its kind, ADVISORY, READ or WRITE, its process, device and inode, first byte and last."""
     assert rows() == []
@@ -71,7 +71,7 @@ def test_each_lock_is_a_row(file, opened, rows):
 
 
 @pytest.mark.usefixtures("ofd_locks")
-@clause("proc.locks-row-ofd", "proc(5)", SECTION, since="3.15")
+@clause("proc.locks-row-ofd", "proc_locks(5)", SECTION, since="3.15")
 def test_a_lock_of_a_description_has_process_minus_1(file, opened, rows):
     """An open file description lock is shown as OFDLCK, and -1 in the place of a process."""
     fcntl_setlk(opened(file).fd, F_OFD_SETLK, RecordLock(F_WRLCK, 1, 1))
@@ -79,7 +79,7 @@ def test_a_lock_of_a_description_has_process_minus_1(file, opened, rows):
 
 
 @pytest.mark.usefixtures("leases")
-@clause("proc.locks-row-lease", "proc(5)", SECTION)
+@clause("proc.locks-row-lease", "proc_locks(5)", SECTION)
 def test_a_lease_is_a_row(file, opened, rows):
     """A lease is shown with its holder."""
     fcntl(opened(file, os.O_RDONLY).fd, F_SETLEASE, F_RDLCK)
@@ -87,7 +87,7 @@ def test_a_lease_is_a_row(file, opened, rows):
 
 
 @pytest.mark.parametrize("kind", ["POSIX", "FLOCK"])
-@clause("proc.locks-waiter-arrow", "proc(5)", SECTION)
+@clause("proc.locks-waiter-arrow", "proc_locks(5)", SECTION)
 def test_who_waits_is_shown_with_an_arrow(file, opened, fork, rows, kind):
     """A request that waits is shown below the lock it waits for, with an arrow and the process that waits; later it is a lock."""
     fd, me = opened(file).fd, os.getpid()
@@ -105,7 +105,7 @@ def test_who_waits_is_shown_with_an_arrow(file, opened, fork, rows, kind):
     ]
 
 
-@clause("proc.locks-pidns-filter", "proc(5)", SECTION, since="4.9")
+@clause("proc.locks-pidns-filter", "proc_locks(5)", SECTION, since="4.9")
 def test_locks_of_a_foreign_pid_namespace_are_hidden(file, opened, tmp_path, fork):
     """/proc/locks shows only the locks of processes in the PID namespace for which that /proc was mounted."""
     proc: Path = tmp_path / "proc"

@@ -54,7 +54,7 @@ def test_a_locked_range_is_refused_to_another_process(file, opened, fork):
         pytest.param(WRITE, WRITE, True, id="exclusive-exclusive"),
     ],
 )
-@clause("fcntl.rd-shared-wr-exclusive", "fcntl(2)", "Advisory record locking")
+@clause("fcntl.rd-shared-wr-exclusive", "fcntl_locking(2)", "Advisory record locking")
 def test_read_locks_go_together_and_nothing_else(file, opened, fork, held, asked, refused):
     """Several processes may hold a read lock of a byte; a write lock is held by one, and keeps read locks out too."""
     fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(held, 5, 1))
@@ -79,7 +79,7 @@ def test_read_locks_go_together_and_nothing_else(file, opened, fork, held, asked
         pytest.param(SEEK_END, -10, id="end-back"),
     ],
 )
-@clause("fcntl.whence-all", "fcntl(2)", "Advisory record locking")
+@clause("fcntl.whence-all", "fcntl_locking(2)", "Advisory record locking")
 def test_a_range_starts_where_whence_says(file, opened, seen_by_others, whence, start):
     """l_start counts from the start, the position or the end of the file as l_whence says, forward and back."""
     fd = opened(file).fd
@@ -90,7 +90,7 @@ def test_a_range_starts_where_whence_says(file, opened, seen_by_others, whence, 
     assert os.lseek(fd, 0, SEEK_CUR) == 50
 
 
-@clause("fcntl.negative-len", "fcntl(2)", "Advisory record locking", since="2.4.21")
+@clause("fcntl.negative-len", "fcntl_locking(2)", "Advisory record locking", since="2.4.21")
 def test_a_negative_length_goes_back(file, opened, seen_by_others):
     """With a negative l_len the range is the -l_len bytes that end before l_start."""
     fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(WRITE, 20, -5))
@@ -106,7 +106,7 @@ def test_a_negative_length_goes_back(file, opened, seen_by_others):
         pytest.param(RecordLock(WRITE, -101, 2, SEEK_END), id="end"),
     ],
 )
-@clause("fcntl.before-file-start-einval", "fcntl(2)", "Advisory record locking", errno=EINVAL)
+@clause("fcntl.before-file-start-einval", "fcntl_locking(2)", "Advisory record locking", errno=EINVAL)
 def test_there_are_no_bytes_before_the_first(file, opened, seen_by_others, lock):
     """A range that begins before the start of the file is refused, and nothing of it is locked."""
     with fails_with(EINVAL):
@@ -114,7 +114,7 @@ def test_there_are_no_bytes_before_the_first(file, opened, seen_by_others, lock)
     assert seen_by_others(0, 6) == "......"
 
 
-@clause("fcntl.beyond-eof", "fcntl(2)", "Advisory record locking")
+@clause("fcntl.beyond-eof", "fcntl_locking(2)", "Advisory record locking")
 def test_bytes_behind_the_end_can_be_locked(file, opened, seen_by_others):
     """Bytes past the end of the file can be locked, which makes the file no longer."""
     fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(WRITE, 1 << 40, 2))
@@ -122,7 +122,7 @@ def test_bytes_behind_the_end_can_be_locked(file, opened, seen_by_others):
     assert file.stat().st_size == 100
 
 
-@clause("fcntl.len0-covers-growth", "fcntl(2)", "Advisory record locking")
+@clause("fcntl.len0-covers-growth", "fcntl_locking(2)", "Advisory record locking")
 def test_a_length_of_0_is_to_the_end_wherever_that_moves(file, opened, seen_by_others):
     """A length of 0 locks all from l_start on: also what the file has grown by since, and all that it could grow by."""
     fd = opened(file).fd
@@ -133,7 +133,7 @@ def test_a_length_of_0_is_to_the_end_wherever_that_moves(file, opened, seen_by_o
     assert seen_by_others(LAST - 1, 2) == "ww"
 
 
-@clause("fcntl.split-merge-shrink", "fcntl(2)", "Advisory record locking")
+@clause("fcntl.split-merge-shrink", "fcntl_locking(2)", "Advisory record locking")
 def test_locks_of_one_process_are_split_shrunk_and_joined(file, opened, fork, seen_by_others):
     """To unlock the middle of a range splits it, to unlock an end shrinks it, and a lock that fills the gap makes them one."""
     fd = opened(file).fd
@@ -153,7 +153,7 @@ def test_locks_of_one_process_are_split_shrunk_and_joined(file, opened, fork, se
     assert (found.start, found.len) == (12, 7)
 
 
-@clause("fcntl.convert-same-process", "fcntl(2)", "Advisory record locking")
+@clause("fcntl.convert-same-process", "fcntl_locking(2)", "Advisory record locking")
 def test_a_new_lock_replaces_the_old_one_where_they_overlap(file, opened, seen_by_others):
     """A process has one type of lock on a byte: a new lock converts what it covers of the old, and leaves the rest."""
     fd = opened(file).fd
@@ -225,7 +225,7 @@ def test_a_range_ends_within_an_off_t(file, opened, seen_by_others, whence, star
     assert seen_by_others(LAST - 1, 2) == ".w"
 
 
-@clause("fcntl.record-locks-advisory", "fcntl(2)", "Mandatory locking")
+@clause("fcntl.record-locks-advisory", "fcntl_locking(2)", "Mandatory locking")
 def test_a_lock_keeps_nobody_from_the_data(file, opened, fork):
     """A record lock is advice: a process without it reads and writes the bytes, truncates and removes the file."""
     fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(WRITE))
@@ -240,7 +240,7 @@ def test_a_lock_keeps_nobody_from_the_data(file, opened, fork):
     assert fork(other).result() == b"written"
 
 
-@clause("fcntl.rename-unlink-keep", "fcntl(2)", "Advisory record locking")
+@clause("fcntl.rename-unlink-keep", "fcntl_locking(2)", "Advisory record locking")
 def test_a_lock_is_of_the_file_and_not_of_its_name(file, tmp_path, opened, fork):
     """A lock stays when the file is renamed or removed: it is the file's, and not that of a new file of the old name."""
     fd = opened(file).fd

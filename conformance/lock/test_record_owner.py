@@ -25,7 +25,7 @@ from .takers import take
 
 
 @pytest.mark.parametrize("how", ["another open", "duplicate", "read-only", "itself"])
-@clause("fcntl.close-any-fd-releases-all", "fcntl(2)", "Advisory record locking")
+@clause("fcntl.close-any-fd-releases-all", "fcntl_locking(2)", "Advisory record locking")
 def test_to_close_any_descriptor_of_the_file_drops_all_locks(file, opened, seen_by_others, how):
     """When a process closes any descriptor of a file, all its locks of the file are gone, by whichever they were taken."""
     first, second = opened(file), opened(file)
@@ -44,7 +44,7 @@ def test_to_close_any_descriptor_of_the_file_drops_all_locks(file, opened, seen_
     assert seen_by_others(0, 6) == "......"
 
 
-@clause("fcntl.close-other-file-keeps", "fcntl(2)", "Advisory record locking")
+@clause("fcntl.close-other-file-keeps", "fcntl_locking(2)", "Advisory record locking")
 def test_to_close_another_file_drops_nothing(file, tmp_path, opened, seen_by_others):
     """Locks stay when the process closes a descriptor of another file, or when another process closes this one."""
     fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(F_WRLCK, 1, 1))
@@ -54,7 +54,7 @@ def test_to_close_another_file_drops_nothing(file, tmp_path, opened, seen_by_oth
     assert seen_by_others(0, 3) == ".w."
 
 
-@clause("fcntl.fork-not-inherited", "fcntl(2)", "Advisory record locking")
+@clause("fcntl.fork-not-inherited", "fcntl_locking(2)", "Advisory record locking")
 def test_a_child_has_none_of_its_parents_locks(file, opened, fork, seen_by_others):
     """A forked child does not have its parent's locks: they are in its way, and to close the file drops none of them."""
     fd = opened(file).fd
@@ -79,7 +79,7 @@ def inheritable(path: os.PathLike[str]) -> int:
     return fd
 
 
-@clause("fcntl.exec-preserved", "fcntl(2)", "Advisory record locking")
+@clause("fcntl.exec-preserved", "fcntl_locking(2)", "Advisory record locking")
 def test_another_program_keeps_them(file, opened, as_another_program):
     """A process keeps its locks through execve: the new program holds them, under the same process id, until it ends."""
     running, end = as_another_program(lambda: fcntl_setlk(inheritable(file), F_SETLK, RecordLock(F_WRLCK, 1, 2)))
@@ -105,7 +105,7 @@ def test_a_descriptor_that_exec_closes_drops_them(file, opened, as_another_progr
     succeeded(running)
 
 
-@clause("fcntl.threads-share", "fcntl(2)", "Advisory record locking")
+@clause("fcntl.threads-share", "fcntl_locking(2)", "Advisory record locking")
 def test_threads_are_not_kept_out(file, fork):
     """All threads of a process have its locks: one is never refused what another has locked, and can unlock it."""
 

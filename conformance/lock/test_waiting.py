@@ -28,7 +28,7 @@ from .takers import take
 READ, WRITE, UNLOCK = F_RDLCK, F_WRLCK, F_UNLCK
 
 
-@clause("fcntl.setlkw-waits", "fcntl(2)", "F_SETLKW")
+@clause("fcntl.setlkw-waits", "fcntl_locking(2)", "F_SETLKW")
 def test_it_waits_until_the_range_is_free(file, opened, fork):
     """F_SETLKW waits while another process holds a lock of any of the bytes in its way, and has its own when all are free."""
     fd = opened(file).fd
@@ -41,7 +41,7 @@ def test_it_waits_until_the_range_is_free(file, opened, fork):
     assert waiter.result() >= 0
 
 
-@clause("fcntl.setlkw-granted-by-conversion", "fcntl(2)", "F_SETLKW")
+@clause("fcntl.setlkw-granted-by-conversion", "fcntl_locking(2)", "F_SETLKW")
 def test_a_reader_goes_on_when_the_writer_becomes_one(file, opened, fork):
     """Who waits for a read lock has it when the write lock in its way is converted to a read lock."""
     fd = opened(file).fd
@@ -95,7 +95,7 @@ def test_the_wait_goes_on_after_a_handler_with_restart(file, opened, fork, signa
 
 
 @pytest.mark.parametrize("how", ["exit", "kill", "close"])
-@clause("fcntl.exit-kill-releases", "fcntl(2)", "Advisory record locking")
+@clause("fcntl.exit-kill-releases", "fcntl_locking(2)", "Advisory record locking")
 def test_the_end_of_a_process_releases_its_locks(file, fork, pipe, how):
     """A process's locks are released when it ends, by itself or by SIGKILL, or closes the file; who waited for them goes on."""
     ready, hold = pipe(), pipe()
@@ -120,7 +120,7 @@ def test_the_end_of_a_process_releases_its_locks(file, fork, pipe, how):
     assert waiter.result() >= 0
 
 
-@clause("fcntl.edeadlk-two", "fcntl(2)", "Advisory record locking", errno=EDEADLK)
+@clause("fcntl.edeadlk-two", "fcntl_locking(2)", "Advisory record locking", errno=EDEADLK)
 def test_a_deadlock_of_two_is_found(circle):
     """When two processes would wait for each other's lock for ever, the one that asks last gets EDEADLK; it can let the other go."""
     last, (other,) = circle(2)
@@ -129,7 +129,7 @@ def test_a_deadlock_of_two_is_found(circle):
     assert other.result() is None
 
 
-@clause("fcntl.edeadlk-three", "fcntl(2)", "Advisory record locking", errno=EDEADLK)
+@clause("fcntl.edeadlk-three", "fcntl_locking(2)", "Advisory record locking", errno=EDEADLK)
 def test_a_deadlock_of_three_is_found(circle):
     """A deadlock of three processes, each of which waits for the next, is found when the circle is closed."""
     last, others = circle(3)
@@ -138,7 +138,7 @@ def test_a_deadlock_of_three_is_found(circle):
     assert [other.result() for other in others] == [None, None]
 
 
-@clause("fcntl.edeadlk-depth-limit", "fcntl(2)", "BUGS")
+@clause("fcntl.edeadlk-depth-limit", "fcntl_locking(2)", "Deadlock detection")
 def test_a_deadlock_of_many_is_not_found(circle):
     """The kernel follows ten steps: a circle of far more processes is not found, and all of them wait until one ends."""
     last, others = circle(14)
@@ -148,7 +148,7 @@ def test_a_deadlock_of_many_is_not_found(circle):
     assert [other.result() for other in others] == [None] * 13
 
 
-@clause("fcntl.edeadlk-false-alarm", "fcntl(2)", "Advisory record locking")
+@clause("fcntl.edeadlk-false-alarm", "fcntl_locking(2)", "Advisory record locking")
 def test_a_line_of_waiters_is_no_deadlock(file, opened, fork):
     """Processes that wait for each other in a line wait; they get their locks one after the other when the first lets go."""
     fd = opened(file).fd

@@ -187,7 +187,7 @@ def test_memory_beyond_the_end_is_a_bus_error(memfd, mapping, fork, page):
     assert fork(peek, there.address + page, 1).wait() == -signal.SIGBUS
 
 
-@clause("memfd_create.noexec_seal", "memfd_create(2)", "MFD_NOEXEC_SEAL", since="6.3")
+@clause("memfd_create.noexec_seal", "mfd_noexec.rst", "MFD_NOEXEC_SEAL", since="6.3")
 def test_a_memory_file_can_be_made_never_to_be_executed(memfd):
     """With MFD_NOEXEC_SEAL the file is not executable, and sealed so that it cannot be made so; other seals can be added."""
     try:
@@ -202,7 +202,7 @@ def test_a_memory_file_can_be_made_never_to_be_executed(memfd):
         os.fchmod(fd, 0o700)
 
 
-@clause("memfd_create.exec", "memfd_create(2)", "MFD_EXEC", since="6.3")
+@clause("memfd_create.exec", "mfd_noexec.rst", "MFD_EXEC", since="6.3")
 def test_a_memory_file_can_be_made_to_be_executed(memfd):
     """With MFD_EXEC the file is executable, unless the system forbids it with vm.memfd_noexec."""
     forbidden = limit("vm/memfd_noexec")

@@ -24,7 +24,7 @@ def test_what_was_stored_can_be_flushed(file, opened, mapping, page, flags):
     assert other.buf[page] == ord("x")
 
 
-@clause("msync.neither-flag-linux", "msync(2)", "NOTES")
+@clause("msync.neither-flag-linux", "msync(2)", "VERSIONS")
 def test_neither_flag_is_taken_too(file, opened, mapping, page):
     """On Linux msync with neither MS_SYNC nor MS_ASYNC is accepted."""
     msync(mapping(opened(file, os.O_RDWR), page).address, page, 0)

@@ -50,7 +50,7 @@ def content(fd: int) -> bytes:
     return os.pread(fd, 1 << 20, 0)
 
 
-@clause("fcntl.add_seals-add-up", "fcntl(2)", "F_ADD_SEALS", since="3.17")
+@clause("fcntl.add_seals-add-up", "F_GET_SEALS(2const)", "F_ADD_SEALS", since="3.17")
 def test_seals_add_up(sealable):
     """Seals are added to those that there are; F_GET_SEALS gives all of them. To add one again is no error."""
     found = []
@@ -72,7 +72,7 @@ def test_seals_are_the_files_and_not_the_descriptors(sealable, opened, fork):
     assert get_seals(sealable) == F_SEAL_SHRINK | F_SEAL_GROW
 
 
-@clause("fcntl.f_seal_seal", "fcntl(2)", "F_SEAL_SEAL", errno=EPERM, since="3.17")
+@clause("fcntl.f_seal_seal", "F_GET_SEALS(2const)", "F_SEAL_SEAL", errno=EPERM, since="3.17")
 def test_the_seal_against_seals(sealable):
     """With F_SEAL_SEAL no further seal can be added; the others stay as they are."""
     add_seals(sealable, F_SEAL_GROW | F_SEAL_SEAL)
@@ -82,7 +82,7 @@ def test_the_seal_against_seals(sealable):
     ftruncate(sealable, 1)
 
 
-@clause("fcntl.f_seal_shrink", "fcntl(2)", "F_SEAL_SHRINK", errno=EPERM, since="3.17")
+@clause("fcntl.f_seal_shrink", "F_GET_SEALS(2const)", "F_SEAL_SHRINK", errno=EPERM, since="3.17")
 def test_the_seal_against_shrinking(sealable, page):
     """With F_SEAL_SHRINK the file cannot be made shorter, by ftruncate or by O_TRUNC; it can still grow and be written."""
     add_seals(sealable, F_SEAL_SHRINK)
@@ -95,7 +95,7 @@ def test_the_seal_against_shrinking(sealable, page):
     assert content(sealable) == b"x" + b"a" * (page - 1) + b"b" * page + bytes(5)
 
 
-@clause("fcntl.f_seal_grow", "fcntl(2)", "F_SEAL_GROW", errno=EPERM, since="3.17")
+@clause("fcntl.f_seal_grow", "F_GET_SEALS(2const)", "F_SEAL_GROW", errno=EPERM, since="3.17")
 def test_the_seal_against_growing(sealable, page):
     """With F_SEAL_GROW the file cannot become longer, by ftruncate, fallocate or writing past its end; it can be written within."""
     add_seals(sealable, F_SEAL_GROW)
@@ -113,7 +113,7 @@ def test_the_seal_against_growing(sealable, page):
     ftruncate(sealable, page)
 
 
-@clause("fcntl.f_seal_write", "fcntl(2)", "F_SEAL_WRITE", errno=EPERM, since="3.17")
+@clause("fcntl.f_seal_write", "F_GET_SEALS(2const)", "F_SEAL_WRITE", errno=EPERM, since="3.17")
 def test_the_seal_against_writing(sealable, page):
     """With F_SEAL_WRITE the content cannot be changed, by write, by punching a hole, or by a shared mapping to write."""
     add_seals(sealable, F_SEAL_WRITE)
@@ -129,7 +129,7 @@ def test_the_seal_against_writing(sealable, page):
     ftruncate(sealable, 2 * page)
 
 
-@clause("fcntl.f_seal_write-private-mapping", "fcntl(2)", "F_SEAL_WRITE", since="3.17")
+@clause("fcntl.f_seal_write-private-mapping", "F_GET_SEALS(2const)", "F_SEAL_WRITE", since="3.17")
 def test_a_sealed_file_can_be_mapped_privately(sealable, mapping, page):
     """A file with F_SEAL_WRITE can still be mapped privately to write; the stores stay private."""
     add_seals(sealable, F_SEAL_WRITE)
@@ -138,7 +138,7 @@ def test_a_sealed_file_can_be_mapped_privately(sealable, mapping, page):
     assert content(sealable)[:1] == b"a"
 
 
-@clause("fcntl.f_seal_write-read-only-mapping", "fcntl(2)", "F_SEAL_WRITE", errno=EACCES, since="6.7")
+@clause("fcntl.f_seal_write-read-only-mapping", "F_GET_SEALS(2const)", "F_SEAL_WRITE", errno=EACCES, since="6.7")
 def test_a_sealed_file_can_be_mapped_to_read(sealable, mapping, page):
     """A file with F_SEAL_WRITE can be mapped shared to read, and that mapping cannot be made writable."""
     add_seals(sealable, F_SEAL_WRITE)
@@ -163,7 +163,7 @@ def test_what_is_mapped_to_write_cannot_be_sealed(sealable, page):
     assert get_seals(sealable) == F_SEAL_WRITE | F_SEAL_GROW
 
 
-@clause("mmap.memfd-future_write", "fcntl(2)", "F_SEAL_FUTURE_WRITE", errno=EPERM, since="5.1")
+@clause("mmap.memfd-future_write", "F_GET_SEALS(2const)", "F_SEAL_FUTURE_WRITE", errno=EPERM, since="5.1")
 def test_the_seal_against_future_writing(sealable, mapping, page):
     """With F_SEAL_FUTURE_WRITE shared mappings to write that exist stay so; new ones, and write, are refused."""
     there = mapping(sealable, page)

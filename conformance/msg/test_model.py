@@ -15,7 +15,7 @@ def test_the_model(agree, machines, two_peers):
     agree(lambda: machines.Queue(*two_peers))
 
 
-@clause("msg.model-with-copies", "msgop(2)", "DESCRIPTION, MSG_COPY")
+@clause("msg.model-with-copies", "msgop(2)", "MSG_COPY")
 def test_the_model_with_copies(agree, machines, two_peers):
     """The same holds when messages are copied in between, and a copy changes nothing."""
     agree(lambda: machines.Copies(*two_peers))

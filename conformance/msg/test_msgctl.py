@@ -200,7 +200,7 @@ def test_all_queues_are_found_by_index(in_ipc_namespace):
     assert same
 
 
-@clause("proc.sysvipc-msg-row", "proc(5)", "/proc/sysvipc")
+@clause("proc.sysvipc-msg-row", "proc_sysvipc(5)", "/proc/sysvipc/")
 def test_proc_shows_the_queue(holding):
     """/proc/sysvipc/msg has a row for every queue, with what IPC_STAT tells of it."""
     queue = holding((1, b"12345"), (2, b"123"))

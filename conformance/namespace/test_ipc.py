@@ -120,7 +120,7 @@ def test_a_new_namespace_begins_with_the_defaults(in_ipc_namespace, sysv_shm):
     assert in_ipc_namespace({}, begin) == (0, 4096)
 
 
-@clause("proc.kernel-defaults", "proc(5)", "/proc/sys/kernel", since="3.16")
+@clause("proc.kernel-defaults", "proc_sys_kernel(5)", "/proc/sys/kernel/", since="3.16")
 def test_the_default_limits(in_ipc_namespace):
     """By default SHMMNI is 4096, and SHMMAX and SHMALL are as good as no limit: the greatest unsigned long less 2^24."""
 

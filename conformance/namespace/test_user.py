@@ -139,7 +139,11 @@ def test_the_list_of_segments_is_mapped_too(unprivileged):
 
 
 @clause(
-    "userns.map-is-written-once", "user_namespaces(7)", "Defining user and group ID mappings", errno=EPERM, since="3.8"
+    "userns.map-is-written-once",
+    "user_namespaces(7)",
+    "Defining user and group ID mappings: writing to uid_map and gid_map",
+    errno=EPERM,
+    since="3.8",
 )
 def test_a_map_can_be_written_once(unprivileged):
     """The map of users of a user namespace can be written once; a second time fails and the map stays."""
@@ -157,7 +161,7 @@ def test_a_map_can_be_written_once(unprivileged):
 @clause(
     "userns.gid-map-needs-setgroups-denied",
     "user_namespaces(7)",
-    "Defining user and group ID mappings",
+    "Defining user and group ID mappings: writing to uid_map and gid_map",
     errno=EPERM,
     since="3.19",
 )

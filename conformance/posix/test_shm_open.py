@@ -140,7 +140,7 @@ def test_trunc_empties_an_object(posix_shm, opened):
     assert (after.st_uid, after.st_gid) == (before.st_uid, before.st_gid)
 
 
-@clause("shm_open.rdonly-trunc-linux", "shm_open(3)", "NOTES")
+@clause("shm_open.rdonly-trunc-linux", "shm_open(3)", "VERSIONS")
 def test_trunc_works_with_a_descriptor_for_reading(posix_shm, opened):
     """On Linux O_RDONLY with O_TRUNC makes an existing object 0 bytes long."""
     shared = posix_shm(100)

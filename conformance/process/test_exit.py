@@ -26,14 +26,14 @@ from pytest_ipc import (
 from ..signal.plain import SOON, add_thread, adopt_orphans, bare_child
 
 
-@clause("exit.status-masked", "_exit(2)", "DESCRIPTION")
+@clause("exit.status-masked", "_exit(3)", "DESCRIPTION")
 @pytest.mark.parametrize("status", [0, 1, 127, 128, 255, 256, 257, 0x1234, -1])
 def test_the_parent_sees_the_low_eight_bits(fork, status):
     """The parent of a process that has left sees the lowest eight bits of its status, and no signal."""
     assert fork(os._exit, status).wait() == status & 0xFF
 
 
-@clause("exit.fds-closed-eof-seen", "_exit(2)", "DESCRIPTION")
+@clause("exit.fds-closed-eof-seen", "_exit(3)", "DESCRIPTION")
 def test_a_reader_sees_the_end(fork, pipe):
     """The descriptors of a process that ends are closed: who reads what it wrote finds that, and then the end of file."""
     channel = pipe()
@@ -44,7 +44,7 @@ def test_a_reader_sees_the_end(fork, pipe):
     writer.result()
 
 
-@clause("exit.killed-fds-closed", "_exit(2)", "DESCRIPTION")
+@clause("exit.killed-fds-closed", "_exit(3)", "DESCRIPTION")
 def test_a_writer_sees_the_end_of_a_killed_reader(fork, pipe):
     """The descriptors of a process that is killed are closed too: who writes to it gets SIGPIPE."""
     channel = pipe()
@@ -57,7 +57,7 @@ def test_a_writer_sees_the_end_of_a_killed_reader(fork, pipe):
     assert fork(write, channel.write_fd, b"x").wait() == -SIGPIPE
 
 
-@clause("exit.sigchld-to-parent", "_exit(2)", "DESCRIPTION")
+@clause("exit.sigchld-to-parent", "_exit(3)", "DESCRIPTION")
 def test_the_parent_gets_sigchld(fork, signals):
     """When a process ends, its parent gets SIGCHLD."""
 
@@ -71,7 +71,7 @@ def test_the_parent_gets_sigchld(fork, signals):
     fork(life).result()
 
 
-@clause("exit.zombie-until-waited-for", "_exit(2)", "DESCRIPTION")
+@clause("exit.zombie-until-waited-for", "_exit(3)", "DESCRIPTION")
 def test_what_has_ended_stays_until_it_is_waited_for(fork):
     """A process that has ended stays as a zombie, in state Z, until its parent has taken its status; then it is gone."""
 
@@ -85,7 +85,7 @@ def test_what_has_ended_stays_until_it_is_waited_for(fork):
     fork(life).result()
 
 
-@clause("exit.children-reparented-subreaper", "_exit(2)", "DESCRIPTION")
+@clause("exit.children-reparented-subreaper", "_exit(3)", "DESCRIPTION")
 def test_orphans_go_to_the_subreaper(fork, pipe):
     """The children of a process that ends become children of its nearest living ancestor that is a subreaper."""
     go = pipe()
@@ -108,7 +108,7 @@ def test_orphans_go_to_the_subreaper(fork, pipe):
     subreaper.result()
 
 
-@clause("exit.children-leave-the-grandparent-alone", "_exit(2)", "DESCRIPTION", errno=ECHILD)
+@clause("exit.children-leave-the-grandparent-alone", "_exit(3)", "DESCRIPTION", errno=ECHILD)
 def test_orphans_do_not_become_the_grandparent_s(fork, pipe):
     """A process that is no subreaper does not get the children of its children when those end."""
     go, told = pipe(), pipe()
@@ -140,7 +140,7 @@ def test_orphans_do_not_become_the_grandparent_s(fork, pipe):
     subreaper.result()
 
 
-@clause("exit.no-stdio-flush", "_exit(2)", "DESCRIPTION")
+@clause("exit.no-stdio-flush", "_exit(3)", "DESCRIPTION")
 def test_buffers_are_not_written(fork, pipe):
     """_exit(2) does not write what the C library's streams hold; fflush(3) before it does."""
     channel = pipe()
@@ -162,7 +162,7 @@ def test_buffers_are_not_written(fork, pipe):
     assert channel.read() == b"flushed"
 
 
-@clause("exit.exit_group-all-threads", "_exit(2)", "NOTES")
+@clause("exit.exit_group-all-threads", "_exit(3)", "HISTORY")
 def test_all_threads_end(fork):
     """When any thread of a process calls _exit(2), all of them end and the status is that thread's."""
 

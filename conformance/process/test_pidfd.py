@@ -345,7 +345,7 @@ def test_a_stranger_fetches_nothing(opened, fork, as_user):
     as_user(STRANGER, GROUP, fetch)
 
 
-@clause("waitid.pidfd", "wait(2)", "P_PIDFD", since="5.4")
+@clause("waitid.pidfd", "wait(2)", "idtype == P_PIDFD", since="5.4")
 def test_a_child_is_waited_for_by_its_descriptor(fork, opened):
     """waitid(2) with P_PIDFD waits for the child that the descriptor stands for, and for no other."""
 

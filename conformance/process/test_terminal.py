@@ -94,7 +94,7 @@ def test_a_new_session_has_no_terminal(fork):
     fork(life).result()
 
 
-@clause("tty.leader-takes-a-terminal", "ioctl_tty(2)", "TIOCSCTTY")
+@clause("tty.leader-takes-a-terminal", "TIOCSCTTY(2const)", "DESCRIPTION")
 def test_the_leader_of_a_session_takes_a_terminal(in_session, terminal):
     """A session's leader can make a terminal the session's own: its group is in the foreground there."""
 
@@ -202,7 +202,7 @@ def test_the_interrupt_key_signals_the_foreground(in_session, terminal, signals)
     assert in_session(life).result() == (SIGINT, 0)
 
 
-@clause("tty.leader-exit-sighup", "credentials(7)", "Sessions")
+@clause("tty.leader-exit-sighup", "credentials(7)", "Process group ID and session ID")
 def test_the_end_of_the_leader_hangs_up(in_session, terminal, signals, pipe):
     """When a session's leader ends, the foreground group of its terminal gets SIGHUP."""
     told = pipe()

@@ -17,7 +17,7 @@ def test_the_model_of_who_it_was(agree, machines, two_peers):
     agree(lambda: machines.Signed(*two_peers))
 
 
-@clause("semundo.model", "semop(2)", "DESCRIPTION, SEM_UNDO")
+@clause("semundo.model", "semop(2)", "DESCRIPTION")
 def test_the_model_with_adjustments(agree, machines):
     """The end of a process takes back what it did with SEM_UNDO, as a model in plain Python says, whatever was done in between."""
     agree(machines.Undone, histories=8)

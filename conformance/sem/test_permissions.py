@@ -95,7 +95,7 @@ def test_operating_without_permission(owned, as_user):
     assert (semaphores.values, semaphores.stat().otime) == ([0, 0], 0)
 
 
-@clause("semctl.execute-bits-ignored", "semctl(2)", "The semid_ds data structure")
+@clause("semctl.execute-bits-ignored", "semctl(2)", "DESCRIPTION")
 def test_the_execute_bits_are_worth_nothing(owned, as_user):
     """The three execute bits give no right to a set."""
     semaphores = owned(0o111)

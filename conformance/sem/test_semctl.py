@@ -78,7 +78,7 @@ def test_a_change_sets_the_time_of_change(aged):
     assert semaphores.stat().ctime > made
 
 
-@clause("semctl.setval-ctime", "semctl(2)", "The semid_ds data structure")
+@clause("semctl.setval-ctime", "semctl(2)", "DESCRIPTION")
 def test_values_that_are_set_set_the_time_of_change(aged):
     """SETVAL and SETALL set the time of change to now; an operation does not."""
     by_one, by_all, by_operation = (aged("sysv_sem") for _ in range(3))
@@ -305,7 +305,7 @@ def test_an_index_leads_to_a_set(in_ipc_namespace):
     assert in_ipc_namespace({}, by_index)
 
 
-@clause("proc.sysvipc-sem-row", "proc(5)", "/proc/sysvipc")
+@clause("proc.sysvipc-sem-row", "proc_sysvipc(5)", "/proc/sysvipc/")
 def test_proc_shows_the_set(sysv_sem):
     """/proc/sysvipc/sem has a row for every set, with what IPC_STAT tells of it."""
     semaphores = sysv_sem(19, mode=0o640)

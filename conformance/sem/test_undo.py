@@ -46,7 +46,7 @@ def holder(fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., Holder]:
     return start
 
 
-@clause("semundo.exit-restores", "semop(2)", "SEM_UNDO")
+@clause("semundo.exit-restores", "semop(2)", "DESCRIPTION")
 def test_the_end_takes_it_back(sysv_sem, holder):
     """What an operation with SEM_UNDO has added or taken is taken back when the process ends, and not before."""
     semaphores = sysv_sem(2, values=[1, 4])
@@ -56,7 +56,7 @@ def test_the_end_takes_it_back(sysv_sem, holder):
     assert semaphores.values == [1, 4]
 
 
-@clause("semundo.sigkill-restores", "semop(2)", "SEM_UNDO")
+@clause("semundo.sigkill-restores", "semop(2)", "DESCRIPTION")
 def test_a_violent_end_takes_it_back(sysv_sem, holder):
     """It is taken back also when the process is killed."""
     semaphores = sysv_sem(values=[1])
@@ -67,7 +67,7 @@ def test_a_violent_end_takes_it_back(sysv_sem, holder):
     assert semaphores.values == [1]
 
 
-@clause("semundo.without-flag-stays", "semop(2)", "SEM_UNDO")
+@clause("semundo.without-flag-stays", "semop(2)", "DESCRIPTION")
 def test_without_the_flag_it_stays(sysv_sem, holder):
     """What was done without SEM_UNDO stays when the process ends."""
     semaphores = sysv_sem(2, values=[1, 4])

@@ -74,7 +74,7 @@ def test_one_key_may_name_one_of_each(in_ipc_namespace):
     assert in_ipc_namespace({}, make_and_find)
 
 
-@clause("ipc.id-not-reused-at-once", "sysvipc(7)", "ipc_perm")
+@clause("ipc.id-not-reused-at-once", "shmctl(2)", "DESCRIPTION")
 def test_an_identifier_is_not_given_out_again_at_once(in_ipc_namespace):
     """The identifier of a removed segment is not given to the next one, though it takes the same place in the table."""
 
@@ -89,7 +89,7 @@ def test_an_identifier_is_not_given_out_again_at_once(in_ipc_namespace):
     assert len(set(found)) == len(found)
 
 
-@clause("ipc.mode-class-selection", "sysvipc(7)", "System V IPC permissions")
+@clause("ipc.mode-class-selection", "POSIX.1-2024", "2.7.1 IPC General Description")
 def test_only_ones_own_class_counts(sysv_shm, as_user):
     """Of owner, group and others only the first that one belongs to counts, though a later one may do more."""
     segment = sysv_shm()
@@ -100,7 +100,7 @@ def test_only_ones_own_class_counts(sysv_shm, as_user):
     assert as_user(STRANGER, OTHER_GROUP, readable, segment.id)
 
 
-@clause("ipc.creator-class-too", "sysvipc(7)", "System V IPC permissions")
+@clause("ipc.creator-class-too", "POSIX.1-2024", "2.7.1 IPC General Description")
 def test_the_creator_counts_as_owner(fork, on_record):
     """The creator of a segment that was given away is still in the owner's class."""
 
@@ -116,7 +116,7 @@ def test_the_creator_counts_as_owner(fork, on_record):
     assert fork(give_away_and_read).result() == (True, False)
 
 
-@clause("ipc.cap_ipc_owner-bypass", "sysvipc(7)", "System V IPC permissions")
+@clause("ipc.cap_ipc_owner-bypass", "capabilities(7)", "CAP_IPC_OWNER")
 def test_a_capability_opens_everything(sysv_shm):
     """A process with CAP_IPC_OWNER may use a segment whatever its mode says."""
     segment = sysv_shm(mode=0)

@@ -117,7 +117,7 @@ def test_the_others_write_bit(owned, as_user):
     assert attaching(as_user, owned(0o775), "other") == ("attached", "EACCES")
 
 
-@clause("ipc.execute-bits-ignored", "shmctl(2)", "The shmid_ds data structure")
+@clause("ipc.execute-bits-ignored", "shmctl(2)", "DESCRIPTION")
 def test_the_execute_bits_are_worth_nothing(owned, as_user):
     """The three execute bits give no right to attach."""
     segment = owned(0o111)

@@ -84,7 +84,7 @@ def test_exec_detaches(sysv_shm, program, pipe):
     succeeded(child)
 
 
-@clause("shm.exit-detaches", "_exit(2)", "NOTES")
+@clause("shm.exit-detaches", "_exit(3)", "HISTORY")
 def test_exit_detaches(sysv_shm, fork):
     """A process that ends has nothing attached any more, and is on record as the segment's last user."""
     segment = sysv_shm()

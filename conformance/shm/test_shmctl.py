@@ -234,7 +234,7 @@ def test_a_lock_shows_in_the_mode(sysv_shm):
     assert segment.stat().perm.mode == 0o600
 
 
-@clause("proc.sysvipc-shm-row", "proc(5)", "/proc/sysvipc")
+@clause("proc.sysvipc-shm-row", "proc_sysvipc(5)", "/proc/sysvipc/")
 def test_proc_shows_the_segment(sysv_shm):
     """/proc/sysvipc/shm has a row for every segment, with what IPC_STAT tells of it."""
     segment = sysv_shm(12345, mode=0o640)

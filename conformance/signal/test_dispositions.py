@@ -101,7 +101,7 @@ def test_a_disposition_is_the_whole_process_s(fork):
     assert fork(life).result() == (IGNORE, IGNORE)
 
 
-@clause("signal.ign-discards-pending", "sigaction(2)", "POSIX: Signal Actions")
+@clause("signal.ign-discards-pending", "POSIX.1-2024", "2.4.3 Signal Actions")
 def test_ignoring_a_signal_discards_the_pending_one(fork, signals):
     """Setting a signal to be ignored discards the instance that is pending: a handler set later does not get it."""
 
@@ -118,7 +118,7 @@ def test_ignoring_a_signal_discards_the_pending_one(fork, signals):
     assert fork(life).result() == 0
 
 
-@clause("signal.dfl-ignored-discards-pending", "sigaction(2)", "POSIX: Signal Actions")
+@clause("signal.dfl-ignored-discards-pending", "POSIX.1-2024", "2.4.3 Signal Actions")
 @pytest.mark.parametrize("signo", [SIGCHLD, SIGWINCH], ids=["SIGCHLD", "SIGWINCH"])
 def test_a_default_that_ignores_discards_the_pending_one(fork, signals, signo):
     """Setting a signal to a default that is to ignore it discards the instance that is pending."""

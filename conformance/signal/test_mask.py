@@ -112,7 +112,7 @@ def test_a_blocked_signal_waits(fork, signals):
     fork(life).result()
 
 
-@clause("sigmask.delivery-before-return", "sigprocmask(2)", "POSIX: sigprocmask")
+@clause("sigmask.delivery-before-return", "sigprocmask(3p)", "DESCRIPTION")
 def test_what_was_pending_is_delivered_before_the_call_returns(fork):
     """Where unblocking lets a pending signal through, it is delivered before the call returns: after SIGTERM there is no return."""
 

@@ -95,7 +95,7 @@ def telling() -> Callable[..., tuple[socket.socket, socket.socket]]:
 
 
 @pytest.mark.usefixtures("room_for_signals")
-@clause("siginfo.sigio-band-fd", "fcntl(2)", "F_SETSIG")
+@clause("siginfo.sigio-band-fd", "F_GETSIG(2const)", "F_SETSIG")
 def test_a_signal_tells_of_a_descriptor(fork, signals, telling):
     """A signal chosen with F_SETSIG tells which descriptor has something to read, by number, and by the events of poll(2)."""
 
@@ -110,7 +110,7 @@ def test_a_signal_tells_of_a_descriptor(fork, signals, telling):
     fork(life).result()
 
 
-@clause("siginfo.sigio-plain", "fcntl(2)", "O_ASYNC")
+@clause("siginfo.sigio-plain", "F_GETSIG(2const)", "F_SETOWN")
 def test_sigio_comes_where_no_signal_was_chosen(fork, signals, telling):
     """A descriptor with O_ASYNC sends its owner SIGIO when there is something to read, and nothing before."""
 

@@ -79,7 +79,7 @@ def test_a_pair_knows_its_maker(sockets, fork, type):
     assert fork(right.peer_credentials).result() == mine
 
 
-@clause("unix.so_peerpidfd", "unix(7)", "SO_PEERPIDFD", since="6.5")
+@clause("unix.so_peerpidfd", "net/unix/af_unix.c", "SO_PEERPIDFD", since="6.5")
 def test_the_peer_is_had_as_a_pidfd(sockets, fork):
     """SO_PEERPIDFD gives a descriptor for the process that connected: it is ready when that has ended, and signals it before."""
     listener = sockets.listen_unix()
@@ -99,7 +99,7 @@ def test_the_peer_is_had_as_a_pidfd(sockets, fork):
         assert any(events & select.POLLIN for _, events in poll.poll(0))
 
 
-@clause("unix.so_peergroups", "unix(7)", "SO_PEERGROUPS", since="4.13")
+@clause("unix.so_peergroups", "net/unix/af_unix.c", "SO_PEERGROUPS", since="4.13")
 def test_the_peers_groups_are_known(sockets, fork):
     """SO_PEERGROUPS gives the supplementary groups that the process had which connected."""
     listener = sockets.listen_unix()
@@ -217,7 +217,7 @@ def test_a_privileged_process_may_name_another(sockets, fork):
     assert right.receive_message().credentials == other
 
 
-@clause("unix.so_passpidfd", "unix(7)", "SO_PASSPIDFD", since="6.5")
+@clause("unix.so_passpidfd", "net/unix/af_unix.c", "SO_PASSPIDFD", since="6.5")
 def test_a_message_comes_with_a_pidfd_of_its_sender(sockets, fork):
     """With SO_PASSPIDFD every message comes with a descriptor for the process that sent it."""
     left, right = sockets.pair()

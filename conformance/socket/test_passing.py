@@ -28,7 +28,7 @@ def pass_rights(receiver: Socket, on: bool) -> None:
         untested("needs a kernel that knows SO_PASSRIGHTS")
 
 
-@clause("unix.so_passrights-default", "unix(7)", "SO_PASSRIGHTS", since="6.16")
+@clause("unix.so_passrights-default", "net/unix/af_unix.c", "SO_PASSRIGHTS", since="6.16")
 @TYPES
 def test_descriptors_are_received_by_default(sockets, type):
     """SO_PASSRIGHTS is a boolean of the receiver, which is set by default: descriptors are passed until it is cleared."""
@@ -39,7 +39,7 @@ def test_descriptors_are_received_by_default(sockets, type):
     assert [end.socket.getsockopt(SOL_SOCKET, SO_PASSRIGHTS) for end in (left, right)] == [1, 0]
 
 
-@clause("unix.so_passrights-eperm", "unix(7)", "SO_PASSRIGHTS", errno=EPERM, since="6.16")
+@clause("unix.so_passrights-eperm", "net/unix/af_unix.c", "SO_PASSRIGHTS", errno=EPERM, since="6.16")
 @TYPES
 def test_descriptors_can_be_refused(sockets, type):
     """A message with descriptors to a socket whose SO_PASSRIGHTS is cleared fails and is not sent; one without is sent."""
@@ -53,7 +53,7 @@ def test_descriptors_can_be_refused(sockets, type):
     assert len(left.receive_message(fds=1).fds) == 1
 
 
-@clause("unix.so_passrights-again", "unix(7)", "SO_PASSRIGHTS", since="6.16")
+@clause("unix.so_passrights-again", "net/unix/af_unix.c", "SO_PASSRIGHTS", since="6.16")
 def test_descriptors_can_be_let_in_again(sockets):
     """When SO_PASSRIGHTS is set again descriptors are received again."""
     left, right = sockets.pair()
@@ -63,7 +63,7 @@ def test_descriptors_can_be_let_in_again(sockets):
     assert len(right.receive_message(fds=1).fds) == 1
 
 
-@clause("unix.so_passrights-accepted", "unix(7)", "SO_PASSRIGHTS", errno=EPERM, since="6.16")
+@clause("unix.so_passrights-accepted", "net/unix/af_unix.c", "SO_PASSRIGHTS", errno=EPERM, since="6.16")
 def test_accepted_sockets_have_the_listeners_setting(sockets):
     """A socket that is accepted has the setting of its listener from the first message on."""
     listener = sockets.listen_unix()
@@ -92,7 +92,7 @@ def pid_of(fd: int) -> int:
         untested(f"needs /proc/PID/fdinfo: {error.strerror}")
 
 
-@clause("unix.scm_pidfd-types", "unix(7)", "SO_PASSPIDFD", since="6.5")
+@clause("unix.scm_pidfd-types", "net/unix/af_unix.c", "SO_PASSPIDFD", since="6.5")
 @TYPES
 def test_every_type_gives_the_sender(sockets, fork, type):
     """With SO_PASSPIDFD a message of every type of socket comes with a descriptor for the process that has sent it."""
@@ -109,7 +109,7 @@ def test_every_type_gives_the_sender(sockets, fork, type):
         assert pid_of(fd) == os.getpid()
 
 
-@clause("unix.scm_pidfd-only-where-asked", "unix(7)", "SO_PASSPIDFD", since="6.5")
+@clause("unix.scm_pidfd-only-where-asked", "net/unix/af_unix.c", "SO_PASSPIDFD", since="6.5")
 def test_no_sender_is_given_unasked(sockets):
     """Without SO_PASSPIDFD, as it is by default and when it was cleared, no message comes with a descriptor for its sender."""
     left, right = sockets.pair()
@@ -122,7 +122,7 @@ def test_no_sender_is_given_unasked(sockets):
             assert fd is None
 
 
-@clause("unix.scm_pidfd-cloexec", "unix(7)", "SO_PASSPIDFD", since="6.5")
+@clause("unix.scm_pidfd-cloexec", "net/unix/af_unix.c", "SO_PASSPIDFD", since="6.5")
 def test_the_senders_descriptor_is_close_on_exec(sockets):
     """The descriptor for a message's sender has the close-on-exec flag, though MSG_CMSG_CLOEXEC was not given."""
     left, right = sockets.pair()
@@ -133,7 +133,7 @@ def test_the_senders_descriptor_is_close_on_exec(sockets):
         assert not os.get_inheritable(fd)
 
 
-@clause("unix.scm_pidfd-not-sent-einval", "unix(7)", "SO_PASSPIDFD", errno=EINVAL, since="6.5")
+@clause("unix.scm_pidfd-not-sent-einval", "net/unix/af_unix.c", "SO_PASSPIDFD", errno=EINVAL, since="6.5")
 def test_a_sender_cannot_be_made_up(sockets):
     """A message of the type SCM_PIDFD cannot be sent: the kernel alone makes it."""
     left, _ = sockets.pair()

@@ -32,7 +32,7 @@ CONNECTED = pytest.mark.parametrize("type", [SOCK_STREAM, SOCK_SEQPACKET], ids=[
 
 
 @TYPES
-@clause("socketpair.types-flags", "socketpair(2)", "NOTES", since="2.6.27")
+@clause("socketpair.types-flags", "socketpair(2)", "SOCK_CLOEXEC", since="2.6.27")
 def test_flags_are_set_on_both_descriptors(raw_pair, type):
     """SOCK_CLOEXEC and SOCK_NONBLOCK in the type set those flags on both descriptors, and without them neither is set."""
     for flags in (0, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_CLOEXEC | SOCK_NONBLOCK):

@@ -228,7 +228,7 @@ def test_an_ipv6_socket_takes_ipv4_connections(sockets):
     assert address[:2] == ("::ffff:127.0.0.1", client.address[1])
 
 
-@clause("ipv6.v6only", "ipv6(7)", "IPV6_V6ONLY", errno=ECONNREFUSED)
+@clause("ipv6.v6only", "IPV6_V6ONLY(2const)", "DESCRIPTION", errno=ECONNREFUSED)
 def test_an_ipv6_socket_can_be_for_ipv6_alone(sockets):
     """With IPV6_V6ONLY a socket takes no IPv4 connections, and an IPv4 socket may have the same port."""
     server = six(sockets, 1)

@@ -130,7 +130,7 @@ def test_without_a_connection_nothing_is_sent(sockets, type):
         getpeername(alone.fd)
 
 
-@clause("unix.proc-net-unix", "proc(5)", "/proc/net/unix")
+@clause("unix.proc-net-unix", "proc_net(5)", "/proc/net/unix")
 def test_the_kernel_lists_every_socket(sockets):
     """/proc/net/unix has a row for each UNIX socket with its type, state, inode and path; @ stands for an abstract name's NUL."""
     if unix_sockets() is None:

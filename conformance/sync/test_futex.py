@@ -43,7 +43,7 @@ def test_a_word_that_has_changed_is_not_waited_for(futex, expected):
     assert word.value == 7
 
 
-@clause("futex.wait-until-woken", "futex(2)", "FUTEX_WAIT")
+@clause("futex.wait-until-woken", "FUTEX_WAIT(2const)", "DESCRIPTION")
 @pytest.mark.parametrize("value", [0, 5, 2**32 - 1])
 def test_a_waiter_sleeps_until_it_is_woken(futex, fork, value):
     """FUTEX_WAIT sleeps while the word is what was expected, until somebody wakes it, and is 0 then; the word stays what it is."""
@@ -55,7 +55,7 @@ def test_a_waiter_sleeps_until_it_is_woken(futex, fork, value):
     assert word.value == value
 
 
-@clause("futex.wake-nobody", "futex(2)", "FUTEX_WAKE")
+@clause("futex.wake-nobody", "FUTEX_WAKE(2const)", "DESCRIPTION")
 def test_nobody_waits(futex):
     """FUTEX_WAKE is 0 where nobody waits, and is not kept for who comes later."""
     word = futex()
@@ -64,7 +64,7 @@ def test_nobody_waits(futex):
         futex_wait(word.address, 0, Timespec(0, 1))
 
 
-@clause("futex.wake-at-most", "futex(2)", "FUTEX_WAKE")
+@clause("futex.wake-at-most", "FUTEX_WAKE(2const)", "DESCRIPTION")
 def test_no_more_are_woken_than_asked_for(futex, fork):
     """FUTEX_WAKE wakes at most as many as it is asked to, and is the number of those whom it woke."""
     word = futex()
@@ -210,7 +210,7 @@ def test_private_memory_is_another_word_in_a_child(fork):
     waiter.wait_blocked("futex")
 
 
-@clause("futex.bitset-selects", "futex(2)", "FUTEX_WAKE_BITSET")
+@clause("futex.bitset-selects", "FUTEX_WAKE_BITSET(2const)", "DESCRIPTION")
 def test_a_waker_wakes_those_who_share_a_bit(futex, fork):
     """FUTEX_WAKE_BITSET wakes those whose wait has a bit in common with it, and no others."""
     word = futex()
@@ -225,7 +225,7 @@ def test_a_waker_wakes_those_who_share_a_bit(futex, fork):
     low.result()
 
 
-@clause("futex.bitset-plain-is-any", "futex(2)", "FUTEX_WAKE_BITSET")
+@clause("futex.bitset-plain-is-any", "FUTEX_WAKE_BITSET(2const)", "DESCRIPTION")
 def test_plain_waits_and_wakes_have_every_bit(futex, fork):
     """FUTEX_WAKE wakes whatever bits a wait has, and any bit wakes a FUTEX_WAIT."""
     word = futex()
@@ -249,7 +249,7 @@ def test_no_bit_is_refused(futex):
         futex_wake_bitset(word.address, 1, 0)
 
 
-@clause("futex.bitset-absolute-time", "futex(2)", "FUTEX_WAIT_BITSET")
+@clause("futex.bitset-absolute-time", "FUTEX_WAIT_BITSET(2const)", "DESCRIPTION")
 @pytest.mark.parametrize("flags", [0, FUTEX_CLOCK_REALTIME], ids=["CLOCK_MONOTONIC", "CLOCK_REALTIME"])
 def test_a_wait_with_bits_ends_at_a_moment(futex, flags):
     """FUTEX_WAIT_BITSET waits until its clock shows the time, CLOCK_MONOTONIC or with the flag CLOCK_REALTIME, and not less."""

@@ -46,7 +46,7 @@ def operation(op: int, oparg: int, cmp: int, cmparg: int) -> int:
     return op << 28 | cmp << 24 | oparg << 12 | cmparg
 
 
-@clause("futex.requeue-moves-waiters", "futex(2)", "FUTEX_REQUEUE")
+@clause("futex.requeue-moves-waiters", "FUTEX_REQUEUE(2const)", "DESCRIPTION")
 def test_waiters_are_sent_to_another_word(futex, waiters):
     """FUTEX_REQUEUE wakes at most so many waiters and sends at most so many others to another word, where they wait."""
     first, second = futex(1), futex(2)
@@ -67,7 +67,7 @@ def test_those_woken_are_counted(futex, waiters):
     assert counted == 1
 
 
-@clause("futex.requeue-wakes-without-moving", "futex(2)", "FUTEX_REQUEUE")
+@clause("futex.requeue-wakes-without-moving", "FUTEX_REQUEUE(2const)", "DESCRIPTION")
 def test_none_need_be_sent_on(futex, waiters):
     """Asked to move none, FUTEX_REQUEUE wakes like FUTEX_WAKE and leaves the rest where they wait."""
     first, second = futex(), futex()
@@ -76,7 +76,7 @@ def test_none_need_be_sent_on(futex, waiters):
     assert (futex_wake(second.address, 9), futex_wake(first.address, 9)) == (0, 1)
 
 
-@clause("futex.cmp_requeue-counts-both", "futex(2)", "FUTEX_CMP_REQUEUE")
+@clause("futex.cmp_requeue-counts-both", "FUTEX_CMP_REQUEUE(2const)", "DESCRIPTION")
 def test_those_woken_and_those_sent_on_are_counted(futex, waiters):
     """FUTEX_CMP_REQUEUE is the number of those woken and those sent on together."""
     first, second = futex(1), futex(2)
@@ -95,7 +95,7 @@ def test_a_word_that_has_changed_is_not_moved_from(futex, waiters):
     assert (futex_wake(second.address, 9), futex_wake(first.address, 9)) == (0, 2)
 
 
-@clause("futex.requeued-is-woken-there", "futex(2)", "FUTEX_CMP_REQUEUE")
+@clause("futex.requeued-is-woken-there", "FUTEX_CMP_REQUEUE(2const)", "DESCRIPTION")
 def test_a_waiter_that_was_sent_on_is_woken_once(futex, waiters):
     """A waiter that was sent on sleeps until the other word is woken, and its wait then ends as any other."""
     first, second = futex(1), futex(2)
@@ -107,7 +107,7 @@ def test_a_waiter_that_was_sent_on_is_woken_once(futex, waiters):
     assert waiter.result() is None
 
 
-@clause("futex.wake_op-changes-the-word", "futex(2)", "FUTEX_WAKE_OP")
+@clause("futex.wake_op-changes-the-word", "FUTEX_WAKE_OP(2const)", "DESCRIPTION")
 @pytest.mark.parametrize(
     ("op", "oparg", "after"),
     [
@@ -127,7 +127,7 @@ def test_the_second_word_is_changed(futex, op, oparg, after):
     assert (first.value, second.value) == (1, after)
 
 
-@clause("futex.wake_op-wakes-by-old-value", "futex(2)", "FUTEX_WAKE_OP")
+@clause("futex.wake_op-wakes-by-old-value", "FUTEX_WAKE_OP(2const)", "DESCRIPTION")
 @pytest.mark.parametrize(
     ("cmp", "cmparg", "woken"),
     [

@@ -84,7 +84,7 @@ def test_an_error_checking_mutex_knows_its_owner(mutex, fork):
     fork(owner).result()
 
 
-@clause("mutex.timedlock-etimedout", "pthread_mutex_timedlock(3)", "ERRORS", errno=ETIMEDOUT)
+@clause("mutex.timedlock-etimedout", "pthread_mutex_timedlock(3p)", "ERRORS", errno=ETIMEDOUT)
 def test_a_mutex_is_waited_for_until_a_moment(mutex, fork):
     """Waiting for a locked mutex ends at the given time."""
     mutex_init(mutex)

@@ -58,7 +58,7 @@ def owned_by_me(word: int) -> Head:
     return head
 
 
-@clause("futex.lock_pi-takes-free", "futex(2)", "FUTEX_LOCK_PI")
+@clause("futex.lock_pi-takes-free", "FUTEX_LOCK_PI(2const)", "DESCRIPTION")
 @pytest.mark.parametrize("lock", [futex_lock_pi, futex_trylock_pi], ids=["lock", "trylock"])
 def test_a_free_lock_is_taken(futex, fork, lock):
     """A word that is 0 is a free lock: locking stores the thread's id in it, and unlocking makes it 0 again."""
@@ -74,7 +74,7 @@ def test_a_free_lock_is_taken(futex, fork, lock):
     assert child.result() == (child.pid, 0)
 
 
-@clause("futex.lock_pi-hands-over", "futex(2)", "FUTEX_UNLOCK_PI")
+@clause("futex.lock_pi-hands-over", "FUTEX_UNLOCK_PI(2const)", "DESCRIPTION")
 def test_a_lock_is_handed_to_the_waiter(futex, fork, pipe):
     """Who waits for a lock sets FUTEX_WAITERS in the word, and unlocking makes the waiter its owner."""
     word, go = futex(), pipe()

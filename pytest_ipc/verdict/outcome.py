@@ -72,7 +72,7 @@ def _missing_file(mark: pytest.Mark, reason: str) -> str:
     It is as absent as a call that is not there. Where /proc is not mounted nothing can be said of its files.
     """
     found = re.match(r"needs (/proc/(?:sys/|sysvipc|locks)[\w./-]*)", reason)
-    if not found or not (mark.args[1] == "proc(5)" or mark.args[2].startswith("/proc")):
+    if not found or not (mark.args[1].startswith(("proc", "kernel.rst")) or "/proc" in mark.args[2]):
         return ""
     return found[1] if os.path.exists("/proc/self/stat") and not os.path.lexists(found[1]) else ""
 
