@@ -28,8 +28,8 @@ from pytest_ipc import (
     unused_key,
     unused_name,
 )
-from pytest_ipc.custody.identity import ipc_namespace
 from pytest_ipc.custody.ledger import Record, intent
+from pytest_ipc.custody.namespaces import ipc_identity
 from pytest_ipc.custody.scope import Scope
 from pytest_ipc.resources.base import Resource
 from pytest_ipc.resources.sysv import unusual_mode
@@ -43,7 +43,7 @@ class OnRecord:
 
     def shmget(self, key: int, size: int, flags: int) -> int:
         """shmget(2) that makes a segment. OSError."""
-        with intent("sysv-shm", key=key, ipc=ipc_namespace(), size=size) as record:
+        with intent("sysv-shm", key=key, ipc=ipc_identity(), size=size) as record:
             id = shmget(key, size, flags)
             record.made(id=id)
         return Segment(id, key, size, record=record, scope=self.scope).id
@@ -63,7 +63,7 @@ def _marked(kind: str, key: int, flags: int, call: Callable[[], int], **details:
     # Of a private object the kernel does not say who made it, and to look for it by the mode that the clause gives could find
     # a stranger's: until its id is on record nothing is looked for.
     mode = flags & 0o777 if key != IPC_PRIVATE else unusual_mode()
-    with intent(kind, key=key, ipc=ipc_namespace(), mode=mode, **details) as record:
+    with intent(kind, key=key, ipc=ipc_identity(), mode=mode, **details) as record:
         id = call()
         record.made(id=id)
     return id, record
@@ -75,7 +75,7 @@ class ReservedKey(Resource):
     def __init__(self, kind: str, details: dict[str, int], scope: Scope) -> None:
         self.key = unused_key()
         self._kind = kind
-        self._record = intent(kind, key=self.key, ipc=ipc_namespace(), **details)
+        self._record = intent(kind, key=self.key, ipc=ipc_identity(), **details)
         super().__init__(scope)
 
     def _end(self) -> None:
@@ -115,7 +115,7 @@ class ReservedName(Resource):
     def mq(cls, scope: Scope, length: int = 0) -> ReservedName:
         """The same of a queue."""
         name = _long_name(length)
-        record = intent("posix-mq", name=name, maxmsg=1, msgsize=1, mode=0o777, ipc=ipc_namespace())
+        record = intent("posix-mq", name=name, maxmsg=1, msgsize=1, mode=0o777, ipc=ipc_identity())
         return cls(name, record, mq_unlink, scope)
 
     def _end(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from .custody.identity import ipc_namespace
+from .custody.namespaces import ipc_namespace
 from .kernel.namespace import CLONE_NEWIPC, setns, unshare
 from .moving import move
 from .trials import trial

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_ipc import CLONE_NEWIPC, CLONE_NEWUSER, Deadline, capget, map_user, process_state, trial, unshare
-from pytest_ipc.custody.identity import ipc_namespace as current_namespace
+from pytest_ipc.custody.namespaces import ipc_namespace as current_namespace
 from pytest_ipc.moving import move
 
 TESTS = """

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["CHILD", "PROCESS", "Checks", "is_number", "is_optional_text", "is_text", "is_time"]
+__all__ = [
+    "CHILD",
+    "PROCESS",
+    "Checks",
+    "is_bool",
+    "is_number",
+    "is_optional",
+    "is_optional_text",
+    "is_text",
+    "is_time",
+]
 
 Checks = Mapping[str, Callable[[Any], bool]]
 
@@ -15,9 +25,19 @@ def is_number(lowest: int, highest: int) -> Callable[[Any], bool]:
     return lambda value: type(value) is int and lowest <= value <= highest
 
 
+def is_bool(value: Any) -> bool:
+    """Whether *value* is true or false."""
+    return isinstance(value, bool)
+
+
 def is_text(value: Any) -> bool:
     """Whether *value* is a string that a system call could be given."""
     return isinstance(value, str) and "\0" not in value
+
+
+def is_optional(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """A check for what *check* accepts, or null, or nothing."""
+    return lambda value: value is None or check(value)
 
 
 def is_optional_text(value: Any) -> bool:

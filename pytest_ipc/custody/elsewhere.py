@@ -1,4 +1,4 @@
-"""Objects in another IPC namespace than this process's: whether that still exists, and how they are seen to in it.
+"""Objects in another IPC namespace than this process's, and how they are removed there.
 
 A namespace without a process is gone, and the kernel has cleared it. (One that is held by a descriptor alone, as by the
 fixture `ipc_namespace`, goes with its holder.) In one that lives a child does what is to be done, so that nobody else moves:
@@ -14,50 +14,11 @@ from errno import EACCES, EIO, ESRCH
 from typing import Any
 
 from ..unpatched import json, os, select, signal
-from .identity import ipc_namespace
+from .namespaces import ipc_namespace, is_behind, process_in
 
-__all__ = ["in_namespace", "process_in"]
-
-# The first namespaces have fixed numbers in the kernel (PROC_IPC_INIT_INO, PROC_USER_INIT_INO), and live as long as it does.
-_FIRST, _FIRST_USER = "ipc:[4026531839]", "user:[4026531837]"
+__all__ = ["in_namespace"]
 
 PATIENCE_MS = 5000  # for what takes a millisecond
-
-
-def process_in(name: str, *, below: bool = False) -> int | None:
-    """A process in the IPC namespace *name*; None when there is none, so that it is gone. OSError when that cannot be told.
-
-    The processes of other users are nothing to go by, nor are the few that hide from everybody. But from a user namespace of
-    its own a process is not shown where those of its user are that are outside of it. That does not matter for a namespace
-    that is known to be *below*: only processes can have gone to it that began where this one is.
-    """
-    hidden, blind = name == _FIRST, not below and _is_in_a_user_namespace()
-    for pid in os.listdir("/proc"):
-        if pid.isdigit():
-            try:
-                if os.readlink(f"/proc/{pid}/ns/ipc") == name:
-                    return int(pid)
-            except PermissionError:
-                hidden = hidden or (blind and _is_this_users(pid))
-            except OSError:
-                continue
-    if hidden:
-        raise OSError(EACCES, "whether it still exists cannot be seen from here")
-    return None
-
-
-def _is_in_a_user_namespace() -> bool:
-    try:
-        return os.readlink("/proc/self/ns/user") != _FIRST_USER
-    except OSError:  # a kernel without user namespaces
-        return False
-
-
-def _is_this_users(pid: str) -> bool:
-    try:
-        return os.stat(f"/proc/{pid}").st_uid == os.geteuid()
-    except OSError:
-        return False
 
 
 def in_namespace(name: str, task: Callable[[], list[str]], *, below: bool = False) -> list[str]:
@@ -107,14 +68,14 @@ def _go_and_do(pid: int, name: str, task: Callable[[], list[str]]) -> list[str]:
         there = os.open(f"/proc/{pid}/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         raise ProcessLookupError(ESRCH, "the process that was in it has ended") from None
-    if os.readlink(f"/proc/self/fd/{there}") != name:
+    if not is_behind(there, name):
         raise ProcessLookupError(ESRCH, "the process that was in it has moved")
     with suppress(FileNotFoundError):  # a kernel without user namespaces
         user = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         if not os.path.samestat(os.fstat(user), os.stat("/proc/self/ns/user")):
             setns(user, CLONE_NEWUSER)
     setns(there, CLONE_NEWIPC)
-    if ipc_namespace() != name:
+    if ipc_namespace() != name.partition("#")[0]:
         raise OSError(EACCES, "it cannot be entered")
     return task()
 

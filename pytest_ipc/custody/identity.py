@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 
 from ..unpatched import io, os
+from .namespaces import start_offset
 
 # Linux has not enforced this limit since 2.4.25, and what a process sets there every descendant of it has, through fork,
 # exec, setsid and a change of user. So it can carry a tag: a random number by which the kernel itself tells whose child is
@@ -19,7 +19,7 @@ RLIMIT_LOCKS = 10
 
 @dataclass(frozen=True)
 class Process:
-    """One process and no other: pid, start time in clock ticks since boot."""
+    """One process and no other: pid, and start time in clock ticks since boot, as the first time namespace has it."""
 
     pid: int
     start: int
@@ -29,18 +29,24 @@ class Process:
         """This process, by the number that /proc knows it by: in a PID namespace of its own it has another one for itself."""
         try:
             pid = int(os.readlink("/proc/self"))
-        except (OSError, ValueError):
+        except ValueError:
+            pid = os.getpid()
+        except OSError as error:
+            if error.errno is None:  # a signal's handler raised it
+                raise
             pid = os.getpid()
         return cls(pid, start_of(pid) or 0)
 
-    def alive(self) -> bool:
-        """Whether it still runs, or is stopped. A zombie has ended."""
+    def alive(self, *, slack: int = 0) -> bool:
+        """Whether it still runs, or is stopped. A zombie has ended. *slack* is by how many ticks the start may differ."""
         found = stat_of(self.pid)
-        return found is not None and found[0] not in "ZX" and found[1] == self.start
+        if found is None or found[0] in "ZX":
+            return False
+        return abs(found[1] - (start_offset() or 0) - self.start) <= slack
 
 
 def stat_of(pid: int) -> tuple[str, int] | None:
-    """State letter and start time of a process; None when there is none, or none that can be seen."""
+    """Return state letter and start time of a process as /proc has it; None when there is none, or none that can be seen."""
     try:
         # As in kernel/proc.py; one read gives all of it.
         fd = os.open(f"/proc/{pid}/task/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
@@ -58,65 +64,9 @@ def stat_of(pid: int) -> tuple[str, int] | None:
 
 
 def start_of(pid: int) -> int | None:
-    """The start time of a process in clock ticks since boot."""
+    """Return the start time of a process in clock ticks since boot, as the first time namespace has it."""
     found = stat_of(pid)
-    return found[1] if found else None
-
-
-@cache
-def boot_id() -> str:
-    """The id of this boot of this kernel, or "" where it is not shown."""
-    try:
-        with io.open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
-
-
-def ipc_namespace() -> str:
-    """The IPC namespace of this thread, as "ipc:[4026531839]", or "" where it is not shown."""
-    for path in _IPC_NAMESPACES:
-        try:
-            return os.readlink(path)
-        except OSError as error:
-            if error.errno is None:
-                raise
-    return ""
-
-
-# A thread may have moved alone. Before Linux 3.17 it has no link of its own.
-_IPC_NAMESPACES = ("/proc/thread-self/ns/ipc", "/proc/self/ns/ipc")
-
-
-_FIRST_PID_NAMESPACE = "pid:[4026531836]"  # the number is fixed in the kernel (PROC_PID_INIT_INO)
-
-
-def pid_namespace() -> str:
-    """The PID namespace whose numbers /proc shows, or "" where that is not known.
-
-    A process in a namespace of its own may still have its parent's /proc, and is known by the number that it has there.
-    """
-    try:
-        own = int(os.readlink("/proc/self")) == os.getpid()
-        return os.readlink("/proc/self/ns/pid") if own else ""
-    except (OSError, ValueError):
-        return ""
-
-
-def pid_namespace_lives(name: str) -> bool:
-    """Whether a process of the PID namespace *name* may exist. Only from the first namespace can all others be seen."""
-    return pid_namespace() != _FIRST_PID_NAMESPACE or _is_seen("pid", name)
-
-
-def _is_seen(kind: str, name: str) -> bool:
-    for pid in os.listdir("/proc"):
-        if pid.isdigit():
-            try:
-                if os.readlink(f"/proc/{pid}/ns/{kind}") == name:
-                    return True
-            except OSError:
-                continue
-    return False
+    return found[1] - (start_offset() or 0) if found else None
 
 
 # What a tag lies between: nobody sets such a limit to limit anything.

@@ -2,7 +2,7 @@
 
 One file a process, one line a record, one append a line:
 
-    pytest-ipc 1 {"pid": …}    who writes, in the first line
+    pytest-ipc 2 {"pid": …}    who writes, in the first line
     @ "tests/test_it.py::test_one"   the test that makes what follows
     + 7 sysv-shm {"key": …}    about to make object 7
     = 7 {"id": …}              made it
@@ -18,19 +18,22 @@ from __future__ import annotations
 
 import atexit
 from _thread import RLock
+from errno import ENOTSUP
 from itertools import count
 from typing import Any
 
 from ..unpatched import json, os, time
 from .ending import failures_ignored
 from .home import home_path, pin
-from .identity import Process, boot_id, pid_namespace
+from .identity import Process
 from .ledger_file import LedgerFile
+from .machine import boot_id, machine_id
+from .namespaces import pid_namespace, start_offset, time_namespace
 from .record import Record, following, made_by
 
 __all__ = ["LONGEST", "VERSION", "Ledger", "Record", "close", "current", "intent", "made_by"]
 
-VERSION = 1
+VERSION = 2
 LONGEST = 4000  # bytes of a line: below PIPE_BUF, as small as a write that is whole or not at all
 CUT_BACK = 1 << 18
 DEEPEST = 100  # ancestors that a ledger names: as many as surely fit its first line
@@ -46,6 +49,12 @@ class Ledger:
     """
 
     def __init__(self, parent: Ledger | None = None) -> None:
+        if start_offset() is None:
+            raise OSError(
+                ENOTSUP,
+                "this process has made a time namespace for its children, and its own is not the first: start times cannot be "
+                "told apart, so nothing is made",
+            )
         self.process = Process.current()
         self.root: Process = parent.root if parent else self.process
         # The processes from the root down to this one's parent; when one of them ends, this ledger is swept with its own.
@@ -69,6 +78,8 @@ class Ledger:
             else json.dumps(
                 {
                     "boot": boot_id(),
+                    "machine": machine_id(),
+                    "inside": self.pids,
                     "root": [self.root.pid, self.root.start],
                     "worker": os.environ.get("PYTEST_XDIST_WORKER"),
                     "run": os.environ.get("PYTEST_XDIST_TESTRUNUID"),
@@ -76,7 +87,8 @@ class Ledger:
             )
         )
         above = ", ".join(f"[{process.pid}, {process.start}]" for process in self.above)
-        own = f'"pid": {self.process.pid}, "start": {self.process.start}, "pids": "{self.pids}", "above": [{above}]'
+        own = f'"pid": {self.process.pid}, "start": {self.process.start}, "pids": "{self.pids}"'
+        own += f', "time": "{time_namespace()}", "above": [{above}]'
         self._header = f"pytest-ipc {VERSION} {{{own}, {self.run[1:]}\n".encode()
         self._header_size = len(self._header)
         self._file = LedgerFile(stem)

@@ -13,12 +13,16 @@ from typing import IO, Any
 
 from ..unpatched import io, json, os
 from .checks import PROCESS, Checks, is_number, is_optional_text, is_text, is_time
-from .identity import Process, boot_id, pid_namespace, pid_namespace_lives
+from .identity import Process
 from .kinds import KINDS, UNKNOWN, Entry, Kind
-from .ledger import LONGEST, VERSION
+from .ledger import LONGEST
+from .machine import boot_id, foreign
+from .namespaces import members, pid_inside, pid_namespace, sees_below, time_namespace
 from .places import LEDGER_NAME
 
 __all__ = ["Book", "Refused", "ancestors", "books", "plain", "process_of", "read"]
+
+_VERSIONS = {"1", "2"}  # 1 was without what tells of machine and time, and without the ids of namespaces
 
 # A ledger is cut back at a quarter of a megabyte; one that is so much larger is no ledger.
 LARGEST = 1 << 26
@@ -32,29 +36,57 @@ class Refused(Exception):
 class Book:
     """A ledger as it was read: whose it is, and what is open in it. `root` is None when its first line is not whole.
 
-    `above` are the processes with a ledger that its process descends from.
+    `above` are the processes with a ledger that its process descends from. `pids` is the PID namespace whose numbers it has, which
+    lies below or is `inside`; `time` the time namespace of its process. `foreign` says why it may be another machine's.
     """
 
     name: str
     process: Process
     root: Process | None
     boot: str
-    pids: str
-    worker: str | None
-    run: str | None
+    pids: str = ""
+    inside: str = ""
+    time: str = ""
+    machine: str = ""
+    worker: str | None = None
+    run: str | None = None
     above: frozenset[Process] = frozenset()
+    foreign: str = ""
     open: list[Entry] = field(default_factory=list)
     unreadable: int = 0
     first_unreadable: str = ""
 
     @property
+    def unjudged(self) -> str:
+        """Why it cannot be known from here whether the process that writes it lives; "" if it can."""
+        return self._judge()[1]
+
+    @property
     def alive(self) -> bool:
-        """Whether the process that writes it still runs, or may run: in a container its number says nothing to us."""
+        """Whether that process still runs, or may run."""
+        return self._judge()[0]
+
+    def _judge(self) -> tuple[bool, str]:
+        if self.foreign:
+            return True, self.foreign
         if self.boot != boot_id():
-            return False
-        if self.is_elsewhere:
-            return pid_namespace_lives(self.pids)
-        return self.process.alive()
+            return False, ""
+        # Of a fraction of a tick, which a time namespace may add, start times do not tell.
+        slack = 0 if self.time == time_namespace() else 1
+        if not self.is_elsewhere:
+            return self.process.alive(slack=slack), ""
+        if not sees_below(self.inside):
+            return True, f"its process is in {self.pids}, which cannot be seen from here"
+        try:
+            for pid in members(self.pids):
+                inner = pid_inside(pid)
+                if inner is None or (inner == self.process.pid and Process(pid, self.process.start).alive(slack=slack)):
+                    return True, ""
+        except OSError as error:
+            if error.errno is None:  # a signal's handler raised it
+                raise
+            return True, f"its process is in {self.pids}: {error.strerror}"
+        return False, ""
 
     @property
     def is_elsewhere(self) -> bool:
@@ -94,7 +126,9 @@ def read(home: int, name: str) -> tuple[Book, int]:
     fd = _open(home, name)
     try:
         with io.open(fd, "rb", closefd=False) as file:
-            return _parse(name, file), fd
+            book = _parse(name, file)
+        book.foreign = foreign(book.boot, book.machine, home, os.fstat(fd).st_mtime)
+        return book, fd
     except BaseException:
         os.close(fd)
         raise
@@ -163,7 +197,7 @@ def _parse(name: str, file: IO[bytes]) -> Book:
     process = process_of(name)
     if first is None and process and file.tell() < LONGEST:
         # Its writer has died, or is about to go on, before the first line was whole: nothing can have been made yet.
-        return Book(name, process, None, boot_id(), "", None, None)
+        return Book(name, process, None, boot_id())
     book = _header(name, first or b"")
     if book.process != process:
         raise Refused(f"{name}: it tells of process {book.process.pid}, and its name does not")
@@ -198,19 +232,21 @@ def _header(name: str, line: bytes) -> Book:
         word, version, text = line.decode().split(" ", 2)
         if word != "pytest-ipc":
             raise ValueError(word)
-        if version != str(VERSION):
+        if version not in _VERSIONS:
             raise Refused(f"{name}: version {plain(version)} of the ledger is not known here")
         header = _checked(json.loads(text), _HEADER)
-        above = frozenset(_process(each) for each in header.get("above") or ())
         return Book(
             name,
             Process(header["pid"], header["start"]),
             _process(header["root"]),
             header["boot"],
-            header.get("pids") or "",
-            header.get("worker"),
-            header.get("run"),
-            above,
+            pids=header.get("pids") or "",
+            inside=header.get("inside") or "",
+            time=header.get("time") or "",
+            machine=header.get("machine") or "",
+            worker=header.get("worker"),
+            run=header.get("run"),
+            above=frozenset(map(_process, header.get("above") or ())),
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Refused(f"{name}: it does not begin as a ledger does") from None
@@ -220,6 +256,9 @@ _HEADER: Checks = {
     **PROCESS,
     "boot": is_text,
     "pids": is_optional_text,
+    "inside": is_optional_text,
+    "time": is_optional_text,
+    "machine": is_optional_text,
     "worker": is_optional_text,
     "run": is_optional_text,
     "root": lambda value: isinstance(value, list),

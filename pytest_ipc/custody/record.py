@@ -25,7 +25,12 @@ class _MadeBy:
 made_by = _MadeBy()
 
 
-_WRITERS: dict[type, Callable[[Any], str]] = {int: repr, float: repr, str: encode_basestring_ascii}
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    int: repr,
+    float: repr,
+    str: encode_basestring_ascii,
+    bool: lambda value: "true" if value else "false",
+}
 
 
 def written(details: dict[str, Any]) -> str:

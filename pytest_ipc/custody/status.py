@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..unpatched import os, time
-from .elsewhere import process_in
 from .home import home_path, open_home
 from .kinds import KINDS, UNKNOWN
+from .namespaces import process_in
 from .reading import Book, Refused, books, plain, read
 
 __all__ = ["status"]
@@ -46,7 +46,9 @@ def _lines(book: Book) -> Iterator[str]:
     owner = f"process {book.process.pid}{worker}"
     if book.is_elsewhere:
         owner += f" of {book.pids}"
-    if not book.alive:
+    if reason := book.unjudged:
+        owner += f"; whether it lives cannot be known from here: {reason}"
+    elif not book.alive:
         owner += ", which is dead: `pytest-ipc sweep` clears up"
     for entry in book.open:
         what = KINDS.get(entry.kind, UNKNOWN).describe(entry)

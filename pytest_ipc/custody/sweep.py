@@ -15,8 +15,10 @@ from ..kernel.waiting import Deadline
 from ..unpatched import fcntl, io, json, os, time
 from .elsewhere import in_namespace
 from .home import home_path, open_home
-from .identity import Process, boot_id, ipc_namespace
+from .identity import Process
 from .kinds import KINDS, UNKNOWN, Entry, Kind
+from .machine import boot_id
+from .namespaces import is_certain, is_here, process_in
 from .reading import Book, Refused, ancestors, books, plain, process_of, read
 
 __all__ = ["Swept", "settle", "sweep", "sweep_worker", "words_wait"]
@@ -69,7 +71,7 @@ def settle(process: Process) -> Swept:
     try:
         for name in books(home):
             if process_of(name) == process or process in _ancestors(home, name):
-                done.add(_sweep_one(home, name))
+                done.add(_sweep_one(home, name, own=True))
     finally:
         os.close(home)
     return done
@@ -123,7 +125,7 @@ def _sweep_books_of(home: int, run: str, worker: str, done: Swept) -> bool:
             os.close(fd)
             if (book.run, book.worker) == (run, worker):
                 all_dead = all_dead and not book.alive
-                done.add(_sweep_one(home, name))
+                done.add(_sweep_one(home, name, own=True))
     return all_dead
 
 
@@ -183,20 +185,26 @@ def _sweep_one(
     dry_run: bool = False,
     root: Process | None = None,
     word: bool = False,
+    own: bool = False,
     patience: Deadline | None = None,
 ) -> Swept:
-    done = Swept()
+    """Sweep one ledger, if its writer is dead; of one run, if *root* is given. *own* says that it is this process's run."""
+    done, own = Swept(), own or root is not None
     try:
         book, fd = read(home, name)
         try:
-            if (root is not None and book.root not in (root, None)) or book.alive:
+            if root is not None and book.root not in (root, None):
+                return done
+            if book.alive:
+                if root is None and book.open and (reason := book.unjudged):
+                    done.left.append(plain(f"{_summary(book)}: whether it lives cannot be known from here: {reason}"))
                 return done
             if dry_run:
-                _end_all(book, done, dry_run=True, below=False)
+                _end_all(book, done, dry_run=True, own=own)
             elif not _lock(fd, patience or Deadline(PATIENCE)):
                 done.left.append(f"{home_path()}/{name}: another sweep holds it")
             else:
-                _sweep_held(home, name, fd, done, word=word, below=root is not None)
+                _sweep_held(home, name, fd, done, word=word, own=own)
         finally:
             os.close(fd)
     except FileNotFoundError:
@@ -210,15 +218,15 @@ def _sweep_one(
     return done
 
 
-def _sweep_held(home: int, name: str, held: int, done: Swept, *, word: bool, below: bool) -> None:
-    """Sweep a ledger whose writer is dead, under the lock on its file; *below* if that came from where this process is."""
+def _sweep_held(home: int, name: str, held: int, done: Swept, *, word: bool, own: bool) -> None:
+    """Sweep a ledger whose writer is dead, under the lock on its file; *own* if it is of this process's run."""
     # It is read again: its writer may have written more between the first look and its death, perhaps to a new file, and
     # another sweep may have been through it. FileNotFoundError says that this one is done.
     book, fd = read(home, name)
     try:
         if not os.path.sameopenfile(fd, held):
             return  # the next sweep's
-        _end_all(book, done, dry_run=False, below=below)
+        _end_all(book, done, dry_run=False, own=own)
         if word and book.run:
             _leave_word(home, book, done)
         if not (done.left or done.refused):
@@ -229,9 +237,9 @@ def _sweep_held(home: int, name: str, held: int, done: Swept, *, word: bool, bel
         os.close(fd)
 
 
-def _end_all(book: Book, done: Swept, *, dry_run: bool, below: bool) -> None:
+def _end_all(book: Book, done: Swept, *, dry_run: bool, own: bool) -> None:
     for entry in book.open:
-        _end(book, entry, done, dry_run=dry_run, below=below)
+        _end(book, entry, done, dry_run=dry_run, own=own)
     if book.doubt:
         done.refused.append(f"{home_path()}/{book.doubt}")
 
@@ -247,7 +255,7 @@ def _lock(fd: int, patience: Deadline) -> bool:
     return patience.until(locked)
 
 
-def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool, below: bool) -> None:
+def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool, own: bool) -> None:
     kind = KINDS.get(entry.kind, UNKNOWN)
     text = plain(f"{kind.describe(entry)}{_made_by(book, entry)}")
     if kind is UNKNOWN:
@@ -258,26 +266,44 @@ def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool, below: bool) -
             return
         if entry.made is not None:
             entry.made["dev"] = _device_of(entry.details["path"])  # the numbers of devices are given anew at each boot
-    if entry.kind == "process" and book.is_elsewhere:
-        return  # a PID namespace takes its processes along
-    where = entry.details["ipc"] if "ipc" in kind.needs else ""
-    elsewhere = where not in ("", ipc_namespace())
     try:
-        if elsewhere:
-            text = plain(f"{text}, in {where}")
-            outcome = in_namespace(where, lambda: _look_and_end(kind, entry, dry_run=dry_run), below=below)
-        else:
-            outcome = _look_and_end(kind, entry, dry_run=dry_run)
+        outcome = _outcome(kind, book, entry, dry_run=dry_run, own=own)
     except OSError as error:
-        if error.errno is None:
+        if error.errno is None:  # a signal's handler raised it
             raise
-        reason = "it is in another IPC namespace; sweep from within: " if elsewhere else ""
-        outcome = ["left", f"{reason}{error.strerror}"]
+        outcome = ["left", error.strerror or str(error)]
     match outcome:
         case ["removed"]:
             done.removed.append(text)
         case ["left", doubt]:
             done.left.append(f"{text}: {plain(doubt)}")
+
+
+def _outcome(kind: Kind, book: Book, entry: Entry, *, dry_run: bool, own: bool) -> list[str]:
+    """End one object where it is: "removed", "left" and why, or nothing. OSError."""
+    if book.is_elsewhere:
+        if entry.kind == "process":
+            # A PID namespace takes its processes along.
+            gone = process_in(book.pids, below=own) is None
+            return [] if gone else ["left", f"it is in {book.pids}; sweep from within"]
+        entry.pid = -1  # the number says nothing here
+    where = entry.details["ipc"] if "ipc" in kind.needs else ""
+    here = not where or is_here(where)
+    if not (not where or is_certain(where) or (here and own) or kind.is_unique(entry)):
+        if process_in(where, below=own) is None:
+            return []
+        return [
+            "left",
+            f"whether {where} is the namespace that it was made in, or a later one, this kernel does not say",
+        ]
+    if here:
+        return _look_and_end(kind, entry, dry_run=dry_run)
+    try:
+        return in_namespace(where, lambda: _look_and_end(kind, entry, dry_run=dry_run), below=own)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, f"it is in {where}; sweep from within: {error.strerror}") from None
 
 
 def _look_and_end(kind: Kind, entry: Entry, *, dry_run: bool) -> list[str]:
@@ -298,6 +324,15 @@ def _device_of(path: str) -> int:
         return os.lstat(path).st_dev
     except OSError:
         return 0
+
+
+def _summary(book: Book) -> str:
+    """What a ledger has open, in one line: the first objects by name."""
+    names = [KINDS.get(entry.kind, UNKNOWN).describe(entry) for entry in book.open[:3]]
+    if more := len(book.open) - len(names):
+        names.append(f"{more} more")
+    worker = f" (worker {book.worker})" if book.worker else ""
+    return f"{', '.join(names)} of process {book.process.pid}{worker} in {book.name}"
 
 
 def _made_by(book: Book, entry: Entry) -> str:

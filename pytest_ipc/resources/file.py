@@ -12,6 +12,7 @@ from typing import Self
 
 from ..custody.ending import finish, is_failure, out_of_sight
 from ..custody.folders import HOLD, check_folder, identity_of, remove_folder, same_entry, same_file, temp_folder
+from ..custody.kinds.file import Found
 from ..custody.ledger import Record, intent
 from ..unpatched import os
 
@@ -69,8 +70,8 @@ class OwnedFile:
             made = True
             opened.append(os.open(os.path.dirname(place), HOLD | os.O_DIRECTORY))
             opened.append(os.open(os.path.basename(place), HOLD, dir_fd=opened[0]))
-            dev, ino = identity_of(os.fstat(opened[1]))
-            record.made(dev=dev, ino=ino)
+            folder = {} if directory is None else {"folder": Found.of(opened[0]).identity()}
+            record.made(**Found.of(opened[1]).identity(), **folder)
             return cls(place, word, directory, opened[0], opened[1], record)
         except BaseException as error:
             _take_back(place, directory, opened, made)

@@ -17,7 +17,7 @@ from typing import Self
 
 from ..actors import Actor
 from ..custody.ending import finish
-from ..custody.identity import ipc_namespace
+from ..custody.namespaces import ipc_namespace
 from ..custody.scope import Scope
 from ..forks import Fork, ForkInside
 from ..kernel.libc import INT, ULONG

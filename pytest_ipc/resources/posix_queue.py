@@ -10,8 +10,8 @@ from errno import EEXIST, EINVAL, EMFILE, ENOSPC
 from typing import TYPE_CHECKING, Self
 
 from ..custody.ending import finish
-from ..custody.identity import ipc_namespace
 from ..custody.ledger import Record, intent
+from ..custody.namespaces import ipc_identity, is_here
 from ..kernel.posix_mq import (
     MqAttr,
     mq_close,
@@ -108,7 +108,7 @@ class PosixQueue(WithDescriptor):
     @classmethod
     def _make(cls, name: str, flags: int, mode: int, attr: MqAttr, scope: Scope | None) -> Self:
         sizes = {"maxmsg": attr.maxmsg, "msgsize": attr.msgsize}
-        with intent("posix-mq", name=name, mode=mode, **sizes, ipc=ipc_namespace()) as record:
+        with intent("posix-mq", name=name, mode=mode, **sizes, ipc=ipc_identity()) as record:
             fd = _mq_open(name, flags | _NEW, mode, attr)
             dev, ino = _identity(fd)
             record.made(dev=dev, ino=ino)
@@ -189,7 +189,7 @@ class PosixQueue(WithDescriptor):
         return unlink_name(self, self._has_its_name, lambda: mq_unlink(self.name), self._record, self._out_of_sight)
 
     def _out_of_sight(self) -> str:
-        return "" if ipc_namespace() == self._namespace else f"the IPC namespace {self._namespace}"
+        return "" if is_here(self._namespace) else f"the IPC namespace {self._namespace}"
 
     def _has_its_name(self) -> bool:
         """Whether the name stands for this queue; who may not look goes by the name alone."""

@@ -11,10 +11,12 @@ from __future__ import annotations
 import ctypes
 import mmap
 from contextlib import ExitStack
-from errno import EEXIST, ENOSYS
+from errno import EEXIST, ENOENT, ENOSYS
 from typing import TYPE_CHECKING, Self
 
 from ..custody.ending import finish
+from ..custody.folders import identity_of
+from ..custody.kinds.file import look
 from ..custody.kinds.posix_sem import path_of
 from ..custody.ledger import Record, intent
 from ..kernel.posix_sem import (
@@ -125,8 +127,10 @@ class PosixSemaphore(Resource):
                 undo.callback(sem_close, address)
                 undo.callback(sem_unlink, own)
                 path = path_of(own)
-                status = os.stat(path)
-                record.made(dev=status.st_dev, ino=status.st_ino)
+                found = look(path)
+                if found is None:
+                    raise FileNotFoundError(ENOENT, os.strerror(ENOENT), path)
+                record.made(**found.identity())
                 sem_init(address, 1, value)
                 if name is not None:
                     _publish(path, path.removesuffix(own[1:]) + name[1:])
@@ -135,7 +139,7 @@ class PosixSemaphore(Resource):
                 error.add_note(f"while making a POSIX semaphore {name or own}, value {value}, mode {mode:#o}")
                 raise
             undo.pop_all()
-        return cls(address, name or own, file=(status.st_dev, status.st_ino), record=record, scope=scope)
+        return cls(address, name or own, file=identity_of(found.status), record=record, scope=scope)
 
     @classmethod
     def _unnamed(cls, value: int, scope: Scope | None) -> Self:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from ..custody.ending import finish
+from ..custody.kinds.file import Found
 from ..custody.ledger import Record, intent
 from ..kernel.files import shm_open, shm_unlink
 from ..kernel.memory import MAP_SHARED, PROT_READ, PROT_WRITE
@@ -74,8 +75,7 @@ class SharedMemory(Resource):
             try:
                 with intent("posix-shm", name=name) as record:
                     fd = _shm_open(name, flags | os.O_EXCL, mode)
-                    dev, ino = _identity(os.fstat(fd))
-                    record.made(dev=dev, ino=ino)
+                    record.made(**Found.of(fd).identity())
             except FileExistsError:
                 if flags & os.O_EXCL:
                     raise

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..custody.ending import is_failure, out_of_sight
-from ..custody.identity import ipc_namespace
 from ..custody.ledger import Record, intent
+from ..custody.namespaces import ipc_identity, is_here
 from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE
 from ..unpatched import os
 from .base import Resource, check_mode
@@ -73,7 +73,7 @@ class SysvObject(Resource):
         self.id = id
         self.key = key
         self._record = record  # None for one that somebody else made: that one is used and never removed
-        self._namespace = record.details["ipc"] if record else ipc_namespace()
+        self._namespace = record.details["ipc"] if record else ipc_identity()
         self._removed = False
         super().__init__(scope)
 
@@ -91,7 +91,8 @@ class SysvObject(Resource):
             return cls._obtain_with(check_key(key), flags, mode, get, details)
         while True:
             try:
-                return cls._obtain_with(unused_key(), flags | IPC_CREAT | IPC_EXCL, mode, get, details)
+                drawn = {**details, "drawn": True}
+                return cls._obtain_with(unused_key(), flags | IPC_CREAT | IPC_EXCL, mode, get, drawn)
             except FileExistsError:
                 continue  # somebody has that key; a private draw costs less than asking first
 
@@ -102,10 +103,10 @@ class SysvObject(Resource):
         if key == IPC_PRIVATE or flags & IPC_CREAT:
             try:
                 if cls._type.has_cpid:
-                    with intent(cls._type.kind, key=key, ipc=ipc_namespace(), **details) as record:
+                    with intent(cls._type.kind, key=key, ipc=ipc_identity(), **details) as record:
                         id = get(key, flags | mode | IPC_EXCL)
-                        if key == IPC_PRIVATE:
-                            record.made(id=id)  # a key that was claimed with IPC_EXCL is identity enough
+                        if "drawn" not in details:
+                            record.made(id=id)  # a key that nobody else can have is identity enough
                     return id, key, record
                 return cls._obtain_marked(key, flags, mode, get, details)
             except FileExistsError:
@@ -118,7 +119,7 @@ class SysvObject(Resource):
         cls, key: int, flags: int, mode: int, get: Callable[[int, int], int], details: dict[str, int]
     ) -> tuple[int, int, Record]:
         first = unusual_mode() if key == IPC_PRIVATE else mode
-        with intent(cls._type.kind, key=key, ipc=ipc_namespace(), mode=first, **details) as record:
+        with intent(cls._type.kind, key=key, ipc=ipc_identity(), mode=first, **details) as record:
             id = get(key, flags | first | IPC_EXCL)
             record.made(id=id)
         if first != mode:
@@ -153,7 +154,7 @@ class SysvObject(Resource):
         """
         if self._removed:
             return False
-        if ipc_namespace() != self._namespace:
+        if not is_here(self._namespace):
             raise out_of_sight(self, f"the IPC namespace {self._namespace}")
         try:
             self._type.rmid(self.id)

@@ -7,7 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pytest_ipc.custody.identity import Process, boot_id, ipc_namespace, start_of
+from pytest_ipc.custody.identity import Process, start_of
+from pytest_ipc.custody.kinds.file import look
+from pytest_ipc.custody.machine import boot_id, machine_id
+from pytest_ipc.custody.namespaces import ipc_identity, pid_namespace
 from pytest_ipc.custody.sweep import Swept
 
 LONG_AGO = 1e9  # before any object that there is
@@ -39,18 +42,18 @@ def about(number: int, kind: str, **details: Any) -> str:
 
 def about_segment(number: int = 1, **details: Any) -> str:
     """A record of a segment that is about to be made."""
-    return about(number, "sysv-shm", **{"key": 0x12345678, "size": 4096, "ipc": ipc_namespace(), **details})
+    return about(number, "sysv-shm", **{"key": 0x12345678, "size": 4096, "ipc": ipc_identity(), **details})
 
 
 def about_set(number: int = 1, **details: Any) -> str:
     """A record of a semaphore set that is about to be made."""
-    begin = {"key": 0x12345678, "nsems": 1, "mode": 0o600, "ipc": ipc_namespace()}
+    begin = {"key": 0x12345678, "nsems": 1, "mode": 0o600, "ipc": ipc_identity()}
     return about(number, "sysv-sem", **{**begin, **details})
 
 
 def about_queue(number: int = 1, **details: Any) -> str:
     """A record of a message queue that is about to be made."""
-    return about(number, "sysv-msg", **{"key": 0x12345678, "mode": 0o600, "ipc": ipc_namespace(), **details})
+    return about(number, "sysv-msg", **{"key": 0x12345678, "mode": 0o600, "ipc": ipc_identity(), **details})
 
 
 def made(number: int = 1, **identity: Any) -> str:
@@ -58,11 +61,19 @@ def made(number: int = 1, **identity: Any) -> str:
     return f"= {number} {json.dumps(identity)}"
 
 
+def file_made(path: str | Path, number: int = 1) -> str:
+    """A record of the file that is at *path* now."""
+    found = look(str(path))
+    assert found is not None
+    return made(number, **found.identity())
+
+
 def header(process: Process, **changes: Any) -> str:
     """The first line of a ledger."""
     begin = {"pid": process.pid, "start": process.start, "boot": boot_id(), "root": [process.pid, process.start]}
-    whole = {**begin, "worker": None, "run": None, **changes}
-    return f"pytest-ipc 1 {json.dumps({name: value for name, value in whole.items() if value is not ...})}"
+    place = {"machine": machine_id(), "pids": pid_namespace(), "inside": pid_namespace(), "time": ""}
+    whole = {**begin, **place, "worker": None, "run": None, **changes}
+    return f"pytest-ipc 2 {json.dumps({name: value for name, value in whole.items() if value is not ...})}"
 
 
 def forge(home: Path, *lines: str, process: Process | None = None, end: str = "\n", **changes: Any) -> Path:
@@ -71,6 +82,8 @@ def forge(home: Path, *lines: str, process: Process | None = None, end: str = "\
     path = home / f"{process.pid}-{process.start}.ledger"
     path.write_text("\n".join([header(process, **changes), *lines]) + end)
     path.chmod(0o600)
+    if "boot" in changes:
+        os.utime(path, (LONG_AGO, LONG_AGO))  # before this kernel started
     return path
 
 

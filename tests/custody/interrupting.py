@@ -91,6 +91,7 @@ def make_mapped_file(ipc: Factories) -> list[Note]:
 
 def make_lock_file(ipc: Factories) -> list[Note]:
     lock = ipc.file_lock()
+    (lock.path.parent / "beside").mkdir()
     return [{"kind": "lock-file", **at(lock.path)}, {"kind": "lock-file", **at(lock.path.parent)}]
 
 

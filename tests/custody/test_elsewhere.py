@@ -11,13 +11,13 @@ import pytest
 
 import pytest_ipc.custody.places as places
 from pytest_ipc import IPC_CREAT, IpcNamespace, scope, shmctl_stat, shmget, sysvipc_shm, unused_key
-from pytest_ipc.custody import elsewhere
-from pytest_ipc.custody.elsewhere import process_in
+from pytest_ipc.custody import elsewhere, namespaces
 from pytest_ipc.custody.identity import Process
-from pytest_ipc.custody.identity import ipc_namespace as current_namespace
+from pytest_ipc.custody.namespaces import ipc_identity, process_in
+from pytest_ipc.custody.namespaces import ipc_namespace as current_namespace
 from pytest_ipc.custody.sweep import Swept, sweep
 
-from .forging import about, about_segment, forge, made, one_line
+from .forging import about_segment, forge, made, one_line
 from .test_sweep import exists, own_only
 
 
@@ -28,7 +28,7 @@ def left_inside(home, ipc_namespace):
     namespace.fork(signal.pause).wait_blocked("pause")
 
     def leave():
-        return shmget(key, 4096, IPC_CREAT | 0o600), current_namespace(), os.geteuid(), Process.current()
+        return shmget(key, 4096, IPC_CREAT | 0o600), ipc_identity(), os.geteuid(), Process.current()
 
     maker = namespace.fork(leave)
     shmid, name, uid, process = maker.result()
@@ -52,7 +52,7 @@ def test_what_is_in_another_ipc_namespace_is_removed_there(left_inside):
     namespace, key, name = left_inside
     own = current_namespace()
     (line,) = sweep(dry_run=True).removed
-    assert line.endswith(f", in {name}")
+    assert name.startswith("ipc:[")
     assert is_inside(namespace, key)
     assert sweep().removed == [line]
     assert not is_inside(namespace, key)
@@ -72,11 +72,11 @@ def test_what_may_not_be_entered_is_named(left_inside, monkeypatch):
     def refuse(*_arguments):
         raise PermissionError(1, "Operation not permitted")
 
-    namespace, key, _ = left_inside
+    namespace, key, name = left_inside
     with monkeypatch.context() as patch:
         patch.setattr("pytest_ipc.kernel.namespace.setns", refuse)
         line = one_line(sweep())
-    assert line.endswith("it is in another IPC namespace; sweep from within: Operation not permitted")
+    assert line.endswith(f"it is in {name}; sweep from within: Operation not permitted")
     assert is_inside(namespace, key)
 
 
@@ -89,7 +89,7 @@ def test_what_was_in_a_namespace_that_is_gone_is_gone_with_it(left_inside, home)
 
 def test_a_namespace_that_may_be_hidden_is_not_taken_for_gone(home, monkeypatch):
     """In a user namespace of its own a process is not shown where its user's other processes are."""
-    name = "ipc:[1]"
+    name = "ipc:[1]#1"
     assert process_in(name) is None
     forge(home, about_segment(ipc=name))
 
@@ -98,9 +98,9 @@ def test_a_namespace_that_may_be_hidden_is_not_taken_for_gone(home, monkeypatch)
             raise PermissionError(13, "Permission denied")
         return os.readlink(path)
 
-    monkeypatch.setattr(elsewhere, "os", SimpleNamespace(**{**vars(os), "readlink": refuse}))
+    monkeypatch.setattr(namespaces, "os", SimpleNamespace(**{**vars(os), "readlink": refuse}))
     assert sweep(dry_run=True).left == []
-    monkeypatch.setattr(elsewhere, "_is_in_a_user_namespace", lambda: True)
+    monkeypatch.setattr(namespaces, "_is_in_a_user_namespace", lambda: True)
     assert "whether it still exists cannot be seen from here" in one_line(sweep())
     with pytest.raises(OSError, match="cannot be seen"):
         process_in(name)
@@ -135,22 +135,6 @@ def test_who_does_not_come_back_from_within_is_ended(monkeypatch):
     monkeypatch.setattr(elsewhere, "PATIENCE_MS", 50)
     monkeypatch.setattr(elsewhere, "_go_and_do", lambda *_arguments: signal.pause())
     assert "no answer came from within" in one_line(sweep())
-
-
-def test_a_ledger_of_another_pid_namespace_is_not_judged_by_this_ones_numbers(home, monkeypatch):
-    """Containers may share a temp folder: to each other their processes are numbers that are not there."""
-    directory = home.parent / f"pytest-ipc-{7:016x}"
-    directory.mkdir()
-    os.mkfifo(directory / "fifo")
-    path = forge(
-        home, about(1, "fifo", path=str(directory / "fifo"), directory=str(directory)), pids="pid:[4026500000]"
-    )
-    monkeypatch.setattr("pytest_ipc.custody.reading.pid_namespace_lives", lambda _name: True)
-    done = sweep()
-    assert (done.removed, done.left, done.refused, path.exists()) == ([], [], [], True)
-    monkeypatch.setattr("pytest_ipc.custody.reading.pid_namespace_lives", lambda _name: False)
-    assert len(sweep().removed) == 1
-    assert not directory.exists()
 
 
 def test_a_child_that_has_become_another_user_leaves_nothing(home, fork):

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from pytest_ipc import scope, unused_name
+from pytest_ipc.custody.kinds.file import is_older
+from pytest_ipc.custody.ledger import CLOCK_REALTIME_COARSE
 from pytest_ipc.custody.sweep import sweep
 
-from .forging import FIRST_BOOT, about, forge, made, one_line
+from .forging import FIRST_BOOT, about, file_made, forge, made, one_line
 
 SHM = Path("/dev/shm")
 Make = Callable[..., Path]
@@ -56,20 +58,31 @@ def test_what_a_killed_process_left_goes(home, fork):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "what"),
+    ("name", "content", "ago", "what"),
     [
-        pytest.param("/chosen-", b"", True, id="a chosen name and still empty"),
-        pytest.param("/chosen-", b"x", False, id="a chosen name and something in it"),
-        pytest.param("/pytest-ipc-", b"x", True, id="a name that was drawn for it"),
+        pytest.param("/chosen-", b"", 0, True, id="a chosen name, born right after and still empty"),
+        pytest.param("/chosen-", b"x", 0, False, id="a chosen name and something in it"),
+        pytest.param("/chosen-", b"", 60, False, id="a chosen name, born long after"),
+        pytest.param("/pytest-ipc-", b"x", 60, True, id="a name that was drawn for it"),
     ],
 )
-def test_who_was_killed_before_it_could_say_what_it_made(home, in_shm, name, content, what):
+def test_who_was_killed_before_it_could_say_what_it_made(home, in_shm, name, content, ago, what):
     """Then the name is all there is; and the holder of a name that somebody chose may be another."""
     name = name + unused_name().removeprefix("/pytest-ipc-")
+    at = time.clock_gettime(CLOCK_REALTIME_COARSE) - ago
     path = in_shm(name, content)
-    forge(home, about(1, "posix-shm", name=name))
+    forge(home, about(1, "posix-shm", name=name, at=at))
     done = sweep()
     assert (len(done.removed), len(done.left), path.exists()) == (what, not what, not what)
+
+
+def test_an_object_of_the_same_tick_is_not_older_than_its_record():
+    """A time in seconds is rounded one way by clock_gettime() and another way in st_ctime."""
+    first = 1_796_021_980 * 10**9
+    for time_ns in range(first, first + 10**9, 999_983):
+        assert not is_older(time_ns, time_ns / 1e9)
+        assert not is_older(time_ns, time_ns // 10**9 + 1e-9 * (time_ns % 10**9))
+        assert is_older(time_ns - 10_000, time_ns / 1e9)
 
 
 def test_shared_memory_that_is_not_the_recorded_one_is_left(home, in_shm):
@@ -150,8 +163,7 @@ def test_a_file_that_was_at_the_path_before_is_left_though_it_is_written_to(home
     assert "it holds something" in one_line(sweep())
     assert path.read_text() == "somebody's"
     ledger.unlink()
-    found = path.stat()
-    forge(home, about(1, "mapped-file", path=str(path)), made(dev=found.st_dev, ino=found.st_ino))
+    forge(home, about(1, "mapped-file", path=str(path)), file_made(path))
     assert len(sweep().removed) == 1
 
 

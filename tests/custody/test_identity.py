@@ -10,19 +10,18 @@ import sys
 import pytest
 
 from pytest_ipc import Deadline, process_state, scope
-from pytest_ipc.custody import identity
 from pytest_ipc.custody.identity import (
     RLIMIT_LOCKS,
     TAGS,
     Process,
-    boot_id,
     new_tag,
-    pid_namespace,
     put_on,
     start_of,
     tag_of,
     tagged,
 )
+from pytest_ipc.custody.machine import boot_id
+from pytest_ipc.custody.namespaces import pid_namespace
 from pytest_ipc.kernel.namespace import CLONE_NEWPID, CLONE_NEWUSER, unshare
 
 from .forging import dead_process
@@ -68,7 +67,7 @@ def test_the_boot_has_an_id_and_where_none_is_shown_it_is_empty(monkeypatch):
     with open("/proc/sys/kernel/random/boot_id") as file:
         assert boot_id() == file.read().strip()
 
-    def missing(*_arguments):
+    def missing(*_arguments, **_named):
         raise FileNotFoundError(2, "No such file or directory")
 
     monkeypatch.setattr("pytest_ipc.unpatched.io.open", missing)
@@ -148,12 +147,3 @@ def test_in_a_pid_namespace_of_its_own_a_process_is_known_by_the_number_in_proc(
     except PermissionError as error:
         pytest.skip(f"no PID namespace can be made here: {error}")
     assert (own, process.pid, namespace) == (1, outer, "")
-
-
-def test_namespaces_live_as_long_as_somebody_is_seen_in_them(monkeypatch):
-    assert identity.pid_namespace_lives(pid_namespace())
-    # From the first namespace all processes are seen; from any other a namespace that is not seen may live.
-    monkeypatch.setattr(identity, "pid_namespace", lambda: identity._FIRST_PID_NAMESPACE)
-    assert not identity.pid_namespace_lives("pid:[1]")
-    monkeypatch.setattr(identity, "pid_namespace", lambda: "pid:[2]")
-    assert identity.pid_namespace_lives("pid:[1]")

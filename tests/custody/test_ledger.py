@@ -19,8 +19,9 @@ import pytest
 from pytest_ipc import Deadline, Fifo, Segment, mkfifo, scope, shmget, unpatched
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.home import home_path
-from pytest_ipc.custody.identity import Process, boot_id
+from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.ledger import CLOCK_REALTIME_COARSE, LONGEST, Ledger
+from pytest_ipc.custody.machine import boot_id
 from pytest_ipc.custody.record import made_by
 
 from .books import book, records, text
@@ -30,7 +31,7 @@ from .forging import FIRST_BOOT, forge
 def test_the_first_line_says_whose_it_is(own):
     word, version, header = text(own)[0].split(" ", 2)
     process = Process.current()
-    assert (word, version) == ("pytest-ipc", "1")
+    assert (word, version) == ("pytest-ipc", "2")
     assert {name: json.loads(header)[name] for name in ("pid", "start", "boot", "root")} == {
         "pid": process.pid,
         "start": process.start,

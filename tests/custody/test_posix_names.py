@@ -25,8 +25,8 @@ from pytest_ipc import (
     sem_unlink,
     unused_name,
 )
-from pytest_ipc.custody.identity import ipc_namespace
 from pytest_ipc.custody.kinds.posix_sem import path_of
+from pytest_ipc.custody.namespaces import ipc_identity
 from pytest_ipc.custody.sweep import sweep
 
 from .forging import about, forge, made, one_line
@@ -75,7 +75,7 @@ def about_semaphore(**details: object) -> str:
 
 def about_queue(**details: object) -> str:
     size = {"maxmsg": 2, "msgsize": 8, "mode": 0o600}
-    return about(1, "posix-mq", **{"name": unused_name(), **size, "ipc": ipc_namespace(), **details})
+    return about(1, "posix-mq", **{"name": unused_name(), **size, "ipc": ipc_identity(), **details})
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 
 import pytest_ipc.custody.places as places
-from pytest_ipc import scope, unpatched
+from pytest_ipc import scope
 from pytest_ipc.custody.identity import TAGS, Process, new_tag, start_of, tag_of
+from pytest_ipc.custody.kinds.file import look
 from pytest_ipc.custody.sweep import sweep
 
-from .forging import about, about_segment, forge, made, one_line
+from .forging import about, about_segment, file_made, forge, made, one_line
 from .test_sweep import exists
 
 
@@ -100,13 +101,12 @@ def test_an_ordinary_users_sweep_cannot_touch_another_users_objects(home, foreig
     if os.geteuid() != 0:
         pytest.skip("needs a second user: this one is not root")
     segment, fifo, process = foreign["segment"], foreign["fifo"], foreign["process"]
-    found = os.lstat(fifo)
     forge(
         home,
         about_segment(1, key=segment.key, at=time.time() - 3600, uid=0),
         made(1, id=segment.id),
         about(2, "fifo", path=str(fifo), uid=0, at=time.time() - 3600),
-        made(2, dev=found.st_dev, ino=found.st_ino),
+        file_made(fifo, 2),
         about(3, "process", tag=new_tag()),
         made(3, pid=process.pid, start=start_of(process.pid)),
         process=Process(os.getpid(), 1),
@@ -201,9 +201,8 @@ def test_a_socket_that_is_the_recorded_one_goes(home, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket")
-    found = os.lstat("socket")
     path = str(tmp_path / "socket")
-    forge(home, about(1, "unix-socket", path=path), made(dev=found.st_dev, ino=found.st_ino))
+    forge(home, about(1, "unix-socket", path=path), file_made(path))
     done = sweep()
     assert ([line.partition(",")[0] for line in done.removed], done.left) == ([f"UNIX socket {path}"], [])
     assert not os.path.lexists(path)
@@ -240,20 +239,19 @@ def test_a_directory_that_is_exchanged_while_it_is_swept_leads_nowhere(home, for
     folder = tmp_path / "folder"
     folder.mkdir()
     os.mkfifo(folder / "file")
-    forge(home, about(1, "fifo", path=str(folder / "file")))
-    real = os.lstat
+    forge(home, about(1, "fifo", path=str(folder / "file")), file_made(folder / "file"))
     looks: list[str] = []
 
-    def lstat(path):
-        found = real(path)
-        if str(path) == str(folder / "file") and not looks:
+    def exchanging(path):
+        found = look(path)
+        if path == str(folder / "file"):
             looks.append(path)
             folder.rename(tmp_path / "elsewhere")
             folder.symlink_to(foreign["file"].parent)
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(unpatched.os, "lstat", lstat)
+        patch.setattr("pytest_ipc.custody.kinds.file.look", exchanging)
         line = one_line(sweep())
     assert looks
     assert line.endswith(("Not a directory", "Too many levels of symbolic links"))

@@ -15,6 +15,7 @@ from pytest_ipc.custody import reading
 from pytest_ipc.custody import sweep as sweep_module
 from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.identity import Process, put_on, start_of
+from pytest_ipc.custody.kinds.file import look
 from pytest_ipc.custody.sweep import settle, sweep
 
 from .forging import FIRST_BOOT, about, about_segment, dead_process, forge, made
@@ -240,7 +241,8 @@ def test_after_a_restart_of_the_machine_only_files_are_looked_for(home):
     directory = home.parent / f"pytest-ipc-{7:016x}"
     directory.mkdir()
     os.mkfifo(directory / "fifo")
-    status = os.lstat(directory / "fifo")
+    found = look(str(directory / "fifo"))
+    assert found is not None
     with scope() as ipc:
         segment = ipc.sysv_shm()
         forge(
@@ -248,7 +250,7 @@ def test_after_a_restart_of_the_machine_only_files_are_looked_for(home):
             about_segment(1, key=segment.key, at=1.0),
             made(1, id=segment.id),
             about(2, "fifo", path=str(directory / "fifo"), directory=str(directory)),
-            made(2, dev=status.st_dev + 1, ino=status.st_ino),  # devices are numbered anew
+            made(2, **{**found.identity(), "dev": found.status.st_dev + 1}),  # devices are numbered anew
             process=Process.current(),  # a number that is in use again
             boot=FIRST_BOOT,
         )

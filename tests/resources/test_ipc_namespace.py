@@ -34,8 +34,8 @@ from pytest_ipc import (
     shmget,
     unused_key,
 )
-from pytest_ipc.custody.elsewhere import process_in
-from pytest_ipc.custody.identity import ipc_namespace as current_namespace
+from pytest_ipc.custody.namespaces import ipc_namespace as current_namespace
+from pytest_ipc.custody.namespaces import process_in
 
 
 def make(size: int = 1, key: int = 0) -> int:

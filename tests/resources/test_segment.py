@@ -24,6 +24,7 @@ from pytest_ipc import (
     unused_key,
 )
 from pytest_ipc.custody.ledger import intent
+from pytest_ipc.custody.namespaces import ipc_identity
 
 
 def test_a_segment_lives_as_long_as_its_block():
@@ -198,14 +199,14 @@ def test_the_record_names_the_namespace_that_the_segment_is_in(fork, monkeypatch
     monkeypatch.setattr(pytest_ipc.resources.sysv, "intent", noting)
 
     def life():
-        places = [os.readlink("/proc/self/ns/ipc")]
+        places = [ipc_identity()]
         Segment.create().close()
         try:
             unshare(CLONE_NEWIPC)
         except PermissionError:
             return None
         Segment.create().close()
-        return named, [*places, os.readlink("/proc/self/ns/ipc")]
+        return named, [*places, ipc_identity()]
 
     Segment.create().close()
     here = named.pop()

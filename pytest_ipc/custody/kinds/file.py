@@ -1,27 +1,101 @@
-"""Files in custody, each with the private directory that some are in: what FIFOs, mapped files and socket paths share.
+"""Files in custody, each with the private folder that some are in: what FIFOs, mapped files and socket paths share.
+
+A file is known by its device, inode number and time of birth, for a number is given again at once. Where the file system keeps no
+such time, a file at a path of the user's choosing must not have changed at all. What was not recorded before its maker died must
+have been born right after the intent was written.
 
 A row for another type of file is `files("name", "what people call it", is_type)`.
 """
 
 from __future__ import annotations
 
-import errno
 import re
 import stat
 from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import dataclass
+from errno import ESTALE
 from typing import Any
 
 from ...unpatched import os
-from ..checks import Checks, is_number, is_optional_text, is_text
+from ..birth import born
+from ..checks import Checks, is_number, is_optional, is_optional_text, is_text
+from ..ending import failures_ignored
+from ..folders import HOLD, remove_folder
 from .kind import Entry, Kind
 
-__all__ = ["FILES_MADE", "files", "unlink"]
+__all__ = ["FILES_MADE", "Found", "files", "is_older", "is_same", "look", "unlink", "was_born_then"]
 
 _PRIVATE = re.compile(r"pytest-ipc-[0-9a-f]{16}")
 
-# The identity of a file.
-FILES_MADE: Checks = {"dev": is_number(0, 2**64 - 1), "ino": is_number(0, 2**64 - 1)}
+# Seconds from an intent to the call that makes the object: processes may be slow, but nobody else is that quick.
+SOON = 2.0
+
+_TIME = is_number(0, 2**63 - 1)
+_FILE: Checks = {"dev": is_number(0, 2**64 - 1), "ino": is_number(0, 2**64 - 1)}
+
+
+def _is_folder(value: Any) -> bool:
+    return isinstance(value, dict) and all(check(value.get(name)) for name, check in FILES_MADE.items())
+
+
+# The identity of a file: `born` and `changed` in nanoseconds; `changed` only where the file system keeps no time of birth.
+FILES_MADE: Checks = {**_FILE, "born": is_optional(_TIME), "changed": is_optional(_TIME)}
+_MADE: Checks = {**FILES_MADE, "folder": is_optional(_is_folder)}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file as it is now: its status and, where the file system keeps it, its time of birth in nanoseconds."""
+
+    status: os.stat_result
+    born: int | None
+
+    @classmethod
+    def of(cls, fd: int) -> Found:
+        """The file that *fd* stands for. OSError."""
+        return cls(os.fstat(fd), born(fd))
+
+    def identity(self) -> dict[str, int]:
+        """What to record of it."""
+        status = self.status
+        if self.born is None:
+            return {"dev": status.st_dev, "ino": status.st_ino, "changed": status.st_ctime_ns}
+        return {"dev": status.st_dev, "ino": status.st_ino, "born": self.born}
+
+
+def look(path: str) -> Found | None:
+    """Return what is at *path*; None when there is nothing. OSError where this process may not look."""
+    try:
+        fd = os.open(path, HOLD)
+    except (FileNotFoundError, NotADirectoryError, UnicodeEncodeError):
+        return None
+    try:
+        return Found.of(fd)
+    finally:
+        os.close(fd)
+
+
+def is_same(found: Found, made: dict[str, Any], *, unchanged: bool) -> bool:
+    """Return whether *found* is the file that has the identity *made*.
+
+    With *unchanged*, a file without a time of birth must not have changed since: its number may have been given again.
+    """
+    if (found.status.st_dev, found.status.st_ino) != (made["dev"], made["ino"]):
+        return False
+    if made.get("born") is not None:
+        return bool(found.born == made["born"])
+    return not unchanged or bool(found.status.st_ctime_ns == made.get("changed"))
+
+
+def was_born_then(found: Found, at: float) -> bool:
+    """Return whether the file was made when the intent said that it was about to be, at *at* in seconds since the Epoch."""
+    time = found.status.st_ctime_ns if found.born is None else found.born
+    return not is_older(time, at) and time <= (at + SOON) * 1e9
+
+
+def is_older(time: int, at: float) -> bool:
+    """Return whether *time*, in nanoseconds, was before *at*, which is as exact as a float of seconds: to some 240 ns."""
+    return time < at * 1e9 - 1000
 
 
 def files(
@@ -32,14 +106,14 @@ def files(
 ) -> Kind:
     """The row for files of one type, given by a function of their mode; *hold* opens what must be open while one goes."""
 
-    def prove(entry: Entry, found: os.stat_result) -> str | None:
+    def prove(entry: Entry, found: Found) -> str | None:
         return _prove(entry, found, word, is_type)
 
-    def remove(entry: Entry, found: os.stat_result) -> None:
-        if is_type(found.st_mode):
-            unlink(entry.details["path"], found, hold)
+    def remove(entry: Entry, found: Found) -> None:
+        if is_type(found.status.st_mode):
+            unlink(entry.details["path"], found.status, hold)
         if entry.details.get("directory"):
-            os.rmdir(entry.details["directory"])
+            _remove_private(entry.details["directory"], (entry.made or {}).get("folder"))
 
     return Kind(
         name,
@@ -48,51 +122,70 @@ def files(
         remove,
         describe=lambda entry: f"{word} {entry.details['path']}",
         needs={"path": is_text, "directory": is_optional_text},
-        made=FILES_MADE,
+        made=_MADE,
         lasting=True,
     )
 
 
-def _find(entry: Entry) -> Any:
+def _find(entry: Entry) -> Found | None:
     for path in (entry.details["path"], entry.details.get("directory")):
-        if path:
-            with suppress(OSError, UnicodeEncodeError):
-                return os.lstat(path)
+        if path and (found := look(path)) is not None:
+            return found
     return None
 
 
-def _prove(entry: Entry, found: os.stat_result, word: str, is_type: Callable[[int], bool]) -> str | None:
-    path, directory = entry.details["path"], entry.details.get("directory")
+def _prove(entry: Entry, found: Found, word: str, is_type: Callable[[int], bool]) -> str | None:
+    path, directory, status = entry.details["path"], entry.details.get("directory"), found.status
     for name in (path, directory or "/"):
         if not os.path.isabs(name) or ".." in name.split("/"):
             return "its path is not absolute and plain"
     if directory and (os.path.dirname(path) != directory or not _PRIVATE.fullmatch(os.path.basename(directory))):
         return "it is not in a directory that was made for it"
-    if found.st_uid != entry.details["uid"]:
-        return f"it belongs to user {found.st_uid}"
-    if stat.S_ISDIR(found.st_mode):
+    if status.st_uid != entry.details["uid"]:
+        return f"it belongs to user {status.st_uid}"
+    if stat.S_ISDIR(status.st_mode):
         return None if directory and not os.path.lexists(path) else "it is a directory"
-    if not is_type(found.st_mode):
+    if not is_type(status.st_mode):
         return f"it is no {word}"
-    if entry.made is not None and (found.st_dev, found.st_ino) != (entry.made["dev"], entry.made["ino"]):
+    if entry.made is not None and not is_same(found, entry.made, unchanged=not directory):
         return f"it is another {word} than the one that was made"
-    if found.st_ctime < entry.details["at"]:
+    if entry.made is not None and found.born is not None:
+        return None
+    if is_older(status.st_ctime_ns, entry.details["at"]):
         return "it is older than the record"
-    if entry.made is None and not directory and found.st_size:
-        # A file that was there before is written to by its owner, which makes it younger than the record.
-        return "it holds something, and what was made here was empty until it was on record"
+    if entry.made is None and not directory:
+        if status.st_size:
+            # A file that was there before is written to by its owner, which makes it younger than the record.
+            return "it holds something, and what was made here was empty until it was on record"
+        if not was_born_then(found, entry.details["at"]):
+            return "it is younger than the record by more than it takes to make one"
     return None
+
+
+def _remove_private(path: str, made: dict[str, Any] | None) -> None:
+    """Remove a private folder, with all that is in it if that is known to be the one that was made. OSError."""
+    try:
+        fd = os.open(path, HOLD | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return
+    try:
+        if made is not None and is_same(Found.of(fd), made, unchanged=False):
+            remove_folder(fd, path)
+        else:
+            os.rmdir(path)
+    finally:
+        os.close(fd)
 
 
 def unlink(path: str, found: os.stat_result, hold: Callable[[str, int], int | None] = lambda _name, _dir: None) -> None:
     """Remove the file, if it is still the one that was found; what *hold* opens is open while it goes. OSError."""
     # By its directory's descriptor: whoever may write above it can put a link to elsewhere in its directory's place.
-    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     name, keeper = os.path.basename(path), None
     try:
         if not os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), found):
-            raise OSError(errno.ESTALE, "it has been exchanged")
-        with suppress(OSError):
+            raise OSError(ESTALE, "it has been exchanged")
+        with failures_ignored:
             keeper = hold(name, folder)
         os.unlink(name, dir_fd=folder)
     finally:

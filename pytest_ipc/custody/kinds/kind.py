@@ -7,6 +7,7 @@ describe  what people read
 needs     what the details of its intent must be
 made      what the details of its identity must be
 lasting   whether it can be there after the machine has been started anew
+is_unique whether its name or key was drawn at random, so that no other object can have it, in whatever namespace
 """
 
 from __future__ import annotations
@@ -45,3 +46,4 @@ class Kind:
     needs: Checks
     made: Checks
     lasting: bool = False
+    is_unique: Callable[[Entry], bool] = lambda _entry: False

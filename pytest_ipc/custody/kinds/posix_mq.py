@@ -14,7 +14,7 @@ from typing import Any
 
 from ...unpatched import os
 from ..checks import is_number, is_text
-from .file import FILES_MADE
+from .file import FILES_MADE, SOON
 from .kind import Entry, Kind
 from .posix_shm import DRAWN
 
@@ -60,6 +60,8 @@ def _prove(entry: Entry, found: _Queue) -> str | None:
         return f"it belongs to user {status.st_uid}"
     if not is_own and not _could_be(details, found.size, status):
         return "it is of another size or mode than the one that was to be made"
+    if not is_own and status.st_ctime > details["at"] + SOON:
+        return "it is younger than the record by more than it takes to make one"
     return None
 
 
@@ -88,4 +90,5 @@ QUEUES = Kind(
         "ipc": is_text,
     },
     made=FILES_MADE,
+    is_unique=lambda entry: DRAWN.fullmatch(entry.details["name"]) is not None,
 )

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from ...unpatched import fcntl, os, signal
 from ..checks import is_number, is_optional_text, is_text
-from .file import FILES_MADE, unlink
+from .file import FILES_MADE, Found, is_older, is_same, look, unlink
 from .kind import Entry, Kind
 from .posix_shm import DIRECTORY, DRAWN
 
@@ -23,7 +23,7 @@ _PREFIXES = ("sem.", "")  # glibc's, musl's
 _PLAIN = re.compile(r"/[^/]+", re.DOTALL)
 _UNFINISHED = re.compile(r"sem\.[0-9A-Za-z]{6}|tmp-\d+")  # glibc's, musl's, while they make one
 
-_Files = dict[str, os.stat_result]
+_Files = dict[str, Found]
 
 
 def path_of(name: str) -> str:
@@ -44,16 +44,17 @@ def _find(entry: Entry) -> _Files | None:
         found |= _unfinished(entry)  # and published it cannot be yet: who has that name is somebody else
     elif name is not None:
         # It may not have been published either, and who has the name now may be somebody else.
-        identity = (entry.made["dev"], entry.made["ino"])
-        found |= {path: status for path, status in _file_of(name).items() if (status.st_dev, status.st_ino) == identity}
+        made = entry.made
+        found |= {path: file for path, file in _file_of(name).items() if is_same(file, made, unchanged=False)}
     return found or None
 
 
 def _file_of(name: str) -> _Files:
     if _PLAIN.fullmatch(name):
-        with suppress(OSError, UnicodeEncodeError):
+        with suppress(FileNotFoundError, UnicodeEncodeError):
             path = path_of(name)
-            return {path: os.lstat(path)}
+            if (found := look(path)) is not None:
+                return {path: found}
     return {}
 
 
@@ -63,14 +64,14 @@ def _unfinished(entry: Entry) -> _Files:
         for name in filter(_UNFINISHED.fullmatch, os.listdir(DIRECTORY)):
             path = f"{os.path.realpath(DIRECTORY)}/{name}"
             with suppress(OSError):
-                status = os.lstat(path)
-                if _is_plain(entry, status) and _was_being_made(path, entry.details["tag"]):
-                    found[path] = status
+                file = look(path)
+                if file and _is_plain(entry, file.status) and _was_being_made(path, entry.details["tag"]):
+                    found[path] = file
     return found
 
 
 def _is_plain(entry: Entry, status: os.stat_result) -> bool:
-    mine = status.st_uid == entry.details["uid"] and status.st_ctime >= entry.details["at"]
+    mine = status.st_uid == entry.details["uid"] and not is_older(status.st_ctime_ns, entry.details["at"])
     return stat.S_ISREG(status.st_mode) and mine
 
 
@@ -97,13 +98,14 @@ def _was_being_made(path: str, tag: int) -> bool:
 def _prove(entry: Entry, found: _Files) -> str | None:
     if not DRAWN.fullmatch(entry.details["own"]):
         return "its name was not made for it"
-    for status in found.values():
+    for file in found.values():
+        status = file.status
         if not stat.S_ISREG(status.st_mode):
             return "it is no semaphore"
-        if status.st_ctime < entry.details["at"]:
+        if is_older(status.st_ctime_ns, entry.details["at"]):
             return "it is older than the record"
         if entry.made is not None:
-            if (status.st_dev, status.st_ino) != (entry.made["dev"], entry.made["ino"]):
+            if not is_same(file, entry.made, unchanged=False):
                 return "it is another semaphore than the one that was made"
         elif status.st_uid != entry.details["uid"]:
             return f"it belongs to user {status.st_uid}"
@@ -111,9 +113,9 @@ def _prove(entry: Entry, found: _Files) -> str | None:
 
 
 def _remove(_entry: Entry, found: _Files) -> None:
-    for path, status in found.items():
+    for path, file in found.items():
         with suppress(FileNotFoundError):
-            unlink(path, status)
+            unlink(path, file.status)
 
 
 SEMAPHORES = Kind(

@@ -1,4 +1,4 @@
-"""POSIX objects that are files in /dev/shm, in custody: the number of a file there is not given again while the machine runs.
+"""POSIX objects that are files in /dev/shm, in custody: tmpfs does not give a file's number again, other file systems do.
 
 A row for another mechanism with files there is `in_dev_shm("name", "what people call it", prefix)`.
 """
@@ -10,7 +10,7 @@ import stat
 
 from ...unpatched import os
 from ..checks import is_text
-from .file import FILES_MADE, unlink
+from .file import FILES_MADE, Found, is_older, is_same, look, unlink, was_born_then
 from .kind import Entry, Kind
 
 __all__ = ["DIRECTORY", "DRAWN", "SHARED_MEMORY", "in_dev_shm"]
@@ -26,32 +26,32 @@ def in_dev_shm(kind: str, word: str, prefix: str = "") -> Kind:
         # Where it leads: on some systems it is a link.
         return f"{os.path.realpath(DIRECTORY)}/{prefix}{entry.details['name'].removeprefix('/')}"
 
-    def find(entry: Entry) -> os.stat_result | None:
-        try:
-            return os.lstat(place(entry))
-        except (FileNotFoundError, UnicodeEncodeError):
-            return None
+    def find(entry: Entry) -> Found | None:
+        return look(place(entry))
 
-    def prove(entry: Entry, found: os.stat_result) -> str | None:
-        name = entry.details["name"]
+    def prove(entry: Entry, found: Found) -> str | None:
+        name, status = entry.details["name"], found.status
         if not name.startswith("/") or "/" in name[1:]:
             return f"its name is not that of a {word}"
-        if not stat.S_ISREG(found.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             return f"it is no {word}"
-        if found.st_ctime < entry.details["at"]:
+        if is_older(status.st_ctime_ns, entry.details["at"]):
             return "it is older than the record"
         if entry.made is not None:
             # Also when a test has given it to another user.
-            same = (found.st_dev, found.st_ino) == (entry.made["dev"], entry.made["ino"])
+            same = is_same(found, entry.made, unchanged=False)
             return None if same else f"it is another {word} than the one that was made"
-        if found.st_uid != entry.details["uid"]:
-            return f"it belongs to user {found.st_uid}"
-        if found.st_size and not DRAWN.fullmatch(name):
-            return "it holds something, and what was made here was empty until it was on record"
+        if status.st_uid != entry.details["uid"]:
+            return f"it belongs to user {status.st_uid}"
+        if not DRAWN.fullmatch(name):
+            if status.st_size:
+                return "it holds something, and what was made here was empty until it was on record"
+            if not was_born_then(found, entry.details["at"]):
+                return "it is younger than the record by more than it takes to make one"
         return None
 
-    def remove(entry: Entry, found: os.stat_result) -> None:
-        unlink(place(entry), found)
+    def remove(entry: Entry, found: Found) -> None:
+        unlink(place(entry), found.status)
 
     return Kind(
         kind,

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ..checks import Checks, is_number, is_text
+from ..checks import Checks, is_bool, is_number, is_optional, is_text
+from .file import SOON
 from .kind import Entry, Kind
 
 __all__ = ["Family", "Found", "sysv"]
@@ -66,8 +67,9 @@ def sysv(name: str, word: str, load: Callable[[], Family], needs: Checks, words:
         lambda entry, found: _doubt(entry, found, words),
         remove,
         describe,
-        needs={"key": is_number(-(2**31), 2**31 - 1), "ipc": is_text, **needs},
+        needs={"key": is_number(-(2**31), 2**31 - 1), "ipc": is_text, "drawn": is_optional(is_bool), **needs},
         made={"id": is_number(0, 2**31 - 1)},
+        is_unique=_is_drawn,
     )
 
 
@@ -107,7 +109,7 @@ def _doubt(entry: Entry, found: Found, words: Words) -> str | None:
     if found.doubles > 1:
         return f"{found.doubles} objects may be it, one of them with id {found.id}"
     wanted: dict[str, tuple[object, object]] = {}
-    if found.cpid is not None:
+    if found.cpid is not None and not (entry.pid < 0 and _is_drawn(entry)):
         wanted["creating process"] = (entry.pid, found.cpid)
     wanted["creating user"] = (details["uid"], found.cuid)
     for mark, (word, _) in words.items():
@@ -123,4 +125,11 @@ def _doubt(entry: Entry, found: Found, words: Words) -> str | None:
         return "it is in use, and nothing shows who made it"
     if found.ctime < int(details["at"]):
         return "it is older than the record"
+    if entry.made is None and not _is_drawn(entry) and found.ctime > details["at"] + SOON:
+        return "it is younger than the record by more than it takes to make one"
     return None
+
+
+def _is_drawn(entry: Entry) -> bool:
+    """Whether its key was drawn at random."""
+    return entry.details["key"] != 0 and entry.details.get("drawn") is True

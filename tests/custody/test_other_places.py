@@ -1,0 +1,305 @@
+"""Whose ledger it is: of this boot or another, of this machine or another, of a process that can be seen from here or not.
+
+What cannot be judged is named and not touched, whether its process lives or not.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_ipc import scope, shmget, unused_key
+from pytest_ipc.custody import machine, namespaces
+from pytest_ipc.custody.identity import Process, start_of
+from pytest_ipc.custody.machine import boot_id, machine_id
+from pytest_ipc.custody.namespaces import pid_namespace
+from pytest_ipc.custody.status import status
+from pytest_ipc.custody.sweep import Swept, sweep
+from pytest_ipc.kernel.namespace import CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWTIME, unshare
+from pytest_ipc.trials import trial
+
+from .forging import FIRST_BOOT, LONG_AGO, about, about_queue, about_segment, file_made, forge, made, one_line
+
+
+@pytest.fixture
+def fifo(home) -> Path:
+    """A FIFO in a private folder, as a run makes it."""
+    folder: Path = home.parent / f"pytest-ipc-{11:016x}"
+    folder.mkdir()
+    os.mkfifo(folder / "fifo")
+    return folder / "fifo"
+
+
+def about_fifo(fifo: Path) -> str:
+    return about(1, "fifo", path=str(fifo), directory=str(fifo.parent))
+
+
+OTHERS: dict[str, tuple[dict[str, Any], float | None, str]] = {
+    "another machine": ({"machine": "0" * 32}, LONG_AGO, "it is of another machine"),
+    "no machine on record": ({"machine": ...}, LONG_AGO, "it is of another machine"),
+    "written since this kernel started": ({}, None, "another kernel has written to it since this one started"),
+    "a shared file system": (
+        {},
+        LONG_AGO,
+        "it is of another boot, in a file system that several machines may use at once",
+    ),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_another_boot_id_alone_does_not_mean_dead(home, fifo, monkeypatch, other):
+    """Two machines, or a machine and a microVM, may share the folder: to each the other's boot is none of its own."""
+    if not machine_id():
+        pytest.skip("this machine has no id")
+    changes, written, reason = OTHERS[other]
+    if other == "a shared file system":
+        monkeypatch.setattr(machine, "_LOCAL", set())
+    path = forge(home, about_fifo(fifo), file_made(fifo), boot=FIRST_BOOT, **changes)
+    os.utime(path, None if written is None else (written, written))
+    line = one_line(sweep())
+    assert line.startswith(f"FIFO {fifo} of process ")
+    assert f"whether it lives cannot be known from here: {reason}" in line
+    assert fifo.exists()
+    assert path.exists()
+    assert any(reason in shown for shown in status())
+
+
+def test_nothing_is_said_of_a_ledger_in_which_nothing_is_open(home):
+    path = forge(home, boot=FIRST_BOOT, machine="0" * 32)
+    assert sweep() == Swept()
+    assert path.exists()
+
+
+def test_of_an_earlier_boot_of_this_machine_the_files_go(home, fifo):
+    if not machine_id():
+        pytest.skip("this machine has no id")
+    path = forge(home, about_fifo(fifo), file_made(fifo), boot=FIRST_BOOT)
+    assert len(sweep().removed) == 1
+    assert not fifo.parent.exists()
+    assert not path.exists()
+
+
+# PID namespaces.
+
+
+def test_a_process_of_another_pid_namespace_is_known_by_its_number_there(home, fork, fifo):
+    """From the first namespace, or the one that it lies below, all of its processes are seen."""
+
+    def life():
+        unshare(CLONE_NEWPID)
+        with scope() as ipc:
+            inner = ipc.fork(signal.pause)
+            inner.wait_blocked("pause")
+            print(inner.pid, flush=True)
+            signal.pause()
+
+    if (refusal := trial(lambda: unshare(CLONE_NEWPID))) is not None:
+        pytest.skip(f"no PID namespace can be made here: {refusal}")
+    child = fork(life)
+    child.wait_blocked("pause")
+    pid = int(child.output)
+    namespace, start = namespaces._identity(f"/proc/{pid}/ns/pid"), start_of(pid)
+    assert namespace is not None
+    assert start is not None
+    path = forge(home, about_fifo(fifo), file_made(fifo), process=Process(1, start), pids=namespace)
+    assert sweep() == Swept()
+    assert path.exists()
+    child.end()
+    assert len(sweep().removed) == 1
+
+
+def test_where_not_all_processes_are_seen_it_is_named(home, fifo, monkeypatch):
+    """Containers may share a temp folder: to each other their processes are numbers that are not there."""
+    path = forge(home, about_fifo(fifo), file_made(fifo), pids="pid:[4026500000]#77", inside="pid:[4026500000]#77")
+    monkeypatch.setattr(namespaces, "pid_namespace", lambda: "pid:[4026500001]#78")
+    line = one_line(sweep())
+    assert line.endswith("its process is in pid:[4026500000]#77, which cannot be seen from here")
+    assert fifo.exists()
+    assert path.exists()
+    monkeypatch.setattr(namespaces, "pid_namespace", lambda: "pid:[4026500000]#77")
+    assert len(sweep().removed) == 1
+
+
+def test_the_number_of_a_pid_namespace_that_is_gone_says_nothing_when_it_is_in_use_again(home, fifo):
+    """The process of that number there is another one: it has started at another time."""
+    own = Process.current()
+    forge(
+        home, about_fifo(fifo), file_made(fifo), process=Process(own.pid, own.start + 1), pids=f"{pid_namespace()}#999"
+    )
+    assert len(sweep().removed) == 1
+
+
+# Time namespaces.
+
+
+LATER = "1000000"  # seconds by which its clocks are ahead
+
+
+def in_time_namespace(*command: object) -> subprocess.Popen[str]:
+    """Start a program in a time namespace of its own."""
+    whole = ["unshare", "--time", "--boottime", LATER, "--fork", "--kill-child", *map(str, command)]
+    return subprocess.Popen(whole, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+OWNER = """
+import sys
+from pytest_ipc import scope
+with scope() as ipc:
+    print(ipc.fifo().path, ipc.fork(sys.stdin.read).pid, flush=True)
+    sys.stdin.read()
+"""
+
+SWEEP = """
+from pytest_ipc.custody.sweep import sweep
+done = sweep()
+print(len(done.removed), done.left + done.refused, flush=True)
+"""
+
+
+@pytest.fixture
+def _has_time_namespaces() -> None:
+    if (refusal := trial(lambda: unshare(CLONE_NEWTIME))) is not None:
+        pytest.skip(f"no time namespace can be made here: {refusal}")
+
+
+@pytest.mark.usefixtures("_has_time_namespaces", "runtime")
+def test_who_lives_in_a_time_namespace_lives(runtime):
+    """Its start time is another there than here."""
+    with in_time_namespace(sys.executable, "-c", OWNER) as owner:
+        assert owner.stdout is not None
+        path = Path(owner.stdout.readline().split()[0])
+        assert sweep() == Swept()
+        assert path.exists()
+        owner.communicate()
+    assert owner.returncode == 0
+    assert not path.parent.exists()
+    assert os.listdir(runtime / "pytest-ipc") == []
+
+
+@pytest.mark.usefixtures("_has_time_namespaces", "own")
+def test_who_lives_outside_of_a_time_namespace_lives():
+    """Seen from within; and what has died is dead there, too."""
+    with scope() as ipc:
+        fifo = ipc.fifo()
+        with in_time_namespace(sys.executable, "-c", SWEEP) as sweeper:
+            assert sweeper.communicate()[0] == "0 []\n"
+        assert fifo.path.exists()
+
+
+@pytest.mark.usefixtures("_has_time_namespaces", "runtime")
+def test_the_reaper_of_a_run_in_a_time_namespace_does_its_work():
+    with in_time_namespace(sys.executable, "-c", OWNER) as owner:
+        assert owner.stdout is not None
+        path = Path(owner.stdout.readline().split()[0])
+        owner.kill()
+    deadline = time.monotonic() + 10
+    while path.parent.exists():
+        assert time.monotonic() < deadline, "the reaper has not removed it"
+        os.sched_yield()
+
+
+@pytest.mark.usefixtures("_has_time_namespaces")
+def test_who_has_made_a_time_namespace_within_one_makes_nothing(program):
+    """Its own start time cannot be told there. That is an error before anything exists."""
+    source = """
+import os
+from pytest_ipc import CLONE_NEWTIME, scope, unshare
+unshare(CLONE_NEWTIME)
+pid = os.fork()
+if pid == 0:
+    status = 1
+    try:
+        unshare(CLONE_NEWTIME)
+        with scope() as ipc:
+            ipc.fifo()
+    except OSError as error:
+        status = 0 if "start times cannot be told apart" in str(error) else 2
+    finally:
+        os._exit(status)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+"""
+    program(source)
+
+
+# IPC namespaces whose number is in use again.
+
+
+def without_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a kernel before Linux 6.18: an IPC namespace has a number and no id."""
+    real = namespaces.behind
+
+    def behind(fd: int) -> str:
+        name = real(fd)
+        return name.partition("#")[0] if name.startswith("ipc:") else name
+
+    monkeypatch.setattr(namespaces, "behind", behind)
+
+
+@pytest.fixture
+def stranger(fork):
+    """Somebody in an IPC namespace of his own, with a segment and a queue in it: the namespace, the segment's id and key, the queue's."""
+    if (refusal := trial(lambda: unshare(CLONE_NEWIPC))) is not None:
+        pytest.skip(f"no IPC namespace can be made here: {refusal}")
+    key = unused_key()
+
+    def life():
+        unshare(CLONE_NEWIPC)
+        with scope() as ipc:
+            print(shmget(key, 4096, 0o1600), ipc.sysv_msg(key=0).id, os.getpid(), flush=True)
+            signal.pause()
+
+    child = fork(life)
+    child.wait_blocked("pause")
+    segment, queue, pid = map(int, child.output.split())
+    return child, f"/proc/{pid}/ns/ipc", key, segment, queue
+
+
+def test_an_ipc_namespace_whose_number_is_in_use_again_is_another(home, stranger):
+    """Where namespaces have ids: what was in the one on record is gone with it."""
+    child, link, key, segment, queue = stranger
+    name = namespaces._identity(link)
+    assert name is not None
+    if "#" not in name:
+        pytest.skip("this kernel gives namespaces no ids")
+    recorded = name.replace("#", "#1")
+    process = Process(child.pid, child._process.start)
+    path = forge(
+        home,
+        about_segment(1, key=key, ipc=recorded),
+        made(1, id=segment),
+        about_queue(2, key=0, ipc=recorded),
+        made(2, id=queue),
+        process=Process(process.pid, process.start + 1),  # the same process id even
+    )
+    assert sweep() == Swept()
+    assert not path.exists()
+
+
+def test_without_ids_only_what_nobody_else_can_have_is_removed_there(home, stranger, monkeypatch):
+    child, link, key, segment, queue = stranger
+    without_ids(monkeypatch)
+    name = os.readlink(link)
+    process = Process(child.pid, child._process.start + 1)
+    details = {"key": key, "ipc": name}
+    path = forge(home, about_segment(1, **details), made(1, id=segment), process=process)
+    assert f"whether {name} is the namespace that it was made in" in one_line(sweep())
+    path.unlink()
+    path = forge(home, about_queue(1, key=0, ipc=name), made(1, id=queue), process=process)
+    assert f"whether {name} is the namespace that it was made in" in one_line(sweep())
+    path.unlink()
+    # The key was drawn at random, and all the rest fits as well.
+    forge(home, about_segment(1, **details, drawn=True), made(1, id=segment), process=process)
+    assert len(sweep().removed) == 1
+
+
+def test_the_boot_and_the_machine_are_on_record(own):
+    line = (Path(os.environ["XDG_RUNTIME_DIR"]) / "pytest-ipc" / own.name).read_text().splitlines()[0]
+    assert boot_id() in line
+    assert machine_id() in line
