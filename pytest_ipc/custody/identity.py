@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass
 
 from ..unpatched import io, os
-from .namespaces import start_offset
 
 # Linux has not enforced this limit since 2.4.25, and what a process sets there every descendant of it has, through fork,
 # exec, setsid and a change of user. So it can carry a tag: a random number by which the kernel itself tells whose child is
@@ -67,6 +66,43 @@ def start_of(pid: int) -> int | None:
     """Return the start time of a process in clock ticks since boot, as the first time namespace has it."""
     found = stat_of(pid)
     return found[1] - (start_offset() or 0) if found else None
+
+
+_FIRST_TIME_NAMESPACE = "time:[4026531834]"  # the number is fixed in the kernel (PROC_TIME_INIT_INO)
+
+_offset: tuple[int, int | None] = (0, 0)
+
+
+def start_offset() -> int | None:
+    """Return by how many clock ticks the start times in /proc differ, for this process, from those in the first time namespace.
+
+    None where it cannot be known: this process has made a time namespace for its children and is not in the first one itself.
+    """
+    global _offset
+    pid = os.getpid()
+    if _offset[0] != pid:
+        _offset = pid, _read_offset()
+    return _offset[1]
+
+
+def _read_offset() -> int | None:
+    try:
+        own = os.readlink("/proc/self/ns/time")
+        if own == _FIRST_TIME_NAMESPACE:
+            return 0
+        if own != os.readlink("/proc/self/ns/time_for_children"):
+            return None
+        with io.open("/proc/self/timens_offsets") as file:
+            for line in file:
+                clock, seconds, nanoseconds = line.split()
+                if clock in ("boottime", "7"):
+                    return (int(seconds) * 10**9 + int(nanoseconds)) * os.sysconf("SC_CLK_TCK") // 10**9
+    except FileNotFoundError:  # a kernel without time namespaces, or without /proc
+        return 0
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is None:
+            raise
+    return None
 
 
 # What a tag lies between: nobody sets such a limit to limit anything.

@@ -25,10 +25,10 @@ from typing import Any
 from ..unpatched import json, os, time
 from .ending import failures_ignored
 from .home import home_path, pin
-from .identity import Process
+from .identity import Process, start_offset
 from .ledger_file import LedgerFile
 from .machine import boot_id, machine_id
-from .namespaces import pid_namespace, start_offset, time_namespace
+from .namespaces import pid_namespace, time_namespace
 from .record import Record, following, made_by
 
 __all__ = ["LONGEST", "VERSION", "Ledger", "Record", "close", "current", "intent", "made_by"]

@@ -11,7 +11,7 @@ import sys
 from functools import cache
 
 from ..unpatched import io, os
-from .namespaces import start_offset
+from .identity import start_offset
 
 __all__ = ["boot_id", "foreign", "machine_id"]
 

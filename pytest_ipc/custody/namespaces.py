@@ -24,7 +24,6 @@ __all__ = [
     "pid_namespace",
     "process_in",
     "sees_below",
-    "start_offset",
     "time_namespace",
 ]
 
@@ -202,39 +201,4 @@ def pid_inside(pid: int) -> int | None:
                     return int(line.split()[-1])
     except (OSError, ValueError, IndexError):
         pass
-    return None
-
-
-_offset: tuple[int, int | None] = (0, 0)
-
-
-def start_offset() -> int | None:
-    """Return by how many clock ticks the start times in /proc differ, for this process, from those in the first time namespace.
-
-    None where it cannot be known: this process has made a time namespace for its children and is not in the first one itself.
-    """
-    global _offset
-    pid = os.getpid()
-    if _offset[0] != pid:
-        _offset = pid, _read_offset()
-    return _offset[1]
-
-
-def _read_offset() -> int | None:
-    try:
-        own = os.readlink("/proc/self/ns/time")
-        if own in _FIRST:
-            return 0
-        if own != os.readlink("/proc/self/ns/time_for_children"):
-            return None
-        with io.open("/proc/self/timens_offsets") as file:
-            for line in file:
-                clock, seconds, nanoseconds = line.split()
-                if clock in ("boottime", "7"):
-                    return (int(seconds) * 10**9 + int(nanoseconds)) * os.sysconf("SC_CLK_TCK") // 10**9
-    except FileNotFoundError:  # a kernel without time namespaces, or without /proc
-        return 0
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno is None:
-            raise
     return None
