@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 import resource
-import socket
 from collections.abc import Callable
 from difflib import get_close_matches
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
@@ -22,7 +21,7 @@ from .kernel.namespace import CLONE_NEWIPC, unshare
 from .kernel.shm import SHM_RDONLY, shmat, shmctl_rmid, shmget
 from .kernel.version import kernel_is_older
 from .trials import trial
-from .unpatched import os
+from .unpatched import os, socket
 
 if TYPE_CHECKING:
     import pytest

@@ -1,4 +1,4 @@
-"""Copies of stdlib modules, taken when the plugin is loaded, that no later patch reaches.
+"""Copies of stdlib modules that no patch reaches, whether it comes later or has been there before (`python -m gevent.monkey`).
 
 Tests replace `os.getpid`, `time.monotonic`, `open` or the whole of `os` (monkeypatch, mock, freezegun, pyfakefs, gevent). What
 decides whether an object may be removed, whether a deadline has passed or in which process the code runs must not come from
@@ -6,7 +6,8 @@ such a replacement. Everything that makes such a decision imports these modules 
 
 A copy is a module object with its own namespace. Its Python functions look up their globals in the copy, so `os.path.isdir()`
 uses the copy's `os.stat`. Tools that replace modules by name (pyfakefs) or functions by identity (freezegun) do not find it,
-because it is neither in sys.modules nor named like the original.
+because it is neither in sys.modules nor named like the original. Functions written in C are taken from new instances of their
+modules, and what is left of a class that has been replaced is found among the subclasses of its base.
 
 One call is deliberately left out: a child leaves by the current `os._exit`, which coverage replaces to save its data.
 """
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import os as os
     import select as select
     import signal as signal
+    import socket as socket
     import time as time
 else:
     import fcntl
@@ -29,11 +31,22 @@ else:
     import io
     import json
     import os
+    import posix
     import posixpath
     import select
     import signal
     import time
-    from types import FunctionType, ModuleType
+    from importlib.util import module_from_spec
+    from types import BuiltinFunctionType, FunctionType, ModuleType
+
+    def _new(module: ModuleType) -> ModuleType:
+        """Return another instance of a module that is written in C, as it was before anybody patched it."""
+        try:
+            new = module_from_spec(module.__spec__)
+            module.__spec__.loader.exec_module(new)
+        except (AttributeError, ImportError):
+            return module
+        return new
 
     def _copy(module: ModuleType, **others: ModuleType) -> ModuleType:
         """Return a copy of *module* whose functions use the copy's globals, with *others* instead of the modules named so."""
@@ -50,9 +63,36 @@ else:
 
     io = _copy(io)
     os = _copy(os, io=io)
+    vars(os).update(
+        (name, value)
+        for name, value in vars(posix).items()
+        if name in vars(os) and isinstance(value, BuiltinFunctionType)
+    )
     _generic = _copy(genericpath, os=os)
     os.path = _copy(posixpath, os=os, genericpath=_generic)
     # posixpath takes these over from genericpath by `import *`.
     vars(os.path).update((name, getattr(_generic, name)) for name in genericpath.__all__)
-    fcntl, json, select, signal, time = map(_copy, (fcntl, json, select, signal, time))
-    del genericpath, posixpath, _generic, _copy
+    fcntl, json, select, signal, time = map(_copy, (fcntl, json, _new(select), signal, _new(time)))
+    del genericpath, posix, posixpath, _generic
+
+    def __getattr__(name: str) -> ModuleType:
+        if name != "socket":  # the one that pytest does not load itself
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import _socket
+        import socket
+
+        own = _copy(socket)
+        for found in _socket.socket.__subclasses__():
+            if (found.__module__, found.__qualname__) == ("socket", "socket"):
+                own.socket = found
+
+        def socketpair(
+            family: int = socket.AF_UNIX, type: int = socket.SOCK_STREAM, proto: int = 0
+        ) -> tuple[object, ...]:
+            return tuple(
+                own.socket(family, type, proto, end.detach()) for end in _socket.socketpair(family, type, proto)
+            )
+
+        own.socketpair = socketpair
+        globals()["socket"] = own
+        return own

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -15,7 +16,7 @@ import pytest_ipc
 from pytest_ipc import unpatched
 
 PACKAGE = Path(pytest_ipc.__file__).parent
-COPIED = {"fcntl", "io", "json", "os", "select", "signal", "time"}
+COPIED = {"fcntl", "io", "json", "os", "select", "signal", "socket", "time"}
 # Modules of the stdlib whose functions call those of the copied modules: there is no unpatched way to use them.
 BUILT_ON_THEM = {"secrets", "shutil", "subprocess", "tempfile", "random", "uuid"}
 # Where the current os._exit is wanted: coverage replaces it to save its data.
@@ -42,7 +43,8 @@ def test_no_module_uses_what_a_test_may_replace(path):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            names = [node.module] if node.module in BUILT_ON_THEM | {"os", "time", "io", "json"} else []
+            functions = [alias.name for alias in node.names if not alias.name.isupper()]  # nobody patches a constant
+            names = [str(node.module)] if functions or node.module in BUILT_ON_THEM else []
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open":
             names = ["open"] if "open" not in defined else []
         wrong += [
@@ -71,6 +73,47 @@ def test_a_copy_keeps_its_functions_when_the_original_is_patched(monkeypatch, tm
     assert seen == (os.getpid(), True, str(tmp_path), True)
     assert text == ""
     assert now > 0
+
+
+def test_only_functions_differ_from_the_originals():
+    """The environment, constants and types are the same objects: what a test changes there is meant to be seen."""
+    for name in COPIED:
+        copy, original = getattr(unpatched, name), sys.modules[name]
+        for attribute, value in vars(original).items():
+            if not (attribute.startswith("_") or callable(value) or isinstance(value, ModuleType)):
+                assert vars(copy)[attribute] == value, f"{name}.{attribute}"
+    assert unpatched.os.environ is os.environ
+
+
+def test_patches_from_before_are_not_taken_over(program):
+    """As `python -m gevent.monkey` does it: everything is patched before the plugin is loaded."""
+    program("""
+import os, select, socket, time, types
+
+class Patched(socket.socket):
+    pass
+
+for module, names in {
+    os: ["fork", "getpid", "waitpid", "read", "stat"],
+    select: ["poll", "select"],
+    time: ["monotonic", "sleep", "time"],
+    socket: ["socket", "socketpair"],
+}.items():
+    for name in names:
+        setattr(module, name, Patched if name == "socket" else "patched")
+import pytest_ipc.unpatched as unpatched
+
+pid = unpatched.os.fork()
+if pid == 0:
+    os._exit(7)
+assert unpatched.os.waitpid(pid, 0) == (pid, 7 << 8)
+assert unpatched.os.path.isdir("/")
+unpatched.select.poll().poll(0)
+assert unpatched.time.monotonic() > 0
+for end in unpatched.socket.socketpair():
+    assert type(end) is Patched.__base__
+    end.close()
+""")
 
 
 def test_no_tool_that_replaces_modules_finds_a_copy():

@@ -6,11 +6,10 @@ Every call speaks to the network namespace of the process that makes it.
 
 from __future__ import annotations
 
-import socket
 import struct
 from collections.abc import Iterator
 
-from ..unpatched import os
+from ..unpatched import os, socket
 
 __all__: list[str] = []  # nothing of it is a test's to use: fixtures give hosts
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from errno import EAGAIN
-from select import POLLIN, poll
 from typing import TYPE_CHECKING, TypeVar
 
 from ..kernel.waiting import Deadline
+from ..unpatched import select
 from .base import WithDescriptor, check_timeout
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ class Descriptor(WithDescriptor):
     def _end(self) -> None:
         self._close_fd()
 
-    def _taking(self, take: Callable[[], Taken], timeout: float | None, what: str, event: int = POLLIN) -> Taken:
+    def _taking(self, take: Callable[[], Taken], timeout: float | None, what: str, event: int = select.POLLIN) -> Taken:
         """What take() gives once the descriptor is ready, again after a signal; TimeoutError saying *what* did not come.
 
         Others may take it first. A descriptor with O_NONBLOCK is then waited for again; one without blocks in the call.
         """
         fd, deadline = self.fileno(), Deadline(check_timeout(timeout))
-        ready = poll()
+        ready = select.poll()
         ready.register(fd, event)
         while True:
             left = None if timeout is None else deadline.left * 1000

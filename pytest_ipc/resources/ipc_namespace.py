@@ -9,7 +9,6 @@ Where the kernel has IPC namespaces and no descriptors of them (gVisor), each na
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping, Sequence
 from errno import EINVAL, ENOENT, EPERM
 from functools import partial
@@ -34,7 +33,7 @@ from ..kernel.namespace import (
 )
 from ..kernel.proc import set_limit
 from ..kernel.process import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
-from ..unpatched import io, os, signal
+from ..unpatched import io, os, signal, socket
 from .base import Resource, close_all
 
 __all__ = ["IpcNamespace", "NotAllowedHere"]

@@ -6,15 +6,15 @@ socket, a port likewise: there is nothing to record.
 
 from __future__ import annotations
 
-import socket
 from contextlib import ExitStack
 from pathlib import Path
 from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_STREAM
 from typing import TYPE_CHECKING, Self
 
 from ..custody.ending import finish
+from ..kernel.sockets import accept4
 from ..kernel.waiting import DEFAULT_TIMEOUT
-from ..unpatched import os, select
+from ..unpatched import os, select, socket
 from .base import check_mode
 from .file import OwnedFile
 from .socket import Socket, short_enough
@@ -117,7 +117,7 @@ class Listener(Socket):
             # O_NONBLOCK would be changed for every process that shares the listener, and there is no MSG_DONTWAIT here.
             if not _has_come(self.socket):
                 raise BlockingIOError
-            return self.socket.accept()[0]
+            return socket.socket(fileno=accept4(self.fileno(), socket.SOCK_CLOEXEC))
 
         sock = self._within(timeout, once, "nobody connected", self.fileno())
         return Socket(sock, f"connection to the {self._name}", self._scope)

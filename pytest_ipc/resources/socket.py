@@ -7,7 +7,6 @@ stdlib's object for everything else.
 
 from __future__ import annotations
 
-import socket
 import struct
 from array import array
 from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +35,7 @@ from ..kernel.sockets import (
     peer_pidfd,
 )
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
-from ..unpatched import os
+from ..unpatched import os, socket
 from .base import check_timeout
 from .pipe import End
 

@@ -8,7 +8,6 @@ one makes a user namespace first, in which he may.
 
 from __future__ import annotations
 
-import socket
 from errno import ETIMEDOUT
 from functools import partial
 from typing import Self
@@ -21,7 +20,7 @@ from ..kernel import netlink
 from ..kernel.namespace import CLONE_NEWNET, CLONE_NEWUSER, map_user, setns, unshare
 from ..kernel.process import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline, patience
-from ..unpatched import os, signal
+from ..unpatched import os, signal, socket
 from .base import Resource, close_all
 from .ipc_namespace import NotAllowedHere
 
