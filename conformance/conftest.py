@@ -29,7 +29,7 @@ from pytest_ipc import (
     untested,
 )
 from pytest_ipc.kernel.waiting import set_patience
-from pytest_ipc.verdict.limits_reached import small_pipes
+from pytest_ipc.verdict.limits_reached import few_processes, small_pipes
 from pytest_ipc.verdict.speed import slowness
 
 from .on_record import OnRecord, ReservedKey
@@ -74,6 +74,13 @@ def room_for_signals() -> None:
     queued, _, most = process_status().get("SigQ", "").partition("/")
     if most.isdigit() and int(queued) + 16 > int(most):
         untested(f"RLIMIT_SIGPENDING is {most}, and {queued} of them are in use")
+
+
+@pytest.fixture
+def room_for_processes() -> None:
+    """Processes and threads, a few: what cannot start one does not always say so (RLIMIT_NPROC)."""
+    if reason := few_processes():
+        untested(f"a documented limit is in the way: {reason}")
 
 
 @pytest.fixture

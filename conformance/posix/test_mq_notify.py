@@ -127,6 +127,7 @@ def test_nothing_is_sent_to_who_wants_nothing(queue, fork, pipe, signals):
     assert actor.result() == frozenset()
 
 
+@pytest.mark.usefixtures("room_for_processes")
 @clause("mq_notify.thread", "mq_notify(3)", "DESCRIPTION")
 def test_a_function_is_called_in_a_thread(queue, fork, posix_sem):
     """SIGEV_THREAD has the function called with its argument when a message comes, while the process goes on."""
@@ -149,6 +150,7 @@ def test_a_function_is_called_in_a_thread(queue, fork, posix_sem):
     assert called.value == 0
 
 
+@pytest.mark.usefixtures("room_for_processes")
 @clause("mq_notify.thread-attributes", "sigevent(7)", "SIGEV_THREAD")
 def test_the_thread_has_the_attributes_given(queue, fork):
     """The thread that SIGEV_THREAD has the function called in has the attributes that were given, a stack size here."""
@@ -167,6 +169,7 @@ def test_the_thread_has_the_attributes_given(queue, fork):
     assert size - (1 << 20) <= fork(child).result(30) <= size + (1 << 20)
 
 
+@pytest.mark.usefixtures("room_for_processes")
 @clause("mq_notify.thread-cancelled", "mq_notify(3)", "DESCRIPTION")
 def test_a_thread_that_was_cancelled_is_not_made(queue, fork):
     """A registration with SIGEV_THREAD that is cancelled has no function called; the process lives on, and can register again."""

@@ -9,6 +9,7 @@ from pytest_ipc import clause, fails_with, sem_getvalue, sem_open, sem_post, sem
 
 from ..conftest import succeeded
 from ..places import GROUP, STRANGER
+from .conftest import may_make_semaphores
 
 
 @clause("sem_unlink.immediate-name-removal", "sem_unlink(3)", "DESCRIPTION")
@@ -107,6 +108,7 @@ def test_exec_closes_and_the_semaphore_stays(posix_sem, fork, program):
 @clause("sem.persistence", "sem_overview(7)", "Persistence")
 def test_a_semaphore_lives_while_nobody_has_it_open(program, opened_sem, sem_name):
     """A semaphore with a name lives on, with its value, when no process has it open."""
+    may_make_semaphores()
     source = "import os, sys, pytest_ipc as ipc\nipc.sem_open(sys.argv[1], os.O_CREAT | os.O_EXCL, 0o600, 9)\n"
     succeeded(program(source, sem_name))
     assert sem_getvalue(opened_sem(sem_name, 0)) == 9

@@ -162,6 +162,7 @@ def test_buffers_are_not_written(fork, pipe):
     assert channel.read() == b"flushed"
 
 
+@pytest.mark.usefixtures("room_for_processes")
 @clause("exit.exit_group-all-threads", "_exit(3)", "HISTORY")
 def test_all_threads_end(fork):
     """When any thread of a process calls _exit(2), all of them end and the status is that thread's."""

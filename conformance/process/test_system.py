@@ -12,6 +12,8 @@ from pytest_ipc import clause, pthread_sigmask, sigaction, untested
 from pytest_ipc.kernel.libc import function
 
 system = function("system", c_int, c_char_p)
+pytestmark = pytest.mark.usefixtures("room_for_processes")
+
 CONCERNED = (SIGINT, SIGQUIT, SIGCHLD)
 # Whether SIGCHLD is in the mask of the shell's parent, as /proc shows it: 0 for yes, 1 for no, 2 where it is not shown.
 LOOK = b"""m=$(sed -n 's/^SigBlk:[[:space:]]*//p' /proc/$PPID/status)

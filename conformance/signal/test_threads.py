@@ -7,20 +7,24 @@ from collections.abc import Callable
 from errno import EINTR, EINVAL
 from functools import partial
 from signal import SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGKILL, SIGRTMIN, SIGTERM, SIGUSR1, SIGUSR2
-from threading import Event, Thread
+from threading import Event, Thread, get_native_id
 from typing import Any
+
+import pytest
 
 from pytest_ipc import (
     Deadline,
     clause,
     fails_with,
     kill,
+    numbers_of,
     pthread_kill,
     pthread_self,
     pthread_sigmask,
     read,
     sigpending,
     sigwait,
+    untested,
 )
 
 
@@ -28,7 +32,7 @@ class Helper:
     """A second thread, which does one thing after the other as it is asked to."""
 
     def __init__(self) -> None:
-        self.number = 0
+        self.number = self.tid = 0
         self.results: list[Any] = []
         self._task: Callable[[], Any] | None = None
         self._begin, self._ready = Event(), Event()
@@ -37,7 +41,7 @@ class Helper:
         self._ready.wait(5)
 
     def _work(self) -> None:
-        self.number = pthread_self()
+        self.number, self.tid = pthread_self(), get_native_id()
         self._ready.set()
         while self._begin.wait():
             self._begin.clear()
@@ -52,6 +56,21 @@ class Helper:
         """Let the thread begin something."""
         self._task = task
         self._begin.set()
+
+    def wait_blocked(self, call: str) -> None:
+        """Wait until the thread sleeps in system call *call*. TimeoutError; untested where the kernel does not show it."""
+        numbers = numbers_of(call)
+
+        def blocked() -> bool:
+            try:
+                with open(f"/proc/self/task/{self.tid}/syscall") as shown:
+                    number = shown.read().partition(" ")[0]
+            except OSError:
+                untested("needs /proc/PID/task/TID/syscall")
+            return number.isdigit() and int(number) in numbers
+
+        if not Deadline(10).until(blocked):
+            raise TimeoutError(f"the other thread did not come to sleep in {call} within 10 s")
 
     def end(self) -> Any:
         """Return what came of it, an errno for an OSError. TimeoutError."""
@@ -68,15 +87,6 @@ class Helper:
 def counted(fd: int) -> int:
     """How many bytes a read of one gives."""
     return len(read(fd, 1))
-
-
-def asleep(threads: int) -> bool:
-    """Whether so many threads of this process sleep in the kernel, besides the one that asks."""
-    states = []
-    for name in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{name}/stat") as stat:
-            states.append(stat.read().rpartition(")")[2].split()[0])
-    return states.count("S") >= threads
 
 
 @clause("pthread_sigmask.per-thread", "pthread_sigmask(3)", "DESCRIPTION")
@@ -144,7 +154,8 @@ def test_the_handler_runs_in_that_thread(fork, signals):
         helpers = [Helper(), Helper()]
         for helper, (source, _) in zip(helpers, ends, strict=True):
             helper.begin(partial(counted, source))
-        Deadline(10).until(lambda: asleep(2))
+        for helper in helpers:
+            helper.wait_blocked("read")
         pthread_kill(helpers[0].number, SIGUSR1)
         first = helpers[0].end()
         os.write(ends[1][1], b"x")
@@ -170,6 +181,7 @@ def test_signal_0_checks_and_sends_nothing(fork):
     assert fork(life).result()
 
 
+@pytest.mark.usefixtures("room_for_processes")
 @clause("pthread_kill.default-ends-the-process", "pthread_kill(3)", "NOTES")
 def test_a_default_action_is_the_whole_processs(fork, signals):
     """A signal whose action is to terminate, sent to one thread, terminates the whole process."""
@@ -209,13 +221,16 @@ def test_one_of_several_threads_takes_it(fork):
         helpers = [Helper() for _ in range(3)]
         for helper in helpers:
             helper.begin(lambda: sigwait({SIGUSR1}))
-        Deadline(10).until(lambda: asleep(3))
+        for helper in helpers:
+            helper.wait_blocked("sigwait")
         kill(os.getpid(), SIGUSR1)
         Deadline(10).until(lambda: any(helper.results for helper in helpers))
-        Deadline(10).until(lambda: asleep(3))
+        for helper in helpers:
+            if not helper.results:
+                helper.wait_blocked("sigwait")
         return [number for helper in helpers for number in helper.results], len(sigpending())
 
-    assert fork(life).result(40) == ([SIGUSR1], 0)
+    assert fork(life).result(60) == ([SIGUSR1], 0)
 
 
 @clause("sigwait.thread-directed", "sigwait(3)", "DESCRIPTION")
@@ -227,7 +242,8 @@ def test_a_signal_for_a_thread_ends_its_wait(fork):
         helpers = [Helper(), Helper()]
         for helper in helpers:
             helper.begin(lambda: sigwait({SIGUSR1}))
-        Deadline(10).until(lambda: asleep(2))
+        for helper in helpers:
+            helper.wait_blocked("sigwait")
         pthread_kill(helpers[1].number, SIGUSR1)
         return helpers[1].end(), helpers[0].results
 

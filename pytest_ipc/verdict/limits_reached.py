@@ -38,7 +38,7 @@ from ..kernel.proc import limit_fields, open_descriptors, process_status, sysvip
 from ..unpatched import os
 from .clause import Deviation
 
-__all__ = ["limit_in_the_way", "small_pipes"]
+__all__ = ["few_processes", "limit_in_the_way", "small_pipes"]
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -70,8 +70,8 @@ def _failures(error: BaseException) -> Iterator[tuple[int, str]]:
     if isinstance(error, MemoryError):
         yield ENOMEM, ""
     elif isinstance(error, Deviation):  # from a child it comes without what it came from
-        if found := re.match(r"(\w+) failed with (E\w+) ", error.observed):
-            yield getattr(errno, found[2], 0), found[1]
+        if found := re.match(r"(?:a call|(\w+)) failed with (E\w+) ", error.observed):
+            yield getattr(errno, found[2], 0), found[1] or ""
     elif isinstance(error, OSError) and error.errno is not None:
         call, colon, _ = (error.strerror or "").partition(": ")
         yield error.errno, call if colon and call.isidentifier() else ""
@@ -87,8 +87,8 @@ def _below(name: str, least: float, needs: str = "less than its default of") -> 
 
 
 def _used_up(name: str, used: Callable[[], int | None], margin: int = 0) -> str:
-    value, count = read_limit(name).value, used()
-    if value is None or count is None or math.isinf(value) or count + margin < value:
+    value = read_limit(name).value
+    if value is None or math.isinf(value) or (count := used()) is None or count + margin < value:
         return ""
     return f"{name} is {value:,.0f}, and {count:,} of them are in use"
 
@@ -114,7 +114,8 @@ def _signals() -> str:
     return f"RLIMIT_SIGPENDING is {int(most):,}, and {int(queued):,} of them are in use"
 
 
-def _processes() -> str:
+def few_processes() -> str:
+    """The limit for which this user may have no process more, or few; "" for none."""
     uid = os.getuid()
 
     def threads() -> int:
@@ -258,7 +259,8 @@ _ROWS = (
         EPERM,
         EAGAIN,
     ),
-    _row(r"(v?fork|clone3?|pthread_create)?$", _processes, EAGAIN),
+    _row(r"(v?fork|clone3?|pthread_create)?$", few_processes, EAGAIN),
+    _row(r"popen", few_processes, EAGAIN, ENOMEM),
     _row(r"sigqueue|pthread_sigqueue|rt_.*sigqueueinfo|pidfd_send_signal|timer_create|$", _signals, EAGAIN),
     _row(
         r"m(un)?lock|mmap|mremap|shmctl|madvise|$",
