@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pytest_ipc import clause
 
 
@@ -11,6 +13,7 @@ def test_concurrent_messages(linearizable, machines):
     linearizable(machines.PosixQueue())
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("mq_notify.concurrent", "mq_notify(3)", "DESCRIPTION")
 def test_concurrent_notification(linearizable, machines):
     """Of several processes one is registered, and it is notified once, however many send, receive and register at once."""

@@ -193,6 +193,7 @@ def test_a_thread_that_is_stopped_stops_its_process(fork, pipe):
     fork(life).result()
 
 
+@pytest.mark.usefixtures("room_for_signals")
 @clause("pthread_sigqueue.value", "pthread_sigqueue(3)", "DESCRIPTION")
 def test_a_value_is_sent_to_a_thread(fork):
     """pthread_sigqueue() sends a signal with a value to one thread of the process, and to no other."""

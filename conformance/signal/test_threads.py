@@ -69,13 +69,13 @@ class Helper:
                 untested("needs /proc/PID/task/TID/syscall")
             return number.isdigit() and int(number) in numbers
 
-        if not Deadline(10).until(blocked):
-            raise TimeoutError(f"the other thread did not come to sleep in {call} within 10 s")
+        if not Deadline(4).until(blocked):
+            raise TimeoutError(f"the other thread did not come to sleep in {call} within 4 s")
 
     def end(self) -> Any:
         """Return what came of it, an errno for an OSError. TimeoutError."""
-        if not Deadline(10).until(lambda: bool(self.results)):
-            raise TimeoutError("the other thread did not come to an end within 10 s")
+        if not Deadline(4).until(lambda: bool(self.results)):
+            raise TimeoutError("the other thread did not come to an end within 4 s")
         return self.results.pop()
 
     def do(self, task: Callable[[], Any]) -> Any:
@@ -192,7 +192,7 @@ def test_a_default_action_is_the_whole_processs(fork, signals):
         helper.do(lambda: pthread_sigmask(SIG_UNBLOCK, {SIGTERM}))
         pthread_sigmask(SIG_BLOCK, {SIGTERM})
         pthread_kill(helper.number, SIGTERM)
-        Deadline(10).until(lambda: False)
+        Deadline(4).until(lambda: False)
 
     assert fork(life).wait(30) == -SIGTERM
 
@@ -224,7 +224,7 @@ def test_one_of_several_threads_takes_it(fork):
         for helper in helpers:
             helper.wait_blocked("sigwait")
         kill(os.getpid(), SIGUSR1)
-        Deadline(10).until(lambda: any(helper.results for helper in helpers))
+        Deadline(4).until(lambda: any(helper.results for helper in helpers))
         for helper in helpers:
             if not helper.results:
                 helper.wait_blocked("sigwait")

@@ -95,7 +95,7 @@ ROWS: dict[str, Row] = {
     "max_dgram_qlen-0": _sysctl("net/unix/max_dgram_qlen", 0, "socket"),
     "max_dgram_qlen-1": _sysctl("net/unix/max_dgram_qlen", 1, "socket"),
     "shm-4K": Row(shm="size=4k,mode=1777", touches=("posix", "mmap", "sync", "shm")),
-    "shm-64K": Row(shm="size=64k,mode=1777", touches=("posix", "mmap", "sync")),
+    "shm-64K": Row(shm="size=64k,mode=1777", touches=("posix", "mmap")),
     "shm-4-inodes": Row(shm="nr_inodes=4,mode=1777", touches=("posix", "mmap", "sync")),
     "shm-read-only": Row(shm="ro,mode=1777", touches=("posix", "mmap", "sync")),
     "pipe-pages-taken": Row(pipes=True, touches=("pipe", "fifo")),
