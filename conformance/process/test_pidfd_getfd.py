@@ -7,6 +7,7 @@ import resource
 import socket
 from errno import EMFILE, EPERM
 from fcntl import F_GETFD, F_GETFL, F_SETFL, FD_CLOEXEC, fcntl
+from resource import RLIMIT_NOFILE, getrlimit
 
 import pytest
 
@@ -39,11 +40,11 @@ def fetched(pid: int, fd: int) -> int:
 @pytest.mark.parametrize("inheritable", [False, True], ids=["cloexec", "inheritable"])
 def test_the_duplicate_is_close_on_exec(fork, pipe, inheritable):
     """The duplicate has the close-on-exec flag, whether the descriptor of the other process has it or not."""
-    ready = pipe()
+    ready, free = pipe(), min(77, getrlimit(RLIMIT_NOFILE)[0] - 1)
 
     def life() -> None:
-        pid = sleeper(ready, lambda: os.dup2(0, 77, inheritable))
-        assert fcntl(fetched(pid, 77), F_GETFD) == FD_CLOEXEC
+        pid = sleeper(ready, lambda: os.dup2(0, free, inheritable))
+        assert fcntl(fetched(pid, free), F_GETFD) == FD_CLOEXEC
 
     fork(life).result()
 
