@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from pytest_ipc import Deviation, Factories, scope, untested
 from pytest_ipc.verdict.limits_reached import limit_in_the_way
+from pytest_ipc.verdict.means import lacking_for
 from pytest_ipc.verdict.time_limit import TimeUp, TooSlow, time_limit_passed
 
 from .outcome import Fails, Gives, Outcome, fails, outcome
@@ -123,7 +124,9 @@ class Model(RuleBasedStateMachine):
 
 
 def _no_limit_in_the_way(came: Outcome) -> None:
-    """Untested where a documented limit explains that a call failed."""
+    """Untested where a documented limit explains that a call failed, or the platform refuses what the model looks with."""
+    if isinstance(came, Fails) and came.error and lacking_for(came.error, "call", "", is_setting_up=False):
+        raise _Ended(came.error)
     if isinstance(came, Fails) and (limit := limit_in_the_way(came.error)):
         untested(f"a documented limit is in the way: {limit}")
 

@@ -44,6 +44,11 @@ class Process:
         return abs(found[1] - (start_offset() or 0) - self.start) <= slack
 
 
+def proc_is_mounted() -> bool:
+    """Whether a proc(5) is mounted, without which no process can be told to have ended."""
+    return os.path.lexists("/proc/self")
+
+
 def stat_of(pid: int) -> tuple[str, int] | None:
     """Return state letter and start time of a process as /proc has it; None when there is none, or none that can be seen."""
     try:

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from ..unpatched import io, json, os
 from .checks import PROCESS, Checks, is_number, is_optional_text, is_text, is_time
-from .identity import Process
+from .identity import Process, proc_is_mounted
 from .kinds import KINDS, UNKNOWN, Entry, Kind
 from .ledger import LONGEST
 from .machine import boot_id, foreign
@@ -69,6 +69,8 @@ class Book:
     def _judge(self) -> tuple[bool, str]:
         if self.foreign:
             return True, self.foreign
+        if not proc_is_mounted():
+            return True, "no /proc is mounted here, and so no process is known to have ended"
         if self.boot != boot_id():
             return False, ""
         # Of a fraction of a tick, which a time namespace may add, start times do not tell.

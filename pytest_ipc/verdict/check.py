@@ -35,7 +35,7 @@ documented sentence of a manual page, and gets a verdict:
   holds      it is as the manual says
   deviates   it is not; what was expected and what came is shown
   disputed   manual and Linux are known to disagree, and this platform sides with Linux
-  absent     the platform has no such call
+  absent     the platform has no such call, or no such file of /proc
   untested   it could not be tried here, and the reason
 """
 

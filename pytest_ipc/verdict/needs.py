@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from . import probes
+from . import means, probes
 
 __all__ = ["NEEDS", "USES", "Need", "Use", "need_of"]
 
@@ -155,6 +155,12 @@ NEEDS = (
         "a proc(5) that shows them: one that is mounted without hidepid, and no sandbox that covers it; some come with "
         "CONFIG_SYSVIPC, CONFIG_POSIX_MQUEUE and CONFIG_CHECKPOINT_RESTORE",
         probes.files_of_proc,
+    ),
+    Need(
+        "what fixtures use",
+        "^needs .*, which [a-z_ ]+ uses: ",
+        "a sandbox or seccomp filter that lets the call pass; for /proc, mount -t proc none /proc",
+        means.describe,
     ),
     Need(
         "room",

@@ -14,7 +14,7 @@ import pytest
 from ..kernel.errnos import errno_name
 from ..kernel.version import kernel_is_older
 from ..kernel.waiting import patience
-from . import time_limit, words
+from . import means, time_limit, words
 from .clause import ABSENT, Deviation, failure
 from .limits_reached import limit_in_the_way
 from .result import Verdict
@@ -37,6 +37,8 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
         return  # what deviated may well not be possible to tidy up after; the deviation is the news
     statement = statement_of(item)
     verdict = _verdict(error, report.when, statement)
+    if verdict.verdict in ("broken", "deviates") and (lack := _lack(error, report.when, mark.args[1])):
+        verdict = Verdict("untested", str(lack))
     if (seconds := time_limit.passed(item)) is not None:
         is_found = call.excinfo is not None and isinstance(call.excinfo.value, Deviation)
         verdict = verdict if is_found else _time_out(verdict, report.when, statement, seconds)
@@ -100,7 +102,7 @@ def _verdict(error: BaseException | None, phase: str | None, statement: str) -> 
         return Verdict("untested", text)
     if limit := limit_in_the_way(error):
         return Verdict("untested", limit)
-    if isinstance(error, OSError) and could_not_make(error):
+    if isinstance(error, OSError) and (could_not_make(error) or phase == "setup"):
         return Verdict("untested" if errno_name(error.errno) in _LIMITS else "broken", f"could not be set up: {text}")
     if phase == "call":
         if isinstance(error, Deviation):
@@ -109,6 +111,15 @@ def _verdict(error: BaseException | None, phase: str | None, statement: str) -> 
             observed = _observed(error)
             return Verdict("deviates", observed, statement, observed)
     return Verdict("broken", f"{phase}: {type(error).__name__}: {text}")
+
+
+def _lack(error: BaseException | None, phase: str | None, page: str) -> means.Lack | None:
+    """What the platform refuses of that which the fixtures need, and for which nothing can be said of the clause."""
+    for lack in means.lacking():
+        if lack.means is means.PROC:
+            return lack
+    is_setting_up = isinstance(error, OSError) and could_not_make(error)
+    return means.lacking_for(error, phase, page, is_setting_up=is_setting_up)
 
 
 def _time_out(verdict: Verdict, phase: str | None, statement: str, seconds: float) -> Verdict:

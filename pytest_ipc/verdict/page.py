@@ -19,7 +19,7 @@ MEANING = {
     "holds": "it is as the manual says",
     "deviates": "it is not; what was expected and what came is told",
     "disputed": "manual and Linux are known to disagree, and the platform sides with Linux",
-    "absent": "the platform has no such call",
+    "absent": "the platform has no such call, or no such file of /proc",
     "untested": "it could not be tried there, and why",
     "broken": "the suite failed, not the platform",
 }

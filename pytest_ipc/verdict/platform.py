@@ -16,6 +16,7 @@ from pathlib import Path
 from ..kernel import proc
 from ..kernel.abi import machine
 from ..kernel.capability import CAPABILITIES
+from . import means
 
 __all__ = ["describe", "short_name"]
 
@@ -40,6 +41,7 @@ def describe() -> dict[str, str]:
         "user": f"uid {os.getuid()}, gid {os.getgid()}",
         "capabilities": _capabilities(),
         "namespaces": _namespaces(),
+        "lacking": means.describe(),
         "limits": _limits(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }

@@ -3,7 +3,7 @@
     holds      the test returned
     deviates   what the manual promises did not come, or a call failed that should not have
     disputed   the platform does what Linux is known to do where the manual says otherwise
-    absent     the platform has no such call
+    absent     the platform has no such call, or no such file of /proc
     untested   it could not be tried here, and why
     broken     the suite failed, not the platform: nothing can be said
 

@@ -18,6 +18,7 @@ from pytest_ipc.custody.identity import Process, put_on, start_of
 from pytest_ipc.custody.kinds.file import look
 from pytest_ipc.custody.sweep import settle, sweep
 
+from ..processes import Running
 from .forging import FIRST_BOOT, about, about_segment, dead_process, forge, made
 
 
@@ -258,3 +259,47 @@ def test_after_a_restart_of_the_machine_only_files_are_looked_for(home):
         assert segment.exists()
     assert (len(done.removed), done.left, done.refused) == (1, [], [])
     assert not directory.exists()
+
+
+WITHOUT_PROC = """
+import os, sys
+from pytest_ipc import CLONE_NEWNS, CLONE_NEWUSER, MS_PRIVATE, MS_REC, mount, unshare
+from pytest_ipc.custody.sweep import sweep
+from pytest_ipc.kernel.libc import function
+from ctypes import c_char_p, c_int
+
+umount2 = function("umount2", c_int, c_char_p, c_int)
+try:
+    unshare(CLONE_NEWNS)
+    mount("none", "/", None, MS_REC | MS_PRIVATE)
+    umount2(b"/proc", 2)
+except OSError as error:
+    sys.exit(f"refused: {error}")
+assert not os.path.exists("/proc/self")
+print(sweep())
+"""
+
+
+LIVES = """
+import sys, pytest_ipc
+with pytest_ipc.scope() as ipc:
+    print(ipc.sysv_shm().id, flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_sweep_where_no_proc_is_mounted_takes_nobody_for_dead(home):
+    pipe = subprocess.PIPE
+    with Running([sys.executable, "-c", LIVES], stdin=pipe, stdout=pipe, text=True) as owner:
+        assert owner.stdout is not None
+        shmid = int(owner.stdout.readline())
+        before = sorted(os.listdir(home))
+        assert [name for name in before if name.startswith(f"{owner.pid}-")]
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT_PROC], capture_output=True, text=True, timeout=60, check=False
+        )
+        after, there = sorted(os.listdir(home)), exists(shmid)
+        owner.communicate("\n")
+    if done.stderr.startswith("refused"):
+        pytest.skip(f"needs a mount namespace: {done.stderr}")
+    assert (done.stderr, after, there) == ("", before, True)

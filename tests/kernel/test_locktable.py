@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -83,7 +84,9 @@ def test_the_locks_of_one_file_are_found_by_its_path_and_by_a_descriptor(file, t
     fcntl_setlk(fd, F_SETLK, RecordLock(F_WRLCK, 10, 5))
     [row] = locks_of(path) or []
     assert (row.kind, row.type, row.pid, row.start, row.end) == ("POSIX", "WRITE", os.getpid(), 10, 14)
-    assert locks_of(fd) == locks_of(str(path)) == [row], "and to look takes no record lock away"
+    for name in (fd, str(path)):  # and to look takes no record lock away
+        [again] = locks_of(name) or []
+        assert replace(again, id=row.id) == row  # rows have other numbers when somebody else takes or releases a lock
     assert locks_of(tmp_path / "other") == []
 
 

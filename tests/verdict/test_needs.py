@@ -11,7 +11,7 @@ import pytest
 import pytest_ipc
 from pytest_ipc.kernel import libc
 from pytest_ipc.resources.base import COULD_NOT_MAKE
-from pytest_ipc.verdict import asking, outcome, suite
+from pytest_ipc.verdict import asking, means, outcome, suite
 from pytest_ipc.verdict.needs import NEEDS, need_of
 
 
@@ -45,7 +45,8 @@ def reasons_of_the_judge() -> set[str]:
         if "came with Linux" in text
     }
     assert len(newer) == 1
-    return newer | {outcome._verdict(error, "call", "").reason for error in errors}
+    lacks = {str(means.Lack(found, 1)) for found in means._MEANS}
+    return newer | lacks | {outcome._verdict(error, "call", "").reason for error in errors}
 
 
 def rows_of(reason: str) -> list[str]:
@@ -73,5 +74,5 @@ def test_no_row_is_for_nothing():
 
 
 def test_what_is_tried_is_asked_for_by_clauses():
-    asked = {name for reason in reasons_of_the_suite() for name in rows_of(reason)}
+    asked = {name for reason in reasons_of_the_suite() | reasons_of_the_judge() for name in rows_of(reason)}
     assert {need.name for need in NEEDS if need.lack is not None} - asked == set()
