@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_ipc.verdict import suite
+from pytest_ipc.verdict.manual import RELEASE
 
 HERE = Path(__file__).parent
 PAGE = HERE / "clauses.md"
@@ -63,6 +64,10 @@ def page() -> str:
         "whether the Linux Test Project and gVisor's own tests cover the sentence, as far as it was looked into;",
         f"{neither} of them neither does, and {sum(clause.id not in covered for clause in clauses)} have not been compared.",
         "",
+        f"They are read in {RELEASE}, but where another document is named. The level says whom a clause binds: `posix` every",
+        "system that conforms, `linux` the kernel, `glibc` that libc; `since` which kernel or libc brought what it speaks of,",
+        "where the page says so.",
+        "",
         "`pytest-ipc check NAME` runs the clauses of a mechanism, of one id, or of a pattern of ids.",
         "",
     ]
@@ -70,14 +75,18 @@ def page() -> str:
         lines += [
             f"## {mechanism}: {len(those)} clauses",
             "",
-            "| clause | statement | manual | LTP | gVisor |",
-            "|---|---|---|---|---|",
+            "| clause | statement | manual | level | since | LTP | gVisor |",
+            "|---|---|---|---|---|---|---|",
         ]
         for clause in those:
             sentence = covered.get(clause.id)
             ltp, gvisor = (COVERED[sentence.ltp], COVERED[sentence.gvisor]) if sentence else ("", "")
             statement = clause.statement.replace("|", "\\|")
-            lines.append(f"| `{clause.id}` | {statement} | {clause.page}, {clause.section} | {ltp} | {gvisor} |")
+            where = f"{clause.page}, {clause.section}"
+            if clause.source.manual != RELEASE:
+                where += f" ({clause.source.manual})"
+            facts = (f"`{clause.id}`", statement, where, clause.source.level, clause.source.since, ltp, gvisor)
+            lines.append(f"| {' | '.join(facts)} |")
         lines.append("")
     left_out = [sentence for sentence in sentences if sentence.why]
     if left_out:

@@ -115,9 +115,13 @@ def parse(name: str, source: str) -> Page:
     order: list[str] = []
     term = False  # whether the next line is the term of an item
 
-    def begin(section: str) -> str:
+    within: dict[str, list[str]] = defaultdict(list)  # by heading, its items
+
+    def begin(section: str, *, heading: bool = False) -> str:
         if section not in order:
             order.append(section)
+        if not heading and section not in within[around[0]]:
+            within[around[0]].append(section)
         return section
 
     for line in source.splitlines():
@@ -126,7 +130,7 @@ def parse(name: str, source: str) -> Page:
             release = re.search(r'"Linux (man-pages [^"]*)"', rest)
             page.release = release[1] if release else ""
         elif macro in ("SH", "SS"):
-            place = begin(_plain(_unquoted(rest)))
+            place = begin(_plain(_unquoted(rest)), heading=True)
             around, term = [place], False
         elif macro == "RS":
             around.append(place)
@@ -143,6 +147,9 @@ def parse(name: str, source: str) -> Page:
                 place, term = begin(_term(said) or around[-1]), False
             text[place].append(said)
     page.sections = {section: _sentences(" ".join(text[section])) for section in order}
+    for heading, items in within.items():
+        if not page.sections[heading]:
+            page.sections[heading] = [sentence for item in items for sentence in page.sections[item]]
     return page
 
 

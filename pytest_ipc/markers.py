@@ -21,10 +21,10 @@ def check(items: list[pytest.Item]) -> None:
         if mark is None:
             continue
         test = item.nodeid.partition("[")[0]
-        if len(mark.args) != 3 or not mark.kwargs.keys() <= {"errno", "since", "disputed"}:
+        if len(mark.args) != 3 or not mark.kwargs.keys() <= {"errno", "since", "disputed", "level"}:
             raise pytest.UsageError(
                 f"{test}: the ipc_clause marker needs an id, a manual page and a section, "
-                "and takes errno, since and disputed besides"
+                "and takes errno, since, disputed and level besides"
             )
         if not (getattr(item, "obj", item).__doc__ or "").strip():
             raise pytest.UsageError(

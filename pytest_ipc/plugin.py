@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # By the name of the marker: its arguments and its purpose. No other marker is looked at.
 _MARKERS = {
-    "ipc_clause": "(id, page, section, errno=None, since=None, disputed=None): The documented sentence that a test asserts; "
+    "ipc_clause": "(id, page, section, errno=None, since=None, disputed=None, level=None): The documented sentence that a test asserts; "
     "its outcome becomes the clause's verdict",
     "ipc_requires_shm": "(size): Skip the test unless so much is free in /dev/shm: a number of bytes, or text like '256M'",
     "ipc_requires_limit": "(name, at_least=None, *, at_most=None): Skip the test unless the limit, as in 'kernel.shmmni', is "

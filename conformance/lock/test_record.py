@@ -90,7 +90,7 @@ def test_a_range_starts_where_whence_says(file, opened, seen_by_others, whence, 
     assert os.lseek(fd, 0, SEEK_CUR) == 50
 
 
-@clause("fcntl.negative-len", "fcntl_locking(2)", "Advisory record locking", since="2.4.21")
+@clause("fcntl.negative-len", "fcntl_locking(2)", "Advisory record locking", since="2.4.21", level="posix")
 def test_a_negative_length_goes_back(file, opened, seen_by_others):
     """With a negative l_len the range is the -l_len bytes that end before l_start."""
     fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(WRITE, 20, -5))

@@ -188,7 +188,7 @@ def test_a_queue_needs_a_descriptor(fork, mq_name):
     fork(child).result()
 
 
-@clause("mq_open.umask", "mq_open(3)", "DESCRIPTION", since="2.6.14")
+@clause("mq_open.umask", "mq_open(3)", "DESCRIPTION", since="2.6.14", level="posix")
 def test_the_umask_takes_bits_away(fork, mq_name):
     """The mode of a new queue is the one given less the umask."""
 

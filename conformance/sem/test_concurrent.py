@@ -11,7 +11,7 @@ def test_concurrent_operations(linearizable, machines):
     linearizable(machines.Semaphores())
 
 
-@clause("sem.concurrent-undo", "semop(2)", "DESCRIPTION, SEM_UNDO")
+@clause("sem.concurrent-undo", "semop(2)", "DESCRIPTION")
 def test_concurrent_operations_that_are_undone(linearizable, machines):
     """When a process is killed at any moment, its SEM_UNDO operations are undone at one moment, and nobody else's are."""
     linearizable(machines.Undone())

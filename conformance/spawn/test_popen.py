@@ -112,7 +112,7 @@ def test_another_type_is_refused(fork, type):
     fork(life).result(TO_START)
 
 
-@clause("popen.cloexec", "popen(3)", "DESCRIPTION")
+@clause("popen.cloexec", "popen(3)", "DESCRIPTION", since="glibc 2.9", level="posix")
 def test_close_on_exec_is_asked_for(fork):
     """With the letter "e" the descriptor under the stream has the close-on-exec flag, which it does not have without."""
 

@@ -214,7 +214,7 @@ def test_a_child_joins_a_group(fork):
     fork(life).result(TO_START)
 
 
-@clause("spawn.setsid", "posix_spawn(3)", HOUSEKEEPING)
+@clause("spawn.setsid", "posix_spawn(3)", HOUSEKEEPING, since="glibc 2.26", level="posix")
 def test_a_child_leads_a_session(fork):
     """With POSIX_SPAWN_SETSID the child leads a new session and a new process group."""
 

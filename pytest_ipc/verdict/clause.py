@@ -16,13 +16,11 @@ from typing import NoReturn
 import pytest
 
 from ..kernel.errnos import errno_name
+from .manual import LEVELS, RELEASE
 
 __all__ = ["Deviation", "clause", "disputed", "fails_with", "untested"]
 
 _ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)+")
-
-# The release of the Linux manual whose sentences the clauses are; what a later one has taken up is no dispute any more.
-MANUAL = "man-pages 6.03"
 
 # What a system answers that does not have the call at all. EOPNOTSUPP and EINVAL are answers about arguments, not about calls.
 ABSENT = frozenset({ENOSYS})
@@ -48,18 +46,25 @@ def clause(
     errno: int | None = None,
     since: str | None = None,
     disputed: str | None = None,
+    level: str | None = None,
 ) -> pytest.MarkDecorator:
     """Mark a test as one documented clause; its docstring is the clause in the author's own words.
 
     *id* is stable for ever, as in "shmget.excl-existing-key-eexist"; *page* and *section* are where the manual has it, as in
-    "shmget(2)", "ERRORS"; *errno* is the error it is about; *since* the kernel that brought it, as in "4.17"; *disputed* what
-    Linux does instead, where manual and Linux are known to disagree. ValueError for an id or a since of another form.
+    "shmget(2)", "ERRORS"; *errno* is the error it is about; *since* the kernel that brought it, as in "4.17", or the libc, as in
+    "glibc 2.26"; *disputed* what Linux does instead, where manual and Linux are known to disagree; *level* whom the clause
+    binds, "posix", "linux" or "glibc", where that is not what the page and the statement say (verdict/manual.py). ValueError
+    for an id, a since or a level of another form.
     """
     if not _ID.fullmatch(id):
         raise ValueError(f"{id!r} is no clause id: it should look like 'shmget.private-always-new'")
-    if since is not None and not re.fullmatch(r"\d+(\.\d+)*", since):
-        raise ValueError(f"since={since!r} is no kernel version: it should look like '4.17'")
-    return pytest.mark.ipc_clause(id, page, section, errno=errno, since=since, disputed=disputed)
+    if since is not None and not re.fullmatch(r"(glibc )?\d+(\.\d+)*", since):
+        raise ValueError(
+            f"since={since!r} is no version of a kernel or of glibc: it should look like '4.17' or 'glibc 2.26'"
+        )
+    if level is not None and level not in LEVELS:
+        raise ValueError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
+    return pytest.mark.ipc_clause(id, page, section, errno=errno, since=since, disputed=disputed, level=level)
 
 
 def failure(error: OSError) -> str:
@@ -103,4 +108,4 @@ def untested(reason: str) -> NoReturn:
 
 def disputed(manual: str, linux: str) -> NoReturn:
     """Say that this platform does what Linux is known to do where the manual says otherwise; both sides are shown."""
-    raise pytest.xfail.Exception(f"disputed: the manual ({MANUAL}) says {manual}; this platform, like Linux, {linux}")
+    raise pytest.xfail.Exception(f"disputed: the manual ({RELEASE}) says {manual}; this platform, like Linux, {linux}")

@@ -256,7 +256,8 @@ class _Talk:
 
     def _result(self, id: str, verdict: Verdict, seconds: float) -> ClauseResult:
         clause = self._clauses[id]
-        return ClauseResult(id, clause.mechanism, clause.page, clause.section, clause.statement, verdict, seconds)
+        facts = clause.mechanism, clause.page, clause.section, clause.statement
+        return ClauseResult(id, *facts, verdict, seconds, clause.source)
 
     def _how_it_ended(self) -> str:
         assert self._process is not None

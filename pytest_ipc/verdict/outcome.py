@@ -17,6 +17,7 @@ from ..kernel.waiting import patience
 from . import means, time_limit, words
 from .clause import ABSENT, Deviation, failure
 from .limits_reached import limit_in_the_way
+from .manual import source
 from .result import Verdict
 
 __all__ = ["judge"]
@@ -36,13 +37,14 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
     if report.when == "teardown" and ("verdict", "deviates") in item.user_properties:
         return  # what deviated may well not be possible to tidy up after; the deviation is the news
     statement = statement_of(item)
+    since, level = mark.kwargs.get("since"), mark.kwargs.get("level")
     verdict = _verdict(error, report.when, statement)
     if verdict.verdict in ("broken", "deviates") and (lack := _lack(error, report.when, mark.args[1])):
         verdict = Verdict("untested", str(lack))
     if (seconds := time_limit.passed(item)) is not None:
         is_found = call.excinfo is not None and isinstance(call.excinfo.value, Deviation)
         verdict = verdict if is_found else _time_out(verdict, report.when, statement, seconds)
-    if verdict.verdict == "deviates" and (since := mark.kwargs.get("since")) and kernel_is_older(since):
+    if verdict.verdict == "deviates" and _is_older_than(since):
         verdict = Verdict("untested", f"the clause came with Linux {since}, this is {os.uname().release}")
     if verdict.verdict == "untested" and (path := _missing_file(mark, verdict.reason)):
         verdict = Verdict("absent", f"ENOENT: {path} is not there")
@@ -51,10 +53,14 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
         path, line, _ = item.location
         report.outcome = "skipped"
         report.longrepr = (path, (line or 0) + 1, f"{verdict.verdict}: {verdict.reason}")
+    came_from = source(mark.args[1], mark.args[2], statement, since, level)
     properties: list[tuple[str, object]] = [
         ("clause", mark.args[0]),
         ("page", mark.args[1]),
         ("section", mark.args[2]),
+        ("manual", came_from.manual),
+        ("level", came_from.level),
+        ("since", came_from.since),
         ("mechanism", item.path.parent.name),
         ("statement", statement),
         ("verdict", verdict.verdict),
@@ -66,6 +72,11 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
         properties.append(("evidence", "\n".join(evidence(item, error))))
     report.user_properties.extend(properties)
     item.user_properties.extend(properties)  # JUnit XML is written from the last phase's report
+
+
+def _is_older_than(since: str | None) -> bool:
+    """Whether this kernel is older than a clause, if it is a kernel that has brought it."""
+    return since is not None and since[0].isdigit() and kernel_is_older(since)
 
 
 def _missing_file(mark: pytest.Mark, reason: str) -> str:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .manual import UNKNOWN, Source
+
 __all__ = ["VERDICTS", "ClauseResult", "SuiteResult", "Verdict", "worst"]
 
 # The worst first: of several tests of one clause, and of a test's phases, the worst verdict is the clause's.
@@ -50,6 +52,7 @@ class ClauseResult:
     statement: str
     verdict: Verdict
     duration: float
+    source: Source = UNKNOWN
 
 
 @dataclass

@@ -16,6 +16,7 @@ import pytest
 
 from . import unpack
 from .folder import temporary_folder
+from .manual import Source
 from .result import ClauseResult, SuiteResult, Verdict, worst
 from .speed import slowness
 from .stop import interrupted_by_signals
@@ -121,6 +122,7 @@ class _Listener:
                 facts["statement"],
                 worst(self._heard[id]),
                 self._durations[id],
+                Source(facts["manual"], facts["level"], facts["since"]),
             )
             for id, facts in sorted(self._facts.items())
             if not self._left[id] or worst(self._heard[id]).verdict in ("broken", "deviates")

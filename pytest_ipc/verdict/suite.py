@@ -13,6 +13,8 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
+from .manual import Source, source
+
 __all__ = ["ClauseTest", "UnknownClause", "clauses", "location", "parse", "select"]
 
 
@@ -31,12 +33,18 @@ class ClauseTest:
     page: str = ""
     section: str = ""
     statement: str = ""
-    since: str = ""  # the kernel that brought it
+    since: str = ""  # the kernel or the libc that brought it
+    level: str = ""  # whom it binds, where the clause says so itself
 
     @property
     def nodeid(self) -> str:
         """How pytest is told to run it."""
         return f"{self.path}::{self.function}"
+
+    @property
+    def source(self) -> Source:
+        """Where it comes from: the release, whom it binds, since when it holds."""
+        return source(self.page, self.section, self.statement, self.since or None, self.level or None)
 
 
 def location() -> Path:
@@ -78,8 +86,12 @@ def _of_file(path: Path) -> Iterator[ClauseTest]:
                     ):
                         page, section = (_text(word, named) for word in where[:2])
                         statement = " ".join((ast.get_docstring(node) or "").split()).rstrip(".")
-                        since = "".join(ast.literal_eval(word.value) for word in more if word.arg == "since")
-                        yield ClauseTest(id, path.parent.name, path, node.name, page, section, statement, since)
+                        since, level = (
+                            "".join(ast.literal_eval(word.value) for word in more if word.arg == name)
+                            for name in ("since", "level")
+                        )
+                        facts = page, section, statement, since, level
+                        yield ClauseTest(id, path.parent.name, path, node.name, *facts)
 
 
 def _text(word: ast.expr, named: dict[str, str]) -> str:

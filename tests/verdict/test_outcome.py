@@ -229,13 +229,16 @@ def test_what_was_expected_and_what_came_is_kept(outcomes):
     assert "999.1" in found["a.too-new"]["reason"]
     assert "NameError" in found["a.broken"]["reason"]
     assert (found["a.holds"]["page"], found["a.holds"]["section"]) == ("a(2)", "DESCRIPTION")
+    came_from = [(found[id]["manual"], found[id]["level"], found[id]["since"]) for id in ("a.holds", "a.too-new")]
+    assert came_from == [("man-pages 6.20", "linux", ""), ("man-pages 6.20", "linux", "Linux 999.1")]
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ("'NoDot', 'a(2)', 'S'", "is no clause id"),
-        ("'a.b', 'a(2)', 'S', since='new'", "is no kernel version"),
+        ("'a.b', 'a(2)', 'S', since='new'", "is no version of a kernel or of glibc"),
+        ("'a.b', 'a(2)', 'S', level='bsd'", "level must be one of posix, linux, glibc"),
     ],
 )
 def test_a_clause_of_another_form_is_refused(pytester, arguments, sentence):
@@ -249,18 +252,18 @@ def test_a_dispute_names_both_sides_and_the_release_of_the_manual():
     with pytest.raises(pytest.xfail.Exception) as caught:
         disputed("one thing", "does another")
     assert str(caught.value) == (
-        "disputed: the manual (man-pages 6.03) says one thing; this platform, like Linux, does another"
+        "disputed: the manual (man-pages 6.20) says one thing; this platform, like Linux, does another"
     )
 
 
 @pytest.mark.parametrize(
     ("page", "section", "reason", "missing"),
     [
-        ("proc(5)", "/proc/sysvipc", "needs /proc/sysvipc/none", "/proc/sysvipc/none"),
+        ("proc_sysvipc(5)", "/proc/sysvipc/", "needs /proc/sysvipc/none", "/proc/sysvipc/none"),
         ("pipe(7)", "/proc files", "needs /proc/sys/fs/none-such", "/proc/sys/fs/none-such"),
         ("pipe(7)", "Pipe capacity", "needs /proc/sys/fs/none-such", ""),
-        ("proc(5)", "/proc/sys/kernel/pid_max", "needs /proc/sys/kernel/pid_max", ""),
-        ("proc(5)", "/proc/locks", "needs CAP_SYS_ADMIN", ""),
+        ("proc_sys_kernel(5)", "/proc/sys/kernel/pid_max", "needs /proc/sys/kernel/pid_max", ""),
+        ("proc_locks(5)", "/proc/locks", "needs CAP_SYS_ADMIN", ""),
     ],
 )
 def test_a_missing_file_is_absent_where_the_clause_is_about_it(page, section, reason, missing):
