@@ -8,19 +8,19 @@ from socket import MSG_DONTWAIT, MSG_PEEK, SOCK_DGRAM
 from pytest_ipc import ChildDied, clause, disputed, recv, send
 
 
-@clause("unix.concurrent-seqpacket", "unix(7)", "DESCRIPTION, SOCK_SEQPACKET")
+@clause("unix.concurrent-seqpacket", "unix(7)", "DESCRIPTION")
 def test_concurrent_packets(linearizable, machines):
     """Packets that several processes and threads send and receive at once come whole, each once, and in the order sent."""
     linearizable(machines.Packets())
 
 
-@clause("unix.concurrent-dgram", "unix(7)", "DESCRIPTION, SOCK_DGRAM")
+@clause("unix.concurrent-dgram", "unix(7)", "DESCRIPTION")
 def test_concurrent_datagrams(linearizable, machines):
     """Datagrams that several processes and threads send and receive at once come whole, each once, and in the order sent."""
     linearizable(machines.Datagrams())
 
 
-@clause("recv.peek-wakes-the-next", "recv(2)", "DESCRIPTION, MSG_PEEK")
+@clause("recv.peek-wakes-the-next", "recv(2)", "MSG_PEEK")
 def test_peek_leaves_the_message_to_a_waiting_receiver(sockets, fork):
     """A message that a waiting MSG_PEEK has left in the queue is received by the process that waits behind it."""
     ours, theirs = sockets.pair(SOCK_DGRAM)

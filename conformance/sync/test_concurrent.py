@@ -11,7 +11,7 @@ def test_concurrent_counter(linearizable, machines):
     linearizable(machines.Counter())
 
 
-@clause("futex.concurrent", "futex(2)", "FUTEX_WAIT, FUTEX_WAKE")
+@clause("futex.concurrent", "FUTEX_WAIT(2const)", "DESCRIPTION")
 def test_concurrent_waits(linearizable, machines):
     """Waits and wakes at once lose no wake-up and invent none, and a wait begins only while the word has its value."""
     linearizable(machines.Futex())
