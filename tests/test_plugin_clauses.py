@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pytest_ipc.verdict.manual import RELEASE
+
 GOOD = """
     import pytest
     from pytest_ipc import clause, untested, disputed, fails_with
@@ -45,7 +47,7 @@ WRONG = {
     ),
     "unknown keyword": (
         '@pytest.mark.ipc_clause("a.odd", "b", "c", erno=1)\n    def test_odd():\n        "Odd."',
-        "*test_odd: the ipc_clause marker needs an id, a manual page and a section, and takes errno, since and disputed besides",
+        "*test_odd: the ipc_clause marker needs an id, a manual page and a section, and takes errno, since, disputed and level besides",
     ),
     "four arguments": (
         '@pytest.mark.ipc_clause("a.long", "b", "c", "d")\n    def test_long():\n        "Long."',
@@ -68,7 +70,10 @@ def test_what_is_no_clause_is_one_usage_error(pytester, case):
     [
         ('"Not An Id", "page(2)", "ERRORS"', "*ValueError: 'Not An Id' is no clause id: it should look like *"),
         ('"nodot", "page(2)", "ERRORS"', "*ValueError: 'nodot' is no clause id: *"),
-        ('"a.b", "page(2)", "ERRORS", since="new"', "*ValueError: since='new' is no kernel version: *"),
+        (
+            '"a.b", "page(2)", "ERRORS", since="new"',
+            "*ValueError: since='new' is no version of a kernel or of glibc: *",
+        ),
     ],
 )
 def test_an_id_of_another_form_is_refused_where_it_is_written(pytester, arguments, message):
@@ -191,6 +196,7 @@ def test_the_junit_report_says_what_came_of_each(pytester, how):
         found[facts.pop("clause")] = (facts, {child.tag for child in case} & {"failure", "skipped"})
     assert ".py:" in str(found["a.deviates"][0]["evidence"])
     about = {"page": "page(2)", "section": "ERRORS", "mechanism": pytester.path.name}
+    about |= {"manual": RELEASE, "level": "linux", "since": ""}
     assert found["a.holds"][1] == set()
     assert found["a.deviates"] == (
         about

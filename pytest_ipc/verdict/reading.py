@@ -14,12 +14,14 @@ from sys import intern
 from typing import Any
 
 from . import input_file
+from .manual import LEVELS
 from .report import SCHEMA
 from .result import VERDICTS, Verdict
 
 __all__ = ["Clause", "Reader", "Report", "ReportError"]
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_SOURCE = ("manual", "level", "since")
 _ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)+")
 
 
@@ -105,6 +107,11 @@ class Reader:
         if self._stated.get(id, "") < date:
             self._stated[id] = date
             self.clauses[id] = Clause(id, intern(facts[1]), *facts[2:])
+        _, level, _ = (
+            _member(path, {"level": LEVELS[0], "manual": "", "since": "", **entry}, name, str) for name in _SOURCE
+        )
+        if level not in LEVELS:
+            raise ReportError(f"{path} is no report of pytest-ipc: {level!r}, of the clause {id}, is no level")
         evidence = _member(path, {"evidence": [], **entry}, "evidence", list)
         if not all(isinstance(line, str) for line in evidence):
             raise ReportError(f"{path} is no report of pytest-ipc: the evidence of the clause {id} is not all text")

@@ -34,7 +34,7 @@ def test_a_report_is_what_its_schema_says():
     assert set(found) == set(reports.schema()["required"])
     clause = reports.schema()["$defs"]["clause"]
     assert set(found["clauses"][0]) == set(clause["properties"])
-    assert set(clause["properties"]) - set(clause["required"]) == {"evidence"}  # reports of before have none
+    assert set(clause["properties"]) - set(clause["required"]) == {"evidence", *SOURCE}  # reports of before have none
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -78,6 +78,7 @@ def test_what_a_newer_writer_added_is_passed_over(tmp_path):
     assert Reader().read(tmp_path / "r.json").verdicts == EVERY
 
 
+SOURCE = ("manual", "level", "since")  # of a clause; reports of before have none
 WRONG: tuple[Any, ...] = ("missing", None, 3.5, ["text"], True)
 
 
@@ -98,6 +99,8 @@ def wrong() -> Iterator[tuple[str, Any]]:
         for value in WRONG:
             if (name, value) == ("seconds", 3.5) or (name == "evidence" and value in ("missing", ["text"])):
                 continue
+            if name in SOURCE and value == "missing":
+                continue
             found = copy.deepcopy(whole)
             if value == "missing":
                 del found["clauses"][0][name]
@@ -112,7 +115,7 @@ def wrong() -> Iterator[tuple[str, Any]]:
         "broken": [1],
     }.items():
         yield f"{name} {value}", whole | {name: value}
-    more = {"id": "no id", "verdict": "fine", "seconds": -1, "evidence": ["text", 1]}
+    more = {"id": "no id", "verdict": "fine", "seconds": -1, "evidence": ["text", 1], "level": "bsd"}
     for name, value in more.items():
         found = copy.deepcopy(whole)
         found["clauses"][0][name] = value
