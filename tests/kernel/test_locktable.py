@@ -25,6 +25,8 @@ from pytest_ipc import (
 )
 from pytest_ipc.kernel import locktable
 
+FIRST_PID_NAMESPACE = 0xEFFFFFFC  # the number that the kernel has for it
+
 TABLE = """\
 1: POSIX  ADVISORY  READ 5433 08:01:7864448 128 128
 1: -> POSIX  ADVISORY  WRITE 12 08:01:7864448 0 EOF
@@ -124,6 +126,8 @@ def test_who_has_the_description_of_a_lock_open_is_found(file, fork, kind, pipe)
 def test_a_taker_that_has_gone_is_told(file, fork):
     path, fd = file
     fork.keeping(fd)(flock, fd, LOCK_SH).result()
+    if os.stat("/proc/self/ns/pid").st_ino != FIRST_PID_NAMESPACE and not locks_of(path):
+        pytest.skip("a PID namespace does not show the locks of processes that it cannot name any more")
     assert picture_of_locks(path).startswith("shared flock of the file, held by descriptor")
 
 

@@ -85,6 +85,6 @@ def test_the_list_of_sockets_is_read_whatever_the_paths(tmp_path, monkeypatch):
 
 
 def test_rtnetlink_answers_with_an_errno(monkeypatch):
-    monkeypatch.setattr(socket, "if_nametoindex", lambda _name: 0x7FFF_0000)
+    monkeypatch.setattr("pytest_ipc.kernel.netlink.socket.if_nametoindex", lambda _name: 0x7FFF_0000)
     with fails_with(ENODEV):
         netlink.is_up("nothing")
