@@ -82,6 +82,7 @@ class Actor(Resource):
         self._report = report
         self._output = output
         self._fds = [fd for fd in (report, output, self.pidfd) if fd is not None]
+        self._below: set[tuple[int, int]] = set()  # what was seen below the child when it was about to be killed
         self._reaped = False
         self._outlived = False
         self._told = False  # what it called is among this process's recent calls
@@ -111,7 +112,7 @@ class Actor(Resource):
         sys.stderr.flush()
         libc.fflush()
         tag = new_tag()
-        with ExitStack() as files, intent("process", tag=tag) as record:
+        with ExitStack() as files, intent("process", tag=tag, session=os.getsid(0)) as record:
             report, output = (memory_file(f"pytest-ipc-{name}") for name in ("report", "output"))
             files.callback(os.close, report)
             files.callback(os.close, output)
@@ -133,6 +134,7 @@ class Actor(Resource):
             live(parent, tag, report, output, keep, task, scope)
         # The child alone makes its group: a second setpgid from here could come late and undo what its function has done.
         actor = cls(pid, getattr(function, "__name__", type(function).__name__), report, output, record, tag, scope)
+        orphans.started(tag, actor._process)
         record.made(pid=pid, start=actor._process.start)
         return actor
 
@@ -282,6 +284,7 @@ class Actor(Resource):
         if not self._record.is_open:
             return
         if not self._reap(os.WNOHANG):
+            self._below |= orphans.descendants(self._process)
             # The leader is not reaped, so the group's number cannot have passed to anybody else.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -289,7 +292,7 @@ class Actor(Resource):
             self._reap(0)
         elif self._outlived:
             self._kill_rest_of_group()
-        orphans.end(self._tag)
+        orphans.end(self._tag, self._process, self._below)
         self._record.closed()
 
     def _kill_rest_of_group(self) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import remote
 from .custody import ledger
+from .custody.descent import mark_self
 from .custody.identity import put_on
 from .kernel import libc
 from .kernel.process import PR_SET_PDEATHSIG, prctl
@@ -47,6 +48,7 @@ def live(
 
     try:
         put_on(tag)
+        mark_self()
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() not in (parent, 0):  # 0: a parent in another PID namespace
             os._exit(status)  # the parent died before the line above could tie this process to it

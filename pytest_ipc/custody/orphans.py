@@ -1,98 +1,162 @@
 """Orphans: what a child has started and left behind, daemons that have cut every tie included.
 
-While actors live this process is a subreaper (PR_SET_CHILD_SUBREAPER): whoever loses his parent below it becomes its child
-and not init's. Its tag then tells an actor's descendant from a child that the test has started by other means. Where the
-kernel shows no tag, process groups are all there is to go by, and only those of the actors are ended.
+While children live this process is a subreaper (PR_SET_CHILD_SUBREAPER): a descendant whose parent ends becomes its child and not
+init's. So all that a child has started is below this process, and no other process is. Which of this process's children came from
+which child of the fixture, tag and mark tell (descent.py); what neither of them tells is left alone, for it may be a process that
+the test has started itself and waits for.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
 from ..kernel.process import PR_SET_CHILD_SUBREAPER, prctl
 from ..kernel.waiting import Deadline
-from ..unpatched import io, os
-from .identity import TAGS, tag_of, tagged
-from .kinds import end_process, is_zombie
+from ..unpatched import os
+from .descent import Row, below, children_of, is_reaper, lists_children, mark_of, processes, row_of, signal_process
+from .ending import failures_ignored
+from .identity import TAGS, Process, tag_of
 
-__all__ = ["adopt", "end", "let_go"]
+__all__ = ["adopt", "descendants", "end", "let_go", "started"]
 
 _PR_GET_CHILD_SUBREAPER = 37
 
-# Seconds. A process that was sent SIGKILL is gone in far less.
+# Seconds. A process that was sent SIGKILL is gone in far less; the reaper of a run below a child has work to do.
 _PATIENCE = 2.0
+_PATIENCE_WITH_REAPERS = 10.0
 
-# The tags of the actors that live, the process they live in, and whether it was a subreaper before the first.
-_actors: set[int] = set()
-_state = {"pid": 0, "before": 0}
+# The children that live, by tag; the process they live in, its session, and whether it was a subreaper before the first.
+_children: dict[int, Process | None] = {}
+_state = {"pid": 0, "before": 0, "session": 0}
 
 
 def adopt(tag: int) -> None:
-    """The actor with *tag* is about to be started: its orphans come to this process."""
+    """Have the orphans of the child with *tag*, which is about to be started, come to this process."""
     if _state["pid"] != os.getpid():
         _state["pid"] = os.getpid()
-        _actors.clear()
-    if not _actors:
+        _children.clear()
+    if not _children:
         before = ctypes.c_int()
         with suppress(OSError):
             prctl(_PR_GET_CHILD_SUBREAPER, ctypes.addressof(before))
             prctl(PR_SET_CHILD_SUBREAPER, 1)
-        _state["before"] = before.value
-    _actors.add(tag)
+        _state["before"], _state["session"] = before.value, os.getsid(0)
+    else:
+        _reap_orphans()
+    _children[tag] = None
+
+
+def started(tag: int, process: Process) -> None:
+    """The child with *tag* is *process*."""
+    _children[tag] = process
 
 
 def let_go(tag: int) -> None:
-    """The actor with *tag* has ended, with its orphans; after the last one this process is what it was."""
+    """The child with *tag* has ended, with its orphans; after the last one this process is what it was."""
     if _state["pid"] != os.getpid():
         return
-    _actors.discard(tag)
-    if not _actors:
+    _children.pop(tag, None)
+    if not _children:
+        _reap_orphans()
         with suppress(OSError):
             prctl(PR_SET_CHILD_SUBREAPER, _state["before"])
 
 
-def end(tag: int) -> None:
-    """End and reap every descendant of the actor with *tag*, which has ended itself. OSError if one cannot be ended."""
-    found: list[int] = []
-    # Each one's children become this process's when it has ended: again, until none comes.
-    for _ in Deadline(_PATIENCE).rounds():
-        found = _below(tag)
-        if not found:
-            return
-        for pid in found:
-            end_process(pid, lambda pid: _is_below(pid, tag))
-            with suppress(ChildProcessError):  # it has not come to this process, and is not this process's to reap
-                os.waitpid(pid, os.WNOHANG)
-    raise OSError(errno.ETIMEDOUT, f"process {found[0]} below a child cannot be ended; another user's by now?")
+def descendants(process: Process) -> set[tuple[int, int]]:
+    """Return what is below a child that lives, by process id and start: to be asked before it is killed."""
+    return {(row.pid, row.start) for row in below(process.pid)} if lists_children() else set()
 
 
-def _below(tag: int) -> list[int]:
-    children: list[int] = []
-    try:
-        for thread in os.listdir("/proc/self/task"):
-            with io.open(f"/proc/self/task/{thread}/children") as file:
-                children += map(int, file.read().split())
-    except OSError:  # a kernel without CONFIG_PROC_CHILDREN
-        children = [pid for pid in tagged(tag) if not is_zombie(pid) or _is_child(pid)]
-    return [pid for pid in children if _is_below(pid, tag)]
+def end(tag: int, process: Process, known: AbstractSet[tuple[int, int]] = frozenset()) -> None:
+    """End and reap every descendant of the child *process* with *tag*, which has ended. OSError if one cannot be ended.
 
+    *known* are some that were below it when it lived.
 
-def _is_child(pid: int) -> bool:
-    try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:
-        return False
-
-
-def _is_below(pid: int, tag: int) -> bool:
-    """Whether a child of this process came to it from the actor with *tag*, or from an actor of that one's.
-
-    Those have tags of their own. A tag that is neither this process's nor that of an actor of its own that lives can only
-    have been given by an actor that has ended.
+    The reaper of a pytest that the child has started is waited for: what that pytest has left is its work.
     """
-    found = tag_of(pid)
-    if found is None or found == tag:
-        return found is not None
-    return TAGS[0] <= found <= TAGS[1] and found not in _actors and found != tag_of("self")
+    found = set(known)
+    left: Row | None = None
+    agreed = 0
+    reapers, patience = Deadline(_PATIENCE_WITH_REAPERS), Deadline(_PATIENCE)
+    # Each one's children become this process's when it has ended: again, until two looks agree that there is none.
+    for _ in Deadline(None).rounds():
+        left = None
+        waits = False
+        for row in _orphans():
+            if (row.pid, row.start) not in found and not _is_below(row, tag, process):
+                continue
+            left = row
+            if row.has_ended:
+                _reap(row.pid)
+            elif not reapers.passed and is_reaper(row.pid):
+                waits = True
+            else:
+                found.add((row.pid, row.start))
+                signal_process(row.pid, lambda _pid, row=row: _is_still(row))  # type: ignore[misc]
+                _reap(row.pid)
+        agreed = 0 if left else agreed + 1
+        if agreed == 2:
+            return
+        if waits:
+            patience = Deadline(_PATIENCE)
+        elif patience.passed:
+            break
+    if left:
+        raise OSError(errno.ETIMEDOUT, f"process {left.pid} below a child cannot be ended; another user's by now?")
+
+
+def _orphans() -> list[Row]:
+    """The children of this process but for those of the fixture: what it has started itself and what has come to it."""
+    own = {child.pid for child in _children.values() if child}
+    if not lists_children():
+        return [row for row in processes() if row.ppid == os.getpid() and row.pid not in own]
+    return [row for pid in children_of("self") if pid not in own and (row := row_of(pid)) is not None]
+
+
+def _is_below(row: Row, tag: int, process: Process) -> bool:
+    """Whether a child of this process came to it from the child *process* with *tag*, or from one below that.
+
+    Those have tags of their own. A tag that is neither this process's nor that of a child of its own that lives can only
+    have been given by a child that has ended.
+    """
+    found = tag_of(row.pid)
+    if found == tag:
+        return True
+    if found is not None and TAGS[0] <= found <= TAGS[1] and found != tag_of("self"):
+        return found not in _children
+    if row.pgrp == process.pid:
+        return True
+    # It has lost its tag. Then it is of the only child that it can be of.
+    mark = mark_of(row.pid)
+    if mark in (0, mark_of("self")):
+        return False
+    others = [other for other in _children.values() if other and other != process]
+    return not any(other.start <= row.start for other in others)
+
+
+def _reap_orphans() -> None:
+    """Reap what has ended and surely was not started by this process, but came to it: its parent would have, or init.
+
+    It has the tag of a child that lives; or it is in a session that is neither its own nor this process's, which only a
+    descendant of the session's leader can be.
+    """
+    sessions = {os.getsid(0), _state["session"]}
+    for row in _orphans():
+        if row.has_ended:
+            tag = tag_of(row.pid)
+            # None: its process is not known yet, and may be this one.
+            if (tag is not None and _children.get(tag) is not None) or row.session not in {*sessions, row.pid}:
+                _reap(row.pid)
+
+
+def _reap(pid: int) -> None:
+    with failures_ignored:  # not come to this process, and not this process's to reap; or reaped by the test
+        os.waitpid(pid, os.WNOHANG)
+
+
+def _is_still(row: Row) -> bool:
+    now = row_of(row.pid)
+    return now is not None and now.start == row.start

@@ -12,13 +12,17 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 
 from ..unpatched import os, select, signal
+from .descent import signal_process
 from .home import HomeError, open_home, pin
 from .identity import Process, start_of
-from .kinds import end_process
 from .launch import READY
+from .search import note_below
+
+# How often it takes note of what is below its owner. What has lost its tag and then its parent can be proven by that alone.
+LOOK_MS = 1000
 
 # How long what is dying may take, before it is left to the next run's sweep.
 PATIENCE_MS = 5000
@@ -75,7 +79,7 @@ class Watch:
     def live(self) -> None:
         """Wait for a death, then end what is left."""
         if self._first_to_die() == "controller":
-            end_process(self.owner.pid, lambda _pid: self.owner.alive())
+            signal_process(self.owner.pid, lambda _pid: self.owner.alive())
             _wait_for_end(self.owner)
         _sweep_run(self.owner, self.controller)
         _see_words_read(self.owner, self.controller)
@@ -88,15 +92,21 @@ class Watch:
         poll = select.poll()
         for fd in self._watched:
             poll.register(fd, select.POLLIN)
-        names = {self._watched[fd] for fd, _ in poll.poll()}
+        while not (events := poll.poll(LOOK_MS)):
+            note_below(self.owner.pid)
+        names = {self._watched[fd] for fd, _ in events}
         return "owner" if "owner" in names else "controller"
 
     def _ask(self) -> str:
         """Without pidfds: ask every twentieth of a second."""
         nothing = select.poll()
-        while self.owner.alive():
+        for asked in count(1):
+            if not self.owner.alive():
+                break
             if self.controller.pid and not self.controller.alive():
                 return "controller"
+            if asked % (LOOK_MS // 50) == 0:
+                note_below(self.owner.pid)
             nothing.poll(50)
         return "owner"
 

@@ -6,13 +6,15 @@ a lock on its file, so that two who meet share the work: the second finds the fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ..kernel.waiting import Deadline
 from ..unpatched import fcntl, io, json, os, time
+from .descent import below
 from .elsewhere import in_namespace
 from .home import home_path, open_home
 from .identity import Process
@@ -20,6 +22,7 @@ from .kinds import KINDS, UNKNOWN, Entry, Kind
 from .machine import boot_id
 from .namespaces import is_certain, is_here, process_in
 from .reading import Book, Refused, ancestors, books, plain, process_of, read
+from .search import ended_together, searching
 
 __all__ = ["Swept", "settle", "sweep", "sweep_worker", "words_wait"]
 
@@ -53,8 +56,9 @@ def sweep(*, dry_run: bool = False, root: Process | None = None, word: bool = Fa
         return done
     try:
         patience = Deadline(PATIENCE)
-        for name in books(home):
-            done.add(_sweep_one(home, name, dry_run=dry_run, root=root, word=word, patience=patience))
+        with ended_together([] if dry_run else _children(home, lambda book: _is_swept(book, root))):
+            for name in books(home):
+                done.add(_sweep_one(home, name, dry_run=dry_run, root=root, word=word, patience=patience))
         if root is None and not dry_run:
             _forget_words(home)
     finally:
@@ -69,9 +73,10 @@ def settle(process: Process) -> Swept:
     if home is None:
         return done
     try:
-        for name in books(home):
-            if process_of(name) == process or process in _ancestors(home, name):
-                done.add(_sweep_one(home, name, own=True))
+        with searching(partial(below, "self")):  # what it started was below this process, and has ended with it
+            for name in books(home):
+                if process_of(name) == process or process in _ancestors(home, name):
+                    done.add(_sweep_one(home, name, own=True))
     finally:
         os.close(home)
     return done
@@ -104,7 +109,8 @@ def sweep_worker(run: str, worker: str) -> Swept:
         return done
     try:
         # Its children die a moment after it; and once their ledgers are gone, so is everything of which a word could come.
-        Deadline(1.0).until(lambda: _sweep_books_of(home, run, worker, done))
+        with ended_together(_children(home, lambda book: (book.run, book.worker) == (run, worker))):
+            Deadline(1.0).until(lambda: _sweep_books_of(home, run, worker, done))
         for name, word in _words(home):
             with suppress(FileNotFoundError, KeyError, TypeError):
                 if (word["run"], word["worker"]) == (run, worker):
@@ -113,6 +119,27 @@ def sweep_worker(run: str, worker: str) -> Swept:
     finally:
         os.close(home)
     return done
+
+
+def _is_swept(book: Book, root: Process | None) -> bool:
+    """Whether the processes of a ledger are to be ended: of one run, which is dead, or of any that is dead."""
+    if root is not None:
+        return book.root == root
+    if not book.alive:
+        return True
+    return not (book.foreign or book.is_elsewhere or book.root is None or book.root.alive(slack=1))
+
+
+def _children(home: int, wanted: Callable[[Book], bool]) -> list[Entry]:
+    """The children on record in the ledgers that are *wanted*, of this boot and PID namespace."""
+    found: list[Entry] = []
+    for name in books(home):
+        with suppress(OSError, Refused):
+            book, fd = read(home, name)
+            os.close(fd)
+            if book.boot == boot_id() and not (book.foreign or book.is_elsewhere) and wanted(book):
+                found += (entry for entry in book.open if entry.kind == "process")
+    return found
 
 
 def _sweep_books_of(home: int, run: str, worker: str, done: Swept) -> bool:

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
+import shutil
 import signal
+import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
-from pytest_ipc import PR_SET_CHILD_SUBREAPER, Deadline, prctl, process_state, scope, unpatched
+from pytest_ipc import PR_SET_CHILD_SUBREAPER, Deadline, prctl, process_state, scope
 from pytest_ipc.custody import orphans
-from pytest_ipc.custody.identity import tag_of, tagged
+from pytest_ipc.custody.identity import RLIMIT_LOCKS, tag_of, tagged
 
 from ..leaks import children
 from ..processes import Running
+from .test_reaper import reapers
+from .test_sweep import exists
 
 SLEEPS = [sys.executable, "-I", "-S", "-c", "import signal; signal.pause()"]
 
 
-def daemonise() -> int:
-    """In a child: a process that has left it by every means there is; its pid."""
+def daemonise(first: Callable[[], object] = int) -> int:
+    """In a child: a process that has left it by every means there is, and done something *first*; its pid."""
     reader, writer = os.pipe()
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
+            first()
             os.write(writer, str(os.getpid()).encode())
             os.chdir("/")
             os.closerange(0, 256)
@@ -189,24 +196,189 @@ def test_a_process_that_cannot_be_ended_keeps_nobody_for_ever(fork, monkeypatch)
     child = fork(daemonise)
     daemon = child.result()
     monkeypatch.setattr(orphans, "_PATIENCE", 0.05)
-    monkeypatch.setattr(orphans, "end_process", lambda _pid, _is_ours: None)
+    monkeypatch.setattr(orphans, "signal_process", lambda *_arguments: True)
     with pytest.raises(OSError, match=f"process {daemon} below a child cannot be ended"):
         child.end()
     os.kill(daemon, signal.SIGKILL)
     os.waitpid(daemon, 0)
 
 
-def test_where_children_are_not_listed_they_are_found_by_their_tag(fork, monkeypatch):
+def test_where_children_are_not_listed_all_processes_are_gone_through(fork, monkeypatch):
     child = fork(daemonise)
     daemon = child.result()
-    real = os.listdir
-
-    def missing(path):
-        if path == "/proc/self/task":
-            raise FileNotFoundError
-        return real(path)
-
-    monkeypatch.setattr(unpatched.os, "listdir", missing)
+    monkeypatch.setattr(orphans, "lists_children", lambda: False)
     child.end()
-    monkeypatch.undo()
     assert process_state(daemon) is None
+
+
+def lose_tag() -> None:
+    """As pam_limits does in su and runuser, and prlimit(1) on request."""
+    resource.setrlimit(RLIMIT_LOCKS, (resource.getrlimit(RLIMIT_LOCKS)[1],) * 2)
+    assert tag_of("self") is None
+
+
+def untagged_daemon() -> int:
+    return daemonise(lose_tag)
+
+
+@pytest.mark.parametrize("end", ["returned", "ended"])
+def test_a_daemon_that_has_lost_its_tag_ends_with_the_child_that_it_came_from(fork, end):
+    def life():
+        print(untagged_daemon(), flush=True)
+        if end != "returned":
+            signal.pause()
+
+    child = fork(life)
+    if end == "returned":
+        child.result()
+    else:
+        child.wait_blocked("pause")
+    daemon = int(child.output)
+    assert tag_of(daemon) is None
+    child.end()
+    assert process_state(daemon) is None
+    assert children() == {}
+
+
+@pytest.mark.parametrize(
+    "command", ["su nobody -s /bin/sh -c", "runuser -u nobody -- sh -c", "prlimit --locks=1000: sh -c"]
+)
+def test_a_daemon_started_as_another_user_or_with_other_limits_ends_with_its_child(fork, command):
+    if os.geteuid() != 0 or shutil.which(command.split()[0]) is None:
+        pytest.skip(f"needs root and {command.split()[0]}")
+
+    def life():
+        done = subprocess.run(
+            [*command.split(), "setsid sleep 1000 >/dev/null 2>&1 & echo $!"],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        return int(done.stdout)
+
+    child = fork(life)
+    daemon = child.result(timeout=30)
+    # The number is setsid's, which becomes sleep; or forks, where it leads a group.
+    assert process_state(daemon) is not None
+    child.end()
+    assert process_state(daemon) is None
+    assert children() == {}
+
+
+def test_what_may_be_of_either_of_two_children_goes_with_the_last(fork):
+    first, second = fork(untagged_daemon), fork(signal.pause)
+    daemon = first.result()
+    first.end()
+    assert process_state(daemon) is not None
+    second.end()
+    assert process_state(daemon) is None
+    assert children() == {}
+
+
+def test_what_was_below_a_child_when_it_was_killed_goes_with_it(fork):
+    """Without a tag it may be of either of two children; but its parent was seen."""
+
+    def life():
+        if os.fork() == 0:
+            lose_tag()
+            os.setsid()
+            print(os.getpid(), flush=True)
+            while True:
+                signal.pause()
+        signal.pause()
+
+    first = fork(life)
+    fork(signal.pause)
+    first.wait_blocked("pause")
+    assert Deadline(10).until(lambda: "\n" in first.output)
+    below = int(first.output)
+    first.end()
+    assert process_state(below) is None
+
+
+def test_a_process_of_the_test_that_has_no_tag_is_left_alone(fork):
+    source = "import resource, signal; resource.setrlimit(10, (resource.getrlimit(10)[1],) * 2); print(flush=True); signal.pause()"
+    child = fork(signal.pause)
+    with Running([sys.executable, "-I", "-S", "-c", source], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline()
+        child.end()
+        assert other.poll() is None
+        other.kill()
+
+
+def test_orphans_that_have_ended_are_reaped_while_their_child_lives(fork):
+    def life():
+        for _ in range(20):
+            if (middle := os.fork()) == 0:
+                if os.fork() == 0:
+                    os._exit(0)
+                os._exit(0)
+            os.waitpid(middle, 0)
+        signal.pause()
+
+    child = fork(life)
+    child.wait_blocked("pause")
+    assert Deadline(10).until(lambda: [*children().values()].count("state Z") == 20)
+    other = fork(signal.pause)
+    assert set(children()) == {child.pid, other.pid}
+
+
+RUN = """
+import signal
+from pytest_ipc import scope
+with scope() as ipc:
+    print(ipc.sysv_shm().id, ipc.fifo().path, flush=True)
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("end", ["returned", "ended"])
+def test_a_run_below_a_child_is_cleared_up_by_its_own_reaper_before_the_child_has_ended(fork, end):
+    """The reaper has the child's tag and is an orphan of the child; it is given the time for its work."""
+
+    def life():
+        run = subprocess.Popen([sys.executable, "-c", RUN], stdout=subprocess.PIPE, text=True)
+        assert run.stdout is not None
+        print(run.pid, run.stdout.readline(), flush=True)
+        if end == "returned":
+            os._exit(0)
+        signal.pause()
+
+    child = fork(life)
+    if end == "returned":
+        child.wait(timeout=30)
+    else:
+        child.wait_blocked("pause", timeout=30)
+    run, segment, path = child.output.split()
+    (reaper,) = reapers(int(run))
+    assert exists(int(segment))
+    child.end()
+    assert not exists(int(segment))
+    assert not os.path.exists(path)
+    assert process_state(reaper) is None
+    assert children() == {}
+
+
+@pytest.mark.parametrize("when", ["the next is started", "the last has ended"])
+def test_a_daemon_of_the_tests_own_program_is_reaped_where_its_session_shows_that_it_is_one(fork, when):
+    """Its session is another process's: nobody else can have put it there, so this process did not start it."""
+    child = fork(signal.pause)
+    source = "import os; os.setsid(); os.fork() and os._exit(0); print(os.getpid(), flush=True)"
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    assert Deadline(10).until(lambda: children().get(int(done.stdout)) == "state Z")
+    if when == "the next is started":
+        other = fork(signal.pause)
+        assert set(children()) == {child.pid, other.pid}
+    else:
+        child.end()
+        assert children() == {}
+
+
+def test_a_zombie_that_the_test_may_wait_for_is_left_to_it(fork):
+    with Running([sys.executable, "-c", "raise SystemExit(7)"], start_new_session=True) as other:
+        child = fork(signal.pause)
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
+        fork(signal.pause).end()
+        child.end()
+        assert other.wait() == 7

@@ -20,9 +20,8 @@ from . import (
     unix_socket,
 )
 from .kind import Entry, Kind
-from .process import end_process, is_zombie
 
-__all__ = ["KINDS", "UNKNOWN", "Entry", "Kind", "end_process", "is_zombie"]
+__all__ = ["KINDS", "UNKNOWN", "Entry", "Kind"]
 
 KINDS = {
     kind.name: kind

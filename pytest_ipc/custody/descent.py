@@ -1,0 +1,215 @@
+"""Who descends from whom, by the kernel's word: parents, children, and what is inherited from a child of the fixture `fork`.
+
+Parenthood proves descent, and nothing else does: any user can give a process of theirs any attribute. But a process whose parent
+has ended is the child of a subreaper or of init, and what it came from is no longer shown. For those that have become this
+process's children that way, two inherited attributes tell from which child they came:
+
+- the tag (identity.py), the soft limit RLIMIT_LOCKS: one number for each child. su and runuser (pam_limits) and prlimit reset it.
+- the mark, two bits of /proc/PID/coredump_filter: the generation of children, modulo 3. Nothing resets it; but it is the same for all
+  children of one process. The two bits are about mappings of DAX devices, which no core dump of a test has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cache
+from typing import NamedTuple
+
+from ..unpatched import io, os, signal
+from .ending import failures_ignored
+from .identity import start_offset
+
+__all__ = [
+    "Row",
+    "below",
+    "children_of",
+    "is_reaper",
+    "is_zombie",
+    "lists_children",
+    "mark_of",
+    "mark_self",
+    "processes",
+    "row_of",
+    "signal_process",
+    "uids_of",
+]
+
+
+class Row(NamedTuple):
+    """Part of /proc/PID/stat (proc_pid_stat(5)). `start` is as in identity.Process; a zombie's `state` is Z or X."""
+
+    pid: int
+    state: str
+    ppid: int
+    pgrp: int
+    session: int
+    start: int
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is a zombie."""
+        return self.state in "ZX"
+
+
+def row_of(pid: int | str) -> Row | None:
+    """Return the row of process *pid*; None when there is none, or none that can be seen."""
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            line = os.read(fd, 4096)
+        finally:
+            os.close(fd)
+        fields = line.rpartition(b")")[2].split()
+        ppid, pgrp, session = map(int, fields[1:4])
+        start = int(fields[19]) - (start_offset() or 0)
+        return Row(int(line.split(maxsplit=1)[0]), fields[0].decode(), ppid, pgrp, session, start)
+    except (IndexError, ValueError):
+        return None
+    except OSError as error:
+        if error.errno is None:  # a signal's handler raised it
+            raise
+        return None
+
+
+@cache
+def lists_children() -> bool:
+    """Whether the kernel lists the children of a process (CONFIG_PROC_CHILDREN)."""
+    return os.path.exists("/proc/thread-self/children")
+
+
+def children_of(pid: int | str) -> list[int]:
+    """Return the children of all threads of process *pid*, zombies too, where lists_children().
+
+    The list is not reliable while children come and go: what must not be missed has to be looked for twice.
+    """
+    found: list[int] = []
+    with failures_ignored:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with failures_ignored, io.open(f"/proc/{pid}/task/{thread}/children") as file:
+                found += map(int, file.read().split())
+    return found
+
+
+def processes(missed: Callable[[], None] = lambda: None) -> Iterator[Row]:
+    """Go through every process of this PID namespace, once each; call *missed* for one that has ended before it was seen.
+
+    Who forks and ends while the list is read is followed, as far as that can be done: unless some were missed, at a moment near
+    the end all that lived had been seen.
+    """
+    seen: set[str] = set()
+    for _ in range(100):
+        try:
+            names = {name for name in os.listdir("/proc") if name.isdigit()} - seen
+        except OSError:  # /proc is not mounted
+            return
+        if not names:
+            return
+        seen |= names
+        for name in sorted(names, key=int):
+            row = row_of(name)
+            if row is not None:
+                yield row
+            else:
+                missed()
+    missed()
+
+
+def below(pid: int | str, missed: Callable[[], None] = lambda: None) -> Iterator[Row]:
+    """Go through the descendants of a process; through all processes where the kernel does not list children."""
+    if not lists_children():
+        yield from processes(missed)
+        return
+    children = children_of(pid)
+    while children:
+        child = children.pop()
+        row = row_of(child)
+        if row is not None:
+            yield row
+            children += children_of(child)
+
+
+_SHIFT, _MARKS = 7, 3
+
+
+def mark_of(pid: int | str) -> int:
+    """Return the mark of a process; 0 when it has none, has ended, or the kernel does not show it."""
+    try:
+        with io.open(f"/proc/{pid}/coredump_filter", "rb") as file:
+            return int(file.read() or b"0", 16) >> _SHIFT & _MARKS
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is None:  # a signal's handler raised it
+            raise
+        return 0
+
+
+def mark_self() -> None:
+    """Give this process, a new child, the mark that follows its parent's; its descendants inherit it."""
+    with suppress(OSError, ValueError):
+        fd = os.open("/proc/self/coredump_filter", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            before = int(os.read(fd, 64), 16)
+            mark = (before >> _SHIFT & _MARKS) % 3 + 1
+            os.write(fd, b"%#x" % (before & ~(_MARKS << _SHIFT) | mark << _SHIFT))
+        finally:
+            os.close(fd)
+
+
+def is_reaper(pid: int) -> bool:
+    """Whether a process is the reaper of another run, as of a pytest that a child has started."""
+    try:
+        with io.open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+    except OSError as error:
+        if error.errno is None:
+            raise
+        return False
+    return words[1:4] == [b"-I", b"-S", b"-c"] and b"from pytest_ipc.custody.reaper import main" in words[4]
+
+
+def uids_of(pid: int) -> tuple[int, ...]:
+    """Return the real, effective, saved and file system user ids of a process; () when it is gone."""
+    try:
+        with io.open(f"/proc/{pid}/status") as file:
+            for line in file:
+                if line.startswith("Uid:"):
+                    return tuple(map(int, line.split()[1:5]))
+    except (OSError, ValueError):
+        pass
+    return ()
+
+
+def is_zombie(pid: int) -> bool:
+    """Whether the process has ended: a zombie, or gone altogether."""
+    row = row_of(pid)
+    return row is None or row.has_ended
+
+
+def signal_process(pid: int, is_ours: Callable[[int], bool], signo: int = signal.SIGKILL) -> bool:
+    """Signal a process through a pidfd, after asking *is_ours* once the pidfd has pinned whom one asks about.
+
+    False if this process may not signal it.
+    """
+    if pid <= 1:
+        return True
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    except (OSError, AttributeError):  # no pidfd_open: as near to the question as it can be
+        return not is_ours(pid) or _signalled(os.kill, pid, signo)
+    try:
+        return not is_ours(pid) or _signalled(signal.pidfd_send_signal, pidfd, signo)
+    finally:
+        os.close(pidfd)
+
+
+def _signalled(send: Callable[[int, int], None], target: int, signo: int) -> bool:
+    try:
+        with suppress(ProcessLookupError):
+            send(target, signo)
+    except PermissionError:
+        return False
+    except OSError:  # as a sandbox refuses pidfd_send_signal(2)
+        return True
+    return True

@@ -1,0 +1,259 @@
+"""The search for the processes of children whose parent has died: who is proven to descend from them, and ends.
+
+A process is ended only where something proves that it descends from the child on record: it is the child itself; its parent is
+proven; it is in the child's process group and session; it has the child's tag and runs as this very user, for only that user and
+root can have put the tag on; or it was seen below the owner while that lived. A process of another user that has the tag is named
+and left: any user can give a process of theirs a tag. See descent.py for tag and mark.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..kernel.waiting import Deadline
+from ..unpatched import os, signal
+from .descent import (
+    Row,
+    below,
+    children_of,
+    is_reaper,
+    lists_children,
+    mark_of,
+    processes,
+    row_of,
+    signal_process,
+    uids_of,
+)
+from .identity import tag_of
+
+if TYPE_CHECKING:
+    from .kinds import Entry
+
+__all__ = ["Found", "Search", "ended", "ended_together", "is_possible", "note_below", "searching"]
+
+# Seconds. A process that was sent SIGKILL is gone in far less; the reaper of a run below a child has work to do.
+PATIENCE = 2.0
+PATIENCE_WITH_REAPERS = 10.0
+MOST_LOOKS = 50  # at descendants that become more
+MOST_POOR_LOOKS = 20  # on a machine where programs are started all the time
+
+# What the reaper has seen below its owner, by process id and start, when it looked last.
+_seen_below: set[tuple[int, int]] = set()
+
+
+def note_below(owner: int) -> None:
+    """Take note of what descends from the children of *owner*, which still lives: by then its parenthood can be seen."""
+    if not lists_children():
+        return
+    found: set[tuple[int, int]] = set()
+    own = mark_of(owner)
+    for child in children_of(owner):
+        row = row_of(child)
+        # What the owner has started by other means has its mark, and is not for others to end.
+        if row is not None and mark_of(child) not in (0, own):
+            found.add((row.pid, row.start))
+            found.update((each.pid, each.start) for each in below(child))
+    _seen_below.clear()
+    _seen_below.update(found)
+
+
+@dataclass
+class Found:
+    """What there is of one child: processes that are proven to descend from it, and others that only have its tag."""
+
+    proven: dict[int, Row] = field(default_factory=dict)
+    doubtful: dict[int, Row] = field(default_factory=dict)
+    refused: dict[tuple[int, int], str] = field(default_factory=dict)
+    ended: bool = False
+
+    def doubt(self) -> str:
+        """What keeps it from being ended whole, in words; "" when nothing does."""
+        for (pid, _start), reason in self.refused.items():
+            return f"process {pid} cannot be ended: {reason}"
+        for row in self.doubtful.values():
+            uids = ", ".join(map(str, sorted(set(uids_of(row.pid)))))
+            return f"process {row.pid} of user {uids} has its tag, and is not known to descend from it"
+        return ""
+
+
+class Search:
+    """A search for the processes of some records at once: one pass over all processes serves every record."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.found = {entry.details["tag"]: Found() for entry in entries}
+        self._children: dict[tuple[int, int], int] = {}
+        self._groups: dict[tuple[int, int | None], tuple[int, int]] = {}
+        for entry in entries:
+            tag, made = entry.details["tag"], entry.made
+            if made is not None:
+                self._children[made["pid"], made["start"]] = tag
+                self._groups[made["pid"], entry.details.get("session")] = made["start"], tag
+        self._earliest = min((entry.start for entry in entries), default=0)
+        self._user = {os.geteuid()}
+        self._missed = 0
+        # A record of this very process, or of one above it, is not for this process to end.
+        row = row_of("self")
+        while row is not None and row.pid > 1:
+            self._forget(self._tag_of(row))
+            row = row_of(row.ppid)
+
+    def _forget(self, tag: int | None) -> None:
+        if tag is not None:
+            self.found.pop(tag, None)
+
+    def _tag_of(self, row: Row) -> int | None:
+        """The tag of the child that a process is proven to come from, by itself; None if nothing proves that."""
+        tag = self._children.get((row.pid, row.start))
+        if tag is not None:
+            return tag if tag in self.found else None
+        found = tag_of(row.pid)
+        if found is None and row_of(row.pid) is None:
+            self._miss()
+            return None
+        if found in self.found:
+            if set(uids_of(row.pid)) <= self._user or (row.pid, row.start) in _seen_below:
+                return found
+            self.found[found].doubtful[row.pid] = row
+            return None
+        if (row.pid, row.start) in _seen_below:
+            return next(iter(self.found), None)
+        start, tag = self._groups.get((row.pgrp, row.session), (0, None))
+        if tag in self.found and row.start >= start and mark_of(row.pid):
+            leader = row_of(row.pgrp)
+            if leader is None or leader.start == start:
+                return tag
+        return None
+
+    def look(self, at: Callable[[Row, Found], None] = lambda _row, _found: None) -> None:
+        """Look at every process once, and call *at* for each that is proven, as soon as it is."""
+        for found in self.found.values():
+            found.doubtful.clear()
+        proven: dict[int, int] = {}
+        others: dict[int, Row] = {}
+
+        def prove(row: Row, tag: int) -> None:
+            proven[row.pid] = tag
+            found = self.found[tag]
+            found.proven[row.pid] = row
+            found.doubtful.pop(row.pid, None)
+            at(row, found)
+
+        self._missed = 0
+        for row in _processes(self._miss):
+            if row.has_ended or row.start < self._earliest:
+                continue
+            tag = proven.get(row.ppid)
+            if tag is None:
+                tag = self._tag_of(row)
+            if tag is None:
+                others[row.pid] = row
+            else:
+                prove(row, tag)
+        # Those that came before their parents.
+        while more := [row for row in others.values() if row.ppid in proven]:
+            for row in more:
+                prove(others.pop(row.pid), proven[row.ppid])
+
+    def _miss(self) -> None:
+        self._missed += 1
+
+    def end(self) -> None:
+        """End every process that is proven.
+
+        They are stopped as they are found, and killed when a look has found no more: one may fork while the list is read, and a
+        child whose parent has been killed can no longer be proven by it. Until two looks agree that none is left; a look at which
+        others ended before they were seen counts only when there has been no better one for a while.
+
+        The reaper of a pytest that a child has started is waited for: what that pytest has left is its work.
+        """
+        reapers, patience = Deadline(PATIENCE_WITH_REAPERS), Deadline(PATIENCE)
+        stopped: set[tuple[int, int]] = set()
+        agreed = poor = looks = 0
+        for _ in Deadline(None).rounds():
+            lives: list[tuple[Row, Found]] = []
+            known = len(stopped)
+
+            def stop(row: Row, found: Found) -> None:
+                if (row.pid, row.start) not in found.refused:
+                    lives.append((row, found))  # noqa: B023 - called in this round alone
+                    if (row.pid, row.start) not in stopped and not is_reaper(row.pid):
+                        stopped.add((row.pid, row.start))
+                        _send(row, found, signal.SIGSTOP)
+
+            self.look(stop)
+            if len(stopped) > known and (looks := looks + 1) < MOST_LOOKS:
+                continue
+            waits = False
+            for row, found in lives:
+                if not reapers.passed and is_reaper(row.pid):
+                    waits = True
+                else:
+                    _send(row, found, signal.SIGKILL)
+            if lives:
+                agreed = poor = 0
+            elif self._missed and poor < MOST_POOR_LOOKS:
+                poor += 1
+            else:
+                agreed += 1
+            if waits:
+                patience = Deadline(PATIENCE)
+            if agreed == 2 or (patience.passed and not waits):
+                break
+        for found in self.found.values():
+            found.ended = True
+            if agreed < 2:
+                for row in filter(_lives, found.proven.values()):
+                    found.refused.setdefault((row.pid, row.start), f"it lives {PATIENCE:g} seconds after SIGKILL")
+
+
+def _send(row: Row, found: Found, signo: int) -> None:
+    if not signal_process(row.pid, lambda _pid: _lives(row), signo):
+        found.refused[row.pid, row.start] = os.strerror(errno.EPERM)
+
+
+# What the searches of this process share: the one that has ended all it was for, and the processes that are gone through.
+_ended: Search | None = None
+_processes: Callable[[Callable[[], None]], Iterator[Row]] = processes
+
+
+@contextmanager
+def ended_together(entries: Sequence[Entry]) -> Iterator[None]:
+    """End the children of all *entries* at once; within the block each of them is found as it was ended."""
+    global _ended
+    _ended = Search([entry for entry in entries if is_possible(entry)])
+    try:
+        if _ended.found:
+            _ended.end()
+        yield
+    finally:
+        _ended = None
+
+
+def ended(tag: int) -> Found | None:
+    """What there was of the child with *tag*, where ended_together() has ended it; None elsewhere."""
+    return _ended.found.get(tag) if _ended is not None else None
+
+
+@contextmanager
+def searching(through: Callable[[Callable[[], None]], Iterator[Row]]) -> Iterator[None]:
+    """Within the block, go through the processes that *through* gives instead of all."""
+    global _processes
+    before, _processes = _processes, through
+    try:
+        yield
+    finally:
+        _processes = before
+
+
+def _lives(row: Row) -> bool:
+    now = row_of(row.pid)
+    return now is not None and now.start == row.start and not now.has_ended
+
+
+def is_possible(entry: Entry) -> bool:
+    """Whether the child can have been started by the process whose record it is."""
+    return entry.made is None or entry.made["start"] >= entry.start
