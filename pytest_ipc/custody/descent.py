@@ -11,7 +11,7 @@ process's children that way, two inherited attributes tell from which child they
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set as AbstractSet
 from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
@@ -29,6 +29,7 @@ __all__ = [
     "lists_children",
     "mark_of",
     "mark_self",
+    "nothing_missed",
     "processes",
     "row_of",
     "signal_process",
@@ -91,13 +92,17 @@ def children_of(pid: int | str) -> list[int]:
     return found
 
 
-def processes(missed: Callable[[], None] = lambda: None) -> Iterator[Row]:
+def nothing_missed() -> None:
+    """Do nothing: for who does not count the processes that ended before they were seen."""
+
+
+def processes(missed: Callable[[], None] = nothing_missed, known: AbstractSet[int] = frozenset()) -> Iterator[Row]:
     """Go through every process of this PID namespace, once each; call *missed* for one that has ended before it was seen.
 
     Who forks and ends while the list is read is followed, as far as that can be done: unless some were missed, at a moment near
-    the end all that lived had been seen.
+    the end all that lived had been seen. Those in *known* are passed over, by process id.
     """
-    seen: set[str] = set()
+    seen = {str(pid) for pid in known}
     for _ in range(100):
         try:
             names = {name for name in os.listdir("/proc") if name.isdigit()} - seen
@@ -115,10 +120,12 @@ def processes(missed: Callable[[], None] = lambda: None) -> Iterator[Row]:
     missed()
 
 
-def below(pid: int | str, missed: Callable[[], None] = lambda: None) -> Iterator[Row]:
-    """Go through the descendants of a process; through all processes where the kernel does not list children."""
+def below(
+    pid: int | str, missed: Callable[[], None] = nothing_missed, known: AbstractSet[int] = frozenset()
+) -> Iterator[Row]:
+    """Go through the descendants of a process; as processes() where the kernel does not list children."""
     if not lists_children():
-        yield from processes(missed)
+        yield from processes(missed, known)
         return
     children = children_of(pid)
     while children:

@@ -2,14 +2,15 @@
 
 A process is ended only where something proves that it descends from the child on record: it is the child itself; its parent is
 proven; it is in the child's process group and session; it has the child's tag and runs as this very user, for only that user and
-root can have put the tag on; or it was seen below the owner while that lived. A process of another user that has the tag is named
-and left: any user can give a process of theirs a tag. See descent.py for tag and mark.
+root can have put the tag on; it has the tag and a ledger, for only this user's processes can have made that; or it was seen below
+the owner while that lived. A process of another user that has the tag alone is named and left: any user can give a process of
+theirs a tag. See descent.py for tag and mark.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence, Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from .kinds import Entry
 
 __all__ = ["Found", "Search", "ended", "ended_together", "is_possible", "note_below", "searching"]
+
+Processes = Callable[[Callable[[], None], AbstractSet[int]], Iterator[Row]]
 
 # Seconds. A process that was sent SIGKILL is gone in far less; the reaper of a run below a child has work to do.
 PATIENCE = 2.0
@@ -95,6 +98,7 @@ class Search:
         self._earliest = min((entry.start for entry in entries), default=0)
         self._user = {os.geteuid()}
         self._missed = 0
+        self._unrelated: set[int] = set()
         # A record of this very process, or of one above it, is not for this process to end.
         row = row_of("self")
         while row is not None and row.pid > 1:
@@ -115,7 +119,8 @@ class Search:
             self._miss()
             return None
         if found in self.found:
-            if set(uids_of(row.pid)) <= self._user or (row.pid, row.start) in _seen_below:
+            key = row.pid, row.start
+            if key in _seen_below or key in _writers or set(uids_of(row.pid)) <= self._user:
                 return found
             self.found[found].doubtful[row.pid] = row
             return None
@@ -129,7 +134,7 @@ class Search:
         return None
 
     def look(self, at: Callable[[Row, Found], None] = lambda _row, _found: None) -> None:
-        """Look at every process once, and call *at* for each that is proven, as soon as it is."""
+        """Look at every process that may be related, and call *at* for each that is proven, as soon as it is."""
         for found in self.found.values():
             found.doubtful.clear()
         proven: dict[int, int] = {}
@@ -143,8 +148,9 @@ class Search:
             at(row, found)
 
         self._missed = 0
-        for row in _processes(self._miss):
+        for row in _processes(self._miss, self._unrelated):
             if row.has_ended or row.start < self._earliest:
+                self._unrelated.add(row.pid)
                 continue
             tag = proven.get(row.ppid)
             if tag is None:
@@ -157,6 +163,8 @@ class Search:
         while more := [row for row in others.values() if row.ppid in proven]:
             for row in more:
                 prove(others.pop(row.pid), proven[row.ppid])
+        # What is not related now will not be in the next looks of a search, which are milliseconds away.
+        self._unrelated |= others.keys() - {pid for found in self.found.values() for pid in found.doubtful}
 
     def _miss(self) -> None:
         self._missed += 1
@@ -217,20 +225,25 @@ def _send(row: Row, found: Found, signo: int) -> None:
 
 # What the searches of this process share: the one that has ended all it was for, and the processes that are gone through.
 _ended: Search | None = None
-_processes: Callable[[Callable[[], None]], Iterator[Row]] = processes
+_writers: Collection[tuple[int, int]] = ()  # of the ledgers that there are, by process id and start
+_processes: Processes = processes
 
 
 @contextmanager
-def ended_together(entries: Sequence[Entry]) -> Iterator[None]:
-    """End the children of all *entries* at once; within the block each of them is found as it was ended."""
-    global _ended
+def ended_together(entries: Sequence[Entry], writers: Collection[tuple[int, int]]) -> Iterator[None]:
+    """End the children of all *entries* at once; within the block each of them is found as it was ended.
+
+    *writers* are the processes, by id and start, that have ledgers in the state directory.
+    """
+    global _ended, _writers
+    _writers = writers
     _ended = Search([entry for entry in entries if is_possible(entry)])
     try:
         if _ended.found:
             _ended.end()
         yield
     finally:
-        _ended = None
+        _ended, _writers = None, ()
 
 
 def ended(tag: int) -> Found | None:
@@ -239,7 +252,7 @@ def ended(tag: int) -> Found | None:
 
 
 @contextmanager
-def searching(through: Callable[[Callable[[], None]], Iterator[Row]]) -> Iterator[None]:
+def searching(through: Processes) -> Iterator[None]:
     """Within the block, go through the processes that *through* gives instead of all."""
     global _processes
     before, _processes = _processes, through

@@ -56,7 +56,8 @@ def sweep(*, dry_run: bool = False, root: Process | None = None, word: bool = Fa
         return done
     try:
         patience = Deadline(PATIENCE)
-        with ended_together([] if dry_run else _children(home, lambda book: _is_swept(book, root))):
+        children, writers = _processes(home, lambda book: _is_swept(book, root))
+        with ended_together([] if dry_run else children, writers):
             for name in books(home):
                 done.add(_sweep_one(home, name, dry_run=dry_run, root=root, word=word, patience=patience))
         if root is None and not dry_run:
@@ -109,7 +110,7 @@ def sweep_worker(run: str, worker: str) -> Swept:
         return done
     try:
         # Its children die a moment after it; and once their ledgers are gone, so is everything of which a word could come.
-        with ended_together(_children(home, lambda book: (book.run, book.worker) == (run, worker))):
+        with ended_together(*_processes(home, lambda book: (book.run, book.worker) == (run, worker))):
             Deadline(1.0).until(lambda: _sweep_books_of(home, run, worker, done))
         for name, word in _words(home):
             with suppress(FileNotFoundError, KeyError, TypeError):
@@ -130,16 +131,19 @@ def _is_swept(book: Book, root: Process | None) -> bool:
     return not (book.foreign or book.is_elsewhere or book.root is None or book.root.alive(slack=1))
 
 
-def _children(home: int, wanted: Callable[[Book], bool]) -> list[Entry]:
-    """The children on record in the ledgers that are *wanted*, of this boot and PID namespace."""
-    found: list[Entry] = []
+def _processes(home: int, wanted: Callable[[Book], bool]) -> tuple[list[Entry], set[tuple[int, int]]]:
+    """The children on record in the ledgers that are *wanted*, and who has a ledger at all; of this boot and PID namespace."""
+    children: list[Entry] = []
+    writers: set[tuple[int, int]] = set()
     for name in books(home):
         with suppress(OSError, Refused):
             book, fd = read(home, name)
             os.close(fd)
-            if book.boot == boot_id() and not (book.foreign or book.is_elsewhere) and wanted(book):
-                found += (entry for entry in book.open if entry.kind == "process")
-    return found
+            if book.boot == boot_id() and not (book.foreign or book.is_elsewhere):
+                writers.add((book.process.pid, book.process.start))
+                if wanted(book):
+                    children += (entry for entry in book.open if entry.kind == "process")
+    return children, writers
 
 
 def _sweep_books_of(home: int, run: str, worker: str, done: Swept) -> bool:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set as AbstractSet
 from pathlib import Path
 
 import pytest
@@ -88,6 +88,17 @@ def test_a_process_of_another_user_that_has_the_tag_is_left_and_named_at_once(ho
     assert line.endswith(f"process {process.pid} of user {NOBODY} has its tag, and is not known to descend from it")
     assert time.monotonic() - before < search.PATIENCE, "nothing was waited for"
     assert process.poll() is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: this one is not root")
+def test_a_child_that_has_become_another_user_is_known_by_its_ledger(home, sleeper):
+    """Its parent was killed before it had its process id on record. Nobody else can have made a ledger here."""
+    tag = new_tag()
+    process = sleeper(tag, f"import os, signal; os.setresuid({NOBODY}, {NOBODY}, {NOBODY})\n{SLEEP}")
+    forge(home, process=Process(**process.identity))
+    forge_child(home, tag)
+    done = sweep()
+    assert (len(done.removed), done.left, process.wait(10)) == (1, [], -signal.SIGKILL)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: this one is not root")
@@ -177,9 +188,9 @@ def test_all_records_are_served_by_the_same_passes_over_all_processes(home, slee
     )
     passes: list[None] = []
 
-    def counted(missed: Callable[[], None]) -> Iterator[descent.Row]:
+    def counted(missed: Callable[[], None], known: AbstractSet[int]) -> Iterator[descent.Row]:
         passes.append(None)
-        return descent.processes(missed)
+        return descent.processes(missed, known)
 
     monkeypatch.setattr(search, "_processes", counted)
     assert len(sweep().removed) == 3
