@@ -159,8 +159,11 @@ class _Pickler(pickle.Pickler):
     def persistent_id(self, obj: Any) -> tuple[str, int] | None:
         if isinstance(obj, type):
             found: Any = sys.modules.get(obj.__module__)
-            for part in obj.__qualname__.split("."):
-                found = getattr(found, part, None)
+            try:
+                for part in obj.__qualname__.split("."):
+                    found = getattr(found, part, None)
+            except Exception:  # noqa: BLE001 - a module's __getattr__ may warn, and a warning be an error
+                found = None
             if found is not obj:
                 return (obj.__qualname__, id(obj))
         return None
@@ -169,13 +172,15 @@ class _Pickler(pickle.Pickler):
 class _Unpickler(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> type:
         name, address = pid
-        seen, todo = set(), [object]
+        # By address: a class may warn when it is compared or hashed, as the stdlib's deprecated ones do, or fail.
+        seen: set[int] = set()
+        todo: list[Any] = [object]
         while todo:
             for cls in type.__subclasses__(todo.pop()):
                 if id(cls) == address and cls.__qualname__ == name:
                     return cls
-                if cls not in seen:
-                    seen.add(cls)
+                if id(cls) not in seen:
+                    seen.add(id(cls))
                     todo.append(cls)
         raise pickle.UnpicklingError(f"the class {name} was made after the fork")
 

@@ -11,7 +11,8 @@ process's children that way, two inherited attributes tell from which child they
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set as AbstractSet
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import cache
 from typing import NamedTuple

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
+import warnings
+from collections.abc import Iterator
 
 import pytest
 
@@ -71,6 +74,42 @@ def test_an_exception_comes_back_with_the_childs_traceback(fork):
     assert note.startswith(f"in <child {child.pid} (fail)>:\nTraceback (most recent call last):")
     assert "raise error" in note
     assert "remote.py" not in note
+
+
+@pytest.fixture
+def touchy() -> Iterator[type]:
+    """A class that warns when it is compared, as the stdlib's deprecated ones do of late: it is on the way to all others."""
+
+    class Touchy(type):
+        def __eq__(cls, other: object) -> bool:
+            warnings.warn("compared", DeprecationWarning, stacklevel=2)
+            return cls is other
+
+        def __hash__(cls) -> int:
+            warnings.warn("hashed", DeprecationWarning, stacklevel=2)
+            return 1
+
+    made = Touchy("made", (), {})
+    yield made
+    del made
+    gc.collect()
+
+
+@pytest.mark.usefixtures("touchy")
+@pytest.mark.parametrize("outcome", ["local class", "skip"])
+def test_a_class_that_warns_when_it_is_compared_is_in_nobodys_way(fork, outcome):
+    """With warnings as errors, as in this project's own tests, the search for the class of what came back would fail at it."""
+
+    class Local(Exception):
+        pass
+
+    def life():
+        if outcome == "skip":
+            pytest.skip("in the child")
+        raise Local("in the child")
+
+    with pytest.raises(pytest.skip.Exception if outcome == "skip" else Local, match="in the child"):
+        fork(life).result()
 
 
 def test_an_exception_keeps_its_notes_and_causes(fork):
