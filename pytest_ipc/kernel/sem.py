@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from . import abi
 from .ipc import IPC_INFO, IPC_RMID, IPC_SET, IPC_STAT, IpcPerm
-from .libc import INT, LONG, SHORT, SIZE, UINT, USHORT, check_integer, function
+from .libc import INT, SHORT, SIZE, UINT, USHORT, check_integer, function
+from .times import Timespec
 
 __all__ = [
     "GETALL",
@@ -140,9 +141,7 @@ def semtimedop(
     if timeout is None or isinstance(timeout, c_void_p):
         _semtimedop(semid, address, count, timeout)
         return
-    seconds, rest = divmod(timeout, 1)
-    check_integer("semtimedop", int(seconds), LONG)
-    time = abi.timespec(int(seconds), int(rest * 1e9))  # not rounded: up to a whole second would be EINVAL
+    time = Timespec.of(timeout).pack()
     _semtimedop(semid, address, count, addressof(time))
 
 

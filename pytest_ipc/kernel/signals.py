@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import abi
-from .libc import INT, LONG, UINT, check_integer, function, syscall
+from .libc import INT, UINT, check_integer, function, syscall
 from .syscalls import number_of
+from .times import Timespec
 
 __all__ = [
     "BUS_ADRALN",
@@ -240,9 +241,7 @@ def sigtimedwait(signals: Iterable[int], timeout: float | None) -> SigInfo:
     if timeout is None:
         _sigwaitinfo(byref(wanted), byref(info))
     else:
-        seconds, rest = divmod(timeout, 1)
-        check_integer("sigtimedwait", int(seconds), LONG)
-        time = abi.timespec(int(seconds), int(rest * 1e9))  # not rounded: up to a whole second would be EINVAL
+        time = Timespec.of(timeout).pack()
         _sigtimedwait(byref(wanted), byref(info), byref(time))
     return siginfo(string_at(byref(info), abi.SIGINFO_BYTES))
 

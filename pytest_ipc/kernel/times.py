@@ -5,7 +5,7 @@ The rest is not normalised: that 1,000,000,000 nanoseconds are refused is a clau
 
 from __future__ import annotations
 
-from ctypes import c_long
+from ctypes import c_long, sizeof
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,6 +14,10 @@ from . import abi
 from .libc import LONG, check_integer
 
 __all__ = ["ItimerSpec", "ItimerVal", "Timespec", "Timeval"]
+
+
+# Seconds: what fits time_t, and is so far away that the kernel takes it for never.
+_MOST = 2.0**31 - 1 if sizeof(c_long) == 4 else 1e11
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,14 +29,16 @@ class Timespec:
 
     @classmethod
     def of(cls, seconds: float) -> Self:
-        """The time of so many *seconds*, of which what is finer than a nanosecond is cut off."""
+        """Return the time of so many *seconds*, cut off to nanoseconds, and to what a time_t can hold."""
+        seconds = min(seconds, _MOST)
         whole, rest = divmod(seconds, 1)
         return cls(int(whole), int(rest * 1_000_000_000))  # not rounded: up to a whole second would be EINVAL
 
     @classmethod
     def ahead(cls, seconds: float, clock: int) -> Self:
-        """The moment by *clock* that is so many *seconds* away, for a call that waits up to a moment."""
-        return cls(*divmod(time.clock_gettime_ns(clock) + int(seconds * 1_000_000_000), 1_000_000_000))
+        """Return the moment by *clock* that is so many *seconds* away, or the last one that a time_t can hold."""
+        sec, nsec = divmod(time.clock_gettime_ns(clock) + int(min(seconds, _MOST) * 1_000_000_000), 1_000_000_000)
+        return cls(min(sec, int(_MOST)), nsec)
 
     @property
     def seconds(self) -> float:

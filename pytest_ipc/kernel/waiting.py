@@ -48,6 +48,11 @@ class Deadline:
         return max(0.0, self._end - time.monotonic())
 
     @property
+    def left_ms(self) -> float | None:
+        """Milliseconds that remain, for poll(2): None where it never passes, and no more than an int can hold."""
+        return None if math.isinf(self._end) else min(self.left * 1000, 2**31 - 1)
+
+    @property
     def passed(self) -> bool:
         """Whether the time is over."""
         return time.monotonic() >= self._end

@@ -130,11 +130,11 @@ def check_size(size: int, what: str) -> int:
 
 
 def check_timeout(timeout: float | None) -> float | None:
-    """*timeout*, if it is None or a number of seconds that is not negative."""
+    """Return *timeout*, if it is a non-negative number of seconds; None, to wait for ever, if it is None or infinite."""
     if timeout is None:
         return None
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
     if math.isnan(timeout) or timeout < 0:
         raise ValueError(f"timeout must be a number of seconds from 0 on, not {timeout!r}")
-    return timeout
+    return None if math.isinf(timeout) else timeout

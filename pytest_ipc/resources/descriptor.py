@@ -54,8 +54,7 @@ class Descriptor(WithDescriptor):
         ready = select.poll()
         ready.register(fd, event)
         while True:
-            left = None if timeout is None else deadline.left * 1000
-            if not ready.poll(left) and deadline.passed:
+            if not ready.poll(deadline.left_ms) and deadline.passed:
                 raise TimeoutError(f"waited {timeout} s for {what} of {self!r}")
             try:
                 return take()

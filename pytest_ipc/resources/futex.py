@@ -62,7 +62,8 @@ class Futex(Resource):
 
         Somebody may wake it for no change: look at the value, and wait again. TimeoutError after *timeout* seconds.
         """
-        deadline = Deadline(check_timeout(timeout))
+        timeout = check_timeout(timeout)
+        deadline = Deadline(timeout)
         while True:
             try:
                 futex_wait(self.address, expected, None if timeout is None else Timespec.of(deadline.left))

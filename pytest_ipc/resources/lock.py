@@ -119,7 +119,8 @@ class FileLock(WithDescriptor):
         """
         self._check(start, length)
         wanted = _what(shared, start, length)
-        if check_timeout(timeout) is None:
+        timeout = check_timeout(timeout)
+        if timeout is None:
             self._wait(shared, start, length)
             while self._made_anew():
                 self._wait(shared, start, length)

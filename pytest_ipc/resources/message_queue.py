@@ -126,7 +126,8 @@ class MessageQueue(SysvObject):
         """What *call* gives with *flags*, when it gives it; *not_yet* is its errno for what would make it wait."""
         if timeout is not None and flags & IPC_NOWAIT:
             raise ValueError("IPC_NOWAIT does not wait: there is no use for a timeout with it")
-        deadline = Deadline(check_timeout(timeout))
+        timeout = check_timeout(timeout)
+        deadline = Deadline(timeout)
         how = flags if timeout is None else flags | IPC_NOWAIT
         for _ in deadline.rounds():
             try:

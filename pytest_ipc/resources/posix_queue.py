@@ -128,7 +128,7 @@ class PosixQueue(WithDescriptor):
         TimeoutError when there was none within *timeout* seconds; OSError (EMSGSIZE, EINVAL for a priority above 32767, and
         EAGAIN instead of waiting where O_NONBLOCK is set).
         """
-        fd, message = self.fileno(), bytes(memoryview(data))
+        fd, message, timeout = self.fileno(), bytes(memoryview(data)), check_timeout(timeout)
 
         def once(deadline: Deadline) -> None:
             if timeout is None:
@@ -143,7 +143,7 @@ class PosixQueue(WithDescriptor):
 
         TimeoutError when none came within *timeout* seconds; OSError (EAGAIN instead of waiting where O_NONBLOCK is set).
         """
-        fd = self.fileno()
+        fd, timeout = self.fileno(), check_timeout(timeout)
 
         def once(deadline: Deadline) -> tuple[bytes, int]:
             if timeout is None:
@@ -153,7 +153,7 @@ class PosixQueue(WithDescriptor):
         return self._retried(once, timeout, "no message came into")
 
     def _retried(self, once: Callable[[Deadline], Given], timeout: float | None, what: str) -> Given:
-        deadline = Deadline(check_timeout(timeout))
+        deadline = Deadline(timeout)
         while True:
             try:
                 return once(deadline)

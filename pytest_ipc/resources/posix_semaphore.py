@@ -172,7 +172,8 @@ class PosixSemaphore(Resource):
         TimeoutError when it has not been within *timeout* seconds; OSError.
         """
         self._usable()
-        deadline = Deadline(check_timeout(timeout))
+        timeout = check_timeout(timeout)
+        deadline = Deadline(timeout)
         while True:
             try:
                 if timeout is None:

@@ -61,6 +61,10 @@ class Message:
     pidfd: End | None = None
 
 
+# Seconds that Python's sockets wait at most: some 30 years.
+_LONGEST_TIMEOUT = 1e9
+
+
 class Socket(End):
     """A socket (socket(7), unix(7), ip(7)); `socket` is the stdlib's object. Closed when its block or scope ends."""
 
@@ -97,12 +101,13 @@ class Socket(End):
         The type is the listener's, or else SOCK_STREAM. TimeoutError when the other side has not taken the connection into
         its backlog within *timeout* seconds; OSError.
         """
-        deadline = Deadline(check_timeout(timeout))
+        timeout = check_timeout(timeout)
+        deadline = Deadline(timeout)
         family, kind, address = _where(to)
         made = cls(socket.socket(family, kind if type is None else type), _name(family, kind), scope)
         try:
             # The socket is nobody else's yet: here O_NONBLOCK is for this call alone.
-            made._socket.settimeout(timeout if family != AF_UNIX else 0.0)
+            made._socket.settimeout(0.0 if family == AF_UNIX else timeout and min(timeout, _LONGEST_TIMEOUT))
             with _reachable(address) as reachable:
                 for _ in deadline.rounds():
                     try:
@@ -112,7 +117,7 @@ class Socket(End):
                     break
                 else:
                     raise TimeoutError(f"nobody took a connection to {_shown(address)} within {timeout} s")
-                if family != AF_UNIX:
+                if family != AF_UNIX and timeout is not None:
                     # Made without blocking, a connection counts as one that is on its way until it is asked for again.
                     made._socket.connect(reachable)
             made._socket.settimeout(None)
