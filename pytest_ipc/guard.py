@@ -126,8 +126,11 @@ class ForkGuard:
         self._pid = os.getpid()
 
     def stop(self, test: str, phase: str, error: BaseException | None) -> None:
-        """In the child: leave a note of what happened, and exit."""
+        """In the child: leave a note of what happened, and exit with the status of sys.exit(), or 1."""
+        status = 1
         try:
+            if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+                status = (error.code or 0) & 0xFF
             frames = _own_frames(error.__traceback__) if error else None
             text = "".join(traceback.format_exception(type(error), error, frames)) if error else "it returned\n"
             at = str(time.monotonic_ns())
@@ -135,7 +138,7 @@ class ForkGuard:
                 {"pid": str(os.getpid()), "at": at, "test": test[-500:], "phase": phase[:500], "text": text}
             )
         finally:
-            os._exit(1)
+            os._exit(status)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:

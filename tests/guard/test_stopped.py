@@ -9,18 +9,21 @@ import pytest
 from .conftest import ADVICE
 
 WAYS = {
-    "returns": ("return", ["it returned"]),
-    "fails": ("assert 'child' == 'parent'", ["*AssertionError*'child' == 'parent'*"]),
-    "raises": ("raise LookupError('of the child')", ["*LookupError: of the child"]),
-    "exits": ("sys.exit(0)", ["*SystemExit: 0"]),
-    "is interrupted": ("raise KeyboardInterrupt('in the child')", ["*KeyboardInterrupt: in the child"]),
-    "skips": ("pytest.skip('in the child')", ["*Skipped: in the child"]),
+    "returns": ("return", ["it returned"], 1),
+    "fails": ("assert 'child' == 'parent'", ["*AssertionError*'child' == 'parent'*"], 1),
+    "raises": ("raise LookupError('of the child')", ["*LookupError: of the child"], 1),
+    "exits": ("sys.exit(7)", ["*SystemExit: 7"], 7),
+    "exits with 0": ("sys.exit()", ["*SystemExit"], 0),
+    "exits with a message": ("sys.exit('of the child')", ["*SystemExit: of the child"], 1),
+    "exits with much": ("sys.exit(263)", ["*SystemExit: 263"], 7),
+    "is interrupted": ("raise KeyboardInterrupt('in the child')", ["*KeyboardInterrupt: in the child"], 1),
+    "skips": ("pytest.skip('in the child')", ["*Skipped: in the child"], 1),
 }
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_child_that_comes_back_fails_its_parents_test(run, way):
-    statement, told = WAYS[way]
+    statement, told, status = WAYS[way]
     result, log = run(f"""
 def test_forks(resource):
     pid = os.fork()
@@ -34,7 +37,7 @@ def test_forks(resource):
     assert log == Counter(
         {
             "before": 1,
-            "child left with 1": 1,
+            f"child left with {status}": 1,
             "parent went on": 1,
             "test_forks torn down": 1,
             "after": 1,
@@ -73,7 +76,7 @@ FIXTURES = {
 @pytest.mark.parametrize("way", ["returns", "raises"])
 @pytest.mark.parametrize("phase", FIXTURES)
 def test_it_is_so_in_fixtures(run, phase, way):
-    statement, told = WAYS[way]
+    statement, told, _ = WAYS[way]
     result, log = run(f"""
 def come_back():
     pid = os.fork()
@@ -115,7 +118,7 @@ def test_forks(inner):
 @pytest.mark.parametrize("where", ["test", "setUp", "subtest"])
 @pytest.mark.parametrize("way", ["returns", "fails", "exits"])
 def test_it_is_so_in_unittest(run, where, way):
-    statement, told = WAYS[way]
+    statement, told, status = WAYS[way]
     result, log = run(f"""
 class TestOld(unittest.TestCase):
     def come_back(self):
@@ -144,7 +147,7 @@ class TestOld(unittest.TestCase):
 """)
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.fnmatch_lines([ADVICE, "child *, in the call:", *told])
-    assert (log["child left with 1"], log["tearDown"], log["ran"], log["after"]) == (1, 1, 1, 1)
+    assert (log[f"child left with {status}"], log["tearDown"], log["ran"], log["after"]) == (1, 1, 1, 1)
 
 
 def test_a_test_that_fails_or_skips_itself_tells_of_its_child_too(run):
