@@ -18,3 +18,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the whole suite under each small limit, not some of it under a few (tests/small_limits)",
     )
+    parser.addoption(
+        "--random-kills",
+        type=int,
+        default=8,
+        help="how many runs are killed at random, two of their processes each (tests/custody/test_random_kills.py)",
+    )

@@ -185,7 +185,7 @@ def make_queues(ipc: Any) -> None:
 
 
 def make_processes(ipc: Any) -> None:
-    """A child: idle, stopped, with a daemon, with things of its own, become another user, on another host."""
+    """A child: idle, stopped, with a daemon, with objects and with children of its own, become another user, on another host."""
 
     def idle() -> None:
         tell_of_myself("a child")
@@ -214,6 +214,17 @@ def make_processes(ipc: Any) -> None:
         tell("posix-mq", "of a child", name=queue.name)
         signal.pause()
 
+    def with_child() -> None:
+        tell_of_myself("a child with a child")
+        ipc.fork(with_objects).wait_blocked("pause")
+        signal.pause()
+
+    def with_bare_child() -> None:
+        tell_of_myself("a child with a process of its own")
+        if os.fork() == 0:
+            with_objects()
+        signal.pause()
+
     def as_nobody() -> None:
         tell_of_myself("a child that became another user")
         notes = open_notes()
@@ -225,7 +236,7 @@ def make_processes(ipc: Any) -> None:
         tell("sysv-msg", "another user's", notes, id=queue.id, key=queue.key)
         signal.pause()
 
-    lives = [idle, with_daemon, with_objects] + [as_nobody] * (os.geteuid() == 0)
+    lives = [idle, with_daemon, with_objects, with_child, with_bare_child] + [as_nobody] * (os.geteuid() == 0)
     halted = ipc.fork(stopped)
     for child in [ipc.fork(life) for life in lives]:
         child.wait_blocked("pause")
