@@ -33,7 +33,7 @@ class Peer:
             self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             for end in (self._socket, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LONGEST)
-            self.actor = fork.keeping(theirs.fileno())(_obey, theirs)
+            self.actor = fork(_obey, theirs)
         except OSError as error:
             if limit := limit_in_the_way(error):
                 untested(f"a documented limit is in the way: {limit}")
@@ -84,7 +84,8 @@ class Peer:
         return partial(self.do, function, *args)
 
     def close(self) -> None:
-        """Let the peer end by itself."""
+        """Let the peer end by itself. Others may have copies of the socket: closing it alone would not be end of file."""
+        self._socket.shutdown(socket.SHUT_WR)
         self._socket.close()
 
 

@@ -1,10 +1,9 @@
 """Actors: forked children that a test starts, watches from the kernel's side, hears from, and never leaves behind.
 
 A child of a bare os.fork() in a test is a second pytest: it holds the worker's pipe, and an exception in it runs the rest of
-the session again. An actor runs one function and leaves by os._exit, whatever happens. It dies with its parent
-(PR_SET_PDEATHSIG), leads a process group of its own, and holds only the descriptors that it was given: those of the scope's
-resources, and any open one, as a number or as an object with fileno(), among the arguments and the variables that the
-function closes over.
+the session again. An actor runs one function and leaves by os._exit, whatever happens. It dies with its parent: at once where
+the main thread started it (PR_SET_PDEATHSIG), else by the reaper's hand. It leads a process group of its own, and has all its
+parent's descriptors but those of the test runner (inheritance.py).
 
 What it sends back goes through memory files, not pipes: nobody has to read while it runs, a result of any size cannot block
 it, and a grandchild that lives on keeps nobody waiting. Its end is the event (a pidfd); then everything is there.
@@ -14,14 +13,15 @@ from __future__ import annotations
 
 import resource  # noqa: F401 - every child needs it, and would otherwise load it for itself: a third of what it costs
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
 from errno import EINVAL, ENOSYS
 from functools import partial
+from threading import get_native_id
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from . import remote
 from .child import live
@@ -30,11 +30,12 @@ from .custody.ending import finish
 from .custody.identity import Process, new_tag, start_of
 from .custody.ledger import Record, intent
 from .custody.sweep import settle
+from .forking import fork
 from .kernel import libc, proc
 from .kernel.pidfd import PIDFD_SIGNAL_PROCESS_GROUP, pidfd_open, pidfd_send_signal
 from .kernel.syscalls import numbers_of
 from .kernel.waiting import DEFAULT_TIMEOUT, Deadline
-from .memfile import memory_file, read_from
+from .memfile import memory_file, put_high, read_from
 from .resources.base import Resource, check_timeout, close_all
 from .unpatched import os, signal, time
 
@@ -50,7 +51,8 @@ _NO_SHORT_SLEEP = 0.002
 class ChildDied(Exception):
     """A child ended without a result: by a signal, by leaving on its own, or because another program took its place.
 
-    `status` is its exit status, or less than 0 for a signal, as subprocess has it; None if somebody else reaped it.
+    `status` is its exit status, or less than 0 for a signal, as subprocess has it; None if somebody else reaped it, or the kernel
+    because SIGCHLD is ignored (wait(2), NOTES).
     """
 
     def __init__(self, message: str, status: int | None) -> None:
@@ -59,6 +61,21 @@ class ChildDied(Exception):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+# Those of this process that have descriptors, which are of no use to a child.
+_actors: WeakSet[Actor] = WeakSet()
+
+
+def _forget_actors() -> None:
+    """In a child: close the descriptors of its parent's other children. A number that is another file's by now stays open."""
+    for actor in _actors:
+        for fd in actor._fds:  # noqa: SLF001 - of this module
+            with suppress(OSError):
+                refers_to = os.readlink(f"/proc/self/fd/{fd}")
+                if "pytest-ipc-" in refers_to or "[pidfd]" in refers_to:
+                    os.close(fd)
+    _actors.clear()
 
 
 class Actor(Resource):
@@ -84,10 +101,12 @@ class Actor(Resource):
         self._fds = [fd for fd in (report, output, self.pidfd) if fd is not None]
         self._below: set[tuple[int, int]] = set()  # what was seen below the child when it was about to be killed
         self._reaped = False
+        self._lost = ""  # why there is no status
         self._outlived = False
         self._told = False  # what it called is among this process's recent calls
         self._passed_on = 0
         super().__init__(scope)
+        _actors.add(self)
 
     @classmethod
     def start(
@@ -100,9 +119,10 @@ class Actor(Resource):
         enter: Callable[[], None] | None = None,
         scope: Scope | None = None,
     ) -> Actor:
-        """fork(2): a child that runs function(*args, **kwargs) and holds the descriptors in *keep* besides its own. OSError.
+        """fork(2): a child that runs function(*args, **kwargs). OSError.
 
-        It calls *enter* first, where that is given, and what that raises is what the child raised.
+        It has its parent's descriptors but for the test runner's pipes, of which it keeps those in *keep*. It calls *enter* first,
+        where that is given, and what that raises is what the child raised.
         """
         if not callable(function):
             raise TypeError(f"an actor needs a function to run, not {function!r}")
@@ -116,13 +136,10 @@ class Actor(Resource):
             report, output = (memory_file(f"pytest-ipc-{name}") for name in ("report", "output"))
             files.callback(os.close, report)
             files.callback(os.close, output)
-            with warnings.catch_warnings():
-                # Python 3.12 on warns of every fork in a process with threads, such as an xdist worker. The child runs no
-                # code but this module's and the test's, takes no lock that another thread can hold, and leaves by os._exit.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                orphans.adopt(tag)
-                files.callback(orphans.let_go, tag)
-                pid = os.fork()
+            orphans.adopt(tag)
+            files.callback(orphans.let_go, tag)
+            tied = get_native_id() == parent
+            pid = fork()
             files.pop_all()  # the fork did not fail: they are the actor's
         if pid == 0:
 
@@ -131,7 +148,8 @@ class Actor(Resource):
                     enter()
                 return function(*args, **kwargs)
 
-            live(parent, tag, report, output, keep, task, scope)
+            _forget_actors()
+            live(parent, tied, tag, report, output, keep, task, scope)
         # The child alone makes its group: a second setpgid from here could come late and undo what its function has done.
         actor = cls(pid, getattr(function, "__name__", type(function).__name__), report, output, record, tag, scope)
         orphans.started(tag, actor._process)
@@ -153,7 +171,7 @@ class Actor(Resource):
         return read_from(self._output, 0).decode(errors="replace")
 
     def wait(self, timeout: float | None = DEFAULT_TIMEOUT) -> int | None:
-        """Wait for the child's end: its exit status, or -N for signal N; None if somebody else reaped it.
+        """Wait for the child's end: its exit status, or -N for signal N; None if somebody else reaped it, or SIGCHLD is ignored.
 
         TimeoutError after *timeout* seconds, saying what the child was doing.
         """
@@ -320,8 +338,13 @@ class Actor(Resource):
             return self._reaped
         try:
             pid, status = os.waitpid(self.pid, options)
-        except ChildProcessError:  # reaped by the test itself, or by the kernel where SIGCHLD is ignored
+        except ChildProcessError:
             self._reaped = True
+            self._lost = (
+                "nobody keeps its status: SIGCHLD is ignored here"
+                if _sigchld_is_ignored()
+                else ("somebody else took its status")
+            )
             return True
         if pid:
             self.status = os.waitstatus_to_exitcode(status)
@@ -335,7 +358,7 @@ class Actor(Resource):
 
     def _ending(self) -> str:
         if self.status is None:
-            return "ended, and somebody else took its status"
+            return f"ended, and {self._lost}"
         if self.status < 0:
             try:
                 return f"was killed by {signal.Signals(-self.status).name}"
@@ -362,8 +385,19 @@ class Actor(Resource):
             sys.stdout.flush()
 
 
+def _sigchld_is_ignored() -> bool:
+    """Whether the kernel reaps the children of this process, for SIG_IGN or SA_NOCLDWAIT."""
+    from .kernel.signals import SA_NOCLDWAIT, sigaction
+
+    try:
+        action = sigaction(signal.SIGCHLD)
+    except OSError:
+        return False
+    return action.handler == signal.SIG_IGN or bool(action.flags & SA_NOCLDWAIT)
+
+
 def _pidfd(pid: int) -> int | None:
     try:
-        return pidfd_open(pid)
+        return put_high(pidfd_open(pid))
     except OSError:  # an old kernel, a sandbox's filter: the waits then ask instead of being told
         return None

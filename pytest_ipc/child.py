@@ -14,6 +14,7 @@ from . import remote
 from .custody import ledger
 from .custody.descent import mark_self
 from .custody.identity import put_on
+from .inheritance import close_runners
 from .kernel import libc
 from .kernel.process import PR_SET_PDEATHSIG, prctl
 from .unpatched import io, os, signal
@@ -22,8 +23,23 @@ if TYPE_CHECKING:
     from .custody.scope import Scope
 
 
+# Whether this process, a child, ends with the thread of its parent that started it.
+_tied = False
+
+
+def die_with_parent() -> None:
+    """In a child: have the kernel end this process with its parent, if its parent started it in the main thread.
+
+    PR_SET_PDEATHSIG is about the thread that forked. A child that another thread has started must outlive that thread: the reaper
+    ends it when the process has died. A change of user or of user namespace clears it, so it is set again after one.
+    """
+    if _tied:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def live(
     parent: int,
+    tied: bool,
     tag: int,
     report: int,
     output: int,
@@ -32,14 +48,18 @@ def live(
     scope: Scope | None,
 ) -> NoReturn:
     """The life of the child. Does not return: whatever goes wrong here, the parent's pytest must not run twice."""
+    global _tied
     status = 70  # EX_SOFTWARE: not even the report could be made
 
     calls: list[str] = []
 
     def life() -> Any:
         libc.forget_calls()  # the parent's
+        _multiprocessing("_run_after_forkers")
         try:
-            return task()
+            result = task()
+            _multiprocessing("_run_finalizers")
+            return result
         finally:
             calls.extend(libc.recent_calls())  # before tidying up makes others
             if scope is not None:
@@ -49,11 +69,12 @@ def live(
     try:
         put_on(tag)
         mark_self()
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        _tied = tied
+        die_with_parent()
         if os.getppid() not in (parent, 0):  # 0: a parent in another PID namespace
             os._exit(status)  # the parent died before the line above could tie this process to it
         os.setpgid(0, 0)
-        _settle(output, keep | {report})
+        _settle(output, keep)
         ledger.current()  # opened now: the child may become a user who could not
         status = remote.run(report, life, calls)
     except BaseException as error:  # noqa: BLE001 - the boundary: nothing may unwind into pytest's frames
@@ -70,15 +91,27 @@ def live(
             os.kill(os.getpid(), signal.SIGKILL)  # whatever stands in its place came back
 
 
+def _multiprocessing(function: str) -> None:
+    """Do as multiprocessing does at the beginning and the end of its own children, if the parent has loaded it.
+
+    Without the first a queue that the parent has used takes nothing more; without the second what was put last is lost, because a
+    thread sends it. Both names are the stdlib's own: where it does not have them nothing is done.
+    """
+    util = sys.modules.get("multiprocessing.util")
+    call = getattr(util, function, None)
+    if call is not None:
+        call()
+
+
 def _settle(output: int, keep: AbstractSet[int]) -> None:
-    """Give the child standard streams of its own and close every descriptor that it was not given."""
+    """Give the child standard streams of its own, and close what is the test runner's."""
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
-    for fd in map(int, os.listdir("/proc/self/fd")):
-        if fd > 2 and fd not in keep:
-            os.closerange(fd, fd + 1)  # which does not mind that the listing's own is closed
-    # pytest's own streams write to descriptors that are closed now, under capture as under -s.
+    for fd in {null, output} - {0, 1, 2}:
+        os.close(fd)
+    close_runners(keep)
+    # pytest's own streams write to its capture, which is not for a child, or to where the numbers referred before.
     for name, fd in (("stdout", 1), ("stderr", 2)):
         stream = io.open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
         setattr(sys, name, stream)

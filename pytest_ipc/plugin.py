@@ -12,10 +12,13 @@ from . import custody
 from .custody.places import has_leftovers
 from .fixtures import register_fixtures
 from .guard import ForkGuard
+from .inheritance import note_runners
 from .unpatched import os
 
 if TYPE_CHECKING:
     from .watch import CustodyWatch
+
+note_runners()
 
 # By the name of the marker: its arguments and its purpose. No other marker is looked at.
 _MARKERS = {

@@ -65,10 +65,7 @@ def run(fd: int, task: Callable[[], Any], calls: Sequence[str]) -> int:
         value = task()
     except SystemExit as error:
         # To leave with a status is not to fail: the parent finds the status, and must not be made to leave itself.
-        if error.code is None or isinstance(error.code, int):
-            return error.code or 0
-        print(error.code, file=sys.stderr)  # as the interpreter does
-        return 1
+        return exit_status(error)
     except KeyboardInterrupt:
         return 130
     except BaseException as error:  # noqa: BLE001 - pytest's outcomes are no Exceptions; all of them go to the parent
@@ -81,6 +78,14 @@ def run(fd: int, task: Callable[[], Any], calls: Sequence[str]) -> int:
         return 1
     _write(fd, "returned", payload, f"the result {_repr(value)}", "", calls)
     return 0
+
+
+def exit_status(error: SystemExit) -> int:
+    """Return the status that the interpreter would leave with, and print what it would print (sys.exit)."""
+    if error.code is None or isinstance(error.code, int):
+        return (error.code or 0) & 0xFF
+    print(error.code, file=sys.stderr)
+    return 1
 
 
 def send_error(fd: int, error: BaseException, calls: Sequence[str]) -> None:

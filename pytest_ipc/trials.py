@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 
+from .forking import fork
 from .unpatched import os
 
 __all__ = ["trial"]
@@ -14,14 +14,12 @@ __all__ = ["trial"]
 def trial(call: Callable[[], object]) -> OSError | None:
     """What *call* fails with in a child of this process; None when it succeeds. OSError when no child can be made."""
     read, write = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: the child runs the call and leaves
-        try:
-            child = os.fork()
-        except OSError:
-            os.close(read)
-            os.close(write)
-            raise
+    try:
+        child = fork()
+    except OSError:
+        os.close(read)
+        os.close(write)
+        raise
     if child == 0:
         errno = -1
         try:

@@ -7,12 +7,12 @@ by setns(2), to the user namespace of a process in it first if that is another. 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from errno import EACCES, EIO, ESRCH
 from typing import Any
 
+from ..forking import fork
 from ..unpatched import json, os, select, signal
 from .namespaces import ipc_namespace, is_behind, process_in
 
@@ -33,9 +33,7 @@ def in_namespace(name: str, task: Callable[[], list[str]], *, below: bool = Fals
 
 def _in_namespace_of(pid: int, name: str, task: Callable[[], list[str]]) -> list[str]:
     read, write = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: the child takes no lock of theirs
-        child = os.fork()
+    child = fork()
     if child == 0:
         answer: dict[str, Any] = {}
         try:

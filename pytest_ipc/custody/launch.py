@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import resource
 import sys
-import warnings
 from contextlib import suppress
 from errno import EAGAIN, ENOENT, ETIMEDOUT
 
 from .. import custody
+from ..forking import fork
 from ..kernel.waiting import Deadline
+from ..memfile import put_high
 from ..unpatched import os, select, signal
 from .home import home_path
 from .identity import Process
@@ -37,12 +38,8 @@ def start(owner: Process) -> None:
     reader = writer = -1
     child = 0
     try:
-        reader, writer = os.pipe()
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", DeprecationWarning
-            )  # a fork beside threads: nothing runs in it but these lines
-            child = _fork()
+        reader, writer = map(put_high, os.pipe())
+        child = _fork()
         if child == 0:
             _become(owner, writer)
         os.close(writer)
@@ -68,14 +65,14 @@ def start(owner: Process) -> None:
 
 def _fork() -> int:
     try:
-        return os.fork()
+        return fork()
     except BlockingIOError:
         soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
         if soft == hard:
             raise
         resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))  # the limit is meant for what the test itself starts
         try:
-            return os.fork()
+            return fork()
         finally:
             resource.setrlimit(resource.RLIMIT_NPROC, (soft, hard))
 

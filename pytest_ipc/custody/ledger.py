@@ -192,6 +192,10 @@ class Ledger:
             self._closed = True
             self._file.close(remove=not self._open)
 
+    def drop(self) -> None:
+        """In a child that has inherited the object: close its copy of the descriptor."""
+        self._file.close(remove=False)
+
     @property
     def is_mine(self) -> bool:
         """Whether this is the process that writes here, and not a child that has inherited the object."""
@@ -247,7 +251,9 @@ def current() -> Ledger:
                 atexit.register(close)
             _ledger = Ledger()
         elif not _ledger.is_mine:
-            _ledger = Ledger(_ledger)  # a forked child: its parent's reaper sees to it
+            parent = _ledger
+            _ledger = Ledger(parent)  # a forked child: its parent's reaper sees to it
+            parent.drop()
         return _ledger
 
 

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Self
 
 from ..actors import Actor
+from ..child import die_with_parent
 from ..custody.ending import finish
 from ..custody.namespaces import ipc_namespace
 from ..custody.scope import Scope
@@ -32,8 +33,8 @@ from ..kernel.namespace import (
     unshare,
 )
 from ..kernel.proc import set_limit
-from ..kernel.process import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
-from ..unpatched import io, os, signal, socket
+from ..kernel.process import PR_SET_DUMPABLE, prctl
+from ..unpatched import io, os, socket
 from .base import Resource, close_all
 
 __all__ = ["IpcNamespace", "NotAllowedHere"]
@@ -148,7 +149,7 @@ class IpcNamespace(Resource):
         else:
             _settle(self._settings)
         _show_queues()
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user namespace may have cleared it
+        die_with_parent()  # a change of user namespace may have cleared it
 
     def _end(self) -> None:
         finish(*(actor.close for actor in reversed(self._actors)), partial(close_all, self._namespaces))

@@ -13,14 +13,15 @@ from functools import partial
 from typing import Self
 
 from ..actors import Actor
+from ..child import die_with_parent
 from ..custody.ending import finish
 from ..custody.scope import Scope
 from ..forks import Fork, ForkInside
 from ..kernel import netlink
 from ..kernel.namespace import CLONE_NEWNET, CLONE_NEWUSER, map_user, setns, unshare
-from ..kernel.process import PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl
+from ..kernel.process import PR_SET_DUMPABLE, prctl
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline, patience
-from ..unpatched import os, signal, socket
+from ..unpatched import os, socket
 from .base import Resource, close_all
 from .ipc_namespace import NotAllowedHere
 
@@ -108,7 +109,7 @@ def _enter(namespaces: list[int]) -> None:
     """In an actor: go to a host."""
     for fd in namespaces:
         setns(fd)
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user namespace may have cleared it
+    die_with_parent()  # a change of user namespace may have cleared it
 
 
 def _make_and_send(there: socket.socket) -> tuple[bool, bool]:

@@ -15,6 +15,7 @@ from functools import partial
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, PAGESIZE, mmap
 from pathlib import Path
 
+from ..forking import fork
 from ..kernel.capability import CapabilitySets, capget, capset
 from ..kernel.limits import limits
 from ..kernel.memory import MAP_LOCKED
@@ -195,7 +196,7 @@ def terminals() -> str:
 def blocked_calls() -> str:
     """To be shown what a child is blocked in."""
     read, write = os.pipe()
-    child = os.fork()
+    child = fork()
     if child == 0:
         try:
             os.close(write)

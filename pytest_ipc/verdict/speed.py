@@ -7,9 +7,10 @@ takes many times as long for the same clause. What does not come to an end there
 from __future__ import annotations
 
 import os
-import warnings
 from functools import cache
 from time import perf_counter
+
+from ..forking import fork
 
 __all__ = ["slowness"]
 
@@ -31,19 +32,17 @@ def slowness() -> float:
 def _fork() -> float:
     """Seconds for a fork of this process and the end of the child, on average."""
     start = perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: the child does nothing but leave
-        for _ in range(_FORKS):
-            try:
-                child = os.fork()
-            except OSError:  # a limit that clauses will meet, too
-                return 0.0
-            if child == 0:
-                os._exit(0)
-            try:
-                os.waitpid(child, 0)
-            except ChildProcessError:  # where SIGCHLD is ignored
-                continue
+    for _ in range(_FORKS):
+        try:
+            child = fork()
+        except OSError:  # a limit that clauses will meet, too
+            return 0.0
+        if child == 0:
+            os._exit(0)
+        try:
+            os.waitpid(child, 0)
+        except ChildProcessError:  # where SIGCHLD is ignored
+            continue
     return (perf_counter() - start) / _FORKS
 
 

@@ -6,14 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from errno import EINVAL, ENOSYS
 from subprocess import Popen
+from typing import Any
 
 import pytest
 
 import pytest_ipc.actors
-from pytest_ipc import Deadline, pidfd_open, process_state, scope, unpatched
+from pytest_ipc import SA_NOCLDWAIT, Deadline, SigAction, pidfd_open, process_state, scope, sigaction, unpatched
 
 
 def gone(pid: int) -> bool:
@@ -180,6 +184,22 @@ def test_a_test_may_ignore_sigchld(fork):
     assert fork(life).result()
 
 
+@pytest.mark.parametrize("how", ["SIG_IGN", "SA_NOCLDWAIT"])
+def test_where_the_kernel_keeps_no_status_that_is_said(fork, how):
+    def life():
+        if how == "SIG_IGN":
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        else:
+            sigaction(signal.SIGCHLD, SigAction(signal.SIG_DFL, SA_NOCLDWAIT, frozenset()))
+        with scope() as ipc:
+            killed = ipc.fork(signal.pause)
+            os.kill(killed.pid, signal.SIGKILL)
+            killed.result()
+
+    with pytest.raises(pytest_ipc.ChildDied, match="ended, and nobody keeps its status: SIGCHLD is ignored here"):
+        fork(life).result()
+
+
 def test_a_child_in_a_child_belongs_to_it(fork):
     def life():
         with scope() as ipc:
@@ -215,13 +235,18 @@ from pathlib import Path
 
 
 @pytest.mark.parametrize("death", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
-@pytest.mark.parametrize("parent", ["pytest", "program"])
+@pytest.mark.parametrize("parent", ["pytest", "program", "thread"])
 def test_a_child_dies_with_its_parent(pytester, parent, death):
+    """By the kernel where the main thread started it, else by the reaper."""
     if parent == "pytest":
         source = PARENT.format(imports="", header="def test_parent(fork):", fork="fork")
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(pytester.makepyfile(source))]
     else:
-        source = PARENT.format(imports="from pytest_ipc import scope", header="with scope() as ipc:", fork="ipc.fork")
+        fork = (
+            "ipc.fork" if parent == "program" else "(lambda life: ThreadPoolExecutor().submit(ipc.fork, life).result())"
+        )
+        imports = "from concurrent.futures import ThreadPoolExecutor\nfrom pytest_ipc import scope"
+        source = PARENT.format(imports=imports, header="with scope() as ipc:", fork=fork)
         command = [sys.executable, str(pytester.makepyfile(source))]
     note, log = pytester.path / "pid", pytester.path / "log"
     with open(log, "wb") as output, Popen(command, cwd=pytester.path, stdout=output, stderr=output) as process:
@@ -238,6 +263,37 @@ def test_a_child_dies_with_its_parent(pytester, parent, death):
         assert Deadline(30).until(lambda: gone(child), pidfd)
     finally:
         os.close(pidfd)
+
+
+def test_a_child_outlives_the_thread_that_started_it(fork):
+    """PR_SET_PDEATHSIG, by which a child of the main thread dies with its parent, is about the thread."""
+    children: list[Any] = []
+    tasks = len(os.listdir("/proc/self/task"))
+
+    def start() -> None:
+        children.append(fork(signal.pause))
+        children[0].wait_blocked("pause")
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    (child,) = children
+    # join() returns when Python is through with the thread; what the kernel does at its end comes a moment later.
+    assert Deadline(30).until(lambda: len(os.listdir("/proc/self/task")) == tasks)
+    assert child.alive
+    child.signal(signal.SIGTERM)
+    assert child.wait() == -signal.SIGTERM
+
+
+def test_threads_start_children_side_by_side(fork):
+    filters = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        children = list(pool.map(lambda number: fork(lambda: number), range(20)))
+    assert [child.result() for child in children] == list(range(20))
+    # What is not shown of this package's forks is all that has been added, whoever came first and last.
+    added = [each for each in warnings.filters if each not in filters]
+    assert all("forking" in str(each) for each in added)
+    assert len(added) <= 1
 
 
 def test_a_child_whose_parent_died_before_it_could_be_tied_to_it_leaves(pytester):

@@ -114,6 +114,7 @@ def test_a_lock_that_waited_for_a_removed_file_is_one_of_the_new_file(tmp_path, 
     first.acquire()
 
     def life() -> tuple[bool, bool]:
+        os.close(first.fd)  # or the lock would be kept by this copy
         with FileLock.create(path, kind=kind) as lock:
             lock.acquire()
             return os.path.samestat(os.stat(path), os.fstat(lock.fd)), os.get_inheritable(lock.fd)
