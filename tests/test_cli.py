@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import pytest_ipc
-from pytest_ipc import Deadline
+from pytest_ipc import Deadline, cli
 
 from .processes import Running
 from .verdict.reports import DEVIATES, validate, write
@@ -320,3 +320,13 @@ def test_every_way_to_run_gives_the_same_verdict(tmp_path):
 
 def is_tidy(room: Path) -> bool:
     return not [path for path in room.rglob("*") if path.name.startswith("pytest-ipc-") or path.suffix == ".ledger"]
+
+
+@pytest.mark.parametrize(("text", "status"), [("", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_interrupted_command_is_one_sentence(monkeypatch, capsys, text, status):
+    def interrupted(_options):
+        raise KeyboardInterrupt(text)
+
+    monkeypatch.setattr("pytest_ipc.cli._status", interrupted)
+    assert cli.main(["status"]) == status
+    assert capsys.readouterr() == ("", "pytest-ipc: interrupted\n")

@@ -22,6 +22,8 @@ from .result import Verdict
 
 __all__ = ["judge"]
 
+_NOT_RAISED = re.compile(r"DID NOT RAISE (?:<class ')?([\w.]+)")  # pytest.raises
+
 # An object that cannot be made for one of these reasons says something of the machine, not of the suite: it has no room, gives
 # no right, has no such family of sockets.
 _LIMITS = {"EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EAGAIN", "EDQUOT", "EPERM", "EACCES", "EROFS", "EAFNOSUPPORT"}
@@ -168,6 +170,8 @@ def _observed(error: BaseException) -> str:
         return failure(error)
     if isinstance(error, AssertionError) and not str(error).strip():
         return "a condition of the test does not hold; the evidence has its line"
+    if found := _NOT_RAISED.match(str(error)):
+        return f"no {found[1]} was raised"
     longer = patience()
     how_long = f"; deadlines are {longer:.1f} times as long on this platform" if longer > 1.05 else ""
     return _text(error).partition(" its output was: ")[0] + (how_long if isinstance(error, TimeoutError) else "")

@@ -18,7 +18,7 @@ from .table import SOURCES
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 
 # What a deviation may not say: an assertion as pytest has it, a value that was cut, an object's address, Python's own texts.
-_NOT_WORDS = re.compile(r"^assert\b|AssertionError|Traceback|\[Errno|\.\.\.|\bat 0x")
+_NOT_WORDS = re.compile(r"^assert\b|AssertionError|Traceback|\[Errno|DID NOT RAISE|\.\.\.|\bat 0x")
 _PICTURE = re.compile(r"'[.rw]+'")  # of locks, in which a full stop is a byte without one
 
 Liar = subprocess.Popen[str]

@@ -68,6 +68,7 @@ SAID = {
     "refuse(a, b)": ("left to be right", "it is not"),
     "fork(refuse, a, b).result()": ("left to be right", "it is not"),
     "fork(unexplained).result()": ("The clause", "a condition of the test does not hold; the evidence has its line"),
+    "with pytest.raises(ValueError): pass": ("The clause", "no ValueError was raised"),
     "pytest.fail('it came too late')": ("The clause", "it came too late"),
     "os.close(-1)": ("The clause", "a call failed with EBADF (Bad file descriptor)"),
     "close(-1)": ("The clause", "close failed with EBADF (Bad file descriptor)"),
