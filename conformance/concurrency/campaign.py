@@ -24,7 +24,6 @@ __all__ = ["Campaign", "Finding", "Summary", "draw"]
 
 _ASK_AGAIN = 500  # histories
 _DISTURBED = (0.0, 0.0, 0.0, 0.1, 0.6)  # the share of calls before which another worker is disturbed
-_PROVOCATIONS = ("signal", "signal", "stop", "yield")
 _PLACEMENTS = ("together", "apart", "together", "anywhere", "together")
 
 
@@ -76,11 +75,11 @@ def draw(workload: Workload, random: Random, layout: tuple[int, ...]) -> Plan:
         others = [each for each in range(workers) if process_of[each] != process_of[worker]]
         return random.choice(others) if others else None
 
-    disturbed = random.choice(_DISTURBED) if workload.disturbs else 0.0
+    disturbed = random.choice(_DISTURBED) if workload.provocations else 0.0
     for worker, program in enumerate(programs):
         for place, act in enumerate(program):
             if random.random() < disturbed and (target := other(worker)) is not None:
-                program[place] = replace(act, provoke=random.choice(_PROVOCATIONS), target=target)
+                program[place] = replace(act, provoke=random.choice(workload.provocations), target=target)
     if random.random() < workload.kills:
         worker = random.randrange(workers)
         if (target := other(worker)) is not None:
@@ -139,6 +138,7 @@ class Campaign:
         for crew in self._crews.values():
             crew.close()
         self._crews.clear()
+        self._workload.finish()
 
     def _spent(self, seconds: float) -> bool:
         return self.summary.histories >= self._budget.histories or seconds > self._budget.seconds
@@ -154,7 +154,10 @@ class Campaign:
             crew = self._crews[plan.layout] = Crew(self._workload, plan.layout)
         with scope() as ipc:
             shared = self._workload.make(ipc)
-            history = crew.run(plan, shared)
+            try:
+                history = crew.run(plan, shared)
+            finally:
+                self._workload.unmake(shared)
         for operation in history.operations:
             if operation.result == Fails(ENOSYS):
                 raise OSError(ENOSYS, f"{operation.call.name}: Function not implemented")

@@ -95,7 +95,7 @@ def steps_of(
         *first, last = _chain(len(steps), phases, whole)
         asleep_in[number] = last.call
         if number in slept:  # then it had had its effect but the last, and had that after it
-            first = [step._replace(returned=slept[number][0], optional=False) for step in first]
+            first = [step._replace(returned=slept[number][0] - 1, optional=False) for step in first]
             last = last._replace(invoked=slept[number][1] + 1)
         steps += first if operation.fate is Fate.BLOCKED else [*first, last]
     for process, place in ends.items():  # after all that the process has done

@@ -56,7 +56,7 @@ class Workload:
     limited: tuple[str, ...] = ()  # those of them that have a time limit, and end by themselves
     interruptible = True  # a signal makes a sleeping call fail with EINTR
     kills = 0.0  # the share of histories in which a worker is killed
-    disturbs = True  # workers may be stopped, and interrupted by signals
+    provocations: tuple[str, ...] = ("signal", "signal", "stop", "yield")  # what workers do to one another
     # Calls with several points of effect, as in `History.phases`.
     phases: tuple[tuple[str, tuple[str, ...]], ...] = ()
     object_of: Callable[[Call], Hashable] | None = None
@@ -69,6 +69,12 @@ class Workload:
     def make(self, ipc: Factories) -> Any:
         """Make the object of one history; `ipc` ends it afterwards."""
         raise NotImplementedError
+
+    def unmake(self, shared: Any) -> None:
+        """After a history, whatever came of it: remove what `make` has made outside the scope."""
+
+    def finish(self) -> None:
+        """After the last history: the same for what all of them have used."""
 
     def specification(self, shared: Any, history: History) -> Specification:
         """Return the state of the object, or of each, before the first call. Of *history* it may use what only the kernel chooses, as ids."""

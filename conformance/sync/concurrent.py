@@ -85,6 +85,8 @@ WORD = 64  # bytes from one word to the other
 class Futex(InMemory):
     """Two words in shared memory."""
 
+    # One that was stopped waits anew, at the word that it named, wherever it was moved to.
+    provocations = ("signal", "yield")
     sleeping = (("wait", "futex"), ("timed", "futex"))
     limited = ("timed",)
     phases = (

@@ -208,6 +208,10 @@ DOES_NOT = {
         Bag(),
         History.of(op("A", 0, 1, "put", 1), op("B", 4, 5, "take", gave=1), op("B", 6, 7, "take", gave=1)),
     ),
+    "a call that sleeps in its second point though it could return": (
+        Lock("A"),
+        History((op("A", 0, None, "swap"),), ((9, frozenset({0})),), (("swap", ("release", "acquire")),)),
+    ),
     "the points of one call in the other order": (
         Lock(),
         History((op("A", 0, 20, "swap"),), phases=(("swap", ("release", "acquire")),)),

@@ -40,7 +40,7 @@ class Counter(Workload):
 
     budget = Budget(histories=60, seconds=20, shrinking=2)
     calls = 3
-    disturbs = False
+    provocations = ()
 
     def make(self, ipc: Factories) -> str:
         lock = ipc.file_lock()
