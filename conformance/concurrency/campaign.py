@@ -16,7 +16,7 @@ from .crew import Crew
 from .explain import Explanation, explain
 from .history import Fate, History
 from .linearizability import BOUND, Answer, Bound, check
-from .plan import Act, Plan, processes_of
+from .plan import SIGKILL, Act, Plan, processes_of
 from .timeline import svg, text
 from .workload import Budget, Workload
 
@@ -83,7 +83,7 @@ def draw(workload: Workload, random: Random, layout: tuple[int, ...]) -> Plan:
     if random.random() < workload.kills:
         worker = random.randrange(workers)
         if (target := other(worker)) is not None:
-            programs[worker].insert(random.randint(1, len(programs[worker])), Act("kill", (), "", target))
+            programs[worker].insert(random.randint(1, len(programs[worker])), Act(SIGKILL, (), "", target))
     return Plan(
         layout,
         tuple(map(tuple, programs)),

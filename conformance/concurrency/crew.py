@@ -22,7 +22,7 @@ from ..outcome import Fails, Gives, Outcome, outcome
 from ..specification import Call
 from .board import DONE, Board
 from .history import Fate, History, Operation
-from .plan import Act, Plan, processes_of, workers_of
+from .plan import SIGKILL, Act, Plan, processes_of, workers_of
 from .worker import DISTURBANCE, live, send
 from .workload import Workload
 
@@ -240,7 +240,7 @@ class Crew:
         for worker, program in enumerate(run.plan.programs):
             for number, act in enumerate(program):
                 begun = self._made(worker)[1] > number
-                if act.name == "kill" and begun and self._process_of[act.target] == victim:
+                if act.name == SIGKILL and begun and self._process_of[act.target] == victim:
                     return self._board.parts[worker].call(number)[0]
         return None
 
@@ -276,6 +276,8 @@ class Crew:
             number = position // 2
             pid, name = self._process(worker).pid, run.plan.programs[worker][number].name
             state = _state(pid, part.thread)
+            if name not in self._calls:
+                return frozenset(), False
             all_told = all_told and _sleeps_in(pid, part.thread, self._calls.get(name))
             if state != "S" or part.position != position:
                 return frozenset(), False
@@ -344,7 +346,7 @@ class Crew:
         returned, begun = self._made(worker)
         last_asleep = run.quiet[-1][1] if run.quiet else frozenset()
         for number, act in enumerate(program[:begun]):
-            if act.name == "kill":
+            if act.name == SIGKILL:
                 continue
             call = Call(process, act.name, act.arguments)
             begin, end = part.call(number)

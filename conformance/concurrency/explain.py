@@ -60,18 +60,12 @@ def _first_moment(steps: list[Step], state: Specification, bound: Bound) -> int:
 
 
 def _in_words(
-    history: History, step: Step, allowed: list[tuple[Call, Outcome]] | None, state: Specification
+    history: History, step: Step, allowed: list[tuple[int, Outcome]] | None, state: Specification
 ) -> Explanation:
     if step.asleep:
-        calls = {call for call, _ in allowed or ()} or set(step.asleep)
-        number = next(
-            number
-            for number, operation in enumerate(history.operations)
-            for call in calls
-            if operation.call.process == call.process and operation.call.arguments == call.arguments
-        )
+        number = min(other for other, _ in allowed) if allowed else step.asleep[0][0]
         operation = history.operations[number]
-        results = [result for call, result in allowed or () if call.process == operation.call.process]
+        results = [result for other, result in allowed or () if other == number]
         return Explanation(
             number,
             f"{state.words(operation.call)} in {operation.worker} to {_one_of(results) or 'return'}",

@@ -57,7 +57,7 @@ class Step(NamedTuple):
     optional: bool = False
     after: tuple[int, ...] = ()
     until: tuple[int, ...] = ()
-    asleep: tuple[Call, ...] = ()
+    asleep: tuple[tuple[int, Call], ...] = ()  # with the number of the operation
 
 
 BOUND = Bound()
@@ -103,7 +103,7 @@ def steps_of(
         before = (n for n, step in enumerate(steps) if step.call.process == process and step.operation != end.operation)
         steps[place] = end._replace(after=tuple(n for n in before if not steps[n].optional))
     for moment, asleep in history.quiet:
-        if calls := tuple(asleep_in[number] for number in sorted(asleep) if number in asleep_in):
+        if calls := tuple((number, asleep_in[number]) for number in sorted(asleep) if number in asleep_in):
             steps.append(Step(-1, NOBODY, moment, moment, asleep=calls))
     return steps
 
@@ -155,7 +155,7 @@ class _Problem:
                 continue
             step = self.steps[number]
             if step.asleep:
-                if all(map(state.sleeps, step.asleep)):
+                if all(state.sleeps(call) for _, call in step.asleep):
                     yield number, state, None
                 continue
             for result, after in state.apply(step.call):
@@ -203,17 +203,17 @@ def linearize(steps: Sequence[Step], initial: Specification, bound: Bound = BOUN
 
 def results_allowed(
     steps: Sequence[Step], unknown: int, initial: Specification, bound: Bound = BOUND
-) -> list[tuple[Call, Outcome]] | None:
+) -> list[tuple[int, Outcome]] | None:
     """Return what the step *unknown* may give in all orders in which the others give what they gave; None at the bound.
 
-    Of a moment at which calls sleep, what these calls may return with then.
+    Each result comes with the number of its operation: of a moment at which calls sleep, what these may return with then.
     """
     asked = steps[unknown]
     if asked.asleep:
         problem = _Problem([step for number, step in enumerate(steps) if number != unknown], bound)
     else:
         problem = _Problem(steps, bound)
-    found: dict[tuple[Call, Outcome], None] = {}
+    found: dict[tuple[int, Outcome], None] = {}
     todo: list[tuple[int, Specification, Outcome | None]] = [(0, initial, None)]
     seen = set(todo)
     try:
@@ -221,10 +221,11 @@ def results_allowed(
             done, state, given = todo.pop()
             if not problem.required & ~done:
                 if asked.asleep:
-                    awake = (call for call in asked.asleep if not state.sleeps(call))
-                    found |= dict.fromkeys((call, result) for call in awake for result, _ in state.apply(call))
+                    for number, call in asked.asleep:
+                        results = [] if state.sleeps(call) else [result for result, _ in state.apply(call)]
+                        found |= dict.fromkeys((number, result) for result in results)
                 elif given is not None:
-                    found[asked.call, given] = None
+                    found[asked.operation, given] = None
             for number, after, result in problem.next(done, state, -1 if asked.asleep else unknown):
                 entry = done | 1 << number, after, given if result is None else result
                 if entry not in seen:

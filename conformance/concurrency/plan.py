@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-__all__ = ["Act", "Plan", "processes_of", "workers_of"]
+__all__ = ["SIGKILL", "Act", "Plan", "processes_of", "workers_of"]
+
+
+SIGKILL = "SIGKILL"  # the name of an act that is no call of a workload: kill the process of the target
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +58,10 @@ class Plan:
         return sum(map(len, self.programs))
 
     def smaller(self) -> Iterator[Plan]:
-        """Plans with a worker less, then with a call less: the candidates of shrinking, the smallest first."""
-        if len(self.programs) > 2:
-            for worker in range(len(self.programs)):
-                yield self._without_worker(worker)
+        """Plans in which a worker has nothing to do, then with fewer calls: the candidates of shrinking, the smallest first."""
+        busy = [worker for worker, program in enumerate(self.programs) if program]
+        if len(busy) > 1:
+            yield from (self._with(worker, ()) for worker in busy)
         for worker, program in enumerate(self.programs):
             half = len(program) // 2
             if half > 1:
@@ -74,25 +77,6 @@ class Plan:
     def _with(self, worker: int, program: tuple[Act, ...]) -> Plan:
         programs = (*self.programs[:worker], program, *self.programs[worker + 1 :])
         return replace(self, programs=programs)
-
-    def _without_worker(self, gone: int) -> Plan:
-        layout, programs = [*self.layout], [*self.programs]
-        process = processes_of(self.layout)[gone]
-        layout[process] -= 1
-        if not layout[process]:
-            del layout[process]
-        del programs[gone]
-
-        def kept(act: Act) -> Act:
-            if not act.provoke:
-                return act
-            return (
-                replace(act, provoke="")
-                if act.target == gone
-                else replace(act, target=act.target - (act.target > gone))
-            )
-
-        return replace(self, layout=tuple(layout), programs=tuple(tuple(map(kept, program)) for program in programs))
 
 
 def processes_of(layout: tuple[int, ...]) -> list[int]:

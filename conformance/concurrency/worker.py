@@ -120,7 +120,7 @@ class _Worker:
             if provoke:
                 self._provoke(provoke, pids[target], self._parts[target].thread)
             part.begin(number)
-            if perform is None:  # "kill" is not the workload's
+            if perform is None:  # SIGKILL
                 os.kill(pids[target], signal.SIGKILL)
                 part.end(number, 0, None)
             else:

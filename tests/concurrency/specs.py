@@ -126,7 +126,7 @@ def _allowed(steps: Sequence[Step], order: Sequence[int], initial: Specification
     for number in order:
         step = steps[number]
         if step.asleep:
-            states = {state for state in states if not any(list(state.apply(call)) for call in step.asleep)}
+            states = {state for state in states if not any(list(state.apply(call)) for _, call in step.asleep)}
         else:
             states = {
                 after for state in states for result, after in state.apply(step.call) if step.result in (None, result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from random import Random
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 from conformance.concurrency.campaign import Campaign, Finding, Summary, draw
 from conformance.concurrency.linearizability import Bound
 from conformance.concurrency.looking import look
-from conformance.concurrency.plan import Act, Plan
+from conformance.concurrency.plan import SIGKILL, Act, Plan
 from conformance.concurrency.workload import Budget
 from conformance.conftest import linearizable as linearizable
 from pytest_ipc import Deviation
@@ -46,7 +47,7 @@ def test_a_lost_wake_up_is_found(fork):
 def test_a_deviation_shows_the_timeline(fork):
     with pytest.raises(Deviation, match=r"expected (add|get)\(\) in \w+ to give \d") as caught:
         look(fork, Unlocked())
-    assert sum(line.startswith(("A ", "B ")) for line in caught.value.evidence) >= 2
+    assert sum(bool(re.match(r"[A-Z]\d?  ", line)) for line in caught.value.evidence) >= 2
 
 
 def test_what_one_search_finds_another_replays(fork, tmp_path):
@@ -92,10 +93,9 @@ def test_plans_are_the_same_for_the_same_seed_and_can_be_written_down():
 
 
 def test_smaller_plans_are_smaller_and_whole():
-    program = (Act("put"), Act("take", (), "signal", 2), Act("kill", (), "", 1))
+    program = (Act("put"), Act("take", (), "signal", 2), Act(SIGKILL, (), "", 1))
     plan = Plan((2, 1), (program, acts("put take")[0], acts("put")[0]))
     for smaller in plan.smaller():
-        assert sum(smaller.layout) == len(smaller.programs)
+        assert smaller.layout == plan.layout
         assert smaller.length < plan.length or not any(act.provoke for each in smaller.programs for act in each)
-        targets = [act.target for each in smaller.programs for act in each if act.name == "kill" or act.provoke]
-        assert all(target < len(smaller.programs) for target in targets)
+    assert any(not all(smaller.programs) for smaller in plan.smaller())

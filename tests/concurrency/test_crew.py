@@ -9,7 +9,7 @@ import pytest
 
 from conformance.concurrency.crew import Crew
 from conformance.concurrency.history import Fate, History
-from conformance.concurrency.plan import Act, Plan
+from conformance.concurrency.plan import SIGKILL, Act, Plan
 from conformance.outcome import Gives
 from pytest_ipc import Fork, scope
 
@@ -69,7 +69,7 @@ def test_an_interrupted_call_is_told_from_one_that_failed(history_of):
 
 
 def test_a_killed_worker_and_its_end_are_recorded(history_of):
-    plan = Plan((1, 1), (acts("take")[0], (Act("kill", (), "", 0),)))
+    plan = Plan((1, 1), (acts("take")[0], (Act(SIGKILL, (), "", 0),)))
     history = history_of(Tokens(), plan)
     (end,) = [op for op in history.operations if op.fate is Fate.ENDED]
     assert (end.worker, end.call.name) == ("A", "ends")
@@ -81,7 +81,7 @@ def test_a_killed_worker_and_its_end_are_recorded(history_of):
 def test_after_a_worker_was_killed_another_takes_its_place(fork):
     def life() -> list[int]:
         workload = Counter()
-        kill = Plan((1, 1), (acts("add")[0], (Act("kill", (), "", 0),)))
+        kill = Plan((1, 1), (acts("add")[0], (Act(SIGKILL, (), "", 0),)))
         with Crew(workload, (1, 1)) as crew:
             made = []
             for plan in (kill, Plan((1, 1), acts("add", "add")), kill, Plan((1, 1), acts("add", "add"))):

@@ -1,0 +1,53 @@
+"""What fork(2) and wait(2) say of children: each that has ended is reaped once, by one of the threads that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from errno import ECHILD
+from typing import Self
+
+from ..outcome import Gives, Outcome
+from ..specification import Call, Specification
+
+__all__ = ["ChildrenSpec"]
+
+
+@dataclass(frozen=True)
+class ChildrenSpec(Specification):
+    """The children of each process: those that live, and those that have ended and were not reaped."""
+
+    living: frozenset[tuple[str, int]]
+    ended: frozenset[tuple[str, int]] = frozenset()
+
+    @staticmethod
+    def words(call: Call) -> str:
+        """As the manual writes it."""
+        match call.name, call.arguments:
+            case "kill", (child,):
+                return f"kill(child {child}, SIGKILL)"
+            case "reap", (wait,):
+                return f"waitid(P_ALL, WEXITED{'' if wait else ' | WNOHANG'})"
+        return str(call)
+
+    def kill(self, process: str, child: int) -> Iterable[tuple[Outcome, Self]]:
+        """kill(2), and wait until the child of that number has ended, if it is one of this process."""
+        entry = process, child
+        if entry in self.living:
+            return self.gives(None, replace(self, living=self.living - {entry}, ended=self.ended | {entry}))
+        return self.gives()
+
+    def reap(self, process: str, wait: bool) -> Iterable[tuple[Outcome, Self]]:
+        """waitid(2): any child that has ended, once; with WNOHANG none if none has; ECHILD if there is none at all."""
+        mine = sorted(entry for entry in self.ended if entry[0] == process)
+        if mine:
+            return [(Gives(entry[1]), replace(self, ended=self.ended - {entry})) for entry in mine]
+        if not any(entry[0] == process for entry in self.living):
+            return self.fails(ECHILD)
+        return self.waits() if wait else self.gives()
+
+    def ends(self, process: str) -> Iterable[tuple[Outcome, Self]]:
+        """The children of a process that ends are others'."""
+        kept = (frozenset(entry for entry in some if entry[0] != process) for some in (self.living, self.ended))
+        living, ended = kept
+        return self.gives(None, replace(self, living=living, ended=ended))

@@ -1,0 +1,123 @@
+"""What shmget(2), shmop(2) and shmctl(2) say of a key: who makes the segment, who removes it, and how many are attached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from errno import EEXIST, EIDRM, EINVAL, ENOENT
+from typing import Self
+
+from pytest_ipc import IPC_CREAT, IPC_EXCL
+
+from ..outcome import Fails, Gives, Outcome
+from ..specification import Call, Specification
+
+__all__ = ["SegmentsSpec"]
+
+Worker = tuple[str, int]  # of which process, and which
+
+
+@dataclass(frozen=True)
+class SegmentsSpec(Specification):
+    """One key. A worker attaches, asks about and removes the segment that it has found or made last.
+
+    `ids` are those that the kernel may choose from: what the history has, and one that nobody was told.
+    """
+
+    ids: frozenset[int]
+    found: int | None = None  # the segment that has the key
+    used: frozenset[int] = frozenset()
+    there: frozenset[int] = frozenset()  # segments that exist
+    known: frozenset[tuple[int, int]] = frozenset()  # of each worker, the segment that it knows
+    attached: frozenset[tuple[Worker, int]] = frozenset()  # at most once a worker
+
+    @staticmethod
+    def words(call: Call) -> str:
+        """As the manual writes it."""
+        match call.name, call.arguments:
+            case "get", (_, flags):
+                names = [name for flag, name in ((IPC_CREAT, "IPC_CREAT"), (IPC_EXCL, "IPC_EXCL")) if flags & flag]
+                return f"shmget({' | '.join(names) or '0'})"
+            case "attach", _:
+                return "shmat()"
+            case "detach", _:
+                return "shmdt()"
+            case (("remove" | "clear"), _):
+                return "shmctl(IPC_RMID)"
+            case "count", _:
+                return "shmctl(IPC_STAT: shm_nattch)"
+        return str(call)
+
+    def _knows(self, worker: int) -> int | None:
+        return next((id for who, id in self.known if who == worker), None)
+
+    def get(self, process: str, worker: int, flags: int) -> Iterable[tuple[Outcome, Self]]:
+        """shmget(2): with IPC_EXCL it must make it, without IPC_CREAT find it."""
+        others = frozenset(entry for entry in self.known if entry[0] != worker)
+        if self.found is not None:
+            if flags & IPC_EXCL:
+                return self.fails(EEXIST)
+            return self.gives(self.found, replace(self, known=others | {(worker, self.found)}))
+        if not flags & IPC_CREAT:
+            return self.fails(ENOENT)
+        made = []
+        for id in sorted(self.ids - self.used):
+            after = replace(
+                self, found=id, used=self.used | {id}, there=self.there | {id}, known=others | {(worker, id)}
+            )
+            made.append((Gives(id), after))
+        return made
+
+    def attach(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """shmat(2): a segment that is there; also one that was removed and has not gone yet, or not."""
+        id, me = self._knows(worker), (process, worker)
+        if id is None or any(who == me for who, _ in self.attached):
+            return self.gives(False)
+        done = Gives(True), replace(self, attached=self.attached | {(me, id)})
+        if id not in self.there:
+            return self._gone()
+        return (done,) if id == self.found else (done, *self._gone())
+
+    def detach(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """shmdt(2): with the last one a segment that was removed goes."""
+        me = process, worker
+        mine = frozenset(entry for entry in self.attached if entry[0] == me)
+        return self.gives(bool(mine), replace(self, attached=self.attached - mine)._swept())
+
+    def remove(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """shmctl(2), IPC_RMID: one succeeds; of one that is attached, who tries again may, too."""
+        id = self._knows(worker)
+        if id is None:
+            return self.gives(False)
+        if id not in self.there:
+            return self._gone()
+        after = replace(self, found=None if id == self.found else self.found)._swept()
+        return ((Gives(True), after),) if id == self.found else ((Gives(True), after), *self._gone())
+
+    def count(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """shmctl(2), IPC_STAT: how many are attached."""
+        id = self._knows(worker)
+        if id is None:
+            return self.gives(None)
+        count = Gives(sum(other == id for _, other in self.attached)), self
+        if id not in self.there:
+            return self._gone()
+        return (count,) if id == self.found else (count, *self._gone())
+
+    def clear(self, process: str) -> Iterable[tuple[Outcome, Self]]:
+        """Remove the segment that has the key, if there is one; whether there was."""
+        return self.gives(self.found is not None, replace(self, found=None)._swept())
+
+    def ends(self, process: str) -> Iterable[tuple[Outcome, Self]]:
+        """With a process its attachments go."""
+        kept = frozenset(entry for entry in self.attached if entry[0][0] != process)
+        return self.gives(None, replace(self, attached=kept)._swept())
+
+    def _swept(self) -> Self:
+        return replace(self, there=frozenset(id for id in self.there if id == self.found or self._is_attached(id)))
+
+    def _is_attached(self, id: int) -> bool:
+        return any(other == id for _, other in self.attached)
+
+    def _gone(self) -> tuple[tuple[Outcome, Self], ...]:
+        return ((Fails(EINVAL), self), (Fails(EIDRM), self))
