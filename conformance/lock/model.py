@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from errno import EAGAIN, EWOULDBLOCK
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN
 from functools import partial
 from typing import Any
@@ -13,11 +12,11 @@ from hypothesis.stateful import invariant, rule
 
 from pytest_ipc import F_OFD_SETLK, F_RDLCK, F_SETLK, F_UNLCK, F_WRLCK, RecordLock, fcntl_setlk, flock
 
-from ..model import Model, fails
+from ..model import Model
+from ..specification import Call
+from .specification import FlockSpec, RangeSpec
 
 LENGTH = 8  # bytes of the file that are locked in ranges; all behind them count as one more
-WORDS = {F_RDLCK: "F_RDLCK", F_WRLCK: "F_WRLCK", F_UNLCK: "F_UNLCK"}
-Owner = tuple[Any, int]
 
 
 def open_twice(path: str) -> tuple[int, int]:
@@ -41,20 +40,17 @@ def close_both(first: int, second: int) -> None:
 
 
 class Ranges(Model):
-    """Who has locked which bytes: for each byte the kind of lock by owner, which is what all the algebra comes to."""
+    """Who has locked which bytes, by the specification: record locks, which belong to a process."""
 
+    state: RangeSpec
     command = F_SETLK
+    by_process = True
 
     def __init__(self, path: str, *peers: Any) -> None:
         super().__init__(*peers)
         self.path = path
         self.fds = {peer: peer.do(open_twice, path) for peer in self.peers}
-        self.locks: list[dict[Owner, int]] = [{} for _ in range(LENGTH + 1)]
-
-    def owner(self, peer: Any, which: int) -> Owner:
-        """To whom a lock belongs: the process."""
-        del which
-        return peer, 0
+        self.state = RangeSpec(self.by_process)
 
     @rule(
         peer=st.integers(0, 1),
@@ -66,38 +62,17 @@ class Ranges(Model):
     def lock(self, peer: int, which: int, kind: int, start: int, length: int) -> None:
         """Lock, convert or unlock a range; a length of 0 reaches to the end."""
         who = self.peers[peer]
-        mine = self.owner(who, which)
         length = min(length, LENGTH - start)
-
-        def model() -> None:
-            there = self.locks[start : start + length if length else None]
-            for holders in there:
-                for owner, held in holders.items():
-                    if owner != mine and kind != F_UNLCK and F_WRLCK in (held, kind):
-                        fails(EAGAIN)
-            for holders in there:
-                holders.pop(mine, None)
-                if kind != F_UNLCK:
-                    holders[mine] = kind
-
-        wanted = RecordLock(kind, start, length)
-        self.same(
-            f"{who}{which + 1}: {WORDS[kind]} {start}+{length}",
-            who.call(fcntl_setlk, self.fds[who][which], self.command, wanted),
-            model,
+        self.follows(
+            Call(str(who), "setlk", (which, kind, start, length or LENGTH + 1 - start)),
+            who.call(fcntl_setlk, self.fds[who][which], self.command, RecordLock(kind, start, length)),
         )
 
     @rule(peer=st.integers(0, 1), which=st.integers(0, 1))
     def close(self, peer: int, which: int) -> None:
         """Close one of the two descriptors, and open the file again."""
         who = self.peers[peer]
-        gone = self.owner(who, which)
-
-        def model() -> None:
-            for holders in self.locks:
-                holders.pop(gone, None)
-
-        self.same(f"{who}{which + 1}: close", who.call(close_and_open, self.path, self.fds[who][which]), model)
+        self.follows(Call(str(who), "close", (which,)), who.call(close_and_open, self.path, self.fds[who][which]))
 
     @invariant()
     def the_kernel_refuses_what_the_model_does(self) -> None:
@@ -107,12 +82,15 @@ class Ranges(Model):
             self.sees(
                 "which bytes are free, read-locked or write-locked",
                 partial(standing, me, self.command),
-                lambda: "".join(
-                    "W" if F_WRLCK in holders.values() else "R" if holders else "-" for holders in self.locks
-                ),
+                lambda: "".join(self.stands(byte) for byte in range(LENGTH + 1)),
             )
         finally:
             os.close(me)
+
+    def stands(self, byte: int) -> str:
+        """What stands on a byte: "-", "R" or "W"."""
+        kinds = {kind for place, _, kind in self.state.locks if place == byte}
+        return "W" if F_WRLCK in kinds else "R" if kinds else "-"
 
     def teardown(self) -> None:
         """Let go of everything."""
@@ -142,49 +120,32 @@ class DescriptionRanges(Ranges):
     """The same locks when they belong to open file descriptions."""
 
     command = F_OFD_SETLK
-
-    def owner(self, peer: Any, which: int) -> Owner:
-        """To whom a lock belongs: the open file description."""
-        return peer, which
+    by_process = False
 
 
 class WholeFile(Model):
     """flock(2): four open file descriptions in two processes, each with no lock, a shared or an exclusive one."""
 
+    state: FlockSpec
+
     def __init__(self, path: str, *peers: Any) -> None:
         super().__init__(*peers)
         self.path = path
         self.fds = {peer: peer.do(open_twice, path) for peer in self.peers}
-        self.held: dict[Owner, int] = {}
+        self.state = FlockSpec()
 
     @rule(peer=st.integers(0, 1), which=st.integers(0, 1), operation=st.sampled_from((LOCK_SH, LOCK_EX, LOCK_UN)))
     def lock(self, peer: int, which: int, operation: int) -> None:
         """Lock, convert or unlock. A conversion that cannot be made loses what was held: it is not atomic."""
-        who = self.peers[peer]
-        mine = who, which
-
-        def model() -> None:
-            before = self.held.pop(mine, None)
-            if operation == LOCK_UN:
-                return
-            if before == operation:
-                self.held[mine] = operation
-                return
-            if any(LOCK_EX in (held, operation) for held in self.held.values()):
-                fails(EWOULDBLOCK)
-            self.held[mine] = operation
-
-        words = {LOCK_SH: "LOCK_SH", LOCK_EX: "LOCK_EX", LOCK_UN: "LOCK_UN"}
-        self.same(
-            f"{who}{which + 1}: {words[operation]}", who.call(flock, self.fds[who][which], operation | LOCK_NB), model
-        )
+        who, arguments = self.peers[peer], (which, operation | LOCK_NB)
+        ((_, self.state),) = self.state.apply(Call(str(who), "releases", arguments))
+        self.follows(Call(str(who), "acquires", arguments), who.call(flock, self.fds[who][which], arguments[1]))
 
     @rule(peer=st.integers(0, 1), which=st.integers(0, 1))
     def close(self, peer: int, which: int) -> None:
         """Close one of the descriptors, and open the file again."""
         who = self.peers[peer]
-        self.held.pop((who, which), None)
-        self.same(f"{who}{which + 1}: close", who.call(close_and_open, self.path, self.fds[who][which]), lambda: None)
+        self.follows(Call(str(who), "close", (which,)), who.call(close_and_open, self.path, self.fds[who][which]))
 
     def teardown(self) -> None:
         """Let go of everything."""

@@ -140,7 +140,7 @@ class FlockSpec(Specification):
     @staticmethod
     def words(call: Call) -> str:
         """As the manual writes it."""
-        if call.name != "flock":
+        if call.name == "close":
             return "close()"
         operation = call.arguments[1]
         kind = {LOCK_SH: "LOCK_SH", LOCK_EX: "LOCK_EX", LOCK_UN: "LOCK_UN"}[operation & ~LOCK_NB]
