@@ -83,7 +83,9 @@ def draw(workload: Workload, random: Random, layout: tuple[int, ...]) -> Plan:
     if random.random() < workload.kills:
         worker = random.randrange(workers)
         if (target := other(worker)) is not None:
-            programs[worker].insert(random.randint(1, len(programs[worker])), Act(SIGKILL, (), "", target))
+                        place = random.randint(1, max(len(programs[worker]) * 2 // 3, 1))  # others have something to do afterwards
+            programs[worker].insert(place, Act(SIGKILL, (random.random() < 0.6,), "", target)
+            )
     return Plan(
         layout,
         tuple(map(tuple, programs)),
@@ -135,10 +137,13 @@ class Campaign:
 
     def close(self) -> None:
         """End the workers."""
+        self._dismiss()
+        self._workload.finish()
+
+    def _dismiss(self) -> None:
         for crew in self._crews.values():
             crew.close()
         self._crews.clear()
-        self._workload.finish()
 
     def _spent(self, seconds: float) -> bool:
         return self.summary.histories >= self._budget.histories or seconds > self._budget.seconds
@@ -216,6 +221,14 @@ class Campaign:
         again = explain(shorter, specification, self._bound, self._workload.object_of)
         return (shorter, again) if again is not None else None
 
+    def _shorter(self, plan: Plan) -> Finding | None:
+        """Try a smaller plan. That it comes to no end is no news any more."""
+        try:
+            return self._try(plan)
+        except TimeoutError:
+            self._dismiss()
+            return None
+
     def _shrunk(self, finding: Finding, keep: Callable[[Plan], None] | None) -> Finding:
         """Look for a smaller plan that leads to a deviation too, as long as there is time."""
         until = monotonic() + self._budget.shrinking
@@ -228,7 +241,7 @@ class Campaign:
                     if monotonic() > until:
                         improved = False
                         break
-                    if found := self._try(plan):
+                    if found := self._shorter(plan):
                         if len(found.history.operations) <= len(best.history.operations) + 1:
                             best = replace(found, before=finding.before)
                             improved = True

@@ -179,18 +179,19 @@ class Crew:
         while run.busy:
             if self._hear(run):
                 continue
-            self._look_for_deaths(run)
-            if run.busy and (asleep := self._asleep(run)):
-                if not run.quiet or run.quiet[-1][1] != asleep:
-                    run.quiet.append((run.moment, asleep))
-                if any(run.plan.programs[worker][number].name in self._workload.limited for worker, number in asleep):
-                    continue  # whose time will be over
-                if endings:
-                    self._end(run, endings.pop(), asleep)
-                else:
-                    self._release(run, asleep)
             if monotonic() > deadline:
                 raise TimeoutError(f"no end of {self._doing(run)} within {_PATIENCE} s")
+            self._look_for_deaths(run)
+            if not run.busy or not (asleep := self._asleep(run)):
+                continue
+            if not run.quiet or run.quiet[-1][1] != asleep:
+                run.quiet.append((run.moment, asleep))
+            if any(run.plan.programs[worker][number].name in self._workload.limited for worker, number in asleep):
+                continue  # whose time will be over
+            if endings:
+                self._end(run, endings.pop(), asleep)
+            else:
+                self._release(run, asleep)
         self._await_killed(run)
         for act in self._workload.closing(run.shared):
             self._act(run, act)

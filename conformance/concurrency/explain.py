@@ -69,7 +69,7 @@ def _in_words(
         return Explanation(
             number,
             f"{state.words(operation.call)} in {operation.worker} to {_one_of(results) or 'return'}",
-            "it sleeps in the call when all others have returned or sleep",
+            "it slept in the call when all others had returned or slept",
         )
     operation = history.operations[step.operation]
     if operation.fate is Fate.ENDED:

@@ -10,7 +10,9 @@ from typing import Any
 __all__ = ["SIGKILL", "Act", "Plan", "processes_of", "workers_of"]
 
 
-SIGKILL = "SIGKILL"  # the name of an act that is no call of a workload: kill the process of the target
+# The name of an act that is no call of a workload: kill the process of the target. Its argument says whether the worker waits
+# for the death before it goes on.
+SIGKILL = "SIGKILL"
 
 
 @dataclass(frozen=True, slots=True)

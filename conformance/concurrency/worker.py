@@ -16,6 +16,7 @@ from ctypes import CDLL
 from functools import partial
 from typing import Any, NoReturn
 
+from pytest_ipc.kernel.proc import process_state
 from pytest_ipc.kernel.process import PR_SET_PDEATHSIG, prctl
 from pytest_ipc.kernel.signals import tgkill
 
@@ -121,7 +122,7 @@ class _Worker:
                 self._provoke(provoke, pids[target], self._parts[target].thread)
             part.begin(number)
             if perform is None:  # SIGKILL
-                os.kill(pids[target], signal.SIGKILL)
+                self._kill(pids[target], *arguments)
                 part.end(number, 0, None)
             else:
                 try:
@@ -164,6 +165,12 @@ class _Worker:
                     break
                 if rounds > spins:
                     _yield()
+
+    @staticmethod
+    def _kill(pid: int, wait: bool = False) -> None:
+        os.kill(pid, signal.SIGKILL)
+        while wait and (state := process_state(pid)) is not None and state.state not in "ZX":
+            _yield()
 
     @staticmethod
     def _provoke(what: str, pid: int, thread: int) -> None:

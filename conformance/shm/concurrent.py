@@ -42,6 +42,7 @@ class Segments(Workload):
     budget = Budget(histories=200)
     layouts = ((1, 1, 1), (1, 1, 1, 1))
     kills = 0.1
+    phases = (("attach", ("pins", "maps", "attach_ends")),)
 
     def make(self, ipc: Factories) -> int:
         return unused_key()

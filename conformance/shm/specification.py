@@ -30,6 +30,7 @@ class SegmentsSpec(Specification):
     there: frozenset[int] = frozenset()  # segments that exist
     known: frozenset[tuple[int, int]] = frozenset()  # of each worker, the segment that it knows
     attached: frozenset[tuple[Worker, int]] = frozenset()  # at most once a worker
+    pinned: frozenset[tuple[Worker, int]] = frozenset()  # by calls of shmat(2) that have not returned
 
     @staticmethod
     def words(call: Call) -> str:
@@ -68,15 +69,29 @@ class SegmentsSpec(Specification):
             made.append((Gives(id), after))
         return made
 
-    def attach(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """shmat(2): a segment that is there; also one that was removed and has not gone yet, or not."""
+    def pins(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """shmat(2), its first point: Linux counts the segment as attached once more until the call returns.
+
+        One that was removed, and is there because others have it attached, may be attached or not.
+        """
         id, me = self._knows(worker), (process, worker)
-        if id is None or any(who == me for who, _ in self.attached):
-            return self.gives(False)
-        done = Gives(True), replace(self, attached=self.attached | {(me, id)})
-        if id not in self.there:
-            return self._gone()
-        return (done,) if id == self.found else (done, *self._gone())
+        if id is None or id not in self.there or any(who == me for who, _ in self.attached):
+            return self.gives()
+        pinned = Gives(), replace(self, pinned=self.pinned | {(me, id)})
+        return (pinned,) if id == self.found else (pinned, (Gives(), self))
+
+    def maps(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """shmat(2), its second point."""
+        mine = frozenset(entry for entry in self.pinned if entry[0] == (process, worker))
+        return self.gives(None, replace(self, attached=self.attached | mine))
+
+    def attach_ends(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
+        """shmat(2), its last point: it is attached, or there was no such segment."""
+        id, me = self._knows(worker), (process, worker)
+        mine = frozenset(entry for entry in self.pinned if entry[0] == me)
+        if mine:
+            return self.gives(True, replace(self, pinned=self.pinned - mine)._swept())
+        return self.gives(False) if id is None or any(who == me for who, _ in self.attached) else self._gone()
 
     def detach(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
         """shmdt(2): with the last one a segment that was removed goes."""
@@ -99,7 +114,7 @@ class SegmentsSpec(Specification):
         id = self._knows(worker)
         if id is None:
             return self.gives(None)
-        count = Gives(sum(other == id for _, other in self.attached)), self
+        count = Gives(sum(other == id for some in (self.attached, self.pinned) for _, other in some)), self
         if id not in self.there:
             return self._gone()
         return (count,) if id == self.found else (count, *self._gone())
@@ -110,14 +125,14 @@ class SegmentsSpec(Specification):
 
     def ends(self, process: str) -> Iterable[tuple[Outcome, Self]]:
         """With a process its attachments go."""
-        kept = frozenset(entry for entry in self.attached if entry[0][0] != process)
-        return self.gives(None, replace(self, attached=kept)._swept())
+        kept = [frozenset(entry for entry in some if entry[0][0] != process) for some in (self.attached, self.pinned)]
+        return self.gives(None, replace(self, attached=kept[0], pinned=kept[1])._swept())
 
     def _swept(self) -> Self:
         return replace(self, there=frozenset(id for id in self.there if id == self.found or self._is_attached(id)))
 
     def _is_attached(self, id: int) -> bool:
-        return any(other == id for _, other in self.attached)
+        return any(other == id for some in (self.attached, self.pinned) for _, other in some)
 
     def _gone(self) -> tuple[tuple[Outcome, Self], ...]:
         return ((Fails(EINVAL), self), (Fails(EIDRM), self))

@@ -76,19 +76,19 @@ class Mutex(InMemory):
         return MutexSpec()
 
     def programs(self, random: Random, workers: int) -> Iterator[list[Act]]:
-        names = random.choice((("lock",), ("trylock",), ("lock", "trylock"), ("lock", "timedlock", "trylock")))
+        names = random.choice((("lock",), ("trylock",), ("trylock",), ("lock", "timedlock", "trylock")))
         # No trylock of what is not recoverable: see the clause pthread_mutex_trylock.enotrecoverable-each-time.
         repairing = 1.0 if "trylock" in names else random.choice((0.2, 1.0))
+        holding = random.choice((0, 3))
         for worker in range(workers):
             acts: list[Act] = []
             while len(acts) < self.calls:
                 name = random.choice(names)
                 acts.append(Act(name, (worker, SHORT) if name == "timedlock" else (worker,)))
-                if random.random() < repairing:
-                    acts.append(Act("consistent", (worker,)))
-                if random.random() < 0.6:
-                    acts.append(Act("unlock", (worker,)))
-            yield [*acts, Act("unlock", (worker,))]
+                repair = Act("consistent", (worker,))
+                acts += [repair] * (random.randint(0, holding) or (random.random() < repairing))
+                acts.append(Act("unlock", (worker,)))
+            yield acts
 
     def enter(self, here: Here) -> Held:
         return Held(here.shared)

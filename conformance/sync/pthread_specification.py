@@ -49,7 +49,9 @@ class MutexSpec(Specification):
         return self.gives(None, replace(self, owner=me))
 
     def trylock(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """pthread_mutex_trylock(3): EBUSY where that would wait."""
+        """pthread_mutex_trylock(3): EBUSY where that would wait; in glibc EDEADLK if it is one's own."""
+        if self.owner == (process, worker):
+            return ((Fails(EBUSY), self), (Fails(EDEADLK), self))
         if self.owner is not None and self.state != "lost":
             return self.fails(EBUSY)
         return self.lock(process, worker)

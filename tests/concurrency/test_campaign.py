@@ -39,7 +39,7 @@ def test_a_race_is_found_and_made_short(fork):
 
 
 def test_a_lost_wake_up_is_found(fork):
-    with pytest.raises(Deviation, match="it sleeps in the call when all others have returned or sleep") as caught:
+    with pytest.raises(Deviation, match="it slept in the call when all others had returned or slept") as caught:
         look(fork, Sleepy())
     assert any(line.startswith("*") for line in caught.value.evidence)
 

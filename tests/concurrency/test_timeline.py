@@ -70,7 +70,7 @@ def test_a_call_that_should_not_sleep_is_named():
     told = explain(history, Line())
     assert told is not None
     assert told.expected == "take() in B to give 5"
-    assert told.observed == "it sleeps in the call when all others have returned or sleep"
+    assert told.observed == "it slept in the call when all others had returned or slept"
 
 
 def test_of_many_results_a_few_are_named():

@@ -53,7 +53,7 @@ static int operate(int id, struct sembuf *ops, size_t count, const struct timesp
         window();
         return without_waiting(id, ops + 1, 1);
     }
-    if (race("semop_misses_a_change_meanwhile") && waits(ops, count)) {
+    if (race("semop_misses_a_change_meanwhile") && !limit && waits(ops, count)) {
         long changed = shared[SEM_CHANGED];
         if (without_waiting(id, ops, count) == 0)
             return 0;
