@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import clause, disputed, fails_with, getpipe_size, limit, pipe2, setpipe_size, untested
+from pytest_ipc import clause, fails_with, getpipe_size, kernel_is_older, limit, pipe2, setpipe_size, untested
 
 
 @pytest.fixture
@@ -35,19 +35,11 @@ def at_the_soft_limit(as_user, page) -> Callable[[Callable[[int], Any]], Any]:
     return run
 
 
-@clause(
-    "proc.pipe-user-pages-soft",
-    "pipe(7)",
-    "/proc files",
-    since="4.5",
-    disputed="new pipes have two pages since Linux 5.14",
-)
+@clause("proc.pipe-user-pages-soft", "pipe(7)", "/proc files", since="4.5")
 def test_beyond_the_soft_limit_new_pipes_are_small(at_the_soft_limit, page):
-    """A user whose pipes take pipe-user-pages-soft pages gets new pipes of one page."""
-    capacity = at_the_soft_limit(lambda _fd: getpipe_size(pipe2()[0]))
-    if capacity == 2 * page:
-        disputed(manual="that new pipes have one page", linux="gives them two")
-    assert capacity == page
+    """A user whose pipes take pipe-user-pages-soft pages gets new pipes of two pages, of one before Linux 5.14."""
+    pages = 1 if kernel_is_older("5.14") else 2
+    assert at_the_soft_limit(lambda _fd: getpipe_size(pipe2()[0])) == pages * page
 
 
 @clause("proc.pipe-user-pages-soft-growth-eperm", "pipe(7)", "/proc files", errno=EPERM, since="4.9")

@@ -56,7 +56,7 @@ def test_waiters_are_sent_to_another_word(futex, waiters):
     assert futex_wake(first.address, 9) == 1
 
 
-@clause("futex.requeue-counts-woken", "futex(2)", "RETURN VALUE", disputed="those sent on are counted too")
+@clause("futex.requeue-counts-woken", "FUTEX_REQUEUE(2const)", "RETURN VALUE", disputed="those sent on are counted too")
 def test_those_woken_are_counted(futex, waiters):
     """FUTEX_REQUEUE is the number of those whom it woke, without those whom it sent to another word."""
     first, second = futex(1), futex(2)
