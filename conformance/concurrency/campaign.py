@@ -83,9 +83,8 @@ def draw(workload: Workload, random: Random, layout: tuple[int, ...]) -> Plan:
     if random.random() < workload.kills:
         worker = random.randrange(workers)
         if (target := other(worker)) is not None:
-                        place = random.randint(1, max(len(programs[worker]) * 2 // 3, 1))  # others have something to do afterwards
-            programs[worker].insert(place, Act(SIGKILL, (random.random() < 0.6,), "", target)
-            )
+            place = random.randint(1, max(len(programs[worker]) * 2 // 3, 1))  # others have something to do afterwards
+            programs[worker].insert(place, Act(SIGKILL, (random.random() < 0.6,), "", target))
     return Plan(
         layout,
         tuple(map(tuple, programs)),
