@@ -9,6 +9,9 @@ uses the copy's `os.stat`. Tools that replace modules by name (pyfakefs) or func
 because it is neither in sys.modules nor named like the original. Functions written in C are taken from new instances of their
 modules, and what is left of a class that has been replaced is found among the subclasses of its base.
 
+Our modules are imported when a test asks for a fixture, which may be after it has replaced `os.path.exists`. Hooks on imports may
+decide by it (pytest's, which rewrites assertions in installed plugins), so our modules are found without them.
+
 One call is deliberately left out: a child leaves by the current `os._exit`, which coverage replaces to save its data.
 """
 
@@ -35,7 +38,9 @@ else:
     import posixpath
     import select
     import signal
+    import sys
     import time
+    from importlib.machinery import PathFinder
     from importlib.util import module_from_spec
     from types import BuiltinFunctionType, FunctionType, ModuleType
 
@@ -74,6 +79,17 @@ else:
     vars(os.path).update((name, getattr(_generic, name)) for name in genericpath.__all__)
     fcntl, json, select, signal, time = map(_copy, (fcntl, json, _new(select), signal, _new(time)))
     del genericpath, posix, posixpath, _generic
+
+    class _OurModules:
+        """Find the modules of this package as Python does by itself, before any other hook of sys.meta_path."""
+
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> object:
+            if name.startswith("pytest_ipc.") and not name.startswith("pytest_ipc.conformance"):
+                return PathFinder.find_spec(name, path, target)
+            return None
+
+    sys.meta_path.insert(0, _OurModules)
 
     def __getattr__(name: str) -> ModuleType:
         if name != "socket":  # the one that pytest does not load itself
