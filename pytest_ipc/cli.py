@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from . import __version__
+from .printable import plain
 from .verdict import badge, bundle, check, compare, diagnosis, expect
 
 
@@ -83,7 +84,7 @@ def _sweep(options: argparse.Namespace) -> int:
     try:
         done = sweep(dry_run=options.dry_run)
     except HomeError as error:
-        return _usage_error(f"{error.filename}: {error.strerror}")
+        return _usage_error(plain(f"{error.filename}: {error.strerror}"))
     _print_anything()
     for line in done.removed:
         print(f"{'would remove' if options.dry_run else 'removed'} {line}")
@@ -91,8 +92,13 @@ def _sweep(options: argparse.Namespace) -> int:
         print(f"left {line}")
     for line in done.refused:
         print(f"refused {line}")
-    if not (done.removed or done.left or done.refused):
-        print("nothing was left behind")
+    looked = ", ".join(map(plain, done.places))
+    if not looked:
+        print("nothing was left behind: there is no directory of ledgers")
+    elif not (done.removed or done.left or done.refused):
+        print(f"nothing was left behind in {looked}")
+    else:
+        print(f"looked in {looked}")
     return 1 if done.left or done.refused else 0
 
 
@@ -105,7 +111,7 @@ def _status(_options: argparse.Namespace) -> int:
         for line in status():
             print(line)
     except HomeError as error:
-        return _usage_error(f"{error.filename}: {error.strerror}")
+        return _usage_error(plain(f"{error.filename}: {error.strerror}"))
     return 0
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from .printable import plain
 from .unpatched import os, signal
 
 
@@ -28,7 +29,7 @@ class CustodyWatch:
         try:
             done = sweep()
         except OSError as error:  # a HomeError, mostly; and nothing that goes wrong with the past may stop this run
-            self._header = [f"ipc: {error.strerror}: {error.filename or home_path()}"]
+            self._header = [plain(f"ipc: {error.strerror}: {error.filename or home_path()}")]
             return
         self._header = [f"ipc: removed {line}" for line in done.removed]
         self._header += [f"ipc: left {line}" for line in (*done.left, *done.refused)]
@@ -44,7 +45,7 @@ class CustodyWatch:
         try:
             done = sweep_worker(node.workerinput["testrunuid"], worker)
         except OSError as problem:
-            self._left_by[worker] = [str(problem)]
+            self._left_by[worker] = [plain(problem)]
             return
         self._left_by[worker] = done.removed + [f"{line} (left)" for line in (*done.left, *done.refused)]
 

@@ -45,9 +45,20 @@ with pytest_ipc.scope() as ipc:
 @pytest.fixture
 def room(tmp_path: Path) -> dict[str, str]:
     """An environment with a home of ledgers of its own."""
-    runtime = tmp_path / "runtime"
-    runtime.mkdir(mode=0o700)
-    return os.environ | {"XDG_RUNTIME_DIR": str(runtime)}
+    for name in ("runtime", "tmp"):
+        (tmp_path / name).mkdir(mode=0o700)
+    tmp_path.chmod(0o711)
+    return os.environ | {"XDG_RUNTIME_DIR": str(tmp_path / "runtime"), "TMPDIR": str(tmp_path / "tmp")}
+
+
+# What other runs on this machine have left in the folders for everybody is not this test's.
+COMMAND = """
+import sys
+import pytest_ipc.custody.places as places
+places.SHARED, places.RUNTIME = (), ()
+from pytest_ipc.cli import main
+sys.exit(main())
+"""
 
 
 @pytest.fixture
@@ -56,7 +67,7 @@ def command(room: dict[str, str]) -> Callable[..., Done]:
 
     def run(*arguments: str) -> Done:
         return subprocess.run(
-            [sys.executable, "-m", "pytest_ipc", *arguments],
+            [sys.executable, "-c", COMMAND, *arguments],
             capture_output=True,
             text=True,
             timeout=30,
@@ -98,10 +109,15 @@ def exists(id: int) -> bool:
     return True
 
 
-def test_nothing_to_tell(command):
-    assert command("sweep").stdout == "nothing was left behind\n"
+def nothing_in(room: dict[str, str]) -> str:
+    return f"nothing was left behind in {room['XDG_RUNTIME_DIR']}/pytest-ipc\n"
+
+
+def test_nothing_to_tell(command, room):
+    assert command("sweep").stdout == "nothing was left behind: there is no directory of ledgers\n"
     done = command("status")
     assert done.returncode == 0
+    assert f"the next run makes {room['XDG_RUNTIME_DIR']}/pytest-ipc" in done.stdout
     assert "nothing is owned" in done.stdout
 
 
@@ -122,17 +138,17 @@ def test_status_tells_what_a_run_owns(command, owner, room):
         assert part in segment
     assert any(line.startswith(f"FIFO {path}") for line in lines)
     assert lines[-1] == "2 objects are owned"
-    assert command("sweep").stdout == "nothing was left behind\n"
+    assert command("sweep").stdout == nothing_in(room)
     assert exists(id)
     assert path.exists()
 
 
-def test_the_reaper_is_quicker_than_any_command(command, owner):
+def test_the_reaper_is_quicker_than_any_command(command, owner, room):
     process, id, path = owner("leave the reaper")
     process.kill()
     process.wait()
     assert Deadline(30).until(lambda: not exists(id) and not path.parent.exists())
-    assert command("sweep").stdout == "nothing was left behind\n"
+    assert command("sweep").stdout == nothing_in(room)
 
 
 def test_a_dead_run_without_a_reaper_is_swept(command, owner, room):
@@ -143,6 +159,7 @@ def test_a_dead_run_without_a_reaper_is_swept(command, owner, room):
     would = command("sweep", "--dry-run")
     assert would.returncode == 0
     assert sorted(line.split(" (")[0].split(", made")[0] for line in would.stdout.splitlines()) == [
+        f"looked in {room['XDG_RUNTIME_DIR']}/pytest-ipc",
         f"would remove FIFO {path}",
         "would remove System V segment",
     ]
@@ -191,4 +208,67 @@ def test_a_foreign_segment_with_a_recycled_id_is_left(command, owner, sysv_shm):
     mine = sysv_shm(12345)
     assert command("sweep").returncode == 0
     assert mine.exists()
+    assert not path.exists()
+
+
+def test_every_place_of_the_user_is_looked_through_and_named(command, owner, room):
+    """A run has kept its ledgers elsewhere, where nobody has set $XDG_RUNTIME_DIR."""
+    runtime, temp = f"{room['XDG_RUNTIME_DIR']}/pytest-ipc", f"{room['TMPDIR']}/pytest-ipc-of-{os.geteuid()}"
+    kept = room.pop("XDG_RUNTIME_DIR")
+    process, id, path = owner("kill the reaper")
+    room["XDG_RUNTIME_DIR"] = kept
+    process.kill()
+    process.wait()
+    shown = command("status").stdout.splitlines()
+    assert shown[0] == f"ledgers in {temp}"
+    assert shown[-1] == "2 objects are owned"
+    os.mkdir(runtime, 0o700)
+    done = command("sweep")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == f"looked in {runtime}, {temp}"
+    assert not exists(id)
+    assert not path.parent.exists()
+    assert command("sweep").stdout == f"nothing was left behind in {runtime}, {temp}\n"
+
+
+def test_another_place_that_cannot_be_trusted_is_named(command, room):
+    temp = Path(room["TMPDIR"]) / f"pytest-ipc-of-{os.geteuid()}"
+    temp.mkdir()
+    temp.chmod(0o777)
+    os.mkdir(f"{room['XDG_RUNTIME_DIR']}/pytest-ipc", 0o700)
+    done = command("sweep")
+    assert done.returncode == 1
+    assert f"refused {temp}: the ledger's directory is open to others" in done.stdout
+    assert f"refused: {temp}: the ledger's directory is open to others" in command("status").stdout
+
+
+def odd_names(home: Path) -> list[str]:
+    """Fill a directory of ledgers with what is none; the names of what takes a sentence."""
+    (home / "1-2.ledger").mkdir()
+    (home / "x\x1b[2J\n.ledger").write_text("x")
+    (home / "3-4.ledger").symlink_to("/etc/passwd")
+    os.mkfifo(home / "5-6.ledger")
+    (home / os.fsdecode(b"\xff\xfe.ledger")).touch()
+    (home / ".7-8.ledger.swept").mkdir()
+    (home / ".9-8.ledger.swept").write_text("[" * 100_000)
+    (home / "folder").mkdir()
+    os.utime(home / ".7-8.ledger.swept", (1, 1))
+    return ["1-2.ledger", "x\\x1b[2J\\n.ledger", "3-4.ledger", "5-6.ledger", "\\udcff\\udcfe.ledger"]
+
+
+def test_what_is_no_ledger_is_named_and_passed_over(command, owner, room):
+    """Folders, links and odd names among the ledgers end no command, and their control characters reach no terminal."""
+    process, id, path = owner("kill the reaper")
+    process.kill()
+    process.wait()
+    home = Path(room["XDG_RUNTIME_DIR"]) / "pytest-ipc"
+    names = odd_names(home)
+    status, done = command("status"), command("sweep")
+    for told in (status, done):
+        assert told.stderr == ""
+        assert all(line.isprintable() for line in told.stdout.splitlines())
+        for name in names:
+            assert any(line.startswith("refused") and name in line for line in told.stdout.splitlines()), name
+    assert (status.returncode, done.returncode) == (0, 1)
+    assert not exists(id)
     assert not path.exists()

@@ -128,7 +128,15 @@ def test_a_run_without_ipc_loads_next_to_nothing_of_it(pytester, monkeypatch, ho
         process = Process.current()
         (home / f"{process.pid}-{process.start}.ledger").touch(mode=0o600)
     pytester.makepyfile(UNUSED.replace("LIMIT", "9"))
-    pytester.makeconftest("import sys; before = set(sys.modules)")
+    pytester.makeconftest(
+        """
+        import sys
+        import pytest_ipc.custody.places as places
+
+        places.SHARED = places.RUNTIME = ()  # what other runs have left there would be swept
+        before = set(sys.modules)
+        """
+    )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *how)
     result.assert_outcomes(passed=1)
 

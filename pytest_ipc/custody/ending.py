@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from errno import ESTALE
 
+from ..printable import plain
+
 __all__ = ["attempt", "failures_ignored", "finish", "is_failure", "out_of_sight", "raise_together"]
 
 Step = Callable[[], object]
@@ -83,6 +85,6 @@ def out_of_sight(what: object, where: str) -> OSError:
     """Return the error for an object that this process cannot see from where it is: its record stays open."""
     return OSError(
         ESTALE,
-        f"{what} was made in {where}, which is not what this process sees now; it stays on record and is removed when "
+        f"{plain(what)} was made in {where}, which is not what this process sees now; it stays on record and is removed when "
         "this process has ended",
     )

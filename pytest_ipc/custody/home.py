@@ -7,30 +7,135 @@ closed to all others. If it is not, that is an error and not a reason to try ano
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EPERM
+from typing import NamedTuple
 
 from ..unpatched import os
-from .places import home_path, pin
+from .ending import failures_ignored
+from .folders import Identity, check_folder, identity_of
+from .places import home_path, owner, pin, places
 
-__all__ = ["HomeError", "home_path", "open_home", "pin"]
+__all__ = ["Home", "HomeError", "as_owner", "hold", "home_path", "homes", "is_owners", "open_home", "pin"]
+
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class HomeError(OSError):
     """The directory of the ledgers cannot be used: what is wrong with it, and the way out."""
 
 
+class Home(NamedTuple):
+    """A directory of ledgers: its path, and a descriptor of it."""
+
+    path: str
+    fd: int
+
+
+@contextmanager
+def as_owner() -> Iterator[None]:
+    """Be the user to whom the directory belongs, where a test has changed the effective user only."""
+    now, user = os.geteuid(), owner()
+    if now == user:
+        yield
+        return
+    try:
+        with failures_ignored:  # it has become another user for good: what it has open has to do
+            os.seteuid(user)
+        yield
+    finally:
+        if os.geteuid() != now:
+            os.seteuid(now)
+
+
+def is_owners(status: os.stat_result) -> bool:
+    """Return whether a file belongs to the user to whom the directory belongs."""
+    return status.st_uid == owner() or (status.st_uid == os.geteuid() and _is_in_another_user_namespace())
+
+
+_user_namespace = os.stat("/proc/self/ns/user").st_ino if os.path.exists("/proc/self/ns/user") else 0
+
+
+def _is_in_another_user_namespace() -> bool:
+    """Whether numbers of users are others here than where the plugin was loaded."""
+    try:
+        return os.stat("/proc/self/ns/user").st_ino != _user_namespace
+    except OSError:
+        return False
+
+
 def open_home(*, create: bool, path: str | None = None) -> int | None:
-    """A descriptor of the directory; None when it does not exist and *create* is false. HomeError if it cannot be trusted."""
-    path = path or home_path()
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    """A descriptor of the directory; None when it does not exist and *create* is false. HomeError if it cannot be trusted.
+
+    With *create*, and without a *path*, the next place is taken where the folder that held the directory has gone.
+    """
+    with as_owner():
+        for place in (path,) if path else (home_path(), *(places()[1:] if create else ())):
+            try:
+                fd = _open(place, create=create)
+            except FileNotFoundError:
+                continue
+            if create and place != home_path() and path is None:
+                pin(place, *places())
+            return fd
+    if create:
+        raise HomeError(
+            2, "the folder of the ledgers' directory has gone, and there is no other, so nothing is made", home_path()
+        )
+    return None
+
+
+_held: Home | None = None
+
+
+def hold() -> None:
+    """Hold the directory in use open: it is found by homes() even when it has been unmounted or removed. HomeError."""
+    global _held
+    fd = open_home(create=False)
+    _held = None if fd is None else Home(home_path(), fd)
+
+
+def homes(refused: list[str]) -> Iterator[Home]:
+    """Go through every directory of ledgers of this user that exists; a sentence on each that cannot be trusted is *refused*.
+
+    HomeError for the one in use.
+    """
+    seen: list[Identity] = []
+    for place in places():
+        try:
+            fd = open_home(create=False, path=place)
+        except HomeError as error:
+            if place == home_path():
+                raise
+            refused.append(f"{place}: {error.strerror}")
+            continue
+        if fd is not None:
+            try:
+                if (identity := identity_of(os.fstat(fd))) not in seen:
+                    seen.append(identity)
+                    yield Home(place, fd)
+            finally:
+                os.close(fd)
+    if _held is not None and identity_of(os.fstat(_held.fd)) not in seen:
+        yield _held
+
+
+def _open(path: str, *, create: bool) -> int:
+    """FileNotFoundError where it does not exist; with *create*, where it cannot be made because the folder above is not there."""
     try:
         try:
-            fd = os.open(path, flags)
+            fd = os.open(path, _FLAGS)
         except FileNotFoundError:
             if not create:
-                return None
+                raise
             _make(path)
-            fd = os.open(path, flags)
-    except HomeError:
+            fd = os.open(path, _FLAGS)
+        except PermissionError:
+            _check_user(path)
+            _give_back_to_its_owner(path)
+            fd = os.open(path, _FLAGS)
+    except (HomeError, FileNotFoundError):
         raise
     except OSError as error:
         if error.errno is None:  # a signal's handler raised it
@@ -40,26 +145,53 @@ def open_home(*, create: bool, path: str | None = None) -> int | None:
         ) from None
     status = os.fstat(fd)
     wrong = []
-    if status.st_uid != os.geteuid():
+    if not is_owners(status):
         wrong.append(f"belongs to user {status.st_uid}")
     if stat.S_IMODE(status.st_mode) & 0o077:
         wrong.append(f"is open to others (mode {stat.S_IMODE(status.st_mode):#o})")
     if wrong:
         os.close(fd)
         raise HomeError(
-            1,
+            EPERM,
             f"the ledger's directory {' and '.join(wrong)}, and is not used; remove it, or set XDG_RUNTIME_DIR",
             path,
         )
+    if status.st_mode & 0o700 != 0o700:
+        _give_back_to_its_owner(path)
     return fd
 
 
+def _give_back_to_its_owner(path: str) -> None:
+    """Give its owner all rights to a directory that was made under an umask that took them, and is closed to all others."""
+    status = os.lstat(path)
+    if stat.S_ISDIR(status.st_mode) and is_owners(status) and not status.st_mode & 0o077:
+        with failures_ignored:
+            os.chmod(path, 0o700)
+
+
+def _check_user(path: str) -> None:
+    if os.geteuid() != owner() and not _is_in_another_user_namespace():
+        raise HomeError(
+            EPERM,
+            f"this process has become user {os.geteuid()} and the ledgers are user {owner()}'s, so nothing is made; make the "
+            "first object before",
+            path,
+        )
+
+
 def _make(path: str) -> None:
+    _check_user(path)
     try:
+        check_folder(os.path.dirname(path))
         os.mkdir(path, 0o700)
+        os.chmod(path, 0o700)  # whatever the umask
     except FileExistsError:
         pass  # somebody else was faster
+    except FileNotFoundError:
+        raise
     except OSError as error:
+        if error.errno is None:  # a signal's handler raised it
+            raise
         raise HomeError(
             error.errno, f"the ledger's directory cannot be made ({error.strerror}), so nothing is made", path
         ) from None

@@ -16,11 +16,13 @@ from ..forking import fork
 from ..kernel.waiting import Deadline
 from ..memfile import put_high
 from ..unpatched import os, select, signal
-from .home import home_path
 from .identity import Process
+from .places import owner as user_of_places
+from .places import places
 
-__all__ = ["READY", "start"]
+__all__ = ["LEDGER", "READY", "start"]
 
+LEDGER = 3  # the descriptor of its owner's ledger that the reaper has
 READY = b"\6"  # what the reaper writes when it watches: no message has an ACK in it
 PATIENCE = 30.0  # seconds until it has to; under an emulator a Python takes some to start
 
@@ -31,8 +33,11 @@ _PASSED_ON = {"PATH", "LD_LIBRARY_PATH"}
 _LIMITS = {"AS": None, "CPU": None, "DATA": None, "FSIZE": None, "NOFILE": 4096, "NPROC": None, "STACK": 8 << 20}
 
 
-def start(owner: Process) -> None:
-    """Start the reaper of *owner*, this process, and wait until it watches. OSError when it cannot start."""
+def start(owner: Process, ledger: int) -> None:
+    """Start the reaper of *owner*, this process, and wait until it watches. OSError when it cannot start.
+
+    It holds the file of the descriptor *ledger* open.
+    """
     if not (sys.executable and os.access(sys.executable, os.X_OK)):
         raise OSError(ENOENT, "there is no Python to run the reaper with, so nothing is made", sys.executable or None)
     reader = writer = -1
@@ -41,7 +46,7 @@ def start(owner: Process) -> None:
         reader, writer = map(put_high, os.pipe())
         child = _fork()
         if child == 0:
-            _become(owner, writer)
+            _become(owner, writer, ledger)
         os.close(writer)
         writer = -1
         ready, said = _listen(reader)
@@ -77,7 +82,7 @@ def _fork() -> int:
             resource.setrlimit(resource.RLIMIT_NPROC, (soft, hard))
 
 
-def _become(owner: Process, writer: int) -> None:
+def _become(owner: Process, writer: int, ledger: int) -> None:
     """In the child: become the reaper's program. Does not return."""
     try:
         os.setsid()
@@ -86,12 +91,15 @@ def _become(owner: Process, writer: int) -> None:
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)
         os.dup2(0, 1)
         os.dup2(writer, 2)
-        _close_all_above(2)
+        os.dup2(ledger, LEDGER)
+        os.set_inheritable(LEDGER, True)  # it may have had that number
+        _close_all_above(LEDGER)
+        _be_owner()
         os.chdir("/")
         package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         # Behind the stdlib: a module of site-packages that is named like one of its own must not come before it.
         source = f"import sys; sys.path.append({package!r}); from pytest_ipc.custody.reaper import main; main()"
-        arguments = [str(owner.pid), str(owner.start), str(custody.controller), home_path()]
+        arguments = [str(owner.pid), str(owner.start), str(custody.controller), *places()]
         environment = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
         os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", source, *arguments], environment)
     except BaseException as error:  # noqa: BLE001 - the boundary: nothing may unwind into the caller's frames
@@ -99,6 +107,12 @@ def _become(owner: Process, writer: int) -> None:
             os.write(2, repr(error).encode())
     finally:
         os._exit(1)
+
+
+def _be_owner() -> None:
+    """Be the user to whom the ledgers belong, if the test has only changed the effective user."""
+    if (user := user_of_places()) != os.geteuid() and user in os.getresuid():
+        os.setresuid(user, user, user)
 
 
 def _lift_limits() -> None:

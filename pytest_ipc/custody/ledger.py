@@ -103,6 +103,10 @@ class Ledger:
         """The name of its file in the state directory."""
         return self._file.name
 
+    def descriptor(self) -> int:
+        """Return a descriptor of its file, for reading too. OSError."""
+        return self._file.descriptor()
+
     def intend(self, kind: str, details: dict[str, Any]) -> Record:
         """Put on record that an object of *kind* is about to be made. OSError when that cannot be written."""
         number = next(self._numbers)
@@ -243,13 +247,18 @@ def current() -> Ledger:
 
             # One home for the whole run, whatever a test does to the environment: the reaper and the children look there.
             pin(home_path())
-            # The reaper comes first: whatever happens from here on, there is somebody who will look. And where no reaper
-            # can be started there is no ledger, and so no object, either.
-            if _guarded != (process := Process.current()):
-                launch.start(process)
-                _guarded = process
+            made = Ledger()
+            # The reaper holds the file open, so that it finds it even when its directory is removed. Where no reaper can be
+            # started there is no ledger, and so no object, either.
+            if _guarded != made.process:
+                try:
+                    launch.start(made.process, made.descriptor())
+                except BaseException:
+                    made.close()
+                    raise
+                _guarded = made.process
                 atexit.register(close)
-            _ledger = Ledger()
+            _ledger = made
         elif not _ledger.is_mine:
             parent = _ledger
             _ledger = Ledger(parent)  # a forked child: its parent's reaper sees to it

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import stat
 from contextlib import suppress
-from errno import EEXIST, ENOSPC
+from errno import EEXIST, ENOENT, ENOSPC
 from typing import NamedTuple
 
 from ..unpatched import fcntl, os
 from .ending import failures_ignored
 from .folders import Identity, identity_of, same_file
-from .home import HomeError, home_path, open_home
+from .home import HomeError, as_owner, home_path, open_home
 
 __all__ = ["LedgerFile"]
 
@@ -41,20 +41,25 @@ class LedgerFile:
     def __init__(self, stem: str) -> None:
         self.size = 0
         self.changes = 0
-        self.name = ""
-        self._place = home_path()
-        home = open_home(create=True, path=self._place)
+        self._stem = stem
+        self._place, self.name = home_path(), f"{stem}.ledger"
+        try:
+            with as_owner():
+                self._place, self.name, self._open = self._made(_NEW)
+        except OSError as error:
+            raise self._failure(error, "no ledger can be opened") from None
+        self._point_of_view = _point_of_view()
+
+    def _made(self, flags: int) -> tuple[str, str, _Open]:
+        """Make a file under the first name that is not in use; the directory, the name and the descriptor. OSError."""
+        home = open_home(create=True)
         assert home is not None
         try:
             for number in range(MOST):
-                self.name = f"{stem}-{number}.ledger" if number else f"{stem}.ledger"
+                name = f"{self._stem}-{number}.ledger" if number else f"{self._stem}.ledger"
                 with suppress(FileExistsError):
-                    self._open = _opened(self.name, _NEW, home)
-                    self._point_of_view = _point_of_view()
-                    return
+                    return home_path(), name, _opened(name, flags, home)
             raise FileExistsError(EEXIST, f"{MOST} of them exist already")
-        except OSError as error:
-            raise self._failure(error, "no ledger can be opened") from None
         finally:
             os.close(home)
 
@@ -94,16 +99,17 @@ class LedgerFile:
         return self._open.fd
 
     def _opened_again(self) -> _Open:
-        home = open_home(create=False, path=self._place)
-        if home is None:
-            raise FileNotFoundError(2, os.strerror(2))
-        try:
-            again = _opened(self.name, _FLAGS, home)
-        finally:
-            os.close(home)
+        with as_owner():
+            home = open_home(create=False, path=self._place)
+            if home is None:
+                raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
+            try:
+                again = _opened(self.name, _FLAGS, home)
+            finally:
+                os.close(home)
         if again.identity != self._open.identity:
-            os.close(again.fd)
-            raise FileNotFoundError(2, "another file has its name")
+            _close(again)
+            raise FileNotFoundError(ENOENT, "another file has its name")
         return again
 
     def is_in_place(self) -> bool:
@@ -122,11 +128,35 @@ class LedgerFile:
     def replace(self, text: bytes, changes: int, *, create: bool) -> bool:
         """Put a new file with *text* in the place of the old one, whole at every moment, unless `changes` has changed.
 
-        Return whether that was done. With *create* the directory may be missing. HomeError.
+        Return whether that was done. With *create* the directory may be missing, and the folder above it: then it goes to the
+        next place. HomeError.
         """
-        home = open_home(create=create, path=self._place)
-        if home is None:
-            return False
+        try:
+            with as_owner():
+                home = self._home(create=create)
+                if home is None:
+                    return False
+                try:
+                    return self._replaced(home, text, changes)
+                finally:
+                    os.close(home)
+        except OSError as error:
+            raise self._failure(error, "the ledger cannot be written anew") from None
+
+    def _home(self, *, create: bool) -> int | None:
+        """The directory that the file is in, or with *create* another one where that has gone with the folder above it."""
+        try:
+            return open_home(create=create, path=self._place)
+        except HomeError as error:
+            if not create or error.errno != ENOENT:
+                raise
+        # There the name may be in use: by what this process was before it became another program.
+        place, name, unused = self._made(_NEW)
+        _close(unused)
+        self._place, self.name = place, name
+        return open_home(create=False, path=place)
+
+    def _replaced(self, home: int, text: bytes, changes: int) -> bool:
         temporary, name = f".{self.name}", self.name
         unused: _Open | None = None
         try:
@@ -149,14 +179,13 @@ class LedgerFile:
                 raise
             self.size = len(text)
             return True
-        except OSError as error:
+        except OSError:
             with suppress(OSError):
                 os.unlink(temporary, dir_fd=home)
-            raise self._failure(error, "the ledger cannot be written anew") from None
+            raise
         finally:
             if unused is not None:
                 _close(unused)
-            os.close(home)
 
     def close(self, *, remove: bool) -> None:
         """Close the descriptor, and remove the file if *remove* says so and it may be."""
@@ -165,7 +194,7 @@ class LedgerFile:
         if not remove:
             return
         # Gone already, or this process has become a user who may not: then whoever comes after it takes it away.
-        with suppress(OSError):
+        with suppress(OSError), as_owner():
             home = open_home(create=False, path=self._place)
             if home is not None:
                 try:

@@ -44,8 +44,8 @@ def machine_id() -> str:
 
 def _line(path: str) -> str:
     try:
-        with io.open(path, encoding="ascii", errors="replace") as file:
-            return file.read(100).strip()
+        with io.open(path, "rb") as file:
+            return file.read(100).decode(errors="replace").strip()
     except OSError as error:
         if error.errno is None:  # a signal's handler raised it
             raise

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from ..printable import plain
 from ..unpatched import io, json, os
 from .checks import PROCESS, Checks, is_number, is_optional_text, is_text, is_time
+from .home import is_owners
 from .identity import Process, proc_is_mounted
 from .kinds import KINDS, UNKNOWN, Entry, Kind
 from .ledger import LONGEST
@@ -20,7 +22,7 @@ from .machine import boot_id, foreign
 from .namespaces import members, pid_inside, pid_namespace, sees_below, time_namespace
 from .places import LEDGER_NAME
 
-__all__ = ["Book", "Refused", "ancestors", "books", "plain", "process_of", "read"]
+__all__ = ["Book", "Refused", "ancestors", "books", "process_of", "read", "read_from"]
 
 _VERSIONS = {"1", "2"}  # 1 was without what tells of machine and time, and without the ids of namespaces
 
@@ -104,11 +106,6 @@ class Book:
         return f"{self.name}: {lines}: {self.first_unreadable!r}"
 
 
-def plain(text: str) -> str:
-    """*text* as one line that any terminal can be shown: what a ledger says may have been put there by anybody."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def books(home: int) -> Iterator[str]:
     """The names of the ledgers in the directory *home*."""
     return (name for name in sorted(os.listdir(home)) if name.endswith(".ledger") and not name.startswith("."))
@@ -127,13 +124,19 @@ def read(home: int, name: str) -> tuple[Book, int]:
     """The ledger *name*, and a descriptor of its file. Refused if it is none; FileNotFoundError when it is gone."""
     fd = _open(home, name)
     try:
-        with io.open(fd, "rb", closefd=False) as file:
-            book = _parse(name, file)
+        book = read_from(fd, name)
         book.foreign = foreign(book.boot, book.machine, home, os.fstat(fd).st_mtime)
         return book, fd
     except BaseException:
         os.close(fd)
         raise
+
+
+def read_from(fd: int, name: str) -> Book:
+    """Return the ledger that *fd* has open, and that had that name. Refused."""
+    os.lseek(fd, 0, os.SEEK_SET)
+    with io.open(fd, "rb", closefd=False) as file:
+        return _parse(name, file)
 
 
 def ancestors(home: int, name: str) -> frozenset[Process] | None:
@@ -171,7 +174,7 @@ def _open(home: int, name: str) -> int:
 def _check_file(name: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise Refused(f"{name}: it is no regular file")
-    if status.st_uid != os.geteuid():
+    if not is_owners(status):
         raise Refused(f"{name}: it belongs to user {status.st_uid}")
     if status.st_nlink > 1:
         raise Refused(f"{name}: it has {status.st_nlink} names")

@@ -16,9 +16,10 @@ from itertools import chain, count, repeat
 
 from ..unpatched import os, select, signal
 from .descent import signal_process
-from .home import HomeError, open_home, pin
+from .home import HomeError, hold, homes, pin
 from .identity import Process, start_of
-from .launch import READY
+from .launch import LEDGER, READY
+from .reading import Refused, books, read
 from .search import note_below
 
 # How often it takes note of what is below its owner. What has lost its tag and then its parent can be proven by that alone.
@@ -55,7 +56,8 @@ class Watch:
 
     def __init__(self) -> None:
         pid, start, controller = map(int, sys.argv[1:4])
-        pin(sys.argv[4])
+        pin(*sys.argv[4:])
+        hold()
         self.owner = Process(pid, start)
         self.controller = Process(controller, start_of(controller) or 0)
         self._dead = ""  # whose death was noticed at once
@@ -113,7 +115,7 @@ class Watch:
 
 def _see_words_read(owner: Process, audience: Process) -> None:
     """Stay until the controller has read what was left for it; when it dies before it does, nobody will."""
-    from .sweep import words_wait
+    from .words import words_wait
 
     nothing = select.poll()
     for pause in chain(range(5, 1000, 5), repeat(1000)):
@@ -139,37 +141,39 @@ def _sweep_run(owner: Process, audience: Process) -> None:
 
     A word of what was done is left for the controller only if there is one to come for it.
     """
-    from .reading import Refused, books, read
-    from .sweep import sweep
+    from .sweep import sweep, sweep_lost
 
     nothing = select.poll()
-    dead_before: set[str] = set()
+    dead_before: set[tuple[str, str]] = set()
     for _ in range(PATIENCE_MS // 5):
         try:
             sweep(root=owner, word=audience.alive())
-            home = open_home(create=False)
+            dead, waiting = _ledgers_of(owner)
         except HomeError:
-            return
-        if home is None:
-            return
-        dead: set[str] = set()
-        waiting = False
-        try:
-            for name in books(home):
-                try:
-                    book, fd = read(home, name)
-                except (Refused, FileNotFoundError):
-                    continue
-                os.close(fd)
-                if book.root in (owner, None):
-                    if book.alive:
-                        waiting = True
-                    else:
-                        dead.add(name)
-        finally:
-            os.close(home)
+            break
         # One that was alive when it was its turn and is dead now has not been swept yet.
         if not waiting and dead <= dead_before:
-            return  # what is still there cannot be proved to be ours; `pytest-ipc sweep` names it
+            break  # what is still there cannot be proved to be ours; `pytest-ipc sweep` names it
         dead_before = dead
         nothing.poll(5)
+    with suppress(OSError, Refused):
+        sweep_lost(LEDGER, owner)
+
+
+def _ledgers_of(owner: Process) -> tuple[set[tuple[str, str]], bool]:
+    """The ledgers of the owner's run whose processes have died, and whether others live. HomeError."""
+    dead: set[tuple[str, str]] = set()
+    waiting = False
+    for home in homes([]):
+        for name in books(home.fd):
+            try:
+                book, fd = read(home.fd, name)
+            except (Refused, FileNotFoundError):
+                continue
+            os.close(fd)
+            if book.root in (owner, None):
+                if book.alive:
+                    waiting = True
+                else:
+                    dead.add((home.path, name))
+    return dead, waiting

@@ -4,40 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..printable import plain
 from ..unpatched import os, time
-from .home import home_path, open_home
+from .home import home_path, homes
 from .kinds import KINDS, UNKNOWN
 from .namespaces import process_in
-from .reading import Book, Refused, books, plain, read
+from .reading import Book, Refused, books, read
 
 __all__ = ["status"]
 
 
 def status() -> Iterator[str]:
     """The lines that `pytest-ipc status` prints. HomeError."""
-    yield f"ledgers in {home_path()}"
-    home = open_home(create=False)
-    if home is None:
-        yield "nothing is owned: there is no such directory"
-        return
-    count = 0
-    try:
-        for name in books(home):
+    count, refused = 0, list[str]()
+    looked: list[str] = []
+    for home in homes(refused):
+        looked.append(home.path)
+        yield plain(f"ledgers in {home.path}")
+        for name in books(home.fd):
             try:
-                book, fd = read(home, name)
+                book, fd = read(home.fd, name)
             except FileNotFoundError:
                 continue
             except Refused as refusal:
-                yield f"refused: {refusal}"
+                refused.append(f"{home.path}/{refusal}")
                 continue
             os.close(fd)
             if book.doubt:
-                yield f"refused: {book.doubt}"
+                refused.append(f"{home.path}/{book.doubt}")
             for line in _lines(book):
                 count += 1
                 yield line
-    finally:
-        os.close(home)
+    for line in refused:
+        yield plain(f"refused: {line}")
+    if not looked:
+        yield plain(f"there is no directory of ledgers; the next run makes {home_path()}")
     yield f"{count} objects are owned" if count else "nothing is owned"
 
 

@@ -6,37 +6,51 @@ a lock on its file, so that two who meet share the work: the second finds the fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from ..kernel.waiting import Deadline
-from ..unpatched import fcntl, io, json, os, time
+from ..printable import plain
+from ..unpatched import fcntl, os
 from .descent import below
 from .elsewhere import in_namespace
-from .home import home_path, open_home
+from .folders import identity_of, same_entry
+from .home import Home, HomeError, as_owner, homes
 from .identity import Process
 from .kinds import KINDS, UNKNOWN, Entry, Kind
 from .machine import boot_id
 from .namespaces import is_certain, is_here, process_in
-from .reading import Book, Refused, ancestors, books, plain, process_of, read
+from .places import owner
+from .reading import Book, Refused, ancestors, books, process_of, read, read_from
 from .search import ended_together, searching
+from .words import forget_words, leave_word, take_words
 
-__all__ = ["Swept", "settle", "sweep", "sweep_worker", "words_wait"]
+__all__ = ["Swept", "settle", "sweep", "sweep_lost", "sweep_worker"]
 
-WORD = ".swept"
 PATIENCE = 5.0  # seconds that a sweep waits for others in all
 
 
 @dataclass
 class Swept:
-    """What a sweep did: `removed` and, where it was not sure or not able, `left` and `refused`, each a line."""
+    """What a sweep did: `removed` and, where it was not sure or not able, `left` and `refused`, each a line.
+
+    `places` are the directories that it has looked through.
+    """
 
     removed: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    places: list[str] = field(default_factory=list, compare=False)
+
+    def leave(self, text: str) -> None:
+        """Note what had to be left, as one line that any terminal can be shown."""
+        self.left.append(plain(text))
+
+    def refuse(self, text: str) -> None:
+        """Note what is no ledger, or no record, likewise."""
+        self.refused.append(plain(text))
 
     def add(self, other: Swept) -> None:
         """Join what another sweep did."""
@@ -46,40 +60,55 @@ class Swept:
 
 
 def sweep(*, dry_run: bool = False, root: Process | None = None, word: bool = False) -> Swept:
-    """Sweep every ledger whose process has died; of one run's processes only, if *root* is given. HomeError.
+    """Sweep every ledger whose process has died, in all places of this user; of one run's processes only, if *root* is given.
 
-    With *word*, what was done is written down for the controller of a worker.
+    With *word*, what was done is written down for the controller of a worker. HomeError for the directory in use.
     """
-    done = Swept()
-    home = open_home(create=False)
-    if home is None:
-        return done
-    try:
-        patience = Deadline(PATIENCE)
-        children, writers = _processes(home, lambda book: _is_swept(book, root))
-        with ended_together([] if dry_run else children, writers):
-            for name in books(home):
+    done, patience = Swept(), Deadline(PATIENCE)
+    refused: list[str] = []
+    children, writers = _processes(lambda book: _is_swept(book, root))
+    with ended_together([] if dry_run else children, writers):
+        for home in homes(refused):
+            done.places.append(home.path)
+            for name in books(home.fd):
                 done.add(_sweep_one(home, name, dry_run=dry_run, root=root, word=word, patience=patience))
-        if root is None and not dry_run:
-            _forget_words(home)
-    finally:
-        os.close(home)
+            if root is None and not dry_run:
+                forget_words(home)
+    for text in refused if root is None else ():
+        done.refuse(text)
     return done
 
 
 def settle(process: Process) -> Swept:
-    """Sweep the ledgers of a process that has just died and of its descendants, as far as they have died with it."""
+    """Sweep the ledgers of a process that has just died and of its descendants, as far as they have died with it. HomeError.
+
+    A process that has become another user for good leaves that to the reaper.
+    """
     done = Swept()
-    home = open_home(create=False)
-    if home is None:
-        return done
-    try:
-        with searching(partial(below, "self")):  # what it started was below this process, and has ended with it
-            for name in books(home):
-                if process_of(name) == process or process in _ancestors(home, name):
-                    done.add(_sweep_one(home, name, own=True))
-    finally:
-        os.close(home)
+    with as_owner(), searching(partial(below, "self")):  # what it started was below this process, and has ended with it
+        try:
+            for home in homes([]):
+                for name in books(home.fd):
+                    if process_of(name) == process or process in _ancestors(home.fd, name):
+                        done.add(_sweep_one(home, name, own=True))
+        except HomeError:
+            if os.geteuid() == owner():
+                raise
+    return done
+
+
+def sweep_lost(fd: int, owner: Process) -> Swept:
+    """Sweep the ledger of *owner*, which *fd* has open for reading, if it is in no directory any more. OSError."""
+    done = Swept()
+    name, identity = f"{owner.pid}-{owner.start}.ledger", identity_of(os.fstat(fd))
+    for home in homes([]):
+        for entry in books(home.fd):
+            with suppress(FileNotFoundError):
+                if same_entry(home.fd, entry, identity):
+                    return done
+    book = read_from(fd, name)
+    if book.root == owner:
+        _end_all(Home("a directory that has gone", -1), book, done, dry_run=False, own=True)
     return done
 
 
@@ -105,20 +134,14 @@ def _ancestors(home: int, name: str) -> frozenset[Process]:
 def sweep_worker(run: str, worker: str) -> Swept:
     """Sweep the ledgers of one dead pytest-xdist worker, and take the word that its reaper has left if that was quicker."""
     done = Swept()
-    home = open_home(create=False)
-    if home is None:
-        return done
-    try:
+    for home in homes([]):
         # Its children die a moment after it; and once their ledgers are gone, so is everything of which a word could come.
-        with ended_together(*_processes(home, lambda book: (book.run, book.worker) == (run, worker))):
-            Deadline(1.0).until(lambda: _sweep_books_of(home, run, worker, done))
-        for name, word in _words(home):
-            with suppress(FileNotFoundError, KeyError, TypeError):
-                if (word["run"], word["worker"]) == (run, worker):
-                    os.unlink(name, dir_fd=home)
-                    done.add(Swept(word["removed"], word["left"]))
-    finally:
-        os.close(home)
+        here = Swept()
+        with ended_together(*_processes(lambda book: (book.run, book.worker) == (run, worker), home)):
+            Deadline(1.0).until(lambda: _sweep_books_of(home, run, worker, here))  # noqa: B023 - called in this round
+        done.add(here)
+        for removed, left in take_words(home, run, worker):
+            done.add(Swept(removed, left))
     return done
 
 
@@ -131,28 +154,29 @@ def _is_swept(book: Book, root: Process | None) -> bool:
     return not (book.foreign or book.is_elsewhere or book.root is None or book.root.alive(slack=1))
 
 
-def _processes(home: int, wanted: Callable[[Book], bool]) -> tuple[list[Entry], set[tuple[int, int]]]:
+def _processes(wanted: Callable[[Book], bool], *only: Home) -> tuple[list[Entry], set[tuple[int, int]]]:
     """The children on record in the ledgers that are *wanted*, and who has a ledger at all; of this boot and PID namespace."""
     children: list[Entry] = []
     writers: set[tuple[int, int]] = set()
-    for name in books(home):
-        with suppress(OSError, Refused):
-            book, fd = read(home, name)
-            os.close(fd)
-            if book.boot == boot_id() and not (book.foreign or book.is_elsewhere):
-                writers.add((book.process.pid, book.process.start))
-                if wanted(book):
-                    children += (entry for entry in book.open if entry.kind == "process")
+    for home in only or homes([]):
+        for name in books(home.fd):
+            with suppress(OSError, Refused):
+                book, fd = read(home.fd, name)
+                os.close(fd)
+                if book.boot == boot_id() and not (book.foreign or book.is_elsewhere):
+                    writers.add((book.process.pid, book.process.start))
+                    if wanted(book):
+                        children += (entry for entry in book.open if entry.kind == "process")
     return children, writers
 
 
-def _sweep_books_of(home: int, run: str, worker: str, done: Swept) -> bool:
+def _sweep_books_of(home: Home, run: str, worker: str, done: Swept) -> bool:
     """Sweep the ledgers of a worker and its children; whether all of them were dead."""
     done.left, done.refused = [], []  # what was left the last time is looked at again
     all_dead = True
-    for name in books(home):
+    for name in books(home.fd):
         with suppress(FileNotFoundError, Refused):
-            book, fd = read(home, name)
+            book, fd = read(home.fd, name)
             os.close(fd)
             if (book.run, book.worker) == (run, worker):
                 all_dead = all_dead and not book.alive
@@ -160,57 +184,8 @@ def _sweep_books_of(home: int, run: str, worker: str, done: Swept) -> bool:
     return all_dead
 
 
-def _leave_word(home: int, book: Book, done: Swept) -> None:
-    """For the controller, which writes the crash report and may find nothing left to sweep."""
-    if done.removed or done.left:
-        root = [book.root.pid, book.root.start] if book.root else None
-        word = {"root": root, "run": book.run, "worker": book.worker, "removed": done.removed, "left": done.left}
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        half, whole = f".{book.name}.word", f".{book.name}{WORD}"  # it is read the moment it is there
-        with suppress(OSError):
-            with io.open(os.open(half, flags, 0o600, dir_fd=home), "w") as file:
-                json.dump(word, file)
-            os.rename(half, whole, src_dir_fd=home, dst_dir_fd=home)
-
-
-def words_wait(root: Process, *, take_back: bool = False) -> bool:
-    """Whether a word on a process of *root*'s run still waits for the controller; with *take_back* none does any more."""
-    home = open_home(create=False)
-    if home is None:
-        return False
-    try:
-        mine = [name for name, word in _words(home) if word.get("root") == [root.pid, root.start]]
-        for name in mine if take_back else ():
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=home)
-        return bool(mine) and not take_back
-    finally:
-        os.close(home)
-
-
-def _words(home: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every word that can be read, by the name of its file."""
-    for name in os.listdir(home):
-        if name.endswith(WORD):
-            with suppress(OSError, ValueError, RecursionError):
-                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=home)
-                with io.open(fd) as file:
-                    word = json.load(file)
-                if isinstance(word, dict):
-                    yield name, word
-
-
-def _forget_words(home: int) -> None:
-    """Words of runs that are over, which nobody came for."""
-    for name in os.listdir(home):
-        if name.endswith(WORD):
-            with suppress(FileNotFoundError):
-                if os.stat(name, dir_fd=home, follow_symlinks=False).st_mtime < time.time() - 3600:
-                    os.unlink(name, dir_fd=home)
-
-
 def _sweep_one(
-    home: int,
+    home: Home,
     name: str,
     *,
     dry_run: bool = False,
@@ -222,18 +197,20 @@ def _sweep_one(
     """Sweep one ledger, if its writer is dead; of one run, if *root* is given. *own* says that it is this process's run."""
     done, own = Swept(), own or root is not None
     try:
-        book, fd = read(home, name)
+        book, fd = read(home.fd, name)
         try:
             if root is not None and book.root not in (root, None):
                 return done
             if book.alive:
                 if root is None and book.open and (reason := book.unjudged):
-                    done.left.append(plain(f"{_summary(book)}: whether it lives cannot be known from here: {reason}"))
+                    done.leave(
+                        plain(f"{_summary(book)} in {home.path}: whether it lives cannot be known from here: {reason}")
+                    )
                 return done
             if dry_run:
-                _end_all(book, done, dry_run=True, own=own)
+                _end_all(home, book, done, dry_run=True, own=own)
             elif not _lock(fd, patience or Deadline(PATIENCE)):
-                done.left.append(f"{home_path()}/{name}: another sweep holds it")
+                done.leave(f"{home.path}/{name}: another sweep holds it")
             else:
                 _sweep_held(home, name, fd, done, word=word, own=own)
         finally:
@@ -241,38 +218,40 @@ def _sweep_one(
     except FileNotFoundError:
         pass
     except Refused as refusal:
-        done.refused.append(f"{home_path()}/{refusal}")
+        done.refuse(f"{home.path}/{refusal}")
     except OSError as error:
         if error.errno is None:  # a signal's handler raised it
             raise
-        done.left.append(f"{home_path()}/{name}: {error.strerror}")
+        done.leave(f"{home.path}/{name}: {error.strerror}")
     return done
 
 
-def _sweep_held(home: int, name: str, held: int, done: Swept, *, word: bool, own: bool) -> None:
+def _sweep_held(home: Home, name: str, held: int, done: Swept, *, word: bool, own: bool) -> None:
     """Sweep a ledger whose writer is dead, under the lock on its file; *own* if it is of this process's run."""
     # It is read again: its writer may have written more between the first look and its death, perhaps to a new file, and
     # another sweep may have been through it. FileNotFoundError says that this one is done.
-    book, fd = read(home, name)
+    book, fd = read(home.fd, name)
     try:
         if not os.path.sameopenfile(fd, held):
             return  # the next sweep's
-        _end_all(book, done, dry_run=False, own=own)
+        _end_all(home, book, done, dry_run=False, own=own)
         if word and book.run:
-            _leave_word(home, book, done)
+            leave_word(home, book, done.removed, done.left)
         if not (done.left or done.refused):
             with suppress(FileNotFoundError):
-                os.unlink(f".{name}", dir_fd=home)  # the new one, if its writer died while it was about to replace this
-            os.unlink(name, dir_fd=home)
+                os.unlink(
+                    f".{name}", dir_fd=home.fd
+                )  # the new one, if its writer died while it was about to replace this
+            os.unlink(name, dir_fd=home.fd)
     finally:
         os.close(fd)
 
 
-def _end_all(book: Book, done: Swept, *, dry_run: bool, own: bool) -> None:
+def _end_all(home: Home, book: Book, done: Swept, *, dry_run: bool, own: bool) -> None:
     for entry in book.open:
         _end(book, entry, done, dry_run=dry_run, own=own)
     if book.doubt:
-        done.refused.append(f"{home_path()}/{book.doubt}")
+        done.refuse(f"{home.path}/{book.doubt}")
 
 
 def _lock(fd: int, patience: Deadline) -> bool:
@@ -290,7 +269,7 @@ def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool, own: bool) -> 
     kind = KINDS.get(entry.kind, UNKNOWN)
     text = plain(f"{kind.describe(entry)}{_made_by(book, entry)}")
     if kind is UNKNOWN:
-        done.left.append(text)
+        done.leave(text)
         return
     if book.boot != boot_id():
         if not kind.lasting:
@@ -307,7 +286,7 @@ def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool, own: bool) -> 
         case ["removed"]:
             done.removed.append(text)
         case ["left", doubt]:
-            done.left.append(f"{text}: {plain(doubt)}")
+            done.leave(f"{text}: {plain(doubt)}")
 
 
 def _outcome(kind: Kind, book: Book, entry: Entry, *, dry_run: bool, own: bool) -> list[str]:
@@ -363,7 +342,7 @@ def _summary(book: Book) -> str:
     if more := len(book.open) - len(names):
         names.append(f"{more} more")
     worker = f" (worker {book.worker})" if book.worker else ""
-    return f"{', '.join(names)} of process {book.process.pid}{worker} in {book.name}"
+    return f"{', '.join(names)} of process {book.process.pid}{worker}"
 
 
 def _made_by(book: Book, entry: Entry) -> str:

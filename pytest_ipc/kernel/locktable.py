@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from ..printable import plain
 from ..unpatched import io, os
 
 __all__ = ["LockRow", "locks_of", "picture_of_locks", "proc_locks"]
@@ -152,7 +153,7 @@ def _holder(row: LockRow) -> str:
 
 def _process(pid: int) -> str:
     name = _lines(f"/proc/{pid}/comm")
-    return f"process {pid} ({name[0]})" if name else f"process {pid}, which is gone"
+    return f"process {pid} ({plain(name[0])})" if name else f"process {pid}, which is gone"
 
 
 def _having_open(row: LockRow) -> Iterator[tuple[int, int]]:

@@ -7,6 +7,7 @@ from errno import EAGAIN
 from typing import TYPE_CHECKING, TypeVar
 
 from ..kernel.waiting import Deadline
+from ..printable import plain
 from ..unpatched import select
 from .base import WithDescriptor, check_timeout
 
@@ -30,7 +31,7 @@ class Descriptor(WithDescriptor):
         super().__init__(scope)
 
     def __repr__(self) -> str:
-        return f"<{self._name}, descriptor {self._fd}>"
+        return plain(f"<{self._name}, descriptor {self._fd}>")
 
     def close(self) -> None:
         """close(2). Harmless when it is closed. A forked child closes its own copy: descriptors are per process."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from ..custody.ending import failures_ignored, finish
 from ..kernel.descriptor import SPLICE_F_NONBLOCK, mkfifo, tee
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from ..printable import plain
 from ..unpatched import os, select
 from .base import Resource, check_mode, check_timeout
 from .file import OwnedFile
@@ -47,7 +48,7 @@ class Fifo(Resource):
         return cls(OwnedFile.create("fifo", "FIFO", lambda place: mkfifo(place, mode), path), scope)
 
     def __repr__(self) -> str:
-        return f"<Fifo {self.path}>"
+        return plain(f"<Fifo {self.path}>")
 
     def descriptors(self) -> list[int]:
         """Those of the ends that were opened here and are still open."""
@@ -63,7 +64,7 @@ class Fifo(Resource):
         fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if not deadline.until(lambda: _writer_came(fd), fd):
-                raise TimeoutError(f"no writer opened {self.path} within {timeout} s")
+                raise TimeoutError(plain(f"no writer opened {self.path} within {timeout} s"))
         except BaseException:
             os.close(fd)
             raise
@@ -83,7 +84,7 @@ class Fifo(Resource):
                     raise
             else:
                 return self._opened(fd, "write")
-        raise TimeoutError(f"no reader opened {self.path} within {timeout} s")
+        raise TimeoutError(plain(f"no reader opened {self.path} within {timeout} s"))
 
     def _opened(self, fd: int, name: str) -> End:
         os.set_blocking(fd, True)

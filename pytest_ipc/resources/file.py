@@ -14,6 +14,7 @@ from ..custody.ending import finish, is_failure, out_of_sight
 from ..custody.folders import HOLD, check_folder, identity_of, remove_folder, same_entry, same_file, temp_folder
 from ..custody.kinds.file import Found
 from ..custody.ledger import Record, intent
+from ..printable import plain
 from ..unpatched import os
 
 __all__ = ["OwnedFile"]
@@ -78,7 +79,7 @@ class OwnedFile:
             if is_failure(error):
                 record.closed()
             if isinstance(error, OSError):
-                error.add_note(f"while making a {word} at {place}")
+                error.add_note(plain(f"while making a {word} at {place}"))
             raise
 
     @property

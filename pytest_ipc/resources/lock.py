@@ -41,6 +41,7 @@ from ..kernel.locks import (
 )
 from ..kernel.locktable import locks_of, own_locks, picture_of_locks
 from ..kernel.waiting import Deadline
+from ..printable import plain
 from ..unpatched import os
 from .base import WithDescriptor, check_timeout
 from .file import OwnedFile
@@ -107,7 +108,7 @@ class FileLock(WithDescriptor):
         return cls(os.path.realpath(place), kind, fd, file, scope, flags=flags, private=path is None)
 
     def __repr__(self) -> str:
-        return f"<{self.kind} lock of {self.path}>"
+        return plain(f"<{self.kind} lock of {self.path}>")
 
     def acquire(self, shared: bool = False, start: int = 0, length: int = 0, timeout: float | None = None) -> None:
         """Lock *length* bytes from *start* on, to the end of the file however far it moves if that is 0; *shared* or exclusive.

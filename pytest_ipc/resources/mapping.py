@@ -25,6 +25,7 @@ from ..kernel.memory import (
     msync,
     munmap,
 )
+from ..printable import plain
 from ..unpatched import os
 from .base import Resource, check_mode, check_size
 from .file import OwnedFile
@@ -121,7 +122,7 @@ class Mapping(Resource):
         return cls(place, size, prot, name=name or ("memory" if fd is None else f"descriptor {fd}"), scope=scope)
 
     def __repr__(self) -> str:
-        return f"<Mapping of {self._name}, {self.size} bytes at {self.address:#x}>"
+        return plain(f"<Mapping of {self._name}, {self.size} bytes at {self.address:#x}>")
 
     @property
     def buf(self) -> memoryview:

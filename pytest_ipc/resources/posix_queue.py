@@ -28,6 +28,7 @@ from ..kernel.posix_mq import (
 from ..kernel.timers import SIGEV_NONE, SIGEV_SIGNAL
 from ..kernel.times import Timespec
 from ..kernel.waiting import Deadline
+from ..printable import plain
 from ..unpatched import os, time
 from .base import WithDescriptor, check_mode, check_size, check_timeout
 from .names import check_name, unlink_name, unused_name
@@ -115,7 +116,7 @@ class PosixQueue(WithDescriptor):
         return cls(fd, name, record=record, scope=scope)
 
     def __repr__(self) -> str:
-        return f"<PosixQueue {self.name}>"
+        return plain(f"<PosixQueue {self.name}>")
 
     @property
     def attributes(self) -> MqAttr:
@@ -236,7 +237,9 @@ def _mq_open(name: str, flags: int, mode: int, attr: MqAttr) -> int:
     try:
         return mq_open(name, flags, mode, attr)
     except OSError as error:
-        error.add_note(f"while opening the POSIX message queue {name}, {attr.maxmsg} messages of {attr.msgsize} bytes")
+        error.add_note(
+            plain(f"while opening the POSIX message queue {name}, {attr.maxmsg} messages of {attr.msgsize} bytes")
+        )
         if error.errno in _LIMITS:
             error.add_note(_LIMITS[error.errno])
         raise

@@ -35,6 +35,7 @@ from ..kernel.posix_sem import (
 )
 from ..kernel.times import Timespec
 from ..kernel.waiting import Deadline
+from ..printable import plain
 from ..unpatched import os, time
 from .base import Resource, check_mode, check_timeout
 from .names import DIRECTORY, NAME_MAX, check_name, shared_memory_directory, unlink_name, unused_name
@@ -114,7 +115,7 @@ class PosixSemaphore(Resource):
         try:
             return cls(sem_open(name, 0), name, scope=scope)
         except OSError as error:
-            error.add_note(f"while opening the POSIX semaphore {name}")
+            error.add_note(plain(f"while opening the POSIX semaphore {name}"))
             raise
 
     @classmethod
@@ -136,7 +137,7 @@ class PosixSemaphore(Resource):
                     _publish(path, path.removesuffix(own[1:]) + name[1:])
                     sem_unlink(own)
             except OSError as error:
-                error.add_note(f"while making a POSIX semaphore {name or own}, value {value}, mode {mode:#o}")
+                error.add_note(plain(f"while making a POSIX semaphore {name or own}, value {value}, mode {mode:#o}"))
                 raise
             undo.pop_all()
         return cls(address, name or own, file=identity_of(found.status), record=record, scope=scope)
@@ -153,7 +154,7 @@ class PosixSemaphore(Resource):
         return cls(address, None, memory=memory, scope=scope)
 
     def __repr__(self) -> str:
-        return f"<PosixSemaphore {self.name or f'without a name at {self.address:#x}'}>"
+        return plain(f"<PosixSemaphore {self.name or f'without a name at {self.address:#x}'}>")
 
     @property
     def value(self) -> int:

@@ -12,6 +12,7 @@ from ..custody.kinds.file import Found
 from ..custody.ledger import Record, intent
 from ..kernel.files import shm_open, shm_unlink
 from ..kernel.memory import MAP_SHARED, PROT_READ, PROT_WRITE
+from ..printable import plain
 from ..unpatched import os
 from .base import Resource, check_mode
 from .mapping import Mapping
@@ -90,7 +91,7 @@ class SharedMemory(Resource):
         return cls(name, _shm_open(name, flags & ~os.O_CREAT & ~os.O_EXCL, 0), scope=scope)
 
     def __repr__(self) -> str:
-        return f"<SharedMemory {self.name}>"
+        return plain(f"<SharedMemory {self.name}>")
 
     @property
     def fd(self) -> int:
@@ -159,7 +160,7 @@ class SharedMemory(Resource):
         try:
             shm_unlink(self.name)
         except OSError as error:
-            error.add_note(f"`rm {DIRECTORY}{self.name}` as its owner removes it by hand")
+            error.add_note(plain(f"`rm {DIRECTORY}{self.name}` as its owner removes it by hand"))
             raise
 
     def _out_of_sight(self) -> str:
@@ -191,5 +192,5 @@ def _shm_open(name: str, flags: int, mode: int) -> int:
     try:
         return shm_open(name, flags, mode)
     except OSError as error:
-        error.add_note(f"while opening shared memory {name} with flags {flags:#o}")
+        error.add_note(plain(f"while opening shared memory {name} with flags {flags:#o}"))
         raise

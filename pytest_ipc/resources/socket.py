@@ -35,6 +35,7 @@ from ..kernel.sockets import (
     peer_pidfd,
 )
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from ..printable import plain
 from ..unpatched import os, socket
 from .base import check_timeout
 from .pipe import End
@@ -279,7 +280,7 @@ def short_enough(path: str | bytes | os.PathLike[str]) -> Iterator[bytes]:
 
 
 def _shown(address: Any) -> str:
-    return repr(address) if isinstance(address, bytes) or is_abstract(address) else str(address)
+    return repr(address) if isinstance(address, bytes) or is_abstract(address) else plain(address)
 
 
 def _name(family: int, type: int) -> str:

@@ -29,6 +29,9 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
     monkeypatch.setattr(pytest_ipc.custody.places, "_pinned", None)
+    # What other runs on this machine have left is not this test's, and what the session has made is not to be swept.
+    candidates = pytest_ipc.custody.places._candidates
+    monkeypatch.setattr(pytest_ipc.custody.places, "_candidates", lambda: candidates()[:1])
     return path
 
 

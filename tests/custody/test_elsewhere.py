@@ -173,7 +173,7 @@ def test_a_segment_that_its_own_user_may_not_look_at_goes_too(home, fork):
             os.kill(os.getpid(), signal.SIGKILL)
 
         with scope() as ipc:
-            places._pinned = home.parent / "theirs"
+            places._pinned, places._pinned_owner = str(home.parent / "theirs"), os.geteuid()
             nested = ipc.fork(inner)
             nested.wait()
             shmid = int(nested.output)
@@ -185,7 +185,7 @@ def test_a_segment_that_its_own_user_may_not_look_at_goes_too(home, fork):
     for folder in theirs.parents:
         if folder.stat().st_uid == os.geteuid() == 0 and folder != folder.parent:
             folder.chmod(folder.stat().st_mode | 0o011)
-    theirs.chmod(0o777)
+    theirs.chmod(0o1777)
     assert fork(life, unused_key()).result() is False
     assert fork(life, 0).result() is False
     theirs.chmod(0o700)

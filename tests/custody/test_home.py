@@ -53,7 +53,7 @@ def test_it_is_the_same_inside_and_outside_of_a_user_namespace(monkeypatch, fork
 
 def test_another_users_runtime_folder_is_not_used(runtime, monkeypatch):
     """After `su` or `sudo -E` the variable still names it."""
-    monkeypatch.setattr(unpatched.os, "geteuid", lambda: os.getuid() + 1)
+    monkeypatch.setattr(places, "owner", lambda: os.getuid() + 1)
     assert Path(home_path()).parent != runtime
 
 

@@ -157,6 +157,8 @@ with scope() as ipc:
 """
 
 SWEEP = """
+import pytest_ipc.custody.places as places
+places.SHARED = ()
 from pytest_ipc.custody.sweep import sweep
 done = sweep()
 print(len(done.removed), done.left + done.refused, flush=True)

@@ -14,7 +14,8 @@ import pytest
 
 import pytest_ipc
 from pytest_ipc import Deadline, process_state, process_status
-from pytest_ipc.custody.identity import Process
+from pytest_ipc.custody.home import home_path
+from pytest_ipc.custody.identity import Process, start_of
 from pytest_ipc.custody.sweep import sweep_worker
 
 from ..processes import Running
@@ -107,7 +108,10 @@ def test_it_holds_no_descriptor_but_its_own(owner):
         folder = f"/proc/{owner.reaper}/fd"
         return sorted(os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder))
 
-    assert Deadline(30).until(lambda: held() == ["/dev/null"] * 3 + ["anon_inode:[pidfd]"]), held()
+    home = home_path()
+    process = Process(owner.process.pid, start_of(owner.process.pid) or 0)
+    own = [home, f"{home}/{process.pid}-{process.start}.ledger", "anon_inode:[pidfd]"]
+    assert Deadline(30).until(lambda: held() == sorted(["/dev/null"] * 3 + own)), held()
 
 
 def test_it_is_deaf_to_every_signal_that_can_be_ignored(owner):
@@ -190,7 +194,8 @@ sys.executable = {path!r}
 """
 NO_IMPORT = """
 import pytest_ipc.custody.launch as launch
-launch.os.path.abspath = lambda path: "/nowhere/pytest_ipc/custody/launch.py"
+real = launch.os.path.abspath
+launch.os.path.abspath = lambda path: "/nowhere/a/b/launch.py" if path.endswith("launch.py") else real(path)
 """
 
 

@@ -172,6 +172,8 @@ def test_what_came_between_the_first_look_and_the_writers_death_is_seen(home, mo
 
 SWEEPER = """
 import os, sys
+import pytest_ipc.custody.places as places
+places.SHARED = ()
 from pytest_ipc.custody.sweep import sweep
 sys.stdin.read(1)
 done = sweep()

@@ -41,6 +41,6 @@ SETS = sysv(
     "sysv-sem",
     "semaphore set",
     _family,
-    needs={"nsems": is_number(1, 2**31 - 1), "mode": is_number(0, 0o777)},
+    needs={"nsems": is_number(0, 2**31 - 1), "mode": is_number(0, 0o777)},
     words={"nsems": ("number of semaphores", "semaphores")},
 )

@@ -33,6 +33,6 @@ SEGMENTS = sysv(
     "sysv-shm",
     "segment",
     _family,
-    needs={"size": is_number(1, 2**63 - 1)},
+    needs={"size": is_number(0, 2**63 - 1)},
     words={"size": ("size", "bytes")},
 )

@@ -1,0 +1,10 @@
+"""Text that any terminal can be shown: names of files, processes and tests may hold control characters."""
+
+from __future__ import annotations
+
+__all__ = ["plain"]
+
+
+def plain(text: object) -> str:
+    """Return *text* as one line of printable characters, with escapes for all others, as "\\x1b" for ESC."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
