@@ -216,6 +216,7 @@ def test_when_it_is_removed_in_the_middle_the_run_goes_on_and_loses_nothing(open
         f"""
 {SEGMENT}
 child = ipc.fork(signal.pause)
+child.wait_blocked("pause")
 {GONE[gone]}
 next_tick()
 {SEGMENT}
@@ -240,6 +241,7 @@ def test_when_it_is_removed_right_before_the_end_the_reaper_loses_nothing(open_f
         f"""
 {SEGMENT}
 child = ipc.fork(signal.pause)
+child.wait_blocked("pause")
 {SEGMENT}
 told("child", child.pid)
 {GONE[gone]}
