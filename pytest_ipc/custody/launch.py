@@ -33,10 +33,10 @@ _PASSED_ON = {"PATH", "LD_LIBRARY_PATH"}
 _LIMITS = {"AS": None, "CPU": None, "DATA": None, "FSIZE": None, "NOFILE": 4096, "NPROC": None, "STACK": 8 << 20}
 
 
-def start(owner: Process, ledger: int) -> None:
+def start(owner: Process, ledger: int | None) -> None:
     """Start the reaper of *owner*, this process, and wait until it watches. OSError when it cannot start.
 
-    It holds the file of the descriptor *ledger* open.
+    It holds the file of the descriptor *ledger* open, if there is one.
     """
     if not (sys.executable and os.access(sys.executable, os.X_OK)):
         raise OSError(ENOENT, "there is no Python to run the reaper with, so nothing is made", sys.executable or None)
@@ -82,7 +82,7 @@ def _fork() -> int:
             resource.setrlimit(resource.RLIMIT_NPROC, (soft, hard))
 
 
-def _become(owner: Process, writer: int, ledger: int) -> None:
+def _become(owner: Process, writer: int, ledger: int | None) -> None:
     """In the child: become the reaper's program. Does not return."""
     try:
         os.setsid()
@@ -91,7 +91,7 @@ def _become(owner: Process, writer: int, ledger: int) -> None:
         os.dup2(os.open(os.devnull, os.O_RDWR), 0)
         os.dup2(0, 1)
         os.dup2(writer, 2)
-        os.dup2(ledger, LEDGER)
+        os.dup2(0 if ledger is None else ledger, LEDGER)
         os.set_inheritable(LEDGER, True)  # it may have had that number
         _close_all_above(LEDGER)
         _be_owner()

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import atexit
 from _thread import RLock
-from errno import ENOTSUP
+from errno import EINVAL, EISDIR, ENOSYS, ENOTSUP, EOPNOTSUPP
 from itertools import count
 from typing import Any
 
@@ -48,7 +48,7 @@ class Ledger:
     in `_open` before it is written, and no Python code stands between the last look at `_open` and what cuts the file back.
     """
 
-    def __init__(self, parent: Ledger | None = None) -> None:
+    def __init__(self, parent: Ledger | None = None, *, hidden: bool = False) -> None:
         if start_offset() is None:
             raise OSError(
                 ENOTSUP,
@@ -91,7 +91,7 @@ class Ledger:
         own += f', "time": "{time_namespace()}", "above": [{above}]'
         self._header = f"pytest-ipc {VERSION} {{{own}, {self.run[1:]}\n".encode()
         self._header_size = len(self._header)
-        self._file = LedgerFile(stem)
+        self._file = LedgerFile(stem, hidden=hidden)
         try:
             self._file.append(self._header)
         except OSError:
@@ -102,6 +102,10 @@ class Ledger:
     def name(self) -> str:
         """The name of its file in the state directory."""
         return self._file.name
+
+    def publish(self) -> None:
+        """Give the file of a hidden ledger its name. OSError."""
+        self._file.publish()
 
     def descriptor(self) -> int:
         """Return a descriptor of its file, for reading too. OSError."""
@@ -238,32 +242,58 @@ os.register_at_fork(after_in_child=_unlock)
 
 def current() -> Ledger:
     """This process's ledger; opened, with a reaper to read it, if there is none yet. OSError."""
-    global _ledger, _guarded
+    global _ledger
     if _ledger is not None and _ledger.is_mine:
         return _ledger
     with _opening:
         if _ledger is None:
-            from . import launch
-
             # One home for the whole run, whatever a test does to the environment: the reaper and the children look there.
             pin(home_path())
-            made = Ledger()
-            # The reaper holds the file open, so that it finds it even when its directory is removed. Where no reaper can be
-            # started there is no ledger, and so no object, either.
-            if _guarded != made.process:
-                try:
-                    launch.start(made.process, made.descriptor())
-                except BaseException:
-                    made.close()
-                    raise
-                _guarded = made.process
-                atexit.register(close)
-            _ledger = made
+            _ledger = _opened()
         elif not _ledger.is_mine:
             parent = _ledger
             _ledger = Ledger(parent)  # a forked child: its parent's reaper sees to it
             parent.drop()
         return _ledger
+
+
+# Of open(2) with O_TMPFILE: the file system or the kernel has no such files.
+_NO_UNNAMED_FILES = {EINVAL, EISDIR, ENOSYS, EOPNOTSUPP}
+
+
+def _opened() -> Ledger:
+    """Open the first ledger of this process, with a reaper that watches before others can see the file.
+
+    The reaper holds the file open, so that it finds it even when its directory is removed; only where the file system has no
+    files without a name it does not. Where no reaper can be started there is no ledger, and so no object, either.
+    """
+    from . import launch
+
+    global _guarded
+    process = Process.current()
+    if _guarded == process:
+        return Ledger()
+    made: Ledger | None = None
+    try:
+        try:
+            made = Ledger(hidden=True)
+        except OSError as error:
+            if error.errno not in _NO_UNNAMED_FILES:
+                raise
+        launch.start(process, None if made is None else made.descriptor())
+        _guarded = process
+        atexit.register(close)
+        if made is not None:
+            with failures_ignored:
+                made.publish()
+                return made
+    except BaseException:
+        if made is not None:
+            made.close()
+        raise
+    if made is not None:
+        made.close()
+    return Ledger()
 
 
 def intent(kind: str, **details: Any) -> Record:

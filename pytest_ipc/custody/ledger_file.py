@@ -25,6 +25,7 @@ MOST = 1000  # files of one process: it has another for each exec
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = _FLAGS | os.O_CREAT | os.O_EXCL
+_UNNAMED = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_TMPFILE
 
 
 class _Open(NamedTuple):
@@ -35,17 +36,21 @@ class _Open(NamedTuple):
 class LedgerFile:
     """A new file in the state directory, by the name *stem*.ledger or, where that is in use, *stem*-N.ledger.
 
-    `size` is its size, `changes` is counted up by the ledger with each change of what is open. OSError.
+    With *hidden*, it has that name only after publish(). `size` is its size, `changes` is counted up by the ledger with each
+    change of what is open. OSError; with *hidden*, where the file system has no files without a name, too.
     """
 
-    def __init__(self, stem: str) -> None:
+    def __init__(self, stem: str, *, hidden: bool = False) -> None:
         self.size = 0
         self.changes = 0
         self._stem = stem
         self._place, self.name = home_path(), f"{stem}.ledger"
         try:
             with as_owner():
-                self._place, self.name, self._open = self._made(_NEW)
+                if hidden:
+                    self._open = self._unnamed()
+                else:
+                    self._place, self.name, self._open = self._made(_NEW)
         except OSError as error:
             raise self._failure(error, "no ledger can be opened") from None
         self._point_of_view = _point_of_view()
@@ -62,6 +67,33 @@ class LedgerFile:
             raise FileExistsError(EEXIST, f"{MOST} of them exist already")
         finally:
             os.close(home)
+
+    def _unnamed(self) -> _Open:
+        home = open_home(create=True)
+        assert home is not None
+        try:
+            self._place = home_path()
+            return _opened(".", _UNNAMED, home)
+        finally:
+            os.close(home)
+
+    def publish(self) -> None:
+        """Give a hidden file its name. OSError, also where the directory has gone meanwhile."""
+        with as_owner():
+            home = open_home(create=False, path=self._place)
+            if home is None:
+                raise FileNotFoundError(ENOENT, os.strerror(ENOENT), self._place)
+            try:
+                for number in range(MOST):
+                    self.name = f"{self._stem}-{number}.ledger" if number else f"{self._stem}.ledger"
+                    if not same_file(*self._open):
+                        raise FileNotFoundError(ENOENT, "its descriptor is another file's")
+                    with suppress(FileExistsError):
+                        os.link(f"/proc/self/fd/{self._open.fd}", self.name, dst_dir_fd=home, follow_symlinks=True)
+                        return
+                raise FileExistsError(EEXIST, f"{MOST} of them exist already")
+            finally:
+                os.close(home)
 
     def append(self, line: bytes) -> None:
         """Append *line*, whole or not at all. HomeError; FileNotFoundError when descriptor and file are both gone."""
@@ -215,7 +247,7 @@ def _opened(name: str, flags: int, home: int) -> _Open:
     fd = os.open(name, flags, 0o600, dir_fd=home)
     try:
         status = os.fstat(fd)
-        if stat.S_IMODE(status.st_mode) != 0o600 and flags & os.O_CREAT:
+        if stat.S_IMODE(status.st_mode) != 0o600 and flags in (_NEW, _UNNAMED):
             os.fchmod(fd, 0o600)  # the umask has taken bits
         with suppress(OSError):
             high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, HIGH)

@@ -422,3 +422,32 @@ def test_a_process_that_has_become_another_program_has_one_more(runtime, tmp_pat
     assert re.fullmatch(rf"{process.pid}-\d+-2\.ledger\n", name)
     assert Deadline(10).until(lambda: os.listdir(runtime / "pytest-ipc") == [])
     assert [path.name for path in tmp_path.iterdir()] == ["runtime"]
+
+
+BEFORE_IT_WATCHES = """
+import os, signal
+from pytest_ipc import scope
+from pytest_ipc.custody import launch, ledger_file
+
+if WITHOUT:
+    ledger_file._UNNAMED = os.O_RDWR  # of a directory: as a file system that has no files without a name
+start = launch.start
+def killed(*arguments):
+    if not SURVIVES:
+        os.kill(os.getpid(), signal.SIGKILL)
+    start(*arguments)
+launch.start = killed
+with scope() as ipc:
+    ipc.fifo()
+    print(len(os.listdir(os.environ["XDG_RUNTIME_DIR"] + "/pytest-ipc")))
+"""
+
+
+@pytest.mark.parametrize("without", [False, True], ids=["unnamed files", "none"])
+def test_the_file_has_no_name_before_the_reaper_watches(runtime, without):
+    """Killed by then, the run leaves nothing; nobody would see to it before the next run."""
+    for survives, status, said in ((False, -signal.SIGKILL, ""), (True, 0, "1\n")):
+        source = f"WITHOUT, SURVIVES = {without}, {survives}\n{BEFORE_IT_WATCHES}"
+        done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout) == (status, said), done.stderr
+        assert Deadline(10).until(lambda: os.listdir(runtime / "pytest-ipc") == [])
