@@ -79,7 +79,7 @@ def test_the_fixtures_are_listed_with_their_help(pytester):
 def test_the_marker_is_listed(pytester):
     result = pytester.runpytest_subprocess("--markers", "-p", "no:cacheprovider")
     result.stdout.fnmatch_lines(
-        ["@pytest.mark.ipc_clause(id, page, section, errno=None, since=None, disputed=None): *"]
+        ["@pytest.mark.ipc_clause(id, page, section, errno=None, since=None, disputed=None, level=None): *"]
     )
 
 
