@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from ..unpatched import io, os, signal
 from .ending import failures_ignored
-from .identity import start_offset
+from .identity import has_ended, start_offset
 
 __all__ = [
     "Row",
@@ -39,19 +39,14 @@ __all__ = [
 
 
 class Row(NamedTuple):
-    """Part of /proc/PID/stat (proc_pid_stat(5)). `start` is as in identity.Process; a zombie's `state` is Z or X."""
+    """Part of /proc/PID/stat (proc_pid_stat(5)), and whether the process is a zombie. `start` is as in identity.Process."""
 
     pid: int
-    state: str
+    has_ended: bool
     ppid: int
     pgrp: int
     session: int
     start: int
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it is a zombie."""
-        return self.state in "ZX"
 
 
 def row_of(pid: int | str) -> Row | None:
@@ -65,7 +60,7 @@ def row_of(pid: int | str) -> Row | None:
         fields = line.rpartition(b")")[2].split()
         ppid, pgrp, session = map(int, fields[1:4])
         start = int(fields[19]) - (start_offset() or 0)
-        return Row(int(line.split(maxsplit=1)[0]), fields[0].decode(), ppid, pgrp, session, start)
+        return Row(int(line.split(maxsplit=1)[0]), has_ended(fields), ppid, pgrp, session, start)
     except (IndexError, ValueError):
         return None
     except OSError as error:

@@ -6,6 +6,7 @@ Only the stdlib is used here and in the rest of custody's record-keeping: the re
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..unpatched import io, os
@@ -39,7 +40,7 @@ class Process:
     def alive(self, *, slack: int = 0) -> bool:
         """Whether it still runs, or is stopped. A zombie has ended. *slack* is by how many ticks the start may differ."""
         found = stat_of(self.pid)
-        if found is None or found[0] in "ZX":
+        if found is None or found[0]:
             return False
         return abs(found[1] - (start_offset() or 0) - self.start) <= slack
 
@@ -49,8 +50,8 @@ def proc_is_mounted() -> bool:
     return os.path.lexists("/proc/self")
 
 
-def stat_of(pid: int) -> tuple[str, int] | None:
-    """Return state letter and start time of a process as /proc has it; None when there is none, or none that can be seen."""
+def stat_of(pid: int) -> tuple[bool, int] | None:
+    """Return whether a process has ended, and its start time as /proc has it; None when there is none, or none that can be seen."""
     try:
         # As in kernel/proc.py; one read gives all of it.
         fd = os.open(f"/proc/{pid}/task/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
@@ -58,13 +59,21 @@ def stat_of(pid: int) -> tuple[str, int] | None:
             fields = os.read(fd, 4096).rpartition(b")")[2].split()
         finally:
             os.close(fd)
-        return fields[0].decode(), int(fields[19])
+        return has_ended(fields), int(fields[19])
     except (IndexError, ValueError):
         return None
     except OSError as error:
         if error.errno is None:  # a signal's handler raised it
             raise
         return None
+
+
+def has_ended(fields: Sequence[bytes]) -> bool:
+    """Return whether a process is a zombie, by what follows its name in /proc/PID/stat.
+
+    The state there is that of the first thread, which may end alone: the others run on.
+    """
+    return fields[0] in (b"Z", b"X") and int(fields[17]) <= 1
 
 
 def start_of(pid: int) -> int | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import signal
 import sys
+import threading
 
 import pytest
 
@@ -147,3 +149,23 @@ def test_in_a_pid_namespace_of_its_own_a_process_is_known_by_the_number_in_proc(
     except PermissionError as error:
         pytest.skip(f"no PID namespace can be made here: {error}")
     assert (own, process.pid, namespace) == (1, outer, "")
+
+
+def run_on_in_a_thread() -> None:
+    """End the first thread of this process; another one sleeps on. The kernel shows the process as a zombie then."""
+    threading.Thread(target=signal.pause).start()
+    ctypes.CDLL(None).pthread_exit(None)
+
+
+def has_no_first_thread(pid: int) -> bool:
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_a_process_whose_first_thread_has_ended_lives_on(fork):
+    child = fork(run_on_in_a_thread)
+    process = Process(child.pid, start_of(child.pid) or 0)
+    assert Deadline(30).until(lambda: has_no_first_thread(child.pid))
+    assert process.alive()
+    child.signal(signal.SIGKILL)
+    assert Deadline(30).until(lambda: not process.alive())

@@ -24,6 +24,7 @@ from pytest_ipc.custody.sweep import sweep
 from ..leaks import children
 from ..processes import Running
 from .forging import about, forge, made, one_line
+from .test_identity import has_no_first_thread
 from .test_reaper import reapers
 
 SLEEP = "import signal; print(flush=True); signal.pause()"
@@ -319,3 +320,17 @@ def test_marks_of_generations_differ(fork):
     own = mark_of("self")
     first, second = fork(life).result()
     assert len({own, first, second}) == 3
+
+
+def test_a_process_whose_first_thread_has_ended_is_ended(home, sleeper):
+    """The kernel shows it as a zombie while its other threads run on."""
+    tag = new_tag()
+    source = (
+        "import ctypes, os, signal, threading\nprint(flush=True)\n"
+        "threading.Thread(target=signal.pause).start()\nctypes.CDLL(None).pthread_exit(None)"
+    )
+    process = sleeper(tag, source)
+    assert Deadline(30).until(lambda: has_no_first_thread(process.pid))
+    forge_child(home, tag, made(**process.identity))
+    assert len(sweep().removed) == 1
+    assert process.wait(30) == -signal.SIGKILL
