@@ -18,7 +18,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pytest_ipc.verdict import report, suite
+from pytest_ipc.verdict import suite
+from pytest_ipc.verdict.reports import writer as report
 from pytest_ipc.verdict.result import ClauseResult, SuiteResult, Verdict
 
 STEPS = 4  # each twice the one before

@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--tests", type=int, default=3000)
     arguments = parser.parse_args()
-    plugin = ["-p", "pytest_ipc.plugin"]
+    plugin = ["-p", "pytest_ipc.plugin.hooks"]
     print(f"{'':10} {'hooks, per test':>28} {'whole run, per test':>28}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -29,12 +29,12 @@ from pytest_ipc import (
     untested,
 )
 from pytest_ipc.kernel.waiting import set_patience
-from pytest_ipc.verdict.limits_reached import few_processes, small_pipes
-from pytest_ipc.verdict.speed import slowness
+from pytest_ipc.verdict.judge.limits_reached import few_processes, small_pipes
+from pytest_ipc.verdict.runner.speed import slowness
 
+from .credentials import become
 from .on_record import OnRecord, ReservedKey
-from .peers import Peer
-from .places import become
+from .workers import Peer
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,9 +20,9 @@ from hypothesis.errors import Flaky, FlakyFailure
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from pytest_ipc import Deviation, Factories, scope, untested
-from pytest_ipc.verdict.limits_reached import limit_in_the_way
-from pytest_ipc.verdict.means import lacking_for
-from pytest_ipc.verdict.time_limit import TimeUp, TooSlow, time_limit_passed
+from pytest_ipc.verdict.judge.limits_reached import limit_in_the_way
+from pytest_ipc.verdict.judge.time_limit import TimeUp, TooSlow, time_limit_passed
+from pytest_ipc.verdict.platform.means import lacking_for
 
 from .outcome import Fails, Gives, Outcome, fails, outcome
 from .specification import Call, Specification

@@ -31,7 +31,7 @@ from pytest_ipc import (
 from pytest_ipc.custody.ledger import Record, intent
 from pytest_ipc.custody.namespaces import ipc_identity
 from pytest_ipc.custody.scope import Scope
-from pytest_ipc.resources.base import Resource
+from pytest_ipc.resource import Resource
 from pytest_ipc.resources.sysv import unusual_mode
 
 

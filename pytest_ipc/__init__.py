@@ -10,22 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .actors import *
+    from .api import *
     from .custody.scope import *
-    from .factories import *
-    from .forks import *
     from .kernel.altstack import *
     from .kernel.capability import *
     from .kernel.descriptor import *
     from .kernel.epoll import *
     from .kernel.errnos import *
-    from .kernel.eventfd import *
+    from .kernel.eventfds import *
     from .kernel.files import *
-    from .kernel.futex import *
+    from .kernel.futexes import *
     from .kernel.ipc import *
     from .kernel.leases import *
     from .kernel.libc import *
-    from .kernel.limits import *
     from .kernel.locks import *
     from .kernel.locktable import *
     from .kernel.memory import *
@@ -33,29 +30,33 @@ if TYPE_CHECKING:
     from .kernel.mutex import *
     from .kernel.namespace import *
     from .kernel.pidfd import *
-    from .kernel.poll import *
+    from .kernel.polling import *
     from .kernel.posix_mq import *
     from .kernel.posix_sem import *
     from .kernel.proc import *
+    from .kernel.proc_limits import *
     from .kernel.process import *
     from .kernel.process_vm import *
-    from .kernel.ptrace import *
     from .kernel.rlimits import *
     from .kernel.sem import *
     from .kernel.shm import *
-    from .kernel.signalfd import *
+    from .kernel.signalfds import *
     from .kernel.signals import *
     from .kernel.sockets import *
-    from .kernel.splice import *
+    from .kernel.splicing import *
     from .kernel.stdio import *
     from .kernel.syscalls import *
     from .kernel.threads import *
     from .kernel.timerfd import *
     from .kernel.timers import *
     from .kernel.times import *
+    from .kernel.tracing import *
     from .kernel.version import *
     from .kernel.waiting import *
-    from .remote import *
+    from .processes.child import *
+    from .processes.fork import *
+    from .processes.report import *
+    from .processes.trial import *
     from .resources.altstack import *
     from .resources.descriptor import *
     from .resources.eventfd import *
@@ -80,7 +81,6 @@ if TYPE_CHECKING:
     from .resources.socket import *
     from .resources.timers import *
     from .resources.two_hosts import *
-    from .trials import *
     from .verdict.clause import *
 
 __version__ = "0.1.0"

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 from . import __version__
 from .printable import plain
-from .verdict import badge, bundle, check, compare, diagnosis, expect
+from .verdict.commands import badge, bundle, check, compare, expect
+from .verdict.commands import platform as diagnosis
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

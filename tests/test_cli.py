@@ -15,7 +15,7 @@ import pytest
 import pytest_ipc
 from pytest_ipc import Deadline, cli
 
-from .processes import Running
+from .subprocesses import Running
 from .verdict.reports import DEVIATES, validate, write
 
 Done = subprocess.CompletedProcess[str]

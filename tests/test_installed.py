@@ -30,9 +30,9 @@ def test_the_suite_is_within_the_package(installed):
         "pytest_ipc/conformance/shm/test_shmget.py",
         "pytest_ipc/py.typed",
         "pytest_ipc/verdict/report.schema.json",
-        "pytest_ipc/verdict/template/page.html",
-        "pytest_ipc/verdict/template/page.css",
-        "pytest_ipc/verdict/template/page.js",
+        "pytest_ipc/verdict/reports/template/page.html",
+        "pytest_ipc/verdict/reports/template/page.css",
+        "pytest_ipc/verdict/reports/template/page.js",
     } <= inside
 
 
@@ -44,6 +44,6 @@ def test_the_plugin_needs_pytest_alone():
 def test_the_entry_points():
     points = {(point.group, point.name): point.value for point in distribution("pytest-ipc").entry_points}
     assert points == {
-        ("pytest11", "ipc"): "pytest_ipc.plugin",
+        ("pytest11", "ipc"): "pytest_ipc.plugin.hooks",
         ("console_scripts", "pytest-ipc"): "pytest_ipc.cli:main",
     }

@@ -117,7 +117,7 @@ def other_user(tmp_path: Path) -> tuple[list[str], str, dict[str, str]]:
     environment = {"PYTHONPATH": str(readable), "TMPDIR": str(room), "XDG_RUNTIME_DIR": ""}
     for python in pythons:
         tried = subprocess.run(
-            [*prefix, python, "-c", "import sys, pytest_ipc.actors; sys.exit(sys.version_info < (3, 11))"],
+            [*prefix, python, "-c", "import sys, pytest_ipc.processes.child; sys.exit(sys.version_info < (3, 11))"],
             env=os.environ | environment,
             capture_output=True,
             cwd="/",

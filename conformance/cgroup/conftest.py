@@ -14,7 +14,7 @@ import pytest
 from pytest_ipc import Actor, Deadline, process_state, untested
 
 from ..signal.conftest import fork
-from ..signal.plain import SOON
+from ..signal.plain_child import SOON
 
 __all__ = ["fork"]
 

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_ipc import Actor, clause, fails_with, pause, poll
 
-from ..signal.plain import add_thread
+from ..signal.plain_child import add_thread
 
 EVENTS = "Cgroups v2 cgroup.events file"
 LIMITS = "Limiting the number of descendant cgroups"

@@ -16,7 +16,7 @@ from typing import Any, Self
 from pytest_ipc import numbers_of
 from pytest_ipc.kernel import proc
 from pytest_ipc.kernel.signals import tgkill
-from pytest_ipc.resources.base import COULD_NOT_MAKE
+from pytest_ipc.resource import COULD_NOT_MAKE
 
 from ..outcome import Fails, Gives, Outcome, outcome
 from ..specification import Call

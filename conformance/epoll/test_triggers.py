@@ -12,7 +12,7 @@ import pytest
 
 from pytest_ipc import Actor, Deadline, EpollEvent, clause, epoll_wait, fails_with, read
 
-from ..signal.plain import SOON
+from ..signal.plain_child import SOON
 from .conftest import Instance, numbers
 
 

@@ -13,8 +13,8 @@ from hypothesis.stateful import invariant, precondition, rule
 from pytest_ipc import getpipe_size, mkfifo
 from pytest_ipc import open as open_file
 
+from ..byte_stream import COUNTS, Stream, StreamModel
 from ..model import fails
-from ..stream import COUNTS, Stream, StreamModel
 
 MOST = 3  # ends of a kind
 

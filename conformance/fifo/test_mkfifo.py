@@ -10,7 +10,7 @@ import pytest
 
 from pytest_ipc import MS_RDONLY, capabilities, clause, fails_with, mkfifo
 
-from ..places import GROUP, STRANGER, become, mount_tmpfs
+from ..credentials import GROUP, STRANGER, become, mount_tmpfs
 
 
 @clause("mkfifo.creates", "mkfifo(3)", "DESCRIPTION")

@@ -14,7 +14,7 @@ import pytest
 from pytest_ipc import SA_RESTART, capabilities, clause, fails_with, read, write
 from pytest_ipc import open as raw_open
 
-from ..places import GROUP, STRANGER, become
+from ..credentials import GROUP, STRANGER, become
 
 
 @clause("fifo.open-rd-blocks-until-writer", "fifo(7)", "DESCRIPTION")

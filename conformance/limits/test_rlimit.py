@@ -26,7 +26,7 @@ from pytest_ipc import (
 )
 
 from ..conftest import succeeded
-from ..places import OTHER_GROUP, STRANGER, limit_process
+from ..credentials import OTHER_GROUP, STRANGER, limit_process
 
 SYS_RESOURCE = 1 << CAPABILITIES.index("SYS_RESOURCE")
 

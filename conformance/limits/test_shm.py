@@ -21,7 +21,7 @@ from pytest_ipc import (
     untested,
 )
 
-from ..places import change_limit
+from ..credentials import change_limit
 
 
 def make(size: int) -> int:

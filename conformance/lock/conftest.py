@@ -30,7 +30,7 @@ from pytest_ipc import (
 )
 from pytest_ipc import open as raw_open
 
-from .takers import take
+from .holders import take
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from pytest_ipc import (
     flock,
 )
 
-from .takers import take_flock
+from .holders import take_flock
 
 
 @clause("flock.sh-ex-un-basic", "flock(2)", "DESCRIPTION")

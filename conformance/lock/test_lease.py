@@ -29,7 +29,7 @@ from pytest_ipc import (
 )
 from pytest_ipc import open as raw_open
 
-from ..places import GROUP, OWNER, STRANGER
+from ..credentials import GROUP, OWNER, STRANGER
 
 pytestmark = pytest.mark.usefixtures("leases")
 

@@ -28,7 +28,7 @@ from pytest_ipc import (
     lockf,
 )
 
-from .takers import take
+from .holders import take
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from pytest_ipc import (
 )
 
 from ..conftest import succeeded
-from .takers import take
+from .holders import take
 
 pytestmark = pytest.mark.usefixtures("ofd_locks")
 

@@ -36,7 +36,7 @@ from pytest_ipc import (
     untested,
 )
 
-from .takers import take, take_flock
+from .holders import take, take_flock
 
 SECTION = "/proc/locks"
 

@@ -24,7 +24,7 @@ from pytest_ipc import (
 )
 
 from ..memory import free_range
-from .takers import take
+from .holders import take
 
 READ, WRITE, UNLOCK = F_RDLCK, F_WRLCK, F_UNLCK
 LAST = (1 << 63) - 1  # the largest offset that there is

@@ -21,7 +21,7 @@ from pytest_ipc import (
 )
 
 from ..conftest import succeeded
-from .takers import take
+from .holders import take
 
 
 @pytest.mark.parametrize("how", ["another open", "duplicate", "read-only", "itself"])

@@ -23,7 +23,7 @@ from pytest_ipc import (
     fcntl_setlk,
 )
 
-from .takers import take
+from .holders import take
 
 READ, WRITE, UNLOCK = F_RDLCK, F_WRLCK, F_UNLCK
 

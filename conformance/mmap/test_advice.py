@@ -28,8 +28,8 @@ from pytest_ipc import (
     untested,
 )
 
+from ..credentials import OTHER_GROUP, STRANGER, become, limit_process
 from ..memory import APART, free_range, locked, resident
-from ..places import OTHER_GROUP, STRANGER, become, limit_process
 
 
 @clause("madvise.dontneed-anon-zero", "madvise(2)", "MADV_DONTNEED")

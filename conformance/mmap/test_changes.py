@@ -29,8 +29,8 @@ from pytest_ipc import (
     munmap,
 )
 
+from ..credentials import OTHER_GROUP, STRANGER, become, limit_process
 from ..memory import free_range, peek, poke
-from ..places import OTHER_GROUP, STRANGER, become, limit_process
 
 
 @clause("munmap.nothing-mapped-ok", "munmap(2)", "DESCRIPTION")

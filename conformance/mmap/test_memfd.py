@@ -34,8 +34,8 @@ from pytest_ipc import (
 from pytest_ipc.kernel.libc import syscall
 
 from ..conftest import succeeded
+from ..credentials import limit_process
 from ..memory import peek
-from ..places import limit_process
 
 KNOWN_FLAGS = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_NOEXEC_SEAL | MFD_EXEC
 

@@ -9,8 +9,8 @@ import pytest
 
 from pytest_ipc import MS_ASYNC, MS_INVALIDATE, MS_SYNC, clause, fails_with, mlock, msync, munlock, untested
 
+from ..credentials import type_of_file_system
 from ..memory import free_range, kilobytes
-from ..places import type_of_file_system
 
 
 @pytest.mark.parametrize("flags", [MS_SYNC, MS_ASYNC, MS_SYNC | MS_INVALIDATE, MS_ASYNC | MS_INVALIDATE])

@@ -34,8 +34,8 @@ from pytest_ipc import (
 )
 from pytest_ipc.kernel.abi import machine
 
+from ..credentials import OTHER_GROUP, STRANGER, become, limit_process, mount_tmpfs
 from ..memory import APART, locked, mapped_at, peek, poke, resident
-from ..places import OTHER_GROUP, STRANGER, become, limit_process, mount_tmpfs
 
 
 @clause("mmap.prot-none-sigsegv", "mmap(2)", "PROT_NONE")

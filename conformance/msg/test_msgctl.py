@@ -31,7 +31,7 @@ from pytest_ipc import (
     untested,
 )
 
-from ..raw import NOBODYS, raw
+from ..raw_syscalls import NOBODYS, raw
 from .conftest import contents, take
 
 pytestmark = pytest.mark.usefixtures("room_for_messages")

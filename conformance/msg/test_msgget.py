@@ -17,7 +17,7 @@ from pytest_ipc import (
     unused_key,
 )
 
-from ..places import OTHER_GROUP, STRANGER, act_as_another
+from ..credentials import OTHER_GROUP, STRANGER, act_as_another
 
 
 @clause("msgget.create-private", "msgget(2)", "DESCRIPTION")

@@ -34,7 +34,7 @@ from pytest_ipc import (
     unused_key,
 )
 
-from ..places import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become
+from ..credentials import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become
 from .conftest import contents
 
 pytestmark = pytest.mark.usefixtures("room_for_messages")

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_ipc import CLONE_NEWIPC, Actor, Fork, capget, untested
 
-from ..places import OTHER_GROUP, STRANGER, leave
+from ..credentials import OTHER_GROUP, STRANGER, leave
 
 
 def where(kind: str = "ipc") -> str:

@@ -30,7 +30,7 @@ from pytest_ipc import (
     unused_key,
 )
 
-from ..places import become, limit_process
+from ..credentials import become, limit_process
 
 
 @clause("ipc.ns-isolation", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")

@@ -24,7 +24,7 @@ from pytest_ipc import (
     untested,
 )
 
-from ..places import leave
+from ..credentials import leave
 from .conftest import in_a_thread, opened, where
 
 

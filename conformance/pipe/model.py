@@ -12,7 +12,7 @@ from hypothesis.stateful import invariant, precondition, rule
 
 from pytest_ipc import getpipe_size
 
-from ..stream import COUNTS, Stream, StreamModel, ready
+from ..byte_stream import COUNTS, Stream, StreamModel, ready
 
 MOST = 3  # ends of a kind
 

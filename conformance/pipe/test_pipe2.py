@@ -15,8 +15,8 @@ from pytest_ipc import O_NOTIFICATION_PIPE, clause, fails_with, open_descriptors
 from pytest_ipc.kernel.libc import function
 
 from ..conftest import succeeded
+from ..credentials import limit_process
 from ..memory import free_range
-from ..places import limit_process
 
 # The calls with the array in the caller's hands.
 pipe_into = function("pipe", c_int, c_void_p)

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_ipc import capabilities, clause, fails_with, getpipe_size, limit, setpipe_size, untested
 
-from ..places import GROUP, STRANGER, become
+from ..credentials import GROUP, STRANGER, become
 
 SECTION = "Changing the capacity of a pipe"
 

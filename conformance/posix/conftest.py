@@ -36,8 +36,8 @@ from pytest_ipc import (
 from pytest_ipc.custody.kinds.posix_sem import path_of
 
 from ..conftest import TO_START, succeeded
+from ..credentials import GROUP, STRANGER, become
 from ..on_record import ReservedName
-from ..places import GROUP, STRANGER, become
 
 _CAP_SYS_RESOURCE = 1 << 24
 _ALL_IDS = "4294967295"

@@ -22,7 +22,7 @@ from pytest_ipc import (
 )
 
 from ..conftest import succeeded
-from ..places import GROUP, STRANGER
+from ..credentials import GROUP, STRANGER
 
 NEW = O_CREAT | O_EXCL | O_RDWR
 SMALL = MqAttr(maxmsg=2, msgsize=8)

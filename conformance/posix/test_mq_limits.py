@@ -23,7 +23,7 @@ from pytest_ipc import (
     unused_name,
 )
 
-from ..places import GROUP, change_limit
+from ..credentials import GROUP, change_limit
 from .conftest import has_resource_capability, without_resource_capability
 
 NEW = O_CREAT | O_EXCL | O_RDWR

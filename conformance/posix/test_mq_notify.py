@@ -39,7 +39,7 @@ from pytest_ipc import (
     untested,
 )
 
-from ..places import GROUP, STRANGER, become
+from ..credentials import GROUP, STRANGER, become
 
 
 @pytest.fixture

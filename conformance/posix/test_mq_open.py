@@ -13,8 +13,8 @@ import pytest
 from pytest_ipc import MqAttr, clause, fails_with, mq_getattr, mq_open, mq_receive, mq_send, mq_unlink
 
 from ..conftest import succeeded
+from ..credentials import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become
 from ..on_record import ReservedName
-from ..places import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become
 
 NEW = O_CREAT | O_EXCL | O_RDWR
 SMALL = MqAttr(maxmsg=2, msgsize=16)

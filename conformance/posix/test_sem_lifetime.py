@@ -8,7 +8,7 @@ from os import O_CREAT, O_EXCL
 from pytest_ipc import clause, fails_with, sem_getvalue, sem_open, sem_post, sem_unlink, sem_wait
 
 from ..conftest import succeeded
-from ..places import GROUP, STRANGER
+from ..credentials import GROUP, STRANGER
 from .conftest import may_make_semaphores
 
 

@@ -12,8 +12,8 @@ import pytest
 from pytest_ipc import SEM_VALUE_MAX, clause, fails_with, sem_close, sem_getvalue, sem_open, sem_post, sem_unlink
 
 from ..conftest import succeeded
+from ..credentials import GROUP, OTHER_GROUP, OWNER, STRANGER, become
 from ..on_record import ReservedName
-from ..places import GROUP, OTHER_GROUP, OWNER, STRANGER, become
 from .conftest import as_ordinary_user, file_of, may_make_semaphores
 
 

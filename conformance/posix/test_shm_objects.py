@@ -12,8 +12,8 @@ import pytest
 from pytest_ipc import MAP_SHARED, clause, fails_with, ftruncate, mmap, posix_fallocate, shm_open, untested
 
 from ..conftest import succeeded
+from ..credentials import mount_tmpfs, type_of_file_system
 from ..memory import peek, poke
-from ..places import mount_tmpfs, type_of_file_system
 
 SHM = "/dev/shm"
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL

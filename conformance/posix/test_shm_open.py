@@ -24,8 +24,8 @@ from pytest_ipc import (
     untested,
 )
 
+from ..credentials import GROUP, OTHER_GROUP, OWNER, STRANGER, become, limit_process
 from ..memory import peek
-from ..places import GROUP, OTHER_GROUP, OWNER, STRANGER, become, limit_process
 
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 

@@ -7,7 +7,7 @@ from errno import EACCES, ENAMETOOLONG, ENOENT
 
 from pytest_ipc import clause, fails_with, shm_open, shm_unlink
 
-from ..places import OTHER_GROUP, STRANGER
+from ..credentials import OTHER_GROUP, STRANGER
 
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 

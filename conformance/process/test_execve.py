@@ -14,7 +14,7 @@ import pytest
 
 from pytest_ipc import PR_GET_PDEATHSIG, PR_SET_PDEATHSIG, clause, fails_with, pause, prctl, untested
 
-from ..signal.plain import add_thread, become_program, printed
+from ..signal.plain_child import add_thread, become_program, printed
 
 WHICH_ARE_OPEN = """
 import os, sys

@@ -23,7 +23,7 @@ from pytest_ipc import (
     write,
 )
 
-from ..signal.plain import SOON, add_thread, adopt_orphans, bare_child
+from ..signal.plain_child import SOON, add_thread, adopt_orphans, bare_child
 
 
 @clause("exit.status-masked", "_exit(3)", "DESCRIPTION")

@@ -19,7 +19,7 @@ from pytest_ipc import (
 )
 
 from ..memory import peek, poke
-from ..signal.plain import SOON, add_thread, adopt_orphans, bare_child
+from ..signal.plain_child import SOON, add_thread, adopt_orphans, bare_child
 
 F_GETFD, F_SETFD, F_GETFL, F_SETFL = 1, 2, 3, 4
 

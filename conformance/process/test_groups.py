@@ -11,7 +11,7 @@ import pytest
 
 from pytest_ipc import Actor, clause, fails_with, pause, sigtimedwait
 
-from ..signal.plain import NOBODY, SOON, bare_child, become_program, leave_session, printed
+from ..signal.plain_child import NOBODY, SOON, bare_child, become_program, leave_session, printed
 
 
 @pytest.fixture

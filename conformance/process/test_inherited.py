@@ -27,7 +27,7 @@ from pytest_ipc import (
 )
 from pytest_ipc.kernel.libc import syscall
 
-from ..signal.plain import SOON, become_program, printed
+from ..signal.plain_child import SOON, become_program, printed
 
 
 @pytest.fixture

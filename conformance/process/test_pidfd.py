@@ -31,8 +31,8 @@ from pytest_ipc import (
     untested,
 )
 
-from ..places import GROUP, OWNER, STRANGER, become
-from ..signal.plain import NOBODY, SOON, bare_child
+from ..credentials import GROUP, OWNER, STRANGER, become
+from ..signal.plain_child import NOBODY, SOON, bare_child
 
 Open = Callable[..., int]
 

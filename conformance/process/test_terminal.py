@@ -17,7 +17,7 @@ import pytest
 
 from pytest_ipc import Actor, clause, fails_with, pause, sigpending, sigtimedwait, untested
 
-from ..signal.plain import SOON, bare_child, leave_session
+from ..signal.plain_child import SOON, bare_child, leave_session
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_ipc import Actor, clause, fails_with, kill, pause
 
-from ..signal.plain import NOBODY, bare_child
+from ..signal.plain_child import NOBODY, bare_child
 
 
 @clause("wait.tells-of-an-exit", "wait(2)", "DESCRIPTION")

@@ -16,7 +16,7 @@ from pytest_ipc import mmap as raw_mmap
 from ..memory import APART
 from ..ptrace.access import sleeper
 from ..ptrace.tracee import Exited, next_of
-from ..signal.plain import NOBODY, bare_child
+from ..signal.plain_child import NOBODY, bare_child
 
 READ, WRITE = "process_vm_readv", "process_vm_writev"
 EITHER = pytest.mark.parametrize("call", [process_vm_readv, process_vm_writev], ids=[READ, WRITE])

@@ -10,8 +10,8 @@ import pytest
 
 from pytest_ipc import CAPABILITIES, PR_SET_DUMPABLE, CapabilitySets, Pipe, capget, capset, limit, prctl, untested
 
-from ..places import GROUP, OTHER_GROUP, OWNER, STRANGER, become
-from ..signal.plain import bare_child
+from ..credentials import GROUP, OTHER_GROUP, OWNER, STRANGER, become
+from ..signal.plain_child import bare_child
 from .tracee import sleep
 
 CAP_SYS_PTRACE = 1 << CAPABILITIES.index("SYS_PTRACE")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ..signal.conftest import other_users
-from ..signal.plain import PlainFork
+from ..signal.plain_child import PlainFork
 from .access import needs_leave_to_trace
 
 __all__ = ["other_users"]

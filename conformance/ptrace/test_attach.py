@@ -35,7 +35,7 @@ from pytest_ipc import (
 )
 
 from ..conftest import succeeded
-from ..signal.plain import NOBODY, bare_child, become_program
+from ..signal.plain_child import NOBODY, bare_child, become_program
 from .tracee import Exited, Killed, Stopped, next_of, raising, reaches, silent, sleep, traced
 
 

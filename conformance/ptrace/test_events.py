@@ -50,7 +50,7 @@ from pytest_ipc import (
 )
 from pytest_ipc.kernel.libc import syscall
 
-from ..signal.plain import bare_child
+from ..signal.plain_child import bare_child
 from .tracee import Exited, Killed, Report, Stopped, next_of, raising, seized, traced
 
 SECTION = "PTRACE_EVENT stops"

@@ -40,7 +40,7 @@ from pytest_ipc import (
     tgkill,
 )
 
-from ..signal.plain import SOON, bare_child
+from ..signal.plain_child import SOON, bare_child
 from .tracee import (
     Exited,
     Killed,

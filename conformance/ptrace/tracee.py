@@ -29,7 +29,7 @@ from pytest_ipc import (
     untested,
 )
 
-from ..signal.plain import SOON, bare_child
+from ..signal.plain_child import SOON, bare_child
 
 WALL = 0x4000_0000  # __WALL of waitpid(2), which the stdlib has no name for: threads, too
 

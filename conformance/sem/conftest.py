@@ -8,7 +8,7 @@ import pytest
 
 from pytest_ipc import Actor, Deadline, Fork, SemaphoreSet, semop, untested
 
-from ..places import GROUP, OWNER
+from ..credentials import GROUP, OWNER
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from pytest_ipc import (
 )
 
 from ..model import Model
-from ..peers import PATIENCE, Peer
 from ..specification import Call
+from ..workers import PATIENCE, Peer
 from .specification import SemaphoresSpec
 
 SIZE = 3

@@ -38,7 +38,7 @@ from pytest_ipc import (
     unused_key,
 )
 
-from ..places import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become
+from ..credentials import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become
 
 CLASSES = {"owner": (OWNER, OTHER_GROUP, 6), "group": (MEMBER, GROUP, 3), "other": (STRANGER, OTHER_GROUP, 0)}
 

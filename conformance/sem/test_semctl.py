@@ -43,7 +43,7 @@ from pytest_ipc import (
 )
 from pytest_ipc.kernel.abi import semid_ds
 
-from ..raw import NOBODYS, raw
+from ..raw_syscalls import NOBODYS, raw
 
 UNKNOWN = 77  # a command that there is not
 

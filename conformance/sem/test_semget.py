@@ -21,7 +21,7 @@ from pytest_ipc import (
 )
 
 from ..conftest import TO_START, succeeded
-from ..places import GROUP, MEMBER, OTHER_GROUP, STRANGER, act_as_another
+from ..credentials import GROUP, MEMBER, OTHER_GROUP, STRANGER, act_as_another
 
 
 @clause("semget.create", "semget(2)", "DESCRIPTION")

@@ -18,7 +18,7 @@ from pytest_ipc import (
 from pytest_ipc.kernel.abi import sembuf
 
 from ..conftest import next_second
-from ..raw import NOBODYS, raw
+from ..raw_syscalls import NOBODYS, raw
 
 
 @clause("semop.add", "semop(2)", "DESCRIPTION")

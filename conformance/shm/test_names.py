@@ -29,7 +29,7 @@ from pytest_ipc import (
     unused_key,
 )
 
-from ..places import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become, capabilities_count_for
+from ..credentials import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become, capabilities_count_for
 
 CAP_IPC_OWNER = 15
 

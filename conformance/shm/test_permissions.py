@@ -40,7 +40,7 @@ from pytest_ipc import (
     unused_key,
 )
 
-from ..places import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become, limit_process
+from ..credentials import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become, limit_process
 
 CLASSES = {"owner": (OWNER, OTHER_GROUP, 6), "group": (MEMBER, GROUP, 3), "other": (STRANGER, OTHER_GROUP, 0)}
 

@@ -33,7 +33,7 @@ from pytest_ipc import (
 )
 from pytest_ipc.kernel.libc import LONG, ULONG
 
-from ..raw import NOBODYS, raw
+from ..raw_syscalls import NOBODYS, raw
 
 
 @clause("shmctl.stat-segsz", "shmctl(2)", "IPC_STAT")

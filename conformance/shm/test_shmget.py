@@ -23,8 +23,8 @@ from pytest_ipc import (
 )
 from pytest_ipc.kernel.libc import SIZE
 
+from ..credentials import OTHER_GROUP, STRANGER, act_as_another
 from ..memory import free_range, peek, poke
-from ..places import OTHER_GROUP, STRANGER, act_as_another
 
 
 @clause("shmget.create-new-returns-nonneg", "shmget(2)", "RETURN VALUE")

@@ -13,8 +13,8 @@ import pytest
 
 from pytest_ipc import CLONE_NEWPID, CLONE_NEWUSER, PIPE_BUF, Actor, Pipe, Signals, kill, unshare, untested
 
-from ..places import GROUP, OWNER
-from .plain import PlainFork
+from ..credentials import GROUP, OWNER
+from .plain_child import PlainFork
 
 
 @pytest.fixture

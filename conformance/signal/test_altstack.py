@@ -23,8 +23,8 @@ from pytest_ipc import (
 )
 
 from ..memory import free_range
-from ..raw import raw
-from .plain import become_program, in_thread, printed
+from ..raw_syscalls import raw
+from .plain_child import become_program, in_thread, printed
 
 ASK = """
 import ctypes

@@ -32,7 +32,7 @@ from pytest_ipc import (
     tgkill,
 )
 
-from .plain import NOBODY, SOON, bare_child, limit_pending
+from .plain_child import NOBODY, SOON, bare_child, limit_pending
 from .test_threads import Helper
 
 Life = Callable[[], object]

@@ -20,7 +20,7 @@ from pytest_ipc import (
     sigpending,
 )
 
-from .plain import CATCHABLE, become_program, in_thread, printed
+from .plain_child import CATCHABLE, become_program, in_thread, printed
 
 ACTIONS = {
     "Term": "HUP INT KILL PIPE ALRM TERM USR1 USR2 IO PROF PWR STKFLT VTALRM",

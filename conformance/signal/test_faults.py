@@ -60,7 +60,7 @@ from pytest_ipc.kernel.libc import syscall
 from pytest_ipc.kernel.signals import siginfo
 
 from ..memory import free_range
-from .plain import SOON
+from .plain_child import SOON
 
 TOLD = "The siginfo_t argument to a SA_SIGINFO handler"
 

@@ -16,7 +16,7 @@ import pytest
 from pytest_ipc import SA_RESTART, clause, fails_with, read, write
 from pytest_ipc.kernel import descriptor
 
-from .plain import SOON
+from .plain_child import SOON
 
 HANDLERS = "Interruption of system calls and library functions by signal handlers"
 

@@ -25,7 +25,7 @@ from pytest_ipc import (
     sigtimedwait,
 )
 
-from .plain import SOON, become_program, printed
+from .plain_child import SOON, become_program, printed
 
 NEVER = ItimerVal()
 LONG = ItimerVal(Timeval(600), Timeval(7))

@@ -13,8 +13,8 @@ import pytest
 
 from pytest_ipc import Actor, Fork, clause, fails_with, kill, pause, sigpending
 
-from ..places import GROUP, MEMBER, OWNER, STRANGER
-from .plain import NOBODY, bare_child, leave_session, take_uids
+from ..credentials import GROUP, MEMBER, OWNER, STRANGER
+from .plain_child import NOBODY, bare_child, leave_session, take_uids
 
 
 @pytest.fixture

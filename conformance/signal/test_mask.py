@@ -21,7 +21,7 @@ from pytest_ipc import (
     tgkill,
 )
 
-from .plain import CATCHABLE, become_program, in_thread, printed
+from .plain_child import CATCHABLE, become_program, in_thread, printed
 
 
 @clause("sigmask.block-unblock-set", "sigprocmask(2)", "DESCRIPTION")

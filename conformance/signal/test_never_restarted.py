@@ -27,7 +27,7 @@ from pytest_ipc import (
 from pytest_ipc import poll as raw_poll
 from pytest_ipc import select as raw_select
 
-from .plain import SOON
+from .plain_child import SOON
 
 ALWAYS = "Interruption of system calls and library functions by signal handlers"
 F_SETSIG = 10

@@ -21,8 +21,8 @@ from pytest_ipc import (
 )
 from pytest_ipc.kernel.libc import function, never
 
-from ..places import GROUP, STRANGER
-from .plain import NOBODY, limit_pending
+from ..credentials import GROUP, STRANGER
+from .plain_child import NOBODY, limit_pending
 
 
 @clause("signal.sigrtmin-nptl-offset", "signal(7)", "Real-time signals")

@@ -30,7 +30,7 @@ from pytest_ipc import (
     sigtimedwait,
 )
 
-from .plain import SOON
+from .plain_child import SOON
 
 DEFAULT, IGNORE = 0, 1
 SA_UNSUPPORTED = 0x400

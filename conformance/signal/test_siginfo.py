@@ -29,8 +29,8 @@ from pytest_ipc import (
 )
 from pytest_ipc.kernel.libc import syscall
 
-from ..places import OWNER
-from .plain import SOON
+from ..credentials import OWNER
+from .plain_child import SOON
 
 
 @clause("siginfo.kill-si_user", "sigaction(2)", "The siginfo_t argument to a SA_SIGINFO handler")

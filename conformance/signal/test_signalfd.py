@@ -31,7 +31,7 @@ from pytest_ipc import (
     tgkill,
 )
 
-from .plain import become_program, in_thread, printed
+from .plain_child import become_program, in_thread, printed
 
 
 @pytest.mark.usefixtures("room_for_signals")

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_ipc import Actor, clause, fails_with, kill, pause, sigpending
 
-from .plain import leave_session
+from .plain_child import leave_session
 
 STOPS = pytest.mark.parametrize(
     "signo", [SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU], ids=["SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU"]

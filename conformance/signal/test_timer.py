@@ -37,7 +37,7 @@ from pytest_ipc import (
 )
 from pytest_ipc.kernel.libc import syscall
 
-from .plain import SOON, become_program, in_thread, limit_pending, printed
+from .plain_child import SOON, become_program, in_thread, limit_pending, printed
 
 NEVER = ItimerSpec()
 SOON_ENOUGH = ItimerSpec(Timespec(0, 1))

@@ -27,7 +27,7 @@ from pytest_ipc import (
     timer_settime,
 )
 
-from .plain import SOON
+from .plain_child import SOON
 
 NEVER = ItimerSpec()
 SOON_ENOUGH = ItimerSpec(Timespec(0, 1))

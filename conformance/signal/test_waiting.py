@@ -27,7 +27,7 @@ from pytest_ipc import (
     sigwaitinfo,
 )
 
-from .plain import CATCHABLE
+from .plain_child import CATCHABLE
 
 
 @clause("pause.eintr", "pause(2)", "RETURN VALUE")

@@ -17,7 +17,7 @@ import pytest
 
 from pytest_ipc import End, Factories, Listener, Socket, Sockets, limit, send, socketpair, untested
 
-from ..places import limit_process
+from ..credentials import limit_process
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 
 from pytest_ipc import Ucred, capabilities, clause, fails_with, peer_groups, peer_pidfd, pidfd_send_signal, untested
 
-from ..places import GROUP, OTHER_GROUP, OWNER, STRANGER, act_as_another, become, capabilities_count_for
+from ..credentials import GROUP, OTHER_GROUP, OWNER, STRANGER, act_as_another, become, capabilities_count_for
 
 OPTIONS, MESSAGES = "Socket options", "Ancillary messages"
 CONNECTED = pytest.mark.parametrize("type", [SOCK_STREAM, SOCK_SEQPACKET], ids=["stream", "seqpacket"])

@@ -23,7 +23,7 @@ import pytest
 
 from pytest_ipc import SCM_MAX_FD, Deadline, Ucred, capabilities, clause, fails_with, open_descriptors, recv, untested
 
-from ..places import GROUP, STRANGER, become, limit_process
+from ..credentials import GROUP, STRANGER, become, limit_process
 from .conftest import leave_room_for
 
 MESSAGES = "Ancillary messages"

@@ -30,7 +30,7 @@ import pytest
 
 from pytest_ipc import capabilities, clause, connect, fails_with, limit, recv, send, untested
 
-from ..places import GROUP, STRANGER, become
+from ..credentials import GROUP, STRANGER, become
 from .conftest import listening
 
 FAMILIES = pytest.mark.parametrize("family", [AF_INET, AF_INET6], ids=["ipv4", "ipv6"])

@@ -26,7 +26,7 @@ from pytest_ipc import (
     untested,
 )
 
-from ..places import GROUP, STRANGER, become
+from ..credentials import GROUP, STRANGER, become
 
 ABSTRACT, AUTOBIND = "Abstract sockets", "Autobind feature"
 

@@ -33,7 +33,7 @@ from pytest_ipc import (
     unix_address,
 )
 
-from ..places import GROUP, STRANGER, become
+from ..credentials import GROUP, STRANGER, become
 
 OWNERSHIP = "Pathname socket ownership and permissions"
 TYPES = {"stream": SOCK_STREAM, "datagram": SOCK_DGRAM, "seqpacket": SOCK_SEQPACKET}

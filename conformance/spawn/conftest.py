@@ -10,7 +10,7 @@ import pytest
 from pytest_ipc import untested
 
 from ..signal.conftest import other_users
-from ..signal.plain import PlainFork
+from ..signal.plain_child import PlainFork
 
 __all__ = ["other_users"]
 

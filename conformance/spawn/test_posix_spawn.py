@@ -15,7 +15,7 @@ import pytest
 from pytest_ipc import clause, disputed, process_status, untested
 
 from ..conftest import TO_START
-from ..places import GROUP, OTHER_GROUP, OWNER, STRANGER
+from ..credentials import GROUP, OTHER_GROUP, OWNER, STRANGER
 from .conftest import SHELL
 
 FORK, HOUSEKEEPING, EXEC = "fork() step", "pre-exec() step: housekeeping", "exec() step"

@@ -27,7 +27,7 @@ from pytest_ipc import (
 )
 
 from ..conftest import succeeded
-from ..places import limit_process
+from ..credentials import limit_process
 
 
 @clause("eventfd.begins-with-initval", "eventfd(2)", "DESCRIPTION")

@@ -27,10 +27,10 @@ from pytest_ipc import (
     futex_wake,
     futex_wake_bitset,
 )
-from pytest_ipc.kernel.futex import futex as futex_call
+from pytest_ipc.kernel.futexes import futex as futex_call
 
 from ..memory import free_range
-from ..signal.plain import SOON
+from ..signal.plain_child import SOON
 
 
 @clause("futex.wait-other-value-eagain", "futex(2)", "ERRORS", errno=EAGAIN)

@@ -27,7 +27,7 @@ from pytest_ipc import (
     set_robust_list,
 )
 
-from ..signal.plain import NOBODY
+from ..signal.plain_child import NOBODY
 
 
 def holding(lock: Callable[[int], object], address: int) -> Callable[[], None]:

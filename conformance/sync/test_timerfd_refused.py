@@ -25,7 +25,7 @@ from pytest_ipc import (
     timerfd_settime,
 )
 
-from ..places import GROUP, STRANGER
+from ..credentials import GROUP, STRANGER
 
 NEVER = ItimerSpec()
 LONG = ItimerSpec(Timespec(600), Timespec(7))

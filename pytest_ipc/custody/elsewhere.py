@@ -12,7 +12,7 @@ from contextlib import suppress
 from errno import EACCES, EIO, ESRCH
 from typing import Any
 
-from ..forking import fork
+from ..kernel.bare_fork import fork
 from ..unpatched import json, os, select, signal
 from .namespaces import ipc_namespace, is_behind, process_in
 

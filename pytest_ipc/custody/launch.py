@@ -12,9 +12,9 @@ from contextlib import suppress
 from errno import EAGAIN, ENOENT, ETIMEDOUT
 
 from .. import custody
-from ..forking import fork
+from ..kernel.bare_fork import fork
+from ..kernel.memfile import put_high
 from ..kernel.waiting import Deadline
-from ..memfile import put_high
 from ..unpatched import os, select, signal
 from .identity import Process
 from .places import owner as user_of_places

@@ -7,7 +7,7 @@ from ctypes import addressof, c_char
 from typing import Self
 
 from ..kernel.altstack import SS_ONSTACK, Stack, sigaltstack
-from .base import Resource, check_size
+from ..resource import Resource, check_size
 
 __all__ = ["AlternateStack"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..kernel.waiting import Deadline
 from ..printable import plain
+from ..resource import WithDescriptor, check_timeout
 from ..unpatched import select
-from .base import WithDescriptor, check_timeout
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope

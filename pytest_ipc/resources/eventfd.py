@@ -5,7 +5,7 @@ from __future__ import annotations
 from select import POLLOUT
 from typing import TYPE_CHECKING, Self
 
-from ..kernel.eventfd import EFD_CLOEXEC, EVENTFD_MAX, eventfd, eventfd_read, eventfd_write
+from ..kernel.eventfds import EFD_CLOEXEC, EVENTFD_MAX, eventfd, eventfd_read, eventfd_write
 from ..kernel.waiting import DEFAULT_TIMEOUT
 from .descriptor import Descriptor
 

@@ -16,8 +16,8 @@ from ..custody.ending import failures_ignored, finish
 from ..kernel.descriptor import SPLICE_F_NONBLOCK, mkfifo, tee
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
 from ..printable import plain
+from ..resource import Resource, check_mode, check_timeout
 from ..unpatched import os, select
-from .base import Resource, check_mode, check_timeout
 from .file import OwnedFile
 from .pipe import End
 

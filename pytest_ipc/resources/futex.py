@@ -6,11 +6,11 @@ import mmap
 from ctypes import addressof, c_uint32
 from typing import TYPE_CHECKING, Self
 
-from ..kernel.futex import futex_cmp_requeue, futex_wait, futex_wake
+from ..kernel.futexes import futex_cmp_requeue, futex_wait, futex_wake
 from ..kernel.libc import UINT, check_integer
 from ..kernel.times import Timespec
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
-from .base import Resource, check_timeout
+from ..resource import Resource, check_timeout
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope

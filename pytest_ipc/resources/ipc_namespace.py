@@ -14,12 +14,9 @@ from errno import EINVAL, ENOENT, EPERM
 from functools import partial
 from typing import Self
 
-from ..actors import Actor
-from ..child import die_with_parent
 from ..custody.ending import finish
 from ..custody.namespaces import ipc_namespace
 from ..custody.scope import Scope
-from ..forks import Fork, ForkInside
 from ..kernel.libc import INT, ULONG
 from ..kernel.namespace import (
     CLONE_NEWIPC,
@@ -34,8 +31,11 @@ from ..kernel.namespace import (
 )
 from ..kernel.proc import set_limit
 from ..kernel.process import PR_SET_DUMPABLE, prctl
+from ..processes.bootstrap import die_with_parent
+from ..processes.child import Actor
+from ..processes.fork import Fork, ForkInside
+from ..resource import Resource, close_all
 from ..unpatched import io, os, socket
-from .base import Resource, close_all
 
 __all__ = ["IpcNamespace", "NotAllowedHere"]
 

@@ -8,7 +8,7 @@ from ..kernel.descriptor import fcntl
 from ..kernel.leases import F_GETLEASE, F_SETLEASE, F_SETSIG
 from ..kernel.locks import F_RDLCK, F_UNLCK, F_WRLCK
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
-from .base import check_timeout
+from ..resource import check_timeout
 
 __all__ = ["Lease"]
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Self
 from ..custody.ending import finish
 from ..kernel.sockets import accept4
 from ..kernel.waiting import DEFAULT_TIMEOUT
+from ..resource import check_mode
 from ..unpatched import os, select, socket
-from .base import check_mode
 from .file import OwnedFile
 from .socket import Socket, short_enough
 

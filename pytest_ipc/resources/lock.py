@@ -42,8 +42,8 @@ from ..kernel.locks import (
 from ..kernel.locktable import locks_of, own_locks, picture_of_locks
 from ..kernel.waiting import Deadline
 from ..printable import plain
+from ..resource import WithDescriptor, check_timeout
 from ..unpatched import os
-from .base import WithDescriptor, check_timeout
 from .file import OwnedFile
 from .lease import Lease
 

@@ -26,8 +26,8 @@ from ..kernel.memory import (
     munmap,
 )
 from ..printable import plain
+from ..resource import Resource, check_mode, check_size
 from ..unpatched import os
-from .base import Resource, check_mode, check_size
 from .file import OwnedFile
 from .space import allocate
 

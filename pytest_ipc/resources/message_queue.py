@@ -16,7 +16,7 @@ from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_NOWAIT
 from ..kernel.libc import INT
 from ..kernel.msg import MSG_NOERROR, Msgbuf, MsqidDs, msgctl_rmid, msgctl_set, msgctl_stat, msgget, msgrcv, msgsnd
 from ..kernel.waiting import Deadline
-from .base import check_mode, check_timeout
+from ..resource import check_mode, check_timeout
 from .sysv import SysvObject, SysvType
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Self
 
 from ..custody.ending import finish
 from ..kernel.descriptor import getpipe_size, pipe2, setpipe_size
+from ..resource import Resource, check_size
 from ..unpatched import os
-from .base import Resource, check_size
 from .descriptor import Descriptor
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from ..kernel.timers import SIGEV_NONE, SIGEV_SIGNAL
 from ..kernel.times import Timespec
 from ..kernel.waiting import Deadline
 from ..printable import plain
+from ..resource import WithDescriptor, check_mode, check_size, check_timeout
 from ..unpatched import os, time
-from .base import WithDescriptor, check_mode, check_size, check_timeout
 from .names import check_name, unlink_name, unused_name
 
 if TYPE_CHECKING:

@@ -36,8 +36,8 @@ from ..kernel.posix_sem import (
 from ..kernel.times import Timespec
 from ..kernel.waiting import Deadline
 from ..printable import plain
+from ..resource import Resource, check_mode, check_timeout
 from ..unpatched import os, time
-from .base import Resource, check_mode, check_timeout
 from .names import DIRECTORY, NAME_MAX, check_name, shared_memory_directory, unlink_name, unused_name
 
 if TYPE_CHECKING:

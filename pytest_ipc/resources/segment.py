@@ -21,8 +21,8 @@ from ..kernel.shm import (
     shmdt,
     shmget,
 )
+from ..resource import Resource, check_size
 from ..unpatched import io, os
-from .base import Resource, check_size
 from .sysv import SysvObject, SysvType
 
 if TYPE_CHECKING:

@@ -34,7 +34,7 @@ from ..kernel.sem import (
     semtimedop,
 )
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
-from .base import check_timeout
+from ..resource import check_timeout
 from .sysv import SysvObject, SysvType
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from ..custody.ledger import Record, intent
 from ..kernel.files import shm_open, shm_unlink
 from ..kernel.memory import MAP_SHARED, PROT_READ, PROT_WRITE
 from ..printable import plain
+from ..resource import Resource, check_mode
 from ..unpatched import os
-from .base import Resource, check_mode
 from .mapping import Mapping
 from .names import DIRECTORY, check_name, shared_memory_directory, unlink_name, unused_name
 from .space import allocate, resize

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Self
 
-from ..kernel.signalfd import SFD_CLOEXEC, SignalfdSiginfo, signalfd, signalfd_read
+from ..kernel.signalfds import SFD_CLOEXEC, SignalfdSiginfo, signalfd, signalfd_read
 from ..kernel.waiting import DEFAULT_TIMEOUT
 from .descriptor import Descriptor
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..custody.ending import finish
 from ..kernel.libc import errno_kept
-from ..kernel.signalfd import SFD_CLOEXEC
+from ..kernel.signalfds import SFD_CLOEXEC
 from ..kernel.signals import SigInfo, sigaction_change, sigpending, sigqueue, sigtimedwait
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from ..resource import Resource, check_timeout
 from ..unpatched import signal, time
 from .altstack import AlternateStack
-from .base import Resource, check_timeout
 from .signal_state import UNTOUCHABLE, SignalState
 from .signalfd import SignalFd
 from .timers import SignalTimer

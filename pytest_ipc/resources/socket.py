@@ -36,8 +36,8 @@ from ..kernel.sockets import (
 )
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
 from ..printable import plain
+from ..resource import check_timeout
 from ..unpatched import os, socket
-from .base import check_timeout
 from .pipe import End
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from ..custody.ending import is_failure, out_of_sight
 from ..custody.ledger import Record, intent
 from ..custody.namespaces import ipc_identity, is_here
 from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE
+from ..resource import Resource, check_mode
 from ..unpatched import os
-from .base import Resource, check_mode
 from .keys import check_key, unused_key
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ from ..kernel.timers import (
 )
 from ..kernel.times import ItimerSpec, Timespec
 from ..kernel.waiting import DEFAULT_TIMEOUT
+from ..resource import Resource
 from ..unpatched import time
-from .base import Resource
 from .descriptor import Descriptor
 
 if TYPE_CHECKING:

@@ -12,17 +12,17 @@ from errno import ETIMEDOUT
 from functools import partial
 from typing import Self
 
-from ..actors import Actor
-from ..child import die_with_parent
 from ..custody.ending import finish
 from ..custody.scope import Scope
-from ..forks import Fork, ForkInside
 from ..kernel import netlink
 from ..kernel.namespace import CLONE_NEWNET, CLONE_NEWUSER, map_user, setns, unshare
 from ..kernel.process import PR_SET_DUMPABLE, prctl
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline, patience
+from ..processes.bootstrap import die_with_parent
+from ..processes.child import Actor
+from ..processes.fork import Fork, ForkInside
+from ..resource import Resource, close_all
 from ..unpatched import os, socket
-from .base import Resource, close_all
 from .ipc_namespace import NotAllowedHere
 
 __all__ = ["Host", "TwoHosts"]

@@ -19,7 +19,7 @@ from pytest_ipc.custody import ledger
 from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.ledger import Ledger
 
-from ..processes import Running
+from ..subprocesses import Running
 
 
 @pytest.fixture

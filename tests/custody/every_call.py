@@ -75,7 +75,7 @@ def with_pytest() -> None:
     Path("pytest.ini").write_text("[pytest]\n")
     for fd in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
-    options = ["-p", "pytest_ipc.plugin", "-p", "no:cacheprovider", "--import-mode=importlib", "--basetemp=base"]
+    options = ["-p", "pytest_ipc.plugin.hooks", "-p", "no:cacheprovider", "--import-mode=importlib", "--basetemp=base"]
     assert pytest.main([*options, "test_run.py"]) == 0
 
 

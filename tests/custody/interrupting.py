@@ -20,10 +20,10 @@ from types import FrameType
 from typing import Any
 
 import pytest_ipc
+from pytest_ipc.api import Factories
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.identity import Process, tag_of
 from pytest_ipc.custody.scope import Scope
-from pytest_ipc.factories import Factories
 
 from .books import book
 from .remains import IS_LEFT, Note

@@ -69,7 +69,16 @@ def try_round(place: Place, chance: random.Random) -> dict[str, object]:
     (place.path / "pytest.ini").write_text("[pytest]\n")
     environment = {**os.environ, **place.environment, "PYTHONPATH": str(ROOT)}
     options = ["-p", "xdist", "-n", "1"] if chance.random() < 0.5 else []
-    command = [sys.executable, "-m", "pytest", "-p", "pytest_ipc.plugin", "-p", "no:cacheprovider", "--basetemp=base"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "pytest_ipc.plugin.hooks",
+        "-p",
+        "no:cacheprovider",
+        "--basetemp=base",
+    ]
     with open(place.path / "log", "wb") as log:
         run = subprocess.Popen(
             [*command, *options], cwd=place.path, env=environment, stdout=log, stderr=log, start_new_session=True

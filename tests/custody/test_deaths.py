@@ -293,7 +293,7 @@ def start(place: Place, death: str, mode: str, limit: float) -> subprocess.Popen
     options = [option.format(limit=limit) for option in DEATHS[death].options]
     if mode == "-n 2":
         options += ["-p", "xdist", "-n", "2", "--max-worker-restart=0"]
-    command = [sys.executable, "-m", "pytest", "-p", "pytest_ipc.plugin", "-p", "pytest_timeout"]
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_ipc.plugin.hooks", "-p", "pytest_timeout"]
     command += ["-p", "no:cacheprovider", "--basetemp", "base", *options, "test_run.py"]
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV", "XDG"))}
     environment = {**outer, **place.environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "IPC_DEATH": death}

@@ -14,11 +14,11 @@ from collections.abc import Callable
 import pytest
 
 from pytest_ipc import PR_SET_CHILD_SUBREAPER, Deadline, prctl, process_state, scope
-from pytest_ipc.custody import orphans
 from pytest_ipc.custody.identity import RLIMIT_LOCKS, tag_of, tagged
+from pytest_ipc.processes import tree as orphans
 
 from ..leaks import children
-from ..processes import Running
+from ..subprocesses import Running
 from .test_reaper import reapers
 from .test_sweep import exists
 

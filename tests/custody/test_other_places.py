@@ -23,7 +23,7 @@ from pytest_ipc.custody.namespaces import pid_namespace
 from pytest_ipc.custody.status import status
 from pytest_ipc.custody.sweep import Swept, sweep
 from pytest_ipc.kernel.namespace import CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWTIME, unshare
-from pytest_ipc.trials import trial
+from pytest_ipc.processes.trial import trial
 
 from .forging import FIRST_BOOT, LONG_AGO, about, about_queue, about_segment, file_made, forge, made, one_line
 

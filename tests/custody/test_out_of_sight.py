@@ -17,7 +17,7 @@ import pytest
 
 from pytest_ipc import Deadline
 from pytest_ipc.kernel.namespace import CLONE_NEWIPC, CLONE_NEWNS, unshare
-from pytest_ipc.trials import trial
+from pytest_ipc.processes.trial import trial
 
 from .remains import IS_LEFT
 
@@ -28,7 +28,7 @@ import json, os, resource, sys
 from pytest_ipc import CLONE_NEWIPC, CLONE_NEWNS, MS_REC, MS_SLAVE, mount, unshare
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.scope import Scope
-from pytest_ipc.factories import Factories
+from pytest_ipc.api import Factories
 from tests.custody.interrupting import make_several
 
 

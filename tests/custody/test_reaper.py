@@ -18,7 +18,7 @@ from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.identity import Process, start_of
 from pytest_ipc.custody.sweep import sweep_worker
 
-from ..processes import Running
+from ..subprocesses import Running
 from .forging import about, forge
 from .test_sweep import exists
 

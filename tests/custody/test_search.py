@@ -22,7 +22,7 @@ from pytest_ipc.custody.identity import RLIMIT_LOCKS, Process, new_tag, start_of
 from pytest_ipc.custody.sweep import sweep
 
 from ..leaks import children
-from ..processes import Running
+from ..subprocesses import Running
 from .forging import about, forge, made, one_line
 from .test_identity import has_no_first_thread
 from .test_reaper import reapers

@@ -20,7 +20,7 @@ from pytest_ipc.custody import ledger
 from pytest_ipc.custody.home import HomeError, home_path, open_home
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.kernel.namespace import CLONE_NEWNS, unshare
-from pytest_ipc.trials import trial
+from pytest_ipc.processes.trial import trial
 
 NOBODY = 65534
 

@@ -18,7 +18,7 @@ from pytest_ipc.custody.identity import Process, put_on, start_of
 from pytest_ipc.custody.kinds.file import look
 from pytest_ipc.custody.sweep import settle, sweep
 
-from ..processes import Running
+from ..subprocesses import Running
 from .forging import FIRST_BOOT, about, about_segment, dead_process, forge, made
 
 

@@ -14,11 +14,11 @@ def test_always():
     pass
 
 def test_with_the_plugin_it_fails():
-    assert "pytest_ipc.plugin" not in sys.modules
+    assert "pytest_ipc.plugin.hooks" not in sys.modules
 
 def test_with_the_plugin_it_is_skipped():
     import pytest
-    if "pytest_ipc.plugin" in sys.modules:
+    if "pytest_ipc.plugin.hooks" in sys.modules:
         pytest.skip("changed")
 
 def test_every_second_time_it_fails():
@@ -31,7 +31,7 @@ def test_in_teardown(request):
     request.addfinalizer(fails)
 
 def fails():
-    assert "pytest_ipc.plugin" not in sys.modules
+    assert "pytest_ipc.plugin.hooks" not in sys.modules
 """
 
 

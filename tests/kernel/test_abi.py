@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import pytest_ipc
-from pytest_ipc.kernel import abi, signalfd
+from pytest_ipc.kernel import abi
+from pytest_ipc.kernel import signalfds as signalfd
 
 PERM = dict.fromkeys(("uid", "gid", "cuid", "cgid", "mode")) | {"key": "__key", "seq": "__seq"}
 STRUCTURES: dict[str, tuple[str, Any, dict[str, str]]] = {

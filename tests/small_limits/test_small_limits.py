@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ..processes import Running
+from ..subprocesses import Running
 from .table import ROWS, SAMPLE
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc.verdict import bundling
+from pytest_ipc.verdict.runner import build_bundle as bundling
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema
 
-from pytest_ipc.verdict import report
+from pytest_ipc.verdict.reports import writer as report
 from pytest_ipc.verdict.result import ClauseResult, SuiteResult, Verdict
 
 PLATFORM = {"kernel": "Linux 6.12.9 #1 SMP", "libc": "glibc 2.41", "architecture": "x86_64, 4096 byte pages"}

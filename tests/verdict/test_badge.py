@@ -8,8 +8,10 @@ from xml.etree import ElementTree
 import pytest
 
 from pytest_ipc.cli import main
-from pytest_ipc.verdict import badge, expectations, report
-from pytest_ipc.verdict.expectations import Expectation
+from pytest_ipc.verdict.commands import badge
+from pytest_ipc.verdict.reports import expectations
+from pytest_ipc.verdict.reports import writer as report
+from pytest_ipc.verdict.reports.expectations import Expectation
 from pytest_ipc.verdict.result import SuiteResult
 
 from . import reports

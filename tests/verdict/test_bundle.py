@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc.verdict import bundling
+from pytest_ipc.verdict.runner import build_bundle as bundling
 
 
 @pytest.fixture(scope="module")

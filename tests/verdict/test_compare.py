@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from pytest_ipc.cli import main
-from pytest_ipc.verdict.matrix import by_platform
-from pytest_ipc.verdict.reading import Reader
-from pytest_ipc.verdict.side_by_side import show_matrix
+from pytest_ipc.verdict.reports.matrix import by_platform
+from pytest_ipc.verdict.reports.matrix_terminal import show_matrix
+from pytest_ipc.verdict.reports.reader import Reader
 
 from . import reports
 

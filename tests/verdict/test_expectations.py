@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from pytest_ipc.cli import main
-from pytest_ipc.verdict import expectations, report, suite
-from pytest_ipc.verdict.expectations import Expectation, ExpectationError
+from pytest_ipc.verdict import suite
+from pytest_ipc.verdict.reports import expectations
+from pytest_ipc.verdict.reports import writer as report
+from pytest_ipc.verdict.reports.expectations import Expectation, ExpectationError
 from pytest_ipc.verdict.result import SuiteResult, Verdict
 
 from . import reports

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from pytest_ipc import Deviation
-from pytest_ipc.verdict import means, platform, suite
-from pytest_ipc.verdict.needs import need_of
+from pytest_ipc.verdict import suite
+from pytest_ipc.verdict.platform import describe as platform
+from pytest_ipc.verdict.platform import means
+from pytest_ipc.verdict.platform.needs import need_of
 
 from . import reports
 
@@ -47,7 +49,7 @@ def check_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
 
 
 def below(faults: str) -> list[str]:
-    return [sys.executable, "-m", "tests.detection.below", faults]
+    return [sys.executable, "-m", "tests.fault_injection.seccomp", faults]
 
 
 @pytest.mark.parametrize("errno", ["EPERM", "EINVAL"])

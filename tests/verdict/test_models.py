@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from conformance.model import Model, agree, fails
-from conformance.peers import Peer
+from conformance.workers import Peer
 from pytest_ipc import ChildDied, Deviation
-from pytest_ipc.verdict.time_limit import TimeUp, TooSlow
+from pytest_ipc.verdict.judge.time_limit import TimeUp, TooSlow
 
 
 class Queue(Model):
@@ -194,7 +194,7 @@ def test_what_a_peer_dies_of_is_raised(fork):
 def test_a_late_answer_is_not_taken_for_that_of_the_next_request(fork, pipe, monkeypatch):
     gate = pipe()
     peer = Peer(fork, "A")
-    monkeypatch.setattr("conformance.peers.PATIENCE", 0.05)
+    monkeypatch.setattr("conformance.workers.PATIENCE", 0.05)
     with pytest.raises(TimeoutError, match="read in A did not return"):
         peer.do(os.read, gate.read_fd, 4)
     monkeypatch.undo()

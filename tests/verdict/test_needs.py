@@ -10,9 +10,12 @@ import pytest
 
 import pytest_ipc
 from pytest_ipc.kernel import libc
-from pytest_ipc.resources.base import COULD_NOT_MAKE
-from pytest_ipc.verdict import asking, means, outcome, suite
-from pytest_ipc.verdict.needs import NEEDS, need_of
+from pytest_ipc.resource import COULD_NOT_MAKE
+from pytest_ipc.verdict import suite
+from pytest_ipc.verdict.judge import outcome
+from pytest_ipc.verdict.platform import means
+from pytest_ipc.verdict.platform import source_reasons as asking
+from pytest_ipc.verdict.platform.needs import NEEDS, need_of
 
 
 def reasons_of_the_suite() -> set[str]:

@@ -7,8 +7,8 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from pytest_ipc import disputed
-from pytest_ipc.verdict import outcome
-from pytest_ipc.verdict.needs import need_of
+from pytest_ipc.verdict.judge import outcome
+from pytest_ipc.verdict.platform.needs import need_of
 
 CLAUSES = """
 import errno, os, pytest
@@ -68,7 +68,7 @@ def test_absent_within_fails_with():
 def test_no_ledger_within_fails_with(fork, monkeypatch):
     '''It fails.'''
     def refuse(*arguments, **more): raise HomeError(errno.EACCES, "no ledger", "/home")
-    monkeypatch.setattr("pytest_ipc.actors.intent", refuse)
+    monkeypatch.setattr("pytest_ipc.processes.child.intent", refuse)
     with fails_with(errno.EEXIST):
         fork(os.close, -1).result()
 

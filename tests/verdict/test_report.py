@@ -10,8 +10,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pytest_ipc.verdict import report
-from pytest_ipc.verdict.reading import Reader, ReportError
+from pytest_ipc.verdict.reports import writer as report
+from pytest_ipc.verdict.reports.reader import Reader, ReportError
 
 from . import reports
 

@@ -9,8 +9,9 @@ import pytest
 
 from pytest_ipc import Deadline
 from pytest_ipc.kernel.waiting import patience, set_patience
-from pytest_ipc.verdict import speed, suite
-from pytest_ipc.verdict.outcome import _observed
+from pytest_ipc.verdict import suite
+from pytest_ipc.verdict.judge.outcome import _observed
+from pytest_ipc.verdict.runner import speed
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,88 @@
+"""What the plugin does about custody in a run: sweep at its start, name what a dead worker left, take SIGTERM for an interrupt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ..printable import plain
+from ..unpatched import os, signal
+
+
+class CustodyWatch:
+    """The plugin object, registered when there is something to sweep: leftovers of earlier runs, or of a dead worker."""
+
+    def __init__(self) -> None:
+        self._header: list[str] = []
+        self._left_by: dict[str, list[str]] = {}
+        self._swept = False
+
+    def sweep(self) -> None:
+        """Sweep what earlier runs have left, unless that has been done."""
+        if self._swept:
+            return
+        self._swept = True
+        from ..custody.home import home_path
+        from ..custody.sweep import sweep
+
+        try:
+            done = sweep()
+        except OSError as error:  # a HomeError, mostly; and nothing that goes wrong with the past may stop this run
+            self._header = [plain(f"ipc: {error.strerror}: {error.filename or home_path()}")]
+            return
+        self._header = [f"ipc: removed {line}" for line in done.removed]
+        self._header += [f"ipc: left {line}" for line in (*done.left, *done.refused)]
+
+    def pytest_report_header(self) -> list[str]:
+        return self._header
+
+    def worker_died(self, node: Any) -> None:
+        """Sweep the ledgers of a pytest-xdist worker that has died."""
+        from ..custody.sweep import sweep_worker
+
+        worker = node.workerinput["workerid"]
+        try:
+            done = sweep_worker(node.workerinput["testrunuid"], worker)
+        except OSError as problem:
+            self._left_by[worker] = [plain(problem)]
+            return
+        self._left_by[worker] = done.removed + [f"{line} (left)" for line in (*done.left, *done.refused)]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, report: pytest.TestReport) -> None:
+        """The crash report names what had to be removed after the worker."""
+        worker = getattr(report, "node", None)
+        lines = self._left_by.pop(worker.workerinput["workerid"], []) if worker else []
+        if lines:
+            report.sections.append(("left behind, and removed", "\n".join(lines)))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """What a worker left that died between two tests is in no crash report."""
+        for worker, lines in self._left_by.items():
+            if lines:
+                terminalreporter.section(f"left behind by {worker}, and removed")
+                for line in lines:
+                    terminalreporter.line(line)
+
+
+class OrderlyStop:
+    """SIGTERM as an interrupt from the keyboard: fixtures are torn down, what ran is reported."""
+
+    def __init__(self) -> None:
+        self._pid = os.getpid()
+        try:
+            self._before = signal.signal(signal.SIGTERM, self._interrupt)
+        except ValueError:
+            raise pytest.UsageError("ipc_sigterm=interrupt needs pytest to run in the main thread") from None
+
+    def _interrupt(self, _signo: int, _frame: object) -> None:
+        if os.getpid() == self._pid:
+            raise KeyboardInterrupt("SIGTERM")
+        # A forked child has inherited this: to it SIGTERM is what it would be without the option.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def pytest_unconfigure(self) -> None:
+        # None: the handler before was not Python's. It cannot be put back, and the default ends the process at least.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if self._before is None else self._before)

@@ -1,0 +1,211 @@
+"""The fork guard: stop a child of a bare os.fork() that returns into pytest, before it acts as a second pytest.
+
+Such a child would tear down its parent's fixtures, run the rest of the session and report to nobody. It is prepared when it is
+forked: in the child alone, hooks are registered that let it leave a note and exit as soon as it is back (returning.py). The
+parent looks for notes from the first fork on, and fails the test. A run that does not fork pays for one comparison per test,
+which also finds a child that was forked below Python.
+
+The notes lie in anonymous memory that forked children share: there is no descriptor that a test could close or reuse, and no
+file that a child in another namespace or of another user could not write. A child that a plugin forks outside the phases of a
+test, to run a whole test in it, is left alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Generator
+from contextlib import suppress
+from mmap import mmap
+from types import TracebackType
+from typing import Any
+from weakref import WeakSet
+
+import pytest
+
+from ..unpatched import json, os, time
+
+ADVICE = (
+    "A child of os.fork() returned into pytest's own code and was stopped there. Start children with the `fork` fixture, which "
+    "runs a function in them and brings back its result or its exception; or end them with os._exit() whatever happens."
+)
+_NOTES = "ipc-notes-of-children"  # the plugin object that a parent has after its first fork
+_SLOTS, _SLOT = 32, 1 << 15  # children whose notes are not read yet, and bytes of a note
+
+
+class Notes:
+    """What stopped children have written, each in a slot of its own. The first byte is 1 when there is something new."""
+
+    def __init__(self) -> None:
+        size = _SLOT * (_SLOTS + 1)
+        # Where no memory can be had children are stopped all the same, and only their notes are lost.
+        try:
+            self._memory: mmap | bytearray = mmap(-1, size)
+        except OSError:
+            self._memory = bytearray(size)
+
+    def __bool__(self) -> bool:
+        return self._memory[0] != 0
+
+    def leave(self, note: dict[str, str]) -> None:
+        """Write a note, in a child. The pid decides where the search for a slot begins: two children do not take the same."""
+        while len(text := json.dumps(note).encode() + b"\n") > _SLOT:
+            note["text"] = f"…\n{note['text'][len(note['text']) // 2 :]}"
+        for number in range(_SLOTS):
+            slot = _SLOT * (1 + (os.getpid() + number) % _SLOTS)
+            if not self._memory[slot]:
+                self._memory[slot : slot + len(text)] = text
+                break
+        self._memory[0] = 1
+
+    def take(self) -> list[dict[str, str]]:
+        """Return the notes that were written since the last call, in their order, and free their slots."""
+        if not self._memory[0]:
+            return []
+        self._memory[0] = 0
+        found = []
+        for slot in range(_SLOT, _SLOT * (_SLOTS + 1), _SLOT):
+            text, end, _ = self._memory[slot : slot + _SLOT].partition(b"\n")
+            if end:
+                self._memory[slot : slot + _SLOT] = bytes(_SLOT)
+                found.append(json.loads(text))
+        return sorted(found, key=lambda note: int(note["at"]))
+
+
+class ForkGuard:
+    """The plugin object."""
+
+    def __init__(self, manager: pytest.PytestPluginManager) -> None:
+        self.manager = manager
+        self._notes = Notes()
+        self._pid = os.getpid()  # of the process that runs tests
+        self._session_pid = self._pid
+        self._late = ""
+        self._late_in_workers: list[str] = []
+        _guards.add(self)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+        # The one hook that every test pays for: a fork below Python, or by a greenlet, calls none of the functions below.
+        if os.getpid() != self._pid:
+            self.stop(item.nodeid, "test", None)
+        if self._notes:
+            self.forked()
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, object, object]:
+        pid = os.getpid()
+        try:
+            return (yield)
+        finally:
+            if os.getpid() != pid:
+                self.stop("", f"collection of {collector.nodeid or 'the tests'}", sys.exception())
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_load_initial_conftests(self) -> Generator[None, object, object]:
+        pid = os.getpid()
+        try:
+            return (yield)
+        finally:
+            if os.getpid() != pid:
+                self.stop("", "import of a conftest.py", sys.exception())
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        self._pid = self._session_pid = os.getpid()  # a plugin may have gone to the background
+
+    def forked(self) -> None:
+        """In the parent: look for notes after each phase from now on."""
+        if not self.manager.has_plugin(_NOTES):
+            from .returned_child import NotesInReports
+
+            self.manager.register(NotesInReports(self.manager, self._notes), _NOTES)
+
+    def forked_by_plugin(self) -> None:
+        """In a child that was not forked by a test: whatever forked it decides what it does."""
+        self._pid = os.getpid()
+
+    def stop(self, test: str, phase: str, error: BaseException | None) -> None:
+        """In the child: leave a note of what happened, and exit with the status of sys.exit(), or 1."""
+        status = 1
+        try:
+            if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+                status = (error.code or 0) & 0xFF
+            frames = _own_frames(error.__traceback__) if error else None
+            text = "".join(traceback.format_exception(type(error), error, frames)) if error else "it returned\n"
+            at = str(time.monotonic_ns())
+            self._notes.leave(
+                {"pid": str(os.getpid()), "at": at, "test": test[-500:], "phase": phase[:500], "text": text}
+            )
+        finally:
+            os._exit(status)
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """A child that returns after its test is over has no test to fail: the session fails."""
+        # The innermost wrapper: others write the summary, and inform a worker's controller, after this one.
+        if os.getpid() != self._session_pid:
+            os._exit(1)
+        result = yield
+        if os.getpid() != self._session_pid:
+            os._exit(1)
+        if late := self._notes.take():
+            tests = ", ".join(sorted({note["test"] for note in late})) or "a test"
+            self._late = f"{ADVICE} It was too late to fail {tests}.\n" + "\n".join(note["text"] for note in late)
+            if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            if hasattr(session.config, "workeroutput"):
+                session.config.workeroutput["ipc_bare_forks"] = self._late
+        if self._late_in_workers and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        return result
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """In the controller: what a worker could report only when its session was over."""
+        if text := getattr(node, "workeroutput", {}).get("ipc_bare_forks"):
+            self._late_in_workers.append(text)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        late = [*self._late_in_workers, *([self._late] if self._late else [])]
+        if late:
+            terminalreporter.section("bare forks", red=True, bold=True)
+            for text in late:
+                terminalreporter.line(text)
+
+
+_guards: WeakSet[ForkGuard] = WeakSet()  # more than one where a test runs a pytest in this process
+
+
+def _before() -> None:
+    # A child may not be able to import anything. Where its parent is not either, the comparison per test must do.
+    with suppress(Exception):
+        from . import returned_child as returning  # noqa: F401
+
+
+def _in_child() -> None:
+    with suppress(
+        Exception
+    ):  # a child that never returns must not be disturbed, whatever the objects of its test are like
+        if returning := sys.modules.get(f"{__package__}.returning"):
+            returning.prepare(_guards)
+
+
+def _in_parent() -> None:
+    for guard in _guards:
+        with suppress(Exception):
+            guard.forked()
+
+
+os.register_at_fork(before=_before, after_in_child=_in_child, after_in_parent=_in_parent)
+
+
+def _own_frames(tb: TracebackType | None) -> TracebackType | None:
+    """Return the traceback from the project's own code on: pytest's frames before it are of no interest."""
+    frame = tb
+    while frame is not None:
+        folder, name = os.path.split(os.path.dirname(frame.tb_frame.f_code.co_filename))
+        if name not in ("_pytest", "pluggy") and os.path.join(folder, name) != os.path.dirname(__file__):
+            return frame
+        frame = frame.tb_next
+    return tb

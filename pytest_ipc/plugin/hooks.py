@@ -1,0 +1,214 @@
+"""The pytest plugin: what every run pays for, so it imports and registers nothing that a run without IPC does not need."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .. import custody
+from ..custody.places import has_leftovers
+from ..processes.inheritance import note_runners
+from ..unpatched import os
+from .fixtures import register_fixtures
+from .fork_guard import ForkGuard
+
+if TYPE_CHECKING:
+    from .crash_report import CustodyWatch
+
+note_runners()
+
+# By the name of the marker: its arguments and its purpose. No other marker is looked at.
+_MARKERS = {
+    "ipc_clause": "(id, page, section, errno=None, since=None, disputed=None, level=None): The documented sentence that a test asserts; "
+    "its outcome becomes the clause's verdict",
+    "ipc_requires_shm": "(size): Skip the test unless so much is free in /dev/shm: a number of bytes, or text like '256M'",
+    "ipc_requires_limit": "(name, at_least=None, *, at_most=None): Skip the test unless the limit, as in 'kernel.shmmni', is "
+    "within these bounds; pytest_ipc.limits() has them all",
+    "ipc_requires_capability": "(*names): Skip the test unless this process has the capabilities, as in 'CAP_SYS_ADMIN', and "
+    "may use them",
+    "ipc_requires_kernel": "(version): Skip the test on an older kernel than that, as in '5.10'",
+}
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    group = parser.getgroup("ipc", "inter-process communication")
+    group.addoption(
+        "--ipc-sigterm",
+        choices=("default", "interrupt"),
+        help="What SIGTERM does: the system's default, or an orderly stop as on Ctrl-C (ini: ipc_sigterm)",
+    )
+    parser.addini("ipc_sigterm", "As --ipc-sigterm", default="default")
+    group.addoption(
+        "--ipc-thorough",
+        action="store_true",
+        help="Let the models of the conformance suite look for differences for hours, with new histories on every run",
+    )
+    group.addoption(
+        "--ipc-isolate",
+        action="store_true",
+        help="Run the tests in an IPC namespace of their own, each pytest-xdist worker in another (ini: ipc_isolate)",
+    )
+    parser.addini("ipc_isolate", "As --ipc-isolate", type="bool", default=False)
+    parser.addini(
+        "ipc_short_names",
+        "Define the fixtures with short names (fifo, fork, …) too; if false, only `ipc` and those that begin with `ipc_`",
+        type="bool",
+        default=True,
+    )
+    if sys.platform.startswith("linux"):
+        # Now, so that it is there before a conftest.py is imported.
+        pluginmanager.register(ForkGuard(pluginmanager), "ipc-fork-guard")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    if sys.platform.startswith("linux") and (
+        early_config.known_args_namespace.ipc_isolate or early_config.getini("ipc_isolate")
+    ):
+        from .isolation import isolate_early
+
+        found = isolate_early(early_config, lambda: _watch(early_config).sweep())
+        if found is not None:
+            early_config.pluginmanager.register(found, "ipc-isolation")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name, text in _MARKERS.items():
+        config.addinivalue_line("markers", name + text)
+    if config.getoption("dist", "no") != "no":
+        # The controller of workers collects nothing: what its workers report shows whether there are clauses.
+        config.pluginmanager.register(ClauseSummary(), "ipc-clause-summary")
+    if not sys.platform.startswith("linux"):
+        return
+    if hasattr(config, "workerinput"):
+        custody.controller = os.getppid()
+    isolated = config.getoption("--ipc-isolate") or config.getini("ipc_isolate")
+    if isolated and not config.pluginmanager.has_plugin("ipc-isolation"):
+        from .isolation import isolation
+
+        config.pluginmanager.register(isolation(config, lambda: _watch(config).sweep()), "ipc-isolation")
+    sigterm = config.getoption("--ipc-sigterm") or config.getini("ipc_sigterm")
+    if sigterm not in ("default", "interrupt"):
+        raise pytest.UsageError(f"ipc_sigterm is 'default' or 'interrupt', not {sigterm!r}")
+    if sigterm == "interrupt":
+        from .crash_report import OrderlyStop
+
+        config.pluginmanager.register(OrderlyStop(), "ipc-orderly-stop")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    # Before pytest looks for the fixtures of plugins, and when all plugins are there.
+    register_fixtures(session.config)
+    if sys.platform.startswith("linux") and not hasattr(session.config, "workerinput") and has_leftovers():
+        _watch(session.config).sweep()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """A worker has ended. If it died, its ledgers are swept at once, so that its crash report can name what it left."""
+    if error and sys.platform.startswith("linux"):
+        _watch(node.config).worker_died(node)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if "pytest_ipc.custody.ledger" in sys.modules:  # a test of this process has used a fixture
+        try:
+            os.close(os.pidfd_open(os.getpid()))
+        except (OSError, AttributeError) as error:
+            reason = getattr(error, "strerror", error)
+            terminalreporter.line(f"ipc: no pidfd_open here ({reason}): the reaper looks 20 times a second")
+
+
+def _watch(config: pytest.Config) -> CustodyWatch:
+    from .crash_report import CustodyWatch
+
+    found: CustodyWatch | None = config.pluginmanager.get_plugin("ipc-custody-watch")
+    if found is None:
+        found = CustodyWatch()
+        config.pluginmanager.register(found, "ipc-custody-watch")
+    return found
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
+    """Check our markers, and register the hooks that serve them; others may add and remove markers in between."""
+    if before := _marked(items):
+        from .markers import check
+
+        try:
+            check(before)
+        except pytest.UsageError as error:
+            if not hasattr(config, "workerinput"):
+                raise
+            # In a worker of pytest-xdist an exception here ends in an INTERNALERROR that says something else. As the failed
+            # report of a collector the sentence reaches the controller, which stops the run.
+            report = pytest.CollectReport(nodeid="clauses", outcome="failed", longrepr=str(error), result=[])
+            config.hook.pytest_collectreport(report=report)
+            items.clear()
+    result = yield
+    if found := _marked(items):
+        _serve(config, found)
+    return result
+
+
+def _serve(config: pytest.Config, found: list[pytest.Item]) -> None:
+    from . import markers
+    from .skips import report_skips_at_tests
+
+    plugins: dict[str, type[Any]] = {"ipc-requirements": markers.Requirements}
+    if any(item.get_closest_marker("ipc_clause") is not None for item in found):
+        plugins["ipc-clauses"] = markers.Clauses
+        if not hasattr(config, "workerinput"):
+            plugins["ipc-clause-summary"] = ClauseSummary
+    for name, plugin in plugins.items():
+        if not config.pluginmanager.has_plugin(name):
+            config.pluginmanager.register(plugin(), name)
+    report_skips_at_tests(config)
+
+
+def _marked(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the items that have one of our markers. Every test of every run pays for it, so parents are asked once."""
+    found = []
+    last: object = None
+    inherited = False
+    for item in items:
+        if item.parent is not last:
+            last = item.parent
+            inherited = any(mark.name in _MARKERS for node in item.listchain()[:-1] for mark in node.own_markers)
+        if inherited:
+            found.append(item)
+        elif item.own_markers:
+            for mark in item.own_markers:
+                if mark.name in _MARKERS:
+                    found.append(item)
+                    break
+    return found
+
+
+class ClauseSummary:
+    """List the verdicts at the end of a plain pytest run."""
+
+    def __init__(self) -> None:
+        self._verdicts: dict[str, set[str]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.user_properties:
+            properties = dict(report.user_properties)
+            if "clause" in properties and "verdict" in properties:
+                self._verdicts.setdefault(str(properties["clause"]), set()).add(str(properties["verdict"]))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self._verdicts:
+            return
+        from ..verdict.result import VERDICTS
+
+        worst = {id: min(found, key=VERDICTS.index) for id, found in self._verdicts.items()}
+        terminalreporter.section("clauses")
+        for verdict in reversed(VERDICTS):
+            if ids := sorted(id for id, found in worst.items() if found == verdict):
+                listed = "" if verdict == "holds" else ": " + ", ".join(ids)
+                terminalreporter.line(f"{len(ids):5} {verdict}{listed}")

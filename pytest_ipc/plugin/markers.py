@@ -1,0 +1,114 @@
+"""The hooks that serve our markers: clauses become verdicts, requirements become skips.
+
+The plugin registers them only where a collected test has one of the markers; other runs do not pay for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from .requirements import lacking, validate
+
+
+def check(items: list[pytest.Item]) -> None:
+    """Check the arguments of our markers: an id is one clause, one test and one sentence. UsageError."""
+    owners: dict[str, str] = {}
+    for item in items:
+        mark = item.get_closest_marker("ipc_clause")
+        if mark is None:
+            continue
+        test = item.nodeid.partition("[")[0]
+        if len(mark.args) != 3 or not mark.kwargs.keys() <= {"errno", "since", "disputed", "level"}:
+            raise pytest.UsageError(
+                f"{test}: the ipc_clause marker needs an id, a manual page and a section, "
+                "and takes errno, since, disputed and level besides"
+            )
+        if not (getattr(item, "obj", item).__doc__ or "").strip():
+            raise pytest.UsageError(
+                f"{test}: the clause {mark.args[0]!r} needs a docstring: it is the clause's statement"
+            )
+        if owners.setdefault(mark.args[0], test) != test:
+            raise pytest.UsageError(f"duplicate clause id {mark.args[0]!r}: {owners[mark.args[0]]} and {test}")
+    validate(items)
+
+
+class Requirements:
+    """Skip a test whose requirements are not met."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if (lack := lacking(item)) is not None:
+            pytest.skip(lack)
+
+
+class Clauses:
+    """Enter the verdict of each clause in its report."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        if item.get_closest_marker("ipc_clause") is not None:
+            from ..kernel import libc
+            from ..verdict.judge import assertions as words
+
+            libc.forget_calls()  # the previous test's calls are no evidence
+            words.begin()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_runtest_setup")
+    def _in_setup(self) -> Generator[None, None, None]:
+        from ..verdict.judge.time_limit import phase
+
+        with phase("setup"):
+            yield
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self) -> Generator[None, None, None]:
+        from ..verdict.judge.time_limit import phase
+
+        with phase("call"):
+            yield
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self) -> Generator[None, None, None]:
+        from ..verdict.judge.time_limit import phase
+
+        with phase("teardown"):
+            yield
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> bool | None:
+        """Take over pytest-timeout's timer for a clause, whose verdict has to be a time-out."""
+        if item.get_closest_marker("ipc_clause") is None:
+            return None
+        from ..verdict.judge import time_limit
+
+        return time_limit.start(item, settings)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_timeout_cancel_timer(self, item: pytest.Item) -> bool | None:
+        """Stop it."""
+        if item.get_closest_marker("ipc_clause") is None:
+            return None
+        from ..verdict.judge import time_limit
+
+        return time_limit.cancel(item)
+
+    def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
+        """Note the values of a comparison that has failed in a test, or in its child."""
+        from ..verdict.judge import assertions as words
+
+        words.note(op, left, right)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        mark = item.get_closest_marker("ipc_clause")
+        if mark is not None:
+            from ..verdict.judge.outcome import judge
+
+            judge(item, mark, call, report)
+        return report

@@ -1,0 +1,70 @@
+"""The factory of forked children, and the same for children in a certain place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from ..resource import COULD_NOT_MAKE
+from .child import Actor
+
+if TYPE_CHECKING:
+    from ..custody.scope import Scope
+
+__all__ = ["Fork"]
+
+
+class Fork:
+    """Start forked children: fork(function, *args, **kwargs) -> Actor.
+
+    A child has its parent's descriptors, as fork(2) has it, but for the pipes and sockets of the test runner, which are closed in it.
+    """
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._enter: Callable[[], None] | None = None
+
+    def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Actor:
+        """fork(2): run function(*args, **kwargs) in a child. OSError (EAGAIN at the limit of processes)."""
+        return self.keeping()(function, *args, **kwargs)
+
+    def entering(self, enter: Callable[[], None]) -> Fork:
+        """The same, for children that call *enter* before their function: to go where it is to run."""
+        other = copy(self)
+        other._enter = enter  # noqa: SLF001 - a copy of this very object
+        return other
+
+    def keeping(self, *fds: int) -> Callable[..., Actor]:
+        """The same, for a child that keeps the descriptors *fds* even if they are the test runner's."""
+
+        def start(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Actor:
+            try:
+                return Actor.start(function, args, kwargs, keep=frozenset(fds), enter=self._enter, scope=self._scope)
+            except OSError as error:
+                error.add_note(COULD_NOT_MAKE)
+                raise
+
+        return start
+
+
+class ForkInside:
+    """The factory of the actors of one place, a namespace or a host, which ends them with it: *actors* is its list."""
+
+    def __init__(self, fork: Fork, actors: list[Actor]) -> None:
+        self._fork = fork
+        self._actors = actors
+
+    def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Actor:
+        """fork(2): run function(*args, **kwargs) in a child there. OSError (EAGAIN at the limit of processes)."""
+        return self.keeping()(function, *args, **kwargs)
+
+    def keeping(self, *fds: int) -> Callable[..., Actor]:
+        """The same, for a child that keeps the descriptors *fds* even if they are the test runner's."""
+
+        def start(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Actor:
+            actor = self._fork.keeping(*fds)(function, *args, **kwargs)
+            self._actors.append(actor)
+            return actor
+
+        return start

@@ -1,0 +1,42 @@
+"""To try is the only way to know whether a call is allowed: in a child, so that nothing comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from ..kernel.bare_fork import fork
+from ..unpatched import os
+
+__all__ = ["trial"]
+
+
+def trial(call: Callable[[], object]) -> OSError | None:
+    """What *call* fails with in a child of this process; None when it succeeds. OSError when no child can be made."""
+    read, write = os.pipe()
+    try:
+        child = fork()
+    except OSError:
+        os.close(read)
+        os.close(write)
+        raise
+    if child == 0:
+        errno = -1
+        try:
+            call()
+            errno = 0
+        except OSError as error:
+            errno = error.errno or -1
+        finally:
+            os.write(write, b"%d" % errno)
+            os._exit(0)
+    os.close(write)
+    try:
+        answer = int(os.read(read, 16) or b"-1")
+    finally:
+        os.close(read)
+        with suppress(ChildProcessError):  # where SIGCHLD is ignored
+            os.waitpid(child, 0)
+    if answer == -1:
+        return OSError(None, "the trial of it failed")
+    return OSError(answer, os.strerror(answer)) if answer else None

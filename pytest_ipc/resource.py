@@ -1,0 +1,140 @@
+"""What every resource has in common: made in one process, ended once, known to at most one scope."""
+
+from __future__ import annotations
+
+import math
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from .custody.ending import raise_together
+from .unpatched import os
+
+if TYPE_CHECKING:
+    from .custody.scope import Scope
+
+__all__ = ["Resource"]
+
+# The note that tells an object that could not be made for a test from a call under test that failed.
+COULD_NOT_MAKE = "so the object that was asked for could not be made"
+
+
+class Resource:
+    """An IPC object that this process made and must end; a context manager."""
+
+    def __init__(self, scope: Scope | None = None) -> None:
+        self._maker = os.getpid()
+        self._closed = False
+        self._ended = False
+        self._scope = scope
+        if scope is not None:
+            scope.own(self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether this object has been closed and can no longer be used."""
+        return self._closed
+
+    def close(self) -> None:
+        """End the object. Harmless when it has ended, and in a forked child of the process that made it.
+
+        After a failure or an interrupt it can be called again: what could not be ended stays on record until it is gone.
+        """
+        if self._ended or os.getpid() != self._maker:
+            return
+        self._closed = True
+        self._end()
+        self._ended = True
+        if self._scope is not None:
+            self._scope.forget(self)
+
+    def _end(self) -> None:
+        """Give back what was taken, in the process that made the object.
+
+        It may be called again after an exception, so each of its steps skips what is done. A step that must not happen twice
+        (close(2), munmap(2): the number or address may be somebody else's by then) takes its note away first.
+        """
+        raise NotImplementedError
+
+    def descriptors(self) -> list[int]:
+        """The descriptors that the object consists of: what a forked child needs of it."""
+        return []
+
+    def _usable(self) -> None:
+        if self._closed:
+            raise ValueError(f"{self!r} is closed")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class WithDescriptor(Resource):
+    """A resource that is used by one descriptor, which it holds as long as it is open."""
+
+    _fd: int
+    _fd_open = True
+
+    def fileno(self) -> int:
+        """The descriptor. ValueError once it is closed: its number may be somebody else's by then."""
+        self._usable()
+        return self._fd
+
+    @property
+    def fd(self) -> int:
+        """The descriptor, as fileno() gives it."""
+        return self.fileno()
+
+    def descriptors(self) -> list[int]:
+        """The descriptor, while it is open."""
+        return [] if self._closed else [self._fd]
+
+    def _close_fd(self) -> None:
+        """close(2), at most once."""
+        if self._fd_open:
+            self._fd_open = False
+            os.close(self._fd)
+
+
+def close_all(fds: list[int]) -> None:
+    """close(2) each of *fds*, at most once, and empty the list."""
+    failures: list[BaseException] = []
+    while fds:
+        try:
+            os.close(fds.pop())
+        except OSError as failure:
+            failures.append(failure)
+    if failures:
+        raise_together(failures, "descriptors could not be closed")
+
+
+def check_mode(mode: int) -> int:
+    """*mode*, if it is nothing but the nine permission bits."""
+    if isinstance(mode, bool) or not isinstance(mode, int):
+        raise TypeError(f"mode must be an integer of permission bits like 0o600, not {mode!r}")
+    if not 0 <= mode <= 0o777:
+        raise ValueError(f"mode must lie between 0 and 0o777, and {mode:#o} does not")
+    return mode
+
+
+def check_size(size: int, what: str) -> int:
+    """*size*, if it is a positive number of bytes."""
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"the size of {what} must be an integer number of bytes, not {size!r}")
+    if size < 1:
+        raise ValueError(f"the size of {what} must be at least 1 byte, not {size}")
+    return size
+
+
+def check_timeout(timeout: float | None) -> float | None:
+    """Return *timeout*, if it is a non-negative number of seconds; None, to wait for ever, if it is None or infinite."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
+    if math.isnan(timeout) or timeout < 0:
+        raise ValueError(f"timeout must be a number of seconds from 0 on, not {timeout!r}")
+    return None if math.isinf(timeout) else timeout

@@ -1,0 +1,107 @@
+"""The command pytest-ipc badge: a report in one small picture, for a README."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from html import escape
+from pathlib import Path
+
+from ..reports import atomic as output
+from ..reports.reader import Reader, Report, ReportError
+
+__all__ = ["add", "as_svg"]
+
+_LABEL = "Linux IPC"
+_GOOD, _KNOWN, _BAD, _NOTHING = (
+    "#1a6f37",
+    "#855300",
+    "#b3121d",
+    "#565d66",
+)  # white stands out from each, 5 to 1 and more
+
+_PICTURE = """\
+<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" role="img" aria-label="{whole}">
+<title>{whole}</title>
+<clipPath id="round"><rect width="{width}" height="20" rx="3"/></clipPath>
+<g clip-path="url(#round)"><rect width="{left}" height="20" fill="#444b54"/>\
+<rect x="{left}" width="{right}" height="20" fill="{colour}"/></g>
+<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">
+<text x="{left_middle}" y="14" textLength="{left_text}">{label}</text>
+<text x="{right_middle}" y="14" textLength="{right_text}">{words}</text>
+</g>
+</svg>
+"""
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of the command line."""
+    parser = commands.add_parser(
+        "badge",
+        help="Draw a report as a badge for a README",
+        description="Draw what a report came to as a small SVG picture: how many of the clauses that could be judged are kept. "
+        "It is green when all are, brown when each deviation is a known one (check --expect), red when one is not, and grey "
+        "when the suite broke or nothing could be judged.",
+        epilog="exit status: 0 when it is written, 2 for wrong usage or what is no report",
+    )
+    parser.add_argument("report", type=Path, metavar="REPORT", help="What check --report has written")
+    parser.add_argument(
+        "-o", dest="output", type=Path, metavar="FILE", help="The file to write (default: the terminal)"
+    )
+    parser.set_defaults(command=_badge)
+
+
+def _badge(options: argparse.Namespace) -> int:
+    try:
+        picture = as_svg(Reader().read(options.report))
+    except ReportError as error:
+        print(f"pytest-ipc: {error}", file=sys.stderr)
+        return 2
+    if options.output is None:
+        sys.stdout.write(picture)
+        return 0
+    try:
+        output.write(options.output, picture)
+    except OSError as error:
+        print(f"pytest-ipc: the badge cannot be written to {options.output}: {error.strerror}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def as_svg(report: Report) -> str:
+    """The picture."""
+    words, colour = _words(report)
+    left_text, right_text = _width(_LABEL), _width(words)
+    left, right = left_text + 10, right_text + 10
+    return _PICTURE.format(
+        label=_LABEL,
+        words=words,
+        whole=escape(f"{_LABEL} on {report.name}: {words}", quote=True),
+        colour=colour,
+        width=left + right,
+        left=left,
+        right=right,
+        left_text=left_text,
+        right_text=right_text,
+        left_middle=left / 2,
+        right_middle=left + right / 2,
+    )
+
+
+def _words(report: Report) -> tuple[str, str]:
+    verdicts = [found.verdict for found in report.verdicts.values()]
+    kept, deviating = verdicts.count("holds") + verdicts.count("disputed"), verdicts.count("deviates")
+    if report.broken or "broken" in verdicts:
+        return "no verdict", _NOTHING
+    if not kept + deviating:
+        return "nothing judged", _NOTHING
+    words = f"{kept} of {kept + deviating} clauses"
+    if not deviating:
+        return words, _GOOD
+    known = all(id in report.known for id, found in report.verdicts.items() if found.verdict == "deviates")
+    return words, _KNOWN if known else _BAD
+
+
+def _width(text: str) -> int:
+    """About what it takes in Verdana 11; textLength makes it exactly that."""
+    return round(sum(3.7 if sign in " ilj.,:" else 6.3 for sign in text)) + 2

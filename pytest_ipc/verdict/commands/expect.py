@@ -1,0 +1,112 @@
+"""The command pytest-ipc expect: from a report, the file of what is then expected of its platform."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..reports import atomic as output
+from ..reports import expectations
+from ..reports.expectations import EXPECTABLE, Expectation
+from ..reports.reader import Clause, Reader, Report, ReportError
+
+__all__ = ["add", "as_toml"]
+
+_TEXT = """\
+Write what a report found as what is expected of its platform, for `pytest-ipc check --expect`. Each clause gets a reason:
+what was observed, until somebody writes there why it is so. Where the file exists, its reasons are kept, and so is what it
+expects of clauses that the report does not judge; comments are written anew.
+"""
+
+_EXAMPLES = """\
+examples:
+  pytest-ipc expect report.json                   to look at
+  pytest-ipc expect report.json -o gvisor.toml    to keep; again, with a newer report, to bring it up to date
+  pytest-ipc expect --strict report.json          with what is absent or untested, for check --strict
+
+exit status:
+  0  it is written    2  wrong usage, or no report
+"""
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of the command line."""
+    parser = commands.add_parser(
+        "expect",
+        help="Write down a report's deviations as expected",
+        description=_TEXT,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("report", type=Path, metavar="REPORT", help="What check --report has written")
+    parser.add_argument(
+        "-o", dest="output", type=Path, metavar="FILE", help="The file to write (default: the terminal)"
+    )
+    parser.add_argument("--strict", action="store_true", help="Expect what is absent or untested, too")
+    parser.set_defaults(command=_expect)
+
+
+def _expect(options: argparse.Namespace) -> int:
+    reader = Reader()
+    try:
+        report = reader.read(options.report)
+        before = (
+            expectations.read(options.output) if options.output is not None and output.keeps(options.output) else {}
+        )
+    except (ReportError, expectations.ExpectationError) as error:
+        print(f"pytest-ipc: {error}", file=sys.stderr)
+        return 2
+    expected = _expected(report, before, strict=options.strict)
+    text = as_toml(report, expected, reader.clauses)
+    if options.output is None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        output.write(options.output, text)
+    except OSError as error:
+        print(f"pytest-ipc: {options.output} cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
+    new, gone = len(expected.keys() - before.keys()), len(before.keys() - expected.keys())
+    print(
+        f"{options.output}: {len(expected)} expected; {new} new, which want a reason; {gone} healed and no longer there"
+    )
+    return 0
+
+
+def _expected(report: Report, before: dict[str, Expectation], *, strict: bool) -> dict[str, Expectation]:
+    wanted = EXPECTABLE if strict else EXPECTABLE[:1]
+    expected = {id: expectation for id, expectation in before.items() if id not in report.verdicts}
+    for id, found in report.verdicts.items():
+        # What was written down once stays so, whether this time absent and untested were asked for or not.
+        if found.verdict in wanted or (id in before and found.verdict == before[id].verdict):
+            reason = before[id].reason if id in before else found.reason or "no reason was given"
+            expected[id] = Expectation(found.verdict, reason)
+        elif id in before and found.verdict in ("absent", "untested", "broken"):
+            expected[id] = before[id]  # it was not judged this time, and so has not healed
+    return expected
+
+
+def as_toml(report: Report, expected: dict[str, Expectation], clauses: dict[str, Clause]) -> str:
+    """The file: a table a verdict, in it the clauses by id, each below what it says."""
+    lines = [
+        f"# What is known of this platform: pytest-ipc {report.suite} found it on {report.date}.",
+        "# A clause of [deviates] that comes to hold is told as healed; one that deviates and is not here is unexpected.",
+        f"platform = {_quoted(report.name)}",
+    ]
+    for verdict in EXPECTABLE:
+        ids = sorted(id for id, expectation in expected.items() if expectation.verdict == verdict)
+        if ids:
+            lines += ["", f"[{verdict}]"]
+        for id in ids:
+            if (clause := clauses.get(id)) is not None:
+                lines.append(f"# {clause.page}, {clause.section}: {clause.statement}")
+            lines.append(f"{_quoted(id)} = {_quoted(expected[id].reason)}")
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: Any) -> str:
+    """A string of TOML: one of JSON, but for the sign that JSON leaves as it is."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,272 @@
+"""The command pytest-ipc platform: what this machine is and allows, which clauses that leaves untested, and what would change it.
+
+Two sources, and neither is a list of ids. A report tells what was untested or absent and why; without one, every need is tried
+here, and the source of the suite shows which clauses ask for it (asking.py). The rows of needs.py explain both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ...kernel.proc_limits import Limit
+
+__all__ = ["add"]
+
+_TEXT = """\
+Say what this machine is and allows, in the words of a report: kernel, libc, container, privileges, limits; then what the
+clauses of the suite ask for and have not here, which clauses that is, and what would change it. Each need is tried, in a child
+that nothing comes of.
+
+What is really untested, a run alone knows. With a REPORT of `pytest-ipc check --report`, of this machine or another, what is
+untested or absent in it is explained instead, reason by reason.
+"""
+
+_EXAMPLES = """\
+examples:
+  pytest-ipc platform                  this machine
+  pytest-ipc platform --ids            with the clauses by their ids
+  pytest-ipc platform here.json        why its clauses are untested or absent, and what would change that
+  pytest-ipc platform --json needs.json
+  docker run IMAGE pytest-ipc platform what a container takes away
+
+exit status:
+  0  told    2  wrong usage, or a file that is no report
+"""
+
+_NO_REMEDY = "no remedy is known for this"
+
+
+@dataclass
+class _Lack:
+    """Something that is not there: what was said of it, and of which clauses."""
+
+    name: str
+    change: str
+    said: dict[str, list[str]] = field(default_factory=dict)
+
+    def ids(self) -> list[str]:
+        """The clauses, each once."""
+        return sorted({id for ids in self.said.values() for id in ids})
+
+
+@dataclass
+class _Diagnosis:
+    """What is known of a platform: `untried` are the needs that only a run finds out about, `uses` what is done without."""
+
+    platform: dict[str, str]
+    limits: list[Limit]
+    lacks: list[_Lack]
+    mechanisms: dict[str, str]  # by clause
+    there: list[str] = field(default_factory=list)
+    untried: list[str] = field(default_factory=list)
+    uses: list[tuple[str, str, str, str]] = field(default_factory=list)
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of the command line."""
+    parser = commands.add_parser(
+        "platform",
+        help="Say what this machine lets be tried, and what would change that",
+        description=_TEXT,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("report", nargs="?", type=Path, metavar="REPORT", help="What check --report has written")
+    parser.add_argument("--ids", action="store_true", help="Name the clauses, too")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="Write it to FILE as JSON, or to the terminal for -, and tell nothing"
+    )
+    parser.set_defaults(command=_platform)
+
+
+def _platform(options: argparse.Namespace) -> int:
+    from ..reports import atomic as output
+    from ..reports.reader import ReportError
+
+    try:
+        found = _of_this_machine() if options.report is None else _of_report(options.report)
+    except (ReportError, FileNotFoundError) as error:
+        return _usage_error(str(error))
+    if options.json is None:
+        for line in (_report_lines if options.report else _machine_lines)(found, options.ids):
+            print(line)
+        return 0
+    text = json.dumps(_as_json(found), indent=1) + "\n"
+    if str(options.json) == "-":
+        sys.stdout.write(text)
+        return 0
+    try:
+        output.write(options.json, text)
+    except OSError as error:
+        return _usage_error(f"{options.json} cannot be written: {error.strerror}")
+    return 0
+
+
+def _usage_error(text: str) -> int:
+    print(f"pytest-ipc: {text}", file=sys.stderr)
+    return 2
+
+
+def _of_this_machine() -> _Diagnosis:
+    """Everything tried here. FileNotFoundError without the suite."""
+    from ...kernel.proc_limits import limits
+    from .. import suite
+    from ..platform import source_reasons as asking
+    from ..platform.describe import describe
+    from ..platform.needs import NEEDS, USES, need_of
+
+    root = suite.location()
+    asking_for: dict[str, list[str]] = {}
+    for id, reasons in asking.asked(root).items():
+        for name in {need.name for reason in reasons if (need := need_of(reason)) is not None}:
+            asking_for.setdefault(name, []).append(id)
+    found = _Diagnosis(
+        describe(), list(limits().values()), [], {clause.id: clause.mechanism for clause in suite.clauses(root)}
+    )
+    for need in NEEDS:
+        if need.lack is None:
+            found.untried.append(need.name)
+        elif said := _tried(need.lack):
+            found.lacks.append(_Lack(need.name, need.change, {said: asking_for.get(need.name, [])}))
+        else:
+            found.there.append(need.name)
+    found.uses = [(use.name, said, use.without, use.change) for use in USES if (said := _tried(use.lack))]
+    return found
+
+
+def _tried(lack: Callable[[], str]) -> str:
+    try:
+        return lack()
+    except OSError as error:  # no child can be made, or no descriptor is left
+        return f"cannot be tried: {error.strerror}"
+
+
+def _of_report(path: Path) -> _Diagnosis:
+    """What a report says. ReportError."""
+    from ..platform.needs import need_of
+    from ..reports.reader import Reader
+
+    reader = Reader()
+    report = reader.read(path)
+    lacks: dict[str, _Lack] = {}
+    for id, verdict in report.verdicts.items():
+        if verdict.verdict in ("untested", "absent"):
+            need = need_of(verdict.reason)
+            name, change = (need.name, need.change) if need is not None else ("something else", _NO_REMEDY)
+            lacks.setdefault(name, _Lack(name, change)).said.setdefault(verdict.reason, []).append(id)
+    ordered = sorted(lacks.values(), key=lambda lack: -len(lack.ids()))
+    return _Diagnosis(report.platform, [], ordered, {id: reader.clauses[id].mechanism for id in report.verdicts})
+
+
+def _machine_lines(found: _Diagnosis, ids: bool) -> Iterator[str]:
+    yield from _platform_lines(found.platform)
+    yield ""
+    yield from _limit_lines(found.limits)
+    yield ""
+    yield f"Here is, of what clauses ask for: {', '.join(found.there) or 'nothing'}."
+    yield f"Only the clauses themselves find out about: {', '.join(found.untried)}."
+    for name, said, without, change in found.uses:
+        yield ""
+        yield f"{name}: {said}"
+        yield f"    without it: {without}"
+        yield f"    what would change that: {change}"
+    for lack in found.lacks:
+        yield from _lack_lines(found, lack, ids)
+    yield ""
+    concerned = {id for lack in found.lacks for id in lack.ids()}
+    yield (
+        f"For what is lacking, at most {len(concerned)} of {_clauses(len(found.mechanisms))} are untested here. "
+        "What is untested, and whatever for, a run tells:"
+    )
+    yield "    pytest-ipc check --report here.json; pytest-ipc platform here.json"
+
+
+def _report_lines(found: _Diagnosis, ids: bool) -> Iterator[str]:
+    yield from _platform_lines(found.platform)
+    for lack in found.lacks:
+        yield from _lack_lines(found, lack, ids)
+    yield ""
+    count = sum(len(lack.ids()) for lack in found.lacks)
+    yield f"{count} of {_clauses(len(found.mechanisms))} of the report {'is' if count == 1 else 'are'} untested or absent."
+
+
+def _platform_lines(platform: dict[str, str]) -> Iterator[str]:
+    for name, text in platform.items():
+        yield f"{name:<13} {text}"
+
+
+def _limit_lines(limits: list[Limit]) -> Iterator[str]:
+    rows = [(limit.name, _value(limit), limit.unit, limit.reason or limit.source, limit.page) for limit in limits]
+    name, value, unit, source, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
+    for row in rows:
+        yield f"{row[0]:<{name}}  {row[1]:>{value}}  {row[2]:<{unit}}  {row[3]:<{source}}  {row[4]}"
+
+
+def _lack_lines(found: _Diagnosis, lack: _Lack, ids: bool) -> Iterator[str]:
+    yield ""
+    concerned = lack.ids()
+    by_mechanism = Counter(found.mechanisms[id] for id in concerned)
+    told = ", ".join(f"{mechanism} {count}" for mechanism, count in sorted(by_mechanism.items()))
+    yield f"{lack.name}: {_clauses(len(concerned))}{f' ({told})' if told else ''}"
+    for said, those in sorted(lack.said.items(), key=lambda entry: -len(entry[1])):
+        yield f"    {said}" + (f" ({len(those)})" if len(lack.said) > 1 else "")
+        if ids:
+            yield from (f"        {id}" for id in sorted(those))
+    yield f"    what would change that: {lack.change}"
+
+
+def _clauses(count: int) -> str:
+    return f"{count} clause{'' if count == 1 else 's'}"
+
+
+def _value(limit: Limit) -> str:
+    if limit.value is None:
+        return "not told"
+    return "no limit" if math.isinf(limit.value) else str(limit.value)
+
+
+def _as_json(found: _Diagnosis) -> dict[str, Any]:
+    from ... import __version__
+
+    return {
+        "pytest-ipc": __version__,
+        "platform": found.platform,
+        "limits": [_limit_as_json(limit) for limit in found.limits],
+        "there": found.there,
+        "untried": found.untried,
+        "lacking": [
+            {
+                "name": lack.name,
+                "said": [{"reason": said, "clauses": sorted(ids)} for said, ids in lack.said.items()],
+                "change": lack.change,
+            }
+            for lack in found.lacks
+        ],
+        "without": [
+            {"name": name, "reason": said, "without": without, "change": change}
+            for name, said, without, change in found.uses
+        ],
+    }
+
+
+def _limit_as_json(limit: Limit) -> dict[str, Any]:
+    """`value` is null where there is none, and then `unlimited` says whether that is so or is not told for `reason`."""
+    endless = limit.value is not None and math.isinf(limit.value)
+    return {
+        "name": limit.name,
+        "value": None if endless else limit.value,
+        "unlimited": endless,
+        "unit": limit.unit,
+        "source": limit.source,
+        "page": limit.page,
+        "reason": limit.reason,
+    }

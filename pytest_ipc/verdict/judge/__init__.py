@@ -1,0 +1,1 @@
+"""From a test's outcome to a clause's verdict, with the reason in words."""

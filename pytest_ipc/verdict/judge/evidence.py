@@ -1,0 +1,56 @@
+"""What makes a deviation believable and lets it be reproduced: where the test stands that saw it, and the kernel calls before.
+
+Of an error that a child sent, the place is the child's. Calls that Python's own modules make, os.read for one, are nowhere on
+record; the line that made them is.
+"""
+
+from __future__ import annotations
+
+import linecache
+import re
+from collections.abc import Iterator
+from traceback import walk_tb
+
+import pytest
+
+from ...kernel import libc
+from ..clause import Deviation
+
+__all__ = ["evidence"]
+
+_LONGEST = 200
+
+
+def evidence(item: pytest.Item, error: BaseException) -> tuple[str, ...]:
+    """The lines: "shm/test_shmget.py:42: the source there", then the last calls, the oldest first, or the error's own evidence."""
+    own = error.evidence if isinstance(error, Deviation) else ()
+    return tuple(map(_short, [_place(item, list(_chain(error))), *(own or libc.recent_calls())]))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what it came of: a Deviation, of the OSError that a child sent."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _place(item: pytest.Item, errors: list[BaseException]) -> str:
+    """Where in the test's file it came up first: in the child that sent it, else in the test."""
+    file, first = str(item.path), (item.location[1] or 0) + 1
+    line = next((found for error in reversed(errors) if (found := _line_of(file, error))), first)
+    source = linecache.getline(file, line).strip()
+    if source.endswith(":"):  # a block that fails at its end tells of its beginning: what stands in it is wanted, too
+        source = f"{source} {linecache.getline(file, line + 1).strip()}"
+    return f"{item.nodeid.partition('::')[0]}:{line}: {source}"
+
+
+def _line_of(file: str, error: BaseException) -> int | None:
+    """The innermost line of the file that the error passed; of a child's, its note has the traceback."""
+    noted = "\n".join(getattr(error, "__notes__", ()))
+    lines = [int(line) for line in re.findall(rf'File "{re.escape(file)}", line (\d+)', noted)]
+    lines = lines or [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
+    return lines[-1] if lines else None
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

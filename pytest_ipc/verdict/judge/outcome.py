@@ -1,0 +1,186 @@
+"""The one place where a test's outcome becomes a clause's verdict.
+
+The verdict travels in the report's user_properties: they pass through pytest-xdist and into JUnit XML by themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import pytest
+
+from ...kernel.errnos import errno_name
+from ...kernel.version import kernel_is_older
+from ...kernel.waiting import patience
+from ..clause import ABSENT, Deviation, failure
+from ..manual import source
+from ..platform import means
+from ..result import Verdict
+from . import assertions as words
+from . import time_limit
+from .limits_reached import limit_in_the_way
+
+__all__ = ["judge"]
+
+_NOT_RAISED = re.compile(r"DID NOT RAISE (?:<class ')?([\w.]+)")  # pytest.raises
+
+# An object that cannot be made for one of these reasons says something of the machine, not of the suite: it has no room, gives
+# no right, has no such family of sockets.
+_LIMITS = {"EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EAGAIN", "EDQUOT", "EPERM", "EACCES", "EROFS", "EAFNOSUPPORT"}
+
+
+def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], report: pytest.TestReport) -> None:
+    """Enter the verdict of a phase of a clause's test in its report, if the phase decides one."""
+    error = words.in_words(call.excinfo.value) if call.excinfo is not None else None
+    if report.when == "teardown":
+        words.end()
+    if error is None and report.when != "call":
+        return
+    if report.when == "teardown" and ("verdict", "deviates") in item.user_properties:
+        return  # what deviated may well not be possible to tidy up after; the deviation is the news
+    statement = statement_of(item)
+    since, level = mark.kwargs.get("since"), mark.kwargs.get("level")
+    verdict = _verdict(error, report.when, statement)
+    if verdict.verdict in ("broken", "deviates") and (lack := _lack(error, report.when, mark.args[1])):
+        verdict = Verdict("untested", str(lack))
+    if (seconds := time_limit.passed(item)) is not None:
+        is_found = call.excinfo is not None and isinstance(call.excinfo.value, Deviation)
+        verdict = verdict if is_found else _time_out(verdict, report.when, statement, seconds)
+    if verdict.verdict == "deviates" and _is_older_than(since):
+        verdict = Verdict("untested", f"the clause came with Linux {since}, this is {os.uname().release}")
+    if verdict.verdict == "untested" and (path := _missing_file(mark, verdict.reason)):
+        verdict = Verdict("absent", f"ENOENT: {path} is not there")
+    if verdict.verdict in ("absent", "untested"):
+        # To pytest it is a skip: there is nothing to fail at. The place is the test's, wherever the reason was given.
+        path, line, _ = item.location
+        report.outcome = "skipped"
+        report.longrepr = (path, (line or 0) + 1, f"{verdict.verdict}: {verdict.reason}")
+    came_from = source(mark.args[1], mark.args[2], statement, since, level)
+    properties: list[tuple[str, object]] = [
+        ("clause", mark.args[0]),
+        ("page", mark.args[1]),
+        ("section", mark.args[2]),
+        ("manual", came_from.manual),
+        ("level", came_from.level),
+        ("since", came_from.since),
+        ("mechanism", item.path.parent.name),
+        ("statement", statement),
+        ("verdict", verdict.verdict),
+    ]
+    properties += [(name, text) for name in ("reason", "expected", "observed") if (text := getattr(verdict, name))]
+    if verdict.verdict == "deviates" and error is not None:
+        from .evidence import evidence
+
+        properties.append(("evidence", "\n".join(evidence(item, error))))
+    report.user_properties.extend(properties)
+    item.user_properties.extend(properties)  # JUnit XML is written from the last phase's report
+
+
+def _is_older_than(since: str | None) -> bool:
+    """Whether this kernel is older than a clause, if it is a kernel that has brought it."""
+    return since is not None and since[0].isdigit() and kernel_is_older(since)
+
+
+def _missing_file(mark: pytest.Mark, reason: str) -> str:
+    """The file of /proc that a clause is about and that this platform does not have; "" where it was only the means.
+
+    It is as absent as a call that is not there. Where /proc is not mounted nothing can be said of its files.
+    """
+    found = re.match(r"needs (/proc/(?:sys/|sysvipc|locks)[\w./-]*)", reason)
+    if not found or not (mark.args[1].startswith(("proc", "kernel.rst")) or "/proc" in mark.args[2]):
+        return ""
+    return found[1] if os.path.exists("/proc/self/stat") and not os.path.lexists(found[1]) else ""
+
+
+def statement_of(item: pytest.Item) -> str:
+    """The clause's sentence: the test's docstring on one line, without its full stop."""
+    return " ".join((getattr(item, "obj", item).__doc__ or "").split()).rstrip(".")
+
+
+def _verdict(error: BaseException | None, phase: str | None, statement: str) -> Verdict:
+    if error is None:
+        return Verdict("holds")
+    text = _text(error)
+    if isinstance(error, pytest.skip.Exception):
+        return Verdict("untested", text.removeprefix("untested: "))
+    if isinstance(error, pytest.xfail.Exception):
+        return Verdict("disputed", text.removeprefix("disputed: "))
+    if isinstance(error, time_limit.TooSlow):
+        return Verdict("untested", f"needs a machine that is faster: {text}")
+    if isinstance(error, OSError) and error.errno in ABSENT:
+        return Verdict("absent", f"{errno_name(error.errno)}: {error.strerror}")
+    if isinstance(error, NotImplementedError):
+        return Verdict("untested", text)
+    if _is_not_allowed(error):
+        return Verdict("untested", text)
+    if limit := limit_in_the_way(error):
+        return Verdict("untested", limit)
+    if isinstance(error, OSError) and (could_not_make(error) or phase == "setup"):
+        return Verdict("untested" if errno_name(error.errno) in _LIMITS else "broken", f"could not be set up: {text}")
+    if phase == "call":
+        if isinstance(error, Deviation):
+            return Verdict("deviates", str(error), error.expected, error.observed)
+        if isinstance(error, (AssertionError, OSError, pytest.fail.Exception)) or _is_child_died(error):
+            observed = _observed(error)
+            return Verdict("deviates", observed, statement, observed)
+    return Verdict("broken", f"{phase}: {type(error).__name__}: {text}")
+
+
+def _lack(error: BaseException | None, phase: str | None, page: str) -> means.Lack | None:
+    """What the platform refuses of that which the fixtures need, and for which nothing can be said of the clause."""
+    for lack in means.lacking():
+        if lack.means is means.PROC:
+            return lack
+    is_setting_up = isinstance(error, OSError) and could_not_make(error)
+    return means.lacking_for(error, phase, page, is_setting_up=is_setting_up)
+
+
+def _time_out(verdict: Verdict, phase: str | None, statement: str, seconds: float) -> Verdict:
+    """The verdict of a test that has passed its time limit, whatever has become of the exception that told it so."""
+    if verdict.verdict in ("absent", "untested"):
+        return verdict  # said by whoever knows that there was too much to do
+    if phase != "call":
+        return Verdict("untested", f"needs a machine that is faster: the {phase} did not end within {seconds:g} s")
+    observed = f"it did not end within {seconds:g} s"
+    return Verdict("deviates", observed, statement, observed)
+
+
+def could_not_make(error: OSError) -> bool:
+    """Whether *error* came from making an object that a test asked a factory for, and not from the call under test."""
+    from ...resource import COULD_NOT_MAKE
+
+    return COULD_NOT_MAKE in getattr(error, "__notes__", ())
+
+
+def _is_not_allowed(error: BaseException) -> bool:
+    from ...resources.ipc_namespace import NotAllowedHere
+
+    return isinstance(error, NotAllowedHere)
+
+
+def _is_child_died(error: BaseException) -> bool:
+    from ...processes.child import ChildDied
+
+    return isinstance(error, ChildDied)
+
+
+def _observed(error: BaseException) -> str:
+    """What came instead of what the clause states, in words."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return failure(error)
+    if isinstance(error, AssertionError) and not str(error).strip():
+        return "a condition of the test does not hold; the evidence has its line"
+    if found := _NOT_RAISED.match(str(error)):
+        return f"no {found[1]} was raised"
+    longer = patience()
+    how_long = f"; deadlines are {longer:.1f} times as long on this platform" if longer > 1.05 else ""
+    return _text(error).partition(" its output was: ")[0] + (how_long if isinstance(error, TimeoutError) else "")
+
+
+def _text(error: BaseException) -> str:
+    """What the error says, short enough for a line or two of a verdict."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(lines) or type(error).__name__
+    return text if len(text) <= 400 else f"{text[:400].rsplit(' ', 1)[0]} and so on"

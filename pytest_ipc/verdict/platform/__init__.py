@@ -1,0 +1,1 @@
+"""The platform under test: its description, what clauses need of it, and the probes that find out."""

@@ -1,0 +1,162 @@
+"""What the fixtures themselves need of a platform: to make objects, look at them, change and remove them, and to know processes.
+
+A clause about semop(2) looks at values by semctl(2). Where the platform refuses that, nothing is known of semop(2): the clause is
+untested, for want of its means. A clause about the refused call itself has its verdict. Each means is tried once, in a child; a
+call that is refused there with the same error as in a test is what the test lacked, and no bug of the suite.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from errno import EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC, ENOSYS
+from functools import cache
+
+from ...kernel.errnos import errno_name
+from ...kernel.ipc import IPC_PRIVATE
+from ...kernel.msg import msgctl_rmid, msgctl_set, msgctl_stat, msgget
+from ...kernel.pidfd import pidfd_open, pidfd_send_signal
+from ...kernel.posix_mq import mq_open, mq_unlink
+from ...kernel.sem import semctl_getall, semctl_rmid, semctl_set, semctl_stat, semget
+from ...kernel.shm import shmat, shmctl_rmid, shmctl_stat, shmdt, shmget
+from ...processes.trial import trial
+
+__all__ = ["PROC", "Lack", "Means", "failed_call", "lacking", "lacking_for"]
+
+
+@dataclass(frozen=True)
+class Means:
+    """A call that fixtures make by themselves: `label` is it for people, `call` its name in errors."""
+
+    label: str
+    call: str
+    fixtures: str
+    use: Callable[[], object]
+    asked_by: str = ""  # a method of the fixture's objects, whose answer is wrong without it
+
+
+@dataclass(frozen=True)
+class Lack:
+    """A means that the platform refuses, and with which errno."""
+
+    means: Means
+    errno: int
+
+    def __str__(self) -> str:
+        return f"needs {self.means.label}, which {self.means.fixtures} uses: {os.strerror(self.errno)}"
+
+
+def _segment(use: Callable[[int], object]) -> Callable[[], object]:
+    return _made(lambda: shmget(IPC_PRIVATE, 1, 0o600), use, shmctl_rmid)
+
+
+def _set(use: Callable[[int], object]) -> Callable[[], object]:
+    return _made(lambda: semget(IPC_PRIVATE, 1, 0o600), use, semctl_rmid)
+
+
+def _queue(use: Callable[[int], object]) -> Callable[[], object]:
+    return _made(lambda: msgget(IPC_PRIVATE, 0o600), use, msgctl_rmid)
+
+
+def _made(
+    make: Callable[[], int], use: Callable[[int], object], remove: Callable[[int], object]
+) -> Callable[[], object]:
+    def life() -> None:
+        id = make()
+        try:
+            use(id)
+        finally:
+            remove(id)
+
+    return life
+
+
+def _mq() -> None:
+    name = f"/pytest-ipc-{os.getpid()}-trial"
+    mq_open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    mq_unlink(name)
+
+
+def _nothing(_id: int) -> None:
+    """To make and to remove is what is tried."""
+
+
+PROC = Means("/proc mounted", "/proc", "every fixture", lambda: os.stat("/proc/self/stat"))
+
+_MEANS = (
+    PROC,
+    Means("shmget(2)", "shmget", "sysv_shm", _segment(_nothing)),
+    Means("shmat(2)", "shmat", "sysv_shm", _segment(shmat)),
+    Means("shmdt(2)", "shmdt", "sysv_shm", _segment(lambda segment: shmdt(shmat(segment)))),
+    Means("shmctl(2) with IPC_STAT", "shmctl", "sysv_shm", _segment(shmctl_stat), ".exists()"),
+    Means("semget(2)", "semget", "sysv_sem", _set(_nothing)),
+    Means("semctl(2) with IPC_STAT", "semctl", "sysv_sem", _set(semctl_stat), ".exists()"),
+    Means("semctl(2) with IPC_SET", "semctl", "sysv_sem", _set(lambda semid: semctl_set(semid, mode=0o600))),
+    Means("semctl(2) with GETALL", "semctl", "sysv_sem", _set(semctl_getall)),
+    Means("msgget(2)", "msgget", "sysv_msg", _queue(_nothing)),
+    Means("msgctl(2) with IPC_STAT", "msgctl", "sysv_msg", _queue(msgctl_stat), ".exists()"),
+    Means("msgctl(2) with IPC_SET", "msgctl", "sysv_msg", _queue(lambda msqid: msgctl_set(msqid, mode=0o600))),
+    Means("pidfd_send_signal(2)", "pidfd_send_signal", "fork", lambda: pidfd_send_signal(pidfd_open(os.getpid()), 0)),
+    Means("mq_open(3)", "mq_open", "posix_mq", _mq),
+)
+
+
+# A call that is not there is absent, and room that is used up comes back: neither is a refusal.
+_NO_REFUSALS = {None, ENOSYS, EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC}
+
+
+@cache
+def lacking() -> tuple[Lack, ...]:
+    """Return what this platform refuses of it, each call once."""
+    found: dict[str, Lack] = {}
+    for means in _MEANS:
+        try:
+            refused = trial(means.use)
+        except OSError:  # no child can be made: clauses will say so
+            break
+        if refused is not None and refused.errno not in _NO_REFUSALS:
+            found.setdefault(means.call, Lack(means, refused.errno or 0))
+    return tuple(found.values())
+
+
+def failed_call(error: BaseException | None) -> tuple[str, int] | None:
+    """Return the name of the call that failed and its errno, of an error of one of our calls; None of any other."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    call, colon, _ = str(error.strerror).partition(": ")
+    return (call, error.errno) if colon and call.isidentifier() else None
+
+
+def lacking_for(error: BaseException | None, phase: str | None, page: str, *, is_setting_up: bool) -> Lack | None:
+    """Return the lack that *error* came of, in a test of a clause of that manual *page*; None if it is about the clause.
+
+    *is_setting_up*: an object that the test asked a fixture for could not be made.
+    """
+    if phase == "teardown" and lacking():  # what could not be ended, whatever it says of that
+        return lacking()[0]
+    if expected := getattr(error, "expected", ""):  # a Deviation
+        asked = (lack for lack in lacking() if lack.means.asked_by and lack.means.asked_by in expected)
+        return next((lack for lack in asked if page.partition("(")[0] != lack.means.call), None)
+    failed = failed_call(error)
+    if failed is None:
+        return None
+    call, errno = failed
+    for lack in lacking():
+        if lack.means.call != call:
+            continue
+        if page.partition("(")[0] != call:  # whatever it says then, of what was not done before
+            return lack
+        if lack.errno == errno and (phase == "setup" or is_setting_up):
+            return lack
+    return None
+
+
+def describe() -> str:
+    """Return what is lacking and what would change that, in one line; nothing where nothing is."""
+    parts = [
+        f"{lack.means.label}: {errno_name(lack.errno)} ({lack.means.fixtures}"
+        f"; {'mount -t proc none /proc' if lack.means is PROC else 'a seccomp filter that lets it pass'} would change that)"
+        for lack in lacking()
+    ]
+    return ", ".join(parts)

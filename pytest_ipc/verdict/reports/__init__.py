@@ -1,0 +1,1 @@
+"""Reports and expectations: written, read, compared and rendered."""

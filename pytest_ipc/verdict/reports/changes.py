@@ -1,0 +1,75 @@
+"""What changed from one report of a platform to the next: its verdicts, and what it says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ..result import Verdict
+from .matrix import Matrix
+from .reader import Report
+
+__all__ = ["Change", "Step", "steps"]
+
+# Another boot has other numbers for its namespaces; that is no change of the platform.
+_INCIDENTAL = {"namespaces"}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A clause whose verdict changed; None where a report did not judge it. `kind` is worse, better, changed, new or gone."""
+
+    id: str
+    before: Verdict | None
+    after: Verdict | None
+
+    @property
+    def kind(self) -> str:
+        if self.before is None:
+            return "new"
+        if self.after is None:
+            return "gone"
+        if self.after.verdict == "deviates":
+            return "worse"
+        if self.before.verdict == "deviates" and self.after.verdict in ("holds", "disputed"):
+            return "better"
+        return "changed"
+
+
+@dataclass(frozen=True)
+class Step:
+    """From one report to the next; `platform` has what the platform then said otherwise of itself, by name."""
+
+    before: Report
+    after: Report
+    platform: dict[str, tuple[str, str]]
+    changes: list[Change]
+
+    def of_kind(self, kind: str) -> list[Change]:
+        """The changes of that kind."""
+        return [change for change in self.changes if change.kind == kind]
+
+
+def steps(matrix: Matrix) -> list[Step]:
+    """The steps between the reports of *matrix*, from the oldest on."""
+    return [_step(before, after) for before, after in pairwise(matrix.reports)]
+
+
+def _step(before: Report, after: Report) -> Step:
+    mine, yours = before.platform | {"pytest-ipc": before.suite}, after.platform | {"pytest-ipc": after.suite}
+    told = [name for name in dict.fromkeys([*mine, *yours]) if name not in _INCIDENTAL]
+    platform = {
+        name: (mine.get(name, "unknown"), yours.get(name, "unknown"))
+        for name in told
+        if mine.get(name) != yours.get(name)
+    }
+    changes = [
+        Change(id, was, now)
+        for id in sorted(before.verdicts.keys() | after.verdicts.keys())
+        if _word(was := before.verdicts.get(id)) != _word(now := after.verdicts.get(id))
+    ]
+    return Step(before, after, platform, changes)
+
+
+def _word(found: Verdict | None) -> str | None:
+    return found.verdict if found is not None else None

@@ -1,0 +1,189 @@
+"""The verdict on a terminal or in a log: progress while the suite runs, then what came of it, with a reason for all that does
+not hold. The parts serve one platform and several alike.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from ..result import VERDICTS, ClauseResult, SuiteResult, Verdict
+from .expectations import Expectation, Reckoning
+
+__all__ = ["STYLES", "Log", "Screen", "differences", "new_console", "new_progress", "observations", "sentence"]
+
+STYLES = {
+    "holds": "green",
+    "deviates": "bold red",
+    "disputed": "yellow",
+    "absent": "magenta",
+    "untested": "cyan",
+    "broken": "bold white on red",
+}
+_CALL = re.compile(r"(\[pid \d+\] )*\w+\(.*= ")
+# In the order in which a reader wants them: what is wrong first.
+_TOLD = [verdict for verdict in VERDICTS if verdict != "holds"]
+
+
+class Log(Console):
+    """A console whose reader may leave: the run goes on, for its report is wanted all the same."""
+
+    reader_left = False
+
+    def on_broken_pipe(self) -> None:
+        self.reader_left = self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def new_console() -> Log:
+    """A console on the standard output. What is not a terminal has no width: no line of a log is cut."""
+    return Log(highlight=False, width=None if sys.stdout.isatty() else 1000)
+
+
+def new_progress(console: Console) -> Progress:
+    """A bar for each task, with what was counted."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[counts]}"),
+        console=console,
+        transient=True,
+        auto_refresh=False,  # no thread: the suite forks
+    )
+
+
+class Screen:
+    """Writes to a terminal, or plainly and line by line to anything else."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._total = self._done = 0
+        self._counts: dict[str, int] = {}
+        self._progress = new_progress(console)
+        self._task = self._progress.add_task("checking", total=0, counts="")
+
+    def begin(self, platform: dict[str, str], total: int) -> None:
+        """Say what is judged, and by how much."""
+        self._total = total
+        for name, text in platform.items():
+            self.console.print(Text.assemble((f"{name:<13}", "bold"), " ", text))
+        self.console.print()
+        self._progress.update(self._task, total=total)
+        if self.console.is_terminal:
+            self._progress.start()
+        else:
+            self.console.print(f"checking {total} clauses")
+
+    def told(self, _id: str, verdict: Verdict) -> None:
+        """A clause has its verdict; each is heard of once."""
+        self._counts[verdict.verdict] = self._counts.get(verdict.verdict, 0) + 1
+        self._done += 1
+        counts = ", ".join(f"{count} {name}" for name, count in sorted(self._counts.items()))
+        if self.console.is_terminal:
+            self._progress.update(self._task, completed=self._done, counts=counts, refresh=True)
+        elif self._done * 10 // self._total > (self._done - 1) * 10 // self._total:
+            self.console.print(f"{self._done}/{self._total} clauses: {counts}")
+
+    def end(self, result: SuiteResult, reckoning: Reckoning) -> None:
+        """The verdict, and what of it was expected."""
+        self._progress.stop()
+        self.console.print()
+        for verdict in _TOLD:
+            for found in result.results:
+                if found.verdict.verdict == verdict:
+                    self._tell(found, reckoning.known.get(found.id))
+        for text in result.broken:
+            self.console.print(Text.assemble(("broken    ", STYLES["broken"]), " ", text))
+        self.console.print(self._table(result))
+        for line in differences(reckoning):
+            self.console.print(line)
+        self.console.print(Text(sentence(result, reckoning), style="bold"))
+
+    def _tell(self, result: ClauseResult, known: Expectation | None) -> None:
+        verdict = result.verdict
+        self.console.print(
+            Text.assemble(
+                (f"{verdict.verdict:<9}", STYLES[verdict.verdict]),
+                " ",
+                (result.id, "bold"),
+                f"  {result.page}, {result.section}",
+            )
+        )
+        for line in (result.statement, *observations(result, known)):
+            self.console.print(Text(f"          {line}"))
+
+    def _table(self, result: SuiteResult) -> Table:
+        shown = [verdict for verdict in reversed(VERDICTS) if verdict != "broken" or result.count("broken")]
+        table = Table(box=None, padding=(0, 2), pad_edge=False)
+        table.add_column("mechanism")
+        for verdict in shown:
+            table.add_column(verdict, justify="right", style=STYLES[verdict])
+        for mechanism in sorted({found.mechanism for found in result.results}):
+            verdicts = [found.verdict.verdict for found in result.results if found.mechanism == mechanism]
+            table.add_row(mechanism, *(str(verdicts.count(verdict) or "") for verdict in shown))
+        table.add_row("all", *(str(result.count(verdict)) for verdict in shown), style="bold")
+        return table
+
+
+def observations(result: ClauseResult, known: Expectation | None) -> list[str]:
+    """What there is to say of a clause that does not hold, beyond its statement."""
+    verdict = result.verdict
+    lines = []
+    if verdict.verdict == "deviates":
+        if verdict.expected != result.statement:
+            lines.append(f"expected: {verdict.expected}")
+        lines.append(f"observed: {verdict.observed}")
+        if verdict.evidence:  # where, and the last call; the report has the others
+            lines.append(f"seen at:  {verdict.evidence[0]}")
+            shown = verdict.evidence[1:]
+            if all(map(_CALL.match, shown)):
+                lines += [f"after:    {call}" for call in shown[-1:]]
+            else:  # a history of several processes, which is read as a whole
+                lines += shown
+    else:
+        lines.append(verdict.reason)
+    if known is not None:
+        lines.append(f"expected of this platform: {known.reason}")
+    return lines
+
+
+def differences(reckoning: Reckoning) -> list[Text]:
+    """What came otherwise than expected: better, then worse."""
+    lines = []
+    for id, expectation in reckoning.healed.items():
+        text = f" {id} was expected to be {expectation.verdict} ({expectation.reason}) and is not"
+        if expectation.verdict == "deviates":
+            text = f" {id} was expected to deviate ({expectation.reason}) and does not"
+        lines.append(Text.assemble(("healed   ", STYLES["holds"]), text))
+    lines += [
+        Text.assemble(("unexpected", STYLES["deviates"]), f" {found.id} {found.verdict.verdict}")
+        for found in reckoning.unexpected
+        if found.verdict.verdict != "deviates" or reckoning.known
+    ]
+    return lines
+
+
+def sentence(result: SuiteResult, reckoning: Reckoning) -> str:
+    """The verdict in one sentence."""
+    if result.interrupted:
+        return f"Interrupted after {len(result.results)} clauses; the others are not judged."
+    if result.exit_status == 3:
+        return "The suite itself broke, so this is no verdict on the platform."
+    judged = result.count("holds") + result.count("deviates")
+    if result.count("deviates"):
+        deviations = result.count("deviates")
+        text = f"This platform deviates from the manual in {deviations} of {judged} clauses that could be judged"
+        if not reckoning.known:
+            return f"{text}."
+        expected = sum(known.verdict == "deviates" for known in reckoning.known.values())
+        return f"{text}, {'as expected' if expected == deviations else f'and {expected} of them are expected'}."
+    if not judged:
+        return "No clause could be judged here."
+    return f"This platform keeps all {judged} clauses that could be judged."

@@ -1,0 +1,1 @@
+"""Running the suite: here, on other platforms, and from a bundle."""

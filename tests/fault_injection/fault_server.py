@@ -1,0 +1,93 @@
+"""A process with the lies in libc's place that has loaded the suite, and forks a check for every lie that it is told.
+
+    LD_PRELOAD=lies.so python -m tests.fault_injection.fault_server
+
+A check of two clauses takes some hundredths of a second; to start Python and load the suite for it takes ten times as long,
+and there are hundreds of lies. Each line of the input is a JSON object: `lie`, `clauses`, `report` and `log`, two files;
+the answer is the line "done". Every check has a process of its own, and an IPC namespace where it may, so that what a lie has
+spoilt or left behind goes with it.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import os
+import signal
+import sys
+from contextlib import redirect_stdout, suppress
+from functools import partial
+from typing import Any
+
+import pytest
+
+from pytest_ipc import CLONE_NEWIPC, Deadline, unshare
+from pytest_ipc.cli import main as pytest_ipc
+from pytest_ipc.verdict import suite
+from pytest_ipc.verdict.platform import describe as platform
+from pytest_ipc.verdict.reports import terminal as screen
+from pytest_ipc.verdict.reports import writer as report
+from pytest_ipc.verdict.runner import run
+
+LOADED = (platform, report, run, screen)  # what a check imports when it is made
+PATIENCE = 90.0  # seconds for one check; a clause that a lie makes hang has 60
+
+
+def load() -> None:
+    """Import the suite as pytest does."""
+    root = suite.location()
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    plugins = [
+        f"-p{name}"
+        for name in ("pytest_ipc.plugin.hooks", "pytest_timeout", "xdist.plugin", "_hypothesis_pytestplugin")
+    ]
+    with redirect_stdout(io.StringIO()) as said:
+        status = pytest.main(
+            [*plugins, "-pno:cacheprovider", "-c", os.devnull, f"--rootdir={root}", "--collect-only", "-q", str(root)]
+        )
+    if status:
+        sys.exit(said.getvalue())
+    suite.clauses(root)
+    gc.freeze()  # what is here is here to stay, and need not be gone through at the end of every check
+
+
+def check(task: dict[str, Any]) -> None:
+    """In the child: one check, and nothing after it."""
+    os.setpgid(0, 0)
+    log = os.open(task["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    for fd in (1, 2):
+        os.dup2(log, fd)
+    with suppress(OSError):
+        unshare(CLONE_NEWIPC)
+    if task["lie"]:
+        os.environ["LIE"] = task["lie"]
+    status = 70
+    try:
+        status = pytest_ipc(["check", "--report", task["report"], *task["clauses"]])
+        sys.stdout.flush()
+    finally:
+        os._exit(status)
+
+
+def has_ended(child: int) -> bool:
+    """Whether the child has ended; then it is reaped."""
+    return os.waitpid(child, os.WNOHANG)[0] == child
+
+
+def main() -> None:
+    """Check after check, as they are asked for."""
+    load()
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            check(json.loads(line))
+        ended = Deadline(PATIENCE).until(partial(has_ended, child))
+        if not ended:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Telling lies to the suite: the shim is compiled, and a process that has it in libc's place is asked for one check at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..subprocesses import Running
+from .table import SOURCES
+
+COMPILER = shutil.which("cc") or shutil.which("gcc")
+
+# What a deviation may not say: an assertion as pytest has it, a value that was cut, an object's address, Python's own texts.
+_NOT_WORDS = re.compile(r"^assert\b|AssertionError|Traceback|\[Errno|DID NOT RAISE|\.\.\.|\bat 0x")
+_PICTURE = re.compile(r"'[.rw]+'")  # of locks, in which a full stop is a byte without one
+
+Liar = subprocess.Popen[str]
+Verdicts = dict[str, dict[str, str]]
+
+
+def compiled(folder: Path, sources: Sequence[Path] = SOURCES) -> Path:
+    """The lies, or other *sources*, compiled into *folder*; FileNotFoundError without a compiler."""
+    if COMPILER is None:
+        raise FileNotFoundError("needs a C compiler, cc or gcc")
+    library = folder / "lies.so"
+    options = ["-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"]
+    libraries = ["-ldl", "-lrt", "-pthread"]
+    subprocess.run([COMPILER, *options, "-o", library, *sources, *libraries], check=True, timeout=60)
+    return library
+
+
+@contextmanager
+def liar(shim: Path) -> Iterator[Liar]:
+    """The process that forks the checks, while the block runs."""
+    command = [sys.executable, "-m", "tests.fault_injection.fault_server"]
+    environment = os.environ | {"LD_PRELOAD": str(shim)}
+    root, pipe = Path(__file__).parents[2], subprocess.PIPE
+    with Running(command, cwd=root, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+        yield process
+        process.communicate(timeout=60)
+
+
+def wordless(found: Verdicts) -> dict[str, str]:
+    """The deviations that do not say in words what was expected and what was observed."""
+    texts = {
+        f"{id}, {name}": told[name]
+        for id, told in found.items()
+        for name in ("expected", "observed")
+        if told["verdict"] == "deviates"
+    }
+    return {where: text for where, text in texts.items() if not text or _NOT_WORDS.search(_PICTURE.sub("", text))}
+
+
+def judged(process: Liar, lie: str | None, clauses: list[str], folder: Path) -> Verdicts:
+    """The verdicts on *clauses* under one lie, or none. AssertionError, with what was said, if the check made no report."""
+    report, log = folder / "report.json", folder / "log"
+    report.unlink(missing_ok=True)
+    task = {"lie": lie, "clauses": clauses, "report": str(report), "log": str(log)}
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(task) + "\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "done\n"
+    assert report.exists(), log.read_text()
+    return {found["id"]: found for found in json.loads(report.read_text())["clauses"]}

@@ -1,0 +1,39 @@
+"""How often is each race found? Each must be, every time.
+
+    python -m tests.fault_injection.repeat [TIMES] [RACE...]
+
+What a check finds under concurrency it need not find again. This makes it TIMES times (default: 50) for every race and prints
+how often the race was found and how long that took; the exit status is 1 if one was not found each time. Not a test of every
+run: it takes an hour. It needs a C compiler and, as the checks of tests/detection, root.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from time import monotonic
+
+from .interposer import compiled, judged, liar
+from .races import RACES, SOURCES
+
+
+def main(arguments: list[str]) -> int:
+    """Repeat the checks; the exit status."""
+    times = int(arguments.pop(0)) if arguments and arguments[0].isdigit() else 50
+    missed = 0
+    with tempfile.TemporaryDirectory() as name, liar(compiled(Path(name), SOURCES)) as process:
+        for race in arguments or RACES:
+            found, took = 0, []
+            for _ in range(times):
+                begin = monotonic()
+                verdict = judged(process, race, [RACES[race]], Path(name))[RACES[race]]
+                took.append(monotonic() - begin)
+                found += verdict["verdict"] == "deviates"
+            missed += found < times
+            print(f"{race}: {found} of {times}, {sum(took) / times:.1f} s each, at most {max(took):.1f} s", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

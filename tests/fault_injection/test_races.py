@@ -1,0 +1,40 @@
+"""Every race is found by the concurrent check that its table names, and where there is none none is found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from .interposer import COMPILER, Liar, compiled, judged, liar
+from .races import RACES, SOURCES
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Liar]:
+    """The process that forks the checks, with the races in libc's place."""
+    if COMPILER is None:
+        pytest.skip("needs a C compiler")
+    with liar(compiled(tmp_path_factory.mktemp("races"), SOURCES)) as started:
+        yield started
+
+
+def test_the_sources_and_the_tables_know_the_same_races():
+    there = {race for source in SOURCES for race in re.findall(r'race\("(\w+)"\)', source.read_text())}
+    assert sorted(there) == sorted(RACES)
+
+
+@pytest.mark.timeout(300)
+def test_without_a_race_none_is_found(process, tmp_path):
+    verdicts = judged(process, None, sorted({*RACES.values()}), tmp_path)
+    assert {id: found["reason"] for id, found in verdicts.items() if found["verdict"] == "deviates"} == {}
+
+
+@pytest.mark.parametrize("race", RACES)
+def test_a_race_is_found(process, tmp_path, race):
+    found = judged(process, race, [RACES[race]], tmp_path)[RACES[race]]
+    if found["verdict"] == "untested":
+        pytest.skip(found["reason"])
+    assert found["verdict"] == "deviates", found["reason"]
+    assert len(found["evidence"]) > 3, "the timeline"

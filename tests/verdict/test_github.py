@@ -1,0 +1,56 @@
+"""What GitHub Actions reads from a check's output."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_ipc.verdict.reports import expectations
+from pytest_ipc.verdict.reports import github as annotate
+from pytest_ipc.verdict.reports.expectations import Expectation
+from pytest_ipc.verdict.result import SuiteResult, Verdict
+
+from . import reports
+
+
+def lines(expected=None, strict=False, broken=(), **verdicts: Verdict) -> list[str]:
+    result = SuiteResult([reports.result(f"a.{name}", verdict) for name, verdict in verdicts.items()], list(broken))
+    return list(annotate.github(result, expectations.reckon(result, expected or {}, strict=strict)))
+
+
+def test_what_is_unexpected_is_an_error():
+    assert lines(b=reports.DEVIATES, c=reports.HOLDS, d=reports.ABSENT) == [
+        "::error title=a.b deviates::The clause a.b is kept. expected EEXIST, shmget succeeded with 7 (a(2), ERRORS)"
+    ]
+    assert lines(strict=True, d=reports.ABSENT)[0].startswith("::error title=a.d absent::")
+
+
+def test_what_is_known_is_a_notice_and_what_has_healed_a_warning():
+    known = Expectation("deviates", "issue 1")
+    first, second = lines({"a.b": known, "a.c": known}, b=reports.DEVIATES, c=reports.HOLDS)
+    assert first == "::warning title=a.c healed::deviates was expected, and is not so: issue 1"
+    assert second.startswith("::notice title=a.b deviates::")
+    assert second.endswith("succeeded with 7; known: issue 1 (a(2), ERRORS)")
+
+
+def test_what_broke_is_an_error():
+    assert lines(broken=["it failed"], b=reports.BROKEN) == [
+        "::error title=the suite broke::it failed",
+        "::error title=a.b broken::The clause a.b is kept. setup: NameError: name 'x' is not defined (a(2), ERRORS)",
+    ]
+
+
+def test_no_text_ends_a_line_or_begins_a_command():
+    (line,) = lines(broken=["100%, a:b\r\n::error::x"])
+    assert line == "::error title=the suite broke::100%25, a:b%0D%0A::error::x"
+    assert annotate._line("error", "a:b,c%", "x") == "::error title=a%3Ab%2Cc%25::x"
+
+
+@pytest.mark.parametrize(
+    ("choice", "where", "wanted"),
+    [("auto", "true", True), ("auto", None, False), ("github", None, True), ("none", "true", False)],
+)
+def test_when_they_are_written(monkeypatch, choice, where, wanted):
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    if where:
+        monkeypatch.setenv("GITHUB_ACTIONS", where)
+    assert annotate.is_wanted(choice) is wanted

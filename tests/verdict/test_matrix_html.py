@@ -1,0 +1,273 @@
+"""The page of a comparison, in a browser: what it shows, by mouse, by keyboard, to a screen reader, and that it fetches nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from pytest_ipc.cli import main
+from pytest_ipc.verdict.reports.matrix import by_platform
+from pytest_ipc.verdict.reports.matrix_html import MEANING, render
+from pytest_ipc.verdict.reports.reader import Reader
+from pytest_ipc.verdict.result import VERDICTS, Verdict
+
+from . import reports
+from .browser import Browser, browser, program
+
+HOST = {f"shm.c{number:03}": reports.HOLDS for number in range(300)} | {"mq.a": reports.HOLDS, "mq.b": reports.HOLDS}
+BOX = HOST | {"shm.c150": reports.DEVIATES, "shm.c151": reports.UNTESTED, "mq.a": reports.ABSENT}
+EVIL = "</script><script>document.title='evil'</script><img src=x onerror=\"document.title='evil'\">&amp;'"
+
+# Text and the ground that is seen behind it: the smallest contrast on the page, as WCAG counts it.
+CONTRAST = """(() => {
+  const numbers = (color) => color.match(/[\\d.]+/g).map(Number);
+  const light = (color) => {
+    const [r, g, b] = numbers(color).map((v) => v / 255).map((v) => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b;
+  };
+  const ground = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const color = getComputedStyle(e).backgroundColor;
+      if (!color.startsWith("rgba")) return color;
+    }
+  };
+  let worst = [99, ""];
+  for (const e of document.querySelectorAll("body, body *:not(script, style, noscript, .bar span)")) {
+    if (![...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim())) continue;
+    const [a, b] = [light(getComputedStyle(e).color), light(ground(e))].sort((x, y) => y - x);
+    const found = (a + .05) / (b + .05);
+    if (found < worst[0]) worst = [found, e.outerHTML.slice(0, 80)];
+  }
+  return worst;
+})()"""
+
+
+def write(folder: Path, **verdicts: dict[str, Verdict]) -> Path:
+    """The page of reports of these verdicts."""
+    reader = Reader()
+    found = [reader.read(reports.write(folder, name, those)) for name, those in verdicts.items()]
+    path = folder / "matrix.html"
+    path.write_text(render(by_platform(found, reader.clauses)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """A browser, for all tests of this file."""
+    if program() is None:
+        pytest.skip("needs Chromium")
+    with browser(tmp_path_factory.mktemp("browser")) as found:
+        yield found
+
+
+@pytest.fixture
+def page(chromium: Browser, tmp_path) -> Browser:
+    """The page of HOST and BOX, opened."""
+    chromium.resize(1200, 900)
+    chromium.open(f"file://{write(tmp_path, host=HOST, box=BOX)}")
+    return chromium
+
+
+def ids(page: Browser) -> list[str]:
+    found: list[str] = page.ask(
+        "[...document.querySelectorAll('tbody tr[data-clause]')].map((row) => row.dataset.clause)"
+    )
+    return found
+
+
+def choose(page: Browser, control: str, value: str) -> None:
+    page.ask(f"(() => {{ const c = document.getElementById({control!r}); c.value = {value!r};"
+             " c.dispatchEvent(new Event(c.id === 'text' ? 'input' : 'change')) })()")  # fmt: skip
+
+
+def test_what_does_not_hold_comes_first(page):
+    assert ids(page) == ["shm.c150", "shm.c151", "mq.a"]
+    cells = page.ask("[...document.querySelectorAll('tbody tr[data-clause]')].map((row) => row.innerText.split('\\t'))")
+    assert cells[0] == ["shm.c150", "holds", "deviates"]
+    assert page.ask("document.getElementById('shown').textContent") == "3 of 302 clauses"
+
+
+def test_filters(page):
+    choose(page, "outcome", "absent")
+    assert ids(page) == ["mq.a"]
+    choose(page, "outcome", "all")
+    choose(page, "mechanism", "mq")
+    assert ids(page) == ["mq.a", "mq.b"]
+    choose(page, "text", "  KEPT mq.b ")
+    page.wait("document.getElementById('shown').textContent === '1 of 302 clauses'")
+    assert ids(page) == ["mq.b"]
+    choose(page, "text", "no such thing")
+    page.wait("document.getElementById('shown').textContent === 'none of 302 clauses is like that'")
+    assert ids(page) == []
+
+
+def test_rows_come_as_one_scrolls_to_them(page):
+    choose(page, "outcome", "all")
+    assert len(ids(page)) < 302
+    page.wait(
+        "(document.getElementById('clauses').scrollTop += 2000, document.querySelectorAll('tbody tr[data-clause]').length === 302)"
+    )
+    assert sorted(ids(page)) == sorted(BOX)
+
+
+def test_a_click_opens_what_is_known(page):
+    page.ask("document.querySelector('tbody button').click()")
+    detail = page.ask("document.querySelector('.detail').innerText")
+    for text in (
+        "The clause shm.c150 is kept.",
+        "shm(2), ERRORS",
+        "deviates on box",
+        "holds on host",
+        "EEXIST",
+        "succeeded with 7",
+    ):
+        assert text in detail
+    assert page.ask("location.hash") == "#shm.c150"
+    assert page.ask("document.querySelector('tbody button').getAttribute('aria-expanded')") == "true"
+    page.ask("document.querySelector('tbody button').click()")
+    assert page.ask("[document.querySelector('.detail'), location.hash].join()") == ","
+
+
+def test_the_evidence_of_one_platform_is_shown_for_all(chromium, tmp_path):
+    path = write(tmp_path, old={"shm.a": reports.DEVIATES}, new={"shm.a": reports.SEEN}, box={"shm.a": reports.HOLDS})
+    chromium.open(f"file://{path}#shm.a")
+    assert chromium.ask("document.querySelectorAll('.detail li').length") == 2
+    detail = chromium.ask("document.querySelector('.detail').innerText")
+    assert "deviates on old; new" in detail
+    assert "evidence of one" in detail
+    assert "\n".join(reports.SEEN.evidence) in detail
+    assert chromium.ask("document.querySelectorAll('.evidence').length") == 1
+
+
+def test_by_keyboard(page):
+    page.press("/")
+    assert page.ask("document.activeElement.id") == "text"
+    page.press("Tab")
+    page.press("Tab")
+    assert page.ask("document.activeElement.textContent") == "shm.c150"
+    page.press("ArrowDown")
+    page.press("Enter")
+    assert page.ask("document.querySelector('.detail').innerText").startswith("The clause shm.c151 is kept.")
+    page.press("ArrowUp")
+    assert page.ask("document.activeElement.textContent") == "shm.c150"
+
+
+@pytest.mark.parametrize("id", ["shm.c150", "shm.c299"])
+def test_an_address_may_name_a_clause(page, tmp_path, id):
+    page.open(f"file://{tmp_path}/matrix.html#{id}")
+    assert page.ask("document.activeElement.textContent") == id
+    assert page.ask("document.querySelector('.detail').innerText").startswith(f"The clause {id} is kept.")
+    top, head = page.ask(
+        "[document.activeElement.getBoundingClientRect().top, document.querySelector('#table thead').getBoundingClientRect().bottom]"
+    )
+    assert head <= top < 900
+
+
+def test_a_screen_reader_is_told_rows_and_columns(page):
+    nodes = page.tell("Accessibility.getFullAXTree")["nodes"]
+    told = [(node["role"]["value"], node.get("name", {}).get("value")) for node in nodes if not node["ignored"]]
+    for entry in (
+        ("rowheader", "shm.c150"),
+        ("columnheader", "box"),
+        ("button", "shm.c150"),
+        ("cell", "deviates"),
+        ("cell", "holds"),
+        ("heading", "Summary"),
+        ("region", "Clauses"),
+        ("status", None),
+        ("combobox", "mechanism"),
+        ("combobox", "verdicts"),
+        ("searchbox", "text"),
+    ):
+        assert entry in told or (entry[1] is None and entry[0] in {role for role, _ in told}), entry
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(page, tmp_path, scheme):
+    page.prefer(scheme)
+    every = {f"a.{verdict}": Verdict(verdict, "why") for verdict in VERDICTS}
+    page.open(f"file://{write(tmp_path, every=every)}")
+    page.ask("document.querySelectorAll('details').forEach((found) => found.open = true)")
+    contrast, where = page.ask(CONTRAST)
+    assert contrast >= 4.5, where
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_the_page_is_no_wider_than_the_screen(page, width):
+    page.resize(width, 844)
+    assert page.ask("document.documentElement.scrollWidth") <= width
+
+
+def test_a_report_writes_no_part_of_the_page(chromium, tmp_path):
+    path = reports.write(
+        tmp_path, "box", {"a.b": Verdict("deviates", EVIL, EVIL, EVIL, (EVIL,)), "a.c": Verdict("absent", EVIL)}
+    )
+    found = json.loads(path.read_text())
+    found["name"] = found["platform"]["kernel"] = found["broken"] = EVIL
+    found["broken"] = [EVIL]
+    for name in ("mechanism", "page", "section", "statement"):
+        found["clauses"][0][name] = EVIL
+    path.write_text(json.dumps(found))
+    assert main(["compare", str(path), "--html", str(tmp_path / "evil.html")]) == 0
+    chromium.open(f"file://{tmp_path}/evil.html")
+    chromium.ask("document.querySelectorAll('tbody button').forEach((found) => found.click())")
+    assert chromium.ask("document.title").startswith("IPC as the manual has it")
+    assert chromium.ask("document.images.length + document.scripts.length") == 2
+    assert EVIL in chromium.ask("document.querySelector('.detail').innerText")
+
+
+def test_nothing_is_fetched_and_nothing_complained_of(page):
+    page.ask("document.querySelectorAll('tbody button').forEach((found) => found.click())")
+    asked = [
+        event["params"]["request"]["url"] for event in page.events if event.get("method") == "Network.requestWillBeSent"
+    ]
+    assert [address.rpartition("/")[2] for address in asked] == ["matrix.html"]
+    assert not [event for event in page.events if event.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown")]
+
+
+def test_fifty_platforms(chromium, tmp_path):
+    """So many that a script that made every row at once would be noticed: the first are there at once, the last can be reached."""
+    every = {f"m{number % 12}.c{number}": reports.HOLDS for number in range(1500)}
+    every |= dict.fromkeys(list(every)[::5], reports.ABSENT)
+    path = write(tmp_path, **{f"box{number}": every for number in range(50)})
+    assert path.stat().st_size < 1_000_000
+    chromium.open(f"file://{path}#m5.c1493")
+    assert chromium.ask("document.activeElement.textContent") == "m5.c1493"
+    choose(chromium, "outcome", "all")
+    assert len(ids(chromium)) < 200
+
+
+def test_without_a_browser_the_page_stands_alone(tmp_path):
+    text = write(tmp_path, host=HOST, box=BOX).read_text(encoding="utf-8")
+    assert not re.search(r'(?:src|href)="(?!#)', text)
+    assert "@import" not in text
+    assert "url(" not in text
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert json.loads(data)["labels"] == ["host", "box"]
+    assert re.search(r'<th scope="row">box</th>', text)
+    assert set(MEANING) == set(VERDICTS)
+
+
+def test_over_time_the_columns_are_dates(tmp_path, capsys):
+    files = [str(reports.write(tmp_path, "box", HOST, day=day)) for day in (1, 2)]
+    assert main(["compare", "--changes", *files, "--html", str(tmp_path / "matrix.html")]) == 0
+    assert "no verdict changed" in capsys.readouterr().out
+    assert '<th scope="row">2026-01-02T12:30:00Z</th>' in (tmp_path / "matrix.html").read_text()
+
+
+@pytest.mark.parametrize("broken", ["report", "folder"])
+def test_what_cannot_be_done_overwrites_nothing(tmp_path, capsys, broken):
+    path = reports.write(tmp_path, "box", HOST)
+    target = tmp_path / "matrix.html"
+    target.write_text("old")
+    if broken == "report":
+        path.write_text("{")
+    else:
+        target = tmp_path / "no" / "folder.html"
+    assert main(["compare", str(path), "--html", str(target)]) == 2
+    told = capsys.readouterr()
+    assert (told.out, len(told.err.splitlines())) == ("", 1)
+    assert (tmp_path / "matrix.html").read_text() == "old"

@@ -1,0 +1,195 @@
+"""pytest-ipc platform: what is lacking here or was in a report, of which clauses, and what would change that."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+from typing import Any
+
+import pytest
+
+from pytest_ipc import CLONE_NEWUSER, limits, trial, unshare
+from pytest_ipc.verdict.platform import probes
+from pytest_ipc.verdict.platform.describe import describe
+from pytest_ipc.verdict.result import Verdict
+
+from .reports import ABSENT, DEVIATES, HOLDS, UNTESTED, write
+
+BEGINNINGS = {
+    "as it is": "",
+    "without capabilities": "from pytest_ipc import CapabilitySets, capset; capset(CapabilitySets(0, 0, 0))",
+    "in a user namespace": "import os; from pytest_ipc import CLONE_NEWUSER, map_user, unshare; "
+    "me = os.getuid(), os.getgid(); unshare(CLONE_NEWUSER); map_user(0, 0, *me)",
+    "without /proc": "import os; real = os.open\n"
+    "def refuse(path, *rest, **more):\n"
+    "    if str(path).startswith('/proc'): raise PermissionError(13, 'Permission denied', path)\n"
+    "    return real(path, *rest, **more)\n"
+    "os.open = refuse",
+    "without processes to spare": "import os\ndef refuse(): raise BlockingIOError(11, 'Resource temporarily unavailable')\nos.fork = refuse",
+    "without the extra": "import sys; sys.modules.update(rich=None, xdist=None, hypothesis=None, jinja2=None, pytest_timeout=None)",
+}
+
+
+def command(*arguments: object, beginning: str = "") -> subprocess.CompletedProcess[str]:
+    source = f"{beginning}\nimport sys\nfrom pytest_ipc.cli import main\nsys.exit(main(sys.argv[1:]))"
+    return subprocess.run(
+        [sys.executable, "-c", source, "platform", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@cache
+def found(beginning: str = "") -> dict[str, Any]:
+    done = command("--json", "-", beginning=beginning)
+    assert (done.returncode, done.stderr) == (0, "")
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def names(entries: list[dict[str, Any]]) -> set[str]:
+    return {entry["name"] for entry in entries}
+
+
+def test_this_machine():
+    done = command()
+    assert (done.returncode, done.stderr) == (0, "")
+    for name, text in describe().items():
+        assert name in ("limits", "capabilities") or f"{name:<13} {text}" in done.stdout.splitlines()
+    for limit in limits().values():
+        assert any(line.startswith(f"{limit.name} ") and limit.page in line for line in done.stdout.splitlines())
+    assert "pytest-ipc check --report here.json; pytest-ipc platform here.json" in done.stdout
+
+
+@pytest.mark.parametrize("way", BEGINNINGS)
+def test_it_tells_wherever_it_runs(way):
+    if way == "in a user namespace" and (refusal := trial(lambda: unshare(CLONE_NEWUSER))) is not None:
+        pytest.skip(f"no user namespace can be made here: {refusal}")
+    told = found(BEGINNINGS[way])
+    assert told["platform"]["kernel"]
+    lacking, there, untried = names(told["lacking"]), set(told["there"]), set(told["untried"])
+    assert len(lacking) + len(there) + len(untried) == len(lacking | there | untried)
+
+
+def test_what_is_lacking_without_capabilities():
+    told = found(BEGINNINGS["without capabilities"])
+    lacks = {lack["name"]: lack for lack in told["lacking"]}
+    (said,) = lacks["CAP_IPC_OWNER"]["said"]
+    assert said == {
+        "reason": "needs CAP_IPC_OWNER, which this process does not have",
+        "clauses": ["ipc.cap_ipc_owner-bypass"],
+    }
+    assert "--cap-add IPC_OWNER" in lacks["CAP_IPC_OWNER"]["change"]
+    (said,) = lacks["other users"]["said"]
+    assert said["reason"] == "Operation not permitted"
+    assert "ipc.creator-class-too" in said["clauses"]
+    assert "terminals" not in lacks
+
+
+def test_in_a_user_namespace_capabilities_are_such_in_name_only():
+    if (refusal := trial(lambda: unshare(CLONE_NEWUSER))) is not None:
+        pytest.skip(f"no user namespace can be made here: {refusal}")
+    lacks = {lack["name"]: lack for lack in found(BEGINNINGS["in a user namespace"])["lacking"]}
+    for name in ("CAP_SYS_RESOURCE", "CAP_IPC_OWNER"):
+        (said,) = lacks[name]["said"]
+        assert f"needs {name}, which this process has in name only: " in said["reason"]
+    assert "other users" in lacks
+
+
+def test_what_cannot_be_seen_is_said():
+    told = found(BEGINNINGS["without /proc"])
+    without = {use["name"]: use for use in told["without"]}
+    assert without["/proc/PID/syscall"]["reason"].endswith(", a child's, cannot be read")
+    assert "goes by the state of a child" in without["/proc/PID/syscall"]["without"]
+
+
+def test_a_probe_that_cannot_be_made_is_told():
+    lacks = {lack["name"]: lack for lack in found(BEGINNINGS["without processes to spare"])["lacking"]}
+    (said,) = lacks["other users"]["said"]
+    assert said["reason"] == "cannot be tried: Resource temporarily unavailable"
+
+
+def test_leave_for_the_whole_machine(monkeypatch):
+    monkeypatch.delenv("PYTEST_IPC_WHOLE_MACHINE", raising=False)
+    assert probes.leave_for_the_machine() == "PYTEST_IPC_WHOLE_MACHINE=1 is not set"
+    monkeypatch.setenv("PYTEST_IPC_WHOLE_MACHINE", "1")
+    assert probes.leave_for_the_machine() == ""
+
+
+def test_a_kernel_that_is_older_than_clauses(monkeypatch):
+    assert probes.newest_kernel() == ""
+    monkeypatch.setattr(probes, "kernel_is_older", lambda version: version in ("6.9", "6.3", "5.16"))
+    assert probes.newest_kernel().endswith("and there are clauses from Linux 6.9 on")
+
+
+def test_a_namespace_that_leads_nowhere_is_none(monkeypatch):
+    """As in a sandbox that says yes to unshare and does nothing: what is mounted then, all would see."""
+    monkeypatch.setattr(probes, "unshare", lambda _flags: None)
+    mounted: list[object] = []
+    monkeypatch.setattr(probes, "mount", lambda *arguments: mounted.append(arguments))
+    assert probes.namespace("ipc") == "Operation not supported"
+    assert probes.mounts() == "tmpfs, mqueue: Operation not supported"
+
+
+def test_a_report_is_explained(tmp_path):
+    verdicts = {
+        "shmget.a": HOLDS,
+        "shmget.b": UNTESTED,
+        "shmget.c": DEVIATES,
+        "semget.a": Verdict("absent", "ENOSYS: semget: Function not implemented"),
+        "msgget.a": Verdict("untested", "cannot give a queue to another user: msgctl: Invalid argument"),
+        "msgget.b": Verdict("untested", "needs CAP_SETUID and CAP_SETGID: Operation not permitted"),
+        "fifo.a": Verdict("untested", "needs what nobody has thought of"),
+    }
+    path = write(tmp_path, "box", verdicts)
+    done = command(path, "--ids")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "kernel        Linux 6.12.9 #1 SMP"
+    start = lines.index("other users: 2 clauses (msgget 2)")
+    assert start < lines.index("CAP_IPC_OWNER: 1 clause (shmget 1)")  # what concerns the most comes first
+    assert lines[start + 1 : start + 5] == [
+        "    cannot give a queue to another user: msgctl: Invalid argument (1)",
+        "        msgget.a",
+        "    needs CAP_SETUID and CAP_SETGID: Operation not permitted (1)",
+        "        msgget.b",
+    ]
+    assert lines[lines.index("something else: 1 clause (fifo 1)") + 3].endswith("no remedy is known for this")
+    assert "calls of the kernel: 1 clause (semget 1)" in lines
+    assert "shmget.c" not in done.stdout
+    assert lines[-1] == "5 of 7 clauses of the report are untested or absent."
+
+
+def test_a_report_without_a_word_of_it(tmp_path):
+    done = command(write(tmp_path, "box", {"shmget.a": HOLDS, "shmget.b": ABSENT}), "--json", "-")
+    told = json.loads(done.stdout)
+    assert (names(told["lacking"]), told["limits"], told["there"]) == ({"calls of the kernel"}, [], [])
+    done = command(write(tmp_path, "box", {"shmget.a": HOLDS}))
+    assert done.stdout.splitlines()[-1] == "0 of 1 clause of the report are untested or absent."
+
+
+def test_json_is_a_file_that_is_written_whole(tmp_path):
+    target = tmp_path / "needs.json"
+    assert command("--json", target).stdout == ""
+    told = json.loads(target.read_text())
+    (limit,) = [limit for limit in told["limits"] if limit["name"] == "PIPE_BUF"]
+    assert (limit["unit"], limit["page"], limit["unlimited"]) == ("bytes", "pipe(7)", False)
+    assert isinstance(limit["value"], int)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["/no/such.json"], "the report /no/such.json cannot be read: No such file"),
+        (["--json", "/no/such/folder/x"], "/no/such/folder/x cannot be written: No such file"),
+        (["a.json", "b.json"], "unrecognized arguments: b.json"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_status_2(arguments, sentence):
+    done = command(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert sentence in done.stderr.splitlines()[-1]

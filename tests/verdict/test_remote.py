@@ -1,0 +1,288 @@
+"""Several platforms at once: a verdict on each, also where one dies, hangs, asks for a password or never starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..subprocesses import Running
+from . import reports
+
+HERE = shlex.quote(sys.executable)
+
+
+@pytest.fixture
+def check(pyz: Path, tmp_path: Path):
+    """pytest-ipc check on the clauses of shmdt, with a folder of its own to unpack bundles in."""
+    temp = tmp_path / "temp"
+    temp.mkdir()
+
+    def run(*arguments: str | Path, **platforms: str) -> subprocess.CompletedProcess[str]:
+        named = [f"--platform={name}={command}" for name, command in platforms.items()]
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest_ipc", "check", "shmdt.*", *map(str, arguments), *named],
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+            env=os.environ | {"PYTEST_IPC_BUNDLE": str(pyz), "TMPDIR": str(temp)},
+        )
+        assert "Traceback" not in done.stderr
+        assert [path.name for path in temp.iterdir() if path.name.startswith("pytest-ipc-bundle-")] == []
+        return done
+
+    return run
+
+
+def verdicts(path: Path) -> dict[str, Any]:
+    """The report, which is one, and its verdicts by clause."""
+    found = json.loads(path.read_text())
+    reports.validate(found)
+    return {"name": found["name"], "status": found["exit_status"], "broken": found["broken"]} | {
+        "clauses": {clause["id"]: clause["verdict"] for clause in found["clauses"]}
+    }
+
+
+def test_each_platform_has_its_verdict_and_its_report(check, tmp_path):
+    folder = tmp_path / "reports"
+    done = check("--report", folder, "-n", "1", here=HERE, again=f"env A=B {HERE} -I")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["again.json", "here.json"]
+    here, again = verdicts(folder / "here.json"), verdicts(folder / "again.json")
+    assert (here.pop("name"), again.pop("name")) == ("here", "again")
+    assert here == again
+    assert set(here["clauses"].values()) == {"holds"}
+
+
+def test_one_can_be_judged_after_the_other(check):
+    done = check("--at-once", "1", one=HERE, none="/no/such/program", two=HERE)
+    assert done.returncode == 2, done.stdout + done.stderr
+    said = [line.split()[:2] for line in done.stdout.splitlines() if "/6" not in line]
+    assert said[:5] == [
+        ["one", "checking"],
+        ["one", "judged"],
+        ["none", "cannot"],
+        ["two", "checking"],
+        ["two", "judged"],
+    ]
+
+
+# What is printed or done, and the sentence that comes of it.
+REFUSALS = {
+    "missing": ("/no/such/program", "/no/such/program cannot be started: No such file or directory"),
+    "talkative": ("sh -c 'echo Welcome; exec python3 -'", "printed 'Welcome' before Python started"),
+    "no-line": ("printf Welcome", "printed 'Welcome' before Python started"),
+    "denied": (
+        "sh -c 'echo Permission denied >&2; exit 255'",
+        "ended before the suite began there (status 255): Permission denied",
+    ),
+    "killed": ("sh -c 'kill -9 $$'", "ended before the suite began there (SIGKILL)"),
+    "deaf": ("true", "ended without running the program on its standard input"),
+    # No terminal is there to ask on, whatever the terminal of this test is.
+    "password": ("sh -c 'read secret </dev/tty || exit 1; exec python3 -'", "/dev/tty"),
+    "silent": ("sleep 1000", ""),
+}
+
+
+def test_one_that_cannot_start_has_a_sentence_and_the_others_go_on(check, tmp_path):
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    (folder / "talkative.json").write_text("old")
+    commands = {name: command for name, (command, _) in REFUSALS.items()}
+    commands["silent"] = shlex.join([sys.executable, "-c", "import signal; signal.pause()"])
+    done = check("--report", folder, "--patience", "15", here=HERE, **commands)
+    assert done.returncode == 2, done.stdout + done.stderr
+    for name, (_, sentence) in REFUSALS.items():
+        told = [line for line in done.stdout.splitlines() if line.startswith(f"{name}  cannot be judged: ")]
+        assert len(told) == 1, done.stdout
+        assert sentence in told[0]
+    assert "silent  cannot be judged: no Python answered for 15 seconds" in done.stdout
+    assert sorted(path.name for path in folder.iterdir()) == ["here.json", "talkative.json"]
+    assert (folder / "talkative.json").read_text() == "old"
+    assert set(verdicts(folder / "here.json")["clauses"].values()) == {"holds"}
+
+
+@pytest.mark.parametrize(
+    ("does", "reason"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "ended (status 137)"),
+        ("signal.pause()", "it said nothing more for 30 seconds"),
+    ],
+)
+def test_one_that_is_lost_on_the_way_keeps_its_verdicts(check, tmp_path, does, reason):
+    folder = tmp_path / "reports"
+    far = tmp_path / "far.py"
+    # As the platform would: the third verdict never leaves it.
+    far.write_text(
+        "import os, runpy, signal, sys\n"
+        "write, told = os.write, []\n"
+        "def meddle(fd, data):\n"
+        "    told.extend([1] if b'[\"told\"' in data else [])\n"
+        f"    {does} if len(told) == 3 else None\n"
+        "    return write(fd, data)\n"
+        "os.write = meddle\n"
+        "sys.argv[:] = sys.argv[1:]\n"
+        "runpy.run_module('pytest_ipc.verdict.runner.remote_worker', run_name='__main__', alter_sys=False)\n"
+    )
+    python = tmp_path / "python"
+    # The suite is started as `python -P -m pytest_ipc.verdict.runner.remote_worker …`; everything else is left alone.
+    python.write_text(
+        f'#!/bin/sh\ncase "$*" in "-P -m"*) shift 3; exec {HERE} {far} far "$@";; *) exec {HERE} "$@";; esac\n'
+    )
+    python.chmod(0o755)
+    starter = tmp_path / "starter.py"
+    starter.write_text(
+        f"import sys\nsys.executable = {str(python)!r}\nexec(compile(sys.stdin.read(), 'program', 'exec'))\n"
+    )
+    done = check("--report", folder, "--patience", "30", here=HERE, lost=f"{HERE} {starter}")
+    assert done.returncode == 3, done.stdout + done.stderr
+    lost = verdicts(folder / "lost.json")
+    assert lost["status"] == 3
+    assert len(lost["clauses"]) == 2
+    assert len(lost["broken"]) == 1
+    assert "the platform was lost after 2 of " in lost["broken"][0]
+    assert reason in lost["broken"][0]
+    assert "lost  broken: the platform was lost" in done.stdout
+    assert verdicts(folder / "here.json")["status"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--platform", "x"], "'x' is no platform: it should look like box='ssh box python3'"),
+        (["--platform", "../x=python3"], "is no platform"),
+        (["--platform", "x="], "has no command that starts a Python"),
+        (["--platform", "x='a"], "cannot be split into words"),
+        (["--platform", "x=a", "--platform", "x=b"], "two platforms have the name x"),
+        (["--platform", "x=a", "--name", "y"], "--name is for this platform"),
+        (["--platform", "x=a", "--patience", "-1"], "'-1' is no number of seconds"),
+        (["--platform", "x=a", "--patience", "nan"], "'nan' is no number of seconds"),
+        (["--platform", "x=a", "--report", "/no/such/folder/r"], "cannot be written to the folder /no/such/folder/r"),
+        (["--platform", "x=a", "--expect", "/no/such"], "must be a folder with a NAME.toml for each platform"),
+        (["--patience", "5"], "--patience is for the platforms of --platform"),
+        (["--at-once", "5"], "--at-once is about the platforms of --platform"),
+        (["--platform", "x=a", "--at-once", "0"], "'0' is no number of platforms"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_status_2(check, arguments, sentence):
+    done = check(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert sentence in done.stderr.splitlines()[-1]
+
+
+def test_what_ends_the_command_ends_the_platforms(pyz, tmp_path):
+    """SIGTERM: nothing of a platform goes on, and no folder stays."""
+    pid = tmp_path / "pid"
+    waits = tmp_path / "waits.sh"
+    waits.write_text(f"#!/bin/sh\necho $$ >{pid}.new; mv {pid}.new {pid}; echo started >&2; exec sleep 1000\n")
+    waits.chmod(0o755)
+    with Running(
+        [
+            sys.executable,
+            "-m",
+            "pytest_ipc",
+            "check",
+            "shmdt.*",
+            f"--platform=here={HERE}",
+            f"--platform=waits={waits}",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTEST_IPC_BUNDLE": str(pyz), "TMPDIR": str(tmp_path)},
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if line.startswith("here  judged"):
+                break
+        running.send_signal(signal.SIGTERM)
+        assert "Interrupted" in running.stdout.read()
+    assert running.returncode == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("pytest-ipc-")]
+
+
+def test_sigterm_reports_what_has_been_judged(pyz, tmp_path):
+    temp = tmp_path / "temp"
+    temp.mkdir()
+    with Running(
+        [sys.executable, "-m", "pytest_ipc", "check", f"--platform=here={HERE}", "--report", tmp_path / "reports"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTEST_IPC_BUNDLE": str(pyz), "TMPDIR": str(temp)},
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if line.startswith("here") and " clauses: " in line:
+                break
+        running.send_signal(signal.SIGTERM)
+        said = running.stdout.read()
+    assert running.returncode == 143
+    assert "here  judged as far as it came" in said
+    assert "here  Interrupted after " in said
+    found = verdicts(tmp_path / "reports/here.json")
+    assert (found["status"], found["broken"]) == (143, [])
+    assert len(found["clauses"]) > 100
+    assert list(temp.iterdir()) == []
+
+
+DEVIATING = """
+import os, sys
+from pytest_ipc.kernel import libc
+
+def wrong(*arguments):
+    libc._recent.append(("shmdt", arguments, 0, 0))
+    return 0
+
+from pytest_ipc.kernel import shm
+shm._shmdt = wrong
+"""
+
+
+def test_deviation_is_said_as_in_a_check_of_one_platform(check, tmp_path, monkeypatch):
+    """Its statement, what was expected and observed, the verdict on each platform; annotations where GitHub runs it."""
+    (tmp_path / "sitecustomize.py").write_text(DEVIATING)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    python = tmp_path / "python"
+    # The suite is started as `python -P -m pytest_ipc.verdict.runner.remote_worker …`, and finds its packages by PYTHONPATH.
+    python.write_text(
+        f'#!/bin/sh\ncase "$*" in "-P -m"*) PYTHONPATH={tmp_path}:$PYTHONPATH exec {HERE} "$@";; esac\nexec {HERE} "$@"\n'
+    )
+    python.chmod(0o755)
+    starter = tmp_path / "starter.py"
+    starter.write_text(
+        f"import sys\nsys.executable = {str(python)!r}\nexec(compile(sys.stdin.read(), 'program', 'exec'))\n"
+    )
+    known = tmp_path / "known"
+    known.mkdir()
+    (known / "wrong.toml").write_text(
+        '[deviates]\n"shmdt.einval-unaligned" = "issue 1"\n"shmget.private-always-new" = "not asked for"\n'
+    )
+    done = check("--expect", known, here=HERE, wrong=f"{HERE} {starter}")
+    assert done.returncode == 1, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    start = lines.index("shmdt.einval-unaligned  shmop(2), ERRORS")
+    assert lines[start + 2 : start + 5] == [
+        "  wrong  deviates",
+        "      expected: EINVAL",
+        "      observed: the call succeeded",
+    ]
+    assert "      expected of this platform: issue 1" in lines[start:]
+    assert "here  This platform keeps all 6 clauses that could be judged." in lines
+    assert any(
+        line.startswith("wrong  This platform deviates from the manual in ") and "and 1 of them are expected" in line
+        for line in lines
+    )
+    assert any(line.startswith("wrong  unexpected shmdt.") for line in lines)
+    assert any(line.startswith("::error title=wrong%3A shmdt.") for line in lines)
+    assert any(line.startswith("::notice title=wrong%3A shmdt.einval-unaligned deviates::") for line in lines)
+    assert not [line for line in lines if line.startswith("::") and "here" in line.partition("::")[0]]
