@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Any, Self
 from unittest import mock
 
-from pytest_ipc import IPC_CREAT, IPC_EXCL, Segment, shmctl_rmid, shmget, unused_key
+from pytest_ipc import Segment, unused_key
+from pytest_ipc.kernel import IPC_CREAT, IPC_EXCL, shmctl_rmid, shmget
 from pytest_ipc.resources import sysv as room
 
 TARGET = 10.0  # microseconds a pair

@@ -15,7 +15,7 @@ from fcntl import ioctl
 from functools import partial
 from termios import FIONREAD
 
-from pytest_ipc import PIPE_BUF, read, write
+from pytest_ipc.kernel import PIPE_BUF, read, write
 
 from .model import Model, fails
 

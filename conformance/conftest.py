@@ -17,17 +17,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import (
-    CLOCK_REALTIME_COARSE,
-    Actor,
-    Deadline,
-    Factories,
-    Fork,
-    IpcNamespace,
-    process_status,
-    scope,
-    untested,
-)
+from pytest_ipc import Child, Fork, Ipc, IpcNamespace, scope, untested
+from pytest_ipc.kernel import CLOCK_REALTIME_COARSE, Deadline, process_status
 from pytest_ipc.kernel.waiting import set_patience
 from pytest_ipc.verdict.judge.limits_reached import few_processes, small_pipes
 from pytest_ipc.verdict.runner.speed import slowness
@@ -125,14 +116,14 @@ def in_ipc_namespace(ipc_namespace: Callable[..., IpcNamespace]) -> Callable[...
 
 
 @pytest.fixture
-def program(fork: Fork) -> Callable[..., Actor]:
-    """Run Python source as an unrelated program: program(source, *args, keep=()) -> Actor, whose memory is all its own.
+def program(fork: Fork) -> Callable[..., Child]:
+    """Run Python source as an unrelated program: program(source, *args, keep=()) -> Child, whose memory is all its own.
 
-    The source finds the arguments in sys.argv[1:] and the kernel calls in pytest_ipc; it answers through its exit status or
+    The source finds the arguments in sys.argv[1:] and the kernel calls in pytest_ipc.kernel; it answers through its exit status or
     its output. It inherits no descriptor but those in *keep*, which it must find by number.
     """
 
-    def run(source: str, *args: object, keep: tuple[int, ...] = ()) -> Actor:
+    def run(source: str, *args: object, keep: tuple[int, ...] = ()) -> Child:
         def life() -> None:
             for fd in keep:
                 os.set_inheritable(fd, True)
@@ -180,13 +171,13 @@ def aged() -> Iterator[Callable[[str], Any]]:
 
 
 @pytest.fixture
-def on_record(ipc_scope: Factories) -> OnRecord:
+def on_record(ipc_scope: Ipc) -> OnRecord:
     """System V objects by the call itself, which go with the test: on_record.semget(key, nsems, flags)."""
     return OnRecord(ipc_scope.scope)
 
 
 @pytest.fixture
-def reserved_key(ipc_scope: Factories) -> Callable[..., int]:
+def reserved_key(ipc_scope: Ipc) -> Callable[..., int]:
     """A key for an object that a child makes and leaves: reserved_key("sysv-sem", nsems=2, mode=0o600). It goes with the test."""
 
     def reserve(kind: str, **details: int) -> int:
@@ -235,7 +226,7 @@ def linearizable(request: pytest.FixtureRequest, fork: Fork) -> Callable[..., An
 TO_START = 50.0
 
 
-def succeeded(actor: Actor) -> None:
+def succeeded(actor: Child) -> None:
     """Assert that a program ended with status 0; its output says what it found otherwise.
 
     What kept the child from becoming the program is raised, as that a clause cannot be tried.

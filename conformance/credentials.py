@@ -12,7 +12,8 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from pytest_ipc import (
+from pytest_ipc import untested
+from pytest_ipc.kernel import (
     CLONE_NEWNS,
     CLONE_NEWUSER,
     MS_PRIVATE,
@@ -23,7 +24,6 @@ from pytest_ipc import (
     prctl,
     set_limit,
     unshare,
-    untested,
 )
 
 # Numbers that no account needs to have: the kernel compares them and nothing else.

@@ -6,8 +6,9 @@ import ctypes
 import mmap
 from collections.abc import Iterator
 
-from pytest_ipc import MAP_ANONYMOUS, MAP_SHARED, mincore, munmap, process_status, untested
-from pytest_ipc import mmap as raw_mmap
+from pytest_ipc import untested
+from pytest_ipc.kernel import MAP_ANONYMOUS, MAP_SHARED, mincore, munmap, process_status
+from pytest_ipc.kernel import mmap as raw_mmap
 
 # Anonymous memory that the kernel neither joins with what lies beside it nor makes a huge page of unasked: what is in memory
 # of it is what was put there.

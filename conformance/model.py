@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import Flaky, FlakyFailure
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from pytest_ipc import Deviation, Factories, scope, untested
+from pytest_ipc import Deviation, Ipc, scope, untested
 from pytest_ipc.verdict.judge.limits_reached import limit_in_the_way
 from pytest_ipc.verdict.judge.time_limit import TimeUp, TooSlow, time_limit_passed
 from pytest_ipc.verdict.platform.means import lacking_for
@@ -58,7 +58,7 @@ class Model(RuleBasedStateMachine):
         self.differences: list[tuple[int, Deviation]] = []  # with the number of steps before each
         self.doing, self.since = "", 0.0  # the call that has not returned, and when it was made
         self._stack = ExitStack()
-        self.ipc: Factories = self._stack.enter_context(scope())
+        self.ipc: Ipc = self._stack.enter_context(scope())
 
     def same(self, call: str, kernel: Callable[[], Any], model: Callable[[], Any]) -> Any:
         """Take a step with the kernel and with the model; what the kernel gave, None if it failed as it should."""

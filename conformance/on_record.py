@@ -11,11 +11,12 @@ from errno import ENOENT, EROFS
 from functools import partial
 from random import SystemRandom
 
-from pytest_ipc import (
+from pytest_ipc import MessageQueue, Segment, SemaphoreSet, unused_key, unused_name
+from pytest_ipc.custody.ledger import Record, intent
+from pytest_ipc.custody.namespaces import ipc_identity
+from pytest_ipc.custody.scope import Scope
+from pytest_ipc.kernel import (
     IPC_PRIVATE,
-    MessageQueue,
-    Segment,
-    SemaphoreSet,
     mq_unlink,
     msgctl_rmid,
     msgget,
@@ -25,12 +26,7 @@ from pytest_ipc import (
     shm_unlink,
     shmctl_rmid,
     shmget,
-    unused_key,
-    unused_name,
 )
-from pytest_ipc.custody.ledger import Record, intent
-from pytest_ipc.custody.namespaces import ipc_identity
-from pytest_ipc.custody.scope import Scope
 from pytest_ipc.resource import Resource
 from pytest_ipc.resources.sysv import unusual_mode
 

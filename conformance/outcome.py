@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from pytest_ipc import errno_name
+from pytest_ipc.kernel import errno_name
 from pytest_ipc.verdict.clause import ABSENT
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from pytest_ipc import number_of, untested
+from pytest_ipc import untested
+from pytest_ipc.kernel import number_of
 from pytest_ipc.kernel.libc import syscall
 
 # An address that is never mapped.

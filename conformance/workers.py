@@ -14,7 +14,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
-from pytest_ipc import Deadline, Fork, untested
+from pytest_ipc import Fork, untested
+from pytest_ipc.kernel import Deadline
 from pytest_ipc.verdict.judge.limits_reached import limit_in_the_way
 
 # A call that is to return and does not is a hang of the platform; the clause ends by then, and says which call it was.

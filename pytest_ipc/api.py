@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .resources.timers import TimerFd
     from .resources.two_hosts import TwoHosts
 
-__all__ = ["Factories", "Sockets", "scope"]
+__all__ = ["Ipc", "Sockets", "scope"]
 
 
 Made = TypeVar("Made")
@@ -76,7 +76,7 @@ class Sockets:
         self.scope = scope
 
 
-class Factories:
+class Ipc:
     """Everything the fixtures make, each owned by one scope."""
 
     sysv_shm: _Makes[Segment] = _Makes("segment", "Segment.create")
@@ -125,7 +125,7 @@ def _factory(create: Callable[..., Made], scope: Scope, **given: Any) -> Callabl
 
 
 @contextmanager
-def scope() -> Iterator[Factories]:
+def scope() -> Iterator[Ipc]:
     """The factories of the fixtures, for a `with` statement: everything made in it is gone at its end.
 
     with pytest_ipc.scope() as ipc:
@@ -135,4 +135,4 @@ def scope() -> Iterator[Factories]:
     What cannot be released is raised at the end, several failures as an ExceptionGroup.
     """
     with Scope() as owner:
-        yield Factories(owner)
+        yield Ipc(owner)

@@ -16,8 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pytest_ipc import process_state, sysvipc_msg, sysvipc_sem, sysvipc_shm
-from pytest_ipc.kernel import msg, sem
+from pytest_ipc.kernel import msg, process_state, sem, sysvipc_msg, sysvipc_sem, sysvipc_shm
 from pytest_ipc.kernel.libc import syscall
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pytest_ipc import (
+from pytest_ipc.kernel import (
     F_OFD_SETLK,
     F_RDLCK,
     F_SETLK,

@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from pytest_ipc import (
-    Actor,
+    Child,
     EventFd,
-    Factories,
     Fifo,
     FileLock,
     Futex,
+    Ipc,
     Mapping,
     MessageQueue,
     Pipe,
@@ -49,7 +49,7 @@ def test_a_scope_makes_everything_and_ends_it():
             ipc.timerfd(): TimerFd,
             ipc.futex(): Futex,
             ipc.signals: Signals,
-            ipc.fork(int): Actor,
+            ipc.fork(int): Child,
         }
         assert {thing: type(thing) for thing in made} == made
         assert ipc.scope.owned() == list(made)
@@ -119,11 +119,11 @@ def test_an_argument_that_there_is_not_is_a_type_error(argument):
 def test_elsewhere_than_on_linux_it_is_one_sentence(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(NotImplementedError, match=r"^pytest-ipc makes Linux IPC objects, and this system is darwin$"):
-        Factories(Scope())
+        Ipc(Scope())
 
 
 def test_failures_at_the_end_are_told_together():
-    ipc = Factories(Scope())
+    ipc = Ipc(Scope())
     first, second = ipc.pipe(), ipc.pipe()
     for pipe in (first, second):
         os.close(pipe.read_fd)

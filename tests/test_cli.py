@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import pytest_ipc
-from pytest_ipc import Deadline, cli
+from pytest_ipc import cli
+from pytest_ipc.kernel import Deadline
 
 from .subprocesses import Running
 from .verdict.reports import DEVIATES, validate, write
@@ -277,7 +278,7 @@ def test_several_expectations_add_up_and_the_last_counts(tmp_path):
 CHECK_ALONE = """
 import subprocess, sys
 from pathlib import Path
-from pytest_ipc import CLONE_NEWIPC, unshare
+from pytest_ipc.kernel import CLONE_NEWIPC, unshare
 
 try:
     unshare(CLONE_NEWIPC)  # what is left in it is the check's and nobody else's

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Deadline, shmctl_rmid, shmctl_stat
+from pytest_ipc.kernel import Deadline, shmctl_rmid, shmctl_stat
 
 Done = subprocess.CompletedProcess[str]
 

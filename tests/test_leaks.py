@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import unused_name
+from pytest_ipc.kernel import (
     IPC_PRIVATE,
     MAP_SHARED,
     MqAttr,
@@ -29,7 +30,6 @@ from pytest_ipc import (
     shm_unlink,
     shmctl_rmid,
     shmget,
-    unused_name,
 )
 
 from .leaks import Snapshot, left_since, queues
@@ -176,7 +176,7 @@ def test_the_fixture_fails_the_test_that_leaks(pytester, monkeypatch, leak):
     pytester.makepyfile(
         f"""
         import os
-        from pytest_ipc import msgctl_rmid, msgget, semctl_rmid, semget, shmctl_rmid, shmget, sysvipc_shm
+        from pytest_ipc.kernel import msgctl_rmid, msgget, semctl_rmid, semget, shmctl_rmid, shmget, sysvipc_shm
 
         sets, queues = [], []
 

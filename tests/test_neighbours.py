@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import pytest_ipc
-from pytest_ipc import Actor, Deadline, shmctl_stat
+from pytest_ipc import Child
+from pytest_ipc.kernel import Deadline, shmctl_stat
 
 # Owns a segment, a FIFO and a child, says so, and waits to be killed or to be told to go.
 RUN = """
@@ -46,7 +47,7 @@ class Run:
             segment = True
         except OSError:
             segment = False
-        state = pytest_ipc.process_state(self.pid)
+        state = pytest_ipc.kernel.process_state(self.pid)
         return segment, self.path.exists(), state is not None and state.state not in "ZX"
 
     def has(self, *wanted: bool) -> bool:
@@ -105,7 +106,7 @@ def other_user(tmp_path: Path) -> tuple[list[str], str, dict[str, str]]:
     shutil.copytree(package / "pytest_ipc", readable / "pytest_ipc", ignore=shutil.ignore_patterns("__pycache__"))
     room = tmp_path / "theirs"
     room.mkdir()
-    with Actor.start(os.chown, (room, 65534, 65534)) as child:
+    with Child.start(os.chown, (room, 65534, 65534)) as child:
         try:
             child.result()
         except OSError as error:

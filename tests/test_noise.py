@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import sysvipc_shm
+from pytest_ipc.kernel import sysvipc_shm
 
 from . import noise
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Deadline
+from pytest_ipc.kernel import Deadline
 
 PROJECT = Path(__file__).with_name("project")
 

@@ -1,4 +1,4 @@
-"""The public names: one room each, all of them importable from the package, and every module on its own."""
+"""The public names: `pytest_ipc` and `pytest_ipc.kernel` list each once, import it when asked for, and nothing for a wrong name."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import ast
 import pkgutil
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import pytest_ipc
+from pytest_ipc import kernel
 
-ROOMS = pytest_ipc._ROOMS
+PACKAGES = [pytest_ipc, kernel]
+ENTRIES = [(package, module) for package in PACKAGES for module in package._NAMES]
 # __main__ runs the command; the screen wants rich, which is not needed to use the plugin.
 MODULES = sorted(
     module.name
@@ -20,47 +23,86 @@ MODULES = sorted(
 )
 
 
-def names(room: str) -> list[str]:
-    return list(import_module(f"pytest_ipc.{room}").__all__)
+def short(value: object) -> str | None:
+    return value.__name__ if isinstance(value, ModuleType) else None
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_rooms_names_are_the_packages(room):
-    module = import_module(f"pytest_ipc.{room}")
-    assert {name: getattr(pytest_ipc, name) is getattr(module, name) for name in names(room)} == dict.fromkeys(
-        names(room), True
+@pytest.mark.parametrize(("package", "module"), ENTRIES, ids=short)
+def test_a_name_is_the_module_s_own(package, module):
+    listed = package._NAMES[module]
+    owner = import_module(f"{package.__name__}.{module}")
+    assert [name for name in listed if getattr(package, name) is not getattr(owner, name)] == []
+    assert list(listed) == sorted(listed)
+    if not (package is pytest_ipc and module.startswith("kernel.")):  # of which few are here too
+        assert list(listed) == sorted(owner.__all__)
+
+
+def test_every_kernel_module_with_public_names_is_listed():
+    folder = Path(kernel.__file__).parent
+    public = {path.stem for path in folder.glob("[!_]*.py") if "\n__all__ = " in path.read_text()}
+    assert public == set(kernel._NAMES)
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=short)
+def test_no_name_is_listed_twice_or_hidden_by_a_module(package):
+    every = [name for names in package._NAMES.values() for name in names]
+    assert sorted({name for name in every if every.count(name) > 1}) == []
+    assert {
+        name for name in every if name in {module.name for module in pkgutil.iter_modules(package.__path__)}
+    } == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=short)
+def test_every_public_name_is_in_dir_and_in_all(package):
+    every = {name for names in package._NAMES.values() for name in names}
+    assert every <= set(dir(package))
+    assert every <= set(package.__all__)
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=short)
+def test_type_checkers_see_the_same_names(package):
+    tree = ast.parse(Path(package.__file__).read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    seen: dict[str | None, tuple[str, ...]] = {}
+    for node in block.body:
+        assert isinstance(node, ast.ImportFrom)
+        assert node.level == 1
+        names = [alias.name for alias in node.names]
+        seen.setdefault(node.module, ())
+        seen[node.module] += tuple(package._NAMES[str(node.module)]) if names == ["*"] else tuple(names)
+    assert seen == package._NAMES
+
+
+@pytest.mark.parametrize("package", ["pytest_ipc", "pytest_ipc.kernel"])
+def test_a_wrong_name_imports_nothing(program, package):
+    program(
+        f"""
+import sys
+import {package} as package
+before = set(sys.modules)
+try:
+    package.no_such_name
+except AttributeError as error:
+    assert str(error) == "module '{package}' has no attribute 'no_such_name'", error
+else:
+    raise SystemExit("no AttributeError")
+assert not hasattr(package, "actors")
+assert {{name for name in sys.modules if "pytest_ipc" in name}} - before == set()
+"""
     )
 
 
-def test_no_name_is_declared_in_two_rooms():
-    every = [name for room in ROOMS for name in names(room)]
-    assert sorted({name for name in every if every.count(name) > 1}) == []
-
-
-def test_every_public_name_is_listed():
-    assert {name for room in ROOMS for name in names(room)} <= set(dir(pytest_ipc))
-
-
-def test_a_rooms_names_are_in_order():
-    for room in ROOMS:
-        assert names(room) == sorted(names(room)), room
-
-
-def test_type_checkers_see_the_same_rooms():
-    tree = ast.parse(Path(pytest_ipc.__file__).read_text())
-    (block,) = (node for node in tree.body if isinstance(node, ast.If))
-    assert ast.unparse(block.test) == "TYPE_CHECKING"
-    imported = [
-        (node.level, node.module, node.names[0].name) for node in block.body if isinstance(node, ast.ImportFrom)
-    ]
-    assert sorted(imported) == sorted((1, room, "*") for room in ROOMS)
-
-
-def test_the_rooms_that_load_pytest_are_asked_last():
-    assert ROOMS[-1] == "verdict.clause"
-    for room in ROOMS[:-1]:
-        source = Path(import_module(f"pytest_ipc.{room}").__file__ or "").read_text()
-        assert "import pytest" not in source, room
+def test_only_clauses_load_pytest(program):
+    names = [name for module, found in pytest_ipc._NAMES.items() if module != "verdict.clause" for name in found]
+    program(
+        f"""
+import sys
+import pytest_ipc
+for name in {names}:
+    getattr(pytest_ipc, name)
+assert "pytest" not in sys.modules
+"""
+    )
 
 
 @pytest.mark.parametrize("module", MODULES)

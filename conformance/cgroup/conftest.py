@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Actor, Deadline, process_state, untested
+from pytest_ipc import Child, untested
+from pytest_ipc.kernel import Deadline, process_state
 
 from ..signal.conftest import fork
 from ..signal.plain_child import SOON
@@ -60,7 +61,7 @@ class Cgroup:
             untested("needs a kernel with cgroup.freeze")
         self.write("cgroup.freeze", str(int(frozen)))
 
-    def take(self, child: Actor | int) -> None:
+    def take(self, child: Child | int) -> None:
         """Make a process a member."""
         self.write("cgroup.procs", str(child if isinstance(child, int) else child.pid))
 
@@ -137,10 +138,10 @@ def sweep(parent: Cgroup) -> None:
 
 
 @pytest.fixture
-def member(cgroup: Cgroup, fork: Callable[..., Actor]) -> Callable[..., Actor]:
+def member(cgroup: Cgroup, fork: Callable[..., Child]) -> Callable[..., Child]:
     """Start a child in the cgroup, or in another: member(function, *args, of=None). Untested where none may be moved."""
 
-    def start(function: Callable[..., object], *args: object, of: Cgroup | None = None) -> Actor:
+    def start(function: Callable[..., object], *args: object, of: Cgroup | None = None) -> Child:
         child = fork(function, *args)
         try:
             (of or cgroup).take(child)

@@ -10,7 +10,8 @@ from signal import SIGKILL, SIGUSR1, signal
 
 import pytest
 
-from pytest_ipc import Pipe, clause, fails_with, pause, poll
+from pytest_ipc import Pipe, clause, fails_with
+from pytest_ipc.kernel import pause, poll
 
 # The kernel's own document, to which cgroups(7) sends its reader.
 KERNEL, FILES = "cgroup-v2.rst", "Core Interface Files"

@@ -10,7 +10,8 @@ from signal import SIGKILL
 
 import pytest
 
-from pytest_ipc import Actor, clause, fails_with, pause, poll
+from pytest_ipc import Child, clause, fails_with
+from pytest_ipc.kernel import pause, poll
 
 from ..signal.plain_child import add_thread
 
@@ -55,7 +56,7 @@ def test_a_child_is_in_its_parents_cgroup(cgroup, member, pipe):
 
     def life() -> None:
         go.read(1)
-        with Actor.start(pause) as child:
+        with Child.start(pause) as child:
             told.write(child.pid.to_bytes(4, "little"))
             pause()
 

@@ -6,7 +6,7 @@ import os
 import tempfile
 from contextlib import suppress
 
-from pytest_ipc import Factories
+from pytest_ipc import Ipc
 
 from .workload import Workload
 
@@ -22,7 +22,7 @@ class OnFile(Workload):
         self._folder = ""
         self._files = 0
 
-    def make(self, ipc: Factories) -> str:
+    def make(self, ipc: Ipc) -> str:
         """Make the file."""
         if not self._folder:
             self._folder = tempfile.mkdtemp(prefix="pytest-ipc-")

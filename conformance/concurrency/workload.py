@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from pytest_ipc import Factories
+from pytest_ipc import Ipc
 
 from ..specification import Call, Specification
 from .history import History
@@ -66,7 +66,7 @@ class Workload:
         """What findings are kept under."""
         return f"{type(self).__module__.removeprefix('pytest_ipc.')}.{type(self).__qualname__}"
 
-    def make(self, ipc: Factories) -> Any:
+    def make(self, ipc: Ipc) -> Any:
         """Make the object of one history; `ipc` ends it afterwards."""
         raise NotImplementedError
 

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import End, Ipc
+from pytest_ipc.kernel import (
     EPOLL_CTL_ADD,
     EPOLL_CTL_DEL,
     EPOLL_CTL_MOD,
-    End,
     EpollEvent,
-    Factories,
     epoll_create1,
     epoll_ctl,
     epoll_wait,
@@ -49,7 +48,7 @@ class Instance:
 
 
 @pytest.fixture
-def instance(ipc_scope: Factories) -> Callable[[], Instance]:
+def instance(ipc_scope: Ipc) -> Callable[[], Instance]:
     """Make epoll instances, which children are given and which are closed at the end."""
 
     def make() -> Instance:

@@ -9,7 +9,8 @@ from select import EPOLLET, EPOLLEXCLUSIVE, EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPO
 
 import pytest
 
-from pytest_ipc import EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EpollEvent, clause, epoll_ctl, fails_with
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EpollEvent, epoll_ctl
 
 from .conftest import numbers
 

@@ -8,7 +8,8 @@ from select import EPOLL_CLOEXEC, EPOLLIN
 
 import pytest
 
-from pytest_ipc import clause, epoll_create, epoll_create1, epoll_ctl, epoll_wait, fails_with, open_descriptors
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import epoll_create, epoll_create1, epoll_ctl, epoll_wait, open_descriptors
 
 from .conftest import open_all
 

@@ -11,7 +11,8 @@ from socket import SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM
 
 import pytest
 
-from pytest_ipc import clause, kill, pause, pidfd_open, poll, untested
+from pytest_ipc import clause, untested
+from pytest_ipc.kernel import kill, pause, pidfd_open, poll
 
 from ..socket.conftest import listening
 from .conftest import Instance

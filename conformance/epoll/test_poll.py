@@ -14,18 +14,8 @@ from socket import SHUT_WR
 
 import pytest
 
-from pytest_ipc import (
-    Timespec,
-    clause,
-    fails_with,
-    kill,
-    last_success,
-    number_of,
-    poll,
-    ppoll,
-    select,
-    sigpending,
-)
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import Timespec, kill, last_success, number_of, poll, ppoll, select, sigpending
 from pytest_ipc.kernel.libc import syscall
 
 

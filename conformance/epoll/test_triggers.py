@@ -10,7 +10,8 @@ from socket import SHUT_WR
 
 import pytest
 
-from pytest_ipc import Actor, Deadline, EpollEvent, clause, epoll_wait, fails_with, read
+from pytest_ipc import Child, clause, fails_with
+from pytest_ipc.kernel import Deadline, EpollEvent, epoll_wait, read
 
 from ..signal.plain_child import SOON
 from .conftest import Instance, numbers
@@ -165,7 +166,7 @@ def test_an_instance_is_readable_when_it_has_events(epoll, instance, pipe):
     assert outer.ready() == []
 
 
-def ended(children: list[Actor]) -> Actor:
+def ended(children: list[Child]) -> Child:
     """The first of some children that has ended, waiting for that."""
     assert Deadline(SOON).until(lambda: not all(child.alive for child in children))
     return next(child for child in children if not child.alive)

@@ -13,15 +13,14 @@ from signal import SIGUSR1
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import (
     EPOLL_CTL_ADD,
     Timespec,
-    clause,
     epoll_ctl,
     epoll_pwait,
     epoll_pwait2,
     epoll_wait,
-    fails_with,
     kill,
     number_of,
     sigpending,

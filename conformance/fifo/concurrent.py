@@ -8,7 +8,8 @@ from contextlib import suppress
 from mmap import PAGESIZE
 from random import Random
 
-from pytest_ipc import Factories, read, write
+from pytest_ipc import Ipc
+from pytest_ipc.kernel import read, write
 
 from ..concurrency.history import History
 from ..concurrency.plan import Act
@@ -26,7 +27,7 @@ class Fifo(Workload):
     kills = 0.1
     phases = (("ends", ("ends", "all_ended")),)
 
-    def make(self, ipc: Factories) -> str:
+    def make(self, ipc: Ipc) -> str:
         return str(ipc.fifo().path)
 
     def specification(self, shared: str, history: History) -> PipeSpec:

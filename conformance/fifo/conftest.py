@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import End, Factories
-from pytest_ipc import open as raw_open
+from pytest_ipc import End, Ipc
+from pytest_ipc.kernel import open as raw_open
 
 
 @pytest.fixture
-def opened(ipc_scope: Factories) -> Callable[..., End]:
+def opened(ipc_scope: Ipc) -> Callable[..., End]:
     """Open a FIFO in this process: opened(path, flags) -> End. With flags whose open must not block."""
 
     def make(path: str | os.PathLike[str], flags: int) -> End:

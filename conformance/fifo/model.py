@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from pytest_ipc import getpipe_size, mkfifo
-from pytest_ipc import open as open_file
+from pytest_ipc.kernel import getpipe_size, mkfifo
+from pytest_ipc.kernel import open as open_file
 
 from ..byte_stream import COUNTS, Stream, StreamModel
 from ..model import fails

@@ -8,7 +8,8 @@ from errno import EACCES, EEXIST, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, EROFS
 
 import pytest
 
-from pytest_ipc import MS_RDONLY, capabilities, clause, fails_with, mkfifo
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import MS_RDONLY, capabilities, mkfifo
 
 from ..credentials import GROUP, STRANGER, become, mount_tmpfs
 

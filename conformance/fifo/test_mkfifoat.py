@@ -6,7 +6,8 @@ import os
 import stat
 from errno import EBADF, ENOTDIR
 
-from pytest_ipc import clause, fails_with, mkfifoat
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import mkfifoat
 
 AT_FDCWD = -100
 

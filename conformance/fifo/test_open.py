@@ -11,8 +11,9 @@ from signal import SIGUSR1
 
 import pytest
 
-from pytest_ipc import SA_RESTART, capabilities, clause, fails_with, read, write
-from pytest_ipc import open as raw_open
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import SA_RESTART, capabilities, read, write
+from pytest_ipc.kernel import open as raw_open
 
 from ..credentials import GROUP, STRANGER, become
 

@@ -7,16 +7,16 @@ import shutil
 
 import pytest
 
-from pytest_ipc import Actor, clause, untested
+from pytest_ipc import Child, clause, untested
 
 from ..conftest import TO_START, succeeded
 
 
 @pytest.fixture
 def installed(fork):
-    """Run a program of the system: installed(name, *args, stdin=None) -> Actor, with a descriptor as its standard input."""
+    """Run a program of the system: installed(name, *args, stdin=None) -> Child, with a descriptor as its standard input."""
 
-    def run(name: str, *args: object, stdin: int | None = None) -> Actor:
+    def run(name: str, *args: object, stdin: int | None = None) -> Child:
         path = shutil.which(name)
         if path is None:
             untested(f"needs the program {name}")
@@ -26,7 +26,7 @@ def installed(fork):
                 os.dup2(stdin, 0)
             os.execv(path, [name, *map(str, args)])
 
-        started: Actor = fork(life)
+        started: Child = fork(life)
         return started
 
     return run

@@ -9,8 +9,9 @@ from signal import SIGPIPE
 
 import pytest
 
-from pytest_ipc import clause, fails_with, getpipe_size, read, write
-from pytest_ipc import open as raw_open
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import getpipe_size, read, write
+from pytest_ipc.kernel import open as raw_open
 
 
 @clause("fifo.read-no-writer-zero", "read(2)", "ERRORS", errno=EAGAIN)

@@ -6,11 +6,10 @@ import os
 from errno import EINVAL, ENOSPC
 from pathlib import Path
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     IPC_NOWAIT,
     IPC_PRIVATE,
-    clause,
-    fails_with,
     limit,
     msgctl_rmid,
     msgctl_stat,
@@ -18,7 +17,6 @@ from pytest_ipc import (
     msgrcv,
     msgsnd,
     set_limit,
-    untested,
 )
 
 from ..credentials import change_limit

@@ -6,7 +6,8 @@ import os
 import signal
 from errno import EAGAIN, EINVAL, EMFILE, EPERM, ESRCH
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     CAPABILITIES,
     RLIMIT_CORE,
     RLIMIT_MEMLOCK,
@@ -14,15 +15,12 @@ from pytest_ipc import (
     CapabilitySets,
     capget,
     capset,
-    clause,
-    fails_with,
     getrlimit,
     limit,
     open_descriptors,
     pipe2,
     prlimit,
     setrlimit,
-    untested,
 )
 
 from ..conftest import succeeded

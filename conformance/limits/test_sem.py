@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from errno import E2BIG, EINVAL, ENOSPC
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     GETVAL,
     IPC_PRIVATE,
-    clause,
-    fails_with,
     limit,
     limit_fields,
     semctl,
@@ -18,7 +17,6 @@ from pytest_ipc import (
     semctl_stat,
     semget,
     semop,
-    untested,
 )
 
 from ..credentials import change_limit

@@ -6,20 +6,8 @@ import os
 from errno import EINVAL, ENOSPC
 from pathlib import Path
 
-from pytest_ipc import (
-    IPC_PRIVATE,
-    clause,
-    disputed,
-    fails_with,
-    limit,
-    set_limit,
-    shmat,
-    shmctl_rmid,
-    shmctl_stat,
-    shmdt,
-    shmget,
-    untested,
-)
+from pytest_ipc import clause, disputed, fails_with, untested
+from pytest_ipc.kernel import IPC_PRIVATE, limit, set_limit, shmat, shmctl_rmid, shmctl_stat, shmdt, shmget
 
 from ..credentials import change_limit
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN
 from random import Random
 
-from pytest_ipc import (
+from pytest_ipc.kernel import (
     F_GETLEASE,
     F_GETLK,
     F_OFD_GETLK,

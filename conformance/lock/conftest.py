@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Child, End, Fork, Ipc, Pipe
+from pytest_ipc.kernel import (
     F_GETLEASE,
     F_OFD_GETLK,
     F_RDLCK,
@@ -18,17 +19,12 @@ from pytest_ipc import (
     F_SETLKW,
     F_UNLCK,
     F_WRLCK,
-    Actor,
-    End,
-    Factories,
-    Fork,
-    Pipe,
     RecordLock,
     fcntl,
     fcntl_getlk,
     fcntl_setlk,
 )
-from pytest_ipc import open as raw_open
+from pytest_ipc.kernel import open as raw_open
 
 from .holders import take
 
@@ -42,7 +38,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def opened(ipc_scope: Factories) -> Callable[..., End]:
+def opened(ipc_scope: Ipc) -> Callable[..., End]:
     """Open a file in this process, with an open file description of its own: opened(path, flags=O_RDWR) -> End."""
 
     def make(path: str | os.PathLike[str], flags: int = os.O_RDWR) -> End:
@@ -80,10 +76,10 @@ _LIVE_ON = "import os, sys; os.write(int(sys.argv[1]), b'x'); os.read(int(sys.ar
 
 
 @pytest.fixture
-def as_another_program(fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., tuple[Actor, Callable[[], object]]]:
+def as_another_program(fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., tuple[Child, Callable[[], object]]]:
     """Run a function in a child that then becomes another program: as_another_program(function) -> (actor, end)."""
 
-    def start(function: Callable[[], object]) -> tuple[Actor, Callable[[], object]]:
+    def start(function: Callable[[], object]) -> tuple[Child, Callable[[], object]]:
         ready, hold = pipe(), pipe()
 
         def life() -> None:
@@ -102,7 +98,7 @@ def as_another_program(fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., t
 
 
 @pytest.fixture
-def circle(file: Path, fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., tuple[Actor, list[Actor]]]:
+def circle(file: Path, fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., tuple[Child, list[Child]]]:
     """Processes that each hold a byte and wait for their neighbour's: circle(count, cmd=F_SETLKW) -> (last, others).
 
     The others wait already, and the last one closes the circle now. What it held is free when it has ended. Nobody but a child
@@ -113,7 +109,7 @@ def circle(file: Path, fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., t
         fd = take(file, RecordLock(F_WRLCK, byte, 1), cmd)
         fcntl_setlk(fd, cmd, RecordLock(F_WRLCK, byte - 1, 1))
 
-    def make(count: int, cmd: int = F_SETLKW) -> tuple[Actor, list[Actor]]:
+    def make(count: int, cmd: int = F_SETLKW) -> tuple[Child, list[Child]]:
         go = pipe()
 
         def close_it() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pytest_ipc import F_SETLKW, RecordLock, fcntl_setlk, flock
+from pytest_ipc.kernel import F_SETLKW, RecordLock, fcntl_setlk, flock
 
 
 def take(path: str | os.PathLike[str], lock: RecordLock, cmd: int = F_SETLKW) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
-from pytest_ipc import F_OFD_SETLK, F_RDLCK, F_SETLK, F_UNLCK, F_WRLCK, RecordLock, fcntl_setlk, flock
+from pytest_ipc.kernel import F_OFD_SETLK, F_RDLCK, F_SETLK, F_UNLCK, F_WRLCK, RecordLock, fcntl_setlk, flock
 
 from ..model import Model
 from ..specification import Call

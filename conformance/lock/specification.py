@@ -8,7 +8,7 @@ from errno import EAGAIN, EDEADLK, EINTR
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN
 from typing import Self
 
-from pytest_ipc import F_RDLCK, F_UNLCK, F_WRLCK
+from pytest_ipc.kernel import F_RDLCK, F_UNLCK, F_WRLCK
 
 from ..outcome import Fails, Gives, Outcome
 from ..specification import Call, Specification

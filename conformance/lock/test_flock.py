@@ -11,19 +11,8 @@ from signal import SIGUSR1
 
 import pytest
 
-from pytest_ipc import (
-    F_SETLK,
-    F_WRLCK,
-    LOCK_EX,
-    LOCK_NB,
-    LOCK_SH,
-    LOCK_UN,
-    RecordLock,
-    clause,
-    fails_with,
-    fcntl_setlk,
-    flock,
-)
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import F_SETLK, F_WRLCK, LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, RecordLock, fcntl_setlk, flock
 
 from .holders import take_flock
 

@@ -6,7 +6,8 @@ import os
 import socket
 from errno import EWOULDBLOCK
 
-from pytest_ipc import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, clause, fails_with, flock
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
 
 from ..conftest import succeeded
 

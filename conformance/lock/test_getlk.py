@@ -7,7 +7,8 @@ from os import O_RDWR, SEEK_CUR, SEEK_END, SEEK_SET
 
 import pytest
 
-from pytest_ipc import F_GETLK, F_RDLCK, F_SETLK, F_UNLCK, F_WRLCK, RecordLock, clause, fcntl_getlk, fcntl_setlk
+from pytest_ipc import clause
+from pytest_ipc.kernel import F_GETLK, F_RDLCK, F_SETLK, F_UNLCK, F_WRLCK, RecordLock, fcntl_getlk, fcntl_setlk
 
 READ, WRITE = F_RDLCK, F_WRLCK
 

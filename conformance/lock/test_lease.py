@@ -12,7 +12,8 @@ from signal import SIGIO, SIGRTMIN, SIGUSR1
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     F_GETLEASE,
     F_RDLCK,
     F_SETLEASE,
@@ -20,14 +21,11 @@ from pytest_ipc import (
     F_UNLCK,
     F_WRLCK,
     capabilities,
-    clause,
-    fails_with,
     fcntl,
     limit,
     sigtimedwait,
-    untested,
 )
-from pytest_ipc import open as raw_open
+from pytest_ipc.kernel import open as raw_open
 
 from ..credentials import GROUP, OWNER, STRANGER
 

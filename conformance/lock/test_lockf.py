@@ -10,7 +10,8 @@ from signal import SIGUSR1
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import (
     F_GETLK,
     F_LOCK,
     F_RDLCK,
@@ -21,8 +22,6 @@ from pytest_ipc import (
     F_UNLCK,
     F_WRLCK,
     RecordLock,
-    clause,
-    fails_with,
     fcntl_getlk,
     fcntl_setlk,
     lockf,

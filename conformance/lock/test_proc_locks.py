@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Child, clause, untested
+from pytest_ipc.kernel import (
     CLONE_NEWNS,
     CLONE_NEWPID,
     CLONE_NEWUSER,
@@ -23,9 +24,7 @@ from pytest_ipc import (
     LOCK_SH,
     MS_PRIVATE,
     MS_REC,
-    Actor,
     RecordLock,
-    clause,
     fcntl,
     fcntl_setlk,
     flock,
@@ -33,7 +32,6 @@ from pytest_ipc import (
     map_user,
     mount,
     unshare,
-    untested,
 )
 
 from .holders import take, take_flock
@@ -133,7 +131,7 @@ def test_locks_of_a_foreign_pid_namespace_are_hidden(file, opened, tmp_path, for
                 map_user(0, 0, uid, gid)
             except OSError as error:
                 untested(f"needs a PID namespace: CAP_SYS_ADMIN, or user namespaces: {error.strerror}")
-        with Actor.start(shown) as first:
+        with Child.start(shown) as first:
             found: list[bool] = first.result()
             return found
 

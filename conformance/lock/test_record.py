@@ -8,7 +8,8 @@ from os import O_RDONLY, O_RDWR, O_WRONLY, SEEK_CUR, SEEK_END, SEEK_SET
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import (
     F_GETLK,
     F_RDLCK,
     F_SETLK,
@@ -16,8 +17,6 @@ from pytest_ipc import (
     F_UNLCK,
     F_WRLCK,
     RecordLock,
-    clause,
-    fails_with,
     fcntl_flock,
     fcntl_getlk,
     fcntl_setlk,

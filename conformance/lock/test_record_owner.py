@@ -8,17 +8,8 @@ from errno import EACCES, EAGAIN
 
 import pytest
 
-from pytest_ipc import (
-    F_GETLK,
-    F_SETLK,
-    F_UNLCK,
-    F_WRLCK,
-    RecordLock,
-    clause,
-    fails_with,
-    fcntl_getlk,
-    fcntl_setlk,
-)
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import F_GETLK, F_SETLK, F_UNLCK, F_WRLCK, RecordLock, fcntl_getlk, fcntl_setlk
 
 from ..conftest import succeeded
 from .holders import take

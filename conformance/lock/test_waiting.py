@@ -10,18 +10,8 @@ from signal import SIGKILL, SIGUSR1
 
 import pytest
 
-from pytest_ipc import (
-    F_RDLCK,
-    F_SETLK,
-    F_SETLKW,
-    F_UNLCK,
-    F_WRLCK,
-    SA_RESTART,
-    RecordLock,
-    clause,
-    fails_with,
-    fcntl_setlk,
-)
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import F_RDLCK, F_SETLK, F_SETLKW, F_UNLCK, F_WRLCK, SA_RESTART, RecordLock, fcntl_setlk
 
 from .holders import take
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, End, Factories, Mapping, memfd_create
-from pytest_ipc import open as raw_open
+from pytest_ipc import End, Ipc, Mapping
+from pytest_ipc.kernel import MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, memfd_create
+from pytest_ipc.kernel import open as raw_open
 
 
 @pytest.fixture
-def mapping(ipc_scope: Factories) -> Callable[..., Mapping]:
+def mapping(ipc_scope: Ipc) -> Callable[..., Mapping]:
     """Map memory: mapping(fd, length, prot=..., flags=..., offset=0) -> Mapping; with None as fd it is anonymous and private."""
 
     def make(
@@ -27,7 +28,7 @@ def mapping(ipc_scope: Factories) -> Callable[..., Mapping]:
 
 
 @pytest.fixture
-def opened(ipc_scope: Factories) -> Callable[..., int]:
+def opened(ipc_scope: Ipc) -> Callable[..., int]:
     """Open a file: opened(path, flags), a descriptor that is closed with the test."""
 
     def call(path: str | os.PathLike[str], flags: int) -> int:
@@ -45,7 +46,7 @@ def file(tmp_path: Path, page: int) -> Path:
 
 
 @pytest.fixture
-def memfd(ipc_scope: Factories) -> Callable[..., int]:
+def memfd(ipc_scope: Ipc) -> Callable[..., int]:
     """Make files in memory: memfd(flags=0, size=0, name="test"), a descriptor that is closed with the test."""
 
     def make(flags: int = 0, size: int = 0, name: str = "test") -> int:

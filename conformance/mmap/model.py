@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from pytest_ipc import MAP_PRIVATE, MAP_SHARED, MS_SYNC, PROT_READ, PROT_WRITE, ftruncate, mmap, msync, munmap
+from pytest_ipc.kernel import MAP_PRIVATE, MAP_SHARED, MS_SYNC, PROT_READ, PROT_WRITE, ftruncate, mmap, msync, munmap
 
 from ..memory import peek, poke
 from ..model import Model

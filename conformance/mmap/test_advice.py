@@ -7,7 +7,8 @@ from errno import EINVAL, ENOMEM, EPERM
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     MADV_DONTNEED,
     MADV_POPULATE_WRITE,
     MADV_REMOVE,
@@ -15,8 +16,6 @@ from pytest_ipc import (
     MCL_CURRENT,
     MCL_FUTURE,
     capabilities,
-    clause,
-    fails_with,
     madvise,
     mincore,
     mlock,
@@ -25,7 +24,6 @@ from pytest_ipc import (
     munlock,
     munlockall,
     munmap,
-    untested,
 )
 
 from ..credentials import OTHER_GROUP, STRANGER, become, limit_process

@@ -9,7 +9,8 @@ from signal import SIGSEGV
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import (
     MAP_ANONYMOUS,
     MAP_PRIVATE,
     MAP_SHARED,
@@ -20,8 +21,6 @@ from pytest_ipc import (
     PROT_READ,
     PROT_WRITE,
     capabilities,
-    clause,
-    fails_with,
     mlock,
     mmap,
     mprotect,

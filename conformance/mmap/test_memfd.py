@@ -8,7 +8,8 @@ import signal
 import stat
 from errno import EFAULT, EINVAL, EMFILE, ENODEV, ENOMEM, ENOSYS, EPERM
 
-from pytest_ipc import (
+from pytest_ipc import clause, disputed, fails_with, untested
+from pytest_ipc.kernel import (
     F_SEAL_EXEC,
     F_SEAL_GROW,
     F_SEAL_SEAL,
@@ -21,15 +22,11 @@ from pytest_ipc import (
     PROT_NONE,
     PROT_READ,
     add_seals,
-    clause,
-    disputed,
-    fails_with,
     get_seals,
     limit,
     memfd_create,
     mmap,
     number_of,
-    untested,
 )
 from pytest_ipc.kernel.libc import syscall
 
@@ -116,7 +113,7 @@ def test_another_process_opens_it_through_proc(memfd, mapping, program, page):
     buffer = mapping(fd, page).buf
     buffer[:4] = b"here"
     source = (
-        "import ctypes, os, sys, pytest_ipc as ipc\n"
+        "import ctypes, os, sys, pytest_ipc.kernel as ipc\n"
         "address = ipc.mmap(None, 4, flags=ipc.MAP_SHARED, fd=os.open(sys.argv[1], os.O_RDWR))\n"
         "found = ctypes.string_at(address, 4)\n"
         "ctypes.memmove(address, b'back', 4)\n"

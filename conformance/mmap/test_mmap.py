@@ -11,7 +11,8 @@ from fcntl import ioctl
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
@@ -22,11 +23,8 @@ from pytest_ipc import (
     PROT_NONE,
     PROT_READ,
     PROT_WRITE,
-    clause,
-    fails_with,
     mmap,
     munmap,
-    untested,
 )
 from pytest_ipc.kernel.abi import machine
 

@@ -7,7 +7,8 @@ from errno import EBUSY, EINVAL, ENOMEM
 
 import pytest
 
-from pytest_ipc import MS_ASYNC, MS_INVALIDATE, MS_SYNC, clause, fails_with, mlock, msync, munlock, untested
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import MS_ASYNC, MS_INVALIDATE, MS_SYNC, mlock, msync, munlock
 
 from ..credentials import type_of_file_system
 from ..memory import free_range, kilobytes

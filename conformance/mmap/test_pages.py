@@ -8,7 +8,8 @@ from errno import EACCES, EAGAIN, ENOMEM, EPERM
 from pathlib import Path
 from signal import SIGSEGV
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_GROWSDOWN,
@@ -23,14 +24,11 @@ from pytest_ipc import (
     PROT_READ,
     PROT_WRITE,
     capabilities,
-    clause,
-    fails_with,
     limit,
     mmap,
     mprotect,
     munmap,
     process_status,
-    untested,
 )
 from pytest_ipc.kernel.abi import machine
 

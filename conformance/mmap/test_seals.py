@@ -7,7 +7,8 @@ from errno import EACCES, EBUSY, EINVAL, EOPNOTSUPP, EPERM
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     F_SEAL_FUTURE_WRITE,
     F_SEAL_GROW,
     F_SEAL_SEAL,
@@ -21,8 +22,6 @@ from pytest_ipc import (
     PROT_READ,
     PROT_WRITE,
     add_seals,
-    clause,
-    fails_with,
     fallocate,
     ftruncate,
     get_seals,
@@ -30,7 +29,6 @@ from pytest_ipc import (
     mprotect,
     munmap,
     posix_fallocate,
-    untested,
     write,
 )
 

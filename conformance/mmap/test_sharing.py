@@ -7,7 +7,8 @@ import signal
 from errno import EINVAL
 from pathlib import Path
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     MADV_DONTFORK,
     MADV_WIPEONFORK,
     MAP_PRIVATE,
@@ -16,13 +17,10 @@ from pytest_ipc import (
     PROT_READ,
     PROT_WRITE,
     Deadline,
-    clause,
-    fails_with,
     madvise,
     mmap,
     msync,
     munmap,
-    untested,
 )
 
 from ..conftest import succeeded
@@ -192,7 +190,7 @@ def test_unrelated_processes_meet_in_a_file(file, opened, mapping, program, page
     buffer = mapping(opened(file, os.O_RDWR), page).buf
     buffer[0] = 0
     source = (
-        "import os, sys, ctypes, pytest_ipc as ipc\n"
+        "import os, sys, ctypes, pytest_ipc.kernel as ipc\n"
         "fd = os.open(sys.argv[1], os.O_RDWR)\n"
         "here = (ctypes.c_ubyte * 4).from_address(ipc.mmap(None, 4, flags=ipc.MAP_SHARED, fd=fd))\n"
         "for value in range(1, 50):\n"

@@ -8,16 +8,14 @@ from errno import EBADF, EFBIG, EINVAL, EOPNOTSUPP, ESPIPE
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
     FALLOC_FL_ZERO_RANGE,
-    clause,
-    fails_with,
     fallocate,
     ftruncate,
     posix_fallocate,
-    untested,
 )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from pytest_ipc import IPC_NOWAIT, MSG_EXCEPT, Factories, msgctl_rmid, msgctl_set, msgctl_stat, msgrcv, msgsnd
+from pytest_ipc import Ipc
+from pytest_ipc.kernel import IPC_NOWAIT, MSG_EXCEPT, msgctl_rmid, msgctl_set, msgctl_stat, msgrcv, msgsnd
 
 from ..concurrency.history import History
 from ..concurrency.plan import Act
@@ -23,7 +24,7 @@ class Queue(Workload):
     endings = ("", "remove", "remove")
     sleeping = (("msgsnd", "msgsnd"), ("msgrcv", "msgrcv"))
 
-    def make(self, ipc: Factories) -> int:
+    def make(self, ipc: Ipc) -> int:
         queue = ipc.sysv_msg()
         msgctl_set(queue.id, qbytes=QBYTES)
         return queue.id

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_ipc import IPC_NOWAIT, MessageQueue, Msgbuf, limit, msgrcv, msgsnd, untested
+from pytest_ipc import MessageQueue, untested
+from pytest_ipc.kernel import IPC_NOWAIT, Msgbuf, limit, msgrcv, msgsnd
 
 
 @pytest.fixture

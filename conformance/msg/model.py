@@ -8,16 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
-from pytest_ipc import (
-    IPC_NOWAIT,
-    MSG_COPY,
-    MSG_EXCEPT,
-    MSG_NOERROR,
-    msgctl_set,
-    msgctl_stat,
-    msgrcv,
-    msgsnd,
-)
+from pytest_ipc.kernel import IPC_NOWAIT, MSG_COPY, MSG_EXCEPT, MSG_NOERROR, msgctl_set, msgctl_stat, msgrcv, msgsnd
 
 from ..model import Model
 from ..specification import Call

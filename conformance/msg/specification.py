@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from errno import E2BIG, EAGAIN, EIDRM, EINVAL, ENOMSG
 from typing import Self
 
-from pytest_ipc import IPC_NOWAIT, MSG_COPY, MSG_EXCEPT, MSG_NOERROR
+from pytest_ipc.kernel import IPC_NOWAIT, MSG_COPY, MSG_EXCEPT, MSG_NOERROR
 
 from ..outcome import Fails, Outcome
 from ..specification import Call, Specification

@@ -8,7 +8,8 @@ from signal import SIGUSR1
 
 import pytest
 
-from pytest_ipc import IPC_NOWAIT, SA_RESTART, Actor, clause, fails_with, msgctl_rmid, msgctl_set, msgrcv, msgsnd
+from pytest_ipc import Child, clause, fails_with
+from pytest_ipc.kernel import IPC_NOWAIT, SA_RESTART, msgctl_rmid, msgctl_set, msgrcv, msgsnd
 
 from .conftest import contents, take
 
@@ -23,7 +24,7 @@ CALLS: dict[str, Callable[..., object]] = {"msgrcv": msgrcv, "msgsnd": msgsnd}
 def blocked(fork):
     """A child that waits: blocked("msgrcv", *args), or blocked("msgsnd", *args); its result is the call's, or the errno's."""
 
-    def start(call: str, *args: object, errno: int | None = None) -> Actor:
+    def start(call: str, *args: object, errno: int | None = None) -> Child:
         def life() -> object:
             if errno is None:
                 return CALLS[call](*args)
@@ -31,7 +32,7 @@ def blocked(fork):
                 CALLS[call](*args)
             return "as expected"
 
-        child: Actor = fork(life)
+        child: Child = fork(life)
         child.wait_blocked(call)
         return child
 

@@ -6,7 +6,8 @@ from errno import EINVAL, ENOMSG
 
 import pytest
 
-from pytest_ipc import IPC_NOWAIT, MSG_COPY, MSG_EXCEPT, MSG_NOERROR, clause, disputed, fails_with, msgrcv
+from pytest_ipc import clause, disputed, fails_with
+from pytest_ipc.kernel import IPC_NOWAIT, MSG_COPY, MSG_EXCEPT, MSG_NOERROR, msgrcv
 
 from .conftest import contents, take
 

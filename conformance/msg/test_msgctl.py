@@ -6,7 +6,8 @@ from errno import EAGAIN, EFAULT, EIDRM, EINVAL, ENOENT
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, disputed, fails_with, untested
+from pytest_ipc.kernel import (
     IPC_CREAT,
     IPC_EXCL,
     IPC_NOWAIT,
@@ -14,10 +15,7 @@ from pytest_ipc import (
     IPC_SET,
     IPC_STAT,
     MSG_STAT,
-    clause,
-    disputed,
     errno_name,
-    fails_with,
     limit,
     msgctl,
     msgctl_info,
@@ -28,7 +26,6 @@ from pytest_ipc import (
     msgget,
     msgsnd,
     sysvipc_msg,
-    untested,
 )
 
 from ..raw_syscalls import NOBODYS, raw

@@ -6,16 +6,8 @@ import os
 import time
 from errno import EEXIST, ENOENT
 
-from pytest_ipc import (
-    IPC_CREAT,
-    IPC_EXCL,
-    IPC_PRIVATE,
-    clause,
-    fails_with,
-    msgctl_stat,
-    msgget,
-    unused_key,
-)
+from pytest_ipc import clause, fails_with, unused_key
+from pytest_ipc.kernel import IPC_CREAT, IPC_EXCL, IPC_PRIVATE, msgctl_stat, msgget
 
 from ..credentials import OTHER_GROUP, STRANGER, act_as_another
 

@@ -9,7 +9,8 @@ from errno import E2BIG, EFAULT, EINVAL, ENOMSG
 
 import pytest
 
-from pytest_ipc import IPC_NOWAIT, MSG_NOERROR, clause, fails_with, msgrcv, msgrcv_raw
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import IPC_NOWAIT, MSG_NOERROR, msgrcv, msgrcv_raw
 
 from .conftest import contents, take
 

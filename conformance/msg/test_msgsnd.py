@@ -9,17 +9,8 @@ from errno import EAGAIN, EFAULT, EIDRM, EINVAL
 
 import pytest
 
-from pytest_ipc import (
-    IPC_NOWAIT,
-    clause,
-    disputed,
-    errno_name,
-    fails_with,
-    msgctl_limits,
-    msgsnd,
-    msgsnd_raw,
-    untested,
-)
+from pytest_ipc import clause, disputed, fails_with, untested
+from pytest_ipc.kernel import IPC_NOWAIT, errno_name, msgctl_limits, msgsnd, msgsnd_raw
 
 from .conftest import contents, take
 

@@ -10,17 +10,15 @@ from errno import EACCES, EPERM
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import MessageQueue, clause, fails_with, untested, unused_key
+from pytest_ipc.kernel import (
     IPC_CREAT,
     IPC_NOWAIT,
     IPC_RMID,
     MSG_COPY,
     MSG_STAT,
     MSG_STAT_ANY,
-    MessageQueue,
-    clause,
     errno_name,
-    fails_with,
     msgctl,
     msgctl_info,
     msgctl_limits,
@@ -30,8 +28,6 @@ from pytest_ipc import (
     msgget,
     msgrcv,
     msgsnd,
-    untested,
-    unused_key,
 )
 
 from ..credentials import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ipc import clause, msgrcv, msgsnd
+from pytest_ipc import clause
+from pytest_ipc.kernel import msgrcv, msgsnd
 
 from ..conftest import TO_START, succeeded
 from .conftest import contents
@@ -13,14 +14,14 @@ pytestmark = pytest.mark.usefixtures("room_for_messages")
 
 
 SEND = """
-import sys, pytest_ipc as ipc
+import sys, pytest_ipc.kernel as ipc
 queue = ipc.msgget(int(sys.argv[1]), 0)
 for type, text in (7, b"first"), (3, b"second"):
     ipc.msgsnd(queue, type, text)
 """
 
 ANSWER = """
-import sys, pytest_ipc as ipc
+import sys, pytest_ipc.kernel as ipc
 queue = ipc.msgget(int(sys.argv[1]), 0)
 for _ in range(3):
     message = ipc.msgrcv(queue, 100, 1)

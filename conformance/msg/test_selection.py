@@ -7,7 +7,8 @@ from errno import ENOMSG
 
 import pytest
 
-from pytest_ipc import MSG_EXCEPT, clause, fails_with
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import MSG_EXCEPT
 
 from .conftest import contents, take
 

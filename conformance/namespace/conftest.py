@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import CLONE_NEWIPC, Actor, Fork, capget, untested
+from pytest_ipc import Child, Fork, untested
+from pytest_ipc.kernel import CLONE_NEWIPC, capget
 
 from ..credentials import OTHER_GROUP, STRANGER, leave
 
@@ -68,10 +69,10 @@ def besides_a_thread() -> Callable[[Callable[[], Any]], Any]:
 
 
 @pytest.fixture
-def elsewhere(fork: Fork) -> Callable[[], Actor]:
+def elsewhere(fork: Fork) -> Callable[[], Child]:
     """An actor that waits in an IPC namespace of its own."""
 
-    def start() -> Actor:
+    def start() -> Child:
         def life() -> None:
             leave(CLONE_NEWIPC)
             signal.pause()

@@ -9,14 +9,13 @@ import subprocess
 from ctypes import c_ulong, sizeof
 from errno import EAGAIN, ENOENT, ENOMEM, EPERM
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested, unused_key
+from pytest_ipc.kernel import (
     IPC_CREAT,
     IPC_EXCL,
     IPC_PRIVATE,
     SHM_LOCK,
     Deadline,
-    clause,
-    fails_with,
     limit,
     limit_fields,
     semctl_limits,
@@ -26,8 +25,6 @@ from pytest_ipc import (
     shmctl_stat,
     shmget,
     sysvipc_shm,
-    untested,
-    unused_key,
 )
 
 from ..credentials import become, limit_process

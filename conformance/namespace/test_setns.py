@@ -10,19 +10,17 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     CLONE_NEWIPC,
     CLONE_NEWUSER,
     CLONE_NEWUTS,
     IPC_CREAT,
-    clause,
-    fails_with,
     pidfd_open,
     setns,
     shmctl_stat,
     shmget,
     unshare,
-    untested,
 )
 
 from ..credentials import leave

@@ -5,23 +5,20 @@ from __future__ import annotations
 import os
 from errno import EINVAL, ENOENT, EPERM
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, trial, untested
+from pytest_ipc.kernel import (
     CLONE_NEWIPC,
     CLONE_NEWUSER,
     GETVAL,
     IPC_CREAT,
     SEM_UNDO,
-    clause,
-    fails_with,
     semctl,
     semctl_setval,
     semget,
     semop,
     setns,
     shmget,
-    trial,
     unshare,
-    untested,
 )
 
 from ..credentials import leave

@@ -6,14 +6,13 @@ import os
 from errno import EACCES, EPERM
 from pathlib import Path
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     CLONE_NEWIPC,
     CLONE_NEWUSER,
     IPC_PRIVATE,
     PR_SET_DUMPABLE,
     capget,
-    clause,
-    fails_with,
     limit,
     map_user,
     prctl,
@@ -24,7 +23,6 @@ from pytest_ipc import (
     shmget,
     sysvipc_shm,
     unshare,
-    untested,
 )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from mmap import PAGESIZE
 from random import Random
 
-from pytest_ipc import PIPE_BUF, Factories, read, setpipe_size, write
+from pytest_ipc import Ipc
+from pytest_ipc.kernel import PIPE_BUF, read, setpipe_size, write
 
 from ..concurrency.history import History
 from ..concurrency.plan import Act
@@ -19,7 +20,7 @@ class SmallPipe(Workload):
 
     sleeping = (("read", "read"), ("write", "write"))
 
-    def make(self, ipc: Factories) -> tuple[int, int]:
+    def make(self, ipc: Ipc) -> tuple[int, int]:
         pipe = ipc.pipe()
         setpipe_size(pipe.write_fd, PAGESIZE)
         return pipe.read_fd, pipe.write_fd

@@ -12,7 +12,8 @@ from termios import FIONREAD
 
 import pytest
 
-from pytest_ipc import Actor, Fork, Pipe, getpipe_size, write
+from pytest_ipc import Child, Fork, Pipe
+from pytest_ipc.kernel import getpipe_size, write
 
 
 @pytest.fixture
@@ -48,10 +49,10 @@ def unread() -> Callable[[int], int]:
 
 
 @pytest.fixture
-def drain(fork: Fork) -> Callable[[Pipe], Actor]:
-    """Start a child that reads a pipe to its end: drain(pipe) -> Actor, whose result is what came. It holds no write end."""
+def drain(fork: Fork) -> Callable[[Pipe], Child]:
+    """Start a child that reads a pipe to its end: drain(pipe) -> Child, whose result is what came. It holds no write end."""
 
-    def start(pipe: Pipe) -> Actor:
+    def start(pipe: Pipe) -> Child:
         def to_the_end() -> bytes:
             pipe.close_write()
             return b"".join(iter(pipe.read, b""))

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from pytest_ipc import getpipe_size
+from pytest_ipc.kernel import getpipe_size
 
 from ..byte_stream import COUNTS, Stream, StreamModel, ready
 

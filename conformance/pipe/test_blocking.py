@@ -8,7 +8,8 @@ from os import O_CLOEXEC, O_NONBLOCK
 
 import pytest
 
-from pytest_ipc import clause, fails_with, getpipe_size, limit, read, untested, write
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import getpipe_size, limit, read, write
 
 
 @pytest.mark.usefixtures("whole_pipes")

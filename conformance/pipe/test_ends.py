@@ -8,7 +8,8 @@ from os import O_CLOEXEC, O_NONBLOCK
 from signal import SIGPIPE, pause
 from threading import Thread
 
-from pytest_ipc import clause, fails_with, read, sigpending, write
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import read, sigpending, write
 
 
 @clause("pipe.eof-after-last-writer", "pipe(7)", "I/O on pipes and FIFOs")

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import clause, fails_with, getpipe_size, kernel_is_older, limit, pipe2, setpipe_size, untested
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import getpipe_size, kernel_is_older, limit, pipe2, setpipe_size
 
 
 @pytest.fixture

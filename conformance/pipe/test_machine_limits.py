@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from errno import EINVAL
 
-from pytest_ipc import clause, disputed, fails_with, limit, set_limit, untested
+from pytest_ipc import clause, disputed, fails_with, untested
+from pytest_ipc.kernel import limit, set_limit
 
 MOST = "fs/pipe-max-size"
 

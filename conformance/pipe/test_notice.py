@@ -10,7 +10,8 @@ from signal import SIGIO
 
 import pytest
 
-from pytest_ipc import clause, raw_poll, read, write
+from pytest_ipc import clause
+from pytest_ipc.kernel import raw_poll, read, write
 
 
 def events(fd: int, timeout: int | None = 0) -> int:

@@ -9,7 +9,8 @@ from os import O_CLOEXEC, O_DIRECT, O_NONBLOCK
 
 import pytest
 
-from pytest_ipc import PIPE_BUF, Pipe, clause, disputed, pipe2, read, write
+from pytest_ipc import Pipe, clause, disputed
+from pytest_ipc.kernel import PIPE_BUF, pipe2, read, write
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from os import O_APPEND, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_TRUNC
 
 import pytest
 
-from pytest_ipc import O_NOTIFICATION_PIPE, clause, fails_with, open_descriptors, pipe2, untested
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import O_NOTIFICATION_PIPE, open_descriptors, pipe2
 from pytest_ipc.kernel.libc import function
 
 from ..conftest import succeeded

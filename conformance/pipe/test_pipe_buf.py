@@ -7,7 +7,8 @@ import re
 from errno import EAGAIN
 from os import O_CLOEXEC, O_NONBLOCK
 
-from pytest_ipc import PIPE_BUF, clause, fails_with, read, setpipe_size, write
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import PIPE_BUF, read, setpipe_size, write
 
 
 @clause("pipe.atomic-le-pipe_buf-multi-writer", "pipe(7)", "PIPE_BUF")

@@ -6,7 +6,8 @@ import os
 import sys
 from os import O_CLOEXEC, O_NONBLOCK
 
-from pytest_ipc import clause, read, write
+from pytest_ipc import clause
+from pytest_ipc.kernel import read, write
 
 
 @clause("pipe.parent-to-child", "pipe(2)", "EXAMPLES")

@@ -10,7 +10,8 @@ from signal import SIGCONT, SIGSTOP, SIGUSR1
 
 import pytest
 
-from pytest_ipc import SA_RESTART, clause, fails_with, read, write
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import SA_RESTART, read, write
 
 HANDLERS = "Interruption of system calls and library functions by signal handlers"
 STOPS = "Interruption of system calls and library functions by stop signals"

@@ -6,7 +6,8 @@ from errno import EBUSY, EINVAL, EPERM
 
 import pytest
 
-from pytest_ipc import capabilities, clause, fails_with, getpipe_size, limit, setpipe_size, untested
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import capabilities, getpipe_size, limit, setpipe_size
 
 from ..credentials import GROUP, STRANGER, become
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import SPLICE_F_GIFT, SPLICE_F_NONBLOCK, clause, disputed, fails_with, splice, tee, vmsplice
+from pytest_ipc import clause, disputed, fails_with
+from pytest_ipc.kernel import SPLICE_F_GIFT, SPLICE_F_NONBLOCK, splice, tee, vmsplice
 
 IOV_MAX = 1024
 

@@ -7,7 +7,8 @@ from errno import EBADF, ESPIPE
 from fcntl import F_GETFL, fcntl
 from os import O_ACCMODE, O_CLOEXEC, O_NONBLOCK, O_RDONLY, O_WRONLY
 
-from pytest_ipc import clause, fails_with, read, write
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import read, write
 
 
 @clause("pipe.unidirectional-ebadf", "pipe(7)", "DESCRIPTION", errno=EBADF)

@@ -10,9 +10,9 @@ from contextlib import suppress
 from random import Random
 from typing import Any, NamedTuple
 
-from pytest_ipc import (
+from pytest_ipc import Ipc
+from pytest_ipc.kernel import (
     SIGEV_SIGNAL,
-    Factories,
     Timespec,
     close,
     mq_close,
@@ -66,7 +66,7 @@ class PosixQueue(Workload):
         "mq_timedreceive",
     )
 
-    def make(self, ipc: Factories) -> str:
+    def make(self, ipc: Ipc) -> str:
         return ipc.posix_mq(maxmsg=MAXMSG, msgsize=MSGSIZE).name
 
     def specification(self, shared: str, history: History) -> PosixQueueSpec:
@@ -168,7 +168,7 @@ class PosixSemaphore(Workload):
     sleeping = (("sem_wait", "futex"), ("sem_timedwait", "futex"))
     limited = ("sem_timedwait",)
 
-    def make(self, ipc: Factories) -> str:
+    def make(self, ipc: Ipc) -> str:
         return str(ipc.posix_sem(1).name)
 
     def specification(self, shared: str, history: History) -> PosixSemaphoreSpec:
@@ -222,7 +222,7 @@ class PosixSemaphore(Workload):
 class Names(Workload):
     """A name of shared memory that all make, find and remove."""
 
-    def make(self, ipc: Factories) -> str:
+    def make(self, ipc: Ipc) -> str:
         return ipc.posix_shm(1).name
 
     def specification(self, shared: str, history: History) -> NameSpec:

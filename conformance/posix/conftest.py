@@ -10,16 +10,13 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Child, End, Fork, Ipc, PosixQueue, untested
+from pytest_ipc.custody.kinds.posix_sem import path_of
+from pytest_ipc.kernel import (
     CLONE_NEWNS,
     MS_REC,
     MS_SLAVE,
     SEM_BYTES,
-    Actor,
-    End,
-    Factories,
-    Fork,
-    PosixQueue,
     capabilities,
     mount,
     mq_close,
@@ -31,9 +28,7 @@ from pytest_ipc import (
     sem_wait,
     shm_open,
     unshare,
-    untested,
 )
-from pytest_ipc.custody.kinds.posix_sem import path_of
 
 from ..conftest import TO_START, succeeded
 from ..credentials import GROUP, STRANGER, become
@@ -44,13 +39,13 @@ _ALL_IDS = "4294967295"
 
 
 @pytest.fixture
-def names(ipc_scope: Factories) -> Callable[..., str]:
+def names(ipc_scope: Ipc) -> Callable[..., str]:
     """Names for shared memory that a test makes by the call itself: names(), a new one. What has one at the end goes."""
     return lambda length=0: ReservedName.shm(ipc_scope.scope, length).name
 
 
 @pytest.fixture
-def opened(ipc_scope: Factories) -> Callable[..., int]:
+def opened(ipc_scope: Ipc) -> Callable[..., int]:
     """Open shared memory by the call itself: opened(name, flags, mode), a descriptor that is closed with the test."""
 
     def call(name: str | bytes, flags: int, mode: int = 0o600) -> int:
@@ -60,13 +55,13 @@ def opened(ipc_scope: Factories) -> Callable[..., int]:
 
 
 @pytest.fixture
-def sem_name(ipc_scope: Factories) -> str:
+def sem_name(ipc_scope: Ipc) -> str:
     """A name that no semaphore has yet. What gets it in the test loses it at the end."""
     return ReservedName.sem(ipc_scope.scope).name
 
 
 @pytest.fixture
-def mq_name(ipc_scope: Factories) -> str:
+def mq_name(ipc_scope: Ipc) -> str:
     """A name that no queue has yet. What gets it in the test loses it at the end."""
     return ReservedName.mq(ipc_scope.scope).name
 
@@ -171,7 +166,7 @@ def file_of(name: str) -> Path:
 def pshared(fork: Fork) -> Callable[..., None]:
     """Make two process-shared semaphores at an address, and see that a program answers through them."""
 
-    def run(address: int, program: Callable[..., Actor], source: str, *arguments: object) -> None:
+    def run(address: int, program: Callable[..., Child], source: str, *arguments: object) -> None:
         there, back = address + SEM_BYTES, address
         for place in (there, back):
             sem_init(place, 1, 0)

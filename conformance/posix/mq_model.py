@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from pytest_ipc import MqAttr, mq_close, mq_getattr, mq_open, mq_receive, mq_send, mq_unlink
+from pytest_ipc.kernel import MqAttr, mq_close, mq_getattr, mq_open, mq_receive, mq_send, mq_unlink
 
 from ..model import Model, fails
 from ..on_record import ReservedName

@@ -12,17 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from pytest_ipc import (
-    MAP_SHARED,
-    PROT_READ,
-    PROT_WRITE,
-    close,
-    ftruncate,
-    mmap,
-    munmap,
-    shm_open,
-    shm_unlink,
-)
+from pytest_ipc.kernel import MAP_SHARED, PROT_READ, PROT_WRITE, close, ftruncate, mmap, munmap, shm_open, shm_unlink
 
 from ..memory import peek, poke
 from ..model import Model, fails

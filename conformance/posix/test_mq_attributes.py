@@ -7,7 +7,8 @@ from os import O_APPEND, O_NONBLOCK, O_RDWR
 
 import pytest
 
-from pytest_ipc import MqAttr, clause, fails_with, mq_close, mq_getattr, mq_open, mq_receive, mq_send, mq_setattr
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import MqAttr, mq_close, mq_getattr, mq_open, mq_receive, mq_send, mq_setattr
 
 
 @pytest.fixture

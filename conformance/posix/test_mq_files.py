@@ -9,18 +9,8 @@ from os import O_CREAT, O_EXCL, O_RDWR
 from pathlib import Path
 from signal import SIGUSR1
 
-from pytest_ipc import (
-    SIGEV_NONE,
-    SIGEV_SIGNAL,
-    MqAttr,
-    clause,
-    fails_with,
-    mq_getattr,
-    mq_notify,
-    mq_open,
-    mq_send,
-    mq_unlink,
-)
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import SIGEV_NONE, SIGEV_SIGNAL, MqAttr, mq_getattr, mq_notify, mq_open, mq_send, mq_unlink
 
 NEW = O_CREAT | O_EXCL | O_RDWR
 ATTR = MqAttr(maxmsg=3, msgsize=100)

@@ -8,18 +8,8 @@ import sys
 from errno import EACCES, ENAMETOOLONG, ENOENT
 from os import O_CREAT, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR
 
-from pytest_ipc import (
-    MqAttr,
-    clause,
-    fails_with,
-    mq_close,
-    mq_getattr,
-    mq_open,
-    mq_receive,
-    mq_send,
-    mq_setattr,
-    mq_unlink,
-)
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import MqAttr, mq_close, mq_getattr, mq_open, mq_receive, mq_send, mq_setattr, mq_unlink
 
 from ..conftest import succeeded
 from ..credentials import GROUP, STRANGER

@@ -9,19 +9,8 @@ from resource import RLIM_INFINITY, RLIMIT_MSGQUEUE, getrlimit, setrlimit
 
 import pytest
 
-from pytest_ipc import (
-    MqAttr,
-    clause,
-    fails_with,
-    limit,
-    mq_close,
-    mq_getattr,
-    mq_open,
-    mq_unlink,
-    set_limit,
-    untested,
-    unused_name,
-)
+from pytest_ipc import clause, fails_with, untested, unused_name
+from pytest_ipc.kernel import MqAttr, limit, mq_close, mq_getattr, mq_open, mq_unlink, set_limit
 
 from ..credentials import GROUP, change_limit
 from .conftest import has_resource_capability, without_resource_capability

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from errno import EAGAIN, EBADF, EINVAL, EMSGSIZE
 
-from pytest_ipc import (
-    MQ_PRIO_MAX,
-    clause,
-    fails_with,
-    mq_receive,
-    mq_send,
-)
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import MQ_PRIO_MAX, mq_receive, mq_send
 
 
 @clause("mq_send.priority-order", "mq_overview(7)", "DESCRIPTION")

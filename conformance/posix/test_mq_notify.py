@@ -16,17 +16,14 @@ from signal import SIGKILL, SIGRTMAX, SIGRTMIN, SIGUSR1, pause
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Child, Fork, clause, fails_with, untested
+from pytest_ipc.kernel import (
     SI_MESGQ,
     SIGEV_NONE,
     SIGEV_SIGNAL,
     SIGEV_THREAD,
     SIGEV_THREAD_ID,
-    Actor,
     Deadline,
-    Fork,
-    clause,
-    fails_with,
     mq_close,
     mq_notify,
     mq_open,
@@ -36,7 +33,6 @@ from pytest_ipc import (
     sigtimedwait,
     stack_size,
     thread_attributes,
-    untested,
 )
 
 from ..credentials import GROUP, STRANGER, become
@@ -51,10 +47,10 @@ def queue(posix_mq):
 
 
 @pytest.fixture
-def told(fork: Fork, signals, queue) -> Callable[..., Actor]:
+def told(fork: Fork, signals, queue) -> Callable[..., Child]:
     """A child that has registered and waits for SIGUSR1; its result is what it was told, as SigInfo."""
 
-    def start(value: int = 0, before: Callable[[], object] = int) -> Actor:
+    def start(value: int = 0, before: Callable[[], object] = int) -> Child:
         def child() -> object:
             signals.block(SIGUSR1)
             mq_notify(queue.fd, SIGEV_SIGNAL, SIGUSR1, value)

@@ -10,7 +10,8 @@ from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 
 import pytest
 
-from pytest_ipc import MqAttr, clause, fails_with, mq_getattr, mq_open, mq_receive, mq_send, mq_unlink
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import MqAttr, mq_getattr, mq_open, mq_receive, mq_send, mq_unlink
 
 from ..conftest import succeeded
 from ..credentials import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become
@@ -103,7 +104,7 @@ def test_a_name_that_is_too_long(mq_name):
 def test_two_processes_meet_by_name(posix_mq, program):
     """Programs that have nothing in common but the name operate on the same queue."""
     queue = posix_mq(maxmsg=2, msgsize=16)
-    source = "import os, sys, pytest_ipc as ipc\nipc.mq_send(ipc.mq_open(sys.argv[1], os.O_WRONLY), b'from afar', 3)\n"
+    source = "import os, sys, pytest_ipc.kernel as ipc\nipc.mq_send(ipc.mq_open(sys.argv[1], os.O_WRONLY), b'from afar', 3)\n"
     succeeded(program(source, queue.name))
     assert mq_receive(queue.fd, 16) == (b"from afar", 3)
 

@@ -10,17 +10,8 @@ from signal import SIGUSR1, set_wakeup_fd
 
 import pytest
 
-from pytest_ipc import (
-    SA_RESTART,
-    Timespec,
-    clause,
-    disputed,
-    fails_with,
-    mq_receive,
-    mq_send,
-    mq_timedreceive,
-    mq_timedsend,
-)
+from pytest_ipc import clause, disputed, fails_with
+from pytest_ipc.kernel import SA_RESTART, Timespec, mq_receive, mq_send, mq_timedreceive, mq_timedsend
 
 LONG_AGO, LATER = Timespec(1, 0), 600
 

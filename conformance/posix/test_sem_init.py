@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from errno import EINVAL
 
-from pytest_ipc import (
-    SEM_VALUE_MAX,
-    clause,
-    fails_with,
-    sem_destroy,
-    sem_getvalue,
-    sem_init,
-    sem_post,
-    sem_trywait,
-    sem_wait,
-)
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import SEM_VALUE_MAX, sem_destroy, sem_getvalue, sem_init, sem_post, sem_trywait, sem_wait
 
 # An unrelated program that says that it is there and waits for the answer, through two semaphores one after the other.
 ANSWER = (
-    "import sys, pytest_ipc as ipc\n"
+    "import sys, pytest_ipc.kernel as ipc\n"
     "ipc.sem_post(address)\n"
     "ipc.sem_wait(address + ipc.SEM_BYTES)\n"
     "sys.exit(ipc.sem_getvalue(address + ipc.SEM_BYTES))\n"
@@ -64,7 +55,7 @@ def test_parent_and_child_share_it(posix_sem, fork):
 def test_it_works_in_a_segment(sysv_shm, program, pshared):
     """Unrelated programs that attach one System V segment can use a process-shared semaphore in it."""
     segment = sysv_shm()
-    attach = "import sys, pytest_ipc as ipc\naddress = ipc.shmat(ipc.shmget(int(sys.argv[1]), 0, 0))\n"
+    attach = "import sys, pytest_ipc.kernel as ipc\naddress = ipc.shmat(ipc.shmget(int(sys.argv[1]), 0, 0))\n"
     pshared(segment.attach().address, program, attach + ANSWER, segment.key)
 
 
@@ -73,7 +64,7 @@ def test_it_works_in_shared_memory(posix_shm, program, pshared):
     """Unrelated programs that map one POSIX shared memory object can use a process-shared semaphore in it."""
     shared = posix_shm()
     attach = (
-        "import os, sys, pytest_ipc as ipc\n"
+        "import os, sys, pytest_ipc.kernel as ipc\n"
         "fd = ipc.shm_open(sys.argv[1], os.O_RDWR)\n"
         "address = ipc.mmap(None, 4096, ipc.PROT_READ | ipc.PROT_WRITE, ipc.MAP_SHARED, fd)\n"
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from errno import EACCES, ENAMETOOLONG, ENOENT
 from os import O_CREAT, O_EXCL
 
-from pytest_ipc import clause, fails_with, sem_getvalue, sem_open, sem_post, sem_unlink, sem_wait
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import sem_getvalue, sem_open, sem_post, sem_unlink, sem_wait
 
 from ..conftest import succeeded
 from ..credentials import GROUP, STRANGER
@@ -109,6 +110,6 @@ def test_exec_closes_and_the_semaphore_stays(posix_sem, fork, program):
 def test_a_semaphore_lives_while_nobody_has_it_open(program, opened_sem, sem_name):
     """A semaphore with a name lives on, with its value, when no process has it open."""
     may_make_semaphores()
-    source = "import os, sys, pytest_ipc as ipc\nipc.sem_open(sys.argv[1], os.O_CREAT | os.O_EXCL, 0o600, 9)\n"
+    source = "import os, sys, pytest_ipc.kernel as ipc\nipc.sem_open(sys.argv[1], os.O_CREAT | os.O_EXCL, 0o600, 9)\n"
     succeeded(program(source, sem_name))
     assert sem_getvalue(opened_sem(sem_name, 0)) == 9

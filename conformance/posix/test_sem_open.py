@@ -9,7 +9,8 @@ from resource import RLIMIT_NOFILE, getrlimit, setrlimit
 
 import pytest
 
-from pytest_ipc import SEM_VALUE_MAX, clause, fails_with, sem_close, sem_getvalue, sem_open, sem_post, sem_unlink
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import SEM_VALUE_MAX, sem_close, sem_getvalue, sem_open, sem_post, sem_unlink
 
 from ..conftest import succeeded
 from ..credentials import GROUP, OTHER_GROUP, OWNER, STRANGER, become
@@ -37,7 +38,7 @@ def test_two_processes_meet_by_name(posix_sem, program):
     """Programs that have nothing in common but the name operate on the same semaphore."""
     semaphore = posix_sem(1)
     source = (
-        "import sys, pytest_ipc as ipc\n"
+        "import sys, pytest_ipc.kernel as ipc\n"
         "semaphore = ipc.sem_open(sys.argv[1], 0)\n"
         "ipc.sem_trywait(semaphore)\n"
         "ipc.sem_post(semaphore); ipc.sem_post(semaphore)\n"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from errno import EOVERFLOW
 from signal import SIGKILL, SIGUSR1
 
-from pytest_ipc import SEM_VALUE_MAX, Deadline, clause, fails_with, sem_getvalue, sem_post, sem_wait
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import SEM_VALUE_MAX, Deadline, sem_getvalue, sem_post, sem_wait
 
 
 @clause("sem_post.increments", "sem_post(3)", "DESCRIPTION")

@@ -11,16 +11,8 @@ from signal import SIGUSR1
 
 import pytest
 
-from pytest_ipc import (
-    SA_RESTART,
-    Timespec,
-    clause,
-    disputed,
-    fails_with,
-    sem_timedwait,
-    sem_trywait,
-    sem_wait,
-)
+from pytest_ipc import clause, disputed, fails_with
+from pytest_ipc.kernel import SA_RESTART, Timespec, sem_timedwait, sem_trywait, sem_wait
 
 LONG_AGO = Timespec(1, 0)
 

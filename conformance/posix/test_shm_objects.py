@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import MAP_SHARED, clause, fails_with, ftruncate, mmap, posix_fallocate, shm_open, untested
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import MAP_SHARED, ftruncate, mmap, posix_fallocate, shm_open
 
 from ..conftest import succeeded
 from ..credentials import mount_tmpfs, type_of_file_system
@@ -40,7 +41,7 @@ def test_unrelated_processes_meet_by_name(posix_shm, program):
     buffer = shared.map().buf
     buffer[:5] = b"first"
     source = (
-        "import ctypes, os, sys, pytest_ipc as ipc\n"
+        "import ctypes, os, sys, pytest_ipc.kernel as ipc\n"
         "address = ipc.mmap(None, 64, flags=ipc.MAP_SHARED, fd=ipc.shm_open(sys.argv[1], os.O_RDWR))\n"
         "there = ctypes.string_at(address, 5)\n"
         "ctypes.memmove(address, there[::-1], 5)\n"

@@ -9,20 +9,8 @@ from errno import EACCES, EEXIST, EINVAL, EMFILE, ENAMETOOLONG, ENOENT, EPERM
 
 import pytest
 
-from pytest_ipc import (
-    MAP_SHARED,
-    PROT_READ,
-    PROT_WRITE,
-    capabilities,
-    clause,
-    disputed,
-    fails_with,
-    ftruncate,
-    mmap,
-    mprotect,
-    shm_open,
-    untested,
-)
+from pytest_ipc import clause, disputed, fails_with, untested
+from pytest_ipc.kernel import MAP_SHARED, PROT_READ, PROT_WRITE, capabilities, ftruncate, mmap, mprotect, shm_open
 
 from ..credentials import GROUP, OTHER_GROUP, OWNER, STRANGER, become, limit_process
 from ..memory import peek

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from errno import EACCES, ENAMETOOLONG, ENOENT
 
-from pytest_ipc import clause, fails_with, shm_open, shm_unlink
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import shm_open, shm_unlink
 
 from ..credentials import OTHER_GROUP, STRANGER
 

@@ -11,7 +11,7 @@ from random import Random
 from threading import Lock
 from typing import Any
 
-from pytest_ipc import Factories
+from pytest_ipc import Ipc
 from pytest_ipc.kernel.libc import function
 from pytest_ipc.kernel.process import PR_SET_PDEATHSIG, prctl
 from pytest_ipc.kernel.signals import siginfo
@@ -45,7 +45,7 @@ class Children(Workload):
     sleeping = (("reap", "waitid"),)
     made = 0
 
-    def make(self, ipc: Factories) -> int:
+    def make(self, ipc: Ipc) -> int:
         self.made += 1
         return self.made
 

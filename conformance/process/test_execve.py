@@ -12,7 +12,8 @@ from threading import Thread
 
 import pytest
 
-from pytest_ipc import PR_GET_PDEATHSIG, PR_SET_PDEATHSIG, clause, fails_with, pause, prctl, untested
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import PR_GET_PDEATHSIG, PR_SET_PDEATHSIG, pause, prctl
 
 from ..signal.plain_child import add_thread, become_program, printed
 

@@ -11,17 +11,8 @@ from threading import Event, Thread
 
 import pytest
 
-from pytest_ipc import (
-    PR_SET_CHILD_SUBREAPER,
-    Actor,
-    clause,
-    fails_with,
-    kill,
-    prctl,
-    sigpending,
-    sigtimedwait,
-    write,
-)
+from pytest_ipc import Child, clause, fails_with
+from pytest_ipc.kernel import PR_SET_CHILD_SUBREAPER, kill, prctl, sigpending, sigtimedwait, write
 
 from ..signal.plain_child import SOON, add_thread, adopt_orphans, bare_child
 
@@ -65,7 +56,7 @@ def test_the_parent_gets_sigchld(fork, signals):
         signals.catch(SIGCHLD)
         signals.block(SIGCHLD)
         assert sigpending() == set()
-        with Actor.start(os._exit, (0,)) as child:
+        with Child.start(os._exit, (0,)) as child:
             assert sigtimedwait({SIGCHLD}, SOON).pid == child.pid
 
     fork(life).result()
@@ -76,7 +67,7 @@ def test_what_has_ended_stays_until_it_is_waited_for(fork):
     """A process that has ended stays as a zombie, in state Z, until its parent has taken its status; then it is gone."""
 
     def life() -> None:
-        with Actor.start(os._exit, (5,)) as child:
+        with Child.start(os._exit, (5,)) as child:
             assert child.wait_state("ZX") == "Z"
             assert child.wait() == 5
             with fails_with(ESRCH):
@@ -97,7 +88,7 @@ def test_orphans_go_to_the_subreaper(fork, pipe):
 
     def life() -> None:
         prctl(PR_SET_CHILD_SUBREAPER, 1)
-        with Actor.start(bare_child, (wait_for_go,), keep=set(go.descriptors())) as middle:
+        with Child.start(bare_child, (wait_for_go,), keep=set(go.descriptors())) as middle:
             orphan = middle.result()
             assert os.waitpid(orphan, os.WNOHANG) == (0, 0)
             go.write(b"!")
@@ -129,7 +120,7 @@ def test_orphans_do_not_become_the_grandparent_s(fork, pipe):
 
     def life() -> None:
         adopt_orphans()
-        with Actor.start(grandparent, keep={*go.descriptors(), *told.descriptors()}) as child:
+        with Child.start(grandparent, keep={*go.descriptors(), *told.descriptors()}) as child:
             child.result()
         go.close_write()
         with suppress(ChildProcessError):

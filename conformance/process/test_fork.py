@@ -7,16 +7,8 @@ import os
 from contextlib import suppress
 from signal import SIGKILL, SIGTERM, SIGUSR1
 
-from pytest_ipc import (
-    PR_GET_PDEATHSIG,
-    PR_SET_PDEATHSIG,
-    Actor,
-    clause,
-    fcntl,
-    kill,
-    prctl,
-    sigtimedwait,
-)
+from pytest_ipc import Child, clause
+from pytest_ipc.kernel import PR_GET_PDEATHSIG, PR_SET_PDEATHSIG, fcntl, kill, prctl, sigtimedwait
 
 from ..memory import peek, poke
 from ..signal.plain_child import SOON, add_thread, adopt_orphans, bare_child
@@ -29,7 +21,7 @@ def test_the_child_s_pid_and_parent(fork):
     """A child has a process id of its own, which its maker is told, and its maker for a parent."""
 
     def life() -> None:
-        with Actor.start(lambda: (os.getpid(), os.getppid())) as child:
+        with Child.start(lambda: (os.getpid(), os.getppid())) as child:
             assert child.result() == (child.pid, os.getpid())
             assert child.pid != os.getpid()
 
@@ -132,7 +124,7 @@ def test_the_signal_at_the_parent_s_death_comes(fork, pipe, signals):
 
     def life() -> None:
         adopt_orphans()
-        with Actor.start(parent, keep={*ready.descriptors(), *told.descriptors()}) as actor:
+        with Child.start(parent, keep={*ready.descriptors(), *told.descriptors()}) as actor:
             actor.result()
             told.close_write()
             assert told.read() == bytes([SIGUSR1])
@@ -149,7 +141,7 @@ def test_only_the_calling_thread_is_copied(fork):
     def life() -> None:
         add_thread()
         assert len(os.listdir("/proc/self/task")) == 2
-        with Actor.start(os.listdir, ("/proc/self/task",)) as child:
+        with Child.start(os.listdir, ("/proc/self/task",)) as child:
             assert child.result() == [str(child.pid)]
 
     fork(life).result()

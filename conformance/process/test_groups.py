@@ -9,17 +9,18 @@ from signal import SIGHUP, SIGSTOP
 
 import pytest
 
-from pytest_ipc import Actor, clause, fails_with, pause, sigtimedwait
+from pytest_ipc import Child, clause, fails_with
+from pytest_ipc.kernel import pause, sigtimedwait
 
 from ..signal.plain_child import NOBODY, SOON, bare_child, become_program, leave_session, printed
 
 
 @pytest.fixture
-def sleeper(fork) -> Callable[[], Actor]:
+def sleeper(fork) -> Callable[[], Child]:
     """Start a child that sleeps, in a group of its own: sleeper()."""
 
-    def start() -> Actor:
-        child: Actor = fork(pause)
+    def start() -> Child:
+        child: Child = fork(pause)
         child.wait_blocked("pause")
         return child
 
@@ -179,7 +180,7 @@ def test_a_group_with_the_callers_number_is_enough(fork, sleeper):
     other = sleeper()
 
     def life() -> None:
-        with Actor.start(pause) as member:
+        with Child.start(pause) as member:
             member.wait_blocked("pause")
             os.setpgid(member.pid, os.getpid())
             os.setpgid(0, other.pid)

@@ -14,17 +14,8 @@ from signal import SIGIO
 
 import pytest
 
-from pytest_ipc import (
-    Actor,
-    clause,
-    fails_with,
-    mlock,
-    number_of,
-    process_status,
-    sigpending,
-    sigtimedwait,
-    untested,
-)
+from pytest_ipc import Child, clause, fails_with, untested
+from pytest_ipc.kernel import mlock, number_of, process_status, sigpending, sigtimedwait
 from pytest_ipc.kernel.libc import syscall
 
 from ..signal.plain_child import SOON, become_program, printed
@@ -59,7 +50,7 @@ def test_a_child_has_no_locked_memory(fork, lock_a_page):
 
     def life() -> tuple[int | None, bool]:
         memory = lock_a_page()
-        with Actor.start(lambda: locked(os.getpid())) as child:
+        with Child.start(lambda: locked(os.getpid())) as child:
             found: int | None = child.result()
         return found, bool(locked(os.getpid())) and not memory.closed
 
@@ -92,7 +83,7 @@ def test_a_child_has_no_contexts_of_asynchronous_io(fork):
             with fails_with(EINVAL):
                 syscall(destroy, context.value)
 
-        with Actor.start(child) as other:
+        with Child.start(child) as other:
             other.result()
         syscall(destroy, context.value)
 
@@ -117,7 +108,7 @@ def test_a_child_is_not_told_of_changes(fork, signals, tmp_path):
             Path(tmp_path, "new").touch()
             return sigpending()
 
-        with Actor.start(child, keep={directory}) as other:
+        with Child.start(child, keep={directory}) as other:
             assert other.result() == set()
         return sigtimedwait({SIGIO}, SOON).signo
 

@@ -13,7 +13,8 @@ from threading import Event, Thread
 
 import pytest
 
-from pytest_ipc import PR_GET_PDEATHSIG, PR_SET_PDEATHSIG, Deadline, clause, fails_with, prctl, read
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import PR_GET_PDEATHSIG, PR_SET_PDEATHSIG, Deadline, prctl, read
 
 PAGE, SECTION = "prctl(2)", "PR_SET_PDEATHSIG"
 

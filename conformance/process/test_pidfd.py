@@ -12,14 +12,12 @@ from signal import SIGKILL, SIGSTOP, SIGTERM, SIGUSR1, valid_signals
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Child, clause, fails_with, untested
+from pytest_ipc.kernel import (
     PIDFD_NONBLOCK,
     PIDFD_SIGNAL_PROCESS_GROUP,
     SI_QUEUE,
     SI_USER,
-    Actor,
-    clause,
-    fails_with,
     kill,
     open_descriptors,
     pause,
@@ -28,7 +26,6 @@ from pytest_ipc import (
     pidfd_send_signal,
     read,
     sigtimedwait,
-    untested,
 )
 
 from ..credentials import GROUP, OWNER, STRANGER, become
@@ -52,9 +49,9 @@ def opened() -> Iterator[Open]:
 
 
 @pytest.fixture
-def sleeper(fork) -> Actor:
+def sleeper(fork) -> Child:
     """A child that sleeps."""
-    child: Actor = fork(pause)
+    child: Child = fork(pause)
     child.wait_blocked("pause")
     return child
 

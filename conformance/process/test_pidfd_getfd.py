@@ -11,7 +11,8 @@ from resource import RLIMIT_NOFILE, getrlimit
 
 import pytest
 
-from pytest_ipc import clause, fails_with, pidfd_getfd, pidfd_open
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import pidfd_getfd, pidfd_open
 
 from ..ptrace.access import (
     OTHERS,

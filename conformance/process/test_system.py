@@ -8,7 +8,8 @@ from signal import SIG_BLOCK, SIGCHLD, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2
 
 import pytest
 
-from pytest_ipc import clause, pthread_sigmask, sigaction, untested
+from pytest_ipc import clause, untested
+from pytest_ipc.kernel import pthread_sigmask, sigaction
 from pytest_ipc.kernel.libc import function
 
 system = function("system", c_int, c_char_p)

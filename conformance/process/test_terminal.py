@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Actor, clause, fails_with, pause, sigpending, sigtimedwait, untested
+from pytest_ipc import Child, clause, fails_with, untested
+from pytest_ipc.kernel import pause, sigpending, sigtimedwait
 
 from ..signal.plain_child import SOON, bare_child, leave_session
 
@@ -41,18 +42,18 @@ def terminal() -> Iterator[Terminal]:
 
 
 @pytest.fixture
-def in_session(fork, terminal) -> Callable[..., Actor]:
+def in_session(fork, terminal) -> Callable[..., Child]:
     """Start the leader of a new session whose terminal is the pty: in_session(function)."""
     member = fork(pause)
     member.wait_blocked("pause")
 
-    def start(function: Callable[[], Any]) -> Actor:
+    def start(function: Callable[[], Any]) -> Child:
         def life() -> Any:
             leave_session(member)
             ioctl(terminal.slave, termios.TIOCSCTTY, 0)
             return function()
 
-        actor: Actor = fork.keeping(terminal.master, terminal.slave)(life)
+        actor: Child = fork.keeping(terminal.master, terminal.slave)(life)
         return actor
 
     return start

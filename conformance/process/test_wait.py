@@ -9,7 +9,8 @@ from signal import SIGKILL, SIGTERM, SIGUSR1
 
 import pytest
 
-from pytest_ipc import Actor, clause, fails_with, kill, pause
+from pytest_ipc import Child, clause, fails_with
+from pytest_ipc.kernel import kill, pause
 
 from ..signal.plain_child import NOBODY, bare_child
 
@@ -66,7 +67,7 @@ def test_nohang_does_not_wait(fork):
     """With WNOHANG waitpid(2) returns 0 at once while no child has ended, and the child's id when one has."""
 
     def life() -> None:
-        with Actor.start(pause) as child:
+        with Child.start(pause) as child:
             assert os.waitpid(-1, os.WNOHANG) == (0, 0)
             child.signal(SIGTERM)
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
@@ -96,7 +97,7 @@ def test_there_is_no_child_to_wait_for(fork):
     def life() -> None:
         with fails_with(ECHILD):
             os.wait()
-        with Actor.start(pause):
+        with Child.start(pause):
             for nobody_s in (os.getpid(), os.getppid(), NOBODY, -NOBODY):
                 with fails_with(ECHILD):
                     os.waitpid(nobody_s, os.WNOHANG)
@@ -109,7 +110,7 @@ def test_unknown_options_are_refused(fork):
     """Options that are none are refused; waitid(2) also wants to be told what to wait for."""
 
     def life() -> None:
-        with Actor.start(pause) as child:
+        with Child.start(pause) as child:
             with fails_with(EINVAL):
                 os.waitpid(child.pid, 0x10)
             with fails_with(EINVAL):

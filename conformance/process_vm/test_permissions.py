@@ -8,7 +8,8 @@ from errno import EPERM
 
 import pytest
 
-from pytest_ipc import clause, fails_with, process_vm_readv, process_vm_writev
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import process_vm_readv, process_vm_writev
 
 from ..ptrace.access import (
     OTHERS,

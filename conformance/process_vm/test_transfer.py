@@ -10,8 +10,9 @@ from errno import EFAULT, EINVAL, ESRCH
 
 import pytest
 
-from pytest_ipc import PROT_NONE, clause, disputed, fails_with, mprotect, munmap, process_vm_readv, process_vm_writev
-from pytest_ipc import mmap as raw_mmap
+from pytest_ipc import clause, disputed, fails_with
+from pytest_ipc.kernel import PROT_NONE, mprotect, munmap, process_vm_readv, process_vm_writev
+from pytest_ipc.kernel import mmap as raw_mmap
 
 from ..memory import APART
 from ..ptrace.access import sleeper

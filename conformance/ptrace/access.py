@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import CAPABILITIES, PR_SET_DUMPABLE, CapabilitySets, Pipe, capget, capset, limit, prctl, untested
+from pytest_ipc import Pipe, untested
+from pytest_ipc.kernel import CAPABILITIES, PR_SET_DUMPABLE, CapabilitySets, capget, capset, limit, prctl
 
 from ..credentials import GROUP, OTHER_GROUP, OWNER, STRANGER, become
 from ..signal.plain_child import bare_child

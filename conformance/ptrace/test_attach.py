@@ -10,7 +10,8 @@ from threading import Thread, get_native_id
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, disputed, fails_with
+from pytest_ipc.kernel import (
     PTRACE_ATTACH,
     PTRACE_CONT,
     PTRACE_DETACH,
@@ -24,9 +25,6 @@ from pytest_ipc import (
     PTRACE_SETOPTIONS,
     PTRACE_SYSCALL,
     PTRACE_TRACEME,
-    clause,
-    disputed,
-    fails_with,
     kill,
     pause,
     ptrace,

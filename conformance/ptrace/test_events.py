@@ -13,7 +13,8 @@ from threading import Thread, get_native_id
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     PR_SET_NO_NEW_PRIVS,
     PR_SET_SECCOMP,
     PTRACE_CONT,
@@ -36,8 +37,6 @@ from pytest_ipc import (
     PTRACE_SYSCALL,
     PTRACE_SYSCALL_INFO_SECCOMP,
     SI_USER,
-    clause,
-    fails_with,
     number_of,
     poll,
     prctl,
@@ -46,7 +45,6 @@ from pytest_ipc import (
     ptrace_event_message,
     ptrace_siginfo,
     ptrace_syscall_info,
-    untested,
 )
 from pytest_ipc.kernel.libc import syscall
 

@@ -10,21 +10,19 @@ from signal import SIGUSR1
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     PTRACE_CONT,
     PTRACE_PEEKDATA,
     PTRACE_PEEKTEXT,
     PTRACE_POKEDATA,
     PTRACE_POKETEXT,
-    clause,
-    fails_with,
     kill,
     number_of,
     ptrace,
     ptrace_peek,
     ptrace_registers,
     ptrace_set_registers,
-    untested,
 )
 from pytest_ipc.kernel.libc import syscall
 

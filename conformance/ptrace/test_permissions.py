@@ -7,7 +7,8 @@ from signal import SIGSTOP
 
 import pytest
 
-from pytest_ipc import PTRACE_ATTACH, PTRACE_SEIZE, clause, fails_with, ptrace
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import PTRACE_ATTACH, PTRACE_SEIZE, ptrace
 
 from .access import (
     OTHERS,

@@ -11,7 +11,8 @@ from signal import SIG_IGN, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGTRAP, SIGTSTP
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import (
     PTRACE_CONT,
     PTRACE_EVENT_STOP,
     PTRACE_INTERRUPT,
@@ -22,8 +23,6 @@ from pytest_ipc import (
     SI_QUEUE,
     SI_USER,
     Timespec,
-    clause,
-    fails_with,
     kill,
     nanosleep,
     pause,

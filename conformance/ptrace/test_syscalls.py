@@ -9,7 +9,8 @@ from signal import SIGTRAP, SIGUSR1
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     PTRACE_CONT,
     PTRACE_DETACH,
     PTRACE_O_TRACESYSGOOD,
@@ -20,9 +21,7 @@ from pytest_ipc import (
     PTRACE_SYSCALL_INFO_EXIT,
     PTRACE_SYSCALL_INFO_NONE,
     PTRACE_SYSEMU,
-    clause,
     close,
-    fails_with,
     kill,
     number_of,
     ptrace,
@@ -30,7 +29,6 @@ from pytest_ipc import (
     ptrace_siginfo,
     ptrace_syscall_info,
     read,
-    untested,
     write,
 )
 from pytest_ipc.kernel.libc import syscall

@@ -10,7 +10,8 @@ from fcntl import ioctl
 from signal import SIGSTOP, SIGTRAP
 from termios import FIONREAD
 
-from pytest_ipc import (
+from pytest_ipc import untested
+from pytest_ipc.kernel import (
     PTRACE_EVENT_STOP,
     PTRACE_INTERRUPT,
     PTRACE_O_TRACESYSGOOD,
@@ -26,7 +27,6 @@ from pytest_ipc import (
     process_state,
     ptrace,
     ptrace_syscall_info,
-    untested,
 )
 
 from ..signal.plain_child import SOON, bare_child

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from pytest_ipc import (
+from pytest_ipc import Ipc
+from pytest_ipc.kernel import (
     IPC_NOWAIT,
     SEM_UNDO,
-    Factories,
     semctl_getall,
     semctl_rmid,
     semctl_setall,
@@ -48,7 +48,7 @@ class Semaphores(Workload):
     themes = THEMES
     undo = 0.0  # how many of the operations are undone
 
-    def make(self, ipc: Factories) -> int:
+    def make(self, ipc: Ipc) -> int:
         return ipc.sysv_sem(values=[1, 0]).id
 
     def specification(self, shared: int, history: History) -> SemaphoresSpec:

@@ -6,16 +6,17 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_ipc import Actor, Deadline, Fork, SemaphoreSet, semop, untested
+from pytest_ipc import Child, Fork, SemaphoreSet, untested
+from pytest_ipc.kernel import Deadline, semop
 
 from ..credentials import GROUP, OWNER
 
 
 @pytest.fixture
-def waiting(fork: Fork) -> Callable[..., Actor]:
+def waiting(fork: Fork) -> Callable[..., Child]:
     """Start an actor that sleeps in semop(2): waiting(semaphores, (num, op), ...); its result is 0 or the errno."""
 
-    def start(semaphores: SemaphoreSet, *operations: tuple[int, ...]) -> Actor:
+    def start(semaphores: SemaphoreSet, *operations: tuple[int, ...]) -> Child:
         actor = fork(outcome, semaphores.id, *operations)
         actor.wait_blocked("semop")
         return actor
@@ -23,7 +24,7 @@ def waiting(fork: Fork) -> Callable[..., Actor]:
     return start
 
 
-def first_to_end(actors: list[Actor]) -> Actor:
+def first_to_end(actors: list[Child]) -> Child:
     """Wait for one of *actors* to end, whichever it is, and take it out of the list. TimeoutError."""
     if not Deadline(5).until(lambda: not all(actor.alive for actor in actors)):
         raise TimeoutError(f"none of {len(actors)} processes that wait for the same went on within 5 s")

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
-from pytest_ipc import (
+from pytest_ipc.kernel import (
     GETPID,
     GETVAL,
     IPC_NOWAIT,

@@ -8,7 +8,7 @@ from errno import EAGAIN, EFBIG, EIDRM, EINVAL, ERANGE
 from types import MappingProxyType
 from typing import ClassVar, Self
 
-from pytest_ipc import IPC_NOWAIT, SEM_UNDO, SEMVMX
+from pytest_ipc.kernel import IPC_NOWAIT, SEM_UNDO, SEMVMX
 
 from ..outcome import Fails, Outcome
 from ..specification import Call, Specification

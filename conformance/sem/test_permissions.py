@@ -11,7 +11,8 @@ from errno import EACCES, EPERM
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import SemaphoreSet, clause, fails_with, unused_key
+from pytest_ipc.kernel import (
     GETALL,
     GETNCNT,
     GETPID,
@@ -24,10 +25,7 @@ from pytest_ipc import (
     SEM_STAT_ANY,
     SETALL,
     SETVAL,
-    SemaphoreSet,
-    clause,
     errno_name,
-    fails_with,
     semctl,
     semctl_info,
     semctl_rmid,
@@ -35,7 +33,6 @@ from pytest_ipc import (
     semctl_stat,
     semget,
     semop,
-    unused_key,
 )
 
 from ..credentials import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become

@@ -10,7 +10,8 @@ from errno import EFAULT, EIDRM, EINVAL, ERANGE
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     GETALL,
     GETNCNT,
     GETPID,
@@ -25,9 +26,7 @@ from pytest_ipc import (
     SEM_STAT,
     SETALL,
     SETVAL,
-    clause,
     errno_name,
-    fails_with,
     limit_fields,
     semctl,
     semctl_info,
@@ -39,7 +38,6 @@ from pytest_ipc import (
     semget,
     semop,
     sysvipc_sem,
-    untested,
 )
 from pytest_ipc.kernel.abi import semid_ds
 

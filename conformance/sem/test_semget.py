@@ -6,19 +6,8 @@ import os
 import time
 from errno import EACCES, EEXIST, EINVAL, ENOENT
 
-from pytest_ipc import (
-    IPC_CREAT,
-    IPC_EXCL,
-    IPC_PRIVATE,
-    clause,
-    fails_with,
-    semctl_limits,
-    semctl_rmid,
-    semctl_stat,
-    semget,
-    untested,
-    unused_key,
-)
+from pytest_ipc import clause, fails_with, untested, unused_key
+from pytest_ipc.kernel import IPC_CREAT, IPC_EXCL, IPC_PRIVATE, semctl_limits, semctl_rmid, semctl_stat, semget
 
 from ..conftest import TO_START, succeeded
 from ..credentials import GROUP, MEMBER, OTHER_GROUP, STRANGER, act_as_another
@@ -188,7 +177,7 @@ def test_unrelated_processes_meet_by_key(sysv_sem, program):
     """Programs that have nothing in common but the key operate on the same semaphores."""
     semaphores = sysv_sem(2, values=[3, 0])
     source = (
-        "import sys, pytest_ipc as ipc\n"
+        "import sys, pytest_ipc.kernel as ipc\n"
         "semid = ipc.semget(int(sys.argv[1]), 2, 0)\n"
         "ipc.semop(semid, [(0, -3), (1, 2)])\n"
         "ipc.semop(semid, [(1, -3)])\n"

@@ -6,15 +6,8 @@ import signal
 from ctypes import addressof
 from errno import E2BIG, EAGAIN, EFAULT, EFBIG, EIDRM, EINVAL, ERANGE
 
-from pytest_ipc import (
-    IPC_NOWAIT,
-    SEMVMX,
-    clause,
-    fails_with,
-    semctl_limits,
-    semop,
-    untested,
-)
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import IPC_NOWAIT, SEMVMX, semctl_limits, semop
 from pytest_ipc.kernel.abi import sembuf
 
 from ..conftest import next_second

@@ -12,14 +12,15 @@ from signal import SIGKILL
 
 import pytest
 
-from pytest_ipc import GETVAL, IPC_NOWAIT, SEM_UNDO, Actor, Fork, Pipe, SemaphoreSet, clause, semctl, semop
+from pytest_ipc import Child, Fork, Pipe, SemaphoreSet, clause
+from pytest_ipc.kernel import GETVAL, IPC_NOWAIT, SEM_UNDO, semctl, semop
 
 
 @dataclass(frozen=True)
 class Holder:
     """An actor that has done its operations, and waits at a gate to be let go to its end."""
 
-    actor: Actor
+    actor: Child
     gate: Pipe
 
     def leave(self) -> None:
@@ -149,7 +150,7 @@ def test_a_child_has_nothing_to_take_back(sysv_sem, fork):
 def test_another_program_keeps_it(sysv_sem, fork):
     """Executing another program takes back nothing; the end of that program does."""
     semaphores = sysv_sem(values=[1])
-    source = "import sys, pytest_ipc as ipc; sys.exit(40 + ipc.semctl(int(sys.argv[1]), 0, ipc.GETVAL))"
+    source = "import sys, pytest_ipc.kernel as ipc; sys.exit(40 + ipc.semctl(int(sys.argv[1]), 0, ipc.GETVAL))"
 
     def life() -> None:
         semop(semaphores.id, [(0, -1, SEM_UNDO)])

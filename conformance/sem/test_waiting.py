@@ -9,7 +9,8 @@ from ctypes import addressof, c_void_p
 from errno import EAGAIN, EIDRM, EINTR
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGUSR1
 
-from pytest_ipc import SA_RESTART, clause, fails_with, semop, semtimedop
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import SA_RESTART, semop, semtimedop
 from pytest_ipc.kernel.abi import timespec
 
 from .conftest import first_to_end

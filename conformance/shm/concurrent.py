@@ -6,17 +6,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from random import Random
 
-from pytest_ipc import (
-    IPC_CREAT,
-    IPC_EXCL,
-    Factories,
-    shmat,
-    shmctl_rmid,
-    shmctl_stat,
-    shmdt,
-    shmget,
-    unused_key,
-)
+from pytest_ipc import Ipc, unused_key
+from pytest_ipc.kernel import IPC_CREAT, IPC_EXCL, shmat, shmctl_rmid, shmctl_stat, shmdt, shmget
 
 from ..concurrency.history import History
 from ..concurrency.plan import Act
@@ -44,7 +35,7 @@ class Segments(Workload):
     kills = 0.1
     phases = (("attach", ("pins", "maps", "attach_ends")),)
 
-    def make(self, ipc: Factories) -> int:
+    def make(self, ipc: Ipc) -> int:
         return unused_key()
 
     def unmake(self, shared: int) -> None:

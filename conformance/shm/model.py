@@ -10,17 +10,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from pytest_ipc import (
-    IPC_CREAT,
-    IPC_EXCL,
-    SHM_DEST,
-    shmat,
-    shmctl_rmid,
-    shmctl_stat,
-    shmdt,
-    shmget,
-    unused_key,
-)
+from pytest_ipc import unused_key
+from pytest_ipc.kernel import IPC_CREAT, IPC_EXCL, SHM_DEST, shmat, shmctl_rmid, shmctl_stat, shmdt, shmget
 
 from ..memory import peek, poke
 from ..model import Model, fails, outcome

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from errno import EEXIST, EIDRM, EINVAL, ENOENT
 from typing import Self
 
-from pytest_ipc import IPC_CREAT, IPC_EXCL
+from pytest_ipc.kernel import IPC_CREAT, IPC_EXCL
 
 from ..outcome import Fails, Gives, Outcome
 from ..specification import Call, Specification

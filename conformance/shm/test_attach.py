@@ -11,17 +11,15 @@ from errno import EACCES, EIDRM, EINVAL
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, disputed, fails_with
+from pytest_ipc.kernel import (
     PROT_READ,
     PROT_WRITE,
     SHM_EXEC,
     SHM_RDONLY,
     SHM_REMAP,
     SHM_RND,
-    clause,
-    disputed,
     errno_name,
-    fails_with,
     mprotect,
     shmat,
     shmctl_rmid,

@@ -8,14 +8,12 @@ import shutil
 import subprocess
 from errno import ENOENT
 
-from pytest_ipc import (
+from pytest_ipc import Segment, clause, fails_with, untested, unused_key
+from pytest_ipc.kernel import (
     IPC_CREAT,
     IPC_PRIVATE,
     SHM_RDONLY,
-    Segment,
     capabilities,
-    clause,
-    fails_with,
     ftok,
     limit,
     msgget,
@@ -25,8 +23,6 @@ from pytest_ipc import (
     shmctl_set,
     shmdt,
     shmget,
-    untested,
-    unused_key,
 )
 
 from ..credentials import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become, capabilities_count_for

@@ -10,7 +10,8 @@ from errno import EACCES, ENOENT, ENOMEM, EPERM
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Deviation, Segment, clause, disputed, fails_with, untested, unused_key
+from pytest_ipc.kernel import (
     IPC_CREAT,
     IPC_RMID,
     SHM_EXEC,
@@ -21,12 +22,7 @@ from pytest_ipc import (
     SHM_STAT,
     SHM_STAT_ANY,
     SHM_UNLOCK,
-    Deviation,
-    Segment,
-    clause,
-    disputed,
     errno_name,
-    fails_with,
     limit,
     shmat,
     shmctl,
@@ -36,8 +32,6 @@ from pytest_ipc import (
     shmctl_stat,
     shmdt,
     shmget,
-    untested,
-    unused_key,
 )
 
 from ..credentials import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become, limit_process

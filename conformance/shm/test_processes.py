@@ -7,19 +7,16 @@ import signal
 from ctypes import CDLL, c_char, c_long
 from functools import partial
 
-from pytest_ipc import (
+from pytest_ipc import Child, Fork, clause, untested
+from pytest_ipc.kernel import (
     PR_SET_SECCOMP,
     SECCOMP_MODE_STRICT,
     SHM_RDONLY,
-    Actor,
     Deadline,
-    Fork,
-    clause,
     number_of,
     prctl,
     shmat,
     shmctl_rmid,
-    untested,
 )
 
 from ..conftest import succeeded
@@ -142,7 +139,7 @@ def test_unrelated_processes_meet_by_key(sysv_shm, program):
     attachment = sysv_shm(64).attach()
     attachment.buf[:5] = b"first"
     source = (
-        "import sys, ctypes, pytest_ipc as ipc\n"
+        "import sys, ctypes, pytest_ipc.kernel as ipc\n"
         "address = ipc.shmat(ipc.shmget(int(sys.argv[1]), 0, 0))\n"
         "there = ctypes.string_at(address, 5)\n"
         "ctypes.memmove(address, there[::-1], 5)\n"
@@ -179,7 +176,7 @@ def test_sharing_needs_no_system_call(sysv_shm, fork, pipe):
     assert child.wait() == 0, "the child was killed for a system call"
 
 
-def _decided(child: Actor, place: c_char, value: bytes) -> bool:
+def _decided(child: Child, place: c_char, value: bytes) -> bool:
     return place.value == value or not child.alive
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ctypes import c_ulong, memset, sizeof
 from errno import EFAULT, EINVAL
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     IPC_CREAT,
     IPC_EXCL,
     IPC_PRIVATE,
@@ -17,8 +18,6 @@ from pytest_ipc import (
     SHM_LOCKED,
     SHM_STAT,
     SHM_UNLOCK,
-    clause,
-    fails_with,
     limit,
     shmat,
     shmctl,
@@ -29,7 +28,6 @@ from pytest_ipc import (
     shmctl_stat,
     shmget,
     sysvipc_shm,
-    untested,
 )
 from pytest_ipc.kernel.libc import LONG, ULONG
 

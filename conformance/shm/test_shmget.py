@@ -8,19 +8,8 @@ from errno import EEXIST, EINVAL, ENOENT, ENOMEM
 from mmap import PAGESIZE
 from signal import SIGSEGV
 
-from pytest_ipc import (
-    IPC_CREAT,
-    IPC_EXCL,
-    IPC_PRIVATE,
-    SHM_NORESERVE,
-    clause,
-    fails_with,
-    limit,
-    shmctl_stat,
-    shmget,
-    untested,
-    unused_key,
-)
+from pytest_ipc import clause, fails_with, untested, unused_key
+from pytest_ipc.kernel import IPC_CREAT, IPC_EXCL, IPC_PRIVATE, SHM_NORESERVE, limit, shmctl_stat, shmget
 from pytest_ipc.kernel.libc import SIZE
 
 from ..credentials import OTHER_GROUP, STRANGER, act_as_another

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from random import Random
 
-from pytest_ipc import Factories, kill, sigpending, sigqueue, sigtimedwait, sigwaitinfo
+from pytest_ipc import Ipc
+from pytest_ipc.kernel import kill, sigpending, sigqueue, sigtimedwait, sigwaitinfo
 
 from ..concurrency.history import History
 from ..concurrency.plan import Act
@@ -25,7 +26,7 @@ class Pending(Workload):
     layouts = ((1, 1, 1), (2, 1), (3, 1))
     sleeping = (("take", "sigwaitinfo"),)
 
-    def make(self, ipc: Factories) -> None:
+    def make(self, ipc: Ipc) -> None:
         return None
 
     def specification(self, shared: None, history: History) -> PendingSpec:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import CLONE_NEWPID, CLONE_NEWUSER, PIPE_BUF, Actor, Pipe, Signals, kill, unshare, untested
+from pytest_ipc import Child, Pipe, Signals, untested
+from pytest_ipc.kernel import CLONE_NEWPID, CLONE_NEWUSER, PIPE_BUF, kill, unshare
 
 from ..credentials import GROUP, OWNER
 from .plain_child import PlainFork
@@ -33,7 +34,7 @@ def other_users(as_user: Callable[..., Any]) -> None:
 class Held:
     """A child whose signal handler has begun and cannot end before release()."""
 
-    actor: Actor
+    actor: Child
     gate: Pipe
 
     def receive(self, signo: int) -> None:
@@ -99,7 +100,7 @@ def as_init(fork: PlainFork) -> Callable[[Callable[[], Any]], Any]:
                     unshare(CLONE_NEWUSER | CLONE_NEWPID)
                 except OSError as error:
                     untested(f"needs a PID namespace: CAP_SYS_ADMIN, or user namespaces: {error.strerror}")
-            with Actor.start(first) as init:
+            with Child.start(first) as init:
                 return init.result()
 
         return fork(life).result()

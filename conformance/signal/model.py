@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
-from pytest_ipc import SI_QUEUE, SI_USER, kill, sigpending, sigqueue, sigtimedwait
+from pytest_ipc.kernel import SI_QUEUE, SI_USER, kill, sigpending, sigqueue, sigtimedwait
 from pytest_ipc.kernel.signals import sigprocmask
 
 from ..model import Model, fails

@@ -13,7 +13,8 @@ from resource import RLIMIT_SIGPENDING, getrlimit, setrlimit
 from threading import Event, Thread
 from typing import Any, NoReturn
 
-from pytest_ipc import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, Actor, Fork, pause, prctl, untested
+from pytest_ipc import Child, Fork, untested
+from pytest_ipc.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, pause, prctl
 from pytest_ipc.verdict.runner.speed import slowness
 
 from ..conftest import succeeded
@@ -38,10 +39,10 @@ def normalise() -> None:
 class PlainFork(Fork):
     """Fork, for children that are normalised before their function begins."""
 
-    def keeping(self, *fds: int) -> Callable[..., Actor]:
+    def keeping(self, *fds: int) -> Callable[..., Child]:
         start = super().keeping(*fds)
 
-        def start_plain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Actor:
+        def start_plain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Child:
             @wraps(function)
             def life(*args: Any, **kwargs: Any) -> Any:
                 normalise()
@@ -76,7 +77,7 @@ def take_uids(real: int, effective: int, saved: int) -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user has cleared it
 
 
-def leave_session(member: Actor) -> None:
+def leave_session(member: Child) -> None:
     """Make this process, a child, leader of a new session. A group's leader may not be one, so it joins *member*'s group first."""
     os.setpgid(0, os.getpgid(member.pid))
     os.setsid()
@@ -87,7 +88,7 @@ def become_program(source: str, *args: object) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-P", "-S", "-c", source, *map(str, args)])
 
 
-def printed(program: Actor) -> str:
+def printed(program: Child) -> str:
     """What a program that leaves with status 0 wrote to its output."""
     succeeded(program)
     return program.output.strip()

@@ -8,19 +8,8 @@ from signal import SIGUSR1
 
 import pytest
 
-from pytest_ipc import (
-    SA_ONSTACK,
-    SS_AUTODISARM,
-    SS_DISABLE,
-    SS_ONSTACK,
-    Actor,
-    Stack,
-    clause,
-    fails_with,
-    kill,
-    sigaltstack,
-    untested,
-)
+from pytest_ipc import Child, clause, fails_with, untested
+from pytest_ipc.kernel import SA_ONSTACK, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, Stack, kill, sigaltstack
 
 from ..memory import free_range
 from ..raw_syscalls import raw
@@ -174,7 +163,7 @@ def test_a_child_has_a_copy(fork, signals):
             before = sigaltstack(Stack(0, 0, SS_DISABLE))
             return before.sp
 
-        with Actor.start(child) as other:
+        with Child.start(child) as other:
             assert other.result() == stack.address
         assert sigaltstack() == Stack(stack.address, stack.size, 0)
 

@@ -13,14 +13,13 @@ from threading import Event, Thread, get_native_id
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import (
     PIDFD_SIGNAL_THREAD,
     PIDFD_SIGNAL_THREAD_GROUP,
     PIDFD_THREAD,
     SI_QUEUE,
     Deadline,
-    clause,
-    fails_with,
     kill,
     pidfd_open,
     pidfd_send_signal,

@@ -8,17 +8,8 @@ from signal import SIGCHLD, SIGCONT, SIGRTMAX, SIGRTMIN, SIGUSR1, SIGUSR2, SIGWI
 
 import pytest
 
-from pytest_ipc import (
-    PR_SET_DUMPABLE,
-    SA_RESTART,
-    Actor,
-    SigAction,
-    clause,
-    kill,
-    prctl,
-    sigaction,
-    sigpending,
-)
+from pytest_ipc import Child, clause
+from pytest_ipc.kernel import PR_SET_DUMPABLE, SA_RESTART, SigAction, kill, prctl, sigaction, sigpending
 
 from .plain_child import CATCHABLE, become_program, in_thread, printed
 
@@ -146,7 +137,7 @@ def test_a_child_has_a_copy_of_the_dispositions(fork, signals):
         def look_and_change() -> list[SigAction]:
             return [sigaction(signo, SigAction(DEFAULT, 0, frozenset())) for signo in CATCHABLE]
 
-        with Actor.start(look_and_change) as child:
+        with Child.start(look_and_change) as child:
             assert child.result() == before
         assert [sigaction(signo) for signo in CATCHABLE] == before
 

@@ -32,7 +32,8 @@ from signal import (
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Child, clause, fails_with, untested
+from pytest_ipc.kernel import (
     BUS_ADRERR,
     CLD_DUMPED,
     CLD_KILLED,
@@ -41,11 +42,9 @@ from pytest_ipc import (
     SEGV_ACCERR,
     SEGV_MAPERR,
     SI_QUEUE,
-    Actor,
     SigAction,
     SigInfo,
-    clause,
-    fails_with,
+    abi,
     kill,
     mprotect,
     number_of,
@@ -53,9 +52,7 @@ from pytest_ipc import (
     sigprocmask,
     sigqueue,
     sigtimedwait,
-    untested,
 )
-from pytest_ipc.kernel import abi
 from pytest_ipc.kernel.libc import syscall
 from pytest_ipc.kernel.signals import siginfo
 
@@ -225,7 +222,7 @@ def test_a_core_is_told_of(fork, may_dump):
             signal(SIGABRT, SIG_DFL)
             kill(os.getpid(), signo)
 
-        with Actor.start(die) as child:
+        with Child.start(die) as child:
             status = os.waitpid(child.pid, 0)[1]
         assert os.WTERMSIG(status) == signo
         return os.WCOREDUMP(status)
@@ -245,7 +242,7 @@ def test_there_is_no_core_where_the_limit_is_zero(fork, tmp_path, may_dump):
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             kill(os.getpid(), SIGABRT)
 
-        with Actor.start(die) as child:
+        with Child.start(die) as child:
             return os.WCOREDUMP(os.waitpid(child.pid, 0)[1])
 
     assert fork(life).result() is False
@@ -266,7 +263,7 @@ def test_sigchld_tells_of_a_core(fork, signals, may_dump, dumps):
 
         signals.catch(SIGCHLD)
         signals.block(SIGCHLD)
-        with Actor.start(die):
+        with Child.start(die):
             info = sigtimedwait({SIGCHLD}, SOON)
             return info.code, info.status
 

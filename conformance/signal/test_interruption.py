@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import SA_RESTART, clause, fails_with, read, write
-from pytest_ipc.kernel import descriptor
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import SA_RESTART, descriptor, read, write
 
 from .plain_child import SOON
 

@@ -8,16 +8,14 @@ from signal import SIGALRM, SIGPROF, SIGVTALRM
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Child, clause, fails_with
+from pytest_ipc.kernel import (
     ITIMER_PROF,
     ITIMER_REAL,
     ITIMER_VIRTUAL,
-    Actor,
     ItimerVal,
     Timeval,
     alarm,
-    clause,
-    fails_with,
     getitimer,
     pause,
     setitimer,
@@ -186,7 +184,7 @@ def test_a_child_has_no_alarm(fork):
         def child() -> list[object]:
             return [*(getitimer(which) for which in (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF)), alarm(0)]
 
-        with Actor.start(child) as other:
+        with Child.start(child) as other:
             assert other.result() == [NEVER, NEVER, NEVER, 0]
         for which in (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF):
             assert getitimer(which).interval == Timeval(7)

@@ -11,17 +11,18 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Actor, Fork, clause, fails_with, kill, pause, sigpending
+from pytest_ipc import Child, Fork, clause, fails_with
+from pytest_ipc.kernel import kill, pause, sigpending
 
 from ..credentials import GROUP, MEMBER, OWNER, STRANGER
 from .plain_child import NOBODY, bare_child, leave_session, take_uids
 
 
 @pytest.fixture
-def sleeper(fork: Fork) -> Callable[..., Actor]:
+def sleeper(fork: Fork) -> Callable[..., Child]:
     """Start children that sleep until a signal ends them, after another function if one is given: sleeper(prepare, *args)."""
 
-    def start(prepare: Callable[..., Any] | None = None, *args: Any) -> Actor:
+    def start(prepare: Callable[..., Any] | None = None, *args: Any) -> Child:
         def life() -> None:
             if prepare is not None:
                 prepare(*args)
@@ -81,8 +82,8 @@ def test_minus_one_is_everybody_else(as_init):
 
     def first() -> None:
         with ExitStack() as family:
-            others = [family.enter_context(Actor.start(pause)) for _ in range(3)]
-            sender = family.enter_context(Actor.start(kill, (-1, SIGTERM)))
+            others = [family.enter_context(Child.start(pause)) for _ in range(3)]
+            sender = family.enter_context(Child.start(kill, (-1, SIGTERM)))
             assert sender.wait() == 0, "the caller was reached"
             assert [other.wait() for other in others] == [-SIGTERM] * 3
 
@@ -95,10 +96,10 @@ def test_the_first_process_gets_only_what_it_catches(as_init, signals, signo):
     """From its own PID namespace the first process gets only signals that it has a handler for: others do nothing to it."""
 
     def first():
-        with Actor.start(kill, (1, signo)) as sender:
+        with Child.start(kill, (1, signo)) as sender:
             sender.result()
         caught = signals.catch(SIGUSR1)
-        with Actor.start(kill, (1, SIGUSR1)) as sender:
+        with Child.start(kill, (1, SIGUSR1)) as sender:
             sender.result()
         return caught.count
 

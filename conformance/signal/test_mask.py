@@ -8,18 +8,8 @@ import threading
 from errno import EINVAL
 from signal import SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SIGKILL, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2
 
-from pytest_ipc import (
-    Actor,
-    clause,
-    disputed,
-    fails_with,
-    kill,
-    pause,
-    process_status,
-    sigpending,
-    sigprocmask,
-    tgkill,
-)
+from pytest_ipc import Child, clause, disputed, fails_with
+from pytest_ipc.kernel import kill, pause, process_status, sigpending, sigprocmask, tgkill
 
 from .plain_child import CATCHABLE, become_program, in_thread, printed
 
@@ -149,7 +139,7 @@ def test_a_child_has_a_copy_of_the_mask(fork):
 
     def life() -> tuple[frozenset[int], frozenset[int]]:
         sigprocmask(SIG_SETMASK, {SIGUSR1, SIGTERM})
-        with Actor.start(sigprocmask, (SIG_SETMASK, ())) as child:
+        with Child.start(sigprocmask, (SIG_SETMASK, ())) as child:
             return child.result(), sigprocmask(SIG_BLOCK, None)
 
     assert fork(life).result() == ({SIGUSR1, SIGTERM}, {SIGUSR1, SIGTERM})
@@ -226,7 +216,7 @@ def test_nothing_pends_in_a_new_child(fork):
 
     def life() -> tuple[frozenset[int], frozenset[int]]:
         pend_both()
-        with Actor.start(sigpending) as child:
+        with Child.start(sigpending) as child:
             return child.result(), sigpending() & {SIGUSR1, SIGUSR2}
 
     assert fork(life).result() == (set(), {SIGUSR1, SIGUSR2})

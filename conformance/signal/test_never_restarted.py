@@ -13,19 +13,10 @@ from signal import SIGIO, SIGRTMIN, SIGUSR1
 
 import pytest
 
-from pytest_ipc import (
-    POLL_IN,
-    SA_RESTART,
-    Timespec,
-    clause,
-    epoll_wait,
-    fails_with,
-    nanosleep,
-    read,
-    sigtimedwait,
-)
-from pytest_ipc import poll as raw_poll
-from pytest_ipc import select as raw_select
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import POLL_IN, SA_RESTART, Timespec, epoll_wait, nanosleep, read, sigtimedwait
+from pytest_ipc.kernel import poll as raw_poll
+from pytest_ipc.kernel import select as raw_select
 
 from .plain_child import SOON
 

@@ -9,16 +9,8 @@ from signal import NSIG, SIGKILL, SIGRTMAX, SIGRTMIN, SIGTERM, SIGUSR1, SIGUSR2
 
 import pytest
 
-from pytest_ipc import (
-    SI_USER,
-    clause,
-    fails_with,
-    kill,
-    pause,
-    sigpending,
-    sigqueue,
-    sigtimedwait,
-)
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import SI_USER, kill, pause, sigpending, sigqueue, sigtimedwait
 from pytest_ipc.kernel.libc import function, never
 
 from ..credentials import GROUP, STRANGER

@@ -9,7 +9,8 @@ from signal import SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Child, Pipe, clause, fails_with
+from pytest_ipc.kernel import (
     CLD_EXITED,
     CLD_KILLED,
     CLD_STOPPED,
@@ -18,11 +19,7 @@ from pytest_ipc import (
     SA_NODEFER,
     SA_RESETHAND,
     SA_RESTART,
-    Actor,
-    Pipe,
     SigAction,
-    clause,
-    fails_with,
     kill,
     pause,
     sigaction,
@@ -157,7 +154,7 @@ def test_resethand_resets_when_the_handler_is_entered(held):
 def code_of_the_first_sigchld() -> int:
     """Stop, continue and end a child; why the first SIGCHLD was sent, which those after it do not replace."""
     sigprocmask(signal.SIG_BLOCK, {SIGCHLD})
-    with Actor.start(pause) as child:
+    with Child.start(pause) as child:
         child.signal(SIGSTOP)
         os.waitpid(child.pid, os.WUNTRACED)
         child.signal(SIGCONT)
@@ -184,7 +181,7 @@ def wait_for_a_child_that_vanishes(fork, pipe: Pipe, action: SigAction) -> None:
 
     def life() -> None:
         sigaction(SIGCHLD, action)
-        with Actor.start(pipe.read, (1,), keep={pipe.read_fd}), fails_with(ECHILD):
+        with Child.start(pipe.read, (1,), keep={pipe.read_fd}), fails_with(ECHILD):
             os.wait()
 
     parent = fork(life)
@@ -212,7 +209,7 @@ def test_nocldwait_still_sends_sigchld(fork, signals):
     def life() -> tuple[int, int]:
         signals.catch(SIGCHLD, flags=SA_NOCLDWAIT)
         signals.block(SIGCHLD)
-        with Actor.start(os._exit, (3,)) as child:
+        with Child.start(os._exit, (3,)) as child:
             info = sigtimedwait({SIGCHLD}, SOON)
             assert info.pid == child.pid
             assert child.wait() is None

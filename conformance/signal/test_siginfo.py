@@ -9,7 +9,8 @@ from signal import SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGUSR1, SIGUSR2
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Child, clause
+from pytest_ipc.kernel import (
     CLD_CONTINUED,
     CLD_EXITED,
     CLD_KILLED,
@@ -17,9 +18,7 @@ from pytest_ipc import (
     SI_QUEUE,
     SI_TKILL,
     SI_USER,
-    Actor,
     SigInfo,
-    clause,
     kill,
     number_of,
     pause,
@@ -39,7 +38,7 @@ def test_kill_tells_who_sent_it(fork, signals):
 
     def life() -> None:
         signals.block(SIGUSR1)
-        with Actor.start(kill, (os.getpid(), SIGUSR1)) as sender:
+        with Child.start(kill, (os.getpid(), SIGUSR1)) as sender:
             info = sigtimedwait({SIGUSR1}, SOON)
             assert (info.signo, info.code, info.pid, info.uid) == (SIGUSR1, SI_USER, sender.pid, os.getuid())
 
@@ -58,7 +57,7 @@ def test_the_sender_s_user_is_its_real_one(fork, signals):
             os.setresuid(OWNER, -1, -1)
             kill(pid, SIGUSR1)
 
-        with Actor.start(send, (os.getpid(),)) as sender:
+        with Child.start(send, (os.getpid(),)) as sender:
             sender.result()
         assert sigtimedwait({SIGUSR1}, SOON).uid == OWNER
 
@@ -72,7 +71,7 @@ def test_tgkill_has_a_code_of_its_own(fork, signals):
 
     def life() -> None:
         signals.block(SIGUSR1)
-        with Actor.start(tgkill, (os.getpid(), threading.get_native_id(), SIGUSR1)) as sender:
+        with Child.start(tgkill, (os.getpid(), threading.get_native_id(), SIGUSR1)) as sender:
             sender.result()
             # The system call itself: glibc's functions around it tell SI_USER in place of SI_TKILL.
             wanted, info = c_uint64(1 << SIGUSR1 - 1), (c_int * 32)()
@@ -91,14 +90,14 @@ def test_sigqueue_brings_a_value(fork, signals):
     def life() -> None:
         signals.block(SIGUSR1)
         for value in (0, 1, -1, 2**31 - 1, -(2**31)):
-            with Actor.start(sigqueue, (os.getpid(), SIGUSR1, value)) as sender:
+            with Child.start(sigqueue, (os.getpid(), SIGUSR1, value)) as sender:
                 info = sigtimedwait({SIGUSR1}, SOON)
                 assert (info.code, info.pid, info.uid, info.value) == (SI_QUEUE, sender.pid, os.getuid(), value)
 
     fork(life).result()
 
 
-def assert_tells(info: SigInfo, child: Actor, code: int, status: int) -> None:
+def assert_tells(info: SigInfo, child: Child, code: int, status: int) -> None:
     """Assert that SIGCHLD told this of *child*."""
     assert (info.signo, info.code, info.status) == (SIGCHLD, code, status)
     assert (info.pid, info.uid) == (child.pid, os.getuid())
@@ -111,7 +110,7 @@ def test_sigchld_tells_of_an_exit(fork, signals):
     def life() -> None:
         signals.catch(SIGCHLD)
         signals.block(SIGCHLD)
-        with Actor.start(os._exit, (7,)) as child:
+        with Child.start(os._exit, (7,)) as child:
             assert_tells(sigtimedwait({SIGCHLD}, SOON), child, CLD_EXITED, 7)
 
     fork(life).result()
@@ -125,7 +124,7 @@ def test_sigchld_tells_of_a_death_by_signal(fork, signals):
         signals.catch(SIGCHLD)
         signals.block(SIGCHLD)
         for signo in (SIGKILL, SIGUSR2):
-            with Actor.start(pause) as child:
+            with Child.start(pause) as child:
                 child.signal(signo)
                 assert_tells(sigtimedwait({SIGCHLD}, SOON), child, CLD_KILLED, signo)
 
@@ -139,7 +138,7 @@ def test_sigchld_tells_of_a_stop(fork, signals):
     def life() -> None:
         signals.catch(SIGCHLD)
         signals.block(SIGCHLD)
-        with Actor.start(pause) as child:
+        with Child.start(pause) as child:
             child.signal(SIGSTOP)
             assert_tells(sigtimedwait({SIGCHLD}, SOON), child, CLD_STOPPED, SIGSTOP)
 
@@ -153,7 +152,7 @@ def test_sigchld_tells_of_a_continuation(fork, signals):
     def life() -> None:
         signals.catch(SIGCHLD)
         signals.block(SIGCHLD)
-        with Actor.start(pause) as child:
+        with Child.start(pause) as child:
             child.signal(SIGSTOP)
             assert sigtimedwait({SIGCHLD}, SOON).code == CLD_STOPPED
             child.signal(SIGCONT)

@@ -11,16 +11,14 @@ from signal import SIGCHLD, SIGKILL, SIGRTMIN, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Child, clause, fails_with
+from pytest_ipc.kernel import (
     CLD_EXITED,
     SFD_CLOEXEC,
     SFD_NONBLOCK,
     SI_QUEUE,
     SI_USER,
     SIGNALFD_SIGINFO_BYTES,
-    Actor,
-    clause,
-    fails_with,
     kill,
     open_descriptors,
     read,
@@ -235,7 +233,7 @@ def test_the_end_of_a_child_is_read(fork, signals):
     def life() -> None:
         signals.block(SIGCHLD)
         source = signalfd(-1, {SIGCHLD})
-        with Actor.start(os._exit, (7,)) as child:
+        with Child.start(os._exit, (7,)) as child:
             info = signalfd_read(source)[0]
             assert (info.signo, info.code, info.pid, info.status) == (SIGCHLD, CLD_EXITED, child.pid, 7)
 
@@ -258,7 +256,7 @@ def test_a_child_reads_its_own_signals(fork, signals):
             sigqueue(os.getpid(), SIGUSR1, 2)
             return signalfd_read(source)[0].value
 
-        with Actor.start(child, keep={source}) as other:
+        with Child.start(child, keep={source}) as other:
             assert other.result() == 2
         assert signalfd_read(source)[0].value == 1
 

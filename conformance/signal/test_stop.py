@@ -9,7 +9,8 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU
 
 import pytest
 
-from pytest_ipc import Actor, clause, fails_with, kill, pause, sigpending
+from pytest_ipc import Child, clause, fails_with
+from pytest_ipc.kernel import kill, pause, sigpending
 
 from .plain_child import leave_session
 
@@ -39,7 +40,7 @@ def test_a_stop_is_told_with_wuntraced(fork, signo):
     """With WUNTRACED waitpid(2) tells that a child has stopped and which signal has done it, once."""
 
     def life() -> None:
-        with Actor.start(pause) as child:
+        with Child.start(pause) as child:
             child.signal(signo)
             pid, status = os.waitpid(child.pid, os.WUNTRACED)
             assert pid == child.pid
@@ -55,7 +56,7 @@ def test_a_stop_is_not_told_without_wuntraced(fork):
     """Without WUNTRACED waitpid(2) does not tell of a child that has stopped."""
 
     def life() -> None:
-        with Actor.start(pause) as child:
+        with Child.start(pause) as child:
             child.signal(SIGSTOP)
             child.wait_state("T")
             assert os.waitpid(child.pid, os.WNOHANG) == (0, 0)
@@ -69,7 +70,7 @@ def test_a_continuation_is_told_with_wcontinued(fork):
     """With WCONTINUED waitpid(2) tells that a stopped child has been continued, once; without it does not."""
 
     def life() -> None:
-        with Actor.start(pause) as child:
+        with Child.start(pause) as child:
             child.signal(SIGSTOP)
             os.waitpid(child.pid, os.WUNTRACED)
             child.signal(SIGCONT)
@@ -86,7 +87,7 @@ def test_waitid_tells_of_stops_and_continuations(fork):
     """waitid(2) tells of a stop with WSTOPPED and of a continuation with WCONTINUED, and with WNOWAIT tells it again."""
 
     def life() -> None:
-        with Actor.start(pause) as child:
+        with Child.start(pause) as child:
             for signo, options, code in (
                 (SIGSTOP, os.WSTOPPED, os.CLD_STOPPED),
                 (SIGCONT, os.WCONTINUED, os.CLD_CONTINUED),
@@ -288,7 +289,7 @@ def test_a_stopped_child_is_still_a_child(fork):
     """A stopped child has to be waited for until its end; only after that there is no such child."""
 
     def life() -> None:
-        with Actor.start(pause) as child:
+        with Child.start(pause) as child:
             child.signal(SIGSTOP)
             os.waitpid(child.pid, os.WUNTRACED)
             child.signal(SIGKILL)

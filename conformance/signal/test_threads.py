@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     Deadline,
-    clause,
-    fails_with,
     kill,
     numbers_of,
     pthread_kill,
@@ -24,7 +23,6 @@ from pytest_ipc import (
     read,
     sigpending,
     sigwait,
-    untested,
 )
 
 

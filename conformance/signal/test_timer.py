@@ -12,18 +12,15 @@ from time import CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOC
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Child, clause, disputed, fails_with, untested
+from pytest_ipc.kernel import (
     SI_TIMER,
     SIGEV_NONE,
     SIGEV_SIGNAL,
     SIGEV_THREAD_ID,
     TIMER_ABSTIME,
-    Actor,
     ItimerSpec,
     Timespec,
-    clause,
-    disputed,
-    fails_with,
     number_of,
     pause,
     sigpending,
@@ -33,7 +30,6 @@ from pytest_ipc import (
     timer_getoverrun,
     timer_gettime,
     timer_settime,
-    untested,
 )
 from pytest_ipc.kernel.libc import syscall
 
@@ -236,7 +232,7 @@ def test_a_child_has_no_timer(fork):
             with fails_with(EINVAL):
                 timer_gettime(timer)
 
-        with Actor.start(child) as other:
+        with Child.start(child) as other:
             other.result()
         return timer_gettime(timer).value > Timespec()
 

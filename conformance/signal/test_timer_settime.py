@@ -11,16 +11,14 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, disputed, fails_with
+from pytest_ipc.kernel import (
     SI_TIMER,
     SIGEV_NONE,
     SIGEV_SIGNAL,
     TIMER_ABSTIME,
     ItimerSpec,
     Timespec,
-    clause,
-    disputed,
-    fails_with,
     sigtimedwait,
     timer_create,
     timer_gettime,

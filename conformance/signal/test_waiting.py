@@ -10,13 +10,12 @@ from threading import Thread
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import (
     CLD_EXITED,
     SA_RESTART,
     SI_QUEUE,
     SI_USER,
-    clause,
-    fails_with,
     kill,
     pause,
     sigpending,

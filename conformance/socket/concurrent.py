@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from random import Random
 from socket import AF_UNIX, MSG_DONTWAIT, MSG_PEEK, SHUT_WR, SOCK_DGRAM, SOCK_SEQPACKET, SocketKind, socket
 
-from pytest_ipc import Factories, recv, send
+from pytest_ipc import Ipc
+from pytest_ipc.kernel import recv, send
 
 from ..concurrency.history import History
 from ..concurrency.plan import Act
@@ -23,7 +24,7 @@ class Packets(Workload):
     shutting = 0.15
     sleeping = (("send", "send"), ("recv", "recv"))
 
-    def make(self, ipc: Factories) -> Pair:
+    def make(self, ipc: Ipc) -> Pair:
         first, second = ipc.sockets.pair(SocketKind(self.type))
         return first.fileno(), second.fileno()
 

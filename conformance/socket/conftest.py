@@ -15,13 +15,14 @@ from termios import FIONREAD
 
 import pytest
 
-from pytest_ipc import End, Factories, Listener, Socket, Sockets, limit, send, socketpair, untested
+from pytest_ipc import End, Ipc, Listener, Socket, Sockets, untested
+from pytest_ipc.kernel import limit, send, socketpair
 
 from ..credentials import limit_process
 
 
 @pytest.fixture
-def raw_pair(ipc_scope: Factories) -> Callable[..., tuple[int, int]]:
+def raw_pair(ipc_scope: Ipc) -> Callable[..., tuple[int, int]]:
     """Two descriptors from socketpair(2), closed with the test: raw_pair(type=SOCK_STREAM)."""
 
     def make(type: int = SOCK_STREAM) -> tuple[int, int]:

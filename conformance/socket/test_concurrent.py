@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from socket import MSG_DONTWAIT, MSG_PEEK, SOCK_DGRAM
 
-from pytest_ipc import ChildDied, clause, disputed, recv, send
+from pytest_ipc import ChildDied, clause, disputed
+from pytest_ipc.kernel import recv, send
 
 
 @clause("unix.concurrent-seqpacket", "unix(7)", "DESCRIPTION")

@@ -17,7 +17,8 @@ from socket import (
 
 import pytest
 
-from pytest_ipc import Ucred, capabilities, clause, fails_with, peer_groups, peer_pidfd, pidfd_send_signal, untested
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import Ucred, capabilities, peer_groups, peer_pidfd, pidfd_send_signal
 
 from ..credentials import GROUP, OTHER_GROUP, OWNER, STRANGER, act_as_another, become, capabilities_count_for
 

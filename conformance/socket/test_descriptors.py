@@ -21,7 +21,8 @@ from socket import (
 
 import pytest
 
-from pytest_ipc import SCM_MAX_FD, Deadline, Ucred, capabilities, clause, fails_with, open_descriptors, recv, untested
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import SCM_MAX_FD, Deadline, Ucred, capabilities, open_descriptors, recv
 
 from ..credentials import GROUP, STRANGER, become, limit_process
 from .conftest import leave_room_for

@@ -11,7 +11,8 @@ from socket import SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET
 
 import pytest
 
-from pytest_ipc import SCM_PIDFD, SO_PASSPIDFD, SO_PASSRIGHTS, Socket, clause, fails_with, untested
+from pytest_ipc import Socket, clause, fails_with, untested
+from pytest_ipc.kernel import SCM_PIDFD, SO_PASSPIDFD, SO_PASSRIGHTS
 
 TYPES = pytest.mark.parametrize(
     "type", [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET], ids=["stream", "datagram", "seqpacket"]

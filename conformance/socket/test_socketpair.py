@@ -21,7 +21,8 @@ from socket import (
 
 import pytest
 
-from pytest_ipc import clause, disputed, fails_with, getpeername, getsockname, recv, send, socketpair
+from pytest_ipc import clause, disputed, fails_with
+from pytest_ipc.kernel import getpeername, getsockname, recv, send, socketpair
 
 from .conftest import leave_room_for
 

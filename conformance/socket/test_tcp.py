@@ -26,7 +26,8 @@ from socket import (
 
 import pytest
 
-from pytest_ipc import clause, fails_with, send
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import send
 
 from .conftest import listening
 

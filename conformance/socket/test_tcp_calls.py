@@ -31,7 +31,8 @@ from socket import (
     TCP_NODELAY,
 )
 
-from pytest_ipc import accept4, clause, fails_with, getpeername, recv, send
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import accept4, getpeername, recv, send
 
 from .conftest import listening
 

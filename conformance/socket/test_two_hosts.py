@@ -10,14 +10,15 @@ from socket import AF_INET, AF_UNIX, SO_BROADCAST, SOCK_DGRAM, SOL_SOCKET
 
 import pytest
 
-from pytest_ipc import accept4, clause, connect, fails_with, recv, unix_address, untested
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import accept4, connect, recv, unix_address
 
 NAMESPACES = "DESCRIPTION"
 
 
 @pytest.fixture
 def serving(sockets, pipe):
-    """Start a server on a host: serving(host, address, function, type) -> Actor, which listens at port 7000 by then."""
+    """Start a server on a host: serving(host, address, function, type) -> Child, which listens at port 7000 by then."""
 
     def start(host, address, function, type=socket.SOCK_STREAM):
         ready = pipe()

@@ -28,7 +28,8 @@ from socket import (
 
 import pytest
 
-from pytest_ipc import capabilities, clause, connect, fails_with, limit, recv, send, untested
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import capabilities, connect, limit, recv, send
 
 from ..credentials import GROUP, STRANGER, become
 from .conftest import listening

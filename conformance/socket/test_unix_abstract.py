@@ -11,19 +11,17 @@ from socket import AF_UNIX, SO_PASSCRED, SOCK_DGRAM, SOL_SOCKET
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     CLONE_NEWNET,
     CLONE_NEWUSER,
     bind,
     capabilities,
-    clause,
     connect,
-    fails_with,
     getpeername,
     getsockname,
     unix_address,
     unshare,
-    untested,
 )
 
 from ..credentials import GROUP, STRANGER, become

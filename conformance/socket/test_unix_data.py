@@ -18,7 +18,8 @@ from socket import (
 
 import pytest
 
-from pytest_ipc import Deviation, clause, disputed, fails_with, recv, send
+from pytest_ipc import Deviation, clause, disputed, fails_with
+from pytest_ipc.kernel import recv, send
 
 BOUNDED = pytest.mark.parametrize("type", [SOCK_DGRAM, SOCK_SEQPACKET], ids=["datagram", "seqpacket"])
 

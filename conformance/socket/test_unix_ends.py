@@ -9,7 +9,8 @@ from socket import MSG_DONTWAIT, MSG_NOSIGNAL, SO_ERROR, SOCK_SEQPACKET, SOCK_ST
 
 import pytest
 
-from pytest_ipc import SA_RESTART, accept4, clause, fails_with, recv, send
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import SA_RESTART, accept4, recv, send
 
 CONNECTED = pytest.mark.parametrize("type", [SOCK_STREAM, SOCK_SEQPACKET], ids=["stream", "seqpacket"])
 HANDLERS = "Interruption of system calls and library functions by signal handlers"

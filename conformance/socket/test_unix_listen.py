@@ -8,18 +8,8 @@ from socket import AF_UNIX, MSG_NOSIGNAL, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOC
 
 import pytest
 
-from pytest_ipc import (
-    accept4,
-    clause,
-    connect,
-    fails_with,
-    getpeername,
-    recv,
-    send,
-    unix_address,
-    unix_sockets,
-    untested,
-)
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import accept4, connect, getpeername, recv, send, unix_address, unix_sockets
 
 CONNECTED = pytest.mark.parametrize("type", [SOCK_STREAM, SOCK_SEQPACKET], ids=["stream", "seqpacket"])
 

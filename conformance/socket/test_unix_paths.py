@@ -20,18 +20,8 @@ from socket import AF_UNIX, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM
 
 import pytest
 
-from pytest_ipc import (
-    bind,
-    capabilities,
-    clause,
-    connect,
-    fails_with,
-    getpeername,
-    getsockname,
-    recv,
-    send,
-    unix_address,
-)
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import bind, capabilities, connect, getpeername, getsockname, recv, send, unix_address
 
 from ..credentials import GROUP, STRANGER, become
 

@@ -9,7 +9,8 @@ from signal import SIGTERM
 
 import pytest
 
-from pytest_ipc import clause, fails_with, fflush, fileno, fread, fwrite, pclose, poll, popen, untested
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import fflush, fileno, fread, fwrite, pclose, poll, popen
 
 from ..conftest import TO_START
 from ..epoll.conftest import open_all

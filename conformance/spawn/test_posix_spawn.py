@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import clause, disputed, process_status, untested
+from pytest_ipc import clause, disputed, untested
+from pytest_ipc.kernel import process_status
 
 from ..conftest import TO_START
 from ..credentials import GROUP, OTHER_GROUP, OWNER, STRANGER

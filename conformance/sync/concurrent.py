@@ -6,11 +6,11 @@ import select
 from collections.abc import Iterator
 from random import Random
 
-from pytest_ipc import (
+from pytest_ipc import Ipc
+from pytest_ipc.kernel import (
     EFD_NONBLOCK,
     EFD_SEMAPHORE,
     EVENTFD_MAX,
-    Factories,
     Timespec,
     eventfd_read,
     eventfd_write,
@@ -35,7 +35,7 @@ class Counter(Workload):
     sleeping = (("read", "read"), ("write", "write"))
     made = 0
 
-    def make(self, ipc: Factories) -> Shared:
+    def make(self, ipc: Ipc) -> Shared:
         self.made += 1
         semaphore, nonblock = bool(self.made & 1), bool(self.made & 2)
         flags = (EFD_SEMAPHORE if semaphore else 0) | (EFD_NONBLOCK if nonblock else 0)
@@ -95,7 +95,7 @@ class Futex(InMemory):
         ("publish", ("publishes", "wakes")),
     )
 
-    def make(self, ipc: Factories) -> int:
+    def make(self, ipc: Ipc) -> int:
         return self.fresh()
 
     def specification(self, shared: int, history: History) -> FutexSpec:

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from errno import EOWNERDEAD
 from random import Random
 
-from pytest_ipc import (
+from pytest_ipc import Ipc
+from pytest_ipc.kernel import (
     PTHREAD_MUTEX_ERRORCHECK,
-    Factories,
     Timespec,
     mutex_consistent,
     mutex_init,
@@ -67,7 +67,7 @@ class Mutex(InMemory):
     interruptible = False
     kills = 0.5
 
-    def make(self, ipc: Factories) -> int:
+    def make(self, ipc: Ipc) -> int:
         address = self.fresh()
         mutex_init(address, robust=True, kind=PTHREAD_MUTEX_ERRORCHECK)
         return address
@@ -140,7 +140,7 @@ class Condition(InMemory):
     phases = (("wait", ("unlocks", "locks_again")), ("timedwait", ("unlocks", "locks_in_time")))
     interruptible = False
 
-    def make(self, ipc: Factories) -> int:
+    def make(self, ipc: Ipc) -> int:
         address = self.fresh()
         cond_init(address)
         mutex_init(address + MUTEX, kind=PTHREAD_MUTEX_ERRORCHECK)
@@ -197,7 +197,7 @@ class Rwlock(InMemory):
     )
     interruptible = False
 
-    def make(self, ipc: Factories) -> int:
+    def make(self, ipc: Ipc) -> int:
         address = self.fresh()
         rwlock_init(address)
         return address
@@ -264,7 +264,7 @@ class Barrier(InMemory):
     phases = (("wait", ("arrives", "leaves")),)
     interruptible = False
 
-    def make(self, ipc: Factories) -> int:
+    def make(self, ipc: Ipc) -> int:
         address = self.fresh()
         barrier_init(address, 3)
         return address

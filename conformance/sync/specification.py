@@ -9,7 +9,7 @@ from itertools import combinations
 from types import MappingProxyType
 from typing import ClassVar, Self
 
-from pytest_ipc import EVENTFD_MAX
+from pytest_ipc.kernel import EVENTFD_MAX
 
 from ..outcome import Fails, Gives, Outcome
 from ..specification import Call, Specification

@@ -11,18 +11,16 @@ from signal import SIGUSR1
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     EFD_CLOEXEC,
     EFD_NONBLOCK,
     EFD_SEMAPHORE,
     EVENTFD_MAX,
-    clause,
     eventfd_read,
     eventfd_write,
-    fails_with,
     open_descriptors,
     read,
-    untested,
     write,
 )
 

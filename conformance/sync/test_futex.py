@@ -14,13 +14,12 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import (
     FUTEX_CLOCK_REALTIME,
     FUTEX_PRIVATE_FLAG,
     SA_RESTART,
     Timespec,
-    clause,
-    fails_with,
     futex_wait,
     futex_wait_bitset,
     futex_waitv,

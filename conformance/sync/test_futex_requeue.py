@@ -6,7 +6,8 @@ from errno import EAGAIN
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, disputed, fails_with
+from pytest_ipc.kernel import (
     FUTEX_OP_ADD,
     FUTEX_OP_ANDN,
     FUTEX_OP_CMP_EQ,
@@ -17,9 +18,6 @@ from pytest_ipc import (
     FUTEX_OP_OR,
     FUTEX_OP_SET,
     FUTEX_OP_XOR,
-    clause,
-    disputed,
-    fails_with,
     futex_cmp_requeue,
     futex_requeue,
     futex_wait,

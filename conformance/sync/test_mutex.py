@@ -9,13 +9,11 @@ from signal import SIGKILL
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Child, clause, fails_with
+from pytest_ipc.kernel import (
     MUTEX_BYTES,
     PTHREAD_MUTEX_ERRORCHECK,
-    Actor,
     Timespec,
-    clause,
-    fails_with,
     mutex_consistent,
     mutex_init,
     mutex_lock,
@@ -73,7 +71,7 @@ def test_an_error_checking_mutex_knows_its_owner(mutex, fork):
         mutex_lock(mutex)
         with fails_with(EDEADLK):
             mutex_lock(mutex)
-        with Actor.start(other) as child:
+        with Child.start(other) as child:
             child.result()
         mutex_unlock(mutex)
 

@@ -10,13 +10,12 @@ from signal import SIGKILL
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import (
     FUTEX_OWNER_DIED,
     FUTEX_TID_MASK,
     FUTEX_WAITERS,
     Timespec,
-    clause,
-    fails_with,
     futex_lock_pi,
     futex_trylock_pi,
     futex_unlock_pi,

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from errno import EBUSY, ENOTRECOVERABLE, EOWNERDEAD
 
-from pytest_ipc import (
-    Deviation,
-    clause,
-    disputed,
-    fails_with,
-    mutex_init,
-    mutex_lock,
-    mutex_trylock,
-    mutex_unlock,
-)
+from pytest_ipc import Deviation, clause, disputed, fails_with
+from pytest_ipc.kernel import mutex_init, mutex_lock, mutex_trylock, mutex_unlock
 
 
 @clause("pthread_mutex.concurrent", "pthread_mutexattr_setrobust(3)", "DESCRIPTION")

@@ -9,19 +9,17 @@ from time import CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_REALTIME
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import (
     TFD_NONBLOCK,
     TFD_TIMER_ABSTIME,
     ItimerSpec,
     Timespec,
-    clause,
-    fails_with,
     read,
     timerfd_gettime,
     timerfd_read,
     timerfd_set_ticks,
     timerfd_settime,
-    untested,
 )
 
 from ..conftest import succeeded

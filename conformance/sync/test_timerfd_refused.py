@@ -9,7 +9,8 @@ from time import CLOCK_MONOTONIC
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import (
     CLOCK_BOOTTIME_ALARM,
     CLOCK_REALTIME_ALARM,
     TFD_CLOEXEC,
@@ -17,8 +18,6 @@ from pytest_ipc import (
     TFD_TIMER_ABSTIME,
     ItimerSpec,
     Timespec,
-    clause,
-    fails_with,
     open_descriptors,
     timerfd_create,
     timerfd_gettime,

@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..api import Factories, Sockets
+    from ..api import Ipc, Sockets
     from ..processes.fork import Fork
     from ..resources.eventfd import EventFd
     from ..resources.fifo import Fifo
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def ipc_scope(request: pytest.FixtureRequest) -> Iterator[Factories]:
+def ipc_scope(request: pytest.FixtureRequest) -> Iterator[Ipc]:
     """What the IPC fixtures share: the owner of everything a test makes, which ends it in reverse order."""
     if not sys.platform.startswith("linux"):
         pytest.fail(f"pytest-ipc makes Linux IPC objects, and this system is {sys.platform}", pytrace=False)
@@ -53,103 +53,103 @@ def ipc_scope(request: pytest.FixtureRequest) -> Iterator[Factories]:
 
 
 @pytest.fixture
-def ipc(ipc_scope: Factories) -> Factories:
+def ipc(ipc_scope: Ipc) -> Ipc:
     """Make IPC objects and processes: ipc.sysv_shm(…), ipc.fifo(…), ipc.fork(…), …; all of them end with the test."""
     return ipc_scope
 
 
 @pytest.fixture
-def sysv_shm(ipc_scope: Factories) -> Callable[..., Segment]:
+def sysv_shm(ipc_scope: Ipc) -> Callable[..., Segment]:
     """Make System V shared memory: sysv_shm(size=4096, *, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> Segment."""
     return ipc_scope.sysv_shm
 
 
 @pytest.fixture
-def sysv_sem(ipc_scope: Factories) -> Callable[..., SemaphoreSet]:
+def sysv_sem(ipc_scope: Ipc) -> Callable[..., SemaphoreSet]:
     """Make System V semaphores: sysv_sem(count=1, *, values=None, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> SemaphoreSet."""
     return ipc_scope.sysv_sem
 
 
 @pytest.fixture
-def posix_shm(ipc_scope: Factories) -> Callable[..., SharedMemory]:
+def posix_shm(ipc_scope: Ipc) -> Callable[..., SharedMemory]:
     """Make POSIX shared memory: posix_shm(size=4096, *, name=None, flags=..., mode=0o600, allocated=True) -> SharedMemory."""
     return ipc_scope.posix_shm
 
 
 @pytest.fixture
-def mapped_file(ipc_scope: Factories) -> Callable[..., Mapping]:
+def mapped_file(ipc_scope: Ipc) -> Callable[..., Mapping]:
     """Make mapped files: mapped_file(size=4096, *, shared=True, path=None, mode=0o600) -> Mapping, memory with a file behind."""
     return ipc_scope.mapped_file
 
 
 @pytest.fixture
-def posix_sem(ipc_scope: Factories) -> Callable[..., PosixSemaphore]:
+def posix_sem(ipc_scope: Ipc) -> Callable[..., PosixSemaphore]:
     """Make POSIX semaphores: posix_sem(value=0, *, name=None, mode=0o600) -> PosixSemaphore; shared=True for one without a name."""
     return ipc_scope.posix_sem
 
 
 @pytest.fixture
-def posix_mq(ipc_scope: Factories) -> Callable[..., PosixQueue]:
+def posix_mq(ipc_scope: Ipc) -> Callable[..., PosixQueue]:
     """Make POSIX message queues: posix_mq(*, name=None, maxmsg=10, msgsize=8192, mode=0o600) -> PosixQueue."""
     return ipc_scope.posix_mq
 
 
 @pytest.fixture
-def sysv_msg(ipc_scope: Factories) -> Callable[..., MessageQueue]:
+def sysv_msg(ipc_scope: Ipc) -> Callable[..., MessageQueue]:
     """Make System V message queues: sysv_msg(*, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> MessageQueue."""
     return ipc_scope.sysv_msg
 
 
 @pytest.fixture
-def pipe(ipc_scope: Factories) -> Callable[..., Pipe]:
+def pipe(ipc_scope: Ipc) -> Callable[..., Pipe]:
     """Make pipes: pipe(*, flags=O_CLOEXEC, capacity=None) -> Pipe."""
     return ipc_scope.pipe
 
 
 @pytest.fixture
-def fifo(ipc_scope: Factories) -> Callable[..., Fifo]:
+def fifo(ipc_scope: Ipc) -> Callable[..., Fifo]:
     """Make FIFOs: fifo(*, mode=0o600, path=None) -> Fifo; whoever is blocked in opening one is released at the end."""
     return ipc_scope.fifo
 
 
 @pytest.fixture
-def eventfd(ipc_scope: Factories) -> Callable[..., EventFd]:
+def eventfd(ipc_scope: Ipc) -> Callable[..., EventFd]:
     """Make event counters: eventfd(value=0, *, flags=EFD_CLOEXEC) -> EventFd."""
     return ipc_scope.eventfd
 
 
 @pytest.fixture
-def timerfd(ipc_scope: Factories) -> Callable[..., TimerFd]:
+def timerfd(ipc_scope: Ipc) -> Callable[..., TimerFd]:
     """Make timers with a descriptor: timerfd(clock=CLOCK_MONOTONIC, *, flags=TFD_CLOEXEC) -> TimerFd."""
     return ipc_scope.timerfd
 
 
 @pytest.fixture
-def futex(ipc_scope: Factories) -> Callable[..., Futex]:
+def futex(ipc_scope: Ipc) -> Callable[..., Futex]:
     """Make words to wait on, in memory shared with children: futex(value=0) -> Futex."""
     return ipc_scope.futex
 
 
 @pytest.fixture
-def file_lock(ipc_scope: Factories) -> Callable[..., FileLock]:
+def file_lock(ipc_scope: Ipc) -> Callable[..., FileLock]:
     """Lock files: file_lock(path=None, *, kind="flock"|"posix"|"ofd", flags=O_RDWR) -> FileLock; who holds what, when it fails."""
     return ipc_scope.file_lock
 
 
 @pytest.fixture
-def signals(ipc_scope: Factories) -> Signals:
+def signals(ipc_scope: Ipc) -> Signals:
     """Change signal dispositions and mask: signals.catch(SIG), .block(), .queue(), .timer(), .fd() and more; all put back."""
     return ipc_scope.signals
 
 
 @pytest.fixture
-def fork(ipc_scope: Factories) -> Fork:
-    """Run functions in forked children: fork(function, *args, **kwargs) -> Actor, with .result(), .wait_blocked(), .end()."""
+def fork(ipc_scope: Ipc) -> Fork:
+    """Run functions in forked children: fork(function, *args, **kwargs) -> Child, with .result(), .wait_blocked(), .end()."""
     return ipc_scope.fork
 
 
 @pytest.fixture
-def ipc_namespace(ipc_scope: Factories, request: pytest.FixtureRequest) -> Callable[..., IpcNamespace]:
+def ipc_namespace(ipc_scope: Ipc, request: pytest.FixtureRequest) -> Callable[..., IpcNamespace]:
     """Make IPC namespaces with limits of their own: ipc_namespace(*, shmmni=…, sem=…, …) -> IpcNamespace, with .fork(function).
 
     The test is skipped, with the reason, where that is not allowed.
@@ -169,13 +169,13 @@ def ipc_namespace(ipc_scope: Factories, request: pytest.FixtureRequest) -> Calla
 
 
 @pytest.fixture
-def sockets(ipc_scope: Factories) -> Sockets:
+def sockets(ipc_scope: Ipc) -> Sockets:
     """Make sockets: sockets.pair(type=SOCK_STREAM), .listen_unix(path=None), .listen_inet(), .connect(listener), .socket()."""
     return ipc_scope.sockets
 
 
 @pytest.fixture
-def two_hosts(ipc_scope: Factories, request: pytest.FixtureRequest) -> Callable[[], TwoHosts]:
+def two_hosts(ipc_scope: Ipc, request: pytest.FixtureRequest) -> Callable[[], TwoHosts]:
     """Make two hosts joined by a cable: two_hosts() -> .left and .right, each with .address and .fork(function, *args).
 
     The test is skipped, with the reason, where that is not allowed.

@@ -42,7 +42,7 @@ from .bootstrap import live
 if TYPE_CHECKING:
     from ..custody.scope import Scope
 
-__all__ = ["Actor", "ChildDied"]
+__all__ = ["Child", "ChildDied"]
 
 # Seconds in one sleep after which a child counts as blocked where the kernel does not say in what.
 _NO_SHORT_SLEEP = 0.002
@@ -64,7 +64,7 @@ class ChildDied(Exception):
 
 
 # Those of this process that have descriptors, which are of no use to a child.
-_actors: WeakSet[Actor] = WeakSet()
+_actors: WeakSet[Child] = WeakSet()
 
 
 def _forget_actors() -> None:
@@ -78,7 +78,7 @@ def _forget_actors() -> None:
     _actors.clear()
 
 
-class Actor(Resource):
+class Child(Resource):
     """A forked child that runs one function (fork(2)); ended, with its process group, when its block or scope ends.
 
     `pid` is its process id, `pidfd` a descriptor for it (None where the kernel has no pidfd_open), `account` which of the
@@ -118,7 +118,7 @@ class Actor(Resource):
         keep: AbstractSet[int] = frozenset(),
         enter: Callable[[], None] | None = None,
         scope: Scope | None = None,
-    ) -> Actor:
+    ) -> Child:
         """fork(2): a child that runs function(*args, **kwargs). OSError.
 
         It has its parent's descriptors but for the test runner's pipes, of which it keeps those in *keep*. It calls *enter* first,

@@ -7,7 +7,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from ..resource import COULD_NOT_MAKE
-from .child import Actor
+from .child import Child
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -16,7 +16,7 @@ __all__ = ["Fork"]
 
 
 class Fork:
-    """Start forked children: fork(function, *args, **kwargs) -> Actor.
+    """Start forked children: fork(function, *args, **kwargs) -> Child.
 
     A child has its parent's descriptors, as fork(2) has it, but for the pipes and sockets of the test runner, which are closed in it.
     """
@@ -25,7 +25,7 @@ class Fork:
         self._scope = scope
         self._enter: Callable[[], None] | None = None
 
-    def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Actor:
+    def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Child:
         """fork(2): run function(*args, **kwargs) in a child. OSError (EAGAIN at the limit of processes)."""
         return self.keeping()(function, *args, **kwargs)
 
@@ -35,12 +35,12 @@ class Fork:
         other._enter = enter  # noqa: SLF001 - a copy of this very object
         return other
 
-    def keeping(self, *fds: int) -> Callable[..., Actor]:
+    def keeping(self, *fds: int) -> Callable[..., Child]:
         """The same, for a child that keeps the descriptors *fds* even if they are the test runner's."""
 
-        def start(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Actor:
+        def start(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Child:
             try:
-                return Actor.start(function, args, kwargs, keep=frozenset(fds), enter=self._enter, scope=self._scope)
+                return Child.start(function, args, kwargs, keep=frozenset(fds), enter=self._enter, scope=self._scope)
             except OSError as error:
                 error.add_note(COULD_NOT_MAKE)
                 raise
@@ -51,18 +51,18 @@ class Fork:
 class ForkInside:
     """The factory of the actors of one place, a namespace or a host, which ends them with it: *actors* is its list."""
 
-    def __init__(self, fork: Fork, actors: list[Actor]) -> None:
+    def __init__(self, fork: Fork, actors: list[Child]) -> None:
         self._fork = fork
         self._actors = actors
 
-    def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Actor:
+    def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Child:
         """fork(2): run function(*args, **kwargs) in a child there. OSError (EAGAIN at the limit of processes)."""
         return self.keeping()(function, *args, **kwargs)
 
-    def keeping(self, *fds: int) -> Callable[..., Actor]:
+    def keeping(self, *fds: int) -> Callable[..., Child]:
         """The same, for a child that keeps the descriptors *fds* even if they are the test runner's."""
 
-        def start(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Actor:
+        def start(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Child:
             actor = self._fork.keeping(*fds)(function, *args, **kwargs)
             self._actors.append(actor)
             return actor

@@ -32,7 +32,7 @@ from ..kernel.namespace import (
 from ..kernel.proc import set_limit
 from ..kernel.process import PR_SET_DUMPABLE, prctl
 from ..processes.bootstrap import die_with_parent
-from ..processes.child import Actor
+from ..processes.child import Child
 from ..processes.fork import Fork, ForkInside
 from ..resource import Resource, close_all
 from ..unpatched import io, os, socket
@@ -67,7 +67,7 @@ class IpcNamespace(Resource):
             namespaces  # in the order in which they are entered; none where there is no setns(2) for them
         )
         self._fork = fork
-        self._actors: list[Actor] = []
+        self._actors: list[Child] = []
         super().__init__(scope)
 
     @classmethod
@@ -173,7 +173,7 @@ def _semaphores(sem: Sequence[int]) -> str:
 def _make(settings: Mapping[str, str]) -> tuple[list[int], bool]:
     """Descriptors of a new namespace, its user namespace's first; and whether it has one of its own."""
     here, there = socket.socketpair()
-    with here, there, Actor.start(_make_and_send, (there, settings), keep={there.fileno()}) as child:
+    with here, there, Child.start(_make_and_send, (there, settings), keep={there.fileno()}) as child:
         own_user = child.result()
         _, fds, _, _ = socket.recv_fds(here, 1, 2, socket.MSG_DONTWAIT)
     return fds, own_user

@@ -19,7 +19,7 @@ from ..kernel.namespace import CLONE_NEWNET, CLONE_NEWUSER, map_user, setns, uns
 from ..kernel.process import PR_SET_DUMPABLE, prctl
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline, patience
 from ..processes.bootstrap import die_with_parent
-from ..processes.child import Actor
+from ..processes.child import Child
 from ..processes.fork import Fork, ForkInside
 from ..resource import Resource, close_all
 from ..unpatched import os, socket
@@ -43,7 +43,7 @@ class Host:
         self.address = address
         self.address6 = address6
         self._namespaces = namespaces
-        self._actors: list[Actor] = []
+        self._actors: list[Child] = []
         self._fork = fork
 
     def __repr__(self) -> str:
@@ -84,7 +84,7 @@ class TwoHosts(Resource):
         """Two new hosts and the cable between them, up. NotAllowedHere, an OSError, where the platform does not let this process."""
         fork = fork or Fork(scope or Scope())  # before the descriptors: it hands on numbers that are newer than itself
         here, there = socket.socketpair()
-        with here, there, Actor.start(_make_and_send, (there,), keep={there.fileno()}) as child:
+        with here, there, Child.start(_make_and_send, (there,), keep={there.fileno()}) as child:
             try:
                 own_user, has_ipv6 = child.result(4 * DEFAULT_TIMEOUT)  # of which it waits for each device
             except TimeoutError as error:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Actor, Fork
+from pytest_ipc import Child, Fork
 
-Peer = Callable[..., Actor]
+Peer = Callable[..., Child]
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +36,9 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture
 def peer(fork: Fork, compiled: Callable[[str], Path]) -> Peer:
-    """Run a C program of this folder: peer(name, *args) -> Actor. It ends with its test, whatever becomes of either."""
+    """Run a C program of this folder: peer(name, *args) -> Child. It ends with its test, whatever becomes of either."""
 
-    def run(name: str, *args: object) -> Actor:
+    def run(name: str, *args: object) -> Child:
         program = compiled(name)
         return fork(os.execv, program, [name, *map(str, args)])
 

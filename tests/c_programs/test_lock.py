@@ -8,7 +8,8 @@ from signal import SIGUSR1, SIGUSR2
 
 import pytest
 
-from pytest_ipc import F_OFD_GETLK, F_RDLCK, F_WRLCK, FileLock, RecordLock, fcntl_getlk, proc_locks
+from pytest_ipc import FileLock
+from pytest_ipc.kernel import F_OFD_GETLK, F_RDLCK, F_WRLCK, RecordLock, fcntl_getlk, proc_locks
 
 # How the program takes it, how we do, and the system call that it waits in.
 KINDS = [("flock", "flock", "flock"), ("posix", "posix", "fcntl"), ("ofd", "ofd", "fcntl"), ("lockf", "posix", "fcntl")]

@@ -7,10 +7,11 @@ import stat
 
 import pytest
 
-from pytest_ipc import Actor, Deadline, SharedMemory, shm_unlink, unused_name
+from pytest_ipc import Child, SharedMemory, unused_name
+from pytest_ipc.kernel import Deadline, shm_unlink
 
 
-def ended(actor: Actor) -> str:
+def ended(actor: Child) -> str:
     assert actor.wait() == 0, actor.output
     return actor.output
 

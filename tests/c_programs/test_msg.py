@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ctypes import c_long
 
-from pytest_ipc import Actor, MessageQueue, unused_key
+from pytest_ipc import Child, MessageQueue, unused_key
 
 
-def ended(actor: Actor) -> str:
+def ended(actor: Child) -> str:
     assert actor.wait() == 0, actor.output
     return actor.output
 

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import os
 
-from pytest_ipc import (
-    SEM_BYTES,
-    Actor,
-    PosixQueue,
-    PosixSemaphore,
-    mq_unlink,
-    sem_init,
-    sem_post,
-    sem_trywait,
-    sem_unlink,
-    unused_name,
-)
+from pytest_ipc import Child, PosixQueue, PosixSemaphore, unused_name
+from pytest_ipc.kernel import SEM_BYTES, mq_unlink, sem_init, sem_post, sem_trywait, sem_unlink
 
 
-def ended(actor: Actor) -> str:
+def ended(actor: Child) -> str:
     assert actor.wait() == 0, actor.output
     return actor.output
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 
-from pytest_ipc import Actor, SemaphoreSet, unused_key
+from pytest_ipc import Child, SemaphoreSet, unused_key
 
 
-def ended(actor: Actor) -> str:
+def ended(actor: Child) -> str:
     assert actor.wait() == 0, actor.output
     return actor.output
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pytest_ipc import Deadline
+from pytest_ipc.kernel import Deadline
 
 
 def test_a_program_hands_over_a_descriptor(sockets, peer, tmp_path):

@@ -13,12 +13,10 @@ from signal import SIGCONT, SIGRTMIN
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Child, Fork, fails_with
+from pytest_ipc.kernel import (
     SI_QUEUE,
-    Actor,
-    Fork,
     Timespec,
-    fails_with,
     futex_wait,
     futex_wake,
     mutex_consistent,
@@ -29,14 +27,14 @@ from pytest_ipc import (
     mutex_unlock,
 )
 
-Holding = Callable[..., Actor]
+Holding = Callable[..., Child]
 
 
 @pytest.fixture
 def peer_holding(fork: Fork, compiled: Callable[[str], Path]) -> Holding:
-    """Run the C program with a descriptor that it inherits: peer_holding(what, fd) -> Actor."""
+    """Run the C program with a descriptor that it inherits: peer_holding(what, fd) -> Child."""
 
-    def run(what: str, fd: int) -> Actor:
+    def run(what: str, fd: int) -> Child:
         program = compiled("sync")
 
         def life() -> None:
@@ -61,7 +59,7 @@ def memory() -> Iterator[tuple[int, int]]:
     os.close(fd)
 
 
-def ended(actor: Actor) -> str:
+def ended(actor: Child) -> str:
     assert actor.wait() == 0, actor.output
     return actor.output
 

@@ -15,7 +15,8 @@ from conformance.concurrency.plan import Act
 from conformance.concurrency.workload import Budget, Here, Workload
 from conformance.outcome import Outcome
 from conformance.specification import Call, Specification
-from pytest_ipc import Deadline, Factories, SystemCall, numbers_of, process_syscall, read
+from pytest_ipc import Ipc
+from pytest_ipc.kernel import Deadline, SystemCall, numbers_of, process_syscall, read
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Counter(Workload):
     calls = 3
     provocations = ()
 
-    def make(self, ipc: Factories) -> str:
+    def make(self, ipc: Ipc) -> str:
         lock = ipc.file_lock()
         os.pwrite(lock.fd, b"0", 0)
         return str(lock.path)
@@ -112,7 +113,7 @@ class Tokens(Workload):
     sleeping = (("take", "read"),)
     layouts = ((1, 1, 1),)
 
-    def make(self, ipc: Factories) -> str:
+    def make(self, ipc: Ipc) -> str:
         return str(ipc.fifo().path)
 
     def specification(self, shared: str, history: History) -> Specification:

@@ -21,7 +21,8 @@ from pathlib import Path
 import pytest
 
 import pytest_ipc
-from pytest_ipc import (
+from pytest_ipc.custody import ledger
+from pytest_ipc.kernel import (
     CLONE_NEWIPC,
     CLONE_NEWNS,
     IPC_CREAT,
@@ -41,7 +42,6 @@ from pytest_ipc import (
     shmget,
     unshare,
 )
-from pytest_ipc.custody import ledger
 from pytest_ipc.kernel.syscalls import syscall_name
 
 from . import scenario, tracer

@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any
 
 import pytest_ipc
-from pytest_ipc.api import Factories
+from pytest_ipc.api import Ipc
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.identity import Process, tag_of
 from pytest_ipc.custody.scope import Scope
@@ -48,60 +48,60 @@ def at(path: Path) -> dict[str, Any]:
     return {"path": str(path)}
 
 
-def make_segment(ipc: Factories) -> list[Note]:
+def make_segment(ipc: Ipc) -> list[Note]:
     segment = ipc.sysv_shm(key=0)
     segment.attach()
     return [{"kind": "sysv-shm", "id": segment.id, "key": 0}]
 
 
-def make_set(ipc: Factories) -> list[Note]:
+def make_set(ipc: Ipc) -> list[Note]:
     made = ipc.sysv_sem()
     return [{"kind": "sysv-sem", "id": made.id, "key": made.key}]
 
 
-def make_message_queue(ipc: Factories) -> list[Note]:
+def make_message_queue(ipc: Ipc) -> list[Note]:
     made = ipc.sysv_msg(key=0)
     return [{"kind": "sysv-msg", "id": made.id, "key": 0}]
 
 
-def make_shared_memory(ipc: Factories) -> list[Note]:
+def make_shared_memory(ipc: Ipc) -> list[Note]:
     shared = ipc.posix_shm()
     shared.map()
     return [{"kind": "posix-shm", "path": f"/dev/shm{shared.name}"}]
 
 
-def make_semaphore(ipc: Factories) -> list[Note]:
+def make_semaphore(ipc: Ipc) -> list[Note]:
     return [{"kind": "posix-sem", "name": ipc.posix_sem().name}]
 
 
-def make_queue(ipc: Factories) -> list[Note]:
+def make_queue(ipc: Ipc) -> list[Note]:
     return [{"kind": "posix-mq", "name": ipc.posix_mq(maxmsg=1, msgsize=8).name}]
 
 
-def make_fifo(ipc: Factories) -> list[Note]:
+def make_fifo(ipc: Ipc) -> list[Note]:
     fifo = ipc.fifo()
     return [{"kind": "fifo", **at(fifo.path)}, {"kind": "fifo", **at(fifo.path.parent)}]
 
 
-def make_mapped_file(ipc: Factories) -> list[Note]:
+def make_mapped_file(ipc: Ipc) -> list[Note]:
     path = Path(tempfile.gettempdir(), "mapped")
     ipc.mapped_file(path=path)
     return [{"kind": "mapped-file", **at(path)}]
 
 
-def make_lock_file(ipc: Factories) -> list[Note]:
+def make_lock_file(ipc: Ipc) -> list[Note]:
     lock = ipc.file_lock()
     (lock.path.parent / "beside").mkdir()
     return [{"kind": "lock-file", **at(lock.path)}, {"kind": "lock-file", **at(lock.path.parent)}]
 
 
-def make_socket(ipc: Factories) -> list[Note]:
+def make_socket(ipc: Ipc) -> list[Note]:
     path = Path(tempfile.gettempdir(), "socket")
     ipc.sockets.listen_unix(path)
     return [{"kind": "unix-socket", **at(path)}]
 
 
-def make_child(ipc: Factories) -> list[Note]:
+def make_child(ipc: Ipc) -> list[Note]:
     """A child with a daemon."""
 
     def life() -> None:
@@ -115,7 +115,7 @@ def make_child(ipc: Factories) -> list[Note]:
     return [{"kind": "process", "pid": me.pid, "start": me.start, "tag": tag_of(child.pid)}]
 
 
-ONE_EACH: dict[str, Callable[[Factories], list[Note]]] = {
+ONE_EACH: dict[str, Callable[[Ipc], list[Note]]] = {
     "sysv-shm": make_segment,
     "sysv-sem": make_set,
     "sysv-msg": make_message_queue,
@@ -130,7 +130,7 @@ ONE_EACH: dict[str, Callable[[Factories], list[Note]]] = {
 }
 
 
-def make_several(ipc: Factories) -> list[Note]:
+def make_several(ipc: Ipc) -> list[Note]:
     """One of every kind but a child, which would take its time."""
     return [note for kind, make in ONE_EACH.items() if kind != "process" for note in make(ipc)]
 
@@ -161,10 +161,10 @@ class Striker:
         return self
 
 
-def strike(make: Callable[[Factories], list[Note]], point: int | None, exception: type[BaseException]) -> Striker:
+def strike(make: Callable[[Ipc], list[Note]], point: int | None, exception: type[BaseException]) -> Striker:
     """End a scope with what *make* makes, with the exception at *point*; what is wrong afterwards is an AssertionError."""
     owner = Scope()
-    notes = make(Factories(owner))
+    notes = make(Ipc(owner))
     striker = Striker(point, exception)
     raised, unraisable = False, list[Any]()  # where the interpreter ignores exceptions, as at a generator's end
     sys.unraisablehook = unraisable.append

@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_ipc import Deadline
+from pytest_ipc.kernel import Deadline
 
 from .every_call import own_ground
 from .remains import Place

@@ -17,8 +17,9 @@ import os
 import signal
 from typing import Any
 
-from pytest_ipc import Deadline, NotAllowedHere
+from pytest_ipc import NotAllowedHere
 from pytest_ipc.custody.identity import Process, tag_of
+from pytest_ipc.kernel import Deadline
 
 NOBODY = 65534
 

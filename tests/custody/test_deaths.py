@@ -22,7 +22,10 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc.custody.identity import Process
+from pytest_ipc.custody.kinds import KINDS
+from pytest_ipc.custody.kinds.posix_sem import path_of
+from pytest_ipc.kernel import (
     IPC_CREAT,
     IPC_EXCL,
     IPC_PRIVATE,
@@ -47,9 +50,6 @@ from pytest_ipc import (
     shmctl_stat,
     shmget,
 )
-from pytest_ipc.custody.identity import Process
-from pytest_ipc.custody.kinds import KINDS
-from pytest_ipc.custody.kinds.posix_sem import path_of
 from pytest_ipc.resources.socket import short_enough
 
 from . import scenario

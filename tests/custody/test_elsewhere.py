@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import pytest
 
 import pytest_ipc.custody.places as places
-from pytest_ipc import IPC_CREAT, IpcNamespace, scope, shmctl_stat, shmget, sysvipc_shm, unused_key
+from pytest_ipc import IpcNamespace, scope, unused_key
 from pytest_ipc.custody import elsewhere, namespaces
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.namespaces import ipc_identity, process_in
 from pytest_ipc.custody.namespaces import ipc_namespace as current_namespace
 from pytest_ipc.custody.sweep import Swept, sweep
+from pytest_ipc.kernel import IPC_CREAT, shmctl_stat, shmget, sysvipc_shm
 
 from .forging import about_segment, forge, made, one_line
 from .test_sweep import exists, own_only

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Deadline, process_state, scope, shmctl_stat, unpatched
+from pytest_ipc import scope, unpatched
 from pytest_ipc.custody.home import HomeError
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.sweep import sweep
+from pytest_ipc.kernel import Deadline, process_state, shmctl_stat
 
 from .forging import about, about_queue, about_segment, about_set, dead_process, forge, header, made, one_line
 

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from pytest_ipc import Deadline, process_state, scope
+from pytest_ipc import scope
 from pytest_ipc.custody.identity import (
     RLIMIT_LOCKS,
     TAGS,
@@ -24,6 +24,7 @@ from pytest_ipc.custody.identity import (
 )
 from pytest_ipc.custody.machine import boot_id
 from pytest_ipc.custody.namespaces import pid_namespace
+from pytest_ipc.kernel import Deadline, process_state
 from pytest_ipc.kernel.namespace import CLONE_NEWPID, CLONE_NEWUSER, unshare
 
 from .forging import dead_process

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Deadline, mq_close, mq_open, msgctl_stat, semctl_stat, shmctl_stat
+from pytest_ipc.kernel import Deadline, mq_close, mq_open, msgctl_stat, semctl_stat, shmctl_stat
 
 ROOT = Path(__file__).parents[2]
 KILLED = [

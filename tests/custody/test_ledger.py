@@ -16,13 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Deadline, Fifo, Segment, mkfifo, scope, shmget, unpatched
+from pytest_ipc import Fifo, Segment, scope, unpatched
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.ledger import CLOCK_REALTIME_COARSE, LONGEST, Ledger
 from pytest_ipc.custody.machine import boot_id
 from pytest_ipc.custody.record import made_by
+from pytest_ipc.kernel import Deadline, mkfifo, shmget
 
 from .books import book, records, text
 from .forging import FIRST_BOOT, forge

@@ -13,8 +13,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_ipc import PR_SET_CHILD_SUBREAPER, Deadline, prctl, process_state, scope
+from pytest_ipc import scope
 from pytest_ipc.custody.identity import RLIMIT_LOCKS, tag_of, tagged
+from pytest_ipc.kernel import PR_SET_CHILD_SUBREAPER, Deadline, prctl, process_state
 from pytest_ipc.processes import tree as orphans
 
 from ..leaks import children

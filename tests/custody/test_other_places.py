@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import scope, shmget, unused_key
+from pytest_ipc import scope, unused_key
 from pytest_ipc.custody import machine, namespaces
 from pytest_ipc.custody.identity import Process, start_of
 from pytest_ipc.custody.machine import boot_id, machine_id
 from pytest_ipc.custody.namespaces import pid_namespace
 from pytest_ipc.custody.status import status
 from pytest_ipc.custody.sweep import Swept, sweep
+from pytest_ipc.kernel import shmget
 from pytest_ipc.kernel.namespace import CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWTIME, unshare
 from pytest_ipc.processes.trial import trial
 
@@ -212,7 +213,8 @@ def test_who_has_made_a_time_namespace_within_one_makes_nothing(program):
     """Its own start time cannot be told there. That is an error before anything exists."""
     source = """
 import os
-from pytest_ipc import CLONE_NEWTIME, scope, unshare
+from pytest_ipc import scope
+from pytest_ipc.kernel import CLONE_NEWTIME, unshare
 unshare(CLONE_NEWTIME)
 pid = os.fork()
 if pid == 0:

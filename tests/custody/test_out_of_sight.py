@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Deadline
+from pytest_ipc.kernel import Deadline
 from pytest_ipc.kernel.namespace import CLONE_NEWIPC, CLONE_NEWNS, unshare
 from pytest_ipc.processes.trial import trial
 
@@ -25,10 +25,10 @@ ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
 import json, os, resource, sys
-from pytest_ipc import CLONE_NEWIPC, CLONE_NEWNS, MS_REC, MS_SLAVE, mount, unshare
+from pytest_ipc.kernel import CLONE_NEWIPC, CLONE_NEWNS, MS_REC, MS_SLAVE, mount, unshare
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.scope import Scope
-from pytest_ipc.api import Factories
+from pytest_ipc.api import Ipc
 from tests.custody.interrupting import make_several
 
 
@@ -69,9 +69,9 @@ def memory():
 
 hog = []
 with Scope() as owner:
-    make_several(Factories(owner))  # what has to be loaded is loaded: elsewhere it may not be found
+    make_several(Ipc(owner))  # what has to be loaded is loaded: elsewhere it may not be found
 owner = Scope()
-notes = make_several(Factories(owner))
+notes = make_several(Ipc(owner))
 failures = []
 globals()[sys.argv[1]]()
 try:

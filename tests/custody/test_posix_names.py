@@ -13,21 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import (
-    MqAttr,
-    PosixQueue,
-    PosixSemaphore,
-    mq_close,
-    mq_open,
-    mq_unlink,
-    sem_close,
-    sem_open,
-    sem_unlink,
-    unused_name,
-)
+from pytest_ipc import PosixQueue, PosixSemaphore, unused_name
 from pytest_ipc.custody.kinds.posix_sem import path_of
 from pytest_ipc.custody.namespaces import ipc_identity
 from pytest_ipc.custody.sweep import sweep
+from pytest_ipc.kernel import MqAttr, mq_close, mq_open, mq_unlink, sem_close, sem_open, sem_unlink
 
 from .forging import about, forge, made, one_line
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 import pytest_ipc
-from pytest_ipc import Deadline, process_state, process_status
 from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.identity import Process, start_of
 from pytest_ipc.custody.sweep import sweep_worker
+from pytest_ipc.kernel import Deadline, process_state, process_status
 
 from ..subprocesses import Running
 from .forging import about, forge

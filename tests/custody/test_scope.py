@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from pytest_ipc import Scope, Segment, fails_with, scope, shmctl_stat, shmget, unused_key
+from pytest_ipc import Scope, Segment, fails_with, scope, unused_key
+from pytest_ipc.kernel import shmctl_stat, shmget
 
 ENDED: list[str] = []
 

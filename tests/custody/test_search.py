@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Deadline, process_state, process_status, unpatched
+from pytest_ipc import unpatched
 from pytest_ipc.custody import descent, search
 from pytest_ipc.custody.descent import is_zombie, mark_of, mark_self, row_of
 from pytest_ipc.custody.identity import RLIMIT_LOCKS, Process, new_tag, start_of, tag_of
 from pytest_ipc.custody.sweep import sweep
+from pytest_ipc.kernel import Deadline, process_state, process_status
 
 from ..leaks import children
 from ..subprocesses import Running

@@ -10,13 +10,14 @@ import sys
 
 import pytest
 
-from pytest_ipc import Deadline, process_state, scope, shmctl_rmid, shmctl_stat, shmget, unused_key
+from pytest_ipc import scope, unused_key
 from pytest_ipc.custody import reading
 from pytest_ipc.custody import sweep as sweep_module
 from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.identity import Process, put_on, start_of
 from pytest_ipc.custody.kinds.file import look
 from pytest_ipc.custody.sweep import settle, sweep
+from pytest_ipc.kernel import Deadline, process_state, shmctl_rmid, shmctl_stat, shmget
 
 from ..subprocesses import Running
 from .forging import FIRST_BOOT, about, about_segment, dead_process, forge, made
@@ -265,7 +266,7 @@ def test_after_a_restart_of_the_machine_only_files_are_looked_for(home):
 
 WITHOUT_PROC = """
 import os, sys
-from pytest_ipc import CLONE_NEWNS, CLONE_NEWUSER, MS_PRIVATE, MS_REC, mount, unshare
+from pytest_ipc.kernel import CLONE_NEWNS, CLONE_NEWUSER, MS_PRIVATE, MS_REC, mount, unshare
 from pytest_ipc.custody.sweep import sweep
 from pytest_ipc.kernel.libc import function
 from ctypes import c_char_p, c_int

@@ -8,20 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_ipc import (
-    IPC_PRIVATE,
-    IPC_SET,
-    SemaphoreSet,
-    scope,
-    semctl_rmid,
-    semctl_set,
-    semctl_stat,
-    semget,
-    semop,
-    unused_key,
-)
+from pytest_ipc import SemaphoreSet, scope, unused_key
 from pytest_ipc.custody.sweep import sweep
-from pytest_ipc.kernel import proc, sem
+from pytest_ipc.kernel import IPC_PRIVATE, IPC_SET, proc, sem, semctl_rmid, semctl_set, semctl_stat, semget, semop
 from pytest_ipc.resources.sysv import unusual_mode
 
 from .forging import about_set, forge, made, one_line

@@ -12,21 +12,20 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import MessageQueue, unused_key
+from pytest_ipc.custody.sweep import sweep
+from pytest_ipc.kernel import (
     IPC_NOWAIT,
     IPC_PRIVATE,
     IPC_SET,
-    MessageQueue,
+    msg,
     msgctl_rmid,
     msgctl_set,
     msgctl_stat,
     msgget,
     msgrcv,
     msgsnd,
-    unused_key,
 )
-from pytest_ipc.custody.sweep import sweep
-from pytest_ipc.kernel import msg
 from pytest_ipc.resources.sysv import unusual_mode
 
 from .forging import about_queue, forge, made, one_line

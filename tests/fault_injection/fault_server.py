@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import CLONE_NEWIPC, Deadline, unshare
 from pytest_ipc.cli import main as pytest_ipc
+from pytest_ipc.kernel import CLONE_NEWIPC, Deadline, unshare
 from pytest_ipc.verdict import suite
 from pytest_ipc.verdict.platform import describe as platform
 from pytest_ipc.verdict.reports import terminal as screen

@@ -18,7 +18,7 @@ import re
 import struct
 import sys
 
-from pytest_ipc import number_of
+from pytest_ipc.kernel import number_of
 from pytest_ipc.kernel.libc import function, minus_one
 
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import CLONE_NEWIPC, Actor, unshare
+from pytest_ipc import Child
+from pytest_ipc.kernel import CLONE_NEWIPC, unshare
 
 from . import survey
 from .interposer import COMPILER, Liar, Verdicts, compiled, judged, liar, wordless
@@ -30,7 +31,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_namespace() -> bool:
     """Whether a child may have an IPC namespace of its own, which takes with it whatever a lie has left behind."""
     try:
-        with Actor.start(unshare, (CLONE_NEWIPC,)) as child:
+        with Child.start(unshare, (CLONE_NEWIPC,)) as child:
             child.result()
     except OSError:
         return False

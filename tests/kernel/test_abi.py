@@ -204,7 +204,7 @@ def test_the_constants_are_the_compilers(probe):
         "SEM_VALUE_MAX",
         "F_OFD_SETLK",
     } <= answer.keys()
-    assert {name: getattr(pytest_ipc, name) & 0xFFFF_FFFF for name in answer} == {
+    assert {name: getattr(pytest_ipc.kernel, name) & 0xFFFF_FFFF for name in answer} == {
         name: value & 0xFFFF_FFFF for name, value in answer.items()
     }
 
@@ -216,8 +216,8 @@ def test_a_signal_read_from_a_descriptor_is_laid_out_as_the_compiler_has_it(prob
         {"size": "sizeof(struct signalfd_siginfo)"}
         | {name: f"offsetof(struct signalfd_siginfo, ssi_{name})" for name in names},
     )
-    assert answer.pop("size") == pytest_ipc.SIGNALFD_SIGINFO_BYTES
-    raw = bytearray(pytest_ipc.SIGNALFD_SIGINFO_BYTES)
+    assert answer.pop("size") == pytest_ipc.kernel.SIGNALFD_SIGINFO_BYTES
+    raw = bytearray(pytest_ipc.kernel.SIGNALFD_SIGINFO_BYTES)
     for value, offset in enumerate(answer.values(), 1):
         raw[offset if sys.byteorder == "little" else offset + 3] = value
     fields = signalfd._LAYOUT.unpack(bytes(raw))[: len(names)]
@@ -227,7 +227,7 @@ def test_a_signal_read_from_a_descriptor_is_laid_out_as_the_compiler_has_it(prob
 
 def test_a_mutex_of_libcs_fits_the_room_that_it_gets(probe):
     size = probe("pthread.h", {"mutex": "sizeof(pthread_mutex_t)", "attributes": "sizeof(pthread_mutexattr_t)"})
-    assert size["mutex"] <= pytest_ipc.MUTEX_BYTES
+    assert size["mutex"] <= pytest_ipc.kernel.MUTEX_BYTES
     assert size["attributes"] <= 64
 
 
@@ -303,7 +303,7 @@ def test_a_signals_integer_lies_at_the_start_of_its_union(monkeypatch):
 
 
 def test_the_capabilities_are_the_compilers(probe):
-    every = {f"CAP_{name}": bit for bit, name in enumerate(pytest_ipc.CAPABILITIES)}
+    every = {f"CAP_{name}": bit for bit, name in enumerate(pytest_ipc.kernel.CAPABILITIES)}
     answer = probe("linux/capability.h", {name: name for name in every}, needs=lambda name: name)
     assert answer == {name: every[name] for name in answer}
     assert probe("linux/capability.h", {"last": "CAP_LAST_CAP"})["last"] <= len(every)

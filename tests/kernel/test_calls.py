@@ -11,8 +11,8 @@ from errno import EAGAIN, EBADF, EINTR, EINVAL, ENOENT, ESRCH
 
 import pytest
 
-import pytest_ipc as ipc
 from pytest_ipc import fails_with
+from pytest_ipc import kernel as ipc
 
 
 def at_index(index: int) -> ipc.ShmidDs | None:

@@ -12,7 +12,8 @@ import subprocess
 
 import pytest
 
-from pytest_ipc import PIPE_BUF, Limit, limit, limits, read_limit
+from pytest_ipc import Limit, limits
+from pytest_ipc.kernel import PIPE_BUF, limit, read_limit
 
 
 def test_every_limit_says_what_it_is_and_where_that_is_written():

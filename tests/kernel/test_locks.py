@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-import pytest_ipc as ipc
-from pytest_ipc import RecordLock, fails_with
-from pytest_ipc.kernel import locks
+from pytest_ipc import fails_with
+from pytest_ipc import kernel as ipc
+from pytest_ipc.kernel import RecordLock, locks
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc.kernel import (
     F_OFD_SETLK,
     F_RDLCK,
     F_SETLK,
@@ -20,10 +20,10 @@ from pytest_ipc import (
     fcntl_setlk,
     flock,
     locks_of,
+    locktable,
     picture_of_locks,
     proc_locks,
 )
-from pytest_ipc.kernel import locktable
 
 FIRST_PID_NAMESPACE = 0xEFFFFFFC  # the number that the kernel has for it
 

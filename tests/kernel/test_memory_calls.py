@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-import pytest_ipc as ipc
 from pytest_ipc import fails_with
+from pytest_ipc import kernel as ipc
 from pytest_ipc.kernel import abi, libc
 
 PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -9,8 +9,8 @@ from signal import SIGUSR1
 
 import pytest
 
-import pytest_ipc as ipc
 from pytest_ipc import fails_with
+from pytest_ipc import kernel as ipc
 from pytest_ipc.kernel import proc
 
 LONG_MAX = ipc.kernel.libc.LONG[1]

@@ -7,7 +7,8 @@ from errno import EINVAL, ENOENT, EPERM
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import fails_with, trial, unpatched
+from pytest_ipc.kernel import (
     CLONE_NEWNS,
     CLONE_NEWUSER,
     MS_PRIVATE,
@@ -18,7 +19,6 @@ from pytest_ipc import (
     capabilities,
     capget,
     capset,
-    fails_with,
     getrlimit,
     kernel_is_older,
     kernel_version,
@@ -27,9 +27,7 @@ from pytest_ipc import (
     prlimit,
     process_status,
     setrlimit,
-    trial,
     umount2,
-    unpatched,
     unshare,
 )
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc.kernel import (
     SEM_BYTES,
     SIGEV_SIGNAL,
     SIGEV_THREAD,
     MqAttr,
     Timespec,
+    libc,
     mq_getattr,
     mq_notify,
     mq_open,
@@ -33,7 +34,6 @@ from pytest_ipc import (
     sem_timedwait,
     sem_unlink,
 )
-from pytest_ipc.kernel import libc
 
 NOW = Timespec(1, 0)
 

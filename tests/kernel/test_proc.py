@@ -8,12 +8,13 @@ import sys
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc.kernel import (
     SystemCall,
     capabilities,
     limit,
     numbers_of,
     open_descriptors,
+    proc,
     process_state,
     process_status,
     process_syscall,
@@ -23,7 +24,6 @@ from pytest_ipc import (
     shmctl_stat,
     sysvipc_shm,
 )
-from pytest_ipc.kernel import proc
 
 
 def test_the_list_of_segments_agrees_with_the_call(sysv_shm):

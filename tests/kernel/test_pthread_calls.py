@@ -7,7 +7,8 @@ from errno import EBUSY, EINVAL, ETIMEDOUT
 
 import pytest
 
-from pytest_ipc import Timespec, fails_with, mutex_init, mutex_lock, mutex_unlock
+from pytest_ipc import fails_with
+from pytest_ipc.kernel import Timespec, mutex_init, mutex_lock, mutex_unlock
 from pytest_ipc.kernel.barrier import (
     BARRIER_BYTES,
     PTHREAD_BARRIER_SERIAL_THREAD,

@@ -11,8 +11,8 @@ from errno import EAGAIN, EINTR, EINVAL
 
 import pytest
 
-import pytest_ipc as ipc
 from pytest_ipc import fails_with
+from pytest_ipc import kernel as ipc
 from pytest_ipc.kernel import abi
 
 

@@ -10,14 +10,15 @@ from socket import AF_UNIX, SOCK_STREAM, SOL_SOCKET
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import fails_with
+from pytest_ipc.kernel import (
     SUN_PATH_BYTES,
     Ucred,
     accept4,
     bind,
-    fails_with,
     getsockname,
     getsockopt,
+    netlink,
     peer_credentials,
     recv,
     send,
@@ -25,7 +26,6 @@ from pytest_ipc import (
     unix_address,
     unix_sockets,
 )
-from pytest_ipc.kernel import netlink
 
 
 def test_credentials_are_packed_and_read():

@@ -11,7 +11,8 @@ from errno import EBUSY, EPERM, ETIMEDOUT
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import fails_with
+from pytest_ipc.kernel import (
     FUTEX_WAKE,
     MUTEX_BYTES,
     PTHREAD_MUTEX_ERRORCHECK,
@@ -27,7 +28,6 @@ from pytest_ipc import (
     epoll_wait,
     eventfd,
     eventfd_write,
-    fails_with,
     futex,
     futex_wait,
     futex_waitv,

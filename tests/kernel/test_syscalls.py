@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from pytest_ipc import number_of, numbers_of, syscall_name, unpatched
-from pytest_ipc.kernel import abi, syscalls
+from pytest_ipc import unpatched
+from pytest_ipc.kernel import abi, number_of, numbers_of, syscall_name, syscalls
 
 
 def table(machine: str) -> dict[str, int]:

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from pytest_ipc import Deadline
+from pytest_ipc.kernel import Deadline
 
 
 def test_a_question_is_asked_at_least_once():

@@ -12,13 +12,13 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import FileLock
+from pytest_ipc.kernel import (
     F_GETLK,
     F_OFD_GETLK,
     F_RDLCK,
     F_SETLK,
     F_WRLCK,
-    FileLock,
     RecordLock,
     fcntl_getlk,
     fcntl_setlk,

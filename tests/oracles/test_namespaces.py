@@ -11,18 +11,8 @@ import sys
 
 import pytest
 
-from pytest_ipc import (
-    CAPABILITIES,
-    CLONE_NEWIPC,
-    IPC_CREAT,
-    capget,
-    getrlimit,
-    setns,
-    shmget,
-    trial,
-    unshare,
-    unused_key,
-)
+from pytest_ipc import trial, unused_key
+from pytest_ipc.kernel import CAPABILITIES, CLONE_NEWIPC, IPC_CREAT, capget, getrlimit, setns, shmget, unshare
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -61,7 +51,7 @@ def test_nsenter_finds_what_an_actor_has_made(ipc_namespace):
 def test_what_unshare_has_made_is_entered(fork):
     unshare_program, key = program("unshare"), unused_key()
     source = (
-        "import signal, sys; from pytest_ipc import IPC_CREAT, shmget\n"
+        "import signal, sys; from pytest_ipc.kernel import IPC_CREAT, shmget\n"
         "shmget(int(sys.argv[1]), 99, IPC_CREAT | 0o600); signal.pause()"
     )
     arguments = [unshare_program, "--ipc", sys.executable, "-c", source, str(key)]

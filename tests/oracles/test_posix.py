@@ -8,7 +8,8 @@ from multiprocessing import get_context
 
 import pytest
 
-from pytest_ipc import MQ_PRIO_MAX, SEM_VALUE_MAX, PosixQueue, PosixSemaphore, unused_name
+from pytest_ipc import PosixQueue, PosixSemaphore, unused_name
+from pytest_ipc.kernel import MQ_PRIO_MAX, SEM_VALUE_MAX
 
 posix_ipc = pytest.importorskip("posix_ipc", reason="posix_ipc is not installed")
 

@@ -14,18 +14,8 @@ from typing import Any
 import pytest
 
 import pytest_ipc
-from pytest_ipc import (
-    F_SEAL_GROW,
-    F_SEAL_SHRINK,
-    PROT_READ,
-    SharedMemory,
-    add_seals,
-    fails_with,
-    get_seals,
-    shm_open,
-    shm_unlink,
-    unused_name,
-)
+from pytest_ipc import SharedMemory, fails_with, unused_name
+from pytest_ipc.kernel import F_SEAL_GROW, F_SEAL_SHRINK, PROT_READ, add_seals, get_seals, shm_open, shm_unlink
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Ucred
+from pytest_ipc.kernel import Ucred
 
 
 def test_send_fds_of_the_stdlib_is_received(sockets, pipe):

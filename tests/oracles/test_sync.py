@@ -12,13 +12,12 @@ from signal import ITIMER_REAL, ITIMER_VIRTUAL, SIGALRM, SIGRTMIN, SIGUSR1
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import SignalFd, TimerFd
+from pytest_ipc.kernel import (
     EFD_NONBLOCK,
     EFD_SEMAPHORE,
     ItimerSpec,
     ItimerVal,
-    SignalFd,
-    TimerFd,
     Timespec,
     Timeval,
     alarm,

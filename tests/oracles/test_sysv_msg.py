@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import IPC_NOWAIT, MessageQueue, fails_with, msgctl_limits, msgctl_stat, unused_key
+from pytest_ipc import MessageQueue, fails_with, unused_key
+from pytest_ipc.kernel import IPC_NOWAIT, msgctl_limits, msgctl_stat
 
 sysv_ipc = pytest.importorskip("sysv_ipc", reason="sysv_ipc is not installed")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Deadline
+from pytest_ipc.kernel import Deadline
 from pytest_ipc.kernel.proc import doing
 
 from ..custody.forging import about, forge
@@ -120,7 +120,7 @@ def test_after(sysv_shm):
 LET_THE_REAPER = """
 import os
 import pytest
-from pytest_ipc import Deadline
+from pytest_ipc.kernel import Deadline
 from pytest_ipc.custody.home import home_path
 
 

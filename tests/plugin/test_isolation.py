@@ -12,14 +12,16 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import CLONE_NEWIPC, CLONE_NEWUSER, Deadline, capget, map_user, process_state, trial, unshare
+from pytest_ipc import trial
 from pytest_ipc.custody.namespaces import ipc_namespace as current_namespace
+from pytest_ipc.kernel import CLONE_NEWIPC, CLONE_NEWUSER, Deadline, capget, map_user, process_state, unshare
 from pytest_ipc.plugin.isolation_exec import move
 
 TESTS = """
     import os
     from pathlib import Path
-    from pytest_ipc import IPC_CREAT, IPC_EXCL, Deadline, capget, scope, sysvipc_shm
+    from pytest_ipc import scope
+    from pytest_ipc.kernel import IPC_CREAT, IPC_EXCL, Deadline, capget, sysvipc_shm
 
     HERE = Path(__file__).parent
 
@@ -253,7 +255,7 @@ def test_a_caller_of_pytest_is_back_where_it_was(pytester, program):
 DIES = """
     import os, signal
     from pathlib import Path
-    from pytest_ipc import Deadline
+    from pytest_ipc.kernel import Deadline
 
     def reaper():
         for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -317,7 +319,7 @@ def test_the_option_is_told_in_the_help(pytester):
 CRASHES = """
     import os, signal
     from pathlib import Path
-    from pytest_ipc import CLONE_NEWIPC, unshare
+    from pytest_ipc.kernel import CLONE_NEWIPC, unshare
 
     HERE = Path(__file__).parent
 

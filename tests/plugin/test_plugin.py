@@ -55,7 +55,8 @@ ALL = """
         (tmp_path.parent / "made").write_text(f"{segment.id} {made.path} {shared.name} {mapping.path} {blocked.pid}")
 
     def test_gone(tmp_path):
-        from pytest_ipc import process_state, shmctl_stat, fails_with
+        from pytest_ipc import fails_with
+        from pytest_ipc.kernel import process_state, shmctl_stat
 
         note = tmp_path.parent / "made"
         if not note.exists():

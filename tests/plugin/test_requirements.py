@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from pytest_ipc import CLONE_NEWUSER, CapabilitySets, capget, capset, limits, map_user, trial, unshare
+from pytest_ipc import limits, trial
+from pytest_ipc.kernel import CLONE_NEWUSER, CapabilitySets, capget, capset, map_user, unshare
 from pytest_ipc.plugin.requirements import requires_capability, requires_kernel, requires_limit, requires_shm
 
 
@@ -218,7 +219,7 @@ def test_a_capability_that_the_bits_promise_and_the_kernel_does_not_give(fork):
 
 def test_room_in_dev_shm_is_what_is_free_now(fork):
     """In a mount namespace with 1 MiB there, half of which is taken."""
-    from pytest_ipc import CLONE_NEWNS, MS_PRIVATE, MS_REC, mount
+    from pytest_ipc.kernel import CLONE_NEWNS, MS_PRIVATE, MS_REC, mount
 
     def small_dev_shm() -> None:
         unshare(CLONE_NEWNS)

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import open_descriptors, unpatched
+from pytest_ipc import unpatched
 from pytest_ipc.custody.identity import Process
+from pytest_ipc.kernel import open_descriptors
 from pytest_ipc.kernel.memfile import HIGH
 from pytest_ipc.processes import inheritance
 

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 import pytest_ipc.processes.child
-from pytest_ipc import SA_NOCLDWAIT, Deadline, SigAction, pidfd_open, process_state, scope, sigaction, unpatched
+from pytest_ipc import scope, unpatched
+from pytest_ipc.kernel import SA_NOCLDWAIT, Deadline, SigAction, pidfd_open, process_state, sigaction
 
 
 def gone(pid: int) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_ipc import Actor, ChildDied, Deviation, RemoteError, unpatched
+from pytest_ipc import Child, ChildDied, Deviation, RemoteError, unpatched
 
 
 class Refuses:
@@ -266,7 +266,7 @@ def test_an_exit_that_comes_back_lets_no_child_run_on(fork, monkeypatch):
 
 
 def test_a_fork_that_fails_keeps_no_descriptor(fork, monkeypatch):
-    from pytest_ipc import open_descriptors
+    from pytest_ipc.kernel import open_descriptors
 
     def refuse():
         raise BlockingIOError(11, "no more processes")
@@ -280,5 +280,5 @@ def test_a_fork_that_fails_keeps_no_descriptor(fork, monkeypatch):
 
 def test_an_actor_is_named_by_its_function(fork):
     assert repr(fork(os.getpid)).endswith(" (getpid)>")
-    with Actor.start(lambda: None) as child:
+    with Child.start(lambda: None) as child:
         assert repr(child) == f"<child {child.pid} (<lambda>)>"

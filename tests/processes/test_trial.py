@@ -8,7 +8,8 @@ from errno import EACCES, EAGAIN, EBADF
 
 import pytest
 
-from pytest_ipc import open_descriptors, trial, unpatched
+from pytest_ipc import trial, unpatched
+from pytest_ipc.kernel import open_descriptors
 
 
 def fail_with(errno: int) -> None:

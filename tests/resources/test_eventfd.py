@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from pytest_ipc import EFD_NONBLOCK, EFD_SEMAPHORE, EVENTFD_MAX, EventFd, eventfd_read, open_descriptors
+from pytest_ipc import EventFd
+from pytest_ipc.kernel import EFD_NONBLOCK, EFD_SEMAPHORE, EVENTFD_MAX, eventfd_read, open_descriptors
 
 
 def test_what_was_added_is_taken_at_once():

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Fifo, open_descriptors, scope, unpatched
+from pytest_ipc import Fifo, scope, unpatched
+from pytest_ipc.kernel import open_descriptors
 
 
 @pytest.fixture
 def ipc():
-    """Factories whose end is the test's to choose."""
+    """Ipc whose end is the test's to choose."""
     with scope() as factories:
         yield factories
 

@@ -201,7 +201,7 @@ def test_a_closed_object_is_refused():
             segment.attach,
             segment.stat,
             lambda: segment.set(mode=0o600),
-            lambda: segment.control(pytest_ipc.SHM_LOCK),
+            lambda: segment.control(pytest_ipc.kernel.SHM_LOCK),
         ],
         "SemaphoreSet id=": [
             lambda: semaphores.op((0, 1)),

@@ -13,29 +13,25 @@ from typing import Any
 import pytest
 
 import pytest_ipc.resources.ipc_namespace as room
-from pytest_ipc import (
+from pytest_ipc import IpcNamespace, NotAllowedHere, fails_with, scope, unused_key
+from pytest_ipc.custody.namespaces import ipc_namespace as current_namespace
+from pytest_ipc.custody.namespaces import process_in
+from pytest_ipc.kernel import (
     CLONE_NEWIPC,
     IPC_CREAT,
     IPC_EXCL,
     IPC_NOWAIT,
     PR_GET_PDEATHSIG,
-    IpcNamespace,
-    NotAllowedHere,
-    fails_with,
     limit,
     msgget,
     msgsnd,
     open_descriptors,
     prctl,
-    scope,
     semget,
     semop,
     shmctl_stat,
     shmget,
-    unused_key,
 )
-from pytest_ipc.custody.namespaces import ipc_namespace as current_namespace
-from pytest_ipc.custody.namespaces import process_in
 
 
 def make(size: int = 1, key: int = 0) -> int:
@@ -364,7 +360,7 @@ def test_a_real_emfile_of_message_queues(ipc_namespace):
 
 
 def test_the_kernels_calls_go_there_and_back(fork):
-    from pytest_ipc import setns, unshare
+    from pytest_ipc.kernel import setns, unshare
 
     def life():
         before = current_namespace()

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from pytest_ipc import F_RDLCK, F_UNLCK, F_WRLCK, Lease
+from pytest_ipc import Lease
+from pytest_ipc.kernel import F_RDLCK, F_UNLCK, F_WRLCK
 
 
 @pytest.fixture

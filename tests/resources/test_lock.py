@@ -11,21 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Child, FileLock, Fork, Pipe, fails_with
+from pytest_ipc.kernel import (
     F_OFD_GETLK,
     F_RDLCK,
     F_WRLCK,
-    Actor,
-    FileLock,
-    Fork,
-    Pipe,
     RecordLock,
-    fails_with,
     fcntl_getlk,
+    locktable,
     open_descriptors,
     proc_locks,
 )
-from pytest_ipc.kernel import locktable
 
 KINDS = ["flock", "posix", "ofd"]
 
@@ -237,7 +233,7 @@ def test_with_a_time_limit_it_is_had_when_it_is_free(file_lock, fork, pipe, kind
     assert child.result() is None
 
 
-def holding(fork: Fork, pipe: Callable[..., Pipe], path: Path, kind: str, shared: bool = False) -> Actor:
+def holding(fork: Fork, pipe: Callable[..., Pipe], path: Path, kind: str, shared: bool = False) -> Child:
     """A child that holds a lock of its own opening until it is ended."""
     word = pipe()
 

@@ -9,7 +9,8 @@ from errno import EACCES, EEXIST
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Mapping, fails_with, scope
+from pytest_ipc.kernel import (
     MADV_DONTNEED,
     MAP_PRIVATE,
     MAP_SHARED,
@@ -17,10 +18,7 @@ from pytest_ipc import (
     PROT_NONE,
     PROT_READ,
     PROT_WRITE,
-    Mapping,
-    fails_with,
     memfd_create,
-    scope,
 )
 
 from ..leaks import Snapshot

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import PROT_READ, Mapping, SharedMemory, fails_with, scope
+from pytest_ipc import Mapping, SharedMemory, fails_with, scope
+from pytest_ipc.kernel import PROT_READ
 
 from ..leaks import Snapshot
 

@@ -8,21 +8,17 @@ from errno import E2BIG, EAGAIN, EIDRM, EINVAL, ENOMSG
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import MessageQueue, NotAllowedHere, fails_with, scope, unused_key
+from pytest_ipc.kernel import (
     IPC_CREAT,
     IPC_NOWAIT,
     IPC_PRIVATE,
     MSG_COPY,
     MSG_EXCEPT,
     MSG_NOERROR,
-    MessageQueue,
-    NotAllowedHere,
-    fails_with,
     msgctl_rmid,
     msgget,
     msgsnd,
-    scope,
-    unused_key,
 )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import IPC_NOWAIT, MessageQueue
+from pytest_ipc import MessageQueue
+from pytest_ipc.kernel import IPC_NOWAIT
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from pytest_ipc import Pipe, limit, open_descriptors
+from pytest_ipc import Pipe
+from pytest_ipc.kernel import limit, open_descriptors
 
 
 def test_bytes_go_through_and_end():

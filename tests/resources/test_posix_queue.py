@@ -10,19 +10,8 @@ from resource import RLIMIT_MSGQUEUE, getrlimit, setrlimit
 
 import pytest
 
-from pytest_ipc import (
-    CLONE_NEWIPC,
-    MqAttr,
-    PosixQueue,
-    fails_with,
-    mq_close,
-    mq_open,
-    mq_unlink,
-    scope,
-    sigtimedwait,
-    unshare,
-    unused_name,
-)
+from pytest_ipc import PosixQueue, fails_with, scope, unused_name
+from pytest_ipc.kernel import CLONE_NEWIPC, MqAttr, mq_close, mq_open, mq_unlink, sigtimedwait, unshare
 
 
 def is_there(name: str) -> bool:

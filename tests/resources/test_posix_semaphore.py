@@ -10,20 +10,9 @@ import pytest
 
 import pytest_ipc.custody.kinds.posix_sem
 import pytest_ipc.resources.posix_semaphore
-from pytest_ipc import (
-    SEM_VALUE_MAX,
-    PosixSemaphore,
-    Timespec,
-    scope,
-    sem_close,
-    sem_getvalue,
-    sem_open,
-    sem_post,
-    sem_unlink,
-    unpatched,
-    unused_name,
-)
+from pytest_ipc import PosixSemaphore, scope, unpatched, unused_name
 from pytest_ipc.custody.kinds.posix_sem import path_of
+from pytest_ipc.kernel import SEM_VALUE_MAX, Timespec, sem_close, sem_getvalue, sem_open, sem_post, sem_unlink
 
 
 def names() -> set[str]:

@@ -9,22 +9,20 @@ from mmap import PAGESIZE
 import pytest
 
 import pytest_ipc.resources.sysv
-from pytest_ipc import (
+from pytest_ipc import Segment, scope, unused_key
+from pytest_ipc.custody.ledger import intent
+from pytest_ipc.custody.namespaces import ipc_identity
+from pytest_ipc.kernel import (
     CLONE_NEWIPC,
     IPC_CREAT,
     IPC_PRIVATE,
     SHM_RDONLY,
-    Segment,
-    scope,
     shmctl_rmid,
     shmdt,
     shmget,
     sysvipc_shm,
     unshare,
-    unused_key,
 )
-from pytest_ipc.custody.ledger import intent
-from pytest_ipc.custody.namespaces import ipc_identity
 
 
 def test_a_segment_lives_as_long_as_its_block():

@@ -9,19 +9,17 @@ import time
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import SemaphoreSet, scope, unused_key
+from pytest_ipc.kernel import (
     IPC_CREAT,
     IPC_NOWAIT,
     IPC_PRIVATE,
     SEM_UNDO,
-    SemaphoreSet,
     Sembuf,
-    scope,
     semctl_rmid,
     semctl_stat,
     semget,
     sysvipc_sem,
-    unused_key,
 )
 
 

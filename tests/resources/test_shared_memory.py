@@ -9,20 +9,18 @@ from errno import EEXIST, ENOENT, ENOSPC
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import SharedMemory, scope, unused_name
+from pytest_ipc.kernel import (
     CLONE_NEWNS,
     CLONE_NEWUSER,
     MS_PRIVATE,
     MS_REC,
     PROT_READ,
-    SharedMemory,
     map_user,
     mount,
-    scope,
     shm_open,
     shm_unlink,
     unshare,
-    unused_name,
 )
 
 

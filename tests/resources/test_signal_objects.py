@@ -9,16 +9,8 @@ from signal import ITIMER_REAL, ITIMER_VIRTUAL, SIGALRM, SIGRTMIN, SIGUSR1, SIGV
 
 import pytest
 
-from pytest_ipc import (
-    SA_ONSTACK,
-    SI_QUEUE,
-    SI_TIMER,
-    AlternateStack,
-    Signals,
-    open_descriptors,
-    sigaltstack,
-    timer_gettime,
-)
+from pytest_ipc import AlternateStack, Signals
+from pytest_ipc.kernel import SA_ONSTACK, SI_QUEUE, SI_TIMER, open_descriptors, sigaltstack, timer_gettime
 
 
 @pytest.fixture

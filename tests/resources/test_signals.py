@@ -9,16 +9,15 @@ from signal import SIG_IGN, SIGALRM, SIGRTMIN, SIGTERM, SIGUSR1, SIGUSR2
 
 import pytest
 
-from pytest_ipc import (
+from pytest_ipc import Signals, scope
+from pytest_ipc.kernel import (
     SA_NODEFER,
     SA_RESTART,
     SI_QUEUE,
     Deadline,
-    Signals,
     SystemCall,
     numbers_of,
     process_syscall,
-    scope,
     sigaction,
     sigprocmask,
 )

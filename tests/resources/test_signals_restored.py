@@ -26,7 +26,8 @@ from signal import (
 
 import pytest
 
-from pytest_ipc import SA_NOCLDWAIT, SA_RESETHAND, SA_RESTART, SigAction, Signals, sigaction, sigaction_change
+from pytest_ipc import Signals
+from pytest_ipc.kernel import SA_NOCLDWAIT, SA_RESETHAND, SA_RESTART, SigAction, sigaction, sigaction_change
 from pytest_ipc.kernel.signals import sigaction_raw
 
 

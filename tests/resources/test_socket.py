@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Listener, Socket, Ucred, scope, unix_sockets
+from pytest_ipc import Listener, Socket, scope
+from pytest_ipc.kernel import Ucred, unix_sockets
 from pytest_ipc.resource import COULD_NOT_MAKE
 from pytest_ipc.resources.socket import short_enough
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Timespec, scope
-from pytest_ipc.kernel import times
+from pytest_ipc import scope
+from pytest_ipc.kernel import Timespec, times
 
 
 def eventfd(ipc: Any, timeout: float | None) -> None:

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from pytest_ipc import ItimerSpec, TimerFd, Timespec
+from pytest_ipc import TimerFd
+from pytest_ipc.kernel import ItimerSpec, Timespec
 
 
 def test_it_runs_out_when_the_time_is_over_and_not_before():

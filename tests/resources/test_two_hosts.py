@@ -9,8 +9,8 @@ from contextlib import suppress
 
 import pytest
 
-from pytest_ipc import CLONE_NEWNET, NotAllowedHere, TwoHosts, capabilities, scope, setns
-from pytest_ipc.kernel import netlink
+from pytest_ipc import NotAllowedHere, TwoHosts, scope
+from pytest_ipc.kernel import CLONE_NEWNET, capabilities, netlink, setns
 
 from ..leaks import Snapshot
 

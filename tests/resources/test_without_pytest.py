@@ -60,7 +60,8 @@ PROGRAMS = {
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     """,
     "ipc namespace": """
-        from pytest_ipc import IpcNamespace, NotAllowedHere, limit
+        from pytest_ipc import IpcNamespace, NotAllowedHere
+        from pytest_ipc.kernel import limit
         try:
             with IpcNamespace.create(shmmni=5) as namespace:
                 assert namespace.fork(limit, "kernel/shmmni").result() == 5
@@ -69,12 +70,12 @@ PROGRAMS = {
     """,
     "actor": """
         import os
-        from pytest_ipc import Actor
-        with Actor.start(os.getppid) as child:
+        from pytest_ipc import Child
+        with Child.start(os.getppid) as child:
             assert child.result() == os.getpid()
-        with Actor.start(print, ["from the child"]) as child:
+        with Child.start(print, ["from the child"]) as child:
             child.wait()
-        with Actor.start(os.read, [0, 1]) as child:
+        with Child.start(os.read, [0, 1]) as child:
             child.wait()
     """,
     "scope": """
@@ -92,7 +93,7 @@ PROGRAMS = {
         assert not segment.exists() and not fifo.path.exists() and blocked.closed
     """,
     "kernel": """
-        from pytest_ipc import Deadline, numbers_of, process_state, pidfd_open, shmctl_limits, errno_kept
+        from pytest_ipc.kernel import Deadline, numbers_of, process_state, pidfd_open, shmctl_limits, errno_kept
         assert shmctl_limits().shmmin == 1
     """,
 }

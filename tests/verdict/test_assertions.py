@@ -96,14 +96,15 @@ HEAD = """
 import errno, os, pytest, signal, subprocess, sys
 from helpers import compare
 from plain import refuse, unexplained
-from pytest_ipc import Deadline, clause, close, fails_with
+from pytest_ipc import clause, fails_with
+from pytest_ipc.kernel import Deadline, close
 
 class Unshown:
     def __repr__(self): 1 / 0
 
 def program(source):
     # its output, which ends with what it died of
-    source = "import os; from pytest_ipc import close; " + source
+    source = "import os; from pytest_ipc.kernel import close; " + source
     return subprocess.run([sys.executable, "-c", source], capture_output=True, text=True).stderr
 """
 

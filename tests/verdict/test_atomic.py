@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import CLONE_NEWNS, MS_PRIVATE, MS_REC, Actor, mount, unshare
+from pytest_ipc import Child
 from pytest_ipc.cli import main
+from pytest_ipc.kernel import CLONE_NEWNS, MS_PRIVATE, MS_REC, mount, unshare
 from pytest_ipc.verdict.reports import atomic as output
 from pytest_ipc.verdict.reports import expectations, input_file
 from pytest_ipc.verdict.reports.reader import Reader, ReportError
@@ -97,7 +98,7 @@ def as_other(function: Callable[..., object], *args: object) -> object:
         os.setuid(OTHER)
         return function(*args)
 
-    with Actor.start(life) as child:
+    with Child.start(life) as child:
         return child.result()
 
 
@@ -155,7 +156,7 @@ def test_mount_point_is_written_in_place(tmp_path):
         mount(str(outside), path, None, 0x1000)  # MS_BIND
         written(path, "text")
 
-    with Actor.start(life) as child:
+    with Child.start(life) as child:
         try:
             child.result()
         except PermissionError:

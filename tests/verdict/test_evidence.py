@@ -9,7 +9,8 @@ import pytest
 
 CLAUSES = """
 import errno, os, pytest
-from pytest_ipc import clause, close, fails_with, getpipe_size, pipe2, untested
+from pytest_ipc import clause, fails_with, untested
+from pytest_ipc.kernel import close, getpipe_size, pipe2
 
 @clause("a.before", "a(2)", "DESCRIPTION")
 def test_before():

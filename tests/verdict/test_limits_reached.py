@@ -8,7 +8,8 @@ from errno import EAGAIN, EFBIG, EINVAL, EMFILE, ENOMEM, ENOSPC, EPERM
 
 import pytest
 
-from pytest_ipc import Deviation, fails_with, open_descriptors, shmget
+from pytest_ipc import Deviation, fails_with
+from pytest_ipc.kernel import open_descriptors, shmget
 from pytest_ipc.verdict.judge.limits_reached import limit_in_the_way, small_pipes
 from pytest_ipc.verdict.judge.outcome import _verdict
 

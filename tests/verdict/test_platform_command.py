@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import CLONE_NEWUSER, limits, trial, unshare
+from pytest_ipc import limits, trial
+from pytest_ipc.kernel import CLONE_NEWUSER, unshare
 from pytest_ipc.verdict.platform import probes
 from pytest_ipc.verdict.platform.describe import describe
 from pytest_ipc.verdict.result import Verdict
@@ -19,8 +20,8 @@ from .reports import ABSENT, DEVIATES, HOLDS, UNTESTED, write
 
 BEGINNINGS = {
     "as it is": "",
-    "without capabilities": "from pytest_ipc import CapabilitySets, capset; capset(CapabilitySets(0, 0, 0))",
-    "in a user namespace": "import os; from pytest_ipc import CLONE_NEWUSER, map_user, unshare; "
+    "without capabilities": "from pytest_ipc.kernel import CapabilitySets, capset; capset(CapabilitySets(0, 0, 0))",
+    "in a user namespace": "import os; from pytest_ipc.kernel import CLONE_NEWUSER, map_user, unshare; "
     "me = os.getuid(), os.getgid(); unshare(CLONE_NEWUSER); map_user(0, 0, *me)",
     "without /proc": "import os; real = os.open\n"
     "def refuse(path, *rest, **more):\n"

@@ -26,7 +26,8 @@ LOCKED = """
 import os
 from errno import EWOULDBLOCK
 from fcntl import LOCK_EX, LOCK_NB
-from pytest_ipc import fails_with, flock
+from pytest_ipc import fails_with
+from pytest_ipc.kernel import flock
 
 @clause('a.locked', 'a(2)', 'S')
 def test_locked(tmp_path_factory):
@@ -122,7 +123,7 @@ LEAVES = """
 import atexit
 import os
 from pathlib import Path
-from pytest_ipc import CLONE_NEWNS, CLONE_NEWUSER, MS_PRIVATE, MS_REC, map_user, mount, unshare
+from pytest_ipc.kernel import CLONE_NEWNS, CLONE_NEWUSER, MS_PRIVATE, MS_REC, map_user, mount, unshare
 
 @clause('a.mounts', 'a(2)', 'S')
 def test_mounts(tmp_path):

@@ -115,7 +115,7 @@ def test_every_reason_of_the_suite_is_some_clause_s():
 
 UNPRIVILEGED = """
 import sys
-from pytest_ipc import CapabilitySets, capset
+from pytest_ipc.kernel import CapabilitySets, capset
 from pytest_ipc.cli import main
 
 capset(CapabilitySets(0, 0, 0))

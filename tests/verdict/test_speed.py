@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pytest_ipc import Deadline
+from pytest_ipc.kernel import Deadline
 from pytest_ipc.kernel.waiting import patience, set_patience
 from pytest_ipc.verdict import suite
 from pytest_ipc.verdict.judge.outcome import _observed
