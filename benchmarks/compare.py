@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_ipc.verdict import suite
-from pytest_ipc.verdict.reports import writer as report
+from pytest_ipc.verdict.reports import writer
 from pytest_ipc.verdict.result import ClauseResult, SuiteResult, Verdict
 
 STEPS = 4  # each twice the one before
@@ -49,7 +49,7 @@ def generate(folder: Path, number: int) -> Iterator[Path]:
             for clause in clauses
         ]
         path = folder / f"{count:04}.json"
-        report.write(path, report.as_json(f"platform {count}", {"kernel": f"Linux 6.{count}"}, SuiteResult(results)))
+        writer.write(path, writer.as_json(f"platform {count}", {"kernel": f"Linux 6.{count}"}, SuiteResult(results)))
         yield path
 
 

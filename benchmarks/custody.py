@@ -17,7 +17,7 @@ from unittest import mock
 
 from pytest_ipc import Segment, unused_key
 from pytest_ipc.kernel import IPC_CREAT, IPC_EXCL, shmctl_rmid, shmget
-from pytest_ipc.resources import sysv as room
+from pytest_ipc.resources import sysv
 
 TARGET = 10.0  # microseconds a pair
 
@@ -62,17 +62,17 @@ def main() -> None:
     """Measure and tell."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     took: dict[str, list[float]] = {"bare": [], "without": [], "with": []}
-    with mock.patch.object(room, "intent", room.intent):  # put back at the end
-        original = room.intent
+    with mock.patch.object(sysv, "intent", sysv.intent):  # put back at the end
+        original = sysv.intent
 
         def nothing(_kind: str, **details: Any) -> NoRecord:
             return NoRecord(details)
 
         for _ in range(rounds):
             took["bare"].append(timed(bare))
-            room.intent = nothing  # type: ignore[assignment] # gives a record that records nothing
+            sysv.intent = nothing  # type: ignore[assignment] # gives a record that records nothing
             took["without"].append(timed(with_ledger))
-            room.intent = original
+            sysv.intent = original
             took["with"].append(timed(with_ledger))
     median = {name: statistics.median(times) for name, times in took.items()}
     costs = statistics.median(a - b for a, b in zip(took["with"], took["without"], strict=True))

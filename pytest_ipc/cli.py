@@ -12,10 +12,9 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from . import __version__
+from ._version import __version__
 from .printable import plain
-from .verdict.commands import badge, bundle, check, compare, expect
-from .verdict.commands import platform as diagnosis
+from .verdict.commands import badge, bundle, check, compare, expect, platform
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pytest-ipc {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     check.add(commands)
-    diagnosis.add(commands)
+    platform.add(commands)
     expect.add(commands)
     compare.add(commands)
     badge.add(commands)

@@ -6,8 +6,6 @@ import warnings
 
 from ..unpatched import os
 
-__all__ = ["fork"]
-
 
 def fork() -> int:
     """Return os.fork(): 0 in the child, its process id in the parent. OSError.
@@ -16,5 +14,5 @@ def fork() -> int:
     that another thread has held. Children of this package take no such lock, run their function, and leave by os._exit.
     """
     # Not catch_warnings(): where two threads fork at once it would leave the filters of one of them behind.
-    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"pytest_ipc\.forking$")
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"pytest_ipc\.kernel\.bare_fork$")
     return os.fork()

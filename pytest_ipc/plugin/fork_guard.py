@@ -1,12 +1,11 @@
 """The fork guard: stop a child of a bare os.fork() that returns into pytest, before it acts as a second pytest.
 
 Such a child would tear down its parent's fixtures, run the rest of the session and report to nobody. It is prepared when it is
-forked: in the child alone, hooks are registered that let it leave a note and exit as soon as it is back (returning.py). The
+forked: in the child alone, hooks are registered that let it leave a note and exit as soon as it is back (returned_child.py). The
 parent looks for notes from the first fork on, and fails the test. A run that does not fork pays for one comparison per test,
 which also finds a child that was forked below Python.
 
-The notes lie in anonymous memory that forked children share: there is no descriptor that a test could close or reuse, and no
-file that a child in another namespace or of another user could not write. A child that a plugin forks outside the phases of a
+A child that a plugin forks outside the phases of a
 test, to run a whole test in it, is left alone.
 """
 
@@ -16,60 +15,16 @@ import sys
 import traceback
 from collections.abc import Generator
 from contextlib import suppress
-from mmap import mmap
 from types import TracebackType
 from typing import Any
 from weakref import WeakSet
 
 import pytest
 
-from ..unpatched import json, os, time
+from ..unpatched import os, time
+from .child_notes import ADVICE, Notes
 
-ADVICE = (
-    "A child of os.fork() returned into pytest's own code and was stopped there. Start children with the `fork` fixture, which "
-    "runs a function in them and brings back its result or its exception; or end them with os._exit() whatever happens."
-)
 _NOTES = "ipc-notes-of-children"  # the plugin object that a parent has after its first fork
-_SLOTS, _SLOT = 32, 1 << 15  # children whose notes are not read yet, and bytes of a note
-
-
-class Notes:
-    """What stopped children have written, each in a slot of its own. The first byte is 1 when there is something new."""
-
-    def __init__(self) -> None:
-        size = _SLOT * (_SLOTS + 1)
-        # Where no memory can be had children are stopped all the same, and only their notes are lost.
-        try:
-            self._memory: mmap | bytearray = mmap(-1, size)
-        except OSError:
-            self._memory = bytearray(size)
-
-    def __bool__(self) -> bool:
-        return self._memory[0] != 0
-
-    def leave(self, note: dict[str, str]) -> None:
-        """Write a note, in a child. The pid decides where the search for a slot begins: two children do not take the same."""
-        while len(text := json.dumps(note).encode() + b"\n") > _SLOT:
-            note["text"] = f"…\n{note['text'][len(note['text']) // 2 :]}"
-        for number in range(_SLOTS):
-            slot = _SLOT * (1 + (os.getpid() + number) % _SLOTS)
-            if not self._memory[slot]:
-                self._memory[slot : slot + len(text)] = text
-                break
-        self._memory[0] = 1
-
-    def take(self) -> list[dict[str, str]]:
-        """Return the notes that were written since the last call, in their order, and free their slots."""
-        if not self._memory[0]:
-            return []
-        self._memory[0] = 0
-        found = []
-        for slot in range(_SLOT, _SLOT * (_SLOTS + 1), _SLOT):
-            text, end, _ = self._memory[slot : slot + _SLOT].partition(b"\n")
-            if end:
-                self._memory[slot : slot + _SLOT] = bytes(_SLOT)
-                found.append(json.loads(text))
-        return sorted(found, key=lambda note: int(note["at"]))
 
 
 class ForkGuard:
@@ -180,15 +135,14 @@ _guards: WeakSet[ForkGuard] = WeakSet()  # more than one where a test runs a pyt
 def _before() -> None:
     # A child may not be able to import anything. Where its parent is not either, the comparison per test must do.
     with suppress(Exception):
-        from . import returned_child as returning  # noqa: F401
+        from . import returned_child  # noqa: F401
 
 
 def _in_child() -> None:
-    with suppress(
-        Exception
-    ):  # a child that never returns must not be disturbed, whatever the objects of its test are like
-        if returning := sys.modules.get(f"{__package__}.returning"):
-            returning.prepare(_guards)
+    # A child that never returns must not be disturbed, whatever the objects of its test are like.
+    with suppress(Exception):
+        if returned_child := sys.modules.get(f"{__package__}.returned_child"):
+            returned_child.prepare(_guards)
 
 
 def _in_parent() -> None:

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from .requirements import lacking, validate
+from ..requirements import REQUIREMENTS
+
+_REQUIREMENTS = {f"ipc_{name}": requirement for name, requirement in REQUIREMENTS.items()}
 
 
 def check(items: list[pytest.Item]) -> None:
@@ -32,7 +34,26 @@ def check(items: list[pytest.Item]) -> None:
             )
         if owners.setdefault(mark.args[0], test) != test:
             raise pytest.UsageError(f"duplicate clause id {mark.args[0]!r}: {owners[mark.args[0]]} and {test}")
-    validate(items)
+    _validate(items)
+
+
+def _validate(items: list[pytest.Item]) -> None:
+    """Refuse markers with arguments that cannot be. UsageError, which names the test."""
+    for item in items:
+        for mark in item.iter_markers():
+            if mark.name in _REQUIREMENTS:
+                try:
+                    _REQUIREMENTS[mark.name](*mark.args, **mark.kwargs)
+                except (TypeError, ValueError, LookupError) as error:
+                    raise pytest.UsageError(f"{item.nodeid}: the marker {mark.name}: {error.args[0]}") from None
+
+
+def _lacking(item: pytest.Item) -> str | None:
+    """What the test needs and has not here, in one sentence; None when it has everything."""
+    for mark in item.iter_markers():
+        if mark.name in _REQUIREMENTS and (lack := _REQUIREMENTS[mark.name](*mark.args, **mark.kwargs)()) is not None:
+            return lack
+    return None
 
 
 class Requirements:
@@ -40,7 +61,7 @@ class Requirements:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        if (lack := lacking(item)) is not None:
+        if (lack := _lacking(item)) is not None:
             pytest.skip(lack)
 
 
@@ -51,10 +72,10 @@ class Clauses:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         if item.get_closest_marker("ipc_clause") is not None:
             from ..kernel import libc
-            from ..verdict.judge import assertions as words
+            from ..verdict.judge import assertions
 
             libc.forget_calls()  # the previous test's calls are no evidence
-            words.begin()
+            assertions.begin()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_runtest_setup")
     def _in_setup(self) -> Generator[None, None, None]:
@@ -97,9 +118,9 @@ class Clauses:
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
         """Note the values of a comparison that has failed in a test, or in its child."""
-        from ..verdict.judge import assertions as words
+        from ..verdict.judge import assertions
 
-        words.note(op, left, right)
+        assertions.note(op, left, right)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

@@ -13,13 +13,25 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from inspect import CO_GENERATOR, currentframe
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
-from .fork_guard import ADVICE, ForkGuard, Notes
+from .child_notes import ADVICE, Notes
 
 _PHASES = {"pytest_runtest_setup": "setup", "pytest_runtest_call": "call", "pytest_runtest_teardown": "teardown"}
+
+
+class Guard(Protocol):
+    """What a fork guard does in a child."""
+
+    manager: pytest.PytestPluginManager
+
+    def stop(self, test: str, phase: str, error: BaseException | None) -> None:
+        """Leave a note and exit."""
+
+    def forked_by_plugin(self) -> None:
+        """Leave this child alone."""
 
 
 @dataclass
@@ -32,7 +44,7 @@ class _Place:
     item: pytest.Item | None = None
 
 
-def prepare(guards: Iterable[ForkGuard]) -> None:
+def prepare(guards: Iterable[Guard]) -> None:
     """In a child, before os.fork() returns: see to it that it is stopped when it returns into pytest."""
     places = _places()
     for guard in guards:
@@ -93,7 +105,7 @@ def _is_internal(frame: FrameType) -> bool:
 class _Returning:
     """The plugin object of the child."""
 
-    def __init__(self, guard: ForkGuard, place: _Place) -> None:
+    def __init__(self, guard: Guard, place: _Place) -> None:
         self._guard = guard
         self._place = place
         self._test = place.item.nodeid if place.item is not None else ""

@@ -36,7 +36,7 @@ from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
 from ..resource import Resource, check_timeout, close_all
 from ..unpatched import os, signal, time
 from . import report as remote
-from . import tree as orphans
+from . import tree
 from .bootstrap import live
 
 if TYPE_CHECKING:
@@ -136,8 +136,8 @@ class Child(Resource):
             report, output = (memory_file(f"pytest-ipc-{name}") for name in ("report", "output"))
             files.callback(os.close, report)
             files.callback(os.close, output)
-            orphans.adopt(tag)
-            files.callback(orphans.let_go, tag)
+            tree.adopt(tag)
+            files.callback(tree.let_go, tag)
             tied = get_native_id() == parent
             pid = fork()
             files.pop_all()  # the fork did not fail: they are the actor's
@@ -152,7 +152,7 @@ class Child(Resource):
             live(parent, tied, tag, report, output, keep, task, scope)
         # The child alone makes its group: a second setpgid from here could come late and undo what its function has done.
         actor = cls(pid, getattr(function, "__name__", type(function).__name__), report, output, record, tag, scope)
-        orphans.started(tag, actor._process)
+        tree.started(tag, actor._process)
         record.made(pid=pid, start=actor._process.start)
         return actor
 
@@ -291,7 +291,7 @@ class Child(Resource):
     def _end(self) -> None:
         finish(
             self._end_tree,
-            partial(orphans.let_go, self._tag),
+            partial(tree.let_go, self._tag),
             partial(settle, self._process),  # what it made and could not end itself
             self._pass_output_on,
             partial(close_all, self._fds),
@@ -302,7 +302,7 @@ class Child(Resource):
         if not self._record.is_open:
             return
         if not self._reap(os.WNOHANG):
-            self._below |= orphans.descendants(self._process)
+            self._below |= tree.descendants(self._process)
             # The leader is not reaped, so the group's number cannot have passed to anybody else.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -310,7 +310,7 @@ class Child(Resource):
             self._reap(0)
         elif self._outlived:
             self._kill_rest_of_group()
-        orphans.end(self._tag, self._process, self._below)
+        tree.end(self._tag, self._process, self._below)
         self._record.closed()
 
     def _kill_rest_of_group(self) -> None:

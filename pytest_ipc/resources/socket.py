@@ -42,7 +42,6 @@ from .pipe import End
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
-    from .listener import Listener
 
 __all__ = ["Message", "Socket"]
 
@@ -91,7 +90,7 @@ class Socket(End):
     @classmethod
     def connect(
         cls,
-        to: Listener | Address,
+        to: Socket | Address,
         *,
         type: int | None = None,
         timeout: float | None = DEFAULT_TIMEOUT,
@@ -240,7 +239,7 @@ class Socket(End):
         self._socket.close()
 
 
-def _where(to: Listener | Address) -> tuple[int, int, Any]:
+def _where(to: Socket | Address) -> tuple[int, int, Any]:
     """Family, type and address of what is to be connected to."""
     if isinstance(to, Socket):
         return to.socket.family, to.socket.type, getattr(to, "path", None) or to.address

@@ -16,7 +16,7 @@ import pytest
 from pytest_ipc import scope
 from pytest_ipc.custody.identity import RLIMIT_LOCKS, tag_of, tagged
 from pytest_ipc.kernel import PR_SET_CHILD_SUBREAPER, Deadline, prctl, process_state
-from pytest_ipc.processes import tree as orphans
+from pytest_ipc.processes import tree
 
 from ..leaks import children
 from ..subprocesses import Running
@@ -196,8 +196,8 @@ def test_the_process_is_a_subreaper_while_actors_live_and_then_what_it_was(befor
 def test_a_process_that_cannot_be_ended_keeps_nobody_for_ever(fork, monkeypatch):
     child = fork(daemonise)
     daemon = child.result()
-    monkeypatch.setattr(orphans, "_PATIENCE", 0.05)
-    monkeypatch.setattr(orphans, "signal_process", lambda *_arguments: True)
+    monkeypatch.setattr(tree, "_PATIENCE", 0.05)
+    monkeypatch.setattr(tree, "signal_process", lambda *_arguments: True)
     with pytest.raises(OSError, match=f"process {daemon} below a child cannot be ended"):
         child.end()
     os.kill(daemon, signal.SIGKILL)
@@ -207,7 +207,7 @@ def test_a_process_that_cannot_be_ended_keeps_nobody_for_ever(fork, monkeypatch)
 def test_where_children_are_not_listed_all_processes_are_gone_through(fork, monkeypatch):
     child = fork(daemonise)
     daemon = child.result()
-    monkeypatch.setattr(orphans, "lists_children", lambda: False)
+    monkeypatch.setattr(tree, "lists_children", lambda: False)
     child.end()
     assert process_state(daemon) is None
 

@@ -25,12 +25,11 @@ import pytest
 from pytest_ipc.cli import main as pytest_ipc
 from pytest_ipc.kernel import CLONE_NEWIPC, Deadline, unshare
 from pytest_ipc.verdict import suite
-from pytest_ipc.verdict.platform import describe as platform
-from pytest_ipc.verdict.reports import terminal as screen
-from pytest_ipc.verdict.reports import writer as report
+from pytest_ipc.verdict.platform import describe
+from pytest_ipc.verdict.reports import terminal, writer
 from pytest_ipc.verdict.runner import run
 
-LOADED = (platform, report, run, screen)  # what a check imports when it is made
+LOADED = (describe, writer, run, terminal)  # what a check imports when it is made
 PATIENCE = 90.0  # seconds for one check; a clause that a lie makes hang has 60
 
 

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 import pytest_ipc
-from pytest_ipc.kernel import abi
-from pytest_ipc.kernel import signalfds as signalfd
+from pytest_ipc.kernel import abi, signalfds
 
 PERM = dict.fromkeys(("uid", "gid", "cuid", "cgid", "mode")) | {"key": "__key", "seq": "__seq"}
 STRUCTURES: dict[str, tuple[str, Any, dict[str, str]]] = {
@@ -220,7 +219,7 @@ def test_a_signal_read_from_a_descriptor_is_laid_out_as_the_compiler_has_it(prob
     raw = bytearray(pytest_ipc.kernel.SIGNALFD_SIGINFO_BYTES)
     for value, offset in enumerate(answer.values(), 1):
         raw[offset if sys.byteorder == "little" else offset + 3] = value
-    fields = signalfd._LAYOUT.unpack(bytes(raw))[: len(names)]
+    fields = signalfds._LAYOUT.unpack(bytes(raw))[: len(names)]
     wide = 1 if sys.byteorder == "little" else 1 << 32
     assert list(fields) == [value * (wide if value > 12 else 1) for value in range(1, 17)]
 

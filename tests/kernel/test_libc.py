@@ -12,7 +12,7 @@ from mmap import mmap
 
 import pytest
 
-import pytest_ipc
+from pytest_ipc import kernel, scope
 from pytest_ipc.kernel import (
     MUTEX_BYTES,
     PTHREAD_MUTEX_ERRORCHECK,
@@ -50,7 +50,7 @@ OUT_OF_RANGE = [
     ("kill", (1 << 31, 0)),
     ("tgkill", (1, 1, 1 << 32)),
     ("sigqueue", (1, 0, 1 << 31)),
-    ("sigaction", (signal.SIGUSR1, pytest_ipc.kernel.SigAction(0, 1 << 32, frozenset()))),
+    ("sigaction", (signal.SIGUSR1, kernel.SigAction(0, 1 << 32, frozenset()))),
     ("prctl", (1 << 31,)),
     ("prctl", (1, -1)),
     ("unshare", (1 << 31,)),
@@ -109,24 +109,24 @@ def test_an_id_or_mode_that_the_structure_cannot_hold_is_refused(sysv_shm, field
     before = segment.stat().perm
     for value in (-1, 1 << 32):
         with pytest.raises(OverflowError, match="shmctl"):
-            pytest_ipc.kernel.shmctl_set(segment.id, **{field: value})
+            kernel.shmctl_set(segment.id, **{field: value})
     assert segment.stat().perm == before
 
 
 def test_a_refused_mode_makes_no_file(tmp_path):
     with pytest.raises(OverflowError, match="mkfifo"):
-        pytest_ipc.kernel.mkfifo(tmp_path / "fifo", -1)
+        kernel.mkfifo(tmp_path / "fifo", -1)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_path_does_not_end_at_a_nul(tmp_path):
     for path in (f"{tmp_path}/a\0b", f"{tmp_path}/a\0b".encode()):
         with pytest.raises(ValueError, match="NUL"):
-            pytest_ipc.kernel.mkfifo(path)
+            kernel.mkfifo(path)
         with pytest.raises(ValueError, match="NUL"):
-            pytest_ipc.kernel.open(path, os.O_CREAT | os.O_WRONLY)
+            kernel.open(path, os.O_CREAT | os.O_WRONLY)
     with pytest.raises(ValueError, match="NUL"):
-        pytest_ipc.kernel.ftok("/\0tmp", 1)
+        kernel.ftok("/\0tmp", 1)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,7 +135,7 @@ def test_a_failure_has_its_errno_and_names_the_call(tmp_path):
         close(-1)
     assert caught.value.errno == EBADF
     with pytest.raises(FileNotFoundError, match="open: ") as caught:
-        pytest_ipc.kernel.open(tmp_path / "nothing", os.O_RDONLY)
+        kernel.open(tmp_path / "nothing", os.O_RDONLY)
     assert caught.value.errno == ENOENT
 
 
@@ -159,12 +159,12 @@ def test_the_last_success_is_remembered_and_a_failure_is_none():
     with pytest.raises(OSError, match="close"):
         close(-1)
     assert last_success() is None
-    name, fds = "pipe2", pytest_ipc.kernel.pipe2()
+    name, fds = "pipe2", kernel.pipe2()
     assert last_success() == (name, 0)
     for fd in fds:
         close(fd)
     assert last_success() == ("close", 0)
-    assert libc.syscall(pytest_ipc.kernel.number_of("getpid")) == os.getpid()
+    assert libc.syscall(kernel.number_of("getpid")) == os.getpid()
     assert last_success() == ("getpid", os.getpid())
 
 
@@ -192,15 +192,15 @@ def test_the_last_calls_are_remembered_with_what_came_of_them(tmp_path):
     libc.forget_calls()
     assert recent_calls() == []
     with pytest.raises(OSError, match="mmap: "):
-        pytest_ipc.kernel.mmap(None, 0, 0, pytest_ipc.kernel.MAP_SHARED | pytest_ipc.kernel.MAP_ANONYMOUS)
+        kernel.mmap(None, 0, 0, kernel.MAP_SHARED | kernel.MAP_ANONYMOUS)
     assert recent_calls() == ["mmap(0, 0, 0, 33, -1, 0) = -1 EINVAL"]
     libc.forget_calls()
-    fds = pytest_ipc.kernel.pipe2()
+    fds = kernel.pipe2()
     close(fds[1])
     with pytest.raises(OSError, match="close"):
         close(-1)
     with pytest.raises(FileNotFoundError):
-        pytest_ipc.kernel.open(tmp_path / "nothing", os.O_RDONLY)
+        kernel.open(tmp_path / "nothing", os.O_RDONLY)
     read(fds[0], 5)
     with pytest.raises(OSError, match="system call"):
         libc.syscall(100000, 7)
@@ -261,7 +261,7 @@ def test_a_caught_signal_keeps_the_errno(pipe, fork):
             with pytest.raises(OSError, match="close"):
                 close(-1)
 
-        with pytest_ipc.scope() as ipc:
+        with scope() as ipc:
             caught = ipc.signals.catch(signal.SIGUSR1, handler)
             with pytest.raises(InterruptedError):
                 read(fd, 1)

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc.verdict.runner import build_bundle as bundling
+from pytest_ipc.verdict.runner import build_bundle
 
 
 @pytest.fixture(scope="session")
 def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle. What is not pure Python here has to come from an index, which not every machine reaches."""
     try:
-        content = bundling.make()
-    except bundling.BundleError as error:
+        content = build_bundle.make()
+    except build_bundle.BundleError as error:
         if "pip cannot fetch" in str(error):
             pytest.skip(str(error))
         raise

@@ -12,7 +12,7 @@ from typing import Any
 
 import jsonschema
 
-from pytest_ipc.verdict.reports import writer as report
+from pytest_ipc.verdict.reports import writer
 from pytest_ipc.verdict.result import ClauseResult, SuiteResult, Verdict
 
 PLATFORM = {"kernel": "Linux 6.12.9 #1 SMP", "libc": "glibc 2.41", "architecture": "x86_64, 4096 byte pages"}
@@ -54,7 +54,7 @@ def result(id: str, verdict: Verdict) -> ClauseResult:
 def make(name: str, verdicts: Mapping[str, Verdict], *, day: int = 1, broken: tuple[str, ...] = ()) -> dict[str, Any]:
     """A report on the platform *name* of that day in January."""
     results = [result(id, verdict) for id, verdict in sorted(verdicts.items())]
-    return report.as_json(
+    return writer.as_json(
         name, PLATFORM, SuiteResult(results, list(broken)), date=datetime(2026, 1, day, 12, 30, tzinfo=UTC)
     )
 
@@ -62,5 +62,5 @@ def make(name: str, verdicts: Mapping[str, Verdict], *, day: int = 1, broken: tu
 def write(folder: Path, name: str, verdicts: Mapping[str, Verdict], **options: Any) -> Path:
     """The same in a file of the folder."""
     path = folder / f"{name}-{options.get('day', 1)}.json"
-    report.write(path, make(name, verdicts, **options))
+    writer.write(path, make(name, verdicts, **options))
     return path

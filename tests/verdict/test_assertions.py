@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from pytest_ipc.verdict.judge import assertions as words
+from pytest_ipc.verdict.judge import assertions
 
 # Each line is the body of a clause's test, after `a, b = 1, 2`, and what is then said: of the expected and of the observed.
 SAID = {
@@ -147,9 +147,9 @@ def test_deviation_is_said_in_words(said, arguments):
 
 
 def test_value_is_shown_as_it_is_unless_it_is_long():
-    assert words.show([1, "a", b"b"]) == "[1, 'a', b'b']"
-    assert words.show("x" * 158) == repr("x" * 158)
-    assert words.show(set(range(100))).endswith(" and so on")
+    assert assertions.show([1, "a", b"b"]) == "[1, 'a', b'b']"
+    assert assertions.show("x" * 158) == repr("x" * 158)
+    assert assertions.show(set(range(100))).endswith(" and so on")
 
 
 def test_assertion_of_another_test_is_left_to_pytest(pytester):

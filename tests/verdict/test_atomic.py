@@ -21,8 +21,7 @@ import pytest
 from pytest_ipc import Child
 from pytest_ipc.cli import main
 from pytest_ipc.kernel import CLONE_NEWNS, MS_PRIVATE, MS_REC, mount, unshare
-from pytest_ipc.verdict.reports import atomic as output
-from pytest_ipc.verdict.reports import expectations, input_file
+from pytest_ipc.verdict.reports import atomic, expectations, input_file
 from pytest_ipc.verdict.reports.reader import Reader, ReportError
 
 from . import reports
@@ -38,13 +37,13 @@ def as_root() -> None:
 @pytest.fixture
 def impatient(monkeypatch):
     """A reader or writer who does not come is given up at once."""
-    monkeypatch.setattr(output, "PATIENCE", 0.1)
+    monkeypatch.setattr(atomic, "PATIENCE", 0.1)
     monkeypatch.setattr(input_file, "PATIENCE", 0.1)
 
 
 def written(path: Path, content: str | bytes, **options) -> None:
-    output.check_writable(path)
-    output.write(path, content, **options)
+    atomic.check_writable(path)
+    atomic.write(path, content, **options)
 
 
 def mode_of(path: Path) -> int:
@@ -139,7 +138,7 @@ def test_read_only_file_stays(others):
     path.write_text("old")
     path.chmod(0o444)
     os.chown(path, OTHER, OTHER)
-    for call in (output.check_writable, lambda path: output.write(path, "text")):
+    for call in (atomic.check_writable, lambda path: atomic.write(path, "text")):
         with pytest.raises(PermissionError):
             as_other(call, path)
     assert path.read_text() == "old"
@@ -179,7 +178,7 @@ def test_symbolic_link_stays_and_its_target_is_written(tmp_path, dangling):
 
 def test_loop_of_links_is_an_error(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
-    for call in (output.check_writable, lambda path: output.write(path, "text")):
+    for call in (atomic.check_writable, lambda path: atomic.write(path, "text")):
         with pytest.raises(OSError, match=r"(?i)symbolic link"):
             call(tmp_path / "loop")
 
@@ -193,7 +192,7 @@ def test_old_file_stays_when_the_new_one_cannot_be_completed(tmp_path, monkeypat
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match="No space"):
-        output.write(path, "text")
+        atomic.write(path, "text")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["file"]
 
@@ -222,10 +221,10 @@ def device(tmp_path: Path) -> Callable[[int, int], Path]:
 def test_device_stays_and_is_written_to(device, tmp_path):
     null, full = device(stat.S_IFCHR, 3), device(stat.S_IFCHR, 7)
     for path in (null, full):
-        output.check_writable(path)
-    output.write(null, "text")
+        atomic.check_writable(path)
+    atomic.write(null, "text")
     with pytest.raises(OSError, match="No space left on device"):
-        output.write(full, "text")
+        atomic.write(full, "text")
     assert stat.S_ISCHR(null.stat().st_mode)
     assert stat.S_ISCHR(full.stat().st_mode)
     assert sorted(os.listdir(tmp_path)) == [null.name, full.name]
@@ -239,7 +238,7 @@ def test_block_device_and_socket_are_refused(tmp_path):
         paths["block device"] = tmp_path / "block"
         os.mknod(paths["block device"], stat.S_IFBLK | 0o600, os.makedev(1, 0))
     for kind, path in paths.items():
-        for call in (output.check_writable, lambda path: output.write(path, "text")):
+        for call in (atomic.check_writable, lambda path: atomic.write(path, "text")):
             with pytest.raises(OSError, match=f"is a {kind}"):
                 call(path)
         assert not path.is_file()
@@ -277,13 +276,13 @@ def test_fifo_stays_and_its_reader_gets_all(tmp_path):
 def test_fifo_without_a_reader_or_with_one_that_does_not_read_is_given_up(tmp_path):
     path = tmp_path / "fifo"
     os.mkfifo(path)
-    output.check_writable(path)
+    atomic.check_writable(path)
     with pytest.raises(OSError, match=r"is a FIFO that no process opened for reading within 0\.1 seconds"):
-        output.write(path, "text")
+        atomic.write(path, "text")
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     fcntl(reader, F_SETPIPE_SZ, 4096)
     with pytest.raises(OSError, match=r"nothing was read from it for 0\.1 seconds"):
-        output.write(path, "x" * 100_000)
+        atomic.write(path, "x" * 100_000)
     os.close(reader)
     assert path.is_fifo()
 
@@ -296,7 +295,7 @@ def test_terminal_that_nobody_reads_is_given_up():
         written(path, "text")
         assert os.read(controller, 100) == b"text"
         with pytest.raises(OSError, match="nothing was read from it"):
-            output.write(path, "x" * 1_000_000)
+            atomic.write(path, "x" * 1_000_000)
         with pytest.raises(OSError, match="nothing was written to it"):
             input_file.read(path)
     finally:
@@ -316,15 +315,15 @@ def test_own_descriptor_is_written_where_it_stands(tmp_path):
             written(Path(name), "text ")
         assert (tmp_path / "log").read_bytes() == b"before text text text "
         assert os.listdir(tmp_path) == ["log"]
-        assert not output.keeps(Path(f"/dev/fd/{log.fileno()}"))
-        assert output.keeps(tmp_path / "log")
+        assert not atomic.keeps(Path(f"/dev/fd/{log.fileno()}"))
+        assert atomic.keeps(tmp_path / "log")
     left, right = socket.socketpair()
     with left, right:
         written(Path(f"/dev/fd/{left.fileno()}"), "text")
         assert right.recv(100) == b"text"
     with open(tmp_path / "log") as reader, pytest.raises(OSError, match="is not open for writing"):
-        output.check_writable(Path(f"/dev/fd/{reader.fileno()}"))
-    for call in (output.check_writable, lambda path: output.write(path, "text"), input_file.read):
+        atomic.check_writable(Path(f"/dev/fd/{reader.fileno()}"))
+    for call in (atomic.check_writable, lambda path: atomic.write(path, "text"), input_file.read):
         with pytest.raises(OSError, match="Bad file descriptor"):
             call(Path("/dev/fd/987654"))
 

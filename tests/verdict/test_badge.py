@@ -9,8 +9,7 @@ import pytest
 
 from pytest_ipc.cli import main
 from pytest_ipc.verdict.commands import badge
-from pytest_ipc.verdict.reports import expectations
-from pytest_ipc.verdict.reports import writer as report
+from pytest_ipc.verdict.reports import expectations, writer
 from pytest_ipc.verdict.reports.expectations import Expectation
 from pytest_ipc.verdict.result import SuiteResult
 
@@ -42,7 +41,7 @@ def test_what_it_says(tmp_path, verdicts, words, colour):
 def test_known_deviations_have_a_colour_of_their_own(tmp_path, capsys):
     result = SuiteResult([reports.result("a.b", reports.DEVIATES)])
     known = expectations.reckon(result, {"a.b": Expectation("deviates", "issue 1")})
-    report.write(tmp_path / "r.json", report.as_json("box", reports.PLATFORM, result, known))
+    writer.write(tmp_path / "r.json", writer.as_json("box", reports.PLATFORM, result, known))
     assert main(["badge", str(tmp_path / "r.json")]) == 0
     assert badge._KNOWN in capsys.readouterr().out
 

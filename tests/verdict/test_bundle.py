@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc.verdict.runner import build_bundle as bundling
+from pytest_ipc.verdict.runner import build_bundle
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_ctrl_c_reaches_the_command_once(pyz, bare, temp, environment):
 
 
 def test_the_same_packages_make_the_same_file(pyz):
-    assert bundling.make() == pyz.read_bytes()
+    assert build_bundle.make() == pyz.read_bytes()
 
 
 def test_a_bundle_makes_itself_again(pyz, bare, environment, tmp_path):
@@ -286,10 +286,12 @@ def test_what_cannot_be_fetched_is_told_and_nothing_overwritten(tmp_path):
 
 
 def test_without_pip_it_says_what_is_missing(monkeypatch):
-    monkeypatch.setattr(bundling, "find_spec", lambda _name: None)
-    monkeypatch.setattr(bundling, "_installed", lambda _name: None)
-    with pytest.raises(bundling.BundleError, match=r"hypothesis, pytest, .*: not here as pure Python, and .* no pip"):
-        bundling.make()
+    monkeypatch.setattr(build_bundle, "find_spec", lambda _name: None)
+    monkeypatch.setattr(build_bundle, "_installed", lambda _name: None)
+    with pytest.raises(
+        build_bundle.BundleError, match=r"hypothesis, pytest, .*: not here as pure Python, and .* no pip"
+    ):
+        build_bundle.make()
 
 
 @pytest.mark.parametrize("target", ["/no/such/folder/it.pyz", "/"])

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from pytest_ipc.kernel import proc
-from pytest_ipc.verdict.platform import describe as platform
+from pytest_ipc.verdict.platform import describe
 
 
 def test_this_platform():
-    found = platform.describe()
+    found = describe.describe()
     assert os.uname().release in found["kernel"]
     assert f"{os.sysconf('SC_PAGE_SIZE')} byte pages" in found["architecture"]
     assert found["user"] == f"uid {os.getuid()}, gid {os.getgid()}"
@@ -21,8 +21,8 @@ def test_this_platform():
 
 def test_a_proc_that_tells_nothing(monkeypatch):
     monkeypatch.setattr(proc, "_read", lambda _path: None)
-    monkeypatch.setattr(platform, "_text", lambda _path: "")
-    found = platform.describe()
+    monkeypatch.setattr(describe, "_text", lambda _path: "")
+    found = describe.describe()
     assert "capabilities" not in found
     assert "kernel/shmmax" not in found["limits"]
 
@@ -38,13 +38,13 @@ def test_a_proc_that_tells_nothing(monkeypatch):
 def test_signs_of_a_sandbox(monkeypatch, path, text, sign):
     real = Path.read_text
     monkeypatch.setattr(Path, "read_text", lambda self, **options: text if str(self) == path else real(self, **options))
-    assert sign in platform.describe()["container"]
+    assert sign in describe.describe()["container"]
 
 
 def test_capabilities_are_named(monkeypatch):
     for held, told in ((0, "none"), (1 << 15, "IPC_OWNER"), ((1 << 41) - 1 & ~(1 << 24), "all but SYS_RESOURCE")):
         monkeypatch.setattr(proc, "capabilities", lambda held=held: held)
-        assert platform.describe()["capabilities"] == told
+        assert describe.describe()["capabilities"] == told
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,4 @@ def test_capabilities_are_named(monkeypatch):
     ],
 )
 def test_a_name_where_none_was_given(found, name):
-    assert platform.short_name(found) == name
+    assert describe.short_name(found) == name

@@ -10,8 +10,7 @@ import pytest
 
 from pytest_ipc.cli import main
 from pytest_ipc.verdict import suite
-from pytest_ipc.verdict.reports import expectations
-from pytest_ipc.verdict.reports import writer as report
+from pytest_ipc.verdict.reports import expectations, writer
 from pytest_ipc.verdict.reports.expectations import Expectation, ExpectationError
 from pytest_ipc.verdict.result import SuiteResult, Verdict
 
@@ -161,7 +160,7 @@ def test_the_exit_status():
 
 def test_a_report_says_what_was_expected():
     known = expectations.reckon(result(), {"a.deviates": Expectation("deviates", "issue 1")})
-    found = report.as_json("box", reports.PLATFORM, result(), known, exit_status=0)
+    found = writer.as_json("box", reports.PLATFORM, result(), known, exit_status=0)
     reports.validate(found)
     assert {clause["id"]: clause["known"] for clause in found["clauses"] if clause["known"]} == {
         "a.deviates": "issue 1"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ipc.verdict.reports import expectations
-from pytest_ipc.verdict.reports import github as annotate
+from pytest_ipc.verdict.reports import expectations, github
 from pytest_ipc.verdict.reports.expectations import Expectation
 from pytest_ipc.verdict.result import SuiteResult, Verdict
 
@@ -14,7 +13,7 @@ from . import reports
 
 def lines(expected=None, strict=False, broken=(), **verdicts: Verdict) -> list[str]:
     result = SuiteResult([reports.result(f"a.{name}", verdict) for name, verdict in verdicts.items()], list(broken))
-    return list(annotate.github(result, expectations.reckon(result, expected or {}, strict=strict)))
+    return list(github.github(result, expectations.reckon(result, expected or {}, strict=strict)))
 
 
 def test_what_is_unexpected_is_an_error():
@@ -42,7 +41,7 @@ def test_what_broke_is_an_error():
 def test_no_text_ends_a_line_or_begins_a_command():
     (line,) = lines(broken=["100%, a:b\r\n::error::x"])
     assert line == "::error title=the suite broke::100%25, a:b%0D%0A::error::x"
-    assert annotate._line("error", "a:b,c%", "x") == "::error title=a%3Ab%2Cc%25::x"
+    assert github._line("error", "a:b,c%", "x") == "::error title=a%3Ab%2Cc%25::x"
 
 
 @pytest.mark.parametrize(
@@ -53,4 +52,4 @@ def test_when_they_are_written(monkeypatch, choice, where, wanted):
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     if where:
         monkeypatch.setenv("GITHUB_ACTIONS", where)
-    assert annotate.is_wanted(choice) is wanted
+    assert github.is_wanted(choice) is wanted

@@ -15,8 +15,7 @@ import pytest
 
 from pytest_ipc import Deviation
 from pytest_ipc.verdict import suite
-from pytest_ipc.verdict.platform import describe as platform
-from pytest_ipc.verdict.platform import means
+from pytest_ipc.verdict.platform import describe, means
 from pytest_ipc.verdict.platform.needs import need_of
 
 from . import reports
@@ -102,7 +101,7 @@ def test_child_that_cannot_be_ended_as_it_should_breaks_nothing(check_below):
 
 def test_here_nothing_is_lacking():
     assert means.lacking() == ()
-    assert "lacking" not in platform.describe()
+    assert "lacking" not in describe.describe()
 
 
 @pytest.mark.parametrize(

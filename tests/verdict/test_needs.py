@@ -13,13 +13,12 @@ from pytest_ipc.kernel import libc
 from pytest_ipc.resource import COULD_NOT_MAKE
 from pytest_ipc.verdict import suite
 from pytest_ipc.verdict.judge import outcome
-from pytest_ipc.verdict.platform import means
-from pytest_ipc.verdict.platform import source_reasons as asking
+from pytest_ipc.verdict.platform import means, source_reasons
 from pytest_ipc.verdict.platform.needs import NEEDS, need_of
 
 
 def reasons_of_the_suite() -> set[str]:
-    return set().union(*asking.asked(suite.location()).values())
+    return set().union(*source_reasons.asked(suite.location()).values())
 
 
 def reasons_of_the_package() -> set[str]:
@@ -30,7 +29,7 @@ def reasons_of_the_package() -> set[str]:
         reason
         for path in files
         for call in ("NotAllowedHere", "NotImplementedError")
-        for reason in asking.reasons(path, call)
+        for reason in source_reasons.reasons(path, call)
     }
 
 
@@ -44,7 +43,7 @@ def reasons_of_the_judge() -> set[str]:
     errors = [not_in_libc.value, OSError(38, "shmget: Function not implemented"), made]
     newer = {
         text.format("9.9", "6.1")
-        for text in asking.reasons(Path(outcome.__file__), "Verdict")
+        for text in source_reasons.reasons(Path(outcome.__file__), "Verdict")
         if "came with Linux" in text
     }
     assert len(newer) == 1

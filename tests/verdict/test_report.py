@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pytest_ipc.verdict.reports import writer as report
+from pytest_ipc.verdict.reports import writer
 from pytest_ipc.verdict.reports.reader import Reader, ReportError
 
 from . import reports
@@ -28,7 +28,7 @@ EVERY = {
 def test_a_report_is_what_its_schema_says():
     found = reports.make("box", EVERY, broken=("the suite: failed",))
     reports.validate(found)
-    assert found["schema"] == report.SCHEMA == reports.schema()["properties"]["schema"]["const"]
+    assert found["schema"] == writer.SCHEMA == reports.schema()["properties"]["schema"]["const"]
     assert found["date"] == "2026-01-01T12:30:00Z"
     assert [clause["id"] for clause in found["clauses"]] == sorted(EVERY)
     assert set(found) == set(reports.schema()["required"])
@@ -53,7 +53,7 @@ def test_evidence_is_read_and_a_report_without_is_one(tmp_path):
     older = reports.make("older", {"a.b": reports.SEEN})
     del older["clauses"][0]["evidence"]
     reports.validate(older)
-    report.write(tmp_path / "older.json", older)
+    writer.write(tmp_path / "older.json", older)
     reader = Reader()
     assert reader.read(tmp_path / "older.json").verdicts["a.b"].evidence == ()
     assert reader.read(path).verdicts["a.b"].evidence == reports.SEEN.evidence
@@ -65,7 +65,7 @@ def test_the_latest_report_states_a_clause(tmp_path):
     for day, statement in ((2, "new"), (1, "old")):
         found = reports.make("box", {"a.b": reports.HOLDS}, day=day)
         found["clauses"][0]["statement"] = statement
-        report.write(tmp_path / "r.json", found)
+        writer.write(tmp_path / "r.json", found)
         reader.read(tmp_path / "r.json")
     assert reader.clauses["a.b"].statement == "new"
 
@@ -74,7 +74,7 @@ def test_what_a_newer_writer_added_is_passed_over(tmp_path):
     found = reports.make("box", EVERY)
     found["new"] = found["clauses"][0]["new"] = {"a": [1]}
     reports.validate(found)
-    report.write(tmp_path / "r.json", found)
+    writer.write(tmp_path / "r.json", found)
     assert Reader().read(tmp_path / "r.json").verdicts == EVERY
 
 
@@ -165,7 +165,7 @@ def test_a_truncated_report_is_told_wherever_it_was_cut(tmp_path):
 def test_a_clause_that_stands_twice(tmp_path):
     found = reports.make("box", {"a.b": reports.HOLDS})
     found["clauses"] *= 2
-    report.write(tmp_path / "r.json", found)
+    writer.write(tmp_path / "r.json", found)
     with pytest.raises(ReportError, match=r"the clause 'a\.b' stands twice"):
         Reader().read(tmp_path / "r.json")
 
@@ -181,7 +181,7 @@ def test_a_terminal_does_not_obey_a_report(tmp_path):
     found["clauses"][0]["reason"] = "two\nlines \ud800 and \x1b[2J"
     found["platform"]["kernel"] = "\x1b[31m"
     found["clauses"][0]["evidence"] = ["\x1b[2J"]
-    report.write(tmp_path / "r.json", found)
+    writer.write(tmp_path / "r.json", found)
     read = Reader().read(tmp_path / "r.json")
     assert read.name == "box\\x1b]0;title\\x07"
     assert read.verdicts["a.b"].reason == "two lines \\ud800 and \\x1b[2J"

@@ -9,7 +9,7 @@ import sys
 from textwrap import dedent
 
 from pytest_ipc.verdict import suite
-from pytest_ipc.verdict.platform import source_reasons as asking
+from pytest_ipc.verdict.platform import source_reasons
 
 HEAD = "import pytest\nfrom pytest_ipc import clause, untested\n"
 
@@ -92,15 +92,15 @@ def test_what_each_clause_asks_for(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(HEAD + dedent(source))
-    found = asking.asked(tmp_path)
+    found = source_reasons.asked(tmp_path)
     assert any("CAP_NET_ADMIN" in reason for reason in found.pop("a.plugin"))
     assert found == {
         "a.none": set(),
         "a.itself": {"needs a life"},
         "a.fixture": {"needs what all need"},
-        "a.helper": {f"needs a way {asking.UNKNOWN}"},
+        "a.helper": {f"needs a way {source_reasons.UNKNOWN}"},
         "a.mark": {"needs a name"},
-        "a.variable": {asking.UNKNOWN},
+        "a.variable": {source_reasons.UNKNOWN},
         "b.file": {"needs what all need"},
     }
 
@@ -108,9 +108,9 @@ def test_what_each_clause_asks_for(tmp_path):
 def test_every_reason_of_the_suite_is_some_clause_s():
     """One that no clause seems to reach would be one that cannot be followed from the test to where it stands."""
     root = suite.location()
-    given = {reason for path in root.rglob("*.py") for reason in asking.reasons(path)}
+    given = {reason for path in root.rglob("*.py") for reason in source_reasons.reasons(path)}
     assert len(given) > 50
-    assert given <= frozenset().union(*asking.asked(root).values())
+    assert given <= frozenset().union(*source_reasons.asked(root).values())
 
 
 UNPRIVILEGED = """
@@ -130,9 +130,9 @@ def test_what_a_run_finds_untested_the_source_shows(tmp_path):
         [sys.executable, "-c", UNPRIVILEGED, report], capture_output=True, text=True, timeout=110, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    asked = asking.asked(suite.location())
+    asked = source_reasons.asked(suite.location())
     found = [clause for clause in json.loads(report.read_text())["clauses"] if clause["verdict"] == "untested"]
     assert found
     for clause in found:
-        patterns = [re.escape(reason).replace(asking.UNKNOWN, ".*") for reason in asked[clause["id"]]]
+        patterns = [re.escape(reason).replace(source_reasons.UNKNOWN, ".*") for reason in asked[clause["id"]]]
         assert any(re.fullmatch(pattern, clause["reason"]) for pattern in patterns), clause["id"]

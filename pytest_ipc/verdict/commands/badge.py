@@ -7,7 +7,7 @@ import sys
 from html import escape
 from pathlib import Path
 
-from ..reports import atomic as output
+from ..reports import atomic
 from ..reports.reader import Reader, Report, ReportError
 
 __all__ = ["add", "as_svg"]
@@ -61,7 +61,7 @@ def _badge(options: argparse.Namespace) -> int:
         sys.stdout.write(picture)
         return 0
     try:
-        output.write(options.output, picture)
+        atomic.write(options.output, picture)
     except OSError as error:
         print(f"pytest-ipc: the badge cannot be written to {options.output}: {error.strerror}", file=sys.stderr)
         return 2

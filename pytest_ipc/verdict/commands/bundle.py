@@ -31,14 +31,14 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _bundle(options: argparse.Namespace) -> int:
-    from ..reports import atomic as output
+    from ..reports import atomic
     from ..runner.build_bundle import BundleError, opening
 
     target: Path = options.output
     try:
-        output.check_writable(target)
+        atomic.check_writable(target)
         content = opening()
-        output.write(target, content, executable=True)
+        atomic.write(target, content, executable=True)
     except BundleError as error:
         print(f"pytest-ipc: {error}", file=sys.stderr)
         return 2

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..reports import github as annotate
+from ..reports import github
 from ..reports.expectations import shipped
 
 if TYPE_CHECKING:  # what runs clauses imports pytest, for which no other command is to wait
@@ -114,7 +114,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     check.add_argument("--strict-expect", action="store_true", help="What is expected to deviate and holds counts, too")
     check.add_argument(
         "--annotations",
-        choices=annotate.CHOICES,
+        choices=github.CHOICES,
         default="auto",
         help="Write deviations as GitHub Actions shows them beside a run (default: where it runs there)",
     )
@@ -217,19 +217,18 @@ def _check(options: argparse.Namespace) -> int:
         import rich.console  # noqa: F401 - whether it is there
     except ImportError as error:
         return _usage_error(_MISSING.format(f"{error.name} is missing"))
-    from ..reports import atomic as output
-    from ..reports import expectations
+    from ..reports import atomic, expectations
     from ..runner.stop import interrupted_by_signals
 
     seed = options.shuffle
     if seed == -1:
         seed = random.randrange(1_000_000)
     if options.platforms:
-        from . import check_platforms as abroad
+        from . import check_platforms
 
         # Thorough models say nothing for as long as they look.
         patience = options.patience or (None if options.thorough else _PATIENCE)
-        return abroad.check(options, every, wanted, seed, patience, longer_if_slow=options.patience is None)
+        return check_platforms.check(options, every, wanted, seed, patience, longer_if_slow=options.patience is None)
     if options.patience is not None:
         return _usage_error("--patience is for the platforms of --platform, and there is none")
     if options.at_once is not None:
@@ -240,7 +239,7 @@ def _check(options: argparse.Namespace) -> int:
         return _usage_error(str(error))
     if options.report is not None:
         try:
-            output.check_writable(options.report)
+            atomic.check_writable(options.report)
         except OSError as error:
             return _usage_error(f"the report cannot be written to {options.report}: {error.strerror}")
     with interrupted_by_signals():
@@ -256,8 +255,7 @@ def _judge(
 ) -> int:
     """Run the clauses here and report what came of it. The exit status."""
     from ..platform.describe import describe, short_name
-    from ..reports import expectations
-    from ..reports import writer as report
+    from ..reports import expectations, writer
     from ..reports.terminal import Screen, new_console
     from ..runner.run import run
 
@@ -271,13 +269,13 @@ def _judge(
     reckoning = expectations.reckon(result, expected, strict=options.strict)
     status = reckoning.exit_status(result, strict_expect=options.strict_expect)
     screen.end(result, reckoning)
-    if annotate.is_wanted(options.annotations):
-        for line in annotate.github(result, reckoning):
+    if github.is_wanted(options.annotations):
+        for line in github.github(result, reckoning):
             console.out(line, highlight=False)
     if options.report is not None:
-        found = report.as_json(options.name or short_name(platform), platform, result, reckoning, exit_status=status)
+        found = writer.as_json(options.name or short_name(platform), platform, result, reckoning, exit_status=status)
         try:
-            report.write(options.report, found)
+            writer.write(options.report, found)
         except OSError as error:
             print(f"pytest-ipc: the report could not be written to {options.report}: {error.strerror}", file=sys.stderr)
             return 3

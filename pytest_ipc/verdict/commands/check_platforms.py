@@ -11,12 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import suite
-from ..reports import atomic as output
-from ..reports import expectations
-from ..reports import github as annotate
-from ..reports import writer as report
+from ..reports import atomic, expectations, github, writer
 from ..result import VERDICTS, ClauseResult, Verdict
-from ..runner import build_bundle as bundling
+from ..runner import build_bundle
 from ..runner.remote import Platform, judge
 from ..runner.stop import interrupted_by_signals
 
@@ -82,10 +79,10 @@ class _Matrix:
         for text in platform.result.broken:
             self._say(platform, f"broken: {text}")
         if self.options.report is not None:
-            found = report.as_json(platform.name, platform.described, platform.result, reckoning, exit_status=status)
+            found = writer.as_json(platform.name, platform.described, platform.result, reckoning, exit_status=status)
             path = self.options.report / f"{platform.name}.json"
             try:
-                report.write(path, found)
+                writer.write(path, found)
             except OSError as error:
                 self.statuses.append(3)
                 self._say(platform, f"the report could not be written to {path}: {error.strerror}")
@@ -112,10 +109,10 @@ class _Matrix:
                 for line in differences(reckoning):
                     self._say(platform, line.plain)
                 self._say(platform, sentence(platform.result, reckoning))
-        if annotate.is_wanted(self.options.annotations):
+        if github.is_wanted(self.options.annotations):
             for platform in platforms:
                 if platform.result is not None:
-                    for text in annotate.github(platform.result, self.reckonings[platform.name], platform.name):
+                    for text in github.github(platform.result, self.reckonings[platform.name], platform.name):
                         self.console.out(text, highlight=False)
 
     def _tell_deviations(self, platforms: list[Platform]) -> None:
@@ -179,8 +176,8 @@ def check(
     platforms: list[Platform] = options.platforms
     try:
         expected = _prepare(options, platforms, {clause.id for clause in every})
-        content = bundling.opening()
-    except (_UsageError, bundling.BundleError, expectations.ExpectationError) as error:
+        content = build_bundle.opening()
+    except (_UsageError, build_bundle.BundleError, expectations.ExpectationError) as error:
         print(f"pytest-ipc: {error}", file=sys.stderr)
         return 2
     except OSError as error:
@@ -251,7 +248,7 @@ def _prepare_folder(folder: Path, names: list[str]) -> None:
     try:
         folder.mkdir(exist_ok=True)
         for name in names:
-            output.check_writable(folder / f"{name}.json")
+            atomic.check_writable(folder / f"{name}.json")
     except FileExistsError:
         raise _UsageError(f"--report with --platform must be a folder, which {folder} is not") from None
     except OSError as error:

@@ -54,7 +54,7 @@ def _compare(options: argparse.Namespace) -> int:
             from ..reports.matrix_html import render
     except ImportError as error:
         return _usage_error(f"pytest-ipc compare needs {error.name}: pip install 'pytest-ipc[conformance]'")
-    from ..reports import atomic as output
+    from ..reports import atomic
     from ..reports.changes import steps
     from ..reports.matrix import ComparisonError, by_platform, over_time
     from ..reports.matrix_terminal import show_changes, show_matrix
@@ -67,7 +67,7 @@ def _compare(options: argparse.Namespace) -> int:
         return _usage_error(str(error))
     if options.html is not None:
         try:
-            output.write(options.html, render(matrix))
+            atomic.write(options.html, render(matrix))
         except OSError as error:
             return _usage_error(f"the page cannot be written to {options.html}: {error.strerror}")
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)

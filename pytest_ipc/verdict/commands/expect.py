@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..reports import atomic as output
-from ..reports import expectations
+from ..reports import atomic, expectations
 from ..reports.expectations import EXPECTABLE, Expectation
 from ..reports.reader import Clause, Reader, Report, ReportError
 
@@ -54,7 +53,7 @@ def _expect(options: argparse.Namespace) -> int:
     try:
         report = reader.read(options.report)
         before = (
-            expectations.read(options.output) if options.output is not None and output.keeps(options.output) else {}
+            expectations.read(options.output) if options.output is not None and atomic.keeps(options.output) else {}
         )
     except (ReportError, expectations.ExpectationError) as error:
         print(f"pytest-ipc: {error}", file=sys.stderr)
@@ -65,7 +64,7 @@ def _expect(options: argparse.Namespace) -> int:
         sys.stdout.write(text)
         return 0
     try:
-        output.write(options.output, text)
+        atomic.write(options.output, text)
     except OSError as error:
         print(f"pytest-ipc: {options.output} cannot be written: {error.strerror}", file=sys.stderr)
         return 2

@@ -89,7 +89,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _platform(options: argparse.Namespace) -> int:
-    from ..reports import atomic as output
+    from ..reports import atomic
     from ..reports.reader import ReportError
 
     try:
@@ -105,7 +105,7 @@ def _platform(options: argparse.Namespace) -> int:
         sys.stdout.write(text)
         return 0
     try:
-        output.write(options.json, text)
+        atomic.write(options.json, text)
     except OSError as error:
         return _usage_error(f"{options.json} cannot be written: {error.strerror}")
     return 0
@@ -120,13 +120,13 @@ def _of_this_machine() -> _Diagnosis:
     """Everything tried here. FileNotFoundError without the suite."""
     from ...kernel.proc_limits import limits
     from .. import suite
-    from ..platform import source_reasons as asking
+    from ..platform import source_reasons
     from ..platform.describe import describe
     from ..platform.needs import NEEDS, USES, need_of
 
     root = suite.location()
     asking_for: dict[str, list[str]] = {}
-    for id, reasons in asking.asked(root).items():
+    for id, reasons in source_reasons.asked(root).items():
         for name in {need.name for reason in reasons if (need := need_of(reason)) is not None}:
             asking_for.setdefault(name, []).append(id)
     found = _Diagnosis(
@@ -235,7 +235,7 @@ def _value(limit: Limit) -> str:
 
 
 def _as_json(found: _Diagnosis) -> dict[str, Any]:
-    from ... import __version__
+    from ..._version import __version__
 
     return {
         "pytest-ipc": __version__,

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any
 
 from ...kernel.errnos import errno_name
-from ...processes import report as remote
+from ...processes import report
 from ..clause import Deviation
 
 __all__ = ["begin", "end", "in_words", "note", "show"]
@@ -80,14 +80,14 @@ def begin() -> None:
     """The test of a clause begins: from here on, in children too, the values of failed comparisons are noted."""
     global _judging, _noted
     _judging, _noted = True, None
-    remote.translate = in_words
+    report.translate = in_words
 
 
 def end() -> None:
     """The test of a clause has ended: assertions are pytest's own again."""
     global _judging, _noted
     _judging, _noted = False, None
-    remote.translate = remote.unchanged
+    report.translate = report.unchanged
 
 
 def note(operator: str, left: object, right: object) -> None:

@@ -18,8 +18,7 @@ from ..clause import ABSENT, Deviation, failure
 from ..manual import source
 from ..platform import means
 from ..result import Verdict
-from . import assertions as words
-from . import time_limit
+from . import assertions, time_limit
 from .limits_reached import limit_in_the_way
 
 __all__ = ["judge"]
@@ -33,9 +32,9 @@ _LIMITS = {"EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EAGAIN", "EDQUOT", "EPERM", 
 
 def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], report: pytest.TestReport) -> None:
     """Enter the verdict of a phase of a clause's test in its report, if the phase decides one."""
-    error = words.in_words(call.excinfo.value) if call.excinfo is not None else None
+    error = assertions.in_words(call.excinfo.value) if call.excinfo is not None else None
     if report.when == "teardown":
-        words.end()
+        assertions.end()
     if error is None and report.when != "call":
         return
     if report.when == "teardown" and ("verdict", "deviates") in item.user_properties:

@@ -36,8 +36,8 @@ from ...kernel.proc_limits import limits
 from ...kernel.process import PR_SET_DUMPABLE, prctl
 from ...kernel.tracing import PTRACE_TRACEME, ptrace
 from ...kernel.version import kernel_is_older
-from ...plugin.requirements import requires_capability
 from ...processes.trial import trial
+from ...requirements import requires_capability
 from .. import suite
 
 # As in the suite: numbers that no account needs to have.

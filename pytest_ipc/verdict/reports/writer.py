@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ... import __version__
-from . import atomic as output
+from ..._version import __version__
+from . import atomic
 
 if TYPE_CHECKING:
     from ..result import SuiteResult
@@ -71,4 +71,4 @@ def as_json(
 
 def write(path: Path, report: dict[str, Any]) -> None:
     """Write *report* to *path*: whole or not at all, and what was there stays until then. OSError."""
-    output.write(path, json.dumps(report, indent=1) + "\n")
+    atomic.write(path, json.dumps(report, indent=1) + "\n")

@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .. import suite
-from . import bundle_main as unpack
+from . import bundle_main
 
 __all__ = ["OPENING", "BundleError", "make", "opening"]
 
@@ -65,9 +65,9 @@ def opening() -> bytes:
 
 def make() -> bytes:
     """A bundle of what is installed here. BundleError where something can be had neither here nor by pip."""
-    files = {"__main__.py": _MAIN.encode(), "pytest_ipc_unpack.py": Path(unpack.__file__).read_bytes()}
+    files = {"__main__.py": _MAIN.encode(), "pytest_ipc_unpack.py": Path(bundle_main.__file__).read_bytes()}
     for name, content in (*_of_this_project(), *_of_others()):
-        files[unpack.SITE + name] = content
+        files[bundle_main.SITE + name] = content
     buffer = io.BytesIO()
     buffer.write(b"#!/usr/bin/env python3\n")
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:

@@ -17,7 +17,7 @@ import pytest
 from ..manual import Source
 from ..result import ClauseResult, SuiteResult, Verdict, worst
 from ..suite import ClauseTest, clauses
-from . import bundle_main as unpack
+from . import bundle_main
 from .speed import slowness
 from .stop import interrupted_by_signals
 from .tempdir import temporary_folder
@@ -158,7 +158,7 @@ def run(
     SIGINT, SIGTERM and SIGHUP end the run; its result has what was judged until then. *thorough* models have no end that one could wait for, and so no clause has a time limit then.
     """
     listener = _Listener(root, wanted, told)
-    sys.executable = unpack.python()  # the suite starts programs, and pytest-xdist its workers
+    sys.executable = bundle_main.python()  # the suite starts programs, and pytest-xdist its workers
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # in the environment, for the workers are to do the same
     os.environ["HYPOTHESIS_NO_PLUGINS"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)

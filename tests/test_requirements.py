@@ -10,7 +10,7 @@ import pytest
 
 from pytest_ipc import limits, trial
 from pytest_ipc.kernel import CLONE_NEWUSER, CapabilitySets, capget, capset, map_user, unshare
-from pytest_ipc.plugin.requirements import requires_capability, requires_kernel, requires_limit, requires_shm
+from pytest_ipc.requirements import requires_capability, requires_kernel, requires_limit, requires_shm
 
 
 def run(pytester: pytest.Pytester, source: str, *arguments: str) -> pytest.RunResult:

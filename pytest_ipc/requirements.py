@@ -1,6 +1,6 @@
-"""The ipc_requires_… markers: skip a test that needs memory, a limit, a capability or a newer kernel, with the numbers.
+"""Requirements of a test: memory, a limit, a capability, a newer kernel; and what is lacking now, with the numbers.
 
-Requirements are checked at test setup: capabilities by the capability bits and, where a call shows it at once, by a trial
+Capabilities are checked by the capability bits and, where a call shows it at once, by a trial
 call. The bits say little in a user namespace or behind a filter, and a user id says nothing.
 """
 
@@ -12,45 +12,21 @@ import resource
 from collections.abc import Callable
 from difflib import get_close_matches
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..kernel.capability import CAPABILITIES, capget
-from ..kernel.ipc import IPC_PRIVATE
-from ..kernel.namespace import CLONE_NEWIPC, unshare
-from ..kernel.proc_limits import limits, read_limit
-from ..kernel.shm import SHM_RDONLY, shmat, shmctl_rmid, shmget
-from ..kernel.version import kernel_is_older
-from ..processes.trial import trial
-from ..unpatched import os, socket
+from .kernel.capability import CAPABILITIES, capget
+from .kernel.ipc import IPC_PRIVATE
+from .kernel.namespace import CLONE_NEWIPC, unshare
+from .kernel.proc_limits import limits, read_limit
+from .kernel.shm import SHM_RDONLY, shmat, shmctl_rmid, shmget
+from .kernel.version import kernel_is_older
+from .processes.trial import trial
+from .unpatched import os, socket
 
-if TYPE_CHECKING:
-    import pytest
-
-__all__ = ["lacking", "validate"]
+__all__ = ["REQUIREMENTS", "requires_capability", "requires_kernel", "requires_limit", "requires_shm"]
 
 _SIZE = re.compile(r"(\d+)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _UNITS = ("", "K", "M", "G", "T")
-
-
-def validate(items: list[pytest.Item]) -> None:
-    """Refuse markers with arguments that cannot be. UsageError, which names the test."""
-    import pytest
-
-    for item in items:
-        for mark in item.iter_markers():
-            if mark.name in _MARKERS:
-                try:
-                    _MARKERS[mark.name](*mark.args, **mark.kwargs)
-                except (TypeError, ValueError, LookupError) as error:
-                    raise pytest.UsageError(f"{item.nodeid}: the marker {mark.name}: {error.args[0]}") from None
-
-
-def lacking(item: pytest.Item) -> str | None:
-    """What the test needs and has not here, in one sentence; None when it has everything."""
-    for mark in item.iter_markers():
-        if mark.name in _MARKERS and (lack := _MARKERS[mark.name](*mark.args, **mark.kwargs)()) is not None:
-            return lack
-    return None
 
 
 Lack = Callable[[], str | None]  # what is lacking now
@@ -132,8 +108,8 @@ def requires_kernel(version: str) -> Lack:
     return lack
 
 
-_MARKERS: dict[str, Callable[..., Lack]] = {
-    f"ipc_{each.__name__}": each for each in (requires_shm, requires_limit, requires_capability, requires_kernel)
+REQUIREMENTS: dict[str, Callable[..., Lack]] = {
+    each.__name__: each for each in (requires_shm, requires_limit, requires_capability, requires_kernel)
 }
 
 
