@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 from ..unpatched import json
 from .ending import failures_ignored, is_failure
-
-if TYPE_CHECKING:
-    from .ledger import Ledger
 
 __all__ = ["Record", "following", "made_by", "written"]
 
@@ -41,6 +38,20 @@ def written(details: dict[str, Any]) -> str:
 def following(details: dict[str, Any]) -> str:
     """The inside of that, each detail after a comma: what is to follow on something that is there."""
     return "".join([f', "{name}": {_WRITERS.get(type(value), json.dumps)(value)}' for name, value in details.items()])
+
+
+class Ledger(Protocol):
+    """Where a record stands."""
+
+    def enter(self, number: int, line: str) -> None:
+        """Write a *line* about the open record of that *number*."""
+
+    def has(self, number: int) -> bool:
+        """Return whether the record is open."""
+        ...
+
+    def leave(self, number: int) -> None:
+        """Close the record."""
 
 
 class Record:

@@ -33,7 +33,7 @@ from .descent import (
 from .identity import tag_of
 
 if TYPE_CHECKING:
-    from .kinds import Entry
+    from .kinds.kind import Entry
 
 __all__ = ["Found", "Search", "ended", "ended_together", "is_possible", "note_below", "searching"]
 
