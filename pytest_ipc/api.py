@@ -1,21 +1,22 @@
-"""The factories: which name makes which resource. The fixtures and `scope()` both read this one table.
+"""The object behind every fixture: one typed method for each mechanism.
 
 `scope()` is for what lives longer or shorter than a test: a session fixture, one example of a Hypothesis test, a program
-without pytest.
+without pytest. A class is imported when its method is first called, so that a test pays only for the mechanisms that it uses.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from _socket import AF_INET, AF_UNIX, SOCK_STREAM
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import wraps
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from .custody.scope import Scope
+from .kernel.waiting import DEFAULT_TIMEOUT
 from .processes.fork import Fork
 from .resource import COULD_NOT_MAKE
+from .unpatched import os, time
 
 if TYPE_CHECKING:
     from .resources.eventfd import EventFd
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from .resources.ipc_namespace import IpcNamespace
     from .resources.listener import Listener
     from .resources.lock import FileLock
-    from .resources.mapping import Mapping
+    from .resources.mapping import Mapping as MappedFile
     from .resources.message_queue import MessageQueue
     from .resources.pipe import Pipe
     from .resources.posix_queue import PosixQueue
@@ -33,71 +34,104 @@ if TYPE_CHECKING:
     from .resources.semaphores import SemaphoreSet
     from .resources.shared_memory import SharedMemory
     from .resources.signals import Signals
-    from .resources.socket import Socket
+    from .resources.socket import Address, Socket
     from .resources.timers import TimerFd
     from .resources.two_hosts import TwoHosts
 
 __all__ = ["Ipc", "Sockets", "scope"]
 
-
+Given = ParamSpec("Given")
 Made = TypeVar("Made")
 
+_CREATE = 0o3000  # IPC_CREAT | IPC_EXCL
 
-class _Makes(Generic[Made]):
-    """An entry of the table: the factory of *room*'s class, which is imported when it is first asked for."""
 
-    def __init__(self, room: str, what: str, *, forks: bool = False) -> None:
-        self._room = room
-        self._what = what
-        self._forks = forks
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, table: Any, owner: type) -> Callable[..., Made]:
-        create: Any = import_module(f"{__package__}.resources.{self._room}")
-        for name in self._what.split("."):
-            create = getattr(create, name)
-        make: Callable[..., Made] = _factory(create, table.scope, **({"fork": table.fork} if self._forks else {}))
-        setattr(table, self._name, make)  # from now on it is found there
-        return make
+def _make(create: Callable[Given, Made], /, *args: Given.args, **kwargs: Given.kwargs) -> Made:
+    """Return create(…); the OSError of a failure says that it was the object that could not be made."""
+    __tracebackhide__ = True
+    try:
+        return create(*args, **kwargs)
+    except OSError as error:
+        error.add_note(COULD_NOT_MAKE)
+        raise
 
 
 class Sockets:
-    """Make sockets, in pairs, with addresses, and connected to such: the factory of each, with the doc of what it makes."""
-
-    socket: _Makes[Socket] = _Makes("socket", "Socket.create")
-    pair: _Makes[tuple[Socket, Socket]] = _Makes("socket", "Socket.pair")
-    connect: _Makes[Socket] = _Makes("socket", "Socket.connect")
-    listen_unix: _Makes[Listener] = _Makes("listener", "Listener.unix")
-    listen_inet: _Makes[Listener] = _Makes("listener", "Listener.inet")
+    """Create sockets: unconnected, in connected pairs, listening, and connected to a listener."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
 
+    def socket(self, family: int = AF_UNIX, type: int = SOCK_STREAM, protocol: int = 0) -> Socket:
+        """Create a socket that is neither bound nor connected (socket(2)). OSError."""
+        __tracebackhide__ = True
+        from .resources.socket import Socket
+
+        return _make(Socket.create, family, type, protocol, scope=self.scope)
+
+    def pair(self, type: int = SOCK_STREAM) -> tuple[Socket, Socket]:
+        """Create two connected UNIX sockets of *type*: SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET (socketpair(2)). OSError."""
+        __tracebackhide__ = True
+        from .resources.socket import Socket
+
+        return _make(Socket.pair, type, scope=self.scope)
+
+    def connect(
+        self, to: Socket | Address, *, type: int | None = None, timeout: float | None = DEFAULT_TIMEOUT
+    ) -> Socket:
+        """Create a socket and connect it to a listener, a path, an abstract name or a host and port (connect(2)).
+
+        *type* is the listener's by default, or else SOCK_STREAM. TimeoutError if the peer does not accept the connection into its
+        backlog within *timeout* seconds; OSError.
+        """
+        __tracebackhide__ = True
+        from .resources.socket import Socket
+
+        return _make(Socket.connect, to, type=type, timeout=timeout, scope=self.scope)
+
+    def listen_unix(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        abstract: bool | bytes = False,
+        type: int = SOCK_STREAM,
+        mode: int = 0o600,
+        backlog: int = 16,
+    ) -> Listener:
+        """Create a listening UNIX socket at *path*, in a private directory of its own, or under an abstract name (unix(7)).
+
+        *abstract* is the name, or True for an unused one. *mode* applies whatever the umask. OSError: EADDRINUSE if it exists.
+        """
+        __tracebackhide__ = True
+        from .resources.listener import Listener
+
+        return _make(Listener.unix, path, abstract=abstract, type=type, mode=mode, backlog=backlog, scope=self.scope)
+
+    def listen_inet(
+        self,
+        host: str | None = None,
+        port: int = 0,
+        *,
+        family: int = AF_INET,
+        type: int = SOCK_STREAM,
+        backlog: int = 16,
+    ) -> Listener:
+        """Create a listening IPv4 or IPv6 socket at *host* (default: the loopback address) and *port* (0: a free one) (ip(7)).
+
+        ValueError for another *family*; OSError: EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT.
+        """
+        __tracebackhide__ = True
+        from .resources.listener import Listener
+
+        return _make(Listener.inet, host, port, family=family, type=type, backlog=backlog, scope=self.scope)
+
 
 class Ipc:
-    """Everything the fixtures make, each owned by one scope."""
-
-    sysv_shm: _Makes[Segment] = _Makes("segment", "Segment.create")
-    sysv_sem: _Makes[SemaphoreSet] = _Makes("semaphores", "SemaphoreSet.create")
-    sysv_msg: _Makes[MessageQueue] = _Makes("message_queue", "MessageQueue.create")
-    posix_shm: _Makes[SharedMemory] = _Makes("shared_memory", "SharedMemory.create")
-    posix_sem: _Makes[PosixSemaphore] = _Makes("posix_semaphore", "PosixSemaphore.create")
-    posix_mq: _Makes[PosixQueue] = _Makes("posix_queue", "PosixQueue.create")
-    mapped_file: _Makes[Mapping] = _Makes("mapping", "Mapping.create")
-    pipe: _Makes[Pipe] = _Makes("pipe", "Pipe.create")
-    fifo: _Makes[Fifo] = _Makes("fifo", "Fifo.create")
-    file_lock: _Makes[FileLock] = _Makes("lock", "FileLock.create")
-    eventfd: _Makes[EventFd] = _Makes("eventfd", "EventFd.create")
-    timerfd: _Makes[TimerFd] = _Makes("timers", "TimerFd.create")
-    futex: _Makes[Futex] = _Makes("futex", "Futex.create")
-    two_hosts: _Makes[TwoHosts] = _Makes("two_hosts", "TwoHosts.create", forks=True)
-    ipc_namespace: _Makes[IpcNamespace] = _Makes("ipc_namespace", "IpcNamespace.create", forks=True)
+    """Create IPC objects and processes, each owned by one scope and ended with it, in reverse order."""
 
     def __init__(self, scope: Scope) -> None:
         if not sys.platform.startswith("linux"):
-            raise NotImplementedError(f"pytest-ipc makes Linux IPC objects, and this system is {sys.platform}")
+            raise NotImplementedError(f"pytest-ipc creates Linux IPC objects, and this system is {sys.platform}")
         self.scope = scope
         self.sockets = Sockets(scope)
         self.fork = Fork(scope)
@@ -105,28 +139,229 @@ class Ipc:
 
     @property
     def signals(self) -> Signals:
-        """The signal state of this process, put back when the scope ends; taken note of at the first use."""
+        """The signal state of this process, restored when the scope ends; saved at the first use."""
         if self._signals is None:
             from .resources.signals import Signals
 
             self._signals = Signals.create(scope=self.scope)
         return self._signals
 
+    def sysv_shm(
+        self, size: int | None = None, *, key: int | None = None, flags: int = _CREATE, mode: int = 0o600
+    ) -> Segment:
+        """Create a System V shared memory segment of *size* bytes, 4096 by default (shmget(2)).
 
-def _factory(create: Callable[..., Made], scope: Scope, **given: Any) -> Callable[..., Made]:
-    def make(*args: Any, **kwargs: Any) -> Made:
-        try:
-            return create(*args, scope=scope, **given, **kwargs)
-        except OSError as error:
-            error.add_note(COULD_NOT_MAKE)
-            raise
+        Without a *key* it gets an unused one; IPC_PRIVATE works too. OSError: EEXIST if there is one for the key, EINVAL, ENOSPC.
+        """
+        __tracebackhide__ = True
+        from .resources.segment import Segment
 
-    return wraps(create)(make)
+        return _make(Segment.create, size, key=key, flags=flags, mode=mode, scope=self.scope)
+
+    def sysv_sem(
+        self,
+        count: int | None = None,
+        *,
+        values: Sequence[int] | None = None,
+        key: int | None = None,
+        flags: int = _CREATE,
+        mode: int = 0o600,
+    ) -> SemaphoreSet:
+        """Create a set of *count* System V semaphores with these *values* (semget(2), semctl(2)).
+
+        *count* is the number of values by default, or 1. OSError: EEXIST if there is one for the key, EINVAL, ENOSPC.
+        """
+        __tracebackhide__ = True
+        from .resources.semaphores import SemaphoreSet
+
+        return _make(SemaphoreSet.create, count, values=values, key=key, flags=flags, mode=mode, scope=self.scope)
+
+    def sysv_msg(self, *, key: int | None = None, flags: int = _CREATE, mode: int = 0o600) -> MessageQueue:
+        """Create a System V message queue (msgget(2)).
+
+        Without a *key* it gets an unused one; IPC_PRIVATE works too. OSError: EEXIST if there is one for the key, ENOSPC.
+        """
+        __tracebackhide__ = True
+        from .resources.message_queue import MessageQueue
+
+        return _make(MessageQueue.create, key=key, flags=flags, mode=mode, scope=self.scope)
+
+    def posix_shm(
+        self,
+        size: int = 4096,
+        *,
+        name: str | None = None,
+        flags: int = os.O_CREAT | os.O_EXCL | os.O_RDWR,
+        mode: int = 0o600,
+        allocated: bool = True,
+    ) -> SharedMemory:
+        """Create a POSIX shared memory object of *size* zero bytes (shm_open(3)).
+
+        Without a *name* it gets an unused one. Its memory is *allocated* at once, so that ENOSPC comes here and no SIGBUS later.
+        OSError: EEXIST if the name exists, ENOSPC.
+        """
+        __tracebackhide__ = True
+        from .resources.shared_memory import SharedMemory
+
+        return _make(
+            SharedMemory.create, size, name=name, flags=flags, mode=mode, allocated=allocated, scope=self.scope
+        )
+
+    def posix_sem(
+        self,
+        value: int = 0,
+        *,
+        name: str | None = None,
+        shared: bool = False,
+        flags: int = os.O_CREAT | os.O_EXCL,
+        mode: int = 0o600,
+    ) -> PosixSemaphore:
+        """Create a POSIX semaphore with *value* (sem_open(3)), or an unnamed one in shared memory (*shared*; sem_init(3)).
+
+        Without a *name* it gets an unused one. OSError: EEXIST if the name exists, EINVAL for a value above SEM_VALUE_MAX.
+        """
+        __tracebackhide__ = True
+        from .resources.posix_semaphore import PosixSemaphore
+
+        return _make(PosixSemaphore.create, value, name=name, shared=shared, flags=flags, mode=mode, scope=self.scope)
+
+    def posix_mq(
+        self,
+        *,
+        name: str | None = None,
+        maxmsg: int = 10,
+        msgsize: int = 8192,
+        flags: int = os.O_CREAT | os.O_EXCL | os.O_RDWR,
+        mode: int = 0o600,
+    ) -> PosixQueue:
+        """Create a POSIX message queue of *maxmsg* messages of up to *msgsize* bytes (mq_open(3)).
+
+        Without a *name* it gets an unused one. OSError: EEXIST if the name exists, EINVAL above the limits of mq_overview(7).
+        """
+        __tracebackhide__ = True
+        from .resources.posix_queue import PosixQueue
+
+        return _make(
+            PosixQueue.create, name=name, maxmsg=maxmsg, msgsize=msgsize, flags=flags, mode=mode, scope=self.scope
+        )
+
+    def mapped_file(
+        self, size: int = 4096, *, shared: bool = True, path: str | os.PathLike[str] | None = None, mode: int = 0o600
+    ) -> MappedFile:
+        """Create a file of *size* zero bytes and map it to read and write: MAP_SHARED, or MAP_PRIVATE unless *shared* (mmap(2)). OSError."""
+        __tracebackhide__ = True
+        from .resources.mapping import Mapping
+
+        return _make(Mapping.create, size, shared=shared, path=path, mode=mode, scope=self.scope)
+
+    def pipe(self, *, flags: int = os.O_CLOEXEC, capacity: int | None = None) -> Pipe:
+        """Create a pipe with *flags* (pipe2(2)) that holds at least *capacity* bytes (F_SETPIPE_SZ).
+
+        OSError: EMFILE, EINVAL for an unknown flag, EPERM above /proc/sys/fs/pipe-max-size.
+        """
+        __tracebackhide__ = True
+        from .resources.pipe import Pipe
+
+        return _make(Pipe.create, flags=flags, capacity=capacity, scope=self.scope)
+
+    def fifo(self, *, mode: int = 0o600, path: str | os.PathLike[str] | None = None) -> Fifo:
+        """Create a FIFO at *path*, or in a private directory of its own (mkfifo(3)).
+
+        *mode* is subject to the umask. OSError: EEXIST if the path exists.
+        """
+        __tracebackhide__ = True
+        from .resources.fifo import Fifo
+
+        return _make(Fifo.create, mode=mode, path=path, scope=self.scope)
+
+    def file_lock(
+        self, path: str | os.PathLike[str] | None = None, *, kind: str = "flock", flags: int = os.O_RDWR
+    ) -> FileLock:
+        """Open the file at *path* with *flags*, or a new one in a private directory, to lock it.
+
+        *kind* is "flock" (flock(2)), "posix" (fcntl_locking(2)) or "ofd" (open file description locks). OSError.
+        """
+        __tracebackhide__ = True
+        from .resources.lock import FileLock
+
+        return _make(FileLock.create, path, kind=kind, flags=flags, scope=self.scope)
+
+    def eventfd(self, value: int = 0, *, flags: int = os.EFD_CLOEXEC) -> EventFd:
+        """Create an event counter that starts at *value*, an unsigned 32-bit number (eventfd(2)). OSError."""
+        __tracebackhide__ = True
+        from .resources.eventfd import EventFd
+
+        return _make(EventFd.create, value, flags=flags, scope=self.scope)
+
+    def timerfd(self, clock: int = time.CLOCK_MONOTONIC, *, flags: int = os.O_CLOEXEC) -> TimerFd:
+        """Create a timer of *clock* that is read through a descriptor (timerfd_create(2)). OSError."""
+        __tracebackhide__ = True
+        from .resources.timers import TimerFd
+
+        return _make(TimerFd.create, clock, flags=flags, scope=self.scope)
+
+    def futex(self, value: int = 0) -> Futex:
+        """Create a 32-bit word with *value* to wait on, in memory shared with children (futex(2)). OverflowError, OSError."""
+        __tracebackhide__ = True
+        from .resources.futex import Futex
+
+        return _make(Futex.create, value, scope=self.scope)
+
+    def ipc_namespace(
+        self,
+        *,
+        shmmax: int | None = None,
+        shmall: int | None = None,
+        shmmni: int | None = None,
+        shm_rmid_forced: int | None = None,
+        shm_next_id: int | None = None,
+        sem: Sequence[int] | None = None,
+        sem_next_id: int | None = None,
+        msgmax: int | None = None,
+        msgmnb: int | None = None,
+        msgmni: int | None = None,
+        msg_next_id: int | None = None,
+        mqueue: Mapping[str, int] | None = None,
+    ) -> IpcNamespace:
+        """Create an IPC namespace with these limits of /proc/sys/kernel, and the kernel's defaults otherwise (ipc_namespaces(7)).
+
+        NotAllowedHere, an OSError, where this process may not create one.
+        """
+        __tracebackhide__ = True
+        from .resources.ipc_namespace import IpcNamespace
+
+        return _make(
+            IpcNamespace.create,
+            shmmax=shmmax,
+            shmall=shmall,
+            shmmni=shmmni,
+            shm_rmid_forced=shm_rmid_forced,
+            shm_next_id=shm_next_id,
+            sem=sem,
+            sem_next_id=sem_next_id,
+            msgmax=msgmax,
+            msgmnb=msgmnb,
+            msgmni=msgmni,
+            msg_next_id=msg_next_id,
+            mqueue=mqueue,
+            scope=self.scope,
+            fork=self.fork,
+        )
+
+    def two_hosts(self) -> TwoHosts:
+        """Create two network namespaces joined by a veth pair (veth(4)).
+
+        NotAllowedHere, an OSError, where this process may not create them.
+        """
+        __tracebackhide__ = True
+        from .resources.two_hosts import TwoHosts
+
+        return _make(TwoHosts.create, scope=self.scope, fork=self.fork)
 
 
 @contextmanager
 def scope() -> Iterator[Ipc]:
-    """The factories of the fixtures, for a `with` statement: everything made in it is gone at its end.
+    """Own everything that is created in a `with` statement, and end it at its end.
 
     with pytest_ipc.scope() as ipc:
         segment = ipc.sysv_shm(8192)

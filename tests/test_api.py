@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -14,6 +16,8 @@ from pytest_ipc import (
     FileLock,
     Futex,
     Ipc,
+    IpcNamespace,
+    Listener,
     Mapping,
     MessageQueue,
     Pipe,
@@ -24,7 +28,10 @@ from pytest_ipc import (
     SemaphoreSet,
     SharedMemory,
     Signals,
+    Socket,
+    Sockets,
     TimerFd,
+    TwoHosts,
     scope,
     unpatched,
 )
@@ -104,21 +111,59 @@ def test_an_errno_has_the_name_that_the_pages_use(number, name):
     assert errno_name(number) == name
 
 
-def test_a_factory_is_documented_as_what_it_makes():
-    with scope() as ipc:
-        assert ipc.sysv_shm.__doc__ == Segment.create.__doc__
-        assert ipc.fork.__doc__ is not None
+CREATED = {
+    "sysv_shm": Segment.create,
+    "sysv_sem": SemaphoreSet.create,
+    "sysv_msg": MessageQueue.create,
+    "posix_shm": SharedMemory.create,
+    "posix_sem": PosixSemaphore.create,
+    "posix_mq": PosixQueue.create,
+    "mapped_file": Mapping.create,
+    "pipe": Pipe.create,
+    "fifo": Fifo.create,
+    "file_lock": FileLock.create,
+    "eventfd": EventFd.create,
+    "timerfd": TimerFd.create,
+    "futex": Futex.create,
+    "ipc_namespace": IpcNamespace.create,
+    "two_hosts": TwoHosts.create,
+}
+CREATED_SOCKETS = {
+    "socket": Socket.create,
+    "pair": Socket.pair,
+    "connect": Socket.connect,
+    "listen_unix": Listener.unix,
+    "listen_inet": Listener.inet,
+}
+
+
+def parameters(function: Callable[..., object], *without: str) -> list[tuple[str, object, object]]:
+    listed = inspect.signature(function).parameters.values()
+    return [(each.name, each.kind, each.default) for each in listed if each.name not in without]
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "create"),
+    [(Ipc, *entry) for entry in CREATED.items()] + [(Sockets, *entry) for entry in CREATED_SOCKETS.items()],
+)
+def test_a_method_has_the_parameters_of_what_it_creates(owner, name, create):
+    assert parameters(getattr(owner, name), "self") == parameters(create, "scope", "fork")
+
+
+def test_every_method_is_compared():
+    methods = {name for owner in (Ipc, Sockets) for name, value in vars(owner).items() if inspect.isfunction(value)}
+    assert methods - {"__init__"} == CREATED.keys() | CREATED_SOCKETS.keys()
 
 
 @pytest.mark.parametrize("argument", ["scope", "no_such_argument"])
 def test_an_argument_that_there_is_not_is_a_type_error(argument):
     with scope() as ipc, pytest.raises(TypeError, match=argument):
-        ipc.pipe(**{argument: None})
+        ipc.pipe(**{argument: None})  # type: ignore[arg-type]
 
 
 def test_elsewhere_than_on_linux_it_is_one_sentence(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(NotImplementedError, match=r"^pytest-ipc makes Linux IPC objects, and this system is darwin$"):
+    with pytest.raises(NotImplementedError, match=r"^pytest-ipc creates Linux IPC objects, and this system is darwin$"):
         Ipc(Scope())
 
 

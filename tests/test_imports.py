@@ -69,7 +69,7 @@ def test_a_module_of_verdict_imports_only_from_its_part_and_below(module):
     assert {other for other in inside if layer(other, VERDICT, 2) > own} == set()
 
 
-def test_no_modules_import_each_other():
+def test_no_modules_import_each_other() -> None:
     graph = {module: imported(module) & MODULES.keys() for module in MODULES if module not in TABLES}
     try:
         TopologicalSorter(graph).prepare()
