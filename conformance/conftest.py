@@ -116,14 +116,14 @@ def in_ipc_namespace(ipc_namespace: Callable[..., IpcNamespace]) -> Callable[...
 
 
 @pytest.fixture
-def program(fork: Fork) -> Callable[..., Child]:
+def program(fork: Fork) -> Callable[..., Child[Any]]:
     """Run Python source as an unrelated program: program(source, *args, keep=()) -> Child, whose memory is all its own.
 
     The source finds the arguments in sys.argv[1:] and the kernel calls in pytest_ipc.kernel; it answers through its exit status or
     its output. It inherits no descriptor but those in *keep*, which it must find by number.
     """
 
-    def run(source: str, *args: object, keep: tuple[int, ...] = ()) -> Child:
+    def run(source: str, *args: object, keep: tuple[int, ...] = ()) -> Child[Any]:
         def life() -> None:
             for fd in keep:
                 os.set_inheritable(fd, True)
@@ -226,7 +226,7 @@ def linearizable(request: pytest.FixtureRequest, fork: Fork) -> Callable[..., An
 TO_START = 50.0
 
 
-def succeeded(actor: Child) -> None:
+def succeeded(actor: Child[Any]) -> None:
     """Assert that a program ended with status 0; its output says what it found otherwise.
 
     What kept the child from becoming the program is raised, as that a clause cannot be tried.

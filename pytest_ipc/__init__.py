@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from .kernel.proc_limits import Limit as Limit
     from .kernel.proc_limits import limits as limits
     from .processes.child import *
+    from .processes.child_report import *
     from .processes.fork import *
-    from .processes.report import *
     from .processes.trial import *
     from .resource import *
     from .resources.altstack import *
@@ -66,7 +66,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "ChildDied",
     ),
     "processes.fork": ("Fork",),
-    "processes.report": ("RemoteError",),
+    "processes.child_report": ("RemoteError",),
     "processes.trial": ("trial",),
     "resource": ("Resource",),
     "resources.altstack": ("AlternateStack",),

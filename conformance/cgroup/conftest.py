@@ -8,6 +8,7 @@ from contextlib import suppress
 from errno import ENOENT
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ class Cgroup:
             untested("needs a kernel with cgroup.freeze")
         self.write("cgroup.freeze", str(int(frozen)))
 
-    def take(self, child: Child | int) -> None:
+    def take(self, child: Child[Any] | int) -> None:
         """Make a process a member."""
         self.write("cgroup.procs", str(child if isinstance(child, int) else child.pid))
 
@@ -138,10 +139,10 @@ def sweep(parent: Cgroup) -> None:
 
 
 @pytest.fixture
-def member(cgroup: Cgroup, fork: Callable[..., Child]) -> Callable[..., Child]:
+def member(cgroup: Cgroup, fork: Callable[..., Child[Any]]) -> Callable[..., Child[Any]]:
     """Start a child in the cgroup, or in another: member(function, *args, of=None). Untested where none may be moved."""
 
-    def start(function: Callable[..., object], *args: object, of: Cgroup | None = None) -> Child:
+    def start(function: Callable[..., object], *args: object, of: Cgroup | None = None) -> Child[Any]:
         child = fork(function, *args)
         try:
             (of or cgroup).take(child)

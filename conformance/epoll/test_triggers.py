@@ -7,6 +7,7 @@ from collections.abc import Callable
 from errno import EAGAIN
 from select import EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLRDHUP
 from socket import SHUT_WR
+from typing import Any
 
 import pytest
 
@@ -166,7 +167,7 @@ def test_an_instance_is_readable_when_it_has_events(epoll, instance, pipe):
     assert outer.ready() == []
 
 
-def ended(children: list[Child]) -> Child:
+def ended(children: list[Child[Any]]) -> Child[Any]:
     """The first of some children that has ended, waiting for that."""
     assert Deadline(SOON).until(lambda: not all(child.alive for child in children))
     return next(child for child in children if not child.alive)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from ..conftest import TO_START, succeeded
 def installed(fork):
     """Run a program of the system: installed(name, *args, stdin=None) -> Child, with a descriptor as its standard input."""
 
-    def run(name: str, *args: object, stdin: int | None = None) -> Child:
+    def run(name: str, *args: object, stdin: int | None = None) -> Child[Any]:
         path = shutil.which(name)
         if path is None:
             untested(f"needs the program {name}")
@@ -26,7 +27,7 @@ def installed(fork):
                 os.dup2(stdin, 0)
             os.execv(path, [name, *map(str, args)])
 
-        started: Child = fork(life)
+        started: Child[Any] = fork(life)
         return started
 
     return run

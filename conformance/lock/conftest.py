@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from errno import EACCES, EAGAIN, EINVAL, ENOSYS
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,10 +77,10 @@ _LIVE_ON = "import os, sys; os.write(int(sys.argv[1]), b'x'); os.read(int(sys.ar
 
 
 @pytest.fixture
-def as_another_program(fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., tuple[Child, Callable[[], object]]]:
+def as_another_program(fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., tuple[Child[Any], Callable[[], object]]]:
     """Run a function in a child that then becomes another program: as_another_program(function) -> (actor, end)."""
 
-    def start(function: Callable[[], object]) -> tuple[Child, Callable[[], object]]:
+    def start(function: Callable[[], object]) -> tuple[Child[Any], Callable[[], object]]:
         ready, hold = pipe(), pipe()
 
         def life() -> None:
@@ -98,7 +99,7 @@ def as_another_program(fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., t
 
 
 @pytest.fixture
-def circle(file: Path, fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., tuple[Child, list[Child]]]:
+def circle(file: Path, fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., tuple[Child[Any], list[Child[Any]]]]:
     """Processes that each hold a byte and wait for their neighbour's: circle(count, cmd=F_SETLKW) -> (last, others).
 
     The others wait already, and the last one closes the circle now. What it held is free when it has ended. Nobody but a child
@@ -109,7 +110,7 @@ def circle(file: Path, fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., t
         fd = take(file, RecordLock(F_WRLCK, byte, 1), cmd)
         fcntl_setlk(fd, cmd, RecordLock(F_WRLCK, byte - 1, 1))
 
-    def make(count: int, cmd: int = F_SETLKW) -> tuple[Child, list[Child]]:
+    def make(count: int, cmd: int = F_SETLKW) -> tuple[Child[Any], list[Child[Any]]]:
         go = pipe()
 
         def close_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from errno import EIDRM, EINTR
 from signal import SIGUSR1
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ CALLS: dict[str, Callable[..., object]] = {"msgrcv": msgrcv, "msgsnd": msgsnd}
 def blocked(fork):
     """A child that waits: blocked("msgrcv", *args), or blocked("msgsnd", *args); its result is the call's, or the errno's."""
 
-    def start(call: str, *args: object, errno: int | None = None) -> Child:
+    def start(call: str, *args: object, errno: int | None = None) -> Child[Any]:
         def life() -> object:
             if errno is None:
                 return CALLS[call](*args)
@@ -32,7 +33,7 @@ def blocked(fork):
                 CALLS[call](*args)
             return "as expected"
 
-        child: Child = fork(life)
+        child: Child[Any] = fork(life)
         child.wait_blocked(call)
         return child
 

@@ -69,10 +69,10 @@ def besides_a_thread() -> Callable[[Callable[[], Any]], Any]:
 
 
 @pytest.fixture
-def elsewhere(fork: Fork) -> Callable[[], Child]:
+def elsewhere(fork: Fork) -> Callable[[], Child[Any]]:
     """An actor that waits in an IPC namespace of its own."""
 
-    def start() -> Child:
+    def start() -> Child[Any]:
         def life() -> None:
             leave(CLONE_NEWIPC)
             signal.pause()

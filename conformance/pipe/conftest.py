@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from fcntl import ioctl
 from pathlib import Path
 from termios import FIONREAD
+from typing import Any
 
 import pytest
 
@@ -49,10 +50,10 @@ def unread() -> Callable[[int], int]:
 
 
 @pytest.fixture
-def drain(fork: Fork) -> Callable[[Pipe], Child]:
+def drain(fork: Fork) -> Callable[[Pipe], Child[Any]]:
     """Start a child that reads a pipe to its end: drain(pipe) -> Child, whose result is what came. It holds no write end."""
 
-    def start(pipe: Pipe) -> Child:
+    def start(pipe: Pipe) -> Child[Any]:
         def to_the_end() -> bytes:
             pipe.close_write()
             return b"".join(iter(pipe.read, b""))

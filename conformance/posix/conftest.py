@@ -166,7 +166,7 @@ def file_of(name: str) -> Path:
 def pshared(fork: Fork) -> Callable[..., None]:
     """Make two process-shared semaphores at an address, and see that a program answers through them."""
 
-    def run(address: int, program: Callable[..., Child], source: str, *arguments: object) -> None:
+    def run(address: int, program: Callable[..., Child[Any]], source: str, *arguments: object) -> None:
         there, back = address + SEM_BYTES, address
         for place in (there, back):
             sem_init(place, 1, 0)

@@ -13,6 +13,7 @@ from ctypes import CDLL, CFUNCTYPE, c_void_p, cast
 from errno import EBADF, EBUSY, EINVAL
 from os import O_RDWR
 from signal import SIGKILL, SIGRTMAX, SIGRTMIN, SIGUSR1, pause
+from typing import Any
 
 import pytest
 
@@ -47,10 +48,10 @@ def queue(posix_mq):
 
 
 @pytest.fixture
-def told(fork: Fork, signals, queue) -> Callable[..., Child]:
+def told(fork: Fork, signals, queue) -> Callable[..., Child[Any]]:
     """A child that has registered and waits for SIGUSR1; its result is what it was told, as SigInfo."""
 
-    def start(value: int = 0, before: Callable[[], object] = int) -> Child:
+    def start(value: int = 0, before: Callable[[], object] = int) -> Child[Any]:
         def child() -> object:
             signals.block(SIGUSR1)
             mq_notify(queue.fd, SIGEV_SIGNAL, SIGUSR1, value)

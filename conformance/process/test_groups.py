@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from errno import EACCES, EINVAL, EPERM, ESRCH
 from signal import SIGHUP, SIGSTOP
+from typing import Any
 
 import pytest
 
@@ -16,11 +17,11 @@ from ..signal.plain_child import NOBODY, SOON, bare_child, become_program, leave
 
 
 @pytest.fixture
-def sleeper(fork) -> Callable[[], Child]:
+def sleeper(fork) -> Callable[[], Child[Any]]:
     """Start a child that sleeps, in a group of its own: sleeper()."""
 
-    def start() -> Child:
-        child: Child = fork(pause)
+    def start() -> Child[Any]:
+        child: Child[Any] = fork(pause)
         child.wait_blocked("pause")
         return child
 

@@ -9,6 +9,7 @@ from errno import EAGAIN, EBADF, ECHILD, EINVAL, EPERM, ESRCH
 from pathlib import Path
 from resource import RLIMIT_NOFILE, getrlimit
 from signal import SIGKILL, SIGSTOP, SIGTERM, SIGUSR1, valid_signals
+from typing import Any
 
 import pytest
 
@@ -49,9 +50,9 @@ def opened() -> Iterator[Open]:
 
 
 @pytest.fixture
-def sleeper(fork) -> Child:
+def sleeper(fork) -> Child[Any]:
     """A child that sleeps."""
-    child: Child = fork(pause)
+    child: Child[Any] = fork(pause)
     child.wait_blocked("pause")
     return child
 

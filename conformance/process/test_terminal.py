@@ -42,18 +42,18 @@ def terminal() -> Iterator[Terminal]:
 
 
 @pytest.fixture
-def in_session(fork, terminal) -> Callable[..., Child]:
+def in_session(fork, terminal) -> Callable[..., Child[Any]]:
     """Start the leader of a new session whose terminal is the pty: in_session(function)."""
     member = fork(pause)
     member.wait_blocked("pause")
 
-    def start(function: Callable[[], Any]) -> Child:
+    def start(function: Callable[[], Any]) -> Child[Any]:
         def life() -> Any:
             leave_session(member)
             ioctl(terminal.slave, termios.TIOCSCTTY, 0)
             return function()
 
-        actor: Child = fork.keeping(terminal.master, terminal.slave)(life)
+        actor: Child[Any] = fork.keeping(terminal.master, terminal.slave)(life)
         return actor
 
     return start

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -13,10 +14,10 @@ from ..credentials import GROUP, OWNER
 
 
 @pytest.fixture
-def waiting(fork: Fork) -> Callable[..., Child]:
+def waiting(fork: Fork) -> Callable[..., Child[Any]]:
     """Start an actor that sleeps in semop(2): waiting(semaphores, (num, op), ...); its result is 0 or the errno."""
 
-    def start(semaphores: SemaphoreSet, *operations: tuple[int, ...]) -> Child:
+    def start(semaphores: SemaphoreSet, *operations: tuple[int, ...]) -> Child[Any]:
         actor = fork(outcome, semaphores.id, *operations)
         actor.wait_blocked("semop")
         return actor
@@ -24,7 +25,7 @@ def waiting(fork: Fork) -> Callable[..., Child]:
     return start
 
 
-def first_to_end(actors: list[Child]) -> Child:
+def first_to_end(actors: list[Child[Any]]) -> Child[Any]:
     """Wait for one of *actors* to end, whichever it is, and take it out of the list. TimeoutError."""
     if not Deadline(5).until(lambda: not all(actor.alive for actor in actors)):
         raise TimeoutError(f"none of {len(actors)} processes that wait for the same went on within 5 s")

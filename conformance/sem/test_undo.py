@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from signal import SIGKILL
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from pytest_ipc.kernel import GETVAL, IPC_NOWAIT, SEM_UNDO, semctl, semop
 class Holder:
     """An actor that has done its operations, and waits at a gate to be let go to its end."""
 
-    actor: Child
+    actor: Child[Any]
     gate: Pipe
 
     def leave(self) -> None:

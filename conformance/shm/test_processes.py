@@ -6,6 +6,7 @@ import os
 import signal
 from ctypes import CDLL, c_char, c_long
 from functools import partial
+from typing import Any
 
 from pytest_ipc import Child, Fork, clause, untested
 from pytest_ipc.kernel import (
@@ -176,7 +177,7 @@ def test_sharing_needs_no_system_call(sysv_shm, fork, pipe):
     assert child.wait() == 0, "the child was killed for a system call"
 
 
-def _decided(child: Child, place: c_char, value: bytes) -> bool:
+def _decided(child: Child[Any], place: c_char, value: bytes) -> bool:
     return place.value == value or not child.alive
 
 

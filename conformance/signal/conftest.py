@@ -34,7 +34,7 @@ def other_users(as_user: Callable[..., Any]) -> None:
 class Held:
     """A child whose signal handler has begun and cannot end before release()."""
 
-    actor: Child
+    actor: Child[Any]
     gate: Pipe
 
     def receive(self, signo: int) -> None:

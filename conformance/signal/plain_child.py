@@ -39,10 +39,10 @@ def normalise() -> None:
 class PlainFork(Fork):
     """Fork, for children that are normalised before their function begins."""
 
-    def keeping(self, *fds: int) -> Callable[..., Child]:
+    def keeping(self, *fds: int) -> Callable[..., Child[Any]]:
         start = super().keeping(*fds)
 
-        def start_plain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Child:
+        def start_plain(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Child[Any]:
             @wraps(function)
             def life(*args: Any, **kwargs: Any) -> Any:
                 normalise()
@@ -77,7 +77,7 @@ def take_uids(real: int, effective: int, saved: int) -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user has cleared it
 
 
-def leave_session(member: Child) -> None:
+def leave_session(member: Child[Any]) -> None:
     """Make this process, a child, leader of a new session. A group's leader may not be one, so it joins *member*'s group first."""
     os.setpgid(0, os.getpgid(member.pid))
     os.setsid()
@@ -88,7 +88,7 @@ def become_program(source: str, *args: object) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-P", "-S", "-c", source, *map(str, args)])
 
 
-def printed(program: Child) -> str:
+def printed(program: Child[Any]) -> str:
     """What a program that leaves with status 0 wrote to its output."""
     succeeded(program)
     return program.output.strip()

@@ -19,10 +19,10 @@ from .plain_child import NOBODY, bare_child, leave_session, take_uids
 
 
 @pytest.fixture
-def sleeper(fork: Fork) -> Callable[..., Child]:
+def sleeper(fork: Fork) -> Callable[..., Child[Any]]:
     """Start children that sleep until a signal ends them, after another function if one is given: sleeper(prepare, *args)."""
 
-    def start(prepare: Callable[..., Any] | None = None, *args: Any) -> Child:
+    def start(prepare: Callable[..., Any] | None = None, *args: Any) -> Child[Any]:
         def life() -> None:
             if prepare is not None:
                 prepare(*args)

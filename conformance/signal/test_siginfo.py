@@ -6,6 +6,7 @@ import os
 import threading
 from ctypes import addressof, c_int, c_uint64, sizeof
 from signal import SIGCHLD, SIGCONT, SIGKILL, SIGSTOP, SIGUSR1, SIGUSR2
+from typing import Any
 
 import pytest
 
@@ -97,7 +98,7 @@ def test_sigqueue_brings_a_value(fork, signals):
     fork(life).result()
 
 
-def assert_tells(info: SigInfo, child: Child, code: int, status: int) -> None:
+def assert_tells(info: SigInfo, child: Child[Any], code: int, status: int) -> None:
     """Assert that SIGCHLD told this of *child*."""
     assert (info.signo, info.code, info.status) == (SIGCHLD, code, status)
     assert (info.pid, info.uid) == (child.pid, os.getuid())

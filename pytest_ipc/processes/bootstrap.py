@@ -16,7 +16,7 @@ from ..custody.identity import put_on
 from ..kernel import libc
 from ..kernel.process import PR_SET_PDEATHSIG, prctl
 from ..unpatched import io, os, signal
-from . import report as remote
+from . import child_report
 from .inheritance import close_runners
 
 if TYPE_CHECKING:
@@ -76,10 +76,10 @@ def live(
         os.setpgid(0, 0)
         _settle(output, keep)
         ledger.current()  # opened now: the child may become a user who could not
-        status = remote.run(report, life, calls)
+        status = child_report.run(report, life, calls)
     except BaseException as error:  # noqa: BLE001 - the boundary: nothing may unwind into pytest's frames
         with suppress(BaseException):
-            remote.send_error(report, error, calls)
+            child_report.send_error(report, error, calls)
     finally:
         with suppress(BaseException):
             sys.stdout.flush()

@@ -20,7 +20,7 @@ from errno import EINVAL, ENOSYS
 from functools import partial
 from threading import get_native_id
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakSet
 
 from ..custody.ending import finish
@@ -35,8 +35,7 @@ from ..kernel.syscalls import numbers_of
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
 from ..resource import Resource, check_timeout, close_all
 from ..unpatched import os, signal, time
-from . import report as remote
-from . import tree
+from . import child_report, tree
 from .bootstrap import live
 
 if TYPE_CHECKING:
@@ -46,6 +45,10 @@ __all__ = ["Child", "ChildDied"]
 
 # Seconds in one sleep after which a child counts as blocked where the kernel does not say in what.
 _NO_SHORT_SLEEP = 0.002
+
+
+Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 
 
 class ChildDied(Exception):
@@ -64,7 +67,7 @@ class ChildDied(Exception):
 
 
 # Those of this process that have descriptors, which are of no use to a child.
-_actors: WeakSet[Child] = WeakSet()
+_actors: WeakSet[Child[Any]] = WeakSet()
 
 
 def _forget_actors() -> None:
@@ -78,7 +81,7 @@ def _forget_actors() -> None:
     _actors.clear()
 
 
-class Child(Resource):
+class Child(Resource, Generic[Result]):
     """A forked child that runs one function (fork(2)); ended, with its process group, when its block or scope ends.
 
     `pid` is its process id, `pidfd` a descriptor for it (None where the kernel has no pidfd_open), `account` which of the
@@ -111,14 +114,14 @@ class Child(Resource):
     @classmethod
     def start(
         cls,
-        function: Callable[..., Any],
+        function: Callable[..., Returned],
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] = MappingProxyType({}),
         *,
         keep: AbstractSet[int] = frozenset(),
         enter: Callable[[], None] | None = None,
         scope: Scope | None = None,
-    ) -> Child:
+    ) -> Child[Returned]:
         """fork(2): a child that runs function(*args, **kwargs). OSError.
 
         It has its parent's descriptors but for the test runner's pipes, of which it keeps those in *keep*. It calls *enter* first,
@@ -143,7 +146,7 @@ class Child(Resource):
             files.pop_all()  # the fork did not fail: they are the actor's
         if pid == 0:
 
-            def task() -> Any:
+            def task() -> Returned:
                 if enter is not None:
                     enter()
                 return function(*args, **kwargs)
@@ -151,7 +154,9 @@ class Child(Resource):
             _forget_actors()
             live(parent, tied, tag, report, output, keep, task, scope)
         # The child alone makes its group: a second setpgid from here could come late and undo what its function has done.
-        actor = cls(pid, getattr(function, "__name__", type(function).__name__), report, output, record, tag, scope)
+        actor: Child[Returned] = Child(
+            pid, getattr(function, "__name__", type(function).__name__), report, output, record, tag, scope
+        )
         tree.started(tag, actor._process)
         record.made(pid=pid, start=actor._process.start)
         return actor
@@ -183,7 +188,7 @@ class Child(Resource):
         self._pass_output_on()
         return self.status
 
-    def result(self, timeout: float | None = DEFAULT_TIMEOUT) -> Any:
+    def result(self, timeout: float | None = DEFAULT_TIMEOUT) -> Result:
         """Wait for the child's end and give what its function returned; raise what it raised, with its traceback as a note.
 
         ChildDied when there is neither; TimeoutError after *timeout* seconds, saying what the child was doing.
@@ -194,12 +199,13 @@ class Child(Resource):
         report = self._report_of_end()
         if report.outcome is None:
             raise ChildDied(f"{self!r} {self._ending()}{self._said()}", self.status)
-        return report.value
+        result: Result = report.value
+        return result
 
-    def _report_of_end(self) -> remote.Report:
+    def _report_of_end(self) -> child_report.Report:
         """What the child reported before it ended; what it raised is raised here."""
         __tracebackhide__ = True
-        report = remote.read(self._report)
+        report = child_report.read(self._report)
         if not self._told:
             self._told = True
             libc.note_calls(self.pid, report.calls)
@@ -224,7 +230,7 @@ class Child(Resource):
 
         def blocked() -> bool:
             nonlocal seen, since
-            if self._reap(os.WNOHANG) or not remote.started(self._report):
+            if self._reap(os.WNOHANG) or not child_report.started(self._report):
                 return self._reaped
             state = proc.process_state(self.pid)
             now = proc.process_syscall(self.pid)
@@ -367,7 +373,7 @@ class Child(Resource):
         return f"left with status {self.status} and without a result"
 
     def _doing(self) -> str:
-        begun = "" if remote.started(self._report) else ", before its function began"
+        begun = "" if child_report.started(self._report) else ", before its function began"
         return proc.doing(self.pid) + begun
 
     def _said(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from ..resource import COULD_NOT_MAKE
 from .child import Child
@@ -13,6 +13,18 @@ if TYPE_CHECKING:
     from ..custody.scope import Scope
 
 __all__ = ["Fork"]
+
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+class Start(Protocol):
+    """Start a child that runs function(*args, **kwargs)."""
+
+    def __call__(
+        self, function: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs
+    ) -> Child[Result]: ...
 
 
 class Fork:
@@ -25,7 +37,9 @@ class Fork:
         self._scope = scope
         self._enter: Callable[[], None] | None = None
 
-    def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Child:
+    def __call__(
+        self, function: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs
+    ) -> Child[Result]:
         """fork(2): run function(*args, **kwargs) in a child. OSError (EAGAIN at the limit of processes)."""
         return self.keeping()(function, *args, **kwargs)
 
@@ -35,10 +49,10 @@ class Fork:
         other._enter = enter  # noqa: SLF001 - a copy of this very object
         return other
 
-    def keeping(self, *fds: int) -> Callable[..., Child]:
+    def keeping(self, *fds: int) -> Start:
         """The same, for a child that keeps the descriptors *fds* even if they are the test runner's."""
 
-        def start(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Child:
+        def start(function: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs) -> Child[Result]:
             try:
                 return Child.start(function, args, kwargs, keep=frozenset(fds), enter=self._enter, scope=self._scope)
             except OSError as error:
@@ -51,18 +65,20 @@ class Fork:
 class ForkInside:
     """The factory of the actors of one place, a namespace or a host, which ends them with it: *actors* is its list."""
 
-    def __init__(self, fork: Fork, actors: list[Child]) -> None:
+    def __init__(self, fork: Fork, actors: list[Child[Any]]) -> None:
         self._fork = fork
         self._actors = actors
 
-    def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Child:
+    def __call__(
+        self, function: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs
+    ) -> Child[Result]:
         """fork(2): run function(*args, **kwargs) in a child there. OSError (EAGAIN at the limit of processes)."""
         return self.keeping()(function, *args, **kwargs)
 
-    def keeping(self, *fds: int) -> Callable[..., Child]:
+    def keeping(self, *fds: int) -> Start:
         """The same, for a child that keeps the descriptors *fds* even if they are the test runner's."""
 
-        def start(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Child:
+        def start(function: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs) -> Child[Result]:
             actor = self._fork.keeping(*fds)(function, *args, **kwargs)
             self._actors.append(actor)
             return actor

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from errno import EINVAL, ENOENT, EPERM
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 from ..custody.ending import finish
 from ..custody.namespaces import ipc_namespace
@@ -67,7 +67,7 @@ class IpcNamespace(Resource):
             namespaces  # in the order in which they are entered; none where there is no setns(2) for them
         )
         self._fork = fork
-        self._actors: list[Child] = []
+        self._actors: list[Child[Any]] = []
         super().__init__(scope)
 
     @classmethod

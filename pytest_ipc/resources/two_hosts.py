@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from errno import ETIMEDOUT
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 from ..custody.ending import finish
 from ..custody.scope import Scope
@@ -43,7 +43,7 @@ class Host:
         self.address = address
         self.address6 = address6
         self._namespaces = namespaces
-        self._actors: list[Child] = []
+        self._actors: list[Child[Any]] = []
         self._fork = fork
 
     def __repr__(self) -> str:

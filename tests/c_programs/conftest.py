@@ -7,12 +7,13 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_ipc import Child, Fork
 
-Peer = Callable[..., Child]
+Peer = Callable[..., Child[Any]]
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +39,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def peer(fork: Fork, compiled: Callable[[str], Path]) -> Peer:
     """Run a C program of this folder: peer(name, *args) -> Child. It ends with its test, whatever becomes of either."""
 
-    def run(name: str, *args: object) -> Child:
+    def run(name: str, *args: object) -> Child[Any]:
         program = compiled(name)
         return fork(os.execv, program, [name, *map(str, args)])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from pytest_ipc import Child, SharedMemory, unused_name
 from pytest_ipc.kernel import Deadline, shm_unlink
 
 
-def ended(actor: Child) -> str:
+def ended(actor: Child[Any]) -> str:
     assert actor.wait() == 0, actor.output
     return actor.output
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ctypes import c_long
+from typing import Any
 
 from pytest_ipc import Child, MessageQueue, unused_key
 
 
-def ended(actor: Child) -> str:
+def ended(actor: Child[Any]) -> str:
     assert actor.wait() == 0, actor.output
     return actor.output
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from pytest_ipc import Child, PosixQueue, PosixSemaphore, unused_name
 from pytest_ipc.kernel import SEM_BYTES, mq_unlink, sem_init, sem_post, sem_trywait, sem_unlink
 
 
-def ended(actor: Child) -> str:
+def ended(actor: Child[Any]) -> str:
     assert actor.wait() == 0, actor.output
     return actor.output
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 from pytest_ipc import Child, SemaphoreSet, unused_key
 
 
-def ended(actor: Child) -> str:
+def ended(actor: Child[Any]) -> str:
     assert actor.wait() == 0, actor.output
     return actor.output
 

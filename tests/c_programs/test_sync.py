@@ -10,6 +10,7 @@ from ctypes import addressof, c_char, c_uint32
 from errno import EOWNERDEAD
 from pathlib import Path
 from signal import SIGCONT, SIGRTMIN
+from typing import Any
 
 import pytest
 
@@ -27,14 +28,14 @@ from pytest_ipc.kernel import (
     mutex_unlock,
 )
 
-Holding = Callable[..., Child]
+Holding = Callable[..., Child[Any]]
 
 
 @pytest.fixture
 def peer_holding(fork: Fork, compiled: Callable[[str], Path]) -> Holding:
     """Run the C program with a descriptor that it inherits: peer_holding(what, fd) -> Child."""
 
-    def run(what: str, fd: int) -> Child:
+    def run(what: str, fd: int) -> Child[Any]:
         program = compiled("sync")
 
         def life() -> None:
@@ -59,7 +60,7 @@ def memory() -> Iterator[tuple[int, int]]:
     os.close(fd)
 
 
-def ended(actor: Child) -> str:
+def ended(actor: Child[Any]) -> str:
     assert actor.wait() == 0, actor.output
     return actor.output
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from errno import EBADF, EDEADLK, EINVAL, ENOSYS
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -233,7 +234,7 @@ def test_with_a_time_limit_it_is_had_when_it_is_free(file_lock, fork, pipe, kind
     assert child.result() is None
 
 
-def holding(fork: Fork, pipe: Callable[..., Pipe], path: Path, kind: str, shared: bool = False) -> Child:
+def holding(fork: Fork, pipe: Callable[..., Pipe], path: Path, kind: str, shared: bool = False) -> Child[Any]:
     """A child that holds a lock of its own opening until it is ended."""
     word = pipe()
 

@@ -19,7 +19,6 @@ from types import FrameType
 from typing import Any
 
 from ...kernel.errnos import errno_name
-from ...processes import report
 from ..clause import Deviation
 
 __all__ = ["begin", "end", "in_words", "note", "show"]
