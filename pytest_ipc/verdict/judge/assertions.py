@@ -79,14 +79,14 @@ def begin() -> None:
     """The test of a clause begins: from here on, in children too, the values of failed comparisons are noted."""
     global _judging, _noted
     _judging, _noted = True, None
-    report.translate = in_words
+    child_report.translate = in_words
 
 
 def end() -> None:
     """The test of a clause has ended: assertions are pytest's own again."""
     global _judging, _noted
     _judging, _noted = False, None
-    report.translate = report.unchanged
+    child_report.translate = child_report.unchanged
 
 
 def note(operator: str, left: object, right: object) -> None:
