@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 from ...kernel.errnos import errno_name
+from ...processes import child_report
 from ..clause import Deviation
 
 __all__ = ["begin", "end", "in_words", "note", "show"]
