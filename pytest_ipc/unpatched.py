@@ -85,7 +85,7 @@ else:
 
         @staticmethod
         def find_spec(name: str, path: object = None, target: object = None) -> object:
-            if name.startswith("pytest_ipc.") and not name.startswith("pytest_ipc.conformance"):
+            if name.startswith("pytest_ipc."):
                 return PathFinder.find_spec(name, path, target)
             return None
 

@@ -46,7 +46,7 @@ def examples(text: str) -> list[tuple[str, list[str]]]:
 def as_tried(command: str) -> str:
     """The same on a few clauses, for the whole suite has tests of its own."""
     command = command.replace("pytest-ipc check", "pytest-ipc check 'shmdt.*'").replace("-n auto", "-n 2")
-    return re.sub(r"--pyargs pytest_ipc.conformance\b", f"-c {os.devnull} {suite.location()}/shm -k segment", command)
+    return re.sub(r"--pyargs pytest_ipc_conformance\b", f"-c {os.devnull} {suite.location()}/shm -k segment", command)
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,4 @@ def test_examples_for_ci_are_found():
         *("expect", "check", "check"),
         "compare",
     ]
-    assert sum("pytest_ipc.conformance" in command for command in commands) == 2
+    assert sum("pytest_ipc_conformance" in command for command in commands) == 2

@@ -26,7 +26,7 @@ def dotted(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py")) if "conformance" not in path.parts}
+MODULES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 @cache

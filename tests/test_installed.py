@@ -1,4 +1,4 @@
-"""What an installation holds: one package at the top, the suite within it, the plugin found by pytest."""
+"""The contents of an installation: the package, the suite beside it, and the plugin found by pytest."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def installed():
     return found
 
 
-def test_only_the_package_is_at_the_top(installed):
+def test_only_the_package_and_the_suite_are_at_the_top(installed):
     tops = {file.parts[0] for file in installed.files} - {"..", "__pycache__"}
-    assert tops == {"pytest_ipc", f"pytest_ipc-{installed.version}.dist-info"}
+    assert tops == {"pytest_ipc", "pytest_ipc_conformance", f"pytest_ipc-{installed.version}.dist-info"}
 
 
-def test_the_suite_is_within_the_package(installed):
+def test_the_suite_and_the_data_files_are_installed(installed):
     inside = {str(file) for file in installed.files}
     assert {
-        "pytest_ipc/conformance/conftest.py",
-        "pytest_ipc/conformance/shm/test_shmget.py",
+        "pytest_ipc_conformance/conftest.py",
+        "pytest_ipc_conformance/shm/test_shmget.py",
         "pytest_ipc/py.typed",
-        "pytest_ipc/verdict/report.schema.json",
+        "pytest_ipc/verdict/reports/report.schema.json",
         "pytest_ipc/verdict/reports/template/page.html",
         "pytest_ipc/verdict/reports/template/page.css",
         "pytest_ipc/verdict/reports/template/page.js",

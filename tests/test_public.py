@@ -19,7 +19,7 @@ ENTRIES = [(package, module) for package in PACKAGES for module in package._NAME
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(pytest_ipc.__path__, "pytest_ipc.")
-    if module.name != "pytest_ipc.__main__" and not module.name.startswith("pytest_ipc.conformance")
+    if module.name != "pytest_ipc.__main__"
 )
 
 

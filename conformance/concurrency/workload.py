@@ -64,7 +64,7 @@ class Workload:
     @property
     def name(self) -> str:
         """What findings are kept under."""
-        return f"{type(self).__module__.removeprefix('pytest_ipc.')}.{type(self).__qualname__}"
+        return f"{type(self).__module__.removeprefix('pytest_ipc_')}.{type(self).__qualname__}"
 
     def make(self, ipc: Ipc) -> Any:
         """Make the object of one history; `ipc` ends it afterwards."""

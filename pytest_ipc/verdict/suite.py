@@ -1,6 +1,6 @@
 """Where the conformance suite lies and which clauses it has, read without running any of it.
 
-The suite is shipped as pytest_ipc.conformance and lies beside the package in a checkout; both are the same files. Ids are read
+The suite is shipped as pytest_ipc_conformance and lies beside the package in a checkout; both are the same files. Ids are read
 from the source: a command line can be checked, and progress can be counted, before pytest starts.
 """
 
@@ -50,7 +50,7 @@ class ClauseTest:
 def location() -> Path:
     """The folder of the suite. FileNotFoundError if this installation has none."""
     package = Path(__file__).parents[1]
-    for candidate in (package / "conformance", package.parent / "conformance"):
+    for candidate in (package.parent / "pytest_ipc_conformance", package.parent / "conformance"):
         if (candidate / "conftest.py").is_file():
             return candidate
     raise FileNotFoundError(f"the conformance suite is not beside {package}: the installation is incomplete")

@@ -210,7 +210,7 @@ def test_a_bundle_makes_itself_again(pyz, bare, environment, tmp_path):
 def test_it_holds_pure_python_and_every_licence(pyz):
     names = zipfile.ZipFile(pyz).namelist()
     assert not [name for name in names if name.endswith((".so", ".pyc", ".pth"))]
-    assert {"site/pytest_ipc/conformance/shm/test_shmget.py", "site/pytest_ipc/cli.py", "site/xdist/plugin.py"} <= set(
+    assert {"site/pytest_ipc_conformance/shm/test_shmget.py", "site/pytest_ipc/cli.py", "site/xdist/plugin.py"} <= set(
         names
     )
     for package in ("pytest", "execnet", "hypothesis", "rich", "pluggy"):

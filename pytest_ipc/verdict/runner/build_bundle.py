@@ -82,7 +82,7 @@ def make() -> bytes:
 
 def _of_this_project() -> Iterator[tuple[str, bytes]]:
     package = Path(__file__).parents[1]
-    roots = {"pytest_ipc": package, "pytest_ipc/conformance": suite.location()}
+    roots = {"pytest_ipc": package, "pytest_ipc_conformance": suite.location()}
     for name, root in roots.items():
         for path in sorted(root.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
