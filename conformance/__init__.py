@@ -1,6 +1,8 @@
-"""The conformance suite: every test states one clause of a manual page, every clause has one test."""
+"""The conformance suite: each test states one clause of a manual page, and each clause has one test."""
+
+from pkgutil import iter_modules
 
 import pytest
 
-# What the files of clauses share asserts, too; a verdict says with which values.
-pytest.register_assert_rewrite(__name__)
+# The shared modules assert, too, and a verdict gives the values. This package itself is imported by now.
+pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in iter_modules(__path__)))
