@@ -44,6 +44,25 @@ class Process:
             return False
         return abs(found[1] - (start_offset() or 0) - self.start) <= slack
 
+    def may_live(self, *, slack: int = 0) -> bool:
+        """Whether it is alive(), or cannot be seen."""
+        return self.alive(slack=slack) or is_hidden(self.pid)
+
+
+def is_hidden(pid: int) -> bool:
+    """Return whether there is a process *pid* of which /proc shows nothing to this one, as with hidepid (proc(5)).
+
+    Only where the numbers in /proc are this process's own, too.
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError as error:
+        if error.errno is None:  # a signal's handler raised it
+            raise
+    return stat_of(pid) is None
+
 
 def proc_is_mounted() -> bool:
     """Whether a proc(5) is mounted, without which no process can be told to have ended."""

@@ -15,7 +15,7 @@ from ..printable import plain
 from ..unpatched import io, json, os
 from .checks import PROCESS, Checks, is_number, is_optional_text, is_text, is_time
 from .home import is_owners
-from .identity import Process, proc_is_mounted
+from .identity import Process, is_hidden, proc_is_mounted
 from .kinds import KINDS, UNKNOWN, Entry, Kind
 from .ledger import LONGEST
 from .machine import boot_id, foreign
@@ -78,6 +78,8 @@ class Book:
         # Of a fraction of a tick, which a time namespace may add, start times do not tell.
         slack = 0 if self.time == time_namespace() else 1
         if not self.is_elsewhere:
+            if not self.process.alive(slack=slack) and pid_namespace() and is_hidden(self.process.pid):
+                return True, "/proc does not show its process"
             return self.process.alive(slack=slack), ""
         if not sees_below(self.inside):
             return True, f"its process is in {self.pids}, which cannot be seen from here"

@@ -75,13 +75,13 @@ class Watch:
         except (OSError, AttributeError):  # an old kernel, a sandbox's filter
             self._asks = True
         else:
-            if not process.alive():
+            if not process.may_live():
                 self._dead = name  # its pid had passed to another process before the pidfd was opened
 
     def live(self) -> None:
         """Wait for a death, then end what is left."""
         if self._first_to_die() == "controller":
-            signal_process(self.owner.pid, lambda _pid: self.owner.alive())
+            signal_process(self.owner.pid, lambda _pid: self.owner.may_live())
             _wait_for_end(self.owner)
         _sweep_run(self.owner, self.controller)
         _see_words_read(self.owner, self.controller)
@@ -103,9 +103,9 @@ class Watch:
         """Without pidfds: ask every twentieth of a second."""
         nothing = select.poll()
         for asked in count(1):
-            if not self.owner.alive():
+            if not self.owner.may_live():
                 break
-            if self.controller.pid and not self.controller.alive():
+            if self.controller.pid and not self.controller.may_live():
                 return "controller"
             if asked % (LOOK_MS // 50) == 0:
                 note_below(self.owner.pid)

@@ -151,7 +151,7 @@ def _is_swept(book: Book, root: Process | None) -> bool:
         return book.root == root
     if not book.alive:
         return True
-    return not (book.foreign or book.is_elsewhere or book.root is None or book.root.alive(slack=1))
+    return not (book.foreign or book.is_elsewhere or book.root is None or book.root.may_live(slack=1))
 
 
 def _processes(wanted: Callable[[Book], bool], *only: Home) -> tuple[list[Entry], set[tuple[int, int]]]:

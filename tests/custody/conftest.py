@@ -36,6 +36,15 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def open_folder(temporary_root: Path) -> Iterator[Path]:
+    """A folder for everybody's temporary files, which every user can reach."""
+    path = Path(tempfile.mkdtemp(dir=temporary_root))
+    path.chmod(0o1777)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
 def home(runtime: Path) -> Iterator[Path]:
     """The home in it."""
     path = runtime / "pytest-ipc"

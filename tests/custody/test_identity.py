@@ -75,6 +75,7 @@ def test_the_boot_has_an_id_and_where_none_is_shown_it_is_empty(monkeypatch):
 
     monkeypatch.setattr("pytest_ipc.unpatched.io.open", missing)
     monkeypatch.setattr("pytest_ipc.unpatched.os.open", missing)
+    monkeypatch.setattr("pytest_ipc.unpatched.os.stat", missing)
     assert boot_id.__wrapped__() == ""
     assert start_of(os.getpid()) is None
     assert tag_of(os.getpid()) is None

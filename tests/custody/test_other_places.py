@@ -15,18 +15,22 @@ from typing import Any
 
 import pytest
 
+import pytest_ipc.custody.places as places
 from pytest_ipc import scope, unused_key
-from pytest_ipc.custody import machine, namespaces
+from pytest_ipc.custody import machine, namespaces, reading
+from pytest_ipc.custody import sweep as sweeping
+from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.identity import Process, start_of
 from pytest_ipc.custody.machine import boot_id, machine_id
 from pytest_ipc.custody.namespaces import pid_namespace
 from pytest_ipc.custody.status import status
 from pytest_ipc.custody.sweep import Swept, sweep
-from pytest_ipc.kernel import shmget
-from pytest_ipc.kernel.namespace import CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWTIME, unshare
+from pytest_ipc.kernel import MS_REC, MS_SLAVE, mount, prctl, shmget
+from pytest_ipc.kernel.namespace import CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME, unshare
 from pytest_ipc.processes.trial import trial
 
 from .forging import FIRST_BOOT, LONG_AGO, about, about_queue, about_segment, file_made, forge, made, one_line
+from .test_state_directory import NOBODY, anew
 
 
 @pytest.fixture
@@ -70,6 +74,87 @@ def test_another_boot_id_alone_does_not_mean_dead(home, fifo, monkeypatch, other
     assert fifo.exists()
     assert path.exists()
     assert any(reason in shown for shown in status())
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the same kernel", "another kernel"])
+def test_where_the_kernel_shows_no_boot_id_it_is_known_by_what_it_has_made(home, fifo, monkeypatch, tmp_path, same):
+    """Sandboxes of gVisor show none, have few process ids and nearly the same start times, and may share the folder."""
+    line, look = machine._line, os.stat
+
+    def without_boot_id(path: str) -> str:
+        return "" if path.endswith("boot_id") else line(path)
+
+    def elsewhere(path: str) -> os.stat_result:
+        return look(tmp_path if path == "/dev/null" else path)
+
+    monkeypatch.setattr(machine, "_line", without_boot_id)
+    for module in (machine, reading, sweeping):
+        monkeypatch.setattr(module, "boot_id", boot_id.__wrapped__)
+    with monkeypatch.context() as patch:
+        if not same:
+            patch.setattr("pytest_ipc.unpatched.os.stat", elsewhere)
+        boot = boot_id.__wrapped__()
+    path = forge(home, about_fifo(fifo), file_made(fifo), boot=boot)
+    os.utime(path)
+    done = sweep()
+    assert (len(done.removed), len(done.left)) == ((1, 0) if same else (0, 1))
+    assert fifo.exists() is not same
+
+
+def test_a_machine_that_has_no_id_yet_has_none(monkeypatch):
+    """As machine-id(5) has it: all copies of an image that has not been started yet hold the same word."""
+    monkeypatch.setattr(machine, "_line", lambda _path: "uninitialized")
+    assert machine_id.__wrapped__() == ""
+
+
+PR_SET_DUMPABLE = 4
+
+
+def become_nobody() -> None:
+    os.setgroups([])  # members of group 0 are shown all
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
+def test_a_process_that_proc_does_not_show_is_not_taken_for_dead(open_folder, fork, monkeypatch):
+    """With hidepid, one that cannot be dumped is hidden from its own user, too."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: to mount /proc and to become another user")
+    if (refusal := trial(lambda: unshare(CLONE_NEWNS))) is not None:
+        pytest.skip(f"no mount namespace can be made here: {refusal}")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(open_folder))
+    monkeypatch.setattr(places, "SHARED", ())
+
+    def life():
+        unshare(CLONE_NEWNS)
+        mount(None, "/", None, MS_REC | MS_SLAVE)
+        mount("proc", "/proc", "proc", 0, "hidepid=2")
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            become_nobody()
+            prctl(PR_SET_DUMPABLE, 0)
+            os.write(writer, b".")
+            signal.pause()
+        os.read(reader, 1)
+        process = Process(pid, start_of(pid) or 0)
+        become_nobody()
+        anew()
+        folder = open_folder / f"pytest-ipc-{11:016x}"
+        folder.mkdir()
+        os.mkfifo(folder / "fifo")
+        home = Path(home_path())
+        home.mkdir(0o700)
+        forge(home, about_fifo(folder / "fifo"), file_made(folder / "fifo"), process=process)
+        hidden, line, there = start_of(pid) is None, one_line(sweep()), folder.exists()
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        return hidden, line, there, len(sweep().removed)
+
+    hidden, line, there, removed = fork(life).result(timeout=30)
+    assert (hidden, there, removed) == (True, True, 1)
+    assert line.endswith("whether it lives cannot be known from here: /proc does not show its process")
 
 
 def test_nothing_is_said_of_a_ledger_in_which_nothing_is_open(home):

@@ -356,7 +356,11 @@ os.pidfd_open = pidfd_open
 """
 
 
-@pytest.mark.parametrize("change", ["pass", REFUSING, "del os.pidfd_open"], ids=["with", "refused", "missing"])
+HIDING = "import pytest_ipc.custody.identity as identity; identity.stat_of = lambda pid: None"  # as with hidepid
+CHANGES = {"with": "pass", "refused": REFUSING, "missing": "del os.pidfd_open", "hidden": HIDING}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 @pytest.mark.parametrize("first", ["owner", "controller"])
 def test_it_waits_with_pidfds_or_asks(home, change, first):
     """Run as a process that can be waited for; without pidfd_open it asks, and ends as surely."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import stat
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,15 +25,6 @@ NOBODY = 65534
 def needs_root() -> None:
     if os.geteuid() != 0:
         pytest.skip("needs a second user: this one is not root")
-
-
-@pytest.fixture
-def open_folder(temporary_root: Path) -> Iterator[Path]:
-    """A folder for everybody's temporary files, which every user can reach."""
-    path = Path(tempfile.mkdtemp(dir=temporary_root))
-    path.chmod(0o1777)
-    yield path
-    shutil.rmtree(path)
 
 
 def anew() -> None:
