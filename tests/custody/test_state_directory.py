@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 import pytest_ipc.custody.places as places
-from pytest_ipc import Deadline, process_state, scope
+from pytest_ipc import scope
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.home import HomeError, home_path, open_home
 from pytest_ipc.custody.identity import Process
+from pytest_ipc.kernel import Deadline, process_state
 from pytest_ipc.kernel.namespace import CLONE_NEWNS, unshare
 from pytest_ipc.processes.trial import trial
 
