@@ -133,8 +133,8 @@ class Ipc:
         if not sys.platform.startswith("linux"):
             raise NotImplementedError(f"pytest-ipc creates Linux IPC objects, and this system is {sys.platform}")
         self.scope = scope
-        self.sockets = Sockets(scope)
-        self.fork = Fork(scope)
+        self.sockets: Sockets = Sockets(scope)
+        self.fork: Fork = Fork(scope)
         self._signals: Signals | None = None
 
     @property

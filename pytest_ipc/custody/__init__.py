@@ -7,4 +7,4 @@ from ..unpatched import os
 controller = 0
 
 # Who this process was when the plugin was loaded: a test may change the effective user before the first object is made.
-user = os.geteuid()
+user: int = os.geteuid()

@@ -64,7 +64,7 @@ class _Ignored:
         return isinstance(error, OSError) and error.errno is not None
 
 
-failures_ignored = _Ignored()
+failures_ignored: _Ignored = _Ignored()
 
 
 def raise_together(failures: list[BaseException], what: str) -> None:

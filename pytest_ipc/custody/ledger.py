@@ -55,7 +55,7 @@ class Ledger:
                 "this process has made a time namespace for its children, and its own is not the first: start times cannot be "
                 "told apart, so nothing is made",
             )
-        self.process = Process.current()
+        self.process: Process = Process.current()
         self.root: Process = parent.root if parent else self.process
         # The processes from the root down to this one's parent; when one of them ends, this ledger is swept with its own.
         self.above: tuple[Process, ...] = (*parent.above, parent.process)[-DEEPEST:] if parent else ()

@@ -41,10 +41,11 @@ class LedgerFile:
     """
 
     def __init__(self, stem: str, *, hidden: bool = False) -> None:
-        self.size = 0
+        self.size: int = 0
         self.changes = 0
         self._stem = stem
-        self._place, self.name = home_path(), f"{stem}.ledger"
+        self._place = home_path()
+        self.name: str = f"{stem}.ledger"
         try:
             with as_owner():
                 if hidden:

@@ -58,8 +58,8 @@ class Watch:
         pid, start, controller = map(int, sys.argv[1:4])
         pin(*sys.argv[4:])
         hold()
-        self.owner = Process(pid, start)
-        self.controller = Process(controller, start_of(controller) or 0)
+        self.owner: Process = Process(pid, start)
+        self.controller: Process = Process(controller, start_of(controller) or 0)
         self._dead = ""  # whose death was noticed at once
         self._watched: dict[int, str] = {}
         self._asks = False

@@ -19,7 +19,7 @@ class _MadeBy:
     test: str | None = None
 
 
-made_by = _MadeBy()
+made_by: _MadeBy = _MadeBy()
 
 
 _WRITERS: dict[type, Callable[[Any], str]] = {
@@ -61,8 +61,8 @@ class Record:
 
     def __init__(self, ledger: Ledger, number: int, details: dict[str, Any]) -> None:
         self._ledger = ledger
-        self.number = number
-        self.details = details
+        self.number: int = number
+        self.details: dict[str, Any] = details
 
     def made(self, **identity: Any) -> None:
         """The object exists; *identity* tells it from any other."""

@@ -88,7 +88,7 @@ class Search:
     """A search for the processes of some records at once: one pass over all processes serves every record."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
-        self.found = {entry.details["tag"]: Found() for entry in entries}
+        self.found: dict[int, Found] = {entry.details["tag"]: Found() for entry in entries}
         self._children: dict[tuple[int, int], int] = {}
         self._groups: dict[tuple[int, int | None], tuple[int, int]] = {}
         for entry in entries:

@@ -95,7 +95,7 @@ class Child(Resource, Generic[Result]):
         self._record = record
         self._tag = tag
         self._process = Process(pid, start_of(pid) or 0)
-        self.pidfd = _pidfd(pid)
+        self.pidfd: int | None = _pidfd(pid)
         self.name = name
         self.account: str | None = None
         self.status: int | None = None

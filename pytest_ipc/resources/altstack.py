@@ -22,8 +22,8 @@ class AlternateStack(Resource):
     def __init__(self, size: int, flags: int) -> None:
         self._memory = mmap.mmap(-1, size)
         start = c_char.from_buffer(self._memory)
-        self.address = addressof(start)
-        self.size = len(self._memory)
+        self.address: int = addressof(start)
+        self.size: int = len(self._memory)
         del start
         try:
             before = sigaltstack(Stack(self.address, self.size, flags))

@@ -31,7 +31,7 @@ class Fifo(Resource):
     """A FIFO special file (fifo(7), mkfifo(3)) at `path`, removed when its block or scope ends."""
 
     def __init__(self, file: OwnedFile, scope: Scope | None = None) -> None:
-        self.path = Path(file.path)
+        self.path: Path = Path(file.path)
         self._file = file
         self._ends: list[End] = []
         super().__init__(scope)

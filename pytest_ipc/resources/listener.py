@@ -34,7 +34,7 @@ class Listener(Socket):
     def __init__(
         self, sock: socket.socket, name: str, file: OwnedFile | None = None, scope: Scope | None = None
     ) -> None:
-        self.path = None if file is None else Path(file.path)
+        self.path: Path | None = None if file is None else Path(file.path)
         self._file = file
         super().__init__(sock, name, scope)
 

@@ -80,7 +80,7 @@ class FileLock(WithDescriptor):
         flags: int = os.O_RDWR,
         private: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self.kind = kind
         self._fd = fd
         self._file = file

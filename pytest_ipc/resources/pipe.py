@@ -32,8 +32,8 @@ class Pipe(Resource):
     """A pipe (pipe(2), pipe(7)): `read_fd`, `write_fd`, and both ends as objects, `reader` and `writer`."""
 
     def __init__(self, read_fd: int, write_fd: int, scope: Scope | None = None) -> None:
-        self.reader = End(read_fd, "read end of a pipe")
-        self.writer = End(write_fd, "write end of a pipe")
+        self.reader: End = End(read_fd, "read end of a pipe")
+        self.writer: End = End(write_fd, "write end of a pipe")
         super().__init__(scope)
 
     @classmethod

@@ -67,7 +67,8 @@ class PosixQueue(WithDescriptor):
         self._file = _identity(fd)
         self._namespace = record.details["ipc"] if record else ""
         attr = mq_getattr(fd)
-        self.maxmsg, self.msgsize = attr.maxmsg, attr.msgsize
+        self.maxmsg: int = attr.maxmsg
+        self.msgsize: int = attr.msgsize
         super().__init__(scope)
 
     @classmethod

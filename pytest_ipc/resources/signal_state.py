@@ -34,7 +34,7 @@ class SignalState:
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._stack = _alternate_stack()
         self._timers = {which: signal.getitimer(which) for which in _TIMERS}
-        self.taken = time.monotonic()
+        self.taken: float = time.monotonic()
         self._wakeup = signal.set_wakeup_fd(-1)
         signal.set_wakeup_fd(self._wakeup)
 

@@ -72,10 +72,12 @@ class TwoHosts(Resource):
     def __init__(self, namespaces: list[int], own_user: bool, has_ipv6: bool, fork: Fork, scope: Scope | None) -> None:
         *before, left, right = namespaces
         self.own_user = own_user
-        self.left, self.right = (
+        hosts = [
             Host(address, address6 if has_ipv6 else None, [*before, place], fork)
             for address, address6, place in zip(_ADDRESSES, _ADDRESSES_6, (left, right), strict=True)
-        )
+        ]
+        self.left: Host = hosts[0]
+        self.right: Host = hosts[1]
         self._namespaces = namespaces
         super().__init__(scope)
 

@@ -34,7 +34,7 @@ _TOLD = [verdict for verdict in VERDICTS if verdict != "holds"]
 class Log(Console):
     """A console whose reader may leave: the run goes on, for its report is wanted all the same."""
 
-    reader_left = False
+    reader_left: bool = False
 
     def on_broken_pipe(self) -> None:
         self.reader_left = self.quiet = True
