@@ -6,7 +6,6 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -57,7 +56,7 @@ def test_a_scope_makes_everything_and_ends_it():
             ipc.timerfd(): TimerFd,
             ipc.futex(): Futex,
             ipc.signals: Signals,
-            ipc.fork(int): Child[Any],
+            ipc.fork(int): Child,
         }
         assert {thing: type(thing) for thing in made} == made
         assert ipc.scope.owned() == list(made)

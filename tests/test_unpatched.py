@@ -20,7 +20,7 @@ COPIED = {"fcntl", "io", "json", "os", "select", "signal", "socket", "time"}
 # Modules of the stdlib whose functions call those of the copied modules: there is no unpatched way to use them.
 BUILT_ON_THEM = {"secrets", "shutil", "subprocess", "tempfile", "random", "uuid"}
 # Where the current os._exit is wanted: coverage replaces it to save its data.
-ALLOWED = {("child.py", "os")}
+ALLOWED = {("bootstrap.py", "os")}
 
 
 def own_modules() -> list[Path]:

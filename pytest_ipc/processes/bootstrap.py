@@ -67,6 +67,7 @@ def live(
             ledger.close()
 
     try:
+        child_report.prepare(report)
         put_on(tag)
         mark_self()
         _tied = tied

@@ -53,14 +53,18 @@ def started(fd: int) -> bool:
     return os.pread(fd, 1, 0) != b""
 
 
+def prepare(fd: int) -> None:
+    """In the child: take *fd* as the report of this process, and no longer that of the process it was forked from."""
+    global _report
+    _report = identity_of(os.fstat(fd))
+
+
 def run(fd: int, task: Callable[[], Any], calls: Sequence[str]) -> int:
     """In the child: run *task* and write to *fd* what became of it. The exit status that the child should leave with.
 
     *calls* are, when the task is done, its last kernel calls: they go along.
     """
     os.write(fd, _STARTED)
-    global _report
-    _report = identity_of(os.fstat(fd))
     try:
         value = task()
     except SystemExit as error:
@@ -146,7 +150,7 @@ def _write(fd: int, *report: object) -> None:
         if not same_file(fd, _report):
             os.close(fd)
             return
-        os.lseek(fd, 1, os.SEEK_SET)
+    os.lseek(fd, 1, os.SEEK_SET)
     rest = memoryview(pickle.dumps(report))
     while rest:
         rest = rest[os.write(fd, rest) :]

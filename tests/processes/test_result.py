@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pytest_ipc import Child, ChildDied, Deviation, RemoteError, unpatched
+from pytest_ipc import Child, ChildDied, Deviation, RemoteError, scope, unpatched
 
 
 class Refuses:
@@ -282,3 +282,20 @@ def test_an_actor_is_named_by_its_function(fork):
     assert repr(fork(os.getpid)).endswith(" (getpid)>")
     with Child.start(lambda: None) as child:
         assert repr(child) == f"<child {child.pid} (<lambda>)>"
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_fails_before_the_function_begins_is_raised(fork, monkeypatch, nested):
+    def refuse() -> None:
+        raise PermissionError(1, "no mark can be set here")
+
+    def life() -> int:
+        monkeypatch.setattr("pytest_ipc.processes.bootstrap.mark_self", refuse)
+        with scope() as ipc:
+            return ipc.fork(int).result()
+
+    with pytest.raises(PermissionError, match="no mark can be set here"):
+        if nested:
+            fork(life).result()
+        else:
+            life()

@@ -206,15 +206,16 @@ def test_it_works_in_a_with_statement():
     assert child.closed
 
 
-def test_an_ordinary_user_has_one_in_a_user_namespace_of_his_own(fork, temporary_root, monkeypatch):
+def test_an_unprivileged_user_has_one_in_a_user_namespace_of_their_own(fork, temporary_root, monkeypatch):
     if os.geteuid() != 0:
         pytest.skip("needs a second user: this one is not root")
     theirs = temporary_root / "theirs"
     theirs.mkdir()
-    theirs.chmod(0o777)
+    os.chown(theirs, 65534, 65534)
 
     def life():
-        monkeypatch.setattr("pytest_ipc.custody.places._pinned", theirs / "run")
+        monkeypatch.setattr("pytest_ipc.custody.places._pinned", str(theirs / "run"))
+        monkeypatch.setattr("pytest_ipc.custody.places._pinned_owner", 65534)
         os.setgroups([])
         os.setresgid(65534, 65534, 65534)
         os.setresuid(65534, 65534, 65534)
