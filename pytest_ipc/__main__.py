@@ -1,4 +1,4 @@
-"""python -m pytest_ipc: the command pytest-ipc, for a Python whose scripts are not on the path."""
+"""Run the command pytest-ipc as `python -m pytest_ipc`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The command pytest-ipc: its arguments, its exit status, and one sentence for whatever is wrong with them.
+"""The command pytest-ipc: arguments, exit status, and one sentence for each usage error.
 
 Each command has a room, which imports what it needs when it is called: `status` is not to wait for pytest.
 """

@@ -1,4 +1,4 @@
-"""Text that any terminal can be shown: names of files, processes and tests may hold control characters."""
+"""Text that is safe to print: names of files, processes and tests may contain control characters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requirements of a test: memory, a limit, a capability, a newer kernel; and what is lacking now, with the numbers.
+"""Requirements of a test: memory, a limit, a capability, a newer kernel; and which are unmet now, with the numbers.
 
 Capabilities are checked by the capability bits and, where a call shows it at once, by a trial
 call. The bits say little in a user namespace or behind a filter, and a user id says nothing.

@@ -1,4 +1,4 @@
-"""What every resource has in common: made in one process, ended once, known to at most one scope."""
+"""The base class of resources: created in one process, ended once, owned by at most one scope."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copies of stdlib modules that no patch reaches, whether it comes later or has been there before (`python -m gevent.monkey`).
+"""Copies of stdlib modules that no patch reaches, neither later ones nor earlier ones (`python -m gevent.monkey`).
 
 Tests replace `os.getpid`, `time.monotonic`, `open` or the whole of `os` (monkeypatch, mock, freezegun, pyfakefs, gevent). What
 decides whether an object may be removed, whether a deadline has passed or in which process the code runs must not come from

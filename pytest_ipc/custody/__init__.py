@@ -1,4 +1,4 @@
-"""Who owns what, and in which order it goes."""
+"""Ownership of IPC objects: on record before they exist, removed whatever ends their process."""
 
 from ..unpatched import os
 

@@ -1,4 +1,4 @@
-"""When a file was made: by that a file is known from the next one that gets its inode number.
+"""The creation time of a file, which distinguishes it from a later file with the same inode number.
 
 File systems give a number again at once (ext4), and only statx(2) shows the time of birth. ctypes is loaded with the first call.
 """

@@ -1,4 +1,4 @@
-"""What the values of a record must be. A ledger may hold anything that is JSON: booleans, infinities, numbers of any length."""
+"""Validation of a record's values. A ledger may hold any JSON: booleans, infinities, numbers of any length."""
 
 from __future__ import annotations
 

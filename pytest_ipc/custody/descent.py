@@ -1,4 +1,4 @@
-"""Who descends from whom, by the kernel's word: parents, children, and what is inherited from a child of the fixture `fork`.
+"""Descendants of a process: parents, children, and the tag that children of the `fork` fixture inherit.
 
 Parenthood proves descent, and nothing else does: any user can give a process of theirs any attribute. But a process whose parent
 has ended is the child of a subreaper or of init, and what it came from is no longer shown. For those that have become this

@@ -1,4 +1,4 @@
-"""Objects in another IPC namespace than this process's, and how they are removed there.
+"""Objects in another IPC namespace than this process's, and their removal there.
 
 A namespace without a process is gone, and the kernel has cleared it. (One that is held by a descriptor alone, as by the
 fixture `ipc_namespace`, goes with its holder.) In one that lives a child does what is to be done, so that nobody else moves:

@@ -1,4 +1,4 @@
-"""Cleanup steps that all run, although an exception may come at any moment and from anywhere.
+"""Cleanup steps that all run, even if an exception arrives at any moment.
 
 The handler of a second Ctrl-C or of pytest-timeout's signal raises between any two instructions, also within a cleanup. So
 each step must be harmless when it is done already, an interrupted step runs once more, and no failure keeps the others from

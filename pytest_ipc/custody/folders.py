@@ -1,4 +1,4 @@
-"""Folders for private files: made where nobody can exchange them, and removed by descriptor, never by path.
+"""Directories for private files: created where nobody can exchange them, removed by descriptor, not by path.
 
 Whoever may write to the folder above can rename a private folder and put another one in its place, unless the sticky bit is
 set there. What is removed is therefore what a descriptor stands for, and only while it still has the name it was made with.

@@ -1,4 +1,4 @@
-"""The directory of the ledgers, opened only if it can be trusted.
+"""The state directory, which holds the ledgers; opened only if it can be trusted.
 
 Anybody can guess its name (places.py). So it is looked at before it is used: a directory, not a link to one, owned by this user,
 closed to all others. If it is not, that is an error and not a reason to try another name: somebody has put it there.

@@ -1,4 +1,4 @@
-"""Who a process is, for certain: a pid names another process tomorrow, a pid with its start time and boot does not.
+"""The identity of a process: its pid, start time and boot, for the pid alone is reused.
 
 Only the stdlib is used here and in the rest of custody's record-keeping: the reaper runs it with `python -I -S`.
 """

@@ -1,4 +1,4 @@
-"""Start the reaper, and go on only when it watches: an object made before that could outlive this process.
+"""Start the reaper and wait until it watches: an object created earlier could outlive this process.
 
 The reaper's standard error is a pipe to here until it is ready. So what keeps it from starting is known: a limit that the test has
 set, a Python that does not start, an error in its first lines. Then there is no reaper, and no object either.

@@ -1,4 +1,4 @@
-"""The ledger: what this process is about to make, has made, and has ended, on record before each happens.
+"""The ledger: the objects that this process is about to create, has created and has removed, each on record in advance.
 
 One file a process, one line a record, one append a line:
 

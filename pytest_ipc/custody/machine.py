@@ -1,4 +1,4 @@
-"""Which machine and which boot wrote a ledger, and whether a process of another boot is certainly dead.
+"""The machine and the boot that a ledger was written on, and whether a process of another boot is certainly dead.
 
 Another boot id alone proves nothing: the state directory may be shared with another machine, a container with a kernel of its
 own or a microVM, whose processes live. It is of an earlier boot of this machine if the machine's id is the same, if the directory

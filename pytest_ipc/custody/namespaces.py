@@ -1,4 +1,4 @@
-"""Which namespace is which, for certain, and who is in one.
+"""The identity of namespaces, and their members.
 
 The number that /proc shows of a namespace is given to the next one as soon as it is gone. From Linux 6.18 on a namespace has an
 id that no other gets before the machine starts anew. The first namespaces have fixed numbers and live as long as the kernel.

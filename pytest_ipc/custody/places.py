@@ -1,4 +1,6 @@
-"""Where the ledgers lie, and what their names say. Imported by every run of pytest, so it imports nothing but the stdlib.
+"""The candidates for the state directory, and the names in it.
+
+Every pytest run imports it, so it imports only the stdlib.
 
 $XDG_RUNTIME_DIR where there is one, for it is private and gone with the session; else a directory below the temp folder.
 """

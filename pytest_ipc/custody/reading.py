@@ -1,4 +1,4 @@
-"""Reading a ledger that anybody may have written: what is in it is a claim, and is believed only as far as it can be proved.
+"""Parse a ledger that anybody may have written: its contents are claims, believed only as far as they can be verified.
 
 The file must be a plain one of this user's, with one name, not too large; what is no record in it is passed over. What the
 records say is still checked against the kernel, kind by kind, before anything is touched.

@@ -1,4 +1,4 @@
-"""The reaper: a small process that outlives pytest for a moment, to end what a dead pytest could not.
+"""The reaper: a small process that outlives pytest for a moment, to remove what a dead pytest could not.
 
 It waits for the death of its owner, and of the owner's controller in a pytest-xdist worker, on pidfds: the end-of-file of a
 pipe would be withheld by any child that holds the pipe. Then it sweeps the ledgers of its owner and of its owner's children.

@@ -1,4 +1,4 @@
-"""One object's entry in the ledger: opened before the object is made, closed when it is gone."""
+"""The entry of one object in the ledger: opened before the object is created, closed when it is gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scope: the one owner of tear-down, for a test, a session or a `with` statement.
+"""The scope: the one owner of cleanup, for a test, a session or a `with` statement.
 
 It keeps what was made in it, oldest first, and ends it newest first: an actor before the FIFO it is blocked on, an attachment
 before its segment. What a forked child inherits is not the child's to end, so every resource knows the process that made

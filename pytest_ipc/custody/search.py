@@ -1,4 +1,4 @@
-"""The search for the processes of children whose parent has died: who is proven to descend from them, and ends.
+"""The search for processes of children whose parent has died: those proved to descend from them are ended.
 
 A process is ended only where something proves that it descends from the child on record: it is the child itself; its parent is
 proven; it is in the child's process group and session; it has the child's tag and runs as this very user, for only that user and

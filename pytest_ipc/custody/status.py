@@ -1,4 +1,4 @@
-"""What is owned now: every open record of every ledger, by whom, since when, made by which test, in which IPC namespace."""
+"""The objects that are owned now: every open record of every ledger, with owner, age, test and IPC namespace."""
 
 from __future__ import annotations
 

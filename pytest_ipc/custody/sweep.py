@@ -1,4 +1,4 @@
-"""The sweep: end what dead processes have left, and only what is proved to be theirs.
+"""The sweep: remove the objects of dead processes, and only objects proved to be theirs.
 
 Three come here: the reaper when its owner has died, the next run at its start, and `pytest-ipc sweep`. A ledger is swept under
 a lock on its file, so that two who meet share the work: the second finds the file gone.

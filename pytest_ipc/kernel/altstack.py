@@ -1,4 +1,4 @@
-"""The stack that signal handlers can run on: sigaltstack(2)."""
+"""The alternate stack of signal handlers: sigaltstack(2)."""
 
 from __future__ import annotations
 

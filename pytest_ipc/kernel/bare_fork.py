@@ -1,4 +1,4 @@
-"""fork(2) for this package's own children, without Python's warning of it in a process with threads."""
+"""fork(2) for the package's own children, without Python's warning about it in a process with threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Barriers that processes share: pthread_barrier_init(3), pthread_barrierattr_setpshared(3), pthread_barrier_wait(3)."""
+"""Process-shared barriers: pthread_barrier_init(3), pthread_barrierattr_setpshared(3), pthread_barrier_wait(3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Condition variables that processes share: pthread_cond_init(3), pthread_condattr_setpshared(3), pthread_cond_wait(3)."""
+"""Process-shared condition variables: pthread_cond_init(3), pthread_cond_wait(3), pthread_cond_signal(3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Raw input and output on descriptors, pipes and FIFOs: open(2), read(2), write(2), pipe(2), fcntl(2), mkfifo(3), tee(2).
+"""Raw I/O on descriptors, pipes and FIFOs: open(2), read(2), write(2), pipe(2), fcntl(2), mkfifo(3), tee(2).
 
 The stdlib's os.read, os.write and os.open retry after EINTR (PEP 475) and hide it; these do not.
 """

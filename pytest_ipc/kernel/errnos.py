@@ -1,4 +1,4 @@
-"""The names of errors, of which the pages use one where a number has two (errno(3))."""
+"""The names of errno values; where a number has two names, the one that the manual pages use (errno(3))."""
 
 from __future__ import annotations
 

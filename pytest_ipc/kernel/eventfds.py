@@ -1,4 +1,4 @@
-"""Counters with a descriptor: eventfd(2).
+"""Event counters: eventfd(2).
 
 The stdlib's os.eventfd_read and os.eventfd_write retry after EINTR; these, being read(2) and write(2), do not.
 """

@@ -1,4 +1,4 @@
-"""Files that memory is mapped from: shm_open(3), memfd_create(2), their size and space, the seals of fcntl(2).
+"""Memory files: shm_open(3), memfd_create(2), their size, allocation and seals.
 
 The stdlib's os.ftruncate, os.posix_fallocate and os.memfd_create retry after EINTR (PEP 475) or know only some flags.
 """

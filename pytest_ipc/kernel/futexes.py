@@ -1,4 +1,4 @@
-"""Waiting on a word of memory and waking who waits: futex(2), futex_waitv(2), set_robust_list(2).
+"""Wait on a word of memory and wake its waiters: futex(2), futex_waitv(2), set_robust_list(2).
 
 No libc has wrappers: every one is syscall(2) with the number of the machine. The word is given by its address and must lie at a
 multiple of four; processes meet at one that lies in memory they share.

@@ -1,4 +1,4 @@
-"""What the three System V mechanisms share (sysvipc(7)): constants, permissions, keys."""
+"""The common part of the three System V mechanisms (sysvipc(7)): constants, permissions, keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leases and the signals of descriptors: F_SETLEASE, F_NOTIFY, F_SETOWN_EX, F_SETSIG and their kin of fcntl(2).
+"""Leases and the signals of descriptors: F_SETLEASE, F_NOTIFY, F_SETOWN_EX, F_SETSIG of fcntl(2).
 
 Those that take and give a plain integer go by `fcntl()`: fcntl(fd, F_SETLEASE, F_WRLCK), fcntl(fd, F_GETLEASE).
 """

@@ -1,4 +1,4 @@
-"""How a C function becomes a Python one: its types, its way of failing, its errno.
+"""Calls of C functions: argument types, the way each one fails, errno.
 
 The functions are looked up in the process's own symbols, CDLL(None): what an LD_PRELOAD shim, fakeroot or a sanitizer has put
 in libc's place is what gets called. ctypes releases the GIL while a call blocks and does not retry on EINTR.

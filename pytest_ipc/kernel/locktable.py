@@ -1,4 +1,4 @@
-"""Who holds which lock, as the kernel shows it: /proc/locks and /proc/PID/fdinfo (proc(5)), read into rows and sentences.
+"""The holders of locks as the kernel shows them: rows of /proc/locks and /proc/PID/fdinfo (proc(5)).
 
 /proc/locks names a file by the device of its superblock and its inode's number there. stat(2) gives other numbers on btrfs
 and overlayfs, so they are asked of /proc/self/fdinfo and mountinfo. A lock that belongs to an open file description has no

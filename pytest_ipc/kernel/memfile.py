@@ -1,4 +1,4 @@
-"""A file without a name, in memory where there is memfd_create(2): it goes with the last descriptor that refers to it."""
+"""An unnamed file, in memory if there is memfd_create(2); it ends with the last descriptor that refers to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mutexes that processes share: pthread_mutex_init(3), pthread_mutexattr_setpshared(3), pthread_mutexattr_setrobust(3).
+"""Process-shared mutexes: pthread_mutex_init(3), pthread_mutexattr_setpshared(3), pthread_mutexattr_setrobust(3).
 
 These functions return their error instead of setting errno; here it is raised like any other.
 """

@@ -1,4 +1,4 @@
-"""Namespaces: unshare(2), setns(2), the maps of user_namespaces(7), and mount(2) for what shows a namespace as files."""
+"""Namespaces: unshare(2), setns(2), the maps of user_namespaces(7), and mount(2) for their file systems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Network devices by rtnetlink(7) messages: what a second host on this machine needs, and no more.
+"""Network devices through rtnetlink(7): as much as a second network namespace needs.
 
 By hand because the `ip` program is not in every image, and a helper program would have to be put into the namespace first.
 Every call speaks to the network namespace of the process that makes it.

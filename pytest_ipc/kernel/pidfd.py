@@ -1,4 +1,4 @@
-"""Descriptors that stand for a process: pidfd_open(2), pidfd_send_signal(2), pidfd_getfd(2).
+"""Process descriptors: pidfd_open(2), pidfd_send_signal(2), pidfd_getfd(2).
 
 waitid(2) with P_PIDFD is the stdlib's os.waitid; poll(2) on the descriptor the stdlib's select. libc has had wrappers for the
 three only since glibc 2.36, so they are made by number: from 424 on it is the same on every architecture.

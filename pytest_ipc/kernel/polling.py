@@ -1,4 +1,4 @@
-"""Waiting for descriptors and for time, without the retries of the stdlib: poll(2), select(2), nanosleep(2).
+"""Wait for descriptors and for time, without the retries of the stdlib: poll(2), select(2), nanosleep(2).
 
 The stdlib's select module and time.sleep wait on when a handler has run (PEP 475) and hide the EINTR.
 """

@@ -1,4 +1,4 @@
-"""POSIX semaphores: sem_open(3), sem_init(3), sem_wait(3), sem_post(3) and their kin, by the address of the sem_t.
+"""POSIX semaphores by the address of their sem_t: sem_open(3), sem_init(3), sem_wait(3), sem_post(3).
 
 libc does nearly all of it in memory and calls the kernel (futex(2)) only to sleep and to wake. It believes every address: one
 that is no semaphore's is a SIGSEGV, or somebody else's memory changed.

@@ -1,4 +1,4 @@
-"""What the kernel says of itself in /proc (proc(5)): processes and what they wait in, System V objects, limits.
+"""Files of /proc (proc(5)): the state of processes and the call they wait in, System V objects, limits.
 
 Every reader gives None where the file is not there or may not be read: sandboxes leave out much of /proc, and a reader that
 raised would make every caller guess which.

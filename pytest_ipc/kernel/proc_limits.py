@@ -1,4 +1,4 @@
-"""Every documented limit of IPC on this machine: what it is, in which unit, where that is written, and on which page.
+"""Every documented limit of IPC on this machine: its value, its unit, its file, its manual page.
 
 Limits are read when they are asked for, and none is remembered: those of a namespace or a process change with it.
 """

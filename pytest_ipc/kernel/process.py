@@ -1,4 +1,4 @@
-"""What a process may ask for about itself: prctl(2)."""
+"""Attributes of the calling process: prctl(2)."""
 
 from __future__ import annotations
 

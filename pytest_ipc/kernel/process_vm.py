@@ -1,4 +1,4 @@
-"""Data moved between the memory of two processes: process_vm_readv(2) and process_vm_writev(2)."""
+"""Copy between the memory of two processes: process_vm_readv(2) and process_vm_writev(2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The limits of a process: getrlimit(2), setrlimit(2), prlimit(2), each refusal with its errno.
+"""Resource limits of a process: getrlimit(2), setrlimit(2), prlimit(2); each failure has its errno.
 
 The stdlib's resource module turns some of the refusals into a ValueError.
 """

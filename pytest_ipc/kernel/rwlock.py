@@ -1,4 +1,4 @@
-"""Read-write locks that processes share: pthread_rwlock_init(3), pthread_rwlock_rdlock(3), pthread_rwlock_wrlock(3)."""
+"""Process-shared read-write locks: pthread_rwlock_init(3), pthread_rwlock_rdlock(3), pthread_rwlock_wrlock(3)."""
 
 from __future__ import annotations
 

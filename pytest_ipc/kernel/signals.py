@@ -1,4 +1,4 @@
-"""Signals below the stdlib: sigaction(2) flags and masks, sigqueue(3) and sigwaitinfo(2) with their values, sigpending(2).
+"""Signals below the stdlib: sigaction(2), sigqueue(3) and sigwaitinfo(2) with their values, sigpending(2).
 
 The stdlib's `signal.signal` installs one C handler, which only takes note; Python code runs later, in the main thread. That
 handler is kept: `sigaction_change` reads the action that stands and writes it back with other flags or another mask. A ctypes

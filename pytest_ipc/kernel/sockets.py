@@ -1,4 +1,4 @@
-"""Sockets as the stdlib's module leaves them out: EINTR visible, addresses as the bytes they are, who the peer is.
+"""Sockets beyond the stdlib: EINTR visible, addresses as raw bytes, credentials of the peer.
 
 The stdlib's socket has nearly every call, through the same libc. It retries after EINTR, though, makes addresses of its own
 from what the kernel gives, and does not know the options that came with Linux 4.13 and 6.5. Those are here; sendmsg(2),

@@ -1,4 +1,4 @@
-"""Moving data through pipes without copying them: splice(2), vmsplice(2). tee(2) is in descriptor.py.
+"""Move data through pipes without copying: splice(2), vmsplice(2). tee(2) is in descriptor.py.
 
 An offset is None where the call gets none, or the place to begin at: the calls give the place after the data with their count.
 """

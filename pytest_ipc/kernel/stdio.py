@@ -1,4 +1,4 @@
-"""C streams of a shell command, and the command by itself: popen(3), pclose(3), and what one does with a stream.
+"""C streams of a shell command: popen(3), pclose(3), and reading and writing them.
 
 A stream is its FILE's address. Python's own files know nothing of it, and its own subprocess module uses none of these.
 """

@@ -1,4 +1,4 @@
-"""System calls by number: what /proc/PID/syscall shows, and what libc.syscall() is given.
+"""System call numbers: for /proc/PID/syscall and for libc.syscall().
 
 The numbers are per machine, and the name a program calls is not always the call that is made: glibc's semop(2) is a
 semtimedop, its pause(2) is a ppoll on newer architectures, old 32-bit ABIs send everything through ipc(2) and socketcall(2).

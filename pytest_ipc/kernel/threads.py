@@ -1,4 +1,4 @@
-"""Signals in a process of several threads: pthread_sigmask(3), pthread_kill(3), sigwait(3).
+"""Signals in a process with several threads: pthread_sigmask(3), pthread_kill(3), sigwait(3).
 
 A thread is known by its pthread_t, as threading.get_ident() and pthread_self(3) give it. There are pthread_sigqueue(3) and, for a stack
 size, pthread_attr_init(3) besides.

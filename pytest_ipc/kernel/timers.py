@@ -1,4 +1,4 @@
-"""Timers that send signals: timer_create(2) and its kin, setitimer(2), alarm(2).
+"""Timers that send signals: timer_create(2), timer_settime(2), setitimer(2), alarm(2).
 
 Python's own signal.setitimer takes floats and raises an exception of its own; these take what the page has and give its errno.
 """

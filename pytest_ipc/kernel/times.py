@@ -1,4 +1,4 @@
-"""Times as the calls about timers have them: whole seconds and a rest, exactly as given, valid or not.
+"""Times of the timer calls: seconds and a fraction, exactly as given, valid or not.
 
 The rest is not normalised: that 1,000,000,000 nanoseconds are refused is a clause of several pages, and has to be said.
 """

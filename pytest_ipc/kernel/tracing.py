@@ -1,4 +1,4 @@
-"""One process that observes and controls another: ptrace(2).
+"""Observe and control another process: ptrace(2).
 
 The calls act on one thread, by its thread id, which stops and reports each stop through waitpid(2) to its tracer. The operations
 that take a signal, an option or nothing are `ptrace`; those that copy a structure have a function each.

@@ -1,4 +1,4 @@
-"""The running kernel's version, as numbers that can be compared."""
+"""The version of the running kernel, as numbers that can be compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting with a deadline for something that the kernel can be asked about.
+"""Wait with a deadline for a condition that the kernel can be asked about.
 
 Where the kernel has an event for it, that event is waited for. Where it has none (another process has fallen asleep in a
 call, somebody opened a FIFO), the question is asked again and again, a millisecond apart at most, until the answer is yes

@@ -1,4 +1,4 @@
-"""What the plugin does about custody in a run: sweep at its start, name what a dead worker left, take SIGTERM for an interrupt."""
+"""Custody in a pytest run: sweep at its start, name the leftovers of a dead worker, treat SIGTERM as an interrupt."""
 
 from __future__ import annotations
 

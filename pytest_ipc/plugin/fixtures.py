@@ -1,4 +1,4 @@
-"""Every fixture: a name, a help text, and the entry of the table of factories that serves it.
+"""The fixtures: each has a name, a help text, and the method of `Ipc` that serves it.
 
 Nothing is imported here until a test asks for a fixture. A fixture of the same name in
 another plugin or in the project wins; so all of ours depend on `ipc_scope`, and none on a name that could be another's.

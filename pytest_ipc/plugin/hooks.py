@@ -1,4 +1,7 @@
-"""The pytest plugin: what every run pays for, so it imports and registers nothing that a run without IPC does not need."""
+"""The entry point of the plugin.
+
+Every run pays for it, so it imports and registers nothing that a run without IPC does not need.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""--ipc-isolate: whoever runs tests does it in an IPC namespace of its own, so that neighbours never meet.
+"""--ipc-isolate: run tests in an IPC namespace of their own, each pytest-xdist worker in another.
 
 The run itself moves, or each worker of pytest-xdist while the controller stays where it is. What is left there goes with the
 last process, which the kernel sees to. CAP_SYS_ADMIN is enough for it. Without that a user namespace comes along, in which this

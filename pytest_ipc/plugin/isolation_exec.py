@@ -1,4 +1,6 @@
-"""A process's way to an IPC namespace of its own, for --ipc-isolate. Imports no pytest: workers are started through it.
+"""Enter an IPC namespace and execute a program there, for --ipc-isolate.
+
+Workers are started through it, so it imports no pytest.
 
 Why a user namespace is entered by a program before it is a worker, see isolation.py.
 """

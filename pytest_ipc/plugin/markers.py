@@ -1,4 +1,4 @@
-"""The hooks that serve our markers: clauses become verdicts, requirements become skips.
+"""The hooks that serve the markers: clauses become verdicts, unmet requirements become skips.
 
 The plugin registers them only where a collected test has one of the markers; other runs do not pay for them.
 """

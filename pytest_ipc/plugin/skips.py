@@ -1,4 +1,4 @@
-"""Where a skip of ours is reported: at the test, where people look, not at the line of ours that raised it."""
+"""Report a skip of the plugin at the test, not at the plugin's own line."""
 
 from __future__ import annotations
 

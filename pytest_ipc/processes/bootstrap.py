@@ -1,4 +1,4 @@
-"""The life of an actor's child: made ready, its function run, its report left, its end by os._exit whatever happens."""
+"""The life of a forked child: prepare it, run its function, write its report, leave by os._exit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Actors: forked children that a test starts, watches from the kernel's side, hears from, and never leaves behind.
+"""Forked children: a test starts them, observes them from the kernel's side, gets their result, and they end with it.
 
 A child of a bare os.fork() in a test is a second pytest: it holds the worker's pipe, and an exception in it runs the rest of
 the session again. An actor runs one function and leaves by os._exit, whatever happens. It dies with its parent: at once where

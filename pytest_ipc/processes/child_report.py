@@ -1,4 +1,4 @@
-"""What a forked child tells its parent: what its function returned or raised, written to a memory file before it ends.
+"""The report of a forked child: what its function returned or raised, written to a memory file before it ends.
 
 The child is a copy of the parent, so a class that existed before the fork exists on both sides at one address, whether or not
 pickle can find it by name: classes defined in a test function travel, and so do pytest's own outcome exceptions, which name

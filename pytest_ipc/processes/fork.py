@@ -1,4 +1,4 @@
-"""The factory of forked children, and the same for children in a certain place."""
+"""The factory of forked children, also of children in a namespace or on a host."""
 
 from __future__ import annotations
 

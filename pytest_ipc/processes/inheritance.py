@@ -1,4 +1,4 @@
-"""Which descriptors a forked child keeps: all that its parent has open, as fork(2) has it, but for the test runner's pipes.
+"""The descriptors that a forked child keeps: all open ones, as after fork(2), except the pipes of the test runner.
 
 A child that holds a pipe of the runner keeps whoever reads it waiting: the controller of a pytest-xdist worker that has died, a shell
 that reads pytest's output. So what is a pipe or a socket when the plugin is loaded is the runner's: execnet's channel, standard

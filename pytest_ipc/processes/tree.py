@@ -1,4 +1,4 @@
-"""Orphans: what a child has started and left behind, daemons that have cut every tie included.
+"""Descendants of a child that outlive it, daemons without any remaining tie included.
 
 While children live this process is a subreaper (PR_SET_CHILD_SUBREAPER): a descendant whose parent ends becomes its child and not
 init's. So all that a child has started is below this process, and no other process is. Which of this process's children came from

@@ -1,4 +1,4 @@
-"""To try is the only way to know whether a call is allowed: in a child, so that nothing comes of it."""
+"""Try a call in a forked child to find out, without side effects, whether it is permitted."""
 
 from __future__ import annotations
 

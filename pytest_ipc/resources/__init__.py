@@ -1,1 +1,1 @@
-"""One class a mechanism: create, use, destroy. Each is a context manager and works without pytest."""
+"""One class for each mechanism. Each is a context manager and works without pytest."""

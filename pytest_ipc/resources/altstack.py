@@ -1,4 +1,4 @@
-"""An alternate stack for signal handlers as an object: sigaltstack(2)."""
+"""An alternate signal stack as an object: sigaltstack(2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One open descriptor as an object: what the ends of pipes and whatever else is nothing but a descriptor have in common."""
+"""One open descriptor as an object: the common part of pipe ends and of other plain descriptors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FIFOs as objects: made, opened with a deadline, and never left with somebody blocked in open.
+"""FIFOs as objects: created, opened with a deadline, and never removed while a process is blocked in open(2).
 
 A blocking open of a FIFO cannot be given a time limit without a signal or a thread, and neither is this package's to take.
 So both ends are opened without blocking and the kernel is asked whether the other side has come: a writer's open fails with

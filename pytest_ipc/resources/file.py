@@ -1,4 +1,4 @@
-"""A file that a resource makes, wherever the mechanism needs a name in the file system: on record, and removed with its proof.
+"""A file that a resource creates where its mechanism needs a path: on record, and removed once it is identified.
 
 The name is by default in a private folder that nobody can have guessed, on record before it is there.
 """

@@ -1,4 +1,4 @@
-"""Words that processes wait on: futex(2)."""
+"""Words that processes wait on, as objects: futex(2)."""
 
 from __future__ import annotations
 

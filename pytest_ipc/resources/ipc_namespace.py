@@ -1,4 +1,4 @@
-"""IPC namespaces as objects: limits of the test's own choosing, and actors that meet the kernel's real refusals there.
+"""IPC namespaces as objects: limits of the test's own choosing, and children that run into them.
 
 The process that makes one never moves. A child makes the namespace, sets its limits and sends a descriptor of it back; each
 actor goes there by setns(2) before its function. So the namespace lives as long as that descriptor or an actor does, and goes

@@ -1,4 +1,4 @@
-"""Leases as objects (fcntl(2), F_SETLEASE): to be told before somebody else opens a file, who waits until one lets go."""
+"""Leases as objects (fcntl(2), F_SETLEASE): a signal before another process opens the file, which waits meanwhile."""
 
 from __future__ import annotations
 

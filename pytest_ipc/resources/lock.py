@@ -1,4 +1,4 @@
-"""File locks as objects: taken with a deadline, and a failure that says who holds what.
+"""File locks as objects: acquired with a deadline, and a failure that names the holder.
 
 A lock cannot be waited for with a time limit without a signal or a thread, and neither is this package's to take. So with a
 limit it is asked for again and again without waiting, a millisecond apart: fair enough where locks are held for longer, and

@@ -1,4 +1,4 @@
-"""Mappings as objects: memory of this process, with an address, behind which there is a file, or nothing (mmap(2)).
+"""Mappings as objects: a range of this process's memory, backed by a file or anonymous (mmap(2)).
 
 Not the stdlib's mmap: that hides its address and dups its descriptor, and a test of shared memory is about both.
 """

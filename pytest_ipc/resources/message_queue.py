@@ -1,4 +1,4 @@
-"""System V message queues as objects: made, sent to, received from, removed.
+"""System V message queues as objects: create, send, receive, remove.
 
 The kernel has no time-out for a blocked msgsnd or msgrcv, and a signal or a thread to end one is not this package's to take.
 So a call that is given a time is made with IPC_NOWAIT, again and again until it succeeds or the time is over. One that is

@@ -1,4 +1,4 @@
-"""POSIX message queues as objects: made, used with deadlines, removed.
+"""POSIX message queues as objects: create, use with deadlines, remove.
 
 A queue's size is charged to its user until it is gone (RLIMIT_MSGQUEUE), and by default there is room for nine of the default
 size: a test that needs many should make them small.

@@ -1,4 +1,4 @@
-"""POSIX semaphores as objects: named ones, made whole and removed, and unnamed ones in memory that forked children share.
+"""POSIX semaphores as objects: named ones, and unnamed ones in memory that forked children share.
 
 sem_open(3) makes a named semaphore in a file of libc's own choosing and then links it to its name. A process that is killed in
 between leaves that file, and nobody could tell whose it was. So a semaphore is made with a random number for its value, which

@@ -1,4 +1,4 @@
-"""System V shared memory segments as objects: made, attached, removed."""
+"""System V shared memory segments as objects: create, attach, remove."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""System V semaphore sets as objects: made, operated on with a deadline, removed.
+"""System V semaphore sets as objects: create, operate with a deadline, remove.
 
 The kernel's own time limit is used for waiting, and what is left of it after a signal's handler has run: an operation that
 was interrupted has done nothing, so that it can be begun again.

@@ -1,4 +1,4 @@
-"""POSIX shared memory as objects: made under a name that is nobody's, mapped, given another size, removed.
+"""POSIX shared memory as objects: create under an unused name, map, resize, remove.
 
 Not by multiprocessing.shared_memory, whose resource tracker removes an object with the first process that has seen it.
 """

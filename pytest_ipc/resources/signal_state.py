@@ -1,4 +1,4 @@
-"""The signal state of a process: taken note of, and put back.
+"""The signal state of a process: saved and restored.
 
 Taken note of at the start: every disposition with its flags and mask, the thread's mask and alternate stack, the interval
 timers, the wakeup descriptor. Put back at the end in the order in which nothing can slip through: signals that only the block

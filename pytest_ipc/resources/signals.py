@@ -1,4 +1,4 @@
-"""Signal dispositions, mask and timers, changed for a while and then all as they were.
+"""Signal dispositions, mask and timers, changed for a while and then restored.
 
 SIGALRM with a running interval timer is somebody's time limit (pytest-timeout's, mostly). Taking it over would switch the
 limit off unseen, so that must be asked for.

@@ -1,4 +1,4 @@
-"""Sockets as objects: the stdlib's, owned, and with deadlines that do not change how the socket blocks.
+"""Sockets as objects: the stdlib's, owned, and with deadlines that do not change the blocking mode.
 
 A time-out of the stdlib's sets O_NONBLOCK, which belongs to the open file description: every process that shares the socket
 would find it changed. So each call here asks without blocking (MSG_DONTWAIT) until the time is over, and `socket` gives the

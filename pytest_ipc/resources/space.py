@@ -1,4 +1,4 @@
-"""Space for files that memory is mapped from, taken before the first store.
+"""Allocation for memory files, before the first store.
 
 A file that was only given a size has no space yet. The store that finds its file system full is answered by SIGBUS, and with
 the 64 MB that /dev/shm has in many containers that is the usual end; space that was asked for is there, or ENOSPC says it is not.

@@ -1,4 +1,4 @@
-"""What System V objects have in common as resources: how one comes by its id and record, and how it goes.
+"""The common part of System V objects: how an id and a record are obtained, and how the object is removed.
 
 An object is made exclusively wherever it may be made at all, so that it is certain who made it and therefore who may remove
 it; how its key is chosen is told in keys.py.

@@ -1,4 +1,4 @@
-"""Timers as objects: one that is read from a descriptor, timerfd_create(2), and one that sends signals, timer_create(2).
+"""Timers as objects: one read through a descriptor, timerfd_create(2), and one that sends signals, timer_create(2).
 
 Both are gone with the process at the latest, so neither is in the ledger.
 """

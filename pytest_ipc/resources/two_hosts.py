@@ -1,4 +1,4 @@
-"""Two hosts on one machine: network namespaces joined by a cable, so that "on different computers" can be a test.
+"""Two hosts on one machine: network namespaces joined by a veth pair.
 
 The process that makes them never moves. A child makes the namespaces, lays the cable and sends descriptors of them back; each
 actor goes to its host by setns(2) before its function. Nothing is left to be cleared away: a network namespace goes with the

@@ -1,1 +1,1 @@
-"""From a test's outcome to a clause's verdict, and from verdicts to what people read."""
+"""From the outcome of a test to the verdict on a clause, and from verdicts to reports."""

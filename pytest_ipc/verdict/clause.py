@@ -1,4 +1,4 @@
-"""What a clause is written with: the marker that says where it is documented, and the ways to tell what came of it.
+"""The functions that a clause is written with: the marker that says where it is documented, and its special outcomes.
 
 A clause is an ordinary test function. It holds when the function returns, deviates when an assertion or a call in it fails,
 and is absent when the platform answers that it has no such call. What could not be tried is said with `untested`, what

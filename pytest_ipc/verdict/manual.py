@@ -1,4 +1,4 @@
-"""Which manual the clauses are read against: the release, and of each page whose promise it is and since when.
+"""The manual that the clauses are read against: its release, and for each page who promises it and since when.
 
 The clauses are sentences of the Linux manual in the release below. What it does not have stands elsewhere: in POSIX.1-2024, in
 the kernel's own documents, in util-linux; and what no document has yet is told by the kernel's source. When a clause is read

@@ -1,4 +1,4 @@
-"""What came of a run: the verdicts, a result a clause, and the exit status that follows.
+"""The result of a run: a verdict for each clause, and the exit status.
 
     holds      the test returned
     deviates   what the manual promises did not come, or a call failed that should not have

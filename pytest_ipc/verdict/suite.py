@@ -1,4 +1,4 @@
-"""Where the conformance suite lies and which clauses it has, read without running any of it.
+"""The location of the conformance suite and its clauses, read from the source without running it.
 
 The suite is shipped as pytest_ipc_conformance and lies beside the package in a checkout; both are the same files. Ids are read
 from the source: a command line can be checked, and progress can be counted, before pytest starts.

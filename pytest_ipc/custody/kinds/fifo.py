@@ -1,4 +1,4 @@
-"""FIFOs in custody: files, and whoever waits in opening one is let go when it goes."""
+"""FIFOs in custody: files, and a process that waits in opening one is released when it is removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files in custody, each with the private folder that some are in: what FIFOs, mapped files and socket paths share.
+"""Files in custody, some in a private directory of their own: the common part of FIFOs, mapped files and socket paths.
 
 A file is known by its device, inode number and time of birth, for a number is given again at once. Where the file system keeps no
 such time, a file at a path of the user's choosing must not have changed at all. What was not recorded before its maker died must

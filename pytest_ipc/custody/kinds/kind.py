@@ -1,4 +1,4 @@
-"""What a row of the table of kinds is, and the record that it is asked about.
+"""A row of the table of kinds, and the open record that its functions get.
 
 find      the object's handle from its intent, and its identity if it was recorded; None when there is no such object
 prove     why the handle is not the recorded object, or None when it is: what is not proved is left alone and named

@@ -1,4 +1,4 @@
-"""Files to lock, in custody. The locks themselves need none: the kernel drops them with the last process that holds them."""
+"""Files to lock, in custody. The locks need no record: the kernel releases them with their last process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""POSIX message queues in custody: found by name alone, for the directory that lists them is mounted almost nowhere.
+"""POSIX message queues in custody: found by name alone, as the directory that lists them is rarely mounted.
 
 A name that was drawn at random and claimed with O_EXCL belongs to nobody else. Under a name of the caller's choice a queue is
 known by its device and inode; before these are on record, by what it was to be made as, and the record says that there was no

@@ -1,4 +1,4 @@
-"""POSIX named semaphores in custody: files of libc's in /dev/shm, each known by its device and inode.
+"""POSIX named semaphores in custody: files of libc in /dev/shm, each identified by device and inode.
 
 Before these are on record it is known by the name that it was made under, 64 random bits that belong to nobody else; and
 before it has even that, while sem_open(3) is at work, by the random value that the record says it was made with.

@@ -1,4 +1,4 @@
-"""POSIX objects that are files in /dev/shm, in custody: tmpfs does not give a file's number again, other file systems do.
+"""POSIX objects that are files in /dev/shm, in custody: tmpfs does not reuse inode numbers, other file systems do.
 
 A row for another mechanism with files there is `in_dev_shm("name", "what people call it", prefix)`.
 """

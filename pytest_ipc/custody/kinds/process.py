@@ -1,4 +1,4 @@
-"""Children in custody, with all below them: found, proven and ended as search.py says."""
+"""Children in custody, with their descendants: found, verified and ended as search.py describes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""System V objects in custody: what segments, semaphore sets and message queues share.
+"""System V objects in custody: the common part of segments, semaphore sets and message queues.
 
 An id holds its slot's sequence number, so that the slot's next tenant has another one. Only segments have their creating
 process on the kernel's record. Of the others the record always tells the id; and for the moment between the call and that

@@ -1,4 +1,4 @@
-"""System V shared memory in custody: the kernel tells who made a segment."""
+"""System V shared memory in custody: the kernel reports the creator of a segment."""
 
 from __future__ import annotations
 

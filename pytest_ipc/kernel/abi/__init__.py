@@ -1,4 +1,4 @@
-"""Structure layouts, per ABI: the one place that knows how a machine lays out what the kernel hands over.
+"""Structure layouts for each ABI: the one place that knows how a machine lays out the kernel's structures.
 
 A layout is a ctypes.Structure whose members carry the manual's names. The 64-bit generic ABI (asm-generic) serves most
 machines; the others are listed where they differ. A machine that is not listed gets NotImplementedError and never a guess:

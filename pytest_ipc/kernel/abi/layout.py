@@ -1,4 +1,4 @@
-"""Which ABI this process runs under, and how a layout is declared for it."""
+"""The ABI of this process, and the declaration of a layout for each ABI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The structures of fcntl(2): what a record lock covers, and whom a descriptor's signals reach."""
+"""The structures of fcntl(2): the range of a record lock, and the receiver of a descriptor's signals."""
 
 from __future__ import annotations
 

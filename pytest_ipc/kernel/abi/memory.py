@@ -1,4 +1,4 @@
-"""The numbers of mmap(2) and mlockall(2) that are not the same on every machine."""
+"""The constants of mmap(2) and mlockall(2) that differ between machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The structures of System V message queues: msgctl(2). The members lie in the same order on every machine of the table."""
+"""The structures of System V message queues (msgctl(2)); their members have the same order on every machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The structures and words of signals: sigaction(2), siginfo_t, union sigval, sigset_t."""
+"""The structures and constants of signals: sigaction(2), siginfo_t, union sigval, sigset_t."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The structures of timers and what goes with them: timerfd_create(2), timer_create(2), setitimer(2), sigaltstack(2), futex(2)."""
+"""The structures of timers, signal stacks and futexes: timer_create(2), setitimer(2), sigaltstack(2), futex(2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command pytest-ipc badge: a report in one small picture, for a README."""
+"""pytest-ipc badge: render a report as a small picture for a README."""
 
 from __future__ import annotations
 

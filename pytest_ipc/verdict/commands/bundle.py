@@ -1,4 +1,4 @@
-"""The command pytest-ipc bundle: the suite and all it needs, in one file."""
+"""pytest-ipc bundle: write the suite and its dependencies to one file."""
 
 from __future__ import annotations
 

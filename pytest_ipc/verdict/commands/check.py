@@ -1,4 +1,4 @@
-"""The command pytest-ipc check: its arguments, and what they lead to on this platform or on others."""
+"""pytest-ipc check: run the suite on this platform or on others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pytest-ipc check --platform NAME=COMMAND: what the screen shows while it runs, and a report for each platform."""
+"""pytest-ipc check --platform NAME=COMMAND: progress on several platforms, and a report for each."""
 
 from __future__ import annotations
 

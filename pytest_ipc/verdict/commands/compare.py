@@ -1,4 +1,4 @@
-"""The command pytest-ipc compare: reports side by side, or one after the other."""
+"""pytest-ipc compare: show reports side by side, or one after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command pytest-ipc expect: from a report, the file of what is then expected of its platform."""
+"""pytest-ipc expect: write the expectations of a platform from its report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command pytest-ipc platform: what this machine is and allows, which clauses that leaves untested, and what would change it.
+"""pytest-ipc platform: what this machine is and permits, which clauses that leaves untested, and what would change it.
 
 Two sources, and neither is a list of ids. A report tells what was untested or absent and why; without one, every need is tried
 here, and the source of the suite shows which clauses ask for it (asking.py). The rows of needs.py explain both.

@@ -1,4 +1,4 @@
-"""Say in words what a failed assertion of a clause expected and what it observed.
+"""Word a failed assertion of a clause: what it expected and what it observed.
 
 An assertion is what a clause is written with, and its text is for the author of the test: "assert 1 == 3", values cut short.
 The reader of a verdict does not know the test. So the expression that was compared is read from the source, the values are

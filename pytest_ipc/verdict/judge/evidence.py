@@ -1,4 +1,4 @@
-"""What makes a deviation believable and lets it be reproduced: where the test stands that saw it, and the kernel calls before.
+"""The evidence of a deviation: the line of the test that observed it, and the kernel calls before.
 
 Of an error that a child sent, the place is the child's. Calls that Python's own modules make, os.read for one, are nowhere on
 record; the line that made them is.

@@ -1,4 +1,4 @@
-"""Whether a documented limit explains an error: then a clause could not be tried, and the kernel did as its manual says.
+"""Documented limits as the reason of an error: the clause could not be tried, and the kernel behaved as documented.
 
 An error is explained only by the numbers: a limit that is used up, where the kernel shows how much of it is used, or that is
 below what the manual gives as the default, or below what one clause needs. Under other limits the same error is a deviation.

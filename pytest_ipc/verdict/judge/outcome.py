@@ -1,4 +1,4 @@
-"""The one place where a test's outcome becomes a clause's verdict.
+"""The one place where the outcome of a test becomes the verdict on a clause.
 
 The verdict travels in the report's user_properties: they pass through pytest-xdist and into JUnit XML by themselves.
 """

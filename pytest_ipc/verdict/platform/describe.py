@@ -1,4 +1,4 @@
-"""What is judged: kernel, libc and container as one platform, described by what can be asked of it.
+"""The description of a platform: kernel, libc and container, as far as they can be queried.
 
 Every entry is read, none is guessed from a name; what cannot be read is left out.
 """

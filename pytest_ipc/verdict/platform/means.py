@@ -1,4 +1,4 @@
-"""What the fixtures themselves need of a platform: to make objects, look at them, change and remove them, and to know processes.
+"""The calls that fixtures need of a platform: create, inspect, change and remove objects, and identify processes.
 
 A clause about semop(2) looks at values by semctl(2). Where the platform refuses that, nothing is known of semop(2): the clause is
 untested, for want of its means. A clause about the refused call itself has its verdict. Each means is tried once, in a child; a

@@ -1,4 +1,4 @@
-"""What clauses ask of a machine, a row each: how its lack is tried here, in which words it is told, and what would change that.
+"""The needs of clauses, one row each: how a need is probed, its wording, and what would meet it.
 
 Which clauses want a thing is in no list: a clause says itself what it lacked (`untested("needs …")`), a row knows these words,
 and so the clauses of a report, and those that the source of the suite shows, fall to the rows by themselves. A reason that no

@@ -1,4 +1,4 @@
-"""Whether this machine has what clauses ask for: tried in a child that nothing comes of, or read; never told from a name.
+"""Probe whether this machine meets the needs of clauses: by a trial in a child or by reading, never by a name.
 
 Each gives what is lacking, in words, or nothing where nothing is. OSError where it cannot be tried, for want of a process.
 """

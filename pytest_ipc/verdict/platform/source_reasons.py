@@ -1,4 +1,4 @@
-"""For what each clause may come to be untested, read from the source of the suite without running any of it.
+"""The reasons for which each clause may be untested, read from the source of the suite without running it.
 
 A clause says what it lacks where it finds that out: `untested("needs CAP_X")`, in its test, in a fixture, in a helper that
 other files share. So what a test can reach is followed from name to name, and the words that stand there are gathered. A list

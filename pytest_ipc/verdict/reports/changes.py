@@ -1,4 +1,4 @@
-"""What changed from one report of a platform to the next: its verdicts, and what it says of itself."""
+"""The differences between two reports of one platform: verdicts and description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a platform: the clauses that it does not keep, each with a reason, in a TOML file with a table a verdict.
+"""Expectations: the known deviations of a platform, each with a reason, in a TOML file with a table for each verdict.
 
     platform = "gVisor 20250512"
 

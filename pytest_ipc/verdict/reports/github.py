@@ -1,4 +1,4 @@
-"""What GitHub Actions shows beside a run: a line on the output for each deviation, in the form that its runner reads."""
+"""Annotations for GitHub Actions: a line of output for each deviation, in the format of its runner."""
 
 from __future__ import annotations
 

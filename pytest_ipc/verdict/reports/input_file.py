@@ -1,4 +1,4 @@
-"""Read the files that a command line names, reports and expectations: no more than LIMIT bytes, and not waiting without end.
+"""Read the files that a command line names, reports and expectations: at most LIMIT bytes, and with a deadline.
 
 A path may lead to /dev/zero, to a FIFO that nobody writes to, to a terminal.
 """

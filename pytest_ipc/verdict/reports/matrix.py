@@ -1,4 +1,4 @@
-"""Reports side by side: clauses x platforms, by mechanism, what deviates first."""
+"""Reports side by side: clauses by platforms, grouped by mechanism, deviations first."""
 
 from __future__ import annotations
 

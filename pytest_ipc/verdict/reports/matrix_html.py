@@ -1,4 +1,4 @@
-"""A comparison as one page: what a browser needs is in the file, and nothing is fetched.
+"""A comparison as one HTML page that contains everything it needs and fetches nothing.
 
 What a page of fifty platforms and thousands of clauses holds is mostly the same few words. So the file has one table of data,
 each text in it once, and the browser makes the rows as the reader comes to them. The summary stands there without a script.

@@ -1,4 +1,4 @@
-"""A comparison on a terminal: a table where the platforms fit side by side, else a line for each verdict of a clause."""
+"""A comparison on a terminal: a table if the platforms fit side by side, else a line for each verdict of a clause."""
 
 from __future__ import annotations
 

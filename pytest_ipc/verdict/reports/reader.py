@@ -1,4 +1,4 @@
-"""Read reports back, of this machine or another: checked as they are read, and one sentence where one is not what it should be.
+"""Read reports, checked against what a report must be; one sentence for a file that is not a valid report.
 
 A thousand reports are held at once to be compared, and nearly all that they say is the same in each. So what is the same is
 kept once: a clause's facts, a verdict with its words.

@@ -1,5 +1,6 @@
-"""The verdict on a terminal or in a log: progress while the suite runs, then what came of it, with a reason for all that does
-not hold. The parts serve one platform and several alike.
+"""The verdict on a terminal or in a log: progress while the suite runs, then the result with its reasons.
+
+The parts serve one platform and several alike.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A report: the verdict as a JSON file, for comparing, for keeping, for a CI to read. report.schema.json describes it.
+"""Write a report: the verdict as a JSON file, described by report.schema.json.
 
 `schema` counts up when a reader of the old form could be misled. Clauses come in the order of their ids, so that two reports
 differ only where the platforms do.

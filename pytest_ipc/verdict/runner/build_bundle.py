@@ -1,4 +1,4 @@
-"""The bundle: one file with the suite and all it needs, which any Python 3.11 or later runs with nothing installed.
+"""Build the bundle: one file with the suite and its dependencies, for any Python 3.11 or later with nothing installed.
 
 A zip file of pure Python serves every processor and libc. Packages come from this installation where they are pure Python
 here, else from the index that pip is set up for, as the wheel that is for every platform. The file is the same, byte by byte,

@@ -1,4 +1,4 @@
-"""What a bundle does when it is started: unpack itself into a private folder, run the command there, remove the folder.
+"""The start of a bundle: unpack it into a private directory, run the command there, remove the directory.
 
 pytest collects no tests from within a zip file, and xdist's workers are processes that have to find the packages too. So the
 command runs as a child, of which this process is the guardian: it passes signals on, waits, and clears up however the child

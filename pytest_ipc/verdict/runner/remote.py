@@ -1,4 +1,4 @@
-"""The suite on several platforms at once, each behind a command that starts a Python there: `unshare -i python3`, `ssh host python3`.
+"""Run the suite on several platforms at once, each behind a command that starts a Python there: `ssh host python3`.
 
 The command gets a program on its standard input, which brings the bundle along: nothing has to be installed there, and no
 word of it passes through a shell. It answers with lines, each with a token that nothing else knows. So every platform is

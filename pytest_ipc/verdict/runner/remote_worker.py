@@ -1,4 +1,4 @@
-"""The suite on a platform that another process judges: every verdict is told at once, on a line of its own.
+"""Run the suite on a platform that another process judges: each verdict is sent at once, on a line of its own.
 
 Started there by what `elsewhere` sends, and not by people. What is told at once is known even if the platform dies with the next
 clause. The lines go to what was the standard output; whatever else would write there goes to the standard error from here on.

@@ -1,4 +1,4 @@
-"""Run the conformance suite with pytest and gather its verdicts, undisturbed by the project that one happens to stand in.
+"""Run the suite with pytest and collect its verdicts, unaffected by the project in the working directory.
 
 No configuration file, no cache, no plugins but those that the suite needs: a verdict on a kernel must not depend on the
 folder. pytest's terminal is left out and the listener is told of every clause instead.

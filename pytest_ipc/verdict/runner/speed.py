@@ -1,4 +1,4 @@
-"""How much slower this platform is than one for which the suite's deadlines were chosen: measured, not told from its name.
+"""Measure how much slower this platform is than the one for which the deadlines were chosen.
 
 An emulated processor, a sandbox that follows every system call or a machine with ten times as much to do as it has processors
 takes many times as long for the same clause. What does not come to an end there within a fixed time need not hang.

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP end a check as Ctrl-C does: what has been judged is reported, and no temporary folder stays."""
+"""SIGTERM and SIGHUP end a check as Ctrl-C does: a report of the judged clauses, and no temporary directory remains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pytest plugin for the suite alone: the order it runs in, and what of the process stays as it is while it does.
+"""A pytest plugin for the suite alone: its order, and the process state that is kept while it runs.
 
 It can be run in any order, for no clause may depend on another, and this is how one shows that. By default the models are the
 last: Hypothesis comes with them, 7 MB in the process, and a fork takes the longer the more memory there is to share. For the same

@@ -1,4 +1,4 @@
-"""The temporary files of a check: a folder of its own, which goes with it, and those of checks that were killed before.
+"""The temporary directory of a check, removed with it, and those of checks that were killed.
 
 pytest keeps the files of three runs for people who look into them; a verdict needs none of them. And what pytest would take has
 the user's name, and may be of another who has it: root of a container. While a check runs it holds a lock on its folder, which
