@@ -1,4 +1,4 @@
-"""The hooks that are registered after a fork: they stop a child that returns into pytest, and read its note in the parent.
+"""The hooks that are registered after a fork: stop a child that returns into pytest, read its note in the parent.
 
 At the fork the stack shows where that was: in the set-up, call or tear-down of a test, or in the set-up of a fixture, and which
 frame is the outermost of the test's own code there. When pytest goes on in the child and that frame has ended, the child has

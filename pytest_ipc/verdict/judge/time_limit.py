@@ -1,4 +1,4 @@
-"""The time limit of a clause, through pytest-timeout's hooks: exceeding it is a time-out, even if an exception is caught.
+"""The time limit of a clause, through pytest-timeout's hooks: to exceed it is a time-out, even if the test catches it.
 
 The exception is none that Hypothesis takes for a difference, which it would try again and then call flaky. The limit is noted
 with the test besides, so that its verdict does not depend on what becomes of the exception on its way. (The handler that comes
