@@ -1,4 +1,4 @@
-"""System V shared memory under concurrency: one key that all create, attach and remove."""
+"""System V shared memory under concurrency: several processes create, attach and remove the segment of one key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIZE = 1
 
 
 class Mine:
-    """What a worker knows: the key, the segment that it has found last, and where it has attached one."""
+    """The state of a worker: the key, the id of the segment it found last, and its address if attached."""
 
     def __init__(self, key: int) -> None:
         self.key = key
@@ -97,7 +97,7 @@ class Segments(Workload):
         return None if mine.id is None else shmctl_stat(mine.id).nattch
 
     def clear(self, key: int) -> bool:
-        """In the process that watches: remove the segment that has the key."""
+        """Remove the segment with this key, in the parent process."""
         try:
             shmctl_rmid(shmget(key, 0, 0))
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""System V shared memory and a model of it: two processes that create, attach, write, detach and remove (shmop(2), shmctl(2))."""
+"""Model of System V shared memory: two processes create, attach, write, detach and remove segments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIZES = (1, 100, 4096, 5000)
 
 @dataclass
 class Segment:
-    """What a segment is to the model."""
+    """A segment in the model."""
 
     name: str
     size: int
@@ -33,7 +33,7 @@ class Segment:
 
 
 class SharedMemory(Model):
-    """Segments by key and, once they are found, by number; attachments by process."""
+    """Segments by key and, once found, by the index of their id; attachments by process."""
 
     def __init__(self, *peers: Any) -> None:
         super().__init__(*peers)
@@ -48,7 +48,7 @@ class SharedMemory(Model):
         flags=st.sampled_from((0, IPC_CREAT, IPC_CREAT | IPC_EXCL)),
     )
     def get(self, name: str, size: int, flags: int) -> None:
-        """Find or make a segment."""
+        """Find or create a segment."""
         created: list[Segment] = []
 
         def model() -> int:
@@ -108,7 +108,7 @@ class SharedMemory(Model):
     @precondition(lambda self: self.attachments)
     @rule(data=st.data())
     def detach(self, data: Any) -> None:
-        """Detach; the last one takes a removed segment with it."""
+        """Detach a segment; the last detach destroys a removed one."""
         attachment = self.one_of(data, self.attachments)
         peer, address, segment = attachment
 
@@ -121,7 +121,7 @@ class SharedMemory(Model):
     @precondition(lambda self: self.known)
     @rule(data=st.data())
     def remove(self, data: Any) -> None:
-        """Remove: at once, or with the last detach."""
+        """Remove a segment: at once, or with the last detach."""
         id, segment = self.one_of(data, self.known)
 
         def model() -> None:
@@ -135,7 +135,7 @@ class SharedMemory(Model):
 
     @invariant()
     def the_kernel_counts_as_the_model_does(self) -> None:
-        """Size, attachments and the mark of removal of every segment that was ever known."""
+        """Compare size, attachments and SHM_DEST of every segment found so far."""
         for id, segment in self.known:
 
             def kernel(id: int = id) -> tuple[int, int, bool]:
@@ -151,7 +151,7 @@ class SharedMemory(Model):
 
     @invariant()
     def everybody_reads_what_anybody_wrote(self) -> None:
-        """The ends of each segment, through every attachment."""
+        """Compare the first and last byte of each segment, read through every attachment."""
         for peer, address, segment in self.attachments:
             for offset in {0, segment.size - 1}:
                 self.sees(
@@ -161,12 +161,12 @@ class SharedMemory(Model):
                 )
 
     def word(self, segment: Segment) -> str:
-        """The name of a segment in the history: its key's, with a stroke for each that had the key before."""
+        """Return the segment's name in the history: its key's name, primed once for each earlier segment of the key."""
         same = [known for _, known in self.known if known.name == segment.name]
         return segment.name + "'" * next((n for n, known in enumerate(same) if known is segment), len(same))
 
     def teardown(self) -> None:
-        """The peers live on and must let go."""
+        """Detach and remove everything: the worker processes continue with the next history."""
         for peer, address, _ in self.attachments:
             peer.do(shmdt, address)
         for id, _ in self.known:

@@ -1,4 +1,4 @@
-"""What shmget(2), shmop(2) and shmctl(2) say of a key: who makes the segment, who removes it, and how many are attached."""
+"""Sequential specification of shmget(2), shmop(2) and shmctl(2) for one key: creation, removal and shm_nattch."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ..outcome import Fails, Gives, Outcome
 from ..specification import Call, Specification
 
 __all__ = ["SegmentsSpec"]
-
+Worker = tuple[str, int]  # the name of the process, and the worker's number in it
 Worker = tuple[str, int]  # of which process, and which
 
 
 @dataclass(frozen=True)
 class SegmentsSpec(Specification):
-    """One key. A worker attaches, asks about and removes the segment that it has found or made last.
+    """One key. A worker attaches, examines and removes the segment that it found or created last.
 
-    `ids` are those that the kernel may choose from: what the history has, and one that nobody was told.
+    `ids` are the identifiers the kernel may choose from: those in the history, and one that no call returned.
     """
 
     ids: frozenset[int]
@@ -34,7 +34,7 @@ class SegmentsSpec(Specification):
 
     @staticmethod
     def words(call: Call) -> str:
-        """As the manual writes it."""
+        """Return the call as the manual writes it."""
         match call.name, call.arguments:
             case "get", (_, flags):
                 names = [name for flag, name in ((IPC_CREAT, "IPC_CREAT"), (IPC_EXCL, "IPC_EXCL")) if flags & flag]
@@ -53,7 +53,7 @@ class SegmentsSpec(Specification):
         return next((id for who, id in self.known if who == worker), None)
 
     def get(self, process: str, worker: int, flags: int) -> Iterable[tuple[Outcome, Self]]:
-        """shmget(2): with IPC_EXCL it must make it, without IPC_CREAT find it."""
+        """shmget(2): IPC_EXCL requires a new segment; without IPC_CREAT the segment must exist."""
         others = frozenset(entry for entry in self.known if entry[0] != worker)
         if self.found is not None:
             if flags & IPC_EXCL:
@@ -70,9 +70,9 @@ class SegmentsSpec(Specification):
         return made
 
     def pins(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """shmat(2), its first point: Linux counts the segment as attached once more until the call returns.
+        """shmat(2), first point: Linux counts one attachment more until the call returns.
 
-        One that was removed, and is there because others have it attached, may be attached or not.
+        A removed segment that other workers have attached may be attached or not.
         """
         id, me = self._knows(worker), (process, worker)
         if id is None or id not in self.there or any(who == me for who, _ in self.attached):
@@ -81,12 +81,12 @@ class SegmentsSpec(Specification):
         return (pinned,) if id == self.found else (pinned, (Gives(), self))
 
     def maps(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """shmat(2), its second point."""
+        """shmat(2), second point: the segment is attached."""
         mine = frozenset(entry for entry in self.pinned if entry[0] == (process, worker))
         return self.gives(None, replace(self, attached=self.attached | mine))
 
     def attach_ends(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """shmat(2), its last point: it is attached, or there was no such segment."""
+        """shmat(2), last point: the segment is attached, or it does not exist."""
         id, me = self._knows(worker), (process, worker)
         mine = frozenset(entry for entry in self.pinned if entry[0] == me)
         if mine:
@@ -94,13 +94,13 @@ class SegmentsSpec(Specification):
         return self.gives(False) if id is None or any(who == me for who, _ in self.attached) else self._gone()
 
     def detach(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """shmdt(2): with the last one a segment that was removed goes."""
+        """shmdt(2): the last detach destroys a removed segment."""
         me = process, worker
         mine = frozenset(entry for entry in self.attached if entry[0] == me)
         return self.gives(bool(mine), replace(self, attached=self.attached - mine)._swept())
 
     def remove(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """shmctl(2), IPC_RMID: one succeeds; of one that is attached, who tries again may, too."""
+        """shmctl(2), IPC_RMID: one call succeeds; further calls may succeed while the segment is attached."""
         id = self._knows(worker)
         if id is None:
             return self.gives(False)
@@ -110,7 +110,7 @@ class SegmentsSpec(Specification):
         return ((Gives(True), after),) if id == self.found else ((Gives(True), after), *self._gone())
 
     def count(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """shmctl(2), IPC_STAT: how many are attached."""
+        """shmctl(2), IPC_STAT: return the number of attachments."""
         id = self._knows(worker)
         if id is None:
             return self.gives(None)
@@ -120,11 +120,11 @@ class SegmentsSpec(Specification):
         return (count,) if id == self.found else (count, *self._gone())
 
     def clear(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """Remove the segment that has the key, if there is one; whether there was."""
+        """Remove the segment of the key; return whether one existed."""
         return self.gives(self.found is not None, replace(self, found=None)._swept())
 
     def ends(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """With a process its attachments go."""
+        """The attachments of a process end with it."""
         kept = [frozenset(entry for entry in some if entry[0][0] != process) for some in (self.attached, self.pinned)]
         return self.gives(None, replace(self, attached=kept[0], pinned=kept[1])._swept())
 

@@ -1,4 +1,4 @@
-"""shmop(2): attaching and detaching, and the address at which it happens."""
+"""shmop(2): shmat() and shmdt(), and the address of an attachment."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from ..memory import free_range, mapped, peek, poke
 
 
 @clause("shmat.null-addr-page-aligned", "shmop(2)", "DESCRIPTION")
-def test_the_system_chooses_an_aligned_address(sysv_shm, page):
-    """With no address asked for, the system chooses one that is aligned to pages."""
+def test_null_address_gives_page_aligned_address(sysv_shm, page):
+    """shmat() with a NULL address attaches the segment at an address aligned to pages."""
     assert sysv_shm(3 * page).attach().address % page == 0
 
 
 @clause("shmat.null-addr-unused", "shmop(2)", "DESCRIPTION")
-def test_the_system_chooses_an_unused_address(sysv_shm, page):
-    """With no address asked for, the system chooses a place where nothing was mapped."""
+def test_null_address_gives_unmapped_address(sysv_shm, page):
+    """shmat() with a NULL address attaches the segment where nothing was mapped."""
     before = mapped()
     address = sysv_shm(3 * page).attach().address
     assert not any(start < address + 3 * page and address < end for start, end in before)
 
 
 @clause("shmat.exact-aligned-address", "shmop(2)", "DESCRIPTION")
-def test_an_aligned_address_is_taken_as_it_is(sysv_shm):
-    """An address that is a multiple of SHMLBA, and free, is the address of the attachment."""
+def test_multiple_of_shmlba_is_used_exactly(sysv_shm):
+    """shmat() with an unused address that is a multiple of SHMLBA attaches the segment at exactly that address."""
     address = free_range(shmlba(), shmlba())
     attachment = sysv_shm().attach(address)
     assert attachment.address == address
@@ -55,8 +55,8 @@ def test_an_aligned_address_is_taken_as_it_is(sysv_shm):
 
 
 @clause("shmat.rnd-rounds-down", "shmop(2)", "DESCRIPTION")
-def test_rnd_rounds_down_to_shmlba(sysv_shm):
-    """With SHM_RND an address between two multiples of SHMLBA is rounded down to the lower one."""
+def test_shm_rnd_rounds_down_to_shmlba(sysv_shm):
+    """shmat() with SHM_RND rounds the address down to a multiple of SHMLBA."""
     address = free_range(shmlba(), shmlba())
     segment = sysv_shm()
     for offset in (shmlba() - 1, 1):
@@ -66,8 +66,9 @@ def test_rnd_rounds_down_to_shmlba(sysv_shm):
 
 
 @clause("shmat.unaligned-einval", "shmop(2)", "ERRORS", errno=EINVAL)
-def test_an_unaligned_address_is_refused(sysv_shm):
-    """Without SHM_RND an address that is no multiple of SHMLBA is refused, and nothing is attached."""
+def test_unaligned_address_fails(sysv_shm):
+    """shmat() without SHM_RND fails with EINVAL for an address that is not a multiple of SHMLBA, and attaches
+    nothing."""
     address = free_range(shmlba(), shmlba())
     segment = sysv_shm()
     with fails_with(EINVAL):
@@ -76,8 +77,10 @@ def test_an_unaligned_address_is_refused(sysv_shm):
 
 
 @clause("shmat.occupied-addr-einval", "shmop(2)", "SHM_REMAP", errno=EINVAL)
-def test_an_occupied_address_is_refused(sysv_shm):
-    """Attaching where something is mapped fails without SHM_REMAP, and what is mapped there stays."""
+def test_occupied_address_fails(sysv_shm):
+    """shmat() without SHM_REMAP fails with EINVAL if something is mapped at the address, and leaves that mapping
+    unchanged.
+    """
     there = sysv_shm().attach()
     there.buf[0] = 7
     segment = sysv_shm()
@@ -87,8 +90,8 @@ def test_an_occupied_address_is_refused(sysv_shm):
 
 
 @clause("shmat.remap-replaces", "shmop(2)", "SHM_REMAP")
-def test_remap_replaces_what_is_there(sysv_shm, fork):
-    """With SHM_REMAP the segment takes the place of what is mapped at the address."""
+def test_shm_remap_replaces_mapping(sysv_shm, fork):
+    """shmat() with SHM_REMAP replaces the mapping at the given address by the segment."""
     there, new = sysv_shm(), sysv_shm()
 
     def replace() -> tuple[bytes, bytes, int]:
@@ -102,8 +105,8 @@ def test_remap_replaces_what_is_there(sysv_shm, fork):
 
 
 @clause("shmat.remap-null-einval", "shmop(2)", "ERRORS", errno=EINVAL)
-def test_remap_needs_an_address(sysv_shm):
-    """SHM_REMAP without an address is refused."""
+def test_shm_remap_with_null_address_fails(sysv_shm):
+    """shmat() with SHM_REMAP fails with EINVAL if the address is NULL."""
     segment = sysv_shm()
     with fails_with(EINVAL):
         shmat(segment.id, None, SHM_REMAP)
@@ -111,27 +114,27 @@ def test_remap_needs_an_address(sysv_shm):
 
 
 @clause("shmat.bad-id-einval", "shmop(2)", "ERRORS", errno=EINVAL)
-def test_an_id_of_no_segment_is_refused():
-    """An identifier that no segment has or can have is refused."""
+def test_invalid_id_fails():
+    """shmat() fails with EINVAL for an invalid identifier."""
     with fails_with(EINVAL):
         shmat(-1)
 
 
 @clause("shmat.removed-id-eidrm", "shmop(2)", "ERRORS", errno=EIDRM, disputed="EINVAL")
-def test_the_id_of_a_removed_segment_is_refused(sysv_shm):
-    """The identifier of a segment that was removed and is gone cannot be attached."""
+def test_id_of_removed_segment_fails(sysv_shm):
+    """shmat() fails with EIDRM if the segment of the identifier has been destroyed."""
     segment = sysv_shm()
     segment.remove()
     with pytest.raises(OSError) as failure:
         shmat(segment.id)
     assert failure.value.errno in (EIDRM, EINVAL), errno_name(failure.value.errno)
     if failure.value.errno == EINVAL:
-        disputed(manual="EIDRM", linux="answers EINVAL, as for an id that never was")
+        disputed(manual="EIDRM", linux="fails with EINVAL, as for an invalid identifier")
 
 
 @clause("shmat.rdonly-write-sigsegv", "shmop(2)", "SHM_RDONLY")
-def test_a_read_only_attachment_cannot_be_written(sysv_shm, fork):
-    """A store through an attachment made with SHM_RDONLY is a SIGSEGV, and changes nothing."""
+def test_store_to_read_only_attachment_is_sigsegv(sysv_shm, fork):
+    """A store to a segment attached with SHM_RDONLY raises SIGSEGV and changes nothing."""
     segment = sysv_shm()
     writable, read_only = segment.attach(), segment.attach(flags=SHM_RDONLY)
     writable.buf[0] = 7
@@ -141,16 +144,16 @@ def test_a_read_only_attachment_cannot_be_written(sysv_shm, fork):
 
 
 @clause("shmat.rdonly-mprotect-write-eacces", "mprotect(2)", "ERRORS", errno=EACCES)
-def test_a_read_only_attachment_cannot_be_made_writable(sysv_shm, page):
-    """mprotect cannot add the right to write to an attachment made with SHM_RDONLY."""
+def test_mprotect_of_read_only_attachment_fails(sysv_shm, page):
+    """mprotect() with PROT_WRITE fails with EACCES for a segment attached with SHM_RDONLY."""
     attachment = sysv_shm(page).attach(flags=SHM_RDONLY)
     with fails_with(EACCES):
         mprotect(attachment.address, page, PROT_READ | PROT_WRITE)
 
 
 @clause("shmat.exec-flag", "shmop(2)", "SHM_EXEC")
-def test_exec_makes_the_memory_executable(sysv_shm):
-    """An attachment made with SHM_EXEC may be executed, one made without may not."""
+def test_shm_exec_makes_memory_executable(sysv_shm):
+    """shmat() with SHM_EXEC makes the attached memory executable; without the flag it is not executable."""
     segment = sysv_shm(mode=0o700)
     plain, executable = segment.attach(), segment.attach(flags=SHM_EXEC)
     rights = dict(_rights())
@@ -165,8 +168,10 @@ def _rights() -> Iterator[tuple[int, str]]:
 
 
 @clause("shmat.twice-two-addresses", "shmop(2)", "DESCRIPTION")
-def test_a_segment_can_be_attached_more_than_once(sysv_shm):
-    """One process may attach a segment several times, to read and to write, at different addresses with one content."""
+def test_segment_can_be_attached_several_times(sysv_shm):
+    """A process may attach one segment several times, for reading and for writing: the addresses differ, the content is
+    shared.
+    """
     segment = sysv_shm()
     first, second, third = segment.attach(), segment.attach(), segment.attach(flags=SHM_RDONLY)
     assert len({first.address, second.address, third.address}) == 3
@@ -176,8 +181,8 @@ def test_a_segment_can_be_attached_more_than_once(sysv_shm):
 
 
 @clause("shmat.updates-atime-lpid-nattch", "shmop(2)", "DESCRIPTION")
-def test_attaching_is_entered_in_the_books(sysv_shm):
-    """Attaching sets the time of attach and the last user, and counts one attachment more."""
+def test_shmat_updates_atime_lpid_nattch(sysv_shm):
+    """shmat() sets shm_atime to the current time and shm_lpid to the caller, and increments shm_nattch."""
     segment = sysv_shm()
     before = int(time.time()) - 1
     segment.attach()
@@ -187,8 +192,8 @@ def test_attaching_is_entered_in_the_books(sysv_shm):
 
 
 @clause("shmat.brk-unaltered", "shmop(2)", "DESCRIPTION")
-def test_attaching_moves_no_break(sysv_shm):
-    """Attaching does not move the end of the data segment."""
+def test_shmat_does_not_move_break(sysv_shm):
+    """shmat() does not change the program break."""
     sbrk = ctypes.CDLL(None).sbrk
     sbrk.restype = ctypes.c_void_p
     segment = sysv_shm(1 << 20)
@@ -200,8 +205,8 @@ def test_attaching_moves_no_break(sysv_shm):
 
 
 @clause("shmat.attach-after-rmid-by-id", "shmop(2)", "NOTES")
-def test_a_removed_segment_in_use_can_still_be_attached(sysv_shm):
-    """A segment marked for destruction can be attached by its identifier as long as somebody holds it."""
+def test_segment_marked_for_destruction_can_be_attached(sysv_shm):
+    """shmat() attaches a segment that is marked for destruction as long as another attachment exists."""
     segment = sysv_shm()
     first = segment.attach()
     first.buf[0] = 7
@@ -210,8 +215,8 @@ def test_a_removed_segment_in_use_can_still_be_attached(sysv_shm):
 
 
 @clause("shmdt.unmaps-sigsegv", "shmop(2)", "DESCRIPTION")
-def test_detached_memory_is_gone(sysv_shm, fork):
-    """After the detach the memory is no longer there: a store is a SIGSEGV."""
+def test_store_after_shmdt_is_sigsegv(sysv_shm, fork):
+    """After shmdt() the memory is unmapped: a store there raises SIGSEGV."""
     segment = sysv_shm()
 
     def touch_after_detach() -> None:
@@ -224,15 +229,15 @@ def test_detached_memory_is_gone(sysv_shm, fork):
 
 
 @clause("shmdt.einval-not-attached", "shmop(2)", "ERRORS", errno=EINVAL)
-def test_detaching_where_nothing_is_attached(page):
-    """Detaching an address at which no segment is attached is refused."""
+def test_shmdt_without_attachment_fails(page):
+    """shmdt() fails with EINVAL if no segment is attached at the address."""
     with fails_with(EINVAL):
         shmdt(free_range(page))
 
 
 @clause("shmdt.einval-unaligned", "shmop(2)", "ERRORS", errno=EINVAL)
-def test_detaching_an_unaligned_address(sysv_shm):
-    """Detaching an address that is not aligned to pages is refused, and the segment stays attached."""
+def test_shmdt_of_unaligned_address_fails(sysv_shm):
+    """shmdt() fails with EINVAL for an address that is not aligned to pages, and the segment stays attached."""
     attachment = sysv_shm().attach()
     with fails_with(EINVAL):
         shmdt(attachment.address + 1)
@@ -240,8 +245,9 @@ def test_detaching_an_unaligned_address(sysv_shm):
 
 
 @clause("shmdt.mid-segment-einval", "shmop(2)", "DESCRIPTION", errno=EINVAL)
-def test_detaching_an_address_inside_a_segment(sysv_shm, page):
-    """Detaching needs the address that attaching gave: one inside the attachment is refused."""
+def test_shmdt_inside_attachment_fails(sysv_shm, page):
+    """shmdt() fails with EINVAL for an address inside an attachment; it accepts only the address that shmat()
+    returned."""
     attachment = sysv_shm(3 * page).attach()
     with fails_with(EINVAL):
         shmdt(attachment.address + page)
@@ -250,8 +256,8 @@ def test_detaching_an_address_inside_a_segment(sysv_shm, page):
 
 
 @clause("shmdt.updates-dtime-lpid-nattch", "shmop(2)", "DESCRIPTION")
-def test_detaching_is_entered_in_the_books(sysv_shm, fork):
-    """Detaching sets the time of detach and the last user, and counts one attachment less."""
+def test_shmdt_updates_dtime_lpid_nattch(sysv_shm, fork):
+    """shmdt() sets shm_dtime to the current time and shm_lpid to the caller, and decrements shm_nattch."""
     segment = sysv_shm()
     segment.attach()
     before = int(time.time()) - 1
@@ -269,8 +275,8 @@ def test_detaching_is_entered_in_the_books(sysv_shm, fork):
 
 
 @clause("shmdt.content-persists", "shmop(2)", "DESCRIPTION")
-def test_the_content_outlives_the_last_detach(sysv_shm):
-    """What was written stays in a segment that nobody has attached, until it is removed."""
+def test_content_persists_after_last_shmdt(sysv_shm):
+    """The content of a segment persists after the last shmdt() until the segment is removed."""
     segment = sysv_shm()
     attachment = segment.attach()
     attachment.buf[:4] = b"stay"

@@ -7,5 +7,7 @@ from pytest_ipc import clause
 
 @clause("shm.concurrent", "shmget(2)", "DESCRIPTION")
 def test_concurrent_segments(linearizable, machines):
-    """Of several processes one creates a segment with IPC_EXCL and one removes it, and shm_nattch counts who is attached."""
+    """Among concurrent processes one creates a segment with IPC_CREAT | IPC_EXCL, one removes it, and shm_nattch counts
+    the attachments.
+    """
     linearizable(machines.Segments())

@@ -6,6 +6,6 @@ from pytest_ipc import clause
 
 
 @clause("shm.model", "shmop(2)", "DESCRIPTION")
-def test_the_model(agree, machines, two_peers):
-    """Two processes see of segments what a model in plain Python says, whatever they do with them and in whatever order."""
+def test_agrees_with_model(agree, machines, two_peers):
+    """For every sequence of calls by two processes, shared memory segments behave as a model in plain Python does."""
     agree(lambda: machines.SharedMemory(*two_peers))

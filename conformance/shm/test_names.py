@@ -1,4 +1,4 @@
-"""sysvipc(7), ftok(3), ipcs(1), ipcrm(1): keys, identifiers and classes of users, and the programs that show and remove."""
+"""sysvipc(7), ftok(3), ipcs(1), ipcrm(1): keys, identifiers, permission classes, and the programs ipcs and ipcrm."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ CAP_IPC_OWNER = 15
 
 
 @clause("ftok.stable-same-inode", "ftok(3)", "DESCRIPTION")
-def test_one_file_gives_one_key(tmp_path):
-    """One file and one number give one key, of whose bits only the low eight count; another number gives another key."""
+def test_ftok_depends_on_file_and_low_eight_bits(tmp_path):
+    """ftok() returns the same key for the same file and the same low eight bits of proj_id, and another key for another
+    proj_id.
+    """
     path = tmp_path / "file"
     path.touch()
     assert ftok(path, 0x41) == ftok(path, 0x41) == ftok(path, 0x7741)
@@ -40,8 +42,8 @@ def test_one_file_gives_one_key(tmp_path):
 
 
 @clause("ftok.hardlink-same-key", "ftok(3)", "DESCRIPTION")
-def test_two_names_of_a_file_give_one_key(tmp_path):
-    """All names of one file give the same key."""
+def test_ftok_of_hard_links_is_equal(tmp_path):
+    """ftok() returns the same key for all pathnames of one file."""
     path, link = tmp_path / "file", tmp_path / "link"
     path.touch()
     os.link(path, link)
@@ -49,15 +51,16 @@ def test_two_names_of_a_file_give_one_key(tmp_path):
 
 
 @clause("ftok.missing-path", "ftok(3)", "RETURN VALUE", errno=ENOENT)
-def test_no_file_gives_no_key(tmp_path):
-    """A path that names nothing gives no key, and the error that looking it up gave."""
+def test_ftok_of_missing_path_fails(tmp_path):
+    """ftok() returns -1 for a pathname that does not exist and sets errno as stat() does, to ENOENT."""
     with fails_with(ENOENT):
         ftok(tmp_path / "nothing", 1)
 
 
 @clause("ipc.keys-independent-per-type", "sysvipc(7)", "DESCRIPTION")
-def test_one_key_may_name_one_of_each(in_ipc_namespace):
-    """One key may stand for a segment, a set of semaphores and a message queue at once, each found by the calls of its kind."""
+def test_key_is_independent_per_type(in_ipc_namespace):
+    """One key can name a segment, a semaphore set and a message queue at once; each is found and removed
+    independently."""
 
     def make_and_find() -> bool:
         key = unused_key()
@@ -65,14 +68,14 @@ def test_one_key_may_name_one_of_each(in_ipc_namespace):
         shmctl_rmid(made[0])
         with fails_with(ENOENT):
             shmget(key, 0, 0)
-        return made[1:] == (semget(key, 0, 0), msgget(key, 0))  # who has removed the one has not removed the others
+        return made[1:] == (semget(key, 0, 0), msgget(key, 0))  # removing the segment keeps the others
 
     assert in_ipc_namespace({}, make_and_find)
 
 
 @clause("ipc.id-not-reused-at-once", "shmctl(2)", "DESCRIPTION")
-def test_an_identifier_is_not_given_out_again_at_once(in_ipc_namespace):
-    """The identifier of a removed segment is not given to the next one, though it takes the same place in the table."""
+def test_identifier_is_not_reused_at_once(in_ipc_namespace):
+    """The identifier of a removed segment is not reused at once, although its table entry is."""
 
     def identifiers() -> list[int]:
         found = []
@@ -86,8 +89,10 @@ def test_an_identifier_is_not_given_out_again_at_once(in_ipc_namespace):
 
 
 @clause("ipc.mode-class-selection", "POSIX.1-2024", "2.7.1 IPC General Description")
-def test_only_ones_own_class_counts(sysv_shm, as_user):
-    """Of owner, group and others only the first that one belongs to counts, though a later one may do more."""
+def test_first_matching_class_decides(sysv_shm, as_user):
+    """Of the classes owner, group and others only the first that matches the process is checked, even if a later one
+    permits more.
+    """
     segment = sysv_shm()
     segment_for(segment, 0o066)
     assert not as_user(OWNER, GROUP, readable, segment.id)
@@ -97,8 +102,8 @@ def test_only_ones_own_class_counts(sysv_shm, as_user):
 
 
 @clause("ipc.creator-class-too", "POSIX.1-2024", "2.7.1 IPC General Description")
-def test_the_creator_counts_as_owner(fork, on_record):
-    """The creator of a segment that was given away is still in the owner's class."""
+def test_creator_is_in_owner_class(fork, on_record):
+    """The creator of a segment is checked against the owner's permission bits after IPC_SET has changed the owner."""
 
     def give_away_and_read() -> tuple[bool, bool]:
         become(OWNER, GROUP)
@@ -113,8 +118,8 @@ def test_the_creator_counts_as_owner(fork, on_record):
 
 
 @clause("ipc.cap_ipc_owner-bypass", "capabilities(7)", "CAP_IPC_OWNER")
-def test_a_capability_opens_everything(sysv_shm):
-    """A process with CAP_IPC_OWNER may use a segment whatever its mode says."""
+def test_cap_ipc_owner_bypasses_permission_checks(sysv_shm):
+    """A process with CAP_IPC_OWNER may attach a segment for reading and writing whatever its mode."""
     segment = sysv_shm(mode=0)
     if not (capabilities() or 0) >> CAP_IPC_OWNER & 1 or not capabilities_count_for("ipc"):
         untested("needs CAP_IPC_OWNER")
@@ -123,8 +128,8 @@ def test_a_capability_opens_everything(sysv_shm):
 
 
 @clause("ipcs.lists-object", "ipcs(1)", "OPTIONS")
-def test_ipcs_shows_the_segment(sysv_shm):
-    """`ipcs -m` shows key, identifier, owner, permissions, size and attachments of a segment."""
+def test_ipcs_lists_segment(sysv_shm):
+    """`ipcs -m` shows the key, identifier, owner, permissions, size and number of attachments of a segment."""
     segment = sysv_shm(12345, mode=0o640)
     segment.attach()
     rows = [line.split() for line in run("ipcs", "-m").stdout.splitlines()]
@@ -138,8 +143,8 @@ def test_ipcs_shows_the_segment(sysv_shm):
 
 
 @clause("ipcs.limits-match-proc", "ipcs(1)", "OPTIONS")
-def test_ipcs_tells_the_limits():
-    """`ipcs -m -l` tells the greatest number of segments that /proc/sys/kernel/shmmni shows."""
+def test_ipcs_shows_shmmni():
+    """`ipcs -m -l` shows the maximum number of segments from /proc/sys/kernel/shmmni."""
     shown = limit("kernel/shmmni")
     if shown is None:
         untested("needs /proc/sys/kernel/shmmni")
@@ -148,8 +153,10 @@ def test_ipcs_tells_the_limits():
 
 
 @clause("ipcrm.by-key-and-id", "ipcrm(1)", "OPTIONS")
-def test_ipcrm_removes_by_key_and_by_identifier(sysv_shm):
-    """`ipcrm -M` removes by key and `ipcrm -m` by identifier; what is not there is an error of the program."""
+def test_ipcrm_removes_by_key_and_by_id(sysv_shm):
+    """`ipcrm -M` removes a segment by key and `ipcrm -m` by identifier; for a nonexistent identifier it exits with an
+    error.
+    """
     by_key, by_id = sysv_shm(), sysv_shm()
     assert run("ipcrm", "-M", f"{by_key.key:#x}").returncode == 0
     assert (by_key.exists(), by_id.exists()) == (False, True)
@@ -175,7 +182,7 @@ def readable(shmid: int) -> bool:
 
 
 def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A program of util-linux; untested where there is none."""
+    """Run a program of util-linux; report untested if it is not installed."""
     program = shutil.which(name)
     if program is None:
         untested(f"needs the program {name}")

@@ -1,6 +1,6 @@
-"""shmget(2), shmop(2), shmctl(2): who may do what with a segment, by the nine mode bits and by being its owner.
+"""shmget(2), shmop(2), shmctl(2): permission checks, by mode bits and by ownership.
 
-Everybody here is an ordinary user without a capability, the owner too: root passes every check and would prove nothing.
+Every process here, the owner's too, is unprivileged and has no capability: root would pass every check.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CLASSES = {"owner": (OWNER, OTHER_GROUP, 6), "group": (MEMBER, GROUP, 3), "other
 
 @pytest.fixture
 def owned(sysv_shm):
-    """A segment of OWNER and GROUP with the mode given, made by whoever runs the suite."""
+    """Return a function that creates a segment and gives it to OWNER and GROUP with the given mode."""
 
     def make(mode, size=4096):
         segment = sysv_shm(size)
@@ -55,7 +55,7 @@ def owned(sysv_shm):
 
 
 def outcome(shmid: int, flags: int) -> str:
-    """Whether the segment can be attached with *flags*, or the name of the errno."""
+    """Return "attached" if shmat() with *flags* succeeds, else the name of the errno."""
     try:
         shmdt(shmat(shmid, None, flags))
     except OSError as error:
@@ -64,63 +64,74 @@ def outcome(shmid: int, flags: int) -> str:
 
 
 def attaching(as_user: Callable[..., tuple[str, str]], segment: Segment, user: str) -> tuple[str, str]:
-    """What comes of attaching read-only and read-write as owner, group member or other."""
+    """Return the outcomes of attaching read-only and read-write as owner, group member or other."""
     uid, gid, _ = CLASSES[user]
     return as_user(uid, gid, lambda: (outcome(segment.id, SHM_RDONLY), outcome(segment.id, 0)))
 
 
 @clause("shmat.mode-owner-read", "shmop(2)", "ERRORS", errno=EACCES)
-def test_the_owners_read_bit(owned, as_user):
-    """The owner's read bit, and no other bit, lets the owner attach to read; without it the owner may not."""
+def test_owner_read_bit(owned, as_user):
+    """shmat() with SHM_RDONLY by the owner needs the owner's read bit and no other bit; without it shmat() fails with
+    EACCES.
+    """
     assert attaching(as_user, owned(0o400), "owner") == ("attached", "EACCES")
     assert attaching(as_user, owned(0o377), "owner") == ("EACCES", "EACCES")
 
 
 @clause("shmat.mode-owner-write", "shmop(2)", "ERRORS", errno=EACCES)
-def test_the_owners_write_bit(owned, as_user):
-    """The owner's write bit lets the owner attach to read and write; without it the owner may only read."""
+def test_owner_write_bit(owned, as_user):
+    """shmat() for reading and writing by the owner needs the owner's write bit; without it shmat() fails with
+    EACCES."""
     assert attaching(as_user, owned(0o600), "owner") == ("attached", "attached")
     assert attaching(as_user, owned(0o577), "owner") == ("attached", "EACCES")
 
 
 @clause("shmat.mode-group-read", "shmop(2)", "ERRORS", errno=EACCES)
-def test_the_groups_read_bit(owned, as_user):
-    """The group's read bit, and no other bit, lets a member attach to read; without it a member may not."""
+def test_group_read_bit(owned, as_user):
+    """shmat() with SHM_RDONLY by a group member needs the group's read bit and no other bit; without it shmat() fails
+    with EACCES.
+    """
     assert attaching(as_user, owned(0o040), "group") == ("attached", "EACCES")
     assert attaching(as_user, owned(0o737), "group") == ("EACCES", "EACCES")
 
 
 @clause("shmat.mode-group-write", "shmop(2)", "ERRORS", errno=EACCES)
-def test_the_groups_write_bit(owned, as_user):
-    """The group's write bit lets a member attach to read and write; without it a member may only read."""
+def test_group_write_bit(owned, as_user):
+    """shmat() for reading and writing by a group member needs the group's write bit; without it shmat() fails with
+    EACCES.
+    """
     assert attaching(as_user, owned(0o060), "group") == ("attached", "attached")
     assert attaching(as_user, owned(0o757), "group") == ("attached", "EACCES")
 
 
 @clause("shmat.mode-other-read", "shmop(2)", "ERRORS", errno=EACCES)
-def test_the_others_read_bit(owned, as_user):
-    """The others' read bit, and no other bit, lets anybody attach to read; without it they may not."""
+def test_other_read_bit(owned, as_user):
+    """shmat() with SHM_RDONLY by another user needs the others' read bit and no other bit; without it shmat() fails
+    with EACCES.
+    """
     assert attaching(as_user, owned(0o004), "other") == ("attached", "EACCES")
     assert attaching(as_user, owned(0o773), "other") == ("EACCES", "EACCES")
 
 
 @clause("shmat.mode-other-write", "shmop(2)", "ERRORS", errno=EACCES)
-def test_the_others_write_bit(owned, as_user):
-    """The others' write bit lets anybody attach to read and write; without it they may only read."""
+def test_other_write_bit(owned, as_user):
+    """shmat() for reading and writing by another user needs the others' write bit; without it shmat() fails with
+    EACCES.
+    """
     assert attaching(as_user, owned(0o006), "other") == ("attached", "attached")
     assert attaching(as_user, owned(0o775), "other") == ("attached", "EACCES")
 
 
 @clause("ipc.execute-bits-ignored", "shmctl(2)", "DESCRIPTION")
-def test_the_execute_bits_are_worth_nothing(owned, as_user):
-    """The three execute bits give no right to attach."""
+def test_execute_bits_grant_nothing(owned, as_user):
+    """The execute bits of a segment's mode do not permit shmat()."""
     segment = owned(0o111)
     assert {attaching(as_user, segment, user) for user in CLASSES} == {("EACCES", "EACCES")}
 
 
 @clause("shmat.eacces", "shmop(2)", "ERRORS", errno=EACCES)
-def test_attaching_without_permission(owned, as_user):
-    """Attaching without the permission for that kind of attachment is refused, and nothing is attached."""
+def test_shmat_without_permission_fails(owned, as_user):
+    """shmat() fails with EACCES if the caller lacks the permission for the requested attach, and attaches nothing."""
     segment = owned(0o700)
 
     def attach() -> None:
@@ -132,8 +143,8 @@ def test_attaching_without_permission(owned, as_user):
 
 
 @clause("shmat.rdonly-needs-read-only", "shmop(2)", "SHM_RDONLY")
-def test_reading_needs_only_the_read_permission(owned, as_user):
-    """SHM_RDONLY needs read permission alone; an attachment without it needs both, and write permission alone is not enough."""
+def test_shm_rdonly_needs_only_read_permission(owned, as_user):
+    """shmat() with SHM_RDONLY needs only read permission; without the flag it needs both read and write permission."""
     assert attaching(as_user, owned(0o400), "owner") == ("attached", "EACCES")
     assert attaching(as_user, owned(0o200), "owner") == ("EACCES", "EACCES")
 
@@ -142,10 +153,12 @@ def test_reading_needs_only_the_read_permission(owned, as_user):
     "shmat.exec-permission-contradiction",
     "shmop(2)",
     "SHM_EXEC",
-    disputed="shmop(2) has it that SHM_EXEC needs execute permission, shmctl(2) that the execute bits are unused",
+    disputed="by shmop(2) SHM_EXEC needs execute permission, by shmctl(2) execute bits are unused",
 )
-def test_executing_needs_execute_permission(owned, as_user):
-    """SHM_EXEC needs execute permission, says one page; no execute bit means anything, says the other."""
+def test_shm_exec_needs_execute_permission(owned, as_user):
+    """shmat() with SHM_EXEC needs execute permission by shmop(2), although execute permission bits are unused by
+    shmctl(2).
+    """
     with_bit, without = owned(0o700), owned(0o600)
 
     def both() -> tuple[str, str]:
@@ -154,12 +167,14 @@ def test_executing_needs_execute_permission(owned, as_user):
     found = as_user(OWNER, GROUP, both)
     assert found in (("attached", "EACCES"), ("attached", "attached"))
     if found == ("attached", "EACCES"):
-        disputed(manual="in shmctl(2) that execute bits are unused", linux="wants the execute bit, as shmop(2) has it")
+        disputed(manual="shmctl(2): execute bits are unused", linux="requires the execute bit, as shmop(2) says")
 
 
 @clause("shmget.eacces-mode", "shmget(2)", "ERRORS", errno=EACCES)
-def test_looking_up_asks_for_permissions(owned, as_user):
-    """Looking a segment up with mode bits that the caller has not got is refused; with those that he has, it is found."""
+def test_shmget_checks_requested_mode_bits(owned, as_user):
+    """shmget() of an existing segment fails with EACCES if the mode argument asks for permissions that the caller
+    lacks.
+    """
     segment = owned(0o640)
 
     def look_up() -> int:
@@ -171,8 +186,8 @@ def test_looking_up_asks_for_permissions(owned, as_user):
 
 
 @clause("shmctl.stat-needs-read", "shmctl(2)", "ERRORS", errno=EACCES)
-def test_asking_needs_read_permission(owned, as_user):
-    """IPC_STAT needs read permission, and no more."""
+def test_ipc_stat_needs_read_permission(owned, as_user):
+    """IPC_STAT needs read permission, and fails with EACCES without it."""
     unreadable, readable = owned(0o733), owned(0o004)
 
     def ask() -> int:
@@ -184,8 +199,10 @@ def test_asking_needs_read_permission(owned, as_user):
 
 
 @clause("shmctl.eperm-set-rmid", "shmctl(2)", "ERRORS", errno=EPERM)
-def test_a_stranger_cannot_change_or_remove(owned, as_user):
-    """IPC_SET and IPC_RMID by a user who neither owns nor made the segment are refused, whatever the mode; it stays as it was."""
+def test_ipc_set_and_ipc_rmid_by_stranger_fail(owned, as_user):
+    """IPC_SET and IPC_RMID fail with EPERM for a user who is neither owner nor creator, whatever the mode, and change
+    nothing.
+    """
     segment = owned(0o777)
 
     def change() -> None:
@@ -200,8 +217,8 @@ def test_a_stranger_cannot_change_or_remove(owned, as_user):
 
 
 @clause("shmctl.set-uid-gid", "shmctl(2)", "IPC_SET")
-def test_a_new_owner_counts_at_once(owned, as_user):
-    """IPC_SET gives a segment another owner and group, who count in the next check; the creator stays on record."""
+def test_ipc_set_changes_owner(owned, as_user):
+    """IPC_SET changes the owner and group of a segment, which later checks use; the creator stays the same."""
     segment = owned(0o400)
     made_by = segment.stat().perm
     assert attaching(as_user, segment, "owner")[0] == "attached"
@@ -213,8 +230,8 @@ def test_a_new_owner_counts_at_once(owned, as_user):
 
 
 @clause("shmctl.creator-keeps-control", "shmctl(2)", "ERRORS")
-def test_the_creator_keeps_control(fork, on_record):
-    """Who made a segment and gave it away may still change and remove it."""
+def test_creator_keeps_control(fork, on_record):
+    """The creator of a segment may use IPC_SET and IPC_RMID after another user has become its owner."""
 
     def give_away_and_take_back() -> int | None:
         become(OWNER, GROUP)
@@ -230,8 +247,8 @@ def test_the_creator_keeps_control(fork, on_record):
 
 
 @clause("shmctl.shm_stat_any-no-perm", "shmctl(2)", "SHM_STAT_ANY", since="4.17")
-def test_stat_any_needs_no_permission(in_ipc_namespace):
-    """SHM_STAT_ANY tells of a segment without read permission; SHM_STAT does not."""
+def test_shm_stat_any_needs_no_permission(in_ipc_namespace):
+    """SHM_STAT_ANY needs no read permission; SHM_STAT fails with EACCES without it."""
 
     def ask() -> int:
         shmget(unused_key(), 4321, IPC_CREAT)
@@ -245,8 +262,8 @@ def test_stat_any_needs_no_permission(in_ipc_namespace):
 
 
 @clause("shmctl.lock-owner-only-eperm", "shmctl(2)", "ERRORS", errno=EPERM)
-def test_a_stranger_cannot_lock(owned, as_user):
-    """SHM_LOCK and SHM_UNLOCK by a user who neither owns nor made the segment are refused."""
+def test_shm_lock_by_stranger_fails(owned, as_user):
+    """SHM_LOCK and SHM_UNLOCK fail with EPERM for a user who is neither owner nor creator."""
     segment = owned(0o777)
 
     def lock() -> None:
@@ -259,8 +276,10 @@ def test_a_stranger_cannot_lock(owned, as_user):
 
 
 @clause("shmctl.lock-memlock-enomem", "shmctl(2)", "ERRORS", errno=ENOMEM, since="2.6.10")
-def test_locking_stays_under_the_limit(owned, as_user, page):
-    """An ordinary owner may lock as much as RLIMIT_MEMLOCK allows, and not a page more."""
+def test_shm_lock_is_limited_by_rlimit_memlock(owned, as_user, page):
+    """SHM_LOCK by an unprivileged owner fails with ENOMEM if the segment is larger than RLIMIT_MEMLOCK, and succeeds up
+    to the limit.
+    """
     fits, exceeds = owned(0o600, 2 * page), owned(0o600, 3 * page)
 
     def lock() -> tuple[int, int]:
@@ -274,8 +293,8 @@ def test_locking_stays_under_the_limit(owned, as_user, page):
 
 
 @clause("shmctl.lock-memlock-zero-eperm", "shmctl(2)", "ERRORS", errno=EPERM, since="2.6.10")
-def test_locking_with_a_limit_of_nothing(owned, as_user):
-    """With a RLIMIT_MEMLOCK of 0 an ordinary owner may not lock at all."""
+def test_shm_lock_with_zero_rlimit_memlock_fails(owned, as_user):
+    """SHM_LOCK by an unprivileged owner fails with EPERM if RLIMIT_MEMLOCK is 0."""
     segment = owned(0o600)
 
     def lock() -> None:
@@ -288,16 +307,18 @@ def test_locking_with_a_limit_of_nothing(owned, as_user):
 
 
 @clause("shmctl.lock-outlives-locker", "shmctl(2)", "SHM_LOCK")
-def test_a_lock_belongs_to_the_segment(owned, as_user):
-    """A locked segment stays locked when the process that locked it has ended."""
+def test_lock_outlives_locker(owned, as_user):
+    """A locked segment stays locked after the process that locked it has ended."""
     segment = owned(0o600)
     as_user(OWNER, GROUP, shmctl, segment.id, SHM_LOCK)
     assert segment.stat().perm.mode == 0o600 | SHM_LOCKED
 
 
 @clause("shmget.hugetlb-enomem", "shmget(2)", "ERRORS", errno=ENOMEM)
-def test_huge_pages_that_are_not_there(on_record):
-    """A segment of more huge pages than there are is refused, and none is made."""
+def test_too_many_huge_pages_fail(on_record):
+    """shmget() with SHM_HUGETLB fails with ENOMEM if it needs more huge pages than the system has, and creates no
+    segment.
+    """
     needs_huge_pages()
     if limit("vm/nr_hugepages") != 0 or limit("vm/nr_overcommit_hugepages") != 0:
         untested("needs a kernel with huge pages, none of which is set aside")
@@ -314,8 +335,10 @@ def test_huge_pages_that_are_not_there(on_record):
 
 
 @clause("shmget.hugetlb-eperm", "shmget(2)", "ERRORS", errno=EPERM)
-def test_huge_pages_need_a_privilege(as_user, on_record):
-    """An ordinary user outside the group of vm.hugetlb_shm_group may not make a segment of huge pages."""
+def test_huge_pages_need_privilege(as_user, on_record):
+    """shmget() with SHM_HUGETLB fails with EPERM for an unprivileged user outside the group of
+    /proc/sys/vm/hugetlb_shm_group.
+    """
     needs_huge_pages()
 
     def make() -> None:
@@ -326,6 +349,6 @@ def test_huge_pages_need_a_privilege(as_user, on_record):
 
 
 def needs_huge_pages() -> None:
-    """Untested where the kernel has none: the page says nothing of what SHM_HUGETLB is there."""
+    """Report untested on a kernel without huge pages, for which the manual page does not describe SHM_HUGETLB."""
     if limit("vm/nr_hugepages") is None:
         untested("needs a kernel with huge pages: /proc/sys/vm/nr_hugepages cannot be read")

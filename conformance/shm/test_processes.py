@@ -1,4 +1,4 @@
-"""shmop(2), fork(2), execve(2), _exit(2): a segment among processes, related and unrelated."""
+"""shmop(2), fork(2), execve(2), _exit(2): one segment in several processes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from ..memory import peek, poke
 
 
 @clause("shm.fork-inherits", "shmop(2)", "NOTES")
-def test_a_child_inherits_the_attachments(sysv_shm, fork):
-    """A forked child has its parent's attachments at the same addresses, and they are counted."""
+def test_fork_inherits_attachments(sysv_shm, fork):
+    """After fork() the child inherits the attachments at the same addresses, and shm_nattch counts them."""
     attachment = sysv_shm().attach()
     attachment.buf[0] = 7
     address = attachment.address
@@ -35,8 +35,8 @@ def test_a_child_inherits_the_attachments(sysv_shm, fork):
 
 
 @clause("shm.change-seen-by-all", "shmop(2)", "DESCRIPTION")
-def test_a_change_is_seen_by_all_at_once(sysv_shm, fork, pipe):
-    """What one process stores in a segment, all others that have it attached find there at once, wherever they attached it."""
+def test_store_is_visible_to_all_processes(sysv_shm, fork, pipe):
+    """A store to a segment is visible at once to every process that has it attached, whatever the address."""
     segment = sysv_shm()
     ours = segment.attach()
     questions, answers = [pipe() for _ in range(3)], [pipe() for _ in range(3)]
@@ -57,16 +57,16 @@ def test_a_change_is_seen_by_all_at_once(sysv_shm, fork, pipe):
 
 
 @clause("shm.child-change-seen-by-parent", "shmop(2)", "DESCRIPTION")
-def test_a_childs_change_is_seen_by_its_parent(sysv_shm, fork):
-    """What a child stores through an inherited attachment, its parent finds there."""
+def test_store_of_child_is_visible_to_parent(sysv_shm, fork):
+    """A child's store to an inherited attachment is visible to its parent."""
     attachment = sysv_shm().attach()
     fork(poke, attachment.address + 5, 9).result()
     assert attachment.buf[5] == 9
 
 
 @clause("shm.exec-detaches", "execve(2)", "DESCRIPTION")
-def test_exec_detaches(sysv_shm, program, pipe):
-    """A process that executes another program has nothing attached any more."""
+def test_execve_detaches(sysv_shm, program, pipe):
+    """execve() detaches all segments of the process."""
     segment = sysv_shm()
     segment.attach()
     up, down = pipe(), pipe()
@@ -84,7 +84,7 @@ def test_exec_detaches(sysv_shm, program, pipe):
 
 @clause("shm.exit-detaches", "_exit(3)", "HISTORY")
 def test_exit_detaches(sysv_shm, fork):
-    """A process that ends has nothing attached any more, and is on record as the segment's last user."""
+    """_exit() detaches the segments of the process, and sets shm_lpid to it and shm_dtime."""
     segment = sysv_shm()
 
     def attach_and_leave() -> int:
@@ -98,8 +98,8 @@ def test_exit_detaches(sysv_shm, fork):
 
 
 @clause("shm.sigkill-detaches", "shmop(2)", "NOTES")
-def test_death_by_a_signal_detaches(sysv_shm, fork, pipe):
-    """A process that is killed has nothing attached any more."""
+def test_sigkill_detaches(sysv_shm, fork, pipe):
+    """When SIGKILL terminates a process, its segments are detached."""
     segment, ready = sysv_shm(), pipe()
 
     def attach_and_wait() -> None:
@@ -116,8 +116,8 @@ def test_death_by_a_signal_detaches(sysv_shm, fork, pipe):
 
 
 @clause("shm.rmid-then-last-exit-destroys", "shmctl(2)", "IPC_RMID")
-def test_a_removed_segment_goes_with_its_last_holder(sysv_shm, fork, pipe):
-    """A removed segment goes when the last process that has it attached ends, however it ends."""
+def test_last_exit_destroys_removed_segment(sysv_shm, fork, pipe):
+    """A segment marked for destruction is destroyed when the last process that has it attached terminates."""
     segment, ready = sysv_shm(), pipe()
 
     def attach_and_wait() -> None:
@@ -136,7 +136,7 @@ def test_a_removed_segment_goes_with_its_last_holder(sysv_shm, fork, pipe):
 
 @clause("shm.unrelated-processes-meet-by-key", "shmget(2)", "DESCRIPTION")
 def test_unrelated_processes_meet_by_key(sysv_shm, program):
-    """Programs that have nothing in common but the key find the same segment and the same bytes."""
+    """Unrelated programs that attach the segment of the same key share its content."""
     attachment = sysv_shm(64).attach()
     attachment.buf[:5] = b"first"
     source = (
@@ -152,7 +152,7 @@ def test_unrelated_processes_meet_by_key(sysv_shm, program):
 
 @clause("shm.sharing-needs-no-system-call", "shmop(2)", "DESCRIPTION")
 def test_sharing_needs_no_system_call(sysv_shm, fork, pipe):
-    """Once a segment is attached, sharing through it needs no system call at all."""
+    """Processes share data through an attached segment without any system call."""
     ours, gate = sysv_shm().attach(), pipe()
     here, there = c_char.from_address(ours.address), c_char.from_address(ours.address + 1)
     leave, libc_syscall = c_long(number_of("exit")), CDLL(None).syscall
@@ -172,9 +172,9 @@ def test_sharing_needs_no_system_call(sysv_shm, fork, pipe):
     for value in (b"a", b"b", b"c"):
         here.value = value
         Deadline(5).until(partial(_decided, child, there, value))
-        assert there.value == value, f"the child did not copy {value!r}"
+        assert there.value == value, f"the child must copy {value!r}"
     here.value = b"q"
-    assert child.wait() == 0, "the child was killed for a system call"
+    assert child.wait() == 0, "the child must exit normally: SIGKILL means that it made a system call"
 
 
 def _decided(child: Child[Any], place: c_char, value: bytes) -> bool:
@@ -182,7 +182,7 @@ def _decided(child: Child[Any], place: c_char, value: bytes) -> bool:
 
 
 def _has_strict_mode(fork: Fork) -> bool:
-    """Whether the kernel enforces strict mode: a child that makes a forbidden call must be killed for it."""
+    """Return whether the kernel enforces strict mode: it must kill a child that makes a forbidden call."""
 
     def forbidden() -> None:
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT)

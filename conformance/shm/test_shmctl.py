@@ -1,4 +1,4 @@
-"""shmctl(2): what can be asked of a segment, changed in it, and its removal."""
+"""shmctl(2): examining, changing and removing a segment."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from ..raw_syscalls import NOBODYS, raw
 
 
 @clause("shmctl.stat-segsz", "shmctl(2)", "IPC_STAT")
-def test_stat_tells_the_size(sysv_shm):
-    """IPC_STAT tells the size in bytes."""
+def test_ipc_stat_returns_size(sysv_shm):
+    """IPC_STAT returns the segment's size in bytes in shm_segsz."""
     assert sysv_shm(12345).stat().segsz == 12345
 
 
 @clause("shmctl.stat-nattch-counts", "shmctl(2)", "shm_nattch")
-def test_attachments_are_counted(sysv_shm):
-    """The number of attachments goes up by one with every attach and down by one with every detach."""
+def test_shm_nattch_counts_attachments(sysv_shm):
+    """shm_nattch increases by one with every shmat() and decreases by one with every shmdt()."""
     segment = sysv_shm()
     first, second = segment.attach(), segment.attach()
     assert segment.stat().nattch == 2
@@ -53,18 +53,20 @@ def test_attachments_are_counted(sysv_shm):
 
 
 @clause("shmctl.efault", "shmctl(2)", "ERRORS", errno=EFAULT)
-def test_a_buffer_that_is_no_memory_is_refused(sysv_shm):
-    """IPC_STAT and IPC_SET with an address that cannot be accessed fail, and change nothing."""
+def test_invalid_buffer_address_fails(sysv_shm):
+    """IPC_STAT and IPC_SET fail with EFAULT if the buffer's address is not accessible, and change nothing."""
     segment = sysv_shm()
-    for command in (IPC_STAT, IPC_SET):  # past libc, which on 32-bit machines copies the structure itself
+    for command in (IPC_STAT, IPC_SET):  # a raw system call: on 32-bit architectures libc copies the structure itself
         with fails_with(EFAULT):
             raw("shmctl", segment.id, command, NOBODYS)
     assert segment.stat().perm.mode == 0o600
 
 
 @clause("shmctl.einval-cmd-id", "shmctl(2)", "ERRORS", errno=EINVAL)
-def test_what_is_no_command_or_no_id_is_refused(sysv_shm):
-    """An unknown command, an identifier that no segment can have and that of a segment that is gone are refused."""
+def test_invalid_command_or_id_fails(sysv_shm):
+    """shmctl() fails with EINVAL for an unknown command, an invalid identifier and the identifier of a destroyed
+    segment.
+    """
     segment = sysv_shm()
     with fails_with(EINVAL):
         shmctl(segment.id, 0x7F00)
@@ -76,24 +78,24 @@ def test_what_is_no_command_or_no_id_is_refused(sysv_shm):
 
 
 @clause("shmctl.set-mode", "shmctl(2)", "IPC_SET")
-def test_the_mode_can_be_changed(sysv_shm):
-    """IPC_SET changes the mode bits."""
+def test_ipc_set_changes_mode(sysv_shm):
+    """IPC_SET changes the permission bits of the mode."""
     segment = sysv_shm(mode=0o600)
     segment.set(mode=0o640)
     assert oct(segment.stat().perm.mode) == oct(0o640)
 
 
 @clause("shmctl.set-only-9-mode-bits", "shmctl(2)", "IPC_SET")
-def test_only_the_nine_mode_bits_can_be_changed(sysv_shm):
-    """Of the mode that IPC_SET is given only the low nine bits are taken."""
+def test_ipc_set_takes_only_low_nine_bits(sysv_shm):
+    """IPC_SET changes only the low nine bits of the mode."""
     segment = sysv_shm()
     shmctl_set(segment.id, mode=0o7777)
     assert oct(segment.stat().perm.mode) == oct(0o777)
 
 
 @clause("shmctl.set-ctime", "shmctl(2)", "IPC_SET")
-def test_a_change_sets_the_time_of_change(aged):
-    """IPC_SET sets the time of change to now."""
+def test_ipc_set_updates_ctime(aged):
+    """IPC_SET sets shm_ctime to the current time."""
     segment = aged("sysv_shm")
     made = segment.stat().ctime
     segment.set(mode=0o640)
@@ -101,8 +103,8 @@ def test_a_change_sets_the_time_of_change(aged):
 
 
 @clause("shmctl.rmid-unattached-at-once", "shmctl(2)", "IPC_RMID")
-def test_an_unattached_segment_goes_at_once(sysv_shm):
-    """Removing a segment that nobody has attached ends it there and then."""
+def test_ipc_rmid_destroys_unattached_segment_at_once(sysv_shm):
+    """IPC_RMID destroys a segment without attachments at once."""
     segment = sysv_shm()
     shmctl_rmid(segment.id)
     with fails_with(EINVAL):
@@ -110,8 +112,9 @@ def test_an_unattached_segment_goes_at_once(sysv_shm):
 
 
 @clause("shmctl.rmid-deferred", "shmctl(2)", "IPC_RMID")
-def test_removal_waits_for_the_last_detach(sysv_shm):
-    """A removed segment stays usable for those who have it attached, and goes with the last detach."""
+def test_ipc_rmid_waits_for_last_shmdt(sysv_shm):
+    """After IPC_RMID an attached segment stays usable for the attached processes, and is destroyed by the last
+    shmdt()."""
     segment = sysv_shm()
     first, second = segment.attach(), segment.attach()
     shmctl_rmid(segment.id)
@@ -125,8 +128,8 @@ def test_removal_waits_for_the_last_detach(sysv_shm):
 
 
 @clause("shmctl.rmid-shm_dest", "shmctl(2)", "IPC_RMID")
-def test_a_pending_removal_shows_in_the_mode(sysv_shm):
-    """SHM_DEST is set in the mode of a segment that waits for its last detach, and of no other."""
+def test_shm_dest_marks_pending_removal(sysv_shm):
+    """SHM_DEST is set in the mode of a segment that is marked for destruction, and not before."""
     segment = sysv_shm()
     segment.attach()
     assert segment.stat().perm.mode == 0o600
@@ -135,8 +138,10 @@ def test_a_pending_removal_shows_in_the_mode(sysv_shm):
 
 
 @clause("shmctl.rmid-key-freed", "shmctl(2)", "IPC_RMID")
-def test_a_removed_segment_gives_up_its_key(sysv_shm, on_record):
-    """The key of a removed segment is free at once, though it is still attached: a new segment may have it."""
+def test_ipc_rmid_frees_key(sysv_shm, on_record):
+    """IPC_RMID frees the key of a segment at once, even while it is attached: shmget() can create a new segment with
+    it.
+    """
     old = sysv_shm()
     old.attach().buf[0] = 7
     shmctl_rmid(old.id)
@@ -146,8 +151,8 @@ def test_a_removed_segment_gives_up_its_key(sysv_shm, on_record):
 
 
 @clause("shmctl.rmid-twice", "shmctl(2)", "IPC_RMID")
-def test_removing_a_pending_segment_again_does_no_harm(sysv_shm):
-    """A second IPC_RMID of a segment that waits for its last detach is accepted and changes nothing."""
+def test_second_ipc_rmid_changes_nothing(sysv_shm):
+    """A second IPC_RMID of a segment that is marked for destruction succeeds and changes nothing."""
     segment = sysv_shm()
     attachment = segment.attach()
     shmctl_rmid(segment.id)
@@ -157,13 +162,15 @@ def test_removing_a_pending_segment_again_does_no_harm(sysv_shm):
 
 
 @clause("shmctl.rmid-exactly-one-succeeds", "shmctl(2)", "IPC_RMID")
-def test_exactly_one_of_several_removals_succeeds(sysv_shm, fork, pipe):
-    """Of several processes that remove an unattached segment at the same time exactly one succeeds; the others get EINVAL."""
+def test_one_of_several_ipc_rmid_succeeds(sysv_shm, fork, pipe):
+    """If several processes remove an unattached segment at the same time, IPC_RMID succeeds in one and fails with
+    EINVAL in the others.
+    """
     segment, gate = sysv_shm(), pipe()
 
     def remove() -> int:
         gate.close_write()
-        gate.read()  # all wait here for the gate to close
+        gate.read()  # all children wait here until the gate closes
         try:
             return shmctl(segment.id, IPC_RMID)
         except OSError as error:
@@ -177,13 +184,13 @@ def test_exactly_one_of_several_removals_succeeds(sysv_shm, fork, pipe):
 
 
 @clause("shmctl.ipc_info-matches-proc", "shmctl(2)", "IPC_INFO")
-def test_the_limits_are_those_in_proc():
-    """IPC_INFO tells the limits that /proc/sys/kernel shows, and a smallest size of 1."""
+def test_ipc_info_returns_limits_of_proc():
+    """IPC_INFO returns the limits that /proc/sys/kernel shows, and a minimum size of 1."""
     limits = shmctl_limits()
     shown = {name: limit(f"kernel/{name}") for name in ("shmmax", "shmmni", "shmall")}
     if None in shown.values():
         untested("needs /proc/sys/kernel/shmmax, shmmni and shmall")
-    # A limit of a 64-bit kernel need not fit what a 32-bit program is told it in.
+    # A limit of a 64-bit kernel may not fit into a field of a 32-bit program.
     most = ULONG[1] if sizeof(c_ulong) == 8 else LONG[1]
     fitting = {name: value for name, value in shown.items() if value is not None and value <= most}
     assert {name: getattr(limits, name) for name in fitting} == fitting
@@ -191,8 +198,8 @@ def test_the_limits_are_those_in_proc():
 
 
 @clause("shmctl.shm_info-sums", "shmctl(2)", "SHM_INFO")
-def test_the_sums_are_those_of_the_segments(in_ipc_namespace, page):
-    """SHM_INFO tells the number of segments and the sum of their pages, in whole and in memory."""
+def test_shm_info_sums_segments(in_ipc_namespace, page):
+    """SHM_INFO returns the number of segments, their total pages and their resident pages."""
 
     def sums() -> tuple[int, int, int]:
         shmget(IPC_PRIVATE, 1, 0o600)
@@ -205,8 +212,10 @@ def test_the_sums_are_those_of_the_segments(in_ipc_namespace, page):
 
 
 @clause("shmctl.shm_stat-index", "shmctl(2)", "SHM_STAT")
-def test_an_index_leads_to_a_segment(in_ipc_namespace):
-    """SHM_STAT takes an index of the kernel's table and gives the identifier there; an unused index is refused."""
+def test_shm_stat_takes_index(in_ipc_namespace):
+    """SHM_STAT takes an index into the kernel's table and returns the identifier of that segment; an unused index fails
+    with EINVAL.
+    """
 
     def by_index() -> bool:
         shmid = shmget(IPC_PRIVATE, 4321, 0o600)
@@ -220,8 +229,8 @@ def test_an_index_leads_to_a_segment(in_ipc_namespace):
 
 
 @clause("shmctl.lock-unlock-flag", "shmctl(2)", "SHM_LOCK")
-def test_a_lock_shows_in_the_mode(sysv_shm):
-    """SHM_LOCK sets SHM_LOCKED in the mode, SHM_UNLOCK clears it."""
+def test_shm_lock_shows_in_mode(sysv_shm):
+    """SHM_LOCK sets SHM_LOCKED in the mode, and SHM_UNLOCK clears it."""
     segment = sysv_shm()
     try:
         segment.control(SHM_LOCK)
@@ -233,8 +242,8 @@ def test_a_lock_shows_in_the_mode(sysv_shm):
 
 
 @clause("proc.sysvipc-shm-row", "proc_sysvipc(5)", "/proc/sysvipc/")
-def test_proc_shows_the_segment(sysv_shm):
-    """/proc/sysvipc/shm has a row for every segment, with what IPC_STAT tells of it."""
+def test_proc_sysvipc_shm_shows_segment(sysv_shm):
+    """/proc/sysvipc/shm has one line for each segment, with the values that IPC_STAT returns."""
     segment = sysv_shm(12345, mode=0o640)
     segment.attach()
     rows = sysvipc_shm()

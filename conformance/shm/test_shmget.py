@@ -1,4 +1,4 @@
-"""shmget(2): finding and making segments, and how a new one begins."""
+"""shmget(2): finding and creating segments, and the initial state of a new segment."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ..memory import free_range, peek, poke
 
 
 @clause("shmget.create-new-returns-nonneg", "shmget(2)", "RETURN VALUE")
-def test_making_a_segment_gives_an_id(sysv_shm):
-    """Making a segment gives an identifier, a number that is not negative and stands for that segment."""
+def test_new_segment_gives_valid_id(sysv_shm):
+    """shmget() returns a nonnegative identifier that names the new segment."""
     segment, other = sysv_shm(1000), sysv_shm(3000)
     assert segment.id >= 0
     assert [shmctl_stat(each.id).segsz for each in (segment, other)] == [1000, 3000]
 
 
 @clause("shmget.creat-makes-segment-with-key", "shmget(2)", "DESCRIPTION")
-def test_creat_makes_a_segment_with_the_key(sysv_shm):
-    """IPC_CREAT with a key that no segment has makes one, which is found by that key from then on."""
+def test_creat_creates_segment_with_key(sysv_shm):
+    """shmget() with IPC_CREAT creates a segment if none exists for the key, and later calls find it by the key."""
     key = unused_key()
     segment = sysv_shm(key=key, flags=IPC_CREAT)
     assert segment.stat().perm.key == key
@@ -34,52 +34,54 @@ def test_creat_makes_a_segment_with_the_key(sysv_shm):
 
 
 @clause("shmget.creat-existing-returns-it", "shmget(2)", "DESCRIPTION")
-def test_creat_alone_finds_what_exists(sysv_shm):
-    """IPC_CREAT without IPC_EXCL gives the segment that already has the key."""
+def test_creat_finds_existing_segment(sysv_shm):
+    """shmget() with IPC_CREAT and without IPC_EXCL returns the identifier of an existing segment."""
     segment = sysv_shm()
     assert shmget(segment.key, segment.size, IPC_CREAT | 0o600) == segment.id
 
 
 @clause("shmget.private-always-new", "shmget(2)", "DESCRIPTION")
-def test_private_is_new_every_time(on_record):
-    """With the key IPC_PRIVATE every call makes a new segment."""
+def test_private_always_creates(on_record):
+    """shmget() with IPC_PRIVATE creates a new segment on every call."""
     made = {on_record.shmget(IPC_PRIVATE, 1, 0o600) for _ in range(3)}
     assert len(made) == 3
 
 
 @clause("shmget.private-ignores-creat-excl", "shmget(2)", "NOTES")
-def test_private_needs_no_creat(on_record):
-    """With IPC_PRIVATE only the nine mode bits of the flags count: IPC_CREAT is not needed, IPC_EXCL does no harm."""
+def test_private_ignores_creat_and_excl(on_record):
+    """shmget() with IPC_PRIVATE uses only the low nine bits of shmflg: it needs no IPC_CREAT and ignores IPC_EXCL."""
     first = on_record.shmget(IPC_PRIVATE, 1, 0o600)
     second = on_record.shmget(IPC_PRIVATE, 1, IPC_EXCL | 0o640)
     assert [shmctl_stat(shmid).perm.mode for shmid in (first, second)] == [0o600, 0o640]
 
 
 @clause("shmget.lookup-existing", "shmget(2)", "DESCRIPTION")
-def test_a_key_leads_to_its_segment(sysv_shm):
-    """Without flags the key of an existing segment gives that segment's identifier."""
+def test_key_finds_segment(sysv_shm):
+    """shmget() without flags returns the identifier of the existing segment for the key."""
     segment = sysv_shm()
     assert shmget(segment.key, segment.size, 0) == segment.id
 
 
 @clause("shmget.size-zero-lookup", "shmget(2)", "DESCRIPTION")
-def test_size_zero_finds_any_segment(sysv_shm):
-    """An existing segment may be looked up with the size 0."""
+def test_size_zero_finds_segment(sysv_shm):
+    """shmget() finds an existing segment with size 0."""
     segment = sysv_shm(12345)
     assert shmget(segment.key, 0, 0) == segment.id
 
 
 @clause("shmget.smaller-size-lookup-ok", "shmget(2)", "ERRORS", errno=EINVAL)
-def test_a_smaller_size_finds_the_segment_whole(sysv_shm):
-    """An existing segment may be looked up with a size below its own, and keeps its own."""
+def test_smaller_size_finds_segment(sysv_shm):
+    """shmget() finds an existing segment with a size smaller than its own, and does not change its size."""
     segment = sysv_shm(12345)
     assert shmget(segment.key, 12344, 0) == segment.id
     assert segment.stat().segsz == 12345
 
 
 @clause("shmget.larger-size-einval", "shmget(2)", "ERRORS", errno=EINVAL)
-def test_a_larger_size_is_refused(sysv_shm):
-    """Looking an existing segment up with a size above its own fails, and the segment is what it was."""
+def test_larger_size_fails(sysv_shm):
+    """shmget() fails with EINVAL if the size is larger than that of the existing segment, and does not change the
+    segment.
+    """
     segment = sysv_shm(4096)
     assert shmget(segment.key, 4096, 0) == segment.id
     with fails_with(EINVAL):
@@ -88,8 +90,8 @@ def test_a_larger_size_is_refused(sysv_shm):
 
 
 @clause("shmget.excl-existing-key-eexist", "shmget(2)", "ERRORS", errno=EEXIST)
-def test_excl_fails_when_the_key_has_a_segment(sysv_shm):
-    """IPC_CREAT with IPC_EXCL fails when a segment with the key exists."""
+def test_excl_fails_if_key_exists(sysv_shm):
+    """shmget() with IPC_CREAT | IPC_EXCL fails with EEXIST if a segment exists for the key."""
     segment = sysv_shm()
     with fails_with(EEXIST):
         shmget(segment.key, segment.size, IPC_CREAT | IPC_EXCL | 0o600)
@@ -97,8 +99,8 @@ def test_excl_fails_when_the_key_has_a_segment(sysv_shm):
 
 
 @clause("shmget.nocreat-enoent", "shmget(2)", "ERRORS", errno=ENOENT)
-def test_a_key_without_segment_is_not_found():
-    """A key that no segment has fails without IPC_CREAT, and makes nothing."""
+def test_missing_key_without_creat_fails():
+    """shmget() without IPC_CREAT fails with ENOENT if no segment exists for the key, and creates none."""
     key = unused_key()
     for _ in range(2):
         with fails_with(ENOENT):
@@ -106,8 +108,8 @@ def test_a_key_without_segment_is_not_found():
 
 
 @clause("shmget.below-shmmin-einval", "shmget(2)", "ERRORS", errno=EINVAL)
-def test_a_new_segment_has_at_least_one_byte(sysv_shm, on_record):
-    """A new segment of 0 bytes, less than SHMMIN, is refused; one of 1 byte is made."""
+def test_size_below_shmmin_fails(sysv_shm, on_record):
+    """shmget() fails with EINVAL for a new segment smaller than SHMMIN, which is 1 byte."""
     key = unused_key()
     with fails_with(EINVAL):
         on_record.shmget(key, 0, IPC_CREAT | 0o600)
@@ -115,8 +117,10 @@ def test_a_new_segment_has_at_least_one_byte(sysv_shm, on_record):
 
 
 @clause("shmget.enomem", "shmget(2)", "ERRORS", errno=ENOMEM)
-def test_a_segment_larger_than_all_memory_is_refused(on_record):
-    """A segment of more than all memory and swap, where memory is not given out beyond that, is refused with ENOMEM, and none made."""
+def test_size_above_all_memory_fails(on_record):
+    """shmget() fails with ENOMEM for a segment larger than memory and swap if overcommit is limited, and creates no
+    segment.
+    """
     if limit("vm/overcommit_memory") not in (0, 2):
         untested("needs a kernel that looks at vm.overcommit_memory, and it to be 0 or 2")
     with open("/proc/meminfo") as memory:
@@ -136,29 +140,29 @@ def test_a_segment_larger_than_all_memory_is_refused(on_record):
 
 
 @clause("shmget.noreserve-accepted", "shmget(2)", "DESCRIPTION")
-def test_noreserve_gives_an_ordinary_segment(sysv_shm):
-    """A segment made with SHM_NORESERVE is used like any other."""
+def test_noreserve_segment_is_usable(sysv_shm):
+    """A segment created with SHM_NORESERVE can be attached, written and read."""
     attachment = sysv_shm(flags=IPC_CREAT | IPC_EXCL | SHM_NORESERVE).attach()
     attachment.buf[:4] = b"here"
     assert bytes(attachment.buf[:5]) == b"here\0"
 
 
 @clause("shmget.zero-filled", "shmget(2)", "DESCRIPTION")
-def test_a_new_segment_is_all_zeros(sysv_shm, page):
-    """A new segment reads as zeros over its whole length, rounded up to pages."""
+def test_new_segment_is_zero_filled(sysv_shm, page):
+    """A new segment is filled with zeros over its whole length, rounded up to pages."""
     attachment = sysv_shm(3 * page - 100).attach()
     assert peek(attachment.address, 3 * page) == bytes(3 * page)
 
 
 @clause("shmget.segsz-is-what-was-asked", "shmget(2)", "DESCRIPTION")
-def test_the_size_in_the_books_is_the_size_asked_for(sysv_shm, page):
-    """The size that IPC_STAT tells is the one that was asked for, on both sides of a page boundary."""
+def test_segsz_is_requested_size(sysv_shm, page):
+    """shm_segsz is the requested size, not rounded to pages."""
     assert [sysv_shm(size).stat().segsz for size in (1, page - 1, page, page + 1)] == [1, page - 1, page, page + 1]
 
 
 @clause("shmget.size-rounded-mapping-not-segsz", "shmget(2)", "DESCRIPTION")
-def test_the_memory_is_whole_pages(sysv_shm, page):
-    """The memory is the size rounded up to whole pages: the rest of the last page is there, zero, and holds what is put in."""
+def test_memory_is_rounded_up_to_pages(sysv_shm, page):
+    """The memory of a segment is its size rounded up to whole pages: the rest of the last page is zero, and usable."""
     segment = sysv_shm(page + 1)
     first, second = segment.attach(), segment.attach()
     assert peek(first.address + page + 1, page - 1) == bytes(page - 1)
@@ -168,33 +172,33 @@ def test_the_memory_is_whole_pages(sysv_shm, page):
 
 
 @clause("shmget.page-after-rounding-not-mapped", "shmget(2)", "DESCRIPTION")
-def test_the_memory_ends_with_the_last_page(sysv_shm, fork, page):
-    """The page after the last of a segment does not belong to it."""
+def test_memory_ends_with_last_page(sysv_shm, fork, page):
+    """The page after the last page of a segment is not mapped."""
     segment = sysv_shm(page + 1)
-    # An address of its own, far from other mappings, so that what follows the segment is nobody's.
+    # A range far from other mappings, so that the page after the segment is unmapped.
     address = free_range(8 * page)
     assert segment.attach(address).address == address
     child = fork(poke, address + 2 * page, 1)
-    assert child.wait() == -SIGSEGV, "a store behind the last page was not a fault"
+    assert child.wait() == -SIGSEGV, "a store after the last page must raise SIGSEGV"
 
 
 @clause("shmget.init-cuid-uid", "shmget(2)", "DESCRIPTION")
-def test_the_creator_becomes_the_owner(sysv_shm):
-    """Owner and creator of a new segment are the effective user of its maker."""
+def test_euid_becomes_owner_and_creator(sysv_shm):
+    """shmget() sets the owner and creator of a new segment to the caller's effective user ID."""
     perm = sysv_shm().stat().perm
     assert (perm.cuid, perm.uid) == (os.geteuid(), os.geteuid())
 
 
 @clause("shmget.init-cgid-gid", "shmget(2)", "DESCRIPTION")
-def test_the_creators_group_becomes_the_owning_group(sysv_shm):
-    """Group and creating group of a new segment are the effective group of its maker."""
+def test_egid_becomes_group_and_creators_group(sysv_shm):
+    """shmget() sets the group and the creator's group of a new segment to the caller's effective group ID."""
     perm = sysv_shm().stat().perm
     assert (perm.cgid, perm.gid) == (os.getegid(), os.getegid())
 
 
 @clause("shmget.init-euid-not-ruid", "shmget(2)", "DESCRIPTION")
-def test_the_effective_ids_count(fork, on_record):
-    """Where real and effective ids of the maker differ, the effective ones become owner and creator."""
+def test_effective_ids_are_used(fork, on_record):
+    """shmget() uses the effective and not the real IDs for owner and creator of a new segment."""
 
     def make() -> tuple[int, int, int, int]:
         act_as_another()
@@ -205,8 +209,8 @@ def test_the_effective_ids_count(fork, on_record):
 
 
 @clause("shmget.init-mode-low9", "shmget(2)", "DESCRIPTION")
-def test_the_mode_is_the_flags_low_nine_bits(fork, on_record):
-    """The mode of a new segment is the low nine bits of the flags, and the umask takes nothing from them."""
+def test_mode_is_low_nine_bits_of_flags(fork, on_record):
+    """The mode of a new segment is the low nine bits of shmflg; the umask does not affect it."""
 
     def make() -> int:
         os.umask(0o777)
@@ -216,23 +220,23 @@ def test_the_mode_is_the_flags_low_nine_bits(fork, on_record):
 
 
 @clause("shmget.init-zero-fields", "shmget(2)", "DESCRIPTION")
-def test_what_has_not_happened_is_zero(sysv_shm):
-    """A new segment has no last user, no attachment, and no time of attach or detach: all are 0."""
+def test_new_segment_has_zero_lpid_nattch_atime_dtime(sysv_shm):
+    """In a new segment shm_lpid, shm_nattch, shm_atime and shm_dtime are 0."""
     ds = sysv_shm().stat()
     assert (ds.lpid, ds.nattch, ds.atime, ds.dtime) == (0, 0, 0, 0)
 
 
 @clause("shmget.init-ctime-now", "shmget(2)", "DESCRIPTION")
-def test_the_time_of_change_starts_as_now(sysv_shm):
-    """The time of change of a new segment is the time of its making."""
+def test_ctime_is_creation_time(sysv_shm):
+    """In a new segment shm_ctime is the current time."""
     before = int(time.time()) - 1  # the kernel's coarse clock may lag behind by a tick
     ctime = sysv_shm().stat().ctime
     assert before <= ctime <= time.time()
 
 
 @clause("shmget.init-cpid", "shmctl(2)", "shm_cpid")
-def test_the_creating_process_is_on_record(fork, sysv_shm, on_record):
-    """The process that made a segment is on record as its creator, also when a child made it."""
+def test_cpid_is_creator(fork, sysv_shm, on_record):
+    """shm_cpid is the process ID of the process that created the segment."""
     segment = sysv_shm()
     assert segment.stat().cpid == os.getpid()
 

@@ -13,9 +13,9 @@ from pytest_ipc.kernel import Deadline, mq_close, mq_open, msgctl_stat, semctl_s
 
 ROOT = Path(__file__).parents[2]
 KILLED = [
-    "shm/test_shmget.py::test_private_is_new_every_time",
-    "shm/test_shmget.py::test_the_mode_is_the_flags_low_nine_bits",
-    "shm/test_shmctl.py::test_a_removed_segment_gives_up_its_key",
+    "shm/test_shmget.py::test_private_always_creates",
+    "shm/test_shmget.py::test_mode_is_low_nine_bits_of_flags",
+    "shm/test_shmctl.py::test_ipc_rmid_frees_key",
     "sem/test_semget.py::test_private_is_new_every_time",
     "sem/test_semget.py::test_the_maker_becomes_owner_and_creator",
     "sem/test_semget.py::test_a_set_outlives_its_maker",
