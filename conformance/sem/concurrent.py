@@ -1,4 +1,4 @@
-"""System V semaphores under concurrency: several operations at once, waits for more and for zero, undone at a violent end."""
+"""System V semaphores under concurrency: arrays of operations, waits for an increase and for zero, SEM_UNDO."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from .specification import Operations, SemaphoresSpec
 
 Form = tuple[tuple[int, int], ...]
 TAKE, GIVE, ZERO = ((0, -1),), ((0, 1),), ((0, 0),)
-LOCK = ((0, 0), (0, 1))  # wait until it is free, and take it
-THERE, BACK = ((0, -1), (1, 1)), ((1, -1), (0, 1))  # a token goes from one to the other
+LOCK = ((0, 0), (0, 1))  # wait until the lock is free, and take it
+THERE, BACK = ((0, -1), (1, 1)), ((1, -1), (0, 1))  # move a token from one semaphore to the other
 BOTH, EACH = ((0, -1), (1, -1)), ((0, 1), (1, 1))
-# What processes do with one or two semaphores, without the flags; the numbers are those of setall and getall among 10 calls.
+# Operations on one or two semaphores without flags, then the number of setall and of getall among 10 calls.
 THEMES: tuple[tuple[tuple[Form, ...], int, int], ...] = (
     ((LOCK, LOCK, TAKE), 0, 1),
     ((THERE, BACK), 0, 2),
@@ -40,13 +40,13 @@ SHORT = 0.0003  # seconds
 
 
 class Semaphores(Workload):
-    """Two semaphores, of which the first has one token."""
+    """Two semaphores; the first has one token."""
 
     endings: tuple[str, ...] = ("", "remove", "remove")
     sleeping = (("semop", "semop"), ("semtimedop", "semtimedop"))
     limited = ("semtimedop",)
     themes = THEMES
-    undo = 0.0  # how many of the operations are undone
+    undo = 0.0  # the share of operations with SEM_UNDO
 
     def make(self, ipc: Ipc) -> int:
         return ipc.sysv_sem(values=[1, 0]).id
@@ -56,7 +56,7 @@ class Semaphores(Workload):
 
     def programs(self, random: Random, workers: int) -> Iterator[list[Act]]:
         waiting = random.choice((0.0, 0.1, 0.5))
-        limited = random.choice((0.0, 0.0, 0.7))  # how many of those that may wait have a time limit
+        limited = random.choice((0.0, 0.0, 0.7))  # the share of waiting calls with a time limit
         forms, setting, getting = random.choice(self.themes)
         for _ in range(workers):
             acts = []
@@ -103,10 +103,10 @@ class Semaphores(Workload):
 
 
 class Undone(Semaphores):
-    """The same with SEM_UNDO, and a process that is killed in the middle."""
+    """The same with SEM_UNDO, and with a process that is killed during the history."""
 
     endings = ("", "kill")
     kills = 0.6
     themes = (((TAKE, GIVE), 0, 2), ((TAKE, GIVE, ZERO), 0, 1), ((LOCK, TAKE, BOTH, EACH), 0, 1))
     undo = 0.8
-    budget = Budget(histories=150)  # every second of them starts a process
+    budget = Budget(histories=150)  # every second history starts a process

@@ -1,4 +1,4 @@
-"""What clauses about semaphores share: waiting actors, the clock that stamps sets, sets that belong to somebody else."""
+"""Fixtures of the semaphore clauses: waiting children, and sets that belong to another user."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from ..credentials import GROUP, OWNER
 
 @pytest.fixture
 def waiting(fork: Fork) -> Callable[..., Child[Any]]:
-    """Start an actor that sleeps in semop(2): waiting(semaphores, (num, op), ...); its result is 0 or the errno."""
+    """Start a child that sleeps in semop(2): waiting(semaphores, (num, op), ...); its result is 0 or the errno."""
 
     def start(semaphores: SemaphoreSet, *operations: tuple[int, ...]) -> Child[Any]:
-        actor = fork(outcome, semaphores.id, *operations)
-        actor.wait_blocked("semop")
-        return actor
+        child = fork(outcome, semaphores.id, *operations)
+        child.wait_blocked("semop")
+        return child
 
     return start
 
 
-def first_to_end(actors: list[Child[Any]]) -> Child[Any]:
-    """Wait for one of *actors* to end, whichever it is, and take it out of the list. TimeoutError."""
-    if not Deadline(5).until(lambda: not all(actor.alive for actor in actors)):
-        raise TimeoutError(f"none of {len(actors)} processes that wait for the same went on within 5 s")
-    ended = next(actor for actor in actors if not actor.alive)
-    actors.remove(ended)
+def first_to_end(children: list[Child[Any]]) -> Child[Any]:
+    """Wait for the first of *children* to end, remove it from the list and return it. Raise TimeoutError after 5 s."""
+    if not Deadline(5).until(lambda: not all(child.alive for child in children)):
+        raise TimeoutError(f"none of {len(children)} waiting processes returned within 5 s")
+    ended = next(child for child in children if not child.alive)
+    children.remove(ended)
     return ended
 
 
 def outcome(semid: int, *operations: tuple[int, ...]) -> int:
-    """What comes of the operations: 0, or the errno."""
+    """Return 0 if semop() succeeds, else the errno."""
     try:
         semop(semid, operations)
     except OSError as error:
@@ -45,7 +45,7 @@ def outcome(semid: int, *operations: tuple[int, ...]) -> int:
 
 @pytest.fixture
 def owned(sysv_sem: Callable[..., SemaphoreSet]) -> Callable[..., SemaphoreSet]:
-    """A set of OWNER and GROUP with the mode given, made by whoever runs the suite."""
+    """Return a function that creates a set and gives it to OWNER and GROUP with the given mode."""
 
     def make(mode: int, count: int = 1) -> SemaphoreSet:
         semaphores = sysv_sem(count)

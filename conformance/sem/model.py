@@ -1,4 +1,5 @@
-"""System V semaphores and a model of them: two processes, several operations at once, adjustments at the end of a process (semop(2))."""
+"""Model of System V semaphores: two processes, arrays of operations, and adjustments at the end of a process
+(semop(2))."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ OPERATIONS = st.lists(
 
 
 class Semaphores(Model):
-    """One set, which follows its specification."""
+    """One set, compared with its specification."""
 
     state: SemaphoresSpec
     undo = False
@@ -47,48 +48,48 @@ class Semaphores(Model):
 
     @rule(peer=st.integers(0, 1), operations=OPERATIONS)
     def operate(self, peer: int, operations: list[tuple[int, int, bool]]) -> None:
-        """Several operations, all or none."""
+        """Perform several operations: all or none."""
         who = self.peers[peer]
-        told = tuple((num, op, IPC_NOWAIT | (SEM_UNDO if undo and self.undo else 0)) for num, op, undo in operations)
-        done = self.follows(Call(str(who), "semop", (told,)), who.call(semop, self.id, told))
-        for num, _, _ in told if done else ():
+        array = tuple((num, op, IPC_NOWAIT | (SEM_UNDO if undo and self.undo else 0)) for num, op, undo in operations)
+        done = self.follows(Call(str(who), "semop", (array,)), who.call(semop, self.id, array))
+        for num, _, _ in array if done else ():
             self.changed_by[num] = who.actor.pid
 
     @rule(num=st.integers(0, SIZE - 1), value=st.sampled_from((0, 1, 5, SEMVMX, SEMVMX + 1, -1)))
     def set_one(self, num: int, value: int) -> None:
-        """Give a semaphore a value; nobody will adjust it any more."""
+        """Set the value of a semaphore; this clears its adjustments in all processes."""
         self.follows(Call("main", "setval", (num, value)), partial(semctl_setval, self.id, num, value))
         if 0 <= value <= SEMVMX:
             self.changed_by[num] = os.getpid()
 
     @rule(values=st.lists(st.integers(0, 3), min_size=SIZE, max_size=SIZE))
     def set_all(self, values: list[int]) -> None:
-        """The same for all of them."""
+        """Set the values of all semaphores."""
         self.follows(Call("main", "setall", (tuple(values),)), partial(semctl_setall, self.id, values))
         self.changed_by = [os.getpid()] * SIZE
 
     @invariant()
     def the_kernel_has_the_values(self) -> None:
-        """GETALL and GETVAL."""
+        """Compare GETALL and GETVAL."""
         self.sees("semctl(GETALL)", partial(semctl_getall, self.id), lambda: [*self.state.values])
         self.sees("each GETVAL", partial(self.each, GETVAL), lambda: [*self.state.values])
 
     def each(self, command: int) -> list[int]:
-        """What a command says of every semaphore."""
+        """Return the result of a command for every semaphore."""
         return [semctl(self.id, num, command) for num in range(SIZE)]
 
 
 class Signed(Semaphores):
-    """The same with the process that was the last to operate on each."""
+    """The same with sempid, the last process to operate on each semaphore."""
 
     @invariant()
     def the_kernel_knows_who_it_was(self) -> None:
-        """GETPID."""
+        """Compare GETPID."""
         self.sees("each GETPID", partial(self.each, GETPID), lambda: self.changed_by)
 
 
 class Undone(Semaphores):
-    """The same with SEM_UNDO, and processes that end and make room for others."""
+    """The same with SEM_UNDO, and with processes that end and are replaced."""
 
     undo = True
 
@@ -98,7 +99,7 @@ class Undone(Semaphores):
 
     @rule(peer=st.integers(0, 1))
     def end(self, peer: int) -> None:
-        """Let a process end, by itself; another one takes its place."""
+        """Let a process exit; a new one takes its place."""
         who, before = self.peers[peer], self.state
 
         def kernel() -> None:
@@ -113,7 +114,7 @@ class Undone(Semaphores):
         self.peers = (new, self.peers[1]) if peer == 0 else (self.peers[0], new)
 
     def teardown(self) -> None:
-        """Let the processes end."""
+        """Let the processes exit."""
         for peer in self.peers:
             peer.close()
         super().teardown()

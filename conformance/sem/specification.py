@@ -1,4 +1,4 @@
-"""What semop(2) and semctl(2) say of a set: several operations at once, waiting for more and for zero, SEM_UNDO."""
+"""Sequential specification of semop(2) and semctl(2) for one set: arrays of operations, waiting, SEM_UNDO."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pytest_ipc.kernel import IPC_NOWAIT, SEM_UNDO, SEMVMX
 from ..outcome import Fails, Outcome
 from ..specification import Call, Specification
 
-__all__ = ["SemaphoresSpec", "told"]
+__all__ = ["SemaphoresSpec", "array_text"]
 
 Operations = tuple[tuple[int, int, int], ...]
 Adjustments = frozenset[tuple[str, int, int]]
 
 
-def told(operations: Operations) -> str:
-    """Return operations as a reader of semop(2) would write them."""
+def array_text(operations: Operations) -> str:
+    """Return the operations in the notation of semop(2)."""
     flags = {IPC_NOWAIT: " IPC_NOWAIT", SEM_UNDO: " SEM_UNDO"}
     return ", ".join(
         f"{num}: {op:+}" + "".join(word for flag, word in flags.items() if flg & flag) for num, op, flg in operations
@@ -29,22 +29,22 @@ def told(operations: Operations) -> str:
 
 @dataclass(frozen=True)
 class SemaphoresSpec(Specification):
-    """A set of semaphores: their values, and by process what is added to each at its end (semadj)."""
+    """A set of semaphores: their values, and the adjustments (semadj) of each process."""
 
     values: tuple[int, ...]
-    adjustments: Adjustments = frozenset()  # (process, number, what is added); none of 0
+    adjustments: Adjustments = frozenset()  # (process, number, semadj); semadj is never 0
     removed: bool = False
 
     over: ClassVar[Mapping[str, int]] = MappingProxyType({"semtimedop": EAGAIN})
 
     @staticmethod
     def words(call: Call) -> str:
-        """As the manual writes it."""
+        """Return the call as the manual writes it."""
         match call.name, call.arguments:
             case "semop", (operations,):
-                return f"semop({told(operations)})"
+                return f"semop({array_text(operations)})"
             case "semtimedop", (operations, seconds):
-                return f"semtimedop({told(operations)}, {seconds * 1000:g} ms)"
+                return f"semtimedop({array_text(operations)}, {seconds * 1000:g} ms)"
             case "setval", (num, value):
                 return f"semctl({num}, SETVAL, {value})"
             case "setall", (values,):
@@ -56,7 +56,7 @@ class SemaphoresSpec(Specification):
         return str(call)
 
     def semop(self, process: str, operations: Operations) -> Iterable[tuple[Outcome, Self]]:
-        """semop(2): all operations in array order, or none; wait at the first that cannot be done."""
+        """semop(2): all operations in array order, or none; wait at the first that cannot proceed."""
         if self.removed:
             return self._gone()
         if any(num >= len(self.values) for num, _, _ in operations):
@@ -78,11 +78,11 @@ class SemaphoresSpec(Specification):
         return self.gives(None, replace(self, values=tuple(values), adjustments=kept))
 
     def semtimedop(self, process: str, operations: Operations, seconds: float) -> Iterable[tuple[Outcome, Self]]:
-        """semop(2): the same with a time limit: EAGAIN where it would wait for longer."""
+        """semop(2): the same with a time limit; EAGAIN if it would wait longer."""
         return [*self.semop(process, operations)] or self.fails(EAGAIN)
 
     def setval(self, process: str, num: int, value: int) -> Iterable[tuple[Outcome, Self]]:
-        """semctl(2), SETVAL: give a semaphore its value, and forget the adjustments of all processes to it."""
+        """semctl(2), SETVAL: set the value of a semaphore and clear its adjustments in all processes."""
         if self.removed:
             return self._gone()
         if not 0 <= value <= SEMVMX:
@@ -100,11 +100,11 @@ class SemaphoresSpec(Specification):
         return self._gone() if self.removed else self.gives(self.values)
 
     def rmid(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """semctl(2), IPC_RMID: remove the set; who waits for it fails, and nothing is undone any more."""
+        """semctl(2), IPC_RMID: remove the set; waiting calls fail, and the adjustments are dropped."""
         return self._gone() if self.removed else self.gives(None, replace(self, removed=True, adjustments=frozenset()))
 
     def ends(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """semop(2), SEM_UNDO: add the process's adjustments, as far as the values may go."""
+        """semop(2), SEM_UNDO: add the adjustments of the process, limited to 0 and SEMVMX."""
         values = [*self.values]
         for who, num, change in self.adjustments:
             if who == process:
@@ -113,5 +113,5 @@ class SemaphoresSpec(Specification):
         return self.gives(None, replace(self, values=tuple(values), adjustments=kept))
 
     def _gone(self) -> Iterable[tuple[Outcome, Self]]:
-        # EIDRM if the set was removed during the call, EINVAL if before; which of these came first is not observed.
+        # EIDRM if the set was removed during the call, EINVAL if before; the history does not show which came first.
         return ((Fails(EIDRM), self), (Fails(EINVAL), self))

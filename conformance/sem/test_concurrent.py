@@ -6,12 +6,16 @@ from pytest_ipc import clause
 
 
 @clause("sem.concurrent", "semop(2)", "DESCRIPTION")
-def test_concurrent_operations(linearizable, machines):
-    """Sets of operations that several processes and threads do at once are done as if one set had been done after another."""
+def test_concurrent_semop_is_atomic(linearizable, machines):
+    """Concurrent semop() calls of several processes and threads take effect as if each array were performed one
+    after another.
+    """
     linearizable(machines.Semaphores())
 
 
 @clause("sem.concurrent-undo", "semop(2)", "DESCRIPTION")
-def test_concurrent_operations_that_are_undone(linearizable, machines):
-    """When a process is killed at any moment, its SEM_UNDO operations are undone at one moment, and nobody else's are."""
+def test_concurrent_sem_undo_of_killed_process(linearizable, machines):
+    """If a process is killed at any moment, its SEM_UNDO operations, and no other operations, are undone in one
+    step.
+    """
     linearizable(machines.Undone())

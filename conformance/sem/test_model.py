@@ -6,18 +6,24 @@ from pytest_ipc import clause
 
 
 @clause("sem.model", "semop(2)", "DESCRIPTION")
-def test_the_model(agree, machines, two_peers):
-    """Semaphores change, all of a call or none, as a model in plain Python says, whoever does what in whatever order."""
+def test_agrees_with_model(agree, machines, two_peers):
+    """For every sequence of calls by two processes, semaphore values change as in a model in plain Python, each
+    semop() wholly or not at all.
+    """
     agree(lambda: machines.Semaphores(*two_peers))
 
 
 @clause("semop.sempid-model", "semctl(2)", "The sempid value", since="4.6")
-def test_the_model_of_who_it_was(agree, machines, two_peers):
-    """The last process to operate on a semaphore is told as a model in plain Python has it."""
+def test_sempid_agrees_with_model(agree, machines, two_peers):
+    """For every sequence of calls by two processes, GETPID returns the last process to operate on a semaphore, as in
+    a model.
+    """
     agree(lambda: machines.Signed(*two_peers))
 
 
 @clause("semundo.model", "semop(2)", "DESCRIPTION")
-def test_the_model_with_adjustments(agree, machines):
-    """The end of a process takes back what it did with SEM_UNDO, as a model in plain Python says, whatever was done in between."""
+def test_sem_undo_agrees_with_model(agree, machines):
+    """For every sequence of calls, the end of a process undoes its SEM_UNDO operations as in a model in plain
+    Python.
+    """
     agree(machines.Undone, histories=8)

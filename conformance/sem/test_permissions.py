@@ -1,6 +1,6 @@
-"""semop(2), semctl(2): who may do what with a set, by the nine mode bits and by being its owner.
+"""semop(2), semctl(2): permission checks, by mode bits and by ownership.
 
-Everybody here is an ordinary user without a capability, the owner too: root passes every check and would prove nothing.
+Every process here, the owner's too, is unprivileged and has no capability: root would pass every check.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CLASSES = {"owner": (OWNER, OTHER_GROUP, 6), "group": (MEMBER, GROUP, 3), "other
 
 
 def outcome(semid: int, op: int) -> str:
-    """What comes of an operation: "done", or the name of the errno."""
+    """Return "done" if the operation succeeds, else the name of the errno."""
     try:
         semop(semid, [(0, op, IPC_NOWAIT)])
     except OSError as error:
@@ -50,15 +50,17 @@ def outcome(semid: int, op: int) -> str:
 
 
 def operating(as_user: Callable[..., tuple[str, str]], semaphores: SemaphoreSet, user: str) -> tuple[str, str]:
-    """What comes of waiting for zero, which has come, and of adding, as owner, group member or other."""
+    """Return the outcomes of waiting for zero and of adding, as owner, group member or other; the value is 0."""
     uid, gid, _ = CLASSES[user]
     return as_user(uid, gid, lambda: (outcome(semaphores.id, 0), outcome(semaphores.id, 1)))
 
 
 @clause("semop.mode-bits", "semop(2)", "ERRORS", errno=EACCES)
 @pytest.mark.parametrize("user", CLASSES)
-def test_each_class_has_its_bits(owned, as_user, user):
-    """The read bit of one's own class lets one wait for zero, its write bit lets one alter, and no other class's bits count."""
+def test_class_bits_permit_reading_and_altering(owned, as_user, user):
+    """The read bit of the caller's class permits semop() to wait for zero, the write bit to alter; bits of other
+    classes do not count.
+    """
     shift = CLASSES[user][2]
     only = {bits: operating(as_user, owned(bits << shift), user) for bits in (0, 2, 4, 6)}
     assert only == {0: ("EACCES", "EACCES"), 2: ("EACCES", "done"), 4: ("done", "EACCES"), 6: ("done", "done")}
@@ -66,21 +68,23 @@ def test_each_class_has_its_bits(owned, as_user, user):
 
 
 @clause("semop.read-perm-for-zero", "semop(2)", "DESCRIPTION")
-def test_waiting_for_zero_needs_read_permission(owned, as_user):
-    """An operation of 0 needs read permission and no more; any other needs alter permission, and no read permission."""
+def test_zero_operation_needs_read_permission(owned, as_user):
+    """semop() with sem_op 0 needs read permission only; with any other sem_op it needs alter permission only."""
     readable, writable = owned(0o400), owned(0o200)
 
     def operate() -> list[str]:
         return [outcome(semid, op) for semid in (readable.id, writable.id) for op in (0, 1, -1)]
 
     assert as_user(OWNER, OTHER_GROUP, operate) == ["done", "EACCES", "EACCES", "EACCES", "done", "done"]
-    writable.set(uid=OWNER, gid=GROUP, mode=0o600)  # who made it may, and without CAP_IPC_OWNER could not read it now
+    writable.set(uid=OWNER, gid=GROUP, mode=0o600)  # the creator may; reading needs the bit now
     assert (readable.values, writable.values) == ([0], [0])
 
 
 @clause("semop.eacces", "semop(2)", "ERRORS", errno=EACCES)
-def test_operating_without_permission(owned, as_user):
-    """An operation without the permission for it is refused, and nothing of its array is done."""
+def test_semop_without_permission_fails(owned, as_user):
+    """semop() fails with EACCES if the caller lacks the permission for one operation, and performs none of the
+    array.
+    """
     semaphores = owned(0o644, 2)
 
     def operate() -> None:
@@ -93,15 +97,15 @@ def test_operating_without_permission(owned, as_user):
 
 
 @clause("semctl.execute-bits-ignored", "semctl(2)", "DESCRIPTION")
-def test_the_execute_bits_are_worth_nothing(owned, as_user):
-    """The three execute bits give no right to a set."""
+def test_execute_bits_grant_nothing(owned, as_user):
+    """The execute bits of a set's mode permit no operation."""
     semaphores = owned(0o111)
     assert {operating(as_user, semaphores, user) for user in CLASSES} == {("EACCES", "EACCES")}
 
 
 @clause("semctl.eacces", "semctl(2)", "ERRORS", errno=EACCES)
-def test_asking_needs_read_permission(owned, as_user):
-    """IPC_STAT needs read permission, and no more."""
+def test_ipc_stat_needs_read_permission(owned, as_user):
+    """IPC_STAT needs read permission, and fails with EACCES without it."""
     unreadable, readable = owned(0o733), owned(0o004, 7)
 
     def ask() -> int:
@@ -113,8 +117,10 @@ def test_asking_needs_read_permission(owned, as_user):
 
 
 @clause("semctl.eacces-get-set-matrix", "semctl(2)", "ERRORS", errno=EACCES)
-def test_every_command_and_its_permission(owned, as_user):
-    """GETVAL, GETPID, GETNCNT, GETZCNT and GETALL need read permission, SETVAL and SETALL alter permission; each no other."""
+def test_commands_need_read_or_alter_permission(owned, as_user):
+    """GETVAL, GETPID, GETNCNT, GETZCNT and GETALL need read permission only, SETVAL and SETALL need alter permission
+    only.
+    """
     readable, writable = owned(0o400), owned(0o200)
 
     def commands(semid: int) -> dict[str, str]:
@@ -136,8 +142,10 @@ def test_every_command_and_its_permission(owned, as_user):
 
 
 @clause("semctl.eperm", "semctl(2)", "ERRORS", errno=EPERM)
-def test_a_stranger_cannot_change_or_remove(owned, as_user):
-    """IPC_SET and IPC_RMID by a user who neither owns nor made the set are refused, whatever the mode; it stays as it was."""
+def test_ipc_set_and_ipc_rmid_by_stranger_fail(owned, as_user):
+    """IPC_SET and IPC_RMID fail with EPERM for a user who is neither owner nor creator, whatever the mode, and
+    change nothing.
+    """
     semaphores = owned(0o777)
 
     def change() -> None:
@@ -152,8 +160,10 @@ def test_a_stranger_cannot_change_or_remove(owned, as_user):
 
 
 @clause("semctl.set-uid-gid-effect", "semctl(2)", "IPC_SET")
-def test_a_new_owner_counts_and_the_creator_keeps_control(owned, as_user, fork, on_record):
-    """IPC_SET gives a set another owner and group, who count at once; who made it may still change and remove it."""
+def test_ipc_set_changes_owner_and_creator_keeps_control(owned, as_user, fork, on_record):
+    """IPC_SET changes the owner and group of a set, which later checks use; the creator may still use IPC_SET and
+    IPC_RMID.
+    """
     semaphores = owned(0o600)
     made_by = semaphores.stat().perm
     assert operating(as_user, semaphores, "owner") == ("done", "done")
@@ -175,16 +185,16 @@ def test_a_new_owner_counts_and_the_creator_keeps_control(owned, as_user, fork, 
 
 
 @clause("semctl.owner-may-remove", "semctl(2)", "IPC_RMID")
-def test_the_owner_may_remove(owned, as_user):
-    """The owner may remove a set that he has not made, without any permission bit."""
+def test_owner_may_remove(owned, as_user):
+    """The owner may remove a set with IPC_RMID without being its creator and without any permission bit."""
     semaphores = owned(0)
     as_user(OWNER, OTHER_GROUP, semctl_rmid, semaphores.id)
     assert not semaphores.exists()
 
 
 @clause("semctl.sem_stat_any", "semctl(2)", "SEM_STAT_ANY", since="4.17")
-def test_stat_any_needs_no_permission(in_ipc_namespace):
-    """SEM_STAT_ANY tells of a set without read permission; SEM_STAT does not."""
+def test_sem_stat_any_needs_no_permission(in_ipc_namespace):
+    """SEM_STAT_ANY needs no read permission; SEM_STAT fails with EACCES without it."""
 
     def ask() -> int:
         semget(unused_key(), 7, IPC_CREAT)

@@ -1,4 +1,4 @@
-"""semctl(2): what can be asked of a set, changed in it, and its removal."""
+"""semctl(2): examining, changing and removing a set."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ from pytest_ipc.kernel.abi import semid_ds
 
 from ..raw_syscalls import NOBODYS, raw
 
-UNKNOWN = 77  # a command that there is not
+UNKNOWN = 77  # not a command
 
 
 @clause("semctl.stat-fields", "semctl(2)", "IPC_STAT")
-def test_stat_tells_what_a_set_is(sysv_sem):
-    """IPC_STAT tells the number of semaphores, the key, owner, creator and mode of a set."""
+def test_ipc_stat_returns_fields(sysv_sem):
+    """IPC_STAT returns the number of semaphores, the key, the owner, the creator and the mode of a set."""
     semaphores = sysv_sem(17, mode=0o624)
     ds = semaphores.stat()
     perm = ds.perm
@@ -57,8 +57,8 @@ def test_stat_tells_what_a_set_is(sysv_sem):
 
 
 @clause("semctl.set-mode", "semctl(2)", "IPC_SET")
-def test_the_mode_can_be_changed(sysv_sem):
-    """IPC_SET changes the low nine bits of the mode and no others."""
+def test_ipc_set_changes_low_nine_mode_bits(sysv_sem):
+    """IPC_SET changes only the low nine bits of the mode."""
     semaphores = sysv_sem(mode=0o600)
     semaphores.set(mode=0o426)
     assert oct(semaphores.stat().perm.mode) == oct(0o426)
@@ -68,8 +68,8 @@ def test_the_mode_can_be_changed(sysv_sem):
 
 
 @clause("semctl.set-ctime", "semctl(2)", "IPC_SET")
-def test_a_change_sets_the_time_of_change(aged):
-    """IPC_SET sets the time of change to now."""
+def test_ipc_set_updates_ctime(aged):
+    """IPC_SET sets sem_ctime to the current time."""
     semaphores = aged("sysv_sem")
     made = semaphores.stat().ctime
     semaphores.set(mode=0o640)
@@ -77,8 +77,8 @@ def test_a_change_sets_the_time_of_change(aged):
 
 
 @clause("semctl.setval-ctime", "semctl(2)", "DESCRIPTION")
-def test_values_that_are_set_set_the_time_of_change(aged):
-    """SETVAL and SETALL set the time of change to now; an operation does not."""
+def test_setval_and_setall_update_ctime(aged):
+    """SETVAL and SETALL set sem_ctime to the current time; semop() does not."""
     by_one, by_all, by_operation = (aged("sysv_sem") for _ in range(3))
     made = [semaphores.stat().ctime for semaphores in (by_one, by_all, by_operation)]
     by_one.set_value(1)
@@ -90,8 +90,8 @@ def test_values_that_are_set_set_the_time_of_change(aged):
 
 
 @clause("semctl.setall-getall", "semctl(2)", "SETALL")
-def test_all_values_there_and_back(sysv_sem):
-    """SETALL gives every semaphore of the set its value, and GETALL tells them in the same order."""
+def test_setall_and_getall(sysv_sem):
+    """SETALL sets the value of every semaphore of the set, and GETALL returns the values in the same order."""
     semaphores = sysv_sem(5)
     wanted = [3, 0, 32767, 1, 2]
     semaphores.values = wanted
@@ -100,16 +100,16 @@ def test_all_values_there_and_back(sysv_sem):
 
 
 @clause("semctl.setval-one", "semctl(2)", "SETVAL")
-def test_one_value_there_and_back(sysv_sem):
-    """SETVAL gives one semaphore a value, which GETVAL tells; the others keep theirs."""
+def test_setval_and_getval(sysv_sem):
+    """SETVAL sets the value of one semaphore, which GETVAL returns; the other values stay the same."""
     semaphores = sysv_sem(3, values=[1, 2, 3])
     semaphores.set_value(9, 1)
     assert (semaphores.value(1), semaphores.values) == (9, [1, 9, 3])
 
 
 @clause("semctl.setall-sempid", "semctl(2)", "The sempid value", since="4.6")
-def test_who_set_all_is_on_record(sysv_sem, fork):
-    """Since 4.6 SETALL puts the caller's process id on record for every semaphore of the set."""
+def test_setall_sets_sempid(sysv_sem, fork):
+    """SETALL sets sempid of every semaphore of the set to the caller's process ID."""
     semaphores = sysv_sem(3)
     assert [semaphores.last_pid(num) for num in range(3)] == [0, 0, 0]
 
@@ -117,31 +117,33 @@ def test_who_set_all_is_on_record(sysv_sem, fork):
         semaphores.values = [1, 0, 2]
         signal.pause()
 
-    actor = fork(set_all)
-    actor.wait_blocked("pause")
-    assert [semaphores.last_pid(num) for num in range(3)] == [actor.pid] * 3
+    child = fork(set_all)
+    child.wait_blocked("pause")
+    assert [semaphores.last_pid(num) for num in range(3)] == [child.pid] * 3
 
 
 @clause("semctl.setval-sempid", "semctl(2)", "The sempid value")
-def test_who_set_one_is_on_record(sysv_sem, fork):
-    """SETVAL puts the caller's process id on record for the semaphore it sets, and for no other."""
+def test_setval_sets_sempid(sysv_sem, fork):
+    """SETVAL sets sempid of the semaphore that it sets, and of no other, to the caller's process ID."""
     semaphores = sysv_sem(2)
 
     def set_one() -> None:
         semaphores.set_value(1, 1)
         signal.pause()
 
-    actor = fork(set_one)
-    actor.wait_blocked("pause")
-    assert (semaphores.last_pid(0), semaphores.last_pid(1)) == (0, actor.pid)
+    child = fork(set_one)
+    child.wait_blocked("pause")
+    assert (semaphores.last_pid(0), semaphores.last_pid(1)) == (0, child.pid)
 
 
 @clause("semctl.semnum-einval", "semctl(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize(
     "cmd", [GETVAL, GETPID, GETNCNT, GETZCNT, SETVAL], ids="GETVAL GETPID GETNCNT GETZCNT SETVAL".split()
 )
-def test_a_number_outside_the_set_is_refused(sysv_sem, cmd):
-    """GETVAL, GETPID, GETNCNT, GETZCNT and SETVAL refuse a number below 0 and the number behind the last."""
+def test_invalid_semnum_fails(sysv_sem, cmd):
+    """GETVAL, GETPID, GETNCNT, GETZCNT and SETVAL fail with EINVAL for a negative semnum and for one equal to the
+    set's size.
+    """
     semaphores = sysv_sem(3, values=[1, 2, 3])
     semctl(semaphores.id, 2, cmd) if cmd != SETVAL else semctl_setval(semaphores.id, 2, 3)
     for num in (-1, 3):
@@ -151,8 +153,8 @@ def test_a_number_outside_the_set_is_refused(sysv_sem, cmd):
 
 
 @clause("semctl.semnum-ignored", "semctl(2)", "DESCRIPTION")
-def test_the_number_does_not_matter_to_the_whole(sysv_sem):
-    """IPC_STAT, GETALL and IPC_RMID look at no number: they are done whatever it is."""
+def test_semnum_is_ignored_for_whole_set(sysv_sem):
+    """IPC_STAT, GETALL and IPC_RMID ignore semnum, whatever its value."""
     semaphores = sysv_sem(2, values=[1, 2])
     ds, values = semid_ds()(), (c_ushort * 2)()
     semctl(semaphores.id, 99, IPC_STAT, addressof(ds))
@@ -163,8 +165,8 @@ def test_the_number_does_not_matter_to_the_whole(sysv_sem):
 
 
 @clause("semctl.erange", "semctl(2)", "ERRORS", errno=ERANGE)
-def test_a_value_outside_the_range_is_refused(sysv_sem):
-    """SETVAL and SETALL set values from 0 to SEMVMX, refuse one above, SETVAL one below too, and then change nothing."""
+def test_value_out_of_range_fails(sysv_sem):
+    """SETVAL and SETALL fail with ERANGE for a value above SEMVMX, SETVAL also for one below 0, and change nothing."""
     semaphores = sysv_sem(2, values=[1, 2])
     most = semctl_limits().semvmx
     for value in (-1, most + 1):
@@ -179,21 +181,25 @@ def test_a_value_outside_the_range_is_refused(sysv_sem):
 
 
 @clause("semctl.efault", "semctl(2)", "ERRORS", errno=EFAULT)
-def test_a_buffer_that_is_no_memory_is_refused(sysv_sem):
-    """IPC_STAT, IPC_SET, GETALL and SETALL with an address that cannot be accessed fail, and change nothing."""
+def test_invalid_buffer_address_fails(sysv_sem):
+    """IPC_STAT, IPC_SET, GETALL and SETALL fail with EFAULT if the buffer's address is not accessible, and change
+    nothing.
+    """
     semaphores = sysv_sem(2, values=[1, 2], mode=0o600)
     for command in (GETALL, SETALL):
         with fails_with(EFAULT):
             semctl(semaphores.id, 0, command, NOBODYS)
-    for command in (IPC_STAT, IPC_SET):  # past libc, which on 32-bit machines copies the structure itself
+    for command in (IPC_STAT, IPC_SET):  # a raw system call: on 32-bit architectures libc copies the structure itself
         with fails_with(EFAULT):
             raw("semctl", semaphores.id, 0, command, NOBODYS)
     assert (semaphores.values, oct(semaphores.stat().perm.mode)) == ([1, 2], oct(0o600))
 
 
 @clause("semctl.einval-cmd-id", "semctl(2)", "ERRORS", errno=EINVAL)
-def test_a_command_or_an_id_that_there_is_not(sysv_sem):
-    """A command that there is not is refused, and so is every command for an identifier below 0 or of a set that is gone."""
+def test_invalid_command_or_id_fails(sysv_sem):
+    """semctl() fails with EINVAL for an unknown command and an invalid identifier, with EINVAL or EIDRM for that of
+    a removed set.
+    """
     semaphores = sysv_sem()
     with fails_with(EINVAL):
         semctl(semaphores.id, 0, UNKNOWN)
@@ -203,15 +209,15 @@ def test_a_command_or_an_id_that_there_is_not(sysv_sem):
         semctl(-1, 0, GETVAL)
     semaphores.remove()
     for command in (GETVAL, GETPID, GETNCNT, GETZCNT, IPC_RMID):
-        with fails_with(EINVAL, EIDRM):  # the page has a word for both
+        with fails_with(EINVAL, EIDRM):  # the page documents both
             semctl(semaphores.id, 0, command)
     with fails_with(EINVAL, EIDRM):
         semctl_stat(semaphores.id)
 
 
 @clause("semctl.raw-einval-cmd", "semctl(2)", "ERRORS", errno=EINVAL)
-def test_the_kernel_refuses_the_command_too(sysv_sem):
-    """A command that there is not is refused by the system call itself, and not only by libc's wrapper, which may know it."""
+def test_invalid_command_fails_in_system_call(sysv_sem):
+    """The semctl() system call itself, and not only the libc wrapper, fails with EINVAL for an unknown command."""
     semaphores = sysv_sem(values=[3])
     for command in (UNKNOWN, -1):
         with fails_with(EINVAL):
@@ -220,8 +226,8 @@ def test_the_kernel_refuses_the_command_too(sysv_sem):
 
 
 @clause("semctl.rmid-at-once", "semctl(2)", "IPC_RMID")
-def test_removal_is_at_once(sysv_sem, on_record):
-    """IPC_RMID removes the set at once, and its key is free for a new one, which begins anew."""
+def test_ipc_rmid_removes_at_once(sysv_sem, on_record):
+    """IPC_RMID removes the set at once and frees its key: semget() can create a new set with it, whose values are 0."""
     old = sysv_sem(2, values=[4, 5])
     semctl_rmid(old.id)
     assert not old.exists()
@@ -231,13 +237,15 @@ def test_removal_is_at_once(sysv_sem, on_record):
 
 
 @clause("semctl.rmid-exactly-one-succeeds", "semctl(2)", "IPC_RMID")
-def test_exactly_one_of_several_removals_succeeds(sysv_sem, fork, pipe):
-    """Of several processes that remove a set at the same time exactly one succeeds; the others are told that it is gone."""
+def test_one_of_several_ipc_rmid_succeeds(sysv_sem, fork, pipe):
+    """If several processes remove a set at the same time, IPC_RMID succeeds in one and fails with EINVAL or EIDRM in
+    the others.
+    """
     semaphores, gate = sysv_sem(), pipe()
 
     def remove() -> int:
         gate.close_write()
-        gate.read()  # all wait here for the gate to close
+        gate.read()  # all children wait here until the gate closes
         try:
             return semctl(semaphores.id, 0, IPC_RMID)
         except OSError as error:
@@ -252,10 +260,10 @@ def test_exactly_one_of_several_removals_succeeds(sysv_sem, fork, pipe):
 
 
 @clause("semctl.ipc_info", "semctl(2)", "IPC_INFO")
-def test_the_limits_are_those_in_proc(in_ipc_namespace):
-    """IPC_INFO tells the limits that /proc/sys/kernel/sem shows, and gives the highest index that is in use."""
+def test_ipc_info_returns_limits_of_proc(in_ipc_namespace):
+    """IPC_INFO returns the limits that /proc/sys/kernel/sem shows, and the highest used index."""
 
-    def tell() -> int:
+    def ask() -> int:
         for _ in range(3):
             semget(IPC_PRIVATE, 2, 0o600)
         found, shown = semctl_limits(), limit_fields("kernel/sem")
@@ -264,12 +272,12 @@ def test_the_limits_are_those_in_proc(in_ipc_namespace):
         assert [found.semmsl, found.semmns, found.semopm, found.semmni] == shown
         return found.highest
 
-    assert in_ipc_namespace({}, tell) == 2
+    assert in_ipc_namespace({}, ask) == 2
 
 
 @clause("semctl.sem_info", "semctl(2)", "SEM_INFO")
-def test_the_sums_are_those_of_the_sets(in_ipc_namespace):
-    """SEM_INFO tells how many sets and how many semaphores there are, and gives the highest index that is in use."""
+def test_sem_info_counts_sets_and_semaphores(in_ipc_namespace):
+    """SEM_INFO returns the number of sets, the total number of semaphores, and the highest used index."""
 
     def sums() -> list[tuple[int, int, int]]:
         found = []
@@ -284,14 +292,16 @@ def test_the_sums_are_those_of_the_sets(in_ipc_namespace):
 
 
 @clause("semctl.sem_stat-index", "semctl(2)", "SEM_STAT")
-def test_an_index_leads_to_a_set(in_ipc_namespace):
-    """SEM_STAT takes an index of the kernel's table and gives the identifier there; an unused index is refused."""
+def test_sem_stat_takes_index(in_ipc_namespace):
+    """SEM_STAT takes an index into the kernel's table and returns the identifier of that set; an unused index fails
+    with EINVAL.
+    """
 
     def by_index() -> bool:
         semid = semget(IPC_PRIVATE, 23, 0o600)
         for _ in range(1000):
             if semid > 1000:
-                break  # the table's places are used again: only now are identifier and index two numbers
+                break  # the table's entries are reused: from now on identifier and index differ
             semctl_rmid(semid)
             semid = semget(IPC_PRIVATE, 23, 0o600)
         highest = semctl_info().highest
@@ -304,8 +314,8 @@ def test_an_index_leads_to_a_set(in_ipc_namespace):
 
 
 @clause("proc.sysvipc-sem-row", "proc_sysvipc(5)", "/proc/sysvipc/")
-def test_proc_shows_the_set(sysv_sem):
-    """/proc/sysvipc/sem has a row for every set, with what IPC_STAT tells of it."""
+def test_proc_sysvipc_sem_shows_set(sysv_sem):
+    """/proc/sysvipc/sem has one line for each set, with the values that IPC_STAT returns."""
     semaphores = sysv_sem(19, mode=0o640)
     semop(semaphores.id, [(0, 1)])
     rows = sysvipc_sem()
@@ -322,8 +332,8 @@ def test_proc_shows_the_set(sysv_sem):
 
 
 @clause("sem.threads-are-apart", "semop(2)", "DESCRIPTION")
-def test_a_thread_waits_alone(sysv_sem):
-    """Only the thread that called waits; another one of the same process can let it go on."""
+def test_waiting_blocks_only_calling_thread(sysv_sem):
+    """semop() blocks only the calling thread; another thread of the process can wake it."""
     semaphores = sysv_sem()
     thread = threading.Thread(target=semaphores.acquire)
     thread.start()

@@ -1,4 +1,4 @@
-"""semget(2): finding and making semaphore sets, and how a new one begins."""
+"""semget(2): finding and creating semaphore sets, and the initial state of a new set."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from ..credentials import GROUP, MEMBER, OTHER_GROUP, STRANGER, act_as_another
 
 
 @clause("semget.create", "semget(2)", "DESCRIPTION")
-def test_a_new_set_has_what_was_asked_for(sysv_sem):
-    """IPC_CREAT with a key that no set has makes one, with as many semaphores and the mode asked for, found by that key."""
+def test_creat_creates_set(sysv_sem):
+    """semget() with IPC_CREAT creates a set of nsems semaphores with the given mode if none exists for the key, and
+    finds it later.
+    """
     key = unused_key()
     semaphores = sysv_sem(5, key=key, flags=IPC_CREAT, mode=0o640)
     ds = semaphores.stat()
@@ -24,31 +26,31 @@ def test_a_new_set_has_what_was_asked_for(sysv_sem):
 
 
 @clause("semget.private-new", "semget(2)", "DESCRIPTION")
-def test_private_is_new_every_time(on_record):
-    """With the key IPC_PRIVATE every call makes a new set, with IPC_CREAT or without."""
+def test_private_always_creates(on_record):
+    """semget() with IPC_PRIVATE creates a new set on every call, with or without IPC_CREAT."""
     made = {on_record.semget(IPC_PRIVATE, 1, flags | 0o600) for flags in (0, 0, IPC_CREAT, IPC_EXCL)}
     assert len(made) == 4
 
 
 @clause("semget.id-not-negative", "semget(2)", "RETURN VALUE")
-def test_an_identifier_is_not_negative(on_record):
-    """The identifier that semget gives is not negative, with a key and without, for a new set and for one that exists."""
+def test_identifier_is_nonnegative(on_record):
+    """semget() returns a nonnegative identifier, with a key or IPC_PRIVATE, for a new and for an existing set."""
     key = unused_key()
     made = [on_record.semget(IPC_PRIVATE, 1, 0o600), on_record.semget(key, 1, IPC_CREAT | 0o600), semget(key, 0, 0)]
     assert min(made) >= 0
 
 
 @clause("semget.lookup", "semget(2)", "DESCRIPTION")
-def test_a_key_leads_to_its_set(sysv_sem):
-    """The key of an existing set gives that set's identifier, without flags and with IPC_CREAT alone."""
+def test_key_finds_set(sysv_sem):
+    """semget() without flags or with only IPC_CREAT returns the identifier of the existing set for the key."""
     semaphores = sysv_sem(2)
     assert semget(semaphores.key, 2, 0) == semaphores.id
     assert semget(semaphores.key, 2, IPC_CREAT | 0o600) == semaphores.id
 
 
 @clause("semget.nsems-zero-lookup", "semget(2)", "ERRORS", errno=EINVAL)
-def test_a_number_of_zero_finds_and_does_not_make(sysv_sem):
-    """An existing set may be looked up with 0 semaphores; a set of 0 cannot be made."""
+def test_nsems_zero_finds_but_does_not_create(sysv_sem):
+    """semget() finds an existing set with nsems 0, but fails with EINVAL if it would create a set with nsems 0."""
     semaphores = sysv_sem(3)
     assert semget(semaphores.key, 0, 0) == semaphores.id
     key = unused_key()
@@ -59,8 +61,8 @@ def test_a_number_of_zero_finds_and_does_not_make(sysv_sem):
 
 
 @clause("semget.eexist", "semget(2)", "ERRORS", errno=EEXIST)
-def test_excl_fails_when_the_key_has_a_set(sysv_sem):
-    """IPC_CREAT with IPC_EXCL fails when a set with the key exists."""
+def test_excl_fails_if_key_exists(sysv_sem):
+    """semget() with IPC_CREAT | IPC_EXCL fails with EEXIST if a set exists for the key."""
     semaphores = sysv_sem()
     with fails_with(EEXIST):
         semget(semaphores.key, 1, IPC_CREAT | IPC_EXCL | 0o600)
@@ -68,8 +70,8 @@ def test_excl_fails_when_the_key_has_a_set(sysv_sem):
 
 
 @clause("semget.enoent", "semget(2)", "ERRORS", errno=ENOENT)
-def test_a_key_without_set_is_not_found():
-    """A key that no set has fails without IPC_CREAT, and makes nothing."""
+def test_missing_key_without_creat_fails():
+    """semget() without IPC_CREAT fails with ENOENT if no set exists for the key, and creates none."""
     key = unused_key()
     for _ in range(2):
         with fails_with(ENOENT):
@@ -77,8 +79,8 @@ def test_a_key_without_set_is_not_found():
 
 
 @clause("semget.eacces", "semget(2)", "ERRORS", errno=EACCES)
-def test_looking_up_asks_for_permissions(owned, as_user):
-    """Looking a set up with mode bits that the caller has not got is refused; with those that he has, it is found."""
+def test_semget_checks_requested_mode_bits(owned, as_user):
+    """semget() of an existing set fails with EACCES if the mode argument asks for permissions that the caller lacks."""
     semaphores = owned(0o640)
 
     def look_up() -> int:
@@ -90,8 +92,8 @@ def test_looking_up_asks_for_permissions(owned, as_user):
 
 
 @clause("semget.einval-semmsl", "semget(2)", "ERRORS", errno=EINVAL)
-def test_a_set_has_at_most_semmsl_semaphores(on_record):
-    """A set may have SEMMSL semaphores and not one more, nor less than none."""
+def test_nsems_above_semmsl_fails(on_record):
+    """semget() creates a set of up to SEMMSL semaphores; it fails with EINVAL if nsems is larger or negative."""
     most = semctl_limits().semmsl
     if most > 100_000:
         untested(f"needs a lower limit than {most} semaphores in a set")
@@ -103,8 +105,10 @@ def test_a_set_has_at_most_semmsl_semaphores(on_record):
 
 
 @clause("semget.einval-larger-nsems", "semget(2)", "ERRORS", errno=EINVAL)
-def test_more_semaphores_than_there_are_is_refused(sysv_sem):
-    """Looking an existing set up with more semaphores than it has fails; with as many or fewer it is found as it is."""
+def test_larger_nsems_fails(sysv_sem):
+    """semget() of an existing set fails with EINVAL if nsems exceeds its size, and otherwise does not change the
+    set.
+    """
     semaphores = sysv_sem(3)
     with fails_with(EINVAL):
         semget(semaphores.key, 4, 0)
@@ -113,14 +117,16 @@ def test_more_semaphores_than_there_are_is_refused(sysv_sem):
 
 
 @clause("semget.initial-values-zero-linux", "semget(2)", "NOTES")
-def test_the_values_begin_with_zero(sysv_sem):
-    """Portable programs may not rely on it, but on Linux every semaphore of a new set has the value 0."""
+def test_initial_values_are_zero(sysv_sem):
+    """On Linux every semaphore of a new set has the value 0, on which portable programs may not rely."""
     assert sysv_sem(100).values == [0] * 100
 
 
 @clause("semget.init-ids-mode", "semget(2)", "DESCRIPTION")
-def test_the_maker_becomes_owner_and_creator(fork, on_record):
-    """Owner and creator are the effective ids of the maker, the mode is the flags' low nine bits, whatever the umask."""
+def test_effective_ids_and_mode_of_new_set(fork, on_record):
+    """semget() sets the owner and creator of a new set to the caller's effective IDs and the mode to the low nine
+    bits of semflg, whatever the umask.
+    """
 
     def make() -> tuple[int, int, int, int, str]:
         os.umask(0o777)
@@ -131,8 +137,8 @@ def test_the_maker_becomes_owner_and_creator(fork, on_record):
 
 
 @clause("semget.init-euid-not-ruid", "semget(2)", "DESCRIPTION")
-def test_the_effective_ids_count(fork, on_record):
-    """Where real and effective ids of the maker differ, the effective ones become owner and creator."""
+def test_effective_ids_are_used(fork, on_record):
+    """semget() uses the effective and not the real IDs for owner and creator of a new set."""
 
     def make() -> tuple[int, int, int, int]:
         act_as_another()
@@ -143,23 +149,23 @@ def test_the_effective_ids_count(fork, on_record):
 
 
 @clause("semget.init-otime-zero", "semget(2)", "DESCRIPTION")
-def test_no_operation_has_been_done_yet(sysv_sem):
-    """The time of the last operation of a new set is 0, and nobody is on record as its last user."""
+def test_otime_and_sempid_are_zero(sysv_sem):
+    """In a new set sem_otime is 0, and sempid of every semaphore is 0."""
     semaphores = sysv_sem(2)
     assert (semaphores.stat().otime, semaphores.last_pid(0), semaphores.last_pid(1)) == (0, 0, 0)
 
 
 @clause("semget.init-ctime", "semget(2)", "DESCRIPTION")
-def test_the_time_of_change_starts_as_now(sysv_sem):
-    """The time of change of a new set is the time of its making."""
+def test_ctime_is_creation_time(sysv_sem):
+    """In a new set sem_ctime is the current time."""
     before = int(time.time()) - 1  # the kernel's coarse clock may lag behind by a tick
     ctime = sysv_sem().stat().ctime
     assert before <= ctime <= time.time()
 
 
 @clause("sem.outlives-its-maker", "sysvipc(7)", "DESCRIPTION")
-def test_a_set_outlives_its_maker(fork, reserved_key):
-    """A set and its values stay when the process that made it has ended, until it is removed."""
+def test_set_outlives_creator(fork, reserved_key):
+    """A set persists after its creator has exited, until it is removed."""
     key = reserved_key("sysv-sem", nsems=2, mode=0o600)
 
     def make() -> int:
@@ -174,7 +180,7 @@ def test_a_set_outlives_its_maker(fork, reserved_key):
 
 @clause("sem.unrelated-processes-meet-by-key", "semget(2)", "DESCRIPTION")
 def test_unrelated_processes_meet_by_key(sysv_sem, program):
-    """Programs that have nothing in common but the key operate on the same semaphores."""
+    """Unrelated programs that open the set of the same key operate on the same semaphores."""
     semaphores = sysv_sem(2, values=[3, 0])
     source = (
         "import sys, pytest_ipc.kernel as ipc\n"

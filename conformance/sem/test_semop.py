@@ -1,4 +1,4 @@
-"""semop(2): what an operation does where it need not wait, what it leaves on record, and what is refused."""
+"""semop(2): operations that need not wait, the fields that they update, and errors."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from ..raw_syscalls import NOBODYS, raw
 
 
 @clause("semop.add", "semop(2)", "DESCRIPTION")
-def test_a_positive_operation_adds(sysv_sem):
-    """A positive operation adds to the value and never waits, whatever the value is."""
+def test_positive_operation_adds(sysv_sem):
+    """semop() with a positive sem_op adds it to the semaphore's value without waiting."""
     semaphores = sysv_sem(2, values=[0, 7])
     semop(semaphores.id, [(0, 5), (1, 5)])
     assert semaphores.values == [5, 12]
 
 
 @clause("semop.subtract", "semop(2)", "DESCRIPTION")
-def test_a_negative_operation_subtracts(sysv_sem):
-    """A negative operation whose amount the value covers subtracts it at once, down to 0."""
+def test_negative_operation_subtracts(sysv_sem):
+    """semop() with a negative sem_op subtracts its absolute value at once if the semaphore's value is at least as
+    large.
+    """
     semaphores = sysv_sem(values=[7])
     semop(semaphores.id, [(0, -3)])
     assert semaphores.values == [4]
@@ -33,8 +35,8 @@ def test_a_negative_operation_subtracts(sysv_sem):
 
 
 @clause("semop.zero-immediate", "semop(2)", "DESCRIPTION")
-def test_waiting_for_zero_at_zero(sysv_sem):
-    """An operation of 0 passes at once where the value is 0, and leaves it so."""
+def test_zero_operation_succeeds_at_zero(sysv_sem):
+    """semop() with sem_op 0 succeeds at once if the semaphore's value is 0, and does not change it."""
     semaphores = sysv_sem()
     semop(semaphores.id, [(0, 0)])
     semop(semaphores.id, [(0, 0, IPC_NOWAIT)])
@@ -42,8 +44,8 @@ def test_waiting_for_zero_at_zero(sysv_sem):
 
 
 @clause("semop.zero-nowait-eagain", "semop(2)", "ERRORS", errno=EAGAIN)
-def test_waiting_for_zero_without_waiting(sysv_sem):
-    """An operation of 0 with IPC_NOWAIT fails where the value is not 0."""
+def test_zero_operation_with_nowait_fails(sysv_sem):
+    """semop() with sem_op 0 and IPC_NOWAIT fails with EAGAIN if the semaphore's value is not 0."""
     semaphores = sysv_sem(values=[1])
     with fails_with(EAGAIN):
         semop(semaphores.id, [(0, 0, IPC_NOWAIT)])
@@ -51,8 +53,10 @@ def test_waiting_for_zero_without_waiting(sysv_sem):
 
 
 @clause("semop.neg-nowait-eagain", "semop(2)", "ERRORS", errno=EAGAIN)
-def test_taking_too_much_without_waiting(sysv_sem):
-    """A negative operation with IPC_NOWAIT fails where the value does not cover it, and takes nothing."""
+def test_negative_operation_with_nowait_fails(sysv_sem):
+    """semop() with a negative sem_op and IPC_NOWAIT fails with EAGAIN if the semaphore's value is smaller, and does
+    not change it.
+    """
     semaphores = sysv_sem(values=[2])
     with fails_with(EAGAIN):
         semop(semaphores.id, [(0, -3, IPC_NOWAIT)])
@@ -60,8 +64,10 @@ def test_taking_too_much_without_waiting(sysv_sem):
 
 
 @clause("semop.atomic-all-or-none", "semop(2)", "DESCRIPTION")
-def test_all_operations_or_none(sysv_sem):
-    """When one operation of an array cannot be done none of them is: those before it are not, nor those behind it."""
+def test_array_is_all_or_none(sysv_sem):
+    """semop() performs all operations of the array or none: if one fails, neither earlier nor later ones take
+    effect.
+    """
     semaphores = sysv_sem(3, values=[1, 0, 1])
     for last in (-1, 1):
         with fails_with(EAGAIN):
@@ -71,8 +77,8 @@ def test_all_operations_or_none(sysv_sem):
 
 
 @clause("semop.array-order", "semop(2)", "DESCRIPTION")
-def test_operations_are_done_in_their_order(sysv_sem):
-    """The operations are done in the order of the array: what an earlier one adds, a later one may take, not the reverse."""
+def test_operations_are_performed_in_array_order(sysv_sem):
+    """semop() performs the operations in array order: a later operation can use what an earlier one has added."""
     semaphores = sysv_sem()
     with fails_with(EAGAIN):
         semop(semaphores.id, [(0, -1, IPC_NOWAIT), (0, 1)])
@@ -81,16 +87,16 @@ def test_operations_are_done_in_their_order(sysv_sem):
 
 
 @clause("semop.same-semaphore-twice", "semop(2)", "DESCRIPTION")
-def test_one_semaphore_may_occur_several_times(sysv_sem):
-    """One semaphore may occur several times in an array; all the operations on it count."""
+def test_semaphore_may_occur_several_times(sysv_sem):
+    """One semaphore may occur several times in the array of semop(), and every operation on it takes effect."""
     semaphores = sysv_sem(2, values=[0, 9])
     semop(semaphores.id, [(0, 3), (1, -2), (0, 4), (1, -2), (0, -1)])
     assert semaphores.values == [6, 5]
 
 
 @clause("semop.lock-idiom", "semop(2)", "EXAMPLES")
-def test_wait_for_zero_and_increment(sysv_sem):
-    """To wait for 0 and add 1 in one call gives the semaphore to one caller only."""
+def test_wait_for_zero_and_increment_locks(sysv_sem):
+    """semop() with sem_op 0 and then sem_op 1 works as a lock: only one caller gets it."""
     semaphores = sysv_sem()
     lock = [(0, 0, IPC_NOWAIT), (0, 1, IPC_NOWAIT)]
     semop(semaphores.id, lock)
@@ -100,31 +106,31 @@ def test_wait_for_zero_and_increment(sysv_sem):
 
 
 @clause("semop.sempid", "semop(2)", "DESCRIPTION")
-def test_the_last_process_is_on_record(sysv_sem, fork):
-    """A success records the caller's process id for each semaphore that the array names, and for no other."""
+def test_semop_sets_sempid(sysv_sem, fork):
+    """semop() sets sempid of each semaphore in the array, and of no other, to the caller's process ID."""
     semaphores = sysv_sem(4)
 
     def operate() -> None:
         semop(semaphores.id, [(0, 1), (2, 0)])
         signal.pause()
 
-    actor = fork(operate)
-    actor.wait_blocked("pause")
-    assert [semaphores.last_pid(num) for num in range(4)] == [actor.pid, 0, actor.pid, 0]
+    child = fork(operate)
+    child.wait_blocked("pause")
+    assert [semaphores.last_pid(num) for num in range(4)] == [child.pid, 0, child.pid, 0]
 
 
 @clause("semop.sempid-outlives-process", "semop(2)", "DESCRIPTION")
-def test_the_last_process_stays_on_record(sysv_sem, fork):
-    """The process id of the last caller stays on record when that process has ended."""
+def test_sempid_outlives_process(sysv_sem, fork):
+    """sempid of a semaphore stays the same after that process has ended."""
     semaphores = sysv_sem()
-    actor = fork(semop, semaphores.id, [(0, 1)])
-    actor.result()
-    assert semaphores.last_pid() == actor.pid
+    child = fork(semop, semaphores.id, [(0, 1)])
+    child.result()
+    assert semaphores.last_pid() == child.pid
 
 
 @clause("semop.otime", "semop(2)", "DESCRIPTION")
-def test_the_time_of_the_last_operation(sysv_sem):
-    """A success sets the time of the last operation to now; a failure and SETVAL leave it."""
+def test_semop_sets_otime(sysv_sem):
+    """semop() sets sem_otime to the current time if it succeeds; neither a failed semop() nor SETVAL does."""
     semaphores = sysv_sem()
     made = semaphores.stat().ctime
     semaphores.set_value(1)
@@ -140,8 +146,8 @@ def test_the_time_of_the_last_operation(sysv_sem):
 
 
 @clause("semop.e2big", "semop(2)", "ERRORS", errno=E2BIG)
-def test_an_array_has_at_most_semopm_operations(sysv_sem):
-    """An array of SEMOPM operations is done; one more is refused, and none is done."""
+def test_more_than_semopm_operations_fail(sysv_sem):
+    """semop() performs up to SEMOPM operations; it fails with E2BIG for more, and performs none."""
     most = semctl_limits().semopm
     if most > 10_000:
         untested(f"needs a lower limit than {most} operations in a call")
@@ -153,8 +159,8 @@ def test_an_array_has_at_most_semopm_operations(sysv_sem):
 
 
 @clause("semop.efault", "semop(2)", "ERRORS", errno=EFAULT)
-def test_operations_that_are_no_memory(sysv_sem):
-    """An array at an address that cannot be read is refused."""
+def test_invalid_array_address_fails(sysv_sem):
+    """semop() fails with EFAULT if the address of the array is not accessible."""
     semaphores = sysv_sem()
     with fails_with(EFAULT):
         semop(semaphores.id, NOBODYS, 1)
@@ -162,18 +168,18 @@ def test_operations_that_are_no_memory(sysv_sem):
 
 
 @clause("semtimedop.efault-timeout", "semop(2)", "ERRORS", errno=EFAULT)
-def test_a_time_limit_that_is_no_memory(sysv_sem):
-    """A time limit at an address that cannot be read is refused, though there is nothing to wait for."""
+def test_invalid_timeout_address_fails(sysv_sem):
+    """semtimedop() fails with EFAULT if the address of the timeout is not accessible, even if it need not wait."""
     semaphores = sysv_sem()
     add = sembuf(0, 1, 0)
-    with fails_with(EFAULT):  # past libc, which on 32-bit machines reads the time itself
+    with fails_with(EFAULT):  # a raw system call: on 32-bit architectures libc reads the timeout
         raw("semtimedop", semaphores.id, addressof(add), 1, NOBODYS)
     assert semaphores.values == [0]
 
 
 @clause("semop.efbig", "semop(2)", "ERRORS", errno=EFBIG)
-def test_a_number_outside_the_set(sysv_sem):
-    """An operation on a number far beyond the set is refused, and none of its array is done."""
+def test_sem_num_outside_set_fails(sysv_sem):
+    """semop() fails with EFBIG if a sem_num is far above the size of the set, and performs none of the array."""
     semaphores = sysv_sem(2)
     with fails_with(EFBIG):
         semop(semaphores.id, [(0, 1), (65535, 1)])
@@ -181,8 +187,8 @@ def test_a_number_outside_the_set(sysv_sem):
 
 
 @clause("semop.efbig-exact-bound", "semop(2)", "ERRORS", errno=EFBIG)
-def test_the_number_behind_the_last(sysv_sem):
-    """Semaphores are numbered from 0: the number equal to how many there are is already outside."""
+def test_sem_num_equal_to_size_fails(sysv_sem):
+    """semop() fails with EFBIG if a sem_num equals the size of the set."""
     semaphores = sysv_sem(3)
     semop(semaphores.id, [(2, 1)])
     with fails_with(EFBIG):
@@ -191,21 +197,25 @@ def test_the_number_behind_the_last(sysv_sem):
 
 
 @clause("semop.einval-nsops-id", "semop(2)", "ERRORS", errno=EINVAL)
-def test_no_operations_or_no_set(sysv_sem):
-    """An array of no operations is refused, and so is an identifier below 0 or of a set that is gone."""
+def test_empty_array_or_invalid_id_fails(sysv_sem):
+    """semop() fails with EINVAL for nsops 0 and an invalid identifier, with EINVAL or EIDRM for that of a removed
+    set.
+    """
     semaphores = sysv_sem()
     with fails_with(EINVAL):
         semop(semaphores.id, [])
     with fails_with(EINVAL):
         semop(-1, [(0, 1)])
     semaphores.remove()
-    with fails_with(EINVAL, EIDRM):  # the page has a word for both: it does not exist, and it was removed
+    with fails_with(EINVAL, EIDRM):  # the page documents both: nonexistent, and removed
         semop(semaphores.id, [(0, 1)])
 
 
 @clause("semop.erange", "semop(2)", "ERRORS", errno=ERANGE)
-def test_a_value_is_at_most_semvmx(sysv_sem):
-    """A value may be raised to SEMVMX and not above: the operation is refused and the value stays."""
+def test_value_above_semvmx_fails(sysv_sem):
+    """semop() raises a value up to SEMVMX; it fails with ERANGE if the value would exceed SEMVMX, and performs none
+    of the array.
+    """
     semaphores = sysv_sem(2)
     most = semctl_limits().semvmx
     assert most == SEMVMX
@@ -217,8 +227,10 @@ def test_a_value_is_at_most_semvmx(sysv_sem):
 
 
 @clause("semop.raw-call", "semop(2)", "DESCRIPTION")
-def test_the_system_call_itself(sysv_sem):
-    """The system call past libc's wrapper answers as the wrapper does: an array of none, an address of nothing, no set."""
+def test_system_call_fails_as_wrapper_does(sysv_sem):
+    """The semop() system call itself fails with EINVAL for nsops 0 or an invalid identifier, and with EFAULT for an
+    invalid address.
+    """
     semaphores = sysv_sem()
     add = sembuf(0, 1, 0)
     with fails_with(EINVAL):

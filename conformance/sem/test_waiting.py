@@ -1,4 +1,4 @@
-"""semop(2): waiting for a semaphore, and everything that ends it."""
+"""semop(2): waiting for a semaphore, and the events that end it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .conftest import first_to_end
 
 
 @clause("semop.neg-blocks-until-enough", "semop(2)", "DESCRIPTION")
-def test_taking_waits_until_there_is_enough(sysv_sem, waiting):
-    """A negative operation waits until the value covers it, not less, and then takes it."""
+def test_negative_operation_waits_until_value_suffices(sysv_sem, waiting):
+    """semop() with a negative sem_op waits until the value is at least its absolute value, and then subtracts it."""
     semaphores = sysv_sem()
     taker = waiting(semaphores, (0, -2))
     semaphores.release()
@@ -30,8 +30,8 @@ def test_taking_waits_until_there_is_enough(sysv_sem, waiting):
 
 
 @clause("semop.zero-blocks-until-zero", "semop(2)", "DESCRIPTION")
-def test_waiting_for_zero_ends_with_zero(sysv_sem, waiting):
-    """An operation of 0 waits until the value is 0, not less, and leaves it so."""
+def test_zero_operation_waits_until_zero(sysv_sem, waiting):
+    """semop() with sem_op 0 waits until the semaphore's value is 0, and does not change it."""
     semaphores = sysv_sem(values=[2])
     waiter = waiting(semaphores, (0, 0))
     semaphores.acquire()
@@ -42,8 +42,10 @@ def test_waiting_for_zero_ends_with_zero(sysv_sem, waiting):
 
 
 @clause("semop.waits-as-a-whole", "semop(2)", "DESCRIPTION")
-def test_an_array_waits_as_a_whole(sysv_sem, waiting):
-    """An array of which one operation has to wait does nothing until all can be done, and then does all at once."""
+def test_array_waits_as_a_whole(sysv_sem, waiting):
+    """If one operation of the array must wait, semop() performs none until all can proceed, and then performs all at
+    once.
+    """
     semaphores = sysv_sem(2, values=[1, 0])
     taker = waiting(semaphores, (0, -1), (1, -1))
     assert semaphores.values == [1, 0]
@@ -53,8 +55,8 @@ def test_an_array_waits_as_a_whole(sysv_sem, waiting):
 
 
 @clause("semop.best-fit-not-fifo", "semop(2)", "DESCRIPTION")
-def test_who_can_go_on_does(sysv_sem, waiting):
-    """Whom the value suffices goes on, though somebody who wants more has waited longer."""
+def test_smaller_waiter_proceeds_before_larger(sysv_sem, waiting):
+    """A semop() that can proceed does so, even if another one that waits for more has waited longer."""
     semaphores = sysv_sem()
     large, small = waiting(semaphores, (0, -3)), waiting(semaphores, (0, -1))
     semaphores.release()
@@ -65,20 +67,22 @@ def test_who_can_go_on_does(sysv_sem, waiting):
 
 
 @clause("semop.one-increment-one-waiter", "semop(2)", "DESCRIPTION")
-def test_an_increment_lets_one_of_several_equal_waiters_go_on(sysv_sem, waiting):
-    """Of several processes that wait to take the same amount, an increment by it lets one go on, and the others wait on."""
+def test_one_increment_wakes_one_of_equal_waiters(sysv_sem, waiting):
+    """If several processes wait to subtract the same amount, adding that amount lets one proceed, and the others
+    continue to wait.
+    """
     semaphores = sysv_sem()
     waiters = [waiting(semaphores, (0, -1)) for _ in range(3)]
     while waiters:
         semaphores.release()
         assert first_to_end(waiters).result() == 0
-        for actor in waiters:
-            actor.wait_blocked("semop")
+        for child in waiters:
+            child.wait_blocked("semop")
 
 
 @clause("semop.eidrm", "semop(2)", "ERRORS", errno=EIDRM)
-def test_removal_ends_the_waiting(sysv_sem, waiting):
-    """When the set is removed, whoever waits for more and whoever waits for 0 is told so."""
+def test_removal_ends_waiting(sysv_sem, waiting):
+    """semop() that waits for an increase or for zero fails with EIDRM when the set is removed."""
     semaphores = sysv_sem(2, values=[0, 1])
     taker, waiter = waiting(semaphores, (0, -1)), waiting(semaphores, (1, 0))
     semaphores.remove()
@@ -86,35 +90,39 @@ def test_removal_ends_the_waiting(sysv_sem, waiting):
 
 
 @clause("semop.eidrm-all-waiters", "semctl(2)", "IPC_RMID", errno=EIDRM)
-def test_removal_wakes_all(sysv_sem, waiting):
-    """Removing the set wakes everybody at once, on whatever semaphores of it and with however many operations he waits."""
+def test_removal_wakes_all_waiting_processes(sysv_sem, waiting):
+    """IPC_RMID wakes every process that waits on the set, on any semaphore and with any array; each semop() fails
+    with EIDRM.
+    """
     semaphores = sysv_sem(3, values=[0, 1, 0])
     arrays = [((0, -1),), ((0, -5),), ((1, 0),), ((1, -1), (2, -1)), ((2, -1),)]
-    actors = [waiting(semaphores, *array) for array in arrays]
+    children = [waiting(semaphores, *array) for array in arrays]
     semaphores.remove()
-    assert [actor.result() for actor in actors] == [EIDRM] * 5
+    assert [child.result() for child in children] == [EIDRM] * 5
 
 
 @clause("semop.eintr", "semop(2)", "ERRORS", errno=EINTR)
-def test_a_handler_ends_the_waiting(sysv_sem, fork, signals):
-    """A caught signal ends the waiting, for more and for 0, and nothing has been done."""
+def test_signal_handler_ends_waiting(sysv_sem, fork, signals):
+    """semop() that waits for an increase or for zero fails with EINTR when a signal handler runs, and performs
+    nothing.
+    """
     for value, operation in ((0, (0, -1)), (1, (0, 0))):
         semaphores = sysv_sem(values=[value])
-        actor = fork(_caught_while_waiting, semaphores, signals, operation, 0)
-        actor.wait_blocked("semop")
-        actor.signal(SIGUSR1)
-        assert actor.result() == 1
+        child = fork(_caught_while_waiting, semaphores, signals, operation, 0)
+        child.wait_blocked("semop")
+        child.signal(SIGUSR1)
+        assert child.result() == 1
         assert semaphores.values == [value]
 
 
 @clause("semop.eintr-despite-sa_restart", "semop(2)", "NOTES", errno=EINTR)
-def test_restart_does_not_restart_it(sysv_sem, fork, signals):
-    """The waiting ends with the signal also where its handler was installed with SA_RESTART."""
+def test_sa_restart_does_not_restart_semop(sysv_sem, fork, signals):
+    """semop() fails with EINTR when a signal handler runs, even if it was established with SA_RESTART."""
     semaphores = sysv_sem()
-    actor = fork(_caught_while_waiting, semaphores, signals, (0, -1), SA_RESTART)
-    actor.wait_blocked("semop")
-    actor.signal(SIGUSR1)
-    assert actor.result() == 1
+    child = fork(_caught_while_waiting, semaphores, signals, (0, -1), SA_RESTART)
+    child.wait_blocked("semop")
+    child.signal(SIGUSR1)
+    assert child.result() == 1
 
 
 def _caught_while_waiting(semaphores, signals, operation, flags) -> int:
@@ -126,63 +134,63 @@ def _caught_while_waiting(semaphores, signals, operation, flags) -> int:
 
 
 @clause("semop.stop-cont-eintr", "signal(7)", "Interruption of system calls and library functions by stop signals")
-def test_being_stopped_ends_the_waiting(sysv_sem, waiting):
-    """On Linux a process that is stopped while it waits, and continued, is told of an interruption, though it has no handler."""
+def test_stop_and_continue_ends_waiting(sysv_sem, waiting):
+    """On Linux a waiting semop() fails with EINTR after SIGSTOP and SIGCONT, even without a signal handler."""
     semaphores = sysv_sem()
-    actor = waiting(semaphores, (0, -1))
-    actor.signal(SIGSTOP)
-    actor.wait_state("T")
-    actor.signal(SIGCONT)
-    assert actor.result() == EINTR
+    child = waiting(semaphores, (0, -1))
+    child.signal(SIGSTOP)
+    child.wait_state("T")
+    child.signal(SIGCONT)
+    assert child.result() == EINTR
 
 
 @clause("semop.ignored-signal-waits-on", "semop(2)", "DESCRIPTION")
-def test_an_ignored_signal_ends_nothing(sysv_sem, fork, signals):
-    """A signal that is ignored does not end the waiting."""
+def test_ignored_signal_does_not_end_waiting(sysv_sem, fork, signals):
+    """An ignored signal does not interrupt a waiting semop()."""
     semaphores = sysv_sem()
 
     def life() -> None:
         signals.ignore(SIGUSR1)
         semop(semaphores.id, [(0, -1)])
 
-    actor = fork(life)
-    actor.wait_blocked("semop")
-    actor.signal(SIGUSR1)
-    actor.wait_blocked("semop")
+    child = fork(life)
+    child.wait_blocked("semop")
+    child.signal(SIGUSR1)
+    child.wait_blocked("semop")
     semaphores.release()
-    assert actor.result() is None
+    assert child.result() is None
 
 
 @clause("semop.semncnt-count", "semop(2)", "DESCRIPTION")
-def test_who_waits_for_more_is_counted(sysv_sem, waiting):
-    """GETNCNT tells how many wait for a semaphore to have more; who has gone on is not among them."""
+def test_getncnt_counts_processes_waiting_for_increase(sysv_sem, waiting):
+    """GETNCNT returns the number of processes that wait for the semaphore's value to increase."""
     semaphores = sysv_sem(2)
     assert semaphores.waiters(0) == 0
-    actors = [waiting(semaphores, (0, -1)) for _ in range(3)]
+    children = [waiting(semaphores, (0, -1)) for _ in range(3)]
     assert [semaphores.waiters(0), semaphores.waiters(1), semaphores.zero_waiters(0)] == [3, 0, 0]
     semaphores.release()
-    assert first_to_end([*actors]).result() == 0
+    assert first_to_end([*children]).result() == 0
     assert semaphores.waiters(0) == 2
     semaphores.op((0, 2))
-    assert [actor.result() for actor in actors] == [0, 0, 0]
+    assert [child.result() for child in children] == [0, 0, 0]
     assert semaphores.waiters(0) == 0
 
 
 @clause("semop.semzcnt-count", "semop(2)", "DESCRIPTION")
-def test_who_waits_for_zero_is_counted(sysv_sem, waiting):
-    """GETZCNT tells how many wait for a semaphore to be 0; when it is, nobody is left."""
+def test_getzcnt_counts_processes_waiting_for_zero(sysv_sem, waiting):
+    """GETZCNT returns the number of processes that wait for the semaphore's value to become 0."""
     semaphores = sysv_sem(2, values=[1, 1])
     assert semaphores.zero_waiters(1) == 0
-    actors = [waiting(semaphores, (1, 0)) for _ in range(3)]
+    children = [waiting(semaphores, (1, 0)) for _ in range(3)]
     assert [semaphores.zero_waiters(1), semaphores.zero_waiters(0), semaphores.waiters(1)] == [3, 0, 0]
     semaphores.acquire(1)
-    assert [actor.result() for actor in actors] == [0, 0, 0]
+    assert [child.result() for child in children] == [0, 0, 0]
     assert semaphores.zero_waiters(1) == 0
 
 
 @clause("semop.counts-drop-on-signal", "semop(2)", "DESCRIPTION")
-def test_who_was_interrupted_is_not_counted(sysv_sem, waiting, fork, signals):
-    """Who was interrupted or killed while he waited is no longer counted."""
+def test_interrupted_process_is_not_counted(sysv_sem, waiting, fork, signals):
+    """GETNCNT and GETZCNT no longer count a process that was interrupted or killed while it waited."""
     semaphores = sysv_sem(2, values=[0, 1])
     interrupted = fork(_caught_while_waiting, semaphores, signals, (0, -1), 0)
     killed, stays = waiting(semaphores, (1, 0)), waiting(semaphores, (0, -1))
@@ -198,20 +206,22 @@ def test_who_was_interrupted_is_not_counted(sysv_sem, waiting, fork, signals):
 
 
 @clause("semtimedop.null-is-semop", "semop(2)", "semtimedop()")
-def test_no_time_limit_is_none(sysv_sem, fork):
-    """Without a time limit semtimedop does as semop: at once where it can, else it waits until it can."""
+def test_semtimedop_without_timeout_is_semop(sysv_sem, fork):
+    """semtimedop() with a NULL timeout behaves as semop(): it succeeds at once if it can, and otherwise waits."""
     semaphores = sysv_sem(values=[1])
     semtimedop(semaphores.id, [(0, -1)], None)
-    actor = fork(semtimedop, semaphores.id, [(0, -1)], None)
-    actor.wait_blocked("semtimedop")
+    child = fork(semtimedop, semaphores.id, [(0, -1)], None)
+    child.wait_blocked("semtimedop")
     semaphores.release()
-    actor.result()
+    child.result()
     assert semaphores.values == [0]
 
 
 @clause("semtimedop.timeout-eagain", "semop(2)", "semtimedop()", errno=EAGAIN)
-def test_the_time_is_over(sysv_sem):
-    """When the time is over semtimedop fails, and none of its operations is done; also with a time of 0."""
+def test_semtimedop_fails_after_timeout(sysv_sem):
+    """semtimedop() fails with EAGAIN when the timeout expires, also with a timeout of 0, and performs none of the
+    array.
+    """
     semaphores = sysv_sem(2, values=[1, 1])
     for array in ([(0, -1), (1, -2)], [(0, 1), (1, 0)]):
         for timeout in (0, 0.01):
@@ -222,19 +232,19 @@ def test_the_time_is_over(sysv_sem):
 
 
 @clause("semtimedop.in-time", "semop(2)", "semtimedop()")
-def test_in_time(sysv_sem, fork):
-    """What can be done within the time is done, and semtimedop succeeds."""
+def test_semtimedop_succeeds_within_timeout(sysv_sem, fork):
+    """semtimedop() succeeds if the operations can proceed before the timeout expires."""
     semaphores = sysv_sem()
-    actor = fork(semtimedop, semaphores.id, [(0, -1)], 3600)
-    actor.wait_blocked("semtimedop")
+    child = fork(semtimedop, semaphores.id, [(0, -1)], 3600)
+    child.wait_blocked("semtimedop")
     semaphores.release()
-    actor.result()
+    child.result()
     assert semaphores.values == [0]
 
 
 @clause("semtimedop.elapsed-lower-bound", "semop(2)", "semtimedop()")
-def test_not_before_the_time(sysv_sem):
-    """semtimedop does not give up before the time is over."""
+def test_semtimedop_waits_at_least_timeout(sysv_sem):
+    """semtimedop() does not fail before the timeout has expired."""
     semaphores = sysv_sem()
     begun = time.monotonic()
     with fails_with(EAGAIN):
@@ -243,8 +253,8 @@ def test_not_before_the_time(sysv_sem):
 
 
 @clause("semtimedop.timeout-unchanged", "semop(2)", "semtimedop()")
-def test_the_time_limit_is_left_as_it_is(sysv_sem, fork, signals):
-    """When a signal ends the waiting, the time limit in the caller's memory is what it was."""
+def test_semtimedop_does_not_change_timeout(sysv_sem, fork, signals):
+    """semtimedop() does not change the timeout structure when a signal handler interrupts it."""
     semaphores = sysv_sem()
 
     def life() -> tuple[int, int]:
@@ -254,15 +264,17 @@ def test_the_time_limit_is_left_as_it_is(sysv_sem, fork, signals):
             semtimedop(semaphores.id, [(0, -1)], c_void_p(addressof(limit)))
         return limit.tv_sec, limit.tv_nsec
 
-    actor = fork(life)
-    actor.wait_blocked("semtimedop")
-    actor.signal(SIGUSR1)
-    assert actor.result() == (3600, 123)
+    child = fork(life)
+    child.wait_blocked("semtimedop")
+    child.signal(SIGUSR1)
+    assert child.result() == (3600, 123)
 
 
 @clause("semctl.setval-wakes", "semctl(2)", "SETVAL")
-def test_a_value_that_is_set_wakes(sysv_sem, waiting):
-    """Whoever can go on with the value that SETVAL has set goes on, whether he waited for more or for 0."""
+def test_setval_wakes_waiting_processes(sysv_sem, waiting):
+    """SETVAL wakes processes in semop() that can proceed with the new value, whether they wait for an increase or
+    for zero.
+    """
     semaphores = sysv_sem(2, values=[0, 5])
     taker, waiter = waiting(semaphores, (0, -2)), waiting(semaphores, (1, 0))
     semaphores.set_value(3, 0)
@@ -273,8 +285,8 @@ def test_a_value_that_is_set_wakes(sysv_sem, waiting):
 
 
 @clause("semctl.setall-wakes", "semctl(2)", "SETALL")
-def test_values_that_are_set_wake(sysv_sem, waiting):
-    """Whoever can go on with the values that SETALL has set goes on; who cannot, waits on."""
+def test_setall_wakes_waiting_processes(sysv_sem, waiting):
+    """SETALL wakes processes in semop() that can proceed with the new values; the others continue to wait."""
     semaphores = sysv_sem(3, values=[0, 5, 0])
     taker, waiter, other = (waiting(semaphores, operation) for operation in ((0, -2), (1, 0), (2, -2)))
     semaphores.values = [2, 0, 1]
@@ -286,12 +298,12 @@ def test_values_that_are_set_wake(sysv_sem, waiting):
 
 
 @clause("sem.killed-waiter-takes-nothing", "semop(2)", "DESCRIPTION")
-def test_who_is_killed_while_waiting_takes_nothing(sysv_sem, waiting):
-    """Who is killed while he waits has taken nothing, and takes nothing later."""
+def test_killed_waiter_performs_nothing(sysv_sem, waiting):
+    """A process that is killed while it waits in semop() has performed no operation, and performs none later."""
     semaphores = sysv_sem(2, values=[1, 0])
-    actor = waiting(semaphores, (0, -1), (1, -1))
-    actor.signal(SIGKILL)
-    assert actor.wait() == -signal.SIGKILL
+    child = waiting(semaphores, (0, -1), (1, -1))
+    child.signal(SIGKILL)
+    assert child.wait() == -signal.SIGKILL
     semaphores.release(1)
     assert semaphores.values == [1, 1]
     assert semaphores.last_pid(1) == os.getpid()
