@@ -1,4 +1,4 @@
-"""FIFOs under concurrency: each worker opens it for itself, closes its ends when it likes, and may be killed."""
+"""FIFOs under concurrency: each worker opens the FIFO itself, closes its ends at a random time and may be killed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Ends = dict[str, int]
 
 
 class Fifo(Workload):
-    """One FIFO, far from full. Every worker has both ends, each opened twice: calls on one wait, on the other they do not."""
+    """One FIFO, far from full; every worker opens both ends twice, once blocking and once with O_NONBLOCK."""
 
     budget = Budget(histories=250)
     sleeping = (("read", "read"),)
@@ -35,7 +35,7 @@ class Fifo(Workload):
         return PipeSpec(16 * PAGESIZE, PAGESIZE, users, users)
 
     def programs(self, random: Random, workers: int) -> Iterator[list[Act]]:
-        counts, rooms = random.choice(((1, 2, 5), (40, 300))), random.choice(((1, 3), (60, 500)))
+        counts, sizes = random.choice(((1, 2, 5), (40, 300))), random.choice(((1, 3), (60, 500)))
         waiting = random.choice((0.0, 0.3, 0.8))
         apart = ("read",), ("write",)
         roles = random.choice((apart, apart, (*apart, ("read", "write")), (("read", "write"),)))
@@ -52,7 +52,7 @@ class Fifo(Workload):
                     byte = 97 + 16 * worker + len(acts)
                     acts.append(Act("write", (worker, byte, random.choice(counts), wait)))
                 else:
-                    acts.append(Act("read", (worker, random.choice(rooms), wait)))
+                    acts.append(Act("read", (worker, random.choice(sizes), wait)))
             yield acts
 
     def closing(self, shared: str) -> tuple[Act, ...]:
@@ -60,7 +60,7 @@ class Fifo(Workload):
 
     def enter(self, here: Here) -> Ends:
         path = here.shared
-        both = os.open(path, os.O_RDWR)  # which waits for nobody
+        both = os.open(path, os.O_RDWR)  # open() with O_RDWR does not block
         ends = {
             "read": os.open(path, os.O_RDONLY),
             "read now": os.open(path, os.O_RDONLY | os.O_NONBLOCK),
@@ -93,7 +93,7 @@ class Fifo(Workload):
                 os.close(ends.pop(each))
 
     def drain(self, path: str) -> Runs:
-        """In the process that watches: what is left in it."""
+        """Read the remaining bytes, in the controlling process."""
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         data = b""
         with suppress(BlockingIOError):

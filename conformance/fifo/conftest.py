@@ -1,4 +1,4 @@
-"""What clauses about FIFOs share: open ends that are closed with the test, and a place that any user can reach."""
+"""Fixtures of the FIFO clauses: descriptors closed with the test, and a directory that every user can write to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_ipc.kernel import open as raw_open
 
 @pytest.fixture
 def opened(ipc_scope: Ipc) -> Callable[..., End]:
-    """Open a FIFO in this process: opened(path, flags) -> End. With flags whose open must not block."""
+    """Open a FIFO in this process: opened(path, flags) -> End. The flags must not let open() block."""
 
     def make(path: str | os.PathLike[str], flags: int) -> End:
         return End(raw_open(path, flags | os.O_CLOEXEC), f"an end of {os.fspath(path)}", ipc_scope.scope)
@@ -24,6 +24,8 @@ def opened(ipc_scope: Ipc) -> Callable[..., End]:
 
 @pytest.fixture
 def common(tmp_path: Path) -> Path:
-    """A directory in which every user may make files; those above it may be closed, so a child must start inside it."""
+    """Return a directory in which every user can create files; a
+    child must chdir() into it, as its parents may be closed.
+    """
     tmp_path.chmod(0o777)
     return tmp_path

@@ -1,4 +1,4 @@
-"""FIFOs and a model of them: opened, used, closed, unlinked and made again, without blocking (fifo(7), open(2))."""
+"""A model of FIFOs that are opened, used, closed, unlinked and created again without blocking (fifo(7), open(2))."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from pytest_ipc.kernel import open as open_file
 from ..byte_stream import COUNTS, Stream, StreamModel
 from ..model import fails
 
-MOST = 3  # ends of a kind
+MAX_ENDS = 3  # per kind: for reading, for writing
 
 
 class Fifos(StreamModel):
-    """One name, and every FIFO that ever had it and is still open somewhere."""
+    """One path, and every FIFO that had this path and is still open."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Fifos(StreamModel):
 
     @rule()
     def make(self) -> None:
-        """Make it, if there is none of that name."""
+        """Create the FIFO; fail with EEXIST if the path exists."""
 
         def model() -> None:
             if self.named is not None:
@@ -43,7 +43,7 @@ class Fifos(StreamModel):
 
     @rule()
     def unlink(self) -> None:
-        """Take the name away: who has it open goes on."""
+        """Unlink the path; open descriptors stay usable."""
 
         def model() -> None:
             if self.named is None:
@@ -54,10 +54,10 @@ class Fifos(StreamModel):
 
     @rule(mode=st.sampled_from(("O_RDONLY", "O_WRONLY")))
     def open(self, mode: str) -> None:
-        """Open an end."""
+        """Open the FIFO for reading or for writing."""
         stream = self.named or Stream(0)
         ends = stream.readers if mode == "O_RDONLY" else stream.writers
-        if len(ends) >= MOST:
+        if len(ends) >= MAX_ENDS:
             return
         got: list[int] = []
 
@@ -78,21 +78,21 @@ class Fifos(StreamModel):
     @precondition(lambda self: any(stream.writers for stream in self.streams))
     @rule(data=st.data(), count=st.sampled_from(COUNTS))
     def write(self, data: Any, count: int) -> None:
-        """Write."""
+        """Write to an open FIFO."""
         stream = self.one_of(data, [stream for stream in self.streams if stream.writers])
         self.write_to(stream, self.one_of(data, [*stream.writers]), count)
 
     @precondition(lambda self: any(stream.readers for stream in self.streams))
     @rule(data=st.data(), count=st.sampled_from(COUNTS))
     def read(self, data: Any, count: int) -> None:
-        """Read."""
+        """Read from an open FIFO."""
         stream = self.one_of(data, [stream for stream in self.streams if stream.readers])
         self.read_from(stream, self.one_of(data, [*stream.readers]), count)
 
     @precondition(lambda self: any(stream.readers or stream.writers for stream in self.streams))
     @rule(data=st.data())
     def close(self, data: Any) -> None:
-        """Close an end; with the last one everything unread is lost."""
+        """Close a descriptor; the last close discards unread data."""
         stream = self.one_of(data, [stream for stream in self.streams if stream.readers or stream.writers])
         ends = self.one_of(data, [ends for ends in (stream.readers, stream.writers) if ends])
         self.close_end(ends, self.one_of(data, [*ends]))
@@ -101,12 +101,12 @@ class Fifos(StreamModel):
 
     @invariant()
     def the_ends_notice(self) -> None:
-        """What can be asked without reading."""
+        """Compare poll() and FIONREAD of every descriptor with the model."""
         for stream in self.streams:
             self.notices(stream)
 
     def teardown(self) -> None:
-        """Close what is open and remove the last."""
+        """Close all descriptors and unlink the path."""
         for stream in self.streams:
             for fd in (*stream.readers.values(), *stream.writers.values()):
                 os.close(fd)

@@ -1,4 +1,4 @@
-"""Clauses: the workloads of concurrent.py, in histories of several processes and threads."""
+"""Clauses that run the workloads of concurrent.py in several processes and threads."""
 
 from __future__ import annotations
 
@@ -7,5 +7,7 @@ from pytest_ipc import clause
 
 @clause("fifo.concurrent", "fifo(7)", "DESCRIPTION")
 def test_concurrent_use(linearizable, machines):
-    """With the last writer readers come to the end of the one stream, and with the last reader writes fail, whoever is killed."""
+    """Under concurrent use, read() returns end of file after the last writer and
+    write() fails after the last reader, even if processes are killed.
+    """
     linearizable(machines.Fifo())

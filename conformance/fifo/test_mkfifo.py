@@ -1,4 +1,4 @@
-"""mkfifo(3): making a FIFO, its mode, and what keeps it from being made."""
+"""mkfifo(3): creating a FIFO, its mode, and errors."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ..credentials import GROUP, STRANGER, become, mount_tmpfs
 
 
 @clause("mkfifo.creates", "mkfifo(3)", "DESCRIPTION")
-def test_mkfifo_makes_a_fifo(tmp_path, fork):
-    """mkfifo makes an empty FIFO special file with the name and the permissions that were asked for."""
+def test_mkfifo_creates_a_fifo_with_mode(tmp_path, fork):
+    """mkfifo() creates an empty FIFO special file with the given path and permissions."""
 
     def make() -> None:
         os.umask(0)
@@ -31,8 +31,8 @@ def test_mkfifo_makes_a_fifo(tmp_path, fork):
 
 
 @clause("mkfifo.umask", "mkfifo(3)", "DESCRIPTION")
-def test_the_umask_is_taken_from_the_mode(tmp_path, fork):
-    """The permissions of the FIFO are those asked for less the ones in the umask."""
+def test_umask_clears_permissions(tmp_path, fork):
+    """mkfifo() clears the bits of the umask from the permissions of the new FIFO."""
 
     def make() -> None:
         for umask in (0o022, 0o137, 0o777):
@@ -45,8 +45,8 @@ def test_the_umask_is_taken_from_the_mode(tmp_path, fork):
 
 
 @clause("mkfifo.no-cap-needed", "mknod(2)", "ERRORS")
-def test_anybody_can_make_a_fifo(common, fork):
-    """A process without any capability makes a FIFO where it may make files."""
+def test_mkfifo_needs_no_capability(common, fork):
+    """mkfifo() succeeds without any capability in a directory that the process can write to."""
 
     def make() -> None:
         os.chdir(common)
@@ -60,8 +60,10 @@ def test_anybody_can_make_a_fifo(common, fork):
 
 @pytest.mark.parametrize("kind", ["fifo", "file", "directory", "link", "dangling-link"])
 @clause("mkfifo.eexist-even-dangling-symlink", "mkfifo(3)", "ERRORS", errno=EEXIST)
-def test_an_existing_name_is_refused(tmp_path, kind):
-    """mkfifo fails when the name exists, whatever it names, even a symbolic link to nothing, and leaves it as it was."""
+def test_existing_path_fails(tmp_path, kind):
+    """mkfifo() fails with EEXIST if the path exists, also as a
+    dangling symbolic link, and does not change the existing file.
+    """
     path, target = tmp_path / kind, tmp_path / "target"
     match kind:
         case "fifo":
@@ -92,8 +94,10 @@ def test_an_existing_name_is_refused(tmp_path, kind):
     ],
 )
 @clause("mkfifo.path-errors", "mkfifo(3)", "ERRORS")
-def test_the_directory_must_be_there(tmp_path, name, errno):
-    """mkfifo fails when a directory in the path is missing, dangling, no directory or a loop of links, and makes nothing."""
+def test_invalid_directory_in_path_fails(tmp_path, name, errno):
+    """mkfifo() fails if a directory of the path is missing, a dangling
+    link, a regular file or a loop of links, and creates nothing.
+    """
     (tmp_path / "file").touch()
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to("loop")
@@ -103,8 +107,8 @@ def test_the_directory_must_be_there(tmp_path, name, errno):
 
 
 @clause("mkfifo.enametoolong-component", "mkfifo(3)", "ERRORS", errno=ENAMETOOLONG)
-def test_a_name_has_a_longest_length(tmp_path):
-    """A name of NAME_MAX bytes is made into a FIFO, one of a byte more is refused."""
+def test_name_longer_than_name_max_fails(tmp_path):
+    """mkfifo() succeeds with a file name of NAME_MAX bytes and fails with ENAMETOOLONG for one byte more."""
     longest = os.pathconf(tmp_path, "PC_NAME_MAX")
     mkfifo(tmp_path / ("x" * longest))
     with fails_with(ENAMETOOLONG):
@@ -113,8 +117,10 @@ def test_a_name_has_a_longest_length(tmp_path):
 
 
 @clause("mkfifo.enametoolong-path", "mkfifo(3)", "ERRORS", errno=ENAMETOOLONG)
-def test_a_path_has_a_longest_length(tmp_path):
-    """A path of PATH_MAX bytes, its end included, is made into a FIFO, one of a byte more is refused."""
+def test_path_longer_than_path_max_fails(tmp_path):
+    """mkfifo() succeeds with a path of PATH_MAX bytes including the
+    null byte and fails with ENAMETOOLONG for one byte more.
+    """
     longest = os.pathconf(tmp_path, "PC_PATH_MAX") - 1
     name = os.fspath(tmp_path) + "/"
     mkfifo(name + "/" * (longest - len(os.fsencode(name)) - 1) + "x")
@@ -124,8 +130,10 @@ def test_a_path_has_a_longest_length(tmp_path):
 
 
 @clause("mkfifo.eacces-no-search", "mkfifo(3)", "ERRORS", errno=EACCES)
-def test_every_directory_must_be_searchable(common, fork):
-    """mkfifo fails when a directory in the path may not be searched, and succeeds when that and writing are allowed."""
+def test_search_permission_is_required(common, fork):
+    """mkfifo() fails with EACCES without search permission on a directory
+    of the path and succeeds with search and write permission.
+    """
     (common / "closed").mkdir()
     (common / "open").mkdir()
     (common / "closed").chmod(0o666)
@@ -145,8 +153,8 @@ def test_every_directory_must_be_searchable(common, fork):
 
 
 @clause("mkfifo.erofs", "mkfifo(3)", "ERRORS", errno=EROFS)
-def test_a_read_only_filesystem_takes_no_fifo(tmp_path, fork):
-    """mkfifo fails on a filesystem that is mounted read-only."""
+def test_read_only_filesystem_fails(tmp_path, fork):
+    """mkfifo() fails with EROFS on a filesystem mounted read-only."""
 
     def make() -> None:
         mount_tmpfs(tmp_path, MS_RDONLY)

@@ -1,4 +1,4 @@
-"""mkfifoat(3): where a relative path begins."""
+"""mkfifoat(3): resolution of relative paths."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ AT_FDCWD = -100
 
 
 @clause("mkfifoat.dirfd-rules", "mkfifo(3)", "mkfifoat()")
-def test_a_relative_path_begins_at_the_directory(tmp_path, fork):
-    """A relative path begins at the directory that the descriptor refers to, and not at the working directory."""
+def test_relative_path_is_resolved_from_dirfd(tmp_path, fork):
+    """mkfifoat() resolves a relative path from the directory that dirfd refers to, not from the working directory."""
     (tmp_path / "there").mkdir()
 
     def make() -> None:
@@ -28,8 +28,8 @@ def test_a_relative_path_begins_at_the_directory(tmp_path, fork):
 
 
 @clause("mkfifoat.at-fdcwd-is-cwd", "mkfifo(3)", "mkfifoat()")
-def test_at_fdcwd_stands_for_the_working_directory(tmp_path, fork):
-    """With AT_FDCWD a relative path begins at the working directory."""
+def test_at_fdcwd_means_the_working_directory(tmp_path, fork):
+    """mkfifoat() with AT_FDCWD resolves a relative path from the working directory."""
 
     def make() -> None:
         os.chdir(tmp_path)
@@ -40,15 +40,17 @@ def test_at_fdcwd_stands_for_the_working_directory(tmp_path, fork):
 
 
 @clause("mkfifoat.absolute-ignores-dirfd", "mkfifo(3)", "mkfifoat()")
-def test_an_absolute_path_ignores_the_descriptor(tmp_path):
-    """With an absolute path the descriptor does not matter, not even one that is not open."""
+def test_absolute_path_ignores_dirfd(tmp_path):
+    """mkfifoat() with an absolute path ignores dirfd, even an invalid one."""
     mkfifoat(-1, tmp_path / "fifo")
     assert stat.S_ISFIFO(os.lstat(tmp_path / "fifo").st_mode)
 
 
 @clause("mkfifoat.relative-bad-dirfd-ebadf", "mkfifo(3)", "ERRORS", errno=EBADF)
-def test_a_relative_path_needs_an_open_descriptor(tmp_path, fork):
-    """A relative path with a descriptor that is not open fails and makes nothing in the working directory."""
+def test_relative_path_with_invalid_dirfd_fails(tmp_path, fork):
+    """mkfifoat() with a relative path fails with EBADF if dirfd is
+    not open, and creates nothing in the working directory.
+    """
 
     def make() -> None:
         os.chdir(tmp_path)
@@ -60,8 +62,8 @@ def test_a_relative_path_needs_an_open_descriptor(tmp_path, fork):
 
 
 @clause("mkfifoat.relative-file-dirfd-enotdir", "mkfifo(3)", "ERRORS", errno=ENOTDIR)
-def test_a_relative_path_needs_a_directory(tmp_path, fork):
-    """A relative path with the descriptor of something that is no directory fails and makes nothing."""
+def test_relative_path_with_dirfd_of_a_file_fails(tmp_path, fork):
+    """mkfifoat() with a relative path fails with ENOTDIR if dirfd refers to a regular file, and creates nothing."""
     (tmp_path / "file").touch()
 
     def make() -> None:

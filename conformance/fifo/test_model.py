@@ -1,4 +1,4 @@
-"""Clauses: the machines of model.py, beside the kernel."""
+"""Clauses that compare the state machines of model.py with the kernel."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from pytest_ipc import clause
 
 @clause("fifo.model", "fifo(7)", "DESCRIPTION")
 def test_the_model(agree, machines, signals, tmp_path):
-    """A FIFO opens, reads, writes and closes as a model in plain Python does, whatever is done with it in whatever order."""
+    """open(), read(), write() and close() of a FIFO agree with a model in Python for random sequences of calls."""
     signals.ignore(SIGPIPE)
     agree(lambda: machines.Fifos(tmp_path / "fifo"))

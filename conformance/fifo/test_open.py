@@ -1,4 +1,4 @@
-"""fifo(7) and open(2): who waits for whom when a FIFO is opened."""
+"""fifo(7) and open(2): which open() of a FIFO blocks, and until when."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ..credentials import GROUP, STRANGER, become
 
 
 @clause("fifo.open-rd-blocks-until-writer", "fifo(7)", "DESCRIPTION")
-def test_opening_for_reading_waits_for_a_writer(fifo, fork):
-    """Opening a FIFO for reading blocks until another process opens it for writing; then both have it open."""
+def test_open_for_reading_blocks_until_a_writer(fifo, fork):
+    """open() of a FIFO for reading blocks until another process opens it for writing; then both calls succeed."""
     path = fifo().path
     reader = fork(raw_open, path, O_RDONLY)
     reader.wait_blocked("openat")
@@ -30,8 +30,8 @@ def test_opening_for_reading_waits_for_a_writer(fifo, fork):
 
 
 @clause("fifo.open-wr-blocks-until-reader", "fifo(7)", "DESCRIPTION")
-def test_opening_for_writing_waits_for_a_reader(fifo, fork):
-    """Opening a FIFO for writing blocks until another process opens it for reading; then both have it open."""
+def test_open_for_writing_blocks_until_a_reader(fifo, fork):
+    """open() of a FIFO for writing blocks until another process opens it for reading; then both calls succeed."""
     path = fifo().path
     writer = fork(raw_open, path, O_WRONLY)
     writer.wait_blocked("openat")
@@ -40,22 +40,24 @@ def test_opening_for_writing_waits_for_a_reader(fifo, fork):
     assert reader.result() >= 0
 
 
-@pytest.mark.parametrize(("mine", "other"), [(O_RDONLY, O_WRONLY), (O_WRONLY, O_RDONLY)], ids=["readers", "writers"])
+@pytest.mark.parametrize(
+    ("waiting_side", "opposite"), [(O_RDONLY, O_WRONLY), (O_WRONLY, O_RDONLY)], ids=["readers", "writers"]
+)
 @clause("fifo.open-same-side-does-not-help", "fifo(7)", "DESCRIPTION")
-def test_openers_of_one_side_wait_together(fifo, fork, mine, other):
-    """Several processes that open the same side all wait, and one open of the other side lets them all go on."""
+def test_one_open_unblocks_all_of_the_opposite_side(fifo, fork, waiting_side, opposite):
+    """All processes blocked in open() of the same side of a FIFO return when one process opens the other side."""
     path = fifo().path
-    waiting = [fork(raw_open, path, mine) for _ in range(3)]
-    for opener in waiting:
+    openers = [fork(raw_open, path, waiting_side) for _ in range(3)]
+    for opener in openers:
         opener.wait_blocked("openat")
-    assert fork(raw_open, path, other).result() >= 0
-    for opener in waiting:
+    assert fork(raw_open, path, opposite).result() >= 0
+    for opener in openers:
         assert opener.result() >= 0
 
 
 @clause("fifo.open-eintr", "open(2)", "ERRORS", errno=EINTR)
-def test_a_handler_interrupts_an_open(fifo, fork, signals):
-    """An open that waits for the other side fails with EINTR when a handler without SA_RESTART has run."""
+def test_handler_interrupts_a_blocked_open(fifo, fork, signals):
+    """A blocked open() of a FIFO fails with EINTR when a signal handler without SA_RESTART runs."""
     path = fifo().path
 
     def child() -> None:
@@ -71,34 +73,34 @@ def test_a_handler_interrupts_an_open(fifo, fork, signals):
 
 
 @clause("fifo.open-sa_restart", "signal(7)", "Interruption of system calls and library functions by signal handlers")
-def test_an_open_goes_on_after_a_handler_with_restart(fifo, fork, signals, pipe):
-    """An open that waits for the other side goes on waiting when a handler with SA_RESTART has run."""
-    path, told = fifo().path, pipe(flags=O_NONBLOCK | O_CLOEXEC)
+def test_open_restarts_after_a_handler_with_sa_restart(fifo, fork, signals, pipe):
+    """A blocked open() of a FIFO is restarted after a signal handler with SA_RESTART."""
+    path, wakeup = fifo().path, pipe(flags=O_NONBLOCK | O_CLOEXEC)
 
     def child() -> int:
         signals.catch(SIGUSR1, flags=SA_RESTART)
         signals.unblock(SIGUSR1)
-        signal.set_wakeup_fd(told.write_fd)
+        signal.set_wakeup_fd(wakeup.write_fd)
         return raw_open(path, O_RDONLY)
 
     reader = fork(child)
     reader.wait_blocked("openat")
     reader.signal(SIGUSR1)
-    assert select([told.read_fd], [], [], 5)[0], "the handler did not run"
+    assert select([wakeup.read_fd], [], [], 5)[0], "the handler did not run"
     writer = fork(raw_open, path, O_WRONLY)
     assert reader.result() >= 0
     assert writer.result() >= 0
 
 
 @clause("fifo.nonblock-rd-succeeds", "fifo(7)", "DESCRIPTION")
-def test_a_nonblocking_reader_needs_no_writer(fifo, fork):
-    """With O_NONBLOCK opening for reading succeeds at once, with no writer there."""
+def test_nonblocking_open_for_reading_succeeds_without_writer(fifo, fork):
+    """open() of a FIFO for reading with O_NONBLOCK succeeds at once without a writer."""
     assert fork(raw_open, fifo().path, O_RDONLY | O_NONBLOCK).result() >= 0
 
 
 @clause("fifo.nonblock-wr-enxio", "fifo(7)", "DESCRIPTION", errno=ENXIO)
-def test_a_nonblocking_writer_needs_a_reader(fifo, opened):
-    """With O_NONBLOCK opening for writing fails while nobody has the FIFO open for reading, and succeeds as soon as one has."""
+def test_nonblocking_open_for_writing_fails_without_reader(fifo, opened):
+    """open() of a FIFO for writing with O_NONBLOCK fails with ENXIO without a reader and succeeds with one."""
     path = fifo().path
     with fails_with(ENXIO):
         opened(path, O_WRONLY | O_NONBLOCK)
@@ -111,8 +113,8 @@ def test_a_nonblocking_writer_needs_a_reader(fifo, opened):
 
 @pytest.mark.parametrize("flags", [O_RDWR, O_RDWR | O_NONBLOCK], ids=["blocking", "nonblocking"])
 @clause("fifo.rdwr-nonblocking-open", "fifo(7)", "DESCRIPTION")
-def test_opening_both_ways_waits_for_nobody(fifo, fork, flags):
-    """Opening for reading and writing succeeds at once, blocking or not, and the process can then talk to itself."""
+def test_open_for_both_does_not_block(fifo, fork, flags):
+    """open() of a FIFO with O_RDWR succeeds at once, also without O_NONBLOCK, and the process reads its own data."""
     path = fifo().path
 
     def child() -> bytes:
@@ -124,18 +126,18 @@ def test_opening_both_ways_waits_for_nobody(fifo, fork, flags):
 
 
 @clause("fifo.rdwr-is-other-side", "fifo(7)", "DESCRIPTION")
-def test_a_descriptor_for_both_ways_is_a_reader_and_a_writer(fifo, fork, opened):
-    """Who has the FIFO open for reading and writing is the other side to every reader and every writer."""
+def test_rdwr_descriptor_counts_as_reader_and_writer(fifo, fork, opened):
+    """A descriptor opened with O_RDWR counts as the other side for every reader and writer of the FIFO."""
     path = fifo().path
     opened(path, O_RDWR | O_NONBLOCK)
-    opened(path, O_WRONLY | O_NONBLOCK).close()  # which needs a reader
+    opened(path, O_WRONLY | O_NONBLOCK).close()  # needs a reader
     assert fork(raw_open, path, O_RDONLY).result() >= 0
     assert fork(raw_open, path, O_WRONLY).result() >= 0
 
 
 @clause("fifo.permissions-checked", "pipe(7)", "DESCRIPTION", errno=EACCES)
-def test_the_mode_decides_who_may_open(common, fork):
-    """A process may open a FIFO for reading or writing only if the mode of the file lets it."""
+def test_mode_is_checked_at_open(common, fork):
+    """open() of a FIFO fails with EACCES for an access that the mode of the file does not grant."""
     for name, mode in (("readable", 0o444), ("writable", 0o222), ("both", 0o666)):
         os.mkfifo(common / name)
         (common / name).chmod(mode)
@@ -149,7 +151,7 @@ def test_the_mode_decides_who_may_open(common, fork):
         for name, flags in (("readable", O_WRONLY), ("readable", O_RDWR), ("writable", O_RDONLY), ("writable", O_RDWR)):
             with fails_with(EACCES):
                 raw_open(name, flags | O_NONBLOCK)
-        with fails_with(ENXIO):  # it may, but nobody reads
+        with fails_with(ENXIO):  # permitted, but there is no reader
             raw_open("writable", O_WRONLY | O_NONBLOCK)
 
     fork(child).result()

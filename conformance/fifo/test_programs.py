@@ -1,4 +1,4 @@
-"""mkfifo(3) and fifo(7): programs that have nothing in common but the path of a FIFO."""
+"""mkfifo(3) and fifo(7): programs that share only the path of a FIFO."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..conftest import TO_START, succeeded
 
 @pytest.fixture
 def installed(fork):
-    """Run a program of the system: installed(name, *args, stdin=None) -> Child, with a descriptor as its standard input."""
+    """Run an installed program: installed(name, *args, stdin=None) -> Child. *stdin* is a descriptor."""
 
     def run(name: str, *args: object, stdin: int | None = None) -> Child[Any]:
         path = shutil.which(name)
@@ -34,8 +34,10 @@ def installed(fork):
 
 
 @clause("fifo.unrelated-processes", "mkfifo(3)", "DESCRIPTION")
-def test_unrelated_programs_open_it_like_a_file(fifo, program):
-    """Programs that share nothing but the path open a FIFO like a file, and one reads what the other writes, to its end."""
+def test_unrelated_programs_communicate_by_path(fifo, program):
+    """Programs that share only the path open a FIFO like a regular
+    file, and one reads to end of file what the other writes.
+    """
     path = fifo().path
     reader = program("import sys; print(open(sys.argv[1]).read())", path)
     reader.wait_blocked("openat", TO_START)
@@ -46,12 +48,12 @@ def test_unrelated_programs_open_it_like_a_file(fifo, program):
 
 
 @clause("fifo.many-writers-one-reader", "fifo(7)", "DESCRIPTION")
-def test_several_programs_write_to_one(fifo, installed):
-    """Several programs may have a FIFO open for writing: one reader gets what all of them write."""
+def test_one_reader_receives_from_several_writers(fifo, installed):
+    """Several programs can have a FIFO open for writing, and one reader receives the data of all of them."""
     path = fifo().path
     reader = installed("sh", "-c", 'exec cat < "$1"', "sh", path)
     reader.wait_blocked("openat", TO_START)
-    # Each holds the FIFO open until the next has it open too, so the reader sees no end in between.
+    # The first writer keeps the FIFO open while the second writes, so the reader sees no end of file between.
     keeper = 'exec 3> "$1"; shift; "$@"; echo here >&3'
     writer = installed("sh", "-c", keeper, "sh", path, "sh", "-c", 'echo there > "$1"', "sh", path)
     succeeded(writer)
@@ -60,8 +62,10 @@ def test_several_programs_write_to_one(fifo, installed):
 
 
 @clause("fifo.shell-redirection", "mkfifo(3)", "DESCRIPTION")
-def test_a_shell_redirects_through_it(fifo, installed):
-    """A shell that redirects output to a FIFO waits for one that redirects input from it, and the lines come through."""
+def test_shell_redirection_through_a_fifo(fifo, installed):
+    """A shell that redirects output to a FIFO blocks until another
+    redirects input from it, which then reads the lines.
+    """
     path = fifo().path
     writer = installed("sh", "-c", 'echo one > "$1" && echo written', "sh", path)
     writer.wait_blocked("openat")
@@ -72,8 +76,8 @@ def test_a_shell_redirects_through_it(fifo, installed):
 
 
 @clause("fifo.tee-through-fifo", "fifo(7)", "DESCRIPTION")
-def test_tee_copies_into_it(fifo, installed, pipe):
-    """The program tee writes what it reads to its output and to a FIFO, and another program reads it there."""
+def test_tee_copies_into_a_fifo(fifo, installed, pipe):
+    """tee(1) copies its input to its output and to a FIFO, from which another program reads it."""
     path, source = fifo().path, pipe()
     tee = installed("tee", path, stdin=source.read_fd)
     tee.wait_blocked("openat")

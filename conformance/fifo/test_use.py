@@ -1,4 +1,4 @@
-"""fifo(7) and pipe(7): what goes through a FIFO, and what does not stay in it."""
+"""fifo(7) and pipe(7): reading and writing a FIFO, and when its data are discarded."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pytest_ipc.kernel import open as raw_open
 
 
 @clause("fifo.read-no-writer-zero", "read(2)", "ERRORS", errno=EAGAIN)
-def test_a_nonblocking_reader_sees_whether_there_is_a_writer(fifo, opened):
-    """A non-blocking read from an empty FIFO gives end of file while there is no writer, and fails while there is one."""
+def test_nonblocking_read_shows_whether_a_writer_exists(fifo, opened):
+    """A non-blocking read() from an empty FIFO returns 0 without a writer and fails with EAGAIN with one."""
     path = fifo().path
     reader = opened(path, O_RDONLY | O_NONBLOCK)
     assert read(reader.fd, 1) == b""
@@ -26,8 +26,8 @@ def test_a_nonblocking_reader_sees_whether_there_is_a_writer(fifo, opened):
 
 
 @clause("fifo.blocking-read-waits-for-data", "pipe(7)", "I/O on pipes and FIFOs")
-def test_a_read_waits_for_data_as_from_a_pipe(fifo, fork, opened):
-    """A read from an empty FIFO that has a writer blocks until there are data, and then gives them."""
+def test_read_blocks_until_data(fifo, fork, opened):
+    """read() from an empty FIFO with a writer blocks until data are written, and returns them."""
     path = fifo().path
     writer = opened(path, O_RDWR | O_NONBLOCK)
 
@@ -41,8 +41,8 @@ def test_a_read_waits_for_data_as_from_a_pipe(fifo, fork, opened):
 
 
 @clause("fifo.eof-after-last-writer", "pipe(7)", "I/O on pipes and FIFOs")
-def test_end_of_file_comes_after_the_last_writer(fifo, opened):
-    """A reader gets end of file when every writer of the FIFO has closed it and the data have been read, and not before."""
+def test_end_of_file_after_last_writer(fifo, opened):
+    """read() from a FIFO returns 0 only when all writers have closed it and all data have been read."""
     path = fifo().path
     reader = opened(path, O_RDONLY | O_NONBLOCK)
     with opened(path, O_WRONLY | O_NONBLOCK) as second:
@@ -57,8 +57,8 @@ def test_end_of_file_comes_after_the_last_writer(fifo, opened):
 
 
 @clause("fifo.reopen-after-eof", "fifo(7)", "DESCRIPTION")
-def test_a_reader_at_the_end_sees_a_later_writer(fifo, opened):
-    """End of file is not for ever: a reader that stays open reads what a later writer writes."""
+def test_reader_at_end_of_file_reads_from_a_later_writer(fifo, opened):
+    """A reader that has seen end of file and keeps the FIFO open reads the data of a later writer."""
     path = fifo().path
     reader = opened(path, O_RDONLY | O_NONBLOCK)
     for text in (b"one", b"two", b"three"):
@@ -68,8 +68,8 @@ def test_a_reader_at_the_end_sees_a_later_writer(fifo, opened):
 
 
 @clause("fifo.one-pipe-object", "fifo(7)", "DESCRIPTION")
-def test_all_opens_of_a_fifo_share_one_pipe(fifo, opened, tmp_path):
-    """However often and by whichever of its names a FIFO is opened, there is one pipe behind it; another FIFO has another."""
+def test_all_opens_share_one_pipe(fifo, opened, tmp_path):
+    """All opens of a FIFO, by any of its names, refer to one pipe; another FIFO has its own pipe."""
     path, link, other = fifo(path=tmp_path / "fifo").path, tmp_path / "link", fifo().path
     os.link(path, link)
     readers = [opened(name, O_RDONLY | O_NONBLOCK) for name in (path, link, other)]
@@ -82,8 +82,8 @@ def test_all_opens_of_a_fifo_share_one_pipe(fifo, opened, tmp_path):
 
 
 @clause("fifo.data-discarded-on-last-close", "fifo(7)", "DESCRIPTION")
-def test_data_vanish_with_the_last_close(fifo, opened):
-    """A FIFO has no contents in the filesystem: its size is 0, and what nobody has read is gone when all have closed it."""
+def test_last_close_discards_data(fifo, opened):
+    """A FIFO has size 0 in the filesystem, and the last close() discards unread data."""
     path = fifo().path
     with opened(path, O_RDWR | O_NONBLOCK) as both:
         both.write(b"unread")
@@ -93,8 +93,8 @@ def test_data_vanish_with_the_last_close(fifo, opened):
 
 
 @clause("fifo.data-kept-while-open", "fifo(7)", "DESCRIPTION")
-def test_data_stay_while_anybody_has_it_open(fifo, opened):
-    """What a writer wrote before it closed the FIFO is there for a reader that opens later, if somebody has kept it open."""
+def test_data_stay_while_open(fifo, opened):
+    """Data of a writer that has closed the FIFO stay readable for a later reader while another descriptor is open."""
     path = fifo().path
     with opened(path, O_RDWR | O_NONBLOCK):
         with opened(path, O_WRONLY | O_NONBLOCK) as writer:
@@ -103,8 +103,10 @@ def test_data_stay_while_anybody_has_it_open(fifo, opened):
 
 
 @clause("fifo.unlink-while-open", "fifo(7)", "DESCRIPTION")
-def test_the_name_is_only_needed_to_open(fifo, opened):
-    """When the name is removed the ends that are open go on working; a new FIFO of that name is another one."""
+def test_unlinked_fifo_stays_usable(fifo, opened):
+    """After unlink() the open descriptors of a FIFO stay usable, and
+    a new FIFO with the same path is independent of it.
+    """
     first = fifo()
     reader, writer = opened(first.path, O_RDONLY | O_NONBLOCK), opened(first.path, O_WRONLY | O_NONBLOCK)
     os.unlink(first.path)
@@ -116,8 +118,8 @@ def test_the_name_is_only_needed_to_open(fifo, opened):
 
 
 @clause("fifo.o_trunc-noop", "open(2)", "O_TRUNC")
-def test_o_trunc_takes_nothing_away(fifo, opened):
-    """O_TRUNC is ignored for a FIFO: the open succeeds and the data in it stay."""
+def test_o_trunc_is_ignored(fifo, opened):
+    """open() of a FIFO ignores O_TRUNC and keeps the data."""
     path = fifo().path
     reader = opened(path, O_RDONLY | O_NONBLOCK)
     opened(path, O_WRONLY | O_NONBLOCK).write(b"data")
@@ -126,8 +128,8 @@ def test_o_trunc_takes_nothing_away(fifo, opened):
 
 
 @clause("fifo.truncate-einval", "truncate(2)", "ERRORS", errno=EINVAL)
-def test_a_fifo_cannot_be_truncated(fifo, opened):
-    """A FIFO has no length to set: truncate fails by name and by descriptor, and the data stay."""
+def test_truncate_fails(fifo, opened):
+    """truncate() and ftruncate() on a FIFO fail with EINVAL and keep the data."""
     path = fifo().path
     both = opened(path, O_RDWR | O_NONBLOCK)
     both.write(b"data")
@@ -139,8 +141,8 @@ def test_a_fifo_cannot_be_truncated(fifo, opened):
 
 
 @clause("fifo.sigpipe-no-reader", "fifo(7)", "NOTES", errno=EPIPE)
-def test_a_writer_without_readers_gets_sigpipe(fifo, opened, signals):
-    """A process that writes to a FIFO which nobody has open for reading any more gets SIGPIPE, and EPIPE if it goes on."""
+def test_write_without_reader_raises_sigpipe(fifo, opened, signals):
+    """write() to a FIFO without readers raises SIGPIPE and fails with EPIPE if the signal is caught."""
     path = fifo().path
     caught = signals.catch(SIGPIPE)
     signals.unblock(SIGPIPE)
@@ -154,8 +156,8 @@ def test_a_writer_without_readers_gets_sigpipe(fifo, opened, signals):
 
 
 @clause("fifo.wrong-end-ebadf", "pipe(7)", "DESCRIPTION", errno=EBADF)
-def test_each_end_works_one_way(fifo, opened):
-    """What was opened for reading cannot be written, and what was opened for writing cannot be read."""
+def test_descriptor_of_the_wrong_mode_fails(fifo, opened):
+    """write() to a descriptor opened for reading and read() from one opened for writing fail with EBADF."""
     path = fifo().path
     reader, writer = opened(path, O_RDONLY | O_NONBLOCK), opened(path, O_WRONLY | O_NONBLOCK)
     with fails_with(EBADF):
@@ -167,8 +169,8 @@ def test_each_end_works_one_way(fifo, opened):
 
 
 @clause("fifo.lseek-espipe", "pipe(7)", "I/O on pipes and FIFOs", errno=ESPIPE)
-def test_a_fifo_has_no_position(fifo, opened):
-    """lseek fails on a FIFO."""
+def test_lseek_fails(fifo, opened):
+    """lseek() on a FIFO fails with ESPIPE."""
     both = opened(fifo().path, O_RDWR | O_NONBLOCK)
     both.write(b"data")
     with fails_with(ESPIPE):
@@ -178,8 +180,8 @@ def test_a_fifo_has_no_position(fifo, opened):
 
 @pytest.mark.usefixtures("whole_pipes")
 @clause("fifo.capacity-16-pages", "pipe(7)", "Pipe capacity", since="2.6.35")
-def test_a_fifo_has_the_capacity_of_a_pipe(fifo, opened, page):
-    """A FIFO that is opened anew has the capacity of a new pipe, 16 pages, and holds so much."""
+def test_new_fifo_has_the_capacity_of_a_pipe(fifo, opened, page):
+    """A newly opened FIFO has the capacity of a new pipe, 16 pages, and holds that many bytes."""
     both = opened(fifo().path, O_RDWR | O_NONBLOCK)
     assert getpipe_size(both.fd) == 16 * page
     assert write(both.fd, bytes(17 * page)) == 16 * page

@@ -16,7 +16,7 @@ from .specification import PipeSpec, Runs, runs
 
 
 class SmallPipe(Workload):
-    """A pipe without a name whose ends all workers share; who finds no bytes or no room waits."""
+    """One pipe shared by all workers; a reader of the empty pipe and a writer to the full pipe block."""
 
     sleeping = (("read", "read"), ("write", "write"))
 
@@ -34,7 +34,7 @@ class SmallPipe(Workload):
 
     def programs(self, random: Random, workers: int) -> Iterator[list[Act]]:
         counts = random.choice(((1, 2, 5), (100, 1000, 3000), (PIPE_BUF,), (1500, 2500)))
-        rooms = random.choice(((1, 3), (200, 5000), (PAGESIZE,), (2000,)))
+        sizes = random.choice(((1, 3), (200, 5000), (PAGESIZE,), (2000,)))
         writing = random.uniform(0.4, 0.6)
         for worker in range(workers):
             acts = []
@@ -42,7 +42,7 @@ class SmallPipe(Workload):
                 if random.random() < writing:
                     acts.append(Act("write", (worker, 97 + 16 * worker + number, random.choice(counts), True)))
                 else:
-                    acts.append(Act("read", (worker, random.choice(rooms), True)))
+                    acts.append(Act("read", (worker, random.choice(sizes), True)))
             yield acts
 
     def enter(self, here: Here) -> tuple[int, ...]:

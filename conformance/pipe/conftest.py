@@ -1,4 +1,4 @@
-"""What clauses about pipes share: a full pipe, the count of unread bytes, a reader to the end."""
+"""Fixtures of the pipe clauses: a full pipe, the number of unread bytes, a reader that reads to end of file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from pytest_ipc.kernel import getpipe_size, write
 
 @pytest.fixture
 def fill(page: int) -> Callable[[int], int]:
-    """Write zeros into a pipe until it takes no more: fill(fd), how many bytes it took. The descriptor is then as before."""
+    """Write zeros until the pipe is full: fill(fd) -> number of
+    bytes written. The flags of the descriptor are restored.
+    """
 
     def until_full(fd: int) -> int:
         capacity, blocking, count, size = getpipe_size(fd), os.get_blocking(fd), 0, page
         os.set_blocking(fd, False)
-        while size and count <= capacity:  # a pipe that takes more than it holds must not keep us here
+        while size and count <= capacity:  # ends the loop if the kernel accepts more than the capacity
             written = 0
             with suppress(BlockingIOError):
                 written = write(fd, bytes(size))
@@ -39,7 +41,7 @@ def fill(page: int) -> Callable[[int], int]:
 
 @pytest.fixture
 def unread() -> Callable[[int], int]:
-    """How many bytes a pipe holds, asked at either end: unread(fd)."""
+    """Return the number of unread bytes, asked at either end with FIONREAD: unread(fd)."""
 
     def count(fd: int) -> int:
         number = array("i", [-1])
@@ -51,7 +53,7 @@ def unread() -> Callable[[int], int]:
 
 @pytest.fixture
 def drain(fork: Fork) -> Callable[[Pipe], Child[Any]]:
-    """Start a child that reads a pipe to its end: drain(pipe) -> Child, whose result is what came. It holds no write end."""
+    """Start a child that closes its write end and reads to end of file: drain(pipe) -> Child, with the data as result."""
 
     def start(pipe: Pipe) -> Child[Any]:
         def to_the_end() -> bytes:
@@ -65,7 +67,7 @@ def drain(fork: Fork) -> Callable[[Pipe], Child[Any]]:
 
 @pytest.fixture
 def opened_file() -> Iterator[Callable[[Path, int], int]]:
-    """Open a file: opened_file(path, flags), a descriptor that is closed with the test."""
+    """Open a file: opened_file(path, flags) -> descriptor, closed with the test."""
     with ExitStack() as ends:
 
         def open_one(path: Path, flags: int) -> int:

@@ -1,4 +1,4 @@
-"""Pipes and a model of them: several read ends and write ends of one pipe, none of which blocks (pipe(7))."""
+"""A model of pipes: several non-blocking read ends and write ends of one pipe (pipe(7))."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pytest_ipc.kernel import getpipe_size
 
 from ..byte_stream import COUNTS, Stream, StreamModel, ready
 
-MOST = 3  # ends of a kind
+MAX_ENDS = 3  # per kind: read ends, write ends
 
 
 class Pipes(StreamModel):
-    """One pipe, its ends duplicated and closed in any order."""
+    """One pipe, whose ends are duplicated and closed in random order."""
 
     stream = Stream(0)
     made = 0
@@ -26,7 +26,7 @@ class Pipes(StreamModel):
     @precondition(lambda self: not self.stream.readers and not self.stream.writers)
     @rule(capacity=st.sampled_from((4096, 8192, 65536)))
     def make(self, capacity: int) -> None:
-        """Make a pipe of some size, when the one before has gone."""
+        """Create a pipe with a random capacity when all ends of the previous one are closed."""
         pipe = self.ipc.pipe(flags=os.O_NONBLOCK | os.O_CLOEXEC, capacity=capacity)
         self.made += 1
         self.stream = Stream(
@@ -40,21 +40,21 @@ class Pipes(StreamModel):
     @precondition(lambda self: self.stream.writers)
     @rule(data=st.data(), count=st.sampled_from(COUNTS))
     def write(self, data: Any, count: int) -> None:
-        """Write."""
+        """Write to a random write end."""
         self.write_to(self.stream, self.one_of(data, [*self.stream.writers]), count)
 
     @precondition(lambda self: self.stream.readers)
     @rule(data=st.data(), count=st.sampled_from(COUNTS))
     def read(self, data: Any, count: int) -> None:
-        """Read."""
+        """Read from a random read end."""
         self.read_from(self.stream, self.one_of(data, [*self.stream.readers]), count)
 
     @precondition(lambda self: self.stream.readers or self.stream.writers)
     @rule(data=st.data())
     def duplicate(self, data: Any) -> None:
-        """One end more."""
+        """Duplicate an end."""
         ends = self.one_of(data, [ends for ends in (self.stream.readers, self.stream.writers) if ends])
-        if len(ends) < MOST:
+        if len(ends) < MAX_ENDS:
             name = self.one_of(data, [*ends])
             self.made += 1
             ends[f"{name[0]}{self.made}"] = os.dup(ends[name])
@@ -63,19 +63,19 @@ class Pipes(StreamModel):
     @precondition(lambda self: self.stream.readers or self.stream.writers)
     @rule(data=st.data())
     def close(self, data: Any) -> None:
-        """One end less."""
+        """Close an end."""
         ends = self.one_of(data, [ends for ends in (self.stream.readers, self.stream.writers) if ends])
         self.close_end(ends, self.one_of(data, [*ends]))
 
     @invariant()
     def the_ends_notice(self) -> None:
-        """What can be asked without reading."""
+        """Compare poll() and FIONREAD of every end with the model."""
         self.notices(self.stream)
         for name, fd in self.stream.readers.items():
             self.sees(f"POLLHUP of {name}", partial(ready, fd, POLLHUP), partial(bool, not self.stream.writers))
 
     def teardown(self) -> None:
-        """Close what is open."""
+        """Close all ends."""
         for fd in (*self.stream.readers.values(), *self.stream.writers.values()):
             os.close(fd)
         super().teardown()

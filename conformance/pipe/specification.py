@@ -1,4 +1,4 @@
-"""What pipe(7) and fifo(7) say of the bytes in a pipe: one stream, atomic writes, end of file, nobody to read."""
+"""Specification of pipes, from pipe(7) and fifo(7): one stream, atomic writes, end of file, EPIPE."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..specification import Call, Specification
 __all__ = ["PipeSpec", "Runs", "runs"]
 
 Runs = tuple[tuple[int, int], ...]
-End = tuple[str, int]  # of a process, and which of its workers holds it
+End = tuple[str, int]  # the process, and the number of the worker that holds the end
 
 
 def runs(data: bytes) -> Runs:
-    """Return bytes as runs: each byte with how often it stands there in a row."""
+    """Return the data as runs: each byte with the number of its consecutive occurrences."""
     return tuple((byte, len([*same])) for byte, same in groupby(data))
 
 
@@ -30,10 +30,10 @@ def _joined(first: Runs, second: Runs) -> Runs:
 
 @dataclass(frozen=True)
 class PipeSpec(Specification):
-    """A pipe: the bytes in it, and who holds an end for reading and for writing. Writes are of at most PIPE_BUF bytes.
+    """A pipe: its content and the holders of read ends and write ends. Writes are of at most PIPE_BUF bytes.
 
-    A pipe keeps bytes in pages, and may be full though there is room in them. So in a pipe that is not empty a write that
-    would come within a page of the capacity may find no room.
+    A pipe keeps its bytes in pages and may be full although a page is not: in a pipe that is not empty, a write that
+    would exceed the capacity less one page may fail with EAGAIN or block.
     """
 
     capacity: int
@@ -44,7 +44,7 @@ class PipeSpec(Specification):
 
     @staticmethod
     def words(call: Call) -> str:
-        """As the manual writes it."""
+        """Format a call as in the manual."""
         match call.name, call.arguments:
             case "write", (_, byte, count, wait):
                 return f"write({bytes([byte])!r} * {count}{'' if wait else ', O_NONBLOCK'})"
@@ -60,11 +60,11 @@ class PipeSpec(Specification):
 
     @property
     def used(self) -> int:
-        """How many bytes there are."""
+        """Return the number of unread bytes."""
         return sum(count for _, count in self.content)
 
     def write(self, process: str, worker: int, byte: int, count: int, wait: bool) -> Iterable[tuple[Outcome, Self]]:
-        """write(2): all of the bytes at once, or none."""
+        """write(2): write all bytes at once, or none."""
         if not self.readers:
             return self.fails(EPIPE)
         results: list[tuple[Outcome, Self]] = []
@@ -75,13 +75,13 @@ class PipeSpec(Specification):
         return results
 
     def sleeps(self, call: Call) -> bool:
-        """A write may wait also where it may be done: see the class."""
+        """Tell whether the call may block; a write may block although it may also succeed (see the class)."""
         if call.name == "write" and self.readers:
             return bool(self.used and self.used + call.arguments[2] > self.capacity - self.page)
         return super().sleeps(call)
 
     def read(self, process: str, worker: int, count: int, wait: bool) -> Iterable[tuple[Outcome, Self]]:
-        """read(2): as many bytes as there are, up to *count*; none at end of file."""
+        """read(2): return up to *count* bytes, and no bytes at end of file."""
         if not self.content:
             if not self.writers:
                 return self.gives(())
@@ -100,28 +100,28 @@ class PipeSpec(Specification):
         return self.gives(taken, replace(self, content=tuple(rest)))
 
     def close_read(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """close(2): with the last reader all writes fail."""
+        """close(2) of a read end: after the last one, writes fail."""
         return self.gives(None, self._without({(process, worker)}, set()))
 
     def close_write(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """close(2): with the last writer readers come to the end of file."""
+        """close(2) of a write end: after the last one, readers get end of file."""
         return self.gives(None, self._without(set(), {(process, worker)}))
 
     def drain(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """Open the FIFO, and read what there is."""
+        """Open the FIFO and read all bytes."""
         return self.gives(self.content, replace(self, content=()))
 
     def ends(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """A process that ends closes what it holds: first its ends of one kind, then `all_ended` those of the other."""
+        """Close the ends of a terminated process: first those of one kind, then in `all_ended` those of the other."""
         mine = {end for end in self.readers | self.writers if end[0] == process}
         return ((Gives(), self._without(mine, set())), (Gives(), self._without(set(), mine)))
 
     def all_ended(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """See `ends`."""
+        """Close all remaining ends of a terminated process; see `ends`."""
         mine = {end for end in self.readers | self.writers if end[0] == process}
         return self.gives(None, self._without(mine, mine))
 
     def _without(self, readers: set[End], writers: set[End]) -> Self:
         after = replace(self, readers=self.readers - readers, writers=self.writers - writers)
-        # With its last user the pipe goes, and what is in it.
+        # The last close discards unread data.
         return after if after.readers or after.writers else replace(after, content=())

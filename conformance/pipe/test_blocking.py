@@ -1,4 +1,4 @@
-"""pipe(7): capacity; when a read or a write waits, and when it fails instead."""
+"""pipe(7): capacity; when read() and write() block, and when they fail instead."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pytest_ipc.kernel import getpipe_size, limit, read, write
 
 @pytest.mark.usefixtures("whole_pipes")
 @clause("pipe.capacity-16-pages", "pipe(7)", "Pipe capacity", since="2.6.35")
-def test_a_new_pipe_has_sixteen_pages(pipe, page):
-    """The capacity of a new pipe is 16 pages, asked at either end."""
+def test_new_pipe_has_sixteen_pages(pipe, page):
+    """A new pipe has a capacity of 16 pages, reported by F_GETPIPE_SZ at both ends."""
     most = limit("fs/pipe-max-size")
     if most is not None and most < 16 * page:
         untested(f"/proc/sys/fs/pipe-max-size is {most}, less than 16 pages")
@@ -24,15 +24,15 @@ def test_a_new_pipe_has_sixteen_pages(pipe, page):
 
 
 @clause("pipe.holds-its-capacity", "pipe(7)", "Pipe capacity")
-def test_a_pipe_holds_as_much_as_it_says(pipe, fill, unread):
-    """An empty pipe that is written in whole pages takes as many bytes as its capacity, and no more."""
+def test_pipe_holds_its_capacity(pipe, fill, unread):
+    """An empty pipe accepts as many bytes as its capacity, in writes of whole pages, and no more."""
     p = pipe()
     assert fill(p.write_fd) == p.capacity == unread(p.read_fd)
 
 
 @clause("pipe.empty-read-blocks", "pipe(7)", "I/O on pipes and FIFOs")
-def test_reading_an_empty_pipe_waits_for_data(pipe, fork):
-    """A read from an empty pipe blocks until there are data, and then gives them."""
+def test_read_of_empty_pipe_blocks_until_data(pipe, fork):
+    """read() from an empty pipe blocks until data are written, and returns them."""
     p = pipe()
     reader = fork(read, p.read_fd, 10)
     reader.wait_blocked("read")
@@ -41,8 +41,8 @@ def test_reading_an_empty_pipe_waits_for_data(pipe, fork):
 
 
 @clause("pipe.full-write-blocks", "pipe(7)", "I/O on pipes and FIFOs")
-def test_writing_to_a_full_pipe_waits_for_room(pipe, fork, fill, unread, page):
-    """A write to a full pipe blocks until enough has been read from it, and then writes all."""
+def test_write_to_full_pipe_blocks_until_space(pipe, fork, fill, unread, page):
+    """write() to a full pipe blocks until enough has been read, and then writes all bytes."""
     p = pipe()
     full = fill(p.write_fd)
     writer = fork(write, p.write_fd, b"more")
@@ -54,8 +54,8 @@ def test_writing_to_a_full_pipe_waits_for_room(pipe, fork, fill, unread, page):
 
 
 @clause("pipe.empty-nonblock-eagain", "pipe(7)", "I/O on pipes and FIFOs", errno=EAGAIN)
-def test_a_nonblocking_read_does_not_wait(pipe, fork):
-    """With O_NONBLOCK a read from an empty pipe fails at once, as long as there is a writer."""
+def test_nonblocking_read_of_empty_pipe_fails(pipe, fork):
+    """read() from an empty pipe with O_NONBLOCK fails with EAGAIN while a write end is open."""
     p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
     with fails_with(EAGAIN):
         fork(read, p.read_fd, 1).result()
@@ -66,8 +66,8 @@ def test_a_nonblocking_read_does_not_wait(pipe, fork):
 
 
 @clause("pipe.full-nonblock-eagain", "pipe(7)", "Pipe capacity", errno=EAGAIN)
-def test_a_nonblocking_write_does_not_wait(pipe, fork, fill, unread, page):
-    """With O_NONBLOCK a write to a full pipe fails at once and writes nothing; when there is room again it succeeds."""
+def test_nonblocking_write_to_full_pipe_fails(pipe, fork, fill, unread, page):
+    """write() to a full pipe with O_NONBLOCK fails with EAGAIN, writes nothing, and succeeds after a read()."""
     p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
     full = fill(p.write_fd)
     with fails_with(EAGAIN):
@@ -78,8 +78,8 @@ def test_a_nonblocking_write_does_not_wait(pipe, fork, fill, unread, page):
 
 
 @clause("pipe.nonblock-by-fcntl", "pipe(7)", "I/O on pipes and FIFOs", errno=EAGAIN)
-def test_nonblocking_can_be_switched_at_each_end(pipe, fork, fill):
-    """F_SETFL sets O_NONBLOCK for one end and takes it away again, and the other end goes on blocking."""
+def test_o_nonblock_is_set_per_end(pipe, fork, fill):
+    """fcntl() with F_SETFL sets and clears O_NONBLOCK at one end and does not affect the other end."""
     p = pipe()
     flags = fcntl(p.read_fd, F_GETFL)
     fcntl(p.read_fd, F_SETFL, flags | O_NONBLOCK)

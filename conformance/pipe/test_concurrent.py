@@ -1,4 +1,4 @@
-"""Clauses: the workloads of concurrent.py, in histories of several processes and threads."""
+"""Clauses that run the workloads of concurrent.py in several processes and threads."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from pytest_ipc import clause
 
 @clause("pipe.concurrent", "pipe(7)", "PIPE_BUF")
 def test_concurrent_reads_and_writes(linearizable, machines):
-    """Writes of at most PIPE_BUF bytes by several processes and threads stay whole, and every byte is read once and in order."""
+    """Concurrent writes of at most PIPE_BUF bytes are not interleaved, and every byte is read once and in order."""
     linearizable(machines.SmallPipe())

@@ -1,4 +1,4 @@
-"""pipe(7): what happens when one side has gone: end of file, SIGPIPE, EPIPE."""
+"""pipe(7): closing all ends of one side: end of file, SIGPIPE, EPIPE."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from pytest_ipc.kernel import read, sigpending, write
 
 
 @clause("pipe.eof-after-last-writer", "pipe(7)", "I/O on pipes and FIFOs")
-def test_end_of_file_comes_after_the_last_writer(pipe, fork):
-    """There is no end of file while any descriptor of the write end is open, be it a duplicate or another process's."""
+def test_end_of_file_after_last_writer(pipe, fork):
+    """read() from an empty pipe returns 0 only when every descriptor of the write
+    end is closed, duplicates and those of other processes included.
+    """
     p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
     holder = fork(pause)
     with open(os.dup(p.write_fd), "wb"):
@@ -28,8 +30,8 @@ def test_end_of_file_comes_after_the_last_writer(pipe, fork):
 
 
 @clause("pipe.eof-in-other-process", "pipe(7)", "I/O on pipes and FIFOs")
-def test_a_writer_elsewhere_keeps_end_of_file_away(pipe, fork):
-    """A reader that has closed its own write end still waits while another process holds one, until that process ends."""
+def test_writer_in_another_process_delays_end_of_file(pipe, fork):
+    """A reader that has closed its own write end blocks until the last other process that holds one terminates."""
     p = pipe()
     holder = fork(pause)
 
@@ -45,8 +47,8 @@ def test_a_writer_elsewhere_keeps_end_of_file_away(pipe, fork):
 
 
 @clause("pipe.eof-after-data", "pipe(7)", "I/O on pipes and FIFOs")
-def test_end_of_file_comes_after_the_data(pipe):
-    """When the writers have gone, what is left is read first; then every read gives end of file."""
+def test_end_of_file_after_the_data(pipe):
+    """After the last writer has closed the pipe, read() returns the remaining data first and then 0 each time."""
     p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
     p.write(b"last words")
     p.close_write()
@@ -55,7 +57,7 @@ def test_end_of_file_comes_after_the_data(pipe):
 
 @clause("pipe.eof-wakes-all-readers", "pipe(7)", "I/O on pipes and FIFOs")
 def test_end_of_file_wakes_every_reader(pipe, fork):
-    """When the last writer goes, every process that is blocked in reading gets end of file."""
+    """When the last write end is closed, read() returns 0 in every process blocked in it."""
     p = pipe()
 
     def child() -> bytes:
@@ -70,8 +72,8 @@ def test_end_of_file_wakes_every_reader(pipe, fork):
 
 
 @clause("pipe.sigpipe-default-kills", "pipe(7)", "I/O on pipes and FIFOs")
-def test_sigpipe_ends_a_writer_without_readers(pipe, fork, signals):
-    """Writing to a pipe that nobody can read raises SIGPIPE, which ends a process that has not arranged otherwise."""
+def test_sigpipe_terminates_by_default(pipe, fork, signals):
+    """write() to a pipe without readers raises SIGPIPE, whose default action terminates the process."""
     p = pipe()
     p.close_read()
 
@@ -84,8 +86,8 @@ def test_sigpipe_ends_a_writer_without_readers(pipe, fork, signals):
 
 
 @clause("pipe.sigpipe-epipe", "pipe(7)", "I/O on pipes and FIFOs", errno=EPIPE)
-def test_a_writer_that_ignores_sigpipe_gets_an_error(pipe, signals):
-    """A process that ignores SIGPIPE gets EPIPE when it writes to a pipe that nobody can read, every time."""
+def test_write_fails_with_epipe_if_sigpipe_is_ignored(pipe, signals):
+    """write() to a pipe without readers fails with EPIPE each time if SIGPIPE is ignored."""
     p = pipe()
     signals.ignore(SIGPIPE)
     p.close_read()
@@ -95,8 +97,8 @@ def test_a_writer_that_ignores_sigpipe_gets_an_error(pipe, signals):
 
 
 @clause("pipe.sigpipe-caught", "write(2)", "ERRORS", errno=EPIPE)
-def test_a_caught_sigpipe_comes_with_the_error(pipe, signals):
-    """A process that catches SIGPIPE gets one signal and the error EPIPE for each write that nobody can read."""
+def test_write_fails_with_epipe_after_the_handler(pipe, signals):
+    """Each write() to a pipe without readers raises SIGPIPE once and fails with EPIPE if the signal is caught."""
     p = pipe()
     caught = signals.catch(SIGPIPE)
     signals.unblock(SIGPIPE)
@@ -109,8 +111,8 @@ def test_a_caught_sigpipe_comes_with_the_error(pipe, signals):
 
 
 @clause("pipe.sigpipe-thread-directed", "signal(7)", "Signal mask and pending signals", errno=EPIPE)
-def test_sigpipe_is_for_the_writing_thread(pipe, fork, signals):
-    """SIGPIPE goes to the thread that wrote: blocked, it is pending there and in no other thread."""
+def test_sigpipe_is_thread_directed(pipe, fork, signals):
+    """SIGPIPE is directed to the writing thread: if blocked, it is pending for that thread and for no other."""
     p = pipe()
     p.close_read()
 
@@ -133,8 +135,10 @@ def test_sigpipe_is_for_the_writing_thread(pipe, fork, signals):
 
 
 @clause("pipe.epipe-after-last-reader", "pipe(7)", "I/O on pipes and FIFOs", errno=EPIPE)
-def test_writing_works_while_anybody_could_read(pipe, fork, signals):
-    """There is no SIGPIPE while any descriptor of the read end is open, be it a duplicate or another process's."""
+def test_no_sigpipe_while_a_reader_exists(pipe, fork, signals):
+    """write() raises no SIGPIPE while any descriptor of the read end is
+    open, duplicates and those of other processes included.
+    """
     p = pipe()
     caught = signals.catch(SIGPIPE)
     signals.unblock(SIGPIPE)
@@ -150,8 +154,8 @@ def test_writing_works_while_anybody_could_read(pipe, fork, signals):
 
 
 @clause("pipe.blocked-writer-gets-epipe", "pipe(7)", "I/O on pipes and FIFOs", errno=EPIPE)
-def test_a_blocked_writer_learns_that_the_readers_have_gone(pipe, fork, signals, fill):
-    """A writer that is blocked on a full pipe fails with EPIPE when the last read end is closed."""
+def test_blocked_writer_fails_when_the_last_reader_closes(pipe, fork, signals, fill):
+    """A write() blocked on a full pipe fails with EPIPE when the last read end is closed."""
     p = pipe()
     fill(p.write_fd)
 
@@ -168,8 +172,8 @@ def test_a_blocked_writer_learns_that_the_readers_have_gone(pipe, fork, signals,
 
 
 @clause("pipe.write-zero-no-reader", "write(2)", "DESCRIPTION")
-def test_writing_nothing_needs_no_reader(pipe, signals):
-    """A write of 0 bytes to a pipe that nobody can read gives 0 and raises no SIGPIPE."""
+def test_write_of_zero_bytes_needs_no_reader(pipe, signals):
+    """write() of 0 bytes to a pipe without readers returns 0 and raises no SIGPIPE."""
     p = pipe()
     caught = signals.catch(SIGPIPE)
     signals.unblock(SIGPIPE)

@@ -1,4 +1,7 @@
-"""pipe(7), /proc files: how much memory the pipes of one ordinary user may take. The limits are read, never changed."""
+"""pipe(7), /proc files: the memory that the pipes of one unprivileged user may take.
+
+The limits are read, never changed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from pytest_ipc.kernel import getpipe_size, kernel_is_older, limit, pipe2, setpi
 
 @pytest.fixture
 def at_the_soft_limit(as_user, page) -> Callable[[Callable[[int], Any]], Any]:
-    """Run function(fd) as a user of its own whose pipes, that of *fd* among them, take all pages of the soft limit."""
+    """Run function(fd) as an unused uid whose pipes, that of *fd* included, take all pages of the soft limit."""
     soft, most = limit("fs/pipe-user-pages-soft"), limit("fs/pipe-max-size")
     if not soft or not most:
         untested("/proc/sys/fs/pipe-user-pages-soft is not shown or not set here")
@@ -31,21 +34,25 @@ def at_the_soft_limit(as_user, page) -> Callable[[Callable[[int], Any]], Any]:
                 setpipe_size(fd, most)
             return function(fd)
 
-        return as_user(62000 + os.getpid() % 3000, 62000, life)  # the account must be nobody else's, or it is not empty
+        return as_user(62000 + os.getpid() % 3000, 62000, life)  # an unused uid, which has no other pipes
 
     return run
 
 
 @clause("proc.pipe-user-pages-soft", "pipe(7)", "/proc files", since="4.5")
-def test_beyond_the_soft_limit_new_pipes_are_small(at_the_soft_limit, page):
-    """A user whose pipes take pipe-user-pages-soft pages gets new pipes of two pages, of one before Linux 5.14."""
+def test_new_pipes_are_small_beyond_the_soft_limit(at_the_soft_limit, page):
+    """An unprivileged user whose pipes take pipe-user-pages-soft pages
+    gets new pipes of two pages, before Linux 5.14 of one.
+    """
     pages = 1 if kernel_is_older("5.14") else 2
     assert at_the_soft_limit(lambda _fd: getpipe_size(pipe2()[0])) == pages * page
 
 
 @clause("proc.pipe-user-pages-soft-growth-eperm", "pipe(7)", "/proc files", errno=EPERM, since="4.9")
-def test_beyond_the_soft_limit_pipes_do_not_grow(at_the_soft_limit, page):
-    """A user whose pipes take pipe-user-pages-soft pages may not enlarge a pipe, which keeps its capacity."""
+def test_pipes_do_not_grow_beyond_the_soft_limit(at_the_soft_limit, page):
+    """F_SETPIPE_SZ fails with EPERM if it would exceed
+    pipe-user-pages-soft for an unprivileged user, and keeps the capacity.
+    """
 
     def grow(_fd: int) -> tuple[int, int]:
         small = pipe2()[0]
@@ -59,8 +66,10 @@ def test_beyond_the_soft_limit_pipes_do_not_grow(at_the_soft_limit, page):
 
 
 @clause("proc.pipe-limits-not-for-shrink", "pipe(7)", "BUGS", since="4.9")
-def test_at_the_soft_limit_pipes_can_shrink(at_the_soft_limit, page):
-    """A user whose pipes take more than the soft limit may make any of them smaller, and new pipes are large again."""
+def test_pipes_can_shrink_at_the_soft_limit(at_the_soft_limit, page):
+    """F_SETPIPE_SZ can shrink a pipe of a user above the soft limit,
+    and new pipes then have the default capacity again.
+    """
 
     def shrink(fd: int) -> tuple[int, int]:
         pipe2()
@@ -70,8 +79,8 @@ def test_at_the_soft_limit_pipes_can_shrink(at_the_soft_limit, page):
 
 
 @clause("proc.pipe-user-pages-hard", "pipe(7)", "/proc files", errno=ENFILE, since="4.5")
-def test_at_the_hard_limit_there_are_no_new_pipes(as_user, page):
-    """A user whose pipes take pipe-user-pages-hard pages gets no new pipe."""
+def test_no_new_pipes_at_the_hard_limit(as_user, page):
+    """pipe() fails with ENFILE for an unprivileged user whose pipes take pipe-user-pages-hard pages."""
     hard, most = limit("fs/pipe-user-pages-hard"), limit("fs/pipe-max-size")
     if not hard or not most:
         untested("/proc/sys/fs/pipe-user-pages-hard is not shown or not set here, and is the whole machine's")
@@ -90,8 +99,8 @@ def test_at_the_hard_limit_there_are_no_new_pipes(as_user, page):
 
 
 @clause("proc.pipe-max-size-caps-default", "pipe(7)", "/proc files", since="2.6.35")
-def test_new_pipes_are_not_larger_than_the_largest(as_user, page):
-    """Where pipe-max-size is less than a new pipe has otherwise, a user without privilege gets pipes of that size."""
+def test_new_pipes_are_capped_by_pipe_max_size(as_user, page):
+    """A new pipe of an unprivileged user has pipe-max-size bytes if that is less than the default capacity."""
     most = limit("fs/pipe-max-size")
     if most is None or most >= 16 * page:
         untested(

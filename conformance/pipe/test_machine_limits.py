@@ -1,7 +1,7 @@
-"""pipe(7), /proc files: what can be written to the limits of pipes, which are the whole machine's and no namespace's.
+"""pipe(7), /proc files: writing the pipe limits, which are global and not per namespace.
 
-To change one disturbs everybody who makes a pipe meanwhile. So that is done only where PYTEST_IPC_WHOLE_MACHINE=1 says that
-the machine is the suite's alone, as in a virtual machine; what can be asked without changing anything is asked everywhere.
+Changing one affects every process that creates a pipe meanwhile. It is done only with PYTEST_IPC_WHOLE_MACHINE=1, which
+declares that the machine, such as a virtual machine, serves the suite alone. Reading is done everywhere.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from errno import EINVAL
 from pytest_ipc import clause, disputed, fails_with, untested
 from pytest_ipc.kernel import limit, set_limit
 
-MOST = "fs/pipe-max-size"
+MAX_SIZE = "fs/pipe-max-size"
 
 
 def known(name: str) -> int:
-    """The limit as it is. Untested where it is not shown."""
+    """Return the value of a limit; untested if it is not readable."""
     value = limit(name)
     if value is None:
         untested(f"needs /proc/sys/{name}")
@@ -24,16 +24,16 @@ def known(name: str) -> int:
 
 
 @clause("proc.pipe-max-size-rounding", "pipe(7)", "/proc files", since="2.6.35")
-def test_the_greatest_size_is_rounded_up(page):
-    """What is written to pipe-max-size is rounded up as the size of a pipe is, and reads as what it was rounded to."""
-    most = known(MOST)
+def test_pipe_max_size_is_rounded_up(page):
+    """A value written to pipe-max-size is rounded up like the capacity of a pipe, and reads back rounded."""
+    most = known(MAX_SIZE)
     if most & (most - 1) or most <= page:
         untested(f"pipe-max-size is {most}: no power of two to come back to")
     try:
-        set_limit(MOST, most - page + 1)  # rounded up it is what it was, so that nobody is disturbed
+        set_limit(MAX_SIZE, most - page + 1)  # rounds up to the present value, so that nothing changes
     except OSError as error:
-        untested(f"cannot write /proc/sys/{MOST}: {error.strerror}")
-    assert limit(MOST) == most
+        untested(f"cannot write /proc/sys/{MAX_SIZE}: {error.strerror}")
+    assert limit(MAX_SIZE) == most
 
 
 @clause(
@@ -44,16 +44,16 @@ def test_the_greatest_size_is_rounded_up(page):
     since="2.6.35",
     disputed="a smaller value is rounded up to one page",
 )
-def test_the_greatest_size_is_at_least_a_page(page):
-    """A value below the page size is refused in pipe-max-size."""
-    before = known(MOST)
+def test_pipe_max_size_below_a_page_fails(page):
+    """A write of less than the page size to pipe-max-size fails with EINVAL."""
+    before = known(MAX_SIZE)
     if os.environ.get("PYTEST_IPC_WHOLE_MACHINE") != "1":
-        untested(f"changes {MOST} for the whole machine: set PYTEST_IPC_WHOLE_MACHINE=1 where that disturbs nobody")
+        untested(f"changes {MAX_SIZE} for the whole machine: set PYTEST_IPC_WHOLE_MACHINE=1 where that disturbs nobody")
     try:
         with fails_with(EINVAL):
-            set_limit(MOST, page - 1)
-            if limit(MOST) == page:
-                disputed(manual="EINVAL", linux="takes it for one page")
-        assert limit(MOST) == before
+            set_limit(MAX_SIZE, page - 1)
+            if limit(MAX_SIZE) == page:
+                disputed(manual="EINVAL", linux="rounds it up to one page")
+        assert limit(MAX_SIZE) == before
     finally:
-        set_limit(MOST, before)
+        set_limit(MAX_SIZE, before)

@@ -1,4 +1,4 @@
-"""Clauses: the machines of model.py, beside the kernel."""
+"""Clauses that compare the state machines of model.py with the kernel."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from pytest_ipc import clause
 
 @clause("pipe.model", "pipe(7)", "DESCRIPTION")
 def test_the_model(agree, machines, signals):
-    """A pipe gives its bytes, its end of file and its errors as a model in plain Python does, whatever its ends do in what order."""
+    """read(), write() and close() of pipe ends agree with a model in Python for random sequences of calls."""
     signals.ignore(SIGPIPE)
     agree(machines.Pipes)

@@ -1,4 +1,4 @@
-"""poll(2), ioctl(2) FIONREAD and O_ASYNC on pipes: how a process learns what a pipe has for it."""
+"""poll(2), ioctl(2) FIONREAD and O_ASYNC on pipes: readiness, the number of unread bytes, SIGIO."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pytest_ipc.kernel import raw_poll, read, write
 
 
 def events(fd: int, timeout: int | None = 0) -> int:
-    """What poll(2) says of a descriptor when it is asked for input and room."""
-    asked = poll()
-    asked.register(fd, POLLIN | POLLOUT)
-    return dict(asked.poll(timeout)).get(fd, 0)
+    """Return the events that poll(2) reports for a descriptor, with POLLIN and POLLOUT requested."""
+    poller = poll()
+    poller.register(fd, POLLIN | POLLOUT)
+    return dict(poller.poll(timeout)).get(fd, 0)
 
 
 @clause("poll.negative-descriptor-ignored", "poll(2)", "DESCRIPTION")
 def test_a_negative_descriptor_is_ignored(pipe):
-    """A negative descriptor is passed over: nothing is said of it, it is not counted, and the others are looked at."""
+    """poll() ignores a negative descriptor: it returns no events for it, does not count it and checks the others."""
     p = pipe()
     assert raw_poll([(-1, POLLIN), (p.write_fd, POLLOUT), (-p.read_fd - 1, POLLIN | POLLOUT)], 0) == (
         1,
@@ -33,8 +33,8 @@ def test_a_negative_descriptor_is_ignored(pipe):
 
 
 @clause("poll.closed-descriptor-pollnval", "poll(2)", "DESCRIPTION")
-def test_a_closed_descriptor_is_invalid(pipe):
-    """For a descriptor that is not open POLLNVAL comes at once, whether it was asked for or not, and it is counted."""
+def test_closed_descriptor_reports_pollnval(pipe):
+    """poll() reports POLLNVAL at once for a descriptor that is not open, even if not requested, and counts it."""
     p = pipe()
     closed = os.dup(p.read_fd)
     os.close(closed)
@@ -42,8 +42,8 @@ def test_a_closed_descriptor_is_invalid(pipe):
 
 
 @clause("pipe.poll-states", "poll(2)", "DESCRIPTION")
-def test_poll_tells_data_and_room(pipe, fill, page):
-    """The read end polls as readable while there are data, the write end as writable while there is room."""
+def test_poll_reports_data_and_space(pipe, fill, page):
+    """poll() reports the read end as readable while there are data and the write end as writable while it has space."""
     p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
     assert (events(p.read_fd), events(p.write_fd)) == (0, POLLOUT)
     p.write(b"x")
@@ -57,8 +57,8 @@ def test_poll_tells_data_and_room(pipe, fill, page):
 
 
 @clause("pipe.poll-hup-with-data", "poll(2)", "POLLHUP")
-def test_poll_tells_that_the_writers_have_gone(pipe):
-    """When the writers have gone the read end polls as hung up, and as readable too until all data have been read."""
+def test_poll_reports_pollhup_after_the_last_writer(pipe):
+    """poll() reports POLLHUP at the read end after the last writer, together with POLLIN until all data are read."""
     p = pipe()
     p.write(b"data")
     p.close_write()
@@ -70,8 +70,8 @@ def test_poll_tells_that_the_writers_have_gone(pipe):
 
 
 @clause("pipe.poll-err-no-reader", "poll(2)", "POLLERR")
-def test_poll_tells_that_the_readers_have_gone(pipe):
-    """When the readers have gone the write end polls as being in error."""
+def test_poll_reports_pollerr_after_the_last_reader(pipe):
+    """poll() reports POLLERR at the write end after the last reader has closed the pipe."""
     p = pipe()
     assert not events(p.write_fd) & POLLERR
     p.close_read()
@@ -79,8 +79,8 @@ def test_poll_tells_that_the_readers_have_gone(pipe):
 
 
 @clause("pipe.poll-wakes", "poll(2)", "DESCRIPTION")
-def test_poll_waits_for_data(pipe, fork):
-    """A process that polls the read end of an empty pipe sleeps until something is written."""
+def test_poll_blocks_until_data(pipe, fork):
+    """poll() of the read end of an empty pipe blocks until data are written."""
     p = pipe()
     poller = fork(events, p.read_fd, None)
     poller.wait_blocked("poll")
@@ -89,8 +89,8 @@ def test_poll_waits_for_data(pipe, fork):
 
 
 @clause("pipe.poll-hup-wakes", "poll(2)", "POLLHUP")
-def test_poll_is_woken_by_the_last_writers_end(pipe, fork):
-    """A process that polls the read end of an empty pipe is woken when the last writer goes."""
+def test_poll_is_woken_by_the_last_close(pipe, fork):
+    """poll() of the read end of an empty pipe returns POLLHUP when the last writer closes it."""
     p = pipe()
 
     def child() -> int:
@@ -105,8 +105,8 @@ def test_poll_is_woken_by_the_last_writers_end(pipe, fork):
 
 @pytest.mark.usefixtures("whole_pipes")
 @clause("pipe.fionread-both-ends", "pipe(7)", "Pipe capacity")
-def test_fionread_counts_what_is_unread(pipe, unread, page):
-    """FIONREAD gives the number of unread bytes, the same at either end, after every write and read."""
+def test_fionread_counts_unread_bytes(pipe, unread, page):
+    """FIONREAD returns the number of unread bytes, the same at both ends, after every write() and read()."""
     p = pipe()
     counts = [(unread(p.read_fd), unread(p.write_fd))]
     for size in (1, page, 3):
@@ -118,8 +118,10 @@ def test_fionread_counts_what_is_unread(pipe, unread, page):
 
 
 @clause("pipe.sigio", "pipe(7)", "Open file status flags", since="2.6")
-def test_sigio_announces_new_input(pipe, signals):
-    """With O_ASYNC on the read end its owner gets SIGIO for new input; without O_ASYNC or after it, none."""
+def test_sigio_for_new_input(pipe, signals):
+    """With O_ASYNC on the read end, its owner gets SIGIO for new
+    input; before O_ASYNC is set and after it is cleared, none.
+    """
     p = pipe()
     caught = signals.catch(SIGIO)
     signals.unblock(SIGIO)
@@ -141,8 +143,8 @@ def test_sigio_announces_new_input(pipe, signals):
 
 
 @clause("pipe.sigio-only-for-input", "pipe(7)", "Open file status flags", since="2.6")
-def test_sigio_does_not_announce_reading(pipe, signals):
-    """With O_ASYNC on the read end there is one SIGIO for new input and none for taking it out."""
+def test_no_sigio_for_reading(pipe, signals):
+    """With O_ASYNC on the read end, new input raises one SIGIO and reading it raises none."""
     p = pipe()
     caught = signals.catch(SIGIO)
     signals.unblock(SIGIO)
@@ -157,16 +159,16 @@ def test_sigio_does_not_announce_reading(pipe, signals):
 
 @clause("pipe.sigio-to-owner", "pipe(7)", "Open file status flags", since="2.6")
 def test_sigio_goes_to_the_owner(pipe, fork, signals):
-    """SIGIO goes to the process that F_SETOWN named, and not to the one that writes or the one that set it."""
+    """SIGIO is sent to the process set with F_SETOWN, not to the process that writes or sets the owner."""
     p = pipe()
-    here = signals.catch(SIGIO)
+    own = signals.catch(SIGIO)
     signals.unblock(SIGIO)
 
     def child():
-        there = signals.catch(SIGIO)
+        caught = signals.catch(SIGIO)
         events(p.read_fd, None)
-        there.wait()
-        return there.count
+        caught.wait()
+        return caught.count
 
     owner = fork(child)
     owner.wait_blocked("poll")
@@ -174,4 +176,4 @@ def test_sigio_goes_to_the_owner(pipe, fork, signals):
     fcntl(p.read_fd, F_SETFL, fcntl(p.read_fd, F_GETFL) | O_ASYNC)
     p.write(b"x")
     assert owner.result() == 1
-    assert here.count == 0
+    assert own.count == 0

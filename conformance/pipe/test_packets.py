@@ -1,4 +1,4 @@
-"""pipe2(2), O_DIRECT: pipes that keep the boundaries of writes."""
+"""pipe2(2), O_DIRECT: packet mode."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pytest_ipc.kernel import PIPE_BUF, pipe2, read, write
 
 @pytest.fixture
 def packet_pipe(ipc_scope) -> Callable[[], Pipe]:
-    """Make a pipe in packet mode, whose ends do not block. That it cannot be made is for the clause to tell."""
+    """Create a pipe in packet mode with non-blocking ends; an error of pipe2() is raised in the test."""
     return lambda: Pipe(*pipe2(O_DIRECT | O_NONBLOCK | O_CLOEXEC), scope=ipc_scope.scope)
 
 
 @clause("pipe2.packet-preserves", "pipe(2)", "O_DIRECT", since="3.4")
-def test_a_read_gives_one_packet(packet_pipe):
-    """Each write is a packet, and a read gives one packet however much it asks for."""
+def test_read_returns_one_packet(packet_pipe):
+    """In packet mode each write() is a packet and read() returns one packet, whatever its size argument."""
     packets = packet_pipe()
     for packet in (b"first", b"2", b"the third"):
         packets.write(packet)
@@ -29,8 +29,8 @@ def test_a_read_gives_one_packet(packet_pipe):
 
 
 @clause("pipe2.packet-excess-discarded", "pipe(2)", "O_DIRECT", since="3.4")
-def test_what_a_short_read_leaves_of_a_packet_is_lost(packet_pipe):
-    """A read that asks for less than the next packet gets so much of it, and the rest of that packet is discarded."""
+def test_short_read_discards_the_rest_of_the_packet(packet_pipe):
+    """In packet mode read() with a smaller size returns that part of the packet and discards the rest."""
     packets = packet_pipe()
     packets.write(b"0123456789")
     packets.write(b"next")
@@ -46,7 +46,7 @@ def test_what_a_short_read_leaves_of_a_packet_is_lost(packet_pipe):
     disputed="packets are as long as a page where pages are larger than PIPE_BUF",
 )
 def test_a_long_write_is_split_into_packets(packet_pipe, page):
-    """A write of more than PIPE_BUF bytes becomes several packets of at most PIPE_BUF bytes, in order."""
+    """In packet mode write() of more than PIPE_BUF bytes is split into packets of at most PIPE_BUF bytes, in order."""
     packets = packet_pipe()
     data = os.urandom(page + 100)
     assert write(packets.write_fd, data) == len(data)
@@ -56,13 +56,13 @@ def test_a_long_write_is_split_into_packets(packet_pipe, page):
     assert b"".join(got) == data
     lengths = [len(packet) for packet in got]
     if page > PIPE_BUF and lengths == [page, 100]:
-        disputed(manual="packets of at most PIPE_BUF bytes", linux="makes them as long as a page")
+        disputed(manual="packets of at most PIPE_BUF bytes", linux="splits at the page size")
     assert lengths == [PIPE_BUF] * (page // PIPE_BUF) + [100]
 
 
 @clause("pipe2.packet-of-pipe_buf-is-whole", "pipe(2)", "O_DIRECT", since="3.4")
-def test_a_packet_of_pipe_buf_bytes_is_one(packet_pipe):
-    """A write of exactly PIPE_BUF bytes is one packet, and a read of PIPE_BUF bytes is enough for it."""
+def test_packet_of_pipe_buf_bytes_is_whole(packet_pipe):
+    """In packet mode write() of exactly PIPE_BUF bytes is one packet, which read() of PIPE_BUF bytes returns whole."""
     packets = packet_pipe()
     packets.write(b"x" * PIPE_BUF)
     packets.write(b"y")
@@ -71,8 +71,8 @@ def test_a_packet_of_pipe_buf_bytes_is_one(packet_pipe):
 
 
 @clause("pipe2.packet-zero-length-none", "pipe(2)", "O_DIRECT", since="3.4")
-def test_there_are_no_empty_packets(packet_pipe):
-    """A write of 0 bytes makes no packet, and a read of 0 bytes takes none."""
+def test_zero_length_makes_no_packet(packet_pipe):
+    """In packet mode write() of 0 bytes makes no packet and read() of 0 bytes consumes none."""
     packets = packet_pipe()
     packets.write(b"")
     packets.write(b"packet")
@@ -81,8 +81,8 @@ def test_there_are_no_empty_packets(packet_pipe):
 
 
 @clause("pipe2.packet-toggle-fcntl", "pipe(2)", "O_DIRECT", since="4.5")
-def test_packet_mode_can_be_switched(pipe):
-    """F_SETFL turns packet mode on for the writes that follow, and off again; F_GETFL shows it."""
+def test_packet_mode_is_set_by_f_setfl(pipe):
+    """fcntl() with F_SETFL sets and clears O_DIRECT for later writes, and F_GETFL returns it."""
     p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
     stream = fcntl(p.write_fd, F_GETFL)
     fcntl(p.write_fd, F_SETFL, stream | O_DIRECT)

@@ -1,4 +1,4 @@
-"""pipe(2) and pipe2(2): their flags and their errors."""
+"""pipe(2) and pipe2(2): flags and errors."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ..conftest import succeeded
 from ..credentials import limit_process
 from ..memory import free_range
 
-# The calls with the array in the caller's hands.
+# The calls with an array that the caller provides.
 pipe_into = function("pipe", c_int, c_void_p)
 pipe2_into = function("pipe2", c_int, c_void_p, c_int)
 
 
 def leave_free(count: int) -> list[int]:
-    """Take every descriptor that this process, a child, may open but *count*; those that were taken."""
+    """Use up all descriptors of this child but *count*; return those used up."""
     top = open_descriptors()[-1] + 10
     limit_process("NOFILE", top)
     taken = []
@@ -42,7 +42,9 @@ def leave_free(count: int) -> list[int]:
 )
 @clause("pipe2.cloexec-nonblock", "pipe(2)", "DESCRIPTION", since="2.6.27")
 def test_flags_are_set_on_both_ends(pipe, flags):
-    """O_CLOEXEC and O_NONBLOCK are set on both descriptors when they are asked for, each by itself, and otherwise not."""
+    """pipe2() sets O_CLOEXEC and O_NONBLOCK on both descriptors if
+    given, independently of each other, and not otherwise.
+    """
     p = pipe(flags=flags)
     for fd in (p.read_fd, p.write_fd):
         assert bool(fcntl(fd, F_GETFD) & FD_CLOEXEC) == bool(flags & O_CLOEXEC)
@@ -51,7 +53,7 @@ def test_flags_are_set_on_both_ends(pipe, flags):
 
 @clause("pipe.blocking-and-inherited", "pipe(2)", "DESCRIPTION")
 def test_pipe_without_flags_sets_none():
-    """What pipe() makes blocks and is inherited by exec: neither O_NONBLOCK nor close-on-exec is set."""
+    """pipe() returns descriptors that block and stay open across execve()."""
     fds = (c_int * 2)()
     pipe_into(fds)
     with open(fds[0], "rb"), open(fds[1], "wb"):
@@ -60,8 +62,8 @@ def test_pipe_without_flags_sets_none():
 
 
 @clause("pipe2.cloexec-closed-by-exec", "pipe(2)", "DESCRIPTION", since="2.6.27")
-def test_exec_closes_the_ends_made_with_cloexec(pipe, program):
-    """A program that is executed holds the ends of a pipe made without O_CLOEXEC and not those of one made with it."""
+def test_exec_closes_ends_with_cloexec(pipe, program):
+    """execve() closes the ends of a pipe created with O_CLOEXEC and keeps those of one created without."""
     closed, kept = pipe(flags=O_CLOEXEC), pipe(flags=0)
     source = "import os, sys; print([os.path.exists(f'/proc/self/fd/{fd}') for fd in sys.argv[1:]])"
     other = program(source, closed.read_fd, closed.write_fd, kept.read_fd, kept.write_fd)
@@ -71,8 +73,8 @@ def test_exec_closes_the_ends_made_with_cloexec(pipe, program):
 
 @pytest.mark.parametrize("flag", [O_CREAT, O_TRUNC, O_APPEND, 0x4000_0000], ids=["creat", "trunc", "append", "none"])
 @clause("pipe2.einval-flags", "pipe(2)", "ERRORS", errno=EINVAL, since="2.6.27")
-def test_other_flags_are_refused(pipe, flag):
-    """pipe2() refuses a flag that it does not know, alone and beside one that it knows, and opens nothing."""
+def test_unknown_flags_fail(pipe, flag):
+    """pipe2() fails with EINVAL for an unknown flag, alone and with a valid flag, and opens no descriptor."""
     before = open_descriptors()
     for flags in (flag, flag | O_CLOEXEC):
         with fails_with(EINVAL):
@@ -81,8 +83,10 @@ def test_other_flags_are_refused(pipe, flag):
 
 
 @clause("pipe2.enopkg-notification", "pipe(2)", "ERRORS", errno=ENOPKG, since="5.8")
-def test_a_notification_pipe_needs_a_kernel_that_has_them():
-    """O_NOTIFICATION_PIPE fails on a kernel that was built without notifications, and opens nothing."""
+def test_notification_pipe_fails_if_not_configured():
+    """pipe2() with O_NOTIFICATION_PIPE fails with ENOPKG on a kernel
+    without CONFIG_WATCH_QUEUE, and opens no descriptor.
+    """
     before = open_descriptors()
     try:
         fds = pipe2(O_NOTIFICATION_PIPE)
@@ -96,8 +100,8 @@ def test_a_notification_pipe_needs_a_kernel_that_has_them():
 
 
 @clause("pipe.efault", "pipe(2)", "ERRORS", errno=EFAULT)
-def test_an_array_that_is_not_there_is_refused(page):
-    """Both calls fail when the array lies in no memory of the process, and leave no descriptor open."""
+def test_invalid_array_fails(page):
+    """pipe() and pipe2() fail with EFAULT for an array outside the address space, and open no descriptor."""
     before, nowhere = open_descriptors(), free_range(page)
     with fails_with(EFAULT):
         pipe_into(nowhere)
@@ -107,8 +111,10 @@ def test_an_array_that_is_not_there_is_refused(page):
 
 
 @clause("pipe.emfile", "pipe(2)", "ERRORS", errno=EMFILE)
-def test_a_pipe_needs_two_descriptors(fork):
-    """A process that may open one descriptor more gets no pipe and still has that one; with two it gets a pipe."""
+def test_pipe_needs_two_free_descriptors(fork):
+    """pipe2() fails with EMFILE if the process can open only one
+    descriptor more, keeps it free, and succeeds with two.
+    """
 
     def child() -> None:
         taken = leave_free(1)
@@ -122,8 +128,8 @@ def test_a_pipe_needs_two_descriptors(fork):
 
 
 @clause("pipe.fds-unchanged-on-failure", "pipe(2)", "RETURN VALUE")
-def test_a_failure_leaves_the_array_alone(fork):
-    """A call that fails, for its flags or for want of descriptors, does not touch the array."""
+def test_array_is_unchanged_on_failure(fork):
+    """pipe() and pipe2() that fail with EINVAL or EMFILE leave the array unchanged."""
 
     def child() -> list[list[int]]:
         arrays: list[Array[c_int]] = [(c_int * 2)(-7, -8) for _ in range(3)]

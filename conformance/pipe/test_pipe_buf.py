@@ -1,4 +1,4 @@
-"""pipe(7), PIPE_BUF: how much of a write goes together, and how much of it goes at all."""
+"""pipe(7), PIPE_BUF: atomic and partial writes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pytest_ipc.kernel import PIPE_BUF, read, setpipe_size, write
 
 
 @clause("pipe.atomic-le-pipe_buf-multi-writer", "pipe(7)", "PIPE_BUF")
-def test_small_writes_of_several_writers_stay_whole(pipe, fork, drain, page):
-    """Writes of up to PIPE_BUF bytes by several processes at once are never mixed, also when the writers have to wait."""
+def test_concurrent_small_writes_are_atomic(pipe, fork, drain, page):
+    """Concurrent writes of at most PIPE_BUF bytes are not interleaved, even if the writers block."""
     p = pipe()
-    setpipe_size(p.write_fd, 2 * page)  # little room, so that every writer is often in the middle of its write
+    setpipe_size(p.write_fd, 2 * page)  # a small capacity, so that the writers often block
     lengths = {b"a": PIPE_BUF, b"b": PIPE_BUF - 1, b"c": 3001, b"d": 700}
 
     def repeat(letter: bytes, length: int) -> None:
@@ -30,12 +30,14 @@ def test_small_writes_of_several_writers_stay_whole(pipe, fork, drain, page):
     data = reader.result()
     assert {letter: data.count(letter) for letter in lengths} == {k: 60 * v for k, v in lengths.items()}
     runs = [match[0] for match in re.finditer(rb"(.)\1*", data)]
-    assert [run for run in runs if len(run) % lengths[run[:1]]] == [], "a write was torn"
+    assert [run for run in runs if len(run) % lengths[run[:1]]] == [], (
+        "a write of at most PIPE_BUF bytes was interleaved"
+    )
 
 
 @clause("pipe.block-le-pipe_buf-waits-for-room", "pipe(7)", "PIPE_BUF")
-def test_a_small_write_waits_until_all_of_it_fits(pipe, fork, unread):
-    """A blocking write of at most PIPE_BUF bytes into a pipe with less room writes nothing before it can write all."""
+def test_small_write_blocks_until_all_fits(pipe, fork, unread):
+    """A blocking write() of at most PIPE_BUF bytes writes nothing until there is space for all of them."""
     p = pipe()
     os.set_blocking(p.read_fd, False)
     write(p.write_fd, bytes(p.capacity - 100))
@@ -48,8 +50,8 @@ def test_a_small_write_waits_until_all_of_it_fits(pipe, fork, unread):
 
 
 @clause("pipe.nonblock-le-pipe_buf-all-or-nothing", "pipe(7)", "PIPE_BUF", errno=EAGAIN)
-def test_a_small_nonblocking_write_is_all_or_nothing(pipe, fork, unread):
-    """With O_NONBLOCK a write of at most PIPE_BUF bytes writes all of them if they fit, and otherwise fails and writes none."""
+def test_small_nonblocking_write_is_all_or_nothing(pipe, fork, unread):
+    """write() of at most PIPE_BUF bytes with O_NONBLOCK writes all of them, or fails with EAGAIN and writes none."""
     p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
     held = p.capacity - 100
     assert write(p.write_fd, bytes(held)) == held
@@ -62,8 +64,10 @@ def test_a_small_nonblocking_write_is_all_or_nothing(pipe, fork, unread):
 
 
 @clause("pipe.nonblock-gt-pipe_buf-partial", "pipe(7)", "PIPE_BUF")
-def test_a_large_nonblocking_write_writes_what_fits(pipe, fork, page):
-    """With O_NONBLOCK a write of more than PIPE_BUF bytes into a pipe with some room writes part of it and says how much."""
+def test_large_nonblocking_write_is_partial(pipe, fork, page):
+    """write() of more than PIPE_BUF bytes with O_NONBLOCK writes a
+    part if there is some space, and returns its length.
+    """
     p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
     held = p.capacity - page
     write(p.write_fd, bytes(held))
@@ -74,8 +78,8 @@ def test_a_large_nonblocking_write_writes_what_fits(pipe, fork, page):
 
 
 @clause("pipe.nonblock-gt-pipe_buf-full-eagain", "pipe(7)", "PIPE_BUF", errno=EAGAIN)
-def test_a_large_nonblocking_write_fails_when_the_pipe_is_full(pipe, fork, fill, unread):
-    """With O_NONBLOCK a write of more than PIPE_BUF bytes to a full pipe fails and writes nothing."""
+def test_large_nonblocking_write_to_a_full_pipe_fails(pipe, fork, fill, unread):
+    """write() of more than PIPE_BUF bytes to a full pipe with O_NONBLOCK fails with EAGAIN and writes nothing."""
     p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
     full = fill(p.write_fd)
     with fails_with(EAGAIN):
@@ -84,14 +88,14 @@ def test_a_large_nonblocking_write_fails_when_the_pipe_is_full(pipe, fork, fill,
 
 
 @clause("pipe.block-gt-pipe_buf-completes", "pipe(7)", "PIPE_BUF")
-def test_a_large_blocking_write_returns_when_it_is_complete(pipe, fork, drain, page):
-    """A blocking write of any length returns when all of it has been written, and not before."""
+def test_large_blocking_write_returns_when_complete(pipe, fork, drain, page):
+    """A blocking write() of any length returns only when all bytes are written."""
     p = pipe()
     data = os.urandom(2 * p.capacity + page)
     writer = fork(write, p.write_fd, data)
     writer.wait_blocked("write")
     first = read(p.read_fd, p.capacity)
-    writer.wait_blocked("write")  # it can have written two capacities by now, and that is not all
+    writer.wait_blocked("write")  # at most two capacities are written by now, less than all
     reader = drain(p)
     p.close_write()
     assert writer.result() == len(data)

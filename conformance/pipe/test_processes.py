@@ -11,7 +11,7 @@ from pytest_ipc.kernel import read, write
 
 
 @clause("pipe.parent-to-child", "pipe(2)", "EXAMPLES")
-def test_a_child_reads_what_its_parent_writes(pipe, fork):
+def test_child_reads_from_parent(pipe, fork):
     """A child reads from the inherited read end what its parent writes."""
     p = pipe()
 
@@ -25,7 +25,7 @@ def test_a_child_reads_what_its_parent_writes(pipe, fork):
 
 
 @clause("pipe.child-to-parent", "pipe(2)", "EXAMPLES")
-def test_a_parent_reads_what_its_child_writes(pipe, fork):
+def test_parent_reads_from_child(pipe, fork):
     """A parent reads what its child writes to the inherited write end, and then end of file."""
     p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
     child = fork(write, p.write_fd, b"to the parent")
@@ -35,32 +35,32 @@ def test_a_parent_reads_what_its_child_writes(pipe, fork):
 
 
 @clause("pipe.two-pipes-two-ways", "pipe(7)", "DESCRIPTION")
-def test_two_pipes_carry_a_conversation(pipe, fork):
-    """With a pipe for each way one process asks and another answers, question by question, until the first hangs up."""
-    there, back = pipe(), pipe()
+def test_two_pipes_are_bidirectional(pipe, fork):
+    """Two processes exchange requests and replies over two pipes, one per direction, until end of file."""
+    requests, replies = pipe(), pipe()
 
     def ask() -> list[bytes]:
         answers = []
         for question in (b"one", b"two", b"three"):
-            there.write(question)
-            answers.append(back.read())
+            requests.write(question)
+            answers.append(replies.read())
         return answers
 
     def answer() -> str:
-        there.close_write()
-        while question := there.read():
-            back.write(question.upper())
+        requests.close_write()
+        while question := requests.read():
+            replies.write(question.upper())
         return "hung up"
 
     asker, answerer = fork(ask), fork(answer)
-    there.close_write()
+    requests.close_write()
     assert asker.result() == [b"ONE", b"TWO", b"THREE"]
     assert answerer.result() == "hung up"
 
 
 @clause("pipe.pipeline-of-siblings", "pipe(7)", "DESCRIPTION")
-def test_two_programs_make_a_pipeline(pipe, fork):
-    """Two children with the ends of a pipe as their standard output and input run as a shell's `a | b`, up to end of file."""
+def test_two_programs_form_a_pipeline(pipe, fork):
+    """Two programs with the ends of a pipe as standard output and input run as a pipeline to end of file."""
     p = pipe()
 
     def run(end: int, standard: int, source: str) -> None:
@@ -76,8 +76,8 @@ def test_two_programs_make_a_pipeline(pipe, fork):
 
 
 @clause("pipe.fork-shared", "pipe(2)", "DESCRIPTION")
-def test_many_children_write_to_one_pipe(pipe, fork):
-    """Many children write to one inherited pipe, and what each wrote comes out whole."""
+def test_several_children_share_one_pipe(pipe, fork):
+    """Several children write to one inherited pipe, and the data of each are read whole."""
     p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
     words = [f"<{number}>".encode() for number in range(6)]
     for child in [fork(write, p.write_fd, word) for word in words]:
@@ -88,7 +88,7 @@ def test_many_children_write_to_one_pipe(pipe, fork):
 
 @clause("pipe.each-byte-to-one-reader", "pipe(2)", "DESCRIPTION")
 def test_several_readers_share_the_bytes(pipe, fork):
-    """Of several processes that read one pipe each takes other bytes: a byte is read once."""
+    """Several readers of one pipe receive different bytes; each byte is read once."""
     p = pipe()
     readers = [fork(read, p.read_fd, 1) for _ in range(4)]
     for reader in readers:

@@ -1,4 +1,4 @@
-"""signal(7) on pipes: what a handler, a stop and a continuation do to a call that waits."""
+"""signal(7) on pipes: signal handlers, SIGSTOP and SIGCONT during a blocked call."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ STOPS = "Interruption of system calls and library functions by stop signals"
 
 
 @clause("pipe.read-eintr-vs-restart", "signal(7)", HANDLERS, errno=EINTR)
-def test_a_handler_interrupts_a_read(pipe, fork, signals):
-    """A read that waits fails with EINTR when a handler without SA_RESTART has run."""
+def test_handler_interrupts_a_blocked_read(pipe, fork, signals):
+    """A blocked read() fails with EINTR when a signal handler without SA_RESTART runs."""
     p = pipe()
 
     def child() -> None:
@@ -35,27 +35,27 @@ def test_a_handler_interrupts_a_read(pipe, fork, signals):
 
 
 @clause("pipe.read-restarts", "signal(7)", HANDLERS)
-def test_a_read_goes_on_after_a_handler_with_restart(pipe, fork, signals):
-    """A read that waits goes on waiting when a handler with SA_RESTART has run, and gives the data that come then."""
-    p, told = pipe(), pipe(flags=O_NONBLOCK | O_CLOEXEC)
+def test_read_restarts_after_a_handler_with_sa_restart(pipe, fork, signals):
+    """A blocked read() is restarted after a signal handler with SA_RESTART and returns the data written later."""
+    p, wakeup = pipe(), pipe(flags=O_NONBLOCK | O_CLOEXEC)
 
     def child() -> bytes:
         signals.catch(SIGUSR1, flags=SA_RESTART)
         signals.unblock(SIGUSR1)
-        signal.set_wakeup_fd(told.write_fd)
+        signal.set_wakeup_fd(wakeup.write_fd)
         return read(p.read_fd, 10)
 
     reader = fork(child)
     reader.wait_blocked("read")
     reader.signal(SIGUSR1)
-    assert select([told.read_fd], [], [], 5)[0], "the handler did not run"
+    assert select([wakeup.read_fd], [], [], 5)[0], "the handler did not run"
     p.write(b"data")
     assert reader.result() == b"data"
 
 
 @clause("pipe.write-eintr", "signal(7)", HANDLERS, errno=EINTR)
-def test_a_handler_interrupts_a_write(pipe, fork, signals, fill, unread):
-    """A write that waits and has written nothing yet fails with EINTR when a handler without SA_RESTART has run."""
+def test_handler_interrupts_a_blocked_write(pipe, fork, signals, fill, unread):
+    """A blocked write() that has written nothing fails with EINTR when a signal handler without SA_RESTART runs."""
     p = pipe()
     full = fill(p.write_fd)
 
@@ -74,8 +74,10 @@ def test_a_handler_interrupts_a_write(pipe, fork, signals, fill, unread):
 
 @pytest.mark.parametrize("flags", [0, SA_RESTART], ids=["interrupting", "restarting"])
 @clause("pipe.signal-mid-write-partial", "signal(7)", HANDLERS)
-def test_a_write_interrupted_half_way_gives_its_count(pipe, fork, signals, unread, flags):
-    """A write that a handler interrupts after part of the data gives the count of that part, not EINTR, and does not resume."""
+def test_interrupted_partial_write_returns_its_count(pipe, fork, signals, unread, flags):
+    """write() interrupted by a signal handler after part of the data
+    returns the length of that part, also with SA_RESTART.
+    """
     p = pipe()
 
     def child() -> int:
@@ -92,8 +94,8 @@ def test_a_write_interrupted_half_way_gives_its_count(pipe, fork, signals, unrea
 
 
 @clause("pipe.read-not-affected-by-stop-cont", "signal(7)", STOPS)
-def test_a_read_survives_stop_and_continue(pipe, fork):
-    """A read that waits while its process is stopped and continued goes on waiting, and gives the data that come then."""
+def test_read_continues_after_stop_and_continue(pipe, fork):
+    """A blocked read() stays blocked across SIGSTOP and SIGCONT, and returns the data written later."""
     p = pipe()
     reader = fork(read, p.read_fd, 10)
     reader.wait_blocked("read")

@@ -16,7 +16,7 @@ SECTION = "Changing the capacity of a pipe"
 
 @pytest.fixture
 def most() -> int:
-    """The capacity that anybody may set."""
+    """Return pipe-max-size, the largest capacity that an unprivileged process can set."""
     value = limit("fs/pipe-max-size")
     if value is None:
         untested("/proc/sys/fs/pipe-max-size is not shown here")
@@ -26,8 +26,8 @@ def most() -> int:
 
 
 @clause("fcntl.setpipe_sz-roundtrip", "fcntl(2)", SECTION, since="2.6.35")
-def test_the_capacity_can_be_changed(pipe, fill, page):
-    """F_SETPIPE_SZ gives the capacity that it set, F_GETPIPE_SZ gives the same at both ends, and so much fits in."""
+def test_setpipe_sz_changes_the_capacity(pipe, fill, page):
+    """F_SETPIPE_SZ returns the new capacity, F_GETPIPE_SZ shows it at both ends, and the pipe holds as many bytes."""
     p = pipe()
     for fd, pages in ((p.write_fd, 4), (p.read_fd, 32), (p.read_fd, 1)):
         assert setpipe_size(fd, pages * page) == pages * page
@@ -36,8 +36,8 @@ def test_the_capacity_can_be_changed(pipe, fill, page):
 
 
 @clause("fcntl.setpipe_sz-grow-makes-room", "fcntl(2)", SECTION, since="2.6.35")
-def test_a_larger_pipe_holds_more(pipe, fill, page):
-    """A full pipe that is enlarged has room for the difference, and keeps its data."""
+def test_larger_pipe_holds_more(pipe, fill, page):
+    """F_SETPIPE_SZ can enlarge a full pipe, which then accepts the difference."""
     p = pipe(capacity=page)
     assert fill(p.write_fd) == page
     setpipe_size(p.write_fd, 4 * page)
@@ -45,8 +45,8 @@ def test_a_larger_pipe_holds_more(pipe, fill, page):
 
 
 @clause("fcntl.setpipe_sz-round-up", "fcntl(2)", SECTION, since="2.6.35")
-def test_the_capacity_is_rounded_up(pipe, page):
-    """The capacity becomes the next power of two of pages that is not less than what was asked for, and this is returned."""
+def test_capacity_is_rounded_up(pipe, page):
+    """F_SETPIPE_SZ rounds the capacity up to the next power-of-two multiple of the page size, and returns it."""
     p = pipe()
     sizes = {2 * page - 1: 2, 2 * page: 2, 2 * page + 1: 4, 3 * page: 4, 4 * page: 4, 5 * page: 8}
     for size, pages in sizes.items():
@@ -55,16 +55,18 @@ def test_the_capacity_is_rounded_up(pipe, page):
 
 
 @clause("fcntl.setpipe_sz-at-least-a-page", "fcntl(2)", SECTION, since="2.6.35")
-def test_the_least_capacity_is_a_page(pipe, page):
-    """To ask for less than a page gives a page."""
+def test_minimum_capacity_is_a_page(pipe, page):
+    """F_SETPIPE_SZ with less than a page sets a capacity of one page."""
     p = pipe()
     assert [setpipe_size(p.write_fd, size) for size in (1, page - 1, page)] == [page] * 3
     assert getpipe_size(p.read_fd) == page
 
 
 @clause("fcntl.setpipe_sz-ebusy", "fcntl(2)", "ERRORS", errno=EBUSY, since="2.6.35")
-def test_a_pipe_does_not_become_smaller_than_its_data(pipe, unread, page):
-    """A capacity below what the pipe holds is refused and nothing changes; one that is just enough is set."""
+def test_capacity_below_the_data_fails(pipe, unread, page):
+    """F_SETPIPE_SZ fails with EBUSY for a capacity below the unread data,
+    changes nothing, and succeeds for one just large enough.
+    """
     p = pipe(capacity=8 * page)
     data = bytes(range(1, 5)) * page
     p.write(data)
@@ -76,8 +78,10 @@ def test_a_pipe_does_not_become_smaller_than_its_data(pipe, unread, page):
 
 
 @clause("fcntl.setpipe_sz-eperm", "fcntl(2)", SECTION, errno=EPERM, since="2.6.35")
-def test_an_ordinary_user_can_go_up_to_the_limit(pipe, fork, most):
-    """A process without CAP_SYS_RESOURCE may set a capacity of pipe-max-size, and not a byte more; then nothing changes."""
+def test_unprivileged_user_can_set_pipe_max_size(pipe, fork, most):
+    """F_SETPIPE_SZ without CAP_SYS_RESOURCE sets pipe-max-size, and
+    fails with EPERM for one byte more without any change.
+    """
     p = pipe()
 
     def child() -> None:
@@ -92,8 +96,8 @@ def test_an_ordinary_user_can_go_up_to_the_limit(pipe, fork, most):
 
 
 @clause("fcntl.setpipe_sz-cap-overrides", "fcntl(2)", SECTION, since="2.6.35")
-def test_a_privileged_process_can_go_beyond_the_limit(pipe, most):
-    """A process with CAP_SYS_RESOURCE may set a capacity above pipe-max-size."""
+def test_cap_sys_resource_exceeds_pipe_max_size(pipe, most):
+    """F_SETPIPE_SZ with CAP_SYS_RESOURCE sets a capacity above pipe-max-size."""
     p = pipe()
     try:
         assert setpipe_size(p.write_fd, 2 * most) == 2 * most
@@ -104,8 +108,8 @@ def test_a_privileged_process_can_go_beyond_the_limit(pipe, most):
 
 @pytest.mark.parametrize("size", [-1, -(1 << 31) + 1], ids=["all-ones", "over-2gib"])
 @clause("fcntl.setpipe_sz-einval-huge", "fcntl(2)", SECTION, errno=EINVAL, since="2.6.35")
-def test_an_impossible_capacity_is_refused(pipe, size):
-    """A capacity above 2 GiB, as a negative number is to the kernel, is refused, and nothing changes."""
+def test_capacity_above_2_gib_fails(pipe, size):
+    """F_SETPIPE_SZ fails with EINVAL for a capacity above 2 GiB, such as a negative one, and changes nothing."""
     p = pipe()
     before = p.capacity
     with fails_with(EINVAL):

@@ -1,4 +1,4 @@
-"""splice(2), tee(2), vmsplice(2): data moved, copied and mapped through pipes."""
+"""splice(2), tee(2), vmsplice(2): moving, copying and mapping data through pipes."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ IOV_MAX = 1024
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A file of ten bytes."""
+    """Create a file of ten bytes."""
     path = tmp_path / "file"
     path.write_bytes(b"0123456789")
     return path
 
 
 @clause("splice.file-to-pipe", "splice(2)", "DESCRIPTION")
-def test_bytes_move_from_a_file_to_a_pipe(pipe, file):
-    """Without an offset bytes move from the file's position on, which is adjusted; their number is returned."""
+def test_splice_from_file_to_pipe(pipe, file):
+    """splice() without an offset moves bytes from the file offset, advances it, and returns their number."""
     p = pipe()
     with open(file, "rb", buffering=0) as source:
         source.seek(3)
@@ -37,8 +37,8 @@ def test_bytes_move_from_a_file_to_a_pipe(pipe, file):
 
 
 @clause("splice.pipe-to-file", "splice(2)", "DESCRIPTION")
-def test_bytes_move_from_a_pipe_to_a_file(pipe, file):
-    """Bytes that move from a pipe to a file are written at the file's position, and are in the pipe no more."""
+def test_splice_from_pipe_to_file(pipe, file):
+    """splice() from a pipe writes at the file offset, advances it, and removes the bytes from the pipe."""
     p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
     p.write(b"abcdef")
     with open(file, "r+b", buffering=0) as target:
@@ -50,8 +50,8 @@ def test_bytes_move_from_a_pipe_to_a_file(pipe, file):
 
 
 @clause("splice.pipe-to-pipe", "splice(2)", "NOTES", since="2.6.31")
-def test_bytes_move_between_pipes(pipe):
-    """Both descriptors may be pipes: what moves is in the second in order, and in the first no more."""
+def test_splice_between_pipes(pipe):
+    """splice() between two pipes appends the bytes to the second in order and removes them from the first."""
     first, second = pipe(flags=O_NONBLOCK | O_CLOEXEC), pipe(flags=O_NONBLOCK | O_CLOEXEC)
     first.write(b"abcdef")
     second.write(b"-")
@@ -60,8 +60,8 @@ def test_bytes_move_between_pipes(pipe):
 
 
 @clause("splice.offset-in", "splice(2)", "DESCRIPTION")
-def test_an_offset_to_read_from(pipe, file):
-    """With an offset bytes are read from there on, the offset becomes the place behind them, and the file's position stays."""
+def test_splice_with_offset_in(pipe, file):
+    """splice() with off_in reads from that offset, advances it, and does not change the file offset."""
     p = pipe()
     with open(file, "rb", buffering=0) as source:
         source.seek(1)
@@ -71,8 +71,8 @@ def test_an_offset_to_read_from(pipe, file):
 
 
 @clause("splice.offset-out", "splice(2)", "DESCRIPTION")
-def test_an_offset_to_write_to(pipe, file):
-    """With an offset bytes are written from there on, the offset becomes the place behind them, and the file's position stays."""
+def test_splice_with_offset_out(pipe, file):
+    """splice() with off_out writes at that offset, advances it, and does not change the file offset."""
     p = pipe()
     p.write(b"abc")
     with open(file, "r+b", buffering=0) as target:
@@ -83,8 +83,8 @@ def test_an_offset_to_write_to(pipe, file):
 
 
 @clause("splice.end-of-input", "splice(2)", "RETURN VALUE")
-def test_zero_is_the_end_of_input(pipe, file):
-    """0 is returned at the end of a file, and of an empty pipe that nobody has open for writing."""
+def test_splice_returns_zero_at_end_of_input(pipe, file):
+    """splice() returns 0 at end of file, and for an empty pipe without writers."""
     p, other = pipe(), pipe()
     with open(file, "rb", buffering=0) as source:
         source.seek(0, os.SEEK_END)
@@ -94,8 +94,10 @@ def test_zero_is_the_end_of_input(pipe, file):
 
 
 @clause("splice.nonblock-eagain", "splice(2)", "ERRORS", errno=EAGAIN)
-def test_a_splice_that_would_wait(pipe, file, fork):
-    """With SPLICE_F_NONBLOCK, or O_NONBLOCK on the pipe, splice fails where it would wait; without, it waits for data."""
+def test_splice_fails_instead_of_blocking(pipe, file, fork):
+    """splice() from an empty pipe fails with EAGAIN with
+    SPLICE_F_NONBLOCK or O_NONBLOCK, and otherwise blocks until data.
+    """
     p, marked = pipe(), pipe(flags=O_NONBLOCK | O_CLOEXEC)
     with open(file, "r+b", buffering=0) as target:
         with fails_with(EAGAIN):
@@ -110,8 +112,8 @@ def test_a_splice_that_would_wait(pipe, file, fork):
 
 
 @clause("splice.ebadf", "splice(2)", "ERRORS", errno=EBADF)
-def test_a_descriptor_of_the_wrong_mode(pipe, file, opened_file):
-    """A descriptor that is not open, one to read from that cannot be read, and one to write to that cannot be written, are refused."""
+def test_splice_with_invalid_descriptor_fails(pipe, file, opened_file):
+    """splice() fails with EBADF for a descriptor that is not open or has the wrong access mode."""
     p = pipe()
     p.write(b"data")
     for fd_in, fd_out in (
@@ -127,8 +129,8 @@ def test_a_descriptor_of_the_wrong_mode(pipe, file, opened_file):
 
 
 @clause("splice.append-einval", "splice(2)", "ERRORS", errno=EINVAL)
-def test_a_file_in_append_mode_is_refused(pipe, file, opened_file):
-    """A file that is open with O_APPEND is refused as the target, and what was to move stays in the pipe."""
+def test_splice_to_append_mode_fails(pipe, file, opened_file):
+    """splice() to a file opened with O_APPEND fails with EINVAL, and the data stay in the pipe."""
     p = pipe()
     p.write(b"data")
     with fails_with(EINVAL):
@@ -137,8 +139,8 @@ def test_a_file_in_append_mode_is_refused(pipe, file, opened_file):
 
 
 @clause("splice.no-pipe-einval", "splice(2)", "ERRORS", errno=EINVAL)
-def test_one_of_two_must_be_a_pipe(file, tmp_path, opened_file):
-    """Two descriptors of which neither is a pipe are refused."""
+def test_splice_without_a_pipe_fails(file, tmp_path, opened_file):
+    """splice() fails with EINVAL if neither descriptor refers to a pipe."""
     (tmp_path / "other").write_bytes(b"")
     with fails_with(EINVAL):
         splice(opened_file(file, O_RDONLY), opened_file(tmp_path / "other", O_WRONLY), 4)
@@ -146,8 +148,8 @@ def test_one_of_two_must_be_a_pipe(file, tmp_path, opened_file):
 
 
 @clause("splice.same-pipe-einval", "splice(2)", "ERRORS", errno=EINVAL)
-def test_a_pipe_is_not_spliced_with_itself(pipe):
-    """The two ends of one pipe are refused, and what is in it stays."""
+def test_splice_of_one_pipe_fails(pipe):
+    """splice() between the two ends of one pipe fails with EINVAL, and its data stay."""
     p = pipe()
     p.write(b"data")
     with fails_with(EINVAL):
@@ -156,8 +158,8 @@ def test_a_pipe_is_not_spliced_with_itself(pipe):
 
 
 @clause("splice.pipe-offset-espipe", "splice(2)", "ERRORS", errno=ESPIPE)
-def test_a_pipe_has_no_offset(pipe, file, opened_file):
-    """An offset for the descriptor that is a pipe is refused, to read from and to write to."""
+def test_splice_with_offset_of_a_pipe_fails(pipe, file, opened_file):
+    """splice() fails with ESPIPE if an offset is given for a descriptor of a pipe."""
     p = pipe()
     p.write(b"data")
     with fails_with(ESPIPE):
@@ -168,8 +170,8 @@ def test_a_pipe_has_no_offset(pipe, file, opened_file):
 
 
 @clause("tee.copies", "tee(2)", "DESCRIPTION")
-def test_what_is_copied_stays(pipe):
-    """tee copies up to so many bytes from one pipe to another and consumes none: they can be read from both."""
+def test_tee_copies_without_consuming(pipe):
+    """tee() copies up to the given number of bytes between two pipes and consumes none: both can be read."""
     first, second = pipe(flags=O_NONBLOCK | O_CLOEXEC), pipe(flags=O_NONBLOCK | O_CLOEXEC)
     first.write(b"abcdef")
     assert tee(first.read_fd, second.write_fd, 4) == 4
@@ -177,16 +179,18 @@ def test_what_is_copied_stays(pipe):
 
 
 @clause("tee.end-of-input", "tee(2)", "RETURN VALUE")
-def test_nothing_to_copy_and_no_writer(pipe):
-    """tee gives 0 where the first pipe is empty and nobody has it open for writing."""
+def test_tee_returns_zero_at_end_of_input(pipe):
+    """tee() returns 0 if the input pipe is empty and has no writers."""
     first, second = pipe(), pipe()
     first.close_write()
     assert tee(first.read_fd, second.write_fd, 4) == 0
 
 
 @clause("tee.nonblock-eagain", "tee(2)", "ERRORS", errno=EAGAIN)
-def test_a_copy_that_would_wait(pipe, fork, fill):
-    """With SPLICE_F_NONBLOCK tee fails where the first pipe is empty or the second is full; without, it waits for data."""
+def test_tee_fails_instead_of_blocking(pipe, fork, fill):
+    """tee() with SPLICE_F_NONBLOCK fails with EAGAIN if the input is
+    empty or the output full; without it, tee() blocks until data.
+    """
     first, second, full = pipe(), pipe(), pipe()
     fill(full.write_fd)
     with fails_with(EAGAIN):
@@ -201,8 +205,8 @@ def test_a_copy_that_would_wait(pipe, fork, fill):
 
 
 @clause("tee.no-pipe-einval", "tee(2)", "ERRORS", errno=EINVAL)
-def test_both_must_be_pipes_and_not_one(pipe, file, opened_file):
-    """tee refuses what is no pipe on either side, and the two ends of one pipe."""
+def test_tee_needs_two_different_pipes(pipe, file, opened_file):
+    """tee() fails with EINVAL if a descriptor refers to a regular file or if both refer to the same pipe."""
     p = pipe()
     p.write(b"data")
     for fd_in, fd_out in (
@@ -216,8 +220,8 @@ def test_both_must_be_pipes_and_not_one(pipe, file, opened_file):
 
 
 @clause("vmsplice.into-a-pipe", "vmsplice(2)", "DESCRIPTION")
-def test_memory_goes_into_a_pipe(pipe):
-    """With the write end of a pipe, ranges of memory go into it one after the other; their bytes together are returned."""
+def test_vmsplice_writes_memory_to_a_pipe(pipe):
+    """vmsplice() at a write end appends the memory ranges in order, and returns the number of bytes."""
     p = pipe()
     first, second = create_string_buffer(b"first", 5), create_string_buffer(b"second", 6)
     assert vmsplice(p.write_fd, [(addressof(first), 5), (addressof(second), 3)]) == 8
@@ -225,8 +229,8 @@ def test_memory_goes_into_a_pipe(pipe):
 
 
 @clause("vmsplice.from-a-pipe", "vmsplice(2)", "DESCRIPTION")
-def test_a_pipe_fills_memory(pipe):
-    """With the read end of a pipe, ranges of memory are filled from it one after the other, and what filled them is gone."""
+def test_vmsplice_reads_a_pipe_into_memory(pipe):
+    """vmsplice() at a read end fills the memory ranges in order, and consumes those bytes."""
     p = pipe()
     p.write(b"abcdefgh")
     first, second = create_string_buffer(3), create_string_buffer(4)
@@ -235,8 +239,10 @@ def test_a_pipe_fills_memory(pipe):
 
 
 @clause("vmsplice.nonblock-eagain", "vmsplice(2)", "ERRORS", errno=EAGAIN)
-def test_memory_that_would_have_to_wait(pipe, fill):
-    """With SPLICE_F_NONBLOCK vmsplice fails where the pipe is full, or empty for who reads."""
+def test_vmsplice_fails_instead_of_blocking(pipe, fill):
+    """vmsplice() with SPLICE_F_NONBLOCK fails with EAGAIN at the
+    write end of a full pipe and the read end of an empty one.
+    """
     full, empty, memory = pipe(), pipe(), create_string_buffer(b"x", 1)
     fill(full.write_fd)
     with fails_with(EAGAIN):
@@ -246,8 +252,8 @@ def test_memory_that_would_have_to_wait(pipe, fill):
 
 
 @clause("vmsplice.ebadf", "vmsplice(2)", "ERRORS", errno=EBADF)
-def test_memory_goes_into_pipes_alone(file, opened_file):
-    """vmsplice refuses a descriptor that is not open, and one that is no pipe."""
+def test_vmsplice_without_a_pipe_fails(file, opened_file):
+    """vmsplice() fails with EBADF for a descriptor that is not open or refers to a regular file."""
     memory = create_string_buffer(b"x", 1)
     for fd in (-1, opened_file(file, O_RDWR)):
         with fails_with(EBADF):
@@ -256,8 +262,8 @@ def test_memory_goes_into_pipes_alone(file, opened_file):
 
 
 @clause("vmsplice.iov_max-einval", "vmsplice(2)", "ERRORS", errno=EINVAL)
-def test_ranges_are_at_most_iov_max(pipe):
-    """IOV_MAX ranges of memory are taken and one more is refused."""
+def test_vmsplice_takes_at_most_iov_max_ranges(pipe):
+    """vmsplice() accepts IOV_MAX memory ranges and fails with EINVAL for one more."""
     p, memory = pipe(flags=O_NONBLOCK | O_CLOEXEC), create_string_buffer(b"x", 1)
     with fails_with(EINVAL):
         vmsplice(p.write_fd, [(addressof(memory), 1)] * (IOV_MAX + 1))
@@ -267,18 +273,18 @@ def test_ranges_are_at_most_iov_max(pipe):
 
 
 @clause("vmsplice.gift-unaligned-einval", "vmsplice(2)", "ERRORS", errno=EINVAL, disputed="such memory is taken")
-def test_a_gift_is_of_whole_pages(pipe, page):
-    """With SPLICE_F_GIFT memory that does not begin with a page is refused, and so is a part of one."""
+def test_unaligned_gift_fails(pipe, page):
+    """vmsplice() with SPLICE_F_GIFT fails with EINVAL for memory that is not page-aligned in address and length."""
     p, memory = pipe(), create_string_buffer(b"x", 4 * page)
     start = -(-addressof(memory) // page) * page
     taken = 0
     for range in ((start + 1, page), (start, page - 1)):
         try:
             taken += vmsplice(p.write_fd, [range], SPLICE_F_GIFT)
-            p.read(2 * page)  # a small pipe has no room for both
+            p.read(2 * page)  # the pipe may be too small for both
         except OSError as error:
             if error.errno != EINVAL:
                 raise
     if taken:
-        assert taken == 2 * page - 1, f"{taken} bytes went into the pipe"
-        disputed(manual="EINVAL for memory that is not aligned", linux="takes it")
+        assert taken == 2 * page - 1, f"{taken} bytes were accepted"
+        disputed(manual="EINVAL for memory that is not aligned", linux="accepts it")

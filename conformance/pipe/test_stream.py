@@ -1,4 +1,4 @@
-"""pipe(7): a pipe is a stream of bytes that goes one way."""
+"""pipe(7): a pipe is a unidirectional byte stream."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pytest_ipc.kernel import read, write
 
 
 @clause("pipe.unidirectional-ebadf", "pipe(7)", "DESCRIPTION", errno=EBADF)
-def test_each_end_works_one_way(pipe):
-    """The read end cannot be written and the write end cannot be read, even when the pipe holds data."""
+def test_wrong_end_fails(pipe):
+    """write() to the read end and read() from the write end fail with EBADF, even if the pipe holds data."""
     p = pipe()
     p.write(b"data")
     with fails_with(EBADF):
@@ -24,16 +24,16 @@ def test_each_end_works_one_way(pipe):
 
 
 @clause("pipe.ends-access-modes", "pipe(2)", "DESCRIPTION")
-def test_the_first_descriptor_reads_and_the_second_writes(pipe):
-    """Of the two descriptors the first is open for reading only and the second for writing only."""
+def test_access_modes_of_the_ends(pipe):
+    """pipe() returns a first descriptor with access mode O_RDONLY and a second with O_WRONLY."""
     p = pipe()
     modes = [fcntl(fd, F_GETFL) & O_ACCMODE for fd in (p.read_fd, p.write_fd)]
     assert modes == [O_RDONLY, O_WRONLY]
 
 
 @clause("pipe.new-every-time", "pipe(2)", "DESCRIPTION")
-def test_two_pipes_do_not_mix(pipe):
-    """Every call makes a pipe of its own: what is written to one is not in another."""
+def test_each_call_creates_a_new_pipe(pipe):
+    """Each call of pipe() creates a new pipe: data written to one are not read from another."""
     first, second = pipe(flags=O_NONBLOCK | O_CLOEXEC), pipe(flags=O_NONBLOCK | O_CLOEXEC)
     first.write(b"first")
     second.write(b"second")
@@ -41,8 +41,8 @@ def test_two_pipes_do_not_mix(pipe):
 
 
 @clause("pipe.read-write-roundtrip", "pipe(2)", "DESCRIPTION")
-def test_bytes_come_out_as_they_went_in(pipe, fork, drain):
-    """What is written at one end is read at the other, every byte once and in the order of writing."""
+def test_bytes_are_read_in_order(pipe, fork, drain):
+    """All bytes written to a pipe are read once and in the order of writing."""
     p = pipe()
     sent = os.urandom(3 * p.capacity + 77)
 
@@ -58,7 +58,7 @@ def test_bytes_come_out_as_they_went_in(pipe, fork, drain):
 
 @clause("pipe.byte-stream", "pipe(7)", "I/O on pipes and FIFOs")
 def test_there_are_no_message_boundaries(pipe):
-    """Reads need not match writes: one read takes several writes together, several reads share one write."""
+    """A pipe has no message boundaries: one read() can return several writes, and several reads can share one write."""
     p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
     for piece in (b"ab", b"c", b"def"):
         p.write(piece)
@@ -68,16 +68,16 @@ def test_there_are_no_message_boundaries(pipe):
 
 
 @clause("pipe.short-read", "pipe(7)", "I/O on pipes and FIFOs")
-def test_a_read_does_not_wait_for_more_than_there_is(pipe, fork):
-    """A read that asks for more than the pipe holds takes what is there and does not wait for the rest."""
+def test_read_returns_available_bytes(pipe, fork):
+    """read() with a size larger than the unread data returns these at once."""
     p = pipe()
     p.write(b"little")
     assert fork(read, p.read_fd, 1000).result() == b"little"
 
 
 @clause("pipe.read-zero-noop", "pipe(2)", "DESCRIPTION")
-def test_a_read_of_nothing_returns_at_once(pipe, fork):
-    """A read of 0 bytes gives 0: it does not wait on an empty pipe and takes nothing from one with data."""
+def test_read_of_zero_bytes_returns_at_once(pipe, fork):
+    """read() of 0 bytes returns 0 without blocking on an empty pipe, and consumes nothing."""
     p = pipe()
     assert fork(read, p.read_fd, 0).result() == b""
     p.write(b"data")
@@ -87,7 +87,7 @@ def test_a_read_of_nothing_returns_at_once(pipe, fork):
 
 @clause("pipe.buffered-until-read", "pipe(2)", "DESCRIPTION")
 def test_data_outlive_their_writer(pipe, fork):
-    """The kernel keeps what was written until it is read, also when the writer has ended."""
+    """The kernel buffers written data until they are read, even after the writer has terminated."""
     p = pipe(flags=O_NONBLOCK | O_CLOEXEC)
     assert fork(write, p.write_fd, b"testament").result() == 9
     p.close_write()
@@ -95,8 +95,8 @@ def test_data_outlive_their_writer(pipe, fork):
 
 
 @clause("pipe.esepipe-lseek", "pipe(7)", "I/O on pipes and FIFOs", errno=ESPIPE)
-def test_a_pipe_has_no_position(pipe):
-    """lseek fails on both ends of a pipe, and nothing is skipped."""
+def test_lseek_fails(pipe):
+    """lseek() on either end of a pipe fails with ESPIPE and skips nothing."""
     p = pipe()
     p.write(b"data")
     for fd in (p.read_fd, p.write_fd):
