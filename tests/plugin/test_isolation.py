@@ -275,6 +275,17 @@ DIES = """
 """
 
 
+# pytest-ipc, without the places that other runs on this machine use.
+HERE_ALONE = """
+import sys
+import pytest_ipc.custody.places as places
+from pytest_ipc.cli import main
+
+places.SHARED, places.RUNTIME = (), ()
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.parametrize("how", [[], ["-n", "1"]], ids=" ".join)
 def test_a_run_that_was_killed_with_its_reaper_leaves_nothing_anywhere(pytester, how):
     pytester.makepyfile(DIES)
@@ -288,7 +299,7 @@ def test_a_run_that_was_killed_with_its_reaper_leaves_nothing_anywhere(pytester,
     assert Deadline(30).until(is_gone)
     for command, line in (("sweep", "nothing was left behind"), ("status", "nothing is owned")):
         told = subprocess.run(
-            [sys.executable, "-m", "pytest_ipc", command], capture_output=True, text=True, check=True, timeout=60
+            [sys.executable, "-c", HERE_ALONE, command], capture_output=True, text=True, check=True, timeout=60
         )
         assert told.stdout.splitlines()[-1].startswith(line)
     assert not list(Path(os.environ["XDG_RUNTIME_DIR"]).glob("pytest-ipc/*"))
