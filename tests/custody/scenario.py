@@ -15,9 +15,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from typing import Any
 
-from pytest_ipc import NotAllowedHere
+from pytest_ipc import NotAllowedHere, scope
 from pytest_ipc.custody.identity import Process, tag_of
 from pytest_ipc.kernel import Deadline
 
@@ -243,6 +244,30 @@ def make_processes(ipc: Any) -> None:
         child.wait_blocked("pause")
     halted.wait_state("T")
     make_hosts(ipc)
+
+
+def make_program(ipc: Any) -> None:
+    """A child that has become a program, which has a ledger and a reaper of its own, objects and a child."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    source = f"import sys; sys.path.append({folder!r}); import scenario; scenario.live_as_program()"
+    child = ipc.fork(os.execv, sys.executable, [sys.executable, "-c", source])
+    child.wait_blocked("pause", timeout=60)
+
+
+def live_as_program() -> None:
+    """The life of that program, which nobody ends."""
+    with scope() as own:
+        tell_of_myself("a program")
+        segment, fifo = own.sysv_shm(size(), key=0), own.fifo()
+        tell("sysv-shm", "IPC_PRIVATE, of a program", id=segment.id, key=0)
+        tell("fifo", "of a program", path=str(fifo.path))
+
+        def idle() -> None:
+            tell_of_myself("the child of a program")
+            signal.pause()
+
+        own.fork(idle).wait_blocked("pause")
+        signal.pause()
 
 
 def make_hosts(ipc: Any) -> None:

@@ -56,7 +56,7 @@ from . import scenario
 from .remains import IS_LEFT, PATIENCE, Note, Place
 
 RUN = """
-import ctypes, os, resource, signal
+import contextlib, ctypes, os, resource, signal
 
 import pytest
 import scenario
@@ -64,10 +64,38 @@ import scenario
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+hog = []
+
+
+def fill_memory():
+    size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))
+    for size in 1 << 16, 4096, 512, 64, 8:
+        with contextlib.suppress(MemoryError):
+            while True:
+                hog.append(bytes(size))
+
+
+def interrupt(signo, frame):
+    open(os.environ["IPC_NOTES"] + ".interrupted", "w").close()
+    if os.environ["IPC_DEATH"] == "KeyboardInterrupt twice":
+        signal.raise_signal(signal.SIGINT)
+    raise RuntimeError("in the middle of the tear-down")
+
+
+def interrupt_soon():
+    if os.environ["IPC_DEATH"] in ("KeyboardInterrupt twice", "exception during teardown"):
+        signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+
+
 @pytest.fixture
-def everything(ipc_scope):
+def everything(ipc_scope, request):
+    request.addfinalizer(interrupt_soon)
+    scenario.make_program(ipc_scope)
     scenario.make_everything(ipc_scope)
-    scenario.wait_for_word()
+    if os.environ["IPC_DEATH"] != "KeyboardInterrupt twice":  # which is for the test itself
+        scenario.wait_for_word()
 
 
 @pytest.fixture
@@ -83,9 +111,13 @@ def torn_down_first(everything):
 
 
 def test_dies(torn_down_last, everything, torn_down_first):
+    open(os.environ["IPC_NOTES"] + ".body", "w").close()
     match os.environ["IPC_DEATH"]:
-        case "pass" | "error in teardown":
+        case "pass" | "error in teardown" | "exception during teardown":
             pass
+        case "MemoryError":
+            fill_memory()
+            hog.append(bytes(1 << 20))
         case "fail":
             pytest.fail("as it was told to")
         case "SIGSEGV":
@@ -114,7 +146,10 @@ DEATHS = {
     "pass": Death(status=0),
     "fail": Death(status=1),
     "error in teardown": Death(status=1),
+    "exception during teardown": Death(status=1),
+    "MemoryError": Death(status=1),
     "KeyboardInterrupt": Death(("terminal", signal.SIGINT), status=2),
+    "KeyboardInterrupt twice": Death(("terminal", signal.SIGINT), status=-signal.SIGINT),
     "SIGTERM": Death(("run", signal.SIGTERM), status=-signal.SIGTERM),
     "SIGTERM as an interrupt": Death(("run", signal.SIGTERM), ("--ipc-sigterm=interrupt",), status=2, xdist="no"),
     "SIGKILL": Death(("run", signal.SIGKILL), status=-signal.SIGKILL, xdist="no"),
@@ -319,7 +354,7 @@ def make_ready(place: Place, death: str, mode: str) -> tuple[subprocess.Popen[by
     faulthandler's time-out counts the making in, and what is done here before it: a machine that was too slow for a short one
     gets a longer.
     """
-    for limit in (5.0, 40.0) if LIMIT in str(DEATHS[death].options) else (0.0,):
+    for limit in (10.0, 60.0) if LIMIT in str(DEATHS[death].options) else (0.0,):
         run = start(place, death, mode, limit)
         ready: list[Note] = []
 
@@ -357,6 +392,8 @@ def test_nothing_is_left_within_a_second(place, death, mode, bystanders, record_
     )
     with stranger_at(fifo) as stranger:
         (place.path / "notes.go").touch()
+        if death == "KeyboardInterrupt twice":
+            assert Deadline(60).until((place.path / "notes.body").exists), "the test has begun"
         kill(run, owner, DEATHS[death])
         victim = DEATHS[death].send
         is_dead = (lambda: run.poll() is not None) if victim and victim[0] != "worker" else (lambda: not owner.alive())
@@ -370,6 +407,8 @@ def test_nothing_is_left_within_a_second(place, death, mode, bystanders, record_
         assert left == {}, (place.path / "output").read_text()
         assert [kind for kind, (_, is_untouched, _) in bystanders.items() if not is_untouched()] == []
         assert stranger.wait(PATIENCE) == 0, "who was blocked in opening a FIFO is let go"
+    is_interrupted = death in ("KeyboardInterrupt twice", "exception during teardown")
+    assert (place.path / "notes.interrupted").exists() == is_interrupted, (place.path / "output").read_text()
     if mode == "no xdist":
         assert run.returncode == DEATHS[death].status, (place.path / "output").read_text()
 
