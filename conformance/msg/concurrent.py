@@ -1,4 +1,4 @@
-"""System V message queues under concurrency: send, receive by every selector, wait for both, and be removed meanwhile."""
+"""System V message queues under concurrency: send, receive by every selector, block, remove."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TEXT = 4
 
 
 class Queue(Workload):
-    """One small queue: two messages fill it."""
+    """One small queue, which two messages fill."""
 
     endings = ("", "remove", "remove")
     sleeping = (("msgsnd", "msgsnd"), ("msgrcv", "msgrcv"))

@@ -1,4 +1,4 @@
-"""What the clauses about message queues start from."""
+"""Fixtures of the message queue clauses."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pytest_ipc.kernel import IPC_NOWAIT, Msgbuf, limit, msgrcv, msgsnd
 
 
 @pytest.fixture
-def room_for_messages() -> None:
-    """Messages of up to 4096 bytes, and queues with room for as many: less would not be refused, but waited for (msgop(2))."""
+def message_limits() -> None:
+    """Require limits of at least 4096 bytes; with a smaller msgmnb, msgsnd() blocks instead of failing."""
     for name in ("msgmax", "msgmnb"):
         most = limit(f"kernel/{name}")
         if most is not None and most < 4096:
@@ -21,7 +21,7 @@ def room_for_messages() -> None:
 
 @pytest.fixture
 def holding(sysv_msg: Callable[..., MessageQueue]) -> Callable[..., MessageQueue]:
-    """Make a queue that holds messages: holding((1, b"text"), (2, b"more")), the first of them the oldest."""
+    """Create a queue that holds messages: holding((1, b"text"), (2, b"more")), oldest first."""
 
     def make(*messages: tuple[int, bytes]) -> MessageQueue:
         queue = sysv_msg()
@@ -34,7 +34,7 @@ def holding(sysv_msg: Callable[..., MessageQueue]) -> Callable[..., MessageQueue
 
 @pytest.fixture
 def full(sysv_msg: Callable[..., MessageQueue]) -> MessageQueue:
-    """A queue with room for 100 bytes that holds a message of type 1 of just these."""
+    """Create a queue of 100 bytes, filled by one message of type 1."""
     queue = sysv_msg()
     queue.set(qbytes=100)
     msgsnd(queue.id, 1, bytes(100), IPC_NOWAIT)
@@ -42,10 +42,10 @@ def full(sysv_msg: Callable[..., MessageQueue]) -> MessageQueue:
 
 
 def take(queue: MessageQueue, type: int = 0, flags: int = 0) -> Msgbuf:
-    """The message that is chosen, which must be there."""
+    """Receive a message without blocking; it must exist."""
     return msgrcv(queue.id, 100, type, IPC_NOWAIT | flags)
 
 
 def contents(queue: MessageQueue) -> list[tuple[int, bytes]]:
-    """Take everything out, the oldest first."""
+    """Receive all messages, oldest first."""
     return [(message.type, message.text) for message in (take(queue) for _ in range(queue.stat().qnum))]

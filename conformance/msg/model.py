@@ -1,4 +1,4 @@
-"""System V message queues and a model of them: two processes that send, receive by every selector, copy and resize (msgop(2))."""
+"""A model of System V message queues: two processes send, receive with every selector, copy and resize (msgop(2))."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LENGTHS = st.sampled_from((0, 1, 5, 16))
 
 
 def receive(id: int, size: int, type: int, flags: int) -> tuple[int, bytes]:
-    """In a peer: msgrcv(2)."""
+    """Call msgrcv(2) in a worker process."""
     message = msgrcv(id, size, type, flags)
     return message.type, message.text
 
 
 class Queue(Model):
-    """One queue, which follows its specification."""
+    """One queue, compared with its specification."""
 
     state: QueueSpec
 
@@ -38,7 +38,7 @@ class Queue(Model):
 
     @rule(peer=st.integers(0, 1), type=st.one_of(TYPES, st.sampled_from((0, -1))), length=LENGTHS)
     def send(self, peer: int, type: int, length: int) -> None:
-        """Send a message that differs from those before it."""
+        """Send a message with a text that differs from the previous ones."""
         text = bytes((self.sent + n) % 251 for n in range(length))
         self.sent += 1
         who, arguments = self.peers[peer], (type, text, IPC_NOWAIT)
@@ -52,19 +52,19 @@ class Queue(Model):
         flags=st.sampled_from((0, MSG_NOERROR, MSG_EXCEPT, MSG_EXCEPT | MSG_NOERROR)),
     )
     def receive(self, peer: int, type: int, size: int, flags: int) -> None:
-        """Receive by a selector."""
+        """Receive with a selector."""
         who, arguments = self.peers[peer], (size, type, flags | IPC_NOWAIT)
         if self.follows(Call(str(who), "msgrcv", arguments), who.call(receive, self.id, *arguments)):
             self.last["received"] = who.actor.pid
 
     @rule(qbytes=st.sampled_from((1, 4, 16, 4096)))
     def resize(self, qbytes: int) -> None:
-        """Give the queue another size: what is in it stays."""
+        """Set msg_qbytes; the messages stay."""
         self.follows(Call("main", "set_qbytes", (qbytes,)), partial(msgctl_set, self.id, qbytes=qbytes))
 
     @invariant()
     def the_kernel_counts_as_the_model_does(self) -> None:
-        """IPC_STAT."""
+        """Compare the fields of IPC_STAT with the model."""
 
         def kernel() -> tuple[int, ...]:
             ds = msgctl_stat(self.id)
@@ -79,11 +79,11 @@ class Queue(Model):
 
 
 class Copies(Queue):
-    """The same with MSG_COPY, which not every kernel has been built with."""
+    """The same with MSG_COPY, which needs CONFIG_CHECKPOINT_RESTORE."""
 
     @rule(place=st.integers(0, 4), noerror=st.sampled_from((0, MSG_NOERROR)))
     def copy(self, place: int, noerror: int) -> None:
-        """Copy a message by its place; it stays. There is room for it: on what comes of less, see msgrcv.copy-noerror-truncates."""
+        """Copy a message by position; it stays. The buffer is large enough; see msgrcv.copy-noerror-truncates."""
 
         arguments = 100, place, MSG_COPY | IPC_NOWAIT | noerror
         self.follows(Call("main", "msgrcv", arguments), partial(receive, self.id, *arguments))

@@ -1,4 +1,4 @@
-"""What msgop(2) and msgctl(2) say of a queue: which message a selector picks, and when a call waits."""
+"""Specification of message queues, from msgop(2) and msgctl(2): selection of messages, blocking of calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FLAGS = {IPC_NOWAIT: "IPC_NOWAIT", MSG_EXCEPT: "MSG_EXCEPT", MSG_NOERROR: "MSG_N
 
 
 def chosen(messages: tuple[Message, ...], type: int, flags: int = 0) -> int | None:
-    """Return the place of the message that the manual's rule picks, None if there is none."""
+    """Return the position of the message that the selector picks, or None."""
     places = range(len(messages))
     if flags & MSG_COPY:
         return type if type < len(messages) else None
@@ -34,7 +34,7 @@ def chosen(messages: tuple[Message, ...], type: int, flags: int = 0) -> int | No
 
 @dataclass(frozen=True)
 class QueueSpec(Specification):
-    """A System V message queue: its messages, the oldest first, and its size in bytes (msg_qbytes)."""
+    """A System V message queue: its messages, oldest first, and msg_qbytes."""
 
     qbytes: int
     messages: tuple[Message, ...] = ()
@@ -42,7 +42,7 @@ class QueueSpec(Specification):
 
     @staticmethod
     def words(call: Call) -> str:
-        """As the manual writes it."""
+        """Format a call as in the manual."""
         match call.name, call.arguments:
             case "msgsnd", (type, text, flags):
                 return f"msgsnd(type {type}, {text!r}{_flags(flags)})"
@@ -57,7 +57,7 @@ class QueueSpec(Specification):
         return str(call)
 
     def msgsnd(self, process: str, type: int, text: bytes, flags: int) -> Iterable[tuple[Outcome, Self]]:
-        """msgsnd(2): append the message if there is room for its bytes and for one more message."""
+        """msgsnd(2): append the message if msg_qbytes allows its bytes and one more message."""
         if self.removed:
             return self._gone()
         if type < 1:
@@ -67,7 +67,7 @@ class QueueSpec(Specification):
         return self.gives(None, replace(self, messages=(*self.messages, (type, text))))
 
     def msgrcv(self, process: str, size: int, type: int, flags: int) -> Iterable[tuple[Outcome, Self]]:
-        """msgrcv(2): remove the message that is chosen; copy it with MSG_COPY."""
+        """msgrcv(2): remove the selected message; with MSG_COPY, copy it."""
         if self.removed:
             return self._gone()
         place = chosen(self.messages, type, flags)
@@ -76,25 +76,25 @@ class QueueSpec(Specification):
         kind, text = self.messages[place]
         if len(text) > size and not flags & MSG_NOERROR:
             return self.fails(E2BIG)
-        left = self if flags & MSG_COPY else replace(self, messages=self.messages[:place] + self.messages[place + 1 :])
-        return self.gives((kind, text[:size]), left)
+        after = self if flags & MSG_COPY else replace(self, messages=self.messages[:place] + self.messages[place + 1 :])
+        return self.gives((kind, text[:size]), after)
 
     def set_qbytes(self, process: str, qbytes: int) -> Iterable[tuple[Outcome, Self]]:
-        """msgctl(2), IPC_SET: give the queue another size; its messages stay."""
+        """msgctl(2), IPC_SET: change msg_qbytes; the messages stay."""
         return self._gone() if self.removed else self.gives(None, replace(self, qbytes=qbytes))
 
     def counts(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """msgctl(2), IPC_STAT: the number of messages and of their bytes."""
+        """msgctl(2), IPC_STAT: the number of messages and of bytes."""
         if self.removed:
             return self._gone()
         return self.gives((len(self.messages), sum(len(text) for _, text in self.messages)))
 
     def rmid(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """msgctl(2), IPC_RMID: remove the queue; who waits for it fails."""
+        """msgctl(2), IPC_RMID: remove the queue; blocked calls fail."""
         return self._gone() if self.removed else self.gives(None, replace(self, removed=True, messages=()))
 
     def _gone(self) -> Iterable[tuple[Outcome, Self]]:
-        # EIDRM if the queue was removed during the call, EINVAL if before; which of these came first is not observed.
+        # EIDRM if the queue was removed during the call, EINVAL if before; the order of the two is not observed.
         return ((Fails(EIDRM), self), (Fails(EINVAL), self))
 
 

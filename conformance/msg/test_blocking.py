@@ -1,4 +1,4 @@
-"""msgop(2), signal(7): who waits at a queue, and what ends the waiting: a message, room, a removal, a signal."""
+"""msgop(2), signal(7): calls blocked on a queue, and their end by a message, by space, by removal, by a signal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_ipc.kernel import IPC_NOWAIT, SA_RESTART, msgctl_rmid, msgctl_set, m
 
 from .conftest import contents, take
 
-pytestmark = pytest.mark.usefixtures("room_for_messages")
+pytestmark = pytest.mark.usefixtures("message_limits")
 
 
 HANDLERS = "Interruption of system calls and library functions by signal handlers"
@@ -23,7 +23,9 @@ CALLS: dict[str, Callable[..., object]] = {"msgrcv": msgrcv, "msgsnd": msgsnd}
 
 @pytest.fixture
 def blocked(fork):
-    """A child that waits: blocked("msgrcv", *args), or blocked("msgsnd", *args); its result is the call's, or the errno's."""
+    """Start a child blocked in a call: blocked("msgrcv", *args,
+    errno=None). Its result is the call's, or the call must fail.
+    """
 
     def start(call: str, *args: object, errno: int | None = None) -> Child[Any]:
         def life() -> object:
@@ -41,8 +43,8 @@ def blocked(fork):
 
 
 @clause("msgsnd.blocks-until-space", "msgop(2)", "msgsnd()")
-def test_a_sender_waits_for_room(full, blocked):
-    """Without IPC_NOWAIT a sender waits while there is no room for its message, and sends it when a receiver has made some."""
+def test_msgsnd_blocks_until_space(full, blocked):
+    """msgsnd() without IPC_NOWAIT to a full queue blocks until a receiver makes space, and then sends the message."""
     sender = blocked("msgsnd", full.id, 2, b"waited")
     assert full.stat().qnum == 1
     assert take(full).type == 1
@@ -51,8 +53,8 @@ def test_a_sender_waits_for_room(full, blocked):
 
 
 @clause("msgsnd.qbytes-raise-wakes", "msgctl(2)", "IPC_SET")
-def test_a_sender_goes_on_when_the_queue_is_enlarged(full, blocked):
-    """A sender that waits for room sends its message when IPC_SET has given the queue enough of it."""
+def test_larger_qbytes_unblocks_a_sender(full, blocked):
+    """A blocked msgsnd() returns when IPC_SET raises msg_qbytes enough for its message."""
     sender = blocked("msgsnd", full.id, 2, b"waited")
     msgctl_set(full.id, qbytes=106)
     assert sender.result() is None
@@ -60,16 +62,16 @@ def test_a_sender_goes_on_when_the_queue_is_enlarged(full, blocked):
 
 
 @clause("msgsnd.eidrm", "msgop(2)", "ERRORS", errno=EIDRM)
-def test_a_sender_learns_of_the_removal(full, blocked):
-    """A sender that waits for room fails when the queue is removed."""
+def test_removal_fails_a_blocked_sender(full, blocked):
+    """A blocked msgsnd() fails with EIDRM when the queue is removed."""
     sender = blocked("msgsnd", full.id, 2, b"waited", errno=EIDRM)
     msgctl_rmid(full.id)
     assert sender.result() == "as expected"
 
 
 @clause("msgrcv.blocks-until-message", "msgop(2)", "msgrcv()")
-def test_a_receiver_waits_for_a_message(sysv_msg, blocked):
-    """Without IPC_NOWAIT a receiver waits at an empty queue, and has the message when one is sent."""
+def test_msgrcv_blocks_until_a_message(sysv_msg, blocked):
+    """msgrcv() without IPC_NOWAIT from an empty queue blocks until a message is sent, and returns it."""
     queue = sysv_msg()
     receiver = blocked("msgrcv", queue.id, 100)
     msgsnd(queue.id, 5, b"text")
@@ -79,11 +81,11 @@ def test_a_receiver_waits_for_a_message(sysv_msg, blocked):
 
 
 @clause("msgrcv.blocks-selectively", "msgop(2)", "msgrcv()")
-@pytest.mark.parametrize("asked", [2, -2], ids=["positive", "negative"])
-def test_a_receiver_waits_for_what_it_asked_for(sysv_msg, blocked, asked):
-    """A receiver that asks for a type sleeps on when others are sent, and takes the first that is of its type."""
+@pytest.mark.parametrize("selector", [2, -2], ids=["positive", "negative"])
+def test_msgrcv_blocks_until_a_message_of_its_type(sysv_msg, blocked, selector):
+    """msgrcv() for a type stays blocked when other types are sent, and returns the first message of its type."""
     queue = sysv_msg()
-    receiver = blocked("msgrcv", queue.id, 100, asked)
+    receiver = blocked("msgrcv", queue.id, 100, selector)
     for type in (3, 4):
         msgsnd(queue.id, type, b"for others", IPC_NOWAIT)
     receiver.wait_blocked("msgrcv")
@@ -94,8 +96,8 @@ def test_a_receiver_waits_for_what_it_asked_for(sysv_msg, blocked, asked):
 
 
 @clause("msgrcv.eidrm", "msgop(2)", "ERRORS", errno=EIDRM)
-def test_a_receiver_learns_of_the_removal(sysv_msg, blocked):
-    """A receiver that waits for a message fails when the queue is removed."""
+def test_removal_fails_a_blocked_receiver(sysv_msg, blocked):
+    """A blocked msgrcv() fails with EIDRM when the queue is removed."""
     queue = sysv_msg()
     receiver = blocked("msgrcv", queue.id, 100, errno=EIDRM)
     msgctl_rmid(queue.id)
@@ -103,17 +105,17 @@ def test_a_receiver_learns_of_the_removal(sysv_msg, blocked):
 
 
 @clause("msgctl.rmid-wakes-both-sides", "msgctl(2)", "IPC_RMID", errno=EIDRM)
-def test_a_removal_wakes_everybody(full, blocked):
-    """A removal wakes all who wait at the queue, receivers and senders, with EIDRM."""
-    waiting = [blocked("msgsnd", full.id, 1, b"x", errno=EIDRM) for _ in range(2)]
-    waiting += [blocked("msgrcv", full.id, 100, 2, errno=EIDRM) for _ in range(2)]
+def test_removal_fails_every_blocked_call(full, blocked):
+    """IPC_RMID wakes all processes blocked in msgrcv() or msgsnd(), which fail with EIDRM."""
+    children = [blocked("msgsnd", full.id, 1, b"x", errno=EIDRM) for _ in range(2)]
+    children += [blocked("msgrcv", full.id, 100, 2, errno=EIDRM) for _ in range(2)]
     msgctl_rmid(full.id)
-    assert [child.result() for child in waiting] == ["as expected"] * 4
+    assert [child.result() for child in children] == ["as expected"] * 4
 
 
 @pytest.fixture
 def interrupted(fork, signals):
-    """Send SIGUSR1, which is caught with these flags, to a child that waits in a call: the call must fail with EINTR."""
+    """Send SIGUSR1, caught with the given sigaction flags, to a child blocked in a call, which must fail with EINTR."""
 
     def run(flags: int, call: str, *args: object) -> None:
         def life() -> int:
@@ -132,30 +134,30 @@ def interrupted(fork, signals):
 
 
 @clause("msgsnd.eintr", "msgop(2)", "ERRORS", errno=EINTR)
-def test_a_handler_ends_a_senders_waiting(full, interrupted):
-    """A sender that waits for room fails when a handler has run, and its message is not sent."""
+def test_handler_interrupts_a_blocked_sender(full, interrupted):
+    """A blocked msgsnd() fails with EINTR when a signal handler runs, and sends no message."""
     interrupted(0, "msgsnd", full.id, 2, b"text")
     assert full.stat().qnum == 1
 
 
 @clause("msgsnd.eintr-despite-sa_restart", "signal(7)", HANDLERS, errno=EINTR)
-def test_a_sender_is_never_restarted(full, interrupted):
-    """A sender that waits for room fails when a handler has run, even one that was installed with SA_RESTART."""
+def test_sender_is_not_restarted(full, interrupted):
+    """A blocked msgsnd() fails with EINTR when a signal handler runs, even with SA_RESTART."""
     interrupted(SA_RESTART, "msgsnd", full.id, 2, b"text")
     assert full.stat().qnum == 1
 
 
 @clause("msgrcv.eintr", "msgop(2)", "ERRORS", errno=EINTR)
-def test_a_handler_ends_a_receivers_waiting(sysv_msg, interrupted):
-    """A receiver that waits for a message fails when a handler has run."""
+def test_handler_interrupts_a_blocked_receiver(sysv_msg, interrupted):
+    """A blocked msgrcv() fails with EINTR when a signal handler runs, and receives no message."""
     queue = sysv_msg()
     interrupted(0, "msgrcv", queue.id, 100)
     assert queue.stat().lrpid == 0
 
 
 @clause("msgrcv.eintr-despite-sa_restart", "signal(7)", HANDLERS, errno=EINTR)
-def test_a_receiver_is_never_restarted(sysv_msg, interrupted):
-    """A receiver that waits for a message fails when a handler has run, even one that was installed with SA_RESTART."""
+def test_receiver_is_not_restarted(sysv_msg, interrupted):
+    """A blocked msgrcv() fails with EINTR when a signal handler runs, even with SA_RESTART."""
     queue = sysv_msg()
     interrupted(SA_RESTART, "msgrcv", queue.id, 100)
     assert queue.stat().lrpid == 0

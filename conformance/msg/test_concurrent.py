@@ -1,4 +1,4 @@
-"""Clauses: the workloads of concurrent.py, in histories of several processes and threads."""
+"""Clauses that run the workloads of concurrent.py in several processes and threads."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from pytest_ipc import clause
 
 @clause("msg.concurrent", "msgop(2)", "DESCRIPTION")
 def test_concurrent_calls(linearizable, machines):
-    """Messages that several processes and threads send and receive at once come out as if one call were made after another."""
+    """Concurrent msgsnd() and msgrcv() of several processes and threads have the results of some sequential order."""
     linearizable(machines.Queue())

@@ -1,4 +1,4 @@
-"""msgop(2): MSG_COPY, by which a message is looked at and stays. Kernels without CONFIG_CHECKPOINT_RESTORE do not have it."""
+"""msgop(2): MSG_COPY, which needs a kernel with CONFIG_CHECKPOINT_RESTORE."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pytest_ipc.kernel import IPC_NOWAIT, MSG_COPY, MSG_EXCEPT, MSG_NOERROR, msg
 
 from .conftest import contents, take
 
-pytestmark = pytest.mark.usefixtures("room_for_messages")
+pytestmark = pytest.mark.usefixtures("message_limits")
 
 
 @clause("msgrcv.copy-nondestructive", "msgop(2)", "MSG_COPY", since="3.8")
-def test_copy_takes_nothing_away(holding):
-    """MSG_COPY gives a copy of the message at a position, counted from 0 and whatever its type, and all messages stay."""
+def test_copy_keeps_all_messages(holding):
+    """msgrcv() with MSG_COPY returns a copy of the message at a position counted from 0, and all messages stay."""
     sent = [(5, b"one"), (1, b"two"), (9, b"three")]
     queue = holding(*sent)
     assert [take(queue, position, MSG_COPY) for position in (2, 0, 1, 0)] == [sent[2], sent[0], sent[1], sent[0]]
@@ -24,8 +24,8 @@ def test_copy_takes_nothing_away(holding):
 
 
 @clause("msgrcv.copy-no-stat-change", "msgop(2)", "MSG_COPY", since="3.8")
-def test_copy_is_not_entered_in_the_books(holding):
-    """A copy counts as nothing received: the messages, the last receiver and the time of receiving stay as they are."""
+def test_copy_changes_no_status(holding):
+    """msgrcv() with MSG_COPY changes neither msg_qnum, msg_lrpid nor msg_rtime."""
     queue = holding((1, b"text"))
     before = queue.stat()
     take(queue, 0, MSG_COPY)
@@ -34,8 +34,8 @@ def test_copy_is_not_entered_in_the_books(holding):
 
 
 @clause("msgrcv.copy-beyond-enomsg", "msgop(2)", "ERRORS", errno=ENOMSG, since="3.8")
-def test_there_is_no_copy_beyond_the_end(holding):
-    """With MSG_COPY a position behind the last message has nothing, and so has every position of an empty queue."""
+def test_copy_beyond_the_last_fails(holding):
+    """msgrcv() with MSG_COPY fails with ENOMSG for a position after the last message, and in an empty queue."""
     queue = holding((1, b"one"), (1, b"two"))
     with fails_with(ENOMSG):
         take(queue, 2, MSG_COPY)
@@ -45,20 +45,20 @@ def test_there_is_no_copy_beyond_the_end(holding):
 
 
 @clause("msgrcv.copy-without-nowait-einval", "msgop(2)", "ERRORS", errno=EINVAL, since="3.14")
-def test_copy_needs_nowait(holding):
-    """MSG_COPY without IPC_NOWAIT is refused."""
+def test_copy_without_nowait_fails(holding):
+    """msgrcv() with MSG_COPY fails with EINVAL without IPC_NOWAIT."""
     queue = holding((1, b"text"))
-    take(queue, 0, MSG_COPY)  # ENOSYS, where this kernel has no copies at all
+    take(queue, 0, MSG_COPY)  # fails with ENOSYS on a kernel without MSG_COPY
     with fails_with(EINVAL):
         msgrcv(queue.id, 100, 0, MSG_COPY)
     assert contents(queue) == [(1, b"text")]
 
 
 @clause("msgrcv.copy-except-einval", "msgop(2)", "ERRORS", errno=EINVAL, since="3.14")
-def test_copy_and_except_exclude_each_other(holding):
-    """MSG_COPY together with MSG_EXCEPT is refused: one takes the type for a position, the other for a type."""
+def test_copy_with_except_fails(holding):
+    """msgrcv() with MSG_COPY and MSG_EXCEPT fails with EINVAL."""
     queue = holding((1, b"text"), (2, b"more"))
-    take(queue, 0, MSG_COPY)  # ENOSYS, where this kernel has no copies at all
+    take(queue, 0, MSG_COPY)  # fails with ENOSYS on a kernel without MSG_COPY
     with fails_with(EINVAL):
         msgrcv(queue.id, 100, 1, MSG_COPY | MSG_EXCEPT | IPC_NOWAIT)
     assert len(contents(queue)) == 2
@@ -69,10 +69,10 @@ def test_copy_and_except_exclude_each_other(holding):
     "msgop(2)",
     "DESCRIPTION",
     since="3.14",
-    disputed="a copy into less room fails with EINVAL, MSG_NOERROR or not",
+    disputed="a copy larger than the buffer fails with EINVAL despite MSG_NOERROR",
 )
-def test_a_copy_into_less_room(holding):
-    """MSG_COPY with MSG_NOERROR copies as much of a message as there is room for."""
+def test_copy_with_noerror_truncates(holding):
+    """msgrcv() with MSG_COPY and MSG_NOERROR truncates the copy to the size of the buffer."""
     queue = holding((1, b"text"))
     take(queue, 0, MSG_COPY)
     try:
@@ -80,6 +80,6 @@ def test_a_copy_into_less_room(holding):
     except OSError as error:
         if error.errno != EINVAL or contents(queue) != [(1, b"text")]:
             raise
-        disputed(manual="that MSG_NOERROR truncates", linux="refuses a copy that is longer than the room with EINVAL")
+        disputed(manual="truncation by MSG_NOERROR", linux="fails with EINVAL if the copy is larger than the buffer")
     assert copied == (1, b"te")
     assert contents(queue) == [(1, b"text")]

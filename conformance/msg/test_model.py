@@ -1,4 +1,4 @@
-"""Clauses: the machines of model.py, beside the kernel."""
+"""Clauses that compare the state machines of model.py with the kernel."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import pytest
 
 from pytest_ipc import clause
 
-pytestmark = pytest.mark.usefixtures("room_for_messages")
+pytestmark = pytest.mark.usefixtures("message_limits")
 
 
 @clause("msg.model", "msgop(2)", "DESCRIPTION")
 def test_the_model(agree, machines, two_peers):
-    """Messages come out of a queue by type, order and size as a model in plain Python says, whoever sends what in whatever order."""
+    """msgsnd() and msgrcv() of two processes agree with a model in Python for random sequences of calls."""
     agree(lambda: machines.Queue(*two_peers))
 
 
 @clause("msg.model-with-copies", "msgop(2)", "MSG_COPY")
 def test_the_model_with_copies(agree, machines, two_peers):
-    """The same holds when messages are copied in between, and a copy changes nothing."""
+    """msgsnd() and msgrcv() agree with the model also if messages are copied with MSG_COPY, which changes nothing."""
     agree(lambda: machines.Copies(*two_peers))

@@ -1,4 +1,4 @@
-"""msgctl(2): what can be asked of a queue, changed in it, and its removal."""
+"""msgctl(2): status, changes and removal of a queue."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from pytest_ipc.kernel import (
 from ..raw_syscalls import NOBODYS, raw
 from .conftest import contents, take
 
-pytestmark = pytest.mark.usefixtures("room_for_messages")
+pytestmark = pytest.mark.usefixtures("message_limits")
 
 
 @clause("msgctl.stat-counts", "msgctl(2)", "IPC_STAT")
-def test_stat_tells_what_is_in_the_queue(holding):
-    """IPC_STAT tells the messages and the bytes that are in the queue, as they come and go."""
+def test_stat_counts_messages_and_bytes(holding):
+    """msgctl() with IPC_STAT returns the present number of messages and of bytes in the queue."""
     queue = holding((1, b"12345"), (2, b"123"))
     ds = queue.stat()
     assert (ds.qnum, ds.cbytes, ds.perm.key) == (2, 8, queue.key)
@@ -46,8 +46,8 @@ def test_stat_tells_what_is_in_the_queue(holding):
 
 
 @clause("msgctl.set-mode", "msgctl(2)", "IPC_SET")
-def test_the_mode_can_be_changed(sysv_msg):
-    """IPC_SET changes the nine mode bits, and no other bit of the mode."""
+def test_set_changes_the_nine_mode_bits(sysv_msg):
+    """msgctl() with IPC_SET changes the nine permission bits and no other bit of the mode."""
     queue = sysv_msg(mode=0o600)
     msgctl_set(queue.id, mode=0o640)
     assert oct(queue.stat().perm.mode) == oct(0o640)
@@ -56,8 +56,8 @@ def test_the_mode_can_be_changed(sysv_msg):
 
 
 @clause("msgctl.set-ctime", "msgctl(2)", "IPC_SET")
-def test_a_change_sets_the_time_of_change(aged):
-    """IPC_SET sets the time of change to now."""
+def test_set_updates_ctime(aged):
+    """msgctl() with IPC_SET sets msg_ctime to the current time."""
     queue = aged("sysv_msg")
     made = queue.stat().ctime
     msgctl_set(queue.id, mode=0o640)
@@ -65,8 +65,10 @@ def test_a_change_sets_the_time_of_change(aged):
 
 
 @clause("msgctl.set-qbytes-lower", "msgctl(2)", "IPC_SET")
-def test_the_room_can_be_made_smaller(holding):
-    """IPC_SET makes a queue's room smaller, below what is in it too: that stays, and nothing more goes in until it fits."""
+def test_set_can_lower_qbytes(holding):
+    """msgctl() with IPC_SET can lower msg_qbytes below the bytes in the
+    queue; they stay, and msgsnd() fails until enough are received.
+    """
     queue = holding((1, bytes(60)), (1, bytes(40)))
     msgctl_set(queue.id, qbytes=50)
     assert queue.stat().qbytes == 50
@@ -78,8 +80,8 @@ def test_the_room_can_be_made_smaller(holding):
 
 
 @clause("msgctl.set-only-its-fields", "msgctl(2)", "IPC_SET")
-def test_a_change_touches_nothing_else(holding):
-    """IPC_SET changes owner, group, mode, room and the time of change, and nothing else of a queue."""
+def test_set_changes_only_its_fields(holding):
+    """msgctl() with IPC_SET changes owner, group, mode, msg_qbytes and msg_ctime, and no other field."""
     queue = holding((1, b"text"))
     before = queue.stat()
     msgctl_set(queue.id, mode=0o640, qbytes=before.qbytes - 1)
@@ -92,8 +94,10 @@ def test_a_change_touches_nothing_else(holding):
 
 
 @clause("msgctl.rmid-at-once", "msgctl(2)", "IPC_RMID")
-def test_a_removed_queue_is_gone_at_once(holding, on_record):
-    """A removed queue is gone at once with all that was in it; its key is free, and a new queue with that key is empty."""
+def test_removal_is_immediate(holding, on_record):
+    """msgctl() with IPC_RMID removes the queue and its messages at
+    once: its key is free, and a new queue with it is empty.
+    """
     queue = holding((1, b"text"))
     msgctl_rmid(queue.id)
     with fails_with(ENOENT):
@@ -104,8 +108,8 @@ def test_a_removed_queue_is_gone_at_once(holding, on_record):
 
 
 @clause("msgctl.removed-id-eidrm", "msgctl(2)", "ERRORS", errno=EIDRM, disputed="EINVAL")
-def test_the_id_of_a_removed_queue_is_refused(sysv_msg):
-    """The identifier of a queue that was removed can be neither asked about nor changed nor removed."""
+def test_removed_id_fails(sysv_msg):
+    """msgctl() with the identifier of a removed queue fails with EIDRM for IPC_STAT, IPC_SET and IPC_RMID."""
     queue = sysv_msg()
     msgctl_rmid(queue.id)
     found = set()
@@ -115,22 +119,22 @@ def test_the_id_of_a_removed_queue_is_refused(sysv_msg):
         found.add(failure.value.errno)
     assert found in ({EIDRM}, {EINVAL}), sorted(map(errno_name, found))
     if found == {EINVAL}:
-        disputed(manual="EIDRM", linux="answers EINVAL, as for an id that never was")
+        disputed(manual="EIDRM", linux="fails with EINVAL, as for an id that was never used")
 
 
 @clause("msgctl.efault", "msgctl(2)", "ERRORS", errno=EFAULT)
-def test_a_buffer_that_is_no_memory_is_refused(sysv_msg):
-    """IPC_STAT and IPC_SET with an address that cannot be accessed fail, and change nothing."""
+def test_invalid_buffer_fails(sysv_msg):
+    """msgctl() with IPC_STAT or IPC_SET fails with EFAULT for an inaccessible buffer, and changes nothing."""
     queue = sysv_msg()
-    for command in (IPC_STAT, IPC_SET):  # past libc, which on 32-bit machines copies the structure itself
+    for command in (IPC_STAT, IPC_SET):  # a raw syscall: a 32-bit libc copies the structure itself
         with fails_with(EFAULT):
             raw("msgctl", queue.id, command, NOBODYS)
     assert queue.stat().perm.mode == 0o600
 
 
 @clause("msgctl.einval-cmd-id", "msgctl(2)", "ERRORS", errno=EINVAL)
-def test_what_is_no_command_or_no_id_is_refused(sysv_msg):
-    """An unknown command and an identifier that no queue can have are refused."""
+def test_invalid_command_or_id_fails(sysv_msg):
+    """msgctl() fails with EINVAL for an unknown command and for a negative identifier."""
     queue = sysv_msg()
     with fails_with(EINVAL):
         msgctl(queue.id, 0x7F00)
@@ -142,8 +146,8 @@ def test_what_is_no_command_or_no_id_is_refused(sysv_msg):
 
 
 @clause("msgctl.ipc_info-matches-proc", "msgctl(2)", "IPC_INFO")
-def test_the_limits_are_those_in_proc():
-    """IPC_INFO tells the limits that /proc/sys/kernel shows."""
+def test_ipc_info_matches_proc():
+    """msgctl() with IPC_INFO returns the limits of /proc/sys/kernel."""
     limits = msgctl_limits()
     shown = {name: limit(f"kernel/{name}") for name in ("msgmax", "msgmnb", "msgmni")}
     if None in shown.values():
@@ -152,8 +156,8 @@ def test_the_limits_are_those_in_proc():
 
 
 @clause("msgctl.msg_info-sums", "msgctl(2)", "MSG_INFO")
-def test_the_sums_are_those_of_the_queues(in_ipc_namespace):
-    """MSG_INFO tells how many queues there are, and how many messages and bytes are in all of them."""
+def test_msg_info_counts_all_queues(in_ipc_namespace):
+    """msgctl() with MSG_INFO returns the number of queues, and of the messages and bytes in all of them."""
 
     def sums() -> tuple[int, int, int]:
         for texts in ([b"12345", b"123"], [b"1"], []):
@@ -167,8 +171,10 @@ def test_the_sums_are_those_of_the_queues(in_ipc_namespace):
 
 
 @clause("msgctl.msg_stat-index", "msgctl(2)", "MSG_STAT")
-def test_an_index_leads_to_a_queue(in_ipc_namespace):
-    """MSG_STAT takes an index of the kernel's table and gives the identifier there; an unused index is refused."""
+def test_msg_stat_takes_an_index(in_ipc_namespace):
+    """msgctl() with MSG_STAT takes an index and returns the
+    identifier at it, and fails with EINVAL for an unused index.
+    """
 
     def by_index() -> bool:
         msqid = msgget(IPC_PRIVATE, 0o600)
@@ -184,7 +190,7 @@ def test_an_index_leads_to_a_queue(in_ipc_namespace):
 
 @clause("msgctl.info-highest-index", "msgctl(2)", "RETURN VALUE")
 def test_all_queues_are_found_by_index(in_ipc_namespace):
-    """IPC_INFO and MSG_INFO give the highest index in use: from 0 to there MSG_STAT finds every queue."""
+    """msgctl() with IPC_INFO or MSG_INFO returns the highest used index, up to which MSG_STAT finds every queue."""
 
     def find_all() -> tuple[set[int], set[int], bool]:
         made = {msgget(IPC_PRIVATE, 0o600) for _ in range(4)}
@@ -199,7 +205,7 @@ def test_all_queues_are_found_by_index(in_ipc_namespace):
 
 @clause("proc.sysvipc-msg-row", "proc_sysvipc(5)", "/proc/sysvipc/")
 def test_proc_shows_the_queue(holding):
-    """/proc/sysvipc/msg has a row for every queue, with what IPC_STAT tells of it."""
+    """/proc/sysvipc/msg has one row for each queue, with the values of IPC_STAT."""
     queue = holding((1, b"12345"), (2, b"123"))
     take(queue)
     rows = sysvipc_msg()

@@ -1,4 +1,4 @@
-"""msgop(2): receiving. What comes out, what a buffer that is too small does, what is entered in the books."""
+"""msgop(2): receiving: the message returned, a buffer too small, the status of the queue."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pytest_ipc.kernel import IPC_NOWAIT, MSG_NOERROR, msgrcv, msgrcv_raw
 
 from .conftest import contents, take
 
-pytestmark = pytest.mark.usefixtures("room_for_messages")
+pytestmark = pytest.mark.usefixtures("message_limits")
 
 
-NEGATIVE = 2 ** (8 * sizeof(c_size_t)) - 1  # what -1 is as a size_t
+NEGATIVE = 2 ** (8 * sizeof(c_size_t)) - 1  # -1 as a size_t
 
 
 @clause("msgrcv.returns-size", "msgop(2)", "RETURN VALUE")
-def test_the_result_is_the_number_of_bytes_that_came(holding):
-    """The result is the number of bytes of the text, and no byte behind them in the buffer is touched."""
+def test_msgrcv_returns_the_size(holding):
+    """msgrcv() returns the number of bytes of the text, and does not write to the buffer behind them."""
     queue = holding((5, b"text"))
     buffer = create_string_buffer(b"\xff" * (sizeof(c_long) + 10), sizeof(c_long) + 10)
     assert msgrcv_raw(queue.id, addressof(buffer), 10) == 4
@@ -30,8 +30,8 @@ def test_the_result_is_the_number_of_bytes_that_came(holding):
 
 
 @clause("msgrcv.dequeue-updates", "msgop(2)", "msgrcv()")
-def test_receiving_is_entered_in_the_books(holding, fork):
-    """A message that was received counts no more, and sets the last receiver and the time of receiving."""
+def test_msgrcv_updates_the_status(holding, fork):
+    """msgrcv() decrements msg_qnum, and sets msg_lrpid to the caller and msg_rtime to the current time."""
     queue = holding((1, b"first"), (1, b"second"))
     before = int(time.time()) - 1
     pid = fork(lambda: (take(queue), os.getpid())[1]).result()
@@ -41,8 +41,8 @@ def test_receiving_is_entered_in_the_books(holding, fork):
 
 
 @clause("msgrcv.removes-message", "msgop(2)", "msgrcv()")
-def test_a_message_that_was_received_is_gone(holding):
-    """Receiving takes the message out of the queue: it does not come twice, and leaves room for another."""
+def test_msgrcv_removes_the_message(holding):
+    """msgrcv() removes the message from the queue: it is received only once."""
     queue = holding((1, b"only"))
     assert take(queue) == (1, b"only")
     with fails_with(ENOMSG):
@@ -50,8 +50,8 @@ def test_a_message_that_was_received_is_gone(holding):
 
 
 @clause("msgrcv.enomsg", "msgop(2)", "ERRORS", errno=ENOMSG)
-def test_nowait_does_not_wait_for_a_message(holding):
-    """With IPC_NOWAIT the call fails at once when the queue holds nothing of what is asked for, and takes nothing."""
+def test_nowait_fails_without_a_message(holding):
+    """msgrcv() with IPC_NOWAIT fails with ENOMSG if no message has the requested type, and removes none."""
     queue = holding((5, b"text"))
     for type in (4, -4):
         with fails_with(ENOMSG):
@@ -62,8 +62,10 @@ def test_nowait_does_not_wait_for_a_message(holding):
 
 
 @clause("msgrcv.e2big", "msgop(2)", "ERRORS", errno=E2BIG)
-def test_a_text_must_fit(holding):
-    """A text that is a byte longer than the buffer fails without MSG_NOERROR; one that just fits is received."""
+def test_text_larger_than_the_buffer_fails(holding):
+    """msgrcv() without MSG_NOERROR fails with E2BIG if the text is one
+    byte larger than the buffer, and succeeds if it just fits.
+    """
     queue = holding((1, b"text"))
     with fails_with(E2BIG):
         msgrcv(queue.id, 3, 0, IPC_NOWAIT)
@@ -71,8 +73,8 @@ def test_a_text_must_fit(holding):
 
 
 @clause("msgrcv.e2big-keeps-message", "msgop(2)", "msgrcv()", errno=E2BIG)
-def test_a_text_that_does_not_fit_stays(holding):
-    """A message whose text does not fit stays in the queue whole and in its place, and nothing counts as received."""
+def test_failed_msgrcv_keeps_the_message(holding):
+    """msgrcv() that fails with E2BIG keeps the message in its position and the status of the queue."""
     queue = holding((1, b"a long text"), (1, b"next"))
     before = queue.stat()
     with fails_with(E2BIG):
@@ -82,8 +84,8 @@ def test_a_text_that_does_not_fit_stays(holding):
 
 
 @clause("msgrcv.noerror-truncates", "msgop(2)", "MSG_NOERROR")
-def test_noerror_cuts_the_text(holding):
-    """With MSG_NOERROR a text that is too long is cut to the size of the buffer, and the result is that size."""
+def test_noerror_truncates(holding):
+    """msgrcv() with MSG_NOERROR truncates the text to the size of the buffer, and returns that size."""
     queue = holding((5, b"a long text"))
     buffer = create_string_buffer(b"\xff" * (sizeof(c_long) + 8), sizeof(c_long) + 8)
     assert msgrcv_raw(queue.id, addressof(buffer), 6, 0, MSG_NOERROR | IPC_NOWAIT) == 6
@@ -91,8 +93,8 @@ def test_noerror_cuts_the_text(holding):
 
 
 @clause("msgrcv.noerror-tail-gone", "msgop(2)", "MSG_NOERROR")
-def test_what_was_cut_is_gone(holding):
-    """What MSG_NOERROR has cut off is lost: the message has left the queue with all its bytes."""
+def test_truncated_part_is_lost(holding):
+    """msgrcv() with MSG_NOERROR removes the whole message, the truncated part included."""
     queue = holding((1, b"a long text"), (2, b"next"))
     msgrcv(queue.id, 6, 0, MSG_NOERROR | IPC_NOWAIT)
     ds = queue.stat()
@@ -101,23 +103,23 @@ def test_what_was_cut_is_gone(holding):
 
 
 @clause("msgrcv.noerror-size-zero", "msgop(2)", "MSG_NOERROR")
-def test_a_message_can_be_taken_without_its_text(holding):
-    """With MSG_NOERROR and a size of 0 a message is taken, its type is told, and none of its text."""
+def test_noerror_with_size_zero(holding):
+    """msgrcv() with MSG_NOERROR and size 0 removes the message, and returns its type and no text."""
     queue = holding((5, b"text"))
     assert msgrcv(queue.id, 0, 0, MSG_NOERROR | IPC_NOWAIT) == (5, b"")
     assert queue.stat().qnum == 0
 
 
 @clause("msgrcv.noerror-fits", "msgop(2)", "MSG_NOERROR")
-def test_noerror_leaves_what_fits(holding):
-    """MSG_NOERROR changes nothing for a text that fits."""
+def test_noerror_keeps_a_text_that_fits(holding):
+    """msgrcv() with MSG_NOERROR returns a text that fits unchanged."""
     queue = holding((5, b"text"))
     assert take(queue, flags=MSG_NOERROR) == (5, b"text")
 
 
 @clause("msgrcv.size-negative", "msgop(2)", "ERRORS", errno=EINVAL)
-def test_a_negative_size_is_refused(holding):
-    """A size that is negative as a number with a sign is refused, and the message stays."""
+def test_negative_size_fails(holding):
+    """msgrcv() fails with EINVAL for a size that is negative as a signed number, and the message stays."""
     queue = holding((1, b"text"))
     buffer = create_string_buffer(100)
     with fails_with(EINVAL):
@@ -126,12 +128,12 @@ def test_a_negative_size_is_refused(holding):
 
 
 @clause("msgrcv.efault", "msgop(2)", "ERRORS", errno=EFAULT)
-def test_a_buffer_that_is_no_memory_is_refused(holding, fork):
-    """Receiving to an address that cannot be accessed fails."""
+def test_invalid_buffer_fails(holding, fork):
+    """msgrcv() fails with EFAULT for an inaccessible buffer."""
     queue = holding((1, b"text"))
 
     def receive() -> None:
-        # In a child: a libc that looks at the buffer before the kernel does dies of it.
+        # In a child: a libc that accesses the buffer itself crashes.
         with fails_with(EFAULT):
             msgrcv_raw(queue.id, 1, 100, 0, IPC_NOWAIT)
 
@@ -140,8 +142,8 @@ def test_a_buffer_that_is_no_memory_is_refused(holding, fork):
 
 
 @clause("msgrcv.bad-id-einval", "msgop(2)", "ERRORS", errno=EINVAL)
-def test_an_id_of_no_queue_cannot_be_received_from(sysv_msg):
-    """Receiving from an identifier that no queue can have, or from that of a queue that is gone, is refused."""
+def test_invalid_id_fails(sysv_msg):
+    """msgrcv() fails with EINVAL for a negative identifier and for that of a removed queue."""
     with fails_with(EINVAL):
         msgrcv(-1, 100, 0, IPC_NOWAIT)
     queue = sysv_msg()

@@ -1,4 +1,4 @@
-"""msgop(2): sending. What a message may be, what a queue has room for, what is entered in its books."""
+"""msgop(2): sending: valid messages, the capacity of a queue, the status of the queue."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from pytest_ipc.kernel import IPC_NOWAIT, errno_name, msgctl_limits, msgsnd, msg
 
 from .conftest import contents, take
 
-pytestmark = pytest.mark.usefixtures("room_for_messages")
+pytestmark = pytest.mark.usefixtures("message_limits")
 
 
 LONG_MAX = 2 ** (8 * sizeof(c_long) - 1) - 1
-NEGATIVE = 2 ** (8 * sizeof(c_size_t)) - 1  # what -1 is as a size_t
+NEGATIVE = 2 ** (8 * sizeof(c_size_t)) - 1  # -1 as a size_t
 
 
 @clause("msgsnd.enqueue-updates", "msgop(2)", "msgsnd()")
-def test_sending_is_entered_in_the_books(sysv_msg):
-    """A message that was sent counts as one more, and sets the last sender and the time of sending; nobody has received."""
+def test_msgsnd_updates_the_status(sysv_msg):
+    """msgsnd() increments msg_qnum and sets msg_lspid to the caller
+    and msg_stime to the current time; msg_lrpid and msg_rtime stay 0.
+    """
     queue = sysv_msg()
     before = int(time.time()) - 1
     msgsnd(queue.id, 1, b"text")
@@ -35,8 +37,8 @@ def test_sending_is_entered_in_the_books(sysv_msg):
 
 
 @clause("msgsnd.cbytes", "msgctl(2)", "msg_cbytes")
-def test_only_the_text_counts_as_bytes(sysv_msg):
-    """The number of bytes in the queue is the sum of the texts alone."""
+def test_cbytes_counts_the_texts(sysv_msg):
+    """msg_cbytes is the sum of the lengths of the texts in the queue."""
     queue, found = sysv_msg(), []
     for size in (10, 0, 33):
         msgsnd(queue.id, 7, bytes(size))
@@ -46,8 +48,8 @@ def test_only_the_text_counts_as_bytes(sysv_msg):
 
 @clause("msgsnd.mtype-positive", "msgop(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("type", [0, -1, -LONG_MAX - 1], ids=["0", "-1", "LONG_MIN"])
-def test_a_type_is_at_least_one(sysv_msg, type):
-    """A message whose type is 0 or negative is refused, and nothing is put into the queue."""
+def test_type_below_one_fails(sysv_msg, type):
+    """msgsnd() fails with EINVAL for a type of 0 or less, and sends nothing."""
     queue = sysv_msg()
     with fails_with(EINVAL):
         msgsnd(queue.id, type, b"text", IPC_NOWAIT)
@@ -56,7 +58,7 @@ def test_a_type_is_at_least_one(sysv_msg, type):
 
 @clause("msgsnd.mtype-largest", "msgop(2)", "DESCRIPTION")
 def test_every_positive_long_is_a_type(sysv_msg):
-    """A type may be any positive long, from 1 to the greatest, and comes out as it went in."""
+    """msgsnd() accepts any positive long as type, which msgrcv() returns unchanged."""
     queue = sysv_msg()
     types = [1, 2**31 - 1, LONG_MAX - 1, LONG_MAX]
     for type in types:
@@ -65,8 +67,8 @@ def test_every_positive_long_is_a_type(sysv_msg):
 
 
 @clause("msgsnd.size-negative", "msgop(2)", "ERRORS", errno=EINVAL)
-def test_a_negative_size_is_refused(sysv_msg):
-    """A size that is negative as a number with a sign is refused, and nothing is put into the queue."""
+def test_negative_size_fails(sysv_msg):
+    """msgsnd() fails with EINVAL for a size that is negative as a signed number, and sends nothing."""
     queue = sysv_msg()
     buffer = create_string_buffer(bytes(c_long(1)) + b"text")
     with fails_with(EINVAL):
@@ -75,8 +77,8 @@ def test_a_negative_size_is_refused(sysv_msg):
 
 
 @clause("msgsnd.size-over-msgmax", "msgop(2)", "ERRORS", errno=EINVAL)
-def test_a_message_has_at_most_msgmax_bytes(sysv_msg):
-    """A message may have MSGMAX bytes and not one more."""
+def test_size_above_msgmax_fails(sysv_msg):
+    """msgsnd() succeeds with a text of MSGMAX bytes, and fails with EINVAL for one byte more."""
     queue, limits = sysv_msg(), msgctl_limits()
     if limits.msgmax > min(queue.stat().qbytes, 1 << 20):
         untested(f"MSGMAX is {limits.msgmax} here, more than a queue holds or a test should send")
@@ -88,8 +90,8 @@ def test_a_message_has_at_most_msgmax_bytes(sysv_msg):
 
 
 @clause("msgsnd.zero-length", "msgop(2)", "DESCRIPTION")
-def test_a_message_may_be_empty(sysv_msg):
-    """A message without text is sent and received like any other."""
+def test_empty_message(sysv_msg):
+    """msgsnd() sends a message without text, which msgrcv() returns."""
     queue = sysv_msg()
     msgsnd(queue.id, 5, b"")
     assert queue.stat().qnum == 1
@@ -97,18 +99,18 @@ def test_a_message_may_be_empty(sysv_msg):
 
 
 @clause("msgsnd.text-any-bytes", "msgop(2)", "msgsnd()")
-def test_a_text_is_any_bytes(sysv_msg):
-    """The text is a copy of as many bytes as the size says, whatever they are."""
+def test_text_is_any_bytes(sysv_msg):
+    """msgsnd() copies the given number of bytes, of any value."""
     queue = sysv_msg()
     text = create_string_buffer(bytes(c_long(3)) + bytes(range(256)))
     msgsnd_raw(queue.id, addressof(text), 256)
-    memset(text, 0, len(text))  # what the sender does with its memory afterwards is nobody's business
+    memset(text, 0, len(text))  # the queue holds a copy
     assert queue.receive() == (3, bytes(range(256)))
 
 
 @clause("msgsnd.full-by-bytes-exact", "msgop(2)", "msgsnd()", errno=EAGAIN)
-def test_a_queue_holds_its_bytes_and_not_one_more(sysv_msg):
-    """A message that just fills the queue's room of msg_qbytes goes in; one that would go over it by a byte does not."""
+def test_queue_is_limited_by_bytes(sysv_msg):
+    """msgsnd() succeeds if the message exactly fills msg_qbytes, and fails with EAGAIN if it exceeds it by one byte."""
     queue = sysv_msg()
     queue.set(qbytes=100)
     msgsnd(queue.id, 1, bytes(60), IPC_NOWAIT)
@@ -121,8 +123,8 @@ def test_a_queue_holds_its_bytes_and_not_one_more(sysv_msg):
 
 
 @clause("msgsnd.full-by-count", "msgop(2)", "msgsnd()", errno=EAGAIN)
-def test_a_queue_holds_as_many_messages_as_bytes(sysv_msg):
-    """A queue of msg_qbytes bytes holds no more than so many messages, even empty ones."""
+def test_queue_is_limited_by_messages(sysv_msg):
+    """msgsnd() fails with EAGAIN if the queue holds msg_qbytes messages, even empty ones."""
     queue = sysv_msg()
     queue.set(qbytes=3)
     for _ in range(3):
@@ -133,8 +135,8 @@ def test_a_queue_holds_as_many_messages_as_bytes(sysv_msg):
 
 
 @clause("msgsnd.nowait-eagain", "msgop(2)", "ERRORS", errno=EAGAIN)
-def test_nowait_does_not_wait_for_room(full):
-    """With IPC_NOWAIT a message for which there is no room is refused at once, and the queue is as it was."""
+def test_nowait_fails_if_full(full):
+    """msgsnd() with IPC_NOWAIT to a full queue fails with EAGAIN and changes nothing."""
     before = full.stat()
     with fails_with(EAGAIN):
         msgsnd(full.id, 2, b"x", IPC_NOWAIT)
@@ -142,12 +144,12 @@ def test_nowait_does_not_wait_for_room(full):
 
 
 @clause("msgsnd.efault", "msgop(2)", "ERRORS", errno=EFAULT)
-def test_a_message_that_is_no_memory_is_refused(sysv_msg, fork):
-    """A message at an address that cannot be accessed is refused, and nothing is put into the queue."""
+def test_invalid_buffer_fails(sysv_msg, fork):
+    """msgsnd() fails with EFAULT for an inaccessible message, and sends nothing."""
     queue = sysv_msg()
 
     def send() -> None:
-        # In a child: a libc that looks at the message before the kernel does dies of it.
+        # In a child: a libc that accesses the message itself crashes.
         with fails_with(EFAULT):
             msgsnd_raw(queue.id, 1, 1, IPC_NOWAIT)
 
@@ -156,19 +158,19 @@ def test_a_message_that_is_no_memory_is_refused(sysv_msg, fork):
 
 
 @clause("msgsnd.bad-id-einval", "msgop(2)", "ERRORS", errno=EINVAL)
-def test_an_id_of_no_queue_cannot_be_sent_to():
-    """A message to an identifier that no queue can have is refused."""
+def test_invalid_id_fails():
+    """msgsnd() fails with EINVAL for a negative identifier."""
     with fails_with(EINVAL):
         msgsnd(-1, 1, b"text", IPC_NOWAIT)
 
 
 @clause("msgsnd.removed-id-eidrm", "msgop(2)", "ERRORS", errno=EIDRM, disputed="EINVAL")
-def test_a_removed_queue_cannot_be_sent_to(sysv_msg):
-    """A message to a queue that has been removed is refused as such."""
+def test_removed_id_fails(sysv_msg):
+    """msgsnd() to a removed queue fails with EIDRM."""
     queue = sysv_msg()
     queue.remove()
     with pytest.raises(OSError) as failure:
         msgsnd(queue.id, 1, b"text", IPC_NOWAIT)
     assert failure.value.errno in (EIDRM, EINVAL), errno_name(failure.value.errno)
     if failure.value.errno == EINVAL:
-        disputed(manual="EIDRM", linux="answers EINVAL, as for an id that never was, unless somebody was waiting")
+        disputed(manual="EIDRM", linux="fails with EINVAL unless the call was blocked at the removal")

@@ -1,6 +1,6 @@
-"""msgget(2), msgop(2), msgctl(2): who may do what with a queue, by the nine mode bits and by being its owner.
+"""msgget(2), msgop(2), msgctl(2): permissions, by the nine mode bits and by ownership.
 
-Everybody here is an ordinary user without a capability, the owner too: root passes every check and would prove nothing.
+Every process here is an unprivileged user without capabilities, the owner too: root would pass every check.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pytest_ipc.kernel import (
 from ..credentials import GROUP, MEMBER, OTHER_GROUP, OWNER, STRANGER, become
 from .conftest import contents
 
-pytestmark = pytest.mark.usefixtures("room_for_messages")
+pytestmark = pytest.mark.usefixtures("message_limits")
 
 
 CLASSES = {"owner": (OWNER, OTHER_GROUP, 6), "group": (MEMBER, GROUP, 3), "other": (STRANGER, OTHER_GROUP, 0)}
@@ -41,7 +41,9 @@ CLASSES = {"owner": (OWNER, OTHER_GROUP, 6), "group": (MEMBER, GROUP, 3), "other
 
 @pytest.fixture
 def owned(sysv_msg):
-    """A queue of OWNER and GROUP with the mode given, made by whoever runs the suite, with a message in it."""
+    """Create a queue with one message, owned by OWNER and GROUP, with the given mode; the user of the suite is its
+    creator.
+    """
 
     def make(mode: int) -> MessageQueue:
         queue: MessageQueue = sysv_msg()
@@ -56,7 +58,7 @@ def owned(sysv_msg):
 
 
 def outcome(call: Callable[..., object], *args: object) -> str:
-    """Whether the call succeeds, or the name of the errno."""
+    """Return "done", or the name of the errno."""
     try:
         call(*args)
     except OSError as error:
@@ -64,8 +66,8 @@ def outcome(call: Callable[..., object], *args: object) -> str:
     return "done"
 
 
-def what_is_in(queue: MessageQueue) -> int:
-    """How many messages; its mode may keep even its maker from looking, and is changed first."""
+def count(queue: MessageQueue) -> int:
+    """Return the number of messages; the mode is changed first, as it may deny reading to the creator too."""
     queue.set(uid=OWNER, gid=GROUP, mode=0o777, qbytes=1000)
     return queue.stat().qnum
 
@@ -79,29 +81,29 @@ def sending_and_receiving(queue: MessageQueue) -> tuple[str, str]:
 
 @clause("msgsnd.eacces", "msgop(2)", "ERRORS", errno=EACCES)
 @pytest.mark.parametrize("user", CLASSES)
-def test_sending_needs_write_permission(owned, as_user, user):
-    """Sending needs the write permission of the sender's class, and no other bit; without it nothing is sent."""
+def test_msgsnd_needs_write_permission(owned, as_user, user):
+    """msgsnd() succeeds with only the write permission of the caller's class, and fails with EACCES without it."""
     uid, gid, shift = CLASSES[user]
     writable, not_writable = owned(0o2 << shift), owned(0o777 & ~(0o2 << shift))
     assert as_user(uid, gid, outcome, msgsnd, writable.id, 2, b"more", IPC_NOWAIT) == "done"
     assert as_user(uid, gid, outcome, msgsnd, not_writable.id, 2, b"more", IPC_NOWAIT) == "EACCES"
-    assert what_is_in(not_writable) == 1
+    assert count(not_writable) == 1
 
 
 @clause("msgrcv.eacces", "msgop(2)", "ERRORS", errno=EACCES)
 @pytest.mark.parametrize("user", CLASSES)
-def test_receiving_needs_read_permission(owned, as_user, user):
-    """Receiving needs the read permission of the receiver's class, and no other bit; without it nothing is taken."""
+def test_msgrcv_needs_read_permission(owned, as_user, user):
+    """msgrcv() succeeds with only the read permission of the caller's class, and fails with EACCES without it."""
     uid, gid, shift = CLASSES[user]
     readable, not_readable = owned(0o4 << shift), owned(0o777 & ~(0o4 << shift))
     assert as_user(uid, gid, outcome, msgrcv, readable.id, 100, 0, IPC_NOWAIT) == "done"
     assert as_user(uid, gid, outcome, msgrcv, not_readable.id, 100, 0, IPC_NOWAIT) == "EACCES"
-    assert what_is_in(not_readable) == 1
+    assert count(not_readable) == 1
 
 
 @clause("msgrcv.copy-needs-read", "msgop(2)", "ERRORS", errno=EACCES, since="3.8")
-def test_copying_needs_read_permission(owned, as_user):
-    """A copy with MSG_COPY needs read permission as receiving does."""
+def test_copy_needs_read_permission(owned, as_user):
+    """msgrcv() with MSG_COPY fails with EACCES without read permission."""
     readable, not_readable = owned(0o004), owned(0o773)
 
     def copy() -> str:
@@ -113,8 +115,10 @@ def test_copying_needs_read_permission(owned, as_user):
 
 
 @clause("msgrcv.write-only-sender", "msgop(2)", "DESCRIPTION")
-def test_a_class_may_send_and_not_receive(owned, as_user):
-    """A class with write permission alone may send and not receive; one with read permission alone the other way round."""
+def test_permissions_of_sending_and_receiving_are_independent(owned, as_user):
+    """A class with only write permission can send and not receive;
+    one with only read permission can receive and not send.
+    """
     queue = owned(0o642)
     assert as_user(STRANGER, OTHER_GROUP, sending_and_receiving, queue) == ("done", "EACCES")
     assert as_user(MEMBER, GROUP, sending_and_receiving, queue) == ("EACCES", "done")
@@ -123,8 +127,8 @@ def test_a_class_may_send_and_not_receive(owned, as_user):
 
 
 @clause("msgrcv.perm-revoked-while-blocked", "msgop(2)", "ERRORS", errno=EACCES)
-def test_who_waits_must_still_be_allowed_to(owned, fork):
-    """A receiver that waits, and whose permission IPC_SET takes away, is woken and fails."""
+def test_revoked_permission_fails_a_blocked_receiver(owned, fork):
+    """A blocked msgrcv() fails with EACCES when IPC_SET revokes its read permission."""
     queue = owned(0o777)
 
     def receive() -> None:
@@ -139,8 +143,8 @@ def test_who_waits_must_still_be_allowed_to(owned, fork):
 
 
 @clause("msgget.eacces-mode", "msgget(2)", "ERRORS", errno=EACCES)
-def test_looking_up_asks_for_permissions(owned, as_user):
-    """Looking a queue up with mode bits that the caller has not got is refused; with those that he has, it is found."""
+def test_msgget_checks_the_requested_mode(owned, as_user):
+    """msgget() for an existing queue fails with EACCES if the flags request permissions that the caller lacks."""
     queue = owned(0o640)
 
     def look_up() -> int:
@@ -152,8 +156,8 @@ def test_looking_up_asks_for_permissions(owned, as_user):
 
 
 @clause("msgctl.stat-needs-read", "msgctl(2)", "ERRORS", errno=EACCES)
-def test_asking_needs_read_permission(owned, as_user):
-    """IPC_STAT needs read permission, and no more."""
+def test_stat_needs_read_permission(owned, as_user):
+    """msgctl() with IPC_STAT succeeds with only read permission, and fails with EACCES without it."""
     unreadable, readable = owned(0o733), owned(0o004)
 
     def ask() -> int:
@@ -165,8 +169,8 @@ def test_asking_needs_read_permission(owned, as_user):
 
 
 @clause("msgctl.eperm-set-rmid", "msgctl(2)", "ERRORS", errno=EPERM)
-def test_a_stranger_cannot_change_or_remove(owned, as_user):
-    """IPC_SET and IPC_RMID by a user who neither owns nor made the queue are refused, whatever the mode; it stays as it was."""
+def test_set_and_rmid_need_ownership(owned, as_user):
+    """msgctl() with IPC_SET or IPC_RMID fails with EPERM for a caller that is neither owner nor creator."""
     queue = owned(0o777)
 
     def change() -> None:
@@ -181,21 +185,21 @@ def test_a_stranger_cannot_change_or_remove(owned, as_user):
 
 
 @clause("msgctl.set-uid-effect", "msgctl(2)", "IPC_SET")
-def test_a_new_owner_counts_at_once(owned, as_user):
-    """IPC_SET gives a queue another owner and group, who count in the next check; the creator stays on record."""
+def test_new_owner_is_effective_at_once(owned, as_user):
+    """msgctl() with IPC_SET changes owner and group, which later checks use, and keeps the creator."""
     queue = owned(0o600)
-    made_by = queue.stat().perm
+    creator = queue.stat().perm
     assert as_user(OWNER, OTHER_GROUP, outcome, msgsnd, queue.id, 1, b"", IPC_NOWAIT) == "done"
     queue.set(uid=STRANGER, gid=OTHER_GROUP)
     perm = queue.stat().perm
-    assert (perm.uid, perm.gid, perm.cuid, perm.cgid) == (STRANGER, OTHER_GROUP, made_by.cuid, made_by.cgid)
+    assert (perm.uid, perm.gid, perm.cuid, perm.cgid) == (STRANGER, OTHER_GROUP, creator.cuid, creator.cgid)
     assert as_user(OWNER, GROUP, outcome, msgsnd, queue.id, 1, b"", IPC_NOWAIT) == "EACCES"
     assert as_user(STRANGER, OTHER_GROUP, outcome, msgsnd, queue.id, 1, b"", IPC_NOWAIT) == "done"
 
 
 @clause("msgctl.creator-keeps-control", "msgctl(2)", "ERRORS")
 def test_the_creator_keeps_control(fork, on_record):
-    """Who made a queue and gave it away may still change and remove it."""
+    """The creator of a queue can change and remove it after giving it to another owner."""
 
     def give_away_and_take_back() -> str:
         become(OWNER, GROUP)
@@ -209,8 +213,8 @@ def test_the_creator_keeps_control(fork, on_record):
 
 
 @clause("msgctl.set-qbytes-raise-eperm", "msgctl(2)", "ERRORS", errno=EPERM)
-def test_an_ordinary_owner_has_at_most_msgmnb_bytes(owned, as_user):
-    """An owner without CAP_SYS_RESOURCE may give a queue room for MSGMNB bytes and not for one more."""
+def test_qbytes_above_msgmnb_needs_privilege(owned, as_user):
+    """msgctl() with IPC_SET without CAP_SYS_RESOURCE sets msg_qbytes to MSGMNB, and fails with EPERM for one more."""
     queue, most = owned(0o600), msgctl_limits().msgmnb
     queue.set(qbytes=most - 1)
 
@@ -226,7 +230,7 @@ def test_an_ordinary_owner_has_at_most_msgmnb_bytes(owned, as_user):
 
 @clause("msgctl.msg_stat_any-no-perm", "msgctl(2)", "MSG_STAT_ANY", since="4.17")
 def test_stat_any_needs_no_permission(in_ipc_namespace):
-    """MSG_STAT_ANY tells of a queue without read permission; MSG_STAT does not."""
+    """msgctl() with MSG_STAT_ANY succeeds without read permission; MSG_STAT fails with EACCES."""
 
     def ask() -> int:
         msqid = msgget(unused_key(), IPC_CREAT | 0o200)

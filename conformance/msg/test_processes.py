@@ -1,4 +1,4 @@
-"""msgget(2), msgop(2), sysvipc(7): a queue among processes, related and unrelated."""
+"""msgget(2), msgop(2), sysvipc(7): a queue shared by related and unrelated processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_ipc.kernel import msgrcv, msgsnd
 from ..conftest import TO_START, succeeded
 from .conftest import contents
 
-pytestmark = pytest.mark.usefixtures("room_for_messages")
+pytestmark = pytest.mark.usefixtures("message_limits")
 
 
 SEND = """
@@ -31,7 +31,7 @@ for _ in range(3):
 
 @clause("msg.persistence", "sysvipc(7)", "DESCRIPTION")
 def test_messages_outlive_their_sender(sysv_msg, program):
-    """Messages stay in the queue when the program that sent them has ended, and another that knows the key receives them."""
+    """Messages stay in the queue after their sender has terminated, and a program that knows the key receives them."""
     queue = sysv_msg()
     sender = program(SEND, queue.key)
     succeeded(sender)
@@ -40,8 +40,8 @@ def test_messages_outlive_their_sender(sysv_msg, program):
 
 
 @clause("msg.unrelated-processes-meet-by-key", "msgget(2)", "DESCRIPTION")
-def test_unrelated_processes_meet_by_key(sysv_msg, program):
-    """Programs that have nothing in common but the key talk through one queue, each taking the messages of its type."""
+def test_unrelated_processes_share_a_queue_by_key(sysv_msg, program):
+    """Programs that share only the key exchange messages in one queue, each receiving its own type."""
     queue = sysv_msg()
     other = program(ANSWER, queue.key)
     for text in (b"one", b"two", b"three"):
@@ -52,8 +52,8 @@ def test_unrelated_processes_meet_by_key(sysv_msg, program):
 
 
 @clause("msg.atomic-delivery-one-reader", "msgop(2)", "msgrcv()")
-def test_each_message_goes_to_one_reader(sysv_msg, fork):
-    """Of several receivers that wait at a queue each message goes to exactly one, whole, and none is lost."""
+def test_each_message_goes_to_one_receiver(sysv_msg, fork):
+    """Each message goes whole to exactly one of several blocked receivers, and none is lost."""
     queue = sysv_msg()
     numbers = [str(number).encode() * (1 + number % 20) for number in range(200)]
 
