@@ -1,4 +1,4 @@
-"""Counters and words to wait at under concurrency: eventfd(2), futex(2)."""
+"""Counters and futex words under concurrency: eventfd(2), futex(2)."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from ..concurrency.plan import Act
 from ..concurrency.workload import Here, Workload
 from .specification import CounterSpec, FutexSpec
 
-Shared = tuple[int, bool, bool]  # the descriptor, whether it is a semaphore, whether its calls do not wait
+Shared = tuple[int, bool, bool]  # the descriptor, EFD_SEMAPHORE, EFD_NONBLOCK
 
 
 class Counter(Workload):
-    """One eventfd; from history to history it is of another kind."""
+    """One eventfd; its flags change from history to history."""
 
     sleeping = (("read", "read"), ("write", "write"))
     made = 0
@@ -79,13 +79,13 @@ class Counter(Workload):
 
 
 SHORT = 0.0005  # seconds
-WORD = 64  # bytes from one word to the other
+WORD = 64  # bytes from the first word to the second
 
 
 class Futex(InMemory):
     """Two words in shared memory."""
 
-    # One that was stopped waits anew, at the word that it named, wherever it was moved to.
+    # A stopped waiter waits again after SIGCONT, at the word it named, even if it was requeued: so no stop signals.
     provocations = ("signal", "yield")
     sleeping = (("wait", "futex"), ("timed", "futex"))
     limited = ("timed",)
@@ -113,7 +113,7 @@ class Futex(InMemory):
                     timed = random.random() < limited
                     arguments = worker, len(acts), word, 0 if changing else random.choice((0, 0, 0, 1))
                     acts.append(Act("timed", (*arguments, SHORT)) if timed else Act("wait", arguments))
-                elif changing:  # as those do who wake: first the word, then whoever waits for it
+                elif changing:  # as wakers do: change the word, then wake its waiters
                     acts.append(Act("publish", (0, 1, 9)))
                     if random.random() < 0.4:
                         acts.append(Act("set", (0, 0)))

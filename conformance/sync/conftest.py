@@ -1,4 +1,4 @@
-"""What the clauses about counters, timers and futexes share: children with default dispositions, and whether one is ready."""
+"""Fixtures of the clauses about counters, timers and futexes: children with default dispositions, readiness."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Ready = Callable[[int], int]
 
 @pytest.fixture
 def ready() -> Ready:
-    """What can be done with a descriptor without waiting, as poll(2) has it: ready(fd)."""
+    """Return the events that poll(2) reports for a descriptor at once: ready(fd)."""
 
     def ask(fd: int) -> int:
         asked = select.poll()

@@ -1,6 +1,6 @@
-"""The pthread objects that processes share, under concurrency: mutexes, condition variables, read-write locks, barriers.
+"""Process-shared pthread objects under concurrency: mutexes, condition variables, read-write locks, barriers.
 
-None of their waits ends at a signal: who sleeps at the end of a history is killed. So the programs are such that few do.
+No signal ends their waits: a worker that still sleeps at the end of a history is killed, so the programs avoid that.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ from ..concurrency.workload import Budget, Here
 from .pthread_specification import BarrierSpec, CondSpec, MutexSpec, RwlockSpec
 
 SHORT = 0.0005  # seconds
-MUTEX = 64  # where the mutex of a condition variable lies behind it
+MUTEX = 64  # offset of the mutex from its condition variable
 
 
 def soon() -> Timespec:
-    """The moment that is SHORT away."""
+    """Return the absolute time SHORT seconds ahead."""
     return Timespec.ahead(SHORT, time.CLOCK_REALTIME)
 
 
 class Held:
-    """What a worker knows of its lock: whether it holds it, and has been told that the owner died."""
+    """The state of a worker's lock: whether the worker holds it, and has got EOWNERDEAD for it."""
 
     def __init__(self, address: int) -> None:
         self.address = address
@@ -59,7 +59,7 @@ class Held:
 
 
 class Mutex(InMemory):
-    """A robust mutex that checks for errors; workers are killed while they hold it, or wait for it."""
+    """A robust error-checking mutex; workers are killed while they hold it or wait for it."""
 
     budget = Budget(histories=150)
     sleeping = (("lock", "futex"), ("timedlock", "futex"))
@@ -77,7 +77,7 @@ class Mutex(InMemory):
 
     def programs(self, random: Random, workers: int) -> Iterator[list[Act]]:
         names = random.choice((("lock",), ("trylock",), ("trylock",), ("lock", "timedlock", "trylock")))
-        # No trylock of what is not recoverable: see the clause pthread_mutex_trylock.enotrecoverable-each-time.
+        # No trylock of an unrecoverable mutex: see the clause pthread_mutex_trylock.enotrecoverable-each-time.
         repairing = 1.0 if "trylock" in names else random.choice((0.2, 1.0))
         holding = random.choice((0, 3))
         for worker in range(workers):
@@ -114,7 +114,7 @@ class Mutex(InMemory):
         mutex.inconsistent = False
 
     def consistent(self, mutex: Held, worker: int) -> bool:
-        if not mutex.inconsistent:  # to others than the owner glibc would give the mutex
+        if not mutex.inconsistent:  # glibc would make a non-owner the owner
             return False
         mutex_consistent(mutex.address)
         mutex.inconsistent = False
@@ -123,7 +123,7 @@ class Mutex(InMemory):
 
 @contextmanager
 def noticing_death(mutex: Held) -> Iterator[None]:
-    """Note in *mutex* that a lock has failed with EOWNERDEAD."""
+    """Record in *mutex* that a lock call failed with EOWNERDEAD."""
     try:
         yield
     except OSError as error:
@@ -132,7 +132,7 @@ def noticing_death(mutex: Held) -> Iterator[None]:
 
 
 class Condition(InMemory):
-    """A condition variable with its mutex. Who sleeps at the end is woken by a broadcast."""
+    """A condition variable with its mutex. A broadcast at the end wakes the sleeping workers."""
 
     endings = ("wake",)
     sleeping = (("lock", "futex"), ("wait", "futex"), ("timedwait", "futex"))
@@ -188,7 +188,7 @@ class Condition(InMemory):
 
 
 class Rwlock(InMemory):
-    """A read-write lock; everybody unlocks at the end."""
+    """A read-write lock; every worker unlocks at the end."""
 
     sleeping = (("rdlock", "futex"), ("wrlock", "futex"), ("timedrdlock", "futex"), ("timedwrlock", "futex"))
     limited = (
@@ -256,7 +256,7 @@ class Rwlock(InMemory):
 
 
 class Barrier(InMemory):
-    """A barrier for three, at which three meet time and again."""
+    """A barrier for three threads, which they pass again and again."""
 
     layouts = ((1, 1, 1), (2, 1), (3,))
     budget = Budget(histories=150)

@@ -1,4 +1,4 @@
-"""What eventfd(2) and futex(2) say of a counter, and of who waits at a word."""
+"""Sequential specification of eventfd(2) and futex(2): a counter, and the waiters at a word."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["CounterSpec", "FutexSpec"]
 
 @dataclass(frozen=True)
 class CounterSpec(Specification):
-    """An eventfd, whose calls wait or not, and which reads as a counter or as a semaphore."""
+    """An eventfd, blocking or nonblocking, which reads as a counter or as a semaphore."""
 
     semaphore: bool
     nonblock: bool
@@ -27,7 +27,7 @@ class CounterSpec(Specification):
 
     @staticmethod
     def words(call: Call) -> str:
-        """As the manual writes it."""
+        """Return the call as the manual writes it."""
         match call.name, call.arguments:
             case "write", (value,):
                 return f"write({value if value < EVENTFD_MAX else '0xfffffffffffffffe'})"
@@ -36,7 +36,7 @@ class CounterSpec(Specification):
         return str(call)
 
     def write(self, process: str, value: int) -> Iterable[tuple[Outcome, Self]]:
-        """eventfd(2): add to the counter, unless it would exceed its maximum."""
+        """eventfd(2): add to the counter unless it would exceed its maximum."""
         if value > EVENTFD_MAX:
             return self.fails(EINVAL)
         if self.value + value > EVENTFD_MAX:
@@ -44,23 +44,23 @@ class CounterSpec(Specification):
         return self.gives(None, replace(self, value=self.value + value))
 
     def read(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """eventfd(2): the whole counter, or one of a semaphore."""
+        """eventfd(2): return the whole counter, or 1 from a semaphore."""
         if not self.value:
             return self.fails(EAGAIN) if self.nonblock else self.waits()
         taken = 1 if self.semaphore else self.value
         return self.gives(taken, replace(self, value=self.value - taken))
 
     def readable(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """poll(2): whether a read would not wait."""
+        """poll(2): return whether a read would not wait."""
         return self.gives(self.value > 0)
 
 
-Waiter = tuple[str, int, int]  # a process, which of its workers, which of its calls
+Waiter = tuple[str, int, int]  # process, number of the worker in it, number of the call
 
 
 @dataclass(frozen=True)
 class FutexSpec(Specification):
-    """Two words, 0 and 1, and who waits at each. A wait has two points: it is refused or begins, and it ends."""
+    """Two words, 0 and 1, and their waiters. A wait has two points: it is refused or begins, and it ends."""
 
     words_: tuple[int, int] = (0, 0)
     waiting: frozenset[tuple[int, Waiter]] = frozenset()  # with the word
@@ -71,7 +71,7 @@ class FutexSpec(Specification):
 
     @staticmethod
     def words(call: Call) -> str:
-        """As the manual writes it."""
+        """Return the call as the manual writes it."""
         match call.name, call.arguments:
             case "wait", (_, _, word, expected):
                 return f"futex({word}, FUTEX_WAIT, {expected})"
@@ -88,14 +88,14 @@ class FutexSpec(Specification):
         return str(call)
 
     def set(self, process: str, word: int, value: int) -> Iterable[tuple[Outcome, Self]]:
-        """A store; nobody is woken."""
+        """A store; it wakes no waiter."""
         words = (value, self.words_[1]) if word == 0 else (self.words_[0], value)
         return self.gives(None, replace(self, words_=words))
 
     def begins(
         self, process: str, worker: int, number: int, word: int, expected: int, *_: float
     ) -> Iterable[tuple[Outcome, Self]]:
-        """FUTEX_WAIT: compare the word and begin to wait, both at once."""
+        """FUTEX_WAIT: compare the word and begin to wait, in one step."""
         waiter = process, worker, number
         if self.words_[word] != expected:
             return self.gives(None, replace(self, refused=self.refused | {waiter}))
@@ -104,7 +104,7 @@ class FutexSpec(Specification):
     def wait_ends(
         self, process: str, worker: int, number: int, word: int, expected: int, *_: float
     ) -> Iterable[tuple[Outcome, Self]]:
-        """FUTEX_WAIT: EAGAIN if the word was another, 0 if it was woken, and only then; EINTR at a signal."""
+        """FUTEX_WAIT: EAGAIN if the word differed, 0 if and only if woken, EINTR after a signal."""
         waiter = process, worker, number
         if waiter in self.refused:
             return ((Fails(EAGAIN), replace(self, refused=self.refused - {waiter})),)
@@ -129,26 +129,26 @@ class FutexSpec(Specification):
         return found
 
     def sleeps(self, call: Call) -> bool:
-        """Whether it neither was refused nor woken."""
+        """Return whether the wait was neither refused nor woken."""
         worker, number = call.arguments[:2]
         return (call.process, worker, number) not in self.refused | self.woken
 
     def wake(self, process: str, word: int, most: int) -> Iterable[tuple[Outcome, Self]]:
-        """FUTEX_WAKE: wake so many of those that wait, whichever; how many they were."""
+        """FUTEX_WAKE: wake up to *most* waiters, in any order; return their number."""
         there = sorted(entry for entry in self.waiting if entry[0] == word)
         for some in combinations(there, min(most, len(there))):
             yield Gives(len(some)), self._woken(some)
 
     def publishes(self, process: str, word: int, value: int, most: int) -> Iterable[tuple[Outcome, Self]]:
-        """A store, which a wake-up follows."""
+        """A store, before FUTEX_WAKE."""
         return self.set(process, word, value)
 
     def wakes(self, process: str, word: int, value: int, most: int) -> Iterable[tuple[Outcome, Self]]:
-        """FUTEX_WAKE after it."""
+        """FUTEX_WAKE after the store."""
         return self.wake(process, word, most)
 
     def requeue(self, process: str, wake: int, move: int, expected: int) -> Iterable[tuple[Outcome, Self]]:
-        """FUTEX_CMP_REQUEUE from word 0 to word 1: wake some, move others; EAGAIN if the word is another."""
+        """FUTEX_CMP_REQUEUE from word 0 to word 1: wake some waiters, move others; EAGAIN if the word differs."""
         if self.words_[0] != expected:
             yield Fails(EAGAIN), self
             return
@@ -161,7 +161,7 @@ class FutexSpec(Specification):
                 yield Gives(len(some) + len(moved)), replace(after, waiting=waiting)
 
     def ends(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """A process that ends does not wait any more."""
+        """A process that ends no longer waits."""
         waiting = frozenset(entry for entry in self.waiting if entry[1][0] != process)
         return self.gives(None, replace(self, waiting=waiting))
 

@@ -6,12 +6,16 @@ from pytest_ipc import clause
 
 
 @clause("eventfd.concurrent", "eventfd(2)", "DESCRIPTION")
-def test_concurrent_counter(linearizable, machines):
-    """What several processes and threads write to a counter at once is read once, in one piece or one by one."""
+def test_concurrent_eventfd_values_are_read_once(linearizable, machines):
+    """Values that several processes and threads write to an eventfd concurrently are each read exactly once, summed
+    or one by one.
+    """
     linearizable(machines.Counter())
 
 
 @clause("futex.concurrent", "FUTEX_WAIT(2const)", "DESCRIPTION")
-def test_concurrent_waits(linearizable, machines):
-    """Waits and wakes at once lose no wake-up and invent none, and a wait begins only while the word has its value."""
+def test_concurrent_futex_loses_no_wakeup(linearizable, machines):
+    """Under concurrency futex() loses no wake-up and reports none that did not occur, and FUTEX_WAIT begins only
+    while the word has the expected value.
+    """
     linearizable(machines.Futex())

@@ -1,4 +1,4 @@
-"""eventfd(2): the counter, what reading and writing do to it, when they wait, and who has it."""
+"""eventfd(2): reading and writing the counter, blocking, and sharing it."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from ..credentials import limit_process
 
 @clause("eventfd.begins-with-initval", "eventfd(2)", "DESCRIPTION")
 @pytest.mark.parametrize("value", [1, 7, 2**32 - 1])
-def test_the_counter_begins_with_the_given_value(eventfd, value):
-    """A new counter holds the value that the call was given."""
+def test_new_eventfd_has_initval(eventfd, value):
+    """eventfd() creates a counter with the value initval."""
     assert eventfd_read(eventfd(value).fd) == value
 
 
 @clause("eventfd.read-resets", "eventfd(2)", "DESCRIPTION")
-def test_reading_takes_all(eventfd):
-    """Reading a counter gives its value and leaves it at zero."""
+def test_read_resets_counter(eventfd):
+    """read() of an eventfd returns its value and resets it to 0."""
     counter = eventfd(5, flags=EFD_NONBLOCK)
     assert eventfd_read(counter.fd) == 5
     with fails_with(EAGAIN):
@@ -45,8 +45,8 @@ def test_reading_takes_all(eventfd):
 
 
 @clause("eventfd.write-adds", "eventfd(2)", "DESCRIPTION")
-def test_writing_adds(eventfd):
-    """What is written is added to the counter."""
+def test_write_adds(eventfd):
+    """write() to an eventfd adds the written value to the counter."""
     counter = eventfd(5)
     for value in (1, 2**40, 3):
         eventfd_write(counter.fd, value)
@@ -54,8 +54,8 @@ def test_writing_adds(eventfd):
 
 
 @clause("eventfd.semaphore-reads-one", "eventfd(2)", "EFD_SEMAPHORE")
-def test_a_semaphore_gives_one_at_a_time(eventfd):
-    """With EFD_SEMAPHORE reading gives 1 and takes 1, until the counter is at zero."""
+def test_semaphore_read_returns_one(eventfd):
+    """With EFD_SEMAPHORE read() returns 1 and decrements the counter by 1, until it is 0."""
     counter = eventfd(2, flags=EFD_SEMAPHORE | EFD_NONBLOCK)
     eventfd_write(counter.fd, 1)
     assert [eventfd_read(counter.fd) for _ in range(3)] == [1, 1, 1]
@@ -64,8 +64,8 @@ def test_a_semaphore_gives_one_at_a_time(eventfd):
 
 
 @clause("eventfd.host-byte-order", "eventfd(2)", "DESCRIPTION")
-def test_the_number_is_the_hosts(eventfd):
-    """Reading gives exactly eight bytes, a number in the byte order of the machine, however large the buffer is."""
+def test_value_is_eight_bytes_in_host_byte_order(eventfd):
+    """read() of an eventfd returns exactly 8 bytes in host byte order, even if the buffer is larger."""
     counter = eventfd()
     assert write(counter.fd, (0x0102030405060708).to_bytes(8, sys.byteorder)) == 8
     assert read(counter.fd, 64) == (0x0102030405060708).to_bytes(8, sys.byteorder)
@@ -73,8 +73,8 @@ def test_the_number_is_the_hosts(eventfd):
 
 @clause("eventfd.read-zero-eagain", "eventfd(2)", "DESCRIPTION", errno=EAGAIN)
 @pytest.mark.parametrize("flags", [0, EFD_SEMAPHORE], ids=["counter", "semaphore"])
-def test_there_is_nothing_to_read_at_zero(eventfd, flags):
-    """Reading a non-blocking counter that is at zero fails, and leaves it at zero."""
+def test_read_of_zero_nonblocking_fails(eventfd, flags):
+    """read() of a nonblocking eventfd fails with EAGAIN if the counter is 0."""
     counter = eventfd(flags=EFD_NONBLOCK | flags)
     with fails_with(EAGAIN):
         eventfd_read(counter.fd)
@@ -83,8 +83,8 @@ def test_there_is_nothing_to_read_at_zero(eventfd, flags):
 
 
 @clause("eventfd.read-zero-blocks", "eventfd(2)", "DESCRIPTION")
-def test_reading_waits_for_a_value(eventfd, fork):
-    """Reading a counter that is at zero waits until somebody adds to it, and then gives that."""
+def test_read_waits_for_value(eventfd, fork):
+    """read() of an eventfd whose counter is 0 waits until another process writes, and returns the written value."""
     counter = eventfd()
     reader = fork(eventfd_read, counter.fd)
     reader.wait_blocked("read")
@@ -93,8 +93,10 @@ def test_reading_waits_for_a_value(eventfd, fork):
 
 
 @clause("eventfd.write-full-eagain", "eventfd(2)", "DESCRIPTION", errno=EAGAIN)
-def test_a_non_blocking_counter_does_not_run_over(eventfd):
-    """Adding to a non-blocking counter more than it can hold fails and adds nothing; its greatest value is 2**64-2."""
+def test_write_beyond_maximum_nonblocking_fails(eventfd):
+    """write() to a nonblocking eventfd fails with EAGAIN and adds nothing if the counter would exceed its maximum,
+    2**64-2.
+    """
     counter = eventfd(flags=EFD_NONBLOCK)
     eventfd_write(counter.fd, EVENTFD_MAX)
     with fails_with(EAGAIN):
@@ -107,8 +109,8 @@ def test_a_non_blocking_counter_does_not_run_over(eventfd):
 
 
 @clause("eventfd.write-full-blocks", "eventfd(2)", "DESCRIPTION")
-def test_writing_waits_for_room(eventfd, fork):
-    """Adding more than there is room for waits until somebody has read, and then adds it."""
+def test_write_beyond_maximum_waits(eventfd, fork):
+    """write() to an eventfd waits while the counter would exceed its maximum, and adds the value after a read()."""
     counter = eventfd()
     eventfd_write(counter.fd, EVENTFD_MAX)
     writer = fork(eventfd_write, counter.fd, 5)
@@ -119,8 +121,8 @@ def test_writing_waits_for_room(eventfd, fork):
 
 
 @clause("eventfd.write-all-ones-einval", "eventfd(2)", "DESCRIPTION", errno=EINVAL)
-def test_all_ones_cannot_be_added(eventfd):
-    """The value 2**64-1 cannot be written, whatever the counter holds."""
+def test_write_of_all_ones_fails(eventfd):
+    """write() of the value 2**64-1 to an eventfd fails with EINVAL and does not change the counter."""
     counter = eventfd(4)
     with fails_with(EINVAL):
         eventfd_write(counter.fd, 2**64 - 1)
@@ -129,8 +131,8 @@ def test_all_ones_cannot_be_added(eventfd):
 
 @clause("eventfd.short-buffer-einval", "eventfd(2)", "DESCRIPTION", errno=EINVAL)
 @pytest.mark.parametrize("size", [0, 1, 4, 7])
-def test_less_than_eight_bytes_are_refused(eventfd, size):
-    """Reading into fewer than eight bytes and writing fewer than eight fail, and the counter stays what it is."""
+def test_fewer_than_eight_bytes_fail(eventfd, size):
+    """read() and write() of fewer than 8 bytes on an eventfd fail with EINVAL and do not change the counter."""
     counter = eventfd(4)
     with fails_with(EINVAL):
         read(counter.fd, size)
@@ -141,8 +143,8 @@ def test_less_than_eight_bytes_are_refused(eventfd, size):
 
 @clause("eventfd.unknown-flag-einval", "eventfd(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("flag", [2, 4, 0x4000_0000])
-def test_an_unknown_flag_is_refused(eventfd, flag):
-    """A flag that eventfd(2) does not know is refused, alone and beside those that it knows, and opens nothing."""
+def test_unknown_flag_fails(eventfd, flag):
+    """eventfd() fails with EINVAL for an unknown flag, alone or with known flags, and opens no descriptor."""
     before = open_descriptors()
     for flags in (flag, flag | EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE):
         with fails_with(EINVAL):
@@ -152,24 +154,26 @@ def test_an_unknown_flag_is_refused(eventfd, flag):
 
 @clause("eventfd.cloexec-nonblock", "eventfd(2)", "DESCRIPTION")
 @pytest.mark.parametrize("flags", [0, EFD_CLOEXEC, EFD_NONBLOCK, EFD_CLOEXEC | EFD_NONBLOCK])
-def test_the_flags_are_the_descriptors(eventfd, flags):
-    """EFD_CLOEXEC marks the descriptor close-on-exec and EFD_NONBLOCK makes it non-blocking; without them it is neither."""
+def test_flags_set_cloexec_and_nonblock(eventfd, flags):
+    """EFD_CLOEXEC sets close-on-exec and EFD_NONBLOCK sets O_NONBLOCK on the descriptor; without them neither is
+    set.
+    """
     counter = eventfd(flags=flags)
     assert os.get_inheritable(counter.fd) == (not flags & EFD_CLOEXEC)
     assert os.get_blocking(counter.fd) == (not flags & EFD_NONBLOCK)
 
 
 @clause("eventfd.exec-preserved", "eventfd(2)", "DESCRIPTION")
-def test_another_program_has_the_counter(eventfd, program):
-    """A counter without EFD_CLOEXEC is kept when another program is executed, with its value; one with it is not."""
+def test_execve_keeps_eventfd(eventfd, program):
+    """An eventfd without EFD_CLOEXEC stays open across execve() with its value; one with EFD_CLOEXEC is closed."""
     kept, closed = eventfd(6, flags=0), eventfd(6)
     source = """if True:
         import os, sys
         kept, closed = map(int, sys.argv[1:])
         value = int.from_bytes(os.read(kept, 8), sys.byteorder)
-        assert value == 6, f"the counter is {value}"
+        assert value == 6, f"the counter must be 6, not {value}"
         os.write(kept, (9).to_bytes(8, sys.byteorder))
-        assert not os.path.exists(f"/proc/self/fd/{closed}"), "the one with EFD_CLOEXEC is open"
+        assert not os.path.exists(f"/proc/self/fd/{closed}"), "the eventfd with EFD_CLOEXEC must be closed"
     """
     succeeded(program(source, kept.fd, closed.fd))
     assert eventfd_read(kept.fd) == 9
@@ -177,8 +181,10 @@ def test_another_program_has_the_counter(eventfd, program):
 
 
 @clause("fork.eventfd-epoll-shared", "eventfd(2)", "DESCRIPTION")
-def test_a_child_has_the_same_counter(eventfd, fork):
-    """A child's descriptor stands for the same counter: what one process writes, the other reads."""
+def test_fork_shares_counter(eventfd, fork):
+    """After fork() the child's descriptor refers to the same counter: a value written by one process is read by the
+    other.
+    """
     counter = eventfd(3, flags=EFD_NONBLOCK)
     fork(eventfd_write, counter.fd, 4).result()
     assert eventfd_read(counter.fd) == 7
@@ -189,8 +195,8 @@ def test_a_child_has_the_same_counter(eventfd, fork):
 
 
 @clause("eventfd.poll-readable-above-zero", "eventfd(2)", "DESCRIPTION")
-def test_it_is_readable_above_zero(eventfd, ready):
-    """poll(2) says that a counter can be read while its value is above zero, and only then."""
+def test_poll_reports_pollin_above_zero(eventfd, ready):
+    """poll() reports POLLIN for an eventfd while its counter is greater than 0, and only then."""
     counter = eventfd()
     assert ready(counter.fd) == POLLOUT
     eventfd_write(counter.fd, 1)
@@ -200,8 +206,8 @@ def test_it_is_readable_above_zero(eventfd, ready):
 
 
 @clause("eventfd.poll-writable-with-room", "eventfd(2)", "DESCRIPTION")
-def test_it_is_writable_while_one_fits(eventfd, ready):
-    """poll(2) says that a counter can be written while there is room for at least 1, and only then."""
+def test_poll_reports_pollout_below_maximum(eventfd, ready):
+    """poll() reports POLLOUT for an eventfd while a value of 1 can be written without waiting, and only then."""
     counter = eventfd()
     eventfd_write(counter.fd, EVENTFD_MAX - 1)
     assert ready(counter.fd) == POLLIN | POLLOUT
@@ -210,8 +216,8 @@ def test_it_is_writable_while_one_fits(eventfd, ready):
 
 
 @clause("eventfd.emfile", "eventfd(2)", "ERRORS", errno=EMFILE)
-def test_a_counter_needs_a_descriptor(eventfd, fork):
-    """A process that has as many descriptors as its limit allows gets no counter."""
+def test_descriptor_limit_fails(eventfd, fork):
+    """eventfd() fails with EMFILE if the process has reached its limit of open descriptors."""
 
     def life() -> None:
         limit_process("NOFILE", max(open_descriptors()) + 1)
@@ -227,8 +233,8 @@ def test_a_counter_needs_a_descriptor(eventfd, fork):
 
 
 @clause("eventfd.value-in-fdinfo", "eventfd(2)", "NOTES")
-def test_the_value_can_be_seen_in_proc(eventfd):
-    """A process's /proc/PID/fdinfo shows the counter's value as a hexadecimal number, and looking takes nothing."""
+def test_fdinfo_shows_counter(eventfd):
+    """/proc/PID/fdinfo shows the counter of an eventfd as a hexadecimal number, without changing it."""
     counter = eventfd(0xABCDEF)
     try:
         text = Path(f"/proc/self/fdinfo/{counter.fd}").read_text()
@@ -240,8 +246,10 @@ def test_the_value_can_be_seen_in_proc(eventfd):
 
 
 @clause("eventfd.read-eintr", "read(2)", "ERRORS", errno=EINTR)
-def test_a_handler_ends_a_wait(eventfd, fork, signals):
-    """Reading that waits ends when a handler has run that was installed without SA_RESTART, and nothing is taken."""
+def test_signal_handler_ends_read(eventfd, fork, signals):
+    """A waiting read() of an eventfd fails with EINTR when a signal handler without SA_RESTART runs, and takes
+    nothing.
+    """
     counter = eventfd()
 
     def life():
@@ -259,8 +267,10 @@ def test_a_handler_ends_a_wait(eventfd, fork, signals):
 
 
 @clause("eventfd.one-reader-takes-it", "eventfd(2)", "DESCRIPTION")
-def test_of_several_readers_one_gets_the_value(eventfd, fork):
-    """Of several processes that wait to read, one gets the value; the others go on waiting until there is another."""
+def test_one_of_several_readers_gets_value(eventfd, fork):
+    """Each value of an EFD_SEMAPHORE eventfd is returned to exactly one of several waiting readers; the others
+    continue to wait.
+    """
     counter = eventfd(flags=EFD_SEMAPHORE)
     readers = [fork(eventfd_read, counter.fd) for _ in range(3)]
     for reader in readers:

@@ -1,4 +1,4 @@
-"""futex(2): waiting on a word, waking, how long, and in whose memory the word may lie."""
+"""futex(2): waiting on a word, waking, timeouts, and shared and private memory."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from ..signal.plain_child import SOON
 
 @clause("futex.wait-other-value-eagain", "futex(2)", "ERRORS", errno=EAGAIN)
 @pytest.mark.parametrize("expected", [1, 0, 2**32 - 1])
-def test_a_word_that_has_changed_is_not_waited_for(futex, expected):
-    """FUTEX_WAIT fails at once when the word is not what the caller expects it to be."""
+def test_wait_with_other_value_fails(futex, expected):
+    """FUTEX_WAIT fails with EAGAIN at once if the word does not have the expected value."""
     word = futex(7)
     with fails_with(EAGAIN):
         futex_wait(word.address, expected)
@@ -44,8 +44,10 @@ def test_a_word_that_has_changed_is_not_waited_for(futex, expected):
 
 @clause("futex.wait-until-woken", "FUTEX_WAIT(2const)", "DESCRIPTION")
 @pytest.mark.parametrize("value", [0, 5, 2**32 - 1])
-def test_a_waiter_sleeps_until_it_is_woken(futex, fork, value):
-    """FUTEX_WAIT sleeps while the word is what was expected, until somebody wakes it, and is 0 then; the word stays what it is."""
+def test_wait_sleeps_until_woken(futex, fork, value):
+    """FUTEX_WAIT sleeps while the word has the expected value, returns 0 when woken by FUTEX_WAKE, and does not
+    change the word.
+    """
     word = futex(value)
     waiter = fork(futex_wait, word.address, value)
     waiter.wait_blocked("futex")
@@ -55,8 +57,8 @@ def test_a_waiter_sleeps_until_it_is_woken(futex, fork, value):
 
 
 @clause("futex.wake-nobody", "FUTEX_WAKE(2const)", "DESCRIPTION")
-def test_nobody_waits(futex):
-    """FUTEX_WAKE is 0 where nobody waits, and is not kept for who comes later."""
+def test_wake_without_waiters(futex):
+    """FUTEX_WAKE returns 0 if no thread waits, and has no effect on later waits."""
     word = futex()
     assert futex_wake(word.address, 9) == 0
     with fails_with(ETIMEDOUT):
@@ -64,8 +66,8 @@ def test_nobody_waits(futex):
 
 
 @clause("futex.wake-at-most", "FUTEX_WAKE(2const)", "DESCRIPTION")
-def test_no_more_are_woken_than_asked_for(futex, fork):
-    """FUTEX_WAKE wakes at most as many as it is asked to, and is the number of those whom it woke."""
+def test_wake_wakes_at_most_requested_number(futex, fork):
+    """FUTEX_WAKE wakes at most the given number of waiters and returns how many it woke."""
     word = futex()
     waiters = [fork(futex_wait, word.address, 0) for _ in range(4)]
     for waiter in waiters:
@@ -76,21 +78,21 @@ def test_no_more_are_woken_than_asked_for(futex, fork):
 
 
 @clause("futex.changed-word-needs-a-wake", "futex(2)", "DESCRIPTION")
-def test_a_change_of_the_word_wakes_nobody(futex, fork):
-    """Storing another value into the word does not wake who waits on it."""
+def test_store_wakes_no_waiter(futex, fork):
+    """A store of another value to the word does not wake its waiters."""
     word = futex()
     waiter = fork(futex_wait, word.address, 0)
     waiter.wait_blocked("futex")
     word.value = 1
-    assert fork(int).result() == 0  # others come to their ends in the meantime
+    assert fork(int).result() == 0  # another process runs and exits in the meantime
     waiter.wait_blocked("futex")
     assert futex_wake(word.address) == 1
     waiter.result()
 
 
 @clause("futex.wait-etimedout", "futex(2)", "ERRORS", errno=ETIMEDOUT)
-def test_a_waiter_gives_up_when_the_time_is_over(futex):
-    """FUTEX_WAIT fails when nobody has woken it within the time, and not before."""
+def test_wait_fails_after_timeout(futex):
+    """FUTEX_WAIT fails with ETIMEDOUT if it is not woken before the timeout expires, and not earlier."""
     word, start = futex(), time.monotonic_ns()
     with fails_with(ETIMEDOUT):
         futex_wait(word.address, 0, Timespec(0, 20_000_000))
@@ -99,16 +101,16 @@ def test_a_waiter_gives_up_when_the_time_is_over(futex):
 
 @clause("futex.invalid-time-einval", "futex(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("time", [Timespec(-1), Timespec(0, -1), Timespec(0, 1_000_000_000)], ids=str)
-def test_an_invalid_time_is_refused(futex, time):
-    """A time below zero, or with nanoseconds outside 0 to 999,999,999, is refused."""
+def test_invalid_timeout_fails(futex, time):
+    """FUTEX_WAIT fails with EINVAL for a negative timeout or one with tv_nsec outside 0 to 999,999,999."""
     with fails_with(EINVAL):
         futex_wait(futex().address, 0, time)
 
 
 @clause("futex.unaligned-einval", "futex(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("offset", [1, 2, 3])
-def test_the_word_must_be_aligned(futex, offset):
-    """An address that is no multiple of four is refused, to wait and to wake."""
+def test_unaligned_address_fails(futex, offset):
+    """FUTEX_WAIT and FUTEX_WAKE fail with EINVAL if the address is not a multiple of 4."""
     word = futex()
     with fails_with(EINVAL):
         futex_wait(word.address + offset, 0)
@@ -117,15 +119,15 @@ def test_the_word_must_be_aligned(futex, offset):
 
 
 @clause("futex.efault", "futex(2)", "ERRORS", errno=EFAULT)
-def test_a_word_that_is_not_there_is_refused(page):
-    """Waiting on an address that lies in no memory of the process fails."""
+def test_unmapped_address_fails(page):
+    """FUTEX_WAIT fails with EFAULT for an address that is not mapped."""
     with fails_with(EFAULT):
         futex_wait(free_range(page), 0)
 
 
 @clause("futex.unknown-operation-enosys", "futex(2)", "ERRORS", errno=ENOSYS)
-def test_an_unknown_operation_is_refused(futex):
-    """An operation that the kernel does not know fails with ENOSYS, where the others work."""
+def test_unknown_operation_fails(futex):
+    """futex() fails with ENOSYS for an unknown operation."""
     word = futex()
     assert futex_wake(word.address) == 0
     with fails_with(ENOSYS):
@@ -133,8 +135,8 @@ def test_an_unknown_operation_is_refused(futex):
 
 
 @clause("futex.wait-eintr", "futex(2)", "ERRORS", errno=EINTR)
-def test_a_handler_ends_a_wait(futex, fork, signals):
-    """FUTEX_WAIT fails when a handler has run that was installed without SA_RESTART."""
+def test_signal_handler_ends_wait(futex, fork, signals):
+    """FUTEX_WAIT fails with EINTR when a signal handler without SA_RESTART runs."""
     word = futex()
 
     def life():
@@ -151,28 +153,28 @@ def test_a_handler_ends_a_wait(futex, fork, signals):
 
 
 @clause("futex.wait-restarts", "signal(7)", "Interruption of system calls and library functions by signal handlers")
-def test_a_wait_goes_on_with_restart(futex, fork, signals, pipe):
-    """FUTEX_WAIT goes on when a handler has run that was installed with SA_RESTART."""
-    word, told = futex(), pipe(flags=os.O_NONBLOCK | os.O_CLOEXEC)
+def test_wait_restarts_with_sa_restart(futex, fork, signals, pipe):
+    """FUTEX_WAIT continues to wait after a signal handler with SA_RESTART has run."""
+    word, wakeup = futex(), pipe(flags=os.O_NONBLOCK | os.O_CLOEXEC)
 
     def life():
         caught = signals.catch(SIGUSR1, flags=SA_RESTART)
-        signal.set_wakeup_fd(told.write_fd)
+        signal.set_wakeup_fd(wakeup.write_fd)
         futex_wait(word.address, 0)
         return caught.count
 
     waiter = fork(life)
     waiter.wait_blocked("futex")
     waiter.signal(SIGUSR1)
-    assert select([told.read_fd], [], [], SOON)[0], "the handler did not run"
+    assert select([wakeup.read_fd], [], [], SOON)[0], "the handler did not run"
     waiter.wait_blocked("futex")
     assert futex_wake(word.address) == 1
     assert waiter.result() == 1
 
 
 @clause("futex.same-word-at-other-addresses", "futex(2)", "DESCRIPTION")
-def test_the_word_counts_and_not_its_address(fork, page):
-    """Processes meet at a word of memory that they share, wherever each of them has it mapped."""
+def test_processes_share_word_at_different_addresses(fork, page):
+    """Processes wait on and wake the same word of shared memory, at whatever addresses it is mapped."""
     fd = os.memfd_create("word")
     os.ftruncate(fd, page)
     first, second = mmap.mmap(fd, page), mmap.mmap(fd, page)
@@ -189,8 +191,8 @@ def test_the_word_counts_and_not_its_address(fork, page):
 
 
 @clause("futex.private-stays-in-the-process", "futex(2)", "FUTEX_PRIVATE_FLAG")
-def test_a_private_wait_is_no_other_process_s(futex, fork):
-    """Who waits with FUTEX_PRIVATE_FLAG is not woken from another process, with the flag or without."""
+def test_private_wait_is_not_woken_by_other_process(futex, fork):
+    """A wait with FUTEX_PRIVATE_FLAG is not woken by another process, with or without the flag."""
     word = futex()
     waiter = fork(futex_wait, word.address, 0, flags=FUTEX_PRIVATE_FLAG)
     waiter.wait_blocked("futex")
@@ -200,8 +202,10 @@ def test_a_private_wait_is_no_other_process_s(futex, fork):
 
 
 @clause("futex.private-memory-is-not-shared", "futex(2)", "DESCRIPTION")
-def test_private_memory_is_another_word_in_a_child(fork):
-    """A word of private memory is another one in a child: neither wakes who waits on the other."""
+def test_word_in_private_memory_is_not_shared_with_child(fork):
+    """After fork() a word in private memory differs in parent and child: FUTEX_WAKE in one does not wake a waiter in
+    the other.
+    """
     word = c_uint32(0)
     waiter = fork(futex_wait, addressof(word), 0)
     waiter.wait_blocked("futex")
@@ -210,8 +214,8 @@ def test_private_memory_is_another_word_in_a_child(fork):
 
 
 @clause("futex.bitset-selects", "FUTEX_WAKE_BITSET(2const)", "DESCRIPTION")
-def test_a_waker_wakes_those_who_share_a_bit(futex, fork):
-    """FUTEX_WAKE_BITSET wakes those whose wait has a bit in common with it, and no others."""
+def test_wake_bitset_selects_waiters(futex, fork):
+    """FUTEX_WAKE_BITSET wakes the waiters whose bit mask shares a bit with its own, and no others."""
     word = futex()
     low, high = (fork(futex_wait_bitset, word.address, 0, bits) for bits in (0b0011, 0b1100))
     for waiter in (low, high):
@@ -225,8 +229,8 @@ def test_a_waker_wakes_those_who_share_a_bit(futex, fork):
 
 
 @clause("futex.bitset-plain-is-any", "FUTEX_WAKE_BITSET(2const)", "DESCRIPTION")
-def test_plain_waits_and_wakes_have_every_bit(futex, fork):
-    """FUTEX_WAKE wakes whatever bits a wait has, and any bit wakes a FUTEX_WAIT."""
+def test_wait_and_wake_match_any_bit(futex, fork):
+    """FUTEX_WAKE wakes waiters of any bit mask, and FUTEX_WAIT is woken by any bit mask."""
     word = futex()
     bits = fork(futex_wait_bitset, word.address, 0, 1)
     bits.wait_blocked("futex")
@@ -239,8 +243,8 @@ def test_plain_waits_and_wakes_have_every_bit(futex, fork):
 
 
 @clause("futex.bitset-zero-einval", "futex(2)", "ERRORS", errno=EINVAL)
-def test_no_bit_is_refused(futex):
-    """A wait or a wake without any bit is refused."""
+def test_empty_bitset_fails(futex):
+    """FUTEX_WAIT_BITSET and FUTEX_WAKE_BITSET fail with EINVAL for a bit mask of 0."""
     word = futex()
     with fails_with(EINVAL):
         futex_wait_bitset(word.address, 0, 0)
@@ -250,8 +254,10 @@ def test_no_bit_is_refused(futex):
 
 @clause("futex.bitset-absolute-time", "FUTEX_WAIT_BITSET(2const)", "DESCRIPTION")
 @pytest.mark.parametrize("flags", [0, FUTEX_CLOCK_REALTIME], ids=["CLOCK_MONOTONIC", "CLOCK_REALTIME"])
-def test_a_wait_with_bits_ends_at_a_moment(futex, flags):
-    """FUTEX_WAIT_BITSET waits until its clock shows the time, CLOCK_MONOTONIC or with the flag CLOCK_REALTIME, and not less."""
+def test_wait_bitset_takes_absolute_timeout(futex, flags):
+    """FUTEX_WAIT_BITSET waits until the absolute time of CLOCK_MONOTONIC, or of CLOCK_REALTIME with
+    FUTEX_CLOCK_REALTIME, and not less.
+    """
     clock = time.CLOCK_REALTIME if flags else time.CLOCK_MONOTONIC
     word, moment = futex(), time.clock_gettime_ns(clock) + 20_000_000
     with fails_with(ETIMEDOUT):
@@ -262,8 +268,10 @@ def test_a_wait_with_bits_ends_at_a_moment(futex, flags):
 
 
 @clause("futex.waitv-one-of-several", "futex_waitv(2)", "DESCRIPTION", since="5.16")
-def test_several_words_are_waited_for_at_once(futex, fork):
-    """futex_waitv(2) waits on several words and is the index of one that was woken; it fails if one is not as expected."""
+def test_waitv_waits_on_several_words(futex, fork):
+    """futex_waitv() waits on several words and returns the index of a woken one; it fails with EAGAIN if one has
+    another value.
+    """
     words = [futex(value) for value in (4, 5, 6)]
     waiter = fork(futex_waitv, [(word.address, word.value) for word in words])
     waiter.wait_blocked("futex_waitv")

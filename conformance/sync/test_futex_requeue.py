@@ -1,4 +1,4 @@
-"""futex(2): waiters that are sent to another word, and a wake that changes a word on the way."""
+"""futex(2): requeueing waiters to another word, and FUTEX_WAKE_OP."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ from pytest_ipc.kernel import (
 
 @pytest.fixture
 def waiters(fork):
-    """Children that wait on a word: waiters(word, count)."""
+    """Start children that wait on a word: waiters(word, count)."""
 
     def start(word, count):
-        actors = [fork(futex_wait, word.address, word.value) for _ in range(count)]
-        for actor in actors:
-            actor.wait_blocked("futex")
-        return actors
+        children = [fork(futex_wait, word.address, word.value) for _ in range(count)]
+        for child in children:
+            child.wait_blocked("futex")
+        return children
 
     return start
 
 
 def operation(op: int, oparg: int, cmp: int, cmparg: int) -> int:
-    """FUTEX_OP: what FUTEX_WAKE_OP does to the second word, and when it wakes who waits there."""
+    """FUTEX_OP: the change of the second word by FUTEX_WAKE_OP, and the condition for waking its waiters."""
     return op << 28 | cmp << 24 | oparg << 12 | cmparg
 
 
 @clause("futex.requeue-moves-waiters", "FUTEX_REQUEUE(2const)", "DESCRIPTION")
-def test_waiters_are_sent_to_another_word(futex, waiters):
-    """FUTEX_REQUEUE wakes at most so many waiters and sends at most so many others to another word, where they wait."""
+def test_requeue_moves_waiters(futex, waiters):
+    """FUTEX_REQUEUE wakes at most val waiters and moves at most val2 others to the second word, where they wait."""
     first, second = futex(1), futex(2)
     waiters(first, 5)
     futex_requeue(first.address, 1, 3, second.address)
@@ -54,20 +54,20 @@ def test_waiters_are_sent_to_another_word(futex, waiters):
     assert futex_wake(first.address, 9) == 1
 
 
-@clause("futex.requeue-counts-woken", "FUTEX_REQUEUE(2const)", "RETURN VALUE", disputed="those sent on are counted too")
-def test_those_woken_are_counted(futex, waiters):
-    """FUTEX_REQUEUE is the number of those whom it woke, without those whom it sent to another word."""
+@clause("futex.requeue-counts-woken", "FUTEX_REQUEUE(2const)", "RETURN VALUE", disputed="moved waiters are counted")
+def test_requeue_returns_number_of_woken(futex, waiters):
+    """FUTEX_REQUEUE returns the number of waiters that it woke, without those that it moved."""
     first, second = futex(1), futex(2)
     waiters(first, 3)
     counted = futex_requeue(first.address, 1, 2, second.address)
     if counted == 3:
-        disputed("the number of those woken is returned, which is 1", "returns 3, with the two that were sent on")
+        disputed("the number of woken waiters is returned: 1", "returns 3: the two moved waiters are counted")
     assert counted == 1
 
 
 @clause("futex.requeue-wakes-without-moving", "FUTEX_REQUEUE(2const)", "DESCRIPTION")
-def test_none_need_be_sent_on(futex, waiters):
-    """Asked to move none, FUTEX_REQUEUE wakes like FUTEX_WAKE and leaves the rest where they wait."""
+def test_requeue_of_none_wakes_only(futex, waiters):
+    """FUTEX_REQUEUE with val2 0 wakes as FUTEX_WAKE does and moves no waiter."""
     first, second = futex(), futex()
     waiters(first, 3)
     assert futex_requeue(first.address, 2, 0, second.address) == 2
@@ -75,8 +75,8 @@ def test_none_need_be_sent_on(futex, waiters):
 
 
 @clause("futex.cmp_requeue-counts-both", "FUTEX_CMP_REQUEUE(2const)", "DESCRIPTION")
-def test_those_woken_and_those_sent_on_are_counted(futex, waiters):
-    """FUTEX_CMP_REQUEUE is the number of those woken and those sent on together."""
+def test_cmp_requeue_returns_woken_and_moved(futex, waiters):
+    """FUTEX_CMP_REQUEUE returns the total number of woken and moved waiters."""
     first, second = futex(1), futex(2)
     waiters(first, 4)
     assert futex_cmp_requeue(first.address, 1, 2, second.address, 1) == 3
@@ -84,8 +84,10 @@ def test_those_woken_and_those_sent_on_are_counted(futex, waiters):
 
 
 @clause("futex.cmp_requeue-other-value-eagain", "futex(2)", "ERRORS", errno=EAGAIN)
-def test_a_word_that_has_changed_is_not_moved_from(futex, waiters):
-    """FUTEX_CMP_REQUEUE fails when the word is not what the caller expects, and wakes and moves nobody."""
+def test_cmp_requeue_with_other_value_fails(futex, waiters):
+    """FUTEX_CMP_REQUEUE fails with EAGAIN if the word does not have the expected value, and wakes and moves no
+    waiter.
+    """
     first, second = futex(1), futex(2)
     waiters(first, 2)
     with fails_with(EAGAIN):
@@ -94,8 +96,8 @@ def test_a_word_that_has_changed_is_not_moved_from(futex, waiters):
 
 
 @clause("futex.requeued-is-woken-there", "FUTEX_CMP_REQUEUE(2const)", "DESCRIPTION")
-def test_a_waiter_that_was_sent_on_is_woken_once(futex, waiters):
-    """A waiter that was sent on sleeps until the other word is woken, and its wait then ends as any other."""
+def test_requeued_waiter_is_woken_at_second_word(futex, waiters):
+    """A requeued waiter sleeps until FUTEX_WAKE at the second word wakes it; its FUTEX_WAIT then returns 0."""
     first, second = futex(1), futex(2)
     (waiter,) = waiters(first, 1)
     assert futex_cmp_requeue(first.address, 0, 1, second.address, 1) == 1
@@ -118,8 +120,10 @@ def test_a_waiter_that_was_sent_on_is_woken_once(futex, waiters):
     ],
     ids=["set", "add", "or", "andn", "xor", "shift"],
 )
-def test_the_second_word_is_changed(futex, op, oparg, after):
-    """FUTEX_WAKE_OP changes the second word as it is told, whoever waits, and leaves the first alone."""
+def test_wake_op_changes_second_word(futex, op, oparg, after):
+    """FUTEX_WAKE_OP performs the given operation on the second word, even without waiters, and does not change the
+    first.
+    """
     first, second = futex(1), futex(6)
     assert futex_wake_op(first.address, 9, second.address, 9, operation(op, oparg, FUTEX_OP_CMP_EQ, 0)) == 0
     assert (first.value, second.value) == (1, after)
@@ -136,8 +140,10 @@ def test_the_second_word_is_changed(futex, op, oparg, after):
         (FUTEX_OP_CMP_GT, 6, False),
     ],
 )
-def test_the_second_words_waiters_are_woken_by_its_old_value(futex, waiters, cmp, cmparg, woken):
-    """FUTEX_WAKE_OP wakes waiters of the first word, and of the second if its value before the change compares as told."""
+def test_wake_op_wakes_by_old_value(futex, waiters, cmp, cmparg, woken):
+    """FUTEX_WAKE_OP wakes waiters of the first word, and of the second if its old value satisfies the given
+    comparison.
+    """
     first, second = futex(1), futex(6)
     waiters(first, 2)
     waiters(second, 2)

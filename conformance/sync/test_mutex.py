@@ -1,4 +1,4 @@
-"""pthread_mutexattr_setpshared(3), pthread_mutexattr_setrobust(3): mutexes in shared memory, and what becomes of the dead's."""
+"""pthread_mutexattr_setpshared(3), pthread_mutexattr_setrobust(3): process-shared and robust mutexes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pytest_ipc.kernel import (
 
 
 def holding(lock: Callable[[int], object], address: int) -> Callable[[], None]:
-    """The life of a child that takes a lock and keeps it."""
+    """Return the function of a child that takes a lock and keeps it."""
 
     def life() -> None:
         lock(address)
@@ -36,7 +36,7 @@ def holding(lock: Callable[[int], object], address: int) -> Callable[[], None]:
 
 @pytest.fixture
 def mutex(futex) -> int:
-    """Room for a mutex in memory shared with children."""
+    """Return the address of memory for a mutex, shared with children."""
     word = futex()
     address: int = word.address
     assert address % MUTEX_BYTES == 0
@@ -44,8 +44,8 @@ def mutex(futex) -> int:
 
 
 @clause("mutex.shared-excludes", "pthread_mutexattr_setpshared(3)", "DESCRIPTION")
-def test_processes_exclude_one_another(mutex, fork):
-    """A process-shared mutex in shared memory that one process has locked no other can lock, until it is unlocked."""
+def test_shared_mutex_excludes_other_processes(mutex, fork):
+    """A process-shared mutex that is locked by one process cannot be locked by another until it is unlocked."""
     mutex_init(mutex)
     mutex_lock(mutex)
 
@@ -63,8 +63,10 @@ def test_processes_exclude_one_another(mutex, fork):
 
 
 @clause("mutex.errorcheck", "pthread_mutex_lock(3)", "ERRORS", errno=EDEADLK)
-def test_an_error_checking_mutex_knows_its_owner(mutex, fork):
-    """An error-checking mutex is not locked twice by its owner, and not unlocked by anybody else."""
+def test_errorcheck_mutex_checks_owner(mutex, fork):
+    """An error-checking mutex fails with EDEADLK if its owner locks it again, and with EPERM if another process
+    unlocks it.
+    """
     mutex_init(mutex, kind=PTHREAD_MUTEX_ERRORCHECK)
 
     def owner() -> None:
@@ -83,8 +85,8 @@ def test_an_error_checking_mutex_knows_its_owner(mutex, fork):
 
 
 @clause("mutex.timedlock-etimedout", "pthread_mutex_timedlock(3p)", "ERRORS", errno=ETIMEDOUT)
-def test_a_mutex_is_waited_for_until_a_moment(mutex, fork):
-    """Waiting for a locked mutex ends at the given time."""
+def test_timedlock_fails_after_timeout(mutex, fork):
+    """pthread_mutex_timedlock() fails with ETIMEDOUT if the mutex is still locked at the given absolute time."""
     mutex_init(mutex)
     mutex_lock(mutex)
 
@@ -97,8 +99,10 @@ def test_a_mutex_is_waited_for_until_a_moment(mutex, fork):
 
 @clause("fork.mutex-state-copied", "pthread_mutexattr_setrobust(3)", "DESCRIPTION", errno=EOWNERDEAD)
 @pytest.mark.parametrize("end", ["exit", "kill"])
-def test_the_next_owner_learns_of_the_death(mutex, fork, end):
-    """Who locks a robust mutex whose owner has died has it, is told EOWNERDEAD, and can make it consistent; then it is as before."""
+def test_lock_after_owner_death_is_eownerdead(mutex, fork, end):
+    """pthread_mutex_lock() of a robust mutex whose owner died locks it and fails with EOWNERDEAD;
+    pthread_mutex_consistent() makes it usable again.
+    """
     mutex_init(mutex, robust=True)
 
     def die() -> None:
@@ -120,8 +124,10 @@ def test_the_next_owner_learns_of_the_death(mutex, fork, end):
 
 
 @clause("mutex.not-recoverable", "pthread_mutexattr_setrobust(3)", "DESCRIPTION", errno=ENOTRECOVERABLE)
-def test_a_mutex_left_inconsistent_is_lost(mutex, fork):
-    """A robust mutex that is unlocked after its owner's death without being made consistent can be locked by nobody any more."""
+def test_inconsistent_mutex_is_not_recoverable(mutex, fork):
+    """pthread_mutex_lock() fails with ENOTRECOVERABLE after a robust mutex whose owner died is unlocked without
+    pthread_mutex_consistent().
+    """
     mutex_init(mutex, robust=True)
     fork(mutex_lock, mutex).wait()
 
@@ -136,8 +142,10 @@ def test_a_mutex_left_inconsistent_is_lost(mutex, fork):
 
 
 @clause("mutex.robust-wakes-a-waiter", "pthread_mutexattr_setrobust(3)", "DESCRIPTION", errno=EOWNERDEAD)
-def test_the_owners_death_wakes_who_waits(mutex, fork):
-    """A process that waits for a robust mutex gets it, with EOWNERDEAD, when the owner is killed."""
+def test_owner_death_wakes_waiter(mutex, fork):
+    """A waiting pthread_mutex_lock() of a robust mutex fails with EOWNERDEAD, with the mutex locked, when the owner
+    is killed.
+    """
     mutex_init(mutex, robust=True)
     owner = fork(holding(mutex_lock, mutex))
     owner.wait_blocked("pause")

@@ -1,4 +1,4 @@
-"""futex(2), get_robust_list(2): locks that know their owner, with priority inheritance or on a robust list."""
+"""futex(2), get_robust_list(2): locks with an owner, with priority inheritance or on a robust list."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ..signal.plain_child import NOBODY
 
 
 def holding(lock: Callable[[int], object], address: int) -> Callable[[], None]:
-    """The life of a child that takes a lock and keeps it."""
+    """Return the function of a child that takes a lock and keeps it."""
 
     def life() -> None:
         lock(address)
@@ -43,13 +43,14 @@ HEAD_BYTES = 3 * sizeof(c_long)
 
 
 class Head(Structure):
-    """struct robust_list_head, and behind it one entry of the list."""
+    """struct robust_list_head, followed by one entry of the list."""
 
     _fields_ = [("next", c_void_p), ("offset", c_long), ("pending", c_void_p), ("entry", c_void_p)]
 
 
 def owned_by_me(word: int) -> Head:
-    """Tell the kernel that this thread, which ends soon, holds the lock at *word*. The list, which must be kept until then."""
+    """Set a robust list that names the lock at *word* for this thread, which ends soon. Keep the returned list alive
+    until then."""
     head = Head()
     entry = addressof(head) + HEAD_BYTES
     head.next, head.entry, head.offset = entry, addressof(head), word - entry
@@ -59,8 +60,10 @@ def owned_by_me(word: int) -> Head:
 
 @clause("futex.lock_pi-takes-free", "FUTEX_LOCK_PI(2const)", "DESCRIPTION")
 @pytest.mark.parametrize("lock", [futex_lock_pi, futex_trylock_pi], ids=["lock", "trylock"])
-def test_a_free_lock_is_taken(futex, fork, lock):
-    """A word that is 0 is a free lock: locking stores the thread's id in it, and unlocking makes it 0 again."""
+def test_lock_pi_takes_free_lock(futex, fork, lock):
+    """FUTEX_LOCK_PI and FUTEX_TRYLOCK_PI of a word that is 0 store the caller's thread ID in it; FUTEX_UNLOCK_PI
+    sets it to 0.
+    """
     word = futex()
 
     def life():
@@ -74,8 +77,8 @@ def test_a_free_lock_is_taken(futex, fork, lock):
 
 
 @clause("futex.lock_pi-hands-over", "FUTEX_UNLOCK_PI(2const)", "DESCRIPTION")
-def test_a_lock_is_handed_to_the_waiter(futex, fork, pipe):
-    """Who waits for a lock sets FUTEX_WAITERS in the word, and unlocking makes the waiter its owner."""
+def test_unlock_pi_hands_lock_to_waiter(futex, fork, pipe):
+    """A thread that waits in FUTEX_LOCK_PI sets FUTEX_WAITERS in the word, and FUTEX_UNLOCK_PI makes it the owner."""
     word, go = futex(), pipe()
 
     def hold() -> None:
@@ -98,8 +101,8 @@ def test_a_lock_is_handed_to_the_waiter(futex, fork, pipe):
 
 
 @clause("futex.lock_pi-edeadlk", "futex(2)", "ERRORS", errno=EDEADLK)
-def test_a_lock_is_not_taken_twice(futex, fork):
-    """A thread that has the lock cannot lock it again, and still has it."""
+def test_lock_pi_by_owner_fails(futex, fork):
+    """FUTEX_LOCK_PI and FUTEX_TRYLOCK_PI fail with EDEADLK if the caller already owns the lock, which it keeps."""
     word = futex()
 
     def life():
@@ -114,8 +117,8 @@ def test_a_lock_is_not_taken_twice(futex, fork):
 
 
 @clause("futex.unlock_pi-eperm", "futex(2)", "ERRORS", errno=EPERM)
-def test_only_the_owner_unlocks(futex, fork):
-    """Who does not have the lock cannot unlock it."""
+def test_unlock_pi_by_other_fails(futex, fork):
+    """FUTEX_UNLOCK_PI fails with EPERM if the caller does not own the lock."""
     word = futex()
     owner = fork(holding(futex_lock_pi, word.address))
     owner.wait_blocked("pause")
@@ -125,8 +128,8 @@ def test_only_the_owner_unlocks(futex, fork):
 
 
 @clause("futex.lock_pi-esrch", "futex(2)", "ERRORS", errno=ESRCH)
-def test_the_owner_must_exist(futex, fork):
-    """A lock whose word names a thread that does not exist cannot be locked."""
+def test_lock_pi_of_nonexistent_owner_fails(futex, fork):
+    """FUTEX_LOCK_PI fails with ESRCH if the thread ID in the word does not exist."""
     word = futex(NOBODY - 1)
 
     def life() -> None:
@@ -137,8 +140,8 @@ def test_the_owner_must_exist(futex, fork):
 
 
 @clause("futex.lock_pi-etimedout", "futex(2)", "ERRORS", errno=ETIMEDOUT)
-def test_a_lock_is_waited_for_until_a_moment(futex, fork):
-    """Waiting for a lock ends at the given time of CLOCK_REALTIME, and the lock is still its owner's."""
+def test_lock_pi_fails_after_timeout(futex, fork):
+    """FUTEX_LOCK_PI fails with ETIMEDOUT at the given time of CLOCK_REALTIME, and does not change the owner."""
     word = futex()
     owner = fork(holding(futex_lock_pi, word.address))
     owner.wait_blocked("pause")
@@ -148,22 +151,24 @@ def test_a_lock_is_waited_for_until_a_moment(futex, fork):
 
 
 @clause("robust.told-and-asked", "get_robust_list(2)", "DESCRIPTION")
-def test_the_list_is_the_one_that_was_set(fork):
-    """A thread is told the list that it has set, and others are told it too; it has the size of its structure."""
+def test_get_robust_list_returns_list_set(fork):
+    """get_robust_list() returns the head and length that set_robust_list() has set for the calling thread."""
 
     def life():
         head = Head()
         set_robust_list(addressof(head))
-        told = get_robust_list()
+        found = get_robust_list()
         set_robust_list(0)
-        return told == (addressof(head), HEAD_BYTES), get_robust_list()[0]
+        return found == (addressof(head), HEAD_BYTES), get_robust_list()[0]
 
     assert fork(life).result() == (True, 0)
 
 
 @clause("robust.other-size-einval", "get_robust_list(2)", "ERRORS", errno=EINVAL)
-def test_another_size_is_refused(fork):
-    """A list of another size than the structure's is refused, and the one before stands."""
+def test_set_robust_list_of_other_size_fails(fork):
+    """set_robust_list() fails with EINVAL if the length is not that of struct robust_list_head, and does not change
+    the list.
+    """
 
     def life() -> bool:
         head, before = Head(), get_robust_list()
@@ -176,16 +181,18 @@ def test_another_size_is_refused(fork):
 
 
 @clause("robust.no-thread-esrch", "get_robust_list(2)", "ERRORS", errno=ESRCH)
-def test_no_such_thread_has_a_list():
-    """The list of a thread that does not exist cannot be asked for."""
+def test_get_robust_list_of_nonexistent_thread_fails():
+    """get_robust_list() fails with ESRCH for a thread that does not exist."""
     with fails_with(ESRCH):
         get_robust_list(NOBODY)
 
 
 @clause("robust.owner-died", "get_robust_list(2)", "DESCRIPTION")
 @pytest.mark.parametrize("end", ["exit", "kill"])
-def test_the_kernel_marks_what_the_dead_held(futex, fork, end):
-    """When a thread ends, by itself or by a signal, each word on its list that names it gets FUTEX_OWNER_DIED for its id."""
+def test_owner_died_is_set_in_words_of_dead_thread(futex, fork, end):
+    """When a thread ends, by exit or by a signal, every word on its robust list with its thread ID becomes
+    FUTEX_OWNER_DIED.
+    """
     word = futex()
 
     def life() -> None:
@@ -195,14 +202,14 @@ def test_the_kernel_marks_what_the_dead_held(futex, fork, end):
             os.kill(os.getpid(), SIGKILL)
         os._exit(kept is None)
 
-    get_robust_list()  # absent is what has no such lists
+    get_robust_list()  # the clause is absent without robust lists
     fork(life).wait()
     assert word.value == FUTEX_OWNER_DIED
 
 
 @clause("robust.wakes-a-waiter", "get_robust_list(2)", "DESCRIPTION")
-def test_the_death_of_the_owner_wakes_a_waiter(futex, fork, pipe):
-    """Where the word of a thread that ends has FUTEX_WAITERS, one of those who wait on it is woken."""
+def test_owner_death_wakes_one_waiter(futex, fork, pipe):
+    """When a thread ends whose word on the robust list has FUTEX_WAITERS set, one waiter of the word is woken."""
     word, go = futex(), pipe()
 
     def life() -> None:
@@ -225,14 +232,14 @@ def test_the_death_of_the_owner_wakes_a_waiter(futex, fork, pipe):
 
 
 @clause("robust.others-words-untouched", "get_robust_list(2)", "DESCRIPTION")
-def test_what_others_hold_is_left_alone(futex, fork):
-    """A word on the list of a thread that ends stays what it is if it names another thread."""
+def test_words_of_other_threads_are_unchanged(futex, fork):
+    """When a thread ends, a word on its robust list with another thread ID does not change."""
     word = futex(1)
 
     def life() -> None:
         kept = owned_by_me(word.address)
         os._exit(kept is None)
 
-    get_robust_list()  # absent is what has no such lists
+    get_robust_list()  # the clause is absent without robust lists
     fork(life).wait()
     assert word.value == 1

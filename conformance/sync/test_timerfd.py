@@ -1,4 +1,4 @@
-"""timerfd_create(2): making a timer, arming it, and what reading and asking tell of it."""
+"""timerfd_create(2): creating and arming a timer, reading it, and its current setting."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CLOCKS = pytest.mark.parametrize(
 
 
 def ago(clock: int, seconds: int) -> Timespec:
-    """The moment of *clock* so many seconds ago, which it must have seen."""
+    """Return the time of *clock* this many seconds ago; report untested if the clock has not run so long."""
     now = Timespec.of(time.clock_gettime(clock))
     if now.sec <= seconds:
         untested(f"needs a clock that has run for more than {seconds} s")
@@ -43,8 +43,8 @@ def ago(clock: int, seconds: int) -> Timespec:
 
 @clause("timerfd.new-does-not-run", "timerfd_create(2)", "DESCRIPTION")
 @CLOCKS
-def test_a_new_timer_does_not_run(timerfd, ready, clock):
-    """A new timer is not armed: no time is left, it has no interval, and it cannot be read."""
+def test_new_timer_is_disarmed(timerfd, ready, clock):
+    """A new timer is disarmed: timerfd_gettime() returns zeros, and the timer is not readable."""
     timer = timerfd(clock)
     assert timerfd_gettime(timer.fd) == NEVER
     assert not ready(timer.fd) & POLLIN
@@ -52,8 +52,8 @@ def test_a_new_timer_does_not_run(timerfd, ready, clock):
 
 @clause("timerfd.expires-not-early", "timerfd_create(2)", "DESCRIPTION")
 @CLOCKS
-def test_it_runs_out_after_the_time(timerfd, clock):
-    """An armed timer runs out once its time has passed on its clock, and not before."""
+def test_timer_expires_after_its_time(timerfd, clock):
+    """An armed timer expires when its time has elapsed on its clock, and not earlier."""
     timer, start = timerfd(clock), time.clock_gettime_ns(clock)
     timerfd_settime(timer.fd, ItimerSpec(Timespec(0, 20_000_000)))
     assert timer.read() == 1
@@ -61,8 +61,8 @@ def test_it_runs_out_after_the_time(timerfd, clock):
 
 
 @clause("timerfd.once-without-interval", "timerfd_create(2)", "DESCRIPTION")
-def test_without_an_interval_it_runs_out_once(timerfd):
-    """A timer without an interval is disarmed once it has run out."""
+def test_timer_without_interval_expires_once(timerfd):
+    """A timer with a zero it_interval expires once and is then disarmed."""
     timer = timerfd(flags=TFD_NONBLOCK)
     timerfd_settime(timer.fd, ItimerSpec(Timespec(0, 1)))
     assert timer.read() == 1
@@ -72,8 +72,8 @@ def test_without_an_interval_it_runs_out_once(timerfd):
 
 
 @clause("timerfd.interval-repeats", "timerfd_create(2)", "DESCRIPTION")
-def test_with_an_interval_it_goes_on(timerfd):
-    """A timer with an interval runs out again and again, the interval apart."""
+def test_timer_with_interval_repeats(timerfd):
+    """A timer with a nonzero it_interval expires repeatedly, at that interval."""
     timer, start = timerfd(), time.monotonic_ns()
     timerfd_settime(timer.fd, ItimerSpec(Timespec(0, 1), Timespec(0, 5_000_000)))
     count = 0
@@ -84,8 +84,8 @@ def test_with_an_interval_it_goes_on(timerfd):
 
 
 @clause("timerfd.read-counts", "timerfd_create(2)", "Operating on a timer file descriptor")
-def test_reading_tells_how_often(timerfd):
-    """Reading gives the number of times that the timer has run out, and begins to count anew."""
+def test_read_returns_number_of_expirations(timerfd):
+    """read() of a timerfd returns the number of expirations since the last read() and resets it to 0."""
     timer = timerfd(flags=TFD_NONBLOCK)
     timerfd_settime(timer.fd, ItimerSpec(ago(CLOCK_MONOTONIC, 55), Timespec(10)), TFD_TIMER_ABSTIME)
     assert timer.read() == 6
@@ -95,8 +95,10 @@ def test_reading_tells_how_often(timerfd):
 
 @clause("timerfd.abstime-past-at-once", "timerfd_create(2)", "TFD_TIMER_ABSTIME")
 @CLOCKS
-def test_a_moment_that_has_passed_is_now(timerfd, clock):
-    """With TFD_TIMER_ABSTIME the time is one of the clock; if the clock has passed it the timer runs out at once."""
+def test_absolute_time_in_past_expires_at_once(timerfd, clock):
+    """timerfd_settime() with TFD_TIMER_ABSTIME takes an absolute time; the timer expires at once if that time has
+    passed.
+    """
     timer = timerfd(clock)
     timerfd_settime(timer.fd, ItimerSpec(ago(clock, 10)), TFD_TIMER_ABSTIME)
     assert timer.read() == 1
@@ -104,8 +106,8 @@ def test_a_moment_that_has_passed_is_now(timerfd, clock):
 
 @clause("timerfd.abstime-to-come", "timerfd_create(2)", "TFD_TIMER_ABSTIME")
 @CLOCKS
-def test_a_moment_to_come_is_waited_for(timerfd, clock):
-    """With TFD_TIMER_ABSTIME the timer runs out when its clock shows the time, and not before."""
+def test_absolute_time_in_future_is_waited_for(timerfd, clock):
+    """A timer set with TFD_TIMER_ABSTIME expires when its clock reaches the absolute time, and not earlier."""
     timer, moment = timerfd(clock), time.clock_gettime_ns(clock) + 20_000_000
     timerfd_settime(timer.fd, ItimerSpec(Timespec(*divmod(moment, 10**9))), TFD_TIMER_ABSTIME)
     assert timer.read() == 1
@@ -113,8 +115,8 @@ def test_a_moment_to_come_is_waited_for(timerfd, clock):
 
 
 @clause("timerfd.zero-disarms", "timerfd_create(2)", "DESCRIPTION")
-def test_a_time_of_zero_disarms(timerfd):
-    """Setting a timer to a time of zero disarms it, whatever the interval."""
+def test_zero_value_disarms(timerfd):
+    """timerfd_settime() with a zero it_value disarms the timer, whatever it_interval."""
     timer = timerfd(flags=TFD_NONBLOCK)
     timerfd_settime(timer.fd, LONG)
     timerfd_settime(timer.fd, ItimerSpec(Timespec(), Timespec(5)))
@@ -124,8 +126,8 @@ def test_a_time_of_zero_disarms(timerfd):
 
 
 @clause("timerfd.settime-gives-old", "timerfd_create(2)", "DESCRIPTION")
-def test_setting_tells_what_stood(timerfd):
-    """Setting a timer tells what it was set to: the time that was left, and the interval."""
+def test_settime_returns_old_setting(timerfd):
+    """timerfd_settime() returns the previous setting of the timer: the remaining time and the interval."""
     timer = timerfd()
     assert timerfd_settime(timer.fd, LONG) == NEVER
     old = timerfd_settime(timer.fd, ItimerSpec(Timespec(50)))
@@ -137,8 +139,8 @@ def test_setting_tells_what_stood(timerfd):
 
 
 @clause("timerfd.gettime-left", "timerfd_create(2)", "DESCRIPTION")
-def test_asking_tells_what_is_left(timerfd):
-    """Asking tells the time that is left, also of a timer that was set to a moment, and the interval; the timer runs on."""
+def test_gettime_returns_remaining_time(timerfd):
+    """timerfd_gettime() returns the interval and the remaining time, which is relative even after TFD_TIMER_ABSTIME."""
     timer = timerfd()
     moment = Timespec(int(time.clock_gettime(CLOCK_MONOTONIC)) + 600)
     timerfd_settime(timer.fd, ItimerSpec(moment, Timespec(7, 8)), TFD_TIMER_ABSTIME)
@@ -148,8 +150,8 @@ def test_asking_tells_what_is_left(timerfd):
 
 
 @clause("timerfd.settime-forgets-expirations", "timerfd_create(2)", "Operating on a timer file descriptor")
-def test_setting_forgets_what_was_not_read(timerfd, ready):
-    """What a timer has run out before it was set anew is not counted any more."""
+def test_settime_resets_expirations(timerfd, ready):
+    """timerfd_settime() resets the number of expirations that have not been read."""
     timer = timerfd(flags=TFD_NONBLOCK)
     timerfd_settime(timer.fd, ItimerSpec(ago(CLOCK_MONOTONIC, 10)), TFD_TIMER_ABSTIME)
     assert ready(timer.fd) & POLLIN
@@ -159,8 +161,8 @@ def test_setting_forgets_what_was_not_read(timerfd, ready):
 
 
 @clause("timerfd.read-eagain", "timerfd_create(2)", "Operating on a timer file descriptor", errno=EAGAIN)
-def test_there_is_nothing_to_read_before_the_time(timerfd):
-    """Reading a non-blocking timer that has not run out fails."""
+def test_read_before_expiration_nonblocking_fails(timerfd):
+    """read() of a nonblocking timerfd fails with EAGAIN if the timer has not expired."""
     timer = timerfd(flags=TFD_NONBLOCK)
     timerfd_settime(timer.fd, LONG)
     with fails_with(EAGAIN):
@@ -168,8 +170,8 @@ def test_there_is_nothing_to_read_before_the_time(timerfd):
 
 
 @clause("timerfd.read-blocks", "timerfd_create(2)", "Operating on a timer file descriptor")
-def test_reading_waits_for_the_time(timerfd, fork):
-    """Reading a timer waits until it has run out, also where it is armed only then."""
+def test_read_waits_for_expiration(timerfd, fork):
+    """read() of a timerfd waits until the timer expires, even if the timer is armed during the wait."""
     timer = timerfd()
     reader = fork(timerfd_read, timer.fd)
     reader.wait_blocked("read")
@@ -179,8 +181,8 @@ def test_reading_waits_for_the_time(timerfd, fork):
 
 @clause("timerfd.short-read-einval", "timerfd_create(2)", "Operating on a timer file descriptor", errno=EINVAL)
 @pytest.mark.parametrize("size", [0, 4, 7])
-def test_less_than_eight_bytes_are_refused(timerfd, size):
-    """Reading into fewer than eight bytes fails, and the count is kept."""
+def test_read_of_fewer_than_eight_bytes_fails(timerfd, size):
+    """read() of fewer than 8 bytes from a timerfd fails with EINVAL and keeps the number of expirations."""
     timer = timerfd()
     timerfd_settime(timer.fd, ItimerSpec(ago(CLOCK_MONOTONIC, 10)), TFD_TIMER_ABSTIME)
     with fails_with(EINVAL):
@@ -189,8 +191,8 @@ def test_less_than_eight_bytes_are_refused(timerfd, size):
 
 
 @clause("timerfd.poll-readable", "timerfd_create(2)", "Operating on a timer file descriptor")
-def test_it_is_readable_once_it_has_run_out(timerfd, ready):
-    """poll(2) says that a timer can be read once it has run out, until somebody has read it."""
+def test_poll_reports_pollin_after_expiration(timerfd, ready):
+    """poll() reports POLLIN for a timerfd after an expiration, until it is read."""
     timer = timerfd()
     timerfd_settime(timer.fd, LONG)
     assert not ready(timer.fd) & POLLIN
@@ -201,8 +203,10 @@ def test_it_is_readable_once_it_has_run_out(timerfd, ready):
 
 
 @clause("timerfd.fork-shares", "timerfd_create(2)", "fork(2) semantics")
-def test_a_child_has_the_same_timer(timerfd, fork):
-    """A child's descriptor stands for the same timer: it can set it, and what it has read its parent cannot read again."""
+def test_fork_shares_timer(timerfd, fork):
+    """After fork() the child's descriptor refers to the same timer: it can set the timer, and expirations it reads
+    are gone for the parent.
+    """
     timer = timerfd(flags=TFD_NONBLOCK)
 
     def life():
@@ -216,8 +220,8 @@ def test_a_child_has_the_same_timer(timerfd, fork):
 
 
 @clause("timerfd.exec-preserved", "timerfd_create(2)", "execve(2) semantics")
-def test_another_program_has_the_timer(timerfd, program):
-    """A timer is kept when another program is executed, and runs on."""
+def test_execve_keeps_timer(timerfd, program):
+    """A timerfd stays open across execve(), and the timer continues to run."""
     timer = timerfd(flags=0)
     source = "import os, sys; assert int.from_bytes(os.read(int(sys.argv[1]), 8), sys.byteorder) >= 1"
     timerfd_settime(timer.fd, ItimerSpec(Timespec(0, 1_000_000), Timespec(0, 1_000_000)))
@@ -225,8 +229,8 @@ def test_another_program_has_the_timer(timerfd, program):
 
 
 @clause("timerfd.set-ticks", "timerfd_create(2)", "TFD_IOC_SET_TICKS", since="3.17")
-def test_the_count_can_be_set(timerfd, fork):
-    """TFD_IOC_SET_TICKS sets how often the timer has run out, and wakes who waits for that; 0 is refused."""
+def test_set_ticks_sets_expirations(timerfd, fork):
+    """TFD_IOC_SET_TICKS sets the number of expirations and wakes a waiting reader; it fails with EINVAL for 0."""
     timer = timerfd()
     reader = fork(timerfd_read, timer.fd)
     reader.wait_blocked("read")

@@ -1,4 +1,4 @@
-"""timerfd_create(2): the flags of a new timer, and what is refused when one is made, set or asked."""
+"""timerfd_create(2): the flags of a new timer, and errors of creating, setting and reading a timer."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ LONG = ItimerSpec(Timespec(600), Timespec(7))
 
 @clause("timerfd.unknown-clock-einval", "timerfd_create(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("clock", [time.CLOCK_PROCESS_CPUTIME_ID, 99, -1])
-def test_an_unknown_clock_is_refused(clock):
-    """A clock that the call does not know is refused, and nothing is opened."""
+def test_unknown_clock_fails(clock):
+    """timerfd_create() fails with EINVAL for an unsupported clock, and opens no descriptor."""
     before = open_descriptors()
     with fails_with(EINVAL):
         timerfd_create(clock)
@@ -42,8 +42,8 @@ def test_an_unknown_clock_is_refused(clock):
 
 @clause("timerfd.unknown-flag-einval", "timerfd_create(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("flag", [1, 2, 0x4000_0000])
-def test_an_unknown_flag_is_refused(flag):
-    """A flag that timerfd_create(2) does not know is refused, alone and beside those that it knows, and nothing is opened."""
+def test_unknown_flag_fails(flag):
+    """timerfd_create() fails with EINVAL for an unknown flag, alone or with known flags, and opens no descriptor."""
     before = open_descriptors()
     for flags in (flag, flag | TFD_CLOEXEC | TFD_NONBLOCK):
         with fails_with(EINVAL):
@@ -53,8 +53,10 @@ def test_an_unknown_flag_is_refused(flag):
 
 @clause("timerfd.cloexec-nonblock", "timerfd_create(2)", "DESCRIPTION")
 @pytest.mark.parametrize("flags", [0, TFD_CLOEXEC, TFD_NONBLOCK, TFD_CLOEXEC | TFD_NONBLOCK])
-def test_the_flags_are_the_descriptors(timerfd, flags):
-    """TFD_CLOEXEC marks the descriptor close-on-exec and TFD_NONBLOCK makes it non-blocking; without them it is neither."""
+def test_flags_set_cloexec_and_nonblock(timerfd, flags):
+    """TFD_CLOEXEC sets close-on-exec and TFD_NONBLOCK sets O_NONBLOCK on the descriptor; without them neither is
+    set.
+    """
     timer = timerfd(flags=flags)
     assert os.get_inheritable(timer.fd) == (not flags & TFD_CLOEXEC)
     assert os.get_blocking(timer.fd) == (not flags & TFD_NONBLOCK)
@@ -62,8 +64,8 @@ def test_the_flags_are_the_descriptors(timerfd, flags):
 
 @clause("timerfd.alarm-clock-eperm", "timerfd_create(2)", "ERRORS", errno=EPERM)
 @pytest.mark.parametrize("clock", [CLOCK_REALTIME_ALARM, CLOCK_BOOTTIME_ALARM], ids=["REALTIME", "BOOTTIME"])
-def test_waking_the_machine_needs_a_privilege(as_user, clock):
-    """A timer of a clock that wakes the machine is refused to a process without CAP_WAKE_ALARM."""
+def test_alarm_clock_needs_privilege(as_user, clock):
+    """timerfd_create() with an alarm clock fails with EPERM without CAP_WAKE_ALARM."""
 
     def ask() -> None:
         with fails_with(EPERM):
@@ -87,8 +89,10 @@ WRONG = pytest.mark.parametrize(
 
 @clause("timerfd.settime-invalid-time-einval", "timerfd_create(2)", "ERRORS", errno=EINVAL)
 @WRONG
-def test_an_invalid_time_is_refused(timerfd, wrong):
-    """A time below zero, or with nanoseconds outside 0 to 999,999,999, is refused, and the timer runs on as it was."""
+def test_invalid_time_fails(timerfd, wrong):
+    """timerfd_settime() fails with EINVAL for a negative time or tv_nsec outside 0 to 999,999,999, and does not
+    change the timer.
+    """
     timer = timerfd()
     timerfd_settime(timer.fd, LONG)
     with fails_with(EINVAL):
@@ -97,8 +101,8 @@ def test_an_invalid_time_is_refused(timerfd, wrong):
 
 
 @clause("timerfd.settime-unknown-flag-einval", "timerfd_create(2)", "ERRORS", errno=EINVAL)
-def test_an_unknown_flag_to_set_is_refused(timerfd):
-    """A flag that timerfd_settime(2) does not know is refused, and the timer runs on as it was."""
+def test_unknown_settime_flag_fails(timerfd):
+    """timerfd_settime() fails with EINVAL for an unknown flag, and does not change the timer."""
     timer = timerfd()
     timerfd_settime(timer.fd, LONG)
     for flags in (4, 4 | TFD_TIMER_ABSTIME, 0x4000_0000):
@@ -108,8 +112,8 @@ def test_an_unknown_flag_to_set_is_refused(timerfd):
 
 
 @clause("timerfd.not-a-timer-einval", "timerfd_create(2)", "ERRORS", errno=EINVAL)
-def test_another_descriptor_is_refused(pipe):
-    """A descriptor of something else is no timer to set or to ask."""
+def test_other_descriptor_fails(pipe):
+    """timerfd_settime() and timerfd_gettime() fail with EINVAL for a descriptor that does not refer to a timer."""
     channel = pipe()
     with fails_with(EINVAL):
         timerfd_settime(channel.read_fd, LONG)
@@ -118,8 +122,8 @@ def test_another_descriptor_is_refused(pipe):
 
 
 @clause("timerfd.closed-ebadf", "timerfd_create(2)", "ERRORS", errno=EBADF)
-def test_no_descriptor_is_refused():
-    """A number that is no descriptor is no timer to set or to ask."""
+def test_invalid_descriptor_fails():
+    """timerfd_settime() and timerfd_gettime() fail with EBADF for an invalid descriptor."""
     with fails_with(EBADF):
         timerfd_settime(-1, LONG)
     with fails_with(EBADF):
