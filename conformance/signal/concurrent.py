@@ -1,4 +1,4 @@
-"""Pending signals under concurrency: several send, several take, to processes and among the threads of one."""
+"""Pending signals under concurrency: several workers send and take them, in processes and among threads."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Pending(Workload):
 
     def leave(self, mine: Pids) -> None:
         with suppress(BlockingIOError):
-            for _ in range(100):  # a kernel under test need not come to an end
+            for _ in range(100):  # bounded, in case the kernel under test never runs out of signals
                 sigtimedwait(NUMBERS.values(), 0)
 
     def queue(self, pids: Pids, target: int, number: int, value: int) -> None:

@@ -1,4 +1,4 @@
-"""What the clauses about signals and processes are written with: plain children, a held handler, a namespace's first process."""
+"""Fixtures of the signal and process clauses: plain children, a held handler, the first process of a PID namespace."""
 
 from __future__ import annotations
 
@@ -20,30 +20,31 @@ from .plain_child import PlainFork
 
 @pytest.fixture
 def fork(ipc_scope: Any) -> PlainFork:
-    """fork, whose children begin with default dispositions and an empty mask."""
+    """Return a fork whose children start with default dispositions and an empty mask."""
     return PlainFork(ipc_scope.scope)
 
 
 @pytest.fixture
 def other_users(as_user: Callable[..., Any]) -> None:
-    """Untested unless a child may become another user here."""
+    """Report untested unless a child may become another user here."""
     as_user(OWNER, GROUP, os.getpid)
 
 
 @dataclass(frozen=True)
 class Held:
-    """A child whose signal handler has begun and cannot end before release()."""
+    """A child whose signal handler has started and cannot return before release()."""
 
-    actor: Child[Any]
+    process: Child[Any]
     gate: Pipe
 
     def receive(self, signo: int) -> None:
-        """Send the child another signal, and wait until it sleeps again: in the same handler, or in one on top of it."""
-        self.actor.signal(signo)
-        self.actor.wait_blocked("write")
+        """Send the child another signal and wait until it sleeps again, in the same handler or in one that interrupted
+        it."""
+        self.process.signal(signo)
+        self.process.wait_blocked("write")
 
     def release(self) -> list[int]:
-        """Let the child go on to its end; the signals whose handlers ran, in the order in which they came to their ends."""
+        """Let the child finish; return the signals whose handlers ran, in the order in which the handlers returned."""
         handled = []
         while data := self.gate.read():
             handled += [byte for byte in data if byte]
@@ -52,10 +53,10 @@ class Held:
 
 @pytest.fixture
 def held(fork: PlainFork, pipe: Callable[..., Pipe], signals: Signals) -> Callable[..., Held]:
-    """Hold a child in its handler: held(signo, flags=0, mask=(), also=()) -> Held. It catches the signals in *also* too.
+    """Hold a child in its handler: held(signo, flags=0, mask=(), also=()). It also catches the signals in *also*.
 
-    CPython's C handler writes the signal's number to the wakeup descriptor. Here that is a full pipe that blocks: the
-    handler, which the kernel entered, ends when somebody reads.
+    CPython's C handler writes the signal's number to the wakeup descriptor. Here that is a full blocking pipe, so the
+    handler returns only after a read.
     """
 
     def start(signo: int, flags: int = 0, mask: Iterable[int] = (), also: Iterable[int] = ()) -> Held:
@@ -74,17 +75,17 @@ def held(fork: PlainFork, pipe: Callable[..., Pipe], signals: Signals) -> Callab
             kill(os.getpid(), signo)
             return frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
-        actor = fork(life)
+        child = fork(life)
         gate.close_write()
-        actor.wait_blocked("write")
-        return Held(actor, gate)
+        child.wait_blocked("write")
+        return Held(child, gate)
 
     return start
 
 
 @pytest.fixture
 def as_init(fork: PlainFork) -> Callable[[Callable[[], Any]], Any]:
-    """Run a function as process 1 of a new PID namespace: as_init(function), its result."""
+    """Run a function as process 1 of a new PID namespace and return its result: as_init(function)."""
 
     def run(function: Callable[[], Any]) -> Any:
         def first() -> Any:

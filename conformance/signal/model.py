@@ -1,4 +1,5 @@
-"""Pending signals and a model of them: a process that blocks some, another that sends, and what is taken in which order (signal(7))."""
+"""Model of pending signals: a process that blocks signals, another that sends, and the order of delivery
+(signal(7))."""
 
 from __future__ import annotations
 
@@ -23,23 +24,23 @@ SIGNALS = st.sampled_from(sorted(NAMES))
 
 
 def block() -> None:
-    """In a peer: block all of them, for good."""
+    """In a worker process: block all the signals for good."""
     sigprocmask(signal.SIG_BLOCK, NAMES)
 
 
 def ignore(signo: int, ignored: bool) -> None:
-    """In a peer: ignore a signal, or not. None of the standard ones here does anything by default that would show."""
+    """In a worker process: ignore a signal, or restore its default, which has no effect for these standard signals."""
     signal.signal(signo, signal.SIG_IGN if ignored else signal.SIG_DFL)
 
 
 def take(signals: list[int]) -> tuple[str, int, int]:
-    """In a peer: take the next of the pending signals, with its code and, if it was queued, its value."""
+    """In a worker process: take the next pending signal; return its name, code and, if it was queued, value."""
     info = sigtimedwait(signals, 0)
     return NAMES[info.signo], info.code, info.value if info.code == SI_QUEUE else 0
 
 
 def pending() -> list[str]:
-    """In a peer: the names of what is pending."""
+    """In a worker process: return the names of the pending signals."""
     return sorted(NAMES[signo] for signo in sigpending() if signo in NAMES)
 
 
@@ -52,7 +53,7 @@ class Pending(Model):
         self.queues: dict[int, deque[tuple[int, int]]] = {signo: deque() for signo in NAMES}
 
     def arrives(self, signo: int, code: int, value: int) -> None:
-        """A signal is sent, by the model."""
+        """Make a signal pending in the model."""
         queue = self.queues[signo]
         if signo in REAL_TIME or not queue:
             queue.append((code, value))
@@ -75,7 +76,7 @@ class Pending(Model):
 
     @rule(signals=st.sets(SIGNALS, min_size=1))
     def take(self, signals: set[int]) -> None:
-        """Take the next one: the lowest number first, and of one number the one that was sent first."""
+        """Take the next signal: the lowest number first, and of one number the oldest first."""
 
         def model() -> tuple[str, int, int]:
             first = next((signo for signo in sorted(signals) if self.queues[signo]), None)
@@ -87,8 +88,8 @@ class Pending(Model):
         self.same(f"sigtimedwait({{{names}}}, 0)", self.peer.call(take, sorted(signals)), model)
 
     @rule(signo=SIGNALS)
-    def throw_away(self, signo: int) -> None:
-        """Ignore a signal and stop ignoring it: what pends of it is gone, blocked or not."""
+    def discard(self, signo: int) -> None:
+        """Ignore a signal and stop ignoring it: this discards its pending instances, blocked or not."""
 
         def kernel() -> None:
             self.peer.do(ignore, signo, True)
@@ -97,8 +98,8 @@ class Pending(Model):
         self.same(f"ignore {NAMES[signo]}, and no longer", kernel, self.queues[signo].clear)
 
     @invariant()
-    def what_pends_is_told(self) -> None:
-        """sigpending(2)."""
+    def pending_signals_agree(self) -> None:
+        """Compare sigpending(2)."""
         self.sees(
             "sigpending()",
             self.peer.call(pending),
@@ -106,7 +107,7 @@ class Pending(Model):
         )
 
     def teardown(self) -> None:
-        """Nothing may pend for the next history."""
+        """Discard all pending signals before the next history."""
         for signo in NAMES:
             self.peer.do(ignore, signo, True)
             self.peer.do(ignore, signo, False)

@@ -1,4 +1,4 @@
-"""Children to try signals and processes in: as plain as new ones, whatever pytest was started with."""
+"""Children for signal and process clauses, with default dispositions whatever pytest was started with."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from pytest_ipc.verdict.runner.speed import slowness
 
 from ..conftest import succeeded
 
-# A pid that is never given out: the kernel's own bound, PID_MAX_LIMIT, is 2**22.
+# A pid that is never assigned: the kernel's upper bound, PID_MAX_LIMIT, is 2**22.
 NOBODY = 2**30
 
-# Seconds within which what is sure to come has come.
+# Deadline in seconds for an event that must occur.
 SOON = 5.0 * slowness()
 
 CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
@@ -37,7 +37,7 @@ def normalise() -> None:
 
 
 class PlainFork(Fork):
-    """Fork, for children that are normalised before their function begins."""
+    """Fork, for children that are normalised before their function starts."""
 
     def keeping(self, *fds: int) -> Callable[..., Child[Any]]:
         start = super().keeping(*fds)
@@ -54,7 +54,7 @@ class PlainFork(Fork):
 
 
 def bare_child(function: Callable[[], int]) -> int:
-    """fork(2) and nothing else, for what an actor arranges for itself: the pid of a child that leaves with *function*'s number."""
+    """Call fork(2) directly, for a child of a child; return its pid. It exits with the result of *function*."""
     pid = os.fork()
     if pid:
         return pid
@@ -66,36 +66,38 @@ def bare_child(function: Callable[[], int]) -> int:
 
 
 def adopt_orphans() -> None:
-    """Have the orphans of this process's children given to this process, so that it can wait for them; init gets them elsewhere."""
+    """Make this process the subreaper of its descendants, so that it can wait for orphans, which otherwise go to
+    init."""
     with suppress(OSError):
         prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def take_uids(real: int, effective: int, saved: int) -> None:
-    """Give this process, a child, these user ids. For tests that asked for other_users."""
+    """Give this process, a child, these user ids. Only for tests with the fixture other_users."""
     os.setresuid(real, effective, saved)
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user has cleared it
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user clears it
 
 
 def leave_session(member: Child[Any]) -> None:
-    """Make this process, a child, leader of a new session. A group's leader may not be one, so it joins *member*'s group first."""
+    """Make this process, a child, leader of a new session. As a group leader cannot, it joins *member*'s group
+    first."""
     os.setpgid(0, os.getpgid(member.pid))
     os.setsid()
 
 
 def become_program(source: str, *args: object) -> NoReturn:
-    """execve(2): Python, running *source* with the standard library and nothing else."""
+    """Execute Python, which runs *source* with only the standard library (execve(2))."""
     os.execv(sys.executable, [sys.executable, "-P", "-S", "-c", source, *map(str, args)])
 
 
 def printed(program: Child[Any]) -> str:
-    """What a program that leaves with status 0 wrote to its output."""
+    """Return the output of a program that exits with status 0."""
     succeeded(program)
     return program.output.strip()
 
 
 def add_thread() -> None:
-    """Give this process, a child, a second thread, which sleeps until the process ends."""
+    """Give this process, a child, a second thread that sleeps until the process exits."""
     started = Event()
 
     def sleep() -> None:
@@ -107,16 +109,16 @@ def add_thread() -> None:
 
 
 def limit_pending(soft: int) -> int:
-    """Set the soft RLIMIT_SIGPENDING of this process, a child; the one before."""
+    """Set the soft RLIMIT_SIGPENDING of this process, a child; return the previous one."""
     try:
         before, hard = getrlimit(RLIMIT_SIGPENDING)
         setrlimit(RLIMIT_SIGPENDING, (soft, hard))
-    except (OSError, ValueError) as error:  # ValueError is what Python makes of some errnos
+    except (OSError, ValueError) as error:  # Python raises ValueError for some errnos
         untested(f"needs to set its own RLIMIT_SIGPENDING: {error}")
     return before
 
 
 def in_thread(function: Callable[..., Any], *args: Any) -> Any:
-    """What *function* returns in another thread of this process."""
+    """Return the result of *function* in another thread of this process."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(function, *args).result()

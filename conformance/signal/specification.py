@@ -1,4 +1,5 @@
-"""What signal(7) says of pending signals: standard ones pend once, real-time signals queue, the lowest number comes first."""
+"""Sequential specification of pending signals in signal(7): standard ones pend once, real-time ones queue, lowest
+first."""
 
 from __future__ import annotations
 
@@ -15,25 +16,26 @@ __all__ = ["PendingSpec"]
 
 @dataclass(frozen=True)
 class PendingSpec(Specification):
-    """The signals that pend for each process: number, value and, of a number, the oldest first. 0 is a standard signal."""
+    """The pending signals of each process: number and value, oldest first. Number 0 is a standard signal."""
 
-    processes: tuple[str, ...]  # that of each worker
+    processes: tuple[str, ...]  # the process of each worker
     pending: tuple[tuple[str, int, int], ...] = ()
 
     @staticmethod
     def words(call: Call) -> str:
-        """As the manual writes it."""
+        """Return the call as the manual writes it."""
         match call.name, call.arguments:
             case "queue", (target, number, value):
                 return f"sigqueue(of worker {target}, {_name(number)}, {value})"
             case "kill", (target,):
                 return f"kill(of worker {target}, {_name(0)})"
             case "take", (_, numbers, wait):
-                return f"{'sigwaitinfo' if wait else 'sigtimedwait'}({', '.join(map(_name, numbers))}{'' if wait else ', 0 s'})"
+                wanted = ", ".join(map(_name, numbers))
+                return f"sigwaitinfo({wanted})" if wait else f"sigtimedwait({wanted}, 0 s)"
         return str(call)
 
     def queue(self, process: str, target: int, number: int, value: int) -> Iterable[tuple[Outcome, Self]]:
-        """sigqueue(3): behind those of the same number."""
+        """sigqueue(3): queue the signal after those of the same number."""
         entry = self.processes[target], number, value
         return self.gives(None, replace(self, pending=(*self.pending, entry)))
 
@@ -43,9 +45,9 @@ class PendingSpec(Specification):
         return self.gives(None, self if entry in self.pending else replace(self, pending=(*self.pending, entry)))
 
     def take(self, process: str, worker: int, numbers: tuple[int, ...], wait: bool) -> Iterable[tuple[Outcome, Self]]:
-        """sigwaitinfo(2), sigtimedwait(2): the oldest of the lowest number; each signal to one thread.
+        """sigwaitinfo(2), sigtimedwait(2): take the oldest instance of the lowest number; each goes to one thread.
 
-        A thread that Linux has woken for a signal which another takes first fails with EINTR, though no handler has run.
+        On Linux a thread that was woken for a signal fails with EINTR, without a handler, if another takes it first.
         """
         mine = [
             (number, place)
@@ -59,7 +61,7 @@ class PendingSpec(Specification):
         return self.gives((number, self.pending[place][2]), replace(self, pending=left))
 
     def sleeps(self, call: Call) -> bool:
-        """Whether it could only be interrupted."""
+        """Return whether the call can only fail with EINTR."""
         return all(result == Fails(EINTR) for result, _ in self.apply(call))
 
     def shown(self, process: str) -> Iterable[tuple[Outcome, Self]]:

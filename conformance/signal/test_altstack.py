@@ -1,4 +1,4 @@
-"""sigaltstack(2): the stack that a thread gives its handlers, and what becomes of it."""
+"""sigaltstack(2): the alternate stack of a thread, and when it is used, inherited and dropped."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ import ctypes
 class Stack(ctypes.Structure):
     _fields_ = [("sp", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
 stack = Stack()
-assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0, "sigaltstack failed"
+assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0, "sigaltstack() must succeed"
 print(stack.flags)
 """
 
 
 @clause("sigaltstack.set-and-asked", "sigaltstack(2)", "DESCRIPTION")
-def test_the_stack_before_is_told(fork, signals):
-    """Giving a stack tells the one before; without a new one the call only tells address and size of the one that stands."""
+def test_sigaltstack_returns_previous_stack(fork, signals):
+    """sigaltstack() returns the previous alternate stack; with a NULL new stack it only returns the current one."""
 
     def life() -> None:
         sigaltstack(Stack(0, 0, SS_DISABLE))
@@ -40,8 +40,10 @@ def test_the_stack_before_is_told(fork, signals):
 
 
 @clause("sigaltstack.disabled", "sigaltstack(2)", "SS_DISABLE")
-def test_a_stack_is_taken_away(fork, signals):
-    """SS_DISABLE takes the stack away, and is what a thread without one is told."""
+def test_ss_disable_disables_stack(fork, signals):
+    """sigaltstack() with SS_DISABLE disables the alternate stack, and a thread without one gets SS_DISABLE as
+    ss_flags.
+    """
 
     def life() -> None:
         stack = signals.alternate_stack()
@@ -52,8 +54,8 @@ def test_a_stack_is_taken_away(fork, signals):
 
 
 @clause("sigaction.onstack", "sigaction(2)", "SA_ONSTACK")
-def test_a_handler_with_onstack_runs_on_it(fork, signals):
-    """A handler that was installed with SA_ONSTACK runs on the alternate stack; one without leaves it untouched."""
+def test_sa_onstack_runs_handler_on_alternate_stack(fork, signals):
+    """A handler with SA_ONSTACK runs on the alternate stack; a handler without it does not."""
 
     def life() -> list[bool]:
         touched = []
@@ -68,8 +70,8 @@ def test_a_handler_with_onstack_runs_on_it(fork, signals):
 
 
 @clause("sigaltstack.onstack-without-a-stack", "sigaltstack(2)", "NOTES")
-def test_without_a_stack_the_ordinary_one_serves(fork, signals):
-    """A handler with SA_ONSTACK runs, on the ordinary stack, where there is no alternate one."""
+def test_sa_onstack_without_alternate_stack(fork, signals):
+    """A handler with SA_ONSTACK runs on the normal stack if no alternate stack is enabled."""
 
     def life():
         sigaltstack(Stack(0, 0, SS_DISABLE))
@@ -82,8 +84,8 @@ def test_without_a_stack_the_ordinary_one_serves(fork, signals):
 
 @clause("sigaltstack.too-small-enomem", "sigaltstack(2)", "ERRORS", errno=ENOMEM)
 @pytest.mark.parametrize("size", [0, 1, 1024])
-def test_too_small_a_stack_is_refused(fork, signals, size):
-    """A stack of less than MINSIGSTKSZ bytes is refused, and the one before stands."""
+def test_too_small_stack_fails(fork, signals, size):
+    """sigaltstack() fails with ENOMEM for a stack smaller than MINSIGSTKSZ, and keeps the previous stack."""
 
     def life() -> None:
         stack = signals.alternate_stack()
@@ -96,8 +98,8 @@ def test_too_small_a_stack_is_refused(fork, signals, size):
 
 @clause("sigaltstack.unknown-flag-einval", "sigaltstack(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("flags", [4, SS_DISABLE | 4, 0x1000])
-def test_an_unknown_flag_is_refused(fork, signals, flags):
-    """A flag that sigaltstack(2) does not know is refused, and the stack before stands."""
+def test_unknown_flag_fails(fork, signals, flags):
+    """sigaltstack() fails with EINVAL for an unknown flag, and keeps the previous stack."""
 
     def life() -> None:
         stack = signals.alternate_stack()
@@ -109,17 +111,19 @@ def test_an_unknown_flag_is_refused(fork, signals, flags):
 
 
 @clause("sigaltstack.efault", "sigaltstack(2)", "ERRORS", errno=EFAULT)
-def test_a_structure_that_is_not_there_is_refused(page):
-    """A structure that lies in no memory of the process is refused, to give a stack and to be told of one."""
+def test_invalid_address_fails(page):
+    """sigaltstack() fails with EFAULT if the address of the new or the old structure is not accessible."""
     nowhere = free_range(page)
     for arguments in ((nowhere, 0), (0, nowhere)):
         with fails_with(EFAULT):
-            raw("sigaltstack", *arguments)  # past libc, which may look at the structure itself
+            raw("sigaltstack", *arguments)  # a raw system call: libc may access the structure
 
 
 @clause("sigaltstack.autodisarm", "sigaltstack(2)", "SS_AUTODISARM", since="4.7")
-def test_autodisarm_is_kept(fork, signals):
-    """A stack with SS_AUTODISARM is told with that flag, also after a handler has run on it."""
+def test_ss_autodisarm_is_kept(fork, signals):
+    """sigaltstack() returns SS_AUTODISARM among the flags of a stack set with it, also after a handler has run on
+    it.
+    """
 
     def life() -> list[int]:
         try:
@@ -137,8 +141,8 @@ def test_autodisarm_is_kept(fork, signals):
 
 
 @clause("sigaltstack.per-thread", "sigaltstack(2)", "DESCRIPTION")
-def test_every_thread_has_its_own(fork, signals):
-    """A thread's stack is its own: a new thread has none, and giving it one leaves the other threads' as they are."""
+def test_alternate_stack_is_per_thread(fork, signals):
+    """The alternate stack is per thread: a new thread has none, and setting one does not affect other threads."""
 
     def life() -> None:
         stack = signals.alternate_stack()
@@ -153,8 +157,8 @@ def test_every_thread_has_its_own(fork, signals):
 
 
 @clause("sigaltstack.fork-copies", "sigaltstack(2)", "NOTES")
-def test_a_child_has_a_copy(fork, signals):
-    """A child has its parent's alternate stack; taking its own away leaves the parent's."""
+def test_fork_copies_alternate_stack(fork, signals):
+    """After fork() the child has a copy of the parent's alternate stack: disabling it does not affect the parent."""
 
     def life() -> None:
         stack = signals.alternate_stack()
@@ -171,8 +175,8 @@ def test_a_child_has_a_copy(fork, signals):
 
 
 @clause("signal.exec-altstack-dropped", "execve(2)", "Effect on process attributes")
-def test_another_program_has_none(fork, signals):
-    """A program that is executed has no alternate stack, whatever there was before."""
+def test_execve_drops_alternate_stack(fork, signals):
+    """execve() removes the alternate stack."""
 
     def life() -> None:
         signals.alternate_stack()

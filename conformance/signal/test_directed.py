@@ -1,4 +1,4 @@
-"""Signals that are directed at a thread: tgkill(2), pthread_sigqueue(3), and descriptors of threads (pidfd_open(2))."""
+"""Thread-directed signals: tgkill(2), pthread_sigqueue(3), and pidfds of threads (pidfd_open(2))."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ Life = Callable[[], object]
 
 
 class Second(Helper):
-    """A second thread whose thread id is known."""
+    """A second thread, with its thread id."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tid: int = self.do(get_native_id)
 
     def pending(self) -> set[int]:
-        """What waits for it, or for the process."""
+        """Return the signals pending for the thread or the process."""
         return set(self.do(sigpending))
 
 
 def blocking(*signals: int) -> Second:
-    """Block signals in this process, a child, and start a second thread, which has the same mask."""
+    """Block signals in this process, a child, and start a second thread with the same mask."""
     pthread_sigmask(SIG_BLOCK, set(signals))
     return Second()
 
 
 @clause("tgkill.directed", "tkill(2)", "DESCRIPTION", since="2.5.75")
-def test_tgkill_signals_a_thread(fork):
-    """tgkill() sends a signal to one thread, for which alone it pends; kill() sends one to the process."""
+def test_tgkill_signals_one_thread(fork):
+    """tgkill() sends a signal to one thread, for which alone it pends; kill() sends one to the whole process."""
 
     def life() -> None:
         second = blocking(SIGUSR1, SIGUSR2)
@@ -70,8 +70,8 @@ def test_tgkill_signals_a_thread(fork):
 
 
 @clause("tgkill.other-group-esrch", "tkill(2)", "ERRORS", errno=ESRCH, since="2.5.75")
-def test_tgkill_wants_the_threads_own_group(fork):
-    """tgkill() fails when the thread is not in the thread group that is named, or when there is none of that id."""
+def test_tgkill_of_thread_in_other_group_fails(fork):
+    """tgkill() fails with ESRCH if no thread of this ID exists in the thread group tgid."""
 
     def life() -> None:
         second = blocking(SIGUSR1)
@@ -87,8 +87,8 @@ def test_tgkill_wants_the_threads_own_group(fork):
 @pytest.mark.parametrize(
     ("tgid", "tid", "signo"), [(0, 1, 0), (-1, 1, 0), (1, 0, 0), (1, -1, 0), (None, None, 1000), (None, None, -1)]
 )
-def test_tgkill_wants_numbers_that_can_be(fork, tgid, tid, signo):
-    """tgkill() refuses ids that are not positive and numbers that no signal has."""
+def test_tgkill_with_invalid_argument_fails(fork, tgid, tid, signo):
+    """tgkill() fails with EINVAL for a tgid or tid that is not positive and for an invalid signal number."""
 
     def life() -> None:
         with fails_with(EINVAL):
@@ -98,8 +98,8 @@ def test_tgkill_wants_numbers_that_can_be(fork, tgid, tid, signo):
 
 
 @clause("tgkill.queue-full-eagain", "tkill(2)", "ERRORS", errno=EAGAIN, since="2.5.75")
-def test_tgkill_needs_room_for_a_real_time_signal(fork):
-    """tgkill() of a real-time signal fails when RLIMIT_SIGPENDING is reached."""
+def test_tgkill_with_full_queue_fails(fork):
+    """tgkill() with a real-time signal fails with EAGAIN if RLIMIT_SIGPENDING is reached."""
 
     def life() -> None:
         pthread_sigmask(SIG_BLOCK, {SIGRTMIN})
@@ -112,8 +112,8 @@ def test_tgkill_needs_room_for_a_real_time_signal(fork):
 
 
 @clause("signal.process-directed-to-who-unblocks", "signal(7)", "Signal mask and pending signals")
-def test_a_process_directed_signal_goes_to_who_does_not_block_it(fork):
-    """A process-directed signal is delivered to a thread that does not block it, though others do."""
+def test_process_directed_signal_goes_to_thread_that_does_not_block_it(fork):
+    """A process-directed signal is delivered to a thread that does not block it, even if other threads do."""
 
     def life() -> None:
         came = []
@@ -129,8 +129,8 @@ def test_a_process_directed_signal_goes_to_who_does_not_block_it(fork):
 
 
 @clause("signal.thread-directed-waits", "signal(7)", "Signal mask and pending signals")
-def test_a_thread_directed_signal_waits_for_its_thread(fork):
-    """A thread-directed signal waits as long as its thread blocks it, though another thread does not."""
+def test_thread_directed_signal_waits_for_its_thread(fork):
+    """A thread-directed signal pends as long as its thread blocks it, even if another thread does not."""
 
     def life() -> None:
         came = []
@@ -147,8 +147,8 @@ def test_a_thread_directed_signal_waits_for_its_thread(fork):
 
 
 @clause("pthread_create.nothing-pending", "pthread_create(3)", "DESCRIPTION")
-def test_nothing_pends_for_a_new_thread(fork):
-    """A new thread inherits the mask, and not what pends for the thread that makes it."""
+def test_new_thread_has_no_pending_signals(fork):
+    """pthread_create(): the new thread inherits the signal mask of its creator, but no pending signals."""
 
     def life() -> None:
         pthread_sigmask(SIG_BLOCK, {SIGUSR1, SIGUSR2})
@@ -161,7 +161,7 @@ def test_nothing_pends_for_a_new_thread(fork):
 
 
 def states(pid: int) -> set[str]:
-    """The states of a process's threads."""
+    """Return the states of a process's threads."""
     found = set()
     for tid in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{tid}/stat") as stat:
@@ -170,19 +170,19 @@ def states(pid: int) -> set[str]:
 
 
 @clause("pthread_kill.stop-stops-the-process", "pthread_kill(3)", "NOTES")
-def test_a_thread_that_is_stopped_stops_its_process(fork, pipe):
-    """A stopping signal that is sent to one thread stops all threads of its process, and SIGCONT continues them all."""
-    told = pipe()
+def test_stop_signal_to_one_thread_stops_process(fork, pipe):
+    """A stop signal sent to one thread stops all threads of its process, and SIGCONT continues them all."""
+    channel = pipe()
 
     def child() -> int:
         second = Second()
-        told.write(second.tid.to_bytes(4, "little"))
+        channel.write(second.tid.to_bytes(4, "little"))
         signal.pause()
         return 0
 
     def life() -> None:
         pid = bare_child(child)
-        tid = int.from_bytes(told.read(4), "little")
+        tid = int.from_bytes(channel.read(4), "little")
         tgkill(pid, tid, SIGSTOP)
         assert Deadline(SOON).until(lambda: states(pid) == {"T"})
         tgkill(pid, tid, SIGCONT)
@@ -194,7 +194,7 @@ def test_a_thread_that_is_stopped_stops_its_process(fork, pipe):
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("pthread_sigqueue.value", "pthread_sigqueue(3)", "DESCRIPTION")
-def test_a_value_is_sent_to_a_thread(fork):
+def test_pthread_sigqueue_sends_value_to_thread(fork):
     """pthread_sigqueue() sends a signal with a value to one thread of the process, and to no other."""
 
     def life() -> None:
@@ -209,8 +209,8 @@ def test_a_value_is_sent_to_a_thread(fork):
 
 @clause("pthread_sigqueue.einval", "pthread_sigqueue(3)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("signo", [-1, 1000])
-def test_a_value_needs_a_signal(fork, signo):
-    """pthread_sigqueue() refuses a number that no signal has."""
+def test_pthread_sigqueue_with_invalid_signal_fails(fork, signo):
+    """pthread_sigqueue() fails with EINVAL for an invalid signal number."""
 
     def life() -> None:
         second = Second()
@@ -221,8 +221,8 @@ def test_a_value_needs_a_signal(fork, signo):
 
 
 @clause("pthread_sigqueue.eagain", "pthread_sigqueue(3)", "ERRORS", errno=EAGAIN)
-def test_a_value_needs_room(fork):
-    """pthread_sigqueue() fails when as many signals are queued as RLIMIT_SIGPENDING allows."""
+def test_pthread_sigqueue_with_full_queue_fails(fork):
+    """pthread_sigqueue() fails with EAGAIN if RLIMIT_SIGPENDING is reached."""
 
     def life() -> None:
         second = blocking(SIGRTMIN)
@@ -236,7 +236,7 @@ def test_a_value_needs_room(fork):
 
 @contextmanager
 def descriptor(tid: int, flags: int = 0) -> Iterator[int]:
-    """A pidfd, closed afterwards."""
+    """Open a pidfd, and close it afterwards."""
     fd = pidfd_open(tid, flags)
     try:
         yield fd
@@ -245,8 +245,10 @@ def descriptor(tid: int, flags: int = 0) -> Iterator[int]:
 
 
 @clause("pidfd_open.thread", "pidfd_open(2)", "PIDFD_THREAD", since="6.9")
-def test_a_descriptor_can_stand_for_a_thread(fork):
-    """With PIDFD_THREAD a thread can be opened that is not the first of its process, which cannot without."""
+def test_pidfd_thread_opens_any_thread(fork):
+    """pidfd_open() with PIDFD_THREAD opens any thread of a process; without the flag it fails unless the thread is
+    the group leader.
+    """
 
     def life() -> None:
         second = Second()
@@ -259,8 +261,8 @@ def test_a_descriptor_can_stand_for_a_thread(fork):
 
 
 @clause("pidfd_open.thread-readable-at-the-end", "pidfd_open(2)", "PIDFD_THREAD", since="6.9")
-def test_a_threads_descriptor_is_readable_once_it_has_ended(fork):
-    """A descriptor of a thread can be read, says poll(2), once the thread has ended, though its process runs on."""
+def test_pidfd_of_thread_is_readable_after_thread_exit(fork):
+    """select() reports a pidfd of a thread as readable once the thread has exited, even if its process continues."""
 
     def life() -> None:
         go, tids = Event(), list[int]()
@@ -282,8 +284,10 @@ def test_a_threads_descriptor_is_readable_once_it_has_ended(fork):
 
 
 @clause("pidfd_send_signal.thread-by-its-descriptor", "pidfd_send_signal(2)", "DESCRIPTION", since="6.9")
-def test_a_threads_descriptor_signals_the_thread(fork):
-    """Without flags a descriptor of a thread signals that thread, and one of a process the process."""
+def test_pidfd_of_thread_signals_thread(fork):
+    """pidfd_send_signal() without flags signals the thread of a PIDFD_THREAD pidfd, and the process of any other
+    pidfd.
+    """
 
     def life() -> None:
         second = blocking(SIGUSR1, SIGUSR2)
@@ -297,8 +301,9 @@ def test_a_threads_descriptor_signals_the_thread(fork):
 
 
 @clause("pidfd_send_signal.scope", "pidfd_send_signal(2)", "DESCRIPTION", since="6.9")
-def test_the_scope_can_be_named(fork):
-    """PIDFD_SIGNAL_THREAD signals the thread of any descriptor, PIDFD_SIGNAL_THREAD_GROUP the process of a first thread's."""
+def test_signal_scope_flags(fork):
+    """PIDFD_SIGNAL_THREAD signals the thread of any pidfd; PIDFD_SIGNAL_THREAD_GROUP signals the process, also with a
+    PIDFD_THREAD pidfd of its leader."""
 
     def life() -> None:
         second = blocking(SIGUSR1, SIGUSR2)
@@ -312,8 +317,8 @@ def test_the_scope_can_be_named(fork):
 
 
 @clause("pidfd_send_signal.one-scope-einval", "pidfd_send_signal(2)", "ERRORS", errno=EINVAL, since="6.9")
-def test_one_scope_is_named_at_most(fork):
-    """Two scopes at once are refused."""
+def test_two_signal_scopes_fail(fork):
+    """pidfd_send_signal() fails with EINVAL if two scope flags are given."""
 
     def life() -> None:
         with descriptor(os.getpid()) as fd, fails_with(EINVAL):

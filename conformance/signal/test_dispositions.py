@@ -1,4 +1,4 @@
-"""signal(7): what a signal does by default, ignored and caught, and what becomes of that over fork and exec."""
+"""signal(7): default actions, ignoring and catching, and dispositions across fork() and execve()."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEFAULT, IGNORE = 0, 1
 
 
 def send_itself(signo: int) -> str:
-    """Send this process, a child, a signal; leave no core file if that is its end."""
+    """Send a signal to this process, a child; leave no core file if it terminates."""
     prctl(PR_SET_DUMPABLE, 0)
     kill(os.getpid(), signo)
     return "went on"
@@ -33,29 +33,31 @@ def send_itself(signo: int) -> str:
 
 @clause("signal.default-action-table", "signal(7)", "Standard signals")
 @pytest.mark.parametrize(("name", "action"), TABLE, ids=[name for name, _ in TABLE])
-def test_every_signal_has_its_default_action(fork, name, action):
-    """By default every standard signal does what the table says: it ends the process, stops it, or does nothing to one that runs."""
+def test_default_action_of_standard_signal(fork, name, action):
+    """The default action of every standard signal is that of the table in signal(7): terminate, stop, or no effect
+    on a running process.
+    """
     signo = getattr(signal, f"SIG{name}")
-    actor = fork(send_itself, signo)
+    child = fork(send_itself, signo)
     if action in ("Term", "Core"):
-        assert actor.wait() == -signo
+        assert child.wait() == -signo
         return
     if action == "Stop":
-        actor.wait_state("T")
-        actor.signal(SIGCONT)
-    assert actor.result() == "went on"
+        child.wait_state("T")
+        child.signal(SIGCONT)
+    assert child.result() == "went on"
 
 
 @clause("signal.rt-default-terminates", "signal(7)", "Real-time signals")
 @pytest.mark.parametrize("signo", [SIGRTMIN, SIGRTMIN + 7, SIGRTMAX], ids=["first", "eighth", "last"])
-def test_a_real_time_signal_ends_the_process(fork, signo):
-    """By default every real-time signal ends the process."""
+def test_real_time_signal_terminates_by_default(fork, signo):
+    """The default action of every real-time signal is to terminate the process."""
     assert fork(send_itself, signo).wait() == -signo
 
 
 @clause("signal.ignored-has-no-effect", "signal(7)", "Signal dispositions")
-def test_an_ignored_signal_does_nothing(fork, signals):
-    """A signal whose disposition is to be ignored does nothing to the process, whatever its default."""
+def test_ignored_signal_has_no_effect(fork, signals):
+    """A signal whose disposition is SIG_IGN has no effect on the process, whatever its default action."""
 
     def life() -> str:
         for signo in CATCHABLE:
@@ -67,8 +69,8 @@ def test_an_ignored_signal_does_nothing(fork, signals):
 
 
 @clause("signal.caught-runs-handler", "signal(7)", "Signal dispositions")
-def test_a_caught_signal_runs_its_handler(fork, signals):
-    """A signal that is caught runs its handler with its number instead of the default action, once for each that comes."""
+def test_caught_signal_runs_handler(fork, signals):
+    """A caught signal runs its handler with the signal number instead of the default action, once per delivery."""
 
     def life() -> None:
         first, second = signals.catch(SIGUSR1), signals.catch(SIGUSR2)
@@ -82,8 +84,8 @@ def test_a_caught_signal_runs_its_handler(fork, signals):
 
 
 @clause("signal.dispositions-shared-by-threads", "signal(7)", "Signal dispositions")
-def test_a_disposition_is_the_whole_process_s(fork):
-    """What one thread sets a signal's disposition to is its disposition in all threads of the process."""
+def test_dispositions_are_shared_by_threads(fork):
+    """A disposition that one thread sets applies to all threads of the process."""
 
     def life() -> tuple[int, int]:
         in_thread(sigaction, SIGUSR1, SigAction(IGNORE, 0, frozenset()))
@@ -93,8 +95,10 @@ def test_a_disposition_is_the_whole_process_s(fork):
 
 
 @clause("signal.ign-discards-pending", "POSIX.1-2024", "2.4.3 Signal Actions")
-def test_ignoring_a_signal_discards_the_pending_one(fork, signals):
-    """Setting a signal to be ignored discards the instance that is pending: a handler set later does not get it."""
+def test_ignoring_discards_pending_signal(fork, signals):
+    """Setting a disposition to SIG_IGN discards the pending instance of the signal: a handler installed later does
+    not run for it.
+    """
 
     def life():
         signals.block(SIGUSR1)
@@ -111,8 +115,10 @@ def test_ignoring_a_signal_discards_the_pending_one(fork, signals):
 
 @clause("signal.dfl-ignored-discards-pending", "POSIX.1-2024", "2.4.3 Signal Actions")
 @pytest.mark.parametrize("signo", [SIGCHLD, SIGWINCH], ids=["SIGCHLD", "SIGWINCH"])
-def test_a_default_that_ignores_discards_the_pending_one(fork, signals, signo):
-    """Setting a signal to a default that is to ignore it discards the instance that is pending."""
+def test_default_that_ignores_discards_pending_signal(fork, signals, signo):
+    """Setting a disposition to SIG_DFL discards the pending instance of a signal whose default action is to ignore
+    it.
+    """
 
     def life() -> None:
         signals.catch(signo)
@@ -126,8 +132,10 @@ def test_a_default_that_ignores_discards_the_pending_one(fork, signals, signo):
 
 
 @clause("signal.fork-dispositions-copied", "signal(7)", "Signal dispositions")
-def test_a_child_has_a_copy_of_the_dispositions(fork, signals):
-    """A forked child starts with its parent's dispositions, flags and masks with them; what it changes then is its own."""
+def test_fork_copies_dispositions(fork, signals):
+    """After fork() the child has a copy of the parent's dispositions, with flags and masks; changes do not affect
+    the parent.
+    """
 
     def life() -> None:
         signals.catch(SIGUSR1, flags=SA_RESTART, mask={SIGUSR2})
@@ -145,8 +153,8 @@ def test_a_child_has_a_copy_of_the_dispositions(fork, signals):
 
 
 @clause("signal.exec-ignored-stay", "signal(7)", "Signal dispositions")
-def test_ignored_signals_stay_ignored_over_exec(fork, signals):
-    """A signal that is ignored is still ignored in a program that the process executes."""
+def test_ignored_signals_stay_ignored_across_execve(fork, signals):
+    """An ignored signal stays ignored across execve()."""
 
     def life() -> None:
         signals.ignore(SIGUSR1)
@@ -156,8 +164,8 @@ def test_ignored_signals_stay_ignored_over_exec(fork, signals):
 
 
 @clause("signal.exec-sigchld-ign-kept", "execve(2)", "NOTES")
-def test_sigchld_stays_ignored_over_exec(fork, signals):
-    """An ignored SIGCHLD is still ignored in a program that the process executes."""
+def test_ignored_sigchld_stays_ignored_across_execve(fork, signals):
+    """An ignored SIGCHLD stays ignored across execve()."""
 
     def life() -> None:
         signals.ignore(SIGCHLD)
@@ -167,8 +175,8 @@ def test_sigchld_stays_ignored_over_exec(fork, signals):
 
 
 @clause("signal.exec-handled-reset", "signal(7)", "Signal dispositions")
-def test_handlers_do_not_survive_exec(fork, signals):
-    """A signal that is caught has its default disposition in a program that the process executes."""
+def test_handlers_are_reset_by_execve(fork, signals):
+    """execve() resets a caught signal to its default disposition."""
 
     def life() -> None:
         signals.catch(SIGUSR1)

@@ -1,8 +1,8 @@
-"""sigaction(2), core(5): what a handler is told, above all of a fault, bad pointers, and the core that a death leaves.
+"""sigaction(2), core(5): the arguments of a handler, mainly for a fault, invalid pointers, and core dumps.
 
-No Python can run in a handler. But any function of libc can be one, and the kernel lays what it tells a handler on the stack
-that the handler runs on: `_exit` as a handler shows its first argument as the exit status, and leaves on an alternate stack that
-is shared with the test the siginfo_t that it was given.
+No Python can run in a handler. But any function of libc can be one, and the kernel stores the siginfo_t on the stack of
+the handler: `_exit` as a handler shows its first argument as the exit status, and leaves the siginfo_t on an alternate
+stack that is shared with the test.
 """
 
 from __future__ import annotations
@@ -59,18 +59,18 @@ from pytest_ipc.kernel.signals import siginfo
 from ..memory import free_range
 from .plain_child import SOON
 
-TOLD = "The siginfo_t argument to a SA_SIGINFO handler"
+SIGINFO = "The siginfo_t argument to a SA_SIGINFO handler"
 
 libc = ctypes.CDLL(None)
 
 
 def address_of(name: str) -> int:
-    """Where a function of libc begins."""
+    """Return the address of a libc function."""
     return ctypes.cast(getattr(libc, name), ctypes.c_void_p).value or 0
 
 
-def told(memory: bytes, signo: int) -> list[SigInfo]:
-    """Every siginfo_t about *signo* that lies in *memory*: its number, an errno of 0, and members that make sense."""
+def siginfos(memory: bytes, signo: int) -> list[SigInfo]:
+    """Return every siginfo_t for *signo* in *memory*: its number, an errno of 0, and plausible members."""
     begin = signo.to_bytes(4, sys.byteorder) + bytes(4)
     places = [at for at in range(0, len(memory) - abi.SIGINFO_BYTES + 1, 4) if memory.startswith(begin, at)]
     return [siginfo(memory[at : at + abi.SIGINFO_BYTES]) for at in places]
@@ -78,7 +78,7 @@ def told(memory: bytes, signo: int) -> list[SigInfo]:
 
 @pytest.fixture
 def dies_of(fork, signals) -> Callable[..., list[SigInfo]]:
-    """What the handler of *signo* was told when a child did something: dies_of(signo, what)."""
+    """Return the siginfo_t of the handler of *signo* in a child that calls *what*: dies_of(signo, what)."""
 
     def run(signo: int, what: Callable[[], object]) -> list[SigInfo]:
         stack = signals.alternate_stack()
@@ -88,26 +88,26 @@ def dies_of(fork, signals) -> Callable[..., list[SigInfo]]:
             what()
 
         assert fork(life).wait() == signo
-        return told(stack.memory, signo)
+        return siginfos(stack.memory, signo)
 
     return run
 
 
 def touch(address: int) -> Callable[[], int]:
-    """Read the byte at *address*."""
+    """Return a function that reads the byte at *address*."""
     return lambda: ctypes.c_ubyte.from_address(address).value
 
 
-@clause("siginfo.sigsegv-maperr-accerr-addr", "sigaction(2)", TOLD)
-def test_a_fault_where_nothing_is_mapped(dies_of):
-    """SIGSEGV for an address at which nothing is mapped has the code SEGV_MAPERR, and that address."""
-    nowhere = 123  # in the first page, where no program has anything
+@clause("siginfo.sigsegv-maperr-accerr-addr", "sigaction(2)", SIGINFO)
+def test_fault_at_unmapped_address(dies_of):
+    """SIGSEGV for an unmapped address has si_code SEGV_MAPERR and that address in si_addr."""
+    nowhere = 123  # in the first page, which is never mapped
     assert (SEGV_MAPERR, nowhere) in [(info.code, info.addr) for info in dies_of(SIGSEGV, touch(nowhere))]
 
 
-@clause("siginfo.sigsegv-accerr", "sigaction(2)", TOLD)
-def test_a_fault_where_access_is_not_allowed(dies_of, page):
-    """SIGSEGV for memory that may not be used so has the code SEGV_ACCERR, and the address."""
+@clause("siginfo.sigsegv-accerr", "sigaction(2)", SIGINFO)
+def test_fault_without_permission(dies_of, page):
+    """SIGSEGV for memory without the needed permission has si_code SEGV_ACCERR and the address in si_addr."""
     memory = mmap.mmap(-1, page)
     address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     mprotect(address, page, 0)
@@ -115,9 +115,9 @@ def test_a_fault_where_access_is_not_allowed(dies_of, page):
     mprotect(address, page, mmap.PROT_READ | mmap.PROT_WRITE)
 
 
-@clause("siginfo.sigbus-adrerr-addr", "sigaction(2)", TOLD)
-def test_a_fault_behind_the_end_of_a_file(dies_of, page):
-    """SIGBUS for mapped memory behind the end of its file has the code BUS_ADRERR, and the address."""
+@clause("siginfo.sigbus-adrerr-addr", "sigaction(2)", SIGINFO)
+def test_fault_after_end_of_file(dies_of, page):
+    """SIGBUS for mapped memory beyond the end of its file has si_code BUS_ADRERR and the address in si_addr."""
     fd = os.memfd_create("short")
     os.ftruncate(fd, 2 * page)
     memory = mmap.mmap(fd, 2 * page)
@@ -128,18 +128,18 @@ def test_a_fault_behind_the_end_of_a_file(dies_of, page):
 
 
 @clause("sigaction.siginfo-args", "sigaction(2)", "SA_SIGINFO")
-def test_a_handler_is_given_number_and_siginfo(fork, pipe):
-    """A handler with SA_SIGINFO is given the signal's number, and second the address of a siginfo_t that begins with it."""
+def test_sa_siginfo_passes_number_and_siginfo(fork, pipe):
+    """A handler with SA_SIGINFO gets the signal number and the address of a siginfo_t that starts with it."""
     if sys.byteorder == "big":
         untested(
             "needs a little-endian machine: dprintf(3), the handler here, finds the end of its text in the first byte"
         )
-    # A printable character's number, which means nothing to dprintf(3), and a free descriptor's.
+    # Not the number of a printable conversion character, which dprintf(3) would interpret, and a free descriptor.
     signo = next(number for number in range(int(SIGRTMIN) + 2, int(SIGRTMAX)) if number != ord("%"))
     channel = pipe(flags=0)
 
     def life() -> None:
-        # dprintf(signo, info): writes the text that begins at info, up to the zeros of si_signo, to the descriptor signo.
+        # dprintf(signo, info) writes the text at info, up to the zeros of si_signo, to the descriptor signo.
         os.dup2(channel.write_fd, signo)
         sigaction(signo, SigAction(address_of("dprintf"), SA_SIGINFO, frozenset()))
         kill(os.getpid(), signo)
@@ -150,9 +150,9 @@ def test_a_handler_is_given_number_and_siginfo(fork, pipe):
 
 
 @pytest.mark.usefixtures("room_for_signals")
-@clause("siginfo.handler-told-of-the-sender", "sigaction(2)", TOLD)
-def test_a_handler_is_told_of_sender_and_value(dies_of):
-    """The siginfo_t of a handler has the code, process, user and value that sigqueue(3) gave the signal."""
+@clause("siginfo.handler-told-of-the-sender", "sigaction(2)", SIGINFO)
+def test_siginfo_has_sender_and_value(dies_of):
+    """The siginfo_t of a handler has the code, sender and value of the signal that sigqueue() sent."""
     infos = dies_of(SIGUSR1, lambda: sigqueue(os.getpid(), SIGUSR1, 4321))
     assert [(info.code, info.uid, info.value) for info in infos if info.code == SI_QUEUE] == [
         (SI_QUEUE, os.getuid(), 4321)
@@ -161,8 +161,8 @@ def test_a_handler_is_told_of_sender_and_value(dies_of):
 
 @clause("sigaction.handler-gets-the-number", "sigaction(2)", "DESCRIPTION")
 @pytest.mark.parametrize("flags", [0, SA_SIGINFO], ids=["plain", "SA_SIGINFO"])
-def test_a_handler_is_given_the_number(fork, flags):
-    """A handler's first argument is the signal's number, with SA_SIGINFO or without."""
+def test_handler_gets_signal_number(fork, flags):
+    """The first argument of a handler is the signal number, with and without SA_SIGINFO."""
 
     def life(signo: int) -> None:
         sigaction(signo, SigAction(address_of("_exit"), flags, frozenset()))
@@ -173,8 +173,8 @@ def test_a_handler_is_given_the_number(fork, flags):
 
 
 @clause("sigaction.efault", "sigaction(2)", "ERRORS", errno=EFAULT)
-def test_an_action_that_is_not_there_is_refused(page):
-    """The system call fails for a structure that lies in no memory of the process, to install an action and to be told of one."""
+def test_sigaction_with_invalid_address_fails(page):
+    """The sigaction() system call fails with EFAULT if the address of the new or the old action is not accessible."""
     nowhere, before = free_range(page), sigaction(SIGUSR1)
     for arguments in ((nowhere, 0), (0, nowhere)):
         with fails_with(EFAULT):
@@ -183,8 +183,8 @@ def test_an_action_that_is_not_there_is_refused(page):
 
 
 @clause("sigmask.efault", "sigprocmask(2)", "ERRORS", errno=EFAULT)
-def test_a_mask_that_is_not_there_is_refused(page):
-    """The system call fails for a set that lies in no memory of the process, to change the mask and to be told of it."""
+def test_sigprocmask_with_invalid_address_fails(page):
+    """The sigprocmask() system call fails with EFAULT if the address of the new or the old set is not accessible."""
     nowhere, before = free_range(page), sigprocmask(SIG_BLOCK)
     for arguments in ((nowhere, 0), (0, nowhere)):
         with fails_with(EFAULT):
@@ -194,7 +194,7 @@ def test_a_mask_that_is_not_there_is_refused(page):
 
 @pytest.fixture
 def may_dump(tmp_path) -> Callable[[], None]:
-    """Have this process, a child, leave its core in a directory of the test's. Untested where cores go elsewhere or are forbidden."""
+    """Return a function that enables core files of this child in a test's directory; report untested if impossible."""
     try:
         pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
     except OSError as error:
@@ -213,8 +213,10 @@ def may_dump(tmp_path) -> Callable[[], None]:
 
 
 @clause("signal.core-bit", "core(5)", "DESCRIPTION")
-def test_a_core_is_told_of(fork, may_dump):
-    """A parent is told of the core that a signal whose action is to dump one has left, and of none after a signal that does not."""
+def test_core_dump_is_reported(fork, may_dump):
+    """The wait status of a child has WCOREDUMP set if a signal with that default action has dumped core, and clear
+    otherwise.
+    """
 
     def life(signo: int) -> bool:
         def die() -> None:
@@ -233,8 +235,8 @@ def test_a_core_is_told_of(fork, may_dump):
 
 
 @clause("signal.no-core-at-limit-zero", "core(5)", "DESCRIPTION")
-def test_there_is_no_core_where_the_limit_is_zero(fork, tmp_path, may_dump):
-    """Where RLIMIT_CORE is 0 there is no core: the parent is told of none and no file is left."""
+def test_no_core_if_limit_is_zero(fork, tmp_path, may_dump):
+    """With RLIMIT_CORE 0 no core file is written and WCOREDUMP is not set."""
 
     def life() -> bool:
         def die() -> None:
@@ -249,10 +251,12 @@ def test_there_is_no_core_where_the_limit_is_zero(fork, tmp_path, may_dump):
     assert list(tmp_path.iterdir()) == []
 
 
-@clause("siginfo.sigchld-dumped", "sigaction(2)", TOLD)
+@clause("siginfo.sigchld-dumped", "sigaction(2)", SIGINFO)
 @pytest.mark.parametrize("dumps", [True, False], ids=["with-a-core", "without"])
-def test_sigchld_tells_of_a_core(fork, signals, may_dump, dumps):
-    """SIGCHLD has the code CLD_DUMPED where the child's death has left a core and CLD_KILLED where not, and the signal for status."""
+def test_sigchld_reports_core_dump(fork, signals, may_dump, dumps):
+    """SIGCHLD has si_code CLD_DUMPED if the child has dumped core, otherwise CLD_KILLED, and the signal in
+    si_status.
+    """
 
     def life() -> tuple[int, int]:
         def die() -> None:

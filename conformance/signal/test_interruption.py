@@ -1,4 +1,4 @@
-"""signal(7): what a handler does to a call that is blocked, with SA_RESTART and without."""
+"""signal(7): interruption of blocked calls by a handler, with and without SA_RESTART."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HANDLERS = "Interruption of system calls and library functions by signal handler
 
 @dataclass(frozen=True)
 class Blocking:
-    """A call that blocks, the name of its system call, and what lets it go on."""
+    """A call that blocks, the name of its system call, and a function that unblocks it."""
 
     syscall: str
     call: Callable[[], Any]
@@ -32,7 +32,7 @@ class Blocking:
 
 @pytest.fixture(params=["read", "write", "open"])
 def blocking(request, pipe, fifo) -> Blocking:
-    """read(2) of an empty pipe, write(2) to a full one, open(2) of a FIFO that has no writer."""
+    """Return read(2) of an empty pipe, write(2) to a full one, or open(2) of a FIFO without a writer."""
     if request.param == "open":
         meeting = fifo()
         return Blocking("openat", lambda: descriptor.open(meeting.path, os.O_RDONLY), meeting.open_writer)
@@ -44,8 +44,8 @@ def blocking(request, pipe, fifo) -> Blocking:
 
 
 @clause("sigaction.no-restart-eintr", "signal(7)", HANDLERS, errno=EINTR)
-def test_a_blocked_call_ends_when_a_handler_has_run(fork, signals, blocking):
-    """A call that is blocked fails when a handler has run that was installed without SA_RESTART."""
+def test_handler_without_sa_restart_ends_blocked_call(fork, signals, blocking):
+    """A blocked call fails with EINTR after a handler without SA_RESTART has run."""
 
     def life():
         caught = signals.catch(SIGUSR1)
@@ -53,35 +53,35 @@ def test_a_blocked_call_ends_when_a_handler_has_run(fork, signals, blocking):
             blocking.call()
         return caught.count
 
-    actor = fork(life)
-    actor.wait_blocked(blocking.syscall)
-    actor.signal(SIGUSR1)
-    assert actor.result() == 1
+    child = fork(life)
+    child.wait_blocked(blocking.syscall)
+    child.signal(SIGUSR1)
+    assert child.result() == 1
 
 
 @clause("sigaction.restart-resumes", "signal(7)", HANDLERS)
-def test_a_blocked_call_goes_on_with_restart(fork, signals, pipe, blocking):
-    """A call that is blocked goes on when a handler has run that was installed with SA_RESTART, and does what it was called for."""
-    told = pipe(flags=os.O_NONBLOCK | os.O_CLOEXEC)
+def test_handler_with_sa_restart_restarts_blocked_call(fork, signals, pipe, blocking):
+    """A blocked call is restarted after a handler with SA_RESTART has run, and completes."""
+    wakeup = pipe(flags=os.O_NONBLOCK | os.O_CLOEXEC)
 
     def life():
         caught = signals.catch(SIGUSR1, flags=SA_RESTART)
-        signal.set_wakeup_fd(told.write_fd)
+        signal.set_wakeup_fd(wakeup.write_fd)
         blocking.call()
         return caught.count
 
-    actor = fork(life)
-    actor.wait_blocked(blocking.syscall)
-    actor.signal(SIGUSR1)
-    assert select([told.read_fd], [], [], SOON)[0], "the handler did not run"
+    child = fork(life)
+    child.wait_blocked(blocking.syscall)
+    child.signal(SIGUSR1)
+    assert select([wakeup.read_fd], [], [], SOON)[0], "the handler must run"
     fork(blocking.let_go)
-    assert actor.result() == 1
+    assert child.result() == 1
 
 
 @clause("signal.partial-transfer-returns-count", "signal(7)", HANDLERS)
 @pytest.mark.parametrize("flags", [0, SA_RESTART], ids=["plain", "SA_RESTART"])
-def test_a_call_that_has_moved_something_says_how_much(fork, signals, pipe, flags):
-    """A blocked write(2) that a handler interrupts after some bytes have gone out succeeds with their number."""
+def test_interrupted_write_returns_bytes_written(fork, signals, pipe, flags):
+    """A blocked write() that a handler interrupts after a partial transfer returns the number of bytes transferred."""
     channel = pipe()
     capacity = channel.capacity
 
@@ -89,7 +89,7 @@ def test_a_call_that_has_moved_something_says_how_much(fork, signals, pipe, flag
         caught = signals.catch(SIGUSR1, flags=flags)
         return write(channel.write_fd, bytes(capacity + 1)), caught.count
 
-    actor = fork(life)
-    actor.wait_blocked("write")
-    actor.signal(SIGUSR1)
-    assert actor.result() == (capacity, 1)
+    child = fork(life)
+    child.wait_blocked("write")
+    child.signal(SIGUSR1)
+    assert child.result() == (capacity, 1)

@@ -1,4 +1,4 @@
-"""setitimer(2), alarm(2): the interval timers of a process, in children, for pytest's own may be its time limit."""
+"""setitimer(2), alarm(2): the interval timers of a process, in children, as pytest may use its own for a time limit."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ WHICH = pytest.mark.parametrize(
 
 @clause("setitimer.each-its-signal", "setitimer(2)", "DESCRIPTION")
 @WHICH
-def test_each_timer_has_its_signal(fork, signals, which, signo):
-    """ITIMER_REAL counts time and sends SIGALRM, ITIMER_VIRTUAL and ITIMER_PROF processor time and SIGVTALRM and SIGPROF."""
+def test_timer_sends_its_signal(fork, signals, which, signo):
+    """ITIMER_REAL measures real time and sends SIGALRM; ITIMER_VIRTUAL and ITIMER_PROF measure CPU time and send
+    SIGVTALRM and SIGPROF.
+    """
 
     def life() -> frozenset[int]:
         signals.block(SIGALRM, SIGVTALRM, SIGPROF, displace=True)
@@ -51,8 +53,8 @@ def test_each_timer_has_its_signal(fork, signals, which, signo):
 
 
 @clause("setitimer.not-early", "setitimer(2)", "DESCRIPTION")
-def test_the_signal_comes_after_the_time(fork, signals):
-    """The signal of ITIMER_REAL comes once the time has passed, and not before."""
+def test_timer_does_not_expire_early(fork, signals):
+    """SIGALRM of ITIMER_REAL is sent when the time has elapsed, and not earlier."""
 
     def life() -> int:
         signals.block(SIGALRM, displace=True)
@@ -65,8 +67,8 @@ def test_the_signal_comes_after_the_time(fork, signals):
 
 
 @clause("setitimer.interval-reloads", "setitimer(2)", "DESCRIPTION")
-def test_an_interval_sets_it_again(fork, signals):
-    """A timer with an interval is set to that again when it runs out; one without stops."""
+def test_interval_reloads_timer(fork, signals):
+    """A timer with a nonzero it_interval is reset to it on expiration; a timer with a zero it_interval stops."""
 
     def life() -> tuple[ItimerVal, ItimerVal]:
         signals.block(SIGALRM, displace=True)
@@ -85,26 +87,26 @@ def test_an_interval_sets_it_again(fork, signals):
 
 @clause("setitimer.gives-old", "setitimer(2)", "DESCRIPTION")
 @WHICH
-def test_setting_tells_what_stood(fork, which, signo):
-    """Setting a timer tells what it was set to, the time that was left and the interval; asking tells the same; 0 stops it."""
+def test_setitimer_returns_old_value(fork, which, signo):
+    """setitimer() returns the previous value and interval, as getitimer() does; a zero value stops the timer."""
 
     def life() -> list[ItimerVal]:
         before = setitimer(which, LONG)
-        told = [getitimer(which), setitimer(which, NEVER)]
-        return [before, *told, getitimer(which)]
+        armed = [getitimer(which), setitimer(which, NEVER)]
+        return [before, *armed, getitimer(which)]
 
     before, asked, replaced, after = fork(life).result()
     assert (before, after) == (NEVER, NEVER)
-    for told in (asked, replaced):
-        assert told.interval == Timeval(7)
-        assert Timeval(500) < told.value <= Timeval(601)
+    for found in (asked, replaced):
+        assert found.interval == Timeval(7)
+        assert Timeval(500) < found.value <= Timeval(601)
     assert signo
 
 
 @clause("setitimer.unknown-timer-einval", "setitimer(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("which", [3, -1, 99])
-def test_an_unknown_timer_is_refused(fork, which):
-    """A timer that is none of the three is refused, to set and to ask."""
+def test_unknown_timer_fails(fork, which):
+    """setitimer() and getitimer() fail with EINVAL for an unknown timer."""
 
     def life() -> None:
         with fails_with(EINVAL):
@@ -118,8 +120,8 @@ def test_an_unknown_timer_is_refused(fork, which):
 @clause("setitimer.invalid-time-einval", "setitimer(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("wrong", [Timeval(1, 1_000_000), Timeval(1, -1)], ids=str)
 @pytest.mark.parametrize("where", ["value", "interval"])
-def test_an_invalid_time_is_refused(fork, wrong, where):
-    """A time or interval with microseconds outside 0 to 999,999 is refused, and the timer runs on as it was."""
+def test_invalid_time_fails(fork, wrong, where):
+    """setitimer() fails with EINVAL if a tv_usec is outside 0 to 999,999, and does not change the timer."""
 
     def life() -> Timeval:
         setitimer(ITIMER_REAL, LONG)
@@ -131,8 +133,10 @@ def test_an_invalid_time_is_refused(fork, wrong, where):
 
 
 @clause("alarm.replaces-and-tells", "alarm(2)", "RETURN VALUE")
-def test_an_alarm_replaces_the_one_before(fork):
-    """alarm(2) replaces the alarm before and is the number of seconds that were left of it, 0 if there was none; 0 sets none."""
+def test_alarm_replaces_previous_alarm(fork):
+    """alarm() replaces the previous alarm and returns its remaining seconds, or 0 if there was none; alarm(0)
+    cancels it.
+    """
 
     def life() -> list[int]:
         return [alarm(600), alarm(50), alarm(0), alarm(0)]
@@ -144,8 +148,8 @@ def test_an_alarm_replaces_the_one_before(fork):
 
 
 @clause("alarm.sends-sigalrm", "alarm(2)", "DESCRIPTION")
-def test_an_alarm_sends_sigalrm(fork):
-    """When the seconds have passed the process gets SIGALRM, which ends it by default, and not before."""
+def test_alarm_sends_sigalrm(fork):
+    """alarm() sends SIGALRM, which by default terminates the process, after the given seconds and not earlier."""
     start = time.monotonic()
 
     def life() -> None:
@@ -157,8 +161,8 @@ def test_an_alarm_sends_sigalrm(fork):
 
 
 @clause("alarm.shares-itimer_real", "alarm(2)", "NOTES")
-def test_alarm_and_setitimer_share_a_timer(fork):
-    """alarm(2) and ITIMER_REAL are one timer: either call replaces and tells what the other has set."""
+def test_alarm_and_setitimer_share_timer(fork):
+    """alarm() and ITIMER_REAL share one timer: each call replaces and returns what the other has set."""
 
     def life() -> tuple[ItimerVal, int, ItimerVal]:
         alarm(600)
@@ -174,8 +178,8 @@ def test_alarm_and_setitimer_share_a_timer(fork):
 
 
 @clause("alarm.fork-none", "alarm(2)", "NOTES")
-def test_a_child_has_no_alarm(fork):
-    """A child has no alarm and no interval timer of its parent's, where they run on."""
+def test_fork_clears_timers(fork):
+    """After fork() the child has no alarm and no interval timers; those of the parent continue."""
 
     def life() -> None:
         for which in (ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF):
@@ -193,8 +197,8 @@ def test_a_child_has_no_alarm(fork):
 
 
 @clause("alarm.fork-exec", "alarm(2)", "NOTES")
-def test_an_alarm_is_kept_by_another_program(fork):
-    """An alarm and the interval timers are kept, and run on, when another program is executed."""
+def test_execve_keeps_timers(fork):
+    """An alarm and the interval timers persist across execve() and continue to run."""
     source = (
         "import signal; print(*(int(500 < signal.getitimer(n)[0] <= 601) for n in range(3)), signal.alarm(0) > 500)"
     )

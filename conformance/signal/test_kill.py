@@ -1,4 +1,4 @@
-"""kill(2): whom a signal reaches, who may send it, and what is refused."""
+"""kill(2): targets of a signal, permission to send it, and errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .plain_child import NOBODY, bare_child, leave_session, take_uids
 
 @pytest.fixture
 def sleeper(fork: Fork) -> Callable[..., Child[Any]]:
-    """Start children that sleep until a signal ends them, after another function if one is given: sleeper(prepare, *args)."""
+    """Start children that sleep until a signal terminates them, after an optional function: sleeper(prepare, *args)."""
 
     def start(prepare: Callable[..., Any] | None = None, *args: Any) -> Child[Any]:
         def life() -> None:
@@ -28,16 +28,16 @@ def sleeper(fork: Fork) -> Callable[..., Child[Any]]:
                 prepare(*args)
             pause()
 
-        actor = fork(life)
-        actor.wait_blocked("pause")
-        return actor
+        child = fork(life)
+        child.wait_blocked("pause")
+        return child
 
     return start
 
 
 @clause("kill.positive-one-process", "kill(2)", "DESCRIPTION")
-def test_a_positive_pid_is_one_process(sleeper):
-    """A positive pid reaches the process with that id, and no other of its group."""
+def test_positive_pid_signals_one_process(sleeper):
+    """kill() with a positive pid signals the process with that ID, and no other process of its group."""
     leader, member = sleeper(), sleeper()
     os.setpgid(member.pid, leader.pid)
     kill(leader.pid, SIGTERM)
@@ -47,13 +47,13 @@ def test_a_positive_pid_is_one_process(sleeper):
 
 
 @clause("kill.zero-own-group", "kill(2)", "DESCRIPTION")
-def test_zero_is_the_caller_s_group(sleeper, fork, pipe):
-    """The pid 0 reaches every process of the caller's group, the caller too, and nobody outside of it."""
+def test_pid_zero_signals_own_group(sleeper, fork, pipe):
+    """kill() with pid 0 signals every process of the caller's process group, including the caller, and no other."""
     go = pipe()
 
     def life() -> None:
         go.read(1)
-        assert os.getpgrp() == os.getpid(), "the group is pytest's"
+        assert os.getpgrp() == os.getpid(), "the child must lead its own process group"
         kill(0, SIGTERM)
 
     sender, member, outsider = fork(life), sleeper(), sleeper()
@@ -66,8 +66,8 @@ def test_zero_is_the_caller_s_group(sleeper, fork, pipe):
 
 
 @clause("kill.negative-group", "kill(2)", "DESCRIPTION")
-def test_a_negative_pid_is_a_group(sleeper):
-    """A pid below -1 reaches every process of the group with that number, and nobody outside of it."""
+def test_negative_pid_signals_group(sleeper):
+    """kill() with a pid less than -1 signals every process of the process group -pid, and no other."""
     leader, member, outsider = sleeper(), sleeper(), sleeper()
     os.setpgid(member.pid, leader.pid)
     kill(-leader.pid, SIGTERM)
@@ -77,14 +77,14 @@ def test_a_negative_pid_is_a_group(sleeper):
 
 
 @clause("kill.minus-one-everybody-else", "kill(2)", "NOTES")
-def test_minus_one_is_everybody_else(as_init):
-    """The pid -1 reaches every process of the PID namespace but its first one and the caller."""
+def test_minus_one_signals_all_others(as_init):
+    """kill() with pid -1 signals every process of the PID namespace except its first process and the caller."""
 
     def first() -> None:
         with ExitStack() as family:
             others = [family.enter_context(Child.start(pause)) for _ in range(3)]
             sender = family.enter_context(Child.start(kill, (-1, SIGTERM)))
-            assert sender.wait() == 0, "the caller was reached"
+            assert sender.wait() == 0, "the caller must not be signalled"
             assert [other.wait() for other in others] == [-SIGTERM] * 3
 
     as_init(first)
@@ -92,8 +92,10 @@ def test_minus_one_is_everybody_else(as_init):
 
 @clause("signal.init-protected", "kill(2)", "NOTES")
 @pytest.mark.parametrize("signo", [SIGTERM, SIGKILL], ids=["SIGTERM", "SIGKILL"])
-def test_the_first_process_gets_only_what_it_catches(as_init, signals, signo):
-    """From its own PID namespace the first process gets only signals that it has a handler for: others do nothing to it."""
+def test_init_gets_only_caught_signals(as_init, signals, signo):
+    """The first process of a PID namespace receives from inside it only signals that it has a handler for; SIGKILL
+    has no effect either.
+    """
 
     def first():
         with Child.start(kill, (1, signo)) as sender:
@@ -107,8 +109,8 @@ def test_the_first_process_gets_only_what_it_catches(as_init, signals, signo):
 
 
 @clause("kill.sig0-probe", "kill(2)", "DESCRIPTION")
-def test_signal_0_only_asks(sleeper):
-    """Signal 0 is sent to nobody: it tells only whether a process or group is there to be signalled."""
+def test_signal_0_only_checks(sleeper):
+    """kill() with signal 0 sends nothing, but checks whether the process or process group exists."""
     child = sleeper()
     kill(child.pid, 0)
     kill(-child.pid, 0)
@@ -120,8 +122,8 @@ def test_signal_0_only_asks(sleeper):
 
 
 @clause("kill.sig0-zombie", "kill(2)", "ERRORS", errno=ESRCH)
-def test_a_zombie_is_there(fork):
-    """A process that has ended and was not waited for can still be signalled, which does nothing; afterwards it is gone."""
+def test_zombie_exists(fork):
+    """kill() of a zombie succeeds and has no effect; after the wait it fails with ESRCH."""
 
     def life() -> None:
         pid = bare_child(lambda: 7)
@@ -137,8 +139,8 @@ def test_a_zombie_is_there(fork):
 
 @clause("kill.invalid-signal-einval", "kill(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("signo", [-1, NSIG], ids=["negative", "above-the-last"])
-def test_an_invalid_signal_is_refused(sleeper, signo):
-    """A number that is no signal's is refused, and the process is left alone."""
+def test_invalid_signal_fails(sleeper, signo):
+    """kill() fails with EINVAL for an invalid signal number, and sends nothing."""
     child = sleeper()
     with fails_with(EINVAL):
         kill(child.pid, signo)
@@ -147,15 +149,15 @@ def test_an_invalid_signal_is_refused(sleeper, signo):
 
 
 @clause("kill.no-process-esrch", "kill(2)", "ERRORS", errno=ESRCH)
-def test_there_is_no_such_process():
-    """A pid that no process has is refused."""
+def test_nonexistent_process_fails():
+    """kill() fails with ESRCH if no process has the given pid."""
     with fails_with(ESRCH):
         kill(NOBODY, SIGTERM)
 
 
 @clause("kill.no-group-esrch", "kill(2)", "ERRORS", errno=ESRCH)
-def test_there_is_no_such_group(sleeper):
-    """A number that no group has is refused, also if it is a process's that leads none."""
+def test_nonexistent_group_fails(sleeper):
+    """kill() fails with ESRCH if no process group has the given ID, also if a process that leads no group has it."""
     with fails_with(ESRCH):
         kill(-NOBODY, SIGTERM)
     leader, member = sleeper(), sleeper()
@@ -183,8 +185,10 @@ MAY_NOT = {
 @clause("kill.permission-uid-rules", "kill(2)", "DESCRIPTION")
 @pytest.mark.usefixtures("other_users")
 @pytest.mark.parametrize(("sender", "target"), MAY.values(), ids=MAY)
-def test_who_may_send_a_signal(sleeper, fork, sender, target):
-    """Without privilege a process may signal another if its real or effective user is the other's real or saved one."""
+def test_matching_uids_permit_kill(sleeper, fork, sender, target):
+    """An unprivileged process may signal another if its real or effective UID equals the real or saved UID of the
+    target.
+    """
     other = sleeper(take_uids, *target)
 
     def life() -> None:
@@ -198,8 +202,10 @@ def test_who_may_send_a_signal(sleeper, fork, sender, target):
 @clause("kill.no-permission-eperm", "kill(2)", "ERRORS", errno=EPERM)
 @pytest.mark.usefixtures("other_users")
 @pytest.mark.parametrize(("sender", "target"), MAY_NOT.values(), ids=MAY_NOT)
-def test_who_may_not_send_a_signal(sleeper, fork, sender, target):
-    """Without privilege, and with other real and effective users than the target's real and saved ones, nothing is sent."""
+def test_other_uids_do_not_permit_kill(sleeper, fork, sender, target):
+    """kill() by an unprivileged process fails with EPERM if neither its real nor effective UID equals the target's
+    real or saved UID.
+    """
     other = sleeper(take_uids, *target)
 
     def life() -> None:
@@ -215,8 +221,10 @@ def test_who_may_not_send_a_signal(sleeper, fork, sender, target):
 
 @clause("kill.sigcont-same-session", "kill(2)", "DESCRIPTION")
 @pytest.mark.usefixtures("other_users")
-def test_sigcont_needs_only_the_same_session(sleeper, as_user):
-    """SIGCONT may be sent to any process of the sender's session, whoever runs it, and to no stranger's outside of it."""
+def test_sigcont_needs_only_same_session(sleeper, as_user):
+    """SIGCONT may be sent to any process of the sender's session, whatever its UIDs, but not to other users'
+    processes outside of it.
+    """
 
     inside = sleeper(take_uids, STRANGER, STRANGER, STRANGER)
 
@@ -238,8 +246,10 @@ def test_sigcont_needs_only_the_same_session(sleeper, as_user):
 
 @clause("kill.group-partial-permission", "kill(2)", "RETURN VALUE")
 @pytest.mark.usefixtures("other_users")
-def test_a_group_of_which_some_may_be_signalled(sleeper, as_user):
-    """Sending to a group succeeds if at least one of its processes may be signalled; only those are."""
+def test_group_with_partial_permission(sleeper, as_user):
+    """kill() of a process group succeeds if the caller may signal at least one of its processes, and signals only
+    those.
+    """
     leader, member = sleeper(take_uids, STRANGER, STRANGER, STRANGER), sleeper(take_uids, OWNER, OWNER, OWNER)
     os.setpgid(member.pid, leader.pid)
     as_user(OWNER, GROUP, kill, -leader.pid, SIGTERM)
@@ -250,8 +260,8 @@ def test_a_group_of_which_some_may_be_signalled(sleeper, as_user):
 
 @clause("kill.group-no-permission-eperm", "kill(2)", "ERRORS", errno=EPERM)
 @pytest.mark.usefixtures("other_users")
-def test_a_group_of_which_none_may_be_signalled(sleeper, as_user):
-    """Sending to a group fails if none of its processes may be signalled."""
+def test_group_without_permission_fails(sleeper, as_user):
+    """kill() of a process group fails with EPERM if the caller may signal none of its processes."""
     leader, member = (sleeper(take_uids, STRANGER, STRANGER, STRANGER) for _ in range(2))
     os.setpgid(member.pid, leader.pid)
 
@@ -265,21 +275,21 @@ def test_a_group_of_which_none_may_be_signalled(sleeper, as_user):
 
 
 @clause("kill.self-sync-delivery", "kill(2)", "NOTES")
-def test_a_signal_to_oneself_comes_before_the_return(fork):
-    """A signal that a thread sends to its own process, and does not block, is delivered before kill(2) returns."""
+def test_signal_to_self_is_delivered_before_return(fork):
+    """A signal that a process sends to itself and does not block is delivered before kill() returns."""
 
     def life() -> None:
         kill(os.getpid(), SIGTERM)
         os.write(1, b"returned")
 
-    actor = fork(life)
-    assert actor.wait() == -SIGTERM
-    assert actor.output == ""
+    child = fork(life)
+    assert child.wait() == -SIGTERM
+    assert child.output == ""
 
 
 @clause("kill.self-blocked-pends", "kill(2)", "NOTES")
-def test_a_blocked_signal_to_oneself_pends(fork, signals):
-    """A signal that a process sends to itself and blocks pends when kill(2) has returned."""
+def test_blocked_signal_to_self_pends(fork, signals):
+    """A signal that a process sends to itself and blocks is pending when kill() returns."""
 
     def life() -> frozenset[int]:
         signals.block(SIGTERM)

@@ -1,4 +1,4 @@
-"""sigprocmask(2), sigpending(2): what is blocked, what waits, and what becomes of both over fork and exec."""
+"""sigprocmask(2), sigpending(2): blocked and pending signals, also across fork() and execve()."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from .plain_child import CATCHABLE, become_program, in_thread, printed
 
 
 @clause("sigmask.block-unblock-set", "sigprocmask(2)", "DESCRIPTION")
-def test_the_mask_is_added_to_taken_from_and_set(fork):
-    """SIG_BLOCK adds to the mask, SIG_UNBLOCK takes away from it, SIG_SETMASK sets it, and each tells the mask before."""
+def test_block_unblock_and_setmask(fork):
+    """SIG_BLOCK adds to the mask, SIG_UNBLOCK removes from it, SIG_SETMASK replaces it, and sigprocmask() returns
+    the previous mask.
+    """
 
     def life() -> list[frozenset[int]]:
         return [
@@ -31,8 +33,8 @@ def test_the_mask_is_added_to_taken_from_and_set(fork):
 
 
 @clause("sigmask.null-set-reads", "sigprocmask(2)", "DESCRIPTION")
-def test_without_a_set_the_mask_is_only_told(fork):
-    """Without a new set the mask stays what it is, whatever the first argument says, and is told."""
+def test_null_set_only_returns_mask(fork):
+    """sigprocmask() with a NULL set returns the mask without changing it, whatever how."""
 
     def life() -> list[frozenset[int]]:
         sigprocmask(SIG_SETMASK, {SIGUSR1})
@@ -42,8 +44,8 @@ def test_without_a_set_the_mask_is_only_told(fork):
 
 
 @clause("sigmask.unknown-how-einval", "sigprocmask(2)", "ERRORS", errno=EINVAL)
-def test_another_way_to_change_the_mask_is_refused(fork):
-    """A first argument that is none of the three ways fails and leaves the mask as it was."""
+def test_unknown_how_fails(fork):
+    """sigprocmask() fails with EINVAL for an unknown how, and does not change the mask."""
 
     def life() -> frozenset[int]:
         sigprocmask(SIG_SETMASK, {SIGUSR1})
@@ -57,8 +59,8 @@ def test_another_way_to_change_the_mask_is_refused(fork):
 
 
 @clause("sigmask.cannot-block-kill-stop", "sigprocmask(2)", "NOTES")
-def test_kill_and_stop_are_never_in_the_mask(fork):
-    """Asking to block SIGKILL and SIGSTOP is no error, and does not block them."""
+def test_kill_and_stop_cannot_be_blocked(fork):
+    """sigprocmask() silently ignores SIGKILL and SIGSTOP in the set."""
 
     def life() -> frozenset[int]:
         sigprocmask(SIG_SETMASK, {SIGKILL, SIGSTOP, SIGUSR1})
@@ -68,8 +70,8 @@ def test_kill_and_stop_are_never_in_the_mask(fork):
 
 
 @clause("sigmask.all-blocked-can-be-killed", "signal(7)", "Standard signals")
-def test_a_process_that_blocks_everything_is_stopped_and_killed(fork):
-    """A process that has asked to block and to ignore everything is stopped by SIGSTOP and ended by SIGKILL all the same."""
+def test_process_that_blocks_all_can_be_stopped_and_killed(fork):
+    """SIGSTOP and SIGKILL stop and terminate a process that blocks and ignores all other signals."""
 
     def life() -> None:
         for signo in CATCHABLE:
@@ -77,17 +79,17 @@ def test_a_process_that_blocks_everything_is_stopped_and_killed(fork):
         sigprocmask(SIG_SETMASK, {*CATCHABLE, SIGKILL, SIGSTOP})
         pause()
 
-    actor = fork(life)
-    actor.wait_blocked("pause")
-    actor.signal(SIGSTOP)
-    actor.wait_state("T")
-    actor.signal(SIGKILL)
-    assert actor.wait() == -SIGKILL
+    child = fork(life)
+    child.wait_blocked("pause")
+    child.signal(SIGSTOP)
+    child.wait_state("T")
+    child.signal(SIGKILL)
+    assert child.wait() == -SIGKILL
 
 
 @clause("sigmask.blocked-waits-until-unblocked", "signal(7)", "Signal mask and pending signals")
-def test_a_blocked_signal_waits(fork, signals):
-    """A blocked signal is not delivered before it is unblocked; then it is, and pends no more."""
+def test_blocked_signal_pends_until_unblocked(fork, signals):
+    """A blocked signal pends and is delivered only when it is unblocked; then it no longer pends."""
 
     def life() -> None:
         caught = signals.catch(SIGUSR1)
@@ -103,8 +105,8 @@ def test_a_blocked_signal_waits(fork, signals):
 
 
 @clause("sigmask.delivery-before-return", "sigprocmask(3p)", "DESCRIPTION")
-def test_what_was_pending_is_delivered_before_the_call_returns(fork):
-    """Where unblocking lets a pending signal through, it is delivered before the call returns: after SIGTERM there is no return."""
+def test_unblocked_signal_is_delivered_before_return(fork):
+    """If sigprocmask() unblocks a pending signal, that is delivered before the call returns."""
 
     def life() -> None:
         sigprocmask(SIG_BLOCK, {SIGTERM})
@@ -113,14 +115,16 @@ def test_what_was_pending_is_delivered_before_the_call_returns(fork):
         sigprocmask(SIG_UNBLOCK, {SIGTERM})
         os.write(1, b"returned")
 
-    actor = fork(life)
-    assert actor.wait() == -SIGTERM
-    assert actor.output == "blocked\n"
+    child = fork(life)
+    assert child.wait() == -SIGTERM
+    assert child.output == "blocked\n"
 
 
 @clause("sigmask.per-thread", "signal(7)", "Signal mask and pending signals")
-def test_every_thread_has_a_mask_of_its_own(fork):
-    """A new thread starts with its maker's mask; from then on what either changes is its own."""
+def test_mask_is_per_thread(fork):
+    """Each thread has its own mask: a new thread starts with its creator's mask, and changes do not affect the
+    other.
+    """
 
     def life() -> tuple[frozenset[int], frozenset[int], frozenset[int]]:
         sigprocmask(SIG_SETMASK, {SIGUSR1})
@@ -134,8 +138,8 @@ def test_every_thread_has_a_mask_of_its_own(fork):
 
 
 @clause("sigmask.fork-inherits", "signal(7)", "Signal mask and pending signals")
-def test_a_child_has_a_copy_of_the_mask(fork):
-    """A forked child starts with its parent's mask; what it changes then is its own."""
+def test_fork_copies_mask(fork):
+    """After fork() the child has a copy of the parent's mask; changes do not affect the parent."""
 
     def life() -> tuple[frozenset[int], frozenset[int]]:
         sigprocmask(SIG_SETMASK, {SIGUSR1, SIGTERM})
@@ -146,8 +150,8 @@ def test_a_child_has_a_copy_of_the_mask(fork):
 
 
 @clause("sigmask.exec-preserved", "signal(7)", "Signal mask and pending signals")
-def test_the_mask_stays_over_exec(fork):
-    """What was blocked is still blocked in a program that the process executes, and nothing else."""
+def test_mask_is_preserved_across_execve(fork):
+    """The signal mask is preserved across execve()."""
 
     def life() -> None:
         sigprocmask(SIG_SETMASK, {SIGUSR1, SIGTERM})
@@ -157,8 +161,8 @@ def test_the_mask_stays_over_exec(fork):
 
 
 @clause("sigpending.blocked-raised", "sigpending(2)", "DESCRIPTION")
-def test_pending_is_what_was_raised_while_blocked(fork):
-    """Pending is what is blocked and was raised, and not what is only blocked."""
+def test_pending_signals_are_raised_and_blocked(fork):
+    """sigpending() returns the signals that were raised while blocked, and not those that are only blocked."""
 
     def life() -> tuple[frozenset[int], frozenset[int]]:
         sigprocmask(SIG_SETMASK, {SIGUSR1, SIGUSR2})
@@ -170,15 +174,17 @@ def test_pending_is_what_was_raised_while_blocked(fork):
 
 
 def pend_both() -> None:
-    """Block two signals, and have SIGUSR1 pending for this thread, SIGUSR2 for the process."""
+    """Block two signals and make SIGUSR1 pending for this thread and SIGUSR2 for the process."""
     sigprocmask(SIG_SETMASK, {SIGUSR1, SIGUSR2})
     tgkill(os.getpid(), threading.get_native_id(), SIGUSR1)
     kill(os.getpid(), SIGUSR2)
 
 
 @clause("sigpending.union-thread-process", "signal(7)", "Signal mask and pending signals")
-def test_pending_is_the_thread_s_and_the_process_s(fork):
-    """A thread finds pending what was sent to it and what was sent to the process, and not what was sent to another thread."""
+def test_sigpending_is_union_of_thread_and_process(fork):
+    """sigpending() returns the signals pending for the calling thread or the process, but not those for another
+    thread.
+    """
 
     def life() -> tuple[frozenset[int], frozenset[int]]:
         pend_both()
@@ -188,8 +194,10 @@ def test_pending_is_the_thread_s_and_the_process_s(fork):
 
 
 @clause("sigpending.proc-status-agrees", "signal(7)", "NOTES")
-def test_proc_shows_what_pends_and_what_is_blocked(fork):
-    """/proc/PID/status shows apart what pends for the thread and for the process, and what is blocked, ignored and caught."""
+def test_proc_status_shows_signal_sets(fork):
+    """/proc/PID/status shows the sets of signals pending for the thread, pending for the process, blocked, ignored
+    and caught.
+    """
 
     def life() -> dict[str, str]:
         pend_both()
@@ -211,8 +219,8 @@ def test_proc_shows_what_pends_and_what_is_blocked(fork):
 
 
 @clause("sigpending.fork-empty", "signal(7)", "Signal mask and pending signals")
-def test_nothing_pends_in_a_new_child(fork):
-    """A forked child starts with nothing pending, whatever pends for its parent, whose signals stay."""
+def test_fork_clears_pending_signals(fork):
+    """After fork() the child has no pending signals; those of the parent stay pending."""
 
     def life() -> tuple[frozenset[int], frozenset[int]]:
         pend_both()
@@ -223,8 +231,8 @@ def test_nothing_pends_in_a_new_child(fork):
 
 
 @clause("sigpending.exec-preserved", "signal(7)", "Signal mask and pending signals")
-def test_what_pends_stays_over_exec(fork):
-    """What was pending, for the thread or for the process, still pends in a program that the process executes."""
+def test_pending_signals_are_preserved_across_execve(fork):
+    """Pending signals, of the thread and of the process, are preserved across execve()."""
 
     def life() -> None:
         pend_both()
@@ -234,8 +242,8 @@ def test_what_pends_stays_over_exec(fork):
 
 
 @clause("sigpending.exec-then-unblock-kills", "signal(7)", "Signal mask and pending signals")
-def test_what_pends_over_exec_meets_the_default(fork, signals):
-    """A caught signal that pended over exec has lost its handler: unblocked, it ends the program."""
+def test_signal_pending_across_execve_gets_default_action(fork, signals):
+    """A caught signal that pends across execve() gets its default action when the program unblocks it."""
 
     def life() -> None:
         signals.catch(SIGUSR1)
@@ -246,14 +254,14 @@ def test_what_pends_over_exec_meets_the_default(fork, signals):
             "signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1]); print('there')"
         )
 
-    actor = fork(life)
-    assert actor.wait(60) == -SIGUSR1
-    assert actor.output == "here\n"
+    child = fork(life)
+    assert child.wait(60) == -SIGUSR1
+    assert child.output == "here\n"
 
 
 @clause("sigpending.blocked-and-ignored", "sigpending(2)", "NOTES", disputed="it is added while it is blocked")
-def test_what_is_blocked_and_ignored_does_not_pend(fork, signals):
-    """A signal that is blocked and ignored is not added to the pending ones when it is raised."""
+def test_blocked_and_ignored_signal_does_not_pend(fork, signals):
+    """A signal that is blocked and ignored is not added to the pending signals when it is raised."""
 
     def life() -> frozenset[int]:
         signals.ignore(SIGUSR1)
@@ -263,5 +271,5 @@ def test_what_is_blocked_and_ignored_does_not_pend(fork, signals):
 
     pending = fork(life).result()
     if pending == {SIGUSR1}:
-        disputed(manual="that it is not added to the pending signals", linux="adds it while it is blocked")
+        disputed(manual="it is not added to the pending signals", linux="adds it while it is blocked")
     assert pending == set()

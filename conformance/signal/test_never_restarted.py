@@ -1,4 +1,4 @@
-"""signal(7): waits that end when a handler has run, SA_RESTART or not; fcntl(2): signals that tell of descriptors."""
+"""signal(7): calls that are never restarted, even with SA_RESTART; fcntl(2): signals for events on descriptors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ F_SETSIG = 10
 
 
 def interrupted(fork, signals, name: str, call: Callable[[], object]) -> None:
-    """Assert that *call* ends in EINTR when a handler with SA_RESTART has run."""
+    """Assert that *call* fails with EINTR after a handler with SA_RESTART has run."""
 
     def life():
         caught = signals.catch(SIGUSR1, flags=SA_RESTART)
@@ -33,16 +33,16 @@ def interrupted(fork, signals, name: str, call: Callable[[], object]) -> None:
             call()
         return caught.count
 
-    actor = fork(life)
-    actor.wait_blocked(name)
-    actor.signal(SIGUSR1)
-    assert actor.result() == 1
+    child = fork(life)
+    child.wait_blocked(name)
+    child.signal(SIGUSR1)
+    assert child.result() == 1
 
 
 @clause("signal.sysv-and-poll-never-restart", "signal(7)", ALWAYS, errno=EINTR)
 @pytest.mark.parametrize("call", ["poll", "select", "epoll_wait"])
-def test_waiting_for_descriptors_is_not_restarted(fork, signals, pipe, call):
-    """poll(2), select(2) and epoll_wait(2) end when a handler has run, also when it was installed with SA_RESTART."""
+def test_poll_select_epoll_wait_are_not_restarted(fork, signals, pipe, call):
+    """poll(), select() and epoll_wait() fail with EINTR after a handler has run, even one with SA_RESTART."""
     channel = pipe()
     queue = select.epoll()
     queue.register(channel.read_fd, select.EPOLLIN)
@@ -56,14 +56,14 @@ def test_waiting_for_descriptors_is_not_restarted(fork, signals, pipe, call):
 
 
 @clause("signal.nanosleep-never-restarts", "signal(7)", ALWAYS, errno=EINTR)
-def test_sleep_is_not_restarted(fork, signals):
-    """nanosleep(2) ends when a handler has run, also when it was installed with SA_RESTART."""
+def test_nanosleep_is_not_restarted(fork, signals):
+    """nanosleep() fails with EINTR after a handler has run, even one with SA_RESTART."""
     interrupted(fork, signals, "nanosleep", lambda: nanosleep(Timespec(600)))
 
 
 @clause("signal.so_rcvtimeo-disables-restart", "signal(7)", ALWAYS, errno=EINTR)
-def test_a_socket_with_a_time_limit_is_not_restarted(fork, signals):
-    """Reading a socket that has SO_RCVTIMEO ends when a handler has run, also when it was installed with SA_RESTART."""
+def test_read_of_socket_with_timeout_is_not_restarted(fork, signals):
+    """read() of a socket with SO_RCVTIMEO fails with EINTR after a handler has run, even one with SA_RESTART."""
     near, far = socket.socketpair()
     near.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 600, 0))
     interrupted(fork, signals, "read", lambda: read(near.fileno(), 1))
@@ -72,8 +72,8 @@ def test_a_socket_with_a_time_limit_is_not_restarted(fork, signals):
 
 
 @pytest.fixture
-def telling() -> Callable[..., tuple[socket.socket, socket.socket]]:
-    """A pair of sockets of which this process is told by *signo*, 0 for none in particular: telling(signo)."""
+def signalling() -> Callable[..., tuple[socket.socket, socket.socket]]:
+    """Return a socket pair whose first socket sends *signo* to this process, 0 for SIGIO: signalling(signo)."""
 
     def make(signo: int) -> tuple[socket.socket, socket.socket]:
         near, far = socket.socketpair()
@@ -87,12 +87,12 @@ def telling() -> Callable[..., tuple[socket.socket, socket.socket]]:
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("siginfo.sigio-band-fd", "F_GETSIG(2const)", "F_SETSIG")
-def test_a_signal_tells_of_a_descriptor(fork, signals, telling):
-    """A signal chosen with F_SETSIG tells which descriptor has something to read, by number, and by the events of poll(2)."""
+def test_f_setsig_signal_names_descriptor(fork, signals, signalling):
+    """A signal set with F_SETSIG reports the readable descriptor in si_fd and the poll() events in si_band."""
 
     def life() -> None:
         signals.block(SIGRTMIN)
-        near, far = telling(SIGRTMIN)
+        near, far = signalling(SIGRTMIN)
         far.send(b"x")
         info = sigtimedwait({SIGRTMIN}, SOON)
         assert (info.signo, info.code, info.fd) == (SIGRTMIN, POLL_IN, near.fileno())
@@ -102,12 +102,12 @@ def test_a_signal_tells_of_a_descriptor(fork, signals, telling):
 
 
 @clause("siginfo.sigio-plain", "F_GETSIG(2const)", "F_SETOWN")
-def test_sigio_comes_where_no_signal_was_chosen(fork, signals, telling):
-    """A descriptor with O_ASYNC sends its owner SIGIO when there is something to read, and nothing before."""
+def test_o_async_sends_sigio(fork, signals, signalling):
+    """A descriptor with O_ASYNC sends SIGIO to its owner when it becomes readable, and not before."""
 
     def life() -> int:
         signals.block(SIGIO)
-        _near, far = telling(0)
+        _near, far = signalling(0)
         with fails_with(EAGAIN):
             sigtimedwait({SIGIO}, 0)
         far.send(b"x")

@@ -1,4 +1,4 @@
-"""signal(7), sigqueue(3): one pending instance of a standard signal, a queue of real-time ones, their order and limit."""
+"""signal(7), sigqueue(3): pending standard signals, the queue of real-time signals, its order and its limit."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from .plain_child import NOBODY, limit_pending
 
 
 @clause("signal.sigrtmin-nptl-offset", "signal(7)", "Real-time signals")
-def test_the_range_of_real_time_signals():
-    """Of the kernel's real-time signals 32 to 64 libc keeps two or three: a program's begin at 34 or 35 and end with 64."""
+def test_range_of_real_time_signals():
+    """Of the kernel's real-time signals 32 to 64 libc reserves the first two or three: SIGRTMIN is 34 or 35, and
+    SIGRTMAX is 64.
+    """
     first, last = (function(f"__libc_current_sigrt{end}", c_int, fails=never)() for end in ("min", "max"))
     assert first in (34, 35)
     assert last == 64
@@ -27,8 +29,8 @@ def test_the_range_of_real_time_signals():
 
 
 @clause("signal.standard-coalesce", "signal(7)", "Queueing and delivery semantics for standard signals")
-def test_a_standard_signal_pends_once(fork, signals):
-    """A standard signal that comes again while it pends is not kept a second time, by whichever call it was sent."""
+def test_standard_signal_pends_once(fork, signals):
+    """A standard signal that is sent again while it is pending is not queued, whichever call sends it."""
 
     def life() -> None:
         signals.block(SIGUSR1)
@@ -44,8 +46,8 @@ def test_a_standard_signal_pends_once(fork, signals):
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("signal.standard-first-siginfo-kept", "signal(7)", "Queueing and delivery semantics for standard signals")
-def test_the_first_instance_is_the_one_that_is_kept(fork, signals):
-    """Where a standard signal comes again while it pends, what it brings along is the first one's."""
+def test_first_instance_is_kept(fork, signals):
+    """If a standard signal is sent again while it is pending, the siginfo_t of the first instance is kept."""
 
     def life() -> int:
         signals.block(SIGUSR1)
@@ -58,7 +60,9 @@ def test_the_first_instance_is_the_one_that_is_kept(fork, signals):
 
 @clause("signal.rt-queue", "signal(7)", "Real-time signals")
 def test_real_time_signals_queue_in_order(fork, signals):
-    """Every instance of a real-time signal is kept, with its value, and comes in the order in which they were sent."""
+    """Every instance of a real-time signal is queued with its value, and delivered in the order in which it was
+    sent.
+    """
 
     def life() -> list[int]:
         signals.block(SIGRTMIN)
@@ -74,8 +78,8 @@ def test_real_time_signals_queue_in_order(fork, signals):
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("signal.rt-kill-queues", "signal(7)", "Real-time signals")
-def test_real_time_signals_queue_also_by_kill(fork, signals):
-    """Every instance of a real-time signal is kept also when kill(2) sends it."""
+def test_kill_queues_real_time_signals(fork, signals):
+    """Every instance of a real-time signal is queued also when kill() sends it."""
 
     def life() -> list[int]:
         signals.block(SIGRTMAX)
@@ -89,8 +93,10 @@ def test_real_time_signals_queue_also_by_kill(fork, signals):
 
 
 @clause("signal.rt-lowest-first", "signal(7)", "Real-time signals")
-def test_the_lowest_real_time_signal_comes_first(fork, signals):
-    """Of several real-time signals that pend, those with the lowest number come first, each in the order it was sent."""
+def test_lowest_real_time_signal_comes_first(fork, signals):
+    """Of several pending real-time signals the one with the lowest number is delivered first, and of one number the
+    oldest.
+    """
 
     def life() -> list[tuple[int, int]]:
         wanted = {SIGRTMIN, SIGRTMIN + 1, SIGRTMAX}
@@ -104,8 +110,8 @@ def test_the_lowest_real_time_signal_comes_first(fork, signals):
 
 
 @clause("signal.standard-before-rt", "signal(7)", "Real-time signals")
-def test_standard_signals_come_before_real_time_ones(fork, signals):
-    """Where standard and real-time signals pend, the standard ones come first."""
+def test_standard_signals_come_before_real_time_signals(fork, signals):
+    """If both standard and real-time signals are pending, the standard signals are delivered first."""
 
     def life() -> list[int]:
         wanted = {SIGRTMIN, SIGUSR2}
@@ -118,8 +124,10 @@ def test_standard_signals_come_before_real_time_ones(fork, signals):
 
 
 @clause("signal.rlimit_sigpending-eagain", "sigqueue(3)", "ERRORS", errno=EAGAIN)
-def test_the_limit_of_queued_signals(fork, signals):
-    """sigqueue(3) of a real-time signal fails and adds nothing when RLIMIT_SIGPENDING signals are queued, and succeeds below."""
+def test_sigqueue_at_limit_fails(fork, signals):
+    """sigqueue() of a real-time signal fails with EAGAIN and queues nothing if RLIMIT_SIGPENDING is reached, and
+    succeeds below it.
+    """
 
     def life() -> None:
         signals.block(SIGRTMIN)
@@ -136,8 +144,10 @@ def test_the_limit_of_queued_signals(fork, signals):
 
 @clause("signal.rlimit_sigpending-kill-still-works", "getrlimit(2)", "RLIMIT_SIGPENDING")
 @pytest.mark.parametrize("signo", [SIGUSR1, SIGRTMIN], ids=["standard", "real-time"])
-def test_kill_works_at_the_limit(fork, signals, signo):
-    """At RLIMIT_SIGPENDING kill(2) still makes a signal pend that does not pend yet."""
+def test_kill_succeeds_at_limit(fork, signals, signo):
+    """If RLIMIT_SIGPENDING is reached, kill() can still make one instance of a signal pending that is not pending
+    yet.
+    """
 
     def life() -> None:
         signals.block(signo)
@@ -150,8 +160,8 @@ def test_kill_works_at_the_limit(fork, signals, signo):
 
 
 @clause("sigqueue.sig0-probe", "sigqueue(3)", "DESCRIPTION")
-def test_the_null_signal_only_asks(fork):
-    """sigqueue(3) with signal 0 sends nothing, and tells by its errors whether a signal could be sent."""
+def test_signal_0_only_checks(fork):
+    """sigqueue() with signal 0 sends nothing, but reports errors."""
     child = fork(pause)
     child.wait_blocked("pause")
     sigqueue(child.pid, 0)
@@ -163,16 +173,16 @@ def test_the_null_signal_only_asks(fork):
 
 @clause("sigqueue.einval", "sigqueue(3)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("signo", [-1, NSIG], ids=["negative", "above-the-last"])
-def test_an_invalid_signal_is_refused(fork, signo):
-    """sigqueue(3) fails for a number that is no signal's."""
+def test_invalid_signal_fails(fork, signo):
+    """sigqueue() fails with EINVAL for an invalid signal number."""
     child = fork(pause)
     with fails_with(EINVAL):
         sigqueue(child.pid, signo)
 
 
 @clause("sigqueue.esrch", "sigqueue(3)", "ERRORS", errno=ESRCH)
-def test_there_is_no_such_process(fork):
-    """sigqueue(3) fails for a process that is not there, or is there no more."""
+def test_nonexistent_process_fails(fork):
+    """sigqueue() fails with ESRCH for a process that does not exist or no longer exists."""
     with fails_with(ESRCH):
         sigqueue(NOBODY, SIGUSR1)
     child = fork(int)
@@ -182,8 +192,8 @@ def test_there_is_no_such_process(fork):
 
 
 @clause("sigqueue.eperm", "sigqueue(3)", "ERRORS", errno=EPERM)
-def test_another_user_s_process_is_out_of_reach(fork, as_user):
-    """sigqueue(3) fails without permission to signal the process, which gets nothing."""
+def test_sigqueue_without_permission_fails(fork, as_user):
+    """sigqueue() fails with EPERM without permission to signal the process, and sends nothing."""
     child = fork(pause)
 
     def send() -> None:

@@ -1,4 +1,4 @@
-"""sigaction(2): installing and asking, the flags, and what is blocked while a handler runs."""
+"""sigaction(2): installing and examining actions, the flags, and the mask while a handler runs."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ UNKNOWN = 0x2000  # no flag on any architecture
 
 
 @clause("sigaction.install-query", "sigaction(2)", "DESCRIPTION")
-def test_the_action_before_is_told(fork):
-    """Installing an action tells the one before, handler, flags and mask; without a new one the call only tells."""
+def test_sigaction_returns_previous_action(fork):
+    """sigaction() returns the previous action with handler, flags and mask; with a NULL new action it only returns
+    the current one.
+    """
     ignored = SigAction(IGNORE, SA_RESTART, frozenset({SIGUSR2, SIGTERM}))
     default = SigAction(DEFAULT, SA_NODEFER, frozenset())
 
@@ -49,8 +51,8 @@ def test_the_action_before_is_told(fork):
 
 @clause("sigaction.einval-signum", "sigaction(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("signo", [0, -1, signal.NSIG], ids=["zero", "negative", "above-the-last"])
-def test_no_signal_has_such_a_number(fork, signo):
-    """A number that is no signal's is refused, to install an action and to ask for it."""
+def test_invalid_signal_fails(fork, signo):
+    """sigaction() fails with EINVAL for an invalid signal number, with and without a new action."""
 
     def life() -> None:
         with fails_with(EINVAL):
@@ -64,7 +66,7 @@ def test_no_signal_has_such_a_number(fork, signo):
 @clause("sigaction.kill-stop-refused", "sigaction(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("signo", [SIGKILL, SIGSTOP], ids=["SIGKILL", "SIGSTOP"])
 def test_kill_and_stop_cannot_be_caught_or_ignored(fork, signals, signo):
-    """SIGKILL and SIGSTOP can be neither caught nor ignored."""
+    """sigaction() fails with EINVAL for SIGKILL and SIGSTOP, which can be neither caught nor ignored."""
 
     def life() -> None:
         signals.catch(SIGUSR1)
@@ -77,8 +79,10 @@ def test_kill_and_stop_cannot_be_caught_or_ignored(fork, signals, signo):
 
 
 @clause("sigaction.own-signal-blocked-in-handler", "sigaction(2)", "DESCRIPTION")
-def test_a_handler_is_not_entered_again_by_its_signal(held):
-    """While a handler runs, the signal that it handles is blocked: what comes in the meantime is handled after it, once."""
+def test_own_signal_is_blocked_in_handler(held):
+    """While a handler runs its signal is blocked: further instances are handled once, after the handler has
+    returned.
+    """
     child = held(SIGUSR1)
     child.receive(SIGUSR1)
     child.receive(SIGUSR1)
@@ -86,8 +90,10 @@ def test_a_handler_is_not_entered_again_by_its_signal(held):
 
 
 @clause("sigaction.nodefer", "sigaction(2)", "SA_NODEFER")
-def test_nodefer_lets_the_signal_in_again(held):
-    """With SA_NODEFER the signal is not blocked while its handler runs: each that comes enters the handler again at once."""
+def test_nodefer_does_not_block_own_signal(held):
+    """With SA_NODEFER the signal is not blocked while its handler runs: each further instance enters the handler at
+    once.
+    """
     child = held(SIGUSR1, SA_NODEFER)
     child.receive(SIGUSR1)
     child.receive(SIGUSR1)
@@ -95,8 +101,8 @@ def test_nodefer_lets_the_signal_in_again(held):
 
 
 @clause("sigaction.nodefer-yields-to-sa_mask", "sigaction(2)", "SA_NODEFER")
-def test_the_mask_counts_more_than_nodefer(held):
-    """SA_NODEFER does not unblock a signal that the action's own mask names."""
+def test_sa_mask_overrides_nodefer(held):
+    """SA_NODEFER does not unblock a signal that is in sa_mask."""
     child = held(SIGUSR1, SA_NODEFER, mask={SIGUSR1})
     child.receive(SIGUSR1)
     child.receive(SIGUSR1)
@@ -104,32 +110,34 @@ def test_the_mask_counts_more_than_nodefer(held):
 
 
 @clause("sigaction.sa_mask-blocked-in-handler", "sigaction(2)", "DESCRIPTION")
-def test_the_mask_is_blocked_while_the_handler_runs(held):
-    """While a handler runs, the signals of its action's mask are blocked: they are handled after it."""
+def test_sa_mask_is_blocked_in_handler(held):
+    """While a handler runs the signals in its sa_mask are blocked, and are handled after it has returned."""
     child = held(SIGUSR1, mask={SIGUSR2}, also={SIGUSR2})
     child.receive(SIGUSR2)
     assert child.release() == [SIGUSR1, SIGUSR2]
 
 
 @clause("sigaction.other-signals-interrupt-handler", "signal(7)", "Execution of signal handlers")
-def test_other_signals_interrupt_a_handler(held):
-    """While a handler runs, a signal that neither its action nor the process blocks is handled in the midst of it."""
+def test_other_signals_interrupt_handler(held):
+    """A signal that is neither in sa_mask nor blocked interrupts a running handler."""
     child = held(SIGUSR1, mask={SIGTERM}, also={SIGUSR2})
     child.receive(SIGUSR2)
     assert child.release() == [SIGUSR2, SIGUSR1]
 
 
 @clause("sigaction.mask-restored-after-handler", "signal(7)", "Execution of signal handlers")
-def test_the_mask_is_what_it_was_after_the_handler(held):
-    """When a handler has returned, the mask is what it was before, without the action's mask and the signal."""
+def test_mask_is_restored_after_handler(held):
+    """After a handler has returned the signal mask is that from before, without sa_mask and the signal."""
     child = held(SIGUSR1, mask={SIGUSR2, SIGTERM})
     child.release()
-    assert child.actor.result() == set()
+    assert child.process.result() == set()
 
 
 @clause("sigaction.resethand", "sigaction(2)", "SA_RESETHAND")
 def test_resethand_handles_once(fork, signals):
-    """With SA_RESETHAND the handler runs for the first signal; then the action is the default, which the second one meets."""
+    """With SA_RESETHAND the handler runs once; then the disposition is SIG_DFL, and the next signal has its default
+    action.
+    """
 
     def life() -> None:
         caught = signals.catch(SIGUSR1, flags=SA_RESETHAND)
@@ -137,22 +145,24 @@ def test_resethand_handles_once(fork, signals):
         print(caught.count, sigaction(SIGUSR1).handler, flush=True)
         kill(os.getpid(), SIGUSR1)
 
-    actor = fork(life)
-    assert actor.wait() == -SIGUSR1
-    assert actor.output.split() == ["1", str(DEFAULT)]
+    child = fork(life)
+    assert child.wait() == -SIGUSR1
+    assert child.output.split() == ["1", str(DEFAULT)]
 
 
 @clause("sigaction.resethand-on-entry", "sigaction(2)", "SA_RESETHAND")
-def test_resethand_resets_when_the_handler_is_entered(held):
-    """SA_RESETHAND resets the action when the handler is entered: with SA_NODEFER a second signal ends the process inside it."""
+def test_resethand_resets_on_entry(held):
+    """SA_RESETHAND resets the action on entry to the handler: with SA_NODEFER a second signal terminates the process
+    in the handler.
+    """
     child = held(SIGUSR1, SA_RESETHAND | SA_NODEFER)
-    child.actor.signal(SIGUSR1)
-    assert child.actor.wait() == -SIGUSR1
+    child.process.signal(SIGUSR1)
+    assert child.process.wait() == -SIGUSR1
     assert child.release() == []
 
 
 def code_of_the_first_sigchld() -> int:
-    """Stop, continue and end a child; why the first SIGCHLD was sent, which those after it do not replace."""
+    """Stop, continue and kill a child; return the code of the first SIGCHLD, which later instances do not replace."""
     sigprocmask(signal.SIG_BLOCK, {SIGCHLD})
     with Child.start(pause) as child:
         child.signal(SIGSTOP)
@@ -165,8 +175,8 @@ def code_of_the_first_sigchld() -> int:
 
 
 @clause("sigaction.nocldstop", "sigaction(2)", "SA_NOCLDSTOP")
-def test_nocldstop_tells_only_of_ends(fork, signals):
-    """With SA_NOCLDSTOP a parent gets no SIGCHLD when a child stops or continues, only when it ends."""
+def test_nocldstop_suppresses_sigchld_for_stops(fork, signals):
+    """With SA_NOCLDSTOP the parent gets no SIGCHLD when a child stops or continues, only when it terminates."""
 
     def life(flags: int) -> int:
         signals.catch(SIGCHLD, flags=flags)
@@ -177,7 +187,7 @@ def test_nocldstop_tells_only_of_ends(fork, signals):
 
 
 def wait_for_a_child_that_vanishes(fork, pipe: Pipe, action: SigAction) -> None:
-    """Under *action* for SIGCHLD, wait(2) waits for a child's end and then says that there is no child."""
+    """Assert that under *action* for SIGCHLD wait(2) blocks until a child terminates and then fails with ECHILD."""
 
     def life() -> None:
         sigaction(SIGCHLD, action)
@@ -192,19 +202,23 @@ def wait_for_a_child_that_vanishes(fork, pipe: Pipe, action: SigAction) -> None:
 
 @clause("sigaction.nocldwait-no-zombie", "sigaction(2)", "SA_NOCLDWAIT")
 def test_nocldwait_leaves_no_zombies(fork, pipe):
-    """With SA_NOCLDWAIT children that end become no zombies: wait(2) blocks until the last has gone, and fails with ECHILD."""
+    """With SA_NOCLDWAIT terminated children do not become zombies: wait() blocks until the last terminates and fails
+    with ECHILD.
+    """
     wait_for_a_child_that_vanishes(fork, pipe(), SigAction(DEFAULT, SA_NOCLDWAIT, frozenset()))
 
 
 @clause("sigaction.ign-chld-no-zombie", "wait(2)", "NOTES")
-def test_ignoring_sigchld_leaves_no_zombies(fork, pipe):
-    """With SIGCHLD ignored children that end become no zombies: wait(2) blocks until the last has gone, and fails with ECHILD."""
+def test_ignored_sigchld_leaves_no_zombies(fork, pipe):
+    """With SIGCHLD ignored terminated children do not become zombies: wait() blocks until the last terminates and
+    fails with ECHILD.
+    """
     wait_for_a_child_that_vanishes(fork, pipe(), SigAction(IGNORE, 0, frozenset()))
 
 
 @clause("sigaction.nocldwait-linux-sigchld-sent", "sigaction(2)", "SA_NOCLDWAIT")
 def test_nocldwait_still_sends_sigchld(fork, signals):
-    """With SA_NOCLDWAIT and a handler a parent gets SIGCHLD when a child ends."""
+    """With SA_NOCLDWAIT and a handler for SIGCHLD the parent gets SIGCHLD when a child terminates."""
 
     def life() -> tuple[int, int]:
         signals.catch(SIGCHLD, flags=SA_NOCLDWAIT)
@@ -219,8 +233,8 @@ def test_nocldwait_still_sends_sigchld(fork, signals):
 
 
 @clause("sigaction.unknown-flags-cleared", "sigaction(2)", "Dynamically probing for flag bit support", since="5.11")
-def test_unknown_flags_do_not_come_back(fork, signals):
-    """Flags that the kernel does not know, SA_UNSUPPORTED among them, are accepted, and are not there when the action is read."""
+def test_unknown_flags_are_cleared(fork, signals):
+    """sigaction() accepts unknown flags, including SA_UNSUPPORTED, and does not return them with the action."""
 
     def life() -> int:
         signals.catch(SIGUSR1, flags=SA_UNSUPPORTED | UNKNOWN | SA_RESTART)

@@ -1,4 +1,4 @@
-"""sigaction(2): what a signal brings along about its origin, taken by sigtimedwait(2)."""
+"""sigaction(2): the siginfo_t of a signal by its origin, as taken by sigtimedwait(2)."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from .plain_child import SOON
 
 
 @clause("siginfo.kill-si_user", "sigaction(2)", "The siginfo_t argument to a SA_SIGINFO handler")
-def test_kill_tells_who_sent_it(fork, signals):
-    """A signal from kill(2) has the code SI_USER, and its sender's process and real user id."""
+def test_kill_reports_sender(fork, signals):
+    """A signal from kill() has si_code SI_USER and the sender's process ID and real user ID."""
 
     def life() -> None:
         signals.block(SIGUSR1)
@@ -48,8 +48,8 @@ def test_kill_tells_who_sent_it(fork, signals):
 
 @clause("siginfo.kill-real-uid", "sigaction(2)", "The siginfo_t argument to a SA_SIGINFO handler")
 @pytest.mark.usefixtures("other_users")
-def test_the_sender_s_user_is_its_real_one(fork, signals):
-    """Where real and effective user of a sender differ, the signal tells the real one."""
+def test_si_uid_is_real_user(fork, signals):
+    """si_uid of a signal is the real user ID of the sender, not the effective one."""
 
     def life() -> None:
         signals.block(SIGUSR1)
@@ -67,14 +67,14 @@ def test_the_sender_s_user_is_its_real_one(fork, signals):
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("siginfo.tgkill-si_tkill", "sigaction(2)", "The siginfo_t argument to a SA_SIGINFO handler")
-def test_tgkill_has_a_code_of_its_own(fork, signals):
-    """A signal from tgkill(2) has the code SI_TKILL: it can be told from one that kill(2) sent."""
+def test_tgkill_has_si_tkill(fork, signals):
+    """A signal from tgkill() has si_code SI_TKILL, which differs from the SI_USER of kill()."""
 
     def life() -> None:
         signals.block(SIGUSR1)
         with Child.start(tgkill, (os.getpid(), threading.get_native_id(), SIGUSR1)) as sender:
             sender.result()
-            # The system call itself: glibc's functions around it tell SI_USER in place of SI_TKILL.
+            # The raw system call: the glibc functions report SI_USER instead of SI_TKILL.
             wanted, info = c_uint64(1 << SIGUSR1 - 1), (c_int * 32)()
             syscall(number_of("rt_sigtimedwait"), addressof(wanted), addressof(info), 0, sizeof(wanted))
             signo, _, code = info[:3]
@@ -85,8 +85,8 @@ def test_tgkill_has_a_code_of_its_own(fork, signals):
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("siginfo.sigqueue-si_queue-value", "sigqueue(3)", "DESCRIPTION")
-def test_sigqueue_brings_a_value(fork, signals):
-    """A signal from sigqueue(3) has the code SI_QUEUE, its sender's process and real user id, and the value that was sent."""
+def test_sigqueue_passes_value(fork, signals):
+    """A signal from sigqueue() has si_code SI_QUEUE, the sender's process ID and real user ID, and the given value."""
 
     def life() -> None:
         signals.block(SIGUSR1)
@@ -98,28 +98,32 @@ def test_sigqueue_brings_a_value(fork, signals):
     fork(life).result()
 
 
-def assert_tells(info: SigInfo, child: Child[Any], code: int, status: int) -> None:
-    """Assert that SIGCHLD told this of *child*."""
+def assert_reports(info: SigInfo, child: Child[Any], code: int, status: int) -> None:
+    """Assert that SIGCHLD reported this of *child*."""
     assert (info.signo, info.code, info.status) == (SIGCHLD, code, status)
     assert (info.pid, info.uid) == (child.pid, os.getuid())
 
 
 @clause("siginfo.sigchld-exited", "sigaction(2)", "The siginfo_t argument to a SA_SIGINFO handler")
-def test_sigchld_tells_of_an_exit(fork, signals):
-    """When a child has left by itself, SIGCHLD has the code CLD_EXITED, the child's process and user, and its exit status."""
+def test_sigchld_reports_exit(fork, signals):
+    """SIGCHLD for a child that exited has si_code CLD_EXITED, the child's process ID and user ID, and its exit
+    status.
+    """
 
     def life() -> None:
         signals.catch(SIGCHLD)
         signals.block(SIGCHLD)
         with Child.start(os._exit, (7,)) as child:
-            assert_tells(sigtimedwait({SIGCHLD}, SOON), child, CLD_EXITED, 7)
+            assert_reports(sigtimedwait({SIGCHLD}, SOON), child, CLD_EXITED, 7)
 
     fork(life).result()
 
 
 @clause("siginfo.sigchld-killed", "sigaction(2)", "The siginfo_t argument to a SA_SIGINFO handler")
-def test_sigchld_tells_of_a_death_by_signal(fork, signals):
-    """When a signal has ended a child without a core file, SIGCHLD has the code CLD_KILLED and that signal as status."""
+def test_sigchld_reports_death_by_signal(fork, signals):
+    """SIGCHLD for a child terminated by a signal without a core dump has si_code CLD_KILLED and the signal in
+    si_status.
+    """
 
     def life() -> None:
         signals.catch(SIGCHLD)
@@ -127,28 +131,28 @@ def test_sigchld_tells_of_a_death_by_signal(fork, signals):
         for signo in (SIGKILL, SIGUSR2):
             with Child.start(pause) as child:
                 child.signal(signo)
-                assert_tells(sigtimedwait({SIGCHLD}, SOON), child, CLD_KILLED, signo)
+                assert_reports(sigtimedwait({SIGCHLD}, SOON), child, CLD_KILLED, signo)
 
     fork(life).result()
 
 
 @clause("siginfo.sigchld-stopped", "sigaction(2)", "The siginfo_t argument to a SA_SIGINFO handler")
-def test_sigchld_tells_of_a_stop(fork, signals):
-    """When a signal has stopped a child, SIGCHLD has the code CLD_STOPPED and that signal as status."""
+def test_sigchld_reports_stop(fork, signals):
+    """SIGCHLD for a child stopped by a signal has si_code CLD_STOPPED and the signal in si_status."""
 
     def life() -> None:
         signals.catch(SIGCHLD)
         signals.block(SIGCHLD)
         with Child.start(pause) as child:
             child.signal(SIGSTOP)
-            assert_tells(sigtimedwait({SIGCHLD}, SOON), child, CLD_STOPPED, SIGSTOP)
+            assert_reports(sigtimedwait({SIGCHLD}, SOON), child, CLD_STOPPED, SIGSTOP)
 
     fork(life).result()
 
 
 @clause("siginfo.sigchld-continued", "sigaction(2)", "The siginfo_t argument to a SA_SIGINFO handler")
-def test_sigchld_tells_of_a_continuation(fork, signals):
-    """When a stopped child has been continued, SIGCHLD has the code CLD_CONTINUED and SIGCONT as status."""
+def test_sigchld_reports_continue(fork, signals):
+    """SIGCHLD for a continued child has si_code CLD_CONTINUED and SIGCONT in si_status."""
 
     def life() -> None:
         signals.catch(SIGCHLD)
@@ -157,6 +161,6 @@ def test_sigchld_tells_of_a_continuation(fork, signals):
             child.signal(SIGSTOP)
             assert sigtimedwait({SIGCHLD}, SOON).code == CLD_STOPPED
             child.signal(SIGCONT)
-            assert_tells(sigtimedwait({SIGCHLD}, SOON), child, CLD_CONTINUED, SIGCONT)
+            assert_reports(sigtimedwait({SIGCHLD}, SOON), child, CLD_CONTINUED, SIGCONT)
 
     fork(life).result()

@@ -1,4 +1,4 @@
-"""signalfd(2): signals read from a descriptor, whose they are, and what is refused."""
+"""signalfd(2): reading signals from a descriptor, to whom they belong, and errors."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from .plain_child import become_program, in_thread, printed
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("signalfd.read-struct", "signalfd(2)", "The signalfd_siginfo structure")
-def test_a_signal_is_read_with_what_it_brought(fork, signals):
-    """Reading gives a structure of 128 bytes with the signal's number, code, sender, its user, and the value that was sent."""
+def test_read_returns_signalfd_siginfo(fork, signals):
+    """read() of a signalfd returns a structure of 128 bytes with the signal's number, code, sender's IDs and value."""
 
     def life():
         signals.block(SIGUSR1)
@@ -54,7 +54,9 @@ def test_a_signal_is_read_with_what_it_brought(fork, signals):
 
 @clause("signalfd.read-several", "signalfd(2)", "DESCRIPTION")
 def test_several_signals_are_read_at_once(fork, signals):
-    """Reading gives as many of the pending signals as there is room for, one structure each; the rest is left."""
+    """read() of a signalfd returns one structure for each pending signal, as many as fit the buffer; the others stay
+    pending.
+    """
 
     def life() -> None:
         signals.block(SIGUSR1, SIGRTMIN)
@@ -70,8 +72,8 @@ def test_several_signals_are_read_at_once(fork, signals):
 
 
 @clause("signalfd.consumes", "signalfd(2)", "DESCRIPTION")
-def test_what_was_read_pends_no_more(fork, signals):
-    """A signal that was read pends no more: it is not delivered when it is unblocked, and its handler does not run."""
+def test_read_signal_no_longer_pends(fork, signals):
+    """A signal read from a signalfd no longer pends: its handler does not run when it is unblocked."""
 
     def life():
         caught = signals.catch(SIGUSR1)
@@ -89,8 +91,8 @@ def test_what_was_read_pends_no_more(fork, signals):
 
 
 @clause("signalfd.only-the-set", "signalfd(2)", "DESCRIPTION")
-def test_only_the_signals_of_the_set_are_read(fork, signals):
-    """A pending signal that is not in the descriptor's set is not read and goes on pending."""
+def test_only_signals_of_mask_are_read(fork, signals):
+    """A pending signal that is not in the mask of the signalfd is not read and stays pending."""
 
     def life() -> frozenset[int]:
         signals.block(SIGUSR1, SIGUSR2)
@@ -104,8 +106,8 @@ def test_only_the_signals_of_the_set_are_read(fork, signals):
 
 
 @clause("signalfd.new-set-replaces", "signalfd(2)", "DESCRIPTION")
-def test_an_existing_descriptor_gets_another_set(fork, signals):
-    """Given a descriptor of its kind the call makes no new one: that one has the new set in place of the old."""
+def test_existing_descriptor_gets_new_mask(fork, signals):
+    """signalfd() with an existing signalfd replaces its mask and returns the same descriptor."""
 
     def life() -> None:
         signals.block(SIGUSR1, SIGUSR2)
@@ -122,8 +124,8 @@ def test_an_existing_descriptor_gets_another_set(fork, signals):
 
 
 @clause("signalfd.read-eagain", "signalfd(2)", "DESCRIPTION", errno=EAGAIN)
-def test_there_is_nothing_to_read_where_none_pends(fork, signals):
-    """Reading a non-blocking descriptor fails where none of its signals pends."""
+def test_read_without_pending_signal_fails(fork, signals):
+    """read() of a nonblocking signalfd fails with EAGAIN if no signal of its mask is pending."""
 
     def life() -> None:
         signals.block(SIGUSR1)
@@ -134,8 +136,8 @@ def test_there_is_nothing_to_read_where_none_pends(fork, signals):
 
 
 @clause("signalfd.poll-readable", "signalfd(2)", "DESCRIPTION")
-def test_it_is_readable_while_one_pends(fork, signals):
-    """poll(2) says that the descriptor can be read while a signal of its set pends, and only then."""
+def test_signalfd_is_readable_while_signal_pends(fork, signals):
+    """select() reports a signalfd as readable while a signal of its mask is pending, and only then."""
 
     def life() -> list[bool]:
         signals.block(SIGUSR1, SIGUSR2)
@@ -156,8 +158,8 @@ def test_it_is_readable_while_one_pends(fork, signals):
 
 @clause("signalfd.kill-stop-ignored-in-set", "signalfd(2)", "DESCRIPTION")
 @pytest.mark.parametrize("signo", [SIGKILL, SIGSTOP], ids=["SIGKILL", "SIGSTOP"])
-def test_kill_and_stop_cannot_be_read(fork, signals, signo):
-    """SIGKILL and SIGSTOP in the set are ignored without an error: they act as ever."""
+def test_kill_and_stop_are_ignored_in_mask(fork, signals, signo):
+    """signalfd() silently ignores SIGKILL and SIGSTOP in the mask: they kill and stop the process."""
 
     def life() -> None:
         signals.block(SIGUSR1)
@@ -171,8 +173,8 @@ def test_kill_and_stop_cannot_be_read(fork, signals, signo):
 
 
 @clause("signalfd.closed-ebadf", "signalfd(2)", "ERRORS", errno=EBADF)
-def test_no_descriptor_is_refused():
-    """A number that is no descriptor, other than -1, is refused."""
+def test_invalid_descriptor_fails():
+    """signalfd() fails with EBADF for an invalid descriptor other than -1."""
     closed = os.dup(0)
     os.close(closed)
     for fd in (closed, -2):
@@ -181,8 +183,8 @@ def test_no_descriptor_is_refused():
 
 
 @clause("signalfd.errors", "signalfd(2)", "ERRORS", errno=EINVAL)
-def test_another_descriptor_is_refused(pipe):
-    """A descriptor of something else is refused, and stays what it is."""
+def test_other_descriptor_fails(pipe):
+    """signalfd() fails with EINVAL for a descriptor that is not a signalfd, and does not change it."""
     channel = pipe()
     with fails_with(EINVAL):
         signalfd(channel.read_fd, {SIGUSR1})
@@ -192,8 +194,8 @@ def test_another_descriptor_is_refused(pipe):
 
 @clause("signalfd.unknown-flag-einval", "signalfd(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("flag", [1, 2, 0x4000_0000])
-def test_an_unknown_flag_is_refused(flag):
-    """A flag that signalfd(2) does not know is refused, alone and beside those that it knows, and opens nothing."""
+def test_unknown_flag_fails(flag):
+    """signalfd() fails with EINVAL for an unknown flag, alone or with known flags, and opens no descriptor."""
     before = open_descriptors()
     for flags in (flag, flag | SFD_CLOEXEC | SFD_NONBLOCK):
         with fails_with(EINVAL):
@@ -202,8 +204,10 @@ def test_an_unknown_flag_is_refused(flag):
 
 
 @clause("signalfd.short-read-einval", "signalfd(2)", "DESCRIPTION", errno=EINVAL)
-def test_too_little_room_is_refused(fork, signals):
-    """Reading into less than one structure fails, and the signal goes on pending."""
+def test_too_small_buffer_fails(fork, signals):
+    """read() of a signalfd fails with EINVAL if the buffer is smaller than one structure, and the signal stays
+    pending.
+    """
 
     def life() -> frozenset[int]:
         signals.block(SIGUSR1)
@@ -218,17 +222,19 @@ def test_too_little_room_is_refused(fork, signals):
 
 @clause("signalfd.cloexec-nonblock", "signalfd(2)", "DESCRIPTION")
 @pytest.mark.parametrize("flags", [0, SFD_CLOEXEC, SFD_NONBLOCK, SFD_CLOEXEC | SFD_NONBLOCK])
-def test_the_flags_are_the_descriptors(flags):
-    """SFD_CLOEXEC marks the descriptor close-on-exec and SFD_NONBLOCK makes it non-blocking; without them it is neither."""
+def test_flags_set_cloexec_and_nonblock(flags):
+    """SFD_CLOEXEC sets close-on-exec and SFD_NONBLOCK sets O_NONBLOCK on the descriptor; without them neither is
+    set.
+    """
     fd = signalfd(-1, {SIGUSR1}, flags)
-    told = os.get_inheritable(fd), os.get_blocking(fd)
+    found = os.get_inheritable(fd), os.get_blocking(fd)
     os.close(fd)
-    assert told == (not flags & SFD_CLOEXEC, not flags & SFD_NONBLOCK)
+    assert found == (not flags & SFD_CLOEXEC, not flags & SFD_NONBLOCK)
 
 
 @clause("signalfd.child-status", "signalfd(2)", "The signalfd_siginfo structure")
-def test_the_end_of_a_child_is_read(fork, signals):
-    """A SIGCHLD that is read tells which child has ended, how, and with what status."""
+def test_sigchld_reports_child_status(fork, signals):
+    """A SIGCHLD read from a signalfd has the child's process ID, the code CLD_EXITED and its exit status."""
 
     def life() -> None:
         signals.block(SIGCHLD)
@@ -242,8 +248,10 @@ def test_the_end_of_a_child_is_read(fork, signals):
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("signalfd.fork-semantics", "signalfd(2)", "fork(2) semantics")
-def test_a_child_reads_its_own_signals(fork, signals):
-    """A child that reads the descriptor it has from its parent gets its own signals; its parent's go on pending there."""
+def test_child_reads_its_own_signals(fork, signals):
+    """After fork() the child reads its own signals from the inherited signalfd; those of the parent stay pending
+    there.
+    """
 
     def life() -> None:
         signals.block(SIGUSR1)
@@ -265,8 +273,8 @@ def test_a_child_reads_its_own_signals(fork, signals):
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("signalfd.exec-survives", "signalfd(2)", "execve(2) semantics")
-def test_another_program_reads_what_pends(fork, signals):
-    """The descriptor is kept when another program is executed, and a signal that pended before can be read there."""
+def test_execve_keeps_signalfd(fork, signals):
+    """A signalfd stays open across execve(), and a signal that was pending before can be read from it."""
 
     def life() -> None:
         signals.block(SIGRTMIN)
@@ -279,8 +287,8 @@ def test_another_program_reads_what_pends(fork, signals):
 
 
 @clause("signalfd.thread-reads-its-own", "signalfd(2)", "Thread semantics")
-def test_a_thread_reads_the_processs_and_its_own(fork, signals):
-    """A thread reads signals for itself and for the process, and not those for another thread."""
+def test_thread_reads_signals_for_itself_and_process(fork, signals):
+    """A thread reads from a signalfd the signals for itself and for the process, and not those for another thread."""
 
     def life() -> None:
         signals.block(SIGUSR1, SIGUSR2)
@@ -296,8 +304,8 @@ def test_a_thread_reads_the_processs_and_its_own(fork, signals):
 
 
 @clause("signalfd.unblocked-is-delivered", "signalfd(2)", "NOTES")
-def test_a_signal_that_is_not_blocked_is_not_kept(fork):
-    """A signal of the set that is not blocked is handled by its disposition, as if there were no descriptor."""
+def test_unblocked_signal_is_delivered(fork):
+    """A signal in the mask of a signalfd that is not blocked is handled according to its disposition."""
 
     def life() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -1,4 +1,4 @@
-"""signal(7), wait(2): one process stops another, lets it go on, and sees both."""
+"""signal(7), wait(2): stopping and continuing processes, and how a parent observes it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ KEYBOARD_STOPS = pytest.mark.parametrize("signo", [SIGTSTP, SIGTTIN, SIGTTOU], i
 
 @clause("signal.stop-state", "proc_pid_stat(5)", "(3) state %c")
 @STOPS
-def test_a_stopped_process_is_in_state_t(fork, signo):
-    """A process that a signal has stopped is shown in state T, and in another one when it has been continued."""
+def test_stopped_process_is_in_state_t(fork, signo):
+    """/proc/PID/stat shows state T for a process that a signal has stopped, and another state after SIGCONT."""
     child = fork(pause)
     child.wait_blocked("pause")
     child.signal(signo)
@@ -36,8 +36,8 @@ def test_a_stopped_process_is_in_state_t(fork, signo):
 
 @clause("wait.untraced-tells-of-stops", "wait(2)", "DESCRIPTION")
 @STOPS
-def test_a_stop_is_told_with_wuntraced(fork, signo):
-    """With WUNTRACED waitpid(2) tells that a child has stopped and which signal has done it, once."""
+def test_wuntraced_reports_stop(fork, signo):
+    """waitpid() with WUNTRACED reports once that a child has stopped, and the signal that stopped it."""
 
     def life() -> None:
         with Child.start(pause) as child:
@@ -52,8 +52,8 @@ def test_a_stop_is_told_with_wuntraced(fork, signo):
 
 
 @clause("wait.stop-untold-without-wuntraced", "wait(2)", "DESCRIPTION")
-def test_a_stop_is_not_told_without_wuntraced(fork):
-    """Without WUNTRACED waitpid(2) does not tell of a child that has stopped."""
+def test_stop_is_not_reported_without_wuntraced(fork):
+    """waitpid() without WUNTRACED does not report a stopped child."""
 
     def life() -> None:
         with Child.start(pause) as child:
@@ -66,8 +66,8 @@ def test_a_stop_is_not_told_without_wuntraced(fork):
 
 
 @clause("wait.continued-tells-of-sigcont", "wait(2)", "DESCRIPTION")
-def test_a_continuation_is_told_with_wcontinued(fork):
-    """With WCONTINUED waitpid(2) tells that a stopped child has been continued, once; without it does not."""
+def test_wcontinued_reports_continue(fork):
+    """waitpid() with WCONTINUED reports once that a stopped child has been continued; without it it does not."""
 
     def life() -> None:
         with Child.start(pause) as child:
@@ -83,8 +83,8 @@ def test_a_continuation_is_told_with_wcontinued(fork):
 
 
 @clause("waitid.stop-and-continue", "wait(2)", "waitid()")
-def test_waitid_tells_of_stops_and_continuations(fork):
-    """waitid(2) tells of a stop with WSTOPPED and of a continuation with WCONTINUED, and with WNOWAIT tells it again."""
+def test_waitid_reports_stop_and_continue(fork):
+    """waitid() reports a stop with WSTOPPED and a continue with WCONTINUED; after WNOWAIT it reports the same again."""
 
     def life() -> None:
         with Child.start(pause) as child:
@@ -94,17 +94,19 @@ def test_waitid_tells_of_stops_and_continuations(fork):
             ):
                 child.signal(signo)
                 for keep in (os.WNOWAIT, 0):
-                    told = os.waitid(os.P_PID, child.pid, options | keep)
-                    assert told is not None
-                    assert (told.si_pid, told.si_code, told.si_status) == (child.pid, code, signo)
+                    found = os.waitid(os.P_PID, child.pid, options | keep)
+                    assert found is not None
+                    assert (found.si_pid, found.si_code, found.si_status) == (child.pid, code, signo)
                 assert os.waitid(os.P_PID, child.pid, options | os.WNOHANG) is None
 
     fork(life).result()
 
 
 @clause("signal.stopped-does-nothing", "signal(7)", "Signal dispositions")
-def test_a_stopped_process_does_nothing_until_continued(fork, pipe):
-    """A stopped process does nothing, though what it waited for is there and others work, and goes on when continued."""
+def test_stopped_process_does_not_run(fork, pipe):
+    """A stopped process does not run, even if the event it waits for has occurred, and proceeds when it is
+    continued.
+    """
     mine, others = pipe(), pipe()
     stopped, running = fork(mine.read, 1), fork(others.read, 1)
     stopped.wait_blocked("read")
@@ -114,15 +116,15 @@ def test_a_stopped_process_does_nothing_until_continued(fork, pipe):
     mine.write(b"x")
     others.write(b"y")
     assert running.result() == b"y"
-    assert select.select([mine.read_fd], [], [], 0)[0], "the stopped process has read"
+    assert select.select([mine.read_fd], [], [], 0)[0], "the stopped process must not read"
     assert stopped.wait_state("TZ") == "T"
     stopped.signal(SIGCONT)
     assert stopped.result() == b"x"
 
 
 @clause("signal.stopped-keeps-signals-waiting", "signal(7)", "Signal dispositions")
-def test_signals_wait_for_a_stopped_process(fork, signals):
-    """Other signals than SIGKILL have no effect on a stopped process before it is continued; then they have."""
+def test_signals_wait_for_stopped_process(fork, signals):
+    """Signals other than SIGKILL have no effect on a stopped process until it is continued."""
 
     def life() -> None:
         signals.catch(SIGUSR1, lambda *_: print("handled", flush=True))
@@ -133,7 +135,7 @@ def test_signals_wait_for_a_stopped_process(fork, signals):
     child.wait_state("T")
     child.signal(SIGUSR1)
     child.signal(SIGTERM)
-    assert fork(str).result() == ""  # others come to their ends in the meantime
+    assert fork(str).result() == ""  # another process runs and exits in the meantime
     assert child.alive
     assert child.wait_state("TZ") == "T"
     child.signal(SIGCONT)
@@ -141,8 +143,8 @@ def test_signals_wait_for_a_stopped_process(fork, signals):
 
 
 @clause("signal.kill-ends-stopped", "signal(7)", "Standard signals")
-def test_sigkill_ends_a_stopped_process(fork):
-    """SIGKILL ends a stopped process without continuing it first."""
+def test_sigkill_terminates_stopped_process(fork):
+    """SIGKILL terminates a stopped process without continuing it."""
     child = fork(pause)
     child.signal(SIGSTOP)
     child.wait_state("T")
@@ -152,8 +154,8 @@ def test_sigkill_ends_a_stopped_process(fork):
 
 @clause("signal.cont-resumes-though-ignored", "signal(7)", "Signal dispositions")
 @pytest.mark.parametrize("how", ["ignored", "blocked"])
-def test_sigcont_continues_though_ignored_or_blocked(fork, signals, how):
-    """SIGCONT continues a stopped process also when the process ignores or blocks it."""
+def test_sigcont_continues_even_if_ignored_or_blocked(fork, signals, how):
+    """SIGCONT continues a stopped process even if the process ignores or blocks it."""
 
     def life() -> str:
         if how == "ignored":
@@ -170,8 +172,8 @@ def test_sigcont_continues_though_ignored_or_blocked(fork, signals, how):
 
 
 @clause("signal.cont-runs-handler", "signal(7)", "Signal dispositions")
-def test_sigcont_runs_its_handler_too(fork, signals):
-    """A caught SIGCONT continues a stopped process and runs its handler there."""
+def test_sigcont_runs_its_handler(fork, signals):
+    """A caught SIGCONT continues a stopped process and runs the handler."""
 
     def life():
         caught = signals.catch(SIGCONT)
@@ -186,8 +188,8 @@ def test_sigcont_runs_its_handler_too(fork, signals):
 
 @clause("signal.stop-can-be-caught", "signal(7)", "Signal dispositions")
 @KEYBOARD_STOPS
-def test_a_caught_stop_signal_does_not_stop(fork, signals, signo):
-    """SIGTSTP, SIGTTIN and SIGTTOU stop nothing where they are caught or ignored."""
+def test_caught_stop_signal_does_not_stop(fork, signals, signo):
+    """SIGTSTP, SIGTTIN and SIGTTOU do not stop a process that catches or ignores them."""
 
     def life():
         caught = signals.catch(signo)
@@ -200,8 +202,8 @@ def test_a_caught_stop_signal_does_not_stop(fork, signals, signo):
 
 
 @clause("signal.cont-drops-pending-stops", "POSIX.1-2024", "2.4.1 Signal Generation and Delivery")
-def test_sigcont_discards_pending_stops(fork, signals):
-    """SIGCONT discards the stop signals that pend: unblocked then, they stop nothing."""
+def test_sigcont_discards_pending_stop_signals(fork, signals):
+    """SIGCONT discards pending stop signals: they do not stop the process when they are unblocked."""
 
     def life() -> str:
         stops = {SIGTSTP, SIGTTIN, SIGTTOU}
@@ -219,8 +221,8 @@ def test_sigcont_discards_pending_stops(fork, signals):
 
 @clause("signal.stop-drops-pending-cont", "POSIX.1-2024", "2.4.1 Signal Generation and Delivery")
 @KEYBOARD_STOPS
-def test_a_stop_discards_a_pending_sigcont(fork, signals, signo):
-    """A stop signal, blocked or not, discards a SIGCONT that pends: its handler does not run any more."""
+def test_stop_signal_discards_pending_sigcont(fork, signals, signo):
+    """A stop signal, even a blocked one, discards a pending SIGCONT: its handler does not run."""
 
     def life():
         caught = signals.catch(SIGCONT)
@@ -237,8 +239,8 @@ def test_a_stop_discards_a_pending_sigcont(fork, signals, signo):
 
 @clause("signal.orphaned-pgrp-tstp-discarded", "POSIX.1-2024", "2.4.3 Signal Actions")
 @KEYBOARD_STOPS
-def test_an_orphaned_group_is_not_stopped_by_default(fork, signo):
-    """The default of SIGTSTP, SIGTTIN and SIGTTOU does nothing in a group that nobody in the session could continue."""
+def test_orphaned_group_is_not_stopped_by_default(fork, signo):
+    """The default action of SIGTSTP, SIGTTIN and SIGTTOU has no effect on a process of an orphaned process group."""
 
     other = fork(pause)
     other.wait_blocked("pause")
@@ -252,8 +254,8 @@ def test_an_orphaned_group_is_not_stopped_by_default(fork, signo):
 
 
 @clause("signal.orphaned-pgrp-sigstop-stops", "signal(7)", "Standard signals")
-def test_an_orphaned_group_is_stopped_by_sigstop(fork):
-    """SIGSTOP stops a process also in a group that nobody in the session could continue."""
+def test_orphaned_group_is_stopped_by_sigstop(fork):
+    """SIGSTOP stops a process also in an orphaned process group."""
 
     other = fork(pause)
     other.wait_blocked("pause")
@@ -270,8 +272,8 @@ def test_an_orphaned_group_is_stopped_by_sigstop(fork):
 
 
 @clause("signal.stopped-group", "kill(2)", "DESCRIPTION")
-def test_a_whole_group_is_stopped_and_continued(fork):
-    """SIGSTOP and SIGCONT to a group stop and continue every process of it."""
+def test_group_is_stopped_and_continued(fork):
+    """SIGSTOP and SIGCONT sent to a process group stop and continue every process of it."""
     leader, member = fork(pause), fork(pause)
     leader.wait_blocked("pause")
     member.wait_blocked("pause")
@@ -285,8 +287,10 @@ def test_a_whole_group_is_stopped_and_continued(fork):
 
 
 @clause("wait.stopped-is-no-end", "wait(2)", "ERRORS", errno=ECHILD)
-def test_a_stopped_child_is_still_a_child(fork):
-    """A stopped child has to be waited for until its end; only after that there is no such child."""
+def test_stopped_child_is_still_a_child(fork):
+    """A stopped child must still be waited for; waitpid() fails with ECHILD only after its termination has been
+    reported.
+    """
 
     def life() -> None:
         with Child.start(pause) as child:

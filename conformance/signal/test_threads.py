@@ -1,4 +1,4 @@
-"""pthread_sigmask(3), pthread_kill(3), sigwait(3): signals in a process of several threads."""
+"""pthread_sigmask(3), pthread_kill(3), sigwait(3): signals in a multithreaded process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from pytest_ipc.kernel import (
 
 
 class Helper:
-    """A second thread, which does one thing after the other as it is asked to."""
+    """A second thread, which runs one function at a time on request."""
 
     def __init__(self) -> None:
         self.number = self.tid = 0
@@ -51,12 +51,12 @@ class Helper:
                 self.results.append(error.errno)
 
     def begin(self, task: Callable[[], Any]) -> None:
-        """Let the thread begin something."""
+        """Let the thread start a function."""
         self._task = task
         self._begin.set()
 
     def wait_blocked(self, call: str) -> None:
-        """Wait until the thread sleeps in system call *call*. TimeoutError; untested where the kernel does not show it."""
+        """Wait until the thread sleeps in system call *call*. TimeoutError; untested if the kernel does not show it."""
         numbers = numbers_of(call)
 
         def blocked() -> bool:
@@ -68,28 +68,28 @@ class Helper:
             return number.isdigit() and int(number) in numbers
 
         if not Deadline(4).until(blocked):
-            raise TimeoutError(f"the other thread did not come to sleep in {call} within 4 s")
+            raise TimeoutError(f"the other thread did not sleep in {call} within 4 s")
 
     def end(self) -> Any:
-        """Return what came of it, an errno for an OSError. TimeoutError."""
+        """Return the function's result, an errno for an OSError. TimeoutError."""
         if not Deadline(4).until(lambda: bool(self.results)):
-            raise TimeoutError("the other thread did not come to an end within 4 s")
+            raise TimeoutError("the other thread did not finish within 4 s")
         return self.results.pop()
 
     def do(self, task: Callable[[], Any]) -> Any:
-        """Let the thread do something, and return what came of it."""
+        """Let the thread run a function, and return its result."""
         self.begin(task)
         return self.end()
 
 
 def counted(fd: int) -> int:
-    """How many bytes a read of one gives."""
+    """Return the number of bytes that read(2) of one byte returns."""
     return len(read(fd, 1))
 
 
 @clause("pthread_sigmask.per-thread", "pthread_sigmask(3)", "DESCRIPTION")
-def test_each_thread_has_its_own_mask(fork):
-    """pthread_sigmask changes the mask of the calling thread, and that of no other thread."""
+def test_mask_is_per_thread(fork):
+    """pthread_sigmask() changes the mask of the calling thread only."""
 
     def life() -> list[bool]:
         pthread_sigmask(SIG_SETMASK, {SIGUSR1})
@@ -103,8 +103,8 @@ def test_each_thread_has_its_own_mask(fork):
 
 
 @clause("pthread_sigmask.inherited", "pthread_sigmask(3)", "NOTES")
-def test_a_new_thread_begins_with_its_makers_mask(fork):
-    """A new thread inherits a copy of the mask of the thread that makes it."""
+def test_new_thread_inherits_mask(fork):
+    """A new thread inherits a copy of the mask of its creator."""
 
     def life() -> bool:
         pthread_sigmask(SIG_SETMASK, {SIGUSR1, SIGRTMIN})
@@ -116,8 +116,8 @@ def test_a_new_thread_begins_with_its_makers_mask(fork):
 
 
 @clause("pthread_sigmask.error-number", "pthread_sigmask(3)", "RETURN VALUE", errno=EINVAL)
-def test_an_unknown_change_is_refused(fork):
-    """For a change that there is not pthread_sigmask returns EINVAL and changes nothing; with no set it does not look at it."""
+def test_unknown_how_returns_einval(fork):
+    """pthread_sigmask() returns EINVAL for an unknown how and changes nothing; with a NULL set it ignores how."""
 
     def life() -> bool:
         pthread_sigmask(SIG_SETMASK, {SIGUSR1})
@@ -129,8 +129,8 @@ def test_an_unknown_change_is_refused(fork):
 
 
 @clause("pthread_kill.directed", "pthread_kill(3)", "DESCRIPTION")
-def test_the_signal_is_for_that_thread(fork):
-    """A signal that is sent to a thread pends for it, and for no other thread of the process."""
+def test_signal_pends_for_its_thread_only(fork):
+    """A signal sent with pthread_kill() pends for that thread only."""
 
     def life() -> tuple[bool, bool]:
         pthread_sigmask(SIG_BLOCK, {SIGUSR1})
@@ -142,8 +142,10 @@ def test_the_signal_is_for_that_thread(fork):
 
 
 @clause("pthread_kill.interrupts-that-thread", "pthread_kill(3)", "NOTES", errno=EINTR)
-def test_the_handler_runs_in_that_thread(fork, signals):
-    """The handler of a signal that is sent to a thread runs in it: its read ends with EINTR, and that of another thread waits on."""
+def test_handler_runs_in_its_thread(fork, signals):
+    """A handler for a pthread_kill() signal runs in that thread: its read() fails with EINTR, while that of another
+    thread continues.
+    """
 
     def life() -> tuple[int, int]:
         signals.catch(SIGUSR1)
@@ -163,8 +165,8 @@ def test_the_handler_runs_in_that_thread(fork, signals):
 
 
 @clause("pthread_kill.signal-0", "pthread_kill(3)", "DESCRIPTION", errno=EINVAL)
-def test_signal_0_checks_and_sends_nothing(fork):
-    """Signal 0 is accepted and nothing is sent; a number that is no signal is refused with EINVAL, and nothing is sent."""
+def test_signal_0_sends_nothing(fork):
+    """pthread_kill() with signal 0 succeeds and sends nothing; it returns EINVAL for an invalid signal number."""
 
     def life() -> bool:
         everything = set(range(1, 65)) - {SIGKILL, 19, 32, 33, 34}
@@ -181,8 +183,8 @@ def test_signal_0_checks_and_sends_nothing(fork):
 
 @pytest.mark.usefixtures("room_for_processes")
 @clause("pthread_kill.default-ends-the-process", "pthread_kill(3)", "NOTES")
-def test_a_default_action_is_the_whole_processs(fork, signals):
-    """A signal whose action is to terminate, sent to one thread, terminates the whole process."""
+def test_default_action_affects_whole_process(fork, signals):
+    """A pthread_kill() signal whose default action is to terminate terminates the whole process."""
 
     def life() -> None:
         signals.default(SIGTERM)
@@ -196,8 +198,10 @@ def test_a_default_action_is_the_whole_processs(fork, signals):
 
 
 @clause("sigwait.takes-a-signal", "sigwait(3)", "DESCRIPTION")
-def test_sigwait_takes_a_signal_of_its_set(fork):
-    """sigwait waits for a signal of the set and gives its number; then it pends no more, and others stay."""
+def test_sigwait_takes_signal_of_set(fork):
+    """sigwait() waits for a signal of the set and returns its number; that signal no longer pends, others stay
+    pending.
+    """
 
     def life() -> tuple[int, bool]:
         pthread_sigmask(SIG_BLOCK, {SIGUSR1, SIGUSR2, SIGTERM})
@@ -211,8 +215,8 @@ def test_sigwait_takes_a_signal_of_its_set(fork):
 
 
 @clause("sigwait.one-thread-of-several", "sigwait(3)", "DESCRIPTION")
-def test_one_of_several_threads_takes_it(fork):
-    """Of several threads that wait in sigwait for a signal of the process one takes it, and the others wait on."""
+def test_one_of_several_threads_takes_signal(fork):
+    """If several threads wait in sigwait(), one takes a signal sent to the process, and the others continue to wait."""
 
     def life() -> tuple[list[int], int]:
         pthread_sigmask(SIG_BLOCK, {SIGUSR1})
@@ -232,8 +236,8 @@ def test_one_of_several_threads_takes_it(fork):
 
 
 @clause("sigwait.thread-directed", "sigwait(3)", "DESCRIPTION")
-def test_a_signal_for_a_thread_ends_its_wait(fork):
-    """A signal that pthread_kill sends to one of two threads in sigwait is taken by that thread."""
+def test_thread_directed_signal_ends_sigwait(fork):
+    """A pthread_kill() signal for one of two threads in sigwait() is taken by that thread."""
 
     def life() -> tuple[int, list[int]]:
         pthread_sigmask(SIG_BLOCK, {SIGUSR1})

@@ -1,4 +1,5 @@
-"""timer_create(2), timer_getoverrun(2), timer_delete(2): timers that send signals, what they count, and their end."""
+"""timer_create(2), timer_getoverrun(2), timer_delete(2): timers that send signals, their overruns and their
+deletion."""
 
 from __future__ import annotations
 
@@ -41,8 +42,8 @@ LONG = ItimerSpec(Timespec(600), Timespec(7))
 
 
 @clause("timer_create.does-not-run-yet", "timer_create(2)", "DESCRIPTION")
-def test_a_new_timer_does_not_run(fork):
-    """A new timer is not armed: no time is left, it has no interval, and it has not overrun."""
+def test_new_timer_is_disarmed(fork):
+    """A new timer is disarmed: timer_gettime() returns zeros, and its overrun count is 0."""
 
     def life() -> tuple[ItimerSpec, int]:
         timer = timer_create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGUSR1)
@@ -58,8 +59,8 @@ def test_a_new_timer_does_not_run(fork):
     ids=["CLOCK_REALTIME", "CLOCK_MONOTONIC", "CLOCK_BOOTTIME", "CLOCK_PROCESS_CPUTIME_ID"],
 )
 @pytest.mark.parametrize("signo", [SIGUSR1, SIGRTMIN], ids=["standard", "real-time"])
-def test_a_timer_sends_its_signal(fork, signals, clock, signo):
-    """When a timer runs out the process gets its signal, with the code SI_TIMER and the value that the timer was made with."""
+def test_timer_sends_its_signal(fork, signals, clock, signo):
+    """When a timer expires, the process gets its signal with si_code SI_TIMER and the sigev_value of timer_create()."""
 
     def life() -> tuple[int, int, int, int]:
         signals.block(signo)
@@ -67,7 +68,7 @@ def test_a_timer_sends_its_signal(fork, signals, clock, signo):
         timer_settime(timer, SOON_ENOUGH)
         end = time.monotonic() + SOON
         while signo not in sigpending() and time.monotonic() < end:
-            pass  # this is what CLOCK_PROCESS_CPUTIME_ID counts
+            pass  # busy, so that CLOCK_PROCESS_CPUTIME_ID advances
         info = sigtimedwait({signo}, 0)
         return info.signo, info.code, info.value, info.overrun
 
@@ -78,14 +79,14 @@ def test_a_timer_sends_its_signal(fork, signals, clock, signo):
     "timer_create.null-is-sigalrm",
     "timer_create(2)",
     "DESCRIPTION",
-    disputed="glibc sets the value to 0, whichever timer it is",
+    disputed="glibc sets the value to 0 for every timer",
 )
-def test_without_a_structure_it_is_sigalrm(fork, signals):
-    """A timer that was made without a structure sends SIGALRM, with its own id for a value."""
+def test_null_sigevent_sends_sigalrm_with_id(fork, signals):
+    """timer_create() with a NULL sevp creates a timer that sends SIGALRM with the timer's ID as value."""
 
     def life() -> tuple[int, int, int]:
         signals.block(SIGALRM)
-        timer_create(CLOCK_MONOTONIC, SIGEV_NONE)  # the first one's id is 0, as is a value that nobody has set
+        timer_create(CLOCK_MONOTONIC, SIGEV_NONE)  # the first timer's id is 0, as is an unset value
         timer = timer_create(CLOCK_MONOTONIC)
         timer_settime(timer, SOON_ENOUGH)
         info = sigtimedwait({SIGALRM}, SOON)
@@ -94,13 +95,13 @@ def test_without_a_structure_it_is_sigalrm(fork, signals):
     code, value, timer = fork(life).result()
     assert code == SI_TIMER
     if value == 0 != timer:
-        disputed(manual="that the value is the timer's id", linux="with its glibc gives 0")
+        disputed(manual="the value is the timer's ID", linux="with glibc, returns 0")
     assert value == timer
 
 
 @clause("timer_create.none-sends-nothing", "timer_create(2)", "SIGEV_NONE")
-def test_a_timer_may_send_nothing(fork, signals):
-    """A timer with SIGEV_NONE sends no signal; that it has run out is seen by asking."""
+def test_sigev_none_sends_nothing(fork, signals):
+    """A timer with SIGEV_NONE sends no signal; timer_gettime() shows its expiration."""
 
     def life() -> frozenset[int]:
         signals.block(SIGALRM, SIGUSR1)
@@ -116,8 +117,8 @@ def test_a_timer_may_send_nothing(fork, signals):
 
 
 @clause("timer_create.thread_id-one-thread", "timer_create(2)", "SIGEV_THREAD_ID")
-def test_a_timer_signals_one_thread(fork, signals):
-    """With SIGEV_THREAD_ID the signal is for that thread of the process alone, and no other can take it."""
+def test_sigev_thread_id_signals_one_thread(fork, signals):
+    """A timer with SIGEV_THREAD_ID signals only the given thread of the process."""
 
     def life() -> frozenset[int]:
         signals.block(SIGUSR1)
@@ -134,8 +135,8 @@ def test_a_timer_signals_one_thread(fork, signals):
 
 @clause("timer_create.unknown-clock-einval", "timer_create(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("clock", [99, 15])
-def test_an_unknown_clock_is_refused(clock):
-    """A clock that does not exist is refused."""
+def test_unknown_clock_fails(clock):
+    """timer_create() fails with EINVAL for an unknown clock."""
     with fails_with(EINVAL):
         timer_create(clock, SIGEV_NONE)
 
@@ -146,15 +147,17 @@ def test_an_unknown_clock_is_refused(clock):
     [(99, SIGUSR1), (SIGEV_SIGNAL, 99), (SIGEV_SIGNAL, -1), (SIGEV_THREAD_ID, SIGUSR1)],
     ids=["kind", "signal-too-large", "signal-negative", "thread-of-another-process"],
 )
-def test_an_unknown_notification_is_refused(fork, notify, signo):
-    """A kind of notification, a signal or a thread of the process that does not exist is refused."""
+def test_invalid_notification_fails(fork, notify, signo):
+    """timer_create() fails with EINVAL for an unknown sigev_notify, an invalid signal, or a thread of another
+    process.
+    """
     other = fork(pause)
     with fails_with(EINVAL):
         timer_create(CLOCK_MONOTONIC, notify, signo, tid=other.pid)
 
 
 def late(timer: int) -> None:
-    """Set a timer so that it has run out six times, and will next in some seconds."""
+    """Arm a timer so that it has expired six times, and expires next in some seconds."""
     passed = int(time.clock_gettime(CLOCK_MONOTONIC)) - 55
     if passed <= 0:
         untested("needs a machine that has run for a minute")
@@ -162,8 +165,8 @@ def late(timer: int) -> None:
 
 
 @clause("timer_create.one-signal-at-a-time", "timer_getoverrun(2)", "DESCRIPTION")
-def test_a_timer_has_one_signal_pending(fork, signals):
-    """However often a timer has run out, also of a real-time signal only one pends for it."""
+def test_timer_queues_one_signal(fork, signals):
+    """A timer has at most one signal queued, even a real-time signal, however often it has expired."""
 
     def life() -> None:
         signals.block(SIGRTMIN)
@@ -176,8 +179,8 @@ def test_a_timer_has_one_signal_pending(fork, signals):
 
 
 @clause("timer_getoverrun.counts", "timer_getoverrun(2)", "DESCRIPTION")
-def test_the_overrun_is_counted(fork, signals):
-    """timer_getoverrun(2) is how often the timer has run out again before its signal was taken, as the signal says too."""
+def test_overrun_is_counted(fork, signals):
+    """timer_getoverrun() returns the number of further expirations before the signal was taken, as si_overrun does."""
 
     def life() -> tuple[int, int]:
         signals.block(SIGRTMIN)
@@ -189,8 +192,10 @@ def test_the_overrun_is_counted(fork, signals):
 
 
 @clause("timer_delete.gone", "timer_delete(2)", "ERRORS", errno=EINVAL)
-def test_a_deleted_timer_is_gone(fork, signals):
-    """A timer that was deleted sends nothing any more, and cannot be set, asked or deleted again."""
+def test_deleted_timer_is_gone(fork, signals):
+    """timer_delete() disarms and deletes the timer: it sends no signal, and every call with its ID fails with
+    EINVAL.
+    """
 
     def life() -> frozenset[int]:
         signals.block(SIGUSR1, SIGUSR2)
@@ -204,7 +209,7 @@ def test_a_deleted_timer_is_gone(fork, signals):
         return sigpending()
 
     def deleted_in_time() -> tuple[int, int]:
-        """A timer that was deleted before it could run out, and when it would have."""
+        """Return a timer that was deleted before its expiration, and the time of that expiration."""
         end = time.monotonic() + SOON
         while True:
             timer, moment = timer_create(CLOCK_MONOTONIC, SIGEV_SIGNAL, SIGUSR1), time.monotonic_ns() + 50_000_000
@@ -221,8 +226,8 @@ def test_a_deleted_timer_is_gone(fork, signals):
 
 
 @clause("timer_create.not-inherited", "timer_create(2)", "NOTES")
-def test_a_child_has_no_timer(fork):
-    """A child has none of its parent's timers, which run on in the parent."""
+def test_fork_does_not_inherit_timers(fork):
+    """After fork() the child has none of the parent's timers; those of the parent continue."""
 
     def life() -> bool:
         timer = timer_create(CLOCK_MONOTONIC, SIGEV_NONE)
@@ -241,8 +246,8 @@ def test_a_child_has_no_timer(fork):
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("exec.posix-timers-deleted", "execve(2)", "Effect on process attributes")
-def test_another_program_has_no_timer(fork):
-    """A timer is deleted when another program is executed: it is not known there."""
+def test_execve_deletes_timers(fork):
+    """execve() deletes the timers of the process."""
     source = """if True:
         import ctypes, sys
         number, timer = map(int, sys.argv[1:])
@@ -262,8 +267,8 @@ def test_another_program_has_no_timer(fork):
 
 
 @clause("timer_create.rlimit_sigpending-eagain", "getrlimit(2)", "RLIMIT_SIGPENDING", errno=EAGAIN)
-def test_a_timer_counts_as_a_queued_signal(fork, signals):
-    """A timer takes one of the signals that a user may have queued: at RLIMIT_SIGPENDING no timer can be made."""
+def test_timer_counts_as_queued_signal(fork, signals):
+    """timer_create() fails with EAGAIN if RLIMIT_SIGPENDING is reached, as each timer preallocates a queued signal."""
 
     def life() -> None:
         signals.block(SIGRTMIN)

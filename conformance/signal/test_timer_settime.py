@@ -1,4 +1,4 @@
-"""timer_settime(2): arming a timer that sends signals, disarming it, and what is left."""
+"""timer_settime(2): arming and disarming a timer that sends signals, and the remaining time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LONG = ItimerSpec(Timespec(600), Timespec(7))
 
 @pytest.fixture
 def quiet(fork, signals) -> Callable[..., Any]:
-    """What a function makes of a timer that has not run out, in a child: quiet(function, notify=SIGEV_SIGNAL)."""
+    """Run a function in a child with an armed timer and return its result: quiet(function, notify=SIGEV_SIGNAL)."""
 
     def run(function: Callable[[int], Any], notify: int = SIGEV_SIGNAL) -> Any:
         def life() -> Any:
@@ -49,21 +49,21 @@ def quiet(fork, signals) -> Callable[..., Any]:
 
 
 @clause("timer_settime.gives-old", "timer_settime(2)", "DESCRIPTION")
-def test_setting_tells_what_stood(quiet):
-    """Setting a timer tells what it was set to: the time that was left, and the interval; asking tells the same."""
+def test_settime_returns_old_setting(quiet):
+    """timer_settime() returns the previous setting, the remaining time and the interval, as timer_gettime() does."""
 
     def life(timer: int) -> ItimerSpec:
-        for told in (timer_gettime(timer), timer_settime(timer, NEVER)):
-            assert told.interval == Timespec(7)
-            assert Timespec(500) < told.value <= Timespec(600)
+        for old in (timer_gettime(timer), timer_settime(timer, NEVER)):
+            assert old.interval == Timespec(7)
+            assert Timespec(500) < old.value <= Timespec(600)
         return timer_settime(timer, NEVER)
 
     assert quiet(life) == NEVER
 
 
 @clause("timer_settime.zero-disarms", "timer_settime(2)", "DESCRIPTION")
-def test_a_time_of_zero_disarms(quiet):
-    """Setting a timer to a time of zero disarms it, whatever the interval."""
+def test_zero_value_disarms(quiet):
+    """timer_settime() with a zero it_value disarms the timer, whatever it_interval."""
 
     def life(timer: int) -> Timespec:
         timer_settime(timer, ItimerSpec(Timespec(), Timespec(5)))
@@ -76,10 +76,10 @@ def test_a_time_of_zero_disarms(quiet):
     "timer_settime.zero-disarms-none",
     "timer_settime(2)",
     "DESCRIPTION",
-    disputed="one that sends nothing goes on telling the time that was left",
+    disputed="a timer with SIGEV_NONE still returns the remaining time",
 )
-def test_a_time_of_zero_disarms_a_timer_without_a_signal(quiet):
-    """Setting a timer with SIGEV_NONE to a time of zero disarms it: no time is left."""
+def test_zero_value_disarms_sigev_none_timer(quiet):
+    """timer_settime() with a zero it_value disarms a timer with SIGEV_NONE: timer_gettime() returns 0."""
 
     def life(timer: int) -> Timespec:
         timer_settime(timer, NEVER)
@@ -87,13 +87,13 @@ def test_a_time_of_zero_disarms_a_timer_without_a_signal(quiet):
 
     left = quiet(life, SIGEV_NONE)
     if left > Timespec(500):
-        disputed("that no time is left", "goes on telling the time that was left when it was disarmed")
+        disputed("timer_gettime() returns 0", "still returns the time that remained when it was disarmed")
     assert left == Timespec()
 
 
 @clause("timer_settime.abstime-past-at-once", "timer_settime(2)", "DESCRIPTION")
-def test_a_moment_that_has_passed_is_now(fork, signals):
-    """With TIMER_ABSTIME the time is one of the clock; if the clock has passed it the timer runs out at once."""
+def test_absolute_time_in_past_expires_at_once(fork, signals):
+    """timer_settime() with TIMER_ABSTIME takes an absolute time; the timer expires at once if that time has passed."""
 
     def life() -> int:
         signals.block(SIGUSR1)
@@ -105,8 +105,8 @@ def test_a_moment_that_has_passed_is_now(fork, signals):
 
 
 @clause("timer_settime.not-early", "timer_settime(2)", "DESCRIPTION")
-def test_a_timer_runs_out_after_the_time(fork, signals):
-    """A timer's signal comes once the time has passed, and not before."""
+def test_timer_does_not_expire_early(fork, signals):
+    """A timer sends its signal when its time has elapsed, and not earlier."""
 
     def life() -> int:
         signals.block(SIGUSR1)
@@ -120,8 +120,10 @@ def test_a_timer_runs_out_after_the_time(fork, signals):
 
 @clause("timer_settime.invalid-time-einval", "timer_settime(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("wrong", [Timespec(-1), Timespec(1, -1), Timespec(1, 1_000_000_000)], ids=str)
-def test_an_invalid_time_is_refused(quiet, wrong):
-    """A time below zero, or with nanoseconds outside 0 to 999,999,999, is refused, and the timer runs on as it was."""
+def test_invalid_time_fails(quiet, wrong):
+    """timer_settime() fails with EINVAL for a negative time or tv_nsec outside 0 to 999,999,999, and does not change
+    the timer.
+    """
 
     def life(timer: int) -> Timespec:
         with fails_with(EINVAL):

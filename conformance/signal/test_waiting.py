@@ -30,8 +30,10 @@ from .plain_child import CATCHABLE
 
 
 @clause("pause.eintr", "pause(2)", "RETURN VALUE")
-def test_pause_ends_with_a_handler(fork, signals):
-    """pause(2) waits until a signal is caught, and ends in EINTR when its handler has returned, SA_RESTART or not."""
+def test_pause_fails_with_eintr_after_handler(fork, signals):
+    """pause() waits until a signal is caught and fails with EINTR after its handler has returned, even with
+    SA_RESTART.
+    """
 
     def life(flags: int):
         caught = signals.catch(SIGUSR1, flags=flags)
@@ -40,15 +42,15 @@ def test_pause_ends_with_a_handler(fork, signals):
         return caught.count
 
     for flags in (0, SA_RESTART):
-        actor = fork(life, flags)
-        actor.wait_blocked("pause")
-        actor.signal(SIGUSR1)
-        assert actor.result() == 1
+        child = fork(life, flags)
+        child.wait_blocked("pause")
+        child.signal(SIGUSR1)
+        assert child.result() == 1
 
 
 @clause("pause.ignored-does-not-end-it", "pause(2)", "DESCRIPTION")
-def test_pause_goes_on_over_an_ignored_signal(fork, signals):
-    """An ignored signal, or one that is blocked, does not end pause(2)."""
+def test_pause_continues_over_ignored_signal(fork, signals):
+    """An ignored or blocked signal does not end pause()."""
 
     def life():
         caught = signals.catch(SIGUSR1)
@@ -58,25 +60,27 @@ def test_pause_goes_on_over_an_ignored_signal(fork, signals):
             pause()
         return caught.count
 
-    actor = fork(life)
+    child = fork(life)
     for signo in (SIGUSR2, SIGRTMIN, SIGUSR1):
-        actor.wait_blocked("pause")
-        actor.signal(signo)
-    assert actor.result() == 1
+        child.wait_blocked("pause")
+        child.signal(signo)
+    assert child.result() == 1
 
 
 @clause("pause.default-ends-the-process", "pause(2)", "DESCRIPTION")
-def test_pause_does_not_return_from_a_deadly_signal(fork):
-    """A signal whose action is to end the process ends it in pause(2)."""
-    actor = fork(pause)
-    actor.wait_blocked("pause")
-    actor.signal(SIGTERM)
-    assert actor.wait() == -SIGTERM
+def test_terminating_signal_ends_process_in_pause(fork):
+    """A signal whose action is to terminate terminates a process in pause()."""
+    child = fork(pause)
+    child.wait_blocked("pause")
+    child.signal(SIGTERM)
+    assert child.wait() == -SIGTERM
 
 
 @clause("sigsuspend.swap-wait-restore", "sigsuspend(2)", "DESCRIPTION")
-def test_sigsuspend_waits_under_another_mask(fork, signals):
-    """sigsuspend(2) puts its mask in place of the process's: a signal pending under the old one is caught, and the old one is back."""
+def test_sigsuspend_replaces_and_restores_mask(fork, signals):
+    """sigsuspend() temporarily replaces the mask: a pending signal it unblocks is caught, and afterwards the old
+    mask is restored.
+    """
 
     def life() -> None:
         one, two = signals.catch(SIGUSR1), signals.catch(SIGUSR2)
@@ -91,8 +95,8 @@ def test_sigsuspend_waits_under_another_mask(fork, signals):
 
 
 @clause("sigsuspend.mask-holds-while-waiting", "sigsuspend(2)", "DESCRIPTION")
-def test_sigsuspend_blocks_what_its_mask_says(fork, signals):
-    """While sigsuspend(2) waits, what its mask blocks does not end it, even if the process's own mask does not block that."""
+def test_sigsuspend_blocks_signals_of_its_mask(fork, signals):
+    """A signal that only the mask of sigsuspend() blocks does not end the wait."""
 
     def life() -> list[str]:
         order: list[str] = []
@@ -103,16 +107,16 @@ def test_sigsuspend_blocks_what_its_mask_says(fork, signals):
             sigsuspend({SIGUSR2})
         return order
 
-    actor = fork(life)
+    child = fork(life)
     for signo in (SIGUSR2, SIGUSR1):
-        actor.wait_blocked("sigsuspend")
-        actor.signal(signo)
-    assert sorted(actor.result()) == ["one", "two"]
+        child.wait_blocked("sigsuspend")
+        child.signal(signo)
+    assert sorted(child.result()) == ["one", "two"]
 
 
 @clause("sigsuspend.no-restart", "signal(7)", "Interruption of system calls and library functions by signal handlers")
 def test_sigsuspend_is_not_restarted(fork, signals):
-    """sigsuspend(2) ends in EINTR also when the handler was installed with SA_RESTART."""
+    """sigsuspend() fails with EINTR even if the handler was established with SA_RESTART."""
 
     def life():
         caught = signals.catch(SIGUSR1, flags=SA_RESTART)
@@ -120,25 +124,25 @@ def test_sigsuspend_is_not_restarted(fork, signals):
             sigsuspend(())
         return caught.count
 
-    actor = fork(life)
-    actor.wait_blocked("sigsuspend")
-    actor.signal(SIGUSR1)
-    assert actor.result() == 1
+    child = fork(life)
+    child.wait_blocked("sigsuspend")
+    child.signal(SIGUSR1)
+    assert child.result() == 1
 
 
 @clause("sigsuspend.cannot-block-kill", "sigsuspend(2)", "NOTES")
-def test_sigsuspend_cannot_block_kill(fork):
-    """SIGKILL in sigsuspend(2)'s mask is not blocked."""
-    actor = fork(sigsuspend, {*CATCHABLE, SIGKILL, SIGSTOP})
-    actor.wait_blocked("sigsuspend")
-    actor.signal(SIGKILL)
-    assert actor.wait() == -SIGKILL
+def test_sigsuspend_cannot_block_sigkill(fork):
+    """SIGKILL in the mask of sigsuspend() is not blocked."""
+    child = fork(sigsuspend, {*CATCHABLE, SIGKILL, SIGSTOP})
+    child.wait_blocked("sigsuspend")
+    child.signal(SIGKILL)
+    assert child.wait() == -SIGKILL
 
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("sigwait.info-and-value", "sigwaitinfo(2)", "DESCRIPTION")
-def test_sigwaitinfo_takes_a_signal(fork, signals):
-    """sigwaitinfo(2) waits for a signal of its set, and gives its number and what it brought along; then it pends no more."""
+def test_sigwaitinfo_takes_signal(fork, signals):
+    """sigwaitinfo() waits for a signal of the set and returns its number and siginfo_t; that signal no longer pends."""
 
     def life() -> tuple[int, int, int, int]:
         signals.block(SIGUSR1, SIGUSR2)
@@ -146,15 +150,17 @@ def test_sigwaitinfo_takes_a_signal(fork, signals):
         assert sigpending() == set()
         return info.signo, info.code, info.pid, info.value
 
-    actor = fork(life)
-    actor.wait_blocked("sigwaitinfo")
-    sigqueue(actor.pid, SIGUSR2, 77)
-    assert actor.result() == (SIGUSR2, SI_QUEUE, os.getpid(), 77)
+    child = fork(life)
+    child.wait_blocked("sigwaitinfo")
+    sigqueue(child.pid, SIGUSR2, 77)
+    assert child.result() == (SIGUSR2, SI_QUEUE, os.getpid(), 77)
 
 
 @clause("sigwait.sigchld-without-a-handler", "sigwaitinfo(2)", "DESCRIPTION")
-def test_a_blocked_sigchld_can_be_waited_for(fork, signals):
-    """A blocked SIGCHLD, for which there is no handler and which is ignored by default, pends and is taken with the child's pid."""
+def test_blocked_sigchld_can_be_waited_for(fork, signals):
+    """A blocked SIGCHLD without a handler, ignored by default, pends and is taken by sigtimedwait() with the child's
+    process ID.
+    """
 
     def life() -> tuple[int, bool]:
         signals.default(SIGCHLD)
@@ -170,8 +176,8 @@ def test_a_blocked_sigchld_can_be_waited_for(fork, signals):
 
 
 @clause("sigwait.pending-at-once", "sigwaitinfo(2)", "DESCRIPTION")
-def test_sigwaitinfo_takes_at_once_what_pends(fork, signals):
-    """Where a signal of the set pends already, sigwaitinfo(2) returns with it at once; it runs no handler."""
+def test_sigwaitinfo_takes_pending_signal_at_once(fork, signals):
+    """sigwaitinfo() returns at once if a signal of the set is pending, and runs no handler."""
 
     def life() -> tuple[int, int]:
         caught = signals.catch(SIGUSR1)
@@ -185,8 +191,8 @@ def test_sigwaitinfo_takes_at_once_what_pends(fork, signals):
 
 
 @clause("sigwait.only-the-set", "sigwaitinfo(2)", "DESCRIPTION")
-def test_what_is_not_in_the_set_stays(fork, signals):
-    """A pending signal that is not in the set is not taken."""
+def test_signal_outside_set_stays_pending(fork, signals):
+    """sigwaitinfo() does not take a pending signal that is not in the set."""
 
     def life() -> frozenset[int]:
         signals.block(SIGUSR1, SIGUSR2)
@@ -201,8 +207,8 @@ def test_what_is_not_in_the_set_stays(fork, signals):
 
 
 @clause("sigtimedwait.timeout-eagain", "sigwaitinfo(2)", "ERRORS", errno=EAGAIN)
-def test_sigtimedwait_gives_up(fork, signals):
-    """sigtimedwait(2) fails when none of its signals has come within the time, and not before."""
+def test_sigtimedwait_fails_after_timeout(fork, signals):
+    """sigtimedwait() fails with EAGAIN if no signal of the set arrives before the timeout expires, and not earlier."""
 
     def life() -> float:
         signals.block(SIGUSR1)
@@ -215,8 +221,8 @@ def test_sigtimedwait_gives_up(fork, signals):
 
 
 @clause("sigtimedwait.zero-polls", "sigwaitinfo(2)", "DESCRIPTION")
-def test_sigtimedwait_with_no_time_only_looks(fork, signals):
-    """With a time of 0 sigtimedwait(2) takes a signal that pends, and fails if none does."""
+def test_sigtimedwait_with_zero_timeout_polls(fork, signals):
+    """sigtimedwait() with a timeout of 0 takes a pending signal, and fails with EAGAIN if none is pending."""
 
     def life() -> int:
         signals.block(SIGUSR1)
@@ -229,8 +235,8 @@ def test_sigtimedwait_with_no_time_only_looks(fork, signals):
 
 
 @clause("sigtimedwait.invalid-time-einval", "sigwaitinfo(2)", "ERRORS", errno=EINVAL)
-def test_a_time_below_zero_is_refused(fork, signals):
-    """sigtimedwait(2) refuses a time below 0, also when a signal pends, which then still does."""
+def test_negative_timeout_fails(fork, signals):
+    """sigtimedwait() fails with EINVAL for a negative timeout, even if a signal is pending, which stays pending."""
 
     def life() -> frozenset[int]:
         signals.block(SIGUSR1)
@@ -243,8 +249,8 @@ def test_a_time_below_zero_is_refused(fork, signals):
 
 
 @clause("sigtimedwait.eintr-other-handler", "sigwaitinfo(2)", "ERRORS", errno=EINTR)
-def test_a_handler_for_another_signal_ends_the_wait(fork, signals):
-    """A wait for signals ends in EINTR when a handler runs for a signal that is not in the set, SA_RESTART or not."""
+def test_handler_for_other_signal_ends_wait(fork, signals):
+    """sigwaitinfo() fails with EINTR when a handler runs for a signal that is not in the set, even with SA_RESTART."""
 
     def life(flags: int):
         caught = signals.catch(SIGUSR2, flags=flags)
@@ -254,10 +260,10 @@ def test_a_handler_for_another_signal_ends_the_wait(fork, signals):
         return caught.count
 
     for flags in (0, SA_RESTART):
-        actor = fork(life, flags)
-        actor.wait_blocked("sigwaitinfo")
-        actor.signal(SIGUSR2)
-        assert actor.result() == 1
+        child = fork(life, flags)
+        child.wait_blocked("sigwaitinfo")
+        child.signal(SIGUSR2)
+        assert child.result() == 1
 
 
 @clause(
@@ -265,30 +271,30 @@ def test_a_handler_for_another_signal_ends_the_wait(fork, signals):
     "signal(7)",
     "Interruption of system calls and library functions by stop signals",
 )
-def test_a_stop_ends_the_wait(fork, signals):
-    """A wait for signals ends in EINTR, without any handler, when the process has been stopped and continued."""
+def test_stop_and_continue_ends_wait(fork, signals):
+    """sigwaitinfo() fails with EINTR, without any handler, after the process has been stopped and continued."""
 
     def life() -> None:
         signals.block(SIGUSR1)
         sigwaitinfo({SIGUSR1})
 
-    actor = fork(life)
-    actor.wait_blocked("sigwaitinfo")
-    actor.signal(SIGSTOP)
-    actor.wait_state("T")
-    actor.signal(SIGCONT)
+    child = fork(life)
+    child.wait_blocked("sigwaitinfo")
+    child.signal(SIGSTOP)
+    child.wait_state("T")
+    child.signal(SIGCONT)
     with fails_with(EINTR):
-        actor.result()
+        child.result()
 
 
 @clause("sigwait.one-of-many-threads", "sigwaitinfo(2)", "NOTES")
-def test_one_of_several_waiting_threads_gets_it(fork, signals):
-    """Where several threads wait for a signal that is sent to the process, exactly one of them gets it."""
+def test_one_of_several_waiting_threads_gets_signal(fork, signals):
+    """If several threads wait for a signal, each instance sent to the process is taken by exactly one of them."""
 
     def life() -> list[int]:
         signals.block(SIGRTMIN)
         values: list[int] = []
-        # A thread that was woken and came too late for the signal is told EINTR, which signals.wait() retries.
+        # A thread that was woken too late for the signal gets EINTR, which signals.wait() retries.
         threads = [Thread(target=lambda: values.append(signals.wait(SIGRTMIN).value), daemon=True) for _ in range(4)]
         for thread in threads:
             thread.start()
@@ -304,15 +310,15 @@ def test_one_of_several_waiting_threads_gets_it(fork, signals):
 
 @clause("sigwait.kill-stop-ignored-in-set", "sigwaitinfo(2)", "NOTES")
 def test_kill_and_stop_cannot_be_waited_for(fork):
-    """SIGKILL and SIGSTOP in the set are no error and are not taken: they stop and end the process that waits."""
+    """SIGKILL and SIGSTOP in the set of sigwaitinfo() are silently ignored: they stop and kill the waiting process."""
 
     def life() -> None:
         sigprocmask(SIG_BLOCK, {SIGUSR1})
         sigwaitinfo({SIGKILL, SIGSTOP, SIGUSR1})
 
-    actor = fork(life)
-    actor.wait_blocked("sigwaitinfo")
-    actor.signal(SIGSTOP)
-    actor.wait_state("T")
-    actor.signal(SIGKILL)
-    assert actor.wait() == -SIGKILL
+    child = fork(life)
+    child.wait_blocked("sigwaitinfo")
+    child.signal(SIGSTOP)
+    child.wait_state("T")
+    child.signal(SIGKILL)
+    assert child.wait() == -SIGKILL
