@@ -9,9 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._version import __version__ as __version__
-
 if TYPE_CHECKING:
+    from ._version import __version__ as __version__
     from .api import *
     from .custody.scope import *
     from .kernel.proc_limits import Limit as Limit
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
 
 # The module of each public name; equal to the modules' __all__, which a test checks.
 _NAMES: dict[str, tuple[str, ...]] = {
+    "_version": ("__version__",),
     "api": (
         "Ipc",
         "Sockets",
@@ -130,7 +130,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 
 if not TYPE_CHECKING:
-    __all__ = ["__version__", *sorted(_MODULE_OF)]
+    __all__ = sorted(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,6 @@ from ..specification import Call, Specification
 
 __all__ = ["SegmentsSpec"]
 Worker = tuple[str, int]  # the name of the process, and the worker's number in it
-Worker = tuple[str, int]  # of which process, and which
 
 
 @dataclass(frozen=True)

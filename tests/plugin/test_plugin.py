@@ -128,7 +128,7 @@ def test_a_run_without_ipc_loads_next_to_nothing_of_it(pytester, monkeypatch, ho
     if neighbour:
         process = Process.current()
         (home / f"{process.pid}-{process.start}.ledger").touch(mode=0o600)
-    pytester.makepyfile(UNUSED.replace("LIMIT", "9"))
+    pytester.makepyfile(UNUSED.replace("LIMIT", "12"))
     pytester.makeconftest(
         """
         import sys

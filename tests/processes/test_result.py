@@ -294,8 +294,6 @@ def test_what_fails_before_the_function_begins_is_raised(fork, monkeypatch, nest
         with scope() as ipc:
             return ipc.fork(int).result()
 
+    run = fork(life).result if nested else life
     with pytest.raises(PermissionError, match="no mark can be set here"):
-        if nested:
-            fork(life).result()
-        else:
-            life()
+        run()
