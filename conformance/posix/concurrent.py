@@ -46,14 +46,14 @@ NOTICE = signal.SIGRTMIN + 3
 
 
 class Ends(NamedTuple):
-    """A queue that is opened twice: calls on one descriptor wait, on the other they do not."""
+    """A queue opened twice: once blocking and once with O_NONBLOCK."""
 
-    waiting: int
-    other: int
+    blocking: int
+    nonblocking: int
 
 
 class PosixQueue(Workload):
-    """One queue with room for two messages."""
+    """One queue with a capacity of two messages."""
 
     sleeping = (
         ("mq_send", "mq_send"),
@@ -73,12 +73,12 @@ class PosixQueue(Workload):
         return PosixQueueSpec(MAXMSG, MSGSIZE)
 
     def programs(self, random: Random, workers: int) -> Iterator[list[Act]]:
-        waiting, limited = random.choice((0.0, 0.2, 0.5)), random.choice((0.0, 0.0, 0.7))
+        blocking, limited = random.choice((0.0, 0.2, 0.5)), random.choice((0.0, 0.0, 0.7))
         sending, priorities = random.uniform(0.35, 0.6), random.sample((0, 1, 2), random.randint(1, 2))
         for worker in range(workers):
             acts = []
             for number in range(self.calls):
-                wait = random.random() < waiting
+                wait = random.random() < blocking
                 timed = wait and random.random() < limited
                 if random.random() < sending:
                     message = f"{chr(97 + worker)}{number}".encode(), random.choice(priorities)
@@ -100,26 +100,26 @@ class PosixQueue(Workload):
         for fd in mine:
             mq_close(fd)
         with suppress(BlockingIOError):
-            for _ in range(100):  # a kernel under test need not come to an end
+            for _ in range(100):  # a faulty kernel may never return EAGAIN
                 sigtimedwait({NOTICE}, 0)
 
     def mq_send(self, mine: Ends, text: bytes, priority: int, wait: bool) -> None:
-        mq_send(mine.waiting if wait else mine.other, text, priority)
+        mq_send(mine.blocking if wait else mine.nonblocking, text, priority)
 
     def mq_receive(self, mine: Ends, wait: bool) -> tuple[bytes, int]:
-        return mq_receive(mine.waiting if wait else mine.other, MSGSIZE)
+        return mq_receive(mine.blocking if wait else mine.nonblocking, MSGSIZE)
 
     def mq_timedsend(self, mine: Ends, text: bytes, priority: int, seconds: float) -> None:
-        mq_timedsend(mine.waiting, text, priority, Timespec.ahead(seconds, time.CLOCK_REALTIME))
+        mq_timedsend(mine.blocking, text, priority, Timespec.ahead(seconds, time.CLOCK_REALTIME))
 
     def mq_timedreceive(self, mine: Ends, seconds: float) -> tuple[bytes, int]:
-        return mq_timedreceive(mine.waiting, MSGSIZE, Timespec.ahead(seconds, time.CLOCK_REALTIME))
+        return mq_timedreceive(mine.blocking, MSGSIZE, Timespec.ahead(seconds, time.CLOCK_REALTIME))
 
     def mq_getattr(self, mine: Ends) -> int:
-        return mq_getattr(mine.other).curmsgs
+        return mq_getattr(mine.nonblocking).curmsgs
 
     def drain(self, name: str) -> tuple[Any, ...]:
-        """In the process that watches: take everything out."""
+        """Receive all messages, in the controlling process."""
         fd = mq_open(name, os.O_RDWR | os.O_NONBLOCK)
         taken = []
         with suppress(BlockingIOError):
@@ -130,7 +130,7 @@ class PosixQueue(Workload):
 
 
 class Notified(PosixQueue):
-    """The same with processes that ask for a notification, take it, and are killed; none waits in the queue."""
+    """The same with processes that register for notification, receive it, and are killed; none blocks on the queue."""
 
     layouts = ((1, 1, 1), (2, 1))
     kills = 0.1
@@ -153,17 +153,17 @@ class Notified(PosixQueue):
             yield [*acts, Act("noticed")]
 
     def mq_notify(self, mine: Ends, value: int) -> None:
-        mq_notify(mine.other, SIGEV_SIGNAL, NOTICE, value)
+        mq_notify(mine.nonblocking, SIGEV_SIGNAL, NOTICE, value)
 
     def cancel(self, mine: Ends) -> None:
-        mq_notify(mine.other, None)
+        mq_notify(mine.nonblocking, None)
 
     def noticed(self, mine: Ends) -> int:
         return sigtimedwait({NOTICE}, 0).value
 
 
 class PosixSemaphore(Workload):
-    """A semaphore with a name and one token."""
+    """A named semaphore with an initial value of 1."""
 
     sleeping = (("sem_wait", "futex"), ("sem_timedwait", "futex"))
     limited = ("sem_timedwait",)
@@ -220,7 +220,7 @@ class PosixSemaphore(Workload):
 
 
 class Names(Workload):
-    """A name of shared memory that all make, find and remove."""
+    """A name of shared memory that all workers create, open and unlink."""
 
     def make(self, ipc: Ipc) -> str:
         return ipc.posix_shm(1).name

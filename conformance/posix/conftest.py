@@ -1,4 +1,4 @@
-"""What clauses about POSIX objects share: names for what a test makes itself, descriptors that are closed with it, a mount."""
+"""Fixtures of the clauses about POSIX objects: unused names, descriptors closed with the test, a mount of mqueue."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ _ALL_IDS = "4294967295"
 
 @pytest.fixture
 def names(ipc_scope: Ipc) -> Callable[..., str]:
-    """Names for shared memory that a test makes by the call itself: names(), a new one. What has one at the end goes."""
+    """Return an unused name for shared memory: names(length=0). An object with this name is removed with the test."""
     return lambda length=0: ReservedName.shm(ipc_scope.scope, length).name
 
 
 @pytest.fixture
 def opened(ipc_scope: Ipc) -> Callable[..., int]:
-    """Open shared memory by the call itself: opened(name, flags, mode), a descriptor that is closed with the test."""
+    """Call shm_open(3): opened(name, flags, mode=0o600) -> descriptor, closed with the test."""
 
     def call(name: str | bytes, flags: int, mode: int = 0o600) -> int:
         return End(shm_open(name, flags, mode), os.fsdecode(name), ipc_scope.scope).fd
@@ -56,19 +56,19 @@ def opened(ipc_scope: Ipc) -> Callable[..., int]:
 
 @pytest.fixture
 def sem_name(ipc_scope: Ipc) -> str:
-    """A name that no semaphore has yet. What gets it in the test loses it at the end."""
+    """Return an unused name for a semaphore, which is removed with the test."""
     return ReservedName.sem(ipc_scope.scope).name
 
 
 @pytest.fixture
 def mq_name(ipc_scope: Ipc) -> str:
-    """A name that no queue has yet. What gets it in the test loses it at the end."""
+    """Return an unused name for a message queue, which is removed with the test."""
     return ReservedName.mq(ipc_scope.scope).name
 
 
 @pytest.fixture
 def opened_sem() -> Iterator[Callable[..., int]]:
-    """sem_open(3), closed with the test."""
+    """Call sem_open(3); the semaphore is closed with the test."""
     with ExitStack() as ends:
 
         def open_one(*arguments: Any) -> int:
@@ -81,7 +81,7 @@ def opened_sem() -> Iterator[Callable[..., int]]:
 
 @pytest.fixture
 def opened_mq() -> Iterator[Callable[..., int]]:
-    """mq_open(3), closed with the test."""
+    """Call mq_open(3); the queue is closed with the test."""
     with ExitStack() as ends:
 
         def open_one(*arguments: Any) -> int:
@@ -94,13 +94,13 @@ def opened_mq() -> Iterator[Callable[..., int]]:
 
 @pytest.fixture
 def queue(posix_mq: Callable[..., PosixQueue]) -> PosixQueue:
-    """A queue with room for two messages of up to eight bytes."""
+    """Create a queue with a capacity of two messages of up to eight bytes."""
     return posix_mq(maxmsg=2, msgsize=8)
 
 
 @pytest.fixture
 def full(queue: PosixQueue) -> PosixQueue:
-    """The same with no room left."""
+    """Return the same queue filled with two messages."""
     queue.send(b"first")
     queue.send(b"second")
     return queue
@@ -108,9 +108,9 @@ def full(queue: PosixQueue) -> PosixQueue:
 
 @pytest.fixture
 def in_queue_folder(in_ipc_namespace: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
-    """Run a function where the message queues of a namespace of its own are files: in_queue_folder(function), its result.
+    """Run function(folder) in a new IPC namespace whose message queues are mounted at the folder; return its result.
 
-    The function gets the folder, which nobody but its process sees.
+    No other process sees the mount.
     """
 
     def run(function: Callable[[Path], Any]) -> Any:
@@ -129,19 +129,19 @@ def in_queue_folder(in_ipc_namespace: Callable[..., Any], tmp_path: Path) -> Cal
 
 
 def as_ordinary_user() -> None:
-    """Make this process, a child, one without capabilities, if it has any."""
+    """Drop all capabilities of this child, if it has any, by becoming another user."""
     if capabilities() != 0:
         become(STRANGER, GROUP)
 
 
 def may_make_semaphores() -> None:
-    """Untested where this process, a child that has become another user, may make no files in /dev/shm."""
+    """Require, in a child that has become another user, permission to create files in /dev/shm."""
     if not os.access("/dev/shm", os.W_OK):
         untested("needs a /dev/shm in which every user may make files")
 
 
 def has_resource_capability() -> bool:
-    """Whether this process has CAP_SYS_RESOURCE for the limits of queues: in the first user namespace, and in no other."""
+    """Tell whether this process has CAP_SYS_RESOURCE for the limits of queues: in the initial user namespace."""
     if not (capabilities() or 0) & _CAP_SYS_RESOURCE:
         return False
     with open("/proc/self/uid_map") as ids:
@@ -149,13 +149,13 @@ def has_resource_capability() -> bool:
 
 
 def without_resource_capability() -> None:
-    """Take from this process, a child, the capability that passes over the limits of queues."""
+    """Drop CAP_SYS_RESOURCE, which overrides the limits of queues, from this child."""
     if has_resource_capability():
         become(STRANGER, GROUP)
 
 
 def file_of(name: str) -> Path:
-    """The file of a named semaphore. Untested where there is no such file."""
+    """Return the file of a named semaphore; untested if the semaphore is not a file in /dev/shm."""
     try:
         return Path(path_of(name))
     except FileNotFoundError:
@@ -164,17 +164,17 @@ def file_of(name: str) -> Path:
 
 @pytest.fixture
 def pshared(fork: Fork) -> Callable[..., None]:
-    """Make two process-shared semaphores at an address, and see that a program answers through them."""
+    """Create two process-shared semaphores at an address, and check that a program replies through them."""
 
     def run(address: int, program: Callable[..., Child[Any]], source: str, *arguments: object) -> None:
-        there, back = address + SEM_BYTES, address
-        for place in (there, back):
+        request, reply = address + SEM_BYTES, address
+        for place in (request, reply):
             sem_init(place, 1, 0)
-        answering = program(source, *arguments)
-        # A program that never posts must not keep this process, so one waits that can be ended.
-        fork(sem_wait, back).result(TO_START)
-        answering.wait_blocked("futex")
-        sem_post(there)
-        succeeded(answering)
+        replier = program(source, *arguments)
+        # The wait is done in a child, which can be ended if the program never posts.
+        fork(sem_wait, reply).result(TO_START)
+        replier.wait_blocked("futex")
+        sem_post(request)
+        succeeded(replier)
 
     return run

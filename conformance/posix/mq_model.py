@@ -1,4 +1,4 @@
-"""POSIX message queues and a model of them: opened by name, sent to by priority, unlinked and made anew (mq_overview(7))."""
+"""A model of POSIX message queues: opened by name, sent by priority, unlinked and created again (mq_overview(7))."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ PRIORITIES = st.sampled_from((0, 1, 2, 31))
 
 @dataclass
 class Queue:
-    """What a queue is to the model: messages, the next one first."""
+    """The state of a queue in the model: its messages, the next one first."""
 
     messages: list[tuple[bytes, int]] = field(default_factory=list)
 
 
 class Queues(Model):
-    """One name, and every queue that ever had it and is still open in a process."""
+    """One name, and every queue that had this name and is still open in a process."""
 
     def __init__(self, *peers: Any) -> None:
         super().__init__(*peers)
@@ -40,7 +40,7 @@ class Queues(Model):
 
     @rule(peer=st.integers(0, 1), flags=st.sampled_from((0, os.O_CREAT, os.O_CREAT | os.O_EXCL)))
     def open_it(self, peer: int, flags: int) -> None:
-        """Open the queue, or make it, in a process that has none open."""
+        """Open or create the queue in a process that does not have it open."""
         who = self.peers[peer]
         if who in self.open:
             return
@@ -67,13 +67,13 @@ class Queues(Model):
     @precondition(lambda self: self.open)
     @rule(data=st.data())
     def close(self, data: Any) -> None:
-        """Close it; its messages stay as long as it has a name."""
+        """Close the queue; its messages stay while it has a name."""
         who = self.one_of(data, [*self.open])
         self.same(f"{who}: mq_close()", who.call(mq_close, self.open.pop(who)[0]), lambda: None)
 
     @rule()
     def unlink(self) -> None:
-        """Take the name away; who has it open goes on."""
+        """Unlink the name; open descriptors stay usable."""
 
         def model() -> None:
             if self.named is None:
@@ -85,7 +85,7 @@ class Queues(Model):
     @precondition(lambda self: self.open)
     @rule(data=st.data(), priority=PRIORITIES, length=st.integers(0, MSGSIZE + 1))
     def send(self, data: Any, priority: int, length: int) -> None:
-        """Send a message that differs from those before it."""
+        """Send a message with a text that differs from the previous ones."""
         who = self.one_of(data, [*self.open])
         mqdes, queue = self.open[who]
         text = bytes((self.sent + n) % 251 for n in range(length))
@@ -102,24 +102,24 @@ class Queues(Model):
         self.same(f"{who}: mq_send({text!r}, priority {priority})", who.call(mq_send, mqdes, text, priority), model)
 
     @precondition(lambda self: self.open)
-    @rule(data=st.data(), room=st.sampled_from((MSGSIZE - 1, MSGSIZE, 100)))
-    def receive(self, data: Any, room: int) -> None:
-        """Receive the oldest message of the highest priority; there must be room for the longest one."""
+    @rule(data=st.data(), size=st.sampled_from((MSGSIZE - 1, MSGSIZE, 100)))
+    def receive(self, data: Any, size: int) -> None:
+        """Receive the oldest message of the highest priority; the buffer must hold mq_msgsize bytes."""
         who = self.one_of(data, [*self.open])
         mqdes, queue = self.open[who]
 
         def model() -> tuple[bytes, int]:
-            if room < MSGSIZE:
+            if size < MSGSIZE:
                 fails(EMSGSIZE)
             if not queue.messages:
                 fails(EAGAIN)
             return queue.messages.pop(0)
 
-        self.same(f"{who}: mq_receive({room} bytes)", who.call(mq_receive, mqdes, room), model)
+        self.same(f"{who}: mq_receive({size} bytes)", who.call(mq_receive, mqdes, size), model)
 
     @invariant()
     def the_kernel_counts_as_the_model_does(self) -> None:
-        """mq_getattr(3)."""
+        """Compare mq_getattr(3) with the model."""
         for who, (mqdes, queue) in self.open.items():
 
             def kernel(who: Any = who, mqdes: int = mqdes) -> tuple[int, int, int]:
@@ -132,7 +132,7 @@ class Queues(Model):
             self.sees(f"{who}: maxmsg, msgsize, curmsgs", kernel, model)
 
     def teardown(self) -> None:
-        """Close and remove."""
+        """Close all descriptors and remove the queue."""
         for who, (mqdes, _) in self.open.items():
             who.do(mq_close, mqdes)
         super().teardown()

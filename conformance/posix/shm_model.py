@@ -1,4 +1,4 @@
-"""POSIX shared memory and a model of it: two processes that open, size, write, map, store and unlink (shm_open(3))."""
+"""A model of POSIX shared memory: two processes open, resize, write, map, store and unlink (shm_open(3))."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ FLAGS = {
 
 @dataclass
 class Object:
-    """What an object is to the model: its bytes."""
+    """The state of an object in the model: its bytes."""
 
     bytes: bytearray = field(default_factory=bytearray)
 
     def resize(self, size: int) -> None:
-        """Cut, or gain zeros."""
+        """Truncate the object, or extend it with zeros."""
         del self.bytes[size:]
         self.bytes.extend(bytes(size - len(self.bytes)))
 
@@ -55,7 +55,7 @@ class Handle:
 
 
 class Shared(Model):
-    """Objects by name; descriptors and mappings by process, which keep an object when it has lost its name."""
+    """Objects by name, and the descriptors and mappings of each process, which keep an unlinked object."""
 
     def __init__(self, *peers: Any) -> None:
         super().__init__(*peers)
@@ -68,7 +68,7 @@ class Shared(Model):
     @precondition(lambda self: len(self.open) < 6)
     @rule(data=st.data(), name=st.sampled_from(NAMES), flags=st.sampled_from(sorted(FLAGS)))
     def open_one(self, data: Any, name: str, flags: str) -> None:
-        """Open, or make."""
+        """Open or create an object."""
         peer, bits = self.one_of(data, self.peers), FLAGS[flags]
         numbers: list[int] = []
 
@@ -102,7 +102,7 @@ class Shared(Model):
 
     @rule(data=st.data(), name=st.sampled_from(NAMES))
     def unlink(self, data: Any, name: str) -> None:
-        """Take the name away."""
+        """Unlink a name."""
         peer = self.one_of(data, self.peers)
 
         def model() -> None:
@@ -114,7 +114,7 @@ class Shared(Model):
     @precondition(lambda self: self.open)
     @rule(data=st.data(), size=st.sampled_from(SIZES))
     def resize(self, data: Any, size: int) -> None:
-        """Give an object another size."""
+        """Change the size of an object."""
         handle = self.one_of(data, self.open)
 
         def model() -> None:
@@ -127,7 +127,7 @@ class Shared(Model):
     @precondition(lambda self: self.open)
     @rule(data=st.data(), place=st.sampled_from(PLACES), value=st.integers(1, 255))
     def write(self, data: Any, place: int, value: int) -> None:
-        """Write a byte, perhaps beyond the end."""
+        """Write a byte, possibly beyond the end."""
         handle = self.one_of(data, self.open)
 
         def model() -> int:
@@ -144,7 +144,7 @@ class Shared(Model):
     @precondition(lambda self: self.open and len(self.mapped) < 6)
     @rule(data=st.data(), writable=st.booleans())
     def map_one(self, data: Any, writable: bool) -> None:
-        """Map two pages, whatever the object's size."""
+        """Map two pages, whatever the size of the object."""
         handle = self.one_of(data, self.open)
         addresses: list[int] = []
         prot = PROT_READ | (PROT_WRITE if writable else 0)
@@ -178,7 +178,7 @@ class Shared(Model):
     @precondition(lambda self: self.mapped)
     @rule(data=st.data())
     def unmap(self, data: Any) -> None:
-        """Unmap."""
+        """Unmap a mapping."""
         mapping = self.one_of(data, self.mapped)
         call = mapping.peer.call(munmap, mapping.number, MAPPED)
         self.same(f"{mapping.peer}: munmap({mapping.name})", call, lambda: None)
@@ -186,7 +186,7 @@ class Shared(Model):
 
     @invariant()
     def everybody_reads_the_same(self) -> None:
-        """The whole content through every descriptor; and as much as there is through every mapping."""
+        """Read the whole content through every descriptor, and the existing bytes through every mapping."""
         for handle in self.open:
             whole = partial(bytes, handle.shared.bytes)
             call = handle.peer.call(os.pread, handle.number, 3 * PAGESIZE, 0)
@@ -198,7 +198,7 @@ class Shared(Model):
                 self.sees(f"{mapping.name}[:{size}]", call, partial(bytes, mapping.shared.bytes))
 
     def teardown(self) -> None:
-        """The peers live on and must let go."""
+        """Unmap and close everything; the worker processes live longer than the model."""
         for mapping in self.mapped:
             mapping.peer.do(munmap, mapping.number, MAPPED)
         for handle in self.open:

@@ -1,4 +1,4 @@
-"""What the pages of POSIX message queues, semaphores and shared memory say of order, of who waits, and of names."""
+"""Specifications of POSIX message queues, semaphores and shared memory names."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["NameSpec", "PosixQueueSpec", "PosixSemaphoreSpec"]
 
 @dataclass(frozen=True)
 class PosixQueueSpec(Specification):
-    """A POSIX message queue: the next message first; who is to be notified; which notifications a process has not taken."""
+    """A POSIX message queue: its messages, the next one first; the registered process; the pending notifications."""
 
     maxmsg: int
     msgsize: int
     messages: tuple[tuple[bytes, int], ...] = ()
-    registered: tuple[str, int] | None = None  # the process, and the value that it asked for
+    registered: tuple[str, int] | None = None  # the process and its sigev_value
     notices: tuple[tuple[str, int], ...] = ()
 
     over: ClassVar[Mapping[str, int]] = MappingProxyType({"mq_timedsend": ETIMEDOUT, "mq_timedreceive": ETIMEDOUT})
 
     @staticmethod
     def words(call: Call) -> str:
-        """As the manual writes it."""
+        """Format a call as in the manual."""
         match call.name, call.arguments:
             case "mq_send", (text, priority, wait):
                 return f"mq_send({text!r}, priority {priority}{'' if wait else ', O_NONBLOCK'})"
@@ -47,7 +47,7 @@ class PosixQueueSpec(Specification):
         return str(call)
 
     def mq_send(self, process: str, text: bytes, priority: int, wait: bool) -> Iterable[tuple[Outcome, Self]]:
-        """mq_send(3): put the message behind those of the same priority. mq_notify(3): tell of one in an empty queue, once."""
+        """mq_send(3): insert the message after those of its priority; notify once if the queue was empty."""
         if len(text) > self.msgsize:
             return self.fails(EMSGSIZE)
         if len(self.messages) >= self.maxmsg:
@@ -59,17 +59,17 @@ class PosixQueueSpec(Specification):
         return self.gives(None, after)
 
     def mq_receive(self, process: str, wait: bool) -> Iterable[tuple[Outcome, Self]]:
-        """mq_receive(3): take the oldest message of the highest priority."""
+        """mq_receive(3): remove the oldest message of the highest priority."""
         if not self.messages:
             return self.waits() if wait else self.fails(EAGAIN)
         return self.gives(self.messages[0], replace(self, messages=self.messages[1:]))
 
     def mq_timedsend(self, process: str, text: bytes, priority: int, seconds: float) -> Iterable[tuple[Outcome, Self]]:
-        """mq_send(3): the same with a time limit."""
+        """mq_timedsend(3): mq_send with a timeout."""
         return [*self.mq_send(process, text, priority, True)] or self.fails(ETIMEDOUT)
 
     def mq_timedreceive(self, process: str, seconds: float) -> Iterable[tuple[Outcome, Self]]:
-        """mq_receive(3): the same with a time limit."""
+        """mq_timedreceive(3): mq_receive with a timeout."""
         return [*self.mq_receive(process, True)] or self.fails(ETIMEDOUT)
 
     def mq_getattr(self, process: str) -> Iterable[tuple[Outcome, Self]]:
@@ -77,21 +77,21 @@ class PosixQueueSpec(Specification):
         return self.gives(len(self.messages))
 
     def mq_notify(self, process: str, value: int) -> Iterable[tuple[Outcome, Self]]:
-        """mq_notify(3): one process at a time is registered."""
+        """mq_notify(3): register one process at a time."""
         if self.registered is not None:
             return self.fails(EBUSY)
         return self.gives(None, replace(self, registered=(process, value)))
 
     def cancel(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """mq_notify(3), NULL: whoever is registered cancels that."""
+        """mq_notify(3) with NULL: cancel the registration of the caller."""
         return self.gives(None, self.cancelled(process))
 
     def drain(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """All messages, one after another."""
+        """Receive all messages."""
         return self.gives(self.messages, replace(self, messages=()))
 
     def noticed(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """sigtimedwait(2) of the notification: they queue, for it is a real-time signal."""
+        """sigtimedwait(2) for the notification, a real-time signal, which is queued."""
         place = next((n for n, (who, _) in enumerate(self.notices) if who == process), None)
         if place is None:
             return self.fails(EAGAIN)
@@ -100,12 +100,12 @@ class PosixQueueSpec(Specification):
         )
 
     def ends(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """mq_close(3): a process that closes the queue is not registered any more."""
+        """mq_close(3): closing the queue cancels the registration of the process."""
         notices = tuple(notice for notice in self.notices if notice[0] != process)
         return self.gives(None, replace(self.cancelled(process), notices=notices))
 
     def cancelled(self, process: str) -> Self:
-        """The state without the registration of a process."""
+        """Return the state without the registration of a process."""
         mine = self.registered is not None and self.registered[0] == process
         return replace(self, registered=None) if mine else self
 
@@ -120,7 +120,7 @@ class PosixSemaphoreSpec(Specification):
 
     @staticmethod
     def words(call: Call) -> str:
-        """As the manual writes it."""
+        """Format a call as in the manual."""
         if call.name == "sem_timedwait":
             return f"sem_timedwait({call.arguments[0] * 1000:g} ms)"
         return str(call)
@@ -130,31 +130,31 @@ class PosixSemaphoreSpec(Specification):
         return self.gives(None, replace(self, value=self.value + 1))
 
     def sem_wait(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """sem_wait(3): decrement it when it is greater than zero."""
+        """sem_wait(3): decrement a value above 0, or block."""
         return self.gives(None, replace(self, value=self.value - 1)) if self.value else self.waits()
 
     def sem_trywait(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """sem_wait(3): the same, or fail."""
+        """sem_trywait(3): decrement a value above 0, or fail."""
         return self.sem_wait(process) if self.value else self.fails(EAGAIN)
 
     def sem_timedwait(self, process: str, seconds: float) -> Iterable[tuple[Outcome, Self]]:
-        """sem_wait(3): the same with a time limit."""
+        """sem_timedwait(3): decrement the value, or time out."""
         return self.sem_wait(process) if self.value else self.fails(ETIMEDOUT)
 
     def sem_getvalue(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """sem_getvalue(3): on Linux 0 if somebody waits."""
+        """sem_getvalue(3): on Linux 0 while processes wait."""
         return self.gives(self.value)
 
 
 @dataclass(frozen=True)
 class NameSpec(Specification):
-    """A name, which is there or not (shm_open(3), and likewise sem_open(3), mq_open(3))."""
+    """A name that exists or not (shm_open(3); likewise sem_open(3), mq_open(3))."""
 
-    there: bool
+    exists: bool
 
     @staticmethod
     def words(call: Call) -> str:
-        """As the manual writes it."""
+        """Format a call as in the manual."""
         match call.name, call.arguments:
             case "create", (exclusive,):
                 return f"shm_open(O_CREAT{' | O_EXCL' if exclusive else ''})"
@@ -165,13 +165,13 @@ class NameSpec(Specification):
         return str(call)
 
     def create(self, process: str, exclusive: bool) -> Iterable[tuple[Outcome, Self]]:
-        """O_CREAT: with O_EXCL it must not be there."""
-        return self.fails(EEXIST) if self.there and exclusive else self.gives(None, replace(self, there=True))
+        """shm_open(3) with O_CREAT: fail if the name exists and O_EXCL is set."""
+        return self.fails(EEXIST) if self.exists and exclusive else self.gives(None, replace(self, exists=True))
 
     def find(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """Without O_CREAT: it must be there."""
-        return self.gives() if self.there else self.fails(ENOENT)
+        """shm_open(3) without O_CREAT: fail if the name does not exist."""
+        return self.gives() if self.exists else self.fails(ENOENT)
 
     def unlink(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """Remove it; of several who try one succeeds."""
-        return self.gives(None, replace(self, there=False)) if self.there else self.fails(ENOENT)
+        """shm_unlink(3): remove the name; one of several callers succeeds."""
+        return self.gives(None, replace(self, exists=False)) if self.exists else self.fails(ENOENT)

@@ -1,4 +1,4 @@
-"""Clauses: the workloads of concurrent.py, in histories of several processes and threads."""
+"""Clauses that run the workloads of concurrent.py in several processes and threads."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from pytest_ipc import clause
 
 @clause("mq.concurrent", "mq_overview(7)", "DESCRIPTION")
 def test_concurrent_messages(linearizable, machines):
-    """Messages sent to and received from a queue at once come by priority and age, as if one call were made after another."""
+    """Concurrent mq_send() and mq_receive() deliver messages by priority and age, as in some sequential order."""
     linearizable(machines.PosixQueue())
 
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("mq_notify.concurrent", "mq_notify(3)", "DESCRIPTION")
 def test_concurrent_notification(linearizable, machines):
-    """Of several processes one is registered, and it is notified once, however many send, receive and register at once."""
+    """Under concurrent use, only one process is registered with mq_notify(), and it is notified once."""
     linearizable(machines.Notified())
 
 
 @clause("posix_sem.concurrent", "sem_overview(7)", "DESCRIPTION")
 def test_concurrent_semaphore(linearizable, machines):
-    """A semaphore never falls below zero and loses no post, though several processes and threads post and wait at once."""
+    """Concurrent sem_post() and sem_wait() never take the value below zero and lose no post."""
     linearizable(machines.PosixSemaphore())
 
 
 @clause("shm_open.concurrent", "shm_open(3)", "DESCRIPTION")
 def test_concurrent_names(linearizable, machines):
-    """Of several processes that create a name with O_EXCL at once one succeeds, and one of those that unlink it."""
+    """Of concurrent shm_open() with O_CREAT | O_EXCL for one name one succeeds, and of concurrent shm_unlink() one."""
     linearizable(machines.Names())

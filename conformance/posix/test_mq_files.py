@@ -1,4 +1,4 @@
-"""mq_overview(7): message queues as files, where their file system is mounted. In an IPC namespace of the test's own."""
+"""mq_overview(7): message queues as files of the mqueue filesystem, mounted in a new IPC namespace."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ ATTR = MqAttr(maxmsg=3, msgsize=100)
 
 
 def fields(path: Path) -> dict[str, int]:
-    """The one line that a queue's file consists of, as a mapping."""
+    """Return the fields of the one line in a queue's file."""
     (line,) = path.read_text().splitlines()
     return {name: int(value) for name, _, value in (field.partition(":") for field in line.split())}
 
 
 @clause("mq.fs-mount-file-content", "mq_overview(7)", "Mounting the message queue filesystem", since="4.2")
-def test_the_bytes_in_a_queue_are_told(in_queue_folder):
-    """QSIZE in a queue's file is the number of bytes in all its messages, without what the kernel needs for them."""
+def test_qsize_counts_the_bytes(in_queue_folder):
+    """QSIZE in the file of a queue is the number of bytes in all its messages, without the kernel's overhead."""
 
     def child(folder: Path) -> list[int]:
         queue = mq_open("/it", NEW, 0o600, ATTR)
@@ -38,8 +38,10 @@ def test_the_bytes_in_a_queue_are_told(in_queue_folder):
 
 
 @clause("mq.fs-notify-fields", "mq_overview(7)", "Mounting the message queue filesystem")
-def test_who_is_to_be_told_is_shown(in_queue_folder):
-    """NOTIFY_PID is the process that is registered, or 0; NOTIFY the way it is told, 0 for a signal, 1 for none; SIGNO which."""
+def test_file_shows_the_registration(in_queue_folder):
+    """NOTIFY_PID in the file is the registered process or 0, NOTIFY is
+    0 for a signal and 1 for none, and SIGNO is the signal.
+    """
 
     def child(folder: Path) -> list[tuple[int, int, bool]]:
         queue = mq_open("/it", NEW, 0o600, ATTR)
@@ -57,14 +59,16 @@ def test_who_is_to_be_told_is_shown(in_queue_folder):
 
 
 @clause("mq.fs-sticky-dir", "mq_overview(7)", "Mounting the message queue filesystem")
-def test_the_folder_is_sticky(in_queue_folder):
-    """The sticky bit is set on the folder where the file system is mounted."""
+def test_directory_is_sticky(in_queue_folder):
+    """The mqueue filesystem has the sticky bit set on its root directory."""
     assert in_queue_folder(lambda folder: bool(folder.stat().st_mode & stat.S_ISVTX))
 
 
 @clause("mq.fs-open-unlink-as-file", "mq_overview(7)", "Mounting the message queue filesystem")
 def test_queues_are_listed_and_removed_as_files(in_queue_folder):
-    """The queues are listed by name, have owner and mode as files have, and can be removed as files."""
+    """Queues are listed by name in the mqueue filesystem, have the
+    owner and mode of files, and can be unlinked as files.
+    """
 
     def child(folder: Path) -> None:
         os.umask(0o077)
@@ -83,8 +87,8 @@ def test_queues_are_listed_and_removed_as_files(in_queue_folder):
 
 
 @clause("mq.fs-create-as-file", "mq_overview(7)", "Mounting the message queue filesystem")
-def test_a_file_that_is_made_there_is_a_queue(in_queue_folder):
-    """A file that is made in the folder is a queue, with the default attributes."""
+def test_created_file_is_a_queue(in_queue_folder):
+    """A file created in the mqueue filesystem is a queue with the default attributes."""
 
     def child(folder: Path) -> tuple[int, int]:
         (folder / "made").touch(0o600)

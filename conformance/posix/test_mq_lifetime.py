@@ -1,4 +1,4 @@
-"""mq_unlink(3), mq_close(3), mq_overview(7): how long a queue lives, and a queue among processes."""
+"""mq_unlink(3), mq_close(3), mq_overview(7): the lifetime of a queue, and queues shared by processes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SMALL = MqAttr(maxmsg=2, msgsize=8)
 
 
 @clause("mq_unlink.open-users-continue", "mq_unlink(3)", "DESCRIPTION")
-def test_an_unlinked_queue_is_still_its_users(posix_mq, fork):
-    """The name is gone at once; who has the queue open goes on with it, also between processes."""
+def test_unlinked_queue_stays_usable(posix_mq, fork):
+    """mq_unlink() removes the name at once, and processes that have the queue open can still use it."""
     queue = posix_mq(maxmsg=2, msgsize=8)
     receiver = fork(mq_receive, queue.fd, 8)
     receiver.wait_blocked("mq_receive")
@@ -32,8 +32,8 @@ def test_an_unlinked_queue_is_still_its_users(posix_mq, fork):
 
 
 @clause("mq_unlink.name-is-free-again", "mq_unlink(3)", "DESCRIPTION")
-def test_the_name_can_be_given_to_another(opened_mq, mq_name):
-    """After unlinking, a queue made with the same name is another one."""
+def test_name_can_be_reused_after_unlink(opened_mq, mq_name):
+    """mq_open() with O_CREAT after mq_unlink() creates a new queue, separate from the unlinked one."""
     first = opened_mq(mq_name, NEW, 0o600, SMALL)
     mq_send(first, b"first")
     mq_unlink(mq_name)
@@ -43,8 +43,8 @@ def test_the_name_can_be_given_to_another(opened_mq, mq_name):
 
 
 @clause("mq_unlink.enoent", "mq_unlink(3)", "ERRORS", errno=ENOENT)
-def test_what_is_not_there_cannot_be_unlinked(posix_mq, mq_name):
-    """Unlinking a name that no queue has, or has any more, fails."""
+def test_unlink_of_unused_name_fails(posix_mq, mq_name):
+    """mq_unlink() fails with ENOENT for a name that no queue has or that is already unlinked."""
     with fails_with(ENOENT):
         mq_unlink(mq_name)
     queue = posix_mq(maxmsg=1, msgsize=8)
@@ -54,15 +54,15 @@ def test_what_is_not_there_cannot_be_unlinked(posix_mq, mq_name):
 
 
 @clause("mq_unlink.enametoolong", "mq_unlink(3)", "ERRORS", errno=ENAMETOOLONG)
-def test_a_name_that_is_too_long_cannot_be_unlinked():
-    """Unlinking a name longer than any queue's fails."""
+def test_unlink_of_long_name_fails():
+    """mq_unlink() fails with ENAMETOOLONG for a name longer than the maximum."""
     with fails_with(ENAMETOOLONG):
         mq_unlink("/".ljust(257, "n"))
 
 
 @clause("mq_unlink.eacces", "mq_unlink(3)", "ERRORS", errno=EACCES)
-def test_a_stranger_cannot_unlink(posix_mq, opened_mq, as_user):
-    """A user who does not own a queue may not unlink it, whatever its mode; it stays."""
+def test_unlink_by_another_user_fails(posix_mq, opened_mq, as_user):
+    """mq_unlink() fails with EACCES for a user who does not own the queue, whatever its mode; the queue stays."""
     queue = posix_mq(maxmsg=1, msgsize=8)
     os.chmod(queue.fd, 0o666)
 
@@ -77,8 +77,8 @@ def test_a_stranger_cannot_unlink(posix_mq, opened_mq, as_user):
 
 
 @clause("mq.persistence", "mq_overview(7)", "Persistence")
-def test_a_queue_lives_while_nobody_has_it_open(fork, opened_mq, mq_name):
-    """A queue lives on, with its messages and their priorities, when no process has it open."""
+def test_queue_persists_while_not_open(fork, opened_mq, mq_name):
+    """A queue keeps its messages and their priorities while no process has it open."""
 
     def child() -> None:
         queue = mq_open(mq_name, NEW, 0o600, SMALL)
@@ -91,18 +91,18 @@ def test_a_queue_lives_while_nobody_has_it_open(fork, opened_mq, mq_name):
 
 
 @clause("mq.fork-inherits", "mq_overview(7)", "DESCRIPTION")
-def test_a_child_inherits_the_descriptor(posix_mq, fork):
-    """A forked child sends and receives through the descriptor that it has from its parent."""
-    there, back = posix_mq(maxmsg=1, msgsize=8), posix_mq(maxmsg=1, msgsize=8)
+def test_child_inherits_the_descriptor(posix_mq, fork):
+    """A forked child sends and receives through a descriptor inherited from its parent."""
+    request, reply = posix_mq(maxmsg=1, msgsize=8), posix_mq(maxmsg=1, msgsize=8)
 
-    def child() -> None:
-        message, priority = mq_receive(there.fd, 8)
-        mq_send(back.fd, message[::-1], priority + 1)
+    def respond() -> None:
+        message, priority = mq_receive(request.fd, 8)
+        mq_send(reply.fd, message[::-1], priority + 1)
 
-    actor = fork(child)
-    mq_send(there.fd, b"abc", 4)
-    assert back.receive(timeout=5) == (b"cba", 5)
-    actor.result()
+    child = fork(respond)
+    mq_send(request.fd, b"abc", 4)
+    assert reply.receive(timeout=5) == (b"cba", 5)
+    child.result()
 
 
 @clause("mq.fork-shares-description", "mq_overview(7)", "DESCRIPTION")
@@ -114,8 +114,8 @@ def test_parent_and_child_share_the_flags(posix_mq, fork):
 
 
 @clause("mq.exec-closes", "mq_close(3)", "NOTES")
-def test_exec_closes(posix_mq, fork):
-    """A process that executes another program has the queue open no more, though it was not asked to close it."""
+def test_exec_closes_the_queue(posix_mq, fork):
+    """execve() closes the message queue descriptors of the process."""
     queue = posix_mq(maxmsg=1, msgsize=8)
     source = (
         "import os, sys\ntry: os.fstat(int(sys.argv[1]))\nexcept OSError: sys.exit(0)\nsys.exit('it is still open')\n"
@@ -130,8 +130,8 @@ def test_exec_closes(posix_mq, fork):
 
 
 @clause("mq.exit-closes", "mq_close(3)", "NOTES")
-def test_exit_closes_and_the_queue_stays(fork, opened_mq, mq_name):
-    """A process that ends has closed its queues, and those keep their name."""
+def test_exit_closes_and_keeps_the_queue(fork, opened_mq, mq_name):
+    """A process that terminates closes its message queues, which keep their names."""
 
     def child() -> None:
         mq_open(mq_name, NEW, 0o600, SMALL)
@@ -141,8 +141,8 @@ def test_exit_closes_and_the_queue_stays(fork, opened_mq, mq_name):
 
 
 @clause("mq.is-fd-pollable", "mq_overview(7)", "Linux implementation of message queue descriptors")
-def test_a_queue_can_be_polled(posix_mq):
-    """The descriptor can be polled: it can be read from with a message in the queue, and written to with room in it."""
+def test_queue_can_be_polled(posix_mq):
+    """poll() and epoll_wait() report a queue as readable if it holds a message, and as writable if it is not full."""
     queue = posix_mq(maxmsg=1, msgsize=8)
     poll, epoll = select.poll(), select.epoll()
     poll.register(queue.fd, select.POLLIN | select.POLLOUT)
@@ -162,8 +162,8 @@ def test_a_queue_can_be_polled(posix_mq):
 
 
 @clause("mq.poll-wakes", "mq_overview(7)", "Linux implementation of message queue descriptors")
-def test_a_message_wakes_who_polls(posix_mq, fork):
-    """A process that waits in poll for a queue to be readable is woken by a message."""
+def test_message_wakes_a_poller(posix_mq, fork):
+    """poll() blocked on a queue returns when a message is sent."""
     queue = posix_mq(maxmsg=1, msgsize=8)
 
     def child() -> bytes:
@@ -172,7 +172,7 @@ def test_a_message_wakes_who_polls(posix_mq, fork):
         poll.poll(60_000)
         return mq_receive(queue.fd, 8)[0]
 
-    actor = fork(child)
-    actor.wait_blocked("poll")
+    poller = fork(child)
+    poller.wait_blocked("poll")
     mq_send(queue.fd, b"awake")
-    assert actor.result() == b"awake"
+    assert poller.result() == b"awake"

@@ -1,4 +1,4 @@
-"""mq_overview(7), getrlimit(2): the limits of message queues, of an IPC namespace and of a user."""
+"""mq_overview(7), getrlimit(2): the limits of message queues, per IPC namespace and per user."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from .conftest import has_resource_capability, without_resource_capability
 
 NEW = O_CREAT | O_EXCL | O_RDWR
 SMALL = MqAttr(maxmsg=1, msgsize=16)
-# A user to whom nothing is charged yet: what others have made in this test's time must not count.
-FRUGAL = 61004
+# An unused uid, to which no queue of another test is charged.
+UNUSED_USER = 61004
 HARD_MSGMAX, HARD_MSGSIZEMAX = 65536, 16 << 20
 
 
 def make(attr: MqAttr | None = SMALL) -> tuple[str, int]:
-    """A queue of a new name in this process, a child: its name and descriptor."""
+    """Create a queue with an unused name in this child; return its name and descriptor."""
     name = unused_name()
     return name, mq_open(name, NEW, 0o600, attr)
 
 
 def limit_bytes(most: int) -> None:
-    """Set RLIMIT_MSGQUEUE for this process, a child. Untested where that is refused."""
+    """Set RLIMIT_MSGQUEUE of this child; untested if that fails."""
     _, highest = getrlimit(RLIMIT_MSGQUEUE)
     try:
         setrlimit(RLIMIT_MSGQUEUE, (most, most if most == RLIM_INFINITY else highest))
@@ -38,15 +38,15 @@ def limit_bytes(most: int) -> None:
 
 
 @clause("mq_open.defaults-from-proc", "mq_overview(7)", "/proc interfaces", since="3.5")
-def test_what_is_not_said_comes_from_the_defaults(in_ipc_namespace):
-    """Without attributes a new queue has the capacity msg_default and the message size msgsize_default."""
+def test_defaults_come_from_proc(in_ipc_namespace):
+    """mq_open() without attributes creates a queue with msg_default messages of msgsize_default bytes."""
     wanted = {"fs/mqueue/msg_default": 3, "fs/mqueue/msgsize_default": 200}
     assert in_ipc_namespace(wanted, lambda: mq_getattr(make(None)[1])) == MqAttr(maxmsg=3, msgsize=200)
 
 
 @clause("mq_open.defaults-capped-by-max", "mq_overview(7)", "/proc interfaces", since="3.5")
-def test_the_defaults_stay_below_the_ceilings(in_ipc_namespace):
-    """A default above its ceiling counts as the ceiling."""
+def test_defaults_are_capped(in_ipc_namespace):
+    """mq_open() without attributes uses msg_max and msgsize_max if the defaults are higher."""
     wanted = {
         "fs/mqueue/msg_default": 7,
         "fs/mqueue/msgsize_default": 700,
@@ -65,8 +65,8 @@ def test_the_defaults_stay_below_the_ceilings(in_ipc_namespace):
     ids=["msg_max", "msgsize_max"],
 )
 @clause("mq_open.unpriv-ceilings-einval", "mq_open(3)", "ERRORS", errno=EINVAL)
-def test_an_ordinary_user_stays_below_the_ceilings(in_ipc_namespace, fits, exceeds):
-    """Without CAP_SYS_RESOURCE a queue may have msg_max messages of msgsize_max bytes, and not one more."""
+def test_limits_of_an_unprivileged_process(in_ipc_namespace, fits, exceeds):
+    """mq_open() without CAP_SYS_RESOURCE succeeds up to msg_max and msgsize_max, and fails with EINVAL above."""
 
     def child() -> MqAttr:
         without_resource_capability()
@@ -78,8 +78,8 @@ def test_an_ordinary_user_stays_below_the_ceilings(in_ipc_namespace, fits, excee
 
 
 @clause("mq_open.privileged-passes-ceilings", "mq_overview(7)", "/proc interfaces")
-def test_a_privileged_process_passes_the_ceilings(in_ipc_namespace):
-    """With CAP_SYS_RESOURCE a queue may be larger than msg_max and msgsize_max."""
+def test_cap_sys_resource_exceeds_the_limits(in_ipc_namespace):
+    """mq_open() with CAP_SYS_RESOURCE creates a queue above msg_max and msgsize_max."""
 
     def child() -> MqAttr:
         if not has_resource_capability():
@@ -96,8 +96,8 @@ def test_a_privileged_process_passes_the_ceilings(in_ipc_namespace):
     ids=["HARD_MSGMAX", "HARD_MSGSIZEMAX"],
 )
 @clause("mq_open.hard-max-even-privileged", "mq_overview(7)", "/proc interfaces", errno=EINVAL, since="3.5")
-def test_the_hard_ceilings_are_everybodys(in_ipc_namespace, attr):
-    """With CAP_SYS_RESOURCE too a queue has at most 65,536 messages of at most 16 MiB."""
+def test_hard_limits_apply_to_all(in_ipc_namespace, attr):
+    """mq_open() fails with EINVAL above 65,536 messages or above 16 MiB per message, even with CAP_SYS_RESOURCE."""
 
     def child() -> None:
         if not has_resource_capability():
@@ -119,8 +119,10 @@ def test_the_hard_ceilings_are_everybodys(in_ipc_namespace, attr):
     ],
 )
 @clause("mq.proc-ranges", "mq_overview(7)", "/proc interfaces", errno=EINVAL, since="3.5")
-def test_the_ranges_of_the_limits(in_ipc_namespace, name, lowest, highest):
-    """msg_max and msg_default go from 1 to 65,536, msgsize_max and msgsize_default from 128 bytes to 16 MiB."""
+def test_ranges_of_the_limits(in_ipc_namespace, name, lowest, highest):
+    """msg_max and msg_default range from 1 to 65,536, msgsize_max and
+    msgsize_default from 128 bytes to 16 MiB; others fail with EINVAL.
+    """
 
     def child() -> None:
         for good, bad in ((lowest, lowest - 1), (highest, highest + 1)):
@@ -133,22 +135,24 @@ def test_the_ranges_of_the_limits(in_ipc_namespace, name, lowest, highest):
 
 
 @clause("mq.proc-defaults", "mq_overview(7)", "/proc interfaces", since="3.5")
-def test_the_default_limits(in_ipc_namespace):
-    """By default there are 256 queues of at most 10 messages of at most 8192 bytes, which are also what a queue gets unasked."""
+def test_default_limits(in_ipc_namespace):
+    """By default queues_max is 256, msg_max and msg_default are 10, msgsize_max and msgsize_default are 8192."""
 
-    def tell() -> dict[str, int | None]:
+    def read_limits() -> dict[str, int | None]:
         names = ("queues_max", "msg_max", "msg_default", "msgsize_max", "msgsize_default")
         return {name: limit(f"fs/mqueue/{name}") for name in names}
 
-    found = in_ipc_namespace({}, tell)
+    found = in_ipc_namespace({}, read_limits)
     if set(found.values()) == {None}:
         untested("needs /proc/sys/fs/mqueue")
     assert found == {"queues_max": 256, "msg_max": 10, "msg_default": 10, "msgsize_max": 8192, "msgsize_default": 8192}
 
 
 @clause("mq_open.queues_max-enospc", "mq_open(3)", "ERRORS", errno=ENOSPC)
-def test_there_are_at_most_queues_max_queues(in_ipc_namespace):
-    """Without CAP_SYS_RESOURCE queues_max queues can exist and not one more; when one is removed there is room for another."""
+def test_queues_max_limits_the_queues(in_ipc_namespace):
+    """mq_open() without CAP_SYS_RESOURCE fails with ENOSPC if
+    queues_max queues exist, and succeeds after one is removed.
+    """
 
     def child() -> int:
         without_resource_capability()
@@ -164,8 +168,8 @@ def test_there_are_at_most_queues_max_queues(in_ipc_namespace):
 
 
 @clause("mq_open.emfile-rlimit_msgqueue", "getrlimit(2)", "RLIMIT_MSGQUEUE", errno=EMFILE, since="2.6.8")
-def test_a_users_queues_have_so_many_bytes(fork, mq_name):
-    """A process with a RLIMIT_MSGQUEUE of 0 makes no queue, however small; with its limit back it does."""
+def test_rlimit_msgqueue_limits_the_bytes(fork, mq_name):
+    """mq_open() fails with EMFILE if RLIMIT_MSGQUEUE is 0, and succeeds after the limit is restored."""
 
     def child() -> None:
         before, _ = getrlimit(RLIMIT_MSGQUEUE)
@@ -179,13 +183,13 @@ def test_a_users_queues_have_so_many_bytes(fork, mq_name):
 
 
 @clause("mq_open.rlimit-accounting-returned", "getrlimit(2)", "RLIMIT_MSGQUEUE", since="2.6.8")
-def test_what_a_queue_costs_is_charged_until_it_is_gone(as_user):
-    """A queue counts against RLIMIT_MSGQUEUE until it is destroyed: not to its close, and not only to its unlinking."""
+def test_queue_is_charged_until_destroyed(as_user):
+    """A queue counts against RLIMIT_MSGQUEUE until it is both unlinked and closed."""
     large = MqAttr(maxmsg=10, msgsize=1000)
 
     def child() -> None:
         os.umask(0o077)
-        limit_bytes(18_000)  # room for one of them and not for two
+        limit_bytes(18_000)  # enough for one queue and not for two
         name, fd = make(large)
         try:
             with fails_with(EMFILE):
@@ -202,12 +206,12 @@ def test_what_a_queue_costs_is_charged_until_it_is_gone(as_user):
         name, _ = make(large)
         mq_unlink(name)
 
-    as_user(FRUGAL, GROUP, child)
+    as_user(UNUSED_USER, GROUP, child)
 
 
 @clause("mq.ns-isolation", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.30")
-def test_a_queue_is_not_found_in_another_namespace(posix_mq, in_ipc_namespace):
-    """A name leads to no queue of another IPC namespace, and can be given to one there."""
+def test_namespaces_have_separate_names(posix_mq, in_ipc_namespace):
+    """A name of a queue is not visible in another IPC namespace, and can be used there for another queue."""
     queue = posix_mq(maxmsg=2, msgsize=16)
 
     def child() -> tuple[int, int]:

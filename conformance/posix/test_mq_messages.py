@@ -1,4 +1,4 @@
-"""mq_send(3), mq_receive(3): what goes through a queue, in which order, and when one has to wait."""
+"""mq_send(3), mq_receive(3): messages, their order, and blocking."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pytest_ipc.kernel import MQ_PRIO_MAX, mq_receive, mq_send
 
 
 @clause("mq_send.priority-order", "mq_overview(7)", "DESCRIPTION")
-def test_the_highest_priority_comes_first(posix_mq):
-    """Messages are received in the order of their priorities, the highest first, in whatever order they were sent."""
+def test_highest_priority_is_received_first(posix_mq):
+    """mq_receive() returns messages by priority, the highest first, whatever the order of sending."""
     queue = posix_mq(maxmsg=5, msgsize=8)
     for priority in (3, 0, 32767, 7, 1):
         mq_send(queue.fd, b"%d" % priority, priority)
@@ -19,8 +19,8 @@ def test_the_highest_priority_comes_first(posix_mq):
 
 
 @clause("mq_send.fifo-within-priority", "mq_send(3)", "DESCRIPTION")
-def test_equal_priorities_keep_their_order(posix_mq):
-    """Messages of one priority are received in the order in which they were sent, also among others."""
+def test_equal_priorities_are_received_in_order(posix_mq):
+    """mq_receive() returns messages of equal priority in the order of sending."""
     queue = posix_mq(maxmsg=7, msgsize=8)
     for text, priority in ((b"a", 1), (b"A", 2), (b"b", 1), (b"B", 2), (b"c", 1), (b"C", 2), (b"0", 0)):
         mq_send(queue.fd, text, priority)
@@ -28,8 +28,8 @@ def test_equal_priorities_keep_their_order(posix_mq):
 
 
 @clause("mq_send.prio-max", "mq_overview(7)", "DESCRIPTION", errno=EINVAL)
-def test_priorities_end_at_32767(queue):
-    """A message may have the priority 32767, and none above."""
+def test_priority_above_the_maximum_fails(queue):
+    """mq_send() succeeds with priority 32767 and fails with EINVAL for 32768."""
     with fails_with(EINVAL):
         mq_send(queue.fd, b"", MQ_PRIO_MAX)
     mq_send(queue.fd, b"", MQ_PRIO_MAX - 1)
@@ -37,16 +37,16 @@ def test_priorities_end_at_32767(queue):
 
 
 @clause("mq_send.zero-length", "mq_send(3)", "DESCRIPTION")
-def test_a_message_may_be_empty(queue):
-    """A message of no bytes is a message: it is counted, and received."""
+def test_empty_message(queue):
+    """mq_send() sends an empty message, which is counted and received."""
     mq_send(queue.fd, b"", 5)
     assert queue.attributes.curmsgs == 1
     assert mq_receive(queue.fd, 8) == (b"", 5)
 
 
 @clause("mq_send.bytes-kept", "mq_receive(3)", "DESCRIPTION")
-def test_a_message_arrives_whole(posix_mq):
-    """A message of any bytes, up to the longest, is received as it was sent, and as one."""
+def test_message_is_received_unchanged(posix_mq):
+    """mq_receive() returns each message whole and unchanged, with any bytes and up to mq_msgsize."""
     queue = posix_mq(maxmsg=3, msgsize=4099)
     sent = [bytes(range(256)) * 16 + b"end", b"\0" * 17, b"x"]
     for message in sent:
@@ -55,8 +55,8 @@ def test_a_message_arrives_whole(posix_mq):
 
 
 @clause("mq_send.emsgsize", "mq_send(3)", "ERRORS", errno=EMSGSIZE)
-def test_a_message_has_a_greatest_length(queue):
-    """A message may be as long as msgsize and not a byte longer; what is too long is not sent in part."""
+def test_message_above_msgsize_fails(queue):
+    """mq_send() succeeds with mq_msgsize bytes, and fails with EMSGSIZE for one byte more without sending any."""
     with fails_with(EMSGSIZE):
         mq_send(queue.fd, b"x" * 9)
     assert queue.attributes.curmsgs == 0
@@ -65,8 +65,8 @@ def test_a_message_has_a_greatest_length(queue):
 
 
 @clause("mq_send.full-blocks", "mq_send(3)", "DESCRIPTION")
-def test_sending_to_a_full_queue_waits(full, fork):
-    """Sending to a full queue blocks until a message has been taken out, and is done then."""
+def test_send_to_full_queue_blocks(full, fork):
+    """mq_send() to a full queue blocks until a message is received."""
     sender = fork(mq_send, full.fd, b"third")
     sender.wait_blocked("mq_send")
     assert mq_receive(full.fd, 8)[0] == b"first"
@@ -75,8 +75,8 @@ def test_sending_to_a_full_queue_waits(full, fork):
 
 
 @clause("mq_send.full-eagain", "mq_send(3)", "ERRORS", errno=EAGAIN)
-def test_sending_to_a_full_queue_without_waiting(full):
-    """With O_NONBLOCK sending to a full queue fails at once, and the queue is as it was."""
+def test_nonblocking_send_to_full_queue_fails(full):
+    """mq_send() to a full queue with O_NONBLOCK fails with EAGAIN and does not change the queue."""
     full.set_blocking(False)
     with fails_with(EAGAIN):
         mq_send(full.fd, b"third", 9)
@@ -84,8 +84,10 @@ def test_sending_to_a_full_queue_without_waiting(full):
 
 
 @clause("mq_receive.emsgsize-small-buffer", "mq_receive(3)", "ERRORS", errno=EMSGSIZE)
-def test_the_buffer_must_hold_the_longest_message(queue):
-    """A buffer smaller than msgsize is refused though the message would fit, and the message stays."""
+def test_buffer_below_msgsize_fails(queue):
+    """mq_receive() with a buffer smaller than mq_msgsize fails with
+    EMSGSIZE, even for a short message, and keeps the message.
+    """
     queue.send(b"x")
     with fails_with(EMSGSIZE):
         mq_receive(queue.fd, 7)
@@ -94,8 +96,8 @@ def test_the_buffer_must_hold_the_longest_message(queue):
 
 
 @clause("mq_receive.empty-blocks", "mq_receive(3)", "DESCRIPTION")
-def test_receiving_from_an_empty_queue_waits(queue, fork):
-    """Receiving from an empty queue blocks until a message comes, and gives that one."""
+def test_receive_from_empty_queue_blocks(queue, fork):
+    """mq_receive() from an empty queue blocks until a message is sent, and returns it."""
     receiver = fork(mq_receive, queue.fd, 8)
     receiver.wait_blocked("mq_receive")
     mq_send(queue.fd, b"here", 4)
@@ -103,8 +105,8 @@ def test_receiving_from_an_empty_queue_waits(queue, fork):
 
 
 @clause("mq_receive.empty-eagain", "mq_receive(3)", "ERRORS", errno=EAGAIN)
-def test_receiving_from_an_empty_queue_without_waiting(queue):
-    """With O_NONBLOCK receiving from an empty queue fails at once."""
+def test_nonblocking_receive_from_empty_queue_fails(queue):
+    """mq_receive() from an empty queue with O_NONBLOCK fails with EAGAIN."""
     queue.set_blocking(False)
     with fails_with(EAGAIN):
         mq_receive(queue.fd, 8)
@@ -113,8 +115,8 @@ def test_receiving_from_an_empty_queue_without_waiting(queue):
 
 
 @clause("mq_receive.removes-it", "mq_receive(3)", "DESCRIPTION")
-def test_a_message_is_received_once(queue, fork):
-    """Of two processes that wait, a message goes to one; the other waits on for the next."""
+def test_message_goes_to_one_receiver(queue, fork):
+    """A message goes to exactly one of two blocked receivers; the other receives the next one."""
     receivers = [fork(mq_receive, queue.fd, 8) for _ in range(2)]
     for receiver in receivers:
         receiver.wait_blocked("mq_receive")
@@ -124,8 +126,8 @@ def test_a_message_is_received_once(queue, fork):
 
 
 @clause("mq.ebadf", "mq_send(3)", "ERRORS", errno=EBADF)
-def test_what_is_no_queue_is_refused(pipe):
-    """Neither a descriptor that is not open nor one of something else can be sent to or received from."""
+def test_descriptor_without_queue_fails(pipe):
+    """mq_send() and mq_receive() fail with EBADF for a descriptor that is not open or not of a queue."""
     ends = pipe()
     for fd in (-1, ends.read_fd, ends.write_fd):
         with fails_with(EBADF):

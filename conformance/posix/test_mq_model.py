@@ -1,4 +1,4 @@
-"""Clauses: the machines of mq_model.py, beside the kernel."""
+"""Clauses that compare the state machine of mq_model.py with the kernel."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from pytest_ipc import clause
 
 @clause("mq.model", "mq_overview(7)", "DESCRIPTION")
 def test_the_model(agree, machines, two_peers):
-    """Messages come by priority and age, and queues by name, as a model in plain Python says, whoever does what in whatever order."""
+    """mq_open(), mq_send(), mq_receive() and mq_unlink() agree with a model in Python for random sequences of calls."""
     agree(lambda: machines.Queues(*two_peers))

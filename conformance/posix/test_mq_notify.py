@@ -1,7 +1,7 @@
-"""mq_notify(3), mq_close(3): being told of a message that comes into an empty queue.
+"""mq_notify(3), mq_close(3): notification of a message that arrives in an empty queue.
 
-Who is told is a child with one thread, which blocks the signal and waits for it: in a process with more threads, as a worker
-of pytest-xdist is, another one would get it.
+The notified process is a child with one thread, which blocks the signal and waits for it: in a process with several
+threads, such as a pytest-xdist worker, another thread would receive it.
 """
 
 from __future__ import annotations
@@ -41,32 +41,34 @@ from ..credentials import GROUP, STRANGER, become
 
 @pytest.fixture
 def queue(posix_mq):
-    """A queue with room for three messages of up to eight bytes, that every user may write to."""
+    """Create a queue with a capacity of three messages of up to eight bytes that every user can write to."""
     made = posix_mq(maxmsg=3, msgsize=8)
     os.chmod(made.fd, 0o666)
     return made
 
 
 @pytest.fixture
-def told(fork: Fork, signals, queue) -> Callable[..., Child[Any]]:
-    """A child that has registered and waits for SIGUSR1; its result is what it was told, as SigInfo."""
+def registered(fork: Fork, signals, queue) -> Callable[..., Child[Any]]:
+    """Start a child that registers and waits for SIGUSR1:
+    registered(value=0, before=...) -> Child. Its result is the SigInfo.
+    """
 
     def start(value: int = 0, before: Callable[[], object] = int) -> Child[Any]:
-        def child() -> object:
+        def wait_for_signal() -> object:
             signals.block(SIGUSR1)
             mq_notify(queue.fd, SIGEV_SIGNAL, SIGUSR1, value)
             before()
             return sigtimedwait({SIGUSR1}, 60)
 
-        actor = fork(child)
-        actor.wait_blocked("sigtimedwait")
-        return actor
+        child = fork(wait_for_signal)
+        child.wait_blocked("sigtimedwait")
+        return child
 
     return start
 
 
 def is_free(queue) -> bool:
-    """Whether this process can register; it does not stay so."""
+    """Tell whether no process is registered, by registering and cancelling."""
     try:
         mq_notify(queue.fd, SIGEV_NONE)
     except OSError as error:
@@ -78,9 +80,9 @@ def is_free(queue) -> bool:
 
 
 @clause("mq_notify.signal-basic", "mq_notify(3)", "DESCRIPTION")
-def test_a_message_in_an_empty_queue_is_told_by_a_signal(queue, told):
-    """SIGEV_SIGNAL sends the signal to who has registered when a message comes into the empty queue."""
-    child = told()
+def test_signal_for_a_message_in_an_empty_queue(queue, registered):
+    """With SIGEV_SIGNAL the registered process gets the signal when a message arrives in the empty queue."""
+    child = registered()
     mq_send(queue.fd, b"message")
     assert child.result().signo == SIGUSR1
     assert mq_receive(queue.fd, 8) == (b"message", 0)
@@ -88,12 +90,12 @@ def test_a_message_in_an_empty_queue_is_told_by_a_signal(queue, told):
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("mq_notify.siginfo", "mq_notify(3)", "DESCRIPTION")
-def test_the_signal_tells_who_has_sent(queue, told, fork):
-    """The signal has the code SI_MESGQ, the pid and real user of the sender, and the value that was registered."""
-    child = told(-77)
+def test_signal_carries_sender_and_value(queue, registered, fork):
+    """The signal has si_code SI_MESGQ, the sender's pid and real uid, and the registered sigev_value."""
+    child = registered(-77)
 
     def send() -> tuple[int, int]:
-        with suppress(OSError):  # then the real user is the same for both
+        with suppress(OSError):  # then sender and receiver have the same real uid
             os.setresuid(STRANGER, -1, -1)
         mq_send(queue.fd, b"message")
         return os.getpid(), os.getuid()
@@ -104,53 +106,53 @@ def test_the_signal_tells_who_has_sent(queue, told, fork):
 
 
 @clause("mq_notify.none", "mq_notify(3)", "DESCRIPTION")
-def test_nothing_is_sent_to_who_wants_nothing(queue, fork, pipe, signals):
-    """SIGEV_NONE takes the place of the one who is told, and nothing is sent to him; the message ends it all the same."""
+def test_sigev_none_sends_no_signal(queue, fork, pipe, signals):
+    """With SIGEV_NONE the process is registered, gets no signal, and its registration ends with the message."""
     gate, every = pipe(), set(range(1, 32)) - {9, 19}
 
-    def child() -> frozenset[int]:
+    def register_and_wait() -> frozenset[int]:
         signals.block(*every)
         mq_notify(queue.fd, SIGEV_NONE)
         gate.read(1)
         return sigpending()
 
-    actor = fork(child)
-    actor.wait_blocked("read")
+    child = fork(register_and_wait)
+    child.wait_blocked("read")
     with fails_with(EBUSY):
         mq_notify(queue.fd, SIGEV_NONE)
     mq_send(queue.fd, b"message")
     assert is_free(queue)
     gate.write(b"!")
-    assert actor.result() == frozenset()
+    assert child.result() == frozenset()
 
 
 @pytest.mark.usefixtures("room_for_processes")
 @clause("mq_notify.thread", "mq_notify(3)", "DESCRIPTION")
-def test_a_function_is_called_in_a_thread(queue, fork, posix_sem):
-    """SIGEV_THREAD has the function called with its argument when a message comes, while the process goes on."""
+def test_sigev_thread_calls_the_function(queue, fork, posix_sem):
+    """With SIGEV_THREAD the function is called with its argument in a new thread when a message arrives."""
     try:
         function = cast(CDLL(None).sem_post, c_void_p).value or 0
     except AttributeError:
         untested("needs a C function to be called, and this libc shows no sem_post")
     called, ready = posix_sem(shared=True), posix_sem(shared=True)
 
-    def child() -> None:
+    def register_and_wait() -> None:
         mq_notify(queue.fd, SIGEV_THREAD, function=function, argument=called.address)
         ready.post()
         called.wait(timeout=10)
 
-    actor = fork(child)
+    child = fork(register_and_wait)
     ready.wait(timeout=10)
-    actor.wait_blocked("futex")
+    child.wait_blocked("futex")
     mq_send(queue.fd, b"message")
-    actor.result(timeout=15)
+    child.result(timeout=15)
     assert called.value == 0
 
 
 @pytest.mark.usefixtures("room_for_processes")
 @clause("mq_notify.thread-attributes", "sigevent(7)", "SIGEV_THREAD")
-def test_the_thread_has_the_attributes_given(queue, fork):
-    """The thread that SIGEV_THREAD has the function called in has the attributes that were given, a stack size here."""
+def test_sigev_thread_uses_the_attributes(queue, fork):
+    """With SIGEV_THREAD the thread has the attributes given, such as a stack size."""
     size = 37 << 20
 
     def child() -> int:
@@ -168,8 +170,8 @@ def test_the_thread_has_the_attributes_given(queue, fork):
 
 @pytest.mark.usefixtures("room_for_processes")
 @clause("mq_notify.thread-cancelled", "mq_notify(3)", "DESCRIPTION")
-def test_a_thread_that_was_cancelled_is_not_made(queue, fork):
-    """A registration with SIGEV_THREAD that is cancelled has no function called; the process lives on, and can register again."""
+def test_cancelled_sigev_thread_calls_nothing(queue, fork):
+    """A cancelled SIGEV_THREAD registration calls no function, and the process can register again."""
 
     def child() -> list[str]:
         seen: list[str] = []
@@ -188,14 +190,14 @@ def test_a_thread_that_was_cancelled_is_not_made(queue, fork):
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("mq_notify.ebusy", "mq_notify(3)", "ERRORS", errno=EBUSY)
-def test_one_process_at_a_time_is_told(queue, told):
-    """While a process is registered nobody else can be, nor the same one again."""
+def test_second_registration_fails(queue, registered):
+    """mq_notify() fails with EBUSY while a process is registered, for that process and for others."""
 
     def again() -> None:
         with fails_with(EBUSY):
             mq_notify(queue.fd, SIGEV_NONE)
 
-    child = told(1, again)
+    child = registered(1, again)
     for _ in range(2):
         with fails_with(EBUSY):
             mq_notify(queue.fd, SIGEV_SIGNAL, SIGUSR1)
@@ -205,67 +207,67 @@ def test_one_process_at_a_time_is_told(queue, told):
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("mq_notify.one-shot", "mq_notify(3)", "DESCRIPTION")
-def test_who_was_told_is_told_once(queue, told, fork, signals):
-    """Who has been told is not registered any more: the next message is not told, and another process can register."""
+def test_notification_is_sent_once(queue, registered, fork, signals):
+    """A notification ends the registration: the next message causes none, and another process can register."""
 
     def child() -> tuple[int, frozenset[int]]:
         signals.block(SIGUSR1)
         mq_notify(queue.fd, SIGEV_SIGNAL, SIGUSR1)
         mq_send(queue.fd, b"first")
-        told_of = sigtimedwait({SIGUSR1}, 60).signo
+        first = sigtimedwait({SIGUSR1}, 60).signo
         mq_receive(queue.fd, 8)
         mq_send(queue.fd, b"second")
-        return told_of, sigpending()
+        return first, sigpending()
 
     assert fork(child).result() == (SIGUSR1, frozenset())
     mq_receive(queue.fd, 8)
-    next_one = told(2)
+    second = registered(2)
     mq_send(queue.fd, b"third")
-    assert next_one.result().value == 2
+    assert second.result().value == 2
 
 
 @clause("mq_notify.only-from-empty", "mq_notify(3)", "DESCRIPTION")
-def test_a_message_among_others_is_not_told(queue, fork, signals):
-    """A message that comes into a queue with messages in it is not told; one that comes when those were received is."""
+def test_message_in_a_nonempty_queue_is_not_notified(queue, fork, signals):
+    """A message that arrives in a queue with messages causes no notification; one in the emptied queue does."""
     mq_send(queue.fd, b"early")
 
     def child() -> tuple[frozenset[int], int]:
         signals.block(SIGUSR1)
         mq_notify(queue.fd, SIGEV_SIGNAL, SIGUSR1)
         mq_send(queue.fd, b"second")
-        quiet = sigpending()
+        before = sigpending()
         for _ in range(2):
             mq_receive(queue.fd, 8)
         mq_send(queue.fd, b"third")
-        return quiet, sigtimedwait({SIGUSR1}, 60).signo
+        return before, sigtimedwait({SIGUSR1}, 60).signo
 
     assert fork(child).result() == (frozenset(), SIGUSR1)
 
 
 @clause("mq_notify.blocked-receiver-wins", "mq_notify(3)", "DESCRIPTION")
-def test_who_waits_for_a_message_has_it_and_nobody_is_told(queue, fork, told):
-    """A message for a process that waits in mq_receive is not told, and who has registered stays so for the next one."""
+def test_blocked_receiver_takes_precedence(queue, fork, registered):
+    """A message for a process blocked in mq_receive() causes no notification, and the registration stays."""
     receiver = fork(mq_receive, queue.fd, 8)
     receiver.wait_blocked("mq_receive")
-    child = told()
+    child = registered()
     mq_send(queue.fd, b"taken")
     assert receiver.result() == (b"taken", 0)
     child.wait_blocked("sigtimedwait")
     with fails_with(EBUSY):
         mq_notify(queue.fd, SIGEV_NONE)
-    mq_send(queue.fd, b"told")
+    mq_send(queue.fd, b"notified")
     assert child.result().signo == SIGUSR1
 
 
 @clause("mq_notify.null-unregisters", "mq_notify(3)", "DESCRIPTION")
-def test_null_ends_the_registration(queue, fork, signals):
-    """With a null pointer who is registered is so no more: nothing is told, and another process can register."""
+def test_null_cancels_the_registration(queue, fork, signals):
+    """mq_notify() with NULL cancels the caller's registration: no signal is sent, and another process can register."""
 
     def child() -> frozenset[int]:
         signals.block(SIGUSR1)
         mq_notify(queue.fd, SIGEV_SIGNAL, SIGUSR1)
         mq_notify(queue.fd, None)
-        mq_send(queue.fd, b"untold")
+        mq_send(queue.fd, b"message")
         return sigpending()
 
     assert fork(child).result() == frozenset()
@@ -274,13 +276,13 @@ def test_null_ends_the_registration(queue, fork, signals):
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("mq_notify.null-leaves-others", "mq_notify(3)", "DESCRIPTION")
-def test_null_does_not_end_anothers_registration(queue, told):
-    """A null pointer from a process that is not registered takes nothing from the one that is."""
-    child = told(5)
+def test_null_keeps_the_registration_of_another(queue, registered):
+    """mq_notify() with NULL in a process that is not registered keeps the registration of another."""
+    child = registered(5)
     try:
         mq_notify(queue.fd, None)
     except OSError as error:
-        if error.errno != EINVAL:  # which POSIX allows here
+        if error.errno != EINVAL:  # which POSIX permits here
             raise
     with fails_with(EBUSY):
         mq_notify(queue.fd, SIGEV_NONE)
@@ -289,48 +291,48 @@ def test_null_does_not_end_anothers_registration(queue, told):
 
 
 @clause("mq_notify.close-unregisters", "mq_close(3)", "DESCRIPTION")
-def test_closing_ends_the_registration(queue, fork, pipe):
-    """Closing the descriptor that a process has registered through ends the registration; another process can register."""
+def test_close_cancels_the_registration(queue, fork, pipe):
+    """mq_close() of the descriptor used for registration cancels it, and another process can register."""
     gate = pipe()
 
-    def child() -> None:
+    def register_and_close() -> None:
         fd = mq_open(queue.name, O_RDWR)
         mq_notify(fd, SIGEV_NONE)
         gate.read(1)
         mq_close(fd)
         gate.read(1)
 
-    actor = fork(child)
-    actor.wait_blocked("read")
+    child = fork(register_and_close)
+    child.wait_blocked("read")
     assert not is_free(queue)
     gate.write(b"!")
-    actor.wait_blocked("read")
+    child.wait_blocked("read")
     assert Deadline(5).until(lambda: is_free(queue))
     gate.write(b"!")
-    actor.result()
+    child.result()
 
 
 @clause("mq_notify.exit-unregisters", "mq_notify(3)", "DESCRIPTION")
-def test_death_ends_the_registration(queue, fork):
-    """A process that has ended, by whatever death, is not registered any more; another process can register."""
+def test_termination_cancels_the_registration(queue, fork):
+    """The registration of a killed process ends, and another process can register."""
 
-    def child() -> None:
+    def register() -> None:
         mq_notify(queue.fd, SIGEV_NONE)
         pause()
 
-    actor = fork(child)
-    actor.wait_blocked("pause")
+    child = fork(register)
+    child.wait_blocked("pause")
     assert not is_free(queue)
-    actor.signal(SIGKILL)
-    assert actor.wait() == -SIGKILL
+    child.signal(SIGKILL)
+    assert child.wait() == -SIGKILL
     assert is_free(queue)
 
 
 @pytest.mark.parametrize("signo", [SIGRTMIN, SIGRTMAX], ids=["SIGRTMIN", "SIGRTMAX"])
 @pytest.mark.usefixtures("room_for_signals")
 @clause("mq_notify.real-time-signals", "sigevent(7)", "DESCRIPTION")
-def test_a_real_time_signal_may_be_sent(queue, fork, signals, signo):
-    """The signal may be a real-time one."""
+def test_real_time_signal(queue, fork, signals, signo):
+    """mq_notify() with SIGEV_SIGNAL accepts a real-time signal."""
 
     def child() -> tuple[int, int]:
         signals.block(signo)
@@ -348,25 +350,25 @@ def test_a_real_time_signal_may_be_sent(queue, fork, signals, signo):
     ids=["signal 65", "signal -1", "kind 7", "kind -1", "SIGEV_THREAD_ID"],
 )
 @clause("mq_notify.einval", "mq_notify(3)", "ERRORS", errno=EINVAL)
-def test_what_cannot_be_sent_is_refused(queue, notify, signo):
-    """A signal that is none and a way of telling that is none are refused, and nobody is registered."""
+def test_invalid_signal_or_method_fails(queue, notify, signo):
+    """mq_notify() fails with EINVAL for an invalid signal number or an invalid sigev_notify, and registers nothing."""
     with fails_with(EINVAL):
         mq_notify(queue.fd, notify, signo)
     assert is_free(queue)
 
 
 @clause("mq_notify.ebadf", "mq_notify(3)", "ERRORS", errno=EBADF)
-def test_what_is_no_queue_is_refused(pipe):
-    """Neither a descriptor that is not open nor one of something else can be registered through."""
+def test_descriptor_without_queue_fails(pipe):
+    """mq_notify() fails with EBADF for a descriptor that is not open or not of a queue."""
     for fd in (-1, pipe().read_fd):
         with fails_with(EBADF):
             mq_notify(fd, SIGEV_NONE)
 
 
 @clause("mq_notify.another-users-sender", "mq_notify(3)", "DESCRIPTION")
-def test_a_stranger_who_sends_is_told_of(queue, told, fork):
-    """Who has registered is told of a message whoever has sent it, also a user who may not signal him."""
-    child = told(3)
+def test_message_of_another_user_is_notified(queue, registered, fork):
+    """A message of any user causes a notification, even of one who must not signal the registered process."""
+    child = registered(3)
 
     def send() -> None:
         become(STRANGER, GROUP)

@@ -1,4 +1,4 @@
-"""mq_open(3), mq_overview(7): making and finding message queues."""
+"""mq_open(3), mq_overview(7): creating and opening message queues."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ SMALL = MqAttr(maxmsg=2, msgsize=16)
 
 
 @clause("mq_open.create-attr", "mq_open(3)", "DESCRIPTION")
-def test_a_new_queue_is_as_it_was_asked_for(opened_mq, mq_name):
-    """A new queue has the capacity and the message size that were asked for, and is empty."""
+def test_new_queue_has_the_attributes_given(opened_mq, mq_name):
+    """mq_open() with O_CREAT creates an empty queue with the mq_maxmsg and mq_msgsize given."""
     queue = opened_mq(mq_name, NEW, 0o600, MqAttr(maxmsg=3, msgsize=77))
     assert mq_getattr(queue) == MqAttr(flags=0, maxmsg=3, msgsize=77, curmsgs=0)
 
 
 @clause("mq_open.other-attr-ignored", "mq_open(3)", "DESCRIPTION")
-def test_the_other_attributes_are_ignored(opened_mq, mq_name):
-    """The flags and the count of messages given for a new queue are ignored."""
+def test_other_attributes_are_ignored(opened_mq, mq_name):
+    """mq_open() ignores mq_flags and mq_curmsgs of the attributes of a new queue."""
     queue = opened_mq(mq_name, NEW, 0o600, MqAttr(flags=os.O_NONBLOCK, maxmsg=3, msgsize=77, curmsgs=2))
     assert mq_getattr(queue) == MqAttr(flags=0, maxmsg=3, msgsize=77, curmsgs=0)
 
 
 @clause("mq_open.nonblock-flag", "mq_open(3)", "DESCRIPTION")
-def test_a_queue_can_be_opened_nonblocking(posix_mq, opened_mq):
-    """O_NONBLOCK counts for the descriptor that it was opened with, and for no other."""
+def test_nonblock_belongs_to_the_descriptor(posix_mq, opened_mq):
+    """mq_open() with O_NONBLOCK sets it for that open description only."""
     queue = posix_mq(maxmsg=2, msgsize=16)
     assert mq_getattr(opened_mq(queue.name, O_RDWR | os.O_NONBLOCK)).flags == os.O_NONBLOCK
     assert mq_getattr(queue.fd).flags == 0
@@ -54,8 +54,8 @@ def test_a_queue_can_be_opened_nonblocking(posix_mq, opened_mq):
     ids=["no messages", "less than no messages", "no bytes", "less than no bytes"],
 )
 @clause("mq_open.einval-attr", "mq_open(3)", "ERRORS", errno=EINVAL)
-def test_sizes_must_be_above_0(mq_name, attr):
-    """A queue of no messages, or of messages of no bytes, is refused, and nothing is made."""
+def test_sizes_below_1_fail(mq_name, attr):
+    """mq_open() with O_CREAT fails with EINVAL for a mq_maxmsg or mq_msgsize of 0 or less, and creates no queue."""
     with fails_with(EINVAL):
         mq_open(mq_name, NEW, 0o600, attr)
     with fails_with(ENOENT):
@@ -63,30 +63,30 @@ def test_sizes_must_be_above_0(mq_name, attr):
 
 
 @clause("mq_open.name-no-slash-einval", "mq_open(3)", "ERRORS", errno=EINVAL)
-def test_a_name_begins_with_a_slash(mq_name):
-    """A name without a slash at its beginning is refused."""
+def test_name_without_slash_fails(mq_name):
+    """mq_open() fails with EINVAL for a name that does not begin with a slash."""
     with fails_with(EINVAL):
         mq_open(mq_name[1:], NEW, 0o600, SMALL)
 
 
 @clause("mq_open.name-two-slashes-eacces", "mq_open(3)", "ERRORS", errno=EACCES)
-def test_a_name_has_one_slash(mq_name):
-    """A name with another slash is refused, wherever it stands."""
+def test_name_with_second_slash_fails(mq_name):
+    """mq_open() fails with EACCES for a name with a second slash."""
     for wrong in (f"/{mq_name}", f"{mq_name}/x"):
         with fails_with(EACCES):
             mq_open(wrong, NEW, 0o600, SMALL)
 
 
 @clause("mq_open.name-slash-only-enoent", "mq_open(3)", "ERRORS", errno=ENOENT)
-def test_a_slash_alone_is_no_name():
-    """A name of a slash and nothing after it is refused."""
+def test_slash_alone_fails():
+    """mq_open() fails with ENOENT for the name "/"."""
     with fails_with(ENOENT):
         mq_open("/", NEW, 0o600, SMALL)
 
 
 @clause("mq_open.name-255-ok", "mq_overview(7)", "DESCRIPTION")
-def test_the_longest_name(opened_mq, ipc_scope):
-    """A name of 255 characters is taken."""
+def test_name_of_255_characters(opened_mq, ipc_scope):
+    """mq_open() accepts a name of 255 characters."""
     longest = ReservedName.mq(ipc_scope.scope, 254).name
     assert len(longest) == 255
     opened_mq(longest, NEW, 0o600, SMALL)
@@ -94,24 +94,26 @@ def test_the_longest_name(opened_mq, ipc_scope):
 
 
 @clause("mq_open.name-256-enametoolong", "mq_open(3)", "ERRORS", errno=ENAMETOOLONG)
-def test_a_name_that_is_too_long(mq_name):
-    """A name with more than 255 characters after its slash is refused."""
+def test_longer_name_fails(mq_name):
+    """mq_open() fails with ENAMETOOLONG for a name of 257 characters."""
     with fails_with(ENAMETOOLONG):
         mq_open(mq_name.ljust(257, "n"), NEW, 0o600, SMALL)
 
 
 @clause("mq_open.name-leads-to-it", "mq_overview(7)", "DESCRIPTION")
-def test_two_processes_meet_by_name(posix_mq, program):
-    """Programs that have nothing in common but the name operate on the same queue."""
+def test_unrelated_programs_share_a_queue_by_name(posix_mq, program):
+    """Programs that share only the name use the same queue."""
     queue = posix_mq(maxmsg=2, msgsize=16)
-    source = "import os, sys, pytest_ipc.kernel as ipc\nipc.mq_send(ipc.mq_open(sys.argv[1], os.O_WRONLY), b'from afar', 3)\n"
+    source = (
+        "import os, sys, pytest_ipc.kernel as ipc\nipc.mq_send(ipc.mq_open(sys.argv[1], os.O_WRONLY), b'message', 3)\n"
+    )
     succeeded(program(source, queue.name))
-    assert mq_receive(queue.fd, 16) == (b"from afar", 3)
+    assert mq_receive(queue.fd, 16) == (b"message", 3)
 
 
 @clause("mq_open.excl-eexist", "mq_open(3)", "ERRORS", errno=EEXIST)
-def test_excl_fails_when_the_name_is_taken(posix_mq):
-    """O_CREAT with O_EXCL fails when a queue of that name exists, and leaves it as it was."""
+def test_excl_fails_if_name_exists(posix_mq):
+    """mq_open() with O_CREAT | O_EXCL fails with EEXIST if a queue has the name, and does not change it."""
     queue = posix_mq(maxmsg=2, msgsize=16)
     before = os.fstat(queue.fd)
     with fails_with(EEXIST):
@@ -120,8 +122,8 @@ def test_excl_fails_when_the_name_is_taken(posix_mq):
 
 
 @clause("mq_open.enoent", "mq_open(3)", "ERRORS", errno=ENOENT)
-def test_a_name_that_nobody_has_is_not_found(mq_name):
-    """A name that no queue has fails without O_CREAT, and makes nothing."""
+def test_unused_name_fails(mq_name):
+    """mq_open() without O_CREAT fails with ENOENT for a name that no queue has, and creates none."""
     for _ in range(2):
         with fails_with(ENOENT):
             mq_open(mq_name, O_RDWR)
@@ -149,10 +151,12 @@ def test_a_name_that_nobody_has_is_not_found(mq_name):
     ],
 )
 @clause("mq_open.eacces", "mq_open(3)", "ERRORS", errno=EACCES)
-def test_the_mode_decides_who_may_open(posix_mq, as_user, mode, user, allowed):
-    """A queue can be opened to receive, to send or for both only by whom its mode gives that."""
+def test_mode_is_checked_at_open(posix_mq, as_user, mode, user, allowed):
+    """mq_open() succeeds with the access modes that the mode of the queue
+    grants to the caller's class, and otherwise fails with EACCES.
+    """
     queue = posix_mq(maxmsg=2, msgsize=16, mode=0)
-    with suppress(OSError):  # as_user says what is missing
+    with suppress(OSError):  # as_user reports the unmet need
         os.chown(queue.fd, OWNER, GROUP)
         os.chmod(queue.fd, mode)
 
@@ -172,8 +176,8 @@ def test_the_mode_decides_who_may_open(posix_mq, as_user, mode, user, allowed):
 
 
 @clause("mq_open.emfile-rlimit_nofile", "mq_open(3)", "ERRORS", errno=EMFILE)
-def test_a_queue_needs_a_descriptor(fork, mq_name):
-    """A process that has as many descriptors as RLIMIT_NOFILE allows gets no queue, and none is made."""
+def test_open_needs_a_free_descriptor(fork, mq_name):
+    """mq_open() fails with EMFILE at the limit of open descriptors, and creates no queue."""
 
     def child() -> None:
         free = os.dup(0)
@@ -190,8 +194,8 @@ def test_a_queue_needs_a_descriptor(fork, mq_name):
 
 
 @clause("mq_open.umask", "mq_open(3)", "DESCRIPTION", since="2.6.14", level="posix")
-def test_the_umask_takes_bits_away(fork, mq_name):
-    """The mode of a new queue is the one given less the umask."""
+def test_umask_clears_permissions(fork, mq_name):
+    """mq_open() clears the bits of the umask from the mode of a new queue."""
 
     def child() -> int:
         os.umask(0o027)
@@ -201,8 +205,8 @@ def test_the_umask_takes_bits_away(fork, mq_name):
 
 
 @clause("mq_open.owner-effective-ids", "mq_open(3)", "DESCRIPTION")
-def test_the_maker_owns_it(fork, mq_name):
-    """Owner and group of a new queue are the effective ones of its maker."""
+def test_new_queue_has_the_effective_ids(fork, mq_name):
+    """mq_open() sets owner and group of a new queue to the effective user and group IDs of the caller."""
 
     def child() -> tuple[int, int]:
         become(OWNER, OTHER_GROUP)
@@ -213,14 +217,14 @@ def test_the_maker_owns_it(fork, mq_name):
 
 
 @clause("mq_open.cloexec-always", "mq_overview(7)", "Linux implementation of message queue descriptors")
-def test_the_descriptor_is_closed_on_exec(posix_mq, opened_mq):
-    """The close-on-exec flag is set on the descriptor of a queue without being asked for."""
+def test_descriptor_is_close_on_exec(posix_mq, opened_mq):
+    """mq_open() sets the close-on-exec flag on the descriptor."""
     assert not os.get_inheritable(opened_mq(posix_mq(maxmsg=2, msgsize=16).name, O_RDWR))
 
 
 @clause("mq_open.existing-attr-ignored", "mq_open(3)", "DESCRIPTION")
-def test_creat_finds_what_exists_as_it_is(posix_mq, opened_mq):
-    """O_CREAT with the name of an existing queue opens that one; the attributes and the mode given do not change it."""
+def test_creat_opens_an_existing_queue_unchanged(posix_mq, opened_mq):
+    """mq_open() with O_CREAT opens an existing queue of the name, ignoring the attributes and the mode given."""
     queue = posix_mq(maxmsg=2, msgsize=16)
     before = os.fstat(queue.fd)
     found = opened_mq(queue.name, O_CREAT | O_RDWR, 0o666, MqAttr(maxmsg=1, msgsize=1))
@@ -228,8 +232,8 @@ def test_creat_finds_what_exists_as_it_is(posix_mq, opened_mq):
 
 
 @clause("mq_open.rdonly-cannot-send", "mq_send(3)", "ERRORS", errno=EBADF)
-def test_a_descriptor_to_receive_cannot_send(posix_mq, opened_mq):
-    """A descriptor that was opened with O_RDONLY receives and cannot send."""
+def test_read_only_descriptor_cannot_send(posix_mq, opened_mq):
+    """mq_send() to a descriptor opened with O_RDONLY fails with EBADF, and mq_receive() succeeds."""
     queue = posix_mq(maxmsg=2, msgsize=16)
     queue.send(b"message")
     reader = opened_mq(queue.name, O_RDONLY)
@@ -240,8 +244,8 @@ def test_a_descriptor_to_receive_cannot_send(posix_mq, opened_mq):
 
 
 @clause("mq_open.wronly-cannot-receive", "mq_receive(3)", "ERRORS", errno=EBADF)
-def test_a_descriptor_to_send_cannot_receive(posix_mq, opened_mq):
-    """A descriptor that was opened with O_WRONLY sends and cannot receive."""
+def test_write_only_descriptor_cannot_receive(posix_mq, opened_mq):
+    """mq_receive() from a descriptor opened with O_WRONLY fails with EBADF, and mq_send() succeeds."""
     queue = posix_mq(maxmsg=2, msgsize=16)
     writer = opened_mq(queue.name, O_WRONLY)
     mq_send(writer, b"message")

@@ -1,4 +1,4 @@
-"""mq_send(3), mq_receive(3), signal(7): how long a call waits: to its moment, or to a signal."""
+"""mq_send(3), mq_receive(3), signal(7): timeouts, and signals during a blocked call."""
 
 from __future__ import annotations
 
@@ -17,36 +17,40 @@ LONG_AGO, LATER = Timespec(1, 0), 600
 
 
 def later() -> Timespec:
-    """A moment that no test lives to see."""
+    """Return a time in the far future."""
     return Timespec.ahead(LATER, time.CLOCK_REALTIME)
 
 
 @clause("mq_timedsend.etimedout", "mq_send(3)", "ERRORS", errno=ETIMEDOUT)
-def test_the_time_to_send_runs_out(full):
-    """mq_timedsend to a full queue fails when its moment has come, not before, and at once when that has passed."""
+def test_timedsend_times_out(full):
+    """mq_timedsend() to a full queue fails with ETIMEDOUT at its
+    timeout, not earlier, and at once if the timeout has passed.
+    """
     with fails_with(ETIMEDOUT):
         mq_timedsend(full.fd, b"third", 0, LONG_AGO)
-    moment = Timespec.ahead(0.05, time.CLOCK_REALTIME)
+    timeout = Timespec.ahead(0.05, time.CLOCK_REALTIME)
     with fails_with(ETIMEDOUT):
-        mq_timedsend(full.fd, b"third", 0, moment)
-    assert Timespec.ahead(0, time.CLOCK_REALTIME) >= moment
+        mq_timedsend(full.fd, b"third", 0, timeout)
+    assert Timespec.ahead(0, time.CLOCK_REALTIME) >= timeout
     assert [mq_receive(full.fd, 8)[0] for _ in range(2)] == [b"first", b"second"]
 
 
 @clause("mq_timedreceive.etimedout", "mq_receive(3)", "ERRORS", errno=ETIMEDOUT)
-def test_the_time_to_receive_runs_out(queue):
-    """mq_timedreceive from an empty queue fails when its moment has come, not before, and at once when that has passed."""
+def test_timedreceive_times_out(queue):
+    """mq_timedreceive() from an empty queue fails with ETIMEDOUT at
+    its timeout, not earlier, and at once if it has passed.
+    """
     with fails_with(ETIMEDOUT):
         mq_timedreceive(queue.fd, 8, LONG_AGO)
-    moment = Timespec.ahead(0.05, time.CLOCK_REALTIME)
+    timeout = Timespec.ahead(0.05, time.CLOCK_REALTIME)
     with fails_with(ETIMEDOUT):
-        mq_timedreceive(queue.fd, 8, moment)
-    assert Timespec.ahead(0, time.CLOCK_REALTIME) >= moment
+        mq_timedreceive(queue.fd, 8, timeout)
+    assert Timespec.ahead(0, time.CLOCK_REALTIME) >= timeout
 
 
 @clause("mq_timed.in-time", "mq_send(3)", "DESCRIPTION")
-def test_what_becomes_possible_in_time_is_done(full, fork):
-    """mq_timedsend and mq_timedreceive wait for room and for a message up to their moment, and are done when there is one."""
+def test_timed_calls_succeed_before_the_timeout(full, fork):
+    """mq_timedsend() and mq_timedreceive() block until there is space or a message, if that is before the timeout."""
     sender = fork(mq_timedsend, full.fd, b"third", 0, later())
     sender.wait_blocked("mq_send")
     assert [mq_receive(full.fd, 8)[0] for _ in range(2)] == [b"first", b"second"]
@@ -60,8 +64,8 @@ def test_what_becomes_possible_in_time_is_done(full, fork):
 
 @pytest.mark.parametrize("when", [Timespec(-1, 0), Timespec(1, -1), Timespec(1, 1_000_000_001)], ids=str)
 @clause("mq_timedsend.einval", "mq_send(3)", "ERRORS", errno=EINVAL)
-def test_a_time_that_is_none_is_refused_in_sending(full, when):
-    """Where it would have to wait, mq_timedsend refuses seconds below 0, and nanoseconds below 0 or above a second."""
+def test_timedsend_with_invalid_timeout_fails(full, when):
+    """A blocking mq_timedsend() fails with EINVAL for tv_sec below 0 and tv_nsec below 0 or above 1,000,000,000."""
     with fails_with(EINVAL):
         mq_timedsend(full.fd, b"third", 0, when)
     assert full.attributes.curmsgs == 2
@@ -69,15 +73,17 @@ def test_a_time_that_is_none_is_refused_in_sending(full, when):
 
 @pytest.mark.parametrize("when", [Timespec(-1, 0), Timespec(1, -1), Timespec(1, 1_000_000_001)], ids=str)
 @clause("mq_timedreceive.einval", "mq_receive(3)", "ERRORS", errno=EINVAL)
-def test_a_time_that_is_none_is_refused_in_receiving(queue, when):
-    """Where it would have to wait, mq_timedreceive refuses seconds below 0, and nanoseconds below 0 or above a second."""
+def test_timedreceive_with_invalid_timeout_fails(queue, when):
+    """A blocking mq_timedreceive() fails with EINVAL for tv_sec
+    below 0, and for tv_nsec below 0 or above 1,000,000,000.
+    """
     with fails_with(EINVAL):
         mq_timedreceive(queue.fd, 8, when)
 
 
 @clause("mq_timed.expired-but-possible-succeeds", "mq_send(3)", "DESCRIPTION")
-def test_what_is_possible_is_done_at_any_time(queue):
-    """With room, or with a message, the call succeeds though its moment has long passed."""
+def test_timed_calls_that_need_not_block_succeed(queue):
+    """mq_timedsend() and mq_timedreceive() succeed after the timeout has passed if they need not block."""
     mq_timedsend(queue.fd, b"late", 2, LONG_AGO)
     assert mq_timedreceive(queue.fd, 8, LONG_AGO) == (b"late", 2)
 
@@ -86,25 +92,25 @@ def test_what_is_possible_is_done_at_any_time(queue):
     "mq_timed.no-validation-when-possible",
     "mq_send(3)",
     "ERRORS",
-    disputed="Linux looks at the time first, and refuses with EINVAL what it could have done",
+    disputed="Linux checks the timeout first, and fails with EINVAL also if the call need not block",
 )
-def test_a_time_that_is_not_needed_is_not_looked_at(queue):
-    """A time that is none is refused only where the call would have to wait."""
+def test_timeout_is_ignored_if_not_blocking(queue):
+    """mq_timedsend() and mq_timedreceive() ignore an invalid timeout if they need not block."""
     try:
         mq_timedsend(queue.fd, b"", 0, Timespec(1, -1))
     except OSError as error:
         if error.errno == EINVAL and queue.attributes.curmsgs == 0:
-            disputed(manual="EINVAL where the call would have blocked", linux="gives EINVAL though there is room")
+            disputed(
+                manual="EINVAL where the call would have blocked",
+                linux="fails with EINVAL although the queue is not full",
+            )
         raise
     assert mq_timedreceive(queue.fd, 8, Timespec(1, -1)) == (b"", 0)
 
 
-# Interrupted.
-
-
 @clause("mq_send.eintr", "mq_send(3)", "ERRORS", errno=EINTR)
-def test_a_handler_interrupts_sending(full, fork, signals):
-    """Waiting for room fails with EINTR when a handler without SA_RESTART has run, and nothing is sent."""
+def test_handler_interrupts_a_blocked_send(full, fork, signals):
+    """A blocked mq_send() fails with EINTR when a signal handler without SA_RESTART runs, and sends nothing."""
 
     def child() -> None:
         signals.catch(SIGUSR1)
@@ -121,8 +127,10 @@ def test_a_handler_interrupts_sending(full, fork, signals):
 
 
 @clause("mq_receive.eintr", "mq_receive(3)", "ERRORS", errno=EINTR)
-def test_a_handler_interrupts_receiving(queue, fork, signals):
-    """Waiting for a message fails with EINTR when a handler without SA_RESTART has run, and nothing is taken later."""
+def test_handler_interrupts_a_blocked_receive(queue, fork, signals):
+    """A blocked mq_receive() fails with EINTR when a signal handler
+    without SA_RESTART runs, and receives nothing later.
+    """
 
     def child() -> None:
         signals.catch(SIGUSR1)
@@ -138,33 +146,33 @@ def test_a_handler_interrupts_receiving(queue, fork, signals):
     assert queue.attributes.curmsgs == 1
 
 
-@pytest.mark.parametrize("what", ["mq_send", "mq_receive"])
+@pytest.mark.parametrize("call", ["mq_send", "mq_receive"])
 @clause("mq.sa_restart", "signal(7)", "Interruption of system calls and library functions by signal handlers")
-def test_waiting_goes_on_after_a_handler_with_restart(full, fork, signals, pipe, what):
-    """Waiting for room or for a message goes on when a handler with SA_RESTART has run."""
-    told = pipe(flags=O_NONBLOCK | O_CLOEXEC)
-    if what == "mq_receive":
+def test_call_restarts_after_a_handler_with_sa_restart(full, fork, signals, pipe, call):
+    """A blocked mq_send() or mq_receive() is restarted after a signal handler with SA_RESTART."""
+    wakeup = pipe(flags=O_NONBLOCK | O_CLOEXEC)
+    if call == "mq_receive":
         for _ in range(2):
             full.receive()
 
     def child() -> tuple[bytes, int] | None:
         signals.catch(SIGUSR1, flags=SA_RESTART)
         signals.unblock(SIGUSR1)
-        set_wakeup_fd(told.write_fd)
-        if what == "mq_receive":
+        set_wakeup_fd(wakeup.write_fd)
+        if call == "mq_receive":
             return mq_receive(full.fd, 8)
         mq_send(full.fd, b"third")
         return None
 
-    waiting = fork(child)
-    waiting.wait_blocked(what)
-    waiting.signal(SIGUSR1)
-    assert select([told.read_fd], [], [], 5)[0], "the handler did not run"
-    waiting.wait_blocked(what)
-    if what == "mq_receive":
+    blocked = fork(child)
+    blocked.wait_blocked(call)
+    blocked.signal(SIGUSR1)
+    assert select([wakeup.read_fd], [], [], 5)[0], "the handler did not run"
+    blocked.wait_blocked(call)
+    if call == "mq_receive":
         mq_send(full.fd, b"here")
-        assert waiting.result() == (b"here", 0)
+        assert blocked.result() == (b"here", 0)
     else:
         full.receive()
-        waiting.result()
+        blocked.result()
         assert full.attributes.curmsgs == 2

@@ -1,4 +1,4 @@
-"""sem_unlink(3), sem_close(3), sem_overview(7): how long a named semaphore lives, and who has it open."""
+"""sem_unlink(3), sem_close(3), sem_overview(7): the lifetime of a named semaphore."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .conftest import may_make_semaphores
 
 
 @clause("sem_unlink.immediate-name-removal", "sem_unlink(3)", "DESCRIPTION")
-def test_an_unlinked_semaphore_is_still_its_users(posix_sem, fork):
-    """The name is gone at once; who has the semaphore open goes on with it, also between processes."""
+def test_unlinked_semaphore_stays_usable(posix_sem, fork):
+    """sem_unlink() removes the name at once, and processes that have the semaphore open can still use it."""
     semaphore = posix_sem(0)
     waiter = fork(sem_wait, semaphore.address)
     waiter.wait_blocked("futex")
@@ -27,8 +27,8 @@ def test_an_unlinked_semaphore_is_still_its_users(posix_sem, fork):
 
 
 @clause("sem_unlink.name-is-free-again", "sem_unlink(3)", "DESCRIPTION")
-def test_the_name_can_be_given_to_another(opened_sem, sem_name):
-    """After unlinking, a semaphore made with the same name is another one."""
+def test_name_can_be_reused_after_unlink(opened_sem, sem_name):
+    """sem_open() with O_CREAT after sem_unlink() creates a new semaphore, separate from the unlinked one."""
     first = opened_sem(sem_name, O_CREAT | O_EXCL, 0o600, 5)
     sem_unlink(sem_name)
     second = opened_sem(sem_name, O_CREAT | O_EXCL, 0o600, 7)
@@ -37,8 +37,8 @@ def test_the_name_can_be_given_to_another(opened_sem, sem_name):
 
 
 @clause("sem_unlink.enoent", "sem_unlink(3)", "ERRORS", errno=ENOENT)
-def test_what_is_not_there_cannot_be_unlinked(posix_sem, sem_name):
-    """Unlinking a name that no semaphore has, or has any more, fails."""
+def test_unlink_of_unused_name_fails(posix_sem, sem_name):
+    """sem_unlink() fails with ENOENT for a name that no semaphore has or that is already unlinked."""
     with fails_with(ENOENT):
         sem_unlink(sem_name)
     semaphore = posix_sem()
@@ -48,15 +48,15 @@ def test_what_is_not_there_cannot_be_unlinked(posix_sem, sem_name):
 
 
 @clause("sem_unlink.enametoolong", "sem_unlink(3)", "ERRORS", errno=ENAMETOOLONG)
-def test_a_name_that_is_too_long_cannot_be_unlinked():
-    """Unlinking a name longer than any semaphore's fails."""
+def test_unlink_of_long_name_fails():
+    """sem_unlink() fails with ENAMETOOLONG for a name longer than the maximum."""
     with fails_with(ENAMETOOLONG):
         sem_unlink("/".ljust(253, "n"))
 
 
 @clause("sem_unlink.eacces", "sem_unlink(3)", "ERRORS", errno=EACCES)
-def test_a_stranger_cannot_unlink(posix_sem, opened_sem, as_user):
-    """A user who may not unlink a semaphore is refused, and it stays."""
+def test_unlink_by_another_user_fails(posix_sem, opened_sem, as_user):
+    """sem_unlink() fails with EACCES for a user without permission to unlink the semaphore, which stays."""
     semaphore = posix_sem(4)
 
     def child() -> None:
@@ -68,8 +68,8 @@ def test_a_stranger_cannot_unlink(posix_sem, opened_sem, as_user):
 
 
 @clause("sem_close.exit-closes", "sem_close(3)", "NOTES")
-def test_exit_closes_and_the_semaphore_stays(fork, opened_sem, sem_name):
-    """A process that ends has closed its semaphores, and those keep their name and their value."""
+def test_exit_closes_and_keeps_the_semaphore(fork, opened_sem, sem_name):
+    """A process that terminates closes its named semaphores, which keep their names and values."""
 
     def child() -> None:
         semaphore = sem_open(sem_name, O_CREAT | O_EXCL, 0o600, 3)
@@ -80,7 +80,7 @@ def test_exit_closes_and_the_semaphore_stays(fork, opened_sem, sem_name):
 
 
 def inode_mapped_at(address: int) -> list[str]:
-    """Device and inode of what this process has mapped at *address*, as /proc/self/maps writes them."""
+    """Return device and inode of the mapping at *address*, as in /proc/self/maps."""
     with open("/proc/self/maps") as maps:
         for line in maps:
             span, _, _, device, inode, *_ = line.split()
@@ -91,24 +91,24 @@ def inode_mapped_at(address: int) -> list[str]:
 
 
 @clause("sem_close.exec-closes", "sem_close(3)", "NOTES")
-def test_exec_closes_and_the_semaphore_stays(posix_sem, fork, program):
-    """A process that executes another program has closed its semaphores, and those keep their value."""
+def test_exec_closes_and_keeps_the_semaphore(posix_sem, fork, program):
+    """execve() closes the named semaphores of the process, which keep their values."""
     semaphore = posix_sem(3)
-    there = inode_mapped_at(semaphore.address)
-    assert there, "a semaphore with a name is a file that is mapped"
+    mapped_file = inode_mapped_at(semaphore.address)
+    assert mapped_file, "a named semaphore must be a mapped file"
     source = (
         "import sys\n"
-        "left = [line for line in open('/proc/self/maps') if line.split()[3:5] == sys.argv[1:]]\n"
-        "sys.exit(f'still there: {left}' if left else 0)\n"
+        "found = [line for line in open('/proc/self/maps') if line.split()[3:5] == sys.argv[1:]]\n"
+        "sys.exit(f'still mapped: {found}' if found else 0)\n"
     )
-    assert fork(inode_mapped_at, semaphore.address).result() == there, "a forked child has it mapped"
-    succeeded(program(source, *there))
+    assert fork(inode_mapped_at, semaphore.address).result() == mapped_file, "a forked child must have it mapped"
+    succeeded(program(source, *mapped_file))
     assert semaphore.value == 3
 
 
 @clause("sem.persistence", "sem_overview(7)", "Persistence")
-def test_a_semaphore_lives_while_nobody_has_it_open(program, opened_sem, sem_name):
-    """A semaphore with a name lives on, with its value, when no process has it open."""
+def test_semaphore_persists_while_not_open(program, opened_sem, sem_name):
+    """A named semaphore keeps its value while no process has it open."""
     may_make_semaphores()
     source = "import os, sys, pytest_ipc.kernel as ipc\nipc.sem_open(sys.argv[1], os.O_CREAT | os.O_EXCL, 0o600, 9)\n"
     succeeded(program(source, sem_name))

@@ -1,4 +1,4 @@
-"""sem_open(3), sem_overview(7): making and finding named semaphores."""
+"""sem_open(3), sem_overview(7): creating and opening named semaphores."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .conftest import as_ordinary_user, file_of, may_make_semaphores
 
 
 @clause("sem_open.create-initial-value", "sem_open(3)", "DESCRIPTION")
-def test_a_new_semaphore_has_the_value_given(opened_sem, sem_name):
-    """A semaphore that O_CREAT makes has the value that was given."""
+def test_new_semaphore_has_the_value_given(opened_sem, sem_name):
+    """sem_open() with O_CREAT creates a semaphore with the value given."""
     assert sem_getvalue(opened_sem(sem_name, O_CREAT | O_EXCL, 0o600, 7)) == 7
 
 
 @clause("sem_open.existing-value-mode-ignored", "sem_open(3)", "DESCRIPTION")
-def test_creat_finds_what_exists_as_it_is(opened_sem, sem_name):
-    """O_CREAT with the name of an existing semaphore opens that one; the value and the mode given are ignored."""
+def test_creat_opens_an_existing_semaphore_unchanged(opened_sem, sem_name):
+    """sem_open() with O_CREAT opens an existing semaphore of the name, ignoring the value and the mode given."""
     opened_sem(sem_name, O_CREAT | O_EXCL, 0o600, 7)
     before = file_of(sem_name).stat()
     assert sem_getvalue(opened_sem(sem_name, O_CREAT, 0o666, 3)) == 7
@@ -34,8 +34,8 @@ def test_creat_finds_what_exists_as_it_is(opened_sem, sem_name):
 
 
 @clause("sem_open.name-leads-to-it", "sem_overview(7)", "DESCRIPTION")
-def test_two_processes_meet_by_name(posix_sem, program):
-    """Programs that have nothing in common but the name operate on the same semaphore."""
+def test_unrelated_programs_share_a_semaphore_by_name(posix_sem, program):
+    """Programs that share only the name use the same semaphore."""
     semaphore = posix_sem(1)
     source = (
         "import sys, pytest_ipc.kernel as ipc\n"
@@ -48,8 +48,8 @@ def test_two_processes_meet_by_name(posix_sem, program):
 
 
 @clause("sem_open.excl-eexist", "sem_open(3)", "ERRORS", errno=EEXIST)
-def test_excl_fails_when_the_name_is_taken(posix_sem):
-    """O_CREAT with O_EXCL fails when a semaphore of that name exists, and leaves it as it was."""
+def test_excl_fails_if_name_exists(posix_sem):
+    """sem_open() with O_CREAT | O_EXCL fails with EEXIST if a semaphore has the name, and does not change it."""
     semaphore = posix_sem(2)
     with fails_with(EEXIST):
         sem_open(semaphore.name, O_CREAT | O_EXCL, 0o600, 5)
@@ -57,23 +57,23 @@ def test_excl_fails_when_the_name_is_taken(posix_sem):
 
 
 @clause("sem_open.einval-value", "sem_open(3)", "ERRORS", errno=EINVAL)
-def test_a_value_above_the_greatest_is_refused(opened_sem, sem_name):
-    """A value above SEM_VALUE_MAX is refused and nothing is made; SEM_VALUE_MAX itself is taken."""
+def test_value_above_the_maximum_fails(opened_sem, sem_name):
+    """sem_open() with O_CREAT succeeds with SEM_VALUE_MAX, and fails with EINVAL for a higher value."""
     with fails_with(EINVAL):
         sem_open(sem_name, O_CREAT | O_EXCL, 0o600, SEM_VALUE_MAX + 1)
     assert sem_getvalue(opened_sem(sem_name, O_CREAT | O_EXCL, 0o600, SEM_VALUE_MAX)) == SEM_VALUE_MAX
 
 
 @clause("sem_open.einval-slash-only", "sem_open(3)", "ERRORS", errno=EINVAL)
-def test_a_slash_alone_is_no_name():
-    """A name of a slash and nothing after it is refused."""
+def test_slash_alone_fails():
+    """sem_open() fails with EINVAL for the name "/"."""
     with fails_with(EINVAL):
         sem_open("/", O_CREAT, 0o600, 0)
 
 
 @clause("sem_open.enametoolong-boundary", "sem_overview(7)", "DESCRIPTION", errno=ENAMETOOLONG)
-def test_the_longest_name(opened_sem, sem_name, ipc_scope):
-    """A name of 251 characters, four less than a file's, is taken; with more than 251 after the slash it is refused."""
+def test_longest_name(opened_sem, sem_name, ipc_scope):
+    """sem_open() accepts a name of 251 characters, four less than NAME_MAX, and fails with ENAMETOOLONG for 253."""
     longest = ReservedName.sem(ipc_scope.scope, 250).name
     assert len(longest) == 251
     opened_sem(longest, O_CREAT | O_EXCL, 0o600, 0)
@@ -83,8 +83,10 @@ def test_the_longest_name(opened_sem, sem_name, ipc_scope):
 
 
 @clause("sem_open.eacces", "sem_open(3)", "ERRORS", errno=EACCES)
-def test_another_users_semaphore_is_closed(posix_sem, as_user):
-    """A semaphore whose mode gives a user nothing cannot be opened by him, and can when it gives him both bits."""
+def test_permissions_are_checked_at_open(posix_sem, as_user):
+    """sem_open() fails with EACCES for a user without permissions on the
+    semaphore, and succeeds with read and write permission.
+    """
     closed, open_to_all = posix_sem(1), posix_sem(1)
     os.chmod(file_of(open_to_all.name), 0o606)
 
@@ -97,16 +99,16 @@ def test_another_users_semaphore_is_closed(posix_sem, as_user):
 
 
 @clause("sem_open.enoent", "sem_open(3)", "ERRORS", errno=ENOENT)
-def test_a_name_that_nobody_has_is_not_found(sem_name):
-    """A name that no semaphore has fails without O_CREAT, and makes nothing."""
+def test_unused_name_fails(sem_name):
+    """sem_open() without O_CREAT fails with ENOENT for a name that no semaphore has, and creates none."""
     for _ in range(2):
         with fails_with(ENOENT):
             sem_open(sem_name, 0)
 
 
 @clause("sem_open.emfile", "sem_open(3)", "ERRORS", errno=EMFILE)
-def test_a_semaphore_needs_a_descriptor_to_be_opened(fork, sem_name):
-    """A process that has as many descriptors as RLIMIT_NOFILE allows opens no semaphore, and none is made."""
+def test_open_needs_a_free_descriptor(fork, sem_name):
+    """sem_open() fails with EMFILE at the limit of open descriptors, and creates no semaphore."""
 
     def child() -> None:
         free = os.dup(0)
@@ -123,8 +125,8 @@ def test_a_semaphore_needs_a_descriptor_to_be_opened(fork, sem_name):
 
 
 @clause("sem_open.umask", "sem_open(3)", "DESCRIPTION")
-def test_the_umask_takes_bits_away(fork, sem_name):
-    """The mode of a new semaphore is the one given less the umask."""
+def test_umask_clears_permissions(fork, sem_name):
+    """sem_open() clears the bits of the umask from the mode of a new semaphore."""
 
     def child() -> None:
         os.umask(0o027)
@@ -136,8 +138,8 @@ def test_the_umask_takes_bits_away(fork, sem_name):
 
 @pytest.mark.parametrize("mode", [0o400, 0o200], ids=["read", "write"])
 @clause("sem_open.read-and-write-needed", "sem_open(3)", "DESCRIPTION", errno=EACCES)
-def test_one_permission_is_not_enough(fork, sem_name, mode):
-    """Opening a semaphore needs permission to read and to write; one of them alone is not enough."""
+def test_read_and_write_permission_are_required(fork, sem_name, mode):
+    """sem_open() fails with EACCES with only read or only write permission."""
 
     def child() -> None:
         as_ordinary_user()
@@ -150,8 +152,8 @@ def test_one_permission_is_not_enough(fork, sem_name, mode):
 
 
 @clause("sem_open.owner-effective-ids", "sem_open(3)", "DESCRIPTION")
-def test_the_maker_owns_it(fork, sem_name):
-    """Owner and group of a new semaphore are the effective ones of its maker."""
+def test_new_semaphore_has_the_effective_ids(fork, sem_name):
+    """sem_open() sets owner and group of a new semaphore to the effective user and group IDs of the caller."""
 
     def child() -> None:
         become(OWNER, OTHER_GROUP)
@@ -164,8 +166,10 @@ def test_the_maker_owns_it(fork, sem_name):
 
 
 @clause("sem_open.same-address-in-process", "sem_open(3)", "RETURN VALUE")
-def test_a_process_has_a_semaphore_at_one_address(posix_sem, opened_sem):
-    """Opening the same name again in one process gives the same address, and one close leaves the others theirs."""
+def test_process_has_one_address_per_semaphore(posix_sem, opened_sem):
+    """sem_open() of the same name in one process returns the same
+    address, which stays valid until the last sem_close().
+    """
     semaphore = posix_sem(1)
     first = sem_open(semaphore.name, 0)
     second = opened_sem(semaphore.name, 0)
@@ -176,8 +180,8 @@ def test_a_process_has_a_semaphore_at_one_address(posix_sem, opened_sem):
 
 
 @clause("sem_open.file-sem-dot-name", "sem_overview(7)", "Accessing named semaphores via the filesystem")
-def test_a_semaphore_is_a_file(opened_sem, sem_name):
-    """The semaphore /NAME is the file sem.NAME below /dev/shm while it has its name."""
+def test_semaphore_is_a_file(opened_sem, sem_name):
+    """The named semaphore /NAME is the file /dev/shm/sem.NAME until it is unlinked."""
     path = f"/dev/shm/sem{sem_name.replace('/', '.')}"
     assert not os.path.lexists(path)
     opened_sem(sem_name, O_CREAT | O_EXCL, 0o600, 0)

@@ -1,4 +1,4 @@
-"""sem_post(3), sem_getvalue(3): incrementing, who is woken by it, and what the value is."""
+"""sem_post(3), sem_getvalue(3): incrementing, waking, and the value."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pytest_ipc.kernel import SEM_VALUE_MAX, Deadline, sem_getvalue, sem_post, s
 
 
 @clause("sem_post.increments", "sem_post(3)", "DESCRIPTION")
-def test_a_post_increments(posix_sem):
-    """Each post adds one to the value."""
+def test_post_increments(posix_sem):
+    """sem_post() increments the value by one."""
     semaphore = posix_sem(0)
     for value in (1, 2, 3):
         sem_post(semaphore.address)
@@ -19,25 +19,25 @@ def test_a_post_increments(posix_sem):
 
 
 @clause("sem_post.wakes-one", "sem_post(3)", "DESCRIPTION")
-def test_a_post_wakes_one_who_waits(posix_sem, fork):
-    """Of several who wait, each post lets one go on; the others wait on."""
+def test_post_wakes_one_waiter(posix_sem, fork):
+    """sem_post() wakes exactly one of several blocked processes."""
     semaphore = posix_sem(0)
     waiting = [fork(sem_wait, semaphore.address) for _ in range(3)]
     for waiter in waiting:
         waiter.wait_blocked("futex")
-    for left in (2, 1, 0):
+    for count in (2, 1, 0):
         sem_post(semaphore.address)
-        assert Deadline(5).until(lambda: sum(waiter.alive for waiter in waiting) <= left)  # noqa: B023 - this round's
+        assert Deadline(5).until(lambda: sum(waiter.alive for waiter in waiting) <= count)  # noqa: B023 - this round's
         still = [waiter for waiter in waiting if waiter.alive]
-        assert len(still) == left
+        assert len(still) == count
         for waiter in still:
             waiter.wait_blocked("futex")
         assert semaphore.value == 0
 
 
 @clause("sem_post.eoverflow", "sem_post(3)", "ERRORS", errno=EOVERFLOW)
-def test_the_greatest_value_cannot_be_passed(posix_sem):
-    """A post at SEM_VALUE_MAX fails and leaves the value; one below it succeeds."""
+def test_post_at_the_maximum_fails(posix_sem):
+    """sem_post() at SEM_VALUE_MAX fails with EOVERFLOW and keeps the value; one below it succeeds."""
     semaphore = posix_sem(SEM_VALUE_MAX - 1)
     sem_post(semaphore.address)
     with fails_with(EOVERFLOW):
@@ -46,8 +46,8 @@ def test_the_greatest_value_cannot_be_passed(posix_sem):
 
 
 @clause("sem_post.async-signal-safe", "sem_post(3)", "NOTES")
-def test_a_handler_may_post(posix_sem, fork, signals):
-    """A handler may post: who is interrupted in waiting by a signal whose handler posts gets the semaphore."""
+def test_post_in_a_signal_handler(posix_sem, fork, signals):
+    """sem_post() in a signal handler wakes the sem_wait() that the handler interrupted."""
     semaphore = posix_sem(0)
 
     def child() -> None:
@@ -63,8 +63,8 @@ def test_a_handler_may_post(posix_sem, fork, signals):
 
 
 @clause("sem_getvalue.zero-with-waiters", "sem_getvalue(3)", "DESCRIPTION")
-def test_the_value_is_0_whoever_waits(posix_sem, fork):
-    """While processes wait, the value is 0 and not the negative of their number."""
+def test_value_is_0_while_processes_wait(posix_sem, fork):
+    """sem_getvalue() returns 0 while processes wait, not the negative of their number."""
     semaphore = posix_sem(0)
     for _ in range(2):
         fork(sem_wait, semaphore.address).wait_blocked("futex")
@@ -72,16 +72,16 @@ def test_the_value_is_0_whoever_waits(posix_sem, fork):
 
 
 @clause("sem.no-recovery-on-death", "sem_overview(7)", "DESCRIPTION")
-def test_the_dead_give_nothing_back(posix_sem, fork, pipe):
-    """What a process has taken is not given back when the process dies, by whatever death."""
+def test_value_is_not_restored_on_termination(posix_sem, fork, pipe):
+    """The decrements of a process stay when it terminates or is killed."""
     semaphore, held = posix_sem(3), pipe()
 
     def take_and_wait() -> None:
         sem_wait(semaphore.address)
         held.write(b"!")
-        semaphore_of_nobody.wait()
+        never_posted.wait()
 
-    semaphore_of_nobody = posix_sem(0)
+    never_posted = posix_sem(0)
     fork(sem_wait, semaphore.address).result()
     holder = fork(take_and_wait)
     held.read(1)

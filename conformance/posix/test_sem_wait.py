@@ -1,4 +1,4 @@
-"""sem_wait(3): decrementing, with and without waiting for it."""
+"""sem_wait(3): decrementing, with and without blocking."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ LONG_AGO = Timespec(1, 0)
 
 
 @clause("sem_wait.decrement", "sem_wait(3)", "DESCRIPTION")
-def test_a_value_above_0_is_decremented(posix_sem, fork):
-    """With a value above 0 sem_wait decrements it and returns at once."""
+def test_wait_decrements_a_positive_value(posix_sem, fork):
+    """sem_wait() with a value above 0 decrements it and returns at once."""
     semaphore = posix_sem(2)
-    for left in (1, 0):
+    for value in (1, 0):
         fork(sem_wait, semaphore.address).result()
-        assert semaphore.value == left
+        assert semaphore.value == value
 
 
 @clause("sem_wait.decrement-block", "sem_wait(3)", "DESCRIPTION")
-def test_at_0_it_waits_for_a_post(posix_sem, fork):
-    """With a value of 0 sem_wait blocks until somebody posts, and then has taken what was posted."""
+def test_wait_at_0_blocks_until_a_post(posix_sem, fork):
+    """sem_wait() with a value of 0 blocks until a post, and then decrements the value."""
     semaphore = posix_sem(0)
     waiter = fork(sem_wait, semaphore.address)
     waiter.wait_blocked("futex")
@@ -38,8 +38,8 @@ def test_at_0_it_waits_for_a_post(posix_sem, fork):
 
 
 @clause("sem_trywait.eagain", "sem_wait(3)", "ERRORS", errno=EAGAIN)
-def test_trying_at_0_fails(posix_sem):
-    """sem_trywait decrements a value above 0, and fails at 0 instead of waiting."""
+def test_trywait_at_0_fails(posix_sem):
+    """sem_trywait() decrements a value above 0, and fails with EAGAIN at 0."""
     semaphore = posix_sem(1)
     sem_trywait(semaphore.address)
     with fails_with(EAGAIN):
@@ -48,8 +48,8 @@ def test_trying_at_0_fails(posix_sem):
 
 
 @clause("sem_wait.eintr", "sem_wait(3)", "ERRORS", errno=EINTR)
-def test_a_handler_interrupts_the_wait(posix_sem, fork, signals):
-    """A wait fails with EINTR when a handler without SA_RESTART has run, and has taken nothing."""
+def test_handler_interrupts_a_blocked_wait(posix_sem, fork, signals):
+    """A blocked sem_wait() fails with EINTR when a signal handler without SA_RESTART runs, and decrements nothing."""
     semaphore = posix_sem(0)
 
     def child() -> None:
@@ -71,20 +71,20 @@ def test_a_handler_interrupts_the_wait(posix_sem, fork, signals):
     "signal(7)",
     "Interruption of system calls and library functions by signal handlers",
 )
-def test_a_wait_goes_on_after_a_handler_with_restart(posix_sem, fork, signals, pipe):
-    """A wait goes on when a handler with SA_RESTART has run, until somebody posts."""
-    semaphore, told = posix_sem(0), pipe(flags=O_NONBLOCK | O_CLOEXEC)
+def test_wait_restarts_after_a_handler_with_sa_restart(posix_sem, fork, signals, pipe):
+    """A blocked sem_wait() is restarted after a signal handler with SA_RESTART, until a post."""
+    semaphore, wakeup = posix_sem(0), pipe(flags=O_NONBLOCK | O_CLOEXEC)
 
     def child() -> None:
         signals.catch(SIGUSR1, flags=SA_RESTART)
         signals.unblock(SIGUSR1)
-        signal.set_wakeup_fd(told.write_fd)
+        signal.set_wakeup_fd(wakeup.write_fd)
         sem_wait(semaphore.address)
 
     waiter = fork(child)
     waiter.wait_blocked("futex")
     waiter.signal(SIGUSR1)
-    assert select([told.read_fd], [], [], 5)[0], "the handler did not run"
+    assert select([wakeup.read_fd], [], [], 5)[0], "the handler did not run"
     waiter.wait_blocked("futex")
     semaphore.post()
     waiter.result()
@@ -92,23 +92,25 @@ def test_a_wait_goes_on_after_a_handler_with_restart(posix_sem, fork, signals, p
 
 
 @clause("sem_timedwait.etimedout", "sem_wait(3)", "ERRORS", errno=ETIMEDOUT)
-def test_the_time_runs_out(posix_sem):
-    """At 0 sem_timedwait fails when its moment has come, not before, and at once when that has passed; the value stays."""
+def test_timedwait_times_out(posix_sem):
+    """sem_timedwait() at 0 fails with ETIMEDOUT at its timeout, not
+    earlier, at once if it has passed, and decrements nothing.
+    """
     semaphore = posix_sem(0)
     with fails_with(ETIMEDOUT):
         sem_timedwait(semaphore.address, LONG_AGO)
-    moment = Timespec.ahead(0.05, time.CLOCK_REALTIME)
+    timeout = Timespec.ahead(0.05, time.CLOCK_REALTIME)
     with fails_with(ETIMEDOUT):
-        sem_timedwait(semaphore.address, moment)
-    assert Timespec.ahead(0, time.CLOCK_REALTIME) >= moment
+        sem_timedwait(semaphore.address, timeout)
+    assert Timespec.ahead(0, time.CLOCK_REALTIME) >= timeout
     assert semaphore.value == 0
     semaphore.post()
     assert semaphore.try_wait()
 
 
 @clause("sem_timedwait.post-in-time", "sem_wait(3)", "DESCRIPTION")
-def test_a_post_before_the_time_is_taken(posix_sem, fork):
-    """A post that comes before the moment lets sem_timedwait take the semaphore."""
+def test_post_before_the_timeout(posix_sem, fork):
+    """sem_timedwait() returns when a post comes before the timeout."""
     semaphore = posix_sem(0)
     waiter = fork(sem_timedwait, semaphore.address, Timespec.ahead(600, time.CLOCK_REALTIME))
     waiter.wait_blocked("futex")
@@ -119,8 +121,8 @@ def test_a_post_before_the_time_is_taken(posix_sem, fork):
 
 @pytest.mark.parametrize("nsec", [-1, 1_000_000_000])
 @clause("sem_timedwait.einval-nsec", "sem_wait(3)", "ERRORS", errno=EINVAL)
-def test_nanoseconds_that_are_none_are_refused(posix_sem, nsec):
-    """Where it would have to wait, sem_timedwait refuses nanoseconds below 0 or of a second and more."""
+def test_invalid_nanoseconds_fail(posix_sem, nsec):
+    """A blocking sem_timedwait() fails with EINVAL for tv_nsec below 0 or above 999,999,999."""
     semaphore = posix_sem(0)
     with fails_with(EINVAL):
         sem_timedwait(semaphore.address, Timespec(2**31 - 1, nsec))
@@ -128,8 +130,8 @@ def test_nanoseconds_that_are_none_are_refused(posix_sem, nsec):
 
 
 @clause("sem_timedwait.available-never-times-out", "sem_wait(3)", "DESCRIPTION")
-def test_what_can_be_taken_is_taken_at_any_time(posix_sem):
-    """With a value above 0 sem_timedwait takes it, though its moment has long passed."""
+def test_timedwait_succeeds_after_the_timeout_if_available(posix_sem):
+    """sem_timedwait() with a value above 0 succeeds after the timeout has passed."""
     semaphore = posix_sem(1)
     sem_timedwait(semaphore.address, LONG_AGO)
     assert semaphore.value == 0
@@ -139,15 +141,15 @@ def test_what_can_be_taken_is_taken_at_any_time(posix_sem):
     "sem_timedwait.available-ignores-timeout",
     "sem_wait(3)",
     "DESCRIPTION",
-    disputed="glibc looks at the nanoseconds first, and refuses with EINVAL what it could have taken",
+    disputed="glibc checks the nanoseconds first, and fails with EINVAL also if the value is above 0",
 )
-def test_a_time_that_is_not_needed_is_not_looked_at(posix_sem):
-    """With a value above 0 sem_timedwait does not check its time."""
+def test_timeout_is_ignored_if_not_blocking(posix_sem):
+    """sem_timedwait() with a value above 0 ignores an invalid timeout."""
     semaphore = posix_sem(1)
     try:
         sem_timedwait(semaphore.address, Timespec(1, 1_000_000_000))
     except OSError as error:
         if error.errno == EINVAL and semaphore.value == 1:
-            disputed(manual="that the time is not checked when there is no need to wait", linux="gives EINVAL")
+            disputed(manual="no check of the timeout if the call need not block", linux="fails with EINVAL")
         raise
     assert semaphore.value == 0

@@ -1,4 +1,4 @@
-"""Clauses: the machines of shm_model.py, beside the kernel."""
+"""Clauses that compare the state machine of shm_model.py with the kernel."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from pytest_ipc import clause
 
 @clause("shm_open.model", "shm_overview(7)", "DESCRIPTION")
 def test_the_model(agree, machines, two_peers):
-    """Two processes see of shared memory objects what a model in plain Python says, whatever they do with them in what order."""
+    """Shared memory objects of two processes agree with a model in Python for random sequences of calls."""
     agree(lambda: machines.Shared(*two_peers))

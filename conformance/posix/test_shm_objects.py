@@ -1,4 +1,4 @@
-"""shm_overview(7), shm_open(3), execve(2), mmap(2): what a shared memory object is among processes, and where it lives."""
+"""shm_overview(7), shm_open(3), execve(2), mmap(2): shared memory objects among processes, and their files."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
 
 @clause("shm_open.visible-in-dev-shm", "shm_overview(7)", "Accessing shared memory objects via the filesystem")
-def test_an_object_is_a_file_in_dev_shm(posix_shm):
-    """An object is seen as a file of its name in /dev/shm, with its size, its mode and its content."""
+def test_object_is_a_file_in_dev_shm(posix_shm):
+    """A shared memory object is a file of its name in /dev/shm, with its size, mode and content."""
     shared = posix_shm(123)
     os.fchmod(shared.fd, 0o640)
     shared.map().buf[:4] = b"seen"
@@ -35,17 +35,17 @@ def test_an_object_is_a_file_in_dev_shm(posix_shm):
 
 
 @clause("shm_open.unrelated-processes-meet-by-name", "shm_open(3)", "DESCRIPTION")
-def test_unrelated_processes_meet_by_name(posix_shm, program):
-    """Programs that have nothing in common but the name map the same memory."""
+def test_unrelated_programs_map_the_same_object_by_name(posix_shm, program):
+    """Programs that share only the name map the same memory."""
     shared = posix_shm(64)
     buffer = shared.map().buf
     buffer[:5] = b"first"
     source = (
         "import ctypes, os, sys, pytest_ipc.kernel as ipc\n"
         "address = ipc.mmap(None, 64, flags=ipc.MAP_SHARED, fd=ipc.shm_open(sys.argv[1], os.O_RDWR))\n"
-        "there = ctypes.string_at(address, 5)\n"
-        "ctypes.memmove(address, there[::-1], 5)\n"
-        "sys.exit(0 if there == b'first' else f'found {there}')\n"
+        "found = ctypes.string_at(address, 5)\n"
+        "ctypes.memmove(address, found[::-1], 5)\n"
+        "sys.exit(0 if found == b'first' else f'found {found}')\n"
     )
     succeeded(program(source, shared.name))
     assert bytes(buffer[:5]) == b"tsrif"
@@ -53,7 +53,7 @@ def test_unrelated_processes_meet_by_name(posix_shm, program):
 
 @clause("shm_open.fd-close-keeps-map", "shm_open(3)", "DESCRIPTION")
 def test_a_mapping_outlives_the_descriptor(posix_shm, opened):
-    """After mmap the descriptor may be closed: the mapping is still that of the object."""
+    """A mapping stays valid after close() of the descriptor it was made from."""
     shared = posix_shm(100)
     mapping = shared.map()
     shared.close_fd()
@@ -62,8 +62,8 @@ def test_a_mapping_outlives_the_descriptor(posix_shm, opened):
 
 
 @clause("shm_open.persistence", "shm_overview(7)", "Persistence")
-def test_an_object_outlives_its_users(names, fork, opened):
-    """An object that nobody has open or mapped any more is still there with its content."""
+def test_object_persists_while_unused(names, fork, opened):
+    """A shared memory object keeps its content while no process has it open or mapped."""
     name = names()
 
     def make_and_leave() -> None:
@@ -77,7 +77,7 @@ def test_an_object_outlives_its_users(names, fork, opened):
 
 @clause("shm_open.exec-unmapped", "execve(2)", "Effect on process attributes")
 def test_exec_unmaps_and_closes(posix_shm, fork, program):
-    """A program that is executed has neither the mapping nor the descriptor of before; the object is still there."""
+    """execve() removes the mapping and closes the descriptor of a shared memory object, which stays."""
     shared = posix_shm()
     mapping = shared.map()
     mapping.buf[0] = 7
@@ -94,14 +94,14 @@ def test_exec_unmaps_and_closes(posix_shm, fork, program):
         "        sys.exit('still open')\n"
     )
     before = fork(lambda: shared.name in Path("/proc/self/maps").read_text()).result()
-    assert before, "a forked child has it mapped"
+    assert before, "a forked child must have it mapped"
     succeeded(program(source, shared.name))
     assert (shared.exists(), mapping.buf[0]) == (True, 7)
 
 
 @clause("shm_open.sigbus-after-shrink", "mmap(2)", "ERRORS")
-def test_memory_beyond_a_shrunk_object_is_a_bus_error(posix_shm, fork, page):
-    """Touching a page that lies wholly beyond the end of an object that was made shorter is a SIGBUS."""
+def test_access_beyond_a_truncated_object_raises_sigbus(posix_shm, fork, page):
+    """Access to a page wholly beyond the end of a truncated object raises SIGBUS."""
     shared = posix_shm(3 * page)
     mapping = shared.map()
     mapping.buf[:] = b"x" * (3 * page)
@@ -112,21 +112,21 @@ def test_memory_beyond_a_shrunk_object_is_a_bus_error(posix_shm, fork, page):
 
 
 @clause("shm_open.dev-shm-full-enospc", "posix_fallocate(3)", "ERRORS", errno=ENOSPC)
-def test_space_that_is_not_there_cannot_be_allocated(posix_shm, page):
-    """Asking for more space than /dev/shm has is refused, and the object keeps its size."""
+def test_allocation_beyond_free_space_fails(posix_shm, page):
+    """posix_fallocate() fails with ENOSPC for more than the space of /dev/shm, and the object keeps its size."""
     shared = posix_shm(page)
-    there = os.fstatvfs(shared.fd)
-    # Elsewhere than on a tmpfs with a limit, which says no at once, it would be tried until the disk or the memory is full.
-    if not 0 < there.f_blocks < 1 << 48 or type_of_file_system(SHM) != "tmpfs":
+    filesystem = os.fstatvfs(shared.fd)
+    # Only a tmpfs with a size limit fails at once; another filesystem would fill the disk or the memory first.
+    if not 0 < filesystem.f_blocks < 1 << 48 or type_of_file_system(SHM) != "tmpfs":
         untested("needs a tmpfs with a limit at /dev/shm")
     with fails_with(ENOSPC):
-        posix_fallocate(shared.fd, 0, (there.f_blocks + 1) * there.f_frsize)
+        posix_fallocate(shared.fd, 0, (filesystem.f_blocks + 1) * filesystem.f_frsize)
     assert shared.size == page
 
 
 @clause("shm_open.dev-shm-full-sigbus", "mmap(2)", "ERRORS")
-def test_a_store_that_finds_no_space_is_a_bus_error(fork, pipe, page):
-    """An object may be given a size for which /dev/shm has no space; the store that finds none left is a SIGBUS."""
+def test_store_without_free_space_raises_sigbus(fork, pipe, page):
+    """ftruncate() can set a size beyond the space of /dev/shm; a store for which no space is free raises SIGBUS."""
 
     stored = pipe()
 
@@ -148,8 +148,8 @@ def test_a_store_that_finds_no_space_is_a_bus_error(fork, pipe, page):
 
 @pytest.mark.parametrize("size", [1, 100, 5000])
 @clause("shm_open.size-in-bytes", "shm_overview(7)", "DESCRIPTION")
-def test_fstat_tells_an_objects_size(posix_shm, size):
-    """fstat gives the size that an object was given, to the byte; ftruncate makes it longer and shorter."""
+def test_fstat_returns_the_size(posix_shm, size):
+    """fstat() returns the exact size of an object, which ftruncate() increases and decreases."""
     shared = posix_shm(size)
     assert os.fstat(shared.fd).st_size == size
     for other in (size + 4097, size - 1, 0):

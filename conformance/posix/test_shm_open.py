@@ -1,4 +1,4 @@
-"""shm_open(3): making and opening POSIX shared memory objects."""
+"""shm_open(3): creating and opening POSIX shared memory objects."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
 
 @clause("shm_open.create-size-zero", "shm_open(3)", "O_CREAT")
-def test_a_new_object_is_empty(names, opened):
-    """A new shared memory object has a length of 0."""
+def test_new_object_is_empty(names, opened):
+    """shm_open() with O_CREAT creates an object of length 0."""
     assert os.fstat(opened(names(), NEW)).st_size == 0
 
 
 @clause("shm_open.grown-bytes-zero", "shm_open(3)", "O_CREAT")
-def test_what_an_object_gains_is_zero(posix_shm, page):
-    """The bytes that an object gains by ftruncate are 0, also where it had others before it was made shorter."""
+def test_added_bytes_are_zero(posix_shm, page):
+    """ftruncate() extends an object with bytes of 0, also where it had other bytes before it was truncated."""
     shared = posix_shm(2 * page)
     shared.map().buf[:] = b"x" * (2 * page)
     ftruncate(shared.fd, 10)
@@ -35,8 +35,8 @@ def test_what_an_object_gains_is_zero(posix_shm, page):
 
 
 @clause("shm_open.mode-umask", "shm_open(3)", "O_CREAT")
-def test_the_umask_is_taken_from_the_mode(names, fork):
-    """A new object has the permission bits of mode less those in the umask."""
+def test_umask_clears_permissions(names, fork):
+    """shm_open() with O_CREAT clears the bits of the umask from the mode of a new object."""
     wanted = [names() for _ in range(3)]
 
     def make() -> list[str]:
@@ -50,8 +50,8 @@ def test_the_umask_is_taken_from_the_mode(names, fork):
 
 
 @clause("shm_open.owner-ids", "shm_open(3)", "O_CREAT")
-def test_a_new_object_belongs_to_the_effective_user(names, fork):
-    """A new object belongs to the effective user and the effective group of its maker."""
+def test_new_object_has_the_effective_ids(names, fork):
+    """shm_open() sets owner and group of a new object to the effective user and group IDs of the caller."""
     name = names()
 
     def make() -> tuple[int, int, int, int]:
@@ -71,8 +71,8 @@ def test_a_new_object_belongs_to_the_effective_user(names, fork):
 
 
 @clause("shm_open.creat-opens-what-exists", "shm_open(3)", "O_CREAT")
-def test_creat_alone_opens_what_exists(posix_shm, opened):
-    """O_CREAT without O_EXCL opens the object that has the name, and leaves its content and its mode as they are."""
+def test_creat_opens_an_existing_object_unchanged(posix_shm, opened):
+    """shm_open() with O_CREAT opens an existing object of the name, and keeps its content and mode."""
     shared = posix_shm(100)
     os.fchmod(shared.fd, 0o640)
     shared.map().buf[:4] = b"kept"
@@ -82,8 +82,8 @@ def test_creat_alone_opens_what_exists(posix_shm, opened):
 
 
 @clause("shm_open.excl-eexist", "shm_open(3)", "ERRORS", errno=EEXIST)
-def test_excl_fails_when_the_name_is_taken(posix_shm):
-    """O_CREAT with O_EXCL fails when an object has the name, which is left as it was."""
+def test_excl_fails_if_name_exists(posix_shm):
+    """shm_open() with O_CREAT | O_EXCL fails with EEXIST if an object has the name, and does not change it."""
     shared = posix_shm(100)
     with fails_with(EEXIST):
         shm_open(shared.name, NEW)
@@ -91,8 +91,8 @@ def test_excl_fails_when_the_name_is_taken(posix_shm):
 
 
 @clause("shm_open.excl-atomic-race", "shm_open(3)", "O_EXCL")
-def test_only_one_of_many_makers_wins(names, fork, pipe):
-    """Of several processes that make an object of one name with O_EXCL at the same time exactly one succeeds."""
+def test_concurrent_excl_has_one_winner(names, fork, pipe):
+    """Of concurrent shm_open() calls with O_CREAT | O_EXCL for one name exactly one succeeds."""
     rounds = [names() for _ in range(20)]
     gate, ready = pipe(), pipe()
 
@@ -118,8 +118,8 @@ def test_only_one_of_many_makers_wins(names, fork, pipe):
 
 
 @clause("shm_open.trunc", "shm_open(3)", "O_TRUNC")
-def test_trunc_empties_an_object(posix_shm, opened):
-    """O_TRUNC makes an existing object 0 bytes long; its mode and its owner stay."""
+def test_trunc_empties_the_object(posix_shm, opened):
+    """shm_open() with O_TRUNC truncates an existing object to 0 bytes, and keeps its mode and owner."""
     shared = posix_shm(100)
     os.fchmod(shared.fd, 0o640)
     before = shared.stat()
@@ -129,16 +129,16 @@ def test_trunc_empties_an_object(posix_shm, opened):
 
 
 @clause("shm_open.rdonly-trunc-linux", "shm_open(3)", "VERSIONS")
-def test_trunc_works_with_a_descriptor_for_reading(posix_shm, opened):
-    """On Linux O_RDONLY with O_TRUNC makes an existing object 0 bytes long."""
+def test_trunc_works_with_rdonly(posix_shm, opened):
+    """shm_open() with O_RDONLY | O_TRUNC truncates an existing object to 0 bytes on Linux."""
     shared = posix_shm(100)
     opened(shared.name, os.O_RDONLY | os.O_TRUNC)
     assert shared.size == 0
 
 
 @clause("shm_open.lowest-fd", "shm_open(3)", "DESCRIPTION")
-def test_the_descriptor_is_the_lowest_that_is_free(posix_shm, opened):
-    """The descriptor is the lowest number that is not open in the process."""
+def test_descriptor_is_the_lowest_free(posix_shm, opened):
+    """shm_open() returns the lowest-numbered descriptor that is not open in the process."""
     shared = posix_shm()
     first, second = (os.open(os.devnull, os.O_RDONLY) for _ in range(2))
     os.close(second)
@@ -148,15 +148,15 @@ def test_the_descriptor_is_the_lowest_that_is_free(posix_shm, opened):
 
 
 @clause("shm_open.cloexec", "shm_open(3)", "DESCRIPTION")
-def test_the_descriptor_is_closed_on_exec(posix_shm, names, opened):
-    """The descriptor has the close-on-exec flag, of a new object and of one that exists."""
+def test_descriptor_is_close_on_exec(posix_shm, names, opened):
+    """shm_open() sets FD_CLOEXEC on the descriptor of a new object and of an existing one."""
     fds = [opened(names(), NEW), opened(posix_shm().name, os.O_RDONLY)]
     assert [fcntl.fcntl(fd, fcntl.F_GETFD) for fd in fds] == [fcntl.FD_CLOEXEC] * 2
 
 
 @clause("shm_open.rdonly-cannot-map-write", "shm_open(3)", "O_RDONLY", errno=EACCES)
-def test_an_object_opened_for_reading_is_mapped_for_reading(posix_shm, opened, page):
-    """An object that was opened with O_RDONLY can be mapped for reading only, and not be made writable later."""
+def test_read_only_object_cannot_be_mapped_for_writing(posix_shm, opened, page):
+    """An object opened with O_RDONLY can be mapped for reading; mmap() and mprotect() for writing fail with EACCES."""
     shared = posix_shm(page)
     shared.map().buf[:4] = b"read"
     fd = opened(shared.name, os.O_RDONLY)
@@ -177,20 +177,22 @@ def errno_of_opening(name: str, flags: int) -> int | None:
 
 
 @clause("shm_open.eacces", "shm_open(3)", "ERRORS", errno=EACCES)
-def test_the_mode_says_who_may_open(posix_shm, as_user):
-    """Who has no permission for it by the object's mode cannot open it to read, or to read and write."""
+def test_mode_is_checked_at_open(posix_shm, as_user):
+    """shm_open() fails with EACCES for an access mode that the mode of the object does not grant."""
     readable, closed = posix_shm(), posix_shm()
     os.fchmod(readable.fd, 0o644)
 
     def open_both() -> list[int | None]:
-        return [errno_of_opening(it.name, flags) for it in (readable, closed) for flags in (os.O_RDONLY, os.O_RDWR)]
+        return [
+            errno_of_opening(shared.name, flags) for shared in (readable, closed) for flags in (os.O_RDONLY, os.O_RDWR)
+        ]
 
     assert as_user(STRANGER, OTHER_GROUP, open_both) == [None, EACCES, EACCES, EACCES]
 
 
 @clause("shm_open.eacces-trunc", "shm_open(3)", "ERRORS", errno=EACCES)
 def test_trunc_needs_write_permission(posix_shm, as_user):
-    """O_TRUNC is refused to who may only read, and the object keeps its size."""
+    """shm_open() with O_TRUNC fails with EACCES without write permission, and the object keeps its size."""
     shared = posix_shm(100)
     os.fchmod(shared.fd, 0o644)
     assert as_user(STRANGER, OTHER_GROUP, errno_of_opening, shared.name, os.O_RDONLY | os.O_TRUNC) == EACCES
@@ -198,8 +200,8 @@ def test_trunc_needs_write_permission(posix_shm, as_user):
 
 
 @clause("shm_open.enoent", "shm_open(3)", "ERRORS", errno=ENOENT)
-def test_a_name_that_nobody_has_is_not_found(names):
-    """Without O_CREAT a name that no object has is refused, and nothing is made."""
+def test_unused_name_fails(names):
+    """shm_open() without O_CREAT fails with ENOENT for a name that no object has, and creates none."""
     name = names()
     for _ in range(2):
         with fails_with(ENOENT):
@@ -207,8 +209,8 @@ def test_a_name_that_nobody_has_is_not_found(names):
 
 
 @clause("shm_open.emfile", "shm_open(3)", "ERRORS", errno=EMFILE)
-def test_a_process_that_has_all_its_descriptors_open(names, fork):
-    """A process that has as many descriptors open as it may cannot open an object, and makes none."""
+def test_open_needs_a_free_descriptor(names, fork):
+    """shm_open() fails with EMFILE at the limit of open descriptors, and creates no object."""
     name = names()
 
     def fill_and_open() -> bool:
@@ -230,8 +232,8 @@ def test_a_process_that_has_all_its_descriptors_open(names, fork):
 
 
 @clause("shm_open.longest-name", "shm_open(3)", "DESCRIPTION")
-def test_a_name_has_name_max_bytes_at_most(names, opened):
-    """A name may have up to NAME_MAX characters, its slash counted."""
+def test_longest_name(names, opened):
+    """shm_open() accepts a name of NAME_MAX characters, the slash included."""
     name = names(254)
     assert len(name) == 255
     fd = opened(name, NEW)
@@ -239,8 +241,8 @@ def test_a_name_has_name_max_bytes_at_most(names, opened):
 
 
 @clause("shm_open.enametoolong-component", "shm_open(3)", "ERRORS", errno=ENAMETOOLONG)
-def test_a_longer_name_is_refused():
-    """A name that no file can have, for it is longer than NAME_MAX, is refused."""
+def test_name_longer_than_name_max_fails():
+    """shm_open() fails with ENAMETOOLONG for a name with more than NAME_MAX characters after the slash."""
     with fails_with(ENAMETOOLONG):
         shm_open("/" + "x" * 256, NEW)
 
@@ -252,27 +254,27 @@ def test_a_longer_name_is_refused():
     errno=ENAMETOOLONG,
     disputed="glibc since 2.34 gives EINVAL",
 )
-def test_a_name_longer_than_any_path_is_refused():
-    """A name that is longer than PATH_MAX is refused with ENAMETOOLONG."""
+def test_name_longer_than_path_max_fails():
+    """shm_open() fails with ENAMETOOLONG for a name longer than PATH_MAX."""
     with pytest.raises(OSError) as failure:
         shm_open("/" + "x" * 5000, NEW)
     assert failure.value.errno in (ENAMETOOLONG, EINVAL), failure.value
     if failure.value.errno == EINVAL:
-        disputed(manual="ENAMETOOLONG", linux="with its glibc answers EINVAL")
+        disputed(manual="ENAMETOOLONG", linux="with its glibc fails with EINVAL")
 
 
 @pytest.mark.parametrize("name", ["/inner/slash", "", "/", "inner/slash"])
 @clause("shm_open.name-inner-slash-einval", "shm_open(3)", "ERRORS", errno=EINVAL)
-def test_a_name_with_a_slash_inside_is_refused(name):
-    """A name with another slash than those it begins with, or with nothing else, is refused."""
+def test_inner_slash_fails(name):
+    """shm_open() fails with EINVAL for an empty name, for "/", and for a name with a slash after the leading ones."""
     for flags in (NEW, os.O_RDWR):
         with fails_with(EINVAL):
             shm_open(name, flags)
 
 
 @clause("shm_open.no-leading-slash", "shm_open(3)", "DESCRIPTION")
-def test_the_slash_may_be_missing(posix_shm, opened):
-    """On Linux a name without the slash, or with several of them, is that of the same object."""
+def test_leading_slash_is_optional(posix_shm, opened):
+    """shm_open() on Linux opens the same object with no leading slash and with several."""
     shared = posix_shm()
     for name in (shared.name[1:], f"/{shared.name}"):
         assert os.path.sameopenfile(opened(name, os.O_RDWR), shared.fd)
@@ -282,10 +284,10 @@ def test_the_slash_may_be_missing(posix_shm, opened):
     "shm_open.mode-low9",
     "shm_open(3)",
     "O_CREAT",
-    disputed="the set-user-ID, set-group-ID and sticky bits are taken too",
+    disputed="the set-user-ID, set-group-ID and sticky bits are set too",
 )
-def test_only_nine_bits_of_the_mode_are_taken(names, fork):
-    """Of the mode only the nine permission bits are taken."""
+def test_mode_is_limited_to_nine_bits(names, fork):
+    """shm_open() with O_CREAT uses only the nine permission bits of its mode argument."""
     name = names()
 
     def make() -> int:
@@ -295,12 +297,12 @@ def test_only_nine_bits_of_the_mode_are_taken(names, fork):
     mode = fork(make).result()
     assert mode & 0o777 == 0o600
     if mode != 0o600:
-        disputed(manual="that the low nine bits alone count", linux=f"makes an object of mode {mode:#o}")
+        disputed(manual="that only the low nine bits are used", linux=f"makes an object of mode {mode:#o}")
 
 
 @clause("shm_open.fchmod-effective", "shm_overview(7)", "DESCRIPTION", errno=EACCES)
-def test_a_change_of_the_mode_counts_for_later_opens(posix_shm, as_user):
-    """fchmod on an object's descriptor changes who may open it from then on."""
+def test_fchmod_affects_later_opens(posix_shm, as_user):
+    """fchmod() on the descriptor of an object changes the permissions of later shm_open() calls."""
     shared = posix_shm()
     assert as_user(STRANGER, OTHER_GROUP, errno_of_opening, shared.name, os.O_RDWR) == EACCES
     os.fchmod(shared.fd, 0o666)
@@ -308,8 +310,10 @@ def test_a_change_of_the_mode_counts_for_later_opens(posix_shm, as_user):
 
 
 @clause("shm_open.fchown-effective", "shm_overview(7)", "DESCRIPTION", errno=EACCES)
-def test_a_change_of_the_owner_counts_for_later_opens(posix_shm, fork):
-    """fchown on an object's descriptor changes whose permissions count from then on; what is open stays open."""
+def test_fchown_affects_later_opens(posix_shm, fork):
+    """fchown() on the descriptor of an object changes the owner for
+    later shm_open() calls; open descriptors stay usable.
+    """
     shared = posix_shm()
     try:
         os.fchmod(shared.fd, 0o600)
@@ -326,8 +330,8 @@ def test_a_change_of_the_owner_counts_for_later_opens(posix_shm, fork):
 
 
 @clause("shm_open.fchown-eperm", "shm_overview(7)", "DESCRIPTION", errno=EPERM)
-def test_an_owner_cannot_give_an_object_away(posix_shm, fork):
-    """An owner without a privilege cannot give his object to another user."""
+def test_fchown_needs_privilege(posix_shm, fork):
+    """fchown() of an object to another user fails with EPERM without privilege."""
     shared = posix_shm()
 
     def give_away() -> None:

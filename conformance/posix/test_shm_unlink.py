@@ -1,4 +1,4 @@
-"""shm_open(3), shm_unlink: removing the name of a shared memory object."""
+"""shm_open(3), shm_unlink: unlinking a shared memory object."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
 
 @clause("shm_unlink.name-gone-content-stays", "shm_open(3)", "DESCRIPTION")
-def test_the_name_goes_and_the_content_stays(posix_shm):
-    """The name is gone at once; who has the object open or mapped keeps it, and can go on using it."""
+def test_unlinked_object_stays_usable(posix_shm):
+    """shm_unlink() removes the name at once; open descriptors and mappings of the object stay usable."""
     shared = posix_shm(100)
     first, second = shared.map(), shared.map()
     first.buf[:4] = b"kept"
@@ -29,8 +29,8 @@ def test_the_name_goes_and_the_content_stays(posix_shm):
 
 
 @clause("shm_unlink.new-object-distinct", "shm_open(3)", "DESCRIPTION")
-def test_the_name_can_be_given_to_a_new_object(posix_shm, names, opened):
-    """After the name was removed an object can be made with it that has nothing to do with the old one."""
+def test_name_can_be_reused_after_unlink(posix_shm, names, opened):
+    """shm_open() with O_CREAT after shm_unlink() creates a new object, separate from the unlinked one."""
     name = names()
     old = posix_shm(100, name=name)
     old.map().buf[:3] = b"old"
@@ -42,8 +42,8 @@ def test_the_name_can_be_given_to_a_new_object(posix_shm, names, opened):
 
 
 @clause("shm_unlink.enoent", "shm_open(3)", "ERRORS", errno=ENOENT)
-def test_a_name_that_nobody_has_cannot_be_removed(names, posix_shm):
-    """Removing a name that no object has is refused, also one that was removed before."""
+def test_unlink_of_unused_name_fails(names, posix_shm):
+    """shm_unlink() fails with ENOENT for a name that no object has or that is already unlinked."""
     shared = posix_shm()
     shm_unlink(shared.name)
     for name in (names(), shared.name):
@@ -52,8 +52,10 @@ def test_a_name_that_nobody_has_cannot_be_removed(names, posix_shm):
 
 
 @clause("shm_unlink.eacces", "shm_open(3)", "ERRORS", errno=EACCES)
-def test_a_stranger_cannot_remove_a_name(posix_shm, as_user):
-    """Who does not own the object is refused with EACCES, even where its mode lets him read and write; the name stays."""
+def test_unlink_by_another_user_fails(posix_shm, as_user):
+    """shm_unlink() fails with EACCES for a user who does not own the
+    object, even if its mode grants access; the name stays.
+    """
     shared = posix_shm()
     os.fchmod(shared.fd, 0o666)
 
@@ -66,7 +68,7 @@ def test_a_stranger_cannot_remove_a_name(posix_shm, as_user):
 
 
 @clause("shm_unlink.enametoolong", "shm_open(3)", "ERRORS", errno=ENAMETOOLONG)
-def test_a_name_that_is_too_long_cannot_be_removed():
-    """Removing a name that is too long for any object is refused with ENAMETOOLONG."""
+def test_unlink_of_long_name_fails():
+    """shm_unlink() fails with ENAMETOOLONG for a name longer than the maximum."""
     with fails_with(ENAMETOOLONG):
         shm_unlink("/" + "x" * 256)

@@ -22,9 +22,9 @@ KILLED = [
     "sem/test_semctl.py::test_ipc_rmid_removes_at_once",
     "msg/test_msgget.py::test_private_is_new_every_time",
     "msg/test_msgctl.py::test_removal_is_immediate",
-    "posix/test_shm_open.py::test_the_umask_is_taken_from_the_mode",
-    "posix/test_sem_open.py::test_a_new_semaphore_has_the_value_given",
-    "posix/test_mq_open.py::test_a_new_queue_is_as_it_was_asked_for",
+    "posix/test_shm_open.py::test_umask_clears_permissions",
+    "posix/test_sem_open.py::test_new_semaphore_has_the_value_given",
+    "posix/test_mq_open.py::test_new_queue_has_the_attributes_given",
 ]
 
 
