@@ -1,4 +1,4 @@
-"""UNIX sockets under concurrency: a pair that keeps messages apart, of datagrams or of packets in sequence."""
+"""UNIX sockets under concurrency: a pair that preserves message boundaries, SOCK_DGRAM or SOCK_SEQPACKET."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Pair = tuple[int, int]
 
 
 class Packets(Workload):
-    """A pair of SOCK_SEQPACKET, of which one side may be shut down for sending."""
+    """A pair of SOCK_SEQPACKET sockets, one of which may be shut down for writing."""
 
     type = SOCK_SEQPACKET
     shutting = 0.15
@@ -52,7 +52,7 @@ class Packets(Workload):
                     text = f"{chr(97 + worker)}{number}".encode() * random.choice((1, 1, 20))
                     acts.append(Act("send", (end, text, int(wait))))
                 else:
-                    # Nobody waits with MSG_PEEK: see the clause recv.peek-wakes-the-next.
+                    # No blocking MSG_PEEK: see the clause recv.peek-wakes-the-next.
                     flags = MSG_PEEK | MSG_DONTWAIT if random.random() < peeking else wait
                     acts.append(Act("recv", (1 - end, int(flags))))
             yield acts
@@ -78,7 +78,7 @@ class Packets(Workload):
 
 
 class Datagrams(Packets):
-    """A pair of SOCK_DGRAM."""
+    """A pair of SOCK_DGRAM sockets."""
 
     type = SOCK_DGRAM
     shutting = 0.0

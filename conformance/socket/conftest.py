@@ -1,4 +1,4 @@
-"""What clauses about sockets share: raw pairs, unread bytes, full buffers, a place that any user can reach."""
+"""Fixtures of the socket clauses: raw pairs, unread bytes, full buffers, a directory open to all users."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..credentials import limit_process
 
 @pytest.fixture
 def raw_pair(ipc_scope: Ipc) -> Callable[..., tuple[int, int]]:
-    """Two descriptors from socketpair(2), closed with the test: raw_pair(type=SOCK_STREAM)."""
+    """Return two descriptors from socketpair(2), closed with the test: raw_pair(type=SOCK_STREAM)."""
 
     def make(type: int = SOCK_STREAM) -> tuple[int, int]:
         fds = socketpair(AF_UNIX, type)
@@ -36,7 +36,7 @@ def raw_pair(ipc_scope: Ipc) -> Callable[..., tuple[int, int]]:
 
 @pytest.fixture
 def room_to_listen() -> None:
-    """Connections that wait to be accepted, a few at a time (listen(2))."""
+    """Report untested unless a few connections can wait to be accepted (listen(2))."""
     most = limit("net/core/somaxconn")
     if most is not None and most < 4:
         untested(f"net.core.somaxconn is {most}, and the clause needs 4")
@@ -44,7 +44,7 @@ def room_to_listen() -> None:
 
 @pytest.fixture
 def unread() -> Callable[[Socket], int]:
-    """SIOCINQ: how many bytes wait to be received: unread(socket)."""
+    """Return the number of unread bytes (SIOCINQ): unread(socket)."""
 
     def count(socket: Socket) -> int:
         number = array("i", [-1])
@@ -56,12 +56,12 @@ def unread() -> Callable[[Socket], int]:
 
 @pytest.fixture
 def fill() -> Callable[[Socket], int]:
-    """Send single bytes on a stream until it takes no more: fill(socket), how many it took."""
+    """Send on a stream until its buffer is full: fill(socket) -> the number of bytes sent."""
 
     def until_full(socket: Socket) -> int:
         count = 0
         with suppress(BlockingIOError):
-            while count < 1 << 24:  # one that takes more than any buffer holds must not keep us here
+            while count < 1 << 24:  # bounded, in case the kernel under test never blocks
                 count += send(socket.fd, bytes(4096), MSG_DONTWAIT)
         return count
 
@@ -70,7 +70,7 @@ def fill() -> Callable[[Socket], int]:
 
 @pytest.fixture
 def connection(sockets: Sockets) -> Callable[..., tuple[Socket, Socket]]:
-    """A TCP connection on the loopback device: connection() -> the side that connected, the side that accepted."""
+    """Return a TCP connection on the loopback device: connection() -> the connecting socket, the accepted socket."""
 
     def make(family: int = AF_INET) -> tuple[Socket, Socket]:
         with listening(sockets, family) as listener:
@@ -80,11 +80,11 @@ def connection(sockets: Sockets) -> Callable[..., tuple[Socket, Socket]]:
 
 
 def listening(sockets: Sockets, family: int = AF_INET, type: int = SOCK_STREAM) -> Listener:
-    """A socket on the loopback device. Untested where that is switched off, as in a sandbox without a network, or has no IPv6."""
+    """Return a socket on the loopback device. Report untested if the device is down or has no IPv6, as in a sandbox."""
     try:
         listener = sockets.listen_inet(family=family, type=type)
     except OSError as error:
-        # A kernel without it has no such family; one where it is switched off has the family and no such address.
+        # Without IPv6 in the kernel the family is missing; with IPv6 disabled only the address is.
         if family == AF_INET6 and error.errno in (EAFNOSUPPORT, EADDRNOTAVAIL):
             untested(f"needs IPv6: {error.strerror}")
         if error.errno in (ENETDOWN, ENETUNREACH):
@@ -95,7 +95,7 @@ def listening(sockets: Sockets, family: int = AF_INET, type: int = SOCK_STREAM) 
 
 @pytest.fixture
 def beside(monkeypatch: pytest.MonkeyPatch) -> Callable[[Listener], str]:
-    """Go to where a listener's path is, and give its name there: the whole path may be longer than an address can be."""
+    """Change to a listener's directory and return its file name: the whole path may be too long for an address."""
 
     def go(listener: Listener) -> str:
         assert listener.path is not None
@@ -107,13 +107,14 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> Callable[[Listener], str]:
 
 @pytest.fixture
 def common(tmp_path: Path) -> Path:
-    """A directory in which every user may make files; those above it may be closed, so a child must start inside it."""
+    """Return a directory in which every user may create files; its parents may be inaccessible, so a child starts
+    inside it."""
     tmp_path.chmod(0o777)
     return tmp_path
 
 
 def leave_room_for(count: int) -> None:
-    """Let this process, a child, open *count* descriptors more and no others."""
+    """Let this process, a child, open *count* more descriptors and no others."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     opened = [os.dup(0) for _ in range(count + 1)]

@@ -1,4 +1,4 @@
-"""A pair of UNIX sockets and a model of it: messages in order, and descriptors that live while they travel (unix(7))."""
+"""Model of a pair of UNIX sockets: messages in order, and descriptors that stay open in transit (unix(7))."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from hypothesis.stateful import invariant, precondition, rule
 
 from ..model import Model, fails
 
-MOST = 4  # messages under way in one direction, far fewer than there is room for
+MOST = 4  # messages in transit in one direction, far fewer than the buffers hold
 PIPES = ("P1", "P2")
 
 
 @dataclass
 class Message:
-    """A message under way, with the write ends of pipes that it carries."""
+    """A message in transit, with the write ends of pipes that it carries."""
 
     text: bytes
     pipes: tuple[str, ...]
@@ -30,18 +30,19 @@ class Message:
 
 @dataclass
 class End:
-    """One end of the pair: what is under way to it, and whether more can come."""
+    """One end of the pair: its incoming messages, and whether more can come."""
 
     name: str
     socket: socket.socket
     queue: deque[Message] = field(default_factory=deque)
     ended: bool = False  # the other side sends no more
     closed: bool = False
-    reset: bool = False  # the other side has gone and not read everything
+    reset: bool = False  # the other side closed with unread data
 
 
 class Pair(Model):
-    """Two ends; and two pipes whose write ends are sent to and fro, of which the reader notices whether one is left."""
+    """Two ends; and two pipes whose write ends are sent back and forth, and whose readers see whether one is still
+    open."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +50,7 @@ class Pair(Model):
         self.make()
 
     def make(self) -> None:
-        """Two ends, and the pipes."""
+        """Create the ends and the pipes."""
         first, second = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.ends = End("a", first), End("b", second)
         for end in self.ends:
@@ -62,20 +63,20 @@ class Pair(Model):
 
     @precondition(lambda self: all(end.closed for end in self.ends))
     @rule()
-    def begin_anew(self) -> None:
-        """Another pair and other pipes, when both ends have been closed."""
-        self.let_go()
+    def start_over(self) -> None:
+        """Create another pair and other pipes after both ends have been closed."""
+        self.close_all()
         self.make()
         self.history.append("another pair")
 
     def other(self, end: End) -> End:
-        """The other end."""
+        """Return the other end."""
         return self.ends[1 - self.ends.index(end)]
 
     @precondition(lambda self: not all(end.closed for end in self.ends))
     @rule(data=st.data(), length=st.sampled_from((1, 3, 8)), pipes=st.sets(st.sampled_from(PIPES)))
     def send(self, data: Any, length: int, pipes: set[str]) -> None:
-        """Send a message, with a write end of each of *pipes* of which there is one."""
+        """Send a message with one open write end of each of *pipes*."""
         end = self.one_of(data, [end for end in self.ends if not end.closed])
         target = self.other(end)
         if len(target.queue) >= MOST:
@@ -88,8 +89,8 @@ class Pair(Model):
         def kernel() -> int:
             try:
                 return socket.send_fds(end.socket, [text], fds, socket.MSG_NOSIGNAL)
-            except ConnectionResetError:  # which of the two a sender is told first the page leaves open
-                assert end.reset, "a connection was reset that nobody has reset"
+            except ConnectionResetError:  # the manual does not say which of the two errors comes first
+                assert end.reset, "send() must not fail with ECONNRESET: the other end had no unread data"
                 end.reset = False
                 fails(EPIPE)
 
@@ -108,7 +109,7 @@ class Pair(Model):
     @precondition(lambda self: not all(end.closed for end in self.ends))
     @rule(data=st.data(), room=st.sampled_from((1, 100)))
     def receive(self, data: Any, room: int) -> None:
-        """Receive the next message, as much of it as there is room for; the rest is lost."""
+        """Receive the next message, as much as fits; the rest is lost."""
         end = self.one_of(data, [end for end in self.ends if not end.closed])
         got: list[int] = []
 
@@ -143,7 +144,7 @@ class Pair(Model):
     @precondition(lambda self: not all(end.closed for end in self.ends))
     @rule(data=st.data())
     def shut_down(self, data: Any) -> None:
-        """Say that nothing more will be sent."""
+        """Shut down the end for writing."""
         end = self.one_of(data, [end for end in self.ends if not end.closed])
         if self.other(end).closed:
             return
@@ -156,7 +157,7 @@ class Pair(Model):
     @precondition(lambda self: not all(end.closed for end in self.ends))
     @rule(data=st.data())
     def close(self, data: Any) -> None:
-        """Close an end: what is under way to it is lost, with the descriptors it carries."""
+        """Close an end: its incoming messages are lost, with the descriptors they carry."""
         end = self.one_of(data, [end for end in self.ends if not end.closed])
 
         def model() -> None:
@@ -169,27 +170,27 @@ class Pair(Model):
 
     @invariant()
     def the_readers_notice(self) -> None:
-        """A pipe hangs up when no write end is left, neither in this process nor under way."""
+        """Compare POLLHUP of each pipe: set if no write end is open, neither in this process nor in transit."""
         for name, fd in self.readers.items():
-            under_way = any(name in message.pipes for end in self.ends for message in end.queue)
-            expected = not self.writers[name] and not under_way
+            in_transit = any(name in message.pipes for end in self.ends for message in end.queue)
+            expected = not self.writers[name] and not in_transit
             self.sees(f"POLLHUP of {name}", partial(hung_up, fd), partial(bool, expected))
 
-    def let_go(self) -> None:
-        """Close what is open."""
+    def close_all(self) -> None:
+        """Close everything that is open."""
         for end in self.ends:
             end.socket.close()
         for fd in (*self.readers.values(), *(fd for fds in self.writers.values() for fd in fds)):
             os.close(fd)
 
     def teardown(self) -> None:
-        """Close what is open."""
-        self.let_go()
+        """Close everything that is open."""
+        self.close_all()
         super().teardown()
 
 
 def hung_up(fd: int) -> bool:
-    """Whether poll(2) reports that nobody can write any more."""
+    """Return whether poll(2) reports that no writer remains."""
     poll = select.poll()
     poll.register(fd, 0)
     return any(events & select.POLLHUP for _, events in poll.poll(0))

@@ -1,4 +1,4 @@
-"""What unix(7) says of a pair of sockets that keep messages apart: whole, in order, each once."""
+"""Sequential specification of a pair of message sockets in unix(7): messages arrive whole, in order and once."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ..specification import Call, Specification
 
 __all__ = ["PairSpec"]
 
-FULL = 5  # messages that a queue has room for wherever it is; behind that a sender may wait
+FULL = 5  # messages that every queue holds; beyond that a sender may wait
 
 
 @dataclass(frozen=True)
 class PairSpec(Specification):
-    """Two sockets, 0 and 1: the messages that each may receive, and whether no more are sent to it."""
+    """Two sockets, 0 and 1: the incoming messages of each, and whether it receives no more."""
 
     queues: tuple[tuple[bytes, ...], tuple[bytes, ...]] = ((), ())
     shut: tuple[bool, bool] = (False, False)
 
     @staticmethod
     def words(call: Call) -> str:
-        """As the manual writes it."""
+        """Return the call as the manual writes it."""
         match call.name, call.arguments:
             case "send", (end, text, flags):
                 return f"send({end}, {text!r}{_flags(flags)})"
@@ -36,7 +36,7 @@ class PairSpec(Specification):
         return str(call)
 
     def send(self, process: str, end: int, text: bytes, flags: int) -> Iterable[tuple[Outcome, Self]]:
-        """send(2): the message goes behind those that the other socket has not received."""
+        """send(2): queue the message after those that the other socket has not received."""
         other = 1 - end
         if self.shut[other]:
             return self.fails(EPIPE)
@@ -46,14 +46,14 @@ class PairSpec(Specification):
         return (done,)
 
     def sleeps(self, call: Call) -> bool:
-        """A sender may wait for room behind FULL messages."""
+        """Return whether the call sleeps; a sender may wait behind FULL messages."""
         if call.name == "send":
             other = 1 - call.arguments[0]
             return not self.shut[other] and len(self.queues[other]) >= FULL
         return super().sleeps(call)
 
     def recv(self, process: str, end: int, flags: int) -> Iterable[tuple[Outcome, Self]]:
-        """recv(2): the oldest message, whole; nothing when all were received and no more can come."""
+        """recv(2): return the oldest message, whole; empty after the last one if no more can come."""
         queue = self.queues[end]
         if queue:
             return self.gives(queue[0], self if flags & MSG_PEEK else self._with(end, queue[1:]))
@@ -62,7 +62,7 @@ class PairSpec(Specification):
         return self.fails(EAGAIN) if flags & MSG_DONTWAIT else self.waits()
 
     def shutdown(self, process: str, end: int) -> Iterable[tuple[Outcome, Self]]:
-        """shutdown(2), SHUT_WR: no more is sent from this socket."""
+        """shutdown(2), SHUT_WR: this socket sends no more."""
         shut = (self.shut[0] or end == 1, self.shut[1] or end == 0)
         return self.gives(None, replace(self, shut=shut))
 

@@ -1,4 +1,4 @@
-"""unix(7): whom the kernel says the other side to be: SO_PEERCRED and its kin, SCM_CREDENTIALS."""
+"""unix(7): credentials of the other side: SO_PEERCRED and related options, SCM_CREDENTIALS."""
 
 from __future__ import annotations
 
@@ -31,14 +31,16 @@ TYPES = pytest.mark.parametrize(
 
 @CONNECTED
 @clause("unix.so_peercred", "unix(7)", OPTIONS)
-def test_both_sides_know_each_other(sockets, fork, type):
-    """SO_PEERCRED gives the process, user and group of whoever connected, and to him those of whoever listens."""
+def test_so_peercred_returns_peer_credentials(sockets, fork, type):
+    """SO_PEERCRED returns the process ID, user ID and group ID of the connecting process, and to it those of the
+    listening process.
+    """
     listener = sockets.listen_unix(type=type)
 
     def life() -> tuple[Ucred, Ucred]:
         connection = sockets.connect(listener)
         seen = connection.peer_credentials()
-        connection.receive()  # until the other side has looked
+        connection.receive()  # until the other side has read the credentials
         return seen, Ucred.own()
 
     client = fork(life)
@@ -51,8 +53,10 @@ def test_both_sides_know_each_other(sockets, fork, type):
 
 
 @clause("unix.so_peercred-frozen", "unix(7)", OPTIONS)
-def test_what_is_known_is_from_the_time_of_the_connection(sockets, fork):
-    """SO_PEERCRED tells of the process that connected as it was then, also when it has become another user or has ended."""
+def test_so_peercred_is_set_at_connect(sockets, fork):
+    """SO_PEERCRED returns the credentials at the time of connect(), also after the process has changed its user or
+    has ended.
+    """
     listener = sockets.listen_unix()
     before = os.geteuid(), os.getegid()
 
@@ -64,7 +68,7 @@ def test_what_is_known_is_from_the_time_of_the_connection(sockets, fork):
     client = fork(life)
     server = listener.accept()
     assert server.peer_credentials() == Ucred(client.pid, *before)
-    with suppress(BrokenPipeError):  # it could not become anybody else, and says so below
+    with suppress(BrokenPipeError):  # the client could not change its user, and reports that below
         server.send(b".")
     client.result()
     assert server.peer_credentials() == Ucred(client.pid, *before)
@@ -72,8 +76,8 @@ def test_what_is_known_is_from_the_time_of_the_connection(sockets, fork):
 
 @TYPES
 @clause("unix.so_peercred-pair", "unix(7)", OPTIONS)
-def test_a_pair_knows_its_maker(sockets, fork, type):
-    """Both sockets of a pair tell of the process that made them, also to a child that has inherited them."""
+def test_so_peercred_of_pair_is_creator(sockets, fork, type):
+    """SO_PEERCRED on both sockets of a pair returns the credentials of the process that created it, also in a child."""
     left, right = sockets.pair(type)
     mine = Ucred(os.getpid(), os.geteuid(), os.getegid())
     assert [left.peer_credentials(), right.peer_credentials()] == [mine, mine]
@@ -81,8 +85,10 @@ def test_a_pair_knows_its_maker(sockets, fork, type):
 
 
 @clause("unix.so_peerpidfd", "net/unix/af_unix.c", "SO_PEERPIDFD", since="6.5")
-def test_the_peer_is_had_as_a_pidfd(sockets, fork):
-    """SO_PEERPIDFD gives a descriptor for the process that connected: it is ready when that has ended, and signals it before."""
+def test_so_peerpidfd_refers_to_peer(sockets, fork):
+    """SO_PEERPIDFD returns a pidfd of the connecting process, which can be signalled through it and makes it
+    readable on exit.
+    """
     listener = sockets.listen_unix()
 
     def life() -> None:
@@ -101,12 +107,12 @@ def test_the_peer_is_had_as_a_pidfd(sockets, fork):
 
 
 @clause("unix.so_peergroups", "net/unix/af_unix.c", "SO_PEERGROUPS", since="4.13")
-def test_the_peers_groups_are_known(sockets, fork):
-    """SO_PEERGROUPS gives the supplementary groups that the process had which connected."""
+def test_so_peergroups_returns_supplementary_groups(sockets, fork):
+    """SO_PEERGROUPS returns the supplementary groups that the connecting process had."""
     listener = sockets.listen_unix()
 
     def life() -> list[int]:
-        with suppress(PermissionError):  # its own, then
+        with suppress(PermissionError):  # then it keeps its groups
             os.setgroups([GROUP, OTHER_GROUP])
         groups = sorted(os.getgroups())
         sockets.connect(listener).receive()
@@ -121,8 +127,10 @@ def test_the_peers_groups_are_known(sockets, fork):
 
 @TYPES
 @clause("unix.so_passcred-default-creds", "unix(7)", OPTIONS)
-def test_a_message_comes_with_its_senders_credentials(sockets, fork, type):
-    """With SO_PASSCRED every message comes with its sender's process, user and group, though the sender gave none."""
+def test_so_passcred_adds_sender_credentials(sockets, fork, type):
+    """With SO_PASSCRED every message carries its sender's process ID, user ID and group ID, even if the sender
+    attached none.
+    """
     left, right = sockets.pair(type)
     right.pass_credentials()
 
@@ -136,8 +144,10 @@ def test_a_message_comes_with_its_senders_credentials(sockets, fork, type):
 
 
 @clause("unix.so_passcred-real-ids", "unix(7)", OPTIONS)
-def test_the_credentials_are_the_real_ids(sockets, fork):
-    """The user and group that come where the sender gave none are its real ones, not those in effect."""
+def test_default_credentials_are_real_ids(sockets, fork):
+    """The credentials that the kernel attaches to a message contain the real, not the effective, user ID and group
+    ID of the sender.
+    """
     left, right = sockets.pair()
     right.pass_credentials()
 
@@ -151,8 +161,8 @@ def test_the_credentials_are_the_real_ids(sockets, fork):
 
 
 @clause("unix.scm_credentials-need-passcred", "unix(7)", MESSAGES)
-def test_credentials_come_only_when_asked_for(sockets):
-    """Credentials that were sent are received only on a socket with SO_PASSCRED."""
+def test_credentials_need_so_passcred(sockets):
+    """SCM_CREDENTIALS are received only on a socket with SO_PASSCRED."""
     left, right = sockets.pair()
     left.send(b"one", credentials=Ucred.own())
     assert right.receive_message().credentials is None
@@ -165,7 +175,7 @@ def test_credentials_come_only_when_asked_for(sockets):
 
 
 def sent_by_a_stranger(fork, left, make) -> None:
-    """Send what make() gives, from a process without capabilities; what sendmsg raises is raised here."""
+    """Send the credentials of make() from a process without capabilities; raise what sendmsg() raises there."""
 
     def life() -> None:
         if capabilities() != 0:
@@ -184,8 +194,10 @@ def sent_by_a_stranger(fork, left, make) -> None:
     ],
 )
 @clause("unix.scm_credentials-forged-eperm", "unix(7)", "ERRORS", errno=EPERM)
-def test_nobody_passes_for_another(sockets, fork, forged):
-    """A process without capabilities cannot send another's process id, user or group, and nothing is sent when it tries."""
+def test_forged_credentials_fail(sockets, fork, forged):
+    """sendmsg() with another process ID, user ID or group ID in SCM_CREDENTIALS fails with EPERM without
+    capabilities, and sends nothing.
+    """
     left, right = sockets.pair()
     right.pass_credentials()
     with fails_with(EPERM):
@@ -195,8 +207,8 @@ def test_nobody_passes_for_another(sockets, fork, forged):
 
 
 @clause("unix.scm_credentials-esrch", "unix(7)", "ERRORS", errno=ESRCH)
-def test_credentials_name_a_process_that_exists(sockets):
-    """Even a privileged process cannot send the id of a process that there is not."""
+def test_credentials_of_nonexistent_process_fail(sockets):
+    """sendmsg() with a nonexistent process ID in SCM_CREDENTIALS fails with ESRCH even for a privileged process."""
     if not (capabilities() or 0) & 1 << 21 or not capabilities_count_for("pid"):
         untested("needs CAP_SYS_ADMIN")
     left, _right = sockets.pair()
@@ -205,12 +217,14 @@ def test_credentials_name_a_process_that_exists(sockets):
 
 
 @clause("unix.scm_credentials-privileged", "unix(7)", MESSAGES)
-def test_a_privileged_process_may_name_another(sockets, fork):
-    """A process with CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID may send the ids of another process, user and group."""
+def test_privileged_process_may_send_other_credentials(sockets, fork):
+    """A process with CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID may send the process ID, user ID and group ID of
+    another process.
+    """
     needed = 1 << 21 | 1 << 7 | 1 << 6
     if (capabilities() or 0) & needed != needed:
         untested("needs CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID")
-    fork(become, STRANGER, GROUP).result()  # or the ids are not mapped here
+    fork(become, STRANGER, GROUP).result()  # fails here if the ids are not mapped
     left, right = sockets.pair()
     right.pass_credentials()
     other = Ucred(fork(pause).pid, STRANGER, GROUP)
@@ -219,8 +233,8 @@ def test_a_privileged_process_may_name_another(sockets, fork):
 
 
 @clause("unix.so_passpidfd", "net/unix/af_unix.c", "SO_PASSPIDFD", since="6.5")
-def test_a_message_comes_with_a_pidfd_of_its_sender(sockets, fork):
-    """With SO_PASSPIDFD every message comes with a descriptor for the process that sent it."""
+def test_so_passpidfd_adds_pidfd_of_sender(sockets, fork):
+    """With SO_PASSPIDFD every message carries a pidfd of its sender."""
     left, right = sockets.pair()
     right.pass_pidfd()
 

@@ -1,4 +1,4 @@
-"""unix(7): descriptors that are sent to another process (SCM_RIGHTS)."""
+"""unix(7): passing descriptors to another process (SCM_RIGHTS)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TYPES = pytest.mark.parametrize(
 
 
 def ended(pipe) -> bool:
-    """Whether a pipe, whose write end is closed here, has no writer left anywhere."""
+    """Return whether a pipe, whose write end is closed here, has no writer anywhere."""
     os.set_blocking(pipe.read_fd, False)
     try:
         return os.read(pipe.read_fd, 1) == b""
@@ -43,14 +43,16 @@ def ended(pipe) -> bool:
 
 
 def ends(pipe) -> bool:
-    """Whether the last writer of a pipe goes: at once or in a while, for the manual does not say when."""
+    """Return whether the last writer of a pipe disappears, at once or later: the manual does not say when."""
     return Deadline(2).until(lambda: ended(pipe))
 
 
 @TYPES
 @clause("unix.scm_rights-basic", "unix(7)", MESSAGES)
-def test_what_arrives_is_the_same_open_file(sockets, tmp_path, fork, type):
-    """A descriptor that was sent refers to the same open file description in the receiver: one offset, one set of flags."""
+def test_received_descriptor_refers_to_same_open_file(sockets, tmp_path, fork, type):
+    """A descriptor passed with SCM_RIGHTS refers to the same open file description in the receiver, with one offset
+    and one set of flags.
+    """
     left, right = sockets.pair(type)
     (tmp_path / "file").write_bytes(b"0123456789")
     with open(tmp_path / "file", "rb", buffering=0) as file:
@@ -71,7 +73,7 @@ def test_what_arrives_is_the_same_open_file(sockets, tmp_path, fork, type):
 
 @clause("unix.scm_rights-order", "unix(7)", MESSAGES)
 def test_descriptors_arrive_in_order(sockets, pipe):
-    """Several descriptors in one message arrive as many and in order, each with a number that was free."""
+    """Several descriptors in one message arrive in order, each with an unused number."""
     left, right = sockets.pair()
     pipes = [pipe() for _ in range(3)]
     before = set(open_descriptors())
@@ -85,8 +87,8 @@ def test_descriptors_arrive_in_order(sockets, pipe):
 
 
 @clause("unix.scm_rights-ebadf", "unix(7)", "ERRORS", errno=EBADF)
-def test_what_is_not_open_cannot_be_sent(sockets, pipe):
-    """Sending a number that is no open descriptor fails, also among others that are, and nothing is sent."""
+def test_invalid_descriptor_fails(sockets, pipe):
+    """sendmsg() fails with EBADF if one of the SCM_RIGHTS descriptors is invalid, and sends nothing."""
     left, right = sockets.pair()
     fd = pipe().read_fd
     unused = max(open_descriptors()) + 1
@@ -98,8 +100,8 @@ def test_what_is_not_open_cannot_be_sent(sockets, pipe):
 
 
 @clause("unix.scm_rights-max-253", "unix(7)", MESSAGES, errno=EINVAL)
-def test_a_message_takes_253_descriptors(sockets, pipe):
-    """A message may carry 253 descriptors and not one more."""
+def test_more_than_253_descriptors_fail(sockets, pipe):
+    """A message may carry up to 253 descriptors; sendmsg() fails with EINVAL for more."""
     left, right = sockets.pair()
     fd = pipe().read_fd
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < max(open_descriptors()) + SCM_MAX_FD + 1:
@@ -113,14 +115,14 @@ def test_a_message_takes_253_descriptors(sockets, pipe):
 
 @pytest.mark.parametrize("room", [0, CMSG_LEN(0), CMSG_LEN(4)], ids=["no-room", "room-for-none", "room-for-one"])
 @clause("unix.scm_rights-truncated-closed", "unix(7)", MESSAGES)
-def test_descriptors_without_room_are_closed(sockets, pipe, room):
-    """Descriptors that the receiver's buffer has no room for are closed, and MSG_CTRUNC is set."""
+def test_descriptors_beyond_buffer_are_closed(sockets, pipe, room):
+    """Descriptors that do not fit the receiver's control buffer are closed, and MSG_CTRUNC is set."""
     left, right = sockets.pair()
     pipes = [pipe() for _ in range(3)]
     left.send(b".", fds=[each.write_fd for each in pipes])
     for each in pipes:
         each.close_write()
-    assert not any(ended(each) for each in pipes), "on their way they are open"
+    assert not any(ended(each) for each in pipes), "descriptors in transit must stay open"
     before = open_descriptors()
     data, ancillary, flags, _ = right.socket.recvmsg(10, room)
     got = [fd for _, _, value in ancillary for fd in array("i", value[: len(value) // 4 * 4])]
@@ -136,7 +138,7 @@ def test_descriptors_without_room_are_closed(sockets, pipe, room):
 
 
 @clause("unix.scm_rights-nofile-excess", "unix(7)", MESSAGES)
-def test_descriptors_above_the_limit_are_closed(sockets, pipe, fork):
+def test_descriptors_above_limit_are_closed(sockets, pipe, fork):
     """Descriptors that would exceed the receiver's RLIMIT_NOFILE are closed; those before them are received."""
     left, right = sockets.pair()
     pipes = [pipe() for _ in range(3)]
@@ -153,8 +155,10 @@ def test_descriptors_above_the_limit_are_closed(sockets, pipe, fork):
 
 
 @clause("unix.scm_rights-etoomanyrefs", "unix(7)", "ERRORS", errno=ETOOMANYREFS)
-def test_too_many_descriptors_cannot_be_on_their_way(sockets, fork):
-    """A process without privileges may have as many descriptors on their way as RLIMIT_NOFILE, and about no more."""
+def test_too_many_descriptors_in_transit_fail(sockets, fork):
+    """sendmsg() by an unprivileged process fails with ETOOMANYREFS if more than about RLIMIT_NOFILE descriptors are
+    in transit.
+    """
     left, right = sockets.pair()
 
     def life() -> int:
@@ -172,8 +176,10 @@ def test_too_many_descriptors_cannot_be_on_their_way(sockets, fork):
 
 
 @clause("unix.scm_rights-cmsg_cloexec", "recvmsg(2)", "DESCRIPTION", since="2.6.23")
-def test_close_on_exec_is_the_receivers_choice(sockets, pipe):
-    """MSG_CMSG_CLOEXEC sets close-on-exec on received descriptors; without it they have none, whatever the sender's had."""
+def test_msg_cmsg_cloexec_sets_close_on_exec(sockets, pipe):
+    """recvmsg() with MSG_CMSG_CLOEXEC sets close-on-exec on received descriptors; without it they have none,
+    whatever the sender's flag.
+    """
     left, right = sockets.pair()
     for flag in (0, MSG_CMSG_CLOEXEC):
         left.send(b".", fds=[pipe().read_fd])
@@ -185,8 +191,8 @@ def test_close_on_exec_is_the_receivers_choice(sockets, pipe):
 
 
 @clause("unix.scm_rights-survives-sender-exit", "unix(7)", MESSAGES)
-def test_a_descriptor_on_its_way_outlives_the_sender(sockets, pipe, fork):
-    """A descriptor on its way keeps its file open when the sender has closed it and ended, until it is received."""
+def test_descriptor_in_transit_outlives_sender(sockets, pipe, fork):
+    """A descriptor in transit keeps its file open until it is received, even if the sender has closed it and exited."""
     left, right = sockets.pair()
     carried = pipe()
     fork(left.send, b".", fds=[carried.write_fd]).result()
@@ -200,8 +206,8 @@ def test_a_descriptor_on_its_way_outlives_the_sender(sockets, pipe, fork):
 
 
 @clause("unix.scm_rights-dropped-with-socket", "unix(7)", MESSAGES)
-def test_descriptors_nobody_receives_go_with_the_socket(sockets, pipe):
-    """Descriptors that were not received are closed when the socket is closed that they were sent to."""
+def test_unreceived_descriptors_are_closed_with_socket(sockets, pipe):
+    """Descriptors that were not received are closed when the receiving socket is closed."""
     left, right = sockets.pair()
     carried = pipe()
     left.send(b".", fds=[carried.write_fd])
@@ -212,8 +218,8 @@ def test_descriptors_nobody_receives_go_with_the_socket(sockets, pipe):
 
 
 @clause("unix.scm_rights-own-socket", "unix(7)", MESSAGES)
-def test_a_socket_can_be_sent_through_itself(sockets):
-    """A connected socket can be sent on its own connection, and what arrives is that socket."""
+def test_socket_can_be_sent_through_itself(sockets):
+    """A connected socket can be passed over its own connection."""
     left, right = sockets.pair()
     left.send(b"first", fds=[right])
     message = right.receive_message(fds=1)
@@ -222,8 +228,8 @@ def test_a_socket_can_be_sent_through_itself(sockets):
 
 
 @clause("unix.one-item-per-type", "unix(7)", MESSAGES)
-def test_an_item_of_each_type_may_be_sent_together(sockets, pipe):
-    """One message may carry one item of each type: descriptors and credentials arrive together."""
+def test_descriptors_and_credentials_in_one_message(sockets, pipe):
+    """One message may carry an item of each type: descriptors and credentials arrive together."""
     left, right = sockets.pair()
     right.pass_credentials()
     left.send(b".", fds=[pipe().read_fd], credentials=Ucred.own())
@@ -233,7 +239,9 @@ def test_an_item_of_each_type_may_be_sent_together(sockets, pipe):
 
 @clause("unix.ancillary-barrier", "unix(7)", MESSAGES)
 def test_ancillary_data_is_a_barrier(sockets, pipe):
-    """A receive on a stream ends with the bytes that ancillary data came with: what follows needs another one."""
+    """On a stream a receive ends after the bytes that ancillary data was sent with; later bytes need another
+    receive.
+    """
     left, right = sockets.pair()
     left.send(b"four")
     left.send(b"!", fds=[pipe().read_fd])
@@ -244,8 +252,8 @@ def test_ancillary_data_is_a_barrier(sockets, pipe):
 
 
 @clause("unix.ancillary-needs-data-stream", "unix(7)", MESSAGES)
-def test_on_a_stream_ancillary_data_needs_a_byte(sockets, pipe):
-    """On a stream ancillary data without any other data is not sent."""
+def test_ancillary_data_on_stream_needs_data(sockets, pipe):
+    """On a stream socket ancillary data without at least one byte of real data is not sent."""
     left, right = sockets.pair()
     carried = pipe()
     left.send(b"", fds=[carried.write_fd])
@@ -256,8 +264,8 @@ def test_on_a_stream_ancillary_data_needs_a_byte(sockets, pipe):
 
 
 @clause("unix.ancillary-without-data-dgram", "unix(7)", MESSAGES)
-def test_a_datagram_may_be_ancillary_data_alone(sockets, pipe):
-    """A datagram may carry descriptors and no bytes at all."""
+def test_datagram_may_consist_of_ancillary_data(sockets, pipe):
+    """A datagram may carry descriptors without any data."""
     left, right = sockets.pair(SOCK_DGRAM)
     left.send(b"", fds=[pipe().read_fd])
     message = right.receive_message(fds=1)

@@ -6,6 +6,8 @@ from pytest_ipc import clause
 
 
 @clause("unix.model", "unix(7)", "DESCRIPTION")
-def test_the_model(agree, machines):
-    """Messages and descriptors go through a pair of sockets as a model in plain Python says, whatever its ends do in whatever order."""
+def test_agrees_with_model(agree, machines):
+    """For every sequence of calls, messages and descriptors pass through a UNIX socket pair as in a model in plain
+    Python.
+    """
     agree(machines.Pair)

@@ -1,4 +1,4 @@
-"""Options of UNIX sockets that no manual page has yet: SO_PASSRIGHTS of Linux 6.16, and what else SO_PASSPIDFD of 6.5 does."""
+"""Options of UNIX sockets without a manual page: SO_PASSRIGHTS of Linux 6.16, and more of SO_PASSPIDFD of 6.5."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TYPES = pytest.mark.parametrize(
 
 
 def pass_rights(receiver: Socket, on: bool) -> None:
-    """Set SO_PASSRIGHTS. Untested on a kernel that says it is newer and does not know it."""
+    """Set SO_PASSRIGHTS; report untested on a kernel of a newer release that lacks it."""
     try:
         receiver.socket.setsockopt(SOL_SOCKET, SO_PASSRIGHTS, on)
     except OSError as error:
@@ -31,8 +31,8 @@ def pass_rights(receiver: Socket, on: bool) -> None:
 
 @clause("unix.so_passrights-default", "net/unix/af_unix.c", "SO_PASSRIGHTS", since="6.16")
 @TYPES
-def test_descriptors_are_received_by_default(sockets, type):
-    """SO_PASSRIGHTS is a boolean of the receiver, which is set by default: descriptors are passed until it is cleared."""
+def test_so_passrights_is_set_by_default(sockets, type):
+    """SO_PASSRIGHTS is a boolean option of the receiver that is set by default and can be cleared for one socket."""
     left, right = sockets.pair(type)
     pass_rights(right, True)
     assert [end.socket.getsockopt(SOL_SOCKET, SO_PASSRIGHTS) for end in sockets.pair(type)] == [1, 1]
@@ -42,8 +42,10 @@ def test_descriptors_are_received_by_default(sockets, type):
 
 @clause("unix.so_passrights-eperm", "net/unix/af_unix.c", "SO_PASSRIGHTS", errno=EPERM, since="6.16")
 @TYPES
-def test_descriptors_can_be_refused(sockets, type):
-    """A message with descriptors to a socket whose SO_PASSRIGHTS is cleared fails and is not sent; one without is sent."""
+def test_descriptors_to_socket_without_so_passrights_fail(sockets, type):
+    """Sending descriptors to a socket with SO_PASSRIGHTS cleared fails with EPERM and sends nothing; a message
+    without descriptors is sent.
+    """
     left, right = sockets.pair(type)
     pass_rights(right, False)
     with fails_with(EPERM):
@@ -55,8 +57,8 @@ def test_descriptors_can_be_refused(sockets, type):
 
 
 @clause("unix.so_passrights-again", "net/unix/af_unix.c", "SO_PASSRIGHTS", since="6.16")
-def test_descriptors_can_be_let_in_again(sockets):
-    """When SO_PASSRIGHTS is set again descriptors are received again."""
+def test_so_passrights_can_be_set_again(sockets):
+    """After SO_PASSRIGHTS is set again descriptors are received again."""
     left, right = sockets.pair()
     pass_rights(right, False)
     pass_rights(right, True)
@@ -65,8 +67,8 @@ def test_descriptors_can_be_let_in_again(sockets):
 
 
 @clause("unix.so_passrights-accepted", "net/unix/af_unix.c", "SO_PASSRIGHTS", errno=EPERM, since="6.16")
-def test_accepted_sockets_have_the_listeners_setting(sockets):
-    """A socket that is accepted has the setting of its listener from the first message on."""
+def test_accepted_socket_inherits_so_passrights(sockets):
+    """An accepted socket has the SO_PASSRIGHTS setting of its listener from the first message on."""
     listener = sockets.listen_unix()
     pass_rights(listener, False)
     caller = sockets.connect(listener)
@@ -77,7 +79,7 @@ def test_accepted_sockets_have_the_listeners_setting(sockets):
 
 @contextmanager
 def pidfd_of(receiver: Socket) -> Iterator[int | None]:
-    """The descriptor of its sender that the next message comes with, or None."""
+    """Yield the sender's pidfd of the next message, or None."""
     found = [array("i", value)[0] for _, kind, value in receiver.socket.recvmsg(16, 256)[1] if kind == SCM_PIDFD]
     yield found[0] if found else None
     for fd in found:
@@ -85,7 +87,7 @@ def pidfd_of(receiver: Socket) -> Iterator[int | None]:
 
 
 def pid_of(fd: int) -> int:
-    """The process that a pidfd stands for, as /proc has it."""
+    """Return the process id of a pidfd from /proc/self/fdinfo."""
     try:
         with open(f"/proc/self/fdinfo/{fd}") as info:
             return next(int(line.split()[1]) for line in info if line.startswith("Pid:"))
@@ -95,8 +97,8 @@ def pid_of(fd: int) -> int:
 
 @clause("unix.scm_pidfd-types", "net/unix/af_unix.c", "SO_PASSPIDFD", since="6.5")
 @TYPES
-def test_every_type_gives_the_sender(sockets, fork, type):
-    """With SO_PASSPIDFD a message of every type of socket comes with a descriptor for the process that has sent it."""
+def test_so_passpidfd_works_for_every_type(sockets, fork, type):
+    """With SO_PASSPIDFD a message on a socket of any type carries a pidfd of its sender."""
     left, right = sockets.pair(type)
     right.pass_pidfd()
     for _ in range(2):
@@ -111,8 +113,8 @@ def test_every_type_gives_the_sender(sockets, fork, type):
 
 
 @clause("unix.scm_pidfd-only-where-asked", "net/unix/af_unix.c", "SO_PASSPIDFD", since="6.5")
-def test_no_sender_is_given_unasked(sockets):
-    """Without SO_PASSPIDFD, as it is by default and when it was cleared, no message comes with a descriptor for its sender."""
+def test_no_pidfd_without_so_passpidfd(sockets):
+    """Without SO_PASSPIDFD, by default and after it was cleared, no message carries a pidfd of its sender."""
     left, right = sockets.pair()
     right.pass_pidfd()
     right.pass_pidfd(False)
@@ -124,8 +126,8 @@ def test_no_sender_is_given_unasked(sockets):
 
 
 @clause("unix.scm_pidfd-cloexec", "net/unix/af_unix.c", "SO_PASSPIDFD", since="6.5")
-def test_the_senders_descriptor_is_close_on_exec(sockets):
-    """The descriptor for a message's sender has the close-on-exec flag, though MSG_CMSG_CLOEXEC was not given."""
+def test_pidfd_of_sender_is_close_on_exec(sockets):
+    """The pidfd of a message's sender has the close-on-exec flag even without MSG_CMSG_CLOEXEC."""
     left, right = sockets.pair()
     right.pass_pidfd()
     left.send(b"!")
@@ -135,8 +137,8 @@ def test_the_senders_descriptor_is_close_on_exec(sockets):
 
 
 @clause("unix.scm_pidfd-not-sent-einval", "net/unix/af_unix.c", "SO_PASSPIDFD", errno=EINVAL, since="6.5")
-def test_a_sender_cannot_be_made_up(sockets):
-    """A message of the type SCM_PIDFD cannot be sent: the kernel alone makes it."""
+def test_scm_pidfd_cannot_be_sent(sockets):
+    """sendmsg() fails with EINVAL for a control message of type SCM_PIDFD, which only the kernel creates."""
     left, _ = sockets.pair()
     with fails_with(EINVAL):
         left.socket.sendmsg([b"!"], [(SOL_SOCKET, SCM_PIDFD, array("i", [0]))])

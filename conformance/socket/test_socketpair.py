@@ -1,4 +1,4 @@
-"""socketpair(2) and shutdown(2): two sockets that are connected, of every type."""
+"""socketpair(2) and shutdown(2): connected pairs of sockets of every type."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ CONNECTED = pytest.mark.parametrize("type", [SOCK_STREAM, SOCK_SEQPACKET], ids=[
 @TYPES
 @clause("socketpair.types-flags", "socketpair(2)", "SOCK_CLOEXEC", since="2.6.27")
 def test_flags_are_set_on_both_descriptors(raw_pair, type):
-    """SOCK_CLOEXEC and SOCK_NONBLOCK in the type set those flags on both descriptors, and without them neither is set."""
+    """SOCK_CLOEXEC and SOCK_NONBLOCK in the type of socketpair() set the flags on both descriptors; without them
+    neither is set.
+    """
     for flags in (0, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_CLOEXEC | SOCK_NONBLOCK):
         for fd in raw_pair(type | flags):
             assert bool(fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC) == bool(flags & SOCK_CLOEXEC)
@@ -52,20 +54,22 @@ def test_flags_are_set_on_both_descriptors(raw_pair, type):
     ],
 )
 @clause("socketpair.errors", "socketpair(2)", "ERRORS")
-def test_what_cannot_be_a_pair_is_refused(arguments, errno):
-    """socketpair fails for a family or protocol that there is not, a family without pairs and a bad address."""
+def test_invalid_arguments_fail(arguments, errno):
+    """socketpair() fails for an unknown family (EAFNOSUPPORT) or protocol (EPROTONOSUPPORT), a family without pairs
+    (EOPNOTSUPP) and an invalid address (EFAULT).
+    """
     before = os.dup(0)
     os.close(before)
     with fails_with(errno):
         socketpair(*arguments)
     after = os.dup(0)
     os.close(after)
-    assert after == before, "a descriptor was left open"
+    assert after == before, "a failed socketpair() must not leak a descriptor"
 
 
 @clause("socketpair.emfile", "socketpair(2)", "ERRORS", errno=EMFILE)
-def test_a_pair_needs_two_descriptors(fork):
-    """socketpair fails when the limit of descriptors leaves room for none or one, and with room for two succeeds."""
+def test_pair_needs_two_descriptors(fork):
+    """socketpair() fails with EMFILE if the limit of open descriptors permits fewer than two more."""
 
     def life() -> int:
         for room in (0, 1):
@@ -83,10 +87,10 @@ def test_a_pair_needs_two_descriptors(fork):
     "socketpair.sv-unchanged",
     "socketpair(2)",
     "RETURN VALUE",
-    disputed="the two numbers that were set aside are left in sv",
+    disputed="sv contains two reserved descriptor numbers",
 )
-def test_a_failure_leaves_the_numbers_alone(fork, errno):
-    """When socketpair fails, the two integers that it was to fill are as they were."""
+def test_failure_does_not_change_sv(fork, errno):
+    """socketpair() does not change sv if it fails."""
 
     def life() -> tuple[int, int]:
         sv = (c_int * 2)(-7, -8)
@@ -98,14 +102,14 @@ def test_a_failure_leaves_the_numbers_alone(fork, errno):
 
     left = fork(life).result()
     if errno == EAFNOSUPPORT and min(left) >= 0:
-        disputed(manual="that sv is unchanged", linux="leaves the numbers there that it had set aside")
+        disputed(manual="sv is unchanged", linux="stores the descriptor numbers that it had reserved")
     assert left == (-7, -8)
 
 
 @TYPES
 @clause("socketpair.indistinguishable-bidirectional", "socketpair(2)", "DESCRIPTION")
-def test_both_ends_are_alike(raw_pair, type):
-    """Each socket of a pair receives what is sent on the other, and neither has a name or a peer with one."""
+def test_both_sockets_are_equivalent(raw_pair, type):
+    """Each socket of a pair receives what is sent on the other; neither has a name."""
     ends = raw_pair(type)
     for one, other in (ends, ends[::-1]):
         assert send(one, b"there") == 5
@@ -116,8 +120,8 @@ def test_both_ends_are_alike(raw_pair, type):
 
 @CONNECTED
 @clause("socketpair.shutdown-halves", "shutdown(2)", "DESCRIPTION")
-def test_one_direction_can_be_shut_down(sockets, type):
-    """After shutdown with SHUT_WR the other side reads what was sent and then the end, and can still send back."""
+def test_shut_wr_ends_one_direction(sockets, type):
+    """After shutdown() with SHUT_WR the peer receives the sent data and then end-of-file, and can still send."""
     left, right = sockets.pair(type)
     send(left.fd, b"last")
     left.shutdown(SHUT_WR)
@@ -128,8 +132,8 @@ def test_one_direction_can_be_shut_down(sockets, type):
 
 @CONNECTED
 @clause("socketpair.shutdown-write-epipe", "shutdown(2)", "DESCRIPTION", errno=EPIPE)
-def test_a_direction_that_is_shut_down_takes_nothing(sockets, type):
-    """After shutdown with SHUT_WR sending fails with EPIPE, whichever process and descriptor does it."""
+def test_send_after_shut_wr_fails(sockets, type):
+    """After shutdown() with SHUT_WR send() fails with EPIPE on every descriptor of the socket."""
     left, right = sockets.pair(type)
     with os.fdopen(os.dup(left.fd), "wb") as duplicate:
         left.shutdown(SHUT_WR)
@@ -141,8 +145,8 @@ def test_a_direction_that_is_shut_down_takes_nothing(sockets, type):
 
 @CONNECTED
 @clause("socketpair.shutdown-read", "shutdown(2)", "DESCRIPTION")
-def test_receiving_can_be_shut_down(sockets, fork, type):
-    """shutdown with SHUT_RD lets go whoever is blocked in receiving there, with the end of the data."""
+def test_shut_rd_wakes_blocked_receiver(sockets, fork, type):
+    """shutdown() with SHUT_RD wakes a receiver blocked on the socket, which gets end-of-file."""
     left, _right = sockets.pair(type)
     reader = fork(recv, left.fd, 1)
     reader.wait_blocked("recv")
@@ -152,8 +156,8 @@ def test_receiving_can_be_shut_down(sockets, fork, type):
 
 
 @clause("shutdown.enotconn", "shutdown(2)", "ERRORS", errno=ENOTCONN)
-def test_what_is_not_connected_cannot_be_shut_down(sockets):
-    """shutdown fails on a socket that is not connected."""
+def test_shutdown_of_unconnected_socket_fails(sockets):
+    """shutdown() fails with ENOTCONN on a socket that is not connected."""
     for how in (SHUT_RD, SHUT_WR):
         with fails_with(ENOTCONN):
             sockets.socket(AF_INET, SOCK_STREAM).shutdown(how)

@@ -1,4 +1,4 @@
-"""tcp(7), socket(7): streams over the loopback device, how they end, and who may have which port."""
+"""tcp(7), socket(7): streams over the loopback device, their end, and sharing a port."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ OPTIONS = "Socket options"
 
 @pytest.mark.parametrize("family", [AF_INET, AF_INET6], ids=["ipv4", "ipv6"])
 @clause("tcp.stream-bytes", "tcp(7)", "DESCRIPTION")
-def test_a_stream_is_bytes_in_order(connection, fork, family):
-    """What was sent arrives whole and in order, however it was cut, and keeps no boundaries."""
+def test_stream_delivers_bytes_in_order(connection, fork, family):
+    """A TCP stream delivers all bytes in order and preserves no record boundaries."""
     client, server = connection(family)
     data = os.urandom(300_000)
 
@@ -54,8 +54,8 @@ def test_a_stream_is_bytes_in_order(connection, fork, family):
 
 
 @clause("tcp.econnrefused", "connect(2)", "ERRORS", errno=ECONNREFUSED)
-def test_nobody_answers_at_a_port_without_a_listener(sockets):
-    """Connecting to a port at which nobody listens fails, also when a socket is bound to it."""
+def test_connect_to_port_without_listener_fails(sockets):
+    """connect() fails with ECONNREFUSED if no socket listens on the port, even if one is bound to it."""
     bound = listening(sockets)
     free = bound.address
     bound.close()
@@ -66,15 +66,15 @@ def test_nobody_answers_at_a_port_without_a_listener(sockets):
 
 
 @clause("tcp.accept-peer-address", "accept(2)", "DESCRIPTION")
-def test_each_side_knows_the_others_address(connection):
-    """Each side's peer address is the other side's own address."""
+def test_peer_address_is_address_of_other_side(connection):
+    """The peer address of each side of a connection is the local address of the other side."""
     client, server = connection()
     assert (client.socket.getpeername(), server.socket.getpeername()) == (server.address, client.address)
 
 
 @clause("tcp.half-close", "shutdown(2)", "DESCRIPTION")
-def test_one_direction_can_be_shut_down(connection):
-    """After shutdown with SHUT_WR the other side reads what was sent and then the end, and can still send back."""
+def test_shut_wr_ends_one_direction(connection):
+    """After shutdown() with SHUT_WR the peer receives the sent data and then end-of-file, and can still send."""
     client, server = connection()
     send(client.fd, b"request")
     client.shutdown(SHUT_WR)
@@ -84,8 +84,10 @@ def test_one_direction_can_be_shut_down(connection):
 
 
 @clause("tcp.shutdown-write-epipe", "send(2)", "ERRORS", errno=EPIPE)
-def test_a_direction_that_is_shut_down_takes_nothing(connection, signals):
-    """Sending after shutdown with SHUT_WR fails with EPIPE and a SIGPIPE, and with MSG_NOSIGNAL without the signal."""
+def test_send_after_shut_wr_fails(connection, signals):
+    """send() after shutdown() with SHUT_WR fails with EPIPE and raises SIGPIPE; with MSG_NOSIGNAL it raises no
+    signal.
+    """
     client, _server = connection()
     caught = signals.catch(SIGPIPE)
     signals.unblock(SIGPIPE)
@@ -99,8 +101,8 @@ def test_a_direction_that_is_shut_down_takes_nothing(connection, signals):
 
 
 @clause("tcp.eof-after-data", "recv(2)", "RETURN VALUE")
-def test_the_end_comes_after_the_data(connection):
-    """When the other side has closed, what it sent is received first; then every receive gives the end."""
+def test_end_of_file_follows_data(connection):
+    """After the peer has closed the connection its data is received first; then every recv() returns 0."""
     client, server = connection()
     send(client.fd, b"last words")
     client.close()
@@ -108,20 +110,24 @@ def test_the_end_comes_after_the_data(connection):
 
 
 @clause("tcp.reset-by-unread-data", "send(2)", "ERRORS", errno=ECONNRESET)
-def test_unread_data_at_the_end_is_a_reset(connection):
-    """When a side closes with data unread in it, the connection is reset and the other side's receive fails."""
+def test_close_with_unread_data_resets(connection):
+    """If one side closes with unread data, the connection is reset and recv() of the other side fails with
+    ECONNRESET.
+    """
     client, server = connection()
     send(client.fd, b"never read")
     assert server.receive(1, flags=MSG_PEEK) == b"n"  # it has arrived
     server.close()
     with fails_with(ECONNRESET):
         client.receive(1)
-    assert client.receive(1) == b"", "a reset is told once"
+    assert client.receive(1) == b"", "a reset must be reported once"
 
 
 @clause("tcp.linger-zero-reset", "socket(7)", "SO_LINGER", errno=ECONNRESET)
-def test_a_linger_time_of_zero_resets(connection):
-    """Closing a socket that lingers for 0 seconds does not wait for what was sent: the connection is reset."""
+def test_linger_time_of_zero_resets(connection):
+    """Closing a socket with SO_LINGER and a time of 0 resets the connection: recv() of the peer fails with
+    ECONNRESET.
+    """
     client, server = connection()
     client.socket.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
@@ -130,8 +136,8 @@ def test_a_linger_time_of_zero_resets(connection):
 
 
 @clause("tcp.epipe-after-reset", "send(2)", "ERRORS", errno=EPIPE)
-def test_after_a_reset_nothing_is_sent(connection):
-    """After a reset that has been told, sending fails with EPIPE."""
+def test_send_after_reset_fails(connection):
+    """send() fails with EPIPE after a reset has been reported."""
     client, server = connection()
     client.socket.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
@@ -142,15 +148,15 @@ def test_after_a_reset_nothing_is_sent(connection):
 
 
 @clause("tcp.eaddrinuse", "ip(7)", "ERRORS", errno=EADDRINUSE)
-def test_a_port_has_one_listener(sockets):
-    """Binding to an address and port at which somebody listens fails."""
+def test_bind_to_listening_port_fails(sockets):
+    """bind() fails with EADDRINUSE if another socket listens on the address and port."""
     listener = listening(sockets)
     with fails_with(EADDRINUSE):
         sockets.socket(AF_INET).socket.bind(listener.address)
 
 
 def closed_first_by_the_server(sockets, reuse: int) -> tuple[str, int]:
-    """An address at which no socket is left but a connection that has only just ended."""
+    """Return an address whose only remaining socket is a connection in TIME_WAIT."""
     server = sockets.socket(AF_INET)
     server.socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, reuse)
     server.socket.bind(("127.0.0.1", 0))
@@ -166,16 +172,18 @@ def closed_first_by_the_server(sockets, reuse: int) -> tuple[str, int]:
 
 
 @clause("tcp.time-wait-eaddrinuse", "ip(7)", "ERRORS", errno=EADDRINUSE)
-def test_a_port_stays_taken_for_a_while(sockets):
-    """The port of a connection that its server has closed cannot be bound right away without SO_REUSEADDR."""
+def test_bind_during_time_wait_fails(sockets):
+    """bind() without SO_REUSEADDR fails with EADDRINUSE for the port of a connection that the server has just
+    closed.
+    """
     address = closed_first_by_the_server(sockets, 1)
     with fails_with(EADDRINUSE):
         sockets.socket(AF_INET).socket.bind(address)
 
 
 @clause("tcp.reuseaddr", "socket(7)", "SO_REUSEADDR")
-def test_a_port_can_be_reused(sockets):
-    """With SO_REUSEADDR a port can be bound again though a connection of it has only just ended."""
+def test_so_reuseaddr_permits_bind_during_time_wait(sockets):
+    """bind() with SO_REUSEADDR succeeds for the port of a connection that has just ended."""
     address = closed_first_by_the_server(sockets, 1)
     server = sockets.socket(AF_INET)
     server.socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
@@ -185,8 +193,8 @@ def test_a_port_can_be_reused(sockets):
 
 
 @clause("tcp.reuseaddr-not-while-listening", "socket(7)", "SO_REUSEADDR", errno=EADDRINUSE)
-def test_a_port_is_not_reused_while_somebody_listens(sockets):
-    """SO_REUSEADDR does not let a socket bind to a port at which another one listens."""
+def test_so_reuseaddr_does_not_permit_second_listener(sockets):
+    """bind() with SO_REUSEADDR fails with EADDRINUSE if another socket listens on the port."""
     first, second = sockets.socket(AF_INET), sockets.socket(AF_INET)
     for each in (first, second):
         each.socket.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
@@ -197,8 +205,8 @@ def test_a_port_is_not_reused_while_somebody_listens(sockets):
 
 
 @clause("tcp.reuseport", "socket(7)", "SO_REUSEPORT", since="3.9")
-def test_several_sockets_can_listen_at_one_port(sockets):
-    """Sockets that all have SO_REUSEPORT listen at one port; one that has it not is refused."""
+def test_so_reuseport_shares_port(sockets):
+    """Several sockets with SO_REUSEPORT can listen on one port; bind() of a socket without it fails with EADDRINUSE."""
     first, second, third = (sockets.socket(AF_INET) for _ in range(3))
     for each in (first, second):
         each.socket.setsockopt(SOL_SOCKET, SO_REUSEPORT, 1)
@@ -210,4 +218,4 @@ def test_several_sockets_can_listen_at_one_port(sockets):
     poll = select.poll()
     for each in (first, second):
         poll.register(each.fd, select.POLLIN)
-    assert len(poll.poll(5000)) == 1, "the connection is one socket's"
+    assert len(poll.poll(5000)) == 1, "exactly one socket must have the connection"

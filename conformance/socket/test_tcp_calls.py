@@ -1,4 +1,4 @@
-"""tcp(7): what accepting, connecting, sending and receiving do with their flags, and who else has the connection."""
+"""tcp(7): accepting, connecting, sending and receiving with their flags, and connections shared by processes."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ OPTIONS = "Socket options"
 
 
 @clause("tcp.accept-blocks", "accept(2)", "DESCRIPTION")
-def test_accept_waits_for_a_connection(sockets, fork):
-    """accept blocks until somebody connects."""
+def test_accept_waits_for_connection(sockets, fork):
+    """accept() blocks until a client connects."""
     listener = listening(sockets)
     server = fork(lambda: recv(accept4(listener.fd), 10))
     server.wait_blocked("accept")
@@ -52,8 +52,8 @@ def test_accept_waits_for_a_connection(sockets, fork):
 
 
 @clause("tcp.accept-flags-not-inherited", "accept(2)", "NOTES")
-def test_a_new_socket_blocks_though_its_listener_does_not(sockets):
-    """O_NONBLOCK of a listener is not inherited by the sockets that it accepts."""
+def test_accepted_socket_does_not_inherit_o_nonblock(sockets):
+    """A socket returned by accept() does not inherit O_NONBLOCK of the listener."""
     listener = listening(sockets)
     listener.socket.setblocking(False)
     sockets.connect(listener)
@@ -67,8 +67,10 @@ def test_a_new_socket_blocks_though_its_listener_does_not(sockets):
 
 
 @clause("tcp.connect-nonblocking-so_error", "connect(2)", "ERRORS", errno=EINPROGRESS)
-def test_how_a_connection_in_the_background_ended(sockets):
-    """A socket that does not block connects in the background: it is then writable, and SO_ERROR says once how it ended."""
+def test_nonblocking_connect_reports_result_in_so_error(sockets):
+    """After a nonblocking connect() with EINPROGRESS the socket becomes writable, and SO_ERROR returns the result
+    once.
+    """
     listener = listening(sockets)
     refusing = listening(sockets)
     nowhere = refusing.address
@@ -82,8 +84,8 @@ def test_how_a_connection_in_the_background_ended(sockets):
 
 
 @clause("tcp.connect-eisconn", "connect(2)", "ERRORS", errno=EISCONN)
-def test_a_connection_is_made_once(connection):
-    """Connecting a socket that is connected fails, and the connection stays as it is."""
+def test_second_connect_fails(connection):
+    """connect() of a connected socket fails with EISCONN, and the connection persists."""
     client, server = connection()
     with fails_with(EISCONN):
         client.socket.connect(client.socket.getpeername())
@@ -92,8 +94,8 @@ def test_a_connection_is_made_once(connection):
 
 
 @clause("tcp.not-connected-enotconn", "recv(2)", "ERRORS", errno=ENOTCONN)
-def test_without_a_connection_nothing_is_received(sockets):
-    """A socket that is not connected receives nothing and has no peer."""
+def test_recv_without_connection_fails(sockets):
+    """recv() and getpeername() fail with ENOTCONN on a socket that is not connected."""
     alone = sockets.socket(AF_INET)
     with fails_with(ENOTCONN):
         recv(alone.fd, 1)
@@ -102,16 +104,16 @@ def test_without_a_connection_nothing_is_received(sockets):
 
 
 @clause("tcp.msg_peek", "recv(2)", "DESCRIPTION")
-def test_bytes_can_be_looked_at(connection):
-    """MSG_PEEK gives the first bytes and takes none."""
+def test_msg_peek_does_not_remove_data(connection):
+    """recv() with MSG_PEEK returns the first bytes without removing them."""
     client, server = connection()
     send(client.fd, b"stream")
     assert [server.receive(3, flags=MSG_PEEK), server.receive(6, flags=MSG_WAITALL)] == [b"str", b"stream"]
 
 
 @clause("tcp.msg_waitall", "recv(2)", "DESCRIPTION")
-def test_all_that_was_asked_for_can_be_waited_for(connection, fork):
-    """With MSG_WAITALL a receive goes on until all bytes are there that were asked for, or the stream ends."""
+def test_msg_waitall_waits_for_all_bytes(connection, fork):
+    """recv() with MSG_WAITALL waits until all requested bytes have arrived or the stream has ended."""
     client, server = connection()
     reader = fork(lambda: (recv(server.fd, 8, MSG_WAITALL), recv(server.fd, 8, MSG_WAITALL)))
     reader.wait_blocked("recv")
@@ -123,8 +125,8 @@ def test_all_that_was_asked_for_can_be_waited_for(connection, fork):
 
 
 @clause("tcp.msg_oob", "tcp(7)", "Sockets API")
-def test_an_urgent_byte_is_apart(connection):
-    """MSG_OOB sends a byte that is not in the stream: a receive with MSG_OOB gets it, and the others end before it."""
+def test_urgent_byte_is_out_of_band(connection):
+    """A byte sent with MSG_OOB is received with MSG_OOB and not as part of the stream, whose receives end before it."""
     client, server = connection()
     send(client.fd, b"before")
     send(client.fd, b"!", MSG_OOB)
@@ -135,8 +137,10 @@ def test_an_urgent_byte_is_apart(connection):
 
 
 @clause("tcp.oobinline", "tcp(7)", "Sockets API", errno=EINVAL)
-def test_an_urgent_byte_can_be_left_in_the_stream(connection):
-    """With SO_OOBINLINE the urgent byte is received where it stands in the stream, and MSG_OOB fails."""
+def test_so_oobinline_keeps_urgent_byte_in_stream(connection):
+    """With SO_OOBINLINE the urgent byte is received at its place in the stream, and recv() with MSG_OOB fails with
+    EINVAL.
+    """
     client, server = connection()
     server.socket.setsockopt(SOL_SOCKET, SO_OOBINLINE, 1)
     send(client.fd, b"before")
@@ -148,8 +152,8 @@ def test_an_urgent_byte_can_be_left_in_the_stream(connection):
 
 
 @clause("tcp.siocinq", "tcp(7)", "Ioctls")
-def test_unread_bytes_are_counted(connection, unread):
-    """SIOCINQ gives the number of bytes that have come and were not received."""
+def test_siocinq_returns_unread_bytes(connection, unread):
+    """SIOCINQ returns the number of unread bytes in the receive buffer."""
     client, server = connection()
     send(client.fd, b"12345")
     server.receive(5, flags=MSG_PEEK | MSG_WAITALL)
@@ -159,15 +163,15 @@ def test_unread_bytes_are_counted(connection, unread):
 
 
 @clause("tcp.siocinq-listening-einval", "tcp(7)", "Ioctls", errno=EINVAL)
-def test_a_listener_has_no_unread_bytes(sockets, unread):
-    """SIOCINQ fails on a socket that listens."""
+def test_siocinq_of_listener_fails(sockets, unread):
+    """SIOCINQ fails with EINVAL on a listening socket."""
     with fails_with(EINVAL):
         unread(listening(sockets))
 
 
 @clause("tcp.options-default", "tcp(7)", OPTIONS)
-def test_an_option_is_as_it_was_set(connection):
-    """TCP_NODELAY is off at first, can be set and taken back, and is each socket's own."""
+def test_tcp_nodelay_can_be_set_and_cleared(connection):
+    """TCP_NODELAY is off by default, can be set and cleared, and applies to one socket only."""
     client, server = connection()
     values = [client.socket.getsockopt(IPPROTO_TCP, TCP_NODELAY)]
     for on in (1, 0):
@@ -178,8 +182,8 @@ def test_an_option_is_as_it_was_set(connection):
 
 
 @clause("tcp.fork-shared-description", "fork(2)", "DESCRIPTION")
-def test_the_end_comes_after_every_copy_is_closed(connection, fork):
-    """After a fork a connection ends only when both processes have closed it."""
+def test_connection_ends_after_last_close(connection, fork):
+    """After fork() a connection ends only when both processes have closed it."""
     client, server = connection()
 
     def life() -> None:
@@ -196,8 +200,8 @@ def test_the_end_comes_after_every_copy_is_closed(connection, fork):
 
 
 @clause("tcp.killed-process-ends-connections", "close(2)", "DESCRIPTION")
-def test_a_killed_process_ends_its_connections(connection, fork):
-    """The connections of a process that is killed end, as if it had closed them."""
+def test_killed_process_ends_its_connections(connection, fork):
+    """When a process is killed, its connections are closed."""
     client, server = connection()
 
     def life() -> None:
@@ -212,8 +216,8 @@ def test_a_killed_process_ends_its_connections(connection, fork):
 
 
 @clause("tcp.nonblock-by-fcntl", "socket(7)", "Signals", errno=EAGAIN)
-def test_without_blocking_a_receive_fails(connection):
-    """With O_NONBLOCK a receive fails at once with EAGAIN when nothing has come."""
+def test_nonblocking_recv_without_data_fails(connection):
+    """recv() on a socket with O_NONBLOCK fails with EAGAIN if no data is available."""
     _client, server = connection()
     fcntl.fcntl(server.fd, fcntl.F_SETFL, fcntl.fcntl(server.fd, fcntl.F_GETFL) | os.O_NONBLOCK)
     with fails_with(EAGAIN):
@@ -221,8 +225,8 @@ def test_without_blocking_a_receive_fails(connection):
 
 
 @clause("tcp.descriptor-passed", "unix(7)", "Ancillary messages")
-def test_a_connection_can_be_handed_over(connection, sockets, fork):
-    """A connection can be sent to another process, which goes on with it where the first one stopped."""
+def test_connection_can_be_passed_to_process(connection, sockets, fork):
+    """A connection passed with SCM_RIGHTS can be used by the receiving process after the sender has closed it."""
     client, server = connection()
     here, there = sockets.pair()
 

@@ -1,4 +1,4 @@
-"""network_namespaces(7), veth(4): processes on different hosts, which share a cable and nothing else."""
+"""network_namespaces(7), veth(4): processes in two network namespaces that only a veth pair connects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMESPACES = "DESCRIPTION"
 
 @pytest.fixture
 def serving(sockets, pipe):
-    """Start a server on a host: serving(host, address, function, type) -> Child, which listens at port 7000 by then."""
+    """Start a server: serving(host, address, function, type) -> Child, which listens on port 7000 when this returns."""
 
     def start(host, address, function, type=socket.SOCK_STREAM):
         ready = pipe()
@@ -47,8 +47,10 @@ def addresses(host) -> dict[str, str | None]:
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
 @clause("hosts.tcp", "tcp(7)", "DESCRIPTION")
-def test_a_stream_goes_from_host_to_host(two_hosts, sockets, serving, family):
-    """A stream goes whole and in order to another host and back, and each side knows the other by its host's address."""
+def test_stream_between_namespaces(two_hosts, sockets, serving, family):
+    """A TCP stream between two network namespaces delivers all bytes in order both ways; each peer address is that
+    of the other's device.
+    """
     hosts = two_hosts()
     address, own = addresses(hosts.left)[family], addresses(hosts.right)[family]
     if address is None:
@@ -79,8 +81,8 @@ def test_a_stream_goes_from_host_to_host(two_hosts, sockets, serving, family):
 
 
 @clause("hosts.udp", "udp(7)", "DESCRIPTION")
-def test_a_datagram_goes_from_host_to_host(two_hosts, sockets, serving):
-    """A datagram goes to another host, with the address of its own, and can be answered there."""
+def test_datagram_between_namespaces(two_hosts, sockets, serving):
+    """A UDP datagram reaches another network namespace with the address of its sender, and can be answered."""
     hosts = two_hosts()
 
     def answer(server):
@@ -99,8 +101,10 @@ def test_a_datagram_goes_from_host_to_host(two_hosts, sockets, serving):
 
 
 @clause("hosts.loopback-apart", "network_namespaces(7)", NAMESPACES, errno=ECONNREFUSED)
-def test_each_host_has_a_loopback_device_of_its_own(two_hosts, serving):
-    """Who listens on one host's loopback device is not found on another's, and the same port is free there."""
+def test_each_namespace_has_its_own_loopback(two_hosts, serving):
+    """A listener on the loopback device of one network namespace is not reachable from another, where its port is
+    free.
+    """
     hosts = two_hosts()
     server = serving(hosts.left, "127.0.0.1", lambda server: server.accept().receive())
 
@@ -121,8 +125,8 @@ def test_each_host_has_a_loopback_device_of_its_own(two_hosts, serving):
 
 
 @clause("hosts.abstract-apart", "network_namespaces(7)", NAMESPACES, errno=ECONNREFUSED)
-def test_abstract_names_are_a_hosts_own(two_hosts, sockets):
-    """An abstract UNIX name of one host is not found on another."""
+def test_abstract_names_are_per_namespace(two_hosts, sockets):
+    """An abstract UNIX address of one network namespace is not found in another."""
     hosts = two_hosts()
     name = unix_address(b"\0hosts-" + os.urandom(8).hex().encode())
 
@@ -147,8 +151,10 @@ def test_abstract_names_are_a_hosts_own(two_hosts, sockets):
 
 
 @clause("hosts.unreachable", "connect(2)", "ERRORS", errno=ENETUNREACH)
-def test_there_is_nothing_behind_the_cable(two_hosts):
-    """An address that no route leads to cannot be reached, and another host's address cannot be taken."""
+def test_unreachable_and_foreign_addresses_fail(two_hosts):
+    """connect() fails with ENETUNREACH for an address without a route, and bind() with EADDRNOTAVAIL for one of
+    another namespace.
+    """
     hosts = two_hosts()
 
     def life():
@@ -161,8 +167,8 @@ def test_there_is_nothing_behind_the_cable(two_hosts):
 
 
 @clause("hosts.econnrefused", "connect(2)", "ERRORS", errno=ECONNREFUSED)
-def test_another_host_refuses(two_hosts):
-    """Connecting to a port of another host at which nobody listens fails."""
+def test_connect_to_other_namespace_is_refused(two_hosts):
+    """connect() to an address of another network namespace fails with ECONNREFUSED if no socket listens on the port."""
     hosts = two_hosts()
 
     def life():
@@ -173,8 +179,8 @@ def test_another_host_refuses(two_hosts):
 
 
 @clause("hosts.killed-server-ends-connections", "tcp(7)", "DESCRIPTION")
-def test_a_killed_process_ends_its_connections_elsewhere(two_hosts, sockets, serving):
-    """When a process is killed, its connections end on the other host too."""
+def test_killed_process_ends_its_connections_across_namespaces(two_hosts, sockets, serving):
+    """When a process is killed, its connections to another network namespace are closed."""
     hosts = two_hosts()
 
     def hold(server):
@@ -196,8 +202,10 @@ def test_a_killed_process_ends_its_connections_elsewhere(two_hosts, sockets, ser
 
 
 @clause("hosts.broadcast", "ip(7)", "Address format", errno=EACCES)
-def test_a_broadcast_reaches_the_other_host(two_hosts, serving):
-    """A datagram to the broadcast address of the network arrives on the other host, if the sender has SO_BROADCAST."""
+def test_broadcast_reaches_other_namespace(two_hosts, serving):
+    """A datagram to the network's broadcast address reaches the other namespace; without SO_BROADCAST it fails with
+    EACCES.
+    """
     hosts = two_hosts()
     everybody = hosts.left.address.rpartition(".")[0] + ".255"
 
@@ -214,8 +222,8 @@ def test_a_broadcast_reaches_the_other_host(two_hosts, serving):
 
 
 @clause("hosts.unix-path-across", "unix(7)", "Pathname sockets")
-def test_a_path_leads_across_hosts_that_share_a_file_system(two_hosts, sockets):
-    """A UNIX socket with a path can be connected to from another network namespace: the file system decides."""
+def test_path_is_reachable_from_other_network_namespace(two_hosts, sockets):
+    """A UNIX socket with a pathname can be connected to from another network namespace."""
     hosts = two_hosts()
     listener = sockets.listen_unix()
 

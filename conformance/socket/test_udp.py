@@ -39,8 +39,8 @@ FAMILIES = pytest.mark.parametrize("family", [AF_INET, AF_INET6], ids=["ipv4", "
 
 @FAMILIES
 @clause("udp.boundaries", "udp(7)", "DESCRIPTION")
-def test_a_receive_gives_one_datagram(sockets, family):
-    """Each receive gives one datagram with its sender's address, and an empty datagram is one too."""
+def test_recv_returns_one_datagram(sockets, family):
+    """Each receive returns one datagram, possibly empty, with the address of its sender."""
     server, client = listening(sockets, family, SOCK_DGRAM), listening(sockets, family, SOCK_DGRAM)
     for data in (b"one", b"", b"three"):
         client.send(data, to=server)
@@ -50,8 +50,8 @@ def test_a_receive_gives_one_datagram(sockets, family):
 
 
 @clause("udp.excess-discarded", "recv(2)", "DESCRIPTION")
-def test_what_does_not_fit_is_discarded(sockets):
-    """The rest of a datagram that is longer than the buffer is discarded, and MSG_TRUNC is set."""
+def test_excess_of_datagram_is_discarded(sockets):
+    """If a datagram is longer than the buffer, recvmsg() discards the excess and sets MSG_TRUNC."""
     server, client = (listening(sockets, type=SOCK_DGRAM) for _ in range(2))
     client.send(b"0123456789", to=server)
     client.send(b"next", to=server)
@@ -62,8 +62,10 @@ def test_what_does_not_fit_is_discarded(sockets):
 
 
 @clause("udp.msg_trunc-peek", "udp(7)", "DESCRIPTION")
-def test_the_real_length_of_a_datagram_can_be_asked(sockets):
-    """MSG_TRUNC gives the real length of a datagram that is longer than the buffer, and MSG_PEEK leaves it there."""
+def test_msg_trunc_returns_real_length(sockets):
+    """recv() with MSG_TRUNC returns the real length of a datagram longer than the buffer, and MSG_PEEK keeps it in
+    the queue.
+    """
     server, client = (listening(sockets, type=SOCK_DGRAM) for _ in range(2))
     client.send(b"0123456789", to=server)
     assert server.socket.recv_into(bytearray(4), 4, MSG_PEEK | MSG_TRUNC) == 10
@@ -71,8 +73,8 @@ def test_the_real_length_of_a_datagram_can_be_asked(sockets):
 
 
 @clause("udp.siocinq", "udp(7)", "Ioctls")
-def test_the_next_datagrams_length_is_told(sockets, unread):
-    """FIONREAD gives the length of the next datagram, and 0 when there is none."""
+def test_fionread_returns_length_of_next_datagram(sockets, unread):
+    """FIONREAD returns the length of the next datagram, or 0 if there is none."""
     server, client = (listening(sockets, type=SOCK_DGRAM) for _ in range(2))
     assert unread(server) == 0
     client.send(b"four", to=server)
@@ -84,8 +86,8 @@ def test_the_next_datagrams_length_is_told(sockets, unread):
 
 
 @clause("udp.connected-hears-its-peer-alone", "udp(7)", "DESCRIPTION")
-def test_a_connected_socket_hears_nobody_else(sockets):
-    """A connected socket receives datagrams from its peer and from nobody else."""
+def test_connected_socket_receives_from_peer_only(sockets):
+    """A connected UDP socket receives datagrams only from its peer."""
     server, peer, stranger = (listening(sockets, type=SOCK_DGRAM) for _ in range(3))
     server.socket.connect(peer.address)
     stranger.send(b"stranger", to=server)
@@ -96,12 +98,12 @@ def test_a_connected_socket_hears_nobody_else(sockets):
 
 
 @clause("udp.connect-dissolved", "connect(2)", "DESCRIPTION")
-def test_a_connection_can_be_dissolved(sockets):
-    """Connecting to an address of the family AF_UNSPEC dissolves the connection: the socket hears everybody again."""
+def test_af_unspec_dissolves_association(sockets):
+    """connect() with the family AF_UNSPEC dissolves the association: the socket receives from every address again."""
     drawn, peer, stranger = (listening(sockets, type=SOCK_DGRAM) for _ in range(3))
     address = drawn.address
     drawn.close()
-    server = sockets.listen_inet(*address, type=SOCK_DGRAM)  # a port that was only drawn would be given up
+    server = sockets.listen_inet(*address, type=SOCK_DGRAM)  # bound explicitly: an ephemeral port would be released
     server.socket.connect(peer.address)
     connect(server.fd, bytes(16))
     stranger.send(b"stranger", to=server)
@@ -111,8 +113,10 @@ def test_a_connection_can_be_dissolved(sockets):
 
 
 @clause("udp.econnrefused", "udp(7)", "ERRORS", errno=ECONNREFUSED)
-def test_a_closed_port_is_told_to_a_connected_socket(sockets):
-    """A connected socket whose datagram came to a port without a receiver fails with ECONNREFUSED in a call after that."""
+def test_closed_port_is_reported_to_connected_socket(sockets):
+    """A later call on a connected UDP socket fails with ECONNREFUSED after a datagram was sent to a port without a
+    receiver.
+    """
     client, server = (listening(sockets, type=SOCK_DGRAM) for _ in range(2))
     client.socket.connect(server.address)
     server.close()
@@ -122,8 +126,8 @@ def test_a_closed_port_is_told_to_a_connected_socket(sockets):
 
 
 @clause("udp.emsgsize", "send(2)", "ERRORS", errno=EMSGSIZE)
-def test_a_datagram_has_a_longest_length(sockets):
-    """A datagram may have as many bytes as an IP packet has room for, and not one more."""
+def test_too_long_datagram_fails(sockets):
+    """A datagram may fill an IP packet of 65535 bytes; send() fails with EMSGSIZE for one byte more."""
     server, client = (listening(sockets, type=SOCK_DGRAM) for _ in range(2))
     longest = 65535 - 20 - 8
     with fails_with(EMSGSIZE):
@@ -133,16 +137,16 @@ def test_a_datagram_has_a_longest_length(sockets):
 
 
 @clause("udp.edestaddrreq", "send(2)", "ERRORS", errno=EDESTADDRREQ)
-def test_a_datagram_needs_somewhere_to_go(sockets):
-    """Sending without an address fails on a socket that is not connected."""
+def test_send_without_address_fails(sockets):
+    """send() without an address fails with EDESTADDRREQ on a UDP socket that is not connected."""
     client = sockets.socket(AF_INET, SOCK_DGRAM)
     with fails_with(EDESTADDRREQ):
         send(client.fd, b"x")
 
 
 @clause("ip.broadcast-eacces", "ip(7)", "ERRORS", errno=EACCES)
-def test_broadcasting_must_be_switched_on(sockets):
-    """Sending to a broadcast address fails without SO_BROADCAST."""
+def test_broadcast_needs_so_broadcast(sockets):
+    """Sending to a broadcast address fails with EACCES without SO_BROADCAST."""
     listening(sockets, type=SOCK_DGRAM)
     client = sockets.socket(AF_INET, SOCK_DGRAM)
     with fails_with(EACCES):
@@ -152,15 +156,15 @@ def test_broadcasting_must_be_switched_on(sockets):
 
 
 @clause("ip.eaddrnotavail", "ip(7)", "ERRORS", errno=EADDRNOTAVAIL)
-def test_only_an_own_address_can_be_bound(sockets):
-    """Binding to an address that no device of this machine has fails."""
+def test_bind_to_foreign_address_fails(sockets):
+    """bind() fails with EADDRNOTAVAIL for an address that no local device has."""
     with fails_with(EADDRNOTAVAIL):
         sockets.socket(AF_INET).socket.bind(("203.0.113.7", 0))
 
 
 @clause("ip.port-drawn", "ip(7)", "Address format")
-def test_a_port_is_drawn_from_the_range(sockets):
-    """A socket that is bound to port 0, or connects unbound, gets a port of ip_local_port_range that nobody has."""
+def test_ephemeral_port_is_in_range(sockets):
+    """bind() to port 0 and connect() of an unbound socket assign an unused port in ip_local_port_range."""
     try:
         with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
             low, high = map(int, file.read().split())
@@ -173,8 +177,10 @@ def test_a_port_is_drawn_from_the_range(sockets):
 
 
 @clause("ip.privileged-port-eacces", "ip(7)", "Address format", errno=EACCES)
-def test_low_ports_are_for_the_privileged(fork):
-    """Without CAP_NET_BIND_SERVICE a port below ip_unprivileged_port_start, 1024 by default, cannot be bound."""
+def test_privileged_port_needs_capability(fork):
+    """bind() to a port below ip_unprivileged_port_start, by default 1024, fails with EACCES without
+    CAP_NET_BIND_SERVICE.
+    """
     start = limit("net/ipv4/ip_unprivileged_port_start")
     lowest = 1024 if start is None else start
     if lowest < 2:
@@ -190,8 +196,8 @@ def test_low_ports_are_for_the_privileged(fork):
 
 
 @clause("ip.any-address", "ip(7)", "Address format")
-def test_any_address_is_every_own_one(sockets):
-    """A socket that is bound to INADDR_ANY takes connections to each address of this machine."""
+def test_inaddr_any_accepts_on_every_address(sockets):
+    """A socket bound to INADDR_ANY accepts connections to every local address."""
     listener = sockets.listen_inet("0.0.0.0")
     for address in ("127.0.0.1", "127.1.2.3"):
         client = sockets.connect((address, listener.address[1]))
@@ -200,15 +206,15 @@ def test_any_address_is_every_own_one(sockets):
 
 
 @clause("ip.family-eafnosupport", "connect(2)", "ERRORS", errno=EAFNOSUPPORT)
-def test_an_address_of_another_family_is_refused(sockets):
-    """Connecting to an address whose family is not the socket's fails."""
+def test_address_of_other_family_fails(sockets):
+    """connect() fails with EAFNOSUPPORT for an address of another family."""
     for type in (SOCK_STREAM, SOCK_DGRAM):
         with fails_with(EAFNOSUPPORT):
             connect(sockets.socket(AF_INET, type).fd, socket.AF_UNIX.to_bytes(2, "little") + bytes(14))
 
 
 def six(sockets, only: int):
-    """A listener at every IPv6 address; untested where there is none."""
+    """Return a listener on the IPv6 any-address; report untested without IPv6."""
     try:
         server = sockets.socket(AF_INET6)
         server.socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, only)
@@ -220,8 +226,10 @@ def six(sockets, only: int):
 
 
 @clause("ipv6.mapped-address", "ipv6(7)", "Address format")
-def test_an_ipv6_socket_takes_ipv4_connections(sockets):
-    """Without IPV6_V6ONLY a socket at the any-address takes IPv4 connections too, their addresses mapped to ::ffff:…."""
+def test_ipv6_socket_accepts_ipv4_connections(sockets):
+    """Without IPV6_V6ONLY a socket on the IPv6 any-address accepts IPv4 connections, with addresses of the form
+    ::ffff:127.0.0.1.
+    """
     server = six(sockets, 0)
     client = sockets.connect(("127.0.0.1", server.address[1]))
     accepted, address = server.socket.accept()
@@ -230,8 +238,8 @@ def test_an_ipv6_socket_takes_ipv4_connections(sockets):
 
 
 @clause("ipv6.v6only", "IPV6_V6ONLY(2const)", "DESCRIPTION", errno=ECONNREFUSED)
-def test_an_ipv6_socket_can_be_for_ipv6_alone(sockets):
-    """With IPV6_V6ONLY a socket takes no IPv4 connections, and an IPv4 socket may have the same port."""
+def test_ipv6_v6only_excludes_ipv4(sockets):
+    """With IPV6_V6ONLY a socket accepts no IPv4 connections, and an IPv4 socket may bind to the same port."""
     server = six(sockets, 1)
     port = server.address[1]
     with fails_with(ECONNREFUSED):

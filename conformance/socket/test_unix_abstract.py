@@ -1,4 +1,4 @@
-"""unix(7): names that are in no file system, given or drawn by the kernel."""
+"""unix(7): abstract addresses and the autobind feature."""
 
 from __future__ import annotations
 
@@ -31,13 +31,15 @@ ABSTRACT, AUTOBIND = "Abstract sockets", "Autobind feature"
 
 @pytest.fixture
 def name() -> bytes:
-    """An abstract address that nobody else has."""
+    """Return an unused abstract address."""
     return unix_address(b"\0conformance-" + os.urandom(8).hex().encode())
 
 
 @clause("unix.abstract-namespace", "unix(7)", "Address format")
-def test_every_byte_of_a_name_counts(sockets, name):
-    """An abstract name is all the bytes that the length covers: NULs in it and at its end make other names."""
+def test_every_byte_of_abstract_name_counts(sockets, name):
+    """All bytes of an abstract address within its length are significant: names that differ only in null bytes are
+    different.
+    """
     names = [name, name + b"\0", name + b"\0\0", name + b"\0x", name + b"/x"]
     servers = [sockets.socket() for _ in names]
     for server, each in zip(servers, names, strict=True):
@@ -54,8 +56,10 @@ def test_every_byte_of_a_name_counts(sockets, name):
 
 
 @clause("unix.abstract-no-file", "unix(7)", "Address format")
-def test_a_name_is_no_file(sockets, tmp_path, monkeypatch):
-    """An abstract name has nothing to do with the file system: no file is made for it, and a path of that name is another."""
+def test_abstract_name_creates_no_file(sockets, tmp_path, monkeypatch):
+    """An abstract address is independent of the file system: bind() creates no file, and a pathname with the same
+    bytes is another address.
+    """
     monkeypatch.chdir(tmp_path)
     word = os.urandom(8).hex().encode()
     bind(sockets.socket().fd, unix_address(b"\0" + word))
@@ -64,8 +68,10 @@ def test_a_name_is_no_file(sockets, tmp_path, monkeypatch):
 
 
 @clause("unix.abstract-auto-cleanup", "unix(7)", ABSTRACT)
-def test_a_name_goes_with_the_last_descriptor(sockets, fork, name):
-    """An abstract name is taken while any descriptor of its socket is open in any process, and free after the last one's close."""
+def test_abstract_name_disappears_with_last_descriptor(sockets, fork, name):
+    """An abstract address is in use while any process has a descriptor of its socket open, and free after the last
+    close().
+    """
     server = sockets.socket()
     bind(server.fd, name)
     server.socket.listen()
@@ -81,8 +87,8 @@ def test_a_name_goes_with_the_last_descriptor(sockets, fork, name):
 
 
 @clause("unix.abstract-per-netns", "network_namespaces(7)", "DESCRIPTION")
-def test_a_name_belongs_to_a_network_namespace(sockets, fork, name):
-    """An abstract name of one network namespace is not found from another, where it can be given again."""
+def test_abstract_name_is_per_network_namespace(sockets, fork, name):
+    """An abstract address is not found in another network namespace, where it can be bound again."""
     server = sockets.socket()
     bind(server.fd, name)
     server.socket.listen()
@@ -105,8 +111,8 @@ def test_a_name_belongs_to_a_network_namespace(sockets, fork, name):
 
 
 @clause("unix.abstract-no-permissions", "unix(7)", ABSTRACT)
-def test_permissions_mean_nothing(fork, name):
-    """Neither the umask nor the mode of the socket keeps anybody from connecting to an abstract name."""
+def test_permissions_do_not_apply_to_abstract_name(fork, name):
+    """Neither the umask nor the mode of the socket restricts who may connect to an abstract address."""
 
     def serve() -> None:
         os.umask(0o777)
@@ -126,8 +132,8 @@ def test_permissions_mean_nothing(fork, name):
 
 
 @clause("unix.autobind-format", "unix(7)", AUTOBIND)
-def test_the_kernel_draws_a_name(sockets):
-    """Binding to an address of nothing but the family gives the socket an abstract name of five hexadecimal digits, each another."""
+def test_autobind_assigns_unique_name(sockets):
+    """bind() with only the address family assigns an unused abstract address of five hexadecimal digits."""
     drawn = []
     for _ in range(3):
         server = sockets.socket()
@@ -141,8 +147,8 @@ def test_the_kernel_draws_a_name(sockets):
 
 @pytest.mark.usefixtures("room_to_listen")
 @clause("unix.autobind-by-passcred", "unix(7)", AUTOBIND)
-def test_passing_credentials_draws_a_name(sockets, beside):
-    """A socket with SO_PASSCRED and without a name gets one drawn when it connects; without the option it gets none."""
+def test_so_passcred_autobinds_on_connect(sockets, beside):
+    """connect() of an unbound socket with SO_PASSCRED autobinds it; without the option it does not."""
     listener = sockets.listen_unix()
     names = {}
     for on in (0, 1):
@@ -155,8 +161,8 @@ def test_passing_credentials_draws_a_name(sockets, beside):
 
 
 @clause("unix.autobind-can-be-answered", "unix(7)", AUTOBIND)
-def test_a_drawn_name_can_be_answered(sockets, beside):
-    """A datagram from a socket with a drawn name can be answered at that name."""
+def test_autobound_address_can_be_answered(sockets, beside):
+    """A datagram from an autobound socket can be answered at its address."""
     server, client = sockets.listen_unix(type=SOCK_DGRAM), sockets.socket(AF_UNIX, SOCK_DGRAM)
     bind(client.fd, unix_address(b""))
     client.send(b"question", to=beside(server))

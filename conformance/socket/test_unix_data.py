@@ -1,4 +1,4 @@
-"""unix(7): what goes through a UNIX socket: bytes, datagrams, packets, and how many."""
+"""unix(7): transfer of bytes, datagrams and packets over UNIX sockets, and its limits."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ BOUNDED = pytest.mark.parametrize("type", [SOCK_DGRAM, SOCK_SEQPACKET], ids=["da
 
 
 @clause("unix.stream-bytes", "unix(7)", "DESCRIPTION")
-def test_a_stream_has_no_boundaries(sockets):
-    """A stream is bytes in order: what was sent in pieces may be received at once, and the other way round."""
+def test_stream_has_no_boundaries(sockets):
+    """A stream socket preserves the order of bytes but no boundaries: one receive may return several sends, or part
+    of one.
+    """
     left, right = sockets.pair(SOCK_STREAM)
     for piece in (b"one", b"two", b"three"):
         send(left.fd, piece)
@@ -37,7 +39,7 @@ def test_a_stream_has_no_boundaries(sockets):
 
 @clause("unix.dgram-boundaries-reliable", "unix(7)", "DESCRIPTION")
 def test_datagrams_are_reliable_and_in_order(sockets, fork):
-    """Datagrams keep their boundaries and order; when the queue is full the sender blocks, and none is ever dropped."""
+    """UNIX datagrams preserve boundaries and order; send() blocks if the queue is full, and no datagram is dropped."""
     left, right = sockets.pair(SOCK_DGRAM)
     sent = 0
     try:
@@ -46,7 +48,7 @@ def test_datagrams_are_reliable_and_in_order(sockets, fork):
             sent += 1
     except BlockingIOError:
         pass
-    assert sent < 10_000, "the queue has no end"
+    assert sent < 10_000, "the queue must become full"
     sender = fork(send, left.fd, b"%d" % sent)
     sender.wait_blocked("send")
     got = [recv(right.fd, 100) for _ in range(sent + 1)]
@@ -59,7 +61,9 @@ def test_datagrams_are_reliable_and_in_order(sockets, fork):
 @BOUNDED
 @clause("unix.seqpacket-boundaries", "unix(7)", "DESCRIPTION")
 def test_messages_keep_their_boundaries(sockets, type):
-    """Datagrams and packets come one by one and in order, and what does not fit the buffer is discarded."""
+    """Datagram and seqpacket sockets deliver one message per receive, in order, and discard the excess of a longer
+    message.
+    """
     left, right = sockets.pair(type)
     for message in (b"first", b"second", b"third"):
         send(left.fd, message)
@@ -68,8 +72,10 @@ def test_messages_keep_their_boundaries(sockets, type):
 
 @BOUNDED
 @clause("unix.msg_trunc-peek", "recv(2)", "DESCRIPTION", since="3.4")
-def test_the_real_length_of_a_message_can_be_asked(sockets, type):
-    """MSG_TRUNC gives the real length of a message that is longer than the buffer, and MSG_PEEK leaves the message there."""
+def test_msg_trunc_returns_real_length(sockets, type):
+    """recv() with MSG_TRUNC returns the real length of a message longer than the buffer, and MSG_PEEK keeps it in
+    the queue.
+    """
     left, right = sockets.pair(type)
     send(left.fd, b"0123456789")
     room = bytearray(4)
@@ -82,8 +88,8 @@ def test_the_real_length_of_a_message_can_be_asked(sockets, type):
 
 
 @clause("unix.stream-peek", "recv(2)", "DESCRIPTION")
-def test_bytes_can_be_looked_at(sockets):
-    """MSG_PEEK gives the first bytes of a stream and takes none."""
+def test_msg_peek_does_not_remove_data(sockets):
+    """recv() with MSG_PEEK returns the first bytes of a stream without removing them."""
     left, right = sockets.pair()
     send(left.fd, b"stream")
     assert [recv(right.fd, 3, MSG_PEEK), recv(right.fd, 100, MSG_PEEK), recv(right.fd, 100)] == [
@@ -94,8 +100,8 @@ def test_bytes_can_be_looked_at(sockets):
 
 
 @clause("unix.sndbuf-limits-dgram", "unix(7)", "Sockets API", errno=EMSGSIZE)
-def test_a_datagram_has_a_longest_length(sockets):
-    """A datagram may have as many bytes as the doubled SO_SNDBUF less 32, and not one more."""
+def test_too_long_datagram_fails(sockets):
+    """A UNIX datagram may have twice SO_SNDBUF minus 32 bytes; send() fails with EMSGSIZE for one byte more."""
     left, right = sockets.pair(SOCK_DGRAM)
     left.socket.setsockopt(SOL_SOCKET, SO_SNDBUF, 8192)
     assert left.socket.getsockopt(SOL_SOCKET, SO_SNDBUF) == 16384
@@ -107,8 +113,10 @@ def test_a_datagram_has_a_longest_length(sockets):
 
 
 @clause("unix.rcvbuf-no-effect", "unix(7)", "Sockets API")
-def test_the_receivers_buffer_size_changes_nothing(sockets, fill):
-    """SO_RCVBUF has no effect: as much can be sent to a socket with the smallest as to one with the default."""
+def test_so_rcvbuf_has_no_effect(sockets, fill):
+    """SO_RCVBUF of a UNIX socket has no effect: the peer can send as much with the smallest as with the default
+    value.
+    """
     taken = []
     for size in (None, 1):
         left, right = sockets.pair()
@@ -119,8 +127,8 @@ def test_the_receivers_buffer_size_changes_nothing(sockets, fill):
 
 
 @clause("unix.siocinq", "unix(7)", "Ioctls")
-def test_unread_bytes_are_counted(sockets, unread):
-    """SIOCINQ gives the number of bytes in a stream that have not been received."""
+def test_siocinq_returns_unread_bytes(sockets, unread):
+    """SIOCINQ returns the number of unread bytes of a stream socket."""
     left, right = sockets.pair()
     counts = [unread(right)]
     send(left.fd, b"four")
@@ -133,24 +141,24 @@ def test_unread_bytes_are_counted(sockets, unread):
 
 
 @clause("unix.siocinq-listening-einval", "unix(7)", "Ioctls", errno=EINVAL)
-def test_a_listener_has_no_unread_bytes(sockets, unread):
-    """SIOCINQ fails on a socket that listens."""
+def test_siocinq_of_listener_fails(sockets, unread):
+    """SIOCINQ fails with EINVAL on a listening socket."""
     listener = sockets.listen_unix()
     with fails_with(EINVAL):
         unread(listener)
 
 
 @pytest.mark.parametrize("type", [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET], ids=["stream", "datagram", "seqpacket"])
-@clause("unix.msg_oob", "unix(7)", "Sockets API", errno=EOPNOTSUPP, disputed="streams take it since Linux 5.15")
-def test_there_is_no_out_of_band_data(sockets, type):
-    """MSG_OOB is not supported: sending with it fails and sends nothing."""
+@clause("unix.msg_oob", "unix(7)", "Sockets API", errno=EOPNOTSUPP, disputed="supported on streams since Linux 5.15")
+def test_msg_oob_fails(sockets, type):
+    """send() with MSG_OOB fails with EOPNOTSUPP on a UNIX socket and sends nothing."""
     left, right = sockets.pair(type)
     try:
         with fails_with(EOPNOTSUPP):
             send(left.fd, b"!", MSG_OOB)
     except Deviation:
         if type == SOCK_STREAM and recv(right.fd, 1, MSG_OOB) == b"!":
-            disputed(manual="that MSG_OOB is not supported", linux="takes and gives out-of-band data on a stream")
+            disputed(manual="MSG_OOB is not supported", linux="supports out-of-band data on stream sockets")
         raise
     with fails_with(EAGAIN):
         recv(right.fd, 1, MSG_DONTWAIT)
@@ -158,8 +166,8 @@ def test_there_is_no_out_of_band_data(sockets, type):
 
 @pytest.mark.parametrize("type", [SOCK_DGRAM, SOCK_SEQPACKET], ids=["datagram", "seqpacket"])
 @clause("unix.empty-message", "send(2)", "DESCRIPTION")
-def test_a_message_may_be_empty(sockets, type):
-    """A message of no bytes is a message: it is received as one, between those before and after it."""
+def test_message_may_be_empty(sockets, type):
+    """A message of 0 bytes is received as a message of its own, in order."""
     left, right = sockets.pair(type)
     for message in (b"before", b"", b"after"):
         send(left.fd, message)

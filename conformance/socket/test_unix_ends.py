@@ -1,4 +1,4 @@
-"""unix(7), send(2), recv(2): when the other side has gone, and when a signal comes in between."""
+"""unix(7), send(2), recv(2): the end of a connection, and interruption by signals."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ HANDLERS = "Interruption of system calls and library functions by signal handler
 
 
 @clause("unix.sigpipe-default-kills", "unix(7)", "ERRORS")
-def test_sigpipe_ends_a_sender_without_receiver(sockets, fork, signals):
-    """Sending on a stream whose other end is closed raises SIGPIPE, which ends a process that has not arranged otherwise."""
+def test_sigpipe_terminates_by_default(sockets, fork, signals):
+    """send() on a stream socket whose peer has closed raises SIGPIPE, which by default terminates the process."""
     left, right = sockets.pair()
     right.close()
 
@@ -32,8 +32,10 @@ def test_sigpipe_ends_a_sender_without_receiver(sockets, fork, signals):
 
 @CONNECTED
 @clause("unix.epipe-sigpipe-nosignal", "send(2)", "DESCRIPTION", errno=EPIPE)
-def test_msg_nosignal_leaves_only_the_error(sockets, signals, type):
-    """Sending where nobody can receive fails with EPIPE and a SIGPIPE, and with MSG_NOSIGNAL without the signal."""
+def test_msg_nosignal_suppresses_sigpipe(sockets, signals, type):
+    """send() fails with EPIPE if the peer has closed, and raises SIGPIPE on a stream socket; with MSG_NOSIGNAL it
+    raises no signal.
+    """
     left, right = sockets.pair(type)
     caught = signals.catch(SIGPIPE)
     signals.unblock(SIGPIPE)
@@ -49,8 +51,8 @@ def test_msg_nosignal_leaves_only_the_error(sockets, signals, type):
 
 
 @clause("unix.econnreset-unread", "unix(7)", "ERRORS", errno=ECONNRESET)
-def test_unread_data_at_the_end_is_a_reset(sockets):
-    """When a stream is closed with data unread in it, the other side's receive fails with ECONNRESET once, then gives the end."""
+def test_close_with_unread_data_resets(sockets):
+    """If the peer of a stream socket closes with unread data, recv() fails with ECONNRESET once and then returns 0."""
     left, right = sockets.pair()
     send(left.fd, b"never read")
     right.close()
@@ -61,8 +63,8 @@ def test_unread_data_at_the_end_is_a_reset(sockets):
 
 @CONNECTED
 @clause("unix.eof-after-data", "recv(2)", "RETURN VALUE")
-def test_the_end_comes_after_the_data(sockets, type):
-    """When the other side has closed, what it sent is received first; then every receive gives the end."""
+def test_end_of_file_follows_data(sockets, type):
+    """After the peer has closed the connection its data is received first; then every recv() returns 0."""
     left, right = sockets.pair(type)
     send(left.fd, b"last words")
     left.close()
@@ -70,8 +72,8 @@ def test_the_end_comes_after_the_data(sockets, type):
 
 
 @clause("unix.fork-shared-description", "fork(2)", "DESCRIPTION")
-def test_the_end_comes_after_every_copy_is_closed(sockets, fork):
-    """After a fork both processes send into one stream, and its end comes only when both have closed their end."""
+def test_connection_ends_after_last_close(sockets, fork):
+    """After fork() both processes can send on a socket, and its peer gets end-of-file only when both have closed it."""
     left, right = sockets.pair()
 
     def life() -> None:
@@ -90,8 +92,8 @@ def test_the_end_comes_after_every_copy_is_closed(sockets, fork):
 
 
 @clause("unix.fork-readers-share", "fork(2)", "DESCRIPTION")
-def test_processes_share_one_stream(sockets, fork):
-    """Processes that share a stream take from one queue: each byte is received by one of them."""
+def test_processes_share_receive_queue(sockets, fork):
+    """Processes that share a stream socket receive from one queue: each byte is received by one of them."""
     left, right = sockets.pair()
     send(left.fd, b"abcdef")
     got = [fork(recv, right.fd, 2).result() for _ in range(2)] + [recv(right.fd, 2)]
@@ -100,8 +102,8 @@ def test_processes_share_one_stream(sockets, fork):
 
 @CONNECTED
 @clause("unix.blocked-receiver-gets-end", "recv(2)", "RETURN VALUE")
-def test_a_blocked_receiver_learns_of_the_end(sockets, fork, type):
-    """A receiver that is blocked gets the end when the last copy of the other end is closed."""
+def test_blocked_receiver_gets_end_of_file(sockets, fork, type):
+    """A blocked recv() returns 0 when the last descriptor of the peer is closed."""
     left, right = sockets.pair(type)
 
     def life() -> bytes:
@@ -115,8 +117,8 @@ def test_a_blocked_receiver_learns_of_the_end(sockets, fork, type):
 
 
 @clause("unix.recv-eintr", "signal(7)", HANDLERS, errno=EINTR)
-def test_a_handler_interrupts_a_receive(sockets, fork, signals):
-    """A receive that waits fails with EINTR when a handler without SA_RESTART has run."""
+def test_signal_handler_interrupts_recv(sockets, fork, signals):
+    """A blocked recv() fails with EINTR when a signal handler without SA_RESTART runs."""
     _left, right = sockets.pair()
 
     def life() -> None:
@@ -132,42 +134,48 @@ def test_a_handler_interrupts_a_receive(sockets, fork, signals):
 
 
 @clause("unix.recv-restarts", "signal(7)", HANDLERS)
-def test_a_receive_goes_on_after_a_handler_with_restart(sockets, fork, signals, pipe):
-    """A receive that waits goes on waiting when a handler with SA_RESTART has run, and gives the data that come then."""
+def test_recv_restarts_with_sa_restart(sockets, fork, signals, pipe):
+    """A blocked recv() continues to wait after a signal handler with SA_RESTART has run, and returns the data that
+    arrives.
+    """
     left, right = sockets.pair()
-    told = pipe()
+    wakeup = pipe()
 
     def life() -> bytes:
         import signal
 
-        os.set_blocking(told.write_fd, False)
+        os.set_blocking(wakeup.write_fd, False)
         signals.catch(SIGUSR1, flags=SA_RESTART)
         signals.unblock(SIGUSR1)
-        signal.set_wakeup_fd(told.write_fd)
+        signal.set_wakeup_fd(wakeup.write_fd)
         return recv(right.fd, 10)
 
     reader = fork(life)
     reader.wait_blocked("recv")
     reader.signal(SIGUSR1)
-    assert told.read(1) == bytes([SIGUSR1])
+    assert wakeup.read(1) == bytes([SIGUSR1])
     send(left.fd, b"data")
     assert reader.result() == b"data"
 
 
 @clause("unix.so_error-once", "socket(7)", "SO_ERROR")
-def test_so_error_gives_an_error_once(sockets):
-    """SO_ERROR gives the error that is pending at a socket, ECONNRESET of a peer that had unread data, and clears it."""
+def test_so_error_returns_error_once(sockets):
+    """SO_ERROR returns the pending error of a socket, ECONNRESET after the peer closed with unread data, and clears
+    it.
+    """
     left, right = sockets.pair()
     send(left.fd, b"unread")
     right.close()
-    told = [left.socket.getsockopt(SOL_SOCKET, SO_ERROR) for _ in range(2)]
-    assert told == [ECONNRESET, 0]
+    errors = [left.socket.getsockopt(SOL_SOCKET, SO_ERROR) for _ in range(2)]
+    assert errors == [ECONNRESET, 0]
     assert recv(left.fd, 1) == b""
 
 
 @clause("unix.accept-eintr", "accept(2)", "ERRORS", errno=EINTR)
-def test_a_handler_interrupts_an_accept(sockets, fork, signals):
-    """An accept that waits fails with EINTR when a handler without SA_RESTART has run, and the listener stays usable."""
+def test_signal_handler_interrupts_accept(sockets, fork, signals):
+    """A blocked accept() fails with EINTR when a signal handler without SA_RESTART runs, and the listener stays
+    usable.
+    """
     listener = sockets.listen_unix()
 
     def life() -> bool:

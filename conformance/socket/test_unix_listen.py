@@ -1,4 +1,4 @@
-"""listen(2), accept(2), connect(2), proc(5): a queue of connections, and what the kernel shows of sockets."""
+"""listen(2), accept(2), connect(2), proc(5): the queue of connections, and /proc/net/unix."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ CONNECTED = pytest.mark.parametrize("type", [SOCK_STREAM, SOCK_SEQPACKET], ids=[
 
 @CONNECTED
 @clause("unix.listen-backlog-blocks", "connect(2)", "ERRORS", errno=EAGAIN)
-def test_a_full_queue_blocks_who_connects(sockets, beside, fork, type):
-    """When the queue of a listener is full, connecting blocks until one is accepted, and without blocking fails with EAGAIN."""
+def test_connect_to_full_queue_blocks(sockets, beside, fork, type):
+    """connect() to a listener with a full queue blocks until accept() takes a connection; a nonblocking connect()
+    fails with EAGAIN.
+    """
     listener = sockets.listen_unix(type=type, backlog=1)
     address = unix_address(os.fsencode(beside(listener)) + b"\0")
 
@@ -43,8 +45,8 @@ def test_a_full_queue_blocks_who_connects(sockets, beside, fork, type):
 
 @CONNECTED
 @clause("unix.accept-blocks", "accept(2)", "DESCRIPTION")
-def test_accept_waits_for_a_connection(sockets, fork, type):
-    """accept blocks until somebody connects, and the new socket is connected to that one."""
+def test_accept_waits_for_connection(sockets, fork, type):
+    """accept() blocks until a client connects and returns a socket connected to that client."""
     listener = sockets.listen_unix(type=type)
 
     def life() -> bytes:
@@ -59,8 +61,8 @@ def test_accept_waits_for_a_connection(sockets, fork, type):
 
 
 @clause("unix.accept-eagain", "accept(2)", "ERRORS", errno=EAGAIN)
-def test_without_blocking_accept_fails(sockets):
-    """accept fails at once on a listener that does not block when nobody has connected."""
+def test_nonblocking_accept_fails(sockets):
+    """accept() on a nonblocking listener fails with EAGAIN if no connection is pending."""
     listener = sockets.listen_unix()
     listener.socket.setblocking(False)
     with fails_with(EAGAIN):
@@ -68,8 +70,10 @@ def test_without_blocking_accept_fails(sockets):
 
 
 @clause("unix.accept4-flags", "accept(2)", "DESCRIPTION", since="2.6.28")
-def test_flags_of_the_new_descriptor(sockets):
-    """accept4 sets close-on-exec and non-blocking as it is asked to, whatever the listener's are."""
+def test_accept4_sets_flags(sockets):
+    """accept4() with SOCK_CLOEXEC and SOCK_NONBLOCK sets these flags on the new descriptor, whatever the listener's
+    flags.
+    """
     listener = sockets.listen_unix()
     for flags in (0, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_CLOEXEC | SOCK_NONBLOCK):
         listener.socket.setblocking(not flags & SOCK_NONBLOCK)
@@ -83,8 +87,8 @@ def test_flags_of_the_new_descriptor(sockets):
 
 @pytest.mark.usefixtures("room_to_listen")
 @clause("unix.accept-in-order", "listen(2)", "DESCRIPTION")
-def test_data_sent_before_accept_is_there(sockets):
-    """Who has connected may send before anybody accepts, and connections are accepted in the order in which they came."""
+def test_data_sent_before_accept_is_received(sockets):
+    """A client may send before accept(), and connections are accepted in the order in which they were made."""
     listener = sockets.listen_unix()
     for word in (b"first", b"second", b"third"):
         send(sockets.connect(listener).fd, word)
@@ -92,16 +96,16 @@ def test_data_sent_before_accept_is_there(sockets):
 
 
 @clause("unix.accept-not-listening-einval", "accept(2)", "ERRORS", errno=EINVAL)
-def test_only_a_listener_accepts(sockets, raw_pair):
-    """accept fails on a socket that does not listen."""
+def test_accept_of_non_listener_fails(sockets, raw_pair):
+    """accept() fails with EINVAL on a socket that does not listen."""
     for fd in (sockets.socket().fd, raw_pair()[0]):
         with fails_with(EINVAL):
             accept4(fd)
 
 
 @clause("unix.dgram-listen-eopnotsupp", "listen(2)", "ERRORS", errno=EOPNOTSUPP)
-def test_datagram_sockets_do_not_listen(sockets):
-    """listen and accept fail on a datagram socket."""
+def test_listen_on_datagram_socket_fails(sockets):
+    """listen() and accept() fail with EOPNOTSUPP on a datagram socket."""
     server = sockets.listen_unix(type=SOCK_DGRAM)
     with fails_with(EOPNOTSUPP):
         server.socket.listen()
@@ -111,8 +115,8 @@ def test_datagram_sockets_do_not_listen(sockets):
 
 @CONNECTED
 @clause("unix.not-connected-enotconn", "send(2)", "ERRORS", errno=ENOTCONN)
-def test_without_a_connection_nothing_is_sent(sockets, type):
-    """Sending on a stream or packet socket that is not connected fails, and it has no peer's name."""
+def test_send_without_connection_fails(sockets, type):
+    """send() and getpeername() fail with ENOTCONN on a stream or seqpacket socket that is not connected."""
     alone = sockets.socket(AF_UNIX, type)
     with fails_with(ENOTCONN):
         send(alone.fd, b"x", MSG_NOSIGNAL)
@@ -121,8 +125,10 @@ def test_without_a_connection_nothing_is_sent(sockets, type):
 
 
 @clause("unix.proc-net-unix", "proc_net(5)", "/proc/net/unix")
-def test_the_kernel_lists_every_socket(sockets):
-    """/proc/net/unix has a row for each UNIX socket with its type, state, inode and path; @ stands for an abstract name's NUL."""
+def test_proc_net_unix_lists_sockets(sockets):
+    """/proc/net/unix has a line for each UNIX socket with its type, state, inode and path, where @ replaces the
+    leading null byte of an abstract address.
+    """
     if unix_sockets() is None:
         untested("needs /proc/net/unix")
     by_path, by_name = sockets.listen_unix(), sockets.listen_unix(abstract=True, type=SOCK_DGRAM)

@@ -1,4 +1,4 @@
-"""unix(7): sockets with a path: the file, who may connect to it, what addresses look like."""
+"""unix(7): pathname sockets: the socket file, permission to connect, and the form of addresses."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def address(path: object) -> bytes:
 
 
 @clause("unix.path-bind-creates-socket-file", "unix(7)", OWNERSHIP)
-def test_bind_makes_a_socket_file(common, fork):
-    """Binding to a path makes a socket file there with every permission but those in the umask."""
+def test_bind_creates_socket_file(common, fork):
+    """bind() to a pathname creates a socket file with all permissions except those in the umask."""
 
     def life() -> None:
         os.chdir(common)
@@ -49,8 +49,8 @@ def test_bind_makes_a_socket_file(common, fork):
 
 
 @clause("unix.eaddrinuse-stale", "unix(7)", "ERRORS", errno=EADDRINUSE)
-def test_a_path_that_exists_cannot_be_bound(sockets, common, monkeypatch):
-    """Binding fails where the path exists, be it a socket in use, one that nobody has open any more, or another file."""
+def test_bind_to_existing_path_fails(sockets, common, monkeypatch):
+    """bind() fails with EADDRINUSE if the pathname exists, as a socket in use, a stale socket or another file."""
     monkeypatch.chdir(common)
     (common / "file").touch()
     (common / "link").symlink_to("nowhere")
@@ -66,8 +66,8 @@ def test_a_path_that_exists_cannot_be_bound(sockets, common, monkeypatch):
 
 
 @clause("unix.stale-path-econnrefused", "unix(7)", "ERRORS", errno=ECONNREFUSED)
-def test_nobody_answers_at_a_stale_path(sockets, common, monkeypatch):
-    """Connecting to the path of a socket that has been closed fails, and so does sending a datagram there."""
+def test_connect_to_stale_path_fails(sockets, common, monkeypatch):
+    """connect() and sendto() fail with ECONNREFUSED for the pathname of a socket that has been closed."""
     monkeypatch.chdir(common)
     for name, type in TYPES.items():
         with socket.socket(AF_UNIX, type) as stale:
@@ -79,7 +79,7 @@ def test_nobody_answers_at_a_stale_path(sockets, common, monkeypatch):
 
 
 def tried_by_a_stranger(fork, place: object, act) -> None:
-    """Run act() in *place* without any capability: what it raises is raised here."""
+    """Run act() in *place* without capabilities; raise what it raises."""
 
     def life() -> None:
         os.chdir(str(place))
@@ -91,8 +91,10 @@ def tried_by_a_stranger(fork, place: object, act) -> None:
 
 
 @clause("unix.connect-needs-write-perm", "unix(7)", OWNERSHIP, errno=EACCES)
-def test_connecting_needs_permission_to_write(sockets, common, fork, monkeypatch):
-    """Connecting to a stream socket needs write permission for its file, and reading and execution do not replace it."""
+def test_connect_needs_write_permission(sockets, common, fork, monkeypatch):
+    """connect() to a stream socket needs write permission on its file, and fails with EACCES with only read and
+    execute permission.
+    """
     monkeypatch.chdir(common)
     sockets.listen_unix("closed", mode=0o555)
     sockets.listen_unix("open", mode=0o222)
@@ -106,8 +108,8 @@ def test_connecting_needs_permission_to_write(sockets, common, fork, monkeypatch
 
 
 @clause("unix.dgram-send-needs-write-perm", "unix(7)", OWNERSHIP, errno=EACCES)
-def test_sending_a_datagram_needs_permission_to_write(sockets, common, fork, monkeypatch):
-    """Sending a datagram to a socket needs write permission for its file."""
+def test_datagram_needs_write_permission(sockets, common, fork, monkeypatch):
+    """Sending a datagram to a pathname socket needs write permission on its file, and fails with EACCES without it."""
     monkeypatch.chdir(common)
     closed = sockets.listen_unix("closed", mode=0o555, type=SOCK_DGRAM)
     opened = sockets.listen_unix("open", mode=0o222, type=SOCK_DGRAM)
@@ -125,8 +127,8 @@ def test_sending_a_datagram_needs_permission_to_write(sockets, common, fork, mon
 
 
 @clause("unix.dir-perm-for-bind", "unix(7)", OWNERSHIP, errno=EACCES)
-def test_binding_needs_a_directory_to_write_to(common, fork):
-    """Binding fails in a directory without permission to write or to search, and succeeds where both are given."""
+def test_bind_needs_write_and_search_permission(common, fork):
+    """bind() fails with EACCES in a directory without write or search permission."""
     modes = {"unwritable": 0o555, "unsearchable": 0o666, "open": 0o777}
     for name, mode in modes.items():
         (common / name).mkdir()
@@ -159,8 +161,10 @@ def test_binding_needs_a_directory_to_write_to(common, fork):
     ],
 )
 @clause("unix.connect-errors", "unix(7)", "ERRORS")
-def test_where_nobody_listens_nobody_connects(sockets, common, monkeypatch, name, errno):
-    """Connecting fails where there is nothing, where there is no socket, and where a socket does not listen."""
+def test_connect_to_invalid_path_fails(sockets, common, monkeypatch, name, errno):
+    """connect() fails with ENOENT, ENOTDIR or ELOOP for an unresolvable pathname, and with ECONNREFUSED for a file
+    that is not a listening socket.
+    """
     monkeypatch.chdir(common)
     (common / "file").touch()
     (common / "loop").symlink_to("loop")
@@ -169,15 +173,15 @@ def test_where_nobody_listens_nobody_connects(sockets, common, monkeypatch, name
     with fails_with(errno):
         connect(client.fd, address(name))
     listener = sockets.listen_unix("listening")
-    connect(client.fd, address("listening"))  # what was refused has not spoilt the socket
+    connect(client.fd, address("listening"))  # the failed connect() must leave the socket usable
     assert listener.accept().receive(0) == b""
 
 
 @pytest.mark.parametrize("there", TYPES)
 @pytest.mark.parametrize("here", TYPES)
 @clause("unix.prototype-mismatch", "unix(7)", "ERRORS", errno=EPROTOTYPE)
-def test_both_sides_must_be_of_one_type(sockets, beside, here, there):
-    """Connecting fails when the socket at the path is of another type, and succeeds when it is of the same."""
+def test_connect_to_other_type_fails(sockets, beside, here, there):
+    """connect() fails with EPROTOTYPE if the socket at the pathname is of another type."""
     listener, client = sockets.listen_unix(type=TYPES[there]), sockets.socket(AF_UNIX, TYPES[here])
     if here == there:
         connect(client.fd, address(beside(listener)))
@@ -187,8 +191,8 @@ def test_both_sides_must_be_of_one_type(sockets, beside, here, there):
 
 
 @clause("unix.connect-eisconn", "unix(7)", "ERRORS", errno=EISCONN)
-def test_a_connection_is_made_once(sockets, beside):
-    """Connecting a stream socket that is connected fails, and the connection stays as it is."""
+def test_second_connect_fails(sockets, beside):
+    """connect() of a connected stream socket fails with EISCONN, and the connection persists."""
     one, other = sockets.listen_unix(), sockets.listen_unix()
     client = sockets.connect(one)
     with fails_with(EISCONN):
@@ -198,8 +202,8 @@ def test_a_connection_is_made_once(sockets, beside):
 
 
 @clause("unix.connect-listening-einval", "unix(7)", "ERRORS", errno=EINVAL)
-def test_a_listener_does_not_connect(sockets, beside):
-    """Connecting a socket that listens fails, for it is in the wrong state."""
+def test_connect_of_listener_fails(sockets, beside):
+    """connect() fails with EINVAL on a listening socket."""
     one, other = sockets.listen_unix(), sockets.listen_unix()
     with fails_with(EINVAL):
         connect(one.fd, address(beside(other)))
@@ -207,8 +211,8 @@ def test_a_listener_does_not_connect(sockets, beside):
 
 
 @clause("unix.family-einval", "unix(7)", "ERRORS", errno=EINVAL)
-def test_an_address_of_another_family_is_refused(sockets, common, monkeypatch):
-    """An address whose family is not AF_UNIX is refused by bind and by connect."""
+def test_address_of_other_family_fails(sockets, common, monkeypatch):
+    """bind() and connect() fail with EINVAL for an address whose family is not AF_UNIX."""
     monkeypatch.chdir(common)
     wrong = socket.AF_INET.to_bytes(2, "little") + socket.AF_INET.to_bytes(2, "big") + b"name\0"
     for call in (bind, connect):
@@ -218,8 +222,8 @@ def test_an_address_of_another_family_is_refused(sockets, common, monkeypatch):
 
 
 @clause("unix.bind-twice-einval", "bind(2)", "ERRORS", errno=EINVAL)
-def test_a_socket_is_bound_once(sockets, common, monkeypatch):
-    """Binding a socket that has an address fails, and makes no second file."""
+def test_second_bind_fails(sockets, common, monkeypatch):
+    """bind() fails with EINVAL if the socket already has an address, and creates no second file."""
     monkeypatch.chdir(common)
     bound = sockets.socket()
     bind(bound.fd, address("first"))
@@ -230,7 +234,9 @@ def test_a_socket_is_bound_once(sockets, common, monkeypatch):
 
 @clause("unix.getsockname-lengths", "unix(7)", "Address format")
 def test_lengths_of_addresses(sockets, common, monkeypatch):
-    """A path's address ends with a NUL that counts in its length; that of a socket without a name is the family alone."""
+    """The address of a pathname socket includes the terminating null byte in its length; that of an unnamed socket
+    is only the family.
+    """
     monkeypatch.chdir(common)
     server, client = sockets.socket(), sockets.socket()
     assert getsockname(server.fd) == (unix_address(b""), 2)
@@ -242,8 +248,8 @@ def test_lengths_of_addresses(sockets, common, monkeypatch):
 
 
 @clause("unix.getsockname-cut", "unix(7)", "Pathname sockets")
-def test_an_address_is_cut_to_the_room_for_it(sockets, common, monkeypatch):
-    """Where there is too little room for an address it is cut, and the length that is told is the whole one's."""
+def test_address_is_truncated_to_buffer(sockets, common, monkeypatch):
+    """getsockname() truncates an address that does not fit the buffer and returns its whole length."""
     monkeypatch.chdir(common)
     server = sockets.socket()
     bind(server.fd, address("name"))
@@ -251,8 +257,10 @@ def test_an_address_is_cut_to_the_room_for_it(sockets, common, monkeypatch):
 
 
 @clause("unix.path-of-108-bytes", "unix(7)", "BUGS")
-def test_a_path_that_fills_the_address(sockets, common, monkeypatch):
-    """A path of 108 bytes without a NUL is taken whole, and its address is told with a NUL beyond the structure."""
+def test_path_of_108_bytes(sockets, common, monkeypatch):
+    """bind() accepts a pathname of 108 bytes without a null byte, and getsockname() returns it with a null byte
+    after the structure.
+    """
     monkeypatch.chdir(common)
     server = sockets.socket()
     bind(server.fd, unix_address(b"x" * 108))
@@ -261,8 +269,8 @@ def test_a_path_that_fills_the_address(sockets, common, monkeypatch):
 
 
 @clause("unix.bind-too-long-einval", "bind(2)", "ERRORS", errno=EINVAL)
-def test_an_address_has_a_longest_length(sockets, common, monkeypatch):
-    """An address that is longer than the structure is refused."""
+def test_too_long_address_fails(sockets, common, monkeypatch):
+    """bind() fails with EINVAL for an address longer than struct sockaddr_un."""
     monkeypatch.chdir(common)
     with fails_with(EINVAL):
         bind(sockets.socket().fd, unix_address(b"x" * 109))
@@ -270,8 +278,8 @@ def test_an_address_has_a_longest_length(sockets, common, monkeypatch):
 
 
 @clause("unix.chmod-decides", "unix(7)", OWNERSHIP)
-def test_permissions_can_be_changed(sockets, common, fork, monkeypatch):
-    """chmod of the file of a socket that listens changes who may connect from then on."""
+def test_chmod_changes_who_may_connect(sockets, common, fork, monkeypatch):
+    """chmod() of the file of a listening socket changes who may connect from then on."""
     monkeypatch.chdir(common)
     listener = sockets.listen_unix("socket", mode=0o000)
 
@@ -285,8 +293,10 @@ def test_permissions_can_be_changed(sockets, common, fork, monkeypatch):
 
 
 @clause("unix.removed-path-keeps-connections", "unix(7)", "NOTES", errno=ENOENT)
-def test_removing_the_path_ends_no_connection(sockets, common, monkeypatch):
-    """When the file of a socket is removed, connections stay and nobody can make a new one by that path."""
+def test_removed_path_keeps_connections(sockets, common, monkeypatch):
+    """After the file of a socket is removed existing connections persist, and connect() to the pathname fails with
+    ENOENT.
+    """
     monkeypatch.chdir(common)
     listener = sockets.listen_unix("socket")
     client = sockets.connect(listener)
