@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import wraps
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .factory import Factory
 
+if TYPE_CHECKING:
     from ..api import Ipc, Sockets
     from ..processes.fork import Fork
     from ..resources.eventfd import EventFd
@@ -36,20 +37,57 @@ if TYPE_CHECKING:
     from ..resources.two_hosts import TwoHosts
 
 
+# The narrowest scope last: what is created is on record under the test, class, module, … that is the narrowest in use.
+_SCOPES = ("session", "package", "module", "class", "function")
+_in_use: list[tuple[int, str]] = []
+
+
 @pytest.fixture
 def ipc_scope(request: pytest.FixtureRequest) -> Iterator[Ipc]:
     """What the IPC fixtures share: the owner of everything a test makes, which ends it in reverse order."""
+    yield from _owner(request)
+
+
+@pytest.fixture(scope="class")
+def ipc_class(request: pytest.FixtureRequest) -> Iterator[Ipc]:
+    """As ipc, for the tests of a class: what is made ends after the last of them."""
+    yield from _owner(request)
+
+
+@pytest.fixture(scope="module")
+def ipc_module(request: pytest.FixtureRequest) -> Iterator[Ipc]:
+    """As ipc, for the tests of a module: what is made ends after the last of them."""
+    yield from _owner(request)
+
+
+@pytest.fixture(scope="package")
+def ipc_package(request: pytest.FixtureRequest) -> Iterator[Ipc]:
+    """As ipc, for the tests of a package: what is made ends after the last of them."""
+    yield from _owner(request)
+
+
+@pytest.fixture(scope="session")
+def ipc_session(request: pytest.FixtureRequest) -> Iterator[Ipc]:
+    """As ipc, for all tests of a run, or of a worker of pytest-xdist: what is made ends at the end of the run."""
+    yield from _owner(request)
+
+
+def _owner(request: pytest.FixtureRequest) -> Iterator[Ipc]:
+    """Own what is created in the scope of a fixture, and end it with that."""
     if not sys.platform.startswith("linux"):
         pytest.fail(f"pytest-ipc makes Linux IPC objects, and this system is {sys.platform}", pytrace=False)
     from ..api import scope
     from ..custody.ledger import made_by
 
-    made_by.test = request.node.nodeid
+    entry = (_SCOPES.index(request.scope), request.node.nodeid or request.scope)
+    _in_use.append(entry)
+    made_by.test = max(_in_use)[1]
     try:
-        with scope() as factories:
-            yield factories
+        with scope() as ipc:
+            yield ipc
     finally:
-        made_by.test = None  # what is made by other means from here on is not this test's
+        _in_use.remove(entry)
+        made_by.test = max(_in_use)[1] if _in_use else None  # what is made by other means is nobody's from here on
 
 
 @pytest.fixture
@@ -59,81 +97,81 @@ def ipc(ipc_scope: Ipc) -> Ipc:
 
 
 @pytest.fixture
-def sysv_shm(ipc_scope: Ipc) -> Callable[..., Segment]:
+def sysv_shm(ipc_scope: Ipc) -> Factory[..., Segment]:
     """Make System V shared memory: sysv_shm(size=4096, *, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> Segment."""
-    return ipc_scope.sysv_shm
+    return Factory(ipc_scope.sysv_shm)
 
 
 @pytest.fixture
-def sysv_sem(ipc_scope: Ipc) -> Callable[..., SemaphoreSet]:
+def sysv_sem(ipc_scope: Ipc) -> Factory[..., SemaphoreSet]:
     """Make System V semaphores: sysv_sem(count=1, *, values=None, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> SemaphoreSet."""
-    return ipc_scope.sysv_sem
+    return Factory(ipc_scope.sysv_sem)
 
 
 @pytest.fixture
-def posix_shm(ipc_scope: Ipc) -> Callable[..., SharedMemory]:
+def posix_shm(ipc_scope: Ipc) -> Factory[..., SharedMemory]:
     """Make POSIX shared memory: posix_shm(size=4096, *, name=None, flags=..., mode=0o600, allocated=True) -> SharedMemory."""
-    return ipc_scope.posix_shm
+    return Factory(ipc_scope.posix_shm)
 
 
 @pytest.fixture
-def mapped_file(ipc_scope: Ipc) -> Callable[..., Mapping]:
+def mapped_file(ipc_scope: Ipc) -> Factory[..., Mapping]:
     """Make mapped files: mapped_file(size=4096, *, shared=True, path=None, mode=0o600) -> Mapping, memory with a file behind."""
-    return ipc_scope.mapped_file
+    return Factory(ipc_scope.mapped_file)
 
 
 @pytest.fixture
-def posix_sem(ipc_scope: Ipc) -> Callable[..., PosixSemaphore]:
+def posix_sem(ipc_scope: Ipc) -> Factory[..., PosixSemaphore]:
     """Make POSIX semaphores: posix_sem(value=0, *, name=None, mode=0o600) -> PosixSemaphore; shared=True for one without a name."""
-    return ipc_scope.posix_sem
+    return Factory(ipc_scope.posix_sem)
 
 
 @pytest.fixture
-def posix_mq(ipc_scope: Ipc) -> Callable[..., PosixQueue]:
+def posix_mq(ipc_scope: Ipc) -> Factory[..., PosixQueue]:
     """Make POSIX message queues: posix_mq(*, name=None, maxmsg=10, msgsize=8192, mode=0o600) -> PosixQueue."""
-    return ipc_scope.posix_mq
+    return Factory(ipc_scope.posix_mq)
 
 
 @pytest.fixture
-def sysv_msg(ipc_scope: Ipc) -> Callable[..., MessageQueue]:
+def sysv_msg(ipc_scope: Ipc) -> Factory[..., MessageQueue]:
     """Make System V message queues: sysv_msg(*, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> MessageQueue."""
-    return ipc_scope.sysv_msg
+    return Factory(ipc_scope.sysv_msg)
 
 
 @pytest.fixture
-def pipe(ipc_scope: Ipc) -> Callable[..., Pipe]:
+def pipe(ipc_scope: Ipc) -> Factory[..., Pipe]:
     """Make pipes: pipe(*, flags=O_CLOEXEC, capacity=None) -> Pipe."""
-    return ipc_scope.pipe
+    return Factory(ipc_scope.pipe)
 
 
 @pytest.fixture
-def fifo(ipc_scope: Ipc) -> Callable[..., Fifo]:
+def fifo(ipc_scope: Ipc) -> Factory[..., Fifo]:
     """Make FIFOs: fifo(*, mode=0o600, path=None) -> Fifo; whoever is blocked in opening one is released at the end."""
-    return ipc_scope.fifo
+    return Factory(ipc_scope.fifo)
 
 
 @pytest.fixture
-def eventfd(ipc_scope: Ipc) -> Callable[..., EventFd]:
+def eventfd(ipc_scope: Ipc) -> Factory[..., EventFd]:
     """Make event counters: eventfd(value=0, *, flags=EFD_CLOEXEC) -> EventFd."""
-    return ipc_scope.eventfd
+    return Factory(ipc_scope.eventfd)
 
 
 @pytest.fixture
-def timerfd(ipc_scope: Ipc) -> Callable[..., TimerFd]:
+def timerfd(ipc_scope: Ipc) -> Factory[..., TimerFd]:
     """Make timers with a descriptor: timerfd(clock=CLOCK_MONOTONIC, *, flags=TFD_CLOEXEC) -> TimerFd."""
-    return ipc_scope.timerfd
+    return Factory(ipc_scope.timerfd)
 
 
 @pytest.fixture
-def futex(ipc_scope: Ipc) -> Callable[..., Futex]:
+def futex(ipc_scope: Ipc) -> Factory[..., Futex]:
     """Make words to wait on, in memory shared with children: futex(value=0) -> Futex."""
-    return ipc_scope.futex
+    return Factory(ipc_scope.futex)
 
 
 @pytest.fixture
-def file_lock(ipc_scope: Ipc) -> Callable[..., FileLock]:
+def file_lock(ipc_scope: Ipc) -> Factory[..., FileLock]:
     """Lock files: file_lock(path=None, *, kind="flock"|"posix"|"ofd", flags=O_RDWR) -> FileLock; who holds what, when it fails."""
-    return ipc_scope.file_lock
+    return Factory(ipc_scope.file_lock)
 
 
 @pytest.fixture
@@ -149,7 +187,7 @@ def fork(ipc_scope: Ipc) -> Fork:
 
 
 @pytest.fixture
-def ipc_namespace(ipc_scope: Ipc, request: pytest.FixtureRequest) -> Callable[..., IpcNamespace]:
+def ipc_namespace(ipc_scope: Ipc, request: pytest.FixtureRequest) -> Factory[..., IpcNamespace]:
     """Make IPC namespaces with limits of their own: ipc_namespace(*, shmmni=…, sem=…, …) -> IpcNamespace, with .fork(function).
 
     The test is skipped, with the reason, where that is not allowed.
@@ -159,13 +197,15 @@ def ipc_namespace(ipc_scope: Ipc, request: pytest.FixtureRequest) -> Callable[..
 
     report_skips_at_tests(request.config)
 
-    def make(**limits: Any) -> IpcNamespace:
+    @wraps(ipc_scope.ipc_namespace)
+    def ipc_namespace(**limits: Any) -> IpcNamespace:
+        __tracebackhide__ = True
         try:
             return ipc_scope.ipc_namespace(**limits)
         except NotAllowedHere as error:
             pytest.skip(error.strerror or str(error))
 
-    return make
+    return Factory(ipc_namespace)
 
 
 @pytest.fixture
@@ -175,7 +215,7 @@ def sockets(ipc_scope: Ipc) -> Sockets:
 
 
 @pytest.fixture
-def two_hosts(ipc_scope: Ipc, request: pytest.FixtureRequest) -> Callable[[], TwoHosts]:
+def two_hosts(ipc_scope: Ipc, request: pytest.FixtureRequest) -> Factory[[], TwoHosts]:
     """Make two hosts joined by a cable: two_hosts() -> .left and .right, each with .address and .fork(function, *args).
 
     The test is skipped, with the reason, where that is not allowed.
@@ -185,13 +225,15 @@ def two_hosts(ipc_scope: Ipc, request: pytest.FixtureRequest) -> Callable[[], Tw
 
     report_skips_at_tests(request.config)
 
-    def make() -> TwoHosts:
+    @wraps(ipc_scope.two_hosts)
+    def two_hosts() -> TwoHosts:
+        __tracebackhide__ = True
         try:
             return ipc_scope.two_hosts()
         except NotAllowedHere as error:
             pytest.skip(error.strerror or str(error))
 
-    return make
+    return Factory(two_hosts)
 
 
 _Fixture = type(ipc)

@@ -61,6 +61,14 @@ class Fork:
 
         return start
 
+    if not TYPE_CHECKING:  # a type checker knows that there is no such attribute
+
+        def __getattr__(self, name: str) -> object:
+            __tracebackhide__ = True
+            if name.startswith("_"):
+                raise AttributeError(f"Fork has no attribute {name!r}", name=name, obj=self)
+            raise AttributeError(f"fork is a factory: call it, as in fork(function).{name}", name=name, obj=self)
+
 
 class ForkInside:
     """The factory of the actors of one place, a namespace or a host, which ends them with it: *actors* is its list."""

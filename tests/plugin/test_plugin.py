@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -11,6 +12,10 @@ from pytest_ipc.custody.identity import Process
 FIXTURES = {
     "ipc_scope": "What the IPC fixtures share",
     "ipc": "Make IPC objects and processes: ipc.sysv_shm(",
+    "ipc_class": "As ipc, for the tests of a class",
+    "ipc_module": "As ipc, for the tests of a module",
+    "ipc_package": "As ipc, for the tests of a package",
+    "ipc_session": "As ipc, for all tests of a run",
     "sysv_shm": "Make System V shared memory: sysv_shm(size=4096",
     "posix_shm": "Make POSIX shared memory: posix_shm(size=4096",
     "mapped_file": "Make mapped files: mapped_file(size=4096",
@@ -73,7 +78,7 @@ def test_the_fixtures_are_listed_with_their_help(pytester):
     result = pytester.runpytest_subprocess("--fixtures", "-p", "no:cacheprovider")
     text = result.stdout.str()
     for name, help_text in FIXTURES.items():
-        assert f"\n{name} -- " in text
+        assert re.search(rf"^{name}( \[\w+ scope\])? -- ", text, re.MULTILINE), name
         assert help_text in text
 
 
@@ -128,7 +133,7 @@ def test_a_run_without_ipc_loads_next_to_nothing_of_it(pytester, monkeypatch, ho
     if neighbour:
         process = Process.current()
         (home / f"{process.pid}-{process.start}.ledger").touch(mode=0o600)
-    pytester.makepyfile(UNUSED.replace("LIMIT", "12"))
+    pytester.makepyfile(UNUSED.replace("LIMIT", "13"))
     pytester.makeconftest(
         """
         import sys

@@ -1,0 +1,38 @@
+"""What a short fixture returns: a factory, which says so to a test that forgets to call it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import update_wrapper
+from inspect import signature
+from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
+
+__all__ = ["Factory"]
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+
+
+class Factory(Generic[Given, Made]):
+    """Create an object with each call, with the parameters, the name and the docstring of *create*."""
+
+    def __init__(self, create: Callable[Given, Made]) -> None:
+        self._create = create
+        update_wrapper(self, create)
+
+    def __call__(self, *args: Given.args, **kwargs: Given.kwargs) -> Made:
+        """Create an object that ends with the test."""
+        __tracebackhide__ = True
+        return self._create(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<factory {self._create.__name__}{signature(self._create)}>"
+
+    if not TYPE_CHECKING:  # a type checker knows that there is no such attribute
+
+        def __getattr__(self, name: str) -> object:
+            __tracebackhide__ = True
+            if name.startswith("_"):
+                raise AttributeError(f"a factory has no attribute {name!r}", name=name, obj=self)
+            made = self._create.__name__
+            raise AttributeError(f"{made} is a factory: call it, as in {made}().{name}", name=name, obj=self)
