@@ -1,4 +1,6 @@
-"""What clauses about mapped memory share: mappings and memory files that go with the test, and a file with known bytes."""
+"""Fixtures of the mapping clauses: mappings, memory files and descriptors closed with the test, and a file of known
+bytes.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from pytest_ipc.kernel import open as raw_open
 
 @pytest.fixture
 def mapping(ipc_scope: Ipc) -> Callable[..., Mapping]:
-    """Map memory: mapping(fd, length, prot=..., flags=..., offset=0) -> Mapping; with None as fd it is anonymous and private."""
+    """Map memory: mapping(fd, length, prot=..., flags=..., offset=0) -> Mapping. With fd None it is anonymous and
+    private.
+    """
 
     def make(
         fd: int | None, length: int, prot: int = PROT_READ | PROT_WRITE, flags: int | None = None, offset: int = 0
@@ -29,7 +33,7 @@ def mapping(ipc_scope: Ipc) -> Callable[..., Mapping]:
 
 @pytest.fixture
 def opened(ipc_scope: Ipc) -> Callable[..., int]:
-    """Open a file: opened(path, flags), a descriptor that is closed with the test."""
+    """Open a file: opened(path, flags) -> descriptor, closed with the test."""
 
     def call(path: str | os.PathLike[str], flags: int) -> int:
         return End(raw_open(path, flags | os.O_CLOEXEC), os.fspath(path), ipc_scope.scope).fd
@@ -39,7 +43,7 @@ def opened(ipc_scope: Ipc) -> Callable[..., int]:
 
 @pytest.fixture
 def file(tmp_path: Path, page: int) -> Path:
-    """A file of two pages and a half: the first of a, the second of b, the half one of c."""
+    """Create a file of two and a half pages: a page of a, a page of b, half a page of c."""
     path = tmp_path / "file"
     path.write_bytes(b"a" * page + b"b" * page + b"c" * (page // 2))
     return path
@@ -47,7 +51,7 @@ def file(tmp_path: Path, page: int) -> Path:
 
 @pytest.fixture
 def memfd(ipc_scope: Ipc) -> Callable[..., int]:
-    """Make files in memory: memfd(flags=0, size=0, name="test"), a descriptor that is closed with the test."""
+    """Create a memory file: memfd(flags=0, size=0, name="test") -> descriptor, closed with the test."""
 
     def make(flags: int = 0, size: int = 0, name: str = "test") -> int:
         fd = End(memfd_create(name, flags), f"memory file {name}", ipc_scope.scope).fd

@@ -1,4 +1,4 @@
-"""Mapped files and a model of them: two processes that map, store, write, truncate and unmap one file (mmap(2))."""
+"""A model of mapped files: two processes map, store, write, truncate and unmap one file (mmap(2))."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ..memory import peek, poke
 from ..model import Model
 
 PAGES = 3
-# Where something is stored: at both ends of each page.
+# Offsets of the stores: both ends of each page.
 PLACES = [page * PAGESIZE + end for page in range(PAGES) for end in (0, PAGESIZE - 1)]
 SIZES = [0, 1, PAGESIZE, PAGESIZE + 100, PAGES * PAGESIZE]
 
 
 def map_file(path: str, flags: int) -> int:
-    """In a peer: map all the pages that the file may ever have, and close it."""
+    """Map, in a worker process, the maximum number of pages of the file, and close it."""
     fd = os.open(path, os.O_RDWR)
     try:
         return mmap(None, PAGES * PAGESIZE, PROT_READ | PROT_WRITE, flags, fd, 0)
@@ -33,7 +33,7 @@ def map_file(path: str, flags: int) -> int:
 
 @dataclass
 class Mapping:
-    """A mapping in one of the processes; `own` is what a private one has stored, by page."""
+    """A mapping in one of the processes; `own` are the stores of a private mapping, by page."""
 
     peer: Any
     address: int
@@ -43,7 +43,7 @@ class Mapping:
 
 
 class Files(Model):
-    """One file, as the bytes that are not 0."""
+    """One file, modelled by its bytes that are not 0."""
 
     def __init__(self, *peers: Any) -> None:
         super().__init__(*peers)
@@ -57,7 +57,7 @@ class Files(Model):
 
     @rule(peer=st.integers(0, 1), private=st.booleans())
     def map(self, peer: int, private: bool) -> None:
-        """Map the whole file, and what lies behind its end."""
+        """Map the maximum size of the file, beyond its end too."""
         who, place = self.peers[peer], list[int]()
         self.made += 1
         name = f"{'P' if private else 'S'}{self.made}"
@@ -69,8 +69,8 @@ class Files(Model):
         )
         self.mappings.append(Mapping(who, place[0], name, private))
 
-    def there(self) -> list[int]:
-        """Where the file may be touched: not behind its end."""
+    def valid_places(self) -> list[int]:
+        """Return the offsets before the end of the file, which can be accessed."""
         return [place for place in PLACES if place < self.size]
 
     @precondition(lambda self: self.mappings and self.size)
@@ -78,10 +78,10 @@ class Files(Model):
     def store(self, data: Any, value: int) -> None:
         """Store a byte through a mapping."""
         mapping = self.one_of(data, self.mappings)
-        place = self.one_of(data, self.there())
+        place = self.one_of(data, self.valid_places())
         page = place // PAGESIZE
         if mapping.private:
-            # Of the rest of the page the manual leaves open whether what is written to the file from now on is seen there.
+            # mmap(2) does not specify whether later writes to the file are visible in the rest of this page.
             mapping.own.setdefault(page, {})[place] = value
         else:
             self.bytes[place] = value
@@ -92,7 +92,7 @@ class Files(Model):
     @rule(data=st.data(), value=st.integers(1, 255))
     def write(self, data: Any, value: int) -> None:
         """Write a byte with pwrite(2)."""
-        place = self.one_of(data, self.there())
+        place = self.one_of(data, self.valid_places())
         self.same(
             f"pwrite({value} at {place})",
             lambda: os.pwrite(self.fd, bytes([value]), place),
@@ -101,12 +101,12 @@ class Files(Model):
 
     @rule(size=st.sampled_from(SIZES))
     def truncate(self, size: int) -> None:
-        """Give the file another size: what is cut off is gone, and zeros come in its place."""
+        """Change the size of the file; it loses the truncated bytes and is extended with zeros."""
 
         def model() -> None:
             self.size = size
             self.bytes = {place: byte for place, byte in self.bytes.items() if place < size}
-            for mapping in self.mappings:  # what becomes of private copies behind the end the page leaves open
+            for mapping in self.mappings:  # private copies beyond the end are unspecified
                 mapping.own = {
                     page: {place: byte for place, byte in own.items() if place < size}
                     for page, own in mapping.own.items()
@@ -118,7 +118,7 @@ class Files(Model):
     @precondition(lambda self: self.mappings)
     @rule(data=st.data())
     def unmap(self, data: Any) -> None:
-        """Unmap, or only write back."""
+        """Unmap a mapping."""
         mapping = self.one_of(data, self.mappings)
         call = mapping.peer.call(munmap, mapping.address, PAGES * PAGESIZE)
         self.same(f"{mapping.peer}: munmap({mapping.name})", call, lambda: None)
@@ -127,19 +127,19 @@ class Files(Model):
     @precondition(lambda self: self.mappings)
     @rule(data=st.data())
     def sync(self, data: Any) -> None:
-        """Write back: to be seen by whoever reads, nothing changes."""
+        """Write a mapping back with msync(2), without a visible change."""
         mapping = self.one_of(data, self.mappings)
         call = mapping.peer.call(msync, mapping.address, PAGES * PAGESIZE, MS_SYNC)
         self.same(f"{mapping.peer}: msync({mapping.name})", call, lambda: None)
 
     @invariant()
     def everybody_sees_the_file(self) -> None:
-        """By reading, and through every shared mapping; a private one sees at least what it has stored itself."""
-        for place in self.there():
+        """Compare pread(2) and every shared mapping with the model, and each private mapping at its own stores."""
+        for place in self.valid_places():
             byte = self.bytes.get(place, 0)
             self.sees(f"pread(at {place})", partial(os.pread, self.fd, 1, place), partial(bytes, [byte]))
         for mapping in self.mappings:
-            for place in self.there():
+            for place in self.valid_places():
                 page = mapping.own.get(place // PAGESIZE)
                 if mapping.private and (page is None or place not in page):
                     continue
@@ -151,7 +151,7 @@ class Files(Model):
                 )
 
     def teardown(self) -> None:
-        """The peers live on and must let go."""
+        """Unmap everything; the worker processes live longer than the model."""
         for mapping in self.mappings:
             mapping.peer.do(munmap, mapping.address, PAGES * PAGESIZE)
         os.close(self.fd)

@@ -1,4 +1,4 @@
-"""madvise(2), mlock(2), mlockall(2): what becomes of pages, and which stay in memory."""
+"""madvise(2), mlock(2), mlockall(2): discarding, populating and locking pages."""
 
 from __future__ import annotations
 
@@ -31,52 +31,58 @@ from ..memory import APART, free_range, locked, resident
 
 
 @clause("madvise.dontneed-anon-zero", "madvise(2)", "MADV_DONTNEED")
-def test_memory_that_is_not_needed_is_zero_again(file, opened, mapping, page):
-    """After MADV_DONTNEED private anonymous memory is zeros, and a private mapping of a file is what the file holds."""
+def test_dontneed_discards_private_pages(file, opened, mapping, page):
+    """madvise() with MADV_DONTNEED resets private anonymous memory to
+    zeros and a private file mapping to the file's content.
+    """
     anonymous, private = mapping(None, page), mapping(opened(file, os.O_RDONLY), page, flags=MAP_PRIVATE)
-    for there in (anonymous, private):
-        there.buf[:] = b"x" * page
-        there.advise(MADV_DONTNEED)
+    for memory in (anonymous, private):
+        memory.buf[:] = b"x" * page
+        memory.advise(MADV_DONTNEED)
     assert (bytes(anonymous.buf), bytes(private.buf)) == (bytes(page), b"a" * page)
 
 
 @clause("madvise.remove-punches", "madvise(2)", "MADV_REMOVE")
-def test_pages_can_be_taken_out_of_a_file(memfd, mapping, page):
-    """MADV_REMOVE frees the pages of a shared mapping and their place in the file: both read as zeros; the size stays."""
+def test_remove_frees_pages_of_the_file(memfd, mapping, page):
+    """madvise() with MADV_REMOVE frees the range of a shared mapping
+    and of its file, which read as zeros; the size stays.
+    """
     fd = memfd(size=2 * page)
-    there = mapping(fd, 2 * page)
-    there.buf[:] = b"x" * (2 * page)
-    there.advise(MADV_REMOVE, 0, page)
-    assert os.pread(fd, 3 * page, 0) == bytes(there.buf) == bytes(page) + b"x" * page
+    shared = mapping(fd, 2 * page)
+    shared.buf[:] = b"x" * (2 * page)
+    shared.advise(MADV_REMOVE, 0, page)
+    assert os.pread(fd, 3 * page, 0) == bytes(shared.buf) == bytes(page) + b"x" * page
 
 
 @clause("madvise.populate_write", "madvise(2)", "MADV_POPULATE_WRITE", since="5.14")
-def test_pages_can_be_brought_in_later(mapping, page):
-    """MADV_POPULATE_WRITE brings the pages of the range into memory, as a store to each of them would."""
-    there = mapping(None, 4 * page, flags=APART)
-    madvise(there.address, 2 * page, MADV_POPULATE_WRITE)
-    assert resident(there.address, 4 * page) == [True, True, False, False]
+def test_populate_write_populates_the_range(mapping, page):
+    """madvise() with MADV_POPULATE_WRITE makes the pages of the range resident, and no others."""
+    memory = mapping(None, 4 * page, flags=APART)
+    madvise(memory.address, 2 * page, MADV_POPULATE_WRITE)
+    assert resident(memory.address, 4 * page) == [True, True, False, False]
 
 
 @pytest.mark.parametrize("case", ["unaligned address", "unknown advice"])
 @clause("madvise.errors", "madvise(2)", "ERRORS", errno=EINVAL)
-def test_advice_that_is_none_is_refused(mapping, page, case):
-    """An address that is not aligned, and advice that there is not, are refused."""
+def test_invalid_address_or_advice_fails(mapping, page, case):
+    """madvise() fails with EINVAL for an address that is not page-aligned and for an invalid advice."""
     address = mapping(None, page).address
     with fails_with(EINVAL):
         madvise(address + 1, page, MADV_DONTNEED) if case == "unaligned address" else madvise(address, page, 9999)
 
 
 @clause("madvise.unmapped-enomem", "madvise(2)", "ERRORS", errno=ENOMEM)
-def test_advice_about_what_is_not_mapped(page):
-    """Advice for a range that is not mapped is refused."""
+def test_advice_for_unmapped_range_fails(page):
+    """madvise() fails with ENOMEM for a range that is not mapped."""
     with fails_with(ENOMEM):
         madvise(free_range(page), page, MADV_DONTNEED)
 
 
 @clause("mlock.locks", "mlock(2)", "DESCRIPTION")
-def test_locked_pages_are_in_memory(fork, page):
-    """mlock brings every page of which the range has a part into memory and locks it; munlock unlocks; locks do not stack."""
+def test_mlock_locks_whole_pages(fork, page):
+    """mlock() makes resident and locks every page that contains part of
+    the range; one munlock() undoes several mlock() calls.
+    """
 
     def life() -> list[int]:
         before, address = locked(), mmap(None, 4 * page, flags=APART)
@@ -97,7 +103,7 @@ def test_locked_pages_are_in_memory(fork, page):
 
 @clause("mlock.not-inherited", "mlock(2)", "NOTES")
 def test_locks_are_not_inherited(fork, page):
-    """A forked child does not have its parent's locks."""
+    """Memory locks are not inherited by a child created with fork()."""
 
     def life() -> tuple[bool, int]:
         try:
@@ -110,8 +116,8 @@ def test_locks_are_not_inherited(fork, page):
 
 
 @clause("mlock.rlimit-enomem", "mlock(2)", "ERRORS", errno=ENOMEM)
-def test_only_so_much_may_be_locked(fork, page):
-    """Who has no privilege may lock as much as RLIMIT_MEMLOCK allows, and not a page more."""
+def test_rlimit_memlock_limits_mlock(fork, page):
+    """mlock() without privilege locks up to RLIMIT_MEMLOCK, and fails with ENOMEM for one page more."""
 
     def life() -> None:
         if capabilities() != 0:
@@ -126,8 +132,8 @@ def test_only_so_much_may_be_locked(fork, page):
 
 
 @clause("mlock.rlimit-zero-eperm", "mlock(2)", "ERRORS", errno=EPERM)
-def test_nothing_may_be_locked_with_a_limit_of_nothing(fork, page):
-    """With a RLIMIT_MEMLOCK of 0 who has no privilege may not lock at all."""
+def test_mlock_with_limit_0_fails(fork, page):
+    """mlock() without privilege fails with EPERM if RLIMIT_MEMLOCK is 0."""
 
     def life() -> None:
         if capabilities() != 0:
@@ -140,15 +146,15 @@ def test_nothing_may_be_locked_with_a_limit_of_nothing(fork, page):
 
 
 @clause("mlock.unmapped-enomem", "mlock(2)", "ERRORS", errno=ENOMEM)
-def test_what_is_not_mapped_cannot_be_locked(page):
-    """A range in which pages are not mapped is refused."""
+def test_mlock_of_unmapped_range_fails(page):
+    """mlock() fails with ENOMEM for a range that is not mapped."""
     with fails_with(ENOMEM):
         mlock(free_range(page), page)
 
 
 @clause("mlockall.future", "mlockall(2)", "MCL_FUTURE")
-def test_all_that_will_be_mapped_can_be_locked(fork, page):
-    """After mlockall with MCL_FUTURE what is mapped is locked from the start, until munlockall."""
+def test_mlockall_future_locks_later_mappings(fork, page):
+    """mlockall() with MCL_FUTURE locks later mappings when they are created, until munlockall()."""
 
     def life() -> list[bool]:
         before = mmap(None, 4 * page, flags=APART)
@@ -167,8 +173,8 @@ def test_all_that_will_be_mapped_can_be_locked(fork, page):
 
 
 @clause("mlockall.errors", "mlockall(2)", "ERRORS", errno=EINVAL)
-def test_what_to_lock_must_be_said(fork):
-    """mlockall without a flag, or with one that there is not, is refused."""
+def test_mlockall_with_invalid_flags_fails(fork):
+    """mlockall() fails with EINVAL without a flag and with an unknown flag."""
 
     def life() -> None:
         for flags in (0, 1 << 20, MCL_CURRENT | 1 << 20):

@@ -1,4 +1,4 @@
-"""munmap(2), mprotect(2), mremap(2): changing what is mapped."""
+"""munmap(2), mprotect(2), mremap(2): changing mappings."""
 
 from __future__ import annotations
 
@@ -33,15 +33,17 @@ from ..memory import free_range, peek, poke
 
 
 @clause("munmap.nothing-mapped-ok", "munmap(2)", "DESCRIPTION")
-def test_unmapping_nothing_is_no_error(page):
-    """It is no error to unmap a range in which nothing is mapped."""
+def test_munmap_of_unmapped_range_succeeds(page):
+    """munmap() of a range that contains no mapped pages succeeds."""
     munmap(free_range(page), page)
 
 
 @pytest.mark.parametrize("case", ["unaligned address", "length of zero", "beyond the address space"])
 @clause("munmap.errors", "munmap(2)", "ERRORS", errno=EINVAL)
-def test_a_range_that_is_none_cannot_be_unmapped(mapping, fork, page, case):
-    """An address that is not aligned, a length of 0 and a range that no address space has are refused; nothing is unmapped."""
+def test_munmap_of_invalid_range_fails(mapping, fork, page, case):
+    """munmap() fails with EINVAL for an unaligned address, a length of 0
+    and a range beyond the address space, and unmaps nothing.
+    """
     address = mapping(None, page).address
 
     def life() -> bytes:
@@ -59,20 +61,24 @@ def test_a_range_that_is_none_cannot_be_unmapped(mapping, fork, page, case):
 
 
 @clause("mprotect.changes-access", "mprotect(2)", "DESCRIPTION")
-def test_protection_is_changed_page_by_page(mapping, fork, page):
-    """mprotect changes what may be done with the pages of the range, and with no others; a violation is a SIGSEGV."""
-    there = mapping(None, 3 * page)
-    mprotect(there.address + page, 1, PROT_READ)
-    assert [fork(poke, there.address + number * page, 1).wait() for number in range(3)] == [0, -SIGSEGV, 0]
-    mprotect(there.address + page, page, PROT_NONE)
-    assert fork(peek, there.address + page, 1).wait() == -SIGSEGV
-    mprotect(there.address + page, page, PROT_READ | PROT_WRITE)
-    assert fork(poke, there.address + page, 1).wait() == 0
+def test_mprotect_changes_the_pages_of_the_range(mapping, fork, page):
+    """mprotect() changes the access of the pages that contain part of
+    the range, and of no others; a violation raises SIGSEGV.
+    """
+    memory = mapping(None, 3 * page)
+    mprotect(memory.address + page, 1, PROT_READ)
+    assert [fork(poke, memory.address + number * page, 1).wait() for number in range(3)] == [0, -SIGSEGV, 0]
+    mprotect(memory.address + page, page, PROT_NONE)
+    assert fork(peek, memory.address + page, 1).wait() == -SIGSEGV
+    mprotect(memory.address + page, page, PROT_READ | PROT_WRITE)
+    assert fork(poke, memory.address + page, 1).wait() == 0
 
 
 @clause("mprotect.rdonly-file-eacces", "mprotect(2)", "ERRORS", errno=EACCES)
-def test_a_shared_mapping_cannot_be_given_what_its_file_was_not_opened_for(file, opened, mapping, page):
-    """A shared mapping of a file that is open for reading only cannot be made writable; a private one can."""
+def test_read_only_shared_mapping_cannot_become_writable(file, opened, mapping, page):
+    """mprotect() fails with EACCES for PROT_WRITE on a shared mapping of
+    a file opened read-only; a private one becomes writable.
+    """
     fd = opened(file, os.O_RDONLY)
     with fails_with(EACCES):
         mprotect(mapping(fd, page, PROT_READ).address, page, PROT_READ | PROT_WRITE)
@@ -82,24 +88,24 @@ def test_a_shared_mapping_cannot_be_given_what_its_file_was_not_opened_for(file,
 
 
 @clause("mprotect.unaligned-einval", "mprotect(2)", "ERRORS", errno=EINVAL)
-def test_protection_begins_with_a_page(mapping, page):
-    """An address that is not aligned to pages is refused, and the protection stays."""
-    there = mapping(None, page)
+def test_mprotect_of_unaligned_address_fails(mapping, page):
+    """mprotect() fails with EINVAL for an address that is not page-aligned, and the protection stays."""
+    memory = mapping(None, page)
     with fails_with(EINVAL):
-        mprotect(there.address + 1, page - 1, PROT_NONE)
-    there.buf[0] = 7
+        mprotect(memory.address + 1, page - 1, PROT_NONE)
+    memory.buf[0] = 7
 
 
 @clause("mprotect.unmapped-enomem", "mprotect(2)", "ERRORS", errno=ENOMEM)
-def test_what_is_not_mapped_cannot_be_protected(page):
-    """A range in which pages are not mapped is refused."""
+def test_mprotect_of_unmapped_range_fails(page):
+    """mprotect() fails with ENOMEM for a range that is not mapped."""
     with fails_with(ENOMEM):
         mprotect(free_range(page), page, PROT_READ)
 
 
 @clause("mremap.grow", "mremap(2)", "DESCRIPTION")
-def test_a_mapping_can_be_made_longer(fork, page):
-    """A mapping that is made longer keeps its bytes; what it gains is, of anonymous memory, zeros."""
+def test_mremap_enlarges_a_mapping(fork, page):
+    """mremap() to a larger size keeps the bytes of a mapping; added anonymous memory is zero."""
 
     def life() -> bytes:
         old = mmap(None, 2 * page)
@@ -110,50 +116,52 @@ def test_a_mapping_can_be_made_longer(fork, page):
 
 
 @clause("mremap.shrink", "mremap(2)", "DESCRIPTION")
-def test_a_mapping_can_be_made_shorter(fork, page):
-    """A mapping that is made shorter stays where it is; the pages at its end are gone."""
+def test_mremap_shrinks_a_mapping(fork, page):
+    """mremap() to a smaller size keeps the address and unmaps the pages at the end."""
 
     def life(touched: int) -> bytes:
         address = mmap(None, 3 * page)
         if mremap(address, 3 * page, page, 0) != address:
-            raise AssertionError("it was moved")
+            raise AssertionError("the mapping was moved")
         return peek(address + touched * page, 1)
 
     assert [fork(life, touched).wait() for touched in (0, 1, 2)] == [0, -SIGSEGV, -SIGSEGV]
 
 
 @clause("mremap.maymove-needed-enomem", "mremap(2)", "ERRORS", errno=ENOMEM)
-def test_without_maymove_a_mapping_stays_where_it_is(mapping, fork, page):
-    """Where there is no room behind a mapping it can grow only with MREMAP_MAYMOVE, by moving; without it stays as it was."""
-    room = mapping(None, 3 * page)
-    room.buf[:page] = b"x" * page
+def test_without_maymove_a_mapping_cannot_move(mapping, fork, page):
+    """mremap() without MREMAP_MAYMOVE fails with ENOMEM if the mapping cannot grow in place, and changes nothing."""
+    memory = mapping(None, 3 * page)
+    memory.buf[:page] = b"x" * page
 
     def life() -> bytes:
         with fails_with(ENOMEM):
-            mremap(room.address, page, 2 * page, 0)
-        return peek(room.address, 3 * page)
+            mremap(memory.address, page, 2 * page, 0)
+        return peek(memory.address, 3 * page)
 
     assert fork(life).result() == b"x" * page + bytes(2 * page)
 
 
 @clause("mremap.maymove", "mremap(2)", "MREMAP_MAYMOVE")
-def test_a_mapping_may_move(fork, page):
-    """With MREMAP_MAYMOVE a mapping that has no room to grow is moved with its bytes; the old address is not mapped any more."""
+def test_maymove_moves_a_mapping(fork, page):
+    """mremap() with MREMAP_MAYMOVE moves a mapping that cannot grow at
+    its address, with its bytes, and unmaps the old range.
+    """
 
     def life() -> bytes:
         old = mmap(None, 3 * page)
         poke(old, 7)
         new = mremap(old, page, 2 * page, MREMAP_MAYMOVE)
         if new == old or peek(new, 2 * page) != b"\x07" + bytes(2 * page - 1):
-            raise AssertionError("it was not moved with its bytes")
+            raise AssertionError("the mapping was not moved with its bytes")
         return peek(old, 1)
 
     assert fork(life).wait() == -SIGSEGV
 
 
 @clause("mremap.fixed", "mremap(2)", "MREMAP_FIXED")
-def test_a_mapping_can_be_moved_to_an_address(mapping, fork, page):
-    """With MREMAP_FIXED the mapping is moved to the address that is given, and replaces what was mapped there."""
+def test_fixed_moves_to_the_given_address(mapping, fork, page):
+    """mremap() with MREMAP_FIXED moves the mapping to the given address and replaces what was mapped there."""
     target = mapping(None, page)
     target.buf[:] = b"t" * page
 
@@ -167,21 +175,23 @@ def test_a_mapping_can_be_moved_to_an_address(mapping, fork, page):
 
 
 @clause("mremap.dontunmap", "mremap(2)", "MREMAP_DONTUNMAP", since="5.7")
-def test_the_old_place_can_stay_mapped(mapping, fork, page):
-    """With MREMAP_DONTUNMAP the bytes go to a new address, and the old place stays mapped, as zeros."""
-    there = mapping(None, page)
-    there.buf[:4] = b"move"
+def test_dontunmap_keeps_the_old_range_mapped(mapping, fork, page):
+    """mremap() with MREMAP_DONTUNMAP moves the bytes to a new address and keeps the old range mapped, as zeros."""
+    memory = mapping(None, page)
+    memory.buf[:4] = b"move"
 
     def life() -> tuple[bytes, bytes]:
-        new = mremap(there.address, page, page, MREMAP_MAYMOVE | MREMAP_DONTUNMAP)
-        return peek(new, 4), peek(there.address, page)
+        new = mremap(memory.address, page, page, MREMAP_MAYMOVE | MREMAP_DONTUNMAP)
+        return peek(new, 4), peek(memory.address, page)
 
     assert fork(life).result() == (b"move", bytes(page))
 
 
 @clause("mremap.shared-second-mapping", "mremap(2)", "DESCRIPTION")
-def test_an_old_size_of_zero_makes_a_second_mapping(mapping, fork, page):
-    """With an old size of 0 a shared mapping gets a second mapping of the same pages; a private one is refused."""
+def test_old_size_0_makes_a_second_mapping(mapping, fork, page):
+    """mremap() with an old size of 0 makes a second mapping of a shared
+    mapping's pages, and fails with EINVAL for a private one.
+    """
     shared, private = mapping(None, page, flags=MAP_SHARED), mapping(None, page)
 
     def life() -> None:
@@ -199,11 +209,13 @@ def test_an_old_size_of_zero_makes_a_second_mapping(mapping, fork, page):
     "case", ["unaligned address", "new size of zero", "unknown flag", "fixed without maymove", "overlap"]
 )
 @clause("mremap.errors", "mremap(2)", "ERRORS", errno=EINVAL)
-def test_what_no_mapping_can_become_is_refused(mapping, fork, page, case):
-    """An unaligned address, a new size of 0, an unknown flag, MREMAP_FIXED alone and a new range that overlaps are refused."""
-    there = mapping(None, 2 * page)
-    there.buf[0] = 7
-    address = there.address
+def test_mremap_with_invalid_arguments_fails(mapping, fork, page, case):
+    """mremap() fails with EINVAL for an unaligned address, a new size of 0,
+    an unknown flag, MREMAP_FIXED alone and overlapping ranges.
+    """
+    memory = mapping(None, 2 * page)
+    memory.buf[0] = 7
+    address = memory.address
 
     def life() -> bytes:
         with fails_with(EINVAL):
@@ -224,15 +236,17 @@ def test_what_no_mapping_can_become_is_refused(mapping, fork, page, case):
 
 
 @clause("mremap.unmapped-efault", "mremap(2)", "ERRORS", errno=EFAULT)
-def test_what_is_not_mapped_cannot_be_remapped(page):
-    """A range that is not mapped, or not wholly by one mapping, is refused."""
+def test_mremap_of_unmapped_range_fails(page):
+    """mremap() fails with EFAULT for a range that is not mapped."""
     with fails_with(EFAULT):
         mremap(free_range(page), page, 2 * page, MREMAP_MAYMOVE)
 
 
 @clause("mremap.locked-eagain", "mremap(2)", "ERRORS", errno=EAGAIN)
-def test_locked_memory_cannot_grow_beyond_its_limit(fork, page):
-    """A locked mapping cannot be made longer than RLIMIT_MEMLOCK allows to who has no privilege; it stays as it was."""
+def test_locked_mapping_cannot_exceed_the_limit(fork, page):
+    """mremap() of a locked mapping without privilege fails with EAGAIN
+    if it would exceed RLIMIT_MEMLOCK, and changes nothing.
+    """
 
     def life() -> None:
         if capabilities() != 0:

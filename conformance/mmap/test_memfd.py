@@ -1,4 +1,4 @@
-"""memfd_create(2): files in memory that have no name."""
+"""memfd_create(2): anonymous files in memory."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ KNOWN_FLAGS = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_NOEXEC_SEAL | 
 
 
 @clause("memfd_create.initial-size-zero", "memfd_create(2)", "DESCRIPTION", since="3.17")
-def test_a_memory_file_begins_empty(memfd):
-    """A file of memfd_create is a regular file, and is 0 bytes long at first."""
+def test_memory_file_is_an_empty_regular_file(memfd):
+    """memfd_create() creates a regular file of size 0."""
     status = os.fstat(memfd())
     assert (status.st_size, stat.S_ISREG(status.st_mode)) == (0, True)
 
 
 @clause("memfd_create.behaves-like-a-file", "memfd_create(2)", "DESCRIPTION", since="3.17")
-def test_a_memory_file_is_written_cut_and_mapped(memfd, mapping, page):
-    """A memory file can be written, read, made longer and shorter, and mapped, as a file on disk can."""
+def test_memory_file_behaves_like_a_file(memfd, mapping, page):
+    """A memory file can be written, read, truncated, extended and mapped."""
     fd = memfd()
     assert os.write(fd, b"0123456789") == 10
     os.ftruncate(fd, 5)
@@ -56,15 +56,15 @@ def test_a_memory_file_is_written_cut_and_mapped(memfd, mapping, page):
 
 
 @clause("memfd_create.name-shown", "memfd_create(2)", "DESCRIPTION", since="3.17")
-def test_the_name_is_shown_in_proc(memfd):
-    """The name is shown as the target of the descriptor's link in /proc/self/fd, with memfd: before it."""
+def test_name_is_shown_in_proc(memfd):
+    """memfd_create()'s name argument is shown in /proc/self/fd as the link target, with the prefix "memfd:"."""
     fd = memfd(name="shown here")
     assert os.readlink(f"/proc/self/fd/{fd}").removesuffix(" (deleted)") == "/memfd:shown here"
 
 
 @clause("memfd_create.names-are-no-identity", "memfd_create(2)", "DESCRIPTION", since="3.17")
-def test_files_of_one_name_are_different_files(memfd):
-    """Several files can have the same name, and have nothing to do with each other."""
+def test_same_name_makes_different_files(memfd):
+    """memfd_create() creates a new file at every call, also with a name used before."""
     first, second = memfd(name="twice"), memfd(name="twice")
     os.write(first, b"x")
     assert not os.path.sameopenfile(first, second)
@@ -72,43 +72,43 @@ def test_files_of_one_name_are_different_files(memfd):
 
 
 @clause("memfd_create.cloexec", "memfd_create(2)", "MFD_CLOEXEC", since="3.17")
-def test_the_flag_to_close_on_exec_is_asked_for(memfd):
-    """The descriptor has the close-on-exec flag with MFD_CLOEXEC, and has not without."""
-    flags = [fcntl.fcntl(memfd(asked), fcntl.F_GETFD) for asked in (0, MFD_CLOEXEC)]
+def test_close_on_exec_is_set_on_request(memfd):
+    """memfd_create() sets FD_CLOEXEC with MFD_CLOEXEC, and not without."""
+    flags = [fcntl.fcntl(memfd(flag), fcntl.F_GETFD) for flag in (0, MFD_CLOEXEC)]
     assert flags == [0, fcntl.FD_CLOEXEC]
 
 
 @clause("memfd_create.opened-rdwr", "memfd_create(2)", "DESCRIPTION", since="3.17")
-def test_the_descriptor_is_for_reading_and_writing(memfd):
-    """The descriptor is open for reading and writing."""
+def test_descriptor_is_opened_for_both(memfd):
+    """memfd_create() opens the file for reading and writing."""
     assert fcntl.fcntl(memfd(), fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
 
 
 @clause("memfd_create.sealing-not-allowed", "memfd_create(2)", "MFD_ALLOW_SEALING", since="3.17")
-def test_without_the_flag_there_is_the_seal_against_seals(memfd):
-    """Without MFD_ALLOW_SEALING the file has the seal F_SEAL_SEAL from the start; with it, none."""
+def test_sealing_is_allowed_on_request(memfd):
+    """memfd_create() sets F_SEAL_SEAL without MFD_ALLOW_SEALING, and no seal with it."""
     assert [get_seals(memfd(flags)) for flags in (0, MFD_ALLOW_SEALING)] == [F_SEAL_SEAL, 0]
 
 
 @clause("memfd_create.fork-shares", "memfd_create(2)", "DESCRIPTION", since="3.17")
-def test_a_child_has_the_same_file(memfd, fork):
-    """A forked child has a copy of the descriptor, which refers to the same file."""
+def test_child_shares_the_file(memfd, fork):
+    """A forked child inherits the descriptor of a memory file, which refers to the same file."""
     fd = memfd()
     fork(os.write, fd, b"from the child").result()
     assert os.pread(fd, 100, 0) == b"from the child"
 
 
 @clause("memfd_create.exec-keeps", "memfd_create(2)", "DESCRIPTION", since="3.17")
-def test_a_program_that_is_executed_has_the_file(memfd, program):
-    """The descriptor stays open over exec unless it has the close-on-exec flag."""
+def test_exec_keeps_the_descriptor(memfd, program):
+    """execve() keeps the descriptor of a memory file open without FD_CLOEXEC."""
     fd = memfd()
     succeeded(program("import os, sys; os.write(int(sys.argv[1]), b'executed')", fd, keep=(fd,)))
     assert os.pread(fd, 100, 0) == b"executed"
 
 
 @clause("memfd_create.opened-through-proc", "memfd_create(2)", "NOTES", since="3.17")
-def test_another_process_opens_it_through_proc(memfd, mapping, program, page):
-    """An unrelated process gets at the file by opening the descriptor's link in /proc/PID/fd, and maps it."""
+def test_unrelated_process_opens_the_file_through_proc(memfd, mapping, program, page):
+    """An unrelated process can open a memory file through /proc/PID/fd and map it."""
     fd = memfd(size=page)
     buffer = mapping(fd, page).buf
     buffer[:4] = b"here"
@@ -124,8 +124,8 @@ def test_another_process_opens_it_through_proc(memfd, mapping, program, page):
 
 
 @clause("memfd_create.released-with-last-reference", "memfd_create(2)", "DESCRIPTION", since="3.17")
-def test_a_mapping_keeps_the_file(mapping, page):
-    """A file whose descriptors are all closed lives on while it is mapped."""
+def test_mapping_keeps_the_file(mapping, page):
+    """A memory file exists while it is mapped, after its descriptors are closed."""
     fd = memfd_create("kept", 0)
     os.ftruncate(fd, page)
     os.pwrite(fd, b"kept", 0)
@@ -136,8 +136,8 @@ def test_a_mapping_keeps_the_file(mapping, page):
 
 
 @clause("memfd_create.unknown-flag-einval", "memfd_create(2)", "ERRORS", errno=EINVAL, since="3.17")
-def test_an_unknown_flag_is_refused():
-    """Flags that there are not are refused."""
+def test_unknown_flag_fails():
+    """memfd_create() fails with EINVAL for unknown flags."""
     for bit in (1 << 12, 1 << 20):
         assert not bit & KNOWN_FLAGS
         with fails_with(EINVAL):
@@ -145,8 +145,8 @@ def test_an_unknown_flag_is_refused():
 
 
 @clause("memfd_create.name-249", "memfd_create(2)", "ERRORS", errno=EINVAL, since="3.17")
-def test_a_name_has_a_longest_length(memfd):
-    """A name may have 249 bytes, and not one more; it may also be empty."""
+def test_name_longer_than_249_bytes_fails(memfd):
+    """memfd_create() accepts names of 249 bytes and of none, and fails with EINVAL for 250 bytes."""
     memfd(name="x" * 249)
     memfd(name="")
     with fails_with(EINVAL):
@@ -154,15 +154,15 @@ def test_a_name_has_a_longest_length(memfd):
 
 
 @clause("memfd_create.efault", "memfd_create(2)", "ERRORS", errno=EFAULT, since="3.17")
-def test_a_name_that_is_nowhere_is_refused(mapping, page):
-    """A name at an address that cannot be read is refused."""
+def test_inaccessible_name_fails(mapping, page):
+    """memfd_create() fails with EFAULT for a name in inaccessible memory."""
     with fails_with(EFAULT):
         syscall(number_of("memfd_create"), mapping(None, page, PROT_NONE).address, 0)
 
 
 @clause("memfd_create.emfile", "memfd_create(2)", "ERRORS", errno=EMFILE, since="3.17")
-def test_a_process_that_has_all_its_descriptors_open(fork):
-    """A process that has as many descriptors open as it may cannot make a memory file."""
+def test_needs_a_free_descriptor(fork):
+    """memfd_create() fails with EMFILE at the limit of open descriptors."""
 
     def life() -> None:
         limit_process("NOFILE", 32, 32)
@@ -177,16 +177,18 @@ def test_a_process_that_has_all_its_descriptors_open(fork):
 
 
 @clause("memfd_create.sigbus-beyond-eof", "mmap(2)", "ERRORS", since="3.17")
-def test_memory_beyond_the_end_is_a_bus_error(memfd, mapping, fork, page):
-    """A page of a mapping that lies wholly beyond the end of the memory file is a SIGBUS."""
-    there = mapping(memfd(size=1), 2 * page)
-    assert fork(peek, there.address + page - 1, 1).result() == b"\0"
-    assert fork(peek, there.address + page, 1).wait() == -signal.SIGBUS
+def test_access_beyond_the_end_raises_sigbus(memfd, mapping, fork, page):
+    """Access to a page of a mapping wholly beyond the end of its memory file raises SIGBUS."""
+    memory = mapping(memfd(size=1), 2 * page)
+    assert fork(peek, memory.address + page - 1, 1).result() == b"\0"
+    assert fork(peek, memory.address + page, 1).wait() == -signal.SIGBUS
 
 
 @clause("memfd_create.noexec_seal", "mfd_noexec.rst", "MFD_NOEXEC_SEAL", since="6.3")
-def test_a_memory_file_can_be_made_never_to_be_executed(memfd):
-    """With MFD_NOEXEC_SEAL the file is not executable, and sealed so that it cannot be made so; other seals can be added."""
+def test_noexec_seal(memfd):
+    """memfd_create() with MFD_NOEXEC_SEAL makes the file not executable, sets
+    only F_SEAL_EXEC, and fchmod() to executable fails with EPERM.
+    """
     try:
         fd = memfd(MFD_NOEXEC_SEAL)
     except OSError as error:
@@ -200,8 +202,8 @@ def test_a_memory_file_can_be_made_never_to_be_executed(memfd):
 
 
 @clause("memfd_create.exec", "mfd_noexec.rst", "MFD_EXEC", since="6.3")
-def test_a_memory_file_can_be_made_to_be_executed(memfd):
-    """With MFD_EXEC the file is executable, unless the system forbids it with vm.memfd_noexec."""
+def test_exec_flag(memfd):
+    """memfd_create() with MFD_EXEC makes the file executable, and fails with EACCES if vm.memfd_noexec is 2."""
     forbidden = limit("vm/memfd_noexec")
     if forbidden is None:
         untested("needs a kernel that knows MFD_EXEC")
@@ -220,8 +222,8 @@ def test_a_memory_file_can_be_made_to_be_executed(memfd):
     since="4.14",
     disputed="allowed since Linux 4.16, as the page says elsewhere",
 )
-def test_huge_pages_and_seals_together():
-    """MFD_HUGETLB and MFD_ALLOW_SEALING together are refused."""
+def test_huge_pages_and_sealing():
+    """memfd_create() with MFD_HUGETLB | MFD_ALLOW_SEALING fails with EINVAL."""
     try:
         fd = memfd_create("test", MFD_HUGETLB | MFD_ALLOW_SEALING)
     except OSError as error:
@@ -232,15 +234,15 @@ def test_huge_pages_and_seals_together():
         untested(f"needs huge pages: {error.strerror}")
     try:
         add_seals(fd, F_SEAL_GROW)
-        assert get_seals(fd) == F_SEAL_GROW, "it was taken, and cannot be sealed"
+        assert get_seals(fd) == F_SEAL_GROW, "the flags were accepted, but the file cannot be sealed"
     finally:
         os.close(fd)
-    disputed(manual="EINVAL under ERRORS and that it is supported in its text", linux="allows it")
+    disputed(manual="EINVAL under ERRORS, and in the text that it is supported", linux="allows it")
 
 
 @clause("memfd_create.mapped-while-empty", "mmap(2)", "PROT_READ", since="3.17")
-def test_an_empty_memory_file_can_be_mapped(memfd, fork, page):
-    """A memory file may be mapped before it has a size; the memory is there once the file has one."""
+def test_empty_memory_file_can_be_mapped(memfd, fork, page):
+    """mmap() of an empty memory file succeeds; access raises SIGBUS until the file is extended."""
     fd = memfd()
     address = mmap(None, page, PROT_READ, MAP_SHARED, fd)
     assert fork(peek, address, 1).wait() == -signal.SIGBUS

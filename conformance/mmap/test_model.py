@@ -1,4 +1,4 @@
-"""Clauses: the machines of model.py, beside the kernel."""
+"""Clauses that compare the state machine of model.py with the kernel."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from pytest_ipc import clause
 
 @clause("mmap.model", "mmap(2)", "DESCRIPTION")
 def test_the_model(agree, machines, two_peers):
-    """A file's bytes are seen through shared and private mappings as a model in plain Python says, whoever changes them how."""
+    """Shared and private mappings of a file agree with a model in Python for random sequences of calls."""
     agree(lambda: machines.Files(*two_peers))

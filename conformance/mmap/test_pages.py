@@ -1,4 +1,4 @@
-"""mmap(2): what may be done with the pages of a mapping, how many there may be, and which are there at once."""
+"""mmap(2): protection, limits and population of pages."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ from ..memory import APART, locked, mapped_at, peek, poke, resident
 
 
 @clause("mmap.prot-none-sigsegv", "mmap(2)", "PROT_NONE")
-def test_memory_without_access_cannot_be_touched(mapping, fork, page):
-    """With PROT_NONE a read is a SIGSEGV, and so is a store."""
+def test_prot_none_denies_access(mapping, fork, page):
+    """A load from a page with PROT_NONE raises SIGSEGV, and so does a store."""
     address = mapping(None, page, PROT_NONE).address
     assert fork(peek, address, 1).wait() == -SIGSEGV
     assert fork(poke, address, 1).wait() == -SIGSEGV
 
 
 @clause("mmap.prot-read-sigsegv", "mmap(2)", "PROT_READ")
-def test_memory_for_reading_cannot_be_written(mapping, fork, memfd, page):
-    """With PROT_READ a store is a SIGSEGV, and changes nothing."""
+def test_prot_read_denies_stores(mapping, fork, memfd, page):
+    """A store to a page with PROT_READ raises SIGSEGV, and changes nothing."""
     fd = memfd(size=page)
     address = mapping(fd, page, PROT_READ).address
     assert peek(address, 1) == b"\0"
@@ -54,7 +54,7 @@ def test_memory_for_reading_cannot_be_written(mapping, fork, memfd, page):
     assert os.pread(fd, 1, 0) == b"\0"
 
 
-# "Return", as each processor has it.
+# The machine code of a return instruction, by architecture.
 RETURN = {
     "x86_64": "c3",
     "i386": "c3",
@@ -68,8 +68,8 @@ RETURN = {
 
 
 @clause("mmap.exec-flag", "mmap(2)", "PROT_EXEC")
-def test_memory_with_exec_can_be_executed(file, opened, fork, page):
-    """Pages with PROT_EXEC may be executed."""
+def test_prot_exec_permits_execution(file, opened, fork, page):
+    """Code in pages with PROT_EXEC can be executed."""
     if machine() not in RETURN:
         untested(f"needs to know how {machine()} returns from a function")
     file.write_bytes(bytes.fromhex(RETURN[machine()]).ljust(page, b"\0"))
@@ -87,8 +87,10 @@ def test_memory_with_exec_can_be_executed(file, opened, fork, page):
 
 
 @clause("mmap.noexec-mount-eperm", "mmap(2)", "ERRORS", errno=EPERM)
-def test_a_file_system_mounted_noexec_cannot_be_mapped_to_execute(tmp_path, fork, page):
-    """PROT_EXEC is refused for a file on a file system that is mounted noexec, and cannot be added later."""
+def test_noexec_mount_denies_prot_exec(tmp_path, fork, page):
+    """mmap() with PROT_EXEC fails with EPERM for a file on a noexec
+    mount, and mprotect() with PROT_EXEC fails with EACCES.
+    """
 
     def life() -> None:
         mount_tmpfs(tmp_path, MS_NOEXEC)
@@ -104,42 +106,42 @@ def test_a_file_system_mounted_noexec_cannot_be_mapped_to_execute(tmp_path, fork
 
 
 @clause("mmap.enomem-mapcount", "mmap(2)", "ERRORS", errno=ENOMEM)
-def test_a_process_has_only_so_many_mappings(fork, page):
-    """A process that has as many mappings as vm.max_map_count allows gets no further one; nor can it split one."""
+def test_max_map_count_limits_mappings(fork, page):
+    """mmap() and mprotect() fail with ENOMEM if the process would have more than vm.max_map_count mappings."""
     most = limit("vm/max_map_count")
     if most is None or most > 300_000:
         untested(f"needs a vm.max_map_count that can be reached, and it is {most}")
 
     def fill() -> None:
-        room = mmap(None, (most + 3) * page, PROT_NONE)
+        memory = mmap(None, (most + 3) * page, PROT_NONE)
         with fails_with(ENOMEM):
-            for number in range(1, most + 3, 2):  # a page in the middle that differs makes three mappings of one
-                mprotect(room + number * page, page, PROT_READ)
+            for number in range(1, most + 3, 2):  # each changed page splits one mapping into three
+                mprotect(memory + number * page, page, PROT_READ)
         with fails_with(ENOMEM):
-            for prot in (PROT_READ, PROT_NONE) * 4:  # side by side, and none like the one before
+            for prot in (PROT_READ, PROT_NONE) * 4:  # different protections, so that no two are merged
                 mmap(None, page, prot)
 
     fork(fill).result(60)
 
 
 @clause("mmap.rlimit_as", "mmap(2)", "ERRORS", errno=ENOMEM)
-def test_the_address_space_is_limited(fork, page):
-    """A mapping that would make the address space larger than RLIMIT_AS is refused, whatever it is a mapping of."""
+def test_rlimit_as_limits_the_address_space(fork, page):
+    """mmap() fails with ENOMEM if the address space would exceed RLIMIT_AS, also with PROT_NONE and MAP_NORESERVE."""
 
     def life() -> None:
-        room = 64 * page
+        space = 64 * page
         size = int(Path("/proc/self/statm").read_text().split()[0]) * page
-        limit_process("AS", size + room, size + room)
+        limit_process("AS", size + space, size + space)
         with fails_with(ENOMEM):
-            mmap(None, room + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+            mmap(None, space + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
         mmap(None, page, PROT_NONE)
 
     fork(life).result()
 
 
 @clause("mmap.rlimit_data", "mmap(2)", "ERRORS", errno=ENOMEM, since="4.7")
-def test_private_memory_to_write_is_limited(fork, page):
-    """A private mapping to write that would exceed RLIMIT_DATA is refused; a shared one, or one to read, is not."""
+def test_rlimit_data_limits_private_writable_memory(fork, page):
+    """mmap() of private writable memory fails with ENOMEM above RLIMIT_DATA; shared or read-only mappings succeed."""
 
     def life() -> None:
         size = int(process_status()["VmData"].split()[0]) * 1024
@@ -153,8 +155,8 @@ def test_private_memory_to_write_is_limited(fork, page):
 
 
 @clause("mmap.locked", "mmap(2)", "MAP_LOCKED")
-def test_locked_memory_is_in_memory_and_stays(fork, page):
-    """MAP_LOCKED brings the pages into memory and locks them there, as mlock does."""
+def test_map_locked_locks_the_pages(fork, page):
+    """mmap() with MAP_LOCKED makes the pages resident and locks them like mlock()."""
 
     def life() -> tuple[list[bool], int]:
         before = locked()
@@ -168,8 +170,8 @@ def test_locked_memory_is_in_memory_and_stays(fork, page):
 
 
 @clause("mmap.locked-eagain", "mmap(2)", "ERRORS", errno=EAGAIN)
-def test_locked_memory_is_limited(fork, page):
-    """MAP_LOCKED for more than RLIMIT_MEMLOCK allows is refused to who has no privilege."""
+def test_map_locked_is_limited(fork, page):
+    """mmap() with MAP_LOCKED without privilege fails with EAGAIN above RLIMIT_MEMLOCK."""
 
     def life() -> None:
         if capabilities() != 0:
@@ -183,18 +185,20 @@ def test_locked_memory_is_limited(fork, page):
 
 
 @clause("mmap.populate", "mmap(2)", "MAP_POPULATE")
-def test_populate_brings_the_pages_into_memory(mapping, page):
-    """MAP_POPULATE brings the pages of a mapping into memory before they are touched."""
+def test_populate_makes_pages_resident(mapping, page):
+    """mmap() with MAP_POPULATE makes all pages of the mapping resident at once."""
     assert resident(mapping(None, 64 * page, flags=APART | MAP_POPULATE).address, 64 * page) == [True] * 64
 
 
 @clause("mmap.growsdown", "mmap(2)", "MAP_GROWSDOWN")
-def test_a_stack_grows_downward(fork, page):
-    """Touching the page below a mapping with MAP_GROWSDOWN makes the mapping grow by it; below another one it is a SIGSEGV."""
+def test_growsdown_extends_the_mapping(fork, page):
+    """Access to the page below a MAP_GROWSDOWN mapping extends the
+    mapping by it; below another mapping it raises SIGSEGV.
+    """
     flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED
 
     def life(below: int) -> tuple[int, tuple[int, int, str] | None]:
-        # Room for the gap that the kernel keeps between a stack and what is mapped below it, 256 pages by default.
+        # Leaves space for the guard gap below a stack, 256 pages by default.
         start = mmap(None, 2048 * page, PROT_NONE)
         munmap(start, 2048 * page)
         mmap(start, page, PROT_READ, flags)

@@ -1,4 +1,4 @@
-"""fcntl(2), File Sealing: what can be forbidden with a memory file, for good and for everybody."""
+"""fcntl(2), File Sealing: operations that seals deny for a memory file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from ..memory import poke
 
 @pytest.fixture
 def sealable(memfd, page):
-    """A memory file of two pages to be sealed: a page of a, a page of b."""
+    """Create a sealable memory file of two pages: a page of a, a page of b."""
     fd = memfd(MFD_ALLOW_SEALING)
     os.write(fd, b"a" * page + b"b" * page)
     os.lseek(fd, 0, os.SEEK_SET)
@@ -50,7 +50,7 @@ def content(fd: int) -> bytes:
 
 @clause("fcntl.add_seals-add-up", "F_GET_SEALS(2const)", "F_ADD_SEALS", since="3.17")
 def test_seals_add_up(sealable):
-    """Seals are added to those that there are; F_GET_SEALS gives all of them. To add one again is no error."""
+    """F_ADD_SEALS adds seals to the existing ones, which F_GET_SEALS returns; adding a seal again succeeds."""
     found = []
     for seals in (F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_GROW, 0):
         add_seals(sealable, seals)
@@ -59,8 +59,8 @@ def test_seals_add_up(sealable):
 
 
 @clause("fcntl.seals-of-the-file", "fcntl(2)", "File Sealing", since="3.17")
-def test_seals_are_the_files_and_not_the_descriptors(sealable, opened, fork):
-    """Seals belong to the file: they hold for every descriptor of it, also one that was open before, and in every process."""
+def test_seals_belong_to_the_file(sealable, opened, fork):
+    """Seals belong to the file: they apply to every descriptor, also one opened before, and in every process."""
     other = opened(f"/proc/self/fd/{sealable}", os.O_RDWR)
     add_seals(sealable, F_SEAL_SHRINK)
     assert get_seals(other) == F_SEAL_SHRINK
@@ -71,8 +71,8 @@ def test_seals_are_the_files_and_not_the_descriptors(sealable, opened, fork):
 
 
 @clause("fcntl.f_seal_seal", "F_GET_SEALS(2const)", "F_SEAL_SEAL", errno=EPERM, since="3.17")
-def test_the_seal_against_seals(sealable):
-    """With F_SEAL_SEAL no further seal can be added; the others stay as they are."""
+def test_seal_seal_denies_further_seals(sealable):
+    """F_ADD_SEALS fails with EPERM if the file has F_SEAL_SEAL, and the other seals stay."""
     add_seals(sealable, F_SEAL_GROW | F_SEAL_SEAL)
     with fails_with(EPERM):
         add_seals(sealable, F_SEAL_SHRINK)
@@ -81,8 +81,10 @@ def test_the_seal_against_seals(sealable):
 
 
 @clause("fcntl.f_seal_shrink", "F_GET_SEALS(2const)", "F_SEAL_SHRINK", errno=EPERM, since="3.17")
-def test_the_seal_against_shrinking(sealable, page):
-    """With F_SEAL_SHRINK the file cannot be made shorter, by ftruncate or by O_TRUNC; it can still grow and be written."""
+def test_seal_shrink_denies_shrinking(sealable, page):
+    """With F_SEAL_SHRINK, ftruncate() to a smaller size and open()
+    with O_TRUNC fail with EPERM; growing and writing succeed.
+    """
     add_seals(sealable, F_SEAL_SHRINK)
     with fails_with(EPERM):
         ftruncate(sealable, 2 * page - 1)
@@ -94,8 +96,10 @@ def test_the_seal_against_shrinking(sealable, page):
 
 
 @clause("fcntl.f_seal_grow", "F_GET_SEALS(2const)", "F_SEAL_GROW", errno=EPERM, since="3.17")
-def test_the_seal_against_growing(sealable, page):
-    """With F_SEAL_GROW the file cannot become longer, by ftruncate, fallocate or writing past its end; it can be written within."""
+def test_seal_grow_denies_growing(sealable, page):
+    """With F_SEAL_GROW, ftruncate(), fallocate() and write() beyond the
+    end fail with EPERM; writing within and shrinking succeed.
+    """
     add_seals(sealable, F_SEAL_GROW)
     os.lseek(sealable, 0, os.SEEK_END)
     for grow in (
@@ -112,15 +116,15 @@ def test_the_seal_against_growing(sealable, page):
 
 
 @clause("fcntl.f_seal_write", "F_GET_SEALS(2const)", "F_SEAL_WRITE", errno=EPERM, since="3.17")
-def test_the_seal_against_writing(sealable, page):
-    """With F_SEAL_WRITE the content cannot be changed, by write, by punching a hole, or by a shared mapping to write."""
+def test_seal_write_denies_writing(sealable, page):
+    """With F_SEAL_WRITE, write() and a shared writable mmap() fail with EPERM, and so does punching a hole."""
     add_seals(sealable, F_SEAL_WRITE)
     before = content(sealable)
     with fails_with(EPERM):
         write(sealable, b"x")
     with fails_with(EPERM):
         mmap(None, page, PROT_READ | PROT_WRITE, MAP_SHARED, sealable)
-    with fails_with(EPERM, EOPNOTSUPP):  # where no holes can be made at all that is the answer
+    with fails_with(EPERM, EOPNOTSUPP):  # EOPNOTSUPP where holes are not supported
         fallocate(sealable, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, page)
     assert content(sealable) == before
     ftruncate(sealable, page)
@@ -128,30 +132,32 @@ def test_the_seal_against_writing(sealable, page):
 
 
 @clause("fcntl.f_seal_write-private-mapping", "F_GET_SEALS(2const)", "F_SEAL_WRITE", since="3.17")
-def test_a_sealed_file_can_be_mapped_privately(sealable, mapping, page):
-    """A file with F_SEAL_WRITE can still be mapped privately to write; the stores stay private."""
+def test_seal_write_permits_private_mappings(sealable, mapping, page):
+    """With F_SEAL_WRITE, a private writable mapping is permitted, and its stores stay private."""
     add_seals(sealable, F_SEAL_WRITE)
-    there = mapping(sealable, page, flags=MAP_PRIVATE)
-    there.buf[0] = ord("x")
+    private = mapping(sealable, page, flags=MAP_PRIVATE)
+    private.buf[0] = ord("x")
     assert content(sealable)[:1] == b"a"
 
 
 @clause("fcntl.f_seal_write-read-only-mapping", "F_GET_SEALS(2const)", "F_SEAL_WRITE", errno=EACCES, since="6.7")
-def test_a_sealed_file_can_be_mapped_to_read(sealable, mapping, page):
-    """A file with F_SEAL_WRITE can be mapped shared to read, and that mapping cannot be made writable."""
+def test_seal_write_permits_read_only_mappings(sealable, mapping, page):
+    """With F_SEAL_WRITE, a shared read-only mapping is permitted, and mprotect() to writable fails with EACCES."""
     add_seals(sealable, F_SEAL_WRITE)
     try:
-        there = mapping(sealable, page, PROT_READ)
+        shared = mapping(sealable, page, PROT_READ)
     except PermissionError:
         untested("needs Linux 6.7: until then such a mapping of a file open for writing counted as one to write")
-    assert bytes(there.buf) == b"a" * page
+    assert bytes(shared.buf) == b"a" * page
     with fails_with(EACCES):
-        mprotect(there.address, page, PROT_READ | PROT_WRITE)
+        mprotect(shared.address, page, PROT_READ | PROT_WRITE)
 
 
 @clause("fcntl.f_seal_write-mapped-ebusy", "fcntl(2)", "ERRORS", errno=EBUSY, since="3.17")
-def test_what_is_mapped_to_write_cannot_be_sealed(sealable, page):
-    """F_SEAL_WRITE is refused while there is a shared mapping to write, and no seal of that call is added."""
+def test_seal_write_fails_while_mapped_writable(sealable, page):
+    """F_ADD_SEALS with F_SEAL_WRITE fails with EBUSY while a shared
+    writable mapping exists, and adds none of its seals.
+    """
     address = mmap(None, page, PROT_READ | PROT_WRITE, MAP_SHARED, sealable)
     with fails_with(EBUSY):
         add_seals(sealable, F_SEAL_WRITE | F_SEAL_GROW)
@@ -162,11 +168,11 @@ def test_what_is_mapped_to_write_cannot_be_sealed(sealable, page):
 
 
 @clause("mmap.memfd-future_write", "F_GET_SEALS(2const)", "F_SEAL_FUTURE_WRITE", errno=EPERM, since="5.1")
-def test_the_seal_against_future_writing(sealable, mapping, page):
-    """With F_SEAL_FUTURE_WRITE shared mappings to write that exist stay so; new ones, and write, are refused."""
-    there = mapping(sealable, page)
+def test_seal_future_write_keeps_existing_mappings(sealable, mapping, page):
+    """With F_SEAL_FUTURE_WRITE, existing shared writable mappings stay usable; new ones and write() fail with EPERM."""
+    shared = mapping(sealable, page)
     add_seals(sealable, F_SEAL_FUTURE_WRITE)
-    poke(there.address, ord("x"))
+    poke(shared.address, ord("x"))
     with fails_with(EPERM):
         mmap(None, page, PROT_READ | PROT_WRITE, MAP_SHARED, sealable)
     with fails_with(EPERM):
@@ -178,16 +184,16 @@ def test_the_seal_against_future_writing(sealable, mapping, page):
 
 
 @clause("fcntl.add_seals-unknown-einval", "fcntl(2)", "ERRORS", errno=EINVAL, since="3.17")
-def test_an_unknown_seal_is_refused(sealable):
-    """A seal that there is not is refused, and none is added."""
+def test_unknown_seal_fails(sealable):
+    """F_ADD_SEALS fails with EINVAL for an unknown seal, and adds none."""
     with fails_with(EINVAL):
         add_seals(sealable, F_SEAL_GROW | 1 << 20)
     assert get_seals(sealable) == 0
 
 
 @clause("fcntl.add_seals-read-only-eperm", "fcntl(2)", "ERRORS", errno=EPERM, since="3.17")
-def test_a_descriptor_for_reading_adds_no_seals(sealable, opened):
-    """Seals cannot be added through a descriptor that is not open for writing; they can be looked at."""
+def test_read_only_descriptor_cannot_add_seals(sealable, opened):
+    """F_ADD_SEALS fails with EPERM on a descriptor that is not open for writing, and F_GET_SEALS succeeds."""
     fd = opened(f"/proc/self/fd/{sealable}", os.O_RDONLY)
     with fails_with(EPERM):
         add_seals(fd, F_SEAL_GROW)
@@ -195,8 +201,8 @@ def test_a_descriptor_for_reading_adds_no_seals(sealable, opened):
 
 
 @clause("fcntl.seals-unsupported-einval", "fcntl(2)", "ERRORS", errno=EINVAL, since="3.17")
-def test_what_is_no_memory_file_has_no_seals(pipe):
-    """Seals can be neither added to nor asked of what does not support them."""
+def test_pipe_has_no_seals(pipe):
+    """F_ADD_SEALS and F_GET_SEALS fail with EINVAL on a descriptor without support for seals, such as a pipe."""
     fd = pipe().write_fd
     with fails_with(EINVAL):
         add_seals(fd, F_SEAL_GROW)

@@ -1,4 +1,4 @@
-"""mmap(2): what a mapping has to do with its file, with other mappings of it, and with other processes."""
+"""mmap(2): a mapping in relation to its file, to other mappings and to other processes."""
 
 from __future__ import annotations
 
@@ -28,34 +28,36 @@ from ..memory import mapped_at, peek, poke
 
 
 @clause("mmap.shared-writes-reach-file-and-others", "mmap(2)", "MAP_SHARED")
-def test_a_store_is_seen_in_the_file_and_by_others(file, opened, mapping, fork, page):
-    """A store through a shared mapping is seen by read(2), by other mappings, and by other processes that mapped the file."""
+def test_shared_store_is_visible_everywhere(file, opened, mapping, fork, page):
+    """A store through a shared mapping is visible to read(), to
+    other mappings and to other processes that map the file.
+    """
     fd, other = opened(file, os.O_RDWR), opened(file, os.O_RDONLY)
     first, second = mapping(fd, page), mapping(other, page, PROT_READ)
     first.buf[:4] = b"here"
     assert (bytes(second.buf[:4]), os.pread(other, 4, 0)) == (b"here", b"here")
 
-    def look_and_answer() -> bytes:
+    def store_and_load() -> bytes:
         address = mmap(None, page, PROT_READ | PROT_WRITE, MAP_SHARED, os.open(file, os.O_RDWR))
         poke(address, ord("H"))
         return peek(address, 4)
 
-    assert fork(look_and_answer).result() == b"Here"
+    assert fork(store_and_load).result() == b"Here"
     assert bytes(first.buf[:4]) == b"Here"
 
 
 @clause("mmap.write-visible-in-map", "mmap(2)", "MAP_SHARED")
-def test_a_write_is_seen_in_the_mapping(file, opened, mapping, page):
-    """What write(2) puts into the file is seen in a shared mapping of it at once."""
+def test_write_is_visible_in_a_shared_mapping(file, opened, mapping, page):
+    """Data written with write() are visible at once in a shared mapping of the file."""
     fd = opened(file, os.O_RDWR)
-    there = mapping(fd, 2 * page)
+    shared = mapping(fd, 2 * page)
     os.pwrite(fd, b"written", page - 3)
-    assert bytes(there.buf[page - 4 : page + 5]) == b"awrittenb"
+    assert bytes(shared.buf[page - 4 : page + 5]) == b"awrittenb"
 
 
 @clause("mmap.private-cow", "mmap(2)", "MAP_PRIVATE")
-def test_a_private_store_stays_private(file, opened, mapping, fork, page):
-    """A store through a private mapping is seen neither in the file, nor in other mappings of it, nor by other processes."""
+def test_private_store_is_not_visible_elsewhere(file, opened, mapping, fork, page):
+    """A store through a private mapping is not visible in the file, in other mappings or in other processes."""
     fd = opened(file, os.O_RDWR)
     private, other, shared = (
         mapping(fd, page, flags=MAP_PRIVATE),
@@ -69,8 +71,10 @@ def test_a_private_store_stays_private(file, opened, mapping, fork, page):
 
 
 @clause("mmap.private-page-by-page", "mmap(2)", "MAP_PRIVATE")
-def test_a_private_page_is_copied_when_it_is_written(file, opened, mapping, page):
-    """A private mapping holds what the file holds; the page that is written to is from then on its own."""
+def test_private_page_is_copied_on_write(file, opened, mapping, page):
+    """A private mapping has the content of the file, and the page
+    written to is a copy that later write() calls do not change.
+    """
     fd = opened(file, os.O_RDWR)
     private = mapping(fd, 2 * page, flags=MAP_PRIVATE)
     private.buf[0] = ord("x")
@@ -80,41 +84,43 @@ def test_a_private_page_is_copied_when_it_is_written(file, opened, mapping, page
 
 
 @clause("mmap.partial-page-tail-zero", "mmap(2)", "NOTES")
-def test_the_rest_of_the_last_page_is_zero_and_never_written(file, opened, mapping, page):
-    """The rest of the page in which a file ends is zero in a mapping; what is stored there does not get into the file."""
+def test_tail_of_the_last_page_is_zero(file, opened, mapping, page):
+    """The rest of the last page of a file reads as zeros in a mapping, and stores to it are not written to the file."""
     fd = opened(file, os.O_RDWR)
     size = file.stat().st_size
-    there = mapping(fd, 3 * page)
-    assert bytes(there.buf[size:]) == bytes(3 * page - size)
-    there.buf[size] = 7
-    there.msync()
+    shared = mapping(fd, 3 * page)
+    assert bytes(shared.buf[size:]) == bytes(3 * page - size)
+    shared.buf[size] = 7
+    shared.msync()
     assert (file.stat().st_size, file.read_bytes()[-2:]) == (size, b"cc")
 
 
 @clause("mmap.sigbus-beyond-eof", "mmap(2)", "ERRORS")
-def test_a_page_beyond_the_end_of_the_file_is_a_bus_error(file, opened, mapping, fork, page):
-    """A mapping may be longer than its file; touching a page that lies wholly beyond the end is a SIGBUS."""
-    there = mapping(opened(file, os.O_RDWR), 4 * page)
-    assert fork(peek, there.address + 3 * page - 1, 1).result() == b"\0"
-    assert fork(peek, there.address + 3 * page, 1).wait() == -signal.SIGBUS
-    assert fork(poke, there.address + 3 * page, 1).wait() == -signal.SIGBUS
+def test_access_beyond_the_end_raises_sigbus(file, opened, mapping, fork, page):
+    """A mapping can be longer than its file; access to a page wholly beyond the end raises SIGBUS."""
+    shared = mapping(opened(file, os.O_RDWR), 4 * page)
+    assert fork(peek, shared.address + 3 * page - 1, 1).result() == b"\0"
+    assert fork(peek, shared.address + 3 * page, 1).wait() == -signal.SIGBUS
+    assert fork(poke, shared.address + 3 * page, 1).wait() == -signal.SIGBUS
 
 
 @clause("mmap.truncate-then-access", "mmap(2)", "NOTES")
-def test_a_mapping_follows_the_size_of_its_file(file, opened, mapping, fork, page):
-    """When the file becomes shorter the pages beyond its end are a SIGBUS; when it grows again they are back, as zeros."""
+def test_mapping_follows_the_file_size(file, opened, mapping, fork, page):
+    """Pages beyond the end of a truncated file raise SIGBUS, and are
+    accessible again as zeros after the file is extended.
+    """
     fd = opened(file, os.O_RDWR)
-    there = mapping(fd, 2 * page)
-    assert bytes(there.buf) == b"a" * page + b"b" * page
+    shared = mapping(fd, 2 * page)
+    assert bytes(shared.buf) == b"a" * page + b"b" * page
     os.ftruncate(fd, page)
-    assert fork(peek, there.address + page, 1).wait() == -signal.SIGBUS
+    assert fork(peek, shared.address + page, 1).wait() == -signal.SIGBUS
     os.ftruncate(fd, 2 * page)
-    assert fork(peek, there.address, 2 * page).result() == b"a" * page + bytes(page)
+    assert fork(peek, shared.address, 2 * page).result() == b"a" * page + bytes(page)
 
 
 @clause("mmap.fd-close-keeps", "mmap(2)", "DESCRIPTION")
-def test_a_mapping_outlives_its_descriptor(file, mapping, page):
-    """Closing the descriptor does not unmap; and as long as it is mapped, a file that has lost its name is still there."""
+def test_mapping_outlives_its_descriptor(file, mapping, page):
+    """A mapping and its file stay usable after the descriptor is closed and the file is unlinked."""
     fd = os.open(file, os.O_RDWR)
     first, second = mapping(fd, page), mapping(fd, page, PROT_READ)
     os.close(fd)
@@ -124,8 +130,8 @@ def test_a_mapping_outlives_its_descriptor(file, mapping, page):
 
 
 @clause("mmap.fork-preserved", "mmap(2)", "NOTES")
-def test_a_child_has_its_parents_mappings(file, opened, mapping, fork, page):
-    """A forked child has the same mappings: what is shared stays shared both ways, what is private is from then on its own."""
+def test_child_inherits_the_mappings(file, opened, mapping, fork, page):
+    """A child created with fork() inherits the mappings: shared ones stay shared, private ones are independent."""
     fd = opened(file, os.O_RDWR)
     shared, private, read_only = mapping(fd, page), mapping(None, page), mapping(fd, page, PROT_READ)
     private.buf[:6] = b"before"
@@ -134,18 +140,18 @@ def test_a_child_has_its_parents_mappings(file, opened, mapping, fork, page):
         seen = peek(private.address, 6)
         poke(shared.address, ord("x"))
         poke(private.address, ord("x"))
-        found = [mapped_at(it.address) for it in (shared, private, read_only)]
-        return seen, [it and it[2] for it in found]
+        found = [mapped_at(each.address) for each in (shared, private, read_only)]
+        return seen, [entry and entry[2] for entry in found]
 
     assert fork(life).result() == (b"before", ["rw-s", "rw-p", "r--s"])
     assert (shared.buf[0], bytes(private.buf[:6])) == (ord("x"), b"before")
 
 
 @clause("mmap.exec-dropped", "execve(2)", "Effect on process attributes")
-def test_exec_unmaps(file, opened, mapping, program, page):
-    """A program that is executed has none of the mappings of the one before; what was stored is in the file."""
-    there = mapping(opened(file, os.O_RDWR), page)
-    there.buf[:4] = b"kept"
+def test_exec_removes_mappings(file, opened, mapping, program, page):
+    """execve() removes all mappings of the process; stores to a shared one are in the file."""
+    shared = mapping(opened(file, os.O_RDWR), page)
+    shared.buf[:4] = b"kept"
     source = "import pathlib, sys; sys.exit(sys.argv[1] in pathlib.Path('/proc/self/maps').read_text())"
     assert str(file) in Path("/proc/self/maps").read_text()
     succeeded(program(source, file))
@@ -153,62 +159,62 @@ def test_exec_unmaps(file, opened, mapping, program, page):
 
 
 @clause("mmap.mtime-updated", "mmap(2)", "Timestamps changes for file-backed mappings")
-def test_a_store_marks_the_times_of_the_file(file, opened, mapping, page):
-    """After a store and msync with MS_SYNC or MS_ASYNC the file has new times of modification and of status change."""
+def test_store_updates_mtime_and_ctime(file, opened, mapping, page):
+    """A store followed by msync() with MS_SYNC or MS_ASYNC updates st_mtime and st_ctime of the file."""
     fd = opened(file, os.O_RDWR)
-    there = mapping(fd, 2 * page)
+    shared = mapping(fd, 2 * page)
     os.utime(fd, ns=(0, 0))
     before = os.fstat(fd)
-    there.buf[0] = 7
-    msync(there.address, page)
+    shared.buf[0] = 7
+    msync(shared.address, page)
     # ctime cannot be set back; its clock may not have ticked since utime() set it.
     after = os.fstat(fd)
     assert after.st_mtime_ns > before.st_mtime_ns == 0
     assert after.st_ctime_ns >= before.st_ctime_ns
     os.utime(fd, ns=(0, 0))
-    there.buf[page] = 8
-    msync(there.address + page, page, MS_ASYNC)
+    shared.buf[page] = 8
+    msync(shared.address + page, page, MS_ASYNC)
     assert Deadline(5).until(lambda: os.fstat(fd).st_mtime_ns > 0)
 
 
 @clause("mmap.atime", "mmap(2)", "Timestamps changes for file-backed mappings")
-def test_the_first_reference_marks_the_time_of_access(file, opened, mapping, page):
-    """Between the mapping and its end, and at the first reference at the latest, the file gets a new time of access."""
+def test_first_access_updates_atime(file, opened, mapping, page):
+    """st_atime of the file is updated between mmap() and munmap(), at the latest at the first access."""
     fd = opened(file, os.O_RDWR)
     if os.fstatvfs(fd).f_flag & os.ST_NOATIME:
         untested("needs a file system that is mounted without noatime")
-    os.utime(fd, ns=(1, 10**9))  # older than the modification, which is what relatime asks for
-    there = mapping(fd, page, PROT_READ)
-    assert there.buf[0] == ord("a")
-    there.unmap()
+    os.utime(fd, ns=(1, 10**9))  # older than st_mtime, as relatime requires
+    shared = mapping(fd, page, PROT_READ)
+    assert shared.buf[0] == ord("a")
+    shared.unmap()
     assert os.fstat(fd).st_atime_ns > 1
 
 
 @clause("mmap.file-coherent-two-processes-unrelated", "mmap(2)", "MAP_SHARED")
-def test_unrelated_processes_meet_in_a_file(file, opened, mapping, program, page):
-    """Programs that have nothing in common but a file see each other's stores in it, both ways, without any further call."""
+def test_unrelated_programs_share_a_mapped_file(file, opened, mapping, program, page):
+    """Unrelated programs that map one file see each other's stores without any further call."""
     buffer = mapping(opened(file, os.O_RDWR), page).buf
     buffer[0] = 0
     source = (
         "import os, sys, ctypes, pytest_ipc.kernel as ipc\n"
         "fd = os.open(sys.argv[1], os.O_RDWR)\n"
-        "here = (ctypes.c_ubyte * 4).from_address(ipc.mmap(None, 4, flags=ipc.MAP_SHARED, fd=fd))\n"
+        "shared = (ctypes.c_ubyte * 4).from_address(ipc.mmap(None, 4, flags=ipc.MAP_SHARED, fd=fd))\n"
         "for value in range(1, 50):\n"
-        "    here[0] = value\n"
-        "    if not ipc.Deadline(20).until(lambda: here[1] == value):\n"
-        "        sys.exit(f'no answer to {value}, but {here[1]}')\n"
+        "    shared[0] = value\n"
+        "    if not ipc.Deadline(20).until(lambda: shared[1] == value):\n"
+        "        sys.exit(f'no reply to {value}: {shared[1]}')\n"
     )
     buffer[1] = 0
     child = program(source, file)
     for value in range(1, 50):
-        assert Deadline(20).until(lambda: buffer[0] >= value or not child.alive), child.output  # noqa: B023 - this round's
+        assert Deadline(20).until(lambda: buffer[0] >= value or not child.alive), child.output  # noqa: B023
         buffer[1] = buffer[0]
     succeeded(child)
 
 
 @clause("mmap.shared-anon-fork-only", "mmap(2)", "MAP_ANONYMOUS")
-def test_anonymous_memory_is_shared_with_children(mapping, fork, page):
-    """Anonymous memory that was mapped with MAP_SHARED is one memory for parent and children; private memory is not."""
+def test_shared_anonymous_memory_is_shared_with_children(mapping, fork, page):
+    """MAP_SHARED | MAP_ANONYMOUS memory is shared between parent and children; private memory is not."""
     shared, private = mapping(None, page, flags=MAP_SHARED), mapping(None, page)
 
     def store(value: int) -> bytes:
@@ -222,37 +228,39 @@ def test_anonymous_memory_is_shared_with_children(mapping, fork, page):
 
 
 @clause("madvise.dontfork-absent-in-child", "madvise(2)", "MADV_DONTFORK")
-def test_memory_may_be_kept_from_children(mapping, fork, page):
-    """Memory with MADV_DONTFORK is not there in a child: touching it is a SIGSEGV. The parent keeps it."""
-    there = mapping(None, page, flags=MAP_SHARED)
-    there.buf[0] = 7
-    assert fork(peek, there.address, 1).result() == b"\x07"
-    there.advise(MADV_DONTFORK)
-    assert fork(peek, there.address, 1).wait() == -signal.SIGSEGV
-    assert there.buf[0] == 7
+def test_dontfork_omits_the_range_in_a_child(mapping, fork, page):
+    """After madvise() with MADV_DONTFORK the range is not mapped in a
+    child, where access raises SIGSEGV; the parent keeps it.
+    """
+    shared = mapping(None, page, flags=MAP_SHARED)
+    shared.buf[0] = 7
+    assert fork(peek, shared.address, 1).result() == b"\x07"
+    shared.advise(MADV_DONTFORK)
+    assert fork(peek, shared.address, 1).wait() == -signal.SIGSEGV
+    assert shared.buf[0] == 7
 
 
 @clause("madvise.wipeonfork-zero-in-child", "madvise(2)", "MADV_WIPEONFORK", since="4.14")
-def test_memory_may_be_wiped_for_children(mapping, fork, page):
-    """Private anonymous memory with MADV_WIPEONFORK is zeros in a child. The parent's stays."""
-    there = mapping(None, page)
-    there.buf[:4] = b"kept"
-    there.advise(MADV_WIPEONFORK)
-    assert fork(peek, there.address, 4).result() == bytes(4)
-    assert bytes(there.buf[:4]) == b"kept"
+def test_wipeonfork_zeroes_the_range_in_a_child(mapping, fork, page):
+    """After madvise() with MADV_WIPEONFORK private anonymous memory is zero in a child; the parent's content stays."""
+    memory = mapping(None, page)
+    memory.buf[:4] = b"kept"
+    memory.advise(MADV_WIPEONFORK)
+    assert fork(peek, memory.address, 4).result() == bytes(4)
+    assert bytes(memory.buf[:4]) == b"kept"
 
 
 @clause("madvise.wipeonfork-shared-einval", "madvise(2)", "ERRORS", since="4.14")
-def test_shared_memory_cannot_be_wiped_for_children(mapping, page):
-    """MADV_WIPEONFORK is refused for shared memory."""
-    there = mapping(None, page, flags=MAP_SHARED)
+def test_wipeonfork_of_shared_memory_fails(mapping, page):
+    """madvise() with MADV_WIPEONFORK fails with EINVAL for shared memory."""
+    shared = mapping(None, page, flags=MAP_SHARED)
     with fails_with(EINVAL):
-        madvise(there.address, page, MADV_WIPEONFORK)
+        madvise(shared.address, page, MADV_WIPEONFORK)
 
 
 @clause("mmap.exit-unmaps", "munmap(2)", "DESCRIPTION")
-def test_exit_keeps_what_was_stored(file, opened, fork, page):
-    """The mappings of a process go when it ends, also when it is killed; what it stored in a file is there."""
+def test_exit_unmaps_and_keeps_stores(file, opened, fork, page):
+    """The stores of a killed process to a shared file mapping stay in the file."""
 
     def store_and_wait() -> None:
         address = mmap(None, page, PROT_READ | PROT_WRITE, MAP_SHARED, os.open(file, os.O_RDWR))
@@ -267,26 +275,26 @@ def test_exit_keeps_what_was_stored(file, opened, fork, page):
 
 
 @clause("munmap.partial-and-sigsegv", "munmap(2)", "DESCRIPTION")
-def test_unmapped_memory_is_gone(mapping, fork, page):
-    """What is unmapped, all of a mapping or some pages of it, is a SIGSEGV from then on; the rest of it stays."""
-    there = mapping(None, 3 * page)
-    there.buf[:] = b"x" * (3 * page)
+def test_access_to_unmapped_pages_raises_sigsegv(mapping, fork, page):
+    """Access to pages unmapped by munmap() raises SIGSEGV; other pages of the mapping stay accessible."""
+    memory = mapping(None, 3 * page)
+    memory.buf[:] = b"x" * (3 * page)
 
     def life(start: int, pages: int, touched: int) -> bytes:
-        munmap(there.address + start * page, pages * page)
-        return peek(there.address + touched * page, 1)
+        munmap(memory.address + start * page, pages * page)
+        return peek(memory.address + touched * page, 1)
 
     assert [fork(life, 1, 1, touched).wait() for touched in (0, 1, 2)] == [0, -signal.SIGSEGV, 0]
     assert [fork(life, 0, 3, touched).wait() for touched in (0, 1, 2)] == [-signal.SIGSEGV] * 3
 
 
 @clause("munmap.end-rounded-up", "munmap(2)", "DESCRIPTION")
-def test_all_pages_that_hold_a_part_of_the_range_are_unmapped(mapping, fork, page):
-    """The address must be a page's, the length need not: every page of which the range has a part is unmapped."""
-    there = mapping(None, 3 * page)
+def test_munmap_covers_whole_pages(mapping, fork, page):
+    """munmap() unmaps every page that contains part of the range; the length need not be page-aligned."""
+    memory = mapping(None, 3 * page)
 
     def life(touched: int) -> bytes:
-        munmap(there.address, page + 1)
-        return peek(there.address + touched * page, 1)
+        munmap(memory.address, page + 1)
+        return peek(memory.address + touched * page, 1)
 
     assert [fork(life, touched).wait() for touched in (1, 2)] == [-signal.SIGSEGV, 0]

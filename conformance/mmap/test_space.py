@@ -1,4 +1,4 @@
-"""truncate(2), fallocate(2), posix_fallocate(3): the size and the space of a file that memory is mapped from."""
+"""truncate(2), fallocate(2), posix_fallocate(3): size and space of a mapped file."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from pytest_ipc.kernel import (
 
 
 @clause("ftruncate.extends-with-zeros", "truncate(2)", "DESCRIPTION")
-def test_a_file_that_is_made_longer_gains_zeros(memfd):
-    """A file that is made longer keeps its bytes, and reads as zeros behind them; the offset stays."""
+def test_ftruncate_extends_with_zeros(memfd):
+    """ftruncate() to a larger size keeps the bytes, adds zeros, and does not change the file offset."""
     fd = memfd()
     os.write(fd, b"abc")
     ftruncate(fd, 10)
@@ -29,8 +29,8 @@ def test_a_file_that_is_made_longer_gains_zeros(memfd):
 
 
 @clause("ftruncate.shrinks", "truncate(2)", "DESCRIPTION")
-def test_a_file_that_is_made_shorter_loses_its_end(memfd):
-    """A file that is made shorter loses the bytes beyond its new end, for good."""
+def test_ftruncate_discards_the_end(memfd):
+    """ftruncate() to a smaller size discards the bytes beyond the new end."""
     fd = memfd()
     os.write(fd, b"0123456789")
     ftruncate(fd, 3)
@@ -39,8 +39,8 @@ def test_a_file_that_is_made_shorter_loses_its_end(memfd):
 
 
 @clause("ftruncate.negative-einval", "truncate(2)", "ERRORS", errno=EINVAL)
-def test_a_negative_length_is_refused(memfd):
-    """A negative length is refused, and the file keeps its own."""
+def test_negative_length_fails(memfd):
+    """ftruncate() fails with EINVAL for a negative length, and the file keeps its size."""
     fd = memfd(size=10)
     with fails_with(EINVAL):
         ftruncate(fd, -1)
@@ -48,8 +48,8 @@ def test_a_negative_length_is_refused(memfd):
 
 
 @clause("ftruncate.not-open-for-writing", "truncate(2)", "ERRORS")
-def test_a_file_must_be_open_for_writing(file, opened):
-    """A file that is not open for writing cannot be given another size."""
+def test_ftruncate_needs_a_writable_descriptor(file, opened):
+    """ftruncate() fails with EBADF or EINVAL on a descriptor that is not open for writing."""
     size = file.stat().st_size
     with fails_with(EBADF, EINVAL):
         ftruncate(opened(file, os.O_RDONLY), 0)
@@ -57,8 +57,8 @@ def test_a_file_must_be_open_for_writing(file, opened):
 
 
 @clause("fallocate.allocates", "fallocate(2)", "DESCRIPTION", since="3.5")
-def test_space_is_allocated(memfd, page):
-    """fallocate gives the range its space, and the file the size to hold it; the bytes read as zeros."""
+def test_fallocate_allocates_space(memfd, page):
+    """fallocate() allocates the space of the range and extends the file to its end; the new bytes read as zeros."""
     fd = memfd()
     os.write(fd, b"abc")
     fallocate(fd, 0, 0, 8 * page)
@@ -68,8 +68,8 @@ def test_space_is_allocated(memfd, page):
 
 
 @clause("fallocate.keep-size", "fallocate(2)", "DESCRIPTION", since="3.5")
-def test_space_beyond_the_end(memfd, page):
-    """With FALLOC_FL_KEEP_SIZE there is space beyond the end of the file, whose size stays."""
+def test_keep_size_allocates_beyond_the_end(memfd, page):
+    """fallocate() with FALLOC_FL_KEEP_SIZE allocates space beyond the end of the file and keeps its size."""
     fd = memfd(size=10)
     fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 4 * page)
     status = os.fstat(fd)
@@ -77,21 +77,23 @@ def test_space_beyond_the_end(memfd, page):
 
 
 @clause("fallocate.punch-hole", "fallocate(2)", "DESCRIPTION", since="3.5")
-def test_a_hole_is_zeros(memfd, mapping, page):
-    """A hole reads as zeros, in the file and in mappings of it, and takes no space; the size stays."""
+def test_punch_hole_frees_space(memfd, mapping, page):
+    """fallocate() with FALLOC_FL_PUNCH_HOLE frees the space of the
+    range, which reads as zeros in the file and in mappings.
+    """
     fd = memfd(size=3 * page)
-    there = mapping(fd, 3 * page)
-    there.buf[:] = b"x" * (3 * page)
+    shared = mapping(fd, 3 * page)
+    shared.buf[:] = b"x" * (3 * page)
     fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, page - 1, page + 2)
-    status = os.fstat(fd)  # before the mapping is looked at, which would fill the hole with a page of zeros
+    status = os.fstat(fd)  # before reading the mapping, which fills the hole with a page of zeros
     assert (status.st_size, status.st_blocks * 512) == (3 * page, 2 * page)
-    assert bytes(there.buf) == b"x" * (page - 1) + bytes(page + 2) + b"x" * (page - 1)
+    assert bytes(shared.buf) == b"x" * (page - 1) + bytes(page + 2) + b"x" * (page - 1)
 
 
 @pytest.mark.parametrize(("offset", "length"), [(-1, 10), (0, 0), (0, -1)])
 @clause("fallocate.range-einval", "fallocate(2)", "ERRORS", errno=EINVAL)
-def test_a_range_that_is_none_is_refused(memfd, offset, length):
-    """A negative offset, and a length that is not positive, are refused."""
+def test_invalid_range_fails(memfd, offset, length):
+    """fallocate() and posix_fallocate() fail with EINVAL for a negative offset and for a length of 0 or less."""
     fd = memfd(size=10)
     with fails_with(EINVAL):
         fallocate(fd, 0, offset, length)
@@ -101,8 +103,8 @@ def test_a_range_that_is_none_is_refused(memfd, offset, length):
 
 
 @clause("fallocate.not-open-for-writing-ebadf", "fallocate(2)", "ERRORS", errno=EBADF)
-def test_space_needs_a_file_open_for_writing(file, opened, page):
-    """Space cannot be allocated through a descriptor that is not open for writing."""
+def test_allocation_needs_a_writable_descriptor(file, opened, page):
+    """fallocate() and posix_fallocate() fail with EBADF on a descriptor that is not open for writing."""
     fd = opened(file, os.O_RDONLY)
     with fails_with(EBADF):
         fallocate(fd, 0, 0, page)
@@ -111,8 +113,8 @@ def test_space_needs_a_file_open_for_writing(file, opened, page):
 
 
 @clause("fallocate.pipe-espipe", "fallocate(2)", "ERRORS", errno=ESPIPE)
-def test_space_needs_a_file(pipe):
-    """Space cannot be allocated in a pipe."""
+def test_allocation_in_a_pipe_fails(pipe):
+    """fallocate() and posix_fallocate() fail with ESPIPE on a pipe."""
     fd = pipe().write_fd
     with fails_with(ESPIPE):
         fallocate(fd, 0, 0, 1)
@@ -121,8 +123,8 @@ def test_space_needs_a_file(pipe):
 
 
 @clause("fallocate.efbig", "fallocate(2)", "ERRORS", errno=EFBIG)
-def test_a_file_has_a_largest_size(memfd):
-    """A range that ends beyond the largest size that a file can have is refused, and the file keeps its own."""
+def test_range_beyond_the_largest_size_fails(memfd):
+    """fallocate() fails with EFBIG for a range beyond the largest file size, and the file keeps its size."""
     fd = memfd(size=10)
     with fails_with(EFBIG):
         fallocate(fd, 0, (1 << 63) - 1, 10)
@@ -130,8 +132,8 @@ def test_a_file_has_a_largest_size(memfd):
 
 
 @clause("fallocate.unsupported-mode", "fallocate(2)", "ERRORS")
-def test_a_mode_that_is_not_supported_is_told(memfd, page):
-    """A mode that the file system does not support is refused with EOPNOTSUPP, and the content stays."""
+def test_unsupported_mode_fails(memfd, page):
+    """fallocate() fails with EOPNOTSUPP for a mode that the filesystem does not support, and keeps the content."""
     fd = memfd(size=page)
     os.pwrite(fd, b"kept", 0)
     with suppress(OSError):
@@ -143,8 +145,8 @@ def test_a_mode_that_is_not_supported_is_told(memfd, page):
 
 
 @clause("posix_fallocate.grows", "posix_fallocate(3)", "DESCRIPTION")
-def test_posix_fallocate_makes_a_file_longer(memfd, page):
-    """posix_fallocate gives the range its space; the file becomes as long as the range needs, and never shorter."""
+def test_posix_fallocate_extends_the_file(memfd, page):
+    """posix_fallocate() allocates the space of the range and extends the file to its end, but never shrinks it."""
     fd = memfd()
     os.write(fd, b"abc")
     posix_fallocate(fd, page, page)
