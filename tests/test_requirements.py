@@ -88,7 +88,7 @@ WRONG = {
     "ipc_requires_limit(7, 5)": "there is no limit 7",
     'ipc_requires_capability("CAP_SYS_ADMN")': "there is no capability 'CAP_SYS_ADMN'; perhaps CAP_SYS_ADMIN",
     "ipc_requires_capability()": "it needs the name of a capability, as in 'CAP_SYS_ADMIN'",
-    'ipc_requires_kernel("five")': "'five' is no kernel version: it should look like '4.17'",
+    'ipc_requires_kernel("five")': "kernel version must look like '4.17', not 'five'",
     "ipc_requires_kernel(5.10)": "the version must be text like '5.10', not 5.1",
 }
 

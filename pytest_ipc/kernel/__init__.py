@@ -1,7 +1,8 @@
 """The kernel's interface: every call, structure and constant that the package uses, by its name in the manual.
 
-A call takes the arguments of its manual page, returns its result, and raises OSError with the errno and the name of the call.
-Everything is imported when it is first asked for: a process that makes one call loads what that call needs.
+A call takes the arguments of its manual page, returns its result, and raises OSError with the errno and the name of the
+call. Modules are imported when one of their names is first used: a process that makes one call loads only what that
+call needs.
 """
 
 from __future__ import annotations

@@ -28,7 +28,10 @@ class Stack:
 
 
 def sigaltstack(stack: Stack | None = None) -> Stack:
-    """sigaltstack(2): give the calling thread an alternate stack if *stack* is given; the one that stood before. OSError."""
+    """Set the calling thread's alternate stack if *stack* is given; return the previous one (sigaltstack(2)).
+
+    OSError.
+    """
     layout = abi.stack_t()
     new: Any = None
     if stack is not None:

@@ -8,11 +8,12 @@ from ..unpatched import os
 
 
 def fork() -> int:
-    """Return os.fork(): 0 in the child, its process id in the parent. OSError.
+    """Fork: return 0 in the child, its process id in the parent (fork(2)). OSError.
 
-    Python 3.12 and later warn of every fork in a process with threads, such as a pytest-xdist worker: the child may wait for a lock
-    that another thread has held. Children of this package take no such lock, run their function, and leave by os._exit.
+    Python 3.12 and later warn of every fork in a process with threads, such as a pytest-xdist worker: the child could
+    wait for a lock that another thread held. Children of this package take no such lock, run their function, and leave
+    by os._exit.
     """
-    # Not catch_warnings(): where two threads fork at once it would leave the filters of one of them behind.
+    # Not catch_warnings(): if two threads forked at once, the filters of one of them would stay.
     warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"pytest_ipc\.kernel\.bare_fork$")
     return os.fork()

@@ -9,7 +9,7 @@ from .libc import SIZE, check_integer, error_number, function, never
 
 __all__ = ["BARRIER_BYTES", "PTHREAD_BARRIER_SERIAL_THREAD", "barrier_destroy", "barrier_init", "barrier_wait"]
 
-BARRIER_BYTES = 64  # room enough for a pthread_barrier_t of every libc and machine; the largest measures 32
+BARRIER_BYTES = 64  # enough for a pthread_barrier_t of every libc and machine; the largest has 32
 PTHREAD_BARRIER_SERIAL_THREAD = -1
 
 _attr_init = function("pthread_barrierattr_init", c_int, c_void_p, fails=error_number)
@@ -21,7 +21,7 @@ _wait = function("pthread_barrier_wait", c_int, c_void_p, fails=never)
 
 
 def barrier_init(address: int, count: int, *, shared: bool = True) -> None:
-    """pthread_barrier_init(3): make a barrier for *count* threads of the BARRIER_BYTES at *address*. OSError."""
+    """Initialize a barrier for *count* threads in the BARRIER_BYTES at *address* (pthread_barrier_init(3)). OSError."""
     check_integer("pthread_barrier_init", address, SIZE)
     attributes = (c_byte * 64)()
     _attr_init(addressof(attributes))
@@ -33,12 +33,15 @@ def barrier_init(address: int, count: int, *, shared: bool = True) -> None:
 
 
 def barrier_destroy(address: int) -> None:
-    """pthread_barrier_destroy(3): make memory of the barrier again. OSError."""
+    """Destroy the barrier (pthread_barrier_destroy(3)). OSError."""
     _destroy(address)
 
 
 def barrier_wait(address: int) -> int:
-    """pthread_barrier_wait(3): wait for the others; PTHREAD_BARRIER_SERIAL_THREAD in one of them, 0 in the others. OSError."""
+    """Wait for the other threads (pthread_barrier_wait(3)). OSError.
+
+    Returns PTHREAD_BARRIER_SERIAL_THREAD in one thread, 0 in the others.
+    """
     result: int = _wait(address)
     if result not in (0, PTHREAD_BARRIER_SERIAL_THREAD):
         raise OSError(result, f"pthread_barrier_wait: {os.strerror(result)}")

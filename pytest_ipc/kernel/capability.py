@@ -10,7 +10,7 @@ from .libc import function
 
 __all__ = ["CAPABILITIES", "CapabilitySets", "capget", "capset"]
 
-# By bit, without the CAP_ that each begins with.
+# By bit, without the prefix CAP_.
 CAPABILITIES = (
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
     "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN "
@@ -26,14 +26,14 @@ class _Header(ctypes.Structure):
 
 
 class _Data(ctypes.Structure):
-    """One of two: the lower 32 capabilities, then the others."""
+    """One of two: the lower 32 capabilities, then the upper ones."""
 
     _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
 
 
 @dataclass(frozen=True, slots=True)
 class CapabilitySets:
-    """The sets of a thread, each a bit mask: what it may do now, may allow itself, and passes on through execve(2)."""
+    """The sets of a thread as bit masks: effective, permitted, and kept across execve(2)."""
 
     effective: int
     permitted: int
@@ -45,7 +45,7 @@ _capset = function("capset", c_int, c_void_p, c_void_p)
 
 
 def capget() -> CapabilitySets:
-    """capget(2): the capabilities of this thread. OSError."""
+    """Return the capabilities of this thread (capget(2)). OSError."""
     header, data = _Header(_VERSION_3, 0), (_Data * 2)()
     _capget(ctypes.addressof(header), ctypes.addressof(data))
     low, high = data
@@ -55,7 +55,7 @@ def capget() -> CapabilitySets:
 
 
 def capset(sets: CapabilitySets) -> None:
-    """capset(2): have these capabilities and no others. OSError (EPERM for what is not permitted now)."""
+    """Set the capabilities of this thread (capset(2)). OSError: EPERM for one that is not permitted."""
     header, data = _Header(_VERSION_3, 0), (_Data * 2)()
     for name in ("effective", "permitted", "inheritable"):
         mask = getattr(sets, name)

@@ -17,7 +17,7 @@ __all__ = [
     "cond_wait",
 ]
 
-COND_BYTES = 64  # room enough for a pthread_cond_t of every libc and machine; the largest measures 48
+COND_BYTES = 64  # enough for a pthread_cond_t of every libc and machine; the largest has 48
 
 _attr_init = function("pthread_condattr_init", c_int, c_void_p, fails=error_number)
 _attr_destroy = function("pthread_condattr_destroy", c_int, c_void_p, fails=error_number)
@@ -31,7 +31,7 @@ _broadcast = function("pthread_cond_broadcast", c_int, c_void_p, fails=error_num
 
 
 def cond_init(address: int, *, shared: bool = True) -> None:
-    """pthread_cond_init(3): make a condition variable of the COND_BYTES at *address*. OSError."""
+    """Initialize a condition variable in the COND_BYTES at *address* (pthread_cond_init(3)). OSError."""
     check_integer("pthread_cond_init", address, SIZE)
     attributes = (c_byte * 64)()
     _attr_init(addressof(attributes))
@@ -43,29 +43,32 @@ def cond_init(address: int, *, shared: bool = True) -> None:
 
 
 def cond_destroy(address: int) -> None:
-    """pthread_cond_destroy(3): make memory of the condition variable again. OSError."""
+    """Destroy the condition variable (pthread_cond_destroy(3)). OSError."""
     _destroy(address)
 
 
 def cond_wait(address: int, mutex: int) -> None:
-    """pthread_cond_wait(3): unlock the mutex, wait to be woken, and lock it again. OSError: EPERM, EOWNERDEAD.
+    """Unlock the mutex, wait for a signal, and lock it again (pthread_cond_wait(3)). OSError: EPERM, EOWNERDEAD.
 
-    A return does not mean that somebody has signalled: POSIX allows spurious wake-ups.
+    A return does not prove a signal: POSIX allows spurious wake-ups.
     """
     _wait(address, mutex)
 
 
 def cond_timedwait(address: int, mutex: int, until: Timespec) -> None:
-    """pthread_cond_timedwait(3): the same *until* a time of CLOCK_REALTIME. OSError: ETIMEDOUT, with the mutex locked."""
+    """Wait for a signal *until* a time of CLOCK_REALTIME (pthread_cond_timedwait(3)).
+
+    OSError: ETIMEDOUT, with the mutex locked.
+    """
     time = until.pack()
     _timedwait(address, mutex, addressof(time))
 
 
 def cond_signal(address: int) -> None:
-    """pthread_cond_signal(3): wake at least one thread that waits, if any does. OSError."""
+    """Wake at least one waiting thread, if there is one (pthread_cond_signal(3)). OSError."""
     _signal(address)
 
 
 def cond_broadcast(address: int) -> None:
-    """pthread_cond_broadcast(3): wake all threads that wait. OSError."""
+    """Wake all waiting threads (pthread_cond_broadcast(3)). OSError."""
     _broadcast(address)

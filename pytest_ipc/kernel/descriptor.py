@@ -30,7 +30,7 @@ __all__ = [
 
 F_SETPIPE_SZ = 1031
 F_GETPIPE_SZ = 1032
-O_NOTIFICATION_PIPE = os.O_EXCL  # pipe2(2) gives this meaning to a flag that means nothing else for a pipe
+O_NOTIFICATION_PIPE = os.O_EXCL  # pipe2(2) reuses a flag that has no other meaning for a pipe
 PIPE_BUF = 4096  # limits.h on Linux, whatever the page size
 SPLICE_F_NONBLOCK = 2
 
@@ -48,72 +48,78 @@ Path = str | bytes | os.PathLike[str]
 
 
 def path_bytes(path: Path) -> bytes:
-    """*path* as C has it. ValueError for a NUL in it: C would take what stands before for the whole."""
+    """Return *path* for C. ValueError for a NUL, which would end it."""
     encoded = os.fsencode(path)
     if b"\0" in encoded:
-        raise ValueError(f"{path!r} cannot be a path: there is a NUL in it")
+        raise ValueError(f"path must not contain a NUL, which ends it in C, not {path!r}")
     return encoded
 
 
 def open(path: Path, flags: int, mode: int = 0o600) -> int:
-    """open(2): a descriptor. OSError, EINTR included: nothing is retried."""
+    """Open the file at *path* and return its descriptor (open(2)). OSError, EINTR included."""
     result: int = _open(path_bytes(path), flags, mode)
     return result
 
 
 def close(fd: int) -> None:
-    """close(2). OSError."""
+    """Close the descriptor (close(2)). OSError."""
     _close(fd)
 
 
 def read(fd: int, count: int) -> bytes:
-    """read(2): up to *count* bytes, none at end of file. OSError, EINTR included."""
+    """Read up to *count* bytes; none at end of file (read(2)). OSError, EINTR included."""
     buffer = create_string_buffer(count)
     taken = _read(fd, buffer, count)
     return buffer.raw[:taken]
 
 
 def write(fd: int, data: bytes) -> int:
-    """write(2): how many bytes of *data* went out. OSError, EINTR included; SIGPIPE if its disposition is the default."""
+    """Write *data* and return the number of bytes written (write(2)). OSError, EINTR included.
+
+    A broken pipe raises SIGPIPE if its disposition is the default.
+    """
     result: int = _write(fd, data, len(data))
     return result
 
 
 def pipe2(flags: int = 0) -> tuple[int, int]:
-    """pipe2(2): the descriptors of a new pipe, its read end and its write end. OSError."""
+    """Create a pipe and return its read end and its write end (pipe2(2)). OSError."""
     fds = (c_int * 2)()
     _pipe2(fds, flags)
     return fds[0], fds[1]
 
 
 def fcntl(fd: int, cmd: int, arg: int = 0) -> int:
-    """fcntl(2) with an integer argument. OSError."""
+    """Call fcntl(2) with an integer argument. OSError."""
     result: int = _fcntl(fd, cmd, arg)
     return result
 
 
 def getpipe_size(fd: int) -> int:
-    """fcntl(2) with F_GETPIPE_SZ: the capacity in bytes of the pipe or FIFO. OSError."""
+    """Return the capacity of the pipe or FIFO in bytes (fcntl(2), F_GETPIPE_SZ). OSError."""
     return fcntl(fd, F_GETPIPE_SZ)
 
 
 def setpipe_size(fd: int, size: int) -> int:
-    """fcntl(2) with F_SETPIPE_SZ: ask for a capacity of *size* bytes; gives the capacity set, rounded up. OSError."""
-    check_integer("fcntl", size, INT)  # the page has an int, and the kernel cuts the long that fcntl(2) can carry
+    """Set the capacity to at least *size* bytes; return the new capacity (fcntl(2), F_SETPIPE_SZ). OSError."""
+    check_integer("fcntl", size, INT)  # the page says int; the kernel truncates the long that fcntl(2) carries
     return fcntl(fd, F_SETPIPE_SZ, size)
 
 
 def mkfifo(path: Path, mode: int = 0o666) -> None:
-    """mkfifo(3): a FIFO at *path* with *mode* less the umask. OSError."""
+    """Create a FIFO at *path* with *mode* less the umask (mkfifo(3)). OSError."""
     _mkfifo(path_bytes(path), mode)
 
 
 def mkfifoat(dirfd: int, path: Path, mode: int = 0o666) -> None:
-    """mkfifoat(3): the same, a relative *path* starting at *dirfd*. OSError."""
+    """Create a FIFO at *path*, relative to the directory *dirfd* (mkfifoat(3)). OSError."""
     _mkfifoat(dirfd, path_bytes(path), mode)
 
 
 def tee(fd_in: int, fd_out: int, count: int, flags: int = 0) -> int:
-    """tee(2): copy up to *count* bytes between two pipes without consuming them; 0 when there is nothing and no writer."""
+    """Copy up to *count* bytes from one pipe to another without consuming them (tee(2)). OSError.
+
+    Returns the number of bytes; 0 if the pipe is empty and has no writer.
+    """
     result: int = _tee(fd_in, fd_out, count, flags)
     return result

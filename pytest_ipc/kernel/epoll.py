@@ -1,6 +1,7 @@
 """Waiting for many descriptors: epoll_create(2), epoll_ctl(2), epoll_wait(2).
 
-The bits of an event are select.EPOLLIN and its kin of the stdlib, whose select.epoll waits on when a handler has run (PEP 475).
+The event bits are select.EPOLLIN and the like. The stdlib's select.epoll resumes its wait after a signal handler (PEP
+475); these calls fail with EINTR.
 """
 
 from __future__ import annotations
@@ -38,55 +39,64 @@ _pwait2 = function("epoll_pwait2", c_int, c_int, c_void_p, c_int, c_void_p, c_vo
 
 
 class EpollEvent(NamedTuple):
-    """struct epoll_event (epoll_event(3type)): the bits, and the data that belong to the descriptor."""
+    """struct epoll_event (epoll_event(3type)): the event bits, and the data registered with the descriptor."""
 
     events: int
     data: int
 
 
 class _Event(Structure):
-    # On x86 it is the same for 32-bit and 64-bit programs, without room between the members.
+    # On x86 the structure is packed, so that 32-bit and 64-bit programs share one layout.
     if abi.machine() in ("x86_64", "i386"):
         _pack_ = 1
-        _layout_ = "ms"  # what a packed structure has been all along; from Python 3.14 on it wants to be said
+        _layout_ = "ms"  # the layout of packed structures; Python 3.14 wants it explicit
     _fields_ = [("events", c_uint32), ("data", c_uint64)]
 
 
 def epoll_create(size: int) -> int:
-    """epoll_create(2): the descriptor of a new epoll instance. OSError (EINVAL for a size that is not positive)."""
+    """Create an epoll instance and return its descriptor (epoll_create(2)).
+
+    OSError: EINVAL unless *size* is positive.
+    """
     result: int = _create(size)
     return result
 
 
 def epoll_create1(flags: int = 0) -> int:
-    """epoll_create1(2): the descriptor of a new epoll instance, with EPOLL_CLOEXEC as a flag. OSError."""
+    """Create an epoll instance and return its descriptor; *flags* may be EPOLL_CLOEXEC (epoll_create1(2)). OSError."""
     result: int = _create1(flags)
     return result
 
 
 def epoll_ctl(epfd: int, op: int, fd: int, events: int | None = None, data: int | None = None) -> None:
-    """epoll_ctl(2): change the interest in *fd*; *data* are the descriptor's number unless given. OSError.
+    """Add, change or remove the interest in *fd* (epoll_ctl(2)). OSError.
 
-    Without *events* the event argument is NULL.
+    *data* is the descriptor number unless given. Without *events* the event argument is NULL.
     """
     event = None if events is None else _Event(events, fd & 0xFFFF_FFFF if data is None else data)
     _ctl(epfd, op, fd, event and addressof(event))
 
 
 def epoll_wait(epfd: int, most: int, milliseconds: int) -> list[EpollEvent]:
-    """epoll_wait(2): up to *most* events, waiting so long, for ever at -1. OSError, EINTR included."""
+    """Return up to *most* events (epoll_wait(2)). OSError, EINTR included.
+
+    *milliseconds* limits the wait; -1 waits for ever.
+    """
     room = _room(most)
     return _events(room, _wait(epfd, room, most, milliseconds))
 
 
 def epoll_pwait(epfd: int, most: int, milliseconds: int, mask: Iterable[int] | None) -> list[EpollEvent]:
-    """epoll_pwait(2): the same, under another signal mask if one is given. OSError, EINTR included."""
+    """Return up to *most* events, with *mask* as the signal mask during the wait (epoll_pwait(2)).
+
+    *milliseconds* limits the wait; -1 waits for ever. OSError, EINTR included.
+    """
     room, set_of = _room(most), None if mask is None else sigset(mask)
     return _events(room, _pwait(epfd, room, most, milliseconds, set_of))
 
 
 def epoll_pwait2(epfd: int, most: int, timeout: Timespec | None, mask: Iterable[int] | None) -> list[EpollEvent]:
-    """epoll_pwait2(2): the same with a time in nanoseconds, for ever if there is none. OSError, EINTR included."""
+    """Return up to *most* events, with a timeout in nanoseconds or None (epoll_pwait2(2)). OSError, EINTR included."""
     room, set_of = _room(most), None if mask is None else sigset(mask)
     time = None if timeout is None else timeout.pack()
     return _events(room, _pwait2(epfd, room, most, time and byref(time), set_of))

@@ -10,5 +10,5 @@ _MANUALS = {EDEADLK: "EDEADLK", EOPNOTSUPP: "EOPNOTSUPP"}
 
 
 def errno_name(errno: int | None) -> str:
-    """The name of an errno, as "EEXIST"; the number where it has none."""
+    """Return the name of an errno, such as "EEXIST", or "errno N" if it has none."""
     return _MANUALS.get(errno or 0) or errorcode.get(errno or 0, f"errno {errno}")

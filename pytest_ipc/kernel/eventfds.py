@@ -1,6 +1,6 @@
 """Event counters: eventfd(2).
 
-The stdlib's os.eventfd_read and os.eventfd_write retry after EINTR; these, being read(2) and write(2), do not.
+The stdlib's os.eventfd_read and os.eventfd_write retry after EINTR; these functions do not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["EFD_CLOEXEC", "EFD_NONBLOCK", "EFD_SEMAPHORE", "EVENTFD_MAX", "event
 EFD_SEMAPHORE = 1
 EFD_CLOEXEC = os.O_CLOEXEC
 EFD_NONBLOCK = os.O_NONBLOCK
-EVENTFD_MAX = (1 << 64) - 2  # the largest value that the counter can hold
+EVENTFD_MAX = (1 << 64) - 2  # the largest value of the counter
 
 _UINT64 = (0, (1 << 64) - 1)
 
@@ -25,17 +25,20 @@ _eventfd = function("eventfd", c_int, c_uint, c_int)
 
 
 def eventfd(initval: int = 0, flags: int = 0) -> int:
-    """eventfd(2): the descriptor of a new counter that begins with *initval*. OSError."""
+    """Create an event counter with value *initval* and return its descriptor (eventfd(2)). OSError."""
     result: int = _eventfd(initval, flags)
     return result
 
 
 def eventfd_read(fd: int) -> int:
-    """read(2) of a counter: its value, and it is 0 then; of a semaphore 1, and it is one less. OSError, EINTR included."""
+    """Read the counter and set it to 0; a semaphore gives 1 and is decremented (eventfd(2)).
+
+    OSError, EINTR included.
+    """
     return int.from_bytes(read(fd, 8), sys.byteorder)
 
 
 def eventfd_write(fd: int, value: int) -> None:
-    """write(2) to a counter: add *value*. OSError: EAGAIN when it is full, EINVAL for 2**64-1, EINTR."""
+    """Add *value* to the counter (eventfd(2)). OSError: EAGAIN if it would overflow, EINVAL for 2**64-1, EINTR."""
     check_integer("eventfd_write", value, _UINT64)
     write(fd, value.to_bytes(8, sys.byteorder))

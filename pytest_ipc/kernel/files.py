@@ -1,6 +1,6 @@
 """Memory files: shm_open(3), memfd_create(2), their size, allocation and seals.
 
-The stdlib's os.ftruncate, os.posix_fallocate and os.memfd_create retry after EINTR (PEP 475) or know only some flags.
+The stdlib's os.ftruncate, os.posix_fallocate and os.memfd_create retry after EINTR (PEP 475) or accept only some flags.
 """
 
 from __future__ import annotations
@@ -72,42 +72,48 @@ _posix_fallocate = function(
 
 
 def shm_open(name: Path, oflag: int, mode: int = 0o600) -> int:
-    """shm_open(3): a descriptor of the POSIX shared memory object *name*, which O_CREAT makes. OSError."""
+    """Open the POSIX shared memory object *name*, or create it with O_CREAT (shm_open(3)); return a descriptor.
+
+    OSError.
+    """
     result: int = _shm_open(path_bytes(name), oflag, mode)
     return result
 
 
 def shm_unlink(name: Path) -> None:
-    """shm_open(3), shm_unlink: remove the name; the object goes when nobody has it open or mapped any more. OSError."""
+    """Remove the name; the object is freed after its last close and munmap (shm_open(3)). OSError."""
     _shm_unlink(path_bytes(name))
 
 
 def memfd_create(name: str | bytes, flags: int = MFD_CLOEXEC) -> int:
-    """memfd_create(2): a descriptor of a new file in memory; /proc shows it as memfd:*name*. OSError."""
+    """Create an anonymous file in memory and return its descriptor (memfd_create(2)). OSError.
+
+    /proc shows the file as memfd:*name*.
+    """
     result: int = _memfd_create(path_bytes(name), flags)
     return result
 
 
 def ftruncate(fd: int, length: int) -> None:
-    """truncate(2), ftruncate: make the file *length* bytes long; what is gained reads as zeros. OSError, EINTR included."""
+    """Set the size of the file to *length* bytes; added bytes read as zero (ftruncate(2)). OSError, EINTR included."""
     _ftruncate(fd, length)
 
 
 def fallocate(fd: int, mode: int, offset: int, length: int) -> None:
-    """fallocate(2): give the range space, or as the FALLOC_FL_* flags in *mode* say. OSError, EINTR included."""
+    """Allocate the range, or do what the FALLOC_FL_* flags in *mode* say (fallocate(2)). OSError, EINTR included."""
     _fallocate(fd, mode, offset, length)
 
 
 def posix_fallocate(fd: int, offset: int, length: int) -> None:
-    """posix_fallocate(3): give the range space, so that no later store finds none. OSError, EINTR included."""
+    """Allocate the range, so that later stores to it do not fail (posix_fallocate(3)). OSError, EINTR included."""
     _posix_fallocate(fd, offset, length)
 
 
 def add_seals(fd: int, seals: int) -> None:
-    """fcntl(2), F_ADD_SEALS: forbid for good what the F_SEAL_* in *seals* name. OSError."""
+    """Add the F_SEAL_* flags in *seals*; a seal cannot be removed (fcntl(2), F_ADD_SEALS). OSError."""
     fcntl(fd, F_ADD_SEALS, seals)
 
 
 def get_seals(fd: int) -> int:
-    """fcntl(2), F_GET_SEALS: what is forbidden with the file. OSError (EINVAL for a file that knows no seals)."""
+    """Return the seals of the file (fcntl(2), F_GET_SEALS). OSError: EINVAL for a file without seal support."""
     return fcntl(fd, F_GET_SEALS)

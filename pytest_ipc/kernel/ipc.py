@@ -47,7 +47,7 @@ class IpcPerm:
 
     @classmethod
     def read(cls, perm: Structure) -> Self:
-        """The members of the C structure."""
+        """Return the values of the C structure."""
         fields: Any = perm
         return cls(*(int(getattr(fields, name)) for name in cls.__slots__))
 
@@ -56,6 +56,6 @@ _ftok = function("ftok", c_int, c_char_p, c_int)
 
 
 def ftok(path: str | os.PathLike[str], proj_id: int) -> int:
-    """ftok(3): a key from the file at *path* and the low 8 bits of *proj_id*. OSError when the file cannot be examined."""
+    """Return a key made of the file at *path* and the low 8 bits of *proj_id* (ftok(3)). OSError as for stat(2)."""
     key: int = _ftok(path_bytes(path), proj_id)
     return key

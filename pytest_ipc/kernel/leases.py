@@ -1,6 +1,6 @@
 """Leases and the signals of descriptors: F_SETLEASE, F_NOTIFY, F_SETOWN_EX, F_SETSIG of fcntl(2).
 
-Those that take and give a plain integer go by `fcntl()`: fcntl(fd, F_SETLEASE, F_WRLCK), fcntl(fd, F_GETLEASE).
+Commands with a plain integer use `fcntl()`: fcntl(fd, F_SETLEASE, F_WRLCK), fcntl(fd, F_GETLEASE).
 """
 
 from __future__ import annotations
@@ -62,13 +62,16 @@ DN_MULTISHOT = 0x8000_0000
 
 
 def fcntl_notify(fd: int, events: int) -> None:
-    """fcntl(2) with F_NOTIFY: a signal when something happens in the directory *fd*; DN_… of *events*, 0 for no more. OSError."""
+    """Request a signal for the DN_* *events* in the directory *fd*; 0 cancels it (fcntl(2), F_NOTIFY). OSError."""
     check_integer("fcntl", events, UINT)
-    fcntl(fd, F_NOTIFY, c_int(events).value)  # DN_MULTISHOT is the sign bit of the int that the kernel looks at
+    fcntl(fd, F_NOTIFY, c_int(events).value)  # DN_MULTISHOT is the sign bit of the int
 
 
 def fcntl_setown_ex(fd: int, type: int, pid: int) -> None:
-    """fcntl(2) with F_SETOWN_EX: the descriptor's signals go to the thread, process or group *pid*. OSError (ESRCH)."""
+    """Send the descriptor's signals to the thread, process or group *pid* (fcntl(2), F_SETOWN_EX). OSError: ESRCH.
+
+    *type* is F_OWNER_TID, F_OWNER_PID or F_OWNER_PGRP.
+    """
     for value in (type, pid):
         check_integer("fcntl", value, INT)
     owner = abi.f_owner_ex(type, pid)
@@ -76,7 +79,7 @@ def fcntl_setown_ex(fd: int, type: int, pid: int) -> None:
 
 
 def fcntl_getown_ex(fd: int) -> tuple[int, int]:
-    """fcntl(2) with F_GETOWN_EX: F_OWNER_TID, F_OWNER_PID or F_OWNER_PGRP, and the number of whom the signals go to. OSError."""
+    """Return type and number of the receiver of the descriptor's signals (fcntl(2), F_GETOWN_EX). OSError."""
     owner: Any = abi.f_owner_ex()
     fcntl_flock(fd, F_GETOWN_EX, addressof(owner))
     return owner.type, owner.pid

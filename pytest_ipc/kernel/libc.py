@@ -1,11 +1,11 @@
 """Calls of C functions: argument types, the way each one fails, errno.
 
-The functions are looked up in the process's own symbols, CDLL(None): what an LD_PRELOAD shim, fakeroot or a sanitizer has put
-in libc's place is what gets called. ctypes releases the GIL while a call blocks and does not retry on EINTR.
+The functions are looked up in the process's own symbols, CDLL(None), so that the replacements of an LD_PRELOAD library,
+fakeroot or a sanitizer are called. ctypes releases the GIL while a call blocks and does not retry on EINTR.
 
-ctypes converts silently (a c_int wraps, a float is cut by some converters), so the integer arguments are checked here before
-each call. It keeps errno in a copy of its own per thread, which a Python signal handler that makes a ctypes call of its own
-overwrites before anybody can read it; `errno_kept` is the guard that such handlers need.
+ctypes converts silently (a c_int wraps, some converters truncate a float), so integer arguments are checked before each
+call. ctypes keeps errno in a copy per thread, which a Python signal handler with a ctypes call overwrites; such
+handlers need `errno_kept`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _RANGES: dict[Any, tuple[int, int]] = {
     for bits in (8 * ctypes.sizeof(ctype),)
 }
 
-# For what reaches the kernel through a structure or a wider argument, where ctypes would cut it to size.
+# For values that reach the kernel in a structure or a wider argument, where ctypes would truncate them.
 INT, UINT, LONG, ULONG, SIZE = (
     _RANGES[c] for c in (ctypes.c_int, ctypes.c_uint, ctypes.c_long, ctypes.c_ulong, ctypes.c_size_t)
 )
@@ -46,79 +46,79 @@ SHORT, USHORT = (-0x8000, 0x7FFF), (0, 0xFFFF)
 
 _Call = tuple[str, Sequence[Any], Any, int]  # name, arguments, result, errno
 
-# What the last call that succeeded was and gave: the evidence for "expected EEXIST, shmget succeeded with 7".
+# The last successful call and its result: the evidence for "expected EEXIST, shmget succeeded with 7".
 _last: _Call | None = None
 
-# The last calls, whatever came of them: how one got to a deviation. More would be a trace, for which there is strace(1).
+# The last calls, successful or not: the evidence before a deviation. For a full trace there is strace(1).
 _recent: deque[_Call | str] = deque(maxlen=20)
-_TEXT = 100  # bytes of text that are kept of an argument
+_TEXT = 100  # bytes of text kept of an argument
 
 
 def last_success() -> tuple[str, Any] | None:
-    """Name and result of the kernel call that last succeeded in this process, or None."""
+    """Return name and result of the last successful kernel call of this process, or None."""
     return None if _last is None else (_last[0], _last[2])
 
 
 def forget_success() -> None:
-    """Forget the last success, so that a later one can be told from it."""
+    """Forget the last successful call, so that a later one can be distinguished from it."""
     global _last
     _last = None
 
 
 def recent_calls() -> list[str]:
-    """The last calls of this process that were made from here, up to twenty and the oldest first: "shmget(0, 1, 384) = 7".
+    """Return the last calls of this process through this module, up to 20, oldest first: "shmget(0, 1, 384) = 7".
 
-    Those of an actor are among them when its result has been taken: "[pid 7] shmdt(…) = 0". What a pointer points to is not
-    told, but for text. Calls that Python's own modules make are not on record.
+    The calls of a child follow when its result was read: "[pid 7] shmdt(…) = 0". The contents of pointers are not
+    shown, except text. Calls by Python's own modules are not recorded.
     """
     return [entry if isinstance(entry, str) else _told(*entry) for entry in tuple(_recent)]
 
 
 def note_calls(pid: int, calls: Iterable[str]) -> None:
-    """Put the recent calls of the child *pid* among those of this process; the child may have done so with a child of its own."""
+    """Add the recent calls of the child *pid*, which may include those of its own children, to this process's calls."""
     _recent.extend(call if call.startswith("[pid ") else f"[pid {pid}] {call}" for call in calls)
 
 
 def forget_calls() -> None:
-    """Forget the recent calls: what comes now begins anew."""
+    """Forget the recent calls."""
     _recent.clear()
 
 
 def _told(name: str, arguments: Sequence[Any], result: Any, errno: int) -> str:
     came = _shown(result)
     if errno:
-        came = f"{-1 if result == SIZE[1] else came} {errno_name(errno)}"  # an address that is -1
+        came = f"{-1 if result == SIZE[1] else came} {errno_name(errno)}"  # (void *)-1
     return f"{name}({', '.join(map(_shown, arguments))}) = {came}"
 
 
 def _shown(value: Any) -> str:
-    """An argument or a result; what can only be an address is told as one."""
+    """Return an argument or a result as text; values that can only be addresses in hexadecimal."""
     if isinstance(value, int):
         return hex(value) if value > 0xFFFF_FFFF else str(int(value))
     return "NULL" if value is None else value if isinstance(value, str) else repr(value)
 
 
 def minus_one(result: Any) -> bool:
-    """The return convention of nearly every call: -1 is failure, errno says why."""
+    """Return whether *result* means failure for most calls: it is -1, and errno is set."""
     return bool(result == -1)
 
 
 def error_number(result: Any) -> bool:
-    """The return convention of posix_fallocate(3) and the pthread family: the result is the errno, or 0."""
+    """Return whether *result* means failure for posix_fallocate(3) and the pthread functions: it is an errno, not 0."""
     return bool(result)
 
 
 def errno_was_set(result: Any) -> bool:
-    """The convention of calls for which -1 may be a result as well: errno was cleared before, and says whether it is."""
+    """Return whether *result* means failure where -1 is also a valid result: errno was cleared and is set now."""
     return bool(result == -1 and ctypes.get_errno())
 
 
 def never(_result: Any) -> bool:
-    """For calls that cannot fail."""
+    """Return False: for calls that cannot fail."""
     return False
 
 
-# What has since moved into libc was elsewhere before glibc 2.34; asked only for names that are not in the process yet.
+# Before glibc 2.34 some functions were in other libraries; they are opened only for names that are missing.
 _FORMER_HOMES = ("librt.so.1", "libpthread.so.0")
 
 
@@ -136,19 +136,17 @@ def _symbol(name: str) -> Any:
 
 
 def with_large_offsets(name: str) -> str:
-    """The name under which this libc has call *name* with an off_t of 64 bits: glibc on 32-bit machines has two of each."""
+    """Return the name of *name* with a 64-bit off_t in this libc: glibc on 32-bit machines has two variants."""
     return name if ctypes.sizeof(ctypes.c_long) == 8 or _symbol(name + "64") is None else name + "64"
 
 
 def function(
     name: str, restype: Any, *argtypes: Any, fails: Callable[[Any], bool] = minus_one, symbol: str | None = None
 ) -> Callable[..., Any]:
-    """The C function *name*: integers checked against their C types, failure raised as OSError.
+    """Return the C function *name*: integers are checked against their C types, failure raises OSError.
 
-    *symbol* is what it is called in this libc, where that is not its name.
-
-    A function that this libc does not have fails like a system call that the kernel does not have, with ENOSYS, when it
-    is called: a platform is judged clause by clause, and an import error would judge it as a whole.
+    *symbol* is its name in this libc, if that differs. A function that this libc does not have raises ENOSYS when it is
+    called, like a missing system call: an import error would fail every clause of the platform.
     """
     pointer = _symbol(symbol or name)
     if pointer is None:
@@ -173,14 +171,14 @@ def function(
             raise TypeError(f"{name}: {error}") from None
         failed, errno = fails(result), 0
         if failed:
-            # Read before anything else can run between the return and here; see errno_kept for what still could.
+            # Read at once: nothing may run between the return and this line; see errno_kept for signal handlers.
             errno = result if fails is error_number else ctypes.get_errno()
         told: Sequence[Any] = arguments
         for place in pointers:
             value = told[place]
             kind = value.__class__
             if not (kind is int or value is None or (kind is bytes and len(value) <= _TEXT)):
-                # An object that is kept would keep what it exports, a memory map for one, from being closed.
+                # Not the object itself: it would keep its buffer, such as a memory map, from being closed.
                 kept = [*told]
                 kept[place] = "&"
                 told = kept
@@ -196,24 +194,26 @@ def function(
 
 
 def check_integer(name: str, value: object, bounds: tuple[int, int]) -> None:
-    """Raise TypeError or OverflowError unless *value* is an integer within *bounds*, both ends included."""
+    """Check that *value* is an integer within *bounds*, both ends included. TypeError, OverflowError."""
     if not isinstance(value, int):
-        raise TypeError(f"{name}: an integer is needed, not {type(value).__name__} {value!r}")
+        raise TypeError(f"{name}: argument must be an integer, not {type(value).__name__} {value!r}")
     if not bounds[0] <= value <= bounds[1]:
-        raise OverflowError(f"{name}: {value} is not within {bounds[0]} to {bounds[1]}, the range of the C type")
+        raise OverflowError(
+            f"{name}: argument must be from {bounds[0]} to {bounds[1]}, the range of the C type, not {value}"
+        )
 
 
 def check_address(name: str, address: int | None) -> None:
-    """The same for an address or None: ctypes would take a string for its own address, and cut a number to a pointer's width."""
+    """Check an address or None: ctypes would convert a string to its own address, and truncate a number."""
     if address is not None:
         check_integer(name, address, SIZE)
 
 
 @contextmanager
 def errno_kept() -> Iterator[None]:
-    """Guard a Python signal handler: the errno of the call it interrupted is the same when the handler has run.
+    """Keep errno across a Python signal handler, for the call that it interrupts.
 
-    Without it a handler that makes any ctypes call changes what the interrupted call is believed to have failed with.
+    Without it, a ctypes call in the handler changes the errno of the interrupted call.
     """
     kept = ctypes.get_errno()
     try:
@@ -228,14 +228,14 @@ _syscall.restype = ctypes.c_long
 
 
 def fflush() -> None:
-    """fflush(3) of every C stream, so that a fork does not write what they hold twice."""
+    """Flush every C stream before a fork, so that its contents are not written twice (fflush(3))."""
     _fflush(None)
 
 
 def syscall(number: int, *arguments: int) -> int:
-    """syscall(2): system call *number* with up to six integer arguments, past libc's wrapper. OSError with the errno.
+    """Make system call *number* with up to six integer arguments, without libc's wrapper (syscall(2)). OSError.
 
-    An argument is a long, or as many bits without a sign: an address may lie in the upper half.
+    An argument is a signed or unsigned long: an address may lie in the upper half.
     """
     global _last
     name = name_of(number) if isinstance(number, int) else "syscall"

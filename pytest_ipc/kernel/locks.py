@@ -1,7 +1,7 @@
 """File locks: flock(2), the record locks and open file description locks of fcntl(2), lockf(3).
 
-F_SETLKW, F_OFD_SETLKW, F_LOCK and flock() without LOCK_NB wait, and EINTR is visible. On 32-bit machines the calls are those
-with 64-bit offsets, so that a range means the same everywhere.
+F_SETLKW, F_OFD_SETLKW, F_LOCK and flock() without LOCK_NB wait, and fail with EINTR. On 32-bit machines the calls are
+those with 64-bit offsets, so that a range means the same everywhere.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ F_TEST = 3
 _SHORT = (-(1 << 15), (1 << 15) - 1)
 _OFF = (-(1 << 63), (1 << 63) - 1)
 
-# The kernel's own numbers for the commands that take 64-bit offsets on a 32-bit machine.
+# The kernel's commands with 64-bit offsets on a 32-bit machine.
 _WIDE_COMMANDS = {} if abi.WIDE else {F_GETLK: 12, F_SETLK: 13, F_SETLKW: 14}
 
 
@@ -75,9 +75,9 @@ _lockf = function(with_large_offsets("lockf"), c_int, c_int, c_int, c_int64)
 
 @dataclass(frozen=True, slots=True)
 class RecordLock:
-    """struct flock (fcntl(2)): type F_RDLCK, F_WRLCK or F_UNLCK; offsets in bytes; *len* 0 is to the end, however far it moves.
+    """struct flock (fcntl(2)): type F_RDLCK, F_WRLCK or F_UNLCK; offsets in bytes; *len* 0 is to the end.
 
-    *pid* is set by F_GETLK and F_OFD_GETLK: who holds the lock, or -1 for the lock of an open file description.
+    *pid* is set by F_GETLK and F_OFD_GETLK: the holder, or -1 for the lock of an open file description.
     """
 
     type: int
@@ -88,14 +88,17 @@ class RecordLock:
 
 
 def flock(fd: int, operation: int) -> None:
-    """flock(2): LOCK_SH, LOCK_EX or LOCK_UN, with LOCK_NB so as not to wait. OSError (EWOULDBLOCK, EINTR)."""
+    """Lock or unlock the file: LOCK_SH, LOCK_EX or LOCK_UN, without waiting with LOCK_NB (flock(2)).
+
+    OSError: EWOULDBLOCK, EINTR.
+    """
     _flock(fd, operation)
 
 
 def fcntl_flock(fd: int, cmd: int, address: int | None) -> None:
-    """fcntl(2) with a command on locks as it stands: *address* is that of a struct flock. OSError (EFAULT).
+    """Call fcntl(2) with the address of a struct flock with 64-bit offsets. OSError: EFAULT.
 
-    The structure is the one with 64-bit offsets. The typed forms below are for everything else.
+    The typed functions below serve every other use.
     """
     check_integer("fcntl", cmd, INT)
     if address is not None:
@@ -104,23 +107,29 @@ def fcntl_flock(fd: int, cmd: int, address: int | None) -> None:
 
 
 def fcntl_setlk(fd: int, cmd: int, lock: RecordLock) -> None:
-    """fcntl(2) with F_SETLK, F_SETLKW, F_OFD_SETLK or F_OFD_SETLKW: take, change or release a lock of a range of bytes.
+    """Set, change or release the lock of a range of bytes (fcntl(2), F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW).
 
-    OSError: EAGAIN or EACCES where it is held by another, EDEADLK, EINTR, ENOLCK.
+    OSError: EAGAIN or EACCES if the range is locked, EDEADLK, EINTR, ENOLCK.
     """
-    wanted = _structure(lock)  # kept until the call is made: an address alone keeps nothing
+    wanted = _structure(lock)  # keeps the structure alive until the call
     fcntl_flock(fd, cmd, addressof(wanted))
 
 
 def fcntl_getlk(fd: int, cmd: int, lock: RecordLock) -> RecordLock:
-    """fcntl(2) with F_GETLK or F_OFD_GETLK: a lock that stands against *lock*, or *lock* with the type F_UNLCK. OSError."""
+    """Return a lock that conflicts with *lock*, or *lock* with type F_UNLCK (fcntl(2), F_GETLK, F_OFD_GETLK).
+
+    OSError.
+    """
     answer: Any = _structure(lock)
     fcntl_flock(fd, cmd, addressof(answer))
     return RecordLock(answer.type, answer.start, answer.len, answer.whence, answer.pid)
 
 
 def lockf(fd: int, cmd: int, length: int = 0) -> None:
-    """lockf(3): F_LOCK, F_TLOCK, F_ULOCK or F_TEST on *length* bytes from the file's position on, back if negative. OSError."""
+    """Lock, unlock or test *length* bytes from the file's position, backwards if negative (lockf(3)). OSError.
+
+    *cmd* is F_LOCK, F_TLOCK, F_ULOCK or F_TEST.
+    """
     check_integer("lockf", length, _OFF)
     _lockf(fd, cmd, length)
 

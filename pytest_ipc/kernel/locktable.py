@@ -1,8 +1,9 @@
 """The holders of locks as the kernel shows them: rows of /proc/locks and /proc/PID/fdinfo (proc(5)).
 
-/proc/locks names a file by the device of its superblock and its inode's number there. stat(2) gives other numbers on btrfs
-and overlayfs, so they are asked of /proc/self/fdinfo and mountinfo. A lock that belongs to an open file description has no
-process in /proc/locks; those that have the description open are found by their fdinfo, where that may be read.
+/proc/locks names a file by the device of its superblock and its inode's number there. stat(2) gives other numbers on
+btrfs and overlayfs, so the numbers are read from /proc/self/fdinfo and mountinfo. /proc/locks shows no process for the
+lock of an open file description; the processes that have the description open are found by their fdinfo, where that is
+readable.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ _ROW = re.compile(
     r"(?P<id>\d+): +(?P<blocked>-> )?(?P<kind>[A-Z]+) +(?P<mode>\S+) +(?P<type>[A-Z]+) +(?P<pid>-?\d+) "
     r"(?P<major>[0-9a-f]+):(?P<minor>[0-9a-f]+):(?P<ino>\d+) (?P<start>\d+) (?P<end>\d+|EOF)"
 )
-_MISSING = "who holds a lock is not shown here: there is no /proc/locks"
+_MISSING = "the holders of locks cannot be shown: /proc/locks does not exist"
 
 
 @dataclass(frozen=True, slots=True)
 class LockRow:
-    """A row of /proc/locks (proc(5)): a lock that is held, or one that is waited for by `blocked` (the arrow).
+    """A row of /proc/locks (proc(5)): a lock that is held, or one that is waited for, `blocked` (the arrow).
 
-    `id` is the same for a lock and for who waits for it; `kind` is FLOCK, POSIX, OFDLCK, LEASE or DELEG; `mode` ADVISORY,
-    or of a lease ACTIVE, BREAKING or BREAKER; `type` READ, WRITE or UNLCK; `pid` -1 for the lock of an open file description
-    and 0 for a process that cannot be seen from here. The first and last byte are counted from 0; `end` is None for the end
-    of the file.
+    `id` is the same for a lock and for its waiters; `kind` is FLOCK, POSIX, OFDLCK, LEASE or DELEG; `mode` is ADVISORY,
+    or for a lease ACTIVE, BREAKING or BREAKER; `type` is READ, WRITE or UNLCK; `pid` is -1 for the lock of an open file
+    description and 0 for a process of another PID namespace. `start` and `end` are the first and last byte, counted
+    from 0; `end` is None for the end of the file.
     """
 
     id: int
@@ -65,9 +66,9 @@ def _lines(path: str) -> list[str] | None:
 
 
 def proc_locks() -> list[LockRow] | None:
-    """Every lock that /proc/locks shows, each followed by those that are waited for; None where it is not there.
+    """Return every lock that /proc/locks shows, each followed by its waiters; None if the file does not exist.
 
-    Locks of processes in a PID namespace that cannot be seen from here are not shown.
+    Locks of processes in another PID namespace are not shown.
     """
     lines = _lines("/proc/locks")
     return None if lines is None else _rows(lines)
@@ -94,9 +95,9 @@ def _row(found: re.Match[str]) -> LockRow:
 
 
 def locks_of(file: int | str | os.PathLike[str]) -> list[LockRow] | None:
-    """The rows of /proc/locks about *file*, a descriptor or a path; None where it is not there. OSError for no such file.
+    """Return the rows of /proc/locks about *file*, a descriptor or a path; None if the file does not exist.
 
-    No descriptor that a record lock depends on is closed on the way.
+    OSError if *file* cannot be opened. No descriptor is closed on which a record lock depends.
     """
     rows = proc_locks()
     if rows is None:
@@ -104,7 +105,7 @@ def locks_of(file: int | str | os.PathLike[str]) -> list[LockRow] | None:
     if isinstance(file, int):
         identities = _identities(file)
     else:
-        fd = os.open(file, os.O_PATH | os.O_CLOEXEC)  # its close takes no record locks away, any other's would
+        fd = os.open(file, os.O_PATH | os.O_CLOEXEC)  # its close releases no record locks, unlike any other
         try:
             identities = _identities(fd)
         finally:
@@ -113,7 +114,7 @@ def locks_of(file: int | str | os.PathLike[str]) -> list[LockRow] | None:
 
 
 def _identities(fd: int) -> set[tuple[int, int, int]]:
-    """The numbers under which /proc/locks may show the file behind *fd*."""
+    """Return the device and inode numbers under which /proc/locks may show the file behind *fd*."""
     status = os.fstat(fd)
     device = (os.major(status.st_dev), os.minor(status.st_dev))
     info = dict(line.split(":", 1) for line in _lines(f"/proc/self/fdinfo/{fd}") or () if ":" in line)
@@ -127,42 +128,45 @@ def _identities(fd: int) -> set[tuple[int, int, int]]:
 
 
 def own_locks(fd: int) -> list[LockRow]:
-    """The locks that this process holds by *fd*, from /proc/self/fdinfo; none where that does not show them."""
+    """Return the locks that this process holds by *fd*, from /proc/self/fdinfo; none if they are not shown there."""
     return _rows([line for line in _lines(f"/proc/self/fdinfo/{fd}") or () if line.startswith("lock:")])
 
 
 def picture_of_locks(file: int | str | os.PathLike[str]) -> str:
-    """Who holds which lock of *file*, a descriptor or a path, and who waits for it: a line each, for people. OSError."""
+    """Return the locks of *file*, a descriptor or a path, with their holders and waiters, as text: a line each.
+
+    OSError.
+    """
     rows = locks_of(file)
     if rows is None:
         return _MISSING
     if not rows:
-        return "no lock of it is held that can be seen from here"
+        return "no lock on it is visible here"
     return "\n".join(f"{'    waited for: ' if row.blocked else ''}{row}, {_holder(row)}" for row in rows)
 
 
 def _holder(row: LockRow) -> str:
     if row.pid > 0 and (row.blocked or row.kind != "FLOCK"):
         return _process(row.pid)
-    # It belongs to an open file description; the process that took a flock and is shown may have closed it, or be gone.
+    # The lock belongs to an open file description; the process shown took it, and may have closed it or ended since.
     holders = [] if row.blocked else list(_having_open(row))
     if not holders:
-        return f"taken by {_process(row.pid)}" if row.pid > 0 else "by a process that cannot be seen"
+        return f"taken by {_process(row.pid)}" if row.pid > 0 else "by a process of another PID namespace"
     return "held by " + " and ".join(f"descriptor {fd} of {_process(pid)}" for pid, fd in holders)
 
 
 def _process(pid: int) -> str:
     name = _lines(f"/proc/{pid}/comm")
-    return f"process {pid} ({plain(name[0])})" if name else f"process {pid}, which is gone"
+    return f"process {pid} ({plain(name[0])})" if name else f"process {pid}, which has ended"
 
 
 def _having_open(row: LockRow) -> Iterator[tuple[int, int]]:
-    """The processes that have the lock's open file description, and their descriptor, as far as they may be looked at."""
+    """Yield pid and descriptor of the processes that have the lock's open file description, as far as readable."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(OSError):  # another user's, or gone
+        with suppress(OSError):  # another user's, or ended
             for fd in os.listdir(f"/proc/{pid}/fdinfo"):
                 lines = _lines(f"/proc/{pid}/fdinfo/{fd}") or ()
                 found = _rows([line for line in lines if line.startswith("lock:")])
-                # Numbered anew in each fdinfo, but otherwise as it stands in /proc/locks.
+                # Each fdinfo numbers its locks anew; the rest of the row is that of /proc/locks.
                 if any(replace(other, id=row.id) == row for other in found):
                     yield int(pid), int(fd)

@@ -6,15 +6,15 @@ from contextlib import suppress
 
 from ..unpatched import fcntl, os
 
-# Where the descriptor is put, if the limit allows: out of the way of tests that close or count the lower ones.
+# The descriptor's number, if the limit allows: tests that close or count descriptors use the low ones.
 HIGH = 512
 
 
 def memory_file(name: str) -> int:
-    """Return a descriptor of a new, empty file, closed on exec and above the standard streams; *name* is what /proc shows. OSError."""
+    """Create an empty file, close-on-exec and above the standard streams; /proc shows it as *name*. OSError."""
     try:
         fd = os.memfd_create(name, os.MFD_CLOEXEC)
-    except (OSError, AttributeError):  # an old kernel or a sandbox without it; a libc without it
+    except (OSError, AttributeError):  # an old kernel or a sandbox without the call; a libc without the function
         path = f"/tmp/{name}-{os.urandom(8).hex()}"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         os.unlink(path)
@@ -22,7 +22,7 @@ def memory_file(name: str) -> int:
 
 
 def put_high(fd: int) -> int:
-    """Move the descriptor *fd* to a high number, or at least above the standard streams; the new number. OSError."""
+    """Move the descriptor *fd* to a high number, or at least above the standard streams; return the number. OSError."""
     for lowest in (HIGH, 3) if fd < 3 else (HIGH,):
         with suppress(OSError):
             high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
@@ -32,7 +32,7 @@ def put_high(fd: int) -> int:
 
 
 def read_from(fd: int, offset: int) -> bytes:
-    """Everything in the file *fd* from *offset* on, whoever may be writing to it."""
+    """Return the contents of the file *fd* from *offset* to its end, also while others write to it."""
     return os.pread(
         fd, max(0, os.fstat(fd).st_size - offset), offset
-    )  # no more: a buffer of what could be is not to be had
+    )  # bounded by the size: os.pread allocates its whole buffer first

@@ -1,7 +1,7 @@
 """Mapped memory: mmap(2), munmap(2), mprotect(2), msync(2), mremap(2), madvise(2), mincore(2), mlock(2).
 
-The stdlib's mmap objects choose the flags that they pass, hide their address and know nothing of most of these calls. Here an
-address is a number, and a wrong one is a SIGSEGV. What there is to map: see files.py.
+The stdlib's mmap objects choose their flags, hide their address and lack most of these calls. Here an address is a
+number, and a wrong one is a SIGSEGV. Files to map: see files.py.
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ def _map_failed(address: Any) -> bool:
     return bool(address == SIZE[1])  # (void *)-1
 
 
-# An address is declared as the number that it is: a string would be taken for its own address, and NULL given back as None.
+# Addresses are declared as numbers: as pointers, ctypes would convert a string to its own address and return NULL as
+# None.
 _mmap = function(
     "mmap",
     c_size_t,
@@ -166,42 +167,45 @@ def mmap(
     fd: int = -1,
     offset: int = 0,
 ) -> int:
-    """mmap(2): map *length* bytes of the file *fd* from *offset* on, and give the address; None lets the system choose. OSError."""
+    """Map *length* bytes of *fd* from *offset* on, at *address* or where the kernel chooses (mmap(2)). OSError.
+
+    Returns the address.
+    """
     abi.mmap_is_known()
     result: int = _mmap(0 if address is None else address, length, prot, flags, fd, offset)
     return result
 
 
 def munmap(address: int, length: int) -> None:
-    """munmap(2): remove whatever is mapped in the range. OSError."""
+    """Unmap the range (munmap(2)). OSError."""
     _munmap(address, length)
 
 
 def mprotect(address: int, length: int, prot: int) -> None:
-    """mprotect(2): change what may be done with the pages of the range. OSError."""
+    """Set the access protection of the pages in the range (mprotect(2)). OSError."""
     _mprotect(address, length, prot)
 
 
 def msync(address: int, length: int, flags: int = MS_SYNC) -> None:
-    """msync(2): write what was stored in the range to its file. OSError."""
+    """Write the stores in the range to the mapped file (msync(2)). OSError."""
     _msync(address, length, flags)
 
 
 def mremap(
     old_address: int, old_size: int, new_size: int, flags: int = MREMAP_MAYMOVE, new_address: int | None = None
 ) -> int:
-    """mremap(2): change a mapping's size, or its place; the address where it is now. OSError."""
+    """Resize or move a mapping and return its address (mremap(2)). OSError."""
     result: int = _mremap(old_address, old_size, new_size, flags, 0 if new_address is None else new_address)
     return result
 
 
 def madvise(address: int, length: int, advice: int) -> None:
-    """madvise(2): say how the range will be used, or what is to become of it. OSError."""
+    """Give advice about the use of the range, or change its state (madvise(2)). OSError."""
     _madvise(address, length, advice)
 
 
 def mincore(address: int, length: int) -> list[bool]:
-    """mincore(2): for each page of the range whether it is in memory. OSError."""
+    """Return for each page of the range whether it is in memory (mincore(2)). OSError."""
     from mmap import PAGESIZE
 
     pages = -(-length // PAGESIZE)
@@ -211,25 +215,25 @@ def mincore(address: int, length: int) -> list[bool]:
 
 
 def mlock(address: int, length: int) -> None:
-    """mlock(2): bring the pages of the range into memory and keep them there. OSError."""
+    """Lock the pages of the range into memory (mlock(2)). OSError."""
     _mlock(address, length)
 
 
 def mlock2(address: int, length: int, flags: int = 0) -> None:
-    """mlock2(2): the same; with MLOCK_ONFAULT each page when it is first used. OSError."""
+    """Lock pages; with MLOCK_ONFAULT each page at its first use (mlock2(2)). OSError."""
     _mlock2(address, length, flags)
 
 
 def munlock(address: int, length: int) -> None:
-    """mlock(2), munlock: the pages of the range need not be in memory any more. OSError."""
+    """Unlock the pages of the range (munlock(2)). OSError."""
     _munlock(address, length)
 
 
 def mlockall(flags: int) -> None:
-    """mlockall(2): lock all pages of the process, those that it has (MCL_CURRENT), those to come (MCL_FUTURE). OSError."""
+    """Lock all current pages (MCL_CURRENT) or all later ones (MCL_FUTURE) of the process (mlockall(2)). OSError."""
     _mlockall(flags)
 
 
 def munlockall() -> None:
-    """mlockall(2), munlockall: unlock all of them. OSError."""
+    """Unlock all pages of the process (munlockall(2)). OSError."""
     _munlockall()

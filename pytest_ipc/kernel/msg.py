@@ -1,6 +1,7 @@
 """System V message queues: msgget(2), msgop(2), msgctl(2).
 
-A call that blocks has no time-out in this family: it ends with a message, with room, with the queue, or with a signal.
+The calls take no timeout: a blocked call ends with a message, with space in the queue, with the queue's removal or by a
+signal.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ MSG_STAT = 11
 MSG_INFO = 12
 MSG_STAT_ANY = 13
 
-_TYPE = sizeof(c_long)  # struct msgbuf: the type, and right behind it the text
+_TYPE = sizeof(c_long)  # struct msgbuf: the type, followed by the text
 
 _msgget = function("msgget", c_int, c_int, c_int)
 _msgsnd = function("msgsnd", c_int, c_int, c_void_p, c_size_t, c_int)
@@ -54,7 +55,7 @@ _msgctl = function("msgctl", c_int, c_int, c_int, c_void_p)
 
 
 class Msgbuf(NamedTuple):
-    """struct msgbuf (msgop(2)): a message's type, from 1 on, and its text. It can be taken apart: type, text = message."""
+    """struct msgbuf (msgop(2)): a positive message type, and the text. It unpacks as a tuple: type, text = message."""
 
     type: int
     text: bytes
@@ -64,7 +65,7 @@ class Msgbuf(NamedTuple):
 class MsqidDs:
     """struct msqid_ds (msgctl(2)): sizes in bytes, times in seconds since the Epoch, 0 for never.
 
-    `id` is the queue's identifier: with MSG_STAT and MSG_STAT_ANY the call was made with an index and gave it.
+    `id` is the queue's identifier; MSG_STAT and MSG_STAT_ANY are called with an index and return it.
     """
 
     id: int
@@ -99,7 +100,7 @@ class MsgLimits:
 
 @dataclass(frozen=True, slots=True)
 class MsgInfo:
-    """struct msginfo (msgctl(2), MSG_INFO): queues that exist, the messages in all of them and the bytes of these."""
+    """struct msginfo (msgctl(2), MSG_INFO): the number of queues, of messages in all queues, and of their bytes."""
 
     queues: int
     messages: int
@@ -108,25 +109,29 @@ class MsgInfo:
 
 
 def msgget(key: int, msgflg: int) -> int:
-    """msgget(2): the id of the queue with *key*, or of a new one. OSError with the call's errno."""
+    """Return the id of the queue with *key*, or of a new queue (msgget(2)). OSError."""
     result: int = _msgget(key, msgflg)
     return result
 
 
 def msgsnd(msqid: int, mtype: int, text: bytes, msgflg: int = 0) -> None:
-    """msgop(2): put a message into the queue, waiting for room unless IPC_NOWAIT is among the flags. OSError, EINTR included."""
+    """Put a message into the queue, waiting for space unless *msgflg* has IPC_NOWAIT (msgop(2)).
+
+    OSError, EINTR included.
+    """
     check_integer("msgsnd", mtype, LONG)
     if not isinstance(text, bytes):
-        raise TypeError(f"msgsnd: the text of a message is bytes, not {type(text).__name__} {text!r}")
+        raise TypeError(f"msgsnd: text must be bytes, not {type(text).__name__} {text!r}")
     buffer = create_string_buffer(bytes(c_long(mtype)) + text, _TYPE + len(text))
     _msgsnd(msqid, addressof(buffer), len(text), msgflg)
 
 
 def msgrcv(msqid: int, msgsz: int, msgtyp: int = 0, msgflg: int = 0) -> Msgbuf:
-    """msgop(2): take a message of at most *msgsz* bytes, waiting for one unless IPC_NOWAIT is among the flags.
+    """Take a message of at most *msgsz* bytes, waiting for one unless *msgflg* has IPC_NOWAIT (msgop(2)).
 
-    *msgtyp* chooses it: 0 any, above 0 that type (every other with MSG_EXCEPT), below 0 the lowest type up to -msgtyp; with
-    MSG_COPY it is a position in the queue. OSError, EINTR included.
+    *msgtyp* selects the message: 0 the first, a positive number the first of that type (of another type with
+    MSG_EXCEPT), a negative number the lowest type up to -msgtyp; with MSG_COPY it is a position in the queue. OSError,
+    EINTR included.
     """
     check_integer("msgrcv", msgsz, (0, SIZE[1] - _TYPE))
     buffer = create_string_buffer(_TYPE + msgsz)
@@ -135,27 +140,36 @@ def msgrcv(msqid: int, msgsz: int, msgtyp: int = 0, msgflg: int = 0) -> Msgbuf:
 
 
 def msgsnd_raw(msqid: int, msgp: int | None, msgsz: int, msgflg: int = 0) -> None:
-    """msgop(2), msgsnd as it stands: *msgp* is the address of a struct msgbuf, or None. OSError, EINTR included."""
+    """Call msgsnd(2) with *msgp*, the address of a struct msgbuf, or None. OSError, EINTR included."""
     check_address("msgsnd", msgp)
     _msgsnd(msqid, msgp, msgsz, msgflg)
 
 
 def msgrcv_raw(msqid: int, msgp: int | None, msgsz: int, msgtyp: int = 0, msgflg: int = 0) -> int:
-    """msgop(2), msgrcv as it stands: *msgp* is the address of room for a long and *msgsz* bytes. How many bytes came. OSError."""
+    """Call msgrcv(2) with *msgp*, the address of a long and *msgsz* bytes; return the length of the text.
+
+    OSError, EINTR included.
+    """
     check_address("msgrcv", msgp)
     result: int = _msgrcv(msqid, msgp, msgsz, msgtyp, msgflg)
     return result
 
 
 def msgctl(msqid: int, cmd: int, buf: int | None = None) -> int:
-    """msgctl(2) as it stands: *buf* is an address or None. The typed forms below serve every command that fills a buffer."""
+    """Call msgctl(2) with *buf*, an address or None. OSError.
+
+    The typed functions below serve every command that fills a buffer.
+    """
     check_address("msgctl", buf)
     result: int = _msgctl(msqid, cmd, buf)
     return result
 
 
 def msgctl_stat(msqid: int, cmd: int = IPC_STAT) -> MsqidDs:
-    """msgctl(2) with IPC_STAT, or MSG_STAT or MSG_STAT_ANY and an index for *msqid*: what the kernel knows. OSError."""
+    """Return the state of a queue (msgctl(2), IPC_STAT). OSError.
+
+    With MSG_STAT and MSG_STAT_ANY as *cmd*, *msqid* is an index.
+    """
     ds: Any = abi.msqid_ds()()
     result = msgctl(msqid, cmd, addressof(ds))
     return MsqidDs(
@@ -175,9 +189,9 @@ def msgctl_stat(msqid: int, cmd: int = IPC_STAT) -> MsqidDs:
 def msgctl_set(
     msqid: int, *, uid: int | None = None, gid: int | None = None, mode: int | None = None, qbytes: int | None = None
 ) -> None:
-    """msgctl(2) with IPC_SET: change owner, group, the low nine mode bits or the room in bytes; what is None stays. OSError.
+    """Set owner, group, the low nine mode bits and the capacity in bytes (msgctl(2), IPC_SET). OSError.
 
-    What stays has to be asked for first, which needs read permission; where all four are given nothing is asked.
+    A value of None is kept: it is read with IPC_STAT first, which needs read permission, unless all four are given.
     """
     wanted = {"uid": uid, "gid": gid, "mode": mode, "qbytes": qbytes}
     changes = {name: value for name, value in wanted.items() if value is not None}
@@ -192,19 +206,19 @@ def msgctl_set(
 
 
 def msgctl_rmid(msqid: int) -> None:
-    """msgctl(2) with IPC_RMID: remove the queue with all that is in it, and wake everybody who waits at it. OSError."""
+    """Remove the queue with its messages; waiting calls fail with EIDRM (msgctl(2), IPC_RMID). OSError."""
     msgctl(msqid, IPC_RMID)
 
 
 def msgctl_limits() -> MsgLimits:
-    """msgctl(2) with IPC_INFO: the limits, as the kernel holds them for this IPC namespace. OSError."""
+    """Return the limits of this IPC namespace (msgctl(2), IPC_INFO). OSError."""
     info: Any = abi.msginfo()
     highest = msgctl(0, IPC_INFO, addressof(info))
     return MsgLimits(**{name: getattr(info, name) for name in MsgLimits.__slots__[:-1]}, highest=highest)
 
 
 def msgctl_info() -> MsgInfo:
-    """msgctl(2) with MSG_INFO: what all queues of this IPC namespace hold. OSError."""
+    """Return the usage by all queues of this IPC namespace (msgctl(2), MSG_INFO). OSError."""
     info = abi.msginfo()
     highest = msgctl(0, MSG_INFO, addressof(info))
     return MsgInfo(info.msgpool, info.msgmap, info.msgtql, highest)

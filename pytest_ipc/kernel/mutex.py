@@ -1,6 +1,6 @@
 """Process-shared mutexes: pthread_mutex_init(3), pthread_mutexattr_setpshared(3), pthread_mutexattr_setrobust(3).
 
-These functions return their error instead of setting errno; here it is raised like any other.
+The C functions return their error instead of setting errno; here it is raised as an OSError.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
     "mutex_unlock",
 ]
 
-MUTEX_BYTES = 64  # room enough for a pthread_mutex_t of every libc and machine; the largest measures 48
+MUTEX_BYTES = 64  # enough for a pthread_mutex_t of every libc and machine; the largest has 48
 
 PTHREAD_MUTEX_NORMAL, PTHREAD_MUTEX_RECURSIVE, PTHREAD_MUTEX_ERRORCHECK = range(3)
 
@@ -47,7 +47,7 @@ _consistent = _function("pthread_mutex_consistent", c_int, c_void_p)
 
 
 def mutex_init(address: int, *, shared: bool = True, robust: bool = False, kind: int = PTHREAD_MUTEX_NORMAL) -> None:
-    """pthread_mutex_init(3): make a mutex of the MUTEX_BYTES at *address*. OSError."""
+    """Initialize a mutex in the MUTEX_BYTES at *address* (pthread_mutex_init(3)). OSError."""
     check_integer("pthread_mutex_init", address, SIZE)
     attributes = (c_byte * 64)()
     _attr_init(addressof(attributes))
@@ -61,31 +61,40 @@ def mutex_init(address: int, *, shared: bool = True, robust: bool = False, kind:
 
 
 def mutex_destroy(address: int) -> None:
-    """pthread_mutex_destroy(3): make memory of the mutex again. OSError."""
+    """Destroy the mutex (pthread_mutex_destroy(3)). OSError."""
     _destroy(address)
 
 
 def mutex_lock(address: int) -> None:
-    """pthread_mutex_lock(3): lock the mutex, waiting for it. OSError: EOWNERDEAD when its owner died, and it is locked then."""
+    """Lock the mutex, waiting for it (pthread_mutex_lock(3)).
+
+    OSError: EOWNERDEAD if its owner died; it is locked then.
+    """
     _lock(address)
 
 
 def mutex_trylock(address: int) -> None:
-    """pthread_mutex_trylock(3): lock the mutex if it is free. OSError: EBUSY, EOWNERDEAD."""
+    """Lock the mutex if it is unlocked (pthread_mutex_trylock(3)). OSError: EBUSY, EOWNERDEAD."""
     _trylock(address)
 
 
 def mutex_timedlock(address: int, until: Timespec) -> None:
-    """pthread_mutex_timedlock(3): lock the mutex, waiting *until* a time of CLOCK_REALTIME. OSError: ETIMEDOUT, EOWNERDEAD."""
+    """Lock the mutex, waiting *until* a time of CLOCK_REALTIME (pthread_mutex_timedlock(3)).
+
+    OSError: ETIMEDOUT, EOWNERDEAD.
+    """
     time = until.pack()
     _timedlock(address, addressof(time))
 
 
 def mutex_unlock(address: int) -> None:
-    """pthread_mutex_unlock(3): unlock the mutex. OSError (EPERM for who does not own it, where the kind checks that)."""
+    """Unlock the mutex (pthread_mutex_unlock(3)). OSError: EPERM unless the caller owns it, for kinds that check."""
     _unlock(address)
 
 
 def mutex_consistent(address: int) -> None:
-    """pthread_mutex_consistent(3): say that what the dead owner guarded is in order again. OSError (EINVAL if none died)."""
+    """Mark the state that a robust mutex protects as consistent (pthread_mutex_consistent(3)).
+
+    OSError: EINVAL unless the mutex is robust and its owner died.
+    """
     _consistent(address)

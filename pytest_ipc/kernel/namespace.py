@@ -54,19 +54,23 @@ _umount2 = function("umount2", c_int, c_char_p, c_int)
 
 
 def unshare(flags: int) -> None:
-    """unshare(2): leave the namespaces in *flags* for new ones. OSError (EPERM without the capability)."""
+    """Move this process into new namespaces of the kinds in *flags* (unshare(2)).
+
+    OSError: EPERM without the capability.
+    """
     _unshare(flags)
 
 
 def setns(fd: int, nstype: int = 0) -> None:
-    """setns(2): go to the namespace behind *fd*, or by a pidfd to those in *nstype* of that process. OSError."""
+    """Join the namespace behind *fd*, or those in *nstype* of the process of a pidfd (setns(2)). OSError."""
     _setns(fd, nstype)
 
 
 def map_user(inside_uid: int, inside_gid: int, uid: int, gid: int) -> None:
-    """user_namespaces(7): in a user namespace just made, who this process was outside (*uid*, *gid*) is who it is inside.
+    """Map *uid* and *gid* to *inside_uid* and *inside_gid* in a new user namespace (user_namespaces(7)). OSError.
 
-    The one mapping that needs no privilege; setgroups(2) is denied for it. OSError.
+    *uid* and *gid* are those of this process outside. No other mapping works without privileges; it requires that
+    setgroups(2) is denied.
     """
     with suppress(FileNotFoundError):  # before Linux 3.19
         _write("/proc/self/setgroups", "deny")
@@ -89,13 +93,13 @@ def mount(
     flags: int = 0,
     data: str | None = None,
 ) -> None:
-    """mount(2): attach a filesystem of *fstype* at *target*, or change how what is mounted there propagates. OSError.
+    """Mount a filesystem of *fstype* at *target*, or change the propagation of a mount (mount(2)). OSError.
 
-    *data* are the filesystem's own options, as in "size=64k".
+    *data* holds the filesystem's own options, such as "size=64k".
     """
     _mount(source and source.encode(), path_bytes(target), fstype and fstype.encode(), flags, data and data.encode())
 
 
 def umount2(target: str | os.PathLike[str], flags: int = 0) -> None:
-    """umount2(2): detach the filesystem that is mounted at *target*. OSError."""
+    """Unmount the filesystem that is mounted at *target* (umount2(2)). OSError."""
     _umount2(path_bytes(target), flags)

@@ -1,7 +1,6 @@
 """Network devices through rtnetlink(7): as much as a second network namespace needs.
 
-By hand because the `ip` program is not in every image, and a helper program would have to be put into the namespace first.
-Every call speaks to the network namespace of the process that makes it.
+The `ip` program is not in every image. Every call acts on the network namespace of the calling process.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 
 from ..unpatched import os, socket
 
-__all__: list[str] = []  # nothing of it is a test's to use: fixtures give hosts
+__all__: list[str] = []  # not for tests: the fixture gives configured namespaces
 
 _RTM_NEWLINK, _RTM_GETLINK, _RTM_NEWADDR = 16, 18, 20
 _NLMSG_ERROR = 2
@@ -39,9 +38,9 @@ def _name(name: str) -> bytes:
 
 
 def _ask(kind: int, flags: int, body: bytes) -> bytes:
-    """Send one request and give the body of its answer; OSError with the errno that the kernel answers."""
+    """Send one request and return the body of its answer. OSError with the errno in the answer."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as link:
-        link.settimeout(5)  # a kernel that does not answer is none to wait for
+        link.settimeout(5)  # seconds: a kernel that does not answer must not block the test
         link.sendto(_HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | flags, 1, 0) + body, (0, 0))
         answer = link.recv(65536)
     length, answered = _HEADER.unpack_from(answer)[:2]
@@ -53,7 +52,7 @@ def _ask(kind: int, flags: int, body: bytes) -> bytes:
 
 
 def add_veth(name: str, peer: str, namespace: int) -> None:
-    """Make two devices joined by a cable (veth(4)): *name* here, *peer* in the *namespace* of that descriptor. OSError."""
+    """Create a veth pair (veth(4)): *name* here, *peer* in the network namespace of descriptor *namespace*. OSError."""
     far = _LINK.pack(0, 0, 0, 0, 0) + _name(peer) + _attribute(_IFLA_NET_NS_FD, struct.pack("=i", namespace))
     data = _attribute(_IFLA_INFO_DATA, _attribute(_VETH_INFO_PEER, far))
     info = _attribute(_IFLA_LINKINFO, _attribute(_IFLA_INFO_KIND, b"veth") + data)
@@ -61,24 +60,24 @@ def add_veth(name: str, peer: str, namespace: int) -> None:
 
 
 def set_up(name: str) -> None:
-    """Switch the device *name* on. OSError."""
+    """Set the device *name* up. OSError."""
     _ask(_RTM_NEWLINK, _ACK, _LINK.pack(0, 0, socket.if_nametoindex(name), _IFF_UP, _IFF_UP))
 
 
 def add_address(name: str, address: str, prefix: int) -> None:
-    """Give the device *name* an IPv4 or IPv6 address, usable at once. OSError where the family is switched off."""
+    """Add an IPv4 or IPv6 address to the device *name*, usable at once. OSError if the family is disabled."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     packed = socket.inet_pton(family, address)
     body = _ADDRESS.pack(family, prefix, 0, 0, socket.if_nametoindex(name))
     body += _attribute(_IFA_LOCAL, packed) + _attribute(_IFA_ADDRESS, packed)
     if family == socket.AF_INET6:
-        # Whether somebody else on the cable has it need not be asked: it would take a second.
+        # Duplicate address detection would take a second, and nothing else is connected.
         body += _attribute(_IFA_FLAGS, struct.pack("=I", _IFA_F_NODAD))
     _ask(_RTM_NEWADDR, _ACK | _CREATE | _EXCL, body)
 
 
 def is_up(name: str) -> bool:
-    """Whether the device *name* carries packets: before that it takes them and drops them. OSError."""
+    """Return whether the device *name* carries packets; before that it accepts and drops them. OSError."""
     answer = _ask(_RTM_GETLINK, 0, _LINK.pack(0, 0, socket.if_nametoindex(name), 0, 0))
     return any(kind == _IFLA_OPERSTATE and data[0] == _IF_OPER_UP for kind, data in _attributes(answer[_LINK.size :]))
 

@@ -1,7 +1,7 @@
 """Process descriptors: pidfd_open(2), pidfd_send_signal(2), pidfd_getfd(2).
 
-waitid(2) with P_PIDFD is the stdlib's os.waitid; poll(2) on the descriptor the stdlib's select. libc has had wrappers for the
-three only since glibc 2.36, so they are made by number: from 424 on it is the same on every architecture.
+The stdlib has waitid(2) with P_PIDFD (os.waitid) and poll(2) (select). libc has wrappers for these three calls only
+since glibc 2.36, so they are called by number; from 424 on the numbers are the same on every architecture.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _PIDFD_GETFD = 438
 
 
 def pidfd_open(pid: int, flags: int = 0) -> int:
-    """pidfd_open(2): a descriptor that stands for the process and reads as ready when it has ended. OSError."""
-    check_integer("pidfd_open", pid, INT)  # the kernel would take the low half of the long that syscall(2) passes
+    """Return a descriptor for a process; it becomes readable when the process ends (pidfd_open(2)). OSError."""
+    check_integer("pidfd_open", pid, INT)  # the kernel would use only the low half of the long that syscall(2) passes
     check_integer("pidfd_open", flags, UINT)
     return syscall(_PIDFD_OPEN, pid, flags)
 
 
 def pidfd_send_signal(pidfd: int, signo: int, flags: int = 0, *, info: tuple[int, int] | None = None) -> None:
-    """pidfd_send_signal(2): signal the process behind *pidfd* and no other, also after its pid was given away. OSError.
+    """Send a signal to the process of *pidfd*, never to one that reuses its pid (pidfd_send_signal(2)). OSError.
 
-    *info* is si_signo and si_code of a siginfo_t to send along; without it the signal is what kill(2) would send.
+    *info* is si_signo and si_code of a siginfo_t to send; without it the signal is that of kill(2).
     """
     check_integer("pidfd_send_signal", pidfd, INT)
     check_integer("pidfd_send_signal", signo, INT)
@@ -59,7 +59,10 @@ def pidfd_send_signal(pidfd: int, signo: int, flags: int = 0, *, info: tuple[int
 
 
 def pidfd_getfd(pidfd: int, targetfd: int, flags: int = 0) -> int:
-    """pidfd_getfd(2): a duplicate, close-on-exec, of the process's descriptor *targetfd*. OSError (EPERM: as for ptrace(2))."""
+    """Duplicate descriptor *targetfd* of another process, close-on-exec (pidfd_getfd(2)).
+
+    OSError: EPERM as for ptrace(2).
+    """
     for fd in (pidfd, targetfd):
         check_integer("pidfd_getfd", fd, INT)
     check_integer("pidfd_getfd", flags, UINT)

@@ -1,6 +1,6 @@
 """Wait for descriptors and for time, without the retries of the stdlib: poll(2), select(2), nanosleep(2).
 
-The stdlib's select module and time.sleep wait on when a handler has run (PEP 475) and hide the EINTR.
+The stdlib's select module and time.sleep resume after a signal handler (PEP 475) and hide EINTR.
 """
 
 from __future__ import annotations
@@ -28,14 +28,20 @@ class _PollFd(Structure):
 
 
 def poll(events: Mapping[int, int], milliseconds: int) -> dict[int, int]:
-    """poll(2): which of the *events* of each descriptor have come, waiting so long, for ever below 0. OSError, EINTR included."""
+    """Return the events of each descriptor among *events* that occurred (poll(2)). OSError, EINTR included.
+
+    *milliseconds* limits the wait; a negative number waits for ever.
+    """
     array = _array(events)
     _poll(byref(array), len(events), milliseconds)
     return {entry.fd: entry.revents for entry in array if entry.revents}
 
 
 def ppoll(events: Mapping[int, int], timeout: Timespec | None, mask: Iterable[int] | None) -> dict[int, int]:
-    """ppoll(2): the same, waiting as long as *timeout* says and under another signal mask if one is given. OSError."""
+    """Return the events that occurred, with *mask* as the signal mask during the wait (ppoll(2)). OSError.
+
+    A *timeout* of None waits for ever; a *mask* of None keeps the mask.
+    """
     array, set_of = _array(events), None if mask is None else sigset(mask)
     time = None if timeout is None else timeout.pack()
     _ppoll(byref(array), len(events), time and byref(time), set_of)
@@ -47,19 +53,25 @@ def _array(events: Mapping[int, int]) -> Array[_PollFd]:
 
 
 def raw_poll(events: Sequence[tuple[int, int]], milliseconds: int) -> tuple[int, list[int]]:
-    """poll(2) as it stands: its result, and what it says of each descriptor in turn. OSError, EINTR included."""
+    """Return the result of poll(2) and revents of each entry of *events* in order. OSError, EINTR included.
+
+    *milliseconds* limits the wait; a negative number waits for ever.
+    """
     array = (_PollFd * len(events))(*(_PollFd(fd, wanted) for fd, wanted in events))
     result: int = _poll(byref(array), len(events), milliseconds)
     return result, [entry.revents for entry in array]
 
 
 def select(readers: set[int], milliseconds: int) -> set[int]:
-    """select(2): which of the descriptors can be read, waiting so long, for ever below 0. OSError, EINTR included."""
+    """Return the descriptors among *readers* that are readable (select(2)). OSError, EINTR included.
+
+    *milliseconds* limits the wait; a negative number waits for ever.
+    """
     bits = 8 * sizeof(c_long)
     words = (c_long * (FD_SETSIZE // bits))()
     for fd in readers:
         if not 0 <= fd < FD_SETSIZE:
-            raise ValueError(f"select(2) knows descriptors from 0 to {FD_SETSIZE - 1}, not {fd}")
+            raise ValueError(f"select: fd must be from 0 to {FD_SETSIZE - 1}, not {fd}; poll() has no limit")
         words[fd // bits] |= c_long(1 << fd % bits).value
     time = abi.timeval(*divmod(milliseconds, 1000)) if milliseconds >= 0 else None
     if time is not None:
@@ -69,6 +81,6 @@ def select(readers: set[int], milliseconds: int) -> set[int]:
 
 
 def nanosleep(time: Timespec) -> None:
-    """nanosleep(2): wait for a time. OSError, EINTR included."""
+    """Sleep for *time* (nanosleep(2)). OSError, EINTR included."""
     packed = time.pack()
     _nanosleep(byref(packed), None)

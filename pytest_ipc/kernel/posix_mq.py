@@ -29,9 +29,10 @@ __all__ = [
     "mq_unlink",
 ]
 
-MQ_PRIO_MAX = 32768  # mq_overview(7): priorities are below it
+MQ_PRIO_MAX = 32768  # mq_overview(7): the highest priority is one less
 
-# mq_open has variable arguments in C; with all four given it is called alike on every machine that is known here.
+# mq_open has variable arguments in C; with all four given the calling convention is the same on every machine of the
+# tables.
 _mq_open = function("mq_open", c_int, c_char_p, c_int, c_uint, c_void_p)
 _mq_close = function("mq_close", c_int, c_int)
 _mq_unlink = function("mq_unlink", c_int, c_char_p)
@@ -46,7 +47,7 @@ _mq_notify = function("mq_notify", c_int, c_int, c_void_p)
 
 @dataclass(frozen=True, slots=True)
 class MqAttr:
-    """struct mq_attr (mq_getattr(3)): flags, capacity in messages, their greatest size in bytes, how many are in the queue."""
+    """struct mq_attr (mq_getattr(3)): flags, capacity in messages, message size in bytes, messages in the queue."""
 
     flags: int = 0
     maxmsg: int = 0
@@ -54,7 +55,7 @@ class MqAttr:
     curmsgs: int = 0
 
     def pack(self, name: str) -> abi.mq_attr:
-        """The structure. OverflowError for what does not fit a long."""
+        """Return the C structure. OverflowError for a value that does not fit a long."""
         values = (self.flags, self.maxmsg, self.msgsize, self.curmsgs)
         for value in values:
             check_integer(name, value, LONG)
@@ -62,14 +63,14 @@ class MqAttr:
 
     @classmethod
     def read(cls, raw: Any) -> MqAttr:
-        """From the structure."""
+        """Return the values of the C structure."""
         return cls(raw.flags, raw.maxmsg, raw.msgsize, raw.curmsgs)
 
 
 def mq_open(name: str | bytes, oflag: int, mode: int = 0o600, attr: MqAttr | None = None) -> int:
-    """mq_open(3): a descriptor of the queue *name*; *mode*, less the umask, and *attr* count with O_CREAT.
+    """Open the queue *name*, or create it with O_CREAT, and return its descriptor (mq_open(3)). OSError.
 
-    With no *attr* a new queue has the defaults of /proc/sys/fs/mqueue. OSError.
+    *mode*, less the umask, and *attr* apply to a new queue; without *attr* it has the defaults of /proc/sys/fs/mqueue.
     """
     packed = None if attr is None else byref(attr.pack("mq_open"))
     result: int = _mq_open(name_bytes(name), oflag, mode, packed)
@@ -77,35 +78,39 @@ def mq_open(name: str | bytes, oflag: int, mode: int = 0o600, attr: MqAttr | Non
 
 
 def mq_close(mqdes: int) -> None:
-    """mq_close(3): close the descriptor; a notification that was asked for through it is cancelled. OSError."""
+    """Close the descriptor; a notification requested through it is cancelled (mq_close(3)). OSError."""
     _mq_close(mqdes)
 
 
 def mq_unlink(name: str | bytes) -> None:
-    """mq_unlink(3): remove the name at once, and the queue with its last user. OSError."""
+    """Remove the name; the queue is freed after its last close (mq_unlink(3)). OSError."""
     _mq_unlink(name_bytes(name))
 
 
 def mq_send(mqdes: int, data: bytes, priority: int = 0) -> None:
-    """mq_send(3): put a message into the queue, waiting for room. OSError (EAGAIN with O_NONBLOCK, EINTR, EMSGSIZE)."""
+    """Put a message into the queue, waiting for space (mq_send(3)).
+
+    OSError: EAGAIN with O_NONBLOCK, EINTR, EMSGSIZE.
+    """
     _mq_send(mqdes, data, len(data), priority)
 
 
 def mq_timedsend(mqdes: int, data: bytes, priority: int, abs_timeout: Timespec) -> None:
-    """mq_send(3): the same, up to a moment of CLOCK_REALTIME. OSError (ETIMEDOUT)."""
+    """Put a message into the queue, waiting up to a time of CLOCK_REALTIME (mq_send(3)). OSError: ETIMEDOUT."""
     _mq_timedsend(mqdes, data, len(data), priority, byref(abs_timeout.pack()))
 
 
 def mq_receive(mqdes: int, size: int) -> tuple[bytes, int]:
-    """mq_receive(3): the oldest message of the highest priority, and that priority, waiting for one.
+    """Take the oldest message of the highest priority; return its text and that priority (mq_receive(3)).
 
-    *size* is what the buffer holds, and must be the queue's msgsize at least. OSError (EAGAIN with O_NONBLOCK, EINTR, EMSGSIZE).
+    *size* is the size of the buffer in bytes, at least the queue's mq_msgsize. OSError: EAGAIN with O_NONBLOCK, EINTR,
+    EMSGSIZE.
     """
     return _received(_mq_receive, mqdes, size)
 
 
 def mq_timedreceive(mqdes: int, size: int, abs_timeout: Timespec) -> tuple[bytes, int]:
-    """mq_receive(3): the same, up to a moment of CLOCK_REALTIME. OSError (ETIMEDOUT)."""
+    """Take a message, waiting up to a time of CLOCK_REALTIME (mq_receive(3)). OSError: ETIMEDOUT."""
     return _received(_mq_timedreceive, mqdes, size, byref(abs_timeout.pack()))
 
 
@@ -117,14 +122,20 @@ def _received(call: Any, mqdes: int, size: int, *time: Any) -> tuple[bytes, int]
 
 
 def mq_getattr(mqdes: int) -> MqAttr:
-    """mq_getattr(3): flags (O_NONBLOCK or 0), capacity and content of the queue. OSError."""
+    """Return the flags (O_NONBLOCK or 0), the capacity and the number of messages of the queue (mq_getattr(3)).
+
+    OSError.
+    """
     attr = abi.mq_attr()
     _mq_getattr(mqdes, byref(attr))
     return MqAttr.read(attr)
 
 
 def mq_setattr(mqdes: int, attr: MqAttr) -> MqAttr:
-    """mq_getattr(3): set or clear O_NONBLOCK by the flags of *attr*, whose other members are ignored; what it was. OSError."""
+    """Set or clear O_NONBLOCK by the flags of *attr*; return the old attributes (mq_setattr(3)). OSError.
+
+    The other members of *attr* are ignored.
+    """
     old = abi.mq_attr()
     _mq_setattr(mqdes, byref(attr.pack("mq_setattr")), byref(old))
     return MqAttr.read(old)
@@ -140,11 +151,11 @@ def mq_notify(
     argument: int | None = None,
     attributes: int | None = None,
 ) -> None:
-    """mq_notify(3): be told once when a message comes into the empty queue; cancel that if *notify* is None. OSError.
+    """Request one notification of a message that arrives in the empty queue (mq_notify(3)). OSError.
 
-    SIGEV_SIGNAL sends *signo* with *value*, SIGEV_NONE nothing. SIGEV_THREAD has libc call the C function at the address
-    *function* in a thread of its own, with the address *argument*, or else *value*: no Python function may be there, but for one
-    that ctypes makes a C function of. *attributes* is the address of the thread's pthread_attr_t.
+    A *notify* of None cancels the request. SIGEV_SIGNAL sends *signo* with *value*, SIGEV_NONE nothing. SIGEV_THREAD
+    makes libc call the C function at the address *function* in a new thread, with the address *argument*, or else
+    *value*; a Python function must be wrapped by ctypes. *attributes* is the address of the thread's pthread_attr_t.
     """
     if notify is None:
         _mq_notify(mqdes, None)

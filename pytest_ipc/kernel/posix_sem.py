@@ -1,7 +1,7 @@
 """POSIX semaphores by the address of their sem_t: sem_open(3), sem_init(3), sem_wait(3), sem_post(3).
 
-libc does nearly all of it in memory and calls the kernel (futex(2)) only to sleep and to wake. It believes every address: one
-that is no semaphore's is a SIGSEGV, or somebody else's memory changed.
+libc does nearly all of it in memory and calls the kernel (futex(2)) only to sleep and to wake. It does not check
+addresses: an invalid one is a SIGSEGV, or corrupts other memory.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ __all__ = [
 SEM_VALUE_MAX = 0x7FFF_FFFF
 SEM_BYTES = abi.SEM_BYTES
 
-# sem_open has variable arguments in C; with all four given it is called alike on every machine that is known here.
+# sem_open has variable arguments in C; with all four given the calling convention is the same on every machine of the
+# tables.
 _sem_open = function("sem_open", c_void_p, c_char_p, c_int, c_uint, c_uint, fails=lambda address: address is None)
 _sem_close = function("sem_close", c_int, c_void_p)
 _sem_unlink = function("sem_unlink", c_int, c_char_p)
@@ -47,74 +48,83 @@ _sem_getvalue = function("sem_getvalue", c_int, c_void_p, c_void_p)
 
 
 def name_bytes(name: str | bytes) -> bytes:
-    """The name of a POSIX object as C has it. ValueError for a NUL in it; whatever else is wrong is libc's to say."""
+    """Return the name of a POSIX object for C. ValueError for a name with a NUL; libc checks the rest."""
     if not isinstance(name, (str, bytes)):
-        raise TypeError(f"a name must be str or bytes, not {name!r}")
+        raise TypeError(f"name must be str or bytes, not {name!r}")
     encoded = os.fsencode(name)
     if b"\0" in encoded:
-        raise ValueError(f"{name!r} cannot be a name: there is a NUL in it")
+        raise ValueError(f"name must not contain a NUL, which ends it in C, not {name!r}")
     return encoded
 
 
 def _address(name: str, sem: int) -> int:
-    # ctypes would take a string for its own address, None for a null pointer, and cut a number to the width of one.
+    # ctypes would convert a string to its own address and None to NULL, and truncate a number to a pointer's width.
     check_integer(name, sem, SIZE)
     return sem
 
 
 def sem_open(name: str | bytes, oflag: int, mode: int = 0o600, value: int = 0) -> int:
-    """sem_open(3): the address of the semaphore *name*; *mode*, less the umask, and *value* count with O_CREAT. OSError."""
+    """Open the semaphore *name*, or create it with O_CREAT, and return its address (sem_open(3)). OSError.
+
+    *mode*, less the umask, and *value* apply to a new semaphore.
+    """
     result: int = _sem_open(name_bytes(name), oflag, mode, value)
     return result
 
 
 def sem_close(sem: int) -> None:
-    """sem_close(3): this process has opened the named semaphore once less. OSError (EINVAL) if it had not at all."""
+    """Close the named semaphore once (sem_close(3)). OSError: EINVAL if this process does not have it open."""
     _sem_close(_address("sem_close", sem))
 
 
 def sem_unlink(name: str | bytes) -> None:
-    """sem_unlink(3): remove the name at once, and the semaphore with its last user. OSError."""
+    """Remove the name; the semaphore is freed after its last close (sem_unlink(3)). OSError."""
     _sem_unlink(name_bytes(name))
 
 
 def sem_init(sem: int, pshared: int, value: int) -> None:
-    """sem_init(3): make the SEM_BYTES at *sem* a semaphore, of this process or, if *pshared* is not 0, of all. OSError."""
+    """Initialize a semaphore in the SEM_BYTES at *sem*, process-shared unless *pshared* is 0 (sem_init(3)). OSError."""
     _sem_init(_address("sem_init", sem), pshared, value)
 
 
 def sem_destroy(sem: int) -> None:
-    """sem_destroy(3): end what sem_init made. Nobody may wait in it. OSError."""
+    """Destroy a semaphore of sem_init; no process may wait on it (sem_destroy(3)). OSError."""
     _sem_destroy(_address("sem_destroy", sem))
 
 
 def sem_post(sem: int) -> None:
-    """sem_post(3): increment the semaphore and wake one who waits. OSError (EOVERFLOW at SEM_VALUE_MAX)."""
+    """Increment the semaphore and wake one waiter (sem_post(3)). OSError: EOVERFLOW at SEM_VALUE_MAX."""
     _sem_post(_address("sem_post", sem))
 
 
 def sem_wait(sem: int) -> None:
-    """sem_wait(3): decrement the semaphore, waiting until that is possible. OSError (EINTR when a handler ran)."""
+    """Decrement the semaphore, waiting until that is possible (sem_wait(3)). OSError: EINTR."""
     _sem_wait(_address("sem_wait", sem))
 
 
 def sem_trywait(sem: int) -> None:
-    """sem_wait(3): decrement the semaphore, if that is possible at once. OSError (EAGAIN if it is not)."""
+    """Decrement the semaphore if that is possible at once (sem_wait(3)). OSError: EAGAIN if it is not."""
     _sem_trywait(_address("sem_trywait", sem))
 
 
 def sem_timedwait(sem: int, abs_timeout: Timespec) -> None:
-    """sem_wait(3): the same, up to a moment of CLOCK_REALTIME. OSError (ETIMEDOUT, EINTR, EINVAL)."""
+    """Decrement the semaphore, waiting up to a time of CLOCK_REALTIME (sem_wait(3)).
+
+    OSError: ETIMEDOUT, EINTR, EINVAL.
+    """
     _sem_timedwait(_address("sem_timedwait", sem), byref(abs_timeout.pack()))
 
 
 def sem_clockwait(sem: int, clockid: int, abs_timeout: Timespec) -> None:
-    """The same by the clock *clockid*, CLOCK_REALTIME or CLOCK_MONOTONIC: POSIX.1-2024, in glibc since 2.30. OSError."""
+    """Decrement the semaphore, waiting up to a time of *clockid*, CLOCK_REALTIME or CLOCK_MONOTONIC. OSError.
+
+    POSIX.1-2024; in glibc since 2.30.
+    """
     _sem_clockwait(_address("sem_clockwait", sem), clockid, byref(abs_timeout.pack()))
 
 
 def sem_getvalue(sem: int) -> int:
-    """sem_getvalue(3): the value of the semaphore now. OSError."""
+    """Return the current value of the semaphore (sem_getvalue(3)). OSError."""
     value = c_int()
     _sem_getvalue(_address("sem_getvalue", sem), byref(value))
     return value.value

@@ -1,7 +1,6 @@
 """Files of /proc (proc(5)): the state of processes and the call they wait in, System V objects, limits.
 
-Every reader gives None where the file is not there or may not be read: sandboxes leave out much of /proc, and a reader that
-raised would make every caller guess which.
+Readers return None if the file does not exist or is not readable: sandboxes leave out much of /proc.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ __all__ = [
 
 
 def _read(path: str) -> str | None:
-    # os.open and os.read, not open(): it is a third of the time, and these are polled.
+    # os.open and os.read take a third of the time of open(), and these files are polled.
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -54,7 +53,7 @@ def _read(path: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """Part of /proc/PID/stat (proc(5)): the state letter (R, S, D, T, t, Z, X), the parent, the start in clock ticks."""
+    """Part of /proc/PID/stat (proc(5)): the state letter (R, S, D, T, t, Z, X), the parent, the start in ticks."""
 
     state: str
     ppid: int
@@ -62,24 +61,24 @@ class ProcessState:
 
 
 def process_state(pid: int) -> ProcessState | None:
-    """The state of process *pid*; None when there is no such process."""
-    # Its first thread's, which says the same: an emulator of processors makes up the other for whom it emulates.
+    """Return the state of process *pid*; None if the process does not exist."""
+    # The file of its main thread has the same contents; qemu-user fakes /proc/PID/stat for the emulated process itself.
     text = _read(f"/proc/{pid}/task/{pid}/stat")
     if not text:
         return None
-    fields = text[text.rindex(")") + 2 :].split()  # the command may hold spaces and parentheses
+    fields = text[text.rindex(")") + 2 :].split()  # the command may contain spaces and parentheses
     return ProcessState(fields[0], int(fields[1]), int(fields[19]))
 
 
 def process_status(pid: int | str = "self") -> dict[str, str]:
-    """/proc/PID/status as a mapping; empty when it cannot be read."""
+    """Return /proc/PID/status as a mapping; empty if it is not readable."""
     lines = (_read(f"/proc/{pid}/status") or "").splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
 @dataclass(frozen=True, slots=True)
 class SystemCall:
-    """/proc/PID/syscall: the number of the call that the process is blocked in and its first arguments."""
+    """/proc/PID/syscall: the number and the first arguments of the system call that the process is blocked in."""
 
     number: int
     arguments: tuple[int, ...]
@@ -89,7 +88,10 @@ class SystemCall:
 
 
 def process_syscall(pid: int) -> SystemCall | str | None:
-    """What *pid* is blocked in: a SystemCall, "running", or None when the kernel does not tell (it asks for ptrace access)."""
+    """Return the call that *pid* is blocked in: a SystemCall, "running", or None if /proc does not show it.
+
+    The file needs ptrace access to the process.
+    """
     words = (_read(f"/proc/{pid}/syscall") or "").split()
     if not words:
         return None
@@ -99,13 +101,13 @@ def process_syscall(pid: int) -> SystemCall | str | None:
 
 
 def process_wchan(pid: int) -> str | None:
-    """The kernel function that *pid* sleeps in, or None when the kernel does not tell."""
+    """Return the kernel function in which *pid* sleeps, or None if /proc does not show it."""
     text = _read(f"/proc/{pid}/wchan")
     return text if text and text != "0" else None
 
 
 def doing(pid: int) -> str:
-    """What a process does, in the words of a sentence: state, system call, and where in the kernel it waits."""
+    """Return what a process does, as text: its state, its system call, and the kernel function it waits in."""
     state = process_state(pid)
     if state is None:
         return "gone"
@@ -119,7 +121,7 @@ def doing(pid: int) -> str:
 
 
 def open_descriptors() -> list[int]:
-    """The descriptors that this process holds, in order. OSError where /proc is not mounted."""
+    """Return the open descriptors of this process in ascending order. OSError if /proc is not mounted."""
     return [fd for fd in sorted(map(int, os.listdir("/proc/self/fd"))) if _is_open(fd)]
 
 
@@ -127,7 +129,7 @@ def _is_open(fd: int) -> bool:
     try:
         os.get_inheritable(fd)
     except OSError:
-        return False  # it was the listing's own
+        return False  # the listing's own descriptor
     return True
 
 
@@ -154,7 +156,7 @@ class SysvShmRow:
 
 
 def sysvipc_shm() -> list[SysvShmRow] | None:
-    """Every segment of this IPC namespace, or None where /proc/sysvipc is not there."""
+    """Return every segment of this IPC namespace, or None without /proc/sysvipc."""
     rows = _sysvipc("shm")
     return None if rows is None else [SysvShmRow(*row[:16]) for row in rows]
 
@@ -176,7 +178,7 @@ class SysvSemRow:
 
 
 def sysvipc_sem() -> list[SysvSemRow] | None:
-    """Every semaphore set of this IPC namespace, or None where /proc/sysvipc is not there."""
+    """Return every semaphore set of this IPC namespace, or None without /proc/sysvipc."""
     rows = _sysvipc("sem")
     return None if rows is None else [SysvSemRow(*row[:10]) for row in rows]
 
@@ -202,13 +204,13 @@ class SysvMsgRow:
 
 
 def sysvipc_msg() -> list[SysvMsgRow] | None:
-    """Every message queue of this IPC namespace, or None where /proc/sysvipc is not there."""
+    """Return every message queue of this IPC namespace, or None without /proc/sysvipc."""
     rows = _sysvipc("msg")
     return None if rows is None else [SysvMsgRow(*row[:14]) for row in rows]
 
 
 def _sysvipc(name: str) -> list[list[int]] | None:
-    """The numbers of each row; the third is the mode, written in octal."""
+    """Return the numbers of each row; the third is the mode, in octal."""
     text = _read(f"/proc/sysvipc/{name}")
     if text is None:
         return None
@@ -221,7 +223,7 @@ _UNIX_ROW = re.compile(r"^\w+: (\w+) \w+ (\w+) (\w+) (\w+) +(\d+)(?: (.*))?$", r
 
 @dataclass(frozen=True, slots=True)
 class UnixSocketRow:
-    """A row of /proc/net/unix (proc(5)): `path` is b"" for a socket without a name, and begins with @ for an abstract one."""
+    """A row of /proc/net/unix (proc(5)): `path` is b"" for an unnamed socket and begins with @ for an abstract one."""
 
     refcount: int
     flags: int
@@ -232,7 +234,7 @@ class UnixSocketRow:
 
 
 def unix_sockets() -> list[UnixSocketRow] | None:
-    """Every UNIX socket of this network namespace, or None where /proc/net/unix is not there."""
+    """Return every UNIX socket of this network namespace, or None without /proc/net/unix."""
     text = _read("/proc/self/net/unix")
     if text is None:
         return None
@@ -244,19 +246,19 @@ def unix_sockets() -> list[UnixSocketRow] | None:
 
 
 def limit(name: str) -> int | None:
-    """The number in /proc/sys/NAME, as in limit("kernel/shmmax"); None where it cannot be read."""
+    """Return the number in /proc/sys/NAME, as in limit("kernel/shmmax"); None if it is not readable."""
     found = limit_fields(name)
     return found[0] if found else None
 
 
 def limit_fields(name: str) -> list[int] | None:
-    """All the numbers in /proc/sys/NAME, as in limit_fields("kernel/sem"); None where it cannot be read."""
+    """Return the numbers in /proc/sys/NAME, as in limit_fields("kernel/sem"); None if the file is not readable."""
     text = _read(f"/proc/sys/{name}")
     return None if text is None else [int(word) for word in text.split()]
 
 
 def set_limit(name: str, value: int | str) -> None:
-    """Write /proc/sys/NAME in one write, so that the kernel's refusal is this call's OSError and not a destructor's."""
+    """Write /proc/sys/NAME in one write(2), so that a refusal is this call's OSError."""
     fd = os.open(f"/proc/sys/{name}", os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, str(value).encode())
@@ -265,6 +267,6 @@ def set_limit(name: str, value: int | str) -> None:
 
 
 def capabilities() -> int | None:
-    """The effective capability set of this process as a bit mask (capabilities(7)), or None where it is not shown."""
+    """Return the effective capabilities of this process as a bit mask (capabilities(7)), or None if not shown."""
     text = process_status().get("CapEff")
     return int(text, 16) if text else None

@@ -1,6 +1,6 @@
 """Every documented limit of IPC on this machine: its value, its unit, its file, its manual page.
 
-Limits are read when they are asked for, and none is remembered: those of a namespace or a process change with it.
+Limits are read at each call and not cached: they change with the namespace and the process.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ __all__ = ["Limit", "limits", "read_limit"]
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One limit: `value` in `unit`, infinite where there is none, None where it cannot be read for `reason`.
+    """A limit: `value` in `unit`, infinite without a limit, None if it cannot be read for `reason`.
 
-    `source` is the file or the call that told it, `page` the manual page that documents it.
+    `source` is the file or the call that it comes from, `page` the manual page that documents it.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Limit:
 
 
 class _Unreadable(Exception):
-    """Why a limit has no value here."""
+    """The reason why a limit has no value here."""
 
 
 def _file(path: str, field: int, endless: int | None) -> float:
@@ -43,7 +43,7 @@ def _file(path: str, field: int, endless: int | None) -> float:
     except OSError as error:
         raise _Unreadable(f"{path}: {error.strerror}") from None
     except (IndexError, ValueError):
-        raise _Unreadable(f"{path} holds something else") from None
+        raise _Unreadable(f"{path} does not contain a number") from None
 
 
 def _resource(number: int, which: int) -> float:
@@ -78,7 +78,7 @@ def _room(path: str, *, free: bool) -> float:
         found = os.statvfs(path)
     except OSError as error:
         raise _Unreadable(f"{path}: {error.strerror}") from None
-    if not found.f_blocks:  # a tmpfs that was mounted without a limit
+    if not found.f_blocks:  # a tmpfs mounted without a limit
         return math.inf
     return found.f_frsize * (found.f_bavail if free else found.f_blocks)
 
@@ -89,7 +89,7 @@ _Row = tuple[str, str, str, Callable[[], float]]
 def _sysctl(
     name: str, unit: str, page: str, *, field: int = 0, suffix: str = "", endless: int | None = None
 ) -> tuple[str, _Row]:
-    """The row of a file; *endless* is the number in it that stands for no limit."""
+    """Return the row of a file; *endless* is the number in it that stands for no limit."""
     path = f"/proc/sys/{name}"
     return name.replace("/", ".") + suffix, (unit, path, page, partial(_file, path, field, endless))
 
@@ -103,7 +103,7 @@ def _of_system(name: str, constant: str, unit: str, page: str) -> tuple[str, _Ro
     return name, (unit, f"sysconf({constant})", page, partial(_sysconf, constant))
 
 
-# The stdlib names not all of them, and the numbers are those of every machine that this project knows.
+# The stdlib does not name all of them; the numbers are the same on every machine of the tables.
 _RESOURCES = (
     ("NOFILE", resource.RLIMIT_NOFILE, "descriptors"),
     ("NPROC", resource.RLIMIT_NPROC, "processes"),
@@ -170,11 +170,11 @@ _TABLE: dict[str, _Row] = dict(
 
 
 def read_limit(name: str) -> Limit:
-    """One limit by its name, as in read_limit("kernel.shmmni"). LookupError, which names the others, for one that there is not."""
+    """Return the limit *name*, as in read_limit("kernel.shmmni"). LookupError for an unknown name."""
     try:
         unit, source, page, read = _TABLE[name]
     except KeyError:
-        raise LookupError(f"there is no limit {name!r}; there are {', '.join(_TABLE)}") from None
+        raise LookupError(f"limit must be one of {', '.join(_TABLE)}, not {name!r}") from None
     try:
         return Limit(name, read(), unit, source, page)
     except _Unreadable as error:
@@ -182,5 +182,8 @@ def read_limit(name: str) -> Limit:
 
 
 def limits() -> dict[str, Limit]:
-    """Every documented limit of IPC that holds for this process, by its name: of files below /proc/sys as sysctl(8) has it."""
+    """Return every documented limit of IPC for this process by name.
+
+    Files below /proc/sys have their sysctl(8) name.
+    """
     return {name: read_limit(name) for name in _TABLE}

@@ -30,6 +30,6 @@ _prctl = function("prctl", c_int, c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 
 
 def prctl(option: int, arg2: int = 0, arg3: int = 0, arg4: int = 0, arg5: int = 0) -> int:
-    """prctl(2): operate on the calling thread or process. OSError."""
+    """Operate on the calling thread or process (prctl(2)). OSError."""
     result: int = _prctl(option, arg2, arg3, arg4, arg5)
     return result

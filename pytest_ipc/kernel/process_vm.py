@@ -10,7 +10,7 @@ from .libc import SIZE, check_integer, function
 
 __all__ = ["Range", "process_vm_readv", "process_vm_writev"]
 
-Range = tuple[int, int]  # an address, and a number of bytes
+Range = tuple[int, int]  # an address and a number of bytes
 
 _ARGUMENTS = (c_int, c_void_p, c_ulong, c_void_p, c_ulong, c_ulong)
 _readv = function("process_vm_readv", c_ssize_t, *_ARGUMENTS)
@@ -24,14 +24,20 @@ class Iovec(Structure):
 
 
 def process_vm_readv(pid: int, local: Sequence[Range], remote: Sequence[Range], flags: int = 0) -> int:
-    """process_vm_readv(2): read the ranges *remote* of the process into the ranges *local*; how many bytes. OSError."""
+    """Read the ranges *remote* of process *pid* into the ranges *local* (process_vm_readv(2)).
+
+    Returns the number of bytes. OSError.
+    """
     mine, theirs = _array(local), _array(remote)
     result: int = _readv(pid, mine, len(local), theirs, len(remote), flags)
     return result
 
 
 def process_vm_writev(pid: int, local: Sequence[Range], remote: Sequence[Range], flags: int = 0) -> int:
-    """process_vm_writev(2): write the ranges *local* to the ranges *remote* of the process; how many bytes. OSError."""
+    """Write the ranges *local* to the ranges *remote* of process *pid* (process_vm_writev(2)).
+
+    Returns the number of bytes. OSError.
+    """
     mine, theirs = _array(local), _array(remote)
     result: int = _writev(pid, mine, len(local), theirs, len(remote), flags)
     return result

@@ -1,6 +1,6 @@
-"""Resource limits of a process: getrlimit(2), setrlimit(2), prlimit(2); each failure has its errno.
+"""Resource limits of a process: getrlimit(2), setrlimit(2), prlimit(2).
 
-The stdlib's resource module turns some of the refusals into a ValueError.
+Every failure is an OSError with its errno; the stdlib's resource module turns some into a ValueError.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
     "setrlimit",
 ]
 
-# The same on every architecture that this project knows; MIPS, SPARC and Alpha have others.
+# The same on every machine of the tables; MIPS, SPARC and Alpha have others.
 RLIMIT_FSIZE = 1
 RLIMIT_CORE = 4
 RLIMIT_NPROC = 6
@@ -49,20 +49,23 @@ _prlimit = function(with_large_offsets("prlimit"), c_int, c_int, c_uint, c_void_
 
 
 def getrlimit(resource: int) -> tuple[int, int]:
-    """getrlimit(2): the soft and the hard limit of this process. OSError."""
+    """Return the soft and the hard limit of this process (getrlimit(2)). OSError."""
     found = _Rlimit()
     _getrlimit(resource, ctypes.addressof(found))
     return found.cur, found.max
 
 
 def setrlimit(resource: int, soft: int, hard: int) -> None:
-    """setrlimit(2): set the soft and the hard limit of this process. OSError."""
+    """Set the soft and the hard limit of this process (setrlimit(2)). OSError."""
     wanted = _limits("setrlimit", soft, hard)
     _setrlimit(resource, ctypes.addressof(wanted))
 
 
 def prlimit(pid: int, resource: int, new: tuple[int, int] | None = None) -> tuple[int, int]:
-    """prlimit(2): the soft and the hard limit of a process, 0 for this one, before it gets the *new* ones if any. OSError."""
+    """Return the soft and the hard limit of a process, 0 for this one; set *new* ones if given (prlimit(2)).
+
+    OSError.
+    """
     found = _Rlimit()
     wanted = None if new is None else _limits("prlimit", *new)
     _prlimit(pid, resource, None if wanted is None else ctypes.addressof(wanted), ctypes.addressof(found))

@@ -20,7 +20,7 @@ __all__ = [
     "rwlock_wrlock",
 ]
 
-RWLOCK_BYTES = 64  # room enough for a pthread_rwlock_t of every libc and machine; the largest measures 56
+RWLOCK_BYTES = 64  # enough for a pthread_rwlock_t of every libc and machine; the largest has 56
 
 _attr_init = function("pthread_rwlockattr_init", c_int, c_void_p, fails=error_number)
 _attr_destroy = function("pthread_rwlockattr_destroy", c_int, c_void_p, fails=error_number)
@@ -37,7 +37,7 @@ _unlock = function("pthread_rwlock_unlock", c_int, c_void_p, fails=error_number)
 
 
 def rwlock_init(address: int, *, shared: bool = True) -> None:
-    """pthread_rwlock_init(3): make a read-write lock of the RWLOCK_BYTES at *address*. OSError."""
+    """Initialize a read-write lock in the RWLOCK_BYTES at *address* (pthread_rwlock_init(3)). OSError."""
     check_integer("pthread_rwlock_init", address, SIZE)
     attributes = (c_byte * 64)()
     _attr_init(addressof(attributes))
@@ -49,42 +49,48 @@ def rwlock_init(address: int, *, shared: bool = True) -> None:
 
 
 def rwlock_destroy(address: int) -> None:
-    """pthread_rwlock_destroy(3): make memory of the lock again. OSError."""
+    """Destroy the lock (pthread_rwlock_destroy(3)). OSError."""
     _destroy(address)
 
 
 def rwlock_rdlock(address: int) -> None:
-    """pthread_rwlock_rdlock(3): lock for reading, waiting for a writer. OSError: EDEADLK, EAGAIN."""
+    """Lock for reading, waiting for a writer (pthread_rwlock_rdlock(3)). OSError: EDEADLK, EAGAIN."""
     _rdlock(address)
 
 
 def rwlock_wrlock(address: int) -> None:
-    """pthread_rwlock_wrlock(3): lock for writing, waiting for all others. OSError: EDEADLK."""
+    """Lock for writing, waiting for all others (pthread_rwlock_wrlock(3)). OSError: EDEADLK."""
     _wrlock(address)
 
 
 def rwlock_tryrdlock(address: int) -> None:
-    """pthread_rwlock_tryrdlock(3): lock for reading if that needs no wait. OSError: EBUSY."""
+    """Lock for reading if that needs no wait (pthread_rwlock_tryrdlock(3)). OSError: EBUSY."""
     _tryrdlock(address)
 
 
 def rwlock_trywrlock(address: int) -> None:
-    """pthread_rwlock_trywrlock(3): lock for writing if nobody holds the lock. OSError: EBUSY."""
+    """Lock for writing if the lock is free (pthread_rwlock_trywrlock(3)). OSError: EBUSY."""
     _trywrlock(address)
 
 
 def rwlock_timedrdlock(address: int, until: Timespec) -> None:
-    """pthread_rwlock_timedrdlock(3): lock for reading, waiting *until* a time of CLOCK_REALTIME. OSError: ETIMEDOUT."""
+    """Lock for reading, waiting *until* a time of CLOCK_REALTIME (pthread_rwlock_timedrdlock(3)).
+
+    OSError: ETIMEDOUT.
+    """
     time = until.pack()
     _timedrdlock(address, addressof(time))
 
 
 def rwlock_timedwrlock(address: int, until: Timespec) -> None:
-    """pthread_rwlock_timedwrlock(3): lock for writing, waiting *until* a time of CLOCK_REALTIME. OSError: ETIMEDOUT."""
+    """Lock for writing, waiting *until* a time of CLOCK_REALTIME (pthread_rwlock_timedwrlock(3)).
+
+    OSError: ETIMEDOUT.
+    """
     time = until.pack()
     _timedwrlock(address, addressof(time))
 
 
 def rwlock_unlock(address: int) -> None:
-    """pthread_rwlock_unlock(3): let go of the lock. OSError."""
+    """Release the lock (pthread_rwlock_unlock(3)). OSError."""
     _unlock(address)

@@ -56,7 +56,7 @@ SEM_STAT = 18
 SEM_INFO = 19
 SEM_STAT_ANY = 20
 
-SEMVMX = 32767  # the greatest value of a semaphore; linux/sem.h has it, and no header of libc
+SEMVMX = 32767  # the largest value of a semaphore; linux/sem.h defines it, no libc header does
 
 _semget = function("semget", c_int, c_int, c_int, c_int)
 _semop = function("semop", c_int, c_int, c_void_p, c_size_t)
@@ -65,7 +65,7 @@ _semctl = function("semctl", c_int, c_int, c_int, c_int, c_ulong)
 
 
 class Sembuf(NamedTuple):
-    """struct sembuf (semop(2)): semaphore number, what is added to its value (0: wait until it is 0), flags."""
+    """struct sembuf (semop(2)): semaphore number, the number added to its value (0: wait until it is 0), flags."""
 
     num: int
     op: int
@@ -76,7 +76,7 @@ class Sembuf(NamedTuple):
 class SemidDs:
     """struct semid_ds (semctl(2)): times in seconds since the Epoch, 0 for never.
 
-    `id` is the set's identifier: with SEM_STAT and SEM_STAT_ANY the call was made with an index and gave it.
+    `id` is the set's identifier; SEM_STAT and SEM_STAT_ANY are called with an index and return it.
     """
 
     id: int
@@ -105,7 +105,7 @@ class SemLimits:
 
 @dataclass(frozen=True, slots=True)
 class SemInfo:
-    """What SEM_INFO (semctl(2)) puts into struct seminfo: sets and semaphores that exist; `highest` is the highest used index."""
+    """struct seminfo (semctl(2), SEM_INFO): numbers of sets and semaphores; `highest` is the highest used index."""
 
     semusz: int
     semaem: int
@@ -113,15 +113,15 @@ class SemInfo:
 
 
 def semget(key: int, nsems: int, semflg: int) -> int:
-    """semget(2): the id of the set with *key*, or of a new one of *nsems* semaphores. OSError with the call's errno."""
+    """Return the id of the set with *key*, or of a new one of *nsems* semaphores (semget(2)). OSError."""
     result: int = _semget(key, nsems, semflg)
     return result
 
 
 def semop(semid: int, sops: Sequence[tuple[int, ...]] | int, nsops: int | None = None) -> None:
-    """semop(2): do all of *sops*, Sembufs or tuples of their members, as one, or wait until that can be done.
+    """Do all operations of *sops* atomically, waiting until that is possible (semop(2)). OSError, EINTR included.
 
-    *sops* may also be the address of an array of *nsops*. OSError, EINTR included: nothing is retried.
+    *sops* holds Sembufs or tuples of their members, or is the address of an array of *nsops*.
     """
     address, count, _kept = _operations("semop", sops, nsops)
     _semop(semid, address, count)
@@ -133,9 +133,9 @@ def semtimedop(
     timeout: float | c_void_p | None,
     nsops: int | None = None,
 ) -> None:
-    """semop(2): the same, waiting for *timeout* seconds at most, for ever if that is None; also the address of a timespec.
+    """Do all operations of *sops*, waiting for at most *timeout* seconds (semop(2)). OSError: EAGAIN, EINTR.
 
-    OSError, EAGAIN when the time is over, EINTR included: nothing is retried.
+    *timeout* may also be None, for ever, or the address of a timespec.
     """
     address, count, _kept = _operations("semtimedop", sops, nsops)
     if timeout is None or isinstance(timeout, c_void_p):
@@ -146,11 +146,11 @@ def semtimedop(
 
 
 def _operations(name: str, sops: Sequence[tuple[int, ...]] | int, nsops: int | None) -> tuple[int, int, Any]:
-    """The address and length of a C array of *sops*, and the array itself, which must live until the call returns."""
+    """Return address and length of a C array of *sops*, and the array, which must live until the call returns."""
     if isinstance(sops, int):
         check_integer(name, sops, SIZE)
         if nsops is None:
-            raise TypeError(f"{name}: an address says nothing of how many operations there are")
+            raise TypeError(f"{name}: nsops must be given with an address, not None")
         return sops, nsops, None
     array = (abi.sembuf * len(sops))()
     for place, operation in zip(array, sops, strict=True):
@@ -159,36 +159,40 @@ def _operations(name: str, sops: Sequence[tuple[int, ...]] | int, nsops: int | N
             check_integer(name, value, bounds)
         place.sem_num, place.sem_op, place.sem_flg = num, op, flg
     if nsops is not None and nsops > len(sops):
-        raise ValueError(f"{name}: there are no {nsops} operations, but {len(sops)}")
+        raise ValueError(f"{name}: nsops must be at most {len(sops)}, the number of operations, not {nsops}")
     return addressof(array), len(sops) if nsops is None else nsops, array
 
 
 def semctl(semid: int, semnum: int, cmd: int, arg: int = 0) -> int:
-    """semctl(2) as it stands: *arg* is the word that carries union semun, an address, and a value as the
-    ABI puts it there. The typed forms below serve every command that needs one.
+    """Call semctl(2) with *arg*, the word that carries union semun: an address, or a value where the ABI puts it.
+
+    The typed functions below serve every command that needs an argument. OSError.
     """
     result: int = _semctl(semid, semnum, cmd, arg)
     return result
 
 
 def semctl_setval(semid: int, semnum: int, value: int) -> None:
-    """semctl(2) with SETVAL: give the semaphore that value; adjustments that wait for processes' ends are forgotten. OSError."""
+    """Set the value of a semaphore and clear its undo adjustments in all processes (semctl(2), SETVAL). OSError."""
     check_integer("semctl", value, INT)
     semctl(semid, semnum, SETVAL, abi.semun(value))
 
 
 def semctl_getall(semid: int) -> list[int]:
-    """semctl(2) with GETALL: the values of all semaphores of the set. OSError."""
+    """Return the values of all semaphores of the set (semctl(2), GETALL). OSError."""
     values: Array[c_ushort] = (c_ushort * semctl_stat(semid).nsems)()
     semctl(semid, 0, GETALL, addressof(values))
     return list(values)
 
 
 def semctl_setall(semid: int, values: Sequence[int]) -> None:
-    """semctl(2) with SETALL: give each semaphore its value of *values*. OSError; ValueError unless there is one for each."""
+    """Set the values of all semaphores of the set (semctl(2), SETALL).
+
+    OSError; ValueError for a wrong number of values.
+    """
     nsems = semctl_stat(semid).nsems
-    if len(values) != nsems:  # the kernel takes as many as the set has, whatever lies behind the array's end
-        raise ValueError(f"semctl: {len(values)} values are not one for each of {nsems} semaphores")
+    if len(values) != nsems:  # the kernel would read nsems values, beyond the array's end too
+        raise ValueError(f"semctl: expected {nsems} values, got {len(values)}")
     for value in values:
         check_integer("semctl", value, USHORT)
     array: Array[c_ushort] = (c_ushort * nsems)(*values)
@@ -196,7 +200,10 @@ def semctl_setall(semid: int, values: Sequence[int]) -> None:
 
 
 def semctl_stat(semid: int, cmd: int = IPC_STAT) -> SemidDs:
-    """semctl(2) with IPC_STAT, or SEM_STAT or SEM_STAT_ANY and an index for *semid*: what the kernel knows. OSError."""
+    """Return the state of a set (semctl(2), IPC_STAT). OSError.
+
+    With SEM_STAT and SEM_STAT_ANY as *cmd*, *semid* is an index.
+    """
     ds: Any = abi.semid_ds()()
     result = semctl(semid, 0, cmd, addressof(ds))
     return SemidDs(
@@ -209,9 +216,9 @@ def semctl_stat(semid: int, cmd: int = IPC_STAT) -> SemidDs:
 
 
 def semctl_set(semid: int, *, uid: int | None = None, gid: int | None = None, mode: int | None = None) -> None:
-    """semctl(2) with IPC_SET: change owner, group or the low nine mode bits; what is None stays. OSError.
+    """Set owner, group and the low nine mode bits (semctl(2), IPC_SET). OSError.
 
-    What stays has to be asked for first, which needs read permission; where all three are given nothing is asked.
+    A value of None is kept: it is read with IPC_STAT first, which needs read permission, unless all three are given.
     """
     changes = {"uid": uid, "gid": gid, "mode": mode}
     for name, value in changes.items():
@@ -227,19 +234,19 @@ def semctl_set(semid: int, *, uid: int | None = None, gid: int | None = None, mo
 
 
 def semctl_rmid(semid: int) -> None:
-    """semctl(2) with IPC_RMID: remove the set at once; whoever waits on it gets EIDRM. OSError."""
+    """Remove the set; waiting calls fail with EIDRM (semctl(2), IPC_RMID). OSError."""
     semctl(semid, 0, IPC_RMID)
 
 
 def semctl_limits() -> SemLimits:
-    """semctl(2) with IPC_INFO: the limits, as the kernel holds them for this IPC namespace. OSError."""
+    """Return the limits of this IPC namespace (semctl(2), IPC_INFO). OSError."""
     info: Any = abi.seminfo()
     highest = semctl(0, 0, IPC_INFO, addressof(info))
     return SemLimits(**{name: getattr(info, name) for name, _ in info._fields_}, highest=highest)
 
 
 def semctl_info() -> SemInfo:
-    """semctl(2) with SEM_INFO: how many sets and semaphores this IPC namespace has. OSError."""
+    """Return the number of sets and semaphores of this IPC namespace (semctl(2), SEM_INFO). OSError."""
     info: Any = abi.seminfo()
     highest = semctl(0, 0, SEM_INFO, addressof(info))
     return SemInfo(info.semusz, info.semaem, highest)

@@ -58,7 +58,7 @@ SHM_STAT_ANY = 15
 SHM_DEST = 0o1000
 SHM_LOCKED = 0o2000
 
-_FAILED = c_void_p(-1).value  # ctypes gives (void *)-1 back as an unsigned number
+_FAILED = c_void_p(-1).value  # ctypes returns (void *)-1 as an unsigned number
 
 _shmget = function("shmget", c_int, c_int, c_size_t, c_int)
 _shmat = function("shmat", c_void_p, c_int, c_void_p, c_int, fails=lambda address: address == _FAILED)
@@ -70,7 +70,7 @@ _shmctl = function("shmctl", c_int, c_int, c_int, c_void_p)
 class ShmidDs:
     """struct shmid_ds (shmctl(2)): sizes in bytes, times in seconds since the Epoch, 0 for never.
 
-    `id` is the segment's identifier: with SHM_STAT and SHM_STAT_ANY the call was made with an index and gave it.
+    `id` is the segment's identifier; SHM_STAT and SHM_STAT_ANY are called with an index and return it.
     """
 
     id: int
@@ -86,7 +86,10 @@ class ShmidDs:
 
 @dataclass(frozen=True, slots=True)
 class ShmLimits:
-    """struct shminfo (shmctl(2), IPC_INFO): bytes, bytes, segments, segments, pages; `highest` is the highest used index."""
+    """struct shminfo (shmctl(2), IPC_INFO): `shmmax`, `shmmin` in bytes, `shmall` in pages, the others in segments.
+
+    `highest` is the highest used index.
+    """
 
     shmmax: int
     shmmin: int
@@ -98,7 +101,7 @@ class ShmLimits:
 
 @dataclass(frozen=True, slots=True)
 class ShmInfo:
-    """struct shm_info (shmctl(2), SHM_INFO): existing segments, their pages in total, in memory and in swap."""
+    """struct shm_info (shmctl(2), SHM_INFO): the number of segments; their pages in total, in memory and in swap."""
 
     used_ids: int
     shm_tot: int
@@ -108,33 +111,39 @@ class ShmInfo:
 
 
 def shmget(key: int, size: int, shmflg: int) -> int:
-    """shmget(2): the id of the segment with *key*, or of a new one of *size* bytes. OSError with the call's errno."""
+    """Return the id of the segment with *key*, or of a new one of *size* bytes (shmget(2)). OSError."""
     result: int = _shmget(key, size, shmflg)
     return result
 
 
 def shmat(shmid: int, shmaddr: int | None = None, shmflg: int = 0) -> int:
-    """shmop(2): attach the segment and give its address; the system chooses where unless *shmaddr* says. OSError."""
+    """Attach the segment at *shmaddr*, or where the kernel chooses, and return the address (shmop(2)). OSError."""
     check_address("shmat", shmaddr)
     result: int | None = _shmat(shmid, shmaddr, shmflg)
-    return result or 0  # ctypes gives a null pointer back as None; SHM_RND can round down to address 0
+    return result or 0  # ctypes returns a null pointer as None; SHM_RND can round down to address 0
 
 
 def shmdt(shmaddr: int) -> None:
-    """shmop(2): detach what is attached at *shmaddr*. OSError (EINVAL) where nothing is."""
+    """Detach the segment attached at *shmaddr* (shmop(2)). OSError: EINVAL if there is none."""
     check_address("shmdt", shmaddr)
     _shmdt(shmaddr)
 
 
 def shmctl(shmid: int, cmd: int, buf: int | None = None) -> int:
-    """shmctl(2) as it stands: *buf* is an address or None. The typed forms below serve every command that fills a buffer."""
+    """Call shmctl(2) with *buf*, an address or None. OSError.
+
+    The typed functions below serve every command that fills a buffer.
+    """
     check_address("shmctl", buf)
     result: int = _shmctl(shmid, cmd, buf)
     return result
 
 
 def shmctl_stat(shmid: int, cmd: int = IPC_STAT) -> ShmidDs:
-    """shmctl(2) with IPC_STAT, or SHM_STAT or SHM_STAT_ANY and an index for *shmid*: what the kernel knows. OSError."""
+    """Return the state of a segment (shmctl(2), IPC_STAT). OSError.
+
+    With SHM_STAT and SHM_STAT_ANY as *cmd*, *shmid* is an index.
+    """
     ds: Any = abi.shmid_ds()()
     result = shmctl(shmid, cmd, addressof(ds))
     return ShmidDs(
@@ -151,10 +160,13 @@ def shmctl_stat(shmid: int, cmd: int = IPC_STAT) -> ShmidDs:
 
 
 def shmctl_set(shmid: int, *, uid: int | None = None, gid: int | None = None, mode: int | None = None) -> None:
-    """shmctl(2) with IPC_SET: change owner, group or the low nine mode bits; what is None stays. OSError."""
+    """Set owner, group and the low nine mode bits (shmctl(2), IPC_SET). OSError.
+
+    A value of None is kept; it is read with IPC_STAT first, which needs read permission.
+    """
     changes = {name: value for name, value in (("uid", uid), ("gid", gid), ("mode", mode)) if value is not None}
     for name, value in changes.items():
-        # Of struct ipc_perm's mode that is the width on some machines.
+        # The width of struct ipc_perm's mode on some machines.
         check_integer("shmctl", value, USHORT if name == "mode" else UINT)
     ds: Any = abi.shmid_ds()()
     shmctl(shmid, IPC_STAT, addressof(ds))
@@ -164,26 +176,29 @@ def shmctl_set(shmid: int, *, uid: int | None = None, gid: int | None = None, mo
 
 
 def shmctl_rmid(shmid: int) -> None:
-    """shmctl(2) with IPC_RMID: mark the segment to be destroyed after its last detach. OSError."""
+    """Mark the segment to be destroyed after its last detach (shmctl(2), IPC_RMID). OSError."""
     shmctl(shmid, IPC_RMID)
 
 
 def shmctl_limits() -> ShmLimits:
-    """shmctl(2) with IPC_INFO: the limits, as the kernel holds them for this IPC namespace. OSError."""
+    """Return the limits of this IPC namespace (shmctl(2), IPC_INFO). OSError."""
     info = abi.shminfo()
     highest = shmctl(0, IPC_INFO, addressof(info))
     return ShmLimits(info.shmmax, info.shmmin, info.shmmni, info.shmseg, info.shmall, highest)
 
 
 def shmctl_info() -> ShmInfo:
-    """shmctl(2) with SHM_INFO: what all segments of this IPC namespace use. OSError."""
+    """Return the usage by all segments of this IPC namespace (shmctl(2), SHM_INFO). OSError."""
     info = abi.shm_info()
     highest = shmctl(0, SHM_INFO, addressof(info))
     return ShmInfo(info.used_ids, info.shm_tot, info.shm_rss, info.shm_swp, highest)
 
 
 def shmlba() -> int:
-    """SHMLBA in bytes, the grain of attach addresses (shmop(2)): the page size, but four pages of 4 KiB on 32-bit Arm."""
+    """Return SHMLBA in bytes, the alignment of attach addresses (shmop(2)).
+
+    It is the page size, but four pages of 4 KiB on 32-bit Arm.
+    """
     from mmap import PAGESIZE
 
     return 4 * PAGESIZE if abi.machine() == "arm" else PAGESIZE

@@ -17,7 +17,7 @@ __all__ = ["SFD_CLOEXEC", "SFD_NONBLOCK", "SIGNALFD_SIGINFO_BYTES", "SignalfdSig
 SFD_CLOEXEC = os.O_CLOEXEC
 SFD_NONBLOCK = os.O_NONBLOCK
 
-# struct signalfd_siginfo is made of numbers of a fixed size in an order that no ABI has to pad: it is the same everywhere.
+# The members of struct signalfd_siginfo have fixed sizes and need no padding: the layout is the same everywhere.
 _LAYOUT = struct.Struct("=IiiIIiIIIIiiQQQQHHiQI28x")
 SIGNALFD_SIGINFO_BYTES = _LAYOUT.size
 
@@ -26,9 +26,9 @@ _signalfd = function("signalfd", c_int, c_int, c_void_p, c_int)
 
 @dataclass(frozen=True, slots=True)
 class SignalfdSiginfo:
-    """struct signalfd_siginfo (signalfd(2)), the names less their `ssi_`; members that the signal's origin does not set are 0.
+    """struct signalfd_siginfo (signalfd(2)), without the prefix `ssi_`; members that the signal does not set are 0.
 
-    `value` is ssi_int, the integer that sigqueue(3) or a timer sent; `tid` is the id of the timer, not of a thread.
+    `value` is ssi_int, the integer sent by sigqueue(3) or a timer; `tid` is the id of the timer, not of a thread.
     """
 
     signo: int
@@ -50,18 +50,18 @@ class SignalfdSiginfo:
 
 
 def signalfd(fd: int, mask: Iterable[int], flags: int = 0) -> int:
-    """signalfd(2): a descriptor to read the signals in *mask* from; *fd* is -1, or an existing one to give the mask to. OSError.
+    """Create a descriptor that reads the signals in *mask*, or set the mask of *fd* unless it is -1 (signalfd(2)).
 
-    The signals must be blocked, or they are handled before anybody can read them.
+    The signals must be blocked; otherwise they are handled before they can be read. OSError.
     """
     result: int = _signalfd(fd, byref(sigset(mask)), flags)
     return result
 
 
 def signalfd_read(fd: int, most: int = 1) -> list[SignalfdSiginfo]:
-    """read(2) of a signalfd: up to *most* of the signals that pend, waiting for the first. OSError, EINTR included."""
+    """Read up to *most* pending signals, waiting for the first (signalfd(2)). OSError, EINTR included."""
     data = read(fd, most * SIGNALFD_SIGINFO_BYTES)
     whole = (
         len(data) // SIGNALFD_SIGINFO_BYTES * SIGNALFD_SIGINFO_BYTES
-    )  # there is nothing else, on a kernel that is right
+    )  # a correct kernel returns whole structures only
     return [SignalfdSiginfo(*fields[:16]) for fields in _LAYOUT.iter_unpack(data[:whole])]

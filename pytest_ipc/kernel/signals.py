@@ -1,8 +1,8 @@
 """Signals below the stdlib: sigaction(2), sigqueue(3) and sigwaitinfo(2) with their values, sigpending(2).
 
-The stdlib's `signal.signal` installs one C handler, which only takes note; Python code runs later, in the main thread. That
-handler is kept: `sigaction_change` reads the action that stands and writes it back with other flags or another mask. A ctypes
-callback as a handler would run Python inside a signal context and is never used.
+The stdlib's `signal.signal` installs one C handler, which sets a flag; Python code runs later, in the main thread. That
+handler is kept: `sigaction_change` reads the current action and writes it back with other flags or another mask. A
+ctypes callback as a handler would run Python inside a signal context and is never used.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ SA_RESTART = 0x1000_0000
 SA_NODEFER = 0x4000_0000
 SA_RESETHAND = 0x8000_0000
 
-_SA_RESTORER = 0x0400_0000  # libc sets it for its own use and gives it back; it is no flag of the page
+_SA_RESTORER = 0x0400_0000  # set by libc for its own use and returned; not a flag of the page
 
 SI_USER = 0
 SI_KERNEL = 0x80
@@ -87,7 +87,7 @@ SEGV_MAPERR, SEGV_ACCERR = 1, 2
 BUS_ADRALN, BUS_ADRERR, BUS_OBJERR = 1, 2, 3
 POLL_IN, POLL_OUT, POLL_MSG, POLL_ERR, POLL_PRI, POLL_HUP = range(1, 7)
 
-# From the kernel these tell of a fault and its address, SIGCHLD of a child; any other tells of a descriptor's input or output.
+# Sent by the kernel, these report a fault and its address, SIGCHLD a child, and any other a descriptor's readiness.
 _FAULTS = {4, 5, 7, 8, 11}  # SIGILL SIGTRAP SIGBUS SIGFPE SIGSEGV
 _SIGCHLD = 17
 
@@ -104,7 +104,7 @@ _pause = function("pause", c_int)
 
 @dataclass(frozen=True, slots=True)
 class SigAction:
-    """struct sigaction (sigaction(2)): the handler's address (0 is SIG_DFL, 1 is SIG_IGN), flags, and the mask's signals."""
+    """struct sigaction (sigaction(2)): the handler's address (0: SIG_DFL, 1: SIG_IGN), flags, the mask's signals."""
 
     handler: int
     flags: int
@@ -115,8 +115,8 @@ class SigAction:
 class SigInfo:
     """siginfo_t (sigaction(2)); members that the signal's origin does not set are 0.
 
-    `value` is si_value's integer, as sigqueue(3), a timer or mq_notify(3) sent it; `status` belongs to SIGCHLD, `overrun` to timers, `addr` to
-    faults, `band` and `fd` to descriptors that signal what can be done with them (fcntl(2), F_SETSIG).
+    `value` is the integer of si_value, as sent by sigqueue(3), a timer or mq_notify(3); `status` belongs to SIGCHLD,
+    `overrun` to timers, `addr` to faults, `band` and `fd` to descriptors that signal readiness (fcntl(2), F_SETSIG).
     """
 
     signo: int
@@ -132,33 +132,34 @@ class SigInfo:
     fd: int = 0
 
 
-# sigset and its inverse treat a set as one little number, which is how every 64-bit kernel lays it out; on a 32-bit
-# big-endian machine the words would be the other way round, and abi refuses such machines.
+# sigset and its inverse treat a set as one little-endian number of words, the layout of every 64-bit kernel; abi
+# refuses 32-bit big-endian machines, where the words are swapped.
 _WORD = abi.POINTER
 
 
 def sigset(signals: Iterable[int]) -> ctypes.Array[c_byte]:
-    """sigset_t with these *signals*. ValueError for what is no signal number."""
+    """Return a sigset_t of these *signals*. ValueError for an invalid signal number."""
     words = [0] * (abi.SIGSET_BYTES // _WORD)
     for signo in signals:
         if not 1 <= signo <= abi.SIGSET_BYTES * 8:
-            raise ValueError(f"{signo} is not a signal number")
+            raise ValueError(f"signal must be a number from 1 to {abi.SIGSET_BYTES * 8}, not {signo}")
         words[(signo - 1) // (8 * _WORD)] |= 1 << (signo - 1) % (8 * _WORD)
     data = b"".join(word.to_bytes(_WORD, sys.byteorder) for word in words)
     return (c_byte * abi.SIGSET_BYTES).from_buffer_copy(data)
 
 
 def decode_sigset(raw: bytes) -> frozenset[int]:
-    """The signals in a sigset_t, of libc's size or the kernel's."""
+    """Return the signals in a sigset_t of libc's or the kernel's size."""
     words = (int.from_bytes(raw[start : start + _WORD], sys.byteorder) for start in range(0, len(raw), _WORD))
     bits = sum(word << 8 * _WORD * index for index, word in enumerate(words))
     return frozenset(index + 1 for index in range(bits.bit_length()) if bits >> index & 1)
 
 
 def sigaction(signo: int, act: SigAction | None = None) -> SigAction:
-    """sigaction(2): install *act* if it is given; the action that stood before. OSError.
+    """Install *act* if given, and return the previous action (sigaction(2)). OSError.
 
-    To run Python on delivery, install a handler with `signal.signal` first and change its flags with `sigaction_change`.
+    To run Python on delivery, install a handler with `signal.signal` first and change its flags with
+    `sigaction_change`.
     """
     layout = abi.sigaction()
     new: Any = None
@@ -174,7 +175,7 @@ def sigaction(signo: int, act: SigAction | None = None) -> SigAction:
 
 
 def sigaction_raw(signo: int, act: bytes | None = None) -> bytes:
-    """sigaction(2) with struct sigaction as it is: what a snapshot of every signal keeps, at a tenth of the price. OSError."""
+    """Install or return a struct sigaction as bytes, for fast snapshots of every signal (sigaction(2)). OSError."""
     layout = abi.sigaction()
     old: Any = layout()
     _sigaction(signo, act and byref(layout.from_buffer_copy(act)), byref(old))
@@ -184,13 +185,13 @@ def sigaction_raw(signo: int, act: bytes | None = None) -> bytes:
 
 
 def sigaction_change(signo: int, flags: int, mask: Iterable[int] = ()) -> SigAction:
-    """sigaction(2): the handler that stands, with exactly these *flags* and *mask*; the action before. OSError."""
+    """Keep the current handler and set its *flags* and *mask*; return the previous action (sigaction(2)). OSError."""
     before = sigaction(signo)
     return sigaction(signo, SigAction(before.handler, flags, frozenset(mask)))
 
 
 def sigprocmask(how: int, signals: Iterable[int] | None = None) -> frozenset[int]:
-    """sigprocmask(2): change the calling thread's mask unless *signals* is None; the mask before. OSError."""
+    """Change the calling thread's mask unless *signals* is None; return the previous mask (sigprocmask(2)). OSError."""
     new = None if signals is None else sigset(signals)
     old = (c_byte * abi.SIGSET_BYTES)()
     _sigprocmask(how, new and byref(new), byref(old))
@@ -198,44 +199,47 @@ def sigprocmask(how: int, signals: Iterable[int] | None = None) -> frozenset[int
 
 
 def sigpending() -> frozenset[int]:
-    """sigpending(2): the signals that wait for delivery to this thread or to the process. OSError."""
+    """Return the signals that are pending for this thread or the process (sigpending(2)). OSError."""
     pending = (c_byte * abi.SIGSET_BYTES)()
     _sigpending(byref(pending))
     return decode_sigset(bytes(bytearray(pending)))
 
 
 def sigsuspend(mask: Iterable[int]) -> None:
-    """sigsuspend(2): wait for a signal under *mask*. Always ends in OSError, EINTR."""
+    """Wait for a signal under *mask* (sigsuspend(2)). Always raises OSError: EINTR."""
     _sigsuspend(byref(sigset(mask)))
 
 
 def pause() -> None:
-    """pause(2): wait for a signal that is caught. Always ends in OSError, EINTR."""
+    """Wait for a signal that is caught (pause(2)). Always raises OSError: EINTR."""
     _pause()
 
 
 def kill(pid: int, signo: int) -> None:
-    """kill(2): send a signal to a process or a group. OSError."""
+    """Send a signal to a process or a process group (kill(2)). OSError."""
     _kill(pid, signo)
 
 
 def tgkill(tgid: int, tid: int, signo: int) -> None:
-    """tgkill(2): send a signal to one thread. OSError."""
+    """Send a signal to a thread (tgkill(2)). OSError."""
     for argument in (tgid, tid, signo):
         check_integer("tgkill", argument, INT)
     syscall(number_of("tgkill"), tgid, tid, signo)
 
 
 def sigqueue(pid: int, signo: int, value: int = 0) -> None:
-    """sigqueue(3): send a signal with an integer *value*, which the receiver finds in si_value. OSError (EAGAIN when full)."""
+    """Send a signal with an integer *value*, received in si_value (sigqueue(3)).
+
+    OSError: EAGAIN if the queue is full.
+    """
     check_integer("sigqueue", value, INT)
     _sigqueue(pid, signo, abi.sigval(value))
 
 
 def sigtimedwait(signals: Iterable[int], timeout: float | None) -> SigInfo:
-    """sigwaitinfo(2): take one of the pending *signals*, waiting up to *timeout* seconds, for ever if it is None.
+    """Take one of the pending *signals*, waiting for up to *timeout* seconds or, if None, for ever (sigwaitinfo(2)).
 
-    OSError: EAGAIN when the time is over, EINTR when a handler ran, EINVAL for an invalid time.
+    OSError: EAGAIN on timeout, EINTR if a handler ran, EINVAL for an invalid time.
     """
     wanted, info = sigset(signals), (c_byte * abi.SIGINFO_BYTES)()
     if timeout is None:
@@ -247,19 +251,19 @@ def sigtimedwait(signals: Iterable[int], timeout: float | None) -> SigInfo:
 
 
 def sigwaitinfo(signals: Iterable[int]) -> SigInfo:
-    """sigwaitinfo(2): take one of the pending *signals*, waiting for it. OSError (EINTR when a handler ran)."""
+    """Take one of the pending *signals*, waiting for it (sigwaitinfo(2)). OSError: EINTR if a handler ran."""
     return sigtimedwait(signals, None)
 
 
 def siginfo(raw: bytes) -> SigInfo:
-    """What a siginfo_t says."""
+    """Return the members of a siginfo_t."""
 
     def member(offset: int, ctype: Any = c_int) -> int:
         return int(ctype.from_buffer_copy(raw, offset).value or 0)
 
     union = abi.SIGINFO_UNION
     signo, errno, code = member(0), member(4), member(8)
-    child = signo == _SIGCHLD and code > 0  # si_status lies where si_value would
+    child = signo == _SIGCHLD and code > 0  # si_status lies at the offset of si_value
     ready = 0 < code < SI_KERNEL and signo not in {_SIGCHLD, *_FAULTS}
     from_process = code in (SI_USER, SI_QUEUE, SI_MESGQ, SI_TKILL) or child
     return SigInfo(

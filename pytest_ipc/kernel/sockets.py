@@ -1,8 +1,7 @@
 """Sockets beyond the stdlib: EINTR visible, addresses as raw bytes, credentials of the peer.
 
-The stdlib's socket has nearly every call, through the same libc. It retries after EINTR, though, makes addresses of its own
-from what the kernel gives, and does not know the options that came with Linux 4.13 and 6.5. Those are here; sendmsg(2),
-recvmsg(2) and all else are the stdlib's.
+The stdlib's socket has nearly every call, but it retries after EINTR, converts addresses, and lacks the options of
+Linux 4.13 and 6.5. sendmsg(2), recvmsg(2) and the rest are the stdlib's.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ __all__ = [
     "unix_address",
 ]
 
-# Above 21 the options have one number on every machine of the table of layouts.
+# Options above 21 have the same number on every machine of the tables.
 SO_PEEK_OFF = 42
 SO_PEERGROUPS = 59
 SO_PASSPIDFD = 76
@@ -69,7 +68,7 @@ _UCRED = struct.Struct("=iII")
 
 @dataclass(frozen=True, slots=True)
 class Ucred:
-    """struct ucred (unix(7)): whom the kernel says a process to be, or the sender, where it may, says itself to be."""
+    """struct ucred (unix(7)): the credentials of a process as the kernel, or a privileged sender, gives them."""
 
     pid: int
     uid: int
@@ -79,18 +78,18 @@ class Ucred:
 
     @classmethod
     def own(cls) -> Self:
-        """Those of this process that the kernel puts where the sender has given none: the real ids."""
+        """Return the credentials that the kernel sends for this process by default: the real ids."""
         return cls(os.getpid(), os.getuid(), os.getgid())
 
     @classmethod
     def unpack(cls, data: bytes) -> Self:
-        """What an option or a control message holds. ValueError for less than that."""
+        """Return the credentials in an option or a control message. ValueError if *data* is too short."""
         if len(data) < cls.SIZE:
-            raise ValueError(f"{len(data)} bytes are no struct ucred, which has {cls.SIZE}")
+            raise ValueError(f"struct ucred must have at least {cls.SIZE} bytes, not {len(data)}")
         return cls(*_UCRED.unpack_from(data))
 
     def pack(self) -> bytes:
-        """What a control message holds."""
+        """Return the data of a control message."""
         check_integer("ucred.pid", self.pid, INT)
         check_integer("ucred.uid", self.uid, UINT)
         check_integer("ucred.gid", self.gid, UINT)
@@ -98,14 +97,14 @@ class Ucred:
 
 
 def unix_address(path: bytes) -> bytes:
-    """struct sockaddr_un with exactly *path* in sun_path: no NUL is put to it, none is taken for its end (unix(7))."""
+    """Return a struct sockaddr_un with exactly *path* in sun_path, without adding or interpreting a NUL (unix(7))."""
     return AF_UNIX.to_bytes(2, sys.byteorder) + path
 
 
 def socketpair(family: int, type: int, protocol: int = 0, sv: int | None = None) -> tuple[int, int]:
-    """socketpair(2): the descriptors of two sockets that are connected. OSError.
+    """Create two connected sockets and return their descriptors (socketpair(2)). OSError.
 
-    *sv* is the address of the two integers that the call fills, where the test wants to know what becomes of them.
+    *sv* is the address of the two integers that the call fills, for tests that check them.
     """
     if sv is not None:
         check_integer("socketpair", sv, SIZE)
@@ -115,28 +114,28 @@ def socketpair(family: int, type: int, protocol: int = 0, sv: int | None = None)
 
 
 def bind(fd: int, address: bytes) -> None:
-    """bind(2) to an address that is all of *address*, family included, as unix_address() makes one. OSError."""
+    """Bind a socket to *address*, family included, as unix_address() returns it (bind(2)). OSError."""
     _bind(fd, address, len(address))
 
 
 def connect(fd: int, address: bytes) -> None:
-    """connect(2) to an address that is all of *address*. OSError, EINTR included."""
+    """Connect a socket to *address*, family included (connect(2)). OSError, EINTR included."""
     _connect(fd, address, len(address))
 
 
 def accept4(fd: int, flags: int = 0) -> int:
-    """accept4(2): the descriptor of a new connection. OSError, EINTR included."""
+    """Accept a connection and return its descriptor (accept4(2)). OSError, EINTR included."""
     result: int = _accept4(fd, None, None, flags)
     return result
 
 
 def getsockname(fd: int, room: int = 128) -> tuple[bytes, int]:
-    """getsockname(2) with *room* bytes for the address: what was put there, and the length that the address has. OSError."""
+    """Return the bytes written to a buffer of *room* bytes, and the length of the address (getsockname(2)). OSError."""
     return _name(_getsockname, fd, room)
 
 
 def getpeername(fd: int, room: int = 128) -> tuple[bytes, int]:
-    """getpeername(2) with *room* bytes for the address: what was put there, and the length that the address has. OSError."""
+    """Return the bytes written to a buffer of *room* bytes, and the length of the address (getpeername(2)). OSError."""
     return _name(_getpeername, fd, room)
 
 
@@ -148,7 +147,10 @@ def _name(call: Callable[..., int], fd: int, room: int) -> tuple[bytes, int]:
 
 
 def getsockopt(fd: int, level: int, option: int, room: int = 4) -> bytes:
-    """getsockopt(2) with *room* bytes for the value: what was put there. The stdlib's allows 1024 at most. OSError."""
+    """Return the bytes written to a buffer of *room* bytes (getsockopt(2)). OSError.
+
+    The stdlib's getsockopt() allows at most 1024 bytes.
+    """
     check_integer("getsockopt", room, UINT)
     buffer, length = create_string_buffer(room), c_uint(room)
     _getsockopt(fd, level, option, buffer, byref(length))
@@ -156,25 +158,28 @@ def getsockopt(fd: int, level: int, option: int, room: int = 4) -> bytes:
 
 
 def recv(fd: int, count: int, flags: int = 0) -> bytes:
-    """recv(2): up to *count* bytes. OSError, EINTR included."""
+    """Receive up to *count* bytes (recv(2)). OSError, EINTR included."""
     buffer = create_string_buffer(count)
     taken = _recv(fd, buffer, count, flags)
     return buffer.raw[:taken]
 
 
 def send(fd: int, data: bytes, flags: int = 0) -> int:
-    """send(2): how many bytes of *data* went out. OSError, EINTR included; SIGPIPE unless MSG_NOSIGNAL is among *flags*."""
+    """Send *data* and return the number of bytes sent (send(2)). OSError, EINTR included.
+
+    Without MSG_NOSIGNAL a broken connection raises SIGPIPE as well.
+    """
     result: int = _send(fd, data, len(data), flags)
     return result
 
 
 def peer_credentials(fd: int) -> Ucred:
-    """SO_PEERCRED (unix(7)): who connected, or made the pair, as it was then. OSError."""
+    """Return the credentials of the peer at connect(2) or socketpair(2) (unix(7), SO_PEERCRED). OSError."""
     return Ucred.unpack(getsockopt(fd, SOL_SOCKET, SO_PEERCRED, Ucred.SIZE))
 
 
 def peer_groups(fd: int) -> list[int]:
-    """SO_PEERGROUPS (Linux 4.13): the supplementary groups of the peer, as they were then. OSError."""
+    """Return the supplementary groups of the peer at that time (SO_PEERGROUPS, Linux 4.13). OSError."""
     room = 4 * 256
     while True:
         try:
@@ -188,6 +193,6 @@ def peer_groups(fd: int) -> list[int]:
 
 
 def peer_pidfd(fd: int) -> int:
-    """SO_PEERPIDFD (Linux 6.5): a new descriptor for the process that peer_credentials() tells of. OSError."""
+    """Return a new pidfd for the process of peer_credentials() (SO_PEERPIDFD, Linux 6.5). OSError."""
     data = getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, 4)
     return int(struct.unpack("=i", data)[0])

@@ -1,6 +1,6 @@
 """Move data through pipes without copying: splice(2), vmsplice(2). tee(2) is in descriptor.py.
 
-An offset is None where the call gets none, or the place to begin at: the calls give the place after the data with their count.
+An offset is the position to begin at, or None for a null pointer; the calls return the offset after the data.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def splice(
     offset_in: int | None = None,
     offset_out: int | None = None,
 ) -> tuple[int, int | None, int | None]:
-    """splice(2): move up to *count* bytes; how many were moved, and both offsets as the call left them. OSError."""
+    """Move up to *count* bytes (splice(2)); return their number and both offsets after the call. OSError."""
     places = [None if offset is None else c_longlong(offset) for offset in (offset_in, offset_out)]
     addresses = [None if place is None else byref(place) for place in places]
     moved: int = _splice(fd_in, addresses[0], fd_out, addresses[1], count, flags)
@@ -43,7 +43,10 @@ def splice(
 
 
 def vmsplice(fd: int, ranges: Sequence[tuple[int, int]], flags: int = 0) -> int:
-    """vmsplice(2): put memory, as addresses and lengths, into a pipe, or fill it from one; how many bytes. OSError."""
+    """Move memory, as addresses and lengths, into a pipe, or read a pipe into it (vmsplice(2)). OSError.
+
+    Returns the number of bytes.
+    """
     for range in ranges:
         for value in range:
             check_integer("vmsplice", value, SIZE)

@@ -1,6 +1,6 @@
 """C streams of a shell command: popen(3), pclose(3), and reading and writing them.
 
-A stream is its FILE's address. Python's own files know nothing of it, and its own subprocess module uses none of these.
+A stream is the address of its FILE. Python's files and its subprocess module use none of these functions.
 """
 
 from __future__ import annotations
@@ -25,36 +25,39 @@ _fwrite = function("fwrite", c_size_t, c_char_p, c_size_t, c_size_t, c_void_p, f
 
 
 def popen(command: str, type: str) -> int:
-    """popen(3): a stream from or to a shell command. OSError."""
+    """Start a shell command and return a stream from or to it (popen(3)). OSError."""
     stream: int = _popen(command.encode(), type.encode())
     return stream
 
 
 def pclose(stream: int) -> int:
-    """pclose(3): close the stream and wait for the command; its wait status. OSError (ECHILD if that cannot be had)."""
+    """Close the stream, wait for the command and return its wait status (pclose(3)).
+
+    OSError: ECHILD if it is not available.
+    """
     status: int = _pclose(stream)
     return status
 
 
 def fileno(stream: int) -> int:
-    """fileno(3): the descriptor under the stream. OSError."""
+    """Return the descriptor of the stream (fileno(3)). OSError."""
     fd: int = _fileno(stream)
     return fd
 
 
 def fflush(stream: int) -> None:
-    """fflush(3): write what the stream has buffered. OSError."""
+    """Write the buffered data of the stream (fflush(3)). OSError."""
     _fflush(stream)
 
 
 def fread(stream: int, count: int) -> bytes:
-    """fread(3): up to *count* bytes, waiting for them; fewer at the end."""
+    """Read *count* bytes, or fewer at end of file (fread(3))."""
     buffer = create_string_buffer(count)
     taken = _fread(buffer, 1, count, stream)
     return buffer.raw[:taken]
 
 
 def fwrite(stream: int, data: bytes) -> int:
-    """fwrite(3): write bytes, into the buffer as long as they fit; how many were taken."""
+    """Write *data* to the stream's buffer and return the number of bytes (fwrite(3))."""
     taken: int = _fwrite(data, 1, len(data), stream)
     return taken

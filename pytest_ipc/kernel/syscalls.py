@@ -1,9 +1,9 @@
 """System call numbers: for /proc/PID/syscall and for libc.syscall().
 
-The numbers are per machine, and the name a program calls is not always the call that is made: glibc's semop(2) is a
-semtimedop, its pause(2) is a ppoll on newer architectures, old 32-bit ABIs send everything through ipc(2) and socketcall(2).
-`numbers_of` therefore answers with every number that can stand for a name on this machine. Under an emulator of another
-processor, such as qemu-user, /proc counts as the machine below it does; that is found out and not taken for granted.
+Numbers depend on the machine, and libc may make another call than the one named: glibc's semop(2) is a semtimedop, its
+pause(2) a ppoll on newer architectures; old 32-bit ABIs use ipc(2) and socketcall(2). `numbers_of` returns every number
+that can stand for a name on this machine. Under an emulator of another CPU, such as qemu-user, /proc shows the numbers
+of the host; that is detected.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ _TABLES = {
         io_destroy=228 timer_gettime=242 futex_waitv=449
         semget=393 semctl=394 shmctl=396 msgctl=402 sigaltstack=185
         memfd_create=360
-        connect=328 accept=330 accept4=344 send=334 sendto=335 sendmsg=341 sendmmsg=349 recv=336 recvfrom=337 recvmsg=342 recvmmsg=343
+        connect=328 accept=330 accept4=344 send=334 sendto=335 sendmsg=341 sendmmsg=349 recv=336
+        recvfrom=337 recvmsg=342 recvmmsg=343
     """,
     "s390x": """
         read=3 readv=145 write=4 writev=146 open=5 openat=288 openat2=437 poll=168 ppoll=302
@@ -116,9 +117,9 @@ _TABLES = {
         connect=362 accept4=364 sendto=369 sendmsg=370 recvfrom=371 recvmsg=372 recvmmsg=357 sendmmsg=358
     """,
 }
-_TABLES["loongarch64"] = _TABLES["riscv64"]  # both are asm-generic/unistd.h without renameat
+_TABLES["loongarch64"] = _TABLES["riscv64"]  # both have asm-generic/unistd.h without renameat
 
-# Names that one and the same wait of a program can appear under.
+# The other names under which the wait of a program can appear.
 _KIN = (
     {"open", "openat", "openat2"},
     {"poll", "ppoll", "ppoll_time64"},
@@ -143,7 +144,7 @@ _KIN = (
 )
 
 
-# What an emulator may make of a call besides.
+# The other calls that an emulator may make for one.
 _EMULATED = ({"pause", "sigsuspend", "rt_sigsuspend"},)
 
 
@@ -155,7 +156,7 @@ def _table(machine: str) -> dict[str, int]:
 
 @cache
 def counted_as() -> str:
-    """The machine whose numbers /proc/PID/syscall shows: this one, unless its processor is emulated."""
+    """Return the machine whose numbers /proc/PID/syscall shows: this one, unless its CPU is emulated."""
     if machine() not in _TABLES:
         return machine()
     try:
@@ -163,7 +164,7 @@ def counted_as() -> str:
     except OSError:
         return machine()
     try:
-        word = os.read(fd, 64).split()[0]  # the reading tells of itself
+        word = os.read(fd, 64).split()[0]  # the file shows the read(2) of itself
     except (OSError, IndexError):
         return machine()
     finally:
@@ -174,13 +175,13 @@ def counted_as() -> str:
 
 @cache
 def syscall_name(number: int) -> str:
-    """The name of system call *number* on this machine, or "system call N" where the table does not hold it."""
+    """Return the name of system call *number* in /proc, or "system call N" if the table does not contain it."""
     return _name(counted_as(), number)
 
 
 @cache
 def name_of(number: int) -> str:
-    """The same of a number that a program here makes a call by; an emulator may count otherwise."""
+    """Return the name of system call *number* as programs here call it; an emulator's host has other numbers."""
     return _name(machine(), number)
 
 
@@ -189,7 +190,7 @@ def _name(machine: str, number: int) -> str:
 
 
 def number_of(name: str) -> int:
-    """The number of the system call *name*; LookupError where this machine's table does not hold it."""
+    """Return the number of system call *name*. LookupError if this machine's table does not contain it."""
     try:
         return _table(machine())[name]
     except KeyError:
@@ -198,16 +199,14 @@ def number_of(name: str) -> int:
 
 @cache
 def numbers_of(name: str) -> frozenset[int]:
-    """Every number that a program blocked in *name* can show in /proc/PID/syscall; ValueError for an unknown name.
+    """Return every number that /proc/PID/syscall can show for a program that is blocked in *name*.
 
-    Empty on a machine whose table is not known.
+    ValueError for an unknown name. The set is empty on a machine without a table.
     """
     table = _table(counted_as())
     families = _KIN if counted_as() == machine() else (*_KIN, *_EMULATED)
     kin = {name}.union(*(family for family in families if name in family))
     numbers = frozenset(table[relative] for relative in kin if relative in table)
     if not numbers and table:
-        raise ValueError(
-            f"{name!r} is no system call that pytest-ipc can recognise; it knows {', '.join(sorted(table))}"
-        )
+        raise ValueError(f"system call must be one of {', '.join(sorted(table))}, not {name!r}")
     return numbers

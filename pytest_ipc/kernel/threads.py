@@ -1,7 +1,7 @@
 """Signals in a process with several threads: pthread_sigmask(3), pthread_kill(3), sigwait(3).
 
-A thread is known by its pthread_t, as threading.get_ident() and pthread_self(3) give it. There are pthread_sigqueue(3) and, for a stack
-size, pthread_attr_init(3) besides.
+A thread is identified by its pthread_t, as returned by threading.get_ident() and pthread_self(3). pthread_sigqueue(3)
+and, for stack sizes, pthread_attr_init(3) are here as well.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = [
     "thread_attributes",
 ]
 
-_ATTR_BYTES = 128  # room for a pthread_attr_t of every libc and machine; the largest measures 64
+_ATTR_BYTES = 128  # enough for a pthread_attr_t of every libc and machine; the largest has 64
 
 _self = function("pthread_self", c_ulong, fails=never)
 _sigmask = function("pthread_sigmask", c_int, c_int, c_void_p, c_void_p, fails=error_number)
@@ -39,30 +39,36 @@ _getattr = function("pthread_getattr_np", c_int, c_ulong, c_void_p, fails=error_
 
 
 def pthread_self() -> int:
-    """pthread_self(3): this thread."""
+    """Return the pthread_t of this thread (pthread_self(3))."""
     return int(_self())
 
 
 def pthread_sigmask(how: int, signals: Iterable[int] | None = None) -> frozenset[int]:
-    """pthread_sigmask(3): the mask of this thread as it was; changed as *how* says, where *signals* is given. OSError."""
+    """Change this thread's mask as *how* says, if *signals* is given; return the previous mask (pthread_sigmask(3)).
+
+    OSError.
+    """
     old = sigset(())
     _sigmask(how, None if signals is None else byref(sigset(signals)), byref(old))
     return decode_sigset(bytes(bytearray(old)))
 
 
 def pthread_kill(thread: int, signo: int) -> None:
-    """pthread_kill(3): send a signal to a thread of this process that has not ended. OSError (EINVAL)."""
+    """Send a signal to a running thread of this process (pthread_kill(3)). OSError: EINVAL."""
     _kill(thread, signo)
 
 
 def pthread_sigqueue(thread: int, signo: int, value: int = 0) -> None:
-    """pthread_sigqueue(3): the same with an integer *value*, which the thread finds in si_value. OSError (EAGAIN when full)."""
+    """Send a signal with an integer *value*, received in si_value (pthread_sigqueue(3)).
+
+    OSError: EAGAIN if the queue is full.
+    """
     check_integer("pthread_sigqueue", value, INT)
     _queue(thread, signo, abi.sigval(value))
 
 
 def sigwait(signals: Iterable[int]) -> int:
-    """sigwait(3): take one of the pending *signals*, waiting for it; its number. OSError."""
+    """Take one of the pending *signals*, waiting for it, and return its number (sigwait(3)). OSError."""
     number = c_int()
     _sigwait(byref(sigset(signals)), byref(number))
     return number.value
@@ -70,7 +76,7 @@ def sigwait(signals: Iterable[int]) -> int:
 
 @contextmanager
 def thread_attributes(stack: int) -> Iterator[int]:
-    """pthread_attr_init(3): the address of attributes for threads with a stack of so many bytes. OSError."""
+    """Yield the address of attributes for threads with a stack of *stack* bytes (pthread_attr_init(3)). OSError."""
     attributes = (c_byte * _ATTR_BYTES)()
     _attr_init(byref(attributes))
     try:
@@ -81,7 +87,7 @@ def thread_attributes(stack: int) -> Iterator[int]:
 
 
 def stack_size() -> int:
-    """pthread_getattr_np(3): the size in bytes of this thread's stack. OSError."""
+    """Return the stack size of this thread in bytes (pthread_getattr_np(3)). OSError."""
     attributes, size = (c_byte * _ATTR_BYTES)(), c_size_t()
     _getattr(_self(), byref(attributes))
     try:

@@ -29,7 +29,7 @@ TFD_NONBLOCK = os.O_NONBLOCK
 TFD_TIMER_ABSTIME = 1
 TFD_TIMER_CANCEL_ON_SET = 2
 
-# _IOW('T', 0, __u64): the two bits for "write" lie elsewhere on PowerPC.
+# _IOW('T', 0, __u64): the two bits for "write" are others on PowerPC.
 TFD_IOC_SET_TICKS = 0x8008_5400 if abi.machine() == "ppc64le" else 0x4008_5400
 
 _UINT64 = (0, (1 << 64) - 1)
@@ -41,31 +41,34 @@ _ioctl = function("ioctl", c_int, c_int, c_ulong, c_void_p)
 
 
 def timerfd_create(clockid: int, flags: int = 0) -> int:
-    """timerfd_create(2): the descriptor of a new timer, which does not run yet. OSError."""
+    """Create a disarmed timer and return its descriptor (timerfd_create(2)). OSError."""
     result: int = _timerfd_create(clockid, flags)
     return result
 
 
 def timerfd_settime(fd: int, new: ItimerSpec, flags: int = 0) -> ItimerSpec:
-    """timerfd_create(2): arm the timer, or disarm it with a value of 0; what it was set to before. OSError."""
+    """Arm the timer, or disarm it with a value of 0; return the previous setting (timerfd_settime(2)). OSError."""
     packed, old = new.pack(), abi.itimerspec()
     _timerfd_settime(fd, flags, byref(packed), byref(old))
     return ItimerSpec.read(old)
 
 
 def timerfd_gettime(fd: int) -> ItimerSpec:
-    """timerfd_create(2): the time that is left, and the interval. OSError."""
+    """Return the time until the next expiration, and the interval (timerfd_gettime(2)). OSError."""
     now = abi.itimerspec()
     _timerfd_gettime(fd, byref(now))
     return ItimerSpec.read(now)
 
 
 def timerfd_read(fd: int) -> int:
-    """read(2) of a timer: how often it has run out since it was set or last read, waiting for the first. OSError, EINTR included."""
+    """Return the number of expirations since the last read or setting, waiting for the first (timerfd_create(2)).
+
+    OSError, EINTR included.
+    """
     return int.from_bytes(read(fd, 8), sys.byteorder)
 
 
 def timerfd_set_ticks(fd: int, ticks: int) -> None:
-    """ioctl(2) with TFD_IOC_SET_TICKS: have the timer say that it has run out *ticks* times. OSError (ENOTTY where it is not built in)."""
+    """Set the number of expirations (ioctl(2), TFD_IOC_SET_TICKS). OSError: ENOTTY if the kernel lacks it."""
     check_integer("ioctl", ticks, _UINT64)
     _ioctl(fd, TFD_IOC_SET_TICKS, byref(c_uint64(ticks)))

@@ -1,6 +1,7 @@
 """Timers that send signals: timer_create(2), timer_settime(2), setitimer(2), alarm(2).
 
-Python's own signal.setitimer takes floats and raises an exception of its own; these take what the page has and give its errno.
+Python's signal.setitimer takes floats and raises its own exception; these functions take the page's values and raise
+its errno.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ SIGEV_THREAD_ID = 4
 TIMER_ABSTIME = 1
 DELAYTIMER_MAX = 0x7FFF_FFFF
 
-# The other clocks are in the stdlib's time.
+# The other clocks are in the stdlib's time module.
 CLOCK_REALTIME_ALARM = 8
 CLOCK_BOOTTIME_ALARM = 9
 
@@ -59,14 +60,14 @@ _alarm = function("alarm", c_uint, c_uint, fails=never)
 
 
 def timer_create(clockid: int, notify: int | None = None, signo: int = 0, *, value: int = 0, tid: int = 0) -> int:
-    """timer_create(2): a new timer, which does not run yet; its timer_t as a number. OSError.
+    """Create a disarmed timer and return its timer_t as a number (timer_create(2)). OSError.
 
-    *notify* is SIGEV_SIGNAL, SIGEV_NONE or SIGEV_THREAD_ID, with the members of struct sigevent that it needs; None gives the
-    call no structure at all, which makes it SIGALRM with the timer's id for a value. ValueError for SIGEV_THREAD: what libc
-    would run in a thread of its own is a C function.
+    *notify* is SIGEV_SIGNAL, SIGEV_NONE or SIGEV_THREAD_ID, with the members of struct sigevent that it needs; None
+    passes a null pointer, which means SIGALRM with the timer's id as its value. ValueError for SIGEV_THREAD, which
+    needs a C function.
     """
     if notify == SIGEV_THREAD:
-        raise ValueError("SIGEV_THREAD needs a C function to run; SIGEV_THREAD_ID signals one thread")
+        raise ValueError("timer_create: notify must not be SIGEV_THREAD, which needs a C function; use SIGEV_THREAD_ID")
     event: Any = None
     if notify is not None:
         for member in (notify, signo, value, tid):
@@ -78,7 +79,7 @@ def timer_create(clockid: int, notify: int | None = None, signo: int = 0, *, val
 
 
 def timer_settime(timer: int, new: ItimerSpec, flags: int = 0) -> ItimerSpec:
-    """timer_settime(2): arm the timer, or disarm it with a value of 0; what it was set to before. OSError."""
+    """Arm the timer, or disarm it with a value of 0; return the previous setting (timer_settime(2)). OSError."""
     check_integer("timer_settime", timer, SIZE)
     packed, old = new.pack(), abi.itimerspec()
     _timer_settime(timer, flags, byref(packed), byref(old))
@@ -86,7 +87,7 @@ def timer_settime(timer: int, new: ItimerSpec, flags: int = 0) -> ItimerSpec:
 
 
 def timer_gettime(timer: int) -> ItimerSpec:
-    """timer_settime(2): the time that is left, and the interval. OSError."""
+    """Return the time until the next expiration, and the interval (timer_gettime(2)). OSError."""
     check_integer("timer_gettime", timer, SIZE)
     now = abi.itimerspec()
     _timer_gettime(timer, byref(now))
@@ -94,33 +95,39 @@ def timer_gettime(timer: int) -> ItimerSpec:
 
 
 def timer_getoverrun(timer: int) -> int:
-    """timer_getoverrun(2): how often the timer ran out after its last signal was sent and before it was taken. OSError."""
+    """Return the number of expirations between the sending and the delivery of the last signal (timer_getoverrun(2)).
+
+    OSError.
+    """
     check_integer("timer_getoverrun", timer, SIZE)
     result: int = _timer_getoverrun(timer)
     return result
 
 
 def timer_delete(timer: int) -> None:
-    """timer_delete(2): disarm and delete the timer. OSError."""
+    """Disarm and delete the timer (timer_delete(2)). OSError."""
     check_integer("timer_delete", timer, SIZE)
     _timer_delete(timer)
 
 
 def setitimer(which: int, new: ItimerVal) -> ItimerVal:
-    """setitimer(2): arm an interval timer, or disarm it with a value of 0; what it was set to before. OSError."""
+    """Arm an interval timer, or disarm it with a value of 0; return the previous setting (setitimer(2)). OSError."""
     packed, old = new.pack(), abi.itimerval()
     _setitimer(which, byref(packed), byref(old))
     return ItimerVal.read(old)
 
 
 def getitimer(which: int) -> ItimerVal:
-    """setitimer(2): the time that is left, and the interval. OSError."""
+    """Return the time until the next expiration, and the interval (getitimer(2)). OSError."""
     now = abi.itimerval()
     _getitimer(which, byref(now))
     return ItimerVal.read(now)
 
 
 def alarm(seconds: int) -> int:
-    """alarm(2): SIGALRM after so many seconds, or none with 0; how many were left of the alarm before, rounded up. Never fails."""
+    """Send SIGALRM after *seconds*, or cancel it with 0 (alarm(2)).
+
+    Returns the seconds that remained of the previous alarm, rounded up. Never fails.
+    """
     result: int = _alarm(seconds)
     return result

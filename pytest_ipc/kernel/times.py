@@ -1,6 +1,6 @@
 """Times of the timer calls: seconds and a fraction, exactly as given, valid or not.
 
-The rest is not normalised: that 1,000,000,000 nanoseconds are refused is a clause of several pages, and has to be said.
+The fraction is not normalized: that 1,000,000,000 nanoseconds are refused is a clause of several pages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .libc import LONG, check_integer
 __all__ = ["ItimerSpec", "ItimerVal", "Timespec", "Timeval"]
 
 
-# Seconds: what fits time_t, and is so far away that the kernel takes it for never.
+# Seconds that fit a time_t and that the kernel treats as never.
 _MOST = 2.0**31 - 1 if sizeof(c_long) == 4 else 1e11
 
 
@@ -29,24 +29,24 @@ class Timespec:
 
     @classmethod
     def of(cls, seconds: float) -> Self:
-        """Return the time of so many *seconds*, cut off to nanoseconds, and to what a time_t can hold."""
+        """Return a time of *seconds*, truncated to nanoseconds and to the range of time_t."""
         seconds = min(seconds, _MOST)
         whole, rest = divmod(seconds, 1)
-        return cls(int(whole), int(rest * 1_000_000_000))  # not rounded: up to a whole second would be EINVAL
+        return cls(int(whole), int(rest * 1_000_000_000))  # truncated: rounding up to a whole second would be EINVAL
 
     @classmethod
     def ahead(cls, seconds: float, clock: int) -> Self:
-        """Return the moment by *clock* that is so many *seconds* away, or the last one that a time_t can hold."""
+        """Return the time of *clock* that is *seconds* ahead, at most the last one of a time_t."""
         sec, nsec = divmod(time.clock_gettime_ns(clock) + int(min(seconds, _MOST) * 1_000_000_000), 1_000_000_000)
         return cls(min(sec, int(_MOST)), nsec)
 
     @property
     def seconds(self) -> float:
-        """The time in seconds."""
+        """Return the time in seconds."""
         return self.sec + self.nsec / 1_000_000_000
 
     def pack(self) -> Any:
-        """The structure. OverflowError for what does not fit the machine's long."""
+        """Return the C structure. OverflowError for a value that does not fit the machine's long."""
         check_integer("tv_sec", self.sec, LONG)
         check_integer("tv_nsec", self.nsec, LONG)
         return abi.timespec(c_long(self.sec), c_long(self.nsec))
@@ -61,17 +61,17 @@ class Timeval:
 
     @classmethod
     def of(cls, seconds: float) -> Self:
-        """The time of so many *seconds*, of which what is finer than a microsecond is cut off."""
+        """Return a time of *seconds*, truncated to microseconds."""
         whole, rest = divmod(seconds, 1)
         return cls(int(whole), int(rest * 1_000_000))
 
     @property
     def seconds(self) -> float:
-        """The time in seconds."""
+        """Return the time in seconds."""
         return self.sec + self.usec / 1_000_000
 
     def pack(self) -> Any:
-        """The structure. OverflowError for what does not fit the machine's long."""
+        """Return the C structure. OverflowError for a value that does not fit the machine's long."""
         check_integer("tv_sec", self.sec, LONG)
         check_integer("tv_usec", self.usec, LONG)
         return abi.timeval(c_long(self.sec), c_long(self.usec))
@@ -79,33 +79,33 @@ class Timeval:
 
 @dataclass(frozen=True, slots=True)
 class ItimerSpec:
-    """struct itimerspec: when a timer runs out next (never, if that is 0), and how often after that (once, if 0)."""
+    """struct itimerspec: the next expiration (0: disarmed) and the interval after it (0: once)."""
 
     value: Timespec = Timespec()
     interval: Timespec = Timespec()
 
     def pack(self) -> Any:
-        """The structure. OverflowError for what does not fit."""
+        """Return the C structure. OverflowError for a value that does not fit."""
         return abi.itimerspec(self.interval.pack(), self.value.pack())
 
     @classmethod
     def read(cls, raw: Any) -> Self:
-        """From the structure."""
+        """Return the values of the C structure."""
         return cls(Timespec(raw.value.tv_sec, raw.value.tv_nsec), Timespec(raw.interval.tv_sec, raw.interval.tv_nsec))
 
 
 @dataclass(frozen=True, slots=True)
 class ItimerVal:
-    """struct itimerval: when an interval timer runs out next (never, if that is 0), and how often after that (once, if 0)."""
+    """struct itimerval: the next expiration (0: disarmed) and the interval after it (0: once)."""
 
     value: Timeval = Timeval()
     interval: Timeval = Timeval()
 
     def pack(self) -> Any:
-        """The structure. OverflowError for what does not fit."""
+        """Return the C structure. OverflowError for a value that does not fit."""
         return abi.itimerval(self.interval.pack(), self.value.pack())
 
     @classmethod
     def read(cls, raw: Any) -> Self:
-        """From the structure."""
+        """Return the values of the C structure."""
         return cls(Timeval(raw.value.tv_sec, raw.value.tv_usec), Timeval(raw.interval.tv_sec, raw.interval.tv_usec))

@@ -1,7 +1,7 @@
 """Observe and control another process: ptrace(2).
 
-The calls act on one thread, by its thread id, which stops and reports each stop through waitpid(2) to its tracer. The operations
-that take a signal, an option or nothing are `ptrace`; those that copy a structure have a function each.
+The calls act on one thread, by its thread id, which reports each stop to its tracer through waitpid(2). Operations that
+take a signal, an option or nothing are `ptrace`; those that copy a structure have a function each.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ _PEEKSIGINFO_SHARED = 1
 _SYSCALL_INFO = struct.Struct("=BBHIQQ64s")  # struct ptrace_syscall_info, its union as bytes
 
 _ptrace = function("ptrace", c_long, c_int, c_int, c_void_p, c_void_p)
-# A word that is -1 is no failure: libc's function clears errno then.
+# A word may be -1: libc's function clears errno, and only a set errno means failure.
 _peek = function("ptrace", c_long, c_int, c_int, c_void_p, c_void_p, fails=errno_was_set)
 
 
@@ -159,10 +159,10 @@ class _Iovec(Structure):
 
 @dataclass(frozen=True, slots=True)
 class SyscallInfo:
-    """struct ptrace_syscall_info: which stop it is (`op`), and of its union what belongs to that.
+    """struct ptrace_syscall_info: the kind of stop (`op`) and the members of its union.
 
-    `nr` and `args` belong to an entry and to seccomp, `rval` and `is_error` to an exit, `ret_data` to seccomp. `size` is how
-    many bytes the kernel has to give.
+    `nr` and `args` belong to an entry and to seccomp, `rval` and `is_error` to an exit, `ret_data` to seccomp. `size`
+    is the number of bytes that the kernel has to give.
     """
 
     op: int
@@ -178,9 +178,9 @@ class SyscallInfo:
 
 
 def ptrace(op: int, pid: int, addr: int = 0, data: int = 0) -> int:
-    """ptrace(2) with integers, for the operations that take a signal, options, a word or nothing. OSError.
+    """Call ptrace(2) with integers, for operations that take a signal, options, a word or nothing. OSError.
 
-    *addr* and *data* are words: signed, or an address in the upper half.
+    *addr* and *data* are signed words, or addresses in the upper half.
     """
     for value in (addr, data):
         check_integer("ptrace", value, (LONG[0], SIZE[1]))
@@ -189,7 +189,7 @@ def ptrace(op: int, pid: int, addr: int = 0, data: int = 0) -> int:
 
 
 def ptrace_peek(pid: int, address: int, op: int = PTRACE_PEEKDATA) -> int:
-    """PTRACE_PEEKDATA, or PTRACE_PEEKTEXT as *op*: the word at *address* of the tracee, as a signed number. OSError."""
+    """Return the word at *address* of the tracee as a signed number (PTRACE_PEEKDATA or PTRACE_PEEKTEXT). OSError."""
     check_integer("ptrace", address, SIZE)
     set_errno(0)
     result: int = _peek(op, pid, address, None)
@@ -197,21 +197,21 @@ def ptrace_peek(pid: int, address: int, op: int = PTRACE_PEEKDATA) -> int:
 
 
 def ptrace_event_message(pid: int) -> int:
-    """PTRACE_GETEVENTMSG: the message of the event that has just stopped the tracee. OSError."""
+    """Return the message of the event that stopped the tracee (PTRACE_GETEVENTMSG). OSError."""
     message = c_ulong()
     _ptrace(PTRACE_GETEVENTMSG, pid, None, addressof(message))
     return message.value
 
 
 def ptrace_siginfo(pid: int) -> SigInfo:
-    """PTRACE_GETSIGINFO: the signal that has stopped the tracee. OSError (EINVAL in a group-stop)."""
+    """Return the signal that stopped the tracee (PTRACE_GETSIGINFO). OSError: EINVAL in a group-stop."""
     raw = (c_byte * abi.SIGINFO_BYTES)()
     _ptrace(PTRACE_GETSIGINFO, pid, None, addressof(raw))
     return siginfo(string_at(addressof(raw), abi.SIGINFO_BYTES))
 
 
 def ptrace_set_siginfo(pid: int, value: int) -> None:
-    """PTRACE_SETSIGINFO: change si_value's integer in what GETSIGINFO gives of the signal. OSError."""
+    """Change the integer of si_value in the signal that stopped the tracee (PTRACE_SETSIGINFO). OSError."""
     raw = (c_byte * abi.SIGINFO_BYTES)()
     _ptrace(PTRACE_GETSIGINFO, pid, None, addressof(raw))
     c_int.from_buffer(raw, abi.SIGINFO_UNION + 8).value = value
@@ -219,9 +219,9 @@ def ptrace_set_siginfo(pid: int, value: int) -> None:
 
 
 def ptrace_pending(pid: int, start: int, count: int, *, shared: bool = False) -> list[SigInfo]:
-    """PTRACE_PEEKSIGINFO: up to *count* of the signals that wait for the thread, from the one at *start* on. OSError.
+    """Return up to *count* signals pending for the thread, from position *start* on (PTRACE_PEEKSIGINFO). OSError.
 
-    Those that wait for the whole process instead, with *shared*.
+    With *shared*, the signals pending for the process.
     """
     asked = create_string_buffer(struct.pack("=QIi", start, _PEEKSIGINFO_SHARED if shared else 0, count), 16)
     raw = create_string_buffer(abi.SIGINFO_BYTES * count)
@@ -230,20 +230,20 @@ def ptrace_pending(pid: int, start: int, count: int, *, shared: bool = False) ->
 
 
 def ptrace_sigmask(pid: int) -> frozenset[int]:
-    """PTRACE_GETSIGMASK: the signals that the tracee blocks. OSError."""
+    """Return the signals that the tracee blocks (PTRACE_GETSIGMASK). OSError."""
     raw = (c_byte * abi.KERNEL_SIGSET_BYTES)()
     _ptrace(PTRACE_GETSIGMASK, pid, abi.KERNEL_SIGSET_BYTES, addressof(raw))
     return decode_sigset(bytes(bytearray(raw)))
 
 
 def ptrace_set_sigmask(pid: int, signals: Iterable[int]) -> None:
-    """PTRACE_SETSIGMASK: let the tracee block these *signals* and no others. OSError."""
+    """Set the signals that the tracee blocks (PTRACE_SETSIGMASK). OSError."""
     raw = sigset(signals)
     _ptrace(PTRACE_SETSIGMASK, pid, abi.KERNEL_SIGSET_BYTES, addressof(raw))
 
 
 def ptrace_registers(pid: int, room: int = 1024) -> bytes:
-    """PTRACE_GETREGSET, NT_PRSTATUS: the general registers, at most *room* bytes of them. OSError."""
+    """Return the general registers, at most *room* bytes of them (PTRACE_GETREGSET, NT_PRSTATUS). OSError."""
     raw = create_string_buffer(room)
     vector = _Iovec(addressof(raw), room)
     _ptrace(PTRACE_GETREGSET, pid, _NT_PRSTATUS, addressof(vector))
@@ -251,14 +251,17 @@ def ptrace_registers(pid: int, room: int = 1024) -> bytes:
 
 
 def ptrace_set_registers(pid: int, registers: bytes) -> None:
-    """PTRACE_SETREGSET, NT_PRSTATUS: set the general registers to what PTRACE_GETREGSET gave, or was changed to. OSError."""
+    """Set the general registers, in the format of ptrace_registers() (PTRACE_SETREGSET, NT_PRSTATUS). OSError."""
     raw = create_string_buffer(registers, len(registers))
     vector = _Iovec(addressof(raw), len(registers))
     _ptrace(PTRACE_SETREGSET, pid, _NT_PRSTATUS, addressof(vector))
 
 
 def ptrace_syscall_info(pid: int, room: int = _SYSCALL_INFO.size) -> SyscallInfo:
-    """PTRACE_GET_SYSCALL_INFO: the system call that has stopped the tracee; members beyond *room* bytes are 0. OSError."""
+    """Return the system call that stopped the tracee; members beyond *room* bytes are 0 (PTRACE_GET_SYSCALL_INFO).
+
+    OSError.
+    """
     raw = create_string_buffer(_SYSCALL_INFO.size)
     size = _ptrace(PTRACE_GET_SYSCALL_INFO, pid, room, addressof(raw))
     op, _, _, arch, instruction, stack, union = _SYSCALL_INFO.unpack(raw.raw)
@@ -283,7 +286,7 @@ def ptrace_syscall_info(pid: int, room: int = _SYSCALL_INFO.size) -> SyscallInfo
 
 
 def ptrace_set_syscall_info(pid: int, info: SyscallInfo) -> None:
-    """PTRACE_SET_SYSCALL_INFO: change number and arguments at an entry, or the result at an exit. OSError."""
+    """Change number and arguments at an entry, or the result at an exit (PTRACE_SET_SYSCALL_INFO). OSError."""
     if info.op == PTRACE_SYSCALL_INFO_EXIT:
         union = struct.pack("=qB", info.rval, info.is_error)
     else:

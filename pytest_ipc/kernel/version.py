@@ -10,15 +10,15 @@ __all__ = ["kernel_is_older", "kernel_version"]
 
 
 def kernel_version() -> tuple[int, ...]:
-    """uname(2): the numbers that the release begins with, as (6, 18, 44); () where it begins with none."""
+    """Return the numbers at the start of the release, as (6, 18, 44), or () if there are none (uname(2))."""
     running = re.match(r"\d+(\.\d+)*", os.uname().release)
     return _numbers(running[0]) if running else ()
 
 
 def kernel_is_older(version: str) -> bool:
-    """Whether the running kernel is known to be older than *version*, as in "4.17". ValueError if that is no version."""
+    """Return whether the kernel is known to be older than *version*, such as "4.17". ValueError for another format."""
     if not re.fullmatch(r"\d+(\.\d+)*", version):
-        raise ValueError(f"{version!r} is no kernel version: it should look like '4.17'")
+        raise ValueError(f"kernel version must look like '4.17', not {version!r}")
     running = kernel_version()
     return bool(running) and running < _numbers(version)
 

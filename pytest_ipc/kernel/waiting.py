@@ -1,8 +1,8 @@
 """Wait with a deadline for a condition that the kernel can be asked about.
 
-Where the kernel has an event for it, that event is waited for. Where it has none (another process has fallen asleep in a
-call, somebody opened a FIFO), the question is asked again and again, a millisecond apart at most, until the answer is yes
-or the time is over: never a sleep that hopes.
+Where the kernel reports an event for the condition, the wait is for that event. Otherwise (another process sleeps in a
+call, a FIFO was opened) the condition is polled at most a millisecond apart until it is true or the time is over.
+Nothing depends on the length of a sleep.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from ..unpatched import select, time
 
 __all__ = ["CLOCK_REALTIME_COARSE", "DEFAULT_TIMEOUT", "Deadline", "patience", "set_patience"]
 
-CLOCK_REALTIME_COARSE = 5  # clock_gettime(2); what the kernel stamps objects with, and missing in the stdlib
+CLOCK_REALTIME_COARSE = 5  # clock_gettime(2): the clock of the kernel's timestamps; not in the stdlib
 
-# Long enough for a loaded machine, short enough that a suite with one hang still ends; xdist allows a worker 10 s to stop. A
-# child that starts a program may need more where there is six times as much to do as there are processors: give it more there.
+# Long enough for a loaded machine, short enough that a suite with one hang ends; xdist gives a worker 10 s to stop. A
+# child that starts a program may need more on a machine with six busy processes per CPU: pass a longer timeout there.
 DEFAULT_TIMEOUT = 5.0
 
 
@@ -25,18 +25,18 @@ _patience = 1.0
 
 
 def patience() -> float:
-    """Return the factor by which deadlines are longer than asked for; 1 unless set_patience() was called."""
+    """Return the factor by which all deadlines are extended: 1 unless set_patience() was called."""
     return _patience
 
 
 def set_patience(factor: float) -> None:
-    """Make every later deadline of this process *factor* times as long, for a platform that is so much slower."""
+    """Extend all later deadlines of this process by *factor*, for a slow platform."""
     global _patience
     _patience = factor
 
 
 class Deadline:
-    """A moment in monotonic time, *timeout* seconds from now; never, if that is None."""
+    """A moment in monotonic time, *timeout* seconds from now; never if *timeout* is None."""
 
     def __init__(self, timeout: float | None) -> None:
         self.timeout = timeout
@@ -44,24 +44,24 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds that remain; 0 when it has passed."""
+        """Return the remaining seconds; 0 after the deadline."""
         return max(0.0, self._end - time.monotonic())
 
     @property
     def left_ms(self) -> float | None:
-        """Milliseconds that remain, for poll(2): None where it never passes, and no more than an int can hold."""
+        """Return the remaining milliseconds for poll(2), limited to an int; None without a deadline."""
         return None if math.isinf(self._end) else min(self.left * 1000, 2**31 - 1)
 
     @property
     def passed(self) -> bool:
-        """Whether the time is over."""
+        """Return whether the time is over."""
         return time.monotonic() >= self._end
 
     def rounds(self, fd: int | None = None, *, told: bool = False) -> Iterator[None]:
-        """Ask-again rounds until the time is over; at least one.
+        """Yield once for each time that a condition is to be checked, until the time is over; at least once.
 
-        The first come without a pause, later ones a millisecond apart or as soon as *fd* becomes readable. Where that is
-        *told* to be the answer there is no need to ask before, and a processor less is busy with asking.
+        The first rounds follow without a pause, later ones after a millisecond or when *fd* becomes readable. With
+        *told*, the condition changes only when *fd* becomes readable: the rounds wait for that and use no CPU time.
         """
         poll = select.poll()
         if fd is not None:
@@ -78,5 +78,5 @@ class Deadline:
             pauses += 1
 
     def until(self, question: Callable[[], bool], fd: int | None = None, *, told: bool = False) -> bool:
-        """Ask *question* until it says yes; False when the time is over before it does."""
+        """Return whether *question* becomes true before the time is over; *fd* and *told* are those of rounds()."""
         return any(question() for _ in self.rounds(fd, told=told))

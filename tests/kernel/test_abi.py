@@ -183,9 +183,9 @@ CONSTANTS = (
 
 
 def test_the_constants_are_the_compilers(probe):
-    public = [name for name in dir(pytest_ipc) if name.startswith(CONSTANTS)]
-    headers = "sys/ipc.h sys/shm.h sys/msg.h sys/sem.h signal.h fcntl.h limits.h semaphore.h mqueue.h sched.h sys/prctl.h linux/limits.h linux/seccomp.h "
-    headers += "sys/mman.h linux/mman.h linux/memfd.h linux/falloc.h "
+    public = [name for name in dir(pytest_ipc.kernel) if name.startswith(CONSTANTS)]
+    headers = "sys/ipc.h sys/shm.h sys/msg.h sys/sem.h signal.h fcntl.h limits.h semaphore.h mqueue.h sched.h "
+    headers += "sys/prctl.h linux/limits.h linux/seccomp.h sys/mman.h linux/mman.h linux/memfd.h linux/falloc.h "
     headers += "sys/eventfd.h sys/signalfd.h sys/timerfd.h sys/time.h sys/select.h time.h pthread.h linux/futex.h "
     headers += "sys/file.h unistd.h sys/socket.h sys/mount.h sys/resource.h"
     answer = probe(headers, {name: name for name in public}, needs=lambda name: name)

@@ -89,7 +89,7 @@ WRONG_TYPES = [
 def test_a_number_out_of_the_c_range_is_refused_before_the_call(name, arguments):
     ctypes.set_errno(777)
     libc.forget_success()
-    with pytest.raises(OverflowError, match=r"is not within -?\d+ to \d+"):
+    with pytest.raises(OverflowError, match=r"argument must be from -?\d+ to \d+"):
         getattr(kernel, name)(*arguments)
     assert (ctypes.get_errno(), last_success()) == (777, None)
 

@@ -134,7 +134,7 @@ def test_a_taker_that_has_gone_is_told(file, fork):
 def test_a_file_without_locks_and_one_that_is_not_there(file, tmp_path):
     path, _fd = file
     if proc_locks() is not None:
-        assert picture_of_locks(path) == "no lock of it is held that can be seen from here"
+        assert picture_of_locks(path) == "no lock on it is visible here"
         with pytest.raises(FileNotFoundError):
             locks_of(tmp_path / "nothing")
 
@@ -143,4 +143,4 @@ def test_where_there_is_no_table_it_says_so(file, monkeypatch):
     monkeypatch.setattr(locktable, "_lines", lambda _path: None)
     assert proc_locks() is None
     assert locks_of(file[0]) is None
-    assert picture_of_locks(file[0]) == "who holds a lock is not shown here: there is no /proc/locks"
+    assert picture_of_locks(file[0]) == "the holders of locks cannot be shown: /proc/locks does not exist"

@@ -9,11 +9,11 @@ from signal import SIGUSR1
 
 import pytest
 
-from pytest_ipc import fails_with
+from pytest_ipc import fails_with, unused_key
 from pytest_ipc import kernel as ipc
-from pytest_ipc.kernel import proc
+from pytest_ipc.kernel import libc, proc
 
-LONG_MAX = ipc.kernel.libc.LONG[1]
+LONG_MAX = libc.LONG[1]
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def msqid(sysv_msg):
 
 
 def test_a_queue_is_made_found_and_removed():
-    key = ipc.unused_key()
+    key = unused_key()
     msqid = ipc.msgget(key, ipc.IPC_CREAT | ipc.IPC_EXCL | 0o600)
     assert ipc.msgget(key, 0) == msqid
     with fails_with(EEXIST):

@@ -74,7 +74,7 @@ def test_a_mount_comes_and_goes(fork, tmp_path):
 
 @pytest.mark.parametrize("call", [lambda: mount(None, "a\0b"), lambda: umount2("a\0b")], ids=["mount", "umount2"])
 def test_a_path_that_cannot_be_is_refused_before_the_call(call):
-    with pytest.raises(ValueError, match="there is a NUL in it"):
+    with pytest.raises(ValueError, match="must not contain a NUL"):
         call()
 
 
@@ -125,5 +125,5 @@ def test_the_kernels_version_is_compared_by_its_numbers(monkeypatch):
         )
         assert kernel_is_older(version) is older
         assert kernel_version()[:1] in ((6,), ())
-    with pytest.raises(ValueError, match=r"'6\.x' is no kernel version"):
+    with pytest.raises(ValueError, match=r"must look like '4\.17', not '6\.x'"):
         kernel_is_older("6.x")

@@ -71,7 +71,7 @@ def test_an_address_is_taken_with_a_count(semid):
     ipc.semop(semid, ctypes.addressof(array), 2)
     ipc.semtimedop(semid, ctypes.addressof(array), 1, 1)
     assert ipc.semctl_getall(semid) == [2, 2, 0]
-    with pytest.raises(TypeError, match="how many operations"):
+    with pytest.raises(TypeError, match="nsops must be given with an address"):
         ipc.semop(semid, ctypes.addressof(array))
 
 

@@ -32,7 +32,7 @@ def test_credentials_are_packed_and_read():
     own = Ucred.own()
     assert (own.pid, Ucred.unpack(own.pack()), len(own.pack())) == (os.getpid(), own, Ucred.SIZE)
     assert Ucred.unpack(Ucred(1, 2**32 - 1, 2).pack() + b"more") == Ucred(1, 2**32 - 1, 2)
-    with pytest.raises(ValueError, match="4 bytes are no struct ucred, which has 12"):
+    with pytest.raises(ValueError, match="struct ucred must have at least 12 bytes, not 4"):
         Ucred.unpack(bytes(4))
     for wrong in (Ucred(2**31, 0, 0), Ucred(0, -1, 0), Ucred(0, 0, 2**32)):
         with pytest.raises(OverflowError, match="range of the C type"):

@@ -55,7 +55,7 @@ REFUSED: dict[str, tuple[Make, type[Exception], str]] = {
     "set too large for C": (lambda: SemaphoreSet.create(1 << 31), OverflowError, "range of the C type"),
     "set too large": (lambda: SemaphoreSet.create((1 << 31) - 1), OSError, "semget: Invalid argument"),
     "too few values": (lambda: SemaphoreSet.create(2, values=[1]), ValueError, "expected 2 values, got 1"),
-    "value of text": (lambda: SemaphoreSet.create(values=["1"]), TypeError, "an integer is needed, not str '1'"),  # type: ignore[list-item]
+    "value of text": (lambda: SemaphoreSet.create(values=["1"]), TypeError, "argument must be an integer, not str '1'"),  # type: ignore[list-item]
     "value below 0": (lambda: SemaphoreSet.create(values=[-1]), OverflowError, "range of the C type"),
     "value too large for C": (lambda: SemaphoreSet.create(values=[65536]), OverflowError, "range of the C type"),
     "value too large": (lambda: SemaphoreSet.create(values=[32768]), OSError, "semctl: Numerical result out of range"),

@@ -257,7 +257,7 @@ def test_a_time_out_says_who_holds_it(file_lock, fork, pipe, kind):
     first, second = str(caught.value).splitlines()
     assert first == f"{lock!r}: an exclusive lock of bytes 0 to the end was not to be had within 0.01 s"
     if proc_locks() is None:
-        assert second == "who holds a lock is not shown here: there is no /proc/locks"
+        assert second == "the holders of locks cannot be shown: /proc/locks does not exist"
     else:
         assert second.startswith("shared ")
         assert f"process {child.pid} (" in second

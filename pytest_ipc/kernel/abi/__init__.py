@@ -1,8 +1,8 @@
 """Structure layouts for each ABI: the one place that knows how a machine lays out the kernel's structures.
 
 A layout is a ctypes.Structure whose members carry the manual's names. The 64-bit generic ABI (asm-generic) serves most
-machines; the others are listed where they differ. A machine that is not listed gets NotImplementedError and never a guess:
-a wrong offset would judge the kernel for our mistake. The tables are compared with a compiled probe in the tests.
+machines; the others are listed where they differ. A machine that is not listed raises NotImplementedError: a guessed
+offset would blame the kernel for a fault of this package. Tests compare the tables with a compiled probe.
 """
 
 from __future__ import annotations

@@ -13,14 +13,14 @@ __all__ = ["SPLIT_TIME_32", "WIDE", "known", "machine", "structure", "time_membe
 
 WIDE = sizeof(c_void_p) == 8
 
-# The 32-bit machines of old, which have a second word for the upper half of a time.
+# The older 32-bit machines, which keep the upper half of a time in a second word.
 SPLIT_TIME_32 = {"i386", "arm"}
 _KNOWN = {"x86_64", "aarch64", "riscv64", "loongarch64", "ppc64le", "s390x"} | SPLIT_TIME_32
 
 
 @cache
 def machine() -> str:
-    """The ABI this process runs under: uname's machine, but i386 or arm where the process is a 32-bit one."""
+    """Return the ABI of this process: uname's machine, but i386 or arm in a 32-bit process."""
     name = os.uname().machine
     if re.fullmatch(r"i[3-6]86", name) or (name == "x86_64" and not WIDE):
         return "i386"
@@ -30,26 +30,26 @@ def machine() -> str:
 
 
 def known(name: str) -> str:
-    """The machine, if the layout of struct *name* is known for it; NotImplementedError."""
+    """Return the machine. NotImplementedError if the layout of struct *name* is not known for it."""
     if machine() not in _KNOWN:
         raise NotImplementedError(f"layout unknown for struct {name} on {machine()}")
     return machine()
 
 
 def structure(name: str, fields: list[tuple[str, Any]]) -> type[Structure]:
-    """The ctypes.Structure *name* with these members."""
+    """Return a ctypes.Structure class *name* with these members."""
     return type(name, (Structure,), {"_fields_": fields})
 
 
 def times(abi: str, *names: str) -> list[tuple[str, Any]]:
-    """Time members: one long each, or on the 32-bit machines a low word followed by its high word."""
+    """Return time members: one long each, or on the 32-bit machines a low word followed by its high word."""
     if abi in SPLIT_TIME_32:
         return [(name + half, c_ulong) for name in names for half in ("", "_high")]
     return [(name, c_long) for name in names]
 
 
 def time_member(structure: Any, name: str) -> int:
-    """A time of *structure* in seconds since the Epoch, its two words joined where the ABI splits it."""
+    """Return a time of *structure* in seconds since the Epoch, with its two words joined where the ABI splits it."""
     return int(getattr(structure, name)) | int(getattr(structure, name + "_high", 0)) << 32
 
 

@@ -12,10 +12,10 @@ __all__ = ["f_owner_ex", "flock64"]
 
 @cache
 def flock64() -> type[Structure]:
-    """struct flock with 64-bit offsets: struct flock itself on 64-bit machines, flock64 on the others.
+    """Return struct flock with 64-bit offsets: struct flock itself on 64-bit machines, flock64 on the others.
 
-    The members are the same on every machine of the table; where the offsets begin follows from how a machine aligns them
-    (at 4 on i386, at 8 on Arm), as ctypes knows. MIPS and SPARC have other members, and are not in the table.
+    The members are the same on every machine of the table. Their offsets follow from the alignment of the machine (4 on
+    i386, 8 on Arm), which ctypes knows. MIPS and SPARC have other members and are not in the table.
     """
     known("flock64")
     return structure(

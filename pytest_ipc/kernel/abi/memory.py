@@ -6,15 +6,15 @@ from .layout import known, machine
 
 __all__ = ["MAP_32BIT", "MAP_LOCKED", "MAP_NORESERVE", "MCL_CURRENT", "MCL_FUTURE", "MCL_ONFAULT", "mmap_is_known"]
 
-_POWER = machine() == "ppc64le"  # its numbers are older than asm-generic's
+_POWER = machine() == "ppc64le"  # its numbers are older than those of asm-generic
 
 MAP_LOCKED, MAP_NORESERVE = (0x80, 0x40) if _POWER else (0x2000, 0x4000)
-MAP_32BIT = 0x40 if machine() in ("x86_64", "i386") else 0  # only there is such a flag
+MAP_32BIT = 0x40 if machine() in ("x86_64", "i386") else 0  # the flag exists only there
 MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT = (0x2000, 0x4000, 0x8000) if _POWER else (1, 2, 4)
 
 
 def mmap_is_known() -> None:
-    """NotImplementedError on a machine that may have flags of its own, as mips, alpha and parisc have."""
+    """Raise NotImplementedError on a machine that may have other flags, such as mips, alpha and parisc."""
     try:
         known("mmap")
     except NotImplementedError:

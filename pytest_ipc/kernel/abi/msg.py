@@ -13,7 +13,7 @@ __all__ = ["msginfo", "msqid_ds"]
 
 @cache
 def msqid_ds() -> type[Structure]:
-    """struct msqid_ds (msqid64_ds in the kernel), for msgctl(2)."""
+    """Return struct msqid_ds (msqid64_ds in the kernel), for msgctl(2)."""
     abi = known("msqid_ds")
     return structure(
         "msqid_ds",
@@ -28,7 +28,7 @@ def msqid_ds() -> type[Structure]:
 
 
 class msginfo(Structure):  # noqa: N801 - the structure's own name
-    """struct msginfo, filled by msgctl(IPC_INFO) with limits and by msgctl(MSG_INFO) with what is in use."""
+    """struct msginfo, filled by msgctl(IPC_INFO) with limits and by msgctl(MSG_INFO) with current usage."""
 
     _fields_ = [
         *((name, c_int) for name in ("msgpool", "msgmap", "msgmax", "msgmnb", "msgmni", "msgssz", "msgtql")),

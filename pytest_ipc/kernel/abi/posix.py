@@ -9,7 +9,7 @@ from ctypes import Structure, c_byte, c_int, c_long, c_ulong, c_void_p, sizeof
 
 __all__ = ["SEM_BYTES", "mq_attr", "sigevent_thread"]
 
-SEM_BYTES = 4 * sizeof(c_long)  # of a sem_t, aligned as a long is
+SEM_BYTES = 4 * sizeof(c_long)  # size of a sem_t; its alignment is that of a long
 
 
 class mq_attr(Structure):  # noqa: N801 - the structure's own name
@@ -24,8 +24,8 @@ class mq_attr(Structure):  # noqa: N801 - the structure's own name
     ]
 
 
-class sigevent_thread(Structure):  # noqa: N801 - the structure's own name, and what is in its union
-    """struct sigevent (sigevent(3type)) as SIGEV_THREAD has it, which only libc reads."""
+class sigevent_thread(Structure):  # noqa: N801 - the structure's own name, with one member of its union
+    """struct sigevent (sigevent(3type)) with the members of SIGEV_THREAD, which only libc reads."""
 
     _fields_ = [
         ("value", c_ulong),

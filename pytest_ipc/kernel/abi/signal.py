@@ -18,14 +18,14 @@ __all__ = [
     "sigval",
 ]
 
-SIGSET_BYTES = 128  # both glibc and musl, whatever the kernel's own set measures
-# The kernel's set, on every machine of this table. glibc's sigaction() leaves what its stack held in the rest of sa_mask.
+SIGSET_BYTES = 128  # in glibc and musl, whatever the size of the kernel's own set
+# The kernel's set, on every machine of this table. glibc's sigaction() leaves stack contents in the rest of sa_mask.
 KERNEL_SIGSET_BYTES = 8
 
 
 @cache
 def sigaction() -> type[Structure]:
-    """libc's struct sigaction (not the kernel's), for sigaction(2)."""
+    """Return libc's struct sigaction (not the kernel's), for sigaction(2)."""
     abi = known("sigaction")
     mask = ("mask", c_byte * SIGSET_BYTES)
     if abi == "s390x":
@@ -36,12 +36,12 @@ def sigaction() -> type[Structure]:
 
 
 def sigval(value: int) -> int:
-    """union sigval as the word that carries it: sival_int lies at its start, which on big-endian 64-bit is the high half."""
+    """Return union sigval as a word: sival_int is at its start, the high half of the word on 64-bit big-endian."""
     low = value & 0xFFFF_FFFF
     return low << 32 if WIDE and sys.byteorder == "big" else low
 
 
 SIGINFO_BYTES = 128
-# Where the members after si_signo, si_errno, si_code begin: the union of pointers is aligned.
+# The offset of the members after si_signo, si_errno, si_code: the union is aligned as a pointer.
 SIGINFO_UNION = 16 if WIDE else 12
 POINTER = sizeof(c_void_p)

@@ -14,21 +14,21 @@ __all__ = ["ipc_perm", "sembuf", "semid_ds", "seminfo", "semun", "shm_info", "sh
 
 @cache
 def ipc_perm() -> type[Structure]:
-    """struct ipc_perm (ipc64_perm in the kernel): owner, creator, mode and sequence number of a System V object."""
+    """Return struct ipc_perm (ipc64_perm in the kernel): owner, creator, mode and sequence number of an object."""
     abi = known("ipc_perm")
     ids: list[tuple[str, Any]] = [("key", c_int), ("uid", c_uint), ("gid", c_uint), ("cuid", c_uint), ("cgid", c_uint)]
     if abi == "ppc64le":
         rest = [("mode", c_uint), ("seq", c_uint), ("pad1", c_uint), ("unused1", c_uint64), ("unused2", c_uint64)]
     elif abi == "s390x":
         rest = [("mode", c_uint), ("pad1", c_ushort), ("seq", c_ushort), ("unused1", c_ulong), ("unused2", c_ulong)]
-    else:  # where the kernel's mode is 16 bits wide it is followed by 16 bits of zero, and glibc declares both as one
+    else:  # a 16-bit mode is followed by 16 bits of zero in the kernel; glibc declares both as one
         rest = [("mode", c_uint), ("seq", c_ushort), ("pad2", c_ushort), ("unused1", c_ulong), ("unused2", c_ulong)]
     return structure("ipc_perm", ids + rest)
 
 
 @cache
 def shmid_ds() -> type[Structure]:
-    """struct shmid_ds (shmid64_ds in the kernel), for shmctl(2)."""
+    """Return struct shmid_ds (shmid64_ds in the kernel), for shmctl(2)."""
     abi = known("shmid_ds")
     size: list[tuple[str, Any]] = [("segsz", c_size_t)]
     stamps = times(abi, "atime", "dtime", "ctime")
@@ -41,13 +41,13 @@ def shmid_ds() -> type[Structure]:
 
 
 class shminfo(Structure):  # noqa: N801 - the structure's own name
-    """struct shminfo, filled by shmctl(IPC_INFO): limits of System V shared memory."""
+    """struct shminfo, filled by shmctl(IPC_INFO) with the limits of System V shared memory."""
 
     _fields_ = [(name, c_ulong) for name in ("shmmax", "shmmin", "shmmni", "shmseg", "shmall", "u1", "u2", "u3", "u4")]
 
 
 class shm_info(Structure):  # noqa: N801 - the structure's own name
-    """struct shm_info, filled by shmctl(SHM_INFO): what System V shared memory uses."""
+    """struct shm_info, filled by shmctl(SHM_INFO) with the usage of System V shared memory."""
 
     _fields_ = [
         ("used_ids", c_int),
@@ -56,16 +56,16 @@ class shm_info(Structure):  # noqa: N801 - the structure's own name
 
 
 class sembuf(Structure):  # noqa: N801 - the structure's own name
-    """struct sembuf, of which semop(2) takes an array."""
+    """struct sembuf: semop(2) takes an array of them."""
 
     _fields_ = [("sem_num", c_ushort), ("sem_op", c_short), ("sem_flg", c_short)]
 
 
 @cache
 def semid_ds() -> type[Structure]:
-    """struct semid_ds (semid64_ds in the kernel), for semctl(2)."""
+    """Return struct semid_ds (semid64_ds in the kernel), for semctl(2)."""
     abi = known("semid_ds")
-    if abi == "x86_64":  # alone of the 64-bit machines it has kept the second words of i386, unused
+    if abi == "x86_64":  # the only 64-bit machine that kept the second words of i386, unused
         stamps: list[tuple[str, Any]] = [
             ("otime", c_long),
             ("unused1", c_ulong),
@@ -79,12 +79,12 @@ def semid_ds() -> type[Structure]:
 
 
 def semun(value: int) -> int:
-    """union semun with val in it, as the word that carries it: it lies there as the integer does in union sigval."""
+    """Return union semun with val set, as a word: the integer lies where it lies in union sigval."""
     return sigval(value)
 
 
 class seminfo(Structure):  # noqa: N801 - the structure's own name
-    """struct seminfo, filled by semctl(IPC_INFO) with limits and by semctl(SEM_INFO) with what is used as well."""
+    """struct seminfo, filled by semctl(IPC_INFO) with limits and by semctl(SEM_INFO) with current usage as well."""
 
     _fields_ = [
         (name, c_int)

@@ -9,7 +9,7 @@ from .layout import known, structure, timespec
 
 __all__ = ["futex_waitv", "itimerspec", "itimerval", "robust_list_head", "sigevent", "stack_t", "timeval"]
 
-_SIGEVENT_BYTES = 64  # the kernel's own number, which both libcs pad to
+_SIGEVENT_BYTES = 64  # the kernel's size, to which both libcs pad
 
 
 class itimerspec(Structure):  # noqa: N801 - the structure's own name
@@ -32,7 +32,7 @@ class itimerval(Structure):  # noqa: N801 - the structure's own name
 
 @cache
 def sigevent() -> type[Structure]:
-    """struct sigevent (sigevent(3type)); union sigval as the word that carries it, `tid` where libc has sigev_notify_thread_id."""
+    """Return struct sigevent (sigevent(3type)): union sigval as a word, `tid` for libc's sigev_notify_thread_id."""
     known("sigevent")
     fields = [("value", c_ulong), ("signo", c_int), ("notify", c_int), ("tid", c_int)]
     taken = sizeof(c_ulong) + 3 * sizeof(c_int)
@@ -41,7 +41,7 @@ def sigevent() -> type[Structure]:
 
 @cache
 def stack_t() -> type[Structure]:
-    """stack_t, for sigaltstack(2)."""
+    """Return stack_t, for sigaltstack(2)."""
     known("stack_t")
     return structure("stack_t", [("sp", c_void_p), ("flags", c_int), ("size", c_size_t)])
 
@@ -53,6 +53,6 @@ class robust_list_head(Structure):  # noqa: N801 - the structure's own name
 
 
 class futex_waitv(Structure):  # noqa: N801 - the structure's own name
-    """struct futex_waitv, an entry of the array that futex_waitv(2) waits for."""
+    """struct futex_waitv, an entry of the array that futex_waitv(2) takes."""
 
     _fields_ = [("val", c_uint64), ("uaddr", c_uint64), ("flags", c_uint32), ("reserved", c_uint32)]
