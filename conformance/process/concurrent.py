@@ -1,4 +1,4 @@
-"""Children under concurrency: the threads of a process kill them and wait for them."""
+"""Children under concurrency: the threads of a process kill children and wait for them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from ..concurrency.workload import Budget, Here, Workload
 from .specification import ChildrenSpec
 
 P_ALL = 0
-_waitid = function("waitid", c_int, c_int, c_uint, c_void_p, c_int)  # the stdlib's begins again after EINTR
+_waitid = function("waitid", c_int, c_int, c_uint, c_void_p, c_int)  # os.waitid() retries after EINTR
 
 
 class Family:
-    """The children of a process, which all its threads share."""
+    """The children of a process, shared by all its threads."""
 
     def __init__(self) -> None:
-        self.lock = Lock()  # while they are made
+        self.lock = Lock()  # held while a child is created
         self.history: Any = None
         self.pids: dict[int, int] = {}
 
@@ -38,7 +38,7 @@ FAMILY = Family()
 
 
 class Children(Workload):
-    """Processes of several threads with a child for each thread; every child is killed by one of them."""
+    """Multithreaded processes with one child for each thread; any thread may kill any child."""
 
     budget = Budget(histories=120)
     layouts = ((3,), (2, 1), (4,))
@@ -65,7 +65,7 @@ class Children(Workload):
 
     def enter(self, here: Here) -> Family:
         with FAMILY.lock:
-            if FAMILY.history != here.shared:  # the first of the threads to enter
+            if FAMILY.history != here.shared:  # the first thread to enter
                 self._clear()
                 FAMILY.history = here.shared
             parent = os.getpid()
@@ -94,7 +94,7 @@ class Children(Workload):
         try:
             os.kill(pid, signal.SIGKILL)
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        except (ProcessLookupError, ChildProcessError):  # reaped, perhaps since
+        except (ProcessLookupError, ChildProcessError):  # reaped before, or in the meantime
             pass
 
     def reap(self, family: Family, wait: bool) -> int | None:

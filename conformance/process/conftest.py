@@ -1,4 +1,4 @@
-"""Children as the clauses about signals have them: with default dispositions and an empty mask."""
+"""Fixtures of the process clauses: children with default dispositions and an empty mask, as for signals."""
 
 from ..signal.conftest import fork
 

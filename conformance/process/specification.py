@@ -1,4 +1,4 @@
-"""What fork(2) and wait(2) say of children: each that has ended is reaped once, by one of the threads that wait."""
+"""Sequential specification of fork(2) and wait(2): each terminated child is reaped once, by one waiting thread."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["ChildrenSpec"]
 
 @dataclass(frozen=True)
 class ChildrenSpec(Specification):
-    """The children of each process: those that live, and those that have ended and were not reaped."""
+    """The children of each process: the living, and those that have ended and were not reaped."""
 
     living: frozenset[tuple[str, int]]
     ended: frozenset[tuple[str, int]] = frozenset()
 
     @staticmethod
     def words(call: Call) -> str:
-        """As the manual writes it."""
+        """Return the call as the manual writes it."""
         match call.name, call.arguments:
             case "kill", (child,):
                 return f"kill(child {child}, SIGKILL)"
@@ -31,14 +31,14 @@ class ChildrenSpec(Specification):
         return str(call)
 
     def kill(self, process: str, child: int) -> Iterable[tuple[Outcome, Self]]:
-        """kill(2), and wait until the child of that number has ended, if it is one of this process."""
+        """kill(2), then wait until the child of that number has ended, if this process has it."""
         entry = process, child
         if entry in self.living:
             return self.gives(None, replace(self, living=self.living - {entry}, ended=self.ended | {entry}))
         return self.gives()
 
     def reap(self, process: str, wait: bool) -> Iterable[tuple[Outcome, Self]]:
-        """waitid(2): any child that has ended, once; with WNOHANG none if none has; ECHILD if there is none at all."""
+        """waitid(2): any ended child, once; with WNOHANG none if none has ended; ECHILD without children."""
         mine = sorted(entry for entry in self.ended if entry[0] == process)
         if mine:
             return [(Gives(entry[1]), replace(self, ended=self.ended - {entry})) for entry in mine]
@@ -47,7 +47,7 @@ class ChildrenSpec(Specification):
         return self.waits() if wait else self.gives()
 
     def ends(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """The children of a process that ends are others'."""
+        """When a process ends its children get another parent."""
         kept = (frozenset(entry for entry in some if entry[0] != process) for some in (self.living, self.ended))
         living, ended = kept
         return self.gives(None, replace(self, living=living, ended=ended))

@@ -6,6 +6,6 @@ from pytest_ipc import clause
 
 
 @clause("wait.concurrent", "wait(2)", "DESCRIPTION")
-def test_concurrent_waits(linearizable, machines):
-    """Each child that has ended is reaped once, by one of the threads of its parent that wait at once."""
+def test_concurrent_waits_reap_each_child_once(linearizable, machines):
+    """Each terminated child is reaped exactly once, by one of the threads of its parent that wait concurrently."""
     linearizable(machines.Children())

@@ -1,4 +1,4 @@
-"""execve(2): what a process keeps when it executes another program, what it loses, and what is refused."""
+"""execve(2): attributes that a process keeps and loses, and errors."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ for fd in map(int, sys.argv[1:]):
 
 
 @clause("exec.cloexec-closes", "execve(2)", "Effect on process attributes")
-def test_exec_closes_what_is_marked(fork, pipe):
-    """Descriptors with the close-on-exec flag are closed when another program is executed, all others stay open."""
+def test_close_on_exec_descriptors_are_closed(fork, pipe):
+    """execve() closes descriptors with the close-on-exec flag; all others stay open."""
     channel = pipe()
 
     def life() -> None:
@@ -41,8 +41,8 @@ def test_exec_closes_what_is_marked(fork, pipe):
 
 
 @clause("exec.offset-kept", "execve(2)", "Effect on process attributes")
-def test_an_open_file_goes_on_where_it_was(fork, tmp_path):
-    """A descriptor that stays open over exec is the same open file: reading goes on where it was."""
+def test_open_descriptor_keeps_offset(fork, tmp_path):
+    """A descriptor that stays open across execve() keeps its open file description and file offset."""
     (tmp_path / "file").write_bytes(b"0123456789")
 
     def life() -> None:
@@ -55,8 +55,8 @@ def test_an_open_file_goes_on_where_it_was(fork, tmp_path):
 
 
 @clause("exec.process-kept", "execve(2)", "DESCRIPTION")
-def test_the_process_stays_the_same(fork):
-    """The program that is executed runs in the same process: its id, parent, group, session, directory and umask are kept."""
+def test_process_attributes_are_kept(fork):
+    """execve() keeps the process ID, parent, process group, session, working directory and umask."""
 
     def life() -> None:
         os.chdir("/")
@@ -74,8 +74,8 @@ def test_the_process_stays_the_same(fork):
 
 
 @clause("exec.arguments-and-environment", "execve(2)", "DESCRIPTION")
-def test_arguments_and_environment_are_handed_over(fork):
-    """The program that is executed has the arguments and the environment that the call gave, empty ones too."""
+def test_arguments_and_environment_are_passed(fork):
+    """execve() passes argv and envp to the new program, including empty strings."""
     source = "import os, sys; print(sys.argv[1:], os.environ.get('OURS'), 'HOME' in os.environ)"
 
     def life() -> None:
@@ -85,8 +85,8 @@ def test_arguments_and_environment_are_handed_over(fork):
 
 
 @clause("exec.does-not-return", "execve(2)", "RETURN VALUE")
-def test_nothing_of_the_old_program_runs(fork):
-    """A call that succeeds does not return: the old program does nothing any more."""
+def test_success_does_not_return(fork):
+    """On success execve() does not return."""
 
     def life() -> None:
         try:
@@ -98,8 +98,8 @@ def test_nothing_of_the_old_program_runs(fork):
 
 
 @clause("exec.pdeathsig-kept", "prctl(2)", "PR_SET_PDEATHSIG")
-def test_the_signal_at_the_parent_s_death_is_kept(fork):
-    """The signal that a process asked for at its parent's death is kept when it executes an ordinary program."""
+def test_parent_death_signal_is_kept(fork):
+    """The parent death signal is preserved across execve() of a program that is not set-user-ID or set-group-ID."""
 
     def life() -> None:
         prctl(PR_SET_PDEATHSIG, SIGTERM)
@@ -115,8 +115,8 @@ COUNT_THREADS = "import os; print(os.getpid(), *os.listdir('/proc/self/task'))"
 
 
 @clause("exec.threads-destroyed", "execve(2)", "Effect on process attributes")
-def test_other_threads_end(fork):
-    """All threads but the calling one end when another program is executed."""
+def test_other_threads_are_destroyed(fork):
+    """execve() destroys all threads other than the calling one."""
 
     def life() -> None:
         add_thread()
@@ -128,8 +128,10 @@ def test_other_threads_end(fork):
 
 
 @clause("exec.thread-becomes-leader", "execve(2)", "Effect on process attributes")
-def test_a_thread_that_executes_takes_the_process_s_id(fork):
-    """Where a thread that is not the first executes a program, that one's only thread has the process's id."""
+def test_calling_thread_becomes_leader(fork):
+    """If a thread other than the leader calls execve(), the new program's only thread gets the process ID as its
+    thread ID.
+    """
 
     def life() -> None:
         Thread(target=become_program, args=(COUNT_THREADS,)).start()
@@ -140,43 +142,43 @@ def test_a_thread_that_executes_takes_the_process_s_id(fork):
 
 
 def refused(path: Path | str, errno: int, argument: str = "") -> str:
-    """Assert that executing *path* fails in this process, a child, which goes on."""
+    """Assert that executing *path* fails in this process, a child, which continues."""
     with fails_with(errno):
         os.execv(path, [os.fspath(path), argument])
     return "went on"
 
 
 @clause("exec.enoent", "execve(2)", "ERRORS", errno=ENOENT)
-def test_there_is_no_such_program(fork, tmp_path):
-    """A file that is not there cannot be executed."""
+def test_missing_file_fails(fork, tmp_path):
+    """execve() fails with ENOENT if the file does not exist."""
     assert fork(refused, tmp_path / "none", ENOENT).result() == "went on"
 
 
 @clause("exec.enotdir", "execve(2)", "ERRORS", errno=ENOTDIR)
-def test_the_way_leads_through_a_file(fork, tmp_path):
-    """A path that goes through what is no directory cannot be executed."""
+def test_path_through_file_fails(fork, tmp_path):
+    """execve() fails with ENOTDIR if a component of the path prefix is not a directory."""
     (tmp_path / "file").touch()
     assert fork(refused, tmp_path / "file" / "program", ENOTDIR).result() == "went on"
 
 
 @clause("exec.eloop", "execve(2)", "ERRORS", errno=ELOOP)
-def test_the_way_leads_in_circles(fork, tmp_path):
-    """A path of symbolic links that lead to each other cannot be executed."""
+def test_symlink_loop_fails(fork, tmp_path):
+    """execve() fails with ELOOP if the path leads to a loop of symbolic links."""
     (tmp_path / "one").symlink_to("two")
     (tmp_path / "two").symlink_to("one")
     assert fork(refused, tmp_path / "one", ELOOP).result() == "went on"
 
 
 @clause("exec.enametoolong", "execve(2)", "ERRORS", errno=ENAMETOOLONG)
-def test_a_name_is_too_long(fork, tmp_path):
-    """A file name of more than 255 bytes is refused; with one byte less it is only not there."""
+def test_too_long_name_fails(fork, tmp_path):
+    """execve() fails with ENAMETOOLONG if a file name is longer than 255 bytes."""
     assert fork(refused, tmp_path / ("n" * 256), ENAMETOOLONG).result() == "went on"
     assert fork(refused, tmp_path / ("n" * 255), ENOENT).result() == "went on"
 
 
 @clause("exec.eacces-no-execute-bit", "execve(2)", "ERRORS", errno=EACCES)
-def test_a_file_without_execute_permission(fork, tmp_path):
-    """A file that nobody may execute is refused, with any privilege."""
+def test_file_without_execute_permission_fails(fork, tmp_path):
+    """execve() fails with EACCES if no execute bit of the file is set, even for a privileged process."""
     path = tmp_path / "file"
     path.write_bytes(b"#!/bin/true\n")
     path.chmod(0o666)
@@ -184,15 +186,15 @@ def test_a_file_without_execute_permission(fork, tmp_path):
 
 
 @clause("exec.eacces-directory", "execve(2)", "ERRORS", errno=EACCES)
-def test_a_directory_is_no_program(fork, tmp_path):
-    """What is not a regular file is refused."""
+def test_directory_fails(fork, tmp_path):
+    """execve() fails with EACCES for a directory."""
     assert fork(refused, tmp_path, EACCES).result() == "went on"
 
 
 @clause("exec.enoexec", "execve(2)", "ERRORS", errno=ENOEXEC)
 @pytest.mark.parametrize("content", [b"", b"\x00\x01\x02 no program", b"\x7fELF"], ids=["empty", "noise", "cut-off"])
-def test_an_unknown_format_is_refused(fork, tmp_path, content):
-    """An executable file in no format that the kernel knows is refused."""
+def test_unknown_format_fails(fork, tmp_path, content):
+    """execve() fails with ENOEXEC for an executable file in an unknown format."""
     path = tmp_path / "file"
     path.write_bytes(content)
     path.chmod(0o777)
@@ -200,13 +202,11 @@ def test_an_unknown_format_is_refused(fork, tmp_path, content):
 
 
 @clause("exec.e2big", "execve(2)", "ERRORS", errno=E2BIG)
-def test_an_argument_is_too_long(fork):
-    """One argument of 32 pages with its end is refused; one byte shorter it is handed over."""
+def test_too_long_argument_fails(fork):
+    """execve() fails with E2BIG for an argument of 32 pages with its null byte, and succeeds for one byte less."""
     limit = 32 * os.sysconf("SC_PAGE_SIZE")
     stack = resource.getrlimit(resource.RLIMIT_STACK)[0]
-    if (
-        stack != resource.RLIM_INFINITY and stack < 16 * limit
-    ):  # a quarter of it is for all arguments and the environment
+    if stack != resource.RLIM_INFINITY and stack < 16 * limit:  # arguments and environment may use a quarter of it
         untested(f"RLIMIT_STACK is {stack}, and the clause needs {16 * limit}")
     assert fork(refused, sys.executable, E2BIG, "x" * limit).result() == "went on"
     fits = fork(become_program, "import sys; print(len(sys.argv[1]))", "x" * (limit - 1))
@@ -214,8 +214,10 @@ def test_an_argument_is_too_long(fork):
 
 
 @clause("exec.interpreter", "execve(2)", "Interpreter scripts")
-def test_a_script_is_run_by_its_interpreter(fork, tmp_path):
-    """A script is run by the program of its first line, with the rest of that line as one argument, the script's path and the arguments."""
+def test_script_is_run_by_interpreter(fork, tmp_path):
+    """execve() of a script runs the interpreter of its first line with the rest of that line as one argument, the
+    pathname of the script, and the arguments after argv[0].
+    """
     (tmp_path / "python").symlink_to(sys.executable)
     path = tmp_path / "script"
     path.write_text(f"#! {tmp_path}/python -SPcimport sys; print(sys.argv)\nnobody reads this\n")
@@ -224,8 +226,8 @@ def test_a_script_is_run_by_its_interpreter(fork, tmp_path):
 
 
 @clause("exec.interpreter-missing-enoent", "execve(2)", "ERRORS", errno=ENOENT)
-def test_an_interpreter_that_is_not_there(fork, tmp_path):
-    """A script whose interpreter is not there is refused as if it were not there itself."""
+def test_missing_interpreter_fails(fork, tmp_path):
+    """execve() of a script fails with ENOENT if its interpreter does not exist."""
     path = tmp_path / "script"
     path.write_text(f"#!{tmp_path}/none\n")
     path.chmod(0o755)

@@ -1,4 +1,4 @@
-"""_exit(2): what a process leaves to its parent, its children and those it spoke with."""
+"""_exit(2): exit status, closing of descriptors, orphaned children and threads."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from ..signal.plain_child import SOON, add_thread, adopt_orphans, bare_child
 
 @clause("exit.status-masked", "_exit(3)", "DESCRIPTION")
 @pytest.mark.parametrize("status", [0, 1, 127, 128, 255, 256, 257, 0x1234, -1])
-def test_the_parent_sees_the_low_eight_bits(fork, status):
-    """The parent of a process that has left sees the lowest eight bits of its status, and no signal."""
+def test_status_is_low_eight_bits(fork, status):
+    """The parent of a process that calls _exit() gets the low eight bits of its status."""
     assert fork(os._exit, status).wait() == status & 0xFF
 
 
 @clause("exit.fds-closed-eof-seen", "_exit(3)", "DESCRIPTION")
-def test_a_reader_sees_the_end(fork, pipe):
-    """The descriptors of a process that ends are closed: who reads what it wrote finds that, and then the end of file."""
+def test_exit_closes_descriptors(fork, pipe):
+    """_exit() closes the descriptors of the process: the reader of a pipe gets the written data and then end-of-
+    file.
+    """
     channel = pipe()
     writer = fork(channel.write, b"last words")
     channel.close_write()
@@ -36,8 +38,8 @@ def test_a_reader_sees_the_end(fork, pipe):
 
 
 @clause("exit.killed-fds-closed", "_exit(3)", "DESCRIPTION")
-def test_a_writer_sees_the_end_of_a_killed_reader(fork, pipe):
-    """The descriptors of a process that is killed are closed too: who writes to it gets SIGPIPE."""
+def test_kill_closes_descriptors(fork, pipe):
+    """When a process is killed its descriptors are closed: a writer to its pipe gets SIGPIPE."""
     channel = pipe()
     reader = fork(channel.read)
     reader.wait_blocked("read")
@@ -49,8 +51,8 @@ def test_a_writer_sees_the_end_of_a_killed_reader(fork, pipe):
 
 
 @clause("exit.sigchld-to-parent", "_exit(3)", "DESCRIPTION")
-def test_the_parent_gets_sigchld(fork, signals):
-    """When a process ends, its parent gets SIGCHLD."""
+def test_exit_sends_sigchld_to_parent(fork, signals):
+    """When a process terminates, its parent gets SIGCHLD."""
 
     def life() -> None:
         signals.catch(SIGCHLD)
@@ -63,8 +65,8 @@ def test_the_parent_gets_sigchld(fork, signals):
 
 
 @clause("exit.zombie-until-waited-for", "_exit(3)", "DESCRIPTION")
-def test_what_has_ended_stays_until_it_is_waited_for(fork):
-    """A process that has ended stays as a zombie, in state Z, until its parent has taken its status; then it is gone."""
+def test_terminated_process_is_zombie_until_waited_for(fork):
+    """A terminated process stays a zombie, in state Z, until its parent waits for it."""
 
     def life() -> None:
         with Child.start(os._exit, (5,)) as child:
@@ -77,12 +79,12 @@ def test_what_has_ended_stays_until_it_is_waited_for(fork):
 
 
 @clause("exit.children-reparented-subreaper", "_exit(3)", "DESCRIPTION")
-def test_orphans_go_to_the_subreaper(fork, pipe):
-    """The children of a process that ends become children of its nearest living ancestor that is a subreaper."""
+def test_orphans_are_reparented_to_subreaper(fork, pipe):
+    """When a process terminates, its children become children of its nearest ancestor that is a subreaper."""
     go = pipe()
 
     def wait_for_go() -> int:
-        go.close_write()  # the end of the subreaper is an end of file then
+        go.close_write()  # then the end of the subreaper is an end-of-file
         go.read(1)
         return 3
 
@@ -100,9 +102,11 @@ def test_orphans_go_to_the_subreaper(fork, pipe):
 
 
 @clause("exit.children-leave-the-grandparent-alone", "_exit(3)", "DESCRIPTION", errno=ECHILD)
-def test_orphans_do_not_become_the_grandparent_s(fork, pipe):
-    """A process that is no subreaper does not get the children of its children when those end."""
-    go, told = pipe(), pipe()
+def test_orphans_are_not_reparented_to_grandparent(fork, pipe):
+    """A process that is not a subreaper does not become the parent of its grandchildren when their parent
+    terminates.
+    """
+    go, orphan = pipe(), pipe()
 
     def wait_for_go() -> int:
         go.close_write()
@@ -110,17 +114,17 @@ def test_orphans_do_not_become_the_grandparent_s(fork, pipe):
         return 0
 
     def leave_an_orphan() -> int:
-        told.write(b"%d" % bare_child(wait_for_go))
+        orphan.write(b"%d" % bare_child(wait_for_go))
         return 0
 
     def grandparent() -> None:
         os.waitpid(bare_child(leave_an_orphan), 0)
         with fails_with(ECHILD):
-            os.waitpid(int(told.read()), os.WNOHANG)
+            os.waitpid(int(orphan.read()), os.WNOHANG)
 
     def life() -> None:
         adopt_orphans()
-        with Child.start(grandparent, keep={*go.descriptors(), *told.descriptors()}) as child:
+        with Child.start(grandparent, keep={*go.descriptors(), *orphan.descriptors()}) as child:
             child.result()
         go.close_write()
         with suppress(ChildProcessError):
@@ -132,8 +136,8 @@ def test_orphans_do_not_become_the_grandparent_s(fork, pipe):
 
 
 @clause("exit.no-stdio-flush", "_exit(3)", "DESCRIPTION")
-def test_buffers_are_not_written(fork, pipe):
-    """_exit(2) does not write what the C library's streams hold; fflush(3) before it does."""
+def test_stdio_buffers_are_not_flushed(fork, pipe):
+    """_exit() does not flush stdio buffers."""
     channel = pipe()
     libc = ctypes.CDLL(None)
     libc.fdopen.restype = ctypes.c_void_p
@@ -155,8 +159,8 @@ def test_buffers_are_not_written(fork, pipe):
 
 @pytest.mark.usefixtures("room_for_processes")
 @clause("exit.exit_group-all-threads", "_exit(3)", "HISTORY")
-def test_all_threads_end(fork):
-    """When any thread of a process calls _exit(2), all of them end and the status is that thread's."""
+def test_exit_ends_all_threads(fork):
+    """When any thread of a process calls _exit(), all threads end, and the exit status is that thread's."""
 
     def life() -> None:
         Thread(target=os._exit, args=(6,)).start()

@@ -1,4 +1,4 @@
-"""fork(2): what a child shares with its parent, what it has a copy of, and what it does not inherit."""
+"""fork(2): attributes that a child shares with its parent, copies, and does not inherit."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ F_GETFD, F_SETFD, F_GETFL, F_SETFL = 1, 2, 3, 4
 
 
 @clause("fork.child-has-a-pid-of-its-own", "fork(2)", "DESCRIPTION")
-def test_the_child_s_pid_and_parent(fork):
-    """A child has a process id of its own, which its maker is told, and its maker for a parent."""
+def test_child_has_own_pid_and_parent(fork):
+    """fork() returns to the parent the child's own process ID, and the child's parent is the caller."""
 
     def life() -> None:
         with Child.start(lambda: (os.getpid(), os.getppid())) as child:
@@ -29,8 +29,8 @@ def test_the_child_s_pid_and_parent(fork):
 
 
 @clause("fork.memory-is-copied", "fork(2)", "DESCRIPTION")
-def test_memory_is_a_copy(fork, pipe, mapped_file):
-    """A child has its parent's memory as it was; what either stores there then, the other does not find."""
+def test_memory_is_copied(fork, pipe, mapped_file):
+    """After fork() the child has a copy of the parent's memory: stores by either are not visible to the other."""
     buffer, mapping, go = ctypes.create_string_buffer(b"before"), mapped_file(shared=False), pipe()
     mapping.buf[:6] = b"before"
     places = ctypes.addressof(buffer), mapping.address
@@ -52,8 +52,10 @@ def test_memory_is_a_copy(fork, pipe, mapped_file):
 
 
 @clause("fork.descriptors-are-copied", "fork(2)", "DESCRIPTION")
-def test_descriptors_are_a_copy(fork, pipe):
-    """A child has its parent's open descriptors under the same numbers; closing or changing one is not seen by the other."""
+def test_descriptors_are_copied(fork, pipe):
+    """After fork() the child has copies of the parent's descriptors: closing one or changing its flags does not
+    affect the other.
+    """
     channel = pipe()
 
     def change() -> None:
@@ -69,7 +71,7 @@ def test_descriptors_are_a_copy(fork, pipe):
 
 @clause("fork.offset-flags-shared", "fork(2)", "DESCRIPTION")
 def test_offset_and_status_flags_are_shared(fork, tmp_path):
-    """Parent and child share the open file behind a descriptor: its offset and status flags are the same for both."""
+    """After fork() parent and child share the open file descriptions, with file offset and status flags."""
     path = tmp_path / "file"
     path.write_bytes(b"0123456789")
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -90,8 +92,8 @@ def test_offset_and_status_flags_are_shared(fork, tmp_path):
 
 
 @clause("fork.pdeathsig-cleared", "fork(2)", "DESCRIPTION")
-def test_the_signal_at_the_parent_s_death_is_not_inherited(fork):
-    """A child starts without the signal that its parent asked for at the death of the parent's own parent."""
+def test_parent_death_signal_is_cleared(fork):
+    """fork() clears the parent death signal of the child."""
 
     def deathsig() -> int:
         signo = ctypes.c_int(255)
@@ -107,15 +109,15 @@ def test_the_signal_at_the_parent_s_death_is_not_inherited(fork):
 
 
 @clause("prctl.pdeathsig-sent", "prctl(2)", "PR_SET_PDEATHSIG")
-def test_the_signal_at_the_parent_s_death_comes(fork, pipe, signals):
-    """A child that has asked for a signal at its parent's death gets that signal, and no other, when the parent has died."""
-    ready, told = pipe(), pipe()
+def test_parent_death_signal_is_sent(fork, pipe, signals):
+    """A process that has set PR_SET_PDEATHSIG gets that signal when its parent has died."""
+    ready, received = pipe(), pipe()
 
     def child() -> int:
         signals.block(SIGUSR1)
         prctl(PR_SET_PDEATHSIG, SIGUSR1)
         ready.write(b"!")
-        told.write(bytes([sigtimedwait({SIGUSR1}, SOON).signo]))
+        received.write(bytes([sigtimedwait({SIGUSR1}, SOON).signo]))
         return 0
 
     def parent() -> None:
@@ -124,10 +126,10 @@ def test_the_signal_at_the_parent_s_death_comes(fork, pipe, signals):
 
     def life() -> None:
         adopt_orphans()
-        with Child.start(parent, keep={*ready.descriptors(), *told.descriptors()}) as actor:
-            actor.result()
-            told.close_write()
-            assert told.read() == bytes([SIGUSR1])
+        with Child.start(parent, keep={*ready.descriptors(), *received.descriptors()}) as middle:
+            middle.result()
+            received.close_write()
+            assert received.read() == bytes([SIGUSR1])
             with suppress(ChildProcessError):
                 os.wait()
 
@@ -135,8 +137,8 @@ def test_the_signal_at_the_parent_s_death_comes(fork, pipe, signals):
 
 
 @clause("fork.single-thread", "fork(2)", "DESCRIPTION")
-def test_only_the_calling_thread_is_copied(fork):
-    """A child has one thread, a copy of the one that called fork(2), whatever others the parent has."""
+def test_only_calling_thread_is_copied(fork):
+    """After fork() the child has one thread, a copy of the calling one."""
 
     def life() -> None:
         add_thread()
@@ -148,8 +150,8 @@ def test_only_the_calling_thread_is_copied(fork):
 
 
 @clause("fork.group-and-session-inherited", "fork(2)", "DESCRIPTION")
-def test_group_and_session_are_the_parent_s(fork):
-    """A child is in its parent's process group and session."""
+def test_group_and_session_are_inherited(fork):
+    """After fork() the child is in the parent's process group and session."""
 
     def life() -> None:
         group, session = os.getpgrp(), os.getsid(0)
@@ -160,8 +162,8 @@ def test_group_and_session_are_the_parent_s(fork):
 
 
 @clause("fork.both-go-on", "fork(2)", "DESCRIPTION")
-def test_parent_and_child_go_on_by_themselves(fork):
-    """Parent and child run on from the call, each by itself: the end of the child is not the parent's."""
+def test_parent_and_child_continue_independently(fork):
+    """Parent and child continue after fork() independently: the death of the child does not end the parent."""
 
     def die() -> int:
         kill(os.getpid(), SIGKILL)

@@ -18,7 +18,7 @@ from ..signal.plain_child import NOBODY, SOON, bare_child, become_program, leave
 
 @pytest.fixture
 def sleeper(fork) -> Callable[[], Child[Any]]:
-    """Start a child that sleeps, in a group of its own: sleeper()."""
+    """Start a child that sleeps in its own group: sleeper()."""
 
     def start() -> Child[Any]:
         child: Child[Any] = fork(pause)
@@ -29,8 +29,8 @@ def sleeper(fork) -> Callable[[], Child[Any]]:
 
 
 @clause("setpgid.own-group", "setpgid(2)", "DESCRIPTION")
-def test_a_process_makes_a_group_of_its_own(fork, sleeper):
-    """With zeros for process and group a process becomes the leader of a new group, whose number is its own."""
+def test_setpgid_creates_own_group(fork, sleeper):
+    """setpgid(0, 0) makes the caller the leader of a new process group with its process ID."""
     other = sleeper()
 
     def life() -> tuple[int, int]:
@@ -44,8 +44,8 @@ def test_a_process_makes_a_group_of_its_own(fork, sleeper):
 
 
 @clause("setpgid.moves-a-child", "setpgid(2)", "DESCRIPTION")
-def test_a_parent_moves_its_child(sleeper):
-    """A process can put its child into a group of its session, or make it the leader of its own."""
+def test_parent_moves_child(sleeper):
+    """setpgid() can move a child to another group of the session, or make it the leader of its own group."""
     leader, child = sleeper(), sleeper()
     os.setpgid(child.pid, leader.pid)
     assert os.getpgid(child.pid) == leader.pid
@@ -54,26 +54,26 @@ def test_a_parent_moves_its_child(sleeper):
 
 
 @clause("setpgid.after-exec-eacces", "setpgid(2)", "ERRORS", errno=EACCES)
-def test_a_child_that_runs_another_program_is_not_moved(fork, sleeper, pipe):
-    """A child that has executed another program can no longer be moved by its parent."""
-    leader, told, go = sleeper(), pipe(), pipe()
+def test_child_after_execve_cannot_be_moved(fork, sleeper, pipe):
+    """setpgid() of a child fails with EACCES after the child has called execve()."""
+    leader, ready, go = sleeper(), pipe(), pipe()
     source = "import os, sys; os.write(int(sys.argv[1]), b'!'); os.read(int(sys.argv[2]), 1)"
 
     def life() -> None:
-        for fd in (told.write_fd, go.read_fd):
+        for fd in (ready.write_fd, go.read_fd):
             os.set_inheritable(fd, True)
-        become_program(source, told.write_fd, go.read_fd)
+        become_program(source, ready.write_fd, go.read_fd)
 
     child = fork(life)
-    assert told.read(1) == b"!"
+    assert ready.read(1) == b"!"
     with fails_with(EACCES):
         os.setpgid(child.pid, leader.pid)
     assert os.getpgid(child.pid) == child.pid
 
 
 @clause("setpgid.negative-einval", "setpgid(2)", "ERRORS", errno=EINVAL)
-def test_no_group_has_a_negative_number(fork):
-    """A group number below zero is refused."""
+def test_negative_group_fails(fork):
+    """setpgid() fails with EINVAL if pgid is negative."""
 
     def life() -> bool:
         with fails_with(EINVAL):
@@ -84,8 +84,8 @@ def test_no_group_has_a_negative_number(fork):
 
 
 @clause("setpgid.no-such-group-eperm", "setpgid(2)", "ERRORS", errno=EPERM)
-def test_a_group_that_is_not_there_cannot_be_joined(fork):
-    """A process cannot be put into a group that does not exist in its session."""
+def test_nonexistent_group_fails(fork):
+    """setpgid() fails with EPERM if no group of the session has the ID pgid."""
 
     def life() -> None:
         with fails_with(EPERM):
@@ -95,8 +95,8 @@ def test_a_group_that_is_not_there_cannot_be_joined(fork):
 
 
 @clause("setpgid.other-session-eperm", "setpgid(2)", "ERRORS", errno=EPERM)
-def test_a_group_of_another_session_cannot_be_joined(fork, sleeper):
-    """A process cannot be put into a group of another session."""
+def test_group_of_other_session_fails(fork, sleeper):
+    """setpgid() fails with EPERM for a group of another session."""
     member, other = sleeper(), sleeper()
 
     def life() -> None:
@@ -113,8 +113,8 @@ def test_a_group_of_another_session_cannot_be_joined(fork, sleeper):
 
 
 @clause("setpgid.session-leader-eperm", "setpgid(2)", "ERRORS", errno=EPERM)
-def test_the_leader_of_a_session_stays_in_its_group(fork, sleeper):
-    """The leader of a session cannot be put into another group, nor anew into its own."""
+def test_session_leader_cannot_be_moved(fork, sleeper):
+    """setpgid() of a session leader fails with EPERM, even for its own group."""
     member = sleeper()
 
     def life() -> bool:
@@ -127,8 +127,8 @@ def test_the_leader_of_a_session_stays_in_its_group(fork, sleeper):
 
 
 @clause("setpgid.not-a-child-esrch", "setpgid(2)", "ERRORS", errno=ESRCH)
-def test_only_a_child_can_be_moved(fork, sleeper):
-    """A process that is neither the caller nor a child of it cannot be moved, nor one that does not exist."""
+def test_setpgid_of_other_process_fails(fork, sleeper):
+    """setpgid() fails with ESRCH for a process that does not exist or is neither the caller nor its child."""
     other = sleeper()
 
     def life() -> None:
@@ -140,8 +140,8 @@ def test_only_a_child_can_be_moved(fork, sleeper):
 
 
 @clause("getpgid.esrch", "setpgid(2)", "ERRORS", errno=ESRCH)
-def test_nobody_has_no_group():
-    """The group and the session of a process that does not exist cannot be asked for."""
+def test_group_of_nonexistent_process_fails():
+    """getpgid() and getsid() fail with ESRCH for a process that does not exist."""
     with fails_with(ESRCH):
         os.getpgid(NOBODY)
     with fails_with(ESRCH):
@@ -149,8 +149,8 @@ def test_nobody_has_no_group():
 
 
 @clause("setsid.new-session-and-group", "setsid(2)", "DESCRIPTION")
-def test_a_new_session_has_its_maker_for_leader(fork, sleeper):
-    """setsid(2) makes the caller the leader of a new session and of a new group in it, both with its number."""
+def test_setsid_creates_session_and_group(fork, sleeper):
+    """setsid() makes the caller the leader of a new session and a new process group, both with its process ID."""
     member = sleeper()
 
     def life() -> tuple[int, int, int]:
@@ -164,8 +164,8 @@ def test_a_new_session_has_its_maker_for_leader(fork, sleeper):
 
 
 @clause("setsid.group-leader-eperm", "setsid(2)", "ERRORS", errno=EPERM)
-def test_the_leader_of_a_group_makes_no_session(fork):
-    """The leader of a group cannot make a session, and stays in its own."""
+def test_setsid_by_group_leader_fails(fork):
+    """setsid() fails with EPERM if the caller is a process group leader, and does not change its session."""
 
     def life() -> int:
         with fails_with(EPERM):
@@ -176,8 +176,8 @@ def test_the_leader_of_a_group_makes_no_session(fork):
 
 
 @clause("setsid.group-number-in-use-eperm", "setsid(2)", "ERRORS", errno=EPERM)
-def test_a_group_with_the_callers_number_is_enough(fork, sleeper):
-    """A process whose number is still that of a group with members cannot make a session, though it has left that group."""
+def test_setsid_with_existing_group_id_fails(fork, sleeper):
+    """setsid() fails with EPERM if a process group with the caller's ID exists, even if the caller has left it."""
     other = sleeper()
 
     def life() -> None:
@@ -192,16 +192,16 @@ def test_a_group_with_the_callers_number_is_enough(fork, sleeper):
 
 
 @clause("setpgid.orphaned-stopped-group-is-hung-up", "setpgid(2)", "NOTES")
-def test_a_stopped_group_that_becomes_orphaned_is_told(fork, signals, sleeper, pipe):
-    """When a process's end leaves a group with a stopped member orphaned, every member gets SIGHUP and SIGCONT."""
-    member, told = sleeper(), pipe()
+def test_orphaned_stopped_group_gets_sighup(fork, signals, sleeper, pipe):
+    """When the end of a process orphans a group with a stopped member, every member gets SIGHUP and SIGCONT."""
+    member, received = sleeper(), pipe()
 
     def hung_up() -> int:
-        told.write(bytes([sigtimedwait({SIGHUP}, SOON).signo]))
+        received.write(bytes([sigtimedwait({SIGHUP}, SOON).signo]))
         return 0
 
     def session() -> None:
-        leave_session(member)  # from here on only this process connects the group below with its session
+        leave_session(member)  # from now on only this process connects the group below with its session
         signals.block(SIGHUP)
 
         def stopped() -> int:
@@ -214,13 +214,13 @@ def test_a_stopped_group_that_becomes_orphaned_is_told(fork, signals, sleeper, p
         os.setpgid(bare_child(hung_up), child)  # another member, which is not stopped
 
     fork(session).result()
-    told.close_write()
-    assert [told.read(1), told.read(1)] == [bytes([SIGHUP])] * 2
+    received.close_write()
+    assert [received.read(1), received.read(1)] == [bytes([SIGHUP])] * 2
 
 
 @clause("setsid.exec-and-fork-keep-it", "setsid(2)", "NOTES")
-def test_children_and_programs_are_in_the_same_session(fork, sleeper):
-    """A child is in its parent's session, and so is the program that it executes."""
+def test_fork_and_execve_keep_session(fork, sleeper):
+    """fork() and execve() keep the session."""
     member = sleeper()
 
     def life() -> None:

@@ -1,4 +1,4 @@
-"""fork(2), execve(2): what neither a child nor another program has: locked memory, contexts of asynchronous I/O, notices."""
+"""fork(2), execve(2): attributes not inherited: memory locks, asynchronous I/O contexts, directory notifications."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..signal.plain_child import SOON, become_program, printed
 
 @pytest.fixture
 def lock_a_page(page) -> Callable[[], mmap.mmap]:
-    """Lock a page of memory: lock_a_page(), the memory, which must be kept. Untested where none may be locked."""
+    """Lock a page of memory and return it: lock_a_page(). Report untested if no memory may be locked."""
 
     def lock() -> mmap.mmap:
         memory = mmap.mmap(-1, page)
@@ -39,14 +39,14 @@ def lock_a_page(page) -> Callable[[], mmap.mmap]:
 
 
 def locked(pid: int) -> int | None:
-    """How many kilobytes a process has locked, by /proc/PID/status."""
+    """Return the locked memory of a process in kilobytes, from /proc/PID/status."""
     value = process_status(pid).get("VmLck")
     return None if value is None else int(value.split()[0])
 
 
 @clause("fork.mlock-dropped", "fork(2)", "DESCRIPTION")
-def test_a_child_has_no_locked_memory(fork, lock_a_page):
-    """A child has none of the memory locked that its parent has locked, which stays locked there."""
+def test_fork_does_not_inherit_memory_locks(fork, lock_a_page):
+    """fork() does not give the child the parent's memory locks; the parent keeps them."""
 
     def life() -> tuple[int | None, bool]:
         memory = lock_a_page()
@@ -58,8 +58,8 @@ def test_a_child_has_no_locked_memory(fork, lock_a_page):
 
 
 @clause("exec.mlock-dropped", "execve(2)", "Effect on process attributes")
-def test_another_program_has_no_locked_memory(fork, lock_a_page):
-    """A program that is executed has no memory locked, whatever there was before."""
+def test_execve_removes_memory_locks(fork, lock_a_page):
+    """execve() removes memory locks."""
 
     def life() -> None:
         memory = lock_a_page()
@@ -71,8 +71,8 @@ def test_another_program_has_no_locked_memory(fork, lock_a_page):
 
 
 @clause("fork.aio-not-inherited", "fork(2)", "DESCRIPTION")
-def test_a_child_has_no_contexts_of_asynchronous_io(fork):
-    """A child does not have the contexts of asynchronous I/O that its parent has made with io_setup(2)."""
+def test_fork_does_not_inherit_aio_contexts(fork):
+    """fork() does not give the child the parent's asynchronous I/O contexts of io_setup()."""
 
     def life() -> None:
         context = c_ulong()
@@ -91,8 +91,10 @@ def test_a_child_has_no_contexts_of_asynchronous_io(fork):
 
 
 @clause("fork.dnotify-dropped", "fork(2)", "DESCRIPTION")
-def test_a_child_is_not_told_of_changes(fork, signals, tmp_path):
-    """A child does not have its parent's requests to be told of changes of a directory: only the parent gets the signal."""
+def test_fork_does_not_inherit_dnotify(fork, signals, tmp_path):
+    """fork() does not give the child the parent's directory change notifications (F_NOTIFY): only the parent gets
+    the signal.
+    """
 
     def life() -> int:
         signals.block(SIGIO)

@@ -1,4 +1,4 @@
-"""prctl(2), PR_SET_PDEATHSIG: the signal that a process asks for when its parent ends."""
+"""prctl(2), PR_SET_PDEATHSIG: the parent death signal."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from pytest_ipc.kernel import PR_GET_PDEATHSIG, PR_SET_PDEATHSIG, Deadline, prct
 PAGE, SECTION = "prctl(2)", "PR_SET_PDEATHSIG"
 
 
-def wished() -> int:
-    """The signal that this process has asked for, by PR_GET_PDEATHSIG."""
+def death_signal() -> int:
+    """Return the parent death signal of this process, by PR_GET_PDEATHSIG."""
     number = c_int(-1)
     prctl(PR_GET_PDEATHSIG, addressof(number))
     return number.value
@@ -28,7 +28,8 @@ def wished() -> int:
 
 @pytest.fixture
 def ended() -> Callable[[int], int | None]:
-    """How a child of this process ended, within 5 seconds: ended(pid), -N for signal N; None where it lives on, and then it is killed."""
+    """Wait 5 s for the end of a child: ended(pid) -> exit status, -N for signal N, or None, after which it is
+    killed."""
 
     def wait(pid: int) -> int | None:
         status: list[int] = []
@@ -49,14 +50,16 @@ def ended() -> Callable[[int], int | None]:
 
 
 @clause("prctl.pdeathsig-told", PAGE, "PR_GET_PDEATHSIG")
-def test_the_signal_that_was_asked_for_is_told(fork):
-    """PR_GET_PDEATHSIG gives the signal that was asked for, and 0 where it was taken back; a number that is no signal is refused."""
+def test_pr_get_pdeathsig_returns_setting(fork):
+    """PR_GET_PDEATHSIG returns the signal that PR_SET_PDEATHSIG has set, or 0 after it was cleared; an invalid
+    signal fails with EINVAL.
+    """
 
     def life() -> list[int]:
         seen = []
         for signo in (SIGUSR1, 0):
             prctl(PR_SET_PDEATHSIG, signo)
-            seen.append(wished())
+            seen.append(death_signal())
         with fails_with(EINVAL):
             prctl(PR_SET_PDEATHSIG, 65)
         return seen
@@ -65,26 +68,26 @@ def test_the_signal_that_was_asked_for_is_told(fork):
 
 
 @clause("prctl.pdeathsig-cleared-for-children", PAGE, SECTION)
-def test_a_child_has_asked_for_nothing(fork):
-    """What a process has asked for is not what its children ask for: in a child of fork(2) it is 0."""
+def test_fork_clears_parent_death_signal(fork):
+    """The parent death signal is 0 in a child of fork()."""
 
     def life() -> int:
         prctl(PR_SET_PDEATHSIG, SIGUSR1)
         child = os.fork()
         if child == 0:
-            os._exit(wished())
+            os._exit(death_signal())
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     assert fork(life).result() == 0
 
 
 @clause("prctl.pdeathsig-at-the-parents-end", PAGE, SECTION)
-def test_the_signal_comes_when_the_parent_ends(fork, pipe):
-    """The process gets the signal when its parent ends, and not before."""
-    told, gate = pipe(flags=O_NONBLOCK | O_CLOEXEC), pipe()
+def test_signal_is_sent_when_parent_ends(fork, pipe):
+    """The parent death signal is sent when the parent ends, and not before."""
+    wakeup, gate = pipe(flags=O_NONBLOCK | O_CLOEXEC), pipe()
 
     def caught(*_: object) -> None:
-        os.write(told.write_fd, b"caught")
+        os.write(wakeup.write_fd, b"caught")
         os._exit(0)
 
     def parent() -> None:
@@ -100,19 +103,21 @@ def test_the_signal_comes_when_the_parent_ends(fork, pipe):
         gate.read(1)
         os._exit(0)
 
-    actor = fork(parent)
-    actor.wait_blocked("read")
+    middle = fork(parent)
+    middle.wait_blocked("read")
     with fails_with(EAGAIN):
-        read(told.read_fd, 9)
+        read(wakeup.read_fd, 9)
     gate.write(b"!")
-    actor.wait()
-    assert Deadline(5).until(lambda: select([told.read_fd], [], [], 0)[0] != []), "no signal came within 5 s"
-    assert told.read(9) == b"caught"
+    middle.wait()
+    assert Deadline(5).until(lambda: select([wakeup.read_fd], [], [], 0)[0] != []), "the signal must come within 5 s"
+    assert wakeup.read(9) == b"caught"
 
 
 @clause("prctl.pdeathsig-parent-is-the-thread", PAGE, SECTION)
-def test_the_parent_is_the_thread_that_forked(fork, ended):
-    """The parent is the thread that made the process: the signal comes when that thread ends, though the process goes on."""
+def test_parent_is_thread_that_forked(fork, ended):
+    """The parent is the thread that called fork(): the signal is sent when that thread ends, even if its process
+    continues.
+    """
 
     def life() -> int | None:
         ready, go = os.pipe()

@@ -1,4 +1,4 @@
-"""pidfd_open(2), pidfd_send_signal(2), pidfd_getfd(2), and waiting for a process by its descriptor: poll(2), waitid(2)."""
+"""pidfd_open(2), pidfd_send_signal(2), pidfd_getfd(2), and waiting on a pidfd: poll(2), waitid(2)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Open = Callable[..., int]
 
 @pytest.fixture
 def opened() -> Iterator[Open]:
-    """pidfd_open(2), closed again at the end: opened(pid, flags=0)."""
+    """Call pidfd_open(2) and close the descriptor at the end: opened(pid, flags=0)."""
     fds = []
 
     def make(pid: int, flags: int = 0) -> int:
@@ -51,7 +51,7 @@ def opened() -> Iterator[Open]:
 
 @pytest.fixture
 def sleeper(fork) -> Child[Any]:
-    """A child that sleeps."""
+    """Return a child that sleeps."""
     child: Child[Any] = fork(pause)
     child.wait_blocked("pause")
     return child
@@ -62,8 +62,8 @@ def readable(fd: int) -> bool:
 
 
 @clause("pidfd_open.readable-at-the-end", "pidfd_open(2)", "DESCRIPTION", since="5.3")
-def test_it_is_readable_once_the_process_has_ended(opened, sleeper):
-    """The descriptor can be read, says poll(2), once its process has ended, waited for or not, and not before."""
+def test_pidfd_is_readable_after_termination(opened, sleeper):
+    """select() reports a pidfd as readable once its process has terminated, before and after it is waited for."""
     fd = opened(sleeper.pid)
     assert not readable(fd)
     kill(sleeper.pid, SIGKILL)
@@ -73,8 +73,8 @@ def test_it_is_readable_once_the_process_has_ended(opened, sleeper):
 
 
 @clause("pidfd_open.stop-is-no-end", "pidfd_open(2)", "DESCRIPTION", since="5.3")
-def test_a_stopped_process_has_not_ended(opened, sleeper):
-    """The descriptor of a process that is stopped cannot be read."""
+def test_pidfd_of_stopped_process_is_not_readable(opened, sleeper):
+    """select() does not report the pidfd of a stopped process as readable."""
     fd = opened(sleeper.pid)
     kill(sleeper.pid, SIGSTOP)
     sleeper.wait_state("T")
@@ -82,14 +82,14 @@ def test_a_stopped_process_has_not_ended(opened, sleeper):
 
 
 @clause("pidfd_open.cloexec", "pidfd_open(2)", "DESCRIPTION", since="5.3")
-def test_it_is_closed_by_exec(opened):
-    """The descriptor has the close-on-exec flag."""
+def test_pidfd_is_close_on_exec(opened):
+    """pidfd_open() sets the close-on-exec flag on the descriptor."""
     assert not os.get_inheritable(opened(os.getpid()))
 
 
 @clause("pidfd_open.esrch", "pidfd_open(2)", "ERRORS", errno=ESRCH, since="5.3")
-def test_no_such_process(fork):
-    """A process that does not exist, or that has been waited for, cannot be opened."""
+def test_nonexistent_process_fails(fork):
+    """pidfd_open() fails with ESRCH for a process that does not exist or has been waited for."""
     gone = fork(int)
     gone.wait()
     before = open_descriptors()
@@ -101,16 +101,16 @@ def test_no_such_process(fork):
 
 @clause("pidfd_open.invalid-pid-einval", "pidfd_open(2)", "ERRORS", errno=EINVAL, since="5.3")
 @pytest.mark.parametrize("pid", [0, -1])
-def test_no_process_has_such_a_number(pid):
-    """A number that no process can have is refused."""
+def test_invalid_pid_fails(pid):
+    """pidfd_open() fails with EINVAL for a pid that is not positive."""
     with fails_with(EINVAL):
         pidfd_open(pid)
 
 
 @clause("pidfd_open.unknown-flag-einval", "pidfd_open(2)", "ERRORS", errno=EINVAL, since="5.3")
 @pytest.mark.parametrize("flags", [1, 2, 0x4000_0000])
-def test_an_unknown_flag_is_refused(flags):
-    """A flag that pidfd_open(2) does not know is refused, and nothing is opened."""
+def test_unknown_flag_fails(flags):
+    """pidfd_open() fails with EINVAL for an unknown flag, and opens no descriptor."""
     before = open_descriptors()
     with fails_with(EINVAL):
         pidfd_open(os.getpid(), flags)
@@ -118,8 +118,8 @@ def test_an_unknown_flag_is_refused(flags):
 
 
 @clause("pidfd_open.zombie", "pidfd_open(2)", "DESCRIPTION", since="5.3")
-def test_a_zombie_can_be_opened(opened, fork):
-    """A process that has ended and was not waited for can still be opened, and can be read at once."""
+def test_pidfd_of_zombie_is_readable(opened, fork):
+    """pidfd_open() of a zombie succeeds, and the pidfd is readable at once."""
 
     def life() -> bool:
         pid = bare_child(int)
@@ -132,8 +132,8 @@ def test_a_zombie_can_be_opened(opened, fork):
 
 
 @clause("pidfd.read-einval", "pidfd_open(2)", "NOTES", errno=EINVAL, since="5.3")
-def test_there_is_nothing_to_read(opened, sleeper):
-    """The descriptor has nothing that read(2) could give, whether the process runs or has ended."""
+def test_read_of_pidfd_fails(opened, sleeper):
+    """read() of a pidfd fails with EINVAL, both before and after the process has terminated."""
     fd = opened(sleeper.pid)
     with fails_with(EINVAL):
         read(fd, 64)
@@ -144,10 +144,10 @@ def test_there_is_nothing_to_read(opened, sleeper):
 
 
 @clause("pidfd.pid-in-fdinfo", "pidfd_open(2)", "NOTES", since="5.3")
-def test_the_pid_can_be_seen_in_proc(opened, sleeper):
-    """/proc/PID/fdinfo tells the process id that the descriptor stands for, and -1 once the process is gone."""
+def test_fdinfo_shows_pid(opened, sleeper):
+    """/proc/PID/fdinfo shows the process ID of a pidfd, and -1 once the process has been waited for."""
 
-    def told() -> list[str]:
+    def shown() -> list[str]:
         try:
             lines = Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines()
         except OSError as error:
@@ -155,15 +155,17 @@ def test_the_pid_can_be_seen_in_proc(opened, sleeper):
         return [line.split()[1] for line in lines if line.startswith("Pid:")]
 
     fd = opened(sleeper.pid)
-    assert told() == [str(sleeper.pid)]
+    assert shown() == [str(sleeper.pid)]
     kill(sleeper.pid, SIGKILL)
     sleeper.wait()
-    assert told() == ["-1"]
+    assert shown() == ["-1"]
 
 
 @clause("pidfd_send_signal.as-kill", "pidfd_send_signal(2)", "DESCRIPTION", since="5.1")
-def test_the_signal_is_as_kill_sends_it(opened, fork, signals):
-    """Without a siginfo_t the process gets what kill(2) would send: the code SI_USER, and the sender's process and user."""
+def test_pidfd_send_signal_sends_as_kill(opened, fork, signals):
+    """pidfd_send_signal() without siginfo_t sends the signal as kill() does, with SI_USER and the sender's process
+    ID and user ID.
+    """
 
     def life():
         signals.block(SIGUSR1)
@@ -177,16 +179,16 @@ def test_the_signal_is_as_kill_sends_it(opened, fork, signals):
 
 
 @clause("pidfd_send_signal.null-signal-probes", "pidfd_send_signal(2)", "DESCRIPTION", since="5.1")
-def test_signal_0_only_asks(opened, sleeper):
-    """Signal 0 does nothing to a process that is there."""
+def test_signal_0_sends_nothing(opened, sleeper):
+    """pidfd_send_signal() with signal 0 succeeds for an existing process and sends nothing."""
     pidfd_send_signal(opened(sleeper.pid), 0)
     sleeper.wait_blocked("pause")
 
 
 @clause("pidfd_send_signal.esrch", "pidfd_send_signal(2)", "ERRORS", errno=ESRCH, since="5.1")
 @pytest.mark.parametrize("signo", [0, SIGTERM])
-def test_a_process_that_is_gone_gets_nothing(opened, sleeper, signo):
-    """A process that has ended and was waited for cannot be signalled any more, by signal 0 either."""
+def test_signal_to_reaped_process_fails(opened, sleeper, signo):
+    """pidfd_send_signal() fails with ESRCH, with signal 0 too, if the process has terminated and been waited for."""
     fd = opened(sleeper.pid)
     pidfd_send_signal(fd, SIGKILL)
     sleeper.wait()
@@ -196,15 +198,15 @@ def test_a_process_that_is_gone_gets_nothing(opened, sleeper, signo):
 
 @clause("pidfd_send_signal.invalid-signal-einval", "pidfd_send_signal(2)", "ERRORS", errno=EINVAL, since="5.1")
 @pytest.mark.parametrize("signo", [-1, max(valid_signals()) + 1])
-def test_no_signal_has_such_a_number(opened, sleeper, signo):
-    """A number that is no signal's is refused."""
+def test_invalid_signal_fails(opened, sleeper, signo):
+    """pidfd_send_signal() fails with EINVAL for an invalid signal number."""
     with fails_with(EINVAL):
         pidfd_send_signal(opened(sleeper.pid), signo)
 
 
 @clause("pidfd_send_signal.unknown-flag-einval", "pidfd_send_signal(2)", "ERRORS", errno=EINVAL, since="5.1")
-def test_an_unknown_flag_to_send_is_refused(opened, sleeper):
-    """A flag that pidfd_send_signal(2) does not know is refused, and nothing is sent."""
+def test_unknown_send_flag_fails(opened, sleeper):
+    """pidfd_send_signal() fails with EINVAL for an unknown flag, and sends nothing."""
     fd = opened(sleeper.pid)
     with fails_with(EINVAL):
         pidfd_send_signal(fd, SIGTERM, 0x4000_0000)
@@ -212,16 +214,16 @@ def test_an_unknown_flag_to_send_is_refused(opened, sleeper):
 
 
 @clause("pidfd_send_signal.not-a-pidfd-ebadf", "pidfd_send_signal(2)", "ERRORS", errno=EBADF, since="5.1")
-def test_another_descriptor_is_refused(pipe):
-    """A descriptor of something else, or none, stands for no process."""
+def test_send_to_other_descriptor_fails(pipe):
+    """pidfd_send_signal() fails with EBADF for a descriptor that is invalid or not a pidfd."""
     for fd in (pipe().read_fd, -1):
         with fails_with(EBADF):
             pidfd_send_signal(fd, 0)
 
 
 @clause("pidfd_send_signal.eperm", "pidfd_send_signal(2)", "ERRORS", errno=EPERM, since="5.1")
-def test_another_user_may_not(opened, sleeper, as_user):
-    """Who may not signal the process by kill(2) may not by its descriptor."""
+def test_send_without_permission_fails(opened, sleeper, as_user):
+    """pidfd_send_signal() fails with EPERM if the caller has no permission to signal the process."""
     fd = opened(sleeper.pid)
 
     def send() -> None:
@@ -234,8 +236,10 @@ def test_another_user_may_not(opened, sleeper, as_user):
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("pidfd_send_signal.info-is-delivered", "pidfd_send_signal(2)", "DESCRIPTION", since="5.1")
-def test_a_siginfo_is_sent_along(opened, fork, signals):
-    """A siginfo_t with a code below zero is what the process gets; one whose signal is another is refused."""
+def test_siginfo_is_delivered(opened, fork, signals):
+    """pidfd_send_signal() delivers a siginfo_t with a negative si_code; it fails with EINVAL if si_signo is another
+    signal.
+    """
 
     def life():
         signals.block(SIGUSR1)
@@ -251,8 +255,8 @@ def test_a_siginfo_is_sent_along(opened, fork, signals):
 
 
 @clause("pidfd_send_signal.forged-info-eperm", "pidfd_send_signal(2)", "ERRORS", errno=EPERM, since="5.1")
-def test_nobody_can_pretend_to_be_the_kernel(opened, sleeper):
-    """A siginfo_t with a code that only the kernel or kill(2) gives is refused for another process."""
+def test_forged_siginfo_fails(opened, sleeper):
+    """pidfd_send_signal() to another process fails with EPERM if si_code is SI_USER or positive."""
     fd = opened(sleeper.pid)
     for code in (SI_USER, 1):
         with fails_with(EPERM):
@@ -261,24 +265,26 @@ def test_nobody_can_pretend_to_be_the_kernel(opened, sleeper):
 
 
 @clause("pidfd_send_signal.process-group", "pidfd_send_signal(2)", "DESCRIPTION", since="6.9")
-def test_a_whole_group_is_signalled(opened, fork, sleeper):
-    """PIDFD_SIGNAL_PROCESS_GROUP sends the signal to the whole group that the process leads."""
+def test_process_group_is_signalled(opened, fork, sleeper):
+    """pidfd_send_signal() with PIDFD_SIGNAL_PROCESS_GROUP signals the whole process group that the process leads."""
     member = fork(pause)
     member.wait_blocked("pause")
     os.setpgid(member.pid, sleeper.pid)
     pidfd_send_signal(opened(sleeper.pid), SIGUSR1, PIDFD_SIGNAL_PROCESS_GROUP)
-    kill(member.pid, SIGTERM)  # it ends of this only if nothing came before
+    kill(member.pid, SIGTERM)  # terminates it only if no signal came before
     assert [sleeper.wait(), member.wait()] == [-SIGUSR1, -SIGUSR1]
 
 
 def highest() -> int:
-    """A number that hardly any process has a descriptor at, and that any may have."""
+    """Return a descriptor number that is allowed, but unlikely to be in use."""
     return min(200, getrlimit(RLIMIT_NOFILE)[0] - 1)
 
 
 @clause("pidfd_getfd.same-description", "pidfd_getfd(2)", "DESCRIPTION", since="5.6")
-def test_a_descriptor_is_fetched_from_another_process(opened, fork, tmp_path):
-    """The descriptor fetched is a duplicate of the other process's: both share file and offset. It is close-on-exec."""
+def test_pidfd_getfd_duplicates_descriptor(opened, fork, tmp_path):
+    """pidfd_getfd() returns a duplicate of the other process's descriptor, with a shared file offset, close-on-exec
+    set.
+    """
     (tmp_path / "file").write_text("0123456789")
 
     def life() -> None:
@@ -290,14 +296,16 @@ def test_a_descriptor_is_fetched_from_another_process(opened, fork, tmp_path):
     child = fork(life)
     child.wait_blocked("pause")
     fd = pidfd_getfd(opened(child.pid), highest())
-    told = os.read(fd, 3), os.get_inheritable(fd)
+    found = os.read(fd, 3), os.get_inheritable(fd)
     os.close(fd)
-    assert told == (b"456", False)
+    assert found == (b"456", False)
 
 
 @clause("pidfd_getfd.not-open-ebadf", "pidfd_getfd(2)", "ERRORS", errno=EBADF, since="5.6")
-def test_a_descriptor_that_is_not_open_is_refused(opened, sleeper, pipe):
-    """A number that is open in the caller and not in the other process cannot be fetched, nor anything by what is no pidfd."""
+def test_pidfd_getfd_of_closed_descriptor_fails(opened, sleeper, pipe):
+    """pidfd_getfd() fails with EBADF if the number is not open in the other process, or if the first descriptor is
+    not a pidfd.
+    """
     mine = os.dup2(0, highest(), inheritable=False)
     with fails_with(EBADF):
         pidfd_getfd(opened(sleeper.pid), mine)
@@ -307,8 +315,8 @@ def test_a_descriptor_that_is_not_open_is_refused(opened, sleeper, pipe):
 
 
 @clause("pidfd_getfd.esrch", "pidfd_getfd(2)", "ERRORS", errno=ESRCH, since="5.6")
-def test_nothing_is_fetched_from_who_is_gone(opened, sleeper):
-    """Nothing can be fetched from a process that has ended and was waited for."""
+def test_pidfd_getfd_from_reaped_process_fails(opened, sleeper):
+    """pidfd_getfd() fails with ESRCH if the process has terminated and been waited for."""
     fd = opened(sleeper.pid)
     kill(sleeper.pid, SIGKILL)
     sleeper.wait()
@@ -317,16 +325,16 @@ def test_nothing_is_fetched_from_who_is_gone(opened, sleeper):
 
 
 @clause("pidfd_getfd.unknown-flag-einval", "pidfd_getfd(2)", "ERRORS", errno=EINVAL, since="5.6")
-def test_a_flag_to_fetch_is_refused(opened):
-    """pidfd_getfd(2) knows no flags and refuses any."""
+def test_pidfd_getfd_flags_fail(opened):
+    """pidfd_getfd() fails with EINVAL if flags is not 0."""
     fd = opened(os.getpid())
     with fails_with(EINVAL):
         pidfd_getfd(fd, 0, 1)
 
 
 @clause("pidfd_getfd.eperm", "pidfd_getfd(2)", "ERRORS", errno=EPERM, since="5.6")
-def test_a_stranger_fetches_nothing(opened, fork, as_user):
-    """Who may not trace a process may fetch no descriptor from it."""
+def test_pidfd_getfd_without_permission_fails(opened, fork, as_user):
+    """pidfd_getfd() fails with EPERM if the caller has no permission to trace the process."""
 
     def life() -> None:
         become(OWNER, GROUP)
@@ -344,8 +352,8 @@ def test_a_stranger_fetches_nothing(opened, fork, as_user):
 
 
 @clause("waitid.pidfd", "wait(2)", "idtype == P_PIDFD", since="5.4")
-def test_a_child_is_waited_for_by_its_descriptor(fork, opened):
-    """waitid(2) with P_PIDFD waits for the child that the descriptor stands for, and for no other."""
+def test_waitid_p_pidfd_waits_for_its_child(fork, opened):
+    """waitid() with P_PIDFD waits for the child of the pidfd, and for no other."""
 
     def life() -> None:
         first, second = bare_child(lambda: 3), bare_child(lambda: 4)
@@ -359,8 +367,8 @@ def test_a_child_is_waited_for_by_its_descriptor(fork, opened):
 
 
 @clause("waitid.pidfd-echild", "wait(2)", "ERRORS", errno=ECHILD, since="5.4")
-def test_only_a_child_can_be_waited_for(fork, opened, sleeper):
-    """The descriptor of a process that is not the caller's child cannot be waited for; it is still the other's child."""
+def test_waitid_p_pidfd_of_other_process_fails(fork, opened, sleeper):
+    """waitid() with P_PIDFD fails with ECHILD for a process that is not a child of the caller."""
     fd = opened(sleeper.pid)
 
     def life() -> None:
@@ -372,16 +380,16 @@ def test_only_a_child_can_be_waited_for(fork, opened, sleeper):
 
 
 @clause("waitid.pidfd-nonblock-eagain", "pidfd_open(2)", "PIDFD_NONBLOCK", errno=EAGAIN, since="5.10")
-def test_a_non_blocking_descriptor_is_not_waited_for(opened, sleeper):
-    """With PIDFD_NONBLOCK waiting for a child that still runs fails instead of blocking."""
+def test_waitid_of_nonblocking_pidfd_fails(opened, sleeper):
+    """waitid() with a PIDFD_NONBLOCK pidfd fails with EAGAIN if the child has not terminated."""
     fd = opened(sleeper.pid, PIDFD_NONBLOCK)
-    assert not os.get_blocking(fd)  # or the call below would wait
+    assert not os.get_blocking(fd)  # otherwise the call below would block
     with fails_with(EAGAIN):
         os.waitid(os.P_PIDFD, fd, os.WEXITED)
 
 
 @clause("waitid.not-a-pidfd-ebadf", "wait(2)", "ERRORS", errno=EBADF, since="5.4")
-def test_another_descriptor_is_not_waited_for(pipe):
-    """A descriptor of something else stands for no child."""
+def test_waitid_p_pidfd_of_other_descriptor_fails(pipe):
+    """waitid() with P_PIDFD fails with EBADF for a descriptor that is not a pidfd."""
     with fails_with(EBADF):
         os.waitid(os.P_PIDFD, pipe().read_fd, os.WEXITED | os.WNOHANG)

@@ -1,4 +1,4 @@
-"""pidfd_getfd(2): what the duplicate of another process's descriptor shares, and who may have one."""
+"""pidfd_getfd(2): the state shared by the duplicate descriptor, and permissions."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ SECTION = "Ptrace access mode checking"
 
 
 def fetched(pid: int, fd: int) -> int:
-    """The duplicate of a descriptor of a process."""
+    """Return the duplicate of a descriptor of a process."""
     return pidfd_getfd(pidfd_open(pid), fd)
 
 
 @clause("pidfd_getfd.cloexec", "pidfd_getfd(2)", "DESCRIPTION", since="5.6")
 @pytest.mark.parametrize("inheritable", [False, True], ids=["cloexec", "inheritable"])
-def test_the_duplicate_is_close_on_exec(fork, pipe, inheritable):
-    """The duplicate has the close-on-exec flag, whether the descriptor of the other process has it or not."""
+def test_duplicate_is_close_on_exec(fork, pipe, inheritable):
+    """pidfd_getfd() sets close-on-exec on the duplicate, whatever the flag of the original descriptor."""
     ready, free = pipe(), min(77, getrlimit(RLIMIT_NOFILE)[0] - 1)
 
     def life() -> None:
@@ -51,8 +51,8 @@ def test_the_duplicate_is_close_on_exec(fork, pipe, inheritable):
 
 
 @clause("pidfd_getfd.status-flags", "pidfd_getfd(2)", "DESCRIPTION", since="5.6")
-def test_the_duplicate_shares_the_status_flags(fork, pipe):
-    """A status flag that is set on one of the two descriptors is set on the other."""
+def test_duplicate_shares_status_flags(fork, pipe):
+    """The duplicate of pidfd_getfd() shares the file status flags with the original descriptor."""
     ready, data = pipe(), pipe()
 
     def life() -> None:
@@ -65,8 +65,10 @@ def test_the_duplicate_shares_the_status_flags(fork, pipe):
 
 
 @clause("pidfd_getfd.operations", "pidfd_getfd(2)", "DESCRIPTION", since="5.6")
-def test_what_is_done_to_the_duplicate_is_done_to_the_object(fork, pipe, tmp_path):
-    """An address that bind(2) gives a socket by the duplicate is that of the other process's socket."""
+def test_operations_on_duplicate_affect_same_object(fork, pipe, tmp_path):
+    """An operation on the duplicate of pidfd_getfd() affects the same object: bind() of it binds the other process's
+    socket.
+    """
     ready, path = pipe(), str(tmp_path / "socket")
 
     def life() -> None:
@@ -81,8 +83,8 @@ def test_what_is_done_to_the_duplicate_is_done_to_the_object(fork, pipe, tmp_pat
 
 
 @clause("pidfd_getfd.emfile", "pidfd_getfd(2)", "ERRORS", errno=EMFILE, since="5.6")
-def test_a_process_with_all_its_descriptors_fetches_none(fork, pipe):
-    """A process that has as many descriptors open as it may cannot fetch another."""
+def test_descriptor_limit_fails(fork, pipe):
+    """pidfd_getfd() fails with EMFILE if the process has reached its limit of open descriptors."""
     ready = pipe()
 
     def life() -> None:
@@ -101,8 +103,8 @@ def test_a_process_with_all_its_descriptors_fetches_none(fork, pipe):
 @clause("pidfd_getfd.other-ids-eperm", "ptrace(2)", SECTION, errno=EPERM, since="5.6")
 @pytest.mark.usefixtures("other_users")
 @OTHERS
-def test_nothing_is_fetched_from_other_users(fork, pipe, ids):
-    """No descriptor is fetched if one of the process's real, effective and saved ids is another's."""
+def test_process_of_other_user_fails(fork, pipe, ids):
+    """pidfd_getfd() fails with EPERM if one of the target's real, effective and saved IDs differs from the caller's."""
     ready = pipe()
 
     def life() -> None:
@@ -115,8 +117,8 @@ def test_nothing_is_fetched_from_other_users(fork, pipe, ids):
 
 
 @clause("pidfd_getfd.not-dumpable-eperm", "ptrace(2)", SECTION, errno=EPERM, since="5.6")
-def test_nothing_is_fetched_from_who_is_not_dumpable(fork, pipe):
-    """No descriptor is fetched by an unprivileged process from one whose "dumpable" attribute is not 1."""
+def test_not_dumpable_process_fails(fork, pipe):
+    """pidfd_getfd() by an unprivileged process fails with EPERM if the target's "dumpable" attribute is not 1."""
     ready = pipe()
 
     def life() -> None:
@@ -129,8 +131,8 @@ def test_nothing_is_fetched_from_who_is_not_dumpable(fork, pipe):
 
 
 @clause("pidfd_getfd.more-capabilities-eperm", "ptrace(2)", SECTION, errno=EPERM, since="5.6")
-def test_nothing_is_fetched_from_the_more_capable(fork, pipe):
-    """No descriptor is fetched from a process that is permitted a capability which the caller is not."""
+def test_more_capable_process_fails(fork, pipe):
+    """pidfd_getfd() fails with EPERM if the target has a permitted capability that the caller lacks."""
     ready = pipe()
     needs_sys_ptrace()
 
@@ -145,8 +147,8 @@ def test_nothing_is_fetched_from_the_more_capable(fork, pipe):
 
 @clause("pidfd_getfd.cap_sys_ptrace", "ptrace(2)", SECTION, since="5.6")
 @pytest.mark.usefixtures("other_users")
-def test_a_capability_lets_one_fetch_from_anybody(fork, pipe):
-    """A process with CAP_SYS_PTRACE may fetch descriptors from processes of other users, dumpable or not."""
+def test_cap_sys_ptrace_permits_all_processes(fork, pipe):
+    """A process with CAP_SYS_PTRACE may use pidfd_getfd() on processes of other users, dumpable or not."""
     ready = pipe()
     needs_sys_ptrace()
 

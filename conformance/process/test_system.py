@@ -1,4 +1,4 @@
-"""system(3): a shell command, and what becomes of the caller's signals meanwhile and afterwards."""
+"""system(3): running a shell command, and the caller's signals during and after it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ system = function("system", c_int, c_char_p)
 pytestmark = pytest.mark.usefixtures("room_for_processes")
 
 CONCERNED = (SIGINT, SIGQUIT, SIGCHLD)
-# Whether SIGCHLD is in the mask of the shell's parent, as /proc shows it: 0 for yes, 1 for no, 2 where it is not shown.
+# Whether SIGCHLD is blocked in the shell's parent, from /proc: status 0 for yes, 1 for no, 2 if not shown.
 LOOK = b"""m=$(sed -n 's/^SigBlk:[[:space:]]*//p' /proc/$PPID/status)
 test -n "$m" || exit 2
 exit $(( (0x$m >> %d & 1) == 0 ))""" % (SIGCHLD - 1)
@@ -24,14 +24,16 @@ exit $(( (0x$m >> %d & 1) == 0 ))""" % (SIGCHLD - 1)
 
 @pytest.fixture(autouse=True)
 def shell() -> None:
-    """A shell, without which system(3) runs nothing."""
+    """Report untested without a shell, which system(3) needs."""
     if not os.access("/bin/sh", os.X_OK):
         untested("needs the program /bin/sh")
 
 
 @clause("system.status", "system(3)", "RETURN VALUE")
-def test_the_result_is_the_shells_status(fork):
-    """The wait status of the shell is returned, which is that of its last command; 0 for a NULL command means that there is no shell."""
+def test_system_returns_status_of_shell(fork):
+    """system() returns the wait status of the shell, which is that of its last command, and a nonzero value for a
+    NULL command if a shell exists.
+    """
 
     def life() -> list[int]:
         statuses = [system(command) for command in (b"true", b"exit 7", b"kill -USR2 $$")]
@@ -42,8 +44,10 @@ def test_the_result_is_the_shells_status(fork):
 
 
 @clause("system.restores-signals", "system(3)", "DESCRIPTION")
-def test_mask_and_dispositions_are_as_before(fork, signals):
-    """When system returns the mask and the dispositions of SIGINT, SIGQUIT and SIGCHLD are what they were before the call."""
+def test_mask_and_dispositions_are_restored(fork, signals):
+    """After system() the signal mask and the dispositions of SIGINT, SIGQUIT and SIGCHLD are those from before the
+    call.
+    """
 
     def life() -> bool:
         signals.catch(SIGINT)
@@ -59,8 +63,8 @@ def test_mask_and_dispositions_are_as_before(fork, signals):
 
 
 @clause("system.ignores-interruption", "system(3)", "DESCRIPTION")
-def test_sigint_and_sigquit_are_ignored_meanwhile(fork, signals):
-    """While the command runs the caller ignores SIGINT and SIGQUIT: it outlives both, and returns the command's status."""
+def test_sigint_and_sigquit_are_ignored_during_command(fork, signals):
+    """The caller of system() ignores SIGINT and SIGQUIT while the command runs."""
 
     def life() -> int:
         for signo in (SIGINT, SIGQUIT):
@@ -72,24 +76,24 @@ def test_sigint_and_sigquit_are_ignored_meanwhile(fork, signals):
 
 
 @clause("system.blocks-sigchld", "system(3)", "DESCRIPTION")
-def test_sigchld_is_blocked_meanwhile(fork, signals):
-    """While the command runs SIGCHLD is blocked in the caller: its handler has not run when the command looks."""
+def test_sigchld_is_blocked_during_command(fork, signals):
+    """SIGCHLD is blocked in the caller of system() while the command runs."""
 
     def life() -> str:
         signals.default(SIGCHLD)
         signals.unblock(SIGCHLD)
         status = system(LOOK)
-        return {0: "blocked", 1: "not blocked"}.get(os.waitstatus_to_exitcode(status), "not told")
+        return {0: "blocked", 1: "not blocked"}.get(os.waitstatus_to_exitcode(status), "not shown")
 
     answer = fork(life).result(30)
-    if answer == "not told":
+    if answer == "not shown":
         untested("needs /proc/PID/status, and the programs sed and test")
     assert answer == "blocked"
 
 
 @clause("system.command-has-defaults", "system(3)", "DESCRIPTION")
-def test_the_command_has_the_default_actions(fork, signals):
-    """In the command itself SIGINT and SIGQUIT have the action that they had in the caller, not that of being ignored."""
+def test_command_has_dispositions_of_caller(fork, signals):
+    """In the command of system() SIGINT and SIGQUIT have the caller's dispositions and are not ignored."""
 
     def life() -> list[int]:
         ends = []

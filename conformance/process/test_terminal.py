@@ -1,4 +1,4 @@
-"""credentials(7), setpgid(2), tcsetpgrp(3): a session and its terminal, which is a pty of the test's own."""
+"""credentials(7), setpgid(2), tcsetpgrp(3): a session and its controlling terminal, a pty of the test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..signal.plain_child import SOON, bare_child, leave_session
 
 @dataclass(frozen=True)
 class Terminal:
-    """A pty: what a person would hold, and what programs have."""
+    """A pty: its master side, and the slave side that programs use."""
 
     master: int
     slave: int
@@ -31,7 +31,7 @@ class Terminal:
 
 @pytest.fixture
 def terminal() -> Iterator[Terminal]:
-    """A new pty. Untested where there are none."""
+    """Return a new pty; report untested if none is available."""
     try:
         made = Terminal(*os.openpty())
     except OSError as error:
@@ -43,7 +43,7 @@ def terminal() -> Iterator[Terminal]:
 
 @pytest.fixture
 def in_session(fork, terminal) -> Callable[..., Child[Any]]:
-    """Start the leader of a new session whose terminal is the pty: in_session(function)."""
+    """Start the leader of a new session whose controlling terminal is the pty: in_session(function)."""
     member = fork(pause)
     member.wait_blocked("pause")
 
@@ -53,20 +53,21 @@ def in_session(fork, terminal) -> Callable[..., Child[Any]]:
             ioctl(terminal.slave, termios.TIOCSCTTY, 0)
             return function()
 
-        actor: Child[Any] = fork.keeping(terminal.master, terminal.slave)(life)
-        return actor
+        leader: Child[Any] = fork.keeping(terminal.master, terminal.slave)(life)
+        return leader
 
     return start
 
 
 def idle() -> int:
-    """The life of a child that does nothing."""
+    """Sleep until a signal terminates this child."""
     pause()
     return 0
 
 
 def in_a_group(function: Callable[[], int]) -> int:
-    """A child that leads a group of its own: its pid. Both see to that, for whichever of them comes first needs it."""
+    """Start a child in its own group and return its pid. Parent and child both call setpgid(), as either may run
+    first."""
 
     def life() -> int:
         os.setpgid(0, 0)
@@ -78,8 +79,8 @@ def in_a_group(function: Callable[[], int]) -> int:
 
 
 @clause("setsid.no-terminal", "setsid(2)", "DESCRIPTION", errno=ENXIO)
-def test_a_new_session_has_no_terminal(fork):
-    """A new session has no controlling terminal: /dev/tty cannot be opened in it."""
+def test_new_session_has_no_terminal(fork):
+    """A new session has no controlling terminal: open() of /dev/tty fails with ENXIO."""
     member = fork(pause)
     member.wait_blocked("pause")
 
@@ -96,16 +97,16 @@ def test_a_new_session_has_no_terminal(fork):
 
 
 @clause("tty.leader-takes-a-terminal", "TIOCSCTTY(2const)", "DESCRIPTION")
-def test_the_leader_of_a_session_takes_a_terminal(in_session, terminal):
-    """A session's leader can make a terminal the session's own: its group is in the foreground there."""
+def test_session_leader_acquires_terminal(in_session, terminal):
+    """TIOCSCTTY by a session leader makes the terminal its controlling terminal, with its group in the foreground."""
 
     leader = in_session(lambda: os.tcgetpgrp(terminal.slave))
     assert leader.result() == leader.pid
 
 
 @clause("tcsetpgrp.foreground-group", "tcsetpgrp(3)", "DESCRIPTION")
-def test_another_group_is_put_in_the_foreground(in_session, terminal):
-    """The foreground process group of a session's terminal is the one that was set last."""
+def test_tcsetpgrp_sets_foreground_group(in_session, terminal):
+    """tcsetpgrp() sets the foreground process group of the session's terminal, which tcgetpgrp() returns."""
 
     def life() -> None:
         child = in_a_group(idle)
@@ -117,8 +118,8 @@ def test_another_group_is_put_in_the_foreground(in_session, terminal):
 
 
 @clause("tcsetpgrp.not-the-terminal-enotty", "tcsetpgrp(3)", "ERRORS", errno=ENOTTY)
-def test_a_terminal_of_nobody_has_no_foreground(in_session, pipe):
-    """A descriptor of something else, or of a terminal that is not the session's, has no foreground process group."""
+def test_tcsetpgrp_of_other_descriptor_fails(in_session, pipe):
+    """tcsetpgrp() fails with ENOTTY for a descriptor that does not refer to the controlling terminal."""
     channel = pipe()
 
     def life() -> None:
@@ -131,8 +132,8 @@ def test_a_terminal_of_nobody_has_no_foreground(in_session, pipe):
 
 
 @clause("tcsetpgrp.other-session-eperm", "tcsetpgrp(3)", "ERRORS", errno=EPERM)
-def test_a_group_of_another_session_is_not_put_in_the_foreground(in_session, terminal, fork):
-    """A group of another session cannot be put in the foreground of a session's terminal."""
+def test_group_of_other_session_fails(in_session, terminal, fork):
+    """tcsetpgrp() fails with EPERM for a process group of another session."""
     other = fork(pause)
     other.wait_blocked("pause")
 
@@ -145,8 +146,8 @@ def test_a_group_of_another_session_is_not_put_in_the_foreground(in_session, ter
 
 
 @clause("tty.background-read-sigttin", "setpgid(2)", "NOTES")
-def test_the_background_does_not_read(in_session, terminal):
-    """A process of a background group that reads from its terminal is stopped by SIGTTIN."""
+def test_background_read_stops_process(in_session, terminal):
+    """A process of a background group that reads from its controlling terminal is stopped by SIGTTIN."""
 
     def life() -> int:
         reader = in_a_group(lambda: len(os.read(terminal.slave, 1)))
@@ -159,8 +160,8 @@ def test_the_background_does_not_read(in_session, terminal):
 
 
 @clause("tty.background-tcsetpgrp-sigttou", "tcsetpgrp(3)", "DESCRIPTION")
-def test_the_background_does_not_come_forward_by_itself(in_session, terminal):
-    """A process of a background group that wants a group in the foreground is stopped by SIGTTOU, unless it blocks that."""
+def test_background_tcsetpgrp_stops_process(in_session, terminal):
+    """tcsetpgrp() by a process of a background group stops it with SIGTTOU; if it blocks SIGTTOU the call succeeds."""
 
     def life() -> tuple[int, bool]:
         def come_forward() -> int:
@@ -184,8 +185,8 @@ def test_the_background_does_not_come_forward_by_itself(in_session, terminal):
 
 
 @clause("tty.interrupt-to-the-foreground", "setpgid(2)", "NOTES")
-def test_the_interrupt_key_signals_the_foreground(in_session, terminal, signals):
-    """The interrupt character sends SIGINT to the foreground group and to no other."""
+def test_interrupt_character_signals_foreground_group(in_session, terminal, signals):
+    """The interrupt character sends SIGINT to the foreground process group and to no other."""
 
     def life() -> tuple[int, int]:
         signals.block(SIGINT, SIGUSR1)
@@ -204,19 +205,19 @@ def test_the_interrupt_key_signals_the_foreground(in_session, terminal, signals)
 
 
 @clause("tty.leader-exit-sighup", "credentials(7)", "Process group ID and session ID")
-def test_the_end_of_the_leader_hangs_up(in_session, terminal, signals, pipe):
-    """When a session's leader ends, the foreground group of its terminal gets SIGHUP."""
-    told = pipe()
+def test_end_of_session_leader_hangs_up(in_session, terminal, signals, pipe):
+    """When a session leader terminates, the foreground process group of its terminal gets SIGHUP."""
+    received = pipe()
 
     def life() -> None:
         def wait() -> int:
-            told.write(bytes([sigtimedwait({SIGHUP}, SOON).signo]))
+            received.write(bytes([sigtimedwait({SIGHUP}, SOON).signo]))
             return 0
 
         signals.block(SIGHUP, SIGTTOU)
         os.tcsetpgrp(terminal.slave, in_a_group(wait))
 
     in_session(life).result()
-    told.close_write()
-    assert select.select([told.read_fd], [], [], SOON)[0], "nobody was told"
-    assert told.read(1) == bytes([SIGHUP])
+    received.close_write()
+    assert select.select([received.read_fd], [], [], SOON)[0], "the group must get SIGHUP"
+    assert received.read(1) == bytes([SIGHUP])

@@ -1,4 +1,4 @@
-"""wait(2): waiting for children, one, any or a group's, and what is told of their ends."""
+"""wait(2): waiting for one child, any child or a group's children, and the status that is returned."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..signal.plain_child import NOBODY, bare_child
 
 
 @clause("wait.tells-of-an-exit", "wait(2)", "DESCRIPTION")
-def test_the_status_of_an_exit(fork):
-    """Of a child that left by itself waitpid(2) tells just that, and its status."""
+def test_status_of_exited_child(fork):
+    """waitpid() returns for a child that exited a status with WIFEXITED and the exit status."""
 
     def life() -> None:
         pid = bare_child(lambda: 42)
@@ -31,8 +31,8 @@ def test_the_status_of_an_exit(fork):
 
 @clause("wait.tells-of-a-signal", "wait(2)", "DESCRIPTION")
 @pytest.mark.parametrize("signo", [SIGKILL, SIGTERM, SIGUSR1], ids=["SIGKILL", "SIGTERM", "SIGUSR1"])
-def test_the_status_of_a_death_by_signal(fork, signo):
-    """Of a child that a signal ended waitpid(2) tells just that, and which signal it was."""
+def test_status_of_signalled_child(fork, signo):
+    """waitpid() returns for a child terminated by a signal a status with WIFSIGNALED and that signal."""
 
     def die() -> int:
         kill(os.getpid(), signo)
@@ -48,8 +48,8 @@ def test_the_status_of_a_death_by_signal(fork, signo):
 
 
 @clause("wait.blocks-until-a-child-ends", "wait(2)", "DESCRIPTION")
-def test_wait_blocks_until_there_is_an_end(fork, pipe):
-    """waitpid(2) blocks while the child runs, and returns when it has ended."""
+def test_waitpid_blocks_until_child_terminates(fork, pipe):
+    """waitpid() blocks while the child runs and returns when it has terminated."""
     go = pipe()
 
     def life() -> int:
@@ -63,8 +63,8 @@ def test_wait_blocks_until_there_is_an_end(fork, pipe):
 
 
 @clause("wait.nohang-tells-nothing-yet", "wait(2)", "RETURN VALUE")
-def test_nohang_does_not_wait(fork):
-    """With WNOHANG waitpid(2) returns 0 at once while no child has ended, and the child's id when one has."""
+def test_wnohang_does_not_block(fork):
+    """waitpid() with WNOHANG returns 0 if no child has terminated, and the child's process ID if one has."""
 
     def life() -> None:
         with Child.start(pause) as child:
@@ -78,8 +78,8 @@ def test_nohang_does_not_wait(fork):
 
 
 @clause("wait.once", "wait(2)", "ERRORS", errno=ECHILD)
-def test_a_status_is_told_once(fork):
-    """A child's end is told once; afterwards there is no such child."""
+def test_status_is_returned_once(fork):
+    """The status of a terminated child is returned once; then waitpid() fails with ECHILD."""
 
     def life() -> None:
         pid = bare_child(lambda: 0)
@@ -91,23 +91,27 @@ def test_a_status_is_told_once(fork):
 
 
 @clause("wait.echild", "wait(2)", "ERRORS", errno=ECHILD)
-def test_there_is_no_child_to_wait_for(fork):
-    """Waiting fails where there is no child, where the process is not a child, and where no child is in the group."""
+def test_waiting_without_child_fails(fork):
+    """waitpid() fails with ECHILD if the caller has no children, the process is not its child, or no child is in the
+    group.
+    """
 
     def life() -> None:
         with fails_with(ECHILD):
             os.wait()
         with Child.start(pause):
-            for nobody_s in (os.getpid(), os.getppid(), NOBODY, -NOBODY):
+            for pid in (os.getpid(), os.getppid(), NOBODY, -NOBODY):
                 with fails_with(ECHILD):
-                    os.waitpid(nobody_s, os.WNOHANG)
+                    os.waitpid(pid, os.WNOHANG)
 
     fork(life).result()
 
 
 @clause("wait.einval", "wait(2)", "ERRORS", errno=EINVAL)
-def test_unknown_options_are_refused(fork):
-    """Options that are none are refused; waitid(2) also wants to be told what to wait for."""
+def test_invalid_options_fail(fork):
+    """waitpid() fails with EINVAL for unknown options; waitid() also fails with EINVAL without WEXITED, WSTOPPED or
+    WCONTINUED.
+    """
 
     def life() -> None:
         with Child.start(pause) as child:
@@ -120,13 +124,13 @@ def test_unknown_options_are_refused(fork):
 
 
 @clause("wait.any-child", "wait(2)", "DESCRIPTION")
-def test_any_child_will_do(fork):
-    """Waiting for any child tells of each of them, once."""
+def test_wait_returns_each_child_once(fork):
+    """wait() returns each terminated child once, in any order."""
 
     def life() -> None:
         children = {bare_child(partial(int, status)): status for status in range(5)}
-        told = [os.wait() for _ in children]
-        assert {pid: os.waitstatus_to_exitcode(status) for pid, status in told} == children
+        waited = [os.wait() for _ in children]
+        assert {pid: os.waitstatus_to_exitcode(status) for pid, status in waited} == children
         with fails_with(ECHILD):
             os.wait()
 
@@ -134,8 +138,8 @@ def test_any_child_will_do(fork):
 
 
 @clause("wait.one-child", "wait(2)", "DESCRIPTION")
-def test_one_child_is_waited_for(fork):
-    """Waiting for one child leaves the end of another for later."""
+def test_waitpid_for_one_child(fork):
+    """waitpid() for one child does not reap another."""
 
     def life() -> None:
         first, second = bare_child(lambda: 1), bare_child(lambda: 2)
@@ -147,8 +151,10 @@ def test_one_child_is_waited_for(fork):
 
 
 @clause("wait.group", "wait(2)", "DESCRIPTION")
-def test_a_group_s_children_are_waited_for(fork):
-    """A pid below -1 waits for children in that group, 0 for those in the caller's own, and both leave others' ends."""
+def test_waitpid_for_group(fork):
+    """waitpid() with a pid less than -1 waits for children in that process group, with 0 for those in the caller's
+    group.
+    """
 
     def lead() -> int:
         os.setpgid(0, 0)
@@ -168,15 +174,15 @@ def test_a_group_s_children_are_waited_for(fork):
 
 
 @clause("waitid.nowait-leaves-it", "wait(2)", "waitid()")
-def test_nowait_leaves_the_child_to_be_waited_for(fork):
-    """With WNOWAIT waitid(2) tells of a child's end and leaves it: it can be waited for again."""
+def test_wnowait_keeps_child_waitable(fork):
+    """waitid() with WNOWAIT returns the status of a terminated child without reaping it."""
 
     def life() -> None:
         pid = bare_child(lambda: 9)
         for options in (os.WEXITED | os.WNOWAIT, os.WEXITED | os.WNOWAIT, os.WEXITED):
-            told = os.waitid(os.P_PID, pid, options)
-            assert told is not None
-            assert (told.si_pid, told.si_uid, told.si_code, told.si_status) == (pid, os.getuid(), os.CLD_EXITED, 9)
+            info = os.waitid(os.P_PID, pid, options)
+            assert info is not None
+            assert (info.si_pid, info.si_uid, info.si_code, info.si_status) == (pid, os.getuid(), os.CLD_EXITED, 9)
         with fails_with(ECHILD):
             os.waitid(os.P_PID, pid, os.WEXITED)
 

@@ -1,4 +1,4 @@
-"""What the clauses about the memory of other processes are written with: a child that keeps a piece of memory."""
+"""Fixtures of the clauses about the memory of other processes, as for ptrace(2)."""
 
 from ..ptrace.conftest import fork, leave_to_trace, other_users
 

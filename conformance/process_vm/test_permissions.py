@@ -1,4 +1,4 @@
-"""process_vm_readv(2): whose memory may be read and written, by the check of ptrace(2)."""
+"""process_vm_readv(2): permission to read and write another process's memory, by ptrace access mode checks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EITHER = pytest.mark.parametrize("call", [process_vm_readv, process_vm_writev], 
 
 @pytest.fixture
 def byte() -> tuple[int, int]:
-    """A byte of memory that every process of this test has, at one address."""
+    """Return the address and length of a byte that every process of this test has at one address."""
     return ctypes.addressof(BYTE), 1
 
 
@@ -36,8 +36,8 @@ BYTE = ctypes.c_char(b"!")
 
 @clause("process_vm.same-user", "process_vm_readv(2)", "DESCRIPTION", since="3.2")
 @EITHER
-def test_a_user_may_use_memory_of_their_processes(fork, pipe, byte, call):
-    """An unprivileged process may read and write the memory of a process whose user and group ids are all its own."""
+def test_memory_of_own_process_may_be_used(fork, pipe, byte, call):
+    """An unprivileged process may read and write the memory of a process whose user and group IDs are all its own."""
     ready = pipe()
 
     def life() -> None:
@@ -49,7 +49,7 @@ def test_a_user_may_use_memory_of_their_processes(fork, pipe, byte, call):
 
 @clause("process_vm.oneself", "ptrace(2)", "Ptrace access mode checking", since="3.2")
 @EITHER
-def test_ones_own_memory_may_be_used(fork, byte, call):
+def test_own_memory_may_be_used(fork, byte, call):
     """A process may always read and write its own memory, dumpable or not."""
 
     def life() -> None:
@@ -64,8 +64,10 @@ def test_ones_own_memory_may_be_used(fork, byte, call):
 @pytest.mark.usefixtures("other_users")
 @EITHER
 @OTHERS
-def test_memory_of_other_users_is_not_used(fork, pipe, byte, call, ids):
-    """Memory is neither read nor written if one of the process's real, effective and saved ids is another's."""
+def test_memory_of_other_user_fails(fork, pipe, byte, call, ids):
+    """process_vm_readv() and process_vm_writev() fail with EPERM if one of the target's real, effective and saved
+    IDs differs from the caller's.
+    """
     ready = pipe()
 
     def life() -> None:
@@ -79,8 +81,10 @@ def test_memory_of_other_users_is_not_used(fork, pipe, byte, call, ids):
 
 @clause("process_vm.not-dumpable-eperm", "process_vm_readv(2)", "ERRORS", errno=EPERM, since="3.2")
 @EITHER
-def test_memory_that_is_not_dumpable_is_not_used(fork, pipe, byte, call):
-    """Memory of a process whose "dumpable" attribute is not 1 is neither read nor written by an unprivileged one."""
+def test_memory_of_not_dumpable_process_fails(fork, pipe, byte, call):
+    """process_vm_readv() and process_vm_writev() by an unprivileged process fail with EPERM if the target's
+    "dumpable" attribute is not 1.
+    """
     ready = pipe()
 
     def life() -> None:
@@ -94,8 +98,10 @@ def test_memory_that_is_not_dumpable_is_not_used(fork, pipe, byte, call):
 
 @clause("process_vm.more-capabilities-eperm", "process_vm_readv(2)", "ERRORS", errno=EPERM, since="3.2")
 @EITHER
-def test_memory_of_the_more_capable_is_not_used(fork, pipe, byte, call):
-    """Memory of a process that is permitted a capability which the caller is not is neither read nor written."""
+def test_memory_of_more_capable_process_fails(fork, pipe, byte, call):
+    """process_vm_readv() and process_vm_writev() fail with EPERM if the target has a permitted capability that the
+    caller lacks.
+    """
     ready = pipe()
     needs_sys_ptrace()
 
@@ -111,7 +117,7 @@ def test_memory_of_the_more_capable_is_not_used(fork, pipe, byte, call):
 @clause("process_vm.cap_sys_ptrace", "process_vm_readv(2)", "DESCRIPTION", since="3.2")
 @pytest.mark.usefixtures("other_users")
 @EITHER
-def test_a_capability_lets_one_use_all_memory(fork, pipe, byte, call):
+def test_cap_sys_ptrace_permits_all_memory(fork, pipe, byte, call):
     """A process with CAP_SYS_PTRACE may read and write the memory of processes of other users, dumpable or not."""
     ready = pipe()
     needs_sys_ptrace()

@@ -1,4 +1,4 @@
-"""process_vm_readv(2), process_vm_writev(2): data moved between the memory of two processes."""
+"""process_vm_readv(2), process_vm_writev(2): transfer of data between the memory of two processes."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ PAGE = mmap.PAGESIZE
 
 
 class Words:
-    """Memory of this process at an address; a child has its own at the same."""
+    """Memory of this process; a child has its own at the same address."""
 
     def __init__(self, data: bytes) -> None:
         self.buffer = ctypes.create_string_buffer(data, len(data))
 
     def __call__(self, start: int = 0, count: int | None = None) -> tuple[int, int]:
-        """A range of it."""
+        """Return the address and length of a range of it."""
         return ctypes.addressof(self.buffer) + start, len(self.buffer) - start if count is None else count
 
     @property
     def data(self) -> bytes:
-        """What is in it."""
+        """Return its content."""
         return self.buffer.raw
 
 
 @pytest.fixture
 def two_pages() -> Iterator[int]:
-    """Two pages that all children share, of which the second is inaccessible."""
+    """Yield the address of two pages that all children share; the second is inaccessible."""
     address = raw_mmap(None, 2 * PAGE, flags=APART)
     mprotect(address + PAGE, PAGE, PROT_NONE)
     yield address
@@ -51,13 +51,15 @@ def two_pages() -> Iterator[int]:
 
 @pytest.fixture
 def nowhere(two_pages: int) -> int:
-    """An address at which there is nothing to read or write."""
+    """Return an address that can be neither read nor written."""
     return two_pages + PAGE
 
 
 @clause("process_vm_readv.reads", "process_vm_readv(2)", "DESCRIPTION", since="3.2")
 def test_memory_is_read(fork, pipe):
-    """process_vm_readv() copies data from the memory of another process, whose own they stay, and returns how many bytes."""
+    """process_vm_readv() copies data from the memory of another process to the caller's and returns the number of
+    bytes.
+    """
     ready = pipe()
     theirs, mine = Words(b"0123456789"), Words(bytes(10))
 
@@ -76,7 +78,9 @@ def test_memory_is_read(fork, pipe):
 
 @clause("process_vm_writev.writes", "process_vm_readv(2)", "DESCRIPTION", since="3.2")
 def test_memory_is_written(fork, pipe):
-    """process_vm_writev() copies data to the memory of another process, and of no other, and returns how many bytes."""
+    """process_vm_writev() copies data from the caller's memory to that of another process and returns the number of
+    bytes.
+    """
     go = pipe()
     theirs, mine = Words(b"0123456789"), Words(b"abc")
 
@@ -92,7 +96,9 @@ def test_memory_is_written(fork, pipe):
 
 @clause("process_vm_readv.vectors", "process_vm_readv(2)", "DESCRIPTION", since="3.2")
 def test_vectors_are_read_in_order(fork, pipe):
-    """Buffers are processed in array order, each to its end before the next; local and remote ones need not be as long."""
+    """process_vm_readv() processes the elements of both vectors in array order, each completely before the next;
+    lengths may differ.
+    """
     ready = pipe()
     words, mine = Words(b"0123456789"), Words(bytes(10))
 
@@ -106,7 +112,9 @@ def test_vectors_are_read_in_order(fork, pipe):
 
 @clause("process_vm_writev.vectors", "process_vm_readv(2)", "DESCRIPTION", since="3.2")
 def test_vectors_are_written_in_order(fork, pipe):
-    """process_vm_writev() writes each local buffer whole before the next, and fills each remote one before the next."""
+    """process_vm_writev() writes each local buffer completely before the next, and fills each remote one before the
+    next.
+    """
     go = pipe()
     theirs, mine = Words(b"0123456789"), Words(b"abcdef")
 
@@ -122,8 +130,8 @@ def test_vectors_are_written_in_order(fork, pipe):
 
 @clause("process_vm.many", "process_vm_readv(2)", "DESCRIPTION", since="3.2")
 @EITHER
-def test_as_many_vectors_as_iov_max(fork, pipe, call):
-    """IOV_MAX elements are processed, each of them."""
+def test_iov_max_elements_are_processed(fork, pipe, call):
+    """process_vm_readv() and process_vm_writev() process vectors of IOV_MAX elements."""
     ready = pipe()
     most = os.sysconf("SC_IOV_MAX")
     theirs, mine = Words(b"r" * most), Words(b"l" * most)
@@ -141,8 +149,10 @@ def test_as_many_vectors_as_iov_max(fork, pipe, call):
 @clause("process_vm.too-many-einval", "process_vm_readv(2)", "ERRORS", errno=EINVAL, since="3.2")
 @EITHER
 @pytest.mark.parametrize("side", ["local", "remote"])
-def test_too_many_vectors_are_refused(fork, pipe, call, side):
-    """More than IOV_MAX elements are refused, and nothing is moved."""
+def test_too_many_elements_fail(fork, pipe, call, side):
+    """process_vm_readv() and process_vm_writev() fail with EINVAL for more than IOV_MAX elements, and transfer
+    nothing.
+    """
     ready = pipe()
     words = Words(b"0123456789")
 
@@ -159,8 +169,8 @@ def test_too_many_vectors_are_refused(fork, pipe, call, side):
 @clause("process_vm.sum-einval", "process_vm_readv(2)", "ERRORS", errno=EINVAL, since="3.2")
 @EITHER
 @pytest.mark.parametrize("side", ["local", "remote"])
-def test_lengths_that_overflow_are_refused(fork, pipe, call, side):
-    """Lengths whose sum overflows a ssize_t are refused."""
+def test_overflowing_length_fails(fork, pipe, call, side):
+    """process_vm_readv() and process_vm_writev() fail with EINVAL if the sum of the lengths overflows ssize_t."""
     ready = pipe()
     words = Words(b"0123456789")
     most = (1 << (8 * ctypes.sizeof(ctypes.c_ssize_t) - 1)) - 1
@@ -176,8 +186,8 @@ def test_lengths_that_overflow_are_refused(fork, pipe, call, side):
 
 @clause("process_vm.flags-einval", "process_vm_readv(2)", "ERRORS", errno=EINVAL, since="3.2")
 @EITHER
-def test_flags_are_refused(fork, pipe, call):
-    """Flags other than 0 are refused."""
+def test_flags_fail(fork, pipe, call):
+    """process_vm_readv() and process_vm_writev() fail with EINVAL if flags is not 0."""
     ready = pipe()
     words = Words(b"0123456789")
 
@@ -190,8 +200,8 @@ def test_flags_are_refused(fork, pipe, call):
 
 @clause("process_vm.esrch", "process_vm_readv(2)", "ERRORS", errno=ESRCH, since="3.2")
 @EITHER
-def test_a_process_must_exist(fork, call):
-    """The memory of a process that does not exist cannot be read or written."""
+def test_nonexistent_process_fails(fork, call):
+    """process_vm_readv() and process_vm_writev() fail with ESRCH for a process that does not exist."""
     words = Words(b"0123456789")
 
     def life() -> None:
@@ -206,8 +216,10 @@ def test_a_process_must_exist(fork, call):
 
 @clause("process_vm.remote-efault", "process_vm_readv(2)", "ERRORS", errno=EFAULT, since="3.2")
 @EITHER
-def test_the_remote_memory_must_be_there(fork, pipe, nowhere, call):
-    """Memory that is inaccessible in the other process is neither read nor written."""
+def test_inaccessible_remote_memory_fails(fork, pipe, nowhere, call):
+    """process_vm_readv() and process_vm_writev() fail with EFAULT if the memory of the other process is
+    inaccessible.
+    """
     ready = pipe()
     words = Words(b"0123456789")
 
@@ -221,8 +233,8 @@ def test_the_remote_memory_must_be_there(fork, pipe, nowhere, call):
 
 @clause("process_vm.local-efault", "process_vm_readv(2)", "ERRORS", errno=EFAULT, since="3.2")
 @EITHER
-def test_the_local_memory_must_be_there(fork, pipe, nowhere, call):
-    """Memory that is inaccessible in the calling process is neither read nor written."""
+def test_inaccessible_local_memory_fails(fork, pipe, nowhere, call):
+    """process_vm_readv() and process_vm_writev() fail with EFAULT if the memory of the caller is inaccessible."""
     ready = pipe()
     words = Words(b"0123456789")
 
@@ -239,11 +251,13 @@ def test_the_local_memory_must_be_there(fork, pipe, nowhere, call):
     "DESCRIPTION",
     errno=EFAULT,
     since="3.2",
-    disputed="what lies before the inaccessible part is moved",
+    disputed="the elements before the inaccessible one are transferred",
 )
 @EITHER
-def test_the_local_memory_is_checked_before(fork, pipe, nowhere, call):
-    """If one of the local elements is inaccessible an error is returned at once and none of them is processed."""
+def test_local_elements_are_checked_first(fork, pipe, nowhere, call):
+    """If one local element is inaccessible, process_vm_readv() and process_vm_writev() fail with EFAULT at once and
+    process none of them.
+    """
     ready = pipe()
     words, mine = Words(b"0123456789"), Words(b"abcde")
 
@@ -256,15 +270,15 @@ def test_the_local_memory_is_checked_before(fork, pipe, nowhere, call):
             if error.errno != EFAULT:
                 raise
         if moved == 5:
-            disputed("that none of the vectors is processed", "moves what lies before the inaccessible part")
+            disputed("none of the vectors is processed", "transfers the elements before the inaccessible one")
         assert (moved, mine.data) == (0, b"abcde")
 
     fork(life).result()
 
 
 @clause("process_vm_writev.read-only-efault", "process_vm_readv(2)", "ERRORS", errno=EFAULT, since="3.2")
-def test_read_only_memory_is_not_written(fork, pipe, two_pages):
-    """Memory that the other process may not write is not written, whatever ptrace(2) could do there."""
+def test_read_only_memory_fails(fork, pipe, two_pages):
+    """process_vm_writev() fails with EFAULT for memory that the other process may not write."""
     ready = pipe()
     mine, check = Words(b"abc"), Words(b"xyz")
     mprotect(two_pages, PAGE, mmap.PROT_READ)
@@ -281,8 +295,10 @@ def test_read_only_memory_is_not_written(fork, pipe, two_pages):
 
 @clause("process_vm.partial", "process_vm_readv(2)", "DESCRIPTION", since="3.2")
 @EITHER
-def test_a_transfer_ends_at_the_first_invalid_range(fork, pipe, nowhere, call):
-    """A remote element that is inaccessible ends the transfer: what came before it was moved and is counted, nothing after it."""
+def test_transfer_ends_at_first_inaccessible_element(fork, pipe, nowhere, call):
+    """The transfer ends at the first inaccessible remote element; the elements before it are transferred and
+    counted, later ones are not.
+    """
     ready = pipe()
     theirs, mine = Words(b"0123456789"), Words(b"abcdefghij")
 
@@ -300,8 +316,8 @@ def test_a_transfer_ends_at_the_first_invalid_range(fork, pipe, nowhere, call):
 
 @clause("process_vm.partial-pages", "process_vm_readv(2)", "RETURN VALUE", since="3.2")
 @EITHER
-def test_a_range_is_moved_up_to_the_invalid_page(fork, pipe, two_pages, call):
-    """A remote element whose later pages are inaccessible is moved up to the page that is."""
+def test_element_is_transferred_up_to_inaccessible_page(fork, pipe, two_pages, call):
+    """A remote element is transferred up to its first inaccessible page."""
     ready = pipe()
     mine = Words(b"l" * (2 * PAGE))
     ctypes.memset(two_pages, ord("r"), PAGE)

@@ -1,1 +1,1 @@
-"""Programs that libc starts: posix_spawn(3), popen(3), system(3)."""
+"""Programs started by libc: posix_spawn(3), popen(3), system(3)."""

@@ -1,4 +1,4 @@
-"""What the clauses about programs that libc starts are written with: a shell, and children with default dispositions."""
+"""Fixtures of the clauses about programs started by libc: a shell, and children with default dispositions."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SHELL = "/bin/sh"
 
 @pytest.fixture
 def shell() -> None:
-    """The shell that popen(3) and system(3) run, and that posix_spawn(3) is tried with."""
+    """Report untested without the shell that popen(3) and system(3) run."""
     if not os.access(SHELL, os.X_OK):
         untested("needs the program /bin/sh")
 
 
 @pytest.fixture
-def fork(ipc_scope: Any, shell: None) -> PlainFork:  # noqa: ARG001 - which is untested where there is none
-    """fork, for children that start programs."""
+def fork(ipc_scope: Any, shell: None) -> PlainFork:  # noqa: ARG001 - makes the clause untested without a shell
+    """Return a fork for children that start programs."""
     return PlainFork(ipc_scope.scope)

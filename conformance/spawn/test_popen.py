@@ -19,8 +19,8 @@ READ, WRITE = "r", "w"
 
 
 @clause("popen.reads-output", "popen(3)", "DESCRIPTION")
-def test_the_output_is_read(fork):
-    """A stream of the type "r" gives what the command writes to its standard output, to its end."""
+def test_type_r_reads_output(fork):
+    """A stream of popen() with type "r" returns the standard output of the command up to its end."""
 
     def life() -> None:
         stream = popen("echo one; echo two", READ)
@@ -31,8 +31,8 @@ def test_the_output_is_read(fork):
 
 
 @clause("popen.writes-input", "popen(3)", "DESCRIPTION")
-def test_the_input_is_written(fork, tmp_path):
-    """What is written to a stream of the type "w" is the command's standard input, to its end."""
+def test_type_w_writes_input(fork, tmp_path):
+    """Data written to a stream of popen() with type "w" is the standard input of the command."""
     path = tmp_path / "copy"
 
     def life() -> None:
@@ -45,8 +45,10 @@ def test_the_input_is_written(fork, tmp_path):
 
 
 @clause("popen.shell", "popen(3)", "DESCRIPTION")
-def test_a_shell_interprets_the_command(fork):
-    """The command is a shell's: words, variables, quotes and pipes are what they are to /bin/sh -c, in the caller's environment."""
+def test_shell_interprets_command(fork):
+    """popen() passes the command to /bin/sh -c, which expands variables, quotes and pipes, with the caller's
+    environment.
+    """
 
     def life() -> None:
         os.environ["WORD"] = "a  b"
@@ -59,8 +61,10 @@ def test_a_shell_interprets_the_command(fork):
 
 @clause("popen.other-streams-shared", "popen(3)", "DESCRIPTION")
 @pytest.mark.parametrize("type", [READ, WRITE])
-def test_the_other_stream_is_the_callers(fork, type):
-    """The command's other standard stream is the caller's: its input where output is read, its output where input is written."""
+def test_other_stream_is_shared_with_caller(fork, type):
+    """The command of popen() shares the other standard stream with the caller: its input for type "r", its output
+    for type "w".
+    """
 
     def life() -> None:
         read_fd, write_fd = os.pipe()
@@ -84,8 +88,10 @@ def test_the_other_stream_is_the_callers(fork, type):
 
 
 @clause("popen.one-direction", "popen(3)", "DESCRIPTION", errno=EBADF)
-def test_a_stream_has_one_direction(fork):
-    """A stream of the type "r" cannot be written, and one of the type "w" cannot be read."""
+def test_stream_is_unidirectional(fork):
+    """A stream of popen() with type "r" cannot be written, and one with type "w" cannot be read: write() and read()
+    fail with EBADF.
+    """
 
     def life() -> None:
         reading, writing = popen("exit 0", READ), popen("exit 0", WRITE)
@@ -103,8 +109,8 @@ def test_a_stream_has_one_direction(fork):
 
 @clause("popen.type-einval", "popen(3)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("type", ["", "x", "rw", "wr"], ids=["empty", "unknown", "rw", "wr"])
-def test_another_type_is_refused(fork, type):
-    """A type that is neither for reading nor for writing, or for both, is refused."""
+def test_invalid_type_fails(fork, type):
+    """popen() fails with EINVAL for a type that is not "r" or "w", or is both."""
 
     def life() -> None:
         with fails_with(EINVAL):
@@ -114,8 +120,8 @@ def test_another_type_is_refused(fork, type):
 
 
 @clause("popen.cloexec", "popen(3)", "DESCRIPTION", since="glibc 2.9", level="posix")
-def test_close_on_exec_is_asked_for(fork):
-    """With the letter "e" the descriptor under the stream has the close-on-exec flag, which it does not have without."""
+def test_letter_e_sets_close_on_exec(fork):
+    """popen() with the letter "e" in the type sets close-on-exec on the descriptor; without it the flag is not set."""
 
     def life() -> None:
         for type in (READ, WRITE):
@@ -128,25 +134,25 @@ def test_close_on_exec_is_asked_for(fork):
 
 
 @clause("popen.block-buffered", "popen(3)", "DESCRIPTION")
-def test_output_is_buffered(fork, pipe):
-    """What is written to a stream comes to the command when the buffer is full or flushed, and not before."""
-    told = pipe()
+def test_output_is_block_buffered(fork, pipe):
+    """Data written to a stream of popen() reaches the command only when the buffer is flushed."""
+    answer = pipe()
 
     def life() -> None:
-        os.dup2(told.write_fd, 1)
+        os.dup2(answer.write_fd, 1)
         stream = popen("read -r line; echo got; cat >/dev/null", WRITE)
         fwrite(stream, b"line\n")
-        assert poll({told.read_fd: POLLIN}, 50) == {}
+        assert poll({answer.read_fd: POLLIN}, 50) == {}
         fflush(stream)
-        assert told.read(3) == b"got"
+        assert answer.read(3) == b"got"
         pclose(stream)
 
     fork(life).result(TO_START)
 
 
 @clause("pclose.status", "popen(3)", "RETURN VALUE")
-def test_the_status_of_the_command_is_returned(fork):
-    """pclose() returns the command's status as wait4(2) has it: of its exit, or of the signal that has killed it."""
+def test_pclose_returns_status(fork):
+    """pclose() returns the wait status of the command, for an exit and for termination by a signal."""
 
     def life() -> None:
         for command, ending in (("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", -SIGTERM)):
@@ -156,14 +162,14 @@ def test_the_status_of_the_command_is_returned(fork):
 
 
 @clause("pclose.waits", "popen(3)", "DESCRIPTION")
-def test_the_end_of_the_command_is_waited_for(fork, pipe):
-    """pclose() waits for the command to end."""
+def test_pclose_waits_for_command(fork, pipe):
+    """pclose() waits for the command to terminate."""
     go = pipe()
 
     def life() -> int:
         os.dup2(go.read_fd, 0)
         stream = popen("exec >&-; read -r line; exit 5", READ)
-        assert fread(stream, 1) == b""  # the command has closed it
+        assert fread(stream, 1) == b""  # the command has closed its output
         return os.waitstatus_to_exitcode(pclose(stream))
 
     child = fork(life)
@@ -173,8 +179,8 @@ def test_the_end_of_the_command_is_waited_for(fork, pipe):
 
 
 @clause("pclose.command-not-found-127", "popen(3)", "BUGS")
-def test_a_command_that_is_not_found_is_a_status(fork):
-    """A command that the shell cannot execute is seen by its status alone, which is 127."""
+def test_command_not_found_gives_status_127(fork):
+    """If the shell cannot execute the command, pclose() returns exit status 127."""
 
     def life() -> int:
         stream = popen("exec 2>/dev/null; /no/such/program", READ)
@@ -184,8 +190,8 @@ def test_a_command_that_is_not_found_is_a_status(fork):
 
 
 @clause("pclose.echild", "popen(3)", "ERRORS", errno=ECHILD)
-def test_a_status_that_somebody_else_took(fork):
-    """pclose() fails when the command's status cannot be had, as where it was waited for already."""
+def test_pclose_of_reaped_command_fails(fork):
+    """pclose() fails with ECHILD if the command has already been waited for."""
 
     def life() -> None:
         stream = popen("exit 0", READ)
@@ -197,8 +203,8 @@ def test_a_status_that_somebody_else_took(fork):
 
 
 @clause("popen.emfile", "popen(3)", "ERRORS", errno=EMFILE)
-def test_a_process_with_all_its_descriptors_opens_no_command(fork):
-    """popen() fails when no pipe can be made, with the error of pipe(2)."""
+def test_descriptor_limit_fails(fork):
+    """popen() fails with EMFILE if the limit of open descriptors permits no pipe."""
 
     def life() -> None:
         open_all()
@@ -209,8 +215,8 @@ def test_a_process_with_all_its_descriptors_opens_no_command(fork):
 
 
 @clause("popen.earlier-streams-closed", "popen(3p)", "DESCRIPTION")
-def test_a_command_has_no_earlier_stream(fork):
-    """Streams of earlier calls that are open are closed in a new command."""
+def test_earlier_streams_are_closed_in_command(fork):
+    """Streams of earlier popen() calls that are still open are closed in the new command."""
 
     def life() -> None:
         first = popen("while read -r line; do :; done", WRITE)

@@ -1,4 +1,4 @@
-"""posix_spawn(3): a child that executes a file, and what is done in it before."""
+"""posix_spawn(3): the file that the child executes, attributes, and file actions."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ CLOSE, DUP2, OPEN = os.POSIX_SPAWN_CLOSE, os.POSIX_SPAWN_DUP2, os.POSIX_SPAWN_OP
 
 
 def ended(pid: int) -> int:
-    """Wait for a child: its exit status, or the negative number of a signal."""
+    """Wait for a child; return its exit status, or the negative number of a signal."""
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def run(script: str, *args: str, env: dict[str, str] | None = None, **how: Any) -> int:
-    """posix_spawn(3) of a shell with a script and its arguments; how it ended."""
+    """Run a shell script with arguments by posix_spawn(3); return how it ended."""
     return ended(os.posix_spawn(SHELL, ["sh", "-c", script, "sh", *args], env or {}, **how))
 
 
 def printed(script: str, *args: str, actions: Any = (), **how: Any) -> str:
-    """The same, for a script that leaves with status 0: what it printed."""
+    """Run a script as run() does, assert that it exits with status 0, and return its output."""
     read_fd, write_fd = os.pipe()
     status = run(script, *args, file_actions=[*actions, (DUP2, write_fd, 1)], **how)
     os.close(write_fd)
@@ -46,7 +46,8 @@ def printed(script: str, *args: str, actions: Any = (), **how: Any) -> str:
 
 
 class Waiting:
-    """A spawned program that waits to be told to end. It is no shell, for some give up ids that are not the real ones."""
+    """A spawned program that waits. It is not a shell, as some shells drop effective IDs that differ from the real
+    ones."""
 
     def __init__(self, **how: Any) -> None:
         program = shutil.which("cat")
@@ -57,14 +58,14 @@ class Waiting:
         os.close(read_fd)
 
     def end(self) -> None:
-        """Let it end."""
+        """Let the program end."""
         os.close(self._go)
         assert ended(self.pid) == 0
 
 
 @clause("spawn.child", "posix_spawn(3)", FORK)
-def test_a_child_executes_the_file(fork):
-    """posix_spawn() makes a child of the caller, which executes the file with the arguments, and gives its process id."""
+def test_child_executes_file(fork):
+    """posix_spawn() creates a child that executes the file with the arguments, and returns its process ID."""
 
     def life() -> None:
         text = printed('echo $$ $PPID; for word; do echo "<$word>"; done', "a b", "", "*")
@@ -80,8 +81,8 @@ def test_a_child_executes_the_file(fork):
 
 
 @clause("spawn.environment", "posix_spawn(3)", EXEC)
-def test_the_environment_is_the_one_given(fork):
-    """The child's environment is the one that envp has, and nothing of the caller's."""
+def test_environment_is_envp(fork):
+    """The environment of the child is envp and includes nothing of the caller's."""
 
     def life() -> None:
         os.environ["FROM_THE_CALLER"] = "1"
@@ -92,8 +93,8 @@ def test_the_environment_is_the_one_given(fork):
 
 
 @clause("spawn.relative-path", "posix_spawn(3)", "DESCRIPTION")
-def test_the_path_may_be_relative(fork, tmp_path):
-    """posix_spawn() takes a path that is relative to the working directory, and looks in no PATH; posix_spawnp() does."""
+def test_posix_spawn_takes_path_and_posix_spawnp_searches_it(fork, tmp_path):
+    """posix_spawn() takes a pathname relative to the working directory; posix_spawnp() searches a file name in PATH."""
     program = tmp_path / "program-of-this-test"
     program.write_text("#!/bin/sh\nexit 7\n")
     program.chmod(0o755)
@@ -112,38 +113,38 @@ LATER = "the error is returned, since glibc 2.24 and in musl"
 
 
 def left_with_127(path: str, error: int, **how: Any) -> None:
-    """Assert that posix_spawn(3) succeeds and its child leaves with 127; disputed where it fails with *error* instead."""
+    """Assert that posix_spawn(3) succeeds and its child exits with 127; disputed if it fails with *error* instead."""
     try:
         pid = os.posix_spawn(path, [path], {}, **how)
     except OSError as failure:
         if failure.errno != error:
             raise
-        disputed("that the call succeeds and the child exits with 127", "returns the error, and there is no child")
+        disputed("the call succeeds and the child exits with 127", "returns the error and creates no child")
     assert ended(pid) == 127
 
 
 @clause("spawn.exec-fails-127", "posix_spawn(3)", "RETURN VALUE", disputed=LATER)
-def test_a_child_that_cannot_execute_leaves_with_127(fork, tmp_path):
-    """If the file cannot be executed the child exits with the status 127."""
+def test_exec_failure_exits_with_127(fork, tmp_path):
+    """If the child cannot execute the file, it exits with status 127."""
     fork(left_with_127, str(tmp_path / "missing"), ENOENT).result(TO_START)
 
 
 @clause("spawn.action-fails-127", "posix_spawn(3)", HOUSEKEEPING, disputed=LATER)
-def test_a_child_whose_housekeeping_fails_leaves_with_127(fork):
-    """If a file action fails the child exits with the status 127."""
+def test_file_action_failure_exits_with_127(fork):
+    """If a file action fails in the child, it exits with status 127."""
     fork(left_with_127, SHELL, EBADF, file_actions=[(DUP2, 999, 1)]).result(TO_START)
 
 
 def outlives(signo: int, **how: Any) -> bool:
-    """Whether a spawned shell outlives a signal that it sends itself, for that is blocked or ignored in it."""
+    """Return whether a spawned shell survives a signal that it sends itself, as it blocks or ignores it."""
     status = run(f"kill -{signo} $$; exit 5", **how)
     assert status in (5, -signo)
     return status == 5
 
 
 @clause("spawn.setsigmask", "posix_spawn(3)", HOUSEKEEPING)
-def test_the_mask_is_set(fork):
-    """With POSIX_SPAWN_SETSIGMASK the child blocks the signals that are given, and no others."""
+def test_setsigmask_sets_mask(fork):
+    """With POSIX_SPAWN_SETSIGMASK the signal mask of the child is the given one."""
 
     def life() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {SIGUSR1})
@@ -154,8 +155,8 @@ def test_the_mask_is_set(fork):
 
 
 @clause("spawn.inherits-mask", "posix_spawn(3)", HOUSEKEEPING)
-def test_the_mask_is_the_callers(fork):
-    """Without POSIX_SPAWN_SETSIGMASK the child inherits the caller's mask."""
+def test_mask_is_inherited(fork):
+    """Without POSIX_SPAWN_SETSIGMASK the child inherits the caller's signal mask."""
 
     def life() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {SIGUSR1})
@@ -165,8 +166,10 @@ def test_the_mask_is_the_callers(fork):
 
 
 @clause("spawn.setsigdef", "posix_spawn(3)", HOUSEKEEPING)
-def test_dispositions_are_reset(fork):
-    """With POSIX_SPAWN_SETSIGDEF the signals that are given have the default disposition, though the caller ignores them."""
+def test_setsigdef_resets_dispositions(fork):
+    """With POSIX_SPAWN_SETSIGDEF the given signals have the default disposition in the child, even if the caller
+    ignores them.
+    """
 
     def life() -> None:
         for signo in (SIGUSR1, SIGUSR2):
@@ -177,8 +180,10 @@ def test_dispositions_are_reset(fork):
 
 
 @clause("spawn.dispositions-as-execve", "posix_spawn(3)", HOUSEKEEPING)
-def test_dispositions_are_those_of_execve(fork):
-    """Other signals are as after execve(2): ignored ones stay ignored, caught ones have the default disposition."""
+def test_other_dispositions_are_as_after_execve(fork):
+    """In the child other dispositions are as after execve(): ignored signals stay ignored, caught ones are reset to
+    the default.
+    """
 
     def life() -> None:
         signal.signal(SIGUSR1, signal.SIG_IGN)
@@ -189,8 +194,8 @@ def test_dispositions_are_those_of_execve(fork):
 
 
 @clause("spawn.setpgroup-zero", "posix_spawn(3)", HOUSEKEEPING)
-def test_a_child_leads_a_group(fork):
-    """With POSIX_SPAWN_SETPGROUP and 0 the child leads a process group of its own."""
+def test_setpgroup_zero_creates_group(fork):
+    """With POSIX_SPAWN_SETPGROUP and 0 the child leads a new process group."""
 
     def life() -> None:
         child = Waiting(setpgroup=0)
@@ -201,8 +206,8 @@ def test_a_child_leads_a_group(fork):
 
 
 @clause("spawn.setpgroup", "posix_spawn(3)", HOUSEKEEPING)
-def test_a_child_joins_a_group(fork):
-    """With POSIX_SPAWN_SETPGROUP and the id of a process group the child joins that group, and without it the caller's."""
+def test_setpgroup_joins_group(fork):
+    """With POSIX_SPAWN_SETPGROUP the child joins the given process group, without it that of the caller."""
 
     def life() -> None:
         leader = Waiting(setpgroup=0)
@@ -216,7 +221,7 @@ def test_a_child_joins_a_group(fork):
 
 
 @clause("spawn.setsid", "posix_spawn(3)", HOUSEKEEPING, since="glibc 2.26", level="posix")
-def test_a_child_leads_a_session(fork):
+def test_setsid_creates_session(fork):
     """With POSIX_SPAWN_SETSID the child leads a new session and a new process group."""
 
     def life() -> None:
@@ -228,7 +233,7 @@ def test_a_child_leads_a_session(fork):
 
 
 def ids_of(pid: int) -> tuple[list[int], list[int]]:
-    """The real, effective and saved user and group ids of a process."""
+    """Return the real, effective and saved user and group IDs of a process."""
     status = process_status(pid)
     if "Uid" not in status:
         untested("needs /proc/PID/status with the ids")
@@ -238,8 +243,10 @@ def ids_of(pid: int) -> tuple[list[int], list[int]]:
 @clause("spawn.resetids", "posix_spawn(3)", HOUSEKEEPING)
 @pytest.mark.usefixtures("other_users")
 @pytest.mark.parametrize("resets", [True, False], ids=["reset", "kept"])
-def test_effective_ids_are_reset(fork, resets):
-    """With POSIX_SPAWN_RESETIDS the child's effective ids are the caller's real ones, without it the caller's effective ones."""
+def test_resetids_resets_effective_ids(fork, resets):
+    """With POSIX_SPAWN_RESETIDS the effective IDs of the child are the caller's real IDs, without it the caller's
+    effective IDs.
+    """
 
     def life() -> None:
         os.setgroups([])
@@ -254,8 +261,8 @@ def test_effective_ids_are_reset(fork, resets):
 
 
 @clause("spawn.setscheduler", "posix_spawn(3)", HOUSEKEEPING)
-def test_the_scheduler_is_set(fork):
-    """With POSIX_SPAWN_SETSCHEDULER the child has the scheduling policy that is given, and without it the caller's."""
+def test_setscheduler_sets_policy(fork):
+    """With POSIX_SPAWN_SETSCHEDULER the child has the given scheduling policy, without it that of the caller."""
 
     def life() -> None:
         try:
@@ -273,7 +280,7 @@ def test_the_scheduler_is_set(fork):
 
 @clause("spawn.keeps-descriptors", "posix_spawn(3)", HOUSEKEEPING)
 def test_descriptors_stay_open(fork):
-    """Descriptors are open in the child as in the caller, except those with FD_CLOEXEC."""
+    """The caller's open descriptors are open in the child, except those with FD_CLOEXEC."""
 
     def life() -> None:
         read_fd, write_fd = os.pipe()
@@ -287,7 +294,7 @@ def test_descriptors_stay_open(fork):
 
 
 def inherited(fd: int) -> int:
-    """A duplicate that a program inherits, of a number that a shell can name: of a single digit."""
+    """Return an inheritable duplicate with a single-digit number, which a shell can name."""
     number = next((number for number in range(3, 10) if not is_open(number)), None)
     if number is None:
         untested("RLIMIT_NOFILE, or so many open descriptors, leaves none below 10")
@@ -295,7 +302,7 @@ def inherited(fd: int) -> int:
 
 
 def is_open(fd: int) -> bool:
-    """Whether a number is that of an open descriptor."""
+    """Return whether the descriptor is open."""
     try:
         os.fstat(fd)
     except OSError:
@@ -304,8 +311,10 @@ def is_open(fd: int) -> bool:
 
 
 @clause("spawn.open", "posix_spawn(3)", HOUSEKEEPING)
-def test_a_file_is_opened(fork, tmp_path):
-    """A request to open a file opens it at the descriptor, with the flags and the mode, whatever was there."""
+def test_open_action_opens_file(fork, tmp_path):
+    """An open file action opens the file at the given descriptor with the given flags and mode, and replaces an open
+    descriptor.
+    """
     path = tmp_path / "file"
 
     def life() -> None:
@@ -318,8 +327,8 @@ def test_a_file_is_opened(fork, tmp_path):
 
 
 @clause("spawn.close", "posix_spawn(3)", HOUSEKEEPING)
-def test_a_descriptor_is_closed(fork):
-    """A request to close a descriptor closes it in the child, and not in the caller."""
+def test_close_action_closes_descriptor(fork):
+    """A close file action closes the descriptor in the child and not in the caller."""
 
     def life() -> None:
         read_fd, write_fd = os.pipe()
@@ -332,8 +341,10 @@ def test_a_descriptor_is_closed(fork):
 
 
 @clause("spawn.dup2", "posix_spawn(3)", HOUSEKEEPING)
-def test_a_descriptor_is_duplicated(fork):
-    """A request to duplicate a descriptor does so before those with FD_CLOEXEC are closed: the copy is open in the child."""
+def test_dup2_action_duplicates_descriptor(fork):
+    """A dup2 file action is performed before descriptors with FD_CLOEXEC are closed: the duplicate is open in the
+    child.
+    """
 
     def life() -> None:
         read_fd, write_fd = os.pipe()
@@ -345,7 +356,7 @@ def test_a_descriptor_is_duplicated(fork):
 
 
 def high_pipe() -> tuple[int, int]:
-    """A pipe whose descriptors are no single digits."""
+    """Return a pipe whose descriptors are not single-digit numbers."""
     ends = os.pipe()
     high = fcntl(ends[0], F_DUPFD_CLOEXEC, 20), fcntl(ends[1], F_DUPFD_CLOEXEC, 20)
     for fd in ends:
@@ -354,7 +365,7 @@ def high_pipe() -> tuple[int, int]:
 
 
 @clause("spawn.actions-in-order", "posix_spawn(3)", HOUSEKEEPING)
-def test_actions_are_performed_in_order(fork):
+def test_file_actions_are_performed_in_order(fork):
     """File actions are performed in the order in which they were added."""
 
     def life() -> None:
@@ -369,10 +380,12 @@ def test_actions_are_performed_in_order(fork):
 
 @clause("spawn.attributes-before-actions", "posix_spawn(3)", HOUSEKEEPING)
 @pytest.mark.usefixtures("other_users")
-def test_attributes_come_before_actions(fork, tmp_path, monkeypatch):
-    """Attributes are set before file actions are performed: a file is opened with the ids that POSIX_SPAWN_RESETIDS has given."""
+def test_attributes_are_set_before_file_actions(fork, tmp_path, monkeypatch):
+    """Attributes are set before file actions are performed: POSIX_SPAWN_RESETIDS affects the owner of a file that an
+    open action creates.
+    """
     tmp_path.chmod(0o777)
-    monkeypatch.chdir(tmp_path)  # which other users cannot reach by its path
+    monkeypatch.chdir(tmp_path)  # other users cannot reach it by its absolute path
 
     def life() -> None:
         os.setgroups([])
