@@ -1,1 +1,1 @@
-"""Waiting for many descriptors: epoll(7), poll(2), select(2), over every kind of descriptor that IPC has."""
+"""Waiting for several descriptors with epoll(7), poll(2) and select(2), over every kind of IPC descriptor."""

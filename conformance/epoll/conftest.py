@@ -1,4 +1,6 @@
-"""What the clauses about waiting for descriptors are written with: an epoll instance, and children with default dispositions."""
+"""Fixtures of the clauses about waiting for descriptors: epoll instances, and children with default signal
+dispositions.
+"""
 
 from __future__ import annotations
 
@@ -25,31 +27,31 @@ __all__ = ["fork"]
 
 
 class Instance:
-    """An epoll instance of a test."""
+    """An epoll instance."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
 
     def add(self, fd: int, events: int, data: int | None = None) -> None:
-        """EPOLL_CTL_ADD."""
+        """Call epoll_ctl(2) with EPOLL_CTL_ADD."""
         epoll_ctl(self.fd, EPOLL_CTL_ADD, fd, events, data)
 
     def modify(self, fd: int, events: int, data: int | None = None) -> None:
-        """EPOLL_CTL_MOD."""
+        """Call epoll_ctl(2) with EPOLL_CTL_MOD."""
         epoll_ctl(self.fd, EPOLL_CTL_MOD, fd, events, data)
 
     def remove(self, fd: int) -> None:
-        """EPOLL_CTL_DEL, with no event."""
+        """Call epoll_ctl(2) with EPOLL_CTL_DEL and no event."""
         epoll_ctl(self.fd, EPOLL_CTL_DEL, fd)
 
     def ready(self, most: int = 16) -> list[EpollEvent]:
-        """The events that there are now."""
+        """Return the present events, at most *most*, without waiting."""
         return epoll_wait(self.fd, most, 0)
 
 
 @pytest.fixture
 def instance(ipc_scope: Ipc) -> Callable[[], Instance]:
-    """Make epoll instances, which children are given and which are closed at the end."""
+    """Create an epoll instance: instance() -> Instance. Children inherit it; it is closed with the test."""
 
     def make() -> Instance:
         return Instance(End(epoll_create1(), "epoll instance", ipc_scope.scope).fileno())
@@ -59,12 +61,12 @@ def instance(ipc_scope: Ipc) -> Callable[[], Instance]:
 
 @pytest.fixture
 def epoll(instance: Callable[[], Instance]) -> Instance:
-    """An epoll instance."""
+    """Create an epoll instance."""
     return instance()
 
 
 def open_all(limit: int = 32) -> None:
-    """Have as many descriptors open as this process, a child, may from here on: *limit*."""
+    """Open descriptors in this child up to RLIMIT_NOFILE, which is set to *limit*."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     try:
         while True:
@@ -74,5 +76,5 @@ def open_all(limit: int = 32) -> None:
 
 
 def numbers(events: Iterable[EpollEvent]) -> list[int]:
-    """The data of events."""
+    """Return the data field of each event."""
     return [event.data for event in events]

@@ -1,4 +1,4 @@
-"""epoll_ctl(2): what is in an interest list, and what cannot be."""
+"""epoll_ctl(2): adding, changing and removing entries of the interest list."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ DATA = 0x1234_5678_9ABC_DEF0
 
 
 @clause("epoll_ctl.add-data", "epoll_ctl(2)", "DESCRIPTION")
-def test_the_data_are_given_back(epoll, pipe):
-    """The data that are given with a descriptor come back with its events, all 64 bits."""
+def test_data_are_returned_with_events(epoll, pipe):
+    """epoll_wait() returns with each event the 64 bits of data given to epoll_ctl() for the descriptor."""
     ready = pipe()
     epoll.add(ready.read_fd, EPOLLIN, DATA)
     ready.write(b"!")
@@ -27,8 +27,8 @@ def test_the_data_are_given_back(epoll, pipe):
 
 
 @clause("epoll_ctl.mod", "epoll_ctl(2)", "DESCRIPTION")
-def test_settings_are_changed(epoll, pipe):
-    """EPOLL_CTL_MOD replaces the events and the data that a descriptor was added with."""
+def test_mod_replaces_events_and_data(epoll, pipe):
+    """epoll_ctl() with EPOLL_CTL_MOD replaces the events and the data of a descriptor."""
     ends = pipe()
     epoll.add(ends.write_fd, EPOLLIN, 1)
     assert epoll.ready() == []
@@ -39,8 +39,8 @@ def test_settings_are_changed(epoll, pipe):
 
 
 @clause("epoll_ctl.del", "epoll_ctl(2)", "DESCRIPTION")
-def test_a_descriptor_is_removed(epoll, pipe):
-    """EPOLL_CTL_DEL removes a descriptor from the interest list; the event may be NULL. It can be added again."""
+def test_del_removes_a_descriptor(epoll, pipe):
+    """epoll_ctl() with EPOLL_CTL_DEL and event NULL removes a descriptor, which can be added again."""
     ends = pipe()
     epoll.add(ends.write_fd, EPOLLOUT)
     assert epoll.ready()
@@ -51,8 +51,8 @@ def test_a_descriptor_is_removed(epoll, pipe):
 
 
 @clause("epoll_ctl.eexist", "epoll_ctl(2)", "ERRORS", errno=EEXIST)
-def test_a_descriptor_is_added_once(epoll, pipe):
-    """A descriptor that is registered already cannot be added again, and its settings stay."""
+def test_second_add_fails(epoll, pipe):
+    """epoll_ctl() with EPOLL_CTL_ADD fails with EEXIST for a registered descriptor, and keeps its settings."""
     ends = pipe()
     epoll.add(ends.write_fd, EPOLLOUT, 1)
     with fails_with(EEXIST):
@@ -62,8 +62,8 @@ def test_a_descriptor_is_added_once(epoll, pipe):
 
 @clause("epoll_ctl.enoent", "epoll_ctl(2)", "ERRORS", errno=ENOENT)
 @pytest.mark.parametrize("op", [EPOLL_CTL_MOD, EPOLL_CTL_DEL], ids=["MOD", "DEL"])
-def test_only_what_is_registered_is_changed(epoll, pipe, op):
-    """A descriptor that is not registered can be neither modified nor removed."""
+def test_mod_and_del_need_a_registered_descriptor(epoll, pipe, op):
+    """epoll_ctl() with EPOLL_CTL_MOD or EPOLL_CTL_DEL fails with ENOENT for a descriptor that is not registered."""
     ends = pipe()
     epoll.add(ends.read_fd, EPOLLIN)
     with fails_with(ENOENT):
@@ -72,8 +72,8 @@ def test_only_what_is_registered_is_changed(epoll, pipe, op):
 
 @clause("epoll_ctl.ebadf", "epoll_ctl(2)", "ERRORS", errno=EBADF)
 @pytest.mark.parametrize("op", [EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL], ids=["ADD", "MOD", "DEL"])
-def test_what_is_not_open_is_refused(epoll, pipe, op):
-    """Neither the instance nor the descriptor may be one that is not open."""
+def test_closed_descriptor_fails(epoll, pipe, op):
+    """epoll_ctl() fails with EBADF if the instance or the descriptor is not open."""
     ends = pipe()
     with fails_with(EBADF):
         epoll_ctl(epoll.fd, op, -1, EPOLLIN)
@@ -82,32 +82,32 @@ def test_what_is_not_open_is_refused(epoll, pipe, op):
 
 
 @clause("epoll_ctl.not-epoll-einval", "epoll_ctl(2)", "ERRORS", errno=EINVAL)
-def test_what_is_no_instance_is_refused(pipe):
-    """A descriptor of something else is no epoll instance."""
+def test_descriptor_of_another_kind_fails(pipe):
+    """epoll_ctl() fails with EINVAL if epfd is not an epoll instance."""
     ends = pipe()
     with fails_with(EINVAL):
         epoll_ctl(ends.read_fd, EPOLL_CTL_ADD, ends.write_fd, EPOLLOUT)
 
 
 @clause("epoll_ctl.itself-einval", "epoll_ctl(2)", "ERRORS", errno=EINVAL)
-def test_an_instance_does_not_watch_itself(epoll):
-    """An epoll instance cannot be added to itself."""
+def test_instance_cannot_be_added_to_itself(epoll):
+    """epoll_ctl() with EPOLL_CTL_ADD fails with EINVAL for the instance itself."""
     with fails_with(EINVAL):
         epoll.add(epoll.fd, EPOLLIN)
 
 
 @clause("epoll_ctl.unknown-operation-einval", "epoll_ctl(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("op", [0, 4, -1])
-def test_an_unknown_operation_is_refused(epoll, pipe, op):
-    """An operation that epoll_ctl(2) does not have is refused."""
+def test_unknown_operation_fails(epoll, pipe, op):
+    """epoll_ctl() fails with EINVAL for an unknown operation."""
     with fails_with(EINVAL):
         epoll_ctl(epoll.fd, op, pipe().read_fd, EPOLLIN)
 
 
 @clause("epoll_ctl.not-pollable-eperm", "epoll_ctl(2)", "ERRORS", errno=EPERM)
 @pytest.mark.parametrize("kind", ["file", "directory"])
-def test_files_are_not_watched(epoll, tmp_path, kind):
-    """Regular files and directories cannot be added."""
+def test_file_or_directory_fails(epoll, tmp_path, kind):
+    """epoll_ctl() with EPOLL_CTL_ADD fails with EPERM for a regular file and for a directory."""
     (tmp_path / "file").touch()
     fd = os.open(tmp_path / "file" if kind == "file" else tmp_path, os.O_RDONLY)
     try:
@@ -119,18 +119,18 @@ def test_files_are_not_watched(epoll, tmp_path, kind):
 
 @clause("epoll_ctl.loop-eloop", "epoll_ctl(2)", "ERRORS", errno=ELOOP)
 @pytest.mark.parametrize("length", [2, 3])
-def test_instances_do_not_watch_in_a_circle(instance, length):
-    """Instances cannot watch one another in a circle."""
-    circle = [instance() for _ in range(length)]
-    for one, other in pairwise(circle):
+def test_circle_of_instances_fails(instance, length):
+    """epoll_ctl() with EPOLL_CTL_ADD fails with ELOOP if instances would monitor one another in a circle."""
+    instances = [instance() for _ in range(length)]
+    for one, other in pairwise(instances):
         one.add(other.fd, EPOLLIN)
     with fails_with(ELOOP):
-        circle[-1].add(circle[0].fd, EPOLLIN)
+        instances[-1].add(instances[0].fd, EPOLLIN)
 
 
 @clause("epoll_ctl.depth-eloop", "epoll_ctl(2)", "ERRORS", errno=ELOOP)
-def test_instances_are_nested_to_a_depth(instance):
-    """Of instances that watch one another five are nested, and no sixth."""
+def test_nesting_depth_is_limited(instance):
+    """epoll_ctl() with EPOLL_CTL_ADD accepts five nested instances, and fails with ELOOP for a sixth."""
     nested = [instance()]
     for _ in range(4):
         outer = instance()
@@ -142,7 +142,7 @@ def test_instances_are_nested_to_a_depth(instance):
 
 @clause("epoll.duplicate-added", "epoll(7)", "Questions and answers")
 def test_a_duplicate_can_be_added(epoll, pipe):
-    """A duplicate of a descriptor can be added besides it, with events and data of its own."""
+    """A duplicate of a registered descriptor can be added too, with events and data of its own."""
     ends = pipe()
     duplicate = os.dup(ends.write_fd)
     try:
@@ -156,8 +156,8 @@ def test_a_duplicate_can_be_added(epoll, pipe):
 
 
 @clause("epoll.removed-at-last-close", "epoll(7)", "Questions and answers")
-def test_the_last_close_removes_it(epoll, pipe):
-    """A descriptor is in the interest list until every descriptor of its open file description is closed, and no longer."""
+def test_last_close_removes_the_descriptor(epoll, pipe):
+    """A descriptor stays in the interest list until all descriptors of its open file description are closed."""
     ends = pipe()
     ends.write(b"!")
     first, second = os.dup(ends.read_fd), os.dup(ends.read_fd)
@@ -171,8 +171,8 @@ def test_the_last_close_removes_it(epoll, pipe):
 
 @clause("epoll_ctl.exclusive-events-einval", "epoll_ctl(2)", "ERRORS", errno=EINVAL, since="4.5")
 @pytest.mark.parametrize("more", [EPOLLONESHOT, EPOLLPRI, EPOLLRDHUP], ids=["ONESHOT", "PRI", "RDHUP"])
-def test_exclusive_interest_has_few_events(epoll, pipe, more):
-    """EPOLLEXCLUSIVE takes no event or flag but EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLWAKEUP and EPOLLET."""
+def test_exclusive_permits_few_events(epoll, pipe, more):
+    """epoll_ctl() with EPOLLEXCLUSIVE fails with EINVAL together with EPOLLONESHOT, EPOLLPRI or EPOLLRDHUP."""
     ends = pipe()
     with fails_with(EINVAL):
         epoll.add(ends.read_fd, EPOLLEXCLUSIVE | EPOLLIN | more)
@@ -181,8 +181,8 @@ def test_exclusive_interest_has_few_events(epoll, pipe, more):
 
 @clause("epoll_ctl.exclusive-mod-einval", "epoll_ctl(2)", "ERRORS", errno=EINVAL, since="4.5")
 @pytest.mark.parametrize("before", [0, EPOLLEXCLUSIVE], ids=["plain", "exclusive"])
-def test_exclusive_interest_is_not_modified(epoll, pipe, before):
-    """EPOLLEXCLUSIVE is for EPOLL_CTL_ADD: it cannot be set by EPOLL_CTL_MOD, and what has it cannot be modified."""
+def test_exclusive_cannot_be_modified(epoll, pipe, before):
+    """epoll_ctl() with EPOLL_CTL_MOD fails with EINVAL to set EPOLLEXCLUSIVE, and for a descriptor added with it."""
     ends = pipe()
     epoll.add(ends.read_fd, EPOLLIN | before)
     with fails_with(EINVAL):
@@ -190,16 +190,16 @@ def test_exclusive_interest_is_not_modified(epoll, pipe, before):
 
 
 @clause("epoll_ctl.exclusive-instance-einval", "epoll_ctl(2)", "ERRORS", errno=EINVAL, since="4.5")
-def test_an_instance_is_not_watched_exclusively(epoll, instance):
-    """An epoll instance cannot be added with EPOLLEXCLUSIVE."""
+def test_exclusive_instance_fails(epoll, instance):
+    """epoll_ctl() with EPOLLEXCLUSIVE fails with EINVAL for an epoll instance."""
     with fails_with(EINVAL):
         epoll.add(instance().fd, EPOLLIN | EPOLLEXCLUSIVE)
 
 
 @clause("epoll_ctl.efault", "epoll_ctl(2)", "DESCRIPTION", errno=EFAULT)
 @pytest.mark.parametrize("op", [EPOLL_CTL_ADD, EPOLL_CTL_MOD], ids=["ADD", "MOD"])
-def test_an_event_must_be_given(epoll, pipe, op):
-    """EPOLL_CTL_ADD and EPOLL_CTL_MOD need an event; a null pointer is refused."""
+def test_null_event_fails(epoll, pipe, op):
+    """epoll_ctl() with EPOLL_CTL_ADD or EPOLL_CTL_MOD fails with EFAULT if event is NULL."""
     ends = pipe()
     if op == EPOLL_CTL_MOD:
         epoll.add(ends.read_fd, EPOLLIN)

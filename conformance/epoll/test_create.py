@@ -1,4 +1,4 @@
-"""epoll_create(2): new epoll instances."""
+"""epoll_create(2): creating epoll instances."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .conftest import open_all
 
 @clause("epoll_create.size-ignored", "epoll_create(2)", "DESCRIPTION", since="2.6.8")
 def test_the_size_is_ignored(pipe):
-    """epoll_create() makes an instance whatever positive size is given: more descriptors than that can be added."""
+    """epoll_create() ignores the size if it is positive: more descriptors than that can be added."""
     data = pipe()
     data.write(b"!")
     epfd = epoll_create(1)
@@ -32,8 +32,8 @@ def test_the_size_is_ignored(pipe):
 
 @clause("epoll_create.size-einval", "epoll_create(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("size", [0, -1])
-def test_the_size_must_be_positive(size):
-    """epoll_create() refuses a size that is not positive."""
+def test_nonpositive_size_fails(size):
+    """epoll_create() fails with EINVAL for a size of 0 or less, and opens no descriptor."""
     before = open_descriptors()
     with fails_with(EINVAL):
         epoll_create(size)
@@ -41,8 +41,8 @@ def test_the_size_must_be_positive(size):
 
 
 @clause("epoll_create1.cloexec", "epoll_create(2)", "epoll_create1()", since="2.6.27")
-def test_close_on_exec_is_asked_for():
-    """EPOLL_CLOEXEC sets the close-on-exec flag of the new descriptor, which it does not have without."""
+def test_cloexec_sets_close_on_exec():
+    """epoll_create1() sets the close-on-exec flag with EPOLL_CLOEXEC, and not without."""
     for flags, inheritable in ((0, True), (EPOLL_CLOEXEC, False)):
         epfd = epoll_create1(flags)
         found = os.get_inheritable(epfd)
@@ -52,8 +52,8 @@ def test_close_on_exec_is_asked_for():
 
 @clause("epoll_create1.unknown-flag-einval", "epoll_create(2)", "ERRORS", errno=EINVAL, since="2.6.27")
 @pytest.mark.parametrize("flags", [1, EPOLL_CLOEXEC | 2, -1], ids=hex)
-def test_an_unknown_flag_is_refused(flags):
-    """epoll_create1() refuses flags other than EPOLL_CLOEXEC."""
+def test_unknown_flag_fails(flags):
+    """epoll_create1() fails with EINVAL for flags other than EPOLL_CLOEXEC, and opens no descriptor."""
     before = open_descriptors()
     with fails_with(EINVAL):
         epoll_create1(flags)
@@ -61,8 +61,8 @@ def test_an_unknown_flag_is_refused(flags):
 
 
 @clause("epoll_create1.emfile", "epoll_create(2)", "ERRORS", errno=EMFILE)
-def test_a_process_with_all_its_descriptors_makes_none(fork):
-    """A process that has as many descriptors open as it may cannot make an instance."""
+def test_needs_a_free_descriptor(fork):
+    """epoll_create() and epoll_create1() fail with EMFILE at the limit of open descriptors."""
 
     def life() -> None:
         open_all()
@@ -75,8 +75,8 @@ def test_a_process_with_all_its_descriptors_makes_none(fork):
 
 
 @clause("epoll_create.closed-ebadf", "epoll_wait(2)", "ERRORS", errno=EBADF)
-def test_a_closed_instance_is_none():
-    """A descriptor that is not open is no instance: one cannot wait for it, nor add to it."""
+def test_closed_instance_fails():
+    """epoll_wait() and epoll_ctl() fail with EBADF for a closed instance."""
     epfd = epoll_create1()
     os.close(epfd)
     with fails_with(EBADF):

@@ -1,4 +1,4 @@
-"""epoll_ctl(2), NOTES: poll(2), select(2) and epoll(7) agree on every kind of descriptor that IPC has."""
+"""epoll_ctl(2), NOTES: poll(2), select(2) and epoll(7) agree on every kind of IPC descriptor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOT_READY = dict.fromkeys(READY, False)
 
 
 def readable(epoll: Instance, fd: int) -> dict[str, bool]:
-    """Which of the three say that a descriptor can be read."""
+    """Return by call whether it reports the descriptor as readable."""
     return {
         "poll": bool(poll({fd: POLLIN}, 0)),
         "select": bool(select.select([fd], [], [], 0)[0]),
@@ -31,7 +31,7 @@ def readable(epoll: Instance, fd: int) -> dict[str, bool]:
 
 
 def writable(epoll: Instance, fd: int) -> dict[str, bool]:
-    """Which of the three say that a descriptor can be written."""
+    """Return by call whether it reports the descriptor as writable."""
     return {
         "poll": bool(poll({fd: POLLOUT}, 0)),
         "select": bool(select.select([], [fd], [], 0)[1]),
@@ -40,7 +40,7 @@ def writable(epoll: Instance, fd: int) -> dict[str, bool]:
 
 
 def reported(epoll: Instance, fd: int, event: int) -> bool:
-    """Whether an instance reports an event of a descriptor that is added for it."""
+    """Tell whether an instance reports the event of the descriptor, which is added for the call."""
     epoll.add(fd, event)
     try:
         return bool(epoll.ready())
@@ -49,7 +49,7 @@ def reported(epoll: Instance, fd: int, event: int) -> bool:
 
 
 def fill(fd: int) -> None:
-    """Write until there is no room."""
+    """Write until the descriptor would block."""
     os.set_blocking(fd, False)
     with suppress(BlockingIOError):
         while os.write(fd, bytes(1024)):
@@ -58,7 +58,7 @@ def fill(fd: int) -> None:
 
 @clause("epoll.watches-pipes", "epoll_ctl(2)", "NOTES")
 def test_pipes(epoll, pipe):
-    """A pipe can be read when there are data, and written while there is room, say poll(2), select(2) and epoll(7)."""
+    """poll(), select() and epoll_wait() report a pipe as readable if it has data, and as writable if it has space."""
     ends = pipe()
     assert (readable(epoll, ends.read_fd), writable(epoll, ends.write_fd)) == (NOT_READY, READY)
     fill(ends.write_fd)
@@ -67,7 +67,7 @@ def test_pipes(epoll, pipe):
 
 @clause("epoll.watches-fifos", "epoll_ctl(2)", "NOTES")
 def test_fifos(epoll, fifo):
-    """A FIFO can be read when there are data, and written while there is room, say poll(2), select(2) and epoll(7)."""
+    """poll(), select() and epoll_wait() report a FIFO as readable if it has data, and as writable if it has space."""
     path = fifo().path
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     writer = os.open(path, os.O_WRONLY)
@@ -83,7 +83,9 @@ def test_fifos(epoll, fifo):
 @clause("epoll.watches-sockets", "epoll_ctl(2)", "NOTES")
 @pytest.mark.parametrize("type", [SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET], ids=["stream", "datagram", "seqpacket"])
 def test_sockets(epoll, sockets, type):
-    """A UNIX socket can be read when something has come, and written while there is room, say all three."""
+    """poll(), select() and epoll_wait() report a UNIX socket as
+    readable if it has data, and as writable if it has space.
+    """
     left, right = sockets.pair(type)
     assert (readable(epoll, right.fd), writable(epoll, left.fd)) == (NOT_READY, READY)
     fill(left.fd)
@@ -97,7 +99,7 @@ def test_sockets(epoll, sockets, type):
 
 @clause("epoll.watches-listeners", "epoll_ctl(2)", "NOTES")
 def test_listeners(epoll, sockets):
-    """A listening socket can be read when a connection waits to be accepted, say all three, and not before or after."""
+    """poll(), select() and epoll_wait() report a listening socket as readable while a connection can be accepted."""
     listener = sockets.listen_unix()
     fd = listener.socket.fileno()
     assert readable(epoll, fd) == NOT_READY
@@ -109,7 +111,7 @@ def test_listeners(epoll, sockets):
 
 @clause("epoll.watches-tcp", "epoll_ctl(2)", "NOTES")
 def test_tcp(epoll, sockets):
-    """A TCP connection can be read when data have come or the peer has closed it, say all three."""
+    """poll(), select() and epoll_wait() report a TCP socket as readable if it has data or the peer has closed it."""
     listener = listening(sockets)
     caller = sockets.connect(listener)
     called = listener.accept()
@@ -126,7 +128,7 @@ def test_tcp(epoll, sockets):
 
 @clause("epoll.watches-eventfds", "epoll_ctl(2)", "NOTES")
 def test_eventfds(epoll, eventfd):
-    """An eventfd can be read while its counter is above zero, and written while one can be added, say all three."""
+    """poll(), select() and epoll_wait() report an eventfd as readable above 0, and as writable if 1 can be added."""
     counter = eventfd()
     assert (readable(epoll, counter.fd), writable(epoll, counter.fd)) == (NOT_READY, READY)
     counter.write(2**64 - 2)
@@ -137,7 +139,7 @@ def test_eventfds(epoll, eventfd):
 
 @clause("epoll.watches-timerfds", "epoll_ctl(2)", "NOTES")
 def test_timerfds(epoll, timerfd):
-    """A timerfd can be read once its timer has run out, until that is read, say all three."""
+    """poll(), select() and epoll_wait() report a timerfd as readable from its expiration until it is read."""
     timer = timerfd()
     assert readable(epoll, timer.fd) == NOT_READY
     timer.set(0.000_001)
@@ -149,7 +151,7 @@ def test_timerfds(epoll, timerfd):
 
 @clause("epoll.watches-signalfds", "epoll_ctl(2)", "NOTES")
 def test_signalfds(instance, fork, signals):
-    """A signalfd can be read while one of its signals is pending, say all three."""
+    """poll(), select() and epoll_wait() report a signalfd as readable while one of its signals is pending."""
 
     def life() -> None:
         signals.block(SIGUSR1)
@@ -165,7 +167,7 @@ def test_signalfds(instance, fork, signals):
 
 @clause("epoll.watches-pidfds", "epoll_ctl(2)", "NOTES", since="5.3")
 def test_pidfds(epoll, fork):
-    """A pidfd can be read once its process has ended, say all three."""
+    """poll(), select() and epoll_wait() report a pidfd as readable after its process has terminated."""
     child = fork(pause)
     child.wait_blocked("pause")
     fd = pidfd_open(child.pid)
@@ -180,7 +182,9 @@ def test_pidfds(epoll, fork):
 
 @clause("epoll.watches-queues", "mq_overview(7)", "Linux implementation of message queue descriptors")
 def test_queues(epoll, posix_mq):
-    """A message queue's descriptor can be read when there is a message, and written while there is room, say all three."""
+    """poll(), select() and epoll_wait() report a message queue as
+    readable if it has a message, as writable if it has space.
+    """
     queue = posix_mq(maxmsg=1, msgsize=16)
     assert (readable(epoll, queue.fd), writable(epoll, queue.fd)) == (NOT_READY, READY)
     queue.send(b"!")
@@ -191,17 +195,17 @@ def test_queues(epoll, posix_mq):
 
 @clause("epoll.watches-terminals", "epoll_ctl(2)", "NOTES")
 def test_terminals(epoll):
-    """A pseudoterminal can be read at one end when something was written at the other, say all three."""
+    """poll(), select() and epoll_wait() report each end of a pseudoterminal as readable after a write to the other."""
     try:
         leader, follower = os.openpty()
     except OSError as error:
         untested(f"needs a pty: {error.strerror}")
     try:
         assert [readable(epoll, end) for end in (leader, follower)] == [NOT_READY, NOT_READY]
-        for here, there in ((leader, follower), (follower, leader)):
-            os.write(there, b"line\n")  # a terminal's other end reads lines
-            assert poll({here: POLLIN}, 5000)
-            assert readable(epoll, here) == READY
+        for end, other in ((leader, follower), (follower, leader)):
+            os.write(other, b"line\n")  # a terminal is read by lines
+            assert poll({end: POLLIN}, 5000)
+            assert readable(epoll, end) == READY
     finally:
         os.close(leader)
         os.close(follower)
@@ -209,7 +213,7 @@ def test_terminals(epoll):
 
 @clause("epoll.watches-instances", "epoll(7)", "Questions and answers")
 def test_instances(epoll, instance, pipe):
-    """An epoll instance can be read while it has events, say all three."""
+    """poll(), select() and epoll_wait() report an epoll instance as readable while it has events."""
     ends, inner = pipe(), instance()
     inner.add(ends.read_fd, EPOLLIN)
     assert readable(epoll, inner.fd) == NOT_READY

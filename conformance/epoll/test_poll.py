@@ -1,4 +1,4 @@
-"""poll(2), ppoll(2), and what select(2) shares with them."""
+"""poll(2), ppoll(2), and the corresponding behaviour of select(2)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from pytest_ipc.kernel.libc import syscall
 
 
 @clause("poll.blocks-until-event", "poll(2)", "DESCRIPTION")
-def test_it_waits_for_an_event(pipe, fork):
-    """With a negative timeout poll() blocks until one of the events has occurred for one of the descriptors."""
+def test_negative_timeout_blocks_until_an_event(pipe, fork):
+    """poll() with a negative timeout blocks until a requested event occurs on one of the descriptors."""
     one, other = pipe(), pipe()
     child = fork(lambda: poll({one.read_fd: POLLIN, other.read_fd: POLLIN}, -1))
     child.wait_blocked("poll")
@@ -30,16 +30,16 @@ def test_it_waits_for_an_event(pipe, fork):
 
 
 @clause("poll.zero-returns-at-once", "poll(2)", "DESCRIPTION")
-def test_it_does_not_wait_with_a_timeout_of_zero(pipe):
-    """With a timeout of zero poll() returns at once, with zero if no descriptor is ready."""
+def test_timeout_0_returns_at_once(pipe):
+    """poll() with a timeout of 0 returns 0 at once if no descriptor is ready."""
     data = pipe()
     assert poll({data.read_fd: POLLIN}, 0) == {}
     assert last_success() == ("poll", 0)
 
 
 @clause("poll.timeout", "poll(2)", "RETURN VALUE")
-def test_it_waits_up_to_the_timeout(pipe):
-    """When the timeout is over and no descriptor has become ready poll() returns zero, and not before."""
+def test_returns_0_at_the_timeout(pipe):
+    """poll() returns 0 when the timeout expires, not earlier, if no descriptor is ready."""
     data = pipe()
     start = time.monotonic_ns()
     assert poll({data.read_fd: POLLIN}, 20) == {}
@@ -47,8 +47,8 @@ def test_it_waits_up_to_the_timeout(pipe):
 
 
 @clause("poll.counts-descriptors", "poll(2)", "RETURN VALUE")
-def test_it_counts_the_descriptors(pipe, sockets):
-    """poll() returns the number of descriptors of which it reports something, however many events each of them has."""
+def test_returns_the_number_of_ready_descriptors(pipe, sockets):
+    """poll() returns the number of descriptors with events, however many events each has."""
     data = pipe()
     left, right = sockets.pair()
     right.send(b"!")
@@ -58,19 +58,19 @@ def test_it_counts_the_descriptors(pipe, sockets):
 
 
 @clause("poll.only-what-was-asked", "poll(2)", "DESCRIPTION")
-def test_it_tells_what_was_asked_for(sockets):
-    """Of the events poll() reports those that were asked for, and of no event POLLHUP, POLLERR and POLLNVAL alone."""
+def test_only_requested_events_are_reported(sockets):
+    """poll() reports the requested events only, and in addition POLLHUP, POLLERR and POLLNVAL."""
     left, right = sockets.pair()
     right.send(b"!")
-    for asked in (POLLIN, POLLOUT, POLLIN | POLLOUT, 0):
-        assert poll({left.fd: asked}, 0) == ({left.fd: asked} if asked else {})
+    for requested in (POLLIN, POLLOUT, POLLIN | POLLOUT, 0):
+        assert poll({left.fd: requested}, 0) == ({left.fd: requested} if requested else {})
     right.close()
     assert poll({left.fd: 0}, 0) == {left.fd: POLLHUP}
 
 
 @clause("poll.same-as-normal", "poll(2)", "POLLRDNORM")
-def test_normal_data_are_data(sockets):
-    """POLLRDNORM is equivalent to POLLIN, and POLLWRNORM to POLLOUT."""
+def test_pollrdnorm_and_pollwrnorm(sockets):
+    """poll() reports POLLRDNORM like POLLIN, and POLLWRNORM like POLLOUT."""
     left, right = sockets.pair()
     both = POLLRDNORM | POLLWRNORM
     assert poll({left.fd: both}, 0) == {left.fd: POLLWRNORM}
@@ -79,8 +79,8 @@ def test_normal_data_are_data(sockets):
 
 
 @clause("poll.hup-before-end", "poll(2)", "POLLHUP")
-def test_a_hang_up_is_no_end_of_file(sockets):
-    """POLLHUP of a stream socket says that the peer has closed it: what it sent is read first, and then the end of file."""
+def test_data_can_be_read_after_pollhup(sockets):
+    """poll() reports POLLHUP on a stream socket closed by its peer; pending data can be read before end of file."""
     left, right = sockets.pair()
     right.send(b"!")
     right.close()
@@ -90,8 +90,8 @@ def test_a_hang_up_is_no_end_of_file(sockets):
 
 @clause("poll.rdhup", "poll(2)", "POLLRDHUP", since="2.6.17")
 @pytest.mark.parametrize("how", ["shutdown", "close"])
-def test_the_peers_end_is_told(sockets, how):
-    """POLLRDHUP is reported of a stream socket when the peer has closed it, or has shut down its writing half."""
+def test_pollrdhup_after_shutdown_or_close(sockets, how):
+    """poll() reports POLLRDHUP on a stream socket after the peer has closed it or shut down its writing half."""
     left, right = sockets.pair()
     assert poll({left.fd: POLLRDHUP}, 0) == {}
     if how == "shutdown":
@@ -102,8 +102,8 @@ def test_the_peers_end_is_told(sockets, how):
 
 
 @clause("poll.files-are-ready", "poll(2)", "DESCRIPTION")
-def test_a_file_is_always_ready(tmp_path):
-    """A regular file is always ready to read and to write, also at its end."""
+def test_file_is_always_ready(tmp_path):
+    """poll() reports a regular file always as readable and writable, also at end of file."""
     (tmp_path / "file").touch()
     fd = os.open(tmp_path / "file", os.O_RDWR)
     try:
@@ -114,8 +114,8 @@ def test_a_file_is_always_ready(tmp_path):
 
 
 @clause("poll.nonblock-no-matter", "poll(2)", "NOTES")
-def test_nonblocking_descriptors_are_waited_for(pipe, fork):
-    """poll() waits for descriptors with O_NONBLOCK as for others."""
+def test_o_nonblock_does_not_matter(pipe, fork):
+    """poll() blocks also for descriptors with O_NONBLOCK."""
     data = pipe(flags=os.O_NONBLOCK | os.O_CLOEXEC)
     child = fork(lambda: poll({data.read_fd: POLLIN}, -1))
     child.wait_blocked("poll")
@@ -124,8 +124,8 @@ def test_nonblocking_descriptors_are_waited_for(pipe, fork):
 
 
 @clause("poll.eintr", "poll(2)", "ERRORS", errno=EINTR)
-def test_a_handler_ends_the_wait(pipe, fork):
-    """poll() fails with EINTR when a signal handler has run before any of the events."""
+def test_handler_interrupts_poll(pipe, fork):
+    """poll() fails with EINTR when a signal handler runs before any requested event."""
     data = pipe()
 
     def life() -> None:
@@ -140,15 +140,15 @@ def test_a_handler_ends_the_wait(pipe, fork):
 
 
 @clause("poll.efault", "poll(2)", "ERRORS", errno=EFAULT)
-def test_the_array_must_be_there():
-    """poll() fails when the array lies where nothing can be read."""
+def test_invalid_array_fails():
+    """poll() fails with EFAULT for an inaccessible array."""
     with fails_with(EFAULT):
         syscall(number_of("ppoll"), 8, 1, 0, 0, 0)
 
 
 @clause("poll.nofile-einval", "poll(2)", "ERRORS", errno=EINVAL)
-def test_there_are_no_more_elements_than_descriptors(fork):
-    """poll() refuses more elements than RLIMIT_NOFILE lets the process have descriptors, and takes as many as that."""
+def test_more_elements_than_rlimit_nofile_fail(fork):
+    """poll() accepts RLIMIT_NOFILE elements, and fails with EINVAL for one more."""
 
     def life() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
@@ -160,28 +160,28 @@ def test_there_are_no_more_elements_than_descriptors(fork):
 
 
 @clause("ppoll.mask", "poll(2)", "ppoll()", since="2.6.16")
-def test_ppoll_waits_under_another_mask(pipe, fork):
-    """While ppoll() waits the signal mask is the one that it was given, and afterwards the one from before."""
+def test_ppoll_sets_the_mask_while_waiting(pipe, fork):
+    """ppoll() replaces the signal mask while it waits, and restores it before it returns."""
     data = pipe()
 
     def life() -> None:
-        came = []
-        signal.signal(SIGUSR1, lambda *_: came.append(1))
+        caught = []
+        signal.signal(SIGUSR1, lambda *_: caught.append(1))
         signal.pthread_sigmask(signal.SIG_BLOCK, {SIGUSR1})
         kill(os.getpid(), SIGUSR1)
         with fails_with(EINTR):
             ppoll({data.read_fd: POLLIN}, None, set())
-        assert came == [1]
+        assert caught == [1]
         kill(os.getpid(), SIGUSR1)
-        assert came == [1]
+        assert caught == [1]
         assert sigpending() == {SIGUSR1}
 
     fork(life).result()
 
 
 @clause("ppoll.null-mask", "poll(2)", "ppoll()", since="2.6.16")
-def test_without_a_mask_ppoll_is_poll(pipe, fork):
-    """Without a mask ppoll() leaves it as it is, and without a time it blocks until there is an event."""
+def test_ppoll_without_mask_or_timeout(pipe, fork):
+    """ppoll() with a NULL mask does not change the signal mask, and with a NULL timeout blocks until an event."""
     data = pipe()
 
     def life() -> dict[int, int]:
@@ -198,8 +198,8 @@ def test_without_a_mask_ppoll_is_poll(pipe, fork):
 
 
 @clause("ppoll.timeout", "poll(2)", "ppoll()", since="2.6.16")
-def test_ppoll_takes_nanoseconds(pipe):
-    """ppoll() waits up to a time in nanoseconds, and not at all for a time of zero."""
+def test_ppoll_timeout_in_nanoseconds(pipe):
+    """ppoll() waits for a timeout in nanoseconds, and returns at once for a timeout of 0."""
     data = pipe()
     assert ppoll({data.read_fd: POLLIN}, Timespec(), None) == {}
     start = time.monotonic_ns()
@@ -209,15 +209,15 @@ def test_ppoll_takes_nanoseconds(pipe):
 
 @clause("ppoll.invalid-time-einval", "poll(2)", "ERRORS", errno=EINVAL, since="2.6.16")
 @pytest.mark.parametrize("timeout", [Timespec(-1), Timespec(0, -1)], ids=["seconds", "nanoseconds"])
-def test_ppoll_refuses_a_negative_time(pipe, timeout):
-    """ppoll() refuses a negative time, which poll() would take for one without end."""
+def test_ppoll_with_negative_timeout_fails(pipe, timeout):
+    """ppoll() fails with EINVAL for a negative timeout."""
     with fails_with(EINVAL):
         ppoll({pipe().read_fd: POLLIN}, timeout, None)
 
 
 @clause("select.sets", "select(2)", "File descriptor sets")
-def test_select_leaves_what_is_ready(pipe, sockets):
-    """select() leaves the descriptors that are ready in each set, and returns how many they are in all."""
+def test_select_returns_ready_descriptors(pipe, sockets):
+    """select() keeps the ready descriptors in each set, and returns their total number."""
     data, left_right = pipe(), sockets.pair()
     left, right = left_right
     right.send(b"!")
@@ -229,8 +229,8 @@ def test_select_leaves_what_is_ready(pipe, sockets):
 
 
 @clause("select.end-of-file-is-ready", "select(2)", "Arguments")
-def test_select_takes_the_end_of_file_for_readable(pipe):
-    """A descriptor at the end of file is ready for reading."""
+def test_select_reports_end_of_file_as_readable(pipe):
+    """select() reports a descriptor at end of file as readable."""
     data = pipe()
     assert select({data.read_fd}, 0) == set()
     data.close_write()
@@ -239,8 +239,8 @@ def test_select_takes_the_end_of_file_for_readable(pipe):
 
 
 @clause("select.ebadf", "select(2)", "ERRORS", errno=EBADF)
-def test_select_refuses_what_is_not_open(pipe):
-    """select() fails for a set with a descriptor that is not open."""
+def test_select_with_closed_descriptor_fails(pipe):
+    """select() fails with EBADF for a set with a descriptor that is not open."""
     ends = pipe()
     closed = ends.write_fd
     ends.close_write()
@@ -249,8 +249,8 @@ def test_select_refuses_what_is_not_open(pipe):
 
 
 @clause("select.eintr", "select(2)", "ERRORS", errno=EINTR)
-def test_a_handler_ends_select(pipe, fork):
-    """select() fails with EINTR when a signal handler has run."""
+def test_handler_interrupts_select(pipe, fork):
+    """select() fails with EINTR when a signal handler runs."""
     data = pipe()
 
     def life() -> None:
@@ -265,8 +265,8 @@ def test_a_handler_ends_select(pipe, fork):
 
 
 @clause("select.error-is-ready", "select(2)", "Correspondence between select() and poll() notifications")
-def test_select_takes_an_error_for_ready(pipe):
-    """What poll() reports as POLLERR is ready for reading and for writing to select(), and no exceptional condition."""
+def test_select_reports_an_error_as_ready(pipe):
+    """select() reports POLLERR of poll() as readable and writable, and not as an exceptional condition."""
     ends = pipe()
     ends.close_read()
     assert poll({ends.write_fd: 0}, 0) == {ends.write_fd: POLLERR}

@@ -1,4 +1,4 @@
-"""epoll(7): level-triggered, edge-triggered, one-shot and exclusive interest."""
+"""epoll(7): level-triggered, edge-triggered, one-shot and exclusive notification."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .conftest import Instance, numbers
 
 
 @clause("epoll.level-triggered", "epoll(7)", "Level-triggered and edge-triggered")
-def test_an_event_is_told_as_long_as_it_lasts(epoll, pipe):
-    """Without EPOLLET a descriptor is reported each time as long as it is ready, and no longer."""
+def test_level_triggered_event_is_reported_while_ready(epoll, pipe):
+    """epoll_wait() without EPOLLET reports a descriptor at every call while it is ready."""
     data = pipe()
     epoll.add(data.read_fd, EPOLLIN)
     assert epoll.ready() == []
@@ -33,8 +33,10 @@ def test_an_event_is_told_as_long_as_it_lasts(epoll, pipe):
 
 
 @clause("epoll.edge-triggered", "epoll(7)", "Level-triggered and edge-triggered")
-def test_an_edge_is_told_once(epoll, pipe):
-    """With EPOLLET a descriptor is reported once when data have come, also if some of them are left, and again when more come."""
+def test_edge_triggered_event_is_reported_once(epoll, pipe):
+    """epoll_wait() with EPOLLET reports a descriptor once for new
+    data, even if not all are read, and again for more data.
+    """
     data = pipe()
     epoll.add(data.read_fd, EPOLLIN | EPOLLET)
     data.write(bytes(2000))
@@ -48,8 +50,8 @@ def test_an_edge_is_told_once(epoll, pipe):
 
 @clause("epoll.edge-at-once", "epoll(7)", "Level-triggered and edge-triggered")
 @pytest.mark.parametrize("how", ["add", "modify"])
-def test_what_is_ready_when_it_is_added_is_told(epoll, pipe, how):
-    """A descriptor that is ready when it is added with EPOLLET, or modified, is reported: what is there is read anew."""
+def test_edge_is_reported_for_a_ready_descriptor_at_add(epoll, pipe, how):
+    """epoll_wait() with EPOLLET reports a descriptor that is ready when it is added or modified."""
     data = pipe()
     if how == "modify":
         epoll.add(data.read_fd, EPOLLIN | EPOLLET)
@@ -63,8 +65,8 @@ def test_what_is_ready_when_it_is_added_is_told(epoll, pipe, how):
 
 
 @clause("epoll.edge-after-eagain", "epoll(7)", "Level-triggered and edge-triggered")
-def test_an_edge_comes_after_all_was_read(epoll, pipe):
-    """With EPOLLET a reader that reads until EAGAIN and waits misses nothing."""
+def test_edge_follows_eagain(epoll, pipe):
+    """epoll_wait() with EPOLLET reports new data each time after a reader has read until EAGAIN."""
     data = pipe()
     os.set_blocking(data.read_fd, False)
     epoll.add(data.read_fd, EPOLLIN | EPOLLET)
@@ -80,8 +82,8 @@ def test_an_edge_comes_after_all_was_read(epoll, pipe):
 
 
 @clause("epoll.oneshot", "epoll_ctl(2)", "EPOLLONESHOT", since="2.6.2")
-def test_a_single_event_is_told(epoll, pipe):
-    """With EPOLLONESHOT a descriptor is reported once and then disabled, whatever comes, until EPOLL_CTL_MOD rearms it."""
+def test_oneshot_event_is_reported_once(epoll, pipe):
+    """epoll_wait() with EPOLLONESHOT reports a descriptor once, until EPOLL_CTL_MOD rearms it."""
     data = pipe()
     epoll.add(data.read_fd, EPOLLIN | EPOLLONESHOT)
     data.write(b"!")
@@ -95,8 +97,8 @@ def test_a_single_event_is_told(epoll, pipe):
 
 
 @clause("epoll.err-unasked", "epoll_ctl(2)", "EPOLLERR")
-def test_an_error_is_told_unasked(epoll, pipe):
-    """EPOLLERR is reported of a pipe's write end whose read end is closed, though it was not asked for."""
+def test_epollerr_is_reported_without_request(epoll, pipe):
+    """epoll_wait() reports EPOLLERR of a pipe's write end without readers, even if not requested."""
     ends = pipe()
     epoll.add(ends.write_fd, 0)
     assert epoll.ready() == []
@@ -105,8 +107,10 @@ def test_an_error_is_told_unasked(epoll, pipe):
 
 
 @clause("epoll.hup-unasked", "epoll_ctl(2)", "EPOLLHUP")
-def test_a_hang_up_is_told_unasked(epoll, pipe):
-    """EPOLLHUP is reported of a pipe's read end whose write end is closed, though it was not asked for; data can still be read."""
+def test_epollhup_is_reported_without_request(epoll, pipe):
+    """epoll_wait() reports EPOLLHUP of a pipe's read end without
+    writers, even if not requested; its data stay readable.
+    """
     ends = pipe()
     ends.write(b"!")
     epoll.add(ends.read_fd, 0)
@@ -118,8 +122,8 @@ def test_a_hang_up_is_told_unasked(epoll, pipe):
 
 @clause("epoll.rdhup", "epoll_ctl(2)", "EPOLLRDHUP", since="2.6.17")
 @pytest.mark.parametrize("how", ["shutdown", "close"])
-def test_the_peers_end_is_told(epoll, sockets, how):
-    """EPOLLRDHUP is reported of a stream socket when the peer has closed it, or has shut down its writing half."""
+def test_epollrdhup_after_shutdown_or_close(epoll, sockets, how):
+    """epoll_wait() reports EPOLLRDHUP on a stream socket after the peer has closed it or shut down its writing half."""
     left, right = sockets.pair()
     epoll.add(left.fd, EPOLLRDHUP)
     assert epoll.ready() == []
@@ -132,7 +136,7 @@ def test_the_peers_end_is_told(epoll, sockets, how):
 
 @clause("epoll.combined", "epoll(7)", "Questions and answers")
 def test_events_are_combined(epoll, sockets):
-    """Several events of one descriptor between two calls are reported as one."""
+    """epoll_wait() combines the events of one descriptor since the last call into one."""
     left, right = sockets.pair()
     epoll.add(left.fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
     assert epoll.ready() == [EpollEvent(EPOLLOUT, left.fd)]
@@ -144,8 +148,8 @@ def test_events_are_combined(epoll, sockets):
 
 
 @clause("epoll.two-instances", "epoll(7)", "Questions and answers")
-def test_two_instances_are_both_told(instance, pipe):
-    """Two instances may watch one descriptor, and both report it."""
+def test_two_instances_report_one_descriptor(instance, pipe):
+    """Two epoll instances that monitor one descriptor both report its events."""
     data = pipe()
     both = instance(), instance()
     for one in both:
@@ -156,7 +160,7 @@ def test_two_instances_are_both_told(instance, pipe):
 
 @clause("epoll.instance-is-pollable", "epoll(7)", "Questions and answers")
 def test_an_instance_is_readable_when_it_has_events(epoll, instance, pipe):
-    """An epoll descriptor can be read, says another that watches it, when it has events, and not before or after."""
+    """An epoll instance monitored by another one is readable exactly while it has events."""
     data, outer = pipe(), instance()
     epoll.add(data.read_fd, EPOLLIN)
     outer.add(epoll.fd, EPOLLIN)
@@ -168,22 +172,22 @@ def test_an_instance_is_readable_when_it_has_events(epoll, instance, pipe):
 
 
 def ended(children: list[Child[Any]]) -> Child[Any]:
-    """The first of some children that has ended, waiting for that."""
+    """Wait for the first child that terminates; return it."""
     assert Deadline(SOON).until(lambda: not all(child.alive for child in children))
     return next(child for child in children if not child.alive)
 
 
-def waiting(instance: Instance) -> Callable[[], list[EpollEvent]]:
-    """What a child does that waits for an event of an instance."""
+def wait_for_events(instance: Instance) -> Callable[[], list[EpollEvent]]:
+    """Return the function of a child that waits for an event of an instance."""
     return lambda: epoll_wait(instance.fd, 4, -1)
 
 
 @clause("epoll.edge-wakes-one", "epoll(7)", "Level-triggered and edge-triggered")
-def test_an_edge_wakes_one_process(epoll, pipe, fork):
-    """Of several processes that wait on one instance only one is awoken when an edge-triggered descriptor becomes ready."""
+def test_edge_wakes_one_process(epoll, pipe, fork):
+    """An edge-triggered event wakes only one of several processes blocked in epoll_wait() on one instance."""
     data = pipe()
     epoll.add(data.read_fd, EPOLLIN | EPOLLET)
-    children = [fork(waiting(epoll)) for _ in range(3)]
+    children = [fork(wait_for_events(epoll)) for _ in range(3)]
     for child in children:
         child.wait_blocked("epoll_wait")
     data.write(b"!")
@@ -198,14 +202,14 @@ def test_an_edge_wakes_one_process(epoll, pipe, fork):
 
 
 @clause("epoll.plain-wakes-all", "epoll_ctl(2)", "EPOLLEXCLUSIVE")
-def test_every_instance_is_told_by_default(instance, pipe, fork):
-    """Without EPOLLEXCLUSIVE every instance that watches a descriptor gets the event, and so who waits on it."""
+def test_event_wakes_every_instance_by_default(instance, pipe, fork):
+    """Without EPOLLEXCLUSIVE, an event wakes a process on every instance that monitors the descriptor."""
     data = pipe()
     instances = [instance() for _ in range(3)]
     children = []
     for one in instances:
         one.add(data.read_fd, EPOLLIN)
-        children.append(fork(waiting(one)))
+        children.append(fork(wait_for_events(one)))
     for child in children:
         child.wait_blocked("epoll_wait")
     data.write(b"!")
@@ -213,14 +217,16 @@ def test_every_instance_is_told_by_default(instance, pipe, fork):
 
 
 @clause("epoll.exclusive-wakes-some", "epoll_ctl(2)", "EPOLLEXCLUSIVE", since="4.5")
-def test_an_exclusive_interest_is_told_to_at_least_one(instance, pipe, fork):
-    """With EPOLLEXCLUSIVE at least one instance gets the event; those that watch without it all do."""
+def test_exclusive_event_wakes_at_least_one(instance, pipe, fork):
+    """With EPOLLEXCLUSIVE, an event wakes at least one of the
+    instances, and all that monitor the descriptor without it.
+    """
     data = pipe()
     instances = [instance() for _ in range(4)]
     children = []
     for one, flag in zip(instances, (EPOLLEXCLUSIVE, EPOLLEXCLUSIVE, 0, 0), strict=True):
         one.add(data.read_fd, EPOLLIN | flag)
-        children.append(fork(waiting(one)))
+        children.append(fork(wait_for_events(one)))
     for child in children:
         child.wait_blocked("epoll_wait")
     data.write(b"!")

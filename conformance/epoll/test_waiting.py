@@ -1,4 +1,4 @@
-"""epoll_wait(2), epoll_pwait(2): waiting for events, for how long and under which signal mask."""
+"""epoll_wait(2), epoll_pwait(2): events, timeouts and signal masks."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from .conftest import numbers
 
 
 @clause("epoll_wait.blocks-until-event", "epoll_wait(2)", "DESCRIPTION")
-def test_it_waits_for_an_event(epoll, pipe, fork):
-    """With a timeout of -1 epoll_wait() blocks until a descriptor delivers an event."""
+def test_timeout_minus_1_blocks_until_an_event(epoll, pipe, fork):
+    """epoll_wait() with a timeout of -1 blocks until a descriptor has an event."""
     data = pipe()
     epoll.add(data.read_fd, EPOLLIN)
     child = fork(epoll_wait, epoll.fd, 4, -1)
@@ -42,8 +42,8 @@ def test_it_waits_for_an_event(epoll, pipe, fork):
 
 
 @clause("epoll_wait.zero-returns-at-once", "epoll_wait(2)", "DESCRIPTION")
-def test_it_does_not_wait_with_a_timeout_of_zero(epoll, pipe):
-    """With a timeout of zero epoll_wait() returns at once, with no events where there are none."""
+def test_timeout_0_returns_at_once(epoll, pipe):
+    """epoll_wait() with a timeout of 0 returns at once, with the present events."""
     data = pipe()
     epoll.add(data.read_fd, EPOLLIN)
     assert epoll_wait(epoll.fd, 4, 0) == []
@@ -52,8 +52,8 @@ def test_it_does_not_wait_with_a_timeout_of_zero(epoll, pipe):
 
 
 @clause("epoll_wait.timeout", "epoll_wait(2)", "RETURN VALUE")
-def test_it_waits_up_to_the_timeout(epoll, pipe):
-    """When the timeout is over and no descriptor has become ready epoll_wait() returns zero, and not before."""
+def test_returns_0_at_the_timeout(epoll, pipe):
+    """epoll_wait() returns 0 when the timeout expires, not earlier, if no descriptor is ready."""
     epoll.add(pipe().read_fd, EPOLLIN)
     start = time.monotonic_ns()
     assert epoll_wait(epoll.fd, 4, 20) == []
@@ -61,8 +61,8 @@ def test_it_waits_up_to_the_timeout(epoll, pipe):
 
 
 @clause("epoll_wait.at-most", "epoll_wait(2)", "DESCRIPTION")
-def test_it_gives_at_most_so_many(epoll, pipe):
-    """epoll_wait() gives up to n events, and returns how many."""
+def test_returns_at_most_n_events(epoll, pipe):
+    """epoll_wait() returns at most n events, and their number."""
     ends = [pipe() for _ in range(3)]
     for one in ends:
         epoll.add(one.write_fd, EPOLLOUT)
@@ -70,8 +70,8 @@ def test_it_gives_at_most_so_many(epoll, pipe):
 
 
 @clause("epoll_wait.round-robin", "epoll_wait(2)", "NOTES")
-def test_it_goes_round(epoll, pipe):
-    """If more descriptors are ready than there is room for, successive calls go round all of them."""
+def test_successive_calls_are_round_robin(epoll, pipe):
+    """Successive calls of epoll_wait() with n below the number of ready descriptors return all of them in turn."""
     ends = [pipe() for _ in range(5)]
     for one in ends:
         epoll.add(one.write_fd, EPOLLOUT)
@@ -85,22 +85,22 @@ def test_it_goes_round(epoll, pipe):
 
 @clause("epoll_wait.n-einval", "epoll_wait(2)", "ERRORS", errno=EINVAL)
 @pytest.mark.parametrize("most", [0, -1])
-def test_there_must_be_room(epoll, most):
-    """epoll_wait() refuses an n that is not positive."""
+def test_nonpositive_n_fails(epoll, most):
+    """epoll_wait() fails with EINVAL for an n of 0 or less."""
     with fails_with(EINVAL):
         epoll_wait(epoll.fd, most, 0)
 
 
 @clause("epoll_wait.not-epoll-einval", "epoll_wait(2)", "ERRORS", errno=EINVAL)
-def test_it_waits_on_an_instance(pipe):
-    """epoll_wait() refuses a descriptor that is no epoll instance."""
+def test_descriptor_of_another_kind_fails(pipe):
+    """epoll_wait() fails with EINVAL if epfd is not an epoll instance."""
     with fails_with(EINVAL):
         epoll_wait(pipe().read_fd, 4, 0)
 
 
 @clause("epoll_wait.efault", "epoll_wait(2)", "ERRORS", errno=EFAULT)
-def test_the_room_must_be_writable(epoll, pipe):
-    """epoll_wait() fails when the events cannot be written where they are to go, and they are not lost."""
+def test_unwritable_buffer_fails(epoll, pipe):
+    """epoll_wait() fails with EFAULT for a buffer that is not writable, and loses no events."""
     epoll.add(pipe().write_fd, EPOLLOUT)
     with fails_with(EFAULT):
         syscall(number_of("epoll_pwait"), epoll.fd, 8, 4, 0, 0, 8)
@@ -108,8 +108,8 @@ def test_the_room_must_be_writable(epoll, pipe):
 
 
 @clause("epoll_wait.eintr", "epoll_wait(2)", "ERRORS", errno=EINTR)
-def test_a_handler_ends_the_wait(epoll, fork):
-    """epoll_wait() fails with EINTR when a signal handler has run."""
+def test_handler_interrupts_epoll_wait(epoll, fork):
+    """epoll_wait() fails with EINTR when a signal handler runs."""
 
     def life() -> None:
         signal.signal(SIGUSR1, lambda *_: None)
@@ -124,8 +124,8 @@ def test_a_handler_ends_the_wait(epoll, fork):
 
 @clause("epoll_wait.added-meanwhile", "epoll_wait(2)", "NOTES")
 @pytest.mark.parametrize("before", ["empty", "another"])
-def test_what_is_added_meanwhile_counts(epoll, pipe, fork, before):
-    """A descriptor that is added while another process waits, even on an empty interest list, ends the wait if it is ready."""
+def test_descriptor_added_meanwhile_is_reported(epoll, pipe, fork, before):
+    """epoll_wait() returns a ready descriptor that is added while it blocks, even on an empty interest list."""
     data, other = pipe(), pipe()
     if before == "another":
         epoll.add(other.read_fd, EPOLLIN)
@@ -136,34 +136,36 @@ def test_what_is_added_meanwhile_counts(epoll, pipe, fork, before):
 
 
 @clause("epoll_pwait.mask", "epoll_wait(2)", "epoll_pwait()", since="2.6.19")
-def test_it_waits_under_another_mask(epoll, fork):
-    """While epoll_pwait() waits the signal mask is the one that it was given, and afterwards the one from before."""
+def test_pwait_sets_the_mask_while_waiting(epoll, fork):
+    """epoll_pwait() replaces the signal mask while it waits, and restores it before it returns."""
     fork(waits_under_a_mask, partial(epoll_pwait, epoll.fd, 4, -1)).result()
 
 
 @clause("epoll_pwait2.mask", "epoll_wait(2)", "epoll_pwait2()", since="5.11")
-def test_pwait2_waits_under_another_mask(epoll, fork):
-    """epoll_pwait2() has a signal mask while it waits as epoll_pwait() has."""
+def test_pwait2_sets_the_mask_while_waiting(epoll, fork):
+    """epoll_pwait2() replaces the signal mask while it waits, and restores it before it returns."""
     fork(waits_under_a_mask, partial(epoll_pwait2, epoll.fd, 4, None)).result()
 
 
 def waits_under_a_mask(wait: Callable[[set[int]], object]) -> None:
-    """A signal that is blocked and pending is handled once the call waits under an empty mask; then it is blocked again."""
-    came = []
-    signal.signal(SIGUSR1, lambda *_: came.append(1))
+    """Check that a blocked pending signal is handled during the call
+    with an empty mask, and is blocked again afterwards.
+    """
+    caught = []
+    signal.signal(SIGUSR1, lambda *_: caught.append(1))
     signal.pthread_sigmask(signal.SIG_BLOCK, {SIGUSR1})
     kill(os.getpid(), SIGUSR1)
     with fails_with(EINTR):
         wait(set())
-    assert came == [1]
+    assert caught == [1]
     kill(os.getpid(), SIGUSR1)
-    assert came == [1]
+    assert caught == [1]
     assert sigpending() == {SIGUSR1}
 
 
 @clause("epoll_pwait.null-mask", "epoll_wait(2)", "epoll_pwait()", since="2.6.19")
-def test_without_a_mask_it_is_epoll_wait(epoll, pipe, fork):
-    """Without a mask epoll_pwait() is epoll_wait(): a blocked signal stays pending."""
+def test_null_mask_changes_nothing(epoll, pipe, fork):
+    """epoll_pwait() with a NULL mask does not change the signal mask: a blocked signal stays pending."""
     data = pipe()
     epoll.add(data.read_fd, EPOLLIN)
 
@@ -181,8 +183,8 @@ def test_without_a_mask_it_is_epoll_wait(epoll, pipe, fork):
 
 
 @clause("epoll_pwait2.timeout", "epoll_wait(2)", "epoll_pwait2()", since="5.11")
-def test_pwait2_takes_nanoseconds(epoll, pipe):
-    """epoll_pwait2() waits up to a time in nanoseconds, not at all for a time of zero."""
+def test_pwait2_timeout_in_nanoseconds(epoll, pipe):
+    """epoll_pwait2() waits for a timeout in nanoseconds, and returns at once for a timeout of 0."""
     epoll.add(pipe().read_fd, EPOLLIN)
     assert epoll_pwait2(epoll.fd, 4, Timespec(), None) == []
     start = time.monotonic_ns()
@@ -191,8 +193,8 @@ def test_pwait2_takes_nanoseconds(epoll, pipe):
 
 
 @clause("epoll_pwait2.null-blocks", "epoll_wait(2)", "epoll_pwait2()", since="5.11")
-def test_pwait2_without_a_time_waits(epoll, pipe, fork):
-    """epoll_pwait2() without a time blocks until there is an event."""
+def test_pwait2_without_timeout_blocks(epoll, pipe, fork):
+    """epoll_pwait2() with a NULL timeout blocks until an event."""
     data = pipe()
     epoll.add(data.read_fd, EPOLLIN)
     child = fork(epoll_pwait2, epoll.fd, 4, None, None)
