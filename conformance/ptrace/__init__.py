@@ -1,1 +1,1 @@
-"""Tracing: ptrace(2), one process that observes another and controls when it runs."""
+"""Tracing: ptrace(2), by which one process observes another and controls its execution."""

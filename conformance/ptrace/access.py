@@ -1,4 +1,4 @@
-"""Who may trace whom, "Ptrace access mode checking" of ptrace(2): processes to try it with. Other calls ask the same question."""
+"""Processes for "Ptrace access mode checking" of ptrace(2), the permission check that other calls use, too."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ CAP_SYS_PTRACE = 1 << CAPABILITIES.index("SYS_PTRACE")
 
 
 def has_sys_ptrace() -> bool:
-    """Whether this process has CAP_SYS_PTRACE."""
+    """Return whether this process has CAP_SYS_PTRACE."""
     return bool(capget().effective & CAP_SYS_PTRACE)
 
 
 def needs_sys_ptrace() -> None:
-    """Untested without CAP_SYS_PTRACE."""
+    """Report untested without CAP_SYS_PTRACE."""
     if not has_sys_ptrace():
         untested("needs CAP_SYS_PTRACE")
 
 
 def needs_leave_to_trace() -> None:
-    """Untested where the Yama module lets nobody trace, or none but an administrator."""
+    """Report untested if the Yama module forbids tracing, or permits it only with CAP_SYS_PTRACE."""
     scope = limit("kernel/yama/ptrace_scope")
     if scope is not None and (scope > 2 or (scope == 2 and not has_sys_ptrace())):
         untested(f"needs leave to trace a child: kernel.yama.ptrace_scope is {scope}")
 
 
 def sleeper(ready: Pipe, prepare: Callable[[], object] = int) -> int:
-    """A child that has prepared itself, and sleeps."""
+    """Start a child that calls *prepare* and then sleeps; return its pid."""
 
     def life() -> int:
         prepare()
@@ -50,29 +50,29 @@ def sleeper(ready: Pipe, prepare: Callable[[], object] = int) -> int:
 
 
 def owned() -> None:
-    """Be without capabilities, as OWNER where this process has any, in a process that others of the user may trace."""
+    """Drop all capabilities, as OWNER if there are any, and stay traceable by processes of the same user."""
     if capget().permitted:
         become(OWNER, GROUP)
     prctl(PR_SET_DUMPABLE, 1)
 
 
 def not_dumpable() -> None:
-    """Be a process that others of the user may not trace."""
+    """Make this process not traceable by processes of the same user."""
     prctl(PR_SET_DUMPABLE, 0)
 
 
 def stranger() -> None:
-    """Be another user."""
+    """Become another user."""
     become(STRANGER, OTHER_GROUP)
 
 
 def without_capabilities() -> None:
-    """Give up every capability and stay the same user."""
+    """Drop every capability without a change of user."""
     capset(CapabilitySets(0, 0, 0))
 
 
 def without_sys_ptrace() -> None:
-    """Give up CAP_SYS_PTRACE, which would do by itself, and no other capability."""
+    """Drop CAP_SYS_PTRACE, which would suffice by itself, and no other capability."""
     less = capget().permitted & ~CAP_SYS_PTRACE
     capset(CapabilitySets(less, less, 0))
 
@@ -81,7 +81,7 @@ Ids = tuple[int, int, int]
 
 
 def with_ids(uids: Ids, gids: Ids) -> Callable[[], None]:
-    """Take these user and group ids, real, effective and saved, in a process that others of the user may trace."""
+    """Return a function that sets these real, effective and saved IDs, and stays traceable by the same user."""
 
     def prepare() -> None:
         os.setgroups([])
@@ -102,5 +102,5 @@ _OTHERS: dict[str, Any] = {
     "effective gid": (_UIDS, (GROUP, OTHER_GROUP, GROUP)),
     "saved gid": (_UIDS, (GROUP, GROUP, OTHER_GROUP)),
 }
-# Processes that OWNER may not trace: one of six ids, or all, are another's.
+# Processes that OWNER may not trace: one of six IDs, or all, belong to another user or group.
 OTHERS = pytest.mark.parametrize("ids", _OTHERS.values(), ids=_OTHERS)

@@ -1,4 +1,4 @@
-"""What the clauses about ptrace(2) are written with: children with default dispositions, where tracing is not switched off."""
+"""Fixtures of the ptrace(2) clauses: children with default dispositions, where tracing is permitted."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["other_users"]
 
 @pytest.fixture
 def leave_to_trace() -> None:
-    """Untested where nobody may trace."""
+    """Report untested where tracing is forbidden."""
     needs_leave_to_trace()
 
 
 @pytest.fixture
-def fork(ipc_scope: Any, leave_to_trace: None) -> PlainFork:  # noqa: ARG001 - which is untested where nobody may trace
-    """fork, for children that may trace their own children."""
+def fork(ipc_scope: Any, leave_to_trace: None) -> PlainFork:  # noqa: ARG001 - reports untested where forbidden
+    """Return a fork for children that may trace their own children."""
     return PlainFork(ipc_scope.scope)

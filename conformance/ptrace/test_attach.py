@@ -1,4 +1,4 @@
-"""ptrace(2): how a process comes to be traced, and how it comes to be free again."""
+"""ptrace(2): attaching to a process and detaching from it."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from .tracee import Exited, Killed, Stopped, next_of, raising, reaches, silent, 
 
 
 def reader(pipe) -> int:
-    """A child that waits for a byte, and leaves with its number."""
+    """Start a child that waits for a byte and exits with its value."""
     return bare_child(lambda: pipe.read(1)[0])
 
 
 def asking(*arguments: int) -> Callable[[], int]:
-    """What a child does that asks to be traced, sends itself SIGUSR1, and leaves with 3."""
+    """Return the function of a child that calls PTRACE_TRACEME, sends itself SIGUSR1, and exits with 3."""
 
     def life() -> int:
         ptrace(PTRACE_TRACEME, *(arguments or (0,)))
@@ -54,16 +54,16 @@ def asking(*arguments: int) -> Callable[[], int]:
 
 @pytest.fixture
 def orphaned(fork, pipe) -> Callable[[bool], bytes]:
-    """What a tracee does whose tracer dies while it is in the stop of a SIGUSR1: orphaned(whether the tracer waits for it).
+    """Let a tracer die during its tracee's signal-delivery-stop of SIGUSR1: orphaned(whether the tracer waits for it).
 
-    It writes "s" when it handles the signal, and "e" at its end.
+    Return the bytes that the tracee writes: "s" in its handler of the signal, and "e" at its end.
     """
-    told = pipe()
+    output = pipe()
 
     def child() -> int:
-        signal(SIGUSR1, lambda *_: told.write(b"s"))
+        signal(SIGUSR1, lambda *_: output.write(b"s"))
         kill(os.getpid(), SIGUSR1)
-        told.write(b"e")
+        output.write(b"e")
         return 0
 
     def tracer(*, waits: bool) -> int:
@@ -75,12 +75,12 @@ def orphaned(fork, pipe) -> Callable[[bool], bytes]:
 
     def life(waits: bool) -> bytes:
         assert next_of(bare_child(lambda: tracer(waits=waits))) == Exited(0)
-        told.close_write()
-        return b"".join(iter(told.read, b""))
+        output.close_write()
+        return b"".join(iter(output.read, b""))
 
     def run(waits: bool) -> bytes:
         child = fork(life, waits)
-        told.close_write()
+        output.close_write()
         found: bytes = child.result()
         return found
 
@@ -88,8 +88,10 @@ def orphaned(fork, pipe) -> Callable[[bool], bytes]:
 
 
 @clause("ptrace.traceme-parent-traces", "ptrace(2)", "Attaching and detaching")
-def test_traceme_lets_the_parent_trace(fork):
-    """After PTRACE_TRACEME the parent is told of a signal of the child, and the child waits for it: a signal-delivery-stop."""
+def test_traceme_lets_parent_trace(fork):
+    """After PTRACE_TRACEME waitpid() of the parent reports a signal-delivery-stop of the child for every signal,
+    until it restarts the child.
+    """
 
     def life() -> None:
         pid = bare_child(asking())
@@ -103,7 +105,7 @@ def test_traceme_lets_the_parent_trace(fork):
 
 @clause("ptrace.traceme-no-stop", "ptrace(2)", "Attaching and detaching")
 def test_traceme_does_not_stop(fork):
-    """PTRACE_TRACEME itself stops nobody: the thread goes on."""
+    """PTRACE_TRACEME does not stop the calling thread."""
 
     def life() -> None:
         assert next_of(bare_child(lambda: ptrace(PTRACE_TRACEME, 0) or 7)) == Exited(7)
@@ -112,7 +114,7 @@ def test_traceme_does_not_stop(fork):
 
 
 @clause("ptrace.traceme-ignores-arguments", "ptrace(2)", "DESCRIPTION")
-def test_traceme_takes_no_argument(fork):
+def test_traceme_ignores_arguments(fork):
     """PTRACE_TRACEME ignores pid, addr and data."""
 
     def life() -> None:
@@ -124,8 +126,8 @@ def test_traceme_takes_no_argument(fork):
 
 @clause("ptrace.traced-already-eperm", "ptrace(2)", "ERRORS", errno=EPERM)
 @pytest.mark.parametrize("op", [PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE], ids=["TRACEME", "ATTACH", "SEIZE"])
-def test_a_tracee_has_one_tracer(fork, op):
-    """A thread that is traced already cannot be traced once more, by its tracer or another process."""
+def test_traced_thread_cannot_be_traced_again(fork, op):
+    """PTRACE_TRACEME, PTRACE_ATTACH and PTRACE_SEIZE fail with EPERM for a thread that is already traced."""
 
     def again() -> int:
         with fails_with(EPERM):
@@ -145,8 +147,8 @@ def test_a_tracee_has_one_tracer(fork, op):
 
 
 @clause("ptrace.attach-stops", "ptrace(2)", "Attaching and detaching")
-def test_attach_sends_a_sigstop(fork):
-    """PTRACE_ATTACH sends the thread a SIGSTOP, and it comes to a signal-delivery-stop for that."""
+def test_attach_sends_sigstop(fork):
+    """PTRACE_ATTACH sends SIGSTOP to the thread, which enters a signal-delivery-stop."""
 
     def life() -> None:
         pid = bare_child(sleep)
@@ -158,8 +160,8 @@ def test_attach_sends_a_sigstop(fork):
 
 
 @clause("ptrace.attach-suppressed", "ptrace(2)", "Attaching and detaching")
-def test_the_sigstop_of_attach_can_be_suppressed(fork, pipe):
-    """The SIGSTOP of PTRACE_ATTACH has no effect when the tracer suppresses it: the tracee goes on where it was."""
+def test_sigstop_of_attach_can_be_suppressed(fork, pipe):
+    """If the tracer suppresses the SIGSTOP of PTRACE_ATTACH, the tracee continues where it was."""
     go = pipe()
 
     def life() -> None:
@@ -174,18 +176,20 @@ def test_the_sigstop_of_attach_can_be_suppressed(fork, pipe):
 
 
 @clause("ptrace.attach-any-process", "ptrace(2)", "DESCRIPTION")
-def test_the_tracer_need_not_be_the_parent(fork, pipe):
-    """A process that is not the parent can attach to a process: waitpid(2) then reports of it, and not before or afterwards."""
-    told = pipe()
+def test_tracer_need_not_be_parent(fork, pipe):
+    """A process that is not the parent can attach to a process; while it is attached, and only then, waitpid()
+    reports its stops.
+    """
+    channel = pipe()
 
     def child() -> int:
         grandchild = bare_child(sleep)
-        told.write(grandchild.to_bytes(4, "little"))
+        channel.write(grandchild.to_bytes(4, "little"))
         return os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]) + SIGKILL
 
     def life() -> None:
         parent = bare_child(child)
-        pid = int.from_bytes(told.read(4), "little")
+        pid = int.from_bytes(channel.read(4), "little")
         with fails_with(ECHILD):
             os.waitpid(pid, os.WNOHANG)
         ptrace(PTRACE_ATTACH, pid)
@@ -200,13 +204,13 @@ def test_the_tracer_need_not_be_the_parent(fork, pipe):
 
 
 @clause("ptrace.attach-one-thread", "ptrace(2)", "DESCRIPTION")
-def test_a_thread_is_traced_and_not_a_process(fork, pipe):
-    """A tracee is one thread: the other threads of its process are not traced and run while it is stopped."""
-    told, go, answer = pipe(), pipe(), pipe()
+def test_tracing_applies_to_one_thread(fork, pipe):
+    """Attaching is per thread: other threads of the process are not traced and run while the tracee is stopped."""
+    ready, go, answer = pipe(), pipe(), pipe()
 
     def child() -> int:
         def other() -> None:
-            told.write(get_native_id().to_bytes(4, "little"))
+            ready.write(get_native_id().to_bytes(4, "little"))
             pause()
 
         Thread(target=other, daemon=True).start()
@@ -215,7 +219,7 @@ def test_a_thread_is_traced_and_not_a_process(fork, pipe):
 
     def life() -> None:
         pid = bare_child(child)
-        tid = int.from_bytes(told.read(4), "little")
+        tid = int.from_bytes(ready.read(4), "little")
         ptrace(PTRACE_ATTACH, tid)
         assert next_of(tid) == Stopped(SIGSTOP)
         go.write(b"!")
@@ -227,8 +231,8 @@ def test_a_thread_is_traced_and_not_a_process(fork, pipe):
 
 @clause("ptrace.attach-esrch", "ptrace(2)", "ERRORS", errno=ESRCH)
 @pytest.mark.parametrize("op", [PTRACE_ATTACH, PTRACE_SEIZE], ids=["ATTACH", "SEIZE"])
-def test_nobody_can_be_attached_to(fork, op):
-    """A process that does not exist cannot be traced."""
+def test_attach_to_nonexistent_process_fails(fork, op):
+    """PTRACE_ATTACH and PTRACE_SEIZE fail with ESRCH for a process that does not exist."""
 
     def life() -> None:
         gone = bare_child(int)
@@ -242,7 +246,7 @@ def test_nobody_can_be_attached_to(fork, op):
 
 @clause("ptrace.seize-no-stop", "ptrace(2)", "DESCRIPTION", since="3.4")
 def test_seize_does_not_stop(fork, pipe):
-    """PTRACE_SEIZE makes a tracee and does not stop it."""
+    """PTRACE_SEIZE attaches to a process without stopping it."""
     go, answer = pipe(), pipe()
 
     def life() -> None:
@@ -258,8 +262,8 @@ def test_seize_does_not_stop(fork, pipe):
 
 
 @clause("ptrace.seize-addr-zero", "ptrace(2)", "DESCRIPTION", errno=EIO, since="3.4")
-def test_seize_takes_no_address(fork):
-    """PTRACE_SEIZE with an addr other than zero fails, and nobody is traced."""
+def test_seize_with_address_fails(fork):
+    """PTRACE_SEIZE fails with EIO if addr is not 0, and does not attach."""
 
     def life() -> None:
         pid = bare_child(sleep)
@@ -273,7 +277,7 @@ def test_seize_takes_no_address(fork):
 
 @clause("ptrace.seize-options", "ptrace(2)", "DESCRIPTION", since="3.4")
 def test_seize_sets_options(fork, pipe):
-    """The options in data of PTRACE_SEIZE are in effect at once."""
+    """PTRACE_SEIZE sets the options in data at once."""
     go = pipe()
 
     def life() -> None:
@@ -287,8 +291,8 @@ def test_seize_sets_options(fork, pipe):
 
 @clause("ptrace.seized-only-eio", "ptrace(2)", "DESCRIPTION", errno=EIO, since="3.4")
 @pytest.mark.parametrize("op", [PTRACE_INTERRUPT, PTRACE_LISTEN], ids=["INTERRUPT", "LISTEN"])
-def test_some_operations_are_for_the_seized(fork, op):
-    """PTRACE_INTERRUPT and PTRACE_LISTEN work on tracees that PTRACE_SEIZE attached, and fail on others."""
+def test_interrupt_and_listen_need_seize(fork, op):
+    """PTRACE_INTERRUPT and PTRACE_LISTEN fail with EIO on a tracee that was not attached by PTRACE_SEIZE."""
 
     def life() -> None:
         with fails_with(EIO):
@@ -299,8 +303,8 @@ def test_some_operations_are_for_the_seized(fork, op):
 
 @clause("ptrace.detach-restarts", "ptrace(2)", "DESCRIPTION")
 @pytest.mark.parametrize("how", [PTRACE_TRACEME, PTRACE_ATTACH, PTRACE_SEIZE], ids=["TRACEME", "ATTACH", "SEIZE"])
-def test_detach_lets_go(fork, pipe, how):
-    """PTRACE_DETACH restarts the tracee, which is traced no more: signals do not stop it, however it was attached."""
+def test_detach_restarts_tracee(fork, pipe, how):
+    """PTRACE_DETACH restarts the tracee, however it was attached; signals no longer stop it for the tracer."""
     go = pipe()
 
     def life() -> None:
@@ -320,8 +324,8 @@ def test_detach_lets_go(fork, pipe, how):
 
 
 @clause("ptrace.detach-injects", "ptrace(2)", "Attaching and detaching")
-def test_detach_can_inject_a_signal(fork):
-    """PTRACE_DETACH from a signal-delivery-stop delivers the signal that data names."""
+def test_detach_injects_signal(fork):
+    """PTRACE_DETACH from a signal-delivery-stop delivers the signal in data."""
 
     def life() -> None:
         pid = traced(int)
@@ -337,8 +341,10 @@ def test_detach_can_inject_a_signal(fork):
     [PTRACE_CONT, PTRACE_SYSCALL, PTRACE_DETACH, PTRACE_GETSIGINFO, PTRACE_SETOPTIONS],
     ids=["CONT", "SYSCALL", "DETACH", "GETSIGINFO", "SETOPTIONS"],
 )
-def test_a_tracee_must_be_stopped(fork, op):
-    """Operations other than attaching, PTRACE_INTERRUPT and PTRACE_KILL fail on a tracee that runs, or sleeps in a call."""
+def test_operation_on_running_tracee_fails(fork, op):
+    """PTRACE_CONT, PTRACE_SYSCALL, PTRACE_DETACH, PTRACE_GETSIGINFO and PTRACE_SETOPTIONS fail with ESRCH if the
+    tracee is not stopped.
+    """
 
     def life() -> None:
         pid = traced(sleep)
@@ -351,8 +357,10 @@ def test_a_tracee_must_be_stopped(fork, op):
 
 
 @clause("ptrace.not-the-tracer-esrch", "ptrace(2)", "ERRORS", errno=ESRCH)
-def test_who_is_not_the_tracer_is_refused(fork):
-    """Operations on a process fail for a process that does not trace it, whether another traces it or none."""
+def test_operation_by_other_process_fails(fork):
+    """ptrace() operations fail with ESRCH for a process that the caller does not trace, whether it has another
+    tracer or none.
+    """
 
     def other(pid: int) -> int:
         with fails_with(ESRCH):
@@ -372,8 +380,8 @@ def test_who_is_not_the_tracer_is_refused(fork):
 
 
 @clause("ptrace.unknown-operation-eio", "ptrace(2)", "ERRORS", errno=EIO)
-def test_an_unknown_operation_is_refused(fork):
-    """An operation that ptrace(2) does not have fails."""
+def test_unknown_operation_fails(fork):
+    """ptrace() fails with EIO for an unknown operation."""
 
     def life() -> None:
         pid = traced(int)
@@ -386,8 +394,10 @@ def test_an_unknown_operation_is_refused(fork):
 
 @clause("ptrace.restart-invalid-signal-eio", "ptrace(2)", "ERRORS", errno=EIO)
 @pytest.mark.parametrize("op", [PTRACE_CONT, PTRACE_SYSCALL, PTRACE_DETACH], ids=["CONT", "SYSCALL", "DETACH"])
-def test_a_restart_with_no_signal_number_is_refused(fork, op):
-    """A restart with a number that no signal has fails, and the tracee stays stopped."""
+def test_restart_with_invalid_signal_fails(fork, op):
+    """PTRACE_CONT, PTRACE_SYSCALL and PTRACE_DETACH fail with EIO for an invalid signal number, and the tracee stays
+    stopped.
+    """
 
     def life() -> None:
         pid = traced(int)
@@ -401,8 +411,8 @@ def test_a_restart_with_no_signal_number_is_refused(fork, op):
 
 
 @clause("ptrace.tracer-execs", "ptrace(2)", "NOTES")
-def test_a_tracer_stays_one_through_exec(fork):
-    """A tracer that calls execve(2) goes on being the tracer."""
+def test_tracer_keeps_tracees_across_execve(fork):
+    """A tracer keeps its tracees across execve()."""
 
     def life() -> None:
         pid = traced(sleep)
@@ -411,7 +421,7 @@ def test_a_tracer_stays_one_through_exec(fork):
             "import os, sys\n"
             "pid, signo = map(int, sys.argv[1:])\n"
             "os.kill(pid, signo)\n"
-            "status = os.waitpid(pid, 0)[1]\n"  # without WUNTRACED a tracer alone is told of a stop
+            "status = os.waitpid(pid, 0)[1]\n"  # without WUNTRACED only a tracer gets a report of a stop
             "sys.exit(not os.WIFSTOPPED(status) or os.WSTOPSIG(status) != signo)",
             pid,
             int(SIGUSR1),
@@ -421,8 +431,8 @@ def test_a_tracer_stays_one_through_exec(fork):
 
 
 @clause("ptrace.tracer-dies-detaches", "ptrace(2)", "Attaching and detaching")
-def test_the_tracers_end_sets_the_tracee_free(fork, pipe):
-    """When the tracer dies its tracees are detached and restarted."""
+def test_tracer_exit_detaches_tracees(fork, pipe):
+    """When the tracer dies, its tracees are detached and restarted."""
     answer = pipe()
 
     def child() -> int:
@@ -445,7 +455,7 @@ def test_the_tracers_end_sets_the_tracee_free(fork, pipe):
 
 
 @clause("ptrace.tracer-dies-injects", "ptrace(2)", "Attaching and detaching")
-def test_a_signal_is_delivered_at_the_tracers_end(orphaned):
+def test_tracer_exit_injects_signal(orphaned):
     """A tracee in a signal-delivery-stop gets the signal when its tracer dies."""
     assert orphaned(False) == b"se"
 
@@ -456,16 +466,16 @@ def test_a_signal_is_delivered_at_the_tracers_end(orphaned):
     "Attaching and detaching",
     disputed="the signal is lost if the tracer has waited for the stop",
 )
-def test_a_signal_that_was_seen_is_delivered_at_the_tracers_end(orphaned):
+def test_tracer_exit_injects_reported_signal(orphaned):
     """A tracee in a signal-delivery-stop that its tracer has waited for gets the signal when the tracer dies."""
     did = orphaned(True)
     if did == b"e":
-        disputed("that the pending signal is injected", "loses the signal once the tracer has waited for the stop")
+        disputed("the pending signal is injected", "loses the signal once the tracer has waited for the stop")
     assert did == b"se"
 
 
 @clause("ptrace.exitkill", "ptrace(2)", "DESCRIPTION", since="3.8")
-def test_exitkill_ends_the_tracee_with_its_tracer(fork, pipe):
+def test_exitkill_kills_tracee_with_tracer(fork, pipe):
     """With PTRACE_O_EXITKILL the tracee is killed when its tracer exits."""
     alive = pipe()
 
@@ -476,7 +486,7 @@ def test_exitkill_ends_the_tracee_with_its_tracer(fork, pipe):
     def life() -> None:
         assert next_of(bare_child(tracer)) == Exited(0)
         alive.close_write()
-        assert alive.read(1) == b""  # nobody holds the other end any more
+        assert alive.read(1) == b""  # the other end is open in no process
 
     child = fork(life)
     alive.close_write()

@@ -1,4 +1,4 @@
-"""ptrace(2): the PTRACE_EVENT stops, which options ask for: new processes and threads, execve(2), exits, seccomp."""
+"""ptrace(2): PTRACE_EVENT stops enabled by options: new processes and threads, execve(2), exit, seccomp."""
 
 from __future__ import annotations
 
@@ -66,23 +66,23 @@ def begin(start: Start, function: Callable[[], int], options: int = 0) -> int:
 
 
 def forks() -> int:
-    """What a tracee does that has a child, which leaves with 3."""
+    """Create a child that exits with 3, wait for it and return its status."""
     return os.waitstatus_to_exitcode(os.waitpid(bare_child(lambda: 3), 0)[1])
 
 
 def spawns() -> int:
-    """The same by vfork(2), as posix_spawn(3) does."""
+    """Do the same with vfork(2), as posix_spawn(3) does."""
     child = os.posix_spawn("/bin/sh", ["sh", "-c", "exit 3"], {})
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def executes() -> int:
-    """What a tracee does that becomes another program, which leaves with 4."""
+    """Execute a program that exits with 4."""
     os.execv("/bin/sh", ["sh", "-c", "exit 4"])
 
 
 def threads() -> int:
-    """What a tracee does that has a second thread."""
+    """Create a second thread and wait for it."""
     thread = Thread(target=int)
     thread.start()
     thread.join()
@@ -90,7 +90,7 @@ def threads() -> int:
 
 
 def to_end(pid: int) -> Report:
-    """Let a tracee go on to its end, without the SIGCHLD of its children; its end, or another stop."""
+    """Restart a tracee, without the SIGCHLD of its children, until its end or another stop; return that."""
     ptrace(PTRACE_CONT, pid)
     while (report := next_of(pid)) == Stopped(SIGCHLD):
         ptrace(PTRACE_CONT, pid)
@@ -99,8 +99,10 @@ def to_end(pid: int) -> Report:
 
 @clause("ptrace.event-fork", "ptrace(2)", SECTION, since="2.5.46")
 @ATTACHED
-def test_a_fork_is_an_event(fork, start):
-    """With PTRACE_O_TRACEFORK the tracee stops before it returns from fork(2), and the message is the child's process id."""
+def test_fork_is_an_event(fork, start):
+    """With PTRACE_O_TRACEFORK the tracee stops before it returns from fork(), and the event message is the child's
+    process ID.
+    """
 
     def life() -> None:
         pid = begin(start, forks, PTRACE_O_TRACEFORK)
@@ -114,8 +116,10 @@ def test_a_fork_is_an_event(fork, start):
 
 
 @clause("ptrace.auto-attach-sigstop", "ptrace(2)", "Attaching and detaching", since="2.5.46")
-def test_a_new_child_is_attached(fork):
-    """The child of a tracee with PTRACE_O_TRACEFORK is traced by the same tracer, and stops by a SIGSTOP before it runs."""
+def test_new_child_is_attached(fork):
+    """With PTRACE_O_TRACEFORK the child of a tracee is traced by the same tracer and stops with SIGSTOP before it
+    runs.
+    """
 
     def life() -> None:
         pid = begin(traced, forks, PTRACE_O_TRACEFORK)
@@ -128,8 +132,10 @@ def test_a_new_child_is_attached(fork):
 
 
 @clause("ptrace.auto-attach-event-stop", "ptrace(2)", "DESCRIPTION", since="3.4")
-def test_a_new_child_of_a_seized_tracee_is_seized(fork):
-    """The child of a seized tracee with PTRACE_O_TRACEFORK is seized too: it stops with PTRACE_EVENT_STOP and SIGTRAP."""
+def test_new_child_of_seized_tracee_is_seized(fork):
+    """With PTRACE_O_TRACEFORK the child of a seized tracee is seized, too, and stops with PTRACE_EVENT_STOP and
+    SIGTRAP.
+    """
 
     def life() -> None:
         pid = begin(seized, forks, PTRACE_O_TRACEFORK)
@@ -140,8 +146,8 @@ def test_a_new_child_of_a_seized_tracee_is_seized(fork):
 
 
 @clause("ptrace.auto-attach-options", "ptrace(2)", "Informational and restarting ptrace commands")
-def test_a_new_child_has_the_options(fork):
-    """A child that is attached automatically has its parent's options."""
+def test_new_child_inherits_options(fork):
+    """An automatically attached child inherits the ptrace options of its parent."""
 
     def life() -> None:
         pid = begin(traced, forks, PTRACE_O_TRACEFORK | PTRACE_O_TRACEEXIT)
@@ -156,8 +162,8 @@ def test_a_new_child_has_the_options(fork):
 
 @clause("ptrace.no-option-no-event", "ptrace(2)", SECTION)
 @pytest.mark.parametrize("function", [forks, spawns, threads])
-def test_without_options_there_is_no_event(fork, function):
-    """Without options a tracee that makes a process or a thread does not stop for it, and the new one is not traced."""
+def test_no_event_without_option(fork, function):
+    """Without options a tracee does not stop for a new process or thread, which is not traced."""
 
     def life() -> None:
         assert to_end(traced(function)) == Exited(0 if function is threads else 3)
@@ -166,8 +172,10 @@ def test_without_options_there_is_no_event(fork, function):
 
 
 @clause("ptrace.event-vfork", "ptrace(2)", SECTION, since="2.5.46")
-def test_a_vfork_is_an_event(fork):
-    """With PTRACE_O_TRACEVFORK the tracee stops before it returns from vfork(2), and the message is the child's process id."""
+def test_vfork_is_an_event(fork):
+    """With PTRACE_O_TRACEVFORK the tracee stops before it returns from vfork(), and the event message is the child's
+    process ID.
+    """
 
     def life() -> None:
         pid = begin(traced, spawns, PTRACE_O_TRACEVFORK)
@@ -178,12 +186,14 @@ def test_a_vfork_is_an_event(fork):
 
 
 @clause("ptrace.event-vfork-done", "ptrace(2)", SECTION, since="2.5.60")
-def test_the_end_of_a_vfork_is_an_event(fork, pipe):
-    """With PTRACE_O_TRACEVFORKDONE the tracee stops when its child of vfork(2) has let it go on; the message is its id."""
-    told = pipe()
+def test_vfork_done_is_an_event(fork, pipe):
+    """With PTRACE_O_TRACEVFORKDONE the tracee stops when its vfork() child has released it; the event message is the
+    child's process ID.
+    """
+    channel = pipe()
 
     def child() -> int:
-        told.write(os.posix_spawn("/bin/sh", ["sh", "-c", "exit 0"], {}).to_bytes(4, "little"))
+        channel.write(os.posix_spawn("/bin/sh", ["sh", "-c", "exit 0"], {}).to_bytes(4, "little"))
         return 0
 
     def life() -> None:
@@ -191,18 +201,20 @@ def test_the_end_of_a_vfork_is_an_event(fork, pipe):
         assert next_of(pid) == Stopped(SIGTRAP, PTRACE_EVENT_VFORK_DONE)
         message = ptrace_event_message(pid)
         assert to_end(pid) == Exited(0)
-        assert int.from_bytes(told.read(4), "little") == message
+        assert int.from_bytes(channel.read(4), "little") == message
 
     fork(life).result()
 
 
 @clause("ptrace.event-clone", "ptrace(2)", SECTION, since="2.5.46")
-def test_a_new_thread_is_an_event(fork, pipe):
-    """With PTRACE_O_TRACECLONE the tracee stops when it makes a thread, which is traced too; the message is its thread id."""
-    told = pipe()
+def test_new_thread_is_an_event(fork, pipe):
+    """With PTRACE_O_TRACECLONE the tracee stops when it creates a thread, which is traced, too; the event message is
+    its thread ID.
+    """
+    channel = pipe()
 
     def child() -> int:
-        thread = Thread(target=lambda: told.write(get_native_id().to_bytes(4, "little")))
+        thread = Thread(target=lambda: channel.write(get_native_id().to_bytes(4, "little")))
         thread.start()
         thread.join()
         return 0
@@ -214,7 +226,7 @@ def test_a_new_thread_is_an_event(fork, pipe):
         assert next_of(tid) == Stopped(SIGSTOP)
         ptrace(PTRACE_CONT, tid)
         ptrace(PTRACE_CONT, pid)
-        assert int.from_bytes(told.read(4), "little") == tid
+        assert int.from_bytes(channel.read(4), "little") == tid
         assert {next_of(tid), next_of(pid)} == {Exited(0)}
 
     fork(life).result()
@@ -222,8 +234,8 @@ def test_a_new_thread_is_an_event(fork, pipe):
 
 @clause("ptrace.event-exec", "ptrace(2)", SECTION, since="2.5.46")
 @ATTACHED
-def test_an_exec_is_an_event(fork, start):
-    """With PTRACE_O_TRACEEXEC the tracee stops before it returns from execve(2), and there is no SIGTRAP afterwards."""
+def test_execve_is_an_event(fork, start):
+    """With PTRACE_O_TRACEEXEC the tracee stops before it returns from execve(), and gets no SIGTRAP afterwards."""
 
     def life() -> None:
         pid = begin(start, executes, PTRACE_O_TRACEEXEC)
@@ -235,13 +247,15 @@ def test_an_exec_is_an_event(fork, start):
 
 
 @clause("ptrace.exec-message", "ptrace(2)", SECTION, since="3.0")
-def test_the_message_of_an_exec_is_the_former_thread(fork, pipe):
-    """When a thread calls execve(2) the event is reported of the process's first thread, and the message is the caller's id."""
-    told = pipe()
+def test_message_of_execve_is_former_thread(fork, pipe):
+    """If a thread calls execve(), the event is reported for the thread group leader, and the event message is the
+    former thread ID.
+    """
+    channel = pipe()
 
     def child() -> int:
         def other() -> None:
-            told.write(get_native_id().to_bytes(4, "little"))
+            channel.write(get_native_id().to_bytes(4, "little"))
             executes()
 
         thread = Thread(target=other)
@@ -257,7 +271,7 @@ def test_the_message_of_an_exec_is_the_former_thread(fork, pipe):
         ptrace(PTRACE_CONT, tid)
         ptrace(PTRACE_CONT, pid)
         assert next_of(pid) == Stopped(SIGTRAP, PTRACE_EVENT_EXEC)
-        assert ptrace_event_message(pid) == tid == int.from_bytes(told.read(4), "little")
+        assert ptrace_event_message(pid) == tid == int.from_bytes(channel.read(4), "little")
         ptrace(PTRACE_CONT, pid)
         assert next_of(pid) == Exited(4)
 
@@ -265,8 +279,8 @@ def test_the_message_of_an_exec_is_the_former_thread(fork, pipe):
 
 
 @clause("ptrace.exec-sigtrap", "ptrace(2)", "execve(2) under ptrace")
-def test_an_exec_sends_a_sigtrap(fork):
-    """Without PTRACE_O_TRACEEXEC a tracee that was not seized gets a SIGTRAP after execve(2), with the code SI_USER."""
+def test_execve_sends_sigtrap(fork):
+    """Without PTRACE_O_TRACEEXEC a tracee that was not seized gets SIGTRAP with si_code SI_USER after execve()."""
 
     def life() -> None:
         pid = begin(traced, executes)
@@ -279,8 +293,8 @@ def test_an_exec_sends_a_sigtrap(fork):
 
 
 @clause("ptrace.exec-seized", "ptrace(2)", "DESCRIPTION", since="3.4")
-def test_an_exec_of_a_seized_tracee_sends_nothing(fork):
-    """A seized tracee gets no SIGTRAP after execve(2)."""
+def test_execve_of_seized_tracee_sends_no_sigtrap(fork):
+    """A seized tracee gets no SIGTRAP after execve()."""
 
     def life() -> None:
         assert next_of(begin(seized, executes)) == Exited(4)
@@ -290,8 +304,8 @@ def test_an_exec_of_a_seized_tracee_sends_nothing(fork):
 
 @clause("ptrace.event-exit", "ptrace(2)", SECTION, since="2.5.60")
 @ATTACHED
-def test_an_exit_is_an_event(fork, start):
-    """With PTRACE_O_TRACEEXIT the tracee stops before it ends, and the message is its exit status; then it ends."""
+def test_exit_is_an_event(fork, start):
+    """With PTRACE_O_TRACEEXIT the tracee stops before it exits, and the event message is its exit status."""
 
     def life() -> None:
         pid = begin(start, lambda: 5, PTRACE_O_TRACEEXIT)
@@ -304,8 +318,8 @@ def test_an_exit_is_an_event(fork, start):
 
 
 @clause("ptrace.event-exit-signal", "ptrace(2)", SECTION, since="2.5.60")
-def test_a_death_by_signal_is_an_event(fork):
-    """With PTRACE_O_TRACEEXIT the tracee stops before it dies of a signal, too, and the message says of which."""
+def test_death_by_signal_is_an_event(fork):
+    """With PTRACE_O_TRACEEXIT the tracee stops before it dies of a signal, which is in the event message."""
 
     def life() -> None:
         pid = begin(traced, raising(SIGTERM), PTRACE_O_TRACEEXIT)
@@ -320,8 +334,8 @@ def test_a_death_by_signal_is_an_event(fork):
 
 
 @clause("ptrace.exit-not-prevented", "ptrace(2)", "DESCRIPTION", since="2.5.60")
-def test_an_exit_cannot_be_prevented(fork, pipe):
-    """At PTRACE_EVENT_EXIT the tracee still has its descriptors; however it is restarted, it ends with that status."""
+def test_exit_cannot_be_prevented(fork, pipe):
+    """At PTRACE_EVENT_EXIT the tracee still has its descriptors; a restart with any signal cannot prevent the exit."""
     kept = pipe()
 
     def life() -> None:
@@ -339,8 +353,8 @@ def test_an_exit_cannot_be_prevented(fork, pipe):
 
 
 @clause("ptrace.event-siginfo", "ptrace(2)", SECTION)
-def test_the_signal_of_an_event(fork):
-    """In a PTRACE_EVENT stop PTRACE_GETSIGINFO gives SIGTRAP, with the event in the upper byte of the code."""
+def test_siginfo_of_event(fork):
+    """In a PTRACE_EVENT stop PTRACE_GETSIGINFO returns SIGTRAP with the event in the upper byte of si_code."""
 
     def life() -> None:
         pid = begin(traced, int, PTRACE_O_TRACEEXIT)
@@ -352,8 +366,8 @@ def test_the_signal_of_an_event(fork):
 
 
 @clause("ptrace.setoptions-replaces", "ptrace(2)", "Informational and restarting ptrace commands")
-def test_options_replace_those_before(fork):
-    """PTRACE_SETOPTIONS replaces the options of one tracee."""
+def test_setoptions_replaces_options(fork):
+    """PTRACE_SETOPTIONS replaces the options of one tracee only."""
 
     def life() -> None:
         pid, other = traced(int, PTRACE_O_TRACEEXIT), traced(int, PTRACE_O_TRACEEXIT)
@@ -367,8 +381,8 @@ def test_options_replace_those_before(fork):
 
 
 @clause("ptrace.setoptions-einval", "ptrace(2)", "ERRORS", errno=EINVAL)
-def test_an_unknown_option_is_refused(fork):
-    """An option that does not exist is refused, and the options stay as they were."""
+def test_unknown_option_fails(fork):
+    """PTRACE_SETOPTIONS fails with EINVAL for an unknown option, and does not change the options."""
 
     def life() -> None:
         pid = traced(int, PTRACE_O_TRACEEXIT)
@@ -380,13 +394,13 @@ def test_an_unknown_option_is_refused(fork):
     fork(life).result()
 
 
-# Classic BPF of seccomp(2): of a call with this number the tracer is told, with 77; all others are allowed.
+# Classic BPF of seccomp(2): notify the tracer of a call with this number, with the data 77; allow all others.
 LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 TRACE, ALLOW = 0x7FF0_0000, 0x7FFF_0000
 
 
 def filtered(number: int, function: Callable[[], int]) -> int:
-    """Have the tracer told of system call *number*, and go on with *function*. For a tracee."""
+    """Notify the tracer of system call *number*, and call *function*. For a tracee."""
     steps = [(LOAD, 0, 0, 0), (JUMP_IF_EQUAL, 0, 1, number), (RETURN, 0, 0, TRACE | 77), (RETURN, 0, 0, ALLOW)]
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
     program = ctypes.create_string_buffer(struct.pack("@HP", len(steps), ctypes.addressof(code)))
@@ -402,7 +416,7 @@ NO_FILTER = 250
 
 
 def to_filtered_call(pid: int, op: int = PTRACE_CONT) -> None:
-    """Let the tracee go on to the call of which the filter has its tracer told."""
+    """Restart the tracee until the filtered system call."""
     ptrace(op, pid)
     while (report := next_of(pid)) != Stopped(SIGTRAP, PTRACE_EVENT_SECCOMP):
         if report == Exited(NO_FILTER):
@@ -412,8 +426,10 @@ def to_filtered_call(pid: int, op: int = PTRACE_CONT) -> None:
 
 
 @clause("ptrace.event-seccomp", "ptrace(2)", SECTION, since="3.5")
-def test_a_filter_can_tell_the_tracer(fork):
-    """With PTRACE_O_TRACESECCOMP a rule SECCOMP_RET_TRACE stops the tracee; the message is the data of the rule."""
+def test_seccomp_ret_trace_is_an_event(fork):
+    """With PTRACE_O_TRACESECCOMP a SECCOMP_RET_TRACE rule stops the tracee; the event message is the data of the
+    rule.
+    """
 
     def life() -> None:
         number = number_of("getpid")
@@ -425,8 +441,8 @@ def test_a_filter_can_tell_the_tracer(fork):
 
 
 @clause("ptrace.seccomp-then-allowed", "ptrace(2)", "PTRACE_EVENT_SECCOMP stops (since Linux 4.8)", since="4.8")
-def test_the_call_is_made_after_the_seccomp_stop(fork):
-    """After a PTRACE_EVENT_SECCOMP stop in which nothing is changed the system call is made."""
+def test_call_is_executed_after_seccomp_stop(fork):
+    """After a PTRACE_EVENT_SECCOMP stop without changes the system call is executed."""
 
     def life() -> None:
         number = number_of("getpid")
@@ -439,8 +455,10 @@ def test_the_call_is_made_after_the_seccomp_stop(fork):
 
 
 @clause("ptrace.seccomp-then-exit-stop", "ptrace(2)", "PTRACE_EVENT_SECCOMP stops (since Linux 4.8)", since="4.8")
-def test_the_seccomp_stop_is_like_an_entry(fork):
-    """A PTRACE_EVENT_SECCOMP stop is followed by a syscall-exit-stop after PTRACE_SYSCALL, with no entry before it."""
+def test_seccomp_stop_is_followed_by_exit_stop(fork):
+    """After a PTRACE_EVENT_SECCOMP stop PTRACE_SYSCALL leads to a syscall-exit-stop without a syscall-enter-stop
+    before it.
+    """
 
     def life() -> None:
         number = number_of("getpid")
@@ -455,8 +473,10 @@ def test_the_seccomp_stop_is_like_an_entry(fork):
 
 
 @clause("ptrace.syscall_info-seccomp", "ptrace(2)", "DESCRIPTION", since="5.3")
-def test_the_filtered_call_is_told(fork):
-    """In a PTRACE_EVENT_SECCOMP stop PTRACE_GET_SYSCALL_INFO gives the number, the arguments and the data of the rule."""
+def test_syscall_info_of_seccomp_stop(fork):
+    """In a PTRACE_EVENT_SECCOMP stop PTRACE_GET_SYSCALL_INFO returns the system call's number and arguments and the
+    data of the rule.
+    """
 
     def life() -> None:
         number = number_of("tgkill")

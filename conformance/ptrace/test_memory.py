@@ -1,4 +1,4 @@
-"""ptrace(2): the memory and the registers of a tracee, read and changed by its tracer."""
+"""ptrace(2): reading and changing the memory and the registers of a tracee."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .tracee import Exited, next_of, to_entry, to_syscall_stop, traced
 
 WORD = ctypes.sizeof(ctypes.c_long)
 
-# Which word of the general registers a system call leaves its result in.
+# Which word of the general registers holds the result of a system call.
 RESULT = {"x86_64": 10, "aarch64": 0, "riscv64": 10, "loongarch64": 4, "ppc64le": 3, "s390x": 4}
 
 WORDS = [0x1234_5678, -1, 0, -(2 ** (8 * WORD - 1))]
@@ -38,15 +38,15 @@ WORDS = [0x1234_5678, -1, 0, -(2 ** (8 * WORD - 1))]
 
 @pytest.fixture
 def word() -> ctypes.c_long:
-    """A word of this process; a child has its own at the same address."""
+    """Return a word of this process; a child has its own at the same address."""
     return ctypes.c_long()
 
 
 @clause("ptrace.peek", "ptrace(2)", "DESCRIPTION")
 @pytest.mark.parametrize("op", [PTRACE_PEEKDATA, PTRACE_PEEKTEXT], ids=["PEEKDATA", "PEEKTEXT"])
 @pytest.mark.parametrize("value", WORDS, ids=hex)
-def test_a_word_of_the_tracee_is_read(fork, word, op, value):
-    """PTRACE_PEEKDATA and PTRACE_PEEKTEXT give the word at an address of the tracee, also one that is -1."""
+def test_peek_returns_word(fork, word, op, value):
+    """PTRACE_PEEKDATA and PTRACE_PEEKTEXT return the word at an address of the tracee, even if it is -1."""
 
     def child() -> int:
         word.value = value
@@ -66,7 +66,7 @@ def test_a_word_of_the_tracee_is_read(fork, word, op, value):
 
 @clause("ptrace.poke", "ptrace(2)", "DESCRIPTION")
 @pytest.mark.parametrize("op", [PTRACE_POKEDATA, PTRACE_POKETEXT], ids=["POKEDATA", "POKETEXT"])
-def test_a_word_of_the_tracee_is_written(fork, op):
+def test_poke_sets_word(fork, op):
     """PTRACE_POKEDATA and PTRACE_POKETEXT set the word at an address of the tracee, and no other."""
     words = (ctypes.c_long * 3)(1, 2, 3)
 
@@ -82,7 +82,9 @@ def test_a_word_of_the_tracee_is_written(fork, op):
 
 @clause("ptrace.poke-read-only", "ptrace(2)", "DESCRIPTION")
 def test_text_can_be_written(fork):
-    """A tracer reads and writes the tracee's text, for there is one address space; the text of others stays as it was."""
+    """PTRACE_PEEKDATA reads and PTRACE_POKETEXT writes the text of the tracee; that of other processes does not
+    change.
+    """
     address = ctypes.cast(ctypes.pythonapi.Py_GetVersion, ctypes.c_void_p).value
     assert address is not None
     address -= address % WORD
@@ -103,8 +105,8 @@ def test_text_can_be_written(fork):
 
 @clause("ptrace.no-such-memory", "ptrace(2)", "ERRORS", errno=EIO)
 @pytest.mark.parametrize("op", [PTRACE_PEEKDATA, PTRACE_POKEDATA], ids=["PEEKDATA", "POKEDATA"])
-def test_where_nothing_is_mapped(fork, op):
-    """Reading or writing where nothing is mapped in the tracee fails with EIO or EFAULT."""
+def test_unmapped_address_fails(fork, op):
+    """PTRACE_PEEKDATA and PTRACE_POKEDATA fail with EIO or EFAULT for an address that is not mapped in the tracee."""
 
     def life() -> None:
         pid = traced(int)
@@ -118,8 +120,8 @@ def test_where_nothing_is_mapped(fork, op):
 
 
 @clause("ptrace.getregset", "ptrace(2)", "DESCRIPTION", since="2.6.34")
-def test_the_registers_are_read(fork):
-    """PTRACE_GETREGSET gives the general registers, which stay as they are while the tracee is stopped."""
+def test_getregset_returns_registers(fork):
+    """PTRACE_GETREGSET returns the general-purpose registers, which do not change while the tracee is stopped."""
 
     def life() -> None:
         pid = traced(int)
@@ -132,8 +134,8 @@ def test_the_registers_are_read(fork):
 
 
 @clause("ptrace.getregset-length", "ptrace(2)", "DESCRIPTION", since="2.6.34")
-def test_the_length_of_the_registers_is_told(fork):
-    """PTRACE_GETREGSET fills at most the buffer, and changes its length to the number of bytes that it has given."""
+def test_getregset_returns_length(fork):
+    """PTRACE_GETREGSET writes at most iov_len bytes and sets iov_len to the number of bytes written."""
 
     def life() -> None:
         pid = traced(int)
@@ -145,8 +147,8 @@ def test_the_length_of_the_registers_is_told(fork):
 
 
 @clause("ptrace.setregset", "ptrace(2)", "DESCRIPTION", since="2.6.34")
-def test_the_registers_can_be_set(fork):
-    """PTRACE_SETREGSET sets the general registers: the tracee goes on with another result of a system call."""
+def test_setregset_sets_registers(fork):
+    """PTRACE_SETREGSET sets the general-purpose registers: the tracee gets a changed result of a system call."""
     place = RESULT.get(os.uname().machine)
     if place is None or WORD != 8:
         untested("needs to know how this processor's registers lie")

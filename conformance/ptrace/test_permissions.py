@@ -1,4 +1,4 @@
-"""ptrace(2), "Ptrace access mode checking": who may trace whom."""
+"""ptrace(2), "Ptrace access mode checking": permission to trace a process."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ EITHER = pytest.mark.parametrize("op", [PTRACE_ATTACH, PTRACE_SEIZE], ids=["ATTA
 
 @clause("ptrace.same-user", "ptrace(2)", SECTION)
 @EITHER
-def test_a_user_may_trace_a_process_of_theirs(fork, pipe, op):
-    """An unprivileged process may trace a process whose user and group ids are all its own."""
+def test_own_process_may_be_traced(fork, pipe, op):
+    """An unprivileged process may trace a process whose user and group IDs are all its own."""
     ready = pipe()
 
     def life() -> None:
@@ -45,8 +45,9 @@ def test_a_user_may_trace_a_process_of_theirs(fork, pipe, op):
 @pytest.mark.usefixtures("other_users")
 @EITHER
 @OTHERS
-def test_another_users_process_is_not_traced(fork, pipe, op, ids):
-    """A process is not traced by an unprivileged one if one of its real, effective and saved ids is another."""
+def test_process_of_other_user_fails(fork, pipe, op, ids):
+    """PTRACE_ATTACH and PTRACE_SEIZE by an unprivileged process fail with EPERM if one of the target's real, effective
+    and saved IDs differs from the caller's."""
     ready = pipe()
 
     def life() -> None:
@@ -60,8 +61,10 @@ def test_another_users_process_is_not_traced(fork, pipe, op, ids):
 
 @clause("ptrace.not-dumpable-eperm", "ptrace(2)", SECTION, errno=EPERM)
 @EITHER
-def test_a_process_that_is_not_dumpable_is_not_traced(fork, pipe, op):
-    """A process whose "dumpable" attribute is not 1 is not traced by an unprivileged one."""
+def test_not_dumpable_process_fails(fork, pipe, op):
+    """PTRACE_ATTACH and PTRACE_SEIZE by an unprivileged process fail with EPERM if the target's "dumpable" attribute
+    is not 1.
+    """
     ready = pipe()
 
     def life() -> None:
@@ -75,8 +78,8 @@ def test_a_process_that_is_not_dumpable_is_not_traced(fork, pipe, op):
 
 @clause("ptrace.more-capabilities-eperm", "ptrace(2)", SECTION, errno=EPERM)
 @EITHER
-def test_a_process_with_more_capabilities_is_not_traced(fork, pipe, op):
-    """A process that is permitted a capability which the caller is not is not traced by it, whoever its user is."""
+def test_more_capable_process_fails(fork, pipe, op):
+    """PTRACE_ATTACH and PTRACE_SEIZE fail with EPERM if the target has a permitted capability that the caller lacks."""
     ready = pipe()
     needs_sys_ptrace()
 
@@ -91,8 +94,8 @@ def test_a_process_with_more_capabilities_is_not_traced(fork, pipe, op):
 
 @clause("ptrace.fewer-capabilities", "ptrace(2)", SECTION)
 @EITHER
-def test_a_process_with_fewer_capabilities_may_be_traced(fork, pipe, op):
-    """A process of the same user whose capabilities are among the caller's may be traced by it."""
+def test_less_capable_process_may_be_traced(fork, pipe, op):
+    """A process may trace a process of the same user whose capabilities are a subset of its own."""
     ready = pipe()
     needs_sys_ptrace()
 
@@ -107,7 +110,7 @@ def test_a_process_with_fewer_capabilities_may_be_traced(fork, pipe, op):
 @clause("ptrace.cap_sys_ptrace", "ptrace(2)", SECTION)
 @pytest.mark.usefixtures("other_users")
 @EITHER
-def test_a_capability_lets_one_trace_anybody(fork, pipe, op):
+def test_cap_sys_ptrace_permits_all_processes(fork, pipe, op):
     """A process with CAP_SYS_PTRACE may trace processes of other users, dumpable or not."""
     ready = pipe()
     needs_sys_ptrace()

@@ -1,4 +1,4 @@
-"""ptrace(2): signal-delivery-stops and group-stops, and what a tracer does with the signal."""
+"""ptrace(2): signal-delivery-stops and group-stops, and injecting and suppressing signals."""
 
 from __future__ import annotations
 
@@ -56,17 +56,18 @@ from .tracee import (
 
 
 def nothing(_signo: int, _frame: object) -> None:
-    """A handler that does nothing."""
+    """Do nothing, as a signal handler."""
 
 
 def queueing() -> int:
-    """What a child does that sends itself SIGUSR1 with a value."""
+    """Send this process SIGUSR1 with a value."""
     sigqueue(os.getpid(), SIGUSR1, 42)
     return 0
 
 
 def handled(*signals: int) -> Callable[[], int]:
-    """The life of a child that catches *signals*, raises the first, and leaves with the number of the one that came, or 0."""
+    """Return the function of a child that catches *signals*, raises the first, and exits with the number of the caught
+    one, or 0."""
 
     def life() -> int:
         came = []
@@ -80,8 +81,8 @@ def handled(*signals: int) -> Callable[[], int]:
 
 @clause("ptrace.every-signal-stops", "ptrace(2)", "DESCRIPTION")
 @pytest.mark.parametrize("disposition", ["default", "ignored", "caught"])
-def test_a_signal_stops_the_tracee(fork, disposition):
-    """A tracee stops each time a signal is delivered, even one that it ignores."""
+def test_every_signal_stops_tracee(fork, disposition):
+    """Every delivered signal stops the tracee, even an ignored one."""
 
     def child() -> int:
         if disposition != "default":
@@ -98,8 +99,8 @@ def test_a_signal_stops_the_tracee(fork, disposition):
 
 
 @clause("ptrace.stop-reported-without-wuntraced", "ptrace(2)", "Stopped states")
-def test_a_tracer_is_told_of_every_stop(fork):
-    """waitpid(2) reports the ptrace-stops of a tracee with no option, too, and each once."""
+def test_waitpid_reports_stops_without_wuntraced(fork):
+    """waitpid() of the tracer reports each ptrace-stop once, even without WUNTRACED."""
 
     def life() -> None:
         pid = traced(handled(SIGUSR1))
@@ -112,8 +113,8 @@ def test_a_tracer_is_told_of_every_stop(fork):
 
 
 @clause("ptrace.stopped-does-not-run", "ptrace(2)", "Group-stop")
-def test_a_stopped_tracee_waits_for_its_tracer(fork, pipe):
-    """From a ptrace-stop on the tracee does not run, and reports no other signal, until the tracer restarts it."""
+def test_stopped_tracee_waits_for_tracer(fork, pipe):
+    """In a ptrace-stop the tracee does not run and reports no other signal until the tracer restarts it."""
     answer = pipe()
 
     def child() -> int:
@@ -137,8 +138,8 @@ def test_a_stopped_tracee_waits_for_its_tracer(fork, pipe):
 
 @clause("ptrace.sigkill-no-stop", "ptrace(2)", "Death under ptrace")
 @pytest.mark.parametrize("where", ["stopped", "asleep"])
-def test_sigkill_ends_a_tracee(fork, where):
-    """SIGKILL stops no tracee for its tracer: it ends it, whether it sleeps in a system call or is stopped."""
+def test_sigkill_terminates_tracee(fork, where):
+    """SIGKILL terminates a tracee without a stop, whether it sleeps in a system call or is stopped."""
 
     def life() -> None:
         pid = traced(sleep)
@@ -152,8 +153,8 @@ def test_sigkill_ends_a_tracee(fork, where):
 
 
 @clause("ptrace.sigkill-no-exit-stop", "ptrace(2)", "Death under ptrace", since="3.4")
-def test_sigkill_ends_a_call_without_an_exit_stop(fork):
-    """SIGKILL ends a tracee that sleeps in a call under PTRACE_SYSCALL, without a syscall-exit-stop before."""
+def test_sigkill_ends_call_without_exit_stop(fork):
+    """SIGKILL terminates a tracee that sleeps in a call under PTRACE_SYSCALL without a syscall-exit-stop."""
 
     def life() -> None:
         pid = asleep_in_a_traced_call()
@@ -164,8 +165,8 @@ def test_sigkill_ends_a_call_without_an_exit_stop(fork):
 
 
 @clause("ptrace.signal-suppressed", "ptrace(2)", "Signal injection and suppression")
-def test_a_signal_can_be_suppressed(fork):
-    """A restart with 0 from a signal-delivery-stop does not deliver the signal."""
+def test_signal_can_be_suppressed(fork):
+    """A restart with signal 0 from a signal-delivery-stop suppresses the signal."""
 
     def life() -> None:
         pid = traced(handled(SIGUSR1))
@@ -179,7 +180,7 @@ def test_a_signal_can_be_suppressed(fork):
 
 @clause("ptrace.signal-injected", "ptrace(2)", "Signal injection and suppression")
 @pytest.mark.parametrize("op", [PTRACE_CONT, PTRACE_SYSCALL], ids=["CONT", "SYSCALL"])
-def test_a_signal_is_injected(fork, op):
+def test_signal_can_be_injected(fork, op):
     """A restart with the signal from a signal-delivery-stop delivers it."""
 
     def life() -> None:
@@ -195,8 +196,8 @@ def test_a_signal_is_injected(fork, op):
 
 
 @clause("ptrace.signal-replaced", "ptrace(2)", "Signal injection and suppression")
-def test_another_signal_can_be_injected(fork):
-    """A restart from a signal-delivery-stop may name another signal, which is delivered instead."""
+def test_other_signal_can_be_injected(fork):
+    """A restart with another signal from a signal-delivery-stop delivers that signal instead."""
 
     def life() -> None:
         pid = traced(handled(SIGUSR1, SIGUSR2))
@@ -209,8 +210,8 @@ def test_another_signal_can_be_injected(fork):
 
 
 @clause("ptrace.blocked-signal-no-stop", "ptrace(2)", "Signal-delivery-stop")
-def test_a_blocked_signal_stops_nobody_yet(fork):
-    """A signal that is blocked stops the tracee when it is unblocked, and not before."""
+def test_blocked_signal_stops_after_unblocking(fork):
+    """A blocked signal stops the tracee only when it is unblocked."""
 
     def child() -> int:
         signal.pthread_sigmask(signal.SIG_BLOCK, {SIGUSR1})
@@ -229,8 +230,10 @@ def test_a_blocked_signal_stops_nobody_yet(fork):
 
 
 @clause("ptrace.killing-signal-stops-first", "ptrace(2)", "Death under ptrace")
-def test_a_deadly_signal_kills_when_it_is_injected(fork):
-    """A signal that kills stops the tracee first; death comes when the tracer injects it, and is reported to the tracer."""
+def test_killing_signal_stops_first(fork):
+    """A signal that kills stops the tracee first; the tracee dies when the tracer injects it, and waitpid() reports
+    the death.
+    """
 
     def life() -> None:
         pid = traced(raising(SIGTERM))
@@ -256,8 +259,8 @@ def sleep_long() -> None:
 
 @clause("ptrace.suppressed-restarts-the-call", "ptrace(2)", "Signal injection and suppression")
 @pytest.mark.parametrize("call", [pause, read_nothing, poll_nothing, sleep_long])
-def test_a_suppressed_signal_leaves_the_call_going(fork, call):
-    """A system call that a suppressed signal has interrupted goes on, even one that a handler always ends with EINTR."""
+def test_suppressed_signal_restarts_call(fork, call):
+    """A system call interrupted by a suppressed signal is restarted, even one that a handler would end with EINTR."""
 
     def child() -> int:
         signal.signal(SIGUSR1, nothing)
@@ -283,8 +286,8 @@ def test_a_suppressed_signal_leaves_the_call_going(fork, call):
 
 
 @clause("ptrace.getsiginfo", "ptrace(2)", "DESCRIPTION")
-def test_the_signal_of_a_stop_is_told(fork):
-    """PTRACE_GETSIGINFO gives the siginfo_t of the signal that has stopped the tracee."""
+def test_getsiginfo_returns_signal_of_stop(fork):
+    """PTRACE_GETSIGINFO returns the siginfo_t of the signal that stopped the tracee."""
 
     def life() -> None:
         pid = traced(queueing)
@@ -299,8 +302,8 @@ def test_the_signal_of_a_stop_is_told(fork):
 
 
 @clause("ptrace.setsiginfo", "ptrace(2)", "DESCRIPTION")
-def test_the_signal_of_a_stop_can_be_changed(fork):
-    """PTRACE_SETSIGINFO changes the siginfo_t of the signal that has stopped the tracee."""
+def test_setsiginfo_changes_signal_of_stop(fork):
+    """PTRACE_SETSIGINFO changes the siginfo_t of the signal that stopped the tracee."""
 
     def life() -> None:
         pid = traced(queueing)
@@ -314,7 +317,7 @@ def test_the_signal_of_a_stop_can_be_changed(fork):
 
 
 def with_pending() -> int:
-    """What a child does that has two signals pending for its thread and one for its process."""
+    """Make two signals pending for this thread and one for the process, then stop; return the sum of their numbers."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {SIGUSR1, SIGUSR2, SIGTERM})
     tgkill(os.getpid(), os.getpid(), SIGUSR1)
     tgkill(os.getpid(), os.getpid(), SIGUSR2)
@@ -324,8 +327,10 @@ def with_pending() -> int:
 
 
 @clause("ptrace.peeksiginfo", "ptrace(2)", "DESCRIPTION", since="3.10")
-def test_pending_signals_can_be_looked_at(fork):
-    """PTRACE_PEEKSIGINFO copies the signals that wait for a thread, or with its flag those that wait for the process."""
+def test_peeksiginfo_copies_pending_signals(fork):
+    """PTRACE_PEEKSIGINFO copies the signals pending for the thread, or with PTRACE_PEEKSIGINFO_SHARED those for the
+    process.
+    """
 
     def life() -> None:
         pid = traced(with_pending)
@@ -338,8 +343,10 @@ def test_pending_signals_can_be_looked_at(fork):
 
 
 @clause("ptrace.peeksiginfo-position", "ptrace(2)", "DESCRIPTION", since="3.10")
-def test_pending_signals_are_copied_from_a_position_on(fork):
-    """PTRACE_PEEKSIGINFO begins at the position and copies at most as many as are asked for; none beyond the last."""
+def test_peeksiginfo_starts_at_position(fork):
+    """PTRACE_PEEKSIGINFO starts at the given position and copies at most the given number of signals, none beyond
+    the last.
+    """
 
     def life() -> None:
         pid = traced(with_pending)
@@ -353,8 +360,8 @@ def test_pending_signals_are_copied_from_a_position_on(fork):
 
 
 @clause("ptrace.peeksiginfo-leaves-them", "ptrace(2)", "DESCRIPTION", since="3.10")
-def test_pending_signals_stay_pending(fork):
-    """PTRACE_PEEKSIGINFO takes no signal away."""
+def test_peeksiginfo_removes_no_signal(fork):
+    """PTRACE_PEEKSIGINFO does not remove the signals from the queue."""
 
     def life() -> None:
         pid = traced(with_pending)
@@ -369,8 +376,8 @@ def test_pending_signals_stay_pending(fork):
 
 
 @clause("ptrace.getsigmask", "ptrace(2)", "DESCRIPTION", since="3.11")
-def test_the_mask_of_a_tracee_is_told(fork):
-    """PTRACE_GETSIGMASK gives the signals that the tracee blocks."""
+def test_getsigmask_returns_mask(fork):
+    """PTRACE_GETSIGMASK returns the signal mask of the tracee."""
 
     def child() -> int:
         signal.pthread_sigmask(signal.SIG_BLOCK, {SIGUSR1, signal.SIGRTMAX})
@@ -388,8 +395,8 @@ def test_the_mask_of_a_tracee_is_told(fork):
 
 
 @clause("ptrace.setsigmask", "ptrace(2)", "DESCRIPTION", since="3.11")
-def test_the_mask_of_a_tracee_can_be_set(fork):
-    """PTRACE_SETSIGMASK sets the signals that the tracee blocks."""
+def test_setsigmask_sets_mask(fork):
+    """PTRACE_SETSIGMASK sets the signal mask of the tracee."""
 
     def child() -> int:
         return sum(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
@@ -405,8 +412,8 @@ def test_the_mask_of_a_tracee_can_be_set(fork):
 
 @clause("ptrace.group-stop", "ptrace(2)", "Group-stop")
 @pytest.mark.parametrize("signo", [SIGSTOP, SIGTSTP], ids=["SIGSTOP", "SIGTSTP"])
-def test_an_injected_stop_is_a_group_stop(fork, signo):
-    """A stopping signal that is injected leads to a group-stop, in which PTRACE_GETSIGINFO fails with EINVAL."""
+def test_injected_stop_signal_leads_to_group_stop(fork, signo):
+    """An injected stop signal leads to a group-stop, in which PTRACE_GETSIGINFO fails with EINVAL."""
 
     def life() -> None:
         pid = traced(raising(signo))
@@ -421,8 +428,8 @@ def test_an_injected_stop_is_a_group_stop(fork, signo):
 
 
 @clause("ptrace.stop-suppressed", "ptrace(2)", "Signal injection and suppression")
-def test_a_stop_can_be_suppressed(fork):
-    """A stopping signal that is suppressed stops no process."""
+def test_stop_signal_can_be_suppressed(fork):
+    """A suppressed stop signal does not stop the process."""
 
     def life() -> None:
         pid = traced(raising(SIGTSTP, 5))
@@ -435,8 +442,8 @@ def test_a_stop_can_be_suppressed(fork):
 
 
 @clause("ptrace.group-stop-restarted", "ptrace(2)", "Group-stop")
-def test_a_restart_ends_a_group_stop(fork):
-    """A tracee that is restarted in a group-stop runs, as if the stopping signal had been ignored."""
+def test_restart_ends_group_stop(fork):
+    """A tracee restarted from a group-stop runs, as if the stop signal had been ignored."""
 
     def life() -> None:
         pid = traced(lambda: 5)
@@ -449,7 +456,7 @@ def test_a_restart_ends_a_group_stop(fork):
 
 
 def group_stopped() -> int:
-    """A seized child in a group-stop."""
+    """Return a seized child in a group-stop."""
     pid = seized(raising(SIGTSTP, 5))
     assert next_of(pid) == Stopped(SIGTSTP)
     ptrace(PTRACE_CONT, pid, 0, SIGTSTP)
@@ -458,7 +465,7 @@ def group_stopped() -> int:
 
 
 def listening() -> int:
-    """A seized child in a group-stop that was told to listen."""
+    """Return a seized child in a group-stop after PTRACE_LISTEN."""
     pid = group_stopped()
     ptrace(PTRACE_LISTEN, pid)
     assert reaches(pid, "tT")
@@ -466,14 +473,16 @@ def listening() -> int:
 
 
 @clause("ptrace.group-stop-seized", "ptrace(2)", "Group-stop", since="3.4")
-def test_a_group_stop_of_a_seized_tracee_is_an_event(fork):
-    """The group-stop of a seized tracee is reported as PTRACE_EVENT_STOP with the stopping signal."""
+def test_group_stop_of_seized_tracee_is_an_event(fork):
+    """The group-stop of a seized tracee is reported as PTRACE_EVENT_STOP with the stop signal."""
     fork(group_stopped).result()
 
 
 @clause("ptrace.listen", "ptrace(2)", "Group-stop", since="3.4")
-def test_listen_keeps_a_group_stop(fork):
-    """After PTRACE_LISTEN the tracee does not run, and reports PTRACE_EVENT_STOP when SIGCONT has come; then it goes on."""
+def test_listen_keeps_group_stop(fork):
+    """After PTRACE_LISTEN the tracee does not run; SIGCONT leads to a PTRACE_EVENT_STOP, from which it can be
+    restarted.
+    """
 
     def life() -> None:
         pid = listening()
@@ -489,8 +498,8 @@ def test_listen_keeps_a_group_stop(fork):
 
 
 @clause("ptrace.listen-interrupted", "ptrace(2)", "DESCRIPTION", since="3.4")
-def test_a_listening_tracee_can_be_interrupted(fork):
-    """PTRACE_INTERRUPT stops a tracee that was told to listen with PTRACE_EVENT_STOP and the stopping signal."""
+def test_interrupt_of_listening_tracee(fork):
+    """PTRACE_INTERRUPT after PTRACE_LISTEN stops the tracee with PTRACE_EVENT_STOP and the stop signal."""
 
     def life() -> None:
         pid = listening()
@@ -501,8 +510,10 @@ def test_a_listening_tracee_can_be_interrupted(fork):
 
 
 @clause("ptrace.interrupt", "ptrace(2)", "DESCRIPTION", since="3.4")
-def test_interrupt_stops_without_a_signal(fork, pipe):
-    """PTRACE_INTERRUPT stops a running tracee with PTRACE_EVENT_STOP and SIGTRAP; what it was in goes on after a restart."""
+def test_interrupt_stops_without_signal(fork, pipe):
+    """PTRACE_INTERRUPT stops a running tracee with PTRACE_EVENT_STOP and SIGTRAP; after a restart an interrupted
+    system call continues.
+    """
     go = pipe()
 
     def life() -> None:
@@ -518,8 +529,8 @@ def test_interrupt_stops_without_a_signal(fork, pipe):
 
 
 @clause("ptrace.interrupt-ends-the-call", "ptrace(2)", "DESCRIPTION", since="3.4")
-def test_interrupt_of_a_call_is_its_exit_stop(fork):
-    """PTRACE_INTERRUPT of a tracee that sleeps in a call under PTRACE_SYSCALL leads to the call's syscall-exit-stop."""
+def test_interrupt_of_call_leads_to_exit_stop(fork):
+    """PTRACE_INTERRUPT of a tracee that sleeps in a call under PTRACE_SYSCALL leads to a syscall-exit-stop."""
 
     def life() -> None:
         pid = asleep_in_a_traced_call()
@@ -530,8 +541,8 @@ def test_interrupt_of_a_call_is_its_exit_stop(fork):
 
 
 @clause("ptrace.sigcont-wakes", "ptrace(2)", "Signal injection and suppression", since="3.4")
-def test_sigcont_ends_the_stop_though_it_is_suppressed(fork):
-    """SIGCONT ends a group-stop before it is delivered: the tracer can suppress the signal and not that."""
+def test_sigcont_ends_group_stop_even_if_suppressed(fork):
+    """SIGCONT ends a group-stop before its delivery, even if the tracer suppresses the signal."""
 
     def life() -> None:
         pid = listening()
@@ -547,8 +558,8 @@ def test_sigcont_ends_the_stop_though_it_is_suppressed(fork):
 
 
 @clause("ptrace.kill", "ptrace(2)", "DESCRIPTION")
-def test_ptrace_kill_ends_a_stopped_tracee(fork):
-    """PTRACE_KILL ends a tracee that is in a signal-delivery-stop by SIGKILL."""
+def test_ptrace_kill_kills_stopped_tracee(fork):
+    """PTRACE_KILL kills a tracee in a signal-delivery-stop with SIGKILL."""
 
     def life() -> None:
         pid = traced(int)
@@ -559,13 +570,13 @@ def test_ptrace_kill_ends_a_stopped_tracee(fork):
 
 
 @clause("ptrace.death-tracer-first", "ptrace(2)", "Real parent")
-def test_the_tracer_learns_of_the_death_before_the_parent(fork, pipe):
-    """An end is reported to the tracer first, and to the parent once the tracer has taken it."""
-    told, asked, answer = pipe(), pipe(), pipe()
+def test_death_is_reported_to_tracer_first(fork, pipe):
+    """The death of a tracee is reported to the tracer first, and to the parent after the tracer has waited for it."""
+    ready, asked, answer = pipe(), pipe(), pipe()
 
     def parent() -> int:
         pid = bare_child(sleep)
-        told.write(pid.to_bytes(4, "little"))
+        ready.write(pid.to_bytes(4, "little"))
         for _ in range(2):
             asked.read(1)
             found, status = os.waitpid(pid, os.WNOHANG)
@@ -574,7 +585,7 @@ def test_the_tracer_learns_of_the_death_before_the_parent(fork, pipe):
 
     def life() -> None:
         bare_child(parent)
-        pid = int.from_bytes(told.read(4), "little")
+        pid = int.from_bytes(ready.read(4), "little")
         ptrace(PTRACE_SEIZE, pid)
         kill(pid, SIGKILL)
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -588,8 +599,8 @@ def test_the_tracer_learns_of_the_death_before_the_parent(fork, pipe):
 
 
 @clause("ptrace.death-once-to-the-parent", "ptrace(2)", "Real parent", errno=ECHILD)
-def test_a_tracer_that_is_the_parent_is_told_once(fork):
-    """When tracer and parent are one process the end is reported once."""
+def test_death_is_reported_once_to_tracer_that_is_parent(fork):
+    """If the tracer is the parent, the death of the tracee is reported once."""
 
     def life() -> None:
         pid = traced(int)

@@ -1,4 +1,4 @@
-"""ptrace(2): stops at the entry and the exit of system calls, what is told of them, and what can be changed there."""
+"""ptrace(2): syscall-enter-stops and syscall-exit-stops, and examining and changing system calls."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ SECTION = "Syscall-stops"
 
 
 def until_written(pid: int, pipe) -> list[int]:
-    """Let a tracee with syscall-stops go on until something is written to a pipe: how much was, at the stops."""
+    """Restart a tracee from syscall-stop to syscall-stop until a pipe has data; return the unread bytes at each
+    stop."""
     amounts: list[int] = []
     while not amounts or not amounts[-1]:
         ptrace(PTRACE_SYSCALL, pid)
@@ -61,8 +62,8 @@ def until_written(pid: int, pipe) -> list[int]:
 
 
 @clause("ptrace.syscall-stops", "ptrace(2)", SECTION)
-def test_a_call_stops_at_entry_and_at_exit(fork, pipe):
-    """After PTRACE_SYSCALL the tracee stops just before it makes a system call, and again when that has been made."""
+def test_syscall_stops_at_entry_and_exit(fork, pipe):
+    """After PTRACE_SYSCALL the tracee stops just before the next system call is executed, and again after it."""
     data = pipe()
 
     def life() -> None:
@@ -76,8 +77,10 @@ def test_a_call_stops_at_entry_and_at_exit(fork, pipe):
 
 
 @clause("ptrace.syscall-stop-signal", "ptrace(2)", SECTION)
-def test_a_syscall_stop_looks_like_a_sigtrap(fork):
-    """Without PTRACE_O_TRACESYSGOOD a syscall-stop is reported as SIGTRAP, of which PTRACE_GETSIGINFO gives that code."""
+def test_syscall_stop_is_reported_as_sigtrap(fork):
+    """Without PTRACE_O_TRACESYSGOOD a syscall-stop is reported as SIGTRAP, and PTRACE_GETSIGINFO returns SIGTRAP as
+    si_code.
+    """
 
     def life() -> None:
         pid = traced(int)
@@ -90,8 +93,10 @@ def test_a_syscall_stop_looks_like_a_sigtrap(fork):
 
 
 @clause("ptrace.sysgood", "ptrace(2)", SECTION)
-def test_sysgood_marks_a_syscall_stop(fork):
-    """With PTRACE_O_TRACESYSGOOD a syscall-stop is reported as SIGTRAP | 0x80, of which PTRACE_GETSIGINFO gives that code."""
+def test_tracesysgood_marks_syscall_stop(fork):
+    """With PTRACE_O_TRACESYSGOOD a syscall-stop is reported as SIGTRAP | 0x80, which PTRACE_GETSIGINFO returns as
+    si_code.
+    """
 
     def life() -> None:
         pid = traced(int, PTRACE_O_TRACESYSGOOD)
@@ -104,8 +109,8 @@ def test_sysgood_marks_a_syscall_stop(fork):
 
 
 @clause("ptrace.sigtrap-is-no-syscall-stop", "ptrace(2)", SECTION)
-def test_a_sigtrap_that_was_sent_is_told_apart(fork):
-    """A SIGTRAP that a process sent is reported as SIGTRAP, and PTRACE_GETSIGINFO gives a code of at most 0."""
+def test_sent_sigtrap_differs_from_syscall_stop(fork):
+    """A SIGTRAP sent by a process is reported as SIGTRAP, and PTRACE_GETSIGINFO returns an si_code of at most 0."""
 
     def life() -> None:
         pid = traced(raising(SIGTRAP), PTRACE_O_TRACESYSGOOD)
@@ -117,8 +122,8 @@ def test_a_sigtrap_that_was_sent_is_told_apart(fork):
 
 
 @clause("ptrace.no-exit-stop-after-cont", "ptrace(2)", SECTION, since="5.3")
-def test_another_restart_has_no_exit_stop(fork):
-    """After a syscall-enter-stop a restart other than PTRACE_SYSCALL is followed by no syscall-exit-stop."""
+def test_no_exit_stop_after_other_restart(fork):
+    """A restart other than PTRACE_SYSCALL from a syscall-enter-stop leads to no syscall-exit-stop."""
 
     def life() -> None:
         pid = traced(lambda: syscall(number_of("getpid")) and 3)
@@ -130,8 +135,8 @@ def test_another_restart_has_no_exit_stop(fork):
 
 
 @clause("ptrace.signal-after-exit-stop", "ptrace(2)", SECTION, since="5.3")
-def test_a_signal_comes_after_the_exit_stop(fork):
-    """A signal that interrupts a system call stops the tracee after the syscall-exit-stop, and not before."""
+def test_signal_is_delivered_after_exit_stop(fork):
+    """A signal that interrupts a system call stops the tracee after the syscall-exit-stop, not before."""
 
     def life() -> None:
         pid = traced(lambda: len(read(os.pipe()[0], 1)))
@@ -147,8 +152,8 @@ def test_a_signal_comes_after_the_exit_stop(fork):
 
 
 @clause("ptrace.syscall_info-entry", "ptrace(2)", "DESCRIPTION", since="5.3")
-def test_a_call_is_told_at_its_entry(fork):
-    """At a syscall-enter-stop PTRACE_GET_SYSCALL_INFO gives the number of the call and its arguments."""
+def test_syscall_info_of_enter_stop(fork):
+    """At a syscall-enter-stop PTRACE_GET_SYSCALL_INFO returns the number and the arguments of the system call."""
 
     def life() -> None:
         pid = traced(lambda: syscall(number_of("tgkill"), 11, 12, 0) and 0)
@@ -162,8 +167,10 @@ def test_a_call_is_told_at_its_entry(fork):
 
 
 @clause("ptrace.syscall_info-exit", "ptrace(2)", "DESCRIPTION", since="5.3")
-def test_the_result_of_a_call_is_told_at_its_exit(fork):
-    """At a syscall-exit-stop PTRACE_GET_SYSCALL_INFO gives the return value, or an error as a negative number and so marked."""
+def test_syscall_info_of_exit_stop(fork):
+    """At a syscall-exit-stop PTRACE_GET_SYSCALL_INFO returns the return value, or a negative error number with
+    is_error set.
+    """
 
     def child() -> int:
         with fails_with(EBADF):
@@ -186,8 +193,10 @@ def test_the_result_of_a_call_is_told_at_its_exit(fork):
 
 
 @clause("ptrace.syscall_info-none", "ptrace(2)", "DESCRIPTION", since="5.3")
-def test_no_call_is_told_without_sysgood(fork):
-    """Without PTRACE_O_TRACESYSGOOD, and in stops that no system call is the cause of, PTRACE_SYSCALL_INFO_NONE is given."""
+def test_syscall_info_of_other_stops_is_none(fork):
+    """PTRACE_GET_SYSCALL_INFO returns PTRACE_SYSCALL_INFO_NONE without PTRACE_O_TRACESYSGOOD, and in stops other
+    than syscall-stops.
+    """
 
     def life() -> None:
         pid = traced(int)
@@ -201,8 +210,8 @@ def test_no_call_is_told_without_sysgood(fork):
 
 
 @clause("ptrace.syscall_info-size", "ptrace(2)", "DESCRIPTION", since="5.3")
-def test_as_much_is_told_as_there_is_room_for(fork):
-    """PTRACE_GET_SYSCALL_INFO returns how many bytes there are to give, and writes no more than addr has room for."""
+def test_syscall_info_is_truncated_to_buffer(fork):
+    """PTRACE_GET_SYSCALL_INFO returns the number of available bytes, and writes no more than addr bytes."""
 
     def life() -> None:
         pid = traced(lambda: syscall(number_of("tgkill"), 11, 12, 0) and 0)
@@ -215,8 +224,8 @@ def test_as_much_is_told_as_there_is_room_for(fork):
 
 
 @clause("ptrace.set_syscall_info-call", "ptrace(2)", "DESCRIPTION", since="6.16")
-def test_another_call_can_be_made_of_it(fork):
-    """At a syscall-enter-stop PTRACE_SET_SYSCALL_INFO changes the number of the call and its arguments."""
+def test_set_syscall_info_changes_call(fork):
+    """At a syscall-enter-stop PTRACE_SET_SYSCALL_INFO changes the number and the arguments of the system call."""
 
     def life() -> None:
         pid = traced(lambda: syscall(number_of("getpid")) % 256)
@@ -233,8 +242,8 @@ def test_another_call_can_be_made_of_it(fork):
 
 @clause("ptrace.set_syscall_info-result", "ptrace(2)", "DESCRIPTION", since="6.16")
 @pytest.mark.parametrize(("rval", "error", "status"), [(77, False, 77), (-EINTR, True, EINTR)])
-def test_another_result_can_be_given(fork, rval, error, status):
-    """At a syscall-exit-stop PTRACE_SET_SYSCALL_INFO changes what the call returns, or the error it fails with."""
+def test_set_syscall_info_changes_result(fork, rval, error, status):
+    """At a syscall-exit-stop PTRACE_SET_SYSCALL_INFO changes the return value or the error of the system call."""
 
     def child() -> int:
         try:
@@ -254,12 +263,14 @@ def test_another_result_can_be_given(fork, rval, error, status):
 
 
 @clause("ptrace.sysemu", "ptrace(2)", SECTION)
-def test_an_emulated_call_is_not_made(fork, pipe):
-    """After PTRACE_SYSEMU the tracee stops at the entry of the next system call, which is not made, and not at its exit."""
+def test_sysemu_does_not_execute_call(fork, pipe):
+    """After PTRACE_SYSEMU the tracee stops at the entry of the next system call, which is not executed, and not at
+    its exit.
+    """
     data = pipe()
 
     def child() -> int:
-        write(data.write_fd, b"!")  # from here on there is memory enough to do it again
+        write(data.write_fd, b"!")  # allocates all memory that the second call needs
         kill(os.getpid(), SIGUSR1)
         try:
             return write(data.write_fd, b"!")
@@ -285,8 +296,8 @@ def test_an_emulated_call_is_not_made(fork, pipe):
 
 
 @clause("ptrace.singlestep", "ptrace(2)", "DESCRIPTION")
-def test_a_tracee_can_go_one_instruction_on(fork):
-    """After PTRACE_SINGLESTEP the tracee executes a single instruction and stops with SIGTRAP."""
+def test_singlestep_executes_one_instruction(fork):
+    """After PTRACE_SINGLESTEP the tracee executes one instruction and stops with SIGTRAP."""
 
     def life() -> None:
         pid = traced(int, PTRACE_O_TRACESYSGOOD)

@@ -1,4 +1,4 @@
-"""Tracees, and what their tracer is told of them: children that stop before they run, and the ends and stops of waitpid(2)."""
+"""Tracees and the reports of their stops: children that stop before they run, and the statuses of waitpid(2)."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from pytest_ipc.kernel import (
 
 from ..signal.plain_child import SOON, bare_child
 
-WALL = 0x4000_0000  # __WALL of waitpid(2), which the stdlib has no name for: threads, too
+WALL = 0x4000_0000  # __WALL of waitpid(2), not in the stdlib: waits for threads, too
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """A ptrace-stop: what WSTOPSIG gives, and the event in the byte above."""
+    """A ptrace-stop: the signal of WSTOPSIG, and the event in the byte above."""
 
     signal: int
     event: int = 0
@@ -63,7 +63,7 @@ SYSCALL_STOP = Stopped(SIGTRAP | 0x80)
 
 
 def report_of(status: int) -> Report:
-    """What the status of waitpid(2) says."""
+    """Decode a status of waitpid(2)."""
     if os.WIFSTOPPED(status):
         return Stopped(os.WSTOPSIG(status), status >> 16)
     return Killed(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else Exited(os.WEXITSTATUS(status))
@@ -77,12 +77,13 @@ def next_of(tid: int) -> Report:
 
 
 def silent(tid: int) -> bool:
-    """Whether waitpid(2) has nothing to report of the thread."""
+    """Return whether waitpid(2) has nothing to report for the thread."""
     return os.waitpid(tid, WALL | os.WNOHANG) == (0, 0)
 
 
 def traced(function: Callable[[], int], options: int = 0) -> int:
-    """A child that this process traces with PTRACE_TRACEME, in the stop of its first signal; then it leaves with *function*'s number."""
+    """Start a child traced with PTRACE_TRACEME, wait for its first stop and return its pid; it exits with *function*'s
+    result."""
 
     def life() -> int:
         ptrace(PTRACE_TRACEME, 0)
@@ -97,7 +98,7 @@ def traced(function: Callable[[], int], options: int = 0) -> int:
 
 
 def seized(function: Callable[[], int], options: int = 0) -> int:
-    """A child that this process has seized, which runs *function* and leaves with its number."""
+    """Start a child, seize it and return its pid; it runs *function* and exits with its result."""
     read_fd, write_fd = os.pipe()
     pid = bare_child(lambda: function() if os.read(read_fd, 1) else 255)
     ptrace(PTRACE_SEIZE, pid, 0, options)
@@ -108,13 +109,13 @@ def seized(function: Callable[[], int], options: int = 0) -> int:
 
 
 def sleep() -> int:
-    """What a child does that sleeps until a signal ends it."""
+    """Sleep until a signal terminates this child."""
     pause()
     return 0
 
 
 def raising(signo: int, status: int = 0) -> Callable[[], int]:
-    """What a child does that sends itself a signal, and leaves with *status*."""
+    """Return the function of a child that sends itself a signal and exits with *status*."""
 
     def life() -> int:
         kill(os.getpid(), signo)
@@ -124,20 +125,20 @@ def raising(signo: int, status: int = 0) -> Callable[[], int]:
 
 
 def asleep_in_a_traced_call() -> int:
-    """A seized child that sleeps in pause(2), which it has entered under PTRACE_SYSCALL."""
+    """Return a seized child that sleeps in pause(2), entered under PTRACE_SYSCALL."""
     pid = seized(sleep)
     assert reaches(pid, "S")
     ptrace(PTRACE_INTERRUPT, pid)
     assert next_of(pid) == Stopped(SIGTRAP, PTRACE_EVENT_STOP)
     ptrace(PTRACE_SYSCALL, pid)
-    assert next_of(pid) == Stopped(SIGTRAP)  # it is entered again
+    assert next_of(pid) == Stopped(SIGTRAP)  # pause(2) is entered again
     ptrace(PTRACE_SYSCALL, pid)
     assert reaches(pid, "S")
     return pid
 
 
 def reaches(pid: int, states: str) -> bool:
-    """Whether the process comes to one of these states of /proc/PID/stat, before it ends."""
+    """Return whether the process reaches one of these states of /proc/PID/stat before it ends."""
     found = ""
 
     def settled() -> bool:
@@ -150,14 +151,14 @@ def reaches(pid: int, states: str) -> bool:
 
 
 def unread(fd: int) -> int:
-    """How many bytes there are to read."""
+    """Return the number of bytes available to read."""
     count = bytearray(4)
     ioctl(fd, FIONREAD, count)
     return int.from_bytes(count, "little") or int.from_bytes(count, "big")
 
 
 def needs_syscall_info(pid: int) -> None:
-    """Untested where the kernel does not say which system call has stopped the tracee."""
+    """Report untested if the kernel cannot report the system call that stopped the tracee."""
     try:
         ptrace_syscall_info(pid)
     except OSError as error:
@@ -167,7 +168,7 @@ def needs_syscall_info(pid: int) -> None:
 
 
 def to_entry(pid: int, number: int) -> SyscallInfo:
-    """Let the tracee go on until it enters system call *number*."""
+    """Restart the tracee until it enters system call *number*."""
     needs_syscall_info(pid)
     ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD)
     while True:
@@ -177,7 +178,7 @@ def to_entry(pid: int, number: int) -> SyscallInfo:
 
 
 def to_syscall_stop(pid: int) -> SyscallInfo:
-    """Let the tracee go on to its next syscall-stop."""
+    """Restart the tracee until its next syscall-stop."""
     ptrace(PTRACE_SYSCALL, pid)
     assert next_of(pid) == SYSCALL_STOP
     return ptrace_syscall_info(pid)
