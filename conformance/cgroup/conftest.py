@@ -1,4 +1,4 @@
-"""What the clauses about control groups are written with: cgroups below the one that this process is in, and their members."""
+"""Fixtures of the control group clauses: a cgroup below that of this process, and its members."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Cgroup:
         self.path = path
 
     def read(self, file: str) -> str:
-        """What a file of it says."""
+        """Return the content of one of its files."""
         return (self.path / file).read_text()
 
     def write(self, file: str, text: str) -> None:
-        """Write a file of it. OSError."""
+        """Write to one of its files. OSError if the kernel rejects the text."""
         fd = os.open(self.path / file, os.O_WRONLY)
         try:
             os.write(fd, text.encode())
@@ -42,7 +42,7 @@ class Cgroup:
             os.close(fd)
 
     def key(self, file: str, key: str) -> int:
-        """The number beside a key of a file. Untested where this kernel has no such file or key."""
+        """Return the number of a key in a file; untested if the kernel does not have the file or the key."""
         try:
             lines = self.read(file).splitlines()
         except FileNotFoundError:
@@ -53,31 +53,31 @@ class Cgroup:
         return found[0]
 
     def has(self, key: str, value: int) -> bool:
-        """Wait until a key of cgroup.events has a value; whether it came to that."""
+        """Wait until a key of cgroup.events has the value; return whether it does within the deadline."""
         return Deadline(SOON).until(lambda: self.key("cgroup.events", key) == value)
 
     def freeze(self, frozen: bool = True) -> None:
-        """Write cgroup.freeze. Untested where this kernel has none."""
+        """Write cgroup.freeze; untested if the kernel does not have it."""
         if not (self.path / "cgroup.freeze").exists():
             untested("needs a kernel with cgroup.freeze")
         self.write("cgroup.freeze", str(int(frozen)))
 
     def take(self, child: Child[Any] | int) -> None:
-        """Make a process a member."""
+        """Move a process into the cgroup."""
         self.write("cgroup.procs", str(child if isinstance(child, int) else child.pid))
 
     @property
     def members(self) -> list[int]:
-        """The processes in it."""
+        """The processes of the cgroup."""
         return [int(line) for line in self.read("cgroup.procs").splitlines()]
 
     def below(self, name: str) -> Cgroup:
-        """Make a cgroup below it. OSError."""
+        """Create a cgroup below it. OSError if the kernel refuses."""
         os.mkdir(self.path / name)
         return Cgroup(self.path / name)
 
     def remove(self) -> None:
-        """End its members and those below, and remove it with them."""
+        """Kill all processes of the cgroup and its descendants, and remove these cgroups."""
         if (self.path / "cgroup.freeze").exists():
             self.write("cgroup.freeze", "0")
         for folder, _, _ in os.walk(self.path, topdown=False):
@@ -97,7 +97,7 @@ def _removed(folder: str) -> bool:
 
 
 def own() -> Cgroup:
-    """The cgroup that this process is in. Untested where there is none of version 2 in sight."""
+    """Return the cgroup of this process; untested if no version 2 hierarchy with it is mounted."""
     try:
         mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
         (where,) = (line[3:] for line in Path("/proc/self/cgroup").read_text().splitlines() if line.startswith("0::"))
@@ -115,7 +115,7 @@ def own() -> Cgroup:
 
 @pytest.fixture
 def cgroup() -> Iterator[Cgroup]:
-    """A new cgroup, which is removed with all its members and all below it."""
+    """Create a cgroup, which is removed with its processes and descendants after the test."""
     parent = own()
     sweep(parent)
     start = process_state(os.getpid())
@@ -129,7 +129,7 @@ def cgroup() -> Iterator[Cgroup]:
 
 
 def sweep(parent: Cgroup) -> None:
-    """Remove what runs that were killed have left."""
+    """Remove leftover cgroups of killed runs."""
     for folder in parent.path.glob(f"{PREFIX}-*-*"):
         pid, start = folder.name.removeprefix(f"{PREFIX}-").split("-")
         state = process_state(int(pid))
@@ -140,7 +140,9 @@ def sweep(parent: Cgroup) -> None:
 
 @pytest.fixture
 def member(cgroup: Cgroup, fork: Callable[..., Child[Any]]) -> Callable[..., Child[Any]]:
-    """Start a child in the cgroup, or in another: member(function, *args, of=None). Untested where none may be moved."""
+    """Start a child in the cgroup or another: member(function,
+    *args, of=None) -> Child. Untested if it cannot be moved.
+    """
 
     def start(function: Callable[..., object], *args: object, of: Cgroup | None = None) -> Child[Any]:
         child = fork(function, *args)

@@ -1,4 +1,4 @@
-"""The freezer of version 2: processes that stop running, without a signal, until they are let run again."""
+"""The freezer of version 2: processes stop without a signal until they are thawed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 from pytest_ipc import Pipe, clause, fails_with
 from pytest_ipc.kernel import pause, poll
 
-# The kernel's own document, to which cgroups(7) sends its reader.
+# The kernel's document that cgroups(7) refers to.
 KERNEL, FILES = "cgroup-v2.rst", "Core Interface Files"
 
 
 class Echo:
-    """A child's life that answers each byte with the same, and its parent's side of it."""
+    """The function of a child that sends back each byte it reads, and the parent's end of it."""
 
     def __init__(self, pipe: Callable[..., Pipe]) -> None:
         self.asked, self.answer = pipe(), pipe()
@@ -28,11 +28,11 @@ class Echo:
             self.answer.write(data)
 
     def ask(self) -> None:
-        """Send it a byte."""
+        """Send a byte to the child."""
         self.asked.write(b"?")
 
     def answers(self, milliseconds: int = 5000) -> bool:
-        """Whether it answers within a time."""
+        """Tell whether the child sends the byte back within the timeout."""
         if not poll({self.answer.read_fd: POLLIN}, milliseconds):
             return False
         return self.answer.read(1) == b"?"
@@ -40,13 +40,13 @@ class Echo:
 
 @pytest.fixture
 def echo(pipe) -> Echo:
-    """A child's life that answers."""
+    """Create the function of a child that sends back each byte."""
     return Echo(pipe)
 
 
 @clause("cgroup.freeze-stops", KERNEL, FILES, since="5.2")
 def test_frozen_processes_do_not_run(cgroup, member, echo):
-    """Writing 1 to cgroup.freeze stops the processes of the cgroup; when they are stopped "frozen" in cgroup.events is 1."""
+    """Writing 1 to cgroup.freeze stops the processes of the cgroup, and then sets "frozen" in cgroup.events to 1."""
     member(echo)
     echo.ask()
     assert echo.answers()
@@ -58,8 +58,8 @@ def test_frozen_processes_do_not_run(cgroup, member, echo):
 
 
 @clause("cgroup.thaw", KERNEL, FILES, since="5.2")
-def test_thawed_processes_run_on(cgroup, member, echo):
-    """Writing 0 to cgroup.freeze lets the processes run on where they were, and "frozen" becomes 0."""
+def test_thawed_processes_continue(cgroup, member, echo):
+    """Writing 0 to cgroup.freeze resumes the processes of the cgroup, and sets "frozen" in cgroup.events to 0."""
     member(echo)
     cgroup.freeze()
     assert cgroup.has("frozen", 1)
@@ -70,8 +70,8 @@ def test_thawed_processes_run_on(cgroup, member, echo):
 
 
 @clause("cgroup.freeze-value", KERNEL, FILES, since="5.2")
-def test_the_setting_is_told(cgroup):
-    """cgroup.freeze is 0 at first, and then what was written."""
+def test_freeze_reads_back(cgroup):
+    """cgroup.freeze is initially 0, and reads back the value written."""
     cgroup.freeze(False)
     for frozen in (False, True, False):
         assert cgroup.read("cgroup.freeze") == f"{frozen:d}\n"
@@ -80,8 +80,8 @@ def test_the_setting_is_told(cgroup):
 
 @clause("cgroup.freeze-einval", KERNEL, FILES, errno=EINVAL, since="5.2")
 @pytest.mark.parametrize("text", ["2", "-1", "x"])
-def test_another_setting_is_refused(cgroup, text):
-    """cgroup.freeze takes 0 and 1 and nothing else."""
+def test_other_values_fail(cgroup, text):
+    """write() of any value but 0 and 1 to cgroup.freeze fails with EINVAL or ERANGE, and changes nothing."""
     cgroup.freeze(False)
     with fails_with(EINVAL, ERANGE):
         cgroup.write("cgroup.freeze", text)
@@ -89,8 +89,10 @@ def test_another_setting_is_refused(cgroup, text):
 
 
 @clause("cgroup.freeze-descendants", KERNEL, FILES, since="5.2")
-def test_those_below_are_frozen_too(cgroup, member, echo):
-    """Freezing a cgroup stops the processes of those below it, too, which are told as frozen; their own setting stays."""
+def test_descendants_are_frozen(cgroup, member, echo):
+    """Freezing a cgroup stops the processes of its descendants and
+    sets their "frozen" to 1; their cgroup.freeze stays 0.
+    """
     below = cgroup.below("below")
     member(echo, of=below)
     cgroup.freeze()
@@ -103,8 +105,8 @@ def test_those_below_are_frozen_too(cgroup, member, echo):
 
 
 @clause("cgroup.frozen-by-an-ancestor", KERNEL, FILES, since="5.2")
-def test_an_ancestor_keeps_one_frozen(cgroup, member, echo):
-    """A cgroup stays frozen as long as one above it is, whatever its own setting becomes."""
+def test_frozen_ancestor_keeps_a_cgroup_frozen(cgroup, member, echo):
+    """A cgroup stays frozen while an ancestor is frozen, whatever its own cgroup.freeze."""
     below = cgroup.below("below")
     member(echo, of=below)
     below.freeze()
@@ -119,8 +121,8 @@ def test_an_ancestor_keeps_one_frozen(cgroup, member, echo):
 
 
 @clause("cgroup.frozen-told", "cgroups(7)", "Cgroups v2 cgroup.events file", since="5.2")
-def test_a_change_is_told(cgroup, member):
-    """poll(2) on cgroup.events reports POLLPRI and POLLERR when the value of "frozen" has changed."""
+def test_poll_reports_a_change_of_frozen(cgroup, member):
+    """poll() on cgroup.events reports POLLPRI and POLLERR when the value of "frozen" changes."""
     member(pause)
     cgroup.freeze(False)
     fd = os.open(cgroup.path / "cgroup.events", os.O_RDONLY)
@@ -137,7 +139,7 @@ def test_a_change_is_told(cgroup, member):
 
 @clause("cgroup.frozen-can-be-killed", KERNEL, FILES, since="5.2")
 def test_a_frozen_process_can_be_killed(cgroup, member):
-    """A frozen process can be killed by a signal, and the cgroup stays frozen."""
+    """A frozen process can be killed by SIGKILL, and the cgroup stays frozen."""
     child = member(pause)
     cgroup.freeze()
     assert cgroup.has("frozen", 1)
@@ -147,13 +149,13 @@ def test_a_frozen_process_can_be_killed(cgroup, member):
 
 
 @clause("cgroup.frozen-handles-no-signal", KERNEL, FILES, since="5.2")
-def test_a_frozen_process_handles_no_signal(cgroup, member, pipe):
-    """A signal that is caught waits as long as the process is frozen: its handler runs when the process runs again."""
-    told = pipe()
+def test_frozen_process_handles_no_signal(cgroup, member, pipe):
+    """The handler of a signal sent to a frozen process runs only after the process is thawed."""
+    handled = pipe()
 
     def life() -> None:
-        signal(SIGUSR1, lambda *_: told.write(b"!"))
-        told.write(b"r")
+        signal(SIGUSR1, lambda *_: handled.write(b"!"))
+        handled.write(b"r")
         while True:
             try:
                 pause()
@@ -161,18 +163,18 @@ def test_a_frozen_process_handles_no_signal(cgroup, member, pipe):
                 continue
 
     child = member(life)
-    assert told.read(1) == b"r"
+    assert handled.read(1) == b"r"
     cgroup.freeze()
     assert cgroup.has("frozen", 1)
     child.signal(SIGUSR1)
-    assert not poll({told.read_fd: POLLIN}, 50)
+    assert not poll({handled.read_fd: POLLIN}, 50)
     cgroup.freeze(False)
-    assert told.read(1) == b"!"
+    assert handled.read(1) == b"!"
 
 
 @clause("cgroup.moved-in-is-frozen", KERNEL, FILES, since="5.2")
-def test_who_comes_into_a_frozen_cgroup_stops(cgroup, member, echo):
-    """A process that is moved into a frozen cgroup stops."""
+def test_process_moved_into_a_frozen_cgroup_stops(cgroup, member, echo):
+    """A process moved into a frozen cgroup stops."""
     outside = cgroup.below("outside")
     inside = cgroup.below("inside")
     inside.freeze()
@@ -186,8 +188,8 @@ def test_who_comes_into_a_frozen_cgroup_stops(cgroup, member, echo):
 
 
 @clause("cgroup.moved-out-runs", KERNEL, FILES, since="5.2")
-def test_who_leaves_a_frozen_cgroup_runs(cgroup, member, echo):
-    """A process that is moved out of a frozen cgroup runs."""
+def test_process_moved_out_of_a_frozen_cgroup_runs(cgroup, member, echo):
+    """A process moved out of a frozen cgroup runs again."""
     outside = cgroup.below("outside")
     inside = cgroup.below("inside")
     child = member(echo, of=inside)
@@ -200,8 +202,8 @@ def test_who_leaves_a_frozen_cgroup_runs(cgroup, member, echo):
 
 
 @clause("cgroup.frozen-can-be-removed", KERNEL, FILES, since="5.2")
-def test_freezing_is_no_matter_of_the_tree(cgroup):
-    """A frozen cgroup can have cgroups made below it and removed, and can be removed itself when it is empty."""
+def test_frozen_cgroup_can_be_changed_and_removed(cgroup):
+    """A frozen cgroup can get and lose descendants, and can be removed if it is empty."""
     frozen = cgroup.below("frozen")
     frozen.freeze()
     below = frozen.below("below")
@@ -213,8 +215,8 @@ def test_freezing_is_no_matter_of_the_tree(cgroup):
 
 @clause("cgroup.kill", KERNEL, FILES, since="5.14")
 @pytest.mark.parametrize("frozen", [False, True], ids=["running", "frozen"])
-def test_all_members_can_be_killed(cgroup, member, frozen):
-    """Writing 1 to cgroup.kill kills the processes of the cgroup and of those below, frozen or not, and no others."""
+def test_cgroup_kill_kills_all_members(cgroup, member, frozen):
+    """Writing 1 to cgroup.kill kills all processes of the cgroup and its descendants, frozen or not, and no others."""
     other = cgroup.below("other")
     target = cgroup.below("target")
     below = target.below("below")

@@ -1,4 +1,4 @@
-"""cgroups(7): members, what is told of them, and how many cgroups there may be."""
+"""cgroups(7): members, events, and limits of the number of cgroups."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ LIMITS = "Limiting the number of descendant cgroups"
 
 
 @clause("cgroup.procs-moves", "cgroups(7)", "Creating cgroups and moving processes")
-def test_a_process_is_moved(cgroup, member):
-    """Writing a process's id to cgroup.procs moves it: it is listed there, and no longer where it was before."""
+def test_procs_moves_a_process(cgroup, member):
+    """Writing a PID to cgroup.procs moves the process: it is listed there and no longer in its previous cgroup."""
     before, after = cgroup.below("before"), cgroup.below("after")
     child = member(pause, of=before)
     assert (before.members, after.members) == ([child.pid], [])
@@ -30,8 +30,8 @@ def test_a_process_is_moved(cgroup, member):
 
 
 @clause("cgroup.procs-moves-threads", "cgroups(7)", "CGROUPS VERSION 2 THREAD MODE")
-def test_a_process_is_moved_with_its_threads(cgroup, member, pipe):
-    """All threads of a process are in one cgroup, and are moved together."""
+def test_procs_moves_all_threads(cgroup, member, pipe):
+    """Writing a PID to cgroup.procs moves all threads of the process."""
     ready, target = pipe(), cgroup.below("target")
 
     def life() -> None:
@@ -50,27 +50,27 @@ def test_a_process_is_moved_with_its_threads(cgroup, member, pipe):
 
 
 @clause("cgroup.fork-inherits", "cgroups(7)", "Creating cgroups and moving processes")
-def test_a_child_is_in_its_parents_cgroup(cgroup, member, pipe):
-    """A child is born into the cgroup of its parent, and stays where it is when the parent is moved."""
-    go, told, target = pipe(), pipe(), cgroup.below("target")
+def test_child_inherits_the_cgroup(cgroup, member, pipe):
+    """A child starts in the cgroup of its parent, and stays there when the parent is moved."""
+    go, report, target = pipe(), pipe(), cgroup.below("target")
 
     def life() -> None:
         go.read(1)
         with Child.start(pause) as child:
-            told.write(child.pid.to_bytes(4, "little"))
+            report.write(child.pid.to_bytes(4, "little"))
             pause()
 
     parent = member(life)
     go.write(b"!")
-    child = int.from_bytes(told.read(4), "little")
+    child = int.from_bytes(report.read(4), "little")
     assert sorted(cgroup.members) == sorted([parent.pid, child])
     target.take(parent)
     assert (cgroup.members, target.members) == ([child], [parent.pid])
 
 
 @clause("cgroup.proc-pid-cgroup", "cgroups(7)", "/proc files")
-def test_proc_names_the_cgroup(cgroup, member):
-    """/proc/PID/cgroup has a line that begins with 0:: and names the process's cgroup by its path in the hierarchy."""
+def test_proc_pid_cgroup_shows_the_path(cgroup, member):
+    """/proc/PID/cgroup has one line "0::" with the path of the process's cgroup in the hierarchy."""
     child = member(pause)
     lines = [line for line in Path(f"/proc/{child.pid}/cgroup").read_text().splitlines() if line.startswith("0::")]
     assert len(lines) == 1
@@ -78,8 +78,8 @@ def test_proc_names_the_cgroup(cgroup, member):
 
 
 @clause("cgroup.populated", "cgroups(7)", EVENTS)
-def test_members_are_told(cgroup, member):
-    """The key "populated" of cgroup.events is 1 if the cgroup or one below it has members, and 0 otherwise."""
+def test_populated_counts_descendants(cgroup, member):
+    """ "populated" in cgroup.events is 1 if the cgroup or a descendant has a process, and otherwise 0."""
     below, beside = cgroup.below("below"), cgroup.below("beside")
     assert cgroup.key("cgroup.events", "populated") == 0
     child = member(pause, of=below)
@@ -90,8 +90,10 @@ def test_members_are_told(cgroup, member):
 
 
 @clause("cgroup.populated-told", "cgroups(7)", EVENTS)
-def test_the_last_members_end_is_told(cgroup, member):
-    """poll(2) on cgroup.events reports POLLPRI and POLLERR when the first member comes and when the last has ended."""
+def test_poll_reports_a_change_of_populated(cgroup, member):
+    """poll() on cgroup.events reports POLLPRI and POLLERR when the
+    first process is added and when the last one terminates.
+    """
     fd = os.open(cgroup.path / "cgroup.events", os.O_RDONLY)
     try:
         os.pread(fd, 4096, 0)
@@ -107,8 +109,8 @@ def test_the_last_members_end_is_told(cgroup, member):
 
 
 @clause("cgroup.zombie-is-no-member", "cgroups(7)", "Cgroup v2 release notification")
-def test_a_zombie_is_no_member(cgroup, member):
-    """A process that has ended and was not waited for is no member: the cgroup is not populated, and can be removed."""
+def test_zombie_is_not_a_member(cgroup, member):
+    """A zombie is not a member of its cgroup, which is not populated and can be removed."""
     target = cgroup.below("target")
     child = member(pause, of=target)
     os.kill(child.pid, SIGKILL)
@@ -121,8 +123,8 @@ def test_a_zombie_is_no_member(cgroup, member):
 
 @clause("cgroup.rmdir-ebusy", "cgroups(7)", "Removing cgroups", errno=EBUSY)
 @pytest.mark.parametrize("holds", ["member", "cgroup"])
-def test_a_cgroup_that_is_in_use_stays(cgroup, member, holds):
-    """A cgroup that has members, or cgroups below it, cannot be removed."""
+def test_rmdir_of_a_used_cgroup_fails(cgroup, member, holds):
+    """rmdir() of a cgroup with a process or with a child cgroup fails with EBUSY."""
     target = cgroup.below("target")
     if holds == "member":
         child = member(pause, of=target)
@@ -136,8 +138,10 @@ def test_a_cgroup_that_is_in_use_stays(cgroup, member, holds):
 
 
 @clause("cgroup.max-descendants", "cgroups(7)", LIMITS, errno=EAGAIN, since="4.14")
-def test_descendants_are_limited(cgroup):
-    """cgroup.max.descendants limits how many cgroups there may be below one: the next is not made, until one is removed."""
+def test_max_descendants_limits_cgroups(cgroup):
+    """mkdir() of a cgroup fails with EAGAIN beyond cgroup.max.descendants
+    of an ancestor, and succeeds after one is removed.
+    """
     assert cgroup.read("cgroup.max.descendants") == "max\n"
     cgroup.write("cgroup.max.descendants", "2")
     first = cgroup.below("first")
@@ -149,8 +153,10 @@ def test_descendants_are_limited(cgroup):
 
 
 @clause("cgroup.max-depth", "cgroups(7)", LIMITS, errno=EAGAIN, since="4.14")
-def test_depth_is_limited(cgroup):
-    """cgroup.max.depth limits how deep cgroups may be nested below one; with 0 there may be none."""
+def test_max_depth_limits_nesting(cgroup):
+    """mkdir() of a cgroup fails with EAGAIN below the depth
+    cgroup.max.depth of an ancestor; with 0 none can be created.
+    """
     assert cgroup.read("cgroup.max.depth") == "max\n"
     cgroup.write("cgroup.max.depth", "1")
     first = cgroup.below("first")
@@ -165,8 +171,8 @@ def test_depth_is_limited(cgroup):
 
 
 @clause("cgroup.stat-descendants", "cgroups(7)", "Cgroups v2 cgroup.stat file", since="4.14")
-def test_descendants_are_counted(cgroup):
-    """The key "nr_descendants" of cgroup.stat is the number of living cgroups below."""
+def test_nr_descendants_counts_cgroups(cgroup):
+    """ "nr_descendants" in cgroup.stat is the number of existing descendants of the cgroup."""
     counts = [cgroup.key("cgroup.stat", "nr_descendants")]
     first = cgroup.below("first")
     second = first.below("second")

@@ -1,1 +1,3 @@
-"""The limits under /proc/sys (proc(5), sysctl): what they say, and that they hold; each in a namespace of the test's own."""
+"""The limits in /proc/sys (proc(5), sysctl) and of getrlimit(2): their values and their enforcement, each in a new
+namespace.
+"""

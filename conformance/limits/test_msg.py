@@ -1,4 +1,6 @@
-"""proc(5), msgget(2), msgop(2): the limits of message queues, enforced on both sides, in an IPC namespace of the test's own."""
+"""proc(5), msgget(2), msgop(2): the limits of System V message queues, tested at and above the limit in a new IPC
+namespace.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,8 @@ def make() -> int:
 
 
 @clause("msgget.msgmni-enospc", "msgget(2)", "ERRORS", errno=ENOSPC)
-def test_there_are_at_most_msgmni_queues(in_ipc_namespace):
-    """MSGMNI queues can exist and not one more; when one is removed there is room for another."""
+def test_msgmni_limits_the_queues(in_ipc_namespace):
+    """msgget() fails with ENOSPC if MSGMNI queues exist, and succeeds after one is removed."""
 
     def both_sides() -> int:
         msqids = [make() for _ in range(3)]
@@ -41,8 +43,8 @@ def test_there_are_at_most_msgmni_queues(in_ipc_namespace):
 
 
 @clause("msgget.init-qbytes-msgmnb", "msgget(2)", "DESCRIPTION")
-def test_a_new_queue_has_room_for_msgmnb_bytes(in_ipc_namespace):
-    """The room of a new queue is MSGMNB bytes, as it is when the queue is made."""
+def test_new_queue_has_qbytes_msgmnb(in_ipc_namespace):
+    """msgget() sets msg_qbytes of a new queue to the present MSGMNB."""
 
     def at_both() -> tuple[int, int]:
         first = msgctl_stat(make()).qbytes
@@ -53,8 +55,8 @@ def test_a_new_queue_has_room_for_msgmnb_bytes(in_ipc_namespace):
 
 
 @clause("msgget.msgmnb-changed-existing-kept", "proc_sys_kernel(5)", "/proc/sys/kernel/msgmnb")
-def test_a_changed_msgmnb_leaves_what_exists(in_ipc_namespace):
-    """When MSGMNB is changed, queues that exist keep the room that they have."""
+def test_changed_msgmnb_keeps_existing_queues(in_ipc_namespace):
+    """A change of MSGMNB does not change msg_qbytes of existing queues."""
 
     def change() -> int:
         msqid = make()
@@ -66,8 +68,8 @@ def test_a_changed_msgmnb_leaves_what_exists(in_ipc_namespace):
 
 
 @clause("msgsnd.msgmax-raised", "proc_sys_kernel(5)", "/proc/sys/kernel/msgmax")
-def test_a_higher_msgmax_allows_longer_messages(in_ipc_namespace):
-    """When MSGMAX is raised, messages may have so many bytes and not one more, and come out whole."""
+def test_raised_msgmax_permits_longer_messages(in_ipc_namespace):
+    """msgsnd() succeeds with messages of a raised MSGMAX, and fails with EINVAL for one byte more."""
 
     def both_sides() -> bool:
         msqid = make()
@@ -84,8 +86,8 @@ def test_a_higher_msgmax_allows_longer_messages(in_ipc_namespace):
 
 
 @clause("msgget.next-id", "kernel.rst", "msg_next_id, sem_next_id, and shm_next_id", since="3.8")
-def test_the_next_id_can_be_chosen(in_ipc_namespace):
-    """msg_next_id, where the kernel has it, is the identifier of the next queue, and is -1 again afterwards."""
+def test_next_id_can_be_chosen(in_ipc_namespace):
+    """msgget() uses the identifier in msg_next_id, if the kernel has it, for the next queue and resets it to -1."""
 
     def choose() -> tuple[int, int | None]:
         _needs("kernel/msg_next_id")
@@ -96,21 +98,21 @@ def test_the_next_id_can_be_chosen(in_ipc_namespace):
 
 
 @clause("msgget.next-id-in-use", "kernel.rst", "msg_next_id, sem_next_id, and shm_next_id", since="3.8")
-def test_a_next_id_that_is_taken(in_ipc_namespace):
-    """When the identifier in msg_next_id is taken, the new queue gets another one."""
+def test_next_id_in_use_is_not_used(in_ipc_namespace):
+    """msgget() returns another identifier if the one in msg_next_id is in use."""
 
     def choose() -> bool:
         _needs("kernel/msg_next_id")
-        taken = make()
-        change_limit("kernel/msg_next_id", taken)
-        return make() != taken
+        used = make()
+        change_limit("kernel/msg_next_id", used)
+        return make() != used
 
     assert in_ipc_namespace({}, choose)
 
 
 @clause("proc.msgmni-max-32768", "proc_sys_kernel(5)", "/proc/sys/kernel/msgmni", since="4.17")
-def test_msgmni_has_a_ceiling(in_ipc_namespace):
-    """MSGMNI can be set to 32768, the greatest number that identifiers have room for, and not above."""
+def test_maximum_of_msgmni(in_ipc_namespace):
+    """MSGMNI can be set to 32768, and a write of a higher value fails with EINVAL."""
 
     def both_sides() -> int | None:
         if "ipcmni_extend" in Path("/proc/cmdline").read_text():
@@ -124,13 +126,13 @@ def test_msgmni_has_a_ceiling(in_ipc_namespace):
 
 
 @clause("proc.kernel-defaults-msg", "msgop(2)", "NOTES", since="3.19")
-def test_the_default_limits(in_ipc_namespace):
+def test_default_limits(in_ipc_namespace):
     """By default MSGMAX is 8192, MSGMNB 16384 and MSGMNI 32000."""
 
-    def tell() -> list[int | None]:
+    def read_limits() -> list[int | None]:
         return [limit(f"kernel/{name}") for name in ("msgmax", "msgmnb", "msgmni")]
 
-    assert in_ipc_namespace({}, tell) == [8192, 16384, 32000]
+    assert in_ipc_namespace({}, read_limits) == [8192, 16384, 32000]
 
 
 def _needs(name: str) -> None:

@@ -1,4 +1,4 @@
-"""getrlimit(2): what a process may set its limits to, who has them after it, and that they hold; on both sides of each."""
+"""getrlimit(2): setting, inheriting and enforcing resource limits."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from ..credentials import OTHER_GROUP, STRANGER, limit_process
 SYS_RESOURCE = 1 << CAPABILITIES.index("SYS_RESOURCE")
 
 
-def give_up_the_privilege() -> None:
-    """Without CAP_SYS_RESOURCE from here on; a child's."""
+def drop_sys_resource() -> None:
+    """Drop CAP_SYS_RESOURCE from this child."""
     held = capget()
     capset(CapabilitySets(*(mask & ~SYS_RESOURCE for mask in (held.effective, held.permitted, held.inheritable))))
 
 
 @clause("setrlimit.soft-within-hard", "getrlimit(2)", "DESCRIPTION")
-def test_the_soft_limit_may_be_anything_up_to_the_hard_one(fork):
-    """A process without privilege may set its soft limit to anything from 0 to the hard limit, and back."""
+def test_soft_limit_can_be_set_up_to_the_hard_limit(fork):
+    """setrlimit() without privilege sets the soft limit to any value from 0 to the hard limit."""
 
     def life() -> list[tuple[int, int]]:
-        give_up_the_privilege()
+        drop_sys_resource()
         limit_process("MEMLOCK", 0, 4096)
         seen = []
         for soft in (4096, 0, 17, 4096):
@@ -52,8 +52,8 @@ def test_the_soft_limit_may_be_anything_up_to_the_hard_one(fork):
 
 
 @clause("setrlimit.soft-above-hard-einval", "getrlimit(2)", "ERRORS", errno=EINVAL)
-def test_a_soft_limit_above_the_hard_one(fork):
-    """A soft limit that is greater than the hard limit is refused, and both stay."""
+def test_soft_limit_above_the_hard_limit_fails(fork):
+    """setrlimit() fails with EINVAL if the soft limit exceeds the hard limit, and changes neither."""
 
     def life() -> bool:
         limit_process("MEMLOCK", 100, 200)
@@ -65,11 +65,11 @@ def test_a_soft_limit_above_the_hard_one(fork):
 
 
 @clause("setrlimit.raise-hard-eperm", "getrlimit(2)", "ERRORS", errno=EPERM)
-def test_a_hard_limit_once_lowered_stays_low(fork):
-    """Without CAP_SYS_RESOURCE a process may lower its hard limit and never raise it again."""
+def test_hard_limit_cannot_be_raised_without_privilege(fork):
+    """setrlimit() without CAP_SYS_RESOURCE lowers the hard limit, and fails with EPERM to raise it again."""
 
     def life() -> bool:
-        give_up_the_privilege()
+        drop_sys_resource()
         limit_process("MEMLOCK", 100, 200)
         setrlimit(RLIMIT_MEMLOCK, 100, 150)
         with fails_with(EPERM):
@@ -80,8 +80,8 @@ def test_a_hard_limit_once_lowered_stays_low(fork):
 
 
 @clause("setrlimit.invalid-resource-einval", "getrlimit(2)", "ERRORS", errno=EINVAL)
-def test_a_resource_that_there_is_not():
-    """A number that stands for no resource is refused by both calls."""
+def test_invalid_resource_fails():
+    """getrlimit() and setrlimit() fail with EINVAL for an invalid resource."""
     with fails_with(EINVAL):
         getrlimit(1000)
     with fails_with(EINVAL):
@@ -89,14 +89,16 @@ def test_a_resource_that_there_is_not():
 
 
 @clause("setrlimit.nofile-emfile", "getrlimit(2)", "RLIMIT_NOFILE", errno=EMFILE)
-def test_descriptors_are_below_the_limit(fork):
-    """With RLIMIT_NOFILE n the descriptor n - 1 can be had and n cannot; a call that wants two and gets one gives back that."""
+def test_rlimit_nofile_limits_descriptors(fork):
+    """With RLIMIT_NOFILE n, dup() returns n - 1 and then fails with
+    EMFILE; pipe() with one free descriptor fails and keeps it free.
+    """
 
     def life() -> tuple[int, int]:
         most = open_descriptors()[-1] + 4
         limit_process("NOFILE", most)
         highest = -1
-        while highest < most - 2:  # until there is room for one
+        while highest < most - 2:  # leaves one free
             highest = os.dup(0)
         with fails_with(EMFILE):
             pipe2()
@@ -110,8 +112,8 @@ def test_descriptors_are_below_the_limit(fork):
 
 
 @clause("setrlimit.nofile-existing-stay", "getrlimit(2)", "RLIMIT_NOFILE")
-def test_descriptors_above_a_lowered_limit_stay(fork):
-    """A descriptor that is open stays so, and can be used, when RLIMIT_NOFILE is lowered below its number; no new one is had."""
+def test_descriptors_above_a_lowered_limit_stay_open(fork):
+    """Descriptors at or above a lowered RLIMIT_NOFILE stay usable, and dup() fails with EMFILE."""
 
     def life() -> bytes:
         read, write = os.pipe()
@@ -125,8 +127,8 @@ def test_descriptors_above_a_lowered_limit_stay(fork):
 
 
 @clause("setrlimit.nofile-above-nr_open-eperm", "getrlimit(2)", "ERRORS", errno=EPERM)
-def test_nobody_has_more_descriptors_than_nr_open(fork):
-    """A hard RLIMIT_NOFILE above /proc/sys/fs/nr_open is refused, whatever privilege the process has."""
+def test_hard_nofile_above_nr_open_fails(fork):
+    """setrlimit() fails with EPERM for a hard RLIMIT_NOFILE above /proc/sys/fs/nr_open, even with privilege."""
     most = limit("fs/nr_open")
     if most is None:
         untested("needs /proc/sys/fs/nr_open")
@@ -141,8 +143,8 @@ def test_nobody_has_more_descriptors_than_nr_open(fork):
 
 
 @clause("setrlimit.fork-inherits", "getrlimit(2)", "NOTES")
-def test_a_child_has_the_limits_of_its_parent(fork):
-    """A child has its parent's limits; what it changes then is its own."""
+def test_child_inherits_the_limits(fork):
+    """A child inherits the resource limits of its parent, and changes only its own."""
 
     def life() -> list[tuple[int, int]]:
         limit_process("MEMLOCK", 300, 400)
@@ -158,8 +160,8 @@ def test_a_child_has_the_limits_of_its_parent(fork):
 
 
 @clause("setrlimit.exec-preserves", "getrlimit(2)", "NOTES")
-def test_limits_stay_through_execve(fork, program):
-    """The limits of a process stay when it executes another program."""
+def test_execve_preserves_the_limits(fork, program):
+    """execve() preserves the resource limits of the process."""
     source = "import resource, sys; sys.exit(resource.getrlimit(resource.RLIMIT_CORE) != (0, 0))"
 
     def life() -> None:
@@ -170,8 +172,8 @@ def test_limits_stay_through_execve(fork, program):
 
 
 @clause("setrlimit.nproc-eagain", "getrlimit(2)", "RLIMIT_NPROC", errno=EAGAIN)
-def test_a_user_has_no_more_processes_than_the_limit(as_user):
-    """With RLIMIT_NPROC n a user may have n processes; the fork of another fails, and succeeds when one has ended."""
+def test_rlimit_nproc_limits_processes(as_user):
+    """fork() fails with EAGAIN if the user has RLIMIT_NPROC processes, and succeeds after one terminates."""
 
     def life() -> tuple[bool, bool]:
         limit_process("NPROC", 2, 2)
@@ -184,7 +186,7 @@ def test_a_user_has_no_more_processes_than_the_limit(as_user):
         os.kill(second, signal.SIGKILL)
         return os.waitpid(second, 0)[0] == second, first > 0
 
-    # The account must be nobody else's, or there are more of its processes than these.
+    # An unused uid, which has no other processes.
     assert as_user(62000 + os.getpid() % 3000, 62000, life) == (True, True)
 
 
@@ -197,14 +199,14 @@ def _idle() -> int:
 
 
 @clause("prlimit.sets-anothers", "getrlimit(2)", "prlimit()", since="2.6.36")
-def test_the_limits_of_another_process_can_be_set(fork):
-    """prlimit() gives the limits of another process as they were and sets new ones, which are that one's at once."""
+def test_prlimit_sets_the_limits_of_another_process(fork):
+    """prlimit() returns the previous limits of another process and sets new ones, and does not change the caller's."""
 
     def life() -> None:
         limit_process("MEMLOCK", 0)
         signal.pause()
 
-    mine = getrlimit(RLIMIT_MEMLOCK)
+    own = getrlimit(RLIMIT_MEMLOCK)
     child = fork(life)
     child.wait_blocked("pause")
     before = prlimit(child.pid, RLIMIT_MEMLOCK)
@@ -213,12 +215,12 @@ def test_the_limits_of_another_process_can_be_set(fork):
         untested(f"RLIMIT_MEMLOCK is at most {before[1]}, and the clause needs 5000")
     assert prlimit(child.pid, RLIMIT_MEMLOCK, (5000, before[1])) == before
     assert prlimit(child.pid, RLIMIT_MEMLOCK) == (5000, before[1])
-    assert getrlimit(RLIMIT_MEMLOCK) == mine
+    assert getrlimit(RLIMIT_MEMLOCK) == own
 
 
 @clause("prlimit.esrch", "getrlimit(2)", "ERRORS", errno=ESRCH, since="2.6.36")
-def test_the_limits_of_nobody():
-    """prlimit() of a process that there is not fails."""
+def test_prlimit_of_missing_process_fails():
+    """prlimit() fails with ESRCH for a process that does not exist."""
     child = os.fork()
     if child == 0:
         os._exit(0)
@@ -228,8 +230,8 @@ def test_the_limits_of_nobody():
 
 
 @clause("prlimit.eperm", "getrlimit(2)", "ERRORS", errno=EPERM, since="2.6.36")
-def test_the_limits_of_somebody_else(as_user, fork):
-    """prlimit() of another user's process fails without CAP_SYS_RESOURCE, and that one's limits stay."""
+def test_prlimit_of_another_user_fails(as_user, fork):
+    """prlimit() for a process of another user without CAP_SYS_RESOURCE fails with EPERM, and changes nothing."""
     child = fork(signal.pause)
     child.wait_blocked("pause")
     before = prlimit(child.pid, RLIMIT_MEMLOCK)

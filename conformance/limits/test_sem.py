@@ -1,4 +1,6 @@
-"""proc(5), semget(2), semop(2): the limits of System V semaphores, enforced on both sides, in an IPC namespace of the test's own."""
+"""proc(5), semget(2), semop(2): the limits of System V semaphores, tested at and above the limit in a new IPC
+namespace.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,8 @@ def make(nsems: int) -> int:
 
 
 @clause("semget.semmni-enospc", "semget(2)", "ERRORS", errno=ENOSPC)
-def test_there_are_at_most_semmni_sets(in_ipc_namespace):
-    """SEMMNI sets can exist and not one more; when one is removed there is room for another."""
+def test_semmni_limits_the_sets(in_ipc_namespace):
+    """semget() fails with ENOSPC if SEMMNI sets exist, and succeeds after one is removed."""
 
     def both_sides() -> int:
         semids = [make(1) for _ in range(3)]
@@ -41,8 +43,8 @@ def test_there_are_at_most_semmni_sets(in_ipc_namespace):
 
 
 @clause("semget.semmns-enospc", "semget(2)", "ERRORS", errno=ENOSPC)
-def test_all_sets_have_at_most_semmns_semaphores(in_ipc_namespace):
-    """All sets together may have SEMMNS semaphores and not one more."""
+def test_semmns_limits_all_semaphores(in_ipc_namespace):
+    """semget() fails with ENOSPC if all sets together would have more than SEMMNS semaphores, and otherwise succeeds."""
 
     def both_sides() -> int:
         make(6)
@@ -54,8 +56,8 @@ def test_all_sets_have_at_most_semmns_semaphores(in_ipc_namespace):
 
 
 @clause("semget.semmsl-lowered", "semget(2)", "Semaphore limits", errno=EINVAL)
-def test_a_limit_of_semmsl_is_enforced(in_ipc_namespace):
-    """When SEMMSL is lowered a new set may have that many semaphores and not one more; what exists stays usable."""
+def test_lowered_semmsl_limits_new_sets(in_ipc_namespace):
+    """semget() fails with EINVAL above a lowered SEMMSL and succeeds at it; larger existing sets stay usable."""
 
     def both_sides() -> tuple[int, int]:
         large = make(9)
@@ -69,8 +71,8 @@ def test_a_limit_of_semmsl_is_enforced(in_ipc_namespace):
 
 
 @clause("semop.semopm-sysctl", "semop(2)", "Semaphore limits", errno=E2BIG)
-def test_a_limit_of_semopm_counts_at_once(in_ipc_namespace):
-    """When SEMOPM is lowered, an operation on a set that exists may be of that many and not one more."""
+def test_lowered_semopm_limits_existing_sets(in_ipc_namespace):
+    """semop() on an existing set fails with E2BIG above a lowered SEMOPM, and succeeds at it."""
 
     def both_sides() -> int:
         semid = make(1)
@@ -85,19 +87,19 @@ def test_a_limit_of_semopm_counts_at_once(in_ipc_namespace):
 
 
 @clause("proc.kernel-sem-format", "proc_sys_kernel(5)", "/proc/sys/kernel/sem")
-def test_the_file_has_four_numbers(in_ipc_namespace):
+def test_sem_has_four_numbers(in_ipc_namespace):
     """/proc/sys/kernel/sem has four numbers: SEMMSL, SEMMNS, SEMOPM and SEMMNI, in this order."""
 
-    def tell() -> tuple[list[int] | None, list[int]]:
+    def read_limits() -> tuple[list[int] | None, list[int]]:
         found = semctl_limits()
         return limit_fields("kernel/sem"), [found.semmsl, found.semmns, found.semopm, found.semmni]
 
-    assert in_ipc_namespace({"kernel/sem": "11 222 33 44"}, tell) == ([11, 222, 33, 44], [11, 222, 33, 44])
+    assert in_ipc_namespace({"kernel/sem": "11 222 33 44"}, read_limits) == ([11, 222, 33, 44], [11, 222, 33, 44])
 
 
 @clause("proc.kernel-sem-write-partial", "proc_sys_kernel(5)", "/proc/sys/kernel/sem")
-def test_fewer_numbers_leave_the_others(in_ipc_namespace):
-    """Writing fewer than four numbers changes the first ones and leaves the others as they are."""
+def test_partial_write_keeps_the_other_numbers(in_ipc_namespace):
+    """A write of fewer than four numbers to /proc/sys/kernel/sem changes the first ones and keeps the others."""
 
     def write() -> list[int] | None:
         change_limit("kernel/sem", "12 223")
@@ -107,18 +109,18 @@ def test_fewer_numbers_leave_the_others(in_ipc_namespace):
 
 
 @clause("proc.kernel-sem-defaults", "proc_sys_kernel(5)", "/proc/sys/kernel/sem", since="3.19")
-def test_the_default_limits(in_ipc_namespace):
-    """By default SEMMSL is 32000, SEMOPM 500, SEMMNI 32000, and SEMMNS as many as these sets can have."""
+def test_default_limits(in_ipc_namespace):
+    """By default SEMMSL is 32000, SEMOPM 500, SEMMNI 32000, and SEMMNS the product of SEMMSL and SEMMNI."""
 
-    def tell() -> list[int] | None:
+    def read_limits() -> list[int] | None:
         return limit_fields("kernel/sem")
 
-    assert in_ipc_namespace({}, tell) == [32000, 32000 * 32000, 500, 32000]
+    assert in_ipc_namespace({}, read_limits) == [32000, 32000 * 32000, 500, 32000]
 
 
 @clause("semget.next-id", "kernel.rst", "msg_next_id, sem_next_id, and shm_next_id", since="3.8")
-def test_the_next_id_can_be_chosen(in_ipc_namespace):
-    """sem_next_id, where the kernel has it, is the identifier of the next set, and is -1 again afterwards."""
+def test_next_id_can_be_chosen(in_ipc_namespace):
+    """semget() uses the identifier in sem_next_id, if the kernel has it, for the next set and resets it to -1."""
 
     def choose() -> tuple[int, int | None]:
         if not os.path.exists("/proc/sys/kernel/sem_next_id"):
@@ -130,8 +132,8 @@ def test_the_next_id_can_be_chosen(in_ipc_namespace):
 
 
 @clause("proc.auto_msgmni-reads-0", "proc_sys_kernel(5)", "/proc/sys/kernel/auto_msgmni", since="3.19")
-def test_auto_msgmni_is_without_effect(in_ipc_namespace):
-    """auto_msgmni, where the kernel still has it, reads 0 whatever is written to it."""
+def test_auto_msgmni_has_no_effect(in_ipc_namespace):
+    """auto_msgmni, if the kernel has it, reads 0 whatever is written to it."""
     if limit("kernel/auto_msgmni") is None:
         untested("needs /proc/sys/kernel/auto_msgmni")
 

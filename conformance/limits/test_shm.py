@@ -1,4 +1,4 @@
-"""proc(5), shmget(2): the limits of System V shared memory, enforced on both sides, in an IPC namespace of the test's own."""
+"""proc(5), shmget(2): the limits of System V shared memory, tested at and above the limit in a new IPC namespace."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def make(size: int) -> int:
 
 
 @clause("shmget.above-shmmax-einval", "shmget(2)", "ERRORS", errno=EINVAL)
-def test_a_segment_has_at_most_shmmax_bytes(in_ipc_namespace):
-    """A new segment may have SHMMAX bytes and not one more."""
+def test_shmmax_limits_the_size(in_ipc_namespace):
+    """shmget() succeeds with SHMMAX bytes, and fails with EINVAL for one byte more."""
 
     def both_sides() -> int:
         with fails_with(EINVAL):
@@ -29,8 +29,8 @@ def test_a_segment_has_at_most_shmmax_bytes(in_ipc_namespace):
 
 
 @clause("shmget.shmmni-enospc", "shmget(2)", "ERRORS", errno=ENOSPC)
-def test_there_are_at_most_shmmni_segments(in_ipc_namespace):
-    """SHMMNI segments can exist and not one more; when one is removed there is room for another."""
+def test_shmmni_limits_the_segments(in_ipc_namespace):
+    """shmget() fails with ENOSPC if SHMMNI segments exist, and succeeds after one is removed."""
 
     def both_sides() -> int:
         shmids = [make(1) for _ in range(3)]
@@ -43,8 +43,8 @@ def test_there_are_at_most_shmmni_segments(in_ipc_namespace):
 
 
 @clause("shmget.shmall-enospc", "shmget(2)", "ERRORS", errno=ENOSPC)
-def test_all_segments_have_at_most_shmall_pages(in_ipc_namespace, page):
-    """All segments together may have SHMALL pages and not one more."""
+def test_shmall_limits_all_pages(in_ipc_namespace, page):
+    """shmget() fails with ENOSPC if all segments together would have more than SHMALL pages, and otherwise succeeds."""
 
     def both_sides() -> int:
         make(2 * page)
@@ -56,8 +56,8 @@ def test_all_segments_have_at_most_shmall_pages(in_ipc_namespace, page):
 
 
 @clause("shmget.shmmax-lowered-existing-kept", "proc_sys_kernel(5)", "/proc/sys/kernel/shmmax")
-def test_a_lower_shmmax_leaves_what_exists(in_ipc_namespace):
-    """When SHMMAX is lowered, larger segments that exist stay usable; only new ones are refused."""
+def test_lowered_shmmax_keeps_existing_segments(in_ipc_namespace):
+    """shmget() fails with EINVAL above a lowered SHMMAX; larger existing segments stay usable."""
 
     def lower() -> int:
         shmid = make(100_000)
@@ -71,8 +71,8 @@ def test_a_lower_shmmax_leaves_what_exists(in_ipc_namespace):
 
 
 @clause("shmget.next-id", "kernel.rst", "msg_next_id, sem_next_id, and shm_next_id", since="3.8")
-def test_the_next_id_can_be_chosen(in_ipc_namespace):
-    """shm_next_id, where the kernel has it, is the identifier of the next segment, and is -1 again afterwards."""
+def test_next_id_can_be_chosen(in_ipc_namespace):
+    """shmget() uses the identifier in shm_next_id, if the kernel has it, for the next segment and resets it to -1."""
 
     def choose() -> tuple[int, int | None]:
         _needs("kernel/shm_next_id")
@@ -83,37 +83,37 @@ def test_the_next_id_can_be_chosen(in_ipc_namespace):
 
 
 @clause("shmget.next-id-in-use", "kernel.rst", "msg_next_id, sem_next_id, and shm_next_id", since="3.8")
-def test_a_next_id_that_is_taken(in_ipc_namespace):
-    """When the identifier in shm_next_id is taken, the new segment gets another one."""
+def test_next_id_in_use_is_not_used(in_ipc_namespace):
+    """shmget() returns another identifier if the one in shm_next_id is in use."""
 
     def choose() -> bool:
         _needs("kernel/shm_next_id")
-        taken = make(1)
-        change_limit("kernel/shm_next_id", taken)
-        return make(1) != taken
+        used = make(1)
+        change_limit("kernel/shm_next_id", used)
+        return make(1) != used
 
     assert in_ipc_namespace({}, choose)
 
 
 @clause("proc.shm_rmid_forced.last-detach", "proc_sys_kernel(5)", "/proc/sys/kernel/shm_rmid_forced", since="3.1")
 def test_forced_removal_at_the_last_detach(in_ipc_namespace, fork):
-    """With shm_rmid_forced a segment goes at its last detach, though nobody has removed it, once its creator has ended."""
+    """With shm_rmid_forced, shmdt() of the last attachment removes a segment whose creator has terminated."""
 
     def attach_and_detach() -> bool:
         _needs("kernel/shm_rmid_forced")
         shmid = fork(make, 1).result()
         address = shmat(shmid)
         change_limit("kernel/shm_rmid_forced", 1)
-        there = _exists(shmid)
+        attached = _exists(shmid)
         shmdt(address)
-        return there and not _exists(shmid)
+        return attached and not _exists(shmid)
 
     assert in_ipc_namespace({}, attach_and_detach)
 
 
 @clause("proc.shm_rmid_forced.creator-exit", "proc_sys_kernel(5)", "/proc/sys/kernel/shm_rmid_forced", since="3.1")
-def test_forced_removal_when_the_creator_ends(in_ipc_namespace, fork):
-    """With shm_rmid_forced a segment that was never attached goes when its creator ends."""
+def test_forced_removal_at_the_end_of_the_creator(in_ipc_namespace, fork):
+    """With shm_rmid_forced, a segment that was never attached is removed when its creator terminates."""
 
     def let_a_child_make_one() -> tuple[bool, bool]:
         _needs("kernel/shm_rmid_forced")
@@ -130,10 +130,10 @@ def test_forced_removal_when_the_creator_ends(in_ipc_namespace, fork):
     "proc_sys_kernel(5)",
     "/proc/sys/kernel/shm_rmid_forced",
     since="3.1",
-    disputed="only segments whose creator has ended go",
+    disputed="only segments whose creator has terminated are removed",
 )
-def test_switching_forced_removal_on(in_ipc_namespace, fork):
-    """Switching shm_rmid_forced on removes every segment that nobody has attached."""
+def test_setting_shm_rmid_forced_removes_unattached_segments(in_ipc_namespace, fork):
+    """Setting shm_rmid_forced to 1 removes every segment without attachments."""
 
     def switch_on() -> tuple[bool, bool]:
         _needs("kernel/shm_rmid_forced")
@@ -143,14 +143,14 @@ def test_switching_forced_removal_on(in_ipc_namespace, fork):
         return _exists(orphan), _exists(own)
 
     orphan, own = in_ipc_namespace({}, switch_on)
-    assert not orphan, "a segment whose creator has ended was left"
+    assert not orphan, "a segment whose creator has terminated was not removed"
     if own:
-        disputed(manual="that all unattached segments go at once", linux="leaves those whose creator still lives")
+        disputed(manual="that all unattached segments are removed", linux="keeps those whose creator is alive")
 
 
 @clause("proc.msgmni-shmmni-max-32768", "proc_sys_kernel(5)", "/proc/sys/kernel/shmmni", since="4.17")
-def test_shmmni_has_a_ceiling(in_ipc_namespace):
-    """SHMMNI can be set to 32768, the greatest number that identifiers have room for, and not above."""
+def test_maximum_of_shmmni(in_ipc_namespace):
+    """SHMMNI can be set to 32768, and a write of a higher value fails with EINVAL."""
 
     def both_sides() -> int | None:
         if "ipcmni_extend" in Path("/proc/cmdline").read_text():

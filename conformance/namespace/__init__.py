@@ -1,1 +1,1 @@
-"""IPC namespaces (ipc_namespaces(7)): what is inside is seen from inside, and goes with the last process."""
+"""IPC namespaces (ipc_namespaces(7)): isolation of objects and limits, and the lifetime of a namespace."""

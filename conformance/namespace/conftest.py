@@ -1,4 +1,4 @@
-"""What clauses about namespaces share: where this thread is, a descriptor of that, and somebody who is elsewhere."""
+"""Fixtures of the namespace clauses: the namespace of this thread, its descriptor, and a child in another namespace."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..credentials import OTHER_GROUP, STRANGER, leave
 
 
 def where(kind: str = "ipc") -> str:
-    """The namespace of this thread, as "ipc:[4026531839]"."""
+    """Return the namespace of this thread, such as "ipc:[4026531839]"."""
     try:
         return os.readlink(f"/proc/thread-self/ns/{kind}")
     except OSError as error:
@@ -25,7 +25,7 @@ def where(kind: str = "ipc") -> str:
 
 
 def opened(kind: str = "ipc", process: object = "self") -> int:
-    """A descriptor that refers to a namespace, closed at exec."""
+    """Return a descriptor of a namespace, closed on exec."""
     try:
         return os.open(f"/proc/{process}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -33,7 +33,7 @@ def opened(kind: str = "ipc", process: object = "self") -> int:
 
 
 def in_a_thread(task: Callable[[], Any]) -> Any:
-    """What *task* gives in a thread of its own; what it raises is raised here."""
+    """Run *task* in a new thread; return its result or raise its exception."""
     given: list[Any] = []
     failed: list[BaseException] = []
 
@@ -53,7 +53,7 @@ def in_a_thread(task: Callable[[], Any]) -> Any:
 
 @pytest.fixture
 def besides_a_thread() -> Callable[[Callable[[], Any]], Any]:
-    """Run a task in a process that has a second thread, which waits meanwhile."""
+    """Run a task in a process that has a second, waiting thread: besides_a_thread(task) -> result."""
 
     def run(task: Callable[[], Any]) -> Any:
         done = threading.Event()
@@ -69,24 +69,24 @@ def besides_a_thread() -> Callable[[Callable[[], Any]], Any]:
 
 
 @pytest.fixture
-def elsewhere(fork: Fork) -> Callable[[], Child[Any]]:
-    """An actor that waits in an IPC namespace of its own."""
+def child_in_new_namespace(fork: Fork) -> Callable[[], Child[Any]]:
+    """Start a child that waits in a new IPC namespace."""
 
     def start() -> Child[Any]:
         def life() -> None:
             leave(CLONE_NEWIPC)
             signal.pause()
 
-        actor = fork(life)
-        actor.wait_blocked("pause")
-        return actor
+        child = fork(life)
+        child.wait_blocked("pause")
+        return child
 
     return start
 
 
 @pytest.fixture
 def in_a_child(fork: Fork) -> Callable[..., Any]:
-    """Run a function in a child, since there is no way back from what it does: its result."""
+    """Run a function in a child, as its effect cannot be undone: in_a_child(function, *args) -> result."""
 
     def run(function: Callable[..., Any], *args: Any) -> Any:
         return fork(function, *args).result()
@@ -96,7 +96,9 @@ def in_a_child(fork: Fork) -> Callable[..., Any]:
 
 @pytest.fixture
 def unprivileged(fork: Fork, as_user: Callable[..., Any]) -> Callable[[Callable[[], Any]], Any]:
-    """Run a function in a child without any capability, as this user if that is no privileged one: its result."""
+    """Run a function in a child without capabilities, as another
+    user if this one is privileged: unprivileged(function).
+    """
 
     def run(function: Callable[[], Any]) -> Any:
         if os.geteuid() != 0 and capget().effective == 0:

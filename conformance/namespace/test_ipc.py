@@ -1,4 +1,4 @@
-"""ipc_namespaces(7): segments, keys and limits of a namespace are its own."""
+"""ipc_namespaces(7): each namespace has its own segments, keys and limits."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from ..credentials import become, limit_process
 
 
 @clause("ipc.ns-isolation", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
-def test_what_is_outside_is_not_seen_inside(sysv_shm, in_ipc_namespace):
-    """A segment is not found from another IPC namespace, neither by its key nor by its identifier."""
+def test_segment_is_not_visible_in_another_namespace(sysv_shm, in_ipc_namespace):
+    """A segment is not found in another IPC namespace by its key or its identifier."""
     segment = sysv_shm()
 
-    def look_for_it() -> None:
+    def look_up() -> None:
         with fails_with(ENOENT):
             shmget(segment.key, 0, 0)
         try:
@@ -44,26 +44,28 @@ def test_what_is_outside_is_not_seen_inside(sysv_shm, in_ipc_namespace):
             return
         assert found.perm.key != segment.key
 
-    in_ipc_namespace({}, look_for_it)
+    in_ipc_namespace({}, look_up)
     assert shmget(segment.key, 0, 0) == segment.id
 
 
 @clause("ipc.ns-same-key-both-sides", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
-def test_a_key_may_be_used_on_both_sides(sysv_shm, in_ipc_namespace):
-    """A key that is in use in one IPC namespace is free in another."""
+def test_key_can_be_used_in_both_namespaces(sysv_shm, in_ipc_namespace):
+    """A key in use in one IPC namespace is free in another."""
     segment = sysv_shm(4096)
     inside = in_ipc_namespace({}, lambda: shmctl_stat(shmget(segment.key, 1, IPC_CREAT | IPC_EXCL | 0o600)).segsz)
     assert (inside, segment.stat().segsz) == (1, 4096)
 
 
 @clause("ipc.ns-destroyed-with-last-member", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
-def test_a_namespace_takes_its_segments_with_it(ipc_namespace, page):
-    """When the last process of an IPC namespace has ended its segments are destroyed: what they had locked of memory is free."""
-    user = 62000 + os.getpid() % 3000  # of whom nobody else has anything locked
+def test_end_of_the_last_process_destroys_the_segments(ipc_namespace, page):
+    """The segments of an IPC namespace are destroyed after its last
+    process terminates, and their locked memory is unlocked.
+    """
+    user = 62000 + os.getpid() % 3000  # an unused uid, which has no locked memory
     doomed, other = ipc_namespace(), ipc_namespace()
 
     def lock(keep: bool) -> bool:
-        """Whether the user may lock two pages more, which are all that the limit allows."""
+        """Tell whether the user can lock two more pages, which are the limit."""
         become(user, user)
         limit_process("MEMLOCK", 2 * page, 2 * page)
         segment = shmget(IPC_PRIVATE, 2 * page, 0o600)
@@ -89,43 +91,43 @@ def test_a_namespace_takes_its_segments_with_it(ipc_namespace, page):
 
 
 @clause("ipc.ns-sysctls-per-namespace", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
-def test_a_namespaces_limits_are_its_own(in_ipc_namespace):
-    """The limits set in an IPC namespace are what IPC_INFO tells there, and change nothing outside."""
+def test_limits_are_per_namespace(in_ipc_namespace):
+    """Shared memory limits are per IPC namespace: IPC_INFO returns those of the caller and others are unchanged."""
     before = shmctl_limits()
     wanted = {"kernel/shmmax": 123_456, "kernel/shmall": 77, "kernel/shmmni": 5}
 
-    def tell() -> tuple[int, int, int]:
+    def read_limits() -> tuple[int, int, int]:
         limits = shmctl_limits()
         return limits.shmmax, limits.shmall, limits.shmmni
 
-    assert in_ipc_namespace(wanted, tell) == (123_456, 77, 5)
+    assert in_ipc_namespace(wanted, read_limits) == (123_456, 77, 5)
     after = shmctl_limits()
     assert (after.shmmax, after.shmall, after.shmmni) == (before.shmmax, before.shmall, before.shmmni)
 
 
 @clause("ipc.ns-fresh-defaults", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
-def test_a_new_namespace_begins_with_the_defaults(in_ipc_namespace, sysv_shm):
-    """A new IPC namespace has no segment in it and the kernel's default limits, whatever they were where it was made."""
+def test_new_namespace_has_the_defaults(in_ipc_namespace, sysv_shm):
+    """A new IPC namespace has no segments and the default limits, whatever those of its parent namespace."""
     sysv_shm()
 
-    def begin() -> tuple[int, int | None]:
+    def read_state() -> tuple[int, int | None]:
         rows = sysvipc_shm()
         if rows is None:
             untested("needs /proc/sysvipc")
         return len(rows), limit("kernel/shmmni")
 
-    assert in_ipc_namespace({}, begin) == (0, 4096)
+    assert in_ipc_namespace({}, read_state) == (0, 4096)
 
 
 @clause("proc.kernel-defaults", "proc_sys_kernel(5)", "/proc/sys/kernel/", since="3.16")
-def test_the_default_limits(in_ipc_namespace):
-    """By default SHMMNI is 4096, and SHMMAX and SHMALL are as good as no limit: the greatest unsigned long less 2^24."""
+def test_default_limits(in_ipc_namespace):
+    """By default SHMMNI is 4096, and SHMMAX and SHMALL are ULONG_MAX - 2^24."""
 
-    def tell() -> tuple[int | None, ...]:
+    def read_limits() -> tuple[int | None, ...]:
         return tuple(limit(f"kernel/{name}") for name in ("shmmni", "shmmax", "shmall"))
 
-    shmmni, shmmax, shmall = in_ipc_namespace({}, tell)
-    # The kernel's unsigned long: under a 64-bit kernel not that of a 32-bit program.
+    shmmni, shmmax, shmall = in_ipc_namespace({}, read_limits)
+    # The kernel's unsigned long has 64 bits also for a 32-bit program on a 64-bit kernel.
     longs = {8 * sizeof(c_ulong), 64}
     assert shmmni == 4096
     assert shmmax == shmall
@@ -133,16 +135,16 @@ def test_the_default_limits(in_ipc_namespace):
 
 
 @clause("ipc.ns-visible-to-all-members", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
-def test_what_one_member_makes_the_others_see(ipc_namespace):
-    """A segment made by one process of an IPC namespace is seen by every other process of it."""
+def test_segment_is_visible_to_all_members(ipc_namespace):
+    """A segment created by one process of an IPC namespace is visible to every other process of it."""
     namespace, key = ipc_namespace(), unused_key()
     made = namespace.fork(shmget, key, 123, IPC_CREAT | 0o600).result()
     assert namespace.fork(lambda: (shmget(key, 0, 0), shmctl_stat(made).segsz)).result() == (made, 123)
 
 
 @clause("ipc.ns-outlives-its-maker", "namespaces(7)", "Namespace lifetime")
-def test_objects_stay_while_a_descriptor_refers_to_the_namespace(ipc_namespace):
-    """The objects of an IPC namespace stay when its last process has ended, as long as a descriptor refers to it."""
+def test_descriptor_keeps_the_namespace(ipc_namespace):
+    """The objects of an IPC namespace exist after its last process has terminated while a descriptor refers to it."""
     namespace, key = ipc_namespace(), unused_key()
     maker = namespace.fork(shmget, key, 1, IPC_CREAT | 0o600)
     made = maker.result()
@@ -151,8 +153,8 @@ def test_objects_stay_while_a_descriptor_refers_to_the_namespace(ipc_namespace):
 
 
 @clause("ipc.ns-sysvipc-per-namespace", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
-def test_the_list_of_segments_is_the_namespaces(sysv_shm, in_ipc_namespace):
-    """/proc/sysvipc/shm lists the segments of the reader's IPC namespace and no others."""
+def test_proc_lists_the_segments_of_the_namespace(sysv_shm, in_ipc_namespace):
+    """/proc/sysvipc/shm lists exactly the segments of the reader's IPC namespace."""
     outside, key = sysv_shm(), unused_key()
 
     def rows() -> list[int] | None:
@@ -170,8 +172,8 @@ def test_the_list_of_segments_is_the_namespaces(sysv_shm, in_ipc_namespace):
 
 
 @clause("ipc.ns-ipcs-shows-the-namespace", "ipcs(1)", "DESCRIPTION")
-def test_ipcs_in_a_new_namespace_shows_nothing(sysv_shm, in_ipc_namespace):
-    """`ipcs` in a new IPC namespace lists no object, whatever there is where it was made."""
+def test_ipcs_in_a_new_namespace_lists_nothing(sysv_shm, in_ipc_namespace):
+    """ipcs(1) in a new IPC namespace lists no object."""
     program = shutil.which("ipcs")
     if program is None:
         untested("needs ipcs")
@@ -187,60 +189,60 @@ def test_ipcs_in_a_new_namespace_shows_nothing(sysv_shm, in_ipc_namespace):
 
 
 @clause("ipc.ns-semaphore-limits-per-namespace", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
-def test_the_limits_of_semaphores_are_the_namespaces(ipc_namespace):
-    """The four limits of semaphores are each IPC namespace's own, in /proc/sys/kernel/sem and to IPC_INFO."""
+def test_semaphore_limits_are_per_namespace(ipc_namespace):
+    """The four semaphore limits are per IPC namespace, in /proc/sys/kernel/sem and IPC_INFO."""
     wanted = [11, 222, 13, 14]
     before = limit_fields("kernel/sem")
 
-    def tell() -> tuple[list[int] | None, list[int]]:
-        told = semctl_limits()
-        return limit_fields("kernel/sem"), [told.semmsl, told.semmns, told.semopm, told.semmni]
+    def read_limits() -> tuple[list[int] | None, list[int]]:
+        found = semctl_limits()
+        return limit_fields("kernel/sem"), [found.semmsl, found.semmns, found.semopm, found.semmni]
 
-    assert ipc_namespace(sem=wanted).fork(tell).result() == (wanted, wanted)
+    assert ipc_namespace(sem=wanted).fork(read_limits).result() == (wanted, wanted)
     assert limit_fields("kernel/sem") == before
 
 
 @clause("ipc.ns-message-limits-per-namespace", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.19")
-def test_the_limits_of_messages_are_the_namespaces(ipc_namespace):
-    """msgmax, msgmnb and msgmni below /proc/sys/kernel are each IPC namespace's own."""
+def test_message_limits_are_per_namespace(ipc_namespace):
+    """msgmax, msgmnb and msgmni in /proc/sys/kernel are per IPC namespace."""
     wanted = {"msgmax": 111, "msgmnb": 2222, "msgmni": 13}
 
-    def tell() -> dict[str, int | None]:
+    def read_limits() -> dict[str, int | None]:
         return {name: limit(f"kernel/{name}") for name in wanted}
 
-    before = tell()
-    assert ipc_namespace(**wanted).fork(tell).result() == wanted
-    assert tell() == before
+    before = read_limits()
+    assert ipc_namespace(**wanted).fork(read_limits).result() == wanted
+    assert read_limits() == before
 
 
 @clause("ipc.ns-mqueue-limits-per-namespace", "ipc_namespaces(7)", "DESCRIPTION", since="2.6.30")
-def test_the_limits_of_message_queues_are_the_namespaces(ipc_namespace):
-    """The files below /proc/sys/fs/mqueue are each IPC namespace's own."""
+def test_mqueue_limits_are_per_namespace(ipc_namespace):
+    """The limits in /proc/sys/fs/mqueue are per IPC namespace."""
     if limit("fs/mqueue/msg_max") is None:
         untested("needs /proc/sys/fs/mqueue")
     wanted = {"queues_max": 17, "msg_max": 18, "msgsize_max": 1900, "msg_default": 3, "msgsize_default": 400}
 
-    def tell() -> dict[str, int | None]:
+    def read_limits() -> dict[str, int | None]:
         return {name: limit(f"fs/mqueue/{name}") for name in wanted}
 
-    before = tell()
-    assert ipc_namespace(mqueue=wanted).fork(tell).result() == wanted
-    assert tell() == before
+    before = read_limits()
+    assert ipc_namespace(mqueue=wanted).fork(read_limits).result() == wanted
+    assert read_limits() == before
 
 
 @clause("ipc.ns-forced-removal-per-namespace", "ipc_namespaces(7)", "DESCRIPTION", since="3.1")
-def test_forced_removal_is_the_namespaces(ipc_namespace):
-    """shm_rmid_forced is each IPC namespace's own: switched on in one it takes no segment away in another."""
+def test_forced_removal_is_per_namespace(ipc_namespace):
+    """shm_rmid_forced is per IPC namespace: set in one, it removes no segment of another."""
     if limit("kernel/shm_rmid_forced") is None:
         untested("needs /proc/sys/kernel/shm_rmid_forced")
     plain, forced, key = ipc_namespace(), ipc_namespace(shm_rmid_forced=1), unused_key()
 
-    def is_there() -> bool:
+    def exists() -> bool:
         try:
             return shmget(key, 0, 0) >= 0
         except FileNotFoundError:
             return False
 
-    for namespace in (plain, forced):  # each made by a process that ends at once
+    for namespace in (plain, forced):  # created by a process that terminates at once
         namespace.fork(shmget, key, 1, IPC_CREAT | 0o600).result()
-    assert (plain.fork(is_there).result(), forced.fork(is_there).result()) == (True, False)
+    assert (plain.fork(exists).result(), forced.fork(exists).result()) == (True, False)

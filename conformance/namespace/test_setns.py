@@ -1,4 +1,4 @@
-"""setns(2): joining the IPC namespace of somebody else, by a descriptor of it or of a process in it."""
+"""setns(2): joining an IPC namespace by a descriptor of the namespace or of a process."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ KEY = 0x4711
 
 
 @pytest.fixture
-def home_and_away(in_a_child) -> Callable[[Callable[[int, int], Any]], Any]:
-    """Run function(home, away) in a child that is in `away`, both descriptors of IPC namespaces that it may join."""
+def two_namespaces(in_a_child) -> Callable[[Callable[[int, int], Any]], Any]:
+    """Run function(home, away) in a child that is in `away`; both are descriptors of IPC namespaces."""
 
     def run(function: Callable[[int, int], Any]) -> Any:
         def life() -> Any:
@@ -46,8 +46,10 @@ def home_and_away(in_a_child) -> Callable[[Callable[[int, int], Any]], Any]:
 
 
 @clause("setns.ipc-joins", "setns(2)", "DESCRIPTION", since="3.0")
-def test_what_was_made_there_is_found_there(home_and_away):
-    """A process that joins an IPC namespace finds by its key what was made there, and no longer what is where it was."""
+def test_objects_of_the_joined_namespace_are_found(two_namespaces):
+    """setns() joins an IPC namespace: the caller finds its objects
+    by key, and no longer those of its previous namespace.
+    """
 
     def life(home: int, away: int) -> tuple[int, bool, int]:
         shmget(KEY, 222, IPC_CREAT | 0o600)
@@ -58,23 +60,23 @@ def test_what_was_made_there_is_found_there(home_and_away):
         second = shmctl_stat(shmget(KEY, 0, 0)).segsz
         return first, os.readlink(f"/proc/self/fd/{away}") == where(), second
 
-    assert home_and_away(life) == (111, True, 222)
+    assert two_namespaces(life) == (111, True, 222)
 
 
 @clause("setns.nstype-0-any", "setns(2)", "DESCRIPTION")
-def test_type_0_takes_whatever_the_descriptor_is(home_and_away):
-    """setns() with type 0 joins the namespace behind the descriptor, of whatever type that is."""
+def test_type_0_accepts_any_namespace(two_namespaces):
+    """setns() with nstype 0 joins a namespace of any type."""
 
     def life(home: int, _away: int) -> bool:
         setns(home, 0)
         return os.readlink(f"/proc/self/fd/{home}") == where()
 
-    assert home_and_away(life)
+    assert two_namespaces(life)
 
 
 @clause("setns.only-the-calling-thread", "setns(2)", "DESCRIPTION")
-def test_the_other_threads_do_not_come_along(home_and_away):
-    """setns() moves the calling thread and no other thread of its process."""
+def test_other_threads_stay(two_namespaces):
+    """setns() moves the calling thread and no other thread of the process."""
 
     def life(home: int, away: int) -> tuple[bool, bool]:
         def move() -> str:
@@ -84,89 +86,89 @@ def test_the_other_threads_do_not_come_along(home_and_away):
         moved = in_a_thread(move)
         return moved == os.readlink(f"/proc/self/fd/{home}"), where() == os.readlink(f"/proc/self/fd/{away}")
 
-    assert home_and_away(life) == (True, True)
+    assert two_namespaces(life) == (True, True)
 
 
 @clause("setns.nstype-mismatch-einval", "setns(2)", "ERRORS", errno=EINVAL)
-def test_a_descriptor_of_another_type(home_and_away):
-    """setns() fails when the namespace behind the descriptor is of another type than was named, and the caller stays."""
+def test_type_mismatch_fails(two_namespaces):
+    """setns() fails with EINVAL if nstype does not match the type of the namespace, and does not move the caller."""
 
     def life(home: int, away: int) -> bool:
         with fails_with(EINVAL):
             setns(home, CLONE_NEWUTS)
         return where() == os.readlink(f"/proc/self/fd/{away}")
 
-    assert home_and_away(life)
+    assert two_namespaces(life)
 
 
 @clause("setns.ebadf", "setns(2)", "ERRORS", errno=EBADF)
-def test_a_descriptor_that_is_not_open(home_and_away):
-    """setns() with a descriptor that is not open fails."""
+def test_closed_descriptor_fails(two_namespaces):
+    """setns() fails with EBADF for a descriptor that is not open."""
 
     def life(home: int, _away: int) -> None:
         os.close(home)
         with fails_with(EBADF):
             setns(home, CLONE_NEWIPC)
 
-    home_and_away(life)
+    two_namespaces(life)
 
 
 @clause("setns.no-namespace-einval", "setns(2)", "ERRORS", errno=EINVAL)
-def test_a_descriptor_of_no_namespace(home_and_away):
-    """setns() with a descriptor that refers to no namespace fails."""
+def test_descriptor_of_another_kind_fails(two_namespaces):
+    """setns() fails with EINVAL for a descriptor that does not refer to a namespace."""
 
     def life(_home: int, _away: int) -> None:
         with open("/dev/null") as file, fails_with(EINVAL):
             setns(file.fileno(), CLONE_NEWIPC)
 
-    home_and_away(life)
+    two_namespaces(life)
 
 
 @clause("setns.ipc-eperm", "setns(2)", "ERRORS", errno=EPERM)
-def test_joining_needs_a_privilege(unprivileged):
-    """setns() to an IPC namespace fails without CAP_SYS_ADMIN, even to the one that the caller is in."""
+def test_joining_needs_cap_sys_admin(unprivileged):
+    """setns() to an IPC namespace without CAP_SYS_ADMIN fails with EPERM, even for the caller's own namespace."""
 
     def life() -> None:
         with fails_with(EPERM):
-            setns(here, CLONE_NEWIPC)
+            setns(own, CLONE_NEWIPC)
 
-    here = opened()
+    own = opened()
     try:
         unprivileged(life)
     finally:
-        os.close(here)
+        os.close(own)
 
 
 @clause("setns.userns-own-einval", "setns(2)", "ERRORS", errno=EINVAL, since="3.8")
-def test_nobody_joins_the_user_namespace_he_is_in(in_a_child):
-    """setns() to the user namespace that the caller is in fails, so that capabilities once dropped stay so."""
+def test_joining_the_own_user_namespace_fails(in_a_child):
+    """setns() to the caller's own user namespace fails with EINVAL."""
 
     def life() -> None:
-        here = opened("user")
+        own = opened("user")
         with fails_with(EINVAL):
-            setns(here, CLONE_NEWUSER)
+            setns(own, CLONE_NEWUSER)
 
     in_a_child(life)
 
 
 @clause("setns.pidfd-joins", "setns(2)", "fd is a PID file descriptor", since="5.8")
-def test_a_process_descriptor_leads_to_its_namespace(elsewhere, in_a_child):
-    """setns() with a descriptor of a process joins the namespaces of that process that the flags name, all at once."""
-    actor = elsewhere()
-    there = os.readlink(f"/proc/{actor.pid}/ns/ipc")
-    same_user = os.readlink(f"/proc/{actor.pid}/ns/user") == where("user")
+def test_pidfd_joins_the_namespaces_of_a_process(child_in_new_namespace, in_a_child):
+    """setns() with a PID file descriptor joins the namespaces of that process that nstype names."""
+    child = child_in_new_namespace()
+    target = os.readlink(f"/proc/{child.pid}/ns/ipc")
+    same_user = os.readlink(f"/proc/{child.pid}/ns/user") == where("user")
 
     def life() -> str:
-        process = pidfd_open(actor.pid)
+        process = pidfd_open(child.pid)
         setns(process, CLONE_NEWIPC if same_user else CLONE_NEWIPC | CLONE_NEWUSER)
         return where()
 
-    assert in_a_child(life) == there != where()
+    assert in_a_child(life) == target != where()
 
 
 @clause("setns.pidfd-nstype-0-einval", "setns(2)", "ERRORS", errno=EINVAL, since="5.8")
-def test_a_process_descriptor_needs_a_type(in_a_child):
-    """setns() with a descriptor of a process fails with type 0."""
+def test_pidfd_with_type_0_fails(in_a_child):
+    """setns() with a PID file descriptor and nstype 0 fails with EINVAL."""
 
     def life() -> None:
         process = pidfd_open(os.getpid())
@@ -177,8 +179,8 @@ def test_a_process_descriptor_needs_a_type(in_a_child):
 
 
 @clause("setns.pidfd-dead-esrch", "setns(2)", "ERRORS", errno=ESRCH, since="5.8")
-def test_the_descriptor_of_a_process_that_is_gone(in_a_child):
-    """setns() with the descriptor of a process that has ended and was waited for fails."""
+def test_pidfd_of_a_terminated_process_fails(in_a_child):
+    """setns() with a PID file descriptor fails with ESRCH if the process has terminated and been waited for."""
 
     def life() -> None:
         child = os.fork()
@@ -193,8 +195,8 @@ def test_the_descriptor_of_a_process_that_is_gone(in_a_child):
 
 
 @clause("setns.userns-gives-capabilities", "setns(2)", "User namespaces", since="3.8")
-def test_joining_a_user_namespace_gives_its_capabilities(in_a_child, fork):
-    """A process that joins a user namespace has every capability in it: it may then join the IPC namespace that this owns."""
+def test_joining_a_user_namespace_grants_its_capabilities(in_a_child, fork):
+    """setns() to a user namespace grants the caller its capabilities, such as to join an IPC namespace owned by it."""
 
     def life() -> tuple[bool, bool]:
         def make() -> None:

@@ -1,4 +1,4 @@
-"""unshare(2): what leaving for a new IPC or user namespace takes, and what it does to the caller."""
+"""unshare(2): creating IPC and user namespaces, and the effects on the caller."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .conftest import in_a_thread, opened, where
 
 @clause("unshare.newipc-moves-the-caller", "unshare(2)", "CLONE_NEWIPC", since="2.6.19")
 def test_newipc_moves_the_caller(in_a_child, sysv_shm):
-    """After unshare(CLONE_NEWIPC) the caller is in another IPC namespace, where no key of before is known."""
+    """unshare() with CLONE_NEWIPC moves the caller to a new IPC namespace, where its previous keys are not found."""
     segment = sysv_shm()
 
     def life() -> int:
@@ -42,8 +42,8 @@ def test_newipc_moves_the_caller(in_a_child, sysv_shm):
 
 
 @clause("unshare.newipc-parent-stays", "unshare(2)", "DESCRIPTION", since="2.6.19")
-def test_the_parent_stays_where_it_is(in_a_child):
-    """unshare() moves nobody but its caller: parent and caller are in different IPC namespaces afterwards."""
+def test_parent_stays(in_a_child):
+    """unshare() with CLONE_NEWIPC moves its caller, and not the caller's parent."""
     before = where()
 
     def life() -> str:
@@ -54,8 +54,8 @@ def test_the_parent_stays_where_it_is(in_a_child):
 
 
 @clause("unshare.newipc-only-the-calling-thread", "unshare(2)", "DESCRIPTION", since="2.6.19")
-def test_the_other_threads_stay_where_they_are(in_a_child):
-    """unshare(CLONE_NEWIPC) moves the calling thread and no other thread of its process."""
+def test_other_threads_stay(in_a_child):
+    """unshare() with CLONE_NEWIPC moves the calling thread and no other thread of the process."""
 
     def life() -> tuple[str, str, str]:
         def move() -> str:
@@ -70,8 +70,8 @@ def test_the_other_threads_stay_where_they_are(in_a_child):
 
 
 @clause("unshare.children-inherit", "namespaces(7)", "DESCRIPTION")
-def test_children_are_where_their_parent_is(in_a_child, fork):
-    """A child is in the IPC namespace that its parent is in when it is made."""
+def test_child_inherits_the_namespace(in_a_child, fork):
+    """A child created with fork() is in the IPC namespace of its parent."""
 
     def life() -> tuple[str, str]:
         leave(CLONE_NEWIPC)
@@ -82,32 +82,32 @@ def test_children_are_where_their_parent_is(in_a_child, fork):
 
 
 @clause("unshare.newipc-undoes-semaphores", "unshare(2)", "CLONE_NEWIPC", since="2.6.26")
-def test_semaphore_adjustments_are_carried_out_on_leaving(in_a_child, fork):
-    """unshare(CLONE_NEWIPC) implies CLONE_SYSVSEM: the caller's semaphore adjustments are carried out when it leaves."""
+def test_newipc_applies_semaphore_adjustments(in_a_child, fork):
+    """unshare() with CLONE_NEWIPC applies the caller's semaphore adjustments, as it implies CLONE_SYSVSEM."""
 
     def life() -> tuple[int, int, int]:
         leave(CLONE_NEWIPC)
         semid = semget(0x4711, 1, IPC_CREAT | 0o600)
         semctl_setval(semid, 0, 5)
-        here = opened()
+        original = opened()
 
-        def take_and_leave() -> tuple[int, int]:
+        def decrement_and_leave() -> tuple[int, int]:
             semop(semid, [(0, -2, SEM_UNDO)])
-            taken = semctl(semid, 0, GETVAL)
+            decremented = semctl(semid, 0, GETVAL)
             unshare(CLONE_NEWIPC)
-            setns(here, CLONE_NEWIPC)
-            return taken, semctl(semid, 0, GETVAL)  # the taker lives: it is not its end that has given back
+            setns(original, CLONE_NEWIPC)
+            return decremented, semctl(semid, 0, GETVAL)  # the process is alive, so its exit is not the cause
 
-        taken, given_back = fork.keeping(here)(take_and_leave).result()
-        os.close(here)
-        return taken, given_back, semctl(semid, 0, GETVAL)
+        decremented, restored = fork.keeping(original)(decrement_and_leave).result()
+        os.close(original)
+        return decremented, restored, semctl(semid, 0, GETVAL)
 
     assert in_a_child(life) == (3, 5, 5)
 
 
 @clause("unshare.zero-is-a-no-op", "unshare(2)", "DESCRIPTION")
-def test_no_flag_changes_nothing(in_a_child):
-    """unshare(0) succeeds and leaves the caller where it is."""
+def test_no_flags_change_nothing(in_a_child):
+    """unshare() with flags 0 succeeds and changes nothing."""
 
     def life() -> tuple[str, str]:
         before = where()
@@ -119,8 +119,8 @@ def test_no_flag_changes_nothing(in_a_child):
 
 
 @clause("unshare.invalid-flag-einval", "unshare(2)", "ERRORS", errno=EINVAL)
-def test_a_flag_that_there_is_not(in_a_child):
-    """unshare() with a bit that is no flag fails, and the caller stays where it is, whatever else it asked for."""
+def test_invalid_flag_fails(in_a_child):
+    """unshare() fails with EINVAL for an invalid flag, and does not move the caller, whatever the other flags."""
 
     def life() -> tuple[str, str]:
         before = where()
@@ -133,8 +133,8 @@ def test_a_flag_that_there_is_not(in_a_child):
 
 
 @clause("unshare.newipc-eperm", "unshare(2)", "ERRORS", errno=EPERM)
-def test_newipc_needs_a_privilege(unprivileged):
-    """unshare(CLONE_NEWIPC) fails without CAP_SYS_ADMIN, and the caller stays where it is."""
+def test_newipc_needs_cap_sys_admin(unprivileged):
+    """unshare() with CLONE_NEWIPC without CAP_SYS_ADMIN fails with EPERM, and does not move the caller."""
 
     def life() -> tuple[str, str]:
         before = where()
@@ -147,8 +147,8 @@ def test_newipc_needs_a_privilege(unprivileged):
 
 
 @clause("unshare.newuser-threads-einval", "unshare(2)", "ERRORS", errno=EINVAL, since="3.8")
-def test_newuser_needs_a_process_of_one_thread(in_a_child, besides_a_thread):
-    """unshare(CLONE_NEWUSER) fails in a process that has another thread."""
+def test_newuser_with_several_threads_fails(in_a_child, besides_a_thread):
+    """unshare() with CLONE_NEWUSER fails with EINVAL in a process with several threads."""
 
     def life() -> tuple[str, str]:
         before = where("user")
@@ -163,8 +163,8 @@ def test_newuser_needs_a_process_of_one_thread(in_a_child, besides_a_thread):
 @clause(
     "unshare.newuser-with-newipc", "user_namespaces(7)", "Interaction of user namespaces and other types of namespaces"
 )
-def test_both_at_once_need_no_privilege(unprivileged):
-    """An unprivileged process may make an IPC namespace along with a user namespace in one call."""
+def test_newuser_and_newipc_need_no_privilege(unprivileged):
+    """unshare() with CLONE_NEWUSER | CLONE_NEWIPC succeeds without privilege."""
 
     def life() -> tuple[str, str]:
         before = where()

@@ -1,4 +1,4 @@
-"""user_namespaces(7): who is who in a user namespace, and what its capabilities are worth for IPC."""
+"""user_namespaces(7): mapped IDs, and capabilities over IPC objects."""
 
 from __future__ import annotations
 
@@ -27,21 +27,23 @@ from pytest_ipc.kernel import (
 
 
 def enter_user_namespace(also: int = 0) -> tuple[int, int]:
-    """Move this process, a child, to a user namespace without a map, and to what *also* says: who it was outside."""
+    """Move this child to a new user namespace without ID maps, and to
+    the namespaces of the flags *also*; return its outer IDs.
+    """
     outside = os.getuid(), os.getgid()
     try:
         unshare(CLONE_NEWUSER)
     except OSError as error:
         untested(f"needs user namespaces for ordinary users: {error.strerror}")
-    prctl(PR_SET_DUMPABLE, 1)  # after a change of user without an exec its files in /proc would be root's
+    prctl(PR_SET_DUMPABLE, 1)  # after a change of uid its files in /proc are root's
     if also:
         unshare(also)
     return outside
 
 
 @clause("userns.maker-has-all-capabilities", "user_namespaces(7)", "Capabilities", since="3.8")
-def test_the_maker_has_every_capability_there(unprivileged):
-    """A process that makes a user namespace has every capability in it, and had none before."""
+def test_creator_has_all_capabilities(unprivileged):
+    """A process that creates a user namespace has all capabilities in it."""
 
     def life() -> tuple[int, int]:
         before = capget().effective
@@ -58,8 +60,8 @@ def test_the_maker_has_every_capability_there(unprivileged):
 @clause(
     "userns.power-over-own-ipc", "user_namespaces(7)", "Interaction of user namespaces and other types of namespaces"
 )
-def test_capabilities_count_in_an_ipc_namespace_of_it(unprivileged):
-    """CAP_IPC_OWNER in a user namespace opens segments without any permission in an IPC namespace that it owns."""
+def test_capabilities_apply_to_an_owned_ipc_namespace(unprivileged):
+    """CAP_IPC_OWNER in a user namespace permits shmat() without permissions in an IPC namespace that it owns."""
 
     def life() -> None:
         enter_user_namespace(CLONE_NEWIPC)
@@ -74,8 +76,8 @@ def test_capabilities_count_in_an_ipc_namespace_of_it(unprivileged):
     "Interaction of user namespaces and other types of namespaces",
     errno=EACCES,
 )
-def test_capabilities_do_not_count_in_an_ipc_namespace_of_its_parent(unprivileged):
-    """Capabilities in a user namespace are worth nothing in an IPC namespace that another user namespace owns."""
+def test_capabilities_do_not_apply_to_another_ipc_namespace(unprivileged):
+    """shmat() without permissions fails with EACCES in an IPC namespace that another user namespace owns."""
 
     def life() -> None:
         shmid = shmget(IPC_PRIVATE, 1, 0)
@@ -90,8 +92,8 @@ def test_capabilities_do_not_count_in_an_ipc_namespace_of_its_parent(unprivilege
 
 
 @clause("userns.ids-before-the-map-overflow", "user_namespaces(7)", "Unmapped user and group IDs")
-def test_without_a_map_everybody_is_the_overflow_user(unprivileged):
-    """An object's owner is shown as the overflow user and group by IPC_STAT where no map has the real ones."""
+def test_unmapped_owner_is_the_overflow_id(unprivileged):
+    """shmctl() with IPC_STAT returns the overflow user and group IDs for an owner that is not mapped."""
 
     def life() -> tuple[int, int, int]:
         enter_user_namespace(CLONE_NEWIPC)
@@ -105,8 +107,8 @@ def test_without_a_map_everybody_is_the_overflow_user(unprivileged):
 
 
 @clause("userns.ids-are-mapped", "user_namespaces(7)", "User and group ID mappings: uid_map and gid_map", since="3.8")
-def test_owners_are_shown_as_they_are_mapped(unprivileged):
-    """The same object's owner and creator are the mapped ids to a process inside, and the real ones to one outside."""
+def test_owner_ids_are_mapped(unprivileged):
+    """shmctl() with IPC_STAT returns the owner of one segment as mapped in the caller's user namespace."""
 
     def life() -> tuple[int, int]:
         outside = shmget(IPC_PRIVATE, 1, 0o644)
@@ -121,8 +123,8 @@ def test_owners_are_shown_as_they_are_mapped(unprivileged):
 
 
 @clause("userns.sysvipc-ids-are-mapped", "user_namespaces(7)", "User and group ID mappings: uid_map and gid_map")
-def test_the_list_of_segments_is_mapped_too(unprivileged):
-    """/proc/sysvipc/shm shows owners as they are mapped for who reads it."""
+def test_proc_shows_mapped_ids(unprivileged):
+    """/proc/sysvipc/shm shows owners as mapped in the reader's user namespace."""
 
     def life() -> list[tuple[int, int]] | None:
         map_user(7, 8, *enter_user_namespace(CLONE_NEWIPC))
@@ -143,8 +145,8 @@ def test_the_list_of_segments_is_mapped_too(unprivileged):
     errno=EPERM,
     since="3.8",
 )
-def test_a_map_can_be_written_once(unprivileged):
-    """The map of users of a user namespace can be written once; a second time fails and the map stays."""
+def test_uid_map_can_be_written_once(unprivileged):
+    """write() to the uid_map of a user namespace succeeds once; a second write fails with EPERM and keeps the map."""
 
     def life() -> list[str]:
         uid, gid = enter_user_namespace()
@@ -163,8 +165,8 @@ def test_a_map_can_be_written_once(unprivileged):
     errno=EPERM,
     since="3.19",
 )
-def test_groups_are_mapped_only_after_setgroups_is_given_up(unprivileged):
-    """An unprivileged process may write its map of groups only when setgroups has been denied in the user namespace."""
+def test_gid_map_needs_setgroups_denied(unprivileged):
+    """write() to gid_map without privilege fails with EPERM until "deny" has been written to setgroups."""
 
     def life() -> bool:
         _, gid = enter_user_namespace()
