@@ -44,7 +44,7 @@ def test_semmni_limits_the_sets(in_ipc_namespace):
 
 @clause("semget.semmns-enospc", "semget(2)", "ERRORS", errno=ENOSPC)
 def test_semmns_limits_all_semaphores(in_ipc_namespace):
-    """semget() fails with ENOSPC if all sets together would have more than SEMMNS semaphores, and otherwise succeeds."""
+    """semget() fails with ENOSPC if all sets would have more than SEMMNS semaphores, and otherwise succeeds."""
 
     def both_sides() -> int:
         make(6)

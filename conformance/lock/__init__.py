@@ -1,1 +1,1 @@
-"""File locks: flock(2), record and open file description locks and leases of fcntl(2), lockf(3), and /proc/locks of proc(5)."""
+"""File locks: flock(2), record locks, open file description locks and leases of fcntl(2), lockf(3), and /proc/locks."""

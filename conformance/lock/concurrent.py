@@ -1,4 +1,4 @@
-"""File locks and leases under concurrency: of processes, of open file descriptions, of whole files."""
+"""File locks and leases under concurrency: record locks, open file description locks, flock(2) locks and leases."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from ..concurrency.plan import Act
 from ..concurrency.workload import Budget, Here
 from .specification import FlockSpec, LeaseSpec, RangeSpec
 
-DEATH = ("ends", ("ends", "all_ended"))  # one descriptor is closed after the other
+DEATH = ("ends", ("ends", "all_ended"))  # the descriptors are closed one after another
 
 
 class Opened:
-    """A worker's opening of the file; fd is None while it is closed."""
+    """The open file description of a worker; fd is None while it is closed."""
 
     def __init__(self, path: str, fd: int | None) -> None:
         self.path = path
@@ -45,14 +45,14 @@ class Opened:
         self.leased = False
 
     def close(self) -> None:
-        """Close it, if it is open."""
+        """Close the descriptor, if open."""
         if self.fd is not None:
             os.close(self.fd)
         self.fd, self.leased = None, False
 
 
 class OnOpening(OnFile):
-    """What is done to a file by descriptors of one's own."""
+    """A workload in which each worker has its own open file description."""
 
     budget = Budget(histories=200)
     kills = 0.15
@@ -70,10 +70,10 @@ class OnOpening(OnFile):
 
 
 class RecordLocks(OnOpening):
-    """Record locks: two processes that wait for each other are a deadlock, and one of them is told."""
+    """Record locks; of two processes that wait for each other, one fails with EDEADLK."""
 
     commands = F_SETLK, F_SETLKW, F_GETLK
-    crossing = 0.3  # how many plans lead into deadlocks
+    crossing = 0.3  # the share of plans that lead to deadlocks
     sleeping = (("setlkw", "fcntl"),)
     phases: tuple[tuple[str, tuple[str, ...]], ...] = (("setlkw", ("begins", "acquires")), DEATH)
 
@@ -81,7 +81,7 @@ class RecordLocks(OnOpening):
         return RangeSpec(True)
 
     def programs(self, random: Random, workers: int) -> Iterator[list[Act]]:
-        if random.random() < self.crossing:  # two locks, in either order, as in the book
+        if random.random() < self.crossing:  # two locks in either order: the classic deadlock
             for worker in range(workers):
                 acts: list[Act] = []
                 while len(acts) < self.calls:
@@ -90,7 +90,7 @@ class RecordLocks(OnOpening):
                     acts.append(Act("setlk", (worker, F_UNLCK, 0, 2)))
                 yield acts
             return
-        waiting, unlocking = random.choice((0.0, 0.2, 0.6)), random.choice((0.3, 0.5))
+        blocking, unlocking = random.choice((0.0, 0.2, 0.6)), random.choice((0.3, 0.5))
         kinds = random.choice(((F_WRLCK,), (F_WRLCK, F_RDLCK)))
         ranges = random.choice((((0, 1),), ((0, 1), (1, 1)), ((0, 1), (1, 2), (0, 3)), ((0, 3), (1, 1))))
         for worker in range(workers):
@@ -100,7 +100,7 @@ class RecordLocks(OnOpening):
                 if random.random() < unlocking:
                     kind, name = F_UNLCK, "setlk"
                 else:
-                    kind, name = random.choice(kinds), "setlkw" if random.random() < waiting else "setlk"
+                    kind, name = random.choice(kinds), "setlkw" if random.random() < blocking else "setlk"
                 if chance < 0.12:
                     acts.append(Act("getlk", (worker, F_WRLCK, *place)))
                 elif chance < 0.16:
@@ -125,7 +125,7 @@ class RecordLocks(OnOpening):
 
 
 class DescriptionLocks(RecordLocks):
-    """The same locks when they belong to open file descriptions: threads are told apart, and no deadlock is."""
+    """The same locks owned by open file descriptions: threads are separate owners, and deadlocks are not detected."""
 
     commands = F_OFD_SETLK, F_OFD_SETLKW, F_OFD_GETLK
     crossing = 0.0
@@ -137,7 +137,7 @@ class DescriptionLocks(RecordLocks):
 
 
 class WholeFile(OnOpening):
-    """flock(2)."""
+    """flock(2) locks."""
 
     layouts = ((1, 1, 1), (2, 1))
     sleeping = (("flock", "flock"),)
@@ -147,7 +147,7 @@ class WholeFile(OnOpening):
         return FlockSpec()
 
     def programs(self, random: Random, workers: int) -> Iterator[list[Act]]:
-        waiting = random.choice((0.0, 0.2, 0.6))
+        blocking = random.choice((0.0, 0.2, 0.6))
         operations = random.choice(
             ((LOCK_EX, LOCK_UN), (LOCK_EX, LOCK_SH, LOCK_UN), (LOCK_EX, LOCK_SH, LOCK_UN, LOCK_UN))
         )
@@ -155,7 +155,7 @@ class WholeFile(OnOpening):
             acts = []
             for _ in range(self.calls):
                 operation = random.choice(operations)
-                if operation != LOCK_UN and random.random() >= waiting:
+                if operation != LOCK_UN and random.random() >= blocking:
                     operation |= LOCK_NB
                 acts.append(
                     Act("close", (worker,)) if random.random() < 0.05 else Act("flock", (worker, int(operation)))
@@ -168,7 +168,7 @@ class WholeFile(OnOpening):
 
 
 class Leases(OnOpening):
-    """Write leases, and others who open the file without waiting."""
+    """Write leases, and other processes that open the file with O_NONBLOCK."""
 
     phases = (("open", ("tries", "opens")),)
 
@@ -187,7 +187,7 @@ class Leases(OnOpening):
             yield [Act("open", (worker,)), *(Act(random.choice(names), (worker,)) for _ in range(self.calls - 1))]
 
     def enter(self, here: Here) -> Opened:
-        signal.signal(signal.SIGIO, signal.SIG_IGN)  # sent to a holder whose lease is to be broken
+        signal.signal(signal.SIGIO, signal.SIG_IGN)  # sent to the holder when its lease is broken
         return Opened(here.shared, None)
 
     def open(self, mine: Opened, worker: int) -> bool:
@@ -196,7 +196,7 @@ class Leases(OnOpening):
         mine.fd = os.open(mine.path, os.O_RDWR | os.O_NONBLOCK)
         return True
 
-    def close(self, mine: Opened, worker: int) -> bool:  # type: ignore[override] # here it may be closed already
+    def close(self, mine: Opened, worker: int) -> bool:  # type: ignore[override] # it may be closed already
         was_open = mine.fd is not None
         mine.close()
         return was_open

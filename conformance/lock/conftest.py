@@ -1,4 +1,4 @@
-"""What clauses about locks share: a file, its openings, and a view of which of its bytes others can lock."""
+"""Fixtures of the lock clauses: a file, its open file descriptions, and the bytes that other processes can lock."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .holders import take
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A file of 100 bytes."""
+    """Create a file of 100 bytes."""
     path = tmp_path / "file"
     path.write_bytes(bytes(100))
     return path
@@ -40,7 +40,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def opened(ipc_scope: Ipc) -> Callable[..., End]:
-    """Open a file in this process, with an open file description of its own: opened(path, flags=O_RDWR) -> End."""
+    """Open a file with a new open file description: opened(path, flags=O_RDWR) -> End."""
 
     def make(path: str | os.PathLike[str], flags: int = os.O_RDWR) -> End:
         return End(raw_open(path, flags | os.O_CLOEXEC), f"{os.fspath(path)}", ipc_scope.scope)
@@ -50,7 +50,10 @@ def opened(ipc_scope: Ipc) -> Callable[..., End]:
 
 @pytest.fixture
 def seen_by_others(file: Path, fork: Fork) -> Callable[..., str]:
-    """Which bytes another process can lock: seen_by_others(first, count) -> "..rrww", free, shared and exclusive ones."""
+    """Return the locks another process can place: seen_by_others(first, count), such as "..rrww".
+
+    One character per byte: "." for any lock, "r" for a shared lock only, "w" for none.
+    """
 
     def can_lock(fd: int, type: int, byte: int) -> bool:
         try:
@@ -72,13 +75,13 @@ def seen_by_others(file: Path, fork: Fork) -> Callable[..., str]:
     return lambda first, count: fork(look, first, count).result()
 
 
-# Says that it runs, and ends when it is told to.
-_LIVE_ON = "import os, sys; os.write(int(sys.argv[1]), b'x'); os.read(int(sys.argv[2]), 1)"
+# Writes a byte when it runs, and terminates after reading one.
+_RUN = "import os, sys; os.write(int(sys.argv[1]), b'x'); os.read(int(sys.argv[2]), 1)"
 
 
 @pytest.fixture
 def as_another_program(fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., tuple[Child[Any], Callable[[], object]]]:
-    """Run a function in a child that then becomes another program: as_another_program(function) -> (actor, end)."""
+    """Run a function in a child that then executes a program: as_another_program(function) -> (child, end)."""
 
     def start(function: Callable[[], object]) -> tuple[Child[Any], Callable[[], object]]:
         ready, hold = pipe(), pipe()
@@ -88,22 +91,22 @@ def as_another_program(fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., t
             for fd in (ready.write_fd, hold.read_fd):
                 os.set_inheritable(fd, True)
             numbers = map(str, (ready.write_fd, hold.read_fd))
-            os.execv(sys.executable, [sys.executable, "-P", "-c", _LIVE_ON, *numbers])
+            os.execv(sys.executable, [sys.executable, "-P", "-c", _RUN, *numbers])
 
-        actor = fork(life)
-        ready.close_write()  # so that a child that never comes so far ends the wait
-        assert ready.read(1) == b"x", actor.output
-        return actor, lambda: hold.write(b"x")
+        child = fork(life)
+        ready.close_write()  # so that read() ends if the child terminates early
+        assert ready.read(1) == b"x", child.output
+        return child, lambda: hold.write(b"x")
 
     return start
 
 
 @pytest.fixture
 def circle(file: Path, fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., tuple[Child[Any], list[Child[Any]]]]:
-    """Processes that each hold a byte and wait for their neighbour's: circle(count, cmd=F_SETLKW) -> (last, others).
+    """Start children that each hold a byte and wait for the next one's: circle(count, cmd=F_SETLKW) -> (last, others).
 
-    The others wait already, and the last one closes the circle now. What it held is free when it has ended. Nobody but a child
-    waits in the circle, and a child's result is waited for with a time limit: a kernel may find no deadlocks.
+    The others are blocked, and the last one closes the circle now; its locks are released when it terminates. Only
+    children wait in the circle, and their results have a timeout, as the kernel may not detect the deadlock.
     """
 
     def link(byte: int, cmd: int) -> None:
@@ -131,23 +134,25 @@ def circle(file: Path, fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., t
 
 @pytest.fixture
 def ofd_locks(file: Path) -> None:
-    """Open file description locks. A kernel that does not know a command of fcntl(2) answers EINVAL: then they are absent."""
-    _known(file, lambda fd: fcntl_getlk(fd, F_OFD_GETLK, RecordLock(F_RDLCK)), "F_OFD_GETLK")
+    """Require open file description locks; a kernel that does not
+    know the commands fails with EINVAL, and they are absent.
+    """
+    _require(file, lambda fd: fcntl_getlk(fd, F_OFD_GETLK, RecordLock(F_RDLCK)), "F_OFD_GETLK")
 
 
 @pytest.fixture
 def leases(file: Path) -> None:
-    """Leases, found out about in the same way."""
-    _known(file, lambda fd: fcntl(fd, F_GETLEASE), "F_GETLEASE")
+    """Require leases, checked in the same way."""
+    _require(file, lambda fd: fcntl(fd, F_GETLEASE), "F_GETLEASE")
 
 
-def _known(file: Path, call: Callable[[int], object], command: str) -> None:
+def _require(file: Path, call: Callable[[int], object], command: str) -> None:
     fd = os.open(file, os.O_RDWR)
     try:
         call(fd)
     except OSError as error:
         if error.errno == EINVAL:
-            raise OSError(ENOSYS, f"fcntl answers {command} with EINVAL, as one that does not know it") from error
+            raise OSError(ENOSYS, f"fcntl fails with EINVAL for {command}, which this kernel does not know") from error
         raise
     finally:
         os.close(fd)

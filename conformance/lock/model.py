@@ -1,4 +1,4 @@
-"""File locks and models of them: ranges that split, merge and convert, two kinds of owner, and whole files (fcntl(2), flock(2))."""
+"""Models of file locks: ranges that split, merge and convert, owned in two ways, and whole files (fcntl(2), flock(2))."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ..model import Model
 from ..specification import Call
 from .specification import FlockSpec, RangeSpec
 
-LENGTH = 8  # bytes of the file that are locked in ranges; all behind them count as one more
+LENGTH = 8  # bytes that are locked in ranges; all later bytes count as one
 
 
 def open_twice(path: str) -> tuple[int, int]:
-    """In a peer: two open file descriptions of the file."""
+    """Open the file twice, in a worker process."""
     return os.open(path, os.O_RDWR), os.open(path, os.O_RDWR)
 
 
 def close_and_open(path: str, fd: int) -> None:
-    """In a peer: close a descriptor and have another one of the same number."""
+    """Close a descriptor and open the file again with the same number, in a worker process."""
     os.close(fd)
     again = os.open(path, os.O_RDWR)
     if again != fd:
@@ -34,13 +34,13 @@ def close_and_open(path: str, fd: int) -> None:
 
 
 def close_both(first: int, second: int) -> None:
-    """In a peer: let go."""
+    """Close both descriptors, in a worker process."""
     os.close(first)
     os.close(second)
 
 
 class Ranges(Model):
-    """Who has locked which bytes, by the specification: record locks, which belong to a process."""
+    """Record locks, owned by processes: the locks of each byte, by the specification."""
 
     state: RangeSpec
     command = F_SETLK
@@ -60,7 +60,7 @@ class Ranges(Model):
         length=st.integers(0, LENGTH),
     )
     def lock(self, peer: int, which: int, kind: int, start: int, length: int) -> None:
-        """Lock, convert or unlock a range; a length of 0 reaches to the end."""
+        """Lock, convert or unlock a range; a length of 0 extends to the end."""
         who = self.peers[peer]
         length = min(length, LENGTH - start)
         self.follows(
@@ -70,37 +70,37 @@ class Ranges(Model):
 
     @rule(peer=st.integers(0, 1), which=st.integers(0, 1))
     def close(self, peer: int, which: int) -> None:
-        """Close one of the two descriptors, and open the file again."""
+        """Close one of the two descriptors and open the file again."""
         who = self.peers[peer]
         self.follows(Call(str(who), "close", (which,)), who.call(close_and_open, self.path, self.fds[who][which]))
 
     @invariant()
     def the_kernel_refuses_what_the_model_does(self) -> None:
-        """Every byte, asked of by somebody who has no lock of their own: who could lock it for writing, who for reading."""
-        me = os.open(self.path, os.O_RDWR)
+        """Compare which locks each byte permits to a process without locks."""
+        fd = os.open(self.path, os.O_RDWR)
         try:
             self.sees(
                 "which bytes are free, read-locked or write-locked",
-                partial(standing, me, self.command),
+                partial(standing, fd, self.command),
                 lambda: "".join(self.stands(byte) for byte in range(LENGTH + 1)),
             )
         finally:
-            os.close(me)
+            os.close(fd)
 
     def stands(self, byte: int) -> str:
-        """What stands on a byte: "-", "R" or "W"."""
+        """Return the lock of a byte: "-", "R" or "W"."""
         kinds = {kind for place, _, kind in self.state.locks if place == byte}
         return "W" if F_WRLCK in kinds else "R" if kinds else "-"
 
     def teardown(self) -> None:
-        """Let go of everything."""
+        """Close all descriptors."""
         for peer, fds in self.fds.items():
             peer.do(close_both, *fds)
         super().teardown()
 
 
 def standing(fd: int, command: int) -> str:
-    """For each byte "-", "R" or "W": what stands against a lock of this process and description, which hold none."""
+    """Return for each byte "-", "R" or "W": the lock that conflicts with one of this process and description."""
     found = ""
     for byte in range(LENGTH + 1):
         for kind, word in ((F_WRLCK, "-"), (F_RDLCK, "R")):
@@ -117,7 +117,7 @@ def standing(fd: int, command: int) -> str:
 
 
 class DescriptionRanges(Ranges):
-    """The same locks when they belong to open file descriptions."""
+    """The same locks owned by open file descriptions."""
 
     command = F_OFD_SETLK
     by_process = False
@@ -136,19 +136,19 @@ class WholeFile(Model):
 
     @rule(peer=st.integers(0, 1), which=st.integers(0, 1), operation=st.sampled_from((LOCK_SH, LOCK_EX, LOCK_UN)))
     def lock(self, peer: int, which: int, operation: int) -> None:
-        """Lock, convert or unlock. A conversion that cannot be made loses what was held: it is not atomic."""
+        """Lock, convert or unlock; a failed conversion loses the lock, as it is not atomic."""
         who, arguments = self.peers[peer], (which, operation | LOCK_NB)
         ((_, self.state),) = self.state.apply(Call(str(who), "releases", arguments))
         self.follows(Call(str(who), "acquires", arguments), who.call(flock, self.fds[who][which], arguments[1]))
 
     @rule(peer=st.integers(0, 1), which=st.integers(0, 1))
     def close(self, peer: int, which: int) -> None:
-        """Close one of the descriptors, and open the file again."""
+        """Close one of the descriptors and open the file again."""
         who = self.peers[peer]
         self.follows(Call(str(who), "close", (which,)), who.call(close_and_open, self.path, self.fds[who][which]))
 
     def teardown(self) -> None:
-        """Let go of everything."""
+        """Close all descriptors."""
         for peer, fds in self.fds.items():
             peer.do(close_both, *fds)
         super().teardown()

@@ -1,4 +1,4 @@
-"""What fcntl(2) and flock(2) say of locks and leases: who may hold what beside whom, who waits, and when nobody ever could."""
+"""Specification of locks and leases, from fcntl(2) and flock(2): conflicts, blocking and deadlocks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ..specification import Call, Specification
 __all__ = ["FlockSpec", "LeaseSpec", "RangeSpec"]
 
 KINDS = {F_RDLCK: "F_RDLCK", F_WRLCK: "F_WRLCK", F_UNLCK: "F_UNLCK"}
-Owner = tuple[str, int]  # a process, and which of its workers if the lock belongs to an open file description
-Wanted = tuple[int, int, int]  # kind, first byte, how many bytes
+Owner = tuple[str, int]  # a process, and its worker for open file description locks
+Wanted = tuple[int, int, int]  # kind, first byte, number of bytes
 
 
 @dataclass(frozen=True)
 class RangeSpec(Specification):
-    """Who has locked which bytes, and how; who waits for which. Record locks belong to a process, the others to a description."""
+    """The lock of each byte and the waiting requests; record locks are owned by a process, others by a description."""
 
     by_process: bool
     locks: frozenset[tuple[int, Owner, int]] = frozenset()  # byte, owner, kind
@@ -30,7 +30,7 @@ class RangeSpec(Specification):
 
     @staticmethod
     def words(call: Call) -> str:
-        """As the manual writes it."""
+        """Format a call as in the manual."""
         match call.name, call.arguments:
             case (("setlk" | "setlkw" | "getlk"), (_, kind, start, length)):
                 return f"fcntl(F_{call.name.upper()}, {KINDS[kind]}, {start}+{length})"
@@ -39,7 +39,7 @@ class RangeSpec(Specification):
         return str(call)
 
     def owner(self, process: str, worker: int) -> Owner:
-        """To whom a lock belongs."""
+        """Return the owner of a worker's locks."""
         return (process, 0) if self.by_process else (process, worker)
 
     def _against(self, me: Owner, wanted: Wanted) -> set[Owner]:
@@ -59,42 +59,44 @@ class RangeSpec(Specification):
         return replace(self, locks=frozenset(kept))
 
     def setlk(self, process: str, worker: int, kind: int, start: int, length: int) -> Iterable[tuple[Outcome, Self]]:
-        """F_SETLK: lock, convert or unlock all of the range, or fail."""
+        """F_SETLK: lock, convert or unlock the whole range, or fail."""
         me, wanted = self.owner(process, worker), (kind, start, length)
         if kind != F_UNLCK and self._against(me, wanted):
             return self.fails(EAGAIN)
         return self.gives(None, self._take(me, wanted))
 
     def setlkw(self, process: str, worker: int, kind: int, start: int, length: int) -> Iterable[tuple[Outcome, Self]]:
-        """F_SETLKW: the same, and wait."""
+        """F_SETLKW: like F_SETLK, but block."""
         found = [*self.setlk(process, worker, kind, start, length)]
         return self.waits() if found[0][0] == Fails(EAGAIN) else found
 
     def begins(self, process: str, worker: int, kind: int, start: int, length: int) -> Iterable[tuple[Outcome, Self]]:
-        """F_SETLKW, its first point: it begins to wait."""
+        """The first step of F_SETLKW: the request is waiting."""
         entry = self.owner(process, worker), (kind, start, length)
         return self.gives(None, replace(self, waiting=self.waiting | {entry}))
 
     def acquires(self, process: str, worker: int, kind: int, start: int, length: int) -> Iterable[tuple[Outcome, Self]]:
-        """F_SETLKW, its second: it has the lock, or EDEADLK while it waits for whom waits for it, or EINTR."""
+        """The second step of F_SETLKW: acquire the lock, or fail with EDEADLK in a deadlock, or with EINTR."""
         me = self.owner(process, worker)
-        left = replace(self, waiting=self.waiting - {(me, (kind, start, length))})
-        found = [*left.setlkw(process, worker, kind, start, length)]
+        after = replace(self, waiting=self.waiting - {(me, (kind, start, length))})
+        found = [*after.setlkw(process, worker, kind, start, length)]
         if not found:
             if self._waits_for(me, me, surely=False):
-                found.append((Fails(EDEADLK), left))
-            found.append((Fails(EINTR), left))
+                found.append((Fails(EDEADLK), after))
+            found.append((Fails(EINTR), after))
         return found
 
     def sleeps(self, call: Call) -> bool:
-        """Whether it waits and is in no deadlock. Not every one is found: of several in its way the kernel follows one."""
+        """Tell whether the request blocks without a deadlock; the
+        kernel follows only one of several conflicting owners.
+        """
         if call.name != "acquires":
             return super().sleeps(call)
         me = self.owner(call.process, call.arguments[0])
         return bool(self._against(me, call.arguments[1:])) and not self._waits_for(me, me, surely=True)
 
     def _waits_for(self, who: Owner, whom: Owner, *, surely: bool, seen: frozenset[Owner] = frozenset()) -> bool:
-        """Whether *who* waits for *whom*, or for one that does; *surely* if each of them waits for nobody else."""
+        """Tell whether *who* waits for *whom*, directly or not; *surely* if each of them waits for one owner only."""
         for waiter, wanted in self.waiting:
             if waiter == who:
                 others = self._against(who, wanted)
@@ -108,22 +110,22 @@ class RangeSpec(Specification):
         return False
 
     def getlk(self, process: str, worker: int, kind: int, start: int, length: int) -> Iterable[tuple[Outcome, Self]]:
-        """F_GETLK: whether the lock could be placed."""
+        """F_GETLK: tell whether the lock can be placed."""
         return self.gives(not self._against(self.owner(process, worker), (kind, start, length)))
 
     def close(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """close(2): the locks of the process, or of the description, are released."""
+        """close(2): release the locks of the owner."""
         return self.gives(None, self._without(self.owner(process, worker)))
 
     def ends(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """With a process its locks go: those of one owner at one moment. Of several owners one may go before the others."""
+        """Termination of a process releases the locks of one owner at once, and those of several one after another."""
         waiting = frozenset(entry for entry in self.waiting if entry[0][0] != process)
-        left = replace(self, waiting=waiting)
+        after = replace(self, waiting=waiting)
         owners = {owner for _, owner, _ in self.locks if owner[0] == process}
-        return [(Gives(), left), *((Gives(), left._without(owner)) for owner in sorted(owners))]
+        return [(Gives(), after), *((Gives(), after._without(owner)) for owner in sorted(owners))]
 
     def all_ended(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """See `ends`."""
+        """Release the remaining locks of a terminated process; see `ends`."""
         locks = frozenset(entry for entry in self.locks if entry[1][0] != process)
         return self.gives(None, replace(self, locks=locks))
 
@@ -133,13 +135,13 @@ class RangeSpec(Specification):
 
 @dataclass(frozen=True)
 class FlockSpec(Specification):
-    """flock(2): who holds the file, and how. A conversion has two points: the old lock goes, and the new one comes."""
+    """flock(2): the holders of a file's locks. A conversion has two steps: release the old lock, acquire the new."""
 
     held: frozenset[tuple[Owner, int]] = frozenset()
 
     @staticmethod
     def words(call: Call) -> str:
-        """As the manual writes it."""
+        """Format a call as in the manual."""
         if call.name == "close":
             return "close()"
         operation = call.arguments[1]
@@ -150,7 +152,7 @@ class FlockSpec(Specification):
         return next((kind for owner, kind in self.held if owner == me), None)
 
     def releases(self, process: str, worker: int, operation: int) -> Iterable[tuple[Outcome, Self]]:
-        """A lock of another kind is released first; the same stays."""
+        """Release a lock of another kind first; keep one of the same kind."""
         me = process, worker
         mine = self._mine(me)
         if mine is None or mine == operation & ~LOCK_NB:
@@ -158,7 +160,7 @@ class FlockSpec(Specification):
         return self.gives(None, self._without(me))
 
     def acquires(self, process: str, worker: int, operation: int) -> Iterable[tuple[Outcome, Self]]:
-        """Then the lock is taken, if no other stands against it."""
+        """Then acquire the lock, unless another one conflicts."""
         me, kind = (process, worker), operation & ~LOCK_NB
         if kind == LOCK_UN or self._mine(me) == kind:
             return self.gives()
@@ -167,7 +169,7 @@ class FlockSpec(Specification):
         return self.gives(None, replace(self, held=self.held | {(me, kind)}))
 
     def sleeps(self, call: Call) -> bool:
-        """Whether it could only be interrupted."""
+        """Tell whether the call can only be interrupted."""
         return all(result == Fails(EINTR) for result, _ in self.apply(call))
 
     def close(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
@@ -175,12 +177,12 @@ class FlockSpec(Specification):
         return self.gives(None, self._without((process, worker)))
 
     def ends(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """With a process its descriptors are closed, one before the other."""
+        """Termination of a process closes its descriptors one after another."""
         mine = [owner for owner, _ in self.held if owner[0] == process]
         return [(Gives(), self), *((Gives(), self._without(owner)) for owner in sorted(mine))]
 
     def all_ended(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """See `ends`."""
+        """Release the remaining locks of a terminated process; see `ends`."""
         return self.gives(None, replace(self, held=frozenset(entry for entry in self.held if entry[0][0] != process)))
 
     def _without(self, me: Owner) -> Self:
@@ -189,7 +191,7 @@ class FlockSpec(Specification):
 
 @dataclass(frozen=True)
 class LeaseSpec(Specification):
-    """A file, who has it open and who holds the write lease. Opening has two points: one is counted, and one is let in or not."""
+    """A file, its openers and the holder of its write lease. open(2) has two steps: it is counted, then decided."""
 
     trying: frozenset[Owner] = frozenset()
     openers: frozenset[Owner] = frozenset()
@@ -198,7 +200,7 @@ class LeaseSpec(Specification):
 
     @staticmethod
     def words(call: Call) -> str:
-        """As the manual writes it."""
+        """Format a call as in the manual."""
         return {
             "open": "open(O_RDWR | O_NONBLOCK)",
             "close": "close()",
@@ -208,27 +210,27 @@ class LeaseSpec(Specification):
         }.get(call.name, str(call))
 
     def tries(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """open(2), its first point. Who has it open does not open it again."""
+        """The first step of open(2); an opener does not open the file again."""
         me = process, worker
         return self.gives(None, self if me in self.openers else replace(self, trying=self.trying | {me}))
 
     def opens(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """open(2), O_NONBLOCK: a lease of another stands against it, and is to be broken."""
+        """open(2) with O_NONBLOCK: fail if another one holds the lease, which is then being broken."""
         me = process, worker
         if me in self.openers:
             return self.gives(False)
-        left = replace(self, trying=self.trying - {me})
+        after = replace(self, trying=self.trying - {me})
         if self.holder is not None:
-            return ((Fails(EAGAIN), replace(left, breaking=True)),)
-        return self.gives(True, replace(left, openers=self.openers | {me}))
+            return ((Fails(EAGAIN), replace(after, breaking=True)),)
+        return self.gives(True, replace(after, openers=self.openers | {me}))
 
     def close(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """close(2): the lease goes, too."""
+        """close(2): release the lease too."""
         me = process, worker
         return self.gives(me in self.openers, self._without(me))
 
     def lease(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """F_SETLEASE, F_WRLCK: only for who alone has the file open."""
+        """F_SETLEASE, F_WRLCK: succeed only for the sole opener of the file."""
         me = process, worker
         if me not in self.openers or self.holder == me:
             return self.gives(False)
@@ -238,19 +240,19 @@ class LeaseSpec(Specification):
         return (done, (Fails(EAGAIN), self)) if self.trying else (done,)
 
     def unlease(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """F_SETLEASE, F_UNLCK, by who holds it."""
+        """F_SETLEASE, F_UNLCK, by the holder."""
         if self.holder != (process, worker):
             return self.gives(False)
         return self.gives(True, replace(self, holder=None, breaking=False))
 
     def getlease(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
-        """F_GETLEASE: what it is, or what it is to become."""
+        """F_GETLEASE: the type of the lease, or its target during a break."""
         if (process, worker) not in self.openers:
             return self.gives(None)
         return self.gives(F_WRLCK if self.holder == (process, worker) and not self.breaking else F_UNLCK)
 
     def ends(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """With a process its descriptors are closed."""
+        """Termination of a process closes its descriptors."""
         after = self
         for owner in self.openers | self.trying:
             if owner[0] == process:

@@ -1,4 +1,4 @@
-"""flock(2): shared and exclusive locks, who is kept out by them, and what they are asked of."""
+"""flock(2): shared and exclusive locks, their conflicts, and errors."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .holders import take_flock
 
 
 @clause("flock.sh-ex-un-basic", "flock(2)", "DESCRIPTION")
-def test_each_operation_succeeds_on_a_free_file(file, opened):
-    """A file that nobody has locked can be locked shared or exclusive, waiting or not, and unlocked, also when it is not locked."""
+def test_operations_on_an_unlocked_file_succeed(file, opened):
+    """flock() on an unlocked file succeeds with LOCK_SH, LOCK_EX and LOCK_UN, with and without LOCK_NB."""
     fd = opened(file).fd
     for operation in (LOCK_SH, LOCK_EX, LOCK_SH | LOCK_NB, LOCK_EX | LOCK_NB):
         flock(fd, operation)
@@ -40,8 +40,8 @@ def test_each_operation_succeeds_on_a_free_file(file, opened):
     ],
 )
 @clause("flock.ebadf-einval", "flock(2)", "ERRORS")
-def test_what_is_no_descriptor_or_no_operation_is_refused(file, opened, operation, errno):
-    """flock fails on what is not an open descriptor, and for anything but one of its operations, and locks nothing then."""
+def test_invalid_descriptor_or_operation_fails(file, opened, operation, errno):
+    """flock() fails with EBADF for a closed descriptor and with EINVAL for an invalid operation, and locks nothing."""
     end = opened(file)
     fd = end.fd
     if errno == EBADF:
@@ -52,8 +52,8 @@ def test_what_is_no_descriptor_or_no_operation_is_refused(file, opened, operatio
 
 
 @clause("flock.ewouldblock", "flock(2)", "ERRORS", errno=EWOULDBLOCK)
-def test_with_lock_nb_it_does_not_wait(file, opened):
-    """With LOCK_NB flock fails at once when the file is locked, and succeeds when it is not any more."""
+def test_lock_nb_fails_instead_of_blocking(file, opened):
+    """flock() with LOCK_NB fails with EWOULDBLOCK if the file is locked, and succeeds after the lock is released."""
     holder, other = opened(file).fd, opened(file).fd
     flock(holder, LOCK_EX)
     with fails_with(EWOULDBLOCK):
@@ -63,7 +63,7 @@ def test_with_lock_nb_it_does_not_wait(file, opened):
 
 
 @pytest.mark.parametrize(
-    ("held", "asked", "refused"),
+    ("held", "requested", "conflicting"),
     [
         pytest.param(LOCK_SH, LOCK_SH, False, id="shared-shared"),
         pytest.param(LOCK_SH, LOCK_EX, True, id="shared-exclusive"),
@@ -72,24 +72,26 @@ def test_with_lock_nb_it_does_not_wait(file, opened):
     ],
 )
 @clause("flock.compat-matrix", "flock(2)", "DESCRIPTION")
-def test_shared_locks_go_together_and_nothing_else(file, opened, fork, held, asked, refused):
-    """Several processes may hold a shared lock of a file; an exclusive lock is held by one, and keeps shared ones out too."""
+def test_only_shared_locks_are_compatible(file, opened, fork, held, requested, conflicting):
+    """flock() grants several shared locks of a file to different
+    processes, and an exclusive lock only without any other.
+    """
     flock(opened(file).fd, held)
 
-    def ask() -> None:
-        if refused:
+    def request() -> None:
+        if conflicting:
             with fails_with(EWOULDBLOCK):
-                take_flock(file, asked | LOCK_NB)
+                take_flock(file, requested | LOCK_NB)
         else:
-            take_flock(file, asked | LOCK_NB)
+            take_flock(file, requested | LOCK_NB)
 
-    fork(ask).result()
+    fork(request).result()
 
 
 @pytest.mark.parametrize("flags", [O_RDONLY, O_WRONLY, O_RDWR], ids=["rdonly", "wronly", "rdwr"])
 @clause("flock.any-open-mode", "flock(2)", "DESCRIPTION")
-def test_how_the_file_is_open_does_not_matter(file, opened, flags):
-    """A shared and an exclusive lock can be had on a descriptor for reading, for writing or for both."""
+def test_access_mode_does_not_matter(file, opened, flags):
+    """flock() grants shared and exclusive locks on a descriptor of any access mode."""
     fd = opened(file, flags).fd
     flock(fd, LOCK_SH | LOCK_NB)
     flock(fd, LOCK_EX | LOCK_NB)
@@ -98,34 +100,36 @@ def test_how_the_file_is_open_does_not_matter(file, opened, flags):
 
 
 @clause("flock.convert", "flock(2)", "DESCRIPTION")
-def test_a_lock_is_converted_by_asking_for_the_other(file, opened):
-    """A descriptor has one lock: to ask for the other kind converts it, from shared to exclusive and back."""
-    mine, other = opened(file).fd, opened(file).fd
-    flock(mine, LOCK_SH)
-    flock(mine, LOCK_EX)
+def test_lock_can_be_converted(file, opened):
+    """flock() converts the lock of an open file description from shared to exclusive and back."""
+    own, other = opened(file).fd, opened(file).fd
+    flock(own, LOCK_SH)
+    flock(own, LOCK_EX)
     with fails_with(EWOULDBLOCK):
         flock(other, LOCK_SH | LOCK_NB)
-    flock(mine, LOCK_SH)
+    flock(own, LOCK_SH)
     flock(other, LOCK_SH | LOCK_NB)
     flock(other, LOCK_UN)
-    flock(mine, LOCK_UN)
+    flock(own, LOCK_UN)
     flock(other, LOCK_EX | LOCK_NB)
 
 
 @clause("flock.conversion-not-atomic", "flock(2)", "NOTES", errno=EWOULDBLOCK)
-def test_a_conversion_drops_the_lock_before_it_takes_the_other(file, opened):
-    """A conversion removes the lock and then takes the new one: where that fails with LOCK_NB, the old one is gone too."""
-    mine, other = opened(file).fd, opened(file).fd
-    flock(mine, LOCK_SH)
+def test_conversion_is_not_atomic(file, opened):
+    """flock() releases the old lock before it acquires the new one: a
+    conversion that fails with EWOULDBLOCK loses the lock.
+    """
+    own, other = opened(file).fd, opened(file).fd
+    flock(own, LOCK_SH)
     flock(other, LOCK_SH)
     with fails_with(EWOULDBLOCK):
-        flock(mine, LOCK_EX | LOCK_NB)
+        flock(own, LOCK_EX | LOCK_NB)
     flock(other, LOCK_EX | LOCK_NB)
 
 
 @clause("flock.blocks-until-released", "flock(2)", "DESCRIPTION")
-def test_it_waits_until_the_lock_is_free(file, opened, fork):
-    """Without LOCK_NB flock waits while another holds a lock in its way, and has the lock when that is given up."""
+def test_blocks_until_the_lock_is_released(file, opened, fork):
+    """flock() without LOCK_NB blocks while a conflicting lock exists, and acquires the lock when that is released."""
     fd = opened(file).fd
     flock(fd, LOCK_SH)
     waiter = fork(take_flock, file, LOCK_EX)
@@ -135,8 +139,8 @@ def test_it_waits_until_the_lock_is_free(file, opened, fork):
 
 
 @clause("flock.eintr", "flock(2)", "ERRORS", errno=EINTR)
-def test_a_handler_interrupts_the_wait(file, opened, fork, signals):
-    """A flock that waits fails with EINTR when a handler without SA_RESTART has run, and has locked nothing."""
+def test_handler_interrupts_a_blocked_flock(file, opened, fork, signals):
+    """A blocked flock() fails with EINTR when a signal handler without SA_RESTART runs, and locks nothing."""
     fd = opened(file).fd
     flock(fd, LOCK_EX)
 
@@ -156,24 +160,24 @@ def test_a_handler_interrupts_the_wait(file, opened, fork, signals):
 
 
 @clause("flock.no-deadlock-detection", "flock(2)", "NOTES")
-def test_a_deadlock_is_not_found(file, tmp_path, fork, pipe):
-    """Two processes that each wait for the other's lock wait on: flock finds no deadlocks. One goes on when the other ends."""
+def test_deadlock_is_not_detected(file, tmp_path, fork, pipe):
+    """flock() does not detect deadlocks: two processes that wait for each other block until one terminates."""
     second = tmp_path / "second"
     second.touch()
     go = pipe()
 
-    def first_to_wait() -> None:
+    def wait_for_first() -> None:
         take_flock(second, LOCK_EX)
         take_flock(file, LOCK_EX)
 
-    def closing_the_circle() -> None:
+    def close_the_circle() -> None:
         take_flock(file, LOCK_EX)
         go.read(1)
         take_flock(second, LOCK_EX)
 
-    later = fork(closing_the_circle)
+    later = fork(close_the_circle)
     later.wait_blocked("read")
-    sooner = fork(first_to_wait)
+    sooner = fork(wait_for_first)
     sooner.wait_blocked("flock")
     go.write(b"x")
     later.wait_blocked("flock")
@@ -183,8 +187,8 @@ def test_a_deadlock_is_not_found(file, tmp_path, fork, pipe):
 
 
 @clause("flock.independent-of-fcntl", "flock(2)", "NOTES", since="2.0")
-def test_it_does_not_meet_record_locks(file, opened, fork):
-    """A file locked with flock can be locked exclusively by another process with fcntl, and the other way round."""
+def test_flock_and_fcntl_locks_are_independent(file, opened, fork):
+    """flock() locks and fcntl() record locks of different processes do not conflict with each other."""
     flock(opened(file).fd, LOCK_EX)
 
     def other() -> None:
@@ -205,8 +209,8 @@ def test_it_does_not_meet_record_locks(file, opened, fork):
 
 
 @clause("flock.advisory-only", "flock(2)", "NOTES")
-def test_it_keeps_nobody_from_the_data(file, opened, fork):
-    """A lock is advice: a process without it reads, writes, truncates and removes the file."""
+def test_lock_is_advisory(file, opened, fork):
+    """A flock() lock is advisory: another process can read, write, truncate and unlink the file."""
     flock(opened(file).fd, LOCK_EX)
 
     def other() -> bytes:
@@ -222,8 +226,8 @@ def test_it_keeps_nobody_from_the_data(file, opened, fork):
 
 @pytest.mark.parametrize("kind", ["directory", "fifo", "pipe", "socket", "device"])
 @clause("flock.fd-kinds", "flock(2)", "DESCRIPTION")
-def test_whatever_is_open_can_be_locked(tmp_path, opened, pipe, kind):
-    """The file of any open descriptor can be locked: a directory, a FIFO, a pipe, a socket, a device."""
+def test_any_descriptor_can_be_locked(tmp_path, opened, pipe, kind):
+    """flock() locks directories, FIFOs, pipes, sockets and devices too."""
     match kind:
         case "directory":
             flock(opened(tmp_path, O_RDONLY).fd, LOCK_EX | LOCK_NB)
@@ -246,8 +250,8 @@ def test_whatever_is_open_can_be_locked(tmp_path, opened, pipe, kind):
 
 
 @clause("flock.by-symlink-and-hard-link", "flock(2)", "DESCRIPTION")
-def test_a_lock_is_of_the_file_and_not_of_its_name(file, tmp_path, opened):
-    """The lock is the file's, by whichever of its names it was opened: a link, a symbolic link, or none any more."""
+def test_lock_belongs_to_the_file(file, tmp_path, opened):
+    """A flock() lock belongs to the file, by whichever hard or symbolic link it was opened, also after unlink()."""
     os.link(file, tmp_path / "link")
     (tmp_path / "symlink").symlink_to(file)
     flock(opened(tmp_path / "symlink").fd, LOCK_EX)

@@ -1,4 +1,4 @@
-"""flock(2): to whom a lock belongs, an open file description, and how long it is held: through dup, fork, exec and sockets."""
+"""flock(2): locks are owned by open file descriptions; their lifetime across dup(), fork(), execve() and SCM_RIGHTS."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pytest_ipc.kernel import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
 
 from ..conftest import succeeded
 
-# Says that it runs, and ends when it is told to.
-LIVE_ON = "import os, sys; os.write(int(sys.argv[1]), b'x'); os.read(int(sys.argv[2]), 1)"
+# Writes a byte when it runs, and terminates after reading one.
+RUN = "import os, sys; os.write(int(sys.argv[1]), b'x'); os.read(int(sys.argv[2]), 1)"
 
 
 @clause("flock.per-open-file-description", "flock(2)", "DESCRIPTION", errno=EWOULDBLOCK)
-def test_two_openings_compete_in_one_process(file, opened):
-    """Descriptors from two opens of a file are apart: one can be refused what the other holds, in one process too."""
+def test_descriptions_of_one_process_conflict(file, opened):
+    """flock() locks of two open file descriptions conflict, also in one process."""
     first, second = opened(file).fd, opened(file).fd
     flock(first, LOCK_EX)
     with fails_with(EWOULDBLOCK):
@@ -28,11 +28,11 @@ def test_two_openings_compete_in_one_process(file, opened):
 
 
 @clause("flock.dup-shares", "flock(2)", "DESCRIPTION")
-def test_a_duplicate_has_the_same_lock(file, opened):
-    """A duplicated descriptor refers to the same lock: it takes it again, converts it, and to unlock it unlocks both."""
-    mine, other = opened(file).fd, opened(file).fd
-    flock(mine, LOCK_EX)
-    copy = os.dup(mine)
+def test_duplicate_refers_to_the_same_lock(file, opened):
+    """A duplicated descriptor refers to the same flock() lock, which can be released through it."""
+    own, other = opened(file).fd, opened(file).fd
+    flock(own, LOCK_EX)
+    copy = os.dup(own)
     try:
         flock(copy, LOCK_EX | LOCK_NB)
         flock(copy, LOCK_UN)
@@ -42,8 +42,8 @@ def test_a_duplicate_has_the_same_lock(file, opened):
 
 
 @clause("flock.release-on-last-close", "flock(2)", "DESCRIPTION")
-def test_the_last_close_releases_it(file, opened):
-    """A lock is held until the last of its duplicated descriptors is closed, and no longer."""
+def test_last_close_releases_the_lock(file, opened):
+    """A flock() lock is held until the last descriptor of its open file description is closed."""
     first, other = opened(file), opened(file).fd
     flock(first.fd, LOCK_EX)
     copy = os.dup(first.fd)
@@ -57,31 +57,31 @@ def test_the_last_close_releases_it(file, opened):
 
 
 @clause("flock.fork-shares-child-unlocks", "flock(2)", "DESCRIPTION")
-def test_a_child_can_unlock_its_parents_lock(file, opened, fork):
-    """A forked child's descriptor refers to its parent's lock: when the child unlocks it, it is free for anybody."""
-    mine, other = opened(file).fd, opened(file).fd
-    flock(mine, LOCK_EX)
-    fork(flock, mine, LOCK_UN).result()
+def test_child_can_unlock(file, opened, fork):
+    """A forked child can release the flock() lock of its parent through the inherited descriptor."""
+    own, other = opened(file).fd, opened(file).fd
+    flock(own, LOCK_EX)
+    fork(flock, own, LOCK_UN).result()
     flock(other, LOCK_EX | LOCK_NB)
 
 
 @clause("flock.fork-child-exit-keeps", "flock(2)", "DESCRIPTION")
-def test_a_childs_end_does_not_release_it(file, opened, fork):
-    """When a forked child closes its copy of the descriptor, or ends, the parent's lock stays."""
-    mine, other = opened(file).fd, opened(file).fd
-    flock(mine, LOCK_EX)
-    fork(os.close, mine).result()
+def test_close_in_a_child_keeps_the_lock(file, opened, fork):
+    """A flock() lock stays when a forked child closes the inherited descriptor or terminates."""
+    own, other = opened(file).fd, opened(file).fd
+    flock(own, LOCK_EX)
+    fork(os.close, own).result()
     with fails_with(EWOULDBLOCK):
         flock(other, LOCK_SH | LOCK_NB)
 
 
 @clause("flock.fork-parent-closes-child-holds", "flock(2)", "DESCRIPTION")
-def test_a_child_keeps_it_when_its_parent_closes(file, opened, fork, pipe):
-    """A lock lives on in a forked child when the process that took it has closed the file."""
-    mine, other, hold = opened(file), opened(file).fd, pipe()
-    flock(mine.fd, LOCK_EX)
+def test_child_keeps_the_lock_after_the_parent_closes(file, opened, fork, pipe):
+    """A flock() lock stays while a forked child has the descriptor open, after its parent has closed it."""
+    own, other, hold = opened(file), opened(file).fd, pipe()
+    flock(own.fd, LOCK_EX)
     child = fork(hold.read, 1)
-    mine.close()
+    own.close()
     with fails_with(EWOULDBLOCK):
         flock(other, LOCK_SH | LOCK_NB)
     hold.write(b"x")
@@ -90,12 +90,12 @@ def test_a_child_keeps_it_when_its_parent_closes(file, opened, fork, pipe):
 
 
 @clause("flock.exec-preserved", "flock(2)", "DESCRIPTION")
-def test_another_program_keeps_it(file, opened, program, pipe):
-    """A lock is kept through execve, by the program that has the descriptor now."""
-    mine, other, ready, hold = opened(file), opened(file).fd, pipe(), pipe()
-    flock(mine.fd, LOCK_EX)
-    running = program(LIVE_ON, ready.write_fd, hold.read_fd, keep=(mine.fd, ready.write_fd, hold.read_fd))
-    mine.close()
+def test_lock_is_preserved_by_execve(file, opened, program, pipe):
+    """A flock() lock is preserved across execve(), by the program that has the descriptor."""
+    own, other, ready, hold = opened(file), opened(file).fd, pipe(), pipe()
+    flock(own.fd, LOCK_EX)
+    running = program(RUN, ready.write_fd, hold.read_fd, keep=(own.fd, ready.write_fd, hold.read_fd))
+    own.close()
     ready.close_write()
     assert ready.read() == b"x", running.output
     with fails_with(EWOULDBLOCK):
@@ -106,14 +106,14 @@ def test_another_program_keeps_it(file, opened, program, pipe):
 
 
 @clause("flock.scm_rights-carries", "unix(7)", "SCM_RIGHTS")
-def test_a_descriptor_on_its_way_keeps_it(file, opened):
-    """A lock is held while its only descriptor is in a socket, sent and not yet received, and goes with it."""
-    mine, other = opened(file), opened(file).fd
-    flock(mine.fd, LOCK_EX)
+def test_descriptor_in_a_message_keeps_the_lock(file, opened):
+    """A flock() lock is held while its descriptor is in transit in an SCM_RIGHTS message, and after it is received."""
+    own, other = opened(file), opened(file).fd
+    flock(own.fd, LOCK_EX)
     sender, receiver = socket.socketpair(socket.AF_UNIX)
     with sender, receiver:
-        socket.send_fds(sender, [b"x"], [mine.fd])
-        mine.close()
+        socket.send_fds(sender, [b"x"], [own.fd])
+        own.close()
         with fails_with(EWOULDBLOCK):
             flock(other, LOCK_SH | LOCK_NB)
         _, fds, _, _ = socket.recv_fds(receiver, 1, 1)

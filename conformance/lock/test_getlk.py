@@ -1,4 +1,4 @@
-"""fcntl(2), F_GETLK: who would keep a lock from being placed. Nothing is locked by asking."""
+"""fcntl(2), F_GETLK: the lock that conflicts with a request; nothing is locked."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ READ, WRITE = F_RDLCK, F_WRLCK
 
 
 @pytest.fixture
-def answer(file, fork):
-    """What F_GETLK gives another process: answer(lock) -> RecordLock."""
+def getlk(file, fork):
+    """Return the result of F_GETLK in another process: getlk(lock) -> RecordLock."""
 
-    def ask(lock: RecordLock) -> RecordLock:
+    def call(lock: RecordLock) -> RecordLock:
         return fcntl_getlk(os.open(file, O_RDWR), F_GETLK, lock)
 
-    return lambda lock: fork(ask, lock).result()
+    return lambda lock: fork(call, lock).result()
 
 
 @pytest.mark.parametrize(
@@ -33,38 +33,38 @@ def answer(file, fork):
     ids=["set", "end", "cur"],
 )
 @clause("fcntl.getlk-unlck-leaves-rest", "fcntl_locking(2)", "F_GETLK")
-def test_where_nothing_is_in_the_way_only_the_type_changes(file, opened, answer, seen_by_others, lock):
-    """For a lock that could be placed F_GETLK sets l_type to F_UNLCK, leaves the other members as they were, and places nothing."""
+def test_without_conflict_only_the_type_changes(file, opened, getlk, seen_by_others, lock):
+    """F_GETLK sets l_type to F_UNLCK if the lock can be placed, keeps the other members, and places nothing."""
     fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(WRITE, 0, 20))
-    assert answer(lock) == RecordLock(F_UNLCK, lock.start, lock.len, lock.whence, lock.pid)
+    assert getlk(lock) == RecordLock(F_UNLCK, lock.start, lock.len, lock.whence, lock.pid)
     assert seen_by_others(19, 5) == "w...."
 
 
 @pytest.mark.parametrize("type", [READ, WRITE], ids=["read", "write"])
 @clause("fcntl.getlk-reports-holder", "fcntl_locking(2)", "F_GETLK")
-def test_who_is_in_the_way_is_told(file, opened, answer, type):
-    """For a lock that could not be placed F_GETLK gives the one in the way: its type, its range from the start, its process."""
+def test_conflicting_lock_is_returned(file, opened, getlk, type):
+    """F_GETLK returns type, range (from SEEK_SET) and PID of a conflicting lock."""
     fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(type, -10, 5, SEEK_END))
-    assert answer(RecordLock(WRITE, 94, 50)) == RecordLock(type, 90, 5, SEEK_SET, os.getpid())
-    assert answer(RecordLock(WRITE, -20, 0, SEEK_END)) == RecordLock(type, 90, 5, SEEK_SET, os.getpid())
-    assert answer(RecordLock(READ, 94, 50)).type == (F_UNLCK if type == READ else WRITE)
+    assert getlk(RecordLock(WRITE, 94, 50)) == RecordLock(type, 90, 5, SEEK_SET, os.getpid())
+    assert getlk(RecordLock(WRITE, -20, 0, SEEK_END)) == RecordLock(type, 90, 5, SEEK_SET, os.getpid())
+    assert getlk(RecordLock(READ, 94, 50)).type == (F_UNLCK if type == READ else WRITE)
 
 
 @clause("fcntl.getlk-one-of-several", "fcntl_locking(2)", "F_GETLK")
-def test_one_of_several_in_the_way_is_told(file, opened, answer):
-    """When several locks are in the way F_GETLK gives one of them, and one to the end of the file with length 0."""
+def test_one_of_several_conflicting_locks_is_returned(file, opened, getlk):
+    """F_GETLK returns one of several conflicting locks, with l_len 0 for one to the end of the file."""
     fd = opened(file).fd
     fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 10, 5))
     fcntl_setlk(fd, F_SETLK, RecordLock(READ, 50))
     first = RecordLock(WRITE, 10, 5, SEEK_SET, os.getpid())
     second = RecordLock(READ, 50, 0, SEEK_SET, os.getpid())
-    assert answer(RecordLock(WRITE)) in (first, second)
-    assert answer(RecordLock(WRITE, 15)) == second
+    assert getlk(RecordLock(WRITE)) in (first, second)
+    assert getlk(RecordLock(WRITE, 15)) == second
 
 
 @clause("fcntl.getlk-own-lock-unlck", "fcntl_locking(2)", "F_GETLK")
-def test_ones_own_locks_are_not_in_the_way(file, opened):
-    """A process's own locks never keep it from a lock: asked by any of its descriptors of the file, F_GETLK gives F_UNLCK."""
+def test_own_locks_do_not_conflict(file, opened):
+    """F_GETLK returns F_UNLCK if only locks of the calling process overlap, through any of its descriptors."""
     first, second = opened(file).fd, opened(file).fd
     fcntl_setlk(first, F_SETLK, RecordLock(WRITE, 10, 5))
     for fd in (first, second):

@@ -1,4 +1,4 @@
-"""fcntl(2), "Leases": to be told before others open a file, and to keep them waiting until one is ready."""
+"""fcntl(2), "Leases": notification and delay of other processes that open the file."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from ..credentials import GROUP, OWNER, STRANGER
 
 pytestmark = pytest.mark.usefixtures("leases")
 
-MOST_SECONDS = 5  # of lease-break-time that a test waits; it is the whole machine's, and 45 by default
+MOST_SECONDS = 5  # the longest lease-break-time that a test waits for; it is a global limit, 45 by default
 
 
 @pytest.fixture
-def told(signals):
-    """The breaks that this process is told of by SIGIO, which would end it otherwise."""
+def breaks(signals):
+    """Catch SIGIO, which reports a lease break and by default terminates the process."""
     caught = signals.catch(SIGIO)
     signals.unblock(SIGIO)
     return caught
 
 
 @clause("lease.getlease", "F_GETLEASE(2const)", "F_GETLEASE")
-def test_the_type_of_a_lease_can_be_asked(file, opened):
-    """F_GETLEASE gives the type of the lease that is held by the descriptor, read or write, and F_UNLCK without one."""
+def test_getlease_returns_the_type(file, opened):
+    """F_GETLEASE returns the type of the lease of the descriptor, and F_UNLCK without one."""
     fd = opened(file, O_RDONLY).fd
     types = [fcntl(fd, F_GETLEASE)]
     for type in (F_RDLCK, F_WRLCK, F_UNLCK):
@@ -55,8 +55,8 @@ def test_the_type_of_a_lease_can_be_asked(file, opened):
 
 @pytest.mark.parametrize("flags", [O_RDWR, O_WRONLY], ids=["rdwr", "wronly"])
 @clause("lease.read-needs-rdonly", "F_GETLEASE(2const)", "F_SETLEASE", errno=EAGAIN)
-def test_a_read_lease_needs_a_descriptor_for_reading_alone(file, opened, flags):
-    """A read lease is refused on a descriptor that is open for writing, and had on one that is open for reading alone."""
+def test_read_lease_needs_a_read_only_descriptor(file, opened, flags):
+    """F_SETLEASE with F_RDLCK fails with EAGAIN on a descriptor open for writing, and succeeds on a read-only one."""
     with opened(file, flags) as writer, fails_with(EAGAIN):
         fcntl(writer.fd, F_SETLEASE, F_RDLCK)
     fd = opened(file, O_RDONLY).fd
@@ -66,8 +66,8 @@ def test_a_read_lease_needs_a_descriptor_for_reading_alone(file, opened, flags):
 
 @pytest.mark.parametrize("flags", [O_RDONLY, O_RDWR, O_WRONLY], ids=["rdonly", "rdwr", "wronly"])
 @clause("lease.write-needs-sole-open", "F_GETLEASE(2const)", "F_SETLEASE", errno=EAGAIN)
-def test_a_write_lease_needs_the_only_opening(file, opened, flags):
-    """A write lease is refused while the file is open elsewhere, in whatever way, and had when it is not."""
+def test_write_lease_needs_the_only_open_description(file, opened, flags):
+    """F_SETLEASE with F_WRLCK fails with EAGAIN while the file is also open elsewhere, and otherwise succeeds."""
     fd = opened(file).fd
     with opened(file, flags), fails_with(EAGAIN):
         fcntl(fd, F_SETLEASE, F_WRLCK)
@@ -78,41 +78,43 @@ def test_a_write_lease_needs_the_only_opening(file, opened, flags):
 
 @pytest.mark.parametrize("how", ["open", "truncate"])
 @clause("lease.break-signal-and-proceed", "fcntl(2)", "Leases")
-def test_a_breaker_waits_until_the_lease_is_given_up(file, opened, told, fork, how):
-    """Who opens or truncates a file under a write lease waits; the holder gets SIGIO, and lets him go by giving it up."""
+def test_break_of_a_write_lease(file, opened, breaks, fork, how):
+    """open() and truncate() of a file with a write lease block, the
+    holder gets SIGIO, and they succeed when it removes the lease.
+    """
     fd = opened(file).fd
     fcntl(fd, F_SETLEASE, F_WRLCK)
     breaker = fork(raw_open, file, O_RDWR) if how == "open" else fork(os.truncate, file, 3)
-    told.wait()
+    breaks.wait()
     breaker.wait_blocked("openat" if how == "open" else None)
     assert file.stat().st_size == 100
     fcntl(fd, F_SETLEASE, F_UNLCK)
     breaker.result()
-    assert told.count == 1
+    assert breaks.count == 1
     assert fcntl(fd, F_GETLEASE) == F_UNLCK
 
 
 @clause("lease.read-lease-lets-readers", "fcntl(2)", "Leases")
-def test_a_read_lease_is_broken_by_writers_alone(file, opened, told, fork):
-    """Under a read lease others open the file for reading, and nobody is told; who opens it for writing waits."""
+def test_read_lease_is_broken_by_writers_only(file, opened, breaks, fork):
+    """A read lease permits open() for reading; open() for writing blocks, and the holder gets SIGIO."""
     fd = opened(file, O_RDONLY).fd
     fcntl(fd, F_SETLEASE, F_RDLCK)
     assert fork(raw_open, file, O_RDONLY).result() >= 0
-    assert (told.count, fcntl(fd, F_GETLEASE)) == (0, F_RDLCK)
+    assert (breaks.count, fcntl(fd, F_GETLEASE)) == (0, F_RDLCK)
     writer = fork(raw_open, file, O_WRONLY)
-    told.wait()
+    breaks.wait()
     writer.wait_blocked("openat")
     fcntl(fd, F_SETLEASE, F_UNLCK)
     assert writer.result() >= 0
 
 
 @clause("lease.downgrade-lets-readers", "fcntl(2)", "Leases")
-def test_a_reader_goes_on_when_a_write_lease_becomes_a_read_lease(file, opened, told, fork):
-    """To let go who opens for reading under a write lease, it is enough to make that a read lease, which stays."""
+def test_downgrade_to_a_read_lease_admits_readers(file, opened, breaks, fork):
+    """open() for reading blocked by a write lease succeeds when the holder downgrades it to a read lease."""
     fd = opened(file, O_RDONLY).fd
     fcntl(fd, F_SETLEASE, F_WRLCK)
     reader = fork(raw_open, file, O_RDONLY)
-    told.wait()
+    breaks.wait()
     reader.wait_blocked("openat")
     fcntl(fd, F_SETLEASE, F_RDLCK)
     assert reader.result() >= 0
@@ -124,12 +126,12 @@ def test_a_reader_goes_on_when_a_write_lease_becomes_a_read_lease(file, opened, 
     [pytest.param(O_RDONLY, F_RDLCK, id="reader"), pytest.param(O_WRONLY, F_UNLCK, id="writer")],
 )
 @clause("lease.getlease-during-break-target", "fcntl(2)", "Leases")
-def test_during_a_break_the_type_is_what_it_must_become(file, opened, told, fork, flags, target):
-    """While a write lease is being broken F_GETLEASE gives what it must become: read for a reader, none for a writer."""
+def test_getlease_returns_the_target_during_a_break(file, opened, breaks, fork, flags, target):
+    """F_GETLEASE returns during the break of a write lease its target: F_RDLCK for a reader, F_UNLCK for a writer."""
     fd = opened(file).fd
     fcntl(fd, F_SETLEASE, F_WRLCK)
     breaker = fork(raw_open, file, flags)
-    told.wait()
+    breaks.wait()
     breaker.wait_blocked("openat")
     assert fcntl(fd, F_GETLEASE) == target
     fcntl(fd, F_SETLEASE, F_UNLCK)
@@ -137,8 +139,10 @@ def test_during_a_break_the_type_is_what_it_must_become(file, opened, told, fork
 
 
 @clause("lease.nonblock-open-ewouldblock", "fcntl(2)", "Leases", errno=EWOULDBLOCK)
-def test_a_breaker_need_not_wait(file, opened, told, fork):
-    """An open with O_NONBLOCK fails at once under a lease in its way, and the break takes its course: the holder is told."""
+def test_nonblocking_open_fails_and_breaks_the_lease(file, opened, breaks, fork):
+    """open() with O_NONBLOCK fails with EWOULDBLOCK under a
+    conflicting lease, and the break proceeds: the holder gets SIGIO.
+    """
     fd = opened(file).fd
     fcntl(fd, F_SETLEASE, F_WRLCK)
 
@@ -147,28 +151,28 @@ def test_a_breaker_need_not_wait(file, opened, told, fork):
             raw_open(file, O_RDONLY | O_NONBLOCK)
 
     fork(breaker).result()
-    told.wait()
+    breaks.wait()
     assert fcntl(fd, F_GETLEASE) == F_RDLCK
 
 
 @clause("lease.timeout-forced", "fcntl(2)", "Leases")
-def test_a_lease_that_is_not_given_up_is_taken_away(file, opened, told, fork):
-    """A holder that does nothing loses the lease after lease-break-time seconds, and the breaker goes on."""
+def test_lease_is_removed_after_the_timeout(file, opened, breaks, fork):
+    """The kernel removes a lease that its holder keeps beyond lease-break-time, and the blocked open() succeeds."""
     seconds = limit("fs/lease-break-time")
     if seconds is None or not 0 < seconds <= MOST_SECONDS:
         untested(f"/proc/sys/fs/lease-break-time is {seconds}; at most {MOST_SECONDS} seconds are waited for")
     fd = opened(file).fd
     fcntl(fd, F_SETLEASE, F_WRLCK)
     breaker = fork(raw_open, file, O_WRONLY)
-    told.wait()
+    breaks.wait()
     breaker.wait_blocked("openat")
     assert breaker.result(seconds + 5) >= 0
     assert fcntl(fd, F_GETLEASE) == F_UNLCK
 
 
 @clause("lease.breaker-eintr", "fcntl(2)", "Leases", errno=EINTR)
-def test_a_handler_interrupts_a_breaker(file, opened, told, fork, signals):
-    """An open that waits for a lease fails with EINTR when a handler has run in the breaker; the break goes on all the same."""
+def test_handler_interrupts_a_blocked_open(file, opened, breaks, fork, signals):
+    """open() blocked by a lease fails with EINTR when a signal handler runs, and the break proceeds."""
     fd = opened(file).fd
     fcntl(fd, F_SETLEASE, F_WRLCK)
 
@@ -178,17 +182,17 @@ def test_a_handler_interrupts_a_breaker(file, opened, told, fork, signals):
         with fails_with(EINTR):
             raw_open(file, O_WRONLY)
 
-    waiting = fork(breaker)
-    told.wait()
-    waiting.wait_blocked("openat")
-    waiting.signal(SIGUSR1)
-    waiting.result()
+    blocked = fork(breaker)
+    breaks.wait()
+    blocked.wait_blocked("openat")
+    blocked.signal(SIGUSR1)
+    blocked.result()
     assert fcntl(fd, F_GETLEASE) == F_UNLCK
 
 
 @clause("lease.non-owner-eacces", "fcntl(2)", "Leases", errno=EACCES)
-def test_a_lease_is_for_the_owner_of_the_file(file, opened, as_user):
-    """A process without CAP_LEASE can have a lease of a file only if the file is its user's."""
+def test_lease_of_another_users_file_fails(file, opened, as_user):
+    """F_SETLEASE without CAP_LEASE fails with EACCES for a file of another user."""
     fd = opened(file, O_RDONLY).fd
 
     def lease() -> None:
@@ -215,8 +219,8 @@ def test_a_lease_is_for_the_owner_of_the_file(file, opened, as_user):
 
 @pytest.mark.parametrize("kind", ["directory", "fifo", "pipe", "socket"])
 @clause("lease.regular-only", "fcntl(2)", "Leases", errno=EINVAL)
-def test_a_lease_is_of_a_regular_file(tmp_path, opened, pipe, kind):
-    """A lease of a directory, a FIFO, a pipe or a socket is refused."""
+def test_lease_needs_a_regular_file(tmp_path, opened, pipe, kind):
+    """F_SETLEASE fails with EINVAL for a directory, a FIFO, a pipe and a socket."""
     with socket.socket(socket.AF_UNIX) as end, fails_with(EINVAL):
         match kind:
             case "directory":
@@ -231,8 +235,10 @@ def test_a_lease_is_of_a_regular_file(tmp_path, opened, pipe, kind):
 
 
 @clause("lease.fork-shares", "fcntl(2)", "Leases")
-def test_a_lease_is_the_descriptions(file, opened, fork):
-    """Duplicates of the descriptor, a child's too, have one lease, other openings have none: any gives it up, the last close ends it."""
+def test_lease_belongs_to_the_open_description(file, opened, fork):
+    """A lease belongs to the open file description: duplicates and inherited
+    descriptors can remove it, and the last close() releases it.
+    """
     end, other = opened(file, O_RDONLY), opened(file, O_RDONLY)
     fcntl(end.fd, F_SETLEASE, F_RDLCK)
     copy = os.dup(end.fd)
@@ -251,8 +257,8 @@ def test_a_lease_is_the_descriptions(file, opened, fork):
 
 @pytest.mark.usefixtures("room_for_signals")
 @clause("lease.si_fd-with-setsig", "fcntl(2)", "Leases")
-def test_the_chosen_signal_names_the_descriptor(file, fork, pipe):
-    """With F_SETSIG the break is told by that signal, whose si_fd is the descriptor that holds the lease."""
+def test_chosen_signal_carries_the_descriptor(file, fork, pipe):
+    """With F_SETSIG a lease break sends that signal, whose si_fd is the descriptor that holds the lease."""
     ready = pipe()
 
     def holder() -> bool:
@@ -263,8 +269,8 @@ def test_the_chosen_signal_names_the_descriptor(file, fork, pipe):
         ready.write(b"x")
         return sigtimedwait([SIGRTMIN], 5).fd == fd
 
-    holding = fork(holder)
+    child = fork(holder)
     ready.read(1)
     breaker = fork(raw_open, file, O_WRONLY)
-    assert holding.result() is True
+    assert child.result() is True
     assert breaker.result() >= 0

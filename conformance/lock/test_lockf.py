@@ -1,4 +1,4 @@
-"""lockf(3): a simpler way to the record locks of fcntl(2), exclusive ones, counted from the file's position."""
+"""lockf(3): exclusive record locks of fcntl(2), from the file offset."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .holders import take
 
 @pytest.fixture
 def at(opened, file):
-    """A descriptor of the file at a position: at(position) -> int."""
+    """Open the file at a file offset: at(offset) -> descriptor."""
 
     def make(position: int) -> int:
         fd: int = opened(file).fd
@@ -43,16 +43,16 @@ def at(opened, file):
 
 
 @clause("fcntl.lockf-maps", "lockf(3)", "DESCRIPTION")
-def test_its_locks_are_record_locks(file, at, fork):
-    """On Linux lockf takes the locks of fcntl: F_GETLK shows another process an exclusive record lock, and each keeps the other out."""
+def test_lockf_locks_are_record_locks(file, at, fork):
+    """lockf() on Linux places exclusive fcntl() record locks, which F_GETLK returns and which conflict with others."""
     fd = at(10)
     lockf(fd, F_LOCK, 5)
 
     def other() -> RecordLock:
         with fails_with(EAGAIN, EACCES):
             take(file, RecordLock(F_RDLCK, 14, 1), F_SETLK)
-        mine = take(file, RecordLock(F_RDLCK, 50, 1), F_SETLK)
-        return fcntl_getlk(mine, F_GETLK, RecordLock(F_WRLCK))
+        fd = take(file, RecordLock(F_RDLCK, 50, 1), F_SETLK)
+        return fcntl_getlk(fd, F_GETLK, RecordLock(F_WRLCK))
 
     assert fork(other).result() == RecordLock(F_WRLCK, 10, 5, SEEK_SET, os.getpid())
     fcntl_setlk(fd, F_SETLK, RecordLock(F_UNLCK, 10, 5))
@@ -68,8 +68,10 @@ def test_its_locks_are_record_locks(file, at, fork):
     ],
 )
 @clause("lockf.section-from-position", "lockf(3)", "DESCRIPTION")
-def test_the_section_starts_at_the_position(at, seen_by_others, length, locked):
-    """The section is the bytes from the position on, those before it if the length is negative, or all from it on if it is 0."""
+def test_section_begins_at_the_file_offset(at, seen_by_others, length, locked):
+    """lockf() locks the bytes after the file offset, those before it
+    for a negative length, and all after it for length 0.
+    """
     fd = at(97)
     lockf(fd, F_LOCK, length)
     assert seen_by_others(94, 9) == locked
@@ -77,14 +79,14 @@ def test_the_section_starts_at_the_position(at, seen_by_others, length, locked):
 
 
 @clause("lockf.f_lock-blocks", "lockf(3)", "F_LOCK")
-def test_f_lock_waits(file, at, fork):
-    """F_LOCK waits while another process has locked part of the section, and has it when that is free."""
+def test_f_lock_blocks(file, at, fork):
+    """lockf() with F_LOCK blocks while another process has locked part of the section, and then locks it."""
     fd = at(10)
     lockf(fd, F_LOCK, 5)
 
     def other() -> None:
-        mine = os.open(file, O_RDWR)
-        lockf(mine, F_LOCK, 11)
+        fd = os.open(file, O_RDWR)
+        lockf(fd, F_LOCK, 11)
 
     waiter = fork(other)
     waiter.wait_blocked("lockf")
@@ -93,8 +95,8 @@ def test_f_lock_waits(file, at, fork):
 
 
 @clause("lockf.f_lock-merges", "lockf(3)", "F_LOCK")
-def test_overlapping_sections_become_one(file, at, fork):
-    """A section that overlaps one that is locked already is merged with it."""
+def test_overlapping_sections_are_merged(file, at, fork):
+    """lockf() merges a section with overlapping locked ones of the process."""
     fd = at(10)
     lockf(fd, F_LOCK, 5)
     lockf(fd, F_LOCK, -3)
@@ -108,8 +110,8 @@ def test_overlapping_sections_become_one(file, at, fork):
 
 
 @clause("lockf.f_tlock-eagain", "lockf(3)", "F_TLOCK", errno=EAGAIN)
-def test_f_tlock_does_not_wait(file, at, fork):
-    """F_TLOCK locks as F_LOCK does, but fails at once when another process has locked part of the section."""
+def test_f_tlock_fails_instead_of_blocking(file, at, fork):
+    """lockf() with F_TLOCK fails with EAGAIN or EACCES if another process has locked part of the section."""
     lockf(at(10), F_TLOCK, 5)
 
     def other() -> None:
@@ -122,8 +124,8 @@ def test_f_tlock_does_not_wait(file, at, fork):
 
 
 @clause("lockf.f_ulock-splits", "lockf(3)", "F_ULOCK")
-def test_f_ulock_unlocks_the_section_alone(at, seen_by_others):
-    """F_ULOCK unlocks its section; what is locked on both sides of it stays."""
+def test_f_ulock_unlocks_only_the_section(at, seen_by_others):
+    """lockf() with F_ULOCK unlocks the section, and keeps the locks on both sides of it."""
     fd = at(10)
     lockf(fd, F_LOCK, 6)
     os.lseek(fd, 12, SEEK_SET)
@@ -132,8 +134,10 @@ def test_f_ulock_unlocks_the_section_alone(at, seen_by_others):
 
 
 @clause("lockf.f_test", "lockf(3)", "F_TEST", errno=EAGAIN)
-def test_f_test_asks_for_others_locks(file, at, fork, seen_by_others):
-    """F_TEST succeeds when the section is free or the process's own, fails when another has locked part of it, and locks nothing."""
+def test_f_test_reports_locks_of_others(file, at, fork, seen_by_others):
+    """lockf() with F_TEST succeeds for a free section or an own lock, fails
+    with EAGAIN or EACCES for one of others, and locks nothing.
+    """
     fd = at(10)
     lockf(fd, F_LOCK, 5)
     lockf(fd, F_TEST, 5)
@@ -141,19 +145,19 @@ def test_f_test_asks_for_others_locks(file, at, fork, seen_by_others):
     assert seen_by_others(8, 4) == "..ww"
 
     def other() -> None:
-        mine = os.open(file, O_RDWR)
-        lockf(mine, F_TEST, 10)
+        fd = os.open(file, O_RDWR)
+        lockf(fd, F_TEST, 10)
         with fails_with(EAGAIN, EACCES):
-            lockf(mine, F_TEST, 11)
+            lockf(fd, F_TEST, 11)
         with fails_with(EAGAIN, EACCES):
-            lockf(mine, F_TEST, 0)
+            lockf(fd, F_TEST, 0)
 
     fork(other).result()
 
 
 @clause("lockf.eintr", "lockf(3)", "ERRORS", errno=EINTR)
-def test_a_handler_interrupts_f_lock(file, at, fork, signals):
-    """F_LOCK that waits fails with EINTR when a handler without SA_RESTART has run."""
+def test_handler_interrupts_f_lock(file, at, fork, signals):
+    """A blocked lockf() with F_LOCK fails with EINTR when a signal handler without SA_RESTART runs."""
     lockf(at(0), F_LOCK)
 
     def child() -> None:
@@ -171,8 +175,8 @@ def test_a_handler_interrupts_f_lock(file, at, fork, signals):
 
 @pytest.mark.parametrize("cmd", [F_LOCK, F_TLOCK], ids=["lock", "tlock"])
 @clause("lockf.ebadf-not-writable", "lockf(3)", "ERRORS", errno=EBADF)
-def test_the_file_must_be_open_for_writing(file, opened, cmd):
-    """F_LOCK and F_TLOCK fail on a descriptor that is not open for writing, or not open at all."""
+def test_lockf_needs_a_writable_descriptor(file, opened, cmd):
+    """lockf() with F_LOCK or F_TLOCK fails with EBADF on a descriptor that is closed or not open for writing."""
     with fails_with(EBADF):
         lockf(opened(file, O_RDONLY).fd, cmd, 1)
     end = opened(file)
@@ -183,8 +187,10 @@ def test_the_file_must_be_open_for_writing(file, opened, cmd):
 
 
 @clause("lockf.einval-cmd", "lockf(3)", "ERRORS", errno=EINVAL)
-def test_there_are_four_commands(at, seen_by_others):
-    """Anything but the four commands is refused, and locks nothing; so is a section that begins before the file."""
+def test_invalid_command_or_section_fails(at, seen_by_others):
+    """lockf() fails with EINVAL for an invalid command and for a
+    section before the start of the file, and locks nothing.
+    """
     fd = at(2)
     for cmd in (-1, 4, 99):
         with fails_with(EINVAL):

@@ -1,4 +1,4 @@
-"""fcntl(2), "Open file description locks": record locks that belong to an opening of the file and not to a process."""
+"""fcntl(2), "Open file description locks": record locks owned by an open file description."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ SECTION = "Open file description locks"
 
 
 def lock(fd: int, start: int, length: int, type: int = F_WRLCK) -> None:
-    """Place a lock of the open file description, or with F_UNLCK take it away."""
+    """Place a lock of the open file description, or remove it with F_UNLCK."""
     fcntl_setlk(fd, F_OFD_SETLK, RecordLock(type, start, length))
 
 
 @pytest.mark.parametrize("cmd", [F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW], ids=["getlk", "setlk", "setlkw"])
 @clause("ofd.lpid-nonzero-einval", "fcntl(2)", "ERRORS", errno=EINVAL, since="3.15")
 def test_l_pid_must_be_0(file, opened, seen_by_others, cmd):
-    """The commands on open file description locks fail unless l_pid is 0, and place nothing."""
+    """F_OFD_GETLK, F_OFD_SETLK and F_OFD_SETLKW fail with EINVAL if l_pid is not 0, and place nothing."""
     with fails_with(EINVAL):
         fcntl_setlk(opened(file).fd, cmd, RecordLock(F_WRLCK, 0, 1, pid=os.getpid()))
     assert seen_by_others(0, 2) == ".."
@@ -55,8 +55,8 @@ def test_l_pid_must_be_0(file, opened, seen_by_others, cmd):
     errno=EAGAIN,
     since="3.15",
 )
-def test_two_openings_compete_in_one_process(file, opened):
-    """Locks that are placed by two opens of a file conflict as those of two processes do; read locks go together."""
+def test_descriptions_of_one_process_conflict(file, opened):
+    """Locks of two open file descriptions conflict, also in one process; read locks do not."""
     first, second = opened(file).fd, opened(file).fd
     lock(first, 0, 5)
     lock(first, 10, 5, F_RDLCK)
@@ -68,8 +68,10 @@ def test_two_openings_compete_in_one_process(file, opened):
 
 
 @clause("ofd.fork-shares", "fcntl_locking(2)", "Open file description locks (non-POSIX)", since="3.15")
-def test_a_child_shares_the_lock(file, opened, fork, seen_by_others):
-    """A forked child has its parent's lock by the descriptor it inherits: it converts it, unlocks it, and does not drop it by ending."""
+def test_child_shares_the_lock(file, opened, fork, seen_by_others):
+    """A forked child can convert and unlock its parent's lock through
+    the inherited descriptor, and keeps it when it terminates.
+    """
     fd = opened(file).fd
     lock(fd, 0, 6)
 
@@ -84,8 +86,8 @@ def test_a_child_shares_the_lock(file, opened, fork, seen_by_others):
 
 @pytest.mark.parametrize("how", ["duplicate", "another open"])
 @clause("ofd.dup-close-keeps", "fcntl_locking(2)", "Open file description locks (non-POSIX)", since="3.15")
-def test_to_close_another_descriptor_drops_nothing(file, opened, seen_by_others, how):
-    """The lock stays when a duplicate of the descriptor is closed, or one from another open of the file."""
+def test_close_of_another_descriptor_keeps_the_lock(file, opened, seen_by_others, how):
+    """An open file description lock stays when a duplicate, or a descriptor of another open(), is closed."""
     fd = opened(file).fd
     lock(fd, 1, 1)
     if how == "duplicate":
@@ -96,8 +98,8 @@ def test_to_close_another_descriptor_drops_nothing(file, opened, seen_by_others,
 
 
 @clause("ofd.last-close-releases", "fcntl_locking(2)", "Open file description locks (non-POSIX)", since="3.15")
-def test_the_last_close_releases_it(file, opened, seen_by_others):
-    """The lock is gone when the last descriptor of the open file description is closed."""
+def test_last_close_releases_the_lock(file, opened, seen_by_others):
+    """An open file description lock is released when the last descriptor of the description is closed."""
     end = opened(file)
     lock(end.fd, 1, 1)
     copy = os.dup(end.fd)
@@ -110,8 +112,8 @@ def test_the_last_close_releases_it(file, opened, seen_by_others):
 
 
 @clause("ofd.exec-keeps", "fcntl_locking(2)", "Open file description locks (non-POSIX)", since="3.15")
-def test_another_program_keeps_it(file, as_another_program, seen_by_others):
-    """The lock is kept through execve by the program that has the descriptor, and gone with the program."""
+def test_lock_is_preserved_by_execve(file, as_another_program, seen_by_others):
+    """An open file description lock is preserved across execve(), and released when the program terminates."""
 
     def lock_and_inherit() -> None:
         fd = os.open(file, O_RDWR)
@@ -127,8 +129,10 @@ def test_another_program_keeps_it(file, as_another_program, seen_by_others):
 
 
 @clause("ofd.convert-same-description", "fcntl_locking(2)", "Open file description locks (non-POSIX)", since="3.15")
-def test_locks_of_one_description_are_converted_split_and_joined(file, opened, seen_by_others):
-    """By the same open file description, duplicates included, a lock replaces the old one where they overlap, and joins its like."""
+def test_locks_of_one_description_are_converted_split_and_merged(file, opened, seen_by_others):
+    """A lock replaces overlapping locks of its open file description,
+    also through a duplicate, and merges with those of its type.
+    """
     fd = opened(file).fd
     lock(fd, 10, 10)
     copy = os.dup(fd)
@@ -152,8 +156,8 @@ def test_locks_of_one_description_are_converted_split_and_joined(file, opened, s
     errno=EAGAIN,
     since="3.15",
 )
-def test_they_conflict_with_record_locks_even_of_the_same_descriptor(file, opened):
-    """An open file description lock and a record lock are in each other's way also on one descriptor of one process."""
+def test_conflict_with_record_locks_of_the_same_descriptor(file, opened):
+    """Open file description locks and record locks conflict with each other, even on one descriptor of one process."""
     fd = opened(file).fd
     lock(fd, 0, 1)
     with fails_with(EAGAIN):
@@ -164,33 +168,33 @@ def test_they_conflict_with_record_locks_even_of_the_same_descriptor(file, opene
 
 
 @clause("ofd.getlk-pid-minus1", "fcntl_locking(2)", "F_GETLK", since="3.15")
-def test_a_holder_that_is_a_description_is_told_as_minus_1(file, opened):
-    """F_GETLK and F_OFD_GETLK give the range of an open file description lock in the way, and -1 for the process."""
-    holder, asking = opened(file).fd, opened(file).fd
+def test_getlk_returns_pid_minus_1_for_a_description(file, opened):
+    """F_GETLK and F_OFD_GETLK return a conflicting open file description lock with its range and l_pid -1."""
+    holder, other = opened(file).fd, opened(file).fd
     lock(holder, 3, 4)
     for cmd in (F_GETLK, F_OFD_GETLK):
-        assert fcntl_getlk(asking, cmd, RecordLock(F_RDLCK)) == RecordLock(F_WRLCK, 3, 4, SEEK_SET, -1)
+        assert fcntl_getlk(other, cmd, RecordLock(F_RDLCK)) == RecordLock(F_WRLCK, 3, 4, SEEK_SET, -1)
 
 
 @clause("ofd.getlk-posix-holder-pid", "fcntl_locking(2)", "F_OFD_GETLK", since="3.15")
-def test_a_holder_that_is_a_process_is_told_by_its_id(file, opened):
-    """F_OFD_GETLK gives the process that holds a record lock in the way, also if it is the one that asks."""
+def test_getlk_returns_the_pid_of_a_record_lock(file, opened):
+    """F_OFD_GETLK returns the PID that holds a conflicting record lock, also if it is the caller's."""
     fd = opened(file).fd
     fcntl_setlk(fd, F_SETLK, RecordLock(F_WRLCK, 3, 4))
     assert fcntl_getlk(fd, F_OFD_GETLK, RecordLock(F_RDLCK)) == RecordLock(F_WRLCK, 3, 4, SEEK_SET, os.getpid())
 
 
 @clause("ofd.getlk-free-unlck", "fcntl_locking(2)", "F_OFD_GETLK", since="3.15")
-def test_where_nothing_is_in_the_way_only_the_type_changes(file, opened):
-    """For a lock that could be placed F_OFD_GETLK sets l_type to F_UNLCK and leaves the rest; the description's own are not in the way."""
+def test_without_conflict_only_the_type_changes(file, opened):
+    """F_OFD_GETLK sets l_type to F_UNLCK if only locks of the same description overlap, and keeps the other members."""
     fd = opened(file).fd
     lock(fd, 3, 4)
     assert fcntl_getlk(fd, F_OFD_GETLK, RecordLock(F_WRLCK, 2, 9)) == RecordLock(F_UNLCK, 2, 9)
 
 
 @clause("ofd.getlk-f_unlck-query", "fcntl_locking(2)", "F_OFD_GETLK", since="6.6")
-def test_the_descriptions_own_locks_are_listed(file, opened):
-    """F_OFD_GETLK with the type F_UNLCK gives the first lock in the range that the open file description itself holds."""
+def test_getlk_with_f_unlck_returns_own_locks(file, opened):
+    """F_OFD_GETLK with l_type F_UNLCK returns the first lock in the range that the description itself holds."""
     fd, other = opened(file).fd, opened(file).fd
     lock(fd, 3, 4)
     lock(fd, 10, 5, F_RDLCK)
@@ -203,8 +207,8 @@ def test_the_descriptions_own_locks_are_listed(file, opened):
 
 
 @clause("ofd.setlkw-waits", "fcntl_locking(2)", "F_OFD_SETLKW", since="3.15")
-def test_it_waits_until_the_range_is_free(file, opened, fork):
-    """F_OFD_SETLKW waits while another open file description or process has a lock in its way, and then has its own."""
+def test_setlkw_blocks_until_the_range_is_free(file, opened, fork):
+    """F_OFD_SETLKW blocks while a conflicting lock exists, and places the lock when that is released."""
     fd = opened(file).fd
     lock(fd, 0, 10)
     waiter = fork(take, file, RecordLock(F_RDLCK, 5, 10), F_OFD_SETLKW)
@@ -214,8 +218,8 @@ def test_it_waits_until_the_range_is_free(file, opened, fork):
 
 
 @clause("ofd.setlkw-eintr", "fcntl(2)", "ERRORS", errno=EINTR, since="3.15")
-def test_a_handler_interrupts_the_wait(file, opened, fork, signals, seen_by_others):
-    """F_OFD_SETLKW fails with EINTR when a handler without SA_RESTART has run, and has placed nothing."""
+def test_handler_interrupts_setlkw(file, opened, fork, signals, seen_by_others):
+    """A blocked F_OFD_SETLKW fails with EINTR when a signal handler without SA_RESTART runs, and places nothing."""
     fd = opened(file).fd
     lock(fd, 0, 1)
 
@@ -235,8 +239,8 @@ def test_a_handler_interrupts_the_wait(file, opened, fork, signals, seen_by_othe
 
 
 @clause("ofd.no-edeadlk", "fcntl_locking(2)", "Open file description locks (non-POSIX)", since="3.15")
-def test_a_deadlock_is_not_found(circle):
-    """Two open file descriptions that wait for each other's locks wait on: no deadlock is looked for. One goes on when the other ends."""
+def test_deadlock_is_not_detected(circle):
+    """F_OFD_SETLKW does not detect deadlocks: two descriptions that wait for each other block until one is closed."""
     last, (other,) = circle(2, F_OFD_SETLKW)
     last.wait_blocked("fcntl")
     other.wait_blocked("fcntl")
@@ -245,20 +249,20 @@ def test_a_deadlock_is_not_found(circle):
 
 
 @clause("ofd.threads-separate-opens", "fcntl_locking(2)", "Open file description locks (non-POSIX)", since="3.15")
-def test_threads_that_open_the_file_keep_each_other_out(file, fork):
-    """Threads that each open the file exclude each other by these locks: what one holds the other waits for."""
+def test_threads_with_separate_descriptions_exclude_each_other(file, fork):
+    """Threads with their own open file descriptions exclude each other by open file description locks."""
 
     def child() -> list[str]:
         story = []
         fd = take(file, RecordLock(F_WRLCK, 0, 10), F_OFD_SETLK)
-        mine = os.open(file, O_RDWR)
+        own = os.open(file, O_RDWR)
 
         def other_thread() -> None:
-            fcntl_setlk(mine, F_OFD_SETLKW, RecordLock(F_WRLCK, 5, 10))
+            fcntl_setlk(own, F_OFD_SETLKW, RecordLock(F_WRLCK, 5, 10))
             story.append("other")
 
         with fails_with(EAGAIN):
-            fcntl_setlk(mine, F_OFD_SETLK, RecordLock(F_WRLCK, 5, 10))
+            fcntl_setlk(own, F_OFD_SETLK, RecordLock(F_WRLCK, 5, 10))
         thread = threading.Thread(target=other_thread)
         thread.start()
         story.append("first")

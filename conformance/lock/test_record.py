@@ -1,4 +1,4 @@
-"""fcntl(2), "Advisory record locking": ranges of bytes, locked shared or exclusively, and what becomes of them."""
+"""fcntl(2), "Advisory record locking": shared and exclusive locks of ranges of bytes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from ..memory import free_range
 from .holders import take
 
 READ, WRITE, UNLOCK = F_RDLCK, F_WRLCK, F_UNLCK
-LAST = (1 << 63) - 1  # the largest offset that there is
+LAST = (1 << 63) - 1  # the largest file offset
 
 
 @clause("fcntl.basic-conflict-eagain", "fcntl(2)", "ERRORS", errno=EAGAIN)
-def test_a_locked_range_is_refused_to_another_process(file, opened, fork):
-    """F_SETLK fails at once with EAGAIN or EACCES when another process has locked a byte of the range exclusively."""
+def test_conflicting_lock_fails(file, opened, fork):
+    """F_SETLK fails with EAGAIN or EACCES if another process holds an exclusive lock of a byte of the range."""
     fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(WRITE, 10, 10))
 
     def other() -> None:
@@ -45,7 +45,7 @@ def test_a_locked_range_is_refused_to_another_process(file, opened, fork):
 
 
 @pytest.mark.parametrize(
-    ("held", "asked", "refused"),
+    ("held", "requested", "conflicting"),
     [
         pytest.param(READ, READ, False, id="shared-shared"),
         pytest.param(READ, WRITE, True, id="shared-exclusive"),
@@ -54,16 +54,16 @@ def test_a_locked_range_is_refused_to_another_process(file, opened, fork):
     ],
 )
 @clause("fcntl.rd-shared-wr-exclusive", "fcntl_locking(2)", "Advisory record locking")
-def test_read_locks_go_together_and_nothing_else(file, opened, fork, held, asked, refused):
-    """Several processes may hold a read lock of a byte; a write lock is held by one, and keeps read locks out too."""
+def test_only_read_locks_are_compatible(file, opened, fork, held, requested, conflicting):
+    """Several processes can hold a read lock of a byte; a write lock excludes read and write locks of others."""
     fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(held, 5, 1))
 
     def other() -> None:
-        if refused:
+        if conflicting:
             with fails_with(EAGAIN, EACCES):
-                take(file, RecordLock(asked, 5, 1), F_SETLK)
+                take(file, RecordLock(requested, 5, 1), F_SETLK)
         else:
-            take(file, RecordLock(asked, 5, 1), F_SETLK)
+            take(file, RecordLock(requested, 5, 1), F_SETLK)
 
     fork(other).result()
 
@@ -79,8 +79,8 @@ def test_read_locks_go_together_and_nothing_else(file, opened, fork, held, asked
     ],
 )
 @clause("fcntl.whence-all", "fcntl_locking(2)", "Advisory record locking")
-def test_a_range_starts_where_whence_says(file, opened, seen_by_others, whence, start):
-    """l_start counts from the start, the position or the end of the file as l_whence says, forward and back."""
+def test_range_is_relative_to_l_whence(file, opened, seen_by_others, whence, start):
+    """l_start is relative to the start, offset or end of the file as l_whence says, and can be negative."""
     fd = opened(file).fd
     os.lseek(fd, 50, SEEK_SET)
     fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, start, 3, whence))
@@ -90,8 +90,8 @@ def test_a_range_starts_where_whence_says(file, opened, seen_by_others, whence, 
 
 
 @clause("fcntl.negative-len", "fcntl_locking(2)", "Advisory record locking", since="2.4.21", level="posix")
-def test_a_negative_length_goes_back(file, opened, seen_by_others):
-    """With a negative l_len the range is the -l_len bytes that end before l_start."""
+def test_negative_length_ends_before_l_start(file, opened, seen_by_others):
+    """With a negative l_len the range is the -l_len bytes before l_start."""
     fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(WRITE, 20, -5))
     assert seen_by_others(14, 8) == ".wwwww.."
 
@@ -106,35 +106,37 @@ def test_a_negative_length_goes_back(file, opened, seen_by_others):
     ],
 )
 @clause("fcntl.before-file-start-einval", "fcntl_locking(2)", "Advisory record locking", errno=EINVAL)
-def test_there_are_no_bytes_before_the_first(file, opened, seen_by_others, lock):
-    """A range that begins before the start of the file is refused, and nothing of it is locked."""
+def test_range_before_the_file_fails(file, opened, seen_by_others, lock):
+    """F_SETLK fails with EINVAL for a range that begins before the start of the file, and locks nothing."""
     with fails_with(EINVAL):
         fcntl_setlk(opened(file).fd, F_SETLK, lock)
     assert seen_by_others(0, 6) == "......"
 
 
 @clause("fcntl.beyond-eof", "fcntl_locking(2)", "Advisory record locking")
-def test_bytes_behind_the_end_can_be_locked(file, opened, seen_by_others):
-    """Bytes past the end of the file can be locked, which makes the file no longer."""
+def test_bytes_beyond_the_end_can_be_locked(file, opened, seen_by_others):
+    """F_SETLK locks bytes beyond the end of the file without extending it."""
     fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(WRITE, 1 << 40, 2))
     assert seen_by_others((1 << 40) - 1, 4) == ".ww."
     assert file.stat().st_size == 100
 
 
 @clause("fcntl.len0-covers-growth", "fcntl_locking(2)", "Advisory record locking")
-def test_a_length_of_0_is_to_the_end_wherever_that_moves(file, opened, seen_by_others):
-    """A length of 0 locks all from l_start on: also what the file has grown by since, and all that it could grow by."""
+def test_length_0_extends_to_infinity(file, opened, seen_by_others):
+    """An l_len of 0 locks all bytes from l_start, also those by which the file grows later."""
     fd = opened(file).fd
     fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 98))
     assert seen_by_others(96, 6) == "..wwww"
-    os.pwrite(fd, bytes(1000), 100)  # by this descriptor: to close any other would drop the lock
+    os.pwrite(fd, bytes(1000), 100)  # closing another descriptor would release the lock
     assert seen_by_others(1099, 3) == "www"
     assert seen_by_others(LAST - 1, 2) == "ww"
 
 
 @clause("fcntl.split-merge-shrink", "fcntl_locking(2)", "Advisory record locking")
-def test_locks_of_one_process_are_split_shrunk_and_joined(file, opened, fork, seen_by_others):
-    """To unlock the middle of a range splits it, to unlock an end shrinks it, and a lock that fills the gap makes them one."""
+def test_locks_of_one_process_are_split_and_merged(file, opened, fork, seen_by_others):
+    """Unlocking the middle of a range splits the lock, unlocking an
+    end shrinks it, and locking the gap merges the parts.
+    """
     fd = opened(file).fd
     fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 10, 10))
     fcntl_setlk(fd, F_SETLK, RecordLock(UNLOCK, 14, 2))
@@ -145,16 +147,16 @@ def test_locks_of_one_process_are_split_shrunk_and_joined(file, opened, fork, se
     fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 14, 2))
     assert seen_by_others(9, 12) == "...wwwwwww.."
 
-    def ask() -> RecordLock:
+    def getlk() -> RecordLock:
         return fcntl_getlk(os.open(file, O_RDWR), F_GETLK, RecordLock(WRITE, 15, 1))
 
-    found = fork(ask).result()
+    found = fork(getlk).result()
     assert (found.start, found.len) == (12, 7)
 
 
 @clause("fcntl.convert-same-process", "fcntl_locking(2)", "Advisory record locking")
-def test_a_new_lock_replaces_the_old_one_where_they_overlap(file, opened, seen_by_others):
-    """A process has one type of lock on a byte: a new lock converts what it covers of the old, and leaves the rest."""
+def test_new_lock_replaces_overlapping_ones(file, opened, seen_by_others):
+    """A new lock converts the overlapping part of the process's locks and keeps the rest."""
     fd = opened(file).fd
     fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 10, 10))
     fcntl_setlk(fd, F_SETLK, RecordLock(READ, 13, 3))
@@ -170,8 +172,10 @@ def test_a_new_lock_replaces_the_old_one_where_they_overlap(file, opened, seen_b
     [pytest.param(O_WRONLY, READ, id="read-lock"), pytest.param(O_RDONLY, WRITE, id="write-lock")],
 )
 @clause("fcntl.ebadf-open-mode", "fcntl(2)", "ERRORS", errno=EBADF)
-def test_the_file_must_be_open_in_the_way_of_the_lock(file, opened, seen_by_others, flags, type):
-    """A read lock needs a descriptor that is open for reading, a write lock one that is open for writing; other locks it takes."""
+def test_access_mode_must_match_the_lock(file, opened, seen_by_others, flags, type):
+    """F_SETLK and F_SETLKW fail with EBADF for a read lock on a
+    write-only descriptor and for a write lock on a read-only one.
+    """
     fd = opened(file, flags).fd
     for cmd in (F_SETLK, F_SETLKW):
         with fails_with(EBADF):
@@ -183,8 +187,10 @@ def test_the_file_must_be_open_in_the_way_of_the_lock(file, opened, seen_by_othe
 @pytest.mark.parametrize("cmd", [F_GETLK, F_SETLK, F_SETLKW], ids=["getlk", "setlk", "setlkw"])
 @pytest.mark.parametrize("why", ["closed-ebadf", "address-efault", "type-einval", "whence-einval"])
 @clause("fcntl.efault-einval-ebadf", "fcntl(2)", "ERRORS")
-def test_what_is_no_lock_is_refused(file, opened, seen_by_others, page, cmd, why):
-    """A command on locks fails for what is no descriptor, no readable address, no type of lock or no place to count from."""
+def test_invalid_arguments_fail(file, opened, seen_by_others, page, cmd, why):
+    """F_GETLK, F_SETLK and F_SETLKW fail for a closed descriptor, an
+    inaccessible address, an invalid l_type or an invalid l_whence.
+    """
     end = opened(file)
     fd = end.fd
     match why:
@@ -213,8 +219,10 @@ def test_what_is_no_lock_is_refused(file, opened, seen_by_others, page, cmd, why
     ],
 )
 @clause("fcntl.eoverflow-range", "fcntl(3p)", "ERRORS", errno=EOVERFLOW)
-def test_a_range_ends_within_an_off_t(file, opened, seen_by_others, whence, start, length):
-    """A range whose first or last byte no off_t can hold is refused; the last byte that one can hold can be locked."""
+def test_range_beyond_off_t_fails(file, opened, seen_by_others, whence, start, length):
+    """F_SETLK fails with EOVERFLOW for a range whose first or last
+    byte exceeds off_t, and succeeds for the largest off_t.
+    """
     fd = opened(file).fd
     os.lseek(fd, 1, SEEK_SET)
     with fails_with(EOVERFLOW):
@@ -225,8 +233,8 @@ def test_a_range_ends_within_an_off_t(file, opened, seen_by_others, whence, star
 
 
 @clause("fcntl.record-locks-advisory", "fcntl_locking(2)", "Mandatory locking")
-def test_a_lock_keeps_nobody_from_the_data(file, opened, fork):
-    """A record lock is advice: a process without it reads and writes the bytes, truncates and removes the file."""
+def test_lock_is_advisory(file, opened, fork):
+    """A record lock is advisory: another process can read, write, truncate and unlink the file."""
     fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(WRITE))
 
     def other() -> bytes:
@@ -240,8 +248,10 @@ def test_a_lock_keeps_nobody_from_the_data(file, opened, fork):
 
 
 @clause("fcntl.rename-unlink-keep", "fcntl_locking(2)", "Advisory record locking")
-def test_a_lock_is_of_the_file_and_not_of_its_name(file, tmp_path, opened, fork):
-    """A lock stays when the file is renamed or removed: it is the file's, and not that of a new file of the old name."""
+def test_lock_belongs_to_the_file(file, tmp_path, opened, fork):
+    """A record lock belongs to the file: it stays after rename() and
+    unlink(), and does not apply to a new file of the same name.
+    """
     fd = opened(file).fd
     fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 1, 1))
     os.link(file, tmp_path / "link")

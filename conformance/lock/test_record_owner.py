@@ -1,4 +1,4 @@
-"""fcntl(2), "Advisory record locking": to whom a record lock belongs, a process, and what takes it away."""
+"""fcntl(2), "Advisory record locking": record locks are owned by processes; their release."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .holders import take
 
 @pytest.mark.parametrize("how", ["another open", "duplicate", "read-only", "itself"])
 @clause("fcntl.close-any-fd-releases-all", "fcntl_locking(2)", "Advisory record locking")
-def test_to_close_any_descriptor_of_the_file_drops_all_locks(file, opened, seen_by_others, how):
-    """When a process closes any descriptor of a file, all its locks of the file are gone, by whichever they were taken."""
+def test_close_of_any_descriptor_releases_all_locks(file, opened, seen_by_others, how):
+    """close() of any descriptor of a file releases all record locks of the process on the file."""
     first, second = opened(file), opened(file)
     fcntl_setlk(first.fd, F_SETLK, RecordLock(F_WRLCK, 0, 2))
     fcntl_setlk(second.fd, F_SETLK, RecordLock(F_WRLCK, 3, 2))
@@ -36,18 +36,20 @@ def test_to_close_any_descriptor_of_the_file_drops_all_locks(file, opened, seen_
 
 
 @clause("fcntl.close-other-file-keeps", "fcntl_locking(2)", "Advisory record locking")
-def test_to_close_another_file_drops_nothing(file, tmp_path, opened, seen_by_others):
-    """Locks stay when the process closes a descriptor of another file, or when another process closes this one."""
+def test_close_of_another_file_keeps_the_locks(file, tmp_path, opened, seen_by_others):
+    """Record locks stay when the process closes another file, and when another process closes this one."""
     fcntl_setlk(opened(file).fd, F_SETLK, RecordLock(F_WRLCK, 1, 1))
     (tmp_path / "other").touch()
     opened(tmp_path / "other").close()
-    assert seen_by_others(0, 3) == ".w."  # by a process that opened the file and has closed it
+    assert seen_by_others(0, 3) == ".w."  # another process opens and closes the file
     assert seen_by_others(0, 3) == ".w."
 
 
 @clause("fcntl.fork-not-inherited", "fcntl_locking(2)", "Advisory record locking")
-def test_a_child_has_none_of_its_parents_locks(file, opened, fork, seen_by_others):
-    """A forked child does not have its parent's locks: they are in its way, and to close the file drops none of them."""
+def test_child_does_not_inherit_the_locks(file, opened, fork, seen_by_others):
+    """A child created with fork() does not inherit record locks: they
+    conflict with its own, and its close() releases none.
+    """
     fd = opened(file).fd
     fcntl_setlk(fd, F_SETLK, RecordLock(F_WRLCK, 1, 1))
 
@@ -64,17 +66,17 @@ def test_a_child_has_none_of_its_parents_locks(file, opened, fork, seen_by_other
 
 
 def inheritable(path: os.PathLike[str]) -> int:
-    """A descriptor of the file that another program gets."""
+    """Open the file with a descriptor that execve() keeps; return it."""
     fd = os.open(path, os.O_RDWR)
     os.set_inheritable(fd, True)
     return fd
 
 
 @clause("fcntl.exec-preserved", "fcntl_locking(2)", "Advisory record locking")
-def test_another_program_keeps_them(file, opened, as_another_program):
-    """A process keeps its locks through execve: the new program holds them, under the same process id, until it ends."""
+def test_locks_are_preserved_by_execve(file, opened, as_another_program):
+    """Record locks are preserved across execve(), and released when the program terminates."""
     running, end = as_another_program(lambda: fcntl_setlk(inheritable(file), F_SETLK, RecordLock(F_WRLCK, 1, 2)))
-    fd = opened(file).fd  # not before: the child would have it too, and close it at its execve
+    fd = opened(file).fd  # opened last, as a child that inherits it would close it at execve()
     assert fcntl_getlk(fd, F_GETLK, RecordLock(F_WRLCK)) == RecordLock(F_WRLCK, 1, 2, os.SEEK_SET, running.pid)
     end()
     succeeded(running)
@@ -82,8 +84,8 @@ def test_another_program_keeps_them(file, opened, as_another_program):
 
 
 @clause("fcntl.exec-cloexec-fd-releases", "execve(2)", "DESCRIPTION")
-def test_a_descriptor_that_exec_closes_drops_them(file, opened, as_another_program):
-    """A descriptor that execve closes is one that the process closes: all its locks of the file are gone."""
+def test_close_on_exec_releases_the_locks(file, opened, as_another_program):
+    """execve() that closes a close-on-exec descriptor of the file releases the process's record locks on it."""
 
     def lock_and_open_again() -> None:
         fcntl_setlk(inheritable(file), F_SETLK, RecordLock(F_WRLCK, 1, 2))
@@ -97,8 +99,8 @@ def test_a_descriptor_that_exec_closes_drops_them(file, opened, as_another_progr
 
 
 @clause("fcntl.threads-share", "fcntl_locking(2)", "Advisory record locking")
-def test_threads_are_not_kept_out(file, fork):
-    """All threads of a process have its locks: one is never refused what another has locked, and can unlock it."""
+def test_threads_share_the_locks(file, fork):
+    """All threads of a process share its record locks: they do not conflict, and one can unlock those of another."""
 
     def child() -> str:
         take(file, RecordLock(F_WRLCK, 0, 10), F_SETLK)

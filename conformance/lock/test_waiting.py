@@ -1,4 +1,4 @@
-"""fcntl(2), F_SETLKW: waiting for a lock, what ends it, and the deadlocks that the kernel finds."""
+"""fcntl(2), F_SETLKW: blocking for a lock, its end, and deadlock detection."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ READ, WRITE, UNLOCK = F_RDLCK, F_WRLCK, F_UNLCK
 
 
 @clause("fcntl.setlkw-waits", "fcntl_locking(2)", "F_SETLKW")
-def test_it_waits_until_the_range_is_free(file, opened, fork):
-    """F_SETLKW waits while another process holds a lock of any of the bytes in its way, and has its own when all are free."""
+def test_setlkw_blocks_until_the_range_is_free(file, opened, fork):
+    """F_SETLKW blocks while another process locks any byte of the range, and acquires the lock when all are free."""
     fd = opened(file).fd
     fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 0, 10))
     waiter = fork(take, file, RecordLock(READ, 5, 10))
@@ -32,8 +32,8 @@ def test_it_waits_until_the_range_is_free(file, opened, fork):
 
 
 @clause("fcntl.setlkw-granted-by-conversion", "fcntl_locking(2)", "F_SETLKW")
-def test_a_reader_goes_on_when_the_writer_becomes_one(file, opened, fork):
-    """Who waits for a read lock has it when the write lock in its way is converted to a read lock."""
+def test_conversion_to_a_read_lock_admits_readers(file, opened, fork):
+    """A blocked F_SETLKW for a read lock succeeds when the conflicting write lock is converted to a read lock."""
     fd = opened(file).fd
     fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 0, 10))
     waiter = fork(take, file, RecordLock(READ, 5, 10))
@@ -43,17 +43,17 @@ def test_a_reader_goes_on_when_the_writer_becomes_one(file, opened, fork):
 
 
 @clause("fcntl.setlkw-eintr", "fcntl(2)", "ERRORS", errno=EINTR)
-def test_a_handler_interrupts_the_wait(file, opened, fork, signals, seen_by_others):
-    """F_SETLKW fails with EINTR when a handler without SA_RESTART has run, and has locked nothing."""
+def test_handler_interrupts_setlkw(file, opened, fork, signals, seen_by_others):
+    """A blocked F_SETLKW fails with EINTR when a signal handler without SA_RESTART runs, and locks nothing."""
     fd = opened(file).fd
     fcntl_setlk(fd, F_SETLK, RecordLock(WRITE))
 
     def child() -> None:
         signals.catch(SIGUSR1, flags=0)
         signals.unblock(SIGUSR1)
-        mine = os.open(file, os.O_RDWR)
+        waiting_fd = os.open(file, os.O_RDWR)
         with fails_with(EINTR):
-            fcntl_setlk(mine, F_SETLKW, RecordLock(WRITE))
+            fcntl_setlk(waiting_fd, F_SETLKW, RecordLock(WRITE))
         signal.pause()
 
     waiter = fork(child)
@@ -65,29 +65,31 @@ def test_a_handler_interrupts_the_wait(file, opened, fork, signals, seen_by_othe
 
 
 @clause("fcntl.setlkw-sa_restart", "signal(7)", "Interruption of system calls and library functions by signal handlers")
-def test_the_wait_goes_on_after_a_handler_with_restart(file, opened, fork, signals, pipe):
-    """F_SETLKW goes on waiting when a handler with SA_RESTART has run."""
-    fd, told = opened(file).fd, pipe(flags=os.O_NONBLOCK | os.O_CLOEXEC)
+def test_setlkw_restarts_after_a_handler_with_sa_restart(file, opened, fork, signals, pipe):
+    """A blocked F_SETLKW is restarted after a signal handler with SA_RESTART."""
+    fd, wakeup = opened(file).fd, pipe(flags=os.O_NONBLOCK | os.O_CLOEXEC)
     fcntl_setlk(fd, F_SETLK, RecordLock(WRITE))
 
     def child() -> int:
         signals.catch(SIGUSR1, flags=SA_RESTART)
         signals.unblock(SIGUSR1)
-        signal.set_wakeup_fd(told.write_fd)
+        signal.set_wakeup_fd(wakeup.write_fd)
         return take(file, RecordLock(WRITE))
 
     waiter = fork(child)
     waiter.wait_blocked("fcntl")
     waiter.signal(SIGUSR1)
-    assert select([told.read_fd], [], [], 5)[0], "the handler did not run"
+    assert select([wakeup.read_fd], [], [], 5)[0], "the handler did not run"
     fcntl_setlk(fd, F_SETLK, RecordLock(UNLOCK))
     assert waiter.result() >= 0
 
 
 @pytest.mark.parametrize("how", ["exit", "kill", "close"])
 @clause("fcntl.exit-kill-releases", "fcntl_locking(2)", "Advisory record locking")
-def test_the_end_of_a_process_releases_its_locks(file, fork, pipe, how):
-    """A process's locks are released when it ends, by itself or by SIGKILL, or closes the file; who waited for them goes on."""
+def test_termination_releases_the_locks(file, fork, pipe, how):
+    """Record locks are released when the process exits, is killed or
+    closes the file, and a blocked F_SETLKW then succeeds.
+    """
     ready, hold = pipe(), pipe()
 
     def holder() -> None:
@@ -99,20 +101,20 @@ def test_the_end_of_a_process_releases_its_locks(file, fork, pipe, how):
             ready.write(b"x")
             signal.pause()
 
-    holding = fork(holder)
+    child = fork(holder)
     ready.read(1)
     waiter = fork(take, file, RecordLock(WRITE))
     waiter.wait_blocked("fcntl")
     if how == "kill":
-        holding.signal(SIGKILL)
+        child.signal(SIGKILL)
     else:
         hold.write(b"x")
     assert waiter.result() >= 0
 
 
 @clause("fcntl.edeadlk-two", "fcntl_locking(2)", "Advisory record locking", errno=EDEADLK)
-def test_a_deadlock_of_two_is_found(circle):
-    """When two processes would wait for each other's lock for ever, the one that asks last gets EDEADLK; it can let the other go."""
+def test_deadlock_of_two_is_detected(circle):
+    """F_SETLKW fails with EDEADLK if it would complete a deadlock of two processes."""
     last, (other,) = circle(2)
     with fails_with(EDEADLK):
         last.result()
@@ -120,8 +122,8 @@ def test_a_deadlock_of_two_is_found(circle):
 
 
 @clause("fcntl.edeadlk-three", "fcntl_locking(2)", "Advisory record locking", errno=EDEADLK)
-def test_a_deadlock_of_three_is_found(circle):
-    """A deadlock of three processes, each of which waits for the next, is found when the circle is closed."""
+def test_deadlock_of_three_is_detected(circle):
+    """F_SETLKW fails with EDEADLK if it would complete a deadlock of three processes."""
     last, others = circle(3)
     with fails_with(EDEADLK):
         last.result()
@@ -129,8 +131,10 @@ def test_a_deadlock_of_three_is_found(circle):
 
 
 @clause("fcntl.edeadlk-depth-limit", "fcntl_locking(2)", "Deadlock detection")
-def test_a_deadlock_of_many_is_not_found(circle):
-    """The kernel follows ten steps: a circle of far more processes is not found, and all of them wait until one ends."""
+def test_deadlock_of_many_is_not_detected(circle):
+    """F_SETLKW does not detect a deadlock of 14 processes, which exceeds the
+    kernel's search depth of 10: all block until one terminates.
+    """
     last, others = circle(14)
     last.wait_blocked("fcntl")
     others[0].wait_blocked("fcntl")
@@ -139,14 +143,14 @@ def test_a_deadlock_of_many_is_not_found(circle):
 
 
 @clause("fcntl.edeadlk-false-alarm", "fcntl_locking(2)", "Advisory record locking")
-def test_a_line_of_waiters_is_no_deadlock(file, opened, fork):
-    """Processes that wait for each other in a line wait; they get their locks one after the other when the first lets go."""
+def test_chain_of_waiters_is_not_a_deadlock(file, opened, fork):
+    """F_SETLKW blocks in a chain of waiting processes without EDEADLK, and each succeeds after the previous one."""
     fd = opened(file).fd
     fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 0, 1))
 
     def life(byte: int) -> None:
-        mine = take(file, RecordLock(WRITE, byte, 1))
-        fcntl_setlk(mine, F_SETLKW, RecordLock(WRITE, byte - 1, 1))
+        own = take(file, RecordLock(WRITE, byte, 1))
+        fcntl_setlk(own, F_SETLKW, RecordLock(WRITE, byte - 1, 1))
 
     waiters = []
     for byte in (1, 2, 3):
