@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from errno import ENOENT
+from errno import EACCES, ENOENT, EOPNOTSUPP, EPERM, EROFS
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,17 @@ from typing import Any
 import pytest
 
 from pytest_ipc import Child, untested
-from pytest_ipc.kernel import Deadline, process_state
+from pytest_ipc.kernel import process_state
 
 from ..signal.conftest import fork
-from ..signal.plain_child import SOON
+from ..signal.plain_child import comes_true
 
 __all__ = ["fork"]
 
 PREFIX = "pytest-ipc"
+# What moving a process fails with where the cgroup is another user's, is mounted read-only or is out of the namespace's sight,
+# and where it is threaded.
+NOT_DELEGATED = (EACCES, EPERM, EROFS, ENOENT, EOPNOTSUPP)
 
 
 class Cgroup:
@@ -54,7 +57,7 @@ class Cgroup:
 
     def has(self, key: str, value: int) -> bool:
         """Wait until a key of cgroup.events has the value; return whether it does within the deadline."""
-        return Deadline(SOON).until(lambda: self.key("cgroup.events", key) == value)
+        return comes_true(lambda: self.key("cgroup.events", key) == value)
 
     def freeze(self, frozen: bool = True) -> None:
         """Write cgroup.freeze; untested if the kernel does not have it."""
@@ -85,7 +88,7 @@ class Cgroup:
             for pid in here.members:
                 with suppress(ProcessLookupError):
                     os.kill(pid, 9)
-            assert Deadline(SOON).until(partial(_removed, folder)), f"{folder} cannot be removed"
+            assert comes_true(partial(_removed, folder)), f"{folder} cannot be removed"
 
 
 def _removed(folder: str) -> bool:
@@ -148,7 +151,9 @@ def member(cgroup: Cgroup, fork: Callable[..., Child[Any]]) -> Callable[..., Chi
         child = fork(function, *args)
         try:
             (of or cgroup).take(child)
-        except PermissionError as error:
+        except OSError as error:
+            if error.errno not in NOT_DELEGATED:
+                raise
             untested(f"needs a cgroup that is delegated, or root: {error.strerror}")
         return child
 

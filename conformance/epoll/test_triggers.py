@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from pytest_ipc import Child, clause, fails_with
-from pytest_ipc.kernel import Deadline, EpollEvent, epoll_wait, read
+from pytest_ipc.kernel import EpollEvent, epoll_wait, read
 
-from ..signal.plain_child import SOON
+from ..signal.plain_child import comes_true
 from .conftest import Instance, numbers
 
 
@@ -173,7 +173,7 @@ def test_an_instance_is_readable_when_it_has_events(epoll, instance, pipe):
 
 def ended(children: list[Child[Any]]) -> Child[Any]:
     """Wait for the first child that terminates; return it."""
-    assert Deadline(SOON).until(lambda: not all(child.alive for child in children))
+    assert comes_true(lambda: not all(child.alive for child in children))
     return next(child for child in children if not child.alive)
 
 

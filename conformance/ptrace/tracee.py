@@ -20,7 +20,6 @@ from pytest_ipc.kernel import (
     PTRACE_SYSCALL,
     PTRACE_SYSCALL_INFO_ENTRY,
     PTRACE_TRACEME,
-    Deadline,
     SyscallInfo,
     kill,
     pause,
@@ -29,7 +28,7 @@ from pytest_ipc.kernel import (
     ptrace_syscall_info,
 )
 
-from ..signal.plain_child import SOON, bare_child
+from ..signal.plain_child import bare_child, comes_true
 
 WALL = 0x4000_0000  # __WALL of waitpid(2), not in the stdlib: waits for threads, too
 
@@ -147,7 +146,7 @@ def reaches(pid: int, states: str) -> bool:
         found = state.state if state is not None else "X"
         return found in states or found in "ZX"
 
-    return Deadline(SOON).until(settled) and found in states
+    return comes_true(settled) and found in states
 
 
 def unread(fd: int) -> int:

@@ -14,7 +14,7 @@ from threading import Event, Thread
 from typing import Any, NoReturn
 
 from pytest_ipc import Child, Fork, untested
-from pytest_ipc.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, pause, prctl
+from pytest_ipc.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, Deadline, pause, prctl
 from pytest_ipc.verdict.runner.speed import slowness
 
 from ..conftest import succeeded
@@ -22,10 +22,17 @@ from ..conftest import succeeded
 # A pid that is never assigned: the kernel's upper bound, PID_MAX_LIMIT, is 2**22.
 NOBODY = 2**30
 
-# Deadline in seconds for an event that must occur.
-SOON = 5.0 * slowness()
+# Deadline in seconds for an event that must occur, on a platform for which deadlines are long enough as they are.
+_SOON = 5.0
+# The same on this platform, for system calls. A Deadline scales by itself.
+SOON = _SOON * slowness()
 
 CATCHABLE = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+
+
+def comes_true(condition: Callable[[], bool]) -> bool:
+    """Return whether *condition* becomes true within the time in which what is sure to come has come."""
+    return Deadline(_SOON).until(condition)
 
 
 def normalise() -> None:

@@ -19,7 +19,6 @@ from pytest_ipc.kernel import (
     PIDFD_SIGNAL_THREAD_GROUP,
     PIDFD_THREAD,
     SI_QUEUE,
-    Deadline,
     kill,
     pidfd_open,
     pidfd_send_signal,
@@ -31,7 +30,7 @@ from pytest_ipc.kernel import (
     tgkill,
 )
 
-from .plain_child import NOBODY, SOON, bare_child, limit_pending
+from .plain_child import NOBODY, SOON, bare_child, comes_true, limit_pending
 from .test_threads import Helper
 
 Life = Callable[[], object]
@@ -121,7 +120,7 @@ def test_process_directed_signal_goes_to_thread_that_does_not_block_it(fork):
         second = Second()
         pthread_sigmask(SIG_BLOCK, {SIGUSR1})
         kill(os.getpid(), SIGUSR1)
-        assert Deadline(SOON).until(lambda: SIGUSR1 not in second.pending())
+        assert comes_true(lambda: SIGUSR1 not in second.pending())
         assert SIGUSR1 not in sigpending()
         assert came == [1]
 
@@ -140,7 +139,7 @@ def test_thread_directed_signal_waits_for_its_thread(fork):
         tgkill(os.getpid(), second.tid, SIGUSR1)
         assert (second.pending(), came) == ({SIGUSR1}, [])
         second.do(lambda: pthread_sigmask(signal.SIG_UNBLOCK, {SIGUSR1}))
-        assert Deadline(SOON).until(lambda: came == [1])
+        assert comes_true(lambda: came == [1])
         assert second.pending() == set()
 
     fork(life).result()
@@ -184,9 +183,9 @@ def test_stop_signal_to_one_thread_stops_process(fork, pipe):
         pid = bare_child(child)
         tid = int.from_bytes(channel.read(4), "little")
         tgkill(pid, tid, SIGSTOP)
-        assert Deadline(SOON).until(lambda: states(pid) == {"T"})
+        assert comes_true(lambda: states(pid) == {"T"})
         tgkill(pid, tid, SIGCONT)
-        assert Deadline(SOON).until(lambda: "T" not in states(pid))
+        assert comes_true(lambda: "T" not in states(pid))
         assert process_state(pid) is not None
 
     fork(life).result()
@@ -273,7 +272,7 @@ def test_pidfd_of_thread_is_readable_after_thread_exit(fork):
 
         thread = Thread(target=run)
         thread.start()
-        assert Deadline(SOON).until(lambda: bool(tids))
+        assert comes_true(lambda: bool(tids))
         with descriptor(tids[0], PIDFD_THREAD) as fd:
             assert not select.select([fd], [], [], 0)[0]
             go.set()

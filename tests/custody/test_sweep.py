@@ -275,10 +275,10 @@ umount2 = function("umount2", c_int, c_char_p, c_int)
 try:
     unshare(CLONE_NEWNS)
     mount("none", "/", None, MS_REC | MS_PRIVATE)
-    umount2(b"/proc", 2)
+    while os.path.exists("/proc/self"):  # one may be mounted on another
+        umount2(b"/proc", 2)
 except OSError as error:
     sys.exit(f"refused: {error}")
-assert not os.path.exists("/proc/self")
 print(sweep())
 """
 

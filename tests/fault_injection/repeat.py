@@ -4,7 +4,7 @@
 
 What a check finds under concurrency it need not find again. This makes it TIMES times (default: 50) for every race and prints
 how often the race was found and how long that took; the exit status is 1 if one was not found each time. Not a test of every
-run: it takes an hour. It needs a C compiler and, as the checks of tests/detection, root.
+run: it takes an hour. It needs a C compiler and, as the other fault injection tests, root.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which clauses must catch which lie: each of them must deviate when the lie is told, and hold when none is.
 
-Put together from the tables beside the C files in lies/.
+Put together from the tables beside the C files in faults/.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-SOURCES = sorted(Path(__file__).with_name("lies").glob("*.c"))
+SOURCES = sorted(Path(__file__).with_name("faults").glob("*.c"))
 
-_TABLES = [import_module(f"{__package__}.lies.{source.stem}") for source in SOURCES]
+_TABLES = [import_module(f"{__package__}.faults.{source.stem}") for source in SOURCES]
 
 LIES: dict[str, list[str]] = {lie: clauses for table in _TABLES for lie, clauses in table.LIES.items()}
 

@@ -22,6 +22,8 @@ static void thaw_those_above(const char *path)
     }
 }
 
+static int is_to_be_frozen; /* by what this process has written last */
+
 /* How much of the data is taken for written without being so; -1 where they are to be written. */
 ssize_t cgroup_write(int fd, const char *data, size_t count)
 {
@@ -30,9 +32,11 @@ ssize_t cgroup_write(int fd, const char *data, size_t count)
         !strstr(path, "/cgroup.max."))
         return -1;
     int freezes = ends(path, "/cgroup.freeze"), stop = count && *data != '0';
+    if (freezes)
+        is_to_be_frozen = stop;
     if (freezes && !stop && lie("cgroup_thaw_thaws_those_above"))
         thaw_those_above(path);
-    if ((lie("cgroup_freeze_does_nothing") && freezes && stop) || (lie("cgroup_thaw_does_nothing") && freezes && !stop) ||
+    if (((lie("cgroup_freeze_does_nothing") || lie("cgroup_freeze_is_only_reported")) && freezes && stop) || (lie("cgroup_thaw_does_nothing") && freezes && !stop) ||
         (lie("cgroup_kill_does_nothing") && ends(path, "/cgroup.kill")) ||
         (lie("cgroup_moves_nobody") && ends(path, "/cgroup.procs")) || (lie("cgroup_has_no_limit") && strstr(path, "/cgroup.max.")))
         return (ssize_t)count;
@@ -55,6 +59,8 @@ void cgroup_read(const char *path, char *data, ssize_t count)
 {
     if (!ends(path, "/cgroup.events") && !ends(path, "/cgroup.stat"))
         return;
+    if (lie("cgroup_freeze_is_only_reported") && is_to_be_frozen)
+        put(data, count, "frozen ", '1');
     if (lie("cgroup_is_never_frozen"))
         put(data, count, "frozen ", '0');
     if (lie("cgroup_is_always_populated"))

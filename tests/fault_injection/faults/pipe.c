@@ -12,6 +12,20 @@ static int failed(int number)
     return -1;
 }
 
+/* Make the new pipe another pair of descriptors of the one before, if that is open still: its numbers may be something else's. */
+static void be_the_last_one(int fds[2], int flags)
+{
+    static struct stat made;
+    static int last[2];
+    struct stat now[2];
+    if (made.st_ino && fstat(last[0], &now[0]) == 0 && fstat(last[1], &now[1]) == 0 && now[0].st_ino == made.st_ino &&
+        now[1].st_ino == made.st_ino)
+        dup3(last[0], fds[0], flags), dup3(last[1], fds[1], flags);
+    last[0] = fds[0], last[1] = fds[1];
+    if (fstat(fds[0], &made) == -1)
+        made.st_ino = 0;
+}
+
 static int make(int fds[2], int flags)
 {
     if (lie("pipe_two_way"))
@@ -39,12 +53,8 @@ static int make(int fds[2], int flags)
         int first = fds[0];
         fds[0] = fds[1], fds[1] = first;
     }
-    static int made[2];
-    if (lie("pipe_is_always_the_same")) {
-        if (made[1])
-            dup3(made[0], fds[0], flags & O_CLOEXEC), dup3(made[1], fds[1], flags & O_CLOEXEC);
-        made[0] = fds[0], made[1] = fds[1];
-    }
+    if (lie("pipe_is_always_the_same"))
+        be_the_last_one(fds, flags & O_CLOEXEC);
     return 0;
 }
 

@@ -38,3 +38,21 @@ int prlimit(pid_t pid, enum __rlimit_resource resource, const struct rlimit *new
         return 0;
     return result;
 }
+
+/* Python's own module is built with 64-bit offsets, and calls these; where long has 64 bits the structures are the same. */
+#if __SIZEOF_LONG__ == 8
+int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *limit)
+{
+    return setrlimit(resource, (const struct rlimit *)limit);
+}
+
+int getrlimit64(__rlimit_resource_t resource, struct rlimit64 *limit)
+{
+    return getrlimit(resource, (struct rlimit *)limit);
+}
+
+int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *new, struct rlimit64 *old)
+{
+    return prlimit(pid, resource, (const struct rlimit *)new, (struct rlimit *)old);
+}
+#endif
