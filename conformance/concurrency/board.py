@@ -86,7 +86,7 @@ class Part:
         words[0] = 2 * call + 1
 
     def end(self, call: int, errno: int, value: Any) -> None:
-        """Record that the call has just returned: with *errno*, or with *value*."""
+        """Record that the call has just returned: with *errno*, and its text as *value*, or with *value*."""
         words = self.words
         words[_HEAD + CALLS + call] = monotonic_ns()
         data = marshal.dumps((errno, value))
@@ -101,7 +101,7 @@ class Part:
         return self.words[_HEAD + number], self.words[_HEAD + CALLS + number]
 
     def result(self, number: int) -> tuple[int, Any]:
-        """Return the errno of call *number*, 0 if it has none, and its value."""
+        """Return the errno of call *number*, 0 if it has none, and its value; of one that failed the text of the error."""
         length = self.words[_HEAD + 2 * CALLS + number]
         found: tuple[int, Any] = marshal.loads(self.results[ROOM * number : ROOM * number + length])
         return found

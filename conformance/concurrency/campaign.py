@@ -8,7 +8,8 @@ from errno import ENOSYS
 from random import Random
 from time import monotonic
 
-from pytest_ipc import Deviation, scope
+from pytest_ipc import Deviation, scope, untested
+from pytest_ipc.verdict.judge.limits_reached import limit_in_the_way
 
 from ..outcome import Fails
 from ..specification import Call, Specification
@@ -94,6 +95,10 @@ def draw(workload: Workload, random: Random, layout: tuple[int, ...]) -> Plan:
     )
 
 
+class _LimitReached(Exception):
+    """A call failed for a documented limit: the history says nothing of the mechanism."""
+
+
 class Campaign:
     """Histories of one workload. To be run in a process of its own: it forks workers and changes what they are scheduled by."""
 
@@ -111,7 +116,7 @@ class Campaign:
         """Try the plans that are *known*, then random ones; return the finding, or the summary when the budget is spent.
 
         What is known is asked for again now and then: others may have found something. The plan of a finding is handed to
-        *keep* before it is made smaller, and after.
+        *keep* before it is made smaller, and after. Untested if a documented limit is in the way.
         """
         begin = monotonic()
         tried: set[Plan] = set()
@@ -131,6 +136,8 @@ class Campaign:
                     return self._shrunk(finding, keep)
             self.summary.seconds = monotonic() - begin
             return self.summary
+        except _LimitReached as error:
+            untested(f"a documented limit is in the way: {error}")
         finally:
             self.close()
 
@@ -183,6 +190,9 @@ class Campaign:
         told = explain(history, specification, self._bound, self._workload.object_of)
         if told is None:
             return None
+        result = history.operations[told.operation].result
+        if isinstance(result, Fails) and (limit := limit_in_the_way(result.error)):
+            raise _LimitReached(limit)
         history, told = self._only_what_matters(history, told, specification)
         return Finding(history, told, plan, specification.words, self.summary.histories - 1)
 
@@ -221,10 +231,12 @@ class Campaign:
         return (shorter, again) if again is not None else None
 
     def _shorter(self, plan: Plan) -> Finding | None:
-        """Try a smaller plan. That it comes to no end is no news any more."""
+        """Try a smaller plan. That it comes to no end, or meets a limit, is no news any more."""
         try:
             return self._try(plan)
-        except TimeoutError:
+        except _LimitReached:
+            return None
+        except OSError:
             self._dismiss()
             return None
 

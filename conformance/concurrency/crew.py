@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from errno import EINTR
 from time import monotonic, monotonic_ns
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from pytest_ipc.kernel import numbers_of, proc
 from pytest_ipc.kernel.signals import tgkill
@@ -22,7 +22,7 @@ from ..specification import Call
 from .board import DONE, Board
 from .history import Fate, History, Operation
 from .plan import SIGKILL, Act, Plan, processes_of, workers_of
-from .worker import DISTURBANCE, live, send
+from .worker import DISTURBANCE, FAILED, live, receive, send
 from .workload import Workload
 
 __all__ = ["MAIN", "Crew"]
@@ -143,7 +143,10 @@ class Crew:
     # One history
 
     def run(self, plan: Plan, shared: Any) -> History:
-        """Let the workers do *plan* on the object *shared*. TimeoutError if they come to no end; RuntimeError if one breaks."""
+        """Let the workers do *plan* on the object *shared*.
+
+        OSError if one cannot begin, TimeoutError if they come to no end, RuntimeError if one breaks.
+        """
         for place, process in enumerate(self._processes):
             if process is None:
                 self._processes[place] = self._start(place)
@@ -200,7 +203,9 @@ class Crew:
         sockets = {self._socket(worker): worker for worker in run.busy if self._process(worker).dead is None}
         ready, _, _ = select.select([*sockets], [], [], _GLANCE)
         for each in ready:
-            if each.recv(1):
+            if came := each.recv(1):
+                if came == FAILED:
+                    _raise_failure(each)
                 run.busy.discard(sockets[each])
             else:
                 self._look_for_deaths(run, sockets[each])
@@ -367,8 +372,15 @@ class Crew:
                 yield number, Operation(name, call, begin, end, result)
 
 
-def _outcome(errno: int, value: object) -> Outcome:
-    return Fails(errno) if errno else Gives(value)
+def _outcome(errno: int, value: Any) -> Outcome:
+    return Fails(errno, OSError(errno, value)) if errno else Gives(value)
+
+
+def _raise_failure(worker: socket.socket) -> NoReturn:
+    """Raise the error for which a worker could not begin."""
+    error = OSError(*receive(worker)[0])
+    error.add_note(COULD_NOT_MAKE)
+    raise error
 
 
 def _is_disturbed(plan: Plan, worker: int) -> bool:

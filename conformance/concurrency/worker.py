@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from ctypes import CDLL
+from errno import EAGAIN, EIO, EMFILE, ENOMEM
 from functools import partial
 from typing import Any, NoReturn
 
@@ -23,7 +24,10 @@ from pytest_ipc.kernel.signals import tgkill
 from .board import DONE, Board
 from .workload import Here, Workload
 
-__all__ = ["DISTURBANCE", "live", "receive", "send"]
+__all__ = ["DISTURBANCE", "FAILED", "live", "receive", "send"]
+
+# What a worker says when it has come to the end of its program; and when it could not begin, before the error.
+ENDED, FAILED = b".", b"!"
 
 DISTURBANCE = signal.SIGUSR1  # caught by every worker, without effect but EINTR
 _yield = CDLL(None).sched_yield  # os.sched_yield keeps the GIL on Python 3.11
@@ -43,11 +47,22 @@ def send(to: socket.socket, message: Any, fds: Sequence[int] = ()) -> None:
 
 
 def receive(source: socket.socket) -> tuple[Any, tuple[int, ...]]:
-    """Receive a message and descriptors; None at the end of the stream."""
-    head, fds, _, _ = socket.recv_fds(source, 4, _MOST)
+    """Receive a message and descriptors; None at the end of the stream. OSError if there is no room for the descriptors."""
+    head, fds, flags, _ = socket.recv_fds(source, 4, _MOST)
     if len(head) < 4:
         return None, ()
+    if flags & socket.MSG_CTRUNC:
+        raise OSError(EMFILE, f"recvmsg: {os.strerror(EMFILE)}")  # it gives those for which there is room
     return marshal.loads(source.recv(int.from_bytes(head, "little"), socket.MSG_WAITALL)), tuple(fds)
+
+
+def report(to: socket.socket, error: OSError | MemoryError) -> NoReturn:
+    """Report what keeps a worker from doing its program, and end the process."""
+    number, text = (error.errno, error.strerror) if isinstance(error, OSError) else (ENOMEM, os.strerror(ENOMEM))
+    with suppress(OSError):
+        to.sendall(FAILED)
+        send(to, (number or EIO, text or str(error)))
+    os._exit(70)
 
 
 def live(workload: Workload, board: Board, first: int, sockets: Sequence[socket.socket], parent: int) -> NoReturn:
@@ -61,8 +76,11 @@ def live(workload: Workload, board: Board, first: int, sockets: Sequence[socket.
         signal.signal(DISTURBANCE, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {DISTURBANCE})
         workers = [_Worker(workload, board, first + place, each) for place, each in enumerate(sockets)]
-        for worker in workers[1:]:
-            threading.Thread(target=worker.serve, daemon=True).start()
+        try:
+            for worker in workers[1:]:
+                threading.Thread(target=worker.serve, daemon=True).start()
+        except RuntimeError as error:  # which is all that Python says of it
+            report(sockets[0], OSError(EAGAIN, f"pthread_create: {error}"))
         workers[0].serve()
     finally:
         os._exit(70)
@@ -80,14 +98,16 @@ class _Worker:
         self._parts = board.parts
 
     def serve(self) -> None:
-        """Do program after program until there are no more. Whatever goes wrong ends the process, with a traceback."""
+        """Do program after program until there are no more. Whatever goes wrong ends the process, with a report or a traceback."""
         try:
             self._part.thread = threading.get_native_id()
             while (received := receive(self._commands))[0] is not None:
                 command, fds = received
                 self._do(fds, *command)
-                self._commands.sendall(b".")
+                self._commands.sendall(ENDED)
             os._exit(0)
+        except (OSError, MemoryError) as error:
+            report(self._commands, error)
         except BaseException:  # noqa: BLE001 - the boundary of the process
             traceback.print_exc()
             sys.stderr.flush()
@@ -128,7 +148,7 @@ class _Worker:
                 try:
                     value = perform(mine, *arguments)
                 except OSError as error:
-                    part.end(number, error.errno or 0, None)
+                    part.end(number, error.errno or EIO, error.strerror)
                 else:
                     part.end(number, 0, value)
             made = number + 1

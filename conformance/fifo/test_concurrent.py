@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pytest_ipc import clause
 
 
+@pytest.mark.usefixtures("whole_pipes")
 @clause("fifo.concurrent", "fifo(7)", "DESCRIPTION")
 def test_concurrent_use(linearizable, machines):
     """Under concurrent use, read() returns end of file after the last writer and

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import resource
+from errno import EAGAIN
 from random import Random
 
 import pytest
@@ -16,6 +18,7 @@ from conformance.concurrency.plan import SIGKILL, Act, Plan
 from conformance.concurrency.workload import Budget
 from conformance.conftest import linearizable as linearizable
 from pytest_ipc import Deviation
+from pytest_ipc.kernel.rlimits import RLIMIT_SIGPENDING
 
 from .workloads import Counter, Sleepy, Tokens, Unlocked, acts
 
@@ -48,6 +51,28 @@ def test_a_deviation_shows_the_timeline(fork):
     with pytest.raises(Deviation, match=r"expected (add|get)\(\) in \w+ to give \d") as caught:
         look(fork, Unlocked())
     assert sum(bool(re.match(r"[A-Z]\d?  ", line)) for line in caught.value.evidence) >= 2
+
+
+class Full(Counter):
+    """Adds fail as sigqueue(3) does when RLIMIT_SIGPENDING signals are queued."""
+
+    def add(self, fd: int) -> int:
+        raise OSError(EAGAIN, "sigqueue: Resource temporarily unavailable")
+
+
+@pytest.mark.parametrize("limit", [0, None])
+def test_a_call_that_fails_for_a_documented_limit_makes_it_untested(fork, limit):
+    def life() -> None:
+        if limit is not None:
+            resource.setrlimit(RLIMIT_SIGPENDING, (limit, limit))
+        Campaign(Full(), Full.budget).run()
+
+    if limit is None:
+        with pytest.raises(Deviation, match="it failed with EAGAIN"):
+            look(fork, Full())
+    else:
+        with pytest.raises(pytest.skip.Exception, match="a documented limit is in the way: RLIMIT_SIGPENDING is 0"):
+            fork(life).result(60)
 
 
 def test_what_one_search_finds_another_replays(fork, tmp_path):

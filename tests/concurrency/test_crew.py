@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import threading
 from collections.abc import Callable
+from errno import EAGAIN, EMFILE, ENOMEM, ENOSPC
 from typing import Any
 
 import pytest
@@ -10,8 +14,10 @@ import pytest
 from conformance.concurrency.crew import Crew
 from conformance.concurrency.history import Fate, History
 from conformance.concurrency.plan import SIGKILL, Act, Plan
+from conformance.concurrency.workload import Here
 from conformance.outcome import Gives
 from pytest_ipc import Fork, scope
+from pytest_ipc.resource import COULD_NOT_MAKE
 
 from .workloads import Counter, Tokens, acts
 
@@ -101,6 +107,76 @@ def test_a_worker_that_breaks_is_an_error_and_no_deviation(history_of):
 
     with pytest.raises(RuntimeError, match="worker B has ended by itself"):
         history_of(Broken(), Plan((1, 1), acts("add", "get")))
+
+
+class Refused(Counter):
+    """Worker B cannot begin."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def enter(self, here: Here) -> int:
+        if here.worker == 1:
+            raise self.error
+        return super().enter(here)
+
+
+@pytest.mark.parametrize(
+    ("error", "number"),
+    [(OSError(EMFILE, "openat: Too many open files"), EMFILE), (MemoryError(), ENOMEM)],
+    ids=["EMFILE", "MemoryError"],
+)
+def test_a_worker_that_cannot_begin_raises_its_error(history_of, error, number):
+    with pytest.raises(OSError, match=os.strerror(number)) as caught:
+        history_of(Refused(error), Plan((1, 1), acts("add", "add")))
+    assert caught.value.errno == number
+    assert COULD_NOT_MAKE in caught.value.__notes__
+
+
+def test_a_process_without_room_for_its_threads_raises_eagain(history_of, monkeypatch):
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(OSError, match="pthread_create: can't start new thread") as caught:
+        history_of(Counter(), Plan((2, 1), acts("add", "add", "add")))
+    assert caught.value.errno == EAGAIN
+
+
+class Descriptors(Counter):
+    """Hands eight descriptors to workers that, from the second history on, may open a few less."""
+
+    def descriptors(self, shared: str) -> tuple[int, ...]:
+        return (0,) * 8
+
+    def enter(self, here: Here) -> int:
+        assert len(here.fds) == 8
+        fd = super().enter(here)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (fd + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        return fd
+
+
+def test_a_worker_without_room_for_descriptors_raises_emfile(fork):
+    def life() -> None:
+        workload, plan = Descriptors(), Plan((1, 1), acts("get", "get"))
+        with scope() as ipc, Crew(workload, plan.layout) as crew:
+            shared = workload.make(ipc)
+            crew.run(plan, shared)
+            crew.run(plan, shared)
+
+    with pytest.raises(OSError, match="recvmsg: Too many open files"):
+        fork(life).result(30)
+
+
+def test_the_text_of_an_error_is_kept(history_of):
+    class Failing(Counter):
+        def get(self, fd: int | str) -> int:
+            raise OSError(ENOSPC, "shmget: No space left on device")
+
+    history = history_of(Failing(), Plan((1, 1), acts("get", "add")))
+    (result,) = [op.result for op in history.operations if op.worker == "A"]
+    assert result.errno == ENOSPC
+    assert str(result.error) == str(OSError(ENOSPC, "shmget: No space left on device"))
 
 
 def test_a_stopped_worker_goes_on_when_who_stopped_it_sleeps(history_of):
