@@ -28,6 +28,7 @@ SAID = {
     "assert a == 2 or b == 1": ("a == 2 or b == 1 to be true", "it is (1 == 2 or 2 == 1)"),
     "assert isinstance(a, str)": ("isinstance(a, str) to be true", "it is False"),
     "assert Deadline(0.01).until(lambda: a == b)": ("a == b within 0.01 s", "it did not come to that"),
+    "assert comes_true(lambda: a == b)": ("a == b in time", "it did not come to that"),
     "assert signal.SIGTERM == -signal.SIGINT": (
         "signal.SIGTERM to be -signal.SIGINT, which is -2",
         "it is SIGTERM (15)",
@@ -101,6 +102,9 @@ from pytest_ipc.kernel import Deadline, close
 
 class Unshown:
     def __repr__(self): 1 / 0
+
+def comes_true(condition):
+    return condition()
 
 def program(source):
     # its output, which ends with what it died of

@@ -96,7 +96,7 @@ def note(operator: str, left: object, right: object) -> None:
     if not _judging:
         return
     frame = currentframe()
-    while frame is not None and re.match(r"_pytest\b|pluggy\b|pytest_ipc\.(markers|verdict)\b", _module(frame)):
+    while frame is not None and re.match(r"_pytest\b|pluggy\b|pytest_ipc\.(plugin|verdict)\b", _module(frame)):
         frame = frame.f_back
     if frame is not None:
         place = frame.f_code.co_filename, frame.f_lineno
@@ -169,8 +169,9 @@ def _phrases(test: ast.expr, explanation: str, values: _Comparison | None) -> tu
             func=ast.Attribute(value=ast.Call(func=ast.Name(id="Deadline"), args=[limit]), attr="until"),
             args=[condition, *_],
         ):
-            what = condition.body if isinstance(condition, ast.Lambda) else condition
-            return f"{_source(what)} within {_source(limit)} s", "it did not come to that"
+            return f"{_condition(condition)} within {_source(limit)} s", "it did not come to that"
+        case ast.Call(func=ast.Name(id="comes_true"), args=[condition]):
+            return f"{_condition(condition)} in time", "it did not come to that"
     return f"{_source(test)} to be true", _it_is(explanation)
 
 
@@ -204,6 +205,10 @@ def _is_literal(node: ast.expr) -> bool:
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return False
     return True
+
+
+def _condition(function: ast.expr) -> str:
+    return _source(function.body if isinstance(function, ast.Lambda) else function)
 
 
 class _WithoutNames(ast.NodeTransformer):
