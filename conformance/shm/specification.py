@@ -13,6 +13,7 @@ from ..outcome import Fails, Gives, Outcome
 from ..specification import Call, Specification
 
 __all__ = ["SegmentsSpec"]
+
 Worker = tuple[str, int]  # the name of the process, and the worker's number in it
 
 

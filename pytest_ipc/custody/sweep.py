@@ -13,7 +13,7 @@ from functools import partial
 
 from ..kernel.waiting import Deadline
 from ..printable import plain
-from ..unpatched import fcntl, os
+from ..unpatched import os
 from .descent import below
 from .elsewhere import in_namespace
 from .folders import identity_of, same_entry
@@ -255,10 +255,12 @@ def _end_all(home: Home, book: Book, done: Swept, *, dry_run: bool, own: bool) -
 
 
 def _lock(fd: int, patience: Deadline) -> bool:
+    from ..kernel.locks import LOCK_EX, LOCK_NB, flock  # with ctypes, which most sweeps do without
+
     def locked() -> bool:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            flock(fd, LOCK_EX | LOCK_NB)  # that of Python begins again after EINTR, for ever where a kernel gives nothing else
+        except (BlockingIOError, InterruptedError):
             return False
         return True
 

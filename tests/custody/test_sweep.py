@@ -233,6 +233,18 @@ def test_a_sweep_that_holds_its_lock_for_ever_holds_up_no_other_for_long(home, m
     assert sweep().left == []
 
 
+def test_a_lock_that_always_fails_with_eintr_is_not_waited_for_without_end(home, monkeypatch):
+    def interrupted(fd: int, operation: int) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(sweep_module, "PATIENCE", 0.1)
+    monkeypatch.setattr("pytest_ipc.kernel.locks.flock", interrupted)
+    monkeypatch.setattr("fcntl.flock", interrupted)
+    ledger = forge(home, about(1, "fifo", path="/nowhere"))
+    assert any("another sweep holds it" in line for line in sweep().left)
+    assert ledger.exists()
+
+
 def test_settling_one_process_touches_no_others_ledger(home):
     process = dead_process()
     one, other = forge(home, process=process), forge(home)

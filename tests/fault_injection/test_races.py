@@ -25,10 +25,10 @@ def test_the_sources_and_the_tables_know_the_same_races():
     assert sorted(there) == sorted(RACES)
 
 
-@pytest.mark.timeout(300)
-def test_without_a_race_none_is_found(process, tmp_path):
-    verdicts = judged(process, None, sorted({*RACES.values()}), tmp_path)
-    assert {id: found["reason"] for id, found in verdicts.items() if found["verdict"] == "deviates"} == {}
+@pytest.mark.parametrize("clause", sorted({*RACES.values()}))
+def test_without_a_race_none_is_found(process, tmp_path, clause):
+    found = judged(process, None, [clause], tmp_path)[clause]
+    assert found["verdict"] in ("holds", "untested"), found["reason"]
 
 
 @pytest.mark.parametrize("race", RACES)
