@@ -255,11 +255,12 @@ def _end_all(home: Home, book: Book, done: Swept, *, dry_run: bool, own: bool) -
 
 
 def _lock(fd: int, patience: Deadline) -> bool:
-    from ..kernel.locks import LOCK_EX, LOCK_NB, flock  # with ctypes, which most sweeps do without
+    # Python's own flock() retries after EINTR, for ever on a kernel that returns nothing else. This one needs ctypes.
+    from ..kernel.locks import LOCK_EX, LOCK_NB, flock
 
     def locked() -> bool:
         try:
-            flock(fd, LOCK_EX | LOCK_NB)  # that of Python begins again after EINTR, for ever where a kernel gives nothing else
+            flock(fd, LOCK_EX | LOCK_NB)
         except (BlockingIOError, InterruptedError):
             return False
         return True

@@ -234,7 +234,7 @@ def test_a_sweep_that_holds_its_lock_for_ever_holds_up_no_other_for_long(home, m
 
 
 def test_a_lock_that_always_fails_with_eintr_is_not_waited_for_without_end(home, monkeypatch):
-    def interrupted(fd: int, operation: int) -> None:
+    def interrupted(*_: int) -> None:
         raise InterruptedError
 
     monkeypatch.setattr(sweep_module, "PATIENCE", 0.1)
