@@ -93,7 +93,7 @@ def test_a_child_that_ends_instead_is_told_at_once(fork, end, text):
 
 def test_an_unknown_call_is_refused(fork, pipe):
     child = fork(os.read, pipe().read_fd, 1)
-    with pytest.raises(ValueError, match="system call must be one of .*, not 'raed'"):
+    with pytest.raises(ValueError, match=r"system call must be one of .*, not 'raed'"):
         child.wait_blocked("raed")
 
 

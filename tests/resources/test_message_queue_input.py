@@ -30,7 +30,11 @@ def test_what_a_queue_refuses_is_told_with_its_name(queue):
 REFUSED: dict[str, tuple[Callable[[Any], object], type[Exception], str]] = {
     "a text of characters": (lambda queue: queue.send("text"), TypeError, "bytes-like object is required, not 'str'"),
     "a text of a number": (lambda queue: queue.send(5), TypeError, "bytes-like object is required, not 'int'"),
-    "a type of text": (lambda queue: queue.send(b"", "1"), TypeError, "msgsnd: argument must be an integer, not str '1'"),
+    "a type of text": (
+        lambda queue: queue.send(b"", "1"),
+        TypeError,
+        "msgsnd: argument must be an integer, not str '1'",
+    ),
     "a type too large": (lambda queue: queue.send(b"", 1 << 63), OverflowError, "range of the C type"),
     "flags too large": (lambda queue: queue.send(b"", flags=1 << 31), OverflowError, "range of the C type"),
     "no waiting, and for a time": (lambda queue: queue.send(b"", 1, IPC_NOWAIT, 1), ValueError, "no use for a timeout"),
@@ -42,7 +46,11 @@ REFUSED: dict[str, tuple[Callable[[Any], object], type[Exception], str]] = {
     ),
     "asked for a type too small": (lambda queue: queue.receive(-(1 << 63) - 1), OverflowError, "range of the C type"),
     "a size below 0": (lambda queue: queue.receive(size=-1), OverflowError, "range of the C type"),
-    "a size of text": (lambda queue: queue.receive(size="1"), TypeError, "msgrcv: argument must be an integer, not str '1'"),
+    "a size of text": (
+        lambda queue: queue.receive(size="1"),
+        TypeError,
+        "msgrcv: argument must be an integer, not str '1'",
+    ),
     "a size too large": (lambda queue: queue.receive(size=1 << 64), OverflowError, "range of the C type"),
     "a mode too large": (lambda queue: queue.set(mode=0o1000), ValueError, "between 0 and 0o777, and 0o1000"),
     "a mode of text": (lambda queue: queue.set(mode="600"), TypeError, "permission bits"),
