@@ -15,7 +15,7 @@ import pytest_ipc
 PACKAGE = Path(pytest_ipc.__file__).parent
 # From the lowest on; a layer imports from those before it. The two lazy tables of names import whatever they list.
 LAYERS = """
-    _version unpatched printable kernel custody resource processes requirements resources api verdict plugin cli __main__
+    _version unpatched printable kernel custody resource processes requirements resources api audit verdict plugin cli __main__
 """.split()
 VERDICT = "manual clause result suite platform judge reports runner commands".split()
 TABLES = ("pytest_ipc", "pytest_ipc.kernel")

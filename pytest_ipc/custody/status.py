@@ -11,7 +11,7 @@ from .kinds import KINDS, UNKNOWN
 from .namespaces import process_in
 from .reading import Book, Refused, books, read
 
-__all__ = ["status"]
+__all__ = ["owners", "status"]
 
 
 def status() -> Iterator[str]:
@@ -65,3 +65,26 @@ def _gone(namespace: str) -> str:
         return ", which is gone with all in it" if namespace and process_in(namespace) is None else ""
     except OSError:  # it cannot be told from here
         return ""
+
+
+def owners() -> dict[str, str]:
+    """Return the owner of each object on record, by kind and id or name, as in "sysv-shm 5". HomeError."""
+    found: dict[str, str] = {}
+    for home in homes([]):
+        for name in books(home.fd):
+            try:
+                book, fd = read(home.fd, name)
+            except (FileNotFoundError, Refused):
+                continue
+            os.close(fd)
+            owner = f"process {book.process.pid}" + (
+                "" if book.alive else ", which is dead: `pytest-ipc sweep` cleans up"
+            )
+            for entry in book.open:
+                details, made = entry.details, entry.made or {}
+                names = [details.get(key) for key in ("own", "name")]
+                for key in (made.get("id"), *(str(each).lstrip("/") for each in names if each)):
+                    if key is not None:
+                        prefix = "sem." if entry.kind == "posix-sem" else ""
+                        found[f"{entry.kind} {prefix}{key}"] = owner
+    return found

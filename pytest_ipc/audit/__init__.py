@@ -1,0 +1,1 @@
+"""IPC objects and their users, whoever created them: what is there, who uses it, and what nobody lives to use."""

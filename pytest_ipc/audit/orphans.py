@@ -1,0 +1,128 @@
+"""Orphans: IPC objects that nobody lives to use, each with its proof; and their removal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ..kernel.msg import msgctl_rmid, msgctl_stat
+from ..kernel.posix_mq import mq_unlink
+from ..kernel.sem import semctl_rmid, semctl_stat
+from ..kernel.shm import shmctl_rmid, shmctl_stat
+from ..unpatched import os, time
+from .inventory import MQ_DIRECTORY, SHM_DIRECTORY, IpcObject
+from .users import Users, find_users, is_alive
+
+__all__ = ["Judged", "judge", "remove"]
+
+FOLDERS = {"posix-shm": SHM_DIRECTORY, "posix-sem": SHM_DIRECTORY, "posix-mq": MQ_DIRECTORY}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An object with its owner on record, if it has one, and why it is an orphan or why it is kept."""
+
+    object: IpcObject
+    orphan: bool
+    why: str
+
+
+def judge(
+    objects: Iterable[IpcObject], users: Users, owned: Mapping[str, str] | None = None, older_than: float = 0
+) -> list[Judged]:
+    """Judge *objects*: an orphan is unused for *older_than* seconds and has no living user, as far as that can be proved.
+
+    *owned* gives the owner of those on record in a ledger, by label prefix.
+    """
+    now = time.time()
+    return [_judge(each, users, owned or {}, now - older_than) for each in objects]
+
+
+def _judge(found: IpcObject, users: Users, owned: Mapping[str, str], before: float) -> Judged:
+    alive = sorted(pid for pid in found.last_users if is_alive(pid, found.changed))
+    if owner := owned.get(identifier(found)):
+        kept = f"on record: {owner}"
+    elif found.users:
+        pids = sorted(found.users - {0})
+        kept = f"in use by {_processes(pids)}" if pids else "in use by processes that cannot be seen from here"
+    elif alive:
+        kept = (
+            f"used or created by {_processes(alive)}, which lives"
+            if len(alive) == 1
+            else f"used by {_processes(alive)}"
+        )
+    elif users.outside:
+        kept = "processes outside this PID namespace share it and cannot be seen"
+    elif found.kind in FOLDERS and (hidden := _hidden(found, users)):
+        kept = f"{hidden} process{'es' if hidden > 1 else ''} that may not be looked into may have it open"
+    elif not (found.kind in FOLDERS or found.last_users):
+        kept = "the kernel does not record who created or used it"
+    elif found.changed > before:
+        kept = f"used {time.time() - found.changed:.0f} s ago"
+    else:
+        dead = f"{_processes(sorted(found.last_users))} created or used it last and ended" if found.last_users else ""
+        return Judged(found, True, dead or "no process has it mapped or open")
+    return Judged(found, False, kept)
+
+
+def _hidden(found: IpcObject, users: Users) -> int:
+    """How many of the processes that may not be looked into can have opened it by its mode."""
+    return users.hidden.total() if found.mode & 0o077 else users.hidden[found.uid]
+
+
+def identifier(found: IpcObject) -> str:
+    """Return the kind with the id or name, as ledgers know the object."""
+    return f"{found.kind} {found.name or found.id}"
+
+
+def _processes(pids: list[int]) -> str:
+    named = [f"{pid} ({name})" if (name := _command(pid)) else str(pid) for pid in pids[:3]]
+    more = f" and {len(pids) - 3} more" if len(pids) > 3 else ""
+    return f"process{'es' if len(pids) > 1 else ''} {', '.join(named)}{more}"
+
+
+def _command(pid: int) -> str:
+    try:
+        fd = os.open(f"/proc/{pid}/comm", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(fd, 100).decode(errors="replace").strip()
+    finally:
+        os.close(fd)
+
+
+def remove(found: IpcObject) -> str | None:
+    """Remove an orphan, if it is still the same object and still unused; return why not, if it is not removed."""
+    try:
+        if found.kind in FOLDERS:
+            return _remove_file(found)
+        if found.kind == "sysv-shm":
+            segment = shmctl_stat(found.id)
+            changed, attached = segment.ctime, segment.nattch
+        elif found.kind == "sysv-sem":
+            changed, attached = semctl_stat(found.id).ctime, 0
+        else:
+            changed, attached = msgctl_stat(found.id).ctime, 0
+        if changed != found.identity[1]:
+            return "it was changed meanwhile"
+        if attached:
+            return "it was attached meanwhile"
+        {"sysv-shm": shmctl_rmid, "sysv-sem": semctl_rmid, "sysv-msg": msgctl_rmid}[found.kind](found.id)
+    except OSError as error:
+        return f"{error.strerror}"
+    return None
+
+
+def _remove_file(found: IpcObject) -> str | None:
+    folder = FOLDERS[found.kind]
+    status = os.stat(f"{folder}/{found.name}", follow_symlinks=False)
+    if (status.st_dev, status.st_ino) != found.identity:
+        return "it is another object of that name by now"
+    if find_users().files.get(found.identity):
+        return "it was opened meanwhile"
+    if found.kind == "posix-mq":
+        mq_unlink(f"/{found.name}")
+    else:
+        os.unlink(f"{folder}/{found.name}")
+    return None

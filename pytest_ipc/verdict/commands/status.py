@@ -1,0 +1,134 @@
+"""pytest-ipc status: list the objects that running tests own, or with --all every IPC object of the machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ...printable import plain
+
+if TYPE_CHECKING:
+    from ...audit.orphans import Judged
+
+__all__ = ["add", "as_json", "look", "print_anything"]
+
+_EPILOG = """\
+examples:
+  pytest-ipc status                  # what running tests own
+  pytest-ipc status --all            # every IPC object, who uses it, and which nobody lives to use
+  pytest-ipc status --all --check    # the same, with exit status 1 if there are orphans: for CI runners
+
+exit status: 0, or with --check 1 if there are orphans; 2 for wrong usage
+"""
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of the command line."""
+    parser = commands.add_parser(
+        "status",
+        help="List what runs own now, or every IPC object",
+        description="List the IPC objects and child processes that running tests own now: by whom, since when, made by which "
+        "test, in which IPC namespace; and where the ledgers lie. With --all list every System V object of this IPC namespace "
+        "and every POSIX object that is visible here, whoever created it, with its users.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--all", action="store_true", help="List every IPC object that is visible here")
+    parser.add_argument("--check", action="store_true", help="With --all: exit status 1 if there are orphans")
+    parser.add_argument("--json", action="store_true", help="With --all: as JSON")
+    parser.add_argument(
+        "--older-than",
+        type=_age,
+        default=0.0,
+        metavar="AGE",
+        help="With --all: only what is unused for so long is an orphan: 90s, 10m, 1h, 2d",
+    )
+    parser.set_defaults(command=_run)
+
+
+def _age(text: str) -> float:
+    """Seconds of an age like 90s, 10m, 1h or 2d."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+        if not 0 <= seconds < float("inf"):
+            raise ValueError
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"an age must be a number with s, m, h or d, as in 90s, not {text!r}"
+        ) from None
+    return seconds
+
+
+def print_anything() -> None:
+    """Allow names on the terminal that its encoding does not have."""
+    import io
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from ...custody.home import HomeError
+    from ...custody.status import status
+
+    print_anything()
+    if not options.all:
+        if options.check or options.json or options.older_than:
+            print("pytest-ipc: --check, --json and --older-than need --all", file=sys.stderr)
+            return 2
+        try:
+            for line in status():
+                print(line)
+        except HomeError as error:
+            print(plain(f"pytest-ipc: {error.filename}: {error.strerror}"), file=sys.stderr)
+            return 2
+        return 0
+    judged, unseen = look(options.older_than)
+    orphans = [each for each in judged if each.orphan]
+    if options.json:
+        print(json.dumps({"objects": [as_json(each) for each in judged], "unseen": unseen}, indent=2))
+    else:
+        for each in judged:
+            print(plain(f"{'orphan ' if each.orphan else ''}{each.object.label}, user {each.object.uid}: {each.why}"))
+        for sentence in unseen:
+            print(sentence)
+        print(f"{len(judged)} objects, {len(orphans)} orphans")
+        if orphans:
+            print("pytest-ipc sweep --orphans removes them, after asking")
+    return 1 if options.check and orphans else 0
+
+
+def look(older_than: float) -> tuple[list[Judged], list[str]]:
+    """Judge every object that is visible here; one sentence for each kind that cannot be listed."""
+    from ...audit.inventory import inventory
+    from ...audit.orphans import judge
+    from ...audit.users import find_users
+    from ...custody.status import owners
+
+    users = find_users()
+    objects, unseen = inventory(users)
+    return judge(objects, users, owners(), older_than), unseen
+
+
+def as_json(judged: Judged) -> dict[str, Any]:
+    """The object and its judgement, for a program."""
+    found = judged.object
+    return {
+        "kind": found.kind,
+        "label": plain(found.label),
+        "id": found.id if found.kind.startswith("sysv") else None,
+        "name": found.name or None,
+        "size": found.size,
+        "uid": found.uid,
+        "mode": f"{found.mode:#o}",
+        "changed": found.changed,
+        "creator": found.creator,
+        "last_users": sorted(found.last_users),
+        "users": sorted(found.users - {0}),
+        "orphan": judged.orphan,
+        "why": plain(judged.why),
+    }

@@ -1,0 +1,125 @@
+"""pytest-ipc sweep: remove the objects of dead runs, or with --orphans those of any dead process."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from ...printable import plain
+from .status import _age, as_json, look, print_anything
+
+__all__ = ["add"]
+
+_EPILOG = """\
+examples:
+  pytest-ipc sweep                                 # what dead runs of pytest left
+  pytest-ipc sweep --orphans --dry-run             # what else nobody lives to use, with the proof of each
+  pytest-ipc sweep --orphans --older-than 1h --yes # remove it without asking: for CI runners
+
+exit status: 0 when nothing remains, 1 when something could not be removed or was not to be, 2 for wrong usage
+"""
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to those of the command line."""
+    parser = commands.add_parser(
+        "sweep",
+        help="Remove what dead runs left, or every orphaned IPC object",
+        description="Remove the IPC objects and end the processes of pytest runs that died before they could. Only what the "
+        "ledgers of dead processes record, and the kernel confirms to be that, is touched; what cannot be proved is kept and "
+        "named. The reaper of each run and the start of the next do the same. With --orphans remove every IPC object, whoever "
+        "created it, that no process has attached, mapped or open, and whose creator and last users have ended.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--dry-run", action="store_true", help="Show what would be removed and touch nothing")
+    parser.add_argument("--orphans", action="store_true", help="Remove orphans, whoever created them, after asking")
+    parser.add_argument("--yes", action="store_true", help="With --orphans: do not ask")
+    parser.add_argument("--json", action="store_true", help="With --orphans --dry-run or --yes: as JSON")
+    parser.add_argument(
+        "--older-than",
+        type=_age,
+        default=None,
+        metavar="AGE",
+        help="With --orphans: only what is unused for so long: 90s, 10m, 1h, 2d (default: 60s)",
+    )
+    parser.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if not options.orphans:
+        if options.yes or options.json or options.older_than is not None:
+            return _usage_error("--yes, --json and --older-than need --orphans")
+        return _sweep(options.dry_run)
+    if options.json and not (options.dry_run or options.yes):
+        return _usage_error("--json needs --dry-run or --yes: nobody can be asked")
+    return _sweep_orphans(options)
+
+
+def _usage_error(text: str) -> int:
+    print(f"pytest-ipc: {text}", file=sys.stderr)
+    return 2
+
+
+def _sweep(dry_run: bool) -> int:
+    from ...custody.home import HomeError
+    from ...custody.sweep import sweep
+
+    try:
+        done = sweep(dry_run=dry_run)
+    except HomeError as error:
+        return _usage_error(plain(f"{error.filename}: {error.strerror}"))
+    print_anything()
+    for line in done.removed:
+        print(f"{'would remove' if dry_run else 'removed'} {line}")
+    for line in done.left:
+        print(f"left {line}")
+    for line in done.refused:
+        print(f"refused {line}")
+    looked = ", ".join(map(plain, done.places))
+    if not looked:
+        print("nothing was left behind: there is no directory of ledgers")
+    elif not (done.removed or done.left or done.refused):
+        print(f"nothing was left behind in {looked}")
+    else:
+        print(f"looked in {looked}")
+    return 1 if done.left or done.refused else 0
+
+
+def _sweep_orphans(options: argparse.Namespace) -> int:
+    from ...audit.orphans import remove
+
+    print_anything()
+    judged, unseen = look(60.0 if options.older_than is None else options.older_than)
+    orphans = [each for each in judged if each.orphan]
+    failures: dict[str, str] = {}
+    if not options.json:
+        for each in orphans:
+            print(plain(f"{'would remove ' if options.dry_run else ''}{each.object.label}: {each.why}"))
+        for sentence in unseen:
+            print(sentence)
+        if not orphans:
+            print("there are no orphans")
+    remains = bool(orphans) and options.dry_run
+    if orphans and not options.dry_run:
+        if not options.yes and not _confirmed(len(orphans)):
+            return 1
+        for each in orphans:
+            if (why := remove(each.object)) is not None:
+                failures[each.object.label] = why
+            if not options.json:
+                print(plain(f"kept {each.object.label}: {why}" if why else f"removed {each.object.label}"))
+        remains = bool(failures)
+    if options.json:
+        found = [as_json(each) | {"kept": failures.get(each.object.label)} for each in orphans]
+        print(json.dumps({"orphans": found, "removed": not options.dry_run, "unseen": unseen}, indent=2))
+    return 1 if remains else 0
+
+
+def _confirmed(count: int) -> bool:
+    if not sys.stdin.isatty():
+        print("pytest-ipc: nobody can be asked here; --yes removes them", file=sys.stderr)
+        return False
+    sys.stdout.flush()
+    return input(f"Remove {'it' if count == 1 else f'these {count} objects'}? [y/N] ").strip().lower() in ("y", "yes")
