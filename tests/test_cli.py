@@ -328,6 +328,6 @@ def test_interrupted_command_is_one_sentence(monkeypatch, capsys, text, status):
     def interrupted(_options):
         raise KeyboardInterrupt(text)
 
-    monkeypatch.setattr("pytest_ipc.cli._status", interrupted)
+    monkeypatch.setattr("pytest_ipc.verdict.commands.status._run", interrupted)
     assert cli.main(["status"]) == status
     assert capsys.readouterr() == ("", "pytest-ipc: interrupted\n")

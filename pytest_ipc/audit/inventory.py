@@ -38,6 +38,7 @@ class IpcObject:
     users: frozenset[int]
     identity: tuple[int, int]
     name: str = ""
+    key: int = 0  # of a System V object
 
     @property
     def id(self) -> int:
@@ -74,6 +75,7 @@ def _segments(users: Users) -> Iterator[IpcObject]:
             frozenset({row.cpid, row.lpid} - {0}),
             attached,
             (row.shmid, row.ctime),
+            key=row.key,
         )
 
 
@@ -97,6 +99,7 @@ def _sets() -> Iterator[IpcObject]:
             frozenset(last - {0}),
             frozenset({0} if waiting else ()),
             (row.semid, row.ctime),
+            key=row.key,
         )
 
 
@@ -113,6 +116,7 @@ def _queues() -> Iterator[IpcObject]:
             frozenset({row.lspid, row.lrpid} - {0}),
             frozenset(),
             (row.msqid, row.ctime),
+            key=row.key,
         )
 
 

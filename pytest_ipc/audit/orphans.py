@@ -32,7 +32,7 @@ def judge(
 ) -> list[Judged]:
     """Judge *objects*: an orphan is unused for *older_than* seconds and has no living user, as far as that can be proved.
 
-    *owned* gives the owner of those on record in a ledger, by label prefix.
+    *owned* gives the owner of those on record in a ledger, as custody.status.owners() does.
     """
     now = time.time()
     return [_judge(each, users, owned or {}, now - older_than) for each in objects]
@@ -40,7 +40,7 @@ def judge(
 
 def _judge(found: IpcObject, users: Users, owned: Mapping[str, str], before: float) -> Judged:
     alive = sorted(pid for pid in found.last_users if is_alive(pid, found.changed))
-    if owner := owned.get(identifier(found)):
+    if owner := owned.get(f"{found.kind} {found.name or found.id}") or owned.get(f"{found.kind} key {found.key}"):
         kept = f"on record: {owner}"
     elif found.users:
         pids = sorted(found.users - {0})
@@ -68,11 +68,6 @@ def _judge(found: IpcObject, users: Users, owned: Mapping[str, str], before: flo
 def _hidden(found: IpcObject, users: Users) -> int:
     """How many of the processes that may not be looked into can have opened it by its mode."""
     return users.hidden.total() if found.mode & 0o077 else users.hidden[found.uid]
-
-
-def identifier(found: IpcObject) -> str:
-    """Return the kind with the id or name, as ledgers know the object."""
-    return f"{found.kind} {found.name or found.id}"
 
 
 def _processes(pids: list[int]) -> str:

@@ -68,7 +68,7 @@ def _gone(namespace: str) -> str:
 
 
 def owners() -> dict[str, str]:
-    """Return the owner of each object on record, by kind and id or name, as in "sysv-shm 5". HomeError."""
+    """Return the owner of each object on record, by kind and id, name or key, as in "sysv-shm 5". HomeError."""
     found: dict[str, str] = {}
     for home in homes([]):
         for name in books(home.fd):
@@ -87,4 +87,6 @@ def owners() -> dict[str, str]:
                     if key is not None:
                         prefix = "sem." if entry.kind == "posix-sem" else ""
                         found[f"{entry.kind} {prefix}{key}"] = owner
+                if details.get("key"):
+                    found[f"{entry.kind} key {details['key']}"] = owner
     return found
