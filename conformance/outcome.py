@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -16,6 +17,10 @@ class Fails:
 
     errno: int | None
     error: OSError | None = field(default=None, compare=False, repr=False)
+
+    def as_error(self, call: str) -> OSError:
+        """Return the error that *call* failed with, as our calls raise it."""
+        return self.error or OSError(self.errno, f"{call}: {os.strerror(self.errno or 0)}")
 
     def told(self, past: bool = False) -> str:
         """In words."""

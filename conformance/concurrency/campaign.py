@@ -42,6 +42,9 @@ class Finding:
         """Return the deviation; its evidence is the timeline."""
         found = Deviation(self.explanation.expected, self.explanation.observed)
         found.evidence = tuple(self.timeline())
+        operation = self.history.operations[self.explanation.operation]
+        if isinstance(operation.result, Fails):
+            found.__cause__ = operation.result.as_error(self.words(operation.call).partition("(")[0])
         return found
 
     def timeline(self) -> list[str]:

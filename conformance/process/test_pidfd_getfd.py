@@ -65,11 +65,12 @@ def test_duplicate_shares_status_flags(fork, pipe):
 
 
 @clause("pidfd_getfd.operations", "pidfd_getfd(2)", "DESCRIPTION", since="5.6")
-def test_operations_on_duplicate_affect_same_object(fork, pipe, tmp_path):
+def test_operations_on_duplicate_affect_same_object(fork, pipe, tmp_path, monkeypatch):
     """An operation on the duplicate of pidfd_getfd() affects the same object: bind() of it binds the other process's
     socket.
     """
-    ready, path = pipe(), str(tmp_path / "socket")
+    ready, path = pipe(), "socket"
+    monkeypatch.chdir(tmp_path)  # an address has room for 107 bytes
 
     def life() -> None:
         with socket.socket(socket.AF_UNIX) as theirs:

@@ -23,12 +23,14 @@ BEGINNINGS = {
     "without capabilities": "from pytest_ipc.kernel import CapabilitySets, capset; capset(CapabilitySets(0, 0, 0))",
     "in a user namespace": "import os; from pytest_ipc.kernel import CLONE_NEWUSER, map_user, unshare; "
     "me = os.getuid(), os.getgid(); unshare(CLONE_NEWUSER); map_user(0, 0, *me)",
-    "without /proc": "import os; real = os.open\n"
+    "without /proc": "from pytest_ipc.unpatched import os; real = os.open\n"
     "def refuse(path, *rest, **more):\n"
     "    if str(path).startswith('/proc'): raise PermissionError(13, 'Permission denied', path)\n"
     "    return real(path, *rest, **more)\n"
     "os.open = refuse",
-    "without processes to spare": "import os\ndef refuse(): raise BlockingIOError(11, 'Resource temporarily unavailable')\nos.fork = refuse",
+    "without processes to spare": "from pytest_ipc.unpatched import os\n"
+    "def refuse(): raise BlockingIOError(11, 'Resource temporarily unavailable')\n"
+    "os.fork = refuse",
     "without the extra": "import sys; sys.modules.update(rich=None, xdist=None, hypothesis=None, jinja2=None, pytest_timeout=None)",
 }
 

@@ -135,9 +135,13 @@ def lacking_for(error: BaseException | None, phase: str | None, page: str, *, is
     """
     if phase == "teardown" and lacking():  # what could not be ended, whatever it says of that
         return lacking()[0]
+    others = [lack for lack in lacking() if page.partition("(")[0] != lack.means.call]
     if expected := getattr(error, "expected", ""):  # a Deviation
-        asked = (lack for lack in lacking() if lack.means.asked_by and lack.means.asked_by in expected)
-        return next((lack for lack in asked if page.partition("(")[0] != lack.means.call), None)
+        failed = failed_call(error.__cause__ if error is not None else None)
+        for lack in others:
+            if failed == (lack.means.call, lack.errno) or (lack.means.asked_by and lack.means.asked_by in expected):
+                return lack
+        return None
     failed = failed_call(error)
     if failed is None:
         return None

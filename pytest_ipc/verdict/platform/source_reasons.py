@@ -21,7 +21,7 @@ __all__ = ["UNKNOWN", "asked", "reasons"]
 # Stands in a reason for what only a run can fill in.
 UNKNOWN = "…"
 
-_RESOURCES = Path(__file__).parents[1] / "resources"
+_RESOURCES = Path(__file__).parents[2] / "resources"
 
 
 @dataclass(frozen=True)

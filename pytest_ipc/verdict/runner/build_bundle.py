@@ -81,7 +81,7 @@ def make() -> bytes:
 
 
 def _of_this_project() -> Iterator[tuple[str, bytes]]:
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[2]
     roots = {"pytest_ipc": package, "pytest_ipc_conformance": suite.location()}
     for name, root in roots.items():
         for path in sorted(root.rglob("*")):
