@@ -44,7 +44,7 @@ class Semaphores(Model):
         super().__init__(*peers)
         self.id = self.ipc.sysv_sem(SIZE).id
         self.state = SemaphoresSpec((0,) * SIZE)
-        self.changed_by = [0] * SIZE
+        self.sempid = [0] * SIZE
 
     @rule(peer=st.integers(0, 1), operations=OPERATIONS)
     def operate(self, peer: int, operations: list[tuple[int, int, bool]]) -> None:
@@ -53,23 +53,23 @@ class Semaphores(Model):
         array = tuple((num, op, IPC_NOWAIT | (SEM_UNDO if undo and self.undo else 0)) for num, op, undo in operations)
         done = self.follows(Call(str(who), "semop", (array,)), who.call(semop, self.id, array))
         for num, _, _ in array if done else ():
-            self.changed_by[num] = who.actor.pid
+            self.sempid[num] = who.actor.pid
 
     @rule(num=st.integers(0, SIZE - 1), value=st.sampled_from((0, 1, 5, SEMVMX, SEMVMX + 1, -1)))
     def set_one(self, num: int, value: int) -> None:
         """Set the value of a semaphore; this clears its adjustments in all processes."""
         self.follows(Call("main", "setval", (num, value)), partial(semctl_setval, self.id, num, value))
         if 0 <= value <= SEMVMX:
-            self.changed_by[num] = os.getpid()
+            self.sempid[num] = os.getpid()
 
     @rule(values=st.lists(st.integers(0, 3), min_size=SIZE, max_size=SIZE))
     def set_all(self, values: list[int]) -> None:
         """Set the values of all semaphores."""
         self.follows(Call("main", "setall", (tuple(values),)), partial(semctl_setall, self.id, values))
-        self.changed_by = [os.getpid()] * SIZE
+        self.sempid = [os.getpid()] * SIZE
 
     @invariant()
-    def the_kernel_has_the_values(self) -> None:
+    def values_match_model(self) -> None:
         """Compare GETALL and GETVAL."""
         self.sees("semctl(GETALL)", partial(semctl_getall, self.id), lambda: [*self.state.values])
         self.sees("each GETVAL", partial(self.each, GETVAL), lambda: [*self.state.values])
@@ -79,13 +79,13 @@ class Semaphores(Model):
         return [semctl(self.id, num, command) for num in range(SIZE)]
 
 
-class Signed(Semaphores):
+class WithSempid(Semaphores):
     """The same with sempid, the last process to operate on each semaphore."""
 
     @invariant()
-    def the_kernel_knows_who_it_was(self) -> None:
+    def sempid_matches_model(self) -> None:
         """Compare GETPID."""
-        self.sees("each GETPID", partial(self.each, GETPID), lambda: self.changed_by)
+        self.sees("each GETPID", partial(self.each, GETPID), lambda: self.sempid)
 
 
 class Undone(Semaphores):
@@ -109,7 +109,7 @@ class Undone(Semaphores):
         self.follows(Call(str(who), "ends"), kernel)
         for adjusted, num, _ in before.adjustments:
             if adjusted == str(who):
-                self.changed_by[num] = who.actor.pid
+                self.sempid[num] = who.actor.pid
         new = Peer(self.ipc.fork, f"{who}'")
         self.peers = (new, self.peers[1]) if peer == 0 else (self.peers[0], new)
 

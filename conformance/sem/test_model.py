@@ -18,7 +18,7 @@ def test_sempid_agrees_with_model(agree, machines, two_peers):
     """For every sequence of calls by two processes, GETPID returns the last process to operate on a semaphore, as in
     a model.
     """
-    agree(lambda: machines.Signed(*two_peers))
+    agree(lambda: machines.WithSempid(*two_peers))
 
 
 @clause("semundo.model", "semop(2)", "DESCRIPTION")

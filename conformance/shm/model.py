@@ -134,7 +134,7 @@ class SharedMemory(Model):
         self.same(f"shmctl({self.word(segment)}, IPC_RMID)", lambda: shmctl_rmid(id), model)
 
     @invariant()
-    def the_kernel_counts_as_the_model_does(self) -> None:
+    def segments_match_model(self) -> None:
         """Compare size, attachments and SHM_DEST of every segment found so far."""
         for id, segment in self.known:
 
@@ -150,7 +150,7 @@ class SharedMemory(Model):
             self.sees(f"shmctl({self.word(segment)}, IPC_STAT)", kernel, model)
 
     @invariant()
-    def everybody_reads_what_anybody_wrote(self) -> None:
+    def contents_match_model(self) -> None:
         """Compare the first and last byte of each segment, read through every attachment."""
         for peer, address, segment in self.attachments:
             for offset in {0, segment.size - 1}:

@@ -169,7 +169,7 @@ class Pair(Model):
         self.same(f"{end.name}: close()", end.socket.close, model)
 
     @invariant()
-    def the_readers_notice(self) -> None:
+    def pipes_hang_up_as_in_model(self) -> None:
         """Compare POLLHUP of each pipe: set if no write end is open, neither in this process nor in transit."""
         for name, fd in self.readers.items():
             in_transit = any(name in message.pipes for end in self.ends for message in end.queue)
