@@ -10,9 +10,8 @@ from pytest_ipc.kernel import mutex_init, mutex_lock, mutex_trylock, mutex_unloc
 
 @clause("pthread_mutex.concurrent", "pthread_mutexattr_setrobust(3)", "DESCRIPTION")
 def test_concurrent_robust_mutex(linearizable, machines):
-    """Among threads of several processes one at a time holds a robust mutex; after its owner is killed, and only
-    then, the next lock fails with EOWNERDEAD.
-    """
+    """Of the threads of several processes only one at a time holds a robust mutex; after its owner is killed, and only
+    then, the next lock fails with EOWNERDEAD."""
     linearizable(machines.Mutex())
 
 
