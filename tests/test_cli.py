@@ -218,6 +218,7 @@ def test_a_reader_who_leaves_ends_it_quietly():
     assert running.returncode == 141
 
 
+@pytest.mark.timeout(400)  # it runs a tenth of the suite, which takes a minute on a loaded machine
 @pytest.mark.parametrize(
     ("signo", "processes"), [(signal.SIGTERM, "0"), (signal.SIGTERM, "2"), (signal.SIGHUP, "0"), (signal.SIGINT, "0")]
 )

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
-from errno import EINVAL, ENOSYS
+from errno import EINVAL, ENOENT, ENOSYS
 from functools import partial
 from threading import get_native_id
 from types import MappingProxyType
@@ -232,10 +232,10 @@ class Child(Resource, Generic[Result]):
             nonlocal seen, since
             if self._reap(os.WNOHANG) or not child_report.started(self._report):
                 return self._reaped
-            state = proc.process_state(self.pid)
+            state = self._state()
             now = proc.process_syscall(self.pid)
             self.account = "state" if now is None else "syscall"
-            if state is None or state.state != "S" or now == "running":
+            if state != "S" or now == "running":
                 seen = None
                 return False
             if isinstance(now, proc.SystemCall) and numbers:
@@ -266,8 +266,7 @@ class Child(Resource, Generic[Result]):
 
         def reached() -> bool:
             nonlocal found
-            state = proc.process_state(self.pid)
-            found = state.state if state else "X"
+            found = "X" if self._reaped else self._state()
             return found in states or (found in "ZX" and not ends and self._reap(os.WNOHANG))
 
         came = Deadline(check_timeout(timeout)).until(reached)
@@ -337,6 +336,14 @@ class Child(Resource, Generic[Result]):
         # It may have left its group (setsid), or have become another user's while this process lacks CAP_KILL.
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
+
+    def _state(self) -> str:
+        """The letter of the state in /proc/PID/stat, which a child that is not reaped has. FileNotFoundError without /proc."""
+        state = proc.process_state(self.pid)
+        if state is None and not os.path.exists("/proc/self/stat"):
+            path = f"/proc/{self.pid}/stat"
+            raise FileNotFoundError(ENOENT, f"the state of {self!r} cannot be read: {os.strerror(ENOENT)}", path)
+        return state.state if state is not None else "X"
 
     def _reap(self, options: int) -> bool:
         """Whether the child has ended; takes its status if so. *options* is 0 to wait for that, or WNOHANG."""

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from pytest_ipc import ChildDied, scope
+from pytest_ipc import ChildDied, scope, unpatched
 from pytest_ipc.kernel import proc
 
 
@@ -95,6 +95,23 @@ def test_an_unknown_call_is_refused(fork, pipe):
     child = fork(os.read, pipe().read_fd, 1)
     with pytest.raises(ValueError, match=r"system call must be one of .*, not 'raed'"):
         child.wait_blocked("raed")
+
+
+WAITS = {"blocked": lambda child: child.wait_blocked(timeout=600), "state": lambda child: child.wait_state("S", 600)}
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_wait_fails_at_once_without_proc(fork, pipe, monkeypatch, wait):
+    child = fork(os.read, pipe().read_fd, 1)
+    child.wait_blocked()
+    real = unpatched.os.stat
+    monkeypatch.setattr(proc, "process_state", lambda _pid: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            unpatched.os, "stat", lambda path, **more: real("/nowhere" if "/proc" in str(path) else path, **more)
+        )
+        with pytest.raises(FileNotFoundError, match=f"the state of <child {child.pid} .*/proc/{child.pid}/stat"):
+            wait(child)
 
 
 def test_where_the_call_is_not_shown_the_state_must_do(fork, pipe, monkeypatch):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from errno import EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC, ENOSYS
 from functools import cache
@@ -16,6 +17,7 @@ from functools import cache
 from ...kernel.errnos import errno_name
 from ...kernel.ipc import IPC_PRIVATE
 from ...kernel.msg import msgctl_rmid, msgctl_set, msgctl_stat, msgget
+from ...kernel.namespace import CLONE_NEWIPC, CLONE_NEWUSER, unshare
 from ...kernel.pidfd import pidfd_open, pidfd_send_signal
 from ...kernel.posix_mq import mq_open, mq_unlink
 from ...kernel.sem import semctl_getall, semctl_rmid, semctl_set, semctl_stat, semget
@@ -63,6 +65,7 @@ def _made(
     make: Callable[[], int], use: Callable[[int], object], remove: Callable[[int], object]
 ) -> Callable[[], object]:
     def life() -> None:
+        _go_apart()
         id = make()
         try:
             use(id)
@@ -72,7 +75,16 @@ def _made(
     return life
 
 
+def _go_apart() -> None:
+    """Enter a new IPC namespace, if that is allowed: its objects go with the child, even if the child is killed."""
+    for flags in (CLONE_NEWIPC, CLONE_NEWIPC | CLONE_NEWUSER):
+        with suppress(OSError):
+            unshare(flags)
+            return
+
+
 def _mq() -> None:
+    _go_apart()
     name = f"/pytest-ipc-{os.getpid()}-trial"
     mq_open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     mq_unlink(name)
