@@ -1,11 +1,12 @@
 """A process with the lies in libc's place that has loaded the suite, and forks a check for every lie that it is told.
 
-    LD_PRELOAD=lies.so python -m tests.fault_injection.fault_server
+    LD_PRELOAD=lies.so python -m tests.fault_injection.fault_server PATIENCE
 
 A check of two clauses takes some hundredths of a second; to start Python and load the suite for it takes ten times as long,
 and there are hundreds of lies. Each line of the input is a JSON object: `lie`, `clauses`, `report` and `log`, two files;
 the answer is the line "done". Every check has a process of its own, and an IPC namespace where it may, so that what a lie has
-spoilt or left behind goes with it.
+spoilt or left behind goes with it. Deadlines are PATIENCE times as long as elsewhere on this platform: under a fault many of
+them pass, one after another.
 """
 
 from __future__ import annotations
@@ -27,10 +28,21 @@ from pytest_ipc.kernel import CLONE_NEWIPC, Deadline, unshare
 from pytest_ipc.verdict import suite
 from pytest_ipc.verdict.platform import describe
 from pytest_ipc.verdict.reports import terminal, writer
-from pytest_ipc.verdict.runner import run
+from pytest_ipc.verdict.runner import run, speed
 
 LOADED = (describe, writer, run, terminal)  # what a check imports when it is made
 PATIENCE = 90.0  # seconds for one check; a clause that a lie makes hang has 60
+
+
+def set_patience(factor: float) -> None:
+    """Make all deadlines of the suite *factor* times as long, before it is imported."""
+    measured = speed.slowness()
+
+    def scaled() -> float:
+        return factor * measured
+
+    for module in (speed, run):
+        vars(module)["slowness"] = scaled
 
 
 def load() -> None:
@@ -76,6 +88,7 @@ def has_ended(child: int) -> bool:
 
 def main() -> None:
     """Check after check, as they are asked for."""
+    set_patience(float(sys.argv[1]))
     load()
     for line in sys.stdin:
         child = os.fork()

@@ -37,9 +37,9 @@ def compiled(folder: Path, sources: Sequence[Path] = SOURCES) -> Path:
 
 
 @contextmanager
-def liar(shim: Path) -> Iterator[Liar]:
-    """The process that forks the checks, while the block runs."""
-    command = [sys.executable, "-m", "tests.fault_injection.fault_server"]
+def liar(shim: Path, patience: float = 1.0) -> Iterator[Liar]:
+    """The process that forks the checks, while the block runs; their deadlines are *patience* times as long as elsewhere."""
+    command = [sys.executable, "-m", "tests.fault_injection.fault_server", str(patience)]
     environment = os.environ | {"LD_PRELOAD": str(shim)}
     root, pipe = Path(__file__).parents[2], subprocess.PIPE
     with Running(command, cwd=root, env=environment, stdin=pipe, stdout=pipe, text=True) as process:

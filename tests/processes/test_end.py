@@ -92,13 +92,15 @@ def test_the_group_that_an_ended_child_left_behind_ends_with_it(fork, monkeypatc
 
 
 def test_a_child_that_left_its_group_ends_too(fork):
+    other = fork(signal.pause)
+
     def life():
-        os.setpgid(0, os.getpgid(os.getppid()))
+        os.setpgid(0, other.pid)
         signal.pause()
 
     child = fork(life)
     child.wait_blocked("pause")
-    assert os.getpgid(child.pid) != child.pid
+    assert os.getpgid(child.pid) == other.pid
     child.end()
     assert child.status == -signal.SIGKILL
 
