@@ -14,6 +14,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="kill a run at each of its system calls, not only at some hundred (tests/custody/test_every_call.py)",
     )
     parser.addoption(
+        "--every-fault",
+        action="store_true",
+        help="inject every fault and every race, not every third and one for each concurrent check (tests/fault_injection)",
+    )
+    parser.addoption(
         "--every-limit",
         action="store_true",
         help="run the whole suite under each small limit, not some of it under a few (tests/small_limits)",

@@ -14,5 +14,8 @@ _TABLES = [import_module(f"{__package__}.faults.{source.stem}") for source in SO
 
 LIES: dict[str, list[str]] = {lie: clauses for table in _TABLES for lie, clauses in table.LIES.items()}
 
+# For every run of the tests; the others are injected by --every-fault.
+SAMPLE = [*LIES][::3]
+
 # Lies under which objects are really left behind.
 LEAKING: set[str] = {lie for table in _TABLES for lie in getattr(table, "LEAKING", ())}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from .interposer import COMPILER, Liar, compiled, judged, liar
-from .races import RACES, SOURCES
+from .races import RACES, SAMPLE, SOURCES
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +25,17 @@ def test_the_sources_and_the_tables_know_the_same_races():
     assert sorted(there) == sorted(RACES)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "race" in metafunc.fixturenames:
+        metafunc.parametrize("race", RACES if metafunc.config.getoption("--every-fault") else SAMPLE)
+
+
 @pytest.mark.parametrize("clause", sorted({*RACES.values()}))
 def test_without_a_race_none_is_found(process, tmp_path, clause):
     found = judged(process, None, [clause], tmp_path)[clause]
     assert found["verdict"] in ("holds", "untested"), found["reason"]
 
 
-@pytest.mark.parametrize("race", RACES)
 def test_a_race_is_found(process, tmp_path, race):
     found = judged(process, race, [RACES[race]], tmp_path)[RACES[race]]
     if found["verdict"] == "untested":

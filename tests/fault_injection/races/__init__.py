@@ -11,3 +11,6 @@ _TABLES = [import_module(f"{__package__}.{table.stem}") for table in sorted(Path
 
 # The clause that must find it, by race.
 RACES: dict[str, str] = {race: clause for table in _TABLES for race, clause in table.RACES.items()}
+
+# One for each clause, for every run of the tests; the others are injected by --every-fault.
+SAMPLE = [*{clause: race for race, clause in RACES.items()}.values()]
