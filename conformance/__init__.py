@@ -4,5 +4,5 @@ from pkgutil import iter_modules
 
 import pytest
 
-# The shared modules assert, too, and a verdict gives the values. This package itself is imported by now.
+# Rewrite the assertions of the shared modules too, so that verdicts show values; this package is already imported.
 pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in iter_modules(__path__)))

@@ -1,7 +1,7 @@
-"""What a pipe and a FIFO are to their models: bytes in order, ends that open and close, and an atomic write at most PIPE_BUF long.
+"""The common model of pipes and FIFOs: bytes in order, ends that open and close, atomic writes of up to PIPE_BUF bytes.
 
-How much room there is, the pages say only for an empty pipe: Linux counts buffers and not bytes, so what fits beside unread
-bytes is left to the kernel as long as it keeps to all or nothing.
+The manual specifies the capacity only for an empty pipe: Linux counts buffers, not bytes. Beside unread bytes the model
+accepts any partial write that the kernel chooses, as long as small writes are atomic.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from pytest_ipc.kernel import PIPE_BUF, read, write
 
 from .model import Model, fails
 
-# Around the sizes at which something changes; of pages of 4096 bytes that is all of them, of larger ones the most.
+# Sizes around the limits at which behaviour changes, for pages of 4096 bytes.
 COUNTS = (1, 2, 100, PIPE_BUF - 1, PIPE_BUF, PIPE_BUF + 1, 2 * PIPE_BUF, 20_000)
 
 
 @dataclass
 class Stream:
-    """A pipe as the model has it."""
+    """The state of a pipe in the model."""
 
     capacity: int
     unread: bytes = b""
-    readers: dict[str, int] = field(default_factory=dict)  # descriptors, by the names they have in the history
+    readers: dict[str, int] = field(default_factory=dict)  # descriptors, by their names in the history
     writers: dict[str, int] = field(default_factory=dict)
 
 
 class StreamModel(Model):
-    """Calls on non-blocking ends, with their outcome by the model. SIGPIPE must be ignored."""
+    """Calls on non-blocking ends, compared with the model. SIGPIPE must be ignored."""
 
     sent = 0
 
     def write_to(self, stream: Stream, name: str, count: int) -> None:
-        """write(2) of *count* bytes that have not been written before."""
+        """Write *count* bytes that differ from the previous ones (write(2))."""
         data = bytes((self.sent + n) % 251 for n in range(count))
         self.sent += count
         came: list[int] = []
@@ -49,16 +49,16 @@ class StreamModel(Model):
             return came[0]
 
         def model() -> int:
-            room = stream.capacity - len(stream.unread)
+            space = stream.capacity - len(stream.unread)
             if not stream.readers:
                 fails(EPIPE)
             if count <= PIPE_BUF:
-                # Whole or not at all; whole for certain if there is nothing in the way.
-                done = count if (came or not stream.unread) and count <= room else 0
+                # Atomic: all or nothing, and all if the pipe is empty.
+                done = count if (came or not stream.unread) and count <= space else 0
             elif not stream.unread:
-                done = min(count, room)
+                done = min(count, space)
             else:
-                done = came[0] if came and 0 < came[0] <= room else 0
+                done = came[0] if came and 0 < came[0] <= space else 0
             if not done:
                 fails(EAGAIN)
             stream.unread += data[:done]
@@ -67,7 +67,7 @@ class StreamModel(Model):
         self.same(f"write({name}, {count})", kernel, model)
 
     def read_from(self, stream: Stream, name: str, count: int) -> None:
-        """read(2) of at most *count* bytes."""
+        """Read at most *count* bytes (read(2))."""
 
         def model() -> bytes:
             if not stream.unread and stream.writers:
@@ -78,12 +78,12 @@ class StreamModel(Model):
         self.same(f"read({name}, {count})", lambda: Bytes(read(stream.readers[name], count)), lambda: Bytes(model()))
 
     def close_end(self, ends: dict[str, int], name: str) -> None:
-        """close(2) of an end."""
+        """Close an end (close(2))."""
         self.same(f"close({name})", partial(os.close, ends[name]), lambda: None)
         del ends[name]
 
     def notices(self, stream: Stream) -> None:
-        """What FIONREAD and poll(2) say of every end. When a FIFO's reader is hung up on, the pages do not say for each case."""
+        """Compare FIONREAD and poll(2) of every end; POLLHUP of a FIFO's reader is not specified in every case."""
         for name, fd in stream.readers.items():
             self.sees(f"FIONREAD of {name}", partial(unread, fd), partial(len, stream.unread))
             self.sees(f"POLLIN of {name}", partial(ready, fd, select.POLLIN), partial(bool, stream.unread))
@@ -92,7 +92,7 @@ class StreamModel(Model):
 
 
 class Bytes:
-    """Bytes that are told by their number when they are many."""
+    """Bytes that are shown abbreviated if long."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -112,14 +112,14 @@ class Bytes:
 
 
 def unread(fd: int) -> int:
-    """ioctl(2) FIONREAD."""
+    """Return the number of unread bytes (ioctl(2), FIONREAD)."""
     number = bytearray(4)
     ioctl(fd, FIONREAD, number)
     return int.from_bytes(number, sys.byteorder)
 
 
 def ready(fd: int, event: int) -> bool:
-    """Whether poll(2), without waiting, reports *event* of the descriptor."""
+    """Return whether poll(2) reports *event* for the descriptor, without waiting."""
     poll = select.poll()
     poll.register(fd, event)
     return any(events & event for _, events in poll.poll(0))

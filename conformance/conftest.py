@@ -1,4 +1,4 @@
-"""What clauses of more than one mechanism are written with: other users, namespaces, programs, the page size."""
+"""Fixtures of several mechanisms: other users, namespaces, programs, the page size."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .workers import Peer
 
 @pytest.fixture(scope="session", autouse=True)
 def no_core_files() -> Iterator[None]:
-    """Children that die of a SIGSEGV on purpose leave no core file where the suite is run."""
+    """Set RLIMIT_CORE to 0, so that children killed by SIGSEGV on purpose write no core files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     yield
@@ -39,7 +39,7 @@ def no_core_files() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def deadlines_are_for_this_platform() -> Iterator[None]:
-    """On a platform that is many times slower, what does not end in five seconds need not hang."""
+    """Extend the deadlines on a platform that is many times slower."""
     set_patience(slowness())
     yield
     set_patience(1.0)
@@ -47,7 +47,7 @@ def deadlines_are_for_this_platform() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def children_are_waited_for() -> Iterator[None]:
-    """A suite that was started with SIGCHLD ignored, as nohup and some CI runners do, would never learn how a child ended."""
+    """Restore SIGCHLD to SIG_DFL; nohup and some CI runners ignore it, and children could not be waited for."""
     before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGCHLD, before)
@@ -55,13 +55,13 @@ def children_are_waited_for() -> Iterator[None]:
 
 @pytest.fixture
 def page() -> int:
-    """The page size in bytes."""
+    """Return the page size in bytes."""
     return PAGESIZE
 
 
 @pytest.fixture
 def room_for_signals() -> None:
-    """Room to queue signals: without it what comes says nothing of its sender, and a real-time signal is lost (sigqueue(3))."""
+    """Require space in the signal queue; without it siginfo is missing and real-time signals are lost (sigqueue(3))."""
     queued, _, most = process_status().get("SigQ", "").partition("/")
     if most.isdigit() and int(queued) + 16 > int(most):
         untested(f"RLIMIT_SIGPENDING is {most}, and {queued} of them are in use")
@@ -69,21 +69,21 @@ def room_for_signals() -> None:
 
 @pytest.fixture
 def room_for_processes() -> None:
-    """Processes and threads, a few: what cannot start one does not always say so (RLIMIT_NPROC)."""
+    """Require permission to start a few processes and threads; not every failure of that is reported (RLIMIT_NPROC)."""
     if reason := few_processes():
         untested(f"a documented limit is in the way: {reason}")
 
 
 @pytest.fixture
 def whole_pipes() -> None:
-    """Pipes of 16 pages: a user whose pipes hold pipe-user-pages-soft pages gets smaller ones (pipe(7))."""
+    """Require new pipes of 16 pages; a user above pipe-user-pages-soft gets smaller ones (pipe(7))."""
     if reason := small_pipes():
         untested(f"a documented limit is in the way: {reason}")
 
 
 @pytest.fixture
 def as_user(fork: Fork) -> Callable[..., Any]:
-    """Run a function as another user: as_user(uid, gid, function, *args), its result. It has no capability there."""
+    """Run a function as another user without capabilities: as_user(uid, gid, function, *args) -> result."""
 
     def run(uid: int, gid: int, function: Callable[..., Any], *args: Any) -> Any:
         def life() -> Any:
@@ -97,9 +97,9 @@ def as_user(fork: Fork) -> Callable[..., Any]:
 
 @pytest.fixture
 def in_ipc_namespace(ipc_namespace: Callable[..., IpcNamespace]) -> Callable[..., Any]:
-    """Run a function in an IPC namespace of its own: in_ipc_namespace({"kernel/shmmni": 1}, function, *args), its result.
+    """Run a function in a new IPC namespace: in_ipc_namespace({"kernel/shmmni": 1}, function, *args) -> result.
 
-    The limits are named as below /proc/sys. For several processes in one namespace there is the fixture ipc_namespace.
+    The limits have their names in /proc/sys. For several processes in one namespace use the fixture ipc_namespace.
     """
 
     def run(limits: dict[str, Any], function: Callable[..., Any], *args: Any) -> Any:
@@ -117,10 +117,10 @@ def in_ipc_namespace(ipc_namespace: Callable[..., IpcNamespace]) -> Callable[...
 
 @pytest.fixture
 def program(fork: Fork) -> Callable[..., Child[Any]]:
-    """Run Python source as an unrelated program: program(source, *args, keep=()) -> Child, whose memory is all its own.
+    """Run Python source as an unrelated program: program(source, *args, keep=()) -> Child.
 
-    The source finds the arguments in sys.argv[1:] and the kernel calls in pytest_ipc.kernel; it answers through its exit status or
-    its output. It inherits no descriptor but those in *keep*, which it must find by number.
+    The source finds the arguments in sys.argv[1:] and the kernel calls in pytest_ipc.kernel; it reports by its exit
+    status or its output. It inherits only the descriptors in *keep*, by their numbers.
     """
 
     def run(source: str, *args: object, keep: tuple[int, ...] = ()) -> Child[Any]:
@@ -136,7 +136,7 @@ def program(fork: Fork) -> Callable[..., Child[Any]]:
 
 @pytest.fixture
 def two_peers(fork: Fork) -> Iterator[tuple[Peer, Peer]]:
-    """Two processes, A and B, that make the calls of a model."""
+    """Start two worker processes, A and B, that make the calls of a model."""
     pair = Peer(fork, "A"), Peer(fork, "B")
     yield pair
     for peer in pair:
@@ -145,9 +145,9 @@ def two_peers(fork: Fork) -> Iterator[tuple[Peer, Peer]]:
 
 @pytest.fixture(scope="session")
 def aged() -> Iterator[Callable[[str], Any]]:
-    """System V objects that were made in an earlier second, which its times can tell from this one: aged("sysv_sem").
+    """Return a System V object created in an earlier second, so that changes of its times show: aged("sysv_sem").
 
-    To wait for the next second takes as long as thirty clauses do, so those that need such an object wait together.
+    The wait for the next second takes as long as thirty clauses, so these clauses share one wait.
     """
     made: dict[str, list[Any]] = {"sysv_msg": [], "sysv_sem": [], "sysv_shm": []}
     with scope() as ipc:
@@ -157,7 +157,7 @@ def aged() -> Iterator[Callable[[str], Any]]:
 
         for factory, number in (("sysv_msg", 1), ("sysv_sem", 4), ("sysv_shm", 1)):
             for _ in range(number):
-                with suppress(OSError):  # whoever asks for it is told
+                with suppress(OSError):  # the error is raised when the object is requested
                     make(factory)
         next_second()
 
@@ -172,13 +172,16 @@ def aged() -> Iterator[Callable[[str], Any]]:
 
 @pytest.fixture
 def on_record(ipc_scope: Ipc) -> OnRecord:
-    """System V objects by the call itself, which go with the test: on_record.semget(key, nsems, flags)."""
+    """Create System V objects by the call itself, removed with the test: on_record.semget(key, nsems, flags)."""
     return OnRecord(ipc_scope.scope)
 
 
 @pytest.fixture
 def reserved_key(ipc_scope: Ipc) -> Callable[..., int]:
-    """A key for an object that a child makes and leaves: reserved_key("sysv-sem", nsems=2, mode=0o600). It goes with the test."""
+    """Reserve a key for an object that a child creates: reserved_key("sysv-sem", nsems=2, mode=0o600).
+
+    The object is removed with the test.
+    """
 
     def reserve(kind: str, **details: int) -> int:
         return ReservedKey(kind, details, ipc_scope.scope).key
@@ -188,10 +191,10 @@ def reserved_key(ipc_scope: Ipc) -> Callable[..., int]:
 
 @pytest.fixture(scope="module")
 def machines(request: pytest.FixtureRequest) -> ModuleType:
-    """The state machines of a file of models, from the file beside it: test_model.py has its own in model.py.
+    """Return the module of state machines that belongs to the test file: model.py to test_model.py.
 
-    They are loaded when the first of them is to run, and before a peer is forked. With Hypothesis they are 7 MB of 49, which
-    the forks of all clauses before would have to share.
+    It is imported when its first test runs and before a worker process is forked. With Hypothesis it takes 7 MB of 49,
+    which all earlier forks would have to share.
     """
     package, _, name = request.module.__name__.rpartition(".")
     return import_module(f"{package}.{name.removeprefix('test_')}")
@@ -199,18 +202,20 @@ def machines(request: pytest.FixtureRequest) -> ModuleType:
 
 @pytest.fixture
 def agree(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Look for a history on which a machine and the kernel differ (model.agree): for seconds, or as long as --ipc-thorough has it."""
-    from .model import agree  # not sooner, like the machines
+    """Search for a history on which a machine and the kernel differ (model.agree), for seconds or as --ipc-thorough
+    says.
+    """
+    from .model import agree  # imported late, like the machines
 
     return partial(agree, thorough=bool(request.config.getoption("--ipc-thorough")))
 
 
 @pytest.fixture
 def linearizable(request: pytest.FixtureRequest, fork: Fork) -> Callable[..., Any]:
-    """Look for a history that fits no order of its calls (concurrency.looking): for a moment, or as long as --ipc-thorough has it."""
+    """Search for a history without a valid order of calls (concurrency.looking), briefly or as --ipc-thorough says."""
 
     def check(workload: Any, **more: Any) -> None:
-        from .concurrency.looking import look  # not sooner, like the machines
+        from .concurrency.looking import look  # imported late, like the machines
 
         thorough = bool(request.config.getoption("--ipc-thorough"))
         summary = look(fork, workload, thorough=thorough, **more)
@@ -222,20 +227,20 @@ def linearizable(request: pytest.FixtureRequest, fork: Fork) -> Callable[..., An
     return check
 
 
-# Seconds. On a loaded machine, or on a processor that is emulated, an interpreter alone may take many to start.
+# Seconds; the start of an interpreter may take long on a loaded machine or an emulated CPU.
 TO_START = 50.0
 
 
-def succeeded(actor: Child[Any]) -> None:
-    """Assert that a program ended with status 0; its output says what it found otherwise.
+def succeeded(child: Child[Any]) -> None:
+    """Assert that a program terminated with status 0; the failure shows its output.
 
-    What kept the child from becoming the program is raised, as that a clause cannot be tried.
+    An error before the program was executed is raised, so that the clause becomes untested.
     """
-    if actor.wait(TO_START) != 0:
-        actor.result()
+    if child.wait(TO_START) != 0:
+        child.result()
 
 
 def next_second() -> None:
-    """Wait for the next second to begin, by the clock that the kernel stamps objects with."""
+    """Wait for the next second of the clock that the kernel stamps objects with."""
     now = int(time.clock_gettime(CLOCK_REALTIME_COARSE))
     assert Deadline(5).until(lambda: time.clock_gettime(CLOCK_REALTIME_COARSE) >= now + 1)

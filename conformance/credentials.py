@@ -1,6 +1,6 @@
-"""Whom and where a clause is tried as, and with which limits. For children; none of it can be undone.
+"""Credentials, namespaces and limits of a child; these changes cannot be undone.
 
-What is not allowed here is tried and found out, not guessed from a user id, and makes the clause untested.
+Permission is checked by a trial call, never by uid; a change that is not permitted makes the clause untested.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pytest_ipc.kernel import (
     unshare,
 )
 
-# Numbers that no account needs to have: the kernel compares them and nothing else.
+# IDs without accounts, which the kernel only compares.
 OWNER, MEMBER, STRANGER = 61001, 61002, 61003
 GROUP, OTHER_GROUP = 61101, 61102
 
@@ -35,10 +35,10 @@ NS_GET_USERNS = 0xB701  # ioctl_ns(2)
 
 
 def capabilities_count_for(kind: str) -> bool:
-    """Whether the capabilities of this process are of use in its namespace of this *kind*, as "ipc" or "pid".
+    """Return whether the capabilities of this process apply to its namespace of this *kind*, such as "ipc" or "pid".
 
-    It must belong to the user namespace of the process: root of a user namespace has them all and no power over what was there
-    before. True where the kernel does not tell.
+    They apply if its user namespace owns the namespace: root of a user namespace has all capabilities, but none over
+    namespaces created before. True where the kernel does not report the owner.
     """
     try:
         with open(f"/proc/self/ns/{kind}") as namespace:
@@ -48,13 +48,13 @@ def capabilities_count_for(kind: str) -> bool:
         finally:
             os.close(owner)
     except PermissionError:
-        return False  # the owner is out of sight
+        return False  # the owner is not visible
     except OSError:
         return True
 
 
 def act_as_another() -> None:
-    """Give this process, a child, effective ids that are not its real ones: STRANGER and OTHER_GROUP. Untested where it may not."""
+    """Set the effective IDs of this child to STRANGER and OTHER_GROUP. Untested if not permitted."""
     try:
         os.setresgid(GROUP, OTHER_GROUP, GROUP)
         os.setresuid(OWNER, STRANGER, OWNER)
@@ -63,18 +63,18 @@ def act_as_another() -> None:
 
 
 def become(uid: int, gid: int) -> None:
-    """Make this process, a child, another user with no capability at all. Untested where that is not allowed."""
+    """Change this child to another user without capabilities. Untested if not permitted."""
     try:
         os.setgroups([])
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
     except OSError as error:
         untested(f"needs CAP_SETUID and CAP_SETGID, and ids that are mapped here: {error.strerror}")
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user has cleared it
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # cleared by the change of user
 
 
 def leave(flags: int) -> None:
-    """Move this process, a child, to new namespaces, with a user namespace if it may not without. Untested where it may not."""
+    """Move this child to new namespaces, with a user namespace if it needs one. Untested if not permitted."""
     uid, gid = os.geteuid(), os.getegid()
     try:
         try:
@@ -87,17 +87,20 @@ def leave(flags: int) -> None:
 
 
 def limit_process(name: str, soft: int, hard: int | None = None) -> None:
-    """Set a limit of this process, a child, as "NOFILE"; *hard* stays where none is given. Untested where its hard limit is lower."""
+    """Set a limit of this child, such as "NOFILE"; *hard* None keeps the hard limit.
+
+    Untested if the hard limit is lower.
+    """
     number = getattr(resource, f"RLIMIT_{name}")
     most = resource.getrlimit(number)[1]
     try:
         resource.setrlimit(number, (soft, most if hard is None else hard))
-    except (OSError, ValueError):  # ValueError is what Python makes of some errnos
+    except (OSError, ValueError):  # Python raises ValueError for some errnos
         untested(f"RLIMIT_{name} is at most {most}, and the clause needs {max(soft, hard or 0)}")
 
 
 def change_limit(name: str, value: int | str) -> None:
-    """Set a limit in a namespace of this process's own. Untested where /proc/sys cannot be written, as in most containers."""
+    """Set a limit in a namespace of this process. Untested if /proc/sys is not writable, as in most containers."""
     try:
         set_limit(name, value)
     except OSError as error:
@@ -105,15 +108,15 @@ def change_limit(name: str, value: int | str) -> None:
 
 
 def mount_tmpfs(path: str | os.PathLike[str], flags: int = 0, options: str | None = None) -> None:
-    """Mount a tmpfs in a mount namespace of this process's own, a child's. Untested where that is not allowed."""
+    """Mount a tmpfs in a new mount namespace of this child. Untested if not permitted."""
     try:
         before = os.readlink("/proc/self/ns/mnt")
         leave(CLONE_NEWNS)
         if (
             os.readlink("/proc/self/ns/mnt") == before
-        ):  # a sandbox that says yes and does nothing: all would see the mount
+        ):  # a sandbox whose unshare() succeeds without effect: the mount would be global
             untested("needs a mount namespace, and unshare makes none")
-        with suppress(OSError):  # so that nothing of this is seen outside; refused where it is so already
+        with suppress(OSError):  # keeps the mount private; fails if it is already
             mount("none", "/", None, MS_REC | MS_PRIVATE)
         mount("none", path, "tmpfs", flags, options)
     except OSError as error:
@@ -121,7 +124,7 @@ def mount_tmpfs(path: str | os.PathLike[str], flags: int = 0, options: str | Non
 
 
 def type_of_file_system(path: str | os.PathLike[str]) -> str:
-    """The type of what *path* lies on, by /proc/self/mountinfo (proc(5)); the last mount there is the one that counts."""
+    """Return the filesystem type of *path*, by /proc/self/mountinfo (proc(5)); the last mount at a path counts."""
     best, found = "", ""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         fields = line.split()

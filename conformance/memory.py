@@ -1,4 +1,4 @@
-"""Memory by address: what clauses about attaching and mapping read, write and make room in. A wrong address is a SIGSEGV."""
+"""Memory by address: loads, stores and free ranges for clauses about mappings. A wrong address raises SIGSEGV."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pytest_ipc import untested
 from pytest_ipc.kernel import MAP_ANONYMOUS, MAP_SHARED, mincore, munmap, process_status
 from pytest_ipc.kernel import mmap as raw_mmap
 
-# Anonymous memory that the kernel neither joins with what lies beside it nor makes a huge page of unasked: what is in memory
-# of it is what was put there.
+# Anonymous memory that the kernel neither merges with adjacent mappings nor backs with huge pages unrequested, so that
+# exactly the pages that were touched are resident.
 APART = MAP_SHARED | MAP_ANONYMOUS
 
 
 def peek(address: int, count: int) -> bytes:
-    """*count* bytes at *address*."""
+    """Return *count* bytes at *address*."""
     return ctypes.string_at(address, count)
 
 
@@ -26,25 +26,25 @@ def poke(address: int, value: int) -> None:
 
 
 def free_range(length: int, align: int = mmap.PAGESIZE) -> int:
-    """An aligned address at which *length* bytes are nobody's, with a page free before and behind.
+    """Return an aligned address of *length* unmapped bytes, with an unmapped page before and behind.
 
-    The place is found by mapping it and letting go. Nothing else maps memory between that and the next call of the test:
-    it is one thread, and so small an object as a call makes does not go there.
+    The range is found by mapping and unmapping it. Nothing else maps memory before the next call of the test, which has
+    one thread; the small objects of a call are not placed there.
     """
-    room = mmap.mmap(-1, length + 2 * align + 2 * mmap.PAGESIZE)
-    start = ctypes.addressof(view := ctypes.c_char.from_buffer(room))
+    area = mmap.mmap(-1, length + 2 * align + 2 * mmap.PAGESIZE)
+    start = ctypes.addressof(view := ctypes.c_char.from_buffer(area))
     del view
-    room.close()
+    area.close()
     return -(-(start + mmap.PAGESIZE) // align) * align
 
 
 def mapped() -> list[tuple[int, int]]:
-    """What this process has mapped, as start and end addresses."""
+    """Return the mappings of this process, as start and end addresses."""
     return [(start, end) for start, end, _ in _maps()]
 
 
 def mapped_at(address: int) -> tuple[int, int, str] | None:
-    """The mapping that *address* lies in: start, end and rights, as "rw-s"; None where nothing is mapped."""
+    """Return the mapping that contains *address*: start, end and permissions such as "rw-s"; None if there is none."""
     return next((found for found in _maps() if found[0] <= address < found[1]), None)
 
 
@@ -57,7 +57,7 @@ def _maps() -> Iterator[tuple[int, int, str]]:
 
 
 def kilobytes(address: int, *names: str) -> int:
-    """The sum of some of the sizes that /proc/self/smaps (proc(5)) tells of the mapping at *address*, as Private_Dirty, in kB."""
+    """Return the sum in kB of fields such as Private_Dirty in /proc/self/smaps for the mapping at *address*."""
     total, inside = 0, False
     with open("/proc/self/smaps") as smaps:
         for line in smaps:
@@ -71,18 +71,18 @@ def kilobytes(address: int, *names: str) -> int:
 
 
 def resident(address: int, length: int) -> list[bool]:
-    """mincore(2), where it tells: for each page of the range whether it is in memory."""
+    """Return by mincore(2) whether each page of the range is resident; untested if the kernel does not report that."""
     fresh = raw_mmap(None, mmap.PAGESIZE, flags=APART)
-    tells = mincore(fresh, mmap.PAGESIZE) == [False]
+    reported = mincore(fresh, mmap.PAGESIZE) == [False]
     munmap(fresh, mmap.PAGESIZE)
-    if not tells:
+    if not reported:
         untested("needs a mincore that tells which pages are in memory")
     return mincore(address, length)
 
 
 def locked() -> int:
-    """How many bytes of its memory this process has locked, by /proc/self/status (proc(5))."""
-    told = process_status().get("VmLck")
-    if told is None:
+    """Return the number of locked bytes of this process, by /proc/self/status (proc(5))."""
+    size = process_status().get("VmLck")
+    if size is None:
         untested("needs VmLck in /proc/self/status")
-    return int(told.split()[0]) * 1024
+    return int(size.split()[0]) * 1024

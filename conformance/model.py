@@ -1,8 +1,8 @@
-"""What the models are written with: a mechanism and a few lines of Python that say how it behaves, taken through the same steps.
+"""The base of the models: a mechanism and a short Python model of it, taken through the same steps.
 
-A model is a Hypothesis state machine. Every step is a call that is made to the kernel first and to the model next; both give a
-value or fail with an errno, and these must be the same. Hypothesis looks for steps on which they differ and makes them as few
-and as simple as it can. What is told then is the history as calls, which needs no knowledge of Hypothesis:
+A model is a Hypothesis state machine. Every step makes a call to the kernel first and to the model next; both return a
+value or fail with an errno, and these must be equal. Hypothesis searches for steps on which they differ and shrinks
+them. The deviation shows the history as calls:
 
     expected msgrcv(type=-1) to give (1, b'a'), it failed with ENOMSG, after msgsnd(type=1, b'a')
 """
@@ -30,15 +30,15 @@ from .specification import Call, Specification
 __all__ = ["Model", "agree", "fails", "outcome"]
 
 _COMMON = settings(
-    deadline=None,  # time is measured in benchmarks
-    database=None,  # nothing is left in the folder where the suite is run
+    deadline=None,  # time is only measured in benchmarks
+    database=None,  # writes nothing to the current directory
     print_blob=False,
     report_multiple_bugs=False,
     verbosity=Verbosity.quiet,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.generate, Phase.shrink),
 )
-# The same histories on every run and every platform; and, with --ipc-thorough, new ones for as long as one has patience.
+# The same histories on every run and platform; with --ipc-thorough new ones, for as long as the user waits.
 QUICK = settings(_COMMON, derandomize=True, stateful_step_count=25)
 THOROUGH = settings(_COMMON, max_examples=50_000, stateful_step_count=60)
 
@@ -47,27 +47,27 @@ Thing = TypeVar("Thing")
 
 
 class Model(RuleBasedStateMachine):
-    """A mechanism beside a model of it; `ipc` makes what one history needs, and ends it with the history."""
+    """A mechanism and a model of it; `ipc` creates the objects of one history and removes them after it."""
 
-    state: Specification  # of machines that follow one
+    state: Specification  # of machines that use `follows`
 
     def __init__(self, *peers: Any) -> None:
         super().__init__()
         self.peers = peers
         self.history: list[str] = []
-        self.differences: list[tuple[int, Deviation]] = []  # with the number of steps before each
-        self.doing, self.since = "", 0.0  # the call that has not returned, and when it was made
+        self.differences: list[tuple[int, Deviation]] = []  # each with the number of steps before it
+        self.doing, self.since = "", 0.0  # the call in progress and its start
         self._stack = ExitStack()
         self.ipc: Ipc = self._stack.enter_context(scope())
 
     def same(self, call: str, kernel: Callable[[], Any], model: Callable[[], Any]) -> Any:
-        """Take a step with the kernel and with the model; what the kernel gave, None if it failed as it should."""
+        """Take a step with the kernel and the model; return the kernel's value, or None if it failed as expected."""
         value = self.sees(call, kernel, model)
         self.history.append(call)
         return value
 
     def sees(self, call: str, kernel: Callable[[], Any], model: Callable[[], Any]) -> Any:
-        """The same for a call that changes nothing, as an invariant makes it: it has no place in the history."""
+        """Do the same for a call that changes nothing, as in an invariant: it is not added to the history."""
         came = self._answer(call, kernel)
         meant = outcome(model)
         if came != meant:
@@ -78,7 +78,7 @@ class Model(RuleBasedStateMachine):
         return came.value if isinstance(came, Gives) else None
 
     def follows(self, call: Call, kernel: Callable[[], Any]) -> bool:
-        """Take a step with the kernel and let `self.state` follow; the kernel's result must be one that the specification allows.
+        """Take a step with the kernel and `self.state`; the kernel's result must be one that the specification allows.
 
         Return whether the call succeeded.
         """
@@ -97,13 +97,13 @@ class Model(RuleBasedStateMachine):
         return isinstance(came, Gives)
 
     def _answer(self, words: str, call: Callable[[], Any]) -> Outcome:
-        """Make the call to the kernel and return its outcome. _Ended if it has none: there is no such call, or no answer in time."""
+        """Call the kernel and return the outcome. _Ended if the call does not exist or does not return in time."""
         self.doing, self.since = words, monotonic()
         try:
             answer = outcome(call)
         except TimeoutError as error:
             raise _Ended(TimeoutError(f"{error}{self.after}")) from None
-        except Exception as error:  # noqa: BLE001 - whatever it is, no later history says more
+        except Exception as error:  # noqa: BLE001 - a later history would not show more
             raise _Ended(error) from None
         self.doing = ""
         return answer
@@ -114,17 +114,17 @@ class Model(RuleBasedStateMachine):
         return f", after {'; '.join(self.history)}" if self.history else ""
 
     def one_of(self, data: Any, things: Sequence[Thing]) -> Thing:
-        """One of *things*, of Hypothesis' choosing."""
+        """Return one of *things*, chosen by Hypothesis."""
         chosen: int = data.draw(st.integers(0, len(things) - 1))
         return things[chosen]
 
     def teardown(self) -> None:
-        """End what this history has made."""
+        """Remove the objects of this history."""
         self._stack.close()
 
 
 def _no_limit_in_the_way(came: Outcome) -> None:
-    """Untested where a documented limit explains that a call failed, or the platform refuses what the model looks with."""
+    """Make the clause untested if a documented limit, or a refused call of the model itself, explains the failure."""
     if isinstance(came, Fails) and came.error and lacking_for(came.error, "call", "", is_setting_up=False):
         raise _Ended(came.error)
     if isinstance(came, Fails) and (limit := limit_in_the_way(came.error)):
@@ -132,26 +132,29 @@ def _no_limit_in_the_way(came: Outcome) -> None:
 
 
 class _Enough(BaseException):
-    """Hypothesis has had its time to simplify; no Exception, for those it would take for one more difference."""
+    """Hypothesis has had its time to shrink; not an Exception, which it would take for another difference."""
 
 
 class _Ended(BaseException):
-    """A call has no outcome that could be compared, and *error* says why. Hypothesis is not to try it again: it may be slow once."""
+    """A call has no outcome to compare, because of *error*.
+
+    Not an Exception, so that Hypothesis does not repeat a slow call.
+    """
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
         self.error = error
 
 
-# Histories that are tried to make one shorter that was found. Where every call is slow it would go on for minutes.
+# Histories tried for shrinking; where every call is slow, more would take minutes.
 SIMPLIFICATIONS = 100
 
 
 def agree(machine: Any, *, thorough: bool = False, histories: int = 20) -> None:
-    """Look for a history on which the mechanism and its model differ; Deviation tells the shortest that was found.
+    """Search for a history on which the mechanism and its model differ; raise a Deviation with the shortest one found.
 
-    *machine* makes a `Model`, one for each history: the class, or a function that gives it its peers. Of *histories* there
-    should be fewer where each one needs processes of its own.
+    *machine* creates a `Model` for each history: the class, or a function that passes its workers. Use fewer
+    *histories* where each one needs processes of its own.
     """
     found: list[tuple[int, Deviation]] = []
     left = SIMPLIFICATIONS
@@ -181,14 +184,14 @@ def agree(machine: Any, *, thorough: bool = False, histories: int = 20) -> None:
             raise ended.error from None
     except (TimeUp, Exception, BaseExceptionGroup) as error:
         seconds = error.seconds if isinstance(error, TimeUp) else time_limit_passed()
-        if seconds is not None:  # whatever Hypothesis, or what was being ended, has made of it
+        if seconds is not None:  # even if Hypothesis or a tear-down has replaced the exception
             if not found:
                 _time_is_up(seconds, model, number)
         elif isinstance(error, Flaky):
-            # It differed once and not again: a difference all the same, but of a kernel that does not always do the same.
+            # It differed once and not again: still a deviation, of a kernel that is not deterministic.
             steady = False
             if not found and isinstance(error, FlakyFailure):
-                raise error.exceptions[0] from None  # of making or ending an object, once: that is to be told
+                raise error.exceptions[0] from None  # an object could not be created or removed, once
             if not found:
                 raise
         else:
@@ -196,12 +199,12 @@ def agree(machine: Any, *, thorough: bool = False, histories: int = 20) -> None:
     if found:
         _, shortest = min(
             reversed(found), key=lambda difference: difference[0]
-        )  # of equals the last, which is the simplest
+        )  # the last of equal ones is the simplest
         raise Deviation(shortest.expected, shortest.observed if steady else f"{shortest.observed}; not every time")
 
 
 def _time_is_up(seconds: float, model: Model | None, number: int) -> NoReturn:
-    """Say what the time went by with: one call that does not return, or more histories than this machine is fast enough for."""
+    """Report what took the time: one call that does not return, or too many histories for this machine."""
     if model is not None and model.doing and monotonic() - model.since > seconds / 2:
         raise TimeoutError(
             f"{model.doing} did not return within {monotonic() - model.since:.0f} s{model.after}"

@@ -1,6 +1,6 @@
-"""Objects that a clause makes by the call itself, put on record before: they go with the test, and with a run that is killed.
+"""Objects that a clause creates by the call itself, recorded before: removed with the test or after a killed run.
 
-The calls get what the clause gives them and nothing else, and what they give or raise is the clause's to judge.
+The calls get only the arguments of the clause, which judges what they return or raise.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ from pytest_ipc.resources.sysv import unusual_mode
 
 
 class OnRecord:
-    """The calls that make System V objects; each object that they make belongs to a scope."""
+    """The calls that create System V objects; each object belongs to a scope."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
 
     def shmget(self, key: int, size: int, flags: int) -> int:
-        """shmget(2) that makes a segment. OSError."""
+        """Create a segment with shmget(2). OSError if it fails."""
         with intent("sysv-shm", key=key, ipc=ipc_identity(), size=size) as record:
             id = shmget(key, size, flags)
             record.made(id=id)
         return Segment(id, key, size, record=record, scope=self.scope).id
 
     def semget(self, key: int, nsems: int, flags: int) -> int:
-        """semget(2) that makes a set. OSError."""
+        """Create a set with semget(2). OSError if it fails."""
         id, record = _marked("sysv-sem", key, flags, lambda: semget(key, nsems, flags), nsems=nsems)
         return SemaphoreSet(id, key, nsems, record=record, scope=self.scope).id
 
     def msgget(self, key: int, flags: int) -> int:
-        """msgget(2) that makes a queue. OSError."""
+        """Create a queue with msgget(2). OSError if it fails."""
         id, record = _marked("sysv-msg", key, flags, lambda: msgget(key, flags))
         return MessageQueue(id, key, record=record, scope=self.scope).id
 
 
 def _marked(kind: str, key: int, flags: int, call: Callable[[], int], **details: int) -> tuple[int, Record]:
-    # Of a private object the kernel does not say who made it, and to look for it by the mode that the clause gives could find
-    # a stranger's: until its id is on record nothing is looked for.
+    # The kernel does not report the creator of a private object, and a search by the clause's mode could find a foreign
+    # one: nothing is searched for until the id is recorded.
     mode = flags & 0o777 if key != IPC_PRIVATE else unusual_mode()
     with intent(kind, key=key, ipc=ipc_identity(), mode=mode, **details) as record:
         id = call()
@@ -66,7 +66,7 @@ def _marked(kind: str, key: int, flags: int, call: Callable[[], int], **details:
 
 
 class ReservedKey(Resource):
-    """A key that nobody has, for an object of one kind that any process makes: whatever gets it is removed at the end."""
+    """An unused key for an object of one kind that any process creates; it is removed at the end."""
 
     def __init__(self, kind: str, details: dict[str, int], scope: Scope) -> None:
         self.key = unused_key()
@@ -86,7 +86,7 @@ class ReservedKey(Resource):
 
 
 class ReservedName(Resource):
-    """A name that nobody has, of POSIX shared memory, a semaphore or a queue: whatever gets it loses it at the end."""
+    """An unused name for POSIX shared memory, a semaphore or a queue; it is unlinked at the end."""
 
     def __init__(self, name: str, record: Record, unlink: Callable[[str], None], scope: Scope) -> None:
         self.name = name
@@ -96,20 +96,20 @@ class ReservedName(Resource):
 
     @classmethod
     def shm(cls, scope: Scope, length: int = 0) -> ReservedName:
-        """A name of shared memory, of *length* bytes without the slash where it is given."""
+        """Reserve a name of shared memory; *length* is its length without the slash."""
         name = _long_name(length)
         return cls(name, intent("posix-shm", name=name), shm_unlink, scope)
 
     @classmethod
     def sem(cls, scope: Scope, length: int = 0) -> ReservedName:
-        """The same of a semaphore."""
+        """Reserve a name of a semaphore."""
         name = _long_name(length)
         tag = SystemRandom().randrange(1, 1 << 30)
         return cls(name, intent("posix-sem", own=name, name=None, tag=tag), sem_unlink, scope)
 
     @classmethod
     def mq(cls, scope: Scope, length: int = 0) -> ReservedName:
-        """The same of a queue."""
+        """Reserve a name of a message queue."""
         name = _long_name(length)
         record = intent("posix-mq", name=name, maxmsg=1, msgsize=1, mode=0o777, ipc=ipc_identity())
         return cls(name, record, mq_unlink, scope)
@@ -118,12 +118,12 @@ class ReservedName(Resource):
         try:
             self._unlink(self.name)
         except OSError as error:
-            if error.errno not in (ENOENT, EROFS):  # where nothing can be written nothing was made
+            if error.errno not in (ENOENT, EROFS):  # on a read-only filesystem nothing was created
                 raise
         self._record.closed()
 
 
 def _long_name(length: int) -> str:
-    """A name as others are drawn, with more zeros before the number of the process where it must be longer."""
+    """Return an unused name, with zeros before the PID if it must be longer."""
     head, number, drawn = unused_name().rsplit("-", 2)
     return f"{head}-{number.rjust(max(length - len(head) - len(drawn) - 1, 0), '0')}-{drawn}"

@@ -1,4 +1,4 @@
-"""The outcome of a call, as specifications state it and as the kernel gives it: a value or an errno."""
+"""The outcome of a call, of a specification or of the kernel: a value or an errno."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_ipc.verdict.clause import ABSENT
 
 @dataclass(frozen=True, slots=True)
 class Fails:
-    """The outcome of a call that failed; *error* is what it failed with, where a kernel said so and no specification."""
+    """The outcome of a call that failed; *error* is the kernel's OSError, None in a specification."""
 
     errno: int | None
     error: OSError | None = field(default=None, compare=False, repr=False)
@@ -23,7 +23,7 @@ class Fails:
         return self.error or OSError(self.errno, f"{call}: {os.strerror(self.errno or 0)}")
 
     def told(self, past: bool = False) -> str:
-        """In words."""
+        """Return the outcome in words."""
         return f"{'failed' if past else 'fail'} with {errno_name(self.errno)}"
 
 
@@ -34,7 +34,7 @@ class Gives:
     value: Any = None
 
     def told(self, past: bool = False) -> str:
-        """In words."""
+        """Return the outcome in words."""
         if self.value is None:
             return "returned" if past else "return"
         return f"{'gave' if past else 'give'} {self.value!r}"
@@ -44,7 +44,7 @@ Outcome = Fails | Gives
 
 
 def outcome(call: Callable[[], Any]) -> Outcome:
-    """Make the call and return its outcome. OSError if the platform has no such call, or if it did not return in time."""
+    """Make the call and return its outcome. OSError if the platform lacks the call or it did not return in time."""
     try:
         return Gives(call())
     except OSError as error:
@@ -54,5 +54,5 @@ def outcome(call: Callable[[], Any]) -> Outcome:
 
 
 def fails(errno: int) -> NoReturn:
-    """Raise the error with which a model says that a call fails."""
+    """Raise the error of a call that fails in the model."""
     raise OSError(errno, errno_name(errno))

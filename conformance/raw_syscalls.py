@@ -1,4 +1,4 @@
-"""System calls past libc: for arguments that a wrapper reads itself, and would die of."""
+"""System calls without the libc wrapper, for arguments that the wrapper accesses itself and crashes on."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ NOBODYS = 8
 
 
 def raw(name: str, *arguments: int) -> int:
-    """Make system call *name* past libc's wrapper. OSError with the errno; untested where this machine has no such call."""
-    for form in (name, f"{name}_time64"):  # 32-bit machines have some only with a 64-bit time, or only through ipc(2)
+    """Make system call *name* without the libc wrapper. OSError with the errno; untested if this machine lacks the
+    call.
+    """
+    for form in (name, f"{name}_time64"):  # some 32-bit machines have only the call with a 64-bit time, or only ipc(2)
         with suppress(LookupError):
             return syscall(number_of(form), *arguments)
     return untested(f"{name} has no system call of its own on this machine")

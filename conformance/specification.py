@@ -1,7 +1,7 @@
-"""Specifications: what the manual says of a mechanism, as a state and the results that each call may give in it.
+"""Specifications: the manual's description of a mechanism as a state and the results that each call may have in it.
 
-A specification is pure Python. It is used twice: a sequential machine asks whether the kernel's result is among those that the
-specification allows, and a concurrent check asks whether the results of a recorded history fit some order of its calls.
+A specification is pure Python and has two uses: a sequential model checks that the kernel's result is among those
+allowed, and a concurrent check whether the results of a recorded history fit some order of its calls.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Transition = tuple[Outcome, "Specification"]
 
 
 class Call(NamedTuple):
-    """A call as the specification sees it: the process that makes it, the name, the arguments."""
+    """A call of the specification: the calling process, the name, the arguments."""
 
     process: str
     name: str
@@ -26,34 +26,34 @@ class Call(NamedTuple):
 
 
 class Specification:
-    """A state of a mechanism. Subclasses are frozen dataclasses with one method for each call, named like it.
+    """A state of a mechanism. Subclasses are frozen dataclasses with one method per call, of the same name.
 
-    The method gets the process and the call's arguments. It returns the possible (result, next state) pairs: one where the
-    manual leaves no choice, several where it does, none where the call waits in this state. `over` has, for a call with a
-    time limit, the errno that says that its time is over: where it waits, that is its only result. A call that fails changes
-    nothing, unless it fails with one of `changing`.
+    The method gets the process and the arguments, and returns the possible (result, next state) pairs: one where the
+    manual leaves no choice, several where it does, none where the call blocks in this state. `over` has, for a call
+    with a timeout, the errno of its expiration, which is the only result where the call would block. A call that fails
+    changes nothing, unless it fails with one of `changing`.
     """
 
     over: ClassVar[Mapping[str, int]] = {}
     changing: ClassVar[frozenset[int]] = frozenset()
 
     def apply(self, call: Call) -> Iterable[tuple[Outcome, Self]]:
-        """Return what the call may give in this state, each with the state after it; nothing if the call waits."""
+        """Return the possible results of the call in this state, each with the next state; none if it blocks."""
         transitions: Iterable[tuple[Outcome, Self]] = getattr(self, call.name)(call.process, *call.arguments)
         return transitions
 
     @staticmethod
     def words(call: Call) -> str:
-        """Return the call as a reader of the manual would write it."""
+        """Return the call as in the manual."""
         return str(call)
 
     def sleeps(self, call: Call) -> bool:
-        """Return whether the call waits in this state. One that may say that its time is over does, if it can say no more."""
+        """Return whether the call blocks in this state; a call that can only time out does."""
         over = self.over.get(call.name)
         return all(isinstance(result, Fails) and result.errno == over for result, _ in self.apply(call))
 
     def ends(self, process: str) -> Iterable[tuple[Outcome, Self]]:
-        """Return what the kernel may do when a process ends: by default nothing."""
+        """Return what the kernel may do when a process terminates: by default nothing."""
         return self.gives()
 
     def gives(self, value: Any = None, then: Self | None = None) -> Iterable[tuple[Outcome, Self]]:
@@ -65,5 +65,5 @@ class Specification:
         return ((Fails(errno), self),)
 
     def waits(self) -> Iterator[tuple[Outcome, Self]]:
-        """Return no result: the call cannot return in this state."""
+        """Return no result: the call blocks in this state."""
         return iter(())

@@ -1,8 +1,8 @@
-"""Peers: actors that live through many histories and do one call after another, as they are told.
+"""Worker processes that live through many histories and make one call after another on request.
 
-To fork a process for every step of a model would take longer than all the steps together. A peer is forked once; what it is
-to do goes to it as a function and its arguments, what came of it comes back, over a socket that keeps messages apart. Both
-carry the number of the request: an answer that came too late for its own request is never taken for that of a later one.
+A fork for every step of a model would take longer than all steps. A worker is forked once; requests (a function and its
+arguments) and replies pass over a socket that preserves message boundaries. Both carry the number of the request, so
+that a late reply is not taken for that of a later request.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pytest_ipc import Fork, untested
 from pytest_ipc.kernel import Deadline
 from pytest_ipc.verdict.judge.limits_reached import limit_in_the_way
 
-# A call that is to return and does not is a hang of the platform; the clause ends by then, and says which call it was.
+# Seconds until a call is reported as hanging.
 PATIENCE = 10.0
 _LONGEST = 1 << 20
-# For one message at a time, in each process its own. To ask recv(2) for as much would map, shrink and unmap it every time.
-_ROOM = bytearray(_LONGEST)
+# One message at a time, in each process; recv() of this size would map, shrink and unmap memory at every call.
+_BUFFER = bytearray(_LONGEST)
 
 
 class Peer:
-    """A forked process that obeys: `do` a call, or `begin` one that may block and ask later for what came of it."""
+    """A forked worker process: `do` a call, or `begin` one that may block and `end` it later."""
 
     def __init__(self, fork: Fork, name: str) -> None:
         self.name = name
@@ -47,7 +47,7 @@ class Peer:
         return self.name
 
     def begin(self, function: Callable[..., Any], *args: Any) -> None:
-        """Let the peer begin a call. The function must be one that can be imported."""
+        """Begin a call in the worker. The function must be importable."""
         self._call = f"{function.__name__} in {self.name}"
         self._request += 1
         try:
@@ -56,43 +56,43 @@ class Peer:
             self._ended()
 
     def end(self) -> Any:
-        """What came of the call that was begun; its OSError is raised here. TimeoutError when it does not return."""
+        """Return the result of the call begun, or raise its OSError. TimeoutError if it does not return."""
         deadline, request = Deadline(PATIENCE), 0
         while request != self._request:
-            self._socket.settimeout(max(deadline.left, 0.001))  # 0 would be not to wait, and not even for what is there
+            self._socket.settimeout(max(deadline.left, 0.001))  # 0 would mean non-blocking
             try:
-                size = self._socket.recv_into(_ROOM)
+                size = self._socket.recv_into(_BUFFER)
             except TimeoutError:
                 raise TimeoutError(f"{self._call} did not return within {PATIENCE} s") from None
             if not size:
                 self._ended()
-            request, raised, value = pickle.loads(memoryview(_ROOM)[:size])
+            request, raised, value = pickle.loads(memoryview(_BUFFER)[:size])
         if raised:
             raise value
         return value
 
     def _ended(self) -> NoReturn:
-        self.actor.result()  # raises what the process has died of
+        self.actor.result()  # raises the cause of the termination
         raise EOFError(f"{self.name} has ended")
 
     def do(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Let the peer make a call, and wait for what comes of it."""
+        """Make a call in the worker and return its result."""
         self.begin(function, *args)
         return self.end()
 
     def call(self, function: Callable[..., Any], *args: Any) -> Callable[[], Any]:
-        """The same as a step of a model, which makes the call when it is its turn."""
+        """Return a function that makes the call, for a step of a model."""
         return partial(self.do, function, *args)
 
     def close(self) -> None:
-        """Let the peer end by itself. Others may have copies of the socket: closing it alone would not be end of file."""
+        """Let the worker exit. Others may hold copies of the socket, so that close() alone would not be end of file."""
         self._socket.shutdown(socket.SHUT_WR)
         self._socket.close()
 
 
 def _obey(commands: socket.socket) -> None:
-    while size := commands.recv_into(_ROOM):
-        request, function, args = pickle.loads(memoryview(_ROOM)[:size])
+    while size := commands.recv_into(_BUFFER):
+        request, function, args = pickle.loads(memoryview(_BUFFER)[:size])
         try:
             answer = (request, False, function(*args))
         except OSError as error:

@@ -32,7 +32,7 @@ class Echo:
         self.asked.write(b"?")
 
     def answers(self, milliseconds: int = 5000) -> bool:
-        """Tell whether the child sends the byte back within the timeout."""
+        """Return whether the child sends the byte back within the timeout."""
         if not poll({self.answer.read_fd: POLLIN}, milliseconds):
             return False
         return self.answer.read(1) == b"?"

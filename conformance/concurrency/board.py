@@ -1,7 +1,7 @@
-"""The board: memory that all workers share, on which they record what they do without a lock.
+"""The board: memory shared by all workers, in which they record their calls without a lock.
 
-Each worker writes to its own part only: how far it is, when each call began and returned on one clock, and the results. What
-a worker has recorded is there also when it is killed.
+Each worker writes only to its own part: its position, the begin and return times of each call on one clock, and the
+results. A killed worker's records stay.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ __all__ = ["CALLS", "DONE", "Board", "Part"]
 
 CALLS = 24  # calls of one worker in one history
 ROOM = 512  # bytes for the result of a call
-DONE = 1 << 20  # the position of a worker that has come to its end
-_HEAD = 4  # words of a worker: position, thread id, meeting, whether it was told to stop
+DONE = 1 << 20  # the position of a worker that has finished
+_HEAD = 4  # words of a worker: position, thread id, meeting, stop
 _WORDS = _HEAD + 3 * CALLS
 
 
@@ -30,14 +30,14 @@ class Board:
         self.parts = [Part(whole[self._size * n : self._size * (n + 1)]) for n in range(workers)]
 
     def close(self) -> None:
-        """Give the memory back, if nobody holds a part of it any more."""
+        """Free the memory, unless parts of it are still in use."""
         for part in self.parts:
             part.release()
         self.parts = []
 
 
 class Part:
-    """A worker's part. `words` are 64-bit: position, thread id, meeting, stop; then begin, return and length of each call.
+    """The part of one worker. `words` are 64-bit: position, thread id, meeting, stop; begin, return, length per call.
 
     The position is 2n before call n, 2n + 1 in it, and DONE at the end.
     """
@@ -48,13 +48,13 @@ class Part:
         self.results = memory[8 * _WORDS :]
 
     def release(self) -> None:
-        """Let go of the memory."""
+        """Release the views of the memory."""
         for view in (self.words, self.results, self._memory):
             view.release()
 
     @property
     def position(self) -> int:
-        """How far the worker is."""
+        """The position of the worker."""
         return self.words[0]
 
     @position.setter
@@ -72,7 +72,7 @@ class Part:
 
     @property
     def stop(self) -> bool:
-        """Whether the worker is to leave out the rest of its program."""
+        """Whether the worker skips the rest of its program."""
         return bool(self.words[3])
 
     @stop.setter
@@ -101,7 +101,7 @@ class Part:
         return self.words[_HEAD + number], self.words[_HEAD + CALLS + number]
 
     def result(self, number: int) -> tuple[int, Any]:
-        """Return the errno of call *number*, 0 if it has none, and its value; of one that failed the text of the error."""
+        """Return the errno of call *number*, 0 if it succeeded, and its value or error text."""
         length = self.words[_HEAD + 2 * CALLS + number]
         found: tuple[int, Any] = marshal.loads(self.results[ROOM * number : ROOM * number + length])
         return found

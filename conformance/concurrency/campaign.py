@@ -1,4 +1,4 @@
-"""A campaign: history after history of one workload, until one does not fit the specification or the budget is spent."""
+"""A campaign: histories of one workload, until one does not fit the specification or the budget is spent."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _PLACEMENTS = ("together", "apart", "together", "anywhere", "together")
 
 @dataclass(frozen=True)
 class Finding:
-    """A history that fits no order of its calls, the shortest that was found, and the plan that led to it."""
+    """A history that fits no order of its calls, the shortest found, and its plan."""
 
     history: History
     explanation: Explanation
     plan: Plan
     words: Callable[[Call], str]
-    before: int  # histories that fitted
+    before: int  # valid histories before it
 
     def deviation(self) -> Deviation:
         """Return the deviation; its evidence is the timeline."""
@@ -58,15 +58,15 @@ class Finding:
 
 @dataclass
 class Summary:
-    """What a campaign without a finding did."""
+    """Statistics of a campaign without a finding."""
 
     histories: int = 0
     undecided: int = 0
     operations: int = 0
     overlapping: int = 0  # pairs of calls
-    asleep: int = 0  # histories at whose end a call slept
+    asleep: int = 0  # histories that ended with a sleeping call
     seconds: float = 0.0
-    searching: float = 0.0  # seconds of these in the search
+    searching: float = 0.0  # seconds of these spent in the search
 
 
 def draw(workload: Workload, random: Random, layout: tuple[int, ...]) -> Plan:
@@ -87,7 +87,7 @@ def draw(workload: Workload, random: Random, layout: tuple[int, ...]) -> Plan:
     if random.random() < workload.kills:
         worker = random.randrange(workers)
         if (target := other(worker)) is not None:
-            place = random.randint(1, max(len(programs[worker]) * 2 // 3, 1))  # others have something to do afterwards
+            place = random.randint(1, max(len(programs[worker]) * 2 // 3, 1))  # leaves work for the others afterwards
             programs[worker].insert(place, Act(SIGKILL, (random.random() < 0.6,), "", target))
     return Plan(
         layout,
@@ -99,11 +99,11 @@ def draw(workload: Workload, random: Random, layout: tuple[int, ...]) -> Plan:
 
 
 class _LimitReached(Exception):
-    """A call failed for a documented limit: the history says nothing of the mechanism."""
+    """A call failed for a documented limit, so that the history does not show the mechanism."""
 
 
 class Campaign:
-    """Histories of one workload. To be run in a process of its own: it forks workers and changes what they are scheduled by."""
+    """Histories of one workload. Run it in a separate process: it forks workers and changes their scheduling."""
 
     def __init__(self, workload: Workload, budget: Budget, seed: object = 0, bound: Bound = BOUND) -> None:
         self._workload = workload
@@ -116,10 +116,10 @@ class Campaign:
     def run(
         self, known: Callable[[], Iterable[Plan]] = tuple, keep: Callable[[Plan], None] | None = None
     ) -> Finding | Summary:
-        """Try the plans that are *known*, then random ones; return the finding, or the summary when the budget is spent.
+        """Try the *known* plans, then random ones; return the finding, or the summary when the budget is spent.
 
-        What is known is asked for again now and then: others may have found something. The plan of a finding is handed to
-        *keep* before it is made smaller, and after. Untested if a documented limit is in the way.
+        *known* is called again at intervals, as other processes may add plans. The plan of a finding is passed to
+        *keep* before and after shrinking. Untested if a documented limit is in the way.
         """
         begin = monotonic()
         tried: set[Plan] = set()
@@ -131,7 +131,7 @@ class Campaign:
                         if finding := self._again(plan):
                             return self._shrunk(finding, keep)
                 layouts = self._workload.layouts
-                # A few at a time, so that few crews have to be started, and all of them get their share.
+                # Layouts in turn, several histories each, so that few crews are started.
                 layout = layouts[self.summary.histories * len(layouts) // max(self._budget.histories, 1) % len(layouts)]
                 if finding := self._try(draw(self._workload, self._random, layout)):
                     if keep is not None:
@@ -145,7 +145,7 @@ class Campaign:
             self.close()
 
     def close(self) -> None:
-        """End the workers."""
+        """Terminate the workers."""
         self._dismiss()
         self._workload.finish()
 
@@ -158,11 +158,11 @@ class Campaign:
         return self.summary.histories >= self._budget.histories or seconds > self._budget.seconds
 
     def _again(self, plan: Plan) -> Finding | None:
-        """Make the history of a plan as often as it may take."""
+        """Repeat a plan, as a deviation need not occur every time."""
         return next((found for _ in range(self._budget.attempts) if (found := self._try(plan))), None)
 
     def _try(self, plan: Plan) -> Finding | None:
-        """Make a history of *plan*; the finding if it does not fit. OSError if the platform lacks a call that it needs."""
+        """Make a history of *plan*; return the finding if it does not fit. OSError if the platform lacks a call."""
         crew = self._crews.get(plan.layout)
         if crew is None:
             crew = self._crews[plan.layout] = Crew(self._workload, plan.layout)
@@ -190,29 +190,29 @@ class Campaign:
         return self._finding(plan, history, specification)
 
     def _finding(self, plan: Plan, history: History, specification: Specification) -> Finding | None:
-        told = explain(history, specification, self._bound, self._workload.object_of)
-        if told is None:
+        explained = explain(history, specification, self._bound, self._workload.object_of)
+        if explained is None:
             return None
-        result = history.operations[told.operation].result
+        result = history.operations[explained.operation].result
         if isinstance(result, Fails) and (limit := limit_in_the_way(result.error)):
             raise _LimitReached(limit)
-        history, told = self._only_what_matters(history, told, specification)
-        return Finding(history, told, plan, specification.words, self.summary.histories - 1)
+        history, explained = self._only_what_matters(history, explained, specification)
+        return Finding(history, explained, plan, specification.words, self.summary.histories - 1)
 
     def _only_what_matters(
-        self, history: History, told: Explanation, specification: Specification
+        self, history: History, explained: Explanation, specification: Specification
     ) -> tuple[History, Explanation]:
-        """Leave out what began after the deviation, and calls that failed, if the rest does not fit by itself either.
+        """Remove the operations after the deviation, and failed calls, if the rest still does not fit.
 
-        A call that fails changes nothing. Where the rest fits no order, it does not with this call either.
+        A failed call changes nothing: if the rest fits no order, neither does the whole.
         """
         phased = {name for name, _ in history.phases}
-        culprit = history.operations[told.operation]
-        slept = [moment for moment, asleep in history.quiet if told.operation in asleep]
+        culprit = history.operations[explained.operation]
+        slept = [moment for moment, asleep in history.quiet if explained.operation in asleep]
         end = culprit.returned if culprit.returned is not None else max(slept, default=None)
         if end is not None:
             late = [n for n, op in enumerate(history.operations) if op.invoked > end]
-            history, told = self._without(history, specification, late) or (history, told)
+            history, explained = self._without(history, specification, late) or (history, explained)
         for number in reversed(range(len(history.operations))):
             operation = history.operations[number]
             no_effect = operation.fate is Fate.INTERRUPTED or (
@@ -220,9 +220,9 @@ class Campaign:
                 and operation.result.errno not in specification.changing
                 and operation.call.name not in phased
             )
-            if no_effect and number != told.operation:
-                history, told = self._without(history, specification, [number]) or (history, told)
-        return history, told
+            if no_effect and number != explained.operation:
+                history, explained = self._without(history, specification, [number]) or (history, explained)
+        return history, explained
 
     def _without(
         self, history: History, specification: Specification, dropped: list[int]
@@ -234,7 +234,7 @@ class Campaign:
         return (shorter, again) if again is not None else None
 
     def _shorter(self, plan: Plan) -> Finding | None:
-        """Try a smaller plan. That it comes to no end, or meets a limit, is no news any more."""
+        """Try a smaller plan; one that does not finish or reaches a limit is ignored."""
         try:
             return self._try(plan)
         except _LimitReached:
@@ -244,7 +244,7 @@ class Campaign:
             return None
 
     def _shrunk(self, finding: Finding, keep: Callable[[Plan], None] | None) -> Finding:
-        """Look for a smaller plan that leads to a deviation too, as long as there is time."""
+        """Search for a smaller plan that also leads to a deviation, within the time."""
         until = monotonic() + self._budget.shrinking
         best = finding
         improved = True

@@ -1,4 +1,4 @@
-"""A crew: workers that do one plan after another, and the process that starts them, watches them and reads their records."""
+"""A crew: workers that execute one plan after another, and the process that starts, watches and records them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from .workload import Workload
 
 __all__ = ["MAIN", "Crew"]
 
-MAIN = "main"  # the worker whose calls are made by the process that watches
-_GLANCE = 0.0004  # seconds without news after which it is asked who sleeps
-_GLANCES = 30  # of the same sleep, where the kernel does not say that it is in the call
+MAIN = "main"  # the worker whose calls the controlling process makes
+_GLANCE = 0.0004  # seconds without news before the sleeping workers are determined
+_GLANCES = 30  # of the same sleep, where the kernel does not show the system call
 _PATIENCE = 10.0  # seconds for one history
-_ENDINGS = {"wake": 10}  # how often they are tried: who is woken may go to sleep again
+_ENDINGS = {"wake": 10}  # attempts: a woken call may sleep again
 _GRACE = 0.05  # seconds in which a call that sleeps must notice a signal, before its process is killed
 
 
@@ -39,26 +39,26 @@ _GRACE = 0.05  # seconds in which a call that sleeps must notice a signal, befor
 class _Process:
     pid: int
     sockets: list[socket.socket]
-    dead: int | None = None  # when it was found dead
-    killed: int | None = None  # when it was sent SIGKILL
+    dead: int | None = None  # time when it was found dead
+    killed: int | None = None  # time of its SIGKILL
 
 
 @dataclass
 class _Run:
-    """What is known of the history that is being made."""
+    """The state of the history in progress."""
 
     plan: Plan
     shared: Any
-    busy: set[int]  # workers that have not come to their end
+    busy: set[int]  # workers that have not finished
     quiet: list[tuple[int, frozenset[tuple[int, int]]]] = field(default_factory=list)
-    released: set[tuple[int, int]] = field(default_factory=set)  # calls that slept and were interrupted for that
+    released: set[tuple[int, int]] = field(default_factory=set)  # sleeping calls that were interrupted
     main: list[Operation] = field(default_factory=list)
-    moment: int = 0  # when it was last asked who sleeps
-    glances: int = 0  # how often everybody was seen in the same sleep
+    moment: int = 0  # time of the last check for sleeping workers
+    glances: int = 0  # how often all were seen in the same sleep
 
 
 class Crew:
-    """Workers of one workload in one layout. `run` makes a history; `close` ends the workers."""
+    """Workers of one workload in one layout. `run` makes a history; `close` terminates the workers."""
 
     def __init__(self, workload: Workload, layout: tuple[int, ...]) -> None:
         self._workload = workload
@@ -128,7 +128,7 @@ class Crew:
         return self._process(worker).sockets[worker - first]
 
     def _kill(self, process: _Process) -> None:
-        """Kill a process and wait for its death, at which the kernel has cleaned up after it. It stays a zombie, with its pid."""
+        """Kill a process and wait until the kernel has cleaned up after it. It stays a zombie and keeps its PID."""
         if process.dead is None:
             process.killed = process.killed or monotonic_ns()
             os.kill(process.pid, signal.SIGKILL)
@@ -143,9 +143,9 @@ class Crew:
     # One history
 
     def run(self, plan: Plan, shared: Any) -> History:
-        """Let the workers do *plan* on the object *shared*.
+        """Execute *plan* on the object *shared*.
 
-        OSError if one cannot begin, TimeoutError if they come to no end, RuntimeError if one breaks.
+        OSError if a worker cannot begin, TimeoutError if they do not finish, RuntimeError if a worker fails.
         """
         for place, process in enumerate(self._processes):
             if process is None:
@@ -175,7 +175,7 @@ class Crew:
         return history
 
     def _watch(self, run: _Run) -> None:
-        """Wait until every worker has come to its end or sleeps, and deal with those that sleep."""
+        """Wait until every worker has finished or sleeps, and end the sleeping calls."""
         deadline = monotonic() + _PATIENCE
         endings = [run.plan.ending] * _ENDINGS.get(run.plan.ending, 1) if run.plan.ending else []
         while run.busy:
@@ -189,7 +189,7 @@ class Crew:
             if not run.quiet or run.quiet[-1][1] != asleep:
                 run.quiet.append((run.moment, asleep))
             if any(run.plan.programs[worker][number].name in self._workload.limited for worker, number in asleep):
-                continue  # whose time will be over
+                continue  # its timeout will expire
             if endings:
                 self._end(run, endings.pop(), asleep)
             else:
@@ -199,7 +199,7 @@ class Crew:
             self._act(run, act)
 
     def _hear(self, run: _Run) -> bool:
-        """Wait a moment for workers that come to their end; whether there was news."""
+        """Wait briefly for workers that finish; return whether any did."""
         sockets = {self._socket(worker): worker for worker in run.busy if self._process(worker).dead is None}
         ready, _, _ = select.select([*sockets], [], [], _GLANCE)
         for each in ready:
@@ -212,7 +212,7 @@ class Crew:
         return bool(ready)
 
     def _look_for_deaths(self, run: _Run, worker: int | None = None) -> None:
-        """Note which processes a worker's act has killed; with *worker*, of which it is known."""
+        """Note the processes killed by an act of a worker; with *worker*, one known to be dead."""
         for victim in {worker} if worker is not None else [*run.busy]:
             if victim not in run.busy:
                 continue
@@ -229,7 +229,7 @@ class Crew:
             run.busy.difference_update(w for w, p in enumerate(self._process_of) if p == self._process_of[victim])
 
     def _await_killed(self, run: _Run) -> None:
-        """Wait for the deaths of those that were killed after they had come to their end."""
+        """Wait for the death of processes killed after they had finished."""
         for place, process in enumerate(self._processes):
             if process is not None and process.dead is None and (killed := self._killed_by_worker(run, place)):
                 process.killed = killed
@@ -241,7 +241,7 @@ class Crew:
         return found is not None
 
     def _killed_by_worker(self, run: _Run, victim: int) -> int | None:
-        """When a worker began to kill the process."""
+        """Return the time when a worker began to kill the process."""
         for worker, program in enumerate(run.plan.programs):
             for number, act in enumerate(program):
                 begun = self._made(worker)[1] > number
@@ -250,29 +250,29 @@ class Crew:
         return None
 
     def _made(self, worker: int) -> tuple[int, int]:
-        """How many calls the worker has returned from, and begun."""
+        """Return the numbers of calls that the worker has returned from, and begun."""
         position = self._board.parts[worker].position % DONE
         return position // 2, (position + 1) // 2
 
     def _asleep(self, run: _Run) -> frozenset[tuple[int, int]]:
-        """The calls that sleep, as (worker, number), if every worker that has not come to its end sleeps in one."""
+        """Return the sleeping calls as (worker, number), if every unfinished worker sleeps in one."""
         for worker in run.busy:
             pid = self._process(worker).pid
             if _state(pid, self._board.parts[worker].thread) == "T":
-                os.kill(pid, signal.SIGCONT)  # who stopped it sleeps, or has been killed
-        before, told = self._sleepers(run)
+                os.kill(pid, signal.SIGCONT)  # the worker that stopped it sleeps or was killed
+        before, confirmed = self._sleepers(run)
         run.moment = (
             monotonic_ns()
-        )  # who sleeps before and after it sleeps at it: a time limit may end a sleep at any moment
-        if len(before) < len(run.busy) or self._sleepers(run) != (before, told):
+        )  # asleep before and after means asleep at it, as a timeout can end a sleep at any time
+        if len(before) < len(run.busy) or self._sleepers(run) != (before, confirmed):
             run.glances = 0
             return frozenset()
         run.glances += 1
-        return before if told or run.glances > _GLANCES else frozenset()
+        return before if confirmed or run.glances > _GLANCES else frozenset()
 
     def _sleepers(self, run: _Run) -> tuple[frozenset[tuple[int, int]], bool]:
-        """The calls that sleep, none if a worker does not sleep in one, and whether the kernel says that it is in these calls."""
-        found, all_told = set(), True
+        """Return the sleeping calls, none if a worker does not sleep, and whether the kernel confirms these calls."""
+        found, all_confirmed = set(), True
         for worker in run.busy:
             part = self._board.parts[worker]
             position = part.position
@@ -283,14 +283,14 @@ class Crew:
             state = _state(pid, part.thread)
             if name not in self._calls:
                 return frozenset(), False
-            all_told = all_told and _sleeps_in(pid, part.thread, self._calls.get(name))
+            all_confirmed = all_confirmed and _sleeps_in(pid, part.thread, self._calls.get(name))
             if state != "S" or part.position != position:
                 return frozenset(), False
             found.add((worker, number))
-        return frozenset(found), all_told
+        return frozenset(found), all_confirmed
 
     def _end(self, run: _Run, ending: str, asleep: Iterable[tuple[int, int]]) -> None:
-        """Wake those who sleep by other means than a signal: remove the object, or kill one of them."""
+        """Wake the sleeping calls without a signal: remove the object, or kill one of their processes."""
         if ending == "kill":
             worker, _ = sorted(asleep)[self.histories % len([*asleep])]
             self._kill(self._process(worker))
@@ -298,7 +298,7 @@ class Crew:
             self._act(run, self._workload.waking(run.shared))
 
     def _release(self, run: _Run, asleep: Iterable[tuple[int, int]]) -> None:
-        """Let those who sleep come back, and leave out the rest of their programs: by a signal, or by SIGKILL."""
+        """End the sleeping calls and skip the rest of their programs: by a signal, or by SIGKILL."""
         for part in self._board.parts:
             part.stop = True
         for worker, number in sorted(asleep):
@@ -313,22 +313,22 @@ class Crew:
                 self._kill(process)
 
     def _act(self, run: _Run, act: Act) -> None:
-        """Make a call here, as the worker "main"."""
+        """Make a call in this process, as the worker "main"."""
         perform = getattr(self._workload, act.name)
         invoked = monotonic_ns()
         result = outcome(lambda: perform(run.shared, *act.arguments))
         run.main.append(Operation(MAIN, Call(MAIN, act.name, act.arguments), invoked, monotonic_ns(), result))
 
     def _doing(self, run: _Run) -> str:
-        told = []
+        found = []
         for worker in sorted(run.busy):
             position = self._board.parts[worker].position
             program, name = run.plan.programs[worker], self._names[worker][0]
             call = program[position // 2].name if position & 1 and position < DONE else "no call"
-            told.append(f"{name} in {call} ({proc.doing(self._process(worker).pid)})")
-        return ", ".join(told)
+            found.append(f"{name} in {call} ({proc.doing(self._process(worker).pid)})")
+        return ", ".join(found)
 
-    # What the board says afterwards
+    # The history from the board
 
     def _history(self, run: _Run) -> History:
         operations: list[Operation] = []
@@ -384,7 +384,7 @@ def _raise_failure(worker: socket.socket) -> NoReturn:
 
 
 def _is_disturbed(plan: Plan, worker: int) -> bool:
-    """Whether somebody sends signals to the worker, or stops it: after that, too, some calls fail with EINTR."""
+    """Return whether a worker sends signals to this one or stops it, after which some calls fail with EINTR."""
     process_of = processes_of(plan.layout)
     return any(
         act.provoke in ("signal", "stop") and process_of[act.target] == process_of[worker]
@@ -401,13 +401,13 @@ def _allowed_cpus() -> tuple[int, ...]:
 
 
 def _state(pid: int, thread: int) -> str:
-    """The state letter of a thread; "" where the kernel does not tell."""
+    """Return the state letter of a thread; "" if the kernel does not show it."""
     text = _read(f"/proc/{pid}/task/{thread}/stat")
     return text[text.rindex(b")") + 2 :][:1].decode() if text else ""
 
 
 def _sleeps_in(pid: int, thread: int, call: str | None) -> bool:
-    """Whether the kernel says that the thread sleeps in this system call."""
+    """Return whether the kernel shows the thread in this system call."""
     words = _read(f"/proc/{pid}/task/{thread}/syscall").split() if call is not None else []
     return bool(words) and words[0].isdigit() and call is not None and int(words[0]) in numbers_of(call)
 

@@ -1,4 +1,4 @@
-"""Why a history is not linearizable: the first operation whose result fits no order, and what it might have given."""
+"""Explain why a history is not linearizable: the first operation that fits no order, and the results allowed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .linearizability import BOUND, Answer, Bound, Step, linearize, results_allo
 
 __all__ = ["Explanation", "explain"]
 
-_MOST = 3  # results that are named; of more, how many there are
+_MOST = 3  # results named; of more, only their number
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def explain(
     bound: Bound = BOUND,
     object_of: Callable[[Call], Hashable] | None = None,
 ) -> Explanation | None:
-    """Return the explanation; None if the history is linearizable or the bound does not suffice to say."""
+    """Return the explanation; None if the history is linearizable or the search reached its bound."""
     keys = (
         [None] if object_of is None else [object_of(op.call) for op in history.operations if op.fate is not Fate.ENDED]
     )
@@ -47,7 +47,7 @@ def explain(
 
 
 def _first_moment(steps: list[Step], state: Specification, bound: Bound) -> int:
-    """The first moment at which what is known then is not linearizable. What is not at one moment is not at any later one."""
+    """Return the first time at which the known part is not linearizable; it stays so at all later times."""
     moments = sorted({step.returned for step in steps if step.returned is not None})
     low, high = 0, len(moments) - 1
     while low < high:
@@ -88,7 +88,7 @@ def _in_words(
 
 
 def _one_of(results: list[Outcome]) -> str:
-    told = list(dict.fromkeys(result.told() for result in results))
-    if len(told) > _MOST:
-        return " or ".join(told[:_MOST]) + f" or one of {len(told) - _MOST} other results"
-    return " or ".join(told)
+    words = list(dict.fromkeys(result.told() for result in results))
+    if len(words) > _MOST:
+        return " or ".join(words[:_MOST]) + f" or one of {len(words) - _MOST} other results"
+    return " or ".join(words)

@@ -1,4 +1,4 @@
-"""A workload on a file: a new one for each history, for workers of the one before may still hold something in theirs."""
+"""A base for workloads on files: each history has a new file, as workers of the previous one may still hold locks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ BYTES = 8
 
 
 class OnFile(Workload):
-    """The object of a history is the path of a file of BYTES bytes."""
+    """A workload whose object is the path of a file of BYTES bytes."""
 
     def __init__(self) -> None:
         self._folder = ""
         self._files = 0
 
     def make(self, ipc: Ipc) -> str:
-        """Make the file."""
+        """Create the file."""
         if not self._folder:
             self._folder = tempfile.mkdtemp(prefix="pytest-ipc-")
         self._files += 1
@@ -33,11 +33,11 @@ class OnFile(Workload):
         return path
 
     def unmake(self, shared: str) -> None:
-        """Remove the file."""
+        """Unlink the file."""
         os.unlink(shared)
 
     def finish(self) -> None:
-        """Remove the folder."""
+        """Remove the directory."""
         if self._folder:
             with suppress(OSError):
                 os.rmdir(self._folder)

@@ -1,4 +1,4 @@
-"""Histories: which calls several workers made, when each began and returned, and with which result."""
+"""Histories: the calls of several workers, with their times and results."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class Fate(Enum):
 
     RETURNED = "returned"
     INTERRUPTED = "failed with EINTR"  # without effect
-    KILLED = "was killed in the call"  # it may have had its effect or not
-    BLOCKED = "sleeps in the call"  # it waits, as the kernel says, when nothing else runs any more
-    UNFINISHED = "had not returned"  # it may have had its effect or not
+    KILLED = "was killed in the call"  # its effect is uncertain
+    BLOCKED = "sleeps in the call"  # the kernel shows it sleeping when nothing else runs
+    UNFINISHED = "had not returned"  # its effect is uncertain
     ENDED = "ended"  # not a call: the process was killed, and the kernel cleans up after it
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation: times in nanoseconds of one clock. `returned` is None for a call that never did.
+    """One operation, with times in nanoseconds of one clock. `returned` is None for a call that did not return.
 
-    Of an operation whose fate is ENDED they are when the signal was sent and when the process was found dead. Of one that is
-    BLOCKED, `returned` is None and `invoked` when it began.
+    For the fate ENDED the times are those of the signal and of the process found dead. For BLOCKED, `returned` is None
+    and `invoked` the begin of the call.
     """
 
     worker: str
@@ -40,7 +40,7 @@ class Operation:
     fate: Fate = Fate.RETURNED
 
     def told(self) -> str:
-        """Return how the operation ended, in words."""
+        """Return in words how the operation ended."""
         return self.result.told(past=True) if self.result is not None else self.fate.value
 
 
@@ -48,10 +48,10 @@ class Operation:
 class History:
     """The operations of all workers.
 
-    `quiet` are the moments at which the kernel said that every worker had returned or slept in a call, each with the numbers
-    (in `operations`) of the calls that slept then. `phases` names, for a call that takes effect in several points, the calls
-    of the specification that stand for these: a wait on a condition variable releases the mutex and acquires it again. `crew` has
-    the name of each worker and of its process, in the order of their numbers.
+    `quiet` are the times at which the kernel showed every worker returned or asleep, each with the numbers (in
+    `operations`) of the sleeping calls. `phases` maps a call that takes effect in several steps to the calls of the
+    specification for these steps: a wait on a condition variable releases the mutex and acquires it again. `crew` has
+    the names of each worker and of its process, in the order of their numbers.
     """
 
     operations: tuple[Operation, ...]
@@ -80,7 +80,7 @@ class History:
         return tuple(sorted({operation.worker for operation in self.operations}))
 
     def overlapping(self) -> int:
-        """Return how many pairs of calls of different workers overlapped in time."""
+        """Return the number of pairs of calls of different workers that overlap in time."""
         spans = [
             (operation.invoked, operation.returned, operation.worker)
             for operation in self.operations

@@ -1,13 +1,13 @@
-"""Is a recorded history linearizable: do the results fit some order of the calls that respects real time?
+"""Linearizability: do the results of a history fit some order of its calls that respects real time?
 
 The search is Wing and Gong's ("Testing and verifying concurrent objects", 1993) with Lowe's memoisation ("Testing for
-linearizability", 2017): a configuration, that is the set of operations that have taken effect and the state of the
-specification, is entered only once. Objects that do not affect one another are searched one by one (Horn and Kroening, "Faster
+linearizability", 2017): a configuration, the set of operations that have taken effect and the state of the
+specification, is visited only once. Independent objects are searched separately (Horn and Kroening, "Faster
 linearizability checking via P-compositionality", 2015).
 
-Not every operation must take effect. One that was killed or had not returned may have, at any time from its beginning on. One
-that was interrupted has not. One that sleeps in its call has not, and could not: at the moment when every worker has returned
-or sleeps, no call that sleeps may be able to return in the state that the others have left. This finds lost wake-ups.
+Not every operation must take effect. One that was killed or had not returned may have, at any time after its begin. An
+interrupted one has not. A sleeping one has not and could not: at the time when every worker has returned or sleeps, no
+sleeping call may be able to return in the state left by the others. This finds lost wake-ups.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["BOUND", "Answer", "Bound", "Step", "check", "linearize", "results_al
 
 
 class Answer(Enum):
-    """The answer of a search. UNDECIDED: it came to the bound first."""
+    """The answer of a search; UNDECIDED if it reached the bound."""
 
     LINEARIZABLE = "linearizable"
     NOT_LINEARIZABLE = "not linearizable"
@@ -35,7 +35,7 @@ class Answer(Enum):
 
 @dataclass(frozen=True)
 class Bound:
-    """What one search may take: configurations entered, and seconds."""
+    """The bound of one search: configurations visited, and seconds."""
 
     configurations: int = 50_000
     seconds: float = 2.0
@@ -44,9 +44,9 @@ class Bound:
 class Step(NamedTuple):
     """A point at which something takes effect.
 
-    `result` None fits every result. `returned` None: nothing is known to begin after it. An `optional` step may be left out,
-    and comes, if at all, before the steps `until`. The steps `after` come before this one. A step with `asleep` is a moment:
-    none of these calls can return at it.
+    `result` None matches every result. `returned` None: no later step is known to begin after it. An `optional` step
+    may be omitted, and otherwise precedes the steps `until`. The steps `after` precede this one. A step with `asleep` is
+    a time at which none of these calls can return.
     """
 
     operation: int
@@ -69,7 +69,7 @@ def steps_of(
 ) -> list[Step]:
     """Return the steps of a history; with *object_of*, only those of the calls on the object *key*."""
     phases = dict(history.phases)
-    slept: dict[int, tuple[int, int]] = {}  # of a call that slept: the first and the last moment at which it did
+    slept: dict[int, tuple[int, int]] = {}  # for a call that slept: the first and the last time at which it did
     for moment, asleep in history.quiet:
         slept |= {number: (slept.get(number, (moment, 0))[0], moment) for number in asleep}
     chosen = [
@@ -78,7 +78,7 @@ def steps_of(
         if operation.fate is Fate.ENDED or object_of is None or object_of(operation.call) == key
     ]
     steps: list[Step] = []
-    ends: dict[str, int] = {}  # of each process that was killed: the first step of what the kernel does then
+    ends: dict[str, int] = {}  # for each killed process: the first step of the kernel's clean-up
     for number, operation in chosen:
         if operation.fate is Fate.ENDED:
             ends[operation.call.process] = len(steps)
@@ -94,11 +94,11 @@ def steps_of(
         )
         *first, last = _chain(len(steps), phases, whole)
         asleep_in[number] = last.call
-        if number in slept:  # then it had had its effect but the last, and had that after it
+        if number in slept:  # all effects but the last precede the sleep, the last follows it
             first = [step._replace(returned=slept[number][0] - 1, optional=False) for step in first]
             last = last._replace(invoked=slept[number][1] + 1)
         steps += first if operation.fate is Fate.BLOCKED else [*first, last]
-    for process, place in ends.items():  # after all that the process has done
+    for process, place in ends.items():  # after all steps of the process
         end = steps[place]
         before = (n for n, step in enumerate(steps) if step.call.process == process and step.operation != end.operation)
         steps[place] = end._replace(after=tuple(n for n in before if not steps[n].optional))
@@ -109,7 +109,7 @@ def steps_of(
 
 
 def _chain(place: int, phases: Mapping[str, tuple[str, ...]], whole: Step) -> list[Step]:
-    """The steps of a call, one after another, the first of them at *place*; the last has the result."""
+    """Return the steps of a call in order, the first at *place*; the last one has the result."""
     names = phases.get(whole.call.name, (whole.call.name,))
     return [
         whole._replace(
@@ -122,18 +122,18 @@ def _chain(place: int, phases: Mapping[str, tuple[str, ...]], whole: Step) -> li
 
 
 class _Enough(Exception):
-    """The search has come to its bound."""
+    """The search has reached its bound."""
 
 
 class _Problem:
-    """A search: which steps may come next after a set of others, as bit masks."""
+    """A search: which steps may follow a set of others, as bit masks."""
 
     def __init__(self, steps: Sequence[Step], bound: Bound) -> None:
         self.steps = steps
         self.required = sum(1 << number for number, step in enumerate(steps) if not step.optional)
         self.before = [self._before(step) for step in steps]
         self.barred = [sum(1 << other for other in step.until) for step in steps]
-        # What returned first is tried first: of a history that is linearizable most orders found are those of the returns.
+        # Try steps in the order of their returns, which most linearizable histories fit.
         never = max((step.returned or 0 for step in steps), default=0) + 1
         self.order = sorted(range(len(steps)), key=lambda number: steps[number].returned or never)
         self._left = bound.configurations
@@ -149,7 +149,7 @@ class _Problem:
     def next(
         self, done: int, state: Specification, unknown: int = -1
     ) -> Iterator[tuple[int, Specification, Outcome | None]]:
-        """The steps that may come next, each with the state after it; of the step *unknown*, with every result."""
+        """Yield the steps that may come next, each with the next state; the step *unknown* with every result."""
         for number in self.order:
             if done >> number & 1 or self.before[number] & ~done or self.barred[number] & done:
                 continue
@@ -172,7 +172,7 @@ class _Problem:
 
 
 def linearize(steps: Sequence[Step], initial: Specification, bound: Bound = BOUND) -> tuple[Answer, list[int]]:
-    """Search for an order of *steps* that the specification allows from *initial* on: the answer, and the order if there is one."""
+    """Search for an order of *steps* that the specification allows from *initial*; return the answer and order."""
     problem = _Problem(steps, bound)
     if not problem.required:
         return Answer.LINEARIZABLE, []
@@ -204,9 +204,9 @@ def linearize(steps: Sequence[Step], initial: Specification, bound: Bound = BOUN
 def results_allowed(
     steps: Sequence[Step], unknown: int, initial: Specification, bound: Bound = BOUND
 ) -> list[tuple[int, Outcome]] | None:
-    """Return what the step *unknown* may give in all orders in which the others give what they gave; None at the bound.
+    """Return the possible results of the step *unknown* in all orders that fit the others; None at the bound.
 
-    Each result comes with the number of its operation: of a moment at which calls sleep, what these may return with then.
+    Each result comes with the number of its operation; for a time at which calls sleep, with those of these calls.
     """
     asked = steps[unknown]
     if asked.asleep:
@@ -243,7 +243,7 @@ def check(
     bound: Bound = BOUND,
     object_of: Callable[[Call], Hashable] | None = None,
 ) -> Answer:
-    """Search each object of the history: by default there is one. *initial* is the state of each."""
+    """Search each object of the history, by default one. *initial* is the initial state of each."""
     keys: Iterable[Hashable] = (None,)
     if object_of is not None:
         keys = dict.fromkeys(object_of(op.call) for op in history.operations if op.fate is not Fate.ENDED)
@@ -257,7 +257,7 @@ def check(
 
 
 def until(steps: Sequence[Step], moment: int) -> list[Step]:
-    """Return what was known of the steps at a *moment*: what had not begun is left out, what had not returned is open."""
+    """Return the steps as known at a *moment*: without those not begun, and with those not returned as optional."""
     kept = [number for number, step in enumerate(steps) if step.invoked <= moment]
     renumbered = {old: new for new, old in enumerate(kept)}
 

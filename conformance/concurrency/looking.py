@@ -1,4 +1,4 @@
-"""How a clause looks for a history that fits no order: a campaign in a process of its own, within the budget of a run."""
+"""The search of a clause for an invalid history: a campaign in a separate process, within the budget of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .workload import Budget, Workload
 
 __all__ = ["THOROUGH", "look"]
 
-# As long as one has patience: an hour for each clause, with new plans on every run.
+# For as long as the user waits: an hour for each clause, with new plans on every run.
 THOROUGH = Budget(histories=10_000_000, seconds=3600, shrinking=60, attempts=400)
 _OVERHEAD = 40.0  # seconds that a campaign may take beyond its budget on a loaded machine
 
@@ -31,17 +31,17 @@ def look(
     bound: Bound = BOUND,
     database: ExampleDatabase | None = None,
 ) -> Summary:
-    """Look for a history that fits no order of its calls; Deviation tells the shortest that was found.
+    """Search for a history that fits no order of its calls; raise a Deviation with the shortest one found.
 
-    A thorough search replays the plans in Hypothesis' example database first, and keeps there what it finds, so that every
-    worker of a distributed run tries what any has found. By default the database is that of Hypothesis' current profile.
+    A thorough search replays the plans in Hypothesis' example database first, and saves its findings there, so that
+    every worker of a distributed run tries them. By default the database is that of Hypothesis' current profile.
     """
     limits = budget or (THOROUGH if thorough else workload.budget)
     if thorough and database is None:
         database = settings().database
     seed = time_ns() if thorough else 0
     key = f"pytest-ipc {workload.name}".encode()
-    # The campaign forks workers and moves between CPUs, which pytest's own process should not.
+    # In a child: the campaign forks workers and changes its CPU affinity.
     child = fork(_campaign, workload, limits, bound, seed, database, key)
     timeout = limits.seconds + limits.shrinking + _OVERHEAD
     found: Finding | Summary = child.result(timeout=None if thorough else timeout)
@@ -59,7 +59,7 @@ def _campaign(
 def _memory(
     database: ExampleDatabase | None, key: bytes
 ) -> tuple[Callable[[], Iterable[Plan]], Callable[[Plan], None]]:
-    """How to ask the database for plans, and how to keep one there."""
+    """Return functions that load plans from the database and save one to it."""
 
     def known() -> Iterable[Plan]:
         for data in database.fetch(key) if database is not None else ():

@@ -1,4 +1,4 @@
-"""Memory that the workers of a workload share: mapped before they are forked, at one address in all of them."""
+"""Memory shared by the workers of a workload: mapped before they are forked, at one address in all of them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ BYTES = mmap.PAGESIZE
 
 
 class InMemory(Workload):
-    """A workload on objects in such memory. `fresh` gives it zeroed, before each history.
+    """A workload on objects in shared memory. `fresh` returns it zeroed, before each history.
 
-    Not that of the history before: what its workers still hold there, they let go when the next begins.
+    Histories alternate between two areas, as workers release what they hold in the previous one when the next begins.
     """
 
     def __init__(self) -> None:

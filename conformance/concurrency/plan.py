@@ -1,4 +1,4 @@
-"""Plans: what each worker of one history is to do, and how the scheduler is provoked meanwhile."""
+"""Plans: the calls of each worker in one history, and disturbances of the scheduling."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 __all__ = ["SIGKILL", "Act", "Plan", "processes_of", "workers_of"]
 
 
-# The name of an act that is no call of a workload: kill the process of the target. Its argument says whether the worker waits
-# for the death before it goes on.
+# The name of an act that is not a call of a workload: kill the process of the target. Its argument says whether the
+# worker waits for the death before it continues.
 SIGKILL = "SIGKILL"
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One call of a worker. *provoke* is done to another worker right before it (see `board.provoke`), *target* which one."""
+    """One call of a worker. *provoke* is done to the worker *target* right before it (see `worker._provoke`)."""
 
     name: str
     arguments: tuple[Any, ...] = ()
@@ -29,9 +29,9 @@ class Act:
 class Plan:
     """The programs of all workers.
 
-    `layout` has the number of threads of each process, `placement` where they run: "together" on one CPU, "apart" on a CPU
-    each, or "anywhere". With `in_step` they wait for one another before every call. `ending` says what is done about calls
-    that sleep at the end, besides interrupting them.
+    `layout` has the number of threads of each process, `placement` their CPUs: "together" on one, "apart" on one each,
+    or "anywhere". With `in_step` they wait for one another before every call. `ending` says how sleeping calls are
+    ended, besides interrupting them.
     """
 
     layout: tuple[int, ...]
@@ -41,12 +41,12 @@ class Plan:
     ending: str = ""
 
     def encoded(self) -> bytes:
-        """Return the plan as text that `decoded` understands: what an example database keeps."""
+        """Return the plan as text that `decoded` reads, for an example database."""
         return repr(asdict(self)).encode()
 
     @classmethod
     def decoded(cls, data: bytes) -> Plan:
-        """Return the plan. ValueError for anything else."""
+        """Return the plan. ValueError if the data is not a plan."""
         try:
             found = literal_eval(data.decode())
             programs = tuple(tuple(Act(**act) for act in program) for program in found.pop("programs"))
@@ -56,11 +56,11 @@ class Plan:
 
     @property
     def length(self) -> int:
-        """How many calls there are."""
+        """The number of calls."""
         return sum(map(len, self.programs))
 
     def smaller(self) -> Iterator[Plan]:
-        """Plans in which a worker has nothing to do, then with fewer calls: the candidates of shrinking, the smallest first."""
+        """Yield the candidates of shrinking: first without a worker's program, then with fewer calls."""
         busy = [worker for worker, program in enumerate(self.programs) if program]
         if len(busy) > 1:
             yield from (self._with(worker, ()) for worker in busy)
@@ -82,12 +82,12 @@ class Plan:
 
 
 def processes_of(layout: tuple[int, ...]) -> list[int]:
-    """For each worker, the number of its process."""
+    """Return the process number of each worker."""
     return [process for process, threads in enumerate(layout) for _ in range(threads)]
 
 
 def workers_of(layout: tuple[int, ...]) -> list[tuple[str, str]]:
-    """For each worker its name and that of its process: ("B2", "B") is the second thread of process B."""
+    """Return the names of each worker and its process: ("B2", "B") is the second thread of process B."""
     return [
         (f"{chr(65 + process)}{thread + 1 if threads > 1 else ''}", chr(65 + process))
         for process, threads in enumerate(layout)

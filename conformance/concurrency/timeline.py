@@ -4,8 +4,8 @@
     B     [2-----------------------...
     C           [3--------]
 
-The order of all beginnings and ends is that of the recorded times, but distances are even: a call of two microseconds is as
-easy to see as one of two milliseconds. The list has the times.
+The order of all begin and end times is as recorded, but distances are even, so that a call of two microseconds is as
+visible as one of two milliseconds. The list has the times.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _CLOSING = {Fate.RETURNED: "]", Fate.INTERRUPTED: "]", Fate.ENDED: "x", Fate.KIL
 
 
 def _ranks(history: History) -> dict[int, int]:
-    """The place of each recorded time among all of them."""
+    """Return the rank of each recorded time."""
     moments = {moment for op in history.operations for moment in (op.invoked, op.returned) if moment is not None}
     return {moment: rank for rank, moment in enumerate(sorted(moments))}
 
 
 def _numbered(history: History) -> list[tuple[int, Operation]]:
-    """The operations in the order in which they began, with their numbers in the history."""
+    """Return the operations in the order of their begins, with their numbers in the history."""
     return sorted(enumerate(history.operations), key=lambda entry: entry[1].invoked)
 
 
 def _death(history: History, operation: Operation) -> int | None:
-    """When the process of a killed call was dead."""
+    """Return the time when the process of a killed call was dead."""
     ends = [
         op.returned for op in history.operations if op.fate is Fate.ENDED and op.call.process == operation.call.process
     ]
@@ -41,7 +41,7 @@ def _death(history: History, operation: Operation) -> int | None:
 
 
 def text(history: History, words: Callable[[Call], str] = str, marked: int | None = None) -> list[str]:
-    """Return the lines; the operation number *marked* has a star. *words* writes a call."""
+    """Return the lines; the operation number *marked* has a star. *words* formats a call."""
     ranks, step = _ranks(history), 3 + len(str(len(history.operations))) // 2
     width = step * len(ranks) + 1
     label = max(map(len, history.workers), default=0)
@@ -90,7 +90,7 @@ _LANE, _STEP, _MARGIN, _BAR = 46, 44, 60, 26
 
 
 def svg(history: History, words: Callable[[Call], str] = str, marked: int | None = None) -> str:
-    """Return the same as an SVG element that needs no style sheet; the operation number *marked* is red."""
+    """Return the timeline as an SVG element without a style sheet; the operation number *marked* is red."""
     ranks, workers = _ranks(history), history.workers
     width, height = _MARGIN + _STEP * (len(ranks) + 1), _LANE * len(workers) + 8
     parts: list[str] = []
@@ -112,7 +112,8 @@ def svg(history: History, words: Callable[[Call], str] = str, marked: int | None
         if operation.fate is not Fate.ENDED:
             line += f" {operation.told()}"
         parts.append(
-            f'<g><title>{escape(line)}</title><rect x="{left}" y="{y}" width="{max(right - left, 6)}" height="{_BAR}" rx="3" '
+            f"<g><title>{escape(line)}</title>"
+            f'<rect x="{left}" y="{y}" width="{max(right - left, 6)}" height="{_BAR}" rx="3" '
             f'fill="{color}" fill-opacity=".15" stroke="{color}"{dashed}/>'
             f'<text x="{left + 5}" y="{y + 18}">{number}</text></g>'
         )

@@ -1,4 +1,4 @@
-"""A worker: a process, or one of its threads, that does the programs it is sent and records them on the board."""
+"""A worker: a process, or one of its threads, that executes the programs it receives and records them on the board."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ ENDED, FAILED = b".", b"!"
 DISTURBANCE = signal.SIGUSR1  # caught by every worker, without effect but EINTR
 _yield = CDLL(None).sched_yield  # os.sched_yield keeps the GIL on Python 3.11
 
-# How often a worker looks for the others before it begins a call without them: one that is in a call may sleep there.
+# How often a worker checks for the others before it begins a call without them; one in a call may sleep.
 _ROUNDS_IN_CALL = 40
 _ROUNDS = 2000
 _MOST = 16  # descriptors in one message
-_SPINS = 300  # of these without giving up the CPU, where every worker has its own
+_SPINS = 300  # of these without yielding the CPU, where every worker has its own
 
 
 def send(to: socket.socket, message: Any, fds: Sequence[int] = ()) -> None:
@@ -47,17 +47,17 @@ def send(to: socket.socket, message: Any, fds: Sequence[int] = ()) -> None:
 
 
 def receive(source: socket.socket) -> tuple[Any, tuple[int, ...]]:
-    """Receive a message and descriptors; None at the end of the stream. OSError if there is no room for the descriptors."""
+    """Receive a message and descriptors; None at end of file. OSError if the process can hold no more descriptors."""
     head, fds, flags, _ = socket.recv_fds(source, 4, _MOST)
     if len(head) < 4:
         return None, ()
     if flags & socket.MSG_CTRUNC:
-        raise OSError(EMFILE, f"recvmsg: {os.strerror(EMFILE)}")  # it gives those for which there is room
+        raise OSError(EMFILE, f"recvmsg: {os.strerror(EMFILE)}")  # only those received for which descriptors were free
     return marshal.loads(source.recv(int.from_bytes(head, "little"), socket.MSG_WAITALL)), tuple(fds)
 
 
 def report(to: socket.socket, error: OSError | MemoryError) -> NoReturn:
-    """Report what keeps a worker from doing its program, and end the process."""
+    """Report the error that keeps a worker from executing its program, and exit."""
     number, text = (error.errno, error.strerror) if isinstance(error, OSError) else (ENOMEM, os.strerror(ENOMEM))
     with suppress(OSError):
         to.sendall(FAILED)
@@ -66,7 +66,7 @@ def report(to: socket.socket, error: OSError | MemoryError) -> NoReturn:
 
 
 def live(workload: Workload, board: Board, first: int, sockets: Sequence[socket.socket], parent: int) -> NoReturn:
-    """The life of a worker process, with a thread for each socket; its workers are those from number *first* on."""
+    """Run a worker process, with a thread for each socket; its workers have the numbers from *first*."""
     try:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -93,12 +93,12 @@ class _Worker:
         self._part = board.parts[number]
         self._others = [part for other, part in enumerate(board.parts) if other != number]
         self._late = [-1] * len(self._others)
-        self._leave: Callable[[], None] | None = None  # what there is to give back when the history is over
+        self._leave: Callable[[], None] | None = None  # releases the objects of the previous history
         self._commands = commands
         self._parts = board.parts
 
     def serve(self) -> None:
-        """Do program after program until there are no more. Whatever goes wrong ends the process, with a report or a traceback."""
+        """Execute programs until end of file. Any error terminates the process with a report or a traceback."""
         try:
             self._part.thread = threading.get_native_id()
             while (received := receive(self._commands))[0] is not None:
@@ -167,13 +167,13 @@ class _Worker:
                 os.close(fd)
 
     def _gather(self, moment: int) -> None:
-        """Wait until every worker has entered. None of them sleeps in a call or has been killed yet."""
+        """Wait until every worker has entered; none sleeps in a call or has been killed yet."""
         self._part.words[2] = moment
         while any(other.words[2] < moment for other in self._others):
             _yield()
 
     def _meet(self, moment: int, spins: int) -> None:
-        """Wait for the other workers to be as far, but not for long for one that is in a call."""
+        """Wait for the other workers to reach this call, but only briefly for one that is in a call."""
         self._part.words[2] = moment
         rounds = 0
         for number, other in enumerate(self._others):
@@ -181,7 +181,7 @@ class _Worker:
             while (reached := words[2]) < moment and self._late[number] != reached:
                 rounds += 1
                 if rounds > (_ROUNDS_IN_CALL if words[0] & 1 else _ROUNDS) + spins:
-                    self._late[number] = reached  # it sleeps or is dead: not waited for again until it moves
+                    self._late[number] = reached  # it sleeps or is dead: ignored until it moves
                     break
                 if rounds > spins:
                     _yield()

@@ -1,4 +1,4 @@
-"""Workloads: the calls that workers make on one object at once, and the specification of it."""
+"""Workloads: the concurrent calls on one object, and its specification."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ __all__ = ["Budget", "Here", "Workload"]
 
 @dataclass(frozen=True)
 class Budget:
-    """When a campaign ends without a finding: after so many histories, which take some tenths of a second, or after *seconds*.
+    """The budget of a campaign: a number of histories, some tenths of a second each, or a number of seconds.
 
     On a loaded machine the histories take longer, and find as much.
     """
 
     histories: int = 250
     seconds: float = 15.0
-    shrinking: float = 4.0  # seconds for making a found history shorter
-    attempts: int = 40  # at each smaller plan: what shows under concurrency does not show every time
+    shrinking: float = 4.0  # seconds for shrinking a finding
+    attempts: int = 40  # at each smaller plan, as a deviation need not occur every time
 
 
 @dataclass(frozen=True)
 class Here:
-    """What a worker knows: the object, its own number, copies of the descriptors, the processes of all workers."""
+    """The context of a worker: the object, its own number, copies of the descriptors, the processes of all workers."""
 
     shared: Any
     worker: int
@@ -40,10 +40,10 @@ class Here:
 
 
 class Workload:
-    """Base class. A call is a method here, which makes it, and a method of the same name of the specification.
+    """Base class. A call is a method here, which makes it, and a method of the same name in the specification.
 
-    The method gets what `enter` returned and the call's arguments; both it and the object that `make` returns consist of
-    numbers, bytes, text, None and tuples of these.
+    The method gets the return value of `enter` and the arguments; both the arguments and the object that `make` returns
+    consist of numbers, bytes, text, None and tuples of these.
     """
 
     budget = Budget()
@@ -51,9 +51,9 @@ class Workload:
     layouts: tuple[tuple[int, ...], ...] = ((1, 1, 1), (1, 1, 1, 1), (2, 1))
     calls = 6  # of each worker in one history
     endings: tuple[str, ...] = ("",)  # see Plan
-    # Calls that may sleep, each with the name of the system call that the kernel says it sleeps in.
+    # Calls that may sleep, each with the system call that the kernel shows.
     sleeping: tuple[tuple[str, str], ...] = ()
-    limited: tuple[str, ...] = ()  # those of them that have a time limit, and end by themselves
+    limited: tuple[str, ...] = ()  # those of them with a timeout
     interruptible = True  # a signal makes a sleeping call fail with EINTR
     kills = 0.0  # the share of histories in which a worker is killed
     provocations: tuple[str, ...] = ("signal", "signal", "stop", "yield")  # what workers do to one another
@@ -63,45 +63,45 @@ class Workload:
 
     @property
     def name(self) -> str:
-        """What findings are kept under."""
+        """The key of findings in the database."""
         return f"{type(self).__module__.removeprefix('pytest_ipc_')}.{type(self).__qualname__}"
 
     def make(self, ipc: Ipc) -> Any:
-        """Make the object of one history; `ipc` ends it afterwards."""
+        """Create the object of one history; `ipc` removes it afterwards."""
         raise NotImplementedError
 
     def unmake(self, shared: Any) -> None:
-        """After a history, whatever came of it: remove what `make` has made outside the scope."""
+        """Remove, after a history with any outcome, what `make` has created outside the scope."""
 
     def finish(self) -> None:
-        """After the last history: the same for what all of them have used."""
+        """Remove, after the last history, what all of them have used."""
 
     def specification(self, shared: Any, history: History) -> Specification:
-        """Return the state of the object, or of each, before the first call. Of *history* it may use what only the kernel chooses, as ids."""
+        """Return the initial state of the object; *history* may supply only values chosen by the kernel, as ids."""
         raise NotImplementedError
 
     def programs(self, random: Random, workers: int) -> Iterable[Iterable[Act]]:
         """Return the calls of each worker.
 
-        A plan should have few kinds of calls and arguments, another one others: then more calls concern one another.
+        A plan should have few kinds of calls and arguments, so that more calls interact; other plans have others.
         """
         raise NotImplementedError
 
     def descriptors(self, shared: Any) -> tuple[int, ...]:
-        """Return the descriptors of which each worker is handed copies."""
+        """Return the descriptors of which each worker receives copies."""
         return ()
 
     def enter(self, here: Here) -> Any:
-        """In a worker, before its first call: return what its calls are made on."""
+        """Return the object of the calls of a worker, in the worker, before its first call."""
         return here.shared
 
     def leave(self, mine: Any) -> None:
-        """In a worker that lives on, when the history is over: give back what `enter` took."""
+        """Release, in a living worker after the history, the objects that `enter` acquired."""
 
     def closing(self, shared: Any) -> tuple[Act, ...]:
-        """Return the calls made when all workers have come to their end, which show what they have left."""
+        """Return the calls made after all workers have finished, which show the final state."""
         return ()
 
     def waking(self, shared: Any) -> Act:
-        """Return the call that lets those come back who sleep in others: by removing the object ("remove"), or else ("wake")."""
+        """Return the call that wakes sleeping calls: by removing the object ("remove"), or otherwise ("wake")."""
         raise NotImplementedError

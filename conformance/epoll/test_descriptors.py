@@ -40,7 +40,7 @@ def writable(epoll: Instance, fd: int) -> dict[str, bool]:
 
 
 def reported(epoll: Instance, fd: int, event: int) -> bool:
-    """Tell whether an instance reports the event of the descriptor, which is added for the call."""
+    """Return whether an instance reports the event of the descriptor, which is added for the call."""
     epoll.add(fd, event)
     try:
         return bool(epoll.ready())

@@ -1,4 +1,4 @@
-"""Models of file locks: ranges that split, merge and convert, owned in two ways, and whole files (fcntl(2), flock(2))."""
+"""Models of file locks: ranges that split, merge and convert, owned in two ways, and whole files."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class RangeSpec(Specification):
         return found
 
     def sleeps(self, call: Call) -> bool:
-        """Tell whether the request blocks without a deadlock; the
+        """Return whether the request blocks without a deadlock; the
         kernel follows only one of several conflicting owners.
         """
         if call.name != "acquires":
@@ -96,7 +96,7 @@ class RangeSpec(Specification):
         return bool(self._against(me, call.arguments[1:])) and not self._waits_for(me, me, surely=True)
 
     def _waits_for(self, who: Owner, whom: Owner, *, surely: bool, seen: frozenset[Owner] = frozenset()) -> bool:
-        """Tell whether *who* waits for *whom*, directly or not; *surely* if each of them waits for one owner only."""
+        """Return whether *who* waits for *whom*, directly or not; *surely* if each of them waits for one owner only."""
         for waiter, wanted in self.waiting:
             if waiter == who:
                 others = self._against(who, wanted)
@@ -110,7 +110,7 @@ class RangeSpec(Specification):
         return False
 
     def getlk(self, process: str, worker: int, kind: int, start: int, length: int) -> Iterable[tuple[Outcome, Self]]:
-        """F_GETLK: tell whether the lock can be placed."""
+        """F_GETLK: return whether the lock can be placed."""
         return self.gives(not self._against(self.owner(process, worker), (kind, start, length)))
 
     def close(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:
@@ -169,7 +169,7 @@ class FlockSpec(Specification):
         return self.gives(None, replace(self, held=self.held | {(me, kind)}))
 
     def sleeps(self, call: Call) -> bool:
-        """Tell whether the call can only be interrupted."""
+        """Return whether the call can only be interrupted."""
         return all(result == Fails(EINTR) for result, _ in self.apply(call))
 
     def close(self, process: str, worker: int) -> Iterable[tuple[Outcome, Self]]:

@@ -65,7 +65,7 @@ def test_end_of_the_last_process_destroys_the_segments(ipc_namespace, page):
     doomed, other = ipc_namespace(), ipc_namespace()
 
     def lock(keep: bool) -> bool:
-        """Tell whether the user can lock two more pages, which are the limit."""
+        """Return whether the user can lock two more pages, which are the limit."""
         become(user, user)
         limit_process("MEMLOCK", 2 * page, 2 * page)
         segment = shmget(IPC_PRIVATE, 2 * page, 0o600)

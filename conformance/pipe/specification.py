@@ -75,7 +75,7 @@ class PipeSpec(Specification):
         return results
 
     def sleeps(self, call: Call) -> bool:
-        """Tell whether the call may block; a write may block although it may also succeed (see the class)."""
+        """Return whether the call may block; a write may block although it may also succeed (see the class)."""
         if call.name == "write" and self.readers:
             return bool(self.used and self.used + call.arguments[2] > self.capacity - self.page)
         return super().sleeps(call)

@@ -141,7 +141,7 @@ def may_make_semaphores() -> None:
 
 
 def has_resource_capability() -> bool:
-    """Tell whether this process has CAP_SYS_RESOURCE for the limits of queues: in the initial user namespace."""
+    """Return whether this process has CAP_SYS_RESOURCE for the limits of queues: in the initial user namespace."""
     if not (capabilities() or 0) & _CAP_SYS_RESOURCE:
         return False
     with open("/proc/self/uid_map") as ids:

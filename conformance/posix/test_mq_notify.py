@@ -68,7 +68,7 @@ def registered(fork: Fork, signals, queue) -> Callable[..., Child[Any]]:
 
 
 def is_free(queue) -> bool:
-    """Tell whether no process is registered, by registering and cancelling."""
+    """Return whether no process is registered, by registering and cancelling."""
     try:
         mq_notify(queue.fd, SIGEV_NONE)
     except OSError as error:
