@@ -25,7 +25,7 @@ from pytest_ipc.verdict.runner.speed import slowness
 
 from .credentials import become
 from .on_record import OnRecord, ReservedKey
-from .workers import Peer
+from .workers import Worker
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -135,12 +135,12 @@ def program(fork: Fork) -> Callable[..., Child[Any]]:
 
 
 @pytest.fixture
-def two_peers(fork: Fork) -> Iterator[tuple[Peer, Peer]]:
+def two_workers(fork: Fork) -> Iterator[tuple[Worker, Worker]]:
     """Start two worker processes, A and B, that make the calls of a model."""
-    pair = Peer(fork, "A"), Peer(fork, "B")
+    pair = Worker(fork, "A"), Worker(fork, "B")
     yield pair
-    for peer in pair:
-        peer.close()
+    for worker in pair:
+        worker.close()
 
 
 @pytest.fixture(scope="session")

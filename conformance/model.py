@@ -51,9 +51,9 @@ class Model(RuleBasedStateMachine):
 
     state: Specification  # of machines that use `follows`
 
-    def __init__(self, *peers: Any) -> None:
+    def __init__(self, *workers: Any) -> None:
         super().__init__()
-        self.peers = peers
+        self.workers = workers
         self.history: list[str] = []
         self.differences: list[tuple[int, Deviation]] = []  # each with the number of steps before it
         self.doing, self.since = "", 0.0  # the call in progress and its start

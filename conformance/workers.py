@@ -25,7 +25,7 @@ _LONGEST = 1 << 20
 _BUFFER = bytearray(_LONGEST)
 
 
-class Peer:
+class Worker:
     """A forked worker process: `do` a call, or `begin` one that may block and `end` it later."""
 
     def __init__(self, fork: Fork, name: str) -> None:
@@ -34,7 +34,7 @@ class Peer:
             self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             for end in (self._socket, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LONGEST)
-            self.actor = fork(_obey, theirs)
+            self.child = fork(_obey, theirs)
         except OSError as error:
             if limit := limit_in_the_way(error):
                 untested(f"a documented limit is in the way: {limit}")
@@ -72,7 +72,7 @@ class Peer:
         return value
 
     def _ended(self) -> NoReturn:
-        self.actor.result()  # raises the cause of the termination
+        self.child.result()  # raises the cause of the termination
         raise EOFError(f"{self.name} has ended")
 
     def do(self, function: Callable[..., Any], *args: Any) -> Any:

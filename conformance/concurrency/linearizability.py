@@ -45,8 +45,8 @@ class Step(NamedTuple):
     """A point at which something takes effect.
 
     `result` None matches every result. `returned` None: no later step is known to begin after it. An `optional` step
-    may be omitted, and otherwise precedes the steps `until`. The steps `after` precede this one. A step with `asleep` is
-    a time at which none of these calls can return.
+    may be omitted, and otherwise precedes the steps `until`. The steps `after` precede this one. A step with `asleep`
+    is a time at which none of these calls can return.
     """
 
     operation: int

@@ -46,32 +46,32 @@ class Ranges(Model):
     command = F_SETLK
     by_process = True
 
-    def __init__(self, path: str, *peers: Any) -> None:
-        super().__init__(*peers)
+    def __init__(self, path: str, *workers: Any) -> None:
+        super().__init__(*workers)
         self.path = path
-        self.fds = {peer: peer.do(open_twice, path) for peer in self.peers}
+        self.fds = {worker: worker.do(open_twice, path) for worker in self.workers}
         self.state = RangeSpec(self.by_process)
 
     @rule(
-        peer=st.integers(0, 1),
+        worker=st.integers(0, 1),
         which=st.integers(0, 1),
         kind=st.sampled_from((F_RDLCK, F_WRLCK, F_UNLCK)),
         start=st.integers(0, LENGTH - 1),
         length=st.integers(0, LENGTH),
     )
-    def lock(self, peer: int, which: int, kind: int, start: int, length: int) -> None:
+    def lock(self, worker: int, which: int, kind: int, start: int, length: int) -> None:
         """Lock, convert or unlock a range; a length of 0 extends to the end."""
-        who = self.peers[peer]
+        who = self.workers[worker]
         length = min(length, LENGTH - start)
         self.follows(
             Call(str(who), "setlk", (which, kind, start, length or LENGTH + 1 - start)),
             who.call(fcntl_setlk, self.fds[who][which], self.command, RecordLock(kind, start, length)),
         )
 
-    @rule(peer=st.integers(0, 1), which=st.integers(0, 1))
-    def close(self, peer: int, which: int) -> None:
+    @rule(worker=st.integers(0, 1), which=st.integers(0, 1))
+    def close(self, worker: int, which: int) -> None:
         """Close one of the two descriptors and open the file again."""
-        who = self.peers[peer]
+        who = self.workers[worker]
         self.follows(Call(str(who), "close", (which,)), who.call(close_and_open, self.path, self.fds[who][which]))
 
     @invariant()
@@ -94,8 +94,8 @@ class Ranges(Model):
 
     def teardown(self) -> None:
         """Close all descriptors."""
-        for peer, fds in self.fds.items():
-            peer.do(close_both, *fds)
+        for worker, fds in self.fds.items():
+            worker.do(close_both, *fds)
         super().teardown()
 
 
@@ -128,27 +128,27 @@ class WholeFile(Model):
 
     state: FlockSpec
 
-    def __init__(self, path: str, *peers: Any) -> None:
-        super().__init__(*peers)
+    def __init__(self, path: str, *workers: Any) -> None:
+        super().__init__(*workers)
         self.path = path
-        self.fds = {peer: peer.do(open_twice, path) for peer in self.peers}
+        self.fds = {worker: worker.do(open_twice, path) for worker in self.workers}
         self.state = FlockSpec()
 
-    @rule(peer=st.integers(0, 1), which=st.integers(0, 1), operation=st.sampled_from((LOCK_SH, LOCK_EX, LOCK_UN)))
-    def lock(self, peer: int, which: int, operation: int) -> None:
+    @rule(worker=st.integers(0, 1), which=st.integers(0, 1), operation=st.sampled_from((LOCK_SH, LOCK_EX, LOCK_UN)))
+    def lock(self, worker: int, which: int, operation: int) -> None:
         """Lock, convert or unlock; a failed conversion loses the lock, as it is not atomic."""
-        who, arguments = self.peers[peer], (which, operation | LOCK_NB)
+        who, arguments = self.workers[worker], (which, operation | LOCK_NB)
         ((_, self.state),) = self.state.apply(Call(str(who), "releases", arguments))
         self.follows(Call(str(who), "acquires", arguments), who.call(flock, self.fds[who][which], arguments[1]))
 
-    @rule(peer=st.integers(0, 1), which=st.integers(0, 1))
-    def close(self, peer: int, which: int) -> None:
+    @rule(worker=st.integers(0, 1), which=st.integers(0, 1))
+    def close(self, worker: int, which: int) -> None:
         """Close one of the descriptors and open the file again."""
-        who = self.peers[peer]
+        who = self.workers[worker]
         self.follows(Call(str(who), "close", (which,)), who.call(close_and_open, self.path, self.fds[who][which]))
 
     def teardown(self) -> None:
         """Close all descriptors."""
-        for peer, fds in self.fds.items():
-            peer.do(close_both, *fds)
+        for worker, fds in self.fds.items():
+            worker.do(close_both, *fds)
         super().teardown()

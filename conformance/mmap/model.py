@@ -35,7 +35,7 @@ def map_file(path: str, flags: int) -> int:
 class Mapping:
     """A mapping in one of the processes; `own` are the stores of a private mapping, by page."""
 
-    peer: Any
+    worker: Any
     address: int
     name: str
     private: bool
@@ -45,8 +45,8 @@ class Mapping:
 class Files(Model):
     """One file, modelled by its bytes that are not 0."""
 
-    def __init__(self, *peers: Any) -> None:
-        super().__init__(*peers)
+    def __init__(self, *workers: Any) -> None:
+        super().__init__(*workers)
         mapped = self.ipc.mapped_file(PAGES * PAGESIZE)
         self.path = str(mapped.path)
         self.fd = os.open(self.path, os.O_RDWR)
@@ -55,10 +55,10 @@ class Files(Model):
         self.mappings: list[Mapping] = []
         self.made = 0
 
-    @rule(peer=st.integers(0, 1), private=st.booleans())
-    def map(self, peer: int, private: bool) -> None:
+    @rule(worker=st.integers(0, 1), private=st.booleans())
+    def map(self, worker: int, private: bool) -> None:
         """Map the maximum size of the file, beyond its end too."""
-        who, place = self.peers[peer], list[int]()
+        who, place = self.workers[worker], list[int]()
         self.made += 1
         name = f"{'P' if private else 'S'}{self.made}"
         flags = MAP_PRIVATE if private else MAP_SHARED
@@ -85,8 +85,8 @@ class Files(Model):
             mapping.own.setdefault(page, {})[place] = value
         else:
             self.bytes[place] = value
-        mapping.peer.do(poke, mapping.address + place, value)
-        self.history.append(f"{mapping.peer}: {mapping.name}[{place}] = {value}")
+        mapping.worker.do(poke, mapping.address + place, value)
+        self.history.append(f"{mapping.worker}: {mapping.name}[{place}] = {value}")
 
     @precondition(lambda self: self.size)
     @rule(data=st.data(), value=st.integers(1, 255))
@@ -120,8 +120,8 @@ class Files(Model):
     def unmap(self, data: Any) -> None:
         """Unmap a mapping."""
         mapping = self.one_of(data, self.mappings)
-        call = mapping.peer.call(munmap, mapping.address, PAGES * PAGESIZE)
-        self.same(f"{mapping.peer}: munmap({mapping.name})", call, lambda: None)
+        call = mapping.worker.call(munmap, mapping.address, PAGES * PAGESIZE)
+        self.same(f"{mapping.worker}: munmap({mapping.name})", call, lambda: None)
         self.mappings.remove(mapping)
 
     @precondition(lambda self: self.mappings)
@@ -129,8 +129,8 @@ class Files(Model):
     def sync(self, data: Any) -> None:
         """Write a mapping back with msync(2), without a visible change."""
         mapping = self.one_of(data, self.mappings)
-        call = mapping.peer.call(msync, mapping.address, PAGES * PAGESIZE, MS_SYNC)
-        self.same(f"{mapping.peer}: msync({mapping.name})", call, lambda: None)
+        call = mapping.worker.call(msync, mapping.address, PAGES * PAGESIZE, MS_SYNC)
+        self.same(f"{mapping.worker}: msync({mapping.name})", call, lambda: None)
 
     @invariant()
     def everybody_sees_the_file(self) -> None:
@@ -145,14 +145,14 @@ class Files(Model):
                     continue
                 expected = page[place] if page is not None else self.bytes.get(place, 0)
                 self.sees(
-                    f"{mapping.peer}: {mapping.name}[{place}]",
-                    mapping.peer.call(peek, mapping.address + place, 1),
+                    f"{mapping.worker}: {mapping.name}[{place}]",
+                    mapping.worker.call(peek, mapping.address + place, 1),
                     partial(bytes, [expected]),
                 )
 
     def teardown(self) -> None:
         """Unmap everything; the worker processes live longer than the model."""
         for mapping in self.mappings:
-            mapping.peer.do(munmap, mapping.address, PAGES * PAGESIZE)
+            mapping.worker.do(munmap, mapping.address, PAGES * PAGESIZE)
         os.close(self.fd)
         super().teardown()

@@ -29,33 +29,33 @@ class Queue(Model):
 
     state: QueueSpec
 
-    def __init__(self, *peers: Any) -> None:
-        super().__init__(*peers)
+    def __init__(self, *workers: Any) -> None:
+        super().__init__(*workers)
         self.id = self.ipc.sysv_msg().id
         self.state = QueueSpec(msgctl_stat(self.id).qbytes)
         self.last = {"sent": 0, "received": 0}
         self.sent = 0
 
-    @rule(peer=st.integers(0, 1), type=st.one_of(TYPES, st.sampled_from((0, -1))), length=LENGTHS)
-    def send(self, peer: int, type: int, length: int) -> None:
+    @rule(worker=st.integers(0, 1), type=st.one_of(TYPES, st.sampled_from((0, -1))), length=LENGTHS)
+    def send(self, worker: int, type: int, length: int) -> None:
         """Send a message with a text that differs from the previous ones."""
         text = bytes((self.sent + n) % 251 for n in range(length))
         self.sent += 1
-        who, arguments = self.peers[peer], (type, text, IPC_NOWAIT)
+        who, arguments = self.workers[worker], (type, text, IPC_NOWAIT)
         if self.follows(Call(str(who), "msgsnd", arguments), who.call(msgsnd, self.id, *arguments)):
-            self.last["sent"] = who.actor.pid
+            self.last["sent"] = who.child.pid
 
     @rule(
-        peer=st.integers(0, 1),
+        worker=st.integers(0, 1),
         type=st.integers(-8, 8),
         size=LENGTHS,
         flags=st.sampled_from((0, MSG_NOERROR, MSG_EXCEPT, MSG_EXCEPT | MSG_NOERROR)),
     )
-    def receive(self, peer: int, type: int, size: int, flags: int) -> None:
+    def receive(self, worker: int, type: int, size: int, flags: int) -> None:
         """Receive with a selector."""
-        who, arguments = self.peers[peer], (size, type, flags | IPC_NOWAIT)
+        who, arguments = self.workers[worker], (size, type, flags | IPC_NOWAIT)
         if self.follows(Call(str(who), "msgrcv", arguments), who.call(receive, self.id, *arguments)):
-            self.last["received"] = who.actor.pid
+            self.last["received"] = who.child.pid
 
     @rule(qbytes=st.sampled_from((1, 4, 16, 4096)))
     def resize(self, qbytes: int) -> None:

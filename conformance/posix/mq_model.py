@@ -31,17 +31,17 @@ class Queue:
 class Queues(Model):
     """One name, and every queue that had this name and is still open in a process."""
 
-    def __init__(self, *peers: Any) -> None:
-        super().__init__(*peers)
+    def __init__(self, *workers: Any) -> None:
+        super().__init__(*workers)
         self.name = ReservedName.mq(self.ipc.scope).name
         self.named: Queue | None = None
         self.open: dict[Any, tuple[int, Queue]] = {}
         self.sent = 0
 
-    @rule(peer=st.integers(0, 1), flags=st.sampled_from((0, os.O_CREAT, os.O_CREAT | os.O_EXCL)))
-    def open_it(self, peer: int, flags: int) -> None:
+    @rule(worker=st.integers(0, 1), flags=st.sampled_from((0, os.O_CREAT, os.O_CREAT | os.O_EXCL)))
+    def open_it(self, worker: int, flags: int) -> None:
         """Open or create the queue in a process that does not have it open."""
-        who = self.peers[peer]
+        who = self.workers[worker]
         if who in self.open:
             return
         got: list[int] = []

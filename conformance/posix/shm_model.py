@@ -47,7 +47,7 @@ class Object:
 class Handle:
     """An open descriptor, or the address of a mapping, in one of the processes."""
 
-    peer: Any
+    worker: Any
     name: str
     number: int
     shared: Object
@@ -57,8 +57,8 @@ class Handle:
 class Shared(Model):
     """Objects by name, and the descriptors and mappings of each process, which keep an unlinked object."""
 
-    def __init__(self, *peers: Any) -> None:
-        super().__init__(*peers)
+    def __init__(self, *workers: Any) -> None:
+        super().__init__(*workers)
         self.names = {name: ReservedName.shm(self.ipc.scope).name for name in NAMES}
         self.found: dict[str, Object] = {}
         self.open: list[Handle] = []
@@ -69,7 +69,7 @@ class Shared(Model):
     @rule(data=st.data(), name=st.sampled_from(NAMES), flags=st.sampled_from(sorted(FLAGS)))
     def open_one(self, data: Any, name: str, flags: str) -> None:
         """Open or create an object."""
-        peer, bits = self.one_of(data, self.peers), FLAGS[flags]
+        worker, bits = self.one_of(data, self.workers), FLAGS[flags]
         numbers: list[int] = []
 
         def model() -> None:
@@ -84,32 +84,32 @@ class Shared(Model):
                 shared.resize(0)
 
         def kernel() -> None:
-            numbers.append(peer.do(shm_open, self.names[name], bits))
+            numbers.append(worker.do(shm_open, self.names[name], bits))
 
         word = f"f{self.made + 1}"
-        self.same(f"{peer}: {word} = shm_open({name}, {flags})", kernel, model)
+        self.same(f"{worker}: {word} = shm_open({name}, {flags})", kernel, model)
         if numbers:
             self.made += 1
-            self.open.append(Handle(peer, word, numbers[0], self.found[name], bool(bits & os.O_RDWR)))
+            self.open.append(Handle(worker, word, numbers[0], self.found[name], bool(bits & os.O_RDWR)))
 
     @precondition(lambda self: self.open)
     @rule(data=st.data())
     def close_one(self, data: Any) -> None:
         """Close a descriptor; mappings stay."""
         handle = self.one_of(data, self.open)
-        self.same(f"{handle.peer}: close({handle.name})", handle.peer.call(close, handle.number), lambda: None)
+        self.same(f"{handle.worker}: close({handle.name})", handle.worker.call(close, handle.number), lambda: None)
         self.open.remove(handle)
 
     @rule(data=st.data(), name=st.sampled_from(NAMES))
     def unlink(self, data: Any, name: str) -> None:
         """Unlink a name."""
-        peer = self.one_of(data, self.peers)
+        worker = self.one_of(data, self.workers)
 
         def model() -> None:
             if self.found.pop(name, None) is None:
                 fails(ENOENT)
 
-        self.same(f"{peer}: shm_unlink({name})", peer.call(shm_unlink, self.names[name]), model)
+        self.same(f"{worker}: shm_unlink({name})", worker.call(shm_unlink, self.names[name]), model)
 
     @precondition(lambda self: self.open)
     @rule(data=st.data(), size=st.sampled_from(SIZES))
@@ -122,7 +122,7 @@ class Shared(Model):
                 fails(EINVAL)
             handle.shared.resize(size)
 
-        self.same(f"ftruncate({handle.name}, {size})", handle.peer.call(ftruncate, handle.number, size), model)
+        self.same(f"ftruncate({handle.name}, {size})", handle.worker.call(ftruncate, handle.number, size), model)
 
     @precondition(lambda self: self.open)
     @rule(data=st.data(), place=st.sampled_from(PLACES), value=st.integers(1, 255))
@@ -138,7 +138,7 @@ class Shared(Model):
             handle.shared.bytes[place] = value
             return 1
 
-        call = handle.peer.call(os.pwrite, handle.number, bytes([value]), place)
+        call = handle.worker.call(os.pwrite, handle.number, bytes([value]), place)
         self.same(f"pwrite({handle.name}, {bytes([value])!r}, {place})", call, model)
 
     @precondition(lambda self: self.open and len(self.mapped) < 6)
@@ -150,7 +150,7 @@ class Shared(Model):
         prot = PROT_READ | (PROT_WRITE if writable else 0)
 
         def kernel() -> None:
-            addresses.append(handle.peer.do(mmap, None, MAPPED, prot, MAP_SHARED, handle.number))
+            addresses.append(handle.worker.do(mmap, None, MAPPED, prot, MAP_SHARED, handle.number))
 
         def model() -> None:
             if writable and not handle.writable:
@@ -158,10 +158,10 @@ class Shared(Model):
 
         word = f"m{self.made + 1}"
         words = "PROT_READ | PROT_WRITE" if writable else "PROT_READ"
-        self.same(f"{handle.peer}: {word} = mmap({words}, MAP_SHARED, {handle.name})", kernel, model)
+        self.same(f"{handle.worker}: {word} = mmap({words}, MAP_SHARED, {handle.name})", kernel, model)
         if addresses:
             self.made += 1
-            self.mapped.append(Handle(handle.peer, word, addresses[0], handle.shared, writable))
+            self.mapped.append(Handle(handle.worker, word, addresses[0], handle.shared, writable))
 
     @precondition(lambda self: self.mapped)
     @rule(data=st.data(), value=st.integers(1, 255))
@@ -171,7 +171,7 @@ class Shared(Model):
         places = [place for place in PLACES if place < len(mapping.shared.bytes)]
         if mapping.writable and places:
             place = self.one_of(data, places)
-            mapping.peer.do(poke, mapping.number + place, value)
+            mapping.worker.do(poke, mapping.number + place, value)
             mapping.shared.bytes[place] = value
             self.history.append(f"{mapping.name}[{place}] = {value}")
 
@@ -180,8 +180,8 @@ class Shared(Model):
     def unmap(self, data: Any) -> None:
         """Unmap a mapping."""
         mapping = self.one_of(data, self.mapped)
-        call = mapping.peer.call(munmap, mapping.number, MAPPED)
-        self.same(f"{mapping.peer}: munmap({mapping.name})", call, lambda: None)
+        call = mapping.worker.call(munmap, mapping.number, MAPPED)
+        self.same(f"{mapping.worker}: munmap({mapping.name})", call, lambda: None)
         self.mapped.remove(mapping)
 
     @invariant()
@@ -189,18 +189,18 @@ class Shared(Model):
         """Read the whole content through every descriptor, and the existing bytes through every mapping."""
         for handle in self.open:
             whole = partial(bytes, handle.shared.bytes)
-            call = handle.peer.call(os.pread, handle.number, 3 * PAGESIZE, 0)
+            call = handle.worker.call(os.pread, handle.number, 3 * PAGESIZE, 0)
             self.sees(f"pread({handle.name})", call, whole)
         for mapping in self.mapped:
             size = len(mapping.shared.bytes)
             if size:
-                call = mapping.peer.call(peek, mapping.number, size)
+                call = mapping.worker.call(peek, mapping.number, size)
                 self.sees(f"{mapping.name}[:{size}]", call, partial(bytes, mapping.shared.bytes))
 
     def teardown(self) -> None:
         """Unmap and close everything; the worker processes live longer than the model."""
         for mapping in self.mapped:
-            mapping.peer.do(munmap, mapping.number, MAPPED)
+            mapping.worker.do(munmap, mapping.number, MAPPED)
         for handle in self.open:
-            handle.peer.do(close, handle.number)
+            handle.worker.do(close, handle.number)
         super().teardown()

@@ -6,6 +6,6 @@ from pytest_ipc import clause
 
 
 @clause("shm_open.model", "shm_overview(7)", "DESCRIPTION")
-def test_the_model(agree, machines, two_peers):
+def test_the_model(agree, machines, two_workers):
     """Shared memory objects of two processes agree with a model in Python for random sequences of calls."""
-    agree(lambda: machines.Shared(*two_peers))
+    agree(lambda: machines.Shared(*two_workers))

@@ -25,7 +25,7 @@ from pytest_ipc.kernel import (
 
 from ..model import Model
 from ..specification import Call
-from ..workers import PATIENCE, Peer
+from ..workers import PATIENCE, Worker
 from .specification import SemaphoresSpec
 
 SIZE = 3
@@ -40,20 +40,20 @@ class Semaphores(Model):
     state: SemaphoresSpec
     undo = False
 
-    def __init__(self, *peers: Any) -> None:
-        super().__init__(*peers)
+    def __init__(self, *workers: Any) -> None:
+        super().__init__(*workers)
         self.id = self.ipc.sysv_sem(SIZE).id
         self.state = SemaphoresSpec((0,) * SIZE)
         self.sempid = [0] * SIZE
 
-    @rule(peer=st.integers(0, 1), operations=OPERATIONS)
-    def operate(self, peer: int, operations: list[tuple[int, int, bool]]) -> None:
+    @rule(worker=st.integers(0, 1), operations=OPERATIONS)
+    def operate(self, worker: int, operations: list[tuple[int, int, bool]]) -> None:
         """Perform several operations: all or none."""
-        who = self.peers[peer]
+        who = self.workers[worker]
         array = tuple((num, op, IPC_NOWAIT | (SEM_UNDO if undo and self.undo else 0)) for num, op, undo in operations)
         done = self.follows(Call(str(who), "semop", (array,)), who.call(semop, self.id, array))
         for num, _, _ in array if done else ():
-            self.sempid[num] = who.actor.pid
+            self.sempid[num] = who.child.pid
 
     @rule(num=st.integers(0, SIZE - 1), value=st.sampled_from((0, 1, 5, SEMVMX, SEMVMX + 1, -1)))
     def set_one(self, num: int, value: int) -> None:
@@ -95,26 +95,26 @@ class Undone(Semaphores):
 
     def __init__(self) -> None:
         super().__init__()
-        self.peers = tuple(Peer(self.ipc.fork, name) for name in "AB")
+        self.workers = tuple(Worker(self.ipc.fork, name) for name in "AB")
 
-    @rule(peer=st.integers(0, 1))
-    def end(self, peer: int) -> None:
+    @rule(worker=st.integers(0, 1))
+    def end(self, worker: int) -> None:
         """Let a process exit; a new one takes its place."""
-        who, before = self.peers[peer], self.state
+        who, before = self.workers[worker], self.state
 
         def kernel() -> None:
             who.close()
-            who.actor.wait(PATIENCE)
+            who.child.wait(PATIENCE)
 
         self.follows(Call(str(who), "ends"), kernel)
         for adjusted, num, _ in before.adjustments:
             if adjusted == str(who):
-                self.sempid[num] = who.actor.pid
-        new = Peer(self.ipc.fork, f"{who}'")
-        self.peers = (new, self.peers[1]) if peer == 0 else (self.peers[0], new)
+                self.sempid[num] = who.child.pid
+        new = Worker(self.ipc.fork, f"{who}'")
+        self.workers = (new, self.workers[1]) if worker == 0 else (self.workers[0], new)
 
     def teardown(self) -> None:
         """Let the processes exit."""
-        for peer in self.peers:
-            peer.close()
+        for worker in self.workers:
+            worker.close()
         super().teardown()

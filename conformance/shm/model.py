@@ -35,8 +35,8 @@ class Segment:
 class SharedMemory(Model):
     """Segments by key and, once found, by the index of their id; attachments by process."""
 
-    def __init__(self, *peers: Any) -> None:
-        super().__init__(*peers)
+    def __init__(self, *workers: Any) -> None:
+        super().__init__(*workers)
         self.keys = {name: unused_key() for name in NAMES}
         self.found: dict[str, Segment] = {}  # by key, those that can be found
         self.known: list[tuple[int, Segment]] = []  # every id that was ever given out
@@ -83,7 +83,7 @@ class SharedMemory(Model):
     @rule(data=st.data())
     def attach(self, data: Any) -> None:
         """Attach a segment in one of the processes."""
-        peer, (id, segment) = self.one_of(data, self.peers), self.one_of(data, self.known)
+        worker, (id, segment) = self.one_of(data, self.workers), self.one_of(data, self.known)
         place: list[int] = []
 
         def model() -> None:
@@ -91,31 +91,31 @@ class SharedMemory(Model):
                 fails(EINVAL)
             segment.attached += 1
 
-        self.same(f"{peer}: shmat({self.word(segment)})", lambda: place.append(peer.do(shmat, id)), model)
+        self.same(f"{worker}: shmat({self.word(segment)})", lambda: place.append(worker.do(shmat, id)), model)
         if place:
-            self.attachments.append((peer, place[0], segment))
+            self.attachments.append((worker, place[0], segment))
 
     @precondition(lambda self: self.attachments)
     @rule(data=st.data(), value=st.integers(1, 255))
     def write(self, data: Any, value: int) -> None:
         """Write a byte at one end of an attached segment."""
-        peer, address, segment = self.one_of(data, self.attachments)
+        worker, address, segment = self.one_of(data, self.attachments)
         offset = self.one_of(data, (0, segment.size - 1))
         segment.bytes[offset] = value
-        peer.do(poke, address + offset, value)
-        self.history.append(f"{peer}: {self.word(segment)}[{offset}] = {value}")
+        worker.do(poke, address + offset, value)
+        self.history.append(f"{worker}: {self.word(segment)}[{offset}] = {value}")
 
     @precondition(lambda self: self.attachments)
     @rule(data=st.data())
     def detach(self, data: Any) -> None:
         """Detach a segment; the last detach destroys a removed one."""
         attachment = self.one_of(data, self.attachments)
-        peer, address, segment = attachment
+        worker, address, segment = attachment
 
         def model() -> None:
             segment.attached -= 1
 
-        self.same(f"{peer}: shmdt({self.word(segment)})", peer.call(shmdt, address), model)
+        self.same(f"{worker}: shmdt({self.word(segment)})", worker.call(shmdt, address), model)
         self.attachments.remove(attachment)
 
     @precondition(lambda self: self.known)
@@ -152,11 +152,11 @@ class SharedMemory(Model):
     @invariant()
     def contents_match_model(self) -> None:
         """Compare the first and last byte of each segment, read through every attachment."""
-        for peer, address, segment in self.attachments:
+        for worker, address, segment in self.attachments:
             for offset in {0, segment.size - 1}:
                 self.sees(
-                    f"{peer}: {self.word(segment)}[{offset}]",
-                    peer.call(peek, address + offset, 1),
+                    f"{worker}: {self.word(segment)}[{offset}]",
+                    worker.call(peek, address + offset, 1),
                     partial(bytes, [segment.bytes.get(offset, 0)]),
                 )
 
@@ -167,8 +167,8 @@ class SharedMemory(Model):
 
     def teardown(self) -> None:
         """Detach and remove everything: the worker processes continue with the next history."""
-        for peer, address, _ in self.attachments:
-            peer.do(shmdt, address)
+        for worker, address, _ in self.attachments:
+            worker.do(shmdt, address)
         for id, _ in self.known:
             outcome(partial(shmctl_rmid, id))
         super().teardown()

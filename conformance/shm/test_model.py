@@ -6,6 +6,6 @@ from pytest_ipc import clause
 
 
 @clause("shm.model", "shmop(2)", "DESCRIPTION")
-def test_agrees_with_model(agree, machines, two_peers):
+def test_agrees_with_model(agree, machines, two_workers):
     """For every sequence of calls by two processes, shared memory segments behave as a model in plain Python does."""
-    agree(lambda: machines.SharedMemory(*two_peers))
+    agree(lambda: machines.SharedMemory(*two_workers))

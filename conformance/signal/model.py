@@ -47,9 +47,9 @@ def pending() -> list[str]:
 class Pending(Model):
     """One process; a standard signal pends once, real-time signals queue."""
 
-    def __init__(self, *peers: Any) -> None:
-        super().__init__(*peers)
-        (self.peer,) = peers
+    def __init__(self, *workers: Any) -> None:
+        super().__init__(*workers)
+        (self.worker,) = workers
         self.queues: dict[int, deque[tuple[int, int]]] = {signo: deque() for signo in NAMES}
 
     def arrives(self, signo: int, code: int, value: int) -> None:
@@ -62,7 +62,9 @@ class Pending(Model):
     def kill(self, signo: int) -> None:
         """Send with kill(2)."""
         self.same(
-            f"kill({NAMES[signo]})", partial(kill, self.peer.actor.pid, signo), partial(self.arrives, signo, SI_USER, 0)
+            f"kill({NAMES[signo]})",
+            partial(kill, self.worker.child.pid, signo),
+            partial(self.arrives, signo, SI_USER, 0),
         )
 
     @rule(signo=SIGNALS, value=st.integers(0, 3))
@@ -70,7 +72,7 @@ class Pending(Model):
         """Send with sigqueue(3)."""
         self.same(
             f"sigqueue({NAMES[signo]}, {value})",
-            partial(sigqueue, self.peer.actor.pid, signo, value),
+            partial(sigqueue, self.worker.child.pid, signo, value),
             partial(self.arrives, signo, SI_QUEUE, value),
         )
 
@@ -85,15 +87,15 @@ class Pending(Model):
             return NAMES[first], *self.queues[first].popleft()
 
         names = ", ".join(NAMES[signo] for signo in sorted(signals))
-        self.same(f"sigtimedwait({{{names}}}, 0)", self.peer.call(take, sorted(signals)), model)
+        self.same(f"sigtimedwait({{{names}}}, 0)", self.worker.call(take, sorted(signals)), model)
 
     @rule(signo=SIGNALS)
     def discard(self, signo: int) -> None:
         """Ignore a signal and stop ignoring it: this discards its pending instances, blocked or not."""
 
         def kernel() -> None:
-            self.peer.do(ignore, signo, True)
-            self.peer.do(ignore, signo, False)
+            self.worker.do(ignore, signo, True)
+            self.worker.do(ignore, signo, False)
 
         self.same(f"ignore {NAMES[signo]}, and no longer", kernel, self.queues[signo].clear)
 
@@ -102,13 +104,13 @@ class Pending(Model):
         """Compare sigpending(2)."""
         self.sees(
             "sigpending()",
-            self.peer.call(pending),
+            self.worker.call(pending),
             lambda: sorted(NAMES[signo] for signo in NAMES if self.queues[signo]),
         )
 
     def teardown(self) -> None:
         """Discard all pending signals before the next history."""
         for signo in NAMES:
-            self.peer.do(ignore, signo, True)
-            self.peer.do(ignore, signo, False)
+            self.worker.do(ignore, signo, True)
+            self.worker.do(ignore, signo, False)
         super().teardown()

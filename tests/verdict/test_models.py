@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from conformance.model import Model, agree, fails
-from conformance.workers import Peer
+from conformance.workers import Worker
 from pytest_ipc import ChildDied, Deviation
 from pytest_ipc.verdict.judge.time_limit import TimeUp, TooSlow
 
@@ -173,31 +173,31 @@ def give_up() -> None:
     raise PermissionError(1, "as it was told")
 
 
-def test_a_peer_does_as_it_is_told(fork):
-    peer = Peer(fork, "A")
-    assert peer.do(divmod, 7, 2) == (3, 1)
+def test_worker_returns_the_result_of_a_call(fork):
+    worker = Worker(fork, "A")
+    assert worker.do(divmod, 7, 2) == (3, 1)
     with pytest.raises(PermissionError, match="as it was told"):
-        peer.do(give_up)
-    peer.begin(abs, -1)
-    assert peer.end() == 1
-    peer.close()
-    assert peer.actor.wait() == 0
+        worker.do(give_up)
+    worker.begin(abs, -1)
+    assert worker.end() == 1
+    worker.close()
+    assert worker.child.wait() == 0
 
 
-def test_what_a_peer_dies_of_is_raised(fork):
-    peer = Peer(fork, "A")
+def test_cause_of_a_workers_death_is_raised(fork):
+    worker = Worker(fork, "A")
     with pytest.raises(ZeroDivisionError):
-        peer.do(divmod, 7, 0)
-    peer.close()
+        worker.do(divmod, 7, 0)
+    worker.close()
 
 
 def test_a_late_answer_is_not_taken_for_that_of_the_next_request(fork, pipe, monkeypatch):
     gate = pipe()
-    peer = Peer(fork, "A")
+    worker = Worker(fork, "A")
     monkeypatch.setattr("conformance.workers.PATIENCE", 0.05)
     with pytest.raises(TimeoutError, match="read in A did not return"):
-        peer.do(os.read, gate.read_fd, 4)
+        worker.do(os.read, gate.read_fd, 4)
     monkeypatch.undo()
     gate.write(b"late")
-    assert peer.do(divmod, 7, 2) == (3, 1)
-    peer.close()
+    assert worker.do(divmod, 7, 2) == (3, 1)
+    worker.close()
