@@ -60,7 +60,7 @@ def page() -> int:
 
 
 @pytest.fixture
-def room_for_signals() -> None:
+def sigpending_limit() -> None:
     """Require space in the signal queue; without it siginfo is missing and real-time signals are lost (sigqueue(3))."""
     queued, _, most = process_status().get("SigQ", "").partition("/")
     if most.isdigit() and int(queued) + 16 > int(most):
@@ -68,7 +68,7 @@ def room_for_signals() -> None:
 
 
 @pytest.fixture
-def room_for_processes() -> None:
+def nproc_limit() -> None:
     """Require permission to start a few processes and threads; not every failure of that is reported (RLIMIT_NPROC)."""
     if reason := few_processes():
         untested(f"a documented limit is in the way: {reason}")

@@ -255,7 +255,7 @@ def test_lease_belongs_to_the_open_description(file, opened, fork):
     assert fork(raw_open, file, O_WRONLY).result() >= 0
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("lease.si_fd-with-setsig", "fcntl(2)", "Leases")
 def test_chosen_signal_carries_the_descriptor(file, fork, pipe):
     """With F_SETSIG a lease break sends that signal, whose si_fd is the descriptor that holds the lease."""

@@ -13,7 +13,7 @@ def test_concurrent_messages(linearizable, machines):
     linearizable(machines.PosixQueue())
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("mq_notify.concurrent", "mq_notify(3)", "DESCRIPTION")
 def test_concurrent_notification(linearizable, machines):
     """Under concurrent use, only one process is registered with mq_notify(), and it is notified once."""

@@ -88,7 +88,7 @@ def test_signal_for_a_message_in_an_empty_queue(queue, registered):
     assert mq_receive(queue.fd, 8) == (b"message", 0)
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("mq_notify.siginfo", "mq_notify(3)", "DESCRIPTION")
 def test_signal_carries_sender_and_value(queue, registered, fork):
     """The signal has si_code SI_MESGQ, the sender's pid and real uid, and the registered sigev_value."""
@@ -126,7 +126,7 @@ def test_sigev_none_sends_no_signal(queue, fork, pipe, signals):
     assert child.result() == frozenset()
 
 
-@pytest.mark.usefixtures("room_for_processes")
+@pytest.mark.usefixtures("nproc_limit")
 @clause("mq_notify.thread", "mq_notify(3)", "DESCRIPTION")
 def test_sigev_thread_calls_the_function(queue, fork, posix_sem):
     """With SIGEV_THREAD the function is called with its argument in a new thread when a message arrives."""
@@ -149,7 +149,7 @@ def test_sigev_thread_calls_the_function(queue, fork, posix_sem):
     assert called.value == 0
 
 
-@pytest.mark.usefixtures("room_for_processes")
+@pytest.mark.usefixtures("nproc_limit")
 @clause("mq_notify.thread-attributes", "sigevent(7)", "SIGEV_THREAD")
 def test_sigev_thread_uses_the_attributes(queue, fork):
     """With SIGEV_THREAD the thread has the attributes given, such as a stack size."""
@@ -168,7 +168,7 @@ def test_sigev_thread_uses_the_attributes(queue, fork):
     assert size - (1 << 20) <= fork(child).result(30) <= size + (1 << 20)
 
 
-@pytest.mark.usefixtures("room_for_processes")
+@pytest.mark.usefixtures("nproc_limit")
 @clause("mq_notify.thread-cancelled", "mq_notify(3)", "DESCRIPTION")
 def test_cancelled_sigev_thread_calls_nothing(queue, fork):
     """A cancelled SIGEV_THREAD registration calls no function, and the process can register again."""
@@ -188,7 +188,7 @@ def test_cancelled_sigev_thread_calls_nothing(queue, fork):
     assert fork(child).result(30) == ["second"]
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("mq_notify.ebusy", "mq_notify(3)", "ERRORS", errno=EBUSY)
 def test_second_registration_fails(queue, registered):
     """mq_notify() fails with EBUSY while a process is registered, for that process and for others."""
@@ -205,7 +205,7 @@ def test_second_registration_fails(queue, registered):
     assert child.result().value == 1
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("mq_notify.one-shot", "mq_notify(3)", "DESCRIPTION")
 def test_notification_is_sent_once(queue, registered, fork, signals):
     """A notification ends the registration: the next message causes none, and another process can register."""
@@ -274,7 +274,7 @@ def test_null_cancels_the_registration(queue, fork, signals):
     assert is_free(queue)
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("mq_notify.null-leaves-others", "mq_notify(3)", "DESCRIPTION")
 def test_null_keeps_the_registration_of_another(queue, registered):
     """mq_notify() with NULL in a process that is not registered keeps the registration of another."""
@@ -329,7 +329,7 @@ def test_termination_cancels_the_registration(queue, fork):
 
 
 @pytest.mark.parametrize("signo", [SIGRTMIN, SIGRTMAX], ids=["SIGRTMIN", "SIGRTMAX"])
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("mq_notify.real-time-signals", "sigevent(7)", "DESCRIPTION")
 def test_real_time_signal(queue, fork, signals, signo):
     """mq_notify() with SIGEV_SIGNAL accepts a real-time signal."""

@@ -157,7 +157,7 @@ def test_stdio_buffers_are_not_flushed(fork, pipe):
     assert channel.read() == b"flushed"
 
 
-@pytest.mark.usefixtures("room_for_processes")
+@pytest.mark.usefixtures("nproc_limit")
 @clause("exit.exit_group-all-threads", "_exit(3)", "HISTORY")
 def test_exit_ends_all_threads(fork):
     """When any thread of a process calls _exit(), all threads end, and the exit status is that thread's."""

@@ -234,7 +234,7 @@ def test_send_without_permission_fails(opened, sleeper, as_user):
     sleeper.wait_blocked("pause")
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("pidfd_send_signal.info-is-delivered", "pidfd_send_signal(2)", "DESCRIPTION", since="5.1")
 def test_siginfo_is_delivered(opened, fork, signals):
     """pidfd_send_signal() delivers a siginfo_t with a negative si_code; it fails with EINVAL if si_signo is another

@@ -13,7 +13,7 @@ from pytest_ipc.kernel import pthread_sigmask, sigaction
 from pytest_ipc.kernel.libc import function
 
 system = function("system", c_int, c_char_p)
-pytestmark = pytest.mark.usefixtures("room_for_processes")
+pytestmark = pytest.mark.usefixtures("nproc_limit")
 
 CONCERNED = (SIGINT, SIGQUIT, SIGCHLD)
 # Whether SIGCHLD is blocked in the shell's parent, from /proc: status 0 for yes, 1 for no, 2 if not shown.

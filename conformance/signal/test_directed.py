@@ -191,7 +191,7 @@ def test_stop_signal_to_one_thread_stops_process(fork, pipe):
     fork(life).result()
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("pthread_sigqueue.value", "pthread_sigqueue(3)", "DESCRIPTION")
 def test_pthread_sigqueue_sends_value_to_thread(fork):
     """pthread_sigqueue() sends a signal with a value to one thread of the process, and to no other."""

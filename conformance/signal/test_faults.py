@@ -149,7 +149,7 @@ def test_sa_siginfo_passes_number_and_siginfo(fork, pipe):
     assert channel.read() == bytes([signo])
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("siginfo.handler-told-of-the-sender", "sigaction(2)", SIGINFO)
 def test_siginfo_has_sender_and_value(dies_of):
     """The siginfo_t of a handler has the code, sender and value of the signal that sigqueue() sent."""

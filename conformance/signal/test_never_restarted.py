@@ -85,7 +85,7 @@ def signalling() -> Callable[..., tuple[socket.socket, socket.socket]]:
     return make
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("siginfo.sigio-band-fd", "F_GETSIG(2const)", "F_SETSIG")
 def test_f_setsig_signal_names_descriptor(fork, signals, signalling):
     """A signal set with F_SETSIG reports the readable descriptor in si_fd and the poll() events in si_band."""

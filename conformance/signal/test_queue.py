@@ -44,7 +44,7 @@ def test_standard_signal_pends_once(fork, signals):
     fork(life).result()
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("signal.standard-first-siginfo-kept", "signal(7)", "Queueing and delivery semantics for standard signals")
 def test_first_instance_is_kept(fork, signals):
     """If a standard signal is sent again while it is pending, the siginfo_t of the first instance is kept."""
@@ -76,7 +76,7 @@ def test_real_time_signals_queue_in_order(fork, signals):
     assert fork(life).result() == [3, 1, 2, 1]
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("signal.rt-kill-queues", "signal(7)", "Real-time signals")
 def test_kill_queues_real_time_signals(fork, signals):
     """Every instance of a real-time signal is queued also when kill() sends it."""

@@ -65,7 +65,7 @@ def test_si_uid_is_real_user(fork, signals):
     fork(life).result()
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("siginfo.tgkill-si_tkill", "sigaction(2)", "The siginfo_t argument to a SA_SIGINFO handler")
 def test_tgkill_has_si_tkill(fork, signals):
     """A signal from tgkill() has si_code SI_TKILL, which differs from the SI_USER of kill()."""
@@ -83,7 +83,7 @@ def test_tgkill_has_si_tkill(fork, signals):
     fork(life).result()
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("siginfo.sigqueue-si_queue-value", "sigqueue(3)", "DESCRIPTION")
 def test_sigqueue_passes_value(fork, signals):
     """A signal from sigqueue() has si_code SI_QUEUE, the sender's process ID and real user ID, and the given value."""

@@ -32,7 +32,7 @@ from pytest_ipc.kernel import (
 from .plain_child import become_program, in_thread, printed
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("signalfd.read-struct", "signalfd(2)", "The signalfd_siginfo structure")
 def test_read_returns_signalfd_siginfo(fork, signals):
     """read() of a signalfd returns a structure of 128 bytes with the signal's number, code, sender's IDs and value."""
@@ -246,7 +246,7 @@ def test_sigchld_reports_child_status(fork, signals):
     fork(life).result()
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("signalfd.fork-semantics", "signalfd(2)", "fork(2) semantics")
 def test_child_reads_its_own_signals(fork, signals):
     """After fork() the child reads its own signals from the inherited signalfd; those of the parent stay pending
@@ -271,7 +271,7 @@ def test_child_reads_its_own_signals(fork, signals):
     fork(life).result()
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("signalfd.exec-survives", "signalfd(2)", "execve(2) semantics")
 def test_execve_keeps_signalfd(fork, signals):
     """A signalfd stays open across execve(), and a signal that was pending before can be read from it."""

@@ -181,7 +181,7 @@ def test_signal_0_sends_nothing(fork):
     assert fork(life).result()
 
 
-@pytest.mark.usefixtures("room_for_processes")
+@pytest.mark.usefixtures("nproc_limit")
 @clause("pthread_kill.default-ends-the-process", "pthread_kill(3)", "NOTES")
 def test_default_action_affects_whole_process(fork, signals):
     """A pthread_kill() signal whose default action is to terminate terminates the whole process."""

@@ -244,7 +244,7 @@ def test_fork_does_not_inherit_timers(fork):
     assert fork(life).result()
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("exec.posix-timers-deleted", "execve(2)", "Effect on process attributes")
 def test_execve_deletes_timers(fork):
     """execve() deletes the timers of the process."""

@@ -139,7 +139,7 @@ def test_sigsuspend_cannot_block_sigkill(fork):
     assert child.wait() == -SIGKILL
 
 
-@pytest.mark.usefixtures("room_for_signals")
+@pytest.mark.usefixtures("sigpending_limit")
 @clause("sigwait.info-and-value", "sigwaitinfo(2)", "DESCRIPTION")
 def test_sigwaitinfo_takes_signal(fork, signals):
     """sigwaitinfo() waits for a signal of the set and returns its number and siginfo_t; that signal no longer pends."""
