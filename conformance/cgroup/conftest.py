@@ -21,8 +21,7 @@ from ..signal.plain_child import comes_true
 __all__ = ["fork"]
 
 PREFIX = "pytest-ipc"
-# What moving a process fails with where the cgroup is another user's, is mounted read-only or is out of the namespace's sight,
-# and where it is threaded.
+# The errors of moving a process to a cgroup that is not delegated, mounted read-only, outside the namespace, or threaded.
 NOT_DELEGATED = (EACCES, EPERM, EROFS, ENOENT, EOPNOTSUPP)
 
 

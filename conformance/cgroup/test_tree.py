@@ -139,8 +139,8 @@ def test_rmdir_of_a_used_cgroup_fails(cgroup, member, holds):
 
 @clause("cgroup.max-descendants", "cgroups(7)", LIMITS, errno=EAGAIN, since="4.14")
 def test_max_descendants_limits_cgroups(cgroup):
-    """mkdir() of a cgroup fails with EAGAIN beyond cgroup.max.descendants
-    of an ancestor, and succeeds after one is removed.
+    """mkdir() of a cgroup fails with EAGAIN if it exceeds
+    cgroup.max.descendants of an ancestor, and succeeds after one is removed.
     """
     assert cgroup.read("cgroup.max.descendants") == "max\n"
     cgroup.write("cgroup.max.descendants", "2")
@@ -154,9 +154,7 @@ def test_max_descendants_limits_cgroups(cgroup):
 
 @clause("cgroup.max-depth", "cgroups(7)", LIMITS, errno=EAGAIN, since="4.14")
 def test_max_depth_limits_nesting(cgroup):
-    """mkdir() of a cgroup fails with EAGAIN below the depth
-    cgroup.max.depth of an ancestor; with 0 none can be created.
-    """
+    """mkdir() of a cgroup fails with EAGAIN if it exceeds cgroup.max.depth of an ancestor; 0 permits none."""
     assert cgroup.read("cgroup.max.depth") == "max\n"
     cgroup.write("cgroup.max.depth", "1")
     first = cgroup.below("first")

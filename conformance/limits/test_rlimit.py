@@ -90,8 +90,8 @@ def test_invalid_resource_fails():
 
 @clause("setrlimit.nofile-emfile", "getrlimit(2)", "RLIMIT_NOFILE", errno=EMFILE)
 def test_rlimit_nofile_limits_descriptors(fork):
-    """With RLIMIT_NOFILE n, dup() returns n - 1 and then fails with
-    EMFILE; pipe() with one free descriptor fails and keeps it free.
+    """With RLIMIT_NOFILE n, dup() returns descriptors up to n - 1 and then fails
+    with EMFILE; pipe() with one free descriptor fails and keeps it free.
     """
 
     def life() -> tuple[int, int]:

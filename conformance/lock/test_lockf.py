@@ -135,8 +135,8 @@ def test_f_ulock_unlocks_only_the_section(at, seen_by_others):
 
 @clause("lockf.f_test", "lockf(3)", "F_TEST", errno=EAGAIN)
 def test_f_test_reports_locks_of_others(file, at, fork, seen_by_others):
-    """lockf() with F_TEST succeeds for a free section or an own lock, fails
-    with EAGAIN or EACCES for one of others, and locks nothing.
+    """lockf() with F_TEST succeeds for a free section or an own lock, fails with EAGAIN
+    or EACCES for a lock of another process, and locks nothing.
     """
     fd = at(10)
     lockf(fd, F_LOCK, 5)

@@ -21,7 +21,7 @@ def test_private_is_new_every_time(on_record):
 
 @clause("msgget.private-ignores-flags", "msgget(2)", "NOTES")
 def test_private_needs_no_creat(on_record):
-    """msgget() with IPC_PRIVATE uses only the nine mode bits of the flags: it ignores IPC_CREAT and IPC_EXCL."""
+    """msgget() with IPC_PRIVATE uses only the mode bits of the flags: it needs no IPC_CREAT and ignores IPC_EXCL."""
     first = on_record.msgget(IPC_PRIVATE, 0o600)
     second = on_record.msgget(IPC_PRIVATE, IPC_EXCL | 0o640)
     assert [msgctl_stat(msqid).perm.mode for msqid in (first, second)] == [0o600, 0o640]

@@ -196,7 +196,7 @@ def test_pidfd_of_a_terminated_process_fails(in_a_child):
 
 @clause("setns.userns-gives-capabilities", "setns(2)", "User namespaces", since="3.8")
 def test_joining_a_user_namespace_grants_its_capabilities(in_a_child, fork):
-    """setns() to a user namespace grants the caller its capabilities, such as to join an IPC namespace owned by it."""
+    """setns() to a user namespace grants all capabilities in it, which permit joining an IPC namespace that it owns."""
 
     def life() -> tuple[bool, bool]:
         def make() -> None:

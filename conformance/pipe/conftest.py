@@ -53,7 +53,7 @@ def unread() -> Callable[[int], int]:
 
 @pytest.fixture
 def drain(fork: Fork) -> Callable[[Pipe], Child[Any]]:
-    """Start a child that reads to end of file: drain(pipe) -> Child. It closes its write end; its result is the data."""
+    """Start a child that reads to end of file: drain(pipe) -> Child. It closes its write end and returns the data."""
 
     def start(pipe: Pipe) -> Child[Any]:
         def to_the_end() -> bytes:

@@ -367,7 +367,7 @@ def test_descriptor_without_queue_fails(pipe):
 
 @clause("mq_notify.another-users-sender", "mq_notify(3)", "DESCRIPTION")
 def test_message_of_another_user_is_notified(queue, registered, fork):
-    """A message of any user causes a notification, even of one who must not signal the registered process."""
+    """A message of any user causes a notification, even of one without permission to signal the process."""
     child = registered(3)
 
     def send() -> None:

@@ -102,7 +102,7 @@ def test_longer_name_fails(mq_name):
 
 @clause("mq_open.name-leads-to-it", "mq_overview(7)", "DESCRIPTION")
 def test_unrelated_programs_share_a_queue_by_name(posix_mq, program):
-    """Programs that share only the name use the same queue."""
+    """Programs that share only the name of a queue use the same queue."""
     queue = posix_mq(maxmsg=2, msgsize=16)
     source = (
         "import os, sys, pytest_ipc.kernel as ipc\nipc.mq_send(ipc.mq_open(sys.argv[1], os.O_WRONLY), b'message', 3)\n"

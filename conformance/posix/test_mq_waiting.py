@@ -74,9 +74,7 @@ def test_timedsend_with_invalid_timeout_fails(full, when):
 @pytest.mark.parametrize("when", [Timespec(-1, 0), Timespec(1, -1), Timespec(1, 1_000_000_001)], ids=str)
 @clause("mq_timedreceive.einval", "mq_receive(3)", "ERRORS", errno=EINVAL)
 def test_timedreceive_with_invalid_timeout_fails(queue, when):
-    """A blocking mq_timedreceive() fails with EINVAL for tv_sec
-    below 0, and for tv_nsec below 0 or above 1,000,000,000.
-    """
+    """A blocking mq_timedreceive() fails with EINVAL for tv_sec below 0 and tv_nsec below 0 or above 1,000,000,000."""
     with fails_with(EINVAL):
         mq_timedreceive(queue.fd, 8, when)
 

@@ -35,7 +35,7 @@ def test_creat_opens_an_existing_semaphore_unchanged(opened_sem, sem_name):
 
 @clause("sem_open.name-leads-to-it", "sem_overview(7)", "DESCRIPTION")
 def test_unrelated_programs_share_a_semaphore_by_name(posix_sem, program):
-    """Programs that share only the name use the same semaphore."""
+    """Programs that share only the name of a semaphore use the same semaphore."""
     semaphore = posix_sem(1)
     source = (
         "import sys, pytest_ipc.kernel as ipc\n"

@@ -36,7 +36,7 @@ def test_object_is_a_file_in_dev_shm(posix_shm):
 
 @clause("shm_open.unrelated-processes-meet-by-name", "shm_open(3)", "DESCRIPTION")
 def test_unrelated_programs_map_the_same_object_by_name(posix_shm, program):
-    """Programs that share only the name map the same memory."""
+    """Programs that share only the name of an object map the same memory."""
     shared = posix_shm(64)
     buffer = shared.map().buf
     buffer[:5] = b"first"
