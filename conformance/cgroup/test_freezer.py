@@ -21,21 +21,21 @@ class Echo:
     """The function of a child that sends back each byte it reads, and the parent's end of it."""
 
     def __init__(self, pipe: Callable[..., Pipe]) -> None:
-        self.asked, self.answer = pipe(), pipe()
+        self.requests, self.responses = pipe(), pipe()
 
     def __call__(self) -> None:
-        while data := self.asked.read(1):
-            self.answer.write(data)
+        while data := self.requests.read(1):
+            self.responses.write(data)
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Send a byte to the child."""
-        self.asked.write(b"?")
+        self.requests.write(b"?")
 
-    def answers(self, milliseconds: int = 5000) -> bool:
+    def replies(self, milliseconds: int = 5000) -> bool:
         """Return whether the child sends the byte back within the timeout."""
-        if not poll({self.answer.read_fd: POLLIN}, milliseconds):
+        if not poll({self.responses.read_fd: POLLIN}, milliseconds):
             return False
-        return self.answer.read(1) == b"?"
+        return self.responses.read(1) == b"?"
 
 
 @pytest.fixture
@@ -48,13 +48,13 @@ def echo(pipe) -> Echo:
 def test_frozen_processes_do_not_run(cgroup, member, echo):
     """Writing 1 to cgroup.freeze stops the processes of the cgroup, and then sets "frozen" in cgroup.events to 1."""
     member(echo)
-    echo.ask()
-    assert echo.answers()
+    echo.request()
+    assert echo.replies()
     assert cgroup.key("cgroup.events", "frozen") == 0
     cgroup.freeze()
     assert cgroup.has("frozen", 1)
-    echo.ask()
-    assert not echo.answers(50)
+    echo.request()
+    assert not echo.replies(50)
 
 
 @clause("cgroup.thaw", KERNEL, FILES, since="5.2")
@@ -63,9 +63,9 @@ def test_thawed_processes_continue(cgroup, member, echo):
     member(echo)
     cgroup.freeze()
     assert cgroup.has("frozen", 1)
-    echo.ask()
+    echo.request()
     cgroup.freeze(False)
-    assert echo.answers()
+    assert echo.replies()
     assert cgroup.has("frozen", 0)
 
 
@@ -97,11 +97,11 @@ def test_descendants_are_frozen(cgroup, member, echo):
     member(echo, of=below)
     cgroup.freeze()
     assert below.has("frozen", 1)
-    echo.ask()
-    assert not echo.answers(50)
+    echo.request()
+    assert not echo.replies(50)
     assert below.read("cgroup.freeze") == "0\n"
     cgroup.freeze(False)
-    assert echo.answers()
+    assert echo.replies()
 
 
 @clause("cgroup.frozen-by-an-ancestor", KERNEL, FILES, since="5.2")
@@ -113,11 +113,11 @@ def test_frozen_ancestor_keeps_a_cgroup_frozen(cgroup, member, echo):
     cgroup.freeze()
     assert below.has("frozen", 1)
     below.freeze(False)
-    echo.ask()
-    assert not echo.answers(50)
+    echo.request()
+    assert not echo.replies(50)
     assert below.key("cgroup.events", "frozen") == 1
     cgroup.freeze(False)
-    assert echo.answers()
+    assert echo.replies()
 
 
 @clause("cgroup.frozen-told", "cgroups(7)", "Cgroups v2 cgroup.events file", since="5.2")
@@ -179,12 +179,12 @@ def test_process_moved_into_a_frozen_cgroup_stops(cgroup, member, echo):
     inside = cgroup.below("inside")
     inside.freeze()
     child = member(echo, of=outside)
-    echo.ask()
-    assert echo.answers()
+    echo.request()
+    assert echo.replies()
     inside.take(child)
     assert inside.has("frozen", 1)
-    echo.ask()
-    assert not echo.answers(50)
+    echo.request()
+    assert not echo.replies(50)
 
 
 @clause("cgroup.moved-out-runs", KERNEL, FILES, since="5.2")
@@ -195,10 +195,10 @@ def test_process_moved_out_of_a_frozen_cgroup_runs(cgroup, member, echo):
     child = member(echo, of=inside)
     inside.freeze()
     assert inside.has("frozen", 1)
-    echo.ask()
-    assert not echo.answers(50)
+    echo.request()
+    assert not echo.replies(50)
     outside.take(child)
-    assert echo.answers()
+    assert echo.replies()
 
 
 @clause("cgroup.frozen-can-be-removed", KERNEL, FILES, since="5.2")
