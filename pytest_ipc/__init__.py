@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .processes.child import *
     from .processes.child_report import *
     from .processes.fork import *
+    from .processes.observe import *
+    from .processes.program import *
     from .processes.trial import *
     from .resource import *
     from .resources.altstack import *
@@ -67,6 +69,14 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "processes.fork": ("Fork",),
     "processes.child_report": ("RemoteError",),
+    "processes.observe": (
+        "IpcUse",
+        "MemoryMap",
+        "Observed",
+        "observe",
+        "wait_until",
+    ),
+    "processes.program": ("Program",),
     "processes.trial": ("trial",),
     "resource": ("Resource",),
     "resources.altstack": ("AlternateStack",),

@@ -19,6 +19,8 @@ from .resource import COULD_NOT_MAKE
 from .unpatched import os, time
 
 if TYPE_CHECKING:
+    from .processes.observe import Observed
+    from .processes.program import Argument, Program
     from .resources.eventfd import EventFd
     from .resources.fifo import Fifo
     from .resources.futex import Futex
@@ -42,6 +44,7 @@ __all__ = ["Ipc", "Sockets", "scope"]
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
+Value = TypeVar("Value")
 
 _CREATE = 0o3000  # IPC_CREAT | IPC_EXCL
 
@@ -145,6 +148,55 @@ class Ipc:
 
             self._signals = Signals.create(scope=self.scope)
         return self._signals
+
+    def spawn(
+        self,
+        argv: Sequence[Argument],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        stdin: bytes | int | None = None,
+        pass_fds: Sequence[int] = (),
+        signals: str = "default",
+    ) -> Program:
+        """Start a program: *argv*[0], found in PATH, with these arguments (execve(2)).
+
+        *env* replaces the environment. *stdin* is bytes to read, subprocess.PIPE for write() and close_stdin(), or None for
+        /dev/null. The program inherits the standard streams and *pass_fds* only. With *signals* "default" every signal has its
+        default disposition and none is blocked, as from a shell; with "inherit" they are those of this process.
+
+        OSError with the errno of execve(2) or chdir(2): ENOENT if there is no such program, EACCES if it is not executable.
+        """
+        __tracebackhide__ = True
+        from .processes.program import Program
+
+        return _make(
+            Program.start,
+            argv,
+            env=env,
+            cwd=cwd,
+            stdin=stdin,
+            pass_fds=pass_fds,
+            signals=signals,
+            scope=self.scope,
+        )
+
+    def observe(self, pid: int) -> Observed:
+        """Observe any process by its id, whoever started it: state, files, maps, limits. ProcessLookupError."""
+        __tracebackhide__ = True
+        from .processes.observe import observe
+
+        return observe(pid)
+
+    def wait_until(self, predicate: Callable[[], Value], *, timeout: float | None = DEFAULT_TIMEOUT) -> Value:
+        """Call *predicate* until it returns a true value, and return that. TimeoutError with the last value.
+
+        An AssertionError counts as a false value, so that a predicate may consist of assertions.
+        """
+        __tracebackhide__ = True
+        from .processes.observe import wait_until
+
+        return wait_until(predicate, timeout=timeout)
 
     def sysv_shm(
         self, size: int | None = None, *, key: int | None = None, flags: int = _CREATE, mode: int = 0o600

@@ -23,6 +23,7 @@ from pytest_ipc import (
     Pipe,
     PosixQueue,
     PosixSemaphore,
+    Program,
     Scope,
     Segment,
     SemaphoreSet,
@@ -32,8 +33,10 @@ from pytest_ipc import (
     Sockets,
     TimerFd,
     TwoHosts,
+    observe,
     scope,
     unpatched,
+    wait_until,
 )
 from pytest_ipc.kernel.errnos import errno_name
 from pytest_ipc.resource import COULD_NOT_MAKE
@@ -57,6 +60,7 @@ def test_a_scope_makes_everything_and_ends_it():
             ipc.futex(): Futex,
             ipc.signals: Signals,
             ipc.fork(int): Child,
+            ipc.spawn(["true"]): Program,
         }
         assert {thing: type(thing) for thing in made} == made
         assert ipc.scope.owned() == list(made)
@@ -112,6 +116,9 @@ def test_an_errno_has_the_name_that_the_pages_use(number, name):
 
 
 CREATED = {
+    "spawn": Program.start,
+    "observe": observe,
+    "wait_until": wait_until,
     "sysv_shm": Segment.create,
     "sysv_sem": SemaphoreSet.create,
     "sysv_msg": MessageQueue.create,

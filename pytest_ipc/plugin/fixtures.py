@@ -19,6 +19,7 @@ from .factory import Factory
 if TYPE_CHECKING:
     from ..api import Ipc, Sockets
     from ..processes.fork import Fork
+    from ..processes.program import Program
     from ..resources.eventfd import EventFd
     from ..resources.fifo import Fifo
     from ..resources.futex import Futex
@@ -184,6 +185,12 @@ def signals(ipc_scope: Ipc) -> Signals:
 def fork(ipc_scope: Ipc) -> Fork:
     """Run functions in forked children: fork(function, *args, **kwargs) -> Child, with .result(), .wait_blocked(), .end()."""
     return ipc_scope.fork
+
+
+@pytest.fixture
+def spawn(ipc_scope: Ipc) -> Factory[..., Program]:
+    """Start programs: spawn(argv, *, env, cwd, stdin, pass_fds, signals="default") -> Program, with .wait(), .stdout, .terminate()."""
+    return Factory(ipc_scope.spawn)
 
 
 @pytest.fixture

@@ -181,6 +181,14 @@ def two_hosts(make: Any, _fork: Any) -> None:
     assert hosts.left.fork(posix.getpid).result(timeout=20) != posix.getpid()
 
 
+def spawn(make: Any, _fork: Any) -> None:
+    program = make(["sh", "-c", "echo ready; exec sleep 100"])
+    program.wait_for_output("ready", timeout=20)
+    program.wait_blocked(timeout=20)
+    assert program.open_files()[0] == "/dev/null"
+    assert program.terminate(grace=20) == -15
+
+
 def ipc(make: Any, _fork: Any) -> None:
     sysv_sem(make.sysv_sem, make.fork)
     fifo(make.fifo, make.fork)
@@ -205,6 +213,7 @@ EXERCISES = {
         signals,
         sockets,
         fork,
+        spawn,
         ipc_namespace,
         two_hosts,
         ipc,

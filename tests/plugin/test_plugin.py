@@ -31,6 +31,7 @@ FIXTURES = {
     "futex": "Make words to wait on",
     "sockets": "Make sockets: sockets.pair(type=SOCK_STREAM)",
     "two_hosts": "Make two hosts joined by a cable",
+    "spawn": "Start programs",
     "signals": "Change signal dispositions and mask",
     "fork": "Run functions in forked children: fork(function",
     "ipc_namespace": "Make IPC namespaces with limits of their own: ipc_namespace(",

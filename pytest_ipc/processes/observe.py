@@ -1,0 +1,239 @@
+"""Observe any process from the kernel's side: its state, the call it is blocked in, its files, maps, limits and IPC objects."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ..custody.descent import children_of
+from ..custody.identity import Process, start_of
+from ..kernel import proc
+from ..kernel.sem import GETPID, semctl
+from ..kernel.syscalls import numbers_of
+from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from ..resource import check_timeout
+from ..unpatched import io, os, signal, time
+
+__all__ = ["IpcUse", "MemoryMap", "Observed", "observe", "wait_until"]
+
+# Seconds in one sleep after which a process counts as blocked where the kernel does not say in which call.
+_NO_SHORT_SLEEP = 0.002
+_MAP = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) \S+ (\d+) *(.*)$", re.MULTILINE)
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class MemoryMap:
+    """A row of /proc/PID/maps (proc_pid_maps(5)): `perms` as in "rw-s"; `path` is empty for anonymous memory."""
+
+    start: int
+    end: int
+    perms: str
+    offset: int
+    inode: int
+    path: str
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is mapped with MAP_SHARED."""
+        return self.perms.endswith("s")
+
+
+@dataclass(frozen=True)
+class IpcUse:
+    """The System V objects of a process, by id: segments attached, semaphore sets and message queues it used last."""
+
+    segments: frozenset[int]
+    sets: frozenset[int]
+    queues: frozenset[int]
+
+
+class Observed:
+    """A process that is observed by its id; another process that gets the id later is not taken for it.
+
+    *start* is its start time in clock ticks after the boot (proc_pid_stat(5)), None for whichever process has the id now.
+    """
+
+    def __init__(self, pid: int, start: int | None = None) -> None:
+        if start is None and (start := start_of(pid)) is None:
+            raise ProcessLookupError(3, f"there is no process {pid}")
+        self.pid = pid
+        self._process = Process(pid, start)
+
+    def __repr__(self) -> str:
+        return f"<process {self.pid}>"
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs, sleeps or is stopped. A zombie has ended."""
+        return self._process.alive()
+
+    @property
+    def command(self) -> str:
+        """The name of the program (comm of proc_pid_comm(5)); empty if the process has ended."""
+        return self._text("comm").strip()
+
+    def wait(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+        """Wait for the end of the process. TimeoutError after *timeout* seconds, with what it was doing."""
+        __tracebackhide__ = True
+        if not Deadline(check_timeout(timeout)).until(lambda: not self.alive):
+            raise TimeoutError(f"{self!r} did not end within {timeout} s; it was {proc.doing(self.pid)}")
+
+    def wait_blocked(self, call: str | None = None, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+        """Wait until the kernel shows the process asleep, in system call *call* if given ("openat", "read").
+
+        TimeoutError after *timeout* seconds, with what it did instead; ProcessLookupError if it ends; ValueError for an
+        unknown call.
+        """
+        __tracebackhide__ = True
+        watch = SleepWatch(self.pid, call)
+        what = f"to be blocked in {call}" if call else "to be blocked"
+        if not Deadline(check_timeout(timeout)).until(lambda: not self.alive or watch.asleep()):
+            raise TimeoutError(f"waited {timeout} s for {self!r} {what}; it was {proc.doing(self.pid)}")
+        if not self.alive:
+            raise ProcessLookupError(3, f"waited for {self!r} {what}, but it ended")
+
+    def wait_state(self, states: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> str:
+        """Wait until the state letter of the process is in *states* ("T" for stopped; proc_pid_stat(5)); return it.
+
+        "X" is a process that is gone. TimeoutError after *timeout* seconds, with what it was doing.
+        """
+        __tracebackhide__ = True
+        found = ""
+
+        def reached() -> bool:
+            nonlocal found
+            state = proc.process_state(self.pid)
+            found = state.state if state is not None and state.starttime == self._process.start else "X"
+            return found in states
+
+        if not Deadline(check_timeout(timeout)).until(reached):
+            raise TimeoutError(
+                f"waited {timeout} s for {self!r} to be in state {states}; it was {proc.doing(self.pid)}"
+            )
+        return found
+
+    def signal(self, signo: int) -> None:
+        """Send a signal (kill(2)). ProcessLookupError if the process has ended; OSError."""
+        if not self.alive:
+            raise ProcessLookupError(3, f"{self!r} has ended")
+        os.kill(self.pid, signal.Signals(signo))
+
+    def children(self) -> list[Observed]:
+        """Return its children (/proc/PID/task/TID/children), without those that end meanwhile."""
+        found = []
+        for pid in children_of(self.pid):
+            try:
+                found.append(Observed(pid))
+            except ProcessLookupError:
+                continue
+        return found
+
+    def open_files(self) -> dict[int, str]:
+        """Return its descriptors and what each refers to, as "/path" or "pipe:[4711]" (proc_pid_fd(5)). OSError."""
+        found = {}
+        for name in os.listdir(f"/proc/{self.pid}/fd"):
+            try:
+                found[int(name)] = os.readlink(f"/proc/{self.pid}/fd/{name}")
+            except FileNotFoundError:
+                continue  # closed meanwhile
+        return dict(sorted(found.items()))
+
+    def maps(self) -> list[MemoryMap]:
+        """Return its mappings (proc_pid_maps(5)). OSError."""
+        with io.open(f"/proc/{self.pid}/maps", errors="surrogateescape") as file:
+            text = file.read()
+        return [
+            MemoryMap(int(start, 16), int(end, 16), perms, int(offset, 16), int(inode), path)
+            for start, end, perms, offset, inode, path in _MAP.findall(text)
+        ]
+
+    def limits(self) -> dict[str, tuple[int | None, int | None]]:
+        """Return its soft and hard resource limits by name, as in "Max open files"; None is unlimited (proc_pid_limits(5))."""
+        rows = re.findall(r"^(Max .*?) {2,}(\S+) +(\S+)", self._text("limits"), re.MULTILINE)
+        return {name: (_limit(soft), _limit(hard)) for name, soft, hard in rows}
+
+    def ipc_objects(self) -> IpcUse:
+        """Return the System V objects that it has attached or used last, of this process's IPC namespace. OSError."""
+        segments = {each.inode for each in self.maps() if each.path.startswith("/SYSV")}
+        queues = {row.msqid for row in proc.sysvipc_msg() or () if self.pid in (row.lspid, row.lrpid)}
+        sets = {row.semid for row in proc.sysvipc_sem() or () if self._used(row.semid, row.nsems)}
+        return IpcUse(frozenset(segments), frozenset(sets), frozenset(queues))
+
+    def _used(self, semid: int, count: int) -> bool:
+        try:
+            return any(semctl(semid, number, GETPID) == self.pid for number in range(count))
+        except OSError:
+            return False  # removed meanwhile, or unreadable for this user
+
+    def _text(self, name: str) -> str:
+        try:
+            with io.open(f"/proc/{self.pid}/{name}", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+
+def observe(pid: int) -> Observed:
+    """Observe the process *pid*, whoever started it. ProcessLookupError if there is none."""
+    return Observed(pid)
+
+
+class SleepWatch:
+    """Whether a process sleeps in a system call. ValueError for an unknown call."""
+
+    def __init__(self, pid: int, call: str | None) -> None:
+        self._pid = pid
+        self._numbers = numbers_of(call) if call is not None else None
+        self._seen: tuple[object, str | None] | None = None
+        self._since = 0.0
+        self.source = ""  # what the last answer rests on: "syscall", or "state" where the call is not shown
+
+    def asleep(self) -> bool:
+        """Ask the kernel once."""
+        state = proc.process_state(self._pid)
+        now = proc.process_syscall(self._pid)
+        self.source = "state" if now is None else "syscall"
+        if state is None or state.state != "S" or now == "running":
+            self._seen = None
+            return False
+        if isinstance(now, proc.SystemCall) and self._numbers:
+            return now.number in self._numbers
+        # Asleep, but in what is not shown or was not asked: the same sleep for longer than a lock or a page takes.
+        before, self._seen = self._seen, (now, proc.process_status(self._pid).get("voluntary_ctxt_switches"))
+        if self._seen != before:
+            self._since = time.monotonic()
+        return time.monotonic() - self._since > _NO_SHORT_SLEEP
+
+
+def wait_until(predicate: Callable[[], Value], *, timeout: float | None = DEFAULT_TIMEOUT) -> Value:
+    """Call *predicate* until it returns a true value, and return that. TimeoutError with the last value.
+
+    An AssertionError counts as a false value, so that a predicate may consist of assertions.
+    """
+    __tracebackhide__ = True
+    last: list[Value] = []
+    failure: AssertionError | None = None
+
+    def holds() -> bool:
+        nonlocal failure
+        try:
+            last[:] = [predicate()]
+        except AssertionError as error:
+            failure = error
+            return False
+        failure = None
+        return bool(last[0])
+
+    if not Deadline(check_timeout(timeout)).until(holds):
+        saw = f"the last failure was: {failure}" if failure is not None else f"the last value was {last[0]!r}"
+        name = getattr(predicate, "__name__", repr(predicate))
+        raise TimeoutError(f"waited {timeout} s for {name}(); {saw}")
+    return last[0]
+
+
+def _limit(text: str) -> int | None:
+    return None if text == "unlimited" else int(text)

@@ -1,0 +1,403 @@
+"""Programs under test: started with execve(2) in a child, so that they are on record, in a process group of their own, and end
+with the test, with everything below them.
+
+Their output goes to memory files: a program is never blocked by a full pipe, and all of it is there when it has ended.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
+from subprocess import PIPE
+from typing import TYPE_CHECKING, TypeVar
+
+from ..custody.ending import finish
+from ..kernel.memfile import memory_file, put_high, read_from
+from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from ..resource import Resource, check_timeout, close_all
+from ..unpatched import os, select, signal
+from .child import Child, ChildDied
+from .observe import IpcUse, MemoryMap, Observed, wait_until
+
+if TYPE_CHECKING:
+    from ..custody.scope import Scope
+
+__all__ = ["Program"]
+
+Argument = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+Value = TypeVar("Value")
+
+# Seconds in which execve(2) must have succeeded or failed. It waits only for a file system that does not answer.
+_EXEC = 60.0
+
+
+class Program(Resource):
+    """A program that a test has started; ended with its block or scope.
+
+    `pid` is its process id, `pidfd` a descriptor for it or None, `argv` its arguments.
+    """
+
+    def __init__(
+        self, child: Child[None], argv: tuple[str, ...], files: list[int], stdin: int | None, scope: Scope | None
+    ):
+        self._child = child
+        self.argv = argv
+        self.pid = child.pid
+        self.pidfd = child.pidfd
+        self._files = files  # stdout, stderr
+        self._stdin = [] if stdin is None else [stdin]
+        self._passed_on = [0, 0]
+        self._observed = Observed(child.pid, child._process.start)  # noqa: SLF001 - of this package
+        super().__init__(scope)
+
+    @classmethod
+    def start(
+        cls,
+        argv: Sequence[Argument],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        stdin: bytes | int | None = None,
+        pass_fds: Sequence[int] = (),
+        signals: str = "default",
+        scope: Scope | None = None,
+    ) -> Program:
+        """Start the program *argv*[0], found in PATH, with these arguments (execve(2)).
+
+        *env* replaces the environment. *stdin* is bytes to read, subprocess.PIPE for write() and close_stdin(), or None for
+        /dev/null. The program inherits the standard streams and *pass_fds* only. With *signals* "default" every signal has its
+        default disposition and none is blocked, as from a shell; with "inherit" they are those of this process, where CPython
+        ignores SIGPIPE and SIGXFSZ.
+
+        OSError with the errno of execve(2) or chdir(2): ENOENT if there is no such program, EACCES if it is not executable;
+        TypeError, ValueError for invalid arguments.
+        """
+        __tracebackhide__ = True
+        if isinstance(argv, (str, bytes)) or not isinstance(argv, Sequence) or not argv:
+            raise TypeError(f"argv must be a non-empty sequence of arguments, as in ['ls', '-l'], not {argv!r}")
+        if signals not in ("default", "inherit"):
+            raise ValueError(f"signals must be 'default' or 'inherit', not {signals!r}")
+        if stdin is not None and stdin != PIPE and not isinstance(stdin, bytes):
+            raise TypeError(f"stdin must be bytes, subprocess.PIPE or None, not {stdin!r}")
+        words = tuple(os.fsdecode(word) for word in argv)
+        with ExitStack() as failed, ExitStack() as handed:
+            output = [memory_file(f"pytest-ipc-{name}") for name in ("stdout", "stderr")]
+            failed.callback(close_all, output)
+            source, own = _stdin(stdin, failed)
+            handed.callback(os.close, source)
+            answer, error = map(put_high, os.pipe2(os.O_CLOEXEC))
+            failed.callback(os.close, answer)
+            with ExitStack() as writer:
+                writer.callback(os.close, error)
+                child = Child.start(
+                    _execute,
+                    (words, env, cwd, (source, *output), tuple(pass_fds), signals == "default", error),
+                    keep=frozenset({source, error, *output, *pass_fds}),
+                )
+                failed.callback(child.end)
+            child.name = os.path.basename(words[0])
+            _raise_failure(child, answer, words[0])
+            program = cls(child, words, output, own, scope)
+            failed.pop_all()
+            os.close(answer)
+        return program
+
+    def __repr__(self) -> str:
+        return f"<program {self.pid} ({self._child.name})>"
+
+    @property
+    def alive(self) -> bool:
+        """Whether the program still runs, or is stopped. A zombie has ended."""
+        return self._child.alive
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, or -N if signal N ended it; None while it runs."""
+        return None if self._child.alive else self._child.status
+
+    @property
+    def stdout(self) -> str:
+        """What it has written to its standard output so far, as UTF-8."""
+        return self.stdout_bytes.decode(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        """What it has written to its standard error so far, as UTF-8."""
+        return self.stderr_bytes.decode(errors="replace")
+
+    @property
+    def stdout_bytes(self) -> bytes:
+        """What it has written to its standard output so far."""
+        self._usable()
+        return read_from(self._files[0], 0)
+
+    @property
+    def stderr_bytes(self) -> bytes:
+        """What it has written to its standard error so far."""
+        self._usable()
+        return read_from(self._files[1], 0)
+
+    def write(self, data: bytes) -> None:
+        """Write to its standard input, all of *data*. ValueError without stdin=PIPE; OSError: EPIPE when it reads no more."""
+        if not self._stdin:
+            raise ValueError(f"{self!r} has no standard input to write to: start it with stdin=subprocess.PIPE")
+        while data:
+            data = data[os.write(self._stdin[0], data) :]
+
+    def close_stdin(self) -> None:
+        """Close its standard input, so that it reads the end of file. Harmless if that is closed."""
+        close_all(self._stdin)
+
+    def wait(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> int | None:
+        """Wait for its end and return the exit status, or -N if signal N ended it.
+
+        TimeoutError after *timeout* seconds, with what it was doing and its output.
+        """
+        __tracebackhide__ = True
+        self._usable()
+        try:
+            status = self._child.wait(timeout=timeout)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}{self._said()}") from None
+        self._pass_output_on()
+        return status
+
+    def wait_blocked(self, call: str | None = None, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+        """Wait until the kernel shows the program asleep, in system call *call* if given ("openat", "semop").
+
+        TimeoutError after *timeout* seconds, with what it did instead; ChildDied if it ended; ValueError for an unknown call.
+        """
+        __tracebackhide__ = True
+        self._usable()
+        try:
+            self._child.wait_blocked(call, timeout=timeout)
+        except (TimeoutError, ChildDied) as error:
+            raise self._with_output(error) from None
+
+    def wait_state(self, states: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> str:
+        """Wait until its state letter is in *states* ("T" for stopped; proc_pid_stat(5)); return it.
+
+        TimeoutError after *timeout* seconds, with what it was doing; ChildDied if it ended and that is none of the states.
+        """
+        __tracebackhide__ = True
+        self._usable()
+        try:
+            return self._child.wait_state(states, timeout=timeout)
+        except (TimeoutError, ChildDied) as error:
+            raise self._with_output(error) from None
+
+    def wait_for_output(
+        self, pattern: str, *, timeout: float | None = DEFAULT_TIMEOUT, stream: str = "stdout"
+    ) -> re.Match[str]:
+        """Wait until the regular expression *pattern* matches what it has written to *stream*; return the match.
+
+        TimeoutError after *timeout* seconds, ChildDied if it ended without; both show the output. Programs buffer their output
+        if it is not a terminal: `python -u`, `stdbuf -oL` or fflush(3) help.
+        """
+        __tracebackhide__ = True
+        if stream not in ("stdout", "stderr"):
+            raise ValueError(f"stream must be 'stdout' or 'stderr', not {stream!r}")
+        wanted = re.compile(pattern, re.MULTILINE)
+        found: re.Match[str] | None = None
+
+        def matches() -> bool:
+            nonlocal found
+            ended = not self.alive  # before its output is read: afterwards there is no more
+            found = wanted.search(getattr(self, stream))
+            return found is not None or ended
+
+        came = Deadline(check_timeout(timeout)).until(matches)
+        if found is not None:
+            return found
+        what = f"{self!r} to write {pattern!r} to its {stream}"
+        if came:
+            raise ChildDied(f"waited for {what}, but it {self._ending()}{self._said()}", self._child.status)
+        raise TimeoutError(f"waited {timeout} s for {what}{self._said() or '; it wrote nothing, or buffers it'}")
+
+    def wait_for(self, predicate: Callable[[], Value], *, timeout: float | None = DEFAULT_TIMEOUT) -> Value:
+        """Call *predicate* until it returns a true value, and return that; ChildDied if the program ends first.
+
+        TimeoutError after *timeout* seconds, with the last value and the output.
+        """
+        __tracebackhide__ = True
+
+        def checked() -> Value:
+            ended = not self.alive
+            value = predicate()
+            if ended and not value:
+                raise ChildDied(f"waited for {self!r}, but it {self._ending()}{self._said()}", self._child.status)
+            return value
+
+        checked.__name__ = getattr(predicate, "__name__", repr(predicate))
+        try:
+            return wait_until(checked, timeout=timeout)
+        except TimeoutError as error:
+            raise self._with_output(error) from None
+
+    def signal(self, signo: int) -> None:
+        """Send a signal (pidfd_send_signal(2)). ProcessLookupError if the program has ended; OSError."""
+        self._child.signal(signo)
+
+    def terminate(self, *, grace: float = 2.0) -> int | None:
+        """Send SIGTERM, wait *grace* seconds for the end, then kill it and all processes below it; return the exit status."""
+        with suppress(ProcessLookupError):
+            self.signal(signal.SIGTERM)
+        with suppress(TimeoutError):
+            return self.wait(timeout=grace)
+        self._child.end()
+        self._pass_output_on()
+        return self._child.status
+
+    def children(self) -> list[Observed]:
+        """Return its child processes."""
+        return self._observed.children()
+
+    def open_files(self) -> dict[int, str]:
+        """Return its descriptors and what each refers to (proc_pid_fd(5)). OSError."""
+        return self._observed.open_files()
+
+    def maps(self) -> list[MemoryMap]:
+        """Return its mappings (proc_pid_maps(5)). OSError."""
+        return self._observed.maps()
+
+    def limits(self) -> dict[str, tuple[int | None, int | None]]:
+        """Return its soft and hard resource limits by name; None is unlimited (proc_pid_limits(5))."""
+        return self._observed.limits()
+
+    def ipc_objects(self) -> IpcUse:
+        """Return the System V objects that it has attached or used last. OSError."""
+        return self._observed.ipc_objects()
+
+    def end(self) -> None:
+        """Kill it and all processes below it, and reap it. Harmless when it has ended."""
+        self.close()
+
+    def _end(self) -> None:
+        finish(
+            self._child.close,
+            self.close_stdin,
+            self._pass_output_on,
+            partial(close_all, self._files),
+        )
+
+    def _ending(self) -> str:
+        status = self._child.status
+        if status is not None and status < 0:
+            return f"was killed by {signal.Signals(-status).name}"
+        return f"exited with status {status}"
+
+    def _said(self) -> str:
+        said = ""
+        for name, fd in zip(("output", "error output"), self._files, strict=True):
+            if text := _shortened(read_from(fd, 0).decode(errors="replace")):
+                said += f"\nits {name} was:\n{text}"
+        return said
+
+    def _with_output(self, error: TimeoutError | ChildDied) -> TimeoutError | ChildDied:
+        text = str(error).replace("left with status", "exited with status").replace(" and without a result", "")
+        return (
+            ChildDied(text + self._said(), error.status)
+            if isinstance(error, ChildDied)
+            else TimeoutError(text + self._said())
+        )
+
+    def _pass_output_on(self) -> None:
+        """Write its output to this process's standard streams, so that it is in the report of the test."""
+        for number, stream in enumerate((sys.stdout, sys.stderr)):
+            if not self._files:
+                return
+            data = read_from(self._files[number], self._passed_on[number])
+            self._passed_on[number] += len(data)
+            if data:
+                text = _shortened(data.decode(errors="replace"))
+                encoding = getattr(stream, "encoding", None) or "utf-8"
+                stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+                stream.flush()
+
+
+def _shortened(text: str, most: int = 100_000) -> str:
+    """Cut the middle out of what nobody reads to its end."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]}\n[… {len(text) - most} characters …]\n{text[-most // 2 :]}"
+
+
+def _stdin(stdin: bytes | int | None, failed: ExitStack) -> tuple[int, int | None]:
+    """Return the descriptor that the program reads, and the one that this process writes."""
+    if stdin is None:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), None
+    if isinstance(stdin, bytes):
+        fd = memory_file("pytest-ipc-stdin")
+        while stdin:
+            stdin = stdin[os.write(fd, stdin) :]
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd, None
+    source, own = map(put_high, os.pipe2(os.O_CLOEXEC))
+    failed.callback(os.close, own)
+    return source, own
+
+
+def _raise_failure(child: Child[None], answer: int, program: str) -> None:
+    """Wait until the program runs; raise what kept it from running."""
+    poll = select.poll()
+    poll.register(answer, select.POLLIN)
+    deadline = Deadline(_EXEC)
+    while not poll.poll(deadline.left_ms):
+        if deadline.passed:
+            raise TimeoutError(f"{program!r} could not be executed within {_EXEC} s; the child was {child._doing()}")  # noqa: SLF001 - of this package
+    if error := os.read(answer, 64):
+        number, _, path = error.partition(b" ")
+        code = int(number)
+        raise OSError(code, os.strerror(code), os.fsdecode(path) or program)
+    if not child.alive and child.status is not None and child.status == 1:
+        child.result()  # raises what failed before; a program that has ended with 1 itself reported nothing
+
+
+def _execute(
+    words: tuple[str, ...],
+    env: Mapping[str, str] | None,
+    cwd: str | os.PathLike[str] | None,
+    streams: tuple[int, int, int],
+    pass_fds: tuple[int, ...],
+    default_signals: bool,
+    error: int,
+) -> None:
+    """In the child: become the program, or write the errno to *error* and exit."""
+    failing = words[0]
+    try:
+        if default_signals:
+            _reset_signals()
+        for fd in _inheritable():
+            if fd not in pass_fds:
+                os.set_inheritable(fd, False)
+        for source, target in zip(streams, (0, 1, 2), strict=True):
+            os.dup2(source, target)
+        for fd in pass_fds:
+            os.set_inheritable(fd, True)
+        if cwd is not None:
+            failing = os.fspath(cwd)
+            os.chdir(cwd)
+            failing = words[0]
+        os.execvpe(words[0], list(words), dict(os.environ if env is None else env))
+    except OSError as failure:
+        os.write(error, f"{failure.errno} {failing}".encode(errors="surrogateescape"))
+        os._exit(127)
+
+
+def _reset_signals() -> None:
+    for signo in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(signo) == signal.SIG_IGN:
+            signal.signal(signo, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _inheritable() -> list[int]:
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            if (fd := int(name)) > 2 and os.get_inheritable(fd):
+                found.append(fd)
+    return found
