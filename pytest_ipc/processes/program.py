@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
-from subprocess import PIPE
 from typing import TYPE_CHECKING, TypeVar
 
 from ..custody.ending import finish
@@ -30,6 +29,7 @@ __all__ = ["Program"]
 Argument = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Value = TypeVar("Value")
 
+_PIPE = -1  # subprocess.PIPE
 # Seconds in which execve(2) must have succeeded or failed. It waits only for a file system that does not answer.
 _EXEC = 60.0
 
@@ -80,7 +80,7 @@ class Program(Resource):
             raise TypeError(f"argv must be a non-empty sequence of arguments, as in ['ls', '-l'], not {argv!r}")
         if signals not in ("default", "inherit"):
             raise ValueError(f"signals must be 'default' or 'inherit', not {signals!r}")
-        if stdin is not None and stdin != PIPE and not isinstance(stdin, bytes):
+        if stdin is not None and stdin != _PIPE and not isinstance(stdin, bytes):
             raise TypeError(f"stdin must be bytes, subprocess.PIPE or None, not {stdin!r}")
         words = tuple(os.fsdecode(word) for word in argv)
         with ExitStack() as failed, ExitStack() as handed:

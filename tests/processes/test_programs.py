@@ -173,7 +173,7 @@ def test_terminate_gives_it_time_to_clean_up(spawn):
     source = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\nprint('ready')\ntime.sleep(100)"
     program = python(spawn, source)
     program.wait_for_output("ready")
-    assert program.terminate() == 5
+    assert program.terminate(grace=60) == 5
 
 
 def test_terminate_kills_what_ignores_it(spawn):
