@@ -86,11 +86,11 @@ def as_user(fork: Fork) -> Callable[..., Any]:
     """Run a function as another user without capabilities: as_user(uid, gid, function, *args) -> result."""
 
     def run(uid: int, gid: int, function: Callable[..., Any], *args: Any) -> Any:
-        def life() -> Any:
+        def child() -> Any:
             become(uid, gid)
             return function(*args)
 
-        return fork(life).result()
+        return fork(child).result()
 
     return run
 
@@ -124,12 +124,12 @@ def program(fork: Fork) -> Callable[..., Child[Any]]:
     """
 
     def run(source: str, *args: object, keep: tuple[int, ...] = ()) -> Child[Any]:
-        def life() -> None:
+        def child() -> None:
             for fd in keep:
                 os.set_inheritable(fd, True)
             os.execv(sys.executable, [sys.executable, "-P", "-c", source, *map(str, args)])
 
-        return fork.keeping(*keep)(life)
+        return fork.keeping(*keep)(child)
 
     return run
 

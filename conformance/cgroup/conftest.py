@@ -21,7 +21,7 @@ from ..signal.plain_child import comes_true
 __all__ = ["fork"]
 
 PREFIX = "pytest-ipc"
-# The errors of moving a process to a cgroup that is not delegated, mounted read-only, out of the namespace, or threaded.
+# The errors of moving a process to a cgroup that is not delegated, mounted read-only, not visible, or threaded.
 NOT_DELEGATED = (EACCES, EPERM, EROFS, ENOENT, EOPNOTSUPP)
 
 

@@ -153,7 +153,7 @@ def test_frozen_process_handles_no_signal(cgroup, member, pipe):
     """The handler of a signal sent to a frozen process runs only after the process is thawed."""
     handled = pipe()
 
-    def life() -> None:
+    def in_child() -> None:
         signal(SIGUSR1, lambda *_: handled.write(b"!"))
         handled.write(b"r")
         while True:
@@ -162,7 +162,7 @@ def test_frozen_process_handles_no_signal(cgroup, member, pipe):
             except InterruptedError:
                 continue
 
-    child = member(life)
+    child = member(in_child)
     assert handled.read(1) == b"r"
     cgroup.freeze()
     assert cgroup.has("frozen", 1)

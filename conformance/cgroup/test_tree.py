@@ -34,12 +34,12 @@ def test_procs_moves_all_threads(cgroup, member, pipe):
     """Writing a PID to cgroup.procs moves all threads of the process."""
     ready, target = pipe(), cgroup.below("target")
 
-    def life() -> None:
+    def in_child() -> None:
         add_thread()
         ready.write(b"!")
         pause()
 
-    child = member(life)
+    child = member(in_child)
     assert ready.read(1) == b"!"
     target.take(child)
     threads = [int(name) for name in os.listdir(f"/proc/{child.pid}/task")]
@@ -54,13 +54,13 @@ def test_child_inherits_the_cgroup(cgroup, member, pipe):
     """A child starts in the cgroup of its parent, and stays there when the parent is moved."""
     go, report, target = pipe(), pipe(), cgroup.below("target")
 
-    def life() -> None:
+    def in_child() -> None:
         go.read(1)
         with Child.start(pause) as child:
             report.write(child.pid.to_bytes(4, "little"))
             pause()
 
-    parent = member(life)
+    parent = member(in_child)
     go.write(b"!")
     child = int.from_bytes(report.read(4), "little")
     assert sorted(cgroup.members) == sorted([parent.pid, child])

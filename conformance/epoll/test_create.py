@@ -64,14 +64,14 @@ def test_unknown_flag_fails(flags):
 def test_needs_a_free_descriptor(fork):
     """epoll_create() and epoll_create1() fail with EMFILE at the limit of open descriptors."""
 
-    def life() -> None:
+    def child() -> None:
         open_all()
         with fails_with(EMFILE):
             epoll_create1()
         with fails_with(EMFILE):
             epoll_create(1)
 
-    fork(life).result()
+    fork(child).result()
 
 
 @clause("epoll_create.closed-ebadf", "epoll_wait(2)", "ERRORS", errno=EBADF)

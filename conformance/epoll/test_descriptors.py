@@ -153,7 +153,7 @@ def test_timerfds(epoll, timerfd):
 def test_signalfds(instance, fork, signals):
     """poll(), select() and epoll_wait() report a signalfd as readable while one of its signals is pending."""
 
-    def life() -> None:
+    def child() -> None:
         signals.block(SIGUSR1)
         source, epoll = signals.fd(SIGUSR1), instance()
         assert readable(epoll, source.fd) == NOT_READY
@@ -162,7 +162,7 @@ def test_signalfds(instance, fork, signals):
         source.read()
         assert readable(epoll, source.fd) == NOT_READY
 
-    fork(life).result()
+    fork(child).result()
 
 
 @clause("epoll.watches-pidfds", "epoll_ctl(2)", "NOTES", since="5.3")

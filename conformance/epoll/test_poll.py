@@ -128,12 +128,12 @@ def test_handler_interrupts_poll(pipe, fork):
     """poll() fails with EINTR when a signal handler runs before any requested event."""
     data = pipe()
 
-    def life() -> None:
+    def in_child() -> None:
         signal.signal(SIGUSR1, lambda *_: None)
         with fails_with(EINTR):
             poll({data.read_fd: POLLIN}, -1)
 
-    child = fork(life)
+    child = fork(in_child)
     child.wait_blocked("poll")
     child.signal(SIGUSR1)
     child.result()
@@ -150,13 +150,13 @@ def test_invalid_array_fails():
 def test_more_elements_than_rlimit_nofile_fail(fork):
     """poll() accepts RLIMIT_NOFILE elements, and fails with EINVAL for one more."""
 
-    def life() -> None:
+    def child() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
         assert poll(dict.fromkeys(range(-64, 0), POLLIN), 0) == {}
         with fails_with(EINVAL):
             poll(dict.fromkeys(range(-65, 0), POLLIN), 0)
 
-    fork(life).result()
+    fork(child).result()
 
 
 @clause("ppoll.mask", "poll(2)", "ppoll()", since="2.6.16")
@@ -164,7 +164,7 @@ def test_ppoll_sets_the_mask_while_waiting(pipe, fork):
     """ppoll() replaces the signal mask while it waits, and restores it before it returns."""
     data = pipe()
 
-    def life() -> None:
+    def child() -> None:
         caught = []
         signal.signal(SIGUSR1, lambda *_: caught.append(1))
         signal.pthread_sigmask(signal.SIG_BLOCK, {SIGUSR1})
@@ -176,7 +176,7 @@ def test_ppoll_sets_the_mask_while_waiting(pipe, fork):
         assert caught == [1]
         assert sigpending() == {SIGUSR1}
 
-    fork(life).result()
+    fork(child).result()
 
 
 @clause("ppoll.null-mask", "poll(2)", "ppoll()", since="2.6.16")
@@ -184,14 +184,14 @@ def test_ppoll_without_mask_or_timeout(pipe, fork):
     """ppoll() with a NULL mask does not change the signal mask, and with a NULL timeout blocks until an event."""
     data = pipe()
 
-    def life() -> dict[int, int]:
+    def in_child() -> dict[int, int]:
         signal.pthread_sigmask(signal.SIG_BLOCK, {SIGUSR1})
         kill(os.getpid(), SIGUSR1)
         found = ppoll({data.read_fd: POLLIN}, None, None)
         assert sigpending() == {SIGUSR1}
         return found
 
-    child = fork(life)
+    child = fork(in_child)
     child.wait_blocked("poll")
     data.write(b"!")
     assert child.result() == {data.read_fd: POLLIN}
@@ -253,12 +253,12 @@ def test_handler_interrupts_select(pipe, fork):
     """select() fails with EINTR when a signal handler runs."""
     data = pipe()
 
-    def life() -> None:
+    def in_child() -> None:
         signal.signal(SIGUSR1, lambda *_: None)
         with fails_with(EINTR):
             select({data.read_fd}, -1)
 
-    child = fork(life)
+    child = fork(in_child)
     child.wait_blocked("select")
     child.signal(SIGUSR1)
     child.result()

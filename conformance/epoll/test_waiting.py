@@ -111,12 +111,12 @@ def test_unwritable_buffer_fails(epoll, pipe):
 def test_handler_interrupts_epoll_wait(epoll, fork):
     """epoll_wait() fails with EINTR when a signal handler runs."""
 
-    def life() -> None:
+    def in_child() -> None:
         signal.signal(SIGUSR1, lambda *_: None)
         with fails_with(EINTR):
             epoll_wait(epoll.fd, 4, -1)
 
-    child = fork(life)
+    child = fork(in_child)
     child.wait_blocked("epoll_wait")
     child.signal(SIGUSR1)
     child.result()
@@ -169,14 +169,14 @@ def test_null_mask_changes_nothing(epoll, pipe, fork):
     data = pipe()
     epoll.add(data.read_fd, EPOLLIN)
 
-    def life() -> list[int]:
+    def in_child() -> list[int]:
         signal.pthread_sigmask(signal.SIG_BLOCK, {SIGUSR1})
         kill(os.getpid(), SIGUSR1)
         found = numbers(epoll_pwait(epoll.fd, 4, -1, None))
         assert sigpending() == {SIGUSR1}
         return found
 
-    child = fork(life)
+    child = fork(in_child)
     child.wait_blocked("epoll_wait")
     data.write(b"!")
     assert child.result() == [data.read_fd]

@@ -22,12 +22,12 @@ def installed(fork):
         if path is None:
             untested(f"needs the program {name}")
 
-        def life() -> None:
+        def child() -> None:
             if stdin is not None:
                 os.dup2(stdin, 0)
             os.execv(path, [name, *map(str, args)])
 
-        started: Child[Any] = fork(life)
+        started: Child[Any] = fork(child)
         return started
 
     return run

@@ -39,7 +39,7 @@ def drop_sys_resource() -> None:
 def test_soft_limit_can_be_set_up_to_the_hard_limit(fork):
     """setrlimit() without privilege sets the soft limit to any value from 0 to the hard limit."""
 
-    def life() -> list[tuple[int, int]]:
+    def child() -> list[tuple[int, int]]:
         drop_sys_resource()
         limit_process("MEMLOCK", 0, 4096)
         seen = []
@@ -48,27 +48,27 @@ def test_soft_limit_can_be_set_up_to_the_hard_limit(fork):
             seen.append(getrlimit(RLIMIT_MEMLOCK))
         return seen
 
-    assert fork(life).result() == [(soft, 4096) for soft in (4096, 0, 17, 4096)]
+    assert fork(child).result() == [(soft, 4096) for soft in (4096, 0, 17, 4096)]
 
 
 @clause("setrlimit.soft-above-hard-einval", "getrlimit(2)", "ERRORS", errno=EINVAL)
 def test_soft_limit_above_the_hard_limit_fails(fork):
     """setrlimit() fails with EINVAL if the soft limit exceeds the hard limit, and changes neither."""
 
-    def life() -> bool:
+    def child() -> bool:
         limit_process("MEMLOCK", 100, 200)
         with fails_with(EINVAL):
             setrlimit(RLIMIT_MEMLOCK, 101, 100)
         return getrlimit(RLIMIT_MEMLOCK) == (100, 200)
 
-    assert fork(life).result()
+    assert fork(child).result()
 
 
 @clause("setrlimit.raise-hard-eperm", "getrlimit(2)", "ERRORS", errno=EPERM)
 def test_hard_limit_cannot_be_raised_without_privilege(fork):
     """setrlimit() without CAP_SYS_RESOURCE lowers the hard limit, and fails with EPERM to raise it again."""
 
-    def life() -> bool:
+    def child() -> bool:
         drop_sys_resource()
         limit_process("MEMLOCK", 100, 200)
         setrlimit(RLIMIT_MEMLOCK, 100, 150)
@@ -76,7 +76,7 @@ def test_hard_limit_cannot_be_raised_without_privilege(fork):
             setrlimit(RLIMIT_MEMLOCK, 100, 151)
         return getrlimit(RLIMIT_MEMLOCK) == (100, 150)
 
-    assert fork(life).result()
+    assert fork(child).result()
 
 
 @clause("setrlimit.invalid-resource-einval", "getrlimit(2)", "ERRORS", errno=EINVAL)
@@ -94,7 +94,7 @@ def test_rlimit_nofile_limits_descriptors(fork):
     with EMFILE; pipe() with one free descriptor fails and keeps it free.
     """
 
-    def life() -> tuple[int, int]:
+    def child() -> tuple[int, int]:
         most = open_descriptors()[-1] + 4
         limit_process("NOFILE", most)
         highest = -1
@@ -107,7 +107,7 @@ def test_rlimit_nofile_limits_descriptors(fork):
             os.dup(0)
         return highest, most - 1
 
-    highest, wanted = fork(life).result()
+    highest, wanted = fork(child).result()
     assert highest == wanted
 
 
@@ -115,7 +115,7 @@ def test_rlimit_nofile_limits_descriptors(fork):
 def test_descriptors_above_a_lowered_limit_stay_open(fork):
     """Descriptors at or above a lowered RLIMIT_NOFILE stay usable, and dup() fails with EMFILE."""
 
-    def life() -> bytes:
+    def child() -> bytes:
         read, write = os.pipe()
         setrlimit(RLIMIT_NOFILE, 1, getrlimit(RLIMIT_NOFILE)[1])
         os.write(write, b"x")
@@ -123,7 +123,7 @@ def test_descriptors_above_a_lowered_limit_stay_open(fork):
             os.dup(0)
         return os.read(read, 1)
 
-    assert fork(life).result() == b"x"
+    assert fork(child).result() == b"x"
 
 
 @clause("setrlimit.nofile-above-nr_open-eperm", "getrlimit(2)", "ERRORS", errno=EPERM)
@@ -133,20 +133,20 @@ def test_hard_nofile_above_nr_open_fails(fork):
     if most is None:
         untested("needs /proc/sys/fs/nr_open")
 
-    def life() -> bool:
+    def child() -> bool:
         before = getrlimit(RLIMIT_NOFILE)
         with fails_with(EPERM):
             setrlimit(RLIMIT_NOFILE, 10, most + 1)
         return getrlimit(RLIMIT_NOFILE) == before
 
-    assert fork(life).result()
+    assert fork(child).result()
 
 
 @clause("setrlimit.fork-inherits", "getrlimit(2)", "NOTES")
 def test_child_inherits_the_limits(fork):
     """A child inherits the resource limits of its parent, and changes only its own."""
 
-    def life() -> list[tuple[int, int]]:
+    def in_child() -> list[tuple[int, int]]:
         limit_process("MEMLOCK", 300, 400)
 
         def child() -> tuple[int, int]:
@@ -156,7 +156,7 @@ def test_child_inherits_the_limits(fork):
 
         return [fork(child).result(), getrlimit(RLIMIT_MEMLOCK)]
 
-    assert fork(life).result() == [(300, 400), (300, 400)]
+    assert fork(in_child).result() == [(300, 400), (300, 400)]
 
 
 @clause("setrlimit.exec-preserves", "getrlimit(2)", "NOTES")
@@ -164,18 +164,18 @@ def test_execve_preserves_the_limits(fork, program):
     """execve() preserves the resource limits of the process."""
     source = "import resource, sys; sys.exit(resource.getrlimit(resource.RLIMIT_CORE) != (0, 0))"
 
-    def life() -> None:
+    def child() -> None:
         setrlimit(RLIMIT_CORE, 0, 0)
         succeeded(program(source))
 
-    fork(life).result(60)
+    fork(child).result(60)
 
 
 @clause("setrlimit.nproc-eagain", "getrlimit(2)", "RLIMIT_NPROC", errno=EAGAIN)
 def test_rlimit_nproc_limits_processes(as_user):
     """fork() fails with EAGAIN if the user has RLIMIT_NPROC processes, and succeeds after one terminates."""
 
-    def life() -> tuple[bool, bool]:
+    def child() -> tuple[bool, bool]:
         limit_process("NPROC", 2, 2)
         first = _idle()
         with fails_with(EAGAIN):
@@ -187,7 +187,7 @@ def test_rlimit_nproc_limits_processes(as_user):
         return os.waitpid(second, 0)[0] == second, first > 0
 
     # An unused uid, which has no other processes.
-    assert as_user(62000 + os.getpid() % 3000, 62000, life) == (True, True)
+    assert as_user(62000 + os.getpid() % 3000, 62000, child) == (True, True)
 
 
 def _idle() -> int:
@@ -202,12 +202,12 @@ def _idle() -> int:
 def test_prlimit_sets_the_limits_of_another_process(fork):
     """prlimit() returns the previous limits of another process and sets new ones, and does not change the caller's."""
 
-    def life() -> None:
+    def in_child() -> None:
         limit_process("MEMLOCK", 0)
         signal.pause()
 
     own = getrlimit(RLIMIT_MEMLOCK)
-    child = fork(life)
+    child = fork(in_child)
     child.wait_blocked("pause")
     before = prlimit(child.pid, RLIMIT_MEMLOCK)
     assert before == (0, getrlimit(RLIMIT_MEMLOCK)[1])
@@ -236,9 +236,9 @@ def test_prlimit_of_another_user_fails(as_user, fork):
     child.wait_blocked("pause")
     before = prlimit(child.pid, RLIMIT_MEMLOCK)
 
-    def life() -> None:
+    def in_child() -> None:
         with fails_with(EPERM):
             prlimit(child.pid, RLIMIT_MEMLOCK, (5000, before[1]))
 
-    as_user(STRANGER, OTHER_GROUP, life)
+    as_user(STRANGER, OTHER_GROUP, in_child)
     assert prlimit(child.pid, RLIMIT_MEMLOCK) == before

@@ -86,14 +86,14 @@ def as_another_program(fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., t
     def start(function: Callable[[], object]) -> tuple[Child[Any], Callable[[], object]]:
         ready, hold = pipe(), pipe()
 
-        def life() -> None:
+        def in_child() -> None:
             function()
             for fd in (ready.write_fd, hold.read_fd):
                 os.set_inheritable(fd, True)
             numbers = map(str, (ready.write_fd, hold.read_fd))
             os.execv(sys.executable, [sys.executable, "-P", "-c", _RUN, *numbers])
 
-        child = fork(life)
+        child = fork(in_child)
         ready.close_write()  # so that read() ends if the child terminates early
         assert ready.read(1) == b"x", child.output
         return child, lambda: hold.write(b"x")

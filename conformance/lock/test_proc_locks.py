@@ -121,7 +121,7 @@ def test_locks_of_another_pid_namespace_are_hidden(file, opened, tmp_path, fork)
         table = (proc / "locks").read_text()
         return [f" {byte} {byte}\n" in table for byte in (7001, 7002)]
 
-    def life() -> list[bool]:
+    def child() -> list[bool]:
         uid, gid = os.getuid(), os.getgid()
         try:
             unshare(CLONE_NEWPID | CLONE_NEWNS)
@@ -135,4 +135,4 @@ def test_locks_of_another_pid_namespace_are_hidden(file, opened, tmp_path, fork)
             found: list[bool] = first.result()
             return found
 
-    assert fork(life).result() == [False, True]
+    assert fork(child).result() == [False, True]

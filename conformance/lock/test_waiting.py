@@ -148,13 +148,13 @@ def test_chain_of_waiters_is_not_a_deadlock(file, opened, fork):
     fd = opened(file).fd
     fcntl_setlk(fd, F_SETLK, RecordLock(WRITE, 0, 1))
 
-    def life(byte: int) -> None:
+    def child(byte: int) -> None:
         own = take(file, RecordLock(WRITE, byte, 1))
         fcntl_setlk(own, F_SETLKW, RecordLock(WRITE, byte - 1, 1))
 
     waiters = []
     for byte in (1, 2, 3):
-        waiters.append(fork(life, byte))
+        waiters.append(fork(child, byte))
         waiters[-1].wait_blocked("fcntl")
     fcntl_setlk(fd, F_SETLK, RecordLock(UNLOCK))
     assert [waiter.result() for waiter in waiters] == [None] * 3

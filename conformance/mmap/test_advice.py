@@ -84,7 +84,7 @@ def test_mlock_locks_whole_pages(fork, page):
     the range; one munlock() undoes several mlock() calls.
     """
 
-    def life() -> list[int]:
+    def child() -> list[int]:
         before, address = locked(), mmap(None, 4 * page, flags=APART)
         try:
             mlock(address + 1, page)
@@ -98,28 +98,28 @@ def test_mlock_locks_whole_pages(fork, page):
         munmap(address, 4 * page)
         return [count // page for count in (*after, locked() - before)]
 
-    assert fork(life).result() == [2, 1, 0]
+    assert fork(child).result() == [2, 1, 0]
 
 
 @clause("mlock.not-inherited", "mlock(2)", "NOTES")
 def test_locks_are_not_inherited(fork, page):
     """Memory locks are not inherited by a child created with fork()."""
 
-    def life() -> tuple[bool, int]:
+    def child() -> tuple[bool, int]:
         try:
             mlock(mmap(None, page), page)
         except OSError as error:
             untested(f"needs a page of RLIMIT_MEMLOCK: {error.strerror}")
         return locked() > 0, fork(locked).result()
 
-    assert fork(life).result() == (True, 0)
+    assert fork(child).result() == (True, 0)
 
 
 @clause("mlock.rlimit-enomem", "mlock(2)", "ERRORS", errno=ENOMEM)
 def test_rlimit_memlock_limits_mlock(fork, page):
     """mlock() without privilege locks up to RLIMIT_MEMLOCK, and fails with ENOMEM for one page more."""
 
-    def life() -> None:
+    def child() -> None:
         if capabilities() != 0:
             become(STRANGER, OTHER_GROUP)
         limit_process("MEMLOCK", 2 * page, 2 * page)
@@ -128,21 +128,21 @@ def test_rlimit_memlock_limits_mlock(fork, page):
             mlock(address, 3 * page)
         mlock(address, 2 * page)
 
-    fork(life).result()
+    fork(child).result()
 
 
 @clause("mlock.rlimit-zero-eperm", "mlock(2)", "ERRORS", errno=EPERM)
 def test_mlock_with_limit_0_fails(fork, page):
     """mlock() without privilege fails with EPERM if RLIMIT_MEMLOCK is 0."""
 
-    def life() -> None:
+    def child() -> None:
         if capabilities() != 0:
             become(STRANGER, OTHER_GROUP)
         limit_process("MEMLOCK", 0, 0)
         with fails_with(EPERM):
             mlock(mmap(None, page), page)
 
-    fork(life).result()
+    fork(child).result()
 
 
 @clause("mlock.unmapped-enomem", "mlock(2)", "ERRORS", errno=ENOMEM)
@@ -156,7 +156,7 @@ def test_mlock_of_unmapped_range_fails(page):
 def test_mlockall_future_locks_later_mappings(fork, page):
     """mlockall() with MCL_FUTURE locks later mappings when they are created, until munlockall()."""
 
-    def life() -> list[bool]:
+    def child() -> list[bool]:
         before = mmap(None, 4 * page, flags=APART)
         try:
             mlockall(MCL_FUTURE)
@@ -169,16 +169,16 @@ def test_mlockall_future_locks_later_mappings(fork, page):
         assert resident(before, 4 * page) == [False] * 4
         return resident(mmap(None, 4 * page, flags=APART), 4 * page)
 
-    assert fork(life).result() == [False] * 4
+    assert fork(child).result() == [False] * 4
 
 
 @clause("mlockall.errors", "mlockall(2)", "ERRORS", errno=EINVAL)
 def test_mlockall_with_invalid_flags_fails(fork):
     """mlockall() fails with EINVAL without a flag and with an unknown flag."""
 
-    def life() -> None:
+    def child() -> None:
         for flags in (0, 1 << 20, MCL_CURRENT | 1 << 20):
             with fails_with(EINVAL):
                 mlockall(flags)
 
-    fork(life).result()
+    fork(child).result()

@@ -46,7 +46,7 @@ def test_munmap_of_invalid_range_fails(mapping, fork, page, case):
     """
     address = mapping(None, page).address
 
-    def life() -> bytes:
+    def child() -> bytes:
         with fails_with(EINVAL):
             match case:
                 case "unaligned address":
@@ -57,7 +57,7 @@ def test_munmap_of_invalid_range_fails(mapping, fork, page, case):
                     munmap(address, sys.maxsize)
         return peek(address, 1)
 
-    assert fork(life).result() == b"\0"
+    assert fork(child).result() == b"\0"
 
 
 @clause("mprotect.changes-access", "mprotect(2)", "DESCRIPTION")
@@ -107,25 +107,25 @@ def test_mprotect_of_unmapped_range_fails(page):
 def test_mremap_enlarges_a_mapping(fork, page):
     """mremap() to a larger size keeps the bytes of a mapping; added anonymous memory is zero."""
 
-    def life() -> bytes:
+    def child() -> bytes:
         old = mmap(None, 2 * page)
         poke(old + page, 7)
         return peek(mremap(old, 2 * page, 64 * page, MREMAP_MAYMOVE), 64 * page)
 
-    assert fork(life).result() == bytes(page) + b"\x07" + bytes(63 * page - 1)
+    assert fork(child).result() == bytes(page) + b"\x07" + bytes(63 * page - 1)
 
 
 @clause("mremap.shrink", "mremap(2)", "DESCRIPTION")
 def test_mremap_shrinks_a_mapping(fork, page):
     """mremap() to a smaller size keeps the address and unmaps the pages at the end."""
 
-    def life(touched: int) -> bytes:
+    def child(touched: int) -> bytes:
         address = mmap(None, 3 * page)
         if mremap(address, 3 * page, page, 0) != address:
             raise AssertionError("the mapping was moved")
         return peek(address + touched * page, 1)
 
-    assert [fork(life, touched).wait() for touched in (0, 1, 2)] == [0, -SIGSEGV, -SIGSEGV]
+    assert [fork(child, touched).wait() for touched in (0, 1, 2)] == [0, -SIGSEGV, -SIGSEGV]
 
 
 @clause("mremap.maymove-needed-enomem", "mremap(2)", "ERRORS", errno=ENOMEM)
@@ -134,12 +134,12 @@ def test_without_maymove_a_mapping_cannot_move(mapping, fork, page):
     memory = mapping(None, 3 * page)
     memory.buf[:page] = b"x" * page
 
-    def life() -> bytes:
+    def child() -> bytes:
         with fails_with(ENOMEM):
             mremap(memory.address, page, 2 * page, 0)
         return peek(memory.address, 3 * page)
 
-    assert fork(life).result() == b"x" * page + bytes(2 * page)
+    assert fork(child).result() == b"x" * page + bytes(2 * page)
 
 
 @clause("mremap.maymove", "mremap(2)", "MREMAP_MAYMOVE")
@@ -148,7 +148,7 @@ def test_maymove_moves_a_mapping(fork, page):
     its address, with its bytes, and unmaps the old range.
     """
 
-    def life() -> bytes:
+    def child() -> bytes:
         old = mmap(None, 3 * page)
         poke(old, 7)
         new = mremap(old, page, 2 * page, MREMAP_MAYMOVE)
@@ -156,7 +156,7 @@ def test_maymove_moves_a_mapping(fork, page):
             raise AssertionError("the mapping was not moved with its bytes")
         return peek(old, 1)
 
-    assert fork(life).wait() == -SIGSEGV
+    assert fork(child).wait() == -SIGSEGV
 
 
 @clause("mremap.fixed", "mremap(2)", "MREMAP_FIXED")
@@ -165,13 +165,13 @@ def test_fixed_moves_to_the_given_address(mapping, fork, page):
     target = mapping(None, page)
     target.buf[:] = b"t" * page
 
-    def life() -> tuple[int, bytes]:
+    def child() -> tuple[int, bytes]:
         source = mmap(None, page)
         poke(source, 7)
         address = mremap(source, page, page, MREMAP_MAYMOVE | MREMAP_FIXED, target.address)
         return address, peek(target.address, page)
 
-    assert fork(life).result() == (target.address, b"\x07" + bytes(page - 1))
+    assert fork(child).result() == (target.address, b"\x07" + bytes(page - 1))
 
 
 @clause("mremap.dontunmap", "mremap(2)", "MREMAP_DONTUNMAP", since="5.7")
@@ -180,11 +180,11 @@ def test_dontunmap_keeps_the_old_range_mapped(mapping, fork, page):
     memory = mapping(None, page)
     memory.buf[:4] = b"move"
 
-    def life() -> tuple[bytes, bytes]:
+    def child() -> tuple[bytes, bytes]:
         new = mremap(memory.address, page, page, MREMAP_MAYMOVE | MREMAP_DONTUNMAP)
         return peek(new, 4), peek(memory.address, page)
 
-    assert fork(life).result() == (b"move", bytes(page))
+    assert fork(child).result() == (b"move", bytes(page))
 
 
 @clause("mremap.shared-second-mapping", "mremap(2)", "DESCRIPTION")
@@ -194,14 +194,14 @@ def test_old_size_0_makes_a_second_mapping(mapping, fork, page):
     """
     shared, private = mapping(None, page, flags=MAP_SHARED), mapping(None, page)
 
-    def life() -> None:
+    def child() -> None:
         second = mremap(shared.address, 0, page, MREMAP_MAYMOVE)
         poke(second, 7)
         assert second != shared.address
         with fails_with(EINVAL):
             mremap(private.address, 0, page, MREMAP_MAYMOVE)
 
-    fork(life).result()
+    fork(child).result()
     assert shared.buf[0] == 7
 
 
@@ -217,7 +217,7 @@ def test_mremap_with_invalid_arguments_fails(mapping, fork, page, case):
     memory.buf[0] = 7
     address = memory.address
 
-    def life() -> bytes:
+    def child() -> bytes:
         with fails_with(EINVAL):
             match case:
                 case "unaligned address":
@@ -232,7 +232,7 @@ def test_mremap_with_invalid_arguments_fails(mapping, fork, page, case):
                     mremap(address, 2 * page, 2 * page, MREMAP_MAYMOVE | MREMAP_FIXED, address + page)
         return peek(address, 1)
 
-    assert fork(life).result() == b"\x07"
+    assert fork(child).result() == b"\x07"
 
 
 @clause("mremap.unmapped-efault", "mremap(2)", "ERRORS", errno=EFAULT)
@@ -248,7 +248,7 @@ def test_locked_mapping_cannot_exceed_the_limit(fork, page):
     if it would exceed RLIMIT_MEMLOCK, and changes nothing.
     """
 
-    def life() -> None:
+    def child() -> None:
         if capabilities() != 0:
             become(STRANGER, OTHER_GROUP)
         limit_process("MEMLOCK", 2 * page, 2 * page)
@@ -259,4 +259,4 @@ def test_locked_mapping_cannot_exceed_the_limit(fork, page):
             mremap(address, 2 * page, 3 * page, MREMAP_MAYMOVE)
         assert peek(address, 1) == b"\x07"
 
-    fork(life).result()
+    fork(child).result()

@@ -164,7 +164,7 @@ def test_inaccessible_name_fails(mapping, page):
 def test_needs_a_free_descriptor(fork):
     """memfd_create() fails with EMFILE at the limit of open descriptors."""
 
-    def life() -> None:
+    def child() -> None:
         limit_process("NOFILE", 32, 32)
         try:
             while True:
@@ -173,7 +173,7 @@ def test_needs_a_free_descriptor(fork):
             with fails_with(EMFILE):
                 memfd_create("test", 0)
 
-    fork(life).result()
+    fork(child).result()
 
 
 @clause("memfd_create.sigbus-beyond-eof", "mmap(2)", "ERRORS", since="3.17")

@@ -128,11 +128,11 @@ def test_length_is_rounded_up(mapping, fork, page):
     """mmap() rounds the length up to a multiple of the page size; the added bytes are accessible and zero."""
     address = mapping(None, page + 1).address
 
-    def life() -> bytes:
+    def child() -> bytes:
         poke(address + 2 * page - 1, 7)
         return peek(address + page, page)
 
-    assert fork(life).result() == bytes(page - 1) + b"\x07"
+    assert fork(child).result() == bytes(page - 1) + b"\x07"
 
 
 @clause("mmap.offset", "mmap(2)", "DESCRIPTION")

@@ -92,7 +92,7 @@ def test_noexec_mount_denies_prot_exec(tmp_path, fork, page):
     mount, and mprotect() with PROT_EXEC fails with EACCES.
     """
 
-    def life() -> None:
+    def child() -> None:
         mount_tmpfs(tmp_path, MS_NOEXEC)
         fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
         os.ftruncate(fd, page)
@@ -102,7 +102,7 @@ def test_noexec_mount_denies_prot_exec(tmp_path, fork, page):
         with fails_with(EACCES):
             mprotect(address, page, PROT_READ | PROT_EXEC)
 
-    fork(life).result()
+    fork(child).result()
 
 
 @clause("mmap.enomem-mapcount", "mmap(2)", "ERRORS", errno=ENOMEM)
@@ -128,7 +128,7 @@ def test_max_map_count_limits_mappings(fork, page):
 def test_rlimit_as_limits_the_address_space(fork, page):
     """mmap() fails with ENOMEM if the address space would exceed RLIMIT_AS, also with PROT_NONE and MAP_NORESERVE."""
 
-    def life() -> None:
+    def child() -> None:
         space = 64 * page
         size = int(Path("/proc/self/statm").read_text().split()[0]) * page
         limit_process("AS", size + space, size + space)
@@ -136,14 +136,14 @@ def test_rlimit_as_limits_the_address_space(fork, page):
             mmap(None, space + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
         mmap(None, page, PROT_NONE)
 
-    fork(life).result()
+    fork(child).result()
 
 
 @clause("mmap.rlimit_data", "mmap(2)", "ERRORS", errno=ENOMEM, since="4.7")
 def test_rlimit_data_limits_private_writable_memory(fork, page):
     """mmap() of private writable memory fails with ENOMEM above RLIMIT_DATA; shared or read-only mappings succeed."""
 
-    def life() -> None:
+    def child() -> None:
         size = int(process_status()["VmData"].split()[0]) * 1024
         limit_process("DATA", size + 64 * page, size + 64 * page)
         with fails_with(ENOMEM):
@@ -151,14 +151,14 @@ def test_rlimit_data_limits_private_writable_memory(fork, page):
         mmap(None, 4096 * page, PROT_READ)
         mmap(None, 4096 * page, flags=MAP_SHARED | MAP_ANONYMOUS)
 
-    fork(life).result()
+    fork(child).result()
 
 
 @clause("mmap.locked", "mmap(2)", "MAP_LOCKED")
 def test_map_locked_locks_the_pages(fork, page):
     """mmap() with MAP_LOCKED makes the pages resident and locks them like mlock()."""
 
-    def life() -> tuple[list[bool], int]:
+    def child() -> tuple[list[bool], int]:
         before = locked()
         try:
             address = mmap(None, 4 * page, flags=APART | MAP_LOCKED)
@@ -166,14 +166,14 @@ def test_map_locked_locks_the_pages(fork, page):
             untested(f"needs 4 pages of RLIMIT_MEMLOCK: {error.strerror}")
         return resident(address, 4 * page), locked() - before
 
-    assert fork(life).result() == ([True] * 4, 4 * page)
+    assert fork(child).result() == ([True] * 4, 4 * page)
 
 
 @clause("mmap.locked-eagain", "mmap(2)", "ERRORS", errno=EAGAIN)
 def test_map_locked_is_limited(fork, page):
     """mmap() with MAP_LOCKED without privilege fails with EAGAIN above RLIMIT_MEMLOCK."""
 
-    def life() -> None:
+    def child() -> None:
         if capabilities() != 0:
             become(STRANGER, OTHER_GROUP)
         limit_process("MEMLOCK", 2 * page, 2 * page)
@@ -181,7 +181,7 @@ def test_map_locked_is_limited(fork, page):
             mmap(None, 3 * page, flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED)
         mmap(None, 2 * page, flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED)
 
-    fork(life).result()
+    fork(child).result()
 
 
 @clause("mmap.populate", "mmap(2)", "MAP_POPULATE")
@@ -197,7 +197,7 @@ def test_growsdown_extends_the_mapping(fork, page):
     """
     flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED
 
-    def life(below: int) -> tuple[int, tuple[int, int, str] | None]:
+    def child(below: int) -> tuple[int, tuple[int, int, str] | None]:
         # Leaves space for the guard gap below a stack, 256 pages by default.
         start = mmap(None, 2048 * page, PROT_NONE)
         munmap(start, 2048 * page)
@@ -209,6 +209,6 @@ def test_growsdown_extends_the_mapping(fork, page):
         poke(start + below * page, 7)
         return top, mapped_at(top)
 
-    top, grown = fork(life, 2038).result()
+    top, grown = fork(child, 2038).result()
     assert grown == (top - 2 * page, top + page, "rw-p")
-    assert fork(life, 1).wait() == -SIGSEGV
+    assert fork(child, 1).wait() == -SIGSEGV

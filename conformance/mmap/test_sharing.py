@@ -136,14 +136,14 @@ def test_child_inherits_the_mappings(file, opened, mapping, fork, page):
     shared, private, read_only = mapping(fd, page), mapping(None, page), mapping(fd, page, PROT_READ)
     private.buf[:6] = b"before"
 
-    def life() -> tuple[bytes, list[str | None]]:
+    def child() -> tuple[bytes, list[str | None]]:
         seen = peek(private.address, 6)
         poke(shared.address, ord("x"))
         poke(private.address, ord("x"))
         found = [mapped_at(each.address) for each in (shared, private, read_only)]
         return seen, [entry and entry[2] for entry in found]
 
-    assert fork(life).result() == (b"before", ["rw-s", "rw-p", "r--s"])
+    assert fork(child).result() == (b"before", ["rw-s", "rw-p", "r--s"])
     assert (shared.buf[0], bytes(private.buf[:6])) == (ord("x"), b"before")
 
 
@@ -280,12 +280,12 @@ def test_access_to_unmapped_pages_raises_sigsegv(mapping, fork, page):
     memory = mapping(None, 3 * page)
     memory.buf[:] = b"x" * (3 * page)
 
-    def life(start: int, pages: int, touched: int) -> bytes:
+    def child(start: int, pages: int, touched: int) -> bytes:
         munmap(memory.address + start * page, pages * page)
         return peek(memory.address + touched * page, 1)
 
-    assert [fork(life, 1, 1, touched).wait() for touched in (0, 1, 2)] == [0, -signal.SIGSEGV, 0]
-    assert [fork(life, 0, 3, touched).wait() for touched in (0, 1, 2)] == [-signal.SIGSEGV] * 3
+    assert [fork(child, 1, 1, touched).wait() for touched in (0, 1, 2)] == [0, -signal.SIGSEGV, 0]
+    assert [fork(child, 0, 3, touched).wait() for touched in (0, 1, 2)] == [-signal.SIGSEGV] * 3
 
 
 @clause("munmap.end-rounded-up", "munmap(2)", "DESCRIPTION")
@@ -293,8 +293,8 @@ def test_munmap_covers_whole_pages(mapping, fork, page):
     """munmap() unmaps every page that contains part of the range; the length need not be page-aligned."""
     memory = mapping(None, 3 * page)
 
-    def life(touched: int) -> bytes:
+    def child(touched: int) -> bytes:
         munmap(memory.address, page + 1)
         return peek(memory.address + touched * page, 1)
 
-    assert [fork(life, touched).wait() for touched in (1, 2)] == [-signal.SIGSEGV, 0]
+    assert [fork(child, touched).wait() for touched in (1, 2)] == [-signal.SIGSEGV, 0]

@@ -28,14 +28,14 @@ def blocked(fork):
     """
 
     def start(call: str, *args: object, errno: int | None = None) -> Child[Any]:
-        def life() -> object:
+        def in_child() -> object:
             if errno is None:
                 return CALLS[call](*args)
             with fails_with(errno):
                 CALLS[call](*args)
             return "as expected"
 
-        child: Child[Any] = fork(life)
+        child: Child[Any] = fork(in_child)
         child.wait_blocked(call)
         return child
 
@@ -118,14 +118,14 @@ def interrupted(fork, signals):
     """Send SIGUSR1, caught with the given sigaction flags, to a child blocked in a call, which must fail with EINTR."""
 
     def run(flags: int, call: str, *args: object) -> None:
-        def life() -> int:
+        def in_child() -> int:
             caught = signals.catch(SIGUSR1, flags=flags)
             with fails_with(EINTR):
                 CALLS[call](*args)
             count: int = caught.count
             return count
 
-        child = fork(life)
+        child = fork(in_child)
         child.wait_blocked(call)
         child.signal(SIGUSR1)
         assert child.result() == 1

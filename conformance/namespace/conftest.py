@@ -37,13 +37,13 @@ def in_a_thread(task: Callable[[], Any]) -> Any:
     given: list[Any] = []
     failed: list[BaseException] = []
 
-    def life() -> None:
+    def run() -> None:
         try:
             given.append(task())
         except BaseException as error:  # noqa: BLE001 - the boundary; it is raised below
             failed.append(error)
 
-    thread = threading.Thread(target=life)
+    thread = threading.Thread(target=run)
     thread.start()
     thread.join()
     if failed:
@@ -73,11 +73,11 @@ def child_in_new_namespace(fork: Fork) -> Callable[[], Child[Any]]:
     """Start a child that waits in a new IPC namespace."""
 
     def start() -> Child[Any]:
-        def life() -> None:
+        def in_child() -> None:
             leave(CLONE_NEWIPC)
             signal.pause()
 
-        child = fork(life)
+        child = fork(in_child)
         child.wait_blocked("pause")
         return child
 

@@ -30,14 +30,14 @@ def test_newipc_moves_the_caller(in_a_child, sysv_shm):
     """unshare() with CLONE_NEWIPC moves the caller to a new IPC namespace, where its previous keys are not found."""
     segment = sysv_shm()
 
-    def life() -> int:
+    def child() -> int:
         shmget(segment.key, 0, 0)
         leave(CLONE_NEWIPC)
         with fails_with(ENOENT):
             shmget(segment.key, 0, 0)
         return shmget(segment.key, 1, IPC_CREAT | 0o600)
 
-    in_a_child(life)
+    in_a_child(child)
     assert segment.exists()
 
 
@@ -46,18 +46,18 @@ def test_parent_stays(in_a_child):
     """unshare() with CLONE_NEWIPC moves its caller, and not the caller's parent."""
     before = where()
 
-    def life() -> str:
+    def child() -> str:
         leave(CLONE_NEWIPC)
         return where()
 
-    assert in_a_child(life) != before == where()
+    assert in_a_child(child) != before == where()
 
 
 @clause("unshare.newipc-only-the-calling-thread", "unshare(2)", "DESCRIPTION", since="2.6.19")
 def test_other_threads_stay(in_a_child):
     """unshare() with CLONE_NEWIPC moves the calling thread and no other thread of the process."""
 
-    def life() -> tuple[str, str, str]:
+    def child() -> tuple[str, str, str]:
         def move() -> str:
             unshare(CLONE_NEWIPC)
             return where()
@@ -65,7 +65,7 @@ def test_other_threads_stay(in_a_child):
         leave(CLONE_NEWIPC)
         return where(), in_a_thread(move), where()
 
-    before, inside, after = in_a_child(life)
+    before, inside, after = in_a_child(child)
     assert before == after != inside
 
 
@@ -73,11 +73,11 @@ def test_other_threads_stay(in_a_child):
 def test_child_inherits_the_namespace(in_a_child, fork):
     """A child created with fork() is in the IPC namespace of its parent."""
 
-    def life() -> tuple[str, str]:
+    def child() -> tuple[str, str]:
         leave(CLONE_NEWIPC)
         return where(), fork(where).result()
 
-    parents, childs = in_a_child(life)
+    parents, childs = in_a_child(child)
     assert parents == childs
 
 
@@ -85,7 +85,7 @@ def test_child_inherits_the_namespace(in_a_child, fork):
 def test_newipc_applies_semaphore_adjustments(in_a_child, fork):
     """unshare() with CLONE_NEWIPC applies the caller's semaphore adjustments, as it implies CLONE_SYSVSEM."""
 
-    def life() -> tuple[int, int, int]:
+    def child() -> tuple[int, int, int]:
         leave(CLONE_NEWIPC)
         semid = semget(0x4711, 1, IPC_CREAT | 0o600)
         semctl_setval(semid, 0, 5)
@@ -102,19 +102,19 @@ def test_newipc_applies_semaphore_adjustments(in_a_child, fork):
         os.close(original)
         return decremented, restored, semctl(semid, 0, GETVAL)
 
-    assert in_a_child(life) == (3, 5, 5)
+    assert in_a_child(child) == (3, 5, 5)
 
 
 @clause("unshare.zero-is-a-no-op", "unshare(2)", "DESCRIPTION")
 def test_no_flags_change_nothing(in_a_child):
     """unshare() with flags 0 succeeds and changes nothing."""
 
-    def life() -> tuple[str, str]:
+    def child() -> tuple[str, str]:
         before = where()
         unshare(0)
         return before, where()
 
-    before, after = in_a_child(life)
+    before, after = in_a_child(child)
     assert before == after
 
 
@@ -122,13 +122,13 @@ def test_no_flags_change_nothing(in_a_child):
 def test_invalid_flag_fails(in_a_child):
     """unshare() fails with EINVAL for an invalid flag, and does not move the caller, whatever the other flags."""
 
-    def life() -> tuple[str, str]:
+    def child() -> tuple[str, str]:
         before = where()
         with fails_with(EINVAL):
             unshare(0x40 | CLONE_NEWIPC)
         return before, where()
 
-    before, after = in_a_child(life)
+    before, after = in_a_child(child)
     assert before == after
 
 
@@ -136,13 +136,13 @@ def test_invalid_flag_fails(in_a_child):
 def test_newipc_needs_cap_sys_admin(unprivileged):
     """unshare() with CLONE_NEWIPC without CAP_SYS_ADMIN fails with EPERM, and does not move the caller."""
 
-    def life() -> tuple[str, str]:
+    def child() -> tuple[str, str]:
         before = where()
         with fails_with(EPERM):
             unshare(CLONE_NEWIPC)
         return before, where()
 
-    before, after = unprivileged(life)
+    before, after = unprivileged(child)
     assert before == after
 
 
@@ -150,13 +150,13 @@ def test_newipc_needs_cap_sys_admin(unprivileged):
 def test_newuser_with_several_threads_fails(in_a_child, besides_a_thread):
     """unshare() with CLONE_NEWUSER fails with EINVAL in a process with several threads."""
 
-    def life() -> tuple[str, str]:
+    def child() -> tuple[str, str]:
         before = where("user")
         with fails_with(EINVAL):
             besides_a_thread(lambda: unshare(CLONE_NEWUSER))
         return before, where("user")
 
-    before, after = in_a_child(life)
+    before, after = in_a_child(child)
     assert before == after
 
 
@@ -166,12 +166,12 @@ def test_newuser_with_several_threads_fails(in_a_child, besides_a_thread):
 def test_newuser_and_newipc_need_no_privilege(unprivileged):
     """unshare() with CLONE_NEWUSER | CLONE_NEWIPC succeeds without privilege."""
 
-    def life() -> tuple[str, str]:
+    def child() -> tuple[str, str]:
         before = where()
         if (refusal := trial(lambda: unshare(CLONE_NEWUSER))) is not None:
             untested(f"needs user namespaces for ordinary users: {refusal.strerror}")
         unshare(CLONE_NEWUSER | CLONE_NEWIPC)
         return before, where()
 
-    before, after = unprivileged(life)
+    before, after = unprivileged(child)
     assert before != after

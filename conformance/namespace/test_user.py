@@ -45,12 +45,12 @@ def enter_user_namespace(also: int = 0) -> tuple[int, int]:
 def test_creator_has_all_capabilities(unprivileged):
     """A process that creates a user namespace has all capabilities in it."""
 
-    def life() -> tuple[int, int]:
+    def child() -> tuple[int, int]:
         before = capget().effective
         enter_user_namespace()
         return before, capget().effective
 
-    before, after = unprivileged(life)
+    before, after = unprivileged(child)
     last = limit("kernel/cap_last_cap")
     if last is None:
         untested("needs /proc/sys/kernel/cap_last_cap")
@@ -63,11 +63,11 @@ def test_creator_has_all_capabilities(unprivileged):
 def test_capabilities_apply_to_an_owned_ipc_namespace(unprivileged):
     """CAP_IPC_OWNER in a user namespace permits shmat() without permissions in an IPC namespace that it owns."""
 
-    def life() -> None:
+    def child() -> None:
         enter_user_namespace(CLONE_NEWIPC)
         shmdt(shmat(shmget(IPC_PRIVATE, 1, 0)))
 
-    unprivileged(life)
+    unprivileged(child)
 
 
 @clause(
@@ -79,7 +79,7 @@ def test_capabilities_apply_to_an_owned_ipc_namespace(unprivileged):
 def test_capabilities_do_not_apply_to_another_ipc_namespace(unprivileged):
     """shmat() without permissions fails with EACCES in an IPC namespace that another user namespace owns."""
 
-    def life() -> None:
+    def child() -> None:
         shmid = shmget(IPC_PRIVATE, 1, 0)
         try:
             enter_user_namespace()
@@ -88,14 +88,14 @@ def test_capabilities_do_not_apply_to_another_ipc_namespace(unprivileged):
         finally:
             shmctl_rmid(shmid)
 
-    unprivileged(life)
+    unprivileged(child)
 
 
 @clause("userns.ids-before-the-map-overflow", "user_namespaces(7)", "Unmapped user and group IDs")
 def test_unmapped_owner_is_the_overflow_id(unprivileged):
     """shmctl() with IPC_STAT returns the overflow user and group IDs for an owner that is not mapped."""
 
-    def life() -> tuple[int, int, int]:
+    def child() -> tuple[int, int, int]:
         enter_user_namespace(CLONE_NEWIPC)
         perm = shmctl_stat(shmget(IPC_PRIVATE, 1, 0o600)).perm
         return os.getuid(), perm.cuid, perm.cgid
@@ -103,14 +103,14 @@ def test_unmapped_owner_is_the_overflow_id(unprivileged):
     nobody, nogroup = limit("kernel/overflowuid"), limit("kernel/overflowgid")
     if nobody is None:
         untested("needs /proc/sys/kernel/overflowuid")
-    assert unprivileged(life) == (nobody, nobody, nogroup)
+    assert unprivileged(child) == (nobody, nobody, nogroup)
 
 
 @clause("userns.ids-are-mapped", "user_namespaces(7)", "User and group ID mappings: uid_map and gid_map", since="3.8")
 def test_owner_ids_are_mapped(unprivileged):
     """shmctl() with IPC_STAT returns the owner of one segment as mapped in the caller's user namespace."""
 
-    def life() -> tuple[int, int]:
+    def child() -> tuple[int, int]:
         outside = shmget(IPC_PRIVATE, 1, 0o644)
         try:
             before = shmctl_stat(outside).perm.cuid - os.getuid()
@@ -119,20 +119,20 @@ def test_owner_ids_are_mapped(unprivileged):
         finally:
             shmctl_rmid(outside)
 
-    assert unprivileged(life) == (0, 7)
+    assert unprivileged(child) == (0, 7)
 
 
 @clause("userns.sysvipc-ids-are-mapped", "user_namespaces(7)", "User and group ID mappings: uid_map and gid_map")
 def test_proc_shows_mapped_ids(unprivileged):
     """/proc/sysvipc/shm shows owners as mapped in the reader's user namespace."""
 
-    def life() -> list[tuple[int, int]] | None:
+    def child() -> list[tuple[int, int]] | None:
         map_user(7, 8, *enter_user_namespace(CLONE_NEWIPC))
         shmget(IPC_PRIVATE, 1, 0o600)
         rows = sysvipc_shm()
         return None if rows is None else [(row.uid, row.cgid) for row in rows]
 
-    found = unprivileged(life)
+    found = unprivileged(child)
     if found is None:
         untested("needs /proc/sysvipc")
     assert found == [(7, 8)]
@@ -148,14 +148,14 @@ def test_proc_shows_mapped_ids(unprivileged):
 def test_uid_map_can_be_written_once(unprivileged):
     """write() to the uid_map of a user namespace succeeds once; a second write fails with EPERM and keeps the map."""
 
-    def life() -> list[str]:
+    def child() -> list[str]:
         uid, gid = enter_user_namespace()
         map_user(7, 8, uid, gid)
         with fails_with(EPERM):
             _write("/proc/self/uid_map", f"9 {uid} 1")
         return Path("/proc/self/uid_map").read_text().split()[:1]
 
-    assert unprivileged(life) == ["7"]
+    assert unprivileged(child) == ["7"]
 
 
 @clause(
@@ -168,7 +168,7 @@ def test_uid_map_can_be_written_once(unprivileged):
 def test_gid_map_needs_setgroups_denied(unprivileged):
     """write() to gid_map without privilege fails with EPERM until "deny" has been written to setgroups."""
 
-    def life() -> bool:
+    def child() -> bool:
         _, gid = enter_user_namespace()
         with fails_with(EPERM):
             _write("/proc/self/gid_map", f"8 {gid} 1")
@@ -176,7 +176,7 @@ def test_gid_map_needs_setgroups_denied(unprivileged):
         _write("/proc/self/gid_map", f"8 {gid} 1")
         return os.getgid() == 8
 
-    assert unprivileged(life)
+    assert unprivileged(child)
 
 
 def _write(path: str, text: str) -> None:

@@ -27,14 +27,14 @@ def at_the_soft_limit(as_user, page) -> Callable[[Callable[[int], Any]], Any]:
         untested(f"a soft limit of {soft} pages cannot be reached cheaply with pipes of up to {most} bytes")
 
     def run(function: Callable[[int], Any]) -> Any:
-        def life() -> Any:
+        def child() -> Any:
             fd = -1
             for _ in range(count):
                 _, fd = pipe2()
                 setpipe_size(fd, most)
             return function(fd)
 
-        return as_user(62000 + os.getpid() % 3000, 62000, life)  # an unused uid, which has no other pipes
+        return as_user(62000 + os.getpid() % 3000, 62000, child)  # an unused uid, which has no other pipes
 
     return run
 
@@ -88,14 +88,14 @@ def test_no_new_pipes_at_the_hard_limit(as_user, page):
     if pipes > 400 or (limit("fs/pipe-user-pages-soft") or hard) < hard:
         untested(f"a hard limit of {hard} pages cannot be reached cheaply")
 
-    def life() -> int:
+    def child() -> int:
         pages = 0
         with fails_with(ENFILE):
             for _ in range(pipes + 1):
                 pages += getpipe_size(pipe2()[0]) // page
         return pages
 
-    assert as_user(62000 + os.getpid() % 3000, 62000, life) <= hard
+    assert as_user(62000 + os.getpid() % 3000, 62000, child) <= hard
 
 
 @clause("proc.pipe-max-size-caps-default", "pipe(7)", "/proc files", since="2.6.35")

@@ -114,7 +114,7 @@ def in_queue_folder(in_ipc_namespace: Callable[..., Any], tmp_path: Path) -> Cal
     """
 
     def run(function: Callable[[Path], Any]) -> Any:
-        def life() -> Any:
+        def child() -> Any:
             try:
                 unshare(CLONE_NEWNS)
                 mount(None, "/", None, MS_REC | MS_SLAVE)
@@ -123,7 +123,7 @@ def in_queue_folder(in_ipc_namespace: Callable[..., Any], tmp_path: Path) -> Cal
                 untested(f"needs to mount the file system of message queues, CAP_SYS_ADMIN: {error.strerror}")
             return function(tmp_path)
 
-        return in_ipc_namespace({}, life)
+        return in_ipc_namespace({}, child)
 
     return run
 
