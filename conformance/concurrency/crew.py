@@ -13,7 +13,7 @@ from errno import EINTR
 from time import monotonic, monotonic_ns
 from typing import Any, NoReturn, Self
 
-from pytest_ipc.kernel import numbers_of, proc
+from pytest_ipc.kernel import Deadline, numbers_of, proc
 from pytest_ipc.kernel.signals import tgkill
 from pytest_ipc.resource import COULD_NOT_MAKE
 
@@ -181,7 +181,7 @@ class Crew:
         while run.busy:
             if self._hear(run):
                 continue
-            if monotonic() > deadline:
+            if deadline.passed:
                 raise TimeoutError(f"no end of {self._doing(run)} within {_PATIENCE} s")
             self._look_for_deaths(run)
             if not run.busy or not (asleep := self._asleep(run)):

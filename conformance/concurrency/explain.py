@@ -40,7 +40,8 @@ def explain(
             continue
         moment = _first_moment(steps, initial, bound)
         known = until(steps, moment)
-        culprit = next(number for number, step in enumerate(known) if step.returned == moment)
+        # Of a call of several phases the last: it has the result.
+        culprit = max(number for number, step in enumerate(known) if step.returned == moment)
         allowed = results_allowed(known, culprit, initial, bound)
         return _in_words(history, known[culprit], allowed, initial)
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pytest_ipc import clause
 
 
@@ -13,6 +15,7 @@ def test_concurrent_record_locks(linearizable, machines):
     linearizable(machines.RecordLocks())
 
 
+@pytest.mark.usefixtures("ofd_locks")
 @clause("fcntl.concurrent-ofd-locks", "fcntl_locking(2)", "Open file description locks (non-POSIX)")
 def test_concurrent_description_locks(linearizable, machines):
     """Concurrent open file descriptions never hold conflicting locks, and those of killed processes are released."""
@@ -25,6 +28,7 @@ def test_concurrent_file_locks(linearizable, machines):
     linearizable(machines.WholeFile())
 
 
+@pytest.mark.usefixtures("leases")
 @clause("lease.concurrent", "F_GETLEASE(2const)", "F_SETLEASE")
 def test_concurrent_leases(linearizable, machines):
     """Concurrent processes hold at most one write lease, and only while no other has the file open."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from errno import EAGAIN
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH
 from xml.etree import ElementTree
 
 from conformance.concurrency import timeline
 from conformance.concurrency.explain import explain
 from conformance.concurrency.history import Fate, History
+from conformance.lock.specification import FlockSpec
+from conformance.outcome import Fails
 
 from .specs import Line, Register, op
 
@@ -71,6 +75,21 @@ def test_a_call_that_should_not_sleep_is_named():
     assert told is not None
     assert told.expected == "take() in B to give 5"
     assert told.observed == "it slept in the call when all others had returned or slept"
+
+
+def test_of_a_call_of_two_phases_the_results_of_the_last_are_named():
+    """Two convert a shared lock at once. Each releases its own first, so one of them must get the other."""
+    shared, exclusive, phases = int(LOCK_SH), int(LOCK_EX | LOCK_NB), (("flock", ("releases", "acquires")),)
+    history = History.of(
+        op("A", 0, 1, "flock", 0, shared),
+        op("B", 2, 3, "flock", 1, shared),
+        op("A", 4, 8, "flock", 0, exclusive, result=Fails(EAGAIN)),
+        op("B", 5, 9, "flock", 1, exclusive, result=Fails(EAGAIN)),
+        phases=phases,
+    )
+    told = explain(history, FlockSpec())
+    assert told is not None
+    assert told.expected == "flock(LOCK_EX | LOCK_NB) in B to return"
 
 
 def test_of_many_results_a_few_are_named():
