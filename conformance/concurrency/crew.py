@@ -13,7 +13,7 @@ from errno import EINTR
 from time import monotonic, monotonic_ns
 from typing import Any, NoReturn, Self
 
-from pytest_ipc.kernel import Deadline, numbers_of, proc
+from pytest_ipc.kernel import numbers_of, proc
 from pytest_ipc.kernel.signals import tgkill
 from pytest_ipc.resource import COULD_NOT_MAKE
 
