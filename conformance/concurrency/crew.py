@@ -13,7 +13,7 @@ from errno import EINTR
 from time import monotonic, monotonic_ns
 from typing import Any, NoReturn, Self
 
-from pytest_ipc.kernel import numbers_of, proc
+from pytest_ipc.kernel import Deadline, numbers_of, proc
 from pytest_ipc.kernel.signals import tgkill
 from pytest_ipc.resource import COULD_NOT_MAKE
 
@@ -176,7 +176,7 @@ class Crew:
 
     def _watch(self, run: _Run) -> None:
         """Wait until every worker has finished or sleeps, and end the sleeping calls."""
-        deadline = monotonic() + _PATIENCE
+        deadline = Deadline(_PATIENCE)  # scaled for this platform
         endings = [run.plan.ending] * _ENDINGS.get(run.plan.ending, 1) if run.plan.ending else []
         while run.busy:
             if self._hear(run):
