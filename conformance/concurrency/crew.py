@@ -166,7 +166,8 @@ class Crew:
             elif plan.placement == "anywhere":
                 cpus, alone = self._cpus, len(self._cpus) > 1
             acts = tuple((act.name, act.arguments, act.provoke, act.target) for act in program)
-            send(self._socket(worker), (self._round, cpus, plan.in_step, alone, pids, shared, acts), fds)
+            with suppress(BrokenPipeError, ConnectionResetError):  # it could not begin, and has reported why
+                send(self._socket(worker), (self._round, cpus, plan.in_step, alone, pids, shared, acts), fds)
         self._watch(run)
         history = self._history(run)
         for place, process in enumerate(self._processes):
@@ -223,6 +224,8 @@ class Crew:
                 self._note_death(process)
             killed = process.killed or self._killed_by_worker(run, self._process_of[victim])
             if killed is None:
+                for each in process.sockets:
+                    _raise_reported(each)
                 end = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
                 raise RuntimeError(f"worker {self._names[victim][0]} has ended by itself: {end}")
             process.killed = killed
@@ -374,6 +377,13 @@ class Crew:
 
 def _outcome(errno: int, value: Any) -> Outcome:
     return Fails(errno, OSError(errno, value)) if errno else Gives(value)
+
+
+def _raise_reported(worker: socket.socket) -> None:
+    """Raise the error that a dead worker has reported, if any."""
+    with suppress(BlockingIOError, ConnectionResetError):
+        if worker.recv(1, socket.MSG_DONTWAIT) == FAILED:
+            _raise_failure(worker)
 
 
 def _raise_failure(worker: socket.socket) -> NoReturn:

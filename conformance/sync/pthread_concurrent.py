@@ -35,7 +35,7 @@ from pytest_ipc.kernel.rwlock import (
     rwlock_wrlock,
 )
 
-from ..concurrency.history import History
+from ..concurrency.history import Fate, History
 from ..concurrency.memory import InMemory
 from ..concurrency.plan import Act
 from ..concurrency.workload import Budget, Here
@@ -73,7 +73,9 @@ class Mutex(InMemory):
         return address
 
     def specification(self, shared: int, history: History) -> MutexSpec:
-        return MutexSpec()
+        waits = ("lock", "timedlock")
+        killed = (op.call.process for op in history.operations if op.fate is Fate.KILLED and op.call.name in waits)
+        return MutexSpec(frozenset(killed))
 
     def programs(self, random: Random, workers: int) -> Iterator[list[Act]]:
         names = random.choice((("lock",), ("trylock",), ("trylock",), ("lock", "timedlock", "trylock")))

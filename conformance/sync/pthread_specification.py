@@ -21,8 +21,15 @@ Thread = tuple[str, int]  # process, and number of the worker in it
 
 @dataclass(frozen=True)
 class MutexSpec(Specification):
-    """A robust error-checking mutex: its owner, and its state after the death of an owner."""
+    """A robust error-checking mutex: its owner, and its state after the death of an owner.
 
+    `waiting` are the processes that are killed while they wait. glibc wakes one waiter at an unlock, which marks the mutex
+    as waited for when it runs again. If it is killed before that, and another thread locks the mutex meanwhile, nobody knows
+    of the other waiters: they may sleep though the mutex is free.
+    """
+
+    waiting: frozenset[str] = frozenset()
+    forgotten: bool = False  # whether waiters may be
     owner: Thread | None = None
     state: str = ""  # "": consistent; "dead": owner died; "inconsistent": locked after that; "lost": not recoverable
 
@@ -74,9 +81,14 @@ class MutexSpec(Specification):
 
     def ends(self, process: str) -> Iterable[tuple[Outcome, Self]]:
         """Mark the mutex of the process: the next lock fails with EOWNERDEAD."""
-        if self.owner is None or self.owner[0] != process:
-            return self.gives()
-        return self.gives(None, replace(self, owner=None, state="dead"))
+        after = replace(self, forgotten=True) if process in self.waiting else self
+        if self.owner is not None and self.owner[0] == process:
+            after = replace(after, owner=None, state="dead")
+        return self.gives(None, after)
+
+    def sleeps(self, call: Call) -> bool:
+        """Tell whether the call waits, or may have been forgotten."""
+        return (self.forgotten and call.name in ("lock", "timedlock")) or super().sleeps(call)
 
 
 @dataclass(frozen=True)
