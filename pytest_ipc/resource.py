@@ -6,7 +6,7 @@ import math
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from .custody.ending import raise_together
+from .custody.cleanup import raise_together
 from .unpatched import os
 
 if TYPE_CHECKING:

@@ -23,13 +23,13 @@ from itertools import count
 from typing import Any
 
 from ..unpatched import json, os, time
-from .ending import failures_ignored
-from .home import home_path, pin
+from .cleanup import failures_ignored
 from .identity import Process, start_offset
 from .ledger_file import LedgerFile
 from .machine import boot_id, machine_id
 from .namespaces import pid_namespace, time_namespace
 from .record import Record, following, made_by
+from .state_dir import home_path, pin
 
 __all__ = ["LONGEST", "VERSION", "Ledger", "Record", "close", "current", "intent", "made_by"]
 
@@ -267,7 +267,7 @@ def _opened() -> Ledger:
     The reaper holds the file open, so that it finds it even when its directory is removed; only where the file system has no
     files without a name it does not. Where no reaper can be started there is no ledger, and so no object, either.
     """
-    from . import launch
+    from . import start_reaper
 
     global _guarded
     process = Process.current()
@@ -280,7 +280,7 @@ def _opened() -> Ledger:
         except OSError as error:
             if error.errno not in _NO_UNNAMED_FILES:
                 raise
-        launch.start(process, None if made is None else made.descriptor())
+        start_reaper.start(process, None if made is None else made.descriptor())
         _guarded = process
         atexit.register(close)
         if made is not None:

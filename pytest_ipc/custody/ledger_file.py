@@ -13,9 +13,9 @@ from errno import EEXIST, ENOENT, ENOSPC
 from typing import NamedTuple
 
 from ..unpatched import fcntl, os
-from .ending import failures_ignored
-from .folders import Identity, identity_of, same_file
-from .home import HomeError, as_owner, home_path, open_home
+from .cleanup import failures_ignored
+from .private_folder import Identity, identity_of, same_file
+from .state_dir import HomeError, as_owner, home_path, open_home
 
 __all__ = ["LedgerFile"]
 

@@ -2,7 +2,7 @@
 
 It waits for the death of its owner, and of the owner's controller in a pytest-xdist worker, on pidfds: the end-of-file of a
 pipe would be withheld by any child that holds the pipe. Then it sweeps the ledgers of its owner and of its owner's children.
-It knows nothing but the ledgers, so that there is nothing to register. Its owner waits until it watches (launch.py).
+It knows nothing but the ledgers, so that there is nothing to register. Its owner waits until it watches (start_reaper.py).
 
 It is nobody's child (a second fork), in a session of its own, deaf to signals, and imports the stdlib and this package alone.
 A worker whose controller has died is ended, for it would run its test to the end and report to nobody.
@@ -15,12 +15,12 @@ from contextlib import suppress
 from itertools import chain, count, repeat
 
 from ..unpatched import os, select, signal
-from .descent import signal_process
-from .home import HomeError, hold, homes, pin
+from .descendants import signal_process
 from .identity import Process, start_of
-from .launch import LEDGER, READY
-from .reading import Refused, books, read
+from .parse import Refused, books, read
 from .search import note_below
+from .start_reaper import LEDGER, READY
+from .state_dir import HomeError, hold, homes, pin
 
 # How often it takes note of what is below its owner. What has lost its tag and then its parent can be proven by that alone.
 LOOK_MS = 1000
@@ -115,7 +115,7 @@ class Watch:
 
 def _see_words_read(owner: Process, audience: Process) -> None:
     """Stay until the controller has read what was left for it; when it dies before it does, nobody will."""
-    from .words import words_wait
+    from .result_files import words_wait
 
     nothing = select.poll()
     for pause in chain(range(5, 1000, 5), repeat(1000)):

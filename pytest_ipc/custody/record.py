@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from ..unpatched import json
-from .ending import failures_ignored, is_failure
+from .cleanup import failures_ignored, is_failure
 
 __all__ = ["Record", "following", "made_by", "written"]
 

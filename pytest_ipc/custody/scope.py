@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar
 
 from ..unpatched import os
-from .ending import attempt, raise_together
+from .cleanup import attempt, raise_together
 
 __all__ = ["Scope"]
 

@@ -4,7 +4,7 @@ A process is ended only where something proves that it descends from the child o
 proven; it is in the child's process group and session; it has the child's tag and runs as this very user, for only that user and
 root can have put the tag on; it has the tag and a ledger, for only this user's processes can have made that; or it was seen below
 the owner while that lived. A process of another user that has the tag alone is named and left: any user can give a process of
-theirs a tag. See descent.py for tag and mark.
+theirs a tag. See descendants.py for tag and mark.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from ..kernel.waiting import Deadline
 from ..unpatched import os, signal
-from .descent import (
+from .descendants import (
     Row,
     below,
     children_of,

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from ..printable import plain
 from ..unpatched import os, time
-from .home import home_path, homes
 from .kinds import KINDS, UNKNOWN
 from .namespaces import process_in
-from .reading import Book, Refused, books, read
+from .parse import Book, Refused, books, read
+from .state_dir import home_path, homes
 
 __all__ = ["owners", "status"]
 

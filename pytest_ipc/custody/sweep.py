@@ -14,18 +14,18 @@ from functools import partial
 from ..kernel.waiting import Deadline
 from ..printable import plain
 from ..unpatched import os
-from .descent import below
-from .elsewhere import in_namespace
-from .folders import identity_of, same_entry
-from .home import Home, HomeError, as_owner, homes
+from .descendants import below
 from .identity import Process
 from .kinds import KINDS, UNKNOWN, Entry, Kind
 from .machine import boot_id
 from .namespaces import is_certain, is_here, process_in
-from .places import owner
-from .reading import Book, Refused, ancestors, books, process_of, read, read_from
+from .other_namespaces import in_namespace
+from .parse import Book, Refused, ancestors, books, process_of, read, read_from
+from .private_folder import identity_of, same_entry
+from .result_files import forget_words, leave_word, take_words
 from .search import ended_together, searching
-from .words import forget_words, leave_word, take_words
+from .state_dir import Home, HomeError, as_owner, homes
+from .state_paths import owner
 
 __all__ = ["Swept", "settle", "sweep", "sweep_lost", "sweep_worker"]
 

@@ -23,7 +23,7 @@ class CustodyWatch:
         if self._swept:
             return
         self._swept = True
-        from ..custody.home import home_path
+        from ..custody.state_dir import home_path
         from ..custody.sweep import sweep
 
         try:

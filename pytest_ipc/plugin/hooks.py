@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .. import custody
-from ..custody.places import has_leftovers
+from ..custody.state_paths import has_leftovers
 from ..processes.inheritance import note_runners
 from ..unpatched import os
 from .fixtures import register_fixtures

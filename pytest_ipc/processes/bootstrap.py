@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..custody import ledger
-from ..custody.descent import mark_self
+from ..custody.descendants import mark_self
 from ..custody.identity import put_on
 from ..kernel import libc
 from ..kernel.process import PR_SET_PDEATHSIG, prctl

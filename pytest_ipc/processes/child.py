@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakSet
 
-from ..custody.ending import finish
+from ..custody.cleanup import finish
 from ..custody.identity import Process, new_tag, start_of
 from ..custody.ledger import Record, intent
 from ..custody.sweep import settle

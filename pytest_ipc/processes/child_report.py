@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from ..custody.folders import Identity, identity_of, same_file
+from ..custody.private_folder import Identity, identity_of, same_file
 from ..unpatched import io, os
 
 __all__ = ["RemoteError"]

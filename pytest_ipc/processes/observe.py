@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ..custody.descent import children_of
+from ..custody.descendants import children_of
 from ..custody.identity import Process, start_of
 from ..kernel import proc
 from ..kernel.sem import GETPID, semctl

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from ..custody.ending import finish
+from ..custody.cleanup import finish
 from ..kernel.memfile import memory_file, put_high, read_from
 from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
 from ..resource import Resource, check_timeout, close_all

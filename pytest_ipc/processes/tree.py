@@ -2,7 +2,7 @@
 
 While children live this process is a subreaper (PR_SET_CHILD_SUBREAPER): a descendant whose parent ends becomes its child and not
 init's. So all that a child has started is below this process, and no other process is. Which of this process's children came from
-which child of the fixture, tag and mark tell (descent.py); what neither of them tells is left alone, for it may be a process that
+which child of the fixture, tag and mark tell (descendants.py); what neither of them tells is left alone, for it may be a process that
 the test has started itself and waits for.
 """
 
@@ -13,7 +13,8 @@ import errno
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
-from ..custody.descent import (
+from ..custody.cleanup import failures_ignored
+from ..custody.descendants import (
     Row,
     below,
     children_of,
@@ -24,7 +25,6 @@ from ..custody.descent import (
     row_of,
     signal_process,
 )
-from ..custody.ending import failures_ignored
 from ..custody.identity import TAGS, Process, tag_of
 from ..kernel.process import PR_SET_CHILD_SUBREAPER, prctl
 from ..kernel.waiting import Deadline

@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Self
 
-from ..custody.ending import finish, is_failure, out_of_sight
-from ..custody.folders import HOLD, check_folder, identity_of, remove_folder, same_entry, same_file, temp_folder
+from ..custody.cleanup import finish, is_failure, out_of_sight
 from ..custody.kinds.file import Found
 from ..custody.ledger import Record, intent
+from ..custody.private_folder import HOLD, check_folder, identity_of, remove_folder, same_entry, same_file, temp_folder
 from ..printable import plain
 from ..unpatched import os
 

@@ -14,7 +14,7 @@ from errno import EINVAL, ENOENT, EPERM
 from functools import partial
 from typing import Any, Self
 
-from ..custody.ending import finish
+from ..custody.cleanup import finish
 from ..custody.namespaces import ipc_namespace
 from ..custody.scope import Scope
 from ..kernel.libc import INT, ULONG

@@ -11,7 +11,7 @@ from pathlib import Path
 from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_STREAM
 from typing import TYPE_CHECKING, Self
 
-from ..custody.ending import finish
+from ..custody.cleanup import finish
 from ..kernel.sockets import accept4
 from ..kernel.waiting import DEFAULT_TIMEOUT
 from ..resource import check_mode

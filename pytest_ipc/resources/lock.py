@@ -19,7 +19,7 @@ from pathlib import Path
 from signal import SIGURG
 from typing import TYPE_CHECKING, Self
 
-from ..custody.ending import failures_ignored, finish
+from ..custody.cleanup import failures_ignored, finish
 from ..kernel.locks import (
     F_GETLK,
     F_OFD_GETLK,

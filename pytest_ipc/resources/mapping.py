@@ -11,7 +11,7 @@ from mmap import PAGESIZE
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from ..custody.ending import finish
+from ..custody.cleanup import finish
 from ..kernel.memory import (
     MAP_ANONYMOUS,
     MAP_PRIVATE,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..custody.ending import out_of_sight
+from ..custody.cleanup import out_of_sight
 from ..unpatched import os
 
 if TYPE_CHECKING:

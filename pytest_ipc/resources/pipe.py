@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from ..custody.ending import finish
+from ..custody.cleanup import finish
 from ..kernel.descriptor import getpipe_size, pipe2, setpipe_size
 from ..resource import Resource, check_size
 from ..unpatched import os

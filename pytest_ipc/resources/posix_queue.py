@@ -9,7 +9,7 @@ from __future__ import annotations
 from errno import EEXIST, EINVAL, EMFILE, ENOSPC
 from typing import TYPE_CHECKING, Self
 
-from ..custody.ending import finish
+from ..custody.cleanup import finish
 from ..custody.ledger import Record, intent
 from ..custody.namespaces import ipc_identity, is_here
 from ..kernel.posix_mq import (

@@ -14,11 +14,11 @@ from contextlib import ExitStack
 from errno import EEXIST, ENOENT, ENOSYS
 from typing import TYPE_CHECKING, Self
 
-from ..custody.ending import finish
-from ..custody.folders import identity_of
+from ..custody.cleanup import finish
 from ..custody.kinds.file import look
 from ..custody.kinds.posix_sem import path_of
 from ..custody.ledger import Record, intent
+from ..custody.private_folder import identity_of
 from ..kernel.posix_sem import (
     SEM_BYTES,
     sem_clockwait,

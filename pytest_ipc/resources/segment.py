@@ -7,7 +7,7 @@ from contextlib import suppress
 from mmap import PAGESIZE
 from typing import TYPE_CHECKING, Self
 
-from ..custody.ending import finish
+from ..custody.cleanup import finish
 from ..custody.ledger import Record
 from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE
 from ..kernel.shm import (

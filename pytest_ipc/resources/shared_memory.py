@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from ..custody.ending import finish
+from ..custody.cleanup import finish
 from ..custody.kinds.file import Found
 from ..custody.ledger import Record, intent
 from ..kernel.files import shm_open, shm_unlink

@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ..custody.ending import finish
+from ..custody.cleanup import finish
 from ..kernel.altstack import SS_ONSTACK, Stack, sigaltstack
 from ..kernel.signals import sigaction_raw, sigpending, sigtimedwait
 from ..unpatched import signal, time

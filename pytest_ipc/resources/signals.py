@@ -13,7 +13,7 @@ from math import isfinite
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..custody.ending import finish
+from ..custody.cleanup import finish
 from ..kernel.libc import errno_kept
 from ..kernel.signalfds import SFD_CLOEXEC
 from ..kernel.signals import SigInfo, sigaction_change, sigpending, sigqueue, sigtimedwait

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from ..custody.ending import is_failure, out_of_sight
+from ..custody.cleanup import is_failure, out_of_sight
 from ..custody.ledger import Record, intent
 from ..custody.namespaces import ipc_identity, is_here
 from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE

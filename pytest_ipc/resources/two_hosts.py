@@ -12,7 +12,7 @@ from errno import ETIMEDOUT
 from functools import partial
 from typing import Any, Self
 
-from ..custody.ending import finish
+from ..custody.cleanup import finish
 from ..custody.scope import Scope
 from ..kernel import netlink
 from ..kernel.namespace import CLONE_NEWNET, CLONE_NEWUSER, map_user, setns, unshare

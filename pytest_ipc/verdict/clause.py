@@ -80,7 +80,7 @@ def fails_with(*expected: int) -> Iterator[None]:
 
     Deviation says what was expected and what came. A call that the platform does not have passes through as ENOSYS.
     """
-    from ..custody.home import HomeError
+    from ..custody.state_dir import HomeError
     from ..kernel import libc
 
     wanted = " or ".join(map(errno_name, expected))

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-import pytest_ipc.custody.places
+import pytest_ipc.custody.state_paths
 from pytest_ipc import scope
 from pytest_ipc.custody import ledger
-from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.ledger import Ledger
+from pytest_ipc.custody.state_dir import home_path
 
 from ..subprocesses import Running
 
@@ -28,10 +28,10 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "runtime"
     path.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
-    monkeypatch.setattr(pytest_ipc.custody.places, "_pinned", None)
+    monkeypatch.setattr(pytest_ipc.custody.state_paths, "_pinned", None)
     # What other runs on this machine have left is not this test's, and what the session has made is not to be swept.
-    candidates = pytest_ipc.custody.places._candidates
-    monkeypatch.setattr(pytest_ipc.custody.places, "_candidates", lambda: candidates()[:1])
+    candidates = pytest_ipc.custody.state_paths._candidates
+    monkeypatch.setattr(pytest_ipc.custody.state_paths, "_candidates", lambda: candidates()[:1])
     return path
 
 

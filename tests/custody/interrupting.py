@@ -25,7 +25,7 @@ from pytest_ipc.custody import ledger
 from pytest_ipc.custody.identity import Process, tag_of
 from pytest_ipc.custody.scope import Scope
 
-from .books import book
+from .parsed import book
 from .remains import IS_LEFT, Note
 from .scenario import start_daemon
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_ipc.custody.descent import is_zombie
+from pytest_ipc.custody.descendants import is_zombie
 from pytest_ipc.custody.identity import Process, tagged
 from pytest_ipc.kernel import Deadline, mq_close, mq_open, semctl_limits, sysvipc_msg, sysvipc_sem, sysvipc_shm
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from pytest_ipc import scope
-from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.ledger import DEEPEST
-from pytest_ipc.custody.reading import read
+from pytest_ipc.custody.parse import read
+from pytest_ipc.custody.state_dir import home_path
 from pytest_ipc.custody.sweep import settle
 from pytest_ipc.kernel import sysvipc_msg, sysvipc_sem, sysvipc_shm
 

@@ -13,11 +13,11 @@ import pytest
 
 import pytest_ipc.custody.ledger as ledger_module
 from pytest_ipc import unpatched
-from pytest_ipc.custody.home import HomeError, home_path
 from pytest_ipc.custody.ledger import LONGEST
 from pytest_ipc.custody.record import made_by
+from pytest_ipc.custody.state_dir import HomeError, home_path
 
-from .books import book, records
+from .parsed import book, records
 
 
 @pytest.mark.parametrize("kept", [0, 3])

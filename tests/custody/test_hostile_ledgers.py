@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from pytest_ipc import scope, unpatched
-from pytest_ipc.custody.home import HomeError
 from pytest_ipc.custody.identity import Process
+from pytest_ipc.custody.state_dir import HomeError
 from pytest_ipc.custody.sweep import sweep
 from pytest_ipc.kernel import Deadline, process_state, shmctl_stat
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from pytest_ipc import Scope
-from pytest_ipc.custody.ending import finish
+from pytest_ipc.custody.cleanup import finish
 from pytest_ipc.custody.kinds import KINDS
 
 from .interrupting import EXCEPTIONS, MAKERS, ONE_EACH

@@ -18,15 +18,15 @@ import pytest
 
 from pytest_ipc import Fifo, Segment, scope, unpatched
 from pytest_ipc.custody import ledger
-from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.ledger import CLOCK_REALTIME_COARSE, LONGEST, Ledger
 from pytest_ipc.custody.machine import boot_id
 from pytest_ipc.custody.record import made_by
+from pytest_ipc.custody.state_dir import home_path
 from pytest_ipc.kernel import Deadline, mkfifo, shmget
 
-from .books import book, records, text
 from .forging import FIRST_BOOT, forge
+from .parsed import book, records, text
 
 
 def test_the_first_line_says_whose_it_is(own):
@@ -181,7 +181,7 @@ def test_two_threads_open_one_ledger(program):
     program(
         """
 import os, threading
-from pytest_ipc.custody import home, ledger
+from pytest_ipc.custody import ledger, state_dir
 
 start = threading.Barrier(8)
 found = []
@@ -194,7 +194,7 @@ threads = [threading.Thread(target=first) for _ in range(8)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 assert len(set(found)) == 1 and len(found) == 8, found
-assert len(os.listdir(home.home_path())) == 1
+assert len(os.listdir(state_dir.home_path())) == 1
 """
     )
 
@@ -241,7 +241,7 @@ def test_it_goes_with_its_process(runtime, program):
         """
 import os
 from pytest_ipc import scope
-from pytest_ipc.custody.home import home_path
+from pytest_ipc.custody.state_dir import home_path
 with scope() as ipc:
     ipc.sysv_shm()
     assert len(os.listdir(home_path())) == 1
@@ -259,7 +259,7 @@ def test_the_home_is_settled_once(runtime, program, tmp_path):
         """
 import os, sys, tempfile
 from pytest_ipc import scope
-from pytest_ipc.custody.home import home_path
+from pytest_ipc.custody.state_dir import home_path
 with scope() as ipc:
     ipc.sysv_shm()
     here = home_path()
@@ -428,16 +428,16 @@ def test_a_process_that_has_become_another_program_has_one_more(runtime, tmp_pat
 BEFORE_IT_WATCHES = """
 import os, signal
 from pytest_ipc import scope
-from pytest_ipc.custody import launch, ledger_file
+from pytest_ipc.custody import ledger_file, start_reaper
 
 if WITHOUT:
     ledger_file._UNNAMED = os.O_RDWR  # of a directory: as a file system that has no files without a name
-start = launch.start
+start = start_reaper.start
 def killed(*arguments):
     if not SURVIVES:
         os.kill(os.getpid(), signal.SIGKILL)
     start(*arguments)
-launch.start = killed
+start_reaper.start = killed
 with scope() as ipc:
     ipc.fifo()
     print(len(os.listdir(os.environ["XDG_RUNTIME_DIR"] + "/pytest-ipc")))

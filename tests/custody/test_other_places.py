@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-import pytest_ipc.custody.places as places
+import pytest_ipc.custody.state_paths as places
 from pytest_ipc import scope, unused_key
-from pytest_ipc.custody import machine, namespaces, reading
+from pytest_ipc.custody import machine, namespaces, parse
 from pytest_ipc.custody import sweep as sweeping
-from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.identity import Process, start_of
 from pytest_ipc.custody.machine import boot_id, machine_id
 from pytest_ipc.custody.namespaces import pid_namespace
+from pytest_ipc.custody.state_dir import home_path
 from pytest_ipc.custody.status import status
 from pytest_ipc.custody.sweep import Swept, sweep
 from pytest_ipc.kernel import MS_REC, MS_SLAVE, mount, prctl, shmget
@@ -88,7 +88,7 @@ def test_where_the_kernel_shows_no_boot_id_it_is_known_by_what_it_has_made(home,
         return look(tmp_path if path == "/dev/null" else path)
 
     monkeypatch.setattr(machine, "_line", without_boot_id)
-    for module in (machine, reading, sweeping):
+    for module in (machine, parse, sweeping):
         monkeypatch.setattr(module, "boot_id", boot_id.__wrapped__)
     with monkeypatch.context() as patch:
         if not same:
@@ -243,7 +243,7 @@ with scope() as ipc:
 """
 
 SWEEP = """
-import pytest_ipc.custody.places as places
+import pytest_ipc.custody.state_paths as places
 places.SHARED = ()
 from pytest_ipc.custody.sweep import sweep
 done = sweep()

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import pytest_ipc
-from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.identity import Process, start_of
+from pytest_ipc.custody.state_dir import home_path
 from pytest_ipc.custody.sweep import sweep_worker
 from pytest_ipc.kernel import Deadline, process_state, process_status
 
@@ -193,17 +193,20 @@ def fork():
 os.fork = fork
 """
 PROGRAM = """
-import sys, pytest_ipc.custody.launch as launch
-launch.PATIENCE = {patience}
+import sys
+from pytest_ipc.custody import start_reaper
+start_reaper.PATIENCE = {patience}
 with open({path!r}, "w") as file:
     file.write({script!r})
 os.chmod({path!r}, 0o755)
 sys.executable = {path!r}
 """
 NO_IMPORT = """
-import pytest_ipc.custody.launch as launch
-real = launch.os.path.abspath
-launch.os.path.abspath = lambda path: "/nowhere/a/b/launch.py" if path.endswith("launch.py") else real(path)
+from pytest_ipc.custody import start_reaper
+real = start_reaper.os.path.abspath
+def moved(path):
+    return "/nowhere/a/b/start_reaper.py" if path.endswith("start_reaper.py") else real(path)
+start_reaper.os.path.abspath = moved
 """
 
 
@@ -242,7 +245,7 @@ import resource
 from dataclasses import replace
 from pytest_ipc.kernel.capability import capget, capset
 from pytest_ipc import limits, scope
-import pytest_ipc.resources.segment, pytest_ipc.custody.launch
+import pytest_ipc.resources.segment, pytest_ipc.custody.start_reaper
 capset(replace(capget(), effective=capget().effective & ~(1 << 24), permitted=capget().permitted & ~(1 << 24)))
 room = bytearray(1 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (8 << 20, 8 << 20))

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from pytest_ipc import unpatched
-from pytest_ipc.custody import descent, search
-from pytest_ipc.custody.descent import is_zombie, mark_of, mark_self, row_of
+from pytest_ipc.custody import descendants, search
+from pytest_ipc.custody.descendants import is_zombie, mark_of, mark_self, row_of
 from pytest_ipc.custody.identity import RLIMIT_LOCKS, Process, new_tag, start_of, tag_of
 from pytest_ipc.custody.sweep import sweep
 from pytest_ipc.kernel import Deadline, process_state, process_status
@@ -191,9 +191,9 @@ def test_all_records_are_served_by_the_same_passes_over_all_processes(home, slee
     )
     passes: list[None] = []
 
-    def counted(missed: Callable[[], None], known: AbstractSet[int]) -> Iterator[descent.Row]:
+    def counted(missed: Callable[[], None], known: AbstractSet[int]) -> Iterator[descendants.Row]:
         passes.append(None)
-        return descent.processes(missed, known)
+        return descendants.processes(missed, known)
 
     monkeypatch.setattr(search, "_processes", counted)
     assert len(sweep().removed) == 3
@@ -228,7 +228,7 @@ with scope() as ipc:
 
 def wearers(tag: int) -> list[int]:
     """The processes that have *tag*, and live."""
-    return [row.pid for row in descent.processes() if not row.has_ended and tag_of(row.pid) == tag]
+    return [row.pid for row in descendants.processes() if not row.has_ended and tag_of(row.pid) == tag]
 
 
 @pytest.mark.parametrize("by", ["sweep", "reaper"])

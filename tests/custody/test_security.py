@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-import pytest_ipc.custody.places as places
+import pytest_ipc.custody.state_paths as places
 from pytest_ipc import scope
 from pytest_ipc.custody.identity import TAGS, Process, new_tag, start_of, tag_of
 from pytest_ipc.custody.kinds.file import look

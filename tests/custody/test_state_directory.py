@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-import pytest_ipc.custody.places as places
+import pytest_ipc.custody.state_paths as places
 from pytest_ipc import scope
 from pytest_ipc.custody import ledger
-from pytest_ipc.custody.home import HomeError, home_path, open_home
 from pytest_ipc.custody.identity import Process
+from pytest_ipc.custody.state_dir import HomeError, home_path, open_home
 from pytest_ipc.kernel import Deadline, process_state
 from pytest_ipc.kernel.namespace import CLONE_NEWNS, unshare
 from pytest_ipc.processes.trial import trial
@@ -76,8 +76,8 @@ def test_one_that_its_owner_may_not_use_is_given_back(home, mode):
 PROGRAM = """
 import os, shutil, signal, sys, time
 import pytest_ipc
-import pytest_ipc.custody.launch, pytest_ipc.custody.sweep, pytest_ipc.resources.segment  # while they can be read
-import pytest_ipc.custody.places as places
+import pytest_ipc.custody.start_reaper, pytest_ipc.custody.sweep, pytest_ipc.resources.segment  # while they can be read
+import pytest_ipc.custody.state_paths as places
 places.SHARED, places.RUNTIME = (), ()
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.ledger import CLOCK_REALTIME_COARSE

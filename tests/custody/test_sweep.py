@@ -11,11 +11,11 @@ import sys
 import pytest
 
 from pytest_ipc import scope, unused_key
-from pytest_ipc.custody import reading
+from pytest_ipc.custody import parse
 from pytest_ipc.custody import sweep as sweep_module
-from pytest_ipc.custody.home import home_path
 from pytest_ipc.custody.identity import Process, put_on, start_of
 from pytest_ipc.custody.kinds.file import look
+from pytest_ipc.custody.state_dir import home_path
 from pytest_ipc.custody.sweep import settle, sweep
 from pytest_ipc.kernel import Deadline, process_state, shmctl_rmid, shmctl_stat, shmget
 
@@ -155,16 +155,16 @@ def test_what_came_between_the_first_look_and_the_writers_death_is_seen(home, mo
     process = dead_process()
     path = forge(home, process=process)
     segment = shmget(key, 4096, 0o1600)
-    looks: list[reading.Book] = []
+    looks: list[parse.Book] = []
 
-    def alive(book: reading.Book) -> bool:
+    def alive(book: parse.Book) -> bool:
         if not looks:
             looks.append(book)
             # Not made by the process of the record: it has to be left and named, which shows that it was read.
             forge(home, about_segment(key=key), process=process)
         return False
 
-    monkeypatch.setattr(reading.Book, "alive", property(alive))
+    monkeypatch.setattr(parse.Book, "alive", property(alive))
     done = sweep()
     shmctl_rmid(segment)
     assert len(done.left) == 1
@@ -173,7 +173,7 @@ def test_what_came_between_the_first_look_and_the_writers_death_is_seen(home, mo
 
 SWEEPER = """
 import os, sys
-import pytest_ipc.custody.places as places
+import pytest_ipc.custody.state_paths as places
 places.SHARED = ()
 from pytest_ipc.custody.sweep import sweep
 sys.stdin.read(1)

@@ -8,7 +8,7 @@ import tempfile
 import pytest
 
 from pytest_ipc import Fifo
-from pytest_ipc.custody.folders import temp_folder
+from pytest_ipc.custody.private_folder import temp_folder
 
 
 @pytest.mark.parametrize("value", ["here", "no such folder", "a file", "", None])

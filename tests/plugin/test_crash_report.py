@@ -121,7 +121,7 @@ LET_THE_REAPER = """
 import os
 import pytest
 from pytest_ipc.kernel import Deadline
-from pytest_ipc.custody.home import home_path
+from pytest_ipc.custody.state_dir import home_path
 
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)

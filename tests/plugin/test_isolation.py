@@ -278,7 +278,7 @@ DIES = """
 # pytest-ipc, without the places that other runs on this machine use.
 HERE_ALONE = """
 import sys
-import pytest_ipc.custody.places as places
+import pytest_ipc.custody.state_paths as places
 from pytest_ipc.cli import main
 
 places.SHARED, places.RUNTIME = (), ()

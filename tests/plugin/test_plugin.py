@@ -138,7 +138,7 @@ def test_a_run_without_ipc_loads_next_to_nothing_of_it(pytester, monkeypatch, ho
     pytester.makeconftest(
         """
         import sys
-        import pytest_ipc.custody.places as places
+        import pytest_ipc.custody.state_paths as places
 
         places.SHARED = places.RUNTIME = ()  # what other runs have left there would be swept
         before = set(sys.modules)

@@ -214,8 +214,8 @@ def test_an_unprivileged_user_has_one_in_a_user_namespace_of_their_own(fork, tem
     os.chown(theirs, 65534, 65534)
 
     def life():
-        monkeypatch.setattr("pytest_ipc.custody.places._pinned", str(theirs / "run"))
-        monkeypatch.setattr("pytest_ipc.custody.places._pinned_owner", 65534)
+        monkeypatch.setattr("pytest_ipc.custody.state_paths._pinned", str(theirs / "run"))
+        monkeypatch.setattr("pytest_ipc.custody.state_paths._pinned_owner", 65534)
         os.setgroups([])
         os.setresgid(65534, 65534, 65534)
         os.setresuid(65534, 65534, 65534)

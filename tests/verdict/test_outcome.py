@@ -13,7 +13,7 @@ from pytest_ipc.verdict.platform.needs import need_of
 CLAUSES = """
 import errno, os, pytest
 from pytest_ipc import clause, disputed, fails_with, untested, ChildDied
-from pytest_ipc.custody.home import HomeError
+from pytest_ipc.custody.state_dir import HomeError
 
 @clause("a.holds", "a(2)", "DESCRIPTION")
 def test_holds():

@@ -17,10 +17,10 @@ from errno import ESTALE
 from typing import Any
 
 from ...unpatched import os
-from ..birth import born
-from ..checks import Checks, is_number, is_optional, is_optional_text, is_text
-from ..ending import failures_ignored
-from ..folders import HOLD, remove_folder
+from ..birth_time import born
+from ..cleanup import failures_ignored
+from ..private_folder import HOLD, remove_folder
+from ..validators import Checks, is_number, is_optional, is_optional_text, is_text
 from .kind import Entry, Kind
 
 __all__ = ["FILES_MADE", "Found", "files", "is_older", "is_same", "look", "unlink", "was_born_then"]

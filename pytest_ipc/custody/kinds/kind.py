@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..checks import Checks
+from ..validators import Checks
 
 __all__ = ["Entry", "Kind"]
 

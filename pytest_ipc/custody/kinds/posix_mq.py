@@ -13,7 +13,7 @@ from errno import EACCES
 from typing import Any
 
 from ...unpatched import os
-from ..checks import is_number, is_text
+from ..validators import is_number, is_text
 from .file import FILES_MADE, SOON
 from .kind import Entry, Kind
 from .posix_shm import DRAWN

@@ -12,7 +12,7 @@ import struct
 from contextlib import suppress
 
 from ...unpatched import fcntl, os, signal
-from ..checks import is_number, is_optional_text, is_text
+from ..validators import is_number, is_optional_text, is_text
 from .file import FILES_MADE, Found, is_older, is_same, look, unlink
 from .kind import Entry, Kind
 from .posix_shm import DIRECTORY, DRAWN

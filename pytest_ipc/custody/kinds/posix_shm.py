@@ -9,7 +9,7 @@ import re
 import stat
 
 from ...unpatched import os
-from ..checks import is_text
+from ..validators import is_text
 from .file import FILES_MADE, Found, is_older, is_same, look, unlink, was_born_then
 from .kind import Entry, Kind
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-from ..checks import CHILD, is_number
 from ..identity import TAGS, Process
 from ..search import Found, Search, ended, is_possible
+from ..validators import CHILD, is_number
 from .kind import Entry, Kind
 
 __all__ = ["CHILDREN"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ..checks import Checks, is_bool, is_number, is_optional, is_text
+from ..validators import Checks, is_bool, is_number, is_optional, is_text
 from .file import SOON
 from .kind import Entry, Kind
 

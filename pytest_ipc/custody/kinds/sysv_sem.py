@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-from ..checks import is_number
+from ..validators import is_number
 from .sysv import Family, Found, sysv
 
 __all__ = ["SETS"]

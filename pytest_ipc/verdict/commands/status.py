@@ -72,7 +72,7 @@ def print_anything() -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from ...custody.home import HomeError
+    from ...custody.state_dir import HomeError
     from ...custody.status import status
 
     print_anything()

@@ -63,7 +63,7 @@ def _usage_error(text: str) -> int:
 
 
 def _sweep(dry_run: bool) -> int:
-    from ...custody.home import HomeError
+    from ...custody.state_dir import HomeError
     from ...custody.sweep import sweep
 
     try:

@@ -18,7 +18,7 @@ from functools import cache
 from typing import NamedTuple
 
 from ..unpatched import io, os, signal
-from .ending import failures_ignored
+from .cleanup import failures_ignored
 from .identity import has_ended, start_offset
 
 __all__ = [

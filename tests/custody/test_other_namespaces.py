@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
-import pytest_ipc.custody.places as places
+import pytest_ipc.custody.state_paths as places
 from pytest_ipc import IpcNamespace, scope, unused_key
-from pytest_ipc.custody import elsewhere, namespaces
+from pytest_ipc.custody import namespaces, other_namespaces
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.namespaces import ipc_identity, process_in
 from pytest_ipc.custody.namespaces import ipc_namespace as current_namespace
@@ -127,14 +127,14 @@ def test_an_actor_that_died_in_a_namespace_leaves_nothing_in_it(ipc_namespace):
 
 @pytest.mark.usefixtures("left_inside")
 def test_no_answer_from_within_is_an_error(monkeypatch):
-    monkeypatch.setattr(elsewhere, "_go_and_do", lambda *_arguments: os._exit(0))
+    monkeypatch.setattr(other_namespaces, "_go_and_do", lambda *_arguments: os._exit(0))
     assert "no answer came from within" in one_line(sweep())
 
 
 @pytest.mark.usefixtures("left_inside")
 def test_who_does_not_come_back_from_within_is_ended(monkeypatch):
-    monkeypatch.setattr(elsewhere, "PATIENCE_MS", 50)
-    monkeypatch.setattr(elsewhere, "_go_and_do", lambda *_arguments: signal.pause())
+    monkeypatch.setattr(other_namespaces, "PATIENCE_MS", 50)
+    monkeypatch.setattr(other_namespaces, "_go_and_do", lambda *_arguments: signal.pause())
     assert "no answer came from within" in one_line(sweep())
 
 

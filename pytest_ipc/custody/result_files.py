@@ -10,10 +10,10 @@ from contextlib import suppress
 from typing import Any
 
 from ..unpatched import io, json, os, time
-from .ending import failures_ignored
-from .home import Home, HomeError, homes
+from .cleanup import failures_ignored
 from .identity import Process
-from .reading import Book
+from .parse import Book
+from .state_dir import Home, HomeError, homes
 
 __all__ = ["forget_words", "leave_word", "take_words", "words_wait"]
 

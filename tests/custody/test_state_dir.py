@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-import pytest_ipc.custody.places as places
+import pytest_ipc.custody.state_paths as places
 from pytest_ipc import scope, unpatched
 from pytest_ipc.custody import ledger
-from pytest_ipc.custody.home import HomeError, home_path, open_home
 from pytest_ipc.custody.identity import Process
+from pytest_ipc.custody.state_dir import HomeError, home_path, open_home
 from pytest_ipc.kernel.namespace import CLONE_NEWNS, CLONE_NEWUSER, map_user, unshare
 
 

@@ -13,14 +13,14 @@ from typing import IO, Any
 
 from ..printable import plain
 from ..unpatched import io, json, os
-from .checks import PROCESS, Checks, is_number, is_optional_text, is_text, is_time
-from .home import is_owners
 from .identity import Process, is_hidden, proc_is_mounted
 from .kinds import KINDS, UNKNOWN, Entry, Kind
 from .ledger import LONGEST
 from .machine import boot_id, foreign
 from .namespaces import members, pid_inside, pid_namespace, sees_below, time_namespace
-from .places import LEDGER_NAME
+from .state_dir import is_owners
+from .state_paths import LEDGER_NAME
+from .validators import PROCESS, Checks, is_number, is_optional_text, is_text, is_time
 
 __all__ = ["Book", "Refused", "ancestors", "books", "process_of", "read", "read_from"]
 

@@ -1,6 +1,6 @@
 """The state directory, which holds the ledgers; opened only if it can be trusted.
 
-Anybody can guess its name (places.py). So it is looked at before it is used: a directory, not a link to one, owned by this user,
+Anybody can guess its name (state_paths.py). So it is looked at before it is used: a directory, not a link to one, owned by this user,
 closed to all others. If it is not, that is an error and not a reason to try another name: somebody has put it there.
 """
 
@@ -13,9 +13,9 @@ from errno import EPERM
 from typing import NamedTuple
 
 from ..unpatched import os
-from .ending import failures_ignored
-from .folders import Identity, check_folder, identity_of
-from .places import home_path, owner, pin, places
+from .cleanup import failures_ignored
+from .private_folder import Identity, check_folder, identity_of
+from .state_paths import home_path, owner, pin, places
 
 __all__ = ["Home", "HomeError", "as_owner", "hold", "home_path", "homes", "is_owners", "open_home", "pin"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pytest_ipc.custody.home import home_path, open_home
 from pytest_ipc.custody.ledger import Ledger
-from pytest_ipc.custody.reading import Book, read
+from pytest_ipc.custody.parse import Book, read
+from pytest_ipc.custody.state_dir import home_path, open_home
 
 
 def text(own: Ledger) -> list[str]:

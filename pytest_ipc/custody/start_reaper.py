@@ -17,8 +17,8 @@ from ..kernel.memfile import put_high
 from ..kernel.waiting import Deadline
 from ..unpatched import os, select, signal
 from .identity import Process
-from .places import owner as user_of_places
-from .places import places
+from .state_paths import owner as user_of_places
+from .state_paths import places
 
 __all__ = ["LEDGER", "READY", "start"]
 

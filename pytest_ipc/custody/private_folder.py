@@ -11,8 +11,8 @@ from contextlib import suppress
 from errno import EPERM
 
 from ..unpatched import os
-from .ending import failures_ignored
-from .places import temp_folder
+from .cleanup import failures_ignored
+from .state_paths import temp_folder
 
 __all__ = ["HOLD", "check_folder", "identity_of", "remove_folder", "same_file", "temp_folder"]
 
