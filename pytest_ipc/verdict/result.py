@@ -1,13 +1,13 @@
 """The result of a run: a verdict for each clause, and the exit status.
 
-    holds      the test returned
-    deviates   what the manual promises did not come, or a call failed that should not have
-    disputed   the platform does what Linux is known to do where the manual says otherwise
-    absent     the platform has no such call, or no such file of /proc
-    untested   it could not be tried here, and why
-    broken     the suite failed, not the platform: nothing can be said
+    holds      behaves as documented
+    deviates   does not, or a call failed that should succeed
+    disputed   manual and Linux are known to disagree, and the platform behaves as Linux does
+    absent     the platform does not have the call or the file of /proc
+    untested   could not be tried, with the reason
+    broken     the suite failed, not the platform
 
-Reports are read and compared where nothing is run, and so this imports no pytest.
+Reports are read and compared without running a test, so this module does not import pytest.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from .manual import UNKNOWN, Source
 
 __all__ = ["VERDICTS", "ClauseResult", "SuiteResult", "Verdict", "worst"]
 
-# The worst first: of several tests of one clause, and of a test's phases, the worst verdict is the clause's.
+# The worst first: a clause has the worst verdict of its tests and of their phases.
 VERDICTS = ("broken", "deviates", "disputed", "absent", "untested", "holds")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one clause: `reason` says why it is not `holds`; a deviation also has what was expected and observed.
+    """The verdict on a clause: `reason` if it does not hold; a deviation also has `expected` and `observed`.
 
-    `evidence` is where a deviation was seen and the calls before it, a line each. The same deviation seen twice is the same.
+    `evidence` is the position of a deviation and the calls before it, a line each. It is ignored in comparisons.
     """
 
     verdict: str
@@ -37,13 +37,13 @@ class Verdict:
 
 
 def worst(verdicts: list[Verdict]) -> Verdict:
-    """The worst of several verdicts on one clause."""
+    """Return the worst of several verdicts on one clause."""
     return min(verdicts, key=lambda verdict: VERDICTS.index(verdict.verdict))
 
 
 @dataclass(frozen=True)
 class ClauseResult:
-    """The verdict on one clause, and where the clause comes from."""
+    """The verdict on a clause, and its source."""
 
     id: str
     mechanism: str
@@ -57,19 +57,19 @@ class ClauseResult:
 
 @dataclass
 class SuiteResult:
-    """What a run of the suite came to: a result a clause, and what broke besides."""
+    """The result of a run: a result for each clause, and other failures of the suite."""
 
     results: list[ClauseResult]
     broken: list[str] = field(default_factory=list)
-    interrupted: int = 0  # the signal that ended it before its end
+    interrupted: int = 0  # the signal that ended it early
 
     def count(self, verdict: str) -> int:
-        """How many clauses have this verdict."""
+        """Return the number of clauses with this verdict."""
         return sum(result.verdict.verdict == verdict for result in self.results)
 
     @property
     def exit_status(self) -> int:
-        """0 when nothing deviates, 1 when something does, 3 when the suite itself broke, 128 + N when signal N ended it."""
+        """Return 0 if no clause deviates, 1 if one does, 3 if the suite itself failed, 128 + N if signal N ended it."""
         if self.interrupted:
             return 128 + self.interrupted
         if self.broken or self.count("broken"):

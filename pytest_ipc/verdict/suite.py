@@ -1,7 +1,7 @@
 """The location of the conformance suite and its clauses, read from the source without running it.
 
-The suite is shipped as pytest_ipc_conformance and lies beside the package in a checkout; both are the same files. Ids are read
-from the source: a command line can be checked, and progress can be counted, before pytest starts.
+The suite is installed as pytest_ipc_conformance and is beside the package in a checkout; both have the same files. Ids
+are read from the source, so that a command line can be checked and progress counted before pytest starts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class UnknownClause(ValueError):
 
 @dataclass(frozen=True)
 class ClauseTest:
-    """One clause and the test that states it."""
+    """A clause and the test that states it."""
 
     id: str
     mechanism: str
@@ -33,22 +33,22 @@ class ClauseTest:
     page: str = ""
     section: str = ""
     statement: str = ""
-    since: str = ""  # the kernel or the libc that brought it
-    level: str = ""  # whom it binds, where the clause says so itself
+    since: str = ""  # the kernel or libc that introduced it
+    level: str = ""  # the level, if the clause sets it
 
     @property
     def nodeid(self) -> str:
-        """How pytest is told to run it."""
+        """Return the argument with which pytest runs it."""
         return f"{self.path}::{self.function}"
 
     @property
     def source(self) -> Source:
-        """Where it comes from: the release, whom it binds, since when it holds."""
+        """Return the source of the clause: release, level and version."""
         return source(self.page, self.section, self.statement, self.since or None, self.level or None)
 
 
 def location() -> Path:
-    """The folder of the suite. FileNotFoundError if this installation has none."""
+    """Return the directory of the suite. FileNotFoundError if this installation has none."""
     package = Path(__file__).parents[1]
     for candidate in (package.parent / "pytest_ipc_conformance", package.parent / "conformance"):
         if (candidate / "conftest.py").is_file():
@@ -58,20 +58,20 @@ def location() -> Path:
 
 @cache
 def clauses(root: Path) -> tuple[ClauseTest, ...]:
-    """Every clause below *root*, by mechanism and then as the files have them."""
+    """Return every clause below *root*, by mechanism and in the order of the files."""
     return tuple(clause for path in sorted(root.glob("*/test_*.py")) for clause in _of_file(path))
 
 
 def parse(path: Path) -> ast.Module:
-    """A file of the suite, as Python reads it.
+    """Return the syntax tree of a file of the suite.
 
-    It is not kept: all files together are 50 MB, and a process that has them pays for them at each fork that the suite makes.
+    It is not cached: all trees take 50 MB, which every fork of the suite would have to copy.
     """
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _of_file(path: Path) -> Iterator[ClauseTest]:
-    named: dict[str, str] = {}  # a section of many clauses has a name in their file
+    named: dict[str, str] = {}  # constants of a file that name a section
     for node in parse(path).body:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))):
@@ -104,9 +104,9 @@ def _text(word: ast.expr, named: dict[str, str]) -> str:
 
 
 def select(every: Sequence[ClauseTest], names: list[str]) -> list[ClauseTest]:
-    """The clauses that *names* stand for: mechanisms, ids, or patterns of ids such as "shmget.*". All for no name.
+    """Return the clauses that *names* select: mechanisms, ids or patterns of ids ("shmget.*"); all by default.
 
-    UnknownClause for a name that stands for none.
+    UnknownClause for a name that selects none.
     """
     chosen: set[str] = set()
     for name in names:
@@ -114,8 +114,8 @@ def select(every: Sequence[ClauseTest], names: list[str]) -> list[ClauseTest]:
         if not found:
             mechanisms = ", ".join(sorted({clause.mechanism for clause in every}))
             raise UnknownClause(
-                f"{name!r} is no mechanism, no clause and no pattern that matches one; "
-                f"the mechanisms are {mechanisms}, and `pytest-ipc check --list` names the clauses"
+                f"{name!r} is not a mechanism, a clause or a pattern that matches one; "
+                f"the mechanisms are {mechanisms}, and `pytest-ipc check --list` shows the clauses"
             )
         chosen |= found
     return [clause for clause in every if not names or clause.id in chosen]

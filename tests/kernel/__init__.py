@@ -1,1 +1,1 @@
-"""Tests of the kernel room: types, errors, layouts, numbers, and a round trip of each family of calls."""
+"""Tests of pytest_ipc.kernel: types, errors, layouts, numbers, and a round trip of each family of calls."""

@@ -1,4 +1,4 @@
-"""What the kernel tests share: a C compiler to ask, and a process that believes it runs on another machine."""
+"""Fixtures of the kernel tests: a C compiler as a reference, and a process that simulates another machine."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ Probe = Callable[..., dict[str, int]]
 
 @pytest.fixture(params=[name for name in ("cc", "musl-gcc") if shutil.which(name)] or ["cc"])
 def probe(request, tmp_path) -> Probe:
-    """What C says: probe(headers, {name: expression}) -> {name: value}, less those that the headers do not have.
+    """Return a function that evaluates C expressions: probe(headers, {name: expression}) -> {name: value}.
 
-    A name is asked for only if `needs`, a macro, is defined. Where musl's compiler is installed it is asked as well.
+    Names that the headers do not define are left out. A name is asked for only if `needs`, a macro, is defined. If
+    musl's compiler is installed it is used as well.
     """
     compiler = shutil.which(request.param)
     if compiler is None:
-        pytest.skip("no C compiler: there is no cc on the path")
-    # musl brings no headers of the kernel's: after its own, those of the machine.
+        pytest.skip("no C compiler: cc is not in PATH")
+    # musl has no kernel headers: the machine's follow its own.
     headers_too = [f"-idirafter{path}" for path in ("/usr/include", *glob("/usr/include/*-linux-gnu"))]
     compile = [compiler, *(headers_too if request.param == "musl-gcc" else [])]
 
     def ask(headers: str, expressions: dict[str, str], needs: Callable[[str], str] | None = None) -> dict[str, int]:
-        # Where a compiler takes 64-bit times and offsets for granted on a 32-bit machine, the functions of the plain names
-        # still do not.
+        # A compiler may have 64-bit times and offsets by default on a 32-bit machine; the functions of the plain names
+        # do not.
         lines = [
             "#undef _TIME_BITS",
             "#undef _FILE_OFFSET_BITS",
@@ -40,7 +41,7 @@ def probe(request, tmp_path) -> Probe:
             "#include <stdio.h>",
         ]
         lines += [f"#include <{header}>" for header in headers.split()]
-        # glibc has this name only from 2.38 on.
+        # Before glibc 2.38 this name does not exist.
         lines += ["#if defined __GLIBC__ && !defined sigev_notify_thread_id"]
         lines += ["#define sigev_notify_thread_id _sigev_un._tid", "#endif"]
         lines.append("int main(void) {")
@@ -52,7 +53,7 @@ def probe(request, tmp_path) -> Probe:
         source.write_text("\n".join(lines))
         made = subprocess.run([*compile, "-o", binary, source], capture_output=True, text=True, check=False)
         if "No such file or directory" in made.stderr:
-            pytest.skip(f"the C headers are not all here: {made.stderr.splitlines()[0]}")
+            pytest.skip(f"C headers are missing: {made.stderr.splitlines()[0]}")
         assert made.returncode == 0, made.stderr
         answer = subprocess.run([binary], capture_output=True, text=True, check=True).stdout
         return {name: int(value) for name, value in map(str.split, answer.splitlines())}
@@ -62,7 +63,7 @@ def probe(request, tmp_path) -> Probe:
 
 @pytest.fixture
 def on_machine(monkeypatch) -> Iterator[Callable[[str], None]]:
-    """Let this process believe that uname gives another machine, until the test ends."""
+    """Return a function that makes uname return another machine until the test ends."""
     caches = [thing for module in (abi, syscalls) for thing in vars(module).values() if hasattr(thing, "cache_clear")]
 
     def clear() -> None:

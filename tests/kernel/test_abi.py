@@ -1,6 +1,6 @@
-"""Structure layouts: those of this machine as a compiler has them, those of others as far as they can be known here.
+"""Structure layouts compared with a C compiler, or with the kernel's headers for other machines.
 
-The layouts of 32-bit machines are made of types whose size here is that of this machine, so nothing can be measured of them.
+The layouts of 32-bit machines use types whose size depends on this process, so only their members can be checked here.
 """
 
 from __future__ import annotations
@@ -85,11 +85,11 @@ STRUCTURES: dict[str, tuple[str, Any, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
-def test_the_layout_is_the_compilers(probe, structure):
+def test_layout_equals_that_of_the_compiler(probe, structure):
     header, layout, members = STRUCTURES[structure]
     expected = {"size": f"sizeof({structure})"}
     for name, member in members.items():
-        if not member.startswith("__"):  # in musl these two have other names
+        if not member.startswith("__"):  # musl has other names for these two
             expected[f"{name}.offset"] = f"offsetof({structure}, {member})"
             expected[f"{name}.size"] = f"sizeof((({structure} *)0)->{member})"
     measured = {"size": ctypes.sizeof(layout())}
@@ -100,8 +100,8 @@ def test_the_layout_is_the_compilers(probe, structure):
     assert {name: measured[name] for name in answer} == answer
 
 
-def test_the_number_of_semaphores_lies_where_the_compiler_has_it(probe):
-    """The kernel writes an unsigned long; musl declares no more of it than the short that the number fits in."""
+def test_sem_nsems_has_the_offset_of_the_compiler(probe):
+    """The kernel writes an unsigned long; musl declares only the short in which the number fits."""
     answer = probe(
         "sys/sem.h",
         {
@@ -114,7 +114,7 @@ def test_the_number_of_semaphores_lies_where_the_compiler_has_it(probe):
     assert (nsems.offset, end)[sys.byteorder == "big"] == (answer["offset"], answer["end"])[sys.byteorder == "big"]
 
 
-def test_key_and_sequence_number_lie_where_glibc_has_them(probe):
+def test_ipc_perm_key_and_seq_have_the_offsets_of_glibc(probe):
     names = {"key": "__key", "seq": "__seq"}
     answer = probe(
         "sys/ipc.h",
@@ -122,13 +122,13 @@ def test_key_and_sequence_number_lie_where_glibc_has_them(probe):
         needs=lambda _name: "__GLIBC__",
     )
     if not answer:
-        pytest.skip("not glibc: the members have other names here")
+        pytest.skip("not glibc: the members have other names")
     if abi.machine() == "s390x":
-        answer["seq"] += 2  # the kernel has a pad before it that glibc's header leaves out, and nobody reads it there
+        answer["seq"] += 2  # glibc's header omits a pad of the kernel before it
     assert {name: getattr(abi.ipc_perm(), name).offset for name in names} == answer
 
 
-def test_siginfo_and_the_signal_set_are_the_compilers(probe):
+def test_siginfo_and_sigset_equal_those_of_the_compiler(probe):
     union = abi.SIGINFO_UNION
     assert probe(
         "signal.h",
@@ -158,14 +158,14 @@ def test_siginfo_and_the_signal_set_are_the_compilers(probe):
     }
 
 
-def test_a_function_to_be_called_in_a_thread_lies_where_the_compiler_has_it(probe):
+def test_sigevent_thread_members_have_the_offsets_of_the_compiler(probe):
     members = {"value": "value", "notify": "notify", "function": "notify_function", "attributes": "notify_attributes"}
     answer = probe("signal.h", {name: f"offsetof(struct sigevent, sigev_{c})" for name, c in members.items()})
     assert {name: getattr(abi.sigevent_thread, name).offset for name in members} == answer
     assert ctypes.sizeof(abi.sigevent_thread) == ctypes.sizeof(abi.sigevent())
 
 
-def test_a_semaphore_is_of_the_compilers_size(probe):
+def test_sem_t_has_the_size_of_the_compiler(probe):
     assert probe("semaphore.h", {"size": "sizeof(sem_t)"}) == {"size": abi.SEM_BYTES}
 
 
@@ -182,7 +182,7 @@ CONSTANTS = (
 )
 
 
-def test_the_constants_are_the_compilers(probe):
+def test_constants_equal_those_of_the_compiler(probe):
     public = [name for name in dir(pytest_ipc.kernel) if name.startswith(CONSTANTS)]
     headers = "sys/ipc.h sys/shm.h sys/msg.h sys/sem.h signal.h fcntl.h limits.h semaphore.h mqueue.h sched.h "
     headers += "sys/prctl.h linux/limits.h linux/seccomp.h sys/mman.h linux/mman.h linux/memfd.h linux/falloc.h "
@@ -208,7 +208,7 @@ def test_the_constants_are_the_compilers(probe):
     }
 
 
-def test_a_signal_read_from_a_descriptor_is_laid_out_as_the_compiler_has_it(probe):
+def test_signalfd_siginfo_has_the_layout_of_the_compiler(probe):
     names = "signo errno code pid uid fd tid band overrun trapno status int ptr utime stime addr".split()
     answer = probe(
         "sys/signalfd.h",
@@ -224,7 +224,7 @@ def test_a_signal_read_from_a_descriptor_is_laid_out_as_the_compiler_has_it(prob
     assert list(fields) == [value * (wide if value > 12 else 1) for value in range(1, 17)]
 
 
-def test_a_mutex_of_libcs_fits_the_room_that_it_gets(probe):
+def test_mutex_bytes_are_enough_for_a_pthread_mutex_t(probe):
     size = probe("pthread.h", {"mutex": "sizeof(pthread_mutex_t)", "attributes": "sizeof(pthread_mutexattr_t)"})
     assert size["mutex"] <= pytest_ipc.kernel.MUTEX_BYTES
     assert size["attributes"] <= 64
@@ -235,13 +235,13 @@ def test_a_mutex_of_libcs_fits_the_room_that_it_gets(probe):
     [abi.ipc_perm, abi.shmid_ds, abi.msqid_ds, abi.sigaction, abi.sigevent, abi.stack_t, abi.flock64],
     ids=lambda layout: layout.__name__,
 )
-def test_an_unknown_machine_is_refused_and_not_guessed(on_machine, structure):
+def test_unknown_machine_raises_not_implemented_error(on_machine, structure):
     on_machine("vax")
     with pytest.raises(NotImplementedError, match=f"^layout unknown for struct {structure.__name__} on vax$"):
         structure()
 
 
-def test_a_call_that_needs_a_layout_says_that_it_is_unknown(on_machine, sysv_shm):
+def test_call_with_unknown_layout_raises_not_implemented_error(on_machine, sysv_shm):
     segment = sysv_shm()
     on_machine("vax")
     with pytest.raises(NotImplementedError, match="layout unknown for struct shmid_ds on vax"):
@@ -260,7 +260,7 @@ def test_a_call_that_needs_a_layout_says_that_it_is_unknown(on_machine, sysv_shm
         ("ppc64le", 20, 24, 72, 48),
     ],
 )
-def test_the_64_bit_layouts_have_the_sizes_of_the_kernels_headers(on_machine, machine, mode, seq, segsz, atime):
+def test_64_bit_layouts_have_the_sizes_of_the_kernel_headers(on_machine, machine, mode, seq, segsz, atime):
     on_machine(machine)
     perm: Any = abi.ipc_perm()
     ds: Any = abi.shmid_ds()
@@ -275,40 +275,40 @@ def test_the_64_bit_layouts_have_the_sizes_of_the_kernels_headers(on_machine, ma
     ("uname", "machine"),
     [("i686", "i386"), ("i386", "i386"), ("armv7l", "arm"), ("armv8l", "arm"), ("s390x", "s390x"), ("vax", "vax")],
 )
-def test_a_machine_is_known_by_its_abi(on_machine, uname, machine):
+def test_machine_returns_the_abi(on_machine, uname, machine):
     on_machine(uname)
     assert abi.machine() == machine
 
 
-def test_a_32_bit_process_on_a_64_bit_machine_has_the_32_bit_abi(on_machine, monkeypatch):
+def test_32_bit_process_on_a_64_bit_machine_has_the_32_bit_abi(on_machine, monkeypatch):
     monkeypatch.setattr(abi.layout, "WIDE", False)
     for uname, machine in (("x86_64", "i386"), ("aarch64", "arm")):
         on_machine(uname)
         assert abi.machine() == machine
 
 
-def test_split_times_are_joined(on_machine):
+def test_time_member_joins_split_times(on_machine):
     on_machine("i686")
     ds = abi.shmid_ds()()
     ds.atime, ds.atime_high = 7, 1
     assert abi.time_member(ds, "atime") == (1 << 32) + 7
 
 
-def test_a_signals_integer_lies_at_the_start_of_its_union(monkeypatch):
+def test_sigval_places_sival_int_at_the_start_of_the_union(monkeypatch):
     assert abi.sigval(-1) == (0xFFFF_FFFF if sys.byteorder == "little" or not abi.WIDE else 0xFFFF_FFFF << 32)
     monkeypatch.setattr(sys, "byteorder", "big")
     monkeypatch.setattr(abi.signal, "WIDE", True)
     assert abi.sigval(5) == 5 << 32
 
 
-def test_the_capabilities_are_the_compilers(probe):
+def test_capabilities_equal_those_of_the_compiler(probe):
     every = {f"CAP_{name}": bit for bit, name in enumerate(pytest_ipc.kernel.CAPABILITIES)}
     answer = probe("linux/capability.h", {name: name for name in every}, needs=lambda name: name)
     assert answer == {name: every[name] for name in answer}
     assert probe("linux/capability.h", {"last": "CAP_LAST_CAP"})["last"] <= len(every)
 
 
-def test_the_structures_of_capget_are_the_compilers(probe):
+def test_capget_structures_equal_those_of_the_compiler(probe):
     from pytest_ipc.kernel import capability
 
     assert probe(
@@ -327,7 +327,7 @@ def test_the_structures_of_capget_are_the_compilers(probe):
     }
 
 
-def test_the_structure_of_a_limit_is_the_compilers(probe):
+def test_struct_rlimit_equals_that_of_the_compiler(probe):
     from pytest_ipc.kernel import rlimits
 
     assert probe(

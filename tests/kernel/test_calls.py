@@ -1,4 +1,4 @@
-"""A round trip of every family of calls: what goes in comes back, and EINTR is seen."""
+"""A round trip of every family of calls: values come back unchanged, and EINTR is visible."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def at_index(index: int) -> ipc.ShmidDs | None:
         return None
 
 
-def test_shared_memory_goes_round():
+def test_segment_is_created_attached_and_removed():
     shmid = ipc.shmget(ipc.IPC_PRIVATE, 5000, 0o600)
     try:
         address = ipc.shmat(shmid)
@@ -49,7 +49,7 @@ def test_shared_memory_goes_round():
     assert ipc.shmlba() % os.sysconf("SC_PAGESIZE") == 0
 
 
-def test_ftok_follows_the_file_and_the_low_byte_of_the_project(tmp_path):
+def test_ftok_depends_on_the_file_and_the_low_byte_of_proj_id(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     first.touch()
     second.touch()
@@ -62,7 +62,7 @@ def test_ftok_follows_the_file_and_the_low_byte_of_the_project(tmp_path):
         ipc.ftok(tmp_path / "third", 1)
 
 
-def test_bytes_go_through_a_raw_pipe():
+def test_read_returns_bytes_written_to_a_pipe():
     reader, writer = ipc.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         with fails_with(EAGAIN):
@@ -79,14 +79,14 @@ def test_bytes_go_through_a_raw_pipe():
         ipc.close(reader)
 
 
-def test_tee_copies_and_consumes_nothing(pipe):
+def test_tee_copies_without_consuming(pipe):
     source, copy = pipe(), pipe()
     source.write(b"water")
     assert ipc.tee(source.read_fd, copy.write_fd, 100) == 5
     assert (source.read(), copy.read()) == (b"water", b"water")
 
 
-def test_a_fifo_is_made_and_opened(tmp_path):
+def test_mkfifo_creates_a_fifo_that_opens(tmp_path):
     ipc.mkfifo(tmp_path / "one", 0o600)
     directory = ipc.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
     ipc.mkfifoat(directory, "two", 0o600)
@@ -97,7 +97,7 @@ def test_a_fifo_is_made_and_opened(tmp_path):
 
 
 @pytest.mark.parametrize("call", ["read", "open"])
-def test_a_raw_call_that_a_signal_interrupts_says_so(fork, pipe, fifo, call):
+def test_interrupted_call_fails_with_eintr(fork, pipe, fifo, call):
     def life(what):
         ipc.sigaction_change(signal.SIGUSR1, 0)
         try:
@@ -115,11 +115,11 @@ def test_a_raw_call_that_a_signal_interrupts_says_so(fork, pipe, fifo, call):
 
 
 def blocked(*signals: int) -> None:
-    """In a child, which has one thread: a signal to a process is taken by any thread of it that does not block it."""
+    """Block signals in a child with one thread: any thread that does not block a process's signal may take it."""
     ipc.sigprocmask(signal.SIG_BLOCK, signals)
 
 
-def test_a_queued_signal_brings_its_value(fork):
+def test_sigwaitinfo_returns_the_value_of_sigqueue(fork):
     def life():
         blocked(signal.SIGUSR1, signal.SIGRTMIN)
         for value in (7, -7, (1 << 31) - 1, -(1 << 31)):
@@ -138,7 +138,7 @@ def test_a_queued_signal_brings_its_value(fork):
     fork(life).result()
 
 
-def test_a_time_just_below_a_second_is_no_invalid_time(fork):
+def test_timeout_just_below_a_second_is_not_rounded_up(fork):
     def life():
         blocked(signal.SIGUSR1)
         ipc.kill(os.getpid(), signal.SIGUSR1)
@@ -147,7 +147,7 @@ def test_a_time_just_below_a_second_is_no_invalid_time(fork):
     assert fork(life).result() == signal.SIGUSR1
 
 
-def test_a_killed_child_tells_its_end_in_its_signal(fork):
+def test_sigchld_of_a_killed_child_has_its_signal(fork):
     def life():
         blocked(signal.SIGCHLD)
         with pytest_ipc.scope() as scope:
@@ -159,7 +159,7 @@ def test_a_killed_child_tells_its_end_in_its_signal(fork):
     fork(life).result()
 
 
-def test_one_thread_can_be_meant(fork):
+def test_tgkill_signals_one_thread(fork):
     def life():
         blocked(signal.SIGUSR1)
         ipc.tgkill(os.getpid(), os.getpid(), signal.SIGUSR1)
@@ -169,7 +169,7 @@ def test_one_thread_can_be_meant(fork):
     fork(life).result()
 
 
-def test_an_action_is_written_as_it_is_read(signals):
+def test_sigaction_writes_back_what_it_read(signals):
     signals.catch(signal.SIGUSR1)
     mask = frozenset({signal.SIGUSR2, signal.SIGRTMAX})
     flags = ipc.SA_RESTART | ipc.SA_NODEFER | ipc.SA_RESETHAND
@@ -182,7 +182,7 @@ def test_an_action_is_written_as_it_is_read(signals):
         ipc.sigaction_change(signal.SIGUSR1, 0, [0])
 
 
-def test_the_mask_is_changed_and_given_back(signals):
+def test_sigprocmask_changes_the_mask_and_returns_the_previous_one(signals):
     signals.unblock(signal.SIGUSR1)
     before = ipc.sigprocmask(signal.SIG_BLOCK, [signal.SIGUSR1])
     assert ipc.sigprocmask(signal.SIG_BLOCK) == before | {signal.SIGUSR1}
@@ -190,7 +190,7 @@ def test_the_mask_is_changed_and_given_back(signals):
 
 
 @pytest.mark.parametrize("wait", [ipc.pause, lambda: ipc.sigsuspend(())], ids=["pause", "sigsuspend"])
-def test_waiting_for_any_signal_ends_with_eintr(fork, wait):
+def test_pause_and_sigsuspend_fail_with_eintr(fork, wait):
     def life():
         with pytest_ipc.scope() as scope:
             scope.signals.catch(signal.SIGUSR1)
@@ -203,7 +203,7 @@ def test_waiting_for_any_signal_ends_with_eintr(fork, wait):
     assert child.result() is None
 
 
-def test_a_process_has_a_descriptor_that_tells_its_end(fork, pipe):
+def test_pidfd_becomes_readable_when_the_process_ends(fork, pipe):
     child = fork(os.read, pipe().read_fd, 1)
     pidfd = ipc.pidfd_open(child.pid)
     poll = select.poll()
@@ -218,7 +218,7 @@ def test_a_process_has_a_descriptor_that_tells_its_end(fork, pipe):
     os.close(pidfd)
 
 
-def test_a_process_option_is_set_and_read(fork):
+def test_prctl_sets_and_reads_an_option(fork):
     def life():
         value = ctypes.c_int()
         ipc.prctl(ipc.PR_SET_PDEATHSIG, signal.SIGUSR2)
@@ -230,7 +230,7 @@ def test_a_process_option_is_set_and_read(fork):
     assert fork(life).result() == signal.SIGUSR2
 
 
-def test_a_namespace_that_does_not_exist_cannot_be_left_for(fork):
+def test_unshare_with_invalid_flags_fails(fork):
     def life():
         with fails_with(EINVAL):
             ipc.unshare(0x40)

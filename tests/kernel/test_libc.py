@@ -1,4 +1,4 @@
-"""How C functions become Python ones: arguments checked before the call, failures with their errno, errno kept."""
+"""Calls of C functions: arguments checked before the call, failures with their errno, errno kept."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ WRONG_TYPES = [
 
 
 @pytest.mark.parametrize(("name", "arguments"), OUT_OF_RANGE, ids=lambda value: str(value)[:40])
-def test_a_number_out_of_the_c_range_is_refused_before_the_call(name, arguments):
+def test_integer_beyond_the_c_type_raises_overflow_error(name, arguments):
     ctypes.set_errno(777)
     libc.forget_success()
     with pytest.raises(OverflowError, match=r"argument must be from -?\d+ to \d+"):
@@ -95,7 +95,7 @@ def test_a_number_out_of_the_c_range_is_refused_before_the_call(name, arguments)
 
 
 @pytest.mark.parametrize(("name", "arguments"), WRONG_TYPES, ids=lambda value: str(value)[:40])
-def test_a_wrong_type_is_refused_before_the_call(name, arguments):
+def test_wrong_type_raises_type_error(name, arguments):
     ctypes.set_errno(777)
     libc.forget_success()
     with pytest.raises(TypeError, match=r"integer|bytes|wrong type|argument"):
@@ -104,7 +104,7 @@ def test_a_wrong_type_is_refused_before_the_call(name, arguments):
 
 
 @pytest.mark.parametrize("field", ["uid", "gid", "mode"])
-def test_an_id_or_mode_that_the_structure_cannot_hold_is_refused(sysv_shm, field):
+def test_id_or_mode_beyond_the_structure_member_raises_overflow_error(sysv_shm, field):
     segment = sysv_shm()
     before = segment.stat().perm
     for value in (-1, 1 << 32):
@@ -113,13 +113,13 @@ def test_an_id_or_mode_that_the_structure_cannot_hold_is_refused(sysv_shm, field
     assert segment.stat().perm == before
 
 
-def test_a_refused_mode_makes_no_file(tmp_path):
+def test_invalid_mode_creates_no_file(tmp_path):
     with pytest.raises(OverflowError, match="mkfifo"):
         kernel.mkfifo(tmp_path / "fifo", -1)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_path_does_not_end_at_a_nul(tmp_path):
+def test_path_with_a_nul_raises_value_error(tmp_path):
     for path in (f"{tmp_path}/a\0b", f"{tmp_path}/a\0b".encode()):
         with pytest.raises(ValueError, match="NUL"):
             kernel.mkfifo(path)
@@ -130,7 +130,7 @@ def test_a_path_does_not_end_at_a_nul(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failure_has_its_errno_and_names_the_call(tmp_path):
+def test_os_error_has_errno_and_call_name(tmp_path):
     with pytest.raises(OSError, match=r"\[Errno 9\] close: Bad file descriptor") as caught:
         close(-1)
     assert caught.value.errno == EBADF
@@ -139,7 +139,7 @@ def test_a_failure_has_its_errno_and_names_the_call(tmp_path):
     assert caught.value.errno == ENOENT
 
 
-def test_a_system_call_by_number_fails_the_same_way():
+def test_failed_system_call_by_number_has_errno_and_call_name():
     with pytest.raises(OSError, match="system call 100000") as caught:
         libc.syscall(100000)
     assert caught.value.errno == ENOSYS
@@ -147,14 +147,14 @@ def test_a_system_call_by_number_fails_the_same_way():
         libc.syscall(100000, 1 << 64)
 
 
-def test_a_function_that_libc_does_not_have_fails_when_it_is_called():
+def test_function_missing_in_libc_fails_with_enosys_when_called():
     call = function("pytest_ipc_no_such_call", c_int, c_int)
     with pytest.raises(OSError, match="pytest_ipc_no_such_call: this libc has no such function") as caught:
         call(1)
     assert caught.value.errno == ENOSYS
 
 
-def test_the_last_success_is_remembered_and_a_failure_is_none():
+def test_last_success_ignores_failures():
     libc.forget_success()
     with pytest.raises(OSError, match="close"):
         close(-1)
@@ -168,7 +168,7 @@ def test_the_last_success_is_remembered_and_a_failure_is_none():
     assert last_success() == ("getpid", os.getpid())
 
 
-def test_failed_call_that_returns_its_error_is_noted_as_failed():
+def test_recent_calls_show_a_failed_pthread_call_as_failed():
     memory = create_string_buffer(MUTEX_BYTES)
     address = addressof(memory)
     mutex_init(address, kind=PTHREAD_MUTEX_ERRORCHECK)
@@ -188,7 +188,7 @@ def test_failed_call_that_returns_its_error_is_noted_as_failed():
     mutex_destroy(address)
 
 
-def test_the_last_calls_are_remembered_with_what_came_of_them(tmp_path):
+def test_recent_calls_have_arguments_and_results(tmp_path):
     libc.forget_calls()
     assert recent_calls() == []
     with pytest.raises(OSError, match="mmap: "):
@@ -219,8 +219,8 @@ def test_the_last_calls_are_remembered_with_what_came_of_them(tmp_path):
     close(fds[0])
 
 
-def test_a_remembered_call_keeps_nothing_alive():
-    """A buffer that it kept would keep the memory map that it is part of from being closed."""
+def test_recent_calls_keep_no_argument_alive():
+    """A kept buffer would prevent its memory map from being closed."""
     readable, writable = os.pipe()
     os.write(writable, b"abc")
     memory = mmap(-1, 4096)
@@ -248,14 +248,14 @@ def read_under_a_handler_that_fails_at_something_else(fd, guard):
 
 
 @pytest.mark.parametrize(("guard", "errno"), [(errno_kept, EINTR), (nullcontext, EBADF)], ids=["guarded", "bare"])
-def test_a_handler_changes_the_errno_of_what_it_interrupts_unless_it_keeps_it(pipe, fork, guard, errno):
+def test_errno_kept_protects_the_interrupted_call(pipe, fork, guard, errno):
     child = fork(read_under_a_handler_that_fails_at_something_else, pipe().read_fd, guard)
     child.wait_blocked("read")
     child.signal(signal.SIGUSR1)
     assert child.result() == errno
 
 
-def test_a_caught_signal_keeps_the_errno(pipe, fork):
+def test_caught_signal_keeps_the_errno(pipe, fork):
     def life(fd):
         def handler(_signo, _frame):
             with pytest.raises(OSError, match="close"):

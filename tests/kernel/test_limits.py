@@ -1,4 +1,4 @@
-"""limits(): every one with its unit and its source, the same as what tells it elsewhere, and a reason where there is none."""
+"""limits(): each with its unit and source, equal to other sources, and a reason if it is not available."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_ipc import Limit, limits
 from pytest_ipc.kernel import PIPE_BUF, limit, read_limit
 
 
-def test_every_limit_says_what_it_is_and_where_that_is_written():
+def test_every_limit_has_unit_source_and_page():
     every = limits()
     assert len(every) > 50
     for name, found in every.items():
@@ -27,7 +27,7 @@ def test_every_limit_says_what_it_is_and_where_that_is_written():
         assert (found.value is None) == bool(found.reason), name
 
 
-def test_they_are_what_is_told_elsewhere():
+def test_limits_equal_those_of_other_sources():
     every = {name: found.value for name, found in limits().items()}
     assert every["kernel.shmmax"] == limit("kernel/shmmax")
     assert every["PAGE_SIZE"] == resource.getpagesize()
@@ -37,7 +37,7 @@ def test_they_are_what_is_told_elsewhere():
     assert (every["RLIMIT_NOFILE"], every["RLIMIT_NOFILE.hard"]) == (soft, hard)
 
 
-def test_they_are_what_ipcs_says():
+def test_limits_equal_those_of_ipcs():
     program = shutil.which("ipcs")
     if program is None or limits()["kernel.sem.semmsl"].value is None:
         pytest.skip("needs ipcs and the files below /proc/sys/kernel")
@@ -56,7 +56,7 @@ def test_they_are_what_ipcs_says():
         assert said[line] == str(read_limit(name).value), name
 
 
-def test_a_lowered_limit_is_told_at_once(fork):
+def test_limits_reflect_a_lowered_limit(fork):
     def life():
         resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
         return read_limit("RLIMIT_NOFILE").value, read_limit("RLIMIT_NOFILE.hard").value
@@ -64,19 +64,19 @@ def test_a_lowered_limit_is_told_at_once(fork):
     assert fork(life).result() == (100, 100)
 
 
-def test_the_limits_of_a_namespace_are_told_in_it(ipc_namespace):
+def test_limits_are_those_of_the_ipc_namespace(ipc_namespace):
     def tell():
         return [read_limit(f"kernel.{name}").value for name in ("shmmni", "sem.semmsl", "sem.semmni")]
 
     assert ipc_namespace(shmmni=3, sem=(4, 50, 6, 7)).fork(tell).result() == [3, 4, 7]
 
 
-def test_no_limit_is_infinite(monkeypatch):
+def test_rlim_infinity_is_infinite(monkeypatch):
     monkeypatch.setattr(resource, "getrlimit", lambda _which: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert read_limit("RLIMIT_MSGQUEUE").value == math.inf
 
 
-def test_what_is_not_there_says_why(monkeypatch):
+def test_unreadable_limit_has_a_reason(monkeypatch):
     def refuse(*_arguments):
         raise PermissionError(13, "Permission denied")
 
@@ -99,11 +99,11 @@ def test_what_is_not_there_says_why(monkeypatch):
     )
 
 
-def test_they_cannot_be_changed():
+def test_limit_is_immutable():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        limits()["kernel.shmmax"].value = 1  # type: ignore[misc] # what must not be done
+        limits()["kernel.shmmax"].value = 1  # type: ignore[misc] # a type checker rejects it, too
 
 
-def test_an_unknown_name_is_told_with_the_known_ones():
+def test_unknown_limit_raises_lookup_error_with_all_names():
     with pytest.raises(LookupError, match=r"limit must be one of kernel\.shmmax, .*, not 'shmmax'"):
         read_limit("shmmax")

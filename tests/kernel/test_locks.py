@@ -1,4 +1,4 @@
-"""The calls on locks and leases: what goes in comes back, EINTR is seen, and what C cannot hold is refused."""
+"""Calls on locks and leases: a round trip of each, EINTR is visible, and values beyond their C type are refused."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pytest_ipc.kernel import RecordLock, locks
 
 @pytest.fixture
 def fd(tmp_path):
-    """A file that is open both ways."""
+    """A file opened for reading and writing."""
     fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     yield fd
     os.close(fd)
 
 
-def test_a_record_lock_goes_round(fd, fork):
+def test_record_lock_is_set_read_and_released(fd, fork):
     ipc.fcntl_setlk(fd, ipc.F_SETLK, RecordLock(ipc.F_WRLCK, 1 << 40, 7))
 
     def ask():
@@ -34,7 +34,7 @@ def test_a_record_lock_goes_round(fd, fork):
     assert fork.keeping(fd)(ask).result() == RecordLock(ipc.F_UNLCK)
 
 
-def test_a_flock_goes_round(fd, tmp_path):
+def test_flock_is_set_and_released(fd, tmp_path):
     ipc.flock(fd, ipc.LOCK_EX)
     other = os.open(tmp_path / "file", os.O_RDONLY)
     with fails_with(EAGAIN):
@@ -44,7 +44,7 @@ def test_a_flock_goes_round(fd, tmp_path):
     os.close(other)
 
 
-def test_lockf_goes_by_the_position(fd, fork):
+def test_lockf_starts_at_the_file_position(fd, fork):
     os.lseek(fd, 10, os.SEEK_SET)
     ipc.lockf(fd, ipc.F_LOCK, -5)
 
@@ -56,7 +56,7 @@ def test_lockf_goes_by_the_position(fd, fork):
 
 
 @pytest.mark.parametrize("call", ["flock", "fcntl", "lockf"])
-def test_a_wait_that_a_signal_interrupts_says_so(fd, tmp_path, fork, signals, call):
+def test_interrupted_wait_fails_with_eintr(fd, tmp_path, fork, signals, call):
     calls: dict[str, tuple[Callable[[], None], Callable[[int], None]]] = {
         "flock": (lambda: ipc.flock(fd, ipc.LOCK_EX), lambda fd: ipc.flock(fd, ipc.LOCK_EX)),
         "fcntl": (
@@ -91,14 +91,14 @@ def test_a_wait_that_a_signal_interrupts_says_so(fd, tmp_path, fork, signals, ca
     ],
     ids=repr,
 )
-def test_what_the_structure_cannot_hold_is_refused(fd, lock):
+def test_value_beyond_the_structure_member_raises_overflow_error(fd, lock):
     for use in (lambda: ipc.fcntl_setlk(fd, ipc.F_SETLK, lock), lambda: ipc.fcntl_getlk(fd, ipc.F_GETLK, lock)):
         with pytest.raises(OverflowError, match="fcntl"):
             use()
 
 
-def test_what_is_no_number_is_refused(fd):
-    # What a type checker would refuse is what is tried here.
+def test_non_integer_raises_type_error(fd):
+    # A type checker rejects these, too.
     uses: list[Callable[[], Any]] = [
         lambda: ipc.fcntl_setlk(fd, ipc.F_SETLK, RecordLock("1")),  # type: ignore[arg-type]
         lambda: ipc.fcntl_flock(fd, ipc.F_SETLK, "1"),  # type: ignore[arg-type]
@@ -116,7 +116,7 @@ def test_what_is_no_number_is_refused(fd):
         ipc.flock(-1, ipc.LOCK_EX)
 
 
-def test_the_owner_of_a_descriptors_signals_is_set_and_read(pipe):
+def test_setown_ex_sets_what_getown_ex_returns(pipe):
     fd = pipe().read_fd
     assert ipc.fcntl_getown_ex(fd)[1] == 0
     for type, pid in ((ipc.F_OWNER_TID, os.getpid()), (ipc.F_OWNER_PID, os.getpid()), (ipc.F_OWNER_PGRP, os.getpgrp())):
@@ -128,7 +128,7 @@ def test_the_owner_of_a_descriptors_signals_is_set_and_read(pipe):
     assert ipc.fcntl(fd, ipc.F_GETSIG) == signal.SIGRTMIN
 
 
-def test_a_directory_that_is_watched_sends_the_chosen_signal(tmp_path, fork):
+def test_notify_sends_the_signal_of_setsig(tmp_path, fork):
     (tmp_path / "file").write_text("x")
 
     def life():
@@ -148,7 +148,7 @@ def test_a_directory_that_is_watched_sends_the_chosen_signal(tmp_path, fork):
     assert fork(life).result() in ([True, True], EINVAL)
 
 
-def test_a_lease_tells_by_the_chosen_signal_which_descriptor_it_is(tmp_path, fork):
+def test_lease_break_signal_has_the_descriptor(tmp_path, fork):
     (tmp_path / "file").touch()
 
     def life():
@@ -167,7 +167,7 @@ def test_a_lease_tells_by_the_chosen_signal_which_descriptor_it_is(tmp_path, for
     assert fork(life).result() in ((True, True), EINVAL, EAGAIN)
 
 
-def test_a_32_bit_machine_has_other_numbers_for_wide_offsets(monkeypatch):
+def test_32_bit_machine_uses_the_commands_with_64_bit_offsets(monkeypatch):
     asked = []
     monkeypatch.setattr(locks, "_WIDE_COMMANDS", {ipc.F_GETLK: 12, ipc.F_SETLK: 13, ipc.F_SETLKW: 14})
     monkeypatch.setattr(locks, "_fcntl", lambda _fd, cmd, _address: asked.append(cmd))

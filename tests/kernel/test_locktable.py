@@ -1,4 +1,4 @@
-"""/proc/locks as rows and as sentences: every shape that the kernel writes, and who stands behind a row that names nobody."""
+"""/proc/locks as rows and as text: every form of a row, and the holders of locks without a process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pytest_ipc.kernel import (
     proc_locks,
 )
 
-FIRST_PID_NAMESPACE = 0xEFFFFFFC  # the number that the kernel has for it
+FIRST_PID_NAMESPACE = 0xEFFFFFFC  # the kernel's inode number for it
 
 TABLE = """\
 1: POSIX  ADVISORY  READ 5433 08:01:7864448 128 128
@@ -40,7 +40,7 @@ TABLE = """\
 """
 
 
-def test_every_shape_of_a_row_is_read(monkeypatch):
+def test_proc_locks_parses_every_kind_of_row(monkeypatch):
     monkeypatch.setattr(locktable, "_lines", lambda _path: TABLE.splitlines())
     assert proc_locks() == [
         LockRow(1, False, "POSIX", "ADVISORY", "READ", 5433, 8, 1, 7864448, 128, 128),
@@ -54,7 +54,7 @@ def test_every_shape_of_a_row_is_read(monkeypatch):
     ]
 
 
-def test_a_row_is_a_phrase():
+def test_row_as_text():
     def phrase(kind: str, type: str, end: int | None = None) -> str:
         return str(LockRow(1, False, kind, "ACTIVE", type, 1, 0, 0, 0, 3, end))
 
@@ -66,7 +66,7 @@ def test_a_row_is_a_phrase():
 
 @pytest.fixture
 def file(tmp_path):
-    """A file and a descriptor of it, whose locks are shown here."""
+    """A file and its descriptor, on a platform that shows its locks."""
     fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     yield tmp_path / "file", fd
     os.close(fd)
@@ -79,21 +79,21 @@ def _shown():
 
 
 @pytest.mark.usefixtures("_shown")
-def test_the_locks_of_one_file_are_found_by_its_path_and_by_a_descriptor(file, tmp_path):
+def test_locks_of_accepts_a_path_and_a_descriptor(file, tmp_path):
     path, fd = file
     (tmp_path / "other").touch()
     assert locks_of(path) == []
     fcntl_setlk(fd, F_SETLK, RecordLock(F_WRLCK, 10, 5))
     [row] = locks_of(path) or []
     assert (row.kind, row.type, row.pid, row.start, row.end) == ("POSIX", "WRITE", os.getpid(), 10, 14)
-    for name in (fd, str(path)):  # and to look takes no record lock away
+    for name in (fd, str(path)):  # and reading releases no record lock
         [again] = locks_of(name) or []
-        assert replace(again, id=row.id) == row  # rows have other numbers when somebody else takes or releases a lock
+        assert replace(again, id=row.id) == row  # rows are renumbered when other processes take or release locks
     assert locks_of(tmp_path / "other") == []
 
 
 @pytest.mark.usefixtures("_shown")
-def test_a_waiter_stands_below_what_it_waits_for(file, fork):
+def test_waiter_follows_the_lock_it_waits_for(file, fork):
     path, fd = file
     fcntl_setlk(fd, F_SETLK, RecordLock(F_WRLCK, 0, 1))
     child = fork.keeping(fd)(fcntl_setlk, fd, F_SETLKW, RecordLock(F_RDLCK))
@@ -106,7 +106,7 @@ def test_a_waiter_stands_below_what_it_waits_for(file, fork):
 
 @pytest.mark.usefixtures("_shown")
 @pytest.mark.parametrize("kind", ["flock", "ofd"])
-def test_who_has_the_description_of_a_lock_open_is_found(file, fork, kind, pipe):
+def test_processes_with_the_open_file_description_are_found(file, fork, kind, pipe):
     path, fd = file
     if kind == "flock":
         flock(fd, LOCK_EX)
@@ -123,15 +123,15 @@ def test_who_has_the_description_of_a_lock_open_is_found(file, fork, kind, pipe)
 
 
 @pytest.mark.usefixtures("_shown")
-def test_a_taker_that_has_gone_is_told(file, fork):
+def test_picture_names_a_holder_after_the_locking_process_ended(file, fork):
     path, fd = file
     fork.keeping(fd)(flock, fd, LOCK_SH).result()
     if os.stat("/proc/self/ns/pid").st_ino != FIRST_PID_NAMESPACE and not locks_of(path):
-        pytest.skip("a PID namespace does not show the locks of processes that it cannot name any more")
+        pytest.skip("a PID namespace does not show the locks of ended processes")
     assert picture_of_locks(path).startswith("shared flock of the file, held by descriptor")
 
 
-def test_a_file_without_locks_and_one_that_is_not_there(file, tmp_path):
+def test_file_without_locks_and_missing_file(file, tmp_path):
     path, _fd = file
     if proc_locks() is not None:
         assert picture_of_locks(path) == "no lock on it is visible here"
@@ -139,7 +139,7 @@ def test_a_file_without_locks_and_one_that_is_not_there(file, tmp_path):
             locks_of(tmp_path / "nothing")
 
 
-def test_where_there_is_no_table_it_says_so(file, monkeypatch):
+def test_without_proc_locks_the_picture_says_so(file, monkeypatch):
     monkeypatch.setattr(locktable, "_lines", lambda _path: None)
     assert proc_locks() is None
     assert locks_of(file[0]) is None

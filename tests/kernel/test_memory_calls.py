@@ -1,4 +1,4 @@
-"""The calls of mapped memory and of the files behind it: a round trip of each, values out of range, a libc that lacks some."""
+"""Calls on mapped memory and its files: a round trip of each, values out of range, functions missing in libc."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pytest_ipc.kernel import abi, libc
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def test_memory_goes_round():
+def test_mapping_is_created_changed_and_unmapped():
     address = ipc.mmap(None, 3 * PAGE)
     ctypes.memmove(address, b"here", 4)
     ipc.mprotect(address, PAGE, ipc.PROT_READ)
@@ -35,19 +35,19 @@ def test_memory_goes_round():
         ipc.mincore(moved, PAGE)
 
 
-def test_pages_can_be_locked_as_they_come():
+def test_mlock2_accepts_mlock_onfault():
     address = ipc.mmap(None, 2 * PAGE)
     try:
         ipc.mlock2(address, 2 * PAGE, ipc.MLOCK_ONFAULT)
     except OSError as error:
         if error.errno != ENOSYS:
             raise
-        pytest.skip("mlock2 is not here, as under an emulator or with a libc before its time")
+        pytest.skip("mlock2 is not available, as under an emulator or with an old libc")
     finally:
         ipc.munmap(address, 2 * PAGE)
 
 
-def test_a_file_behind_memory_goes_round():
+def test_memfd_is_created_sized_and_sealed():
     fd = ipc.memfd_create("round", ipc.MFD_ALLOW_SEALING)
     try:
         ipc.ftruncate(fd, PAGE)
@@ -64,7 +64,7 @@ def test_a_file_behind_memory_goes_round():
         os.close(fd)
 
 
-def test_shared_memory_goes_round():
+def test_shared_memory_is_created_opened_and_unlinked():
     name = unused_name()
     fd = ipc.shm_open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
     try:
@@ -78,7 +78,7 @@ def test_shared_memory_goes_round():
         ipc.shm_unlink(name)
 
 
-def test_a_call_that_returns_its_errno_fails_like_the_others():
+def test_posix_fallocate_raises_the_errno_it_returns():
     ctypes.set_errno(7)
     with pytest.raises(OSError, match="posix_fallocate: Bad file descriptor") as caught:
         ipc.posix_fallocate(-1, 0, 1)
@@ -103,7 +103,7 @@ TOO_LARGE: dict[str, Callable[[], object]] = {
 
 
 @pytest.mark.parametrize("call", TOO_LARGE)
-def test_values_that_c_cannot_hold_are_refused_before_the_call(call):
+def test_value_beyond_the_c_type_raises_overflow_error(call):
     with pytest.raises(OverflowError, match="the range of the C type"):
         TOO_LARGE[call]()
 
@@ -111,20 +111,20 @@ def test_values_that_c_cannot_hold_are_refused_before_the_call(call):
 @pytest.mark.parametrize(
     "call", [ipc.shm_unlink, partial(ipc.shm_open, oflag=0), ipc.memfd_create], ids=["unlink", "open", "memfd"]
 )
-def test_a_nul_in_a_name_is_refused(call):
+def test_name_with_a_nul_raises_value_error(call):
     with pytest.raises(ValueError, match="must not contain a NUL"):
         call("/a\0b")
     with pytest.raises(TypeError):
         call(5)
 
 
-def test_on_an_unknown_machine_nothing_is_mapped(on_machine):
+def test_mmap_on_an_unknown_machine_raises_not_implemented_error(on_machine):
     on_machine("vax")
     with pytest.raises(NotImplementedError, match=r"^numbers unknown for the flags of mmap\(2\) on vax$"):
         ipc.mmap(None, PAGE)
 
 
-def test_what_an_older_glibc_has_in_librt_is_found_there(monkeypatch):
+def test_function_of_an_older_glibc_is_found_in_librt(monkeypatch):
     there = {"shm_unlink": ctypes.CDLL(None, use_errno=True).shm_unlink}
     asked: list[str] = []
 
@@ -143,13 +143,13 @@ def test_what_an_older_glibc_has_in_librt_is_found_there(monkeypatch):
 
 
 class Lacking:
-    """A libc that has no name at all."""
+    """A libc without any function."""
 
     def __getitem__(self, name: str) -> Any:
         raise AttributeError(name)
 
 
-def test_what_no_libc_has_is_a_call_that_the_platform_lacks():
+def test_function_missing_in_libc_fails_with_enosys():
     call = libc.function("no_such_call", ctypes.c_int)
     with pytest.raises(OSError, match="this libc has no such function") as caught:
         call()
@@ -161,19 +161,19 @@ def test_what_no_libc_has_is_a_call_that_the_platform_lacks():
     [(True, True, "mmap"), (False, True, "mmap64"), (False, False, "mmap")],
     ids=["64 bits", "glibc on 32 bits", "musl on 32 bits"],
 )
-def test_offsets_have_64_bits_everywhere(monkeypatch, wide, present, expected):
+def test_functions_with_64_bit_offsets_are_used(monkeypatch, wide, present, expected):
     monkeypatch.setattr(ctypes, "sizeof", lambda _type: 8 if wide else 4)
     monkeypatch.setattr(libc, "_symbol", lambda _name: object() if present else None)
     assert libc.with_large_offsets("mmap") == expected
 
 
-def test_the_flags_of_power_are_its_own(probe):
-    """Those that differ between machines, on this one."""
+def test_powerpc_has_its_own_mmap_flags(probe):
+    """The flags that differ between machines, as on this one."""
     names = ["MAP_LOCKED", "MAP_NORESERVE", "MCL_CURRENT", "MCL_FUTURE"]
     answer = probe("sys/mman.h", {name: name for name in names})
     assert {name: getattr(abi, name) for name in names} == answer
 
 
-def test_an_address_that_is_not_a_pages_is_the_kernels_to_refuse():
+def test_unaligned_address_reaches_the_kernel():
     with fails_with(EINVAL):
         ipc.munmap(1, PAGE)

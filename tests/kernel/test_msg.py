@@ -1,4 +1,4 @@
-"""The calls of message queues: what goes in comes out, what C cannot hold is refused, and the two accounts agree."""
+"""Calls on message queues: a round trip, values beyond their C type are refused, and /proc agrees with msgctl(2)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def msqid(sysv_msg):
     return sysv_msg().id
 
 
-def test_a_queue_is_made_found_and_removed():
+def test_queue_is_created_found_and_removed():
     key = unused_key()
     msqid = ipc.msgget(key, ipc.IPC_CREAT | ipc.IPC_EXCL | 0o600)
     assert ipc.msgget(key, 0) == msqid
@@ -36,7 +36,7 @@ def test_a_queue_is_made_found_and_removed():
 
 @pytest.mark.parametrize("type", sorted({1, 2**31 - 1, LONG_MAX}))
 @pytest.mark.parametrize("text", [b"", b"\0", b"text", bytes(range(256))], ids=["none", "NUL", "text", "256 bytes"])
-def test_a_message_goes_round(msqid, type, text):
+def test_sent_message_is_received(msqid, type, text):
     ipc.msgsnd(msqid, type, text)
     ds = ipc.msgctl_stat(msqid)
     assert (ds.qnum, ds.cbytes, ds.lspid) == (1, len(text), os.getpid())
@@ -44,7 +44,7 @@ def test_a_message_goes_round(msqid, type, text):
     assert (type_told, text_told) == (type, text)
 
 
-def test_a_message_is_chosen_and_cut_by_the_flags(msqid):
+def test_msgrcv_flags_select_and_truncate_messages(msqid):
     for type in (3, 1, 2):
         ipc.msgsnd(msqid, type, b"text", ipc.IPC_NOWAIT)
     assert ipc.msgrcv(msqid, 9, 1, ipc.MSG_COPY | ipc.IPC_NOWAIT) == ipc.Msgbuf(1, b"text")
@@ -56,7 +56,7 @@ def test_a_message_is_chosen_and_cut_by_the_flags(msqid):
         ipc.msgrcv(msqid, 9, 1, ipc.IPC_NOWAIT)
 
 
-def test_the_raw_forms_take_addresses(msqid):
+def test_raw_calls_take_addresses(msqid):
     buffer = ctypes.create_string_buffer(bytes(ctypes.c_long(5)) + b"text")
     ipc.msgsnd_raw(msqid, ctypes.addressof(buffer), 4)
     room = ctypes.create_string_buffer(100)
@@ -64,7 +64,7 @@ def test_the_raw_forms_take_addresses(msqid):
     assert room.raw[: len(buffer.raw) - 1] == buffer.raw[:-1]
 
 
-def test_what_is_set_is_told_and_the_rest_stays(msqid):
+def test_msgctl_set_changes_only_the_given_values(msqid):
     before = ipc.msgctl_stat(msqid)
     ipc.msgctl_set(msqid, qbytes=1000)
     ipc.msgctl_set(msqid, mode=0o640)
@@ -72,7 +72,7 @@ def test_what_is_set_is_told_and_the_rest_stays(msqid):
     assert (after.qbytes, after.perm.mode, after.perm.uid) == (1000, 0o640, before.perm.uid)
 
 
-def test_with_all_four_given_no_permission_to_read_is_needed(fork):
+def test_msgctl_set_of_all_values_needs_no_read_permission(fork):
     def life():
         try:
             os.setresuid(65534, 65534, 65534)
@@ -94,7 +94,7 @@ def test_with_all_four_given_no_permission_to_read_is_needed(fork):
         pytest.skip(f"needs a second user: {error.strerror}")
 
 
-def test_the_limits_and_the_sums_are_told(msqid):
+def test_msgctl_limits_and_info(msqid):
     for _ in range(3):
         ipc.msgsnd(msqid, 1, b"text")
     limits, info = ipc.msgctl_limits(), ipc.msgctl_info()
@@ -114,7 +114,7 @@ def at_index(index: int) -> ipc.MsqidDs | None:
         return None
 
 
-def test_the_list_of_queues_agrees_with_the_call(msqid, monkeypatch):
+def test_sysvipc_msg_agrees_with_msgctl(msqid, monkeypatch):
     ipc.msgsnd(msqid, 1, b"first")
     ipc.msgsnd(msqid, 1, b"second")
     ipc.msgrcv(msqid, 100)
@@ -156,13 +156,13 @@ def test_the_list_of_queues_agrees_with_the_call(msqid, monkeypatch):
     ],
     ids=range(18),
 )
-def test_what_c_cannot_hold_is_refused_before_the_call(call, error):
+def test_value_beyond_the_c_type_raises_overflow_error(call, error):
     with pytest.raises(error):
         call()
 
 
 @pytest.mark.parametrize("call", ["msgrcv", "msgsnd"])
-def test_an_interrupted_call_says_so(fork, signals, msqid, call):
+def test_interrupted_call_fails_with_eintr(fork, signals, msqid, call):
     if call == "msgsnd":
         ipc.msgctl_set(msqid, qbytes=1)
         ipc.msgsnd(msqid, 1, b"x")

@@ -1,4 +1,4 @@
-"""The calls about namespaces, mounts, capabilities and limits: what they give, and how they refuse."""
+"""Calls on namespaces, mounts, capabilities and limits: their results and their errors."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from pytest_ipc.kernel import (
 )
 
 
-def test_a_user_is_mapped_to_himself_or_another(fork):
+def test_map_user_maps_to_the_same_or_another_user(fork):
     if (refusal := trial(lambda: unshare(CLONE_NEWUSER))) is not None:
-        pytest.skip(f"no user namespace can be made here: {refusal}")
+        pytest.skip(f"no user namespace can be created here: {refusal}")
 
     def life(uid, gid):
         outside = os.getuid(), os.getgid()
@@ -49,7 +49,7 @@ def test_a_user_is_mapped_to_himself_or_another(fork):
             pytest.skip(f"this user may not be mapped here: {error}")
 
 
-def test_a_mount_comes_and_goes(fork, tmp_path):
+def test_mount_and_umount2(fork, tmp_path):
     def apart() -> None:
         unshare(CLONE_NEWNS)
         mount(None, "/", None, MS_REC | MS_PRIVATE)
@@ -73,12 +73,12 @@ def test_a_mount_comes_and_goes(fork, tmp_path):
 
 
 @pytest.mark.parametrize("call", [lambda: mount(None, "a\0b"), lambda: umount2("a\0b")], ids=["mount", "umount2"])
-def test_a_path_that_cannot_be_is_refused_before_the_call(call):
+def test_path_with_a_nul_raises_value_error(call):
     with pytest.raises(ValueError, match="must not contain a NUL"):
         call()
 
 
-def test_capabilities_are_those_that_the_kernel_shows():
+def test_capget_agrees_with_proc():
     held = capget()
     shown = process_status()
     if "CapEff" not in shown:
@@ -87,7 +87,7 @@ def test_capabilities_are_those_that_the_kernel_shows():
     assert held.effective == capabilities()
 
 
-def test_capabilities_are_given_up_and_not_taken(fork):
+def test_capset_drops_and_does_not_add_capabilities(fork):
     def life():
         first = capget()
         less = CapabilitySets(first.effective & ~1, first.permitted & ~1, first.inheritable & ~1)
@@ -100,7 +100,7 @@ def test_capabilities_are_given_up_and_not_taken(fork):
     assert fork(life).result() == (True, True)
 
 
-def test_limits_are_read_and_set(fork):
+def test_rlimits_are_read_and_set(fork):
     def life():
         setrlimit(RLIMIT_MEMLOCK, 4096, 8192)
         old = prlimit(0, RLIMIT_MEMLOCK, (0, 8192))
@@ -112,7 +112,7 @@ def test_limits_are_read_and_set(fork):
     assert RLIM_INFINITY == 2**64 - 1
 
 
-def test_the_kernels_version_is_compared_by_its_numbers(monkeypatch):
+def test_kernel_version_is_compared_by_numbers(monkeypatch):
     for release, version, older in (
         ("6.9.1-custom", "6.10", True),
         ("6.10.0", "6.9", False),

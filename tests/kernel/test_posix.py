@@ -1,4 +1,4 @@
-"""POSIX semaphores and queues as calls: values out of C's range are refused before anything is called, names with a NUL too."""
+"""Calls on POSIX semaphores and queues: values beyond their C type and names with a NUL are refused before the call."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ OF_ANOTHER_TYPE: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("call", OUT_OF_RANGE)
-def test_what_does_not_fit_c_is_refused(call):
+def test_value_beyond_the_c_type_raises_overflow_error(call):
     with pytest.raises(OverflowError, match="the range of the C type"):
         OUT_OF_RANGE[call]()
 
 
 @pytest.mark.parametrize("call", OF_ANOTHER_TYPE)
-def test_what_is_of_another_type_is_refused(call):
+def test_wrong_type_raises_type_error(call):
     with pytest.raises(TypeError):
         OF_ANOTHER_TYPE[call]()
 
@@ -95,7 +95,7 @@ def test_what_is_of_another_type_is_refused(call):
     ids=["sem_open", "sem_unlink", "mq_open", "mq_unlink"],
 )
 @pytest.mark.parametrize("name", ["/x\0y", b"/x\0"], ids=["text", "bytes"])
-def test_a_name_with_a_nul_is_refused(call, name):
+def test_name_with_a_nul_raises_value_error(call, name):
     with pytest.raises(ValueError, match="must not contain a NUL"):
         call(name)
 
@@ -108,14 +108,14 @@ def test_names_may_be_bytes(posix_sem, posix_mq):
     assert not queue.unlink()
 
 
-def test_a_function_that_is_nowhere_is_absent_when_it_is_called():
+def test_function_missing_in_libc_fails_with_enosys_when_called():
     missing = libc.function("sem_no_such_call", c_int)
     with pytest.raises(OSError, match="this libc has no such function") as caught:
         missing()
     assert caught.value.errno == ENOSYS
 
 
-def test_a_call_that_fails_says_which_it_was():
+def test_os_error_names_the_call():
     with pytest.raises(OSError, match=r"^\[Errno 22\] sem_open: Invalid argument$") as caught:
         sem_open("/", os.O_CREAT)
     assert caught.value.errno == EINVAL

@@ -1,4 +1,4 @@
-"""What /proc says: the kernel's lists against its calls, processes with any name, and what is not there."""
+"""Files of /proc: the kernel's lists agree with its calls, processes with any name, missing files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pytest_ipc.kernel import (
 )
 
 
-def test_the_list_of_segments_agrees_with_the_call(sysv_shm):
+def test_sysvipc_shm_agrees_with_shmctl(sysv_shm):
     segment = sysv_shm(12345, mode=0o640)
     segment.attach()
     ds = shmctl_stat(segment.id)
@@ -45,14 +45,14 @@ def test_the_list_of_segments_agrees_with_the_call(sysv_shm):
     assert min(row.rss, row.swap) >= 0
 
 
-def test_this_process_runs_and_has_its_parent():
+def test_process_state_of_this_process():
     state = process_state(os.getpid())
     assert state is not None
     assert (state.state, state.ppid, state.starttime > 0) == ("R", os.getppid(), True)
     assert process_status()["Pid"] == str(os.getpid())
 
 
-def test_a_process_that_is_gone_has_nothing_to_read(fork):
+def test_reaped_process_has_no_state(fork):
     child = fork(int)
     child.wait()
     gone = child.pid
@@ -61,7 +61,7 @@ def test_a_process_that_is_gone_has_nothing_to_read(fork):
 
 
 @pytest.mark.parametrize("name", ["a b", "a) R 1 (b", "(", "))) Z", "\n"])
-def test_a_command_may_be_called_anything(fork, tmp_path, name):
+def test_command_may_contain_spaces_and_parentheses(fork, tmp_path, name):
     program = tmp_path / name
     shutil.copy("/bin/sleep", program)
     child = fork(os.execv, program, [name, "60"])
@@ -72,7 +72,7 @@ def test_a_command_may_be_called_anything(fork, tmp_path, name):
     assert process_status(child.pid)["PPid"] == str(os.getpid())
 
 
-def test_a_stopped_process_and_a_zombie_are_told(fork, pipe):
+def test_stopped_process_and_zombie_are_reported(fork, pipe):
     child = fork(os.read, pipe().read_fd, 1)
     child.wait_blocked("read")
     os.kill(child.pid, 19)
@@ -81,7 +81,7 @@ def test_a_stopped_process_and_a_zombie_are_told(fork, pipe):
     assert child.wait_state("Z") == "Z"
 
 
-def test_the_call_a_process_sleeps_in_is_told_with_its_arguments(fork, pipe):
+def test_process_syscall_returns_call_and_arguments(fork, pipe):
     fd = pipe().read_fd
     child = fork(os.read, fd, 7)
     child.wait_blocked("read")
@@ -103,28 +103,28 @@ def test_the_call_a_process_sleeps_in_is_told_with_its_arguments(fork, pipe):
         (None, None),
     ],
 )
-def test_every_form_of_the_line_is_understood(monkeypatch, text, answer):
+def test_process_syscall_parses_every_form_of_the_line(monkeypatch, text, answer):
     monkeypatch.setattr(proc, "_read", lambda _path: text)
     assert process_syscall(1) == answer
 
 
-def test_what_is_not_there_is_none(monkeypatch):
+def test_missing_file_returns_none(monkeypatch):
     assert limit("kernel/no_such_limit") is None
     assert process_status("no_such_process") == {}
     monkeypatch.setattr(proc, "_read", lambda _path: None)
     assert (sysvipc_shm(), capabilities(), limit("kernel/shmmax")) == (None, None, None)
 
 
-def test_limits_are_those_of_the_call():
+def test_limit_agrees_with_shmctl():
     assert limit("kernel/shmmni") == shmctl_limits().shmmni
 
 
-def test_a_limit_that_cannot_be_set_is_an_error_of_this_call():
+def test_set_limit_raises_the_refusal_of_write():
     with pytest.raises(OSError, match="no_such_limit"):
         set_limit("kernel/no_such_limit", 1)
 
 
-def test_the_open_descriptors_are_those_that_are_open(pipe):
+def test_open_descriptors_lists_exactly_the_open_ones(pipe):
     before = open_descriptors()
     ends = pipe()
     assert sorted({*before, ends.read_fd, ends.write_fd}) == open_descriptors()
@@ -132,7 +132,7 @@ def test_the_open_descriptors_are_those_that_are_open(pipe):
     assert before == open_descriptors() == sorted(before)
 
 
-def test_capabilities_are_those_of_the_status():
+def test_capabilities_agree_with_proc_status():
     found = capabilities()
     assert found is not None
     assert f"{found:016x}" == process_status()["CapEff"]

@@ -1,4 +1,4 @@
-"""Condition variables, read-write locks and barriers that processes share: what goes in comes back."""
+"""Process-shared condition variables, read-write locks and barriers: a round trip of each."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from pytest_ipc.kernel.rwlock import (
 
 @pytest.fixture
 def room(mapped_file) -> int:
-    """Memory that children share."""
+    """The address of memory that children share."""
     address: int = mapped_file().address
     return address
 
@@ -51,7 +51,7 @@ def soon() -> Timespec:
 
 
 @pytest.mark.parametrize("wake", [cond_signal, cond_broadcast])
-def test_a_condition_wakes_who_waits(room, fork, wake):
+def test_cond_signal_wakes_a_waiter(room, fork, wake):
     mutex = room + COND_BYTES
     cond_init(room)
     mutex_init(mutex)
@@ -71,7 +71,7 @@ def test_a_condition_wakes_who_waits(room, fork, wake):
     cond_destroy(room)
 
 
-def test_a_wait_for_a_condition_gives_up_with_the_mutex_locked(room):
+def test_cond_timedwait_times_out_with_the_mutex_locked(room):
     mutex = room + COND_BYTES
     cond_init(room)
     mutex_init(mutex)
@@ -81,7 +81,7 @@ def test_a_wait_for_a_condition_gives_up_with_the_mutex_locked(room):
     mutex_unlock(mutex)
 
 
-def test_readers_share_a_lock_and_a_writer_does_not(room, fork):
+def test_readers_share_a_rwlock_and_a_writer_excludes_them(room, fork):
     rwlock_init(room)
     rwlock_rdlock(room)
 
@@ -110,7 +110,7 @@ def test_readers_share_a_lock_and_a_writer_does_not(room, fork):
     rwlock_destroy(room)
 
 
-def test_a_barrier_lets_all_go_together_and_names_one(room, fork):
+def test_barrier_releases_all_and_returns_serial_thread_in_one(room, fork):
     barrier_init(room, 2)
     child = fork(barrier_wait, room)
     child.wait_blocked("futex")
@@ -118,13 +118,13 @@ def test_a_barrier_lets_all_go_together_and_names_one(room, fork):
     barrier_destroy(room)
 
 
-def test_an_error_is_raised_and_not_returned(room):
+def test_returned_error_is_raised(room):
     with fails_with(EINVAL):
         barrier_init(room, 0)
     assert min(COND_BYTES, RWLOCK_BYTES, BARRIER_BYTES) >= 56
 
 
 @pytest.mark.parametrize("make", [cond_init, rwlock_init, lambda address: barrier_init(address, 1)])
-def test_an_address_is_an_integer(make):
+def test_address_must_be_an_integer(make):
     with pytest.raises(TypeError):
         make("here")

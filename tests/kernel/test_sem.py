@@ -1,4 +1,4 @@
-"""The calls of semaphores: a round trip, what does not fit their C types, EINTR, and the words that they are given by."""
+"""Calls on semaphores: a round trip, values beyond their C type, EINTR, and union semun."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def at_index(index: int) -> ipc.SemidDs | None:
         return None
 
 
-def test_semaphores_go_round(semid):
+def test_set_is_created_changed_and_removed(semid):
     ipc.semctl_setall(semid, [1, 2, 3])
     ipc.semop(semid, [(0, -1), ipc.Sembuf(1, 5, ipc.SEM_UNDO), ipc.Sembuf(1, -5, ipc.SEM_UNDO)])
     ipc.semtimedop(semid, [(0, 0)], 10)
@@ -48,7 +48,7 @@ def test_semaphores_go_round(semid):
     assert [found for found in every if found.id == semid] == [ds]
 
 
-def test_the_list_of_sets_agrees_with_the_call(semid):
+def test_sysvipc_sem_agrees_with_semctl(semid):
     ds, rows = ipc.semctl_stat(semid), ipc.sysvipc_sem()
     if rows is None:
         pytest.skip("there is no /proc/sysvipc/sem here")
@@ -57,7 +57,7 @@ def test_the_list_of_sets_agrees_with_the_call(semid):
     assert (row.uid, row.gid, row.cuid, row.cgid) == (ds.perm.uid, ds.perm.gid, ds.perm.cuid, ds.perm.cgid)
 
 
-def test_a_file_of_several_numbers_is_read_whole():
+def test_limit_fields_reads_all_numbers():
     found = ipc.limit_fields("kernel/sem")
     if found is None:
         pytest.skip("there is no /proc/sys/kernel/sem here")
@@ -66,7 +66,7 @@ def test_a_file_of_several_numbers_is_read_whole():
     assert (ipc.limit("kernel/sem"), ipc.limit_fields("kernel/no_such_limit")) == (limits.semmsl, None)
 
 
-def test_an_address_is_taken_with_a_count(semid):
+def test_semop_takes_an_address_and_a_count(semid):
     array = (abi.sembuf * 2)(abi.sembuf(0, 1, 0), abi.sembuf(1, 2, 0))
     ipc.semop(semid, ctypes.addressof(array), 2)
     ipc.semtimedop(semid, ctypes.addressof(array), 1, 1)
@@ -75,14 +75,14 @@ def test_an_address_is_taken_with_a_count(semid):
         ipc.semop(semid, ctypes.addressof(array))
 
 
-def test_what_is_set_without_asking_needs_no_permission_to_ask(semid):
+def test_semctl_set_of_all_values_needs_no_read_permission(semid):
     ipc.semctl_set(semid, uid=os.geteuid(), gid=os.getegid(), mode=0)
     ipc.semctl_set(semid, uid=os.geteuid(), gid=os.getegid(), mode=0o600)
     assert ipc.semctl_stat(semid).perm.mode == 0o600
 
 
 @pytest.mark.parametrize("timeout", [0, 0.01, 0.9999999999])
-def test_a_time_that_is_over_is_told(semid, timeout):
+def test_semtimedop_fails_with_eagain_after_the_timeout(semid, timeout):
     with fails_with(EAGAIN):
         ipc.semtimedop(semid, [(0, -1)], timeout)
 
@@ -111,7 +111,7 @@ REFUSED: dict[str, tuple[Callable[[int], object], type[Exception]]] = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_does_not_fit_is_refused_before_anything_is_called(semid, what):
+def test_value_beyond_the_c_type_raises_overflow_error(semid, what):
     call, error = REFUSED[what]
     before = ipc.semctl_stat(semid)
     with pytest.raises(error):
@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_called(semid, what):
 
 
 @pytest.mark.parametrize("timeout", [None, 3600])
-def test_an_interruption_is_seen(semid, fork, signals, timeout):
+def test_interrupted_semop_fails_with_eintr(semid, fork, signals, timeout):
     def life():
         signals.catch(signal.SIGUSR1)
         with fails_with(EINTR):
@@ -132,7 +132,7 @@ def test_an_interruption_is_seen(semid, fork, signals, timeout):
     actor.result()
 
 
-def test_a_value_lies_at_the_start_of_its_union(monkeypatch):
+def test_semun_places_val_at_the_start_of_the_union(monkeypatch):
     assert abi.semun(5) == (5 if sys.byteorder == "little" or not abi.WIDE else 5 << 32)
     monkeypatch.setattr(sys, "byteorder", "big")
     monkeypatch.setattr(abi.signal, "WIDE", True)
@@ -151,14 +151,14 @@ def test_a_value_lies_at_the_start_of_its_union(monkeypatch):
         ("s390x", 88, 56, 64),
     ],
 )
-def test_the_64_bit_layouts_have_the_sizes_of_the_kernels_headers(on_machine, machine, size, ctime, nsems):
+def test_64_bit_layouts_have_the_sizes_of_the_kernel_headers(on_machine, machine, size, ctime, nsems):
     on_machine(machine)
     ds = abi.semid_ds()
     offsets = [getattr(ds, name).offset for name in ("otime", "ctime", "nsems")]
     assert (ctypes.sizeof(ds), offsets) == (size, [48, ctime, nsems])
 
 
-def test_an_unknown_machine_is_refused_and_not_guessed(on_machine):
+def test_unknown_machine_raises_not_implemented_error(on_machine):
     on_machine("vax")
     with pytest.raises(NotImplementedError, match=r"^layout unknown for struct semid_ds on vax$"):
         ipc.semctl_stat(0)

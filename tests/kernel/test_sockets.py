@@ -1,4 +1,4 @@
-"""The calls of sockets that the stdlib leaves out: what goes in is checked, what comes out is read as the kernel has it."""
+"""Calls on sockets that the stdlib lacks: arguments are checked, results are those of the kernel."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pytest_ipc.kernel import (
 )
 
 
-def test_credentials_are_packed_and_read():
+def test_ucred_packs_and_unpacks():
     own = Ucred.own()
     assert (own.pid, Ucred.unpack(own.pack()), len(own.pack())) == (os.getpid(), own, Ucred.SIZE)
     assert Ucred.unpack(Ucred(1, 2**32 - 1, 2).pack() + b"more") == Ucred(1, 2**32 - 1, 2)
@@ -39,13 +39,13 @@ def test_credentials_are_packed_and_read():
             wrong.pack()
 
 
-def test_an_address_is_what_it_is_given():
+def test_unix_address_contains_exactly_the_path():
     assert unix_address(b"ab\0") == AF_UNIX.to_bytes(2, sys.byteorder) + b"ab\0"
     assert SUN_PATH_BYTES == 108
 
 
 @pytest.mark.parametrize("value", [2**31, -(2**31) - 1])
-def test_what_does_not_fit_an_int_is_refused(value):
+def test_value_beyond_int_raises_overflow_error(value):
     for call in (
         lambda: socketpair(value, SOCK_STREAM),
         lambda: socketpair(AF_UNIX, value),
@@ -59,13 +59,13 @@ def test_what_does_not_fit_an_int_is_refused(value):
             call()
 
 
-def test_what_is_no_socket_fails_with_its_errno():
+def test_closed_descriptor_fails_with_ebadf():
     for call in (lambda: accept4(-1), lambda: recv(-1, 1), lambda: send(-1, b""), lambda: peer_credentials(-1)):
         with fails_with(EBADF):
             call()
 
 
-def test_an_option_is_read_to_its_length():
+def test_getsockopt_returns_the_length_of_the_option():
     with socket.socket(AF_UNIX) as alone:
         assert getsockopt(alone.fileno(), SOL_SOCKET, socket.SO_TYPE, 100) == SOCK_STREAM.to_bytes(4, sys.byteorder)
         with fails_with(ENOPROTOOPT):
@@ -73,7 +73,7 @@ def test_an_option_is_read_to_its_length():
         assert getsockname(alone.fileno(), 0) == (b"", 2)
 
 
-def test_the_list_of_sockets_is_read_whatever_the_paths(tmp_path, monkeypatch):
+def test_unix_sockets_parses_any_path(tmp_path, monkeypatch):
     if unix_sockets() is None:
         pytest.skip("there is no /proc/net/unix")
     monkeypatch.chdir(tmp_path)
@@ -84,7 +84,7 @@ def test_the_list_of_sockets_is_read_whatever_the_paths(tmp_path, monkeypatch):
             assert (row.path, row.type, row.state) == (os.fsencode(name), SOCK_STREAM, 1)
 
 
-def test_rtnetlink_answers_with_an_errno(monkeypatch):
+def test_rtnetlink_error_raises_os_error(monkeypatch):
     monkeypatch.setattr("pytest_ipc.kernel.netlink.socket.if_nametoindex", lambda _name: 0x7FFF_0000)
     with fails_with(ENODEV):
         netlink.is_up("nothing")

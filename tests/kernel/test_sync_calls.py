@@ -1,4 +1,4 @@
-"""The calls about counters, timers, futexes, pidfds, stacks and mutexes: what they refuse in Python, and that nothing wraps."""
+"""Calls on counters, timers, futexes, pidfds, stacks and mutexes: invalid arguments are refused, and nothing wraps."""
 
 from __future__ import annotations
 
@@ -67,7 +67,10 @@ REFUSED: dict[str, tuple[Callable[[], object], type[Exception]]] = {
     "signalfd of a flag too large": (lambda: signalfd(-1, {1}, 1 << 31), OverflowError),
     "timerfd of a clock too large": (lambda: timerfd_create(1 << 31), OverflowError),
     "timerfd to a time too long": (lambda: timerfd_settime(0, ItimerSpec(Timespec(1 << 63))), OverflowError),
-    "timerfd to a time of a float": (lambda: timerfd_settime(0, ItimerSpec(Timespec(0.5))), TypeError),  # type: ignore[arg-type]
+    "timerfd to a time of a float": (
+        lambda: timerfd_settime(0, ItimerSpec(Timespec(0.5))),  # type: ignore[arg-type]
+        TypeError,
+    ),
     "ticks below 0": (lambda: timerfd_set_ticks(0, -1), OverflowError),
     "a timer with a thread": (lambda: timer_create(0, SIGEV_THREAD), ValueError),
     "a timer of a value too large": (lambda: timer_create(0, SIGEV_NONE, value=1 << 31), OverflowError),
@@ -92,13 +95,13 @@ REFUSED: dict[str, tuple[Callable[[], object], type[Exception]]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_c_would_cut_is_refused(case):
+def test_value_beyond_the_c_type_raises_overflow_error(case):
     call, error = REFUSED[case]
     with pytest.raises(error):
         call()
 
 
-def test_times_keep_what_they_are_given():
+def test_times_are_not_normalized():
     assert Timespec.of(1.5) == Timespec(1, 500_000_000)
     assert Timespec.of(-0.25) == Timespec(-1, 750_000_000)
     assert Timespec.of(1 - 1e-12) == Timespec(0, 999_999_999)
@@ -110,7 +113,7 @@ def test_times_keep_what_they_are_given():
     assert ItimerVal.read(ItimerVal(Timeval(1, 2), Timeval(3, 4)).pack()) == ItimerVal(Timeval(1, 2), Timeval(3, 4))
 
 
-def test_two_timers_are_two():
+def test_timer_create_returns_distinct_timers():
     first, second = timer_create(time.CLOCK_MONOTONIC, SIGEV_NONE), timer_create(time.CLOCK_MONOTONIC, SIGEV_NONE)
     assert first != second
     timer_delete(first)
@@ -118,18 +121,18 @@ def test_two_timers_are_two():
     timer_delete(second)
 
 
-def test_interval_timers_are_asked_without_being_touched():
+def test_getitimer_does_not_change_the_timer():
     told = getitimer(signal.ITIMER_VIRTUAL)
     assert getitimer(signal.ITIMER_VIRTUAL) == told == ItimerVal()
 
 
-def test_an_address_in_the_upper_half_is_the_kernels_to_refuse():
+def test_address_in_the_upper_half_reaches_the_kernel():
     top = (1 << 8 * sizeof(c_size_t)) - 4
     with pytest.raises(OSError, match="futex: "):
         futex_wait(top, 0)
 
 
-def test_polls_tell_what_is_ready(pipe):
+def test_poll_returns_ready_descriptors(pipe):
     channel = pipe()
     assert poll({channel.read_fd: 1}, 0) == {}
     assert select({channel.read_fd}, 0) == set()
@@ -141,7 +144,7 @@ def test_polls_tell_what_is_ready(pipe):
         assert [event.events for event in epoll_wait(queue.fileno(), 4, 0)] == [standard_select.EPOLLIN]
 
 
-def test_a_sleep_is_not_short():
+def test_nanosleep_sleeps_no_less_than_the_time():
     start = time.monotonic_ns()
     nanosleep(Timespec(0, 2_000_000))
     assert time.monotonic_ns() - start >= 2_000_000
@@ -149,7 +152,7 @@ def test_a_sleep_is_not_short():
 
 @pytest.fixture
 def room(futex):
-    """Where a mutex can be made."""
+    """The address of memory for a mutex."""
     return futex().address
 
 
@@ -176,7 +179,7 @@ def test_mutexes_of_every_kind(room, fork):
     assert MUTEX_BYTES >= 40
 
 
-def test_a_wait_with_a_time_gives_up():
+def test_timed_wait_fails_with_etimedout():
     word = c_uint32(3)
     with fails_with(ETIMEDOUT):
         futex_wait(addressof(word), 3, Timespec(0, 1))

@@ -1,4 +1,4 @@
-"""System calls by number: the tables as the headers have them, and the names that stand for one another."""
+"""System calls by number: the tables equal the headers, and names cover the calls that libc makes for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def asked(probe, header: str, names: dict[str, int]) -> dict[str, int]:
     return answer
 
 
-def test_the_numbers_are_those_of_this_machines_header(probe):
+def test_numbers_equal_those_of_the_header(probe):
     names = table(abi.machine())
     answer = asked(probe, "asm/unistd.h", names)
     assert len(answer) > 20
@@ -35,11 +35,11 @@ def test_the_numbers_are_those_of_this_machines_header(probe):
         ("i386", "asm/unistd_32.h"),
     ],
 )
-def test_the_numbers_of_other_machines_are_those_of_headers_that_are_here(probe, machine, header):
+def test_numbers_of_other_machines_equal_those_of_installed_headers(probe, machine, header):
     if header.startswith("asm-generic") and not abi.WIDE:
         pytest.skip("the generic header gives a 32-bit process 32-bit numbers")
     if header.startswith("asm/") and abi.machine() not in ("x86_64", "i386"):
-        pytest.skip("the header of that name is another machine's here")
+        pytest.skip("the header of that name is for another machine here")
     names = table(machine)
     answer = asked(probe, header, names)
     assert len(answer) > 20
@@ -47,7 +47,7 @@ def test_the_numbers_of_other_machines_are_those_of_headers_that_are_here(probe,
 
 
 @pytest.mark.parametrize("machine", syscalls._TABLES)
-def test_no_two_names_have_one_number(machine):
+def test_numbers_are_unique(machine):
     numbers = list(table(machine).values())
     assert len(set(numbers)) == len(numbers)
 
@@ -69,24 +69,24 @@ def test_no_two_names_have_one_number(machine):
         ("s390x", "semop", {"ipc", "semtimedop"}),
     ],
 )
-def test_a_name_stands_for_every_call_that_libc_may_make_of_it(on_machine, monkeypatch, machine, name, calls):
+def test_numbers_of_includes_the_calls_libc_may_make(on_machine, monkeypatch, machine, name, calls):
     monkeypatch.setattr(abi.layout, "WIDE", machine != "i686")
     on_machine(machine)
     assert {syscall_name(number) for number in numbers_of(name)} == calls
 
 
-def test_an_unknown_name_is_refused_with_those_that_are_known():
+def test_unknown_name_raises_value_error_with_all_names():
     with pytest.raises(ValueError, match=r"system call must be one of .*openat.*, not 'opennat'"):
         numbers_of("opennat")
     with pytest.raises(LookupError, match="no number is known for the system call 'opennat' on"):
         number_of("opennat")
 
 
-def test_an_unknown_number_has_its_number_for_a_name():
+def test_unknown_number_is_named_by_its_number():
     assert syscall_name(99999) == "system call 99999"
 
 
-def test_on_an_unknown_machine_no_number_is_known_and_none_is_guessed(on_machine):
+def test_unknown_machine_has_no_numbers(on_machine):
     on_machine("vax")
     assert numbers_of("read") == frozenset()
     assert syscall_name(0) == "system call 0"
@@ -107,8 +107,8 @@ def test_on_an_unknown_machine_no_number_is_known_and_none_is_guessed(on_machine
         ("vax", b"0 0x3 0x7ff", "vax"),
     ],
 )
-def test_proc_counts_calls_as_the_machine_below_an_emulator_does(tmp_path, monkeypatch, machine, told, counted):
-    """What the call that reads the file is there is the only one of which the reader knows the name."""
+def test_proc_shows_the_numbers_of_the_emulators_host(tmp_path, monkeypatch, machine, told, counted):
+    """The call that reads the file is the only one whose name is known."""
     (tmp_path / "syscall").write_bytes(told)
     real = os.open
     monkeypatch.setattr(unpatched.os, "open", lambda _path, flags: real(tmp_path / "syscall", flags))
@@ -116,7 +116,7 @@ def test_proc_counts_calls_as_the_machine_below_an_emulator_does(tmp_path, monke
     assert syscalls.counted_as.__wrapped__() == counted
 
 
-def test_an_emulators_ways_are_known_only_under_one(on_machine, monkeypatch):
+def test_emulator_calls_are_known_only_under_an_emulator(on_machine, monkeypatch):
     on_machine("s390x")
     assert table("s390x")["rt_sigsuspend"] not in numbers_of("pause")
     monkeypatch.setattr(syscalls, "counted_as", lambda: "x86_64")

@@ -1,4 +1,4 @@
-"""Deadlines: at least one question, at most the time, and no time that never ends unless it is asked for."""
+"""Deadlines: the condition is checked at least once, the wait ends in time, and None never passes."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import pytest
 from pytest_ipc.kernel import Deadline
 
 
-def test_a_question_is_asked_at_least_once():
+def test_condition_is_checked_at_least_once():
     assert Deadline(0).until(lambda: True)
     assert not Deadline(0).until(lambda: False)
 
 
-def test_a_question_is_asked_until_the_answer_is_yes():
+def test_condition_is_checked_until_it_is_true():
     answers = iter([False] * 20 + [True])
     assert Deadline(60).until(lambda: next(answers))
 
 
-def test_a_deadline_that_has_passed_says_so():
+def test_deadline_has_passed_after_its_timeout():
     deadline = Deadline(0)
     assert (deadline.passed, deadline.left) == (True, 0.0)
 
 
 @pytest.mark.parametrize("timeout", [None, math.inf])
-def test_never_does_not_pass(timeout):
+def test_deadline_of_none_never_passes(timeout):
     deadline = Deadline(timeout)
     assert (deadline.passed, deadline.left) == (False, math.inf)
     answers = iter([False] * 8 + [True])
     assert deadline.until(lambda: next(answers))
 
 
-def test_it_waits_no_less_than_it_was_told():
+def test_wait_lasts_at_least_the_timeout():
     import time
 
     start = time.monotonic()
@@ -41,7 +41,7 @@ def test_it_waits_no_less_than_it_was_told():
     assert time.monotonic() - start >= 0.05
 
 
-def test_a_descriptor_that_has_something_wakes_the_question(pipe):
+def test_readable_descriptor_ends_the_pause(pipe):
     ends = pipe()
     os.write(ends.write_fd, b"x")
     rounds = 0

@@ -1,1 +1,1 @@
-"""From outcomes to verdicts, and what is shown of them."""
+"""Tests of verdicts: from the outcome of a test to reports and their presentation."""

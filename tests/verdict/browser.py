@@ -1,4 +1,4 @@
-"""A browser without a screen: Chromium, told by the DevTools protocol over a pair of pipes, which needs no package and no port."""
+"""A headless browser: Chromium, controlled by the DevTools protocol over two pipes, without a package or a port."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECONDS = 60
 
 
 def program() -> str | None:
-    """The browser that is here, if one is."""
+    """Return the path of an installed browser, or None."""
     return next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 
@@ -40,7 +40,7 @@ class Browser:
             self.tell(f"{domain}.enable")
 
     def tell(self, method: str, **parameters: Any) -> Any:
-        """The browser's answer to a command of the protocol."""
+        """Send a command of the protocol and return the reply."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:
@@ -65,50 +65,50 @@ class Browser:
         return answer
 
     def open(self, address: str) -> None:
-        """Load a page, until all its scripts have run."""
+        """Load a page and wait for its scripts."""
         for one in (
             "about:blank",
             address,
-        ):  # by way of another page, for what differs in its anchor alone is not loaded
+        ):  # by way of another page, because a changed fragment alone loads nothing
             self.events.clear()
             self.tell("Page.navigate", url=one)
             while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
                 self.events.append(self._next())
 
     def ask(self, expression: str) -> Any:
-        """What an expression of JavaScript comes to, after a promise is kept."""
+        """Return the value of a JavaScript expression; a promise is awaited."""
         found = self.tell("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
     def wait(self, expression: str) -> None:
-        """Until an expression holds."""
+        """Wait until an expression is true."""
         assert Deadline(SECONDS).until(lambda: self.ask(f"Boolean({expression})")), f"never came: {expression}"
 
     def press(self, key: str) -> None:
-        """A key, as from a keyboard."""
+        """Press a key."""
         text = {"text": "\r"} if key == "Enter" else {"text": key} if len(key) == 1 else {}
         codes = {"Enter": 13, "Tab": 9, "ArrowDown": 40, "ArrowUp": 38, "/": 191}
         self.tell("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=codes[key], **text)
         self.tell("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=codes[key])
 
     def resize(self, width: int, height: int) -> None:
-        """The size of the page, in CSS pixels."""
+        """Set the size of the page in CSS pixels."""
         self.tell(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
         )
 
     def prefer(self, scheme: str) -> None:
-        """What the reader has asked his system for: light or dark."""
+        """Set the reader's preferred colour scheme: light or dark."""
         self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def picture(self, path: Path) -> None:
-        """Write what is seen to a PNG file."""
+        """Write a screenshot to a PNG file."""
         path.write_bytes(base64.b64decode(self.tell("Page.captureScreenshot", format="png")["data"]))
 
 
 def _out_of_the_way(fd: int) -> int:
-    """The same descriptor with a number that is neither 3 nor 4."""
+    """Return a duplicate of the descriptor whose number is neither 3 nor 4."""
     moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20)
     os.close(fd)
     return moved
@@ -116,12 +116,12 @@ def _out_of_the_way(fd: int) -> int:
 
 @contextmanager
 def browser(folder: Path) -> Iterator[Browser]:
-    """A browser that keeps its files below *folder*, ended with the block."""
+    """Start a browser with its files below *folder*, and end it with the block."""
     path = program()
     assert path is not None
     to_it, from_me = map(_out_of_the_way, os.pipe())
     to_me, from_it = map(_out_of_the_way, os.pipe())
-    # The protocol's descriptors are 3 and 4; a shell puts them there.
+    # The protocol uses descriptors 3 and 4; a shell redirects them.
     script = f'exec "$@" 3<&{to_it} 4>&{from_it} {to_it}<&- {from_it}>&-'
     command = [
         path,

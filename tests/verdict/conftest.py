@@ -1,4 +1,4 @@
-"""What takes a while to make, once."""
+"""Fixtures that take long to build, built once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_ipc.verdict.runner import build_bundle
 
 @pytest.fixture(scope="session")
 def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle. What is not pure Python here has to come from an index, which not every machine reaches."""
+    """A bundle. Packages that are not pure Python here come from an index, which some machines cannot reach."""
     try:
         content = build_bundle.make()
     except build_bundle.BundleError as error:

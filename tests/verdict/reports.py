@@ -1,4 +1,4 @@
-"""Reports to compare, as check would write them, and what every report has to be."""
+"""Reports for comparisons, as written by check, and their validation."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ BROKEN = Verdict("broken", "setup: NameError: name 'x' is not defined")
 
 @cache
 def schema() -> Any:
-    """The schema that is shipped, itself checked."""
+    """Return the shipped schema, itself validated."""
     found = json.loads(files("pytest_ipc.verdict").joinpath("report.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(found)
     return found
 
 
 def validate(found: Any) -> None:
-    """What is no report fails the test, with what is wrong about it."""
+    """Fail the test if *found* is not a valid report, with the errors."""
     jsonschema.Draft202012Validator(schema()).validate(found)
 
 
 def result(id: str, verdict: Verdict) -> ClauseResult:
-    """The result of a clause; the part of its id before the full stop is its mechanism and its manual page."""
+    """Return the result of a clause; the part of its id before the dot is its mechanism and its manual page."""
     mechanism = id.partition(".")[0]
     return ClauseResult(id, mechanism, f"{mechanism}(2)", "ERRORS", f"The clause {id} is kept", verdict, 0.001)
 
 
 def make(name: str, verdicts: Mapping[str, Verdict], *, day: int = 1, broken: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A report on the platform *name* of that day in January."""
+    """Return a report on the platform *name* of a day in January."""
     results = [result(id, verdict) for id, verdict in sorted(verdicts.items())]
     return writer.as_json(
         name, PLATFORM, SuiteResult(results, list(broken)), date=datetime(2026, 1, day, 12, 30, tzinfo=UTC)
@@ -60,7 +60,7 @@ def make(name: str, verdicts: Mapping[str, Verdict], *, day: int = 1, broken: tu
 
 
 def write(folder: Path, name: str, verdicts: Mapping[str, Verdict], **options: Any) -> Path:
-    """The same in a file of the folder."""
+    """Write such a report to a file in *folder*."""
     path = folder / f"{name}-{options.get('day', 1)}.json"
     writer.write(path, make(name, verdicts, **options))
     return path

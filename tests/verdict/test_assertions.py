@@ -1,4 +1,4 @@
-"""A deviation says in words what was expected and observed, wherever its assertion stands: in the test, a helper, a child."""
+"""A deviation has its expected and observed behaviour in words, for assertions in tests, helpers and children."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from pytest_ipc.verdict.judge import assertions
 
-# Each line is the body of a clause's test, after `a, b = 1, 2`, and what is then said: of the expected and of the observed.
+# The body of a clause's test, after `a, b = 1, 2`, and the expected and observed behaviour of its deviation.
 SAID = {
     "assert a == b": ("a to be b, which is 2", "it is 1"),
     "assert a == 3": ("a to be 3", "it is 1"),
@@ -123,7 +123,7 @@ def test_case_{number}(fork):
 
 @pytest.fixture
 def said(pytester: pytest.Pytester):
-    """Run each line of SAID as a clause: what its deviation says, by line."""
+    """Run each line of SAID as a clause: the deviation of each line."""
 
     def run(*arguments: str) -> dict[str, tuple[str | None, str | None]]:
         pytester.makeconftest("import pytest\npytest.register_assert_rewrite('helpers')\n")
@@ -146,18 +146,18 @@ def said(pytester: pytest.Pytester):
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["serial", "xdist"])
-def test_deviation_is_said_in_words(said, arguments):
+def test_deviation_has_expected_and_observed_in_words(said, arguments):
     assert said(*arguments) == SAID
 
 
-def test_value_is_shown_as_it_is_unless_it_is_long():
+def test_only_long_values_are_shortened():
     assert assertions.show([1, "a", b"b"]) == "[1, 'a', b'b']"
     assert assertions.show("x" * 158) == repr("x" * 158)
     assert assertions.show(set(range(100))).endswith(" and so on")
 
 
-def test_assertion_of_another_test_is_left_to_pytest(pytester):
-    """With a clause in the same run: its assertion is an AssertionError in the child and in the parent, with pytest's text."""
+def test_assertion_outside_a_clause_is_left_to_pytest(pytester):
+    """In a run with a clause: the assertion is an AssertionError in child and parent, with pytest's text."""
     pytester.makepyfile(
         """
         import pytest

@@ -1,4 +1,4 @@
-"""The files that a command line names: nothing but a regular file is replaced, and nothing that is read or written hangs."""
+"""Files named on a command line: only regular files are replaced, and neither reading nor writing hangs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def as_root() -> None:
 
 @pytest.fixture
 def impatient(monkeypatch):
-    """A reader or writer who does not come is given up at once."""
+    """Give up a missing reader or writer at once."""
     monkeypatch.setattr(atomic, "PATIENCE", 0.1)
     monkeypatch.setattr(input_file, "PATIENCE", 0.1)
 
@@ -89,7 +89,7 @@ def test_regular_file_keeps_its_owner(tmp_path):
 
 
 def as_other(function: Callable[..., object], *args: object) -> object:
-    """Call a function as another user; what it returns."""
+    """Call a function as another user and return its result."""
 
     def life() -> object:
         os.setgroups([])
@@ -103,7 +103,7 @@ def as_other(function: Callable[..., object], *args: object) -> object:
 
 @pytest.fixture
 def others(tmp_path: Path) -> Path:
-    """A folder that other users reach, in which everybody may make files but none may replace another's."""
+    """A directory in which other users may create files, but not replace those of others."""
     as_root()
     for folder in tmp_path.parents:
         if folder != folder.parent and not folder.stat().st_mode & 0o001:
@@ -112,7 +112,7 @@ def others(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_owner_that_cannot_be_given_is_kept_by_writing_in_place(others):
+def test_file_whose_owner_cannot_be_set_is_written_in_place(others):
     path = others / "file"
     path.write_text("a longer text")
     path.chmod(0o666)
@@ -123,7 +123,7 @@ def test_owner_that_cannot_be_given_is_kept_by_writing_in_place(others):
 
 
 @pytest.mark.parametrize("mode", [0o1777, 0o755])
-def test_file_in_a_folder_that_allows_no_other_is_written_in_place(others, mode):
+def test_file_in_a_read_only_directory_is_written_in_place(others, mode):
     path = others / "file"
     path.write_text("a longer text")
     path.chmod(0o666)
@@ -133,7 +133,7 @@ def test_file_in_a_folder_that_allows_no_other_is_written_in_place(others, mode)
     assert os.listdir(others) == ["file"]
 
 
-def test_read_only_file_stays(others):
+def test_read_only_file_is_not_replaced(others):
     path = others / "file"
     path.write_text("old")
     path.chmod(0o444)
@@ -164,7 +164,7 @@ def test_mount_point_is_written_in_place(tmp_path):
 
 
 @pytest.mark.parametrize("dangling", [False, True])
-def test_symbolic_link_stays_and_its_target_is_written(tmp_path, dangling):
+def test_symbolic_link_is_kept_and_its_target_is_written(tmp_path, dangling):
     (tmp_path / "folder").mkdir()
     target, link, second = tmp_path / "folder/target", tmp_path / "link", tmp_path / "second"
     link.symlink_to("folder/target")
@@ -176,14 +176,14 @@ def test_symbolic_link_stays_and_its_target_is_written(tmp_path, dangling):
     assert os.listdir(target.parent) == ["target"]
 
 
-def test_loop_of_links_is_an_error(tmp_path):
+def test_symbolic_link_loop_is_an_error(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     for call in (atomic.check_writable, lambda path: atomic.write(path, "text")):
         with pytest.raises(OSError, match=r"(?i)symbolic link"):
             call(tmp_path / "loop")
 
 
-def test_old_file_stays_when_the_new_one_cannot_be_completed(tmp_path, monkeypatch):
+def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_text("old")
 
@@ -197,14 +197,14 @@ def test_old_file_stays_when_the_new_one_cannot_be_completed(tmp_path, monkeypat
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_longest_name_that_a_file_can_have(tmp_path):
+def test_file_name_of_the_maximum_length(tmp_path):
     written(tmp_path / ("n" * 255), "text")
     assert (tmp_path / ("n" * 255)).read_text() == "text"
 
 
 @pytest.fixture
 def device(tmp_path: Path) -> Callable[[int, int], Path]:
-    """Make a device file that nothing else uses: whatever happens to it harms nobody."""
+    """Return a function that creates a device file that nothing else uses."""
 
     def make(kind: int, minor: int) -> Path:
         path = tmp_path / f"device{minor}"
@@ -218,7 +218,7 @@ def device(tmp_path: Path) -> Callable[[int, int], Path]:
     return make
 
 
-def test_device_stays_and_is_written_to(device, tmp_path):
+def test_device_is_written_to_and_not_replaced(device, tmp_path):
     null, full = device(stat.S_IFCHR, 3), device(stat.S_IFCHR, 7)
     for path in (null, full):
         atomic.check_writable(path)
@@ -245,7 +245,7 @@ def test_block_device_and_socket_are_refused(tmp_path):
 
 
 class Draining:
-    """Reads a FIFO to its end in a thread."""
+    """Read a FIFO to its end in a thread."""
 
     def __init__(self, path: Path) -> None:
         self.content = b""
@@ -262,7 +262,7 @@ class Draining:
         return self.content
 
 
-def test_fifo_stays_and_its_reader_gets_all(tmp_path):
+def test_fifo_is_written_to_and_its_reader_gets_all(tmp_path):
     path = tmp_path / "fifo"
     os.mkfifo(path)
     text = "x" * 1_000_000
@@ -273,7 +273,7 @@ def test_fifo_stays_and_its_reader_gets_all(tmp_path):
 
 
 @pytest.mark.usefixtures("impatient")
-def test_fifo_without_a_reader_or_with_one_that_does_not_read_is_given_up(tmp_path):
+def test_fifo_without_an_active_reader_is_an_error(tmp_path):
     path = tmp_path / "fifo"
     os.mkfifo(path)
     atomic.check_writable(path)
@@ -288,7 +288,7 @@ def test_fifo_without_a_reader_or_with_one_that_does_not_read_is_given_up(tmp_pa
 
 
 @pytest.mark.usefixtures("impatient")
-def test_terminal_that_nobody_reads_is_given_up():
+def test_terminal_without_a_reader_is_an_error():
     controller, terminal = pty.openpty()
     path = Path(os.ttyname(terminal))
     try:
@@ -303,7 +303,7 @@ def test_terminal_that_nobody_reads_is_given_up():
         os.close(terminal)
 
 
-def test_own_descriptor_is_written_where_it_stands(tmp_path):
+def test_own_descriptor_is_written_at_its_position(tmp_path):
     with open(tmp_path / "log", "w+b") as log:
         log.write(b"before ")
         log.flush()
@@ -339,8 +339,8 @@ OUTPUTS = {
 
 
 @pytest.mark.parametrize("name", OUTPUTS)
-def test_every_command_keeps_what_is_no_regular_file(tmp_path, name):
-    """The command in a process of its own, for some ask on which terminal they are."""
+def test_no_command_replaces_a_special_file(tmp_path, name):
+    """The command runs in a process of its own, because some ask for their terminal."""
     fifo, link, target = tmp_path / "fifo", tmp_path / "link", tmp_path / "target"
     os.mkfifo(fifo)
     link.symlink_to("target")
@@ -367,7 +367,7 @@ def test_every_command_keeps_what_is_no_regular_file(tmp_path, name):
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("name", [name for name in OUTPUTS if name != "check"])
-def test_every_command_gives_up_a_fifo_without_a_reader_in_one_sentence(tmp_path, monkeypatch, capsys, name):
+def test_every_command_reports_a_fifo_without_a_reader(tmp_path, monkeypatch, capsys, name):
     os.mkfifo(tmp_path / "fifo")
     report = reports.write(tmp_path, "box", {"shmget.a": reports.DEVIATES})
     monkeypatch.setenv("PYTEST_IPC_BUNDLE", str(report))
@@ -380,7 +380,7 @@ def test_every_command_gives_up_a_fifo_without_a_reader_in_one_sentence(tmp_path
 
 
 def test_report_to_the_standard_output(tmp_path):
-    """Into a file that has other output too: after it, and not over it."""
+    """The report is appended to a file with other output."""
     with open(tmp_path / "log", "w+") as log:
         subprocess.run(
             [sys.executable, "-m", "pytest_ipc", "check", "shmdt.einval-unaligned", "--report", "/dev/stdout"],
@@ -391,7 +391,7 @@ def test_report_to_the_standard_output(tmp_path):
         log.seek(0)
         text = log.read()
     before, brace, rest = text.partition("{\n")
-    assert "This platform keeps all 1 clauses" in before
+    assert "This platform passes all 1 clauses" in before
     reports.validate(json.loads(brace + rest))
 
 
@@ -400,7 +400,7 @@ def endless(device: Callable[[int, int], Path]) -> Path:
     return device(stat.S_IFCHR, 5)
 
 
-def test_endless_file_is_no_report(endless, monkeypatch):
+def test_endless_file_is_not_a_valid_report(endless, monkeypatch):
     monkeypatch.setattr(input_file, "LIMIT", 3_000_000)
     with pytest.raises(ReportError, match="cannot be read: it has more than 3 MB"):
         Reader().read(endless)
@@ -409,7 +409,7 @@ def test_endless_file_is_no_report(endless, monkeypatch):
 
 
 @pytest.mark.usefixtures("impatient")
-def test_silent_fifo_is_no_report(tmp_path):
+def test_silent_fifo_is_not_a_valid_report(tmp_path):
     path = tmp_path / "fifo"
     os.mkfifo(path)
     with pytest.raises(ReportError, match=r"cannot be read: nothing was written to it for 0\.1 seconds"):
@@ -441,7 +441,7 @@ INPUTS = {
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("name", INPUTS)
-def test_every_command_gives_up_a_silent_fifo_in_one_sentence(tmp_path, capsys, name):
+def test_every_command_reports_a_silent_fifo(tmp_path, capsys, name):
     os.mkfifo(tmp_path / "fifo")
     words = [str(tmp_path / "fifo") if word == "PATH" else word for word in INPUTS[name]]
     assert main(words) == 2
@@ -451,8 +451,8 @@ def test_every_command_gives_up_a_silent_fifo_in_one_sentence(tmp_path, capsys, 
     assert "nothing was written to it for 0.1 seconds" in said.err
 
 
-def test_expect_reads_no_old_reasons_from_what_keeps_none(tmp_path):
-    """Nobody writes to the FIFO that the new file goes to."""
+def test_expect_reads_no_old_reasons_from_a_special_file(tmp_path):
+    """No process writes to the FIFO that is the target."""
     report = reports.write(tmp_path, "box", {"shmget.a": reports.DEVIATES})
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -460,6 +460,6 @@ def test_expect_reads_no_old_reasons_from_what_keeps_none(tmp_path):
     try:
         assert main(["expect", str(report), "-o", str(fifo)]) == 0
         assert select.select([held], [], [], 0)[0]
-        assert os.read(held, 10_000).decode().startswith("# What is known")
+        assert os.read(held, 10_000).decode().startswith("# Expectations of")
     finally:
         os.close(held)

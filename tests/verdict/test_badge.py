@@ -1,4 +1,4 @@
-"""A report in one small picture."""
+"""The badge of a report."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SVG = "{http://www.w3.org/2000/svg}"
         ({}, "nothing judged", badge._NOTHING),
     ],
 )
-def test_what_it_says(tmp_path, verdicts, words, colour):
+def test_badge_text_and_colour(tmp_path, verdicts, words, colour):
     path = reports.write(tmp_path, "box", verdicts)
     assert main(["badge", str(path), "-o", str(tmp_path / "b.svg")]) == 0
     text = (tmp_path / "b.svg").read_text()
@@ -38,15 +38,15 @@ def test_what_it_says(tmp_path, verdicts, words, colour):
     assert colour in text
 
 
-def test_known_deviations_have_a_colour_of_their_own(tmp_path, capsys):
+def test_expected_deviations_have_their_own_colour(tmp_path, capsys):
     result = SuiteResult([reports.result("a.b", reports.DEVIATES)])
-    known = expectations.reckon(result, {"a.b": Expectation("deviates", "issue 1")})
+    known = expectations.compare(result, {"a.b": Expectation("deviates", "issue 1")})
     writer.write(tmp_path / "r.json", writer.as_json("box", reports.PLATFORM, result, known))
     assert main(["badge", str(tmp_path / "r.json")]) == 0
     assert badge._KNOWN in capsys.readouterr().out
 
 
-def test_a_name_is_text_and_nothing_else(tmp_path, capsys):
+def test_platform_name_is_escaped(tmp_path, capsys):
     found = reports.make("box", {"a.b": reports.HOLDS})
     found["name"] = '"/><script>&'
     (tmp_path / "r.json").write_text(json.dumps(found))
@@ -56,7 +56,7 @@ def test_a_name_is_text_and_nothing_else(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("wrong", ["report", "folder"])
-def test_what_cannot_be_done_overwrites_nothing(tmp_path, capsys, wrong):
+def test_failure_overwrites_nothing(tmp_path, capsys, wrong):
     path = reports.write(tmp_path, "box", {"a.b": reports.HOLDS})
     target = tmp_path / ("b.svg" if wrong == "report" else "no/such/b.svg")
     if wrong == "report":

@@ -1,4 +1,4 @@
-"""Reports side by side on a terminal, and one after the other."""
+"""Reports side by side on a terminal, and changes from one to the next."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PART = {"shm.a": reports.HOLDS, "shm.c": reports.DEVIATES}
 
 @pytest.fixture
 def compare(tmp_path, capsys):
-    """Run the command on reports of these verdicts: its status and the lines it printed."""
+    """Return a function that runs the command on reports of these verdicts: its status and its lines."""
 
     def run(*options: str, **verdicts):
         files = [str(reports.write(tmp_path, name, found)) for name, found in verdicts.items()]
@@ -33,11 +33,11 @@ def compare(tmp_path, capsys):
 
 
 def columns(lines: list[str]) -> list[list[str]]:
-    """The words of each line that are set apart by two spaces."""
+    """Return the parts of each line that are separated by two spaces."""
     return [re.split(r" {2,}", line) for line in lines]
 
 
-def test_side_by_side(compare):
+def test_platforms_are_shown_side_by_side(compare):
     status, lines = compare(host=HOST, box=BOX, part=PART)
     assert status == 0
     assert columns(lines) == [
@@ -56,24 +56,24 @@ def test_side_by_side(compare):
     ]
 
 
-def test_all(compare):
+def test_all_shows_every_clause(compare):
     _, lines = compare("--all", host=HOST, box=BOX)
     assert ["shm.a", "holds", "holds"] in columns(lines)
     assert lines[-1] == "4 clauses, 2 platforms."
 
 
-def test_nothing_differs(compare):
+def test_reports_without_a_difference(compare):
     _, lines = compare(host=HOST)
     assert lines[-1] == "4 clauses, 1 platform; 4 hold wherever they were judged (--all shows them)."
 
 
-def test_what_broke_is_told(tmp_path, capsys):
+def test_broken_suite_is_reported(tmp_path, capsys):
     path = reports.write(tmp_path, "dead", {}, broken=("it did not start",))
     assert main(["compare", str(path)]) == 0
     assert "broken dead: it did not start\n" in capsys.readouterr().out
 
 
-def test_platforms_that_do_not_fit_are_named_in_lines(tmp_path):
+def test_too_many_platforms_are_listed_in_lines(tmp_path):
     reader = Reader()
     found = [reader.read(reports.write(tmp_path, f"box{number}", BOX if number % 4 else HOST)) for number in range(20)]
     out = io.StringIO()
@@ -83,7 +83,7 @@ def test_platforms_that_do_not_fit_are_named_in_lines(tmp_path):
     assert max(map(len, out.getvalue().splitlines())) <= 80
 
 
-def test_one_verdict_everywhere_names_no_platform(tmp_path):
+def test_common_verdict_names_no_platform(tmp_path):
     reader = Reader()
     found = [reader.read(reports.write(tmp_path, f"box{number}", BOX)) for number in range(20)]
     out = io.StringIO()
@@ -91,7 +91,7 @@ def test_one_verdict_everywhere_names_no_platform(tmp_path):
     assert "  deviates on all\n" in out.getvalue()
 
 
-def test_the_worst_comes_first(tmp_path):
+def test_worst_verdicts_come_first(tmp_path):
     reader = Reader()
     found = {
         "a.b": reports.ABSENT,
@@ -110,30 +110,30 @@ def test_the_worst_comes_first(tmp_path):
 
 
 @pytest.mark.parametrize("same", ["one file twice", "two files"])
-def test_two_reports_of_one_name(tmp_path, capsys, same):
+def test_two_reports_with_one_name_are_an_error(tmp_path, capsys, same):
     first = reports.write(tmp_path, "box", HOST)
     second = first if same == "one file twice" else reports.write(tmp_path, "box", BOX, day=2)
     assert main(["compare", str(first), str(second)]) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.startswith(f"pytest-ipc: {first} and {second} are both of the platform 'box': name one otherwise")
-    assert len(told.err.splitlines()) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"pytest-ipc: {first} and {second} both have the name 'box': rename one")
+    assert len(captured.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["/no/such.json"], "the report /no/such.json cannot be read"),
-        (["--changes", "{box}"], "--changes needs two reports of a platform, and there is only "),
+        (["--changes", "{box}"], "--changes needs two reports of a platform, not only "),
     ],
 )
-def test_wrong_usage(tmp_path, capsys, arguments, sentence):
+def test_usage_errors(tmp_path, capsys, arguments, sentence):
     box = str(reports.write(tmp_path, "box", HOST))
     assert main(["compare", *(argument.format(box=box) for argument in arguments)]) == 2
     assert sentence in capsys.readouterr().err
 
 
-def test_what_changed(tmp_path, capsys):
+def test_changes_are_shown(tmp_path, capsys):
     one = {
         "a.better": reports.DEVIATES,
         "a.changed": reports.UNTESTED,
@@ -162,7 +162,7 @@ def test_what_changed(tmp_path, capsys):
     ]
 
 
-def test_only_the_last_step_decides(tmp_path, capsys):
+def test_exit_status_depends_on_the_last_step_only(tmp_path, capsys):
     files = [
         reports.write(tmp_path, "box", {"a.b": verdict}, day=day)
         for day, verdict in enumerate((reports.HOLDS, reports.DEVIATES, reports.DEVIATES), 1)
@@ -173,7 +173,7 @@ def test_only_the_last_step_decides(tmp_path, capsys):
     assert out.endswith("box: 2026-01-02T12:30:00Z to 2026-01-03T12:30:00Z\n  no verdict changed\n")
 
 
-def test_a_platform_that_got_another_name(tmp_path, capsys):
+def test_renamed_platform_is_compared(tmp_path, capsys):
     files = [reports.write(tmp_path, name, {"a.b": reports.HOLDS}, day=day) for day, name in ((1, "old"), (2, "new"))]
     assert main(["compare", "--changes", *map(str, files)]) == 0
     assert capsys.readouterr().out.startswith("old, then new: 2026-01-01")

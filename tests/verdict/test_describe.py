@@ -1,4 +1,4 @@
-"""A platform is described by what can be asked of it; what cannot be asked is left out."""
+"""The description of a platform: what it says, and what it omits if that is not available."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_ipc.kernel import proc
 from pytest_ipc.verdict.platform import describe
 
 
-def test_this_platform():
+def test_description_of_this_platform():
     found = describe.describe()
     assert os.uname().release in found["kernel"]
     assert f"{os.sysconf('SC_PAGE_SIZE')} byte pages" in found["architecture"]
@@ -19,7 +19,7 @@ def test_this_platform():
     assert all(found.values())
 
 
-def test_a_proc_that_tells_nothing(monkeypatch):
+def test_description_without_proc(monkeypatch):
     monkeypatch.setattr(proc, "_read", lambda _path: None)
     monkeypatch.setattr(describe, "_text", lambda _path: "")
     found = describe.describe()
@@ -35,16 +35,16 @@ def test_a_proc_that_tells_nothing(monkeypatch):
         ("/proc/self/uid_map", "0 1000 1", "a user namespace of its own"),
     ],
 )
-def test_signs_of_a_sandbox(monkeypatch, path, text, sign):
+def test_sandboxes_are_recognized(monkeypatch, path, text, sign):
     real = Path.read_text
     monkeypatch.setattr(Path, "read_text", lambda self, **options: text if str(self) == path else real(self, **options))
     assert sign in describe.describe()["container"]
 
 
 def test_capabilities_are_named(monkeypatch):
-    for held, told in ((0, "none"), (1 << 15, "IPC_OWNER"), ((1 << 41) - 1 & ~(1 << 24), "all but SYS_RESOURCE")):
+    for held, text in ((0, "none"), (1 << 15, "IPC_OWNER"), ((1 << 41) - 1 & ~(1 << 24), "all but SYS_RESOURCE")):
         monkeypatch.setattr(proc, "capabilities", lambda held=held: held)
-        assert describe.describe()["capabilities"] == told
+        assert describe.describe()["capabilities"] == text
 
 
 @pytest.mark.parametrize(
@@ -61,5 +61,5 @@ def test_capabilities_are_named(monkeypatch):
         ({}, "a platform without a name"),
     ],
 )
-def test_a_name_where_none_was_given(found, name):
+def test_default_name_of_a_platform(found, name):
     assert describe.short_name(found) == name

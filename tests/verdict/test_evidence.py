@@ -1,4 +1,4 @@
-"""What deviates comes with where it was seen and the kernel calls before: the test's own, a child's, and no other's."""
+"""A deviation has its position and the kernel calls before it: the test's own and a child's, and no others."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_long():
 
 @pytest.fixture(params=["serial", "xdist"])
 def found(pytester: pytest.Pytester, request: pytest.FixtureRequest) -> dict[str, list[str]]:
-    """The evidence of each clause above, as JUnit XML has it."""
+    """Return the evidence of each clause above, from JUnit XML."""
     pytester.makepyfile(test_them=CLAUSES)
     more = ["-n", "2"] if request.param == "xdist" else []
     pytester.runpytest_subprocess("-p", "no:cacheprovider", "--junit-xml=junit.xml", *more)
@@ -87,7 +87,7 @@ def line_of(sign: str) -> int:
     return next(number for number, line in enumerate(CLAUSES.strip("\n").splitlines(), 1) if sign in line)
 
 
-def test_the_evidence(found):
+def test_deviation_has_its_evidence(found):
     own, child, grandchild, alone = (found[f"a.{name}"] for name in ("own", "child", "child-of-child", "no-call"))
     with_line = line_of("# here") - 1  # nothing failed in the block
     assert own[0] == f"test_them.py:{with_line}: with fails_with(errno.EEXIST): getpipe_size(fds[0])  # here"

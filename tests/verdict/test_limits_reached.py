@@ -1,4 +1,4 @@
-"""An error is explained by a limit only where the limit's numbers say so."""
+"""A limit explains an error only if its numbers match."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_ipc.verdict.judge.outcome import _verdict
 
 
 def under(fork, limit: str, value: int, error: OSError) -> str:
-    """What is said of *error* in a process with that limit."""
+    """Return the explanation of *error* in a process with that limit."""
 
     def life() -> str:
         number = {"SIGPENDING": 11, "MSGQUEUE": 12}.get(limit) or getattr(resource, f"RLIMIT_{limit}")
@@ -50,18 +50,18 @@ def under(fork, limit: str, value: int, error: OSError) -> str:
         ),
     ],
 )
-def test_a_small_limit_explains_its_error(fork, limit, value, errno, text, said):
+def test_small_limit_explains_its_error(fork, limit, value, errno, text, said):
     assert under(fork, limit, value, OSError(errno, text)).startswith(said)
     assert under(fork, limit, value, OSError(EINVAL, text)) == ""
     assert limit_in_the_way(OSError(errno, text)) == "", "the limit of this process is not small"
 
 
-def test_another_call_is_not_explained(fork):
+def test_limit_does_not_explain_another_call(fork):
     assert under(fork, "MEMLOCK", 0, OSError(ENOMEM, "shmget: Cannot allocate memory")) == ""
     assert under(fork, "MSGQUEUE", 0, OSError(EMFILE, "dup: Too many open files")) == ""
 
 
-def test_a_limit_that_is_used_up_explains_its_error(fork):
+def test_exhausted_limit_explains_its_error(fork):
     def life() -> str:
         resource.setrlimit(resource.RLIMIT_NOFILE, (400, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         taken = [os.dup(0) for _ in range(390 - len(open_descriptors()))]
@@ -72,7 +72,7 @@ def test_a_limit_that_is_used_up_explains_its_error(fork):
     assert said.endswith("True")
 
 
-def test_what_a_limit_keeps_from_being_tried_is_untested(ipc_namespace):
+def test_clause_prevented_by_a_limit_is_untested(ipc_namespace):
     def life() -> tuple[str, str]:
         try:
             with fails_with(EINVAL):
@@ -89,10 +89,10 @@ def test_what_a_limit_keeps_from_being_tried_is_untested(ipc_namespace):
     assert reason.startswith("expected EINVAL, shmget succeeded with")
 
 
-def test_a_deviation_of_another_kind_is_none_of_a_limits(ipc_namespace):
+def test_unrelated_deviation_is_not_explained_by_a_limit(ipc_namespace):
     error = OSError(ENOSPC, "shmget: No space left on device")
     assert ipc_namespace(msgmni=0).fork(limit_in_the_way, error).result() == ""
 
 
-def test_pipes_of_sixteen_pages_are_no_small_pipes():
+def test_pipe_of_sixteen_pages_is_not_small():
     assert small_pipes() == ""

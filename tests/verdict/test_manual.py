@@ -1,4 +1,4 @@
-"""What is known of where clauses come from: the release they were read against, whom they bind, since when they hold."""
+"""The sources of clauses: the release they were read against, their level, and the version that introduced them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def is_posix(page: str) -> bool:
 
 
 def test_every_page_has_a_row():
-    """A page that clauses cite and that has none is to be entered in verdict/manual.py, with its level and its release."""
+    """A missing page must be added to verdict/manual.py, with its level and its release."""
     known = {*manual._pages(), *manual._ELSEWHERE}
     assert sorted({clause.page for clause in CLAUSES if not is_posix(clause.page)} - known) == []
 
 
-def test_no_row_is_for_nothing():
+def test_every_row_is_used():
     assert sorted({*manual._pages(), *manual._ELSEWHERE} - {clause.page for clause in CLAUSES}) == []
 
 
-def test_every_row_is_of_its_form():
+def test_every_row_has_the_form_of_its_kind():
     for page, (level, since) in manual._pages().items():
         assert level in manual.LEVELS, page
         assert not since or since[0].isdigit() or since.startswith("glibc "), page
@@ -43,17 +43,17 @@ def test_every_row_is_of_its_form():
         ("ipcs(1)", "OPTIONS", "It lists", ("util-linux 2.42", "linux", "")),
     ],
 )
-def test_a_source_follows_from_page_section_and_statement(page, section, statement, found):
+def test_source_depends_on_page_section_and_statement(page, section, statement, found):
     came_from = source(page, section, statement)
     assert (came_from.manual, came_from.level, came_from.since) == found
 
 
-def test_what_a_clause_says_itself_comes_first():
+def test_clause_overrides_the_table():
     assert source("shmget(2)", "S", "SHM_HUGETLB", "2.6.9", "posix") == manual.Source(RELEASE, "posix", "Linux 2.6.9")
     assert source("eventfd(2)", "S", "", "glibc 2.99").since == "glibc 2.99"
 
 
-def test_most_clauses_of_a_posix_page_are_posixs():
-    """Or the words that tell Linux's own from them are too many."""
+def test_most_clauses_of_a_posix_page_have_level_posix():
+    """Otherwise too many words mark a statement as specific to Linux."""
     of_page = [clause.source.level for clause in CLAUSES if clause.page == "semop(2)"]
     assert of_page.count("posix") > len(of_page) / 2

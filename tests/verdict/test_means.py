@@ -1,4 +1,4 @@
-"""What a platform refuses of that which fixtures use is said once, makes clauses untested that are not about it, and breaks none."""
+"""A refused call of fixtures is reported once, makes unrelated clauses untested, and breaks none."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ IPC_SET, IPC_STAT = 1, 2
 
 @pytest.fixture
 def check_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    """Check clauses under a command that takes something away: the report, with what was said."""
+    """Return a function that checks clauses under a restricting command: the report, with the output."""
 
     def check(prefix: list[str], *clauses: str, **environment: str) -> dict[str, Any]:
         report = tmp_path / "report.json"
-        monkeypatch.setenv("TMPDIR", str(tmp_path))  # without /proc it cannot be known that a folder may be removed
+        monkeypatch.setenv("TMPDIR", str(tmp_path))  # without /proc no directory is known to be removable
         report.unlink(missing_ok=True)
         command = [*prefix, sys.executable, "-m", "pytest_ipc", "check", "--report", str(report), *clauses]
         done = subprocess.run(
@@ -78,7 +78,7 @@ def test_refused_call_breaks_nothing_and_is_a_need_of_other_clauses(
     assert need.name == "what fixtures use"
 
 
-def test_without_proc_every_clause_that_does_not_hold_lacks_it(check_below):
+def test_without_proc_every_clause_that_does_not_hold_names_it(check_below):
     if os.geteuid():
         pytest.skip("needs root")
     prefix = ["unshare", "-m", "--propagation", "private", "sh", "-c", 'umount -l /proc; exec "$@"', "-"]
@@ -92,14 +92,14 @@ def test_without_proc_every_clause_that_does_not_hold_lacks_it(check_below):
     assert found["broken"] == []
 
 
-def test_child_that_cannot_be_ended_as_it_should_breaks_nothing(check_below):
+def test_child_that_cannot_be_ended_breaks_no_clause(check_below):
     found = check_below(below("pidfd_send_signal=EPERM"), "pipe.eof-after-last-writer", "pidfd_send_signal.as-kill")
     assert found["platform"]["lacking"].startswith("pidfd_send_signal(2): EPERM (fork; ")
     assert found["broken"] == []
     assert "broken" not in {clause["verdict"] for clause in found["clauses"]}
 
 
-def test_here_nothing_is_lacking():
+def test_no_means_is_lacking_here():
     assert means.lacking() == ()
     assert "lacking" not in describe.describe()
 
@@ -129,7 +129,7 @@ def test_clause_about_the_refused_call_is_judged(monkeypatch, phase, page, is_se
 STAT = next(found for found in means._MEANS if found.label == "semctl(2) with IPC_STAT")
 
 
-def test_error_of_another_kind_or_call_is_no_lack(monkeypatch):
+def test_unrelated_error_is_not_a_lack(monkeypatch):
     means.lacking.cache_clear()
     monkeypatch.setattr(means, "trial", lambda use: OSError(1, "no") if use is STAT.use else None)
     try:
@@ -145,7 +145,7 @@ def test_error_of_another_kind_or_call_is_no_lack(monkeypatch):
         means.lacking.cache_clear()
 
 
-def test_what_is_not_there_or_used_up_is_no_refusal(monkeypatch):
+def test_missing_or_exhausted_is_not_refused(monkeypatch):
     for errno in (38, 24, 28):
         means.lacking.cache_clear()
         monkeypatch.setattr(means, "trial", lambda _use, errno=errno: OSError(errno, "no"))

@@ -1,4 +1,4 @@
-"""What a model makes of a difference: the shortest history, as calls, that anybody can read."""
+"""A difference between model and kernel becomes the shortest history, as readable calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pytest_ipc.verdict.judge.time_limit import TimeUp, TooSlow
 
 
 class Queue(Model):
-    """A queue of numbers whose kernel is a list, with a fault to be planted."""
+    """A queue of numbers whose kernel is a list with an injected fault."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Missing(Queue):
         return fails(ENOSYS)
 
 
-def test_what_agrees_passes():
+def test_agreeing_model_passes():
     agree(Queue)
 
 
@@ -68,19 +68,19 @@ def test_what_agrees_passes():
         (Overflowing, "receive() to fail with EAGAIN", "it gave -1"),
     ],
 )
-def test_a_difference_is_told_as_the_shortest_history(machine, expected, observed):
+def test_difference_is_reported_as_the_shortest_history(machine, expected, observed):
     with pytest.raises(Deviation) as caught:
         agree(machine)
     assert (caught.value.expected, caught.value.observed) == (expected, observed)
     assert not getattr(caught.value, "__notes__", None)
 
 
-def test_a_call_that_is_not_there_is_no_difference():
+def test_missing_call_is_not_a_difference():
     with pytest.raises(OSError, match="ENOSYS"):
         agree(Missing)
 
 
-def test_what_does_not_come_again_is_told_so():
+def test_unreproducible_difference_is_reported_as_such():
     once = [True]
 
     class Fickle(Queue):
@@ -94,7 +94,7 @@ def test_what_does_not_come_again_is_told_so():
         agree(Fickle)
 
 
-def test_call_that_was_slow_once_is_told_with_its_history_and_not_tried_again():
+def test_slow_call_is_reported_with_its_history_and_not_repeated():
     tries: list[int] = []
 
     class Slow(Queue):
@@ -110,7 +110,7 @@ def test_call_that_was_slow_once_is_told_with_its_history_and_not_tried_again():
     assert len(tries) == 1
 
 
-def test_worker_that_has_died_ends_a_model_with_what_it_died_of():
+def test_dead_worker_ends_a_model_with_its_error():
     class Dead(Queue):
         def take(self) -> int:
             raise ChildDied("<child 7 (A)> was killed by SIGKILL", -9)
@@ -120,7 +120,7 @@ def test_worker_that_has_died_ends_a_model_with_what_it_died_of():
 
 
 def time_up(after: int) -> type[Queue]:
-    """A model that passes its time limit in some call."""
+    """Return a model that exceeds its time limit in a call."""
 
     class Late(Queue):
         calls = 0
@@ -134,12 +134,12 @@ def time_up(after: int) -> type[Queue]:
     return Late
 
 
-def test_model_whose_time_is_up_is_untested_and_says_how_far_it_came():
+def test_model_out_of_time_is_untested_with_its_progress():
     with pytest.raises(TooSlow, match=r"agreed with the kernel for 60 s, but only in \d+ histories"):
         agree(time_up(after=100))
 
 
-def test_call_that_took_the_time_of_a_model_is_a_time_out():
+def test_call_that_exhausts_the_time_of_a_model_is_a_timeout():
     late: Any = time_up(after=5)
 
     class Hanging(late):  # type: ignore[misc] # a class all the same
@@ -147,14 +147,14 @@ def test_call_that_took_the_time_of_a_model_is_a_time_out():
             try:
                 return int(super().take())
             except TimeUp:
-                self.since -= 31  # so long it was in the kernel
+                self.since -= 31  # simulates time spent in the kernel
                 raise
 
     with pytest.raises(TimeoutError, match=r"^receive\(\) did not return within 31 s, after "):
         agree(Hanging)
 
 
-def test_difference_that_was_found_in_time_is_told():
+def test_difference_found_in_time_is_reported():
     class Wrong(LastInFirstOut):
         def take(self) -> int:
             if len(found) > 3:
@@ -191,7 +191,7 @@ def test_cause_of_a_workers_death_is_raised(fork):
     worker.close()
 
 
-def test_a_late_answer_is_not_taken_for_that_of_the_next_request(fork, pipe, monkeypatch):
+def test_late_reply_is_not_taken_for_the_next_request(fork, pipe, monkeypatch):
     gate = pipe()
     worker = Worker(fork, "A")
     monkeypatch.setattr("conformance.workers.PATIENCE", 0.05)

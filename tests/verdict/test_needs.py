@@ -1,4 +1,4 @@
-"""Every reason for which a clause is untested or absent has one row that says what would change it; no row is for nothing."""
+"""Every reason for which a clause is untested or absent has one row with its remedy, and every row is used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def reasons_of_the_suite() -> set[str]:
 
 
 def reasons_of_the_package() -> set[str]:
-    """What resources say is not allowed here, what is not known of a machine."""
+    """Return the reasons in the package: what is not permitted here, what is unknown of a machine."""
     package = Path(pytest_ipc.__file__).parent
     files = [*package.glob("resources/*.py"), *package.glob("kernel/abi/*.py")]
     return {
@@ -34,7 +34,7 @@ def reasons_of_the_package() -> set[str]:
 
 
 def reasons_of_the_judge() -> set[str]:
-    """What outcome.py makes of errors, from errors as they come."""
+    """Return the reasons that outcome.py derives from errors."""
     missing = libc.function("no_such_function", None)
     with pytest.raises(OSError) as not_in_libc:
         missing()
@@ -65,16 +65,16 @@ def test_every_reason_has_one_row():
     assert not_known_once(every) == {}
 
 
-def test_a_new_reason_would_be_noticed():
+def test_new_reason_without_a_row_is_detected():
     assert not_known_once({"needs a thing that nobody has thought of"}) != {}
     assert need_of("needs a thing that nobody has thought of") is None
 
 
-def test_no_row_is_for_nothing():
+def test_every_row_is_used():
     every = reasons_of_the_suite() | reasons_of_the_package() | reasons_of_the_judge()
     assert {need.name for need in NEEDS} == {name for reason in every for name in rows_of(reason)}
 
 
-def test_what_is_tried_is_asked_for_by_clauses():
+def test_every_probed_need_is_needed_by_clauses():
     asked = {name for reason in reasons_of_the_suite() | reasons_of_the_judge() for name in rows_of(reason)}
     assert {need.name for need in NEEDS if need.lack is not None} - asked == set()

@@ -176,7 +176,7 @@ EXPECTED = {
 
 @pytest.fixture
 def outcomes(pytester: pytest.Pytester):
-    """Run the clauses above in a pytest of their own: the properties that each entered in JUnit XML."""
+    """Run the clauses above in another pytest: their properties in JUnit XML."""
     pytester.makepyfile(CLAUSES)
 
     def run(*arguments: str):
@@ -194,9 +194,9 @@ def test_each_outcome_gives_its_verdict(outcomes, arguments):
     assert {id: properties["verdict"] for id, properties in found.items() if id != "a.family"} == EXPECTED
 
 
-def test_pytest_shows_the_same(outcomes):
+def test_pytest_reports_the_same_outcomes(outcomes):
     result, _ = outcomes("-rA")
-    # Four broken ones are two failures, one error at setup and one at teardown, whose test has passed.
+    # Four broken clauses are two failures, one error at setup, and one at teardown, whose test has passed.
     failed = (
         sum(verdict == "deviates" for verdict in EXPECTED.values()) + 1 + 1
     )  # the family's third, and the broken call
@@ -214,11 +214,11 @@ def test_pytest_shows_the_same(outcomes):
         ]
     )
     result.stdout.fnmatch_lines(
-        ["SKIPPED*test_pytest_shows_the_same.py*absent: ENOSYS: *", "SKIPPED*.py*untested: needs CAP_X"]
+        ["SKIPPED*test_pytest_reports_the_same_outcomes.py*absent: ENOSYS: *", "SKIPPED*.py*untested: needs CAP_X"]
     )
 
 
-def test_what_was_expected_and_what_came_is_kept(outcomes):
+def test_expected_and_observed_are_recorded(outcomes):
     _, found = outcomes()
     assert found["a.assertion"]["statement"] == "One is two"
     assert (found["a.assertion"]["expected"], found["a.assertion"]["observed"]) == ("1 to be 2", "it is 1")
@@ -241,14 +241,14 @@ def test_what_was_expected_and_what_came_is_kept(outcomes):
         ("'a.b', 'a(2)', 'S', level='bsd'", "level must be one of posix, linux, glibc"),
     ],
 )
-def test_a_clause_of_another_form_is_refused(pytester, arguments, sentence):
+def test_invalid_clause_is_refused(pytester, arguments, sentence):
     pytester.makepyfile(f"from pytest_ipc import clause\n@clause({arguments})\ndef test_it():\n    'It.'\n")
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines([f"*ValueError: *{sentence}*"])
 
 
-def test_a_dispute_names_both_sides_and_the_release_of_the_manual():
+def test_dispute_names_both_sides_and_the_manual_release():
     with pytest.raises(pytest.xfail.Exception) as caught:
         disputed("one thing", "does another")
     assert str(caught.value) == (
@@ -266,7 +266,7 @@ def test_a_dispute_names_both_sides_and_the_release_of_the_manual():
         ("proc_locks(5)", "/proc/locks", "needs CAP_SYS_ADMIN", ""),
     ],
 )
-def test_a_missing_file_is_absent_where_the_clause_is_about_it(page, section, reason, missing):
+def test_missing_file_is_absent_if_the_clause_is_about_it(page, section, reason, missing):
     mark = pytest.mark.ipc_clause("a.b", page, section).mark
     assert outcome._missing_file(mark, reason) == missing
     if missing:

@@ -1,4 +1,4 @@
-"""pytest-ipc platform: what is lacking here or was in a report, of which clauses, and what would change that."""
+"""pytest-ipc platform: unmet needs here or in a report, their clauses, and the remedies."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ BEGINNINGS = {
     "without processes to spare": "from pytest_ipc.unpatched import os\n"
     "def refuse(): raise BlockingIOError(11, 'Resource temporarily unavailable')\n"
     "os.fork = refuse",
-    "without the extra": "import sys; sys.modules.update(rich=None, xdist=None, hypothesis=None, jinja2=None, pytest_timeout=None)",
+    "without the extra": "import sys; "
+    "sys.modules.update(rich=None, xdist=None, hypothesis=None, jinja2=None, pytest_timeout=None)",
 }
 
 
@@ -50,15 +51,15 @@ def command(*arguments: object, beginning: str = "") -> subprocess.CompletedProc
 def found(beginning: str = "") -> dict[str, Any]:
     done = command("--json", "-", beginning=beginning)
     assert (done.returncode, done.stderr) == (0, "")
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def names(entries: list[dict[str, Any]]) -> set[str]:
     return {entry["name"] for entry in entries}
 
 
-def test_this_machine():
+def test_description_of_this_machine():
     done = command()
     assert (done.returncode, done.stderr) == (0, "")
     for name, text in describe().items():
@@ -69,18 +70,18 @@ def test_this_machine():
 
 
 @pytest.mark.parametrize("way", BEGINNINGS)
-def test_it_tells_wherever_it_runs(way):
+def test_command_works_on_every_platform(way):
     if way == "in a user namespace" and (refusal := trial(lambda: unshare(CLONE_NEWUSER))) is not None:
         pytest.skip(f"no user namespace can be made here: {refusal}")
-    told = found(BEGINNINGS[way])
-    assert told["platform"]["kernel"]
-    lacking, there, untried = names(told["lacking"]), set(told["there"]), set(told["untried"])
+    answer = found(BEGINNINGS[way])
+    assert answer["platform"]["kernel"]
+    lacking, there, untried = names(answer["lacking"]), set(answer["there"]), set(answer["untried"])
     assert len(lacking) + len(there) + len(untried) == len(lacking | there | untried)
 
 
-def test_what_is_lacking_without_capabilities():
-    told = found(BEGINNINGS["without capabilities"])
-    lacks = {lack["name"]: lack for lack in told["lacking"]}
+def test_unmet_needs_without_capabilities():
+    answer = found(BEGINNINGS["without capabilities"])
+    lacks = {lack["name"]: lack for lack in answer["lacking"]}
     (said,) = lacks["CAP_IPC_OWNER"]["said"]
     assert said == {
         "reason": "needs CAP_IPC_OWNER, which this process does not have",
@@ -93,7 +94,7 @@ def test_what_is_lacking_without_capabilities():
     assert "terminals" not in lacks
 
 
-def test_in_a_user_namespace_capabilities_are_such_in_name_only():
+def test_capabilities_of_a_user_namespace_do_not_meet_needs():
     if (refusal := trial(lambda: unshare(CLONE_NEWUSER))) is not None:
         pytest.skip(f"no user namespace can be made here: {refusal}")
     lacks = {lack["name"]: lack for lack in found(BEGINNINGS["in a user namespace"])["lacking"]}
@@ -103,34 +104,34 @@ def test_in_a_user_namespace_capabilities_are_such_in_name_only():
     assert "other users" in lacks
 
 
-def test_what_cannot_be_seen_is_said():
-    told = found(BEGINNINGS["without /proc"])
-    without = {use["name"]: use for use in told["without"]}
+def test_invisible_needs_are_reported():
+    answer = found(BEGINNINGS["without /proc"])
+    without = {use["name"]: use for use in answer["without"]}
     assert without["/proc/PID/syscall"]["reason"].endswith(", a child's, cannot be read")
     assert "goes by the state of a child" in without["/proc/PID/syscall"]["without"]
 
 
-def test_a_probe_that_cannot_be_made_is_told():
+def test_impossible_probe_is_reported():
     lacks = {lack["name"]: lack for lack in found(BEGINNINGS["without processes to spare"])["lacking"]}
     (said,) = lacks["other users"]["said"]
     assert said["reason"] == "cannot be tried: Resource temporarily unavailable"
 
 
-def test_leave_for_the_whole_machine(monkeypatch):
+def test_permission_for_the_whole_machine(monkeypatch):
     monkeypatch.delenv("PYTEST_IPC_WHOLE_MACHINE", raising=False)
     assert probes.leave_for_the_machine() == "PYTEST_IPC_WHOLE_MACHINE=1 is not set"
     monkeypatch.setenv("PYTEST_IPC_WHOLE_MACHINE", "1")
     assert probes.leave_for_the_machine() == ""
 
 
-def test_a_kernel_that_is_older_than_clauses(monkeypatch):
+def test_kernel_older_than_clauses_is_an_unmet_need(monkeypatch):
     assert probes.newest_kernel() == ""
     monkeypatch.setattr(probes, "kernel_is_older", lambda version: version in ("6.9", "6.3", "5.16"))
     assert probes.newest_kernel().endswith("and there are clauses from Linux 6.9 on")
 
 
-def test_a_namespace_that_leads_nowhere_is_none(monkeypatch):
-    """As in a sandbox that says yes to unshare and does nothing: what is mounted then, all would see."""
+def test_unusable_namespace_is_an_unmet_need(monkeypatch):
+    """Simulates a sandbox whose unshare(2) succeeds without an effect: every process would see the mount."""
     monkeypatch.setattr(probes, "unshare", lambda _flags: None)
     mounted: list[object] = []
     monkeypatch.setattr(probes, "mount", lambda *arguments: mounted.append(arguments))
@@ -138,7 +139,7 @@ def test_a_namespace_that_leads_nowhere_is_none(monkeypatch):
     assert probes.mounts() == "tmpfs, mqueue: Operation not supported"
 
 
-def test_a_report_is_explained(tmp_path):
+def test_report_is_explained(tmp_path):
     verdicts = {
         "shmget.a": HOLDS,
         "shmget.b": UNTESTED,
@@ -154,7 +155,7 @@ def test_a_report_is_explained(tmp_path):
     lines = done.stdout.splitlines()
     assert lines[0] == "kernel        Linux 6.12.9 #1 SMP"
     start = lines.index("other users: 2 clauses (msgget 2)")
-    assert start < lines.index("CAP_IPC_OWNER: 1 clause (shmget 1)")  # what concerns the most comes first
+    assert start < lines.index("CAP_IPC_OWNER: 1 clause (shmget 1)")  # the need of most clauses comes first
     assert lines[start + 1 : start + 5] == [
         "    cannot give a queue to another user: msgctl: Invalid argument (1)",
         "        msgget.a",
@@ -167,19 +168,19 @@ def test_a_report_is_explained(tmp_path):
     assert lines[-1] == "5 of 7 clauses of the report are untested or absent."
 
 
-def test_a_report_without_a_word_of_it(tmp_path):
+def test_report_without_untested_clauses(tmp_path):
     done = command(write(tmp_path, "box", {"shmget.a": HOLDS, "shmget.b": ABSENT}), "--json", "-")
-    told = json.loads(done.stdout)
-    assert (names(told["lacking"]), told["limits"], told["there"]) == ({"calls of the kernel"}, [], [])
+    answer = json.loads(done.stdout)
+    assert (names(answer["lacking"]), answer["limits"], answer["there"]) == ({"calls of the kernel"}, [], [])
     done = command(write(tmp_path, "box", {"shmget.a": HOLDS}))
     assert done.stdout.splitlines()[-1] == "0 of 1 clause of the report are untested or absent."
 
 
-def test_json_is_a_file_that_is_written_whole(tmp_path):
+def test_json_is_written_atomically(tmp_path):
     target = tmp_path / "needs.json"
     assert command("--json", target).stdout == ""
-    told = json.loads(target.read_text())
-    (limit,) = [limit for limit in told["limits"] if limit["name"] == "PIPE_BUF"]
+    answer = json.loads(target.read_text())
+    (limit,) = [limit for limit in answer["limits"] if limit["name"] == "PIPE_BUF"]
     assert (limit["unit"], limit["page"], limit["unlimited"]) == ("bytes", "pipe(7)", False)
     assert isinstance(limit["value"], int)
 
@@ -192,7 +193,7 @@ def test_json_is_a_file_that_is_written_whole(tmp_path):
         (["a.json", "b.json"], "unrecognized arguments: b.json"),
     ],
 )
-def test_wrong_usage_is_one_sentence_and_status_2(arguments, sentence):
+def test_usage_error_is_one_sentence_with_status_2(arguments, sentence):
     done = command(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert sentence in done.stderr.splitlines()[-1]

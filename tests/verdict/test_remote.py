@@ -1,4 +1,4 @@
-"""Several platforms at once: a verdict on each, also where one dies, hangs, asks for a password or never starts."""
+"""Several platforms at once: a verdict on each, also if one dies, hangs, asks for a password or never starts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HERE = shlex.quote(sys.executable)
 
 @pytest.fixture
 def check(pyz: Path, tmp_path: Path):
-    """pytest-ipc check on the clauses of shmdt, with a folder of its own to unpack bundles in."""
+    """Return a function that runs pytest-ipc check on the clauses of shmdt, with its own temporary directory."""
     temp = tmp_path / "temp"
     temp.mkdir()
 
@@ -43,7 +43,7 @@ def check(pyz: Path, tmp_path: Path):
 
 
 def verdicts(path: Path) -> dict[str, Any]:
-    """The report, which is one, and its verdicts by clause."""
+    """Return the validated report and its verdicts by clause."""
     found = json.loads(path.read_text())
     reports.validate(found)
     return {"name": found["name"], "status": found["exit_status"], "broken": found["broken"]} | {
@@ -51,7 +51,7 @@ def verdicts(path: Path) -> dict[str, Any]:
     }
 
 
-def test_each_platform_has_its_verdict_and_its_report(check, tmp_path):
+def test_each_platform_has_its_verdict_and_report(check, tmp_path):
     folder = tmp_path / "reports"
     done = check("--report", folder, "-n", "1", here=HERE, again=f"env A=B {HERE} -I")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -62,7 +62,7 @@ def test_each_platform_has_its_verdict_and_its_report(check, tmp_path):
     assert set(here["clauses"].values()) == {"holds"}
 
 
-def test_one_can_be_judged_after_the_other(check):
+def test_at_once_limits_parallel_platforms(check):
     done = check("--at-once", "1", one=HERE, none="/no/such/program", two=HERE)
     assert done.returncode == 2, done.stdout + done.stderr
     said = [line.split()[:2] for line in done.stdout.splitlines() if "/6" not in line]
@@ -75,24 +75,24 @@ def test_one_can_be_judged_after_the_other(check):
     ]
 
 
-# What is printed or done, and the sentence that comes of it.
+# The output or action of a command, and the resulting message.
 REFUSALS = {
     "missing": ("/no/such/program", "/no/such/program cannot be started: No such file or directory"),
-    "talkative": ("sh -c 'echo Welcome; exec python3 -'", "printed 'Welcome' before Python started"),
-    "no-line": ("printf Welcome", "printed 'Welcome' before Python started"),
+    "talkative": ("sh -c 'echo Welcome; exec python3 -'", "must print nothing before Python starts, not 'Welcome'"),
+    "no-line": ("printf Welcome", "must print nothing before Python starts, not 'Welcome'"),
     "denied": (
         "sh -c 'echo Permission denied >&2; exit 255'",
         "ended before the suite began there (status 255): Permission denied",
     ),
     "killed": ("sh -c 'kill -9 $$'", "ended before the suite began there (SIGKILL)"),
     "deaf": ("true", "ended without running the program on its standard input"),
-    # No terminal is there to ask on, whatever the terminal of this test is.
+    # No terminal is available to ask on, whatever the terminal of this test.
     "password": ("sh -c 'read secret </dev/tty || exit 1; exec python3 -'", "/dev/tty"),
     "silent": ("sleep 1000", ""),
 }
 
 
-def test_one_that_cannot_start_has_a_sentence_and_the_others_go_on(check, tmp_path):
+def test_platform_that_cannot_start_is_reported_and_others_continue(check, tmp_path):
     folder = tmp_path / "reports"
     folder.mkdir()
     (folder / "talkative.json").write_text("old")
@@ -101,9 +101,9 @@ def test_one_that_cannot_start_has_a_sentence_and_the_others_go_on(check, tmp_pa
     done = check("--report", folder, "--patience", "15", here=HERE, **commands)
     assert done.returncode == 2, done.stdout + done.stderr
     for name, (_, sentence) in REFUSALS.items():
-        told = [line for line in done.stdout.splitlines() if line.startswith(f"{name}  cannot be judged: ")]
-        assert len(told) == 1, done.stdout
-        assert sentence in told[0]
+        matching = [line for line in done.stdout.splitlines() if line.startswith(f"{name}  cannot be judged: ")]
+        assert len(matching) == 1, done.stdout
+        assert sentence in matching[0]
     assert "silent  cannot be judged: no Python answered for 15 seconds" in done.stdout
     assert sorted(path.name for path in folder.iterdir()) == ["here.json", "talkative.json"]
     assert (folder / "talkative.json").read_text() == "old"
@@ -114,26 +114,26 @@ def test_one_that_cannot_start_has_a_sentence_and_the_others_go_on(check, tmp_pa
     ("does", "reason"),
     [
         ("os.kill(os.getpid(), signal.SIGKILL)", "ended (status 137)"),
-        ("signal.pause()", "it said nothing more for 30 seconds"),
+        ("signal.pause()", "it was silent for 30 seconds"),
     ],
 )
-def test_one_that_is_lost_on_the_way_keeps_its_verdicts(check, tmp_path, does, reason):
+def test_lost_platform_keeps_its_verdicts(check, tmp_path, does, reason):
     folder = tmp_path / "reports"
     far = tmp_path / "far.py"
-    # As the platform would: the third verdict never leaves it.
+    # Simulates a platform whose third verdict is lost.
     far.write_text(
         "import os, runpy, signal, sys\n"
-        "write, told = os.write, []\n"
+        "write, seen = os.write, []\n"
         "def meddle(fd, data):\n"
-        "    told.extend([1] if b'[\"told\"' in data else [])\n"
-        f"    {does} if len(told) == 3 else None\n"
+        "    seen.extend([1] if b'[\"judged\"' in data else [])\n"
+        f"    {does} if len(seen) == 3 else None\n"
         "    return write(fd, data)\n"
         "os.write = meddle\n"
         "sys.argv[:] = sys.argv[1:]\n"
         "runpy.run_module('pytest_ipc.verdict.runner.remote_worker', run_name='__main__', alter_sys=False)\n"
     )
     python = tmp_path / "python"
-    # The suite is started as `python -P -m pytest_ipc.verdict.runner.remote_worker …`; everything else is left alone.
+    # The suite is started as `python -P -m pytest_ipc.verdict.runner.remote_worker …`; other processes are not changed.
     python.write_text(
         f'#!/bin/sh\ncase "$*" in "-P -m"*) shift 3; exec {HERE} {far} far "$@";; *) exec {HERE} "$@";; esac\n'
     )
@@ -157,30 +157,33 @@ def test_one_that_is_lost_on_the_way_keeps_its_verdicts(check, tmp_path, does, r
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--platform", "x"], "'x' is no platform: it should look like box='ssh box python3'"),
-        (["--platform", "../x=python3"], "is no platform"),
+        (["--platform", "x"], "a platform must look like box='ssh box python3', not 'x'"),
+        (["--platform", "../x=python3"], "a platform must look like"),
         (["--platform", "x="], "has no command that starts a Python"),
         (["--platform", "x='a"], "cannot be split into words"),
         (["--platform", "x=a", "--platform", "x=b"], "two platforms have the name x"),
-        (["--platform", "x=a", "--name", "y"], "--name is for this platform"),
-        (["--platform", "x=a", "--patience", "-1"], "'-1' is no number of seconds"),
-        (["--platform", "x=a", "--patience", "nan"], "'nan' is no number of seconds"),
-        (["--platform", "x=a", "--report", "/no/such/folder/r"], "cannot be written to the folder /no/such/folder/r"),
-        (["--platform", "x=a", "--expect", "/no/such"], "must be a folder with a NAME.toml for each platform"),
-        (["--patience", "5"], "--patience is for the platforms of --platform"),
-        (["--at-once", "5"], "--at-once is about the platforms of --platform"),
-        (["--platform", "x=a", "--at-once", "0"], "'0' is no number of platforms"),
+        (["--platform", "x=a", "--name", "y"], "--name cannot be used with --platform"),
+        (["--platform", "x=a", "--patience", "-1"], "must be a positive number, not '-1'"),
+        (["--platform", "x=a", "--patience", "nan"], "must be a positive number, not 'nan'"),
+        (
+            ["--platform", "x=a", "--report", "/no/such/folder/r"],
+            "cannot be written to the directory /no/such/folder/r",
+        ),
+        (["--platform", "x=a", "--expect", "/no/such"], "must be a directory with a NAME.toml for each platform"),
+        (["--patience", "5"], "--patience needs --platform"),
+        (["--at-once", "5"], "--at-once needs --platform"),
+        (["--platform", "x=a", "--at-once", "0"], "must be a positive number, not '0'"),
     ],
 )
-def test_wrong_usage_is_one_sentence_and_status_2(check, arguments, sentence):
+def test_usage_error_is_one_sentence_with_status_2(check, arguments, sentence):
     done = check(*arguments)
     assert done.returncode == 2
     assert done.stdout == ""
     assert sentence in done.stderr.splitlines()[-1]
 
 
-def test_what_ends_the_command_ends_the_platforms(pyz, tmp_path):
-    """SIGTERM: nothing of a platform goes on, and no folder stays."""
+def test_signal_ends_the_platforms(pyz, tmp_path):
+    """After SIGTERM no process of a platform and no directory remains."""
     pid = tmp_path / "pid"
     waits = tmp_path / "waits.sh"
     waits.write_text(f"#!/bin/sh\necho $$ >{pid}.new; mv {pid}.new {pid}; echo started >&2; exec sleep 1000\n")
@@ -211,7 +214,7 @@ def test_what_ends_the_command_ends_the_platforms(pyz, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("pytest-ipc-")]
 
 
-def test_sigterm_reports_what_has_been_judged(pyz, tmp_path):
+def test_sigterm_reports_the_verdicts_so_far(pyz, tmp_path):
     temp = tmp_path / "temp"
     temp.mkdir()
     with Running(
@@ -248,14 +251,16 @@ shm._shmdt = wrong
 """
 
 
-def test_deviation_is_said_as_in_a_check_of_one_platform(check, tmp_path, monkeypatch):
-    """Its statement, what was expected and observed, the verdict on each platform; annotations where GitHub runs it."""
+def test_deviation_is_shown_as_for_one_platform(check, tmp_path, monkeypatch):
+    """Statement, expected and observed behaviour, the verdict on each platform; annotations on GitHub."""
     (tmp_path / "sitecustomize.py").write_text(DEVIATING)
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     python = tmp_path / "python"
-    # The suite is started as `python -P -m pytest_ipc.verdict.runner.remote_worker …`, and finds its packages by PYTHONPATH.
+    # The suite is started as `python -P -m pytest_ipc.verdict.runner.remote_worker …`, with PYTHONPATH for its
+    # packages.
     python.write_text(
-        f'#!/bin/sh\ncase "$*" in "-P -m"*) PYTHONPATH={tmp_path}:$PYTHONPATH exec {HERE} "$@";; esac\nexec {HERE} "$@"\n'
+        f'#!/bin/sh\ncase "$*" in "-P -m"*) PYTHONPATH={tmp_path}:$PYTHONPATH exec {HERE} "$@";; esac\n'
+        f'exec {HERE} "$@"\n'
     )
     python.chmod(0o755)
     starter = tmp_path / "starter.py"
@@ -277,7 +282,7 @@ def test_deviation_is_said_as_in_a_check_of_one_platform(check, tmp_path, monkey
         "      observed: the call succeeded",
     ]
     assert "      expected of this platform: issue 1" in lines[start:]
-    assert "here  This platform keeps all 6 clauses that could be judged." in lines
+    assert "here  This platform passes all 6 clauses that could be judged." in lines
     assert any(
         line.startswith("wrong  This platform deviates from the manual in ") and "and 1 of them are expected" in line
         for line in lines

@@ -1,4 +1,4 @@
-"""A report is what its schema says; what is not one is refused in one sentence, and by the schema as well."""
+"""A report matches its schema; an invalid one is refused in one sentence, and by the schema as well."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVERY = {
 }
 
 
-def test_a_report_is_what_its_schema_says():
+def test_report_matches_its_schema():
     found = reports.make("box", EVERY, broken=("the suite: failed",))
     reports.validate(found)
     assert found["schema"] == writer.SCHEMA == reports.schema()["properties"]["schema"]["const"]
@@ -34,10 +34,10 @@ def test_a_report_is_what_its_schema_says():
     assert set(found) == set(reports.schema()["required"])
     clause = reports.schema()["$defs"]["clause"]
     assert set(found["clauses"][0]) == set(clause["properties"])
-    assert set(clause["properties"]) - set(clause["required"]) == {"evidence", *SOURCE}  # reports of before have none
+    assert set(clause["properties"]) - set(clause["required"]) == {"evidence", *SOURCE}  # missing in earlier reports
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_written_report_is_read_back(tmp_path):
     reader = Reader()
     found = reader.read(reports.write(tmp_path, "box", EVERY, broken=("the suite: failed",)))
     assert found.verdicts == EVERY
@@ -46,7 +46,7 @@ def test_what_is_written_is_read(tmp_path):
     assert reader.clauses["mq.absent"].page == "mq(2)"
 
 
-def test_evidence_is_read_and_a_report_without_is_one(tmp_path):
+def test_evidence_is_optional(tmp_path):
     path = reports.write(tmp_path, "box", {"a.b": reports.SEEN})
     assert json.loads(path.read_text())["clauses"][0]["evidence"] == list(reports.SEEN.evidence)
     assert Reader().read(path).verdicts["a.b"].evidence == reports.SEEN.evidence
@@ -60,7 +60,7 @@ def test_evidence_is_read_and_a_report_without_is_one(tmp_path):
     assert reader.read(path).verdicts["a.b"] is reader.read(path).verdicts["a.b"]
 
 
-def test_the_latest_report_states_a_clause(tmp_path):
+def test_latest_report_states_a_clause(tmp_path):
     reader = Reader()
     for day, statement in ((2, "new"), (1, "old")):
         found = reports.make("box", {"a.b": reports.HOLDS}, day=day)
@@ -70,7 +70,7 @@ def test_the_latest_report_states_a_clause(tmp_path):
     assert reader.clauses["a.b"].statement == "new"
 
 
-def test_what_a_newer_writer_added_is_passed_over(tmp_path):
+def test_unknown_fields_are_ignored(tmp_path):
     found = reports.make("box", EVERY)
     found["new"] = found["clauses"][0]["new"] = {"a": [1]}
     reports.validate(found)
@@ -78,12 +78,12 @@ def test_what_a_newer_writer_added_is_passed_over(tmp_path):
     assert Reader().read(tmp_path / "r.json").verdicts == EVERY
 
 
-SOURCE = ("manual", "level", "since")  # of a clause; reports of before have none
+SOURCE = ("manual", "level", "since")  # missing in earlier reports
 WRONG: tuple[Any, ...] = ("missing", None, 3.5, ["text"], True)
 
 
 def wrong() -> Iterator[tuple[str, Any]]:
-    """Reports with one thing wrong each: every member of the schema missing, and of another type."""
+    """Yield reports with one fault each: every member of the schema missing, and of another type."""
     whole = reports.make("box", EVERY)
     for name in whole:
         for value in WRONG:
@@ -123,11 +123,11 @@ def wrong() -> Iterator[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("found", [pytest.param(found, id=id) for id, found in wrong()])
-def test_the_schema_and_the_reader_refuse_the_same(tmp_path, found):
+def test_schema_and_reader_refuse_the_same_reports(tmp_path, found):
     with pytest.raises(jsonschema.ValidationError):
         reports.validate(found)
     (tmp_path / "r.json").write_text(json.dumps(found))
-    with pytest.raises(ReportError, match=r"r\.json is .*no report of pytest-ipc: ") as caught:
+    with pytest.raises(ReportError, match=r"r\.json is .*not a valid report: ") as caught:
         Reader().read(tmp_path / "r.json")
     assert "\n" not in str(caught.value)
 
@@ -139,21 +139,21 @@ def test_the_schema_and_the_reader_refuse_the_same(tmp_path, found):
         ("\n ", "the report .* is empty"),
         ("hello", "is not JSON: Expecting value"),
         (b"\xff\xfe\x00", "is not JSON: "),
-        ("[1]", "is JSON, but no report of pytest-ipc: it has no schema"),
-        ("3", "is JSON, but no report of pytest-ipc: it has no schema"),
-        ('{"name": "x"}', "is JSON, but no report of pytest-ipc: it has no schema"),
-        ('{"schema": 2}', "has the schema 2, and this pytest-ipc reads up to 1: upgrade it"),
-        ("[" * 100_000, "is no report of pytest-ipc: it is nested too deep"),
+        ("[1]", "is JSON, but not a valid report: it has no schema"),
+        ("3", "is JSON, but not a valid report: it has no schema"),
+        ('{"name": "x"}', "is JSON, but not a valid report: it has no schema"),
+        ('{"schema": 2}', "has schema 2, but this pytest-ipc reads up to 1: upgrade pytest-ipc"),
+        ("[" * 100_000, "is not a valid report: it is nested too deep"),
         ('{"schema": ' + "1" * 5000 + "}", "is not JSON: "),
     ],
 )
-def test_what_is_no_report(tmp_path, text, sentence):
+def test_invalid_report_is_refused(tmp_path, text, sentence):
     (tmp_path / "r.json").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ReportError, match=sentence):
         Reader().read(tmp_path / "r.json")
 
 
-def test_a_truncated_report_is_told_wherever_it_was_cut(tmp_path):
+def test_truncated_report_is_recognized_at_every_length(tmp_path):
     found = reports.make("bóx", {"a.b": reports.DEVIATES})
     text = json.dumps(found, indent=1, ensure_ascii=False).encode()
     for end in range(1, len(text)):
@@ -162,21 +162,21 @@ def test_a_truncated_report_is_told_wherever_it_was_cut(tmp_path):
             Reader().read(tmp_path / "r.json")
 
 
-def test_a_clause_that_stands_twice(tmp_path):
+def test_duplicate_clause_is_refused(tmp_path):
     found = reports.make("box", {"a.b": reports.HOLDS})
     found["clauses"] *= 2
     writer.write(tmp_path / "r.json", found)
-    with pytest.raises(ReportError, match=r"the clause 'a\.b' stands twice"):
+    with pytest.raises(ReportError, match=r"duplicate clause id 'a\.b'"):
         Reader().read(tmp_path / "r.json")
 
 
 @pytest.mark.parametrize("path", ["no-such.json", "."])
-def test_a_file_that_cannot_be_read(tmp_path, path):
+def test_unreadable_file_is_reported(tmp_path, path):
     with pytest.raises(ReportError, match="cannot be read: "):
         Reader().read(tmp_path / path)
 
 
-def test_a_terminal_does_not_obey_a_report(tmp_path):
+def test_control_characters_of_a_report_are_escaped(tmp_path):
     found = reports.make("box\x1b]0;title\x07", {"a.b": reports.HOLDS})
     found["clauses"][0]["reason"] = "two\nlines \ud800 and \x1b[2J"
     found["platform"]["kernel"] = "\x1b[31m"

@@ -1,4 +1,4 @@
-"""For what a clause may be untested is read from the suite, wherever it stands; and no run finds a reason that was not read."""
+"""The reasons for untested clauses are found in the source of the suite, and a run finds no other reason."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ SUITE = {
 }
 
 
-def test_what_each_clause_asks_for(tmp_path):
+def test_needs_of_each_clause_are_found_in_the_source(tmp_path):
     for name, source in SUITE.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -105,8 +105,8 @@ def test_what_each_clause_asks_for(tmp_path):
     }
 
 
-def test_every_reason_of_the_suite_is_some_clause_s():
-    """One that no clause seems to reach would be one that cannot be followed from the test to where it stands."""
+def test_every_reason_of_the_suite_belongs_to_a_clause():
+    """A reason that no clause reaches could not be followed from the test to its source."""
     root = suite.location()
     given = {reason for path in root.rglob("*.py") for reason in source_reasons.reasons(path)}
     assert len(given) > 50
@@ -123,8 +123,8 @@ sys.exit(main(["check", "msg", "msgget.*", "limits", "--report", sys.argv[1]]))
 """
 
 
-def test_what_a_run_finds_untested_the_source_shows(tmp_path):
-    """Without capabilities, so that there is something to find."""
+def test_reasons_of_a_run_are_found_in_the_source(tmp_path):
+    """Without capabilities, so that clauses are untested."""
     report = tmp_path / "r.json"
     done = subprocess.run(
         [sys.executable, "-c", UNPRIVILEGED, report], capture_output=True, text=True, timeout=110, check=False

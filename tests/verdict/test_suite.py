@@ -1,4 +1,4 @@
-"""The suite's clauses are found in its source as pytest finds them, and names select them."""
+"""The clauses of the suite are found in its source as pytest finds them, and selected by names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_ids_are_unique(every):
     assert len(ids) == len(set(ids))
 
 
-def test_the_source_and_pytest_agree_on_the_clauses(every, pytester):
+def test_source_and_pytest_agree_on_the_clauses(every, pytester):
     result = pytester.runpytest_subprocess(
         "-p", "no:cacheprovider", "-q", "--collect-only", f"--rootdir={suite.location()}", suite.location()
     )
@@ -35,23 +35,23 @@ def test_names_select_mechanisms_ids_and_patterns(every):
     assert suite.select(every, []) == list(every)
 
 
-def test_every_clause_says_where_it_stands_without_being_run(every):
-    """A platform that is judged from afar tells ids and verdicts; page, section and sentence come from here."""
+def test_every_clause_has_its_position_without_being_run(every):
+    """A remote platform sends ids and verdicts; page, section and statement come from here."""
     assert [clause.id for clause in every if not (clause.page and clause.section and clause.statement)] == []
 
 
-def test_a_name_of_nothing_is_told(every):
-    with pytest.raises(suite.UnknownClause, match=r"'shmgte\.\*' is no mechanism, no clause and no pattern"):
+def test_unknown_name_is_reported(every):
+    with pytest.raises(suite.UnknownClause, match=r"'shmgte\.\*' is not a mechanism, a clause or a pattern"):
         suite.select(every, ["shm", "shmgte.*"])
 
 
-def test_an_installation_without_the_suite_says_so(monkeypatch, tmp_path):
+def test_installation_without_the_suite_is_reported(monkeypatch, tmp_path):
     monkeypatch.setattr(suite, "__file__", str(tmp_path / "pytest_ipc" / "verdict" / "suite.py"))
     with pytest.raises(FileNotFoundError, match="the installation is incomplete"):
         suite.location()
 
 
-def test_what_is_no_clause_is_passed_over(tmp_path: Path):
+def test_ordinary_tests_are_ignored(tmp_path: Path):
     (tmp_path / "some").mkdir()
     (tmp_path / "some" / "test_it.py").write_text(
         "@clause('a.one', 'a(2)', 'S')\ndef test_one(): 'One.'\n"

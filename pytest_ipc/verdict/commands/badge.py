@@ -18,7 +18,7 @@ _GOOD, _KNOWN, _BAD, _NOTHING = (
     "#855300",
     "#b3121d",
     "#565d66",
-)  # white stands out from each, 5 to 1 and more
+)  # white on each has a contrast of 5:1 or more
 
 _PICTURE = """\
 <svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" role="img" aria-label="{whole}">
@@ -35,16 +35,16 @@ _PICTURE = """\
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of the command line."""
+    """Add the command to the command line."""
     parser = commands.add_parser(
         "badge",
-        help="Draw a report as a badge for a README",
-        description="Draw what a report came to as a small SVG picture: how many of the clauses that could be judged are kept. "
-        "It is green when all are, brown when each deviation is a known one (check --expect), red when one is not, and grey "
-        "when the suite broke or nothing could be judged.",
-        epilog="exit status: 0 when it is written, 2 for wrong usage or what is no report",
+        help="Render a report as a badge for a README",
+        description="Render a report as a small SVG picture: how many of the judged clauses pass. "
+        "It is green if all do, brown if every deviation is expected (check --expect), red if one is not, and grey "
+        "if the suite failed or no clause could be judged.",
+        epilog="exit status: 0 when the file was written, 2 for a usage error or an invalid report",
     )
-    parser.add_argument("report", type=Path, metavar="REPORT", help="What check --report has written")
+    parser.add_argument("report", type=Path, metavar="REPORT", help="A report of check --report")
     parser.add_argument(
         "-o", dest="output", type=Path, metavar="FILE", help="The file to write (default: the terminal)"
     )
@@ -69,7 +69,7 @@ def _badge(options: argparse.Namespace) -> int:
 
 
 def as_svg(report: Report) -> str:
-    """The picture."""
+    """Return the badge as SVG."""
     words, colour = _words(report)
     left_text, right_text = _width(_LABEL), _width(words)
     left, right = left_text + 10, right_text + 10
@@ -103,5 +103,5 @@ def _words(report: Report) -> tuple[str, str]:
 
 
 def _width(text: str) -> int:
-    """About what it takes in Verdana 11; textLength makes it exactly that."""
+    """Return the approximate width of *text* in Verdana 11; textLength makes it exact."""
     return round(sum(3.7 if sign in " ilj.,:" else 6.3 for sign in text)) + 2

@@ -10,14 +10,15 @@ __all__ = ["add"]
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of the command line."""
+    """Add the command to the command line."""
     parser = commands.add_parser(
         "bundle",
-        help="Write the suite and all it needs into one file",
-        description="Write the suite and all it needs into one file, which any Python 3.11 or later runs with nothing "
-        "installed, on any processor: python3 pytest-ipc.pyz check --report out.json. It unpacks itself into a private folder "
-        "of the temp folder and removes that at its end.",
-        epilog="What is not pure Python here is fetched by pip, with its settings: PIP_INDEX_URL, PIP_FIND_LINKS, PIP_NO_INDEX.",
+        help="Write the suite and its dependencies to one file",
+        description="Write the suite and its dependencies to one file, which any Python 3.11 or later runs without an "
+        "installation, on any CPU architecture: python3 pytest-ipc.pyz check --report out.json. It unpacks itself into "
+        "a private directory below the temporary directory and removes that at its end.",
+        epilog="Packages that are not pure Python here are downloaded by pip: PIP_INDEX_URL, PIP_FIND_LINKS, "
+        "PIP_NO_INDEX.",
     )
     parser.add_argument(
         "-o",

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..reports import github
-from ..reports.expectations import shipped
+from ..reports.expectations import bundled
 
-if TYPE_CHECKING:  # what runs clauses imports pytest, for which no other command is to wait
+if TYPE_CHECKING:  # imports pytest, which other commands do not need
     from collections.abc import Mapping
 
     from ..reports.expectations import Expectation
@@ -23,51 +23,51 @@ if TYPE_CHECKING:  # what runs clauses imports pytest, for which no other comman
 
 __all__ = ["add"]
 
-# Of a clause that hangs, the time limit is 60 seconds; a platform that says nothing for so long is itself what hangs.
+# Seconds. A hanging clause has a time limit of 60; a platform that is silent for longer hangs itself.
 _PATIENCE = 180.0
 
 _MISSING = "pytest-ipc check needs the packages of its extra ({}): pip install 'pytest-ipc[conformance]'"
 
 _CHECK = """\
-Run the conformance suite on the platform this command stands on: its kernel, its libc, its container. Every clause is a
-documented sentence of a manual page, and gets a verdict:
+Run the conformance suite on this platform: its kernel, its libc, its container. Every clause is a documented sentence
+of a manual page, and gets a verdict:
 
-  holds      it is as the manual says
-  deviates   it is not; what was expected and what came is shown
-  disputed   manual and Linux are known to disagree, and this platform sides with Linux
-  absent     the platform has no such call, or no such file of /proc
-  untested   it could not be tried here, and the reason
+  holds      behaves as documented
+  deviates   does not; expected and observed behaviour are shown
+  disputed   manual and Linux are known to disagree, and this platform behaves as Linux does
+  absent     the platform does not have the call or the file of /proc
+  untested   could not be tried here, with the reason
 """
 
 _EXAMPLES = """\
 examples:
-  pytest-ipc check                      everything
+  pytest-ipc check                      all clauses
   pytest-ipc check shm pipe             two mechanisms
-  pytest-ipc check 'shmget.*'           the clauses that a pattern matches
-  pytest-ipc check --list fifo          the clauses of a mechanism, without running them
-  pytest-ipc check --expect here.toml   only what is not known of this platform; pytest-ipc expect writes the file
-  pytest-ipc check --expect gvisor-20221219   only what is not known of a platform that many people meet
-  unshare -i pytest-ipc check -n 2      in an IPC namespace of its own, on two processors
+  pytest-ipc check 'shmget.*'           the clauses that match a pattern
+  pytest-ipc check --list fifo          show the clauses of a mechanism without running them
+  pytest-ipc check --expect here.toml   fail only for unexpected deviations; pytest-ipc expect writes the file
+  pytest-ipc check --expect gvisor-20221219   the same with bundled expectations
+  unshare -i pytest-ipc check -n 2      in its own IPC namespace, with two processes
   pytest-ipc check --platform here=python3 --platform box='ssh box python3' --report verdicts/
 
 exit status:
-  0  nothing deviates    1  something does    2  wrong usage    3  the suite itself broke    130  interrupted
-143  ended by SIGTERM
-With --expect, --strict and --strict-expect, 1 is for what is not expected.
+  0  no clause deviates    1  a clause deviates    2  usage error    3  the suite itself failed    130  interrupted
+  143  ended by SIGTERM
+With --expect, --strict and --strict-expect, 1 is for unexpected verdicts only.
 """
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of the command line."""
+    """Add the command to the command line."""
     check = commands.add_parser(
         "check",
-        help="Judge this platform, clause by clause",
+        help="Run the conformance suite on this platform",
         description=_CHECK,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument(
-        "names", nargs="*", metavar="NAME", help="A mechanism, a clause id or a pattern of ids; everything by default"
+        "names", nargs="*", metavar="NAME", help="A mechanism, a clause id or a pattern of ids; all clauses by default"
     )
     check.add_argument(
         "-n",
@@ -83,19 +83,19 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         type=int,
         const=-1,
         metavar="SEED",
-        help="Run in a random order, or in the one that SEED gives",
+        help="Run in a random order, or in that of SEED",
     )
     check.add_argument(
         "--thorough",
         action="store_true",
-        help="Let the models look for differences for hours, with new histories on every run; name those you mean",
+        help="Let the models search for hours, with new histories on every run; name the clauses",
     )
-    check.add_argument("--report", type=Path, metavar="FILE", help="Write the verdict to FILE as JSON, too")
+    check.add_argument("--report", type=Path, metavar="FILE", help="Also write the verdict to FILE as JSON")
     check.add_argument(
         "--name",
         type=_platform_name,
         metavar="NAME",
-        help="What the report calls this platform (default: kernel, architecture, container)",
+        help="The name of this platform in the report (default: kernel, architecture, container)",
     )
     check.add_argument(
         "--expect",
@@ -103,20 +103,20 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         default=[],
         type=Path,
         metavar="FILE",
-        help="What is known of this platform: only other deviations count. A file, or the name of one that comes with "
-        f"pytest-ipc: {', '.join(shipped())}. Several add up; of a clause in more than one, the last counts",
+        help="Expected deviations: only others count. A file, or the name of bundled expectations: "
+        f"{', '.join(bundled())}. Several are merged; for a clause in more than one, the last counts",
     )
     check.add_argument(
         "--strict",
         action="store_true",
-        help="What is absent or untested counts as what deviates, unless it is expected; a disputed clause counts as kept",
+        help="Count absent and untested clauses like deviations, unless expected; disputed clauses count as passing",
     )
-    check.add_argument("--strict-expect", action="store_true", help="What is expected to deviate and holds counts, too")
+    check.add_argument("--strict-expect", action="store_true", help="Also count clauses that unexpectedly hold")
     check.add_argument(
         "--annotations",
         choices=github.CHOICES,
         default="auto",
-        help="Write deviations as GitHub Actions shows them beside a run (default: where it runs there)",
+        help="Write deviations as annotations for GitHub Actions (default: if running there)",
     )
     check.add_argument(
         "--platform",
@@ -124,36 +124,36 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         action="append",
         type=_platform,
         metavar="NAME=COMMAND",
-        help="Judge what COMMAND starts a Python on, as in box='ssh box python3', and not this platform; several are judged "
-        "side by side. Nothing has to be installed there. --report and --expect are folders then, with a NAME.json and a "
-        "NAME.toml for each platform",
+        help="Judge the platform on which COMMAND starts a Python, as in box='ssh box python3', instead of this one; "
+        "several are judged in parallel. Nothing has to be installed there. --report and --expect are then directories "
+        "with a NAME.json and a NAME.toml for each platform",
     )
     check.add_argument(
         "--patience",
         type=_seconds,
         metavar="SECONDS",
-        help=f"How long a platform may say nothing before it is given up (default: {_PATIENCE:g}, on a slow one longer)",
+        help=f"Give up a platform that is silent for SECONDS (default: {_PATIENCE:g}, longer on a slow one)",
     )
     check.add_argument(
         "--at-once",
         type=_number,
         metavar="N",
-        help="Judge N platforms at a time (default: all). Those that share processors make each other wait",
+        help="Judge N platforms at a time (default: all), for platforms that share CPUs",
     )
-    check.add_argument("--list", action="store_true", help="Name the clauses and run none")
+    check.add_argument("--list", action="store_true", help="Show the clauses without running them")
     check.set_defaults(command=_check)
 
 
 def _processes(text: str) -> str:
     if not re.fullmatch(r"auto|logical|\d{1,3}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes: a number, or auto")
+        raise argparse.ArgumentTypeError(f"the number of processes must be a positive number or auto, not {text!r}")
     return text
 
 
 def _platform_name(text: str) -> str:
     if not text.strip() or not text.isprintable() or len(text) > 100:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no name of a platform: at most 100 characters that can be printed"
+            f"the name of a platform must have 1 to 100 printable characters, not {text!r}"
         )
     return text.strip()
 
@@ -165,7 +165,7 @@ def _platform(text: str) -> Platform:
 
     name, separator, command = text.partition("=")
     if not separator or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", name):
-        raise argparse.ArgumentTypeError(f"{text!r} is no platform: it should look like box='ssh box python3'")
+        raise argparse.ArgumentTypeError(f"a platform must look like box='ssh box python3', not {text!r}")
     try:
         words = shlex.split(command)
     except ValueError as error:
@@ -179,12 +179,12 @@ def _seconds(text: str) -> float:
     with suppress(ValueError):
         if 0 < (seconds := float(text)) < float("inf"):
             return seconds
-    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    raise argparse.ArgumentTypeError(f"the number of seconds must be a positive number, not {text!r}")
 
 
 def _number(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d{0,3}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of platforms")
+        raise argparse.ArgumentTypeError(f"the number of platforms must be a positive number, not {text!r}")
     return int(text)
 
 
@@ -195,11 +195,11 @@ def _usage_error(text: str) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     if not sys.platform.startswith("linux"):
-        return _usage_error(f"the suite states how Linux behaves, and this system is {sys.platform}")
+        return _usage_error(f"the suite describes Linux, and this system is {sys.platform}")
     from .. import suite
 
     if options.strict_expect and not options.expect:
-        return _usage_error("--strict-expect is about what --expect expects, and there is none")
+        return _usage_error("--strict-expect needs --expect")
     try:
         root = suite.location()
         every = suite.clauses(root)
@@ -214,7 +214,7 @@ def _check(options: argparse.Namespace) -> int:
         for name in ("pytest_timeout", "xdist", "hypothesis"):
             if find_spec(name) is None:
                 raise ImportError(name=name)
-        import rich.console  # noqa: F401 - whether it is there
+        import rich.console  # noqa: F401 - tests whether it is installed
     except ImportError as error:
         return _usage_error(_MISSING.format(f"{error.name} is missing"))
     from ..reports import atomic, expectations
@@ -226,13 +226,13 @@ def _check(options: argparse.Namespace) -> int:
     if options.platforms:
         from . import check_platforms
 
-        # Thorough models say nothing for as long as they look.
+        # Thorough models are silent while they search.
         patience = options.patience or (None if options.thorough else _PATIENCE)
         return check_platforms.check(options, every, wanted, seed, patience, longer_if_slow=options.patience is None)
     if options.patience is not None:
-        return _usage_error("--patience is for the platforms of --platform, and there is none")
+        return _usage_error("--patience needs --platform")
     if options.at_once is not None:
-        return _usage_error("--at-once is about the platforms of --platform, and there is none")
+        return _usage_error("--at-once needs --platform")
     try:
         expected = expectations.read_all(options.expect, {clause.id for clause in every})
     except expectations.ExpectationError as error:
@@ -253,7 +253,7 @@ def _judge(
     seed: int | None,
     expected: Mapping[str, Expectation],
 ) -> int:
-    """Run the clauses here and report what came of it. The exit status."""
+    """Run the clauses here, show the result and return the exit status."""
     from ..platform.describe import describe, short_name
     from ..reports import expectations, writer
     from ..reports.terminal import Screen, new_console
@@ -265,15 +265,15 @@ def _judge(
     screen.begin(platform, len(wanted))
     if seed is not None:
         screen.console.print(f"in the random order of --shuffle {seed}")
-    result = run(root, wanted, screen.told, processes=options.processes, shuffle=seed, thorough=options.thorough)
-    reckoning = expectations.reckon(result, expected, strict=options.strict)
-    status = reckoning.exit_status(result, strict_expect=options.strict_expect)
-    screen.end(result, reckoning)
+    result = run(root, wanted, screen.judged, processes=options.processes, shuffle=seed, thorough=options.thorough)
+    comparison = expectations.compare(result, expected, strict=options.strict)
+    status = comparison.exit_status(result, strict_expect=options.strict_expect)
+    screen.end(result, comparison)
     if github.is_wanted(options.annotations):
-        for line in github.github(result, reckoning):
+        for line in github.github(result, comparison):
             console.out(line, highlight=False)
     if options.report is not None:
-        found = writer.as_json(options.name or short_name(platform), platform, result, reckoning, exit_status=status)
+        found = writer.as_json(options.name or short_name(platform), platform, result, comparison, exit_status=status)
         try:
             writer.write(options.report, found)
         except OSError as error:

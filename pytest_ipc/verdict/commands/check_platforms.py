@@ -26,12 +26,12 @@ __all__ = ["check"]
 
 
 class _UsageError(Exception):
-    """What is wrong with the arguments, in a sentence."""
+    """Invalid arguments; the text is a sentence."""
 
 
 @dataclass
 class _Matrix:
-    """The verdicts on all platforms, as they come, on a terminal or in a log."""
+    """The verdicts on all platforms while they run, on a terminal or in a log."""
 
     console: Log
     progress: Progress
@@ -40,46 +40,46 @@ class _Matrix:
     expected: dict[str, dict[str, expectations.Expectation]]
     statuses: list[int] = field(default_factory=list)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
-    reckonings: dict[str, expectations.Reckoning] = field(default_factory=dict)
+    comparisons: dict[str, expectations.Comparison] = field(default_factory=dict)
     tasks: dict[str, TaskID] = field(default_factory=dict)
 
     def began(self, platform: Platform) -> None:
-        """A platform has started."""
+        """Show a platform that has started."""
         self.counts[platform.name] = Counter()
         self.tasks[platform.name] = self.progress.add_task(platform.name, total=self.total, counts="")
         described = platform.described
         parts = [described.get(name, "") for name in ("kernel", "libc", "architecture", "container")]
         self._say(platform, f"checking {self.total} clauses on {'; '.join(filter(None, parts))}")
 
-    def told(self, platform: Platform, _id: str, verdict: Verdict) -> None:
-        """A clause has its verdict; a terminal shows each, a log each tenth of the way."""
+    def judged(self, platform: Platform, _id: str, verdict: Verdict) -> None:
+        """Count the verdict of a clause; a terminal shows each, a log every tenth of the suite."""
         heard = self.counts[platform.name]
         heard[verdict.verdict] += 1
         number = heard.total()
-        told = ", ".join(f"{count} {name}" for name, count in sorted(heard.items()))
+        counts = ", ".join(f"{count} {name}" for name, count in sorted(heard.items()))
         if self.console.is_terminal:
-            self.progress.update(self.tasks[platform.name], completed=number, counts=told, refresh=True)
+            self.progress.update(self.tasks[platform.name], completed=number, counts=counts, refresh=True)
         elif number * 10 // self.total > (number - 1) * 10 // self.total:
-            self._say(platform, f"{number}/{self.total} clauses: {told}")
+            self._say(platform, f"{number}/{self.total} clauses: {counts}")
 
     def ended(self, platform: Platform) -> None:
-        """A platform has its result, or has none; its report is written at once, whatever becomes of the others."""
+        """Show the end of a platform; write its report at once, independent of the others."""
         if (task := self.tasks.get(platform.name)) is not None:
             self.progress.remove_task(task)
         if platform.result is None:
             self.statuses.append(2)
             self._say(platform, f"cannot be judged: {platform.refusal}")
             return
-        reckoning = expectations.reckon(
+        comparison = expectations.compare(
             platform.result, self.expected.get(platform.name, {}), strict=self.options.strict
         )
-        self.reckonings[platform.name] = reckoning
-        status = reckoning.exit_status(platform.result, strict_expect=self.options.strict_expect)
+        self.comparisons[platform.name] = comparison
+        status = comparison.exit_status(platform.result, strict_expect=self.options.strict_expect)
         self.statuses.append(status)
         for text in platform.result.broken:
             self._say(platform, f"broken: {text}")
         if self.options.report is not None:
-            found = writer.as_json(platform.name, platform.described, platform.result, reckoning, exit_status=status)
+            found = writer.as_json(platform.name, platform.described, platform.result, comparison, exit_status=status)
             path = self.options.report / f"{platform.name}.json"
             try:
                 writer.write(path, found)
@@ -87,7 +87,7 @@ class _Matrix:
                 self.statuses.append(3)
                 self._say(platform, f"the report could not be written to {path}: {error.strerror}")
         is_whole = not platform.result.broken and not platform.result.interrupted
-        self._say(platform, "judged" if is_whole else "judged as far as it came")
+        self._say(platform, "judged" if is_whole else "the verdicts so far")
 
     def _say(self, platform: Platform, text: str) -> None:
         from rich.text import Text
@@ -95,7 +95,7 @@ class _Matrix:
         self.console.print(Text.assemble((platform.name, "bold"), "  ", text))
 
     def end(self, platforms: list[Platform]) -> None:
-        """What deviates, and where; then every platform with its numbers and its verdict."""
+        """Show the deviations and their platforms, then each platform with its numbers and its verdict."""
         if self.console.is_terminal:
             self.progress.stop()
         self.console.print()
@@ -105,14 +105,14 @@ class _Matrix:
 
         for platform in platforms:
             if platform.result is not None:
-                reckoning = self.reckonings[platform.name]
-                for line in differences(reckoning):
+                comparison = self.comparisons[platform.name]
+                for line in differences(comparison):
                     self._say(platform, line.plain)
-                self._say(platform, sentence(platform.result, reckoning))
+                self._say(platform, sentence(platform.result, comparison))
         if github.is_wanted(self.options.annotations):
             for platform in platforms:
                 if platform.result is not None:
-                    for text in github.github(platform.result, self.reckonings[platform.name], platform.name):
+                    for text in github.github(platform.result, self.comparisons[platform.name], platform.name):
                         self.console.out(text, highlight=False)
 
     def _tell_deviations(self, platforms: list[Platform]) -> None:
@@ -132,7 +132,7 @@ class _Matrix:
             for name, found in those:
                 verdict = found.verdict.verdict
                 self.console.print(Text.assemble(f"  {name}  ", (verdict, STYLES[verdict])))
-                for line in observations(found, self.reckonings[name].known.get(id)):
+                for line in observations(found, self.comparisons[name].as_expected.get(id)):
                     self.console.print(Text(f"      {line}"))
 
     def _tell_numbers(self, platforms: list[Platform]) -> None:
@@ -158,7 +158,7 @@ class _Matrix:
 
     @property
     def exit_status(self) -> int:
-        """The gravest: interrupted, broken, not judged, deviates."""
+        """Return the gravest status: interrupted, broken, not judged, deviates."""
         ended = max(self.statuses, default=0)
         return ended if ended > 128 else next((status for status in (3, 2, 1) if status in self.statuses), 0)
 
@@ -172,7 +172,10 @@ def check(
     *,
     longer_if_slow: bool,
 ) -> int:
-    """`pytest-ipc check --platform`: the exit status. A platform that says nothing for *patience* seconds is given up."""
+    """Run `pytest-ipc check --platform` and return the exit status.
+
+    A platform that is silent for *patience* seconds is given up.
+    """
     platforms: list[Platform] = options.platforms
     try:
         expected = _prepare(options, platforms, {clause.id for clause in every})
@@ -212,7 +215,7 @@ def check(
             )
         except KeyboardInterrupt:
             matrix.statuses.append(128 + stop.signo)
-            console.print("Interrupted; what has been judged is reported.")
+            console.print("Interrupted; the verdicts so far are reported.")
         matrix.end(platforms)
     return 141 if console.reader_left else matrix.exit_status
 
@@ -220,17 +223,17 @@ def check(
 def _prepare(
     options: argparse.Namespace, platforms: list[Platform], ids: set[str]
 ) -> dict[str, dict[str, expectations.Expectation]]:
-    """Everything that can be wrong before a platform is touched. What is expected, by platform."""
+    """Check all arguments before a platform is started, and return the expectations by platform. _UsageError."""
     names = [platform.name for platform in platforms]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise _UsageError(f"two platforms have the name {twice[0]}")
     if options.name is not None:
-        raise _UsageError("--name is for this platform, and those of --platform have names")
+        raise _UsageError("--name cannot be used with --platform, which names each platform")
     for folder in options.expect:
         if not folder.is_dir():
             raise _UsageError(
-                f"--expect with --platform must be a folder with a NAME.toml for each platform, which {folder} is not; "
-                "an empty folder expects nothing"
+                f"--expect with --platform must be a directory with a NAME.toml for each platform, not {folder}; "
+                "an empty directory expects no deviation"
             )
     expected = {
         name: expectations.read_all(
@@ -244,12 +247,12 @@ def _prepare(
 
 
 def _prepare_folder(folder: Path, names: list[str]) -> None:
-    """Make the folder of the reports, or see that it can be written to. _UsageError."""
+    """Create the directory of the reports, or check that it is writable. _UsageError."""
     try:
         folder.mkdir(exist_ok=True)
         for name in names:
             atomic.check_writable(folder / f"{name}.json")
     except FileExistsError:
-        raise _UsageError(f"--report with --platform must be a folder, which {folder} is not") from None
+        raise _UsageError(f"--report with --platform must be a directory, not {folder}") from None
     except OSError as error:
-        raise _UsageError(f"the reports cannot be written to the folder {folder}: {error.strerror}") from None
+        raise _UsageError(f"the reports cannot be written to the directory {folder}: {error.strerror}") from None

@@ -11,25 +11,25 @@ from ..reports.reader import Reader, ReportError
 __all__ = ["add"]
 
 _TEXT = """\
-Show reports of `pytest-ipc check --report` side by side: clauses x platforms, by mechanism, what deviates first. Only what
-does not hold everywhere is shown, or everything with --all. With --changes the reports are of one platform over time, and
-what changed from each to the next is shown.
+Show reports of `pytest-ipc check --report` side by side: clauses x platforms, by mechanism, deviations first. Only
+clauses that do not hold everywhere are shown, or all with --all. With --changes the reports are of one platform over
+time, and the changes from each to the next are shown.
 """
 
 _EXAMPLES = """\
 examples:
   pytest-ipc compare host.json gvisor.json             in the terminal
   pytest-ipc compare *.json --html matrix.html         as a page to read, search and share; one file, no network
-  pytest-ipc compare --changes monday.json today.json  what changed since
+  pytest-ipc compare --changes monday.json today.json  the changes of a platform
 
 exit status:
-  0  compared    1  with --changes: a clause deviates in the last report that did not in the one before
-  2  wrong usage, or a file that is no report; nothing is overwritten then
+  0  compared    1  with --changes: the last report has a new deviation
+  2  usage error or invalid report; nothing is overwritten
 """
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of the command line."""
+    """Add the command to the command line."""
     parser = commands.add_parser(
         "compare",
         help="Show the reports of several platforms side by side",
@@ -37,12 +37,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT", help="What check --report has written")
-    parser.add_argument("--all", action="store_true", help="Show what holds everywhere, too")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="Write it to FILE as a page for a browser, too")
+    parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT", help="A report of check --report")
+    parser.add_argument("--all", action="store_true", help="Also show clauses that hold everywhere")
     parser.add_argument(
-        "--changes", action="store_true", help="Show what changed on one platform, by the reports' dates"
+        "--html", type=Path, metavar="FILE", help="Also write the comparison to FILE as a page for a browser"
     )
+    parser.add_argument("--changes", action="store_true", help="Show the changes of one platform, ordered by date")
     parser.set_defaults(command=_compare)
 
 

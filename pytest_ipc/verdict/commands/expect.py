@@ -15,36 +15,36 @@ from ..reports.reader import Clause, Reader, Report, ReportError
 __all__ = ["add", "as_toml"]
 
 _TEXT = """\
-Write what a report found as what is expected of its platform, for `pytest-ipc check --expect`. Each clause gets a reason:
-what was observed, until somebody writes there why it is so. Where the file exists, its reasons are kept, and so is what it
-expects of clauses that the report does not judge; comments are written anew.
+Write the deviations of a report as the expectations of its platform, for `pytest-ipc check --expect`. Each clause
+gets a reason: the observation, until you write the cause. If the file exists, its reasons are kept, and so are its
+expectations of clauses that the report does not judge; comments are written anew.
 """
 
 _EXAMPLES = """\
 examples:
-  pytest-ipc expect report.json                   to look at
-  pytest-ipc expect report.json -o gvisor.toml    to keep; again, with a newer report, to bring it up to date
-  pytest-ipc expect --strict report.json          with what is absent or untested, for check --strict
+  pytest-ipc expect report.json                   show the expectations
+  pytest-ipc expect report.json -o gvisor.toml    write them; again, with a newer report, update them
+  pytest-ipc expect --strict report.json          with absent and untested clauses, for check --strict
 
 exit status:
-  0  it is written    2  wrong usage, or no report
+  0  written    2  usage error or invalid report
 """
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of the command line."""
+    """Add the command to the command line."""
     parser = commands.add_parser(
         "expect",
-        help="Write down a report's deviations as expected",
+        help="Write a report's deviations as expectations",
         description=_TEXT,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("report", type=Path, metavar="REPORT", help="What check --report has written")
+    parser.add_argument("report", type=Path, metavar="REPORT", help="A report of check --report")
     parser.add_argument(
         "-o", dest="output", type=Path, metavar="FILE", help="The file to write (default: the terminal)"
     )
-    parser.add_argument("--strict", action="store_true", help="Expect what is absent or untested, too")
+    parser.add_argument("--strict", action="store_true", help="Also expect absent and untested clauses")
     parser.set_defaults(command=_expect)
 
 
@@ -70,7 +70,8 @@ def _expect(options: argparse.Namespace) -> int:
         return 2
     new, gone = len(expected.keys() - before.keys()), len(before.keys() - expected.keys())
     print(
-        f"{options.output}: {len(expected)} expected; {new} new, which want a reason; {gone} healed and no longer there"
+        f"{options.output}: {len(expected)} expected; {new} new, which need a reason; "
+        f"{gone} removed, which unexpectedly hold"
     )
     return 0
 
@@ -79,20 +80,20 @@ def _expected(report: Report, before: dict[str, Expectation], *, strict: bool) -
     wanted = EXPECTABLE if strict else EXPECTABLE[:1]
     expected = {id: expectation for id, expectation in before.items() if id not in report.verdicts}
     for id, found in report.verdicts.items():
-        # What was written down once stays so, whether this time absent and untested were asked for or not.
+        # Kept once written, whether absent and untested are asked for this time or not.
         if found.verdict in wanted or (id in before and found.verdict == before[id].verdict):
             reason = before[id].reason if id in before else found.reason or "no reason was given"
             expected[id] = Expectation(found.verdict, reason)
         elif id in before and found.verdict in ("absent", "untested", "broken"):
-            expected[id] = before[id]  # it was not judged this time, and so has not healed
+            expected[id] = before[id]  # not judged this time
     return expected
 
 
 def as_toml(report: Report, expected: dict[str, Expectation], clauses: dict[str, Clause]) -> str:
-    """The file: a table a verdict, in it the clauses by id, each below what it says."""
+    """Return the file: a table for each verdict, with the clauses by id, each below its statement."""
     lines = [
-        f"# What is known of this platform: pytest-ipc {report.suite} found it on {report.date}.",
-        "# A clause of [deviates] that comes to hold is told as healed; one that deviates and is not here is unexpected.",
+        f"# Expectations of this platform: pytest-ipc {report.suite}, {report.date}.",
+        "# A clause of [deviates] that holds unexpectedly holds; a deviation that is not in this file is unexpected.",
         f"platform = {_quoted(report.name)}",
     ]
     for verdict in EXPECTABLE:
@@ -107,5 +108,5 @@ def as_toml(report: Report, expected: dict[str, Expectation], clauses: dict[str,
 
 
 def _quoted(text: Any) -> str:
-    """A string of TOML: one of JSON, but for the sign that JSON leaves as it is."""
+    """Return a string in TOML: the JSON string, except DEL, which JSON does not escape."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,7 +1,7 @@
 """pytest-ipc platform: what this machine is and permits, which clauses that leaves untested, and what would change it.
 
-Two sources, and neither is a list of ids. A report tells what was untested or absent and why; without one, every need is tried
-here, and the source of the suite shows which clauses ask for it (asking.py). The rows of needs.py explain both.
+There are two sources. A report contains the reasons of untested and absent clauses; without one, each need is probed
+here, and the source of the suite shows the clauses that need it (source_reasons.py). The rows of needs.py explain both.
 """
 
 from __future__ import annotations
@@ -22,24 +22,23 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 _TEXT = """\
-Say what this machine is and allows, in the words of a report: kernel, libc, container, privileges, limits; then what the
-clauses of the suite ask for and have not here, which clauses that is, and what would change it. Each need is tried, in a child
-that nothing comes of.
+Describe this machine as in a report: kernel, libc, container, privileges, limits; then the unmet needs of the suite,
+their clauses, and the remedy. Each need is probed in a throw-away child process.
 
-What is really untested, a run alone knows. With a REPORT of `pytest-ipc check --report`, of this machine or another, what is
-untested or absent in it is explained instead, reason by reason.
+Only a run decides which clauses are untested. With a REPORT of `pytest-ipc check --report`, of this machine or
+another, its untested and absent clauses are explained instead, by reason.
 """
 
 _EXAMPLES = """\
 examples:
   pytest-ipc platform                  this machine
-  pytest-ipc platform --ids            with the clauses by their ids
-  pytest-ipc platform here.json        why its clauses are untested or absent, and what would change that
+  pytest-ipc platform --ids            with the ids of the clauses
+  pytest-ipc platform here.json        why its clauses are untested or absent, and the remedies
   pytest-ipc platform --json needs.json
-  docker run IMAGE pytest-ipc platform what a container takes away
+  docker run IMAGE pytest-ipc platform the restrictions of a container
 
 exit status:
-  0  told    2  wrong usage, or a file that is no report
+  0  shown    2  usage error or invalid report
 """
 
 _NO_REMEDY = "no remedy is known for this"
@@ -47,20 +46,20 @@ _NO_REMEDY = "no remedy is known for this"
 
 @dataclass
 class _Lack:
-    """Something that is not there: what was said of it, and of which clauses."""
+    """An unmet need: the reasons given, and their clauses."""
 
     name: str
     change: str
     said: dict[str, list[str]] = field(default_factory=dict)
 
     def ids(self) -> list[str]:
-        """The clauses, each once."""
+        """Return the clauses, each once."""
         return sorted({id for ids in self.said.values() for id in ids})
 
 
 @dataclass
 class _Diagnosis:
-    """What is known of a platform: `untried` are the needs that only a run finds out about, `uses` what is done without."""
+    """The diagnosis of a platform: `untried` are needs that only a run can probe, `uses` those with a fallback."""
 
     platform: dict[str, str]
     limits: list[Limit]
@@ -72,18 +71,21 @@ class _Diagnosis:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of the command line."""
+    """Add the command to the command line."""
     parser = commands.add_parser(
         "platform",
-        help="Say what this machine lets be tried, and what would change that",
+        help="Show the unmet needs of clauses on this machine, and their remedies",
         description=_TEXT,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("report", nargs="?", type=Path, metavar="REPORT", help="What check --report has written")
-    parser.add_argument("--ids", action="store_true", help="Name the clauses, too")
+    parser.add_argument("report", nargs="?", type=Path, metavar="REPORT", help="A report of check --report")
+    parser.add_argument("--ids", action="store_true", help="Also show the ids of the clauses")
     parser.add_argument(
-        "--json", type=Path, metavar="FILE", help="Write it to FILE as JSON, or to the terminal for -, and tell nothing"
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="Write the result to FILE as JSON, or to the terminal for -, and show nothing else",
     )
     parser.set_defaults(command=_platform)
 
@@ -117,7 +119,7 @@ def _usage_error(text: str) -> int:
 
 
 def _of_this_machine() -> _Diagnosis:
-    """Everything tried here. FileNotFoundError without the suite."""
+    """Probe this machine. FileNotFoundError without the suite."""
     from ...kernel.proc_limits import limits
     from .. import suite
     from ..platform import source_reasons
@@ -146,12 +148,12 @@ def _of_this_machine() -> _Diagnosis:
 def _tried(lack: Callable[[], str]) -> str:
     try:
         return lack()
-    except OSError as error:  # no child can be made, or no descriptor is left
+    except OSError as error:  # no child can be created, or no descriptor is free
         return f"cannot be tried: {error.strerror}"
 
 
 def _of_report(path: Path) -> _Diagnosis:
-    """What a report says. ReportError."""
+    """Explain a report. ReportError."""
     from ..platform.needs import need_of
     from ..reports.reader import Reader
 
@@ -172,20 +174,20 @@ def _machine_lines(found: _Diagnosis, ids: bool) -> Iterator[str]:
     yield ""
     yield from _limit_lines(found.limits)
     yield ""
-    yield f"Here is, of what clauses ask for: {', '.join(found.there) or 'nothing'}."
-    yield f"Only the clauses themselves find out about: {', '.join(found.untried)}."
+    yield f"Met needs: {', '.join(found.there) or 'none'}."
+    yield f"Needs that only a run can probe: {', '.join(found.untried)}."
     for name, said, without, change in found.uses:
         yield ""
         yield f"{name}: {said}"
         yield f"    without it: {without}"
-        yield f"    what would change that: {change}"
+        yield f"    remedy: {change}"
     for lack in found.lacks:
         yield from _lack_lines(found, lack, ids)
     yield ""
     concerned = {id for lack in found.lacks for id in lack.ids()}
     yield (
-        f"For what is lacking, at most {len(concerned)} of {_clauses(len(found.mechanisms))} are untested here. "
-        "What is untested, and whatever for, a run tells:"
+        f"Unmet needs leave at most {len(concerned)} of {_clauses(len(found.mechanisms))} untested here. "
+        "A run shows the untested clauses and their reasons:"
     )
     yield "    pytest-ipc check --report here.json; pytest-ipc platform here.json"
 
@@ -196,7 +198,8 @@ def _report_lines(found: _Diagnosis, ids: bool) -> Iterator[str]:
         yield from _lack_lines(found, lack, ids)
     yield ""
     count = sum(len(lack.ids()) for lack in found.lacks)
-    yield f"{count} of {_clauses(len(found.mechanisms))} of the report {'is' if count == 1 else 'are'} untested or absent."
+    total = _clauses(len(found.mechanisms))
+    yield f"{count} of {total} of the report {'is' if count == 1 else 'are'} untested or absent."
 
 
 def _platform_lines(platform: dict[str, str]) -> Iterator[str]:
@@ -215,13 +218,13 @@ def _lack_lines(found: _Diagnosis, lack: _Lack, ids: bool) -> Iterator[str]:
     yield ""
     concerned = lack.ids()
     by_mechanism = Counter(found.mechanisms[id] for id in concerned)
-    told = ", ".join(f"{mechanism} {count}" for mechanism, count in sorted(by_mechanism.items()))
-    yield f"{lack.name}: {_clauses(len(concerned))}{f' ({told})' if told else ''}"
+    counts = ", ".join(f"{mechanism} {count}" for mechanism, count in sorted(by_mechanism.items()))
+    yield f"{lack.name}: {_clauses(len(concerned))}{f' ({counts})' if counts else ''}"
     for said, those in sorted(lack.said.items(), key=lambda entry: -len(entry[1])):
         yield f"    {said}" + (f" ({len(those)})" if len(lack.said) > 1 else "")
         if ids:
             yield from (f"        {id}" for id in sorted(those))
-    yield f"    what would change that: {lack.change}"
+    yield f"    remedy: {lack.change}"
 
 
 def _clauses(count: int) -> str:
@@ -230,7 +233,7 @@ def _clauses(count: int) -> str:
 
 def _value(limit: Limit) -> str:
     if limit.value is None:
-        return "not told"
+        return "unknown"
     return "no limit" if math.isinf(limit.value) else str(limit.value)
 
 
@@ -259,7 +262,7 @@ def _as_json(found: _Diagnosis) -> dict[str, Any]:
 
 
 def _limit_as_json(limit: Limit) -> dict[str, Any]:
-    """`value` is null where there is none, and then `unlimited` says whether that is so or is not told for `reason`."""
+    """Return a limit for JSON: `value` is null without one, and `unlimited` or `reason` says why."""
     endless = limit.value is not None and math.isinf(limit.value)
     return {
         "name": limit.name,

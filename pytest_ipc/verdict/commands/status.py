@@ -17,21 +17,21 @@ __all__ = ["add", "as_json", "look", "print_anything"]
 _EPILOG = """\
 examples:
   pytest-ipc status                  # what running tests own
-  pytest-ipc status --all            # every IPC object, who uses it, and which nobody lives to use
+  pytest-ipc status --all            # every IPC object with its users, and the orphans, which no process can use
   pytest-ipc status --all --check    # the same, with exit status 1 if there are orphans: for CI runners
 
-exit status: 0, or with --check 1 if there are orphans; 2 for wrong usage
+exit status: 0, or with --check 1 if there are orphans; 2 for a usage error
 """
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of the command line."""
+    """Add the command to the command line."""
     parser = commands.add_parser(
         "status",
         help="List what runs own now, or every IPC object",
-        description="List the IPC objects and child processes that running tests own now: by whom, since when, made by which "
-        "test, in which IPC namespace; and where the ledgers lie. With --all list every System V object of this IPC namespace "
-        "and every POSIX object that is visible here, whoever created it, with its users.",
+        description="List the IPC objects and child processes that running tests own: by whom, since when, created by "
+        "which test, in which IPC namespace; and the state directories. With --all list every System V object of this "
+        "IPC namespace and every visible POSIX object, whoever created it, with its users.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -43,7 +43,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         type=_age,
         default=0.0,
         metavar="AGE",
-        help="With --all: only what is unused for so long is an orphan: 90s, 10m, 1h, 2d",
+        help="With --all: count only objects as orphans that are unused for AGE: 90s, 10m, 1h, 2d",
     )
     parser.set_defaults(command=_run)
 

@@ -13,22 +13,22 @@ __all__ = ["add"]
 
 _EPILOG = """\
 examples:
-  pytest-ipc sweep                                 # what dead runs of pytest left
-  pytest-ipc sweep --orphans --dry-run             # what else nobody lives to use, with the proof of each
-  pytest-ipc sweep --orphans --older-than 1h --yes # remove it without asking: for CI runners
+  pytest-ipc sweep                                 # objects leaked by dead runs of pytest
+  pytest-ipc sweep --orphans --dry-run             # show all orphans, with the proof of each
+  pytest-ipc sweep --orphans --older-than 1h --yes # remove them without asking: for CI runners
 
-exit status: 0 when nothing remains, 1 when something could not be removed or was not to be, 2 for wrong usage
+exit status: 0 if nothing remains, 1 if an object was not removed, 2 for a usage error
 """
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to those of the command line."""
+    """Add the command to the command line."""
     parser = commands.add_parser(
         "sweep",
-        help="Remove what dead runs left, or every orphaned IPC object",
-        description="Remove the IPC objects and end the processes of pytest runs that died before they could. Only what the "
-        "ledgers of dead processes record, and the kernel confirms to be that, is touched; what cannot be proved is kept and "
-        "named. The reaper of each run and the start of the next do the same. With --orphans remove every IPC object, whoever "
+        help="Remove the objects of dead runs, or every orphaned IPC object",
+        description="Remove the IPC objects and end the processes that dead pytest runs leaked. Only objects are touched that "
+        "a ledger of a dead process records and the kernel confirms; what cannot be confirmed is kept and reported. The "
+        "reaper of each run and the start of the next do the same. With --orphans remove every IPC object, whoever "
         "created it, that no process has attached, mapped or open, and whose creator and last users have ended.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -42,7 +42,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         type=_age,
         default=None,
         metavar="AGE",
-        help="With --orphans: only what is unused for so long: 90s, 10m, 1h, 2d (default: 60s)",
+        help="With --orphans: remove only objects that are unused for AGE: 90s, 10m, 1h, 2d (default: 60s)",
     )
     parser.set_defaults(command=_run)
 

@@ -1,8 +1,8 @@
 """Write the files that a command line names: reports, pages, badges, expectations, bundles.
 
-A regular file is replaced whole or not at all, by way of a temporary file beside it: whatever stops a command, the old content
-is still there. Symbolic links are followed; mode and owner stay. What is not a regular file, such as /dev/null, a FIFO or
-/dev/stdout, is never replaced but written to. A reader that does not come or does not read is not waited for without end.
+A regular file is replaced atomically by a temporary file in the same directory: if the command dies, the old content
+remains. Symbolic links are followed; mode and owner are kept. Other files, such as /dev/null, a FIFO or /dev/stdout,
+are written to and never replaced. The wait for a reader that does not open or does not read is bounded.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from time import monotonic, sleep
 
 __all__ = ["check_writable", "keeps", "own_descriptor", "write"]
 
-# Seconds without a reader, or without one that reads, before a FIFO or a terminal is given up.
+# Seconds without a reader, or with a reader that does not read, before writing to a FIFO or a terminal fails.
 PATIENCE = 10.0
 
-# Where no file can be made beside the one that is there, or none can be renamed over it: a directory or file system that is
-# read-only, a directory with the sticky bit, a mount point; or where the new one cannot have the owner of the old one. Then the
-# file itself is written to.
+# The errors of a failed replacement: no file can be created or renamed in the directory (read-only directory or file
+# system, sticky bit, mount point), or the new file cannot get the owner of the old one. Then the file itself is written
+# to.
 _NOT_REPLACEABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EINVAL}
 
 _CHUNK = 1 << 16
 
 
 def check_writable(path: Path) -> None:
-    """Raise the OSError that write() would raise, as far as that is known before a long run, not after it."""
+    """Raise the OSError of a later write(), as far as it can be known before a long run."""
     fd = own_descriptor(path)
     if fd is not None:
         if fcntl(fd, F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
@@ -46,18 +46,18 @@ def check_writable(path: Path) -> None:
         os.unlink(name)
     elif stat.S_ISREG(status.st_mode):
         os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
-    elif not os.access(path, os.W_OK):  # opening it may have an effect: the reader of a FIFO would see its end
+    elif not os.access(path, os.W_OK):  # opening a FIFO could have an effect: its reader would see end of file
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def keeps(path: Path) -> bool:
-    """Whether *path* leads to a file that has kept what a command wrote to it before."""
+    """Return whether *path* leads to a regular file, which keeps what a command wrote before."""
     return path.is_file() and own_descriptor(path) is None
 
 
 def write(path: Path, content: str | bytes, *, executable: bool = False) -> None:
-    """Write *content* to *path*, text as UTF-8; *executable* for whoever may read it. OSError."""
-    # A lone surrogate, which a message of the system may hold, has no bytes in UTF-8.
+    """Write *content* to *path*, text as UTF-8; *executable* adds the x bits for those that may read. OSError."""
+    # A lone surrogate, possible in messages of the system, cannot be encoded in UTF-8.
     data = content if isinstance(content, bytes) else content.encode("utf-8", "replace")
     fd = own_descriptor(path)
     if fd is not None:
@@ -72,7 +72,7 @@ def write(path: Path, content: str | bytes, *, executable: bool = False) -> None
     elif not stat.S_ISREG(status.st_mode):
         _write_in_place(path, data, status)
     else:
-        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))  # what is read-only stays
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))  # a read-only file is not replaced
         try:
             _replace(path, data, status, executable)
         except OSError as error:
@@ -82,15 +82,15 @@ def write(path: Path, content: str | bytes, *, executable: bool = False) -> None
 
 
 def own_descriptor(path: Path) -> int | None:
-    """Return the descriptor of this process that *path* names, as /dev/stdout and /dev/fd/3 do; None for any other path.
+    """Return the descriptor of this process that *path* names, as /dev/stdout and /dev/fd/3 do; None for other paths.
 
-    It is written to and read by its number: opened by its name, a file would be written from its beginning, over what has
-    been printed there, and a socket could not be opened at all.
+    It is read and written by its number: opened by its name, a file would be overwritten from its start, and a socket
+    cannot be opened.
     """
     own = os.path.realpath("/proc/self")
     pattern = re.compile(rf"(?:/proc/self|/proc/thread-self|{re.escape(own)})(?:/task/\d+)?/fd/(\d+)")
     place = os.fspath(path)
-    for _ in range(40):  # as many links as the kernel follows
+    for _ in range(40):  # the kernel's limit of links
         place = os.path.join(os.path.realpath(os.path.dirname(place) or "."), os.path.basename(place))
         if found := pattern.fullmatch(place):
             return int(found[1])
@@ -102,7 +102,10 @@ def own_descriptor(path: Path) -> int | None:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """The status of the file that *path* leads to, None if there is none. OSError for what nothing is written to."""
+    """Return the status of the file that *path* leads to, None if it does not exist.
+
+    OSError if it cannot be written to.
+    """
     try:
         status = os.stat(path)
     except FileNotFoundError:
@@ -116,14 +119,14 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _temporary(path: Path) -> tuple[int, str]:
-    """A new file beside the one that *path* leads to: its descriptor and its name."""
+    """Create a file beside the one that *path* leads to; return its descriptor and its name."""
     folder = os.path.dirname(os.path.realpath(path))
     name = os.path.join(folder, f".pytest-ipc-{secrets.token_hex(8)}")
     return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666), name
 
 
 def _replace(path: Path, data: bytes, before: os.stat_result | None, executable: bool) -> None:
-    """Write a new file and give it the name of the one that *path* leads to; *before* is the status of the old one."""
+    """Write a new file and rename it to the one that *path* leads to; *before* is the status of the old one."""
     handle, name = _temporary(path)
     try:
         try:
@@ -143,11 +146,11 @@ def _replace(path: Path, data: bytes, before: os.stat_result | None, executable:
 
 
 def _write_in_place(path: Path, data: bytes, before: os.stat_result) -> None:
-    """Write to the file itself."""
+    """Write to the existing file."""
     handle = _open_for_writing(path)
     try:
         if stat.S_IFMT(os.fstat(handle).st_mode) != stat.S_IFMT(before.st_mode):
-            raise OSError(errno.EAGAIN, "became another kind of file", str(path))
+            raise OSError(errno.EAGAIN, "changed its type", str(path))
         _write_all(handle, data)
         if stat.S_ISREG(before.st_mode):
             os.ftruncate(handle, len(data))
@@ -156,7 +159,7 @@ def _write_in_place(path: Path, data: bytes, before: os.stat_result) -> None:
 
 
 def _open_for_writing(path: Path) -> int:
-    """Open it without waiting for more than PATIENCE: a FIFO has to have a reader."""
+    """Open the file; for a FIFO, wait up to PATIENCE seconds for a reader."""
     deadline = monotonic() + PATIENCE
     while True:
         try:
@@ -171,7 +174,7 @@ def _open_for_writing(path: Path) -> int:
 
 
 def _write_all(handle: int, data: bytes) -> None:
-    """Write all of *data*; to what does not block, for as long as somebody takes some of it every PATIENCE seconds."""
+    """Write all of *data*; fail if a non-blocking descriptor takes nothing for PATIENCE seconds."""
     blocks = os.get_blocking(handle)
     ready = select.poll()
     ready.register(handle, select.POLLOUT)

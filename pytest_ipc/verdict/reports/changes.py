@@ -11,13 +11,13 @@ from .reader import Report
 
 __all__ = ["Change", "Step", "steps"]
 
-# Another boot has other numbers for its namespaces; that is no change of the platform.
+# The namespaces have other ids after each boot; that is not a change of the platform.
 _INCIDENTAL = {"namespaces"}
 
 
 @dataclass(frozen=True)
 class Change:
-    """A clause whose verdict changed; None where a report did not judge it. `kind` is worse, better, changed, new or gone."""
+    """A changed verdict; None if a report did not judge the clause. `kind`: worse, better, changed, new or gone."""
 
     id: str
     before: Verdict | None
@@ -38,7 +38,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Step:
-    """From one report to the next; `platform` has what the platform then said otherwise of itself, by name."""
+    """The differences of a report from the one before; `platform` has the changed parts of the description by name."""
 
     before: Report
     after: Report
@@ -46,21 +46,21 @@ class Step:
     changes: list[Change]
 
     def of_kind(self, kind: str) -> list[Change]:
-        """The changes of that kind."""
+        """Return the changes of a kind."""
         return [change for change in self.changes if change.kind == kind]
 
 
 def steps(matrix: Matrix) -> list[Step]:
-    """The steps between the reports of *matrix*, from the oldest on."""
+    """Return the differences between successive reports of *matrix*, from the oldest on."""
     return [_step(before, after) for before, after in pairwise(matrix.reports)]
 
 
 def _step(before: Report, after: Report) -> Step:
     mine, yours = before.platform | {"pytest-ipc": before.suite}, after.platform | {"pytest-ipc": after.suite}
-    told = [name for name in dict.fromkeys([*mine, *yours]) if name not in _INCIDENTAL]
+    names = [name for name in dict.fromkeys([*mine, *yours]) if name not in _INCIDENTAL]
     platform = {
         name: (mine.get(name, "unknown"), yours.get(name, "unknown"))
-        for name in told
+        for name in names
         if mine.get(name) != yours.get(name)
     }
     changes = [

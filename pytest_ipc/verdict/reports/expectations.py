@@ -8,10 +8,10 @@
     [absent]
     "mq_open.creates" = "no POSIX message queues"
 
-What deviates and is not in the file is unexpected; what is in the file and holds has healed. A file need not say anything of
-what is absent or untested, and then nothing comes of it; where every clause is promised to hold (`strict`), it has to.
+A deviation that is not in the file is unexpected; a clause of the file that holds unexpectedly holds. Absent and
+untested clauses need not be in the file and are not counted, unless every clause must hold (`strict`).
 
-Of platforms that many people meet, such files come with this package, in the folder known/; a plain name stands for one of them.
+Expectations of common platforms are bundled in the directory known/; a plain name selects one of them.
 """
 
 from __future__ import annotations
@@ -25,54 +25,54 @@ from typing import Any
 from ..result import ClauseResult, SuiteResult
 from . import input_file
 
-__all__ = ["EXPECTABLE", "Expectation", "ExpectationError", "Reckoning", "read", "read_all", "reckon", "shipped"]
+__all__ = ["EXPECTABLE", "Comparison", "Expectation", "ExpectationError", "bundled", "compare", "read", "read_all"]
 
-_SHIPPED = Path(__file__).parents[1] / "known"
+_BUNDLED = Path(__file__).parents[1] / "known"
 
-# `holds` needs no reason; `disputed` is the manual's fault; nobody may count on a suite that breaks.
+# `holds` needs no reason; `disputed` counts as passing; a broken suite is never expected.
 EXPECTABLE = ("deviates", "absent", "untested")
 
 
 class ExpectationError(ValueError):
-    """A file that does not say what is expected; the text is a sentence that names it."""
+    """An invalid file of expectations; the text is a sentence that names it."""
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """The verdict that a clause is known to get, and why."""
+    """The verdict that a clause is expected to get, and the reason."""
 
     verdict: str
     reason: str
 
 
 @dataclass
-class Reckoning:
-    """What came, held against what was expected: `known` came as expected, `healed` came better, `unexpected` came worse."""
+class Comparison:
+    """Verdicts compared with the expectations: as expected, unexpectedly holding, and unexpected."""
 
-    known: dict[str, Expectation] = field(default_factory=dict)
-    healed: dict[str, Expectation] = field(default_factory=dict)
+    as_expected: dict[str, Expectation] = field(default_factory=dict)
+    unexpectedly_holding: dict[str, Expectation] = field(default_factory=dict)
     unexpected: list[ClauseResult] = field(default_factory=list)
 
     def exit_status(self, result: SuiteResult, *, strict_expect: bool) -> int:
-        """As SuiteResult.exit_status, where 1 is for what was not expected; with *strict_expect*, for what has healed, too."""
+        """Return the exit status: 1 for unexpected verdicts, and for unexpectedly holding ones with *strict_expect*."""
         if result.exit_status not in (0, 1):
             return result.exit_status
-        return 1 if self.unexpected or (strict_expect and self.healed) else 0
+        return 1 if self.unexpected or (strict_expect and self.unexpectedly_holding) else 0
 
 
-def shipped() -> dict[str, Path]:
-    """The files that come with this package, by name."""
-    return {path.stem: path for path in sorted(_SHIPPED.glob("*.toml"))}
+def bundled() -> dict[str, Path]:
+    """Return the bundled expectations by name."""
+    return {path.stem: path for path in sorted(_BUNDLED.glob("*.toml"))}
 
 
 def read(path: Path, clauses: Collection[str] | None = None) -> dict[str, Expectation]:
-    """What the file *path* expects, by clause; where there is none of this name, the one that is shipped under it.
+    """Return the expectations in the file *path*, or else the bundled ones of that name, by clause.
 
-    ExpectationError, also for an id that is none of *clauses*.
+    ExpectationError for an invalid file, or for an id that is not one of *clauses*.
     """
-    known = shipped()
-    if str(path) in known and not path.exists():
-        path = known[str(path)]
+    names = bundled()
+    if str(path) in names and not path.exists():
+        path = names[str(path)]
     try:
         tables = tomllib.loads(input_file.read(path).decode())
     except OSError as error:
@@ -80,57 +80,55 @@ def read(path: Path, clauses: Collection[str] | None = None) -> dict[str, Expect
         if isinstance(error, FileNotFoundError):
             more = f"; `pytest-ipc expect REPORT -o {path}` writes it from a report of `pytest-ipc check --report`"
             if str(path) == path.name:
-                more += f"; those that come with pytest-ipc are {', '.join(known)}"
+                more += f"; bundled expectations are {', '.join(names)}"
         raise ExpectationError(f"the expectations {path} cannot be read: {error.strerror}{more}") from error
     except (ValueError, RecursionError) as error:
-        raise ExpectationError(f"{path} is no TOML: {error}") from error
+        raise ExpectationError(f"{path} is not valid TOML: {error}") from error
     found: dict[str, Expectation] = {}
     for verdict, table in tables.items():
         if verdict == "platform" and isinstance(table, str):
             continue
         if verdict not in EXPECTABLE or not isinstance(table, dict):
-            raise ExpectationError(f"{path}: {verdict!r} is none of the tables {', '.join(EXPECTABLE)}")
+            raise ExpectationError(f"{path}: table must be one of {', '.join(EXPECTABLE)}, not {verdict!r}")
         for id, reason in table.items():
             if id in found:
-                raise ExpectationError(
-                    f"{path}: the clause {id!r} stands in two tables, {found[id].verdict} and {verdict}"
-                )
+                raise ExpectationError(f"{path}: the clause {id!r} is in two tables, {found[id].verdict} and {verdict}")
             found[id] = Expectation(verdict, _reason(path, verdict, id, reason))
     if clauses is not None and (unknown := sorted(found.keys() - set(clauses))):
         more = f", nor are {len(unknown) - 1} others in it" if len(unknown) > 1 else ""
-        raise ExpectationError(f"{path} expects {unknown[0]!r}, which is no clause of this suite{more}")
+        raise ExpectationError(f"{path} expects {unknown[0]!r}, which is not a clause of this suite{more}")
     return found
 
 
 def _reason(path: Path, verdict: str, id: str, reason: Any) -> str:
-    if isinstance(reason, dict):  # what TOML makes of a.b = "text"
+    if isinstance(reason, dict):  # a.b = "text" in TOML
         raise ExpectationError(
-            f"{path}: in [{verdict}], the clause id that begins with {id!r} must stand in quotation marks"
+            f"{path}: in [{verdict}], the clause id that begins with {id!r} must be in quotation marks"
         )
     if not isinstance(reason, str) or not reason.strip():
-        raise ExpectationError(f"{path}: the clause {id!r} needs a reason: some text")
+        raise ExpectationError(f"{path}: the reason of the clause {id!r} must be a non-empty string")
     return reason.strip()
 
 
 def read_all(paths: Iterable[Path], clauses: Collection[str] | None = None) -> dict[str, Expectation]:
-    """What several files expect together; of a clause in more than one of them, the last counts. ExpectationError."""
+    """Return the expectations of several files; for a clause in more than one, the last counts. ExpectationError."""
     found: dict[str, Expectation] = {}
     for path in paths:
         found |= read(path, clauses)
     return found
 
 
-def reckon(result: SuiteResult, expected: Mapping[str, Expectation], *, strict: bool = False) -> Reckoning:
-    """Hold *result* against what is *expected*. With *strict*, what is absent or untested is unexpected, too."""
-    done = Reckoning()
+def compare(result: SuiteResult, expected: Mapping[str, Expectation], *, strict: bool = False) -> Comparison:
+    """Compare *result* with the expectations. With *strict*, absent and untested clauses are unexpected, too."""
+    done = Comparison()
     bad = EXPECTABLE if strict else ("deviates",)
     for found in result.results:
         verdict = found.verdict.verdict
         expectation = expected.get(found.id)
         if expectation is not None and expectation.verdict == verdict:
-            done.known[found.id] = expectation
+            done.as_expected[found.id] = expectation
         elif verdict in bad:
             done.unexpected.append(found)
         elif expectation is not None and verdict in ("holds", "disputed"):
-            done.healed[found.id] = expectation
+            done.unexpectedly_holding[found.id] = expectation
     return done

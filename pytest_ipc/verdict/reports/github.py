@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..result import ClauseResult, SuiteResult
-    from .expectations import Reckoning
+    from .expectations import Comparison
 
 __all__ = ["CHOICES", "github", "is_wanted"]
 
@@ -16,31 +16,32 @@ CHOICES = ("auto", "github", "none")
 
 
 def is_wanted(choice: str) -> bool:
-    """Whether to write them: asked for, or left to where this runs."""
+    """Return whether to write annotations: if chosen, or by default on GitHub Actions."""
     return choice == "github" or (choice == "auto" and os.environ.get("GITHUB_ACTIONS") == "true")
 
 
-def github(result: SuiteResult, reckoning: Reckoning, platform: str = "") -> Iterator[str]:
-    """The lines: errors for what is unexpected and what broke, warnings for what has healed, notices for what is known.
+def github(result: SuiteResult, comparison: Comparison, platform: str = "") -> Iterator[str]:
+    """Yield an error for each unexpected verdict and broken clause, a warning or a notice for each expectation.
 
-    Their titles begin with the *platform*, where there are several.
+    A warning reports a clause that unexpectedly holds, a notice an expected deviation. Titles begin with *platform* if
+    given.
     """
     where = f"{platform}: " if platform else ""
     for text in result.broken:
-        yield _line("error", f"{where}the suite broke", text)
+        yield _line("error", f"{where}the suite failed", text)
     for found in result.results:
         if found.verdict.verdict == "broken":
             yield _of_clause("error", where, found, found.verdict.reason)
-    for found in reckoning.unexpected:
+    for found in comparison.unexpected:
         yield _of_clause("error", where, found, found.verdict.reason)
-    for id, expectation in reckoning.healed.items():
+    for id, expectation in comparison.unexpectedly_holding.items():
         yield _line(
-            "warning", f"{where}{id} healed", f"{expectation.verdict} was expected, and is not so: {expectation.reason}"
+            "warning", f"{where}{id} unexpectedly holds", f"expected: {expectation.verdict}, {expectation.reason}"
         )
     for found in result.results:
-        known = reckoning.known.get(found.id)
-        if known is not None and known.verdict == "deviates":
-            yield _of_clause("notice", where, found, f"{found.verdict.reason}; known: {known.reason}")
+        expected = comparison.as_expected.get(found.id)
+        if expected is not None and expected.verdict == "deviates":
+            yield _of_clause("notice", where, found, f"{found.verdict.reason}; expected: {expected.reason}")
 
 
 def _of_clause(level: str, where: str, found: ClauseResult, text: str) -> str:
@@ -56,6 +57,6 @@ def _line(level: str, title: str, text: str) -> str:
 
 
 def _escaped(text: str, more: str = "") -> str:
-    for sign in "%\r\n" + more:  # the per cent sign first, for it is what the others become
+    for sign in "%\r\n" + more:  # "%" first: the others are replaced by it
         text = text.replace(sign, f"%{ord(sign):02X}")
     return text

@@ -1,6 +1,6 @@
 """Read the files that a command line names, reports and expectations: at most LIMIT bytes, and with a deadline.
 
-A path may lead to /dev/zero, to a FIFO that nobody writes to, to a terminal.
+A path may lead to /dev/zero, to a FIFO without a writer, or to a terminal.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ __all__ = ["LIMIT", "read"]
 # Bytes. A report of the whole suite has about one million.
 LIMIT = 64_000_000
 
-# Seconds without a writer, or without one that writes, before a FIFO or a terminal is given up.
+# Seconds without a writer, or with a writer that does not write, before reading a FIFO or a terminal fails.
 PATIENCE = 10.0
 
 _CHUNK = 1 << 20
 
 
 def read(path: Path) -> bytes:
-    """Return the content of the file *path*. OSError, also for more than LIMIT bytes and for a FIFO that stays silent.
+    """Return the content of the file *path*. OSError, also for more than LIMIT bytes and for a silent FIFO.
 
-    A descriptor of this process, as /dev/stdin is one, is read for as long as it takes: the command line has put it there.
+    A descriptor of this process, such as /dev/stdin, is read without a deadline: the command line has opened it.
     """
     own = own_descriptor(path)
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY

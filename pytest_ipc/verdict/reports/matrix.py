@@ -13,30 +13,30 @@ __all__ = ["ComparisonError", "Group", "Matrix", "Row", "by_platform", "over_tim
 
 
 class ComparisonError(ValueError):
-    """Reports that cannot stand side by side; the text is a sentence that names them."""
+    """Reports that cannot be compared; the text is a sentence that names them."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A clause and its verdict on each platform; None where a report does not judge it."""
+    """A clause and its verdict on each platform; None if a report does not judge it."""
 
     clause: Clause
     verdicts: tuple[Verdict | None, ...]
 
     @property
     def words(self) -> Counter[str]:
-        """How many platforms have each verdict."""
+        """Return the number of platforms with each verdict."""
         return Counter(found.verdict for found in self.verdicts if found is not None)
 
     @property
     def is_news(self) -> bool:
-        """Whether there is more to say than that it holds wherever it was judged."""
+        """Return whether the clause does anything but hold wherever it was judged."""
         return any(found is not None and found.verdict != "holds" for found in self.verdicts)
 
 
 @dataclass(frozen=True)
 class Group:
-    """A mechanism's rows, the worst first."""
+    """The rows of a mechanism, the worst first."""
 
     mechanism: str
     rows: list[Row]
@@ -44,34 +44,34 @@ class Group:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The groups, the worst first, and the reports with what each is called here."""
+    """The groups, the worst first, and the reports with their labels."""
 
     labels: list[str]
     reports: Sequence[Report]
     groups: list[Group]
 
     def counts(self, column: int) -> Counter[str]:
-        """How many clauses of that report have each verdict."""
+        """Return the number of clauses with each verdict in the report of *column*."""
         return Counter(found.verdict for found in self.reports[column].verdicts.values())
 
 
 def by_platform(reports: Sequence[Report], clauses: Mapping[str, Clause]) -> Matrix:
-    """Platforms side by side, in the order given. ComparisonError for two reports of one name."""
+    """Compare platforms, in the order given. ComparisonError for two reports of one name."""
     owners: dict[str, Report] = {}
     for report in reports:
         other = owners.setdefault(report.name, report)
         if other is not report:
             raise ComparisonError(
-                f"{other.path} and {report.path} are both of the platform {report.name!r}: "
-                "name one otherwise (check --name), or see what changed between them (compare --changes)"
+                f"{other.path} and {report.path} both have the name {report.name!r}: "
+                "rename one (check --name), or show the changes between them (compare --changes)"
             )
     return _matrix([report.name for report in reports], reports, clauses)
 
 
 def over_time(reports: Sequence[Report], clauses: Mapping[str, Clause]) -> Matrix:
-    """One platform's reports, the oldest first. ComparisonError if there is but one."""
+    """Compare one platform's reports, the oldest first. ComparisonError if there is only one."""
     if len(reports) < 2:
-        raise ComparisonError(f"--changes needs two reports of a platform, and there is only {reports[0].path}")
+        raise ComparisonError(f"--changes needs two reports of a platform, not only {reports[0].path}")
     ordered = sorted(reports, key=lambda report: report.date)
     is_one = len({report.name for report in ordered}) == 1
     labels = [report.date if is_one else f"{report.name}, {report.date}" for report in ordered]
@@ -86,14 +86,14 @@ def _matrix(labels: list[str], reports: Sequence[Report], clauses: Mapping[str, 
     ordered = []
     for mechanism, ranked in groups.items():
         ranked.sort(key=lambda entry: entry[0])
-        worst = min(ranked[0][0][0], VERDICTS.index("disputed"))  # below that, groups are easier found by their names
+        worst = min(ranked[0][0][0], VERDICTS.index("disputed"))  # groups of less are ordered by name
         ordered.append((worst, mechanism, [row for _, row in ranked]))
     ordered.sort(key=lambda entry: entry[:2])
     return Matrix(labels, reports, [Group(mechanism, rows) for _, mechanism, rows in ordered])
 
 
 def _rank(row: Row) -> tuple[int, int, str]:
-    """The worst first, and among those what is so on most platforms."""
+    """Return the sort key of a row: the worst verdict first, then the most frequent."""
     words = row.words
     worst = min(map(VERDICTS.index, words), default=len(VERDICTS))
     return worst, -words[VERDICTS[worst]] if words else 0, row.clause.id

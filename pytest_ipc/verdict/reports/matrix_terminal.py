@@ -17,11 +17,11 @@ __all__ = ["show_changes", "show_matrix"]
 
 _WIDEST = max(map(len, VERDICTS))
 _NOT_JUDGED = "-"
-_NAMED = 8  # platforms of a line; the others are counted
+_NAMED = 8  # platforms named in a line; the others are counted
 
 
 def show_matrix(console: Console, matrix: Matrix, *, everything: bool = False) -> None:
-    """What the platforms do, clause by clause; *everything* is also what holds on all of them."""
+    """Show the clauses that do not hold everywhere, or all with *everything*, by mechanism."""
     shown = [
         Group(group.mechanism, [row for row in group.rows if everything or row.is_news]) for group in matrix.groups
     ]
@@ -84,20 +84,20 @@ def _cell(found: Verdict | None) -> Text:
 
 def _totals(matrix: Matrix) -> Table:
     counts = [matrix.counts(column) for column in range(len(matrix.labels))]
-    told = [
+    shown = [
         verdict for verdict in reversed(VERDICTS) if verdict != "broken" or any(found["broken"] for found in counts)
     ]
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("platform")
-    for verdict in told:
+    for verdict in shown:
         table.add_column(verdict, justify="right", style=STYLES[verdict], no_wrap=True)
     for label, found in zip(matrix.labels, counts, strict=True):
-        table.add_row(Text(label), *(str(found[verdict] or "") for verdict in told))
+        table.add_row(Text(label), *(str(found[verdict] or "") for verdict in shown))
     return table
 
 
 def show_changes(console: Console, steps: Sequence[Step]) -> None:
-    """What changed from each report to the next."""
+    """Show the changes from each report to the next."""
     for step in steps:
         before, after = step.before, step.after
         name = before.name if before.name == after.name else f"{before.name}, then {after.name}"

@@ -1,7 +1,7 @@
 """Read reports, checked against what a report must be; one sentence for a file that is not a valid report.
 
-A thousand reports are held at once to be compared, and nearly all that they say is the same in each. So what is the same is
-kept once: a clause's facts, a verdict with its words.
+A thousand reports are held in memory for a comparison, and most of their contents are equal. Equal parts are kept once:
+the facts of a clause, a verdict with its texts.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)+")
 
 
 class ReportError(ValueError):
-    """A file that is no report, or none that can be read here; the text is a sentence that names it."""
+    """An invalid or unreadable report; the text is a sentence that names the file."""
 
 
 @dataclass(frozen=True)
 class Clause:
-    """What is the same on every platform: where the clause comes from."""
+    """The facts of a clause that are the same on every platform."""
 
     id: str
     mechanism: str
@@ -52,36 +52,38 @@ class Report:
     exit_status: int
     broken: list[str]
     verdicts: dict[str, Verdict]
-    known: dict[str, str]  # by clause, why its verdict was expected
+    known: dict[str, str]  # by clause, the reason of its expectation
 
 
 @dataclass
 class Reader:
-    """Reads reports. *clauses* has every clause that any of them speaks of, as the latest of them states it."""
+    """Read reports. *clauses* has every clause of any report, as stated in the latest."""
 
     clauses: dict[str, Clause] = field(default_factory=dict)
     _stated: dict[str, str] = field(default_factory=dict)
     _seen: dict[Verdict, Verdict] = field(default_factory=dict)
 
     def read(self, path: Path) -> Report:
-        """The report in the file *path*. ReportError."""
+        """Return the report in the file *path*. ReportError."""
         found = _load(path)
         date = _member(path, found, "date", str)
         if not _DATE.fullmatch(date):
-            raise ReportError(f"{path} is no report of pytest-ipc: its date is {date!r}")
+            raise ReportError(
+                f"{path} is not a valid report: its date must look like 2026-01-31T12:00:00Z, not {date!r}"
+            )
         name = _member(path, found, "name", str)
         if not name.strip():
-            raise ReportError(f"{path} is no report of pytest-ipc: its platform has no name")
+            raise ReportError(f"{path} is not a valid report: its name must not be empty")
         platform = _member(path, found, "platform", dict)
         broken = _member(path, found, "broken", list)
         if not all(isinstance(text, str) for text in (*platform.values(), *broken)):
-            raise ReportError(f"{path} is no report of pytest-ipc: its platform and what broke are not all text")
+            raise ReportError(f"{path} is not a valid report: its platform and broken must contain strings only")
         verdicts: dict[str, Verdict] = {}
         known: dict[str, str] = {}
         for entry in _member(path, found, "clauses", list):
             id, verdict = self._entry(path, entry, date)
             if id in verdicts:
-                raise ReportError(f"{path} is no report of pytest-ipc: the clause {id!r} stands twice")
+                raise ReportError(f"{path} is not a valid report: duplicate clause id {id!r}")
             verdicts[id] = verdict
             if why := _member(path, entry, "known", str):
                 known[id] = why
@@ -92,18 +94,20 @@ class Reader:
 
     def _entry(self, path: Path, entry: Any, date: str) -> tuple[str, Verdict]:
         if not isinstance(entry, dict):
-            raise ReportError(f"{path} is no report of pytest-ipc: a clause is {str(entry)[:40]!r}")
+            raise ReportError(f"{path} is not a valid report: a clause must be an object, not {str(entry)[:40]!r}")
         facts = [_member(path, entry, name, str) for name in ("id", "mechanism", "page", "section", "statement")]
         word, reason, expected, observed = (
             _member(path, entry, name, str) for name in ("verdict", "reason", "expected", "observed")
         )
         id = intern(facts[0])
         if not _ID.fullmatch(id):
-            raise ReportError(f"{path} is no report of pytest-ipc: {id!r} is no clause id")
+            raise ReportError(f"{path} is not a valid report: {id!r} is not a valid clause id")
         if word not in VERDICTS:
-            raise ReportError(f"{path} is no report of pytest-ipc: {word!r}, of the clause {id}, is no verdict")
+            raise ReportError(
+                f"{path} is not a valid report: the verdict of {id} must be one of {', '.join(VERDICTS)}, not {word!r}"
+            )
         if _member(path, entry, "seconds", (int, float)) < 0:
-            raise ReportError(f"{path} is no report of pytest-ipc: the clause {id} took less than no time")
+            raise ReportError(f"{path} is not a valid report: the seconds of {id} must not be negative")
         if self._stated.get(id, "") < date:
             self._stated[id] = date
             self.clauses[id] = Clause(id, intern(facts[1]), *facts[2:])
@@ -111,13 +115,15 @@ class Reader:
             _member(path, {"level": LEVELS[0], "manual": "", "since": "", **entry}, name, str) for name in _SOURCE
         )
         if level not in LEVELS:
-            raise ReportError(f"{path} is no report of pytest-ipc: {level!r}, of the clause {id}, is no level")
+            raise ReportError(
+                f"{path} is not a valid report: the level of {id} must be one of {', '.join(LEVELS)}, not {level!r}"
+            )
         evidence = _member(path, {"evidence": [], **entry}, "evidence", list)
         if not all(isinstance(line, str) for line in evidence):
-            raise ReportError(f"{path} is no report of pytest-ipc: the evidence of the clause {id} is not all text")
+            raise ReportError(f"{path} is not a valid report: the evidence of {id} must contain strings only")
         verdict = Verdict(word, reason, expected, observed, tuple(map(_printable, evidence)))
         if verdict.evidence and not self._seen.get(verdict, verdict).evidence:
-            self._seen[verdict] = verdict  # a report of before there was evidence was read first
+            self._seen[verdict] = verdict  # the first report read was older than evidence
         return id, self._seen.setdefault(verdict, verdict)
 
 
@@ -129,26 +135,26 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except RecursionError:
-        raise ReportError(f"{path} is no report of pytest-ipc: it is nested too deep") from None
-    except ValueError as error:  # UnicodeDecodeError is one, too
+        raise ReportError(f"{path} is not a valid report: it is nested too deep") from None
+    except ValueError as error:  # includes UnicodeDecodeError
         begin, rest = text.lstrip()[:1], text.rstrip()
         if not rest:
             raise ReportError(f"the report {path} is empty") from error
-        # What begins like a report and is found wrong at its end was cut off, whatever the message speaks of.
+        # A file that begins like a report and is invalid only at its end was truncated, whatever the error says.
         if begin == b"{" and (
             not rest.endswith(b"}") or getattr(error, "pos", 0) >= len(rest.decode(errors="replace"))
         ):
             raise ReportError(f"the report {path} is truncated: it ends after {len(text)} bytes") from error
         raise ReportError(f"{path} is not JSON: {error}") from error
     if not isinstance(found, dict) or "schema" not in found:
-        raise ReportError(f"{path} is JSON, but no report of pytest-ipc: it has no schema")
+        raise ReportError(f"{path} is JSON, but not a valid report: it has no schema")
     schema = _member(path, found, "schema", int)
     if schema > SCHEMA:
         raise ReportError(
-            f"the report {path} has the schema {schema}, and this pytest-ipc reads up to {SCHEMA}: upgrade it"
+            f"the report {path} has schema {schema}, but this pytest-ipc reads up to {SCHEMA}: upgrade pytest-ipc"
         )
     if schema < 1:
-        raise ReportError(f"{path} is no report of pytest-ipc: its schema is {schema}")
+        raise ReportError(f"{path} is not a valid report: its schema must be from 1 to {SCHEMA}, not {schema}")
     return found
 
 
@@ -157,12 +163,12 @@ def _member(path: Path, found: dict[str, Any], name: str, kind: type | tuple[typ
     if not isinstance(value, kind) or isinstance(value, bool):
         what = f"it is {str(value)[:40]!r}" if name in found else "it is missing"
         of = f" of the clause {found['id']}" if name != "id" and isinstance(found.get("id"), str) else ""
-        raise ReportError(f"{path} is no report of pytest-ipc: its {name!r}{of} is not as it should be: {what}")
+        raise ReportError(f"{path} is not a valid report: its {name!r}{of} has the wrong type: {what}")
     return _printable(value) if isinstance(value, str) else value
 
 
 def _printable(text: str) -> str:
-    """A report may come from anywhere: what a terminal would obey, or no encoding has, is shown and not obeyed."""
+    """Return *text* without characters that a terminal obeys or no encoding has: reports come from anywhere."""
     if text.isprintable():
         return text
     return "".join(

@@ -1,6 +1,6 @@
 """The verdict on a terminal or in a log: progress while the suite runs, then the result with its reasons.
 
-The parts serve one platform and several alike.
+The parts are shared by one platform and several.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..result import VERDICTS, ClauseResult, SuiteResult, Verdict
-from .expectations import Expectation, Reckoning
+from .expectations import Comparison, Expectation
 
 __all__ = ["STYLES", "Log", "Screen", "differences", "new_console", "new_progress", "observations", "sentence"]
 
@@ -28,12 +28,12 @@ STYLES = {
     "broken": "bold white on red",
 }
 _CALL = re.compile(r"(\[pid \d+\] )*\w+\(.*= ")
-# In the order in which a reader wants them: what is wrong first.
-_TOLD = [verdict for verdict in VERDICTS if verdict != "holds"]
+# In the order of importance to the reader.
+_REPORTED = [verdict for verdict in VERDICTS if verdict != "holds"]
 
 
 class Log(Console):
-    """A console whose reader may leave: the run goes on, for its report is wanted all the same."""
+    """A console whose reader may close it: the run goes on, because its report is still wanted."""
 
     reader_left: bool = False
 
@@ -43,12 +43,12 @@ class Log(Console):
 
 
 def new_console() -> Log:
-    """A console on the standard output. What is not a terminal has no width: no line of a log is cut."""
+    """Return a console on the standard output. Without a terminal it has no width: log lines are not cut."""
     return Log(highlight=False, width=None if sys.stdout.isatty() else 1000)
 
 
 def new_progress(console: Console) -> Progress:
-    """A bar for each task, with what was counted."""
+    """Return a progress display: a bar and counts for each task."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -61,7 +61,7 @@ def new_progress(console: Console) -> Progress:
 
 
 class Screen:
-    """Writes to a terminal, or plainly and line by line to anything else."""
+    """Shows progress and the result on a terminal, or line by line elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -71,7 +71,7 @@ class Screen:
         self._task = self._progress.add_task("checking", total=0, counts="")
 
     def begin(self, platform: dict[str, str], total: int) -> None:
-        """Say what is judged, and by how much."""
+        """Show the platform and the number of clauses."""
         self._total = total
         for name, text in platform.items():
             self.console.print(Text.assemble((f"{name:<13}", "bold"), " ", text))
@@ -82,8 +82,8 @@ class Screen:
         else:
             self.console.print(f"checking {total} clauses")
 
-    def told(self, _id: str, verdict: Verdict) -> None:
-        """A clause has its verdict; each is heard of once."""
+    def judged(self, _id: str, verdict: Verdict) -> None:
+        """Count the verdict of a clause; called once for each."""
         self._counts[verdict.verdict] = self._counts.get(verdict.verdict, 0) + 1
         self._done += 1
         counts = ", ".join(f"{count} {name}" for name, count in sorted(self._counts.items()))
@@ -92,22 +92,22 @@ class Screen:
         elif self._done * 10 // self._total > (self._done - 1) * 10 // self._total:
             self.console.print(f"{self._done}/{self._total} clauses: {counts}")
 
-    def end(self, result: SuiteResult, reckoning: Reckoning) -> None:
-        """The verdict, and what of it was expected."""
+    def end(self, result: SuiteResult, comparison: Comparison) -> None:
+        """Show the verdicts and their comparison with the expectations."""
         self._progress.stop()
         self.console.print()
-        for verdict in _TOLD:
+        for verdict in _REPORTED:
             for found in result.results:
                 if found.verdict.verdict == verdict:
-                    self._tell(found, reckoning.known.get(found.id))
+                    self._show(found, comparison.as_expected.get(found.id))
         for text in result.broken:
             self.console.print(Text.assemble(("broken    ", STYLES["broken"]), " ", text))
         self.console.print(self._table(result))
-        for line in differences(reckoning):
+        for line in differences(comparison):
             self.console.print(line)
-        self.console.print(Text(sentence(result, reckoning), style="bold"))
+        self.console.print(Text(sentence(result, comparison), style="bold"))
 
-    def _tell(self, result: ClauseResult, known: Expectation | None) -> None:
+    def _show(self, result: ClauseResult, known: Expectation | None) -> None:
         verdict = result.verdict
         self.console.print(
             Text.assemble(
@@ -134,19 +134,19 @@ class Screen:
 
 
 def observations(result: ClauseResult, known: Expectation | None) -> list[str]:
-    """What there is to say of a clause that does not hold, beyond its statement."""
+    """Return the lines about a clause that does not hold, beyond its statement."""
     verdict = result.verdict
     lines = []
     if verdict.verdict == "deviates":
         if verdict.expected != result.statement:
             lines.append(f"expected: {verdict.expected}")
         lines.append(f"observed: {verdict.observed}")
-        if verdict.evidence:  # where, and the last call; the report has the others
+        if verdict.evidence:  # the position and the last call; the report has all of them
             lines.append(f"seen at:  {verdict.evidence[0]}")
             shown = verdict.evidence[1:]
             if all(map(_CALL.match, shown)):
                 lines += [f"after:    {call}" for call in shown[-1:]]
-            else:  # a history of several processes, which is read as a whole
+            else:  # a history of several processes, shown whole
                 lines += shown
     else:
         lines.append(verdict.reason)
@@ -155,36 +155,36 @@ def observations(result: ClauseResult, known: Expectation | None) -> list[str]:
     return lines
 
 
-def differences(reckoning: Reckoning) -> list[Text]:
-    """What came otherwise than expected: better, then worse."""
+def differences(comparison: Comparison) -> list[Text]:
+    """Return a line for each difference from the expectations: better ones, then worse ones."""
     lines = []
-    for id, expectation in reckoning.healed.items():
-        text = f" {id} was expected to be {expectation.verdict} ({expectation.reason}) and is not"
+    for id, expectation in comparison.unexpectedly_holding.items():
+        text = f" {id} was expected to be {expectation.verdict} ({expectation.reason})"
         if expectation.verdict == "deviates":
-            text = f" {id} was expected to deviate ({expectation.reason}) and does not"
-        lines.append(Text.assemble(("healed   ", STYLES["holds"]), text))
+            text = f" {id} was expected to deviate ({expectation.reason})"
+        lines.append(Text.assemble(("unexpectedly holds", STYLES["holds"]), text))
     lines += [
         Text.assemble(("unexpected", STYLES["deviates"]), f" {found.id} {found.verdict.verdict}")
-        for found in reckoning.unexpected
-        if found.verdict.verdict != "deviates" or reckoning.known
+        for found in comparison.unexpected
+        if found.verdict.verdict != "deviates" or comparison.as_expected
     ]
     return lines
 
 
-def sentence(result: SuiteResult, reckoning: Reckoning) -> str:
-    """The verdict in one sentence."""
+def sentence(result: SuiteResult, comparison: Comparison) -> str:
+    """Return the result as one sentence."""
     if result.interrupted:
         return f"Interrupted after {len(result.results)} clauses; the others are not judged."
     if result.exit_status == 3:
-        return "The suite itself broke, so this is no verdict on the platform."
+        return "The suite itself failed: no verdict on the platform."
     judged = result.count("holds") + result.count("deviates")
     if result.count("deviates"):
         deviations = result.count("deviates")
         text = f"This platform deviates from the manual in {deviations} of {judged} clauses that could be judged"
-        if not reckoning.known:
+        if not comparison.as_expected:
             return f"{text}."
-        expected = sum(known.verdict == "deviates" for known in reckoning.known.values())
+        expected = sum(known.verdict == "deviates" for known in comparison.as_expected.values())
         return f"{text}, {'as expected' if expected == deviations else f'and {expected} of them are expected'}."
     if not judged:
         return "No clause could be judged here."
-    return f"This platform keeps all {judged} clauses that could be judged."
+    return f"This platform passes all {judged} clauses that could be judged."

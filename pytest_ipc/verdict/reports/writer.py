@@ -1,7 +1,7 @@
 """Write a report: the verdict as a JSON file, described by report.schema.json.
 
-`schema` counts up when a reader of the old form could be misled. Clauses come in the order of their ids, so that two reports
-differ only where the platforms do.
+`schema` is increased for incompatible changes. Clauses are sorted by id, so that two reports differ only where the
+platforms do.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from . import atomic
 
 if TYPE_CHECKING:
     from ..result import SuiteResult
-    from .expectations import Reckoning
+    from .expectations import Comparison
 
 __all__ = ["SCHEMA", "as_json", "write"]
 
@@ -28,16 +28,17 @@ def as_json(
     name: str,
     platform: Mapping[str, str],
     result: SuiteResult,
-    reckoning: Reckoning | None = None,
+    comparison: Comparison | None = None,
     *,
     exit_status: int | None = None,
     date: datetime | None = None,
 ) -> dict[str, Any]:
-    """What the report file holds: the verdict on the platform *name*, as it was on *date*, or now.
+    """Return the report of platform *name* at *date*, by default now.
 
-    *reckoning* says what of it was expected, and *exit_status* what came of that; without, what came of *result* alone.
+    *comparison* adds the reasons of expectations, *exit_status* the result with them; by default that of *result*
+    alone.
     """
-    known = reckoning.known if reckoning is not None else {}
+    known = comparison.as_expected if comparison is not None else {}
     return {
         "schema": SCHEMA,
         "pytest-ipc": __version__,
@@ -70,5 +71,5 @@ def as_json(
 
 
 def write(path: Path, report: dict[str, Any]) -> None:
-    """Write *report* to *path*: whole or not at all, and what was there stays until then. OSError."""
+    """Write *report* to *path* atomically; an existing file is kept until then. OSError."""
     atomic.write(path, json.dumps(report, indent=1) + "\n")

@@ -1,8 +1,8 @@
 """Build the bundle: one file with the suite and its dependencies, for any Python 3.11 or later with nothing installed.
 
-A zip file of pure Python serves every processor and libc. Packages come from this installation where they are pure Python
-here, else from the index that pip is set up for, as the wheel that is for every platform. The file is the same, byte by byte,
-whenever the same packages go into it.
+A zip file of pure Python serves every CPU architecture and libc. Packages are copied from this installation if they are
+pure Python here, and downloaded from pip's index, as the wheel for every platform, otherwise. The file is reproducible
+byte by byte from the same packages.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from . import bundle_main
 
 __all__ = ["OPENING", "BundleError", "make", "opening"]
 
-# What `pytest-ipc check` runs on; what these need in turn is found from their own metadata.
+# The packages that `pytest-ipc check` needs; their dependencies are read from their metadata.
 _ROOTS = ("pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "rich")
 
-# The last release that is pure Python, of what has a compiled part since.
+# The last release without a compiled part, for packages that have one since.
 _LAST_PURE = {"hypothesis": "6.155.7"}
 
 _COMPILED = (".so", ".pyd", ".dylib")
 
-# Run by any Python that there is, and so in words that any Python can read.
+# Executed by every Python, so it uses only syntax of every Python.
 OPENING = """\
 import sys
 if sys.version_info < (3, 11):
-    sys.stderr.write("pytest-ipc: needs Python 3.11 or later, and this is %s\\n" % sys.version.split()[0])
+    sys.stderr.write("pytest-ipc: Python must be 3.11 or later, not %s\\n" % sys.version.split()[0])
     sys.exit(2)
 for _name in ("ctypes", "json", "shutil", "unittest", "xml.etree", "zlib"):
     try:
         __import__(_name)
     except ImportError:
-        sys.stderr.write("pytest-ipc: this Python has no module %s: half of its standard library is missing, as "
-                         "where Debian's python3-minimal is and python3 is not\\n" % _name)
+        sys.stderr.write("pytest-ipc: this Python has no module %s: its standard library is incomplete, as with "
+                         "Debian's python3-minimal; install python3\\n" % _name)
         sys.exit(2)
 """
 
@@ -54,17 +54,17 @@ _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 
 
 class BundleError(Exception):
-    """Why no bundle can be made, in a sentence."""
+    """The reason why no bundle can be built, as a sentence."""
 
 
 def opening() -> bytes:
-    """The bundle that this process was started from, or else a new one. BundleError."""
+    """Return the bundle that started this process, or else a new one. BundleError."""
     started_from = os.environ.get("PYTEST_IPC_BUNDLE")
     return Path(started_from).read_bytes() if started_from else make()
 
 
 def make() -> bytes:
-    """A bundle of what is installed here. BundleError where something can be had neither here nor by pip."""
+    """Build a bundle of this installation. BundleError if neither it nor pip has a package."""
     files = {"__main__.py": _MAIN.encode(), "pytest_ipc_unpack.py": Path(bundle_main.__file__).read_bytes()}
     for name, content in (*_of_this_project(), *_of_others()):
         files[bundle_main.SITE + name] = content
@@ -74,7 +74,7 @@ def make() -> bytes:
         for name, content in sorted(files.items()):
             entry = zipfile.ZipInfo(name, _FIXED_TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 3  # Unix, which has modes
+            entry.create_system = 3  # Unix, which has file modes
             entry.external_attr = 0o100644 << 16
             archive.writestr(entry, content)
     return buffer.getvalue()
@@ -90,7 +90,7 @@ def _of_this_project() -> Iterator[tuple[str, bytes]]:
 
 
 def _of_others() -> Iterator[tuple[str, bytes]]:
-    """The packages of _ROOTS with all that they need, each once."""
+    """Yield the files of _ROOTS and their dependencies, each package once."""
     wanted, seen, fetched = [*_ROOTS], set[str](), list[str]()
     while wanted or fetched:
         if wanted:
@@ -103,7 +103,7 @@ def _of_others() -> Iterator[tuple[str, bytes]]:
                 fetched.append(name)
                 continue
             files, needs = found
-        else:  # all that is here has been looked at: one call of pip for the others
+        else:  # installed packages first: one call of pip for the others
             files, needs = _fetch(fetched)
             fetched = []
         yield from files.items()
@@ -111,13 +111,13 @@ def _of_others() -> Iterator[tuple[str, bytes]]:
 
 
 def _installed(name: str) -> tuple[dict[str, bytes], list[str]] | None:
-    """The files of a package of this installation and what it needs. None if it is not here, or is not pure Python."""
+    """Return the files and dependencies of an installed package; None if it is missing or not pure Python."""
     try:
         found = metadata.distribution(name)
     except metadata.PackageNotFoundError:
         return None
     if "Root-Is-Purelib: true" not in (found.read_text("WHEEL") or ""):
-        return None  # compiled, or an egg, or Debian's, which does not say
+        return None  # compiled, or an egg, or Debian's package, which does not say
     files = {}
     for file in found.files or ():
         path = Path(str(found.locate_file(file)))
@@ -131,11 +131,13 @@ def _installed(name: str) -> tuple[dict[str, bytes], list[str]] | None:
 
 
 def _fetch(names: list[str]) -> tuple[dict[str, bytes], list[str]]:
-    """The same from the wheels that pip finds for every platform. BundleError."""
+    """Return files and dependencies of the wheels for every platform that pip downloads. BundleError."""
     names = sorted(names)
     wheels = [f"{name}=={_LAST_PURE[name]}" if name in _LAST_PURE else name for name in names]
     if find_spec("pip") is None:
-        raise BundleError(f"{', '.join(names)}: not here as pure Python, and this Python has no pip to fetch it with")
+        raise BundleError(
+            f"{', '.join(names)}: not installed as pure Python, and this Python has no pip to download it"
+        )
     files: dict[str, bytes] = {}
     needs: list[str] = []
     with tempfile.TemporaryDirectory(prefix="pytest-ipc-wheels-") as folder:
@@ -145,7 +147,7 @@ def _fetch(names: list[str]) -> tuple[dict[str, bytes], list[str]]:
         if done.returncode:
             said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
             last = said[-1].removeprefix("ERROR: ") if said else f"status {done.returncode}"
-            raise BundleError(f"{', '.join(names)}: not here as pure Python, and pip cannot fetch it: {last}")
+            raise BundleError(f"{', '.join(names)}: not installed as pure Python, and pip cannot download it: {last}")
         for wheel in sorted(Path(folder).glob("*.whl")):
             with zipfile.ZipFile(wheel) as archive:
                 for name in archive.namelist():
@@ -157,7 +159,7 @@ def _fetch(names: list[str]) -> tuple[dict[str, bytes], list[str]]:
 
 
 def _is_wanted(name: str) -> bool:
-    """Programs, byte code and what runs at every start are left out, and so is what only an uninstaller reads."""
+    """Return whether a file belongs in the bundle: no programs, byte code, startup hooks or uninstaller data."""
     path = Path(name)
     if ".." in path.parts or path.is_absolute() or "__pycache__" in path.parts or path.suffix == ".pth":
         return False
@@ -167,8 +169,8 @@ def _is_wanted(name: str) -> bool:
 
 
 def _needed(requirements: Iterable[str]) -> list[str]:
-    """The names of those that hold on Linux for the oldest Python; an extra's do not."""
-    from packaging.requirements import Requirement  # pytest itself needs it, so it is here
+    """Return the names of the requirements that apply on Linux to the oldest Python, without extras."""
+    from packaging.requirements import Requirement  # a dependency of pytest
 
     environment = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "extra": ""}
     environment |= {"python_version": "3.11", "python_full_version": "3.11.0", "implementation_name": "cpython"}

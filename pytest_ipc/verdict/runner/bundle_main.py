@@ -1,8 +1,8 @@
 """The start of a bundle: unpack it into a private directory, run the command there, remove the directory.
 
-pytest collects no tests from within a zip file, and xdist's workers are processes that have to find the packages too. So the
-command runs as a child, of which this process is the guardian: it passes signals on, waits, and clears up however the child
-ended. This module lies in the bundle by itself, runs before anything is unpacked, and so uses the stdlib alone.
+pytest collects no tests from a zip file, and xdist's workers are processes that must find the packages too. So the
+command runs as a child of this process, which forwards signals, waits, and removes the directory however the child
+ends. This module is in the bundle separately, runs before anything is unpacked, and therefore uses the stdlib only.
 """
 
 from __future__ import annotations
@@ -18,52 +18,52 @@ from pathlib import Path
 from time import monotonic
 from typing import IO
 
-# What can be passed on to the child. SIGKILL cannot be: then the folder stays, as temporary files do.
+# Signals that are forwarded to the child. After SIGKILL the directory remains, like any temporary file.
 _PASSED_ON = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
 
-# The reaper of a run that died may still read its modules, for as long as it has patience and a little more.
+# The reaper of a killed run may still read its modules: its patience and a little more.
 _SECONDS_TO_LET_GO = 10
 
-# A check that is told to end has a report to write and a folder to remove.
+# Seconds for a check that must end to write its report and remove its directory.
 _SECONDS_TO_END = 20
 
-# Where the packages lie within the file; what is beside it belongs to the bundle itself.
+# The directory of the packages within the file; the files beside it belong to the bundle itself.
 SITE = "site/"
 
 
 def main() -> int:
-    """python3 pytest-ipc.pyz ARGUMENT...: the command pytest-ipc, with nothing installed."""
+    """Run the command pytest-ipc with nothing installed: python3 pytest-ipc.pyz ARGUMENT..."""
     archive = os.path.abspath(sys.argv[0])
     with open(archive, "rb") as file:
         return run(file, ["-m", "pytest_ipc", *sys.argv[1:]], {"PYTEST_IPC_BUNDLE": archive})
 
 
 def run(archive: IO[bytes], arguments: list[str], more: Mapping[str, str], *, apart: bool = False) -> int:
-    """Run this Python with *arguments* where the packages of *archive* are found, and *more* in its environment.
+    """Run this Python with *arguments*, the packages of *archive*, and *more* in its environment.
 
-    The exit status, as a shell has it: 128 and the signal for one that a signal ended. *apart* keeps its ledgers from those of
-    its neighbours, who may share this file system and yet have other processes of the same numbers.
+    Returns the exit status in the form of a shell: 128 and the signal number after a signal. *apart* gives it a state
+    directory of its own: other platforms may share this file system and have other processes with the same pids.
     """
     program = python()
     if not (program and os.access(program, os.X_OK)):
-        return _refuse("this Python does not know where its program lies, and the suite has to start it again")
+        return _refuse("this Python does not know its own executable, which the suite has to start again")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON | {signal.SIGCHLD})
     folder = ""
     try:
         if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # else the kernel keeps no status of the child
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # otherwise the kernel keeps no status of the child
         folder = tempfile.mkdtemp(prefix="pytest-ipc-bundle-")
         _unpack(archive, Path(folder))
         environment = {**os.environ, **more, "PYTHONPATH": folder, "PYTHONNOUSERSITE": "1"}
         if apart:
             environment["XDG_RUNTIME_DIR"] = f"{folder}/run"
             os.mkdir(environment["XDG_RUNTIME_DIR"], 0o700)
-            os.chmod(environment["XDG_RUNTIME_DIR"], 0o700)  # whatever the umask has made of it
-        # -P: what lies in the folder that one stands in is no part of it.
+            os.chmod(environment["XDG_RUNTIME_DIR"], 0o700)  # whatever the umask
+        # -P: do not import from the working directory.
         child = os.posix_spawn(program, [program, "-P", *arguments], environment, setsigmask=sorted(before))
         return _guard(child)
     except OSError as error:
-        return _refuse(f"cannot unpack itself: {error}")
+        return _refuse(f"cannot be unpacked: {error}")
     finally:
         if folder:
             _wait_until_unused(folder)
@@ -72,7 +72,7 @@ def run(archive: IO[bytes], arguments: list[str], more: Mapping[str, str], *, ap
 
 
 def python() -> str:
-    """The program of this Python: the interpreter does not know it where it was started by a bare name and without PATH."""
+    """Return the executable of this Python; the interpreter does not know it if started by a bare name without PATH."""
     if sys.executable:
         return sys.executable
     try:
@@ -87,7 +87,7 @@ def _refuse(text: str) -> int:
 
 
 def _unpack(archive: IO[bytes], folder: Path) -> None:
-    """Nobody else may write there. Everybody may read what they can name: clauses about other users run as them, from here."""
+    """Unpack *archive*: writable only for this user, readable for all, because clauses run as other users."""
     umask = os.umask(0o022)
     try:
         with zipfile.ZipFile(archive) as file:
@@ -102,23 +102,24 @@ def _unpack(archive: IO[bytes], folder: Path) -> None:
 
 
 def _guard(child: int) -> int:
-    """Wait for *child*; what this process is told meanwhile, the child is told. One that does not end on SIGTERM is killed."""
+    """Wait for *child* and forward signals to it; kill it if it does not end after SIGTERM."""
     deadline = None
     while True:
         left = None if deadline is None else max(0, deadline - monotonic())
-        told = _next_signal(left)
-        if told is None:
+        received = _next_signal(left)
+        if received is None:
             os.kill(child, signal.SIGKILL)
             deadline = None
-        elif told.si_signo == signal.SIGCHLD:
+        elif received.si_signo == signal.SIGCHLD:
             pid, status = os.waitpid(child, os.WNOHANG)
             if pid:
                 code = os.waitstatus_to_exitcode(status)
                 return 128 - code if code < 0 else code
-        elif told.si_code <= 0:
-            # From a process, as kill(1). What the terminal sends, with a code of the kernel's, the child has got itself.
-            os.kill(child, told.si_signo)
-            if told.si_signo == signal.SIGTERM and deadline is None:
+        elif received.si_code <= 0:
+            # Sent by a process, as with kill(1). Signals of the terminal, with a code of the kernel, reach the child
+            # directly.
+            os.kill(child, received.si_signo)
+            if received.si_signo == signal.SIGTERM and deadline is None:
                 deadline = monotonic() + _SECONDS_TO_END
 
 
@@ -128,7 +129,7 @@ def _next_signal(seconds: float | None) -> signal.struct_siginfo | None:
 
 
 def _wait_until_unused(folder: str) -> None:
-    """The reaper of a run that was killed names the folder in its command line until it has done its work."""
+    """Wait for the reaper of a killed run: it has *folder* in its command line until it has ended."""
     deadline = monotonic() + _SECONDS_TO_LET_GO
     while monotonic() < deadline and _is_used(folder.encode()):
         signal.sigtimedwait((), 0.02)

@@ -1,10 +1,10 @@
 """Run the suite on several platforms at once, each behind a command that starts a Python there: `ssh host python3`.
 
-The command gets a program on its standard input, which brings the bundle along: nothing has to be installed there, and no
-word of it passes through a shell. It answers with lines, each with a token that nothing else knows. So every platform is
-a process of its own, which may die, hang or never start without the others hearing of it, and in which pytest-xdist may still
-use several processors. (pytest-xdist's own --dist each ends the whole run when one platform cannot start, has no way through
-the shell at the far end of an ssh, and needs our packages there, in the same versions.)
+The command receives a program with the bundle on its standard input: nothing has to be installed there, and no part of
+it is interpreted by a shell. It replies with lines that begin with a secret token. Each platform is a process of its
+own, which may die, hang or never start without an effect on the others, and in which pytest-xdist can use several CPUs.
+(pytest-xdist's own --dist each ends the whole run if one platform cannot start, cannot pass the shell of an ssh, and
+needs the same versions of our packages there.)
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from .build_bundle import OPENING
 
 __all__ = ["Listener", "Platform", "judge"]
 
-# How long a platform that is told to end may take over it: it has a folder to remove, and kills what hangs after 20 seconds.
+# Seconds for a platform that must end: it removes a directory, and kills a hanging child after 20 seconds.
 _SECONDS_TO_END = 30
 
-# A command that prints without end is not Python.
+# Bytes: a command that prints more than this is not Python.
 _MOST_OF_A_LINE = 1_000_000
 
 _SCRIPT = """\
@@ -47,13 +47,14 @@ archive = io.BytesIO(base64.b64decode('''
 {bundle}'''))
 names = dict(__name__="pytest_ipc_unpack")
 exec(compile(zipfile.ZipFile(archive).read("pytest_ipc_unpack.py"), "pytest_ipc_unpack.py", "exec"), names)
-sys.exit(names["run"](archive, ["-m", "pytest_ipc.verdict.runner.remote_worker", {token!r}, {request!r}], dict(), apart=True))
+worker = "pytest_ipc.verdict.runner.remote_worker"
+sys.exit(names["run"](archive, ["-m", worker, {token!r}, {request!r}], dict(), apart=True))
 """
 
 
 @dataclass
 class Platform:
-    """One platform and what is known of it: `refusal` says why it did not start, `described` is what it says of itself."""
+    """A platform and its state: `refusal` is the reason that it did not start, `described` its own description."""
 
     name: str
     command: list[str]
@@ -63,16 +64,16 @@ class Platform:
 
 
 class Listener(Protocol):
-    """Who wants to hear at once."""
+    """The receiver of events while the platforms run."""
 
     def began(self, platform: Platform) -> None:
-        """The platform has started and said what it is."""
+        """Handle a platform that has started and described itself."""
 
-    def told(self, platform: Platform, id: str, verdict: Verdict) -> None:
-        """A clause has its verdict there."""
+    def judged(self, platform: Platform, id: str, verdict: Verdict) -> None:
+        """Handle the verdict of a clause on a platform."""
 
     def ended(self, platform: Platform) -> None:
-        """It has its result, or its refusal."""
+        """Handle a platform that has its result or its refusal."""
 
 
 def judge(
@@ -86,9 +87,10 @@ def judge(
     longer_if_slow: bool = False,
     at_once: int | None = None,
 ) -> None:
-    """Run the clauses *wanted* on all *platforms*, *at_once* of them at a time; each has a result or a refusal at the end.
+    """Run the clauses *wanted* on all *platforms*, *at_once* at a time; each gets a result or a refusal.
 
-    One that says nothing for *patience* seconds is given up; *longer_if_slow*, if a clause may take longer there. Whatever stops this function ends them all.
+    A platform that is silent for *patience* seconds is given up; *longer_if_slow* extends that where a clause may take
+    longer. However this function ends, all platforms have ended.
     """
     token = secrets.token_hex(16)
     script = _SCRIPT.format(
@@ -125,7 +127,7 @@ def judge(
 
 
 class _Talk:
-    """The conversation with one platform."""
+    """The connection to one platform."""
 
     def __init__(self, platform: Platform, wanted: list[ClauseTest], token: str, listener: Listener) -> None:
         self.platform = platform
@@ -136,8 +138,8 @@ class _Talk:
         self._heard: dict[str, Verdict] = {}
         self._last = ""
         self._buffer = b""
-        self._answered = False  # a Python is there
-        self._limit = 0.0  # seconds that a clause may take there, which is longer on a slow platform
+        self._answered = False  # Python has started there
+        self._limit = 0.0  # seconds that a clause may take there, longer on a slow platform
         self._since = monotonic()
         self._process: subprocess.Popen[bytes] | None = None
         self._errors = tempfile.TemporaryFile()
@@ -149,9 +151,9 @@ class _Talk:
         return self._process.stdout.fileno()
 
     def start(self, script: str) -> bool:
-        """Start the command, with nobody to ask for a password: no terminal, and no window either."""
+        """Start the command without a way to ask for a password: no terminal and no window."""
         environment = os.environ | {"SSH_ASKPASS_REQUIRE": "never", "SUDO_ASKPASS": "/bin/false"}
-        environment.pop("PYTHONUNBUFFERED", None)  # it would read its program byte by byte, and that is of megabytes
+        environment.pop("PYTHONUNBUFFERED", None)  # it would make Python read its program, megabytes, byte by byte
         try:
             with open(script, "rb") as program:
                 self._process = subprocess.Popen(
@@ -169,7 +171,7 @@ class _Talk:
         return True
 
     def read(self) -> bool:
-        """Hear what there is to hear. Whether more can come."""
+        """Read available output; return whether more can come."""
         try:
             chunk = os.read(self.output, 1 << 16)
         except BlockingIOError:
@@ -189,8 +191,8 @@ class _Talk:
         own, _, text = line.partition(b" ")
         if own != self._token:
             if not self._answered:
-                self._end_with(f"its command printed {_some(line)} before Python started, and may print nothing there")
-            return  # from a process that was started there before the channel was ours alone
+                self._end_with(f"its command must print nothing before Python starts, not {_some(line)}")
+            return  # from a process that was started there before the channel was private
         self._answered = True
         if text == b"started":
             return
@@ -200,36 +202,36 @@ class _Talk:
             self._listener.began(self.platform)
         elif word == "limit":
             self._limit = content
-        elif word == "told":
+        elif word == "judged":
             self._last, verdict = content[0], _verdict(content[1:])
             self._heard[self._last] = verdict
-            self._listener.told(self.platform, self._last, verdict)
+            self._listener.judged(self.platform, self._last, verdict)
         elif word == "done":
             results = [self._result(id, _verdict(fields), seconds) for id, *fields, seconds in content["results"]]
             self._end(SuiteResult(results, content["broken"], content["interrupted"]))
 
     def look(self, patience: float | None, longer_if_slow: bool) -> None:
-        """See whether it is still there."""
+        """Check whether the platform still responds."""
         if patience is not None and longer_if_slow:
             patience = max(patience, 3 * self._limit)
         if self.over or self._process is None:
             return
         if self._process.poll() is not None:
-            while not self.over:  # its last words; end-of-file may be withheld by what it has left behind
+            while not self.over:  # its last lines; a process that it leaked may hold end of file back
                 before = len(self._buffer)
                 if not self.read() or len(self._buffer) == before:
                     break
             if not self.over:
                 if self._buffer and not self._answered:
-                    self._hear(self._buffer)  # its only line, without an end
+                    self._hear(self._buffer)  # its only line, without a newline
                 else:
                     self._end_with(f"it {self._how_it_ended()}", died=True)
         elif patience is not None and monotonic() - self._since > patience:
-            what = "it said nothing more" if self._answered else "no Python answered"
+            what = "it was silent" if self._answered else "no Python answered"
             self._end_with(f"{what} for {patience:g} seconds{self._last_error()}")
 
     def _end_with(self, reason: str, *, died: bool = False) -> None:
-        """It has failed: a verdict of its own if it had begun, a refusal if not."""
+        """Record the failure: as a broken result if the platform had begun, as a refusal otherwise."""
         if not self.platform.described:
             when = " before the suite began there" if died else ""
             self.platform.refusal = reason if not when else reason.replace("ended (", f"ended{when} (", 1)
@@ -242,7 +244,7 @@ class _Talk:
         self._end(SuiteResult(self._results(), [f"the platform was lost {after}{last}: {reason}"]))
 
     def interrupt(self, signo: int) -> None:
-        """This process is told to end: what is known of the platform is its result."""
+        """Make the verdicts so far the platform's result, because this process must end."""
         if not self.over and self.platform.described:
             self._end(SuiteResult(self._results(), interrupted=signo))
 
@@ -274,7 +276,7 @@ class _Talk:
         return f": {_printable(lines[-1].strip().removeprefix('pytest-ipc: '))}" if lines else ""
 
     def close(self) -> None:
-        """What still runs is ended, and nothing of the conversation stays open."""
+        """End the process if it still runs, and close the connection."""
         if self._process is not None:
             result = self.platform.result
             if result is not None and not result.broken and not result.interrupted:
@@ -295,7 +297,7 @@ class _Talk:
                 self._wait(self._process)
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
-        """Wait for the end of a platform that is told to end. What it says on the way must not keep it from ending."""
+        """Wait for the end of a platform that must end, and read its output meanwhile."""
         deadline = monotonic() + _SECONDS_TO_END
         output = select.poll()
         output.register(self.output, select.POLLIN)

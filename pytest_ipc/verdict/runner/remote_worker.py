@@ -1,7 +1,8 @@
 """Run the suite on a platform that another process judges: each verdict is sent at once, on a line of its own.
 
-Started there by what `elsewhere` sends, and not by people. What is told at once is known even if the platform dies with the next
-clause. The lines go to what was the standard output; whatever else would write there goes to the standard error from here on.
+Started there by the program that remote.py sends, not by people. Each verdict is sent at once, so that it is known even
+if the platform dies with the next clause. The lines go to the original standard output; other output goes to the
+standard error.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .speed import slowness
 
 
 def main() -> int:
-    """python -m pytest_ipc.verdict.runner.remote_worker TOKEN REQUEST. The exit status, which says nothing of the verdict."""
+    """Run the request: python -m pytest_ipc.verdict.runner.remote_worker TOKEN REQUEST."""
     token, request = sys.argv[1], json.loads(sys.argv[2])
     channel = os.dup(1)
     os.dup2(2, 1)
@@ -29,8 +30,8 @@ def main() -> int:
         while line:
             line = line[os.write(channel, line) :]
 
-    def told(id: str, verdict: Verdict) -> None:
-        say("told", [id, *_fields(verdict)])
+    def judged(id: str, verdict: Verdict) -> None:
+        say("judged", [id, *_fields(verdict)])
 
     root = suite.location()
     wanted = suite.select(suite.clauses(root), request["names"])
@@ -39,7 +40,7 @@ def main() -> int:
     result = run.run(
         root,
         wanted,
-        told,
+        judged,
         processes=request["processes"],
         shuffle=request["shuffle"],
         thorough=request["thorough"],

@@ -1,7 +1,7 @@
 """Run the suite with pytest and collect its verdicts, unaffected by the project in the working directory.
 
-No configuration file, no cache, no plugins but those that the suite needs: a verdict on a kernel must not depend on the
-folder. pytest's terminal is left out and the listener is told of every clause instead.
+No configuration file, no cache, no plugins beyond those of the suite: a verdict on a kernel must not depend on the
+directory. pytest's terminal reporter is disabled; each verdict is reported to the caller instead.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _PLUGINS = (
     "_hypothesis_pytestplugin",
 )
 
-# What comes with pytest and has no say in a verdict. A fork takes the longer the more memory there is to share and the more of
-# it is written to between one and the next, and the suite forks more often than it has clauses.
+# Plugins of pytest without an effect on verdicts. The time of a fork grows with the memory to share and the pages
+# written since the last one, and the suite forks more often than it has clauses.
 _NOT_NEEDED = (
     "cacheprovider",
     "debugging",
@@ -50,16 +50,16 @@ _NOT_NEEDED = (
     "warnings",
 )
 
-# A clause takes milliseconds; one that takes this long hangs, and that is its verdict. On a slower platform it may take longer.
+# Seconds. A clause takes milliseconds; one that takes this long hangs, which is its verdict. Slower platforms get more.
 CLAUSE_SECONDS = 60.0
 
 
 class _Listener:
-    """A pytest plugin that hears of every report; in a distributed run, those of all workers."""
+    """A pytest plugin that receives every report; in a distributed run, those of all workers."""
 
-    def __init__(self, root: Path, wanted: list[ClauseTest], told: Callable[[str, Verdict], None]) -> None:
+    def __init__(self, root: Path, wanted: list[ClauseTest], judged: Callable[[str, Verdict], None]) -> None:
         self._clauses = {f"{clause.path.relative_to(root)}::{clause.function}": clause.id for clause in wanted}
-        self._told = told
+        self._judged = judged
         self._left: Counter[str] = Counter()  # by clause, its tests that have not ended
         self._heard: dict[str, list[Verdict]] = {}
         self._facts: dict[str, dict[str, str]] = {}
@@ -84,10 +84,12 @@ class _Listener:
         if report.when == "teardown" and id is not None:
             self._left[id] -= 1
             if not self._left[id] and id in self._heard:
-                self._told(id, worst(self._heard[id]))
+                self._judged(id, worst(self._heard[id]))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        self.interrupted = not isinstance(excinfo.value, pytest.Session.Interrupted)  # which is for a failed collection
+        self.interrupted = not isinstance(
+            excinfo.value, pytest.Session.Interrupted
+        )  # which stands for a failed collection
 
     def _hear(self, report: pytest.TestReport) -> None:
         facts = {name: str(value) for name, value in report.user_properties}
@@ -98,7 +100,7 @@ class _Listener:
             return
         self._durations[id] = self._durations.get(id, 0.0) + report.duration
         if report.when != "call" and report.passed:
-            return  # a later phase repeats what the call has entered, for JUnit XML
+            return  # a later phase repeats the verdict of the call, for JUnit XML
         verdict = Verdict(
             facts["verdict"],
             facts.get("reason", ""),
@@ -117,7 +119,7 @@ class _Listener:
         self.broken.append(f"pytest itself: {str(excrepr).strip().splitlines()[-1]}")
 
     def results(self) -> list[ClauseResult]:
-        """The clauses whose tests have all ended, and those that the others cannot better."""
+        """Return the clauses whose tests have all ended, and those whose verdict cannot become better."""
         return [
             ClauseResult(
                 id,
@@ -134,12 +136,12 @@ class _Listener:
         ]
 
     def silent(self) -> list[str]:
-        """The clauses that gave no verdict at all, or not with all their tests."""
+        """Return the clauses without a verdict, or without all their tests."""
         return sorted({*self._clauses.values()} - {found.id for found in self.results()})
 
 
 def _named(root: Path, wanted: list[ClauseTest]) -> list[str]:
-    """How pytest is told what to run. A file is named once if all of it is wanted: pytest looks for each name by itself."""
+    """Return pytest's arguments for *wanted*: a file if all of it is wanted, because each name takes a look-up."""
     of, asked = (Counter(clause.path for clause in some) for some in (clauses(root), wanted))
     return list(dict.fromkeys(str(c.path) if asked[c.path] == of[c.path] else c.nodeid for c in wanted))
 
@@ -147,19 +149,20 @@ def _named(root: Path, wanted: list[ClauseTest]) -> list[str]:
 def run(
     root: Path,
     wanted: list[ClauseTest],
-    told: Callable[[str, Verdict], None],
+    judged: Callable[[str, Verdict], None],
     *,
     processes: str = "0",
     shuffle: int | None = None,
     thorough: bool = False,
 ) -> SuiteResult:
-    """Run *wanted* and report the verdict on each clause when the last of its tests has ended; *processes* as pytest-xdist's -n.
+    """Run *wanted* and report the verdict on each clause when the last of its tests has ended.
 
-    SIGINT, SIGTERM and SIGHUP end the run; its result has what was judged until then. *thorough* models have no end that one could wait for, and so no clause has a time limit then.
+    *processes* is pytest-xdist's -n. SIGINT, SIGTERM and SIGHUP end the run; its result has the clauses judged so far.
+    *thorough* models run without an end, so that no clause has a time limit then.
     """
-    listener = _Listener(root, wanted, told)
+    listener = _Listener(root, wanted, judged)
     sys.executable = bundle_main.python()  # the suite starts programs, and pytest-xdist its workers
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # in the environment, for the workers are to do the same
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # in the environment, for the workers
     os.environ["HYPOTHESIS_NO_PLUGINS"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
     arguments = [
@@ -169,7 +172,7 @@ def run(
         "-c",
         os.devnull,
         f"--rootdir={root}",
-        f"--confcutdir={root}",  # what stands in the folders above is no part of the suite
+        f"--confcutdir={root}",  # files in parent directories are not part of the suite
         *(["--ipc-thorough", "--timeout=0"] if thorough else [f"--timeout={CLAUSE_SECONDS * slowness():.1f}"]),
         *([] if shuffle is None else [f"--ipc-shuffle={shuffle}"]),
         *_named(root, wanted),
@@ -179,7 +182,7 @@ def run(
         try:
             with temporary_folder() as folder:
                 status = pytest.main([f"--basetemp={folder / 'base'}", *arguments], plugins=[listener])
-        except KeyboardInterrupt:  # before pytest takes care of it, or after
+        except KeyboardInterrupt:  # before or after pytest handles it
             listener.interrupted = True
     result = SuiteResult(listener.results(), listener.broken)
     if listener.interrupted:

@@ -16,13 +16,13 @@ _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 @dataclass
 class Stop:
-    """What has interrupted the block: SIGINT unless a handler of this module was called."""
+    """The signal that interrupted the block: SIGINT unless a handler of this module was called."""
 
     signo: int = signal.SIGINT
     came: bool = False
 
     def handle(self, signo: int, _frame: FrameType | None) -> None:
-        """Raise KeyboardInterrupt for the first signal. A later one changes nothing: the end is under way."""
+        """Raise KeyboardInterrupt for the first signal; ignore later ones, because the end is in progress."""
         if not self.came:
             self.came, self.signo = True, signo
             raise KeyboardInterrupt(signal.Signals(signo).name)
@@ -33,7 +33,7 @@ _current: Stop | None = None
 
 @contextmanager
 def interrupted_by_signals() -> Iterator[Stop]:
-    """Raise KeyboardInterrupt in the block when SIGTERM or SIGHUP comes, unless it is ignored or somebody handles it already."""
+    """Raise KeyboardInterrupt in the block on SIGTERM and SIGHUP, unless they are ignored or handled already."""
     global _current
     stop, outer = Stop(), _current
     if outer is not None:
@@ -52,7 +52,7 @@ def interrupted_by_signals() -> Iterator[Stop]:
 
 
 def _in_child() -> None:
-    """A forked child, which clauses are tried in, has the dispositions that this process was started with."""
+    """Restore the dispositions of this process at its start, in a forked child that runs a clause."""
     for signo in _SIGNALS:
         if _current is not None and signal.getsignal(signo) == _current.handle:
             signal.signal(signo, signal.SIG_DFL)

@@ -1,9 +1,9 @@
 """A pytest plugin for the suite alone: its order, and the process state that is kept while it runs.
 
-It can be run in any order, for no clause may depend on another, and this is how one shows that. By default the models are the
-last: Hypothesis comes with them, 7 MB in the process, and a fork takes the longer the more memory there is to share. For the same
-reason the garbage collector leaves alone what was there before the first clause: it writes in each object that it visits, and
-every page it has written in is copied for the child.
+The suite can run in any order, which shows that no clause depends on another. By default the models run last: they
+import Hypothesis, 7 MB, and the time of a fork grows with the memory to share. For the same reason the garbage
+collector ignores the objects from before the first clause: it writes to each object that it visits, and every written
+page is copied for the child.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--ipc-shuffle", type=int, metavar="SEED", help="Run in the random order that SEED gives")
+    parser.addoption("--ipc-shuffle", type=int, metavar="SEED", help="Run in the random order of SEED")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # In pytest's own form a traceback takes as much time as ten clauses, and nobody is shown it.
+    # A traceback in pytest's own form takes as much time as ten clauses, and nobody sees it.
     config.option.tbstyle = "native"
 
 
@@ -33,4 +33,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     gc.collect()
-    gc.freeze()  # for good: the process of a check, or a worker, ends with it
+    gc.freeze()  # never undone: the process of a check, or a worker, ends with it

@@ -1,9 +1,9 @@
 """The temporary directory of a check, removed with it, and those of checks that were killed.
 
-pytest keeps the files of three runs for people who look into them; a verdict needs none of them. And what pytest would take has
-the user's name, and may be of another who has it: root of a container. While a check runs it holds a lock on its folder, which
-the kernel takes away with the last process that has it. So a folder without one is nobody's, and a check a day later removes
-it: a sandbox or another machine with the same files may have locks that are not seen here.
+pytest keeps the files of three runs for inspection; a verdict needs none. And the name of pytest's directory has the
+user's name, which may exist twice: root of a container. During a check its directory is locked; the kernel releases the
+lock with the last process that has it. A directory without a lock is unused, and a later check removes it after a day:
+locks of a sandbox or another machine on the same files may be invisible here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ _DAY = 24 * 3600  # seconds
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A new folder below the temporary files, removed at the end unless something is mounted there. OSError."""
+    """Create a directory below the temporary directory and remove it at the end, unless something is mounted in it.
+
+    OSError.
+    """
     place = Path(tempfile.gettempdir())
     for left in place.glob(f"{_PREFIX}*"):
         with suppress(OSError):
@@ -36,9 +39,9 @@ def temporary_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with suppress(OSError):  # a file system without locks: there nobody else can have one either, and it is left
+        with suppress(OSError):  # a file system without locks: the directory then has none either, and is kept
             flock(held, LOCK_SH)
-        folder.chmod(0o711)  # clauses about other users run as them, there
+        folder.chmod(0o711)  # clauses about other users run as them, in it
         yield folder
     finally:
         os.close(held)
@@ -46,7 +49,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def _remove_if_nobodys(folder: Path) -> None:
-    """Remove what a check has left that was killed. OSError when one still runs there, or it may not be looked at."""
+    """Remove the directory of a killed check. OSError if the check still runs, or it is not accessible."""
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         status = os.fstat(held)
@@ -63,14 +66,14 @@ def _remove(folder: Path) -> None:
 
 
 def _is_mounted_on(folder: Path) -> bool:
-    """Whether something may be mounted below *folder*, so that what lies there is not only ours to remove.
+    """Return whether something may be mounted in *folder*, whose contents must not be removed then.
 
-    Clauses mount in namespaces of their own, which a platform may take for this one.
+    Clauses mount in their own namespaces, which a platform may confuse with this one.
     """
     try:
         rows = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
     except OSError:
         return True
-    # There the real path is told, with what would end a word as an octal number.
+    # The file has the real path, with separators as octal escapes.
     below = re.sub(r"[ \t\n\\]", lambda letter: f"\\{ord(letter[0]):03o}", f"{os.path.realpath(folder)}/")
     return any(row.split()[4].startswith(below) for row in rows)

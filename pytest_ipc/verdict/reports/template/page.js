@@ -21,11 +21,11 @@
     return made;
   };
 
-  // What to show, by verdict: the value of the choice, its words, and which rows it takes.
+  // The choices of the verdict filter: value, text, and the condition of a row.
   const judged = (row) => row.codes.replaceAll("-", "");
   const choices = [
-    ["news", "what does not hold everywhere", (row) => [...judged(row)].some((code) => code !== holds)],
-    ["differ", "where platforms differ", (row) => new Set(judged(row)).size > 1],
+    ["news", "does not hold everywhere", (row) => [...judged(row)].some((code) => code !== holds)],
+    ["differ", "platforms differ", (row) => new Set(judged(row)).size > 1],
     ...verdicts.filter((word) => data.rows.some((row) => row[5].includes(verdicts.indexOf(word))))
       .map((word) => [word, `${word} somewhere`, (row) => row.codes.includes(verdicts.indexOf(word))]),
     ["unjudged", "not judged somewhere", (row) => row.codes.includes("-")],
@@ -36,7 +36,7 @@
     mechanism.append(element("option", { value: name, textContent: name }));
   }
 
-  // Cells are copied, which is faster than making them: a page may have a hundred thousand.
+  // Cells are cloned, which is faster than creating them: a page may have a hundred thousand.
   const cells = verdicts.map((word) => element("td", { className: word, textContent: word }));
   const none = element("td", { textContent: "–" });
   const cell = (code) => (code === "-" ? none : cells[code]).cloneNode(true);
@@ -68,11 +68,11 @@
     button.setAttribute("aria-expanded", "false");
     const heading = element("th", { scope: "row" }, button);
     const made = element("tr", {}, heading, ...[...row.codes].map(cell));
-    made.dataset.clause = row.id; // no id: the browser would go there by itself, and take the focus from the clause
+    made.dataset.clause = row.id; // no id: the browser would scroll there itself and take the focus from the clause
     return made;
   }
 
-  // What was said on several platforms is said once, with their names.
+  // A text of several platforms is shown once, with their names.
   function detail(row) {
     const said = new Map();
     [...row.codes].forEach((code, column) => {
@@ -81,7 +81,7 @@
       if (!said.has(key)) said.set(key, { code, numbers: [...numbers], where: [] });
       const entry = said.get(key);
       entry.where.push(labels[column]);
-      entry.numbers[4] ||= numbers[4]; // the evidence of one platform is evidence enough
+      entry.numbers[4] ||= numbers[4]; // the evidence of one platform is enough
     });
     const list = element("ul");
     for (const { code, numbers, where } of [...said.values()].sort((a, b) => (a.code < b.code ? -1 : 1))) {
@@ -127,12 +127,12 @@
     scroller.scrollTop = 0;
     makeMore();
     watch.unobserve(more);
-    watch.observe(more); // anew: it tells of the place only when that changes
+    watch.observe(more); // again: it reports only changes of the position
     document.getElementById("shown").textContent =
-      shown.length ? `${shown.length} of ${rows.length} clauses` : `none of ${rows.length} clauses is like that`;
+      shown.length ? `${shown.length} of ${rows.length} clauses` : `0 of ${rows.length} clauses`;
   }
 
-  // A clause that the address names is shown, whatever the filters say.
+  // The clause in the address is shown whatever the filters.
   function reveal() {
     const id = decodeURIComponent(location.hash.slice(1));
     const row = rows.find((other) => other.id === id);
