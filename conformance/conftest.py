@@ -236,7 +236,7 @@ def succeeded(child: Child[Any]) -> None:
 
     An error before the program was executed is raised, so that the clause becomes untested.
     """
-    if child.wait(TO_START) != 0:
+    if child.wait(timeout=TO_START) != 0:
         child.result()
 
 

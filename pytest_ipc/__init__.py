@@ -78,7 +78,11 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "processes.program": ("Program",),
     "processes.trial": ("trial",),
-    "resource": ("Resource",),
+    "resource": (
+        "DEFAULT",
+        "Resource",
+        "Timeout",
+    ),
     "resources.altstack": ("AlternateStack",),
     "resources.descriptor": ("Descriptor",),
     "resources.eventfd": ("EventFd",),

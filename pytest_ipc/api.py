@@ -13,9 +13,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from .custody.scope import Scope
-from .kernel.waiting import DEFAULT_TIMEOUT
 from .processes.fork import Fork
-from .resource import COULD_NOT_MAKE
+from .resource import COULD_NOT_MAKE, DEFAULT, Timeout
 from .unpatched import os, time
 
 if TYPE_CHECKING:
@@ -79,9 +78,7 @@ class Sockets:
 
         return _make(Socket.pair, type, scope=self.scope)
 
-    def connect(
-        self, to: Socket | Address, *, type: int | None = None, timeout: float | None = DEFAULT_TIMEOUT
-    ) -> Socket:
+    def connect(self, to: Socket | Address, *, type: int | None = None, timeout: Timeout = DEFAULT) -> Socket:
         """Create a socket and connect it to a listener, a path, an abstract name or a host and port (connect(2)).
 
         *type* is the listener's by default, or else SOCK_STREAM. TimeoutError if the peer does not accept the connection into its
@@ -188,7 +185,7 @@ class Ipc:
 
         return observe(pid)
 
-    def wait_until(self, predicate: Callable[[], Value], *, timeout: float | None = DEFAULT_TIMEOUT) -> Value:
+    def wait_until(self, predicate: Callable[[], Value], *, timeout: Timeout = DEFAULT) -> Value:
         """Call *predicate* until it returns a true value, and return that. TimeoutError with the last value.
 
         An AssertionError counts as a false value, so that a predicate may consist of assertions.

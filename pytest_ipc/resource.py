@@ -3,19 +3,51 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from enum import Enum
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from .custody.cleanup import raise_together
+from .kernel.waiting import DEFAULT_TIMEOUT
+from .printable import plain
 from .unpatched import os
 
 if TYPE_CHECKING:
     from .custody.scope import Scope
 
-__all__ = ["Resource"]
+__all__ = ["DEFAULT", "Resource", "Timeout"]
 
 # The note that tells an object that could not be made for a test from a call under test that failed.
 COULD_NOT_MAKE = "so the object that was asked for could not be made"
+
+
+class _Default(Enum):
+    """The time limit that is configured: ipc_timeout, in seconds."""
+
+    DEFAULT = "ipc_timeout"
+
+    def __repr__(self) -> str:
+        return "DEFAULT"
+
+
+# The timeout of every call that can block, unless it is given another.
+DEFAULT: Final = _Default.DEFAULT
+# Seconds, None to wait for ever, or DEFAULT.
+Timeout: TypeAlias = float | _Default | None
+
+_default_timeout: float = DEFAULT_TIMEOUT
+
+
+def default_timeout() -> float:
+    """Return the seconds that DEFAULT stands for."""
+    return _default_timeout
+
+
+def set_default_timeout(seconds: float) -> None:
+    """Set what DEFAULT stands for in this process and in the children forked from now on."""
+    global _default_timeout
+    _default_timeout = seconds
 
 
 class Resource:
@@ -129,12 +161,23 @@ def check_size(size: int, what: str) -> int:
     return size
 
 
-def check_timeout(timeout: float | None) -> float | None:
-    """Return *timeout*, if it is a non-negative number of seconds; None, to wait for ever, if it is None or infinite."""
+def check_timeout(timeout: Timeout) -> float | None:
+    """Return the seconds that *timeout* stands for, a non-negative number; None, to wait for ever, if it is None or infinite."""
     if timeout is None:
         return None
+    if timeout is DEFAULT:
+        return _default_timeout
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
         raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
     if math.isnan(timeout) or timeout < 0:
-        raise ValueError(f"timeout must be a number of seconds from 0 on, not {timeout!r}")
+        raise ValueError(f"timeout must be a non-negative number of seconds or None, not {timeout!r}")
     return None if math.isinf(timeout) else timeout
+
+
+def timed_out(timeout: float | None, what: str, state: Callable[[], str] = str) -> TimeoutError:
+    """Return the error of a wait of *timeout* seconds for *what*; *state* says what the kernel reports instead."""
+    try:
+        reported = state()
+    except (OSError, ValueError):  # the object is gone, or there is no /proc
+        reported = ""
+    return TimeoutError(f"waited {timeout or 0:g} s for {plain(what)}{'; ' if reported else ''}{reported}")

@@ -55,7 +55,7 @@ def test_child_inherits_the_cgroup(cgroup, member, pipe):
     go, report, target = pipe(), pipe(), cgroup.below("target")
 
     def in_child() -> None:
-        go.read(1)
+        go.read(1, timeout=None)
         with Child.start(pause) as child:
             report.write(child.pid.to_bytes(4, "little"))
             pause()

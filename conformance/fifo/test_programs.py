@@ -40,7 +40,7 @@ def test_unrelated_programs_communicate_by_path(fifo, program):
     """
     path = fifo().path
     reader = program("import sys; print(open(sys.argv[1]).read())", path)
-    reader.wait_blocked("openat", TO_START)
+    reader.wait_blocked("openat", timeout=TO_START)
     writer = program("import sys; open(sys.argv[1], 'w').write('by name alone')", path)
     succeeded(writer)
     succeeded(reader)
@@ -52,7 +52,7 @@ def test_one_reader_receives_from_several_writers(fifo, installed):
     """Several programs can have a FIFO open for writing, and one reader receives the data of all of them."""
     path = fifo().path
     reader = installed("sh", "-c", 'exec cat < "$1"', "sh", path)
-    reader.wait_blocked("openat", TO_START)
+    reader.wait_blocked("openat", timeout=TO_START)
     # The first writer keeps the FIFO open while the second writes, so the reader sees no end of file between.
     keeper = 'exec 3> "$1"; shift; "$@"; echo here >&3'
     writer = installed("sh", "-c", keeper, "sh", path, "sh", "-c", 'echo there > "$1"', "sh", path)

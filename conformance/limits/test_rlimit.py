@@ -168,7 +168,7 @@ def test_execve_preserves_the_limits(fork, program):
         setrlimit(RLIMIT_CORE, 0, 0)
         succeeded(program(source))
 
-    fork(child).result(60)
+    fork(child).result(timeout=60)
 
 
 @clause("setrlimit.nproc-eagain", "getrlimit(2)", "RLIMIT_NPROC", errno=EAGAIN)

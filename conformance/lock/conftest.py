@@ -118,7 +118,7 @@ def circle(file: Path, fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., t
 
         def close_it() -> None:
             fd = take(file, RecordLock(F_WRLCK, 0, 1), cmd)
-            go.read(1)
+            go.read(1, timeout=None)
             fcntl_setlk(fd, cmd, RecordLock(F_WRLCK, count - 1, 1))
 
         last, others = fork(close_it), []

@@ -172,7 +172,7 @@ def test_deadlock_is_not_detected(file, tmp_path, fork, pipe):
 
     def close_the_circle() -> None:
         take_flock(file, LOCK_EX)
-        go.read(1)
+        go.read(1, timeout=None)
         take_flock(second, LOCK_EX)
 
     later = fork(close_the_circle)

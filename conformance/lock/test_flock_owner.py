@@ -80,7 +80,7 @@ def test_child_keeps_the_lock_after_the_parent_closes(file, opened, fork, pipe):
     """A flock() lock stays while a forked child has the descriptor open, after its parent has closed it."""
     own, other, hold = opened(file), opened(file).fd, pipe()
     flock(own.fd, LOCK_EX)
-    child = fork(hold.read, 1)
+    child = fork(hold.read, 1, timeout=None)
     own.close()
     with fails_with(EWOULDBLOCK):
         flock(other, LOCK_SH | LOCK_NB)

@@ -166,7 +166,7 @@ def test_lease_is_removed_after_the_timeout(file, opened, breaks, fork):
     breaker = fork(raw_open, file, O_WRONLY)
     breaks.wait()
     breaker.wait_blocked("openat")
-    assert breaker.result(seconds + 5) >= 0
+    assert breaker.result(timeout=seconds + 5) >= 0
     assert fcntl(fd, F_GETLEASE) == F_UNLCK
 
 

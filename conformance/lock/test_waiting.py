@@ -95,7 +95,7 @@ def test_termination_releases_the_locks(file, fork, pipe, how):
     def holder() -> None:
         fd = take(file, RecordLock(WRITE))
         ready.write(b"x")
-        hold.read(1)
+        hold.read(1, timeout=None)
         if how == "close":
             os.close(fd)
             ready.write(b"x")

@@ -121,7 +121,7 @@ def test_max_map_count_limits_mappings(fork, page):
             for prot in (PROT_READ, PROT_NONE) * 4:  # different protections, so that no two are merged
                 mmap(None, page, prot)
 
-    fork(fill).result(60)
+    fork(fill).result(timeout=60)
 
 
 @clause("mmap.rlimit_as", "mmap(2)", "ERRORS", errno=ENOMEM)

@@ -71,7 +71,7 @@ def test_two_programs_form_a_pipeline(pipe, fork):
     right = fork(run, p.read_fd, 0, "import sys; print(sum(map(int, sys.stdin)))")
     p.close_read()
     p.close_write()
-    assert (left.wait(60), right.wait(60)) == (0, 0), left.output + right.output
+    assert (left.wait(timeout=60), right.wait(timeout=60)) == (0, 0), left.output + right.output
     assert right.output == "499500\n"
 
 

@@ -172,7 +172,7 @@ def pshared(fork: Fork) -> Callable[..., None]:
             sem_init(place, 1, 0)
         replier = program(source, *arguments)
         # The wait is done in a child, which can be ended if the program never posts.
-        fork(sem_wait, reply).result(TO_START)
+        fork(sem_wait, reply).result(timeout=TO_START)
         replier.wait_blocked("futex")
         sem_post(request)
         succeeded(replier)

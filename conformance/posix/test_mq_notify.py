@@ -113,7 +113,7 @@ def test_sigev_none_sends_no_signal(queue, fork, pipe, signals):
     def register_and_wait() -> frozenset[int]:
         signals.block(*every)
         mq_notify(queue.fd, SIGEV_NONE)
-        gate.read(1)
+        gate.read(1, timeout=None)
         return sigpending()
 
     child = fork(register_and_wait)
@@ -165,7 +165,7 @@ def test_sigev_thread_uses_the_attributes(queue, fork):
             Deadline(10).until(lambda: bool(seen))
         return seen[0] if seen else 0
 
-    assert size - (1 << 20) <= fork(child).result(30) <= size + (1 << 20)
+    assert size - (1 << 20) <= fork(child).result(timeout=30) <= size + (1 << 20)
 
 
 @pytest.mark.usefixtures("nproc_limit")
@@ -185,7 +185,7 @@ def test_cancelled_sigev_thread_calls_nothing(queue, fork):
         Deadline(10).until(lambda: bool(seen))
         return seen
 
-    assert fork(child).result(30) == ["second"]
+    assert fork(child).result(timeout=30) == ["second"]
 
 
 @pytest.mark.usefixtures("sigpending_limit")
@@ -298,9 +298,9 @@ def test_close_cancels_the_registration(queue, fork, pipe):
     def register_and_close() -> None:
         fd = mq_open(queue.name, O_RDWR)
         mq_notify(fd, SIGEV_NONE)
-        gate.read(1)
+        gate.read(1, timeout=None)
         mq_close(fd)
-        gate.read(1)
+        gate.read(1, timeout=None)
 
     child = fork(register_and_close)
     child.wait_blocked("read")

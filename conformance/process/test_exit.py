@@ -41,7 +41,7 @@ def test_exit_closes_descriptors(fork, pipe):
 def test_kill_closes_descriptors(fork, pipe):
     """When a process is killed its descriptors are closed: a writer to its pipe gets SIGPIPE."""
     channel = pipe()
-    reader = fork(channel.read)
+    reader = fork(channel.read, timeout=None)
     reader.wait_blocked("read")
     channel.close_read()
     reader.signal(SIGKILL)
@@ -85,7 +85,7 @@ def test_orphans_are_reparented_to_subreaper(fork, pipe):
 
     def wait_for_go() -> int:
         go.close_write()  # then the end of the subreaper is an end-of-file
-        go.read(1)
+        go.read(1, timeout=None)
         return 3
 
     def life() -> None:
@@ -110,7 +110,7 @@ def test_orphans_are_not_reparented_to_grandparent(fork, pipe):
 
     def wait_for_go() -> int:
         go.close_write()
-        go.read(1)
+        go.read(1, timeout=None)
         return 0
 
     def leave_an_orphan() -> int:

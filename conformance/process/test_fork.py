@@ -36,7 +36,7 @@ def test_memory_is_copied(fork, pipe, mapped_file):
     places = ctypes.addressof(buffer), mapping.address
 
     def look_and_change() -> list[bytes]:
-        go.read(1)
+        go.read(1, timeout=None)
         found = [peek(place, 6) for place in places]
         for place in places:
             poke(place, ord("c"))

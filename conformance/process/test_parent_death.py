@@ -100,7 +100,7 @@ def test_signal_is_sent_when_parent_ends(fork, pipe):
             while True:
                 pause()
         os.read(ready, 1)
-        gate.read(1)
+        gate.read(1, timeout=None)
         os._exit(0)
 
     middle = fork(parent)
@@ -144,4 +144,4 @@ def test_parent_is_thread_that_forked(fork, ended):
         thread.join()
         return ended(children[0]) if alive else 0
 
-    assert fork(life).result(30) == -SIGTERM
+    assert fork(life).result(timeout=30) == -SIGTERM

@@ -39,7 +39,7 @@ def test_system_returns_status_of_shell(fork):
         statuses = [system(command) for command in (b"true", b"exit 7", b"kill -USR2 $$")]
         return [os.waitstatus_to_exitcode(status) for status in statuses]
 
-    assert fork(life).result(30) == [0, 7, -SIGUSR2]
+    assert fork(life).result(timeout=30) == [0, 7, -SIGUSR2]
     assert system(None) != 0
 
 
@@ -59,7 +59,7 @@ def test_mask_and_dispositions_are_restored(fork, signals):
         after = pthread_sigmask(SIG_BLOCK), [sigaction(signo) for signo in CONCERNED]
         return before == after
 
-    assert fork(life).result(30) is True
+    assert fork(life).result(timeout=30) is True
 
 
 @clause("system.ignores-interruption", "system(3)", "DESCRIPTION")
@@ -72,7 +72,7 @@ def test_sigint_and_sigquit_are_ignored_during_command(fork, signals):
             signals.unblock(signo)
         return os.waitstatus_to_exitcode(system(b"kill -INT $PPID; kill -QUIT $PPID; exit 5"))
 
-    assert fork(life).result(30) == 5
+    assert fork(life).result(timeout=30) == 5
 
 
 @clause("system.blocks-sigchld", "system(3)", "DESCRIPTION")
@@ -85,7 +85,7 @@ def test_sigchld_is_blocked_during_command(fork, signals):
         status = system(LOOK)
         return {0: "blocked", 1: "not blocked"}.get(os.waitstatus_to_exitcode(status), "not shown")
 
-    answer = fork(life).result(30)
+    answer = fork(life).result(timeout=30)
     if answer == "not shown":
         untested("needs /proc/PID/status, and the programs sed and test")
     assert answer == "blocked"
@@ -103,4 +103,4 @@ def test_command_has_dispositions_of_caller(fork, signals):
             ends.append(os.waitstatus_to_exitcode(system(b"kill -" + name + b" $$; exit 6")))
         return ends
 
-    assert fork(life).result(30) == [-SIGINT, -SIGQUIT]
+    assert fork(life).result(timeout=30) == [-SIGINT, -SIGQUIT]

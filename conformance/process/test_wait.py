@@ -53,7 +53,7 @@ def test_waitpid_blocks_until_child_terminates(fork, pipe):
     go = pipe()
 
     def life() -> int:
-        pid = bare_child(lambda: len(go.read(1)))
+        pid = bare_child(lambda: len(go.read(1, timeout=None)))
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
     parent = fork(life)

@@ -85,7 +85,7 @@ def test_memory_is_written(fork, pipe):
     theirs, mine = Words(b"0123456789"), Words(b"abc")
 
     def life() -> None:
-        pid = bare_child(lambda: 0 if go.read(1) and theirs.data == b"01abc56789" else 1)
+        pid = bare_child(lambda: 0 if go.read(1, timeout=None) and theirs.data == b"01abc56789" else 1)
         assert process_vm_writev(pid, [mine()], [theirs(2, 3)]) == 3
         assert theirs.data == b"0123456789"
         go.write(b"!")
@@ -119,7 +119,7 @@ def test_vectors_are_written_in_order(fork, pipe):
     theirs, mine = Words(b"0123456789"), Words(b"abcdef")
 
     def life() -> None:
-        pid = bare_child(lambda: 0 if go.read(1) and theirs.data == b"cab3de6f89" else 1)
+        pid = bare_child(lambda: 0 if go.read(1, timeout=None) and theirs.data == b"cab3de6f89" else 1)
         local = [mine(0, 1), mine(1, 5)]
         assert process_vm_writev(pid, local, [theirs(1, 2), theirs(0, 1), theirs(4, 2), theirs(7, 1)]) == 6
         go.write(b"!")

@@ -214,7 +214,7 @@ def test_tracing_applies_to_one_thread(fork, pipe):
             pause()
 
         Thread(target=other, daemon=True).start()
-        answer.write(go.read(1))
+        answer.write(go.read(1, timeout=None))
         return 0
 
     def life() -> None:
@@ -250,7 +250,7 @@ def test_seize_does_not_stop(fork, pipe):
     go, answer = pipe(), pipe()
 
     def life() -> None:
-        pid = bare_child(lambda: answer.write(go.read(1)) and go.read(1)[0])
+        pid = bare_child(lambda: answer.write(go.read(1, timeout=None)) and go.read(1, timeout=None)[0])
         ptrace(PTRACE_SEIZE, pid)
         go.write(b"!")
         assert answer.read(1) == b"!"
@@ -309,7 +309,7 @@ def test_detach_restarts_tracee(fork, pipe, how):
 
     def life() -> None:
         if how == PTRACE_TRACEME:
-            pid = traced(lambda: go.read(1)[0])
+            pid = traced(lambda: go.read(1, timeout=None)[0])
         else:
             pid = reader(go)
             ptrace(how, pid)

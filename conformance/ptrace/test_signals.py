@@ -517,7 +517,7 @@ def test_interrupt_stops_without_signal(fork, pipe):
     go = pipe()
 
     def life() -> None:
-        pid = seized(lambda: go.read(1)[0])
+        pid = seized(lambda: go.read(1, timeout=None)[0])
         assert silent(pid)
         ptrace(PTRACE_INTERRUPT, pid)
         assert next_of(pid) == Stopped(SIGTRAP, PTRACE_EVENT_STOP)

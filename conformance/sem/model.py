@@ -104,7 +104,7 @@ class Undone(Semaphores):
 
         def kernel() -> None:
             who.close()
-            who.child.wait(PATIENCE)
+            who.child.wait(timeout=PATIENCE)
 
         self.follows(Call(str(who), "ends"), kernel)
         for adjusted, num, _ in before.adjustments:

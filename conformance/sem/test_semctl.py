@@ -245,7 +245,7 @@ def test_one_of_several_ipc_rmid_succeeds(sysv_sem, fork, pipe):
 
     def remove() -> int:
         gate.close_write()
-        gate.read()  # all children wait here until the gate closes
+        gate.read(timeout=None)  # all children wait here until the gate closes
         try:
             return semctl(semaphores.id, 0, IPC_RMID)
         except OSError as error:

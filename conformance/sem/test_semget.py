@@ -189,7 +189,7 @@ def test_unrelated_processes_meet_by_key(sysv_sem, program):
         "ipc.semop(semid, [(1, -3)])\n"
     )
     other = program(source, semaphores.key)
-    other.wait_blocked("semop", TO_START)
+    other.wait_blocked("semop", timeout=TO_START)
     assert semaphores.values == [0, 2]
     semaphores.release(1)
     succeeded(other)

@@ -39,7 +39,7 @@ def holder(fork: Fork, pipe: Callable[..., Pipe]) -> Callable[..., Holder]:
 
         def life() -> None:
             semop(semaphores.id, operations)
-            gate.read(1)
+            gate.read(1, timeout=None)
 
         child = fork(life)
         child.wait_blocked("read")
@@ -158,7 +158,7 @@ def test_execve_keeps_adjustments(sysv_sem, fork):
         os.execv(sys.executable, [sys.executable, "-P", "-c", source, str(semaphores.id)])
 
     child = fork(life)
-    assert child.wait(60) == 40, child.output
+    assert child.wait(timeout=60) == 40, child.output
     assert semaphores.values == [1]
 
 

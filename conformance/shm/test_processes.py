@@ -168,7 +168,7 @@ def test_sharing_needs_no_system_call(sysv_shm, fork, pipe):
     if not _has_strict_mode(fork):
         untested("needs seccomp's strict mode")
     child = fork(copy_in_strict_mode)
-    gate.read(1)
+    gate.read(1, timeout=None)
     for value in (b"a", b"b", b"c"):
         here.value = value
         Deadline(5).until(partial(_decided, child, there, value))

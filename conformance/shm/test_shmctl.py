@@ -170,7 +170,7 @@ def test_one_of_several_ipc_rmid_succeeds(sysv_shm, fork, pipe):
 
     def remove() -> int:
         gate.close_write()
-        gate.read()  # all children wait here until the gate closes
+        gate.read(timeout=None)  # all children wait here until the gate closes
         try:
             return shmctl(segment.id, IPC_RMID)
         except OSError as error:

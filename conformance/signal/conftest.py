@@ -46,7 +46,7 @@ class Held:
     def release(self) -> list[int]:
         """Let the child finish; return the signals whose handlers ran, in the order in which the handlers returned."""
         handled = []
-        while data := self.gate.read():
+        while data := self.gate.read(timeout=None):
             handled += [byte for byte in data if byte]
         return handled
 

@@ -52,7 +52,7 @@ def test_pid_zero_signals_own_group(sleeper, fork, pipe):
     go = pipe()
 
     def life() -> None:
-        go.read(1)
+        go.read(1, timeout=None)
         assert os.getpgrp() == os.getpid(), "the child must lead its own process group"
         kill(0, SIGTERM)
 

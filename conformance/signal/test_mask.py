@@ -255,7 +255,7 @@ def test_signal_pending_across_execve_gets_default_action(fork, signals):
         )
 
     child = fork(life)
-    assert child.wait(60) == -SIGUSR1
+    assert child.wait(timeout=60) == -SIGUSR1
     assert child.output == "here\n"
 
 

@@ -108,7 +108,7 @@ def test_stopped_process_does_not_run(fork, pipe):
     continued.
     """
     mine, others = pipe(), pipe()
-    stopped, running = fork(mine.read, 1), fork(others.read, 1)
+    stopped, running = (fork(pipe.read, 1, timeout=None) for pipe in (mine, others))
     stopped.wait_blocked("read")
     running.wait_blocked("read")
     stopped.signal(SIGSTOP)

@@ -161,7 +161,7 @@ def test_handler_runs_in_its_thread(fork, signals):
         os.write(ends[1][1], b"x")
         return first, helpers[1].end()
 
-    assert fork(life).result(30) == (EINTR, 1)
+    assert fork(life).result(timeout=30) == (EINTR, 1)
 
 
 @clause("pthread_kill.signal-0", "pthread_kill(3)", "DESCRIPTION", errno=EINVAL)
@@ -194,7 +194,7 @@ def test_default_action_affects_whole_process(fork, signals):
         pthread_kill(helper.number, SIGTERM)
         Deadline(4).until(lambda: False)
 
-    assert fork(life).wait(30) == -SIGTERM
+    assert fork(life).wait(timeout=30) == -SIGTERM
 
 
 @clause("sigwait.takes-a-signal", "sigwait(3)", "DESCRIPTION")
@@ -232,7 +232,7 @@ def test_one_of_several_threads_takes_signal(fork):
                 helper.wait_blocked("sigwait")
         return [number for helper in helpers for number in helper.results], len(sigpending())
 
-    assert fork(life).result(60) == ([SIGUSR1], 0)
+    assert fork(life).result(timeout=60) == ([SIGUSR1], 0)
 
 
 @clause("sigwait.thread-directed", "sigwait(3)", "DESCRIPTION")
@@ -249,4 +249,4 @@ def test_thread_directed_signal_ends_sigwait(fork):
         pthread_kill(helpers[1].number, SIGUSR1)
         return helpers[1].end(), helpers[0].results
 
-    assert fork(life).result(30) == (SIGUSR1, [])
+    assert fork(life).result(timeout=30) == (SIGUSR1, [])

@@ -172,7 +172,7 @@ def test_blocked_sigchld_can_be_waited_for(fork, signals):
         os.waitpid(child, 0)
         return info.signo, (info.pid, info.status, info.code) == (child, 7, CLD_EXITED)
 
-    assert fork(life).result(30) == (SIGCHLD, True)
+    assert fork(life).result(timeout=30) == (SIGCHLD, True)
 
 
 @clause("sigwait.pending-at-once", "sigwaitinfo(2)", "DESCRIPTION")

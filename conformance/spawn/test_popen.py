@@ -27,7 +27,7 @@ def test_type_r_reads_output(fork):
         assert fread(stream, 100) == b"one\ntwo\n"
         assert pclose(stream) == 0
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("popen.writes-input", "popen(3)", "DESCRIPTION")
@@ -41,7 +41,7 @@ def test_type_w_writes_input(fork, tmp_path):
         assert pclose(stream) == 0
         assert path.read_text() == "text\nend\n"
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("popen.shell", "popen(3)", "DESCRIPTION")
@@ -56,7 +56,7 @@ def test_shell_interprets_command(fork):
         assert fread(stream, 100) == b"<a  b 1>\n"
         assert pclose(stream) == 0
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("popen.other-streams-shared", "popen(3)", "DESCRIPTION")
@@ -84,7 +84,7 @@ def test_other_stream_is_shared_with_caller(fork, type):
         assert status == 0
         assert os.read(read_fd, 100) == b"<text>\n"
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("popen.one-direction", "popen(3)", "DESCRIPTION", errno=EBADF)
@@ -104,7 +104,7 @@ def test_stream_is_unidirectional(fork):
         pclose(reading)
         pclose(writing)
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("popen.type-einval", "popen(3)", "ERRORS", errno=EINVAL)
@@ -116,7 +116,7 @@ def test_invalid_type_fails(fork, type):
         with fails_with(EINVAL):
             pclose(popen("exit 0", type))
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("popen.cloexec", "popen(3)", "DESCRIPTION", since="glibc 2.9", level="posix")
@@ -130,7 +130,7 @@ def test_letter_e_sets_close_on_exec(fork):
             pclose(plain)
             pclose(closing)
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("popen.block-buffered", "popen(3)", "DESCRIPTION")
@@ -147,7 +147,7 @@ def test_output_is_block_buffered(fork, pipe):
         assert answer.read(3) == b"got"
         pclose(stream)
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("pclose.status", "popen(3)", "RETURN VALUE")
@@ -158,7 +158,7 @@ def test_pclose_returns_status(fork):
         for command, ending in (("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", -SIGTERM)):
             assert os.waitstatus_to_exitcode(pclose(popen(command, READ))) == ending
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("pclose.waits", "popen(3)", "DESCRIPTION")
@@ -173,9 +173,9 @@ def test_pclose_waits_for_command(fork, pipe):
         return os.waitstatus_to_exitcode(pclose(stream))
 
     child = fork(life)
-    child.wait_blocked("wait4", TO_START)
+    child.wait_blocked("wait4", timeout=TO_START)
     go.write(b"line\n")
-    assert child.result(TO_START) == 5
+    assert child.result(timeout=TO_START) == 5
 
 
 @clause("pclose.command-not-found-127", "popen(3)", "BUGS")
@@ -186,7 +186,7 @@ def test_command_not_found_gives_status_127(fork):
         stream = popen("exec 2>/dev/null; /no/such/program", READ)
         return os.waitstatus_to_exitcode(pclose(stream))
 
-    assert fork(life).result(TO_START) == 127
+    assert fork(life).result(timeout=TO_START) == 127
 
 
 @clause("pclose.echild", "popen(3)", "ERRORS", errno=ECHILD)
@@ -199,7 +199,7 @@ def test_pclose_of_reaped_command_fails(fork):
         with fails_with(ECHILD):
             pclose(stream)
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("popen.emfile", "popen(3)", "ERRORS", errno=EMFILE)
@@ -211,7 +211,7 @@ def test_descriptor_limit_fails(fork):
         with fails_with(EMFILE):
             popen("exit 0", READ)
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("popen.earlier-streams-closed", "popen(3p)", "DESCRIPTION")
@@ -227,4 +227,4 @@ def test_earlier_streams_are_closed_in_command(fork):
         assert os.waitstatus_to_exitcode(pclose(second)) == 4
         assert pclose(first) == 0
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)

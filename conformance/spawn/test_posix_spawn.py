@@ -77,7 +77,7 @@ def test_child_executes_file(fork):
         assert os.getpgid(child.pid) == os.getpgid(0)
         child.end()
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("spawn.environment", "posix_spawn(3)", EXEC)
@@ -89,7 +89,7 @@ def test_environment_is_envp(fork):
         env = {"GIVEN": "a b", "EMPTY": ""}
         assert printed('echo "$GIVEN|$EMPTY|${FROM_THE_CALLER-none}"', env=env) == "a b||none"
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("spawn.relative-path", "posix_spawn(3)", "DESCRIPTION")
@@ -106,7 +106,7 @@ def test_posix_spawn_takes_path_and_posix_spawnp_searches_it(fork, tmp_path):
         os.environ["PATH"] = str(tmp_path)
         assert ended(os.posix_spawnp(program.name, [program.name], {})) == 7
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 LATER = "the error is returned, since glibc 2.24 and in musl"
@@ -126,13 +126,13 @@ def left_with_127(path: str, error: int, **how: Any) -> None:
 @clause("spawn.exec-fails-127", "posix_spawn(3)", "RETURN VALUE", disputed=LATER)
 def test_exec_failure_exits_with_127(fork, tmp_path):
     """If the child cannot execute the file, it exits with status 127."""
-    fork(left_with_127, str(tmp_path / "missing"), ENOENT).result(TO_START)
+    fork(left_with_127, str(tmp_path / "missing"), ENOENT).result(timeout=TO_START)
 
 
 @clause("spawn.action-fails-127", "posix_spawn(3)", HOUSEKEEPING, disputed=LATER)
 def test_file_action_failure_exits_with_127(fork):
     """If a file action fails in the child, it exits with status 127."""
-    fork(left_with_127, SHELL, EBADF, file_actions=[(DUP2, 999, 1)]).result(TO_START)
+    fork(left_with_127, SHELL, EBADF, file_actions=[(DUP2, 999, 1)]).result(timeout=TO_START)
 
 
 def outlives(signo: int, **how: Any) -> bool:
@@ -151,7 +151,7 @@ def test_setsigmask_sets_mask(fork):
         assert [outlives(signo, setsigmask=[SIGUSR2]) for signo in (SIGUSR1, SIGUSR2)] == [False, True]
         assert [outlives(signo, setsigmask=[]) for signo in (SIGUSR1, SIGUSR2)] == [False, False]
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("spawn.inherits-mask", "posix_spawn(3)", HOUSEKEEPING)
@@ -162,7 +162,7 @@ def test_mask_is_inherited(fork):
         signal.pthread_sigmask(signal.SIG_BLOCK, {SIGUSR1})
         assert [outlives(signo) for signo in (SIGUSR1, SIGUSR2)] == [True, False]
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("spawn.setsigdef", "posix_spawn(3)", HOUSEKEEPING)
@@ -176,7 +176,7 @@ def test_setsigdef_resets_dispositions(fork):
             signal.signal(signo, signal.SIG_IGN)
         assert [outlives(signo, setsigdef=[SIGUSR1]) for signo in (SIGUSR1, SIGUSR2)] == [False, True]
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("spawn.dispositions-as-execve", "posix_spawn(3)", HOUSEKEEPING)
@@ -190,7 +190,7 @@ def test_other_dispositions_are_as_after_execve(fork):
         signal.signal(SIGUSR2, lambda *_: None)
         assert [outlives(signo) for signo in (SIGUSR1, SIGUSR2, SIGTERM)] == [True, False, False]
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("spawn.setpgroup-zero", "posix_spawn(3)", HOUSEKEEPING)
@@ -202,7 +202,7 @@ def test_setpgroup_zero_creates_group(fork):
         assert os.getpgid(child.pid) == child.pid
         child.end()
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("spawn.setpgroup", "posix_spawn(3)", HOUSEKEEPING)
@@ -217,7 +217,7 @@ def test_setpgroup_joins_group(fork):
         for child in (leader, member, plain):
             child.end()
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("spawn.setsid", "posix_spawn(3)", HOUSEKEEPING, since="glibc 2.26", level="posix")
@@ -229,7 +229,7 @@ def test_setsid_creates_session(fork):
         assert (os.getsid(child.pid), os.getpgid(child.pid)) == (child.pid, child.pid)
         child.end()
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 def ids_of(pid: int) -> tuple[list[int], list[int]]:
@@ -257,7 +257,7 @@ def test_resetids_resets_effective_ids(fork, resets):
         assert (uids[1], gids[1]) == ((OWNER, GROUP) if resets else (STRANGER, OTHER_GROUP))
         child.end()
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("spawn.setscheduler", "posix_spawn(3)", HOUSEKEEPING)
@@ -275,7 +275,7 @@ def test_setscheduler_sets_policy(fork):
         plain.end()
         other.end()
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("spawn.keeps-descriptors", "posix_spawn(3)", HOUSEKEEPING)
@@ -290,7 +290,7 @@ def test_descriptors_stay_open(fork):
         os.set_inheritable(fd, False)
         assert run(f"{{ echo lost >&{fd}; }} 2>/dev/null") != 0
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 def inherited(fd: int) -> int:
@@ -323,7 +323,7 @@ def test_open_action_opens_file(fork, tmp_path):
         assert run("echo text", file_actions=[action]) == 0
         assert (path.read_text(), path.stat().st_mode & 0o777) == ("text\n", 0o640)
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("spawn.close", "posix_spawn(3)", HOUSEKEEPING)
@@ -337,7 +337,7 @@ def test_close_action_closes_descriptor(fork):
         os.write(fd, b"mine")
         assert os.read(read_fd, 100) == b"mine"
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("spawn.dup2", "posix_spawn(3)", HOUSEKEEPING)
@@ -352,7 +352,7 @@ def test_dup2_action_duplicates_descriptor(fork):
         os.close(write_fd)
         assert [os.read(read_fd, 100), os.read(read_fd, 100)] == [b"text\n", b""]
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 def high_pipe() -> tuple[int, int]:
@@ -375,7 +375,7 @@ def test_file_actions_are_performed_in_order(fork):
         assert run("echo 7 >&7; echo 8 >&8", file_actions=[*exchange, *both]) == 0
         assert [os.read(first_r, 100), os.read(second_r, 100)] == [b"8\n", b"7\n"]
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)
 
 
 @clause("spawn.attributes-before-actions", "posix_spawn(3)", HOUSEKEEPING)
@@ -396,4 +396,4 @@ def test_attributes_are_set_before_file_actions(fork, tmp_path, monkeypatch):
         made = os.stat("file")
         assert (made.st_uid, made.st_gid) == (OWNER, GROUP)
 
-    fork(life).result(TO_START)
+    fork(life).result(timeout=TO_START)

@@ -83,7 +83,7 @@ def test_unlock_pi_hands_lock_to_waiter(futex, fork, pipe):
 
     def hold() -> None:
         futex_lock_pi(word.address)
-        go.read(1)
+        go.read(1, timeout=None)
         futex_unlock_pi(word.address)
 
     def wait():
@@ -215,7 +215,7 @@ def test_owner_death_wakes_one_waiter(futex, fork, pipe):
     def life() -> None:
         kept = owned_by_me(word.address)
         word.value = os.getpid() | FUTEX_WAITERS
-        go.read(1)
+        go.read(1, timeout=None)
         os._exit(kept is None)
 
     owner = fork(life)

@@ -5,8 +5,10 @@ Every run pays for it, so it imports and registers nothing that a run without IP
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Generator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from .crash_report import CustodyWatch
 
 note_runners()
+
+_TIMEOUT = 5.0  # kernel.waiting.DEFAULT_TIMEOUT, which is not imported here
 
 # By the name of the marker: its arguments and its purpose. No other marker is looked at.
 _MARKERS = {
@@ -61,6 +65,11 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         type="bool",
         default=True,
     )
+    parser.addini(
+        "ipc_timeout",
+        "Seconds that a call waits which is given no timeout of its own; timeout=None waits for ever",
+        default=str(_TIMEOUT),
+    )
     if sys.platform.startswith("linux"):
         # Now, so that it is there before a conftest.py is imported.
         pluginmanager.register(ForkGuard(pluginmanager), "ipc-fork-guard")
@@ -88,6 +97,11 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if hasattr(config, "workerinput"):
         custody.controller = os.getppid()
+    if (seconds := _timeout(config)) != _TIMEOUT:
+        from ..resource import default_timeout, set_default_timeout
+
+        config.add_cleanup(partial(set_default_timeout, default_timeout()))
+        set_default_timeout(seconds)
     isolated = config.getoption("--ipc-isolate") or config.getini("ipc_isolate")
     if isolated and not config.pluginmanager.has_plugin("ipc-isolation"):
         from .isolation import isolation
@@ -100,6 +114,19 @@ def pytest_configure(config: pytest.Config) -> None:
         from .crash_report import OrderlyStop
 
         config.pluginmanager.register(OrderlyStop(), "ipc-orderly-stop")
+
+
+def _timeout(config: pytest.Config) -> float:
+    text = str(config.getini("ipc_timeout"))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise pytest.UsageError(
+            f"ipc_timeout must be a positive number of seconds, not {text}; a call waits for ever with timeout=None"
+        )
+    return seconds
 
 
 @pytest.hookimpl(tryfirst=True)

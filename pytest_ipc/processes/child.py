@@ -32,8 +32,8 @@ from ..kernel.bare_fork import fork
 from ..kernel.memfile import memory_file, put_high, read_from
 from ..kernel.pidfd import PIDFD_SIGNAL_PROCESS_GROUP, pidfd_open, pidfd_send_signal
 from ..kernel.syscalls import numbers_of
-from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
-from ..resource import Resource, check_timeout, close_all
+from ..kernel.waiting import Deadline
+from ..resource import DEFAULT, Resource, Timeout, check_timeout, close_all, timed_out
 from ..unpatched import os, signal, time
 from . import child_report, tree
 from .bootstrap import live
@@ -175,27 +175,27 @@ class Child(Resource, Generic[Result]):
         self._usable()
         return read_from(self._output, 0).decode(errors="replace")
 
-    def wait(self, timeout: float | None = DEFAULT_TIMEOUT) -> int | None:
+    def wait(self, *, timeout: Timeout = DEFAULT) -> int | None:
         """Wait for the child's end: its exit status, or -N for signal N; None if somebody else reaped it, or SIGCHLD is ignored.
 
         TimeoutError after *timeout* seconds, saying what the child was doing.
         """
         __tracebackhide__ = True
         self._usable()
-        deadline = Deadline(check_timeout(timeout))
-        if not deadline.until(lambda: self._reap(os.WNOHANG), self.pidfd, told=True):
-            raise TimeoutError(f"{self!r} did not end within {timeout} s; it was {self._doing()}{self._said()}")
+        seconds = check_timeout(timeout)
+        if not Deadline(seconds).until(lambda: self._reap(os.WNOHANG), self.pidfd, told=True):
+            raise timed_out(seconds, f"{self!r} to end", self._now)
         self._pass_output_on()
         return self.status
 
-    def result(self, timeout: float | None = DEFAULT_TIMEOUT) -> Result:
+    def result(self, *, timeout: Timeout = DEFAULT) -> Result:
         """Wait for the child's end and give what its function returned; raise what it raised, with its traceback as a note.
 
         ChildDied when there is neither; TimeoutError after *timeout* seconds, saying what the child was doing.
         """
         __tracebackhide__ = True  # pytest then points at the test's line; the child's frames are in the note
         self._usable()
-        self.wait(timeout)
+        self.wait(timeout=timeout)
         report = self._report_of_end()
         if report.outcome is None:
             raise ChildDied(f"{self!r} {self._ending()}{self._said()}", self.status)
@@ -214,7 +214,7 @@ class Child(Resource, Generic[Result]):
             raise report.error
         return report
 
-    def wait_blocked(self, call: str | None = None, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+    def wait_blocked(self, call: str | None = None, *, timeout: Timeout = DEFAULT) -> None:
         """Wait until the kernel says that the child sleeps, in system call *call* if that is given (`"openat"`, `"read"`).
 
         The calls that libc may make in its stead count too: `"open"` is openat, `"semop"` is semtimedop. Where
@@ -246,15 +246,16 @@ class Child(Resource, Generic[Result]):
                 since = time.monotonic()
             return time.monotonic() - since > _NO_SHORT_SLEEP
 
-        asleep = Deadline(check_timeout(timeout)).until(blocked, self.pidfd)
+        seconds = check_timeout(timeout)
+        asleep = Deadline(seconds).until(blocked, self.pidfd)
         what = f"to sleep in {call}" if call else "to sleep"
         if self._reaped:
             self._report_of_end()
             raise ChildDied(f"waited for {self!r} {what}, but it {self._ending()}{self._said()}", self.status)
         if not asleep:
-            raise TimeoutError(f"waited {timeout} s for {self!r} {what}; it was {self._doing()}{self._said()}")
+            raise timed_out(seconds, f"{self!r} {what}", self._now)
 
-    def wait_state(self, states: str, timeout: float | None = DEFAULT_TIMEOUT) -> str:
+    def wait_state(self, states: str, *, timeout: Timeout = DEFAULT) -> str:
         """Wait until the child's state in /proc/PID/stat is one of the letters *states*, as "T" for stopped; which it was.
 
         TimeoutError after *timeout* seconds, saying what the child was doing; what its function raised, or ChildDied, if it
@@ -269,14 +270,15 @@ class Child(Resource, Generic[Result]):
             found = "X" if self._reaped else self._state()
             return found in states or (found in "ZX" and not ends and self._reap(os.WNOHANG))
 
-        came = Deadline(check_timeout(timeout)).until(reached)
+        seconds = check_timeout(timeout)
+        came = Deadline(seconds).until(reached)
         if found not in states and self._reaped:
             self._report_of_end()
             raise ChildDied(
                 f"waited for {self!r} to be in state {states}, but it {self._ending()}{self._said()}", self.status
             )
         if not came:
-            raise TimeoutError(f"waited {timeout} s for {self!r} to be in state {states}; it was {self._doing()}")
+            raise timed_out(seconds, f"{self!r} to be in state {states}", self._now)
         return found
 
     def signal(self, signo: int) -> None:
@@ -382,6 +384,9 @@ class Child(Resource, Generic[Result]):
     def _doing(self) -> str:
         begun = "" if child_report.started(self._report) else ", before its function began"
         return proc.doing(self.pid) + begun
+
+    def _now(self) -> str:
+        return f"it was {self._doing()}{self._said()}"
 
     def _said(self) -> str:
         return f"\nits output was:\n{self.output}" if self.output else ""

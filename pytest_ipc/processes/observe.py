@@ -12,8 +12,8 @@ from ..custody.identity import Process, start_of
 from ..kernel import proc
 from ..kernel.sem import GETPID, semctl
 from ..kernel.syscalls import numbers_of
-from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
-from ..resource import check_timeout
+from ..kernel.waiting import Deadline
+from ..resource import DEFAULT, Timeout, check_timeout, timed_out
 from ..unpatched import io, os, signal, time
 
 __all__ = ["IpcUse", "MemoryMap", "Observed", "observe", "wait_until"]
@@ -76,13 +76,17 @@ class Observed:
         """The name of the program (comm of proc_pid_comm(5)); empty if the process has ended."""
         return self._text("comm").strip()
 
-    def wait(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+    def wait(self, *, timeout: Timeout = DEFAULT) -> None:
         """Wait for the end of the process. TimeoutError after *timeout* seconds, with what it was doing."""
         __tracebackhide__ = True
-        if not Deadline(check_timeout(timeout)).until(lambda: not self.alive):
-            raise TimeoutError(f"{self!r} did not end within {timeout} s; it was {proc.doing(self.pid)}")
+        seconds = check_timeout(timeout)
+        if not Deadline(seconds).until(lambda: not self.alive):
+            raise timed_out(seconds, f"{self!r} to end", self._now)
 
-    def wait_blocked(self, call: str | None = None, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+    def _now(self) -> str:
+        return f"it was {proc.doing(self.pid)}"
+
+    def wait_blocked(self, call: str | None = None, *, timeout: Timeout = DEFAULT) -> None:
         """Wait until the kernel shows the process asleep, in system call *call* if given ("openat", "read").
 
         TimeoutError after *timeout* seconds, with what it did instead; ProcessLookupError if it ends; ValueError for an
@@ -91,12 +95,13 @@ class Observed:
         __tracebackhide__ = True
         watch = SleepWatch(self.pid, call)
         what = f"to be blocked in {call}" if call else "to be blocked"
-        if not Deadline(check_timeout(timeout)).until(lambda: not self.alive or watch.asleep()):
-            raise TimeoutError(f"waited {timeout} s for {self!r} {what}; it was {proc.doing(self.pid)}")
+        seconds = check_timeout(timeout)
+        if not Deadline(seconds).until(lambda: not self.alive or watch.asleep()):
+            raise timed_out(seconds, f"{self!r} {what}", self._now)
         if not self.alive:
             raise ProcessLookupError(3, f"waited for {self!r} {what}, but it ended")
 
-    def wait_state(self, states: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> str:
+    def wait_state(self, states: str, *, timeout: Timeout = DEFAULT) -> str:
         """Wait until the state letter of the process is in *states* ("T" for stopped; proc_pid_stat(5)); return it.
 
         "X" is a process that is gone. TimeoutError after *timeout* seconds, with what it was doing.
@@ -110,10 +115,9 @@ class Observed:
             found = state.state if state is not None and state.starttime == self._process.start else "X"
             return found in states
 
-        if not Deadline(check_timeout(timeout)).until(reached):
-            raise TimeoutError(
-                f"waited {timeout} s for {self!r} to be in state {states}; it was {proc.doing(self.pid)}"
-            )
+        seconds = check_timeout(timeout)
+        if not Deadline(seconds).until(reached):
+            raise timed_out(seconds, f"{self!r} to be in state {states}", self._now)
         return found
 
     def signal(self, signo: int) -> None:
@@ -209,7 +213,7 @@ class SleepWatch:
         return time.monotonic() - self._since > _NO_SHORT_SLEEP
 
 
-def wait_until(predicate: Callable[[], Value], *, timeout: float | None = DEFAULT_TIMEOUT) -> Value:
+def wait_until(predicate: Callable[[], Value], *, timeout: Timeout = DEFAULT) -> Value:
     """Call *predicate* until it returns a true value, and return that. TimeoutError with the last value.
 
     An AssertionError counts as a false value, so that a predicate may consist of assertions.
@@ -228,10 +232,11 @@ def wait_until(predicate: Callable[[], Value], *, timeout: float | None = DEFAUL
         failure = None
         return bool(last[0])
 
-    if not Deadline(check_timeout(timeout)).until(holds):
+    seconds = check_timeout(timeout)
+    if not Deadline(seconds).until(holds):
         saw = f"the last failure was: {failure}" if failure is not None else f"the last value was {last[0]!r}"
         name = getattr(predicate, "__name__", repr(predicate))
-        raise TimeoutError(f"waited {timeout} s for {name}(); {saw}")
+        raise timed_out(seconds, f"{name}()", lambda: saw)
     return last[0]
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..custody.cleanup import finish
 from ..kernel.memfile import memory_file, put_high, read_from
-from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
-from ..resource import Resource, check_timeout, close_all
+from ..kernel.waiting import Deadline
+from ..resource import DEFAULT, Resource, Timeout, check_timeout, close_all, timed_out
 from ..unpatched import os, select, signal
 from .child import Child, ChildDied
 from .observe import IpcUse, MemoryMap, Observed, wait_until
@@ -151,7 +151,7 @@ class Program(Resource):
         """Close its standard input, so that it reads the end of file. Harmless if that is closed."""
         close_all(self._stdin)
 
-    def wait(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> int | None:
+    def wait(self, *, timeout: Timeout = DEFAULT) -> int | None:
         """Wait for its end and return the exit status, or -N if signal N ended it.
 
         TimeoutError after *timeout* seconds, with what it was doing and its output.
@@ -165,7 +165,7 @@ class Program(Resource):
         self._pass_output_on()
         return status
 
-    def wait_blocked(self, call: str | None = None, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+    def wait_blocked(self, call: str | None = None, *, timeout: Timeout = DEFAULT) -> None:
         """Wait until the kernel shows the program asleep, in system call *call* if given ("openat", "semop").
 
         TimeoutError after *timeout* seconds, with what it did instead; ChildDied if it ended; ValueError for an unknown call.
@@ -177,7 +177,7 @@ class Program(Resource):
         except (TimeoutError, ChildDied) as error:
             raise self._with_output(error) from None
 
-    def wait_state(self, states: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> str:
+    def wait_state(self, states: str, *, timeout: Timeout = DEFAULT) -> str:
         """Wait until its state letter is in *states* ("T" for stopped; proc_pid_stat(5)); return it.
 
         TimeoutError after *timeout* seconds, with what it was doing; ChildDied if it ended and that is none of the states.
@@ -189,9 +189,7 @@ class Program(Resource):
         except (TimeoutError, ChildDied) as error:
             raise self._with_output(error) from None
 
-    def wait_for_output(
-        self, pattern: str, *, timeout: float | None = DEFAULT_TIMEOUT, stream: str = "stdout"
-    ) -> re.Match[str]:
+    def wait_for_output(self, pattern: str, *, timeout: Timeout = DEFAULT, stream: str = "stdout") -> re.Match[str]:
         """Wait until the regular expression *pattern* matches what it has written to *stream*; return the match.
 
         TimeoutError after *timeout* seconds, ChildDied if it ended without; both show the output. Programs buffer their output
@@ -209,15 +207,16 @@ class Program(Resource):
             found = wanted.search(getattr(self, stream))
             return found is not None or ended
 
-        came = Deadline(check_timeout(timeout)).until(matches)
+        seconds = check_timeout(timeout)
+        came = Deadline(seconds).until(matches)
         if found is not None:
             return found
         what = f"{self!r} to write {pattern!r} to its {stream}"
         if came:
             raise ChildDied(f"waited for {what}, but it {self._ending()}{self._said()}", self._child.status)
-        raise TimeoutError(f"waited {timeout} s for {what}{self._said() or '; it wrote nothing, or buffers it'}")
+        raise timed_out(seconds, what, lambda: self._said().lstrip("\n") or "it wrote nothing, or buffers it")
 
-    def wait_for(self, predicate: Callable[[], Value], *, timeout: float | None = DEFAULT_TIMEOUT) -> Value:
+    def wait_for(self, predicate: Callable[[], Value], *, timeout: Timeout = DEFAULT) -> Value:
         """Call *predicate* until it returns a true value, and return that; ChildDied if the program ends first.
 
         TimeoutError after *timeout* seconds, with the last value and the output.

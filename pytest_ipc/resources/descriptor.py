@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..kernel.waiting import Deadline
 from ..printable import plain
-from ..resource import WithDescriptor, check_timeout
-from ..unpatched import select
+from ..resource import Timeout, WithDescriptor, check_timeout, timed_out
+from ..unpatched import io, select
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -46,17 +46,20 @@ class Descriptor(WithDescriptor):
     def _end(self) -> None:
         self._close_fd()
 
-    def _taking(self, take: Callable[[], Taken], timeout: float | None, what: str, event: int = select.POLLIN) -> Taken:
-        """What take() gives once the descriptor is ready, again after a signal; TimeoutError saying *what* did not come.
+    def _taking(
+        self, take: Callable[[], Taken], timeout: Timeout | Deadline, what: str, event: int = select.POLLIN
+    ) -> Taken:
+        """Return take() once the descriptor is ready, again after a signal; TimeoutError saying *what* did not come.
 
         Others may take it first. A descriptor with O_NONBLOCK is then waited for again; one without blocks in the call.
         """
-        fd, deadline = self.fileno(), Deadline(check_timeout(timeout))
+        fd = self.fileno()
+        deadline = timeout if isinstance(timeout, Deadline) else Deadline(check_timeout(timeout))
         ready = select.poll()
         ready.register(fd, event)
         while True:
             if not ready.poll(deadline.left_ms) and deadline.passed:
-                raise TimeoutError(f"waited {timeout} s for {what} of {self!r}")
+                raise timed_out(deadline.timeout, f"{what} {self!r}", self._state)
             try:
                 return take()
             except InterruptedError:
@@ -64,3 +67,17 @@ class Descriptor(WithDescriptor):
             except OSError as error:
                 if error.errno != EAGAIN:
                     raise
+
+    def _state(self) -> str:
+        """What the kernel reports of the object, for the message of a timeout. OSError."""
+        return ""
+
+
+def fdinfo(fd: int, name: str) -> str:
+    """Return the value of the line *name* in /proc/self/fdinfo (proc_pid_fdinfo(5)). OSError; ValueError if there is no such line."""
+    with io.open(f"/proc/self/fdinfo/{fd}") as lines:
+        for line in lines:
+            field, _, value = line.partition(":")
+            if field == name:
+                return value.strip()
+    raise ValueError(f"/proc/self/fdinfo/{fd} has no line {name}")

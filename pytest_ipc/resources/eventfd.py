@@ -6,8 +6,8 @@ from select import POLLOUT
 from typing import TYPE_CHECKING, Self
 
 from ..kernel.eventfds import EFD_CLOEXEC, EVENTFD_MAX, eventfd, eventfd_read, eventfd_write
-from ..kernel.waiting import DEFAULT_TIMEOUT
-from .descriptor import Descriptor
+from ..resource import DEFAULT, Timeout
+from .descriptor import Descriptor, fdinfo
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -23,15 +23,18 @@ class EventFd(Descriptor):
         """eventfd(2): a counter that begins with *value*, 32 bits without a sign. OSError: EINVAL for an unknown flag, EMFILE."""
         return cls(eventfd(value, flags), "event counter", scope)
 
-    def read(self, timeout: float | None = DEFAULT_TIMEOUT) -> int:
+    def read(self, *, timeout: Timeout = DEFAULT) -> int:
         """Take the counter's value, or 1 of it with EFD_SEMAPHORE, waiting until there is some.
 
         TimeoutError after *timeout* seconds.
         """
-        return self._taking(lambda: eventfd_read(self._fd), timeout, "an event")
+        return self._taking(lambda: eventfd_read(self._fd), timeout, "an event from")
 
-    def write(self, value: int = 1, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+    def write(self, value: int = 1, *, timeout: Timeout = DEFAULT) -> None:
         """Add *value*, waiting until there is room for it. TimeoutError after *timeout* seconds; ValueError for what never fits."""
         if not 0 <= value <= EVENTFD_MAX:
-            raise ValueError(f"{value} can never be added to an event counter, which holds at most {EVENTFD_MAX}")
-        self._taking(lambda: eventfd_write(self._fd, value), timeout, "room in the counter", POLLOUT)
+            raise ValueError(f"eventfd: value must lie between 0 and {EVENTFD_MAX} (2**64 - 2), not {value}")
+        self._taking(lambda: eventfd_write(self._fd, value), timeout, "room in", POLLOUT)
+
+    def _state(self) -> str:
+        return f"its count is {int(fdinfo(self._fd, 'eventfd-count'), 16)}"

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Self
 
 from ..custody.cleanup import failures_ignored, finish
 from ..kernel.descriptor import SPLICE_F_NONBLOCK, mkfifo, tee
-from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from ..kernel.waiting import Deadline
 from ..printable import plain
-from ..resource import Resource, check_mode, check_timeout
+from ..resource import DEFAULT, Resource, Timeout, check_mode, check_timeout, timed_out
 from ..unpatched import os, select
 from .file import OwnedFile
 from .pipe import End
@@ -54,29 +54,31 @@ class Fifo(Resource):
         """Those of the ends that were opened here and are still open."""
         return [fd for end in self._ends for fd in end.descriptors()]
 
-    def open_reader(self, timeout: float | None = DEFAULT_TIMEOUT) -> End:
+    def open_reader(self, *, timeout: Timeout = DEFAULT) -> End:
         """Open for reading as open(2) with O_RDONLY does: done when there is a writer. The end blocks as usual.
 
         TimeoutError when no writer has come within *timeout* seconds; OSError.
         """
         self._usable()
-        deadline = Deadline(check_timeout(timeout))
+        seconds = check_timeout(timeout)
+        deadline = Deadline(seconds)
         fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if not deadline.until(lambda: _writer_came(fd), fd):
-                raise TimeoutError(plain(f"no writer opened {self.path} within {timeout} s"))
+                raise timed_out(seconds, f"a writer to open {self.path}", lambda: "tee(2) reports none")
         except BaseException:
             os.close(fd)
             raise
         return self._opened(fd, "read")
 
-    def open_writer(self, timeout: float | None = DEFAULT_TIMEOUT) -> End:
+    def open_writer(self, *, timeout: Timeout = DEFAULT) -> End:
         """Open for writing as open(2) with O_WRONLY does: done when there is a reader. The end blocks as usual.
 
         TimeoutError when no reader has come within *timeout* seconds; OSError.
         """
         self._usable()
-        for _ in Deadline(check_timeout(timeout)).rounds():
+        seconds = check_timeout(timeout)
+        for _ in Deadline(seconds).rounds():
             try:
                 fd = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             except OSError as error:
@@ -84,7 +86,7 @@ class Fifo(Resource):
                     raise
             else:
                 return self._opened(fd, "write")
-        raise TimeoutError(plain(f"no reader opened {self.path} within {timeout} s"))
+        raise timed_out(seconds, f"a reader to open {self.path}", lambda: "open(2) fails with ENXIO")
 
     def _opened(self, fd: int, name: str) -> End:
         os.set_blocking(fd, True)

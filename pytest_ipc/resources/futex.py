@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Self
 from ..kernel.futexes import futex_cmp_requeue, futex_wait, futex_wake
 from ..kernel.libc import UINT, check_integer
 from ..kernel.times import Timespec
-from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
-from ..resource import Resource, check_timeout
+from ..kernel.waiting import Deadline
+from ..resource import DEFAULT, Resource, Timeout, check_timeout, timed_out
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -57,23 +57,24 @@ class Futex(Resource):
         check_integer("futex", value, UINT)
         self._word.value = value
 
-    def wait(self, expected: int, timeout: float | None = DEFAULT_TIMEOUT) -> bool:
+    def wait(self, expected: int, *, timeout: Timeout = DEFAULT) -> bool:
         """FUTEX_WAIT: sleep while the word is *expected* until woken; False at once if it is something else.
 
         Somebody may wake it for no change: look at the value, and wait again. TimeoutError after *timeout* seconds.
         """
-        timeout = check_timeout(timeout)
-        deadline = Deadline(timeout)
+        seconds = check_timeout(timeout)
+        deadline = Deadline(seconds)
         while True:
             try:
-                futex_wait(self.address, expected, None if timeout is None else Timespec.of(deadline.left))
+                futex_wait(self.address, expected, None if seconds is None else Timespec.of(deadline.left))
                 return True
             except InterruptedError:
                 continue
             except BlockingIOError:
                 return False
             except TimeoutError:
-                raise TimeoutError(f"waited {timeout} s for {self!r} to be woken while it is {expected}") from None
+                what = f"{self!r} to be woken while it is {expected}"
+                raise timed_out(seconds, what, lambda: f"it is {self.value}") from None
 
     def wake(self, most: int = 1) -> int:
         """FUTEX_WAKE: wake at most *most* of those who wait; how many were woken."""

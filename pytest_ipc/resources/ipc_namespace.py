@@ -31,6 +31,7 @@ from ..kernel.namespace import (
 )
 from ..kernel.proc import set_limit
 from ..kernel.process import PR_SET_DUMPABLE, prctl
+from ..kernel.waiting import DEFAULT_TIMEOUT
 from ..processes.bootstrap import die_with_parent
 from ..processes.child import Child
 from ..processes.fork import Fork, ForkInside
@@ -174,7 +175,7 @@ def _make(settings: Mapping[str, str]) -> tuple[list[int], bool]:
     """Descriptors of a new namespace, its user namespace's first; and whether it has one of its own."""
     here, there = socket.socketpair()
     with here, there, Child.start(_make_and_send, (there, settings), keep={there.fileno()}) as child:
-        own_user = child.result()
+        own_user = child.result(timeout=DEFAULT_TIMEOUT)
         _, fds, _, _ = socket.recv_fds(here, 1, 2, socket.MSG_DONTWAIT)
     return fds, own_user
 

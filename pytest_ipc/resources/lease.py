@@ -7,8 +7,8 @@ from contextlib import suppress
 from ..kernel.descriptor import fcntl
 from ..kernel.leases import F_GETLEASE, F_SETLEASE, F_SETSIG
 from ..kernel.locks import F_RDLCK, F_UNLCK, F_WRLCK
-from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
-from ..resource import check_timeout
+from ..kernel.waiting import Deadline
+from ..resource import DEFAULT, Timeout, check_timeout, timed_out
 
 __all__ = ["Lease"]
 
@@ -37,13 +37,16 @@ class Lease:
         """F_GETLEASE: F_RDLCK, F_WRLCK or F_UNLCK; while it is being broken, what it must become. OSError."""
         return fcntl(self._fd, F_GETLEASE)
 
-    def wait_break(self, timeout: float | None = DEFAULT_TIMEOUT) -> int:
+    def wait_break(self, *, timeout: Timeout = DEFAULT) -> int:
         """Wait until somebody opens the file; what the lease must become, F_RDLCK or F_UNLCK. TimeoutError. OSError.
 
         /proc/sys/fs/lease-break-time seconds later the kernel takes the lease away.
         """
-        if not Deadline(check_timeout(timeout)).until(lambda: self.type != self._taken):
-            raise TimeoutError(f"nobody broke {self!r} within {timeout} s")
+        seconds = check_timeout(timeout)
+        if not Deadline(seconds).until(lambda: self.type != self._taken):
+            raise timed_out(
+                seconds, f"another process to break the {self!r}", lambda: "F_GETLEASE reports it unchanged"
+            )
         return self.type
 
     def downgrade(self) -> None:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from ..custody.cleanup import finish
 from ..kernel.sockets import accept4
-from ..kernel.waiting import DEFAULT_TIMEOUT
-from ..resource import check_mode
+from ..resource import DEFAULT, Timeout, check_mode
 from ..unpatched import os, select, socket
 from .file import OwnedFile
 from .socket import Socket, short_enough
@@ -106,7 +105,7 @@ class Listener(Socket):
             failed.pop_all()
         return cls(sock, f"socket at {sock.getsockname()[0]} port {sock.getsockname()[1]}", None, scope)
 
-    def accept(self, timeout: float | None = DEFAULT_TIMEOUT) -> Socket:
+    def accept(self, *, timeout: Timeout = DEFAULT) -> Socket:
         """accept(2): the next connection. TimeoutError when nobody came within *timeout* seconds; OSError.
 
         Where another process accepts from the same socket it may be quicker; this then waits for the one after, past its
@@ -119,7 +118,7 @@ class Listener(Socket):
                 raise BlockingIOError
             return socket.socket(fileno=accept4(self.fileno(), socket.SOCK_CLOEXEC))
 
-        sock = self._within(timeout, once, "nobody connected", self.fileno())
+        sock = self._within(timeout, once, "a connection to", "none is pending", self.fileno())
         return Socket(sock, f"connection to the {self._name}", self._scope)
 
     def _end(self) -> None:

@@ -42,7 +42,7 @@ from ..kernel.locks import (
 from ..kernel.locktable import locks_of, own_locks, picture_of_locks
 from ..kernel.waiting import Deadline
 from ..printable import plain
-from ..resource import WithDescriptor, check_timeout
+from ..resource import DEFAULT, Timeout, WithDescriptor, check_timeout, timed_out
 from ..unpatched import os
 from .file import OwnedFile
 from .lease import Lease
@@ -110,23 +110,23 @@ class FileLock(WithDescriptor):
     def __repr__(self) -> str:
         return plain(f"<{self.kind} lock of {self.path}>")
 
-    def acquire(self, shared: bool = False, start: int = 0, length: int = 0, timeout: float | None = None) -> None:
+    def acquire(self, shared: bool = False, start: int = 0, length: int = 0, *, timeout: Timeout = DEFAULT) -> None:
         """Lock *length* bytes from *start* on, to the end of the file however far it moves if that is 0; *shared* or exclusive.
 
         What this object holds of the range already is converted. Waits *timeout* seconds, then raises TimeoutError with a
-        picture of who holds what; without one it waits in the kernel, and the OSError (EDEADLK, ENOLCK) has the picture as a
+        picture of who holds what; with None it waits in the kernel, and the OSError (EDEADLK, ENOLCK) has the picture as a
         note. Where whoever made the file has removed it meanwhile, it is made anew. ValueError for a range of a flock, which
         is always of the whole file.
         """
         self._check(start, length)
         wanted = _what(shared, start, length)
-        timeout = check_timeout(timeout)
-        if timeout is None:
+        seconds = check_timeout(timeout)
+        if seconds is None:
             self._wait(shared, start, length)
             while self._made_anew():
                 self._wait(shared, start, length)
-        elif not Deadline(timeout).until(lambda: self._try(shared, start, length)):
-            raise TimeoutError(f"{self!r}: {wanted} was not to be had within {timeout} s\n{self.picture()}")
+        elif not Deadline(seconds).until(lambda: self._try(shared, start, length)):
+            raise timed_out(seconds, f"{wanted} of {self.path}", lambda: f"the locks are\n{self.picture()}")
 
     def try_acquire(self, shared: bool = False, start: int = 0, length: int = 0) -> bool:
         """The same without waiting: whether it is locked now. OSError for anything but a lock in the way."""
@@ -143,10 +143,10 @@ class FileLock(WithDescriptor):
 
     @contextmanager
     def held(
-        self, shared: bool = False, start: int = 0, length: int = 0, timeout: float | None = None
+        self, shared: bool = False, start: int = 0, length: int = 0, *, timeout: Timeout = DEFAULT
     ) -> Iterator[None]:
         """A block in which the range is locked: acquire() before and release() after it."""
-        self.acquire(shared, start, length, timeout)
+        self.acquire(shared, start, length, timeout=timeout)
         try:
             yield
         finally:

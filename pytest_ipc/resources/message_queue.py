@@ -1,8 +1,8 @@
 """System V message queues as objects: create, send, receive, remove.
 
 The kernel has no time-out for a blocked msgsnd or msgrcv, and a signal or a thread to end one is not this package's to take.
-So a call that is given a time is made with IPC_NOWAIT, again and again until it succeeds or the time is over. One that is
-given none blocks in the kernel, where others can see it wait.
+So a call with a time limit is made with IPC_NOWAIT, again and again until it succeeds or the time is over. One with
+timeout=None blocks in the kernel, where others can see it wait.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_NOWAIT
 from ..kernel.libc import INT
 from ..kernel.msg import MSG_NOERROR, Msgbuf, MsqidDs, msgctl_rmid, msgctl_set, msgctl_stat, msgget, msgrcv, msgsnd
 from ..kernel.waiting import Deadline
-from ..resource import check_mode, check_timeout
+from ..resource import DEFAULT, Timeout, check_mode, check_timeout, timed_out
 from .sysv import SysvObject, SysvType
 
 if TYPE_CHECKING:
@@ -61,12 +61,12 @@ class MessageQueue(SysvObject):
         return f"<MessageQueue id={self.id} key={self.key:#x}>"
 
     def send(
-        self, data: bytes | bytearray | memoryview, type: int = 1, flags: int = 0, timeout: float | None = None
+        self, data: bytes | bytearray | memoryview, type: int = 1, flags: int = 0, *, timeout: Timeout = DEFAULT
     ) -> None:
         """msgsnd(2): put a message with the bytes *data* into the queue; it waits for room unless *flags* have IPC_NOWAIT.
 
-        With a *timeout*, TimeoutError when there was no room for it within so many seconds. A signal's handler ends no
-        waiting. OSError: EAGAIN with IPC_NOWAIT, EINVAL for a type below 1 or more bytes than kernel.msgmax, EIDRM when
+        TimeoutError if there was no room for it within *timeout* seconds; with None it waits in msgsnd(2). A signal's handler
+        does not end the wait. OSError: EAGAIN with IPC_NOWAIT, EINVAL for a type below 1 or more bytes than kernel.msgmax, EIDRM when
         the queue is removed.
         """
         self._usable()
@@ -77,20 +77,20 @@ class MessageQueue(SysvObject):
             timeout,
             EAGAIN,
             doing=f"sending {len(text)} bytes to",
-            missing=f"there was no room for {len(text)} bytes in",
+            missing=f"room for {len(text)} bytes in",
         )
 
-    def receive(self, type: int = 0, size: int | None = None, flags: int = 0, timeout: float | None = None) -> Msgbuf:
+    def receive(self, type: int = 0, size: int | None = None, flags: int = 0, *, timeout: Timeout = DEFAULT) -> Msgbuf:
         """msgrcv(2): take a message, its `type` and `text`; it waits for one unless *flags* have IPC_NOWAIT.
 
         *type* is 0 for the oldest message, above 0 for the oldest of that type (of any other with MSG_EXCEPT), below 0 for
         the lowest type up to -type; with MSG_COPY a position in the queue, whose message stays there. *size* is the most
         that the text may have: OSError (E2BIG) for more, cut with MSG_NOERROR; None takes the text whatever its size.
-        With a *timeout*, TimeoutError when there was no such message within so many seconds. A signal's handler ends no
-        waiting. OSError: ENOMSG with IPC_NOWAIT, EIDRM when the queue is removed.
+        TimeoutError if there was no such message within *timeout* seconds; with None it waits in msgrcv(2). A signal's handler
+        does not end the wait. OSError: ENOMSG with IPC_NOWAIT, EIDRM when the queue is removed.
         """
         self._usable()
-        what = "no message came to" if type == 0 else f"no message for type {type} came to"
+        what = "a message in" if type == 0 else f"a message for type {type} in"
         return self._wait(
             lambda how: self._take(type, size, how),
             flags,
@@ -117,28 +117,31 @@ class MessageQueue(SysvObject):
         self,
         call: Callable[[int], Result],
         flags: int,
-        timeout: float | None,
+        timeout: Timeout,
         not_yet: int,
         *,
         doing: str,
         missing: str,
     ) -> Result:
-        """What *call* gives with *flags*, when it gives it; *not_yet* is its errno for what would make it wait."""
-        if timeout is not None and flags & IPC_NOWAIT:
+        """Return what *call* gives with *flags*; *not_yet* is its errno for what would make it wait."""
+        if timeout is not DEFAULT and timeout is not None and flags & IPC_NOWAIT:
             raise ValueError("IPC_NOWAIT does not wait: there is no use for a timeout with it")
-        timeout = check_timeout(timeout)
-        deadline = Deadline(timeout)
-        how = flags if timeout is None else flags | IPC_NOWAIT
-        for _ in deadline.rounds():
+        seconds = None if flags & IPC_NOWAIT else check_timeout(timeout)
+        how = flags if seconds is None else flags | IPC_NOWAIT
+        for _ in Deadline(seconds).rounds():
             try:
                 return call(how)
             except InterruptedError:
                 continue
             except OSError as error:
-                if timeout is None or error.errno != not_yet:
+                if seconds is None or error.errno != not_yet:
                     error.add_note(f"while {doing} {self!r}")
                     raise
-        raise TimeoutError(f"{missing} {self!r} within {timeout} s")
+        raise timed_out(seconds, f"{missing} {self!r}", self._state)
+
+    def _state(self) -> str:
+        now = msgctl_stat(self.id)
+        return f"it holds {now.qnum} messages, {now.cbytes} of {now.qbytes} bytes (msg_qbytes)"
 
     def stat(self) -> MsqidDs:
         """msgctl(2), IPC_STAT: what the kernel knows of the queue. OSError."""

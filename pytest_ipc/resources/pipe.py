@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import stat
+import sys
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from ..custody.cleanup import finish
 from ..kernel.descriptor import getpipe_size, pipe2, setpipe_size
-from ..resource import Resource, check_size
-from ..unpatched import os
+from ..kernel.waiting import Deadline
+from ..resource import DEFAULT, Resource, Timeout, check_size, check_timeout
+from ..unpatched import fcntl, os, select
 from .descriptor import Descriptor
 
 if TYPE_CHECKING:
@@ -15,17 +19,45 @@ if TYPE_CHECKING:
 
 __all__ = ["End", "Pipe"]
 
+_FIONREAD = 0x541B  # ioctl_tty(2): how many bytes can be read
+
 
 class End(Descriptor):
     """One open end of a pipe, FIFO or connection."""
 
-    def read(self, size: int = 65536) -> bytes:
-        """read(2), retried after a signal: up to *size* bytes, none at end of file. OSError."""
-        return os.read(self.fileno(), size)
+    def read(self, size: int = 65536, *, timeout: Timeout = DEFAULT) -> bytes:
+        """read(2), retried after a signal: up to *size* bytes, none at end of file.
 
-    def write(self, data: bytes) -> int:
-        """write(2), retried after a signal: how many bytes went out. OSError (EPIPE when nobody can read any more)."""
-        return os.write(self.fileno(), data)
+        TimeoutError if there is nothing to read within *timeout* seconds; None waits in read(2). With O_NONBLOCK it does not wait.
+        OSError (EAGAIN).
+        """
+        fd, seconds = self.fileno(), check_timeout(timeout)
+        if size <= 0 or seconds is None or _does_not_wait(fd, os.O_WRONLY):
+            return os.read(fd, size)
+        return self._taking(lambda: os.read(fd, size), seconds, "data from")
+
+    def write(self, data: bytes, *, timeout: Timeout = DEFAULT) -> int:
+        """write(2), retried after a signal: how many bytes went out.
+
+        TimeoutError if there is no room within *timeout* seconds, when some of the bytes may have gone out; None waits in write(2).
+        With O_NONBLOCK it does not wait. OSError (EPIPE when nobody can read any more, EAGAIN).
+        """
+        fd, seconds = self.fileno(), check_timeout(timeout)
+        if not data or seconds is None or _does_not_wait(fd, os.O_RDONLY):
+            return os.write(fd, data)
+        # What poll(2) has room for in a pipe is one atomic write: more could block for longer.
+        most = select.PIPE_BUF if stat.S_ISFIFO(os.fstat(fd).st_mode) else len(data)
+        deadline, rest = Deadline(seconds), memoryview(data)
+        while rest:
+            part, done = rest[:most], len(data) - len(rest)
+            what = f"room for {len(data)} bytes, of which {done} went out, in"
+            rest = rest[self._taking(partial(os.write, fd, part), deadline, what, select.POLLOUT) :]
+        return len(data)
+
+    def _state(self) -> str:
+        fd = self.fileno()
+        held = int.from_bytes(fcntl.ioctl(fd, _FIONREAD, bytes(4)), sys.byteorder)
+        return f"it holds {held} of {getpipe_size(fd)} bytes"
 
 
 class Pipe(Resource):
@@ -77,13 +109,13 @@ class Pipe(Resource):
         """fcntl(2), F_GETPIPE_SZ: how many bytes the pipe holds. OSError."""
         return getpipe_size((self.writer if self.reader.closed else self.reader).fileno())
 
-    def read(self, size: int = 65536) -> bytes:
-        """read(2) at the read end: up to *size* bytes, none at end of file."""
-        return self.reader.read(size)
+    def read(self, size: int = 65536, *, timeout: Timeout = DEFAULT) -> bytes:
+        """read(2) at the read end, as its read(): up to *size* bytes, none at end of file. TimeoutError; OSError."""
+        return self.reader.read(size, timeout=timeout)
 
-    def write(self, data: bytes) -> int:
-        """write(2) at the write end: how many bytes went out."""
-        return self.writer.write(data)
+    def write(self, data: bytes, *, timeout: Timeout = DEFAULT) -> int:
+        """write(2) at the write end, as its write(): how many bytes went out. TimeoutError; OSError."""
+        return self.writer.write(data, timeout=timeout)
 
     def close_read(self) -> None:
         """Close the read end, in this process."""
@@ -95,3 +127,9 @@ class Pipe(Resource):
 
     def _end(self) -> None:
         finish(self.reader.close, self.writer.close)
+
+
+def _does_not_wait(fd: int, wrong: int) -> bool:
+    """Whether a call returns at once: *fd* has O_NONBLOCK, or its access mode is the *wrong* one."""
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    return bool(flags & os.O_NONBLOCK) or flags & os.O_ACCMODE == wrong

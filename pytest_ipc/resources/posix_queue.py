@@ -29,7 +29,7 @@ from ..kernel.timers import SIGEV_NONE, SIGEV_SIGNAL
 from ..kernel.times import Timespec
 from ..kernel.waiting import Deadline
 from ..printable import plain
-from ..resource import WithDescriptor, check_mode, check_size, check_timeout
+from ..resource import DEFAULT, Timeout, WithDescriptor, check_mode, check_size, check_timeout, timed_out
 from ..unpatched import os, time
 from .names import check_name, unlink_name, unused_name
 
@@ -124,35 +124,35 @@ class PosixQueue(WithDescriptor):
         """mq_getattr(3): flags, sizes, and how many messages are in the queue. OSError."""
         return mq_getattr(self.fileno())
 
-    def send(self, data: bytes, priority: int = 0, timeout: float | None = None) -> None:
+    def send(self, data: bytes, priority: int = 0, *, timeout: Timeout = DEFAULT) -> None:
         """mq_send(3), retried after a signal: put a message into the queue, waiting for room.
 
         TimeoutError when there was none within *timeout* seconds; OSError (EMSGSIZE, EINVAL for a priority above 32767, and
         EAGAIN instead of waiting where O_NONBLOCK is set).
         """
-        fd, message, timeout = self.fileno(), bytes(memoryview(data)), check_timeout(timeout)
+        fd, message, seconds = self.fileno(), bytes(memoryview(data)), check_timeout(timeout)
 
         def once(deadline: Deadline) -> None:
-            if timeout is None:
+            if seconds is None:
                 mq_send(fd, message, priority)
             else:
                 mq_timedsend(fd, message, priority, _round(deadline))
 
-        self._retried(once, timeout, "there was no room in")
+        self._retried(once, seconds, "room in")
 
-    def receive(self, timeout: float | None = None) -> tuple[bytes, int]:
+    def receive(self, *, timeout: Timeout = DEFAULT) -> tuple[bytes, int]:
         """mq_receive(3), retried after a signal: the oldest message of the highest priority, and that priority.
 
         TimeoutError when none came within *timeout* seconds; OSError (EAGAIN instead of waiting where O_NONBLOCK is set).
         """
-        fd, timeout = self.fileno(), check_timeout(timeout)
+        fd, seconds = self.fileno(), check_timeout(timeout)
 
         def once(deadline: Deadline) -> tuple[bytes, int]:
-            if timeout is None:
+            if seconds is None:
                 return mq_receive(fd, self.msgsize)
             return mq_timedreceive(fd, self.msgsize, _round(deadline))
 
-        return self._retried(once, timeout, "no message came into")
+        return self._retried(once, seconds, "a message in")
 
     def _retried(self, once: Callable[[Deadline], Given], timeout: float | None, what: str) -> Given:
         deadline = Deadline(timeout)
@@ -163,7 +163,10 @@ class PosixQueue(WithDescriptor):
                 continue
             except TimeoutError:
                 if deadline.passed:
-                    raise TimeoutError(f"{what} {self!r} within {timeout} s") from None
+                    raise timed_out(timeout, f"{what} {self!r}", self._state) from None
+
+    def _state(self) -> str:
+        return f"it holds {mq_getattr(self._fd).curmsgs} of {self.maxmsg} messages (mq_maxmsg)"
 
     def set_blocking(self, blocking: bool) -> None:
         """mq_getattr(3): clear or set O_NONBLOCK, for everybody who has this descriptor from this process. OSError."""

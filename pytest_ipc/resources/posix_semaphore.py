@@ -36,7 +36,7 @@ from ..kernel.posix_sem import (
 from ..kernel.times import Timespec
 from ..kernel.waiting import Deadline
 from ..printable import plain
-from ..resource import Resource, check_mode, check_timeout
+from ..resource import DEFAULT, Resource, Timeout, check_mode, check_timeout, timed_out
 from ..unpatched import os, time
 from .names import DIRECTORY, NAME_MAX, check_name, shared_memory_directory, unlink_name, unused_name
 
@@ -167,17 +167,17 @@ class PosixSemaphore(Resource):
         self._usable()
         sem_post(self.address)
 
-    def wait(self, timeout: float | None = None) -> None:
+    def wait(self, *, timeout: Timeout = DEFAULT) -> None:
         """sem_wait(3), retried after a signal: decrement the value, waiting until it is above 0.
 
         TimeoutError when it has not been within *timeout* seconds; OSError.
         """
         self._usable()
-        timeout = check_timeout(timeout)
-        deadline = Deadline(timeout)
+        seconds = check_timeout(timeout)
+        deadline = Deadline(seconds)
         while True:
             try:
-                if timeout is None:
+                if seconds is None:
                     sem_wait(self.address)
                 else:
                     _wait_until(self.address, deadline)
@@ -186,7 +186,7 @@ class PosixSemaphore(Resource):
                 continue
             except TimeoutError:
                 if deadline.passed:
-                    raise TimeoutError(f"nobody posted {self!r} within {timeout} s") from None
+                    raise timed_out(seconds, f"a post of {self!r}", lambda: f"its value is {self.value}") from None
 
     def try_wait(self) -> bool:
         """sem_trywait(3): decrement the value if it is above 0; whether it was. OSError."""

@@ -33,8 +33,8 @@ from ..kernel.sem import (
     semget,
     semtimedop,
 )
-from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
-from ..resource import check_timeout
+from ..kernel.waiting import Deadline
+from ..resource import DEFAULT, Timeout, check_timeout, timed_out
 from .sysv import SysvObject, SysvType
 
 if TYPE_CHECKING:
@@ -94,14 +94,15 @@ class SemaphoreSet(SysvObject):
     def __repr__(self) -> str:
         return f"<SemaphoreSet id={self.id} key={self.key:#x} count={self.count}>"
 
-    def op(self, *operations: Sembuf | tuple[int, ...], timeout: float | None = None) -> None:
+    def op(self, *operations: Sembuf | tuple[int, ...], timeout: Timeout = DEFAULT) -> None:
         """semop(2): do all *operations*, (number, addend) or (number, addend, flags), as one; wait until that can be done.
 
         TimeoutError when it cannot be done within *timeout* seconds, BlockingIOError when it cannot be done now and the
         operation has IPC_NOWAIT; nothing is done then. OSError, EIDRM when the set is removed meanwhile.
         """
         self._usable()
-        deadline = Deadline(check_timeout(timeout))
+        seconds = check_timeout(timeout)
+        deadline = Deadline(seconds)
         ops = [Sembuf(*operation) for operation in operations]
         nowait = any(op.flg & IPC_NOWAIT for op in ops)
         while True:
@@ -114,9 +115,12 @@ class SemaphoreSet(SysvObject):
                     raise
                 if deadline.passed:  # the kernel's clock may be a nanosecond ahead of this one
                     waiting = ", ".join(f"{op.op:+d} on {op.num}" if op.op else f"0 on {op.num}" for op in ops)
-                    raise TimeoutError(f"{self!r} did not allow {waiting} within {timeout} s") from None
+                    raise timed_out(seconds, f"{waiting} to be done in {self!r}", self._state) from None
 
-    def acquire(self, num: int = 0, *, undo: bool = False, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+    def _state(self) -> str:
+        return f"its values are {semctl_getall(self.id)}"
+
+    def acquire(self, num: int = 0, *, undo: bool = False, timeout: Timeout = DEFAULT) -> None:
         """Take 1 from semaphore *num* as soon as it is not 0; with *undo* (SEM_UNDO) it is given back when the process ends.
 
         TimeoutError when it is not to be had within *timeout* seconds. OSError.
@@ -128,7 +132,7 @@ class SemaphoreSet(SysvObject):
         self.op(Sembuf(num, 1, SEM_UNDO * undo))
 
     @contextmanager
-    def held(self, num: int = 0, *, timeout: float | None = DEFAULT_TIMEOUT) -> Iterator[None]:
+    def held(self, num: int = 0, *, timeout: Timeout = DEFAULT) -> Iterator[None]:
         """For a block: take 1 from semaphore *num* and give it back, also when the process dies in the block. TimeoutError; OSError."""
         self.acquire(num, undo=True, timeout=timeout)
         try:
@@ -136,7 +140,7 @@ class SemaphoreSet(SysvObject):
         finally:
             self.release(num, undo=True)
 
-    def wait_for_zero(self, num: int = 0, *, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+    def wait_for_zero(self, num: int = 0, *, timeout: Timeout = DEFAULT) -> None:
         """Wait until semaphore *num* is 0. TimeoutError when it is not within *timeout* seconds. OSError."""
         self.op(Sembuf(num, 0), timeout=timeout)
 

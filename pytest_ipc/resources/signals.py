@@ -17,12 +17,12 @@ from ..custody.cleanup import finish
 from ..kernel.libc import errno_kept
 from ..kernel.signalfds import SFD_CLOEXEC
 from ..kernel.signals import SigInfo, sigaction_change, sigpending, sigqueue, sigtimedwait
-from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
-from ..resource import Resource, check_timeout
+from ..kernel.waiting import Deadline
+from ..resource import DEFAULT, Resource, Timeout, check_timeout, timed_out
 from ..unpatched import signal, time
 from .altstack import AlternateStack
 from .signal_state import UNTOUCHABLE, SignalState
-from .signalfd import SignalFd
+from .signalfd import SignalFd, signal_name, signal_state
 from .timers import SignalTimer
 
 if TYPE_CHECKING:
@@ -44,19 +44,19 @@ class Caught:
         self._handler = handler
 
     def __repr__(self) -> str:
-        return f"<{_name(self.signo)} caught {self.count} times>"
+        return f"<{signal_name(self.signo)} caught {self.count} times>"
 
     @property
     def count(self) -> int:
         """How many deliveries have been handled."""
         return len(self.received)
 
-    def wait(self, count: int = 1, timeout: float | None = DEFAULT_TIMEOUT) -> None:
+    def wait(self, count: int = 1, *, timeout: Timeout = DEFAULT) -> None:
         """Wait until the signal has been handled *count* times in all. TimeoutError after *timeout* seconds."""
-        if not Deadline(check_timeout(timeout)).until(lambda: self.count >= count):
-            raise TimeoutError(
-                f"{_name(self.signo)} came {self.count} times within {timeout} s, {count} were waited for"
-            )
+        seconds = check_timeout(timeout)
+        if not Deadline(seconds).until(lambda: self.count >= count):
+            what = f"{signal_name(self.signo)} to be handled {count} times"
+            raise timed_out(seconds, what, lambda: f"it was handled {self.count} times")
 
     def __call__(self, signo: int, frame: FrameType | None) -> None:
         with errno_kept():  # see kernel.libc: a handler must not change what the interrupted call failed with
@@ -138,21 +138,22 @@ class Signals(Resource):
         self._usable()
         sigqueue(pid, signo, value)
 
-    def wait(self, *signals: int, timeout: float | None = DEFAULT_TIMEOUT) -> SigInfo:
+    def wait(self, *signals: int, timeout: Timeout = DEFAULT) -> SigInfo:
         """sigtimedwait(2): take one of *signals*, which should be blocked; its sender and value.
 
         TimeoutError when none has come within *timeout* seconds.
         """
         self._usable()
-        deadline = Deadline(check_timeout(timeout))
+        seconds = check_timeout(timeout)
+        deadline = Deadline(seconds)
         while True:
             try:
                 return sigtimedwait(signals, deadline.left if isfinite(deadline.left) else None)
             except InterruptedError:
                 continue  # a handler ran; it was not one of ours to wait for
             except BlockingIOError:
-                names = ", ".join(map(_name, signals))
-                raise TimeoutError(f"none of {names} came within {timeout} s") from None
+                what = f"one of {', '.join(map(signal_name, signals))}"
+                raise timed_out(seconds, what, partial(signal_state, frozenset(signals))) from None
 
     def itimer(
         self, seconds: float, interval: float = 0, *, which: int = signal.ITIMER_REAL, displace: bool = False
@@ -211,7 +212,7 @@ class Signals(Resource):
         if signo not in signal.valid_signals():
             raise ValueError(f"{signo!r} is no signal number")
         if signo in UNTOUCHABLE:
-            raise ValueError(f"{_name(signo)} can be neither caught nor ignored nor blocked")
+            raise ValueError(f"{signal_name(signo)} can be neither caught nor ignored nor blocked")
         if signo == signal.SIGALRM:
             if not displace and not self._own_alarm and signal.getitimer(signal.ITIMER_REAL)[0]:
                 raise ValueError(
@@ -223,10 +224,3 @@ class Signals(Resource):
 
     def _end(self) -> None:
         finish(*(made.close for made in reversed(self._made)), partial(self._state.restore, self._displaced))
-
-
-def _name(signo: int) -> str:
-    try:
-        return signal.Signals(signo).name
-    except ValueError:
-        return f"signal {signo}"

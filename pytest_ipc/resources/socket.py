@@ -34,9 +34,9 @@ from ..kernel.sockets import (
     peer_groups,
     peer_pidfd,
 )
-from ..kernel.waiting import DEFAULT_TIMEOUT, Deadline
+from ..kernel.waiting import Deadline
 from ..printable import plain
-from ..resource import check_timeout
+from ..resource import DEFAULT, Timeout, check_timeout, timed_out
 from ..unpatched import os, socket
 from .pipe import End
 
@@ -93,7 +93,7 @@ class Socket(End):
         to: Socket | Address,
         *,
         type: int | None = None,
-        timeout: float | None = DEFAULT_TIMEOUT,
+        timeout: Timeout = DEFAULT,
         scope: Scope | None = None,
     ) -> Self:
         """connect(2): a socket of *type* that is connected to a listener, a path, an abstract name or a host and port.
@@ -101,13 +101,13 @@ class Socket(End):
         The type is the listener's, or else SOCK_STREAM. TimeoutError when the other side has not taken the connection into
         its backlog within *timeout* seconds; OSError.
         """
-        timeout = check_timeout(timeout)
-        deadline = Deadline(timeout)
+        seconds = check_timeout(timeout)
+        deadline = Deadline(seconds)
         family, kind, address = _where(to)
         made = cls(socket.socket(family, kind if type is None else type), _name(family, kind), scope)
         try:
             # The socket is nobody else's yet: here O_NONBLOCK is for this call alone.
-            made._socket.settimeout(0.0 if family == AF_UNIX else timeout and min(timeout, _LONGEST_TIMEOUT))
+            made._socket.settimeout(0.0 if family == AF_UNIX else seconds and min(seconds, _LONGEST_TIMEOUT))
             with _reachable(address) as reachable:
                 for _ in deadline.rounds():
                     try:
@@ -116,8 +116,9 @@ class Socket(End):
                         continue
                     break
                 else:
-                    raise TimeoutError(f"nobody took a connection to {_shown(address)} within {timeout} s")
-                if family != AF_UNIX and timeout is not None:
+                    what = f"room for a connection in the backlog of {_shown(address)}"
+                    raise timed_out(seconds, what, lambda: "connect(2) fails with EAGAIN")
+                if family != AF_UNIX and seconds is not None:
                     # Made without blocking, a connection counts as one that is on its way until it is asked for again.
                     made._socket.connect(reachable)
             made._socket.settimeout(None)
@@ -147,7 +148,7 @@ class Socket(End):
         fds: Sequence[int | End] = (),
         credentials: Ucred | None = None,
         flags: int = 0,
-        timeout: float | None = DEFAULT_TIMEOUT,
+        timeout: Timeout = DEFAULT,
     ) -> int:
         """sendmsg(2): how many bytes went out, with descriptors (SCM_RIGHTS) and credentials beside them if any are given.
 
@@ -164,16 +165,28 @@ class Socket(End):
         def once() -> int:
             return self.socket.sendmsg([data], beside, flags | MSG_DONTWAIT, where)
 
-        return self._within(timeout, once, "there was no room to send in")
+        return self._within(timeout, once, "room to send in", "sendmsg(2) fails with EAGAIN")
 
-    def receive(self, size: int = 65536, *, flags: int = 0, timeout: float | None = DEFAULT_TIMEOUT) -> bytes:
+    def read(self, size: int = 65536, *, timeout: Timeout = DEFAULT) -> bytes:
+        """As receive()."""
+        return self.receive(size, timeout=timeout)
+
+    def write(self, data: bytes, *, timeout: Timeout = DEFAULT) -> int:
+        """As send()."""
+        return self.send(data, timeout=timeout)
+
+    def receive(self, size: int = 65536, *, flags: int = 0, timeout: Timeout = DEFAULT) -> bytes:
         """recv(2): up to *size* bytes, none when the other side has shut down. TimeoutError when nothing came; OSError."""
         return self._within(
-            timeout, lambda: self.socket.recv(size, flags | MSG_DONTWAIT), "nothing came", self.fileno()
+            timeout,
+            lambda: self.socket.recv(size, flags | MSG_DONTWAIT),
+            "data from",
+            "nothing is there to receive",
+            self.fileno(),
         )
 
     def receive_message(
-        self, size: int = 65536, *, fds: int = 0, flags: int = 0, timeout: float | None = DEFAULT_TIMEOUT
+        self, size: int = 65536, *, fds: int = 0, flags: int = 0, timeout: Timeout = DEFAULT
     ) -> Message:
         """recvmsg(2): a message with its address, credentials if they are passed, and room for *fds* descriptors.
 
@@ -184,7 +197,11 @@ class Socket(End):
         room = CMSG_SPACE(Ucred.SIZE) + CMSG_SPACE(4) + (CMSG_SPACE(4 * fds) if fds else 0)
         flags |= MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
         data, beside, told, address = self._within(
-            timeout, lambda: self.socket.recvmsg(size, room, flags), "nothing came", self.fileno()
+            timeout,
+            lambda: self.socket.recvmsg(size, room, flags),
+            "data from",
+            "nothing is there to receive",
+            self.fileno(),
         )
         message = Message(data, told, address)
         for level, kind, value in beside:
@@ -225,15 +242,16 @@ class Socket(End):
         return End(fd, f"descriptor that came through the {self._name}", self._scope)
 
     def _within(
-        self, timeout: float | None, ask: Callable[[], Given], failure: str, readable: int | None = None
+        self, timeout: Timeout, ask: Callable[[], Given], what: str, state: str, readable: int | None = None
     ) -> Given:
         """What *ask* gives as soon as it would not block; *readable* is the descriptor that tells when to ask again."""
-        for _ in Deadline(check_timeout(timeout)).rounds(readable):
+        seconds = check_timeout(timeout)
+        for _ in Deadline(seconds).rounds(readable):
             try:
                 return ask()
             except BlockingIOError:
                 continue
-        raise TimeoutError(f"{failure} within {timeout} s: {self!r}")
+        raise timed_out(seconds, f"{what} {self!r}", lambda: state)
 
     def _end(self) -> None:
         self._socket.close()

@@ -28,8 +28,7 @@ from ..kernel.timers import (
     timer_settime,
 )
 from ..kernel.times import ItimerSpec, Timespec
-from ..kernel.waiting import DEFAULT_TIMEOUT
-from ..resource import Resource
+from ..resource import DEFAULT, Resource, Timeout
 from ..unpatched import time
 from .descriptor import Descriptor
 
@@ -59,9 +58,12 @@ class TimerFd(Descriptor):
         """The seconds that are left; 0 when it does not run."""
         return timerfd_gettime(self.fileno()).value.seconds
 
-    def read(self, timeout: float | None = DEFAULT_TIMEOUT) -> int:
+    def read(self, *, timeout: Timeout = DEFAULT) -> int:
         """How often it has run out since it was set or last read, waiting for the first. TimeoutError after *timeout* seconds."""
-        return self._taking(lambda: timerfd_read(self._fd), timeout, "the end of the time")
+        return self._taking(lambda: timerfd_read(self._fd), timeout, "the end of the time of")
+
+    def _state(self) -> str:
+        return f"{self.left:g} s remain" if self.left else "it is not armed"
 
 
 class SignalTimer(Resource):

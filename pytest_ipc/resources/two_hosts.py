@@ -88,7 +88,7 @@ class TwoHosts(Resource):
         here, there = socket.socketpair()
         with here, there, Child.start(_make_and_send, (there,), keep={there.fileno()}) as child:
             try:
-                own_user, has_ipv6 = child.result(4 * DEFAULT_TIMEOUT)  # of which it waits for each device
+                own_user, has_ipv6 = child.result(timeout=4 * DEFAULT_TIMEOUT)  # of which it waits for each device
             except TimeoutError as error:
                 raise NotAllowedHere(
                     ETIMEDOUT, f"a cable between two hosts needs a kernel that answers: {error}"

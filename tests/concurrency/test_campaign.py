@@ -33,7 +33,7 @@ def test_where_there_is_no_race_none_is_found(fork, workload):
 
 
 def test_a_race_is_found_and_made_short(fork):
-    finding = fork(lambda: Campaign(Unlocked(), Unlocked.budget).run()).result(60)
+    finding = fork(lambda: Campaign(Unlocked(), Unlocked.budget).run()).result(timeout=60)
     assert isinstance(finding, Finding)
     assert len(finding.history.operations) < 9  # as many as were drawn
     assert finding.explanation.expected.startswith(("add() in ", "get() in "))
@@ -72,7 +72,7 @@ def test_a_call_that_fails_for_a_documented_limit_makes_it_untested(fork, limit)
             look(fork, Full())
     else:
         with pytest.raises(pytest.skip.Exception, match="a documented limit is in the way: RLIMIT_SIGPENDING is 0"):
-            fork(life).result(60)
+            fork(life).result(timeout=60)
 
 
 def test_what_one_search_finds_another_replays(fork, tmp_path):

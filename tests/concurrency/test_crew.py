@@ -31,7 +31,7 @@ def history_of(fork: Fork) -> Callable[..., History]:
             with scope() as ipc, Crew(workload, plan.layout) as crew:
                 return crew.run(plan, workload.make(ipc))
 
-        found: History = fork(life).result(30)
+        found: History = fork(life).result(timeout=30)
         return found
 
     return make
@@ -96,7 +96,7 @@ def test_after_a_worker_was_killed_another_takes_its_place(fork):
                 made.append(len([op for op in history.operations if op.result is not None and op.worker != "main"]))
             return made
 
-    made = fork(life).result(30)
+    made = fork(life).result(timeout=30)
     assert made[1::2] == [2, 2]
 
 
@@ -165,7 +165,7 @@ def test_a_worker_without_room_for_descriptors_raises_emfile(fork):
             crew.run(plan, shared)
 
     with pytest.raises(OSError, match="recvmsg: Too many open files"):
-        fork(life).result(30)
+        fork(life).result(timeout=30)
 
 
 def test_the_text_of_an_error_is_kept(history_of):

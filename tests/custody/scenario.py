@@ -82,7 +82,7 @@ def make_message_queues(ipc: Any) -> None:
 
     def wait() -> None:
         tell_of_myself("blocked at a message queue")
-        awaited.receive()
+        awaited.receive(timeout=None)
 
     ipc.fork(wait).wait_blocked("msgrcv")
     for what, made in (("with messages", keyed), ("IPC_PRIVATE", private), ("with a blocked receiver", awaited)):
@@ -160,7 +160,7 @@ def make_posix_semaphores(ipc: Any) -> None:
 
     def wait() -> None:
         tell_of_myself("waiting in a semaphore")
-        awaited.wait()
+        awaited.wait(timeout=None)
 
     ipc.fork(wait).wait_blocked("futex")
     for what, semaphore in (("its own name", own), ("a given name", given), ("gone", unlinked), ("awaited", awaited)):
@@ -179,7 +179,7 @@ def make_queues(ipc: Any) -> None:
 
     def wait() -> None:
         tell_of_myself("waiting for a message")
-        awaited.receive()
+        awaited.receive(timeout=None)
 
     ipc.fork(wait).wait_blocked("mq_receive")
     for what, queue in (("its own name", own), ("a given name", given), ("closed", closed), ("awaited", awaited)):

@@ -185,7 +185,7 @@ def test_the_largest_that_is_read_takes_little_memory(home, fork):
         done = sweep()
         return done.removed, done.left, done.refused
 
-    assert fork(life).result(30) == ([], [], [])
+    assert fork(life).result(timeout=30) == ([], [], [])
     assert not whole.exists()  # what follows the last line's end is no record, whatever its size
 
 

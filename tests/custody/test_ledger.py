@@ -327,7 +327,7 @@ def test_a_child_that_closes_everything_finds_no_record_in_its_log(fork, tmp_pat
             mine = ledger.current()
             return (Path(home_path()) / mine.name).read_text().splitlines()[-1]
 
-    assert fork(service).result(30).startswith("= ")
+    assert fork(service).result(timeout=30).startswith("= ")
     assert [log.read_bytes() for log in logs] == [b"precious\n" * 50_000] * 2
 
 
@@ -419,7 +419,7 @@ def test_a_process_that_has_become_another_program_has_one_more(runtime, tmp_pat
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         name = process.stdout.readline()
-        process.wait(30)
+        process.wait(timeout=30)
     assert re.fullmatch(rf"{process.pid}-\d+-2\.ledger\n", name)
     assert Deadline(10).until(lambda: os.listdir(runtime / "pytest-ipc") == [])
     assert [path.name for path in tmp_path.iterdir()] == ["runtime"]

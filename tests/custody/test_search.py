@@ -77,7 +77,7 @@ def test_a_process_with_the_tag_is_ended(home, sleeper):
     process = sleeper(tag)
     forge_child(home, tag)
     done = sweep()
-    assert (len(done.removed), done.left, process.wait(10)) == (1, [], -signal.SIGKILL)
+    assert (len(done.removed), done.left, process.wait(timeout=10)) == (1, [], -signal.SIGKILL)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: this one is not root")
@@ -101,7 +101,7 @@ def test_a_child_that_has_become_another_user_is_known_by_its_ledger(home, sleep
     forge(home, process=Process(**process.identity))
     forge_child(home, tag)
     done = sweep()
-    assert (len(done.removed), done.left, process.wait(10)) == (1, [], -signal.SIGKILL)
+    assert (len(done.removed), done.left, process.wait(timeout=10)) == (1, [], -signal.SIGKILL)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: this one is not root")
@@ -131,7 +131,7 @@ signal.pause()
     below = int(process.line)
     forge_child(home, new_tag(), made(**process.identity))
     done = sweep()
-    assert (len(done.removed), done.left, process.wait(10)) == (1, [], -signal.SIGKILL)
+    assert (len(done.removed), done.left, process.wait(timeout=10)) == (1, [], -signal.SIGKILL)
     assert Deadline(10).until(lambda: is_zombie(below))
 
 
@@ -153,7 +153,7 @@ def test_a_process_of_the_childs_group_and_session_that_has_its_mark_is_ended(ho
     """All that is left of a child that led the group: its parent is init, its tag is lost."""
     process = sleeper(None, GROUP, preexec_fn=mark_self if marked else None, start_new_session=True)
     left = int(process.line)
-    process.wait(10)
+    process.wait(timeout=10)
     row = row_of(left)
     assert row is not None
     assert (row.pgrp != left, row.session, mark_of(left) != mark_of("self")) == (True, process.pid, marked)
@@ -198,7 +198,7 @@ def test_all_records_are_served_by_the_same_passes_over_all_processes(home, slee
     monkeypatch.setattr(search, "_processes", counted)
     assert len(sweep().removed) == 3
     assert len(passes) < 20 + search.MOST_POOR_LOOKS  # with a pass for each record and look it would be 60 and more
-    assert [process.wait(10) for process in processes] == [-signal.SIGKILL] * 3
+    assert [process.wait(timeout=10) for process in processes] == [-signal.SIGKILL] * 3
 
 
 HOPS = """
@@ -334,4 +334,4 @@ def test_a_process_whose_first_thread_has_ended_is_ended(home, sleeper):
     assert Deadline(30).until(lambda: has_no_first_thread(process.pid))
     forge_child(home, tag, made(**process.identity))
     assert len(sweep().removed) == 1
-    assert process.wait(30) == -signal.SIGKILL
+    assert process.wait(timeout=30) == -signal.SIGKILL

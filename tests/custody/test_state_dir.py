@@ -236,7 +236,7 @@ def test_a_file_system_that_takes_nothing(runtime, fork, disk):
             except HomeError as error:
                 return str(error)
 
-    told = fork(life).result(30)
+    told = fork(life).result(timeout=30)
     if told.startswith("not here"):
         pytest.skip(told)
     assert ("No space left" if disk == "full" else "Read-only file system") in told

@@ -36,7 +36,7 @@ def sysv_sem(make: Any, fork: Any) -> None:
 def sysv_msg(make: Any, fork: Any) -> None:
     queue = make()
     in_vain(queue.receive)
-    child = fork(lambda: queue.receive().text)
+    child = fork(lambda: queue.receive(timeout=None).text)
     child.wait_blocked("msgrcv")
     queue.send(b"text")
     assert child.result() == b"text"
@@ -78,7 +78,7 @@ def mapped_file(make: Any, fork: Any) -> None:
 
 def pipe(make: Any, fork: Any) -> None:
     ends = make()
-    child = fork(ends.read, 4)
+    child = fork(ends.read, 4, timeout=None)
     child.wait_blocked("read")
     in_vain(child.result)
     ends.write(b"text")
@@ -118,7 +118,7 @@ def timerfd(make: Any, fork: Any) -> None:
     timer = make()
     in_vain(timer.read)
     timer.set(0.01)
-    assert fork(timer.read, 20).result() >= 1
+    assert fork(timer.read, timeout=20).result() >= 1
 
 
 def futex(make: Any, fork: Any) -> None:

@@ -217,7 +217,7 @@ def stopped(pytester: pytest.Pytester, *how: str) -> tuple[int, str, bool]:
             test = int(note.read_text())
             assert Deadline(30).until(lambda: "in pause" in doing(test)), doing(test)
             process.terminate()
-            status = process.wait(30)
+            status = process.wait(timeout=30)
         finally:
             process.kill()
     return status, log.read_text(), (pytester.path / "torn down").exists()

@@ -97,7 +97,10 @@ def test_an_unknown_call_is_refused(fork, pipe):
         child.wait_blocked("raed")
 
 
-WAITS = {"blocked": lambda child: child.wait_blocked(timeout=600), "state": lambda child: child.wait_state("S", 600)}
+WAITS = {
+    "blocked": lambda child: child.wait_blocked(timeout=600),
+    "state": lambda child: child.wait_state("S", timeout=600),
+}
 
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
@@ -178,7 +181,7 @@ def test_a_child_that_does_not_end_is_told_with_what_it_does(fork, pipe):
     child = fork(os.read, pipe().read_fd, 1)
     child.wait_blocked("read")
     for wait in (child.wait, child.result):
-        with pytest.raises(TimeoutError, match=r"did not end within 0.01 s; it was in state S, in read\("):
+        with pytest.raises(TimeoutError, match=r"waited 0.01 s for <child .*> to end; it was in state S, in read\("):
             wait(timeout=0.01)
     assert child.alive
 

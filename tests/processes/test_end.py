@@ -259,7 +259,7 @@ def test_a_child_dies_with_its_parent(pytester, parent, death):
             child, owner = map(int, note.read_text().split())
             pidfd = pidfd_open(child)
             os.kill(owner, death)
-            assert process.wait(30) == -death
+            assert process.wait(timeout=30) == -death
         finally:
             process.kill()
     try:

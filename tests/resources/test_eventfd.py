@@ -15,7 +15,9 @@ def test_what_was_added_is_taken_at_once():
         counter.write(4)
         counter.write()
         assert counter.read() == 8
-        with pytest.raises(TimeoutError, match="waited 0 s for an event of <event counter, descriptor"):
+        with pytest.raises(
+            TimeoutError, match=r"waited 0 s for an event from <event counter, descriptor .*>; its count is 0"
+        ):
             counter.read(timeout=0)
 
 
@@ -29,7 +31,9 @@ def test_a_semaphore_gives_one_at_a_time():
 def test_a_full_counter_is_waited_for():
     with EventFd.create() as counter:
         counter.write(EVENTFD_MAX)
-        with pytest.raises(TimeoutError, match="waited 0 s for room in the counter"):
+        with pytest.raises(
+            TimeoutError, match=r"waited 0 s for room in <event counter, .*>; its count is 18446744073709551614"
+        ):
             counter.write(timeout=0)
         assert counter.read() == EVENTFD_MAX
 
@@ -37,7 +41,7 @@ def test_a_full_counter_is_waited_for():
 @pytest.mark.parametrize("value", [-1, EVENTFD_MAX + 1])
 def test_what_never_fits_is_refused(value):
     with EventFd.create(1) as counter:
-        with pytest.raises(ValueError, match="can never be added"):
+        with pytest.raises(ValueError, match=r"value must lie between 0 and 18446744073709551614 \(2\*\*64 - 2\), not"):
             counter.write(value)
         assert counter.read() == 1
 

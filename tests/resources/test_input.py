@@ -146,10 +146,10 @@ def test_what_no_object_can_have_is_refused(case, tmp_path, temporary_root, monk
 @pytest.mark.parametrize(
     ("timeout", "error", "text"),
     [
-        (-1, ValueError, "from 0 on, not -1"),
-        (-0.001, ValueError, "from 0 on, not -0.001"),
-        (math.nan, ValueError, "from 0 on, not nan"),
-        (-math.inf, ValueError, "from 0 on, not -inf"),
+        (-1, ValueError, "non-negative number of seconds or None, not -1"),
+        (-0.001, ValueError, "non-negative number of seconds or None, not -0.001"),
+        (math.nan, ValueError, "non-negative number of seconds or None, not nan"),
+        (-math.inf, ValueError, "non-negative number of seconds or None, not -inf"),
         ("1", TypeError, "seconds or None, not '1'"),
         (True, TypeError, "seconds or None, not True"),
     ],
@@ -165,9 +165,9 @@ def test_no_time_to_wait_is_refused(timeout, error, text, temporary_root):
         for wait in (
             lambda: fifo.open_reader(timeout=timeout),
             lambda: fifo.open_writer(timeout=timeout),
-            lambda: semaphore.wait(timeout),
-            lambda: queue.receive(timeout),
-            lambda: queue.send(b"", 0, timeout),
+            lambda: semaphore.wait(timeout=timeout),
+            lambda: queue.receive(timeout=timeout),
+            lambda: queue.send(b"", 0, timeout=timeout),
             lambda: lock.acquire(timeout=timeout),
             lambda: semaphores.op((0, 0), timeout=timeout),
             lambda: semaphores.acquire(timeout=timeout),
@@ -225,7 +225,7 @@ def test_a_closed_object_is_refused():
         "PosixSemaphore ": [
             semaphore.post,
             semaphore.wait,
-            lambda: semaphore.wait(0),
+            lambda: semaphore.wait(timeout=0),
             semaphore.try_wait,
             lambda: semaphore.value,
         ],

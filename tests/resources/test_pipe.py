@@ -79,7 +79,7 @@ def test_a_child_closes_its_own_copy_of_an_end(fork, pipe):
 
     def life():
         ends.close_write()
-        return ends.read()
+        return ends.read(timeout=None)
 
     child = fork(life)
     child.wait_blocked("read")

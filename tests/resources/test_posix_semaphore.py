@@ -79,10 +79,12 @@ def test_nobody_posted_within_the_time(timeout, clockwait, monkeypatch):
         monkeypatch.setattr(pytest_ipc.resources.posix_semaphore, "sem_clockwait", missing)
     monkeypatch.setattr(pytest_ipc.resources.posix_semaphore, "_has_clockwait", True)
     with PosixSemaphore.create() as semaphore:
-        with pytest.raises(TimeoutError, match=f"^nobody posted <PosixSemaphore {semaphore.name}> within {timeout} s$"):
-            semaphore.wait(timeout)
+        with pytest.raises(
+            TimeoutError, match=f"^waited {timeout} s for a post of <PosixSemaphore {semaphore.name}>; its value is 0$"
+        ):
+            semaphore.wait(timeout=timeout)
         semaphore.post()
-        semaphore.wait(timeout)
+        semaphore.wait(timeout=timeout)
         assert semaphore.value == 0
 
 
@@ -99,9 +101,9 @@ def test_a_long_time_is_waited_for_though_the_waits_are_short(posix_sem, fork, m
 
     monkeypatch.setattr(pytest_ipc.resources.posix_semaphore, "Timespec", Short)
     with pytest.raises(TimeoutError):
-        semaphore.wait(0.05)
+        semaphore.wait(timeout=0.05)
     fork(sem_post, semaphore.address).result()
-    semaphore.wait(1e9)
+    semaphore.wait(timeout=1e9)
     assert len(rounds) > 3
     assert max(rounds) <= 1.0
 
@@ -112,7 +114,7 @@ def test_a_signal_does_not_end_the_wait(posix_sem, fork, signals):
     def child(timeout):
         caught = signals.catch(signal.SIGUSR1)
         signals.unblock(signal.SIGUSR1)
-        semaphore.wait(timeout)
+        semaphore.wait(timeout=timeout)
         return caught.count
 
     for timeout in (None, 60):

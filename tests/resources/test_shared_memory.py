@@ -122,7 +122,7 @@ def test_a_timer_does_not_keep_it_from_being_made(fork):
             signal.setitimer(signal.ITIMER_REAL, 0)
             return shared.stat().st_blocks * 512
 
-    assert fork(life).result(60) == 24 << 20
+    assert fork(life).result(timeout=60) == 24 << 20
 
 
 def test_only_one_removal_is_the_one():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import signal
@@ -11,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import scope
+import pytest_ipc
+from pytest_ipc import DEFAULT, scope
 from pytest_ipc.kernel import Timespec, times
+from pytest_ipc.resource import check_timeout
 
 
 def eventfd(ipc: Any, timeout: float | None) -> None:
@@ -21,6 +24,14 @@ def eventfd(ipc: Any, timeout: float | None) -> None:
 
 def eventfd_write(ipc: Any, timeout: float | None) -> None:
     ipc.eventfd(3).write(1, timeout=timeout)
+
+
+def pipe(ipc: Any, timeout: float | None) -> None:
+    ends = ipc.pipe()
+    reader = ipc.fork(ends.read, 1, timeout=timeout)
+    reader.wait_blocked("read" if timeout is None or math.isinf(timeout) else "poll")
+    assert ends.write(b"x", timeout=timeout) == 1
+    assert reader.result() == b"x"
 
 
 def timerfd(ipc: Any, timeout: float | None) -> None:
@@ -139,6 +150,7 @@ def child(ipc: Any, timeout: float | None) -> None:
 
 
 WAITS = [
+    pipe,
     eventfd,
     eventfd_write,
     timerfd,
@@ -193,3 +205,91 @@ def test_times_are_no_later_than_a_time_t_of_32_bits_can_hold(monkeypatch):
     assert Timespec.of(math.inf) == Timespec.of(1e12) == Timespec(2**31 - 1, 0)
     assert Timespec.ahead(1e12, 0).sec == Timespec.ahead(math.inf, 0).sec == 2**31 - 1
     assert Timespec.of(1.5) == Timespec(1, 500_000_000)
+
+
+def test_every_timeout_is_given_by_name_and_has_one_default():
+    """Of every public class, and of ipc and its sockets."""
+    found = 0
+    for name in dir(pytest_ipc):
+        cls = getattr(pytest_ipc, name)
+        for attribute, value in vars(cls).items() if inspect.isclass(cls) else ():
+            function = getattr(value, "__func__", value)
+            if inspect.isfunction(function) and not attribute.startswith("_"):
+                timeout = inspect.signature(function).parameters.get("timeout")
+                if timeout is not None:
+                    found += 1
+                    assert (timeout.kind, timeout.default) == (timeout.KEYWORD_ONLY, DEFAULT), f"{name}.{attribute}"
+    assert found > 30
+
+
+def test_the_default_is_5_seconds():
+    assert check_timeout(DEFAULT) == 5
+
+
+def test_the_default_can_be_configured(pytester):
+    pytester.makeini("[pytest]\nipc_timeout = 0.25\n")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def test_pipe(pipe):
+            with pytest.raises(TimeoutError, match=r"^waited 0.25 s for data from <read end .*>; it holds 0 of \\d+ bytes$"):
+                pipe().read()
+
+        def test_child_of_a_child(fork, eventfd):
+            counter = eventfd()
+            with pytest.raises(TimeoutError, match="^waited 0.25 s for an event from"):
+                fork(counter.read).result(timeout=20)
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "five"])
+def test_a_default_that_is_no_limit_is_refused(pytester, text):
+    result = pytester.runpytest("-p", "no:cacheprovider", "-o", f"ipc_timeout={text}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    says = f"ipc_timeout must be a positive number of seconds, not {text}; a call waits for ever with timeout=None"
+    assert says in result.stderr.str()
+
+
+def test_a_full_pipe_is_waited_for(pipe):
+    ends = pipe()
+    assert ends.write(bytes(ends.capacity)) == ends.capacity
+    says = (
+        f"waited 0.01 s for room for 2 bytes, of which 0 went out, in .*; it holds {ends.capacity} of {ends.capacity} "
+    )
+    with pytest.raises(TimeoutError, match=says):
+        ends.write(b"xx", timeout=0.01)
+    assert len(ends.read(ends.capacity)) == ends.capacity
+    with pytest.raises(TimeoutError, match=f"for {ends.capacity + 1} bytes, of which {ends.capacity} went out"):
+        ends.write(bytes(ends.capacity + 1), timeout=0.05)
+
+
+def test_more_than_a_pipe_holds_goes_out_as_it_is_read(fork, pipe):
+    ends = pipe()
+    data = bytes(range(256)) * 1024
+
+    def life() -> bytes:
+        ends.close_write()
+        return b"".join(iter(ends.read, b""))
+
+    reader = fork(life)
+    assert ends.write(data) == len(data)
+    ends.close_write()
+    assert reader.result() == data
+
+
+def test_a_pipe_that_does_not_wait_does_not_wait(pipe):
+    ends = pipe(flags=os.O_NONBLOCK)
+    with pytest.raises(BlockingIOError):
+        ends.read()
+    assert ends.write(bytes(2 * ends.capacity)) == ends.capacity
+    with pytest.raises(BlockingIOError):
+        ends.write(b"x")
+
+
+@pytest.mark.parametrize(("end", "use"), [("writer", "read"), ("reader", "write")])
+def test_the_wrong_end_of_a_pipe_fails_at_once(pipe, end, use):
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        getattr(getattr(pipe(), end), use)(*([b"x"] if use == "write" else []))

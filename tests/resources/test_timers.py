@@ -17,7 +17,7 @@ def test_it_runs_out_when_the_time_is_over_and_not_before():
         timer.set(0.02)
         assert timer.read() == 1
         assert time.monotonic() - start >= 0.02
-        with pytest.raises(TimeoutError, match="waited 0 s for the end of the time of <timer, descriptor"):
+        with pytest.raises(TimeoutError, match=r"waited 0 s for the end of the time of <timer, descriptor .*>; "):
             timer.read(timeout=0)
 
 
@@ -63,7 +63,7 @@ def test_what_is_no_time_is_refused(seconds, error):
 
 def test_a_child_waits_for_the_same_time(fork, timerfd):
     timer = timerfd()
-    child = fork(lambda: timer.read(None))
+    child = fork(lambda: timer.read(timeout=None))
     child.wait_blocked("poll")
     timer.set(1e-6)
     assert child.result() == 1

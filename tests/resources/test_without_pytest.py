@@ -84,7 +84,7 @@ PROGRAMS = {
         with scope() as ipc:
             segment, pipe, fifo = ipc.sysv_shm(), ipc.pipe(), ipc.fifo()
             ipc.signals.block(10)
-            child = ipc.fork(pipe.read)
+            child = ipc.fork(pipe.read, timeout=None)
             child.wait_blocked("read")
             pipe.write(b"x")
             assert child.result() == b"x"

@@ -173,14 +173,14 @@ def use_descriptor(descriptor: Descriptor) -> None:
 
 
 def use_end(end: End) -> None:
-    assert_type(end.read(1), bytes)
-    assert_type(end.write(b""), int)
+    assert_type(end.read(1, timeout=1), bytes)
+    assert_type(end.write(b"", timeout=1), int)
 
 
 def use_pipe(pipe: Pipe) -> None:
     assert_type(Pipe.create(flags=0, capacity=1), Pipe)
-    assert_type(pipe.read(1), bytes)
-    assert_type(pipe.write(b""), int)
+    assert_type(pipe.read(1, timeout=None), bytes)
+    assert_type(pipe.write(b"", timeout=None), int)
     assert_type(pipe.read_fd, int)
     assert_type(pipe.write_fd, int)
     assert_type(pipe.reader, End)
@@ -411,6 +411,8 @@ def use_socket(socket: Socket) -> None:
     assert_type(Socket.create(1, 1, 0), Socket)
     assert_type(Socket.pair(1), tuple[Socket, Socket])
     assert_type(Socket.connect("path", type=1, timeout=1), Socket)
+    assert_type(socket.read(1, timeout=1), bytes)
+    assert_type(socket.write(b"", timeout=pytest_ipc.DEFAULT), int)
     socket.socket.setblocking(False)
     print(socket.address)
     assert_type(socket.send(b"", to=socket, fds=[1, socket], credentials=None, flags=0, timeout=1), int)
