@@ -29,16 +29,20 @@ from pytest_ipc import (
     Host,
     Ipc,
     IpcNamespace,
+    IpcUse,
     Lease,
     Limit,
     Listener,
     Mapping,
+    MemoryMap,
     Message,
     MessageQueue,
+    Observed,
     OwnedFile,
     Pipe,
     PosixQueue,
     PosixSemaphore,
+    Program,
     Resource,
     Scope,
     Segment,
@@ -85,6 +89,10 @@ def use_ipc(ipc: Ipc) -> None:
     assert_type(ipc.futex(1), Futex)
     assert_type(ipc.ipc_namespace(shmmni=1, sem=(1, 2, 3, 4), mqueue={"msg_max": 1}), IpcNamespace)
     assert_type(ipc.two_hosts(), TwoHosts)
+    program = ipc.spawn(["true"], env={}, cwd="/", stdin=b"", pass_fds=[3], signals="inherit")
+    assert_type(program, Program)
+    assert_type(ipc.observe(1), Observed)
+    assert_type(ipc.wait_until(lambda: 1, timeout=1), int)
     assert_type(ipc.signals, Signals)
     assert_type(ipc.sockets, Sockets)
     assert_type(ipc.fork, Fork)
@@ -137,6 +145,54 @@ def use_child(child: Child[int]) -> None:
     assert_type(child.account, str | None)
     assert_type(child.status, int | None)
     assert_type(Child.start(double, (2,), {}, keep={3}, enter=print), Child[int])
+
+
+def use_program(program: Program) -> None:
+    assert_type(Program.start(["true"], env=None, cwd=None, stdin=None, pass_fds=(), signals="default"), Program)
+    assert_type((program.alive, program.pid, program.pidfd), tuple[bool, int, int | None])
+    print(program.argv)
+    assert_type(program.returncode, int | None)
+    assert_type((program.stdout, program.stderr), tuple[str, str])
+    assert_type((program.stdout_bytes, program.stderr_bytes), tuple[bytes, bytes])
+    program.write(b"")
+    program.close_stdin()
+    assert_type(program.wait(timeout=1), int | None)
+    program.wait_blocked("read", timeout=1)
+    assert_type(program.wait_state("T", timeout=1), str)
+    print(program.wait_for_output("ready", timeout=1, stream="stderr").group())
+    assert_type(program.wait_for(lambda: 1, timeout=1), int)
+    program.signal(signal.SIGTERM)
+    assert_type(program.terminate(grace=1), int | None)
+    assert_type(program.children(), list[Observed])
+    assert_type(program.open_files(), dict[int, str])
+    assert_type(program.maps(), list[MemoryMap])
+    print(program.limits())
+    assert_type(program.ipc_objects(), IpcUse)
+    program.end()
+
+
+def use_observed(observed: Observed) -> None:
+    assert_type((observed.alive, observed.command, observed.pid), tuple[bool, str, int])
+    observed.wait(timeout=1)
+    observed.wait_blocked("read", timeout=1)
+    assert_type(observed.wait_state("T", timeout=1), str)
+    observed.signal(signal.SIGTERM)
+    assert_type(observed.children(), list[Observed])
+    assert_type(observed.open_files(), dict[int, str])
+    assert_type(observed.maps(), list[MemoryMap])
+    print(observed.limits())
+    assert_type(observed.ipc_objects(), IpcUse)
+
+
+def use_memory_map(memory_map: MemoryMap) -> None:
+    assert_type((memory_map.start, memory_map.end, memory_map.offset, memory_map.inode), tuple[int, int, int, int])
+    assert_type((memory_map.perms, memory_map.path, memory_map.shared), tuple[str, str, bool])
+
+
+def use_ipc_use(ipc_use: IpcUse) -> None:
+    assert_type(ipc_use.segments, frozenset[int])
+    assert_type(ipc_use.sets, frozenset[int])
+    assert_type(ipc_use.queues, frozenset[int])
 
 
 def use_scope(scope: Scope, pipe: Pipe) -> None:
