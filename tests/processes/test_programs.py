@@ -132,7 +132,7 @@ def test_it_waits_for_output(spawn):
     program.wait_for_output("ready", stream="stderr")
     with pytest.raises(
         TimeoutError,
-        match=r"waited 0.05 s for <program \d+ \(.*\)> to write 'never' to its stdout\nits output was:\nport 4711",
+        match=r"waited 0.05 s for <program \d+ \(.*\)> to write 'never' to its stdout; its output was:\nport 4711",
     ):
         program.wait_for_output("never", timeout=0.05)
 
