@@ -281,7 +281,7 @@ def test_end_of_file_comes_though_another_child_lives(fork, pipe):
     other = fork(os.read, hold.read_fd, 1)
     other.wait_blocked("read")
     ends = pipe()
-    reader = fork(lambda: (ends.close_write(), ends.read())[1])
+    reader = fork(lambda: (ends.close_write(), ends.read(timeout=None))[1])
     reader.wait_blocked("read")
     ends.close_write()
     assert reader.result() == b""
