@@ -151,7 +151,7 @@ def test_markers_of_other_projects_are_not_looked_at(pytester):
         @pytest.mark.requires_shm(mine=True)
         class TestOther:
             def test_it(self):
-                assert "pytest_ipc.plugin.requirements" not in sys.modules
+                assert "pytest_ipc.requirements" not in sys.modules
         """,
         "-o",
         "markers=" + "\n".join(FOREIGN),

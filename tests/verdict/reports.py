@@ -35,7 +35,7 @@ BROKEN = Verdict("broken", "setup: NameError: name 'x' is not defined")
 @cache
 def schema() -> Any:
     """Return the shipped schema, itself validated."""
-    found = json.loads(files("pytest_ipc.verdict").joinpath("report.schema.json").read_text(encoding="utf-8"))
+    found = json.loads(files("pytest_ipc.verdict.reports").joinpath("report.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(found)
     return found
 

@@ -1,4 +1,4 @@
-"""A run of a suite: its verdicts, its exit status, and its messages if the suite itself fails."""
+"""A run of a suite: its verdicts, its exit status, and what is told when the suite itself breaks."""
 
 from __future__ import annotations
 
@@ -47,18 +47,15 @@ from pytest_ipc.verdict import suite
 from pytest_ipc.verdict.runner import run
 root = Path(sys.argv[1])
 run.CLAUSE_SECONDS, run.slowness = float(sys.argv[3]), lambda: 1.0
-reported = []
-def report(id, verdict):
-    reported.append(f"{id} {verdict.verdict} {verdict.reason}".strip())
-result = run.run(root, suite.clauses(root), report, processes=sys.argv[2])
-verdicts = {found.id: found.verdict.verdict for found in result.results}
-print(json.dumps([result.exit_status, verdicts, result.broken, reported]))
+told = []
+result = run.run(root, suite.clauses(root), lambda id, verdict: told.append(f"{id} {verdict.verdict} {verdict.reason}".strip()), processes=sys.argv[2])
+print(json.dumps([result.exit_status, {found.id: found.verdict.verdict for found in result.results}, result.broken, told]))
 """
 
 
 @pytest.fixture
 def run_suite(tmp_path: Path):
-    """Return a function that runs a suite in a process of its own: exit status, verdicts, broken clauses, messages."""
+    """Run a suite of these clauses in a process of its own: exit status, verdicts, what broke, what was told on the way."""
 
     def run(*clauses: str, model: str = "", processes: str = "0", conftest: str = "", seconds: float = 60):
         root = tmp_path / "root"
@@ -89,12 +86,12 @@ def test_all_hold(run_suite):
     ]
 
 
-def test_files_above_the_suite_are_not_loaded(run_suite, tmp_path):
+def test_what_stands_above_the_suite_is_not_loaded(run_suite, tmp_path):
     (tmp_path / "conftest.py").write_text("raise RuntimeError('another project')")
     assert run_suite(HOLDS)[:3] == [0, {"a.holds": "holds"}, []]
 
 
-def test_models_run_last(run_suite):
+def test_models_come_last(run_suite):
     assert run_suite(HOLDS, DEVIATES, model=ABSENT)[3] == [
         "a.holds holds",
         "a.deviates deviates expected 1 to be 2, it is 1",
@@ -114,7 +111,7 @@ import pytest
 """
 
 
-def test_garbage_collector_ignores_earlier_objects(run_suite):
+def test_the_collector_leaves_alone_what_was_there(run_suite):
     assert run_suite(FROZEN)[:3] == [0, {"a.frozen": "holds"}, []]
 
 
@@ -147,10 +144,8 @@ def test_mounts(tmp_path):
 
 
 @pytest.mark.parametrize("leaves_a_mount", [False, True])
-def test_temporary_directory_is_removed_unless_something_is_mounted_in_it(
-    run_suite, tmp_path, monkeypatch, leaves_a_mount
-):
-    """A mounted file system must not be removed: it may contain anything."""
+def test_temporary_files_go_unless_something_is_mounted_there(run_suite, tmp_path, monkeypatch, leaves_a_mount):
+    """What is mounted is not ours to remove: it may be anything."""
     temp = tmp_path / "a folder"
     temp.mkdir()
     (tmp_path / "link").symlink_to(temp)
@@ -166,7 +161,7 @@ def test_temporary_directory_is_removed_unless_something_is_mounted_in_it(
         assert (tmp_path / "note").read_text() == "True", "what was mounted has been removed"
 
 
-def test_directory_of_a_killed_check_is_removed_after_a_day(run_suite, tmp_path, monkeypatch):
+def test_what_a_killed_check_has_left_goes_a_day_later(run_suite, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     left = {name: tmp_path / f"pytest-ipc-check-{name}" for name in ("dead", "alive", "young")}
     for folder in left.values():
@@ -190,7 +185,7 @@ def open_directory(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def test_check_locks_its_directory(run_suite, tmp_path, monkeypatch):
+def test_a_check_holds_its_folder(run_suite, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     status, verdicts, broken, _ = run_suite(LOCKED)
     assert (status, verdicts, broken) == (0, {"a.locked": "holds"}, [])
@@ -204,7 +199,7 @@ def _slow(body: str) -> str:
     )
 
 
-# The body of a test that has half a second, and the verdict of its clause.
+# What a test does that has half a second, and what its clause then comes to.
 TOO_LONG = {
     "time.sleep(60)": ("deviates", "it did not end within 0.5 s"),
     "with suppress(BaseException): time.sleep(60)": ("deviates", "it did not end within 0.5 s"),
@@ -223,15 +218,15 @@ TOO_LONG = {
 
 @pytest.mark.parametrize("processes", ["0", "1"])
 @pytest.mark.parametrize("body", TOO_LONG)
-def test_clause_beyond_its_time_limit_is_a_timeout_whatever_catches_it(run_suite, body, processes):
-    status, verdicts, broken, reported = run_suite(_slow(body), HOLDS, processes=processes, seconds=0.5)
+def test_clause_that_passes_its_time_limit_is_a_time_out_whatever_catches_it(run_suite, body, processes):
+    status, verdicts, broken, told = run_suite(_slow(body), HOLDS, processes=processes, seconds=0.5)
     verdict, reason = TOO_LONG[body]
     assert (status, verdicts, broken) == (
         int(verdict == "deviates"),
         {"a.slow": verdict, "a.holds": "holds"},
         [],
     )
-    assert f"a.slow {verdict} {reason}" in reported
+    assert f"a.slow {verdict} {reason}" in told
 
 
 SLOW_MODEL = f"""
@@ -252,13 +247,13 @@ def test_slow():
 """
 
 
-def test_model_too_large_for_the_machine_is_untested(run_suite):
-    status, verdicts, broken, reported = run_suite(SLOW_MODEL, seconds=2)
+def test_model_with_too_much_to_do_is_untested(run_suite):
+    status, verdicts, broken, told = run_suite(SLOW_MODEL, seconds=2)
     assert (status, verdicts, broken) == (0, {"a.slow": "untested"}, [])
-    assert "needs a machine that is faster: the model agreed with the kernel for 2 s, but only in " in reported[0]
+    assert "needs a machine that is faster: the model agreed with the kernel for 2 s, but only in " in told[0]
 
 
-def test_child_dies_of_its_own_alarm(run_suite):
+def test_child_whose_alarm_comes_dies_of_it(run_suite):
     body = (
         "import os, signal\n    pid = os.fork()\n    if not pid: signal.alarm(1); time.sleep(60); os._exit(0)\n"
         "    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGALRM"
@@ -266,18 +261,18 @@ def test_child_dies_of_its_own_alarm(run_suite):
     assert run_suite(_slow(body))[:3] == [0, {"a.slow": "holds"}, []]
 
 
-def test_broken_clause_outweighs_a_deviation(run_suite):
+def test_a_broken_clause_outweighs_a_deviation(run_suite):
     status, verdicts, _, _ = run_suite(DEVIATES, BREAKS)
     assert (status, verdicts) == (3, {"a.deviates": "deviates", "a.breaks": "broken"})
 
 
-def test_suite_that_cannot_be_collected_is_broken(run_suite):
+def test_a_suite_that_cannot_be_collected(run_suite):
     status, verdicts, broken, _ = run_suite(HOLDS, "import no_such_module\n")
     assert (status, verdicts) == (3, {})
     assert any("no_such_module" in text for text in broken)
 
 
-def test_suite_with_a_failing_conftest_is_broken(run_suite):
+def test_a_suite_whose_conftest_breaks(run_suite):
     status, verdicts, broken, _ = run_suite(HOLDS, conftest="1 / 0\n")
     assert (status, verdicts) == (3, {})
     assert broken == ["a.holds gave no verdict"]
@@ -295,10 +290,10 @@ def test_family(number):
 
 
 @pytest.mark.parametrize("processes", ["0", "2"])
-def test_clause_of_several_tests_is_reported_once_with_the_worst_verdict(run_suite, processes):
-    status, verdicts, broken, reported = run_suite(FAMILY, HOLDS, processes=processes)
+def test_clause_of_several_tests_is_told_once_and_with_the_worst(run_suite, processes):
+    status, verdicts, broken, told = run_suite(FAMILY, HOLDS, processes=processes)
     assert (status, verdicts, broken) == (1, {"a.family": "deviates", "a.holds": "holds"}, [])
-    assert sorted(reported) == ["a.family deviates expected number not to be 2, it is 2", "a.holds holds"]
+    assert sorted(told) == ["a.family deviates expected number not to be 2, it is 2", "a.holds holds"]
 
 
 LATE = """
@@ -315,7 +310,7 @@ def test_late(last):
 """
 
 
-def test_clause_is_reported_after_its_teardown(run_suite):
+def test_clause_is_told_when_its_fixtures_have_ended(run_suite):
     assert run_suite(LATE)[1:] == [{"a.late": "broken"}, [], ["a.late broken teardown: RuntimeError: late"]]
 
 
@@ -334,25 +329,25 @@ def test_partly(number):
 @pytest.mark.parametrize(
     ("stop", "processes", "status"), [("raise KeyboardInterrupt", "0", 130), ("os._exit(1)", "1", 3)]
 )
-def test_clause_with_an_unfinished_test_has_no_verdict(run_suite, stop, processes, status):
+def test_clause_of_which_a_test_did_not_end_has_no_verdict(run_suite, stop, processes, status):
     found = run_suite(PARTLY.replace("STOP", stop), processes=processes)
     assert (found[0], found[1], found[3]) == (status, {}, [])
     assert ("a.partly gave no verdict" in found[2]) == (status == 3)
 
 
-def test_dead_worker_is_reported(run_suite):
+def test_a_worker_that_dies(run_suite):
     status, verdicts, broken, _ = run_suite(HOLDS, KILLS, processes="1")
     assert (status, verdicts) == (3, {"a.holds": "holds"})
     assert any("crashed" in text and "test_kills" in text for text in broken)
     assert "a.kills gave no verdict" in broken
 
 
-def test_interrupt_keeps_the_verdicts_so_far(run_suite):
+def test_an_interrupt_keeps_what_was_judged(run_suite):
     status, verdicts, broken, _ = run_suite(HOLDS, INTERRUPTS, DEVIATES)
     assert (status, verdicts, broken) == (130, {"a.holds": "holds"}, [])
 
 
-def test_working_directory_does_not_matter(run_suite, tmp_path, monkeypatch):
+def test_the_folder_one_stands_in_does_not_matter(run_suite, tmp_path, monkeypatch):
     here = tmp_path / "project"
     here.mkdir()
     (here / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")

@@ -1,4 +1,4 @@
-"""Deadlines grow with the measured slowness of the platform, and verdicts name the factor."""
+"""Deadlines grow with what the platform is measured to be slower by, and a verdict says so."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def measured_anew():
     ("fork", "loop", "factor"),
     [(0.001, 0.001, 1.0), (0.02, 0.001, 4.0), (0.001, 0.05, 5.0), (0.02, 0.05, 5.0), (9.0, 9.0, 20.0), (0.0, 0.0, 1.0)],
 )
-def test_factor_is_that_of_the_slower_measurement_and_bounded(monkeypatch, fork, loop, factor):
+def test_factor_is_that_of_what_is_slower_and_bounded(monkeypatch, fork, loop, factor):
     monkeypatch.setattr(speed, "_fork", lambda: fork)
     monkeypatch.setattr(speed, "_loop", lambda: loop)
     assert speed.slowness() == pytest.approx(factor)
 
 
-def test_measurement_leaves_no_child():
+def test_measurement_takes_the_time_of_some_forks_and_leaves_no_child():
     assert 0 < speed._fork() < 60
     assert 0 < speed._loop() < 60
     assert 1.0 <= speed.slowness() <= 20.0
 
 
-def test_deadline_is_extended_by_the_factor(monkeypatch):
+def test_deadline_is_longer_by_the_factor(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("pytest_ipc.kernel.waiting.time.monotonic", lambda: now[0])
     set_patience(3.0)
@@ -51,7 +51,7 @@ def test_deadline_is_extended_by_the_factor(monkeypatch):
     assert Deadline(None).left == float("inf")
 
 
-def test_timeout_names_the_factor():
+def test_time_out_says_how_much_longer_deadlines_are():
     late = TimeoutError("<child 7> did not end within 5 s; it was asleep")
     assert _observed(late) == "<child 7> did not end within 5 s; it was asleep"
     set_patience(8.0)
@@ -84,7 +84,7 @@ print(seen)
 """
 
 
-def test_suite_extends_deadlines_on_a_slow_platform():
+def test_suite_waits_longer_where_the_platform_is_slow():
     root = suite.location().parent
     done = subprocess.run(
         [sys.executable, "-c", SLOW], cwd=root, capture_output=True, text=True, timeout=60, check=True

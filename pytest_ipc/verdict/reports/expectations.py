@@ -27,7 +27,7 @@ from . import input_file
 
 __all__ = ["EXPECTABLE", "Comparison", "Expectation", "ExpectationError", "bundled", "compare", "read", "read_all"]
 
-_BUNDLED = Path(__file__).parents[1] / "known"
+_BUNDLED = Path(__file__).with_name("known")
 
 # `holds` needs no reason; `disputed` counts as passing; a broken suite is never expected.
 EXPECTABLE = ("deviates", "absent", "untested")

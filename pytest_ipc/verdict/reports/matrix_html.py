@@ -1,7 +1,7 @@
 """A comparison as one HTML page that contains everything it needs and fetches nothing.
 
-A page of fifty platforms and thousands of clauses consists of few distinct texts. The file has one table of data, with
-each text once, and the browser creates rows as they are scrolled into view. The summary needs no script.
+What a page of fifty platforms and thousands of clauses holds is mostly the same few words. So the file has one table of data,
+each text in it once, and the browser makes the rows as the reader comes to them. The summary stands there without a script.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from .matrix import Matrix, Row
 __all__ = ["render"]
 
 MEANING = {
-    "holds": "behaves as documented",
-    "deviates": "does not; expected and observed behaviour are shown",
-    "disputed": "manual and Linux are known to disagree, and the platform behaves as Linux does",
-    "absent": "the platform does not have the call or the file of /proc",
-    "untested": "could not be tried there, with the reason",
+    "holds": "it is as the manual says",
+    "deviates": "it is not; what was expected and what came is told",
+    "disputed": "manual and Linux are known to disagree, and the platform sides with Linux",
+    "absent": "the platform has no such call, or no such file of /proc",
+    "untested": "it could not be tried there, and why",
     "broken": "the suite failed, not the platform",
 }
 
 
 def render(matrix: Matrix) -> str:
-    """Return the page as HTML."""
+    """The page, as HTML."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pytest_ipc.verdict.reports", "template"),
         autoescape=True,
@@ -60,12 +60,12 @@ def _data(matrix: Matrix) -> dict[str, Any]:
 
 
 def _codes(row: Row) -> str:
-    """Return a character for each platform: the number of its verdict, or a hyphen without one."""
+    """A sign a platform: the number of its verdict, or a hyphen where there is none."""
     return "".join("-" if found is None else str(VERDICTS.index(found.verdict)) for found in row.verdicts)
 
 
 def _details(matrix: Matrix, row: Row, texts: dict[str, int]) -> dict[int, list[int]]:
-    """Return by platform the numbers of its texts: reason, expected, observed, expectation's reason, evidence."""
+    """By platform, the numbers of the texts that say more than the verdict: reason, expected, observed, why known, evidence."""
 
     def number(text: str) -> int:
         return texts.setdefault(text, len(texts))
@@ -81,5 +81,5 @@ def _details(matrix: Matrix, row: Row, texts: dict[str, int]) -> dict[int, list[
 def _words(row: Row, found: Verdict) -> tuple[str, str, str]:
     if not found.expected:
         return found.reason, "", ""
-    # A deviation's reason repeats these two, and the expected behaviour may be the statement.
+    # Of a deviation the reason is these two in one sentence, and what is expected may be the clause itself.
     return "", "" if found.expected == row.clause.statement else found.expected, found.observed
