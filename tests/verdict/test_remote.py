@@ -230,7 +230,7 @@ def test_sigterm_reports_the_verdicts_so_far(pyz, tmp_path):
         running.send_signal(signal.SIGTERM)
         said = running.stdout.read()
     assert running.returncode == 143
-    assert "here  judged as far as it came" in said
+    assert "here  the verdicts so far" in said
     assert "here  Interrupted after " in said
     found = verdicts(tmp_path / "reports/here.json")
     assert (found["status"], found["broken"]) == (143, [])
