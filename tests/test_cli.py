@@ -273,7 +273,7 @@ def test_several_expectations_add_up_and_the_last_counts(tmp_path):
     assert "shmdt.einval-unaligned was expected to deviate (two)" in done.stdout
     assert "shmdt.einval-not-attached was expected to deviate (one)" in done.stdout
     done = command("check", "shmdt.einval-*", "--expect", second, "--expect", first, "--expect", "gvisor-20221219")
-    assert "shmdt.einval-unaligned was expected to be untested (one) and is not" in done.stdout
+    assert "shmdt.einval-unaligned was expected to be untested (one)" in done.stdout
 
 
 CHECK_ALONE = """
