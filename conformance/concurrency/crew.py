@@ -287,6 +287,8 @@ class Crew:
             if name not in self._calls:
                 return frozenset(), False
             all_confirmed = all_confirmed and _sleeps_in(pid, part.thread, self._calls.get(name))
+            if name not in self._workload.limited and _waits_for_interpreter(pid, part.thread):
+                return frozenset(), False
             if state != "S" or part.position != position:
                 return frozenset(), False
             found.add((worker, number))
@@ -420,6 +422,12 @@ def _sleeps_in(pid: int, thread: int, call: str | None) -> bool:
     """Return whether the kernel shows the thread in this system call."""
     words = _read(f"/proc/{pid}/task/{thread}/syscall").split() if call is not None else []
     return bool(words) and words[0].isdigit() and call is not None and int(words[0]) in numbers_of(call)
+
+
+def _waits_for_interpreter(pid: int, thread: int) -> bool:
+    """Tell whether the thread sleeps in a futex(2) with a timeout: it has come back from its call, and waits for the GIL."""
+    words = _read(f"/proc/{pid}/task/{thread}/syscall").split()
+    return len(words) > 4 and words[0].isdigit() and int(words[0]) in numbers_of("futex") and int(words[4], 16) != 0
 
 
 def _read(path: str) -> bytes:

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from conformance.concurrency import crew as crew_module
 from conformance.concurrency.crew import Crew
 from conformance.concurrency.history import Fate, History
 from conformance.concurrency.plan import SIGKILL, Act, Plan
 from conformance.concurrency.workload import Here
 from conformance.outcome import Gives
 from pytest_ipc import Fork, scope
+from pytest_ipc.kernel import Timespec, futex_wait
 from pytest_ipc.resource import COULD_NOT_MAKE
 
 from .workloads import Counter, Tokens, acts
@@ -166,6 +168,19 @@ def test_a_worker_without_room_for_descriptors_raises_emfile(fork):
 
     with pytest.raises(OSError, match="recvmsg: Too many open files"):
         fork(life).result(timeout=30)
+
+
+def sleeps_in_futex(address: int, seconds: float | None) -> None:
+    futex_wait(address, 0, None if seconds is None else Timespec.of(seconds))
+
+
+@pytest.mark.parametrize("seconds", [None, 60.0])
+def test_a_thread_that_waits_for_the_interpreter_does_not_sleep_in_its_call(fork, mapped_file, seconds):
+    """It waits in a futex(2) with a timeout, which the calls of workloads have only where they are limited."""
+    child = fork(sleeps_in_futex, mapped_file().address, seconds)
+    child.wait_blocked("futex")
+    assert crew_module._waits_for_interpreter(child.pid, child.pid) is (seconds is not None)
+    child.end()
 
 
 def test_the_text_of_an_error_is_kept(history_of):
