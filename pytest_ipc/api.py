@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Ipc", "Sockets", "scope"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
 Value = TypeVar("Value")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT", "Resource", "Timeout"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 # The note that tells an object that could not be made for a test from a call under test that failed.
 COULD_NOT_MAKE = "so the object that was asked for could not be made"
 

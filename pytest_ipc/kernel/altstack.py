@@ -11,6 +11,8 @@ from .libc import SIZE, UINT, check_integer, function
 
 __all__ = ["SS_AUTODISARM", "SS_DISABLE", "SS_ONSTACK", "Stack", "sigaltstack"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 SS_ONSTACK = 1
 SS_DISABLE = 2
 SS_AUTODISARM = 0x8000_0000

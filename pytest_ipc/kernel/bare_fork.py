@@ -6,6 +6,8 @@ import warnings
 
 from ..unpatched import os
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 def fork() -> int:
     """Fork: return 0 in the child, its process id in the parent (fork(2)). OSError.

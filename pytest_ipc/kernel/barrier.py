@@ -9,6 +9,8 @@ from .libc import SIZE, check_integer, error_number, function, never
 
 __all__ = ["BARRIER_BYTES", "PTHREAD_BARRIER_SERIAL_THREAD", "barrier_destroy", "barrier_init", "barrier_wait"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 BARRIER_BYTES = 64  # enough for a pthread_barrier_t of every libc and machine; the largest has 32
 PTHREAD_BARRIER_SERIAL_THREAD = -1
 

@@ -10,6 +10,8 @@ from .libc import function
 
 __all__ = ["CAPABILITIES", "CapabilitySets", "capget", "capset"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 # By bit, without the prefix CAP_.
 CAPABILITIES = (
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "

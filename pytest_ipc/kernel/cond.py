@@ -17,6 +17,8 @@ __all__ = [
     "cond_wait",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 COND_BYTES = 64  # enough for a pthread_cond_t of every libc and machine; the largest has 48
 
 _attr_init = function("pthread_condattr_init", c_int, c_void_p, fails=error_number)

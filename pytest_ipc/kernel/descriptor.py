@@ -28,6 +28,8 @@ __all__ = [
     "write",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 F_SETPIPE_SZ = 1031
 F_GETPIPE_SZ = 1032
 O_NOTIFICATION_PIPE = os.O_EXCL  # pipe2(2) reuses a flag that has no other meaning for a pipe

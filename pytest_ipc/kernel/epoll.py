@@ -28,6 +28,8 @@ __all__ = [
     "epoll_wait",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD = 1, 2, 3
 
 _create = function("epoll_create", c_int, c_int)

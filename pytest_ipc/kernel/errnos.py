@@ -6,6 +6,8 @@ from errno import EDEADLK, EOPNOTSUPP, errorcode
 
 __all__ = ["errno_name"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 _MANUALS = {EDEADLK: "EDEADLK", EOPNOTSUPP: "EOPNOTSUPP"}
 
 

@@ -14,6 +14,8 @@ from .libc import check_integer, function
 
 __all__ = ["EFD_CLOEXEC", "EFD_NONBLOCK", "EFD_SEMAPHORE", "EVENTFD_MAX", "eventfd", "eventfd_read", "eventfd_write"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 EFD_SEMAPHORE = 1
 EFD_CLOEXEC = os.O_CLOEXEC
 EFD_NONBLOCK = os.O_NONBLOCK

@@ -42,6 +42,8 @@ __all__ = [
     "shm_unlink",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 MFD_CLOEXEC, MFD_ALLOW_SEALING, MFD_HUGETLB, MFD_NOEXEC_SEAL, MFD_EXEC = 1, 2, 4, 8, 16
 MFD_HUGE_2MB, MFD_HUGE_1GB = 21 << 26, 30 << 26
 

@@ -66,6 +66,8 @@ __all__ = [
     "set_robust_list",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 FUTEX_WAIT = 0
 FUTEX_WAKE = 1
 FUTEX_FD = 2

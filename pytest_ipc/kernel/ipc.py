@@ -23,6 +23,8 @@ __all__ = [
     "ftok",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 IPC_PRIVATE = 0
 IPC_CREAT = 0o1000
 IPC_EXCL = 0o2000

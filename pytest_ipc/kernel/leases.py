@@ -38,6 +38,8 @@ __all__ = [
     "fcntl_setown_ex",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 F_SETOWN = 8
 F_GETOWN = 9
 F_SETSIG = 10

@@ -22,6 +22,8 @@ from .syscalls import name_of
 
 __all__ = ["errno_kept", "last_success", "recent_calls"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 _RANGES: dict[Any, tuple[int, int]] = {

@@ -40,6 +40,8 @@ __all__ = [
     "lockf",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 LOCK_SH = 1
 LOCK_EX = 2
 LOCK_NB = 4

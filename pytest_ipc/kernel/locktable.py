@@ -18,6 +18,8 @@ from ..unpatched import io, os
 
 __all__ = ["LockRow", "locks_of", "picture_of_locks", "proc_locks"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 _ROW = re.compile(
     r"(?P<id>\d+): +(?P<blocked>-> )?(?P<kind>[A-Z]+) +(?P<mode>\S+) +(?P<type>[A-Z]+) +(?P<pid>-?\d+) "
     r"(?P<major>[0-9a-f]+):(?P<minor>[0-9a-f]+):(?P<ino>\d+) (?P<start>\d+) (?P<end>\d+|EOF)"

@@ -6,6 +6,8 @@ from contextlib import suppress
 
 from ..unpatched import fcntl, os
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 # The descriptor's number, if the limit allows: tests that close or count descriptors use the low ones.
 HIGH = 512
 

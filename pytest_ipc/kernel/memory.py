@@ -94,6 +94,8 @@ __all__ = [
     "munmap",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 PROT_NONE, PROT_READ, PROT_WRITE, PROT_EXEC = 0, 1, 2, 4
 PROT_GROWSDOWN = 0x0100_0000
 PROT_GROWSUP = 0x0200_0000

@@ -38,6 +38,8 @@ __all__ = [
     "msgsnd_raw",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 MSG_NOERROR = 0o10000
 MSG_EXCEPT = 0o20000
 MSG_COPY = 0o40000

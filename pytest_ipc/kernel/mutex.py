@@ -25,6 +25,8 @@ __all__ = [
     "mutex_unlock",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 MUTEX_BYTES = 64  # enough for a pthread_mutex_t of every libc and machine; the largest has 48
 
 PTHREAD_MUTEX_NORMAL, PTHREAD_MUTEX_RECURSIVE, PTHREAD_MUTEX_ERRORCHECK = range(3)

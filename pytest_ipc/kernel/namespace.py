@@ -31,6 +31,8 @@ __all__ = [
     "unshare",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 CLONE_NEWTIME = 0x0000_0080
 CLONE_NEWNS = 0x0002_0000
 CLONE_NEWCGROUP = 0x0200_0000

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 from ..unpatched import os, socket
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 __all__: list[str] = []  # not for tests: the fixture gives configured namespaces
 
 _RTM_NEWLINK, _RTM_GETLINK, _RTM_NEWADDR = 16, 18, 20

@@ -23,6 +23,8 @@ __all__ = [
     "pidfd_send_signal",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 PIDFD_NONBLOCK = os.O_NONBLOCK  # since Linux 5.10
 PIDFD_THREAD = os.O_EXCL  # since Linux 6.9, as are the three below
 

@@ -15,6 +15,8 @@ from .times import Timespec
 
 __all__ = ["FD_SETSIZE", "nanosleep", "poll", "ppoll", "raw_poll", "select"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 FD_SETSIZE = 1024
 
 _poll = function("poll", c_int, c_void_p, c_ulong, c_int)

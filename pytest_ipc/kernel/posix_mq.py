@@ -29,6 +29,8 @@ __all__ = [
     "mq_unlink",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 MQ_PRIO_MAX = 32768  # mq_overview(7): the highest priority is one less
 
 # mq_open has variable arguments in C; with all four given the calling convention is the same on every machine of the

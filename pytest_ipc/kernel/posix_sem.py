@@ -29,6 +29,8 @@ __all__ = [
     "sem_wait",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 SEM_VALUE_MAX = 0x7FFF_FFFF
 SEM_BYTES = abi.SEM_BYTES
 

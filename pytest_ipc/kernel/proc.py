@@ -33,6 +33,8 @@ __all__ = [
     "unix_sockets",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 def _read(path: str) -> str | None:
     # os.open and os.read take a third of the time of open(), and these files are polled.

@@ -15,6 +15,8 @@ from ..unpatched import io, os
 
 __all__ = ["Limit", "limits", "read_limit"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:

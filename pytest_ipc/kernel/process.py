@@ -17,6 +17,8 @@ __all__ = [
     "prctl",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 PR_SET_PDEATHSIG = 1
 PR_GET_PDEATHSIG = 2
 PR_SET_DUMPABLE = 4

@@ -10,6 +10,8 @@ from .libc import SIZE, check_integer, function
 
 __all__ = ["Range", "process_vm_readv", "process_vm_writev"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 Range = tuple[int, int]  # an address and a number of bytes
 
 _ARGUMENTS = (c_int, c_void_p, c_ulong, c_void_p, c_ulong, c_ulong)

@@ -25,6 +25,8 @@ __all__ = [
     "setrlimit",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 # The same on every machine of the tables; MIPS, SPARC and Alpha have others.
 RLIMIT_FSIZE = 1
 RLIMIT_CORE = 4

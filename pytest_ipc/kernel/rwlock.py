@@ -20,6 +20,8 @@ __all__ = [
     "rwlock_wrlock",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 RWLOCK_BYTES = 64  # enough for a pthread_rwlock_t of every libc and machine; the largest has 56
 
 _attr_init = function("pthread_rwlockattr_init", c_int, c_void_p, fails=error_number)

@@ -43,6 +43,8 @@ __all__ = [
     "semtimedop",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 SEM_UNDO = 0o10000
 
 GETPID = 11

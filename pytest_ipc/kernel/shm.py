@@ -40,6 +40,8 @@ __all__ = [
     "shmlba",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 SHM_HUGETLB = 0o4000
 SHM_HUGE_SHIFT = 26
 SHM_NORESERVE = 0o10000

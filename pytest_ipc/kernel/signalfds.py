@@ -14,6 +14,8 @@ from .signals import sigset
 
 __all__ = ["SFD_CLOEXEC", "SFD_NONBLOCK", "SIGNALFD_SIGINFO_BYTES", "SignalfdSiginfo", "signalfd", "signalfd_read"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 SFD_CLOEXEC = os.O_CLOEXEC
 SFD_NONBLOCK = os.O_NONBLOCK
 

@@ -65,6 +65,8 @@ __all__ = [
     "tgkill",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 SA_NOCLDSTOP = 0x1
 SA_NOCLDWAIT = 0x2
 SA_SIGINFO = 0x4

@@ -43,6 +43,8 @@ __all__ = [
     "unix_address",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 # Options above 21 have the same number on every machine of the tables.
 SO_PEEK_OFF = 42
 SO_PEERGROUPS = 59

@@ -13,6 +13,8 @@ from .libc import SIZE, check_integer, function
 
 __all__ = ["SPLICE_F_GIFT", "SPLICE_F_MORE", "SPLICE_F_MOVE", "SPLICE_F_NONBLOCK", "splice", "vmsplice"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 SPLICE_F_MOVE = 1
 SPLICE_F_MORE = 4
 SPLICE_F_GIFT = 8

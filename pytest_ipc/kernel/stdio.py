@@ -11,6 +11,8 @@ from .libc import function, never
 
 __all__ = ["fflush", "fileno", "fread", "fwrite", "pclose", "popen"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 def _null(result: object) -> bool:
     return not result

@@ -15,6 +15,8 @@ from .abi import machine
 
 __all__ = ["number_of", "numbers_of", "syscall_name"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 _TABLES = {
     "x86_64": """
         read=0 readv=19 write=1 writev=20 open=2 openat=257 openat2=437 poll=7 ppoll=271 select=23

@@ -24,6 +24,8 @@ __all__ = [
     "thread_attributes",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 _ATTR_BYTES = 128  # enough for a pthread_attr_t of every libc and machine; the largest has 64
 
 _self = function("pthread_self", c_ulong, fails=never)

@@ -24,6 +24,8 @@ __all__ = [
     "timerfd_settime",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 TFD_CLOEXEC = os.O_CLOEXEC
 TFD_NONBLOCK = os.O_NONBLOCK
 TFD_TIMER_ABSTIME = 1

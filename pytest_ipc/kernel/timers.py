@@ -35,6 +35,8 @@ __all__ = [
     "timer_settime",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 SIGEV_SIGNAL = 0
 SIGEV_NONE = 1
 SIGEV_THREAD = 2

@@ -15,6 +15,8 @@ from .libc import LONG, check_integer
 
 __all__ = ["ItimerSpec", "ItimerVal", "Timespec", "Timeval"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 # Seconds that fit a time_t and that the kernel treats as never.
 _MOST = 2.0**31 - 1 if sizeof(c_long) == 4 else 1e11

@@ -91,6 +91,8 @@ __all__ = [
     "ptrace_syscall_info",
 ]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 PTRACE_TRACEME = 0
 PTRACE_PEEKTEXT = 1
 PTRACE_PEEKDATA = 2

@@ -8,6 +8,8 @@ from ..unpatched import os
 
 __all__ = ["kernel_is_older", "kernel_version"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 def kernel_version() -> tuple[int, ...]:
     """Return the numbers at the start of the release, as (6, 18, 44), or () if there are none (uname(2))."""

@@ -14,6 +14,8 @@ from ..unpatched import select, time
 
 __all__ = ["CLOCK_REALTIME_COARSE", "DEFAULT_TIMEOUT", "Deadline", "patience", "set_patience"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 CLOCK_REALTIME_COARSE = 5  # clock_gettime(2): the clock of the kernel's timestamps; not in the stdlib
 
 # Long enough for a loaded machine, short enough that a suite with one hang ends; xdist gives a worker 10 s to stop. A

@@ -22,6 +22,8 @@ from .inheritance import close_runners
 if TYPE_CHECKING:
     from ..custody.scope import Scope
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 # Whether this process, a child, ends with the thread of its parent that started it.
 _tied = False

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Child", "ChildDied"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 # Seconds in one sleep after which a child counts as blocked where the kernel does not say in what.
 _NO_SHORT_SLEEP = 0.002
 

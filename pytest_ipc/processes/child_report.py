@@ -20,6 +20,8 @@ from ..unpatched import io, os
 
 __all__ = ["RemoteError"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 # The first byte of a report says how far the child has come; what follows is complete only after the second.
 _STARTED, _COMPLETE = b"S", b"C"
 

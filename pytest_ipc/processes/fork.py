@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Fork"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")

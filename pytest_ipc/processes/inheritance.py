@@ -15,6 +15,8 @@ from ..unpatched import os
 
 __all__ = ["close_runners", "note_runners"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 # By device and inode number: pipes and sockets that were open when the plugin was loaded.
 _runners: set[tuple[int, int]] = set()
 

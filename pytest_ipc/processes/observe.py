@@ -18,6 +18,8 @@ from ..unpatched import io, os, signal, time
 
 __all__ = ["IpcUse", "MemoryMap", "Observed", "observe", "wait_until"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 # Seconds in one sleep after which a process counts as blocked where the kernel does not say in which call.
 _NO_SHORT_SLEEP = 0.002
 _MAP = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) \S+ (\d+) *(.*)$", re.MULTILINE)

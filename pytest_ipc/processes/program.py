@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Program"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 Argument = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Value = TypeVar("Value")
 

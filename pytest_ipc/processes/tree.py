@@ -32,6 +32,8 @@ from ..unpatched import os
 
 __all__ = ["adopt", "descendants", "end", "let_go", "started"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 _PR_GET_CHILD_SUBREAPER = 37
 
 # Seconds. A process that was sent SIGKILL is gone in far less; the reaper of a run below a child has work to do.

@@ -10,6 +10,8 @@ from ..unpatched import os
 
 __all__ = ["trial"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 def trial(call: Callable[[], object]) -> OSError | None:
     """What *call* fails with in a child of this process; None when it succeeds. OSError when no child can be made."""

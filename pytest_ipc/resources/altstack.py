@@ -11,6 +11,8 @@ from ..resource import Resource, check_size
 
 __all__ = ["AlternateStack"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 class AlternateStack(Resource):
     """Memory that handlers with SA_ONSTACK run on, in the thread that made it, until it ends (sigaltstack(2)).

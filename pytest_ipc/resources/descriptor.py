@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Descriptor"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 Taken = TypeVar("Taken")
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EventFd"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 class EventFd(Descriptor):
     """A counter that processes add to and take from, with a descriptor that can be waited for (eventfd(2))."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Fifo"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 class Fifo(Resource):
     """A FIFO special file (fifo(7), mkfifo(3)) at `path`, removed when its block or scope ends."""

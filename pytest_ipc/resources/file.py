@@ -19,6 +19,8 @@ from ..unpatched import os
 
 __all__ = ["OwnedFile"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 class OwnedFile:
     """A file that this process made, at `path`.

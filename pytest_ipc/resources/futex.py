@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Futex"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 class Futex(Resource):
     """A word of 32 bits in memory shared with forked children, for them to wait on and be woken (futex(2)).

@@ -40,6 +40,8 @@ from ..unpatched import io, os, socket
 
 __all__ = ["IpcNamespace", "NotAllowedHere"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 # Where mq_overview(7) has the file system of message queues; a name that a test can put another directory behind.
 MQUEUE = "/dev/mqueue"
 

@@ -11,6 +11,8 @@ from ..unpatched import os
 
 __all__ = ["unused_key"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 def unused_key() -> int:
     """A key for which no System V object of any kind is likely to exist: 30 random bits, never IPC_PRIVATE."""

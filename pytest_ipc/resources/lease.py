@@ -12,6 +12,8 @@ from ..resource import DEFAULT, Timeout, check_timeout, timed_out
 
 __all__ = ["Lease"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 class Lease:
     """A lease that a descriptor holds; it ends with release(), or with the last descriptor of that opening of the file."""

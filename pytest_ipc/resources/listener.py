@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 class Listener(Socket):
     """A socket with an address that was made for it, listening unless it is one of datagrams (bind(2), listen(2)).

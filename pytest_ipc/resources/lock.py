@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FileLock"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 # Without waiting, waiting, and asking: the commands of fcntl(2) for each kind that has ranges.
 _COMMANDS = {"posix": (F_SETLK, F_SETLKW, F_GETLK), "ofd": (F_OFD_SETLK, F_OFD_SETLKW, F_OFD_GETLK)}
 _KINDS = ("flock", *_COMMANDS)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Mapping"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 class Mapping(Resource):
     """Memory that is mapped into this process (mmap(2)): `address`, `size` in bytes, `buf`, a memoryview of them.

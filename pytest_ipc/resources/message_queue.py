@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MessageQueue"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 Result = TypeVar("Result")
 
 _ROOM = 8192  # bytes: what a message may have at most unless somebody has raised kernel.msgmax

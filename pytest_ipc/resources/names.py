@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["unused_name"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 DIRECTORY = "/dev/shm"  # where glibc and musl have shared memory and semaphores
 NAME_MAX = 255  # bytes of a file name, on every file system that POSIX objects live in
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["End", "Pipe"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 _FIONREAD = 0x541B  # ioctl_tty(2): how many bytes can be read
 
 

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PosixQueue"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 _NEW = os.O_CREAT | os.O_EXCL
 _FLAGS = _NEW | os.O_ACCMODE | os.O_NONBLOCK | os.O_CLOEXEC
 

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PosixSemaphore"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 _FLAGS = os.O_CREAT | os.O_EXCL
 _LONGEST = NAME_MAX - 4  # libc puts "sem." before it
 

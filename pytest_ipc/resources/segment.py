@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Attachment", "Segment"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 class Segment(SysvObject):
     """A System V shared memory segment, removed when its block or scope ends (shmget(2), shmctl(2)).

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SemaphoreSet"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 class SemaphoreSet(SysvObject):
     """A System V semaphore set, removed when its block or scope ends (semget(2), semop(2), semctl(2)).

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SharedMemory"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
 

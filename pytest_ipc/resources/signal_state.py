@@ -17,6 +17,8 @@ from ..kernel.altstack import SS_ONSTACK, Stack, sigaltstack
 from ..kernel.signals import sigaction_raw, sigpending, sigtimedwait
 from ..unpatched import signal, time
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 UNTOUCHABLE = {signal.SIGKILL, signal.SIGSTOP}
 
 _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)

@@ -14,6 +14,8 @@ from .descriptor import Descriptor, fdinfo
 
 __all__ = ["SignalFd"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 class SignalFd(Descriptor):
     """A descriptor from which this process reads its pending signals (signalfd(2)), made by `Signals.fd`.

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Caught", "Signals"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 Handler = Callable[[int, FrameType | None], Any]
 
 Made = TypeVar("Made", bound=Resource)

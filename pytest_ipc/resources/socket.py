@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Message", "Socket"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 Given = TypeVar("Given")
 Address = str | bytes | os.PathLike[str] | tuple[Any, ...]
 

@@ -13,6 +13,8 @@ from ..unpatched import os
 
 __all__ = ["allocate", "resize"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 # A signal undoes what posix_fallocate has reached: with a timer that goes off often a large file would never be done. So after
 # each signal the pieces are halved, down to this. Not before, for only the whole shows at once that there is not so much.
 _LEAST = 1 << 16

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SysvObject", "SysvType"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 def unusual_mode() -> int:
     """Nine mode bits drawn at random, with which somebody may execute and not read: nobody asks for that.

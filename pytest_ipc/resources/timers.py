@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SignalTimer", "TimerFd"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 
 class TimerFd(Descriptor):
     """A timer with a descriptor that is ready when the time is over (timerfd_create(2)). It does not run before set()."""

@@ -27,6 +27,8 @@ from .ipc_namespace import NotAllowedHere
 
 __all__ = ["Host", "TwoHosts"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 # Addresses that are for examples only (RFC 5737, RFC 3849): nobody's real network is hidden by them.
 _ADDRESSES = ("192.0.2.1", "192.0.2.2")
 _ADDRESSES_6 = ("2001:db8::1", "2001:db8::2")
