@@ -54,8 +54,8 @@ def room(tmp_path: Path) -> dict[str, str]:
 # What other runs on this machine have left in the folders for everybody is not this test's.
 COMMAND = """
 import sys
-import pytest_ipc.custody.state_paths as places
-places.SHARED, places.RUNTIME = (), ()
+from pytest_ipc.custody import state_paths
+state_paths.SHARED, state_paths.RUNTIME = (), ()
 from pytest_ipc.cli import main
 sys.exit(main())
 """

@@ -147,7 +147,7 @@ def new_tag() -> int:
     return int.from_bytes(os.urandom(8), "big") >> 4 | TAGS[0]
 
 
-def put_on(tag: int) -> bool:
+def set_tag(tag: int) -> bool:
     """Tag this process and all its descendants to come; whether the kernel took it."""
     import resource
 

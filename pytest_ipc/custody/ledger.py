@@ -29,7 +29,7 @@ from .ledger_file import LedgerFile
 from .machine import boot_id, machine_id
 from .namespaces import pid_namespace, time_namespace
 from .record import Record, following, made_by
-from .state_dir import home_path, pin
+from .state_dir import pin, state_dir_path
 
 __all__ = ["LONGEST", "VERSION", "Ledger", "Record", "close", "current", "intent", "made_by"]
 
@@ -248,7 +248,7 @@ def current() -> Ledger:
     with _opening:
         if _ledger is None:
             # One home for the whole run, whatever a test does to the environment: the reaper and the children look there.
-            pin(home_path())
+            pin(state_dir_path())
             _ledger = _opened()
         elif not _ledger.is_mine:
             parent = _ledger

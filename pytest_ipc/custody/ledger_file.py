@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ..unpatched import fcntl, os
 from .cleanup import failures_ignored
 from .private_folder import Identity, identity_of, same_file
-from .state_dir import HomeError, as_owner, home_path, open_home
+from .state_dir import StateDirError, as_owner, open_state_dir, state_dir_path
 
 __all__ = ["LedgerFile"]
 
@@ -44,7 +44,7 @@ class LedgerFile:
         self.size: int = 0
         self.changes = 0
         self._stem = stem
-        self._place = home_path()
+        self._place = state_dir_path()
         self.name: str = f"{stem}.ledger"
         try:
             with as_owner():
@@ -58,31 +58,31 @@ class LedgerFile:
 
     def _made(self, flags: int) -> tuple[str, str, _Open]:
         """Make a file under the first name that is not in use; the directory, the name and the descriptor. OSError."""
-        home = open_home(create=True)
-        assert home is not None
+        state_dir = open_state_dir(create=True)
+        assert state_dir is not None
         try:
             for number in range(MOST):
                 name = f"{self._stem}-{number}.ledger" if number else f"{self._stem}.ledger"
                 with suppress(FileExistsError):
-                    return home_path(), name, _opened(name, flags, home)
+                    return state_dir_path(), name, _opened(name, flags, state_dir)
             raise FileExistsError(EEXIST, f"{MOST} of them exist already")
         finally:
-            os.close(home)
+            os.close(state_dir)
 
     def _unnamed(self) -> _Open:
-        home = open_home(create=True)
-        assert home is not None
+        state_dir = open_state_dir(create=True)
+        assert state_dir is not None
         try:
-            self._place = home_path()
-            return _opened(".", _UNNAMED, home)
+            self._place = state_dir_path()
+            return _opened(".", _UNNAMED, state_dir)
         finally:
-            os.close(home)
+            os.close(state_dir)
 
     def publish(self) -> None:
         """Give a hidden file its name. OSError, also where the directory has gone meanwhile."""
         with as_owner():
-            home = open_home(create=False, path=self._place)
-            if home is None:
+            state_dir = open_state_dir(create=False, path=self._place)
+            if state_dir is None:
                 raise FileNotFoundError(ENOENT, os.strerror(ENOENT), self._place)
             try:
                 for number in range(MOST):
@@ -90,14 +90,14 @@ class LedgerFile:
                     if not same_file(*self._open):
                         raise FileNotFoundError(ENOENT, "its descriptor is another file's")
                     with suppress(FileExistsError):
-                        os.link(f"/proc/self/fd/{self._open.fd}", self.name, dst_dir_fd=home, follow_symlinks=True)
+                        os.link(f"/proc/self/fd/{self._open.fd}", self.name, dst_dir_fd=state_dir, follow_symlinks=True)
                         return
                 raise FileExistsError(EEXIST, f"{MOST} of them exist already")
             finally:
-                os.close(home)
+                os.close(state_dir)
 
     def append(self, line: bytes) -> None:
-        """Append *line*, whole or not at all. HomeError; FileNotFoundError when descriptor and file are both gone."""
+        """Append *line*, whole or not at all. StateDirError; FileNotFoundError when descriptor and file are both gone."""
         try:
             done = None
             while done is None:
@@ -133,13 +133,13 @@ class LedgerFile:
 
     def _opened_again(self) -> _Open:
         with as_owner():
-            home = open_home(create=False, path=self._place)
-            if home is None:
+            state_dir = open_state_dir(create=False, path=self._place)
+            if state_dir is None:
                 raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
             try:
-                again = _opened(self.name, _FLAGS, home)
+                again = _opened(self.name, _FLAGS, state_dir)
             finally:
-                os.close(home)
+                os.close(state_dir)
         if again.identity != self._open.identity:
             _close(again)
             raise FileNotFoundError(ENOENT, "another file has its name")
@@ -162,51 +162,51 @@ class LedgerFile:
         """Put a new file with *text* in the place of the old one, whole at every moment, unless `changes` has changed.
 
         Return whether that was done. With *create* the directory may be missing, and the folder above it: then it goes to the
-        next place. HomeError.
+        next place. StateDirError.
         """
         try:
             with as_owner():
-                home = self._home(create=create)
-                if home is None:
+                state_dir = self._home(create=create)
+                if state_dir is None:
                     return False
                 try:
-                    return self._replaced(home, text, changes)
+                    return self._replaced(state_dir, text, changes)
                 finally:
-                    os.close(home)
+                    os.close(state_dir)
         except OSError as error:
             raise self._failure(error, "the ledger cannot be written anew") from None
 
     def _home(self, *, create: bool) -> int | None:
         """The directory that the file is in, or with *create* another one where that has gone with the folder above it."""
         try:
-            return open_home(create=create, path=self._place)
-        except HomeError as error:
+            return open_state_dir(create=create, path=self._place)
+        except StateDirError as error:
             if not create or error.errno != ENOENT:
                 raise
         # There the name may be in use: by what this process was before it became another program.
         place, name, unused = self._made(_NEW)
         _close(unused)
         self._place, self.name = place, name
-        return open_home(create=False, path=place)
+        return open_state_dir(create=False, path=place)
 
-    def _replaced(self, home: int, text: bytes, changes: int) -> bool:
+    def _replaced(self, state_dir: int, text: bytes, changes: int) -> bool:
         temporary, name = f".{self.name}", self.name
         unused: _Open | None = None
         try:
             with suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=home)
-            unused = _opened(temporary, _NEW, home)
+                os.unlink(temporary, dir_fd=state_dir)
+            unused = _opened(temporary, _NEW, state_dir)
             if os.write(unused.fd, text) != len(text):
                 raise OSError(ENOSPC, os.strerror(ENOSPC))
             if self.changes != changes:
                 with suppress(FileNotFoundError):  # a signal's handler has replaced the file by then
-                    os.unlink(temporary, dir_fd=home)
+                    os.unlink(temporary, dir_fd=state_dir)
                 return False
             # In this order: a handler that runs when the name has changed hands must find the new file to write to. And no
             # Python code stands between the comparison above and here.
             self._open, unused = unused, self._open
             try:
-                os.rename(temporary, name, src_dir_fd=home, dst_dir_fd=home)
+                os.rename(temporary, name, src_dir_fd=state_dir, dst_dir_fd=state_dir)
             except OSError:
                 self._open, unused = unused, self._open
                 raise
@@ -214,7 +214,7 @@ class LedgerFile:
             return True
         except OSError:
             with suppress(OSError):
-                os.unlink(temporary, dir_fd=home)
+                os.unlink(temporary, dir_fd=state_dir)
             raise
         finally:
             if unused is not None:
@@ -228,24 +228,24 @@ class LedgerFile:
             return
         # Gone already, or this process has become a user who may not: then whoever comes after it takes it away.
         with suppress(OSError), as_owner():
-            home = open_home(create=False, path=self._place)
-            if home is not None:
+            state_dir = open_state_dir(create=False, path=self._place)
+            if state_dir is not None:
                 try:
-                    if identity_of(os.stat(self.name, dir_fd=home, follow_symlinks=False)) == found.identity:
-                        os.unlink(self.name, dir_fd=home)
+                    if identity_of(os.stat(self.name, dir_fd=state_dir, follow_symlinks=False)) == found.identity:
+                        os.unlink(self.name, dir_fd=state_dir)
                 finally:
-                    os.close(home)
+                    os.close(state_dir)
 
     def _failure(self, error: OSError, what: str) -> OSError:
         # Without an errno a signal's handler raised it.
-        if isinstance(error, HomeError) or error.errno is None:
+        if isinstance(error, StateDirError) or error.errno is None:
             return error
         reason = f"{what} ({error.strerror}), so nothing is made without a record"
-        return HomeError(error.errno, reason, os.path.join(self._place, self.name))
+        return StateDirError(error.errno, reason, os.path.join(self._place, self.name))
 
 
-def _opened(name: str, flags: int, home: int) -> _Open:
-    fd = os.open(name, flags, 0o600, dir_fd=home)
+def _opened(name: str, flags: int, state_dir: int) -> _Open:
+    fd = os.open(name, flags, 0o600, dir_fd=state_dir)
     try:
         status = os.fstat(fd)
         if stat.S_IMODE(status.st_mode) != 0o600 and flags in (_NEW, _UNNAMED):

@@ -68,7 +68,7 @@ def _line(path: str) -> str:
         return ""
 
 
-def foreign(boot: str, machine: str, home: int, written: float) -> str:
+def foreign(boot: str, machine: str, state_dir: int, written: float) -> str:
     """Return why a ledger may be another machine's, or "" if it is certainly this one's.
 
     *boot* and *machine* are on record, *home* is a descriptor of the directory, *written* the time of the last change.
@@ -77,7 +77,7 @@ def foreign(boot: str, machine: str, home: int, written: float) -> str:
         return ""
     if not machine or machine != machine_id():
         return "it is of another machine"
-    if not _is_local(home):
+    if not _is_local(state_dir):
         return "it is of another boot, in a file system that several machines may use at once"
     if written >= _started():
         return "another kernel has written to it since this one started"

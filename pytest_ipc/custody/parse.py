@@ -22,7 +22,7 @@ from .state_dir import is_owners
 from .state_paths import LEDGER_NAME
 from .validators import PROCESS, Checks, is_number, is_optional_text, is_text, is_time
 
-__all__ = ["Book", "Refused", "ancestors", "books", "process_of", "read", "read_from"]
+__all__ = ["ParsedLedger", "Refused", "ancestors", "ledger_names", "process_of", "read", "read_from"]
 
 _VERSIONS = {"1", "2"}  # 1 was without what tells of machine and time, and without the ids of namespaces
 
@@ -35,7 +35,7 @@ class Refused(Exception):
 
 
 @dataclass
-class Book:
+class ParsedLedger:
     """A ledger as it was read: whose it is, and what is open in it. `root` is None when its first line is not whole.
 
     `above` are the processes with a ledger that its process descends from. `pids` is the PID namespace whose numbers it has, which
@@ -77,7 +77,7 @@ class Book:
             return False, ""
         # Of a fraction of a tick, which a time namespace may add, start times do not tell.
         slack = 0 if self.time == time_namespace() else 1
-        if not self.is_elsewhere:
+        if not self.is_remote:
             if not self.process.alive(slack=slack) and pid_namespace() and is_hidden(self.process.pid):
                 return True, "/proc does not show its process"
             return self.process.alive(slack=slack), ""
@@ -95,7 +95,7 @@ class Book:
         return False, ""
 
     @property
-    def is_elsewhere(self) -> bool:
+    def is_remote(self) -> bool:
         """Whether its process ids are another PID namespace's."""
         return bool(self.pids) and self.pids != pid_namespace()
 
@@ -108,9 +108,9 @@ class Book:
         return f"{self.name}: {lines}: {self.first_unreadable!r}"
 
 
-def books(home: int) -> Iterator[str]:
+def ledger_names(state_dir: int) -> Iterator[str]:
     """The names of the ledgers in the directory *home*."""
-    return (name for name in sorted(os.listdir(home)) if name.endswith(".ledger") and not name.startswith("."))
+    return (name for name in sorted(os.listdir(state_dir)) if name.endswith(".ledger") and not name.startswith("."))
 
 
 def process_of(name: str) -> Process | None:
@@ -122,31 +122,31 @@ def process_of(name: str) -> Process | None:
     return Process(int(match[1]), int(match[2])) if match else None
 
 
-def read(home: int, name: str) -> tuple[Book, int]:
+def read(state_dir: int, name: str) -> tuple[ParsedLedger, int]:
     """The ledger *name*, and a descriptor of its file. Refused if it is none; FileNotFoundError when it is gone."""
-    fd = _open(home, name)
+    fd = _open(state_dir, name)
     try:
-        book = read_from(fd, name)
-        book.foreign = foreign(book.boot, book.machine, home, os.fstat(fd).st_mtime)
-        return book, fd
+        ledger = read_from(fd, name)
+        ledger.foreign = foreign(ledger.boot, ledger.machine, state_dir, os.fstat(fd).st_mtime)
+        return ledger, fd
     except BaseException:
         os.close(fd)
         raise
 
 
-def read_from(fd: int, name: str) -> Book:
+def read_from(fd: int, name: str) -> ParsedLedger:
     """Return the ledger that *fd* has open, and that had that name. Refused."""
     os.lseek(fd, 0, os.SEEK_SET)
     with io.open(fd, "rb", closefd=False) as file:
         return _parse(name, file)
 
 
-def ancestors(home: int, name: str) -> frozenset[Process] | None:
+def ancestors(state_dir: int, name: str) -> frozenset[Process] | None:
     """Return the processes that the writer of the ledger *name* descends from; None before its first line is whole.
 
     Raises as read() does.
     """
-    fd = _open(home, name)
+    fd = _open(state_dir, name)
     try:
         first, end, _ = os.read(fd, LONGEST).partition(b"\n")
     finally:
@@ -154,11 +154,11 @@ def ancestors(home: int, name: str) -> frozenset[Process] | None:
     return _header(name, first).above if end else None
 
 
-def _open(home: int, name: str) -> int:
+def _open(state_dir: int, name: str) -> int:
     # Looked at before it is opened, for to open a device may do something; and again after, for it may have been exchanged.
-    _check_file(name, os.stat(name, dir_fd=home, follow_symlinks=False))
+    _check_file(name, os.stat(name, dir_fd=state_dir, follow_symlinks=False))
     try:
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=home)
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state_dir)
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -198,16 +198,16 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
         yield whole.removesuffix(b"\n")
 
 
-def _parse(name: str, file: IO[bytes]) -> Book:
+def _parse(name: str, file: IO[bytes]) -> ParsedLedger:
     lines = _lines(file)
     first = next(lines, None)
     process = process_of(name)
     if first is None and process and file.tell() < LONGEST:
         # Its writer has died, or is about to go on, before the first line was whole: nothing can have been made yet.
-        return Book(name, process, None, boot_id())
-    book = _header(name, first or b"")
-    if book.process != process:
-        raise Refused(f"{name}: it tells of process {book.process.pid}, and its name does not")
+        return ParsedLedger(name, process, None, boot_id())
+    ledger = _header(name, first or b"")
+    if ledger.process != process:
+        raise Refused(f"{name}: it tells of process {ledger.process.pid}, and its name does not")
     entries: dict[int, Entry] = {}
     test: str | None = None
     for line in lines:
@@ -219,7 +219,7 @@ def _parse(name: str, file: IO[bytes]) -> Book:
                     found = json.loads(" ".join(rest))
                     test = found if isinstance(found, str) else None
                 case ["+", number, kind, details]:
-                    entries[int(number)] = _entry(book, int(number), kind, json.loads(details), test)
+                    entries[int(number)] = _entry(ledger, int(number), kind, json.loads(details), test)
                 case ["=", number, *rest]:
                     entry = entries[int(number)]
                     entry.made = _checked(json.loads(" ".join(rest)), _kind(entry.kind).made)
@@ -228,13 +228,13 @@ def _parse(name: str, file: IO[bytes]) -> Book:
                 case _:
                     raise ValueError("no record")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            book.first_unreadable = book.first_unreadable or line[:80].decode(errors="replace")
-            book.unreadable += 1
-    book.open = list(entries.values())
-    return book
+            ledger.first_unreadable = ledger.first_unreadable or line[:80].decode(errors="replace")
+            ledger.unreadable += 1
+    ledger.open = list(entries.values())
+    return ledger
 
 
-def _header(name: str, line: bytes) -> Book:
+def _header(name: str, line: bytes) -> ParsedLedger:
     try:
         word, version, text = line.decode().split(" ", 2)
         if word != "pytest-ipc":
@@ -242,7 +242,7 @@ def _header(name: str, line: bytes) -> Book:
         if version not in _VERSIONS:
             raise Refused(f"{name}: version {plain(version)} of the ledger is not known here")
         header = _checked(json.loads(text), _HEADER)
-        return Book(
+        return ParsedLedger(
             name,
             Process(header["pid"], header["start"]),
             _process(header["root"]),
@@ -292,6 +292,6 @@ def _kind(name: str) -> Kind:
     return KINDS.get(name, UNKNOWN)
 
 
-def _entry(book: Book, number: int, kind: str, details: Any, test: str | None) -> Entry:
+def _entry(ledger: ParsedLedger, number: int, kind: str, details: Any, test: str | None) -> Entry:
     details = _checked(details, {**_COMMON, **_kind(kind).needs})
-    return Entry(number, kind, details, test=test, pid=book.process.pid, start=book.process.start)
+    return Entry(number, kind, details, test=test, pid=ledger.process.pid, start=ledger.process.start)

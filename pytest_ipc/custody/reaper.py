@@ -17,10 +17,10 @@ from itertools import chain, count, repeat
 from ..unpatched import os, select, signal
 from .descendants import signal_process
 from .identity import Process, start_of
-from .parse import Refused, books, read
+from .parse import Refused, ledger_names, read
 from .search import note_below
 from .start_reaper import LEDGER, READY
-from .state_dir import HomeError, hold, homes, pin
+from .state_dir import StateDirError, hold, pin, state_dirs
 
 # How often it takes note of what is below its owner. What has lost its tag and then its parent can be proven by that alone.
 LOOK_MS = 1000
@@ -84,7 +84,7 @@ class Watch:
             signal_process(self.owner.pid, lambda _pid: self.owner.may_live())
             _wait_for_end(self.owner)
         _sweep_run(self.owner, self.controller)
-        _see_words_read(self.owner, self.controller)
+        _wait_for_controller(self.owner, self.controller)
 
     def _first_to_die(self) -> str:
         if self._dead:
@@ -113,15 +113,15 @@ class Watch:
         return "owner"
 
 
-def _see_words_read(owner: Process, audience: Process) -> None:
+def _wait_for_controller(owner: Process, audience: Process) -> None:
     """Stay until the controller has read what was left for it; when it dies before it does, nobody will."""
-    from .result_files import words_wait
+    from .result_files import results_pending
 
     nothing = select.poll()
     for pause in chain(range(5, 1000, 5), repeat(1000)):
         dead = not audience.alive()
         try:
-            if not words_wait(owner, take_back=dead):
+            if not results_pending(owner, take_back=dead):
                 return
         except OSError:
             return
@@ -149,7 +149,7 @@ def _sweep_run(owner: Process, audience: Process) -> None:
         try:
             sweep(root=owner, word=audience.alive())
             dead, waiting = _ledgers_of(owner)
-        except HomeError:
+        except StateDirError:
             break
         # One that was alive when it was its turn and is dead now has not been swept yet.
         if not waiting and dead <= dead_before:
@@ -161,19 +161,19 @@ def _sweep_run(owner: Process, audience: Process) -> None:
 
 
 def _ledgers_of(owner: Process) -> tuple[set[tuple[str, str]], bool]:
-    """The ledgers of the owner's run whose processes have died, and whether others live. HomeError."""
+    """The ledgers of the owner's run whose processes have died, and whether others live. StateDirError."""
     dead: set[tuple[str, str]] = set()
     waiting = False
-    for home in homes([]):
-        for name in books(home.fd):
+    for state_dir in state_dirs([]):
+        for name in ledger_names(state_dir.fd):
             try:
-                book, fd = read(home.fd, name)
+                ledger, fd = read(state_dir.fd, name)
             except (Refused, FileNotFoundError):
                 continue
             os.close(fd)
-            if book.root in (owner, None):
-                if book.alive:
+            if ledger.root in (owner, None):
+                if ledger.alive:
                     waiting = True
                 else:
-                    dead.add((home.path, name))
+                    dead.add((state_dir.path, name))
     return dead, waiting

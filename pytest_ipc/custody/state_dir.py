@@ -15,18 +15,28 @@ from typing import NamedTuple
 from ..unpatched import os
 from .cleanup import failures_ignored
 from .private_folder import Identity, check_folder, identity_of
-from .state_paths import home_path, owner, pin, places
+from .state_paths import owner, pin, places, state_dir_path
 
-__all__ = ["Home", "HomeError", "as_owner", "hold", "home_path", "homes", "is_owners", "open_home", "pin"]
+__all__ = [
+    "StateDir",
+    "StateDirError",
+    "as_owner",
+    "hold",
+    "is_owners",
+    "open_state_dir",
+    "pin",
+    "state_dir_path",
+    "state_dirs",
+]
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class HomeError(OSError):
+class StateDirError(OSError):
     """The directory of the ledgers cannot be used: what is wrong with it, and the way out."""
 
 
-class Home(NamedTuple):
+class StateDir(NamedTuple):
     """A directory of ledgers: its path, and a descriptor of it."""
 
     path: str
@@ -65,48 +75,50 @@ def _is_in_another_user_namespace() -> bool:
         return False
 
 
-def open_home(*, create: bool, path: str | None = None) -> int | None:
-    """A descriptor of the directory; None when it does not exist and *create* is false. HomeError if it cannot be trusted.
+def open_state_dir(*, create: bool, path: str | None = None) -> int | None:
+    """A descriptor of the directory; None when it does not exist and *create* is false. StateDirError if it cannot be trusted.
 
     With *create*, and without a *path*, the next place is taken where the folder that held the directory has gone.
     """
     with as_owner():
-        for place in (path,) if path else (home_path(), *(places()[1:] if create else ())):
+        for place in (path,) if path else (state_dir_path(), *(places()[1:] if create else ())):
             try:
                 fd = _open(place, create=create)
             except FileNotFoundError:
                 continue
-            if create and place != home_path() and path is None:
+            if create and place != state_dir_path() and path is None:
                 pin(place, *places())
             return fd
     if create:
-        raise HomeError(
-            2, "the folder of the ledgers' directory has gone, and there is no other, so nothing is made", home_path()
+        raise StateDirError(
+            2,
+            "the folder of the ledgers' directory has gone, and there is no other, so nothing is made",
+            state_dir_path(),
         )
     return None
 
 
-_held: Home | None = None
+_held: StateDir | None = None
 
 
 def hold() -> None:
-    """Hold the directory in use open: it is found by homes() even when it has been unmounted or removed. HomeError."""
+    """Hold the directory in use open: it is found by homes() even when it has been unmounted or removed. StateDirError."""
     global _held
-    fd = open_home(create=False)
-    _held = None if fd is None else Home(home_path(), fd)
+    fd = open_state_dir(create=False)
+    _held = None if fd is None else StateDir(state_dir_path(), fd)
 
 
-def homes(refused: list[str]) -> Iterator[Home]:
+def state_dirs(refused: list[str]) -> Iterator[StateDir]:
     """Go through every directory of ledgers of this user that exists; a sentence on each that cannot be trusted is *refused*.
 
-    HomeError for the one in use.
+    StateDirError for the one in use.
     """
     seen: list[Identity] = []
     for place in places():
         try:
-            fd = open_home(create=False, path=place)
-        except HomeError as error:
-            if place == home_path():
+            fd = open_state_dir(create=False, path=place)
+        except StateDirError as error:
+            if place == state_dir_path():
                 raise
             refused.append(f"{place}: {error.strerror}")
             continue
@@ -114,7 +126,7 @@ def homes(refused: list[str]) -> Iterator[Home]:
             try:
                 if (identity := identity_of(os.fstat(fd))) not in seen:
                     seen.append(identity)
-                    yield Home(place, fd)
+                    yield StateDir(place, fd)
             finally:
                 os.close(fd)
     if _held is not None and identity_of(os.fstat(_held.fd)) not in seen:
@@ -135,12 +147,12 @@ def _open(path: str, *, create: bool) -> int:
             _check_user(path)
             _give_back_to_its_owner(path)
             fd = os.open(path, _FLAGS)
-    except (HomeError, FileNotFoundError):
+    except (StateDirError, FileNotFoundError):
         raise
     except OSError as error:
         if error.errno is None:  # a signal's handler raised it
             raise
-        raise HomeError(
+        raise StateDirError(
             error.errno, f"the ledger's directory is no directory of ours ({error.strerror})", path
         ) from None
     status = os.fstat(fd)
@@ -151,7 +163,7 @@ def _open(path: str, *, create: bool) -> int:
         wrong.append(f"is open to others (mode {stat.S_IMODE(status.st_mode):#o})")
     if wrong:
         os.close(fd)
-        raise HomeError(
+        raise StateDirError(
             EPERM,
             f"the ledger's directory {' and '.join(wrong)}, and is not used; remove it, or set XDG_RUNTIME_DIR",
             path,
@@ -171,7 +183,7 @@ def _give_back_to_its_owner(path: str) -> None:
 
 def _check_user(path: str) -> None:
     if os.geteuid() != owner() and not _is_in_another_user_namespace():
-        raise HomeError(
+        raise StateDirError(
             EPERM,
             f"this process has become user {os.geteuid()} and the ledgers are user {owner()}'s, so nothing is made; make the "
             "first object before",
@@ -192,6 +204,6 @@ def _make(path: str) -> None:
     except OSError as error:
         if error.errno is None:  # a signal's handler raised it
             raise
-        raise HomeError(
+        raise StateDirError(
             error.errno, f"the ledger's directory cannot be made ({error.strerror}), so nothing is made", path
         ) from None

@@ -16,7 +16,7 @@ from contextlib import suppress
 from .. import custody
 from ..unpatched import io, os
 
-__all__ = ["LEDGER_NAME", "has_leftovers", "home_path", "owner", "pin", "places", "temp_folder"]
+__all__ = ["LEDGER_NAME", "has_leftovers", "owner", "pin", "places", "state_dir_path", "temp_folder"]
 
 # Where a user's runtime folder is, whatever the environment says, and folders for everybody's temporary files.
 RUNTIME = ("/run/user",)
@@ -88,14 +88,14 @@ def pin(path: str, *others: str) -> None:
     _pinned = path
 
 
-def home_path() -> str:
+def state_dir_path() -> str:
     """Where the ledgers of this user lie, whether or not the directory exists."""
     return _candidates()[0] if _pinned is None else _pinned
 
 
 def places() -> list[str]:
     """Return every directory in which ledgers of this user may lie, the one in use first, whether or not it exists."""
-    return list(dict.fromkeys([home_path(), *(_candidates() if _pinned is None else _pinned_places)]))
+    return list(dict.fromkeys([state_dir_path(), *(_candidates() if _pinned is None else _pinned_places)]))
 
 
 def _candidates() -> list[str]:

@@ -8,50 +8,50 @@ from ..printable import plain
 from ..unpatched import os, time
 from .kinds import KINDS, UNKNOWN
 from .namespaces import process_in
-from .parse import Book, Refused, books, read
-from .state_dir import home_path, homes
+from .parse import ParsedLedger, Refused, ledger_names, read
+from .state_dir import state_dir_path, state_dirs
 
 __all__ = ["owners", "status"]
 
 
 def status() -> Iterator[str]:
-    """The lines that `pytest-ipc status` prints. HomeError."""
+    """The lines that `pytest-ipc status` prints. StateDirError."""
     count, refused = 0, list[str]()
     looked: list[str] = []
-    for home in homes(refused):
-        looked.append(home.path)
-        yield plain(f"ledgers in {home.path}")
-        for name in books(home.fd):
+    for state_dir in state_dirs(refused):
+        looked.append(state_dir.path)
+        yield plain(f"ledgers in {state_dir.path}")
+        for name in ledger_names(state_dir.fd):
             try:
-                book, fd = read(home.fd, name)
+                ledger, fd = read(state_dir.fd, name)
             except FileNotFoundError:
                 continue
             except Refused as refusal:
-                refused.append(f"{home.path}/{refusal}")
+                refused.append(f"{state_dir.path}/{refusal}")
                 continue
             os.close(fd)
-            if book.doubt:
-                refused.append(f"{home.path}/{book.doubt}")
-            for line in _lines(book):
+            if ledger.doubt:
+                refused.append(f"{state_dir.path}/{ledger.doubt}")
+            for line in _lines(ledger):
                 count += 1
                 yield line
     for line in refused:
         yield plain(f"refused: {line}")
     if not looked:
-        yield plain(f"there is no directory of ledgers; the next run makes {home_path()}")
+        yield plain(f"there is no directory of ledgers; the next run makes {state_dir_path()}")
     yield f"{count} objects are owned" if count else "nothing is owned"
 
 
-def _lines(book: Book) -> Iterator[str]:
-    worker = f" (worker {book.worker})" if book.worker else ""
-    owner = f"process {book.process.pid}{worker}"
-    if book.is_elsewhere:
-        owner += f" of {book.pids}"
-    if reason := book.unjudged:
+def _lines(ledger: ParsedLedger) -> Iterator[str]:
+    worker = f" (worker {ledger.worker})" if ledger.worker else ""
+    owner = f"process {ledger.process.pid}{worker}"
+    if ledger.is_remote:
+        owner += f" of {ledger.pids}"
+    if reason := ledger.unjudged:
         owner += f"; whether it lives cannot be known from here: {reason}"
-    elif not book.alive:
+    elif not ledger.alive:
         owner += ", which is dead: `pytest-ipc sweep` clears up"
-    for entry in book.open:
+    for entry in ledger.open:
         what = KINDS.get(entry.kind, UNKNOWN).describe(entry)
         test = f", made by {entry.test}" if entry.test else ""
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.details["at"]))
@@ -68,19 +68,19 @@ def _gone(namespace: str) -> str:
 
 
 def owners() -> dict[str, str]:
-    """Return the owner of each object on record, by kind and id, name or key, as in "sysv-shm 5". HomeError."""
+    """Return the owner of each object on record, by kind and id, name or key, as in "sysv-shm 5". StateDirError."""
     found: dict[str, str] = {}
-    for home in homes([]):
-        for name in books(home.fd):
+    for state_dir in state_dirs([]):
+        for name in ledger_names(state_dir.fd):
             try:
-                book, fd = read(home.fd, name)
+                ledger, fd = read(state_dir.fd, name)
             except (FileNotFoundError, Refused):
                 continue
             os.close(fd)
-            owner = f"process {book.process.pid}" + (
-                "" if book.alive else ", which is dead: `pytest-ipc sweep` cleans up"
+            owner = f"process {ledger.process.pid}" + (
+                "" if ledger.alive else ", which is dead: `pytest-ipc sweep` cleans up"
             )
-            for entry in book.open:
+            for entry in ledger.open:
                 details, made = entry.details, entry.made or {}
                 names = [details.get(key) for key in ("own", "name")]
                 for key in (made.get("id"), *(str(each).lstrip("/") for each in names if each)):

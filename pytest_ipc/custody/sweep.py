@@ -20,11 +20,11 @@ from .kinds import KINDS, UNKNOWN, Entry, Kind
 from .machine import boot_id
 from .namespaces import is_certain, is_here, process_in
 from .other_namespaces import in_namespace
-from .parse import Book, Refused, ancestors, books, process_of, read, read_from
+from .parse import ParsedLedger, Refused, ancestors, ledger_names, process_of, read, read_from
 from .private_folder import identity_of, same_entry
-from .result_files import forget_words, leave_word, take_words
+from .result_files import remove_stale_results, take_results, write_result
 from .search import ended_together, searching
-from .state_dir import Home, HomeError, as_owner, homes
+from .state_dir import StateDir, StateDirError, as_owner, state_dirs
 from .state_paths import owner
 
 __all__ = ["Swept", "settle", "sweep", "sweep_lost", "sweep_worker"]
@@ -62,36 +62,36 @@ class Swept:
 def sweep(*, dry_run: bool = False, root: Process | None = None, word: bool = False) -> Swept:
     """Sweep every ledger whose process has died, in all places of this user; of one run's processes only, if *root* is given.
 
-    With *word*, what was done is written down for the controller of a worker. HomeError for the directory in use.
+    With *word*, what was done is written down for the controller of a worker. StateDirError for the directory in use.
     """
     done, patience = Swept(), Deadline(PATIENCE)
     refused: list[str] = []
-    children, writers = _processes(lambda book: _is_swept(book, root))
+    children, writers = _processes(lambda ledger: _is_swept(ledger, root))
     with ended_together([] if dry_run else children, writers):
-        for home in homes(refused):
-            done.places.append(home.path)
-            for name in books(home.fd):
-                done.add(_sweep_one(home, name, dry_run=dry_run, root=root, word=word, patience=patience))
+        for state_dir in state_dirs(refused):
+            done.places.append(state_dir.path)
+            for name in ledger_names(state_dir.fd):
+                done.add(_sweep_one(state_dir, name, dry_run=dry_run, root=root, word=word, patience=patience))
             if root is None and not dry_run:
-                forget_words(home)
+                remove_stale_results(state_dir)
     for text in refused if root is None else ():
         done.refuse(text)
     return done
 
 
 def settle(process: Process) -> Swept:
-    """Sweep the ledgers of a process that has just died and of its descendants, as far as they have died with it. HomeError.
+    """Sweep the ledgers of a process that has just died and of its descendants, as far as they have died with it. StateDirError.
 
     A process that has become another user for good leaves that to the reaper.
     """
     done = Swept()
     with as_owner(), searching(partial(below, "self")):  # what it started was below this process, and has ended with it
         try:
-            for home in homes([]):
-                for name in books(home.fd):
-                    if process_of(name) == process or process in _ancestors(home.fd, name):
-                        done.add(_sweep_one(home, name, own=True))
-        except HomeError:
+            for state_dir in state_dirs([]):
+                for name in ledger_names(state_dir.fd):
+                    if process_of(name) == process or process in _ancestors(state_dir.fd, name):
+                        done.add(_sweep_one(state_dir, name, own=True))
+        except StateDirError:
             if os.geteuid() == owner():
                 raise
     return done
@@ -101,14 +101,14 @@ def sweep_lost(fd: int, owner: Process) -> Swept:
     """Sweep the ledger of *owner*, which *fd* has open for reading, if it is in no directory any more. OSError."""
     done = Swept()
     name, identity = f"{owner.pid}-{owner.start}.ledger", identity_of(os.fstat(fd))
-    for home in homes([]):
-        for entry in books(home.fd):
+    for state_dir in state_dirs([]):
+        for entry in ledger_names(state_dir.fd):
             with suppress(FileNotFoundError):
-                if same_entry(home.fd, entry, identity):
+                if same_entry(state_dir.fd, entry, identity):
                     return done
-    book = read_from(fd, name)
-    if book.root == owner:
-        _end_all(Home("a directory that has gone", -1), book, done, dry_run=False, own=True)
+    ledger = read_from(fd, name)
+    if ledger.root == owner:
+        _end_all(StateDir("a directory that has gone", -1), ledger, done, dry_run=False, own=True)
     return done
 
 
@@ -116,11 +116,11 @@ def sweep_lost(fd: int, owner: Process) -> Swept:
 _known_ancestors: dict[str, frozenset[Process]] = {}
 
 
-def _ancestors(home: int, name: str) -> frozenset[Process]:
+def _ancestors(state_dir: int, name: str) -> frozenset[Process]:
     found = _known_ancestors.get(name)
     if found is None:
         try:
-            found = ancestors(home, name)
+            found = ancestors(state_dir, name)
         except (OSError, Refused):
             return frozenset()
         if found is None:
@@ -134,58 +134,58 @@ def _ancestors(home: int, name: str) -> frozenset[Process]:
 def sweep_worker(run: str, worker: str) -> Swept:
     """Sweep the ledgers of one dead pytest-xdist worker, and take the word that its reaper has left if that was quicker."""
     done = Swept()
-    for home in homes([]):
+    for state_dir in state_dirs([]):
         # Its children die a moment after it; and once their ledgers are gone, so is everything of which a word could come.
         here = Swept()
-        with ended_together(*_processes(lambda book: (book.run, book.worker) == (run, worker), home)):
-            Deadline(1.0).until(lambda: _sweep_books_of(home, run, worker, here))  # noqa: B023 - called in this round
+        with ended_together(*_processes(lambda ledger: (ledger.run, ledger.worker) == (run, worker), state_dir)):
+            Deadline(1.0).until(lambda: _sweep_worker_in(state_dir, run, worker, here))  # noqa: B023 - called in this round
         done.add(here)
-        for removed, left in take_words(home, run, worker):
+        for removed, left in take_results(state_dir, run, worker):
             done.add(Swept(removed, left))
     return done
 
 
-def _is_swept(book: Book, root: Process | None) -> bool:
+def _is_swept(ledger: ParsedLedger, root: Process | None) -> bool:
     """Whether the processes of a ledger are to be ended: of one run, which is dead, or of any that is dead."""
     if root is not None:
-        return book.root == root
-    if not book.alive:
+        return ledger.root == root
+    if not ledger.alive:
         return True
-    return not (book.foreign or book.is_elsewhere or book.root is None or book.root.may_live(slack=1))
+    return not (ledger.foreign or ledger.is_remote or ledger.root is None or ledger.root.may_live(slack=1))
 
 
-def _processes(wanted: Callable[[Book], bool], *only: Home) -> tuple[list[Entry], set[tuple[int, int]]]:
+def _processes(wanted: Callable[[ParsedLedger], bool], *only: StateDir) -> tuple[list[Entry], set[tuple[int, int]]]:
     """The children on record in the ledgers that are *wanted*, and who has a ledger at all; of this boot and PID namespace."""
     children: list[Entry] = []
     writers: set[tuple[int, int]] = set()
-    for home in only or homes([]):
-        for name in books(home.fd):
+    for state_dir in only or state_dirs([]):
+        for name in ledger_names(state_dir.fd):
             with suppress(OSError, Refused):
-                book, fd = read(home.fd, name)
+                ledger, fd = read(state_dir.fd, name)
                 os.close(fd)
-                if book.boot == boot_id() and not (book.foreign or book.is_elsewhere):
-                    writers.add((book.process.pid, book.process.start))
-                    if wanted(book):
-                        children += (entry for entry in book.open if entry.kind == "process")
+                if ledger.boot == boot_id() and not (ledger.foreign or ledger.is_remote):
+                    writers.add((ledger.process.pid, ledger.process.start))
+                    if wanted(ledger):
+                        children += (entry for entry in ledger.open if entry.kind == "process")
     return children, writers
 
 
-def _sweep_books_of(home: Home, run: str, worker: str, done: Swept) -> bool:
+def _sweep_worker_in(state_dir: StateDir, run: str, worker: str, done: Swept) -> bool:
     """Sweep the ledgers of a worker and its children; whether all of them were dead."""
     done.left, done.refused = [], []  # what was left the last time is looked at again
     all_dead = True
-    for name in books(home.fd):
+    for name in ledger_names(state_dir.fd):
         with suppress(FileNotFoundError, Refused):
-            book, fd = read(home.fd, name)
+            ledger, fd = read(state_dir.fd, name)
             os.close(fd)
-            if (book.run, book.worker) == (run, worker):
-                all_dead = all_dead and not book.alive
-                done.add(_sweep_one(home, name, own=True))
+            if (ledger.run, ledger.worker) == (run, worker):
+                all_dead = all_dead and not ledger.alive
+                done.add(_sweep_one(state_dir, name, own=True))
     return all_dead
 
 
 def _sweep_one(
-    home: Home,
+    state_dir: StateDir,
     name: str,
     *,
     dry_run: bool = False,
@@ -197,61 +197,63 @@ def _sweep_one(
     """Sweep one ledger, if its writer is dead; of one run, if *root* is given. *own* says that it is this process's run."""
     done, own = Swept(), own or root is not None
     try:
-        book, fd = read(home.fd, name)
+        ledger, fd = read(state_dir.fd, name)
         try:
-            if root is not None and book.root not in (root, None):
+            if root is not None and ledger.root not in (root, None):
                 return done
-            if book.alive:
-                if root is None and book.open and (reason := book.unjudged):
+            if ledger.alive:
+                if root is None and ledger.open and (reason := ledger.unjudged):
                     done.leave(
-                        plain(f"{_summary(book)} in {home.path}: whether it lives cannot be known from here: {reason}")
+                        plain(
+                            f"{_summary(ledger)} in {state_dir.path}: whether it lives cannot be known from here: {reason}"
+                        )
                     )
                 return done
             if dry_run:
-                _end_all(home, book, done, dry_run=True, own=own)
+                _end_all(state_dir, ledger, done, dry_run=True, own=own)
             elif not _lock(fd, patience or Deadline(PATIENCE)):
-                done.leave(f"{home.path}/{name}: another sweep holds it")
+                done.leave(f"{state_dir.path}/{name}: another sweep holds it")
             else:
-                _sweep_held(home, name, fd, done, word=word, own=own)
+                _sweep_held(state_dir, name, fd, done, word=word, own=own)
         finally:
             os.close(fd)
     except FileNotFoundError:
         pass
     except Refused as refusal:
-        done.refuse(f"{home.path}/{refusal}")
+        done.refuse(f"{state_dir.path}/{refusal}")
     except OSError as error:
         if error.errno is None:  # a signal's handler raised it
             raise
-        done.leave(f"{home.path}/{name}: {error.strerror}")
+        done.leave(f"{state_dir.path}/{name}: {error.strerror}")
     return done
 
 
-def _sweep_held(home: Home, name: str, held: int, done: Swept, *, word: bool, own: bool) -> None:
+def _sweep_held(state_dir: StateDir, name: str, held: int, done: Swept, *, word: bool, own: bool) -> None:
     """Sweep a ledger whose writer is dead, under the lock on its file; *own* if it is of this process's run."""
     # It is read again: its writer may have written more between the first look and its death, perhaps to a new file, and
     # another sweep may have been through it. FileNotFoundError says that this one is done.
-    book, fd = read(home.fd, name)
+    ledger, fd = read(state_dir.fd, name)
     try:
         if not os.path.sameopenfile(fd, held):
             return  # the next sweep's
-        _end_all(home, book, done, dry_run=False, own=own)
-        if word and book.run:
-            leave_word(home, book, done.removed, done.left)
+        _end_all(state_dir, ledger, done, dry_run=False, own=own)
+        if word and ledger.run:
+            write_result(state_dir, ledger, done.removed, done.left)
         if not (done.left or done.refused):
             with suppress(FileNotFoundError):
                 os.unlink(
-                    f".{name}", dir_fd=home.fd
+                    f".{name}", dir_fd=state_dir.fd
                 )  # the new one, if its writer died while it was about to replace this
-            os.unlink(name, dir_fd=home.fd)
+            os.unlink(name, dir_fd=state_dir.fd)
     finally:
         os.close(fd)
 
 
-def _end_all(home: Home, book: Book, done: Swept, *, dry_run: bool, own: bool) -> None:
-    for entry in book.open:
-        _end(book, entry, done, dry_run=dry_run, own=own)
-    if book.doubt:
-        done.refuse(f"{home.path}/{book.doubt}")
+def _end_all(state_dir: StateDir, ledger: ParsedLedger, done: Swept, *, dry_run: bool, own: bool) -> None:
+    for entry in ledger.open:
+        _end(ledger, entry, done, dry_run=dry_run, own=own)
+    if ledger.doubt:
+        done.refuse(f"{state_dir.path}/{ledger.doubt}")
 
 
 def _lock(fd: int, patience: Deadline) -> bool:
@@ -268,19 +270,19 @@ def _lock(fd: int, patience: Deadline) -> bool:
     return patience.until(locked)
 
 
-def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool, own: bool) -> None:
+def _end(ledger: ParsedLedger, entry: Entry, done: Swept, *, dry_run: bool, own: bool) -> None:
     kind = KINDS.get(entry.kind, UNKNOWN)
-    text = plain(f"{kind.describe(entry)}{_made_by(book, entry)}")
+    text = plain(f"{kind.describe(entry)}{_made_by(ledger, entry)}")
     if kind is UNKNOWN:
         done.leave(text)
         return
-    if book.boot != boot_id():
+    if ledger.boot != boot_id():
         if not kind.lasting:
             return
         if entry.made is not None:
             entry.made["dev"] = _device_of(entry.details["path"])  # the numbers of devices are given anew at each boot
     try:
-        outcome = _outcome(kind, book, entry, dry_run=dry_run, own=own)
+        outcome = _outcome(kind, ledger, entry, dry_run=dry_run, own=own)
     except OSError as error:
         if error.errno is None:  # a signal's handler raised it
             raise
@@ -292,13 +294,13 @@ def _end(book: Book, entry: Entry, done: Swept, *, dry_run: bool, own: bool) -> 
             done.leave(f"{text}: {plain(doubt)}")
 
 
-def _outcome(kind: Kind, book: Book, entry: Entry, *, dry_run: bool, own: bool) -> list[str]:
+def _outcome(kind: Kind, ledger: ParsedLedger, entry: Entry, *, dry_run: bool, own: bool) -> list[str]:
     """End one object where it is: "removed", "left" and why, or nothing. OSError."""
-    if book.is_elsewhere:
+    if ledger.is_remote:
         if entry.kind == "process":
             # A PID namespace takes its processes along.
-            gone = process_in(book.pids, below=own) is None
-            return [] if gone else ["left", f"it is in {book.pids}; sweep from within"]
+            gone = process_in(ledger.pids, below=own) is None
+            return [] if gone else ["left", f"it is in {ledger.pids}; sweep from within"]
         entry.pid = -1  # the number says nothing here
     where = entry.details["ipc"] if "ipc" in kind.needs else ""
     here = not where or is_here(where)
@@ -339,15 +341,15 @@ def _device_of(path: str) -> int:
         return 0
 
 
-def _summary(book: Book) -> str:
+def _summary(ledger: ParsedLedger) -> str:
     """What a ledger has open, in one line: the first objects by name."""
-    names = [KINDS.get(entry.kind, UNKNOWN).describe(entry) for entry in book.open[:3]]
-    if more := len(book.open) - len(names):
+    names = [KINDS.get(entry.kind, UNKNOWN).describe(entry) for entry in ledger.open[:3]]
+    if more := len(ledger.open) - len(names):
         names.append(f"{more} more")
-    worker = f" (worker {book.worker})" if book.worker else ""
-    return f"{', '.join(names)} of process {book.process.pid}{worker}"
+    worker = f" (worker {ledger.worker})" if ledger.worker else ""
+    return f"{', '.join(names)} of process {ledger.process.pid}{worker}"
 
 
-def _made_by(book: Book, entry: Entry) -> str:
+def _made_by(ledger: ParsedLedger, entry: Entry) -> str:
     test = f" by {entry.test}" if entry.test else ""
-    return f", made{test} in process {book.process.pid}"
+    return f", made{test} in process {ledger.process.pid}"

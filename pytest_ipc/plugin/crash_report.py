@@ -23,13 +23,13 @@ class CustodyWatch:
         if self._swept:
             return
         self._swept = True
-        from ..custody.state_dir import home_path
+        from ..custody.state_dir import state_dir_path
         from ..custody.sweep import sweep
 
         try:
             done = sweep()
-        except OSError as error:  # a HomeError, mostly; and nothing that goes wrong with the past may stop this run
-            self._header = [plain(f"ipc: {error.strerror}: {error.filename or home_path()}")]
+        except OSError as error:  # a StateDirError, mostly; and nothing that goes wrong with the past may stop this run
+            self._header = [plain(f"ipc: {error.strerror}: {error.filename or state_dir_path()}")]
             return
         self._header = [f"ipc: removed {line}" for line in done.removed]
         self._header += [f"ipc: left {line}" for line in (*done.left, *done.refused)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..custody import ledger
 from ..custody.descendants import mark_self
-from ..custody.identity import put_on
+from ..custody.identity import set_tag
 from ..kernel import libc
 from ..kernel.process import PR_SET_PDEATHSIG, prctl
 from ..unpatched import io, os, signal
@@ -70,7 +70,7 @@ def live(
 
     try:
         child_report.prepare(report)
-        put_on(tag)
+        set_tag(tag)
         mark_self()
         _tied = tied
         die_with_parent()

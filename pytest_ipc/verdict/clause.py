@@ -80,7 +80,7 @@ def fails_with(*expected: int) -> Iterator[None]:
 
     Deviation says what was expected and what came. A call that the platform does not have passes through as ENOSYS.
     """
-    from ..custody.state_dir import HomeError
+    from ..custody.state_dir import StateDirError
     from ..kernel import libc
 
     wanted = " or ".join(map(errno_name, expected))
@@ -90,7 +90,7 @@ def fails_with(*expected: int) -> Iterator[None]:
     except OSError as error:
         if error.errno in expected:
             return
-        if isinstance(error, HomeError):
+        if isinstance(error, StateDirError):
             raise  # of the ledger, and no answer to the call
         if error.errno in ABSENT or error.errno is None:  # None: a deadline of ours, which says itself what hung
             raise

@@ -17,7 +17,7 @@ import pytest_ipc.custody.state_paths
 from pytest_ipc import scope
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.ledger import Ledger
-from pytest_ipc.custody.state_dir import home_path
+from pytest_ipc.custody.state_dir import state_dir_path
 
 from ..subprocesses import Running
 
@@ -45,7 +45,7 @@ def open_folder(temporary_root: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def home(runtime: Path) -> Iterator[Path]:
+def state_dir(runtime: Path) -> Iterator[Path]:
     """The home in it."""
     path = runtime / "pytest-ipc"
     path.mkdir(mode=0o700)
@@ -54,10 +54,10 @@ def home(runtime: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
+def own(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     """A ledger of this process's in a home of its own, in the place of the session's."""
     made = Ledger()
-    assert home_path() == str(home)
+    assert state_dir_path() == str(state_dir)
     monkeypatch.setattr(ledger, "_ledger", made)
     yield made
     made.close()

@@ -76,10 +76,10 @@ def header(process: Process, **changes: Any) -> str:
     return f"pytest-ipc 2 {json.dumps({name: value for name, value in whole.items() if value is not ...})}"
 
 
-def forge(home: Path, *lines: str, process: Process | None = None, end: str = "\n", **changes: Any) -> Path:
+def forge(state_dir: Path, *lines: str, process: Process | None = None, end: str = "\n", **changes: Any) -> Path:
     """A ledger in *home* of a process that has died, or of *process*, with these lines."""
     process = process or dead_process()
-    path = home / f"{process.pid}-{process.start}.ledger"
+    path = state_dir / f"{process.pid}-{process.start}.ledger"
     path.write_text("\n".join([header(process, **changes), *lines]) + end)
     path.chmod(0o600)
     if "boot" in changes:

@@ -25,7 +25,7 @@ from pytest_ipc.custody import ledger
 from pytest_ipc.custody.identity import Process, tag_of
 from pytest_ipc.custody.scope import Scope
 
-from .parsed import book
+from .parsed import parsed
 from .remains import IS_LEFT, Note
 from .scenario import start_daemon
 
@@ -175,7 +175,7 @@ def strike(make: Callable[[Ipc], list[Note]], point: int | None, exception: type
         raised = True
     finally:
         sys.settrace(None)
-    on_record = {entry.kind for entry in book(ledger.current()).open}
+    on_record = {entry.kind for entry in parsed(ledger.current()).open}
     lost = [note for note in notes if IS_LEFT[note["kind"]](note) and note["kind"] not in on_record]
     assert not lost, f"it lives and is on no record: {lost}"
     assert raised or not striker.where or unraisable, f"what the handler raised at {striker.where} must come out"
@@ -197,7 +197,7 @@ def main() -> None:
             strike(MAKERS[name], point, exception)
         except AssertionError as error:
             wrong.append(f"point {point} of {whole}: {error}")
-    open_records = [f"{entry.kind} {entry.details}" for entry in book(ledger.current()).open]
+    open_records = [f"{entry.kind} {entry.details}" for entry in parsed(ledger.current()).open]
     print(json.dumps({"points": len(points), "wrong": wrong, "open": open_records}))
 
 

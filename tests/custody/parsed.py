@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 from pytest_ipc.custody.ledger import Ledger
-from pytest_ipc.custody.parse import Book, read
-from pytest_ipc.custody.state_dir import home_path, open_home
+from pytest_ipc.custody.parse import ParsedLedger, read
+from pytest_ipc.custody.state_dir import open_state_dir, state_dir_path
 
 
 def text(own: Ledger) -> list[str]:
     """What is in it, as anybody else would read it."""
-    return Path(home_path(), own.name).read_text().splitlines()
+    return Path(state_dir_path(), own.name).read_text().splitlines()
 
 
 def records(own: Ledger) -> list[str]:
@@ -20,13 +20,13 @@ def records(own: Ledger) -> list[str]:
     return [line for line in text(own)[1:] if line[0] != "@"]
 
 
-def book(own: Ledger) -> Book:
+def parsed(own: Ledger) -> ParsedLedger:
     """What the sweep would make of it."""
-    home = open_home(create=False)
-    assert home is not None
+    state_dir = open_state_dir(create=False)
+    assert state_dir is not None
     try:
-        found, fd = read(home, own.name)
+        found, fd = read(state_dir, own.name)
         os.close(fd)
         return found
     finally:
-        os.close(home)
+        os.close(state_dir)

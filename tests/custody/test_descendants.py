@@ -14,7 +14,7 @@ from pytest_ipc import scope
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.ledger import DEEPEST
 from pytest_ipc.custody.parse import read
-from pytest_ipc.custody.state_dir import home_path
+from pytest_ipc.custody.state_dir import state_dir_path
 from pytest_ipc.custody.sweep import settle
 from pytest_ipc.kernel import sysvipc_msg, sysvipc_sem, sysvipc_shm
 
@@ -105,7 +105,7 @@ LIVES = [nested, nested_twice, bare, bare_daemon]
 @pytest.mark.parametrize("end", ["ended", "returned", "killed"])
 @pytest.mark.parametrize("life", LIVES)
 def test_objects_of_processes_below_a_child_go_when_it_ends(noted, life: Callable[[Any, Made], None], end):
-    before = set(os.listdir(home_path()))
+    before = set(os.listdir(state_dir_path()))
     with scope() as ipc:
 
         def child_life() -> None:
@@ -126,7 +126,7 @@ def test_objects_of_processes_below_a_child_go_when_it_ends(noted, life: Callabl
         assert len(noted.left()) == 5
         child.end()
         assert noted.left() == []
-        assert set(os.listdir(home_path())) - before == set()
+        assert set(os.listdir(state_dir_path())) - before == set()
         assert children() == {}
 
 
@@ -147,7 +147,7 @@ def test_the_end_of_one_child_leaves_the_objects_of_another_tree(noted):
         assert noted.left() == []
 
 
-def test_a_ledger_names_the_processes_above_its_own(own, fork, home):
+def test_a_ledger_names_the_processes_above_its_own(own, fork, state_dir):
     root = own.process
 
     def life() -> object:
@@ -155,12 +155,12 @@ def test_a_ledger_names_the_processes_above_its_own(own, fork, home):
         with scope() as ipc:
 
             def deep() -> object:
-                folder = os.open(home, os.O_RDONLY)
+                folder = os.open(state_dir, os.O_RDONLY)
                 process = Process.current()
-                book, fd = read(folder, f"{process.pid}-{process.start}.ledger")
+                parsed, fd = read(folder, f"{process.pid}-{process.start}.ledger")
                 os.close(fd)
                 os.close(folder)
-                return book.root, book.above
+                return parsed.root, parsed.above
 
             return middle, ipc.fork(deep).result()
 
@@ -168,27 +168,27 @@ def test_a_ledger_names_the_processes_above_its_own(own, fork, home):
     assert found == (root, frozenset({root, middle}))
 
 
-def test_the_first_line_is_readable_in_a_tree_of_any_depth(own, fork, home):
+def test_the_first_line_is_readable_in_a_tree_of_any_depth(own, fork, state_dir):
     """The first line has to fit LONGEST: of a chain that is too long the nearest ancestors are named."""
     own.above = tuple(Process(2**22 + number, 2**40) for number in range(3 * DEEPEST))
 
     def life() -> object:
-        folder = os.open(home, os.O_RDONLY)
+        folder = os.open(state_dir, os.O_RDONLY)
         process = Process.current()
-        book, fd = read(folder, f"{process.pid}-{process.start}.ledger")
+        parsed, fd = read(folder, f"{process.pid}-{process.start}.ledger")
         os.close(fd)
         os.close(folder)
-        return book.above
+        return parsed.above
 
     found = fork(life).result()
     assert len(found) == DEEPEST
     assert {Process.current(), own.above[-1]} < found
 
 
-def test_settling_passes_over_a_ledger_that_is_none(home):
+def test_settling_passes_over_a_ledger_that_is_none(state_dir):
     dead = dead_process()
-    (home / "odd.ledger").write_text("no ledger\n")
-    (home / "1-1.ledger").mkdir()
-    forge(home, process=dead)
+    (state_dir / "odd.ledger").write_text("no ledger\n")
+    (state_dir / "1-1.ledger").mkdir()
+    forge(state_dir, process=dead)
     settle(dead)
-    assert sorted(os.listdir(home)) == ["1-1.ledger", "odd.ledger"]
+    assert sorted(os.listdir(state_dir)) == ["1-1.ledger", "odd.ledger"]

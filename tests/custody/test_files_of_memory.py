@@ -37,10 +37,14 @@ def in_shm() -> Iterator[Make]:
         path.unlink(missing_ok=True)
 
 
-def test_what_a_killed_process_left_goes(home, fork):
+def test_what_a_killed_process_left_goes(state_dir, fork):
     def life():
         with scope() as ipc:
-            shared, mapped, placed = ipc.posix_shm(), ipc.mapped_file(), ipc.mapped_file(path=home.parent / "placed")
+            shared, mapped, placed = (
+                ipc.posix_shm(),
+                ipc.mapped_file(),
+                ipc.mapped_file(path=state_dir.parent / "placed"),
+            )
             print(f"/dev/shm{shared.name}", mapped.path, placed.path, flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -66,12 +70,12 @@ def test_what_a_killed_process_left_goes(home, fork):
         pytest.param("/pytest-ipc-", b"x", 60, True, id="a name that was drawn for it"),
     ],
 )
-def test_who_was_killed_before_it_could_say_what_it_made(home, in_shm, name, content, ago, what):
+def test_who_was_killed_before_it_could_say_what_it_made(state_dir, in_shm, name, content, ago, what):
     """Then the name is all there is; and the holder of a name that somebody chose may be another."""
     name = name + unused_name().removeprefix("/pytest-ipc-")
     at = time.clock_gettime(CLOCK_REALTIME_COARSE) - ago
     path = in_shm(name, content)
-    forge(home, about(1, "posix-shm", name=name, at=at))
+    forge(state_dir, about(1, "posix-shm", name=name, at=at))
     done = sweep()
     assert (len(done.removed), len(done.left), path.exists()) == (what, not what, not what)
 
@@ -85,7 +89,7 @@ def test_an_object_of_the_same_tick_is_not_older_than_its_record():
         assert is_older(time_ns - 10_000, time_ns / 1e9)
 
 
-def test_shared_memory_that_is_not_the_recorded_one_is_left(home, in_shm):
+def test_shared_memory_that_is_not_the_recorded_one_is_left(state_dir, in_shm):
     name = unused_name()
     path = in_shm(name)
     found = path.stat()
@@ -104,7 +108,7 @@ def test_shared_memory_that_is_not_the_recorded_one_is_left(home, in_shm):
         ({"uid": 65533}, None, f"it belongs to user {os.geteuid()}"),
     ):
         ledger = forge(
-            home, about(1, "posix-shm", **{"name": name, **details}), *([made(**identity)] if identity else [])
+            state_dir, about(1, "posix-shm", **{"name": name, **details}), *([made(**identity)] if identity else [])
         )
         assert one_line(sweep()).endswith(sentence)
         ledger.unlink()
@@ -112,9 +116,9 @@ def test_shared_memory_that_is_not_the_recorded_one_is_left(home, in_shm):
 
 
 @pytest.mark.parametrize("name", ["/../null", "//null", "null", "/./null", "/../../etc/passwd", "", "/"])
-def test_a_name_leads_nowhere_else(home, name):
+def test_a_name_leads_nowhere_else(state_dir, name):
     before = os.lstat("/dev/null"), os.lstat("/etc/passwd"), os.lstat("/dev/shm").st_ino
-    forge(home, about(1, "posix-shm", name=name))
+    forge(state_dir, about(1, "posix-shm", name=name))
     done = sweep()
     assert done.removed == []
     assert all(line.rpartition(": ")[2].startswith("it") for line in done.left)
@@ -122,7 +126,7 @@ def test_a_name_leads_nowhere_else(home, name):
 
 
 @pytest.mark.parametrize("kind", ["link", "directory", "fifo"])
-def test_what_is_no_regular_file_is_left(home, tmp_path, kind):
+def test_what_is_no_regular_file_is_left(state_dir, tmp_path, kind):
     name = unused_name()
     path = SHM / name[1:]
     (tmp_path / "target").write_text("kept")
@@ -134,7 +138,7 @@ def test_what_is_no_regular_file_is_left(home, tmp_path, kind):
         case "fifo":
             os.mkfifo(path)
     found = path.lstat()
-    forge(home, about(1, "posix-shm", name=name), made(dev=found.st_dev, ino=found.st_ino))
+    forge(state_dir, about(1, "posix-shm", name=name), made(dev=found.st_dev, ino=found.st_ino))
     try:
         assert one_line(sweep()).endswith("it is no POSIX shared memory")
         assert path.lstat() == found
@@ -143,7 +147,7 @@ def test_what_is_no_regular_file_is_left(home, tmp_path, kind):
     assert (tmp_path / "target").read_text() == "kept"
 
 
-def test_an_object_that_was_given_to_another_user_is_still_the_one_that_was_made(home, in_shm):
+def test_an_object_that_was_given_to_another_user_is_still_the_one_that_was_made(state_dir, in_shm):
     name = unused_name()
     path = in_shm(name, b"x")
     try:
@@ -151,30 +155,30 @@ def test_an_object_that_was_given_to_another_user_is_still_the_one_that_was_made
     except PermissionError:
         pytest.skip("needs a second user: this one is not root")
     found = path.stat()
-    forge(home, about(1, "posix-shm", name=name), made(dev=found.st_dev, ino=found.st_ino))
+    forge(state_dir, about(1, "posix-shm", name=name), made(dev=found.st_dev, ino=found.st_ino))
     assert len(sweep().removed) == 1
     assert not path.exists()
 
 
-def test_a_file_that_was_at_the_path_before_is_left_though_it_is_written_to(home, tmp_path):
+def test_a_file_that_was_at_the_path_before_is_left_though_it_is_written_to(state_dir, tmp_path):
     path = tmp_path / "data"
     path.write_text("somebody's")
-    ledger = forge(home, about(1, "mapped-file", path=str(path)))
+    ledger = forge(state_dir, about(1, "mapped-file", path=str(path)))
     assert "it holds something" in one_line(sweep())
     assert path.read_text() == "somebody's"
     ledger.unlink()
-    forge(home, about(1, "mapped-file", path=str(path)), file_made(path))
+    forge(state_dir, about(1, "mapped-file", path=str(path)), file_made(path))
     assert len(sweep().removed) == 1
 
 
-def test_of_an_earlier_boot_only_the_file_is_looked_for(home, in_shm):
+def test_of_an_earlier_boot_only_the_file_is_looked_for(state_dir, in_shm):
     name = unused_name()
     path = in_shm(name)
-    directory = home.parent / f"pytest-ipc-{9:016x}"
+    directory = state_dir.parent / f"pytest-ipc-{9:016x}"
     directory.mkdir()
     (directory / "mapped-file").write_text("x")
     forge(
-        home,
+        state_dir,
         about(1, "posix-shm", name=name),
         about(2, "mapped-file", path=str(directory / "mapped-file"), directory=str(directory)),
         boot=FIRST_BOOT,
@@ -184,6 +188,6 @@ def test_of_an_earlier_boot_only_the_file_is_looked_for(home, in_shm):
 
 
 @pytest.mark.parametrize("name", [5, None, ["/x"], "/x\0"])
-def test_a_name_that_is_none_is_no_record(home, name):
-    path = forge(home, about(1, "posix-shm", name=name))
+def test_a_name_that_is_none_is_no_record(state_dir, name):
+    path = forge(state_dir, about(1, "posix-shm", name=name))
     assert f"{path}: 1 line is no record: " in one_line(sweep())

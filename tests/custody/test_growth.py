@@ -15,9 +15,9 @@ import pytest_ipc.custody.ledger as ledger_module
 from pytest_ipc import unpatched
 from pytest_ipc.custody.ledger import LONGEST
 from pytest_ipc.custody.record import made_by
-from pytest_ipc.custody.state_dir import HomeError, home_path
+from pytest_ipc.custody.state_dir import StateDirError, state_dir_path
 
-from .parsed import book, records
+from .parsed import parsed, records
 
 
 @pytest.mark.parametrize("kept", [0, 3])
@@ -26,7 +26,7 @@ def test_it_does_not_grow_with_the_run(own, monkeypatch, kept):
     monkeypatch.setattr(made_by, "test", "test_long")
     long = [own.intend("fifo", {"path": f"/nowhere/{number}"}) for number in range(kept)]
     monkeypatch.setattr(made_by, "test", "test_short")
-    path, largest = os.path.join(home_path(), own.name), 0
+    path, largest = os.path.join(state_dir_path(), own.name), 0
     for number in range(100_000):
         record = own.intend("sysv-shm", {"key": number, "size": 1, "ipc": ""})
         record.made(id=number)
@@ -34,15 +34,15 @@ def test_it_does_not_grow_with_the_run(own, monkeypatch, kept):
             largest = max(largest, os.path.getsize(path))
         record.closed()
     assert 0.9 * ledger_module.CUT_BACK < largest < ledger_module.CUT_BACK + 3 * LONGEST
-    found = book(own)
+    found = parsed(own)
     assert [(entry.details["path"], entry.test) for entry in found.open] == [
         (f"/nowhere/{number}", "test_long") for number in range(kept)
     ]
     assert found.unreadable == 0
     for record in long:
         record.closed()
-    assert book(own).open == []
-    assert os.listdir(home_path()) == [own.name]
+    assert parsed(own).open == []
+    assert os.listdir(state_dir_path()) == [own.name]
 
 
 def test_what_is_open_is_on_record_at_every_moment_of_the_rewrite(own, monkeypatch):
@@ -54,7 +54,7 @@ def test_what_is_open_is_on_record_at_every_moment_of_the_rewrite(own, monkeypat
         real = getattr(os, name)
 
         def call(*arguments, **named):
-            assert [entry.details["path"] for entry in book(own).open] == ["/nowhere"]
+            assert [entry.details["path"] for entry in parsed(own).open] == ["/nowhere"]
             if rewriting and name not in looked:
                 looked.append(name)
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -67,14 +67,14 @@ def test_what_is_open_is_on_record_at_every_moment_of_the_rewrite(own, monkeypat
     for name in steps:
         with monkeypatch.context() as patch:
             patch.setattr(unpatched.os, name, failing(name))
-            with pytest.raises(HomeError, match="Input/output error"):
+            with pytest.raises(StateDirError, match="Input/output error"):
                 own._rewrite()
-        assert [entry.details["path"] for entry in book(own).open] == ["/nowhere"]
+        assert [entry.details["path"] for entry in parsed(own).open] == ["/nowhere"]
     assert looked == list(steps)
     own._rewrite()
     assert records(own) == ['+ 1 fifo {"at": ' + records(own)[0].split('"at": ')[1]]
     kept.closed()
-    assert book(own).open == []
+    assert parsed(own).open == []
 
 
 def test_threads_do_not_lose_each_others_records(own, monkeypatch):
@@ -87,7 +87,7 @@ def test_threads_do_not_lose_each_others_records(own, monkeypatch):
             for number in range(300):
                 record = own.intend("fifo", {"path": f"/{name}/{number}"})
                 record.made(dev=1, ino=number)
-                if f"/{name}/{number}" not in {entry.details["path"] for entry in book(own).open}:
+                if f"/{name}/{number}" not in {entry.details["path"] for entry in parsed(own).open}:
                     failures.append((name, number))
                 record.closed()
         except BaseException as error:  # noqa: BLE001 - it is raised in the test below
@@ -99,7 +99,7 @@ def test_threads_do_not_lose_each_others_records(own, monkeypatch):
     for thread in threads:
         thread.join()
     assert failures == []
-    assert book(own).open == []
+    assert parsed(own).open == []
 
 
 def test_a_signals_handler_may_make_objects_in_the_middle_of_it(own, monkeypatch):
@@ -124,4 +124,4 @@ def test_a_signals_handler_may_make_objects_in_the_middle_of_it(own, monkeypatch
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert len(kept) >= 50
-    assert {entry.details["path"] for entry in book(own).open} == set(kept)
+    assert {entry.details["path"] for entry in parsed(own).open} == set(kept)

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_ipc import scope, unpatched
 from pytest_ipc.custody.identity import Process
-from pytest_ipc.custody.state_dir import HomeError
+from pytest_ipc.custody.state_dir import StateDirError
 from pytest_ipc.custody.sweep import sweep
 from pytest_ipc.kernel import Deadline, process_state, shmctl_stat
 
@@ -78,8 +78,8 @@ DEEP = "[" * 100_000
     ],
     ids=map(str, count()),
 )
-def test_what_is_no_record_is_told_and_nothing_more(home, line):
-    path = forge(home, line)
+def test_what_is_no_record_is_told_and_nothing_more(state_dir, line):
+    path = forge(state_dir, line)
     assert f"{path}: 1 line is no record: " in one_line(sweep())
     assert path.exists()
 
@@ -87,34 +87,34 @@ def test_what_is_no_record_is_told_and_nothing_more(home, line):
 @pytest.mark.parametrize(
     "identity", [{"id": "5"}, {"id": True}, {"id": -1}, {"id": 2**31}, {"id": 1e400}, {}, {"id": None}]
 )
-def test_an_identity_that_is_none_is_not_used(home, identity):
-    path = forge(home, about_segment(key=0x7777), made(**identity))
+def test_an_identity_that_is_none_is_not_used(state_dir, identity):
+    path = forge(state_dir, about_segment(key=0x7777), made(**identity))
     assert f"{path}: 1 line is no record: " in one_line(sweep())
 
 
-def test_a_million_lines_that_are_none_are_one_line(home):
-    path = forge(home, *["garbage\x1b[31m"] * 1_000_000)
+def test_a_million_lines_that_are_none_are_one_line(state_dir):
+    path = forge(state_dir, *["garbage\x1b[31m"] * 1_000_000)
     assert one_line(sweep()).startswith(f"{path}: 1000000 lines are no records, the first: 'garbage\\x1b")
 
 
-def test_what_it_says_is_shown_in_one_line_without_a_terminals_commands(home, foreign):
+def test_what_it_says_is_shown_in_one_line_without_a_terminals_commands(state_dir, foreign):
     evil = "x\nremoved everything\r\x1b[2J\udc80é"
     segment = foreign["segment"]
-    forge(home, f"@ {json.dumps(evil)}", about_segment(key=segment.key, ipc=evil), about(2, "x\r\x1b[2J\u2028é"))
+    forge(state_dir, f"@ {json.dumps(evil)}", about_segment(key=segment.key, ipc=evil), about(2, "x\r\x1b[2J\u2028é"))
     done = sweep()
     assert all(line.isprintable() for line in done.left)
     assert len(done.left) == 1  # that namespace is not there
 
 
-def test_a_kind_of_a_later_version_is_named_and_left(home):
-    path = forge(home, '@ "test_new"', about(1, "from-tomorrow", name="/x"), made(dev=1))
+def test_a_kind_of_a_later_version_is_named_and_left(state_dir):
+    path = forge(state_dir, '@ "test_new"', about(1, "from-tomorrow", name="/x"), made(dev=1))
     assert one_line(sweep()).startswith("object of unknown kind 'from-tomorrow', made by test_new in process ")
     assert path.exists()
 
 
-def begins(home: Path, first: str, process: Process | None = None) -> Path:
+def begins(state_dir: Path, first: str, process: Process | None = None) -> Path:
     process = process or dead_process()
-    path = home / f"{process.pid}-{process.start}.ledger"
+    path = state_dir / f"{process.pid}-{process.start}.ledger"
     path.write_text(first + "\n" + about(1, "fifo", path="/etc/passwd") + "\n")
     path.chmod(0o600)
     return path
@@ -140,23 +140,23 @@ def begins(home: Path, first: str, process: Process | None = None) -> Path:
         ({"pid": 4_000_000}, "it tells of process 4000000, and its name does not"),
     ],
 )
-def test_a_first_line_that_is_wrong_is_refused(home, change, sentence):
+def test_a_first_line_that_is_wrong_is_refused(state_dir, change, sentence):
     process = dead_process()
-    path = begins(home, header(process, **change).replace(f'"{HUGE}"', HUGE), process)
+    path = begins(state_dir, header(process, **change).replace(f'"{HUGE}"', HUGE), process)
     assert one_line(sweep()) == f"{path}: it {sentence.removeprefix('it ')}"
 
 
 @pytest.mark.parametrize(
     "first", ["", "garbage", "pytest-ipc", "pytest-ipc 1 {}", f"pytest-ipc 1 {DEEP}", "\xff\xfe 1 {}"]
 )
-def test_what_does_not_begin_as_a_ledger_is_refused(home, first):
-    path = begins(home, first)
+def test_what_does_not_begin_as_a_ledger_is_refused(state_dir, first):
+    path = begins(state_dir, first)
     assert one_line(sweep()) == f"{path}: it does not begin as a ledger does"
 
 
 @pytest.mark.parametrize("version", ["2", "0", "one", HUGE, "1\x1b[2J"], ids=lambda version: version[:5])
-def test_a_version_that_is_not_known_is_refused(home, version):
-    begins(home, f"pytest-ipc {version} {{}}")
+def test_a_version_that_is_not_known_is_refused(state_dir, version):
+    begins(state_dir, f"pytest-ipc {version} {{}}")
     line = one_line(sweep())
     assert line.endswith(("of the ledger is not known here", "it does not begin as a ledger does"))
 
@@ -164,20 +164,20 @@ def test_a_version_that_is_not_known_is_refused(home, version):
 # Files that are none.
 
 
-def in_place(home: Path) -> Path:
+def in_place(state_dir: Path) -> Path:
     process = dead_process()
-    return home / f"{process.pid}-{process.start}.ledger"
+    return state_dir / f"{process.pid}-{process.start}.ledger"
 
 
-def test_a_sparse_gigabyte_is_refused_unread(home):
-    path = forge(home)
+def test_a_sparse_gigabyte_is_refused_unread(state_dir):
+    path = forge(state_dir)
     os.truncate(path, 1 << 30)
     assert one_line(sweep()) == f"{path}: {1 << 30} bytes are too many for a ledger"
 
 
-def test_the_largest_that_is_read_takes_little_memory(home, fork):
+def test_the_largest_that_is_read_takes_little_memory(state_dir, fork):
     """All of it one line, or a hole: neither is held in memory."""
-    whole = forge(home, end="\n" + "x" * 100)
+    whole = forge(state_dir, end="\n" + "x" * 100)
     os.truncate(whole, 1 << 26)
 
     def life():
@@ -193,13 +193,13 @@ def memory() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_a_fifo_a_device_a_link_a_directory_a_socket_in_its_place_is_refused(home, foreign):
-    places = [in_place(home) for _ in range(5)]
+def test_a_fifo_a_device_a_link_a_directory_a_socket_in_its_place_is_refused(state_dir, foreign):
+    places = [in_place(state_dir) for _ in range(5)]
     os.mkfifo(places[0])
     places[1].symlink_to(foreign["file"])
     places[2].mkdir()
     with socket.socket(socket.AF_UNIX) as server:
-        os.chdir(home)  # a socket's path must be short
+        os.chdir(state_dir)  # a socket's path must be short
         server.bind(places[3].name)
         os.chdir("/")
         try:
@@ -212,14 +212,14 @@ def test_a_fifo_a_device_a_link_a_directory_a_socket_in_its_place_is_refused(hom
     assert all(map(os.path.lexists, places))
 
 
-def test_a_file_with_two_names_is_refused(home, tmp_path):
-    path = forge(home, about(1, "fifo", path="/etc/passwd"))
+def test_a_file_with_two_names_is_refused(state_dir, tmp_path):
+    path = forge(state_dir, about(1, "fifo", path="/etc/passwd"))
     os.link(path, tmp_path / "other")
     assert one_line(sweep()) == f"{path}: it has 2 names"
 
 
-def test_another_users_file_is_refused(home):
-    path = forge(home)
+def test_another_users_file_is_refused(state_dir):
+    path = forge(state_dir)
     try:
         os.chown(path, 65534, 65534)
     except PermissionError:
@@ -228,22 +228,22 @@ def test_another_users_file_is_refused(home):
 
 
 @pytest.mark.parametrize("name", ["x.ledger", "1-2-3.ledger", "0x10-5.ledger", "..ledger", "1.ledger"])
-def test_a_name_that_is_none_is_refused_or_passed_over(home, name):
-    (home / name).write_text(header(dead_process()) + "\n")
+def test_a_name_that_is_none_is_refused_or_passed_over(state_dir, name):
+    (state_dir / name).write_text(header(dead_process()) + "\n")
     done = sweep()
     assert len(done.refused) == (not name.startswith("."))
 
 
-def test_a_home_that_is_not_private_is_not_swept(home):
-    path = forge(home, about(1, "fifo", path="/nowhere"))
-    home.chmod(0o777)
-    with pytest.raises(HomeError, match="is open to others"):
+def test_a_home_that_is_not_private_is_not_swept(state_dir):
+    path = forge(state_dir, about(1, "fifo", path="/nowhere"))
+    state_dir.chmod(0o777)
+    with pytest.raises(StateDirError, match="is open to others"):
         sweep()
     assert path.exists()
 
 
-def test_a_folder_that_takes_no_removal_is_told(home, monkeypatch):
-    path = forge(home)
+def test_a_folder_that_takes_no_removal_is_told(state_dir, monkeypatch):
+    path = forge(state_dir)
 
     def refuse(*_arguments, **_named):
         raise OSError(30, os.strerror(30))
@@ -253,7 +253,7 @@ def test_a_folder_that_takes_no_removal_is_told(home, monkeypatch):
         assert one_line(sweep()) == f"{path}: Read-only file system"
 
 
-def test_a_ledger_that_names_a_living_one_s_objects_is_refused_by_the_kernels_account(home, fork):
+def test_a_ledger_that_names_a_living_one_s_objects_is_refused_by_the_kernels_account(state_dir, fork):
     """Two owners, one object: the record of a dead process that did not make it proves nothing."""
 
     def life():
@@ -265,7 +265,7 @@ def test_a_ledger_that_names_a_living_one_s_objects_is_refused_by_the_kernels_ac
     child = fork(life)
     child.wait_blocked("pause")
     shmid, key, path = child.output.split()
-    forge(home, about_segment(key=int(key)), made(id=int(shmid)))
+    forge(state_dir, about_segment(key=int(key)), made(id=int(shmid)))
     one_line(sweep())
     assert shmctl_stat(int(shmid)).nattch == 0
     assert os.path.lexists(path)

@@ -17,7 +17,7 @@ from pytest_ipc.custody.identity import (
     TAGS,
     Process,
     new_tag,
-    put_on,
+    set_tag,
     start_of,
     tag_of,
     tagged,
@@ -129,7 +129,7 @@ def test_a_limit_that_was_lowered_takes_no_tag(fork):
     def life():
         resource.setrlimit(RLIMIT_LOCKS, (1000, 1000))
         os.setresuid(65534, 65534, 65534)
-        return put_on(new_tag())
+        return set_tag(new_tag())
 
     if os.geteuid() != 0:
         pytest.skip("needs a second user: this one is not root")

@@ -22,11 +22,11 @@ from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.ledger import CLOCK_REALTIME_COARSE, LONGEST, Ledger
 from pytest_ipc.custody.machine import boot_id
 from pytest_ipc.custody.record import made_by
-from pytest_ipc.custody.state_dir import home_path
+from pytest_ipc.custody.state_dir import state_dir_path
 from pytest_ipc.kernel import Deadline, mkfifo, shmget
 
 from .forging import FIRST_BOOT, forge
-from .parsed import book, records, text
+from .parsed import parsed, records, text
 
 
 def test_the_first_line_says_whose_it_is(own):
@@ -39,7 +39,7 @@ def test_the_first_line_says_whose_it_is(own):
         "boot": boot_id(),
         "root": [process.pid, process.start],
     }
-    status = os.stat(os.path.join(home_path(), own.name))
+    status = os.stat(os.path.join(state_dir_path(), own.name))
     assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o600, os.geteuid())
 
 
@@ -89,7 +89,7 @@ def test_a_fifo_is_on_record_before_it_exists(own, monkeypatch):
 
 def test_a_child_is_on_record_before_it_runs(own, fork):
     def life():
-        return (Path(home_path()) / own.name).read_text().splitlines()[1:]
+        return (Path(state_dir_path()) / own.name).read_text().splitlines()[1:]
 
     child = fork(life)
     seen = [line for line in child.result() if line[0] != "@"]
@@ -105,7 +105,7 @@ def test_a_failed_call_closes_its_record(own, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(FileExistsError):
         Fifo.create(path=tmp_path / "file")
-    assert book(own).open == []
+    assert parsed(own).open == []
     assert (tmp_path / "file").is_file()
 
 
@@ -129,7 +129,7 @@ def test_what_fails_after_the_fifo_is_made_takes_it_away_again(tmp_path, monkeyp
 def test_a_record_stays_when_an_interrupt_may_have_come_after_the_call(own, interruption):
     with pytest.raises(type(interruption)), own.intend("fifo", {"path": "/nowhere"}):
         raise interruption
-    assert [entry.details["path"] for entry in book(own).open] == ["/nowhere"]
+    assert [entry.details["path"] for entry in parsed(own).open] == ["/nowhere"]
 
 
 def test_a_record_that_does_not_fit_is_refused_before_anything_is_made(own, tmp_path):
@@ -151,11 +151,11 @@ def test_a_record_that_does_not_fit_is_refused_before_anything_is_made(own, tmp_
 def test_a_name_of_a_test_of_any_length_and_script_is_kept_in_part(own, monkeypatch):
     monkeypatch.setattr(made_by, "test", "test_it[" + "\U0001f427\udc80" * 50_000 + "]")
     own.intend("fifo", {"path": "/nowhere"})
-    (entry,) = book(own).open
+    (entry,) = parsed(own).open
     assert entry.test is not None
     assert entry.test.startswith("test_it[\U0001f427\udc80")
-    assert max(map(len, (Path(home_path()) / own.name).read_bytes().splitlines())) <= LONGEST
-    assert book(own).unreadable == 0
+    assert max(map(len, (Path(state_dir_path()) / own.name).read_bytes().splitlines())) <= LONGEST
+    assert parsed(own).unreadable == 0
 
 
 def test_no_line_is_longer_than_a_write_that_is_whole():
@@ -164,13 +164,13 @@ def test_no_line_is_longer_than_a_write_that_is_whole():
 
 def test_half_a_record_is_none_and_swallows_nothing(own):
     before = own.intend("fifo", {"path": "/before"})
-    path = Path(home_path()) / own.name
+    path = Path(state_dir_path()) / own.name
     whole = path.read_bytes()
     own.intend("fifo", {"path": "/after"})
     last = path.read_bytes()[len(whole) :]
     for length in range(len(last) + 1):
         path.write_bytes(whole + last[:length])
-        found = book(own)
+        found = parsed(own)
         assert [entry.details["path"] for entry in found.open] == ["/before"] + ["/after"] * (length == len(last))
         assert found.unreadable == 0
     before.closed()
@@ -194,7 +194,7 @@ threads = [threading.Thread(target=first) for _ in range(8)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 assert len(set(found)) == 1 and len(found) == 8, found
-assert len(os.listdir(state_dir.home_path())) == 1
+assert len(os.listdir(state_dir.state_dir_path())) == 1
 """
     )
 
@@ -206,7 +206,7 @@ def test_a_forked_child_has_its_own_and_leaves_its_parents_alone(own, fork):
         with scope() as ipc:
             ipc.sysv_shm()
             mine = ledger.current()
-            return mine.name, (Path(home_path()) / mine.name).read_text().splitlines()
+            return mine.name, (Path(state_dir_path()) / mine.name).read_text().splitlines()
 
     child = fork(life)
     name, lines = child.result()
@@ -215,7 +215,7 @@ def test_a_forked_child_has_its_own_and_leaves_its_parents_alone(own, fork):
     assert (name != own.name, "sysv-shm" in "".join(lines)) == (True, True)
     assert [line for line in text(own)[len(before) :] if "sysv-shm" in line] == []
     child.end()
-    assert os.listdir(home_path()) == [own.name]
+    assert os.listdir(state_dir_path()) == [own.name]
 
 
 def test_the_child_of_a_bare_fork_does_nothing_to_its_parents(own):
@@ -241,11 +241,11 @@ def test_it_goes_with_its_process(runtime, program):
         """
 import os
 from pytest_ipc import scope
-from pytest_ipc.custody.state_dir import home_path
+from pytest_ipc.custody.state_dir import state_dir_path
 with scope() as ipc:
     ipc.sysv_shm()
-    assert len(os.listdir(home_path())) == 1
-assert len(os.listdir(home_path())) == 1  # until the end: the next object needs it
+    assert len(os.listdir(state_dir_path())) == 1
+assert len(os.listdir(state_dir_path())) == 1  # until the end: the next object needs it
 """
     )
     assert os.listdir(runtime / "pytest-ipc") == []
@@ -259,16 +259,16 @@ def test_the_home_is_settled_once(runtime, program, tmp_path):
         """
 import os, sys, tempfile
 from pytest_ipc import scope
-from pytest_ipc.custody.state_dir import home_path
+from pytest_ipc.custody.state_dir import state_dir_path
 with scope() as ipc:
     ipc.sysv_shm()
-    here = home_path()
+    here = state_dir_path()
     for name in ("XDG_RUNTIME_DIR", "TMPDIR"):
         os.environ[name] = sys.argv[1]
     tempfile.tempdir = None
     def life():
         ipc.sysv_shm()
-        return home_path(), len(os.listdir(here))
+        return state_dir_path(), len(os.listdir(here))
     child = ipc.fork(life)
     assert child.result() == (str(here), 2), child.result()
     child.end()
@@ -282,22 +282,22 @@ assert os.listdir(sys.argv[1]) == []
 
 def test_a_home_that_was_cleared_is_made_anew(own):
     kept = own.intend("fifo", {"path": "/kept"})
-    (Path(home_path()) / own.name).unlink()
-    Path(home_path()).rmdir()
+    (Path(state_dir_path()) / own.name).unlink()
+    Path(state_dir_path()).rmdir()
     now = time.clock_gettime(CLOCK_REALTIME_COARSE)
     assert Deadline(30).until(lambda: time.clock_gettime(CLOCK_REALTIME_COARSE) > now)  # the ledger looks once a tick
     own.intend("fifo", {"path": "/new"})
-    assert [entry.details["path"] for entry in book(own).open] == ["/kept", "/new"]
+    assert [entry.details["path"] for entry in parsed(own).open] == ["/kept", "/new"]
     kept.closed()
 
 
-def test_one_of_an_earlier_boot_with_this_process_id_is_left_to_the_sweep(home):
-    stale = forge(home, process=Process.current(), boot=FIRST_BOOT)
+def test_one_of_an_earlier_boot_with_this_process_id_is_left_to_the_sweep(state_dir):
+    stale = forge(state_dir, process=Process.current(), boot=FIRST_BOOT)
     made = Ledger()
     assert made.name == f"{stale.stem}-1.ledger"
-    assert book(made).process == Process.current()
+    assert parsed(made).process == Process.current()
     made.close()
-    assert os.listdir(home) == [stale.name]
+    assert os.listdir(state_dir) == [stale.name]
 
 
 # The descriptor.
@@ -325,7 +325,7 @@ def test_a_child_that_closes_everything_finds_no_record_in_its_log(fork, tmp_pat
                 ipc.sysv_shm(key=0).close()
             ipc.sysv_shm(key=0)
             mine = ledger.current()
-            return (Path(home_path()) / mine.name).read_text().splitlines()[-1]
+            return (Path(state_dir_path()) / mine.name).read_text().splitlines()[-1]
 
     assert fork(service).result(timeout=30).startswith("= ")
     assert [log.read_bytes() for log in logs] == [b"precious\n" * 50_000] * 2
@@ -352,11 +352,11 @@ def test_a_bare_grandchild_that_closes_everything_finds_no_record_in_its_log(own
 def test_when_both_the_descriptor_and_the_file_are_lost_what_is_open_goes_to_a_new_file(own):
     kept = own.intend("fifo", {"path": "/kept"})
     os.close(own._file._open.fd)
-    (Path(home_path()) / own.name).unlink()
+    (Path(state_dir_path()) / own.name).unlink()
     own.intend("fifo", {"path": "/new"})
-    assert [entry.details["path"] for entry in book(own).open] == ["/kept", "/new"]
+    assert [entry.details["path"] for entry in parsed(own).open] == ["/kept", "/new"]
     kept.closed()
-    assert [entry.details["path"] for entry in book(own).open] == ["/new"]
+    assert [entry.details["path"] for entry in parsed(own).open] == ["/new"]
 
 
 def test_in_another_root_directory_the_ledger_stays_where_it_is(own, fork, tmp_path):
@@ -368,12 +368,12 @@ def test_in_another_root_directory_the_ledger_stays_where_it_is(own, fork, tmp_p
         with scope() as ipc:
             ipc.sysv_shm()
             mine = ledger.current()
-            home = os.open(home_path(), os.O_PATH)
+            state_dir = os.open(state_dir_path(), os.O_PATH)
             os.chroot(tmp_path)
             now = time.clock_gettime(CLOCK_REALTIME_COARSE)
             assert Deadline(30).until(lambda: time.clock_gettime(CLOCK_REALTIME_COARSE) > now)
             ipc.sysv_shm()
-            with open(os.open(mine.name, os.O_RDONLY, dir_fd=home)) as file:
+            with open(os.open(mine.name, os.O_RDONLY, dir_fd=state_dir)) as file:
                 lines = [line[:3] for line in file if line[0] == "+"]
             print(lines, flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -383,7 +383,7 @@ def test_in_another_root_directory_the_ledger_stays_where_it_is(own, fork, tmp_p
     assert child.output == "['+ 1', '+ 2']\n"
     child.end()
     assert os.listdir(tmp_path) == ["runtime"]
-    assert os.listdir(home_path()) == [own.name]
+    assert os.listdir(state_dir_path()) == [own.name]
 
 
 @pytest.mark.usefixtures("own")
@@ -395,7 +395,7 @@ def test_it_has_its_mode_whatever_the_umask(fork):
         mine.intend("fifo", {"path": "/nowhere"})
         mine._rewrite()
         os.umask(before)
-        return stat.S_IMODE(os.stat(Path(home_path()) / mine.name).st_mode)
+        return stat.S_IMODE(os.stat(Path(state_dir_path()) / mine.name).st_mode)
 
     assert fork(life).result() == 0o600
 

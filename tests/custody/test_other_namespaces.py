@@ -9,9 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-import pytest_ipc.custody.state_paths as places
 from pytest_ipc import IpcNamespace, scope, unused_key
-from pytest_ipc.custody import namespaces, other_namespaces
+from pytest_ipc.custody import namespaces, other_namespaces, state_paths
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.namespaces import ipc_identity, process_in
 from pytest_ipc.custody.namespaces import ipc_namespace as current_namespace
@@ -23,7 +22,7 @@ from .test_sweep import exists, own_only
 
 
 @pytest.fixture
-def left_inside(home, ipc_namespace):
+def left_inside(state_dir, ipc_namespace):
     """A ledger of a dead process, and the segment it left in a namespace that lives: namespace, key, the line of the record."""
     namespace, key = ipc_namespace(), unused_key()
     namespace.fork(signal.pause).wait_blocked("pause")
@@ -35,7 +34,7 @@ def left_inside(home, ipc_namespace):
     shmid, name, uid, process = maker.result()
     maker.end()
     # A segment of the same key, id or both out here is another one.
-    forge(home, about_segment(key=key, ipc=name, uid=uid), made(id=shmid), process=process)
+    forge(state_dir, about_segment(key=key, ipc=name, uid=uid), made(id=shmid), process=process)
     return namespace, key, name
 
 
@@ -60,11 +59,11 @@ def test_what_is_in_another_ipc_namespace_is_removed_there(left_inside):
     assert (sweep(), current_namespace()) == (Swept(), own)
 
 
-def test_what_cannot_be_proved_there_stays_there(home, left_inside):
+def test_what_cannot_be_proved_there_stays_there(state_dir, left_inside):
     namespace, key, name = left_inside
-    for path in home.glob("*.ledger"):
+    for path in state_dir.glob("*.ledger"):
         path.unlink()
-    forge(home, about_segment(key=key, ipc=name))
+    forge(state_dir, about_segment(key=key, ipc=name))
     assert "its creating process is" in one_line(sweep())
     assert is_inside(namespace, key)
 
@@ -81,18 +80,18 @@ def test_what_may_not_be_entered_is_named(left_inside, monkeypatch):
     assert is_inside(namespace, key)
 
 
-def test_what_was_in_a_namespace_that_is_gone_is_gone_with_it(left_inside, home):
+def test_what_was_in_a_namespace_that_is_gone_is_gone_with_it(left_inside, state_dir):
     left_inside[0].close()
     done = sweep()
     assert (done.removed, done.left, done.refused) == ([], [], [])
-    assert not [name for name in os.listdir(home) if name.endswith(".ledger")]
+    assert not [name for name in os.listdir(state_dir) if name.endswith(".ledger")]
 
 
-def test_a_namespace_that_may_be_hidden_is_not_taken_for_gone(home, monkeypatch):
+def test_a_namespace_that_may_be_hidden_is_not_taken_for_gone(state_dir, monkeypatch):
     """In a user namespace of its own a process is not shown where its user's other processes are."""
     name = "ipc:[1]#1"
     assert process_in(name) is None
-    forge(home, about_segment(ipc=name))
+    forge(state_dir, about_segment(ipc=name))
 
     def refuse(path):
         if path == f"/proc/{os.getpid()}/ns/ipc":
@@ -138,7 +137,7 @@ def test_who_does_not_come_back_from_within_is_ended(monkeypatch):
     assert "no answer came from within" in one_line(sweep())
 
 
-def test_a_child_that_has_become_another_user_leaves_nothing(home, fork):
+def test_a_child_that_has_become_another_user_leaves_nothing(state_dir, fork):
     if os.geteuid() != 0:
         pytest.skip("needs a second user: this one is not root")
 
@@ -159,10 +158,10 @@ def test_a_child_that_has_become_another_user_leaves_nothing(home, fork):
     for child in (returned, killed):
         child.end()
     assert not exists(shmid)
-    assert [name for name in os.listdir(home) if name.endswith("ledger")] == own_only()
+    assert [name for name in os.listdir(state_dir) if name.endswith("ledger")] == own_only()
 
 
-def test_a_segment_that_its_own_user_may_not_look_at_goes_too(home, fork):
+def test_a_segment_that_its_own_user_may_not_look_at_goes_too(state_dir, fork):
     """Mode 0 keeps whoever is not root from reading what it is, and not from removing it."""
 
     def life(key):
@@ -174,7 +173,7 @@ def test_a_segment_that_its_own_user_may_not_look_at_goes_too(home, fork):
             os.kill(os.getpid(), signal.SIGKILL)
 
         with scope() as ipc:
-            places._pinned, places._pinned_owner = str(home.parent / "theirs"), os.geteuid()
+            state_paths._pinned, state_paths._pinned_owner = str(state_dir.parent / "theirs"), os.geteuid()
             nested = ipc.fork(inner)
             nested.wait()
             shmid = int(nested.output)
@@ -182,7 +181,7 @@ def test_a_segment_that_its_own_user_may_not_look_at_goes_too(home, fork):
             nested.end()
             return shmid in {row.shmid for row in sysvipc_shm() or ()}
 
-    theirs = home.parent
+    theirs = state_dir.parent
     for folder in theirs.parents:
         if folder.stat().st_uid == os.geteuid() == 0 and folder != folder.parent:
             folder.chmod(folder.stat().st_mode | 0o011)

@@ -15,14 +15,13 @@ from typing import Any
 
 import pytest
 
-import pytest_ipc.custody.state_paths as places
 from pytest_ipc import scope, unused_key
-from pytest_ipc.custody import machine, namespaces, parse
+from pytest_ipc.custody import machine, namespaces, parse, state_paths
 from pytest_ipc.custody import sweep as sweeping
 from pytest_ipc.custody.identity import Process, start_of
 from pytest_ipc.custody.machine import boot_id, machine_id
 from pytest_ipc.custody.namespaces import pid_namespace
-from pytest_ipc.custody.state_dir import home_path
+from pytest_ipc.custody.state_dir import state_dir_path
 from pytest_ipc.custody.status import status
 from pytest_ipc.custody.sweep import Swept, sweep
 from pytest_ipc.kernel import MS_REC, MS_SLAVE, mount, prctl, shmget
@@ -34,9 +33,9 @@ from .test_state_directory import NOBODY, anew
 
 
 @pytest.fixture
-def fifo(home) -> Path:
+def fifo(state_dir) -> Path:
     """A FIFO in a private folder, as a run makes it."""
-    folder: Path = home.parent / f"pytest-ipc-{11:016x}"
+    folder: Path = state_dir.parent / f"pytest-ipc-{11:016x}"
     folder.mkdir()
     os.mkfifo(folder / "fifo")
     return folder / "fifo"
@@ -59,14 +58,14 @@ OTHERS: dict[str, tuple[dict[str, Any], float | None, str]] = {
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_another_boot_id_alone_does_not_mean_dead(home, fifo, monkeypatch, other):
+def test_another_boot_id_alone_does_not_mean_dead(state_dir, fifo, monkeypatch, other):
     """Two machines, or a machine and a microVM, may share the folder: to each the other's boot is none of its own."""
     if not machine_id():
         pytest.skip("this machine has no id")
     changes, written, reason = OTHERS[other]
     if other == "a shared file system":
         monkeypatch.setattr(machine, "_LOCAL", set())
-    path = forge(home, about_fifo(fifo), file_made(fifo), boot=FIRST_BOOT, **changes)
+    path = forge(state_dir, about_fifo(fifo), file_made(fifo), boot=FIRST_BOOT, **changes)
     os.utime(path, None if written is None else (written, written))
     line = one_line(sweep())
     assert line.startswith(f"FIFO {fifo} of process ")
@@ -77,7 +76,9 @@ def test_another_boot_id_alone_does_not_mean_dead(home, fifo, monkeypatch, other
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["the same kernel", "another kernel"])
-def test_where_the_kernel_shows_no_boot_id_it_is_known_by_what_it_has_made(home, fifo, monkeypatch, tmp_path, same):
+def test_where_the_kernel_shows_no_boot_id_it_is_known_by_what_it_has_made(
+    state_dir, fifo, monkeypatch, tmp_path, same
+):
     """Sandboxes of gVisor show none, have few process ids and nearly the same start times, and may share the folder."""
     line, look = machine._line, os.stat
 
@@ -94,7 +95,7 @@ def test_where_the_kernel_shows_no_boot_id_it_is_known_by_what_it_has_made(home,
         if not same:
             patch.setattr("pytest_ipc.unpatched.os.stat", elsewhere)
         boot = boot_id.__wrapped__()
-    path = forge(home, about_fifo(fifo), file_made(fifo), boot=boot)
+    path = forge(state_dir, about_fifo(fifo), file_made(fifo), boot=boot)
     os.utime(path)
     done = sweep()
     assert (len(done.removed), len(done.left)) == ((1, 0) if same else (0, 1))
@@ -124,7 +125,7 @@ def test_a_process_that_proc_does_not_show_is_not_taken_for_dead(open_folder, fo
         pytest.skip(f"no mount namespace can be made here: {refusal}")
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(open_folder))
-    monkeypatch.setattr(places, "SHARED", ())
+    monkeypatch.setattr(state_paths, "SHARED", ())
 
     def life():
         unshare(CLONE_NEWNS)
@@ -144,9 +145,9 @@ def test_a_process_that_proc_does_not_show_is_not_taken_for_dead(open_folder, fo
         folder = open_folder / f"pytest-ipc-{11:016x}"
         folder.mkdir()
         os.mkfifo(folder / "fifo")
-        home = Path(home_path())
-        home.mkdir(0o700)
-        forge(home, about_fifo(folder / "fifo"), file_made(folder / "fifo"), process=process)
+        state_dir = Path(state_dir_path())
+        state_dir.mkdir(0o700)
+        forge(state_dir, about_fifo(folder / "fifo"), file_made(folder / "fifo"), process=process)
         hidden, line, there = start_of(pid) is None, one_line(sweep()), folder.exists()
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -157,16 +158,16 @@ def test_a_process_that_proc_does_not_show_is_not_taken_for_dead(open_folder, fo
     assert line.endswith("whether it lives cannot be known from here: /proc does not show its process")
 
 
-def test_nothing_is_said_of_a_ledger_in_which_nothing_is_open(home):
-    path = forge(home, boot=FIRST_BOOT, machine="0" * 32)
+def test_nothing_is_said_of_a_ledger_in_which_nothing_is_open(state_dir):
+    path = forge(state_dir, boot=FIRST_BOOT, machine="0" * 32)
     assert sweep() == Swept()
     assert path.exists()
 
 
-def test_of_an_earlier_boot_of_this_machine_the_files_go(home, fifo):
+def test_of_an_earlier_boot_of_this_machine_the_files_go(state_dir, fifo):
     if not machine_id():
         pytest.skip("this machine has no id")
-    path = forge(home, about_fifo(fifo), file_made(fifo), boot=FIRST_BOOT)
+    path = forge(state_dir, about_fifo(fifo), file_made(fifo), boot=FIRST_BOOT)
     assert len(sweep().removed) == 1
     assert not fifo.parent.exists()
     assert not path.exists()
@@ -175,7 +176,7 @@ def test_of_an_earlier_boot_of_this_machine_the_files_go(home, fifo):
 # PID namespaces.
 
 
-def test_a_process_of_another_pid_namespace_is_known_by_its_number_there(home, fork, fifo):
+def test_a_process_of_another_pid_namespace_is_known_by_its_number_there(state_dir, fork, fifo):
     """From the first namespace, or the one that it lies below, all of its processes are seen."""
 
     def life():
@@ -194,16 +195,16 @@ def test_a_process_of_another_pid_namespace_is_known_by_its_number_there(home, f
     namespace, start = namespaces._identity(f"/proc/{pid}/ns/pid"), start_of(pid)
     assert namespace is not None
     assert start is not None
-    path = forge(home, about_fifo(fifo), file_made(fifo), process=Process(1, start), pids=namespace)
+    path = forge(state_dir, about_fifo(fifo), file_made(fifo), process=Process(1, start), pids=namespace)
     assert sweep() == Swept()
     assert path.exists()
     child.end()
     assert len(sweep().removed) == 1
 
 
-def test_where_not_all_processes_are_seen_it_is_named(home, fifo, monkeypatch):
+def test_where_not_all_processes_are_seen_it_is_named(state_dir, fifo, monkeypatch):
     """Containers may share a temp folder: to each other their processes are numbers that are not there."""
-    path = forge(home, about_fifo(fifo), file_made(fifo), pids="pid:[4026500000]#77", inside="pid:[4026500000]#77")
+    path = forge(state_dir, about_fifo(fifo), file_made(fifo), pids="pid:[4026500000]#77", inside="pid:[4026500000]#77")
     monkeypatch.setattr(namespaces, "pid_namespace", lambda: "pid:[4026500001]#78")
     line = one_line(sweep())
     assert line.endswith("its process is in pid:[4026500000]#77, which cannot be seen from here")
@@ -213,11 +214,15 @@ def test_where_not_all_processes_are_seen_it_is_named(home, fifo, monkeypatch):
     assert len(sweep().removed) == 1
 
 
-def test_the_number_of_a_pid_namespace_that_is_gone_says_nothing_when_it_is_in_use_again(home, fifo):
+def test_the_number_of_a_pid_namespace_that_is_gone_says_nothing_when_it_is_in_use_again(state_dir, fifo):
     """The process of that number there is another one: it has started at another time."""
     own = Process.current()
     forge(
-        home, about_fifo(fifo), file_made(fifo), process=Process(own.pid, own.start + 1), pids=f"{pid_namespace()}#999"
+        state_dir,
+        about_fifo(fifo),
+        file_made(fifo),
+        process=Process(own.pid, own.start + 1),
+        pids=f"{pid_namespace()}#999",
     )
     assert len(sweep().removed) == 1
 
@@ -243,8 +248,8 @@ with scope() as ipc:
 """
 
 SWEEP = """
-import pytest_ipc.custody.state_paths as places
-places.SHARED = ()
+from pytest_ipc.custody import state_paths
+state_paths.SHARED = ()
 from pytest_ipc.custody.sweep import sweep
 done = sweep()
 print(len(done.removed), done.left + done.refused, flush=True)
@@ -350,7 +355,7 @@ def stranger(fork):
     return child, f"/proc/{pid}/ns/ipc", key, segment, queue
 
 
-def test_an_ipc_namespace_whose_number_is_in_use_again_is_another(home, stranger):
+def test_an_ipc_namespace_whose_number_is_in_use_again_is_another(state_dir, stranger):
     """Where namespaces have ids: what was in the one on record is gone with it."""
     child, link, key, segment, queue = stranger
     name = namespaces._identity(link)
@@ -360,7 +365,7 @@ def test_an_ipc_namespace_whose_number_is_in_use_again_is_another(home, stranger
     recorded = name.replace("#", "#1")
     process = Process(child.pid, child._process.start)
     path = forge(
-        home,
+        state_dir,
         about_segment(1, key=key, ipc=recorded),
         made(1, id=segment),
         about_queue(2, key=0, ipc=recorded),
@@ -371,20 +376,20 @@ def test_an_ipc_namespace_whose_number_is_in_use_again_is_another(home, stranger
     assert not path.exists()
 
 
-def test_without_ids_only_what_nobody_else_can_have_is_removed_there(home, stranger, monkeypatch):
+def test_without_ids_only_what_nobody_else_can_have_is_removed_there(state_dir, stranger, monkeypatch):
     child, link, key, segment, queue = stranger
     without_ids(monkeypatch)
     name = os.readlink(link)
     process = Process(child.pid, child._process.start + 1)
     details = {"key": key, "ipc": name}
-    path = forge(home, about_segment(1, **details), made(1, id=segment), process=process)
+    path = forge(state_dir, about_segment(1, **details), made(1, id=segment), process=process)
     assert f"whether {name} is the namespace that it was made in" in one_line(sweep())
     path.unlink()
-    path = forge(home, about_queue(1, key=0, ipc=name), made(1, id=queue), process=process)
+    path = forge(state_dir, about_queue(1, key=0, ipc=name), made(1, id=queue), process=process)
     assert f"whether {name} is the namespace that it was made in" in one_line(sweep())
     path.unlink()
     # The key was drawn at random, and all the rest fits as well.
-    forge(home, about_segment(1, **details, drawn=True), made(1, id=segment), process=process)
+    forge(state_dir, about_segment(1, **details, drawn=True), made(1, id=segment), process=process)
     assert len(sweep().removed) == 1
 
 

@@ -84,12 +84,12 @@ def about_queue(**details: object) -> str:
         (about_queue, {"ipc": 5}),
     ],
 )
-def test_a_value_that_is_none_is_refused(home, forged, details):
-    forge(home, forged(**details))
+def test_a_value_that_is_none_is_refused(state_dir, forged, details):
+    forge(state_dir, forged(**details))
     assert one_line(sweep())
 
 
-def test_a_semaphore_that_is_not_the_recorded_one_is_left(home, semaphore):
+def test_a_semaphore_that_is_not_the_recorded_one_is_left(state_dir, semaphore):
     status = os.lstat(path_of(semaphore))
     right = {"dev": status.st_dev, "ino": status.st_ino}
     for details, identity, sentence in (
@@ -98,17 +98,17 @@ def test_a_semaphore_that_is_not_the_recorded_one_is_left(home, semaphore):
         ({}, {**right, "ino": right["ino"] + 1}, "it is another semaphore than the one that was made"),
         ({}, {**right, "dev": right["dev"] + 1}, "it is another semaphore than the one that was made"),
     ):
-        ledger = forge(home, about_semaphore(own=semaphore, **details), *([made(**identity)] if identity else []))
+        ledger = forge(state_dir, about_semaphore(own=semaphore, **details), *([made(**identity)] if identity else []))
         assert one_line(sweep()).endswith(sentence)
         ledger.unlink()
 
 
 @pytest.mark.parametrize("own", ["/../../etc/passwd", "/passwd", "relative", "/", "/pytest-ipc-1-0123"])
-def test_a_name_that_was_not_drawn_is_never_ours(home, own):
+def test_a_name_that_was_not_drawn_is_never_ours(state_dir, own):
     path = Path("/dev/shm/sem.passwd")
     path.write_text("kept")
     try:
-        forge(home, about_semaphore(own=own))
+        forge(state_dir, about_semaphore(own=own))
         done = sweep()
         assert (done.removed, path.read_text()) == ([], "kept")
         assert all("was not made for it" in line for line in done.left)
@@ -116,10 +116,10 @@ def test_a_name_that_was_not_drawn_is_never_ours(home, own):
         path.unlink()
 
 
-def test_a_name_to_be_published_under_is_ours_only_with_our_inode(home, semaphore):
+def test_a_name_to_be_published_under_is_ours_only_with_our_inode(state_dir, semaphore):
     """Killed before link(2): who has the name is somebody else, and there is nothing to tell."""
-    forge(home, about_semaphore(name=semaphore))
-    forge(home, about_semaphore(name=semaphore), made(dev=1, ino=1))
+    forge(state_dir, about_semaphore(name=semaphore))
+    forge(state_dir, about_semaphore(name=semaphore), made(dev=1, ino=1))
     done = sweep()
     assert (done.removed, done.left, done.refused) == ([], [], [])
 
@@ -140,45 +140,45 @@ def content(value: int) -> bytes:
 @pytest.mark.parametrize(
     "data", [content(TAG), content(TAG << 1), b""], ids=["its value", "narrow words", "nothing yet"]
 )
-def test_what_a_killed_sem_open_left_goes(home, unfinished, data):
+def test_what_a_killed_sem_open_left_goes(state_dir, unfinished, data):
     unfinished.write_bytes(data)
-    forge(home, about_semaphore())
+    forge(state_dir, about_semaphore())
     done = sweep()
     assert (len(done.removed), done.left, unfinished.exists()) == (1, [], False)
 
 
 @pytest.mark.parametrize("data", [content(TAG + 1), content(0), b"x"], ids=["another value", "no value", "short"])
-def test_anothers_unfinished_semaphore_is_left(home, unfinished, data):
+def test_anothers_unfinished_semaphore_is_left(state_dir, unfinished, data):
     unfinished.write_bytes(data)
-    forge(home, about_semaphore())
+    forge(state_dir, about_semaphore())
     done = sweep()
     assert (done.removed, unfinished.read_bytes()) == ([], data)
 
 
-def test_an_empty_file_that_somebody_has_open_is_left(home, unfinished):
+def test_an_empty_file_that_somebody_has_open_is_left(state_dir, unfinished):
     """Another process is about to make a semaphore of it."""
     with open(unfinished, "xb"):
-        forge(home, about_semaphore())
+        forge(state_dir, about_semaphore())
         assert sweep().removed == []
         assert unfinished.exists()
 
 
-def test_an_unfinished_one_from_before_the_record_is_left(home, unfinished):
+def test_an_unfinished_one_from_before_the_record_is_left(state_dir, unfinished):
     unfinished.write_bytes(content(TAG))
-    forge(home, about_semaphore(at=time.time() + 3600))
+    forge(state_dir, about_semaphore(at=time.time() + 3600))
     assert sweep().removed == []
     assert unfinished.exists()
 
 
-def test_a_link_in_the_place_of_an_unfinished_one_is_left(home, unfinished, tmp_path):
+def test_a_link_in_the_place_of_an_unfinished_one_is_left(state_dir, unfinished, tmp_path):
     (tmp_path / "file").write_bytes(content(TAG))
     unfinished.symlink_to(tmp_path / "file")
-    forge(home, about_semaphore())
+    forge(state_dir, about_semaphore())
     assert sweep().removed == []
     assert unfinished.is_symlink()
 
 
-def test_a_queue_that_is_not_the_recorded_one_is_left(home, queue):
+def test_a_queue_that_is_not_the_recorded_one_is_left(state_dir, queue):
     name, status = queue
     right = {"dev": status.st_dev, "ino": status.st_ino}
     for details, identity, sentence in (
@@ -190,25 +190,25 @@ def test_a_queue_that_is_not_the_recorded_one_is_left(home, queue):
         ({}, {**right, "ino": right["ino"] + 1}, "it is another queue than the one that was made"),
         ({}, {**right, "dev": right["dev"] + 1}, "it is another queue than the one that was made"),
     ):
-        ledger = forge(home, about_queue(name=name, **details), *([made(**identity)] if identity else []))
+        ledger = forge(state_dir, about_queue(name=name, **details), *([made(**identity)] if identity else []))
         assert one_line(sweep()).endswith(sentence)
         ledger.unlink()
 
 
-def test_a_queue_of_another_namespace_is_not_looked_for_here(home, queue):
-    forge(home, about_queue(name=queue[0], ipc="ipc:[1]"))
+def test_a_queue_of_another_namespace_is_not_looked_for_here(state_dir, queue):
+    forge(state_dir, about_queue(name=queue[0], ipc="ipc:[1]"))
     done = sweep()
     assert (done.removed, done.left) == ([], [])
 
 
 @pytest.mark.parametrize("name", ["relative", "/", "//x", "/no/such", "/" + "n" * 300])
-def test_a_name_that_no_queue_can_have_leads_nowhere(home, name):
-    forge(home, about_queue(name=name))
+def test_a_name_that_no_queue_can_have_leads_nowhere(state_dir, name):
+    forge(state_dir, about_queue(name=name))
     done = sweep()
     assert done.removed == []
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("state_dir")
 def test_what_is_on_record_goes(fork):
     """The records are those that the resources write."""
 

@@ -14,7 +14,7 @@ import pytest
 
 import pytest_ipc
 from pytest_ipc.custody.identity import Process, start_of
-from pytest_ipc.custody.state_dir import home_path
+from pytest_ipc.custody.state_dir import state_dir_path
 from pytest_ipc.custody.sweep import sweep_worker
 from pytest_ipc.kernel import Deadline, process_state, process_status
 
@@ -106,7 +106,7 @@ def test_it_is_nobodys_child_and_in_a_session_of_its_own(owner):
 def test_it_holds_no_descriptor_but_its_own(owner):
     folder = f"/proc/{owner.reaper}/fd"
     process = Process(owner.process.pid, start_of(owner.process.pid) or 0)
-    ledger = os.stat(f"{home_path()}/{process.pid}-{process.start}.ledger")
+    ledger = os.stat(f"{state_dir_path()}/{process.pid}-{process.start}.ledger")
 
     def what(fd: str) -> str:
         try:
@@ -118,7 +118,7 @@ def test_it_holds_no_descriptor_but_its_own(owner):
     def held() -> list[str]:
         return sorted(map(what, os.listdir(folder)))
 
-    own = [home_path(), "its owner's ledger", "anon_inode:[pidfd]"]
+    own = [state_dir_path(), "its owner's ledger", "anon_inode:[pidfd]"]
     assert Deadline(30).until(lambda: held() == sorted(["/dev/null"] * 3 + own)), held()
 
 
@@ -365,15 +365,15 @@ CHANGES = {"with": "pass", "refused": REFUSING, "missing": "del os.pidfd_open", 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 @pytest.mark.parametrize("first", ["owner", "controller"])
-def test_it_waits_with_pidfds_or_asks(home, change, first):
+def test_it_waits_with_pidfds_or_asks(state_dir, change, first):
     """Run as a process that can be waited for; without pidfd_open it asks, and ends as surely."""
     sleeps = [sys.executable, "-I", "-S", "-c", "import signal; signal.pause()"]
     root = str(Path(__file__).parents[2])
     with Running(sleeps) as owner, Running(sleeps) as controller:
         state = process_state(owner.pid)
         assert state is not None
-        path = forge(home, about(1, "fifo", path="/nowhere"), process=Process(owner.pid, state.starttime))
-        arguments = [str(owner.pid), str(state.starttime), str(controller.pid), str(home)]
+        path = forge(state_dir, about(1, "fifo", path="/nowhere"), process=Process(owner.pid, state.starttime))
+        arguments = [str(owner.pid), str(state.starttime), str(controller.pid), str(state_dir)]
         source = WITHOUT.format(root=root, change=change)
         with Running([sys.executable, "-I", "-S", "-c", source, *arguments]) as reaper:
             assert Deadline(30).until(lambda: is_asleep(reaper.pid))
@@ -387,11 +387,11 @@ def test_it_waits_with_pidfds_or_asks(home, change, first):
         controller.kill()
 
 
-def test_an_owner_that_died_before_it_was_watched_is_noticed(home):
+def test_an_owner_that_died_before_it_was_watched_is_noticed(state_dir):
     """Its process id may have passed to another process by then."""
-    path = forge(home, about(1, "fifo", path="/nowhere"), process=Process(os.getpid(), 1))
+    path = forge(state_dir, about(1, "fifo", path="/nowhere"), process=Process(os.getpid(), 1))
     source = WITHOUT.format(root=str(Path(__file__).parents[2]), change="pass")
-    command = [sys.executable, "-I", "-S", "-c", source, str(os.getpid()), "1", "0", str(home)]
+    command = [sys.executable, "-I", "-S", "-c", source, str(os.getpid()), "1", "0", str(state_dir)]
     assert subprocess.run(command, timeout=30, check=False).returncode == 0
     assert not path.exists()
 
@@ -488,8 +488,8 @@ def test_what_it_leaves_for_the_controller_does_not_outlive_both(runtime, comes)
     worker = Owner(OF_A_RUN.format(controller=controller.pid))
     worker.process.kill()
     worker.process.communicate()
-    home = runtime / "pytest-ipc"
-    assert Deadline(30).until(lambda: [name for name in os.listdir(home) if name.endswith(".swept")] != [])
+    state_dir = runtime / "pytest-ipc"
+    assert Deadline(30).until(lambda: [name for name in os.listdir(state_dir) if name.endswith(".swept")] != [])
     assert not has_ended(worker.reaper)
     if comes:
         done = sweep_worker("run", "gw0")
@@ -499,4 +499,4 @@ def test_what_it_leaves_for_the_controller_does_not_outlive_both(runtime, comes)
     controller.kill()
     controller.wait()
     assert worker.is_cleared()
-    assert os.listdir(home) == []
+    assert os.listdir(state_dir) == []

@@ -66,26 +66,26 @@ def sleeper() -> Iterator[Callable[..., Sleeper]]:
         process.stdout.close()
 
 
-def forge_child(home: Path, tag: int, *lines: str, **details: object) -> None:
+def forge_child(state_dir: Path, tag: int, *lines: str, **details: object) -> None:
     """A ledger of this test's process, which has died long ago, with a record of one child."""
     owner = Process(os.getpid(), (start_of(os.getpid()) or 0) - 1)
-    forge(home, about(1, "process", tag=tag, **details), *lines, process=owner)
+    forge(state_dir, about(1, "process", tag=tag, **details), *lines, process=owner)
 
 
-def test_a_process_with_the_tag_is_ended(home, sleeper):
+def test_a_process_with_the_tag_is_ended(state_dir, sleeper):
     tag = new_tag()
     process = sleeper(tag)
-    forge_child(home, tag)
+    forge_child(state_dir, tag)
     done = sweep()
     assert (len(done.removed), done.left, process.wait(timeout=10)) == (1, [], -signal.SIGKILL)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: this one is not root")
-def test_a_process_of_another_user_that_has_the_tag_is_left_and_named_at_once(home, sleeper):
+def test_a_process_of_another_user_that_has_the_tag_is_left_and_named_at_once(state_dir, sleeper):
     """Any user can put the tag of any child on a process of theirs: it proves nothing."""
     tag = new_tag()
     process = sleeper(tag, f"import os, signal; os.setresuid({NOBODY}, {NOBODY}, {NOBODY})\n{SLEEP}")
-    forge_child(home, tag)
+    forge_child(state_dir, tag)
     before = time.monotonic()
     line = one_line(sweep())
     assert line.endswith(f"process {process.pid} of user {NOBODY} has its tag, and is not known to descend from it")
@@ -94,28 +94,28 @@ def test_a_process_of_another_user_that_has_the_tag_is_left_and_named_at_once(ho
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: this one is not root")
-def test_a_child_that_has_become_another_user_is_known_by_its_ledger(home, sleeper):
+def test_a_child_that_has_become_another_user_is_known_by_its_ledger(state_dir, sleeper):
     """Its parent was killed before it had its process id on record. Nobody else can have made a ledger here."""
     tag = new_tag()
     process = sleeper(tag, f"import os, signal; os.setresuid({NOBODY}, {NOBODY}, {NOBODY})\n{SLEEP}")
-    forge(home, process=Process(**process.identity))
-    forge_child(home, tag)
+    forge(state_dir, process=Process(**process.identity))
+    forge_child(state_dir, tag)
     done = sweep()
     assert (len(done.removed), done.left, process.wait(timeout=10)) == (1, [], -signal.SIGKILL)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: this one is not root")
-def test_a_setuid_program_of_another_user_that_has_the_tag_is_left(home, sleeper):
+def test_a_setuid_program_of_another_user_that_has_the_tag_is_left(state_dir, sleeper):
     """Its effective user is this one, its real user is not."""
     tag = new_tag()
     process = sleeper(tag, f"import os; os.setresuid({NOBODY}, 0, 0)\n{SLEEP}")
-    forge_child(home, tag)
+    forge_child(state_dir, tag)
     assert "of user 0, 65534 has its tag" in one_line(sweep())
     assert process.poll() is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: this one is not root")
-def test_a_descendant_of_another_user_without_a_tag_is_ended_by_its_parents(home, sleeper):
+def test_a_descendant_of_another_user_without_a_tag_is_ended_by_its_parents(state_dir, sleeper):
     source = f"""
 import os, signal
 reader, writer = os.pipe()
@@ -129,7 +129,7 @@ signal.pause()
 """
     process = sleeper(None, source)
     below = int(process.line)
-    forge_child(home, new_tag(), made(**process.identity))
+    forge_child(state_dir, new_tag(), made(**process.identity))
     done = sweep()
     assert (len(done.removed), done.left, process.wait(timeout=10)) == (1, [], -signal.SIGKILL)
     assert Deadline(10).until(lambda: is_zombie(below))
@@ -149,7 +149,7 @@ os.wait()
 
 @pytest.mark.parametrize("marked", [True, False])
 @pytest.mark.parametrize("same_session", [True, False])
-def test_a_process_of_the_childs_group_and_session_that_has_its_mark_is_ended(home, sleeper, marked, same_session):
+def test_a_process_of_the_childs_group_and_session_that_has_its_mark_is_ended(state_dir, sleeper, marked, same_session):
     """All that is left of a child that led the group: its parent is init, its tag is lost."""
     process = sleeper(None, GROUP, preexec_fn=mark_self if marked else None, start_new_session=True)
     left = int(process.line)
@@ -158,7 +158,7 @@ def test_a_process_of_the_childs_group_and_session_that_has_its_mark_is_ended(ho
     assert row is not None
     assert (row.pgrp != left, row.session, mark_of(left) != mark_of("self")) == (True, process.pid, marked)
     forge_child(
-        home, new_tag(), made(pid=row.pgrp, start=row.start), session=row.session if same_session else os.getsid(0)
+        state_dir, new_tag(), made(pid=row.pgrp, start=row.start), session=row.session if same_session else os.getsid(0)
     )
     done = sweep()
     try:
@@ -168,24 +168,24 @@ def test_a_process_of_the_childs_group_and_session_that_has_its_mark_is_ended(ho
         os.kill(left, signal.SIGKILL)
 
 
-def test_a_process_that_may_not_be_signalled_is_named_and_not_waited_for(home, sleeper, monkeypatch):
+def test_a_process_that_may_not_be_signalled_is_named_and_not_waited_for(state_dir, sleeper, monkeypatch):
     def refuse(*_arguments: object) -> None:
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
     tag = new_tag()
     process = sleeper(tag)
-    forge_child(home, tag)
+    forge_child(state_dir, tag)
     monkeypatch.setattr(unpatched.signal, "pidfd_send_signal", refuse)
     monkeypatch.setattr(search, "PATIENCE", 1000)
     assert one_line(sweep()).endswith(f"process {process.pid} cannot be ended: Operation not permitted")
     assert process.poll() is None
 
 
-def test_all_records_are_served_by_the_same_passes_over_all_processes(home, sleeper, monkeypatch):
+def test_all_records_are_served_by_the_same_passes_over_all_processes(state_dir, sleeper, monkeypatch):
     tags = [new_tag() for _ in range(60)]
     processes = [sleeper(tag) for tag in tags[:3]]
     forge(
-        home,
+        state_dir,
         *(about(number, "process", tag=tag) for number, tag in enumerate(tags, 1)),
         process=Process(os.getpid(), 1),
     )
@@ -252,7 +252,7 @@ def test_daemons_that_fork_all_the_time_are_caught(runtime, pause, by):
     assert os.listdir(runtime / "pytest-ipc") == []
 
 
-def test_the_reaper_of_another_run_is_waited_for_and_then_ended(home, monkeypatch):
+def test_the_reaper_of_another_run_is_waited_for_and_then_ended(state_dir, monkeypatch):
     tag = new_tag()
     reaper = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", f"{SLEEP} # from pytest_ipc.custody.reaper import main"],
@@ -261,7 +261,7 @@ def test_the_reaper_of_another_run_is_waited_for_and_then_ended(home, monkeypatc
     )
     assert reaper.stdout is not None
     reaper.stdout.readline()
-    forge_child(home, tag)
+    forge_child(state_dir, tag)
     monkeypatch.setattr(search, "PATIENCE", 0)
     monkeypatch.setattr(search, "PATIENCE_WITH_REAPERS", 0.3)
     sweep()
@@ -323,7 +323,7 @@ def test_marks_of_generations_differ(fork):
     assert len({own, first, second}) == 3
 
 
-def test_a_process_whose_first_thread_has_ended_is_ended(home, sleeper):
+def test_a_process_whose_first_thread_has_ended_is_ended(state_dir, sleeper):
     """The kernel shows it as a zombie while its other threads run on."""
     tag = new_tag()
     source = (
@@ -332,6 +332,6 @@ def test_a_process_whose_first_thread_has_ended_is_ended(home, sleeper):
     )
     process = sleeper(tag, source)
     assert Deadline(30).until(lambda: has_no_first_thread(process.pid))
-    forge_child(home, tag, made(**process.identity))
+    forge_child(state_dir, tag, made(**process.identity))
     assert len(sweep().removed) == 1
     assert process.wait(timeout=30) == -signal.SIGKILL

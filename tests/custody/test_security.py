@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-import pytest_ipc.custody.state_paths as places
 from pytest_ipc import scope
+from pytest_ipc.custody import state_paths
 from pytest_ipc.custody.identity import TAGS, Process, new_tag, start_of, tag_of
 from pytest_ipc.custody.kinds.file import look
 from pytest_ipc.custody.sweep import sweep
@@ -34,10 +34,10 @@ from .test_sweep import exists
         ({"uid": 65533}, "its creating process is|its creating user is"),
     ],
 )
-def test_a_segment_that_somebody_else_made_stays(home, foreign, by, change, sentence):
+def test_a_segment_that_somebody_else_made_stays(state_dir, foreign, by, change, sentence):
     segment = foreign["segment"]
     lines = [about_segment(**{"key": segment.key, **change})]
-    forge(home, *lines, *([made(id=segment.id)] if by == "id" else []))
+    forge(state_dir, *lines, *([made(id=segment.id)] if by == "id" else []))
     assert any(part in one_line(sweep()) for part in sentence.split("|"))
 
 
@@ -50,32 +50,32 @@ def test_a_segment_that_somebody_else_made_stays(home, foreign, by, change, sent
         ({"at": time.time() + 3600}, "it is older than the record"),
     ],
 )
-def test_a_recycled_id_is_another_segment(home, foreign, change, sentence):
+def test_a_recycled_id_is_another_segment(state_dir, foreign, change, sentence):
     """The same id, by the same process id even: size, user, key or time say that it is another."""
     segment = foreign["segment"]
     process = Process(os.getpid(), Process.current().start + 1)  # the process id was recycled, too
-    forge(home, about_segment(**{"key": segment.key, **change}), made(id=segment.id), process=process)
+    forge(state_dir, about_segment(**{"key": segment.key, **change}), made(id=segment.id), process=process)
     assert sentence in one_line(sweep())
 
 
-def test_an_id_of_the_same_slot_and_another_sequence_is_gone(home, foreign):
+def test_an_id_of_the_same_slot_and_another_sequence_is_gone(state_dir, foreign):
     segment = foreign["segment"]
-    forge(home, about_segment(key=segment.key), made(id=(segment.id + 32768) & 0x7FFFFFFF))
+    forge(state_dir, about_segment(key=segment.key), made(id=(segment.id + 32768) & 0x7FFFFFFF))
     done = sweep()
     assert (done.removed, done.left, done.refused) == ([], [], [])
 
 
-def test_a_private_segment_without_an_id_is_not_guessed(home):
+def test_a_private_segment_without_an_id_is_not_guessed(state_dir):
     """By its creator, size and time: another's, or one that is older, is none of them."""
     with scope() as ipc:
         private = ipc.sysv_shm(key=0)
-        forge(home, about_segment(key=0))
-        forge(home, about_segment(key=0, at=time.time() + 3600), process=Process(os.getpid(), 1))
+        forge(state_dir, about_segment(key=0))
+        forge(state_dir, about_segment(key=0, at=time.time() + 3600), process=Process(os.getpid(), 1))
         done = sweep()
         assert (done.removed, done.left, private.exists()) == ([], [], True)
 
 
-def test_another_users_segment_stays(home, fork):
+def test_another_users_segment_stays(state_dir, fork):
     if os.geteuid() != 0:
         pytest.skip("needs a second user: this one is not root")
 
@@ -91,18 +91,18 @@ def test_another_users_segment_stays(home, fork):
     shmid, key = map(int, child.output.split())
     # All that can be known of it, but the user whose ledger this is.
     process = Process(child.pid, 1)
-    forge(home, about_segment(key=key, at=time.time() - 60), made(id=shmid), process=process)
+    forge(state_dir, about_segment(key=key, at=time.time() - 60), made(id=shmid), process=process)
     assert "its creating user is 65534 and not 0" in one_line(sweep())
     assert exists(shmid)
 
 
-def test_an_ordinary_users_sweep_cannot_touch_another_users_objects(home, foreign, fork):
+def test_an_ordinary_users_sweep_cannot_touch_another_users_objects(state_dir, foreign, fork):
     """With a record that fits in every detail, the user included: the kernel refuses, and that is told."""
     if os.geteuid() != 0:
         pytest.skip("needs a second user: this one is not root")
     segment, fifo, process = foreign["segment"], foreign["fifo"], foreign["process"]
     forge(
-        home,
+        state_dir,
         about_segment(1, key=segment.key, at=time.time() - 3600, uid=0),
         made(1, id=segment.id),
         about(2, "fifo", path=str(fifo), uid=0, at=time.time() - 3600),
@@ -113,14 +113,14 @@ def test_an_ordinary_users_sweep_cannot_touch_another_users_objects(home, foreig
     )
     theirs = fifo.parent / "theirs"
     theirs.mkdir(mode=0o700)
-    home.rename(theirs / "pytest-ipc")
-    home.mkdir(mode=0o700)
+    state_dir.rename(theirs / "pytest-ipc")
+    state_dir.mkdir(mode=0o700)
     for path in (theirs, theirs / "pytest-ipc", *(theirs / "pytest-ipc").iterdir()):
         os.chown(path, 65534, 65534)
 
     def life():
         os.environ["XDG_RUNTIME_DIR"] = str(theirs)
-        places._pinned = None
+        state_paths._pinned = None
         os.setresgid(65534, 65534, 65534)
         os.setresuid(65534, 65534, 65534)
         done = sweep()
@@ -138,7 +138,7 @@ def test_an_ordinary_users_sweep_cannot_touch_another_users_objects(home, foreig
 # FIFOs.
 
 
-def test_a_path_that_is_no_fifo_of_ours_is_left(home, foreign, tmp_path):
+def test_a_path_that_is_no_fifo_of_ours_is_left(state_dir, foreign, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(foreign["fifo"])
     named = {
@@ -152,14 +152,14 @@ def test_a_path_that_is_no_fifo_of_ours_is_left(home, foreign, tmp_path):
     }
     before = Path("/etc/passwd").read_bytes()
     for path, sentence in named.items():
-        ledger = forge(home, about(1, "fifo", path=path))
+        ledger = forge(state_dir, about(1, "fifo", path=path))
         assert f": {sentence}" in one_line(sweep())
         ledger.unlink()
     assert link.is_symlink()
     assert Path("/etc/passwd").read_bytes() == before
 
 
-def test_a_fifo_that_is_not_the_recorded_one_is_left(home, foreign):
+def test_a_fifo_that_is_not_the_recorded_one_is_left(state_dir, foreign):
     path, found = str(foreign["fifo"]), os.lstat(foreign["fifo"])
     for details, identity, sentence in (
         ({"at": time.time() + 3600}, None, "it is older than the record"),
@@ -169,12 +169,14 @@ def test_a_fifo_that_is_not_the_recorded_one_is_left(home, foreign):
         ({"directory": str(foreign["empty"])}, None, "it is not in a directory that was made for it"),
         ({"directory": str(foreign["fifo"].parent)}, None, "it is not in a directory that was made for it"),
     ):
-        ledger = forge(home, about(1, "fifo", **{"path": path, **details}), *([made(**identity)] if identity else []))
+        ledger = forge(
+            state_dir, about(1, "fifo", **{"path": path, **details}), *([made(**identity)] if identity else [])
+        )
         assert one_line(sweep()).endswith(sentence)
         ledger.unlink()
 
 
-def test_a_socket_that_is_not_the_recorded_one_is_left(home, foreign, tmp_path, monkeypatch):
+def test_a_socket_that_is_not_the_recorded_one_is_left(state_dir, foreign, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a socket's path must be short
     path = str(tmp_path / "socket")
     with socket.socket(socket.AF_UNIX) as server:
@@ -190,25 +192,25 @@ def test_a_socket_that_is_not_the_recorded_one_is_left(home, foreign, tmp_path, 
         ({"directory": str(tmp_path)}, None, "it is not in a directory that was made for it"),
     ):
         ledger = forge(
-            home, about(1, "unix-socket", **{"path": path, **details}), *([made(**identity)] if identity else [])
+            state_dir, about(1, "unix-socket", **{"path": path, **details}), *([made(**identity)] if identity else [])
         )
         assert one_line(sweep()).endswith(sentence)
         ledger.unlink()
     assert os.lstat(path) == found
 
 
-def test_a_socket_that_is_the_recorded_one_goes(home, tmp_path, monkeypatch):
+def test_a_socket_that_is_the_recorded_one_goes(state_dir, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket")
     path = str(tmp_path / "socket")
-    forge(home, about(1, "unix-socket", path=path), file_made(path))
+    forge(state_dir, about(1, "unix-socket", path=path), file_made(path))
     done = sweep()
     assert ([line.partition(",")[0] for line in done.removed], done.left) == ([f"UNIX socket {path}"], [])
     assert not os.path.lexists(path)
 
 
-def test_a_lock_file_that_is_not_the_recorded_one_is_left(home, foreign):
+def test_a_lock_file_that_is_not_the_recorded_one_is_left(state_dir, foreign):
     path, found = str(foreign["file"]), os.lstat(foreign["file"])
     for details, identity, sentence in (
         ({"at": time.time() + 3600}, None, "it is older than the record"),
@@ -219,27 +221,27 @@ def test_a_lock_file_that_is_not_the_recorded_one_is_left(home, foreign):
         ({"directory": str(foreign["file"].parent)}, None, "it is not in a directory that was made for it"),
     ):
         ledger = forge(
-            home, about(1, "lock-file", **{"path": path, **details}), *([made(**identity)] if identity else [])
+            state_dir, about(1, "lock-file", **{"path": path, **details}), *([made(**identity)] if identity else [])
         )
         assert one_line(sweep()).endswith(sentence)
         ledger.unlink()
 
 
-def test_a_private_directory_that_holds_more_than_the_fifo_is_left(home, tmp_path):
+def test_a_private_directory_that_holds_more_than_the_fifo_is_left(state_dir, tmp_path):
     directory = tmp_path / f"pytest-ipc-{1:016x}"
     directory.mkdir()
     (directory / "file").write_text("kept")
-    forge(home, about(1, "fifo", path=str(directory / "fifo"), directory=str(directory)))
+    forge(state_dir, about(1, "fifo", path=str(directory / "fifo"), directory=str(directory)))
     assert one_line(sweep()).endswith("Directory not empty")
     assert (directory / "file").read_text() == "kept"
 
 
-def test_a_directory_that_is_exchanged_while_it_is_swept_leads_nowhere(home, foreign, tmp_path, monkeypatch):
+def test_a_directory_that_is_exchanged_while_it_is_swept_leads_nowhere(state_dir, foreign, tmp_path, monkeypatch):
     """Between the look and the removal, by whoever may write above it: a link to a directory with a file of that name."""
     folder = tmp_path / "folder"
     folder.mkdir()
     os.mkfifo(folder / "file")
-    forge(home, about(1, "fifo", path=str(folder / "file")), file_made(folder / "file"))
+    forge(state_dir, about(1, "fifo", path=str(folder / "file")), file_made(folder / "file"))
     looks: list[str] = []
 
     def exchanging(path):
@@ -260,47 +262,47 @@ def test_a_directory_that_is_exchanged_while_it_is_swept_leads_nowhere(home, for
 # Processes.
 
 
-def test_a_process_that_is_not_the_recorded_one_is_not_signalled(home, foreign):
+def test_a_process_that_is_not_the_recorded_one_is_not_signalled(state_dir, foreign):
     process = foreign["process"]
     start = start_of(process.pid) or 0
     # Another start time: another process. It is gone, and there is nothing to tell.
     for identity in ({"pid": process.pid, "start": start + 1}, {"pid": process.pid, "start": 0}):
-        forge(home, about(1, "process", tag=new_tag()), made(**identity))
+        forge(state_dir, about(1, "process", tag=new_tag()), made(**identity))
         done = sweep()
         assert (done.removed, done.left, done.refused) == ([], [], [])
 
 
-def test_nobody_ends_itself_or_who_was_there_before_the_run(home):
+def test_nobody_ends_itself_or_who_was_there_before_the_run(state_dir):
     own = Process.current()
     ledger = forge(
-        home, about(1, "process", tag=new_tag()), made(pid=own.pid, start=own.start), process=Process(2**22, 0)
+        state_dir, about(1, "process", tag=new_tag()), made(pid=own.pid, start=own.start), process=Process(2**22, 0)
     )
     assert one_line(sweep()).endswith("it is this very process")
     ledger.unlink()
     parent = os.getppid()
-    forge(home, about(1, "process", tag=new_tag()), made(pid=parent, start=start_of(parent)))
+    forge(state_dir, about(1, "process", tag=new_tag()), made(pid=parent, start=start_of(parent)))
     assert one_line(sweep()).endswith("it is older than the process that started it")
 
 
-def test_a_tag_of_its_own_ends_nobody(home, fork):
+def test_a_tag_of_its_own_ends_nobody(state_dir, fork):
     """A sweep among the descendants of the child that it is to end."""
 
     def life():
-        forge(home, about(1, "process", tag=tag_of("self")))
+        forge(state_dir, about(1, "process", tag=tag_of("self")))
         return one_line(sweep())
 
     assert fork(life).result().endswith("it is this very process")
 
 
 @pytest.mark.parametrize("pid", [0, 1, -1, -2])
-def test_process_1_and_groups_are_no_children(home, pid):
-    ledger = forge(home, about(1, "process", tag=new_tag()), made(pid=pid, start=start_of(1) or 0))
+def test_process_1_and_groups_are_no_children(state_dir, pid):
+    ledger = forge(state_dir, about(1, "process", tag=new_tag()), made(pid=pid, start=start_of(1) or 0))
     assert "1 line is no record" in one_line(sweep())
     assert ledger.exists()
 
 
 @pytest.mark.parametrize("tag", [0, 1000, TAGS[0] - 1, TAGS[1] + 1, 2**64 - 1])
-def test_a_limit_that_may_be_anybodys_is_no_tag(home, fork, tag):
+def test_a_limit_that_may_be_anybodys_is_no_tag(state_dir, fork, tag):
     """An administrator may have set a limit of file locks for everybody."""
 
     def life():
@@ -310,6 +312,6 @@ def test_a_limit_that_may_be_anybodys_is_no_tag(home, fork, tag):
 
     child = fork(life)
     child.wait_blocked("pause")
-    forge(home, about(1, "process", tag=tag))
+    forge(state_dir, about(1, "process", tag=tag))
     assert "1 line is no record" in one_line(sweep())
     assert child.alive

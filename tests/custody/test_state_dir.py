@@ -14,36 +14,35 @@ from pathlib import Path
 
 import pytest
 
-import pytest_ipc.custody.state_paths as places
 from pytest_ipc import scope, unpatched
-from pytest_ipc.custody import ledger
+from pytest_ipc.custody import ledger, state_paths
 from pytest_ipc.custody.identity import Process
-from pytest_ipc.custody.state_dir import HomeError, home_path, open_home
+from pytest_ipc.custody.state_dir import StateDirError, open_state_dir, state_dir_path
 from pytest_ipc.kernel.namespace import CLONE_NEWNS, CLONE_NEWUSER, map_user, unshare
 
 
 def test_the_home_is_in_the_runtime_folder_or_below_the_temp_folder(tmp_path, monkeypatch, runtime):
-    assert home_path() == str(runtime / "pytest-ipc")
+    assert state_dir_path() == str(runtime / "pytest-ipc")
     file = tmp_path / "file"
     file.touch()
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     for no_folder in (str(tmp_path / "missing"), str(file), "relative", ""):
         monkeypatch.setenv("XDG_RUNTIME_DIR", no_folder)
-        assert home_path() == str(tmp_path / f"pytest-ipc-of-{os.geteuid()}")
+        assert state_dir_path() == str(tmp_path / f"pytest-ipc-of-{os.geteuid()}")
 
 
 @pytest.mark.usefixtures("runtime")
 def test_it_is_the_same_inside_and_outside_of_a_user_namespace(monkeypatch, fork):
     """Else root of a container and root of the machine that shares its temp folder would find each other's in their place."""
     monkeypatch.delenv("XDG_RUNTIME_DIR")
-    outside, uid, gid = home_path(), os.geteuid(), os.getegid()
+    outside, uid, gid = state_dir_path(), os.geteuid(), os.getegid()
 
     def inside() -> tuple[int, str]:
         unshare(CLONE_NEWUSER)
         map_user(7, 7, uid, gid)
-        places._pinned = None
-        return os.geteuid(), home_path()
+        state_paths._pinned = None
+        return os.geteuid(), state_dir_path()
 
     try:
         assert fork(inside).result() == (7, outside)
@@ -53,18 +52,18 @@ def test_it_is_the_same_inside_and_outside_of_a_user_namespace(monkeypatch, fork
 
 def test_another_users_runtime_folder_is_not_used(runtime, monkeypatch):
     """After `su` or `sudo -E` the variable still names it."""
-    monkeypatch.setattr(places, "owner", lambda: os.getuid() + 1)
-    assert Path(home_path()).parent != runtime
+    monkeypatch.setattr(state_paths, "owner", lambda: os.getuid() + 1)
+    assert Path(state_dir_path()).parent != runtime
 
 
 def test_it_is_made_for_its_user_alone(runtime):
     before = os.umask(0)
     try:
-        home = open_home(create=True)
+        state_dir = open_state_dir(create=True)
     finally:
         os.umask(before)
-    assert home is not None
-    os.close(home)
+    assert state_dir is not None
+    os.close(state_dir)
     status = os.stat(runtime / "pytest-ipc")
     assert (stat.S_IMODE(status.st_mode), status.st_uid) == (0o700, os.geteuid())
 
@@ -107,9 +106,9 @@ def nothing_can_be_made(sentence: str) -> None:
         patch.setattr("pytest_ipc.resources.fifo.mkfifo", None)
         patch.setattr(unpatched.os, "fork", None)
         for make in (ipc.sysv_shm, ipc.fifo, lambda: ipc.fork(int)):
-            with pytest.raises(HomeError, match=sentence) as caught:
+            with pytest.raises(StateDirError, match=sentence) as caught:
                 make()
-            assert home_path() in str(caught.value)
+            assert state_dir_path() in str(caught.value)
             assert "\n" not in str(caught.value)
 
 
@@ -151,11 +150,11 @@ def unlimited() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("state_dir")
 def test_no_object_is_made_when_its_record_cannot_be_written(fork):
     def life():
         mine = ledger.current()
-        path = Path(home_path()) / mine.name
+        path = Path(state_dir_path()) / mine.name
         size = path.stat().st_size
         made: list[object] = []
         with scope() as ipc:
@@ -164,7 +163,7 @@ def test_no_object_is_made_when_its_record_cannot_be_written(fork):
                 unlimited() if room is None else limited(room)
                 try:
                     made.append(ipc.sysv_shm(key=0).id > -1)
-                except HomeError as error:
+                except StateDirError as error:
                     made.append(str(error))
             return made, path.read_text().splitlines()[1:]
 
@@ -184,8 +183,8 @@ def test_a_disk_that_is_full_when_the_ledger_is_opened(fork):
         try:
             with scope() as ipc:
                 ipc.sysv_shm()
-        except HomeError as error:
-            return str(error), os.listdir(home_path())
+        except StateDirError as error:
+            return str(error), os.listdir(state_dir_path())
         finally:
             unlimited()
 
@@ -223,7 +222,7 @@ def test_a_file_system_that_takes_nothing(runtime, fork, disk):
             return f"not here: {error}"
         ledger.close()
         os.environ["XDG_RUNTIME_DIR"] = tempfile.tempdir = str(folder)  # else the one would do for the other
-        places._pinned = None
+        state_paths._pinned = None
         ledger._guarded = Process.current()  # no reaper of its own for this
         if disk == "full":
             (folder / "pytest-ipc").mkdir(mode=0o700)
@@ -233,7 +232,7 @@ def test_a_file_system_that_takes_nothing(runtime, fork, disk):
         with scope() as ipc:
             try:
                 return str(ipc.sysv_shm())
-            except HomeError as error:
+            except StateDirError as error:
                 return str(error)
 
     told = fork(life).result(timeout=30)
@@ -245,7 +244,7 @@ def test_a_file_system_that_takes_nothing(runtime, fork, disk):
 
 def test_the_suites_python_can_load_it_isolated():
     """With -I -S, as the reaper does; ctypes comes only with the first System V object that it looks for."""
-    root = str(Path(places.__file__).parents[2])
+    root = str(Path(state_paths.__file__).parents[2])
     source = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "import pytest_ipc.custody.reaper, pytest_ipc.custody.sweep, pytest_ipc.custody.ledger\n"

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-import pytest_ipc.custody.state_paths as places
 from pytest_ipc import scope
-from pytest_ipc.custody import ledger
+from pytest_ipc.custody import ledger, state_paths
 from pytest_ipc.custody.identity import Process
-from pytest_ipc.custody.state_dir import HomeError, home_path, open_home
+from pytest_ipc.custody.state_dir import StateDirError, open_state_dir, state_dir_path
 from pytest_ipc.kernel import Deadline, process_state
 from pytest_ipc.kernel.namespace import CLONE_NEWNS, unshare
 from pytest_ipc.processes.trial import trial
@@ -31,7 +30,7 @@ def needs_root() -> None:
 def anew() -> None:
     """In a child: as a process that has no ledger yet, and no reaper of its own to start."""
     ledger.close()
-    places._pinned = None
+    state_paths._pinned = None
     ledger._guarded = Process.current()
 
 
@@ -51,12 +50,12 @@ def test_it_has_its_mode_whatever_the_umask(open_folder, fork, monkeypatch, umas
         os.umask(umask)
         with scope() as ipc:
             ipc.sysv_shm()
-            mode = stat.S_IMODE(os.stat(home_path()).st_mode)
+            mode = stat.S_IMODE(os.stat(state_dir_path()).st_mode)
         anew()
         os.umask(0o022)
         with scope() as ipc:
             ipc.sysv_shm()
-        return home_path(), mode
+        return state_dir_path(), mode
 
     place, mode = fork(life).result()
     assert Path(place).parent == open_folder
@@ -64,21 +63,21 @@ def test_it_has_its_mode_whatever_the_umask(open_folder, fork, monkeypatch, umas
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o400, 0o500])
-def test_one_that_its_owner_may_not_use_is_given_back(home, mode):
+def test_one_that_its_owner_may_not_use_is_given_back(state_dir, mode):
     """As a version of this package made it under such an umask: it is closed to all others, so nobody has put it there."""
-    home.chmod(mode)
-    found = open_home(create=True)
+    state_dir.chmod(mode)
+    found = open_state_dir(create=True)
     assert found is not None
     os.close(found)
-    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert stat.S_IMODE(state_dir.stat().st_mode) == 0o700
 
 
 PROGRAM = """
 import os, shutil, signal, sys, time
 import pytest_ipc
 import pytest_ipc.custody.start_reaper, pytest_ipc.custody.sweep, pytest_ipc.resources.segment  # while they can be read
-import pytest_ipc.custody.state_paths as places
-places.SHARED, places.RUNTIME = (), ()
+from pytest_ipc.custody import state_paths
+state_paths.SHARED, state_paths.RUNTIME = (), ()
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.ledger import CLOCK_REALTIME_COARSE
 
@@ -141,7 +140,7 @@ def test_an_effective_user_that_a_test_has_taken_on_does_not_move_it(open_folder
         f"""
 os.seteuid({NOBODY})
 {SEGMENT}
-told(os.geteuid(), places.home_path())
+told(os.geteuid(), state_paths.state_dir_path())
 os.seteuid(0)
 {SEGMENT}
 os.seteuid({NOBODY})
@@ -165,12 +164,12 @@ def test_who_has_become_another_user_for_good_keeps_ledgers_of_that_user(open_fo
         os.setresuid(NOBODY, NOBODY, NOBODY)
         with scope() as ipc:
             ipc.sysv_shm()
-        return home_path()
+        return state_dir_path()
 
     assert fork(life).result() == f"{open_folder}/pytest-ipc-of-{NOBODY}"
 
 
-def test_what_belongs_to_another_user_is_not_made_in_his_name(home, fork):
+def test_what_belongs_to_another_user_is_not_made_in_his_name(state_dir, fork):
     """The directory has gone, and this process cannot make one that its own reaper would trust."""
     needs_root()
 
@@ -178,16 +177,16 @@ def test_what_belongs_to_another_user_is_not_made_in_his_name(home, fork):
         anew()
         ledger.current()
         ledger.close()
-        home.rmdir()
+        state_dir.rmdir()
         os.setresuid(NOBODY, NOBODY, NOBODY)
         with scope() as ipc:
             try:
                 ipc.sysv_shm()
-            except HomeError as error:
+            except StateDirError as error:
                 return str(error)
 
     assert "this process has become user 65534 and the ledgers are user 0's" in fork(life).result()
-    home.mkdir(mode=0o700)
+    state_dir.mkdir(mode=0o700)
 
 
 GONE = {

@@ -13,9 +13,9 @@ import pytest
 from pytest_ipc import scope, unused_key
 from pytest_ipc.custody import parse
 from pytest_ipc.custody import sweep as sweep_module
-from pytest_ipc.custody.identity import Process, put_on, start_of
+from pytest_ipc.custody.identity import Process, set_tag, start_of
 from pytest_ipc.custody.kinds.file import look
-from pytest_ipc.custody.state_dir import home_path
+from pytest_ipc.custody.state_dir import state_dir_path
 from pytest_ipc.custody.sweep import settle, sweep
 from pytest_ipc.kernel import Deadline, process_state, shmctl_rmid, shmctl_stat, shmget
 
@@ -32,18 +32,18 @@ def exists(shmid: int) -> bool:
 
 
 @pytest.fixture
-def left(home, fork):
+def left(state_dir, fork):
     """A segment, a private FIFO and one at a path, and a daemon, all left by a process that is dead; (segment, paths, daemon)."""
 
     def life():
         reader, writer = os.pipe()
         with scope() as ipc:
-            segment, private, placed = ipc.sysv_shm(), ipc.fifo(), ipc.fifo(path=home.parent / "placed")
+            segment, private, placed = ipc.sysv_shm(), ipc.fifo(), ipc.fifo(path=state_dir.parent / "placed")
             nested = ipc.fork(int)
             nested.result()
             pid = os.fork()
             if pid == 0:
-                put_on(nested._tag)
+                set_tag(nested._tag)
                 os.setsid()
                 os.write(writer, b"x")
                 while True:
@@ -53,7 +53,7 @@ def left(home, fork):
             os.kill(os.getpid(), signal.SIGKILL)
 
     child = fork(life)
-    path = home / f"{child.pid}-{start_of(child.pid)}.ledger"
+    path = state_dir / f"{child.pid}-{start_of(child.pid)}.ledger"
     child.wait()
     segment, private, placed, daemon = child.output.split()
     assert path.exists()
@@ -62,7 +62,7 @@ def left(home, fork):
     assert not path.exists()
 
 
-def test_what_a_dead_process_left_goes(home, left):
+def test_what_a_dead_process_left_goes(state_dir, left):
     segment, paths, daemon = left
     done = sweep()
     assert not exists(segment)
@@ -70,44 +70,48 @@ def test_what_a_dead_process_left_goes(home, left):
     state = process_state(daemon)
     assert state is None or Deadline(5).until(lambda: (process_state(daemon) or state).state == "Z")
     assert sorted(line[:6] for line in done.removed) == ["FIFO /", "FIFO /", "System", "child "]
-    assert (done.left, done.refused, [name for name in os.listdir(home) if "ledger" in name]) == ([], [], own_only())
+    assert (done.left, done.refused, [name for name in os.listdir(state_dir) if "ledger" in name]) == (
+        [],
+        [],
+        own_only(),
+    )
 
 
 def own_only() -> list[str]:
     """The ledger that this process has in the test's home, if it had to open one there."""
     process = Process.current()
     name = f"{process.pid}-{process.start}.ledger"
-    return [name] if os.path.exists(os.path.join(home_path(), name)) else []
+    return [name] if os.path.exists(os.path.join(state_dir_path(), name)) else []
 
 
-def test_a_dry_run_tells_the_same_and_touches_nothing(home, left):
+def test_a_dry_run_tells_the_same_and_touches_nothing(state_dir, left):
     segment, paths, daemon = left
-    files = sorted(os.listdir(home))
+    files = sorted(os.listdir(state_dir))
     told = sweep(dry_run=True)
     state = process_state(daemon)
-    assert (exists(segment), all(map(os.path.lexists, paths)), sorted(os.listdir(home))) == (True, True, files)
+    assert (exists(segment), all(map(os.path.lexists, paths)), sorted(os.listdir(state_dir))) == (True, True, files)
     assert state is not None
     assert state.state != "Z"
     assert sorted(told.removed) == sorted(sweep().removed)
 
 
-def test_each_line_says_what_it_was_who_made_it_and_where(home):
+def test_each_line_says_what_it_was_who_made_it_and_where(state_dir):
     key = unused_key()
     with scope() as ipc:
         segment = ipc.sysv_shm(key=key)
-        forge(home, '@ "test_it.py::test_one"', about_segment(key=key), process=None)
+        forge(state_dir, '@ "test_it.py::test_one"', about_segment(key=key), process=None)
         (line,) = sweep().left
         assert line.startswith(f"System V segment (key {key:#x}, 4096 bytes), made by test_it.py::test_one in process ")
         assert f": its creating process is {os.getpid()} and not " in line
         assert segment.exists()
 
 
-def test_a_live_owners_ledger_is_left_alone_while_it_is_written(home, fork):
+def test_a_live_owners_ledger_is_left_alone_while_it_is_written(state_dir, fork):
     reader, writer = os.pipe()
 
     def life():
         with scope() as ipc:
-            while os.path.exists(home.parent / "go on"):
+            while os.path.exists(state_dir.parent / "go on"):
                 segment, fifo = ipc.sysv_shm(key=0), ipc.fifo()
                 assert segment.exists()
                 assert fifo.path.exists()
@@ -115,7 +119,7 @@ def test_a_live_owners_ledger_is_left_alone_while_it_is_written(home, fork):
                 fifo.close()
                 os.write(writer, b"x")
 
-    (home.parent / "go on").touch()
+    (state_dir.parent / "go on").touch()
     child = fork(life)
     seen = 0
     try:
@@ -124,7 +128,7 @@ def test_a_live_owners_ledger_is_left_alone_while_it_is_written(home, fork):
             assert (done.removed, done.left, done.refused) == ([], [], [])
             seen += len(os.read(reader, 1000))
     finally:
-        (home.parent / "go on").unlink()
+        (state_dir.parent / "go on").unlink()
         os.set_blocking(reader, False)
     assert child.result() is None
     os.close(reader)
@@ -133,38 +137,38 @@ def test_a_live_owners_ledger_is_left_alone_while_it_is_written(home, fork):
 
 @pytest.mark.parametrize("beginning", ["", "pytest-ipc", 'pytest-ipc 1 {"pid": 1'])
 @pytest.mark.parametrize("alive", [True, False], ids=["alive", "dead"])
-def test_a_first_line_that_is_not_whole_yet_is_no_trouble(home, beginning, alive):
+def test_a_first_line_that_is_not_whole_yet_is_no_trouble(state_dir, beginning, alive):
     process = Process.current() if alive else dead_process()
-    path = home / f"{process.pid}-{process.start}.ledger"
+    path = state_dir / f"{process.pid}-{process.start}.ledger"
     path.write_text(beginning)
     path.chmod(0o600)
     done = sweep()
     assert (done.removed, done.left, done.refused, path.exists()) == ([], [], [], alive)
 
 
-def test_a_replacement_that_was_never_finished_goes_with_its_ledger(home):
-    path = forge(home)
-    (home / f".{path.name}").write_text("half")
+def test_a_replacement_that_was_never_finished_goes_with_its_ledger(state_dir):
+    path = forge(state_dir)
+    (state_dir / f".{path.name}").write_text("half")
     sweep()
-    assert os.listdir(home) == []
+    assert os.listdir(state_dir) == []
 
 
-def test_what_came_between_the_first_look_and_the_writers_death_is_seen(home, monkeypatch):
+def test_what_came_between_the_first_look_and_the_writers_death_is_seen(state_dir, monkeypatch):
     """Its writer was dying: what is read before it is known to be dead may not be all that it has written."""
     key = unused_key()
     process = dead_process()
-    path = forge(home, process=process)
+    path = forge(state_dir, process=process)
     segment = shmget(key, 4096, 0o1600)
-    looks: list[parse.Book] = []
+    looks: list[parse.ParsedLedger] = []
 
-    def alive(book: parse.Book) -> bool:
+    def alive(parsed: parse.ParsedLedger) -> bool:
         if not looks:
-            looks.append(book)
+            looks.append(parsed)
             # Not made by the process of the record: it has to be left and named, which shows that it was read.
-            forge(home, about_segment(key=key), process=process)
+            forge(state_dir, about_segment(key=key), process=process)
         return False
 
-    monkeypatch.setattr(parse.Book, "alive", property(alive))
+    monkeypatch.setattr(parse.ParsedLedger, "alive", property(alive))
     done = sweep()
     shmctl_rmid(segment)
     assert len(done.left) == 1
@@ -173,8 +177,8 @@ def test_what_came_between_the_first_look_and_the_writers_death_is_seen(home, mo
 
 SWEEPER = """
 import os, sys
-import pytest_ipc.custody.state_paths as places
-places.SHARED = ()
+from pytest_ipc.custody import state_paths
+state_paths.SHARED = ()
 from pytest_ipc.custody.sweep import sweep
 sys.stdin.read(1)
 done = sweep()
@@ -182,15 +186,15 @@ print(len(done.removed), len(done.left), len(done.refused))
 """
 
 
-def test_two_sweeps_at_once_share_the_work(home):
+def test_two_sweeps_at_once_share_the_work(state_dir):
     """Each object is told of by one of them, and both come to their end."""
     directories = []
     for number in range(40):
-        directory = home.parent / f"pytest-ipc-{number:016x}"
+        directory = state_dir.parent / f"pytest-ipc-{number:016x}"
         directory.mkdir()
         directories.append(directory)
         os.mkfifo(directory / "fifo")
-        forge(home, about(1, "fifo", path=str(directory / "fifo"), directory=str(directory)))
+        forge(state_dir, about(1, "fifo", path=str(directory / "fifo"), directory=str(directory)))
     command = [sys.executable, "-c", SWEEPER]
     sweepers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     for sweeper in sweepers:
@@ -204,15 +208,15 @@ def test_two_sweeps_at_once_share_the_work(home):
         sweeper.stdout.close()
     assert [sum(column) for column in zip(*told, strict=True)] == [40, 0, 0]
     assert not any(directory.exists() for directory in directories)
-    assert [name for name in os.listdir(home) if name.endswith("ledger")] == own_only()
+    assert [name for name in os.listdir(state_dir) if name.endswith("ledger")] == own_only()
 
 
-def test_a_sweep_that_holds_its_lock_for_ever_holds_up_no_other_for_long(home, monkeypatch):
+def test_a_sweep_that_holds_its_lock_for_ever_holds_up_no_other_for_long(state_dir, monkeypatch):
     """One patience for all that it holds."""
     monkeypatch.setattr(sweep_module, "PATIENCE", 0.2)
     held = []
     for _ in range(20):
-        fd = os.open(forge(home, about(1, "fifo", path="/nowhere")), os.O_RDONLY)
+        fd = os.open(forge(state_dir, about(1, "fifo", path="/nowhere")), os.O_RDONLY)
         fcntl.flock(fd, fcntl.LOCK_EX)
         held.append(fd)
     waits = []
@@ -233,28 +237,28 @@ def test_a_sweep_that_holds_its_lock_for_ever_holds_up_no_other_for_long(home, m
     assert sweep().left == []
 
 
-def test_a_lock_that_always_fails_with_eintr_is_not_waited_for_without_end(home, monkeypatch):
+def test_a_lock_that_always_fails_with_eintr_is_not_waited_for_without_end(state_dir, monkeypatch):
     def interrupted(*_: int) -> None:
         raise InterruptedError
 
     monkeypatch.setattr(sweep_module, "PATIENCE", 0.1)
     monkeypatch.setattr("pytest_ipc.kernel.locks.flock", interrupted)
     monkeypatch.setattr("fcntl.flock", interrupted)
-    ledger = forge(home, about(1, "fifo", path="/nowhere"))
+    ledger = forge(state_dir, about(1, "fifo", path="/nowhere"))
     assert any("another sweep holds it" in line for line in sweep().left)
     assert ledger.exists()
 
 
-def test_settling_one_process_touches_no_others_ledger(home):
+def test_settling_one_process_touches_no_others_ledger(state_dir):
     process = dead_process()
-    one, other = forge(home, process=process), forge(home)
+    one, other = forge(state_dir, process=process), forge(state_dir)
     settle(process)
     assert (one.exists(), other.exists()) == (False, True)
     sweep()
 
 
-def test_after_a_restart_of_the_machine_only_files_are_looked_for(home):
-    directory = home.parent / f"pytest-ipc-{7:016x}"
+def test_after_a_restart_of_the_machine_only_files_are_looked_for(state_dir):
+    directory = state_dir.parent / f"pytest-ipc-{7:016x}"
     directory.mkdir()
     os.mkfifo(directory / "fifo")
     found = look(str(directory / "fifo"))
@@ -262,7 +266,7 @@ def test_after_a_restart_of_the_machine_only_files_are_looked_for(home):
     with scope() as ipc:
         segment = ipc.sysv_shm()
         forge(
-            home,
+            state_dir,
             about_segment(1, key=segment.key, at=1.0),
             made(1, id=segment.id),
             about(2, "fifo", path=str(directory / "fifo"), directory=str(directory)),
@@ -303,17 +307,17 @@ with pytest_ipc.scope() as ipc:
 """
 
 
-def test_sweep_where_no_proc_is_mounted_takes_nobody_for_dead(home):
+def test_sweep_where_no_proc_is_mounted_takes_nobody_for_dead(state_dir):
     pipe = subprocess.PIPE
     with Running([sys.executable, "-c", LIVES], stdin=pipe, stdout=pipe, text=True) as owner:
         assert owner.stdout is not None
         shmid = int(owner.stdout.readline())
-        before = sorted(os.listdir(home))
+        before = sorted(os.listdir(state_dir))
         assert [name for name in before if name.startswith(f"{owner.pid}-")]
         done = subprocess.run(
             [sys.executable, "-c", WITHOUT_PROC], capture_output=True, text=True, timeout=60, check=False
         )
-        after, there = sorted(os.listdir(home)), exists(shmid)
+        after, there = sorted(os.listdir(state_dir)), exists(shmid)
         owner.communicate("\n")
     if done.stderr.startswith("refused"):
         pytest.skip(f"needs a mount namespace: {done.stderr}")

@@ -47,17 +47,17 @@ NOW = time.time
 
 
 @pytest.mark.parametrize("shown", [True, False], ids=["in /proc", "by index"])
-def test_a_private_set_is_found_by_its_mode(home, left, monkeypatch, shown):
+def test_a_private_set_is_found_by_its_mode(state_dir, left, monkeypatch, shown):
     if not shown:
         monkeypatch.setattr(proc, "sysvipc_sem", lambda: None)
-    forge(home, about_set(key=0, nsems=7, mode=left["mode"], at=NOW() - 1))
+    forge(state_dir, about_set(key=0, nsems=7, mode=left["mode"], at=NOW() - 1))
     (line,) = sweep().removed
     assert line.startswith("System V semaphore set (key 0x0, 7 semaphores), made in process ")
     assert (exists(left["private"]), exists(left["keyed"])) == (False, True)
 
 
-def test_a_set_with_a_key_is_found_by_it(home, left):
-    forge(home, about_set(key=left["key"], nsems=7, at=NOW() - 1))
+def test_a_set_with_a_key_is_found_by_it(state_dir, left):
+    forge(state_dir, about_set(key=left["key"], nsems=7, at=NOW() - 1))
     assert len(sweep().removed) == 1
     assert (exists(left["private"]), exists(left["keyed"])) == (True, False)
 
@@ -65,26 +65,26 @@ def test_a_set_with_a_key_is_found_by_it(home, left):
 @pytest.mark.parametrize(
     "change", [{"mode": 0o123}, {"nsems": 8}, {"uid": 65533}, {"at": NOW() + 3600}], ids=["mode", "nsems", "uid", "at"]
 )
-def test_a_private_set_that_differs_is_not_it(home, left, change):
-    forge(home, about_set(**{"key": 0, "nsems": 7, "mode": left["mode"], "at": NOW() - 1} | change))
+def test_a_private_set_that_differs_is_not_it(state_dir, left, change):
+    forge(state_dir, about_set(**{"key": 0, "nsems": 7, "mode": left["mode"], "at": NOW() - 1} | change))
     done = sweep()
     assert (done.removed, done.left, done.refused) == ([], [], [])
     assert exists(left["private"])
 
 
-def test_a_private_set_that_somebody_has_used_is_not_it(home, left):
+def test_a_private_set_that_somebody_has_used_is_not_it(state_dir, left):
     if os.geteuid() != 0 and not left["mode"] & 0o200:
         semctl_set(left["private"], uid=os.geteuid(), gid=os.getegid(), mode=left["mode"] | 0o200)
     semop(left["private"], [(0, 1)])
-    forge(home, about_set(key=0, nsems=7, mode=semctl_stat(left["private"]).perm.mode, at=NOW() - 1))
+    forge(state_dir, about_set(key=0, nsems=7, mode=semctl_stat(left["private"]).perm.mode, at=NOW() - 1))
     assert sweep().removed == []
     assert exists(left["private"])
 
 
-def test_of_two_that_it_may_be_neither_goes(home, left):
+def test_of_two_that_it_may_be_neither_goes(state_dir, left):
     other = semget(IPC_PRIVATE, 7, left["mode"])
     try:
-        forge(home, about_set(key=0, nsems=7, mode=left["mode"], at=NOW() - 1))
+        forge(state_dir, about_set(key=0, nsems=7, mode=left["mode"], at=NOW() - 1))
         assert f": 2 objects may be it, one of them with id {left['private']}" in one_line(sweep())
         assert exists(left["private"])
         assert exists(other)
@@ -101,15 +101,15 @@ def test_of_two_that_it_may_be_neither_goes(home, left):
         ({"at": NOW() + 3600}, "it is older than the record"),
     ],
 )
-def test_a_set_that_another_has_under_the_key_stays(home, left, change, sentence):
-    forge(home, about_set(**{"key": left["key"], "nsems": 7, "at": NOW() - 1} | change))
+def test_a_set_that_another_has_under_the_key_stays(state_dir, left, change, sentence):
+    forge(state_dir, about_set(**{"key": left["key"], "nsems": 7, "at": NOW() - 1} | change))
     assert sentence in one_line(sweep())
     assert exists(left["keyed"])
 
 
-def test_a_set_with_the_key_that_is_in_use_stays(home, left):
+def test_a_set_with_the_key_that_is_in_use_stays(state_dir, left):
     semop(left["keyed"], [(0, 1)])
-    forge(home, about_set(key=left["key"], nsems=7, at=NOW() - 1))
+    forge(state_dir, about_set(key=left["key"], nsems=7, at=NOW() - 1))
     assert "it is in use, and nothing shows who made it" in one_line(sweep())
 
 
@@ -123,30 +123,30 @@ def test_a_set_with_the_key_that_is_in_use_stays(home, left):
         ({"at": NOW() + 3600}, "it is older than the record"),
     ],
 )
-def test_a_recycled_id_is_another_set(home, left, change, sentence):
-    forge(home, about_set(**{"key": left["key"], "nsems": 7, "at": NOW() - 1} | change), made(id=left["keyed"]))
+def test_a_recycled_id_is_another_set(state_dir, left, change, sentence):
+    forge(state_dir, about_set(**{"key": left["key"], "nsems": 7, "at": NOW() - 1} | change), made(id=left["keyed"]))
     assert sentence in one_line(sweep())
     assert exists(left["keyed"])
 
 
-def test_the_id_proves_it_though_it_is_used_and_changed(home, left):
+def test_the_id_proves_it_though_it_is_used_and_changed(state_dir, left):
     semop(left["keyed"], [(0, 1)])
     semctl_set(left["keyed"], uid=os.geteuid(), gid=os.getegid(), mode=0)
-    forge(home, about_set(key=left["key"], nsems=7, at=NOW() - 1), made(id=left["keyed"]))
+    forge(state_dir, about_set(key=left["key"], nsems=7, at=NOW() - 1), made(id=left["keyed"]))
     assert len(sweep().removed) == 1
     assert not exists(left["keyed"])
 
 
-def test_the_next_one_under_the_key_is_not_taken_for_it(home, left):
+def test_the_next_one_under_the_key_is_not_taken_for_it(state_dir, left):
     """Removed by the test, and made anew by somebody: the id on record is not its."""
     semctl_rmid(left["keyed"])
     with SemaphoreSet.create(7, key=left["key"]) as other:
-        forge(home, about_set(key=left["key"], nsems=7, at=NOW() - 1), made(id=left["keyed"]))
+        forge(state_dir, about_set(key=left["key"], nsems=7, at=NOW() - 1), made(id=left["keyed"]))
         done = sweep()
         assert (done.removed, done.left, other.exists()) == ([], [], True)
 
 
-def test_another_users_set_stays(home, fork):
+def test_another_users_set_stays(state_dir, fork):
     if os.geteuid() != 0:
         pytest.skip("needs a second user: this one is not root")
 
@@ -156,9 +156,9 @@ def test_another_users_set_stays(home, fork):
 
     semid = fork(life).result()
     try:
-        forge(home, about_set(key=0, nsems=7, mode=0o135, at=NOW() - 1))
+        forge(state_dir, about_set(key=0, nsems=7, mode=0o135, at=NOW() - 1))
         assert sweep().removed == []
-        forge(home, about_set(key=0, nsems=7, mode=0o135, at=NOW() - 1), made(id=semid))
+        forge(state_dir, about_set(key=0, nsems=7, mode=0o135, at=NOW() - 1), made(id=semid))
         assert "its creating user is 65534 and not 0" in one_line(sweep())
         assert exists(semid)
     finally:

@@ -65,15 +65,15 @@ def intended(msqid: int, **changes: Any) -> str:
     return about_queue(**{"key": perm.key, "mode": perm.mode, "at": NOW() - 1} | changes)
 
 
-def test_a_private_queue_is_found_by_its_mode(home, private, keyed):
-    forge(home, intended(private))
+def test_a_private_queue_is_found_by_its_mode(state_dir, private, keyed):
+    forge(state_dir, intended(private))
     (line,) = sweep().removed
     assert line.startswith("System V message queue (key 0x0), made in process ")
     assert (exists(private), exists(keyed)) == (False, True)
 
 
-def test_a_queue_with_a_key_is_found_by_it(home, private, keyed):
-    forge(home, intended(keyed))
+def test_a_queue_with_a_key_is_found_by_it(state_dir, private, keyed):
+    forge(state_dir, intended(keyed))
     assert len(sweep().removed) == 1
     assert (exists(private), exists(keyed)) == (True, False)
 
@@ -81,30 +81,30 @@ def test_a_queue_with_a_key_is_found_by_it(home, private, keyed):
 @pytest.mark.parametrize(
     "change", [{"mode": 0o123}, {"uid": 65533}, {"at": NOW() + 3600}], ids=["mode", "creator", "time"]
 )
-def test_a_private_queue_that_differs_is_not_it(home, private, change):
-    forge(home, intended(private, **change))
+def test_a_private_queue_that_differs_is_not_it(state_dir, private, change):
+    forge(state_dir, intended(private, **change))
     done = sweep()
     assert (done.removed, done.left, done.refused) == ([], [], [])
     assert exists(private)
 
 
 @pytest.mark.parametrize("use", ["sent to", "emptied again"])
-def test_a_queue_that_somebody_has_used_is_not_it(home, private, keyed, use):
+def test_a_queue_that_somebody_has_used_is_not_it(state_dir, private, keyed, use):
     for msqid in (private, keyed):
         msgsnd(msqid, 1, b"theirs", IPC_NOWAIT)
         if use == "emptied again":
             msgrcv(msqid, 100, 0, IPC_NOWAIT)
-    forge(home, intended(private))
+    forge(state_dir, intended(private))
     assert sweep().removed == []
-    forge(home, intended(keyed))
+    forge(state_dir, intended(keyed))
     assert "it is in use, and nothing shows who made it" in one_line(sweep())
     assert (exists(private), exists(keyed)) == (True, True)
 
 
-def test_of_two_that_it_may_be_neither_goes(home, private):
+def test_of_two_that_it_may_be_neither_goes(state_dir, private):
     other = msgget(IPC_PRIVATE, msgctl_stat(private).perm.mode)
     try:
-        forge(home, intended(private))
+        forge(state_dir, intended(private))
         assert ": 2 objects may be it" in one_line(sweep())
         assert (exists(private), exists(other)) == (True, True)
     finally:
@@ -120,27 +120,27 @@ def test_of_two_that_it_may_be_neither_goes(home, private):
     ],
     ids=["creator", "key", "time"],
 )
-def test_a_recycled_id_is_another_queue(home, keyed, change, sentence):
-    forge(home, intended(keyed, **change), made(id=keyed))
+def test_a_recycled_id_is_another_queue(state_dir, keyed, change, sentence):
+    forge(state_dir, intended(keyed, **change), made(id=keyed))
     assert sentence in one_line(sweep())
     assert exists(keyed)
 
 
-def test_the_id_proves_it_though_it_is_used_and_changed(home, keyed):
+def test_the_id_proves_it_though_it_is_used_and_changed(state_dir, keyed):
     record = intended(keyed)
     msgsnd(keyed, 1, b"ours", IPC_NOWAIT)
     msgctl_set(keyed, mode=0)
-    forge(home, record, made(id=keyed))
+    forge(state_dir, record, made(id=keyed))
     assert len(sweep().removed) == 1
     assert not exists(keyed)
 
 
-def test_the_next_one_under_the_key_is_not_taken_for_it(home, keyed):
+def test_the_next_one_under_the_key_is_not_taken_for_it(state_dir, keyed):
     """Removed by the test, and made anew by somebody: the id on record is not its."""
     record, key = intended(keyed), msgctl_stat(keyed).perm.key
     msgctl_rmid(keyed)
     with MessageQueue.create(key=key) as other:
-        forge(home, record, made(id=keyed))
+        forge(state_dir, record, made(id=keyed))
         done = sweep()
         assert (done.removed, done.left, other.exists()) == ([], [], True)
 

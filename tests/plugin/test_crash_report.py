@@ -17,7 +17,7 @@ from ..subprocesses import Running
 
 
 @pytest.fixture
-def home(monkeypatch, tmp_path):
+def state_dir(monkeypatch, tmp_path):
     """The home of the runs' ledgers."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     path = tmp_path / "pytest-ipc"
@@ -25,12 +25,12 @@ def home(monkeypatch, tmp_path):
     return path
 
 
-def leave_a_fifo(home: Path, number: int, **details: int) -> Path:
-    directory = home.parent / f"pytest-ipc-{number:016x}"
+def leave_a_fifo(state_dir: Path, number: int, **details: int) -> Path:
+    directory = state_dir.parent / f"pytest-ipc-{number:016x}"
     directory.mkdir()
     os.mkfifo(directory / "fifo")
     forge(
-        home,
+        state_dir,
         '@ "test_it.py::test_dead"',
         about(1, "fifo", path=str(directory / "fifo"), directory=str(directory), **details),
     )
@@ -38,9 +38,9 @@ def leave_a_fifo(home: Path, number: int, **details: int) -> Path:
 
 
 @pytest.mark.parametrize("how", [[], ["-n", "2"]], ids=["alone", "workers"])
-def test_a_run_sweeps_first_and_says_what_it_found(pytester, home, how):
-    gone, left = leave_a_fifo(home, 1), leave_a_fifo(home, 2, uid=os.geteuid() + 1)
-    (home / "1-1.ledger").write_text("garbage\n")
+def test_a_run_sweeps_first_and_says_what_it_found(pytester, state_dir, how):
+    gone, left = leave_a_fifo(state_dir, 1), leave_a_fifo(state_dir, 2, uid=os.geteuid() + 1)
+    (state_dir / "1-1.ledger").write_text("garbage\n")
     pytester.makepyfile("def test_nothing(): pass")
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", *how)
     result.assert_outcomes(passed=1)
@@ -48,21 +48,21 @@ def test_a_run_sweeps_first_and_says_what_it_found(pytester, home, how):
     assert lines[0].startswith(f"ipc: removed FIFO {gone}/fifo, made by test_it.py::test_dead in process ")
     assert lines[1].startswith(f"ipc: left FIFO {left}/fifo, made by test_it.py::test_dead in process ")
     assert lines[1].endswith(f": it belongs to user {os.geteuid()}")
-    assert lines[2:] == [f"ipc: left {home}/1-1.ledger: it does not begin as a ledger does"]
+    assert lines[2:] == [f"ipc: left {state_dir}/1-1.ledger: it does not begin as a ledger does"]
     assert (gone.exists(), left.exists()) == (False, True)
 
 
-def test_a_home_that_cannot_be_used_is_told_and_stops_no_run(pytester, home):
-    (home / "1-1.ledger").touch()
-    home.chmod(0o777)
+def test_a_home_that_cannot_be_used_is_told_and_stops_no_run(pytester, state_dir):
+    (state_dir / "1-1.ledger").touch()
+    state_dir.chmod(0o777)
     pytester.makepyfile("def test_nothing(): pass")
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines([f"ipc: the ledger's directory is open to others (mode 0o777), *: {home}"])
+    result.stdout.fnmatch_lines([f"ipc: the ledger's directory is open to others (mode 0o777), *: {state_dir}"])
 
 
-def test_a_kernel_without_pidfds_is_told_of(pytester, home):
-    assert home.is_dir()
+def test_a_kernel_without_pidfds_is_told_of(pytester, state_dir):
+    assert state_dir.is_dir()
     pytester.makeconftest("from pytest_ipc.unpatched import os\ndel os.pidfd_open\n")
     pytester.makepyfile(
         """
@@ -76,8 +76,8 @@ def test_a_kernel_without_pidfds_is_told_of(pytester, home):
     result.stdout.fnmatch_lines(["ipc: no pidfd_open here *: the reaper looks 20 times a second"])
 
 
-def test_a_run_that_makes_nothing_does_not_mention_them(pytester, home):
-    assert home.is_dir()
+def test_a_run_that_makes_nothing_does_not_mention_them(pytester, state_dir):
+    assert state_dir.is_dir()
     pytester.makeconftest("from pytest_ipc.unpatched import os\ndel os.pidfd_open\n")
     pytester.makepyfile("def test_nothing(): pass")
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
@@ -121,19 +121,19 @@ LET_THE_REAPER = """
 import os
 import pytest
 from pytest_ipc.kernel import Deadline
-from pytest_ipc.custody.state_dir import home_path
+from pytest_ipc.custody.state_dir import state_dir_path
 
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_testnodedown(node, error):
     if error and os.environ["IPC_FIRST"] == "the reaper":
-        assert Deadline(30).until(lambda: [name for name in os.listdir(home_path()) if name.endswith(".swept")])
+        assert Deadline(30).until(lambda: [name for name in os.listdir(state_dir_path()) if name.endswith(".swept")])
 """
 
 
 @pytest.mark.parametrize("first", ["the reaper", "the controller"])
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_the_report_of_a_crash_names_what_was_left(pytester, home, monkeypatch, first, workers):
+def test_the_report_of_a_crash_names_what_was_left(pytester, state_dir, monkeypatch, first, workers):
     monkeypatch.setenv("IPC_FIRST", first)
     pytester.makeconftest(LET_THE_REAPER)
     pytester.makepyfile(DIES)
@@ -145,13 +145,13 @@ def test_the_report_of_a_crash_names_what_was_left(pytester, home, monkeypatch, 
     assert f"FIFO {os.path.realpath(os.environ['TMPDIR'])}/pytest-ipc-" in section
     assert "System V segment (key " in section
     assert ", 12345 bytes), made by test_the_report_of_a_crash_names_what_was_left.py::test_dies in process " in section
-    assert Deadline(30).until(lambda: not [name for name in os.listdir(home) if name.endswith(".ledger")])
-    assert os.listdir(home) == []
+    assert Deadline(30).until(lambda: not [name for name in os.listdir(state_dir) if name.endswith(".ledger")])
+    assert os.listdir(state_dir) == []
 
 
-def test_each_crash_tells_of_its_own(pytester, home, monkeypatch):
+def test_each_crash_tells_of_its_own(pytester, state_dir, monkeypatch):
     monkeypatch.setenv("IPC_FIRST", "")
-    assert home.is_dir()
+    assert state_dir.is_dir()
     pytester.makepyfile(
         """
         import os, signal
@@ -234,35 +234,35 @@ def stopped(pytester: pytest.Pytester, *how: str) -> tuple[int, str, bool]:
     ],
     ids=" ".join,
 )
-def test_sigterm_can_be_an_orderly_stop(pytester, home, how):
+def test_sigterm_can_be_an_orderly_stop(pytester, state_dir, how):
     status, text, torn_down = stopped(pytester, "--ipc-sigterm=interrupt", *how)
     assert (status, torn_down) == (pytest.ExitCode.INTERRUPTED, True)
     assert "KeyboardInterrupt" in text
-    assert Deadline(30).until(lambda: os.listdir(home) == [])
+    assert Deadline(30).until(lambda: os.listdir(state_dir) == [])
 
 
-def test_so_it_is_by_the_ini_file(pytester, home):
-    assert home.is_dir()
+def test_so_it_is_by_the_ini_file(pytester, state_dir):
+    assert state_dir.is_dir()
     pytester.makeini("[pytest]\nipc_sigterm = interrupt\n")
     assert stopped(pytester)[::2] == (pytest.ExitCode.INTERRUPTED, True)
 
 
-def test_the_option_wins_over_the_ini_file(pytester, home):
-    assert home.is_dir()
+def test_the_option_wins_over_the_ini_file(pytester, state_dir):
+    assert state_dir.is_dir()
     pytester.makeini("[pytest]\nipc_sigterm = interrupt\n")
     assert stopped(pytester, "--ipc-sigterm=default")[::2] == (-signal.SIGTERM, False)
 
 
-def test_by_default_it_ends_the_run_and_the_reaper_clears_up(pytester, home):
+def test_by_default_it_ends_the_run_and_the_reaper_clears_up(pytester, state_dir):
     assert stopped(pytester)[::2] == (-signal.SIGTERM, False)
-    assert Deadline(30).until(lambda: os.listdir(home) == [])
+    assert Deadline(30).until(lambda: os.listdir(state_dir) == [])
 
 
-def test_the_controller_of_workers_stops_in_order_too(pytester, home):
+def test_the_controller_of_workers_stops_in_order_too(pytester, state_dir):
     status, text, _ = stopped(pytester, "--ipc-sigterm=interrupt", "-n", "1")
     assert status == pytest.ExitCode.INTERRUPTED
     assert "KeyboardInterrupt" in text
-    assert Deadline(20).until(lambda: os.listdir(home) == [])
+    assert Deadline(20).until(lambda: os.listdir(state_dir) == [])
 
 
 @pytest.mark.parametrize("where", ["option", "ini"])

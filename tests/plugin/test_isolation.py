@@ -278,10 +278,10 @@ DIES = """
 # pytest-ipc, without the places that other runs on this machine use.
 HERE_ALONE = """
 import sys
-import pytest_ipc.custody.state_paths as places
+from pytest_ipc.custody import state_paths
 from pytest_ipc.cli import main
 
-places.SHARED, places.RUNTIME = (), ()
+state_paths.SHARED, state_paths.RUNTIME = (), ()
 sys.exit(main(sys.argv[1:]))
 """
 

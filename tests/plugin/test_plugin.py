@@ -138,9 +138,9 @@ def test_a_run_without_ipc_loads_next_to_nothing_of_it(pytester, monkeypatch, ho
     pytester.makeconftest(
         """
         import sys
-        import pytest_ipc.custody.state_paths as places
+        from pytest_ipc.custody import state_paths
 
-        places.SHARED = places.RUNTIME = ()  # what other runs have left there would be swept
+        state_paths.SHARED = state_paths.RUNTIME = ()  # what other runs have left there would be swept
         before = set(sys.modules)
         """
     )

@@ -13,7 +13,7 @@ from pytest_ipc.verdict.platform.needs import need_of
 CLAUSES = """
 import errno, os, pytest
 from pytest_ipc import clause, disputed, fails_with, untested, ChildDied
-from pytest_ipc.custody.state_dir import HomeError
+from pytest_ipc.custody.state_dir import StateDirError
 
 @clause("a.holds", "a(2)", "DESCRIPTION")
 def test_holds():
@@ -67,7 +67,7 @@ def test_absent_within_fails_with():
 @clause("a.no-ledger", "a(2)", "ERRORS")
 def test_no_ledger_within_fails_with(fork, monkeypatch):
     '''It fails.'''
-    def refuse(*arguments, **more): raise HomeError(errno.EACCES, "no ledger", "/home")
+    def refuse(*arguments, **more): raise StateDirError(errno.EACCES, "no ledger", "/home")
     monkeypatch.setattr("pytest_ipc.processes.child.intent", refuse)
     with fails_with(errno.EEXIST):
         fork(os.close, -1).result()

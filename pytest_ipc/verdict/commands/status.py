@@ -72,7 +72,7 @@ def print_anything() -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from ...custody.state_dir import HomeError
+    from ...custody.state_dir import StateDirError
     from ...custody.status import status
 
     print_anything()
@@ -83,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
         try:
             for line in status():
                 print(line)
-        except HomeError as error:
+        except StateDirError as error:
             print(plain(f"pytest-ipc: {error.filename}: {error.strerror}"), file=sys.stderr)
             return 2
         return 0

@@ -63,12 +63,12 @@ def _usage_error(text: str) -> int:
 
 
 def _sweep(dry_run: bool) -> int:
-    from ...custody.state_dir import HomeError
+    from ...custody.state_dir import StateDirError
     from ...custody.sweep import sweep
 
     try:
         done = sweep(dry_run=dry_run)
-    except HomeError as error:
+    except StateDirError as error:
         return _usage_error(plain(f"{error.filename}: {error.strerror}"))
     print_anything()
     for line in done.removed:
