@@ -1,6 +1,6 @@
-"""The command pytest-ipc: arguments, exit status, and one sentence for each usage error.
+"""The command pytest-ipc: arguments, exit status and usage errors.
 
-Each subcommand has a module, which imports what it needs when it is called: `status` does not wait for pytest.
+Each subcommand has a module with late imports, so that `status` does not import pytest.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ from .verdict.commands import badge, bundle, check, compare, expect, platform, s
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command. The exit status."""
+    """Run the command. Return the exit status."""
     options = _parser().parse_args(arguments)
     try:
         result: int = options.command(options)
-        sys.stdout.flush()  # here, where it can be told from a failure, and not when the interpreter ends
+        sys.stdout.flush()  # here, not at interpreter exit, to catch BrokenPipeError
     except BrokenPipeError:
-        # Whoever read the output has left; that is no failure of the check, and nothing more can be told.
+        # The reader of the output is gone, which is not a failure of the command.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
     except KeyboardInterrupt as error:
         print("pytest-ipc: interrupted", file=sys.stderr)
-        return 128 + getattr(signal, str(error), signal.SIGINT)  # the text is the signal's name if it was not SIGINT
+        # The argument is the name of a signal other than SIGINT.
+        return 128 + getattr(signal, str(error), signal.SIGINT)
     return result
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="pytest-ipc",
-        description="IPC objects that cannot outlive their test, and whether this platform's IPC is as its manual pages say.",
+        description="IPC objects that cannot outlive their test; a check of this platform's IPC against the manual.",
     )
     parser.add_argument("--version", action="version", version=f"pytest-ipc {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

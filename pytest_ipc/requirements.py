@@ -1,7 +1,7 @@
-"""Requirements of a test: memory, a limit, a capability, a newer kernel; and which are unmet now, with the numbers.
+"""Requirements of a test: memory, a limit, a capability, a kernel version; and why they are unmet, with numbers.
 
-Capabilities are checked by the capability bits and, where a call shows it at once, by a trial
-call. The bits say little in a user namespace or behind a filter, and a user id says nothing.
+Capabilities are checked by capability bits and, where possible, a trial call: in a user namespace or under a seccomp
+filter the bits alone do not suffice, and user ids show nothing.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ _SIZE = re.compile(r"(\d+)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _UNITS = ("", "K", "M", "G", "T")
 
 
-Lack = Callable[[], str | None]  # what is lacking now
+Lack = Callable[[], str | None]  # returns why the requirement is unmet now, or None
 
 
 def requires_shm(size: int | str) -> Lack:
-    """So much room in /dev/shm."""
+    """Require *size* free bytes in /dev/shm; an integer, or text such as "64M"."""
     needed = _size(size)
 
     def lack() -> str | None:
         free = read_limit("/dev/shm free")
         if free.value is None:
-            return f"needs {_amount(needed)} in /dev/shm, and there is none: {free.reason}"
+            return f"needs {_amount(needed)} free in /dev/shm, which is not available: {free.reason}"
         if free.value < needed:
-            return f"needs {_amount(needed)} in /dev/shm, and {_amount(free.value)} are there"
+            return f"needs {_amount(needed)} free in /dev/shm, which has {_amount(free.value)}"
         return None
 
     return lack
 
 
 def requires_limit(name: str, at_least: float | str | None = None, *, at_most: float | str | None = None) -> Lack:
-    """A limit of limits() within bounds."""
+    """Require that the limit *name* of limits() is within bounds."""
     if not isinstance(name, str) or name not in (known := limits()):
         near = get_close_matches(str(name), known := limits(), 3, 0.5) or known
         raise LookupError(f"there is no limit {name!r}; perhaps {', '.join(near)}")
     if at_least is None and at_most is None:
-        raise TypeError("it needs a number: at_least, at_most or both")
+        raise TypeError("requires_limit needs at_least, at_most or both")
     least = -math.inf if at_least is None else _size(at_least)
     most = math.inf if at_most is None else _size(at_most)
 
@@ -63,18 +63,18 @@ def requires_limit(name: str, at_least: float | str | None = None, *, at_most: f
         if at_least is not None and at_most is not None:
             bound += f" and at most {_number(most)}"
         if limit.value is None:
-            return f"needs {name} of {bound} {limit.unit}, and it is not there: {limit.reason}"
+            return f"needs {name} of {bound} {limit.unit}, which is not available: {limit.reason}"
         if not least <= limit.value <= most:
-            return f"needs {name} of {bound} {limit.unit}, and it is {_number(limit.value)}"
+            return f"needs {name} of {bound} {limit.unit}, not {_number(limit.value)}"
         return None
 
     return lack
 
 
 def requires_capability(*names: str) -> Lack:
-    """Capabilities of capabilities(7), all of them."""
+    """Require all the named capabilities; see capabilities(7)."""
     if not names:
-        raise TypeError("it needs the name of a capability, as in 'CAP_SYS_ADMIN'")
+        raise TypeError("requires_capability needs at least one name, such as 'CAP_SYS_ADMIN'")
     for name in names:
         if not isinstance(name, str) or name.removeprefix("CAP_") not in CAPABILITIES:
             near = get_close_matches(str(name), [f"CAP_{known}" for known in CAPABILITIES], 3, 0.5)
@@ -84,26 +84,26 @@ def requires_capability(*names: str) -> Lack:
         try:
             held = capget().effective
         except OSError as error:
-            return f"needs {', '.join(names)}, and what this process has is not told: {error.strerror}"
+            return f"needs {', '.join(names)}, and capget(2) fails: {error.strerror}"
         for name in names:
             short = name.removeprefix("CAP_")
             if not held >> CAPABILITIES.index(short) & 1:
                 return f"needs CAP_{short}, which this process does not have"
             if short in _TRIALS and (refusal := trial(_TRIALS[short])) is not None:
-                return f"needs CAP_{short}, which this process has in name only: {refusal.strerror}"
+                return f"needs CAP_{short}, which is set, but a trial call fails: {refusal.strerror}"
         return None
 
     return lack
 
 
 def requires_kernel(version: str) -> Lack:
-    """A kernel of that version or a newer one."""
+    """Require Linux *version* or newer, such as "5.10"."""
     if not isinstance(version, str):
         raise TypeError(f"the version must be text like '5.10', not {version!r}")
-    kernel_is_older(version)  # refuses what is no version
+    kernel_is_older(version)  # raises for an invalid version
 
     def lack() -> str | None:
-        return f"needs Linux {version}, and this is {os.uname().release}" if kernel_is_older(version) else None
+        return f"needs Linux {version}, not {os.uname().release}" if kernel_is_older(version) else None
 
     return lack
 
@@ -115,7 +115,8 @@ REQUIREMENTS: dict[str, Callable[..., Lack]] = {
 
 def _raise_a_hard_limit() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.prlimit(0, resource.RLIMIT_CORE, (0, 1))  # setrlimit() of the stdlib has a ValueError for the refusal
+    # The stdlib's setrlimit() raises ValueError instead of PermissionError.
+    resource.prlimit(0, resource.RLIMIT_CORE, (0, 1))
 
 
 def _lock_a_page_beyond_the_limit() -> None:
@@ -132,7 +133,7 @@ def _attach_what_has_no_mode() -> None:
         shmctl_rmid(segment)
 
 
-# What only the holder of a capability may do, and nothing comes of in a child.
+# Calls that need the capability and have no lasting effect in a child.
 _TRIALS: dict[str, Callable[[], Any]] = {
     "SYS_ADMIN": lambda: unshare(CLONE_NEWIPC),
     "SYS_RESOURCE": _raise_a_hard_limit,
@@ -146,18 +147,18 @@ _TRIALS: dict[str, Callable[[], Any]] = {
 
 
 def _size(size: float | str) -> float:
-    """A number, or text like "256M" for so many KiB, MiB, GiB or TiB."""
+    """Return a number, given as such or as text like "256M" in KiB, MiB, GiB or TiB."""
     if isinstance(size, str) and (found := _SIZE.fullmatch(size.strip())):
         return int(found[1]) << 10 * _UNITS.index(found[2].upper())
     if isinstance(size, (str, bool)) or not isinstance(size, (int, float)):
-        raise TypeError(f"{size!r} is no number: a number like 100, or text like '256M'")
+        raise TypeError(f"the amount must be a number like 100 or text like '256M', not {size!r}")
     if math.isnan(size) or size < 0:
-        raise ValueError(f"{size!r} is no number from 0 on")
+        raise ValueError(f"the amount must be a non-negative number, not {size!r}")
     return size
 
 
 def _amount(size: float) -> str:
-    """A size in bytes as people say it."""
+    """Return a size in bytes as readable text."""
     if math.isinf(size):
         return "no limit"
     number, unit = float(size), 0

@@ -1,4 +1,4 @@
-"""The base class of resources: created in one process, ended once, owned by at most one scope."""
+"""The base class of resources: created in one process, released once, owned by at most one scope."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["DEFAULT", "Resource", "Timeout"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
-# The note that tells an object that could not be made for a test from a call under test that failed.
+# The note that distinguishes a failure to create a fixture's object from a failed call under test.
 COULD_NOT_MAKE = "so the object that was asked for could not be made"
 
 
@@ -53,7 +53,7 @@ def set_default_timeout(seconds: float) -> None:
 
 
 class Resource:
-    """An IPC object that this process made and must end; a context manager."""
+    """An IPC object that this process created and must release; a context manager."""
 
     def __init__(self, scope: Scope | None = None) -> None:
         self._maker = os.getpid()
@@ -69,9 +69,9 @@ class Resource:
         return self._closed
 
     def close(self) -> None:
-        """End the object. Harmless when it has ended, and in a forked child of the process that made it.
+        """Release the object. Harmless when repeated, and in a forked child of the process that created it.
 
-        After a failure or an interrupt it can be called again: what could not be ended stays on record until it is gone.
+        It can be called again after a failure or interrupt: the object stays on record until it is gone.
         """
         if self._ended or os.getpid() != self._maker:
             return
@@ -82,15 +82,15 @@ class Resource:
             self._scope.forget(self)
 
     def _end(self) -> None:
-        """Give back what was taken, in the process that made the object.
+        """Release the object in the process that created it.
 
-        It may be called again after an exception, so each of its steps skips what is done. A step that must not happen twice
-        (close(2), munmap(2): the number or address may be somebody else's by then) takes its note away first.
+        It may be called again after an exception, so each step must skip what is done. A step that must not run twice,
+        such as close(2) or munmap(2), whose number or address may be reused, clears its state first.
         """
         raise NotImplementedError
 
     def descriptors(self) -> list[int]:
-        """The descriptors that the object consists of: what a forked child needs of it."""
+        """Return the descriptors of the object, which a forked child needs."""
         return []
 
     def _usable(self) -> None:
@@ -107,34 +107,34 @@ class Resource:
 
 
 class WithDescriptor(Resource):
-    """A resource that is used by one descriptor, which it holds as long as it is open."""
+    """A resource with one descriptor, which it holds while it is open."""
 
     _fd: int
     _fd_open = True
 
     def fileno(self) -> int:
-        """The descriptor. ValueError once it is closed: its number may be somebody else's by then."""
+        """Return the descriptor. Raises ValueError once closed, as the number may be reused."""
         self._usable()
         return self._fd
 
     @property
     def fd(self) -> int:
-        """The descriptor, as fileno() gives it."""
+        """The descriptor, as returned by fileno()."""
         return self.fileno()
 
     def descriptors(self) -> list[int]:
-        """The descriptor, while it is open."""
+        """Return the descriptor, while it is open."""
         return [] if self._closed else [self._fd]
 
     def _close_fd(self) -> None:
-        """close(2), at most once."""
+        """Close the descriptor, at most once."""
         if self._fd_open:
             self._fd_open = False
             os.close(self._fd)
 
 
 def close_all(fds: list[int]) -> None:
-    """close(2) each of *fds*, at most once, and empty the list."""
+    """Close each of *fds* at most once, and empty the list."""
     failures: list[BaseException] = []
     while fds:
         try:
@@ -146,16 +146,16 @@ def close_all(fds: list[int]) -> None:
 
 
 def check_mode(mode: int) -> int:
-    """*mode*, if it is nothing but the nine permission bits."""
+    """Return *mode* if it has only the nine permission bits. Raises TypeError or ValueError."""
     if isinstance(mode, bool) or not isinstance(mode, int):
         raise TypeError(f"mode must be an integer of permission bits like 0o600, not {mode!r}")
     if not 0 <= mode <= 0o777:
-        raise ValueError(f"mode must lie between 0 and 0o777, and {mode:#o} does not")
+        raise ValueError(f"mode must be between 0 and 0o777, not {mode:#o}")
     return mode
 
 
 def check_size(size: int, what: str) -> int:
-    """*size*, if it is a positive number of bytes."""
+    """Return *size* if it is a positive number of bytes. Raises TypeError or ValueError."""
     if isinstance(size, bool) or not isinstance(size, int):
         raise TypeError(f"the size of {what} must be an integer number of bytes, not {size!r}")
     if size < 1:
@@ -164,7 +164,7 @@ def check_size(size: int, what: str) -> int:
 
 
 def check_timeout(timeout: Timeout) -> float | None:
-    """Return the seconds that *timeout* stands for, a non-negative number; None, to wait for ever, if it is None or infinite."""
+    """Return the timeout in seconds; None, to wait without limit, if *timeout* is None or infinite."""
     if timeout is None:
         return None
     if timeout is DEFAULT:

@@ -1,18 +1,18 @@
-"""Copies of stdlib modules that no patch reaches, neither later ones nor earlier ones (`python -m gevent.monkey`).
+"""Copies of stdlib modules that no patch reaches, not even an earlier one (`python -m gevent.monkey`).
 
-Tests replace `os.getpid`, `time.monotonic`, `open` or the whole of `os` (monkeypatch, mock, freezegun, pyfakefs, gevent). What
-decides whether an object may be removed, whether a deadline has passed or in which process the code runs must not come from
-such a replacement. Everything that makes such a decision imports these modules from here instead of from the stdlib.
+Tests replace `os.getpid`, `time.monotonic`, `open` or all of `os` (monkeypatch, mock, freezegun, pyfakefs, gevent).
+Code that decides whether an object may be removed, whether a deadline has passed or in which process it runs must not
+use such a replacement, so it imports these modules from here instead of from the stdlib.
 
-A copy is a module object with its own namespace. Its Python functions look up their globals in the copy, so `os.path.isdir()`
-uses the copy's `os.stat`. Tools that replace modules by name (pyfakefs) or functions by identity (freezegun) do not find it,
-because it is neither in sys.modules nor named like the original. Functions written in C are taken from new instances of their
-modules, and what is left of a class that has been replaced is found among the subclasses of its base.
+A copy is a module object with its own namespace. Its Python functions look up their globals in the copy, so
+`os.path.isdir()` uses the copy's `os.stat`. Tools that replace modules by name (pyfakefs) or functions by identity
+(freezegun) do not find it, because it is neither in sys.modules nor named like the original. C functions come from new
+instances of their modules, and the original of a replaced class is found among the subclasses of its base.
 
-Our modules are imported when a test asks for a fixture, which may be after it has replaced `os.path.exists`. Hooks on imports may
-decide by it (pytest's, which rewrites assertions in installed plugins), so our modules are found without them.
+This package's modules are imported when a test requests a fixture, perhaps after it has replaced `os.path.exists`,
+which import hooks may call (pytest's assertion rewriting). So they are found without those hooks.
 
-One call is deliberately left out: a child leaves by the current `os._exit`, which coverage replaces to save its data.
+One call is excluded on purpose: children exit by the current `os._exit`, which coverage replaces to save its data.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ else:
     from types import BuiltinFunctionType, FunctionType, ModuleType
 
     def _new(module: ModuleType) -> ModuleType:
-        """Return another instance of a module that is written in C, as it was before anybody patched it."""
+        """Return a new, unpatched instance of a module written in C."""
         try:
             new = module_from_spec(module.__spec__)
             module.__spec__.loader.exec_module(new)
@@ -54,7 +54,7 @@ else:
         return new
 
     def _copy(module: ModuleType, **others: ModuleType) -> ModuleType:
-        """Return a copy of *module* whose functions use the copy's globals, with *others* instead of the modules named so."""
+        """Return a copy of *module* whose functions use the copy's globals; *others* replace modules of those names."""
         copy = ModuleType(f"{__name__}.{module.__name__}", module.__doc__)
         names = vars(copy)
         names.update((name, value) for name, value in vars(module).items() if name not in names)
@@ -75,13 +75,13 @@ else:
     )
     _generic = _copy(genericpath, os=os)
     os.path = _copy(posixpath, os=os, genericpath=_generic)
-    # posixpath takes these over from genericpath by `import *`.
+    # posixpath imports these from genericpath by `import *`.
     vars(os.path).update((name, getattr(_generic, name)) for name in genericpath.__all__)
     fcntl, json, select, signal, time = map(_copy, (fcntl, json, _new(select), signal, _new(time)))
     del genericpath, posix, posixpath, _generic
 
     class _OurModules:
-        """Find the modules of this package as Python does by itself, before any other hook of sys.meta_path."""
+        """Find the modules of this package by PathFinder, before any other hook in sys.meta_path."""
 
         @staticmethod
         def find_spec(name: str, path: object = None, target: object = None) -> object:

@@ -114,11 +114,11 @@ def nothing_in(room: dict[str, str]) -> str:
 
 
 def test_nothing_to_tell(command, room):
-    assert command("sweep").stdout == "nothing was left behind: there is no directory of ledgers\n"
+    assert command("sweep").stdout == "nothing was left behind: there is no state directory\n"
     done = command("status")
     assert done.returncode == 0
     assert f"the next run makes {room['XDG_RUNTIME_DIR']}/pytest-ipc" in done.stdout
-    assert "nothing is owned" in done.stdout
+    assert "no objects are owned" in done.stdout
 
 
 def test_status_tells_what_a_run_owns(command, owner, room):
@@ -238,8 +238,8 @@ def test_another_place_that_cannot_be_trusted_is_named(command, room):
     os.mkdir(f"{room['XDG_RUNTIME_DIR']}/pytest-ipc", 0o700)
     done = command("sweep")
     assert done.returncode == 1
-    assert f"refused {temp}: the ledger's directory is open to others" in done.stdout
-    assert f"refused: {temp}: the ledger's directory is open to others" in command("status").stdout
+    assert f"refused {temp}: the state directory is open to others" in done.stdout
+    assert f"refused: {temp}: the state directory is open to others" in command("status").stdout
 
 
 def odd_names(home: Path) -> list[str]:

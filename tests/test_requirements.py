@@ -69,25 +69,25 @@ def test_what_is_not_there_skips_with_the_numbers(pytester):
     result.assert_outcomes(skipped=5)
     result.stdout.fnmatch_lines(
         [
-            "SKIPPED [[]1[]] test_what_is_not_there_skips_with_the_numbers.py:3: needs 64 TiB in /dev/shm, and * are there",
-            "SKIPPED [[]1[]] *.py:7: needs PIPE_BUF of at least 1073741824 bytes, and it is 4096",
-            "SKIPPED [[]1[]] *.py:11: needs PIPE_BUF of at most 511 bytes, and it is 4096",
-            f"SKIPPED [[]1[]] *.py:15: needs Linux 99.1, and this is {os.uname().release}",
-            f"SKIPPED [[]1[]] *.py:21: needs Linux 99, and this is {os.uname().release}",
+            "SKIPPED [[]1[]] test_what_is_not_there_skips_with_the_numbers.py:3: needs 64 TiB free in /dev/shm, which has *",
+            "SKIPPED [[]1[]] *.py:7: needs PIPE_BUF of at least 1073741824 bytes, not 4096",
+            "SKIPPED [[]1[]] *.py:11: needs PIPE_BUF of at most 511 bytes, not 4096",
+            f"SKIPPED [[]1[]] *.py:15: needs Linux 99.1, not {os.uname().release}",
+            f"SKIPPED [[]1[]] *.py:21: needs Linux 99, not {os.uname().release}",
         ]
     )
 
 
 WRONG = {
-    'ipc_requires_shm("much")': "'much' is no number: a number like 100, or text like '256M'",
-    "ipc_requires_shm(-1)": "-1 is no number from 0 on",
+    'ipc_requires_shm("much")': "the amount must be a number like 100 or text like '256M', not 'much'",
+    "ipc_requires_shm(-1)": "the amount must be a non-negative number, not -1",
     "ipc_requires_shm()": "requires_shm() missing 1 required positional argument: 'size'",
     'ipc_requires_limit("kernel.shmnmi", 5)': "there is no limit 'kernel.shmnmi'; perhaps kernel.shmmni",
-    'ipc_requires_limit("kernel.shmmni")': "it needs a number: at_least, at_most or both",
-    'ipc_requires_limit("kernel.shmmni", True)': "True is no number",
+    'ipc_requires_limit("kernel.shmmni")': "requires_limit needs at_least, at_most or both",
+    'ipc_requires_limit("kernel.shmmni", True)': "the amount must be a number like 100 or text like '256M', not True",
     "ipc_requires_limit(7, 5)": "there is no limit 7",
     'ipc_requires_capability("CAP_SYS_ADMN")': "there is no capability 'CAP_SYS_ADMN'; perhaps CAP_SYS_ADMIN",
-    "ipc_requires_capability()": "it needs the name of a capability, as in 'CAP_SYS_ADMIN'",
+    "ipc_requires_capability()": "requires_capability needs at least one name, such as 'CAP_SYS_ADMIN'",
     'ipc_requires_kernel("five")': "kernel version must look like '4.17', not 'five'",
     "ipc_requires_kernel(5.10)": "the version must be text like '5.10', not 5.1",
 }
@@ -212,7 +212,7 @@ def test_a_capability_that_the_bits_promise_and_the_kernel_does_not_give(fork):
         return requires_capability("CAP_SYS_RESOURCE")(), requires_capability("CAP_SYS_ADMIN")()
 
     assert fork(life).result() == (
-        "needs CAP_SYS_RESOURCE, which this process has in name only: Operation not permitted",
+        "needs CAP_SYS_RESOURCE, which is set, but a trial call fails: Operation not permitted",
         None,
     )
 
@@ -237,21 +237,21 @@ def test_room_in_dev_shm_is_what_is_free_now(fork):
             file.write(bytes(512 * 1024))
         return before, requires_shm("512K")(), requires_shm(600 * 1024)()
 
-    assert fork(life).result() == (None, None, "needs 600 KiB in /dev/shm, and 512 KiB are there")
+    assert fork(life).result() == (None, None, "needs 600 KiB free in /dev/shm, which has 512 KiB")
 
 
 def test_what_is_lacking_is_told_in_one_sentence():
     assert requires_limit("RLIMIT_NOFILE", 1)() is None
     assert requires_kernel("3.0")() is None
     lack = requires_limit("RLIMIT_NOFILE", 1 << 40)()
-    assert str(lack).startswith("needs RLIMIT_NOFILE of at least 1099511627776 descriptors, and it is ")
+    assert str(lack).startswith("needs RLIMIT_NOFILE of at least 1099511627776 descriptors, not ")
 
 
 def test_a_limit_that_is_not_there_is_lacking(monkeypatch):
     monkeypatch.setattr("pytest_ipc.unpatched.io.open", open_none)
     lack = requires_limit("kernel.shmmni", 1)()
     assert lack == (
-        "needs kernel.shmmni of at least 1 segments, and it is not there: /proc/sys/kernel/shmmni: No such file or directory"
+        "needs kernel.shmmni of at least 1 segments, which is not available: /proc/sys/kernel/shmmni: No such file or directory"
     )
 
 

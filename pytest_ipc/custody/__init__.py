@@ -1,10 +1,10 @@
-"""Ownership of IPC objects: on record before they exist, removed whatever ends their process."""
+"""Ownership of IPC objects: recorded before they exist, removed however their process ends."""
 
 from ..unpatched import os
 
-# The process id of the pytest-xdist controller whose worker this process is; set by the plugin. The environment does not tell:
-# whatever a test starts inherits it.
+# Process id of the pytest-xdist controller of this worker; set by the plugin. The environment cannot give it, as
+# programs that a test starts inherit it.
 controller = 0
 
-# Who this process was when the plugin was loaded: a test may change the effective user before the first object is made.
+# Effective user when the plugin was loaded; a test may change it before the first object is created.
 user: int = os.geteuid()

@@ -1,6 +1,7 @@
 """The creation time of a file, which distinguishes it from a later file with the same inode number.
 
-File systems give a number again at once (ext4), and only statx(2) shows the time of birth. ctypes is loaded with the first call.
+File systems such as ext4 reuse inode numbers at once, and only statx(2) shows the birth time. The first call loads
+ctypes.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ def _statx() -> Any:
 
 
 def born(fd: int) -> int | None:
-    """Return the time of birth of the file that *fd* stands for, in nanoseconds since the Epoch.
+    """Return the birth time of the file open as *fd*, in nanoseconds since the Epoch.
 
-    None where the file system keeps none, or the kernel or libc has no statx(2).
+    Return None if the file system keeps none, or the kernel or libc has no statx(2).
     """
     call = _statx()
     if call is None:

@@ -1,8 +1,8 @@
 """Cleanup steps that all run, even if an exception arrives at any moment.
 
-The handler of a second Ctrl-C or of pytest-timeout's signal raises between any two instructions, also within a cleanup. So
-each step must be harmless when it is done already, an interrupted step runs once more, and no failure keeps the others from
-running.
+The signal handlers of a second Ctrl-C and of pytest-timeout may raise between any two instructions, also during
+cleanup. So each step must be harmless when repeated, an interrupted step runs once more, and all steps run despite
+failures.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Step = Callable[[], object]
 
 
 def finish(*steps: Step) -> None:
-    """Run all *steps*, each whatever became of the others. Raise what failed as raise_together() does."""
+    """Run all *steps*, even if some fail. Raise their exceptions by raise_together()."""
     failures: list[BaseException] = []
     for step in steps:
         attempt(step, failures)
@@ -42,10 +42,10 @@ def attempt(step: Step, failures: list[BaseException]) -> None:
 
 
 def is_failure(error: BaseException | None) -> bool:
-    """Return whether *error* says that a call failed, and was not raised by a signal's handler.
+    """Return whether *error* reports a failed call, rather than an exception from a signal handler.
 
-    Handlers raise anything: KeyboardInterrupt, an outcome of pytest's, and often TimeoutError, which is an OSError but for its
-    missing errno.
+    Handlers may raise any exception: KeyboardInterrupt, a pytest outcome, and often TimeoutError, an OSError without
+    errno.
     """
     if isinstance(error, BaseExceptionGroup):
         return all(map(is_failure, error.exceptions))
@@ -55,7 +55,7 @@ def is_failure(error: BaseException | None) -> bool:
 
 
 class _Ignored:
-    """Suppress an OSError that the kernel gave, and none that a signal's handler raised."""
+    """Suppress an OSError with an errno, but not one that a signal handler raised."""
 
     def __enter__(self) -> None:
         pass
@@ -68,9 +68,10 @@ failures_ignored: _Ignored = _Ignored()
 
 
 def raise_together(failures: list[BaseException], what: str) -> None:
-    """Raise one failure as it is, several as a group named "N *what*".
+    """Raise a single failure unchanged, several as an exception group with the message "N *what*".
 
-    A KeyboardInterrupt or SystemExit among them is raised itself, caused by the others: inside a group it would stop nothing.
+    A KeyboardInterrupt or SystemExit among them is raised itself, with the others as its cause, as a group would not
+    stop the run.
     """
     if len(failures) == 1:
         raise failures[0]
@@ -82,9 +83,9 @@ def raise_together(failures: list[BaseException], what: str) -> None:
 
 
 def out_of_sight(what: object, where: str) -> OSError:
-    """Return the error for an object that this process cannot see from where it is: its record stays open."""
+    """Return the error for an object that is not visible from this process; its record stays open."""
     return OSError(
         ESTALE,
-        f"{plain(what)} was made in {where}, which is not what this process sees now; it stays on record and is removed when "
-        "this process has ended",
+        f"{plain(what)} was created in {where}, which this process no longer sees; it stays on record and is removed "
+        "after this process has ended",
     )

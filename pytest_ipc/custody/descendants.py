@@ -1,12 +1,13 @@
 """Descendants of a process: parents, children, and the tag that children of the `fork` fixture inherit.
 
-Parenthood proves descent, and nothing else does: any user can give a process of theirs any attribute. But a process whose parent
-has ended is the child of a subreaper or of init, and what it came from is no longer shown. For those that have become this
-process's children that way, two inherited attributes tell from which child they came:
+Only parenthood proves descent, as users can set any attribute of their own processes. But once its parent has ended, a
+process is a child of a subreaper or of init, and /proc no longer shows its origin. For orphans that this process has
+adopted, two inherited attributes identify the child they came from:
 
-- the tag (identity.py), the soft limit RLIMIT_LOCKS: one number for each child. su and runuser (pam_limits) and prlimit reset it.
-- the mark, two bits of /proc/PID/coredump_filter: the generation of children, modulo 3. Nothing resets it; but it is the same for all
-  children of one process. The two bits are about mappings of DAX devices, which no core dump of a test has.
+- the tag (identity.py), the soft limit RLIMIT_LOCKS: one number per child. su, runuser (pam_limits) and prlimit reset
+  it.
+- the mark, two bits of /proc/PID/coredump_filter: the generation of children, modulo 3. Nothing resets it, but all
+  children of a process share it. The two bits select mappings of DAX devices, which tests do not have.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ __all__ = [
 
 
 class Row(NamedTuple):
-    """Part of /proc/PID/stat (proc_pid_stat(5)), and whether the process is a zombie. `start` is as in identity.Process."""
+    """Some fields of /proc/PID/stat (proc_pid_stat(5)); `start` is as in identity.Process."""
 
     pid: int
     has_ended: bool
@@ -50,7 +51,7 @@ class Row(NamedTuple):
 
 
 def row_of(pid: int | str) -> Row | None:
-    """Return the row of process *pid*; None when there is none, or none that can be seen."""
+    """Return the row of process *pid*; None if it does not exist or is not visible."""
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -71,14 +72,14 @@ def row_of(pid: int | str) -> Row | None:
 
 @cache
 def lists_children() -> bool:
-    """Whether the kernel lists the children of a process (CONFIG_PROC_CHILDREN)."""
+    """Return whether the kernel lists the children of a process (CONFIG_PROC_CHILDREN)."""
     return os.path.exists("/proc/thread-self/children")
 
 
 def children_of(pid: int | str) -> list[int]:
-    """Return the children of all threads of process *pid*, zombies too, where lists_children().
+    """Return the children of all threads of process *pid*, including zombies. Requires lists_children().
 
-    The list is not reliable while children come and go: what must not be missed has to be looked for twice.
+    The list may miss processes while children start and end, so look twice if none may be missed.
     """
     found: list[int] = []
     with failures_ignored:
@@ -89,14 +90,14 @@ def children_of(pid: int | str) -> list[int]:
 
 
 def nothing_missed() -> None:
-    """Do nothing: for who does not count the processes that ended before they were seen."""
+    """Do nothing: the default for callers that do not count processes that end before they are read."""
 
 
 def processes(missed: Callable[[], None] = nothing_missed, known: AbstractSet[int] = frozenset()) -> Iterator[Row]:
-    """Go through every process of this PID namespace, once each; call *missed* for one that has ended before it was seen.
+    """Yield every process of this PID namespace once; call *missed* for each that ends before it is read.
 
-    Who forks and ends while the list is read is followed, as far as that can be done: unless some were missed, at a moment near
-    the end all that lived had been seen. Those in *known* are passed over, by process id.
+    The listing repeats until it shows no new process, at most 100 times: unless some were missed, all processes alive
+    near the end have been seen. Process ids in *known* are skipped.
     """
     seen = {str(pid) for pid in known}
     for _ in range(100):
@@ -119,7 +120,7 @@ def processes(missed: Callable[[], None] = nothing_missed, known: AbstractSet[in
 def below(
     pid: int | str, missed: Callable[[], None] = nothing_missed, known: AbstractSet[int] = frozenset()
 ) -> Iterator[Row]:
-    """Go through the descendants of a process; as processes() where the kernel does not list children."""
+    """Yield the descendants of a process, or all processes() if the kernel does not list children."""
     if not lists_children():
         yield from processes(missed, known)
         return
@@ -136,7 +137,7 @@ _SHIFT, _MARKS = 7, 3
 
 
 def mark_of(pid: int | str) -> int:
-    """Return the mark of a process; 0 when it has none, has ended, or the kernel does not show it."""
+    """Return the mark of a process; 0 if it has none, has ended, or the kernel does not show it."""
     try:
         with io.open(f"/proc/{pid}/coredump_filter", "rb") as file:
             return int(file.read() or b"0", 16) >> _SHIFT & _MARKS
@@ -147,7 +148,7 @@ def mark_of(pid: int | str) -> int:
 
 
 def mark_self() -> None:
-    """Give this process, a new child, the mark that follows its parent's; its descendants inherit it."""
+    """Give this new child the mark after its parent's; its descendants inherit it."""
     with suppress(OSError, ValueError):
         fd = os.open("/proc/self/coredump_filter", os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -159,19 +160,19 @@ def mark_self() -> None:
 
 
 def is_reaper(pid: int) -> bool:
-    """Whether a process is the reaper of another run, as of a pytest that a child has started."""
+    """Return whether a process is the reaper of another run, such as a pytest that a child has started."""
     try:
         with io.open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = file.read().split(b"\0")
+            arguments = file.read().split(b"\0")
     except OSError as error:
         if error.errno is None:
             raise
         return False
-    return words[1:4] == [b"-I", b"-S", b"-c"] and b"from pytest_ipc.custody.reaper import main" in words[4]
+    return arguments[1:4] == [b"-I", b"-S", b"-c"] and b"from pytest_ipc.custody.reaper import main" in arguments[4]
 
 
 def uids_of(pid: int) -> tuple[int, ...]:
-    """Return the real, effective, saved and file system user ids of a process; () when it is gone."""
+    """Return the real, effective, saved and file system user ids of a process; () if it is gone."""
     try:
         with io.open(f"/proc/{pid}/status") as file:
             for line in file:
@@ -183,15 +184,15 @@ def uids_of(pid: int) -> tuple[int, ...]:
 
 
 def is_zombie(pid: int) -> bool:
-    """Whether the process has ended: a zombie, or gone altogether."""
+    """Return whether the process is a zombie or gone."""
     row = row_of(pid)
     return row is None or row.has_ended
 
 
 def signal_process(pid: int, is_ours: Callable[[int], bool], signo: int = signal.SIGKILL) -> bool:
-    """Signal a process through a pidfd, after asking *is_ours* once the pidfd has pinned whom one asks about.
+    """Signal a process through a pidfd, if *is_ours* confirms it once the pidfd has pinned the process.
 
-    False if this process may not signal it.
+    Return False if this process may not signal it.
     """
     if pid <= 1:
         return True
@@ -199,7 +200,7 @@ def signal_process(pid: int, is_ours: Callable[[int], bool], signo: int = signal
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
         return True
-    except (OSError, AttributeError):  # no pidfd_open: as near to the question as it can be
+    except (OSError, AttributeError):  # no pidfd_open: check directly before the call
         return not is_ours(pid) or _signalled(os.kill, pid, signo)
     try:
         return not is_ours(pid) or _signalled(signal.pidfd_send_signal, pidfd, signo)
@@ -213,6 +214,6 @@ def _signalled(send: Callable[[int, int], None], target: int, signo: int) -> boo
             send(target, signo)
     except PermissionError:
         return False
-    except OSError:  # as a sandbox refuses pidfd_send_signal(2)
+    except OSError:  # a sandbox refuses pidfd_send_signal(2)
         return True
     return True

@@ -1,6 +1,6 @@
-"""The identity of a process: its pid, start time and boot, for the pid alone is reused.
+"""The identity of a process: pid, start time and boot, as pids are reused.
 
-Only the stdlib is used here and in the rest of custody's record-keeping: the reaper runs it with `python -I -S`.
+This module, like the rest of custody, uses only the stdlib: the reaper runs it with `python -I -S`.
 """
 
 from __future__ import annotations
@@ -11,22 +11,21 @@ from dataclasses import dataclass
 
 from ..unpatched import io, os
 
-# Linux has not enforced this limit since 2.4.25, and what a process sets there every descendant of it has, through fork,
-# exec, setsid and a change of user. So it can carry a tag: a random number by which the kernel itself tells whose child is
-# whose, also when all ties of parenthood and process group are cut.
+# Linux has not enforced this limit since 2.4.25, and descendants inherit it through fork, exec, setsid and setuid. So
+# it carries a tag, a random number that identifies a child's descendants without parenthood or process group.
 RLIMIT_LOCKS = 10
 
 
 @dataclass(frozen=True)
 class Process:
-    """One process and no other: pid, and start time in clock ticks since boot, as the first time namespace has it."""
+    """A unique process: pid, and start time in clock ticks since boot, in the first time namespace."""
 
     pid: int
     start: int
 
     @classmethod
     def current(cls) -> Process:
-        """This process, by the number that /proc knows it by: in a PID namespace of its own it has another one for itself."""
+        """Return this process, with its pid in /proc: not getpid() if /proc is of another PID namespace."""
         try:
             pid = int(os.readlink("/proc/self"))
         except ValueError:
@@ -38,21 +37,21 @@ class Process:
         return cls(pid, start_of(pid) or 0)
 
     def alive(self, *, slack: int = 0) -> bool:
-        """Whether it still runs, or is stopped. A zombie has ended. *slack* is by how many ticks the start may differ."""
+        """Return whether it runs or is stopped; a zombie has ended. The start time may differ by *slack* ticks."""
         found = stat_of(self.pid)
         if found is None or found[0]:
             return False
         return abs(found[1] - (start_offset() or 0) - self.start) <= slack
 
     def may_live(self, *, slack: int = 0) -> bool:
-        """Whether it is alive(), or cannot be seen."""
+        """Return whether it is alive() or not visible."""
         return self.alive(slack=slack) or is_hidden(self.pid)
 
 
 def is_hidden(pid: int) -> bool:
-    """Return whether there is a process *pid* of which /proc shows nothing to this one, as with hidepid (proc(5)).
+    """Return whether process *pid* exists but /proc hides it from this process, as with hidepid (proc(5)).
 
-    Only where the numbers in /proc are this process's own, too.
+    Valid only if /proc is of this process's own PID namespace.
     """
     try:
         os.kill(pid, 0)
@@ -65,14 +64,14 @@ def is_hidden(pid: int) -> bool:
 
 
 def proc_is_mounted() -> bool:
-    """Whether a proc(5) is mounted, without which no process can be told to have ended."""
+    """Return whether proc(5) is mounted, which is required to determine that a process has ended."""
     return os.path.lexists("/proc/self")
 
 
 def stat_of(pid: int) -> tuple[bool, int] | None:
-    """Return whether a process has ended, and its start time as /proc has it; None when there is none, or none that can be seen."""
+    """Return whether a process has ended, and its start time in /proc; None if it does not exist or is not visible."""
     try:
-        # As in kernel/proc.py; one read gives all of it.
+        # One read returns the whole file, as in kernel/proc.py.
         fd = os.open(f"/proc/{pid}/task/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
         try:
             fields = os.read(fd, 4096).rpartition(b")")[2].split()
@@ -88,28 +87,29 @@ def stat_of(pid: int) -> tuple[bool, int] | None:
 
 
 def has_ended(fields: Sequence[bytes]) -> bool:
-    """Return whether a process is a zombie, by what follows its name in /proc/PID/stat.
+    """Return whether a process is a zombie, from the *fields* after its name in /proc/PID/stat.
 
-    The state there is that of the first thread, which may end alone: the others run on.
+    The state there is that of the first thread, which may end while other threads run.
     """
     return fields[0] in (b"Z", b"X") and int(fields[17]) <= 1
 
 
 def start_of(pid: int) -> int | None:
-    """Return the start time of a process in clock ticks since boot, as the first time namespace has it."""
+    """Return the start time of a process in clock ticks since boot, in the first time namespace."""
     found = stat_of(pid)
     return found[1] - (start_offset() or 0) if found else None
 
 
-_FIRST_TIME_NAMESPACE = "time:[4026531834]"  # the number is fixed in the kernel (PROC_TIME_INIT_INO)
+_FIRST_TIME_NAMESPACE = "time:[4026531834]"  # fixed in the kernel (PROC_TIME_INIT_INO)
 
 _offset: tuple[int, int | None] = (0, 0)
 
 
 def start_offset() -> int | None:
-    """Return by how many clock ticks the start times in /proc differ, for this process, from those in the first time namespace.
+    """Return the offset of start times in this process's /proc from the first time namespace, in clock ticks.
 
-    None where it cannot be known: this process has made a time namespace for its children and is not in the first one itself.
+    Return None if it is unknown: this process has made a time namespace for its children and is not in the first
+    itself.
     """
     global _offset
     pid = os.getpid()
@@ -138,17 +138,17 @@ def _read_offset() -> int | None:
     return None
 
 
-# What a tag lies between: nobody sets such a limit to limit anything.
+# The range of tags: no real limit is in it.
 TAGS = (1 << 61, (1 << 61) + (1 << 60) - 1)
 
 
 def new_tag() -> int:
-    """A number that no other process on this machine has as its limit of file locks."""
+    """Return a random tag that no other process has as its RLIMIT_LOCKS."""
     return int.from_bytes(os.urandom(8), "big") >> 4 | TAGS[0]
 
 
 def set_tag(tag: int) -> bool:
-    """Tag this process and all its descendants to come; whether the kernel took it."""
+    """Tag this process and its future descendants. Return whether the kernel accepted it."""
     import resource
 
     try:
@@ -162,7 +162,7 @@ _TAGGED = re.compile(rb"^Max file locks\s+(\d+)", re.MULTILINE)
 
 
 def tag_of(pid: int | str) -> int | None:
-    """The tag of a process, zombies included; None when it has none, or is gone, or the kernel does not show it."""
+    """Return the tag of a process, also of a zombie; None if it has none, is gone, or the kernel does not show it."""
     try:
         with io.open(f"/proc/{pid}/limits", "rb") as file:
             found = _TAGGED.search(file.read())
@@ -174,5 +174,5 @@ def tag_of(pid: int | str) -> int | None:
 
 
 def tagged(tag: int) -> list[int]:
-    """Every process on this machine that has *tag*."""
+    """Return the process ids of all visible processes with *tag*."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and tag_of(name) == tag]

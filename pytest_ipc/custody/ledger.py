@@ -1,17 +1,17 @@
-"""The ledger: the objects that this process is about to create, has created and has removed, each on record in advance.
+"""The ledger: a file of the objects that this process is about to create, has created and has removed.
 
-One file a process, one line a record, one append a line:
+One file per process, one line per record, one append per line:
 
-    pytest-ipc 2 {"pid": …}    who writes, in the first line
-    @ "tests/test_it.py::test_one"   the test that makes what follows
-    + 7 sysv-shm {"key": …}    about to make object 7
-    = 7 {"id": …}              made it
-    - 7                        object 7 is gone, or was never made
+    pytest-ipc 2 {"pid": …}          header: the process that writes
+    @ "tests/test_it.py::test_one"   the test that creates the following objects
+    + 7 sysv-shm {"key": …}          intent: about to create object 7
+    = 7 {"id": …}                    identity: object 7 exists
+    - 7                              object 7 is gone, or was never created
 
-An append is in the file when write(2) returns, whatever happens to the process; a line cut short by its death is no record,
-and the object it would have told of is found by its intent. Lines are flushed to no disk: what a crash of the machine takes
-from the file it takes from memory too. The file is cut back when nothing is open, and replaced by one of what is open when it
-has grown; it does not grow with the run.
+An append is in the file once write(2) returns, whatever happens to the process. A line truncated by its death is
+ignored, and the object is found by its intent. The file is not synced to disk: a crash of the machine takes most
+objects, too. It is truncated when no record is open, and rewritten with the open records when it has grown, so it does
+not grow with the run.
 """
 
 from __future__ import annotations
@@ -34,44 +34,44 @@ from .state_dir import pin, state_dir_path
 __all__ = ["LONGEST", "VERSION", "Ledger", "Record", "close", "current", "intent", "made_by"]
 
 VERSION = 2
-LONGEST = 4000  # bytes of a line: below PIPE_BUF, as small as a write that is whole or not at all
+LONGEST = 4000  # bytes of a line, below PIPE_BUF
 CUT_BACK = 1 << 18
-DEEPEST = 100  # ancestors that a ledger names: as many as surely fit its first line
+DEEPEST = 100  # ancestors in the header, which must fit one line
 
-CLOCK_REALTIME_COARSE = 5  # what the kernel stamps objects with; time.time() runs ahead of it by up to a tick
+CLOCK_REALTIME_COARSE = 5  # the clock of the kernel's timestamps; time.time() is up to a tick ahead
 
 
 class Ledger:
-    """The ledger of one process, for writing. `root` is the process whose reaper sees to it, `above` are its ancestors.
+    """The ledger of one process, for writing. `root` is the process whose reaper sweeps it, `above` are its ancestors.
 
-    Threads take turns. A signal's handler may make and end objects in the middle of anything below; so a record is entered
-    in `_open` before it is written, and no Python code stands between the last look at `_open` and what cuts the file back.
+    A lock serializes threads. A signal handler may create and remove objects at any point, so a record enters `_open`
+    before it is written, and no Python code runs between the last check of `_open` and the truncation of the file.
     """
 
     def __init__(self, parent: Ledger | None = None, *, hidden: bool = False) -> None:
         if start_offset() is None:
             raise OSError(
                 ENOTSUP,
-                "this process has made a time namespace for its children, and its own is not the first: start times cannot be "
-                "told apart, so nothing is made",
+                "this process has made a time namespace for its children and is not in the first one: start times "
+                "cannot be compared, so no object is created",
             )
         self.process: Process = Process.current()
         self.root: Process = parent.root if parent else self.process
-        # The processes from the root down to this one's parent; when one of them ends, this ledger is swept with its own.
+        # The processes from the root to the parent; when one of them ends, this ledger is swept with its own.
         self.above: tuple[Process, ...] = (*parent.above, parent.process)[-DEEPEST:] if parent else ()
         self.pids: str = pid_namespace() or (parent.pids if parent else "")
         stem = f"{self.process.pid}-{self.process.start}"
         self._lock = RLock()
         self._numbers = count(1)
-        self._open: dict[int, list[bytes]] = {}  # the line that names the test, then the records
+        self._open: dict[int, list[bytes]] = {}  # by number: the line with the test, then the records
         self._open_size = 0
         self._cut_back = CUT_BACK
-        self._test: object = self  # whose name was written last; at first nobody's
+        self._test: object = self  # the test whose name was written last; at first none
         self._name = b""
-        self._stamp = (0.0, -1), ""  # what records made in this tick begin with
+        self._stamp = (0.0, -1), ""  # the prefix of the details of records in this clock tick
         self._pid = os.getpid()
         self._closed = False
-        # Every forked child has a ledger, most of them for nothing: what it has in common with its parent's is copied.
+        # Every forked child has a ledger, most of them empty, so what is equal to the parent's is copied.
         self.run: str = (
             parent.run
             if parent
@@ -100,34 +100,34 @@ class Ledger:
 
     @property
     def name(self) -> str:
-        """The name of its file in the state directory."""
+        """The name of the file in the state directory."""
         return self._file.name
 
     def publish(self) -> None:
-        """Give the file of a hidden ledger its name. OSError."""
+        """Give the file of a hidden ledger its name. Raises OSError."""
         self._file.publish()
 
     def descriptor(self) -> int:
-        """Return a descriptor of its file, for reading too. OSError."""
+        """Return a descriptor of its file, open for reading and writing. Raises OSError."""
         return self._file.descriptor()
 
     def intend(self, kind: str, details: dict[str, Any]) -> Record:
-        """Put on record that an object of *kind* is about to be made. OSError when that cannot be written."""
+        """Record that an object of *kind* is about to be created. Raises OSError if the record cannot be written."""
         number = next(self._numbers)
         now = (time.clock_gettime(CLOCK_REALTIME_COARSE), os.geteuid())
         stamp, begin = self._stamp
         if stamp != now:
-            # Once a tick of the clock, some milliseconds: to ask for every object would cost as much as a record does.
+            # Once per clock tick (milliseconds): checking for every object would cost as much as the record.
             begin = following({"at": now[0], "uid": now[1]})[2:]
             with self._lock:
                 if not self._file.is_in_place():
-                    self._rewrite(create=True)  # somebody cleared the folder: a record that nobody can find is none
+                    self._rewrite(create=True)  # somebody emptied the directory, and nobody would find the record
                 self._stamp = now, begin
         line = self._line(f"+ {number} {kind} {{{begin}{following(details)}}}\n")
         with self._lock:
             test = made_by.test
             if self._test != test:
-                # A character is at most twelve bytes of JSON.
+                # A character takes at most 12 bytes in JSON.
                 self._name = f"@ {json.dumps(test and test[: LONGEST // 13])}\n".encode()
                 self._append(self._name)
                 self._test = test
@@ -135,7 +135,7 @@ class Ledger:
         return Record(self, number, details)
 
     def enter(self, number: int, text: str) -> None:
-        """Append a record of an object that is open. Harmless in a process that did not open it."""
+        """Append a record about an open object. Do nothing in a process that did not open it."""
         if os.getpid() == self._pid and number in self._open:
             with self._lock:
                 self._enter(number, self._line(text), [])
@@ -143,7 +143,7 @@ class Ledger:
     def _line(self, text: str) -> bytes:
         line = text.encode()
         if len(line) > LONGEST:
-            raise ValueError(f"the record of an object must fit {LONGEST} bytes; its path is too long")
+            raise ValueError(f"an object's record must be at most {LONGEST} bytes, not {len(line)}; use a shorter path")
         return line
 
     def _enter(self, number: int, line: bytes, first: list[bytes]) -> None:
@@ -166,14 +166,14 @@ class Ledger:
         return number in self._open
 
     def leave(self, number: int) -> None:
-        """The object is gone."""
+        """Close the record of object *number*, which is gone."""
         if os.getpid() != self._pid:
             return
         with self._lock:
             if number not in self._open:
                 return
-            # What cannot be written now is no loss: the object is gone, and a sweep that looks for it finds nothing. Nor is
-            # what is written twice, because a signal's handler has raised an exception before the record was taken out.
+            # A failed write is harmless, as a sweep will not find the object; so is a second write after a signal
+            # handler has raised an exception in between.
             with failures_ignored:
                 self._append(f"- {number}\n".encode())
             for line in self._open.pop(number, ())[1:]:
@@ -183,46 +183,46 @@ class Ledger:
                 self._cut()
 
     def _cut(self) -> None:
-        """Cut the file back when it has grown. OSError."""
+        """Truncate or rewrite the file if it has grown. Raises OSError."""
         if self._file.size > CUT_BACK and not self._open:
             fd, file, truncate = self._file.descriptor(), self._file, os.ftruncate
-            if not self._open:  # and no Python code from here to the call
+            if not self._open:  # no Python code may run between here and the call
                 file.size, self._test = self._header_size, self
                 truncate(fd, self._header_size)
         elif self._file.size > self._cut_back + 2 * self._open_size:
-            self._cut_back *= 2  # not again and again where it cannot be done: the child of another user
+            self._cut_back *= 2  # do not repeat it where it fails, as in a child with another user
             self._rewrite()
             self._cut_back = CUT_BACK
 
     def close(self) -> None:
-        """This process makes nothing more: the file goes, unless something is still open in it."""
+        """Close the ledger; remove its file unless records are still open."""
         if self.is_mine and not self._closed:
             self._closed = True
             self._file.close(remove=not self._open)
 
     def drop(self) -> None:
-        """In a child that has inherited the object: close its copy of the descriptor."""
+        """Close the inherited descriptor, in a child that has inherited this ledger."""
         self._file.close(remove=False)
 
     @property
     def is_mine(self) -> bool:
-        """Whether this is the process that writes here, and not a child that has inherited the object."""
+        """Whether this process writes the ledger, rather than having inherited it."""
         return os.getpid() == self._pid
 
     def _append(self, line: bytes) -> None:
         try:
             self._file.append(line)
         except FileNotFoundError:
-            # The descriptor was lost, and so is the file: whatever is open goes to a new one.
+            # Descriptor and file are both lost: write the open records to a new file.
             self._rewrite(create=True)
             self._file.append(line)
 
     def _rewrite(self, *, create: bool = False) -> None:
-        """Replace the file by one of what is open. OSError."""
+        """Replace the file by one with the open records only. Raises OSError."""
         changes = self._file.changes
         text = self._header + b"".join(line for lines in list(self._open.values()) for line in lines)
         if self._file.replace(text, changes, create=create):
-            self._test = self  # no test's name: the next record says whose it is
+            self._test = self  # no test named yet: the next record names it
 
 
 _ledger: Ledger | None = None
@@ -235,37 +235,37 @@ def _unlock() -> None:
     _opening = RLock()
 
 
-# Two threads must not open two ledgers. A child of fork has one thread, and must not wait for one that it does not have.
+# Two threads must not open two ledgers. A forked child must not wait for a lock that another thread held.
 _unlock()
 os.register_at_fork(after_in_child=_unlock)
 
 
 def current() -> Ledger:
-    """This process's ledger; opened, with a reaper to read it, if there is none yet. OSError."""
+    """Return this process's ledger; open it and start its reaper if there is none yet. Raises OSError."""
     global _ledger
     if _ledger is not None and _ledger.is_mine:
         return _ledger
     with _opening:
         if _ledger is None:
-            # One home for the whole run, whatever a test does to the environment: the reaper and the children look there.
+            # One state directory for the run, also for reaper and children, even if a test changes the environment.
             pin(state_dir_path())
             _ledger = _opened()
         elif not _ledger.is_mine:
             parent = _ledger
-            _ledger = Ledger(parent)  # a forked child: its parent's reaper sees to it
+            _ledger = Ledger(parent)  # a forked child: the parent's reaper sweeps it
             parent.drop()
         return _ledger
 
 
-# Of open(2) with O_TMPFILE: the file system or the kernel has no such files.
+# Errors of open(2) if the kernel or file system does not support O_TMPFILE.
 _NO_UNNAMED_FILES = {EINVAL, EISDIR, ENOSYS, EOPNOTSUPP}
 
 
 def _opened() -> Ledger:
-    """Open the first ledger of this process, with a reaper that watches before others can see the file.
+    """Open the first ledger of this process; its reaper watches before the file becomes visible. Raises OSError.
 
-    The reaper holds the file open, so that it finds it even when its directory is removed; only where the file system has no
-    files without a name it does not. Where no reaper can be started there is no ledger, and so no object, either.
+    The reaper holds the file open, so that it finds it even if its directory is removed, except on file systems without
+    O_TMPFILE. If the reaper cannot start, there is no ledger and no object is created.
     """
     from . import start_reaper
 
@@ -297,7 +297,7 @@ def _opened() -> Ledger:
 
 
 def intent(kind: str, **details: Any) -> Record:
-    """Put on record that this process is about to make an object of *kind*, which *details* will help to find. OSError."""
+    """Record that this process is about to create an object of *kind*, to be found by *details*. Raises OSError."""
     return current().intend(kind, details)
 
 

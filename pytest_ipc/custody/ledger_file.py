@@ -1,8 +1,8 @@
-"""The file of a ledger, for its writer: appended to by a descriptor that is compared with the file before each use.
+"""The file of a ledger, for its writer: it checks the descriptor before each use.
 
-A test, or a child that becomes a daemon, may close every descriptor and open files of its own under their numbers. Records must
-never get into those, and must never be lost: when the descriptor is not the ledger's any more it is forgotten, not closed, and
-the file is opened again by its name.
+A test or a daemon may close every descriptor and reuse the numbers for its own files. Records must not be written to
+those files, nor be lost: a descriptor that is no longer the ledger's is forgotten, not closed, and the file is reopened
+by name.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .state_dir import StateDirError, as_owner, open_state_dir, state_dir_path
 
 __all__ = ["LedgerFile"]
 
-# Where the descriptor is put, if the limit allows: out of the way of tests that close or count the lower ones.
+# The lowest number for the descriptor, if the limit allows: tests close or count lower ones.
 HIGH = 512
-MOST = 1000  # files of one process: it has another for each exec
+MOST = 1000  # ledgers of one process: each execve(2) starts another
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = _FLAGS | os.O_CREAT | os.O_EXCL
@@ -36,8 +36,8 @@ class _Open(NamedTuple):
 class LedgerFile:
     """A new file in the state directory, by the name *stem*.ledger or, where that is in use, *stem*-N.ledger.
 
-    With *hidden*, it has that name only after publish(). `size` is its size, `changes` is counted up by the ledger with each
-    change of what is open. OSError; with *hidden*, where the file system has no files without a name, too.
+    With *hidden*, it has a name only after publish(). `size` is in bytes; the ledger increments `changes` whenever an
+    open record changes. Raises OSError, with *hidden* also if the file system does not support O_TMPFILE.
     """
 
     def __init__(self, stem: str, *, hidden: bool = False) -> None:
@@ -53,11 +53,11 @@ class LedgerFile:
                 else:
                     self._place, self.name, self._open = self._made(_NEW)
         except OSError as error:
-            raise self._failure(error, "no ledger can be opened") from None
+            raise self._failure(error, "no ledger can be created") from None
         self._point_of_view = _point_of_view()
 
     def _made(self, flags: int) -> tuple[str, str, _Open]:
-        """Make a file under the first name that is not in use; the directory, the name and the descriptor. OSError."""
+        """Create a file under the first unused name. Return its directory, name and descriptor. Raises OSError."""
         state_dir = open_state_dir(create=True)
         assert state_dir is not None
         try:
@@ -79,7 +79,7 @@ class LedgerFile:
             os.close(state_dir)
 
     def publish(self) -> None:
-        """Give a hidden file its name. OSError, also where the directory has gone meanwhile."""
+        """Give a hidden file its name. Raises OSError, also if the directory is gone."""
         with as_owner():
             state_dir = open_state_dir(create=False, path=self._place)
             if state_dir is None:
@@ -88,7 +88,7 @@ class LedgerFile:
                 for number in range(MOST):
                     self.name = f"{self._stem}-{number}.ledger" if number else f"{self._stem}.ledger"
                     if not same_file(*self._open):
-                        raise FileNotFoundError(ENOENT, "its descriptor is another file's")
+                        raise FileNotFoundError(ENOENT, "its descriptor now refers to another file")
                     with suppress(FileExistsError):
                         os.link(f"/proc/self/fd/{self._open.fd}", self.name, dst_dir_fd=state_dir, follow_symlinks=True)
                         return
@@ -97,7 +97,10 @@ class LedgerFile:
                 os.close(state_dir)
 
     def append(self, line: bytes) -> None:
-        """Append *line*, whole or not at all. StateDirError; FileNotFoundError when descriptor and file are both gone."""
+        """Append *line*, whole or not at all.
+
+        Raises StateDirError, or FileNotFoundError if descriptor and file are both gone.
+        """
         try:
             done = None
             while done is None:
@@ -112,10 +115,10 @@ class LedgerFile:
                     continue
                 if status.st_ino != ino or status.st_dev != dev:
                     self.descriptor()
-                elif self._open is found:  # no signal's handler has replaced it, or can from here to the call
+                elif self._open is found:  # no signal handler has replaced it, or can before the call
                     done = os.write(fd, line)
             self.size += done
-            if done < len(line):  # the disk is full: half a line must not swallow the beginning of the next
+            if done < len(line):  # the disk is full: a partial line must not merge with the next
                 self.size -= done
                 os.ftruncate(fd, os.fstat(fd).st_size - done)
                 raise OSError(ENOSPC, os.strerror(ENOSPC))
@@ -125,7 +128,7 @@ class LedgerFile:
             raise self._failure(error, "the ledger cannot be written") from None
 
     def descriptor(self) -> int:
-        """Return the descriptor, once it is certain that it is the file's. OSError when the file cannot be opened again."""
+        """Return the descriptor, reopened if it is no longer the file's. Raises OSError if that fails."""
         if not same_file(*self._open):
             again = self._opened_again()
             self._open = again
@@ -142,11 +145,11 @@ class LedgerFile:
                 os.close(state_dir)
         if again.identity != self._open.identity:
             _close(again)
-            raise FileNotFoundError(ENOENT, "another file has its name")
+            raise FileNotFoundError(ENOENT, "another file has taken its name")
         return again
 
     def is_in_place(self) -> bool:
-        """Return whether others find the file by its name, as far as this process can see: it may be elsewhere, or another user."""
+        """Return whether the file has its name; True if this process has lost sight of it (chroot, mount namespace)."""
         found = self._open
         with failures_ignored:
             try:
@@ -154,15 +157,15 @@ class LedgerFile:
                     return True
             except (FileNotFoundError, NotADirectoryError):
                 pass
-            # A signal's handler may have replaced it meanwhile.
+            # A signal handler may have replaced it meanwhile.
             return self._open is not found or _point_of_view() != self._point_of_view
         return True
 
     def replace(self, text: bytes, changes: int, *, create: bool) -> bool:
-        """Put a new file with *text* in the place of the old one, whole at every moment, unless `changes` has changed.
+        """Replace the file atomically by one with *text*, unless `changes` differs from *changes*.
 
-        Return whether that was done. With *create* the directory may be missing, and the folder above it: then it goes to the
-        next place. StateDirError.
+        Return whether it was replaced. With *create*, a missing directory is created, if necessary at the next
+        candidate path. Raises StateDirError.
         """
         try:
             with as_owner():
@@ -174,16 +177,16 @@ class LedgerFile:
                 finally:
                     os.close(state_dir)
         except OSError as error:
-            raise self._failure(error, "the ledger cannot be written anew") from None
+            raise self._failure(error, "the ledger cannot be rewritten") from None
 
     def _home(self, *, create: bool) -> int | None:
-        """The directory that the file is in, or with *create* another one where that has gone with the folder above it."""
+        """Open the directory of the file; with *create*, of a new file elsewhere if its parent directory is gone."""
         try:
             return open_state_dir(create=create, path=self._place)
         except StateDirError as error:
             if not create or error.errno != ENOENT:
                 raise
-        # There the name may be in use: by what this process was before it became another program.
+        # The name may be in use there, by this process before an execve(2).
         place, name, unused = self._made(_NEW)
         _close(unused)
         self._place, self.name = place, name
@@ -199,11 +202,11 @@ class LedgerFile:
             if os.write(unused.fd, text) != len(text):
                 raise OSError(ENOSPC, os.strerror(ENOSPC))
             if self.changes != changes:
-                with suppress(FileNotFoundError):  # a signal's handler has replaced the file by then
+                with suppress(FileNotFoundError):  # a signal handler has replaced the file
                     os.unlink(temporary, dir_fd=state_dir)
                 return False
-            # In this order: a handler that runs when the name has changed hands must find the new file to write to. And no
-            # Python code stands between the comparison above and here.
+            # Swap before rename(2), so that a signal handler after it writes to the new file. No Python code may run
+            # between the comparison above and the swap.
             self._open, unused = unused, self._open
             try:
                 os.rename(temporary, name, src_dir_fd=state_dir, dst_dir_fd=state_dir)
@@ -221,12 +224,12 @@ class LedgerFile:
                 _close(unused)
 
     def close(self, *, remove: bool) -> None:
-        """Close the descriptor, and remove the file if *remove* says so and it may be."""
+        """Close the descriptor; with *remove*, remove the file if possible."""
         found, self._open = self._open, _Open(-1, (0, 0))
         _close(found)
         if not remove:
             return
-        # Gone already, or this process has become a user who may not: then whoever comes after it takes it away.
+        # The file may be gone, or this process may have become another user; then the next sweep removes it.
         with suppress(OSError), as_owner():
             state_dir = open_state_dir(create=False, path=self._place)
             if state_dir is not None:
@@ -237,10 +240,10 @@ class LedgerFile:
                     os.close(state_dir)
 
     def _failure(self, error: OSError, what: str) -> OSError:
-        # Without an errno a signal's handler raised it.
+        # Without an errno, it comes from a signal handler.
         if isinstance(error, StateDirError) or error.errno is None:
             return error
-        reason = f"{what} ({error.strerror}), so nothing is made without a record"
+        reason = f"{what} ({error.strerror}), so no object is created without a record"
         return StateDirError(error.errno, reason, os.path.join(self._place, self.name))
 
 
@@ -249,7 +252,7 @@ def _opened(name: str, flags: int, state_dir: int) -> _Open:
     try:
         status = os.fstat(fd)
         if stat.S_IMODE(status.st_mode) != 0o600 and flags in (_NEW, _UNNAMED):
-            os.fchmod(fd, 0o600)  # the umask has taken bits
+            os.fchmod(fd, 0o600)  # the umask has cleared bits
         with suppress(OSError):
             high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, HIGH)
             os.close(fd)
@@ -261,10 +264,10 @@ def _opened(name: str, flags: int, state_dir: int) -> _Open:
 
 
 def _point_of_view() -> object:
-    """What a path depends on: the root directory and the mount namespace."""
+    """Return the root directory and mount namespace, which determine what a path refers to."""
     try:
         return identity_of(os.stat("/")), os.readlink("/proc/self/ns/mnt")
-    except FileNotFoundError:  # no /proc: not here, or not in this root
+    except FileNotFoundError:  # no /proc, or none in this root
         return identity_of(os.stat("/")), ""
 
 

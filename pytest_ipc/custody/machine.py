@@ -1,8 +1,8 @@
-"""The machine and the boot that a ledger was written on, and whether a process of another boot is certainly dead.
+"""The machine and boot that a ledger was written on, to decide whether its process is certainly dead.
 
-Another boot id alone proves nothing: the state directory may be shared with another machine, a container with a kernel of its
-own or a microVM, whose processes live. It is of an earlier boot of this machine if the machine's id is the same, if the directory
-lies in a file system that only one kernel can have mounted, and if the ledger was last written to before this kernel started.
+A different boot id alone proves nothing: the state directory may be shared with another running machine, a sandbox with
+its own kernel or a microVM. The ledger is from an earlier boot of this machine if the machine id is the same, the
+directory is on a file system that only one kernel can have mounted, and the last write was before this kernel started.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .identity import start_offset
 
 __all__ = ["boot_id", "foreign", "machine_id"]
 
-# The types (statfs(2)) of which only one kernel at a time reads and writes: no network, no host that shares a folder with guests.
+# File system types (statfs(2)) that only one kernel mounts at a time: no network or host-shared file systems.
 _LOCAL = {
     0xEF53,  # ext2, ext3, ext4
     0x0102_1994,  # tmpfs
@@ -34,14 +34,14 @@ _LOCAL = {
 def boot_id() -> str:
     """Return the id of this boot of this kernel.
 
-    Where the kernel shows none (gVisor), what it has made at its start stands for it: two sandboxes that share the state
-    directory must not take each other's processes for dead. "" where that cannot be seen either.
+    If the kernel shows none (gVisor), return the identity of /dev/null instead, so that two sandboxes that share the
+    state directory do not take each other's processes for dead; "" if that is not visible either.
     """
     return _line("/proc/sys/kernel/random/boot_id") or _first_device()
 
 
 def _first_device() -> str:
-    """Return the time at which /dev/null was made, which no two kernels have in common."""
+    """Return device, inode and creation time of /dev/null, which differ between kernels."""
     try:
         found = os.stat("/dev/null")
     except OSError as error:
@@ -53,7 +53,7 @@ def _first_device() -> str:
 
 @cache
 def machine_id() -> str:
-    """Return the id of this machine's installation (machine-id(5)), or "" where there is none yet."""
+    """Return the machine id (machine-id(5)), or "" if there is none."""
     found = _line("/etc/machine-id") or _line("/var/lib/dbus/machine-id")
     return "" if found == "uninitialized" else found
 
@@ -71,21 +71,22 @@ def _line(path: str) -> str:
 def foreign(boot: str, machine: str, state_dir: int, written: float) -> str:
     """Return why a ledger may be another machine's, or "" if it is certainly this one's.
 
-    *boot* and *machine* are on record, *home* is a descriptor of the directory, *written* the time of the last change.
+    *boot* and *machine* are from its header, *state_dir* is a descriptor of the directory, *written* the time of its
+    last change in seconds since the Epoch.
     """
     if boot == boot_id():
         return ""
     if not machine or machine != machine_id():
-        return "it is of another machine"
+        return "it was written on another machine"
     if not _is_local(state_dir):
-        return "it is of another boot, in a file system that several machines may use at once"
+        return "it is from another boot, on a file system that several machines may share"
     if written >= _started():
         return "another kernel has written to it since this one started"
     return ""
 
 
 def _started() -> float:
-    """When this kernel started, in seconds since the Epoch. A time namespace shifts what /proc says of it."""
+    """Return when this kernel started, in seconds since the Epoch, corrected for the time namespace."""
     try:
         with io.open("/proc/stat") as file:
             for line in file:
@@ -102,6 +103,6 @@ def _is_local(fd: int) -> bool:
     buffer = ctypes.create_string_buffer(512)
     if ctypes.CDLL(None).fstatfs(fd, buffer) != 0:
         return False
-    # The first member is a long nearly everywhere, and half of one on s390x.
+    # The first member, f_type, is a long on most architectures, and an int on s390x.
     first = int.from_bytes(buffer.raw[: ctypes.sizeof(ctypes.c_long)], sys.byteorder)
     return first & 0xFFFF_FFFF in _LOCAL or first >> 32 in _LOCAL

@@ -1,7 +1,7 @@
 """The identity of namespaces, and their members.
 
-The number that /proc shows of a namespace is given to the next one as soon as it is gone. From Linux 6.18 on a namespace has an
-id that no other gets before the machine starts anew. The first namespaces have fixed numbers and live as long as the kernel.
+The inode number of a namespace is reused once it is gone. Since Linux 6.18 a namespace also has an id that is unique
+until reboot. The initial namespaces have fixed inode numbers and exist as long as the kernel.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ __all__ = [
     "time_namespace",
 ]
 
-# The numbers are fixed in the kernel (PROC_IPC_INIT_INO and its kin).
+# Fixed in the kernel (PROC_IPC_INIT_INO and the like).
 _FIRST = {"ipc:[4026531839]", "pid:[4026531836]", "user:[4026531837]", "time:[4026531834]"}
 
-# ioctl_nsfs(2), NS_GET_ID: on most machines, and on those with three bits for the direction.
+# ioctl_nsfs(2), NS_GET_ID: on most architectures, and on those with three direction bits.
 _NS_GET_ID = (0x8008_B70D, 0x4008_B70D)
 
 
 def ipc_namespace() -> str:
-    """Return the IPC namespace of this thread as /proc has it, "ipc:[4026531839]", or "" where it is not shown."""
+    """Return the IPC namespace of this thread as in /proc, "ipc:[4026531839]", or "" if it is not visible."""
     for path in _IPC_NAMESPACES:
         try:
             return os.readlink(path)
@@ -45,12 +45,12 @@ def ipc_namespace() -> str:
     return ""
 
 
-# A thread may have moved alone. Before Linux 3.17 it has no link of its own.
+# A single thread may have moved. Before Linux 3.17 there is no /proc/thread-self.
 _IPC_NAMESPACES = ("/proc/thread-self/ns/ipc", "/proc/self/ns/ipc")
 
 
 def ipc_identity() -> str:
-    """Return the same with its id, as "ipc:[4026532177]#2133", where the kernel gives one and it is not the first."""
+    """Return ipc_namespace() with its unique id, "ipc:[4026532177]#2133", unless it is initial or has none."""
     name = ipc_namespace()
     if not name or name in _FIRST:
         return name
@@ -61,20 +61,20 @@ def ipc_identity() -> str:
 
 
 def is_here(identity: str) -> bool:
-    """Return whether this thread is in the IPC namespace *identity*, as far as that is known."""
+    """Return whether this thread is in the IPC namespace *identity*, as far as its number or id shows."""
     name = ipc_namespace()
     return name == identity or (identity.startswith(f"{name}#") and ipc_identity() == identity)
 
 
 def is_certain(identity: str) -> bool:
-    """Return whether *identity* stands for one namespace and no later one."""
+    """Return whether *identity* is unique, so that no later namespace can have it."""
     return identity in _FIRST or "#" in identity
 
 
 def pid_namespace() -> str:
-    """Return the identity of the PID namespace whose numbers /proc shows, or "" where that is not known.
+    """Return the identity of the PID namespace that /proc shows, or "" if it is unknown.
 
-    A process in a namespace of its own may still have its parent's /proc, and is known by the number that it has there.
+    A process in a new PID namespace may still have its parent's /proc, and then another pid there.
     """
     try:
         if int(os.readlink("/proc/self")) == os.getpid():
@@ -89,7 +89,7 @@ def pid_namespace() -> str:
 
 
 def _identity(path: str) -> str | None:
-    """Return name and id of the namespace behind a link; None where there is none, or this process may not look."""
+    """Return the identity of the namespace that a link refers to; None if it is missing or not permitted."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -103,7 +103,7 @@ def _identity(path: str) -> str | None:
 
 
 def behind(fd: int) -> str:
-    """Return the identity of the namespace that *fd* stands for. OSError."""
+    """Return the identity of the namespace open as *fd*. Raises OSError."""
     name, id = os.readlink(f"/proc/self/fd/{fd}"), bytearray(8)
     if name not in _FIRST:
         for request in _NS_GET_ID:
@@ -114,13 +114,13 @@ def behind(fd: int) -> str:
 
 
 def is_behind(fd: int, identity: str) -> bool:
-    """Return whether *fd* stands for the namespace *identity*, as far as that is known. OSError."""
+    """Return whether *fd* is the namespace *identity*, as far as its number or id shows. Raises OSError."""
     found = behind(fd)
     return found == identity or found.partition("#")[0] == identity
 
 
 def _leads_to(path: str, identity: str) -> bool:
-    """Whether the link leads to the namespace *identity*, as far as that is known. OSError."""
+    """Return whether a link refers to the namespace *identity*. Raises OSError."""
     name = os.readlink(path)
     if name != identity.partition("#")[0]:
         return False
@@ -128,10 +128,10 @@ def _leads_to(path: str, identity: str) -> bool:
 
 
 def members(identity: str) -> Iterator[int]:
-    """Go through the processes in the namespace *identity*. OSError where some may be hidden, once those seen have been given.
+    """Yield the visible processes in the namespace *identity*, then raise OSError if some may be hidden.
 
-    The processes of other users are nothing to go by, nor are the few that hide from everybody. But from a user namespace of
-    its own a process is not shown where those of its user are that are outside of it.
+    Processes of other users do not count as hidden, nor do non-dumpable ones. But inside a user namespace, processes of
+    the same user outside of it are hidden.
     """
     kind, hidden, blind = identity.partition(":")[0], identity in _FIRST, _is_in_a_user_namespace()
     for pid in os.listdir("/proc"):
@@ -145,13 +145,14 @@ def members(identity: str) -> Iterator[int]:
                 if error.errno is None:
                     raise
     if hidden:
-        raise OSError(EACCES, "whether it still exists cannot be seen from here")
+        raise OSError(EACCES, "whether it still exists cannot be determined here")
 
 
 def process_in(identity: str, *, below: bool = False) -> int | None:
-    """Return a process in the namespace *identity*; None when there is none, so that it is gone. OSError when that is unknown.
+    """Return a process in the namespace *identity*; None if there is none, so the namespace is gone.
 
-    A namespace that is *below* has been made by a descendant of this process: only processes that it sees can be in it.
+    With *below*, a descendant of this process has made the namespace, so all its members are visible. Raises OSError if
+    it is unknown whether there is one.
     """
     try:
         return next(members(identity), None)
@@ -176,13 +177,13 @@ def _is_this_users(pid: str) -> bool:
 
 
 def sees_below(identity: str) -> bool:
-    """Return whether all processes of the PID namespaces below *identity* are seen from here: from it, or from the first."""
+    """Return whether all processes of PID namespaces below *identity* are visible from this one."""
     here = pid_namespace()
     return here in _FIRST or here == identity != ""
 
 
 def time_namespace() -> str:
-    """Return the time namespace of this process as /proc has it; "" for the first one, and where there are none."""
+    """Return the time namespace of this process as in /proc; "" for the initial one, or if there are none."""
     try:
         name = os.readlink("/proc/self/ns/time")
     except OSError as error:
@@ -193,7 +194,7 @@ def time_namespace() -> str:
 
 
 def pid_inside(pid: int) -> int | None:
-    """Return the number that process *pid* has in its own PID namespace; None when that is not shown."""
+    """Return the pid of process *pid* in its own PID namespace; None if it is not visible."""
     try:
         with io.open(f"/proc/{pid}/status") as file:
             for line in file:

@@ -1,8 +1,8 @@
-"""Objects in another IPC namespace than this process's, and their removal there.
+"""Removal of objects in another IPC namespace.
 
-A namespace without a process is gone, and the kernel has cleared it. (One that is held by a descriptor alone, as by the
-fixture `ipc_namespace`, goes with its holder.) In one that lives a child does what is to be done, so that nobody else moves:
-by setns(2), to the user namespace of a process in it first if that is another. Finding and proving happen there, too.
+A namespace without a process is gone with its objects. (A namespace held by a descriptor alone, as by the fixture
+`ipc_namespace`, goes with its holder.) For an existing one, a forked child enters it by setns(2), entering the user
+namespace of one of its processes first if that differs, and finds, verifies and removes the object there.
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ from .namespaces import ipc_namespace, is_behind, process_in
 
 __all__ = ["in_namespace"]
 
-PATIENCE_MS = 5000  # for what takes a millisecond
+PATIENCE_MS = 5000  # for a task of about a millisecond
 
 
 def in_namespace(name: str, task: Callable[[], list[str]], *, below: bool = False) -> list[str]:
-    """What *task* gives in the IPC namespace *name*; nothing when that is gone. OSError when this process may not go there."""
+    """Return the result of *task* run in the IPC namespace *name*; [] if that is gone.
+
+    Raises OSError if this process may not enter it.
+    """
     while (pid := process_in(name, below=below)) is not None:
         try:
             return _in_namespace_of(pid, name, task)
         except ProcessLookupError:
-            continue  # it has ended or moved meanwhile; perhaps the next one is there
+            continue  # it has ended or moved meanwhile: try the next one
     return []
 
 
@@ -49,11 +52,11 @@ def _in_namespace_of(pid: int, name: str, task: Callable[[], list[str]]) -> list
     os.close(write)
     text = _answer(read)
     os.close(read)
-    if text is None:  # it holds the pipe still, so it lives, and the number is its own
+    if text is None:  # it still holds the pipe, so it is alive and its pid is valid
         os.kill(child, signal.SIGKILL)
     with suppress(ChildProcessError):  # where SIGCHLD is ignored
         os.waitpid(child, 0)
-    answer = json.loads(text or '{"errno": 5, "text": "no answer came from within"}')
+    answer = json.loads(text or '{"errno": 5, "text": "the child in the namespace sent no answer"}')
     if "done" not in answer:
         raise OSError(answer["errno"], answer["text"])
     return list(answer["done"])
@@ -65,9 +68,9 @@ def _go_and_do(pid: int, name: str, task: Callable[[], list[str]]) -> list[str]:
     try:
         there = os.open(f"/proc/{pid}/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise ProcessLookupError(ESRCH, "the process that was in it has ended") from None
+        raise ProcessLookupError(ESRCH, "the process in it has ended") from None
     if not is_behind(there, name):
-        raise ProcessLookupError(ESRCH, "the process that was in it has moved")
+        raise ProcessLookupError(ESRCH, "the process in it has moved")
     with suppress(FileNotFoundError):  # a kernel without user namespaces
         user = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
         if not os.path.samestat(os.fstat(user), os.stat("/proc/self/ns/user")):
@@ -79,7 +82,7 @@ def _go_and_do(pid: int, name: str, task: Callable[[], list[str]]) -> list[str]:
 
 
 def _answer(read: int) -> bytes | None:
-    """What is read until the other side has gone; None when that takes too long."""
+    """Read until end of file; return None after PATIENCE_MS without data."""
     answer = b""
     poll = select.poll()
     poll.register(read, select.POLLIN)

@@ -1,7 +1,7 @@
-"""Parse a ledger that anybody may have written: its contents are claims, believed only as far as they can be verified.
+"""Parse a ledger. Anybody may have written it, so its contents are claims to be verified.
 
-The file must be a plain one of this user's, with one name, not too large; what is no record in it is passed over. What the
-records say is still checked against the kernel, kind by kind, before anything is touched.
+The file must be a regular file of this user, with one link, at most LARGEST bytes; invalid lines are skipped. Each kind
+verifies its records against the kernel before it removes anything.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from .validators import PROCESS, Checks, is_number, is_optional_text, is_text, i
 
 __all__ = ["ParsedLedger", "Refused", "ancestors", "ledger_names", "process_of", "read", "read_from"]
 
-_VERSIONS = {"1", "2"}  # 1 was without what tells of machine and time, and without the ids of namespaces
+_VERSIONS = {"1", "2"}  # 1 lacks machine, time namespace and namespace ids
 
-# A ledger is cut back at a quarter of a megabyte; one that is so much larger is no ledger.
+# Bytes. Ledgers are truncated at 256 KiB, so a file this large is not a ledger.
 LARGEST = 1 << 26
 
 
 class Refused(Exception):
-    """A file among the ledgers that is none, or not ours: why."""
+    """Raised for a file that is not a valid ledger of this user, with the reason."""
 
 
 @dataclass
 class ParsedLedger:
-    """A ledger as it was read: whose it is, and what is open in it. `root` is None when its first line is not whole.
+    """A parsed ledger: its process and its open records. `root` is None if the header is incomplete.
 
-    `above` are the processes with a ledger that its process descends from. `pids` is the PID namespace whose numbers it has, which
-    lies below or is `inside`; `time` the time namespace of its process. `foreign` says why it may be another machine's.
+    `above` are the ancestors of its process that have a ledger. `pids` is the PID namespace of its process ids, equal
+    to or below `inside`; `time` is the time namespace of its process. `foreign` is why it may be of another machine.
     """
 
     name: str
@@ -60,29 +60,29 @@ class ParsedLedger:
 
     @property
     def unjudged(self) -> str:
-        """Why it cannot be known from here whether the process that writes it lives; "" if it can."""
+        """Why it cannot be determined whether its process is alive; "" if it can."""
         return self._judge()[1]
 
     @property
     def alive(self) -> bool:
-        """Whether that process still runs, or may run."""
+        """Whether its process is alive, or may be."""
         return self._judge()[0]
 
     def _judge(self) -> tuple[bool, str]:
         if self.foreign:
             return True, self.foreign
         if not proc_is_mounted():
-            return True, "no /proc is mounted here, and so no process is known to have ended"
+            return True, "/proc is not mounted, so no process can be shown to have ended"
         if self.boot != boot_id():
             return False, ""
-        # Of a fraction of a tick, which a time namespace may add, start times do not tell.
+        # A time namespace may add a fraction of a tick to start times.
         slack = 0 if self.time == time_namespace() else 1
         if not self.is_remote:
             if not self.process.alive(slack=slack) and pid_namespace() and is_hidden(self.process.pid):
                 return True, "/proc does not show its process"
             return self.process.alive(slack=slack), ""
         if not sees_below(self.inside):
-            return True, f"its process is in {self.pids}, which cannot be seen from here"
+            return True, f"its process is in {self.pids}, which is not visible from here"
         try:
             for pid in members(self.pids):
                 inner = pid_inside(pid)
@@ -96,34 +96,37 @@ class ParsedLedger:
 
     @property
     def is_remote(self) -> bool:
-        """Whether its process ids are another PID namespace's."""
+        """Whether its process ids are of another PID namespace."""
         return bool(self.pids) and self.pids != pid_namespace()
 
     @property
     def doubt(self) -> str:
-        """What is in it that is no record, in one line; "" if there is nothing."""
+        """The number of its invalid lines and the first of them, in one line; "" if there are none."""
         if not self.unreadable:
             return ""
-        lines = "1 line is no record" if self.unreadable == 1 else f"{self.unreadable} lines are no records, the first"
+        if self.unreadable == 1:
+            lines = "1 line is not a valid record"
+        else:
+            lines = f"{self.unreadable} lines are not valid records, the first"
         return f"{self.name}: {lines}: {self.first_unreadable!r}"
 
 
 def ledger_names(state_dir: int) -> Iterator[str]:
-    """The names of the ledgers in the directory *home*."""
+    """Yield the sorted names of the ledgers in the directory open as *state_dir*."""
     return (name for name in sorted(os.listdir(state_dir)) if name.endswith(".ledger") and not name.startswith("."))
 
 
 def process_of(name: str) -> Process | None:
-    """Return the process whose ledger has that name; None if it is not the name of a ledger.
+    """Return the process whose ledger has that name; None if the name is not valid.
 
-    A process has several: one more each time that it has become another program (execve(2)).
+    A process has several ledgers: execve(2) starts another.
     """
     match = LEDGER_NAME.fullmatch(name)
     return Process(int(match[1]), int(match[2])) if match else None
 
 
 def read(state_dir: int, name: str) -> tuple[ParsedLedger, int]:
-    """The ledger *name*, and a descriptor of its file. Refused if it is none; FileNotFoundError when it is gone."""
+    """Return the parsed ledger *name* and a descriptor of its file. Raises Refused or FileNotFoundError."""
     fd = _open(state_dir, name)
     try:
         ledger = read_from(fd, name)
@@ -135,16 +138,16 @@ def read(state_dir: int, name: str) -> tuple[ParsedLedger, int]:
 
 
 def read_from(fd: int, name: str) -> ParsedLedger:
-    """Return the ledger that *fd* has open, and that had that name. Refused."""
+    """Parse the ledger open as *fd*, which has or had that name. Raises Refused."""
     os.lseek(fd, 0, os.SEEK_SET)
     with io.open(fd, "rb", closefd=False) as file:
         return _parse(name, file)
 
 
 def ancestors(state_dir: int, name: str) -> frozenset[Process] | None:
-    """Return the processes that the writer of the ledger *name* descends from; None before its first line is whole.
+    """Return the ancestors in the header of the ledger *name*; None if the header is incomplete.
 
-    Raises as read() does.
+    Raises the exceptions of read().
     """
     fd = _open(state_dir, name)
     try:
@@ -155,7 +158,7 @@ def ancestors(state_dir: int, name: str) -> frozenset[Process] | None:
 
 
 def _open(state_dir: int, name: str) -> int:
-    # Looked at before it is opened, for to open a device may do something; and again after, for it may have been exchanged.
+    # Checked before open(2), which may have effects on a device, and after it, as the file may have been replaced.
     _check_file(name, os.stat(name, dir_fd=state_dir, follow_symlinks=False))
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state_dir)
@@ -175,17 +178,17 @@ def _open(state_dir: int, name: str) -> int:
 
 def _check_file(name: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise Refused(f"{name}: it is no regular file")
+        raise Refused(f"{name}: it is not a regular file")
     if not is_owners(status):
         raise Refused(f"{name}: it belongs to user {status.st_uid}")
     if status.st_nlink > 1:
-        raise Refused(f"{name}: it has {status.st_nlink} names")
+        raise Refused(f"{name}: it has {status.st_nlink} links")
     if status.st_size > LARGEST:
-        raise Refused(f"{name}: {status.st_size} bytes are too many for a ledger")
+        raise Refused(f"{name}: a ledger must be at most {LARGEST} bytes, not {status.st_size}")
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    """The whole lines of a ledger without their ends; of one that is too long, as much as shows that."""
+    """Yield the complete lines of a ledger without newline, truncated to LONGEST + 1 bytes."""
     rest = LARGEST  # it may grow while it is read
     while rest > 0 and (line := file.readline(LONGEST + 1)):
         rest -= len(line)
@@ -194,7 +197,7 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
             line = file.readline(LONGEST + 1)
             rest -= len(line)
         if not line.endswith(b"\n"):
-            return  # what follows the last line's end is a record cut short by its writer's death
+            return  # a record truncated by the death of its writer
         yield whole.removesuffix(b"\n")
 
 
@@ -203,11 +206,11 @@ def _parse(name: str, file: IO[bytes]) -> ParsedLedger:
     first = next(lines, None)
     process = process_of(name)
     if first is None and process and file.tell() < LONGEST:
-        # Its writer has died, or is about to go on, before the first line was whole: nothing can have been made yet.
+        # Its header is incomplete, so its process cannot have created an object yet.
         return ParsedLedger(name, process, None, boot_id())
     ledger = _header(name, first or b"")
     if ledger.process != process:
-        raise Refused(f"{name}: it tells of process {ledger.process.pid}, and its name does not")
+        raise Refused(f"{name}: its header names process {ledger.process.pid}, its file name does not")
     entries: dict[int, Entry] = {}
     test: str | None = None
     for line in lines:
@@ -226,7 +229,7 @@ def _parse(name: str, file: IO[bytes]) -> ParsedLedger:
                 case ["-", number]:
                     entries.pop(int(number), None)
                 case _:
-                    raise ValueError("no record")
+                    raise ValueError("not a record")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             ledger.first_unreadable = ledger.first_unreadable or line[:80].decode(errors="replace")
             ledger.unreadable += 1
@@ -236,11 +239,11 @@ def _parse(name: str, file: IO[bytes]) -> ParsedLedger:
 
 def _header(name: str, line: bytes) -> ParsedLedger:
     try:
-        word, version, text = line.decode().split(" ", 2)
-        if word != "pytest-ipc":
-            raise ValueError(word)
+        magic, version, text = line.decode().split(" ", 2)
+        if magic != "pytest-ipc":
+            raise ValueError(magic)
         if version not in _VERSIONS:
-            raise Refused(f"{name}: version {plain(version)} of the ledger is not known here")
+            raise Refused(f"{name}: version {plain(version)} of the ledger is not supported")
         header = _checked(json.loads(text), _HEADER)
         return ParsedLedger(
             name,
@@ -256,7 +259,7 @@ def _header(name: str, line: bytes) -> ParsedLedger:
             above=frozenset(map(_process, header.get("above") or ())),
         )
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise Refused(f"{name}: it does not begin as a ledger does") from None
+        raise Refused(f"{name}: its first line is not a valid ledger header") from None
 
 
 _HEADER: Checks = {
@@ -275,9 +278,9 @@ _COMMON: Checks = {"at": is_time, "uid": is_number(0, 2**32 - 1)}
 
 
 def _checked(details: Any, checks: Checks) -> dict[str, Any]:
-    """*details*, a mapping of what it must be. ValueError."""
+    """Return *details* if it is a mapping whose values pass *checks*. Raises ValueError."""
     if not isinstance(details, dict):
-        raise ValueError("no mapping")
+        raise ValueError("not a mapping")
     for name, is_right in checks.items():
         if not is_right(details.get(name)):
             raise ValueError(name)

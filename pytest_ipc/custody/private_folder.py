@@ -1,7 +1,7 @@
-"""Directories for private files: created where nobody can exchange them, removed by descriptor, not by path.
+"""Directories for private files: created where no other user can replace them, removed by descriptor.
 
-Whoever may write to the folder above can rename a private folder and put another one in its place, unless the sticky bit is
-set there. What is removed is therefore what a descriptor stands for, and only while it still has the name it was made with.
+A user who may write to the parent directory can replace a private directory, unless the sticky bit is set there. So the
+directory is removed by a descriptor, and only while it still has its name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .state_paths import temp_folder
 
 __all__ = ["HOLD", "check_folder", "identity_of", "remove_folder", "same_file", "temp_folder"]
 
-# To hold a folder or a file, and to look at it: this needs no permission on the object itself.
+# Flags to hold a file or directory and read its status: O_PATH needs no permission on the object itself.
 HOLD = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Identity = tuple[int, int]
@@ -26,9 +26,9 @@ _checked: set[str] = set()
 
 
 def check_folder(path: str) -> str:
-    """Return *path* with its links resolved, if no other user can rename what this user makes in it. PermissionError.
+    """Return *path* with symbolic links resolved, if no other user can rename entries in it. Raises PermissionError.
 
-    It and the folders above it must not be writable for everybody without the sticky bit. Each path is looked at once.
+    Neither it nor a directory above may be world-writable without the sticky bit. Each path is checked once.
     """
     real = os.path.realpath(path)
     if real not in _checked:
@@ -38,8 +38,8 @@ def check_folder(path: str) -> str:
             if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
                 raise PermissionError(
                     EPERM,
-                    "everybody can write to this folder and it has no sticky bit, so others can exchange what is made in it; "
-                    f"set TMPDIR to a folder of your own, or run chmod +t {above}",
+                    "the directory is world-writable without sticky bit, so other users can replace entries in it; "
+                    f"set TMPDIR to a private directory, or run chmod +t {above}",
                     above,
                 )
             if above == "/":
@@ -50,12 +50,12 @@ def check_folder(path: str) -> str:
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """Return device and inode number."""
+    """Return the device and inode number."""
     return status.st_dev, status.st_ino
 
 
 def same_file(fd: int, identity: Identity) -> bool:
-    """Return whether the descriptor *fd* is open and stands for the file that has *identity*."""
+    """Return whether *fd* is open and refers to the file with *identity*."""
     try:
         return identity_of(os.fstat(fd)) == identity
     except OSError as error:
@@ -65,7 +65,7 @@ def same_file(fd: int, identity: Identity) -> bool:
 
 
 def remove_folder(fd: int, path: str) -> None:
-    """Remove the folder that *fd* stands for, with all that is in it, if it is still at the place that *path* names. OSError."""
+    """Remove the directory open as *fd* and its contents, if it still has the name in *path*. Raises OSError."""
     name = os.path.basename(path)
     with suppress(FileNotFoundError):
         above = os.open("..", HOLD | os.O_DIRECTORY, dir_fd=fd)
@@ -78,7 +78,7 @@ def remove_folder(fd: int, path: str) -> None:
 
 
 def same_entry(folder: int, name: str, identity: Identity) -> bool:
-    """Return whether *name* in the folder stands for the file that has *identity*. OSError but for FileNotFoundError."""
+    """Return whether the entry *name* exists and is the file with *identity*. Raises other OSErrors."""
     try:
         return identity_of(os.stat(name, dir_fd=folder, follow_symlinks=False)) == identity
     except FileNotFoundError:
@@ -86,11 +86,11 @@ def same_entry(folder: int, name: str, identity: Identity) -> bool:
 
 
 def _clear(fd: int) -> None:
-    """Remove what is in the folder that *fd* stands for. What cannot be removed keeps the folder itself from going."""
+    """Remove the contents of the directory open as *fd*; failures surface when the directory is removed."""
     try:
         listing = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
     except PermissionError:
-        os.chmod(f"/proc/self/fd/{fd}", 0o700)  # the test has closed it to its own user; fchmod(2) takes no O_PATH
+        os.chmod(f"/proc/self/fd/{fd}", 0o700)  # the test removed its permissions; fchmod(2) rejects O_PATH
         listing = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
     try:
         for name in os.listdir(listing):

@@ -1,11 +1,11 @@
-"""The reaper: a small process that outlives pytest for a moment, to remove what a dead pytest could not.
+"""The reaper: a small process that outlives pytest briefly and removes the objects of a dead pytest.
 
-It waits for the death of its owner, and of the owner's controller in a pytest-xdist worker, on pidfds: the end-of-file of a
-pipe would be withheld by any child that holds the pipe. Then it sweeps the ledgers of its owner and of its owner's children.
-It knows nothing but the ledgers, so that there is nothing to register. Its owner waits until it watches (start_reaper.py).
+It waits on pidfds for the death of its owner, and in a pytest-xdist worker also of the controller; a pipe would not do,
+as any child that holds it delays the end of file. Then it sweeps the ledgers of its owner and its owner's children. It
+reads only the ledgers, so objects need no registration. Its owner waits until it watches (start_reaper.py).
 
-It is nobody's child (a second fork), in a session of its own, deaf to signals, and imports the stdlib and this package alone.
-A worker whose controller has died is ended, for it would run its test to the end and report to nobody.
+It is orphaned by a second fork, runs in its own session, ignores signals, and imports only the stdlib and this package.
+It kills a worker whose controller has died, as nobody would receive the worker's reports.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from .search import note_below
 from .start_reaper import LEDGER, READY
 from .state_dir import StateDirError, hold, pin, state_dirs
 
-# How often it takes note of what is below its owner. What has lost its tag and then its parent can be proven by that alone.
+# Interval in which it records its owner's descendants: the only proof for one that loses its tag and then its parent.
 LOOK_MS = 1000
 
-# How long what is dying may take, before it is left to the next run's sweep.
+# Time for processes to die, before their ledgers are left to the next run's sweep.
 PATIENCE_MS = 5000
 
 
 def main() -> None:
-    """The reaper's program: PID START CONTROLLER HOME. Leave the process that was started for it, and live on as its child."""
+    """Run the reaper, as a child of the process started for it: PID START CONTROLLER DIRECTORY..."""
     be_deaf()
     watch = Watch()
-    # Whoever started this process waits for it, and for it only: the reaper is to be nobody's child.
+    # The owner waits for this process only; the reaper must be an orphan.
     if os.fork():
         os._exit(0)
-    from . import sweep  # noqa: F401 - what cannot be imported is to be known before an object is made
+    from . import sweep  # noqa: F401 - a failing import must be known before an object is created
 
     with suppress(OSError):
         os.write(2, READY)  # the owner may have died, or given up
@@ -45,14 +45,14 @@ def main() -> None:
 
 
 def be_deaf() -> None:
-    """Ignore every signal that can be ignored: who ends a process group does not mean the reaper."""
+    """Ignore every signal that can be ignored, as a signal to the process group is not meant for the reaper."""
     for signo in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
         with suppress(OSError, ValueError):
             signal.signal(signo, signal.SIG_IGN)
 
 
 class Watch:
-    """The watch over the owner and its controller, from the command line: PID START CONTROLLER HOME."""
+    """The watch over the owner and its controller, from the arguments PID START CONTROLLER DIRECTORY..."""
 
     def __init__(self) -> None:
         pid, start, controller = map(int, sys.argv[1:4])
@@ -60,7 +60,7 @@ class Watch:
         hold()
         self.owner: Process = Process(pid, start)
         self.controller: Process = Process(controller, start_of(controller) or 0)
-        self._dead = ""  # whose death was noticed at once
+        self._dead = ""  # "owner" or "controller", if it was already dead
         self._watched: dict[int, str] = {}
         self._asks = False
         for process, name in ((self.owner, "owner"), (self.controller, "controller")):
@@ -72,14 +72,14 @@ class Watch:
             self._watched[os.pidfd_open(process.pid)] = name
         except ProcessLookupError:
             self._dead = name
-        except (OSError, AttributeError):  # an old kernel, a sandbox's filter
+        except (OSError, AttributeError):  # an old kernel or a seccomp filter
             self._asks = True
         else:
             if not process.may_live():
-                self._dead = name  # its pid had passed to another process before the pidfd was opened
+                self._dead = name  # its pid was reused before the pidfd was opened
 
     def live(self) -> None:
-        """Wait for a death, then end what is left."""
+        """Wait for a death, then remove the leftovers."""
         if self._first_to_die() == "controller":
             signal_process(self.owner.pid, lambda _pid: self.owner.may_live())
             _wait_for_end(self.owner)
@@ -100,7 +100,7 @@ class Watch:
         return "owner" if "owner" in names else "controller"
 
     def _ask(self) -> str:
-        """Without pidfds: ask every twentieth of a second."""
+        """Poll every 50 ms, without pidfds."""
         nothing = select.poll()
         for asked in count(1):
             if not self.owner.may_live():
@@ -113,13 +113,13 @@ class Watch:
         return "owner"
 
 
-def _wait_for_controller(owner: Process, audience: Process) -> None:
-    """Stay until the controller has read what was left for it; when it dies before it does, nobody will."""
+def _wait_for_controller(owner: Process, controller: Process) -> None:
+    """Wait until the controller has read the result files; remove them if it dies first."""
     from .result_files import results_pending
 
     nothing = select.poll()
     for pause in chain(range(5, 1000, 5), repeat(1000)):
-        dead = not audience.alive()
+        dead = not controller.alive()
         try:
             if not results_pending(owner, take_back=dead):
                 return
@@ -136,10 +136,10 @@ def _wait_for_end(process: Process) -> None:
         nothing.poll(5)
 
 
-def _sweep_run(owner: Process, audience: Process) -> None:
-    """Sweep until no ledger of the owner's run is left: its children die a moment after it.
+def _sweep_run(owner: Process, controller: Process) -> None:
+    """Sweep until no ledger of the owner's run remains, as its children die shortly after it.
 
-    A word of what was done is left for the controller only if there is one to come for it.
+    Result files are written only if the controller is alive.
     """
     from .sweep import sweep, sweep_lost
 
@@ -147,13 +147,13 @@ def _sweep_run(owner: Process, audience: Process) -> None:
     dead_before: set[tuple[str, str]] = set()
     for _ in range(PATIENCE_MS // 5):
         try:
-            sweep(root=owner, word=audience.alive())
+            sweep(root=owner, report=controller.alive())
             dead, waiting = _ledgers_of(owner)
         except StateDirError:
             break
-        # One that was alive when it was its turn and is dead now has not been swept yet.
+        # A process may have died after the sweep had skipped its ledger as alive.
         if not waiting and dead <= dead_before:
-            break  # what is still there cannot be proved to be ours; `pytest-ipc sweep` names it
+            break  # the rest cannot be verified; `pytest-ipc sweep` lists it
         dead_before = dead
         nothing.poll(5)
     with suppress(OSError, Refused):
@@ -161,7 +161,7 @@ def _sweep_run(owner: Process, audience: Process) -> None:
 
 
 def _ledgers_of(owner: Process) -> tuple[set[tuple[str, str]], bool]:
-    """The ledgers of the owner's run whose processes have died, and whether others live. StateDirError."""
+    """Return the ledgers of the owner's dead processes, and whether others are alive. Raises StateDirError."""
     dead: set[tuple[str, str]] = set()
     waiting = False
     for state_dir in state_dirs([]):

@@ -1,4 +1,4 @@
-"""The entry of one object in the ledger: opened before the object is created, closed when it is gone."""
+"""The record of one object in the ledger: opened before the object is created, closed once it is gone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Record", "following", "made_by", "written"]
 
 
 class _MadeBy:
-    """The test that is running, for the records: set by the plugin."""
+    """The running test, for the records; set by the plugin."""
 
     test: str | None = None
 
@@ -31,20 +31,20 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
 
 
 def written(details: dict[str, Any]) -> str:
-    """What json.dumps() makes of *details*, whose names are plain words, in half its time: it is done for every object."""
+    """Return *details* as json.dumps() does, for names that need no escapes, in half the time."""
     return f"{{{following(details)[2:]}}}"
 
 
 def following(details: dict[str, Any]) -> str:
-    """The inside of that, each detail after a comma: what is to follow on something that is there."""
+    """Return the items of that JSON object, each after a comma, to append to others."""
     return "".join([f', "{name}": {_WRITERS.get(type(value), json.dumps)(value)}' for name, value in details.items()])
 
 
 class Ledger(Protocol):
-    """Where a record stands."""
+    """The ledger that holds a record."""
 
     def enter(self, number: int, line: str) -> None:
-        """Write a *line* about the open record of that *number*."""
+        """Append *line* about the open record *number*."""
 
     def has(self, number: int) -> bool:
         """Return whether the record is open."""
@@ -55,7 +55,7 @@ class Ledger(Protocol):
 
 
 class Record:
-    """One object's entry. A context manager for the making: left by the call's failure, the object was not made."""
+    """The record of one object; as a context manager around its creation, a failed call closes it."""
 
     __slots__ = ("_ledger", "details", "number")
 
@@ -65,8 +65,8 @@ class Record:
         self.details: dict[str, Any] = details
 
     def made(self, **identity: Any) -> None:
-        """The object exists; *identity* tells it from any other."""
-        # If this cannot be written the intent is still there to find the object by.
+        """Record that the object exists, with the *identity* that distinguishes it from others."""
+        # If this cannot be written, the object can still be found by its intent.
         with failures_ignored:
             self._ledger.enter(self.number, f"= {self.number} {written(identity)}\n")
 
@@ -76,7 +76,7 @@ class Record:
         return self._ledger.has(self.number)
 
     def closed(self) -> None:
-        """The object is gone. Harmless in a process that did not open the record."""
+        """Close the record of an object that is gone. Do nothing in a process that did not open it."""
         self._ledger.leave(self.number)
 
     def __enter__(self) -> Self:
@@ -85,7 +85,7 @@ class Record:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # A call that failed has made nothing. Whatever else is raised here comes from a signal's handler (Ctrl-C, a time
-        # limit), perhaps after the call: then the record stays, and who looks for the object later finds it or does not.
+        # A failed call has created nothing. Other exceptions come from signal handlers (Ctrl-C, timeout), perhaps after
+        # the call, so the record stays and a sweep looks for the object.
         if is_failure(error):
             self.closed()

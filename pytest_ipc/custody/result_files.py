@@ -1,6 +1,6 @@
-"""Result files: what a reaper leaves for the controller of a dead pytest-xdist worker, whose crash report names it.
+"""Result files: the reaper of a dead pytest-xdist worker reports its removals to the controller, for the crash report.
 
-A file lies among the ledgers until the controller has read it. It is there whole or not at all.
+A result file is in the state directory until the controller has read it, and appears there atomically.
 """
 
 from __future__ import annotations
@@ -18,40 +18,41 @@ from .state_dir import StateDir, StateDirError, state_dirs
 __all__ = ["remove_stale_results", "results_pending", "take_results", "write_result"]
 
 SUFFIX = ".swept"
-STALE = 3600  # seconds after which nobody comes for one any more
+STALE = 3600  # seconds after which no controller will collect one
 LARGEST = 1 << 24  # characters
 
 
 def write_result(state_dir: StateDir, ledger: ParsedLedger, removed: list[str], left: list[str]) -> None:
-    """Leave for the controller what was removed after the process of a ledger, and what had to be left."""
+    """Write the removed and the remaining objects of a dead process to a result file for the controller."""
     if not (removed or left):
         return
     root = [ledger.root.pid, ledger.root.start] if ledger.root else None
-    word = {"root": root, "run": ledger.run, "worker": ledger.worker, "removed": removed, "left": left}
+    result = {"root": root, "run": ledger.run, "worker": ledger.worker, "removed": removed, "left": left}
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    half, whole = f".{ledger.name}.word", f".{ledger.name}{SUFFIX}"  # it is read the moment it is there
+    # Renamed when complete, as it is read as soon as it appears.
+    half, whole = f".{ledger.name}.word", f".{ledger.name}{SUFFIX}"
     with failures_ignored:
         with io.open(os.open(half, flags, 0o600, dir_fd=state_dir.fd), "w") as file:
-            json.dump(word, file)
+            json.dump(result, file)
         os.rename(half, whole, src_dir_fd=state_dir.fd, dst_dir_fd=state_dir.fd)
 
 
 def take_results(state_dir: StateDir, run: str, worker: str) -> Iterator[tuple[list[str], list[str]]]:
-    """Take what was left on a worker: what was removed, and what had to be left."""
-    for name, word in _words(state_dir):
-        if (word.get("run"), word.get("worker")) == (run, worker):
+    """Read and remove the result files of a worker. Yield the removed and the remaining objects, as lines."""
+    for name, result in _results(state_dir):
+        if (result.get("run"), result.get("worker")) == (run, worker):
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=state_dir.fd)
-                yield _lines(word.get("removed")), _lines(word.get("left"))
+                yield _lines(result.get("removed")), _lines(result.get("left"))
 
 
 def results_pending(root: Process, *, take_back: bool = False) -> bool:
-    """Whether a word on a process of *root*'s run still waits for the controller; with *take_back* none does any more."""
+    """Return whether result files of *root*'s run wait for the controller; with *take_back*, remove them."""
     waits = False
     with suppress(StateDirError):
         for state_dir in state_dirs([]):
-            for name, word in _words(state_dir):
-                if word.get("root") == [root.pid, root.start]:
+            for name, result in _results(state_dir):
+                if result.get("root") == [root.pid, root.start]:
                     waits = True
                     if take_back:
                         with suppress(FileNotFoundError):
@@ -60,7 +61,7 @@ def results_pending(root: Process, *, take_back: bool = False) -> bool:
 
 
 def remove_stale_results(state_dir: StateDir) -> None:
-    """Remove what nobody has come for, of runs that are over."""
+    """Remove result files of finished runs that no controller collected."""
     for name in os.listdir(state_dir.fd):
         if name.endswith(SUFFIX):
             with failures_ignored:
@@ -68,19 +69,19 @@ def remove_stale_results(state_dir: StateDir) -> None:
                     os.unlink(name, dir_fd=state_dir.fd)
 
 
-def _words(state_dir: StateDir) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every word that can be read, by the name of its file."""
+def _results(state_dir: StateDir) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the file name and content of every readable result file."""
     for name in os.listdir(state_dir.fd):
         if name.endswith(SUFFIX):
             with suppress(ValueError, RecursionError), failures_ignored:
                 fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state_dir.fd)
                 try:
                     with io.open(fd, closefd=False) as file:
-                        word = json.loads(file.read(LARGEST))
+                        result = json.loads(file.read(LARGEST))
                 finally:
                     os.close(fd)
-                if isinstance(word, dict):
-                    yield name, word
+                if isinstance(result, dict):
+                    yield name, result
 
 
 def _lines(value: Any) -> list[str]:

@@ -1,8 +1,8 @@
-"""The scope: the one owner of cleanup, for a test, a session or a `with` statement.
+"""The scope: the owner of resources, which closes them at the end of a test, a session or a `with` statement.
 
-It keeps what was made in it, oldest first, and ends it newest first: an actor before the FIFO it is blocked on, an attachment
-before its segment. What a forked child inherits is not the child's to end, so every resource knows the process that made
-it, and only there does closing do anything. One failure never keeps the rest from being ended; all are reported together.
+It closes its resources newest first: a child before the FIFO on which it is blocked, an attachment before its segment.
+Closing a resource has an effect only in the process that created it, not in a forked child. A failure does not stop the
+others from being closed; all failures are raised together.
 """
 
 from __future__ import annotations
@@ -17,39 +17,39 @@ __all__ = ["Scope"]
 
 
 class Closable(Protocol):
-    """What a scope can own."""
+    """An object that a scope can own."""
 
     def close(self) -> None:
-        """End it; harmless when it has ended."""
+        """Release it; harmless when repeated."""
 
 
 Owned = TypeVar("Owned", bound=Closable)
 
 
 class Scope:
-    """An owner of resources, in the order they were made; a context manager."""
+    """An owner of resources, in order of creation; a context manager."""
 
     def __init__(self) -> None:
         self._owned: dict[int, tuple[int, Closable]] = {}
 
     def own(self, resource: Owned) -> Owned:
-        """End *resource* with this scope, unless it ends before. Returns it."""
+        """Close *resource* with this scope, unless it is closed before. Return it."""
         self._owned[id(resource)] = (os.getpid(), resource)
         return resource
 
     def forget(self, resource: Closable) -> None:
-        """*resource* has ended by itself."""
+        """Disown *resource*, which has been closed."""
         self._owned.pop(id(resource), None)
 
     def owned(self) -> list[Closable]:
-        """What this scope owns, oldest first, also what a forked child has from its parent."""
+        """Return the resources of this scope, oldest first, including those that a forked child inherited."""
         return [resource for _, resource in self._owned.values()]
 
     def close(self) -> None:
-        """End everything that this process made here, newest first.
+        """Close all resources that this process created in this scope, newest first.
 
-        One failure is raised as it is, several as an ExceptionGroup; a KeyboardInterrupt among them is raised itself, caused
-        by the others.
+        Raises a single failure unchanged, several as an ExceptionGroup; a KeyboardInterrupt among them is raised
+        itself, with the others as its cause.
         """
         failures: list[BaseException] = []
         at_last_interrupt = -1
@@ -57,17 +57,17 @@ class Scope:
             try:
                 self._close_own(failures)
                 break
-            except BaseException as interrupt:  # noqa: BLE001 - a signal's handler raised it between two resources
+            except BaseException as interrupt:  # noqa: BLE001 - a signal handler raised it between two resources
                 failures.append(interrupt)
                 if len(self._owned) == at_last_interrupt:
-                    break  # it is no accident: whatever is left stays owned and on record
+                    break  # no progress since the last interrupt: the rest stays owned and on record
                 at_last_interrupt = len(self._owned)
         if failures:
             raise_together(failures, "resources could not be released")
 
     def _close_own(self, failures: list[BaseException]) -> None:
-        # Not a loop over a list: what is ended may end others with it, or register new ones. And what is being ended stays
-        # owned until that is done: an exception from a signal's handler in between must not lose it.
+        # Not a loop over a list, as closing may close or register others. A resource stays owned until it is closed, so
+        # that an exception from a signal handler does not lose it.
         me = os.getpid()
         while (key := self._newest_of(me)) is not None:
             attempt(self._owned[key][1].close, failures)

@@ -1,10 +1,10 @@
-"""The search for processes of children whose parent has died: those proved to descend from them are ended.
+"""Search for the processes of recorded children whose parent has died, and kill the verified descendants.
 
-A process is ended only where something proves that it descends from the child on record: it is the child itself; its parent is
-proven; it is in the child's process group and session; it has the child's tag and runs as this very user, for only that user and
-root can have put the tag on; it has the tag and a ledger, for only this user's processes can have made that; or it was seen below
-the owner while that lived. A process of another user that has the tag alone is named and left: any user can give a process of
-theirs a tag. See descendants.py for tag and mark.
+A process is killed only if it is proven to descend from the recorded child: it is the child itself; its parent is
+proven; it is in the child's process group and session; it has the child's tag and runs as this user, as only this user
+and root can set the tag there; it has the tag and a ledger, which only this user's processes can create; or it was seen
+below the owner while that was alive. A process of another user with only the tag is reported and left alone, as any
+user can tag their own processes. See descendants.py for tag and mark.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ __all__ = ["Found", "Search", "ended", "ended_together", "is_possible", "note_be
 
 Processes = Callable[[Callable[[], None], AbstractSet[int]], Iterator[Row]]
 
-# Seconds. A process that was sent SIGKILL is gone in far less; the reaper of a run below a child has work to do.
+# Seconds. A killed process ends much sooner; the reaper of a child's own run needs time to sweep.
 PATIENCE = 2.0
 PATIENCE_WITH_REAPERS = 10.0
-MOST_LOOKS = 50  # at descendants that become more
-MOST_POOR_LOOKS = 20  # on a machine where programs are started all the time
+MOST_LOOKS = 50  # while more descendants appear
+MOST_POOR_LOOKS = 20  # in which processes were missed, on a busy machine
 
-# What the reaper has seen below its owner, by process id and start, when it looked last.
+# The owner's descendants, by process id and start, when the reaper last looked.
 _seen_below: set[tuple[int, int]] = set()
 
 
 def note_below(owner: int) -> None:
-    """Take note of what descends from the children of *owner*, which still lives: by then its parenthood can be seen."""
+    """Remember the descendants of the children of *owner*, while it is alive and parenthood shows them."""
     if not lists_children():
         return
     found: set[tuple[int, int]] = set()
     own = mark_of(owner)
     for child in children_of(owner):
         row = row_of(child)
-        # What the owner has started by other means has its mark, and is not for others to end.
+        # A process started by other means has the mark of the owner itself, and is not to be killed.
         if row is not None and mark_of(child) not in (0, own):
             found.add((row.pid, row.start))
             found.update((each.pid, each.start) for each in below(child))
@@ -67,7 +67,7 @@ def note_below(owner: int) -> None:
 
 @dataclass
 class Found:
-    """What there is of one child: processes that are proven to descend from it, and others that only have its tag."""
+    """The processes of one child: proven descendants, and doubtful ones that only have its tag."""
 
     proven: dict[int, Row] = field(default_factory=dict)
     doubtful: dict[int, Row] = field(default_factory=dict)
@@ -75,17 +75,17 @@ class Found:
     ended: bool = False
 
     def doubt(self) -> str:
-        """What keeps it from being ended whole, in words; "" when nothing does."""
+        """Return why not all processes can be killed; "" if they can."""
         for (pid, _start), reason in self.refused.items():
-            return f"process {pid} cannot be ended: {reason}"
+            return f"process {pid} cannot be killed: {reason}"
         for row in self.doubtful.values():
             uids = ", ".join(map(str, sorted(set(uids_of(row.pid)))))
-            return f"process {row.pid} of user {uids} has its tag, and is not known to descend from it"
+            return f"process {row.pid} of user {uids} has its tag, but is not proven to descend from it"
         return ""
 
 
 class Search:
-    """A search for the processes of some records at once: one pass over all processes serves every record."""
+    """A search for the processes of several records: one pass over all processes serves all records."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.found: dict[int, Found] = {entry.details["tag"]: Found() for entry in entries}
@@ -100,7 +100,7 @@ class Search:
         self._user = {os.geteuid()}
         self._missed = 0
         self._unrelated: set[int] = set()
-        # A record of this very process, or of one above it, is not for this process to end.
+        # Never kill this process or one of its ancestors.
         row = row_of("self")
         while row is not None and row.pid > 1:
             self._forget(self._tag_of(row))
@@ -111,7 +111,7 @@ class Search:
             self.found.pop(tag, None)
 
     def _tag_of(self, row: Row) -> int | None:
-        """The tag of the child that a process is proven to come from, by itself; None if nothing proves that."""
+        """Return the tag of the child that a process by itself is proven to descend from; None if unproven."""
         tag = self._children.get((row.pid, row.start))
         if tag is not None:
             return tag if tag in self.found else None
@@ -135,7 +135,7 @@ class Search:
         return None
 
     def look(self, at: Callable[[Row, Found], None] = lambda _row, _found: None) -> None:
-        """Look at every process that may be related, and call *at* for each that is proven, as soon as it is."""
+        """Examine every process that may be related; call *at* for each proven one at once."""
         for found in self.found.values():
             found.doubtful.clear()
         proven: dict[int, int] = {}
@@ -160,24 +160,24 @@ class Search:
                 others[row.pid] = row
             else:
                 prove(row, tag)
-        # Those that came before their parents.
+        # Processes listed before their parents.
         while more := [row for row in others.values() if row.ppid in proven]:
             for row in more:
                 prove(others.pop(row.pid), proven[row.ppid])
-        # What is not related now will not be in the next looks of a search, which are milliseconds away.
+        # An unrelated process remains unrelated in the next passes, milliseconds later.
         self._unrelated |= others.keys() - {pid for found in self.found.values() for pid in found.doubtful}
 
     def _miss(self) -> None:
         self._missed += 1
 
     def end(self) -> None:
-        """End every process that is proven.
+        """Kill every proven process.
 
-        They are stopped as they are found, and killed when a look has found no more: one may fork while the list is read, and a
-        child whose parent has been killed can no longer be proven by it. Until two looks agree that none is left; a look at which
-        others ended before they were seen counts only when there has been no better one for a while.
+        Processes are stopped when found, and killed once a pass finds no more, as a process may fork during a pass, and
+        a killed parent no longer proves its children. This repeats until two passes find none; a pass that missed
+        processes counts only after MOST_POOR_LOOKS such passes.
 
-        The reaper of a pytest that a child has started is waited for: what that pytest has left is its work.
+        The reaper of a pytest that a child has started is given time to sweep that run.
         """
         reapers, patience = Deadline(PATIENCE_WITH_REAPERS), Deadline(PATIENCE)
         stopped: set[tuple[int, int]] = set()
@@ -216,7 +216,7 @@ class Search:
             found.ended = True
             if agreed < 2:
                 for row in filter(_lives, found.proven.values()):
-                    found.refused.setdefault((row.pid, row.start), f"it lives {PATIENCE:g} seconds after SIGKILL")
+                    found.refused.setdefault((row.pid, row.start), f"it is alive {PATIENCE:g} seconds after SIGKILL")
 
 
 def _send(row: Row, found: Found, signo: int) -> None:
@@ -224,17 +224,17 @@ def _send(row: Row, found: Found, signo: int) -> None:
         found.refused[row.pid, row.start] = os.strerror(errno.EPERM)
 
 
-# What the searches of this process share: the one that has ended all it was for, and the processes that are gone through.
+# State shared by the searches of this process: the finished search, the ledgers' writers, and the processes to examine.
 _ended: Search | None = None
-_writers: Collection[tuple[int, int]] = ()  # of the ledgers that there are, by process id and start
+_writers: Collection[tuple[int, int]] = ()  # by process id and start
 _processes: Processes = processes
 
 
 @contextmanager
 def ended_together(entries: Sequence[Entry], writers: Collection[tuple[int, int]]) -> Iterator[None]:
-    """End the children of all *entries* at once; within the block each of them is found as it was ended.
+    """Kill the children of all *entries* in one search; within the block, ended() returns its results.
 
-    *writers* are the processes, by id and start, that have ledgers in the state directory.
+    *writers* are the processes, by id and start, that have a ledger.
     """
     global _ended, _writers
     _writers = writers
@@ -248,13 +248,13 @@ def ended_together(entries: Sequence[Entry], writers: Collection[tuple[int, int]
 
 
 def ended(tag: int) -> Found | None:
-    """What there was of the child with *tag*, where ended_together() has ended it; None elsewhere."""
+    """Return the processes of the child with *tag* that ended_together() has killed; None outside of it."""
     return _ended.found.get(tag) if _ended is not None else None
 
 
 @contextmanager
 def searching(through: Processes) -> Iterator[None]:
-    """Within the block, go through the processes that *through* gives instead of all."""
+    """Within the block, examine the processes that *through* yields instead of all."""
     global _processes
     before, _processes = _processes, through
     try:
@@ -269,5 +269,5 @@ def _lives(row: Row) -> bool:
 
 
 def is_possible(entry: Entry) -> bool:
-    """Whether the child can have been started by the process whose record it is."""
+    """Return whether the recorded process can have started the child: it is not older."""
     return entry.made is None or entry.made["start"] >= entry.start

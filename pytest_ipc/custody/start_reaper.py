@@ -1,7 +1,7 @@
-"""Start the reaper and wait until it watches: an object created earlier could outlive this process.
+"""Start the reaper and wait until it watches, as an object created earlier could outlive this process.
 
-The reaper's standard error is a pipe to here until it is ready. So what keeps it from starting is known: a limit that the test has
-set, a Python that does not start, an error in its first lines. Then there is no reaper, and no object either.
+Until it is ready, the reaper's standard error is a pipe to this process, which shows why it cannot start: a limit that
+the test has set, a Python that does not start, an import error. Without a reaper no object is created.
 """
 
 from __future__ import annotations
@@ -22,24 +22,25 @@ from .state_paths import places
 
 __all__ = ["LEDGER", "READY", "start"]
 
-LEDGER = 3  # the descriptor of its owner's ledger that the reaper has
-READY = b"\6"  # what the reaper writes when it watches: no message has an ACK in it
-PATIENCE = 30.0  # seconds until it has to; under an emulator a Python takes some to start
+LEDGER = 3  # the number of the owner's ledger in the reaper
+READY = b"\6"  # written once it watches: no error message contains an ACK
+PATIENCE = 30.0  # seconds for it to become ready; Python starts slowly under an emulator
 
-# How to find libc: no more than the sweep needs.
+# Environment variables to pass on: only those that the sweep needs to find libc.
 _PASSED_ON = {"PATH", "LD_LIBRARY_PATH"}
 
-# Limits that a test may lower and that would end the reaper or get in its way, and how much of each it needs: None for no limit.
+# Limits that a test may lower but the reaper needs, and the value it needs; None for no limit.
 _LIMITS = {"AS": None, "CPU": None, "DATA": None, "FSIZE": None, "NOFILE": 4096, "NPROC": None, "STACK": 8 << 20}
 
 
 def start(owner: Process, ledger: int | None) -> None:
-    """Start the reaper of *owner*, this process, and wait until it watches. OSError when it cannot start.
+    """Start the reaper of *owner*, this process, and wait until it watches. Raises OSError if it cannot start.
 
-    It holds the file of the descriptor *ledger* open, if there is one.
+    The reaper holds the file of the descriptor *ledger* open, unless that is None.
     """
     if not (sys.executable and os.access(sys.executable, os.X_OK)):
-        raise OSError(ENOENT, "there is no Python to run the reaper with, so nothing is made", sys.executable or None)
+        reason = "there is no Python interpreter to run the reaper, so no object is created"
+        raise OSError(ENOENT, reason, sys.executable or None)
     reader = writer = -1
     child = 0
     try:
@@ -49,9 +50,9 @@ def start(owner: Process, ledger: int | None) -> None:
             _become(owner, writer, ledger)
         os.close(writer)
         writer = -1
-        ready, said = _listen(reader)
+        ready, output = _listen(reader)
     except BaseException as error:
-        # What a signal's handler raises comes from anywhere here: no reaper is left that nobody knows of.
+        # A signal handler may raise anywhere here: do not leave an unknown reaper behind.
         _kill(child)
         if isinstance(error, OSError) and child == 0:
             raise _failure(error.errno or EAGAIN, f"no process can be forked for it: {error.strerror}") from None
@@ -60,12 +61,12 @@ def start(owner: Process, ledger: int | None) -> None:
         for fd in (reader, writer):
             if fd >= 0:
                 os.close(fd)
-    if not ready and said is None:
+    if not ready and output is None:
         _kill(child)
         raise _failure(ETIMEDOUT, f"it was not ready within {PATIENCE:g} seconds")
     status = _status(child)
     if not ready:
-        raise _failure(EAGAIN, " ".join(filter(None, (_ending(status), _last_line(said or b"")))))
+        raise _failure(EAGAIN, " ".join(filter(None, (_ending(status), _last_line(output or b"")))))
 
 
 def _fork() -> int:
@@ -75,7 +76,7 @@ def _fork() -> int:
         soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
         if soft == hard:
             raise
-        resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))  # the limit is meant for what the test itself starts
+        resource.setrlimit(resource.RLIMIT_NPROC, (hard, hard))  # the limit is meant for the test's own processes
         try:
             return fork()
         finally:
@@ -83,7 +84,7 @@ def _fork() -> int:
 
 
 def _become(owner: Process, writer: int, ledger: int | None) -> None:
-    """In the child: become the reaper's program. Does not return."""
+    """Execute the reaper's program in the forked child. Does not return."""
     try:
         os.setsid()
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -92,12 +93,12 @@ def _become(owner: Process, writer: int, ledger: int | None) -> None:
         os.dup2(0, 1)
         os.dup2(writer, 2)
         os.dup2(0 if ledger is None else ledger, LEDGER)
-        os.set_inheritable(LEDGER, True)  # it may have had that number
+        os.set_inheritable(LEDGER, True)  # dup2() of LEDGER to itself keeps FD_CLOEXEC
         _close_all_above(LEDGER)
         _be_owner()
         os.chdir("/")
         package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        # Behind the stdlib: a module of site-packages that is named like one of its own must not come before it.
+        # Append it, so that no module in site-packages shadows one of the stdlib.
         source = f"import sys; sys.path.append({package!r}); from pytest_ipc.custody.reaper import main; main()"
         arguments = [str(owner.pid), str(owner.start), str(custody.controller), *places()]
         environment = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
@@ -110,13 +111,13 @@ def _become(owner: Process, writer: int, ledger: int | None) -> None:
 
 
 def _be_owner() -> None:
-    """Be the user to whom the ledgers belong, if the test has only changed the effective user."""
+    """Become the user who owns the ledgers, if the test has changed only the effective user."""
     if (user := user_of_places()) != os.geteuid() and user in os.getresuid():
         os.setresuid(user, user, user)
 
 
 def _lift_limits() -> None:
-    """Raise the limits as far as this process may: what the test allows itself is not enough for a Python."""
+    """Raise the limits as far as permitted, as those of the test may be too low for Python."""
     for name, needed in _LIMITS.items():
         which = getattr(resource, f"RLIMIT_{name}")
         soft, hard = resource.getrlimit(which)
@@ -132,7 +133,7 @@ def _lift_limits() -> None:
 
 
 def _close_all_above(last: int) -> None:
-    """Close every descriptor above *last*, those above a lowered RLIMIT_NOFILE too."""
+    """Close every descriptor above *last*, also above a lowered RLIMIT_NOFILE."""
     try:
         held = [int(name) for name in os.listdir("/proc/self/fd")]
     except OSError:  # without /proc
@@ -140,26 +141,26 @@ def _close_all_above(last: int) -> None:
         return
     for fd in held:
         if fd > last:
-            with suppress(OSError):  # the listing's own
+            with suppress(OSError):  # the descriptor of the listing
                 os.close(fd)
 
 
 def _listen(reader: int) -> tuple[bool, bytes | None]:
-    """Whether the reaper became ready, and what it wrote; None when it did neither become ready nor end in time."""
-    deadline, said = Deadline(PATIENCE), b""
+    """Return whether the reaper is ready and its output; output None if it neither became ready nor ended."""
+    deadline, output = Deadline(PATIENCE), b""
     poll = select.poll()
     poll.register(reader, select.POLLIN)
     while not deadline.passed:
         if poll.poll(min(deadline.left, 1.0) * 1000 + 1):
             part = os.read(reader, 65536)
-            said += part
+            output += part
             if READY in part or not part:
-                return READY in part, said
+                return READY in part, output
     return False, None
 
 
 def _kill(child: int) -> None:
-    """End what has become of *child*, which leads a process group as soon as it has its own session."""
+    """Kill and reap *child* and its process group, which it leads once it has its own session."""
     if child > 0:
         for kill in (os.killpg, os.kill):
             with suppress(OSError):
@@ -168,7 +169,7 @@ def _kill(child: int) -> None:
 
 
 def _status(child: int) -> int | None:
-    """Reap *child*; its exit status, None where SIGCHLD is ignored or a handler of the test's has reaped it."""
+    """Reap *child*; return its exit status, None if SIGCHLD is ignored or a handler has reaped it."""
     try:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     except ChildProcessError:
@@ -178,11 +179,11 @@ def _status(child: int) -> int | None:
 def _ending(status: int | None) -> str:
     if not status:
         return "it ended"
-    return f"it was killed by signal {-status}" if status < 0 else f"it left with status {status}"
+    return f"it was killed by signal {-status}" if status < 0 else f"it exited with status {status}"
 
 
-def _last_line(said: bytes) -> str:
-    lines = said.decode(errors="replace").strip().splitlines()
+def _last_line(output: bytes) -> str:
+    lines = output.decode(errors="replace").strip().splitlines()
     return f"and wrote {lines[-1][:300]!r}" if lines else ""
 
 
@@ -194,4 +195,4 @@ def _failure(errno: int, reason: str) -> OSError:
         and soft < enough
     ]
     hint = f" ({', '.join(limits)})" if limits else ""
-    return OSError(errno, f"the reaper cannot start, so nothing is made: {reason}{hint}")
+    return OSError(errno, f"the reaper cannot start, so no object is created: {reason}{hint}")

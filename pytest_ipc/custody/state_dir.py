@@ -1,7 +1,7 @@
-"""The state directory, which holds the ledgers; opened only if it can be trusted.
+"""The state directory, which holds the ledgers, and the checks before it is trusted.
 
-Anybody can guess its name (state_paths.py). So it is looked at before it is used: a directory, not a link to one, owned by this user,
-closed to all others. If it is not, that is an error and not a reason to try another name: somebody has put it there.
+Its name can be guessed (state_paths.py). So it must be a directory, not a symbolic link, owned by this user and closed
+to all others. Otherwise somebody has planted it, which is an error and no reason to try another name.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class StateDirError(OSError):
-    """The directory of the ledgers cannot be used: what is wrong with it, and the way out."""
+    """Raised if the state directory cannot be used, with the reason and the way out."""
 
 
 class StateDir(NamedTuple):
-    """A directory of ledgers: its path, and a descriptor of it."""
+    """A state directory: its path and a descriptor of it."""
 
     path: str
     fd: int
@@ -45,13 +45,13 @@ class StateDir(NamedTuple):
 
 @contextmanager
 def as_owner() -> Iterator[None]:
-    """Be the user to whom the directory belongs, where a test has changed the effective user only."""
+    """Become the owner of the state directory within the block, if a test has changed only the effective user."""
     now, user = os.geteuid(), owner()
     if now == user:
         yield
         return
     try:
-        with failures_ignored:  # it has become another user for good: what it has open has to do
+        with failures_ignored:  # it has become another user permanently: only open descriptors can be used
             os.seteuid(user)
         yield
     finally:
@@ -60,7 +60,7 @@ def as_owner() -> Iterator[None]:
 
 
 def is_owners(status: os.stat_result) -> bool:
-    """Return whether a file belongs to the user to whom the directory belongs."""
+    """Return whether a file belongs to the owner of the state directory."""
     return status.st_uid == owner() or (status.st_uid == os.geteuid() and _is_in_another_user_namespace())
 
 
@@ -68,7 +68,7 @@ _user_namespace = os.stat("/proc/self/ns/user").st_ino if os.path.exists("/proc/
 
 
 def _is_in_another_user_namespace() -> bool:
-    """Whether numbers of users are others here than where the plugin was loaded."""
+    """Return whether this is another user namespace than at import, with other user ids."""
     try:
         return os.stat("/proc/self/ns/user").st_ino != _user_namespace
     except OSError:
@@ -76,9 +76,10 @@ def _is_in_another_user_namespace() -> bool:
 
 
 def open_state_dir(*, create: bool, path: str | None = None) -> int | None:
-    """A descriptor of the directory; None when it does not exist and *create* is false. StateDirError if it cannot be trusted.
+    """Return a descriptor of the state directory; None if it does not exist and *create* is false.
 
-    With *create*, and without a *path*, the next place is taken where the folder that held the directory has gone.
+    With *create* and without *path*, the next candidate is used if the parent directory is gone. Raises StateDirError
+    if the directory cannot be trusted.
     """
     with as_owner():
         for place in (path,) if path else (state_dir_path(), *(places()[1:] if create else ())):
@@ -92,7 +93,7 @@ def open_state_dir(*, create: bool, path: str | None = None) -> int | None:
     if create:
         raise StateDirError(
             2,
-            "the folder of the ledgers' directory has gone, and there is no other, so nothing is made",
+            "no parent directory for the state directory exists, so no object is created",
             state_dir_path(),
         )
     return None
@@ -102,16 +103,16 @@ _held: StateDir | None = None
 
 
 def hold() -> None:
-    """Hold the directory in use open: it is found by homes() even when it has been unmounted or removed. StateDirError."""
+    """Hold the current state directory open, so that state_dirs() finds it even if unmounted. Raises StateDirError."""
     global _held
     fd = open_state_dir(create=False)
     _held = None if fd is None else StateDir(state_dir_path(), fd)
 
 
 def state_dirs(refused: list[str]) -> Iterator[StateDir]:
-    """Go through every directory of ledgers of this user that exists; a sentence on each that cannot be trusted is *refused*.
+    """Yield every existing state directory of this user; append a message on each untrusted one to *refused*.
 
-    StateDirError for the one in use.
+    Raises StateDirError if the current one cannot be trusted.
     """
     seen: list[Identity] = []
     for place in places():
@@ -134,7 +135,7 @@ def state_dirs(refused: list[str]) -> Iterator[StateDir]:
 
 
 def _open(path: str, *, create: bool) -> int:
-    """FileNotFoundError where it does not exist; with *create*, where it cannot be made because the folder above is not there."""
+    """Open the directory *path*. Raises FileNotFoundError if it, or with *create* its parent, does not exist."""
     try:
         try:
             fd = os.open(path, _FLAGS)
@@ -153,7 +154,7 @@ def _open(path: str, *, create: bool) -> int:
         if error.errno is None:  # a signal's handler raised it
             raise
         raise StateDirError(
-            error.errno, f"the ledger's directory is no directory of ours ({error.strerror})", path
+            error.errno, f"the state directory is not a usable directory ({error.strerror})", path
         ) from None
     status = os.fstat(fd)
     wrong = []
@@ -165,7 +166,7 @@ def _open(path: str, *, create: bool) -> int:
         os.close(fd)
         raise StateDirError(
             EPERM,
-            f"the ledger's directory {' and '.join(wrong)}, and is not used; remove it, or set XDG_RUNTIME_DIR",
+            f"the state directory {' and '.join(wrong)} and cannot be used; remove it, or set XDG_RUNTIME_DIR",
             path,
         )
     if status.st_mode & 0o700 != 0o700:
@@ -174,7 +175,7 @@ def _open(path: str, *, create: bool) -> int:
 
 
 def _give_back_to_its_owner(path: str) -> None:
-    """Give its owner all rights to a directory that was made under an umask that took them, and is closed to all others."""
+    """Restore the owner's permissions of a directory created under a restrictive umask, if closed to others."""
     status = os.lstat(path)
     if stat.S_ISDIR(status.st_mode) and is_owners(status) and not status.st_mode & 0o077:
         with failures_ignored:
@@ -185,8 +186,8 @@ def _check_user(path: str) -> None:
     if os.geteuid() != owner() and not _is_in_another_user_namespace():
         raise StateDirError(
             EPERM,
-            f"this process has become user {os.geteuid()} and the ledgers are user {owner()}'s, so nothing is made; make the "
-            "first object before",
+            f"this process has become user {os.geteuid()} but the ledgers belong to user {owner()}, so no object is "
+            "created; create the first object before the change of user",
             path,
         )
 
@@ -196,14 +197,14 @@ def _make(path: str) -> None:
     try:
         check_folder(os.path.dirname(path))
         os.mkdir(path, 0o700)
-        os.chmod(path, 0o700)  # whatever the umask
+        os.chmod(path, 0o700)  # regardless of the umask
     except FileExistsError:
-        pass  # somebody else was faster
+        pass  # another process was faster
     except FileNotFoundError:
         raise
     except OSError as error:
         if error.errno is None:  # a signal's handler raised it
             raise
         raise StateDirError(
-            error.errno, f"the ledger's directory cannot be made ({error.strerror}), so nothing is made", path
+            error.errno, f"the state directory cannot be created ({error.strerror}), so no object is created", path
         ) from None

@@ -1,8 +1,9 @@
-"""The candidates for the state directory, and the names in it.
+"""Candidate paths of the state directory, and the names of the files in it.
 
 Every pytest run imports it, so it imports only the stdlib.
 
-$XDG_RUNTIME_DIR where there is one, for it is private and gone with the session; else a directory below the temp folder.
+The first candidate is in $XDG_RUNTIME_DIR, which is private and ends with the session, then those in temporary
+directories.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from ..unpatched import io, os
 
 __all__ = ["LEDGER_NAME", "has_leftovers", "owner", "pin", "places", "state_dir_path", "temp_folder"]
 
-# Where a user's runtime folder is, whatever the environment says, and folders for everybody's temporary files.
+# Parents of runtime directories, regardless of the environment, and shared temporary directories.
 RUNTIME = ("/run/user",)
 SHARED = ("/tmp", "/var/tmp", "/usr/tmp")
 
-# The pid and the start time of the process; and which it is, if it has several.
+# Pid and start time of the process, and a number if it has several ledgers.
 LEDGER_NAME = re.compile(r"(\d{1,10})-(\d{1,20})(?:-\d{1,4})?\.ledger")
 
 
 def has_leftovers() -> bool:
-    """Whether a ledger of a process that has died lies anywhere, or a file that takes a closer look. Costs a few listings."""
+    """Return whether any candidate directory has a ledger of a dead process, or one that needs a closer look."""
     for place in places():
         with suppress(OSError):
             if any(_takes_a_look(name) for name in os.listdir(place) if name.endswith(".ledger") and name[0] != "."):
@@ -45,14 +46,14 @@ def _takes_a_look(name: str) -> bool:
 
 
 def owner() -> int:
-    """Return the user to whom the directory belongs: whoever loaded the plugin, if this process can still be that user."""
+    """Return the owner of the state directory: the user who loaded the plugin, if this process can still be it."""
     if _pinned is not None and _pinned_owner is not None:
         return _pinned_owner
     return custody.user if custody.user in os.getresuid() else os.geteuid()
 
 
 def _user() -> int:
-    """Who that is outside of a user namespace of its own: inside, root of the one and root of all would have one name."""
+    """Return the owner's uid outside of its user namespace, as root inside and outside must not share a name."""
     inside = owner()
     with suppress(OSError), io.open("/proc/self/uid_map") as rows:
         for row in rows:
@@ -63,7 +64,7 @@ def _user() -> int:
 
 
 def _is_own_folder(path: str) -> bool:
-    """Whether it may hold a home. After su or sudo the variable may name another user's, and is not ours to put things in."""
+    """Return whether this user owns *path*: after su or sudo, XDG_RUNTIME_DIR may name another user's directory."""
     try:
         status = os.stat(path)
     except OSError:
@@ -77,10 +78,10 @@ _pinned_owner: int | None = None
 
 
 def pin(path: str, *others: str) -> None:
-    """Stay with *path*, in this process and in those it forks: a test may change the environment, and the user it runs as.
+    """Keep *path* as state directory in this process and its forks, even if a test changes environment or user.
 
-    *others* are the directories to go to when that one has gone with the folder that it was in, in order of preference; those of
-    the environment if there are none.
+    *others* are the candidates, in order of preference, if its parent directory is gone; by default those of the
+    current environment.
     """
     global _pinned, _pinned_places, _pinned_owner
     _pinned_owner = owner()
@@ -89,12 +90,12 @@ def pin(path: str, *others: str) -> None:
 
 
 def state_dir_path() -> str:
-    """Where the ledgers of this user lie, whether or not the directory exists."""
+    """Return the path of the current state directory, whether or not it exists."""
     return _candidates()[0] if _pinned is None else _pinned
 
 
 def places() -> list[str]:
-    """Return every directory in which ledgers of this user may lie, the one in use first, whether or not it exists."""
+    """Return all candidate paths of the state directory, the current one first, whether or not they exist."""
     return list(dict.fromkeys([state_dir_path(), *(_candidates() if _pinned is None else _pinned_places)]))
 
 
@@ -109,12 +110,12 @@ def _candidates() -> list[str]:
 
 
 def temp_folder() -> str:
-    """Return the folder that tempfile.gettempdir() gives, found without the file by which that tries it: a kill would leave it."""
+    """Return tempfile.gettempdir(), found without its trial file, which a kill would leave behind."""
     return next(_temp_folders(), os.getcwd())
 
 
 def _temp_folders() -> Iterator[str]:
-    """Every folder that temporary files may be in, the one that tempfile would choose first."""
+    """Yield every candidate directory for temporary files, the one that tempfile chooses first."""
     chosen = getattr(sys.modules.get("tempfile"), "tempdir", None)
     for name in (chosen, *map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), *SHARED):
         if name and (name is chosen or (os.path.isdir(name) and os.access(name, os.W_OK | os.X_OK))):

@@ -1,4 +1,4 @@
-"""The objects that are owned now: every open record of every ledger, with owner, age, test and IPC namespace."""
+"""The owned objects: every open record of every ledger, with owner, age, test and IPC namespace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["owners", "status"]
 
 
 def status() -> Iterator[str]:
-    """The lines that `pytest-ipc status` prints. StateDirError."""
+    """Yield the lines that `pytest-ipc status` prints. Raises StateDirError."""
     count, refused = 0, list[str]()
     looked: list[str] = []
     for state_dir in state_dirs(refused):
@@ -38,8 +38,8 @@ def status() -> Iterator[str]:
     for line in refused:
         yield plain(f"refused: {line}")
     if not looked:
-        yield plain(f"there is no directory of ledgers; the next run makes {state_dir_path()}")
-    yield f"{count} objects are owned" if count else "nothing is owned"
+        yield plain(f"no state directory exists; the next run creates {state_dir_path()}")
+    yield f"{count} objects are owned" if count else "no objects are owned"
 
 
 def _lines(ledger: ParsedLedger) -> Iterator[str]:
@@ -48,9 +48,9 @@ def _lines(ledger: ParsedLedger) -> Iterator[str]:
     if ledger.is_remote:
         owner += f" of {ledger.pids}"
     if reason := ledger.unjudged:
-        owner += f"; whether it lives cannot be known from here: {reason}"
+        owner += f"; whether it is alive cannot be determined here: {reason}"
     elif not ledger.alive:
-        owner += ", which is dead: `pytest-ipc sweep` clears up"
+        owner += ", which is dead: `pytest-ipc sweep` cleans up"
     for entry in ledger.open:
         what = KINDS.get(entry.kind, UNKNOWN).describe(entry)
         test = f", made by {entry.test}" if entry.test else ""
@@ -60,15 +60,15 @@ def _lines(ledger: ParsedLedger) -> Iterator[str]:
 
 
 def _gone(namespace: str) -> str:
-    """What is to be said of a namespace that has gone, and taken its objects with it."""
+    """Return a note if the namespace, and so its objects, are gone; else ""."""
     try:
         return ", which is gone with all in it" if namespace and process_in(namespace) is None else ""
-    except OSError:  # it cannot be told from here
+    except OSError:  # it cannot be determined here
         return ""
 
 
 def owners() -> dict[str, str]:
-    """Return the owner of each object on record, by kind and id, name or key, as in "sysv-shm 5". StateDirError."""
+    """Return the owner of each recorded object by kind and id, name or key: "sysv-shm 5". Raises StateDirError."""
     found: dict[str, str] = {}
     for state_dir in state_dirs([]):
         for name in ledger_names(state_dir.fd):

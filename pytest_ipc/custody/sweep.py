@@ -1,7 +1,7 @@
-"""The sweep: remove the objects of dead processes, and only objects proved to be theirs.
+"""The sweep: remove the objects of dead processes, and only objects proven to be theirs.
 
-Three come here: the reaper when its owner has died, the next run at its start, and `pytest-ipc sweep`. A ledger is swept under
-a lock on its file, so that two who meet share the work: the second finds the file gone.
+Three callers sweep: the reaper after its owner's death, the next run at its start, and `pytest-ipc sweep`. A ledger is
+swept under a lock on its file, so of two concurrent sweeps the second finds the file gone.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from .state_paths import owner
 
 __all__ = ["Swept", "settle", "sweep", "sweep_lost", "sweep_worker"]
 
-PATIENCE = 5.0  # seconds that a sweep waits for others in all
+PATIENCE = 5.0  # total seconds that a sweep waits for the locks of others
 
 
 @dataclass
 class Swept:
-    """What a sweep did: `removed` and, where it was not sure or not able, `left` and `refused`, each a line.
+    """The result of a sweep: the objects `removed` and `left`, and the invalid files `refused`, each a line.
 
-    `places` are the directories that it has looked through.
+    `places` are the directories swept.
     """
 
     removed: list[str] = field(default_factory=list)
@@ -45,24 +45,25 @@ class Swept:
     places: list[str] = field(default_factory=list, compare=False)
 
     def leave(self, text: str) -> None:
-        """Note what had to be left, as one line that any terminal can be shown."""
+        """Add a remaining object and the reason, as one printable line."""
         self.left.append(plain(text))
 
     def refuse(self, text: str) -> None:
-        """Note what is no ledger, or no record, likewise."""
+        """Add an invalid ledger or record, as one printable line."""
         self.refused.append(plain(text))
 
     def add(self, other: Swept) -> None:
-        """Join what another sweep did."""
+        """Add the result of another sweep."""
         self.removed += other.removed
         self.left += other.left
         self.refused += other.refused
 
 
-def sweep(*, dry_run: bool = False, root: Process | None = None, word: bool = False) -> Swept:
-    """Sweep every ledger whose process has died, in all places of this user; of one run's processes only, if *root* is given.
+def sweep(*, dry_run: bool = False, root: Process | None = None, report: bool = False) -> Swept:
+    """Sweep every ledger of a dead process, in all state directories; with *root*, of its run only.
 
-    With *word*, what was done is written down for the controller of a worker. StateDirError for the directory in use.
+    With *report*, write result files for the controller of a worker. Raises StateDirError if the current state
+    directory cannot be used.
     """
     done, patience = Swept(), Deadline(PATIENCE)
     refused: list[str] = []
@@ -71,7 +72,7 @@ def sweep(*, dry_run: bool = False, root: Process | None = None, word: bool = Fa
         for state_dir in state_dirs(refused):
             done.places.append(state_dir.path)
             for name in ledger_names(state_dir.fd):
-                done.add(_sweep_one(state_dir, name, dry_run=dry_run, root=root, word=word, patience=patience))
+                done.add(_sweep_one(state_dir, name, dry_run=dry_run, root=root, report=report, patience=patience))
             if root is None and not dry_run:
                 remove_stale_results(state_dir)
     for text in refused if root is None else ():
@@ -80,12 +81,12 @@ def sweep(*, dry_run: bool = False, root: Process | None = None, word: bool = Fa
 
 
 def settle(process: Process) -> Swept:
-    """Sweep the ledgers of a process that has just died and of its descendants, as far as they have died with it. StateDirError.
+    """Sweep the ledgers of a process that has just died and of its dead descendants. Raises StateDirError.
 
-    A process that has become another user for good leaves that to the reaper.
+    Do nothing in a process that has become another user permanently; the reaper sweeps then.
     """
     done = Swept()
-    with as_owner(), searching(partial(below, "self")):  # what it started was below this process, and has ended with it
+    with as_owner(), searching(partial(below, "self")):  # its descendants are below this process
         try:
             for state_dir in state_dirs([]):
                 for name in ledger_names(state_dir.fd):
@@ -98,7 +99,7 @@ def settle(process: Process) -> Swept:
 
 
 def sweep_lost(fd: int, owner: Process) -> Swept:
-    """Sweep the ledger of *owner*, which *fd* has open for reading, if it is in no directory any more. OSError."""
+    """Sweep the ledger of *owner*, open as *fd*, if no directory has it any more. Raises OSError."""
     done = Swept()
     name, identity = f"{owner.pid}-{owner.start}.ledger", identity_of(os.fstat(fd))
     for state_dir in state_dirs([]):
@@ -108,11 +109,11 @@ def sweep_lost(fd: int, owner: Process) -> Swept:
                     return done
     ledger = read_from(fd, name)
     if ledger.root == owner:
-        _end_all(StateDir("a directory that has gone", -1), ledger, done, dry_run=False, own=True)
+        _end_all(StateDir("a removed directory", -1), ledger, done, dry_run=False, own=True)
     return done
 
 
-# By the name of a ledger, which no two have within a boot: looked up at the end of every child.
+# Ancestors by ledger name, which is unique within a boot; used at the end of every child.
 _known_ancestors: dict[str, frozenset[Process]] = {}
 
 
@@ -132,13 +133,13 @@ def _ancestors(state_dir: int, name: str) -> frozenset[Process]:
 
 
 def sweep_worker(run: str, worker: str) -> Swept:
-    """Sweep the ledgers of one dead pytest-xdist worker, and take the word that its reaper has left if that was quicker."""
+    """Sweep the ledgers of a dead pytest-xdist worker; add the result files if its reaper was faster."""
     done = Swept()
     for state_dir in state_dirs([]):
-        # Its children die a moment after it; and once their ledgers are gone, so is everything of which a word could come.
+        # Its children die shortly after it. Read the result files only once their ledgers are gone.
         here = Swept()
         with ended_together(*_processes(lambda ledger: (ledger.run, ledger.worker) == (run, worker), state_dir)):
-            Deadline(1.0).until(lambda: _sweep_worker_in(state_dir, run, worker, here))  # noqa: B023 - called in this round
+            Deadline(1.0).until(lambda: _sweep_worker_in(state_dir, run, worker, here))  # noqa: B023 - called at once
         done.add(here)
         for removed, left in take_results(state_dir, run, worker):
             done.add(Swept(removed, left))
@@ -146,7 +147,7 @@ def sweep_worker(run: str, worker: str) -> Swept:
 
 
 def _is_swept(ledger: ParsedLedger, root: Process | None) -> bool:
-    """Whether the processes of a ledger are to be ended: of one run, which is dead, or of any that is dead."""
+    """Return whether the children of a ledger are to be killed: of *root*'s run, or of any dead run."""
     if root is not None:
         return ledger.root == root
     if not ledger.alive:
@@ -155,7 +156,7 @@ def _is_swept(ledger: ParsedLedger, root: Process | None) -> bool:
 
 
 def _processes(wanted: Callable[[ParsedLedger], bool], *only: StateDir) -> tuple[list[Entry], set[tuple[int, int]]]:
-    """The children on record in the ledgers that are *wanted*, and who has a ledger at all; of this boot and PID namespace."""
+    """Return the recorded children of the *wanted* ledgers, and all ledgers' writers, of this PID namespace."""
     children: list[Entry] = []
     writers: set[tuple[int, int]] = set()
     for state_dir in only or state_dirs([]):
@@ -171,8 +172,8 @@ def _processes(wanted: Callable[[ParsedLedger], bool], *only: StateDir) -> tuple
 
 
 def _sweep_worker_in(state_dir: StateDir, run: str, worker: str, done: Swept) -> bool:
-    """Sweep the ledgers of a worker and its children; whether all of them were dead."""
-    done.left, done.refused = [], []  # what was left the last time is looked at again
+    """Sweep the ledgers of a worker and its children. Return whether all of them were dead."""
+    done.left, done.refused = [], []  # remaining objects are examined again
     all_dead = True
     for name in ledger_names(state_dir.fd):
         with suppress(FileNotFoundError, Refused):
@@ -190,11 +191,11 @@ def _sweep_one(
     *,
     dry_run: bool = False,
     root: Process | None = None,
-    word: bool = False,
+    report: bool = False,
     own: bool = False,
     patience: Deadline | None = None,
 ) -> Swept:
-    """Sweep one ledger, if its writer is dead; of one run, if *root* is given. *own* says that it is this process's run."""
+    """Sweep one ledger if its process is dead, with *root* only of its run; *own* means this process's run."""
     done, own = Swept(), own or root is not None
     try:
         ledger, fd = read(state_dir.fd, name)
@@ -203,18 +204,15 @@ def _sweep_one(
                 return done
             if ledger.alive:
                 if root is None and ledger.open and (reason := ledger.unjudged):
-                    done.leave(
-                        plain(
-                            f"{_summary(ledger)} in {state_dir.path}: whether it lives cannot be known from here: {reason}"
-                        )
-                    )
+                    summary = f"{_summary(ledger)} in {state_dir.path}"
+                    done.leave(f"{summary}: whether it is alive cannot be determined here: {reason}")
                 return done
             if dry_run:
                 _end_all(state_dir, ledger, done, dry_run=True, own=own)
             elif not _lock(fd, patience or Deadline(PATIENCE)):
                 done.leave(f"{state_dir.path}/{name}: another sweep holds it")
             else:
-                _sweep_held(state_dir, name, fd, done, word=word, own=own)
+                _sweep_held(state_dir, name, fd, done, report=report, own=own)
         finally:
             os.close(fd)
     except FileNotFoundError:
@@ -228,16 +226,16 @@ def _sweep_one(
     return done
 
 
-def _sweep_held(state_dir: StateDir, name: str, held: int, done: Swept, *, word: bool, own: bool) -> None:
-    """Sweep a ledger whose writer is dead, under the lock on its file; *own* if it is of this process's run."""
-    # It is read again: its writer may have written more between the first look and its death, perhaps to a new file, and
-    # another sweep may have been through it. FileNotFoundError says that this one is done.
+def _sweep_held(state_dir: StateDir, name: str, held: int, done: Swept, *, report: bool, own: bool) -> None:
+    """Sweep the ledger of a dead process under the lock on its file, open as *held*."""
+    # Read it again: its process may have written more before its death, perhaps to a new file, or another sweep may
+    # have removed it (FileNotFoundError).
     ledger, fd = read(state_dir.fd, name)
     try:
         if not os.path.sameopenfile(fd, held):
-            return  # the next sweep's
+            return  # replaced: left to the next sweep
         _end_all(state_dir, ledger, done, dry_run=False, own=own)
-        if word and ledger.run:
+        if report and ledger.run:
             write_result(state_dir, ledger, done.removed, done.left)
         if not (done.left or done.refused):
             with suppress(FileNotFoundError):
@@ -257,7 +255,7 @@ def _end_all(state_dir: StateDir, ledger: ParsedLedger, done: Swept, *, dry_run:
 
 
 def _lock(fd: int, patience: Deadline) -> bool:
-    # Python's own flock() retries after EINTR, for ever on a kernel that returns nothing else. This one needs ctypes.
+    # The stdlib's flock() retries after EINTR, forever if the kernel keeps returning it. This one needs ctypes.
     from ..kernel.locks import LOCK_EX, LOCK_NB, flock
 
     def locked() -> bool:
@@ -280,7 +278,7 @@ def _end(ledger: ParsedLedger, entry: Entry, done: Swept, *, dry_run: bool, own:
         if not kind.lasting:
             return
         if entry.made is not None:
-            entry.made["dev"] = _device_of(entry.details["path"])  # the numbers of devices are given anew at each boot
+            entry.made["dev"] = _device_of(entry.details["path"])  # device numbers change at each boot
     try:
         outcome = _outcome(kind, ledger, entry, dry_run=dry_run, own=own)
     except OSError as error:
@@ -295,13 +293,13 @@ def _end(ledger: ParsedLedger, entry: Entry, done: Swept, *, dry_run: bool, own:
 
 
 def _outcome(kind: Kind, ledger: ParsedLedger, entry: Entry, *, dry_run: bool, own: bool) -> list[str]:
-    """End one object where it is: "removed", "left" and why, or nothing. OSError."""
+    """Remove one object in its namespace. Return ["removed"], ["left", reason] or [] if it is gone. Raises OSError."""
     if ledger.is_remote:
         if entry.kind == "process":
-            # A PID namespace takes its processes along.
+            # A PID namespace ends with its processes.
             gone = process_in(ledger.pids, below=own) is None
-            return [] if gone else ["left", f"it is in {ledger.pids}; sweep from within"]
-        entry.pid = -1  # the number says nothing here
+            return [] if gone else ["left", f"it is in {ledger.pids}; run `pytest-ipc sweep` there"]
+        entry.pid = -1  # its pid is not valid here
     where = entry.details["ipc"] if "ipc" in kind.needs else ""
     here = not where or is_here(where)
     if not (not where or is_certain(where) or (here and own) or kind.is_unique(entry)):
@@ -309,7 +307,7 @@ def _outcome(kind: Kind, ledger: ParsedLedger, entry: Entry, *, dry_run: bool, o
             return []
         return [
             "left",
-            f"whether {where} is the namespace that it was made in, or a later one, this kernel does not say",
+            f"whether {where} is the namespace that it was made in or a later one, this kernel does not show",
         ]
     if here:
         return _look_and_end(kind, entry, dry_run=dry_run)
@@ -318,11 +316,11 @@ def _outcome(kind: Kind, ledger: ParsedLedger, entry: Entry, *, dry_run: bool, o
     except OSError as error:
         if error.errno is None:
             raise
-        raise OSError(error.errno, f"it is in {where}; sweep from within: {error.strerror}") from None
+        raise OSError(error.errno, f"it is in {where}; run `pytest-ipc sweep` there: {error.strerror}") from None
 
 
 def _look_and_end(kind: Kind, entry: Entry, *, dry_run: bool) -> list[str]:
-    """End one object, if it is there and is ours: "removed", "left" and why, or nothing. OSError."""
+    """Remove one object of this namespace if it exists and is proven ours. Returns and raises as _outcome()."""
     found = kind.find(entry)
     if found is None:
         return []
@@ -342,7 +340,7 @@ def _device_of(path: str) -> int:
 
 
 def _summary(ledger: ParsedLedger) -> str:
-    """What a ledger has open, in one line: the first objects by name."""
+    """Return a line on the open records of a ledger: the first objects by name, and its process."""
     names = [KINDS.get(entry.kind, UNKNOWN).describe(entry) for entry in ledger.open[:3]]
     if more := len(ledger.open) - len(names):
         names.append(f"{more} more")

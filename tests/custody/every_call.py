@@ -2,9 +2,10 @@
 
     python -m tests.custody.every_call ROOT scope|pytest POINT…
 
-It has imported everything before it forks a run for each point, so that a point costs some hundredths of a second. It keeps
-no ledger of its own, so that each run is its own owner. Point 0 is a run that nobody kills. For each point it prints one
-JSON line: the calls that were counted, at which one the run was killed, what was left of it, and after how long nothing was.
+It has imported everything before it forks a run for each point, so that a point costs some hundredths of a second. It
+keeps no ledger of its own, so that each run is its own owner. Point 0 is a run that nobody kills. For each point it
+prints one JSON line: the calls that were counted, at which one the run was killed, what was left of it, and after how
+long nothing was.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
     python -m tests.custody.interrupting MAKER EXCEPTION [POINTS]
 
-It counts the instructions of this package that the end of a scope takes, and ends another scope for each of them, or for as
-many as POINTS says, at which a trace function raises, as a signal's handler may. Then each object is gone or on record, and
-it is gone when the scope is closed again. One JSON line is printed: how many points were tried, and what was wrong at which.
+It counts the instructions of this package that the end of a scope takes, and ends another scope for each of them, or
+for as many as POINTS says, at which a trace function raises, as a signal's handler may. Then each object is gone or on
+record, and it is gone when the scope is closed again. One JSON line is printed: how many points were tried, and what
+was wrong at which.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     python -m tests.custody.random_kills ROOT SEED ROUNDS
 
-In each round a run of pytest, with a pytest-xdist worker or without, makes and removes an object of every kind again and again, with
-nested children and daemons. At a random moment two of its processes are killed: pytest, the worker, a reaper, a child, a daemon, in
-random pairs. Then what remains of pytest is killed too, and the next sweep comes. For each round one JSON line is printed: who was
-killed, and what is left.
+In each round a run of pytest, with a pytest-xdist worker or without, makes and removes an object of every kind again
+and again, with nested children and daemons. At a random moment two of its processes are killed: pytest, the worker, a
+reaper, a child, a daemon, in random pairs. Then what remains of pytest is killed too, and the next sweep comes. For
+each round one JSON line is printed: who was killed, and what is left.
 """
 
 from __future__ import annotations

@@ -99,8 +99,8 @@ class Place:
         path.mkdir(exist_ok=True)
         for name in ("run", "tmp", "fifos"):
             (path / name).mkdir(0o700)
-        # Random, and of a size that no other program is likely to ask for. There are too few numbers of semaphores for that;
-        # but whoever makes places makes one after the other, and no two have one process id.
+        # Random, and of a size that no other program is likely to ask for. There are too few numbers of semaphores for
+        # that; but whoever makes places makes one after the other, and no two have one process id.
         nsems = 100 + os.getpid() % (min(semctl_limits().semmsl, 30_000) - 100)
         return cls(path, int.from_bytes(os.urandom(3), "little") | 0x40_0001, nsems, _rare_mode())
 

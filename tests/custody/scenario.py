@@ -2,11 +2,9 @@
 
 Copied beside the run that imports it, so that nothing of the project's own tests is needed there but this file.
 
-IPC_NOTES   the file that is told: one JSON line for each object
-IPC_PLACE   a directory for FIFOs and files at a path of the test's choosing
-IPC_SIZE    the size of every segment and shared memory object: one that nobody else uses, so that also those can be found that
-            nobody has told of
-IPC_NSEMS   the number of semaphores of every set, likewise
+IPC_NOTES   the file that is told: one JSON line for each object IPC_PLACE   a directory for FIFOs and files at a path
+of the test's choosing IPC_SIZE    the size of every segment and shared memory object: one that nobody else uses, so
+that also those can be found that nobody has told of IPC_NSEMS   the number of semaphores of every set, likewise
 IPC_MODE    the mode of every message queue, which has nothing else of its own
 """
 

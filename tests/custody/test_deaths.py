@@ -1,8 +1,8 @@
 """However a run dies, nothing of any kind is left of it within a second, and what is not its own is untouched.
 
-Every way to die, with workers and without, is tried on real runs of pytest that have made an object of every kind. They tell
-what they made; that it is gone the kernel is asked. The promise is one second. A loaded machine may need longer, so up to
-five are allowed before a test fails, and how long it took is written down as the property "seconds".
+Every way to die, with workers and without, is tried on real runs of pytest that have made an object of every kind. They
+tell what they made; that it is gone the kernel is asked. The promise is one second. A loaded machine may need longer,
+so up to five are allowed before a test fails, and how long it took is written down as the property "seconds".
 """
 
 from __future__ import annotations
@@ -351,8 +351,8 @@ def stranger_at(path: str) -> Iterator[subprocess.Popen[bytes]]:
 def make_ready(place: Place, death: str, mode: str) -> tuple[subprocess.Popen[bytes], Process]:
     """A run that has made everything, and the process of it that did.
 
-    faulthandler's time-out counts the making in, and what is done here before it: a machine that was too slow for a short one
-    gets a longer.
+    faulthandler's time-out counts the making in, and what is done here before it: a machine that was too slow for a
+    short one gets a longer.
     """
     for limit in (10.0, 60.0) if LIMIT in str(DEATHS[death].options) else (0.0,):
         run = start(place, death, mode, limit)

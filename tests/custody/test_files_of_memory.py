@@ -98,12 +98,12 @@ def test_shared_memory_that_is_not_the_recorded_one_is_left(state_dir, in_shm):
         (
             {},
             {"dev": found.st_dev, "ino": found.st_ino + 1},
-            "it is another POSIX shared memory than the one that was made",
+            "it is not the POSIX shared memory that was made",
         ),
         (
             {},
             {"dev": found.st_dev + 1, "ino": found.st_ino},
-            "it is another POSIX shared memory than the one that was made",
+            "it is not the POSIX shared memory that was made",
         ),
         ({"uid": 65533}, None, f"it belongs to user {os.geteuid()}"),
     ):
@@ -140,7 +140,7 @@ def test_what_is_no_regular_file_is_left(state_dir, tmp_path, kind):
     found = path.lstat()
     forge(state_dir, about(1, "posix-shm", name=name), made(dev=found.st_dev, ino=found.st_ino))
     try:
-        assert one_line(sweep()).endswith("it is no POSIX shared memory")
+        assert one_line(sweep()).endswith("it is not a regular file")
         assert path.lstat() == found
     finally:
         path.rmdir() if kind == "directory" else path.unlink()
@@ -190,4 +190,4 @@ def test_of_an_earlier_boot_only_the_file_is_looked_for(state_dir, in_shm):
 @pytest.mark.parametrize("name", [5, None, ["/x"], "/x\0"])
 def test_a_name_that_is_none_is_no_record(state_dir, name):
     path = forge(state_dir, about(1, "posix-shm", name=name))
-    assert f"{path}: 1 line is no record: " in one_line(sweep())
+    assert f"{path}: 1 line is not a valid record: " in one_line(sweep())

@@ -80,7 +80,7 @@ DEEP = "[" * 100_000
 )
 def test_what_is_no_record_is_told_and_nothing_more(state_dir, line):
     path = forge(state_dir, line)
-    assert f"{path}: 1 line is no record: " in one_line(sweep())
+    assert f"{path}: 1 line is not a valid record: " in one_line(sweep())
     assert path.exists()
 
 
@@ -89,12 +89,12 @@ def test_what_is_no_record_is_told_and_nothing_more(state_dir, line):
 )
 def test_an_identity_that_is_none_is_not_used(state_dir, identity):
     path = forge(state_dir, about_segment(key=0x7777), made(**identity))
-    assert f"{path}: 1 line is no record: " in one_line(sweep())
+    assert f"{path}: 1 line is not a valid record: " in one_line(sweep())
 
 
 def test_a_million_lines_that_are_none_are_one_line(state_dir):
     path = forge(state_dir, *["garbage\x1b[31m"] * 1_000_000)
-    assert one_line(sweep()).startswith(f"{path}: 1000000 lines are no records, the first: 'garbage\\x1b")
+    assert one_line(sweep()).startswith(f"{path}: 1000000 lines are not valid records, the first: 'garbage\\x1b")
 
 
 def test_what_it_says_is_shown_in_one_line_without_a_terminals_commands(state_dir, foreign):
@@ -137,7 +137,7 @@ def begins(state_dir: Path, first: str, process: Process | None = None) -> Path:
         ({"worker": {}}, "does not begin as a ledger does"),
         ({"run": 5}, "does not begin as a ledger does"),
         ({"pids": 5}, "does not begin as a ledger does"),
-        ({"pid": 4_000_000}, "it tells of process 4000000, and its name does not"),
+        ({"pid": 4_000_000}, "its header names process 4000000, its file name does not"),
     ],
 )
 def test_a_first_line_that_is_wrong_is_refused(state_dir, change, sentence):
@@ -151,14 +151,14 @@ def test_a_first_line_that_is_wrong_is_refused(state_dir, change, sentence):
 )
 def test_what_does_not_begin_as_a_ledger_is_refused(state_dir, first):
     path = begins(state_dir, first)
-    assert one_line(sweep()) == f"{path}: it does not begin as a ledger does"
+    assert one_line(sweep()) == f"{path}: its first line is not a valid ledger header"
 
 
 @pytest.mark.parametrize("version", ["2", "0", "one", HUGE, "1\x1b[2J"], ids=lambda version: version[:5])
 def test_a_version_that_is_not_known_is_refused(state_dir, version):
     begins(state_dir, f"pytest-ipc {version} {{}}")
     line = one_line(sweep())
-    assert line.endswith(("of the ledger is not known here", "it does not begin as a ledger does"))
+    assert line.endswith(("of the ledger is not supported", "its first line is not a valid ledger header"))
 
 
 # Files that are none.
@@ -172,7 +172,7 @@ def in_place(state_dir: Path) -> Path:
 def test_a_sparse_gigabyte_is_refused_unread(state_dir):
     path = forge(state_dir)
     os.truncate(path, 1 << 30)
-    assert one_line(sweep()) == f"{path}: {1 << 30} bytes are too many for a ledger"
+    assert one_line(sweep()) == f"{path}: a ledger must be at most {1 << 26} bytes, not {1 << 30}"
 
 
 def test_the_largest_that_is_read_takes_little_memory(state_dir, fork):
@@ -207,7 +207,7 @@ def test_a_fifo_a_device_a_link_a_directory_a_socket_in_its_place_is_refused(sta
         except PermissionError:
             places.pop()
         done = sweep()
-    assert sorted(done.refused) == sorted(f"{place}: it is no regular file" for place in places)
+    assert sorted(done.refused) == sorted(f"{place}: it is not a regular file" for place in places)
     assert (done.removed, done.left) == ([], [])
     assert all(map(os.path.lexists, places))
 
@@ -215,7 +215,7 @@ def test_a_fifo_a_device_a_link_a_directory_a_socket_in_its_place_is_refused(sta
 def test_a_file_with_two_names_is_refused(state_dir, tmp_path):
     path = forge(state_dir, about(1, "fifo", path="/etc/passwd"))
     os.link(path, tmp_path / "other")
-    assert one_line(sweep()) == f"{path}: it has 2 names"
+    assert one_line(sweep()) == f"{path}: it has 2 links"
 
 
 def test_another_users_file_is_refused(state_dir):

@@ -1,8 +1,8 @@
 """A tear-down that an exception interrupts at any instruction loses nothing: each object is gone, or on record until it is.
 
-The exception is what a signal's handler may raise: a second Ctrl-C, the outcome by which pytest-timeout fails a test, a bare
-TimeoutError, or the MemoryError of a process at its limit. Some points of each tear-down are tried here, evenly spread;
---every-call tries each one.
+The exception is what a signal's handler may raise: a second Ctrl-C, the outcome by which pytest-timeout fails a test, a
+bare TimeoutError, or the MemoryError of a process at its limit. Some points of each tear-down are tried here, evenly
+spread; --every-call tries each one.
 """
 
 from __future__ import annotations

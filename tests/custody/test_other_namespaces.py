@@ -76,7 +76,7 @@ def test_what_may_not_be_entered_is_named(left_inside, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("pytest_ipc.kernel.namespace.setns", refuse)
         line = one_line(sweep())
-    assert line.endswith(f"it is in {name}; sweep from within: Operation not permitted")
+    assert line.endswith(f"it is in {name}; run `pytest-ipc sweep` there: Operation not permitted")
     assert is_inside(namespace, key)
 
 
@@ -101,7 +101,7 @@ def test_a_namespace_that_may_be_hidden_is_not_taken_for_gone(state_dir, monkeyp
     monkeypatch.setattr(namespaces, "os", SimpleNamespace(**{**vars(os), "readlink": refuse}))
     assert sweep(dry_run=True).left == []
     monkeypatch.setattr(namespaces, "_is_in_a_user_namespace", lambda: True)
-    assert "whether it still exists cannot be seen from here" in one_line(sweep())
+    assert "whether it still exists cannot be determined here" in one_line(sweep())
     with pytest.raises(OSError, match="cannot be seen"):
         process_in(name)
     # Only whom its own run has started can have gone to a namespace on a reaper's record, and those it sees.
@@ -127,14 +127,14 @@ def test_an_actor_that_died_in_a_namespace_leaves_nothing_in_it(ipc_namespace):
 @pytest.mark.usefixtures("left_inside")
 def test_no_answer_from_within_is_an_error(monkeypatch):
     monkeypatch.setattr(other_namespaces, "_go_and_do", lambda *_arguments: os._exit(0))
-    assert "no answer came from within" in one_line(sweep())
+    assert "the child in the namespace sent no answer" in one_line(sweep())
 
 
 @pytest.mark.usefixtures("left_inside")
 def test_who_does_not_come_back_from_within_is_ended(monkeypatch):
     monkeypatch.setattr(other_namespaces, "PATIENCE_MS", 50)
     monkeypatch.setattr(other_namespaces, "_go_and_do", lambda *_arguments: signal.pause())
-    assert "no answer came from within" in one_line(sweep())
+    assert "the child in the namespace sent no answer" in one_line(sweep())
 
 
 def test_a_child_that_has_become_another_user_leaves_nothing(state_dir, fork):

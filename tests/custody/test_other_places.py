@@ -46,13 +46,13 @@ def about_fifo(fifo: Path) -> str:
 
 
 OTHERS: dict[str, tuple[dict[str, Any], float | None, str]] = {
-    "another machine": ({"machine": "0" * 32}, LONG_AGO, "it is of another machine"),
-    "no machine on record": ({"machine": ...}, LONG_AGO, "it is of another machine"),
+    "another machine": ({"machine": "0" * 32}, LONG_AGO, "it was written on another machine"),
+    "no machine on record": ({"machine": ...}, LONG_AGO, "it was written on another machine"),
     "written since this kernel started": ({}, None, "another kernel has written to it since this one started"),
     "a shared file system": (
         {},
         LONG_AGO,
-        "it is of another boot, in a file system that several machines may use at once",
+        "it is from another boot, on a file system that several machines may share",
     ),
 }
 
@@ -69,7 +69,7 @@ def test_another_boot_id_alone_does_not_mean_dead(state_dir, fifo, monkeypatch, 
     os.utime(path, None if written is None else (written, written))
     line = one_line(sweep())
     assert line.startswith(f"FIFO {fifo} of process ")
-    assert f"whether it lives cannot be known from here: {reason}" in line
+    assert f"whether it is alive cannot be determined here: {reason}" in line
     assert fifo.exists()
     assert path.exists()
     assert any(reason in shown for shown in status())
@@ -155,7 +155,7 @@ def test_a_process_that_proc_does_not_show_is_not_taken_for_dead(open_folder, fo
 
     hidden, line, there, removed = fork(life).result(timeout=30)
     assert (hidden, there, removed) == (True, True, 1)
-    assert line.endswith("whether it lives cannot be known from here: /proc does not show its process")
+    assert line.endswith("whether it is alive cannot be determined here: /proc does not show its process")
 
 
 def test_nothing_is_said_of_a_ledger_in_which_nothing_is_open(state_dir):
@@ -207,7 +207,7 @@ def test_where_not_all_processes_are_seen_it_is_named(state_dir, fifo, monkeypat
     path = forge(state_dir, about_fifo(fifo), file_made(fifo), pids="pid:[4026500000]#77", inside="pid:[4026500000]#77")
     monkeypatch.setattr(namespaces, "pid_namespace", lambda: "pid:[4026500001]#78")
     line = one_line(sweep())
-    assert line.endswith("its process is in pid:[4026500000]#77, which cannot be seen from here")
+    assert line.endswith("its process is in pid:[4026500000]#77, which is not visible from here")
     assert fifo.exists()
     assert path.exists()
     monkeypatch.setattr(namespaces, "pid_namespace", lambda: "pid:[4026500000]#77")
@@ -314,7 +314,7 @@ if pid == 0:
         with scope() as ipc:
             ipc.fifo()
     except OSError as error:
-        status = 0 if "start times cannot be told apart" in str(error) else 2
+        status = 0 if "start times cannot be compared" in str(error) else 2
     finally:
         os._exit(status)
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -1,7 +1,7 @@
 """What a tear-down cannot remove from where it is stays on record, is named by the failure, and goes when the process has ended.
 
-The process has become another user, has gone to another IPC namespace, root directory or mount namespace, or has no memory
-left. Each is tried in a program of its own that owns one object of every kind but a child.
+The process has become another user, has gone to another IPC namespace, root directory or mount namespace, or has no
+memory left. Each is tried in a program of its own that owns one object of every kind but a child.
 """
 
 from __future__ import annotations

@@ -95,8 +95,8 @@ def test_a_semaphore_that_is_not_the_recorded_one_is_left(state_dir, semaphore):
     for details, identity, sentence in (
         ({"at": time.time() + 3600}, None, "it is older than the record"),
         ({"uid": 65533}, None, f"it belongs to user {os.geteuid()}"),
-        ({}, {**right, "ino": right["ino"] + 1}, "it is another semaphore than the one that was made"),
-        ({}, {**right, "dev": right["dev"] + 1}, "it is another semaphore than the one that was made"),
+        ({}, {**right, "ino": right["ino"] + 1}, "it is not the semaphore that was made"),
+        ({}, {**right, "dev": right["dev"] + 1}, "it is not the semaphore that was made"),
     ):
         ledger = forge(state_dir, about_semaphore(own=semaphore, **details), *([made(**identity)] if identity else []))
         assert one_line(sweep()).endswith(sentence)
@@ -184,11 +184,11 @@ def test_a_queue_that_is_not_the_recorded_one_is_left(state_dir, queue):
     for details, identity, sentence in (
         ({"at": time.time() + 3600}, None, "it is older than the record"),
         ({"uid": 65533}, None, f"it belongs to user {os.geteuid()}"),
-        ({"maxmsg": 3}, None, "it is of another size or mode than the one that was to be made"),
-        ({"msgsize": 9}, None, "it is of another size or mode than the one that was to be made"),
-        ({"mode": 0o400}, None, "it is of another size or mode than the one that was to be made"),
-        ({}, {**right, "ino": right["ino"] + 1}, "it is another queue than the one that was made"),
-        ({}, {**right, "dev": right["dev"] + 1}, "it is another queue than the one that was made"),
+        ({"maxmsg": 3}, None, "its size or mode is not that of the intended queue"),
+        ({"msgsize": 9}, None, "its size or mode is not that of the intended queue"),
+        ({"mode": 0o400}, None, "its size or mode is not that of the intended queue"),
+        ({}, {**right, "ino": right["ino"] + 1}, "it is not the queue that was made"),
+        ({}, {**right, "dev": right["dev"] + 1}, "it is not the queue that was made"),
     ):
         ledger = forge(state_dir, about_queue(name=name, **details), *([made(**identity)] if identity else []))
         assert one_line(sweep()).endswith(sentence)

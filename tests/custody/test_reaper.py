@@ -213,18 +213,18 @@ start_reaper.os.path.abspath = moved
 @pytest.mark.parametrize(
     ("before", "sentence"),
     [
-        ("sys.executable = ''", "there is no Python to run the reaper with, so nothing is made"),
+        ("sys.executable = ''", "there is no Python interpreter to run the reaper, so no object is created"),
         (
             "sys.executable = '/no/python'",
-            "there is no Python to run the reaper with, so nothing is made: '/no/python'",
+            "there is no Python interpreter to run the reaper, so no object is created: '/no/python'",
         ),
         (NO_FORK, "no process can be forked for it: Resource temporarily unavailable"),
-        (NO_IMPORT, "it left with status 1 and wrote \"ModuleNotFoundError: No module named 'pytest_ipc'\""),
-        (("#!/bin/sh\necho first; echo boom >&2; exit 3\n", 30), "it left with status 3 and wrote 'boom'"),
+        (NO_IMPORT, "it exited with status 1 and wrote \"ModuleNotFoundError: No module named 'pytest_ipc'\""),
+        (("#!/bin/sh\necho first; echo boom >&2; exit 3\n", 30), "it exited with status 3 and wrote 'boom'"),
         (("#!/bin/sh\nkill -9 $$\n", 30), "it was killed by signal 9"),
         (("#!/bin/sh\nexit 0\n", 30), "nothing is made: it ended"),
         (("#!/bin/sh\nexec sleep 1000\n", 0.3), "it was not ready within 0.3 seconds"),
-        (("#!/no/interpreter\n", 30), 'it left with status 1 and wrote "FileNotFoundError'),
+        (("#!/no/interpreter\n", 30), 'it exited with status 1 and wrote "FileNotFoundError'),
     ],
 )
 def test_where_it_cannot_start_nothing_is_made_and_the_cause_is_said(runtime, tmp_path, before, sentence):
@@ -263,7 +263,7 @@ def test_a_limit_that_it_cannot_live_under_is_named():
         timeout=60,
         check=False,
     )
-    assert "the reaper cannot start, so nothing is made: it left with status" in done.stderr
+    assert "the reaper cannot start, so no object is created: it exited with status" in done.stderr
     assert "(RLIMIT_AS is 8388608)" in done.stderr
     assert done.stdout == ""
 

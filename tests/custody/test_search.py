@@ -88,7 +88,7 @@ def test_a_process_of_another_user_that_has_the_tag_is_left_and_named_at_once(st
     forge_child(state_dir, tag)
     before = time.monotonic()
     line = one_line(sweep())
-    assert line.endswith(f"process {process.pid} of user {NOBODY} has its tag, and is not known to descend from it")
+    assert line.endswith(f"process {process.pid} of user {NOBODY} has its tag, but is not proven to descend from it")
     assert time.monotonic() - before < search.PATIENCE, "nothing was waited for"
     assert process.poll() is None
 
@@ -177,7 +177,7 @@ def test_a_process_that_may_not_be_signalled_is_named_and_not_waited_for(state_d
     forge_child(state_dir, tag)
     monkeypatch.setattr(unpatched.signal, "pidfd_send_signal", refuse)
     monkeypatch.setattr(search, "PATIENCE", 1000)
-    assert one_line(sweep()).endswith(f"process {process.pid} cannot be ended: Operation not permitted")
+    assert one_line(sweep()).endswith(f"process {process.pid} cannot be killed: Operation not permitted")
     assert process.poll() is None
 
 

@@ -1,7 +1,7 @@
 """A sweep among enemies: whatever a ledger says or is, nothing foreign is removed or signalled, and each refusal is one line.
 
-A ledger can be forged only by its own user or by root, for its home is closed to others. So these are forged as that user, and
-foreign are the objects that the records name: every test plants some, and they have to survive.
+A ledger can be forged only by its own user or by root, for its home is closed to others. So these are forged as that
+user, and foreign are the objects that the records name: every test plants some, and they have to survive.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .test_sweep import exists
     ("change", "sentence"),
     [
         ({}, "its creating process is"),
-        ({"size": 8192}, "its creating process is|its size is 4096 and not 8192"),
+        ({"size": 8192}, "its creating process is|its size is 4096, not 8192"),
         ({"uid": 65533}, "its creating process is|its creating user is"),
     ],
 )
@@ -44,8 +44,8 @@ def test_a_segment_that_somebody_else_made_stays(state_dir, foreign, by, change,
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"size": 8192}, "its size is 4096 and not 8192"),
-        ({"uid": 65533}, f"its creating user is {os.geteuid()} and not 65533"),
+        ({"size": 8192}, "its size is 4096, not 8192"),
+        ({"uid": 65533}, f"its creating user is {os.geteuid()}, not 65533"),
         ({"key": 0x1111}, "its key is"),
         ({"at": time.time() + 3600}, "it is older than the record"),
     ],
@@ -92,7 +92,7 @@ def test_another_users_segment_stays(state_dir, fork):
     # All that can be known of it, but the user whose ledger this is.
     process = Process(child.pid, 1)
     forge(state_dir, about_segment(key=key, at=time.time() - 60), made(id=shmid), process=process)
-    assert "its creating user is 65534 and not 0" in one_line(sweep())
+    assert "its creating user is 65534, not 0" in one_line(sweep())
     assert exists(shmid)
 
 
@@ -142,13 +142,13 @@ def test_a_path_that_is_no_fifo_of_ours_is_left(state_dir, foreign, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(foreign["fifo"])
     named = {
-        "/etc/passwd": "it is no FIFO",
-        str(foreign["file"]): "it is no FIFO",
+        "/etc/passwd": "it is not a FIFO",
+        str(foreign["file"]): "it is not a FIFO",
         str(foreign["empty"]): "it is a directory",
-        str(link): "it is no FIFO",
-        f"{foreign['empty']}/../fifo": "its path is not absolute and plain",
-        os.path.relpath(foreign["fifo"]): "its path is not absolute and plain",
-        "/dev/null": "it is no FIFO" if os.stat("/dev/null").st_uid == os.geteuid() else "it belongs to user",
+        str(link): "it is not a FIFO",
+        f"{foreign['empty']}/../fifo": "its path is not absolute and without ..",
+        os.path.relpath(foreign["fifo"]): "its path is not absolute and without ..",
+        "/dev/null": "it is not a FIFO" if os.stat("/dev/null").st_uid == os.geteuid() else "it belongs to user",
     }
     before = Path("/etc/passwd").read_bytes()
     for path, sentence in named.items():
@@ -163,11 +163,11 @@ def test_a_fifo_that_is_not_the_recorded_one_is_left(state_dir, foreign):
     path, found = str(foreign["fifo"]), os.lstat(foreign["fifo"])
     for details, identity, sentence in (
         ({"at": time.time() + 3600}, None, "it is older than the record"),
-        ({}, {"dev": found.st_dev, "ino": found.st_ino + 1}, "it is another FIFO than the one that was made"),
-        ({}, {"dev": found.st_dev + 1, "ino": found.st_ino}, "it is another FIFO than the one that was made"),
+        ({}, {"dev": found.st_dev, "ino": found.st_ino + 1}, "it is not the FIFO that was made"),
+        ({}, {"dev": found.st_dev + 1, "ino": found.st_ino}, "it is not the FIFO that was made"),
         ({"uid": 65533}, None, f"it belongs to user {os.geteuid()}"),
-        ({"directory": str(foreign["empty"])}, None, "it is not in a directory that was made for it"),
-        ({"directory": str(foreign["fifo"].parent)}, None, "it is not in a directory that was made for it"),
+        ({"directory": str(foreign["empty"])}, None, "it is not in a directory created for it"),
+        ({"directory": str(foreign["fifo"].parent)}, None, "it is not in a directory created for it"),
     ):
         ledger = forge(
             state_dir, about(1, "fifo", **{"path": path, **details}), *([made(**identity)] if identity else [])
@@ -184,12 +184,12 @@ def test_a_socket_that_is_not_the_recorded_one_is_left(state_dir, foreign, tmp_p
     found = os.lstat(path)
     for details, identity, sentence in (
         ({"at": time.time() + 3600}, None, "it is older than the record"),
-        ({}, {"dev": found.st_dev, "ino": found.st_ino + 1}, "it is another UNIX socket than the one that was made"),
-        ({"path": str(foreign["fifo"])}, None, "it is no UNIX socket"),
-        ({"path": str(foreign["file"])}, None, "it is no UNIX socket"),
+        ({}, {"dev": found.st_dev, "ino": found.st_ino + 1}, "it is not the UNIX socket that was made"),
+        ({"path": str(foreign["fifo"])}, None, "it is not a UNIX socket"),
+        ({"path": str(foreign["file"])}, None, "it is not a UNIX socket"),
         ({"path": str(foreign["empty"])}, None, "it is a directory"),
         ({"uid": 65533}, None, f"it belongs to user {os.geteuid()}"),
-        ({"directory": str(tmp_path)}, None, "it is not in a directory that was made for it"),
+        ({"directory": str(tmp_path)}, None, "it is not in a directory created for it"),
     ):
         ledger = forge(
             state_dir, about(1, "unix-socket", **{"path": path, **details}), *([made(**identity)] if identity else [])
@@ -214,11 +214,11 @@ def test_a_lock_file_that_is_not_the_recorded_one_is_left(state_dir, foreign):
     path, found = str(foreign["file"]), os.lstat(foreign["file"])
     for details, identity, sentence in (
         ({"at": time.time() + 3600}, None, "it is older than the record"),
-        ({}, {"dev": found.st_dev, "ino": found.st_ino + 1}, "it is another lock file than the one that was made"),
-        ({"path": str(foreign["fifo"])}, None, "it is no lock file"),
+        ({}, {"dev": found.st_dev, "ino": found.st_ino + 1}, "it is not the lock file that was made"),
+        ({"path": str(foreign["fifo"])}, None, "it is not a lock file"),
         ({"path": str(foreign["empty"])}, None, "it is a directory"),
         ({"uid": 65533}, None, f"it belongs to user {os.geteuid()}"),
-        ({"directory": str(foreign["file"].parent)}, None, "it is not in a directory that was made for it"),
+        ({"directory": str(foreign["file"].parent)}, None, "it is not in a directory created for it"),
     ):
         ledger = forge(
             state_dir, about(1, "lock-file", **{"path": path, **details}), *([made(**identity)] if identity else [])
@@ -277,11 +277,11 @@ def test_nobody_ends_itself_or_who_was_there_before_the_run(state_dir):
     ledger = forge(
         state_dir, about(1, "process", tag=new_tag()), made(pid=own.pid, start=own.start), process=Process(2**22, 0)
     )
-    assert one_line(sweep()).endswith("it is this very process")
+    assert one_line(sweep()).endswith("it is this process or its ancestor")
     ledger.unlink()
     parent = os.getppid()
     forge(state_dir, about(1, "process", tag=new_tag()), made(pid=parent, start=start_of(parent)))
-    assert one_line(sweep()).endswith("it is older than the process that started it")
+    assert one_line(sweep()).endswith("it is older than its recorded parent")
 
 
 def test_a_tag_of_its_own_ends_nobody(state_dir, fork):
@@ -291,13 +291,13 @@ def test_a_tag_of_its_own_ends_nobody(state_dir, fork):
         forge(state_dir, about(1, "process", tag=tag_of("self")))
         return one_line(sweep())
 
-    assert fork(life).result().endswith("it is this very process")
+    assert fork(life).result().endswith("it is this process or its ancestor")
 
 
 @pytest.mark.parametrize("pid", [0, 1, -1, -2])
 def test_process_1_and_groups_are_no_children(state_dir, pid):
     ledger = forge(state_dir, about(1, "process", tag=new_tag()), made(pid=pid, start=start_of(1) or 0))
-    assert "1 line is no record" in one_line(sweep())
+    assert "1 line is not a valid record" in one_line(sweep())
     assert ledger.exists()
 
 
@@ -313,5 +313,5 @@ def test_a_limit_that_may_be_anybodys_is_no_tag(state_dir, fork, tag):
     child = fork(life)
     child.wait_blocked("pause")
     forge(state_dir, about(1, "process", tag=tag))
-    assert "1 line is no record" in one_line(sweep())
+    assert "1 line is not a valid record" in one_line(sweep())
     assert child.alive

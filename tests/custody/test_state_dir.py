@@ -170,8 +170,8 @@ def test_no_object_is_made_when_its_record_cannot_be_written(fork):
     child = fork(life)
     made, lines = child.result()
     assert [type(found) for found in made] == [str, str, bool]
-    assert "so nothing is made without a record" in made[0]
-    assert "so nothing is made without a record" in made[1]
+    assert "so no object is created without a record" in made[0]
+    assert "so no object is created without a record" in made[1]
     assert [line[0] for line in lines] == ["@", "+", "="]
 
 
@@ -189,7 +189,7 @@ def test_a_disk_that_is_full_when_the_ledger_is_opened(fork):
             unlimited()
 
     sentence, files = fork(life).result()
-    assert "so nothing is made without a record" in sentence
+    assert "so no object is created without a record" in sentence
     assert files == []
 
 
@@ -239,7 +239,7 @@ def test_a_file_system_that_takes_nothing(runtime, fork, disk):
     if told.startswith("not here"):
         pytest.skip(told)
     assert ("No space left" if disk == "full" else "Read-only file system") in told
-    assert "so nothing is made" in told
+    assert "so no object is created" in told
 
 
 def test_the_suites_python_can_load_it_isolated():

@@ -185,7 +185,7 @@ def test_what_belongs_to_another_user_is_not_made_in_his_name(state_dir, fork):
             except StateDirError as error:
                 return str(error)
 
-    assert "this process has become user 65534 and the ledgers are user 0's" in fork(life).result()
+    assert "this process has become user 65534 but the ledgers belong to user 0" in fork(life).result()
     state_dir.mkdir(mode=0o700)
 
 

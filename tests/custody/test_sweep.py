@@ -102,7 +102,7 @@ def test_each_line_says_what_it_was_who_made_it_and_where(state_dir):
         forge(state_dir, '@ "test_it.py::test_one"', about_segment(key=key), process=None)
         (line,) = sweep().left
         assert line.startswith(f"System V segment (key {key:#x}, 4096 bytes), made by test_it.py::test_one in process ")
-        assert f": its creating process is {os.getpid()} and not " in line
+        assert f": its creating process is {os.getpid()}, not " in line
         assert segment.exists()
 
 

@@ -85,7 +85,7 @@ def test_of_two_that_it_may_be_neither_goes(state_dir, left):
     other = semget(IPC_PRIVATE, 7, left["mode"])
     try:
         forge(state_dir, about_set(key=0, nsems=7, mode=left["mode"], at=NOW() - 1))
-        assert f": 2 objects may be it, one of them with id {left['private']}" in one_line(sweep())
+        assert f": 2 objects fit its record, one of them with id {left['private']}" in one_line(sweep())
         assert exists(left["private"])
         assert exists(other)
     finally:
@@ -96,8 +96,8 @@ def test_of_two_that_it_may_be_neither_goes(state_dir, left):
     ("change", "sentence"),
     [
         ({"mode": 0o640}, "its mode is 0o600 and not 0o640"),
-        ({"nsems": 8}, "its number of semaphores is 7 and not 8"),
-        ({"uid": 65533}, f"its creating user is {os.geteuid()} and not 65533"),
+        ({"nsems": 8}, "its number of semaphores is 7, not 8"),
+        ({"uid": 65533}, f"its creating user is {os.geteuid()}, not 65533"),
         ({"at": NOW() + 3600}, "it is older than the record"),
     ],
 )
@@ -110,14 +110,14 @@ def test_a_set_that_another_has_under_the_key_stays(state_dir, left, change, sen
 def test_a_set_with_the_key_that_is_in_use_stays(state_dir, left):
     semop(left["keyed"], [(0, 1)])
     forge(state_dir, about_set(key=left["key"], nsems=7, at=NOW() - 1))
-    assert "it is in use, and nothing shows who made it" in one_line(sweep())
+    assert "it is in use, and its creator is unknown" in one_line(sweep())
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"nsems": 8}, "its number of semaphores is 7 and not 8"),
-        ({"uid": 65533}, f"its creating user is {os.geteuid()} and not 65533"),
+        ({"nsems": 8}, "its number of semaphores is 7, not 8"),
+        ({"uid": 65533}, f"its creating user is {os.geteuid()}, not 65533"),
         ({"key": 0x1111}, "its key is"),
         ({"key": 0}, "its key is"),
         ({"at": NOW() + 3600}, "it is older than the record"),
@@ -159,7 +159,7 @@ def test_another_users_set_stays(state_dir, fork):
         forge(state_dir, about_set(key=0, nsems=7, mode=0o135, at=NOW() - 1))
         assert sweep().removed == []
         forge(state_dir, about_set(key=0, nsems=7, mode=0o135, at=NOW() - 1), made(id=semid))
-        assert "its creating user is 65534 and not 0" in one_line(sweep())
+        assert "its creating user is 65534, not 0" in one_line(sweep())
         assert exists(semid)
     finally:
         semctl_rmid(semid)

@@ -1,6 +1,7 @@
 """Message queues, which have no creator on the kernel's record: what is proved by other marks, and what is not and stays.
 
-What they share with semaphore sets is tried on those, in test_unclaimed.py; this is what a queue's own row must get right.
+What they share with semaphore sets is tried on those, in test_unclaimed.py; this is what a queue's own row must get
+right.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ def test_a_queue_that_somebody_has_used_is_not_it(state_dir, private, keyed, use
     forge(state_dir, intended(private))
     assert sweep().removed == []
     forge(state_dir, intended(keyed))
-    assert "it is in use, and nothing shows who made it" in one_line(sweep())
+    assert "it is in use, and its creator is unknown" in one_line(sweep())
     assert (exists(private), exists(keyed)) == (True, True)
 
 
@@ -105,7 +106,7 @@ def test_of_two_that_it_may_be_neither_goes(state_dir, private):
     other = msgget(IPC_PRIVATE, msgctl_stat(private).perm.mode)
     try:
         forge(state_dir, intended(private))
-        assert ": 2 objects may be it" in one_line(sweep())
+        assert ": 2 objects fit its record" in one_line(sweep())
         assert (exists(private), exists(other)) == (True, True)
     finally:
         msgctl_rmid(other)
@@ -114,7 +115,7 @@ def test_of_two_that_it_may_be_neither_goes(state_dir, private):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"uid": 65533}, f"its creating user is {os.geteuid()} and not 65533"),
+        ({"uid": 65533}, f"its creating user is {os.geteuid()}, not 65533"),
         ({"key": 0x1111}, "its key is"),
         ({"at": NOW() + 3600}, "it is older than the record"),
     ],

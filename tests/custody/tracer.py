@@ -1,7 +1,7 @@
 """A tracer that kills a process at the entry of its n-th system call (ptrace(2)).
 
-It only counts: no registers are read, so that it is the same on every machine. What the process forks is not followed. A
-process that is killed where it enters a call has done all before that call and nothing of it.
+It only counts: no registers are read, so that it is the same on every machine. What the process forks is not followed.
+A process that is killed where it enters a call has done all before that call and nothing of it.
 """
 
 from __future__ import annotations

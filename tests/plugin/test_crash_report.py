@@ -48,7 +48,7 @@ def test_a_run_sweeps_first_and_says_what_it_found(pytester, state_dir, how):
     assert lines[0].startswith(f"ipc: removed FIFO {gone}/fifo, made by test_it.py::test_dead in process ")
     assert lines[1].startswith(f"ipc: left FIFO {left}/fifo, made by test_it.py::test_dead in process ")
     assert lines[1].endswith(f": it belongs to user {os.geteuid()}")
-    assert lines[2:] == [f"ipc: left {state_dir}/1-1.ledger: it does not begin as a ledger does"]
+    assert lines[2:] == [f"ipc: left {state_dir}/1-1.ledger: its first line is not a valid ledger header"]
     assert (gone.exists(), left.exists()) == (False, True)
 
 
@@ -58,7 +58,7 @@ def test_a_home_that_cannot_be_used_is_told_and_stops_no_run(pytester, state_dir
     pytester.makepyfile("def test_nothing(): pass")
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines([f"ipc: the ledger's directory is open to others (mode 0o777), *: {state_dir}"])
+    result.stdout.fnmatch_lines([f"ipc: the state directory is open to others (mode 0o777), *: {state_dir}"])
 
 
 def test_a_kernel_without_pidfds_is_told_of(pytester, state_dir):
@@ -213,7 +213,8 @@ def stopped(pytester: pytest.Pytester, *how: str) -> tuple[int, str, bool]:
         try:
             assert Deadline(30).until(lambda: note.exists() or process.poll() is not None)
             assert note.exists(), log.read_text()
-            # A signal that came just before the test is in pause() would be noted by Python, and pause() wait for the next.
+            # A signal that came just before the test is in pause() would be noted by Python, and pause() wait for the
+            # next.
             test = int(note.read_text())
             assert Deadline(30).until(lambda: "in pause" in doing(test)), doing(test)
             process.terminate()

@@ -297,7 +297,7 @@ def test_a_run_that_was_killed_with_its_reaper_leaves_nothing_anywhere(pytester,
         return not any(where == name for where in map(namespace_of, filter(str.isdigit, os.listdir("/proc"))))
 
     assert Deadline(30).until(is_gone)
-    for command, line in (("sweep", "nothing was left behind"), ("status", "nothing is owned")):
+    for command, line in (("sweep", "nothing was left behind"), ("status", "no objects are owned")):
         told = subprocess.run(
             [sys.executable, "-c", HERE_ALONE, command], capture_output=True, text=True, check=True, timeout=60
         )

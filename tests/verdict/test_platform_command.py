@@ -100,7 +100,7 @@ def test_capabilities_of_a_user_namespace_do_not_meet_needs():
     lacks = {lack["name"]: lack for lack in found(BEGINNINGS["in a user namespace"])["lacking"]}
     for name in ("CAP_SYS_RESOURCE", "CAP_IPC_OWNER"):
         (said,) = lacks[name]["said"]
-        assert f"needs {name}, which this process has in name only: " in said["reason"]
+        assert f"needs {name}, which is set, but a trial call fails: " in said["reason"]
     assert "other users" in lacks
 
 

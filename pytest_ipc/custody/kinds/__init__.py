@@ -1,7 +1,7 @@
-"""The kinds of objects in custody: how each is found from its record, proved to be ours, removed and described.
+"""The kinds of objects in custody: how each is found from its record, verified, removed and described.
 
-The reaper, the sweep and `status` go over this table and know nothing else of any kind. Importable with `python -I -S`;
-ctypes comes only with the first System V object. A kind is a row: a module here for each family, an entry below.
+The reaper, the sweep and `status` use only this table. It imports under `python -I -S`, and loads ctypes only with the
+first System V object. To add a kind, add a module here and a row below.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ KINDS = {
     )
 }
 
-# In the place of a kind that a later version knows: it can be named, and nothing else.
+# Stands for a kind of a later version, which can only be named.
 UNKNOWN = Kind(
     "unknown",
     find=lambda _entry: None,
-    prove=lambda _entry, _found: "its kind is not known here",
+    prove=lambda _entry, _found: "its kind is not known to this version",
     remove=lambda _entry, _found: None,
     describe=lambda entry: f"object of unknown kind {entry.kind!r}",
     needs={},

@@ -1,4 +1,4 @@
-"""FIFOs in custody: files, and a process that waits in opening one is released when it is removed."""
+"""FIFOs in custody: files whose removal releases processes blocked in open(2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["FIFOS"]
 
 
 def _both_ends(name: str, folder: int) -> int:
-    """A reader and a writer in one: whoever waits for the other side has it."""
+    """Open both ends, which releases processes blocked in open(2) of either."""
     return os.open(name, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
 
 

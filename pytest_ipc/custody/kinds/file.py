@@ -1,10 +1,10 @@
 """Files in custody, some in a private directory of their own: the common part of FIFOs, mapped files and socket paths.
 
-A file is known by its device, inode number and time of birth, for a number is given again at once. Where the file system keeps no
-such time, a file at a path of the user's choosing must not have changed at all. What was not recorded before its maker died must
-have been born right after the intent was written.
+A file is identified by device, inode number and birth time, as inode numbers are reused. If the file system keeps no
+birth time, a file at a user-chosen path must be unchanged. A file whose identity was not recorded before its creator
+died must have been created right after the intent was recorded.
 
-A row for another type of file is `files("name", "what people call it", is_type)`.
+To add another type of file, call `files("name", "noun", is_type)`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["FILES_MADE", "Found", "files", "is_older", "is_same", "look", "unlin
 
 _PRIVATE = re.compile(r"pytest-ipc-[0-9a-f]{16}")
 
-# Seconds from an intent to the call that makes the object: processes may be slow, but nobody else is that quick.
+# Longest time in seconds from the intent to the creating call.
 SOON = 2.0
 
 _TIME = is_number(0, 2**63 - 1)
@@ -38,25 +38,25 @@ def _is_folder(value: Any) -> bool:
     return isinstance(value, dict) and all(check(value.get(name)) for name, check in FILES_MADE.items())
 
 
-# The identity of a file: `born` and `changed` in nanoseconds; `changed` only where the file system keeps no time of birth.
+# The identity of a file: `born` and `changed` in nanoseconds, `changed` only without a birth time.
 FILES_MADE: Checks = {**_FILE, "born": is_optional(_TIME), "changed": is_optional(_TIME)}
 _MADE: Checks = {**FILES_MADE, "folder": is_optional(_is_folder)}
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file as it is now: its status and, where the file system keeps it, its time of birth in nanoseconds."""
+    """A file as found: its status, and its birth time in nanoseconds if the file system keeps it."""
 
     status: os.stat_result
     born: int | None
 
     @classmethod
     def of(cls, fd: int) -> Found:
-        """The file that *fd* stands for. OSError."""
+        """Return the file open as *fd*. Raises OSError."""
         return cls(os.fstat(fd), born(fd))
 
     def identity(self) -> dict[str, int]:
-        """What to record of it."""
+        """Return the identity to record."""
         status = self.status
         if self.born is None:
             return {"dev": status.st_dev, "ino": status.st_ino, "changed": status.st_ctime_ns}
@@ -64,7 +64,7 @@ class Found:
 
 
 def look(path: str) -> Found | None:
-    """Return what is at *path*; None when there is nothing. OSError where this process may not look."""
+    """Return the file at *path*; None if there is none. Raises OSError if this process may not search the path."""
     try:
         fd = os.open(path, HOLD)
     except (FileNotFoundError, NotADirectoryError, UnicodeEncodeError):
@@ -76,9 +76,9 @@ def look(path: str) -> Found | None:
 
 
 def is_same(found: Found, made: dict[str, Any], *, unchanged: bool) -> bool:
-    """Return whether *found* is the file that has the identity *made*.
+    """Return whether *found* has the recorded identity *made*.
 
-    With *unchanged*, a file without a time of birth must not have changed since: its number may have been given again.
+    With *unchanged*, a file without birth time must not have changed since, as its inode number may have been reused.
     """
     if (found.status.st_dev, found.status.st_ino) != (made["dev"], made["ino"]):
         return False
@@ -88,26 +88,26 @@ def is_same(found: Found, made: dict[str, Any], *, unchanged: bool) -> bool:
 
 
 def was_born_then(found: Found, at: float) -> bool:
-    """Return whether the file was made when the intent said that it was about to be, at *at* in seconds since the Epoch."""
+    """Return whether the file was created within SOON after *at*, in seconds since the Epoch."""
     time = found.status.st_ctime_ns if found.born is None else found.born
     return not is_older(time, at) and time <= (at + SOON) * 1e9
 
 
 def is_older(time: int, at: float) -> bool:
-    """Return whether *time*, in nanoseconds, was before *at*, which is as exact as a float of seconds: to some 240 ns."""
+    """Return whether *time* in nanoseconds is before *at* in seconds, a float with a precision of about 240 ns."""
     return time < at * 1e9 - 1000
 
 
 def files(
     name: str,
-    word: str,
+    noun: str,
     is_type: Callable[[int], bool],
     hold: Callable[[str, int], int | None] = lambda _name, _dir: None,
 ) -> Kind:
-    """The row for files of one type, given by a function of their mode; *hold* opens what must be open while one goes."""
+    """Return the kind for files whose mode *is_type* accepts; what *hold* opens stays open during a removal."""
 
     def prove(entry: Entry, found: Found) -> str | None:
-        return _prove(entry, found, word, is_type)
+        return _prove(entry, found, noun, is_type)
 
     def remove(entry: Entry, found: Found) -> None:
         if is_type(found.status.st_mode):
@@ -120,7 +120,7 @@ def files(
         _find,
         prove,
         remove,
-        describe=lambda entry: f"{word} {entry.details['path']}",
+        describe=lambda entry: f"{noun} {entry.details['path']}",
         needs={"path": is_text, "directory": is_optional_text},
         made=_MADE,
         lasting=True,
@@ -134,36 +134,36 @@ def _find(entry: Entry) -> Found | None:
     return None
 
 
-def _prove(entry: Entry, found: Found, word: str, is_type: Callable[[int], bool]) -> str | None:
+def _prove(entry: Entry, found: Found, noun: str, is_type: Callable[[int], bool]) -> str | None:
     path, directory, status = entry.details["path"], entry.details.get("directory"), found.status
     for name in (path, directory or "/"):
         if not os.path.isabs(name) or ".." in name.split("/"):
-            return "its path is not absolute and plain"
+            return "its path is not absolute and without .."
     if directory and (os.path.dirname(path) != directory or not _PRIVATE.fullmatch(os.path.basename(directory))):
-        return "it is not in a directory that was made for it"
+        return "it is not in a directory created for it"
     if status.st_uid != entry.details["uid"]:
         return f"it belongs to user {status.st_uid}"
     if stat.S_ISDIR(status.st_mode):
         return None if directory and not os.path.lexists(path) else "it is a directory"
     if not is_type(status.st_mode):
-        return f"it is no {word}"
+        return f"it is not a {noun}"
     if entry.made is not None and not is_same(found, entry.made, unchanged=not directory):
-        return f"it is another {word} than the one that was made"
+        return f"it is not the {noun} that was made"
     if entry.made is not None and found.born is not None:
         return None
     if is_older(status.st_ctime_ns, entry.details["at"]):
         return "it is older than the record"
     if entry.made is None and not directory:
         if status.st_size:
-            # A file that was there before is written to by its owner, which makes it younger than the record.
-            return "it holds something, and what was made here was empty until it was on record"
+            # Writes to a file that existed before make it look younger than the record.
+            return "it is not empty, and objects made here are empty until they are on record"
         if not was_born_then(found, entry.details["at"]):
-            return "it is younger than the record by more than it takes to make one"
+            return "it was made too long after the record"
     return None
 
 
 def _remove_private(path: str, made: dict[str, Any] | None) -> None:
-    """Remove a private folder, with all that is in it if that is known to be the one that was made. OSError."""
+    """Remove a private directory, with its contents if its recorded identity matches. Raises OSError."""
     try:
         fd = os.open(path, HOLD | os.O_DIRECTORY)
     except FileNotFoundError:
@@ -178,13 +178,13 @@ def _remove_private(path: str, made: dict[str, Any] | None) -> None:
 
 
 def unlink(path: str, found: os.stat_result, hold: Callable[[str, int], int | None] = lambda _name, _dir: None) -> None:
-    """Remove the file, if it is still the one that was found; what *hold* opens is open while it goes. OSError."""
-    # By its directory's descriptor: whoever may write above it can put a link to elsewhere in its directory's place.
+    """Remove the file if it is still *found*; what *hold* opens stays open meanwhile. Raises OSError."""
+    # By the directory's descriptor, as others may replace the directory by a symbolic link.
     folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     name, keeper = os.path.basename(path), None
     try:
         if not os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), found):
-            raise OSError(ESTALE, "it has been exchanged")
+            raise OSError(ESTALE, "it has been replaced")
         with failures_ignored:
             keeper = hold(name, folder)
         os.unlink(name, dir_fd=folder)

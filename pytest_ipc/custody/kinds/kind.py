@@ -1,13 +1,13 @@
-"""A row of the table of kinds, and the open record that its functions get.
+"""A row of the table of kinds, and the open record that its functions receive.
 
-find      the object's handle from its intent, and its identity if it was recorded; None when there is no such object
-prove     why the handle is not the recorded object, or None when it is: what is not proved is left alone and named
-remove    end it
-describe  what people read
-needs     what the details of its intent must be
-made      what the details of its identity must be
-lasting   whether it can be there after the machine has been started anew
-is_unique whether its name or key was drawn at random, so that no other object can have it, in whatever namespace
+find      return the object from its intent, and its identity if recorded; None if it does not exist
+prove     return why the object found is not proven to be the recorded one; None if it is
+remove    remove it
+describe  return its description for users
+needs     validators for the details of its intent
+made      validators for the details of its identity
+lasting   whether it can survive a reboot
+is_unique whether its name or key is random, so that no other object has it in any namespace
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ __all__ = ["Entry", "Kind"]
 
 @dataclass
 class Entry:
-    """An open record as it is read: what was intended, and, if that was recorded, what was made."""
+    """An open record: the details of its intent and, if recorded, its identity `made`."""
 
     number: int
     kind: str
     details: dict[str, Any]
     made: dict[str, Any] | None = None
     test: str | None = None
-    pid: int = 0  # of the process that made it, and when that started
+    pid: int = 0  # pid and start time of the process that created it
     start: int = 0
 
 

@@ -1,4 +1,4 @@
-"""Files to lock, in custody. The locks need no record: the kernel releases them with their last process."""
+"""Lock files in custody. Locks need no record, as the kernel releases them with their processes."""
 
 from __future__ import annotations
 

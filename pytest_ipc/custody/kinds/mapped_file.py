@@ -1,4 +1,4 @@
-"""Mapped files in custody: regular files; who has one mapped keeps the memory when the name goes."""
+"""Mapped files in custody: regular files; existing mappings survive the removal of the name."""
 
 from __future__ import annotations
 

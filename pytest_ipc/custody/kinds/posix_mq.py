@@ -1,8 +1,7 @@
-"""POSIX message queues in custody: found by name alone, as the directory that lists them is rarely mounted.
+"""POSIX message queues in custody: found by name, as the mqueue file system is rarely mounted.
 
-A name that was drawn at random and claimed with O_EXCL belongs to nobody else. Under a name of the caller's choice a queue is
-known by its device and inode; before these are on record, by what it was to be made as, and the record says that there was no
-queue of that name a moment before.
+A random name created with O_EXCL is unique. A queue with a name chosen by the caller is identified by device and inode;
+before these are recorded, by its intended attributes, as the record shows that no queue had that name just before.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ __all__ = ["QUEUES"]
 
 @dataclass(frozen=True)
 class _Queue:
-    """What the kernel says of a queue; nothing, where its mode keeps even its owner from looking."""
+    """A queue as found; None for both if its mode denies even its owner access."""
 
     status: os.stat_result | None
     size: tuple[int, int] | None
@@ -50,23 +49,23 @@ def _prove(entry: Entry, found: _Queue) -> str | None:
     details, made, status = entry.details, entry.made, found.status
     is_own = DRAWN.fullmatch(details["name"])
     if status is None:
-        return None if is_own else "its mode keeps its owner from looking whose it is"
-    if status.st_ctime < int(details["at"]):  # the clock of this file system has whole seconds
+        return None if is_own else "its mode denies its owner the access that would identify it"
+    if status.st_ctime < int(details["at"]):  # the timestamps of this file system are in whole seconds
         return "it is older than the record"
     if made is not None:
         same = (status.st_dev, status.st_ino) == (made["dev"], made["ino"])
-        return None if same else "it is another queue than the one that was made"
+        return None if same else "it is not the queue that was made"
     if status.st_uid != details["uid"]:
         return f"it belongs to user {status.st_uid}"
     if not is_own and not _could_be(details, found.size, status):
-        return "it is of another size or mode than the one that was to be made"
+        return "its size or mode is not that of the intended queue"
     if not is_own and status.st_ctime > details["at"] + SOON:
-        return "it is younger than the record by more than it takes to make one"
+        return "it was made too long after the record"
     return None
 
 
 def _could_be(details: dict[str, Any], size: tuple[int, int] | None, status: os.stat_result) -> bool:
-    """Whether what was to be made would look so; of its mode the umask has taken some bits."""
+    """Return whether size and mode are as intended; the umask may have cleared mode bits."""
     return size == (details["maxmsg"], details["msgsize"]) and not stat.S_IMODE(status.st_mode) & ~details["mode"]
 
 

@@ -1,7 +1,7 @@
-"""POSIX named semaphores in custody: files of libc in /dev/shm, each identified by device and inode.
+"""POSIX named semaphores in custody: files of libc in /dev/shm, identified by device and inode.
 
-Before these are on record it is known by the name that it was made under, 64 random bits that belong to nobody else; and
-before it has even that, while sem_open(3) is at work, by the random value that the record says it was made with.
+Before these are recorded, a semaphore is identified by its name of 64 random bits; and before it has that name, during
+sem_open(3), by the random initial value in its record.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ __all__ = ["SEMAPHORES", "path_of"]
 
 _PREFIXES = ("sem.", "")  # glibc's, musl's
 _PLAIN = re.compile(r"/[^/]+", re.DOTALL)
-_UNFINISHED = re.compile(r"sem\.[0-9A-Za-z]{6}|tmp-\d+")  # glibc's, musl's, while they make one
+_UNFINISHED = re.compile(r"sem\.[0-9A-Za-z]{6}|tmp-\d+")  # glibc's and musl's temporary names
 
 _Files = dict[str, Found]
 
 
 def path_of(name: str) -> str:
-    """The file of the semaphore *name*, as this libc has it. FileNotFoundError."""
+    """Return the path of the file of semaphore *name* for this libc. Raises FileNotFoundError."""
     for prefix in _PREFIXES:
         path = f"{os.path.realpath(DIRECTORY)}/{prefix}{name[1:]}"
         with suppress(FileNotFoundError):
@@ -37,13 +37,13 @@ def path_of(name: str) -> str:
 
 
 def _find(entry: Entry) -> _Files | None:
-    """Every name of the file: its own, the one that it was published under, and libc's while it was made."""
+    """Return every name of the file: its own, its published name, and libc's temporary name."""
     own, name = entry.details["own"], entry.details["name"]
     found = _file_of(own)
     if entry.made is None:
-        found |= _unfinished(entry)  # and published it cannot be yet: who has that name is somebody else
+        found |= _unfinished(entry)  # it is not published yet, so another object has that name
     elif name is not None:
-        # It may not have been published either, and who has the name now may be somebody else.
+        # It may not have been published, and another object may have the name.
         made = entry.made
         found |= {path: file for path, file in _file_of(name).items() if is_same(file, made, unchanged=False)}
     return found or None
@@ -76,37 +76,35 @@ def _is_plain(entry: Entry, status: os.stat_result) -> bool:
 
 
 def _was_being_made(path: str, tag: int) -> bool:
-    """Whether it holds the value *tag*; or nothing at all while nobody has it open, and so cannot become a semaphore any more.
+    """Return whether the file holds the value *tag*, or is empty and open nowhere, so it cannot become a semaphore.
 
-    Only a file that nobody else has open, in whatever namespace, can be given a write lease. OSError if somebody has.
+    A write lease succeeds only if no other process, in any namespace, has the file open. Raises OSError otherwise.
     """
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         head = os.read(fd, 8)
         if not head:
-            fcntl.fcntl(
-                fd, fcntl.F_SETSIG, signal.SIGURG
-            )  # who opens it now has us told by a signal: by one that does no harm
+            fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)  # an open(2) now sends this signal, which is harmless
             fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
             return os.fstat(fd).st_size == 0
         words = struct.unpack("=2I", head.ljust(8, b"\0"))
-        return tag in words or tag << 1 in words  # where atomic words are narrow the lowest bit is a flag
+        return tag in words or tag << 1 in words  # without 64-bit atomics the lowest bit is a flag
     finally:
         os.close(fd)
 
 
 def _prove(entry: Entry, found: _Files) -> str | None:
     if not DRAWN.fullmatch(entry.details["own"]):
-        return "its name was not made for it"
+        return "its name is not one that pytest-ipc draws"
     for file in found.values():
         status = file.status
         if not stat.S_ISREG(status.st_mode):
-            return "it is no semaphore"
+            return "it is not a regular file"
         if is_older(status.st_ctime_ns, entry.details["at"]):
             return "it is older than the record"
         if entry.made is not None:
             if not is_same(file, entry.made, unchanged=False):
-                return "it is another semaphore than the one that was made"
+                return "it is not the semaphore that was made"
         elif status.st_uid != entry.details["uid"]:
             return f"it belongs to user {status.st_uid}"
     return None

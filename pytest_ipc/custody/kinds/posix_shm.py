@@ -1,6 +1,6 @@
-"""POSIX objects that are files in /dev/shm, in custody: tmpfs does not reuse inode numbers, other file systems do.
+"""POSIX shared memory in custody: files in /dev/shm.
 
-A row for another mechanism with files there is `in_dev_shm("name", "what people call it", prefix)`.
+To add another mechanism with files there, call `in_dev_shm("name", "noun", prefix)`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from .kind import Entry, Kind
 __all__ = ["DIRECTORY", "DRAWN", "SHARED_MEMORY", "in_dev_shm"]
 
 DIRECTORY = "/dev/shm"
-DRAWN = re.compile(r"/pytest-ipc-\d+-[0-9a-f]{16}")  # by resources/names.py: nobody else can have chosen such a name
+DRAWN = re.compile(r"/pytest-ipc-\d+-[0-9a-f]{16}")  # a random name by resources/names.py
 
 
-def in_dev_shm(kind: str, word: str, prefix: str = "") -> Kind:
-    """The row for objects whose name in /dev/shm is their own with *prefix* before it."""
+def in_dev_shm(kind: str, noun: str, prefix: str = "") -> Kind:
+    """Return the kind for objects whose file in /dev/shm is their name after *prefix*."""
 
     def place(entry: Entry) -> str:
-        # Where it leads: on some systems it is a link.
+        # Resolved, as it is a symbolic link on some systems.
         return f"{os.path.realpath(DIRECTORY)}/{prefix}{entry.details['name'].removeprefix('/')}"
 
     def find(entry: Entry) -> Found | None:
@@ -32,22 +32,22 @@ def in_dev_shm(kind: str, word: str, prefix: str = "") -> Kind:
     def prove(entry: Entry, found: Found) -> str | None:
         name, status = entry.details["name"], found.status
         if not name.startswith("/") or "/" in name[1:]:
-            return f"its name is not that of a {word}"
+            return f"its name is not a valid name of {noun}"
         if not stat.S_ISREG(status.st_mode):
-            return f"it is no {word}"
+            return "it is not a regular file"
         if is_older(status.st_ctime_ns, entry.details["at"]):
             return "it is older than the record"
         if entry.made is not None:
-            # Also when a test has given it to another user.
+            # The owner may differ: a test may have changed it.
             same = is_same(found, entry.made, unchanged=False)
-            return None if same else f"it is another {word} than the one that was made"
+            return None if same else f"it is not the {noun} that was made"
         if status.st_uid != entry.details["uid"]:
             return f"it belongs to user {status.st_uid}"
         if not DRAWN.fullmatch(name):
             if status.st_size:
-                return "it holds something, and what was made here was empty until it was on record"
+                return "it is not empty, and objects made here are empty until they are on record"
             if not was_born_then(found, entry.details["at"]):
-                return "it is younger than the record by more than it takes to make one"
+                return "it was made too long after the record"
         return None
 
     def remove(entry: Entry, found: Found) -> None:
@@ -58,7 +58,7 @@ def in_dev_shm(kind: str, word: str, prefix: str = "") -> Kind:
         find,
         prove,
         remove,
-        describe=lambda entry: f"{word} {entry.details['name']}",
+        describe=lambda entry: f"{noun} {entry.details['name']}",
         needs={"name": is_text},
         made=FILES_MADE,
     )

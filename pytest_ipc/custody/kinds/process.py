@@ -29,9 +29,9 @@ def _find_child(entry: Entry) -> Found | None:
 
 def _prove_child(entry: Entry, found: Found) -> str | None:
     if not is_possible(entry):
-        return "it is older than the process that started it"
+        return "it is older than its recorded parent"
     if not found.proven:
-        return found.doubt() or "it is this very process"
+        return found.doubt() or "it is this process or its ancestor"
     return None
 
 

@@ -1,10 +1,10 @@
 """System V objects in custody: the common part of segments, semaphore sets and message queues.
 
-An id holds its slot's sequence number, so that the slot's next tenant has another one. Only segments have their creating
-process on the kernel's record. Of the others the record always tells the id; and for the moment between the call and that
-record the object is made with mode bits that are drawn at random, and asked for once its id is told (see resources/sysv.py).
+An id contains a sequence number, so a later object in the same slot has another id. The kernel keeps the creating
+process of segments only. Other types are identified by their recorded id; until that is recorded, by random mode bits,
+which resources/sysv.py replaces by the requested mode afterwards.
 
-A row for another type is a `Family` and what its records need.
+To add another type, provide a `Family` and validators.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from .kind import Entry, Kind
 
 __all__ = ["Family", "Found", "sysv"]
 
-# For each mark what people call it, and what it is counted in.
-Words = Mapping[str, tuple[str, str]]
+# For each mark, its noun and its unit.
+Marks = Mapping[str, tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the kernel says of an object; `marks` is what else its records have, by the name that it has there."""
+    """An object as found; `marks` are the other recorded attributes by name."""
 
     id: int
-    key: int | None  # None once a segment's removal is pending: it has lost its key
+    key: int | None  # None if a segment's removal is pending, which clears its key
     mode: int
     cuid: int
     ctime: int
     marks: Mapping[str, int] = field(default_factory=dict)
-    cpid: int | None = None  # None where the kernel keeps no account of it
-    used: bool = False  # by anybody since it was made, as far as that is on the kernel's record
-    doubles: int = 1  # how many there are that it could be
+    cpid: int | None = None  # None if the kernel does not keep it
+    used: bool = False  # by any process since its creation, as far as the kernel shows
+    doubles: int = 1  # the number of objects that fit the record
 
 
 @dataclass(frozen=True)
 class Family:
-    """The calls of one type, all of which may raise OSError: every object's account, one's by id, the id of a key, removal."""
+    """The calls of one type: list all, stat by id, id of a key, remove. All may raise OSError."""
 
     rows: Callable[[], Iterable[Found]]
     stat: Callable[[int], Found]
@@ -47,24 +47,24 @@ class Family:
     rmid: Callable[[int], object]
 
 
-def sysv(name: str, word: str, load: Callable[[], Family], needs: Checks, words: Words) -> Kind:
-    """The row for one type. *load* is called with the first object, for it loads ctypes."""
+def sysv(name: str, noun: str, load: Callable[[], Family], needs: Checks, units: Marks) -> Kind:
+    """Return the kind for one type. *load* is called with the first object, as it loads ctypes."""
 
     def find(entry: Entry) -> Found | None:
-        return _find(entry, load(), words)
+        return _find(entry, load(), units)
 
     def remove(_entry: Entry, found: Found) -> None:
         load().rmid(found.id)
 
     def describe(entry: Entry) -> str:
         id = f"id {entry.made['id']}, " if entry.made else ""
-        marks = "".join(f", {entry.details[mark]} {unit}" for mark, (_, unit) in words.items())
-        return f"System V {word} ({id}key {entry.details['key']:#x}{marks})"
+        marks = "".join(f", {entry.details[mark]} {unit}" for mark, (_, unit) in units.items())
+        return f"System V {noun} ({id}key {entry.details['key']:#x}{marks})"
 
     return Kind(
         name,
         find,
-        lambda entry, found: _doubt(entry, found, words),
+        lambda entry, found: _doubt(entry, found, units),
         remove,
         describe,
         needs={"key": is_number(-(2**31), 2**31 - 1), "ipc": is_text, "drawn": is_optional(is_bool), **needs},
@@ -73,7 +73,7 @@ def sysv(name: str, word: str, load: Callable[[], Family], needs: Checks, words:
     )
 
 
-def _find(entry: Entry, family: Family, words: Words) -> Found | None:
+def _find(entry: Entry, family: Family, units: Marks) -> Found | None:
     if entry.made is not None:
         return _by_id(entry.made["id"], family)
     if entry.details["key"]:
@@ -81,20 +81,20 @@ def _find(entry: Entry, family: Family, words: Words) -> Found | None:
             return _by_id(family.get(entry.details["key"]), family)
         except FileNotFoundError:
             return None
-    # IPC_PRIVATE, and killed between the call and its record: whatever the record fits.
-    fitting = [found for found in family.rows() if found.key == 0 and _doubt(entry, found, words) is None]
+    # IPC_PRIVATE, and killed before the id was recorded: find the objects that fit the record.
+    fitting = [found for found in family.rows() if found.key == 0 and _doubt(entry, found, units) is None]
     if not fitting:
         return None
-    # Where the kernel knows the creator all of them are that process's, and each has a record of its own.
+    # If the kernel shows the creator, all are of that process, and each has its own record.
     return fitting[0] if fitting[0].cpid is not None else replace(fitting[0], doubles=len(fitting))
 
 
 def _by_id(id: int, family: Family) -> Found | None:
-    """The object with that id; None if there is none. PermissionError if there is one and nothing shows what it is."""
+    """Return the object with *id*; None if there is none. Raises PermissionError if it cannot be identified."""
     try:
         return family.stat(id)
     except PermissionError:
-        # Its mode may keep its own owner from looking, and not from removing it. Here everybody may look.
+        # The mode may deny its owner IPC_STAT but not IPC_RMID. /proc/sysvipc needs no permission.
         for found in family.rows():
             if found.id == id:
                 return found
@@ -103,33 +103,33 @@ def _by_id(id: int, family: Family) -> Found | None:
         return None
 
 
-def _doubt(entry: Entry, found: Found, words: Words) -> str | None:
-    """Why *found* is not what the record tells of; None if it is."""
+def _doubt(entry: Entry, found: Found, units: Marks) -> str | None:
+    """Return why *found* is not the recorded object; None if it is."""
     details = entry.details
     if found.doubles > 1:
-        return f"{found.doubles} objects may be it, one of them with id {found.id}"
+        return f"{found.doubles} objects fit its record, one of them with id {found.id}"
     wanted: dict[str, tuple[object, object]] = {}
     if found.cpid is not None and not (entry.pid < 0 and _is_drawn(entry)):
         wanted["creating process"] = (entry.pid, found.cpid)
     wanted["creating user"] = (details["uid"], found.cuid)
-    for mark, (word, _) in words.items():
-        wanted[word] = (details[mark], found.marks[mark])
+    for mark, (noun, _) in units.items():
+        wanted[noun] = (details[mark], found.marks[mark])
     if found.key is not None:
         wanted["key"] = (details["key"], found.key)
     if found.cpid is None and entry.made is None:
         wanted["mode"] = (f"{details['mode']:#o}", f"{found.mode:#o}")
     for what, (recorded, seen) in wanted.items():
         if recorded != seen:
-            return f"its {what} is {seen} and not {recorded}"
+            return f"its {what} is {seen}, not {recorded}"
     if found.cpid is None and entry.made is None and found.used:
-        return "it is in use, and nothing shows who made it"
+        return "it is in use, and its creator is unknown"
     if found.ctime < int(details["at"]):
         return "it is older than the record"
     if entry.made is None and not _is_drawn(entry) and found.ctime > details["at"] + SOON:
-        return "it is younger than the record by more than it takes to make one"
+        return "it was made too long after the record"
     return None
 
 
 def _is_drawn(entry: Entry) -> bool:
-    """Whether its key was drawn at random."""
+    """Return whether its key is random."""
     return entry.details["key"] != 0 and entry.details.get("drawn") is True

@@ -28,4 +28,4 @@ def _family() -> Family:
     return Family(rows, stat, lambda key: msgget(key, 0), msgctl_rmid)
 
 
-QUEUES = sysv("sysv-msg", "message queue", _family, needs={"mode": is_number(0, 0o777)}, words={})
+QUEUES = sysv("sysv-msg", "message queue", _family, needs={"mode": is_number(0, 0o777)}, units={})

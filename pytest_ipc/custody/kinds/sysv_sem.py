@@ -26,7 +26,7 @@ def _family() -> Family:
         for row in listed or ():
             yield found(row.semid, row.key, row.perms, row.nsems, row.cuid, row.otime, row.ctime)
         if listed is None:
-            # As in gVisor: one place of the kernel's table after the other, by a call that asks for no permission.
+            # As in gVisor: scan the kernel's table by SEM_STAT_ANY, which needs no permission.
             for index in range(semctl_info().highest + 1):
                 with suppress(OSError):
                     yield of(semctl_stat(index, SEM_STAT_ANY))
@@ -42,5 +42,5 @@ SETS = sysv(
     "semaphore set",
     _family,
     needs={"nsems": is_number(0, 2**31 - 1), "mode": is_number(0, 0o777)},
-    words={"nsems": ("number of semaphores", "semaphores")},
+    units={"nsems": ("number of semaphores", "semaphores")},
 )

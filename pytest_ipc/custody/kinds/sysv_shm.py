@@ -34,5 +34,5 @@ SEGMENTS = sysv(
     "segment",
     _family,
     needs={"size": is_number(0, 2**63 - 1)},
-    words={"size": ("size", "bytes")},
+    units={"size": ("size", "bytes")},
 )

@@ -1,4 +1,4 @@
-"""UNIX sockets with a path, in custody: files. Those with an abstract name go with their last descriptor."""
+"""UNIX sockets with a path in custody: files. Abstract sockets end with their last descriptor."""
 
 from __future__ import annotations
 

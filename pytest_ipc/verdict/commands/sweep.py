@@ -79,7 +79,7 @@ def _sweep(dry_run: bool) -> int:
         print(f"refused {line}")
     looked = ", ".join(map(plain, done.places))
     if not looked:
-        print("nothing was left behind: there is no directory of ledgers")
+        print("nothing was left behind: there is no state directory")
     elif not (done.removed or done.left or done.refused):
         print(f"nothing was left behind in {looked}")
     else:
