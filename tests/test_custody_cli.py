@@ -117,7 +117,7 @@ def test_nothing_to_tell(command, room):
     assert command("sweep").stdout == "nothing was left behind: there is no state directory\n"
     done = command("status")
     assert done.returncode == 0
-    assert f"the next run makes {room['XDG_RUNTIME_DIR']}/pytest-ipc" in done.stdout
+    assert f"the next run creates {room['XDG_RUNTIME_DIR']}/pytest-ipc" in done.stdout
     assert "no objects are owned" in done.stdout
 
 

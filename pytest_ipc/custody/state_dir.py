@@ -166,7 +166,7 @@ def _open(path: str, *, create: bool) -> int:
         os.close(fd)
         raise StateDirError(
             EPERM,
-            f"the state directory {' and '.join(wrong)} and cannot be used; remove it, or set XDG_RUNTIME_DIR",
+            f"the state directory {' and '.join(wrong)}, so it is not used; remove it, or set XDG_RUNTIME_DIR",
             path,
         )
     if status.st_mode & 0o700 != 0o700:

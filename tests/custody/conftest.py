@@ -1,4 +1,4 @@
-"""A home of ledgers for one test, so that neither the session's own nor another test's meets it."""
+"""A state directory per test, separate from those of the session and of other tests."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from ..subprocesses import Running
 
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is this test's $XDG_RUNTIME_DIR; the home in it is not made yet."""
+    """A directory as $XDG_RUNTIME_DIR of the test; the state directory in it does not exist yet."""
     path = tmp_path / "runtime"
     path.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
     monkeypatch.setattr(pytest_ipc.custody.state_paths, "_pinned", None)
-    # What other runs on this machine have left is not this test's, and what the session has made is not to be swept.
+    # # Leftovers of other runs do not count here, and objects of the session must not be swept.
     candidates = pytest_ipc.custody.state_paths._candidates
     monkeypatch.setattr(pytest_ipc.custody.state_paths, "_candidates", lambda: candidates()[:1])
     return path
@@ -46,7 +46,7 @@ def open_folder(temporary_root: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def state_dir(runtime: Path) -> Iterator[Path]:
-    """The home in it."""
+    """The state directory in it."""
     path = runtime / "pytest-ipc"
     path.mkdir(mode=0o700)
     yield path
@@ -55,7 +55,7 @@ def state_dir(runtime: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def own(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
-    """A ledger of this process's in a home of its own, in the place of the session's."""
+    """A ledger of this process in its own state directory, instead of that of the session."""
     made = Ledger()
     assert state_dir_path() == str(state_dir)
     monkeypatch.setattr(ledger, "_ledger", made)
@@ -68,7 +68,7 @@ SLEEPS = [sys.executable, "-I", "-S", "-c", "import signal; signal.pause()"]
 
 @pytest.fixture
 def foreign(temporary_root: Path) -> Iterator[dict[str, Any]]:
-    """One of every kind that no record is of: a segment, a semaphore set, a queue, a FIFO, a file, a directory, a process; they have to survive."""
+    """Create one unrecorded object of every kind, and a process; they must survive."""
     folder = Path(tempfile.mkdtemp(dir=temporary_root))
     folder.chmod(0o711)
     empty, file, fifo = folder / "empty", folder / "file", folder / "fifo"

@@ -1,4 +1,4 @@
-"""The killing of a run at one system call after the other: a program, started by test_every_call with the points to try.
+"""A program, started by test_every_call, that kills a run at each of the given system calls.
 
     python -m tests.custody.every_call ROOT scope|pytest POINT…
 
@@ -114,7 +114,7 @@ def own_ground() -> bool:
 
 
 def try_point(root: Path, how: str, point: int, alone: bool) -> dict[str, object]:
-    """Kill a run at one call, and see what is left of it."""
+    """Kill a run at one call, and return its leftovers."""
     place = replace(Place.make(root / f"{how}-{point}"), alone=alone)
     foreign = shmget(IPC_PRIVATE, place.size, IPC_CREAT | IPC_EXCL | 0o600)
     foreign_set = semget(IPC_PRIVATE, place.nsems, IPC_CREAT | IPC_EXCL | 0o600)

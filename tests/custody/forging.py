@@ -35,7 +35,7 @@ def dead_process() -> Process:
 
 
 def about(number: int, kind: str, **details: Any) -> str:
-    """A record of an object that is about to be made; a detail that is ... is left out."""
+    """Return the record of an intent; a detail with the value ... is omitted."""
     entries = {"at": LONG_AGO, "uid": os.geteuid(), **details}
     return f"+ {number} {kind} {json.dumps({name: value for name, value in entries.items() if value is not ...})}"
 
@@ -77,7 +77,7 @@ def header(process: Process, **changes: Any) -> str:
 
 
 def forge(state_dir: Path, *lines: str, process: Process | None = None, end: str = "\n", **changes: Any) -> Path:
-    """A ledger in *home* of a process that has died, or of *process*, with these lines."""
+    """Write a ledger with these lines to *state_dir*, of a dead process or of *process*."""
     process = process or dead_process()
     path = state_dir / f"{process.pid}-{process.start}.ledger"
     path.write_text("\n".join([header(process, **changes), *lines]) + end)
@@ -88,7 +88,7 @@ def forge(state_dir: Path, *lines: str, process: Process | None = None, end: str
 
 
 def one_line(done: Swept) -> str:
-    """The only thing that a sweep had to tell of: it was left or refused."""
+    """Return the only line of a sweep's result, of an object left or a file refused."""
     (line,) = [*done.left, *done.refused]
     assert done.removed == []
     assert line.isprintable()

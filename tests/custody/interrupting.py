@@ -1,4 +1,4 @@
-"""The interruption of a tear-down at one instruction after the other: a program, started by test_interrupted.
+"""A program, started by test_interrupted, that interrupts a tear-down at each instruction.
 
     python -m tests.custody.interrupting MAKER EXCEPTION [POINTS]
 
@@ -163,7 +163,7 @@ class Striker:
 
 
 def strike(make: Callable[[Ipc], list[Note]], point: int | None, exception: type[BaseException]) -> Striker:
-    """End a scope with what *make* makes, with the exception at *point*; what is wrong afterwards is an AssertionError."""
+    """Close a scope with the objects of *make*, with the exception at *point*. Raises AssertionError for a leak."""
     owner = Scope()
     notes = make(Ipc(owner))
     striker = Striker(point, exception)

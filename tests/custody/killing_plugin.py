@@ -1,4 +1,4 @@
-"""A pytest plugin that kills its process at the kernel call after one that made an object, and writes down what was made.
+"""A pytest plugin that kills its process at the first kernel call after a creation, and logs the object.
 
 MADE=file python -m pytest -p tests.custody.killing_plugin conformance/…
 """

@@ -1,4 +1,4 @@
-"""What a run has left behind, by the kernel's account and not by the ledger's: objects, and the processes of the run."""
+"""The leftovers of a run, as the kernel and not the ledger shows them: objects and processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..leaks import queues
 Note = dict[str, Any]
 
 # The promise is one second. A machine under load may take longer without having broken it: what is asserted is that
-# nothing is left at the end of this time, and what is written down is how long it took.
+# # nothing remains after this time, and the time taken is recorded.
 PATIENCE = 5.0
 
 
@@ -56,7 +56,7 @@ def queue_is_left(note: Note) -> bool:
 
 
 def process_is_left(note: Note) -> bool:
-    """The process, or anybody who has its tag: also those that it started and never told of."""
+    """The process and all with its tag, also those that it started but did not report."""
     return Process(note["pid"], note["start"]).alive() or any(not is_zombie(pid) for pid in tagged(note["tag"]))
 
 
@@ -85,7 +85,7 @@ def _rare_mode() -> int:
 
 @dataclass(frozen=True)
 class Place:
-    """The folder of one run: its home of ledgers, its temporary files, its FIFOs and its notes."""
+    """The directory of one run: its state directory, temporary files, FIFOs and notes."""
 
     path: Path
     size: int
@@ -118,7 +118,7 @@ class Place:
         }
 
     def notes(self) -> list[Note]:
-        """What the run has told so far."""
+        """Return what the run has reported so far."""
         try:
             lines = (self.path / "notes").read_bytes().splitlines(keepends=True)
         except FileNotFoundError:
@@ -131,7 +131,7 @@ class Place:
         for note in self.notes():
             if note["kind"] in IS_LEFT and IS_LEFT[note["kind"]](note):
                 found[note["kind"]].append(note["what"])
-        # And what nobody has told of, because the run was dead before it could.
+        # # And unreported objects, as the run was dead before it could report them.
         segments = [row.shmid for row in sysvipc_shm() or () if row.size == self.size]
         sets = [row.semid for row in sysvipc_sem() or () if row.nsems == self.nsems]
         made = [row.msqid for row in sysvipc_msg() or () if self.alone or row.perms == self.mode]
@@ -178,7 +178,7 @@ class Place:
         return any(run in (process / name).read_bytes() for name in ("cmdline", "environ"))
 
     def clears(self, spared: Collection[object] = ()) -> dict[str, list[str]]:
-        """What is still left when the time is over; {} as soon as nothing is.
+        """Return the leftovers after the time limit; {} as soon as there are none.
 
         Whoever forks while the list of processes is read may be missed in it: it must be empty several times running.
         """

@@ -1,4 +1,4 @@
-"""What a run makes before it dies: every kind of object in custody, each told to the test before the run goes on.
+"""The objects that a run creates before it dies: every kind in custody, each reported to the test.
 
 Copied beside the run that imports it, so that nothing of the project's own tests is needed there but this file.
 
@@ -39,7 +39,7 @@ def mode() -> int:
 
 
 def open_notes() -> int:
-    """A descriptor to tell through, for a process that will not be able to open the file."""
+    """Return a descriptor to report through, for a process that cannot open the file later."""
     return os.open(os.environ["IPC_NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
@@ -166,7 +166,7 @@ def make_posix_semaphores(ipc: Any) -> None:
 
 
 def make_queues(ipc: Any) -> None:
-    """With a name of its own, with a given one, one that nobody may open, and with somebody who waits. All of them small."""
+    """Small queues: with a random name, a given name, mode 0, and a blocked receiver."""
     own, given, closed, awaited = (
         ipc.posix_mq(maxmsg=1, msgsize=8),
         ipc.posix_mq(name=f"/ipc-{size():x}-{os.getpid()}", maxmsg=1, msgsize=8),
@@ -185,7 +185,7 @@ def make_queues(ipc: Any) -> None:
 
 
 def make_processes(ipc: Any) -> None:
-    """A child: idle, stopped, with a daemon, with objects and with children of its own, become another user, on another host."""
+    """Children: idle, stopped, with a daemon, objects or children, as another user, in another network namespace."""
 
     def idle() -> None:
         tell_of_myself("a child")
@@ -283,7 +283,7 @@ def make_hosts(ipc: Any) -> None:
 
 
 def start_daemon() -> None:
-    """A grandchild that has cut every tie: two forks, a session of its own, no descriptor left. Back when it has done so."""
+    """Start a daemon: two forks, its own session, no open descriptor. Return once it runs."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:

@@ -1,4 +1,4 @@
-"""However a run dies, nothing of any kind is left of it within a second, and what is not its own is untouched.
+"""However a run dies, its objects are gone within a second, and those of others are untouched.
 
 Every way to die, with workers and without, is tried on real runs of pytest that have made an object of every kind. They
 tell what they made; that it is gone the kernel is asked. The promise is one second. A loaded machine may need longer,
@@ -132,7 +132,7 @@ def test_dies(torn_down_last, everything, torn_down_first):
 
 @dataclass(frozen=True)
 class Death:
-    """A way to die: what the test sends and to whom, what pytest is told, and how the run ends where that is known."""
+    """A way to die: the signal and its target, the arguments of pytest, and the exit status if known."""
 
     send: tuple[str, int] | None = None
     options: tuple[str, ...] = ()
@@ -178,14 +178,14 @@ CASES = [
 
 
 def foreign_segment(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
-    """IPC_PRIVATE and of the size that the run's have: only its maker tells it from them."""
+    """Create a private segment of the same size as those of the run: only its creator differs."""
     shmid = shmget(IPC_PRIVATE, place.size, IPC_CREAT | IPC_EXCL | 0o600)
     before = shmctl_stat(shmid)
     return shmid, lambda: shmctl_stat(shmid) == before, lambda: shmctl_rmid(shmid)
 
 
 def foreign_set(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
-    """IPC_PRIVATE, of as many semaphores as the run's have and never used: only its mode is another than theirs was at first."""
+    """Create an unused private set of the same size as those of the run: only its mode differs."""
     semid = semget(IPC_PRIVATE, place.nsems, IPC_CREAT | IPC_EXCL | 0o600)
     before = semctl_stat(semid)
     return ("sysv-sem", semid), lambda: semctl_stat(semid) == before, lambda: semctl_rmid(semid)
@@ -310,7 +310,7 @@ def bystanders(place: Place) -> Iterator[dict[str, tuple[object, Callable[[], bo
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    """Where the run takes place. What a failed test has shown to be left is not left for ever."""
+    """The place of the run, cleaned up also after a failed test."""
     shutil.copy(scenario.__file__, tmp_path / "scenario.py")
     (tmp_path / "test_run.py").write_text(RUN)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
@@ -358,11 +358,11 @@ def make_ready(place: Place, death: str, mode: str) -> tuple[subprocess.Popen[by
         run = start(place, death, mode, limit)
         ready: list[Note] = []
 
-        def told() -> bool:
+        def reported() -> bool:
             ready[:] = [note for note in place.notes() if note["kind"] == "ready"]  # noqa: B023 - this round's
             return bool(ready) or run.poll() is not None  # noqa: B023 - this round's
 
-        Deadline(60).until(told)
+        Deadline(60).until(reported)
         if ready:
             return run, Process(ready[0]["pid"], ready[0]["start"])
         run.kill()

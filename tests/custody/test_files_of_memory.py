@@ -1,4 +1,4 @@
-"""Shared memory and mapped files in the ledger: what a dead process left goes, and what is not proved to be its own stays."""
+"""Shared memory and mapped files: those of dead processes are removed, unproven ones are left alone."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_a_file_that_was_at_the_path_before_is_left_though_it_is_written_to(stat
     path = tmp_path / "data"
     path.write_text("somebody's")
     ledger = forge(state_dir, about(1, "mapped-file", path=str(path)))
-    assert "it holds something" in one_line(sweep())
+    assert "it is not empty" in one_line(sweep())
     assert path.read_text() == "somebody's"
     ledger.unlink()
     forge(state_dir, about(1, "mapped-file", path=str(path)), file_made(path))

@@ -1,4 +1,4 @@
-"""Ledgers that are none: what is no file, no record or no value of ours is refused in one line, in bounded time and memory."""
+"""Invalid ledgers: wrong files, records and values are refused in one line, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -123,27 +123,27 @@ def begins(state_dir: Path, first: str, process: Process | None = None) -> Path:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"pid": "5"}, "does not begin as a ledger does"),
-        ({"pid": -5}, "does not begin as a ledger does"),
-        ({"pid": HUGE}, "does not begin as a ledger does"),
-        ({"start": None}, "does not begin as a ledger does"),
-        ({"boot": ["x"]}, "does not begin as a ledger does"),
-        ({"root": 5}, "does not begin as a ledger does"),
-        ({"root": [1]}, "does not begin as a ledger does"),
-        ({"above": 5}, "does not begin as a ledger does"),
-        ({"above": [[1]]}, "does not begin as a ledger does"),
-        ({"above": [[1, "2"]]}, "does not begin as a ledger does"),
-        ({"root": [True, 2.5]}, "does not begin as a ledger does"),
-        ({"worker": {}}, "does not begin as a ledger does"),
-        ({"run": 5}, "does not begin as a ledger does"),
-        ({"pids": 5}, "does not begin as a ledger does"),
+        ({"pid": "5"}, "its first line is not a valid ledger header"),
+        ({"pid": -5}, "its first line is not a valid ledger header"),
+        ({"pid": HUGE}, "its first line is not a valid ledger header"),
+        ({"start": None}, "its first line is not a valid ledger header"),
+        ({"boot": ["x"]}, "its first line is not a valid ledger header"),
+        ({"root": 5}, "its first line is not a valid ledger header"),
+        ({"root": [1]}, "its first line is not a valid ledger header"),
+        ({"above": 5}, "its first line is not a valid ledger header"),
+        ({"above": [[1]]}, "its first line is not a valid ledger header"),
+        ({"above": [[1, "2"]]}, "its first line is not a valid ledger header"),
+        ({"root": [True, 2.5]}, "its first line is not a valid ledger header"),
+        ({"worker": {}}, "its first line is not a valid ledger header"),
+        ({"run": 5}, "its first line is not a valid ledger header"),
+        ({"pids": 5}, "its first line is not a valid ledger header"),
         ({"pid": 4_000_000}, "its header names process 4000000, its file name does not"),
     ],
 )
 def test_a_first_line_that_is_wrong_is_refused(state_dir, change, sentence):
     process = dead_process()
     path = begins(state_dir, header(process, **change).replace(f'"{HUGE}"', HUGE), process)
-    assert one_line(sweep()) == f"{path}: it {sentence.removeprefix('it ')}"
+    assert one_line(sweep()) == f"{path}: {sentence}"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A tear-down that an exception interrupts at any instruction loses nothing: each object is gone, or on record until it is.
+"""A tear-down that an exception interrupts at any instruction loses no object: it is removed or stays on record.
 
 The exception is what a signal's handler may raise: a second Ctrl-C, the outcome by which pytest-timeout fails a test, a
 bare TimeoutError, or the MemoryError of a process at its limit. Some points of each tear-down are tried here, evenly

@@ -1,4 +1,4 @@
-"""The ledger: on record before it exists, off it when it is gone, whole and short whatever happens to its writer or its disk."""
+"""The ledger: complete, and short, whatever happens to its process or its disk."""
 
 from __future__ import annotations
 
@@ -304,7 +304,7 @@ def test_one_of_an_earlier_boot_with_this_process_id_is_left_to_the_sweep(state_
 
 
 def take_over(files: list[Path]) -> None:
-    """Close every descriptor, as daemons do, and open *files* again and again under the numbers that the ledgers had."""
+    """Close every descriptor, as daemons do, and open *files* repeatedly under the numbers of the ledgers."""
     highest = max(map(int, os.listdir("/proc/self/fd")))
     os.closerange(3, highest + 1)
     for number in range(3, highest + 1):

@@ -27,7 +27,7 @@ SLEEPS = [sys.executable, "-I", "-S", "-c", "import signal; signal.pause()"]
 
 
 def daemonise(first: Callable[[], object] = int) -> int:
-    """In a child: a process that has left it by every means there is, and done something *first*; its pid."""
+    """In a child, start a daemon that runs *first* and detaches by all means. Return its pid."""
     reader, writer = os.pipe()
     if os.fork() == 0:
         os.setsid()
@@ -119,7 +119,7 @@ def test_a_zombie_of_somebody_elses_keeps_its_status(fork):
 
 
 def test_a_process_that_an_actors_own_test_started_is_not_its_parents(fork):
-    """In the child, what it started by other means has the child's own tag: an actor of its own takes none of it along."""
+    """Processes that a child starts by other means have its tag: ending a nested child spares them."""
 
     def life():
         with Running(SLEEPS) as other, scope() as ipc:

@@ -1,4 +1,4 @@
-"""What is in another namespace, or of another user: left alone, or cleared by whoever may."""
+"""Objects in another namespace or of another user are left alone, or removed if permitted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .test_sweep import exists, own_only
 
 @pytest.fixture
 def left_inside(state_dir, ipc_namespace):
-    """A ledger of a dead process, and the segment it left in a namespace that lives: namespace, key, the line of the record."""
+    """The namespace, key and record of a segment that a dead process left in an existing namespace."""
     namespace, key = ipc_namespace(), unused_key()
     namespace.fork(signal.pause).wait_blocked("pause")
 
@@ -102,7 +102,7 @@ def test_a_namespace_that_may_be_hidden_is_not_taken_for_gone(state_dir, monkeyp
     assert sweep(dry_run=True).left == []
     monkeypatch.setattr(namespaces, "_is_in_a_user_namespace", lambda: True)
     assert "whether it still exists cannot be determined here" in one_line(sweep())
-    with pytest.raises(OSError, match="cannot be seen"):
+    with pytest.raises(OSError, match="cannot be determined here"):
         process_in(name)
     # Only whom its own run has started can have gone to a namespace on a reaper's record, and those it sees.
     assert process_in(name, below=True) is None
@@ -117,10 +117,10 @@ def test_an_actor_that_died_in_a_namespace_leaves_nothing_in_it(ipc_namespace):
             ipc.sysv_shm(key=key)
             signal.pause()
 
-    actor = namespace.fork(life)
-    actor.wait_blocked("pause")
+    child = namespace.fork(life)
+    child.wait_blocked("pause")
     assert is_inside(namespace, key)
-    actor.end()
+    child.end()
     assert not is_inside(namespace, key)
 
 

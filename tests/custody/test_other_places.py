@@ -1,4 +1,4 @@
-"""Whose ledger it is: of this boot or another, of this machine or another, of a process that can be seen from here or not.
+"""Ledgers of this or another boot or machine, and of visible or hidden processes.
 
 What cannot be judged is named and not touched, whether its process lives or not.
 """
@@ -85,7 +85,7 @@ def test_where_the_kernel_shows_no_boot_id_it_is_known_by_what_it_has_made(
     def without_boot_id(path: str) -> str:
         return "" if path.endswith("boot_id") else line(path)
 
-    def elsewhere(path: str) -> os.stat_result:
+    def remote(path: str) -> os.stat_result:
         return look(tmp_path if path == "/dev/null" else path)
 
     monkeypatch.setattr(machine, "_line", without_boot_id)
@@ -93,7 +93,7 @@ def test_where_the_kernel_shows_no_boot_id_it_is_known_by_what_it_has_made(
         monkeypatch.setattr(module, "boot_id", boot_id.__wrapped__)
     with monkeypatch.context() as patch:
         if not same:
-            patch.setattr("pytest_ipc.unpatched.os.stat", elsewhere)
+            patch.setattr("pytest_ipc.unpatched.os.stat", remote)
         boot = boot_id.__wrapped__()
     path = forge(state_dir, about_fifo(fifo), file_made(fifo), boot=boot)
     os.utime(path)
@@ -300,7 +300,7 @@ def test_the_reaper_of_a_run_in_a_time_namespace_does_its_work():
 
 @pytest.mark.usefixtures("_has_time_namespaces")
 def test_who_has_made_a_time_namespace_within_one_makes_nothing(program):
-    """Its own start time cannot be told there. That is an error before anything exists."""
+    """Its start time is unknown there, which is an error before an object exists."""
     source = """
 import os
 from pytest_ipc import scope
@@ -338,7 +338,7 @@ def without_ids(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def stranger(fork):
-    """Somebody in an IPC namespace of his own, with a segment and a queue in it: the namespace, the segment's id and key, the queue's."""
+    """Fork a child into its own IPC namespace. Return the namespace, and the ids and keys of its segment and queue."""
     if (refusal := trial(lambda: unshare(CLONE_NEWIPC))) is not None:
         pytest.skip(f"no IPC namespace can be made here: {refusal}")
     key = unused_key()

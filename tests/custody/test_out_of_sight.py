@@ -1,4 +1,4 @@
-"""What a tear-down cannot remove from where it is stays on record, is named by the failure, and goes when the process has ended.
+"""Objects that a tear-down cannot reach stay on record, are named, and are removed after the process ended.
 
 The process has become another user, has gone to another IPC namespace, root directory or mount namespace, or has no
 memory left. Each is tried in a program of its own that owns one object of every kind but a child.
@@ -69,7 +69,7 @@ def memory():
 
 hog = []
 with Scope() as owner:
-    make_several(Ipc(owner))  # what has to be loaded is loaded: elsewhere it may not be found
+    make_several(Ipc(owner))  # # load all modules first: after the move they may not be found
 owner = Scope()
 notes = make_several(Ipc(owner))
 failures = []

@@ -111,13 +111,13 @@ def test_a_name_that_was_not_drawn_is_never_ours(state_dir, own):
         forge(state_dir, about_semaphore(own=own))
         done = sweep()
         assert (done.removed, path.read_text()) == ([], "kept")
-        assert all("was not made for it" in line for line in done.left)
+        assert all("is not one that pytest-ipc draws" in line for line in done.left)
     finally:
         path.unlink()
 
 
 def test_a_name_to_be_published_under_is_ours_only_with_our_inode(state_dir, semaphore):
-    """Killed before link(2): who has the name is somebody else, and there is nothing to tell."""
+    """Killed before link(2): another object has the name, and nothing is reported."""
     forge(state_dir, about_semaphore(name=semaphore))
     forge(state_dir, about_semaphore(name=semaphore), made(dev=1, ino=1))
     done = sweep()

@@ -1,4 +1,4 @@
-"""Whichever two of its processes are killed at whatever moment, nothing is left of a run after the next sweep.
+"""Whichever two processes of a run are killed at any moment, nothing of it remains after the next sweep.
 
 Some rounds are tried here; --random-kills=N tries N (`tox -e random-kills`: 300).
 """

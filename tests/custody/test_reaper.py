@@ -1,4 +1,4 @@
-"""The reaper: nobody's child, deaf, holding nothing of its owner's, and gone by itself when there is nothing left to guard."""
+"""The reaper: orphaned, ignores signals, holds none of its owner's descriptors, and ends after its owner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is ended after the death of a child's parent: what is proven to descend from the child, all of it, and nobody else."""
+"""The processes killed after the death of a child's parent: all proven descendants, and no others."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ os.wait()
 @pytest.mark.parametrize("marked", [True, False])
 @pytest.mark.parametrize("same_session", [True, False])
 def test_a_process_of_the_childs_group_and_session_that_has_its_mark_is_ended(state_dir, sleeper, marked, same_session):
-    """All that is left of a child that led the group: its parent is init, its tag is lost."""
+    """The last process of a child's process group: its parent is init, its tag is lost."""
     process = sleeper(None, GROUP, preexec_fn=mark_self if marked else None, start_new_session=True)
     left = int(process.line)
     process.wait(timeout=10)
@@ -293,7 +293,7 @@ with scope() as ipc:
 
 
 def test_what_the_reaper_has_seen_below_its_owner_is_ended_though_nothing_else_proves_it(runtime):
-    """A daemon that has lost its tag and has no parent but init: known only because it was pytest's child when it was seen."""
+    """A daemon without tag whose parent is init is proven only by having been seen below pytest."""
     assert runtime.is_dir()
     with Running([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None

@@ -1,4 +1,4 @@
-"""A sweep among enemies: whatever a ledger says or is, nothing foreign is removed or signalled, and each refusal is one line.
+"""A sweep of forged ledgers: no foreign object is removed, no foreign process signalled, each refusal is one line.
 
 A ledger can be forged only by its own user or by root, for its home is closed to others. So these are forged as that
 user, and foreign are the objects that the records name: every test plants some, and they have to survive.
@@ -97,7 +97,7 @@ def test_another_users_segment_stays(state_dir, fork):
 
 
 def test_an_ordinary_users_sweep_cannot_touch_another_users_objects(state_dir, foreign, fork):
-    """With a record that fits in every detail, the user included: the kernel refuses, and that is told."""
+    """With a record that fits in every detail, including the user, the kernel refuses, which is reported."""
     if os.geteuid() != 0:
         pytest.skip("needs a second user: this one is not root")
     segment, fifo, process = foreign["segment"], foreign["fifo"], foreign["process"]
@@ -237,7 +237,7 @@ def test_a_private_directory_that_holds_more_than_the_fifo_is_left(state_dir, tm
 
 
 def test_a_directory_that_is_exchanged_while_it_is_swept_leads_nowhere(state_dir, foreign, tmp_path, monkeypatch):
-    """Between the look and the removal, by whoever may write above it: a link to a directory with a file of that name."""
+    """Between check and removal, the directory is replaced by a link to one with a file of that name."""
     folder = tmp_path / "folder"
     folder.mkdir()
     os.mkfifo(folder / "file")
@@ -265,7 +265,7 @@ def test_a_directory_that_is_exchanged_while_it_is_swept_leads_nowhere(state_dir
 def test_a_process_that_is_not_the_recorded_one_is_not_signalled(state_dir, foreign):
     process = foreign["process"]
     start = start_of(process.pid) or 0
-    # Another start time: another process. It is gone, and there is nothing to tell.
+    # # Another start time means another process, which is gone; nothing is reported.
     for identity in ({"pid": process.pid, "start": start + 1}, {"pid": process.pid, "start": 0}):
         forge(state_dir, about(1, "process", tag=new_tag()), made(**identity))
         done = sweep()

@@ -1,4 +1,4 @@
-"""The home of the ledgers: the user's own and nobody else's, and no object where it cannot be written to."""
+"""The state directory: private to its user, and no object is created if it cannot be written to."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_home_is_in_the_runtime_folder_or_below_the_temp_folder(tmp_path, mo
 
 @pytest.mark.usefixtures("runtime")
 def test_it_is_the_same_inside_and_outside_of_a_user_namespace(monkeypatch, fork):
-    """Else root of a container and root of the machine that shares its temp folder would find each other's in their place."""
+    """Otherwise root of a container and of the host, with a shared temporary directory, would use the same path."""
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     outside, uid, gid = state_dir_path(), os.geteuid(), os.getegid()
 
@@ -89,9 +89,9 @@ def open_to_the_group(path: Path) -> None:
 
 
 PLACES = {
-    "a file": (a_file, "no directory of ours \\(Not a directory\\)"),
-    "a FIFO": (os.mkfifo, "no directory of ours \\(Not a directory\\)"),
-    "a link": (a_link, "no directory of ours"),
+    "a file": (a_file, "not a usable directory \\(Not a directory\\)"),
+    "a FIFO": (os.mkfifo, "not a usable directory \\(Not a directory\\)"),
+    "a link": (a_link, "not a usable directory"),
     "open to all": (open_to_all, "is open to others \\(mode 0o777\\)"),
     "open to the group": (open_to_the_group, "is open to others \\(mode 0o710\\)"),
 }
@@ -133,7 +133,7 @@ def test_a_device_is_not_used(runtime):
         os.mknod(runtime / "pytest-ipc", stat.S_IFCHR | 0o600, os.makedev(1, 3))
     except PermissionError:
         pytest.skip("this user cannot make a device")
-    nothing_can_be_made("no directory of ours \\(Not a directory\\)")
+    nothing_can_be_made("not a usable directory \\(Not a directory\\)")
 
 
 # Disks that are full or closed.

@@ -1,4 +1,4 @@
-"""The directory of the ledgers through what a test may do: to its umask, its user, the folder above, the whole file system."""
+"""The state directory under changes by tests: of umask, user, parent directory and file system."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_it_has_its_mode_whatever_the_umask(open_folder, fork, monkeypatch, umas
 
 @pytest.mark.parametrize("mode", [0o000, 0o400, 0o500])
 def test_one_that_its_owner_may_not_use_is_given_back(state_dir, mode):
-    """As a version of this package made it under such an umask: it is closed to all others, so nobody has put it there."""
+    """As an earlier version created it under such an umask: it is closed to others, so nobody planted it."""
     state_dir.chmod(mode)
     found = open_state_dir(create=True)
     assert found is not None
@@ -114,14 +114,14 @@ class Run:
         self.output, _ = self.process.communicate(timeout=60)
 
     def segments_left(self) -> list[str]:
-        """The ids that it told of and that there are still."""
+        """Return the reported ids that still exist."""
         told = [line.split()[1] for line in self.output.splitlines() if line.startswith("segment ")]
         assert told
         rows = [line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]]
         return [id for id in told if id in rows]
 
     def is_cleared(self) -> bool:
-        """Whether nothing is left of it, neither objects nor ledgers."""
+        """Return whether no object and no ledger of it remains."""
         ledgers = [*self.runtime.glob("pytest-ipc/*"), *self.temp.glob("pytest-ipc*")]
         ledgers = [path for path in ledgers if path.suffix == ".ledger" or list(path.glob("*"))]
         return not self.segments_left() and not ledgers

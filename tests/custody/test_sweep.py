@@ -1,4 +1,4 @@
-"""The sweep: what dead processes left goes, each object once; what lives, and what is not proved to be theirs, stays."""
+"""The sweep removes each object of a dead process once; objects of live processes and unproven ones stay."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def exists(shmid: int) -> bool:
 
 @pytest.fixture
 def left(state_dir, fork):
-    """A segment, a private FIFO and one at a path, and a daemon, all left by a process that is dead; (segment, paths, daemon)."""
+    """The segment, FIFO paths and daemon of a dead process."""
 
     def life():
         reader, writer = os.pipe()
@@ -78,7 +78,7 @@ def test_what_a_dead_process_left_goes(state_dir, left):
 
 
 def own_only() -> list[str]:
-    """The ledger that this process has in the test's home, if it had to open one there."""
+    """Return the ledger of this process in the test's state directory, if any."""
     process = Process.current()
     name = f"{process.pid}-{process.start}.ledger"
     return [name] if os.path.exists(os.path.join(state_dir_path(), name)) else []
@@ -164,7 +164,7 @@ def test_what_came_between_the_first_look_and_the_writers_death_is_seen(state_di
     def alive(parsed: parse.ParsedLedger) -> bool:
         if not looks:
             looks.append(parsed)
-            # Not made by the process of the record: it has to be left and named, which shows that it was read.
+            # # Another process created it, so it must be left and named, which shows that the record was read.
             forge(state_dir, about_segment(key=key), process=process)
         return False
 
@@ -187,7 +187,7 @@ print(len(done.removed), len(done.left), len(done.refused))
 
 
 def test_two_sweeps_at_once_share_the_work(state_dir):
-    """Each object is told of by one of them, and both come to their end."""
+    """Each object is reported by one of them, and both finish."""
     directories = []
     for number in range(40):
         directory = state_dir.parent / f"pytest-ipc-{number:016x}"

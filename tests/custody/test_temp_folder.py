@@ -39,7 +39,7 @@ def test_it_writes_nothing(tmp_path, monkeypatch):
 
 
 def test_a_folder_in_which_others_could_exchange_what_is_made_is_refused(tmp_path, monkeypatch):
-    """Writable for everybody and without the sticky bit: whoever renames a private folder there has it removed by its owner."""
+    """In a world-writable directory without sticky bit, other users can rename a private directory."""
     open_folder = tmp_path / "open"
     (open_folder / "below").mkdir(parents=True)
     open_folder.chmod(0o777)
@@ -53,7 +53,7 @@ def test_a_folder_in_which_others_could_exchange_what_is_made_is_refused(tmp_pat
 
 
 def test_a_private_folder_that_was_exchanged_is_not_removed(tmp_path, monkeypatch):
-    """It was renamed and another put in its place: that one stays with all that is in it, and the object goes all the same."""
+    """The directory was replaced: the replacement stays with its contents, and the object is removed."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     fifo = Fifo.create()
     folder, moved = fifo.path.parent, tmp_path / "moved"

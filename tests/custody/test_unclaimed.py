@@ -1,4 +1,4 @@
-"""Semaphore sets, which have no creator on the kernel's record: what is proved by other marks, and what is not and stays."""
+"""Semaphore sets, whose creator the kernel does not keep: proven by other attributes, or left alone."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_of_two_that_it_may_be_neither_goes(state_dir, left):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"mode": 0o640}, "its mode is 0o600 and not 0o640"),
+        ({"mode": 0o640}, "its mode is 0o600, not 0o640"),
         ({"nsems": 8}, "its number of semaphores is 7, not 8"),
         ({"uid": 65533}, f"its creating user is {os.geteuid()}, not 65533"),
         ({"at": NOW() + 3600}, "it is older than the record"),

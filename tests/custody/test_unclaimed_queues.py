@@ -1,4 +1,4 @@
-"""Message queues, which have no creator on the kernel's record: what is proved by other marks, and what is not and stays.
+"""Message queues, whose creator the kernel does not keep: proven by other attributes, or left alone.
 
 What they share with semaphore sets is tried on those, in test_unclaimed.py; this is what a queue's own row must get
 right.

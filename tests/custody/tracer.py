@@ -34,7 +34,7 @@ def begin() -> None:
 
 @dataclass
 class Traced:
-    """What became of a traced process: how many calls it entered, the last of them, and its status as subprocess has it."""
+    """The result of a traced process: number of calls entered, the last call, and the status as in subprocess."""
 
     calls: int
     last: int | None
@@ -42,7 +42,7 @@ class Traced:
 
 
 def follow(pid: int, kill_at: int | None = None) -> Traced:
-    """Follow a child that has called begin(), to its end or to the entry of its call number *kill_at*, counted from 1."""
+    """Trace a child that has called begin() until it ends or enters call number *kill_at*, counted from 1."""
     _, status = os.waitpid(pid, 0)
     if os.WIFSTOPPED(status):
         ptrace(SETOPTIONS, pid, TRACESYSGOOD | EXITKILL)

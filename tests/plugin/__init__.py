@@ -1,1 +1,1 @@
-"""Bare forks in tests: a child that comes back into pytest is stopped, told of, and does no harm; others are left alone."""
+"""The plugin: its fixtures, markers and reports, and its guard against forked children that return into pytest."""

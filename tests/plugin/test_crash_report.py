@@ -1,4 +1,4 @@
-"""What a run says and does about custody: at its start, when a worker has died, and when it is asked to stop by SIGTERM."""
+"""Custody in a run: the report at its start, after the death of a worker, and the end by SIGTERM."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..subprocesses import Running
 
 @pytest.fixture
 def state_dir(monkeypatch, tmp_path):
-    """The home of the runs' ledgers."""
+    """The state directory of the runs."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     path = tmp_path / "pytest-ipc"
     path.mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""Fixtures of the same name as ours, in a project or in another plugin: theirs win, and ours do not depend on the name."""
+"""Fixtures of the same names in a project or another plugin: they win, and the plugin works without the names."""
 
 from __future__ import annotations
 

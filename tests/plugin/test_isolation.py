@@ -1,4 +1,4 @@
-"""--ipc-isolate: whoever runs tests is in an IPC namespace of its own, and nothing of it outlives the last process there."""
+"""--ipc-isolate: the run is in a new IPC namespace, and no object of it outlives the last process there."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TESTS = """
         meet("two")
         note("two")
         assert fork(os.readlink, "/proc/self/ns/ipc").result() == os.readlink("/proc/self/ns/ipc")
-        # The reaper is in there too, or what is left there would be out of its reach.
+        # # The reaper is in the namespace too; otherwise it could not reach leftovers there.
         assert Deadline(30).until(lambda: any(map(is_a_reaper_in_here, filter(str.isdigit, os.listdir("/proc")))))
 
     def is_a_reaper_in_here(pid):
@@ -67,7 +67,7 @@ TESTS = """
 
 @pytest.fixture(autouse=True)
 def may_move(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """These tests need what they are about, and a home of ledgers of their own."""
+    """Skip unless namespaces can be made; give each test its own state directory."""
     if (refusal := trial(move)) is not None:
         pytest.skip(f"no IPC namespace can be made here: {refusal}")
     runtime = tmp_path / "runtime"
@@ -358,7 +358,7 @@ CRASHES = """
 @pytest.mark.parametrize("who", ["as it is", "ordinary"])
 @pytest.mark.parametrize("how", [[], ["-n", "1"]], ids=" ".join)
 def test_a_run_that_was_killed_is_cleared_up_by_its_reaper(pytester, who, how):
-    """The reaper is in the namespace and in the user namespace of who started it: files and processes are in its reach."""
+    """The reaper is in the IPC and user namespace of its owner, so it reaches files and processes."""
     if who == "ordinary" and (refusal := trial(ordinary)) is not None:
         pytest.skip(f"no user namespace can be made here: {refusal}")
     pytester.makepyfile(CRASHES)

@@ -1,4 +1,4 @@
-"""The guard in runs that do nothing wrong: tests that patch what it needs, close every descriptor, or fork in their own way."""
+"""The fork guard in correct runs: tests that patch what it needs, close every descriptor, or fork themselves."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def fork():
 
 @pytest.mark.parametrize("where", ["test", "setUp", "fixture"])
 def test_a_fork_below_python_is_found_before_fixtures_are_torn_down(run, where):
-    """Nothing tells Python of it: the test is over in the child, too, before the process ids are compared."""
+    """Python does not notice the fork: the test also ends in the child before the pids are compared."""
     result, log = run(f"""
 {FORKS_BELOW_PYTHON}
 

@@ -1,4 +1,4 @@
-"""A child that comes back when its test is over, or was forked before there was one; and children that never come back."""
+"""Children that return into pytest after their test, or were forked before one; and those that never do."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_forks(gate):
 
 @pytest.mark.parametrize("how", [[], ["-n", "1"]], ids=["alone", "worker"])
 def test_a_child_that_comes_back_after_its_test_fails_what_runs_then(run, how):
-    """The gate's tear-down is that of the last test, which is told whose child it was."""
+    """The tear-down of the session fixture runs in the last test, whose failure names the child's test."""
     result, log = run(LATE, *how)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=3, errors=1)

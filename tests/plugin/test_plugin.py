@@ -135,7 +135,7 @@ def test_a_run_without_ipc_loads_next_to_nothing_of_it(pytester, monkeypatch, ho
         import sys
         from pytest_ipc.custody import state_paths
 
-        state_paths.SHARED = state_paths.RUNTIME = ()  # what other runs have left there would be swept
+        state_paths.SHARED = state_paths.RUNTIME = ()  # # leftovers of other runs there would be swept
         before = set(sys.modules)
         """
     )

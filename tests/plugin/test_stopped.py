@@ -1,4 +1,4 @@
-"""A child of os.fork() that comes back while its test runs, in whatever part of it: it is stopped there, and the test fails."""
+"""A child of os.fork() that returns into pytest during its test is stopped there, and the test fails."""
 
 from __future__ import annotations
 

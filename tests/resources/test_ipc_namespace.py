@@ -1,4 +1,4 @@
-"""IPC namespaces as a resource: limits that really refuse, one namespace for several actors, and nothing left of it."""
+"""IPC namespaces: limits are enforced, several children share a namespace, and nothing of it remains."""
 
 from __future__ import annotations
 
@@ -325,7 +325,7 @@ def test_calls_that_succeed_and_lead_nowhere_set_nobodys_limits(ipc_namespace, m
 
 
 def test_where_namespaces_have_no_descriptors_there_is_one_actor(ipc_namespace, monkeypatch):
-    """As in gVisor: the actor makes the namespace, and who wants a second one is told."""
+    """As in gVisor: the child makes the namespace itself, and a second one is an error."""
 
     def missing(*_arguments):
         raise OSError(EPERM, "no such thing")
@@ -346,7 +346,7 @@ def test_where_namespaces_have_no_descriptors_there_is_one_actor(ipc_namespace, 
 
 
 def test_a_real_emfile_of_message_queues(ipc_namespace):
-    """RLIMIT_MSGQUEUE is the one limit here that no namespace has; it is the actor's own to lower."""
+    """RLIMIT_MSGQUEUE is not a limit of the namespace; the child lowers its own."""
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "mq_open"):
         pytest.skip("this libc has no mq_open")

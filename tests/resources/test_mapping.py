@@ -1,4 +1,4 @@
-"""Mappings: the file behind them, what may be done with them, and what is left when they are gone."""
+"""Mappings: their file, their operations, and their release."""
 
 from __future__ import annotations
 

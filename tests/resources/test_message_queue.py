@@ -1,4 +1,4 @@
-"""Message queues: what goes through them, how long one waits, whose they are, what is left after."""
+"""System V message queues: messages, timeouts, ownership and removal."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_whoever_waits_is_let_go_at_the_end(fork, timeout):
         if timeout is None:
             for child, call in zip(children, ("msgrcv", "msgsnd"), strict=True):
                 child.wait_blocked(call)
-    # Who asks again and again may find the id gone, where who waits in the kernel is told of the removal.
+    # # A polling receiver may get EINVAL, where one blocked in the kernel gets EIDRM.
     wanted = {EIDRM} if timeout is None else {EIDRM, EINVAL}
     (received, receiving), (sent, sending) = [child.result() for child in children]
     assert {received, sent} <= wanted

@@ -200,7 +200,7 @@ def test_one_that_a_child_made_goes_with_the_child(fork):
 
 
 def test_where_it_cannot_be_found_again_it_is_not_made(monkeypatch):
-    """A libc that keeps its semaphores elsewhere: what custody cannot find it must not make."""
+    """A libc with its semaphores in another directory: custody cannot find them, so creation fails."""
     monkeypatch.setattr(pytest_ipc.custody.kinds.posix_sem, "_PREFIXES", ("nowhere.",))
     with pytest.raises(FileNotFoundError, match="there is no such semaphore in /dev/shm"):
         PosixSemaphore.create()

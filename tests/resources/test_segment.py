@@ -1,4 +1,4 @@
-"""Segments and attachments: whose they are, which removal was the one, what is left after."""
+"""System V segments and attachments: ownership, removal and leftovers."""
 
 from __future__ import annotations
 

@@ -86,17 +86,17 @@ def test_a_handler_does_not_end_the_waiting(fork, signals):
             semaphores.acquire(timeout=30)
             return caught.count
 
-        actor = fork(life)
-        actor.wait_blocked("semop")
+        child = fork(life)
+        child.wait_blocked("semop")
         for _ in range(3):
-            actor.signal(signal.SIGUSR1)
-            actor.wait_blocked("semop")
+            child.signal(signal.SIGUSR1)
+            child.wait_blocked("semop")
         semaphores.release()
-        assert actor.result() >= 1
+        assert child.result() >= 1
 
 
 def test_a_handler_does_not_put_the_time_off(fork, signals):
-    """What is left is counted from the beginning, not anew from each signal."""
+    """The remaining time counts from the start of the call, not from each signal."""
     with SemaphoreSet.create() as semaphores:
 
         def life():
@@ -113,11 +113,11 @@ def test_a_handler_does_not_put_the_time_off(fork, signals):
 
 def test_a_removal_ends_the_waiting(fork):
     with SemaphoreSet.create() as semaphores:
-        actor = fork(semaphores.acquire)
-        actor.wait_blocked("semop")
+        child = fork(semaphores.acquire)
+        child.wait_blocked("semop")
         semaphores.remove()
         with pytest.raises(OSError, match="semtimedop") as caught:
-            actor.result()
+            child.result()
         assert caught.value.errno == 43  # EIDRM
 
 

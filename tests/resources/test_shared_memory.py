@@ -1,4 +1,4 @@
-"""POSIX shared memory: whose it is, which removal was the one, what room it takes, and who never hears of it."""
+"""POSIX shared memory: ownership, removal, space in /dev/shm, and no resource tracker."""
 
 from __future__ import annotations
 

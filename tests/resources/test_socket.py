@@ -1,4 +1,4 @@
-"""Sockets and listeners: deadlines, what comes beside the data, addresses, what is left, and what is refused."""
+"""Sockets and listeners: deadlines, ancillary data, addresses, removal, and invalid arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time limits of every wait: none at all, infinite, and far beyond what the call below takes (int milliseconds, a time_t)."""
+"""Timeouts of every wait: none, infinite, and beyond the range of the system call (int milliseconds, time_t)."""
 
 from __future__ import annotations
 

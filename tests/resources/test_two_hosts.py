@@ -1,4 +1,4 @@
-"""Two hosts: they reach each other and nobody else, this process stays where it is, and nothing of them is left."""
+"""Two network namespaces: they reach only each other, this process does not move, and nothing remains."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_a_device_that_there_is_not_is_an_error(two_hosts):
 
 
 def test_who_leaves_a_host_is_the_tests_own_affair(two_hosts):
-    """An actor is a process like any other: it may go home, if it may."""
+    """A child may return to the initial namespace if it has the privilege."""
     hosts = two_hosts()
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
 

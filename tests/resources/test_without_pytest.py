@@ -68,7 +68,7 @@ PROGRAMS = {
         except NotAllowedHere:
             pass
     """,
-    "actor": """
+    "child": """
         import os
         from pytest_ipc import Child
         with Child.start(os.getppid) as child:
@@ -108,7 +108,7 @@ def test_it_works_and_loads_no_pytest(program, what):
 
 
 def test_a_childs_output_is_the_programs(program):
-    done = program(dedent(PROGRAMS["actor"]))
+    done = program(dedent(PROGRAMS["child"]))
     assert done.stdout == "from the child\n"
 
 
