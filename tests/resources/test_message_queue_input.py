@@ -60,7 +60,7 @@ REFUSED: dict[str, tuple[Callable[[Any], object], type[Exception], str]] = {
         "msgrcv: argument must be an integer, not str '1'",
     ),
     "a size too large": (lambda queue: queue.receive(size=1 << 64), OverflowError, "range of the C type"),
-    "a mode too large": (lambda queue: queue.set(mode=0o1000), ValueError, "between 0 and 0o777, and 0o1000"),
+    "a mode too large": (lambda queue: queue.set(mode=0o1000), ValueError, "between 0 and 0o777, not 0o1000"),
     "a mode of text": (lambda queue: queue.set(mode="600"), TypeError, "permission bits"),
     "room below 0": (lambda queue: queue.set(qbytes=-1), OverflowError, "range of the C type"),
     "room of 1.5 bytes": (
@@ -86,7 +86,7 @@ def test_what_no_message_can_be_is_refused_and_changes_nothing(queue, case):
 NEVER: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a key too large": (lambda: MessageQueue.create(key=1 << 31), ValueError, "key must fit key_t"),
     "a key of text": (lambda: MessageQueue.create(key="1"), TypeError, "key must be an integer"),  # type: ignore[arg-type]
-    "a mode too large": (lambda: MessageQueue.create(mode=0o1000), ValueError, "between 0 and 0o777, and 0o1000"),
+    "a mode too large": (lambda: MessageQueue.create(mode=0o1000), ValueError, "between 0 and 0o777, not 0o1000"),
     "a mode of truth": (lambda: MessageQueue.create(mode=True), TypeError, "permission bits"),
     "flags too large": (lambda: MessageQueue.create(flags=1 << 31), OverflowError, "range of the C type"),
 }
