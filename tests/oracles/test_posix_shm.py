@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-import pytest_ipc
-from pytest_ipc import SharedMemory, fails_with, unused_name
+from pytest_ipc import SharedMemory, fails_with, kernel, unused_name
 from pytest_ipc.kernel import F_SEAL_GROW, F_SEAL_SHRINK, PROT_READ, add_seals, get_seals, shm_open, shm_unlink
 
 
@@ -134,7 +133,7 @@ def test_our_constants_are_the_stdlibs():
     names = [name for name in dir(stdlib_mmap) if name.startswith(("MAP_", "PROT_", "MADV_"))]
     assert {"MAP_SHARED", "PROT_WRITE", "MADV_DONTFORK"} <= set(names)
     theirs = {name: getattr(stdlib_mmap, name) for name in names}
-    assert {name: getattr(pytest_ipc, name, None) for name in names} == theirs
+    assert {name: getattr(kernel, name, None) for name in names} == theirs
 
 
 def test_the_stdlib_seals_what_we_see_sealed():

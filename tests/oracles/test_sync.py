@@ -129,7 +129,7 @@ def test_its_pidfd_is_signalled_by_us_and_ours_by_it(fork):
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_process_of_multiprocessings_waits_on_our_word(futex):
     word = futex()
-    other = multiprocessing.get_context("fork").Process(target=word.wait, args=(0, 10))
+    other = multiprocessing.get_context("fork").Process(target=word.wait, args=(0,), kwargs={"timeout": 10})
     other.start()
     try:
         end = time.monotonic() + 5
