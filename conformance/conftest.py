@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Child, Fork, Ipc, IpcNamespace, scope, untested
+from pytest_ipc import Child, Fork, Ipc, IpcNamespace, Need, scope, untested
 from pytest_ipc.kernel import CLOCK_REALTIME_COARSE, Deadline, process_status
 from pytest_ipc.kernel.waiting import set_patience
-from pytest_ipc.verdict.judge.limits_reached import few_processes, small_pipes
+from pytest_ipc.verdict.judge.limits_reached import few_processes, need_of, small_pipes
 from pytest_ipc.verdict.runner.speed import slowness
 
 from .credentials import become
@@ -64,21 +64,21 @@ def sigpending_limit() -> None:
     """Require space in the signal queue; without it siginfo is missing and real-time signals are lost (sigqueue(3))."""
     queued, _, most = process_status().get("SigQ", "").partition("/")
     if most.isdigit() and int(queued) + 16 > int(most):
-        untested(f"RLIMIT_SIGPENDING is {most}, and {queued} of them are in use")
+        untested(Need.PROCESS_LIMITS, f"RLIMIT_SIGPENDING is {most}, and {queued} of them are in use")
 
 
 @pytest.fixture
 def nproc_limit() -> None:
     """Require permission to start a few processes and threads; not every failure of that is reported (RLIMIT_NPROC)."""
     if reason := few_processes():
-        untested(f"a documented limit is in the way: {reason}")
+        untested(need_of(reason), f"a documented limit is in the way: {reason}")
 
 
 @pytest.fixture
 def whole_pipes() -> None:
     """Require new pipes of 16 pages; a user above pipe-user-pages-soft gets smaller ones (pipe(7))."""
     if reason := small_pipes():
-        untested(f"a documented limit is in the way: {reason}")
+        untested(need_of(reason), f"a documented limit is in the way: {reason}")
 
 
 @pytest.fixture
@@ -221,7 +221,8 @@ def linearizable(request: pytest.FixtureRequest, fork: Fork) -> Callable[..., An
         summary = look(fork, workload, thorough=thorough, **more)
         if summary.undecided > summary.histories // 10:
             untested(
-                f"needs a machine that decides more than {summary.histories - summary.undecided} histories in time"
+                Need.TIME,
+                f"needs a machine that decides more than {summary.histories - summary.undecided} histories in time",
             )
 
     return check

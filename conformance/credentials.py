@@ -12,7 +12,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from pytest_ipc import untested
+from pytest_ipc import Need, untested
 from pytest_ipc.kernel import (
     CLONE_NEWNS,
     CLONE_NEWUSER,
@@ -59,7 +59,7 @@ def act_as_another() -> None:
         os.setresgid(GROUP, OTHER_GROUP, GROUP)
         os.setresuid(OWNER, STRANGER, OWNER)
     except OSError as error:
-        untested(f"needs CAP_SETUID and CAP_SETGID: {error.strerror}")
+        untested(Need.OTHER_USERS, f"needs CAP_SETUID and CAP_SETGID: {error.strerror}")
 
 
 def become(uid: int, gid: int) -> None:
@@ -69,7 +69,7 @@ def become(uid: int, gid: int) -> None:
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
     except OSError as error:
-        untested(f"needs CAP_SETUID and CAP_SETGID, and ids that are mapped here: {error.strerror}")
+        untested(Need.OTHER_USERS, f"needs CAP_SETUID and CAP_SETGID, and ids that are mapped here: {error.strerror}")
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # cleared by the change of user
 
 
@@ -83,7 +83,7 @@ def leave(flags: int) -> None:
             unshare(flags | CLONE_NEWUSER)
             map_user(0, 0, uid, gid)
     except OSError as error:
-        untested(f"needs CAP_SYS_ADMIN, or user namespaces for ordinary users: {error.strerror}")
+        untested(Need.IPC_NAMESPACES, f"needs CAP_SYS_ADMIN, or user namespaces for ordinary users: {error.strerror}")
 
 
 def limit_process(name: str, soft: int, hard: int | None = None) -> None:
@@ -96,7 +96,7 @@ def limit_process(name: str, soft: int, hard: int | None = None) -> None:
     try:
         resource.setrlimit(number, (soft, most if hard is None else hard))
     except (OSError, ValueError):  # Python raises ValueError for some errnos
-        untested(f"RLIMIT_{name} is at most {most}, and the clause needs {max(soft, hard or 0)}")
+        untested(Need.PROCESS_LIMITS, f"RLIMIT_{name} is at most {most}, and the clause needs {max(soft, hard or 0)}")
 
 
 def change_limit(name: str, value: int | str) -> None:
@@ -104,7 +104,7 @@ def change_limit(name: str, value: int | str) -> None:
     try:
         set_limit(name, value)
     except OSError as error:
-        untested(f"cannot write /proc/sys/{name} in a namespace of its own: {error.strerror}")
+        untested(Need.NAMESPACE_LIMITS, f"cannot write /proc/sys/{name} in a namespace of its own: {error.strerror}")
 
 
 def mount_tmpfs(path: str | os.PathLike[str], flags: int = 0, options: str | None = None) -> None:
@@ -115,12 +115,15 @@ def mount_tmpfs(path: str | os.PathLike[str], flags: int = 0, options: str | Non
         if (
             os.readlink("/proc/self/ns/mnt") == before
         ):  # a sandbox whose unshare() succeeds without effect: the mount would be global
-            untested("needs a mount namespace, and unshare makes none")
+            untested(Need.MOUNTS, "needs a mount namespace, and unshare makes none")
         with suppress(OSError):  # keeps the mount private; fails if it is already
             mount("none", "/", None, MS_REC | MS_PRIVATE)
         mount("none", path, "tmpfs", flags, options)
     except OSError as error:
-        untested(f"needs a mount of its own: CAP_SYS_ADMIN, or user namespaces for ordinary users: {error.strerror}")
+        untested(
+            Need.MOUNTS,
+            f"needs a mount of its own: CAP_SYS_ADMIN, or user namespaces for ordinary users: {error.strerror}",
+        )
 
 
 def type_of_file_system(path: str | os.PathLike[str]) -> str:

@@ -6,7 +6,7 @@ import ctypes
 import mmap
 from collections.abc import Iterator
 
-from pytest_ipc import untested
+from pytest_ipc import Need, untested
 from pytest_ipc.kernel import MAP_ANONYMOUS, MAP_SHARED, mincore, munmap, process_status
 from pytest_ipc.kernel import mmap as raw_mmap
 
@@ -76,7 +76,7 @@ def resident(address: int, length: int) -> list[bool]:
     reported = mincore(fresh, mmap.PAGESIZE) == [False]
     munmap(fresh, mmap.PAGESIZE)
     if not reported:
-        untested("needs a mincore that tells which pages are in memory")
+        untested(Need.NEWER_KERNEL, "needs a mincore that tells which pages are in memory")
     return mincore(address, length)
 
 
@@ -84,5 +84,5 @@ def locked() -> int:
     """Return the number of locked bytes of this process, by /proc/self/status (proc(5))."""
     size = process_status().get("VmLck")
     if size is None:
-        untested("needs VmLck in /proc/self/status")
+        untested(Need.PROC_FILES, "needs VmLck in /proc/self/status")
     return int(size.split()[0]) * 1024

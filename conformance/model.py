@@ -20,7 +20,7 @@ from hypothesis.errors import Flaky, FlakyFailure
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from pytest_ipc import Deviation, Ipc, scope, untested
-from pytest_ipc.verdict.judge.limits_reached import limit_in_the_way
+from pytest_ipc.verdict.judge.limits_reached import limit_in_the_way, need_of
 from pytest_ipc.verdict.judge.time_limit import TimeUp, TooSlow, time_limit_passed
 from pytest_ipc.verdict.platform.means import lacking_for
 
@@ -128,7 +128,7 @@ def _no_limit_in_the_way(came: Outcome) -> None:
     if isinstance(came, Fails) and came.error and lacking_for(came.error, "call", "", is_setting_up=False):
         raise _Ended(came.error)
     if isinstance(came, Fails) and (limit := limit_in_the_way(came.error)):
-        untested(f"a documented limit is in the way: {limit}")
+        untested(need_of(limit), f"a documented limit is in the way: {limit}")
 
 
 class _Enough(BaseException):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from pytest_ipc import untested
+from pytest_ipc import Need, untested
 from pytest_ipc.kernel import number_of
 from pytest_ipc.kernel.libc import syscall
 
@@ -19,4 +19,4 @@ def raw(name: str, *arguments: int) -> int:
     for form in (name, f"{name}_time64"):  # some 32-bit machines have only the call with a 64-bit time, or only ipc(2)
         with suppress(LookupError):
             return syscall(number_of(form), *arguments)
-    return untested(f"{name} has no system call of its own on this machine")
+    return untested(Need.ARCHITECTURE, f"{name} has no system call of its own on this machine")

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from pytest_ipc import Fork, untested
 from pytest_ipc.kernel import Deadline
-from pytest_ipc.verdict.judge.limits_reached import limit_in_the_way
+from pytest_ipc.verdict.judge.limits_reached import limit_in_the_way, need_of
 
 # Seconds until a call is reported as hanging.
 PATIENCE = 10.0
@@ -37,7 +37,7 @@ class Worker:
             self.child = fork(_obey, theirs)
         except OSError as error:
             if limit := limit_in_the_way(error):
-                untested(f"a documented limit is in the way: {limit}")
+                untested(need_of(limit), f"a documented limit is in the way: {limit}")
             raise
         theirs.close()
         self._call = ""

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .resources.timers import *
     from .resources.two_hosts import *
     from .verdict.clause import *
+    from .verdict.need import *
 
 # The module of each public name; equal to the modules' __all__, which a test checks.
 _NAMES: dict[str, tuple[str, ...]] = {
@@ -140,6 +141,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "fails_with",
         "untested",
     ),
+    "verdict.need": ("Need",),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -17,7 +17,7 @@ PACKAGE = Path(pytest_ipc.__file__).parent
 LAYERS = """
     _version unpatched printable kernel custody resource processes requirements resources api audit verdict plugin cli __main__
 """.split()
-VERDICT = "manual clause result suite platform judge reports runner commands".split()
+VERDICT = "manual need clause result suite platform judge reports runner commands".split()
 TABLES = ("pytest_ipc", "pytest_ipc.kernel")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Child, untested
+from pytest_ipc import Child, Need, untested
 from pytest_ipc.kernel import process_state
 
 from ..signal.conftest import fork
@@ -51,7 +51,7 @@ class Cgroup:
             lines = []
         found = [int(line.split()[1]) for line in lines if line.split()[0] == key]
         if not found:
-            untested(f"needs a kernel with {key} in {file}")
+            untested(Need.NEWER_KERNEL, f"needs a kernel with {key} in {file}")
         return found[0]
 
     def has(self, key: str, value: int) -> bool:
@@ -61,7 +61,7 @@ class Cgroup:
     def freeze(self, frozen: bool = True) -> None:
         """Write cgroup.freeze; untested if the kernel does not have it."""
         if not (self.path / "cgroup.freeze").exists():
-            untested("needs a kernel with cgroup.freeze")
+            untested(Need.NEWER_KERNEL, "needs a kernel with cgroup.freeze")
         self.write("cgroup.freeze", str(int(frozen)))
 
     def take(self, child: Child[Any] | int) -> None:
@@ -111,7 +111,7 @@ def own() -> Cgroup:
         if rest[rest.index("-") + 1] == "cgroup2" and f"{where}/".startswith(root.rstrip("/") + "/")
     ]
     if not points:
-        untested("needs a cgroup of version 2: none is mounted that this process is in")
+        untested(Need.CGROUPS, "needs a cgroup of version 2: none is mounted that this process is in")
     return Cgroup(points[0])
 
 
@@ -125,7 +125,7 @@ def cgroup() -> Iterator[Cgroup]:
     try:
         made = parent.below(f"{PREFIX}-{os.getpid()}-{start.starttime}")
     except OSError as error:
-        untested(f"needs a cgroup that is delegated, or root: {error.strerror}")
+        untested(Need.CGROUPS, f"needs a cgroup that is delegated, or root: {error.strerror}")
     yield made
     made.remove()
 
@@ -153,7 +153,7 @@ def member(cgroup: Cgroup, fork: Callable[..., Child[Any]]) -> Callable[..., Chi
         except OSError as error:
             if error.errno not in NOT_DELEGATED:
                 raise
-            untested(f"needs a cgroup that is delegated, or root: {error.strerror}")
+            untested(Need.CGROUPS, f"needs a cgroup that is delegated, or root: {error.strerror}")
         return child
 
     return start

@@ -9,7 +9,7 @@ from random import Random
 from time import monotonic
 
 from pytest_ipc import Deviation, scope, untested
-from pytest_ipc.verdict.judge.limits_reached import limit_in_the_way
+from pytest_ipc.verdict.judge.limits_reached import limit_in_the_way, need_of
 
 from ..outcome import Fails
 from ..specification import Call, Specification
@@ -140,7 +140,7 @@ class Campaign:
             self.summary.seconds = monotonic() - begin
             return self.summary
         except _LimitReached as error:
-            untested(f"a documented limit is in the way: {error}")
+            untested(need_of(str(error)), f"a documented limit is in the way: {error}")
         finally:
             self.close()
 

@@ -11,7 +11,7 @@ from socket import SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM
 
 import pytest
 
-from pytest_ipc import clause, untested
+from pytest_ipc import Need, clause, untested
 from pytest_ipc.kernel import kill, pause, pidfd_open, poll
 
 from ..socket.conftest import listening
@@ -199,7 +199,7 @@ def test_terminals(epoll):
     try:
         leader, follower = os.openpty()
     except OSError as error:
-        untested(f"needs a pty: {error.strerror}")
+        untested(Need.TERMINALS, f"needs a pty: {error.strerror}")
     try:
         assert [readable(epoll, end) for end in (leader, follower)] == [NOT_READY, NOT_READY]
         for end, other in ((leader, follower), (follower, leader)):

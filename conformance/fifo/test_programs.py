@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Child, clause, untested
+from pytest_ipc import Child, Need, clause, untested
 
 from ..conftest import TO_START, succeeded
 
@@ -20,7 +20,7 @@ def installed(fork):
     def run(name: str, *args: object, stdin: int | None = None) -> Child[Any]:
         path = shutil.which(name)
         if path is None:
-            untested(f"needs the program {name}")
+            untested(Need.PROGRAMS, f"needs the program {name}")
 
         def child() -> None:
             if stdin is not None:

@@ -8,7 +8,7 @@ import os
 from errno import EINVAL, ENOSPC
 from pathlib import Path
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     IPC_NOWAIT,
     IPC_PRIVATE,
@@ -116,7 +116,7 @@ def test_maximum_of_msgmni(in_ipc_namespace):
 
     def both_sides() -> int | None:
         if "ipcmni_extend" in Path("/proc/cmdline").read_text():
-            untested("this kernel was started with ipcmni_extend, which raises the ceiling")
+            untested(Need.OTHER_KERNEL, "this kernel was started with ipcmni_extend, which raises the ceiling")
         change_limit("kernel/msgmni", 32768)
         with fails_with(EINVAL):
             set_limit("kernel/msgmni", 32769)
@@ -137,4 +137,4 @@ def test_default_limits(in_ipc_namespace):
 
 def _needs(name: str) -> None:
     if not os.path.exists(f"/proc/sys/{name}"):
-        untested(f"needs /proc/sys/{name}")
+        untested(Need.PROC_FILES, f"needs /proc/sys/{name}")

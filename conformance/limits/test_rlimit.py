@@ -6,7 +6,7 @@ import os
 import signal
 from errno import EAGAIN, EINVAL, EMFILE, EPERM, ESRCH
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     CAPABILITIES,
     RLIMIT_CORE,
@@ -131,7 +131,7 @@ def test_hard_nofile_above_nr_open_fails(fork):
     """setrlimit() fails with EPERM for a hard RLIMIT_NOFILE above /proc/sys/fs/nr_open, even with privilege."""
     most = limit("fs/nr_open")
     if most is None:
-        untested("needs /proc/sys/fs/nr_open")
+        untested(Need.PROC_FILES, "needs /proc/sys/fs/nr_open")
 
     def child() -> bool:
         before = getrlimit(RLIMIT_NOFILE)
@@ -212,7 +212,7 @@ def test_prlimit_sets_the_limits_of_another_process(fork):
     before = prlimit(child.pid, RLIMIT_MEMLOCK)
     assert before == (0, getrlimit(RLIMIT_MEMLOCK)[1])
     if before[1] < 5000:
-        untested(f"RLIMIT_MEMLOCK is at most {before[1]}, and the clause needs 5000")
+        untested(Need.PROCESS_LIMITS, f"RLIMIT_MEMLOCK is at most {before[1]}, and the clause needs 5000")
     assert prlimit(child.pid, RLIMIT_MEMLOCK, (5000, before[1])) == before
     assert prlimit(child.pid, RLIMIT_MEMLOCK) == (5000, before[1])
     assert getrlimit(RLIMIT_MEMLOCK) == own

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from errno import E2BIG, EINVAL, ENOSPC
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     GETVAL,
     IPC_PRIVATE,
@@ -124,7 +124,7 @@ def test_next_id_can_be_chosen(in_ipc_namespace):
 
     def choose() -> tuple[int, int | None]:
         if not os.path.exists("/proc/sys/kernel/sem_next_id"):
-            untested("needs /proc/sys/kernel/sem_next_id")
+            untested(Need.PROC_FILES, "needs /proc/sys/kernel/sem_next_id")
         change_limit("kernel/sem_next_id", 5)
         return make(1), limit("kernel/sem_next_id")
 
@@ -135,7 +135,7 @@ def test_next_id_can_be_chosen(in_ipc_namespace):
 def test_auto_msgmni_has_no_effect(in_ipc_namespace):
     """auto_msgmni, if the kernel has it, reads 0 whatever is written to it."""
     if limit("kernel/auto_msgmni") is None:
-        untested("needs /proc/sys/kernel/auto_msgmni")
+        untested(Need.PROC_FILES, "needs /proc/sys/kernel/auto_msgmni")
 
     def write_and_read() -> tuple[int | None, int | None]:
         before = limit("kernel/auto_msgmni")

@@ -6,7 +6,7 @@ import os
 from errno import EINVAL, ENOSPC
 from pathlib import Path
 
-from pytest_ipc import clause, disputed, fails_with, untested
+from pytest_ipc import Need, clause, disputed, fails_with, untested
 from pytest_ipc.kernel import IPC_PRIVATE, limit, set_limit, shmat, shmctl_rmid, shmctl_stat, shmdt, shmget
 
 from ..credentials import change_limit
@@ -154,7 +154,7 @@ def test_maximum_of_shmmni(in_ipc_namespace):
 
     def both_sides() -> int | None:
         if "ipcmni_extend" in Path("/proc/cmdline").read_text():
-            untested("this kernel was started with ipcmni_extend, which raises the ceiling")
+            untested(Need.OTHER_KERNEL, "this kernel was started with ipcmni_extend, which raises the ceiling")
         change_limit("kernel/shmmni", 32768)
         with fails_with(EINVAL):
             set_limit("kernel/shmmni", 32769)
@@ -165,7 +165,7 @@ def test_maximum_of_shmmni(in_ipc_namespace):
 
 def _needs(name: str) -> None:
     if not os.path.exists(f"/proc/sys/{name}"):
-        untested(f"needs /proc/sys/{name}")
+        untested(Need.PROC_FILES, f"needs /proc/sys/{name}")
 
 
 def _exists(shmid: int) -> bool:

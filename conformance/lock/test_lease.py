@@ -12,7 +12,7 @@ from signal import SIGIO, SIGRTMIN, SIGUSR1
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     F_GETLEASE,
     F_RDLCK,
@@ -160,7 +160,10 @@ def test_lease_is_removed_after_the_timeout(file, opened, breaks, fork):
     """The kernel removes a lease that its holder keeps beyond lease-break-time, and the blocked open() succeeds."""
     seconds = limit("fs/lease-break-time")
     if seconds is None or not 0 < seconds <= MOST_SECONDS:
-        untested(f"/proc/sys/fs/lease-break-time is {seconds}; at most {MOST_SECONDS} seconds are waited for")
+        untested(
+            Need.MACHINE_LIMITS,
+            f"/proc/sys/fs/lease-break-time is {seconds}; at most {MOST_SECONDS} seconds are waited for",
+        )
     fd = opened(file).fd
     fcntl(fd, F_SETLEASE, F_WRLCK)
     breaker = fork(raw_open, file, O_WRONLY)
@@ -205,14 +208,17 @@ def test_lease_of_another_users_file_fails(file, opened, as_user):
 
     if capabilities() == 0:
         if os.stat(sys.executable).st_uid == os.geteuid():
-            untested("needs a file of another user, or CAP_CHOWN to make one")
+            untested(Need.FILES_OF_OTHERS, "needs a file of another user, or CAP_CHOWN to make one")
         foreign_lease(opened(sys.executable, O_RDONLY).fd)
         lease()
         return
     try:
         os.chown(file, OWNER, GROUP)
     except OSError as error:
-        untested(f"needs CAP_CHOWN, and ids that are mapped here, to give the file to another user: {error.strerror}")
+        untested(
+            Need.FILES_OF_OTHERS,
+            f"needs CAP_CHOWN, and ids that are mapped here, to give the file to another user: {error.strerror}",
+        )
     as_user(OWNER, GROUP, lease)
     as_user(STRANGER, GROUP, foreign_lease, fd)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import Child, clause, untested
+from pytest_ipc import Child, Need, clause, untested
 from pytest_ipc.kernel import (
     CLONE_NEWNS,
     CLONE_NEWPID,
@@ -116,7 +116,7 @@ def test_locks_of_another_pid_namespace_are_hidden(file, opened, tmp_path, fork)
                 mount(None, "/", flags=MS_REC | MS_PRIVATE)
             mount("proc", proc, "proc")
         except OSError as error:
-            untested(f"needs to mount /proc in a PID namespace: {error.strerror}")
+            untested(Need.MOUNTS, f"needs to mount /proc in a PID namespace: {error.strerror}")
         take(file, RecordLock(F_WRLCK, 7002, 1))
         table = (proc / "locks").read_text()
         return [f" {byte} {byte}\n" in table for byte in (7001, 7002)]
@@ -130,7 +130,9 @@ def test_locks_of_another_pid_namespace_are_hidden(file, opened, tmp_path, fork)
                 unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS)
                 map_user(0, 0, uid, gid)
             except OSError as error:
-                untested(f"needs a PID namespace: CAP_SYS_ADMIN, or user namespaces: {error.strerror}")
+                untested(
+                    Need.PID_NAMESPACES, f"needs a PID namespace: CAP_SYS_ADMIN, or user namespaces: {error.strerror}"
+                )
         with Child.start(shown) as first:
             found: list[bool] = first.result()
             return found

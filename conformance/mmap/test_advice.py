@@ -7,7 +7,7 @@ from errno import EINVAL, ENOMEM, EPERM
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     MADV_DONTNEED,
     MADV_POPULATE_WRITE,
@@ -90,7 +90,7 @@ def test_mlock_locks_whole_pages(fork, page):
             mlock(address + 1, page)
             mlock(address, page)
         except OSError as error:
-            untested(f"needs 2 pages of RLIMIT_MEMLOCK: {error.strerror}")
+            untested(Need.PROCESS_LIMITS, f"needs 2 pages of RLIMIT_MEMLOCK: {error.strerror}")
         assert resident(address, 4 * page) == [True, True, False, False]
         after = [locked() - before]
         munlock(address, page)
@@ -109,7 +109,7 @@ def test_locks_are_not_inherited(fork, page):
         try:
             mlock(mmap(None, page), page)
         except OSError as error:
-            untested(f"needs a page of RLIMIT_MEMLOCK: {error.strerror}")
+            untested(Need.PROCESS_LIMITS, f"needs a page of RLIMIT_MEMLOCK: {error.strerror}")
         return locked() > 0, fork(locked).result()
 
     assert fork(child).result() == (True, 0)
@@ -162,7 +162,7 @@ def test_mlockall_future_locks_later_mappings(fork, page):
             mlockall(MCL_FUTURE)
             address = mmap(None, 4 * page, flags=APART)
         except OSError as error:
-            untested(f"needs a larger RLIMIT_MEMLOCK: {error.strerror}")
+            untested(Need.PROCESS_LIMITS, f"needs a larger RLIMIT_MEMLOCK: {error.strerror}")
         assert mincore(address, 4 * page) == [True] * 4
         munlockall()
         assert locked() == 0

@@ -8,7 +8,7 @@ import signal
 import stat
 from errno import EFAULT, EINVAL, EMFILE, ENODEV, ENOMEM, ENOSYS, EPERM
 
-from pytest_ipc import clause, disputed, fails_with, untested
+from pytest_ipc import Need, clause, disputed, fails_with, untested
 from pytest_ipc.kernel import (
     F_SEAL_EXEC,
     F_SEAL_GROW,
@@ -194,7 +194,7 @@ def test_noexec_seal(memfd):
     except OSError as error:
         if error.errno != EINVAL:
             raise
-        untested("needs a kernel that knows MFD_NOEXEC_SEAL")
+        untested(Need.NEWER_KERNEL, "needs a kernel that knows MFD_NOEXEC_SEAL")
     assert os.fstat(fd).st_mode & 0o111 == 0
     assert get_seals(fd) == F_SEAL_EXEC
     with fails_with(EPERM):
@@ -206,7 +206,7 @@ def test_exec_flag(memfd):
     """memfd_create() with MFD_EXEC makes the file executable, and fails with EACCES if vm.memfd_noexec is 2."""
     forbidden = limit("vm/memfd_noexec")
     if forbidden is None:
-        untested("needs a kernel that knows MFD_EXEC")
+        untested(Need.NEWER_KERNEL, "needs a kernel that knows MFD_EXEC")
     if forbidden == 2:
         with fails_with(13):
             memfd_create("test", MFD_EXEC)
@@ -231,7 +231,7 @@ def test_huge_pages_and_sealing():
             return
         if error.errno not in (ENODEV, ENOMEM, ENOSYS, EPERM):
             raise
-        untested(f"needs huge pages: {error.strerror}")
+        untested(Need.HUGE_PAGES, f"needs huge pages: {error.strerror}")
     try:
         add_seals(fd, F_SEAL_GROW)
         assert get_seals(fd) == F_SEAL_GROW, "the flags were accepted, but the file cannot be sealed"

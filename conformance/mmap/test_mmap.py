@@ -11,7 +11,7 @@ from fcntl import ioctl
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     MAP_ANONYMOUS,
     MAP_FIXED,
@@ -243,7 +243,7 @@ def test_append_only_file_cannot_be_mapped_writable(tmp_path, memfd, page):
     finally:
         for fd in fds[1:]:
             os.close(fd)
-    untested(f"needs CAP_LINUX_IMMUTABLE and a file system with append-only files: {reason}")
+    untested(Need.APPEND_ONLY_FILES, f"needs CAP_LINUX_IMMUTABLE and a file system with append-only files: {reason}")
 
 
 @clause("mmap.o_append-maps", "mmap(2)", "ERRORS")
@@ -267,6 +267,9 @@ def test_pipe_socket_or_directory_fails(pipe, tmp_path, opened, page, kind):
 def test_range_beyond_the_largest_offset_fails(memfd, page):
     """mmap() fails with EOVERFLOW if offset plus length exceed the largest file offset."""
     if ctypes.sizeof(ctypes.c_long) < 8:
-        untested("needs a 64-bit process: what a 32-bit one can ask for depends on its kernel and its libc")
+        untested(
+            Need.ARCHITECTURE,
+            "needs a 64-bit process: what a 32-bit one can ask for depends on its kernel and its libc",
+        )
     with fails_with(EOVERFLOW):
         mmap(None, 2 * page, PROT_READ, MAP_SHARED, memfd(size=page), (1 << 63) - page)

@@ -7,7 +7,7 @@ from errno import EBUSY, EINVAL, ENOMEM
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import MS_ASYNC, MS_INVALIDATE, MS_SYNC, mlock, msync, munlock
 
 from ..credentials import type_of_file_system
@@ -68,7 +68,7 @@ def test_locked_memory_cannot_be_invalidated(file, opened, mapping, page):
     try:
         mlock(shared.address, page)
     except OSError as error:
-        untested(f"needs a page of RLIMIT_MEMLOCK: {error.strerror}")
+        untested(Need.PROCESS_LIMITS, f"needs a page of RLIMIT_MEMLOCK: {error.strerror}")
     with fails_with(EBUSY):
         msync(shared.address, page, MS_SYNC | MS_INVALIDATE)
     munlock(shared.address, page)
@@ -83,9 +83,9 @@ def test_flushed_pages_are_clean(file, opened, mapping, page):
     try:
         before = kilobytes(shared.address, "Shared_Dirty", "Private_Dirty")
     except OSError:
-        untested("needs /proc/self/smaps")
+        untested(Need.PROC_FILES, "needs /proc/self/smaps")
     if type_of_file_system(file) in ("tmpfs", "ramfs", "overlay"):
-        untested("needs a file system that writes to a disk")
+        untested(Need.FILE_SYSTEM, "needs a file system that writes to a disk")
     assert before == 2 * page // 1024
     msync(shared.address, 2 * page)
     assert kilobytes(shared.address, "Shared_Dirty", "Private_Dirty") == 0

@@ -8,7 +8,7 @@ from errno import EACCES, EAGAIN, ENOMEM, EPERM
 from pathlib import Path
 from signal import SIGSEGV
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     MAP_ANONYMOUS,
     MAP_FIXED,
@@ -71,7 +71,7 @@ RETURN = {
 def test_prot_exec_permits_execution(file, opened, fork, page):
     """Code in pages with PROT_EXEC can be executed."""
     if machine() not in RETURN:
-        untested(f"needs to know how {machine()} returns from a function")
+        untested(Need.ARCHITECTURE, f"needs to know how {machine()} returns from a function")
     file.write_bytes(bytes.fromhex(RETURN[machine()]).ljust(page, b"\0"))
     fd = opened(file, os.O_RDONLY)
 
@@ -79,7 +79,7 @@ def test_prot_exec_permits_execution(file, opened, fork, page):
         try:
             address = mmap(None, page, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd)
         except PermissionError as error:
-            untested(f"needs a file system that is not mounted noexec: {error.strerror}")
+            untested(Need.FILE_SYSTEM, f"needs a file system that is not mounted noexec: {error.strerror}")
         ctypes.CFUNCTYPE(None)(address)()
         return "returned"
 
@@ -110,7 +110,7 @@ def test_max_map_count_limits_mappings(fork, page):
     """mmap() and mprotect() fail with ENOMEM if the process would have more than vm.max_map_count mappings."""
     most = limit("vm/max_map_count")
     if most is None or most > 300_000:
-        untested(f"needs a vm.max_map_count that can be reached, and it is {most}")
+        untested(Need.MACHINE_LIMITS, f"needs a vm.max_map_count that can be reached, and it is {most}")
 
     def fill() -> None:
         memory = mmap(None, (most + 3) * page, PROT_NONE)
@@ -163,7 +163,7 @@ def test_map_locked_locks_the_pages(fork, page):
         try:
             address = mmap(None, 4 * page, flags=APART | MAP_LOCKED)
         except OSError as error:
-            untested(f"needs 4 pages of RLIMIT_MEMLOCK: {error.strerror}")
+            untested(Need.PROCESS_LIMITS, f"needs 4 pages of RLIMIT_MEMLOCK: {error.strerror}")
         return resident(address, 4 * page), locked() - before
 
     assert fork(child).result() == ([True] * 4, 4 * page)

@@ -7,7 +7,7 @@ from errno import EACCES, EBUSY, EINVAL, EOPNOTSUPP, EPERM
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     F_SEAL_FUTURE_WRITE,
     F_SEAL_GROW,
@@ -147,7 +147,10 @@ def test_seal_write_permits_read_only_mappings(sealable, mapping, page):
     try:
         shared = mapping(sealable, page, PROT_READ)
     except PermissionError:
-        untested("needs Linux 6.7: until then such a mapping of a file open for writing counted as one to write")
+        untested(
+            Need.NEWER_KERNEL,
+            "needs Linux 6.7: until then such a mapping of a file open for writing counted as one to write",
+        )
     assert bytes(shared.buf) == b"a" * page
     with fails_with(EACCES):
         mprotect(shared.address, page, PROT_READ | PROT_WRITE)

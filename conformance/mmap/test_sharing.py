@@ -7,7 +7,7 @@ import signal
 from errno import EINVAL
 from pathlib import Path
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     MADV_DONTFORK,
     MADV_WIPEONFORK,
@@ -182,7 +182,7 @@ def test_first_access_updates_atime(file, opened, mapping, page):
     """st_atime of the file is updated between mmap() and munmap(), at the latest at the first access."""
     fd = opened(file, os.O_RDWR)
     if os.fstatvfs(fd).f_flag & os.ST_NOATIME:
-        untested("needs a file system that is mounted without noatime")
+        untested(Need.FILE_SYSTEM, "needs a file system that is mounted without noatime")
     os.utime(fd, ns=(1, 10**9))  # older than st_mtime, as relatime requires
     shared = mapping(fd, page, PROT_READ)
     assert shared.buf[0] == ord("a")

@@ -8,7 +8,7 @@ from errno import EBADF, EFBIG, EINVAL, EOPNOTSUPP, ESPIPE
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
@@ -138,7 +138,7 @@ def test_unsupported_mode_fails(memfd, page):
     os.pwrite(fd, b"kept", 0)
     with suppress(OSError):
         fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, page)
-        untested("needs a memory file that cannot be zeroed in place")
+        untested(Need.NEWER_KERNEL, "needs a memory file that cannot be zeroed in place")
     with fails_with(EOPNOTSUPP):
         fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, page)
     assert os.pread(fd, 4, 0) == b"kept"

@@ -6,7 +6,7 @@ from errno import EAGAIN, EFAULT, EIDRM, EINVAL, ENOENT
 
 import pytest
 
-from pytest_ipc import clause, disputed, fails_with, untested
+from pytest_ipc import Need, clause, disputed, fails_with, untested
 from pytest_ipc.kernel import (
     IPC_CREAT,
     IPC_EXCL,
@@ -151,7 +151,7 @@ def test_ipc_info_matches_proc():
     limits = msgctl_limits()
     shown = {name: limit(f"kernel/{name}") for name in ("msgmax", "msgmnb", "msgmni")}
     if None in shown.values():
-        untested("needs /proc/sys/kernel/msgmax, msgmnb and msgmni")
+        untested(Need.PROC_FILES, "needs /proc/sys/kernel/msgmax, msgmnb and msgmni")
     assert {name: getattr(limits, name) for name in shown} == shown
 
 
@@ -210,7 +210,7 @@ def test_proc_shows_the_queue(holding):
     take(queue)
     rows = sysvipc_msg()
     if rows is None:
-        untested("needs /proc/sysvipc")
+        untested(Need.PROC_FILES, "needs /proc/sysvipc")
     found = [row for row in rows if row.msqid == queue.id]
     assert len(found) == 1, f"{len(found)} rows show the queue"
     row = found[0]

@@ -9,7 +9,7 @@ from errno import EAGAIN, EFAULT, EIDRM, EINVAL
 
 import pytest
 
-from pytest_ipc import clause, disputed, fails_with, untested
+from pytest_ipc import Need, clause, disputed, fails_with, untested
 from pytest_ipc.kernel import IPC_NOWAIT, errno_name, msgctl_limits, msgsnd, msgsnd_raw
 
 from .conftest import contents, take
@@ -81,7 +81,7 @@ def test_size_above_msgmax_fails(sysv_msg):
     """msgsnd() succeeds with a text of MSGMAX bytes, and fails with EINVAL for one byte more."""
     queue, limits = sysv_msg(), msgctl_limits()
     if limits.msgmax > min(queue.stat().qbytes, 1 << 20):
-        untested(f"MSGMAX is {limits.msgmax} here, more than a queue holds or a test should send")
+        untested(Need.MACHINE_LIMITS, f"MSGMAX is {limits.msgmax} here, more than a queue holds or a test should send")
     with fails_with(EINVAL):
         msgsnd(queue.id, 1, bytes(limits.msgmax + 1), IPC_NOWAIT)
     assert queue.stat().qnum == 0

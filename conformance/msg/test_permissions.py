@@ -10,7 +10,7 @@ from errno import EACCES, EPERM
 
 import pytest
 
-from pytest_ipc import MessageQueue, clause, fails_with, untested, unused_key
+from pytest_ipc import MessageQueue, Need, clause, fails_with, untested, unused_key
 from pytest_ipc.kernel import (
     IPC_CREAT,
     IPC_NOWAIT,
@@ -51,7 +51,7 @@ def owned(sysv_msg):
         try:
             queue.set(uid=OWNER, gid=GROUP, mode=mode)
         except OSError as error:
-            untested(f"cannot give a queue to another user: {error.strerror}")
+            untested(Need.OTHER_USERS, f"cannot give a queue to another user: {error.strerror}")
         return queue
 
     return make

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Child, Fork, untested
+from pytest_ipc import Child, Fork, Need, untested
 from pytest_ipc.kernel import CLONE_NEWIPC, capget
 
 from ..credentials import OTHER_GROUP, STRANGER, leave
@@ -21,7 +21,7 @@ def where(kind: str = "ipc") -> str:
     try:
         return os.readlink(f"/proc/thread-self/ns/{kind}")
     except OSError as error:
-        untested(f"needs /proc/thread-self/ns/{kind}: {error.strerror}")
+        untested(Need.PROC_FILES, f"needs /proc/thread-self/ns/{kind}: {error.strerror}")
 
 
 def opened(kind: str = "ipc", process: object = "self") -> int:
@@ -29,7 +29,7 @@ def opened(kind: str = "ipc", process: object = "self") -> int:
     try:
         return os.open(f"/proc/{process}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        untested(f"needs /proc/{process}/ns/{kind}: {error.strerror}")
+        untested(Need.PROC_FILES, f"needs /proc/{process}/ns/{kind}: {error.strerror}")
 
 
 def in_a_thread(task: Callable[[], Any]) -> Any:

@@ -9,7 +9,7 @@ import subprocess
 from ctypes import c_ulong, sizeof
 from errno import EAGAIN, ENOENT, ENOMEM, EPERM
 
-from pytest_ipc import clause, fails_with, untested, unused_key
+from pytest_ipc import Need, clause, fails_with, untested, unused_key
 from pytest_ipc.kernel import (
     IPC_CREAT,
     IPC_EXCL,
@@ -80,10 +80,10 @@ def test_end_of_the_last_process_destroys_the_segments(ipc_namespace, page):
         return True
 
     if not other.fork(lock, False).result():
-        untested("needs RLIMIT_MEMLOCK to allow two pages of segments")
+        untested(Need.PROCESS_LIMITS, "needs RLIMIT_MEMLOCK to allow two pages of segments")
     assert doomed.fork(lock, True).result()
     if other.fork(lock, False).result():
-        untested("needs a kernel that counts what segments have locked for their user")
+        untested(Need.NEWER_KERNEL, "needs a kernel that counts what segments have locked for their user")
     doomed.close()
     assert Deadline(5).until(lambda: other.fork(lock, False).result()), (
         "the memory of its segments stayed locked for 5 s"
@@ -113,7 +113,7 @@ def test_new_namespace_has_the_defaults(in_ipc_namespace, sysv_shm):
     def read_state() -> tuple[int, int | None]:
         rows = sysvipc_shm()
         if rows is None:
-            untested("needs /proc/sysvipc")
+            untested(Need.PROC_FILES, "needs /proc/sysvipc")
         return len(rows), limit("kernel/shmmni")
 
     assert in_ipc_namespace({}, read_state) == (0, 4096)
@@ -164,7 +164,7 @@ def test_proc_lists_the_segments_of_the_namespace(sysv_shm, in_ipc_namespace):
 
     inside = in_ipc_namespace({}, rows)
     if inside is None:
-        untested("needs /proc/sysvipc")
+        untested(Need.PROC_FILES, "needs /proc/sysvipc")
     assert inside == [key]
     keys = [row.key for row in sysvipc_shm() or ()]
     assert outside.key in keys
@@ -176,7 +176,7 @@ def test_ipcs_in_a_new_namespace_lists_nothing(sysv_shm, in_ipc_namespace):
     """ipcs(1) in a new IPC namespace lists no object."""
     program = shutil.which("ipcs")
     if program is None:
-        untested("needs ipcs")
+        untested(Need.PROGRAMS, "needs ipcs")
     segment = sysv_shm()
 
     def keys() -> list[str]:
@@ -184,7 +184,7 @@ def test_ipcs_in_a_new_namespace_lists_nothing(sysv_shm, in_ipc_namespace):
         return re.findall(r"^0x[0-9a-f]+", done.stdout, re.MULTILINE)
 
     if f"{segment.key:#010x}" not in keys():
-        untested("`ipcs` shows no segment here at all")
+        untested(Need.PROGRAMS, "`ipcs` shows no segment here at all")
     assert in_ipc_namespace({}, keys) == []
 
 
@@ -219,7 +219,7 @@ def test_message_limits_are_per_namespace(ipc_namespace):
 def test_mqueue_limits_are_per_namespace(ipc_namespace):
     """The limits in /proc/sys/fs/mqueue are per IPC namespace."""
     if limit("fs/mqueue/msg_max") is None:
-        untested("needs /proc/sys/fs/mqueue")
+        untested(Need.PROC_FILES, "needs /proc/sys/fs/mqueue")
     wanted = {"queues_max": 17, "msg_max": 18, "msgsize_max": 1900, "msg_default": 3, "msgsize_default": 400}
 
     def read_limits() -> dict[str, int | None]:
@@ -234,7 +234,7 @@ def test_mqueue_limits_are_per_namespace(ipc_namespace):
 def test_forced_removal_is_per_namespace(ipc_namespace):
     """shm_rmid_forced is per IPC namespace: set in one, it removes no segment of another."""
     if limit("kernel/shm_rmid_forced") is None:
-        untested("needs /proc/sys/kernel/shm_rmid_forced")
+        untested(Need.PROC_FILES, "needs /proc/sys/kernel/shm_rmid_forced")
     plain, forced, key = ipc_namespace(), ipc_namespace(shm_rmid_forced=1), unused_key()
 
     def exists() -> bool:

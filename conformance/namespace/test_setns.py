@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     CLONE_NEWIPC,
     CLONE_NEWUSER,
@@ -203,7 +203,7 @@ def test_joining_a_user_namespace_grants_its_capabilities(in_a_child, fork):
             try:
                 unshare(CLONE_NEWUSER | CLONE_NEWIPC)
             except OSError as error:
-                untested(f"needs user namespaces: {error.strerror}")
+                untested(Need.USER_NAMESPACES, f"needs user namespaces: {error.strerror}")
             signal.pause()
 
         maker = fork(make)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from errno import EINVAL, ENOENT, EPERM
 
-from pytest_ipc import clause, fails_with, trial, untested
+from pytest_ipc import Need, clause, fails_with, trial, untested
 from pytest_ipc.kernel import (
     CLONE_NEWIPC,
     CLONE_NEWUSER,
@@ -169,7 +169,7 @@ def test_newuser_and_newipc_need_no_privilege(unprivileged):
     def child() -> tuple[str, str]:
         before = where()
         if (refusal := trial(lambda: unshare(CLONE_NEWUSER))) is not None:
-            untested(f"needs user namespaces for ordinary users: {refusal.strerror}")
+            untested(Need.USER_NAMESPACES, f"needs user namespaces for ordinary users: {refusal.strerror}")
         unshare(CLONE_NEWUSER | CLONE_NEWIPC)
         return before, where()
 

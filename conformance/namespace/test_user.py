@@ -6,7 +6,7 @@ import os
 from errno import EACCES, EPERM
 from pathlib import Path
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     CLONE_NEWIPC,
     CLONE_NEWUSER,
@@ -34,7 +34,7 @@ def enter_user_namespace(also: int = 0) -> tuple[int, int]:
     try:
         unshare(CLONE_NEWUSER)
     except OSError as error:
-        untested(f"needs user namespaces for ordinary users: {error.strerror}")
+        untested(Need.USER_NAMESPACES, f"needs user namespaces for ordinary users: {error.strerror}")
     prctl(PR_SET_DUMPABLE, 1)  # after a change of uid its files in /proc are root's
     if also:
         unshare(also)
@@ -53,7 +53,7 @@ def test_creator_has_all_capabilities(unprivileged):
     before, after = unprivileged(child)
     last = limit("kernel/cap_last_cap")
     if last is None:
-        untested("needs /proc/sys/kernel/cap_last_cap")
+        untested(Need.PROC_FILES, "needs /proc/sys/kernel/cap_last_cap")
     assert (before, after) == (0, (1 << (last + 1)) - 1)
 
 
@@ -102,7 +102,7 @@ def test_unmapped_owner_is_the_overflow_id(unprivileged):
 
     nobody, nogroup = limit("kernel/overflowuid"), limit("kernel/overflowgid")
     if nobody is None:
-        untested("needs /proc/sys/kernel/overflowuid")
+        untested(Need.PROC_FILES, "needs /proc/sys/kernel/overflowuid")
     assert unprivileged(child) == (nobody, nobody, nogroup)
 
 
@@ -134,7 +134,7 @@ def test_proc_shows_mapped_ids(unprivileged):
 
     found = unprivileged(child)
     if found is None:
-        untested("needs /proc/sysvipc")
+        untested(Need.PROC_FILES, "needs /proc/sysvipc")
     assert found == [(7, 8)]
 
 

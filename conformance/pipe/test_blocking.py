@@ -8,7 +8,7 @@ from os import O_CLOEXEC, O_NONBLOCK
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import getpipe_size, limit, read, write
 
 
@@ -18,7 +18,7 @@ def test_new_pipe_has_sixteen_pages(pipe, page):
     """A new pipe has a capacity of 16 pages, reported by F_GETPIPE_SZ at both ends."""
     most = limit("fs/pipe-max-size")
     if most is not None and most < 16 * page:
-        untested(f"/proc/sys/fs/pipe-max-size is {most}, less than 16 pages")
+        untested(Need.MACHINE_LIMITS, f"/proc/sys/fs/pipe-max-size is {most}, less than 16 pages")
     p = pipe()
     assert (getpipe_size(p.read_fd), getpipe_size(p.write_fd)) == (16 * page, 16 * page)
 

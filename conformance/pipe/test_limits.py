@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import getpipe_size, kernel_is_older, limit, pipe2, setpipe_size
 
 
@@ -21,10 +21,13 @@ def at_the_soft_limit(as_user, page) -> Callable[[Callable[[int], Any]], Any]:
     """Run function(fd) as an unused uid whose pipes, that of *fd* included, take all pages of the soft limit."""
     soft, most = limit("fs/pipe-user-pages-soft"), limit("fs/pipe-max-size")
     if not soft or not most:
-        untested("/proc/sys/fs/pipe-user-pages-soft is not shown or not set here")
+        untested(Need.MACHINE_LIMITS, "/proc/sys/fs/pipe-user-pages-soft is not shown or not set here")
     count, rest = divmod(soft * page, most)
     if rest or count > 200:
-        untested(f"a soft limit of {soft} pages cannot be reached cheaply with pipes of up to {most} bytes")
+        untested(
+            Need.MACHINE_LIMITS,
+            f"a soft limit of {soft} pages cannot be reached cheaply with pipes of up to {most} bytes",
+        )
 
     def run(function: Callable[[int], Any]) -> Any:
         def child() -> Any:
@@ -83,10 +86,13 @@ def test_no_new_pipes_at_the_hard_limit(as_user, page):
     """pipe() fails with ENFILE for an unprivileged user whose pipes take pipe-user-pages-hard pages."""
     hard, most = limit("fs/pipe-user-pages-hard"), limit("fs/pipe-max-size")
     if not hard or not most:
-        untested("/proc/sys/fs/pipe-user-pages-hard is not shown or not set here, and is the whole machine's")
+        untested(
+            Need.MACHINE_LIMITS,
+            "/proc/sys/fs/pipe-user-pages-hard is not shown or not set here, and is the whole machine's",
+        )
     pipes = hard * page // min(most, 16 * page) + 1
     if pipes > 400 or (limit("fs/pipe-user-pages-soft") or hard) < hard:
-        untested(f"a hard limit of {hard} pages cannot be reached cheaply")
+        untested(Need.MACHINE_LIMITS, f"a hard limit of {hard} pages cannot be reached cheaply")
 
     def child() -> int:
         pages = 0
@@ -104,6 +110,7 @@ def test_new_pipes_are_capped_by_pipe_max_size(as_user, page):
     most = limit("fs/pipe-max-size")
     if most is None or most >= 16 * page:
         untested(
-            f"/proc/sys/fs/pipe-max-size is {most}, no less than the 16 pages of a new pipe, and is the whole machine's"
+            Need.MACHINE_LIMITS,
+            f"/proc/sys/fs/pipe-max-size is {most}, no less than the 16 pages of a new pipe, and is the whole machine's",
         )
     assert as_user(62000 + os.getpid() % 3000, 62000, lambda: getpipe_size(pipe2()[0])) == most

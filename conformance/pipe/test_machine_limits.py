@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from errno import EINVAL
 
-from pytest_ipc import clause, disputed, fails_with, untested
+from pytest_ipc import Need, clause, disputed, fails_with, untested
 from pytest_ipc.kernel import limit, set_limit
 
 MAX_SIZE = "fs/pipe-max-size"
@@ -19,7 +19,7 @@ def known(name: str) -> int:
     """Return the value of a limit; untested if it is not readable."""
     value = limit(name)
     if value is None:
-        untested(f"needs /proc/sys/{name}")
+        untested(Need.PROC_FILES, f"needs /proc/sys/{name}")
     return value
 
 
@@ -28,11 +28,11 @@ def test_pipe_max_size_is_rounded_up(page):
     """A value written to pipe-max-size is rounded up like the capacity of a pipe, and reads back rounded."""
     most = known(MAX_SIZE)
     if most & (most - 1) or most <= page:
-        untested(f"pipe-max-size is {most}: no power of two to come back to")
+        untested(Need.MACHINE_LIMITS, f"pipe-max-size is {most}: no power of two to come back to")
     try:
         set_limit(MAX_SIZE, most - page + 1)  # rounds up to the present value, so that nothing changes
     except OSError as error:
-        untested(f"cannot write /proc/sys/{MAX_SIZE}: {error.strerror}")
+        untested(Need.SETTABLE_LIMITS, f"cannot write /proc/sys/{MAX_SIZE}: {error.strerror}")
     assert limit(MAX_SIZE) == most
 
 
@@ -48,7 +48,10 @@ def test_pipe_max_size_below_a_page_fails(page):
     """A write of less than the page size to pipe-max-size fails with EINVAL."""
     before = known(MAX_SIZE)
     if os.environ.get("PYTEST_IPC_WHOLE_MACHINE") != "1":
-        untested(f"changes {MAX_SIZE} for the whole machine: set PYTEST_IPC_WHOLE_MACHINE=1 where that disturbs nobody")
+        untested(
+            Need.WHOLE_MACHINE,
+            f"changes {MAX_SIZE} for the whole machine: set PYTEST_IPC_WHOLE_MACHINE=1 where that disturbs nobody",
+        )
     try:
         with fails_with(EINVAL):
             set_limit(MAX_SIZE, page - 1)

@@ -11,7 +11,7 @@ from os import O_APPEND, O_CLOEXEC, O_CREAT, O_NONBLOCK, O_TRUNC
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import O_NOTIFICATION_PIPE, open_descriptors, pipe2
 from pytest_ipc.kernel.libc import function
 
@@ -96,7 +96,7 @@ def test_notification_pipe_fails_if_not_configured():
     else:
         for fd in fds:
             os.close(fd)
-        untested("this kernel was built with CONFIG_WATCH_QUEUE, so it has notification pipes")
+        untested(Need.OTHER_KERNEL, "this kernel was built with CONFIG_WATCH_QUEUE, so it has notification pipes")
 
 
 @clause("pipe.efault", "pipe(2)", "ERRORS", errno=EFAULT)

@@ -6,7 +6,7 @@ from errno import EBUSY, EINVAL, EPERM
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import capabilities, getpipe_size, limit, setpipe_size
 
 from ..credentials import GROUP, STRANGER, become
@@ -19,9 +19,9 @@ def most() -> int:
     """Return pipe-max-size, the largest capacity that an unprivileged process can set."""
     value = limit("fs/pipe-max-size")
     if value is None:
-        untested("/proc/sys/fs/pipe-max-size is not shown here")
+        untested(Need.PROC_FILES, "/proc/sys/fs/pipe-max-size is not shown here")
     if value > 1 << 24:
-        untested(f"/proc/sys/fs/pipe-max-size is {value}: too much to ask for in passing")
+        untested(Need.MACHINE_LIMITS, f"/proc/sys/fs/pipe-max-size is {value}: too much to ask for in passing")
     return value
 
 
@@ -102,7 +102,7 @@ def test_cap_sys_resource_exceeds_pipe_max_size(pipe, most):
     try:
         assert setpipe_size(p.write_fd, 2 * most) == 2 * most
     except PermissionError:
-        untested("needs CAP_SYS_RESOURCE")
+        untested(Need.CAP_SYS_RESOURCE, "needs CAP_SYS_RESOURCE")
     assert getpipe_size(p.read_fd) == 2 * most
 
 

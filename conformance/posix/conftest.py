@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Child, End, Fork, Ipc, PosixQueue, untested
+from pytest_ipc import Child, End, Fork, Ipc, Need, PosixQueue, untested
 from pytest_ipc.custody.kinds.posix_sem import path_of
 from pytest_ipc.kernel import (
     CLONE_NEWNS,
@@ -120,7 +120,9 @@ def in_queue_folder(in_ipc_namespace: Callable[..., Any], tmp_path: Path) -> Cal
                 mount(None, "/", None, MS_REC | MS_SLAVE)
                 mount("mqueue", tmp_path, "mqueue")
             except OSError as error:
-                untested(f"needs to mount the file system of message queues, CAP_SYS_ADMIN: {error.strerror}")
+                untested(
+                    Need.MOUNTS, f"needs to mount the file system of message queues, CAP_SYS_ADMIN: {error.strerror}"
+                )
             return function(tmp_path)
 
         return in_ipc_namespace({}, child)
@@ -137,7 +139,7 @@ def as_ordinary_user() -> None:
 def may_make_semaphores() -> None:
     """Require, in a child that has become another user, permission to create files in /dev/shm."""
     if not os.access("/dev/shm", os.W_OK):
-        untested("needs a /dev/shm in which every user may make files")
+        untested(Need.SHARED_MEMORY_FILES, "needs a /dev/shm in which every user may make files")
 
 
 def has_resource_capability() -> bool:
@@ -159,7 +161,7 @@ def file_of(name: str) -> Path:
     try:
         return Path(path_of(name))
     except FileNotFoundError:
-        untested("needs semaphores that are files in /dev/shm")
+        untested(Need.SHARED_MEMORY_FILES, "needs semaphores that are files in /dev/shm")
 
 
 @pytest.fixture

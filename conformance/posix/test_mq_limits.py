@@ -9,7 +9,7 @@ from resource import RLIM_INFINITY, RLIMIT_MSGQUEUE, getrlimit, setrlimit
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested, unused_name
+from pytest_ipc import Need, clause, fails_with, untested, unused_name
 from pytest_ipc.kernel import MqAttr, limit, mq_close, mq_getattr, mq_open, mq_unlink, set_limit
 
 from ..credentials import GROUP, change_limit
@@ -34,7 +34,7 @@ def limit_bytes(most: int) -> None:
     try:
         setrlimit(RLIMIT_MSGQUEUE, (most, most if most == RLIM_INFINITY else highest))
     except (OSError, ValueError) as error:
-        untested(f"cannot set RLIMIT_MSGQUEUE: {error}")
+        untested(Need.PROCESS_LIMITS, f"cannot set RLIMIT_MSGQUEUE: {error}")
 
 
 @clause("mq_open.defaults-from-proc", "mq_overview(7)", "/proc interfaces", since="3.5")
@@ -83,7 +83,7 @@ def test_cap_sys_resource_exceeds_the_limits(in_ipc_namespace):
 
     def child() -> MqAttr:
         if not has_resource_capability():
-            untested("needs CAP_SYS_RESOURCE")
+            untested(Need.CAP_SYS_RESOURCE, "needs CAP_SYS_RESOURCE")
         return mq_getattr(make(MqAttr(maxmsg=6, msgsize=301))[1])
 
     limits = {"fs/mqueue/msg_max": 5, "fs/mqueue/msgsize_max": 300}
@@ -101,7 +101,7 @@ def test_hard_limits_apply_to_all(in_ipc_namespace, attr):
 
     def child() -> None:
         if not has_resource_capability():
-            untested("needs CAP_SYS_RESOURCE")
+            untested(Need.CAP_SYS_RESOURCE, "needs CAP_SYS_RESOURCE")
         limit_bytes(RLIM_INFINITY)
         with fails_with(EINVAL):
             make(attr)
@@ -144,7 +144,7 @@ def test_default_limits(in_ipc_namespace):
 
     found = in_ipc_namespace({}, read_limits)
     if set(found.values()) == {None}:
-        untested("needs /proc/sys/fs/mqueue")
+        untested(Need.PROC_FILES, "needs /proc/sys/fs/mqueue")
     assert found == {"queues_max": 256, "msg_max": 10, "msg_default": 10, "msgsize_max": 8192, "msgsize_default": 8192}
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Child, Fork, clause, fails_with, untested
+from pytest_ipc import Child, Fork, Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     SI_MESGQ,
     SIGEV_NONE,
@@ -133,7 +133,7 @@ def test_sigev_thread_calls_the_function(queue, fork, posix_sem):
     try:
         function = cast(CDLL(None).sem_post, c_void_p).value or 0
     except AttributeError:
-        untested("needs a C function to be called, and this libc shows no sem_post")
+        untested(Need.LIBC_FUNCTIONS, "needs a C function to be called, and this libc shows no sem_post")
     called, ready = posix_sem(shared=True), posix_sem(shared=True)
 
     def register_and_wait() -> None:

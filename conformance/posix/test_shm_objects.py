@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import MAP_SHARED, ftruncate, mmap, posix_fallocate, shm_open
 
 from ..conftest import succeeded
@@ -118,7 +118,7 @@ def test_allocation_beyond_free_space_fails(posix_shm, page):
     filesystem = os.fstatvfs(shared.fd)
     # Only a tmpfs with a size limit fails at once; another filesystem would fill the disk or the memory first.
     if not 0 < filesystem.f_blocks < 1 << 48 or type_of_file_system(SHM) != "tmpfs":
-        untested("needs a tmpfs with a limit at /dev/shm")
+        untested(Need.SHARED_MEMORY_FILES, "needs a tmpfs with a limit at /dev/shm")
     with fails_with(ENOSPC):
         posix_fallocate(shared.fd, 0, (filesystem.f_blocks + 1) * filesystem.f_frsize)
     assert shared.size == page

@@ -9,7 +9,7 @@ from errno import EACCES, EEXIST, EINVAL, EMFILE, ENAMETOOLONG, ENOENT, EPERM
 
 import pytest
 
-from pytest_ipc import clause, disputed, fails_with, untested
+from pytest_ipc import Need, clause, disputed, fails_with, untested
 from pytest_ipc.kernel import MAP_SHARED, PROT_READ, PROT_WRITE, capabilities, ftruncate, mmap, mprotect, shm_open
 
 from ..credentials import GROUP, OTHER_GROUP, OWNER, STRANGER, become, limit_process
@@ -59,9 +59,11 @@ def test_new_object_has_the_effective_ids(names, fork):
             os.setresgid(-1, GROUP, -1)
             os.setresuid(-1, OWNER, -1)
         except OSError as error:
-            untested(f"needs CAP_SETUID and CAP_SETGID, and ids that are mapped here: {error.strerror}")
+            untested(
+                Need.OTHER_USERS, f"needs CAP_SETUID and CAP_SETGID, and ids that are mapped here: {error.strerror}"
+            )
         if not os.access("/dev/shm", os.W_OK, effective_ids=True):
-            untested("needs a /dev/shm in which every user may make files")
+            untested(Need.SHARED_MEMORY_FILES, "needs a /dev/shm in which every user may make files")
         status = os.fstat(shm_open(name, NEW))
         return status.st_uid, status.st_gid, os.getuid(), os.getgid()
 
@@ -319,7 +321,7 @@ def test_fchown_affects_later_opens(posix_shm, fork):
         os.fchmod(shared.fd, 0o600)
         os.fchown(shared.fd, OWNER, GROUP)
     except OSError as error:
-        untested(f"cannot give an object to another user: {error.strerror}")
+        untested(Need.OTHER_USERS, f"cannot give an object to another user: {error.strerror}")
 
     def open_as(uid: int) -> int | None:
         become(uid, OTHER_GROUP)

@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import PR_GET_PDEATHSIG, PR_SET_PDEATHSIG, pause, prctl
 
 from ..signal.plain_child import add_thread, become_program, printed
@@ -207,7 +207,7 @@ def test_too_long_argument_fails(fork):
     limit = 32 * os.sysconf("SC_PAGE_SIZE")
     stack = resource.getrlimit(resource.RLIMIT_STACK)[0]
     if stack != resource.RLIM_INFINITY and stack < 16 * limit:  # arguments and environment may use a quarter of it
-        untested(f"RLIMIT_STACK is {stack}, and the clause needs {16 * limit}")
+        untested(Need.PROCESS_LIMITS, f"RLIMIT_STACK is {stack}, and the clause needs {16 * limit}")
     assert fork(refused, sys.executable, E2BIG, "x" * limit).result() == "went on"
     fits = fork(become_program, "import sys; print(len(sys.argv[1]))", "x" * (limit - 1))
     assert printed(fits) == str(limit - 1)

@@ -14,7 +14,7 @@ from signal import SIGIO
 
 import pytest
 
-from pytest_ipc import Child, clause, fails_with, untested
+from pytest_ipc import Child, Need, clause, fails_with, untested
 from pytest_ipc.kernel import mlock, number_of, process_status, sigpending, sigtimedwait
 from pytest_ipc.kernel.libc import syscall
 
@@ -30,9 +30,9 @@ def lock_a_page(page) -> Callable[[], mmap.mmap]:
         try:
             mlock(ctypes.addressof(ctypes.c_char.from_buffer(memory)), page)
         except OSError as error:
-            untested(f"needs to lock a page of memory: {error.strerror}")
+            untested(Need.PROCESS_LIMITS, f"needs to lock a page of memory: {error.strerror}")
         if not locked(os.getpid()):
-            untested("/proc/PID/status does not tell what is locked")
+            untested(Need.PROC_FILES, "/proc/PID/status does not tell what is locked")
         return memory
 
     return lock
@@ -104,7 +104,7 @@ def test_fork_does_not_inherit_dnotify(fork, signals, tmp_path):
         except OSError as error:
             if error.errno != EINVAL:
                 raise
-            untested("needs a kernel with F_NOTIFY")
+            untested(Need.NEWER_KERNEL, "needs a kernel with F_NOTIFY")
 
         def child() -> frozenset[int]:
             Path(tmp_path, "new").touch()

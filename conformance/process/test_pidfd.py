@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Child, clause, fails_with, untested
+from pytest_ipc import Child, Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     PIDFD_NONBLOCK,
     PIDFD_SIGNAL_PROCESS_GROUP,
@@ -151,7 +151,7 @@ def test_fdinfo_shows_pid(opened, sleeper):
         try:
             lines = Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines()
         except OSError as error:
-            untested(f"needs /proc/PID/fdinfo: {error.strerror}")
+            untested(Need.PROC_FILES, f"needs /proc/PID/fdinfo: {error.strerror}")
         return [line.split()[1] for line in lines if line.startswith("Pid:")]
 
     fd = opened(sleeper.pid)

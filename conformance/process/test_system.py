@@ -8,7 +8,7 @@ from signal import SIG_BLOCK, SIGCHLD, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2
 
 import pytest
 
-from pytest_ipc import clause, untested
+from pytest_ipc import Need, clause, untested
 from pytest_ipc.kernel import pthread_sigmask, sigaction
 from pytest_ipc.kernel.libc import function
 
@@ -26,7 +26,7 @@ exit $(( (0x$m >> %d & 1) == 0 ))""" % (SIGCHLD - 1)
 def shell() -> None:
     """Report untested without a shell, which system(3) needs."""
     if not os.access("/bin/sh", os.X_OK):
-        untested("needs the program /bin/sh")
+        untested(Need.PROGRAMS, "needs the program /bin/sh")
 
 
 @clause("system.status", "system(3)", "RETURN VALUE")
@@ -87,7 +87,7 @@ def test_sigchld_is_blocked_during_command(fork, signals):
 
     answer = fork(life).result(timeout=30)
     if answer == "not shown":
-        untested("needs /proc/PID/status, and the programs sed and test")
+        untested(Need.PROC_FILES, "needs /proc/PID/status, and the programs sed and test")
     assert answer == "blocked"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Child, clause, fails_with, untested
+from pytest_ipc import Child, Need, clause, fails_with, untested
 from pytest_ipc.kernel import pause, sigpending, sigtimedwait
 
 from ..signal.plain_child import SOON, bare_child, leave_session
@@ -35,7 +35,7 @@ def terminal() -> Iterator[Terminal]:
     try:
         made = Terminal(*os.openpty())
     except OSError as error:
-        untested(f"needs a pty: {error.strerror}")
+        untested(Need.TERMINALS, f"needs a pty: {error.strerror}")
     yield made
     os.close(made.master)
     os.close(made.slave)
@@ -89,7 +89,7 @@ def test_new_session_has_no_terminal(fork):
         try:
             os.stat("/dev/tty")
         except OSError as error:
-            untested(f"needs /dev/tty: {error.strerror}")
+            untested(Need.TERMINALS, f"needs /dev/tty: {error.strerror}")
         with fails_with(ENXIO):
             os.open("/dev/tty", os.O_RDWR)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Pipe, untested
+from pytest_ipc import Need, Pipe, untested
 from pytest_ipc.kernel import CAPABILITIES, PR_SET_DUMPABLE, CapabilitySets, capget, capset, limit, prctl
 
 from ..credentials import GROUP, OTHER_GROUP, OWNER, STRANGER, become
@@ -26,14 +26,14 @@ def has_sys_ptrace() -> bool:
 def needs_sys_ptrace() -> None:
     """Report untested without CAP_SYS_PTRACE."""
     if not has_sys_ptrace():
-        untested("needs CAP_SYS_PTRACE")
+        untested(Need.CAP_SYS_PTRACE, "needs CAP_SYS_PTRACE")
 
 
 def needs_leave_to_trace() -> None:
     """Report untested if the Yama module forbids tracing, or permits it only with CAP_SYS_PTRACE."""
     scope = limit("kernel/yama/ptrace_scope")
     if scope is not None and (scope > 2 or (scope == 2 and not has_sys_ptrace())):
-        untested(f"needs leave to trace a child: kernel.yama.ptrace_scope is {scope}")
+        untested(Need.TRACING, f"needs leave to trace a child: kernel.yama.ptrace_scope is {scope}")
 
 
 def sleeper(ready: Pipe, prepare: Callable[[], object] = int) -> int:

@@ -13,7 +13,7 @@ from threading import Thread, get_native_id
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     PR_SET_NO_NEW_PRIVS,
     PR_SET_SECCOMP,
@@ -420,7 +420,7 @@ def to_filtered_call(pid: int, op: int = PTRACE_CONT) -> None:
     ptrace(op, pid)
     while (report := next_of(pid)) != Stopped(SIGTRAP, PTRACE_EVENT_SECCOMP):
         if report == Exited(NO_FILTER):
-            untested("needs seccomp filters")
+            untested(Need.SECCOMP, "needs seccomp filters")
         assert isinstance(report, Stopped)
         ptrace(op, pid)
 

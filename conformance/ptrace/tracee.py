@@ -10,7 +10,7 @@ from fcntl import ioctl
 from signal import SIGSTOP, SIGTRAP
 from termios import FIONREAD
 
-from pytest_ipc import untested
+from pytest_ipc import Need, untested
 from pytest_ipc.kernel import (
     PTRACE_EVENT_STOP,
     PTRACE_INTERRUPT,
@@ -163,7 +163,7 @@ def needs_syscall_info(pid: int) -> None:
     except OSError as error:
         if error.errno != EIO:
             raise
-        untested(f"needs Linux 5.3, for PTRACE_GET_SYSCALL_INFO: {error.strerror}")
+        untested(Need.NEWER_KERNEL, f"needs Linux 5.3, for PTRACE_GET_SYSCALL_INFO: {error.strerror}")
 
 
 def to_entry(pid: int, number: int) -> SyscallInfo:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Child, Fork, SemaphoreSet, untested
+from pytest_ipc import Child, Fork, Need, SemaphoreSet, untested
 from pytest_ipc.kernel import Deadline, semop
 
 from ..credentials import GROUP, OWNER
@@ -52,7 +52,7 @@ def owned(sysv_sem: Callable[..., SemaphoreSet]) -> Callable[..., SemaphoreSet]:
         try:
             semaphores.set(uid=OWNER, gid=GROUP, mode=mode)
         except OSError as error:
-            untested(f"cannot give a set to another user: {error.strerror}")
+            untested(Need.OTHER_USERS, f"cannot give a set to another user: {error.strerror}")
         return semaphores
 
     return make

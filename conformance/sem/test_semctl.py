@@ -10,7 +10,7 @@ from errno import EFAULT, EIDRM, EINVAL, ERANGE
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     GETALL,
     GETNCNT,
@@ -268,7 +268,7 @@ def test_ipc_info_returns_limits_of_proc(in_ipc_namespace):
             semget(IPC_PRIVATE, 2, 0o600)
         found, shown = semctl_limits(), limit_fields("kernel/sem")
         if shown is None:
-            untested("needs /proc/sys/kernel/sem")
+            untested(Need.PROC_FILES, "needs /proc/sys/kernel/sem")
         assert [found.semmsl, found.semmns, found.semopm, found.semmni] == shown
         return found.highest
 
@@ -320,7 +320,7 @@ def test_proc_sysvipc_sem_shows_set(sysv_sem):
     semop(semaphores.id, [(0, 1)])
     rows = sysvipc_sem()
     if rows is None:
-        untested("needs /proc/sysvipc")
+        untested(Need.PROC_FILES, "needs /proc/sysvipc")
     found = [row for row in rows if row.semid == semaphores.id]
     assert len(found) == 1, f"{len(found)} rows show the set"
     row = found[0]

@@ -6,7 +6,7 @@ import os
 import time
 from errno import EACCES, EEXIST, EINVAL, ENOENT
 
-from pytest_ipc import clause, fails_with, untested, unused_key
+from pytest_ipc import Need, clause, fails_with, untested, unused_key
 from pytest_ipc.kernel import IPC_CREAT, IPC_EXCL, IPC_PRIVATE, semctl_limits, semctl_rmid, semctl_stat, semget
 
 from ..conftest import TO_START, succeeded
@@ -96,7 +96,7 @@ def test_nsems_above_semmsl_fails(on_record):
     """semget() creates a set of up to SEMMSL semaphores; it fails with EINVAL if nsems is larger or negative."""
     most = semctl_limits().semmsl
     if most > 100_000:
-        untested(f"needs a lower limit than {most} semaphores in a set")
+        untested(Need.MACHINE_LIMITS, f"needs a lower limit than {most} semaphores in a set")
     key = unused_key()
     for nsems in (most + 1, -1):
         with fails_with(EINVAL):

@@ -6,7 +6,7 @@ import signal
 from ctypes import addressof
 from errno import E2BIG, EAGAIN, EFAULT, EFBIG, EIDRM, EINVAL, ERANGE
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import IPC_NOWAIT, SEMVMX, semctl_limits, semop
 from pytest_ipc.kernel.abi import sembuf
 
@@ -150,7 +150,7 @@ def test_more_than_semopm_operations_fail(sysv_sem):
     """semop() performs up to SEMOPM operations; it fails with E2BIG for more, and performs none."""
     most = semctl_limits().semopm
     if most > 10_000:
-        untested(f"needs a lower limit than {most} operations in a call")
+        untested(Need.MACHINE_LIMITS, f"needs a lower limit than {most} operations in a call")
     semaphores = sysv_sem(2)
     semop(semaphores.id, [(0, 1)] * most)
     with fails_with(E2BIG):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_ipc import clause, untested
+from pytest_ipc import Need, clause, untested
 from pytest_ipc.kernel import limit_fields
 
 
@@ -12,7 +12,7 @@ from pytest_ipc.kernel import limit_fields
 def removal_by_request() -> None:
     """Segments that stay when the last process detaches them, until one removes them (proc_sys_kernel(5))."""
     if limit_fields("kernel/shm_rmid_forced") == [1]:
-        untested("kernel.shm_rmid_forced is 1: segments are removed at their last detach")
+        untested(Need.MACHINE_LIMITS, "kernel.shm_rmid_forced is 1: segments are removed at their last detach")
 
 
 @pytest.mark.usefixtures("removal_by_request")

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from errno import ENOENT
 
-from pytest_ipc import Segment, clause, fails_with, untested, unused_key
+from pytest_ipc import Need, Segment, clause, fails_with, untested, unused_key
 from pytest_ipc.kernel import (
     IPC_CREAT,
     IPC_PRIVATE,
@@ -122,7 +122,7 @@ def test_cap_ipc_owner_bypasses_permission_checks(sysv_shm):
     """A process with CAP_IPC_OWNER may attach a segment for reading and writing whatever its mode."""
     segment = sysv_shm(mode=0)
     if not (capabilities() or 0) >> CAP_IPC_OWNER & 1 or not capabilities_count_for("ipc"):
-        untested("needs CAP_IPC_OWNER")
+        untested(Need.CAP_IPC_OWNER, "needs CAP_IPC_OWNER")
     segment.attach().buf[0] = 7
     assert segment.stat().perm.mode == 0
 
@@ -147,7 +147,7 @@ def test_ipcs_shows_shmmni():
     """`ipcs -m -l` shows the maximum number of segments from /proc/sys/kernel/shmmni."""
     shown = limit("kernel/shmmni")
     if shown is None:
-        untested("needs /proc/sys/kernel/shmmni")
+        untested(Need.PROC_FILES, "needs /proc/sys/kernel/shmmni")
     lines = run("ipcs", "-m", "-l").stdout.splitlines()
     assert [line for line in lines if line.split()[-1:] == [str(shown)]], "; ".join(lines)
 
@@ -170,7 +170,7 @@ def segment_for(segment: Segment, mode: int) -> None:
     try:
         segment.set(uid=OWNER, gid=GROUP, mode=mode)
     except OSError as error:
-        untested(f"cannot give a segment to another user: {error.strerror}")
+        untested(Need.OTHER_USERS, f"cannot give a segment to another user: {error.strerror}")
 
 
 def readable(shmid: int) -> bool:
@@ -185,5 +185,5 @@ def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a program of util-linux; report untested if it is not installed."""
     program = shutil.which(name)
     if program is None:
-        untested(f"needs the program {name}")
+        untested(Need.PROGRAMS, f"needs the program {name}")
     return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=10, check=False)

@@ -10,7 +10,7 @@ from errno import EACCES, ENOENT, ENOMEM, EPERM
 
 import pytest
 
-from pytest_ipc import Deviation, Segment, clause, disputed, fails_with, untested, unused_key
+from pytest_ipc import Deviation, Need, Segment, clause, disputed, fails_with, untested, unused_key
 from pytest_ipc.kernel import (
     IPC_CREAT,
     IPC_RMID,
@@ -48,7 +48,7 @@ def owned(sysv_shm):
         try:
             segment.set(uid=OWNER, gid=GROUP, mode=mode)
         except OSError as error:
-            untested(f"cannot give a segment to another user: {error.strerror}")
+            untested(Need.OTHER_USERS, f"cannot give a segment to another user: {error.strerror}")
         return segment
 
     return make
@@ -321,14 +321,14 @@ def test_too_many_huge_pages_fail(on_record):
     """
     needs_huge_pages()
     if limit("vm/nr_hugepages") != 0 or limit("vm/nr_overcommit_hugepages") != 0:
-        untested("needs a kernel with huge pages, none of which is set aside")
+        untested(Need.HUGE_PAGES, "needs a kernel with huge pages, none of which is set aside")
     key = unused_key()
     try:
         with fails_with(ENOMEM):
             on_record.shmget(key, 1, IPC_CREAT | 0o600 | SHM_HUGETLB)
     except Deviation as deviation:
         if "EPERM" in deviation.observed:
-            untested("needs CAP_IPC_LOCK")
+            untested(Need.CAP_IPC_LOCK, "needs CAP_IPC_LOCK")
         raise
     with fails_with(ENOENT):
         shmget(key, 0, 0)
@@ -351,4 +351,4 @@ def test_huge_pages_need_privilege(as_user, on_record):
 def needs_huge_pages() -> None:
     """Report untested on a kernel without huge pages, for which the manual page does not describe SHM_HUGETLB."""
     if limit("vm/nr_hugepages") is None:
-        untested("needs a kernel with huge pages: /proc/sys/vm/nr_hugepages cannot be read")
+        untested(Need.HUGE_PAGES, "needs a kernel with huge pages: /proc/sys/vm/nr_hugepages cannot be read")

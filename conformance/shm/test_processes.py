@@ -8,7 +8,7 @@ from ctypes import CDLL, c_char, c_long
 from functools import partial
 from typing import Any
 
-from pytest_ipc import Child, Fork, clause, untested
+from pytest_ipc import Child, Fork, Need, clause, untested
 from pytest_ipc.kernel import (
     PR_SET_SECCOMP,
     SECCOMP_MODE_STRICT,
@@ -166,7 +166,7 @@ def test_sharing_needs_no_system_call(sysv_shm, fork, pipe):
         libc_syscall(leave, c_long(0))
 
     if not _has_strict_mode(fork):
-        untested("needs seccomp's strict mode")
+        untested(Need.SECCOMP, "needs seccomp's strict mode")
     child = fork(copy_in_strict_mode)
     gate.read(1, timeout=None)
     for value in (b"a", b"b", b"c"):

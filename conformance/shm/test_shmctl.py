@@ -5,7 +5,7 @@ from __future__ import annotations
 from ctypes import c_ulong, memset, sizeof
 from errno import EFAULT, EINVAL
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     IPC_CREAT,
     IPC_EXCL,
@@ -189,7 +189,7 @@ def test_ipc_info_returns_limits_of_proc():
     limits = shmctl_limits()
     shown = {name: limit(f"kernel/{name}") for name in ("shmmax", "shmmni", "shmall")}
     if None in shown.values():
-        untested("needs /proc/sys/kernel/shmmax, shmmni and shmall")
+        untested(Need.PROC_FILES, "needs /proc/sys/kernel/shmmax, shmmni and shmall")
     # A limit of a 64-bit kernel may not fit into a field of a 32-bit program.
     most = ULONG[1] if sizeof(c_ulong) == 8 else LONG[1]
     fitting = {name: value for name, value in shown.items() if value is not None and value <= most}
@@ -235,7 +235,7 @@ def test_shm_lock_shows_in_mode(sysv_shm):
     try:
         segment.control(SHM_LOCK)
     except PermissionError as error:
-        untested(f"needs CAP_IPC_LOCK or room under RLIMIT_MEMLOCK: {error.strerror}")
+        untested(Need.PROCESS_LIMITS, f"needs CAP_IPC_LOCK or room under RLIMIT_MEMLOCK: {error.strerror}")
     assert segment.stat().perm.mode == 0o600 | SHM_LOCKED
     segment.control(SHM_UNLOCK)
     assert segment.stat().perm.mode == 0o600
@@ -248,7 +248,7 @@ def test_proc_sysvipc_shm_shows_segment(sysv_shm):
     segment.attach()
     rows = sysvipc_shm()
     if rows is None:
-        untested("needs /proc/sysvipc")
+        untested(Need.PROC_FILES, "needs /proc/sysvipc")
     found = [row for row in rows if row.shmid == segment.id]
     assert len(found) == 1, f"{len(found)} rows show the segment"
     row = found[0]

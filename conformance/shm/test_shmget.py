@@ -8,7 +8,7 @@ from errno import EEXIST, EINVAL, ENOENT, ENOMEM
 from mmap import PAGESIZE
 from signal import SIGSEGV
 
-from pytest_ipc import clause, fails_with, untested, unused_key
+from pytest_ipc import Need, clause, fails_with, untested, unused_key
 from pytest_ipc.kernel import IPC_CREAT, IPC_EXCL, IPC_PRIVATE, SHM_NORESERVE, limit, shmctl_stat, shmget
 from pytest_ipc.kernel.libc import SIZE
 
@@ -122,16 +122,16 @@ def test_size_above_all_memory_fails(on_record):
     segment.
     """
     if limit("vm/overcommit_memory") not in (0, 2):
-        untested("needs a kernel that looks at vm.overcommit_memory, and it to be 0 or 2")
+        untested(Need.NEWER_KERNEL, "needs a kernel that looks at vm.overcommit_memory, and it to be 0 or 2")
     with open("/proc/meminfo") as memory:
         kilobytes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in memory)}
     size = 2048 * (kilobytes["MemTotal"] + kilobytes.get("SwapTotal", 0))
     if size > SIZE[1] >> 1:
-        untested("needs a 64-bit process: all memory and swap are more than it can ask for")
+        untested(Need.ARCHITECTURE, "needs a 64-bit process: all memory and swap are more than it can ask for")
     for name, unit in (("shmmax", 1), ("shmall", PAGESIZE)):
         most = limit(f"kernel/{name}")
         if most is None or most * unit < size:
-            untested(f"kernel.{name} is {most}, less than all memory and swap")
+            untested(Need.MACHINE_LIMITS, f"kernel.{name} is {most}, less than all memory and swap")
     key = unused_key()
     with fails_with(ENOMEM):
         on_record.shmget(key, size, IPC_CREAT | 0o600)

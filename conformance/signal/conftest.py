@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import Child, Pipe, Signals, untested
+from pytest_ipc import Child, Need, Pipe, Signals, untested
 from pytest_ipc.kernel import CLONE_NEWPID, CLONE_NEWUSER, PIPE_BUF, kill, unshare
 
 from ..credentials import GROUP, OWNER
@@ -90,7 +90,9 @@ def as_init(fork: PlainFork) -> Callable[[Callable[[], Any]], Any]:
     def run(function: Callable[[], Any]) -> Any:
         def first() -> Any:
             if os.getpid() != 1:
-                untested("needs a PID namespace: this one was entered, and its first process is not 1")
+                untested(
+                    Need.PID_NAMESPACES, "needs a PID namespace: this one was entered, and its first process is not 1"
+                )
             return function()
 
         def life() -> Any:
@@ -100,7 +102,10 @@ def as_init(fork: PlainFork) -> Callable[[Callable[[], Any]], Any]:
                 try:
                     unshare(CLONE_NEWUSER | CLONE_NEWPID)
                 except OSError as error:
-                    untested(f"needs a PID namespace: CAP_SYS_ADMIN, or user namespaces: {error.strerror}")
+                    untested(
+                        Need.PID_NAMESPACES,
+                        f"needs a PID namespace: CAP_SYS_ADMIN, or user namespaces: {error.strerror}",
+                    )
             with Child.start(first) as init:
                 return init.result()
 

@@ -13,7 +13,7 @@ from resource import RLIMIT_SIGPENDING, getrlimit, setrlimit
 from threading import Event, Thread
 from typing import Any, NoReturn
 
-from pytest_ipc import Child, Fork, untested
+from pytest_ipc import Child, Fork, Need, untested
 from pytest_ipc.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, Deadline, pause, prctl
 from pytest_ipc.verdict.runner.speed import slowness
 
@@ -121,7 +121,7 @@ def limit_pending(soft: int) -> int:
         before, hard = getrlimit(RLIMIT_SIGPENDING)
         setrlimit(RLIMIT_SIGPENDING, (soft, hard))
     except (OSError, ValueError) as error:  # Python raises ValueError for some errnos
-        untested(f"needs to set its own RLIMIT_SIGPENDING: {error}")
+        untested(Need.PROCESS_LIMITS, f"needs to set its own RLIMIT_SIGPENDING: {error}")
     return before
 
 

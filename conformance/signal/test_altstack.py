@@ -8,7 +8,7 @@ from signal import SIGUSR1
 
 import pytest
 
-from pytest_ipc import Child, clause, fails_with, untested
+from pytest_ipc import Child, Need, clause, fails_with, untested
 from pytest_ipc.kernel import SA_ONSTACK, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, Stack, kill, sigaltstack
 
 from ..memory import free_range
@@ -131,7 +131,7 @@ def test_ss_autodisarm_is_kept(fork, signals):
         except OSError as error:
             if error.errno != EINVAL:
                 raise
-            untested("needs Linux 4.7: SS_AUTODISARM is an unknown flag here")
+            untested(Need.NEWER_KERNEL, "needs Linux 4.7: SS_AUTODISARM is an unknown flag here")
         before = sigaltstack().flags
         signals.catch(SIGUSR1, flags=SA_ONSTACK)
         kill(os.getpid(), SIGUSR1)

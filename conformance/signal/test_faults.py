@@ -32,7 +32,7 @@ from signal import (
 
 import pytest
 
-from pytest_ipc import Child, clause, fails_with, untested
+from pytest_ipc import Child, Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     BUS_ADRERR,
     CLD_DUMPED,
@@ -132,7 +132,8 @@ def test_sa_siginfo_passes_number_and_siginfo(fork, pipe):
     """A handler with SA_SIGINFO gets the signal number and the address of a siginfo_t that starts with it."""
     if sys.byteorder == "big":
         untested(
-            "needs a little-endian machine: dprintf(3), the handler here, finds the end of its text in the first byte"
+            Need.ARCHITECTURE,
+            "needs a little-endian machine: dprintf(3), the handler here, finds the end of its text in the first byte",
         )
     # Not the number of a printable conversion character, which dprintf(3) would interpret, and a free descriptor.
     signo = next(number for number in range(int(SIGRTMIN) + 2, int(SIGRTMAX)) if number != ord("%"))
@@ -198,12 +199,12 @@ def may_dump(tmp_path) -> Callable[[], None]:
     try:
         pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
     except OSError as error:
-        untested(f"cannot read /proc/sys/kernel/core_pattern: {error.strerror}")
+        untested(Need.CORE_FILES, f"cannot read /proc/sys/kernel/core_pattern: {error.strerror}")
     if not pattern or pattern.startswith(("|", "/", "@")):
-        untested(f"cores do not go to the directory of who dies here: core_pattern is {pattern!r}")
+        untested(Need.CORE_FILES, f"cores do not go to the directory of who dies here: core_pattern is {pattern!r}")
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     if hard == 0:
-        untested("the hard limit RLIMIT_CORE is 0 here")
+        untested(Need.PROCESS_LIMITS, "the hard limit RLIMIT_CORE is 0 here")
 
     def arrange() -> None:
         os.chdir(tmp_path)

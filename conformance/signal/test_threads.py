@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     Deadline,
     kill,
@@ -64,7 +64,7 @@ class Helper:
                 with open(f"/proc/self/task/{self.tid}/syscall") as shown:
                     number = shown.read().partition(" ")[0]
             except OSError:
-                untested("needs /proc/PID/task/TID/syscall")
+                untested(Need.PROC_FILES, "needs /proc/PID/task/TID/syscall")
             return number.isdigit() and int(number) in numbers
 
         if not Deadline(4).until(blocked):

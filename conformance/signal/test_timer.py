@@ -13,7 +13,7 @@ from time import CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOC
 
 import pytest
 
-from pytest_ipc import Child, clause, disputed, fails_with, untested
+from pytest_ipc import Child, Need, clause, disputed, fails_with, untested
 from pytest_ipc.kernel import (
     SI_TIMER,
     SIGEV_NONE,
@@ -160,7 +160,7 @@ def late(timer: int) -> None:
     """Arm a timer so that it has expired six times, and expires next in some seconds."""
     passed = int(time.clock_gettime(CLOCK_MONOTONIC)) - 55
     if passed <= 0:
-        untested("needs a machine that has run for a minute")
+        untested(Need.TIME, "needs a machine that has run for a minute")
     timer_settime(timer, ItimerSpec(Timespec(passed), Timespec(10)), TIMER_ABSTIME)
 
 
@@ -220,7 +220,7 @@ def test_deleted_timer_is_gone(fork, signals):
             with suppress(BlockingIOError):
                 sigtimedwait({SIGUSR1}, 0)
             if time.monotonic() > end:
-                untested("needs a machine that goes on within 50 ms")
+                untested(Need.TIME, "needs a machine that goes on within 50 ms")
 
     assert fork(life).result() == set()
 

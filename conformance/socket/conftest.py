@@ -15,7 +15,7 @@ from termios import FIONREAD
 
 import pytest
 
-from pytest_ipc import End, Ipc, Listener, Socket, Sockets, untested
+from pytest_ipc import End, Ipc, Listener, Need, Socket, Sockets, untested
 from pytest_ipc.kernel import limit, send, socketpair
 
 from ..credentials import limit_process
@@ -39,7 +39,7 @@ def room_to_listen() -> None:
     """Report untested unless a few connections can wait to be accepted (listen(2))."""
     most = limit("net/core/somaxconn")
     if most is not None and most < 4:
-        untested(f"net.core.somaxconn is {most}, and the clause needs 4")
+        untested(Need.MACHINE_LIMITS, f"net.core.somaxconn is {most}, and the clause needs 4")
 
 
 @pytest.fixture
@@ -86,9 +86,9 @@ def listening(sockets: Sockets, family: int = AF_INET, type: int = SOCK_STREAM) 
     except OSError as error:
         # Without IPv6 in the kernel the family is missing; with IPv6 disabled only the address is.
         if family == AF_INET6 and error.errno in (EAFNOSUPPORT, EADDRNOTAVAIL):
-            untested(f"needs IPv6: {error.strerror}")
+            untested(Need.NETWORK, f"needs IPv6: {error.strerror}")
         if error.errno in (ENETDOWN, ENETUNREACH):
-            untested(f"needs the loopback device: {error.strerror}")
+            untested(Need.NETWORK, f"needs the loopback device: {error.strerror}")
         raise
     return listener
 

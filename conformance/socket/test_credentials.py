@@ -17,7 +17,7 @@ from socket import (
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import Ucred, capabilities, peer_groups, peer_pidfd, pidfd_send_signal
 
 from ..credentials import GROUP, OTHER_GROUP, OWNER, STRANGER, act_as_another, become, capabilities_count_for
@@ -210,7 +210,7 @@ def test_forged_credentials_fail(sockets, fork, forged):
 def test_credentials_of_nonexistent_process_fail(sockets):
     """sendmsg() with a nonexistent process ID in SCM_CREDENTIALS fails with ESRCH even for a privileged process."""
     if not (capabilities() or 0) & 1 << 21 or not capabilities_count_for("pid"):
-        untested("needs CAP_SYS_ADMIN")
+        untested(Need.CAP_SYS_ADMIN, "needs CAP_SYS_ADMIN")
     left, _right = sockets.pair()
     with fails_with(ESRCH):
         left.send(b"x", credentials=Ucred(0x7FFF_FFFF, os.getuid(), os.getgid()))
@@ -223,7 +223,7 @@ def test_privileged_process_may_send_other_credentials(sockets, fork):
     """
     needed = 1 << 21 | 1 << 7 | 1 << 6
     if (capabilities() or 0) & needed != needed:
-        untested("needs CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID")
+        untested(Need.CAP_SYS_ADMIN, "needs CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID")
     fork(become, STRANGER, GROUP).result()  # fails here if the ids are not mapped
     left, right = sockets.pair()
     right.pass_credentials()

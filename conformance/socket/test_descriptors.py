@@ -21,7 +21,7 @@ from socket import (
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import SCM_MAX_FD, Deadline, Ucred, capabilities, open_descriptors, recv
 
 from ..credentials import GROUP, STRANGER, become, limit_process
@@ -105,7 +105,7 @@ def test_more_than_253_descriptors_fail(sockets, pipe):
     left, right = sockets.pair()
     fd = pipe().read_fd
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < max(open_descriptors()) + SCM_MAX_FD + 1:
-        untested("needs room for 253 more descriptors: RLIMIT_NOFILE")
+        untested(Need.PROCESS_LIMITS, "needs room for 253 more descriptors: RLIMIT_NOFILE")
     with fails_with(EINVAL):
         left.send(b"x", fds=[fd] * (SCM_MAX_FD + 1))
     left.send(b"y", fds=[fd] * SCM_MAX_FD)

@@ -11,7 +11,7 @@ from socket import SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET
 
 import pytest
 
-from pytest_ipc import Socket, clause, fails_with, untested
+from pytest_ipc import Need, Socket, clause, fails_with, untested
 from pytest_ipc.kernel import SCM_PIDFD, SO_PASSPIDFD, SO_PASSRIGHTS
 
 TYPES = pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def pass_rights(receiver: Socket, on: bool) -> None:
     except OSError as error:
         if error.errno != ENOPROTOOPT:
             raise
-        untested("needs a kernel that knows SO_PASSRIGHTS")
+        untested(Need.NEWER_KERNEL, "needs a kernel that knows SO_PASSRIGHTS")
 
 
 @clause("unix.so_passrights-default", "net/unix/af_unix.c", "SO_PASSRIGHTS", since="6.16")
@@ -92,7 +92,7 @@ def pid_of(fd: int) -> int:
         with open(f"/proc/self/fdinfo/{fd}") as info:
             return next(int(line.split()[1]) for line in info if line.startswith("Pid:"))
     except OSError as error:
-        untested(f"needs /proc/PID/fdinfo: {error.strerror}")
+        untested(Need.PROC_FILES, f"needs /proc/PID/fdinfo: {error.strerror}")
 
 
 @clause("unix.scm_pidfd-types", "net/unix/af_unix.c", "SO_PASSPIDFD", since="6.5")

@@ -10,7 +10,7 @@ from socket import AF_INET, AF_UNIX, SO_BROADCAST, SOCK_DGRAM, SOL_SOCKET
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import accept4, connect, recv, unix_address
 
 NAMESPACES = "DESCRIPTION"
@@ -54,7 +54,7 @@ def test_stream_between_namespaces(two_hosts, sockets, serving, family):
     hosts = two_hosts()
     address, own = addresses(hosts.left)[family], addresses(hosts.right)[family]
     if address is None:
-        untested("needs IPv6")
+        untested(Need.NETWORK, "needs IPv6")
     data = os.urandom(200_000)
 
     def echo(server):

@@ -28,7 +28,7 @@ from socket import (
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import capabilities, connect, limit, recv, send
 
 from ..credentials import GROUP, STRANGER, become
@@ -169,7 +169,7 @@ def test_ephemeral_port_is_in_range(sockets):
         with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
             low, high = map(int, file.read().split())
     except OSError as error:
-        untested(f"needs /proc/sys/net/ipv4/ip_local_port_range: {error.strerror}")
+        untested(Need.PROC_FILES, f"needs /proc/sys/net/ipv4/ip_local_port_range: {error.strerror}")
     listeners = [listening(sockets) for _ in range(5)]
     ports = [each.address[1] for each in (*listeners, *map(sockets.connect, listeners))]
     assert all(low <= port <= high for port in ports)
@@ -184,7 +184,7 @@ def test_privileged_port_needs_capability(fork):
     start = limit("net/ipv4/ip_unprivileged_port_start")
     lowest = 1024 if start is None else start
     if lowest < 2:
-        untested("every port may be bound here: ip_unprivileged_port_start is 0")
+        untested(Need.NETWORK, "every port may be bound here: ip_unprivileged_port_start is 0")
 
     def life() -> None:
         if capabilities() != 0:
@@ -220,7 +220,7 @@ def six(sockets, only: int):
         server.socket.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, only)
         server.socket.bind(("::", 0))
     except OSError as error:
-        untested(f"needs IPv6: {error.strerror}")
+        untested(Need.NETWORK, f"needs IPv6: {error.strerror}")
     server.socket.listen()
     return server
 

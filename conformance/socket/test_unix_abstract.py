@@ -11,7 +11,7 @@ from socket import AF_UNIX, SO_PASSCRED, SOCK_DGRAM, SOL_SOCKET
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     CLONE_NEWNET,
     CLONE_NEWUSER,
@@ -100,7 +100,10 @@ def test_abstract_name_is_per_network_namespace(sockets, fork, name):
             except PermissionError:
                 unshare(CLONE_NEWUSER | CLONE_NEWNET)
         except OSError as error:
-            untested(f"needs a network namespace: CAP_SYS_ADMIN, or user namespaces: {error.strerror}")
+            untested(
+                Need.NETWORK_NAMESPACES,
+                f"needs a network namespace: CAP_SYS_ADMIN, or user namespaces: {error.strerror}",
+            )
         with socket.socket(AF_UNIX) as client:
             with fails_with(ECONNREFUSED):
                 connect(client.fileno(), name)

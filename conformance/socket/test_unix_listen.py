@@ -8,7 +8,7 @@ from socket import AF_UNIX, MSG_NOSIGNAL, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOC
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import accept4, connect, getpeername, recv, send, unix_address, unix_sockets
 
 CONNECTED = pytest.mark.parametrize("type", [SOCK_STREAM, SOCK_SEQPACKET], ids=["stream", "seqpacket"])
@@ -130,7 +130,7 @@ def test_proc_net_unix_lists_sockets(sockets):
     leading null byte of an abstract address.
     """
     if unix_sockets() is None:
-        untested("needs /proc/net/unix")
+        untested(Need.PROC_FILES, "needs /proc/net/unix")
     by_path, by_name = sockets.listen_unix(), sockets.listen_unix(abstract=True, type=SOCK_DGRAM)
     rows = {row.inode: row for row in unix_sockets() or ()}
     inodes = [os.fstat(each.fd).st_ino for each in (by_path, by_name)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import untested
+from pytest_ipc import Need, untested
 
 from ..signal.conftest import other_users
 from ..signal.plain_child import PlainFork
@@ -21,7 +21,7 @@ SHELL = "/bin/sh"
 def shell() -> None:
     """Report untested without the shell that popen(3) and system(3) run."""
     if not os.access(SHELL, os.X_OK):
-        untested("needs the program /bin/sh")
+        untested(Need.PROGRAMS, "needs the program /bin/sh")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from signal import SIGTERM
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import fflush, fileno, fread, fwrite, pclose, poll, popen
 
 from ..conftest import TO_START
@@ -222,7 +222,7 @@ def test_earlier_streams_are_closed_in_command(fork):
         first = popen("while read -r line; do :; done", WRITE)
         fd = fileno(first)
         if fd > 9:
-            untested("RLIMIT_NOFILE, or so many open descriptors, leaves none below 10")
+            untested(Need.PROCESS_LIMITS, "RLIMIT_NOFILE, or so many open descriptors, leaves none below 10")
         second = popen(f"{{ echo open >&{fd}; }} 2>/dev/null && exit 1; exit 4", READ)
         assert os.waitstatus_to_exitcode(pclose(second)) == 4
         assert pclose(first) == 0

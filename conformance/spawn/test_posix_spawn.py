@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import clause, disputed, untested
+from pytest_ipc import Need, clause, disputed, untested
 from pytest_ipc.kernel import process_status
 
 from ..conftest import TO_START
@@ -52,7 +52,7 @@ class Waiting:
     def __init__(self, **how: Any) -> None:
         program = shutil.which("cat")
         if program is None:
-            untested("needs the program cat")
+            untested(Need.PROGRAMS, "needs the program cat")
         read_fd, self._go = os.pipe()
         self.pid = os.posix_spawn(program, ["cat"], {}, file_actions=[(DUP2, read_fd, 0)], **how)
         os.close(read_fd)
@@ -236,7 +236,7 @@ def ids_of(pid: int) -> tuple[list[int], list[int]]:
     """Return the real, effective and saved user and group IDs of a process."""
     status = process_status(pid)
     if "Uid" not in status:
-        untested("needs /proc/PID/status with the ids")
+        untested(Need.PROC_FILES, "needs /proc/PID/status with the ids")
     return [int(word) for word in status["Uid"].split()[:3]], [int(word) for word in status["Gid"].split()[:3]]
 
 
@@ -268,7 +268,7 @@ def test_setscheduler_sets_policy(fork):
         try:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         except OSError as error:
-            untested(f"needs a kernel with SCHED_BATCH: {error.strerror}")
+            untested(Need.NEWER_KERNEL, f"needs a kernel with SCHED_BATCH: {error.strerror}")
         plain, other = Waiting(), Waiting(scheduler=(os.SCHED_OTHER, os.sched_param(0)))
         assert os.sched_getscheduler(plain.pid) == os.SCHED_BATCH
         assert os.sched_getscheduler(other.pid) == os.SCHED_OTHER
@@ -297,7 +297,7 @@ def inherited(fd: int) -> int:
     """Return an inheritable duplicate with a single-digit number, which a shell can name."""
     number = next((number for number in range(3, 10) if not is_open(number)), None)
     if number is None:
-        untested("RLIMIT_NOFILE, or so many open descriptors, leaves none below 10")
+        untested(Need.PROCESS_LIMITS, "RLIMIT_NOFILE, or so many open descriptors, leaves none below 10")
     return os.dup2(fd, number)
 
 

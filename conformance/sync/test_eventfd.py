@@ -11,7 +11,7 @@ from signal import SIGUSR1
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     EFD_CLOEXEC,
     EFD_NONBLOCK,
@@ -240,7 +240,7 @@ def test_fdinfo_shows_counter(eventfd):
     try:
         text = Path(f"/proc/self/fdinfo/{counter.fd}").read_text()
     except OSError as error:
-        untested(f"needs /proc/PID/fdinfo: {error.strerror}")
+        untested(Need.PROC_FILES, f"needs /proc/PID/fdinfo: {error.strerror}")
     values = [int(line.split()[1], 16) for line in text.splitlines() if line.startswith("eventfd-count:")]
     assert values == [0xABCDEF]
     assert eventfd_read(counter.fd) == 0xABCDEF

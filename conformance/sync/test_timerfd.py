@@ -9,7 +9,7 @@ from time import CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_REALTIME
 
 import pytest
 
-from pytest_ipc import clause, fails_with, untested
+from pytest_ipc import Need, clause, fails_with, untested
 from pytest_ipc.kernel import (
     TFD_NONBLOCK,
     TFD_TIMER_ABSTIME,
@@ -37,7 +37,7 @@ def ago(clock: int, seconds: int) -> Timespec:
     """Return the time of *clock* this many seconds ago; report untested if the clock has not run so long."""
     now = Timespec.of(time.clock_gettime(clock))
     if now.sec <= seconds:
-        untested(f"needs a clock that has run for more than {seconds} s")
+        untested(Need.TIME, f"needs a clock that has run for more than {seconds} s")
     return Timespec(now.sec - seconds, now.nsec)
 
 
@@ -239,7 +239,7 @@ def test_set_ticks_sets_expirations(timerfd, fork):
     except OSError as error:
         if error.errno != ENOTTY:
             raise
-        untested("needs a kernel with CONFIG_CHECKPOINT_RESTORE")
+        untested(Need.NEWER_KERNEL, "needs a kernel with CONFIG_CHECKPOINT_RESTORE")
     assert reader.result() == 42
     with fails_with(EINVAL):
         timerfd_set_ticks(timer.fd, 0)

@@ -55,6 +55,9 @@ _last: _Call | None = None
 _recent: deque[_Call | str] = deque(maxlen=20)
 _TEXT = 100  # bytes of text kept of an argument
 
+# What the ENOSYS of a function says that this libc does not have, unlike that of a missing system call.
+NOT_IN_LIBC = "this libc has no such function"
+
 
 def last_success() -> tuple[str, Any] | None:
     """Return name and result of the last successful kernel call of this process, or None."""
@@ -154,7 +157,7 @@ def function(
     if pointer is None:
 
         def missing(*_arguments: Any) -> Any:
-            raise OSError(38, f"{name}: this libc has no such function")
+            raise OSError(38, f"{name}: {NOT_IN_LIBC}")
 
         return missing
     pointer.restype = restype

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import update_wrapper
+from importlib import import_module
 from inspect import signature
 from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
 
@@ -14,9 +15,14 @@ Made = TypeVar("Made")
 
 
 class Factory(Generic[Given, Made]):
-    """Create an object with each call, with the parameters, the name and the docstring of *create*."""
+    """Create an object with each call, with the parameters, the name and the docstring of *create*.
 
-    def __init__(self, create: Callable[Given, Made]) -> None:
+    The *module* of the class is imported at once: when the test calls it, the test may have no descriptor left.
+    """
+
+    def __init__(self, create: Callable[Given, Made], module: str | None = None) -> None:
+        if module is not None:
+            import_module(f"pytest_ipc.resources.{module}")
         self._create = create
         update_wrapper(self, create)
 

@@ -100,79 +100,79 @@ def ipc(ipc_scope: Ipc) -> Ipc:
 @pytest.fixture
 def sysv_shm(ipc_scope: Ipc) -> Factory[..., Segment]:
     """Make System V shared memory: sysv_shm(size=4096, *, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> Segment."""
-    return Factory(ipc_scope.sysv_shm)
+    return Factory(ipc_scope.sysv_shm, "segment")
 
 
 @pytest.fixture
 def sysv_sem(ipc_scope: Ipc) -> Factory[..., SemaphoreSet]:
     """Make System V semaphores: sysv_sem(count=1, *, values=None, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> SemaphoreSet."""
-    return Factory(ipc_scope.sysv_sem)
+    return Factory(ipc_scope.sysv_sem, "semaphores")
 
 
 @pytest.fixture
 def posix_shm(ipc_scope: Ipc) -> Factory[..., SharedMemory]:
     """Make POSIX shared memory: posix_shm(size=4096, *, name=None, flags=..., mode=0o600, allocated=True) -> SharedMemory."""
-    return Factory(ipc_scope.posix_shm)
+    return Factory(ipc_scope.posix_shm, "shared_memory")
 
 
 @pytest.fixture
 def mapped_file(ipc_scope: Ipc) -> Factory[..., Mapping]:
     """Make mapped files: mapped_file(size=4096, *, shared=True, path=None, mode=0o600) -> Mapping, memory with a file behind."""
-    return Factory(ipc_scope.mapped_file)
+    return Factory(ipc_scope.mapped_file, "mapping")
 
 
 @pytest.fixture
 def posix_sem(ipc_scope: Ipc) -> Factory[..., PosixSemaphore]:
     """Make POSIX semaphores: posix_sem(value=0, *, name=None, mode=0o600) -> PosixSemaphore; shared=True for one without a name."""
-    return Factory(ipc_scope.posix_sem)
+    return Factory(ipc_scope.posix_sem, "posix_semaphore")
 
 
 @pytest.fixture
 def posix_mq(ipc_scope: Ipc) -> Factory[..., PosixQueue]:
     """Make POSIX message queues: posix_mq(*, name=None, maxmsg=10, msgsize=8192, mode=0o600) -> PosixQueue."""
-    return Factory(ipc_scope.posix_mq)
+    return Factory(ipc_scope.posix_mq, "posix_queue")
 
 
 @pytest.fixture
 def sysv_msg(ipc_scope: Ipc) -> Factory[..., MessageQueue]:
     """Make System V message queues: sysv_msg(*, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> MessageQueue."""
-    return Factory(ipc_scope.sysv_msg)
+    return Factory(ipc_scope.sysv_msg, "message_queue")
 
 
 @pytest.fixture
 def pipe(ipc_scope: Ipc) -> Factory[..., Pipe]:
     """Make pipes: pipe(*, flags=O_CLOEXEC, capacity=None) -> Pipe."""
-    return Factory(ipc_scope.pipe)
+    return Factory(ipc_scope.pipe, "pipe")
 
 
 @pytest.fixture
 def fifo(ipc_scope: Ipc) -> Factory[..., Fifo]:
     """Make FIFOs: fifo(*, mode=0o600, path=None) -> Fifo; whoever is blocked in opening one is released at the end."""
-    return Factory(ipc_scope.fifo)
+    return Factory(ipc_scope.fifo, "fifo")
 
 
 @pytest.fixture
 def eventfd(ipc_scope: Ipc) -> Factory[..., EventFd]:
     """Make event counters: eventfd(value=0, *, flags=EFD_CLOEXEC) -> EventFd."""
-    return Factory(ipc_scope.eventfd)
+    return Factory(ipc_scope.eventfd, "eventfd")
 
 
 @pytest.fixture
 def timerfd(ipc_scope: Ipc) -> Factory[..., TimerFd]:
     """Make timers with a descriptor: timerfd(clock=CLOCK_MONOTONIC, *, flags=TFD_CLOEXEC) -> TimerFd."""
-    return Factory(ipc_scope.timerfd)
+    return Factory(ipc_scope.timerfd, "timers")
 
 
 @pytest.fixture
 def futex(ipc_scope: Ipc) -> Factory[..., Futex]:
     """Make words to wait on, in memory shared with children: futex(value=0) -> Futex."""
-    return Factory(ipc_scope.futex)
+    return Factory(ipc_scope.futex, "futex")
 
 
 @pytest.fixture
 def file_lock(ipc_scope: Ipc) -> Factory[..., FileLock]:
     """Lock files: file_lock(path=None, *, kind="flock"|"posix"|"ofd", flags=O_RDWR) -> FileLock; who holds what, when it fails."""
-    return Factory(ipc_scope.file_lock)
+    return Factory(ipc_scope.file_lock, "lock")
 
 
 @pytest.fixture

@@ -50,7 +50,18 @@ _MQUEUE = ("queues_max", "msg_max", "msgsize_max", "msg_default", "msgsize_defau
 
 
 class NotAllowedHere(OSError):
-    """This platform does not let this process have the object: the errno, and what would be needed."""
+    """This platform does not let this process have the object: the errno, and what would be needed.
+
+    `need` is the identifier of what is lacking (verdict/need.py).
+    """
+
+    need = "ipc-namespaces"
+
+
+class NoNamespaceLimits(NotAllowedHere):
+    """A limit of an IPC namespace cannot be set here."""
+
+    need = "namespace-limits"
 
 
 class IpcNamespace(Resource):
@@ -224,7 +235,9 @@ def _settle(settings: Mapping[str, str]) -> bool:
             if error.errno == EINVAL:
                 raise ValueError(f"this kernel refuses {value} for {name}: {error.strerror}") from None
             lacks = f"this kernel has no /proc/sys/{name}" if error.errno == ENOENT else error.strerror
-            raise NotAllowedHere(error.errno, f"cannot set {name} in an IPC namespace of one's own: {lacks}") from None
+            raise NoNamespaceLimits(
+                error.errno, f"cannot set {name} in an IPC namespace of one's own: {lacks}"
+            ) from None
         if taken != value:  # older kernels pass over what is out of range without a word
             raise ValueError(f"this kernel refuses {value} for {name}: it stays {taken}")
     return own_user

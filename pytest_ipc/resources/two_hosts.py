@@ -35,6 +35,18 @@ _ADDRESSES_6 = ("2001:db8::1", "2001:db8::2")
 _DEVICE = "cable"
 
 
+class NoNetworkNamespace(NotAllowedHere):
+    """This process may not make a network namespace."""
+
+    need = "network-namespaces"
+
+
+class NoVethPair(NotAllowedHere):
+    """Two network namespaces cannot be connected here."""
+
+    need = "network"
+
+
 class Host:
     """One of two hosts: its IPv4 `address`, its IPv6 `address6`, None where there is no IPv6, and actors that run there.
 
@@ -92,9 +104,7 @@ class TwoHosts(Resource):
             try:
                 own_user, has_ipv6 = child.result(timeout=4 * DEFAULT_TIMEOUT)  # of which it waits for each device
             except TimeoutError as error:
-                raise NotAllowedHere(
-                    ETIMEDOUT, f"a cable between two hosts needs a kernel that answers: {error}"
-                ) from None
+                raise NoVethPair(ETIMEDOUT, f"a cable between two hosts needs a kernel that answers: {error}") from None
             _, fds, _, _ = socket.recv_fds(here, 1, 3, socket.MSG_DONTWAIT)
         return cls(fds, own_user, has_ipv6, fork, scope)
 
@@ -125,7 +135,7 @@ def _make_and_send(there: socket.socket) -> tuple[bool, bool]:
         unshare(CLONE_NEWNET)
         places.append(_here("net"))
     except OSError as error:
-        raise NotAllowedHere(
+        raise NoNetworkNamespace(
             error.errno,
             "network namespaces need CAP_SYS_ADMIN, or user namespaces for ordinary users, and a kernel that has them: "
             f"{error.strerror}",
@@ -135,7 +145,7 @@ def _make_and_send(there: socket.socket) -> tuple[bool, bool]:
         netlink.add_veth(_DEVICE, _DEVICE, left)
         has_ipv6 = [_set_up(place, number) for number, place in enumerate((left, right))]
     except OSError as error:
-        raise NotAllowedHere(
+        raise NoVethPair(
             error.errno,
             f"a cable between two hosts needs CAP_NET_ADMIN, and a kernel that has veth devices: {error.strerror}",
         ) from None
@@ -143,7 +153,7 @@ def _make_and_send(there: socket.socket) -> tuple[bool, bool]:
         setns(place)
         # Until then the device takes packets and drops them; the kernel does the rest of switching it on in its own time.
         if not Deadline(DEFAULT_TIMEOUT).until(lambda: netlink.is_up(_DEVICE)):
-            raise NotAllowedHere(
+            raise NoVethPair(
                 ETIMEDOUT,
                 "a cable between two hosts needs a kernel whose veth devices come up: "
                 f"they were down after {DEFAULT_TIMEOUT * patience():.0f} s",

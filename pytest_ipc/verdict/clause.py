@@ -17,6 +17,7 @@ import pytest
 
 from ..kernel.errnos import errno_name
 from .manual import LEVELS, RELEASE
+from .need import Need
 
 __all__ = ["Deviation", "clause", "disputed", "fails_with", "untested"]
 
@@ -101,9 +102,14 @@ def fails_with(*expected: int) -> Iterator[None]:
     raise Deviation(wanted, f"{success[0]} succeeded with {success[1]!r}")
 
 
-def untested(reason: str) -> NoReturn:
-    """Say that this clause cannot be tried here, and why: a privilege, a limit, a program that is not there."""
-    raise pytest.skip.Exception(f"untested: {reason}")
+def untested(need: Need, detail: str) -> NoReturn:
+    """Report that this clause cannot be tried here for lack of *need*; *detail* is for the reader: what is missing, and why.
+
+    The need of a project's own clauses is `Need.OTHER`.
+    """
+    lack = pytest.skip.Exception(f"untested: {detail}")
+    vars(lack)["need"] = need  # goes along from a child, too
+    raise lack
 
 
 def disputed(manual: str, linux: str) -> NoReturn:

@@ -27,6 +27,7 @@ class Verdict:
     """The verdict on a clause: `reason` if it does not hold; a deviation also has `expected` and `observed`.
 
     `evidence` is the position of a deviation and the calls before it, a line each. It is ignored in comparisons.
+    `need` is the identifier of what a clause is untested or absent without (need.py), if the report has it.
     """
 
     verdict: str
@@ -34,6 +35,7 @@ class Verdict:
     expected: str = ""
     observed: str = ""
     evidence: tuple[str, ...] = field(default=(), compare=False)
+    need: str = ""
 
 
 def worst(verdicts: list[Verdict]) -> Verdict:

@@ -11,7 +11,7 @@ from pytest_ipc.verdict.manual import RELEASE
 
 GOOD = """
     import pytest
-    from pytest_ipc import clause, untested, disputed, fails_with
+    from pytest_ipc import Need, clause, untested, disputed, fails_with
 
     @clause("a.holds", "page(2)", "ERRORS")
     def test_holds():
@@ -122,7 +122,7 @@ def test_every_verdict_is_in_the_summary(pytester, how):
     @clause("a.untested", "page(2)", "ERRORS")
     def test_untested():
         "It is untested."
-        untested("needs another kernel")
+        untested(Need.OTHER, "needs another kernel")
 
     @clause("a.broken", "page(2)", "ERRORS")
     def test_broken(no_such_fixture):
@@ -172,7 +172,7 @@ EACH = (
     @clause("a.untested", "page(2)", "ERRORS")
     def test_untested():
         "It is untested."
-        untested("needs the moon")
+        untested(Need.OTHER, "needs the moon")
 
     @clause("a.absent", "page(2)", "ERRORS")
     def test_absent():
@@ -211,7 +211,13 @@ def test_the_junit_report_says_what_came_of_each(pytester, how):
         {"failure"},
     )
     assert found["a.absent"] == (
-        about | {"statement": "It is absent", "verdict": "absent", "reason": "ENOSYS: no such call"},
+        about
+        | {
+            "statement": "It is absent",
+            "verdict": "absent",
+            "reason": "ENOSYS: no such call",
+            "need": "system-calls",
+        },
         {"skipped"},
     )
 

@@ -27,8 +27,8 @@ SEEN = Verdict(
     ("shm/test_shmget.py:42: shmget(key, 1, flags)", "shmget(5, 1, 1920) = 6", "shmget(5, 1, 1920) = 7"),
 )
 DISPUTED = Verdict("disputed", "the manual says one thing; this platform, like Linux, does another")
-ABSENT = Verdict("absent", "ENOSYS: Function not implemented")
-UNTESTED = Verdict("untested", "needs CAP_IPC_OWNER")
+ABSENT = Verdict("absent", "ENOSYS: Function not implemented", need="system-calls")
+UNTESTED = Verdict("untested", "needs CAP_IPC_OWNER", need="cap-ipc-owner")
 BROKEN = Verdict("broken", "setup: NameError: name 'x' is not defined")
 
 

@@ -1,80 +1,88 @@
-"""Every reason for which a clause is untested or absent has one row with its remedy, and every row is used."""
+"""Every need has one row that says what would meet it, and somebody has it; no row is for nothing."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+import ast
 from pathlib import Path
 
 import pytest
 
 import pytest_ipc
-from pytest_ipc.kernel import libc
-from pytest_ipc.resource import COULD_NOT_MAKE
+from pytest_ipc import Need
 from pytest_ipc.verdict import suite
-from pytest_ipc.verdict.judge import outcome
-from pytest_ipc.verdict.platform import means, source_reasons
-from pytest_ipc.verdict.platform.needs import NEEDS, need_of
+from pytest_ipc.verdict.judge import limits_reached, outcome
+from pytest_ipc.verdict.platform import source_needs
+from pytest_ipc.verdict.platform.needs import NEEDS
 
 
-def reasons_of_the_suite() -> set[str]:
-    return set().union(*source_reasons.asked(suite.location()).values())
+def needs_of_the_suite() -> set[Need]:
+    return set().union(*source_needs.by_clause(suite.location()).values())
 
 
-def reasons_of_the_package() -> set[str]:
-    """Return the reasons in the package: what is not permitted here, what is unknown of a machine."""
+def needs_of_the_package() -> set[Need]:
+    """Return the needs that the judge finds itself, and those of resources."""
     package = Path(pytest_ipc.__file__).parent
-    files = [*package.glob("resources/*.py"), *package.glob("kernel/abi/*.py")]
-    return {
-        reason
-        for path in files
-        for call in ("NotAllowedHere", "NotImplementedError")
-        for reason in source_reasons.reasons(path, call)
-    }
+    files = [*package.glob("resources/*.py"), Path(outcome.__file__), Path(limits_reached.__file__)]
+    return set().union(*map(source_needs.mentioned, files))
 
 
-def reasons_of_the_judge() -> set[str]:
-    """Return the reasons that outcome.py derives from errors."""
-    missing = libc.function("no_such_function", None)
-    with pytest.raises(OSError) as not_in_libc:
-        missing()
-    made = OSError(24, "Too many open files")
-    made.add_note(COULD_NOT_MAKE)
-    errors = [not_in_libc.value, OSError(38, "shmget: Function not implemented"), made]
-    newer = {
-        text.format("9.9", "6.1")
-        for text in source_reasons.reasons(Path(outcome.__file__), "Verdict")
-        if "came with Linux" in text
-    }
-    assert len(newer) == 1
-    lacks = {str(means.Lack(found, 1)) for found in means._MEANS}
-    return newer | lacks | {outcome._verdict(error, "call", "").reason for error in errors}
+def test_every_need_has_a_row():
+    assert set(NEEDS) == set(Need)
+    assert len({row.name for row in NEEDS.values()}) == len(NEEDS)
 
 
-def rows_of(reason: str) -> list[str]:
-    return [need.name for need in NEEDS if re.search(need.words, reason)]
+def test_no_row_is_for_nothing():
+    assert needs_of_the_suite() | needs_of_the_package() == set(Need)
 
 
-def not_known_once(reasons: Iterable[str]) -> dict[str, list[str]]:
-    return {reason: rows for reason in reasons if len(rows := rows_of(reason)) != 1}
+def test_what_is_probed_is_a_need_of_clauses():
+    probed = {need for need, row in NEEDS.items() if row.lack is not None}
+    assert probed - needs_of_the_suite() <= needs_of_the_package()
 
 
-def test_every_reason_has_one_row():
-    every = reasons_of_the_suite() | reasons_of_the_package() | reasons_of_the_judge()
-    assert len(every) > 90
-    assert not_known_once(every) == {}
+def test_ids_are_words_for_files_and_addresses():
+    assert all(need.value.replace("-", "").isalpha() and need.value.islower() for need in Need)
+    assert all(need.name.lower().replace("_", "-") in (need.value, "files-of-others") for need in Need)
 
 
-def test_new_reason_without_a_row_is_detected():
-    assert not_known_once({"needs a thing that nobody has thought of"}) != {}
-    assert need_of("needs a thing that nobody has thought of") is None
+def free_texts(path: Path) -> list[int]:
+    """Return the lines on which *path* reports a clause untested without a need."""
+    calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    return [
+        call.lineno
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id == "untested" and not names_a_need(call.args)
+    ]
 
 
-def test_every_row_is_used():
-    every = reasons_of_the_suite() | reasons_of_the_package() | reasons_of_the_judge()
-    assert {need.name for need in NEEDS} == {name for reason in every for name in rows_of(reason)}
+def names_a_need(arguments: list[ast.expr]) -> bool:
+    match arguments:
+        case [ast.Attribute(value=ast.Name(id="Need")) | ast.Call(func=ast.Name(id="need_of")), _]:
+            return True
+    return False
 
 
-def test_every_probed_need_is_needed_by_clauses():
-    asked = {name for reason in reasons_of_the_suite() | reasons_of_the_judge() for name in rows_of(reason)}
-    assert {need.name for need in NEEDS if need.lack is not None} - asked == set()
+def test_every_clause_reports_its_need_as_data():
+    found = {str(path): free_texts(path) for path in suite.location().rglob("*.py")}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize("call", ['untested("needs x")', 'untested(need, "needs x")', "untested(Need.TIME)"])
+def test_free_text_would_be_noticed(tmp_path, call):
+    path = tmp_path / "test_it.py"
+    path.write_text(call)
+    assert free_texts(path) == [1]
+
+
+@pytest.mark.parametrize(
+    ("limit", "need"),
+    [
+        ("RLIMIT_NOFILE is 64, and a clause opens up to 300", Need.PROCESS_LIMITS),
+        ("pids.max of the control group is 20, and 12 are in use", Need.PROCESS_LIMITS),
+        ("kernel.shmmni is 1, less than its default of 4,096", Need.MACHINE_LIMITS),
+        ("/dev/shm has room for 0 bytes", Need.RESOURCES),
+        ("/dev/shm is mounted read-only", Need.FILE_SYSTEM),
+    ],
+)
+def test_limit_in_the_way_is_a_need(limit, need):
+    assert limits_reached.need_of(limit) is need

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from errno import ENOSYS, EPERM
 
 import pytest
 
-from pytest_ipc import disputed
+from pytest_ipc import NotAllowedHere, disputed
+from pytest_ipc.kernel import libc
+from pytest_ipc.resources.ipc_namespace import NoNamespaceLimits
+from pytest_ipc.resources.two_hosts import NoVethPair
 from pytest_ipc.verdict.judge import outcome
-from pytest_ipc.verdict.platform.needs import need_of
 
 CLAUSES = """
 import errno, os, pytest
-from pytest_ipc import clause, disputed, fails_with, untested, ChildDied
+from pytest_ipc import clause, disputed, fails_with, untested, ChildDied, Need
 from pytest_ipc.custody.state_dir import StateDirError
 
 @clause("a.holds", "a(2)", "DESCRIPTION")
@@ -81,12 +84,12 @@ def test_absent_in_child(fork):
 @clause("a.untested", "a(2)", "DESCRIPTION")
 def test_untested():
     '''It needs something.'''
-    untested("needs CAP_X")
+    untested(Need.OTHER_USERS, "needs CAP_X")
 
 @clause("a.untested-in-child", "a(2)", "DESCRIPTION")
 def test_untested_in_child(fork):
     '''It needs something.'''
-    fork(untested, "needs CAP_Y").result()
+    fork(untested, Need.TERMINALS, "needs CAP_Y").result()
 
 @clause("a.disputed", "a(2)", "DESCRIPTION", disputed="EINVAL")
 def test_disputed():
@@ -194,6 +197,45 @@ def test_each_outcome_gives_its_verdict(outcomes, arguments):
     assert {id: properties["verdict"] for id, properties in found.items() if id != "a.family"} == EXPECTED
 
 
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["serial", "xdist"])
+def test_untested_and_absent_clauses_name_their_need(outcomes, arguments):
+    _, found = outcomes(*arguments)
+    needs = {
+        id: properties.get("need", "")
+        for id, properties in found.items()
+        if properties["verdict"] in ("untested", "absent") or "need" in properties
+    }
+    assert needs == {
+        "a.absent": "system-calls",
+        "a.absent-in-child": "system-calls",
+        "a.absent-within": "system-calls",
+        "a.no-ledger": "resources",
+        "a.no-room": "resources",
+        "a.too-new": "newer-kernel",
+        "a.untested": "other-users",
+        "a.untested-in-child": "terminals",
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "need"),
+    [(NotAllowedHere, "ipc-namespaces"), (NoNamespaceLimits, "namespace-limits"), (NoVethPair, "network")],
+)
+def test_resource_that_is_not_permitted_has_a_need(error, need):
+    skipped = pytest.skip.Exception("no")
+    skipped.__context__ = error(EPERM, "no")  # as in a fixture, which skips in the handler of the error
+    assert outcome._verdict(skipped, "setup", "").need == need
+    assert outcome._verdict(error(EPERM, "no"), "call", "").need == need
+
+
+def test_missing_libc_function_and_missing_system_call_are_different_needs():
+    missing = libc.function("no_such_function", None)
+    with pytest.raises(OSError) as caught:
+        missing()
+    assert outcome._verdict(caught.value, "call", "").need == "libc-functions"
+    assert outcome._verdict(OSError(ENOSYS, "shmget: Function not implemented"), "call", "").need == "system-calls"
+
+
 def test_pytest_reports_the_same_outcomes(outcomes):
     result, _ = outcomes("-rA")
     # Four broken clauses are two failures, one error at setup, and one at teardown, whose test has passed.
@@ -269,7 +311,3 @@ def test_dispute_names_both_sides_and_the_manual_release():
 def test_missing_file_is_absent_if_the_clause_is_about_it(page, section, reason, missing):
     mark = pytest.mark.ipc_clause("a.b", page, section).mark
     assert outcome._missing_file(mark, reason) == missing
-    if missing:
-        need = need_of(f"ENOENT: {missing} is not there")
-        assert need is not None
-        assert need.name == "files of /proc"

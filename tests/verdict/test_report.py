@@ -12,6 +12,7 @@ import pytest
 
 from pytest_ipc.verdict.reports import writer
 from pytest_ipc.verdict.reports.reader import Reader, ReportError
+from pytest_ipc.verdict.result import Verdict
 
 from . import reports
 
@@ -58,6 +59,15 @@ def test_evidence_is_optional(tmp_path):
     assert reader.read(tmp_path / "older.json").verdicts["a.b"].evidence == ()
     assert reader.read(path).verdicts["a.b"].evidence == reports.SEEN.evidence
     assert reader.read(path).verdicts["a.b"] is reader.read(path).verdicts["a.b"]
+
+
+def test_report_of_schema_1_has_no_needs(tmp_path):
+    path = reports.write(tmp_path, "box", {"a.b": reports.UNTESTED})
+    assert Reader().read(path).verdicts["a.b"].need == "cap-ipc-owner"
+    older = json.loads(path.read_text()) | {"schema": 1}
+    del older["clauses"][0]["need"]
+    (tmp_path / "older.json").write_text(json.dumps(older))
+    assert Reader().read(tmp_path / "older.json").verdicts == {"a.b": Verdict("untested", reports.UNTESTED.reason)}
 
 
 def test_latest_report_states_a_clause(tmp_path):
@@ -115,7 +125,7 @@ def wrong() -> Iterator[tuple[str, Any]]:
         "broken": [1],
     }.items():
         yield f"{name} {value}", whole | {name: value}
-    more = {"id": "no id", "verdict": "fine", "seconds": -1, "evidence": ["text", 1], "level": "bsd"}
+    more = {"id": "no id", "verdict": "fine", "seconds": -1, "evidence": ["text", 1], "level": "bsd", "need": "a need"}
     for name, value in more.items():
         found = copy.deepcopy(whole)
         found["clauses"][0][name] = value
@@ -142,7 +152,7 @@ def test_schema_and_reader_refuse_the_same_reports(tmp_path, found):
         ("[1]", "is JSON, but not a valid report: it has no schema"),
         ("3", "is JSON, but not a valid report: it has no schema"),
         ('{"name": "x"}', "is JSON, but not a valid report: it has no schema"),
-        ('{"schema": 2}', "has schema 2, but this pytest-ipc reads up to 1: upgrade pytest-ipc"),
+        ('{"schema": 3}', "has schema 3, but this pytest-ipc reads up to 2: upgrade pytest-ipc"),
         ("[" * 100_000, "is not a valid report: it is nested too deep"),
         ('{"schema": ' + "1" * 5000 + "}", "is not JSON: "),
     ],

@@ -1,7 +1,7 @@
 """pytest-ipc platform: what this machine is and permits, which clauses that leaves untested, and what would change it.
 
-There are two sources. A report contains the reasons of untested and absent clauses; without one, each need is probed
-here, and the source of the suite shows the clauses that need it (source_reasons.py). The rows of needs.py explain both.
+There are two sources. A report contains the needs of untested and absent clauses; without one, each need is probed
+here, and the source of the suite shows the clauses that have it (source_needs.py). The rows of needs.py explain both.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ...kernel.proc_limits import Limit
+    from ..need import Need
 
 __all__ = ["add"]
 
@@ -26,7 +27,7 @@ Describe this machine as in a report: kernel, libc, container, privileges, limit
 their clauses, and the remedy. Each need is probed in a throw-away child process.
 
 Only a run decides which clauses are untested. With a REPORT of `pytest-ipc check --report`, of this machine or
-another, its untested and absent clauses are explained instead, by reason.
+another, its untested and absent clauses are explained instead, by need.
 """
 
 _EXAMPLES = """\
@@ -41,7 +42,7 @@ exit status:
   0  shown    2  usage error or invalid report
 """
 
-_NO_REMEDY = "no remedy is known for this"
+_NO_REMEDY = "no remedy is known for this; reports of older versions name no needs"
 
 
 @dataclass
@@ -51,6 +52,7 @@ class _Lack:
     name: str
     change: str
     said: dict[str, list[str]] = field(default_factory=dict)
+    need: Need | None = None
 
     def ids(self) -> list[str]:
         """Return the clauses, each once."""
@@ -122,25 +124,25 @@ def _of_this_machine() -> _Diagnosis:
     """Probe this machine. FileNotFoundError without the suite."""
     from ...kernel.proc_limits import limits
     from .. import suite
-    from ..platform import source_reasons
+    from ..platform import source_needs
     from ..platform.describe import describe
-    from ..platform.needs import NEEDS, USES, need_of
+    from ..platform.needs import NEEDS, USES
 
     root = suite.location()
-    asking_for: dict[str, list[str]] = {}
-    for id, reasons in source_reasons.asked(root).items():
-        for name in {need.name for reason in reasons if (need := need_of(reason)) is not None}:
-            asking_for.setdefault(name, []).append(id)
+    asking_for: dict[Need, list[str]] = {}
+    for id, needs in source_needs.by_clause(root).items():
+        for need in needs:
+            asking_for.setdefault(need, []).append(id)
     found = _Diagnosis(
         describe(), list(limits().values()), [], {clause.id: clause.mechanism for clause in suite.clauses(root)}
     )
-    for need in NEEDS:
-        if need.lack is None:
-            found.untried.append(need.name)
-        elif said := _tried(need.lack):
-            found.lacks.append(_Lack(need.name, need.change, {said: asking_for.get(need.name, [])}))
+    for need, row in NEEDS.items():
+        if row.lack is None:
+            found.untried.append(row.name)
+        elif said := _tried(row.lack):
+            found.lacks.append(_Lack(row.name, row.change, {said: asking_for.get(need, [])}, need))
         else:
-            found.there.append(need.name)
+            found.there.append(row.name)
     found.uses = [(use.name, said, use.without, use.change) for use in USES if (said := _tried(use.lack))]
     return found
 
@@ -154,17 +156,21 @@ def _tried(lack: Callable[[], str]) -> str:
 
 def _of_report(path: Path) -> _Diagnosis:
     """Explain a report. ReportError."""
-    from ..platform.needs import need_of
+    from ..platform.needs import NEEDS
     from ..reports.reader import Reader
 
     reader = Reader()
     report = reader.read(path)
     lacks: dict[str, _Lack] = {}
+    rows = {need.value: (need, row) for need, row in NEEDS.items()}
     for id, verdict in report.verdicts.items():
         if verdict.verdict in ("untested", "absent"):
-            need = need_of(verdict.reason)
-            name, change = (need.name, need.change) if need is not None else ("something else", _NO_REMEDY)
-            lacks.setdefault(name, _Lack(name, change)).said.setdefault(verdict.reason, []).append(id)
+            if verdict.need in rows:
+                need, row = rows[verdict.need]
+                lack = _Lack(row.name, row.change, {}, need)
+            else:
+                lack = _Lack(verdict.need or "needs that are not recorded", _NO_REMEDY)
+            lacks.setdefault(lack.name, lack).said.setdefault(verdict.reason, []).append(id)
     ordered = sorted(lacks.values(), key=lambda lack: -len(lack.ids()))
     return _Diagnosis(report.platform, [], ordered, {id: reader.clauses[id].mechanism for id in report.verdicts})
 
@@ -248,6 +254,7 @@ def _as_json(found: _Diagnosis) -> dict[str, Any]:
         "untried": found.untried,
         "lacking": [
             {
+                "need": lack.need.value if lack.need is not None else None,
                 "name": lack.name,
                 "said": [{"reason": said, "clauses": sorted(ids)} for said, ids in lack.said.items()],
                 "change": lack.change,

@@ -37,8 +37,9 @@ from ...kernel.proc import limit_fields, open_descriptors, process_status, sysvi
 from ...kernel.proc_limits import read_limit
 from ...unpatched import os
 from ..clause import Deviation
+from ..need import Need
 
-__all__ = ["few_processes", "limit_in_the_way", "small_pipes"]
+__all__ = ["few_processes", "limit_in_the_way", "need_of", "small_pipes"]
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -63,6 +64,15 @@ def limit_in_the_way(error: BaseException | None) -> str:
                     return found
         error = error.__cause__
     return ""
+
+
+def need_of(limit: str) -> Need:
+    """The need of a clause that *limit*, as limit_in_the_way() names it, keeps from being tried."""
+    if limit.startswith(("RLIMIT_", "pids.max")):
+        return Need.PROCESS_LIMITS
+    if limit.endswith("is mounted read-only"):
+        return Need.FILE_SYSTEM
+    return Need.RESOURCES if " has room for " in limit else Need.MACHINE_LIMITS
 
 
 def _failures(error: BaseException) -> Iterator[tuple[int, str]]:

@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 
 from ...kernel.errnos import errno_name
+from ...kernel.libc import NOT_IN_LIBC
 from ...kernel.version import kernel_is_older
 from ...kernel.waiting import patience
 from ..clause import ABSENT, Deviation, failure
 from ..manual import source
+from ..need import Need
 from ..platform import means
 from ..result import Verdict
 from . import assertions, time_limit
-from .limits_reached import limit_in_the_way
+from .limits_reached import limit_in_the_way, need_of
 
 __all__ = ["judge"]
 
@@ -43,14 +45,14 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
     since, level = mark.kwargs.get("since"), mark.kwargs.get("level")
     verdict = _verdict(error, report.when, statement)
     if verdict.verdict in ("broken", "deviates") and (lack := _lack(error, report.when, mark.args[1])):
-        verdict = Verdict("untested", str(lack))
+        verdict = _untested(Need.FIXTURES, str(lack))
     if (seconds := time_limit.passed(item)) is not None:
         is_found = call.excinfo is not None and isinstance(call.excinfo.value, Deviation)
         verdict = verdict if is_found else _time_out(verdict, report.when, statement, seconds)
     if verdict.verdict == "deviates" and _is_older_than(since):
-        verdict = Verdict("untested", f"the clause came with Linux {since}, this is {os.uname().release}")
+        verdict = _untested(Need.NEWER_KERNEL, f"the clause came with Linux {since}, this is {os.uname().release}")
     if verdict.verdict == "untested" and (path := _missing_file(mark, verdict.reason)):
-        verdict = Verdict("absent", f"ENOENT: {path} is not there")
+        verdict = Verdict("absent", f"ENOENT: {path} is not there", need=Need.PROC_FILES.value)
     if verdict.verdict in ("absent", "untested"):
         # To pytest it is a skip: there is nothing to fail at. The place is the test's, wherever the reason was given.
         path, line, _ = item.location
@@ -68,7 +70,9 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
         ("statement", statement),
         ("verdict", verdict.verdict),
     ]
-    properties += [(name, text) for name in ("reason", "expected", "observed") if (text := getattr(verdict, name))]
+    properties += [
+        (name, text) for name in ("reason", "need", "expected", "observed") if (text := getattr(verdict, name))
+    ]
     if verdict.verdict == "deviates" and error is not None:
         from .evidence import evidence
 
@@ -103,21 +107,25 @@ def _verdict(error: BaseException | None, phase: str | None, statement: str) -> 
         return Verdict("holds")
     text = _text(error)
     if isinstance(error, pytest.skip.Exception):
-        return Verdict("untested", text.removeprefix("untested: "))
+        # A fixture of ours skips in the handler of the error.
+        skipped_for = _not_allowed(error.__context__) or getattr(error, "need", None) or Need.OTHER
+        return _untested(skipped_for, text.removeprefix("untested: "))
     if isinstance(error, pytest.xfail.Exception):
         return Verdict("disputed", text.removeprefix("disputed: "))
     if isinstance(error, time_limit.TooSlow):
-        return Verdict("untested", f"needs a machine that is faster: {text}")
+        return _untested(Need.TIME, f"needs a machine that is faster: {text}")
     if isinstance(error, OSError) and error.errno in ABSENT:
-        return Verdict("absent", f"{errno_name(error.errno)}: {error.strerror}")
+        missing = Need.LIBC_FUNCTIONS if NOT_IN_LIBC in str(error.strerror) else Need.SYSTEM_CALLS
+        return Verdict("absent", f"{errno_name(error.errno)}: {error.strerror}", need=missing.value)
     if isinstance(error, NotImplementedError):
-        return Verdict("untested", text)
-    if _is_not_allowed(error):
-        return Verdict("untested", text)
+        return _untested(Need.ARCHITECTURE, text)
+    if (lacking := _not_allowed(error)) is not None:
+        return _untested(lacking, text)
     if limit := limit_in_the_way(error):
-        return Verdict("untested", limit)
+        return _untested(need_of(limit), limit)
     if isinstance(error, OSError) and (could_not_make(error) or phase == "setup"):
-        return Verdict("untested" if errno_name(error.errno) in _LIMITS else "broken", f"could not be set up: {text}")
+        text = f"could not be set up: {text}"
+        return _untested(Need.RESOURCES, text) if errno_name(error.errno) in _LIMITS else Verdict("broken", text)
     if phase == "call":
         if isinstance(error, Deviation):
             return Verdict("deviates", str(error), error.expected, error.observed)
@@ -141,7 +149,7 @@ def _time_out(verdict: Verdict, phase: str | None, statement: str, seconds: floa
     if verdict.verdict in ("absent", "untested"):
         return verdict  # said by whoever knows that there was too much to do
     if phase != "call":
-        return Verdict("untested", f"needs a machine that is faster: the {phase} did not end within {seconds:g} s")
+        return _untested(Need.TIME, f"needs a machine that is faster: the {phase} did not end within {seconds:g} s")
     observed = f"it did not end within {seconds:g} s"
     return Verdict("deviates", observed, statement, observed)
 
@@ -153,10 +161,15 @@ def could_not_make(error: OSError) -> bool:
     return COULD_NOT_MAKE in getattr(error, "__notes__", ())
 
 
-def _is_not_allowed(error: BaseException) -> bool:
+def _not_allowed(error: BaseException | None) -> Need | None:
+    """Return what a resource that this process may not have lacks; None if *error* is of another kind."""
     from ...resources.ipc_namespace import NotAllowedHere
 
-    return isinstance(error, NotAllowedHere)
+    return Need(error.need) if isinstance(error, NotAllowedHere) else None
+
+
+def _untested(need: Need, detail: str) -> Verdict:
+    return Verdict("untested", detail, need=need.value)
 
 
 def _is_child_died(error: BaseException) -> bool:

@@ -22,6 +22,7 @@ __all__ = ["Clause", "Reader", "Report", "ReportError"]
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _SOURCE = ("manual", "level", "since")
+_NEED = re.compile(r"[a-z-]*")
 _ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)+")
 
 
@@ -78,10 +79,11 @@ class Reader:
         broken = _member(path, found, "broken", list)
         if not all(isinstance(text, str) for text in (*platform.values(), *broken)):
             raise ReportError(f"{path} is not a valid report: its platform and broken must contain strings only")
+        without = {"need": ""} if found["schema"] == 1 else {}  # the members that reports of its version do not have
         verdicts: dict[str, Verdict] = {}
         known: dict[str, str] = {}
         for entry in _member(path, found, "clauses", list):
-            id, verdict = self._entry(path, entry, date)
+            id, verdict = self._entry(path, entry, date, without)
             if id in verdicts:
                 raise ReportError(f"{path} is not a valid report: duplicate clause id {id!r}")
             verdicts[id] = verdict
@@ -92,12 +94,13 @@ class Reader:
         broken = [_printable(text) for text in broken]
         return Report(path, name, date, suite, platform, status, broken, verdicts, known)
 
-    def _entry(self, path: Path, entry: Any, date: str) -> tuple[str, Verdict]:
+    def _entry(self, path: Path, entry: Any, date: str, without: dict[str, Any]) -> tuple[str, Verdict]:
         if not isinstance(entry, dict):
             raise ReportError(f"{path} is not a valid report: a clause must be an object, not {str(entry)[:40]!r}")
         facts = [_member(path, entry, name, str) for name in ("id", "mechanism", "page", "section", "statement")]
-        word, reason, expected, observed = (
-            _member(path, entry, name, str) for name in ("verdict", "reason", "expected", "observed")
+        entry = without | entry
+        word, reason, need, expected, observed = (
+            _member(path, entry, name, str) for name in ("verdict", "reason", "need", "expected", "observed")
         )
         id = intern(facts[0])
         if not _ID.fullmatch(id):
@@ -106,6 +109,8 @@ class Reader:
             raise ReportError(
                 f"{path} is not a valid report: the verdict of {id} must be one of {', '.join(VERDICTS)}, not {word!r}"
             )
+        if not _NEED.fullmatch(need):
+            raise ReportError(f"{path} is not a valid report: the need of {id} must be an identifier, not {need!r}")
         if _member(path, entry, "seconds", (int, float)) < 0:
             raise ReportError(f"{path} is not a valid report: the seconds of {id} must not be negative")
         if self._stated.get(id, "") < date:
@@ -121,7 +126,7 @@ class Reader:
         evidence = _member(path, {"evidence": [], **entry}, "evidence", list)
         if not all(isinstance(line, str) for line in evidence):
             raise ReportError(f"{path} is not a valid report: the evidence of {id} must contain strings only")
-        verdict = Verdict(word, reason, expected, observed, tuple(map(_printable, evidence)))
+        verdict = Verdict(word, reason, expected, observed, tuple(map(_printable, evidence)), need)
         if verdict.evidence and not self._seen.get(verdict, verdict).evidence:
             self._seen[verdict] = verdict  # the first report read was older than evidence
         return id, self._seen.setdefault(verdict, verdict)

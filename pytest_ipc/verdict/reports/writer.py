@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "as_json", "write"]
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def as_json(
@@ -59,6 +59,7 @@ def as_json(
                 "statement": found.statement,
                 "verdict": found.verdict.verdict,
                 "reason": found.verdict.reason,
+                "need": found.verdict.need,
                 "expected": found.verdict.expected,
                 "observed": found.verdict.observed,
                 "evidence": list(found.verdict.evidence),

@@ -310,8 +310,8 @@ class _Talk:
 
 
 def _verdict(fields: list[Any]) -> Verdict:
-    verdict, reason, expected, observed, evidence = fields
-    return Verdict(verdict, reason, expected, observed, tuple(evidence))
+    verdict, reason, expected, observed, evidence, need = fields
+    return Verdict(verdict, reason, expected, observed, tuple(evidence), need)
 
 
 def _some(line: bytes) -> str:

@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def _fields(verdict: Verdict) -> list[Any]:
-    return [verdict.verdict, verdict.reason, verdict.expected, verdict.observed, verdict.evidence]
+    return [verdict.verdict, verdict.reason, verdict.expected, verdict.observed, verdict.evidence, verdict.need]
 
 
 if __name__ == "__main__":

@@ -107,6 +107,7 @@ class _Listener:
             facts.get("expected", ""),
             facts.get("observed", ""),
             tuple(facts.get("evidence", "").splitlines()),
+            facts.get("need", ""),
         )
         self._facts[id] = facts
         self._heard.setdefault(id, []).append(verdict)

@@ -1,23 +1,23 @@
-"""The reasons for untested clauses are found in the source of the suite, and a run finds no other reason."""
+"""Which needs a clause has is read from the suite, wherever they are declared; and no run finds a need that was not read."""
 
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from textwrap import dedent
 
+from pytest_ipc import Need
 from pytest_ipc.verdict import suite
-from pytest_ipc.verdict.platform import source_reasons
+from pytest_ipc.verdict.platform import source_needs
 
-HEAD = "import pytest\nfrom pytest_ipc import clause, untested\n"
+HEAD = "import pytest\nfrom pytest_ipc import Need, clause, untested\n"
 
 SUITE = {
     "conftest.py": """
         @pytest.fixture
         def of_all():
-            untested("needs what all need")
+            untested(Need.CAP_SYS_ADMIN, "needs what all need")
     """,
     "helpers.py": """
         from .places import go as _go
@@ -27,7 +27,7 @@ SUITE = {
     """,
     "places.py": """
         def go(where):
-            untested(f"needs a way {where}")
+            untested(Need.MOUNTS, f"needs a way {where}")
     """,
     "pipe/conftest.py": """
         @pytest.fixture
@@ -36,12 +36,12 @@ SUITE = {
 
         @pytest.fixture
         def named():
-            untested("needs a name")
+            untested(Need.PROGRAMS, "needs a name")
     """,
     "pipe/test_one.py": """
         from ..helpers import walk
 
-        REASON = "not known before it is run"
+        WHAT = Need.SECCOMP
 
         @clause("a.none", "a(2)", "ERRORS")
         def test_none(pipe):
@@ -51,7 +51,7 @@ SUITE = {
         def test_itself():
             '''Asked for within.'''
             def life():
-                untested("needs a life")
+                untested(Need.TIME, "needs a life")
             life()
 
         @clause("a.fixture", "a(2)", "ERRORS")
@@ -71,7 +71,7 @@ SUITE = {
         @clause("a.variable", "a(2)", "ERRORS")
         def test_variable():
             '''What it is for, only a run tells.'''
-            untested(REASON)
+            untested(WHAT, "not known before it runs")
 
         @clause("a.plugin", "a(2)", "ERRORS")
         def test_plugin(two_hosts):
@@ -87,30 +87,29 @@ SUITE = {
 }
 
 
-def test_needs_of_each_clause_are_found_in_the_source(tmp_path):
+def test_what_each_clause_asks_for(tmp_path):
     for name, source in SUITE.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(HEAD + dedent(source))
-    found = source_reasons.asked(tmp_path)
-    assert any("CAP_NET_ADMIN" in reason for reason in found.pop("a.plugin"))
-    assert found == {
+    assert source_needs.by_clause(tmp_path) == {
         "a.none": set(),
-        "a.itself": {"needs a life"},
-        "a.fixture": {"needs what all need"},
-        "a.helper": {f"needs a way {source_reasons.UNKNOWN}"},
-        "a.mark": {"needs a name"},
-        "a.variable": {source_reasons.UNKNOWN},
-        "b.file": {"needs what all need"},
+        "a.itself": {Need.TIME},
+        "a.fixture": {Need.CAP_SYS_ADMIN},
+        "a.helper": {Need.MOUNTS},
+        "a.mark": {Need.PROGRAMS},
+        "a.variable": {Need.SECCOMP},
+        "a.plugin": {Need.NETWORK, Need.NETWORK_NAMESPACES},
+        "b.file": {Need.CAP_SYS_ADMIN},
     }
 
 
-def test_every_reason_of_the_suite_belongs_to_a_clause():
-    """A reason that no clause reaches could not be followed from the test to its source."""
+def test_every_need_of_the_suite_is_some_clause_s():
+    """A need that no clause seems to reach is one that cannot be followed from the test to where it is declared."""
     root = suite.location()
-    given = {reason for path in root.rglob("*.py") for reason in source_reasons.reasons(path)}
-    assert len(given) > 50
-    assert given <= frozenset().union(*source_reasons.asked(root).values())
+    declared = set().union(*map(source_needs.mentioned, root.rglob("*.py")))
+    assert len(declared) > 30
+    assert declared <= frozenset().union(*source_needs.by_clause(root).values())
 
 
 UNPRIVILEGED = """
@@ -123,16 +122,15 @@ sys.exit(main(["check", "msg", "msgget.*", "limits", "--report", sys.argv[1]]))
 """
 
 
-def test_reasons_of_a_run_are_found_in_the_source(tmp_path):
-    """Without capabilities, so that clauses are untested."""
+def test_what_a_run_finds_untested_the_source_shows(tmp_path):
+    """Without capabilities, so that there is something to find."""
     report = tmp_path / "r.json"
     done = subprocess.run(
         [sys.executable, "-c", UNPRIVILEGED, report], capture_output=True, text=True, timeout=110, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    asked = source_reasons.asked(suite.location())
+    needs = source_needs.by_clause(suite.location())
     found = [clause for clause in json.loads(report.read_text())["clauses"] if clause["verdict"] == "untested"]
     assert found
     for clause in found:
-        patterns = [re.escape(reason).replace(source_reasons.UNKNOWN, ".*") for reason in asked[clause["id"]]]
-        assert any(re.fullmatch(pattern, clause["reason"]) for pattern in patterns), clause["id"]
+        assert Need(clause["need"]) in needs[clause["id"]], clause["id"]
