@@ -222,7 +222,7 @@ start_reaper.os.path.abspath = moved
         (NO_IMPORT, "it exited with status 1 and wrote \"ModuleNotFoundError: No module named 'pytest_ipc'\""),
         (("#!/bin/sh\necho first; echo boom >&2; exit 3\n", 30), "it exited with status 3 and wrote 'boom'"),
         (("#!/bin/sh\nkill -9 $$\n", 30), "it was killed by signal 9"),
-        (("#!/bin/sh\nexit 0\n", 30), "nothing is made: it ended"),
+        (("#!/bin/sh\nexit 0\n", 30), "no object is created: it ended"),
         (("#!/bin/sh\nexec sleep 1000\n", 0.3), "it was not ready within 0.3 seconds"),
         (("#!/no/interpreter\n", 30), 'it exited with status 1 and wrote "FileNotFoundError'),
     ],

@@ -45,7 +45,7 @@ def test_a_folder_in_which_others_could_exchange_what_is_made_is_refused(tmp_pat
     open_folder.chmod(0o777)
     for folder in (open_folder, open_folder / "below"):
         monkeypatch.setattr(tempfile, "tempdir", str(folder))
-        with pytest.raises(PermissionError, match=f"no sticky bit.*chmod \\+t {open_folder}"):
+        with pytest.raises(PermissionError, match=f"without sticky bit.*chmod \\+t {open_folder}"):
             Fifo.create()
     assert os.listdir(open_folder / "below") == []
     open_folder.chmod(0o1777)
