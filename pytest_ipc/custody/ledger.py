@@ -31,7 +31,7 @@ from .namespaces import pid_namespace, time_namespace
 from .record import Record, following, made_by
 from .state_dir import pin, state_dir_path
 
-__all__ = ["LONGEST", "VERSION", "Ledger", "Record", "close", "current", "intent", "made_by"]
+__all__ = ["LONGEST", "VERSION", "Ledger", "Record", "close", "current", "intent", "is_open", "made_by"]
 
 VERSION = 2
 LONGEST = 4000  # bytes of a line, below PIPE_BUF
@@ -238,6 +238,11 @@ def _unlock() -> None:
 # Two threads must not open two ledgers. A forked child must not wait for a lock that another thread held.
 _unlock()
 os.register_at_fork(after_in_child=_unlock)
+
+
+def is_open() -> bool:
+    """Return whether this process has recorded an object."""
+    return _ledger is not None and _ledger.is_mine
 
 
 def current() -> Ledger:

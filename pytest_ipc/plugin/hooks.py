@@ -145,7 +145,8 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if "pytest_ipc.custody.ledger" in sys.modules:  # a test of this process has used a fixture
+    ledger = sys.modules.get("pytest_ipc.custody.ledger")
+    if ledger is not None and ledger.is_open():  # a test of this process has used a fixture
         try:
             os.close(os.pidfd_open(os.getpid()))
         except (OSError, AttributeError) as error:
