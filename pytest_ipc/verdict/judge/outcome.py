@@ -22,6 +22,7 @@ from ..platform import means
 from ..result import Verdict
 from . import assertions, time_limit
 from .limits_reached import limit_in_the_way, need_of
+from .program_error import bug_of_program
 
 __all__ = ["judge"]
 
@@ -44,6 +45,8 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
     statement = statement_of(item)
     since, level = mark.kwargs.get("since"), mark.kwargs.get("level")
     verdict = _verdict(error, report.when, statement)
+    if verdict.verdict == "deviates" and (bug := bug_of_program(call.excinfo.value if call.excinfo else None)):
+        verdict = Verdict("broken", f"a program of the clause failed: {bug}")
     if verdict.verdict in ("broken", "deviates") and (lack := _lack(error, report.when, mark.args[1])):
         verdict = _untested(Need.FIXTURES, str(lack))
     if (seconds := time_limit.passed(item)) is not None:
