@@ -102,9 +102,9 @@ class Change:
 
 CHANGES = {
     "changed_user": Change(left=SYSV | SHARED | FILES | {"posix-mq"}, sentence="not permitted|denied"),
-    "ipc_namespace": Change((CLONE_NEWIPC,), SYSV | {"posix-mq"}, "was made in the IPC namespace ipc:"),
-    "root": Change(left=SYSV | SHARED, sentence="was made in"),
-    "mount_namespace": Change((CLONE_NEWNS,), SHARED, "was made in another /dev/shm"),
+    "ipc_namespace": Change((CLONE_NEWIPC,), SYSV | {"posix-mq"}, "was created in the IPC namespace ipc:"),
+    "root": Change(left=SYSV | SHARED, sentence="was created in"),
+    "mount_namespace": Change((CLONE_NEWNS,), SHARED, "was created in another /dev/shm"),
     "descriptors": Change(),
     "memory": Change(left=None),
 }
