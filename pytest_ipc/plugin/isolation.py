@@ -107,7 +107,7 @@ class IsolatedWorkers:
         """Workers on this machine that are plain Pythons are started there, if they could not go there themselves."""
         if self._as_it_is:
             return
-        package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         source = f"import sys; sys.path.append({package!r}); from pytest_ipc.plugin.isolation_exec import main; main()"
         for spec in specs:
             if spec.popen and not spec.python:
