@@ -196,7 +196,7 @@ class SleepWatch:
         self._numbers = numbers_of(call) if call is not None else None
         self._seen: tuple[object, str | None] | None = None
         self._since = 0.0
-        self.source = ""  # what the last answer rests on: "syscall", or "state" where the call is not shown
+        self.source: str = ""  # what the last answer rests on: "syscall", or "state" where the call is not shown
 
     def asleep(self) -> bool:
         """Ask the kernel once."""

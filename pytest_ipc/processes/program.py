@@ -47,8 +47,8 @@ class Program(Resource):
     ):
         self._child = child
         self.argv = argv
-        self.pid = child.pid
-        self.pidfd = child.pidfd
+        self.pid: int = child.pid
+        self.pidfd: int | None = child.pidfd
         self._files = files  # stdout, stderr
         self._stdin = [] if stdin is None else [stdin]
         self._passed_on = [0, 0]
