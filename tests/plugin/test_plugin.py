@@ -39,10 +39,17 @@ FIXTURES = {
 ALL = """
     import os
 
-    def test_all(sysv_shm, sysv_sem, sysv_msg, posix_shm, posix_sem, posix_mq, mapped_file, pipe, fifo, signals, fork,
-        tmp_path): segment, ends, made = sysv_shm(), pipe(), fifo() shared, mapping = posix_shm(), mapped_file()
-        segment.attach().buf[0] = 7 sysv_sem().release() posix_sem().post() posix_mq(maxmsg=1,
-        msgsize=8).send(b"unread") sysv_msg().send(b"unread") caught = signals.catch(10)
+    def test_all(
+        sysv_shm, sysv_sem, sysv_msg, posix_shm, posix_sem, posix_mq, mapped_file, pipe, fifo, signals, fork, tmp_path
+    ):
+        segment, ends, made = sysv_shm(), pipe(), fifo()
+        shared, mapping = posix_shm(), mapped_file()
+        segment.attach().buf[0] = 7
+        sysv_sem().release()
+        posix_sem().post()
+        posix_mq(maxmsg=1, msgsize=8).send(b"unread")
+        sysv_msg().send(b"unread")
+        caught = signals.catch(10)
 
         def life():
             print("from the child")
