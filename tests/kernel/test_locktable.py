@@ -112,7 +112,7 @@ def test_processes_with_the_open_file_description_are_found(file, fork, kind, pi
         flock(fd, LOCK_EX)
     else:
         fcntl_setlk(fd, F_OFD_SETLK, RecordLock(F_WRLCK, 2, 2))
-    child = fork.keeping(fd)(pipe().read)
+    child = fork.keeping(fd)(pipe().read, timeout=None)
     child.wait_blocked("read")
     text = picture_of_locks(path)
     assert (
