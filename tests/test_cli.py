@@ -316,7 +316,8 @@ def test_every_way_to_run_gives_the_same_verdict(tmp_path):
         # What an actor's own children have left goes with the reaper, a moment after the run.
         assert Deadline(30).until(partial(is_tidy, room)), list(room.rglob("*"))
         verdicts.append({found["id"]: found["verdict"] for found in json.loads(report.read_text())["clauses"]})
-    assert all(found == verdicts[0] for found in verdicts)
+    for found in verdicts[1:]:
+        assert dict(found.items() ^ verdicts[0].items()) == {}
     assert len(verdicts[0]) > 100
 
 
