@@ -16,11 +16,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
-from errno import EINVAL, ENOENT, ENOSYS
+from errno import EINVAL, ENOSYS
 from functools import partial
 from threading import get_native_id
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar, cast
 from weakref import WeakSet
 
 from ..custody.cleanup import finish
@@ -31,12 +31,12 @@ from ..kernel import libc, proc
 from ..kernel.bare_fork import fork
 from ..kernel.memfile import memory_file, put_high, read_from
 from ..kernel.pidfd import PIDFD_SIGNAL_PROCESS_GROUP, pidfd_open, pidfd_send_signal
-from ..kernel.syscalls import numbers_of
 from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Resource, Timeout, check_timeout, close_all, timed_out
-from ..unpatched import os, signal, time
+from ..unpatched import os, signal
 from . import child_report, tree
 from .bootstrap import live
+from .sleep_watch import SleepWatch, state_letter
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -44,10 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["Child", "ChildDied"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
-
-# Seconds in one sleep after which a child counts as blocked where the kernel does not say in what.
-_NO_SHORT_SLEEP = 0.002
-
 
 Result = TypeVar("Result")
 Returned = TypeVar("Returned")
@@ -156,11 +152,10 @@ class Child(Resource, Generic[Result]):
             _forget_actors()
             live(parent, tied, tag, report, output, keep, task, scope)
         # The child alone makes its group: a second setpgid from here could come late and undo what its function has done.
-        actor: Child[Returned] = Child(
-            pid, getattr(function, "__name__", type(function).__name__), report, output, record, tag, scope
-        )
-        tree.started(tag, actor._process)
-        record.made(pid=pid, start=actor._process.start)
+        make = cast("type[Child[Returned]]", cls)
+        actor = make(pid, getattr(function, "__name__", type(function).__name__), report, output, record, tag, scope)
+        tree.started(tag, actor._process)  # noqa: SLF001 - of this class
+        record.made(pid=pid, start=actor._process.start)  # noqa: SLF001 - likewise
         return actor
 
     def __repr__(self) -> str:
@@ -226,27 +221,14 @@ class Child(Resource, Generic[Result]):
         """
         __tracebackhide__ = True
         self._usable()
-        numbers = numbers_of(call) if call is not None else None
-        seen: tuple[object, str | None] | None = None
-        since = 0.0
+        watch = SleepWatch(self.pid, call, repr(self))
 
         def blocked() -> bool:
-            nonlocal seen, since
             if self._reap(os.WNOHANG) or not child_report.started(self._report):
                 return self._reaped
-            state = self._state()
-            now = proc.process_syscall(self.pid)
-            self.account = "state" if now is None else "syscall"
-            if state != "S" or now == "running":
-                seen = None
-                return False
-            if isinstance(now, proc.SystemCall) and numbers:
-                return now.number in numbers
-            # Asleep, but in what is not said or was not asked: the same sleep for longer than a lock or a page takes.
-            before, seen = seen, (now, proc.process_status(self.pid).get("voluntary_ctxt_switches"))
-            if seen != before:
-                since = time.monotonic()
-            return time.monotonic() - since > _NO_SHORT_SLEEP
+            asleep = watch.asleep()
+            self.account = watch.source
+            return asleep
 
         seconds = check_timeout(timeout)
         asleep = Deadline(seconds).until(blocked, self.pidfd)
@@ -269,7 +251,7 @@ class Child(Resource, Generic[Result]):
 
         def reached() -> bool:
             nonlocal found
-            found = "X" if self._reaped else self._state()
+            found = "X" if self._reaped else state_letter(self.pid, repr(self))
             return found in states or (found in "ZX" and not ends and self._reap(os.WNOHANG))
 
         seconds = check_timeout(timeout)
@@ -341,14 +323,6 @@ class Child(Resource, Generic[Result]):
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
-    def _state(self) -> str:
-        """The letter of the state in /proc/PID/stat, which a child that is not reaped has. FileNotFoundError without /proc."""
-        state = proc.process_state(self.pid)
-        if state is None and not os.path.exists("/proc/self/stat"):
-            path = f"/proc/{self.pid}/stat"
-            raise FileNotFoundError(ENOENT, f"the state of {self!r} cannot be read: {os.strerror(ENOENT)}", path)
-        return state.state if state is not None else "X"
-
     def _reap(self, options: int) -> bool:
         """Whether the child has ended; takes its status if so. *options* is 0 to wait for that, or WNOHANG."""
         if self._reaped or os.getpid() != self._maker:
@@ -400,9 +374,14 @@ class Child(Resource, Generic[Result]):
         data = read_from(self._output, self._passed_on)
         self._passed_on += len(data)
         if data:
-            text, encoding = data.decode(errors="replace"), getattr(sys.stdout, "encoding", None) or "utf-8"
-            sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))  # it may be one of few letters
-            sys.stdout.flush()
+            write_text(data.decode(errors="replace"), sys.stdout)
+
+
+def write_text(text: str, stream: TextIO) -> None:
+    """Write *text* to a stream whose encoding may lack some of its characters."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
 
 
 def _sigchld_is_ignored() -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 
 from ..unpatched import os
 
-__all__ = ["close_runners", "note_runners"]
+__all__ = ["close_runners", "note_runners", "possible_descriptors"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
@@ -36,14 +36,18 @@ def close_runners(keep: Collection[int] = ()) -> None:
 
 def _streams() -> Iterator[tuple[int, tuple[int, int]]]:
     """The pipes and sockets that are open in this process, with their identity."""
-    try:
-        held = [int(name) for name in os.listdir("/proc/self/fd")]
-    except OSError:  # without /proc
-        held = list(range(min(os.sysconf("SC_OPEN_MAX"), 4096)))
-    for fd in held:
+    for fd in possible_descriptors():
         try:
             status = os.fstat(fd)
         except OSError:  # the listing's own
             continue
         if stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode):
             yield fd, (status.st_dev, status.st_ino)
+
+
+def possible_descriptors() -> list[int]:
+    """Return the numbers of the descriptors that may be open; one of them was the listing's own."""
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:  # without /proc
+        return list(range(min(os.sysconf("SC_OPEN_MAX"), 4096)))

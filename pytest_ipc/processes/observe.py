@@ -5,23 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from errno import ESRCH
 from typing import TypeVar
 
 from ..custody.descendants import children_of
 from ..custody.identity import Process, start_of
 from ..kernel import proc
+from ..kernel.pidfd import pidfd_open, pidfd_send_signal
 from ..kernel.sem import GETPID, semctl
-from ..kernel.syscalls import numbers_of
 from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Timeout, check_timeout, timed_out
-from ..unpatched import io, os, signal, time
+from ..unpatched import io, os
+from .sleep_watch import SleepWatch
 
 __all__ = ["IpcUse", "MemoryMap", "Observed", "observe", "wait_until"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
-# Seconds in one sleep after which a process counts as blocked where the kernel does not say in which call.
-_NO_SHORT_SLEEP = 0.002
 _MAP = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) \S+ (\d+) *(.*)$", re.MULTILINE)
 
 Value = TypeVar("Value")
@@ -95,7 +95,7 @@ class Observed:
         unknown call.
         """
         __tracebackhide__ = True
-        watch = SleepWatch(self.pid, call)
+        watch = SleepWatch(self.pid, call, repr(self))
         what = f"to be blocked in {call}" if call else "to be blocked"
         seconds = check_timeout(timeout)
         if not Deadline(seconds).until(lambda: not self.alive or watch.asleep()):
@@ -123,10 +123,20 @@ class Observed:
         return found
 
     def signal(self, signo: int) -> None:
-        """Send a signal (kill(2)). ProcessLookupError if the process has ended; OSError."""
-        if not self.alive:
-            raise ProcessLookupError(3, f"{self!r} has ended")
-        os.kill(self.pid, signal.Signals(signo))
+        """Send a signal (pidfd_send_signal(2)). ProcessLookupError if the process has ended; OSError."""
+        try:
+            pidfd = pidfd_open(self.pid)
+        except OSError as error:  # an old kernel, a sandbox, or no such process
+            if error.errno == ESRCH or not self.alive:
+                raise ProcessLookupError(ESRCH, f"{self!r} has ended") from None
+            os.kill(self.pid, signo)
+            return
+        try:
+            if not self.alive:  # asked while the descriptor holds the process: the id is not another's
+                raise ProcessLookupError(ESRCH, f"{self!r} has ended")
+            pidfd_send_signal(pidfd, signo)
+        finally:
+            os.close(pidfd)
 
     def children(self) -> list[Observed]:
         """Return its children (/proc/PID/task/TID/children), without those that end meanwhile."""
@@ -186,33 +196,6 @@ class Observed:
 def observe(pid: int) -> Observed:
     """Observe the process *pid*, whoever started it. ProcessLookupError if there is none."""
     return Observed(pid)
-
-
-class SleepWatch:
-    """Whether a process sleeps in a system call. ValueError for an unknown call."""
-
-    def __init__(self, pid: int, call: str | None) -> None:
-        self._pid = pid
-        self._numbers = numbers_of(call) if call is not None else None
-        self._seen: tuple[object, str | None] | None = None
-        self._since = 0.0
-        self.source: str = ""  # what the last answer rests on: "syscall", or "state" where the call is not shown
-
-    def asleep(self) -> bool:
-        """Ask the kernel once."""
-        state = proc.process_state(self._pid)
-        now = proc.process_syscall(self._pid)
-        self.source = "state" if now is None else "syscall"
-        if state is None or state.state != "S" or now == "running":
-            self._seen = None
-            return False
-        if isinstance(now, proc.SystemCall) and self._numbers:
-            return now.number in self._numbers
-        # Asleep, but in what is not shown or was not asked: the same sleep for longer than a lock or a page takes.
-        before, self._seen = self._seen, (now, proc.process_status(self._pid).get("voluntary_ctxt_switches"))
-        if self._seen != before:
-            self._since = time.monotonic()
-        return time.monotonic() - self._since > _NO_SHORT_SLEEP
 
 
 def wait_until(predicate: Callable[[], Value], *, timeout: Timeout = DEFAULT) -> Value:

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
+from errno import ESRCH
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,7 +19,8 @@ from ..kernel.memfile import memory_file, put_high, read_from
 from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Resource, Timeout, check_timeout, close_all, timed_out
 from ..unpatched import os, select, signal
-from .child import Child, ChildDied
+from .child import Child, ChildDied, write_text
+from .inheritance import possible_descriptors
 from .observe import IpcUse, MemoryMap, Observed, wait_until
 
 if TYPE_CHECKING:
@@ -36,6 +38,44 @@ _PIPE = -1  # subprocess.PIPE
 _EXEC = 60.0
 
 
+class _Process(Child[None]):
+    """The child that becomes the program."""
+
+    files: Sequence[int] = ()  # its standard output and standard error, once it runs
+
+    def _ending(self) -> str:
+        if self.status is None or self.status < 0:
+            return super()._ending()
+        return f"exited with status {self.status}"
+
+    def observed(self) -> Observed:
+        """Return the readings of this process."""
+        return Observed(self.pid, self._process.start)
+
+    def death(self, what: str) -> ChildDied:
+        """Return the error of a wait for *what* that the end of the program has disappointed."""
+        return ChildDied(f"waited for {what}, but it {self._ending()}{self._said()}", self.status)
+
+    def now(self) -> str:
+        """Return what it is doing, and its output."""
+        return self._now()
+
+    def said(self) -> str:
+        """Return its output, for a message."""
+        return self._said()
+
+    def raise_failure(self) -> None:
+        """Raise what failed before execve(2), which was reported before the child exited."""
+        self._report_of_end()
+
+    def _said(self) -> str:
+        said = ""
+        for name, fd in zip(("output", "error output"), self.files, strict=False):
+            if text := _shortened(read_from(fd, 0).decode(errors="replace")):
+                said += f"\nits {name} was:\n{text}"
+        return said or super()._said()
+
+
 class Program(Resource):
     """A program that a test has started; ended with its block or scope.
 
@@ -43,7 +83,7 @@ class Program(Resource):
     """
 
     def __init__(
-        self, child: Child[None], argv: tuple[str, ...], files: list[int], stdin: int | None, scope: Scope | None
+        self, child: _Process, argv: tuple[str, ...], files: list[int], stdin: int | None, scope: Scope | None
     ):
         self._child = child
         self.argv = argv
@@ -52,7 +92,7 @@ class Program(Resource):
         self._files = files  # stdout, stderr
         self._stdin = [] if stdin is None else [stdin]
         self._passed_on = [0, 0]
-        self._observed = Observed(child.pid, child._process.start)  # noqa: SLF001 - of this package
+        self._observed = child.observed()
         super().__init__(scope)
 
     @classmethod
@@ -94,14 +134,16 @@ class Program(Resource):
             failed.callback(os.close, answer)
             with ExitStack() as writer:
                 writer.callback(os.close, error)
-                child = Child.start(
+                child = _Process.start(
                     _execute,
                     (words, env, cwd, (source, *output), tuple(pass_fds), signals == "default", error),
                     keep=frozenset({source, error, *output, *pass_fds}),
                 )
+                assert isinstance(child, _Process)
                 failed.callback(child.end)
             child.name = os.path.basename(words[0])
-            _raise_failure(child, answer, words[0])
+            _raise_failure(child, answer, words[0], cwd)
+            child.files = output
             program = cls(child, words, output, own, scope)
             failed.pop_all()
             os.close(answer)
@@ -160,10 +202,7 @@ class Program(Resource):
         """
         __tracebackhide__ = True
         self._usable()
-        try:
-            status = self._child.wait(timeout=timeout)
-        except TimeoutError as error:
-            raise TimeoutError(f"{error}{self._said()}") from None
+        status = self._child.status if self._child.closed else self._child.wait(timeout=timeout)
         self._pass_output_on()
         return status
 
@@ -174,10 +213,7 @@ class Program(Resource):
         """
         __tracebackhide__ = True
         self._usable()
-        try:
-            self._child.wait_blocked(call, timeout=timeout)
-        except (TimeoutError, ChildDied) as error:
-            raise self._with_output(error) from None
+        self._child.wait_blocked(call, timeout=timeout)
 
     def wait_state(self, states: str, *, timeout: Timeout = DEFAULT) -> str:
         """Wait until its state letter is in *states* ("T" for stopped; proc_pid_stat(5)); return it.
@@ -186,10 +222,7 @@ class Program(Resource):
         """
         __tracebackhide__ = True
         self._usable()
-        try:
-            return self._child.wait_state(states, timeout=timeout)
-        except (TimeoutError, ChildDied) as error:
-            raise self._with_output(error) from None
+        return self._child.wait_state(states, timeout=timeout)
 
     def wait_for_output(self, pattern: str, *, timeout: Timeout = DEFAULT, stream: str = "stdout") -> re.Match[str]:
         """Wait until the regular expression *pattern* matches what it has written to *stream*; return the match.
@@ -215,8 +248,8 @@ class Program(Resource):
             return found
         what = f"{self!r} to write {pattern!r} to its {stream}"
         if came:
-            raise ChildDied(f"waited for {what}, but it {self._ending()}{self._said()}", self._child.status)
-        raise timed_out(seconds, what, lambda: self._said().lstrip("\n") or "it wrote nothing, or buffers it")
+            raise self._child.death(what)
+        raise timed_out(seconds, what, lambda: self._child.said().lstrip("\n") or "it wrote nothing, or buffers it")
 
     def wait_for(self, predicate: Callable[[], Value], *, timeout: Timeout = DEFAULT) -> Value:
         """Call *predicate* until it returns a true value, and return that; ChildDied if the program ends first.
@@ -229,17 +262,19 @@ class Program(Resource):
             ended = not self.alive
             value = predicate()
             if ended and not value:
-                raise ChildDied(f"waited for {self!r}, but it {self._ending()}{self._said()}", self._child.status)
+                raise self._child.death(repr(self))
             return value
 
         checked.__name__ = getattr(predicate, "__name__", repr(predicate))
         try:
             return wait_until(checked, timeout=timeout)
         except TimeoutError as error:
-            raise self._with_output(error) from None
+            raise TimeoutError(f"{error}{self._child.said()}") from None
 
     def signal(self, signo: int) -> None:
         """Send a signal (pidfd_send_signal(2)). ProcessLookupError if the program has ended; OSError."""
+        if not self.alive:
+            raise ProcessLookupError(ESRCH, f"{self!r} has ended")
         self._child.signal(signo)
 
     def terminate(self, *, grace: float = 2.0) -> int | None:
@@ -284,27 +319,6 @@ class Program(Resource):
             partial(close_all, self._files),
         )
 
-    def _ending(self) -> str:
-        status = self._child.status
-        if status is not None and status < 0:
-            return f"was killed by {signal.Signals(-status).name}"
-        return f"exited with status {status}"
-
-    def _said(self) -> str:
-        said = ""
-        for name, fd in zip(("output", "error output"), self._files, strict=True):
-            if text := _shortened(read_from(fd, 0).decode(errors="replace")):
-                said += f"\nits {name} was:\n{text}"
-        return said
-
-    def _with_output(self, error: TimeoutError | ChildDied) -> TimeoutError | ChildDied:
-        text = str(error).replace("left with status", "exited with status").replace(" and without a result", "")
-        return (
-            ChildDied(text + self._said(), error.status)
-            if isinstance(error, ChildDied)
-            else TimeoutError(text + self._said())
-        )
-
     def _pass_output_on(self) -> None:
         """Write its output to this process's standard streams, so that it is in the report of the test."""
         for number, stream in enumerate((sys.stdout, sys.stderr)):
@@ -313,10 +327,7 @@ class Program(Resource):
             data = read_from(self._files[number], self._passed_on[number])
             self._passed_on[number] += len(data)
             if data:
-                text = _shortened(data.decode(errors="replace"))
-                encoding = getattr(stream, "encoding", None) or "utf-8"
-                stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-                stream.flush()
+                write_text(_shortened(data.decode(errors="replace")), stream)
 
 
 def _shortened(text: str, most: int = 100_000) -> str:
@@ -341,20 +352,18 @@ def _stdin(stdin: bytes | int | None, failed: ExitStack) -> tuple[int, int | Non
     return source, own
 
 
-def _raise_failure(child: Child[None], answer: int, program: str) -> None:
+def _raise_failure(child: _Process, answer: int, program: str, cwd: str | os.PathLike[str] | None) -> None:
     """Wait until the program runs; raise what kept it from running."""
     poll = select.poll()
     poll.register(answer, select.POLLIN)
     deadline = Deadline(_EXEC)
     while not poll.poll(deadline.left_ms):
         if deadline.passed:
-            raise TimeoutError(f"{program!r} could not be executed within {_EXEC} s; the child was {child._doing()}")  # noqa: SLF001 - of this package
+            raise TimeoutError(f"{program!r} could not be executed within {_EXEC} s; {child.now()}")
     if error := os.read(answer, 64):
-        number, _, path = error.partition(b" ")
-        code = int(number)
-        raise OSError(code, os.strerror(code), os.fsdecode(path) or program)
-    if not child.alive and child.status is not None and child.status == 1:
-        child.result()  # raises what failed before; a program that has ended with 1 itself reported nothing
+        call, code = error.decode().split()
+        raise OSError(int(code), os.strerror(int(code)), program if call == "execve" else os.fspath(cwd or ""))
+    child.raise_failure()
 
 
 def _execute(
@@ -367,24 +376,25 @@ def _execute(
     error: int,
 ) -> None:
     """In the child: become the program, or write the errno to *error* and exit."""
-    failing = words[0]
+    failing = "execve"
     try:
         if default_signals:
             _reset_signals()
-        for fd in _inheritable():
-            if fd not in pass_fds:
-                os.set_inheritable(fd, False)
+        for fd in possible_descriptors():
+            if fd > 2 and fd not in pass_fds:
+                with suppress(OSError):  # not open
+                    os.set_inheritable(fd, False)
         for source, target in zip(streams, (0, 1, 2), strict=True):
             os.dup2(source, target)
         for fd in pass_fds:
             os.set_inheritable(fd, True)
         if cwd is not None:
-            failing = os.fspath(cwd)
+            failing = "chdir"
             os.chdir(cwd)
-            failing = words[0]
+            failing = "execve"
         os.execvpe(words[0], list(words), dict(os.environ if env is None else env))
     except OSError as failure:
-        os.write(error, f"{failure.errno} {failing}".encode(errors="surrogateescape"))
+        os.write(error, f"{failing} {failure.errno}".encode())
         os._exit(127)
 
 
@@ -393,12 +403,3 @@ def _reset_signals() -> None:
         if signal.getsignal(signo) == signal.SIG_IGN:
             signal.signal(signo, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def _inheritable() -> list[int]:
-    found = []
-    for name in os.listdir("/proc/self/fd"):
-        with suppress(OSError):
-            if (fd := int(name)) > 2 and os.get_inheritable(fd):
-                found.append(fd)
-    return found

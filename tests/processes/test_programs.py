@@ -176,6 +176,28 @@ def test_terminate_gives_it_time_to_clean_up(spawn):
     assert program.terminate(grace=60) == 5
 
 
+def test_what_has_ended_stays_as_it_ended(spawn):
+    program = spawn(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"])
+    program.wait_for_output("ready")
+    assert program.terminate(grace=0.05) == -signal.SIGKILL
+    assert (program.terminate(), program.wait(), program.returncode) == (-signal.SIGKILL,) * 3
+    with pytest.raises(ProcessLookupError, match="has ended"):
+        program.signal(signal.SIGTERM)
+
+
+def test_a_program_that_ends_at_once_has_its_status(spawn):
+    for _ in range(20):
+        assert spawn(["false"]).wait() == 1
+
+
+def test_what_fails_before_the_program_runs_is_raised(spawn):
+    with pytest.raises(ValueError, match="null byte"):
+        spawn(["true", "a\0b"])
+    with pytest.raises(FileNotFoundError) as caught:
+        spawn(["true"], cwd="/no/" + "x" * 200)
+    assert caught.value.filename == "/no/" + "x" * 200
+
+
 def test_terminate_kills_what_ignores_it(spawn):
     program = python(
         spawn, "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('ready')\ntime.sleep(100)"

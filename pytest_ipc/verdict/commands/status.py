@@ -12,7 +12,7 @@ from ...printable import plain
 if TYPE_CHECKING:
     from ...audit.orphans import Judged
 
-__all__ = ["add", "as_json", "look", "print_anything"]
+__all__ = ["add", "age", "as_json", "look", "print_anything"]
 
 _EPILOG = """\
 examples:
@@ -40,7 +40,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--json", action="store_true", help="With --all: as JSON")
     parser.add_argument(
         "--older-than",
-        type=_age,
+        type=age,
         default=0.0,
         metavar="AGE",
         help="With --all: count only objects as orphans that are unused for AGE: 90s, 10m, 1h, 2d",
@@ -48,7 +48,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.set_defaults(command=_run)
 
 
-def _age(text: str) -> float:
+def age(text: str) -> float:
     """Seconds of an age like 90s, 10m, 1h or 2d."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")

@@ -7,7 +7,7 @@ import json
 import sys
 
 from ...printable import plain
-from .status import _age, as_json, look, print_anything
+from .status import age, as_json, look, print_anything
 
 __all__ = ["add"]
 
@@ -39,7 +39,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--json", action="store_true", help="With --orphans --dry-run or --yes: as JSON")
     parser.add_argument(
         "--older-than",
-        type=_age,
+        type=age,
         default=None,
         metavar="AGE",
         help="With --orphans: remove only objects that are unused for AGE: 90s, 10m, 1h, 2d (default: 60s)",
