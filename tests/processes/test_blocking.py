@@ -130,9 +130,9 @@ def test_where_the_call_is_not_shown_the_state_must_do(fork, pipe, monkeypatch):
 
 
 def test_where_the_machines_numbers_are_not_known_any_sleep_must_do(fork, pipe, monkeypatch):
-    import pytest_ipc.processes.child
+    import pytest_ipc.processes.sleep_watch
 
-    monkeypatch.setattr(pytest_ipc.processes.child, "numbers_of", lambda _call: frozenset())
+    monkeypatch.setattr(pytest_ipc.processes.sleep_watch, "numbers_of", lambda _call: frozenset())
     fork(os.read, pipe().read_fd, 1).wait_blocked("read")
     with pytest.raises(TimeoutError, match="in state R"):
         fork(spin).wait_blocked("read", timeout=0.2)
