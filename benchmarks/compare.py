@@ -2,8 +2,8 @@
 
     python benchmarks/compare.py [--most N] [--html]
 
-Generated reports of every clause of the suite, one in eight of which does not hold; each size is a process of its own. The disk
-takes 0.7 MB a report while it runs.
+Generated reports of every clause of the suite, one in eight of which does not hold; each size is a process of its own.
+The disk takes 0.7 MB a report while it runs.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     python benchmarks/custody.py [ROUNDS]
 
-The ways take turns, pair by pair, so that a change in the machine's pace meets all of them alike; medians are told, and the
-medians of the differences between turns. The home of the ledgers is where it always is: $XDG_RUNTIME_DIR, or the temp folder.
+The ways take turns, pair by pair, so that a change in the machine's pace meets all of them alike; medians are told, and
+the medians of the differences between turns. The home of the ledgers is where it always is: $XDG_RUNTIME_DIR, or the
+temp folder.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python benchmarks/unused.py [--rounds N] [--tests N]
 
-Per test two things are measured. In one process, blocks of tests with the plugin's hooks registered and without them alternate:
-nothing else differs, so a percent is seen on a machine that is not quiet. Whole runs, with the plugin and with `-p no:ipc`, show
-collection too. CPU time, not the clock: that would tell of the machine's other work.
+Per test two things are measured. In one process, blocks of tests with the plugin's hooks registered and without them
+alternate: nothing else differs, so a percent is seen on a machine that is not quiet. Whole runs, with the plugin and
+with `-p no:ipc`, show collection too. CPU time, not the clock: that would tell of the machine's other work.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ FILES = {
     "fixture": "import pytest\n@pytest.fixture\ndef value(): return 1\n"
     + "".join(f"def test_{number}(value): pass\n" for number in range(500)),
 }
-# Takes the plugin's hooks away for every second block of tests. Those of the plugin's module run once a session or a collector.
+# Takes the plugin's hooks away for every second block of tests. Those of the plugin's module run once a session or a
+# collector.
 ALTERNATING = """
 import gc, json, os, time
 import pytest

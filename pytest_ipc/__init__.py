@@ -1,7 +1,7 @@
 """pytest-ipc: IPC objects that cannot outlive their test, and a conformance suite for the kernel under them.
 
-The public names are imported when they are first asked for: pytest imports this package in every run, and a run without IPC
-does not pay for ctypes. The calls of the kernel are in `pytest_ipc.kernel`.
+The public names are imported when they are first asked for: pytest imports this package in every run, and a run without
+IPC does not pay for ctypes. The calls of the kernel are in `pytest_ipc.kernel`.
 """
 
 from __future__ import annotations

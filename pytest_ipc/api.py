@@ -1,7 +1,8 @@
 """The object behind every fixture: one typed method for each mechanism.
 
-`scope()` is for what lives longer or shorter than a test: a session fixture, one example of a Hypothesis test, a program
-without pytest. A class is imported when its method is first called, so that a test pays only for the mechanisms that it uses.
+`scope()` is for what lives longer or shorter than a test: a session fixture, one example of a Hypothesis test, a
+program without pytest. A class is imported when its method is first called, so that a test pays only for the mechanisms
+that it uses.
 """
 
 from __future__ import annotations
@@ -74,7 +75,10 @@ class Sockets:
         return _make(Socket.create, family, type, protocol, scope=self.scope)
 
     def pair(self, type: int = SOCK_STREAM) -> tuple[Socket, Socket]:
-        """Create two connected UNIX sockets of *type*: SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET (socketpair(2)). OSError."""
+        """Create two connected UNIX sockets of *type*: SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET (socketpair(2)).
+
+        OSError.
+        """
         __tracebackhide__ = True
         from .resources.socket import Socket
 
@@ -100,7 +104,7 @@ class Sockets:
         mode: int = 0o600,
         backlog: int = 16,
     ) -> Listener:
-        """Create a listening UNIX socket at *path*, in a private directory of its own, or under an abstract name (unix(7)).
+        """Create a listening UNIX socket at *path*, in a private directory, or under an abstract name (unix(7)).
 
         *abstract* is the name, or True for an unused one. *mode* applies whatever the umask. OSError: EADDRINUSE if it exists.
         """
@@ -118,7 +122,7 @@ class Sockets:
         type: int = SOCK_STREAM,
         backlog: int = 16,
     ) -> Listener:
-        """Create a listening IPv4 or IPv6 socket at *host* (default: the loopback address) and *port* (0: a free one) (ip(7)).
+        """Create a listening IPv4 or IPv6 socket at *host*, by default loopback, and *port*, 0 for a free one (ip(7)).
 
         ValueError for another *family*; OSError: EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT.
         """
@@ -164,7 +168,8 @@ class Ipc:
         /dev/null. The program inherits the standard streams and *pass_fds* only. With *signals* "default" every signal has its
         default disposition and none is blocked, as from a shell; with "inherit" they are those of this process.
 
-        OSError with the errno of execve(2) or chdir(2): ENOENT if there is no such program, EACCES if it is not executable.
+        OSError with the errno of execve(2) or chdir(2): ENOENT if there is no such program, EACCES if it is not
+        executable.
         """
         __tracebackhide__ = True
         from .processes.program import Program
@@ -202,7 +207,8 @@ class Ipc:
     ) -> Segment:
         """Create a System V shared memory segment of *size* bytes, 4096 by default (shmget(2)).
 
-        Without a *key* it gets an unused one; IPC_PRIVATE works too. OSError: EEXIST if there is one for the key, EINVAL, ENOSPC.
+        Without a *key* it gets an unused one; IPC_PRIVATE works too. OSError: EEXIST if there is one for the key,
+        EINVAL, ENOSPC.
         """
         __tracebackhide__ = True
         from .resources.segment import Segment
@@ -230,7 +236,8 @@ class Ipc:
     def sysv_msg(self, *, key: int | None = None, flags: int = _CREATE, mode: int = 0o600) -> MessageQueue:
         """Create a System V message queue (msgget(2)).
 
-        Without a *key* it gets an unused one; IPC_PRIVATE works too. OSError: EEXIST if there is one for the key, ENOSPC.
+        Without a *key* it gets an unused one; IPC_PRIVATE works too. OSError: EEXIST if there is one for the key,
+        ENOSPC.
         """
         __tracebackhide__ = True
         from .resources.message_queue import MessageQueue
@@ -248,8 +255,8 @@ class Ipc:
     ) -> SharedMemory:
         """Create a POSIX shared memory object of *size* zero bytes (shm_open(3)).
 
-        Without a *name* it gets an unused one. Its memory is *allocated* at once, so that ENOSPC comes here and no SIGBUS later.
-        OSError: EEXIST if the name exists, ENOSPC.
+        Without a *name* it gets an unused one. Its memory is *allocated* at once, so that ENOSPC comes here and no
+        SIGBUS later. OSError: EEXIST if the name exists, ENOSPC.
         """
         __tracebackhide__ = True
         from .resources.shared_memory import SharedMemory
@@ -267,9 +274,12 @@ class Ipc:
         flags: int = os.O_CREAT | os.O_EXCL,
         mode: int = 0o600,
     ) -> PosixSemaphore:
-        """Create a POSIX semaphore with *value* (sem_open(3)), or an unnamed one in shared memory (*shared*; sem_init(3)).
+        """Create a POSIX semaphore with *value* (sem_open(3)), or an unnamed one in shared memory (*shared*.
 
-        Without a *name* it gets an unused one. OSError: EEXIST if the name exists, EINVAL for a value above SEM_VALUE_MAX.
+        Sem_init(3)).
+
+        Without a *name* it gets an unused one. OSError: EEXIST if the name exists, EINVAL for a value above
+        SEM_VALUE_MAX.
         """
         __tracebackhide__ = True
         from .resources.posix_semaphore import PosixSemaphore
@@ -287,7 +297,8 @@ class Ipc:
     ) -> PosixQueue:
         """Create a POSIX message queue of *maxmsg* messages of up to *msgsize* bytes (mq_open(3)).
 
-        Without a *name* it gets an unused one. OSError: EEXIST if the name exists, EINVAL above the limits of mq_overview(7).
+        Without a *name* it gets an unused one. OSError: EEXIST if the name exists, EINVAL above the limits of
+        mq_overview(7).
         """
         __tracebackhide__ = True
         from .resources.posix_queue import PosixQueue
@@ -299,7 +310,7 @@ class Ipc:
     def mapped_file(
         self, size: int = 4096, *, shared: bool = True, path: str | os.PathLike[str] | None = None, mode: int = 0o600
     ) -> MappedFile:
-        """Create a file of *size* zero bytes and map it to read and write: MAP_SHARED, or MAP_PRIVATE unless *shared* (mmap(2)). OSError."""
+        """Create a file of *size* zero bytes and map it, MAP_PRIVATE unless *shared* (mmap(2)). OSError."""
         __tracebackhide__ = True
         from .resources.mapping import Mapping
 
@@ -352,7 +363,10 @@ class Ipc:
         return _make(TimerFd.create, clock, flags=flags, scope=self.scope)
 
     def futex(self, value: int = 0) -> Futex:
-        """Create a 32-bit word with *value* to wait on, in memory shared with children (futex(2)). OverflowError, OSError."""
+        """Create a 32-bit word with *value* to wait on, in memory shared with children (futex(2)).
+
+        OverflowError, OSError.
+        """
         __tracebackhide__ = True
         from .resources.futex import Futex
 
@@ -374,7 +388,7 @@ class Ipc:
         msg_next_id: int | None = None,
         mqueue: Mapping[str, int] | None = None,
     ) -> IpcNamespace:
-        """Create an IPC namespace with these limits of /proc/sys/kernel, and the kernel's defaults otherwise (ipc_namespaces(7)).
+        """Create an IPC namespace with these limits of /proc/sys/kernel, or the defaults (ipc_namespaces(7)).
 
         NotAllowedHere, an OSError, where this process may not create one.
         """

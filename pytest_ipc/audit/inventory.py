@@ -22,9 +22,10 @@ _ASKED = 1000  # semaphores of a set that are asked for their last user
 class IpcObject:
     """One object.
 
-    `size` is in bytes, for a semaphore set the number of semaphores. `changed` is when it was created, changed or used last, in
-    seconds since the epoch, as far as the kernel records it. `users` have it attached, mapped or open, or wait for it;
-    `last_users` created it or used it last and may be dead. `identity` distinguishes it from a later object of the same name.
+    `size` is in bytes, for a semaphore set the number of semaphores. `changed` is when it was created, changed or used
+    last, in seconds since the epoch, as far as the kernel records it. `users` have it attached, mapped or open, or wait
+    for it; `last_users` created it or used it last and may be dead. `identity` distinguishes it from a later object of
+    the same name.
     """
 
     kind: str

@@ -30,7 +30,7 @@ class Judged:
 def judge(
     objects: Iterable[IpcObject], users: Users, owned: Mapping[str, str] | None = None, older_than: float = 0
 ) -> list[Judged]:
-    """Judge *objects*: an orphan is unused for *older_than* seconds and has no living user, as far as that can be proved.
+    """Judge *objects*: an orphan is unused for *older_than* seconds and provably has no living user.
 
     *owned* gives the owner of those on record in a ledger, as custody.status.owners() does.
     """

@@ -72,7 +72,7 @@ def _namespace(name: str, pid: int | str = "self") -> str:
 
 
 def is_alive(pid: int, before: float) -> bool:
-    """Return whether process *pid* lives and started before the time *before*: a later one has only inherited the number."""
+    """Return whether process *pid* lives and started before the time *before*: a later one has reused the number."""
     state = process_state(pid)
     if state is None or state.state in "ZX":
         return False

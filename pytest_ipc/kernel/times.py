@@ -21,13 +21,16 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 _MOST = 2.0**31 - 1 if sizeof(c_long) == 4 else 1e11
 
 
-# Past libc.py, for it is no call of the test: it does not belong to the evidence.
+# Past libc.py: the call is not the test's, so it does not belong to the evidence.
 _clock_gettime = CDLL(None).clock_gettime
 _clock_gettime.argtypes = (c_int, c_void_p)
 
 
 def _now(clock: int) -> int:
-    """Return the time of *clock* in nanoseconds (clock_gettime(2)), from libc: time-machine replaces Python's function in C."""
+    """Return the time of *clock* in nanoseconds (clock_gettime(2)).
+
+    It comes from libc, because time-machine replaces Python's function in C.
+    """
     buffer = (c_long * 2)()
     _clock_gettime(clock, addressof(buffer))
     return buffer[0] * 1_000_000_000 + buffer[1]

@@ -1,7 +1,7 @@
 """Notes of stopped children to their parent.
 
-They lie in anonymous memory that forked children share: there is no descriptor that a test could close or reuse, and no file that
-a child in another namespace or of another user could not write.
+They lie in anonymous memory that forked children share: there is no descriptor that a test could close or reuse, and no
+file that a child in another namespace or of another user could not write.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ _SLOTS, _SLOT = 32, 1 << 15  # children whose notes are not read yet, and bytes 
 
 
 class Notes:
-    """What stopped children have written, each in a slot of its own. The first byte is 1 when there is something new."""
+    """What stopped children have written, each in a slot of its own.
+
+    The first byte is 1 when there is something new.
+    """
 
     def __init__(self) -> None:
         size = _SLOT * (_SLOTS + 1)
@@ -32,7 +35,10 @@ class Notes:
         return self._memory[0] != 0
 
     def leave(self, note: dict[str, str]) -> None:
-        """Write a note, in a child. The pid decides where the search for a slot begins: two children do not take the same."""
+        """Write a note, in a child.
+
+        The pid decides where the search for a slot begins: two children do not take the same.
+        """
         while len(text := json.dumps(note).encode() + b"\n") > _SLOT:
             note["text"] = f"…\n{note['text'][len(note['text']) // 2 :]}"
         for number in range(_SLOTS):

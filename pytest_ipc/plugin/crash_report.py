@@ -11,7 +11,7 @@ from ..unpatched import os, signal
 
 
 class CustodyWatch:
-    """The plugin object, registered when there is something to sweep: leftovers of earlier runs, or of a dead worker."""
+    """The plugin object, registered when there are leftovers of earlier runs or of a dead worker to sweep."""
 
     def __init__(self) -> None:
         self._header: list[str] = []

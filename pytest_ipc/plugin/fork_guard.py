@@ -1,9 +1,9 @@
 """The fork guard: stop a child of a bare os.fork() that returns into pytest, before it acts as a second pytest.
 
-Such a child would tear down its parent's fixtures, run the rest of the session and report to nobody. It is prepared when it is
-forked: in the child alone, hooks are registered that let it leave a note and exit as soon as it is back (returned_child.py). The
-parent looks for notes from the first fork on, and fails the test. A run that does not fork pays for one comparison per test,
-which also finds a child that was forked below Python.
+Such a child would tear down its parent's fixtures, run the rest of the session and report to nobody. It is prepared
+when it is forked: in the child alone, hooks are registered that let it leave a note and exit as soon as it is back
+(returned_child.py). The parent looks for notes from the first fork on, and fails the test. A run that does not fork
+pays for one comparison per test, which also finds a child that was forked below Python.
 
 A child that a plugin forks outside the phases of a
 test, to run a whole test in it, is left alone.
@@ -41,7 +41,8 @@ class ForkGuard:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> None:
-        # The one hook that every test pays for: a fork below Python, or by a greenlet, calls none of the functions below.
+        # The one hook that every test pays for: a fork below Python, or by a greenlet, calls none of the functions
+        # below.
         if os.getpid() != self._pid:
             self.stop(item.nodeid, "test", None)
         if self._notes:

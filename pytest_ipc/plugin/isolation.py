@@ -1,10 +1,10 @@
 """--ipc-isolate: run tests in an IPC namespace of their own, each pytest-xdist worker in another.
 
-The run itself moves, or each worker of pytest-xdist while the controller stays where it is. What is left there goes with the
-last process, which the kernel sees to. CAP_SYS_ADMIN is enough for it. Without that a user namespace comes along, in which this
-user has the same ids and no more capabilities than before; but only a process of one thread may enter one. So a run moves before
-conftest files are imported and plugins are configured, which may start threads; and a worker, which has two threads from the
-beginning, is started by a program that moves first (moving.py).
+The run itself moves, or each worker of pytest-xdist while the controller stays where it is. What is left there goes
+with the last process, which the kernel sees to. CAP_SYS_ADMIN is enough for it. Without that a user namespace comes
+along, in which this user has the same ids and no more capabilities than before; but only a process of one thread may
+enter one. So a run moves before conftest files are imported and plugins are configured, which may start threads; and a
+worker, which has two threads from the beginning, is started by a program that moves first (moving.py).
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ _ONE_THREAD = (
 
 
 def isolate_early(config: pytest.Config, sweep: Callable[[], None]) -> object | None:
-    """Return the plugin object of a run without workers, which has moved. None for others: they move later. UsageError."""
+    """Return the plugin object of a run without workers, which has moved. None for others: they move later.
+
+    UsageError.
+    """
     options = config.known_args_namespace
     distributes = any(getattr(options, name, None) for name in ("numprocesses", "tx", "px"))
     if distributes or getattr(options, "dist", "no") != "no" or "PYTEST_XDIST_WORKER" in os.environ:
@@ -42,7 +45,10 @@ def isolate_early(config: pytest.Config, sweep: Callable[[], None]) -> object | 
 
 
 def isolation(config: pytest.Config, sweep: Callable[[], None]) -> object:
-    """The plugin object for this process: a worker, a controller, or a run without workers. UsageError where it cannot be."""
+    """The plugin object for this process: a worker, a controller, or a run without workers.
+
+    UsageError where it cannot be.
+    """
     if hasattr(config, "workerinput"):
         return IsolatedRun(config.workerinput.get("ipc_namespace", ""))
     if config.getoption("dist", "no") != "no":
@@ -52,7 +58,7 @@ def isolation(config: pytest.Config, sweep: Callable[[], None]) -> object:
 
 
 class IsolatedRun:
-    """The plugin object of a process that runs tests: the run itself, or a worker, which is told its controller's namespace."""
+    """The plugin object of a process that runs tests: the run itself, or a worker, which gets its controller's namespace."""
 
     def __init__(self, controllers: str | None) -> None:
         self._back: int | None = None
@@ -80,7 +86,10 @@ class IsolatedRun:
         return "ipc: this run is in an IPC namespace of its own"
 
     def pytest_unconfigure(self) -> None:
-        """Back to where it was, for whoever called pytest.main() and goes on; out of a user namespace there is no way back."""
+        """Back to where it was, for whoever called pytest.main() and goes on.
+
+        Out of a user namespace there is no way back.
+        """
         if self._back is not None:
             try:
                 setns(self._back, CLONE_NEWIPC)

@@ -1,8 +1,9 @@
 """The hooks that are registered after a fork: stop a child that returns into pytest, read its note in the parent.
 
-At the fork the stack shows where that was: in the set-up, call or tear-down of a test, or in the set-up of a fixture, and which
-frame is the outermost of the test's own code there. When pytest goes on in the child and that frame has ended, the child has
-returned. The first to notice is pytest's capture, before it takes what the parent has captured; else it is the next hook.
+At the fork the stack shows where that was: in the set-up, call or tear-down of a test, or in the set-up of a fixture,
+and which frame is the outermost of the test's own code there. When pytest goes on in the child and that frame has
+ended, the child has returned. The first to notice is pytest's capture, before it takes what the parent has captured;
+else it is the next hook.
 """
 
 from __future__ import annotations
@@ -77,7 +78,10 @@ def _places() -> dict[object, _Place]:
 
 
 def _frames() -> Iterator[FrameType]:
-    """The frames of this thread, from the innermost on; in a greenlet, those of the one that pytest runs in after its own."""
+    """The frames of this thread, from the innermost on.
+
+    In a greenlet, those of the one that pytest runs in after its own.
+    """
     frame: FrameType | None = currentframe()
     while frame is not None:
         yield frame

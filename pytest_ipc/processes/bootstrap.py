@@ -32,8 +32,9 @@ _tied = False
 def die_with_parent() -> None:
     """In a child: have the kernel end this process with its parent, if its parent started it in the main thread.
 
-    PR_SET_PDEATHSIG is about the thread that forked. A child that another thread has started must outlive that thread: the reaper
-    ends it when the process has died. A change of user or of user namespace clears it, so it is set again after one.
+    PR_SET_PDEATHSIG is about the thread that forked. A child that another thread has started must outlive that thread:
+    the reaper ends it when the process has died. A change of user or of user namespace clears it, so it is set again
+    after one.
     """
     if _tied:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -97,8 +98,8 @@ def live(
 def _multiprocessing(function: str) -> None:
     """Do as multiprocessing does at the beginning and the end of its own children, if the parent has loaded it.
 
-    Without the first a queue that the parent has used takes nothing more; without the second what was put last is lost, because a
-    thread sends it. Both names are the stdlib's own: where it does not have them nothing is done.
+    Without the first a queue that the parent has used takes nothing more; without the second what was put last is lost,
+    because a thread sends it. Both names are the stdlib's own: where it does not have them nothing is done.
     """
     util = sys.modules.get("multiprocessing.util")
     call = getattr(util, function, None)
@@ -120,6 +121,7 @@ def _settle(output: int, keep: AbstractSet[int]) -> None:
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     if faulthandler.is_enabled():
-        # It keeps a number, not a file: what it says of a SIGSEGV would go to whatever the child has opened there since.
+        # It keeps a number, not a file: what it says of a SIGSEGV would go to whatever the child has opened there
+        # since.
         faulthandler.enable(2)
     sys.stdin = sys.__stdin__ = io.open(0, closefd=False)  # type: ignore[misc] # a child's stream, not the interpreter's

@@ -1,12 +1,12 @@
 """Forked children: a test starts them, observes them from the kernel's side, gets their result, and they end with it.
 
-A child of a bare os.fork() in a test is a second pytest: it holds the worker's pipe, and an exception in it runs the rest of
-the session again. An actor runs one function and leaves by os._exit, whatever happens. It dies with its parent: at once where
-the main thread started it (PR_SET_PDEATHSIG), else by the reaper's hand. It leads a process group of its own, and has all its
-parent's descriptors but those of the test runner (inheritance.py).
+A child of a bare os.fork() in a test is a second pytest: it holds the worker's pipe, and an exception in it runs the
+rest of the session again. An actor runs one function and leaves by os._exit, whatever happens. It dies with its parent:
+at once where the main thread started it (PR_SET_PDEATHSIG), else by the reaper's hand. It leads a process group of its
+own, and has all its parent's descriptors but those of the test runner (inheritance.py).
 
-What it sends back goes through memory files, not pipes: nobody has to read while it runs, a result of any size cannot block
-it, and a grandchild that lives on keeps nobody waiting. Its end is the event (a pidfd); then everything is there.
+What it sends back goes through memory files, not pipes: nobody has to read while it runs, a result of any size cannot
+block it, and a grandchild that lives on keeps nobody waiting. Its end is the event (a pidfd); then everything is there.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ Returned = TypeVar("Returned")
 class ChildDied(Exception):
     """A child ended without a result: by a signal, by leaving on its own, or because another program took its place.
 
-    `status` is its exit status, or less than 0 for a signal, as subprocess has it; None if somebody else reaped it, or the kernel
-    because SIGCHLD is ignored (wait(2), NOTES).
+    `status` is its exit status, or less than 0 for a signal, as subprocess has it; None if somebody else reaped it, or
+    the kernel because SIGCHLD is ignored (wait(2), NOTES).
     """
 
     def __init__(self, message: str, status: int | None) -> None:
@@ -69,7 +69,10 @@ _actors: WeakSet[Child[Any]] = WeakSet()
 
 
 def _forget_actors() -> None:
-    """In a child: close the descriptors of its parent's other children. A number that is another file's by now stays open."""
+    """In a child: close the descriptors of its parent's other children.
+
+    A number that is another file's by now stays open.
+    """
     for actor in _actors:
         for fd in actor._fds:  # noqa: SLF001 - of this module
             with suppress(OSError):
@@ -82,8 +85,8 @@ def _forget_actors() -> None:
 class Child(Resource, Generic[Result]):
     """A forked child that runs one function (fork(2)); ended, with its process group, when its block or scope ends.
 
-    `pid` is its process id, `pidfd` a descriptor for it (None where the kernel has no pidfd_open), `account` which of the
-    kernel's accounts the last wait_blocked() read: "syscall", or "state" where the call itself is not shown.
+    `pid` is its process id, `pidfd` a descriptor for it (None where the kernel has no pidfd_open), `account` which of
+    the kernel's accounts the last wait_blocked() read: "syscall", or "state" where the call itself is not shown.
     """
 
     def __init__(
@@ -122,8 +125,8 @@ class Child(Resource, Generic[Result]):
     ) -> Child[Returned]:
         """fork(2): a child that runs function(*args, **kwargs). OSError.
 
-        It has its parent's descriptors but for the test runner's pipes, of which it keeps those in *keep*. It calls *enter* first,
-        where that is given, and what that raises is what the child raised.
+        It has its parent's descriptors but for the test runner's pipes, of which it keeps those in *keep*. It calls
+        *enter* first, where that is given, and what that raises is what the child raised.
         """
         if not callable(function):
             raise TypeError(f"an actor needs a function to run, not {function!r}")
@@ -151,7 +154,8 @@ class Child(Resource, Generic[Result]):
 
             _forget_actors()
             live(parent, tied, tag, report, output, keep, task, scope)
-        # The child alone makes its group: a second setpgid from here could come late and undo what its function has done.
+        # The child alone makes its group: a second setpgid from here could come late and undo what its function has
+        # done.
         make = cast("type[Child[Returned]]", cls)
         actor = make(pid, getattr(function, "__name__", type(function).__name__), report, output, record, tag, scope)
         tree.started(tag, actor._process)  # noqa: SLF001 - of this class
@@ -173,7 +177,9 @@ class Child(Resource, Generic[Result]):
         return read_from(self._output, 0).decode(errors="replace")
 
     def wait(self, *, timeout: Timeout = DEFAULT) -> int | None:
-        """Wait for the child's end: its exit status, or -N for signal N; None if somebody else reaped it, or SIGCHLD is ignored.
+        """Wait for the child's end: its exit status, or -N for signal N.
+
+        None if somebody else reaped it, or SIGCHLD is ignored.
 
         TimeoutError after *timeout* seconds, saying what the child was doing.
         """
@@ -186,7 +192,9 @@ class Child(Resource, Generic[Result]):
         return self.status
 
     def result(self, *, timeout: Timeout = DEFAULT) -> Result:
-        """Wait for the child's end and give what its function returned; raise what it raised, with its traceback as a note.
+        """Wait for the child's end and give what its function returned.
+
+        Raise what it raised, with its traceback as a note.
 
         ChildDied when there is neither; TimeoutError after *timeout* seconds, saying what the child was doing.
         """
@@ -212,7 +220,7 @@ class Child(Resource, Generic[Result]):
         return report
 
     def wait_blocked(self, call: str | None = None, *, timeout: Timeout = DEFAULT) -> None:
-        """Wait until the kernel says that the child sleeps, in system call *call* if that is given (`"openat"`, `"read"`).
+        """Wait until the kernel shows the child asleep, in system call *call* if given (`"openat"`, `"read"`).
 
         The calls that libc may make in its stead count too: `"open"` is openat, `"semop"` is semtimedop. Where
         /proc/PID/syscall cannot be read the state alone must do; `account` says which it was. TimeoutError after
@@ -240,10 +248,12 @@ class Child(Resource, Generic[Result]):
             raise timed_out(seconds, f"{self!r} {what}", self._now)
 
     def wait_state(self, states: str, *, timeout: Timeout = DEFAULT) -> str:
-        """Wait until the child's state in /proc/PID/stat is one of the letters *states*, as "T" for stopped; which it was.
+        """Wait until the child's state in /proc/PID/stat is one of the letters *states*, as "T" for stopped.
 
-        TimeoutError after *timeout* seconds, saying what the child was doing; what its function raised, or ChildDied, if it
-        ended and that is none of the states.
+        Which it was.
+
+        TimeoutError after *timeout* seconds, saying what the child was doing; what its function raised, or ChildDied,
+        if it ended and that is none of the states.
         """
         __tracebackhide__ = True
         self._usable()
@@ -266,7 +276,10 @@ class Child(Resource, Generic[Result]):
         return found
 
     def signal(self, signo: int) -> None:
-        """pidfd_send_signal(2), or kill(2) where that is missing. ProcessLookupError when the child has ended. OSError."""
+        """pidfd_send_signal(2), or kill(2) where that is missing. ProcessLookupError when the child has ended.
+
+        OSError.
+        """
         self._usable()
         if self._reap(os.WNOHANG):
             raise ProcessLookupError(3, f"{self!r} has ended")
@@ -276,7 +289,10 @@ class Child(Resource, Generic[Result]):
             pidfd_send_signal(self.pidfd, signo)
 
     def end(self) -> None:
-        """End the child and its process group by SIGKILL, reap it, and pass on its output. Harmless when it has ended."""
+        """End the child and its process group by SIGKILL, reap it, and pass on its output.
+
+        Harmless when it has ended.
+        """
         self.close()
 
     def _end(self) -> None:
@@ -305,7 +321,10 @@ class Child(Resource, Generic[Result]):
         self._record.closed()
 
     def _kill_rest_of_group(self) -> None:
-        """Kill those whom the child left behind in its group. Nobody can be given its number while one of them lives."""
+        """Kill those whom the child left behind in its group.
+
+        Nobody can be given its number while one of them lives.
+        """
         if self.pidfd is not None:
             try:
                 # By the descriptor no other group can be hit, even if all have ended and the number is in use again.

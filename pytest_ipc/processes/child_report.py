@@ -1,8 +1,8 @@
 """The report of a forked child: what its function returned or raised, written to a memory file before it ends.
 
-The child is a copy of the parent, so a class that existed before the fork exists on both sides at one address, whether or not
-pickle can find it by name: classes defined in a test function travel, and so do pytest's own outcome exceptions, which name
-a module they are not in. What cannot travel at all is replaced by its text, never lost.
+The child is a copy of the parent, so a class that existed before the fork exists on both sides at one address, whether
+or not pickle can find it by name: classes defined in a test function travel, and so do pytest's own outcome exceptions,
+which name a module they are not in. What cannot travel at all is replaced by its text, never lost.
 """
 
 from __future__ import annotations
@@ -35,13 +35,17 @@ def unchanged(error: BaseException) -> BaseException:
     return error
 
 
-# What becomes of an exception in the child before it is sent, where the child still knows more of it than the parent can.
+# What becomes of an exception in the child before it is sent, where the child still knows more of it than the parent
+# can.
 translate: Callable[[BaseException], BaseException] = unchanged
 
 
 @dataclass(frozen=True)
 class Report:
-    """A child's report: `outcome` is "returned", "raised", or None when the child ended without one; its last kernel calls."""
+    """A child's report: `outcome` is "returned", "raised", or None when the child ended without one.
+
+    Its last kernel calls.
+    """
 
     outcome: str | None = None
     value: Any = None

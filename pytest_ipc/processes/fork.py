@@ -32,7 +32,8 @@ class Start(Protocol):
 class Fork:
     """Start forked children: fork(function, *args, **kwargs) -> Child.
 
-    A child has its parent's descriptors, as fork(2) has it, but for the pipes and sockets of the test runner, which are closed in it.
+    A child has its parent's descriptors, as fork(2) has it, but for the pipes and sockets of the test runner, which are
+    closed in it.
     """
 
     def __init__(self, scope: Scope) -> None:

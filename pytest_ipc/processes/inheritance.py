@@ -1,9 +1,10 @@
 """The descriptors that a forked child keeps: all open ones, as after fork(2), except the pipes of the test runner.
 
-A child that holds a pipe of the runner keeps whoever reads it waiting: the controller of a pytest-xdist worker that has died, a shell
-that reads pytest's output. So what is a pipe or a socket when the plugin is loaded is the runner's: execnet's channel, standard
-streams, and whatever has been duplicated from them since, as pytest's capture does. Everything else is the test's or harmless, above
-all what the test's own objects (log handlers, multiprocessing's queues and its resource tracker) refer to by number.
+A child that holds a pipe of the runner keeps whoever reads it waiting: the controller of a pytest-xdist worker that has
+died, a shell that reads pytest's output. So what is a pipe or a socket when the plugin is loaded is the runner's:
+execnet's channel, standard streams, and whatever has been duplicated from them since, as pytest's capture does.
+Everything else is the test's or harmless, above all what the test's own objects (log handlers, multiprocessing's queues
+and its resource tracker) refer to by number.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def note_runners() -> None:
 
 
 def close_runners(keep: Collection[int] = ()) -> None:
-    """In a child: close what refers to the runner's pipes and sockets, but for the standard streams and what is in *keep*."""
+    """In a child: close the runner's pipes and sockets, except the standard streams and those in *keep*."""
     if _runners:
         for fd, identity in list(_streams()):
             if fd > 2 and fd not in keep and identity in _runners:

@@ -1,4 +1,4 @@
-"""Observe any process from the kernel's side: its state, the call it is blocked in, its files, maps, limits and IPC objects."""
+"""Observe any process through /proc: its state, the call it is blocked in, files, maps, limits and IPC objects."""
 
 from __future__ import annotations
 
@@ -168,7 +168,10 @@ class Observed:
         ]
 
     def limits(self) -> dict[str, tuple[int | None, int | None]]:
-        """Return its soft and hard resource limits by name, as in "Max open files"; None is unlimited (proc_pid_limits(5))."""
+        """Return its soft and hard resource limits by name, as in "Max open files".
+
+        None is unlimited (proc_pid_limits(5)).
+        """
         rows = re.findall(r"^(Max .*?) {2,}(\S+) +(\S+)", self._text("limits"), re.MULTILINE)
         return {name: (_limit(soft), _limit(hard)) for name, soft, hard in rows}
 

@@ -1,5 +1,6 @@
-"""Programs under test: started with execve(2) in a child, so that they are on record, in a process group of their own, and end
-with the test, with everything below them.
+"""Programs under test, started with execve(2) in a child.
+
+They are on record, in a process group of their own, and end with the test, with everything below them.
 
 Their output goes to memory files: a program is never blocked by a full pipe, and all of it is there when it has ended.
 """
@@ -114,8 +115,8 @@ class Program(Resource):
         default disposition and none is blocked, as from a shell; with "inherit" they are those of this process, where CPython
         ignores SIGPIPE and SIGXFSZ.
 
-        OSError with the errno of execve(2) or chdir(2): ENOENT if there is no such program, EACCES if it is not executable;
-        TypeError, ValueError for invalid arguments.
+        OSError with the errno of execve(2) or chdir(2): ENOENT if there is no such program, EACCES if it is not
+        executable; TypeError, ValueError for invalid arguments.
         """
         __tracebackhide__ = True
         if isinstance(argv, (str, bytes)) or not isinstance(argv, Sequence) or not argv:
@@ -185,7 +186,10 @@ class Program(Resource):
         return read_from(self._files[1], 0)
 
     def write(self, data: bytes) -> None:
-        """Write to its standard input, all of *data*. ValueError without stdin=PIPE; OSError: EPIPE when it reads no more."""
+        """Write to its standard input, all of *data*.
+
+        ValueError without stdin=PIPE; OSError: EPIPE when it reads no more.
+        """
         if not self._stdin:
             raise ValueError(f"{self!r} has no standard input to write to: start it with stdin=subprocess.PIPE")
         while data:
@@ -209,7 +213,8 @@ class Program(Resource):
     def wait_blocked(self, call: str | None = None, *, timeout: Timeout = DEFAULT) -> None:
         """Wait until the kernel shows the program asleep, in system call *call* if given ("openat", "semop").
 
-        TimeoutError after *timeout* seconds, with what it did instead; ChildDied if it ended; ValueError for an unknown call.
+        TimeoutError after *timeout* seconds, with what it did instead; ChildDied if it ended; ValueError for an unknown
+        call.
         """
         __tracebackhide__ = True
         self._usable()
@@ -218,7 +223,8 @@ class Program(Resource):
     def wait_state(self, states: str, *, timeout: Timeout = DEFAULT) -> str:
         """Wait until its state letter is in *states* ("T" for stopped; proc_pid_stat(5)); return it.
 
-        TimeoutError after *timeout* seconds, with what it was doing; ChildDied if it ended and that is none of the states.
+        TimeoutError after *timeout* seconds, with what it was doing; ChildDied if it ended and that is none of the
+        states.
         """
         __tracebackhide__ = True
         self._usable()
@@ -227,8 +233,8 @@ class Program(Resource):
     def wait_for_output(self, pattern: str, *, timeout: Timeout = DEFAULT, stream: str = "stdout") -> re.Match[str]:
         """Wait until the regular expression *pattern* matches what it has written to *stream*; return the match.
 
-        TimeoutError after *timeout* seconds, ChildDied if it ended without; both show the output. Programs buffer their output
-        if it is not a terminal: `python -u`, `stdbuf -oL` or fflush(3) help.
+        TimeoutError after *timeout* seconds, ChildDied if it ended without; both show the output. Programs buffer their
+        output if it is not a terminal: `python -u`, `stdbuf -oL` or fflush(3) help.
         """
         __tracebackhide__ = True
         if stream not in ("stdout", "stderr"):
@@ -278,7 +284,10 @@ class Program(Resource):
         self._child.signal(signo)
 
     def terminate(self, *, grace: float = 2.0) -> int | None:
-        """Send SIGTERM, wait *grace* seconds for the end, then kill it and all processes below it; return the exit status."""
+        """Send SIGTERM, wait *grace* seconds for the end, then kill it and all processes below it.
+
+        Return the exit status.
+        """
         with suppress(ProcessLookupError):
             self.signal(signal.SIGTERM)
         with suppress(TimeoutError):

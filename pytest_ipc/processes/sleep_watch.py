@@ -15,7 +15,10 @@ _NO_SHORT_SLEEP = 0.002
 
 
 class SleepWatch:
-    """Watch the process *pid*, which messages call *name*, for a sleep in *call* or in any. ValueError for an unknown call."""
+    """Watch the process *pid*, which messages call *name*, for a sleep in *call* or in any.
+
+    ValueError for an unknown call.
+    """
 
     def __init__(self, pid: int, call: str | None, name: str) -> None:
         self._pid = pid
@@ -43,7 +46,10 @@ class SleepWatch:
 
 
 def state_letter(pid: int, name: str) -> str:
-    """Return the letter of the state in /proc/PID/stat, "X" if there is no such process. FileNotFoundError without /proc."""
+    """Return the letter of the state in /proc/PID/stat, "X" if there is no such process.
+
+    FileNotFoundError without /proc.
+    """
     state = proc.process_state(pid)
     if state is None and not os.path.exists("/proc/self/stat"):
         raise FileNotFoundError(

@@ -1,9 +1,9 @@
 """Descendants of a child that outlive it, daemons without any remaining tie included.
 
-While children live this process is a subreaper (PR_SET_CHILD_SUBREAPER): a descendant whose parent ends becomes its child and not
-init's. So all that a child has started is below this process, and no other process is. Which of this process's children came from
-which child of the fixture, tag and mark tell (descendants.py); what neither of them tells is left alone, for it may be a process that
-the test has started itself and waits for.
+While children live this process is a subreaper (PR_SET_CHILD_SUBREAPER): a descendant whose parent ends becomes its
+child and not init's. So all that a child has started is below this process, and no other process is. Which of this
+process's children came from which child of the fixture, tag and mark tell (descendants.py); what neither of them tells
+is left alone, for it may be a process that the test has started itself and waits for.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ _PR_GET_CHILD_SUBREAPER = 37
 _PATIENCE = 2.0
 _PATIENCE_WITH_REAPERS = 10.0
 
-# The children that live, by tag; the process they live in, its session, and whether it was a subreaper before the first.
+# The children that live, by tag; the process they live in, its session, and whether it was a subreaper before the
+# first.
 _children: dict[int, Process | None] = {}
 _state = {"pid": 0, "before": 0, "session": 0}
 
@@ -131,8 +132,8 @@ def _orphans() -> list[Row]:
 def _is_below(row: Row, tag: int, process: Process) -> bool:
     """Whether a child of this process came to it from the child *process* with *tag*, or from one below that.
 
-    Those have tags of their own. A tag that is neither this process's nor that of a child of its own that lives can only
-    have been given by a child that has ended.
+    Those have tags of their own. A tag that is neither this process's nor that of a child of its own that lives can
+    only have been given by a child that has ended.
     """
     found = tag_of(row.pid)
     if found == tag:

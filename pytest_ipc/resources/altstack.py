@@ -37,7 +37,10 @@ class AlternateStack(Resource):
 
     @classmethod
     def create(cls, size: int = 1 << 16, *, flags: int = 0) -> Self:
-        """sigaltstack(2): an alternate stack of *size* bytes for this thread. OSError (ENOMEM when that is too little)."""
+        """sigaltstack(2): an alternate stack of *size* bytes for this thread.
+
+        OSError (ENOMEM when that is too little).
+        """
         return cls(check_size(size, "an alternate stack"), flags)
 
     def __repr__(self) -> str:

@@ -76,7 +76,10 @@ class Descriptor(WithDescriptor):
 
 
 def fdinfo(fd: int, name: str) -> str:
-    """Return the value of the line *name* in /proc/self/fdinfo (proc_pid_fdinfo(5)). OSError; ValueError if there is no such line."""
+    """Return the value of the line *name* in /proc/self/fdinfo (proc_pid_fdinfo(5)).
+
+    OSError; ValueError if there is no such line.
+    """
     with io.open(f"/proc/self/fdinfo/{fd}") as lines:
         for line in lines:
             field, _, value = line.partition(":")

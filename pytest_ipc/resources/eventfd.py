@@ -22,7 +22,10 @@ class EventFd(Descriptor):
 
     @classmethod
     def create(cls, value: int = 0, *, flags: int = EFD_CLOEXEC, scope: Scope | None = None) -> Self:
-        """eventfd(2): a counter that begins with *value*, 32 bits without a sign. OSError: EINVAL for an unknown flag, EMFILE."""
+        """eventfd(2): a counter that begins with *value*, 32 bits without a sign.
+
+        OSError: EINVAL for an unknown flag, EMFILE.
+        """
         return cls(eventfd(value, flags), "event counter", scope)
 
     def read(self, *, timeout: Timeout = DEFAULT) -> int:
@@ -33,7 +36,10 @@ class EventFd(Descriptor):
         return self._taking(lambda: eventfd_read(self._fd), timeout, "an event from")
 
     def write(self, value: int = 1, *, timeout: Timeout = DEFAULT) -> None:
-        """Add *value*, waiting until there is room for it. TimeoutError after *timeout* seconds; ValueError for what never fits."""
+        """Add *value*, waiting until there is room for it.
+
+        TimeoutError after *timeout* seconds; ValueError for what never fits.
+        """
         if not 0 <= value <= EVENTFD_MAX:
             raise ValueError(f"eventfd: value must lie between 0 and {EVENTFD_MAX} (2**64 - 2), not {value}")
         self._taking(lambda: eventfd_write(self._fd, value), timeout, "room in", POLLOUT)

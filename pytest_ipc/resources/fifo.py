@@ -1,8 +1,9 @@
 """FIFOs as objects: created, opened with a deadline, and never removed while a process is blocked in open(2).
 
-A blocking open of a FIFO cannot be given a time limit without a signal or a thread, and neither is this package's to take.
-So both ends are opened without blocking and the kernel is asked whether the other side has come: a writer's open fails with
-ENXIO until there is a reader; on a reader's side tee(2) tells no writer (0) from no data yet (EAGAIN) and consumes nothing.
+A blocking open of a FIFO cannot be given a time limit without a signal or a thread, and neither is this package's to
+take. So both ends are opened without blocking and the kernel is asked whether the other side has come: a writer's open
+fails with ENXIO until there is a reader; on a reader's side tee(2) tells no writer (0) from no data yet (EAGAIN) and
+consumes nothing.
 """
 
 from __future__ import annotations
@@ -102,8 +103,8 @@ class Fifo(Resource):
     def _unlink_and_release(self) -> None:
         """Remove the file and let go whoever is blocked in opening it: an O_RDWR open is a reader and a writer at once.
 
-        That open stays until the name is gone, so that nobody can come in between and block after the release. It goes by the
-        anchor: also who waits at a name that the test has taken away is let go.
+        That open stays until the name is gone, so that nobody can come in between and block after the release. It goes
+        by the anchor: also who waits at a name that the test has taken away is let go.
         """
         anchor, keeper = self._file.anchor, None
         if anchor is not None:

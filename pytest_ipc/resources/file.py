@@ -25,10 +25,10 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 class OwnedFile:
     """A file that this process made, at `path`.
 
-    Two descriptors with O_PATH are held. One stands for the file, so that its number is not given to another file once the
-    test has removed the name. The other stands for its folder, so that the name can be removed from wherever the test has
-    gone: another root, another mount namespace. A test may close both; each is compared with what it must stand for before
-    it is used.
+    Two descriptors with O_PATH are held. One stands for the file, so that its number is not given to another file once
+    the test has removed the name. The other stands for its folder, so that the name can be removed from wherever the
+    test has gone: another root, another mount namespace. A test may close both; each is compared with what it must
+    stand for before it is used.
     """
 
     def __init__(self, path: str, word: str, directory: str | None, folder: int, anchor: int, record: Record) -> None:
@@ -46,7 +46,9 @@ class OwnedFile:
     def create(
         cls, kind: str, word: str, make: Callable[[str], object], path: str | os.PathLike[str] | None = None
     ) -> Self:
-        """Make a file with make(path), which must fail where there is one; at *path*, or in a private folder of its own.
+        """Make a file with make(path), which must fail where there is one.
+
+        At *path*, or in a private folder of its own.
 
         *kind* is the row of the table in custody/kinds, *word* what people call it. ValueError for a path that no file can
         have; OSError from *make*, or where the folder for temporary files is not safe.
@@ -90,13 +92,19 @@ class OwnedFile:
         return self._anchor if same_file(self._anchor, self._identity) else None
 
     def unlink(self) -> None:
-        """Remove the name, if it still stands for this file and not for one that the test has put in its place. OSError."""
+        """Remove the name, if it still stands for this file and not for one that the test has put in its place.
+
+        OSError.
+        """
         with self._in_folder() as folder, suppress(FileNotFoundError):
             if same_entry(folder, self._name, self._identity):
                 os.unlink(self._name, dir_fd=folder)
 
     def close(self, unlink: Callable[[], None] | None = None) -> None:
-        """Remove the file, by *unlink* where more belongs to it than that, and its folder. OSError; the record stays then."""
+        """Remove the file, by *unlink* where more belongs to it than that, and its folder.
+
+        OSError; the record stays then.
+        """
         finish(partial(self._remove, unlink or self.unlink), self._let_go)
 
     def _remove(self, unlink: Callable[[], None]) -> None:

@@ -83,7 +83,10 @@ class Futex(Resource):
         return futex_wake(self.address, most)
 
     def requeue(self, other: Futex, *, wake: int = 1, most: int = 0x7FFF_FFFF) -> int:
-        """FUTEX_CMP_REQUEUE: wake *wake* waiters, have at most *most* others wait on *other*; how many of both. OSError (EAGAIN)."""
+        """FUTEX_CMP_REQUEUE: wake *wake* waiters, have at most *most* others wait on *other*; how many of both.
+
+        OSError (EAGAIN).
+        """
         return futex_cmp_requeue(self.address, wake, most, other.address, self.value)
 
     def _end(self) -> None:

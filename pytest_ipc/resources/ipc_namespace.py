@@ -1,10 +1,12 @@
 """IPC namespaces as objects: limits of the test's own choosing, and children that run into them.
 
-The process that makes one never moves. A child makes the namespace, sets its limits and sends a descriptor of it back; each
-actor goes there by setns(2) before its function. So the namespace lives as long as that descriptor or an actor does, and goes
-with everything in it whatever becomes of the test. Who may not make one makes a user namespace first, in which he may.
+The process that makes one never moves. A child makes the namespace, sets its limits and sends a descriptor of it back;
+each actor goes there by setns(2) before its function. So the namespace lives as long as that descriptor or an actor
+does, and goes with everything in it whatever becomes of the test. Who may not make one makes a user namespace first, in
+which he may.
 
-Where the kernel has IPC namespaces and no descriptors of them (gVisor), each namespace has room for one actor, which makes it.
+Where the kernel has IPC namespaces and no descriptors of them (gVisor), each namespace has room for one actor, which
+makes it.
 """
 
 from __future__ import annotations
@@ -67,9 +69,9 @@ class NoNamespaceLimits(NotAllowedHere):
 class IpcNamespace(Resource):
     """A new IPC namespace (ipc_namespaces(7)) with limits of its own, and the actors in it.
 
-    Several actors of one object share the namespace. `own_user` says that it belongs to a user namespace of its own, in which
-    this user is user 0: so it is where the process lacks CAP_SYS_ADMIN. Where there is a directory /dev/mqueue, and a mount
-    namespace may be had, actors find the namespace's message queues there as files.
+    Several actors of one object share the namespace. `own_user` says that it belongs to a user namespace of its own, in
+    which this user is user 0: so it is where the process lacks CAP_SYS_ADMIN. Where there is a directory /dev/mqueue,
+    and a mount namespace may be had, actors find the namespace's message queues there as files.
     """
 
     def __init__(
@@ -208,7 +210,10 @@ def _make_and_send(there: socket.socket, settings: Mapping[str, str]) -> bool:
 
 
 def _settle(settings: Mapping[str, str]) -> bool:
-    """Make a namespace with these limits for this process, a child; whether a user namespace was needed. NotAllowedHere."""
+    """Make a namespace with these limits for this process, a child; whether a user namespace was needed.
+
+    NotAllowedHere.
+    """
     uid, gid, before = os.geteuid(), os.getegid(), ipc_namespace()
     own_user = False
     try:
@@ -249,7 +254,10 @@ def _check_moved(before: str) -> None:
 
 
 def _show_queues() -> None:
-    """Mount the message queues of the namespace where they are looked for; without the right to it, or the place, do without."""
+    """Mount the message queues of the namespace where they are looked for.
+
+    Without the right to it, or the place, do without.
+    """
     if not os.path.isdir(MQUEUE):
         return
     try:

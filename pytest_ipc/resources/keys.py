@@ -1,8 +1,8 @@
 """Keys of System V objects.
 
-A key is drawn at random and claimed with IPC_EXCL: any scheme of counting up would meet the keys of another run, and ftok(3)
-meets itself. An object with a key, unlike an IPC_PRIVATE one, can be found by another process and by whoever has to clear up
-after this one.
+A key is drawn at random and claimed with IPC_EXCL: any scheme of counting up would meet the keys of another run, and
+ftok(3) meets itself. An object with a key, unlike an IPC_PRIVATE one, can be found by another process and by whoever
+has to clear up after this one.
 """
 
 from __future__ import annotations

@@ -16,7 +16,10 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
 class Lease:
-    """A lease that a descriptor holds; it ends with release(), or with the last descriptor of that opening of the file."""
+    """A lease that a descriptor holds.
+
+    It ends with release(), or with the last descriptor of that opening of the file.
+    """
 
     def __init__(self, fd: int, name: str, type: int) -> None:
         self._fd = fd
@@ -25,7 +28,10 @@ class Lease:
 
     @classmethod
     def take(cls, fd: int, name: str, shared: bool, signo: int) -> Lease:
-        """F_SETLEASE, with the signal that will tell of a break. OSError: EAGAIN where others have the file open, EACCES."""
+        """F_SETLEASE, with the signal that will tell of a break.
+
+        OSError: EAGAIN where others have the file open, EACCES.
+        """
         fcntl(fd, F_SETSIG, signo)
         type = F_RDLCK if shared else F_WRLCK
         fcntl(fd, F_SETLEASE, type)

@@ -110,8 +110,8 @@ class Listener(Socket):
     def accept(self, *, timeout: Timeout = DEFAULT) -> Socket:
         """accept(2): the next connection. TimeoutError when nobody came within *timeout* seconds; OSError.
 
-        Where another process accepts from the same socket it may be quicker; this then waits for the one after, past its
-        time if need be.
+        Where another process accepts from the same socket it may be quicker; this then waits for the one after, past
+        its time if need be.
         """
 
         def once() -> socket.socket:

@@ -1,12 +1,13 @@
 """File locks as objects: acquired with a deadline, and a failure that names the holder.
 
-A lock cannot be waited for with a time limit without a signal or a thread, and neither is this package's to take. So with a
-limit it is asked for again and again without waiting, a millisecond apart: fair enough where locks are held for longer, and
-no place in the kernel's queue. Without one it is waited for in the kernel: in line, and with its search for deadlocks.
+A lock cannot be waited for with a time limit without a signal or a thread, and neither is this package's to take. So
+with a limit it is asked for again and again without waiting, a millisecond apart: fair enough where locks are held for
+longer, and no place in the kernel's queue. Without one it is waited for in the kernel: in line, and with its search for
+deadlocks.
 
-Several processes may ask for one path that is not there yet: one of them makes the file, and removes it at its end. It does so
-while it holds the lock, and whoever then gets the lock of a file that is gone makes a new one: a lock of a path excludes
-whoever else locks the path, and not only who has opened the same file.
+Several processes may ask for one path that is not there yet: one of them makes the file, and removes it at its end. It
+does so while it holds the lock, and whoever then gets the lock of a file that is gone makes a new one: a lock of a path
+excludes whoever else locks the path, and not only who has opened the same file.
 """
 
 from __future__ import annotations
@@ -66,9 +67,10 @@ _MOST_TRIES = 100
 class FileLock(WithDescriptor):
     """A file that is open to be locked, by flock(2), record locks or open file description locks (fcntl(2)).
 
-    `path` is the file, `kind` "flock", "posix" or "ofd". A lock of kind "flock" or "ofd" belongs to this one opening of the
-    file: another FileLock of the same path competes with it, in this process too, and a forked child shares it. A lock of kind
-    "posix" belongs to the process, which loses all its locks of the file when it closes any descriptor of it.
+    `path` is the file, `kind` "flock", "posix" or "ofd". A lock of kind "flock" or "ofd" belongs to this one opening of
+    the file: another FileLock of the same path competes with it, in this process too, and a forked child shares it. A
+    lock of kind "posix" belongs to the process, which loses all its locks of the file when it closes any descriptor of
+    it.
     """
 
     def __init__(
@@ -113,12 +115,14 @@ class FileLock(WithDescriptor):
         return plain(f"<{self.kind} lock of {self.path}>")
 
     def acquire(self, shared: bool = False, start: int = 0, length: int = 0, *, timeout: Timeout = DEFAULT) -> None:
-        """Lock *length* bytes from *start* on, to the end of the file however far it moves if that is 0; *shared* or exclusive.
+        """Lock *length* bytes from *start* on, to the end of the file however far it moves if that is 0.
 
-        What this object holds of the range already is converted. Waits *timeout* seconds, then raises TimeoutError with a
-        picture of who holds what; with None it waits in the kernel, and the OSError (EDEADLK, ENOLCK) has the picture as a
-        note. Where whoever made the file has removed it meanwhile, it is made anew. ValueError for a range of a flock, which
-        is always of the whole file.
+        *shared* or exclusive.
+
+        What this object holds of the range already is converted. Waits *timeout* seconds, then raises TimeoutError with
+        a picture of who holds what; with None it waits in the kernel, and the OSError (EDEADLK, ENOLCK) has the picture
+        as a note. Where whoever made the file has removed it meanwhile, it is made anew. ValueError for a range of a
+        flock, which is always of the whole file.
         """
         self._check(start, length)
         wanted = _what(shared, start, length)
@@ -156,10 +160,12 @@ class FileLock(WithDescriptor):
                 self.release(start, length)
 
     def test(self, shared: bool = False, start: int = 0, length: int = 0) -> RecordLock | None:
-        """A lock that stands in the way of such a one (fcntl(2), F_GETLK and F_OFD_GETLK); None when nothing does. OSError.
+        """A lock that stands in the way of such a one (fcntl(2), F_GETLK and F_OFD_GETLK); None when nothing does.
 
-        `pid` is the process that holds it, -1 where it belongs to an open file description. flock(2) has no such call: it is
-        looked up in /proc/locks, and is ENOSYS where that is not there.
+        OSError.
+
+        `pid` is the process that holds it, -1 where it belongs to an open file description. flock(2) has no such call:
+        it is looked up in /proc/locks, and is ENOSYS where that is not there.
         """
         self._check(start, length)
         if self.kind == "flock":
@@ -170,8 +176,8 @@ class FileLock(WithDescriptor):
     def take_lease(self, shared: bool = False, signo: int = SIGURG) -> Lease:
         """fcntl(2), F_SETLEASE: be told by *signo* before anybody opens the file, or, *shared*, opens it for writing.
 
-        A shared lease needs flags=O_RDONLY, an exclusive one that nobody else has the file open: EAGAIN. SIGURG is ignored
-        by default, and SIGIO, which 0 stands for, would end a process that does not catch it.
+        A shared lease needs flags=O_RDONLY, an exclusive one that nobody else has the file open: EAGAIN. SIGURG is
+        ignored by default, and SIGIO, which 0 stands for, would end a process that does not catch it.
         """
         self._usable()
         return Lease.take(self._fd, repr(self), shared, signo)

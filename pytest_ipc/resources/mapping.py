@@ -42,8 +42,8 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 class Mapping(Resource):
     """Memory that is mapped into this process (mmap(2)): `address`, `size` in bytes, `buf`, a memoryview of them.
 
-    `path` is where its file was made and `fd` a descriptor of that, both None for a mapping of something else. Slices of `buf`
-    must not be used after unmap(): the memory is gone then, and touching it is a SIGSEGV.
+    `path` is where its file was made and `fd` a descriptor of that, both None for a mapping of something else. Slices
+    of `buf` must not be used after unmap(): the memory is gone then, and touching it is a SIGSEGV.
     """
 
     def __init__(
@@ -80,9 +80,9 @@ class Mapping(Resource):
     ) -> Self:
         """mmap(2): a new file of *size* zeros, mapped whole to read and write; MAP_PRIVATE unless *shared*.
 
-        The file is made at *path*, where there must be none, or in a private directory, and goes with the mapping. The zeros
-        have their space on the disk: a store cannot find it full. ValueError or TypeError for a size, path or mode that no
-        file can have; OSError with the call's errno.
+        The file is made at *path*, where there must be none, or in a private directory, and goes with the mapping. The
+        zeros have their space on the disk: a store cannot find it full. ValueError or TypeError for a size, path or
+        mode that no file can have; OSError with the call's errno.
         """
         check_size(size, "a mapping")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -115,7 +115,10 @@ class Mapping(Resource):
         name: str | None = None,
         scope: Scope | None = None,
     ) -> Self:
-        """mmap(2): *size* bytes from *offset* on of what *fd* is open for; anonymous memory where that is None. OSError."""
+        """mmap(2): *size* bytes from *offset* on of what *fd* is open for; anonymous memory where that is None.
+
+        OSError.
+        """
         check_size(size, "a mapping")
         if fd is None:
             place = mmap(address, size, prot, flags | MAP_ANONYMOUS, -1, offset)
@@ -153,19 +156,28 @@ class Mapping(Resource):
         return [] if self._closed or self._fd is None else [self._fd]
 
     def msync(self, flags: int = MS_SYNC, offset: int = 0, length: int | None = None) -> None:
-        """msync(2): write what was stored to the file, all of it or *length* bytes from *offset*, a page's first, on. OSError."""
+        """msync(2): write what was stored to the file, all of it or *length* bytes from *offset*, a page's first, on.
+
+        OSError.
+        """
         self._usable()
         start, count = self._range(offset, length)
         msync(start, count, flags)
 
     def protect(self, prot: int) -> None:
-        """mprotect(2): change what may be done with the memory. OSError (EACCES for more than the file's descriptor may)."""
+        """mprotect(2): change what may be done with the memory.
+
+        OSError (EACCES for more than the file's descriptor may).
+        """
         self._usable()
         mprotect(self.address, self.mapped, prot)
         self._prot = prot
 
     def advise(self, advice: int, offset: int = 0, length: int | None = None) -> None:
-        """madvise(2): say how the memory will be used, all of it or *length* bytes from *offset*, a page's first, on. OSError."""
+        """madvise(2): say how the memory will be used, all of it or *length* bytes from *offset*, a page's first, on.
+
+        OSError.
+        """
         self._usable()
         start, count = self._range(offset, length)
         madvise(start, count, advice)

@@ -1,8 +1,8 @@
 """System V message queues as objects: create, send, receive, remove.
 
-The kernel has no time-out for a blocked msgsnd or msgrcv, and a signal or a thread to end one is not this package's to take.
-So a call with a time limit is made with IPC_NOWAIT, again and again until it succeeds or the time is over. One with
-timeout=None blocks in the kernel, where others can see it wait.
+The kernel has no time-out for a blocked msgsnd or msgrcv, and a signal or a thread to end one is not this package's to
+take. So a call with a time limit is made with IPC_NOWAIT, again and again until it succeeds or the time is over. One
+with timeout=None blocks in the kernel, where others can see it wait.
 """
 
 from __future__ import annotations
@@ -65,11 +65,13 @@ class MessageQueue(SysvObject):
     def send(
         self, data: bytes | bytearray | memoryview, type: int = 1, flags: int = 0, *, timeout: Timeout = DEFAULT
     ) -> None:
-        """msgsnd(2): put a message with the bytes *data* into the queue; it waits for room unless *flags* have IPC_NOWAIT.
+        """msgsnd(2): put a message with the bytes *data* into the queue.
 
-        TimeoutError if there was no room for it within *timeout* seconds; with None it waits in msgsnd(2). A signal's handler
-        does not end the wait. OSError: EAGAIN with IPC_NOWAIT, EINVAL for a type below 1 or more bytes than kernel.msgmax, EIDRM when
-        the queue is removed.
+        It waits for room unless *flags* have IPC_NOWAIT.
+
+        TimeoutError if there was no room for it within *timeout* seconds; with None it waits in msgsnd(2). A signal's
+        handler does not end the wait. OSError: EAGAIN with IPC_NOWAIT, EINVAL for a type below 1 or more bytes than
+        kernel.msgmax, EIDRM when the queue is removed.
         """
         self._usable()
         text = bytes(memoryview(data))
@@ -153,7 +155,10 @@ class MessageQueue(SysvObject):
     def set(
         self, *, uid: int | None = None, gid: int | None = None, mode: int | None = None, qbytes: int | None = None
     ) -> None:
-        """msgctl(2), IPC_SET: change owner, group, mode or the room in bytes. OSError; ValueError for a mode beyond 0o777."""
+        """msgctl(2), IPC_SET: change owner, group, mode or the room in bytes.
+
+        OSError; ValueError for a mode beyond 0o777.
+        """
         self._usable()
         msgctl_set(self.id, uid=uid, gid=gid, mode=None if mode is None else check_mode(mode), qbytes=qbytes)
 

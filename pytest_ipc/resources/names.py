@@ -1,8 +1,8 @@
 """Names of POSIX objects: shared memory, semaphores, message queues.
 
-A name is the maker's pid, for people who look into /dev/shm, and 64 random bits, so that runs, workers and processes never
-meet and nobody can have guessed it. What C libraries disagree on (a missing first slash, one in the middle, an empty name) is
-refused here with one sentence; the calls in kernel/ let everything through.
+A name is the maker's pid, for people who look into /dev/shm, and 64 random bits, so that runs, workers and processes
+never meet and nobody can have guessed it. What C libraries disagree on (a missing first slash, one in the middle, an
+empty name) is refused here with one sentence; the calls in kernel/ let everything through.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ class End(Descriptor):
     def read(self, size: int = 65536, *, timeout: Timeout = DEFAULT) -> bytes:
         """read(2), retried after a signal: up to *size* bytes, none at end of file.
 
-        TimeoutError if there is nothing to read within *timeout* seconds; None waits in read(2). With O_NONBLOCK it does not wait.
-        OSError (EAGAIN).
+        TimeoutError if there is nothing to read within *timeout* seconds; None waits in read(2). With O_NONBLOCK it
+        does not wait. OSError (EAGAIN).
         """
         fd, seconds = self.fileno(), check_timeout(timeout)
         if size <= 0 or seconds is None or _does_not_wait(fd, os.O_WRONLY):
@@ -41,8 +41,8 @@ class End(Descriptor):
     def write(self, data: bytes, *, timeout: Timeout = DEFAULT) -> int:
         """write(2), retried after a signal: how many bytes went out.
 
-        TimeoutError if there is no room within *timeout* seconds, when some of the bytes may have gone out; None waits in write(2).
-        With O_NONBLOCK it does not wait. OSError (EPIPE when nobody can read any more, EAGAIN).
+        TimeoutError if there is no room within *timeout* seconds, when some of the bytes may have gone out; None waits
+        in write(2). With O_NONBLOCK it does not wait. OSError (EPIPE when nobody can read any more, EAGAIN).
         """
         fd, seconds = self.fileno(), check_timeout(timeout)
         if not data or seconds is None or _does_not_wait(fd, os.O_RDONLY):

@@ -1,7 +1,7 @@
 """POSIX message queues as objects: create, use with deadlines, remove.
 
-A queue's size is charged to its user until it is gone (RLIMIT_MSGQUEUE), and by default there is room for nine of the default
-size: a test that needs many should make them small.
+A queue's size is charged to its user until it is gone (RLIMIT_MSGQUEUE), and by default there is room for nine of the
+default size: a test that needs many should make them small.
 """
 
 from __future__ import annotations
@@ -129,8 +129,8 @@ class PosixQueue(WithDescriptor):
     def send(self, data: bytes, priority: int = 0, *, timeout: Timeout = DEFAULT) -> None:
         """mq_send(3), retried after a signal: put a message into the queue, waiting for room.
 
-        TimeoutError when there was none within *timeout* seconds; OSError (EMSGSIZE, EINVAL for a priority above 32767, and
-        EAGAIN instead of waiting where O_NONBLOCK is set).
+        TimeoutError when there was none within *timeout* seconds; OSError (EMSGSIZE, EINVAL for a priority above 32767,
+        and EAGAIN instead of waiting where O_NONBLOCK is set).
         """
         fd, message, seconds = self.fileno(), bytes(memoryview(data)), check_timeout(timeout)
 
@@ -145,7 +145,8 @@ class PosixQueue(WithDescriptor):
     def receive(self, *, timeout: Timeout = DEFAULT) -> tuple[bytes, int]:
         """mq_receive(3), retried after a signal: the oldest message of the highest priority, and that priority.
 
-        TimeoutError when none came within *timeout* seconds; OSError (EAGAIN instead of waiting where O_NONBLOCK is set).
+        TimeoutError when none came within *timeout* seconds; OSError (EAGAIN instead of waiting where O_NONBLOCK is
+        set).
         """
         fd, seconds = self.fileno(), check_timeout(timeout)
 
@@ -177,7 +178,8 @@ class PosixQueue(WithDescriptor):
     def notify(self, signo: int | None, value: int = 0) -> None:
         """mq_notify(3): have *signo* sent to this process, with *value*, once a message comes into the empty queue.
 
-        With None nothing is sent, and nobody else can ask to be told (SIGEV_NONE). OSError (EBUSY if another process has asked).
+        With None nothing is sent, and nobody else can ask to be told (SIGEV_NONE). OSError (EBUSY if another process
+        has asked).
         """
         if signo is None:
             mq_notify(self.fileno(), SIGEV_NONE)

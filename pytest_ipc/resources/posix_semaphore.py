@@ -1,9 +1,10 @@
 """POSIX semaphores as objects: named ones, and unnamed ones in memory that forked children share.
 
-sem_open(3) makes a named semaphore in a file of libc's own choosing and then links it to its name. A process that is killed in
-between leaves that file, and nobody could tell whose it was. So a semaphore is made with a random number for its value, which
-is on record and is found in the file; it gets its own value before anybody knows its name. Under a name of the caller's choice
-it is published by one link(2), as libc does it too: it is there with its value, or it is not there.
+sem_open(3) makes a named semaphore in a file of libc's own choosing and then links it to its name. A process that is
+killed in between leaves that file, and nobody could tell whose it was. So a semaphore is made with a random number for
+its value, which is on record and is found in the file; it gets its own value before anybody knows its name. Under a
+name of the caller's choice it is published by one link(2), as libc does it too: it is there with its value, or it is
+not there.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ _LONGEST = NAME_MAX - 4  # libc puts "sem." before it
 class PosixSemaphore(Resource):
     """A POSIX semaphore (sem_overview(7)), removed when its block or scope ends.
 
-    `name` is what other processes find it by, None if it is an unnamed one; `address` is where its sem_t lies in this process
-    and in every child that is forked from it, for the calls of `kernel.posix_sem`.
+    `name` is what other processes find it by, None if it is an unnamed one; `address` is where its sem_t lies in this
+    process and in every child that is forked from it, for the calls of `kernel.posix_sem`.
     """
 
     def __init__(
@@ -90,9 +91,10 @@ class PosixSemaphore(Resource):
     ) -> Self:
         """sem_open(3): a semaphore with *value*, under *name* or under a new one that is in nobody's use.
 
-        With *shared*, sem_init(3) instead: an unnamed one, in memory that is shared with the children forked from now on.
-        Flags without O_EXCL may find a semaphore that exists: then it is used but never unlinked, for it is somebody's.
-        ValueError or TypeError for a value, name, mode or flags that no semaphore can have; OSError with the call's errno.
+        With *shared*, sem_init(3) instead: an unnamed one, in memory that is shared with the children forked from now
+        on. Flags without O_EXCL may find a semaphore that exists: then it is used but never unlinked, for it is
+        somebody's. ValueError or TypeError for a value, name, mode or flags that no semaphore can have; OSError with
+        the call's errno.
         """
         _check_value(value)
         check_mode(mode)
@@ -200,9 +202,12 @@ class PosixSemaphore(Resource):
         return True
 
     def unlink(self) -> bool:
-        """sem_unlink(3): remove the name; who has the semaphore open goes on. Whether this call was the one that removed it.
+        """sem_unlink(3): remove the name; who has the semaphore open goes on.
 
-        Harmless when it was removed before, and when another semaphore has taken its name. ValueError for one without a name.
+        Whether this call was the one that removed it.
+
+        Harmless when it was removed before, and when another semaphore has taken its name. ValueError for one without a
+        name.
         """
         name = self.name
         if name is None:

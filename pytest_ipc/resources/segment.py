@@ -58,11 +58,13 @@ class Segment(SysvObject):
         mode: int = 0o600,
         scope: Scope | None = None,
     ) -> Self:
-        """shmget(2): a segment of *size* bytes. With no *key*, a new one that is in nobody's use; IPC_PRIVATE works too.
+        """shmget(2): a segment of *size* bytes.
 
-        Without a *size* a new segment has 4096 bytes, and one that exists may have any. Flags without IPC_EXCL may find a
-        segment that exists: then it is used but never removed, for it is somebody's.
-        ValueError or TypeError for a size, key or mode that no segment can have; OSError with the call's errno.
+        With no *key*, a new one that is in nobody's use; IPC_PRIVATE works too.
+
+        Without a *size* a new segment has 4096 bytes, and one that exists may have any. Flags without IPC_EXCL may find
+        a segment that exists: then it is used but never removed, for it is somebody's. ValueError or TypeError for a
+        size, key or mode that no segment can have; OSError with the call's errno.
         """
         new = 4096 if size is None else check_size(size, "a segment")
 
@@ -138,7 +140,10 @@ class Attachment(Resource):
         return -(-self.segment.size // PAGESIZE) * PAGESIZE
 
     def detach(self) -> None:
-        """shmdt(2): unmap. ValueError when that has been done; a forked child that inherited it detaches its own copy."""
+        """shmdt(2): unmap.
+
+        ValueError when that has been done; a forked child that inherited it detaches its own copy.
+        """
         self._usable()
         if os.getpid() == self._maker:
             self.close()

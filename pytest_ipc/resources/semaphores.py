@@ -1,7 +1,7 @@
 """System V semaphore sets as objects: create, operate with a deadline, remove.
 
-The kernel's own time limit is used for waiting, and what is left of it after a signal's handler has run: an operation that
-was interrupted has done nothing, so that it can be begun again.
+The kernel's own time limit is used for waiting, and what is left of it after a signal's handler has run: an operation
+that was interrupted has done nothing, so that it can be begun again.
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ class SemaphoreSet(SysvObject):
         return f"<SemaphoreSet id={self.id} key={self.key:#x} count={self.count}>"
 
     def op(self, *operations: Sembuf | tuple[int, ...], timeout: Timeout = DEFAULT) -> None:
-        """semop(2): do all *operations*, (number, addend) or (number, addend, flags), as one; wait until that can be done.
+        """semop(2): do all *operations*, (number, addend) or (number, addend, flags), as one.
+
+        Wait until that can be done.
 
         TimeoutError when it cannot be done within *timeout* seconds, BlockingIOError when it cannot be done now and the
         operation has IPC_NOWAIT; nothing is done then. OSError, EIDRM when the set is removed meanwhile.
@@ -123,7 +125,9 @@ class SemaphoreSet(SysvObject):
         return f"its values are {semctl_getall(self.id)}"
 
     def acquire(self, num: int = 0, *, undo: bool = False, timeout: Timeout = DEFAULT) -> None:
-        """Take 1 from semaphore *num* as soon as it is not 0; with *undo* (SEM_UNDO) it is given back when the process ends.
+        """Take 1 from semaphore *num* as soon as it is not 0.
+
+        With *undo* (SEM_UNDO) it is given back when the process ends.
 
         TimeoutError when it is not to be had within *timeout* seconds. OSError.
         """
@@ -135,7 +139,10 @@ class SemaphoreSet(SysvObject):
 
     @contextmanager
     def held(self, num: int = 0, *, timeout: Timeout = DEFAULT) -> Iterator[None]:
-        """For a block: take 1 from semaphore *num* and give it back, also when the process dies in the block. TimeoutError; OSError."""
+        """For a block: take 1 from semaphore *num* and give it back, also when the process dies in the block.
+
+        TimeoutError; OSError.
+        """
         self.acquire(num, undo=True, timeout=timeout)
         try:
             yield
@@ -162,7 +169,10 @@ class SemaphoreSet(SysvObject):
         return self._get(num, GETVAL)
 
     def set_value(self, value: int, num: int = 0) -> None:
-        """semctl(2), SETVAL: give semaphore *num* a value; adjustments that wait for processes' ends are forgotten. OSError."""
+        """semctl(2), SETVAL: give semaphore *num* a value; adjustments that wait for processes' ends are forgotten.
+
+        OSError.
+        """
         self._usable()
         semctl_setval(self.id, num, value)
 

@@ -54,10 +54,10 @@ class SharedMemory(Resource):
     ) -> Self:
         """shm_open(3): an object of *size* zeros. With no *name*, a new one that is in nobody's use.
 
-        Flags without O_EXCL may find an object that exists: then it is used as it is, but never removed, for it is somebody's.
-        The memory is really there, unless *allocated* is false: where /dev/shm is too small for it that is ENOSPC here, and not
-        a SIGBUS at some later store. ValueError or TypeError for a size, name, mode or flags that no object can have; OSError
-        with the call's errno.
+        Flags without O_EXCL may find an object that exists: then it is used as it is, but never removed, for it is
+        somebody's. The memory is really there, unless *allocated* is false: where /dev/shm is too small for it that is
+        ENOSPC here, and not a SIGBUS at some later store. ValueError or TypeError for a size, name, mode or flags that
+        no object can have; OSError with the call's errno.
         """
         _check_size(size)
         check_mode(mode)
@@ -117,9 +117,12 @@ class SharedMemory(Resource):
         return os.fstat(self.fd)
 
     def resize(self, size: int, *, allocated: bool = True) -> None:
-        """ftruncate(2): give the object another size; what is gained reads as zeros, and is really there if *allocated*. OSError.
+        """ftruncate(2): give the object another size.
 
-        Mappings stay as long as they were made. One that is longer than the object by now is a SIGBUS beyond the object's end.
+        What is gained reads as zeros, and is really there if *allocated*. OSError.
+
+        Mappings stay as long as they were made. One that is longer than the object by now is a SIGBUS beyond the
+        object's end.
         """
         _check_size(size)
         before = self.size
@@ -153,8 +156,8 @@ class SharedMemory(Resource):
     def unlink(self) -> bool:
         """shm_unlink(3): remove the name; the object lives on for those who have it. Whether this call was the one.
 
-        Harmless when the name was removed before, by this object or by anybody else, and when another object has it now.
-        OSError for any other failure.
+        Harmless when the name was removed before, by this object or by anybody else, and when another object has it
+        now. OSError for any other failure.
         """
         return unlink_name(self, self.exists, self._unlink, self._record, self._out_of_sight)
 

@@ -1,9 +1,9 @@
 """The signal state of a process: saved and restored.
 
-Taken note of at the start: every disposition with its flags and mask, the thread's mask and alternate stack, the interval
-timers, the wakeup descriptor. Put back at the end in the order in which nothing can slip through: signals that only the block
-kept pending are taken away first, for under the restored disposition they might end the process; then dispositions, then the
-mask, then the timers, shortened by the time that has passed.
+Taken note of at the start: every disposition with its flags and mask, the thread's mask and alternate stack, the
+interval timers, the wakeup descriptor. Put back at the end in the order in which nothing can slip through: signals that
+only the block kept pending are taken away first, for under the restored disposition they might end the process; then
+dispositions, then the mask, then the timers, shortened by the time that has passed.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ class SignalState:
             try:
                 signal.set_wakeup_fd(self._wakeup)
             except (OSError, ValueError):
-                # Closed in the meantime. Whoever closed it had no use for it any more, unless the test put another there.
+                # Closed in the meantime. Whoever closed it had no use for it any more, unless the test put another
+                # there.
                 if now == self._wakeup:
                     return
                 raise
@@ -86,8 +87,8 @@ class SignalState:
     def _alarm_displaced(self) -> bool:
         """Whether a SIGALRM may have gone elsewhere than to the handler that stood at the start.
 
-        Not if it has the default disposition now: it would have ended the process. Its owner has called the limit off, as
-        pytest-timeout does when a test has failed.
+        Not if it has the default disposition now: it would have ended the process. Its owner has called the limit off,
+        as pytest-timeout does when a test has failed.
         """
         return (
             signal.getsignal(signal.SIGALRM) not in (self._handlers[signal.SIGALRM], signal.SIG_DFL)
@@ -110,7 +111,10 @@ class SignalState:
 
 
 def _alternate_stack() -> Stack | None:
-    """The alternate stack as it can be set again; None where that is not known, and then nobody has set one from here either."""
+    """The alternate stack as it can be set again.
+
+    None where that is not known, and then nobody has set one from here either.
+    """
     try:
         stack = sigaltstack()
     except (OSError, NotImplementedError):

@@ -25,7 +25,10 @@ class SignalFd(Descriptor):
 
     @classmethod
     def create(cls, signals: Iterable[int], *, flags: int = SFD_CLOEXEC) -> Self:
-        """signalfd(2): a descriptor for *signals*, which should be blocked. OSError: EINVAL for an unknown flag, EMFILE."""
+        """signalfd(2): a descriptor for *signals*, which should be blocked.
+
+        OSError: EINVAL for an unknown flag, EMFILE.
+        """
         return cls(signalfd(-1, signals, flags), "descriptor of signals")
 
     def read(self, *, timeout: Timeout = DEFAULT) -> SignalfdSiginfo:

@@ -1,7 +1,7 @@
 """Signal dispositions, mask and timers, changed for a while and then restored.
 
-SIGALRM with a running interval timer is somebody's time limit (pytest-timeout's, mostly). Taking it over would switch the
-limit off unseen, so that must be asked for.
+SIGALRM with a running interval timer is somebody's time limit (pytest-timeout's, mostly). Taking it over would switch
+the limit off unseen, so that must be asked for.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ class Signals(Resource):
     def block(self, *signals: int, displace: bool = False) -> frozenset[int]:
         """sigprocmask(2): add *signals* to the mask of this thread; the mask as it was. ValueError as for catch().
 
-        A mask is a thread's own. A signal sent to a process that has another thread, as a pytest-xdist worker has, goes to
-        that one, which does not block it: let a child of `fork` block and wait, it has one thread.
+        A mask is a thread's own. A signal sent to a process that has another thread, as a pytest-xdist worker has, goes
+        to that one, which does not block it: let a child of `fork` block and wait, it has one thread.
         """
         for signo in signals:
             self._check(signo, displace)
@@ -183,8 +183,8 @@ class Signals(Resource):
     ) -> SignalTimer:
         """timer_create(2): a timer that sends *signo* with an integer *value*, or none; deleted at the end.
 
-        With *thread*, the id of one, the signal is for that thread alone (SIGEV_THREAD_ID). ValueError for what is no signal;
-        OSError: EINVAL for an unknown clock, EAGAIN at RLIMIT_SIGPENDING.
+        With *thread*, the id of one, the signal is for that thread alone (SIGEV_THREAD_ID). ValueError for what is no
+        signal; OSError: EINVAL for an unknown clock, EAGAIN at RLIMIT_SIGPENDING.
         """
         self._usable()
         if signo is not None and signo not in signal.valid_signals():
@@ -192,12 +192,18 @@ class Signals(Resource):
         return self._own(SignalTimer.create(signo, clock=clock, value=value, thread=thread))
 
     def alternate_stack(self, size: int = 1 << 16, *, flags: int = 0) -> AlternateStack:
-        """sigaltstack(2): a stack for this thread's handlers with SA_ONSTACK; the one before is back at the end. OSError."""
+        """sigaltstack(2): a stack for this thread's handlers with SA_ONSTACK; the one before is back at the end.
+
+        OSError.
+        """
         self._usable()
         return self._own(AlternateStack.create(size, flags=flags))
 
     def fd(self, *signals: int, flags: int = SFD_CLOEXEC, displace: bool = False) -> SignalFd:
-        """signalfd(2): block *signals* and read them from a descriptor, closed at the end. ValueError as for catch(); OSError."""
+        """signalfd(2): block *signals* and read them from a descriptor, closed at the end.
+
+        ValueError as for catch(); OSError.
+        """
         self.block(*signals, displace=displace)
         return self._own(SignalFd.create(signals, flags=flags))
 

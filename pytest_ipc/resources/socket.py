@@ -1,8 +1,8 @@
 """Sockets as objects: the stdlib's, owned, and with deadlines that do not change the blocking mode.
 
-A time-out of the stdlib's sets O_NONBLOCK, which belongs to the open file description: every process that shares the socket
-would find it changed. So each call here asks without blocking (MSG_DONTWAIT) until the time is over, and `socket` gives the
-stdlib's object for everything else.
+A time-out of the stdlib's sets O_NONBLOCK, which belongs to the open file description: every process that shares the
+socket would find it changed. So each call here asks without blocking (MSG_DONTWAIT) until the time is over, and
+`socket` gives the stdlib's object for everything else.
 """
 
 from __future__ import annotations
@@ -85,7 +85,10 @@ class Socket(End):
 
     @classmethod
     def pair(cls, type: int = SOCK_STREAM, *, scope: Scope | None = None) -> tuple[Self, Self]:
-        """socketpair(2): two UNIX sockets of *type* (SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET) that are connected. OSError."""
+        """socketpair(2): two UNIX sockets of *type* (SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET) that are connected.
+
+        OSError.
+        """
         one, other = socket.socketpair(AF_UNIX, type)
         return cls(one, _name(AF_UNIX, type), scope), cls(other, _name(AF_UNIX, type), scope)
 
@@ -100,8 +103,8 @@ class Socket(End):
     ) -> Self:
         """connect(2): a socket of *type* that is connected to a listener, a path, an abstract name or a host and port.
 
-        The type is the listener's, or else SOCK_STREAM. TimeoutError when the other side has not taken the connection into
-        its backlog within *timeout* seconds; OSError.
+        The type is the listener's, or else SOCK_STREAM. TimeoutError when the other side has not taken the connection
+        into its backlog within *timeout* seconds; OSError.
         """
         seconds = check_timeout(timeout)
         deadline = Deadline(seconds)
@@ -178,7 +181,10 @@ class Socket(End):
         return self.send(data, timeout=timeout)
 
     def receive(self, size: int = 65536, *, flags: int = 0, timeout: Timeout = DEFAULT) -> bytes:
-        """recv(2): up to *size* bytes, none when the other side has shut down. TimeoutError when nothing came; OSError."""
+        """recv(2): up to *size* bytes, none when the other side has shut down.
+
+        TimeoutError when nothing came; OSError.
+        """
         return self._within(
             timeout,
             lambda: self.socket.recv(size, flags | MSG_DONTWAIT),
@@ -221,7 +227,10 @@ class Socket(End):
         self.socket.setsockopt(SOL_SOCKET, SO_PASSCRED, on)
 
     def pass_pidfd(self, on: bool = True) -> None:
-        """SO_PASSPIDFD (Linux 6.5): whether messages come with a descriptor for their sender. OSError (ENOPROTOOPT before)."""
+        """SO_PASSPIDFD (Linux 6.5): whether messages come with a descriptor for their sender.
+
+        OSError (ENOPROTOOPT before).
+        """
         self.socket.setsockopt(SOL_SOCKET, SO_PASSPIDFD, on)
 
     def peer_credentials(self) -> Ucred:
@@ -233,7 +242,10 @@ class Socket(End):
         return peer_groups(self.fileno())
 
     def peer_pidfd(self) -> End:
-        """SO_PEERPIDFD (Linux 6.5): a descriptor for the process of whom peer_credentials() tells. OSError (ENOPROTOOPT before)."""
+        """SO_PEERPIDFD (Linux 6.5): a descriptor for the process of whom peer_credentials() tells.
+
+        OSError (ENOPROTOOPT before).
+        """
         return self._received(peer_pidfd(self.fileno()))
 
     def shutdown(self, how: int = SHUT_WR) -> None:

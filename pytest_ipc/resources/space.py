@@ -1,7 +1,8 @@
 """Allocation for memory files, before the first store.
 
-A file that was only given a size has no space yet. The store that finds its file system full is answered by SIGBUS, and with
-the 64 MB that /dev/shm has in many containers that is the usual end; space that was asked for is there, or ENOSPC says it is not.
+A file that was only given a size has no space yet. The store that finds its file system full is answered by SIGBUS, and
+with the 64 MB that /dev/shm has in many containers that is the usual end; space that was asked for is there, or ENOSPC
+says it is not.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ __all__ = ["allocate", "resize"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
-# A signal undoes what posix_fallocate has reached: with a timer that goes off often a large file would never be done. So after
-# each signal the pieces are halved, down to this. Not before, for only the whole shows at once that there is not so much.
+# A signal undoes what posix_fallocate has reached: with a timer that goes off often a large file would never be done.
+# So after each signal the pieces are halved, down to this. Not before, for only the whole shows at once that there is
+# not so much.
 _LEAST = 1 << 16
 
 _UNSUPPORTED = (EOPNOTSUPP, ENOSYS, EINVAL)

@@ -1,13 +1,14 @@
 """The common part of System V objects: how an id and a record are obtained, and how the object is removed.
 
-An object is made exclusively wherever it may be made at all, so that it is certain who made it and therefore who may remove
-it; how its key is chosen is told in keys.py.
+An object is made exclusively wherever it may be made at all, so that it is certain who made it and therefore who may
+remove it; how its key is chosen is told in keys.py.
 
-The kernel tells who made a segment. Of a semaphore set or a message queue it tells no process, so these have their id on
-record as soon as it is known. One that has a key and was claimed with IPC_EXCL can be found in between. An IPC_PRIVATE one
-is made with mode bits that are drawn at random, noted in its intent, and never such as others use; whoever finds an object
-with them that nobody has used has found this one. The mode that was asked for is set when the id is on record: a mode is
-looked at in every call, so that what the first bits may have allowed in between gives nobody anything to keep.
+The kernel tells who made a segment. Of a semaphore set or a message queue it tells no process, so these have their id
+on record as soon as it is known. One that has a key and was claimed with IPC_EXCL can be found in between. An
+IPC_PRIVATE one is made with mode bits that are drawn at random, noted in its intent, and never such as others use;
+whoever finds an object with them that nobody has used has found this one. The mode that was asked for is set when the
+id is on record: a mode is looked at in every call, so that what the first bits may have allowed in between gives nobody
+anything to keep.
 """
 
 from __future__ import annotations
@@ -151,8 +152,8 @@ class SysvObject(Resource):
     def remove(self) -> bool:
         """IPC_RMID: remove it, a segment after its last detach. Whether this call was the one that removed it.
 
-        Harmless when it was removed before, by this object or by anybody else. OSError for any other failure, and in another
-        IPC namespace: an id there is another object's.
+        Harmless when it was removed before, by this object or by anybody else. OSError for any other failure, and in
+        another IPC namespace: an id there is another object's.
         """
         if self._removed:
             return False

@@ -41,7 +41,10 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
 class TimerFd(Descriptor):
-    """A timer with a descriptor that is ready when the time is over (timerfd_create(2)). It does not run before set()."""
+    """A timer with a descriptor that is ready when the time is over (timerfd_create(2)).
+
+    It does not run before set().
+    """
 
     @classmethod
     def create(cls, clock: int = time.CLOCK_MONOTONIC, *, flags: int = TFD_CLOEXEC, scope: Scope | None = None) -> Self:
@@ -49,7 +52,9 @@ class TimerFd(Descriptor):
         return cls(timerfd_create(clock, flags), "timer", scope)
 
     def set(self, seconds: float, interval: float = 0, *, absolute: bool = False) -> ItimerSpec:
-        """Run out in *seconds*, or when the clock shows that if *absolute*, and every *interval* seconds after it; 0 disarms.
+        """Run out in *seconds*, or when the clock shows that if *absolute*, and every *interval* seconds after it.
+
+        0 disarms.
 
         What it was set to before. ValueError for a time below 0.
         """
@@ -61,7 +66,10 @@ class TimerFd(Descriptor):
         return timerfd_gettime(self.fileno()).value.seconds
 
     def read(self, *, timeout: Timeout = DEFAULT) -> int:
-        """How often it has run out since it was set or last read, waiting for the first. TimeoutError after *timeout* seconds."""
+        """How often it has run out since it was set or last read, waiting for the first.
+
+        TimeoutError after *timeout* seconds.
+        """
         return self._taking(lambda: timerfd_read(self._fd), timeout, "the end of the time of")
 
     def _state(self) -> str:
@@ -95,7 +103,9 @@ class SignalTimer(Resource):
         return self._timer
 
     def set(self, seconds: float, interval: float = 0, *, absolute: bool = False) -> ItimerSpec:
-        """Run out in *seconds*, or when the clock shows that if *absolute*, and every *interval* seconds after it; 0 disarms.
+        """Run out in *seconds*, or when the clock shows that if *absolute*, and every *interval* seconds after it.
+
+        0 disarms.
 
         What it was set to before. ValueError for a time below 0.
         """

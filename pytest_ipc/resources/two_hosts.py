@@ -1,9 +1,9 @@
 """Two hosts on one machine: network namespaces joined by a veth pair.
 
-The process that makes them never moves. A child makes the namespaces, lays the cable and sends descriptors of them back; each
-actor goes to its host by setns(2) before its function. Nothing is left to be cleared away: a network namespace goes with the
-last descriptor of it and the last process in it, its devices go with it, and every process is in custody. Who may not make
-one makes a user namespace first, in which he may.
+The process that makes them never moves. A child makes the namespaces, lays the cable and sends descriptors of them
+back; each actor goes to its host by setns(2) before its function. Nothing is left to be cleared away: a network
+namespace goes with the last descriptor of it and the last process in it, its devices go with it, and every process is
+in custody. Who may not make one makes a user namespace first, in which he may.
 """
 
 from __future__ import annotations
@@ -97,7 +97,10 @@ class TwoHosts(Resource):
 
     @classmethod
     def create(cls, *, fork: Fork | None = None, scope: Scope | None = None) -> Self:
-        """Two new hosts and the cable between them, up. NotAllowedHere, an OSError, where the platform does not let this process."""
+        """Two new hosts and the cable between them, up.
+
+        NotAllowedHere, an OSError, where the platform does not let this process.
+        """
         fork = fork or Fork(scope or Scope())  # before the descriptors: it hands on numbers that are newer than itself
         here, there = socket.socketpair()
         with here, there, Child.start(_make_and_send, (there,), keep={there.fileno()}) as child:
@@ -127,7 +130,10 @@ def _enter(namespaces: list[int]) -> None:
 
 
 def _make_and_send(there: socket.socket) -> tuple[bool, bool]:
-    """In a child: make both hosts and send descriptors of them; whether a user namespace was needed, and whether IPv6 is there."""
+    """In a child: make both hosts and send descriptors of them.
+
+    Whether a user namespace was needed, and whether IPv6 is there.
+    """
     places: list[int] = []
     try:
         own_user = _new_host()
@@ -151,7 +157,8 @@ def _make_and_send(there: socket.socket) -> tuple[bool, bool]:
         ) from None
     for place in (left, right):
         setns(place)
-        # Until then the device takes packets and drops them; the kernel does the rest of switching it on in its own time.
+        # Until then the device takes packets and drops them; the kernel does the rest of switching it on in its own
+        # time.
         if not Deadline(DEFAULT_TIMEOUT).until(lambda: netlink.is_up(_DEVICE)):
             raise NoVethPair(
                 ETIMEDOUT,

@@ -1,8 +1,8 @@
 """The functions that a clause is written with: the marker that says where it is documented, and its special outcomes.
 
-A clause is an ordinary test function. It holds when the function returns, deviates when an assertion or a call in it fails,
-and is absent when the platform answers that it has no such call. What could not be tried is said with `untested`, what
-manual and Linux are known to disagree on with `disputed`.
+A clause is an ordinary test function. It holds when the function returns, deviates when an assertion or a call in it
+fails, and is absent when the platform answers that it has no such call. What could not be tried is said with
+`untested`, what manual and Linux are known to disagree on with `disputed`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ __all__ = ["Deviation", "clause", "disputed", "fails_with", "untested"]
 
 _ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)+")
 
-# What a system answers that does not have the call at all. EOPNOTSUPP and EINVAL are answers about arguments, not about calls.
+# What a system answers that does not have the call at all. EOPNOTSUPP and EINVAL are answers about arguments, not about
+# calls.
 ABSENT = frozenset({ENOSYS})
 
 
@@ -103,7 +104,9 @@ def fails_with(*expected: int) -> Iterator[None]:
 
 
 def untested(need: Need, detail: str) -> NoReturn:
-    """Report that this clause cannot be tried here for lack of *need*; *detail* is for the reader: what is missing, and why.
+    """Report that this clause cannot be tried here for lack of *need*.
+
+    *detail* is for the reader: what is missing, and why.
 
     The need of a project's own clauses is `Need.OTHER`.
     """

@@ -1,11 +1,11 @@
 """The manual that the clauses are read against: its release, and for each page who promises it and since when.
 
-The clauses are sentences of the Linux manual in the release below. What it does not have stands elsewhere: in POSIX.1-2024, in
-the kernel's own documents, in util-linux; and what no document has yet is told by the kernel's source. When a clause is read
-against a later release it is here that this is said, once; docs/manual.py shows what has changed.
+The clauses are sentences of the Linux manual in the release below. What it does not have stands elsewhere: in
+POSIX.1-2024, in the kernel's own documents, in util-linux; and what no document has yet is told by the kernel's source.
+When a clause is read against a later release it is here that this is said, once; docs/manual.py shows what has changed.
 
-The level of a clause says whom its promise binds: `posix` every system that conforms, `linux` the kernel, `glibc` that libc.
-It is the page's, unless the clause speaks of what POSIX does not know.
+The level of a clause says whom its promise binds: `posix` every system that conforms, `linux` the kernel, `glibc` that
+libc. It is the page's, unless the clause speaks of what POSIX does not know.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What clauses need of a machine: one identifier for each thing that a clause may be untested or absent without.
 
-The identifiers are in reports and stay for ever. verdict/platform/needs.py says how each need is probed and what would change it.
+The identifiers are in reports and stay for ever. verdict/platform/needs.py says how each need is probed and what would
+change it.
 """
 
 from __future__ import annotations

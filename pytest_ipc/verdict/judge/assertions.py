@@ -1,8 +1,8 @@
 """Word a failed assertion of a clause: what it expected and what it observed.
 
-An assertion is what a clause is written with, and its text is for the author of the test: "assert 1 == 3", values cut short.
-The reader of a verdict does not know the test. So the expression that was compared is read from the source, the values are
-noted when pytest compares them, and both together are two phrases: "ds.qnum to be 3", "it is 1".
+An assertion is what a clause is written with, and its text is for the author of the test: "assert 1 == 3", values cut
+short. The reader of a verdict does not know the test. So the expression that was compared is read from the source, the
+values are noted when pytest compares them, and both together are two phrases: "ds.qnum to be 3", "it is 1".
 
 A child's values are in the child alone: there its assertion becomes a Deviation before it is sent.
 """
@@ -108,7 +108,10 @@ def _module(frame: FrameType) -> str:
 
 
 def in_words(error: BaseException) -> BaseException:
-    """Return the Deviation that *error*, an AssertionError of an assert statement, stands for; any other error as it is."""
+    """Return the Deviation that *error*, an AssertionError of an assert statement, stands for.
+
+    Any other error as it is.
+    """
     if not isinstance(error, AssertionError) or isinstance(error, Deviation):
         return error
     *_, (file, line) = [("", 0), *((frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__))]
@@ -255,7 +258,10 @@ def _unit(value: object) -> str:
 
 
 def _difference(left: Any, right: Any) -> str:
-    """What of *left* is not as in *right*, where both are long and of one kind; nothing where they are better shown whole."""
+    """What of *left* is not as in *right*, where both are long and of one kind.
+
+    Nothing where they are better shown whole.
+    """
     try:
         return _first_difference(left, right) if _is_long(left) or _is_long(right) else ""
     except Exception:  # noqa: BLE001 - whatever somebody else's methods raise

@@ -1,7 +1,7 @@
 """The evidence of a deviation: the line of the test that observed it, and the kernel calls before.
 
-Of an error that a child sent, the place is the child's. Calls that Python's own modules make, os.read for one, are nowhere on
-record; the line that made them is.
+Of an error that a child sent, the place is the child's. Calls that Python's own modules make, os.read for one, are
+nowhere on record; the line that made them is.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Documented limits as the reason of an error: the clause could not be tried, and the kernel behaved as documented.
 
-An error is explained only by the numbers: a limit that is used up, where the kernel shows how much of it is used, or that is
-below what the manual gives as the default, or below what one clause needs. Under other limits the same error is a deviation.
+An error is explained only by the numbers: a limit that is used up, where the kernel shows how much of it is used, or
+that is below what the manual gives as the default, or below what one clause needs. Under other limits the same error is
+a deviation.
 """
 
 from __future__ import annotations
@@ -178,7 +179,10 @@ def _strict_commitment() -> str:
 
 
 def small_pipes() -> str:
-    """The limit for which a new pipe of this user has fewer than the 16 pages of pipe(7), or none can be made; "" for none."""
+    """The limit for which a new pipe of this user has fewer than the 16 pages of pipe(7), or none can be made.
+
+    "" for none.
+    """
     try:
         ends = os.pipe()
     except OSError as error:

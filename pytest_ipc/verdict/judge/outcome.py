@@ -28,8 +28,8 @@ __all__ = ["judge"]
 
 _NOT_RAISED = re.compile(r"DID NOT RAISE (?:<class ')?([\w.]+)")  # pytest.raises
 
-# An object that cannot be made for one of these reasons says something of the machine, not of the suite: it has no room, gives
-# no right, has no such family of sockets.
+# An object that cannot be made for one of these reasons says something of the machine, not of the suite: it has no
+# room, gives no right, has no such family of sockets.
 _LIMITS = {"EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EAGAIN", "EDQUOT", "EPERM", "EACCES", "EROFS", "EAFNOSUPPORT"}
 
 

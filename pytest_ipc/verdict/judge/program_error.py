@@ -7,7 +7,8 @@ import re
 
 __all__ = ["bug_of_program"]
 
-# Where Python's report of an exception begins; that of a SyntaxError has no "Traceback". pytest indents it in an assertion.
+# Where Python's report of an exception begins; that of a SyntaxError has no "Traceback". pytest indents it in an
+# assertion.
 _REPORT = re.compile(r'^ *(?:Traceback \(most recent call last\):|File "<string>", line \d+)$', re.MULTILINE)
 _LAST_LINE = re.compile(r"^ *((\w+)(?:: .*)?)$", re.MULTILINE)
 # What a program of the suite raises about the platform; a test that raises something else is broken, too.
@@ -15,7 +16,10 @@ _ANSWERS = (AssertionError, OSError, MemoryError)
 
 
 def bug_of_program(error: BaseException | None) -> str:
-    """Return the last line of the traceback that *error* quotes from a program; "" if there is none, or it is an answer."""
+    """Return the last line of the traceback that *error* quotes from a program.
+
+    "" if there is none, or it is an answer.
+    """
     text = str(error)
     begin = _REPORT.search(text)
     if begin is None:

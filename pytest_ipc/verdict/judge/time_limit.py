@@ -1,8 +1,8 @@
 """The time limit of a clause, through pytest-timeout's hooks: to exceed it is a time-out, even if the test catches it.
 
-The exception is none that Hypothesis takes for a difference, which it would try again and then call flaky. The limit is noted
-with the test besides, so that its verdict does not depend on what becomes of the exception on its way. (The handler that comes
-with pytest-timeout writes to pytest's terminal, which a check runs without.)
+The exception is none that Hypothesis takes for a difference, which it would try again and then call flaky. The limit is
+noted with the test besides, so that its verdict does not depend on what becomes of the exception on its way. (The
+handler that comes with pytest-timeout writes to pytest's terminal, which a check runs without.)
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import pytest
 
 __all__ = ["TimeUp", "TooSlow", "cancel", "passed", "phase", "start", "time_limit_passed"]
 
-# Seconds until the exception is raised again, should something have caught it and hung again; and between two phases, where
-# pytest itself would not survive it, until it is tried again.
+# Seconds until the exception is raised again, should something have caught it and hung again; and between two phases,
+# where pytest itself would not survive it, until it is tried again.
 _AGAIN, _SOON = 10.0, 0.05
 
 _PASSED = pytest.StashKey[float]()

@@ -1,8 +1,9 @@
 """The calls that fixtures need of a platform: create, inspect, change and remove objects, and identify processes.
 
-A clause about semop(2) looks at values by semctl(2). Where the platform refuses that, nothing is known of semop(2): the clause is
-untested, for want of its means. A clause about the refused call itself has its verdict. Each means is tried once, in a child; a
-call that is refused there with the same error as in a test is what the test lacked, and no bug of the suite.
+A clause about semop(2) looks at values by semctl(2). Where the platform refuses that, nothing is known of semop(2): the
+clause is untested, for want of its means. A clause about the refused call itself has its verdict. Each means is tried
+once, in a child; a call that is refused there with the same error as in a test is what the test lacked, and no bug of
+the suite.
 """
 
 from __future__ import annotations
@@ -141,7 +142,9 @@ def failed_call(error: BaseException | None) -> tuple[str, int] | None:
 
 
 def lacking_for(error: BaseException | None, phase: str | None, page: str, *, is_setting_up: bool) -> Lack | None:
-    """Return the lack that *error* came of, in a test of a clause of that manual *page*; None if it is about the clause.
+    """Return the lack that *error* came of, in a test of a clause of that manual *page*.
+
+    None if it is about the clause.
 
     *is_setting_up*: an object that the test asked a fixture for could not be made.
     """

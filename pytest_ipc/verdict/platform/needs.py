@@ -1,4 +1,4 @@
-"""What would change it that a clause is untested or absent: a row for each need, with its name, its remedy and how it is probed."""
+"""The needs of clauses, one row each: its name, its remedy, and how it is probed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Probe whether this machine meets the needs of clauses: by a trial in a child or by reading, never by a name.
 
-Each gives what is lacking, in words, or nothing where nothing is. OSError where it cannot be tried, for want of a process.
+Each gives what is lacking, in words, or nothing where nothing is. OSError where it cannot be tried, for want of a
+process.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Which needs a clause may turn out to have, read from the source of the suite without running any of it.
 
-A clause declares a need where it finds that it is not met: `untested(Need.CAP_IPC_LOCK, …)`, in its test, in a fixture, in a
-helper that several files share. So the names that a test uses are followed to their definitions, and the needs that are
-mentioned there are collected. A list of ids beside the suite would be outdated with the next clause. A need that is reachable
-may still be met: this is the upper bound of what is untested, and only a run shows the rest.
+A clause declares a need where it finds that it is not met: `untested(Need.CAP_IPC_LOCK, …)`, in its test, in a fixture,
+in a helper that several files share. So the names that a test uses are followed to their definitions, and the needs
+that are mentioned there are collected. A list of ids beside the suite would be outdated with the next clause. A need
+that is reachable may still be met: this is the upper bound of what is untested, and only a run shows the rest.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A comparison as one HTML page that contains everything it needs and fetches nothing.
 
-What a page of fifty platforms and thousands of clauses holds is mostly the same few words. So the file has one table of data,
-each text in it once, and the browser makes the rows as the reader comes to them. The summary stands there without a script.
+What a page of fifty platforms and thousands of clauses holds is mostly the same few words. So the file has one table of
+data, each text in it once, and the browser makes the rows as the reader comes to them. The summary stands there without
+a script.
 """
 
 from __future__ import annotations
