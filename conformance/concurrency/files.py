@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from contextlib import suppress
 
-from pytest_ipc import Ipc
+from pytest_ipc import Ipc, OwnedFile
 
 from .workload import Workload
 
 __all__ = ["OnFile"]
 
 BYTES = 8
+_NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY
 
 
 class OnFile(Workload):
     """A workload whose object is the path of a file of BYTES bytes."""
 
     def __init__(self) -> None:
-        self._folder = ""
+        self._owned: OwnedFile | None = None
         self._files = 0
 
     def make(self, ipc: Ipc) -> str:
-        """Create the file."""
-        if not self._folder:
-            self._folder = tempfile.mkdtemp(prefix="pytest-ipc-")
+        """Create the file, in a private directory that is on record: it is removed with what is in it."""
+        if self._owned is None:
+            self._owned = OwnedFile.create("lock-file", "lock file", lambda path: os.close(os.open(path, _NEW, 0o600)))
         self._files += 1
-        path = os.path.join(self._folder, str(self._files))
+        path = os.path.join(os.path.dirname(self._owned.path), str(self._files))
         with open(path, "xb") as file:
             file.write(bytes(BYTES))
         return path
@@ -38,7 +37,6 @@ class OnFile(Workload):
 
     def finish(self) -> None:
         """Remove the directory."""
-        if self._folder:
-            with suppress(OSError):
-                os.rmdir(self._folder)
-            self._folder = ""
+        if self._owned is not None:
+            self._owned.close()
+            self._owned = None

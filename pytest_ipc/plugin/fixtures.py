@@ -190,6 +190,8 @@ def fork(ipc_scope: Ipc) -> Fork:
 @pytest.fixture
 def spawn(ipc_scope: Ipc) -> Factory[..., Program]:
     """Start programs: spawn(argv, *, env, cwd, stdin, pass_fds, signals="default") -> Program, with .wait(), .stdout, .terminate()."""
+    from ..processes import program  # noqa: F401 - imported now: the test may have no descriptor left when it calls it
+
     return Factory(ipc_scope.spawn)
 
 

@@ -260,7 +260,7 @@ def test_python_that_does_not_know_its_executable_finds_it(pyz, how, processes):
         check=False,
     )
     assert asked.stdout == "\n"
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
 
 
 def command(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
