@@ -182,7 +182,7 @@ def test_deadlock_is_not_detected(file, tmp_path, fork, pipe):
     go.write(b"x")
     later.wait_blocked("flock")
     sooner.wait_blocked("flock")
-    sooner.end()
+    sooner.close()
     assert later.result() is None
 
 

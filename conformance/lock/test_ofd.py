@@ -244,7 +244,7 @@ def test_deadlock_is_not_detected(circle):
     last, (other,) = circle(2, F_OFD_SETLKW)
     last.wait_blocked("fcntl")
     other.wait_blocked("fcntl")
-    last.end()
+    last.close()
     assert other.result() is None
 
 

@@ -138,7 +138,7 @@ def test_deadlock_of_many_is_not_detected(circle):
     last, others = circle(14)
     last.wait_blocked("fcntl")
     others[0].wait_blocked("fcntl")
-    last.end()
+    last.close()
     assert [other.result() for other in others] == [None] * 13
 
 

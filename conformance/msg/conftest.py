@@ -36,7 +36,7 @@ def holding(sysv_msg: Callable[..., MessageQueue]) -> Callable[..., MessageQueue
 def full(sysv_msg: Callable[..., MessageQueue]) -> MessageQueue:
     """Create a queue of 100 bytes, filled by one message of type 1."""
     queue = sysv_msg()
-    queue.set(qbytes=100)
+    queue.set_status(qbytes=100)
     msgsnd(queue.id, 1, bytes(100), IPC_NOWAIT)
     return queue
 

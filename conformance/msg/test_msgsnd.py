@@ -112,7 +112,7 @@ def test_text_is_any_bytes(sysv_msg):
 def test_queue_is_limited_by_bytes(sysv_msg):
     """msgsnd() succeeds if the message exactly fills msg_qbytes, and fails with EAGAIN if it exceeds it by one byte."""
     queue = sysv_msg()
-    queue.set(qbytes=100)
+    queue.set_status(qbytes=100)
     msgsnd(queue.id, 1, bytes(60), IPC_NOWAIT)
     with fails_with(EAGAIN):
         msgsnd(queue.id, 1, bytes(41), IPC_NOWAIT)
@@ -126,7 +126,7 @@ def test_queue_is_limited_by_bytes(sysv_msg):
 def test_queue_is_limited_by_messages(sysv_msg):
     """msgsnd() fails with EAGAIN if the queue holds msg_qbytes messages, even empty ones."""
     queue = sysv_msg()
-    queue.set(qbytes=3)
+    queue.set_status(qbytes=3)
     for _ in range(3):
         msgsnd(queue.id, 1, b"", IPC_NOWAIT)
     with fails_with(EAGAIN):

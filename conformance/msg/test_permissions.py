@@ -49,7 +49,7 @@ def owned(sysv_msg):
         queue: MessageQueue = sysv_msg()
         msgsnd(queue.id, 1, b"text", IPC_NOWAIT)
         try:
-            queue.set(uid=OWNER, gid=GROUP, mode=mode)
+            queue.set_status(uid=OWNER, gid=GROUP, mode=mode)
         except OSError as error:
             untested(Need.OTHER_USERS, f"cannot give a queue to another user: {error.strerror}")
         return queue
@@ -68,7 +68,7 @@ def outcome(call: Callable[..., object], *args: object) -> str:
 
 def count(queue: MessageQueue) -> int:
     """Return the number of messages; the mode is changed first, as it may deny reading to the creator too."""
-    queue.set(uid=OWNER, gid=GROUP, mode=0o777, qbytes=1000)
+    queue.set_status(uid=OWNER, gid=GROUP, mode=0o777, qbytes=1000)
     return queue.stat().qnum
 
 
@@ -122,7 +122,7 @@ def test_permissions_of_sending_and_receiving_are_independent(owned, as_user):
     queue = owned(0o642)
     assert as_user(STRANGER, OTHER_GROUP, sending_and_receiving, queue) == ("done", "EACCES")
     assert as_user(MEMBER, GROUP, sending_and_receiving, queue) == ("EACCES", "done")
-    queue.set(mode=0o777)
+    queue.set_status(mode=0o777)
     assert contents(queue) == [(2, b"more")]
 
 
@@ -138,7 +138,7 @@ def test_revoked_permission_fails_a_blocked_receiver(owned, fork):
 
     receiver = fork(receive)
     receiver.wait_blocked("msgrcv")
-    queue.set(mode=0o700)
+    queue.set_status(mode=0o700)
     receiver.result()
 
 
@@ -190,7 +190,7 @@ def test_new_owner_is_effective_at_once(owned, as_user):
     queue = owned(0o600)
     creator = queue.stat().perm
     assert as_user(OWNER, OTHER_GROUP, outcome, msgsnd, queue.id, 1, b"", IPC_NOWAIT) == "done"
-    queue.set(uid=STRANGER, gid=OTHER_GROUP)
+    queue.set_status(uid=STRANGER, gid=OTHER_GROUP)
     perm = queue.stat().perm
     assert (perm.uid, perm.gid, perm.cuid, perm.cgid) == (STRANGER, OTHER_GROUP, creator.cuid, creator.cgid)
     assert as_user(OWNER, GROUP, outcome, msgsnd, queue.id, 1, b"", IPC_NOWAIT) == "EACCES"
@@ -216,7 +216,7 @@ def test_the_creator_keeps_control(fork, on_record):
 def test_qbytes_above_msgmnb_needs_privilege(owned, as_user):
     """msgctl() with IPC_SET without CAP_SYS_RESOURCE sets msg_qbytes to MSGMNB, and fails with EPERM for one more."""
     queue, most = owned(0o600), msgctl_limits().msgmnb
-    queue.set(qbytes=most - 1)
+    queue.set_status(qbytes=most - 1)
 
     def enlarge() -> tuple[int, int]:
         with fails_with(EPERM):

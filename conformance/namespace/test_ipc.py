@@ -148,7 +148,7 @@ def test_descriptor_keeps_the_namespace(ipc_namespace):
     namespace, key = ipc_namespace(), unused_key()
     maker = namespace.fork(shmget, key, 1, IPC_CREAT | 0o600)
     made = maker.result()
-    maker.end()
+    maker.close()
     assert namespace.fork(shmget, key, 0, 0).result() == made
 
 

@@ -23,7 +23,7 @@ def test_end_of_file_after_last_writer(pipe, fork):
         p.close_write()
         with fails_with(EAGAIN):
             fork(read, p.read_fd, 1).result()
-        holder.end()
+        holder.close()
         with fails_with(EAGAIN):
             fork(read, p.read_fd, 1).result()
     assert fork(read, p.read_fd, 1).result() == b""
@@ -42,7 +42,7 @@ def test_writer_in_another_process_delays_end_of_file(pipe, fork):
     reader = fork(child)
     p.close_write()
     reader.wait_blocked("read")
-    holder.end()
+    holder.close()
     assert reader.result() == b""
 
 
@@ -146,7 +146,7 @@ def test_no_sigpipe_while_a_reader_exists(pipe, fork, signals):
     with open(os.dup(p.read_fd), "rb"):
         p.close_read()
         assert write(p.write_fd, b"one") == 3
-        holder.end()
+        holder.close()
         assert write(p.write_fd, b"two") == 3
     assert caught.count == 0
     with fails_with(EPIPE):

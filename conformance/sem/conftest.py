@@ -50,7 +50,7 @@ def owned(sysv_sem: Callable[..., SemaphoreSet]) -> Callable[..., SemaphoreSet]:
     def make(mode: int, count: int = 1) -> SemaphoreSet:
         semaphores = sysv_sem(count)
         try:
-            semaphores.set(uid=OWNER, gid=GROUP, mode=mode)
+            semaphores.set_status(uid=OWNER, gid=GROUP, mode=mode)
         except OSError as error:
             untested(Need.OTHER_USERS, f"cannot give a set to another user: {error.strerror}")
         return semaphores

@@ -76,7 +76,7 @@ def test_zero_operation_needs_read_permission(owned, as_user):
         return [outcome(semid, op) for semid in (readable.id, writable.id) for op in (0, 1, -1)]
 
     assert as_user(OWNER, OTHER_GROUP, operate) == ["done", "EACCES", "EACCES", "EACCES", "done", "done"]
-    writable.set(uid=OWNER, gid=GROUP, mode=0o600)  # the creator may; reading needs the bit now
+    writable.set_status(uid=OWNER, gid=GROUP, mode=0o600)  # the creator may; reading needs the bit now
     assert (readable.values, writable.values) == ([0], [0])
 
 
@@ -168,7 +168,7 @@ def test_ipc_set_changes_owner_and_creator_keeps_control(owned, as_user, fork, o
     made_by = semaphores.stat().perm
     assert operating(as_user, semaphores, "owner") == ("done", "done")
     semaphores.set_value(0)
-    semaphores.set(uid=STRANGER, gid=OTHER_GROUP)
+    semaphores.set_status(uid=STRANGER, gid=OTHER_GROUP)
     perm = semaphores.stat().perm
     assert (perm.uid, perm.gid, perm.cuid, perm.cgid) == (STRANGER, OTHER_GROUP, made_by.cuid, made_by.cgid)
     assert operating(as_user, semaphores, "owner") == ("EACCES", "EACCES")

@@ -60,9 +60,9 @@ def test_ipc_stat_returns_fields(sysv_sem):
 def test_ipc_set_changes_low_nine_mode_bits(sysv_sem):
     """IPC_SET changes only the low nine bits of the mode."""
     semaphores = sysv_sem(mode=0o600)
-    semaphores.set(mode=0o426)
+    semaphores.set_status(mode=0o426)
     assert oct(semaphores.stat().perm.mode) == oct(0o426)
-    semaphores.set(mode=0o600)
+    semaphores.set_status(mode=0o600)
     semctl_set(semaphores.id, mode=0o7777)
     assert oct(semaphores.stat().perm.mode) == oct(0o777)
 
@@ -72,7 +72,7 @@ def test_ipc_set_updates_ctime(aged):
     """IPC_SET sets sem_ctime to the current time."""
     semaphores = aged("sysv_sem")
     made = semaphores.stat().ctime
-    semaphores.set(mode=0o640)
+    semaphores.set_status(mode=0o640)
     assert semaphores.stat().ctime > made
 
 

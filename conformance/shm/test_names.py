@@ -168,7 +168,7 @@ def test_ipcrm_removes_by_key_and_by_id(sysv_shm):
 def segment_for(segment: Segment, mode: int) -> None:
     """Give the segment to OWNER and GROUP with *mode*."""
     try:
-        segment.set(uid=OWNER, gid=GROUP, mode=mode)
+        segment.set_status(uid=OWNER, gid=GROUP, mode=mode)
     except OSError as error:
         untested(Need.OTHER_USERS, f"cannot give a segment to another user: {error.strerror}")
 

@@ -46,7 +46,7 @@ def owned(sysv_shm):
     def make(mode, size=4096):
         segment = sysv_shm(size)
         try:
-            segment.set(uid=OWNER, gid=GROUP, mode=mode)
+            segment.set_status(uid=OWNER, gid=GROUP, mode=mode)
         except OSError as error:
             untested(Need.OTHER_USERS, f"cannot give a segment to another user: {error.strerror}")
         return segment
@@ -222,7 +222,7 @@ def test_ipc_set_changes_owner(owned, as_user):
     segment = owned(0o400)
     made_by = segment.stat().perm
     assert attaching(as_user, segment, "owner")[0] == "attached"
-    segment.set(uid=STRANGER, gid=OTHER_GROUP)
+    segment.set_status(uid=STRANGER, gid=OTHER_GROUP)
     perm = segment.stat().perm
     assert (perm.uid, perm.gid, perm.cuid, perm.cgid) == (STRANGER, OTHER_GROUP, made_by.cuid, made_by.cgid)
     assert attaching(as_user, segment, "owner")[0] == "EACCES"

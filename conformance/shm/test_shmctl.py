@@ -81,7 +81,7 @@ def test_invalid_command_or_id_fails(sysv_shm):
 def test_ipc_set_changes_mode(sysv_shm):
     """IPC_SET changes the permission bits of the mode."""
     segment = sysv_shm(mode=0o600)
-    segment.set(mode=0o640)
+    segment.set_status(mode=0o640)
     assert oct(segment.stat().perm.mode) == oct(0o640)
 
 
@@ -98,7 +98,7 @@ def test_ipc_set_updates_ctime(aged):
     """IPC_SET sets shm_ctime to the current time."""
     segment = aged("sysv_shm")
     made = segment.stat().ctime
-    segment.set(mode=0o640)
+    segment.set_status(mode=0o640)
     assert segment.stat().ctime > made
 
 

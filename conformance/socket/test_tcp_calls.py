@@ -195,7 +195,7 @@ def test_connection_ends_after_last_close(connection, fork):
     client.close()
     with fails_with(EAGAIN):
         recv(server.fd, 1, MSG_DONTWAIT)
-    child.end()
+    child.close()
     assert server.receive(1) == b""
 
 

@@ -80,7 +80,7 @@ def test_abstract_name_disappears_with_last_descriptor(sockets, fork, name):
     with fails_with(EADDRINUSE):
         bind(sockets.socket().fd, name)
     connect(sockets.socket().fd, name)
-    holder.end()
+    holder.close()
     with fails_with(ECONNREFUSED):
         connect(sockets.socket().fd, name)
     bind(sockets.socket().fd, name)

@@ -87,7 +87,7 @@ def test_connection_ends_after_last_close(sockets, fork):
     assert recv(right.fd, 10) == b"parent"
     with fails_with(EAGAIN):
         recv(right.fd, 10, MSG_DONTWAIT)
-    child.end()
+    child.close()
     assert recv(right.fd, 10) == b""
 
 

@@ -183,7 +183,7 @@ def signals(ipc_scope: Ipc) -> Signals:
 
 @pytest.fixture
 def fork(ipc_scope: Ipc) -> Fork:
-    """Run functions in forked children: fork(function, *args, **kwargs) -> Child, with .result(), .wait_blocked(), .end()."""
+    """Run functions in forked children: fork(function, *args, **kwargs) -> Child, with .result(), .wait_blocked(), .close()."""
     return ipc_scope.fork
 
 

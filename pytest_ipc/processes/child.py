@@ -288,14 +288,8 @@ class Child(Resource, Generic[Result]):
         else:
             pidfd_send_signal(self.pidfd, signo)
 
-    def end(self) -> None:
-        """End the child and its process group by SIGKILL, reap it, and pass on its output.
-
-        Harmless when it has ended.
-        """
-        self.close()
-
     def _end(self) -> None:
+        """End the child and its process group by SIGKILL, reap it, and pass on its output."""
         finish(
             self._end_tree,
             partial(tree.let_go, self._tag),

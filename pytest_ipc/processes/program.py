@@ -141,7 +141,7 @@ class Program(Resource):
                     keep=frozenset({source, error, *output, *pass_fds}),
                 )
                 assert isinstance(child, _Process)
-                failed.callback(child.end)
+                failed.callback(child.close)
             child.name = os.path.basename(words[0])
             _raise_failure(child, answer, words[0], cwd)
             child.files = output
@@ -292,7 +292,7 @@ class Program(Resource):
             self.signal(signal.SIGTERM)
         with suppress(TimeoutError):
             return self.wait(timeout=grace)
-        self._child.end()
+        self._child.close()
         self._pass_output_on()
         return self._child.status
 
@@ -316,11 +316,8 @@ class Program(Resource):
         """Return the System V objects that it has attached or used last. OSError."""
         return self._observed.ipc_objects()
 
-    def end(self) -> None:
-        """Kill it and all processes below it, and reap it. Harmless when it has ended."""
-        self.close()
-
     def _end(self) -> None:
+        """Kill it and all processes below it, and reap it."""
         finish(
             self._child.close,
             self.close_stdin,

@@ -152,7 +152,7 @@ class MessageQueue(SysvObject):
         self._usable()
         return msgctl_stat(self.id)
 
-    def set(
+    def set_status(
         self, *, uid: int | None = None, gid: int | None = None, mode: int | None = None, qbytes: int | None = None
     ) -> None:
         """msgctl(2), IPC_SET: change owner, group, mode or the room in bytes.

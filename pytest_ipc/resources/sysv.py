@@ -44,7 +44,7 @@ def unusual_mode() -> int:
             return mode
 
 
-class Setter(Protocol):
+class SetStatus(Protocol):
     """shmctl_set and its kin."""
 
     def __call__(
@@ -59,7 +59,7 @@ class SysvType:
     kind: str
     option: str
     stat: Callable[[int], Any]
-    set: Setter
+    set_status: SetStatus
     rmid: Callable[[int], None]
     has_cpid: bool = False
 
@@ -127,17 +127,17 @@ class SysvObject(Resource):
             record.made(id=id)
         if first != mode:
             try:
-                cls._type.set(id, uid=os.geteuid(), gid=os.getegid(), mode=mode)
+                cls._type.set_status(id, uid=os.geteuid(), gid=os.getegid(), mode=mode)
             except BaseException:
                 cls._type.rmid(id)
                 record.closed()
                 raise
         return id, key, record
 
-    def set(self, *, uid: int | None = None, gid: int | None = None, mode: int | None = None) -> None:
+    def set_status(self, *, uid: int | None = None, gid: int | None = None, mode: int | None = None) -> None:
         """IPC_SET: change owner, group or mode. OSError; ValueError for a mode beyond 0o777."""
         self._usable()
-        self._type.set(self.id, uid=uid, gid=gid, mode=None if mode is None else check_mode(mode))
+        self._type.set_status(self.id, uid=uid, gid=gid, mode=None if mode is None else check_mode(mode))
 
     def exists(self) -> bool:
         """Whether the id still stands for an object, also for a segment that is removed and waits for its last detach."""

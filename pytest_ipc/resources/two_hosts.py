@@ -70,8 +70,8 @@ class Host:
             raise ValueError(f"{self!r} is closed")
         return ForkInside(self._fork.entering(partial(_enter, self._namespaces)), self._actors)
 
-    def end(self) -> None:
-        """End the actors; none can be started any more."""
+    def close(self) -> None:
+        """End the actors; none can be started any more. Harmless when repeated."""
         self._namespaces = []
         finish(*(actor.close for actor in reversed(self._actors)))
 
@@ -119,7 +119,7 @@ class TwoHosts(Resource):
         return list(self._namespaces)
 
     def _end(self) -> None:
-        finish(self.right.end, self.left.end, partial(close_all, self._namespaces))
+        finish(self.right.close, self.left.close, partial(close_all, self._namespaces))
 
 
 def _enter(namespaces: list[int]) -> None:

@@ -231,5 +231,5 @@ def test_a_process_that_started_later_has_only_inherited_the_number(fork, pipe):
     child = fork(os.read, pipe().read_fd, 1)
     assert is_alive(child.pid, time.time())
     assert not is_alive(child.pid, time.time() - 3600)
-    child.end()
+    child.close()
     assert not is_alive(child.pid, time.time())

@@ -35,7 +35,7 @@ def test_what_it_sends_comes_out_as_it_went_in(sysv_msg, peer):
 
 def test_it_waits_for_room_until_we_make_some(sysv_msg, peer):
     queue = sysv_msg()
-    queue.set(qbytes=3)
+    queue.set_status(qbytes=3)
     sender = peer("msg", queue.key, "send", 3)
     sender.wait_blocked("msgsnd")
     assert [queue.receive(timeout=10).type for _ in range(3)] == [1, 2, 3]

@@ -139,5 +139,5 @@ def test_it_stops_itself_and_is_continued(peer):
 def test_it_is_ended_while_it_is_stopped(peer):
     other = peer("sync", "stop")
     other.wait_state("T")
-    other.end()
+    other.close()
     assert other.status == -9

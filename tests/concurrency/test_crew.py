@@ -180,7 +180,7 @@ def test_a_thread_that_waits_for_the_interpreter_does_not_sleep_in_its_call(fork
     child = fork(sleeps_in_futex, mapped_file().address, seconds)
     child.wait_blocked("futex")
     assert crew_module._waits_for_interpreter(child.pid, child.pid) is (seconds is not None)
-    child.end()
+    child.close()
 
 
 def test_the_text_of_an_error_is_kept(history_of):

@@ -36,5 +36,5 @@ def test_a_killed_campaign_leaves_no_file(fork, tmp_path):
     folder = Path((tmp_path / "path").read_text()).parent
     assert folder.is_dir()
     os.kill(child.pid, signal.SIGKILL)
-    child.end()
+    child.close()
     assert Deadline(30).until(lambda: not folder.exists())

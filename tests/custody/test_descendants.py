@@ -124,7 +124,7 @@ def test_objects_of_processes_below_a_child_go_when_it_ends(noted, life: Callabl
             child.wait()
         # The nested ones may have died with their parent already; what they made is still there.
         assert len(noted.left()) == 5
-        child.end()
+        child.close()
         assert noted.left() == []
         assert set(os.listdir(state_dir_path())) - before == set()
         assert children() == {}
@@ -141,9 +141,9 @@ def test_the_end_of_one_child_leaves_the_objects_of_another_tree(noted):
         for child in (first, second):
             child.wait_blocked("pause")
         assert len(noted.left()) == 10
-        first.end()
+        first.close()
         assert len(noted.left()) == 5
-        second.end()
+        second.close()
         assert noted.left() == []
 
 

@@ -110,7 +110,7 @@ def test_a_tag_stays_through_two_forks_a_session_and_exec(fork):
     assert Deadline(30).until(lambda: os.getsid(daemon) != os.getsid(0))
     assert tagged(tag) == [daemon]
     assert tag_of(os.getpid()) != tag
-    child.end()
+    child.close()
     assert tagged(tag) == []
 
 

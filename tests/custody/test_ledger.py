@@ -94,7 +94,7 @@ def test_a_child_is_on_record_before_it_runs(own, fork):
     child = fork(life)
     seen = [line for line in child.result() if line[0] != "@"]
     assert seen[0].startswith('+ 1 process {"at": ')
-    child.end()
+    child.close()
     assert json.loads(records(own)[1].split(" ", 2)[2])["pid"] == child.pid
     assert records(own)[-1] == "- 1"
 
@@ -214,7 +214,7 @@ def test_a_forked_child_has_its_own_and_leaves_its_parents_alone(own, fork):
     assert json.loads(lines[0].split(" ", 2)[2])["root"] == [process.pid, process.start]
     assert (name != own.name, "sysv-shm" in "".join(lines)) == (True, True)
     assert [line for line in text(own)[len(before) :] if "sysv-shm" in line] == []
-    child.end()
+    child.close()
     assert os.listdir(state_dir_path()) == [own.name]
 
 
@@ -271,7 +271,7 @@ with scope() as ipc:
         return state_dir_path(), len(os.listdir(here))
     child = ipc.fork(life)
     assert child.result() == (str(here), 2), child.result()
-    child.end()
+    child.close()
     assert len(os.listdir(here)) == 1
 assert os.listdir(sys.argv[1]) == []
 """,
@@ -381,7 +381,7 @@ def test_in_another_root_directory_the_ledger_stays_where_it_is(own, fork, tmp_p
     child = fork(life)
     child.wait()
     assert child.output == "['+ 1', '+ 2']\n"
-    child.end()
+    child.close()
     assert os.listdir(tmp_path) == ["runtime"]
     assert os.listdir(state_dir_path()) == [own.name]
 

@@ -71,7 +71,7 @@ def test_a_daemon_ends_with_the_child_that_it_came_from_and_is_reaped(fork, end)
     state = process_state(daemon)
     assert state is not None
     assert state.state != "Z"
-    child.end()
+    child.close()
     assert process_state(daemon) is None  # not even a zombie
     assert children() == {}
 
@@ -92,7 +92,7 @@ def test_many_generations_end(fork):
     tag = tag_of(pids[0])
     assert tag is not None
     assert len(tagged(tag)) == 6
-    child.end()
+    child.close()
     assert tagged(tag) == []
     assert children() == {}
 
@@ -102,7 +102,7 @@ def test_an_unrelated_child_of_the_test_is_left_alone(fork):
         child = fork(daemonise)
         child.result()
         with Running(SLEEPS) as after:
-            child.end()
+            child.close()
             for process in (before, after):
                 assert process.poll() is None
                 process.kill()
@@ -114,7 +114,7 @@ def test_a_zombie_of_somebody_elses_keeps_its_status(fork):
         os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
         child = fork(daemonise)
         child.result()
-        child.end()
+        child.close()
         assert other.wait() == 7
 
 
@@ -125,7 +125,7 @@ def test_a_process_that_an_actors_own_test_started_is_not_its_parents(fork):
         with Running(SLEEPS) as other, scope() as ipc:
             nested = ipc.fork(daemonise)
             nested.result()
-            nested.end()
+            nested.close()
             alive = other.poll() is None
             other.kill()
             other.wait()
@@ -153,7 +153,7 @@ def test_what_a_nested_child_left_goes_with_the_outer_one(fork, end):
     child.wait()
     pids = list(map(int, child.output.split()))
     assert len(pids) == 3
-    child.end()
+    child.close()
     assert Deadline(30).until(lambda: all(process_state(pid) is None for pid in pids))
     assert children() == {}
 
@@ -167,10 +167,10 @@ def test_another_actor_that_lives_keeps_its_daemons(fork):
     for child in (first, second):
         child.wait_blocked("pause")
     ended = int(first.output)
-    first.end()
+    first.close()
     assert process_state(ended) is None
     assert process_state(int(second.output)) is not None
-    second.end()
+    second.close()
     assert children() == {}
 
 
@@ -183,9 +183,9 @@ def test_the_process_is_a_subreaper_while_actors_live_and_then_what_it_was(befor
             assert is_subreaper() is before
             first, second = ipc.fork(signal.pause), ipc.fork(signal.pause)
             assert is_subreaper()
-            first.end()
+            first.close()
             assert is_subreaper()
-            second.end()
+            second.close()
             assert is_subreaper() is before
             ipc.fork(int)
         assert is_subreaper() is before
@@ -199,7 +199,7 @@ def test_a_process_that_cannot_be_ended_keeps_nobody_for_ever(fork, monkeypatch)
     monkeypatch.setattr(tree, "_PATIENCE", 0.05)
     monkeypatch.setattr(tree, "signal_process", lambda *_arguments: True)
     with pytest.raises(OSError, match=f"process {daemon} below a child cannot be ended"):
-        child.end()
+        child.close()
     os.kill(daemon, signal.SIGKILL)
     os.waitpid(daemon, 0)
 
@@ -208,7 +208,7 @@ def test_where_children_are_not_listed_all_processes_are_gone_through(fork, monk
     child = fork(daemonise)
     daemon = child.result()
     monkeypatch.setattr(tree, "lists_children", lambda: False)
-    child.end()
+    child.close()
     assert process_state(daemon) is None
 
 
@@ -236,7 +236,7 @@ def test_a_daemon_that_has_lost_its_tag_ends_with_the_child_that_it_came_from(fo
         child.wait_blocked("pause")
     daemon = int(child.output)
     assert tag_of(daemon) is None
-    child.end()
+    child.close()
     assert process_state(daemon) is None
     assert children() == {}
 
@@ -261,7 +261,7 @@ def test_a_daemon_started_as_another_user_or_with_other_limits_ends_with_its_chi
     daemon = child.result(timeout=30)
     # The number is setsid's, which becomes sleep; or forks, where it leads a group.
     assert process_state(daemon) is not None
-    child.end()
+    child.close()
     assert process_state(daemon) is None
     assert children() == {}
 
@@ -269,9 +269,9 @@ def test_a_daemon_started_as_another_user_or_with_other_limits_ends_with_its_chi
 def test_what_may_be_of_either_of_two_children_goes_with_the_last(fork):
     first, second = fork(untagged_daemon), fork(signal.pause)
     daemon = first.result()
-    first.end()
+    first.close()
     assert process_state(daemon) is not None
-    second.end()
+    second.close()
     assert process_state(daemon) is None
     assert children() == {}
 
@@ -293,7 +293,7 @@ def test_what_was_below_a_child_when_it_was_killed_goes_with_it(fork):
     first.wait_blocked("pause")
     assert Deadline(10).until(lambda: "\n" in first.output)
     below = int(first.output)
-    first.end()
+    first.close()
     assert process_state(below) is None
 
 
@@ -303,7 +303,7 @@ def test_a_process_of_the_test_that_has_no_tag_is_left_alone(fork):
     with Running([sys.executable, "-I", "-S", "-c", source], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline()
-        child.end()
+        child.close()
         assert other.poll() is None
         other.kill()
 
@@ -354,7 +354,7 @@ def test_a_run_below_a_child_is_cleared_up_by_its_own_reaper_before_the_child_ha
     run, segment, path = child.output.split()
     (reaper,) = reapers(int(run))
     assert exists(int(segment))
-    child.end()
+    child.close()
     assert not exists(int(segment))
     assert not os.path.exists(path)
     assert process_state(reaper) is None
@@ -372,7 +372,7 @@ def test_a_daemon_of_the_tests_own_program_is_reaped_where_its_session_shows_tha
         other = fork(signal.pause)
         assert set(children()) == {child.pid, other.pid}
     else:
-        child.end()
+        child.close()
         assert children() == {}
 
 
@@ -380,6 +380,6 @@ def test_a_zombie_that_the_test_may_wait_for_is_left_to_it(fork):
     with Running([sys.executable, "-c", "raise SystemExit(7)"], start_new_session=True) as other:
         child = fork(signal.pause)
         os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
-        fork(signal.pause).end()
-        child.end()
+        fork(signal.pause).close()
+        child.close()
         assert other.wait() == 7

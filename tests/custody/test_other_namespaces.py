@@ -32,7 +32,7 @@ def left_inside(state_dir, ipc_namespace):
 
     maker = namespace.fork(leave)
     shmid, name, uid, process = maker.result()
-    maker.end()
+    maker.close()
     # A segment of the same key, id or both out here is another one.
     forge(state_dir, about_segment(key=key, ipc=name, uid=uid), made(id=shmid), process=process)
     return namespace, key, name
@@ -120,7 +120,7 @@ def test_an_actor_that_died_in_a_namespace_leaves_nothing_in_it(ipc_namespace):
     child = namespace.fork(life)
     child.wait_blocked("pause")
     assert is_inside(namespace, key)
-    child.end()
+    child.close()
     assert not is_inside(namespace, key)
 
 
@@ -156,7 +156,7 @@ def test_a_child_that_has_become_another_user_leaves_nothing(state_dir, fork):
     shmid = int(killed.output)
     assert shmctl_stat(shmid).perm.cuid == 65534
     for child in (returned, killed):
-        child.end()
+        child.close()
     assert not exists(shmid)
     assert [name for name in os.listdir(state_dir) if name.endswith("ledger")] == own_only()
 
@@ -178,7 +178,7 @@ def test_a_segment_that_its_own_user_may_not_look_at_goes_too(state_dir, fork):
             nested.wait()
             shmid = int(nested.output)
             assert shmid in {row.shmid for row in sysvipc_shm() or ()}
-            nested.end()
+            nested.close()
             return shmid in {row.shmid for row in sysvipc_shm() or ()}
 
     theirs = state_dir.parent

@@ -198,7 +198,7 @@ def test_a_process_of_another_pid_namespace_is_known_by_its_number_there(state_d
     path = forge(state_dir, about_fifo(fifo), file_made(fifo), process=Process(1, start), pids=namespace)
     assert sweep() == Swept()
     assert path.exists()
-    child.end()
+    child.close()
     assert len(sweep().removed) == 1
 
 

@@ -58,7 +58,7 @@ def left(state_dir, fork):
     segment, private, placed, daemon = child.output.split()
     assert path.exists()
     yield int(segment), [private, placed], int(daemon)
-    child.end()
+    child.close()
     assert not path.exists()
 
 

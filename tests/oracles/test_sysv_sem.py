@@ -42,7 +42,7 @@ def test_its_is_what_we_find(theirs):
         perm = ours.stat().perm
         assert (perm.key, perm.mode, perm.cuid) == (theirs.key, 0o640, theirs.cuid)
         ours.set_value(9)
-        ours.set(mode=0o600)
+        ours.set_status(mode=0o600)
         assert (theirs.value, theirs.mode & 0o777) == (9, 0o600)
         theirs.value = 4
         assert ours.values == [4]

@@ -47,13 +47,13 @@ def test_a_child_ends_with_its_scope():
 
 def test_ending_is_idempotent(fork):
     child = fork(signal.pause)
-    child.end()
-    child.end()
+    child.close()
+    child.close()
     child.close()
     assert child.status == -signal.SIGKILL
     ended = fork(int)
     assert ended.wait() == 0
-    ended.end()
+    ended.close()
     assert ended.status == 0
 
 
@@ -67,7 +67,7 @@ def test_ending_a_child_ends_its_group(fork):
     grandchild = int(child.output)
     assert os.getpgid(grandchild) == child.pid
     assert not gone(grandchild)
-    child.end()
+    child.close()
     assert end_comes(grandchild)
 
 
@@ -87,7 +87,7 @@ def test_the_group_that_an_ended_child_left_behind_ends_with_it(fork, monkeypatc
     grandchild = child.result()
     assert not gone(grandchild)
     assert os.getpgid(grandchild) == child.pid
-    child.end()
+    child.close()
     assert end_comes(grandchild)
 
 
@@ -101,7 +101,7 @@ def test_a_child_that_left_its_group_ends_too(fork):
     child = fork(life)
     child.wait_blocked("pause")
     assert os.getpgid(child.pid) == other.pid
-    child.end()
+    child.close()
     assert child.status == -signal.SIGKILL
 
 
@@ -110,7 +110,7 @@ def test_a_stopped_child_ends_too(fork):
     child.signal(signal.SIGSTOP)
     child.wait_state("T")
     assert child.alive
-    child.end()
+    child.close()
     assert child.status == -signal.SIGKILL
 
 
@@ -143,7 +143,7 @@ def test_without_pidfds_everything_works(fork, monkeypatch):
     assert child.wait() == -signal.SIGTERM
     assert fork(lambda: 7).result() == 7
     left = fork(signal.pause)
-    left.end()
+    left.close()
     assert left.status == -signal.SIGKILL
 
 
@@ -160,7 +160,7 @@ def test_a_test_may_reap_the_child_itself(fork):
     ended = fork(signal.pause)
     os.kill(ended.pid, signal.SIGKILL)
     os.waitpid(ended.pid, 0)
-    ended.end()
+    ended.close()
     assert ended.status is None
 
 
@@ -171,7 +171,7 @@ def test_a_child_that_somebody_else_reaped_is_not_killed_again(fork, monkeypatch
     killed = []
     monkeypatch.setattr(unpatched.os, "kill", lambda *arguments: killed.append(arguments))
     monkeypatch.setattr(unpatched.os, "killpg", lambda *arguments: killed.append(arguments))
-    child.end()
+    child.close()
     assert killed == []
 
 
@@ -216,7 +216,7 @@ def test_an_actor_of_the_parent_is_left_alone_by_a_child(fork):
     first.wait_blocked("pause")
 
     def life():
-        first.end()
+        first.close()
         return first.closed
 
     assert fork(life).result() is False

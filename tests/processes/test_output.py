@@ -98,7 +98,7 @@ def test_it_is_passed_on_when_the_child_is_waited_for_and_when_it_is_ended(fork,
     child.wait()
     child.wait()
     assert capsys.readouterr().out == "waited for\n"
-    child.end()
+    child.close()
     assert capsys.readouterr().out == ""
 
     def life():
@@ -107,7 +107,7 @@ def test_it_is_passed_on_when_the_child_is_waited_for_and_when_it_is_ended(fork,
 
     ended = fork(life)
     ended.wait_blocked("pause")
-    ended.end()
+    ended.close()
     assert capsys.readouterr().out == "ended\n"
 
 

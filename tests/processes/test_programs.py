@@ -211,7 +211,7 @@ def test_everything_below_it_ends_with_it(spawn):
     program = python(spawn, source)
     pid = int(program.wait_for_output(r"^(\d+)$")[1])
     program.wait_for(lambda: [child.pid for child in program.children()] == [pid])
-    program.end()
+    program.close()
     assert proc.process_state(pid) is None
     assert program.closed
 
@@ -220,7 +220,7 @@ def test_a_stopped_program_ends(spawn):
     program = spawn(["sleep", "100"])
     program.signal(signal.SIGSTOP)
     program.wait_state("T")
-    program.end()
+    program.close()
     assert proc.process_state(program.pid) is None
 
 

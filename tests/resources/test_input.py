@@ -200,7 +200,7 @@ def test_a_closed_object_is_refused():
         "Segment id=": [
             segment.attach,
             segment.stat,
-            lambda: segment.set(mode=0o600),
+            lambda: segment.set_status(mode=0o600),
             lambda: segment.control(pytest_ipc.kernel.SHM_LOCK),
         ],
         "SemaphoreSet id=": [
@@ -217,7 +217,7 @@ def test_a_closed_object_is_refused():
             semaphores.zero_waiters,
             semaphores.last_pid,
             semaphores.stat,
-            lambda: semaphores.set(mode=0o600),
+            lambda: semaphores.set_status(mode=0o600),
         ],
         "Attachment of": [attachment.detach, lambda: attachment.buf],
         "read end of a pipe": [reader.fileno, lambda: reader.fd, pipe.read, lambda: pipe.read_fd, reader.read],

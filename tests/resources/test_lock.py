@@ -278,7 +278,7 @@ def test_who_is_in_the_way_is_asked(file_lock, fork, pipe, kind):
     assert found is not None
     assert (found.type, found.pid) == (F_RDLCK, -1 if kind == "ofd" else child.pid)
     assert lock.test(shared=True) is None
-    child.end()
+    child.close()
     lock.release()
     child = holding(fork, pipe, lock.path, kind)
     found = lock.test(shared=True)

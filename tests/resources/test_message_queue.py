@@ -67,7 +67,7 @@ def test_the_flags_are_the_kernels(queue):
     assert queue.receive(size=2, flags=MSG_NOERROR) == (1, b"te")
     with fails_with(ENOMSG):
         queue.receive(flags=IPC_NOWAIT)
-    queue.set(qbytes=1)
+    queue.set_status(qbytes=1)
     with fails_with(EAGAIN):
         queue.send(b"text", flags=IPC_NOWAIT)
 
@@ -75,7 +75,7 @@ def test_the_flags_are_the_kernels(queue):
 def test_a_text_of_any_size_is_received_whole(inside):
     def life():
         with MessageQueue.create() as queue:
-            queue.set(qbytes=200_000)
+            queue.set_status(qbytes=200_000)
             texts = [os.urandom(size) for size in (0, 8191, 8192, 8193, 100_000)]
             for text in texts:
                 queue.send(text)
@@ -106,7 +106,7 @@ def test_no_message_within_the_time(queue):
 
 
 def test_no_room_within_the_time(queue):
-    queue.set(qbytes=4)
+    queue.set_status(qbytes=4)
     queue.send(b"text", timeout=0)
     with pytest.raises(
         TimeoutError, match=f"^waited 0.02 s for room for 2 bytes in {queue!r}; it holds 1 messages, 4 of 4 bytes"
@@ -130,7 +130,7 @@ def test_a_message_that_comes_in_time_is_received(fork, queue, pipe):
 
 
 def test_room_that_comes_in_time_is_used(fork, queue):
-    queue.set(qbytes=4)
+    queue.set_status(qbytes=4)
     queue.send(b"full", 5)
     sender = fork(queue.send, b"more", 6, timeout=10)
     assert queue.receive(5) == (5, b"full")
@@ -141,7 +141,7 @@ def test_room_that_comes_in_time_is_used(fork, queue):
 def test_without_a_time_it_waits_in_the_kernel(fork, queue):
     reader = fork(queue.receive, 2, timeout=None)
     reader.wait_blocked("msgrcv")
-    queue.set(qbytes=4)
+    queue.set_status(qbytes=4)
     queue.send(b"full")
     writer = fork(queue.send, b"more", 2, timeout=None)
     writer.wait_blocked("msgsnd")
@@ -161,7 +161,7 @@ def test_a_handler_ends_no_waiting(fork, signals, queue, call):
         return caught.count
 
     if call == "msgsnd":
-        queue.set(qbytes=4)
+        queue.set_status(qbytes=4)
         queue.send(b"full")
     child = fork(life)
     child.wait_blocked(call)
@@ -177,7 +177,7 @@ def test_a_handler_ends_no_waiting(fork, signals, queue, call):
 @pytest.mark.parametrize("timeout", [None, 10])
 def test_whoever_waits_is_let_go_at_the_end(fork, timeout):
     with MessageQueue.create() as queue:
-        queue.set(qbytes=4)
+        queue.set_status(qbytes=4)
         queue.send(b"full")
 
         def life(call, *args):
@@ -197,7 +197,7 @@ def test_whoever_waits_is_let_go_at_the_end(fork, timeout):
 
 
 def test_owner_mode_and_room_can_be_changed(queue):
-    queue.set(mode=0o640, qbytes=1000)
+    queue.set_status(mode=0o640, qbytes=1000)
     ds = queue.stat()
     assert (ds.perm.mode, ds.qbytes, ds.perm.uid) == (0o640, 1000, os.geteuid())
 

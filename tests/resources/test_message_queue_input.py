@@ -60,16 +60,16 @@ REFUSED: dict[str, tuple[Callable[[Any], object], type[Exception], str]] = {
         "msgrcv: argument must be an integer, not str '1'",
     ),
     "a size too large": (lambda queue: queue.receive(size=1 << 64), OverflowError, "range of the C type"),
-    "a mode too large": (lambda queue: queue.set(mode=0o1000), ValueError, "between 0 and 0o777, not 0o1000"),
-    "a mode of text": (lambda queue: queue.set(mode="600"), TypeError, "permission bits"),
-    "room below 0": (lambda queue: queue.set(qbytes=-1), OverflowError, "range of the C type"),
+    "a mode too large": (lambda queue: queue.set_status(mode=0o1000), ValueError, "between 0 and 0o777, not 0o1000"),
+    "a mode of text": (lambda queue: queue.set_status(mode="600"), TypeError, "permission bits"),
+    "room below 0": (lambda queue: queue.set_status(qbytes=-1), OverflowError, "range of the C type"),
     "room of 1.5 bytes": (
-        lambda queue: queue.set(qbytes=1.5),
+        lambda queue: queue.set_status(qbytes=1.5),
         TypeError,
         "msgctl: argument must be an integer, not float 1.5",
     ),
-    "a user below 0": (lambda queue: queue.set(uid=-1), OverflowError, "range of the C type"),
-    "a group too large": (lambda queue: queue.set(gid=1 << 32), OverflowError, "range of the C type"),
+    "a user below 0": (lambda queue: queue.set_status(uid=-1), OverflowError, "range of the C type"),
+    "a group too large": (lambda queue: queue.set_status(gid=1 << 32), OverflowError, "range of the C type"),
 }
 
 
@@ -114,7 +114,7 @@ def test_no_time_to_wait_is_refused_and_nothing_is_done(queue, timeout, error):
 def test_a_closed_queue_is_refused():
     queue = MessageQueue.create()
     queue.close()
-    for use in (queue.receive, lambda: queue.send(b""), queue.stat, lambda: queue.set(mode=0o600)):
+    for use in (queue.receive, lambda: queue.send(b""), queue.stat, lambda: queue.set_status(mode=0o600)):
         with pytest.raises(ValueError, match=r"<MessageQueue id=.* is closed"):
             use()
     queue.close()

@@ -127,10 +127,10 @@ def test_what_cannot_be_found_is_not_made():
 
 def test_owner_and_mode_can_be_changed():
     with Segment.create() as segment:
-        segment.set(mode=0o640)
+        segment.set_status(mode=0o640)
         assert segment.stat().perm.mode & 0o777 == 0o640
         with pytest.raises(ValueError, match="0o1640"):
-            segment.set(mode=0o1640)
+            segment.set_status(mode=0o1640)
 
 
 def test_one_attachment_that_is_gone_keeps_neither_the_others_nor_the_segment():

@@ -43,7 +43,7 @@ def test_what_it_is_is_what_the_kernel_says():
         assert (semaphores.values, semaphores.value(), semaphores.value(1)) == ([4, 5 + 1], 4, 6)
         assert (semaphores.waiters(), semaphores.zero_waiters(1), semaphores.last_pid(1)) == (0, 0, os.getpid())
         assert semaphores.stat().perm.mode == 0o640
-        semaphores.set(mode=0o600)
+        semaphores.set_status(mode=0o600)
         assert semaphores.stat().perm.mode == 0o600
 
 

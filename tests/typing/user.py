@@ -136,7 +136,7 @@ def use_child(child: Child[int]) -> None:
     child.wait_blocked("read", timeout=1.5)
     assert_type(child.wait_state("T", timeout=1), str)
     child.signal(signal.SIGTERM)
-    child.end()
+    child.close()
     assert_type(child.alive, bool)
     assert_type(child.output, str)
     assert_type(child.pid, int)
@@ -168,7 +168,7 @@ def use_program(program: Program) -> None:
     assert_type(program.maps(), list[MemoryMap])
     print(program.limits())
     assert_type(program.ipc_objects(), IpcUse)
-    program.end()
+    program.close()
 
 
 def use_observed(observed: Observed) -> None:
@@ -308,14 +308,14 @@ def use_sysv_object(sysv_object: SysvObject) -> None:
     assert_type(sysv_object.key, int)
     assert_type(sysv_object.exists(), bool)
     assert_type(sysv_object.remove(), bool)
-    sysv_object.set(uid=0, gid=0, mode=0o600)
+    sysv_object.set_status(uid=0, gid=0, mode=0o600)
 
 
 def use_sysv_type(sysv_type: SysvType) -> None:
     assert_type(sysv_type.kind, str)
     assert_type(sysv_type.option, str)
     assert_type(sysv_type.has_cpid, bool)
-    print(sysv_type.stat, sysv_type.set, sysv_type.rmid)
+    print(sysv_type.stat, sysv_type.set_status, sysv_type.rmid)
 
 
 def use_semaphore_set(semaphore_set: SemaphoreSet) -> None:
@@ -341,7 +341,7 @@ def use_message_queue(message_queue: MessageQueue) -> None:
     message_queue.send(b"text", 1, 0, timeout=1)
     message = message_queue.receive(-2, 10, 0, timeout=1)
     assert_type((message.type, message.text), tuple[int, bytes])
-    message_queue.set(uid=0, gid=0, mode=0o600, qbytes=1)
+    message_queue.set_status(uid=0, gid=0, mode=0o600, qbytes=1)
     assert_type(message_queue.stat().qnum, int)
 
 
@@ -517,7 +517,7 @@ def use_host(host: Host) -> None:
     assert_type(host.fork(double, 2), Child[int])
     assert_type(host.address, str)
     assert_type(host.address6, str | None)
-    host.end()
+    host.close()
 
 
 def run_what_needs_no_object() -> Any:
