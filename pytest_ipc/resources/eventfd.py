@@ -41,7 +41,7 @@ class EventFd(Descriptor):
         TimeoutError after *timeout* seconds; ValueError for what never fits.
         """
         if not 0 <= value <= EVENTFD_MAX:
-            raise ValueError(f"eventfd: value must lie between 0 and {EVENTFD_MAX} (2**64 - 2), not {value}")
+            raise ValueError(f"eventfd: value must be from 0 to {EVENTFD_MAX} (EVENTFD_MAX), not {value}")
         self._taking(lambda: eventfd_write(self._fd, value), timeout, "room in", POLLOUT)
 
     def _state(self) -> str:

@@ -91,23 +91,25 @@ class OwnedFile:
         """The descriptor that stands for the file itself; None when the test has closed it."""
         return self._anchor if same_file(self._anchor, self._identity) else None
 
-    def unlink(self) -> None:
+    def unlink(self) -> bool:
         """Remove the name, if it still stands for this file and not for one that the test has put in its place.
 
-        OSError.
+        Return whether this call was the one that removed it. OSError.
         """
-        with self._in_folder() as folder, suppress(FileNotFoundError):
+        with self._in_folder() as folder, suppress(FileNotFoundError):  # somebody was quicker
             if same_entry(folder, self._name, self._identity):
                 os.unlink(self._name, dir_fd=folder)
+                return True
+        return False
 
-    def close(self, unlink: Callable[[], None] | None = None) -> None:
+    def close(self, unlink: Callable[[], object] | None = None) -> None:
         """Remove the file, by *unlink* where more belongs to it than that, and its folder.
 
         OSError; the record stays then.
         """
         finish(partial(self._remove, unlink or self.unlink), self._let_go)
 
-    def _remove(self, unlink: Callable[[], None]) -> None:
+    def _remove(self, unlink: Callable[[], object]) -> None:
         if not self._record.is_open:
             return
         unlink()

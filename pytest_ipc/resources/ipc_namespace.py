@@ -175,7 +175,7 @@ def _checked(name: str, value: object, most: int) -> str:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"the limit {name} must be an integer, not {value!r}")
     if not 0 <= value <= most:
-        raise ValueError(f"the limit {name} must lie between 0 and {most}, and {value} does not")
+        raise ValueError(f"the limit {name} must be from 0 to {most}, not {value}")
     return str(value)
 
 

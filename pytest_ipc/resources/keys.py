@@ -7,6 +7,7 @@ has to clear up after this one.
 
 from __future__ import annotations
 
+from ..kernel.libc import INT
 from ..unpatched import os
 
 __all__ = ["unused_key"]
@@ -23,6 +24,6 @@ def check_key(key: int) -> int:
     """*key*, if it fits key_t."""
     if isinstance(key, bool) or not isinstance(key, int):
         raise TypeError(f"key must be an integer, not {key!r}")
-    if not -(1 << 31) <= key < 1 << 31:
-        raise ValueError(f"key must fit key_t, 32 bits with a sign, and {key:#x} does not")
+    if not INT[0] <= key <= INT[1]:
+        raise ValueError(f"key must be from {INT[0]} to {INT[1]} (key_t), not {key}")
     return key

@@ -12,7 +12,7 @@ from socket import AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_STREAM
 from typing import TYPE_CHECKING, Self
 
 from ..custody.cleanup import finish
-from ..kernel.sockets import accept4
+from ..kernel.sockets import SUN_PATH_BYTES, accept4
 from ..resource import DEFAULT, Timeout, check_mode
 from ..unpatched import os, select, socket
 from .file import OwnedFile
@@ -135,8 +135,10 @@ def _abstract_name(abstract: bool | bytes) -> bytes:
         return f"pytest-ipc-{os.urandom(8).hex()}".encode()
     if not isinstance(abstract, bytes):
         raise TypeError(f"an abstract name must be bytes, or True for one that nobody else has, not {abstract!r}")
-    if not 1 <= len(abstract) <= 107:
-        raise ValueError(f"an abstract name has 1 to 107 bytes, not {len(abstract)}")
+    if not 1 <= len(abstract) < SUN_PATH_BYTES:
+        raise ValueError(
+            f"an abstract name must have from 1 to {SUN_PATH_BYTES - 1} bytes (sun_path), not {len(abstract)}"
+        )
     return abstract
 
 

@@ -8,7 +8,7 @@ with timeout=None blocks in the kernel, where others can see it wait.
 from __future__ import annotations
 
 from collections.abc import Callable
-from errno import E2BIG, EAGAIN, ENOMSG, ENOSPC
+from errno import E2BIG, EAGAIN, EINVAL, ENOMSG, ENOSPC
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from ..custody.ledger import Record
@@ -17,6 +17,7 @@ from ..kernel.libc import INT
 from ..kernel.msg import MSG_NOERROR, Msgbuf, MsqidDs, msgctl_rmid, msgctl_set, msgctl_stat, msgget, msgrcv, msgsnd
 from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Timeout, check_mode, check_timeout, timed_out
+from .limit_notes import note_limits
 from .sysv import SysvObject, SysvType
 
 if TYPE_CHECKING:
@@ -75,14 +76,21 @@ class MessageQueue(SysvObject):
         """
         self._usable()
         text = bytes(memoryview(data))
-        self._wait(
-            lambda how: msgsnd(self.id, type, text, how),
-            flags,
-            timeout,
-            EAGAIN,
-            doing=f"sending {len(text)} bytes to",
-            missing=f"room for {len(text)} bytes in",
-        )
+        try:
+            self._wait(
+                lambda how: msgsnd(self.id, type, text, how),
+                flags,
+                timeout,
+                EAGAIN,
+                doing=f"sending {len(text)} bytes to",
+                missing=f"room for {len(text)} bytes in",
+            )
+        except OSError as error:
+            if error.errno == EINVAL and type < 1:
+                error.add_note(f"the type of a message must be at least 1, not {type}")
+            elif error.errno == EINVAL:
+                note_limits(error, "kernel.msgmax")
+            raise
 
     def receive(self, type: int = 0, size: int | None = None, flags: int = 0, *, timeout: Timeout = DEFAULT) -> Msgbuf:
         """msgrcv(2): take a message, its `type` and `text`; it waits for one unless *flags* have IPC_NOWAIT.
@@ -169,5 +177,6 @@ def _msgget(key: int, flags: int) -> int:
     except OSError as error:
         error.add_note(f"while making a System V message queue with key {key:#x}, flags {flags:#o}")
         if error.errno == ENOSPC:
-            error.add_note("kernel.msgmni queues are in use in this IPC namespace: see `ipcs -q` and `ipcs -l`")
+            note_limits(error, "kernel.msgmni")
+            error.add_note("`ipcs -q` lists the message queues of this IPC namespace")
         raise

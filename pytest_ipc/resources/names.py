@@ -40,7 +40,8 @@ def check_name(name: str, what: str, longest: int = NAME_MAX) -> str:
         raise ValueError(f"{name!r} cannot be the name of {what}: it must be a slash and a file name without one")
     if (size := len(os.fsencode(rest))) > longest:
         raise ValueError(
-            f"{name[:20]!r}... cannot be the name of {what}: {size} bytes after the slash, and {longest} are the most"
+            f"{name[:20]!r}... cannot be the name of {what}: {size} bytes after the slash, "
+            f"the limit is {longest} ({'NAME_MAX' if longest == NAME_MAX else f'NAME_MAX - {NAME_MAX - longest}'})"
         )
     return name
 

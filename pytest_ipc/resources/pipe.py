@@ -13,6 +13,7 @@ from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Resource, Timeout, check_size, check_timeout
 from ..unpatched import fcntl, os, select
 from .descriptor import Descriptor
+from .limit_notes import note_limits
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -85,7 +86,8 @@ class Pipe(Resource):
             except BaseException as error:
                 pipe.close()
                 if isinstance(error, OSError):
-                    error.add_note(f"while making a pipe of {capacity} bytes; /proc/sys/fs/pipe-max-size is the limit")
+                    error.add_note(f"while making a pipe of {capacity} bytes")
+                    note_limits(error, "fs.pipe-max-size")
                 raise
         return pipe
 

@@ -6,13 +6,14 @@ default size: a test that needs many should make them small.
 
 from __future__ import annotations
 
-from errno import EEXIST, EINVAL, EMFILE, ENOSPC
+from errno import EEXIST, EINVAL, EMFILE, EMSGSIZE, ENOSPC
 from typing import TYPE_CHECKING, Self
 
 from ..custody.cleanup import finish
 from ..custody.ledger import Record, intent
 from ..custody.namespaces import ipc_identity, is_here
 from ..kernel.posix_mq import (
+    MQ_PRIO_MAX,
     MqAttr,
     mq_close,
     mq_getattr,
@@ -31,6 +32,7 @@ from ..kernel.waiting import Deadline
 from ..printable import plain
 from ..resource import DEFAULT, Timeout, WithDescriptor, check_mode, check_size, check_timeout, timed_out
 from ..unpatched import os, time
+from .limit_notes import note_limits
 from .names import check_name, unlink_name, unused_name
 
 if TYPE_CHECKING:
@@ -140,7 +142,14 @@ class PosixQueue(WithDescriptor):
             else:
                 mq_timedsend(fd, message, priority, _round(deadline))
 
-        self._retried(once, seconds, "room in")
+        try:
+            self._retried(once, seconds, "room in")
+        except OSError as error:
+            if error.errno == EMSGSIZE:
+                error.add_note(f"message of {len(message)} bytes exceeds the queue's mq_msgsize ({self.msgsize})")
+            elif error.errno == EINVAL:
+                error.add_note(f"priority must be from 0 to {MQ_PRIO_MAX - 1} (MQ_PRIO_MAX - 1), not {priority}")
+            raise
 
     def receive(self, *, timeout: Timeout = DEFAULT) -> tuple[bytes, int]:
         """mq_receive(3), retried after a signal: the oldest message of the highest priority, and that priority.
@@ -248,13 +257,13 @@ def _mq_open(name: str, flags: int, mode: int, attr: MqAttr) -> int:
         error.add_note(
             plain(f"while opening the POSIX message queue {name}, {attr.maxmsg} messages of {attr.msgsize} bytes")
         )
-        if error.errno in _LIMITS:
-            error.add_note(_LIMITS[error.errno])
+        note_limits(error, *_LIMITS.get(error.errno or 0, ()))
         raise
 
 
+# The limits that an errno of mq_open(3) may stand for.
 _LIMITS = {
-    EINVAL: "without CAP_SYS_RESOURCE /proc/sys/fs/mqueue/msg_max and msgsize_max are the limits",
-    EMFILE: "the queues of one user have RLIMIT_MSGQUEUE bytes together (`ulimit -q`), or there are too many descriptors",
-    ENOSPC: "/proc/sys/fs/mqueue/queues_max is the limit of queues in this IPC namespace",
+    EINVAL: ("fs.mqueue.msg_max", "fs.mqueue.msgsize_max"),  # without CAP_SYS_RESOURCE
+    EMFILE: ("RLIMIT_MSGQUEUE", "RLIMIT_NOFILE"),
+    ENOSPC: ("fs.mqueue.queues_max",),
 }

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 from contextlib import ExitStack
-from errno import EEXIST, ENOENT, ENOSYS
+from errno import EEXIST, EINVAL, ENOENT, ENOSYS, EOVERFLOW
 from typing import TYPE_CHECKING, Self
 
 from ..custody.cleanup import finish
@@ -39,6 +39,7 @@ from ..kernel.waiting import Deadline
 from ..printable import plain
 from ..resource import DEFAULT, Resource, Timeout, check_mode, check_timeout, timed_out
 from ..unpatched import os, time
+from .limit_notes import note_limits
 from .names import DIRECTORY, NAME_MAX, check_name, shared_memory_directory, unlink_name, unused_name
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ class PosixSemaphore(Resource):
                     sem_unlink(own)
             except OSError as error:
                 error.add_note(plain(f"while making a POSIX semaphore {name or own}, value {value}, mode {mode:#o}"))
+                _note_limit(error)
                 raise
             undo.pop_all()
         return cls(address, name or own, file=identity_of(found.status), record=record, scope=scope)
@@ -152,8 +154,9 @@ class PosixSemaphore(Resource):
         address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
         try:
             sem_init(address, 1, value)
-        except BaseException:
+        except BaseException as error:
             memory.close()
+            _note_limit(error)
             raise
         return cls(address, None, memory=memory, scope=scope)
 
@@ -169,7 +172,11 @@ class PosixSemaphore(Resource):
     def post(self) -> None:
         """sem_post(3): increment the value and wake one who waits. OSError (EOVERFLOW at SEM_VALUE_MAX)."""
         self._usable()
-        sem_post(self.address)
+        try:
+            sem_post(self.address)
+        except OSError as error:
+            _note_limit(error)
+            raise
 
     def wait(self, *, timeout: Timeout = DEFAULT) -> None:
         """sem_wait(3), retried after a signal: decrement the value, waiting until it is above 0.
@@ -245,6 +252,11 @@ def _check_value(value: int) -> None:
         raise TypeError(f"the value of a semaphore must be an integer, not {value!r}")
     if value < 0:
         raise ValueError(f"the value of a semaphore must be at least 0, not {value}")
+
+
+def _note_limit(error: BaseException) -> None:
+    if isinstance(error, OSError) and error.errno in (EINVAL, EOVERFLOW):
+        note_limits(error, "SEM_VALUE_MAX")
 
 
 def _publish(path: str, place: str) -> None:

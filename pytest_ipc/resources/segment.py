@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from contextlib import suppress
+from errno import EINVAL, ENOSPC
 from mmap import PAGESIZE
 from typing import TYPE_CHECKING, Self
 
@@ -23,6 +24,7 @@ from ..kernel.shm import (
 )
 from ..resource import Resource, check_size
 from ..unpatched import io, os
+from .limit_notes import note_limits
 from .sysv import SysvObject, SysvType
 
 if TYPE_CHECKING:
@@ -104,10 +106,11 @@ def _shmget(key: int, size: int, flags: int) -> int:
         return shmget(key, size, flags)
     except OSError as error:
         error.add_note(f"while making a System V segment with key {key:#x} of {size} bytes, flags {flags:#o}")
-        if error.errno == 28:
-            error.add_note(
-                "kernel.shmmni segments or kernel.shmall pages are in use in this IPC namespace: see `ipcs -m` and `ipcs -l`"
-            )
+        if error.errno == EINVAL:
+            note_limits(error, "kernel.shmmax")
+        elif error.errno == ENOSPC:
+            note_limits(error, "kernel.shmmni", "kernel.shmall")
+            error.add_note("`ipcs -m` lists the segments of this IPC namespace")
         raise
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from errno import EAGAIN, EINTR, ENOSPC
+from errno import E2BIG, EAGAIN, EFBIG, EINTR, EINVAL, ENOSPC, ERANGE
 from typing import TYPE_CHECKING, Self
 
 from ..custody.ledger import Record
@@ -21,6 +21,7 @@ from ..kernel.sem import (
     GETVAL,
     GETZCNT,
     SEM_UNDO,
+    SEMVMX,
     Sembuf,
     SemidDs,
     semctl,
@@ -35,6 +36,7 @@ from ..kernel.sem import (
 )
 from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Timeout, check_timeout, timed_out
+from .limit_notes import note_limits
 from .sysv import SysvObject, SysvType
 
 if TYPE_CHECKING:
@@ -87,7 +89,7 @@ class SemaphoreSet(SysvObject):
         made = cls(id, key, new if record else semctl_stat(id).nsems, record=record, scope=scope)
         if record and values is not None:
             try:
-                semctl_setall(id, values)
+                made.values = values
             except BaseException:
                 made.close()
                 raise
@@ -116,10 +118,27 @@ class SemaphoreSet(SysvObject):
                 if error.errno == EINTR:
                     continue
                 if error.errno != EAGAIN or nowait:
+                    self._note_limits(error, *(op.num for op in ops))
                     raise
                 if deadline.passed:  # the kernel's clock may be a nanosecond ahead of this one
                     waiting = ", ".join(f"{op.op:+d} on {op.num}" if op.op else f"0 on {op.num}" for op in ops)
                     raise timed_out(seconds, f"{waiting} to be done in {self!r}", self._state) from None
+
+    @contextmanager
+    def _limits_noted(self, num: int = 0) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._note_limits(error, num)
+            raise
+
+    def _note_limits(self, error: OSError, *nums: int) -> None:
+        if error.errno == ERANGE:
+            error.add_note(f"the value of a semaphore must be from 0 to {SEMVMX} (SEMVMX)")
+        elif error.errno in (EFBIG, EINVAL) and any(not 0 <= num < self.count for num in nums):
+            error.add_note(f"the semaphores of {self!r} have the numbers 0 to {self.count - 1}")
+        elif error.errno == E2BIG:
+            note_limits(error, "kernel.sem.semopm")
 
     def _state(self) -> str:
         return f"its values are {semctl_getall(self.id)}"
@@ -162,7 +181,8 @@ class SemaphoreSet(SysvObject):
     @values.setter
     def values(self, values: Sequence[int]) -> None:
         self._usable()
-        semctl_setall(self.id, values)
+        with self._limits_noted():
+            semctl_setall(self.id, values)
 
     def value(self, num: int = 0) -> int:
         """semctl(2), GETVAL: the value of semaphore *num*. OSError."""
@@ -174,7 +194,8 @@ class SemaphoreSet(SysvObject):
         OSError.
         """
         self._usable()
-        semctl_setval(self.id, num, value)
+        with self._limits_noted(num):
+            semctl_setval(self.id, num, value)
 
     def waiters(self, num: int = 0) -> int:
         """semctl(2), GETNCNT: how many wait for semaphore *num* to have more. OSError."""
@@ -190,7 +211,8 @@ class SemaphoreSet(SysvObject):
 
     def _get(self, num: int, cmd: int) -> int:
         self._usable()
-        return semctl(self.id, num, cmd)
+        with self._limits_noted(num):
+            return semctl(self.id, num, cmd)
 
     def stat(self) -> SemidDs:
         """semctl(2), IPC_STAT: what the kernel knows of the set. OSError."""
@@ -221,6 +243,9 @@ def _semget(key: int, count: int, flags: int) -> int:
         return semget(key, count, flags)
     except OSError as error:
         error.add_note(f"while making a System V semaphore set with key {key:#x} of {count}, flags {flags:#o}")
-        if error.errno == ENOSPC:
-            error.add_note("as many sets or semaphores as kernel.sem allows exist here: see `ipcs -s` and `ipcs -l`")
+        if error.errno == EINVAL:
+            note_limits(error, "kernel.sem.semmsl")
+        elif error.errno == ENOSPC:
+            note_limits(error, "kernel.sem.semmni", "kernel.sem.semmns")
+            error.add_note("`ipcs -s` lists the semaphore sets of this IPC namespace")
         raise

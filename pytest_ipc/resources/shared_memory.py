@@ -13,7 +13,7 @@ from ..custody.ledger import Record, intent
 from ..kernel.files import shm_open, shm_unlink
 from ..kernel.memory import MAP_SHARED, PROT_READ, PROT_WRITE
 from ..printable import plain
-from ..resource import Resource, check_mode
+from ..resource import WithDescriptor, check_mode
 from ..unpatched import os
 from .mapping import Mapping
 from .names import DIRECTORY, check_name, shared_memory_directory, unlink_name, unused_name
@@ -26,15 +26,16 @@ __all__ = ["SharedMemory"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
+_MOST = (1 << 63) - 1  # off_t
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
 
-class SharedMemory(Resource):
+class SharedMemory(WithDescriptor):
     """A POSIX shared memory object (shm_open(3)) with the name `name`, removed when its block or scope ends."""
 
     def __init__(self, name: str, fd: int, *, record: Record | None = None, scope: Scope | None = None) -> None:
         self.name = name
-        self._fd: int | None = fd
+        self._fd = fd
         self._record = record  # None for an object that somebody else made: that one is used and never removed
         self._identity = _identity(os.fstat(fd))
         self._directory = shared_memory_directory() if record else None
@@ -95,17 +96,16 @@ class SharedMemory(Resource):
     def __repr__(self) -> str:
         return plain(f"<SharedMemory {self.name}>")
 
-    @property
-    def fd(self) -> int:
-        """The descriptor. ValueError once it is closed."""
-        self._usable()
-        if self._fd is None:
+    def fileno(self) -> int:
+        """Return the descriptor. ValueError once it is closed, by close() or close_fd()."""
+        fd = super().fileno()
+        if not self._fd_open:
             raise ValueError(f"the descriptor of {self!r} is closed")
-        return self._fd
+        return fd
 
     def descriptors(self) -> list[int]:
-        """The descriptor, while it is open."""
-        return [] if self._closed or self._fd is None else [self._fd]
+        """Return the descriptor, while it is open."""
+        return super().descriptors() if self._fd_open else []
 
     @property
     def size(self) -> int:
@@ -173,9 +173,7 @@ class SharedMemory(Resource):
 
     def close_fd(self) -> None:
         """close(2): mappings stay. Harmless when it is closed. A forked child closes its own copy."""
-        if self._fd is not None:
-            fd, self._fd = self._fd, None
-            os.close(fd)
+        self._close_fd()
 
     def _end(self) -> None:
         unlink = [] if self._record is None else [self.unlink]
@@ -189,8 +187,8 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 def _check_size(size: int) -> None:
     if isinstance(size, bool) or not isinstance(size, int):
         raise TypeError(f"the size of shared memory must be an integer number of bytes, not {size!r}")
-    if not 0 <= size < 1 << 63:
-        raise ValueError(f"the size of shared memory must fit off_t, from 0 bytes on, and {size} does not")
+    if not 0 <= size <= _MOST:
+        raise ValueError(f"the size of shared memory must be from 0 to {_MOST} bytes (off_t), not {size}")
 
 
 def _shm_open(name: str, flags: int, mode: int) -> int:

@@ -188,7 +188,7 @@ class Signals(Resource):
         """
         self._usable()
         if signo is not None and signo not in signal.valid_signals():
-            raise ValueError(f"{signo!r} is no signal number")
+            raise _not_a_signal(signo)
         return self._own(SignalTimer.create(signo, clock=clock, value=value, thread=thread))
 
     def alternate_stack(self, size: int = 1 << 16, *, flags: int = 0) -> AlternateStack:
@@ -218,7 +218,7 @@ class Signals(Resource):
     def _check(self, signo: int, displace: bool) -> int:
         self._usable()
         if signo not in signal.valid_signals():
-            raise ValueError(f"{signo!r} is no signal number")
+            raise _not_a_signal(signo)
         if signo in UNTOUCHABLE:
             raise ValueError(f"{signal_name(signo)} can be neither caught nor ignored nor blocked")
         if signo == signal.SIGALRM:
@@ -232,3 +232,10 @@ class Signals(Resource):
 
     def _end(self) -> None:
         finish(*(made.close for made in reversed(self._made)), partial(self._state.restore, self._displaced))
+
+
+def _not_a_signal(signo: object) -> ValueError:
+    most = signal.SIGRTMAX
+    return ValueError(
+        f"signal must be a number from 1 to {most:d} (SIGRTMAX) that libc does not reserve, not {signo!r}"
+    )

@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from errno import EINVAL
 from socket import (
     AF_UNIX,
     CMSG_SPACE,
@@ -26,6 +27,7 @@ from socket import (
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from ..kernel.sockets import (
+    SCM_MAX_FD,
     SCM_PIDFD,
     SO_PASSPIDFD,
     SUN_PATH_BYTES,
@@ -170,7 +172,12 @@ class Socket(End):
         def once() -> int:
             return self.socket.sendmsg([data], beside, flags | MSG_DONTWAIT, where)
 
-        return self._within(timeout, once, "room to send in", "sendmsg(2) fails with EAGAIN")
+        try:
+            return self._within(timeout, once, "room to send in", "sendmsg(2) fails with EAGAIN")
+        except OSError as error:
+            if error.errno == EINVAL and len(fds) > SCM_MAX_FD:
+                error.add_note(f"a message has at most {SCM_MAX_FD} descriptors (SCM_MAX_FD), not {len(fds)}")
+            raise
 
     def read(self, size: int = 65536, *, timeout: Timeout = DEFAULT) -> bytes:
         """As receive()."""
@@ -201,7 +208,7 @@ class Socket(End):
         The descriptors are closed with the scope. TimeoutError when nothing came within *timeout* seconds; OSError.
         """
         if isinstance(fds, bool) or not isinstance(fds, int) or fds < 0:
-            raise ValueError(f"room for descriptors must be a number from 0 on, not {fds!r}")
+            raise ValueError(f"fds must be a non-negative number of descriptors, not {fds!r}")
         room = CMSG_SPACE(Ucred.SIZE) + CMSG_SPACE(4) + (CMSG_SPACE(4 * fds) if fds else 0)
         flags |= MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
         data, beside, told, address = self._within(

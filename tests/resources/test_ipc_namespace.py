@@ -256,20 +256,20 @@ def test_message_queues_are_files_where_there_is_a_place_for_them(ipc_namespace,
 
 WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "unknown": ({"shmxam": 1}, TypeError, "shmxam"),
-    "negative": ({"shmmni": -1}, ValueError, "the limit shmmni must lie between 0 and 2147483647, and -1 does not"),
-    "too large for C": ({"shmmax": 1 << 64}, ValueError, "the limit shmmax must lie between"),
+    "negative": ({"shmmni": -1}, ValueError, "the limit shmmni must be from 0 to 2147483647, not -1"),
+    "too large for C": ({"shmmax": 1 << 64}, ValueError, "the limit shmmax must be from 0 to"),
     "text": ({"shmmax": "1"}, TypeError, "the limit shmmax must be an integer, not '1'"),
     "truth": ({"msgmni": True}, TypeError, "the limit msgmni must be an integer, not True"),
     "above the ceiling": ({"shmmni": 1 << 30}, ValueError, "this kernel refuses 1073741824 for kernel/shmmni"),
     "three of four": ({"sem": (1, 2, 3)}, ValueError, "four numbers SEMMSL, SEMMNS, SEMOPM, SEMMNI, not (1, 2, 3)"),
     "one of four": ({"sem": 7}, ValueError, "four numbers SEMMSL, SEMMNS, SEMOPM, SEMMNI, not 7"),
-    "a negative one": ({"sem": (1, 2, -3, 4)}, ValueError, "the limit sem (SEMOPM) must lie between"),
+    "a negative one": ({"sem": (1, 2, -3, 4)}, ValueError, "the limit sem (SEMOPM) must be from 0 to"),
     "no such queue limit": (
         {"mqueue": {"max": 1}},
         ValueError,
         "mqueue has no limit 'max'; it has queues_max, msg_max",
     ),
-    "a wrong queue limit": ({"mqueue": {"msg_max": -1}}, ValueError, "the limit msg_max must lie between"),
+    "a wrong queue limit": ({"mqueue": {"msg_max": -1}}, ValueError, "the limit msg_max must be from 0 to"),
 }
 
 

@@ -252,7 +252,8 @@ def test_where_no_queue_is_free_it_is_told_what_to_look_at(inside):
     def life():
         with pytest.raises(OSError, match="No space left on device") as failure:
             MessageQueue.create()
-        assert "see `ipcs -q` and `ipcs -l`" in failure.value.__notes__[1]
+        assert "kernel.msgmni is 0 (queues; msgget(2))" in failure.value.__notes__
+        assert "`ipcs -q` lists the message queues of this IPC namespace" in failure.value.__notes__
 
     inside(life, msgmni=0)
 

@@ -59,7 +59,7 @@ def test_a_capacity_beyond_the_limit_leaves_nothing_and_names_the_limit(fork):
             return error.__notes__, open_descriptors() == before
 
     assert fork(life).result() == (
-        [f"while making a pipe of {most * 2} bytes; /proc/sys/fs/pipe-max-size is the limit"],
+        [f"while making a pipe of {most * 2} bytes", f"fs.pipe-max-size is {most} (bytes; pipe(7))"],
         True,
     )
 

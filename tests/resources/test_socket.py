@@ -244,8 +244,8 @@ REFUSED: dict[str, tuple[Make, type[Exception], str]] = {
     "no directory": (lambda: Listener.unix("no/socket"), FileNotFoundError, "No such file"),
     "mode too large": (lambda: Listener.unix(mode=0o1777), ValueError, "between 0 and 0o777"),
     "mode of text": (lambda: Listener.unix(mode="600"), TypeError, "permission bits"),  # type: ignore[arg-type]
-    "empty name": (lambda: Listener.unix(abstract=b""), ValueError, "1 to 107 bytes, not 0"),
-    "long name": (lambda: Listener.unix(abstract=b"x" * 108), ValueError, "1 to 107 bytes, not 108"),
+    "empty name": (lambda: Listener.unix(abstract=b""), ValueError, r"1 to 107 bytes \(sun_path\), not 0"),
+    "long name": (lambda: Listener.unix(abstract=b"x" * 108), ValueError, r"1 to 107 bytes \(sun_path\), not 108"),
     "name of text": (lambda: Listener.unix(abstract="x"), TypeError, "must be bytes, or True"),  # type: ignore[arg-type]
     "unknown type": (lambda: Listener.unix(type=99), OSError, "Socket type not supported|Invalid argument"),
     "unknown family": (lambda: Listener.inet(family=AF_UNIX), ValueError, "AF_INET or AF_INET6"),
@@ -298,7 +298,7 @@ def test_no_time_to_wait_is_refused(sockets, timeout, error):
 def test_no_room_for_descriptors_is_refused(sockets, room):
     left, right = sockets.pair()
     left.send(b"kept")
-    with pytest.raises(ValueError, match="room for descriptors must be a number from 0 on"):
+    with pytest.raises(ValueError, match="fds must be a non-negative number of descriptors, not"):
         right.receive_message(fds=room)
     assert right.receive() == b"kept"
 

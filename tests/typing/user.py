@@ -348,7 +348,7 @@ def use_message_queue(message_queue: MessageQueue) -> None:
 def use_shared_memory(shared_memory: SharedMemory) -> None:
     assert_type(SharedMemory.create(1, name="/name", flags=0, mode=0o600, allocated=True), SharedMemory)
     assert_type(shared_memory.name, str)
-    assert_type(shared_memory.fd, int)
+    assert_type((shared_memory.fd, shared_memory.fileno()), tuple[int, int])
     assert_type(shared_memory.size, int)
     assert_type(shared_memory.stat(), os.stat_result)
     shared_memory.resize(8192, allocated=False)
