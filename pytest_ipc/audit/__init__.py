@@ -1,1 +1,1 @@
-"""IPC objects and their users, whoever created them: what is there, who uses it, and what nobody lives to use."""
+"""All IPC objects of the system, whoever created them: the inventory, their users, and orphans without a user."""

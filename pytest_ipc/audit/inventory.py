@@ -15,17 +15,17 @@ __all__ = ["SHM_DIRECTORY", "IpcObject", "inventory"]
 
 SHM_DIRECTORY = "/dev/shm"
 MQ_DIRECTORY = "/dev/mqueue"
-_ASKED = 1000  # semaphores of a set that are asked for their last user
+_ASKED = 1000  # semaphores of a set that are queried for their last user
 
 
 @dataclass(frozen=True)
 class IpcObject:
-    """One object.
+    """An IPC object of the system.
 
-    `size` is in bytes, for a semaphore set the number of semaphores. `changed` is when it was created, changed or used
-    last, in seconds since the epoch, as far as the kernel records it. `users` have it attached, mapped or open, or wait
-    for it; `last_users` created it or used it last and may be dead. `identity` distinguishes it from a later object of
-    the same name.
+    `size` is in bytes, for a semaphore set the number of semaphores. `changed` is the time of its creation, last change
+    or last use, in seconds since the epoch, as far as the kernel records them. `users` are the processes that have it
+    attached, mapped or open, or wait for it; `last_users` created it or used it last and may be dead. `identity`
+    distinguishes it from a later object of the same name.
     """
 
     kind: str
@@ -51,7 +51,7 @@ def inventory(users: Users) -> tuple[list[IpcObject], list[str]]:
     """Return all objects, and one sentence for each kind that cannot be listed here."""
     found, unseen = [*_segments(users), *_sets(), *_queues(), *_shared_memory(users)], []
     if sysvipc_shm() is None:
-        unseen.append("System V objects cannot be listed: /proc/sysvipc is not there")
+        unseen.append("System V objects cannot be listed: /proc/sysvipc does not exist")
     if _is_mount(MQ_DIRECTORY):
         found += _posix_queues(users)
     else:
@@ -64,7 +64,7 @@ def _segments(users: Users) -> Iterator[IpcObject]:
         label = f"System V segment {row.shmid} (key {row.key & 0xFFFF_FFFF:#x}, {row.size} bytes)"
         attached = frozenset(users.segments.get(row.shmid, ()))
         if row.nattch and not attached:
-            attached = frozenset({0})  # by processes that cannot be seen
+            attached = frozenset({0})  # by processes that are not visible here
         yield IpcObject(
             "sysv-shm",
             label,
@@ -88,7 +88,7 @@ def _sets() -> Iterator[IpcObject]:
                 last.add(semctl(row.semid, number, GETPID))
                 waiting |= bool(semctl(row.semid, number, GETNCNT) or semctl(row.semid, number, GETZCNT))
         except OSError:
-            pass  # another user's, or gone by now: nobody is known to have used it
+            pass  # not readable for this user, or removed by now: its users are unknown
         yield IpcObject(
             "sysv-sem",
             f"System V semaphore set {row.semid} (key {row.key & 0xFFFF_FFFF:#x}, {row.nsems} semaphores)",
@@ -160,7 +160,7 @@ def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
         try:
             status = os.stat(f"{folder}/{name}", follow_symlinks=False)
         except OSError:
-            continue  # it is gone by now
+            continue  # removed by now
         if stat.S_ISREG(status.st_mode):
             yield name, status
 

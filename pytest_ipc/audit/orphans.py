@@ -1,4 +1,4 @@
-"""Orphans: IPC objects that nobody lives to use, each with its proof; and their removal."""
+"""Orphans: IPC objects that no living process uses, each with the evidence; and their removal."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def _judge(found: IpcObject, users: Users, owned: Mapping[str, str], before: flo
         kept = f"on record: {owner}"
     elif found.users:
         pids = sorted(found.users - {0})
-        kept = f"in use by {_processes(pids)}" if pids else "in use by processes that cannot be seen from here"
+        kept = f"in use by {_processes(pids)}" if pids else "in use by processes that are not visible here"
     elif alive:
         kept = (
-            f"used or created by {_processes(alive)}, which lives"
+            f"used or created by {_processes(alive)}, which is alive"
             if len(alive) == 1
             else f"used by {_processes(alive)}"
         )
     elif users.outside:
-        kept = "processes outside this PID namespace share it and cannot be seen"
+        kept = "processes outside this PID namespace, which are not visible here, may use it"
     elif found.kind in FOLDERS and (hidden := _hidden(found, users)):
-        kept = f"{hidden} process{'es' if hidden > 1 else ''} that may not be looked into may have it open"
+        kept = f"{hidden} process{'es' if hidden > 1 else ''} whose files are not readable may have it open"
     elif not (found.kind in FOLDERS or found.last_users):
         kept = "the kernel does not record who created or used it"
     elif found.changed > before:
@@ -66,7 +66,7 @@ def _judge(found: IpcObject, users: Users, owned: Mapping[str, str], before: flo
 
 
 def _hidden(found: IpcObject, users: Users) -> int:
-    """How many of the processes that may not be looked into can have opened it by its mode."""
+    """Return how many processes whose files are not readable can have opened the object by its mode."""
     return users.hidden.total() if found.mode & 0o077 else users.hidden[found.uid]
 
 
@@ -113,7 +113,7 @@ def _remove_file(found: IpcObject) -> str | None:
     folder = FOLDERS[found.kind]
     status = os.stat(f"{folder}/{found.name}", follow_symlinks=False)
     if (status.st_dev, status.st_ino) != found.identity:
-        return "it is another object of that name by now"
+        return "another object has its name by now"
     if find_users().files.get(found.identity):
         return "it was opened meanwhile"
     if found.kind == "posix-mq":

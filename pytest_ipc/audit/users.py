@@ -23,12 +23,12 @@ class Users:
 
     segments: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     files: dict[tuple[int, int], set[int]] = field(default_factory=lambda: defaultdict(set))
-    hidden: Counter[int] = field(default_factory=Counter)  # of processes that may not be looked into, by user
+    hidden: Counter[int] = field(default_factory=Counter)  # number of processes whose files are not readable, by user
     outside: bool = False  # whether processes outside this PID namespace may share the objects
 
 
 def find_users() -> Users:
-    """Look through all processes that this one may look into. OSError where /proc is not mounted."""
+    """Read the maps and open files of all processes, as far as permitted. Raises OSError without /proc."""
     found = Users(outside=_namespace("ipc") == _INITIAL["ipc"] and _namespace("pid") != _INITIAL["pid"])
     own = _namespace("ipc")
     for entry in os.listdir("/proc"):
@@ -56,7 +56,7 @@ def find_users() -> Users:
 
 
 def _open_files(pid: int) -> Iterator[os.stat_result]:
-    """The open files that may be shared memory, semaphores (below /dev/shm) or message queues (shown as /name)."""
+    """Yield the open files that may be shared memory, semaphores (in /dev/shm) or message queues (shown as /name)."""
     folder = f"/proc/{pid}/fd"
     for name in os.listdir(folder):
         try:
@@ -64,7 +64,7 @@ def _open_files(pid: int) -> Iterator[os.stat_result]:
             if target.startswith("/dev/shm/") or target.rfind("/") == 0:
                 yield os.stat(f"{folder}/{name}")
         except FileNotFoundError:
-            continue  # it is closed by now
+            continue  # closed by now
 
 
 def _namespace(name: str, pid: int | str = "self") -> str:
@@ -72,7 +72,7 @@ def _namespace(name: str, pid: int | str = "self") -> str:
 
 
 def is_alive(pid: int, before: float) -> bool:
-    """Return whether process *pid* lives and started before the time *before*: a later one has reused the number."""
+    """Return whether process *pid* is alive and started before the time *before*; a later one has reused the number."""
     state = process_state(pid)
     if state is None or state.state in "ZX":
         return False

@@ -1,1 +1,1 @@
-"""The pytest plugin: all that pytest calls."""
+"""The pytest plugin: hooks, fixtures and markers."""

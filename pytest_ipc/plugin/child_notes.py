@@ -1,7 +1,7 @@
-"""Notes of stopped children to their parent.
+"""Pass notes from stopped children to their parent.
 
-They lie in anonymous memory that forked children share: there is no descriptor that a test could close or reuse, and no
-file that a child in another namespace or of another user could not write.
+The notes are in anonymous memory shared with forked children: a test cannot close or reuse a descriptor of it, and a
+child in another namespace or of another user can still write to it.
 """
 
 from __future__ import annotations
@@ -11,21 +11,19 @@ from mmap import mmap
 from ..unpatched import json, os
 
 ADVICE = (
-    "A child of os.fork() returned into pytest's own code and was stopped there. Start children with the `fork` fixture, which "
-    "runs a function in them and brings back its result or its exception; or end them with os._exit() whatever happens."
+    "A child of os.fork() returned into pytest's own code and was stopped there. Start children with the `fork` "
+    "fixture, which runs a function in a child and returns its result or raises its exception; or end each child with "
+    "os._exit() in a finally clause."
 )
-_SLOTS, _SLOT = 32, 1 << 15  # children whose notes are not read yet, and bytes of a note
+_SLOTS, _SLOT = 32, 1 << 15  # number of unread notes, and bytes of a note
 
 
 class Notes:
-    """What stopped children have written, each in a slot of its own.
-
-    The first byte is 1 when there is something new.
-    """
+    """Hold the notes of stopped children, each in its own slot; the first byte is 1 if there are unread ones."""
 
     def __init__(self) -> None:
         size = _SLOT * (_SLOTS + 1)
-        # Where no memory can be had children are stopped all the same, and only their notes are lost.
+        # Without memory, children are stopped all the same and only their notes are lost.
         try:
             self._memory: mmap | bytearray = mmap(-1, size)
         except OSError:
@@ -35,10 +33,7 @@ class Notes:
         return self._memory[0] != 0
 
     def leave(self, note: dict[str, str]) -> None:
-        """Write a note, in a child.
-
-        The pid decides where the search for a slot begins: two children do not take the same.
-        """
+        """Write a note, in a child. The search for a slot begins at the pid, so that two children use two slots."""
         while len(text := json.dumps(note).encode() + b"\n") > _SLOT:
             note["text"] = f"…\n{note['text'][len(note['text']) // 2 :]}"
         for number in range(_SLOTS):
@@ -49,7 +44,7 @@ class Notes:
         self._memory[0] = 1
 
     def take(self) -> list[dict[str, str]]:
-        """Return the notes that were written since the last call, in their order, and free their slots."""
+        """Return the notes written since the last call, oldest first, and free their slots."""
         if not self._memory[0]:
             return []
         self._memory[0] = 0

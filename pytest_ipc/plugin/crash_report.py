@@ -1,4 +1,4 @@
-"""Custody in a pytest run: sweep at its start, name the leftovers of a dead worker, treat SIGTERM as an interrupt."""
+"""Custody in a pytest run: sweep at its start, report the leftovers of a dead worker, handle SIGTERM as an interrupt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CustodyWatch:
         self._swept = False
 
     def sweep(self) -> None:
-        """Sweep what earlier runs have left, unless that has been done."""
+        """Sweep the leftovers of earlier runs, once."""
         if self._swept:
             return
         self._swept = True
@@ -28,11 +28,11 @@ class CustodyWatch:
 
         try:
             done = sweep()
-        except OSError as error:  # a StateDirError, mostly; and nothing that goes wrong with the past may stop this run
+        except OSError as error:  # usually a StateDirError; a failed sweep must not stop this run
             self._header = [plain(f"ipc: {error.strerror}: {error.filename or state_dir_path()}")]
             return
         self._header = [f"ipc: removed {line}" for line in done.removed]
-        self._header += [f"ipc: left {line}" for line in (*done.left, *done.refused)]
+        self._header += [f"ipc: not removed: {line}" for line in (*done.left, *done.refused)]
 
     def pytest_report_header(self) -> list[str]:
         return self._header
@@ -47,27 +47,27 @@ class CustodyWatch:
         except OSError as problem:
             self._left_by[worker] = [plain(problem)]
             return
-        self._left_by[worker] = done.removed + [f"{line} (left)" for line in (*done.left, *done.refused)]
+        self._left_by[worker] = done.removed + [f"{line} (not removed)" for line in (*done.left, *done.refused)]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, report: pytest.TestReport) -> None:
-        """The crash report names what had to be removed after the worker."""
+        """Add the objects that were removed after the worker's death to the crash report."""
         worker = getattr(report, "node", None)
         lines = self._left_by.pop(worker.workerinput["workerid"], []) if worker else []
         if lines:
-            report.sections.append(("left behind, and removed", "\n".join(lines)))
+            report.sections.append(("leaked, and removed", "\n".join(lines)))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """What a worker left that died between two tests is in no crash report."""
+        """Show the leftovers of workers that died between two tests, for which there is no crash report."""
         for worker, lines in self._left_by.items():
             if lines:
-                terminalreporter.section(f"left behind by {worker}, and removed")
+                terminalreporter.section(f"leaked by {worker}, and removed")
                 for line in lines:
                     terminalreporter.line(line)
 
 
 class OrderlyStop:
-    """SIGTERM as an interrupt from the keyboard: fixtures are torn down, what ran is reported."""
+    """Handle SIGTERM as an interrupt from the keyboard: tear fixtures down and report the tests that ran."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -79,10 +79,10 @@ class OrderlyStop:
     def _interrupt(self, _signo: int, _frame: object) -> None:
         if os.getpid() == self._pid:
             raise KeyboardInterrupt("SIGTERM")
-        # A forked child has inherited this: to it SIGTERM is what it would be without the option.
+        # A forked child has inherited this handler: SIGTERM ends it, as without the option.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTERM)
 
     def pytest_unconfigure(self) -> None:
-        # None: the handler before was not Python's. It cannot be put back, and the default ends the process at least.
+        # None: the previous handler was not set by Python and cannot be restored; the default at least ends the process.
         signal.signal(signal.SIGTERM, signal.SIG_DFL if self._before is None else self._before)

@@ -1,4 +1,4 @@
-"""What a short fixture returns: a factory, which says so to a test that forgets to call it."""
+"""The value of a short fixture: a factory, whose errors remind a test that did not call it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Made = TypeVar("Made")
 
 
 class Factory(Generic[Given, Made]):
-    """Create an object with each call, with the parameters, the name and the docstring of *create*.
+    """Create an object with each call; take the parameters, the name and the docstring of *create*.
 
-    The *module* of the class is imported at once: when the test calls it, the test may have no descriptor left.
+    Import the *module* of the class at once: when the test calls the factory, it may have no free descriptor.
     """
 
     def __init__(self, create: Callable[Given, Made], module: str | None = None) -> None:
@@ -27,7 +27,7 @@ class Factory(Generic[Given, Made]):
         update_wrapper(self, create)
 
     def __call__(self, *args: Given.args, **kwargs: Given.kwargs) -> Made:
-        """Create an object that ends with the test."""
+        """Create an object, which is removed at the end of the test."""
         __tracebackhide__ = True
         return self._create(*args, **kwargs)
 

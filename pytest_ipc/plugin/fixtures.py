@@ -1,7 +1,7 @@
-"""The fixtures: each has a name, a help text, and the method of `Ipc` that serves it.
+"""The fixtures: each has a name, a help text, and the method of `Ipc` that implements it.
 
-Nothing is imported here until a test asks for a fixture. A fixture of the same name in
-another plugin or in the project wins; so all of ours depend on `ipc_scope`, and none on a name that could be another's.
+Resources are imported when a test requests a fixture. A fixture of the same name in another plugin or in the project
+takes precedence, so all of these depend on `ipc_scope` and on no name that another plugin may use.
 """
 
 from __future__ import annotations
@@ -38,45 +38,45 @@ if TYPE_CHECKING:
     from ..resources.two_hosts import TwoHosts
 
 
-# The narrowest scope last: what is created is on record under the test, class, module, … that is the narrowest in use.
+# The narrowest scope last: an object is on record under the narrowest test, class, module, … in use.
 _SCOPES = ("session", "package", "module", "class", "function")
 _in_use: list[tuple[int, str]] = []
 
 
 @pytest.fixture
 def ipc_scope(request: pytest.FixtureRequest) -> Iterator[Ipc]:
-    """What the IPC fixtures share: the owner of everything a test makes, which ends it in reverse order."""
+    """Own the objects and processes that a test creates, for all IPC fixtures; release them in reverse order."""
     yield from _owner(request)
 
 
 @pytest.fixture(scope="class")
 def ipc_class(request: pytest.FixtureRequest) -> Iterator[Ipc]:
-    """As ipc, for the tests of a class: what is made ends after the last of them."""
+    """Create IPC objects as ipc does, for all tests of a class; release them after the last."""
     yield from _owner(request)
 
 
 @pytest.fixture(scope="module")
 def ipc_module(request: pytest.FixtureRequest) -> Iterator[Ipc]:
-    """As ipc, for the tests of a module: what is made ends after the last of them."""
+    """Create IPC objects as ipc does, for all tests of a module; release them after the last."""
     yield from _owner(request)
 
 
 @pytest.fixture(scope="package")
 def ipc_package(request: pytest.FixtureRequest) -> Iterator[Ipc]:
-    """As ipc, for the tests of a package: what is made ends after the last of them."""
+    """Create IPC objects as ipc does, for all tests of a package; release them after the last."""
     yield from _owner(request)
 
 
 @pytest.fixture(scope="session")
 def ipc_session(request: pytest.FixtureRequest) -> Iterator[Ipc]:
-    """As ipc, for all tests of a run, or of a worker of pytest-xdist: what is made ends at the end of the run."""
+    """Create IPC objects as ipc does, for all tests of a run or of a pytest-xdist worker; release them at its end."""
     yield from _owner(request)
 
 
 def _owner(request: pytest.FixtureRequest) -> Iterator[Ipc]:
-    """Own what is created in the scope of a fixture, and end it with that."""
+    """Own the objects created in the scope of a fixture, and release them at its end."""
     if not sys.platform.startswith("linux"):
-        pytest.fail(f"pytest-ipc makes Linux IPC objects, and this system is {sys.platform}", pytrace=False)
+        pytest.fail(f"the fixtures of pytest-ipc need Linux, not {sys.platform}", pytrace=False)
     from ..api import scope
     from ..custody.ledger import made_by
 
@@ -88,118 +88,124 @@ def _owner(request: pytest.FixtureRequest) -> Iterator[Ipc]:
             yield ipc
     finally:
         _in_use.remove(entry)
-        made_by.test = max(_in_use)[1] if _in_use else None  # what is made by other means is nobody's from here on
+        made_by.test = max(_in_use)[1] if _in_use else None  # objects created from here on belong to no test
 
 
 @pytest.fixture
 def ipc(ipc_scope: Ipc) -> Ipc:
-    """Make IPC objects and processes: ipc.sysv_shm(…), ipc.fifo(…), ipc.fork(…), …; all of them end with the test."""
+    """Create IPC objects and processes, released with the test: ipc.sysv_shm(…), ipc.fifo(…), ipc.fork(…), …"""
     return ipc_scope
 
 
 @pytest.fixture
 def sysv_shm(ipc_scope: Ipc) -> Factory[..., Segment]:
-    """Make System V shared memory: sysv_shm(size=4096, *, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> Segment."""
+    """Create System V shared memory: sysv_shm(size=4096, *, key, flags, mode=0o600) -> Segment."""
     return Factory(ipc_scope.sysv_shm, "segment")
 
 
 @pytest.fixture
 def sysv_sem(ipc_scope: Ipc) -> Factory[..., SemaphoreSet]:
-    """Make System V semaphores: sysv_sem(count=1, *, values=None, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> SemaphoreSet."""
+    """Create System V semaphores: sysv_sem(count=1, *, values, key, flags, mode=0o600) -> SemaphoreSet."""
     return Factory(ipc_scope.sysv_sem, "semaphores")
 
 
 @pytest.fixture
 def posix_shm(ipc_scope: Ipc) -> Factory[..., SharedMemory]:
-    """Make POSIX shared memory: posix_shm(size=4096, *, name=None, flags=..., mode=0o600, allocated=True) -> SharedMemory."""
+    """Create POSIX shared memory: posix_shm(size=4096, *, name, flags, mode=0o600, allocated=True) -> SharedMemory."""
     return Factory(ipc_scope.posix_shm, "shared_memory")
 
 
 @pytest.fixture
 def mapped_file(ipc_scope: Ipc) -> Factory[..., Mapping]:
-    """Make mapped files: mapped_file(size=4096, *, shared=True, path=None, mode=0o600) -> Mapping, memory with a file behind."""
+    """Map files into memory: mapped_file(size=4096, *, shared=True, path=None, mode=0o600) -> Mapping."""
     return Factory(ipc_scope.mapped_file, "mapping")
 
 
 @pytest.fixture
 def posix_sem(ipc_scope: Ipc) -> Factory[..., PosixSemaphore]:
-    """Make POSIX semaphores: posix_sem(value=0, *, name=None, mode=0o600) -> PosixSemaphore; shared=True for one without a name."""
+    """Create POSIX semaphores: posix_sem(value=0, *, name=None, shared=False, mode=0o600) -> PosixSemaphore.
+
+    With shared=True the semaphore is unnamed and in memory shared with children.
+    """
     return Factory(ipc_scope.posix_sem, "posix_semaphore")
 
 
 @pytest.fixture
 def posix_mq(ipc_scope: Ipc) -> Factory[..., PosixQueue]:
-    """Make POSIX message queues: posix_mq(*, name=None, maxmsg=10, msgsize=8192, mode=0o600) -> PosixQueue."""
+    """Create POSIX message queues: posix_mq(*, name=None, maxmsg=10, msgsize=8192, mode=0o600) -> PosixQueue."""
     return Factory(ipc_scope.posix_mq, "posix_queue")
 
 
 @pytest.fixture
 def sysv_msg(ipc_scope: Ipc) -> Factory[..., MessageQueue]:
-    """Make System V message queues: sysv_msg(*, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> MessageQueue."""
+    """Create System V message queues: sysv_msg(*, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> MessageQueue."""
     return Factory(ipc_scope.sysv_msg, "message_queue")
 
 
 @pytest.fixture
 def pipe(ipc_scope: Ipc) -> Factory[..., Pipe]:
-    """Make pipes: pipe(*, flags=O_CLOEXEC, capacity=None) -> Pipe."""
+    """Create pipes: pipe(*, flags=O_CLOEXEC, capacity=None) -> Pipe."""
     return Factory(ipc_scope.pipe, "pipe")
 
 
 @pytest.fixture
 def fifo(ipc_scope: Ipc) -> Factory[..., Fifo]:
-    """Make FIFOs: fifo(*, mode=0o600, path=None) -> Fifo; whoever is blocked in opening one is released at the end."""
+    """Create FIFOs: fifo(*, mode=0o600, path=None) -> Fifo; processes blocked in open(2) of one are released at the end."""
     return Factory(ipc_scope.fifo, "fifo")
 
 
 @pytest.fixture
 def eventfd(ipc_scope: Ipc) -> Factory[..., EventFd]:
-    """Make event counters: eventfd(value=0, *, flags=EFD_CLOEXEC) -> EventFd."""
+    """Create event counters: eventfd(value=0, *, flags=EFD_CLOEXEC) -> EventFd."""
     return Factory(ipc_scope.eventfd, "eventfd")
 
 
 @pytest.fixture
 def timerfd(ipc_scope: Ipc) -> Factory[..., TimerFd]:
-    """Make timers with a descriptor: timerfd(clock=CLOCK_MONOTONIC, *, flags=TFD_CLOEXEC) -> TimerFd."""
+    """Create timers with a descriptor: timerfd(clock=CLOCK_MONOTONIC, *, flags=TFD_CLOEXEC) -> TimerFd."""
     return Factory(ipc_scope.timerfd, "timers")
 
 
 @pytest.fixture
 def futex(ipc_scope: Ipc) -> Factory[..., Futex]:
-    """Make words to wait on, in memory shared with children: futex(value=0) -> Futex."""
+    """Create futex words in memory shared with children: futex(value=0) -> Futex."""
     return Factory(ipc_scope.futex, "futex")
 
 
 @pytest.fixture
 def file_lock(ipc_scope: Ipc) -> Factory[..., FileLock]:
-    """Lock files: file_lock(path=None, *, kind="flock"|"posix"|"ofd", flags=O_RDWR) -> FileLock; who holds what, when it fails."""
+    """Lock files: file_lock(path=None, *, kind="flock"|"posix"|"ofd", flags=O_RDWR) -> FileLock.
+
+    The errors of a lock name its holders.
+    """
     return Factory(ipc_scope.file_lock, "lock")
 
 
 @pytest.fixture
 def signals(ipc_scope: Ipc) -> Signals:
-    """Change signal dispositions and mask: signals.catch(SIG), .block(), .queue(), .timer(), .fd() and more; all put back."""
+    """Change signal dispositions and mask until the end of the test: signals.catch(SIG), .block(), .timer(), .fd(), …"""
     return ipc_scope.signals
 
 
 @pytest.fixture
 def fork(ipc_scope: Ipc) -> Fork:
-    """Run functions in forked children: fork(function, *args, **kwargs) -> Child, with .result(), .wait_blocked(), .close()."""
+    """Run functions in forked children: fork(function, *args, **kwargs) -> Child, with .result(), .wait_blocked(), …"""
     return ipc_scope.fork
 
 
 @pytest.fixture
 def spawn(ipc_scope: Ipc) -> Factory[..., Program]:
-    """Start programs: spawn(argv, *, env, cwd, stdin, pass_fds, signals="default") -> Program, with .wait(), .stdout, .terminate()."""
-    from ..processes import program  # noqa: F401 - imported now: the test may have no descriptor left when it calls it
+    """Start programs: spawn(argv, *, env, cwd, stdin, pass_fds, signals="default") -> Program, with .wait(), .stdout, …"""
+    from ..processes import program  # noqa: F401 - imported now: the test may have no free descriptor when it calls it
 
     return Factory(ipc_scope.spawn)
 
 
 @pytest.fixture
 def ipc_namespace(ipc_scope: Ipc, request: pytest.FixtureRequest) -> Factory[..., IpcNamespace]:
-    """Make IPC namespaces with limits of their own: ipc_namespace(*, shmmni=…, sem=…, …) -> IpcNamespace, with .fork(function).
+    """Create IPC namespaces with their own limits: ipc_namespace(*, shmmni, sem, …) -> IpcNamespace, with .fork(function).
 
-    The test is skipped, with the reason, where that is not allowed.
+    The test is skipped, with the reason, where this process may not create one.
     """
     from ..resources.ipc_namespace import NotAllowedHere
     from .skips import report_skips_at_tests
@@ -219,15 +225,15 @@ def ipc_namespace(ipc_scope: Ipc, request: pytest.FixtureRequest) -> Factory[...
 
 @pytest.fixture
 def sockets(ipc_scope: Ipc) -> Sockets:
-    """Make sockets: sockets.pair(type=SOCK_STREAM), .listen_unix(path=None), .listen_inet(), .connect(listener), .socket()."""
+    """Create sockets: sockets.pair(type=SOCK_STREAM), .listen_unix(path=None), .listen_inet(), .connect(listener), …"""
     return ipc_scope.sockets
 
 
 @pytest.fixture
 def two_hosts(ipc_scope: Ipc, request: pytest.FixtureRequest) -> Factory[[], TwoHosts]:
-    """Make two hosts joined by a cable: two_hosts() -> .left and .right, each with .address and .fork(function, *args).
+    """Create two network namespaces with a veth pair: two_hosts() -> .left and .right, each with .address and .fork().
 
-    The test is skipped, with the reason, where that is not allowed.
+    The test is skipped, with the reason, where this process may not create them.
     """
     from ..resources.ipc_namespace import NotAllowedHere
     from .skips import report_skips_at_tests
@@ -249,11 +255,12 @@ _Fixture = type(ipc)
 
 
 def register_fixtures(config: pytest.Config) -> None:
-    """Register our fixtures so that they lose to others of the same name; only `ipc` and `ipc_…` if `ipc_short_names` is false.
+    """Register our fixtures such that others of the same name override them.
 
-    Of two plugins with a fixture of one name the one that pytest registers later wins, and the order of installed plugins is
-    arbitrary. So this is called when the other plugins are there, and registers their fixtures of the same names once more after
-    ours: one that extends ours (`def fifo(fifo)`) finds it. Those of a conftest.py, of a module or of a class win by themselves.
+    With `ipc_short_names` false, register only `ipc` and `ipc_…`. Of two plugins with a fixture of one name, the one
+    that pytest registers later wins, and the order of installed plugins is arbitrary. So this is called when all
+    plugins are registered, and registers their fixtures of the same names again after ours: a fixture that extends ours
+    (`def fifo(fifo)`) finds it. Those of a conftest.py, of a module or of a class take precedence anyway.
     """
     short = config.getini("ipc_short_names")
     ours = {
@@ -276,7 +283,7 @@ def register_fixtures(config: pytest.Config) -> None:
 
 
 def _fixtures_of(plugin: object) -> Iterator[Any]:
-    """Return the fixtures that a plugin defines: a module, a class, or an object, whose fixtures are its bound methods."""
+    """Return the fixtures of a plugin: a module, a class, or an object, whose fixtures are its bound methods."""
     owners = (
         (plugin,) if isinstance(plugin, ModuleType) else (plugin if isinstance(plugin, type) else type(plugin)).__mro__
     )

@@ -1,12 +1,11 @@
 """The fork guard: stop a child of a bare os.fork() that returns into pytest, before it acts as a second pytest.
 
-Such a child would tear down its parent's fixtures, run the rest of the session and report to nobody. It is prepared
-when it is forked: in the child alone, hooks are registered that let it leave a note and exit as soon as it is back
+Such a child would tear down its parent's fixtures, run the rest of the session and report its results to nobody. At the
+fork, hooks are registered in the child alone: they write a note and exit as soon as the child returns into pytest
 (returned_child.py). The parent looks for notes from the first fork on, and fails the test. A run that does not fork
 pays for one comparison per test, which also finds a child that was forked below Python.
 
-A child that a plugin forks outside the phases of a
-test, to run a whole test in it, is left alone.
+A child that a plugin forks outside the phases of a test, to run a whole test in it, is not stopped.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _NOTES = "ipc-notes-of-children"  # the plugin object that a parent has after it
 
 
 class ForkGuard:
-    """The plugin object."""
+    """The plugin object that stops forked children which return into pytest, and fails their tests."""
 
     def __init__(self, manager: pytest.PytestPluginManager) -> None:
         self.manager = manager
@@ -41,8 +40,7 @@ class ForkGuard:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> None:
-        # The one hook that every test pays for: a fork below Python, or by a greenlet, calls none of the functions
-        # below.
+        # The one hook in every test's path: a fork below Python, or by a greenlet, calls none of the functions below.
         if os.getpid() != self._pid:
             self.stop(item.nodeid, "test", None)
         if self._notes:
@@ -78,11 +76,11 @@ class ForkGuard:
             self.manager.register(NotesInReports(self.manager, self._notes), _NOTES)
 
     def forked_by_plugin(self) -> None:
-        """In a child that was not forked by a test: whatever forked it decides what it does."""
+        """Accept this process as one that runs tests: it is a child that a plugin forked, not a test."""
         self._pid = os.getpid()
 
     def stop(self, test: str, phase: str, error: BaseException | None) -> None:
-        """In the child: leave a note of what happened, and exit with the status of sys.exit(), or 1."""
+        """Write a note and exit, in the child, with the status of a SystemExit *error*, else 1."""
         status = 1
         try:
             if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
@@ -98,8 +96,8 @@ class ForkGuard:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        """A child that returns after its test is over has no test to fail: the session fails."""
-        # The innermost wrapper: others write the summary, and inform a worker's controller, after this one.
+        """Fail the session if a child returned after its test was over."""
+        # The innermost wrapper: others write the summary, and report to a worker's controller, after this one.
         if os.getpid() != self._session_pid:
             os._exit(1)
         result = yield
@@ -118,7 +116,7 @@ class ForkGuard:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """In the controller: what a worker could report only when its session was over."""
+        """Take, in the controller, the notes that a worker reported at the end of its session."""
         if text := getattr(node, "workeroutput", {}).get("ipc_bare_forks"):
             self._late_in_workers.append(text)
 
@@ -134,13 +132,13 @@ _guards: WeakSet[ForkGuard] = WeakSet()  # more than one where a test runs a pyt
 
 
 def _before() -> None:
-    # A child may not be able to import anything. Where its parent is not either, the comparison per test must do.
+    # A child may be unable to import. If the parent is too, the comparison per test must suffice.
     with suppress(Exception):
         from . import returned_child  # noqa: F401
 
 
 def _in_child() -> None:
-    # A child that never returns must not be disturbed, whatever the objects of its test are like.
+    # A child that never returns must not be disturbed by an exception here.
     with suppress(Exception):
         if returned_child := sys.modules.get(f"{__package__}.returned_child"):
             returned_child.prepare(_guards)
@@ -156,7 +154,7 @@ os.register_at_fork(before=_before, after_in_child=_in_child, after_in_parent=_i
 
 
 def _own_frames(tb: TracebackType | None) -> TracebackType | None:
-    """Return the traceback from the project's own code on: pytest's frames before it are of no interest."""
+    """Return the traceback from the first frame outside pytest and this package."""
     frame = tb
     while frame is not None:
         folder, name = os.path.split(os.path.dirname(frame.tb_frame.f_code.co_filename))

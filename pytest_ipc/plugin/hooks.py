@@ -1,6 +1,6 @@
 """The entry point of the plugin.
 
-Every run pays for it, so it imports and registers nothing that a run without IPC does not need.
+Every pytest run imports it, so it imports and registers only what a run without IPC needs.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ note_runners()
 
 _TIMEOUT = 5.0  # kernel.waiting.DEFAULT_TIMEOUT, which is not imported here
 
-# By the name of the marker: its arguments and its purpose. No other marker is looked at.
+# By the name of the marker: its arguments and its purpose. Other markers are ignored.
 _MARKERS = {
-    "ipc_clause": "(id, page, section, errno=None, since=None, disputed=None, level=None): The documented sentence that a test asserts; "
-    "its outcome becomes the clause's verdict",
-    "ipc_requires_shm": "(size): Skip the test unless so much is free in /dev/shm: a number of bytes, or text like '256M'",
-    "ipc_requires_limit": "(name, at_least=None, *, at_most=None): Skip the test unless the limit, as in 'kernel.shmmni', is "
-    "within these bounds; pytest_ipc.limits() has them all",
-    "ipc_requires_capability": "(*names): Skip the test unless this process has the capabilities, as in 'CAP_SYS_ADMIN', and "
-    "may use them",
-    "ipc_requires_kernel": "(version): Skip the test on an older kernel than that, as in '5.10'",
+    "ipc_clause": "(id, page, section, errno=None, since=None, disputed=None, level=None): The documented sentence "
+    "that a test asserts; the outcome of the test becomes the clause's verdict",
+    "ipc_requires_shm": "(size): Skip the test unless *size* is free in /dev/shm: a number of bytes, or text like '256M'",
+    "ipc_requires_limit": "(name, at_least=None, *, at_most=None): Skip the test unless the limit, as in "
+    "'kernel.shmmni', is within these bounds; pytest_ipc.limits() lists the limits",
+    "ipc_requires_capability": "(*names): Skip the test unless this process has the capabilities, as in "
+    "'CAP_SYS_ADMIN', and may use them",
+    "ipc_requires_kernel": "(version): Skip the test on kernels older than *version*, as in '5.10'",
 }
 
 
@@ -51,7 +51,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     group.addoption(
         "--ipc-thorough",
         action="store_true",
-        help="Let the models of the conformance suite look for differences for hours, with new histories on every run",
+        help="Run the models of the conformance suite for hours, with new histories in every run",
     )
     group.addoption(
         "--ipc-isolate",
@@ -61,17 +61,17 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     parser.addini("ipc_isolate", "As --ipc-isolate", type="bool", default=False)
     parser.addini(
         "ipc_short_names",
-        "Define the fixtures with short names (fifo, fork, …) too; if false, only `ipc` and those that begin with `ipc_`",
+        "Define the fixtures with short names (fifo, fork, …); if false, only `ipc` and names that begin with `ipc_`",
         type="bool",
         default=True,
     )
     parser.addini(
         "ipc_timeout",
-        "Seconds that a call waits which is given no timeout of its own; timeout=None waits for ever",
+        "Default timeout in seconds of calls that wait; timeout=None waits for ever",
         default=str(_TIMEOUT),
     )
     if sys.platform.startswith("linux"):
-        # Now, so that it is there before a conftest.py is imported.
+        # Now, before a conftest.py is imported.
         pluginmanager.register(ForkGuard(pluginmanager), "ipc-fork-guard")
 
 
@@ -91,7 +91,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, text in _MARKERS.items():
         config.addinivalue_line("markers", name + text)
     if config.getoption("dist", "no") != "no":
-        # The controller of workers collects nothing: what its workers report shows whether there are clauses.
+        # The controller of workers collects nothing: only the reports of its workers show whether there are clauses.
         config.pluginmanager.register(ClauseSummary(), "ipc-clause-summary")
     if not sys.platform.startswith("linux"):
         return
@@ -109,7 +109,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(isolation(config, lambda: _watch(config).sweep()), "ipc-isolation")
     sigterm = config.getoption("--ipc-sigterm") or config.getini("ipc_sigterm")
     if sigterm not in ("default", "interrupt"):
-        raise pytest.UsageError(f"ipc_sigterm is 'default' or 'interrupt', not {sigterm!r}")
+        raise pytest.UsageError(f"ipc_sigterm must be 'default' or 'interrupt', not {sigterm!r}")
     if sigterm == "interrupt":
         from .crash_report import OrderlyStop
 
@@ -124,14 +124,14 @@ def _timeout(config: pytest.Config) -> float:
         seconds = math.nan
     if not 0 < seconds < math.inf:
         raise pytest.UsageError(
-            f"ipc_timeout must be a positive number of seconds, not {text}; a call waits for ever with timeout=None"
+            f"ipc_timeout must be a positive number of seconds, not {text}; use timeout=None in a call to wait for ever"
         )
     return seconds
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    # Before pytest looks for the fixtures of plugins, and when all plugins are there.
+    # Before pytest parses the fixtures of plugins, and when all plugins are registered.
     register_fixtures(session.config)
     if sys.platform.startswith("linux") and not hasattr(session.config, "workerinput") and has_leftovers():
         _watch(session.config).sweep()
@@ -139,7 +139,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any, error: object) -> None:
-    """A worker has ended. If it died, its ledgers are swept at once, so that its crash report can name what it left."""
+    """Sweep the ledgers of a worker that died at once, so that its crash report can name its leftovers."""
     if error and sys.platform.startswith("linux"):
         _watch(node.config).worker_died(node)
 
@@ -151,7 +151,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             os.close(os.pidfd_open(os.getpid()))
         except (OSError, AttributeError) as error:
             reason = getattr(error, "strerror", error)
-            terminalreporter.line(f"ipc: no pidfd_open here ({reason}): the reaper looks 20 times a second")
+            terminalreporter.line(f"ipc: pidfd_open(2) is not available ({reason}): the reaper polls 20 times a second")
 
 
 def _watch(config: pytest.Config) -> CustodyWatch:
@@ -166,7 +166,7 @@ def _watch(config: pytest.Config) -> CustodyWatch:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None]:
-    """Check our markers, and register the hooks that serve them; others may add and remove markers in between."""
+    """Check our markers and register the hooks that implement them; other plugins may change markers in between."""
     if before := _marked(items):
         from .markers import check
 
@@ -175,8 +175,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         except pytest.UsageError as error:
             if not hasattr(config, "workerinput"):
                 raise
-            # In a worker of pytest-xdist an exception here ends in an INTERNALERROR that says something else. As the failed
-            # report of a collector the sentence reaches the controller, which stops the run.
+            # In a pytest-xdist worker an exception here ends in an unrelated INTERNALERROR. The failed report of a
+            # collector brings the message to the controller, which stops the run.
             report = pytest.CollectReport(nodeid="clauses", outcome="failed", longrepr=str(error), result=[])
             config.hook.pytest_collectreport(report=report)
             items.clear()
@@ -202,7 +202,7 @@ def _serve(config: pytest.Config, found: list[pytest.Item]) -> None:
 
 
 def _marked(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Return the items that have one of our markers. Every test of every run pays for it, so parents are asked once."""
+    """Return the items with one of our markers. This runs for every test of every run, so parents are checked once."""
     found = []
     last: object = None
     inherited = False

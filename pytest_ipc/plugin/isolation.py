@@ -1,10 +1,10 @@
-"""--ipc-isolate: run tests in an IPC namespace of their own, each pytest-xdist worker in another.
+"""--ipc-isolate: run tests in their own IPC namespace, each pytest-xdist worker in another.
 
-The run itself moves, or each worker of pytest-xdist while the controller stays where it is. What is left there goes
-with the last process, which the kernel sees to. CAP_SYS_ADMIN is enough for it. Without that a user namespace comes
-along, in which this user has the same ids and no more capabilities than before; but only a process of one thread may
-enter one. So a run moves before conftest files are imported and plugins are configured, which may start threads; and a
-worker, which has two threads from the beginning, is started by a program that moves first (moving.py).
+The run itself moves to a new namespace, or each pytest-xdist worker while the controller stays. The kernel removes the
+objects of a namespace with its last process. This takes CAP_SYS_ADMIN, or also a new user namespace, in which the user
+has the same ids and capabilities as before; only a single-threaded process may enter one. So a run moves before
+conftest files are imported and plugins are configured, which may start threads; and a worker, which starts with two
+threads, is executed by a program that moves first (isolation_exec.py).
 """
 
 from __future__ import annotations
@@ -23,42 +23,42 @@ from ..processes.trial import trial
 from ..unpatched import os
 from .isolation_exec import move
 
-_WAY_OUT = "with util-linux, `unshare -Uri pytest …` puts the whole run in one"
-NEEDED = f"an IPC namespace of its own needs CAP_SYS_ADMIN, or user namespaces for unprivileged users; {_WAY_OUT}"
+_WAY_OUT = "util-linux's `unshare -Uri pytest …` runs all of pytest in one"
+NEEDED = f"a new IPC namespace needs CAP_SYS_ADMIN, or user namespaces for unprivileged users; {_WAY_OUT}"
 _ONE_THREAD = (
-    "without CAP_SYS_ADMIN a process enters an IPC namespace together with a user namespace, which only a process of one thread "
-    f"may do, and this one has {{}}: another plugin starts threads when it is imported; {_WAY_OUT}"
+    "without CAP_SYS_ADMIN a process enters an IPC namespace together with a user namespace, for which it must be "
+    f"single-threaded; this one has {{}} threads, because another plugin starts threads at import; {_WAY_OUT}"
 )
 
 
 def isolate_early(config: pytest.Config, sweep: Callable[[], None]) -> object | None:
-    """Return the plugin object of a run without workers, which has moved. None for others: they move later.
+    """Move a run without workers, and return its plugin object; return None for other runs, which move later.
 
-    UsageError.
+    Raises pytest.UsageError if that fails.
     """
     options = config.known_args_namespace
     distributes = any(getattr(options, name, None) for name in ("numprocesses", "tx", "px"))
     if distributes or getattr(options, "dist", "no") != "no" or "PYTEST_XDIST_WORKER" in os.environ:
         return None
-    sweep()  # what others have left is out here
+    sweep()  # the leftovers of other runs are in the current namespace
     return IsolatedRun(None)
 
 
 def isolation(config: pytest.Config, sweep: Callable[[], None]) -> object:
-    """The plugin object for this process: a worker, a controller, or a run without workers.
+    """Return the plugin object for this process: a worker, a controller, or a run without workers.
 
-    UsageError where it cannot be.
+    Raises pytest.UsageError where isolation is impossible.
     """
     if hasattr(config, "workerinput"):
         return IsolatedRun(config.workerinput.get("ipc_namespace", ""))
     if config.getoption("dist", "no") != "no":
         return IsolatedWorkers()
-    sweep()  # what others have left is out here
+    sweep()  # the leftovers of other runs are in the current namespace
     return IsolatedRun(None)
 
 
 class IsolatedRun:
-    """The plugin object of a process that runs tests: the run itself, or a worker, which gets its controller's namespace."""
+    """The plugin object of a process that runs tests: the run itself, or a worker, with its controller's namespace."""
 
     def __init__(self, controllers: str | None) -> None:
         self._back: int | None = None
@@ -72,24 +72,21 @@ class IsolatedRun:
                 threads = len(os.listdir("/proc/self/task")) if error.errno == EINVAL else 1
                 reason = _ONE_THREAD.format(threads) if threads > 1 else f"{NEEDED}: {error.strerror}"
                 raise pytest.UsageError(f"--ipc-isolate: {reason}") from None
-            if ipc_namespace() == controllers:  # else it was started in one
+            if ipc_namespace() == controllers:  # else this worker was started in its own
                 self._failure = f"--ipc-isolate: {NEEDED}: {error.strerror} in a worker"
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """A worker tells by a failed report what it could not do: an exception in it would end in an INTERNALERROR."""
+        """Report a worker's failure to move as a collection error: an exception would end in an INTERNALERROR."""
         if self._failure:
             report = pytest.CollectReport(nodeid="--ipc-isolate", outcome="failed", longrepr=self._failure, result=[])
             config.hook.pytest_collectreport(report=report)
             items.clear()
 
     def pytest_report_header(self) -> str:
-        return "ipc: this run is in an IPC namespace of its own"
+        return "ipc: this run is in its own IPC namespace"
 
     def pytest_unconfigure(self) -> None:
-        """Back to where it was, for whoever called pytest.main() and goes on.
-
-        Out of a user namespace there is no way back.
-        """
+        """Return to the previous namespace, for callers of pytest.main(); impossible from a user namespace."""
         if self._back is not None:
             try:
                 setns(self._back, CLONE_NEWIPC)
@@ -100,20 +97,20 @@ class IsolatedRun:
 
 
 class IsolatedWorkers:
-    """The plugin object of a controller: sees to it that its workers can go."""
+    """The plugin object of a controller, which lets its workers enter a namespace."""
 
     def __init__(self) -> None:
-        # Whether a worker may as it is, with threads; else whether it may before it has any.
+        # Whether a worker may move as it is, with threads; else whether it may before it starts any.
         self._as_it_is = trial(lambda: unshare(CLONE_NEWIPC)) is None
         if not self._as_it_is and (refusal := trial(move)) is not None:
             raise pytest.UsageError(f"--ipc-isolate: {NEEDED}: {refusal.strerror}")
 
     def pytest_report_header(self) -> str:
-        return "ipc: each worker is in an IPC namespace of its own"
+        return "ipc: each worker is in its own IPC namespace"
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self, specs: list[Any]) -> None:
-        """Workers on this machine that are plain Pythons are started there, if they could not go there themselves."""
+        """Start the local workers in a new namespace, if they cannot move to one themselves."""
         if self._as_it_is:
             return
         package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -124,5 +121,5 @@ class IsolatedWorkers:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Tell a worker where its controller is."""
+        """Send the controller's IPC namespace to a worker."""
         node.workerinput["ipc_namespace"] = ipc_namespace()

@@ -1,8 +1,7 @@
 """Enter an IPC namespace and execute a program there, for --ipc-isolate.
 
-Workers are started through it, so it imports no pytest.
-
-Why a user namespace is entered by a program before it is a worker, see isolation.py.
+Workers are started through it, so it does not import pytest. isolation.py explains why a worker cannot enter a user
+namespace itself.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ __all__ = ["main", "move"]
 
 
 def move() -> None:
-    """Move this process to a new IPC namespace, and to a user namespace of its own if that is needed. OSError.
+    """Move this process to a new IPC namespace, and to a new user namespace if that is needed.
 
-    In that one this user is who he was, and has no more capabilities than before.
+    The ids of the user and the capabilities of the process stay the same. Raises OSError.
     """
     try:
         unshare(CLONE_NEWIPC)
@@ -32,7 +31,7 @@ def move() -> None:
 
 
 def main() -> None:
-    """Move, and become the program in the arguments. If that cannot be, the worker finds out and says so."""
+    """Move, and execute the program in the arguments. The worker reports a failed move."""
     with suppress(OSError):
         move()
     os.execv(sys.argv[1], sys.argv[1:])

@@ -1,6 +1,6 @@
-"""The hooks that serve the markers: clauses become verdicts, unmet requirements become skips.
+"""The hooks of the markers: clauses become verdicts, unmet requirements become skips.
 
-The plugin registers them only where a collected test has one of the markers; other runs do not pay for them.
+The plugin registers them only if a collected test has one of the markers; other runs do not pay for them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _REQUIREMENTS = {f"ipc_{name}": requirement for name, requirement in REQUIREMENT
 
 
 def check(items: list[pytest.Item]) -> None:
-    """Check the arguments of our markers: an id is one clause, one test and one sentence. UsageError."""
+    """Check the arguments of our markers: an id is one clause, one test and one sentence. Raises pytest.UsageError."""
     owners: dict[str, str] = {}
     for item in items:
         mark = item.get_closest_marker("ipc_clause")
@@ -25,12 +25,12 @@ def check(items: list[pytest.Item]) -> None:
         test = item.nodeid.partition("[")[0]
         if len(mark.args) != 3 or not mark.kwargs.keys() <= {"errno", "since", "disputed", "level"}:
             raise pytest.UsageError(
-                f"{test}: the ipc_clause marker needs an id, a manual page and a section, "
-                "and takes errno, since, disputed and level besides"
+                f"{test}: the arguments of ipc_clause must be an id, a manual page and a section, and optionally "
+                "errno, since, disputed and level"
             )
         if not (getattr(item, "obj", item).__doc__ or "").strip():
             raise pytest.UsageError(
-                f"{test}: the clause {mark.args[0]!r} needs a docstring: it is the clause's statement"
+                f"{test}: the clause {mark.args[0]!r} must have a docstring, which is the clause's statement"
             )
         if owners.setdefault(mark.args[0], test) != test:
             raise pytest.UsageError(f"duplicate clause id {mark.args[0]!r}: {owners[mark.args[0]]} and {test}")
@@ -38,7 +38,7 @@ def check(items: list[pytest.Item]) -> None:
 
 
 def _validate(items: list[pytest.Item]) -> None:
-    """Refuse markers with arguments that cannot be. UsageError, which names the test."""
+    """Check the arguments of the markers for requirements. Raises pytest.UsageError, which names the test."""
     for item in items:
         for mark in item.iter_markers():
             if mark.name in _REQUIREMENTS:
@@ -49,7 +49,7 @@ def _validate(items: list[pytest.Item]) -> None:
 
 
 def _lacking(item: pytest.Item) -> str | None:
-    """What the test needs and has not here, in one sentence; None when it has everything."""
+    """Return the first unmet requirement of the test in one sentence; None if all are met."""
     for mark in item.iter_markers():
         if mark.name in _REQUIREMENTS and (lack := _REQUIREMENTS[mark.name](*mark.args, **mark.kwargs)()) is not None:
             return lack
@@ -66,7 +66,7 @@ class Requirements:
 
 
 class Clauses:
-    """Enter the verdict of each clause in its report."""
+    """Add the verdict of each clause to its report."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -100,7 +100,7 @@ class Clauses:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> bool | None:
-        """Take over pytest-timeout's timer for a clause, whose verdict has to be a time-out."""
+        """Replace pytest-timeout's timer for a clause, so that the time-out becomes its verdict."""
         if item.get_closest_marker("ipc_clause") is None:
             return None
         from ..verdict.judge import time_limit
@@ -109,7 +109,7 @@ class Clauses:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_timeout_cancel_timer(self, item: pytest.Item) -> bool | None:
-        """Stop it."""
+        """Stop the timer of a clause."""
         if item.get_closest_marker("ipc_clause") is None:
             return None
         from ..verdict.judge import time_limit
@@ -117,7 +117,7 @@ class Clauses:
         return time_limit.cancel(item)
 
     def pytest_assertrepr_compare(self, op: str, left: object, right: object) -> None:
-        """Note the values of a comparison that has failed in a test, or in its child."""
+        """Note the values of a failed comparison in a test or in its child."""
         from ..verdict.judge import assertions
 
         assertions.note(op, left, right)

@@ -1,9 +1,8 @@
 """The hooks that are registered after a fork: stop a child that returns into pytest, read its note in the parent.
 
-At the fork the stack shows where that was: in the set-up, call or tear-down of a test, or in the set-up of a fixture,
-and which frame is the outermost of the test's own code there. When pytest goes on in the child and that frame has
-ended, the child has returned. The first to notice is pytest's capture, before it takes what the parent has captured;
-else it is the next hook.
+The stack at the fork shows its place: the set-up, call or tear-down of a test, or the set-up of a fixture; and the
+outermost frame of the test's own code. If pytest's code runs in the child after that frame has ended, the child has
+returned. Pytest's capture detects it first, before it reads the parent's captured output; else the next hook does.
 """
 
 from __future__ import annotations
@@ -23,20 +22,20 @@ _PHASES = {"pytest_runtest_setup": "setup", "pytest_runtest_call": "call", "pyte
 
 
 class Guard(Protocol):
-    """What a fork guard does in a child."""
+    """The actions of a fork guard in a child."""
 
     manager: pytest.PytestPluginManager
 
     def stop(self, test: str, phase: str, error: BaseException | None) -> None:
-        """Leave a note and exit."""
+        """Write a note and exit."""
 
     def forked_by_plugin(self) -> None:
-        """Leave this child alone."""
+        """Let this child run tests."""
 
 
 @dataclass
 class _Place:
-    """Where a child was forked: a phase of a test, and the outermost frame of the test's own code in it."""
+    """The place of a fork: a phase of a test, and the outermost frame of the test's own code in it."""
 
     config: pytest.Config
     phase: str
@@ -45,7 +44,7 @@ class _Place:
 
 
 def prepare(guards: Iterable[Guard]) -> None:
-    """In a child, before os.fork() returns: see to it that it is stopped when it returns into pytest."""
+    """Register, in a child before os.fork() returns, the hooks that stop it when it returns into pytest."""
     places = _places()
     for guard in guards:
         place = places.get(guard.manager)
@@ -56,14 +55,14 @@ def prepare(guards: Iterable[Guard]) -> None:
 
 
 def _places() -> dict[object, _Place]:
-    """By the plugin manager of each pytest that runs in this process: the innermost place."""
+    """Return the innermost place in each pytest that runs in this process, by its plugin manager."""
     found: dict[object, _Place] = {}
     own: FrameType | None = None
     for frame in _frames():
         name, internal = frame.f_code.co_name, _is_internal(frame)
         if name in _PHASES or name == "pytest_fixture_setup":
             if frame.f_code.co_flags & CO_GENERATOR:
-                break  # a plugin's wrapper, which runs a test or a fixture in a child
+                break  # a plugin's wrapper that runs a test or a fixture in a child
             item, request = frame.f_locals.get("item"), frame.f_locals.get("request")
             config = getattr(item or request, "config", None)
             if isinstance(config, pytest.Config):
@@ -78,10 +77,7 @@ def _places() -> dict[object, _Place]:
 
 
 def _frames() -> Iterator[FrameType]:
-    """The frames of this thread, from the innermost on.
-
-    In a greenlet, those of the one that pytest runs in after its own.
-    """
+    """Yield the frames of this thread, innermost first; in a greenlet, then those of the greenlet that runs pytest."""
     frame: FrameType | None = currentframe()
     while frame is not None:
         yield frame
@@ -106,7 +102,7 @@ def _is_internal(frame: FrameType) -> bool:
 
 
 class _Returning:
-    """The plugin object of the child."""
+    """The plugin object of the child, which stops it at the first hook after its return."""
 
     def __init__(self, guard: Guard, place: _Place) -> None:
         self._guard = guard
@@ -114,7 +110,7 @@ class _Returning:
         self._test = place.item.nodeid if place.item is not None else ""
 
     def watch(self) -> None:
-        """Put the hooks and methods in place."""
+        """Register the hooks and replace the methods that run first after a return."""
         manager = self._place.config.pluginmanager
         manager.register(self)
         capture: Any = manager.get_plugin("capturemanager")
@@ -129,7 +125,7 @@ class _Returning:
         self._watch_unittest()
 
     def _watch_unittest(self) -> None:
-        """unittest keeps a test's exception to itself, and runs tearDown(), before it returns into pytest."""
+        """Stop the child in unittest, which keeps the exception and runs tearDown() before it returns into pytest."""
         item: Any = self._place.item
         unittest, case = sys.modules.get("unittest"), getattr(item, "instance", None)
         if unittest is None or not isinstance(case, unittest.TestCase):
@@ -137,7 +133,7 @@ class _Returning:
         for name in ("_callTestMethod", "_callTearDown"):
             setattr(case, name, self._stop_unittest)
         for name in ("addError", "addFailure", "addSkip", "addSubTest", "addExpectedFailure", "addUnexpectedSuccess"):
-            if hasattr(item, name):  # the item is the unittest.TestResult, too
+            if hasattr(item, name):  # the item is also the unittest.TestResult
                 setattr(item, name, self._stop_unittest)
 
     def _stop_unittest(self, *arguments: object, **_named: object) -> None:
@@ -154,7 +150,7 @@ class _Returning:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
-        # Before the next fixture is torn down. What this one's finalizers raised is raised only when all have been.
+        # Before the next fixture is torn down: pytest raises the errors of finalizers only after all have run.
         if self._place.phase == "teardown":
             self._place.phase = f"tear-down of the fixture {fixturedef.argname!r}"
         self._stop_if_returned(None)
@@ -173,7 +169,7 @@ class _Returning:
 
 
 class NotesInReports:
-    """The plugin object of a parent: a test whose child was stopped fails."""
+    """The plugin object of a parent, which fails the tests whose children were stopped."""
 
     def __init__(self, manager: pytest.PytestPluginManager, notes: Notes) -> None:
         self._manager = manager
@@ -182,7 +178,7 @@ class NotesInReports:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        # Not in the report of a subtest, which is made while the test runs: the test itself must fail.
+        # Not in the report of a subtest, which is created while the test runs: the test itself must fail.
         if self._notes and self._manager not in _places() and (text := self._text(item)):
             _fail(report, text)
         return report

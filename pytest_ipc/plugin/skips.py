@@ -13,7 +13,7 @@ _NAME = "ipc-skip-location"
 
 
 def report_skips_at_tests(config: pytest.Config) -> None:
-    """Register the hook, unless that has been done: only runs that may skip for a reason of ours have it."""
+    """Register the hook once. Only runs that may skip for a reason of this plugin have it."""
     if not config.pluginmanager.has_plugin(_NAME):
         config.pluginmanager.register(_SkipLocation(), _NAME)
 

@@ -1,4 +1,4 @@
-"""The life of a forked child: prepare it, run its function, write its report, leave by os._exit."""
+"""The life of a forked child: prepare it, run its function, write its report, exit by os._exit()."""
 
 from __future__ import annotations
 
@@ -25,16 +25,15 @@ if TYPE_CHECKING:
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
-# Whether this process, a child, ends with the thread of its parent that started it.
+# Whether the kernel kills this process, a child, with the thread of its parent that forked it.
 _tied = False
 
 
 def die_with_parent() -> None:
-    """In a child: have the kernel end this process with its parent, if its parent started it in the main thread.
+    """Have the kernel kill this child with its parent, if the parent's main thread forked it (PR_SET_PDEATHSIG).
 
-    PR_SET_PDEATHSIG is about the thread that forked. A child that another thread has started must outlive that thread:
-    the reaper ends it when the process has died. A change of user or of user namespace clears it, so it is set again
-    after one.
+    The setting refers to the forking thread. A child of another thread must outlive that thread: the reaper ends it
+    when the process has died. A change of user or of user namespace clears the setting, so it is set again after one.
     """
     if _tied:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -50,9 +49,9 @@ def live(
     task: Callable[[], Any],
     scope: Scope | None,
 ) -> NoReturn:
-    """The life of the child. Does not return: whatever goes wrong here, the parent's pytest must not run twice."""
+    """Run the child and exit. It never returns, even after an error, lest the parent's pytest run twice."""
     global _tied
-    status = 70  # EX_SOFTWARE: not even the report could be made
+    status = 70  # EX_SOFTWARE: the report could not be written
 
     calls: list[str] = []
 
@@ -64,9 +63,9 @@ def live(
             _multiprocessing("_run_finalizers")
             return result
         finally:
-            calls.extend(libc.recent_calls())  # before tidying up makes others
+            calls.extend(libc.recent_calls())  # before the clean-up makes others
             if scope is not None:
-                scope.close()  # what this process made in it; the rest is the parent's
+                scope.close()  # the objects that this process created; the others are the parent's
             ledger.close()
 
     try:
@@ -79,7 +78,7 @@ def live(
             os._exit(status)  # the parent died before the line above could tie this process to it
         os.setpgid(0, 0)
         _settle(output, keep)
-        ledger.current()  # opened now: the child may become a user who could not
+        ledger.current()  # opened now: the child may become a user who cannot open it
         status = child_report.run(report, life, calls)
     except BaseException as error:  # noqa: BLE001 - the boundary: nothing may unwind into pytest's frames
         with suppress(BaseException):
@@ -92,14 +91,14 @@ def live(
         try:
             current_os._exit(status & 0xFF)  # not the copy: coverage replaces it to save its data
         finally:
-            os.kill(os.getpid(), signal.SIGKILL)  # whatever stands in its place came back
+            os.kill(os.getpid(), signal.SIGKILL)  # a replacement of _exit() returned
 
 
 def _multiprocessing(function: str) -> None:
-    """Do as multiprocessing does at the beginning and the end of its own children, if the parent has loaded it.
+    """Call the hook of multiprocessing for the begin or end of a child, if the parent has imported multiprocessing.
 
-    Without the first a queue that the parent has used takes nothing more; without the second what was put last is lost,
-    because a thread sends it. Both names are the stdlib's own: where it does not have them nothing is done.
+    Without the first, a queue that the parent has used accepts no more items; without the second, the last items are
+    lost, because a thread sends them. Both functions are private to the stdlib; a missing one is skipped.
     """
     util = sys.modules.get("multiprocessing.util")
     call = getattr(util, function, None)
@@ -108,20 +107,19 @@ def _multiprocessing(function: str) -> None:
 
 
 def _settle(output: int, keep: AbstractSet[int]) -> None:
-    """Give the child standard streams of its own, and close what is the test runner's."""
+    """Replace the child's standard streams, and close the descriptors of the test runner."""
     null = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((null, 0), (output, 1), (output, 2)):
         os.dup2(source, target)
     for fd in {null, output} - {0, 1, 2}:
         os.close(fd)
     close_runners(keep)
-    # pytest's own streams write to its capture, which is not for a child, or to where the numbers referred before.
+    # pytest's streams write to its capture, which is not for a child, or to the files that the numbers referred to.
     for name, fd in (("stdout", 1), ("stderr", 2)):
         stream = io.open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
     if faulthandler.is_enabled():
-        # It keeps a number, not a file: what it says of a SIGSEGV would go to whatever the child has opened there
-        # since.
+        # faulthandler keeps a number, not a file: its traceback would go to any file that the child opens there.
         faulthandler.enable(2)
     sys.stdin = sys.__stdin__ = io.open(0, closefd=False)  # type: ignore[misc] # a child's stream, not the interpreter's

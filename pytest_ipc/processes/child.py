@@ -1,17 +1,17 @@
-"""Forked children: a test starts them, observes them from the kernel's side, gets their result, and they end with it.
+"""Forked children: a test starts them, observes them through the kernel and gets their result; they end with the test.
 
 A child of a bare os.fork() in a test is a second pytest: it holds the worker's pipe, and an exception in it runs the
-rest of the session again. An actor runs one function and leaves by os._exit, whatever happens. It dies with its parent:
-at once where the main thread started it (PR_SET_PDEATHSIG), else by the reaper's hand. It leads a process group of its
-own, and has all its parent's descriptors but those of the test runner (inheritance.py).
+rest of the session again. A Child runs one function and always exits by os._exit(). It dies with its parent: the kernel
+kills it if the main thread forked it (PR_SET_PDEATHSIG), else the reaper does. It leads its own process group, and has
+its parent's descriptors except those of the test runner (inheritance.py).
 
-What it sends back goes through memory files, not pipes: nobody has to read while it runs, a result of any size cannot
-block it, and a grandchild that lives on keeps nobody waiting. Its end is the event (a pidfd); then everything is there.
+Its report and output go to memory files, not pipes: nobody has to read them while it runs, a result of any size cannot
+block it, and a grandchild that outlives it keeps no reader waiting. A pidfd reports its end; both are complete then.
 """
 
 from __future__ import annotations
 
-import resource  # noqa: F401 - every child needs it, and would otherwise load it for itself: a third of what it costs
+import resource  # noqa: F401 - every child needs it; an import in each child takes a third of its start-up time
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -50,9 +50,9 @@ Returned = TypeVar("Returned")
 
 
 class ChildDied(Exception):
-    """A child ended without a result: by a signal, by leaving on its own, or because another program took its place.
+    """A child ended without a result: by a signal, by an exit call, or because it executed another program.
 
-    `status` is its exit status, or less than 0 for a signal, as subprocess has it; None if somebody else reaped it, or
+    `status` is its exit status, or -N for signal N as in subprocess; None if another caller of wait(2) reaped it, or
     the kernel because SIGCHLD is ignored (wait(2), NOTES).
     """
 
@@ -64,29 +64,26 @@ class ChildDied(Exception):
         return str(self.args[0])
 
 
-# Those of this process that have descriptors, which are of no use to a child.
-_actors: WeakSet[Child[Any]] = WeakSet()
+# The children of this process, whose descriptors a new child does not need.
+_children: WeakSet[Child[Any]] = WeakSet()
 
 
-def _forget_actors() -> None:
-    """In a child: close the descriptors of its parent's other children.
-
-    A number that is another file's by now stays open.
-    """
-    for actor in _actors:
-        for fd in actor._fds:  # noqa: SLF001 - of this module
+def _close_siblings_files() -> None:
+    """Close, in a child, the descriptors of its parent's other children, but not numbers of another file by now."""
+    for sibling in _children:
+        for fd in sibling._fds:  # noqa: SLF001 - of this module
             with suppress(OSError):
                 refers_to = os.readlink(f"/proc/self/fd/{fd}")
                 if "pytest-ipc-" in refers_to or "[pidfd]" in refers_to:
                     os.close(fd)
-    _actors.clear()
+    _children.clear()
 
 
 class Child(Resource, Generic[Result]):
     """A forked child that runs one function (fork(2)); ended, with its process group, when its block or scope ends.
 
-    `pid` is its process id, `pidfd` a descriptor for it (None where the kernel has no pidfd_open), `account` which of
-    the kernel's accounts the last wait_blocked() read: "syscall", or "state" where the call itself is not shown.
+    `pid` is its process id, `pidfd` a descriptor for it (None where the kernel lacks pidfd_open(2)), `account` the
+    source that the last wait_blocked() read: "syscall", or "state" where the kernel does not show the call.
     """
 
     def __init__(
@@ -103,14 +100,14 @@ class Child(Resource, Generic[Result]):
         self._report = report
         self._output = output
         self._fds = [fd for fd in (report, output, self.pidfd) if fd is not None]
-        self._below: set[tuple[int, int]] = set()  # what was seen below the child when it was about to be killed
+        self._below: set[tuple[int, int]] = set()  # the descendants that the child had before it was killed
         self._reaped = False
         self._lost = ""  # why there is no status
         self._outlived = False
-        self._told = False  # what it called is among this process's recent calls
+        self._calls_noted = False  # its calls are among this process's recent calls
         self._passed_on = 0
         super().__init__(scope)
-        _actors.add(self)
+        _children.add(self)
 
     @classmethod
     def start(
@@ -123,15 +120,15 @@ class Child(Resource, Generic[Result]):
         enter: Callable[[], None] | None = None,
         scope: Scope | None = None,
     ) -> Child[Returned]:
-        """fork(2): a child that runs function(*args, **kwargs). OSError.
+        """Fork a child that runs function(*args, **kwargs) (fork(2)). Raises OSError.
 
-        It has its parent's descriptors but for the test runner's pipes, of which it keeps those in *keep*. It calls
-        *enter* first, where that is given, and what that raises is what the child raised.
+        It has its parent's descriptors except the test runner's pipes, of which it keeps those in *keep*. It calls
+        *enter* first, if given; an exception of *enter* is the child's exception.
         """
         if not callable(function):
-            raise TypeError(f"an actor needs a function to run, not {function!r}")
+            raise TypeError(f"function must be callable, not {function!r}")
         parent = os.getpid()
-        # What is buffered now would otherwise be written by both processes.
+        # Both processes would otherwise write the text that is buffered now.
         sys.stdout.flush()
         sys.stderr.flush()
         libc.fflush()
@@ -144,7 +141,7 @@ class Child(Resource, Generic[Result]):
             files.callback(tree.let_go, tag)
             tied = get_native_id() == parent
             pid = fork()
-            files.pop_all()  # the fork did not fail: they are the actor's
+            files.pop_all()  # the fork succeeded: the child owns them
         if pid == 0:
 
             def task() -> Returned:
@@ -152,15 +149,14 @@ class Child(Resource, Generic[Result]):
                     enter()
                 return function(*args, **kwargs)
 
-            _forget_actors()
+            _close_siblings_files()
             live(parent, tied, tag, report, output, keep, task, scope)
-        # The child alone makes its group: a second setpgid from here could come late and undo what its function has
-        # done.
+        # Only the child calls setpgid: a late second call from here could undo one of its function.
         make = cast("type[Child[Returned]]", cls)
-        actor = make(pid, getattr(function, "__name__", type(function).__name__), report, output, record, tag, scope)
-        tree.started(tag, actor._process)  # noqa: SLF001 - of this class
-        record.made(pid=pid, start=actor._process.start)  # noqa: SLF001 - likewise
-        return actor
+        child = make(pid, getattr(function, "__name__", type(function).__name__), report, output, record, tag, scope)
+        tree.started(tag, child._process)  # noqa: SLF001 - of this class
+        record.made(pid=pid, start=child._process.start)  # noqa: SLF001 - likewise
+        return child
 
     def __repr__(self) -> str:
         return f"<child {self.pid} ({self.name})>"
@@ -172,16 +168,15 @@ class Child(Resource, Generic[Result]):
 
     @property
     def output(self) -> str:
-        """What the child has written to its standard output and error so far."""
+        """The text that the child has written to its standard output and error so far."""
         self._usable()
         return read_from(self._output, 0).decode(errors="replace")
 
     def wait(self, *, timeout: Timeout = DEFAULT) -> int | None:
-        """Wait for the child's end: its exit status, or -N for signal N.
+        """Wait for the end of the child and return its exit status, or -N for signal N.
 
-        None if somebody else reaped it, or SIGCHLD is ignored.
-
-        TimeoutError after *timeout* seconds, saying what the child was doing.
+        Return None if another caller of wait(2) reaped it, or SIGCHLD is ignored. Raises TimeoutError after *timeout*
+        seconds, with what the child was doing.
         """
         __tracebackhide__ = True
         self._usable()
@@ -192,11 +187,10 @@ class Child(Resource, Generic[Result]):
         return self.status
 
     def result(self, *, timeout: Timeout = DEFAULT) -> Result:
-        """Wait for the child's end and give what its function returned.
+        """Wait for the end of the child and return the result of its function.
 
-        Raise what it raised, with its traceback as a note.
-
-        ChildDied when there is neither; TimeoutError after *timeout* seconds, saying what the child was doing.
+        Raises the exception of the function, with its traceback as a note; ChildDied if the child ended with neither;
+        TimeoutError after *timeout* seconds, with what the child was doing.
         """
         __tracebackhide__ = True  # pytest then points at the test's line; the child's frames are in the note
         self._usable()
@@ -208,11 +202,11 @@ class Child(Resource, Generic[Result]):
         return result
 
     def _report_of_end(self) -> child_report.Report:
-        """What the child reported before it ended; what it raised is raised here."""
+        """Return the report of a child that has ended. Raises the exception of its function."""
         __tracebackhide__ = True
         report = child_report.read(self._report)
-        if not self._told:
-            self._told = True
+        if not self._calls_noted:
+            self._calls_noted = True
             libc.note_calls(self.pid, report.calls)
         if report.error is not None:
             report.error.add_note(f"in {self!r}:\n{report.traceback}")
@@ -222,10 +216,10 @@ class Child(Resource, Generic[Result]):
     def wait_blocked(self, call: str | None = None, *, timeout: Timeout = DEFAULT) -> None:
         """Wait until the kernel shows the child asleep, in system call *call* if given (`"openat"`, `"read"`).
 
-        The calls that libc may make in its stead count too: `"open"` is openat, `"semop"` is semtimedop. Where
-        /proc/PID/syscall cannot be read the state alone must do; `account` says which it was. TimeoutError after
-        *timeout* seconds, saying what the child did instead; what its function raised, or ChildDied, if it ended;
-        ValueError for an unknown call.
+        The calls that libc may make instead count too: `"open"` is openat, `"semop"` is semtimedop. Where
+        /proc/PID/syscall is not readable, the state alone decides; `account` shows which source was used. Raises
+        TimeoutError after *timeout* seconds, with what the child did instead; the exception of its function, or
+        ChildDied, if it ended; ValueError for an unknown call.
         """
         __tracebackhide__ = True
         self._usable()
@@ -248,12 +242,10 @@ class Child(Resource, Generic[Result]):
             raise timed_out(seconds, f"{self!r} {what}", self._now)
 
     def wait_state(self, states: str, *, timeout: Timeout = DEFAULT) -> str:
-        """Wait until the child's state in /proc/PID/stat is one of the letters *states*, as "T" for stopped.
+        """Wait until the child's state letter is in *states* ("T" for stopped; proc_pid_stat(5)); return the letter.
 
-        Which it was.
-
-        TimeoutError after *timeout* seconds, saying what the child was doing; what its function raised, or ChildDied,
-        if it ended and that is none of the states.
+        Raises TimeoutError after *timeout* seconds, with what the child was doing; the exception of its function, or
+        ChildDied, if it ended and neither "Z" nor "X" is in *states*.
         """
         __tracebackhide__ = True
         self._usable()
@@ -276,9 +268,9 @@ class Child(Resource, Generic[Result]):
         return found
 
     def signal(self, signo: int) -> None:
-        """pidfd_send_signal(2), or kill(2) where that is missing. ProcessLookupError when the child has ended.
+        """Send a signal: pidfd_send_signal(2), or kill(2) where the kernel lacks it.
 
-        OSError.
+        Raises ProcessLookupError if the child has ended; OSError.
         """
         self._usable()
         if self._reap(os.WNOHANG):
@@ -289,22 +281,22 @@ class Child(Resource, Generic[Result]):
             pidfd_send_signal(self.pidfd, signo)
 
     def _end(self) -> None:
-        """End the child and its process group by SIGKILL, reap it, and pass on its output."""
+        """Kill the child and its process group, reap it, and pass on its output."""
         finish(
             self._end_tree,
             partial(tree.let_go, self._tag),
-            partial(settle, self._process),  # what it made and could not end itself
+            partial(settle, self._process),  # the objects that it created and could not release
             self._pass_output_on,
             partial(close_all, self._fds),
         )
 
     def _end_tree(self) -> None:
-        """End the child and all below it. OSError if one of them cannot be ended; the record stays open then."""
+        """Kill the child and its descendants. Raises OSError, and keeps the record open, if one cannot be killed."""
         if not self._record.is_open:
             return
         if not self._reap(os.WNOHANG):
             self._below |= tree.descendants(self._process)
-            # The leader is not reaped, so the group's number cannot have passed to anybody else.
+            # The leader is not reaped, so the group's number cannot have been reused.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
             self._kill_leader()
@@ -315,29 +307,26 @@ class Child(Resource, Generic[Result]):
         self._record.closed()
 
     def _kill_rest_of_group(self) -> None:
-        """Kill those whom the child left behind in its group.
-
-        Nobody can be given its number while one of them lives.
-        """
+        """Kill the remaining processes of the child's group, whose number is not reused while one of them lives."""
         if self.pidfd is not None:
             try:
-                # By the descriptor no other group can be hit, even if all have ended and the number is in use again.
+                # The descriptor cannot hit another group, even if all have ended and the number has been reused.
                 pidfd_send_signal(self.pidfd, signal.SIGKILL, PIDFD_SIGNAL_PROCESS_GROUP)
                 return
             except OSError as error:
                 if error.errno not in (EINVAL, ENOSYS):  # before Linux 6.9
                     return
-        if proc.process_state(self.pid) is None:  # the number is at least no other leader's
+        if proc.process_state(self.pid) is None:  # at least no other leader has the number
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
 
     def _kill_leader(self) -> None:
-        # It may have left its group (setsid), or have become another user's while this process lacks CAP_KILL.
+        # It may have left its group (setsid), or run as another user while this process lacks CAP_KILL.
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
     def _reap(self, options: int) -> bool:
-        """Whether the child has ended; takes its status if so. *options* is 0 to wait for that, or WNOHANG."""
+        """Return whether the child has ended, and take its status. *options* is 0 to wait for its end, or WNOHANG."""
         if self._reaped or os.getpid() != self._maker:
             return self._reaped
         try:
@@ -345,9 +334,9 @@ class Child(Resource, Generic[Result]):
         except ChildProcessError:
             self._reaped = True
             self._lost = (
-                "nobody keeps its status: SIGCHLD is ignored here"
+                "its status is lost: SIGCHLD is ignored here"
                 if _sigchld_is_ignored()
-                else ("somebody else took its status")
+                else "its status is lost: another call of wait(2) took it"
             )
             return True
         if pid:
@@ -357,7 +346,7 @@ class Child(Resource, Generic[Result]):
                 os.killpg(self.pid, 0)
                 self._outlived = True
             except OSError:
-                pass  # the group went with its leader
+                pass  # the group ended with its leader
         return self._reaped
 
     def _ending(self) -> str:
@@ -368,10 +357,10 @@ class Child(Resource, Generic[Result]):
                 return f"was killed by {signal.Signals(-self.status).name}"
             except ValueError:
                 return f"was killed by signal {-self.status}"
-        return f"left with status {self.status} and without a result"
+        return f"exited with status {self.status} and without a result"
 
     def _doing(self) -> str:
-        begun = "" if child_report.started(self._report) else ", before its function began"
+        begun = "" if child_report.started(self._report) else ", before its function started"
         return proc.doing(self.pid) + begun
 
     def _now(self) -> str:
@@ -381,7 +370,7 @@ class Child(Resource, Generic[Result]):
         return f"\nits output was:\n{self.output}" if self.output else ""
 
     def _pass_output_on(self) -> None:
-        """Write what the child wrote where the parent's own output goes, so that it is in the test's report."""
+        """Write the child's new output to the parent's standard output, so that the test's report shows it."""
         if not self._fds:
             return
         data = read_from(self._output, self._passed_on)
@@ -398,7 +387,7 @@ def write_text(text: str, stream: TextIO) -> None:
 
 
 def _sigchld_is_ignored() -> bool:
-    """Whether the kernel reaps the children of this process, for SIG_IGN or SA_NOCLDWAIT."""
+    """Return whether the kernel reaps the children of this process, for SIG_IGN or SA_NOCLDWAIT."""
     from ..kernel.signals import SA_NOCLDWAIT, sigaction
 
     try:
@@ -411,5 +400,5 @@ def _sigchld_is_ignored() -> bool:
 def _pidfd(pid: int) -> int | None:
     try:
         return put_high(pidfd_open(pid))
-    except OSError:  # an old kernel, a sandbox's filter: the waits then ask instead of being told
+    except OSError:  # an old kernel, or a seccomp filter: the waits then poll
         return None

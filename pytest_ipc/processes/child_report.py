@@ -1,8 +1,8 @@
-"""The report of a forked child: what its function returned or raised, written to a memory file before it ends.
+"""The report of a forked child: the result or exception of its function, written to a memory file before it ends.
 
-The child is a copy of the parent, so a class that existed before the fork exists on both sides at one address, whether
-or not pickle can find it by name: classes defined in a test function travel, and so do pytest's own outcome exceptions,
-which name a module they are not in. What cannot travel at all is replaced by its text, never lost.
+The child is a copy of the parent, so a class from before the fork has the same address in both, even if pickle cannot
+find it by name: classes defined in a test function can be sent, and pytest's outcome exceptions, whose `__module__` is
+wrong. An object that cannot be sent is replaced by its text.
 """
 
 from __future__ import annotations
@@ -22,30 +22,26 @@ __all__ = ["RemoteError"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
-# The first byte of a report says how far the child has come; what follows is complete only after the second.
+# The values of the first byte of a report: the function has started; the rest of the report is complete.
 _STARTED, _COMPLETE = b"S", b"C"
 
 
 class RemoteError(Exception):
-    """Stands for a child's exception, or result, that cannot be sent to the parent."""
+    """The replacement of a child's exception, or result, that cannot be sent to the parent."""
 
 
 def unchanged(error: BaseException) -> BaseException:
-    """Return *error*: what `translate` is where nobody has set it."""
+    """Return *error*: the default of `translate`."""
     return error
 
 
-# What becomes of an exception in the child before it is sent, where the child still knows more of it than the parent
-# can.
+# Converts an exception in the child before it is sent, while the child still has details that the parent will lack.
 translate: Callable[[BaseException], BaseException] = unchanged
 
 
 @dataclass(frozen=True)
 class Report:
-    """A child's report: `outcome` is "returned", "raised", or None when the child ended without one.
-
-    Its last kernel calls.
-    """
+    """A child's report: `outcome` is "returned", "raised", or None if there is no report; `calls` its last calls."""
 
     outcome: str | None = None
     value: Any = None
@@ -55,30 +51,30 @@ class Report:
 
 
 def started(fd: int) -> bool:
-    """Whether the child has begun to run its function."""
+    """Return whether the child has started its function."""
     return os.pread(fd, 1, 0) != b""
 
 
 def prepare(fd: int) -> None:
-    """In the child: take *fd* as the report of this process, and no longer that of the process it was forked from."""
+    """Make *fd*, in the child, the report of this process, instead of that of its parent."""
     global _report
     _report = identity_of(os.fstat(fd))
 
 
 def run(fd: int, task: Callable[[], Any], calls: Sequence[str]) -> int:
-    """In the child: run *task* and write to *fd* what became of it. The exit status that the child should leave with.
+    """Run *task* in the child, write its outcome to *fd* and return the exit status for the child.
 
-    *calls* are, when the task is done, its last kernel calls: they go along.
+    When *task* is done, *calls* holds its last kernel calls, which are part of the report.
     """
     os.write(fd, _STARTED)
     try:
         value = task()
     except SystemExit as error:
-        # To leave with a status is not to fail: the parent finds the status, and must not be made to leave itself.
+        # An exit is not a failure: the parent gets the status, and must not exit itself.
         return exit_status(error)
     except KeyboardInterrupt:
         return 130
-    except BaseException as error:  # noqa: BLE001 - pytest's outcomes are no Exceptions; all of them go to the parent
+    except BaseException as error:  # noqa: BLE001 - pytest's outcomes are BaseExceptions; the parent gets all of them
         send_error(fd, error, calls)
         return 1
     try:
@@ -91,7 +87,7 @@ def run(fd: int, task: Callable[[], Any], calls: Sequence[str]) -> int:
 
 
 def exit_status(error: SystemExit) -> int:
-    """Return the status that the interpreter would leave with, and print what it would print (sys.exit)."""
+    """Return the interpreter's exit status for *error*, and print its message as the interpreter does (sys.exit)."""
     if error.code is None or isinstance(error.code, int):
         return (error.code or 0) & 0xFF
     print(error.code, file=sys.stderr)
@@ -99,7 +95,7 @@ def exit_status(error: SystemExit) -> int:
 
 
 def send_error(fd: int, error: BaseException, calls: Sequence[str]) -> None:
-    """In the child: write *error* and its traceback to *fd*, as text if it cannot be sent."""
+    """Write *error* and its traceback to *fd*, in the child; as text if it cannot be sent."""
     error = translate(error)
     text = "".join(traceback.format_exception(type(error), error, _own_frames(error.__traceback__)))
     try:
@@ -110,7 +106,7 @@ def send_error(fd: int, error: BaseException, calls: Sequence[str]) -> None:
 
 
 def _own_frames(tb: TracebackType | None) -> TracebackType | None:
-    """The traceback from the function that the child was given on: the frames before it are this package's."""
+    """Return the traceback from the child's function on, without the frames of this package before it."""
     frame = tb
     while frame is not None and os.path.dirname(frame.tb_frame.f_code.co_filename) == os.path.dirname(__file__):
         frame = frame.tb_next
@@ -118,14 +114,14 @@ def _own_frames(tb: TracebackType | None) -> TracebackType | None:
 
 
 def read(fd: int) -> Report:
-    """In the parent, after the child's end: its report."""
+    """Return the report of a child that has ended, in the parent."""
     data = _content(fd)
     if data[:1] != _COMPLETE:
-        return Report()  # it ended before it reported, or was killed while it did
+        return Report()  # it ended before its report was complete
     outcome, payload, text, trace, calls = pickle.loads(data[1:])
     try:
         value = _loads(payload)
-    except Exception as error:  # noqa: BLE001 - many go out and do not come back: their __init__ wants other arguments
+    except Exception as error:  # noqa: BLE001 - many are pickled but not unpickled: __init__ takes other arguments
         if outcome == "raised":
             return Report("raised", None, RemoteError(text), trace, calls)
         return Report("raised", None, RemoteError(f"{text} cannot be read by the parent: {error}"), trace, calls)
@@ -138,17 +134,17 @@ def read(fd: int) -> Report:
 def _content(fd: int) -> bytes:
     size, content = os.fstat(fd).st_size, b""
     while part := os.pread(fd, size, len(content)):
-        content += part  # one read gives 2 GiB at most
+        content += part  # one read returns 2 GiB at most
     return content
 
 
-# What the report is, once the child's function may have closed its descriptor.
+# The identity of the report, whose descriptor the child's function may have closed.
 _report: Identity | None = None
 
 
 def _write(fd: int, *report: object) -> None:
     if _report is not None and not same_file(fd, _report):
-        # The number may be another file's by now. The parent holds a descriptor of the report, too.
+        # The number may refer to another file by now. The parent also holds a descriptor of the report.
         try:
             fd = os.open(f"/proc/{os.getppid()}/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
         except OSError:
@@ -166,7 +162,7 @@ def _write(fd: int, *report: object) -> None:
 def _repr(value: object) -> str:
     try:
         return f"{value!r:.200}"
-    except Exception as error:  # noqa: BLE001 - a repr of somebody else's
+    except Exception as error:  # noqa: BLE001 - a foreign repr
         return f"<{type(value).__name__} whose repr fails: {error}>"
 
 
@@ -177,7 +173,7 @@ class _Pickler(pickle.Pickler):
             try:
                 for part in obj.__qualname__.split("."):
                     found = getattr(found, part, None)
-            except Exception:  # noqa: BLE001 - a module's __getattr__ may warn, and a warning be an error
+            except Exception:  # noqa: BLE001 - a module's __getattr__ may warn, and warnings may be errors
                 found = None
             if found is not obj:
                 return (obj.__qualname__, id(obj))
@@ -187,7 +183,7 @@ class _Pickler(pickle.Pickler):
 class _Unpickler(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> type:
         name, address = pid
-        # By address: a class may warn when it is compared or hashed, as the stdlib's deprecated ones do, or fail.
+        # By address: a class may warn or fail in comparisons and hashes, as deprecated classes of the stdlib do.
         seen: set[int] = set()
         todo: list[Any] = [object]
         while todo:
@@ -197,7 +193,7 @@ class _Unpickler(pickle.Unpickler):
                 if id(cls) not in seen:
                     seen.add(id(cls))
                     todo.append(cls)
-        raise pickle.UnpicklingError(f"the class {name} was made after the fork")
+        raise pickle.UnpicklingError(f"the class {name} was created after the fork")
 
 
 def _dumps(value: Any) -> bytes:

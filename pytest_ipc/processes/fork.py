@@ -1,4 +1,4 @@
-"""The factory of forked children, also of children in a namespace or on a host."""
+"""The factory of forked children, also in another namespace."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ class Start(Protocol):
 class Fork:
     """Start forked children: fork(function, *args, **kwargs) -> Child.
 
-    A child has its parent's descriptors, as fork(2) has it, but for the pipes and sockets of the test runner, which are
-    closed in it.
+    A child has its parent's descriptors, as after fork(2), except the pipes and sockets of the test runner.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -43,17 +42,17 @@ class Fork:
     def __call__(
         self, function: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs
     ) -> Child[Result]:
-        """fork(2): run function(*args, **kwargs) in a child. OSError (EAGAIN at the limit of processes)."""
+        """Run function(*args, **kwargs) in a child (fork(2)). Raises OSError (EAGAIN at the limit of processes)."""
         return self.keeping()(function, *args, **kwargs)
 
     def entering(self, enter: Callable[[], None]) -> Fork:
-        """The same, for children that call *enter* before their function: to go where it is to run."""
+        """Return a factory of children that call *enter* before their function, for example to enter a namespace."""
         other = copy(self)
-        other._enter = enter  # noqa: SLF001 - a copy of this very object
+        other._enter = enter  # noqa: SLF001 - a copy of this object
         return other
 
     def keeping(self, *fds: int) -> Start:
-        """The same, for a child that keeps the descriptors *fds* even if they are the test runner's."""
+        """Return a factory of children that keep the descriptors *fds* even if they are the test runner's."""
 
         def start(function: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs) -> Child[Result]:
             try:
@@ -74,24 +73,24 @@ class Fork:
 
 
 class ForkInside:
-    """The factory of the actors of one place, a namespace or a host, which ends them with it: *actors* is its list."""
+    """The factory of children in a namespace, which adds each to the namespace's list *children*."""
 
-    def __init__(self, fork: Fork, actors: list[Child[Any]]) -> None:
+    def __init__(self, fork: Fork, children: list[Child[Any]]) -> None:
         self._fork = fork
-        self._actors = actors
+        self._children = children
 
     def __call__(
         self, function: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs
     ) -> Child[Result]:
-        """fork(2): run function(*args, **kwargs) in a child there. OSError (EAGAIN at the limit of processes)."""
+        """Run function(*args, **kwargs) in a child in the namespace (fork(2)). Raises OSError."""
         return self.keeping()(function, *args, **kwargs)
 
     def keeping(self, *fds: int) -> Start:
-        """The same, for a child that keeps the descriptors *fds* even if they are the test runner's."""
+        """Return a factory of children that keep the descriptors *fds* even if they are the test runner's."""
 
         def start(function: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs) -> Child[Result]:
-            actor = self._fork.keeping(*fds)(function, *args, **kwargs)
-            self._actors.append(actor)
-            return actor
+            child = self._fork.keeping(*fds)(function, *args, **kwargs)
+            self._children.append(child)
+            return child
 
         return start

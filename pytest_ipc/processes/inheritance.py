@@ -1,10 +1,10 @@
 """The descriptors that a forked child keeps: all open ones, as after fork(2), except the pipes of the test runner.
 
-A child that holds a pipe of the runner keeps whoever reads it waiting: the controller of a pytest-xdist worker that has
-died, a shell that reads pytest's output. So what is a pipe or a socket when the plugin is loaded is the runner's:
-execnet's channel, standard streams, and whatever has been duplicated from them since, as pytest's capture does.
-Everything else is the test's or harmless, above all what the test's own objects (log handlers, multiprocessing's queues
-and its resource tracker) refer to by number.
+A child that holds a pipe of the runner keeps its reader waiting: the controller of a dead pytest-xdist worker, or a
+shell that reads pytest's output. The pipes and sockets that are open when the plugin is loaded are the runner's:
+execnet's channel, standard streams, and their later duplicates, as pytest's capture makes them. All others are the
+test's or harmless, such as those that the test's objects (log handlers, queues and the resource tracker of
+multiprocessing) refer to by number.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _runners: set[tuple[int, int]] = set()
 
 
 def note_runners() -> None:
-    """Take note of the runner's pipes and sockets: all that are open now."""
+    """Note the runner's pipes and sockets: all that are open now."""
     _runners.update(identity for _, identity in _streams())
 
 
 def close_runners(keep: Collection[int] = ()) -> None:
-    """In a child: close the runner's pipes and sockets, except the standard streams and those in *keep*."""
+    """Close, in a child, the runner's pipes and sockets, except the standard streams and those in *keep*."""
     if _runners:
         for fd, identity in list(_streams()):
             if fd > 2 and fd not in keep and identity in _runners:
@@ -36,18 +36,18 @@ def close_runners(keep: Collection[int] = ()) -> None:
 
 
 def _streams() -> Iterator[tuple[int, tuple[int, int]]]:
-    """The pipes and sockets that are open in this process, with their identity."""
+    """Yield the pipes and sockets that are open in this process, with their identity."""
     for fd in possible_descriptors():
         try:
             status = os.fstat(fd)
-        except OSError:  # the listing's own
+        except OSError:  # the descriptor of the listing
             continue
         if stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode):
             yield fd, (status.st_dev, status.st_ino)
 
 
 def possible_descriptors() -> list[int]:
-    """Return the numbers of the descriptors that may be open; one of them was the listing's own."""
+    """Return the numbers of the descriptors that may be open, including that of the listing itself."""
     try:
         return [int(name) for name in os.listdir("/proc/self/fd")]
     except OSError:  # without /proc

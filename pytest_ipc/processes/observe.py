@@ -29,7 +29,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class MemoryMap:
-    """A row of /proc/PID/maps (proc_pid_maps(5)): `perms` as in "rw-s"; `path` is empty for anonymous memory."""
+    """A row of /proc/PID/maps (proc_pid_maps(5)): `perms` such as "rw-s"; `path` is empty for anonymous memory."""
 
     start: int
     end: int
@@ -54,14 +54,14 @@ class IpcUse:
 
 
 class Observed:
-    """A process that is observed by its id; another process that gets the id later is not taken for it.
+    """A process that is observed by its id; a later process with the same id is not mistaken for it.
 
-    *start* is its start time in clock ticks after the boot (proc_pid_stat(5)), None for whichever process has the id now.
+    *start* is its start time in clock ticks after boot (proc_pid_stat(5)), None for the process that has the id now.
     """
 
     def __init__(self, pid: int, start: int | None = None) -> None:
         if start is None and (start := start_of(pid)) is None:
-            raise ProcessLookupError(3, f"there is no process {pid}")
+            raise ProcessLookupError(ESRCH, f"no process has the id {pid}")
         self.pid = pid
         self._process = Process(pid, start)
 
@@ -101,12 +101,12 @@ class Observed:
         if not Deadline(seconds).until(lambda: not self.alive or watch.asleep()):
             raise timed_out(seconds, f"{self!r} {what}", self._now)
         if not self.alive:
-            raise ProcessLookupError(3, f"waited for {self!r} {what}, but it ended")
+            raise ProcessLookupError(ESRCH, f"waited for {self!r} {what}, but it ended")
 
     def wait_state(self, states: str, *, timeout: Timeout = DEFAULT) -> str:
         """Wait until the state letter of the process is in *states* ("T" for stopped; proc_pid_stat(5)); return it.
 
-        "X" is a process that is gone. TimeoutError after *timeout* seconds, with what it was doing.
+        "X" is a process that has ended. TimeoutError after *timeout* seconds, with what it was doing.
         """
         __tracebackhide__ = True
         found = ""
@@ -132,7 +132,7 @@ class Observed:
             os.kill(self.pid, signo)
             return
         try:
-            if not self.alive:  # asked while the descriptor holds the process: the id is not another's
+            if not self.alive:  # checked while the descriptor holds the process, so the id has not been reused
                 raise ProcessLookupError(ESRCH, f"{self!r} has ended")
             pidfd_send_signal(pidfd, signo)
         finally:
@@ -197,7 +197,7 @@ class Observed:
 
 
 def observe(pid: int) -> Observed:
-    """Observe the process *pid*, whoever started it. ProcessLookupError if there is none."""
+    """Observe any process by its id *pid*. Raises ProcessLookupError if there is none."""
     return Observed(pid)
 
 

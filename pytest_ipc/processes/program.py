@@ -1,8 +1,7 @@
-"""Programs under test, started with execve(2) in a child.
+"""Programs under test, executed in a child (execve(2)).
 
-They are on record, in a process group of their own, and end with the test, with everything below them.
-
-Their output goes to memory files: a program is never blocked by a full pipe, and all of it is there when it has ended.
+They are on record, lead their own process group, and end with the test, as do their descendants. Their output goes to
+memory files: a full pipe never blocks a program, and its output is complete when it has ended.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ Argument = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Value = TypeVar("Value")
 
 _PIPE = -1  # subprocess.PIPE
-# Seconds in which execve(2) must have succeeded or failed. It waits only for a file system that does not answer.
+# Seconds in which execve(2) must have succeeded or failed; it blocks only on a file system that does not respond.
 _EXEC = 60.0
 
 
 class _Process(Child[None]):
-    """The child that becomes the program."""
+    """The child that executes the program."""
 
     files: Sequence[int] = ()  # its standard output and standard error, once it runs
 
@@ -50,23 +49,23 @@ class _Process(Child[None]):
         return f"exited with status {self.status}"
 
     def observed(self) -> Observed:
-        """Return the readings of this process."""
+        """Return the observer of this process."""
         return Observed(self.pid, self._process.start)
 
     def death(self, what: str) -> ChildDied:
-        """Return the error of a wait for *what* that the end of the program has disappointed."""
+        """Return the error of a wait for *what* if the program ended first."""
         return ChildDied(f"waited for {what}, but it {self._ending()}{self._said()}", self.status)
 
     def now(self) -> str:
-        """Return what it is doing, and its output."""
+        """Return what the process is doing, and its output."""
         return self._now()
 
     def said(self) -> str:
-        """Return its output, for a message."""
+        """Return the output of the program for an error message."""
         return self._said()
 
     def raise_failure(self) -> None:
-        """Raise what failed before execve(2), which was reported before the child exited."""
+        """Raise the error from before execve(2) that the child reported."""
         self._report_of_end()
 
     def _said(self) -> str:
@@ -110,10 +109,10 @@ class Program(Resource):
     ) -> Program:
         """Start the program *argv*[0], found in PATH, with these arguments (execve(2)).
 
-        *env* replaces the environment. *stdin* is bytes to read, subprocess.PIPE for write() and close_stdin(), or None for
-        /dev/null. The program inherits the standard streams and *pass_fds* only. With *signals* "default" every signal has its
-        default disposition and none is blocked, as from a shell; with "inherit" they are those of this process, where CPython
-        ignores SIGPIPE and SIGXFSZ.
+        *env* replaces the environment. *stdin* is bytes to read, subprocess.PIPE for write() and close_stdin(), or None
+        for /dev/null. The program inherits only the standard streams and *pass_fds*. With *signals* "default" every
+        signal has its default disposition and none is blocked, as from a shell; with "inherit" dispositions and mask
+        are those of this process, where CPython ignores SIGPIPE and SIGXFSZ.
 
         OSError with the errno of execve(2) or chdir(2): ENOENT if there is no such program, EACCES if it is not
         executable; TypeError, ValueError for invalid arguments.
@@ -155,7 +154,7 @@ class Program(Resource):
 
     @property
     def alive(self) -> bool:
-        """Whether the program still runs, or is stopped. A zombie has ended."""
+        """Whether the program runs or is stopped. A zombie has ended."""
         return self._child.alive
 
     @property
@@ -165,30 +164,30 @@ class Program(Resource):
 
     @property
     def stdout(self) -> str:
-        """What it has written to its standard output so far, as UTF-8."""
+        """Its standard output so far, decoded as UTF-8."""
         return self.stdout_bytes.decode(errors="replace")
 
     @property
     def stderr(self) -> str:
-        """What it has written to its standard error so far, as UTF-8."""
+        """Its standard error so far, decoded as UTF-8."""
         return self.stderr_bytes.decode(errors="replace")
 
     @property
     def stdout_bytes(self) -> bytes:
-        """What it has written to its standard output so far."""
+        """Its standard output so far."""
         self._usable()
         return read_from(self._files[0], 0)
 
     @property
     def stderr_bytes(self) -> bytes:
-        """What it has written to its standard error so far."""
+        """Its standard error so far."""
         self._usable()
         return read_from(self._files[1], 0)
 
     def write(self, data: bytes) -> None:
-        """Write to its standard input, all of *data*.
+        """Write all of *data* to its standard input.
 
-        ValueError without stdin=PIPE; OSError: EPIPE when it reads no more.
+        Raises ValueError without stdin=PIPE; OSError (EPIPE if the program has closed its standard input).
         """
         if not self._stdin:
             raise ValueError(f"{self!r} has no standard input to write to: start it with stdin=subprocess.PIPE")
@@ -196,7 +195,7 @@ class Program(Resource):
             data = data[os.write(self._stdin[0], data) :]
 
     def close_stdin(self) -> None:
-        """Close its standard input, so that it reads the end of file. Harmless if that is closed."""
+        """Close its standard input, so that it reads end of file. Harmless if it is closed."""
         close_all(self._stdin)
 
     def wait(self, *, timeout: Timeout = DEFAULT) -> int | None:
@@ -223,18 +222,18 @@ class Program(Resource):
     def wait_state(self, states: str, *, timeout: Timeout = DEFAULT) -> str:
         """Wait until its state letter is in *states* ("T" for stopped; proc_pid_stat(5)); return it.
 
-        TimeoutError after *timeout* seconds, with what it was doing; ChildDied if it ended and that is none of the
-        states.
+        TimeoutError after *timeout* seconds, with what it was doing; ChildDied if it ended and neither "Z" nor "X" is
+        in *states*.
         """
         __tracebackhide__ = True
         self._usable()
         return self._child.wait_state(states, timeout=timeout)
 
     def wait_for_output(self, pattern: str, *, timeout: Timeout = DEFAULT, stream: str = "stdout") -> re.Match[str]:
-        """Wait until the regular expression *pattern* matches what it has written to *stream*; return the match.
+        """Wait until the regular expression *pattern* matches its output on *stream*; return the match.
 
-        TimeoutError after *timeout* seconds, ChildDied if it ended without; both show the output. Programs buffer their
-        output if it is not a terminal: `python -u`, `stdbuf -oL` or fflush(3) help.
+        Raises TimeoutError after *timeout* seconds, ChildDied if the program ended without a match; both show the
+        output. Programs buffer output that does not go to a terminal: use `python -u`, `stdbuf -oL` or fflush(3).
         """
         __tracebackhide__ = True
         if stream not in ("stdout", "stderr"):
@@ -284,10 +283,7 @@ class Program(Resource):
         self._child.signal(signo)
 
     def terminate(self, *, grace: float = 2.0) -> int | None:
-        """Send SIGTERM, wait *grace* seconds for the end, then kill it and all processes below it.
-
-        Return the exit status.
-        """
+        """Send SIGTERM, wait *grace* seconds for the end, then kill it and its descendants; return the exit status."""
         with suppress(ProcessLookupError):
             self.signal(signal.SIGTERM)
         with suppress(TimeoutError):
@@ -317,7 +313,7 @@ class Program(Resource):
         return self._observed.ipc_objects()
 
     def _end(self) -> None:
-        """Kill it and all processes below it, and reap it."""
+        """Kill it and its descendants, and reap it."""
         finish(
             self._child.close,
             self.close_stdin,
@@ -326,7 +322,7 @@ class Program(Resource):
         )
 
     def _pass_output_on(self) -> None:
-        """Write its output to this process's standard streams, so that it is in the report of the test."""
+        """Write its output to this process's standard streams, so that the test's report shows it."""
         for number, stream in enumerate((sys.stdout, sys.stderr)):
             if not self._files:
                 return
@@ -337,7 +333,7 @@ class Program(Resource):
 
 
 def _shortened(text: str, most: int = 100_000) -> str:
-    """Cut the middle out of what nobody reads to its end."""
+    """Return *text* without its middle, if it is longer than *most* characters."""
     if len(text) <= most:
         return text
     return f"{text[: most // 2]}\n[… {len(text) - most} characters …]\n{text[-most // 2 :]}"
@@ -359,7 +355,7 @@ def _stdin(stdin: bytes | int | None, failed: ExitStack) -> tuple[int, int | Non
 
 
 def _raise_failure(child: _Process, answer: int, program: str, cwd: str | os.PathLike[str] | None) -> None:
-    """Wait until the program runs; raise what kept it from running."""
+    """Wait until the program runs; raise the error that prevented it."""
     poll = select.poll()
     poll.register(answer, select.POLLIN)
     deadline = Deadline(_EXEC)
@@ -381,7 +377,7 @@ def _execute(
     default_signals: bool,
     error: int,
 ) -> None:
-    """In the child: become the program, or write the errno to *error* and exit."""
+    """Execute the program, in the child, or write the errno to *error* and exit."""
     failing = "execve"
     try:
         if default_signals:

@@ -1,4 +1,4 @@
-"""Whether a process sleeps in a system call, as /proc shows it (proc_pid_stat(5), proc_pid_syscall(5))."""
+"""Detect that a process sleeps in a system call, from /proc (proc_pid_stat(5), proc_pid_syscall(5))."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..unpatched import os, time
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
-# Seconds in one sleep after which a process counts as blocked where the kernel does not say in which call.
+# Seconds in one sleep after which a process counts as blocked if the kernel does not show the call.
 _NO_SHORT_SLEEP = 0.002
 
 
@@ -26,10 +26,10 @@ class SleepWatch:
         self._numbers = numbers_of(call) if call is not None else None
         self._seen: tuple[object, str | None] | None = None
         self._since = 0.0
-        self.source: str | None = None  # of the last answer: "syscall", or "state" where the call is not shown
+        self.source: str | None = None  # of the last answer: "syscall", or "state" if the call is not shown
 
     def asleep(self) -> bool:
-        """Ask the kernel once. FileNotFoundError without /proc."""
+        """Return whether the process sleeps now, in the call. Raises FileNotFoundError without /proc."""
         state = state_letter(self._pid, self._name)
         now = proc.process_syscall(self._pid)
         self.source = "state" if now is None else "syscall"
@@ -38,7 +38,7 @@ class SleepWatch:
             return False
         if isinstance(now, proc.SystemCall) and self._numbers:
             return now.number in self._numbers
-        # Asleep, but in what is not shown or was not asked: the same sleep for longer than a lock or a page takes.
+        # Asleep in any call, or in one that is not shown: one sleep must be longer than a lock or a page fault takes.
         before, self._seen = self._seen, (now, proc.process_status(self._pid).get("voluntary_ctxt_switches"))
         if self._seen != before:
             self._since = time.monotonic()

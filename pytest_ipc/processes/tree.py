@@ -1,9 +1,9 @@
-"""Descendants of a child that outlive it, daemons without any remaining tie included.
+"""Find and end the descendants that outlive a child, including daemons.
 
-While children live this process is a subreaper (PR_SET_CHILD_SUBREAPER): a descendant whose parent ends becomes its
-child and not init's. So all that a child has started is below this process, and no other process is. Which of this
-process's children came from which child of the fixture, tag and mark tell (descendants.py); what neither of them tells
-is left alone, for it may be a process that the test has started itself and waits for.
+While children live, this process is a subreaper (PR_SET_CHILD_SUBREAPER): a descendant whose parent ends becomes its
+child and not init's. So all descendants of its children stay below this process. Tag and mark (descendants.py) assign
+an orphan to the child that it came from; an orphan with neither is not touched, as it may be a process that the test
+has started itself and waits for.
 """
 
 from __future__ import annotations
@@ -36,18 +36,17 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 _PR_GET_CHILD_SUBREAPER = 37
 
-# Seconds. A process that was sent SIGKILL is gone in far less; the reaper of a run below a child has work to do.
+# Seconds. A process ends much sooner after SIGKILL; the reaper of a run below a child may need longer.
 _PATIENCE = 2.0
 _PATIENCE_WITH_REAPERS = 10.0
 
-# The children that live, by tag; the process they live in, its session, and whether it was a subreaper before the
-# first.
+# The living children by tag; their parent, its session, and whether it was a subreaper before the first child.
 _children: dict[int, Process | None] = {}
 _state = {"pid": 0, "before": 0, "session": 0}
 
 
 def adopt(tag: int) -> None:
-    """Have the orphans of the child with *tag*, which is about to be started, come to this process."""
+    """Make this process the subreaper of the child with *tag*, which is about to be started."""
     if _state["pid"] != os.getpid():
         _state["pid"] = os.getpid()
         _children.clear()
@@ -63,12 +62,12 @@ def adopt(tag: int) -> None:
 
 
 def started(tag: int, process: Process) -> None:
-    """The child with *tag* is *process*."""
+    """Note that the child with *tag* is *process*."""
     _children[tag] = process
 
 
 def let_go(tag: int) -> None:
-    """The child with *tag* has ended, with its orphans; after the last one this process is what it was."""
+    """Forget the child with *tag*, which has ended with its orphans; after the last, restore the subreaper setting."""
     if _state["pid"] != os.getpid():
         return
     _children.pop(tag, None)
@@ -79,22 +78,21 @@ def let_go(tag: int) -> None:
 
 
 def descendants(process: Process) -> set[tuple[int, int]]:
-    """Return what is below a child that lives, by process id and start: to be asked before it is killed."""
+    """Return the descendants of a living child by process id and start time, before it is killed."""
     return {(row.pid, row.start) for row in below(process.pid)} if lists_children() else set()
 
 
 def end(tag: int, process: Process, known: AbstractSet[tuple[int, int]] = frozenset()) -> None:
-    """End and reap every descendant of the child *process* with *tag*, which has ended. OSError if one cannot be ended.
+    """Kill and reap every descendant of the child *process* with *tag*, which has ended.
 
-    *known* are some that were below it when it lived.
-
-    The reaper of a pytest that the child has started is waited for: what that pytest has left is its work.
+    *known* are descendants that it had when it lived. A reaper of a pytest that the child started is waited for, not
+    killed: it removes the leftovers of that pytest. Raises OSError if a process cannot be killed.
     """
     found = set(known)
     left: Row | None = None
     agreed = 0
     reapers, patience = Deadline(_PATIENCE_WITH_REAPERS), Deadline(_PATIENCE)
-    # Each one's children become this process's when it has ended: again, until two looks agree that there is none.
+    # When one has ended, its children become this process's: repeat until two rounds in a row find none.
     for _ in Deadline(None).rounds():
         left = None
         waits = False
@@ -118,11 +116,13 @@ def end(tag: int, process: Process, known: AbstractSet[tuple[int, int]] = frozen
         elif patience.passed:
             break
     if left:
-        raise OSError(errno.ETIMEDOUT, f"process {left.pid} below a child cannot be ended; another user's by now?")
+        raise OSError(
+            errno.ETIMEDOUT, f"process {left.pid}, a descendant of a child, cannot be killed; does another user own it?"
+        )
 
 
 def _orphans() -> list[Row]:
-    """The children of this process but for those of the fixture: what it has started itself and what has come to it."""
+    """Return the children of this process except those of the fixture: started by the test, or orphans."""
     own = {child.pid for child in _children.values() if child}
     if not lists_children():
         return [row for row in processes() if row.ppid == os.getpid() and row.pid not in own]
@@ -130,10 +130,10 @@ def _orphans() -> list[Row]:
 
 
 def _is_below(row: Row, tag: int, process: Process) -> bool:
-    """Whether a child of this process came to it from the child *process* with *tag*, or from one below that.
+    """Return whether a child of this process was a descendant of the child *process* with *tag*.
 
-    Those have tags of their own. A tag that is neither this process's nor that of a child of its own that lives can
-    only have been given by a child that has ended.
+    Children of children have tags of their own: a tag that belongs neither to this process nor to one of its living
+    children was set by a child that has ended.
     """
     found = tag_of(row.pid)
     if found == tag:
@@ -142,7 +142,7 @@ def _is_below(row: Row, tag: int, process: Process) -> bool:
         return found not in _children
     if row.pgrp == process.pid:
         return True
-    # It has lost its tag. Then it is of the only child that it can be of.
+    # It has lost its tag: it belongs to *process* if no other child is old enough.
     mark = mark_of(row.pid)
     if mark in (0, mark_of("self")):
         return False
@@ -151,22 +151,22 @@ def _is_below(row: Row, tag: int, process: Process) -> bool:
 
 
 def _reap_orphans() -> None:
-    """Reap what has ended and surely was not started by this process, but came to it: its parent would have, or init.
+    """Reap the zombies that this process adopted and did not start itself.
 
-    It has the tag of a child that lives; or it is in a session that is neither its own nor this process's, which only a
-    descendant of the session's leader can be.
+    Such a process has the tag of a living child; or it is in a session that is neither its own nor this process's,
+    which holds only for a descendant of that session's leader.
     """
     sessions = {os.getsid(0), _state["session"]}
     for row in _orphans():
         if row.has_ended:
             tag = tag_of(row.pid)
-            # None: its process is not known yet, and may be this one.
+            # None: the child of this tag is being started, and may be this process.
             if (tag is not None and _children.get(tag) is not None) or row.session not in {*sessions, row.pid}:
                 _reap(row.pid)
 
 
 def _reap(pid: int) -> None:
-    with failures_ignored:  # not come to this process, and not this process's to reap; or reaped by the test
+    with failures_ignored:  # not a child of this process, or reaped by the test
         os.waitpid(pid, os.WNOHANG)
 
 

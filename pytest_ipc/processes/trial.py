@@ -14,7 +14,7 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
 def trial(call: Callable[[], object]) -> OSError | None:
-    """What *call* fails with in a child of this process; None when it succeeds. OSError when no child can be made."""
+    """Return the error of *call* in a forked child; None if it succeeds. Raises OSError if fork(2) fails."""
     read, write = os.pipe()
     try:
         child = fork()
@@ -40,5 +40,5 @@ def trial(call: Callable[[], object]) -> OSError | None:
         with suppress(ChildProcessError):  # where SIGCHLD is ignored
             os.waitpid(child, 0)
     if answer == -1:
-        return OSError(None, "the trial of it failed")
+        return OSError(None, "the trial call failed without an errno")
     return OSError(answer, os.strerror(answer)) if answer else None

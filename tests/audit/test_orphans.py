@@ -135,7 +135,7 @@ def test_a_semaphore_set_with_a_waiting_process_is_kept(fork, created):
     id = created(lambda: semget(IPC_PRIVATE, 1, IPC_CREAT | 0o600), semctl_rmid)
     waiter = fork(semop, id, [(0, -1)])
     waiter.wait_blocked("semop")
-    assert judged("sysv-sem", id).why == "in use by processes that cannot be seen from here"
+    assert judged("sysv-sem", id).why == "in use by processes that are not visible here"
 
 
 def test_a_message_queue_is_judged_by_its_last_users(fork, created):
@@ -195,7 +195,7 @@ def test_another_object_of_the_same_name_is_not_removed(path):
     found = named(path.name)
     path.unlink()
     path.write_bytes(b"other")
-    assert remove(replace(found.object, identity=(0, 0))) == "it is another object of that name by now"
+    assert remove(replace(found.object, identity=(0, 0))) == "another object has its name by now"
     assert path.exists()
 
 
@@ -219,12 +219,12 @@ def test_a_process_that_may_not_be_looked_into_may_use_what_its_user_may_open(mo
     (found,) = judge([private(1000, mode)], Users(hidden=Counter(hidden)))
     assert found.orphan is orphan
     if not orphan:
-        assert found.why.endswith("that may not be looked into may have it open")
+        assert found.why.endswith("whose files are not readable may have it open")
 
 
 def test_where_others_share_the_objects_nothing_is_an_orphan():
     (found,) = judge([private(1000, 0o600)], Users(outside=True))
-    assert found.why == "processes outside this PID namespace share it and cannot be seen"
+    assert found.why == "processes outside this PID namespace, which are not visible here, may use it"
 
 
 def test_a_process_that_started_later_has_only_inherited_the_number(fork, pipe):

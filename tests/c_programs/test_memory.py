@@ -12,9 +12,9 @@ from pytest_ipc import Child, SharedMemory, unused_name
 from pytest_ipc.kernel import Deadline, shm_unlink
 
 
-def ended(actor: Child[Any]) -> str:
-    assert actor.wait() == 0, actor.output
-    return actor.output
+def ended(child: Child[Any]) -> str:
+    assert child.wait() == 0, child.output
+    return child.output
 
 
 @pytest.mark.parametrize("kind", ["shm", "file"])

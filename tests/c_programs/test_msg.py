@@ -8,9 +8,9 @@ from typing import Any
 from pytest_ipc import Child, MessageQueue, unused_key
 
 
-def ended(actor: Child[Any]) -> str:
-    assert actor.wait() == 0, actor.output
-    return actor.output
+def ended(child: Child[Any]) -> str:
+    assert child.wait() == 0, child.output
+    return child.output
 
 
 def test_it_echoes_with_the_type_that_it_is_told(sysv_msg, peer):

@@ -9,9 +9,9 @@ from pytest_ipc import Child, PosixQueue, PosixSemaphore, unused_name
 from pytest_ipc.kernel import SEM_BYTES, mq_unlink, sem_init, sem_post, sem_trywait, sem_unlink
 
 
-def ended(actor: Child[Any]) -> str:
-    assert actor.wait() == 0, actor.output
-    return actor.output
+def ended(child: Child[Any]) -> str:
+    assert child.wait() == 0, child.output
+    return child.output
 
 
 def test_it_takes_what_we_post_and_gives_it_back(posix_sem, peer):

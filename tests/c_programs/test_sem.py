@@ -9,9 +9,9 @@ from typing import Any
 from pytest_ipc import Child, SemaphoreSet, unused_key
 
 
-def ended(actor: Child[Any]) -> str:
-    assert actor.wait() == 0, actor.output
-    return actor.output
+def ended(child: Child[Any]) -> str:
+    assert child.wait() == 0, child.output
+    return child.output
 
 
 def test_it_waits_until_we_give(sysv_sem, peer):
@@ -63,8 +63,8 @@ def test_its_time_is_over_or_not(sysv_sem, peer):
 def test_it_sees_what_we_see(sysv_sem, peer, fork):
     semaphores = sysv_sem(3, values=[0, 7, 32767])
     taker, waiter = fork(semaphores.acquire, 0), fork(semaphores.wait_for_zero, 1)
-    for actor in (taker, waiter):
-        actor.wait_blocked("semop")
+    for child in (taker, waiter):
+        child.wait_blocked("semop")
     me = os.getpid()
     assert ended(peer("sem", semaphores.key, "show")) == f"0 1 0 {me}\n7 0 1 {me}\n32767 0 0 {me}\n"
     setter = peer("sem", semaphores.key, "set", 1, 0, 9)

@@ -60,9 +60,9 @@ def memory() -> Iterator[tuple[int, int]]:
     os.close(fd)
 
 
-def ended(actor: Child[Any]) -> str:
-    assert actor.wait() == 0, actor.output
-    return actor.output
+def ended(child: Child[Any]) -> str:
+    assert child.wait() == 0, child.output
+    return child.output
 
 
 def test_it_adds_to_a_counter_that_we_sent_it(eventfd, peer_holding):

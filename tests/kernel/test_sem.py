@@ -126,10 +126,10 @@ def test_interrupted_semop_fails_with_eintr(semid, fork, signals, timeout):
         with fails_with(EINTR):
             ipc.semtimedop(semid, [(0, -1)], timeout)
 
-    actor = fork(life)
-    actor.wait_blocked("semtimedop")
-    actor.signal(signal.SIGUSR1)
-    actor.result()
+    child = fork(life)
+    child.wait_blocked("semtimedop")
+    child.signal(signal.SIGUSR1)
+    child.result()
 
 
 def test_semun_places_val_at_the_start_of_the_union(monkeypatch):

@@ -41,9 +41,9 @@ def test_nsenter_finds_what_an_actor_has_made(ipc_namespace):
         shmget(key, 4321, IPC_CREAT | 0o600)
         signal.pause()
 
-    actor = namespace.fork(life)
-    actor.wait_blocked("pause")
-    seen = run(nsenter, f"--ipc=/proc/{actor.pid}/ns/ipc", ipcs, "-m")
+    child = namespace.fork(life)
+    child.wait_blocked("pause")
+    seen = run(nsenter, f"--ipc=/proc/{child.pid}/ns/ipc", ipcs, "-m")
     assert re.findall(r"^0x[0-9a-f]+ .*", seen, re.MULTILINE)[0].split()[::4][:2] == [f"{key:#010x}", "4321"]
     assert f"{key:#010x}" not in run(ipcs, "-m")
 
@@ -68,11 +68,11 @@ def test_what_unshare_has_made_is_entered(fork):
 
 def test_the_names_of_a_namespace_are_those_that_lsns_tells(ipc_namespace):
     lsns = program("lsns")
-    actor = ipc_namespace().fork(signal.pause)
-    actor.wait_blocked("pause")
-    name = os.readlink(f"/proc/{actor.pid}/ns/ipc")
+    child = ipc_namespace().fork(signal.pause)
+    child.wait_blocked("pause")
+    name = os.readlink(f"/proc/{child.pid}/ns/ipc")
     told = run(lsns, "--type", "ipc", "--noheadings", "--output", "NS,PID")
-    assert [name.strip("ipc:[]"), str(actor.pid)] in [line.split() for line in told.splitlines()]
+    assert [name.strip("ipc:[]"), str(child.pid)] in [line.split() for line in told.splitlines()]
 
 
 def test_prlimit_tells_the_same_limits():

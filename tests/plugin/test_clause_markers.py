@@ -27,11 +27,11 @@ def run(pytester: pytest.Pytester, source: str, *how: str) -> pytest.RunResult:
 WRONG = {
     "no docstring": (
         '@clause("a.silent", "page(2)", "ERRORS")\n    def test_silent(): pass',
-        "*test_silent: the clause 'a.silent' needs a docstring: it is the clause's statement",
+        "*test_silent: the clause 'a.silent' must have a docstring, which is the clause's statement",
     ),
     "empty docstring": (
         '@clause("a.silent", "page(2)", "ERRORS")\n    def test_silent():\n        " "',
-        "*test_silent: the clause 'a.silent' needs a docstring: it is the clause's statement",
+        "*test_silent: the clause 'a.silent' must have a docstring, which is the clause's statement",
     ),
     "same id twice": (
         '@clause("a.holds", "page(2)", "ERRORS")\n    def test_again():\n        "Again."',
@@ -39,19 +39,19 @@ WRONG = {
     ),
     "bare marker": (
         '@pytest.mark.ipc_clause\n    def test_bare():\n        "Bare."',
-        "*test_bare: the ipc_clause marker needs an id, a manual page and a section, *",
+        "*test_bare: the arguments of ipc_clause must be an id, a manual page and a section, *",
     ),
     "one argument": (
         '@pytest.mark.ipc_clause("a.short")\n    def test_short():\n        "Short."',
-        "*test_short: the ipc_clause marker needs an id, a manual page and a section, *",
+        "*test_short: the arguments of ipc_clause must be an id, a manual page and a section, *",
     ),
     "unknown keyword": (
         '@pytest.mark.ipc_clause("a.odd", "b", "c", erno=1)\n    def test_odd():\n        "Odd."',
-        "*test_odd: the ipc_clause marker needs an id, a manual page and a section, and takes errno, since, disputed and level besides",
+        "*test_odd: the arguments of ipc_clause must be an id, a manual page and a section, and optionally *level",
     ),
     "four arguments": (
         '@pytest.mark.ipc_clause("a.long", "b", "c", "d")\n    def test_long():\n        "Long."',
-        "*test_long: the ipc_clause marker needs an id, a manual page and a section, *",
+        "*test_long: the arguments of ipc_clause must be an id, a manual page and a section, *",
     ),
 }
 

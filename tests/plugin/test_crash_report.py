@@ -46,9 +46,9 @@ def test_a_run_sweeps_first_and_says_what_it_found(pytester, state_dir, how):
     result.assert_outcomes(passed=1)
     lines = [line for line in result.outlines if line.startswith("ipc: ")]
     assert lines[0].startswith(f"ipc: removed FIFO {gone}/fifo, made by test_it.py::test_dead in process ")
-    assert lines[1].startswith(f"ipc: left FIFO {left}/fifo, made by test_it.py::test_dead in process ")
+    assert lines[1].startswith(f"ipc: not removed: FIFO {left}/fifo, made by test_it.py::test_dead in process ")
     assert lines[1].endswith(f": it belongs to user {os.geteuid()}")
-    assert lines[2:] == [f"ipc: left {state_dir}/1-1.ledger: its first line is not a valid ledger header"]
+    assert lines[2:] == [f"ipc: not removed: {state_dir}/1-1.ledger: its first line is not a valid ledger header"]
     assert (gone.exists(), left.exists()) == (False, True)
 
 
@@ -73,7 +73,7 @@ def test_a_kernel_without_pidfds_is_told_of(pytester, state_dir):
     )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["ipc: no pidfd_open here *: the reaper looks 20 times a second"])
+    result.stdout.fnmatch_lines(["ipc: pidfd_open(2) is not available *: the reaper polls 20 times a second"])
 
 
 def test_a_run_that_makes_nothing_does_not_mention_them(pytester, state_dir):
@@ -139,9 +139,9 @@ def test_the_report_of_a_crash_names_what_was_left(pytester, state_dir, monkeypa
     pytester.makepyfile(DIES)
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-n", workers)
     result.assert_outcomes(passed=2, failed=1)
-    assert result.stdout.str().count("left behind, and removed") == 1
-    result.stdout.fnmatch_lines(["*crashed while running *::test_dies*", "*- left behind, and removed -*"])
-    section = result.stdout.str().partition("left behind, and removed")[2]
+    assert result.stdout.str().count("leaked, and removed") == 1
+    result.stdout.fnmatch_lines(["*crashed while running *::test_dies*", "*- leaked, and removed -*"])
+    section = result.stdout.str().partition("leaked, and removed")[2]
     assert f"FIFO {os.path.realpath(os.environ['TMPDIR'])}/pytest-ipc-" in section
     assert "System V segment (key " in section
     assert ", 12345 bytes), made by test_the_report_of_a_crash_names_what_was_left.py::test_dies in process " in section
@@ -275,7 +275,7 @@ def test_another_value_is_a_usage_error(pytester, where):
     sentence = (
         "*invalid choice: 'perhaps'*"
         if where == "option"
-        else "*ipc_sigterm is 'default' or 'interrupt', not 'perhaps'"
+        else "*ipc_sigterm must be 'default' or 'interrupt', not 'perhaps'"
     )
     result.stderr.fnmatch_lines([sentence])
 

@@ -116,7 +116,7 @@ def test_whoever_runs_tests_is_in_a_namespace_of_its_own(pytester, who, how):
     ran = run(pytester, "--ipc-isolate", *how, preexec=ordinary if who == "ordinary" else None)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     whom = "each worker is" if "2" in how else "this run is"
-    assert f"ipc: {whom} in an IPC namespace of its own" in ran.stdout
+    assert f"ipc: {whom} in its own IPC namespace" in ran.stdout
     one, two = notes(pytester)
     assert current_namespace() not in (one[0], two[0])
     assert (one[0] == two[0]) == ("2" not in how)
@@ -148,7 +148,7 @@ def test_where_it_cannot_be_it_is_a_usage_error_with_the_way_out(pytester, how):
     ran = run(pytester, "--ipc-isolate", *how, preexec=without_namespaces)
     assert ran.returncode == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in ran.stderr.splitlines() if line]
-    assert line.startswith("ERROR: --ipc-isolate: an IPC namespace of its own needs CAP_SYS_ADMIN, or user namespaces")
+    assert line.startswith("ERROR: --ipc-isolate: a new IPC namespace needs CAP_SYS_ADMIN, or user namespaces")
     assert "`unshare -Uri pytest …` puts the whole run in one" in line
 
 
@@ -213,7 +213,7 @@ def test_the_sweep_comes_before_the_run_moves_and_is_reported(pytester):
     pytester.makeconftest("pytest_plugins = ['pytest_ipc.plugin.hooks']")
     ran = run(pytester, "-p", "no:ipc", "-o", "ipc_isolate=true", "-k", "nothing")
     assert ran.stdout.count("ipc: removed System V segment") == 2, ran.stdout
-    assert "ipc: this run is in an IPC namespace of its own" in ran.stdout
+    assert "ipc: this run is in its own IPC namespace" in ran.stdout
 
 
 def test_a_worker_that_cannot_says_so(pytester):
@@ -373,5 +373,5 @@ def test_a_run_that_was_killed_is_cleared_up_by_its_reaper(pytester, who, how):
 
     assert Deadline(30).until(lambda: left() == []), left()
     if how:
-        assert "left behind, and removed" in ran.stdout
-        assert "FIFO" in ran.stdout.partition("left behind, and removed")[2]
+        assert "leaked, and removed" in ran.stdout
+        assert "FIFO" in ran.stdout.partition("leaked, and removed")[2]

@@ -10,31 +10,31 @@ import pytest
 from pytest_ipc.custody.identity import Process
 
 FIXTURES = {
-    "ipc_scope": "What the IPC fixtures share",
-    "ipc": "Make IPC objects and processes: ipc.sysv_shm(",
-    "ipc_class": "As ipc, for the tests of a class",
-    "ipc_module": "As ipc, for the tests of a module",
-    "ipc_package": "As ipc, for the tests of a package",
-    "ipc_session": "As ipc, for all tests of a run",
-    "sysv_shm": "Make System V shared memory: sysv_shm(size=4096",
-    "posix_shm": "Make POSIX shared memory: posix_shm(size=4096",
-    "mapped_file": "Make mapped files: mapped_file(size=4096",
-    "sysv_sem": "Make System V semaphores: sysv_sem(count=1",
-    "posix_sem": "Make POSIX semaphores: posix_sem(value=0",
-    "posix_mq": "Make POSIX message queues: posix_mq(",
-    "sysv_msg": "Make System V message queues: sysv_msg(",
-    "pipe": "Make pipes: pipe(",
-    "fifo": "Make FIFOs: fifo(",
+    "ipc_scope": "Own the objects and processes that a test creates",
+    "ipc": "Create IPC objects and processes, released with the test: ipc.sysv_shm(",
+    "ipc_class": "Create IPC objects as ipc does, for all tests of a class",
+    "ipc_module": "Create IPC objects as ipc does, for all tests of a module",
+    "ipc_package": "Create IPC objects as ipc does, for all tests of a package",
+    "ipc_session": "Create IPC objects as ipc does, for all tests of a run",
+    "sysv_shm": "Create System V shared memory: sysv_shm(size=4096",
+    "posix_shm": "Create POSIX shared memory: posix_shm(size=4096",
+    "mapped_file": "Map files into memory: mapped_file(size=4096",
+    "sysv_sem": "Create System V semaphores: sysv_sem(count=1",
+    "posix_sem": "Create POSIX semaphores: posix_sem(value=0",
+    "posix_mq": "Create POSIX message queues: posix_mq(",
+    "sysv_msg": "Create System V message queues: sysv_msg(",
+    "pipe": "Create pipes: pipe(",
+    "fifo": "Create FIFOs: fifo(",
     "file_lock": "Lock files: file_lock(path=None",
-    "eventfd": "Make event counters: eventfd(value=0",
-    "timerfd": "Make timers with a descriptor: timerfd(clock=",
-    "futex": "Make words to wait on",
-    "sockets": "Make sockets: sockets.pair(type=SOCK_STREAM)",
-    "two_hosts": "Make two hosts joined by a cable",
+    "eventfd": "Create event counters: eventfd(value=0",
+    "timerfd": "Create timers with a descriptor: timerfd(clock=",
+    "futex": "Create futex words in memory shared with children",
+    "sockets": "Create sockets: sockets.pair(type=SOCK_STREAM)",
+    "two_hosts": "Create two network namespaces with a veth pair",
     "spawn": "Start programs",
     "signals": "Change signal dispositions and mask",
     "fork": "Run functions in forked children: fork(function",
-    "ipc_namespace": "Make IPC namespaces with limits of their own: ipc_namespace(",
+    "ipc_namespace": "Create IPC namespaces with their own limits: ipc_namespace(",
 }
 ALL = """
     import os
@@ -215,7 +215,7 @@ def test_elsewhere_than_on_linux_the_fixtures_fail_with_one_sentence(pytester):
     )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=1, failed=len(FIXTURES))
-    told = "\npytest-ipc makes Linux IPC objects, and this system is darwin\n"
+    told = "\nthe fixtures of pytest-ipc need Linux, not darwin\n"
     assert result.stdout.str().count(told) == len(FIXTURES)
     result.stdout.no_fnmatch_line("*Traceback*")
 

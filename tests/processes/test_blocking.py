@@ -83,7 +83,7 @@ def test_what_it_had_said_is_told_too(fork, pipe):
 
 @pytest.mark.parametrize(
     ("end", "text"),
-    [(lambda: os._exit(3), "left with status 3"), (lambda: os.kill(os.getpid(), 9), "killed by SIGKILL")],
+    [(lambda: os._exit(3), "exited with status 3"), (lambda: os.kill(os.getpid(), 9), "killed by SIGKILL")],
 )
 def test_a_child_that_ends_instead_is_told_at_once(fork, end, text):
     with pytest.raises(ChildDied, match=rf"waited for <child \d+ .*> to sleep in read, but it .*{text}") as caught:
@@ -150,7 +150,7 @@ def test_before_its_function_began_no_sleep_counts(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr("pytest_ipc.processes.bootstrap._settle", hold)
             child = ipc.fork(libc.pause)
-        with pytest.raises(TimeoutError, match=r"to sleep in read; .*before its function began"):
+        with pytest.raises(TimeoutError, match=r"to sleep in read; .*before its function started"):
             child.wait_blocked("read", timeout=0.1)
         os.write(opened, b"x")
         child.wait_blocked("pause")

@@ -221,7 +221,7 @@ def test_a_deviation_keeps_both_sides(fork):
 )
 def test_a_child_that_leaves_on_its_own_has_a_status_and_no_result(fork, leave, status):
     child = fork(leave)
-    with pytest.raises(ChildDied, match=f"left with status {status} and without a result") as caught:
+    with pytest.raises(ChildDied, match=f"exited with status {status} and without a result") as caught:
         child.result()
     assert (caught.value.status, child.status, child.wait()) == (status, status, status)
 

@@ -32,7 +32,7 @@ def test_a_refusal_is_given_as_it_came():
     ids=["exception", "exit", "kill", "no errno"],
 )
 def test_whatever_else_happens_is_a_refusal_too(call):
-    assert "the trial of it failed" in str(trial(call))
+    assert "the trial call failed" in str(trial(call))
 
 
 def test_no_descriptor_stays_where_no_child_can_be_made(monkeypatch):

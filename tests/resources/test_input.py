@@ -298,7 +298,7 @@ def test_a_closed_object_is_refused():
 def test_what_is_no_function_cannot_run_in_a_child(temporary_root):
     before = Snapshot.take(temporary_root)
     with scope() as ipc:
-        with pytest.raises(TypeError, match="an actor needs a function to run, not 7"):
+        with pytest.raises(TypeError, match="function must be callable, not 7"):
             ipc.fork(7)  # type: ignore[arg-type]
         assert before.left(Snapshot.take(temporary_root)) == []
 

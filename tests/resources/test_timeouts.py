@@ -249,7 +249,7 @@ def test_the_default_can_be_configured(pytester):
 def test_a_default_that_is_no_limit_is_refused(pytester, text):
     result = pytester.runpytest("-p", "no:cacheprovider", "-o", f"ipc_timeout={text}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    says = f"ipc_timeout must be a positive number of seconds, not {text}; a call waits for ever with timeout=None"
+    says = f"ipc_timeout must be a positive number of seconds, not {text}; use timeout=None in a call to wait for ever"
     assert says in result.stderr.str()
 
 
