@@ -82,7 +82,7 @@ def test_scopes_nest_and_are_apart():
         assert segment.exists()
 
 
-def test_what_could_not_be_made_says_so_beside_its_errno(tmp_path):
+def test_failed_creation_has_a_note_and_its_errno(tmp_path):
     with scope() as ipc:
         first = ipc.sysv_shm()
         for make in (lambda: ipc.sysv_shm(key=first.key), lambda: ipc.fifo(path=tmp_path), lambda: ipc.pipe(flags=1)):
@@ -153,7 +153,7 @@ def parameters(function: Callable[..., object], *without: str) -> list[tuple[str
     ("owner", "name", "create"),
     [(Ipc, *entry) for entry in CREATED.items()] + [(Sockets, *entry) for entry in CREATED_SOCKETS.items()],
 )
-def test_a_method_has_the_parameters_of_what_it_creates(owner, name, create):
+def test_method_has_the_parameters_of_its_class(owner, name, create):
     assert parameters(getattr(owner, name), "self") == parameters(create, "scope", "fork")
 
 
@@ -163,18 +163,18 @@ def test_every_method_is_compared():
 
 
 @pytest.mark.parametrize("argument", ["scope", "no_such_argument"])
-def test_an_argument_that_there_is_not_is_a_type_error(argument):
+def test_unknown_argument_is_a_type_error(argument):
     with scope() as ipc, pytest.raises(TypeError, match=argument):
         ipc.pipe(**{argument: None})  # type: ignore[arg-type]
 
 
-def test_elsewhere_than_on_linux_it_is_one_sentence(monkeypatch):
+def test_other_systems_get_one_sentence(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(NotImplementedError, match=r"^pytest-ipc creates Linux IPC objects, and this system is darwin$"):
         Ipc(Scope())
 
 
-def test_failures_at_the_end_are_told_together():
+def test_failures_at_the_end_are_raised_together():
     ipc = Ipc(Scope())
     first, second = ipc.pipe(), ipc.pipe()
     for pipe in (first, second):

@@ -65,7 +65,7 @@ sys.exit(status)
         "compare REPORT",
     ],
 )
-def test_what_runs_no_clause_does_not_wait_for_pytest(tmp_path, arguments):
+def test_command_without_clauses_does_not_import_pytest(tmp_path, arguments):
     report = write(tmp_path, "box", {"shmget.a": DEVIATES})
     words = [str(report) if word == "REPORT" else word for word in arguments.split()]
     done = subprocess.run(
@@ -133,7 +133,7 @@ def test_a_missing_extra_is_named():
     )
 
 
-def test_another_system_is_told():
+def test_other_system_is_reported():
     code = "import sys; sys.platform = 'darwin'; from pytest_ipc.cli import main; sys.exit(main(['check']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
@@ -175,7 +175,7 @@ def test_a_report_replaces_the_old_one_whole(tmp_path):
     assert json.loads(report.read_text())["clauses"][0]["id"] == "shmdt.einval-unaligned"
 
 
-def test_what_is_expected_decides_the_exit_status(tmp_path):
+def test_expectations_decide_the_exit_status(tmp_path):
     known = tmp_path / "known.toml"
     known.write_text(
         '[deviates]\n"shmdt.einval-unaligned" = "issue 1"\n"shmget.private-always-new" = "not asked for"\n'
@@ -193,7 +193,7 @@ def test_what_is_expected_decides_the_exit_status(tmp_path):
     assert not (tmp_path / "r.json").exists()
 
 
-def test_github_is_told_of_what_it_should_show(tmp_path):
+def test_github_annotations_are_written(tmp_path):
     known = tmp_path / "known.toml"
     known.write_text('[deviates]\n"shmdt.einval-unaligned" = "issue 1"\n')
     check = ("check", "shmdt.einval-unaligned", "--expect", known)
@@ -203,7 +203,7 @@ def test_github_is_told_of_what_it_should_show(tmp_path):
     assert line not in command(*check, "--annotations", "none", env=environment).stdout.splitlines()
 
 
-def test_a_reader_who_leaves_ends_it_quietly():
+def test_closed_output_ends_the_command_quietly():
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with Running(
         [sys.executable, "-m", "pytest_ipc", "check", "--list", "fifo"],  # less than a buffer holds
@@ -222,7 +222,7 @@ def test_a_reader_who_leaves_ends_it_quietly():
 @pytest.mark.parametrize(
     ("signo", "processes"), [(signal.SIGTERM, "0"), (signal.SIGTERM, "2"), (signal.SIGHUP, "0"), (signal.SIGINT, "0")]
 )
-def test_signal_ends_a_check_with_a_report_of_what_is_known(tmp_path, signo, processes):
+def test_signal_ends_a_check_with_a_partial_report(tmp_path, signo, processes):
     temp, runtime = tmp_path / "temp", tmp_path / "run"
     temp.mkdir()
     runtime.mkdir(mode=0o700)
@@ -248,7 +248,7 @@ def test_signal_ends_a_check_with_a_report_of_what_is_known(tmp_path, signo, pro
     assert Deadline(30).until(partial(is_tidy, tmp_path)), list(tmp_path.rglob("*"))
 
 
-def test_reader_who_leaves_does_not_keep_the_report_from_being_written(tmp_path):
+def test_closed_output_does_not_prevent_the_report(tmp_path):
     report = tmp_path / "r.json"
     with Running(
         [sys.executable, "-m", "pytest_ipc", "check", "shmdt.*", "--report", report],

@@ -113,7 +113,7 @@ def nothing_in(room: dict[str, str]) -> str:
     return f"nothing was left behind in {room['XDG_RUNTIME_DIR']}/pytest-ipc\n"
 
 
-def test_nothing_to_tell(command, room):
+def test_nothing_to_report(command, room):
     assert command("sweep").stdout == "nothing was left behind: there is no state directory\n"
     done = command("status")
     assert done.returncode == 0
@@ -121,7 +121,7 @@ def test_nothing_to_tell(command, room):
     assert "no objects are owned" in done.stdout
 
 
-def test_status_tells_what_a_run_owns(command, owner, room):
+def test_status_lists_objects_of_a_run(command, owner, room):
     process, id, path = owner("leave the reaper")
     done = command("status")
     assert done.returncode == 0
@@ -173,7 +173,7 @@ def test_a_dead_run_without_a_reaper_is_swept(command, owner, room):
     assert os.listdir(Path(room["XDG_RUNTIME_DIR"]) / "pytest-ipc") == []
 
 
-def test_what_is_not_proved_is_left_and_named(command, owner):
+def test_object_without_proof_is_kept_and_named(command, owner):
     process, id, path = owner("kill the reaper")
     process.kill()
     process.wait()
@@ -188,7 +188,7 @@ def test_what_is_not_proved_is_left_and_named(command, owner):
     path.parent.rmdir()
 
 
-def test_a_home_that_cannot_be_trusted_is_one_sentence(command, room):
+def test_untrusted_state_directory_is_one_sentence(command, room):
     home = Path(room["XDG_RUNTIME_DIR"]) / "pytest-ipc"
     home.mkdir(mode=0o700)
     home.chmod(0o777)
@@ -199,7 +199,7 @@ def test_a_home_that_cannot_be_trusted_is_one_sentence(command, room):
         assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_foreign_segment_with_a_recycled_id_is_left(command, owner, sysv_shm):
+def test_foreign_segment_with_a_reused_id_is_kept(command, owner, sysv_shm):
     """The ledger of a dead run names an id that is somebody else's by now."""
     process, id, path = owner("kill the reaper")
     process.kill()
@@ -256,7 +256,7 @@ def odd_names(home: Path) -> list[str]:
     return ["1-2.ledger", "x\\x1b[2J\\n.ledger", "3-4.ledger", "5-6.ledger", "\\udcff\\udcfe.ledger"]
 
 
-def test_what_is_no_ledger_is_named_and_passed_over(command, owner, room):
+def test_invalid_ledger_is_named_and_skipped(command, owner, room):
     """Folders, links and odd names among the ledgers end no command, and their control characters reach no terminal."""
     process, id, path = owner("kill the reaper")
     process.kill()

@@ -94,7 +94,7 @@ def test_no_two_modules_have_one_name():
         ("pytest_ipc.processes.child", "import pytest_ipc.plugin.hooks"),
     ],
 )
-def test_an_upward_import_is_found_wherever_it_stands(monkeypatch, tmp_path, name, wrong):
+def test_upward_import_is_found_anywhere(monkeypatch, tmp_path, name, wrong):
     (tmp_path / "wrong.py").write_text(wrong)
     monkeypatch.setitem(MODULES, name, tmp_path / "wrong.py")
     imported.cache_clear()

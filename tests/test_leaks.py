@@ -35,7 +35,7 @@ from pytest_ipc.kernel import (
 from .leaks import Snapshot, left_since, queues
 
 
-def test_nothing_is_found_where_nothing_was_left(temporary_root):
+def test_no_leak_is_found_without_one(temporary_root):
     before = Snapshot.take(temporary_root)
     assert left_since(before, temporary_root) == []
 
@@ -61,7 +61,7 @@ def test_shared_memory_is_found(temporary_root):
     assert found == [f"shared memory {name[1:]} 0 bytes"]
 
 
-def test_a_semaphore_that_is_left_open_is_found_also_when_its_name_is_gone(temporary_root):
+def test_open_semaphore_is_found_without_its_name(temporary_root):
     before = Snapshot.take(temporary_root)
     semaphore = sem_open("/leaked", os.O_CREAT | os.O_EXCL)
     sem_unlink("/leaked")

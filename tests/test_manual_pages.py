@@ -136,11 +136,11 @@ def test_a_page_is_found_by_each_of_its_names(releases):
     assert (old.release, new.release) == ("man-pages 1.0", "man-pages 2.0")
 
 
-def test_fonts_macros_and_lines_are_no_change(tool, releases):
+def test_fonts_macros_and_line_breaks_are_ignored(tool, releases):
     assert list(tool.changes([stated("thing.first", "T_FIRST"), stated("thing.twice", "DESCRIPTION")], *releases)) == []
 
 
-def test_what_changed_is_told_with_its_clauses(tool, releases):
+def test_changed_section_is_reported_with_its_clauses(tool, releases):
     clauses = [
         stated("thing.last", "T_LAST"),
         stated("thing.last-again", "T_LAST"),
@@ -156,21 +156,21 @@ def test_what_changed_is_told_with_its_clauses(tool, releases):
     }
 
 
-def test_a_section_with_no_text_of_its_own_is_all_that_is_in_it(releases):
+def test_section_without_text_includes_its_subsections(releases):
     """ERRORS is a list of items: a clause that cites the heading stands in all of them."""
     old, new = releases
     assert old.page("getthing(2)").find("ERRORS") == ["EINVAL flag is invalid."]
     assert len(new.page("getthing(2)").find("ERRORS")) == 2
 
 
-def test_what_a_release_does_not_have_is_told(tool, releases):
+def test_missing_page_is_reported(tool, releases):
     clauses = [stated("thing.perm", "EPERM"), stated("thing.first", "T_FIRST"), stated("no.page", "ERRORS", "none(2)")]
     old, new = ([*tool.missing(clauses, manual)] for manual in releases)
     assert old == [("thing.perm", "getthing(2)", "EPERM"), ("no.page", "none(2)", "")]
     assert new == [("no.page", "none(2)", "")]
 
 
-def test_a_page_that_is_gone_has_changed(tool, releases):
+def test_removed_page_has_changed(tool, releases):
     (releases[1].folder / "usr/share/man/man2/getthing.2.gz").unlink()
     newer = tool.Manual(releases[1].folder)
     (change,) = tool.changes([stated("it.moved", "T_LAST")], releases[0], newer)
@@ -197,7 +197,7 @@ def test_every_clause_is_where_it_says(tool, installed):
     assert list(tool.missing(ours, manual)) == []
 
 
-def test_no_clause_s_page_has_changed_since(tool, installed):
+def test_pages_of_clauses_have_not_changed(tool, installed):
     """A newer release than that which the clauses were read against: those whose section it has changed are to be read again."""
     read = of_release(installed, RELEASE)
     newer = [manual for manual in installed if number(manual.release) > number(RELEASE)]

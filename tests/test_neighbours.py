@@ -76,7 +76,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
         assert Deadline(30).until(partial(one.has, False, False, False)), one.owns()
 
 
-def test_a_killed_run_takes_nothing_of_its_neighbours(start):
+def test_killed_run_keeps_objects_of_its_neighbours(start):
     first, second = start(), start()
     first.end()
     assert Deadline(30).until(partial(first.has, False, False, False)), first.owns()
@@ -130,7 +130,7 @@ def other_user(tmp_path: Path) -> tuple[list[str], str, dict[str, str]]:
     pytest.skip("needs a Python from 3.11 on that another user may run")
 
 
-def test_users_have_homes_of_their_own(start, other_user):
+def test_users_have_their_own_state_directories(start, other_user):
     prefix, python, environment = other_user
     theirs = start(*prefix, python=python, **environment)
     mine = start()

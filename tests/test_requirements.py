@@ -18,7 +18,7 @@ def run(pytester: pytest.Pytester, source: str, *arguments: str) -> pytest.RunRe
     return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-rs", "--strict-markers", *arguments)
 
 
-def test_what_is_there_is_no_reason_to_skip(pytester):
+def test_met_requirement_does_not_skip(pytester):
     result = run(
         pytester,
         """
@@ -37,7 +37,7 @@ def test_what_is_there_is_no_reason_to_skip(pytester):
     result.assert_outcomes(passed=1)
 
 
-def test_what_is_not_there_skips_with_the_numbers(pytester):
+def test_unmet_requirement_skips_with_the_numbers(pytester):
     result = run(
         pytester,
         """
@@ -69,7 +69,7 @@ def test_what_is_not_there_skips_with_the_numbers(pytester):
     result.assert_outcomes(skipped=5)
     result.stdout.fnmatch_lines(
         [
-            "SKIPPED [[]1[]] test_what_is_not_there_skips_with_the_numbers.py:3: needs 64 TiB free in /dev/shm, which has *",
+            "SKIPPED [[]1[]] test_unmet_requirement_skips_with_the_numbers.py:3: needs 64 TiB free in /dev/shm, which has *",
             "SKIPPED [[]1[]] *.py:7: needs PIPE_BUF of at least 1073741824 bytes, not 4096",
             "SKIPPED [[]1[]] *.py:11: needs PIPE_BUF of at most 511 bytes, not 4096",
             f"SKIPPED [[]1[]] *.py:15: needs Linux 99.1, not {os.uname().release}",
@@ -107,7 +107,7 @@ def result_name(pytester: pytest.Pytester) -> str:
     return path.name
 
 
-def test_a_worker_tells_of_them_too(pytester):
+def test_worker_reports_unmet_requirements(pytester):
     result = run(pytester, "import pytest\n\n@pytest.mark.ipc_requires_shm()\ndef test_it():\n    pass\n", "-n", "1")
     assert result.ret != 0
     result.stdout.fnmatch_lines(["*::test_it: the marker ipc_requires_shm: requires_shm() missing 1 required*"])
@@ -174,7 +174,7 @@ def test_a_marker_that_another_plugin_adds_is_served(pytester):
     result.stdout.fnmatch_lines(["SKIPPED *.py:1: needs Linux 99, *"])
 
 
-def test_a_capability_is_told_by_its_bit(fork):
+def test_capability_is_checked_by_its_bit(fork):
     def life():
         before = requires_capability("CAP_CHOWN")() is None, capget().effective & 1 == 1
         capset(CapabilitySets(0, 0, 0))
@@ -217,7 +217,7 @@ def test_a_capability_that_the_bits_promise_and_the_kernel_does_not_give(fork):
     )
 
 
-def test_room_in_dev_shm_is_what_is_free_now(fork):
+def test_dev_shm_requirement_is_the_free_space(fork):
     """In a mount namespace with 1 MiB there, half of which is taken."""
     from pytest_ipc.kernel import CLONE_NEWNS, MS_PRIVATE, MS_REC, mount
 
@@ -240,14 +240,14 @@ def test_room_in_dev_shm_is_what_is_free_now(fork):
     assert fork(life).result() == (None, None, "needs 600 KiB free in /dev/shm, which has 512 KiB")
 
 
-def test_what_is_lacking_is_told_in_one_sentence():
+def test_unmet_requirement_is_one_sentence():
     assert requires_limit("RLIMIT_NOFILE", 1)() is None
     assert requires_kernel("3.0")() is None
     lack = requires_limit("RLIMIT_NOFILE", 1 << 40)()
     assert str(lack).startswith("needs RLIMIT_NOFILE of at least 1099511627776 descriptors, not ")
 
 
-def test_a_limit_that_is_not_there_is_lacking(monkeypatch):
+def test_missing_limit_is_unmet(monkeypatch):
     monkeypatch.setattr("pytest_ipc.unpatched.io.open", open_none)
     lack = requires_limit("kernel.shmmni", 1)()
     assert lack == (

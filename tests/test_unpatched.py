@@ -34,7 +34,7 @@ def own_modules() -> list[Path]:
 
 
 @pytest.mark.parametrize("path", own_modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_module_uses_what_a_test_may_replace(path):
+def test_modules_use_only_unpatched_functions(path):
     wrong = []
     tree = ast.parse(path.read_text())
     defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
@@ -116,7 +116,7 @@ for end in unpatched.socket.socketpair():
 """)
 
 
-def test_no_tool_that_replaces_modules_finds_a_copy():
+def test_copies_are_hidden_from_patching_tools():
     for name in COPIED:
         copy = getattr(unpatched, name)
         assert copy is not sys.modules[name]

@@ -215,14 +215,14 @@ def private(uid: int, mode: int) -> IpcObject:
     ("mode", "hidden", "orphan"),
     [(0o600, {0: 3}, True), (0o600, {1000: 1}, False), (0o666, {0: 3}, False), (0o600, {}, True)],
 )
-def test_a_process_that_may_not_be_looked_into_may_use_what_its_user_may_open(mode, hidden, orphan):
+def test_process_with_unreadable_files_may_use_objects_its_user_can_open(mode, hidden, orphan):
     (found,) = judge([private(1000, mode)], Users(hidden=Counter(hidden)))
     assert found.orphan is orphan
     if not orphan:
         assert found.why.endswith("whose files are not readable may have it open")
 
 
-def test_where_others_share_the_objects_nothing_is_an_orphan():
+def test_objects_shared_with_other_pid_namespaces_are_no_orphans():
     (found,) = judge([private(1000, 0o600)], Users(outside=True))
     assert found.why == "processes outside this PID namespace, which are not visible here, may use it"
 

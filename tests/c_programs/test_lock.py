@@ -69,7 +69,7 @@ def test_it_waits_until_we_let_go(lock, kind, peer):
     assert not lock.try_acquire(True, *where(kind, 0, 1))
 
 
-def test_it_is_told_of_our_lock_as_c_has_it(file_lock, peer):
+def test_program_sees_our_lock(file_lock, peer):
     lock = file_lock(kind="posix")
     lock.acquire(True, 1 << 40, 7)
     asker = peer("lock", lock.path, "ask", "exclusive", 0, 0)

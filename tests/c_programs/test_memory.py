@@ -18,7 +18,7 @@ def ended(child: Child[Any]) -> str:
 
 
 @pytest.mark.parametrize("kind", ["shm", "file"])
-def test_it_turns_round_what_we_store(posix_shm, mapped_file, peer, kind):
+def test_program_reverses_our_data(posix_shm, mapped_file, peer, kind):
     if kind == "shm":
         shared = posix_shm(4096)
         buffer, place = shared.map().buf, shared.name
@@ -35,7 +35,7 @@ def test_it_turns_round_what_we_store(posix_shm, mapped_file, peer, kind):
     assert ended(echo) == "mapped\n"
 
 
-def test_what_it_makes_is_what_we_find(peer):
+def test_object_created_by_the_program_is_found(peer):
     name = unused_name()
     try:
         inode = int(ended(peer("memory", "make", name, 5000)))
@@ -50,20 +50,20 @@ def test_what_it_makes_is_what_we_find(peer):
             shm_unlink(name)
 
 
-def test_what_we_made_it_cannot_make_again(posix_shm, peer):
+def test_program_cannot_create_our_object_again(posix_shm, peer):
     shared = posix_shm()
     maker = peer("memory", "make", shared.name, 10)
     assert (maker.wait(), maker.output) == (1, "shm_open: File exists\n")
 
 
-def test_what_we_removed_it_does_not_find(posix_shm, peer):
+def test_program_does_not_find_a_removed_object(posix_shm, peer):
     shared = posix_shm()
     shared.unlink()
     late = peer("memory", "shm", shared.name, 10)
     assert (late.wait(), late.output) == (1, "open: No such file or directory\n")
 
 
-def test_what_it_has_mapped_outlives_our_removal(posix_shm, peer):
+def test_mapping_of_the_program_outlives_our_removal(posix_shm, peer):
     shared = posix_shm()
     buffer = shared.map().buf
     echo = peer("memory", "shm", shared.name, 4096)

@@ -13,7 +13,7 @@ def ended(child: Child[Any]) -> str:
     return child.output
 
 
-def test_it_echoes_with_the_type_that_it_is_told(sysv_msg, peer):
+def test_program_echoes_with_the_given_type(sysv_msg, peer):
     queue = sysv_msg()
     echo = peer("msg", queue.key, "echo")
     echo.wait_blocked("msgrcv")
@@ -26,14 +26,14 @@ def test_it_echoes_with_the_type_that_it_is_told(sysv_msg, peer):
     ended(echo)
 
 
-def test_what_it_sends_comes_out_as_it_went_in(sysv_msg, peer):
+def test_message_of_the_program_arrives_unchanged(sysv_msg, peer):
     queue = sysv_msg()
     ended(peer("msg", queue.key, "send", 100))
     assert queue.stat().qnum == 100
     assert [queue.receive(type, timeout=0) for type in range(1, 101)] == [(n, bytes([n]) * n) for n in range(1, 101)]
 
 
-def test_it_waits_for_room_until_we_make_some(sysv_msg, peer):
+def test_program_waits_for_space_in_a_full_queue(sysv_msg, peer):
     queue = sysv_msg()
     queue.set_status(qbytes=3)
     sender = peer("msg", queue.key, "send", 3)
@@ -42,7 +42,7 @@ def test_it_waits_for_room_until_we_make_some(sysv_msg, peer):
     ended(sender)
 
 
-def test_what_we_send_it_receives_in_order(sysv_msg, peer):
+def test_program_receives_our_messages_in_order(sysv_msg, peer):
     queue = sysv_msg()
     sent = [(5, 0), (1, 8192), (2**31 - 1, 7)]
     for type, size in sent:

@@ -14,7 +14,7 @@ def ended(child: Child[Any]) -> str:
     return child.output
 
 
-def test_it_takes_what_we_post_and_gives_it_back(posix_sem, peer):
+def test_program_waits_and_posts(posix_sem, peer):
     semaphore = posix_sem(0)
     other = peer("posix", "sem", semaphore.name, "pass", 1)
     other.wait_blocked("futex")
@@ -30,7 +30,7 @@ def test_two_of_them_pass_one_unit_on_thousands_of_times(posix_sem, peer):
     assert semaphore.value == 1
 
 
-def test_what_it_has_made_is_opened_with_its_value(peer):
+def test_semaphore_of_the_program_opens_with_its_value(peer):
     name = unused_name()
     try:
         ended(peer("posix", "sem", name, "make", 12))
@@ -53,7 +53,7 @@ def test_a_semaphore_in_shared_memory_is_one_for_both(posix_shm, peer):
     sem_trywait(back)
 
 
-def test_it_sends_back_what_it_gets(posix_mq, peer):
+def test_program_echoes_our_message(posix_mq, peer):
     queue = posix_mq(maxmsg=2, msgsize=8192)
     for data, priority in ((b"water", 3), (bytes(range(256)), 0), (b"", 5), (bytes(8192), 32766)):
         echo = peer("posix", "mq", queue.name, "echo")
@@ -63,7 +63,7 @@ def test_it_sends_back_what_it_gets(posix_mq, peer):
         ended(echo)
 
 
-def test_what_it_has_made_is_received(peer):
+def test_message_of_the_program_is_received(peer):
     name = unused_name()
     try:
         ended(peer("posix", "mq", name, "make"))
@@ -74,7 +74,7 @@ def test_what_it_has_made_is_received(peer):
         mq_unlink(name)
 
 
-def test_it_is_told_of_our_message(posix_mq, peer):
+def test_program_is_notified_of_our_message(posix_mq, peer):
     queue = posix_mq(maxmsg=2, msgsize=8)
     other = peer("posix", "mq", queue.name, "told")
     other.wait_blocked("sigwaitinfo")

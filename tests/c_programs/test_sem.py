@@ -43,7 +43,7 @@ def test_it_waits_for_our_zero(sysv_sem, peer):
     ended(waiter)
 
 
-def test_what_it_has_locked_is_ours_when_it_dies(sysv_sem, peer):
+def test_lock_of_a_dead_program_is_available(sysv_sem, peer):
     semaphores = sysv_sem(2, values=[1, 0])
     holder = peer("sem", semaphores.key, "lock")
     semaphores.acquire(1, timeout=10)
@@ -60,7 +60,7 @@ def test_its_time_is_over_or_not(sysv_sem, peer):
     assert ended(peer("sem", semaphores.key, "poll")) == "taken\n"
 
 
-def test_it_sees_what_we_see(sysv_sem, peer, fork):
+def test_program_reads_the_same_values(sysv_sem, peer, fork):
     semaphores = sysv_sem(3, values=[0, 7, 32767])
     taker, waiter = fork(semaphores.acquire, 0), fork(semaphores.wait_for_zero, 1)
     for child in (taker, waiter):

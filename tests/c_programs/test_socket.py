@@ -55,7 +55,7 @@ def test_a_program_asks(sockets, peer):
     assert (program.wait(), program.output) == (0, "answered")
 
 
-def test_a_program_knows_who_connects(sockets, peer, tmp_path, monkeypatch):
+def test_program_reads_our_credentials(sockets, peer, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     program = peer("socket", "who", "there")
     program.wait_blocked("accept")

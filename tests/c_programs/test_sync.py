@@ -75,7 +75,7 @@ def test_it_adds_to_a_counter_that_we_sent_it(eventfd, peer_holding):
     assert counter.read() == 42
 
 
-def test_it_waits_on_a_word_that_we_change(memory, peer_holding):
+def test_program_waits_on_our_futex_word(memory, peer_holding):
     fd, address = memory
     other = peer_holding("futex", fd)
     other.wait_blocked("futex")
@@ -86,7 +86,7 @@ def test_it_waits_on_a_word_that_we_change(memory, peer_holding):
     assert word.value == 14
 
 
-def test_we_wait_on_a_word_that_it_changes(fork, memory, peer_holding):
+def test_we_wait_on_a_futex_word_of_the_program(fork, memory, peer_holding):
     fd, address = memory
     c_uint32.from_address(address).value = 5
     waiter = fork(futex_wait, address, 5)

@@ -26,7 +26,7 @@ from .workloads import Counter, Sleepy, Tokens, Unlocked, acts
 
 
 @pytest.mark.parametrize("workload", [Counter(), Tokens()], ids=["counter", "tokens"])
-def test_where_there_is_no_race_none_is_found(fork, workload):
+def test_no_race_is_reported_without_one(fork, workload):
     found = look(fork, workload)
     assert isinstance(found, Summary)
     assert found.histories == workload.budget.histories
@@ -77,7 +77,7 @@ def test_a_call_that_fails_for_a_documented_limit_makes_it_untested(fork, limit)
             fork(life).result(timeout=60)
 
 
-def test_what_one_search_finds_another_replays(fork, tmp_path):
+def test_failure_of_one_search_is_replayed_by_another(fork, tmp_path):
     database = DirectoryBasedExampleDatabase(tmp_path)
     budget = Budget(histories=500, seconds=30, shrinking=1)
     with pytest.raises(Deviation):
@@ -96,7 +96,7 @@ def test_what_one_search_finds_another_replays(fork, tmp_path):
         look(fork, Lazy(), thorough=True, budget=Budget(histories=1, shrinking=1, attempts=300), database=database)
 
 
-def test_what_stands_in_the_database_of_another_version_is_passed_over(fork, tmp_path):
+def test_database_of_another_version_is_ignored(fork, tmp_path):
     database = DirectoryBasedExampleDatabase(tmp_path)
     database.save(f"pytest-ipc {Counter().name}".encode(), b"{'programs': [[{'verb': 1}]]}")
     look(fork, Counter(), thorough=True, budget=Budget(histories=3), database=database)
@@ -109,7 +109,7 @@ def test_the_example_database_is_hypothesis_own():
     assert done.stdout == f"{type(settings().database)}\n"
 
 
-def test_histories_that_cannot_be_decided_are_no_verdict(linearizable):
+def test_undecidable_histories_yield_no_verdict(linearizable):
     with pytest.raises(pytest.skip.Exception, match="needs a machine that decides more than 0 histories in time"):
         linearizable(Counter(), bound=Bound(configurations=1))
 

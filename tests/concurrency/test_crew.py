@@ -39,7 +39,7 @@ def history_of(fork: Fork) -> Callable[..., History]:
     return make
 
 
-def test_what_workers_did_one_after_another_is_recorded_in_that_order(history_of):
+def test_sequential_calls_are_recorded_in_order(history_of):
     plan = Plan((1, 1), acts("add add add", "add add"), placement="together")
     history = history_of(Counter(), plan)
     made = sorted((op.result.value for op in history.operations if op.call.name == "add"), key=int)
@@ -69,7 +69,7 @@ def test_a_call_that_sleeps_at_the_end_is_recorded_as_asleep(history_of):
     assert all(op.invoked < moment for op in history.operations)
 
 
-def test_an_interrupted_call_is_told_from_one_that_failed(history_of):
+def test_interrupted_call_differs_from_a_failed_one(history_of):
     programs = (acts("take take")[0], (Act("until_a_sleeps"), Act("until_a_sleeps", (), "signal", 0), Act("put")))
     history = history_of(Tokens(), Plan((1, 1), programs))
     fates = [op.fate for op in history.operations if op.worker == "A"]
@@ -102,7 +102,7 @@ def test_after_a_worker_was_killed_another_takes_its_place(fork):
     assert made[1::2] == [2, 2]
 
 
-def test_a_worker_that_breaks_is_an_error_and_no_deviation(history_of):
+def test_broken_worker_is_an_error_not_a_deviation(history_of):
     class Broken(Counter):
         def get(self, fd: int | str) -> int:
             raise ZeroDivisionError
@@ -135,7 +135,7 @@ def test_a_worker_that_cannot_begin_raises_its_error(history_of, error, number):
     assert COULD_NOT_MAKE in caught.value.__notes__
 
 
-def test_a_process_without_room_for_its_threads_raises_eagain(history_of, monkeypatch):
+def test_process_at_its_thread_limit_raises_eagain(history_of, monkeypatch):
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -158,7 +158,7 @@ class Descriptors(Counter):
         return fd
 
 
-def test_a_worker_without_room_for_descriptors_raises_emfile(fork):
+def test_worker_at_its_descriptor_limit_raises_emfile(fork):
     def life() -> None:
         workload, plan = Descriptors(), Plan((1, 1), acts("get", "get"))
         with scope() as ipc, Crew(workload, plan.layout) as crew:
@@ -194,14 +194,14 @@ def test_the_text_of_an_error_is_kept(history_of):
     assert str(result.error) == str(OSError(ENOSPC, "shmget: No space left on device"))
 
 
-def test_a_stopped_worker_goes_on_when_who_stopped_it_sleeps(history_of):
+def test_stopped_worker_continues_when_its_stopper_sleeps(history_of):
     plan = Plan((1, 1), (acts("put")[0], (Act("take", (), "stop", 0), Act("take"))))
     history = history_of(Tokens(), plan)
     assert [op.result for op in history.operations if op.worker == "A"] == [Gives()]
     assert [op.fate for op in history.operations if op.worker == "B"] == [Fate.RETURNED, Fate.BLOCKED]
 
 
-def test_what_cannot_be_interrupted_is_killed(history_of):
+def test_uninterruptible_worker_is_killed(history_of):
     class Stubborn(Tokens):
         interruptible = False
 

@@ -25,7 +25,7 @@ def test_each_history_has_a_file_of_its_own_and_none_remains(ipc):
     assert not second.parent.exists()
 
 
-def test_a_killed_campaign_leaves_no_file(fork, tmp_path):
+def test_killed_campaign_leaks_no_file(fork, tmp_path):
     def campaign() -> None:
         with scope() as ipc:
             (tmp_path / "path").write_text(Files().make(ipc))

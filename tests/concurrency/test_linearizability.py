@@ -227,13 +227,13 @@ def test_a_history_that_some_order_explains_is_accepted(name):
 
 
 @pytest.mark.parametrize("name", DOES_NOT)
-def test_a_history_that_no_order_explains_is_refused(name):
+def test_history_without_a_valid_order_is_rejected(name):
     initial, history = DOES_NOT[name]
     assert check(history, initial) is Answer.NOT_LINEARIZABLE
     assert not every_order(steps_of(history), initial)
 
 
-def test_the_order_that_is_found_explains_the_history():
+def test_order_found_explains_the_history():
     for initial, history in FITS.values():
         steps = steps_of(history)
         _, order = linearize(steps, initial)
@@ -323,14 +323,14 @@ def histories(draw: st.DrawFn) -> tuple[History, list[int]]:
 
 @given(histories())
 @settings(max_examples=300, deadline=None, database=None)
-def test_what_was_made_one_after_another_is_linearizable(made):
+def test_sequential_history_is_linearizable(made):
     history, _ = made
     assert check(history, Line()) is Answer.LINEARIZABLE
 
 
 @given(histories(), st.data())
 @settings(max_examples=300, deadline=None, database=None)
-def test_what_was_changed_in_a_result_is_judged_as_by_trying_all_orders(made, data):
+def test_changed_result_is_judged_as_by_brute_force(made, data):
     history, _ = made
     operations = [*history.operations][:6]
     takes = [number for number, each in enumerate(operations) if each.call.name == "take"]
@@ -372,7 +372,7 @@ def test_objects_are_searched_one_by_one():
     assert check(stale, KeyedRegister(), few, lambda call: call.arguments[-1]) is Answer.NOT_LINEARIZABLE
 
 
-def test_until_a_moment_what_had_not_returned_may_or_may_not_have_happened():
+def test_pending_call_may_or_may_not_have_taken_effect():
     _, history = DOES_NOT["new, then old"]
     steps = steps_of(history)
     assert linearize(until(steps, 2), Register())[0] is Answer.LINEARIZABLE

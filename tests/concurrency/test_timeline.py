@@ -41,7 +41,7 @@ def test_each_worker_has_a_line_and_each_call_a_row():
     ]
 
 
-def test_the_drawing_is_well_formed_and_escapes_what_it_quotes():
+def test_drawing_is_well_formed_and_escapes_text():
     drawn = timeline.svg(HISTORY, lambda call: f"{call.name}(<&>)", marked=2)
     root = ElementTree.fromstring(drawn)
     titles = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}title")]
@@ -50,7 +50,7 @@ def test_the_drawing_is_well_formed_and_escapes_what_it_quotes():
     assert drawn.count("#b3121d") == 2  # the frame and the ground of the one that is marked
 
 
-def test_the_first_call_that_fits_no_order_is_named():
+def test_first_call_without_a_valid_order_is_named():
     history = History.of(
         op("A", 0, 9, "write", 1),
         op("B", 1, 2, "read", gave=1),
@@ -100,5 +100,5 @@ def test_of_many_results_a_few_are_named():
     assert told.expected.endswith(" or one of 3 other results")
 
 
-def test_what_fits_needs_no_explanation():
+def test_valid_history_has_no_explanation():
     assert explain(History.of(op("A", 0, 1, "write", 1)), Register()) is None

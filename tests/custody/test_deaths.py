@@ -384,7 +384,7 @@ def kill(run: subprocess.Popen[bytes], owner: Process, death: Death) -> None:
 
 
 @pytest.mark.parametrize(("death", "mode"), CASES)
-def test_nothing_is_left_within_a_second(place, death, mode, bystanders, record_property):
+def test_nothing_remains_after_a_second(place, death, mode, bystanders, record_property):
     run, owner = make_ready(place, death, mode)
     assert {kind for kind in KINDS if not place.left().get(kind)} == set(), "all kinds are there before the end"
     fifo = next(

@@ -185,7 +185,7 @@ def test_the_first_line_is_readable_in_a_tree_of_any_depth(own, fork, state_dir)
     assert {Process.current(), own.above[-1]} < found
 
 
-def test_settling_passes_over_a_ledger_that_is_none(state_dir):
+def test_settle_skips_an_invalid_ledger(state_dir):
     dead = dead_process()
     (state_dir / "odd.ledger").write_text("no ledger\n")
     (state_dir / "1-1.ledger").mkdir()

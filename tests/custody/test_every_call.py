@@ -50,7 +50,7 @@ def _traceable():
 @pytest.mark.usefixtures("_traceable")
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("how", ["scope", "pytest"])
-def test_killed_at_any_call_it_leaves_nothing(tmp_path, pytestconfig, record_property, how, part):
+def test_process_killed_at_any_call_leaks_nothing(tmp_path, pytestconfig, record_property, how, part):
     [whole] = kill_at(tmp_path, how, 0)
     assert whole["left"] == {}
     calls = int(str(whole["calls"]))

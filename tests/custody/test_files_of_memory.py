@@ -37,7 +37,7 @@ def in_shm() -> Iterator[Make]:
         path.unlink(missing_ok=True)
 
 
-def test_what_a_killed_process_left_goes(state_dir, fork):
+def test_leftovers_of_a_killed_process_are_removed(state_dir, fork):
     def life():
         with scope() as ipc:
             shared, mapped, placed = (
@@ -70,7 +70,7 @@ def test_what_a_killed_process_left_goes(state_dir, fork):
         pytest.param("/pytest-ipc-", b"x", 60, True, id="a name that was drawn for it"),
     ],
 )
-def test_who_was_killed_before_it_could_say_what_it_made(state_dir, in_shm, name, content, ago, what):
+def test_process_killed_before_it_recorded_the_identity(state_dir, in_shm, name, content, ago, what):
     """Then the name is all there is; and the holder of a name that somebody chose may be another."""
     name = name + unused_name().removeprefix("/pytest-ipc-")
     at = time.clock_gettime(CLOCK_REALTIME_COARSE) - ago
@@ -89,7 +89,7 @@ def test_an_object_of_the_same_tick_is_not_older_than_its_record():
         assert is_older(time_ns - 10_000, time_ns / 1e9)
 
 
-def test_shared_memory_that_is_not_the_recorded_one_is_left(state_dir, in_shm):
+def test_replaced_shared_memory_is_kept(state_dir, in_shm):
     name = unused_name()
     path = in_shm(name)
     found = path.stat()
@@ -126,7 +126,7 @@ def test_a_name_leads_nowhere_else(state_dir, name):
 
 
 @pytest.mark.parametrize("kind", ["link", "directory", "fifo"])
-def test_what_is_no_regular_file_is_left(state_dir, tmp_path, kind):
+def test_special_file_is_kept(state_dir, tmp_path, kind):
     name = unused_name()
     path = SHM / name[1:]
     (tmp_path / "target").write_text("kept")
@@ -160,7 +160,7 @@ def test_an_object_that_was_given_to_another_user_is_still_the_one_that_was_made
     assert not path.exists()
 
 
-def test_a_file_that_was_at_the_path_before_is_left_though_it_is_written_to(state_dir, tmp_path):
+def test_preexisting_file_is_kept_even_if_written_to(state_dir, tmp_path):
     path = tmp_path / "data"
     path.write_text("somebody's")
     ledger = forge(state_dir, about(1, "mapped-file", path=str(path)))
@@ -188,6 +188,6 @@ def test_of_an_earlier_boot_only_the_file_is_looked_for(state_dir, in_shm):
 
 
 @pytest.mark.parametrize("name", [5, None, ["/x"], "/x\0"])
-def test_a_name_that_is_none_is_no_record(state_dir, name):
+def test_invalid_name_makes_an_invalid_record(state_dir, name):
     path = forge(state_dir, about(1, "posix-shm", name=name))
     assert f"{path}: 1 line is not a valid record: " in one_line(sweep())

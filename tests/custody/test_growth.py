@@ -45,7 +45,7 @@ def test_it_does_not_grow_with_the_run(own, monkeypatch, kept):
     assert os.listdir(state_dir_path()) == [own.name]
 
 
-def test_what_is_open_is_on_record_at_every_moment_of_the_rewrite(own, monkeypatch):
+def test_open_objects_stay_on_record_during_the_rewrite(own, monkeypatch):
     """Every system call of it is looked at from outside, and so is what it leaves when it fails there."""
     kept = own.intend("fifo", {"path": "/nowhere"})
     looked: list[str] = []

@@ -78,7 +78,7 @@ DEEP = "[" * 100_000
     ],
     ids=map(str, count()),
 )
-def test_what_is_no_record_is_told_and_nothing_more(state_dir, line):
+def test_invalid_record_is_only_reported(state_dir, line):
     path = forge(state_dir, line)
     assert f"{path}: 1 line is not a valid record: " in one_line(sweep())
     assert path.exists()
@@ -87,7 +87,7 @@ def test_what_is_no_record_is_told_and_nothing_more(state_dir, line):
 @pytest.mark.parametrize(
     "identity", [{"id": "5"}, {"id": True}, {"id": -1}, {"id": 2**31}, {"id": 1e400}, {}, {"id": None}]
 )
-def test_an_identity_that_is_none_is_not_used(state_dir, identity):
+def test_invalid_identity_is_not_used(state_dir, identity):
     path = forge(state_dir, about_segment(key=0x7777), made(**identity))
     assert f"{path}: 1 line is not a valid record: " in one_line(sweep())
 
@@ -97,7 +97,7 @@ def test_a_million_lines_that_are_none_are_one_line(state_dir):
     assert one_line(sweep()).startswith(f"{path}: 1000000 lines are not valid records, the first: 'garbage\\x1b")
 
 
-def test_what_it_says_is_shown_in_one_line_without_a_terminals_commands(state_dir, foreign):
+def test_text_of_a_ledger_is_printed_without_control_characters(state_dir, foreign):
     evil = "x\nremoved everything\r\x1b[2J\udc80é"
     segment = foreign["segment"]
     forge(state_dir, f"@ {json.dumps(evil)}", about_segment(key=segment.key, ipc=evil), about(2, "x\r\x1b[2J\u2028é"))
@@ -106,7 +106,7 @@ def test_what_it_says_is_shown_in_one_line_without_a_terminals_commands(state_di
     assert len(done.left) == 1  # that namespace is not there
 
 
-def test_a_kind_of_a_later_version_is_named_and_left(state_dir):
+def test_kind_of_a_later_version_is_named_and_kept(state_dir):
     path = forge(state_dir, '@ "test_new"', about(1, "from-tomorrow", name="/x"), made(dev=1))
     assert one_line(sweep()).startswith("object of unknown kind 'from-tomorrow', made by test_new in process ")
     assert path.exists()
@@ -140,7 +140,7 @@ def begins(state_dir: Path, first: str, process: Process | None = None) -> Path:
         ({"pid": 4_000_000}, "its header names process 4000000, its file name does not"),
     ],
 )
-def test_a_first_line_that_is_wrong_is_refused(state_dir, change, sentence):
+def test_invalid_first_line_is_rejected(state_dir, change, sentence):
     process = dead_process()
     path = begins(state_dir, header(process, **change).replace(f'"{HUGE}"', HUGE), process)
     assert one_line(sweep()) == f"{path}: {sentence}"
@@ -149,13 +149,13 @@ def test_a_first_line_that_is_wrong_is_refused(state_dir, change, sentence):
 @pytest.mark.parametrize(
     "first", ["", "garbage", "pytest-ipc", "pytest-ipc 1 {}", f"pytest-ipc 1 {DEEP}", "\xff\xfe 1 {}"]
 )
-def test_what_does_not_begin_as_a_ledger_is_refused(state_dir, first):
+def test_file_without_a_ledger_header_is_rejected(state_dir, first):
     path = begins(state_dir, first)
     assert one_line(sweep()) == f"{path}: its first line is not a valid ledger header"
 
 
 @pytest.mark.parametrize("version", ["2", "0", "one", HUGE, "1\x1b[2J"], ids=lambda version: version[:5])
-def test_a_version_that_is_not_known_is_refused(state_dir, version):
+def test_unknown_version_is_rejected(state_dir, version):
     begins(state_dir, f"pytest-ipc {version} {{}}")
     line = one_line(sweep())
     assert line.endswith(("of the ledger is not supported", "its first line is not a valid ledger header"))
@@ -175,7 +175,7 @@ def test_a_sparse_gigabyte_is_refused_unread(state_dir):
     assert one_line(sweep()) == f"{path}: a ledger must be at most {1 << 26} bytes, not {1 << 30}"
 
 
-def test_the_largest_that_is_read_takes_little_memory(state_dir, fork):
+def test_largest_ledger_takes_little_memory(state_dir, fork):
     """All of it one line, or a hole: neither is held in memory."""
     whole = forge(state_dir, end="\n" + "x" * 100)
     os.truncate(whole, 1 << 26)
@@ -228,13 +228,13 @@ def test_another_users_file_is_refused(state_dir):
 
 
 @pytest.mark.parametrize("name", ["x.ledger", "1-2-3.ledger", "0x10-5.ledger", "..ledger", "1.ledger"])
-def test_a_name_that_is_none_is_refused_or_passed_over(state_dir, name):
+def test_invalid_file_name_is_rejected_or_ignored(state_dir, name):
     (state_dir / name).write_text(header(dead_process()) + "\n")
     done = sweep()
     assert len(done.refused) == (not name.startswith("."))
 
 
-def test_a_home_that_is_not_private_is_not_swept(state_dir):
+def test_state_directory_that_is_not_private_is_not_swept(state_dir):
     path = forge(state_dir, about(1, "fifo", path="/nowhere"))
     state_dir.chmod(0o777)
     with pytest.raises(StateDirError, match="is open to others"):
@@ -242,7 +242,7 @@ def test_a_home_that_is_not_private_is_not_swept(state_dir):
     assert path.exists()
 
 
-def test_a_folder_that_takes_no_removal_is_told(state_dir, monkeypatch):
+def test_undeletable_file_is_reported(state_dir, monkeypatch):
     path = forge(state_dir)
 
     def refuse(*_arguments, **_named):
@@ -253,7 +253,7 @@ def test_a_folder_that_takes_no_removal_is_told(state_dir, monkeypatch):
         assert one_line(sweep()) == f"{path}: Read-only file system"
 
 
-def test_a_ledger_that_names_a_living_one_s_objects_is_refused_by_the_kernels_account(state_dir, fork):
+def test_ledger_that_claims_objects_of_a_living_process_removes_none(state_dir, fork):
     """Two owners, one object: the record of a dead process that did not make it proves nothing."""
 
     def life():

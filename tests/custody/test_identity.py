@@ -114,7 +114,7 @@ def test_a_tag_stays_through_two_forks_a_session_and_exec(fork):
     assert tagged(tag) == []
 
 
-def test_who_has_no_tag_shows_none(fork):
+def test_process_without_a_tag(fork):
     def life():
         hard = resource.getrlimit(RLIMIT_LOCKS)[1]
         resource.setrlimit(RLIMIT_LOCKS, (hard, hard))
@@ -125,7 +125,7 @@ def test_who_has_no_tag_shows_none(fork):
     assert fork(life).result() == (None, None)
 
 
-def test_a_limit_that_was_lowered_takes_no_tag(fork):
+def test_lowered_limit_prevents_a_tag(fork):
     def life():
         resource.setrlimit(RLIMIT_LOCKS, (1000, 1000))
         os.setresuid(65534, 65534, 65534)

@@ -27,7 +27,7 @@ CASES = [(maker, "KeyboardInterrupt") for maker in ONE_EACH] + [("several", exce
 
 @pytest.mark.timeout(3600)  # with --every-call
 @pytest.mark.parametrize(("maker", "exception"), CASES)
-def test_a_teardown_interrupted_anywhere_loses_nothing(runtime, pytestconfig, record_property, maker, exception):
+def test_teardown_interrupted_anywhere_loses_nothing(runtime, pytestconfig, record_property, maker, exception):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV"))}
     command = [sys.executable, "-m", "tests.custody.interrupting", maker, exception]
     if not pytestconfig.getoption("--every-call"):
@@ -82,7 +82,7 @@ def test_a_bare_timeout_error_is_an_interrupt():
     assert steps.ran == ["a", "a", "b"]
 
 
-def test_a_scope_that_is_interrupted_again_and_again_comes_to_an_end():
+def test_scope_interrupted_repeatedly_ends():
     class Stubborn:
         def __init__(self) -> None:
             self.tries = 0

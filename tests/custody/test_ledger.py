@@ -60,7 +60,7 @@ def test_a_segment_is_on_record_before_it_exists(own, monkeypatch):
     assert records(own)[1:] == ["- 1"]
 
 
-def test_what_no_key_names_is_recorded_a_second_time(own):
+def test_object_without_a_key_is_recorded_twice(own):
     with Segment.create(4096, key=0) as segment:
         assert records(own)[1:] == [f'= 1 {{"id": {segment.id}}}']
     assert records(own)[2:] == ["- 1"]
@@ -110,7 +110,7 @@ def test_a_failed_call_closes_its_record(own, tmp_path):
 
 
 @pytest.mark.usefixtures("own")
-def test_what_fails_after_the_fifo_is_made_takes_it_away_again(tmp_path, monkeypatch):
+def test_failure_after_mkfifo_removes_the_fifo(tmp_path, monkeypatch):
     real = os.open
 
     def refuse(path, flags, *arguments, **named):
@@ -158,11 +158,11 @@ def test_a_name_of_a_test_of_any_length_and_script_is_kept_in_part(own, monkeypa
     assert parsed(own).unreadable == 0
 
 
-def test_no_line_is_longer_than_a_write_that_is_whole():
+def test_line_fits_an_atomic_write():
     assert os.pathconf("/", "PC_PIPE_BUF") > LONGEST
 
 
-def test_half_a_record_is_none_and_swallows_nothing(own):
+def test_incomplete_record_is_ignored(own):
     before = own.intend("fifo", {"path": "/before"})
     path = Path(state_dir_path()) / own.name
     whole = path.read_bytes()
@@ -199,7 +199,7 @@ assert len(os.listdir(state_dir.state_dir_path())) == 1
     )
 
 
-def test_a_forked_child_has_its_own_and_leaves_its_parents_alone(own, fork):
+def test_forked_child_has_its_own_ledger(own, fork):
     before = text(own)
 
     def life():
@@ -218,7 +218,7 @@ def test_a_forked_child_has_its_own_and_leaves_its_parents_alone(own, fork):
     assert os.listdir(state_dir_path()) == [own.name]
 
 
-def test_the_child_of_a_bare_fork_does_nothing_to_its_parents(own):
+def test_child_of_a_bare_fork_does_not_change_its_parents_ledger(own):
     with Segment.create() as segment:
         before = text(own)
         pid = os.fork()
@@ -236,7 +236,7 @@ def test_the_child_of_a_bare_fork_does_nothing_to_its_parents(own):
         assert text(own) == before
 
 
-def test_it_goes_with_its_process(runtime, program):
+def test_ledger_is_removed_with_its_process(runtime, program):
     program(
         """
 import os
@@ -251,7 +251,7 @@ assert len(os.listdir(state_dir_path())) == 1  # until the end: the next object 
     assert os.listdir(runtime / "pytest-ipc") == []
 
 
-def test_the_home_is_settled_once(runtime, program, tmp_path):
+def test_state_directory_is_chosen_once(runtime, program, tmp_path):
     """A test that sets $XDG_RUNTIME_DIR or TMPDIR for what it tests moves no ledger, and no child's."""
     other = tmp_path / "other"
     other.mkdir()
@@ -280,7 +280,7 @@ assert os.listdir(sys.argv[1]) == []
     assert os.listdir(runtime / "pytest-ipc") == []
 
 
-def test_a_home_that_was_cleared_is_made_anew(own):
+def test_removed_state_directory_is_created_again(own):
     kept = own.intend("fifo", {"path": "/kept"})
     (Path(state_dir_path()) / own.name).unlink()
     Path(state_dir_path()).rmdir()
@@ -291,7 +291,7 @@ def test_a_home_that_was_cleared_is_made_anew(own):
     kept.closed()
 
 
-def test_one_of_an_earlier_boot_with_this_process_id_is_left_to_the_sweep(state_dir):
+def test_ledger_of_an_earlier_boot_with_this_pid_is_kept(state_dir):
     stale = forge(state_dir, process=Process.current(), boot=FIRST_BOOT)
     made = Ledger()
     assert made.name == f"{stale.stem}-1.ledger"
@@ -349,7 +349,7 @@ def test_a_bare_grandchild_that_closes_everything_finds_no_record_in_its_log(own
     assert text(own) == before
 
 
-def test_when_both_the_descriptor_and_the_file_are_lost_what_is_open_goes_to_a_new_file(own):
+def test_open_records_move_to_a_new_file_if_descriptor_and_file_are_lost(own):
     kept = own.intend("fifo", {"path": "/kept"})
     os.close(own._file._open.fd)
     (Path(state_dir_path()) / own.name).unlink()
@@ -387,7 +387,7 @@ def test_in_another_root_directory_the_ledger_stays_where_it_is(own, fork, tmp_p
 
 
 @pytest.mark.usefixtures("own")
-def test_it_has_its_mode_whatever_the_umask(fork):
+def test_mode_does_not_depend_on_the_umask(fork):
     def life():
         before = os.umask(0o777)
         ledger.close()

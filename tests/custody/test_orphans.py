@@ -97,7 +97,7 @@ def test_many_generations_end(fork):
     assert children() == {}
 
 
-def test_an_unrelated_child_of_the_test_is_left_alone(fork):
+def test_unrelated_child_of_the_test_is_not_killed(fork):
     with Running(SLEEPS) as before:
         child = fork(daemonise)
         child.result()
@@ -109,7 +109,7 @@ def test_an_unrelated_child_of_the_test_is_left_alone(fork):
                 assert process.wait() == -signal.SIGKILL
 
 
-def test_a_zombie_of_somebody_elses_keeps_its_status(fork):
+def test_foreign_zombie_keeps_its_status(fork):
     with Running([sys.executable, "-I", "-S", "-c", "raise SystemExit(7)"]) as other:
         os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
         child = fork(daemonise)
@@ -118,7 +118,7 @@ def test_a_zombie_of_somebody_elses_keeps_its_status(fork):
         assert other.wait() == 7
 
 
-def test_a_process_that_an_actors_own_test_started_is_not_its_parents(fork):
+def test_process_started_in_a_child_is_not_the_parents(fork):
     """Processes that a child starts by other means have its tag: ending a nested child spares them."""
 
     def life():
@@ -135,7 +135,7 @@ def test_a_process_that_an_actors_own_test_started_is_not_its_parents(fork):
 
 
 @pytest.mark.parametrize("end", ["by itself", "killed"])
-def test_what_a_nested_child_left_goes_with_the_outer_one(fork, end):
+def test_leftovers_of_a_nested_child_end_with_the_outer_one(fork, end):
     def nested_life():
         print(daemonise(), daemonise(), flush=True)
         signal.pause()
@@ -158,7 +158,7 @@ def test_what_a_nested_child_left_goes_with_the_outer_one(fork, end):
     assert children() == {}
 
 
-def test_another_actor_that_lives_keeps_its_daemons(fork):
+def test_living_child_keeps_its_daemons(fork):
     def life():
         print(daemonise(), flush=True)
         signal.pause()
@@ -175,7 +175,7 @@ def test_another_actor_that_lives_keeps_its_daemons(fork):
 
 
 @pytest.mark.parametrize("before", [False, True])
-def test_the_process_is_a_subreaper_while_actors_live_and_then_what_it_was(before):
+def test_subreaper_setting_is_restored_after_the_last_child(before):
     was = is_subreaper()
     prctl(PR_SET_CHILD_SUBREAPER, int(before))
     try:
@@ -193,7 +193,7 @@ def test_the_process_is_a_subreaper_while_actors_live_and_then_what_it_was(befor
         prctl(PR_SET_CHILD_SUBREAPER, int(was))
 
 
-def test_a_process_that_cannot_be_ended_keeps_nobody_for_ever(fork, monkeypatch):
+def test_unkillable_process_ends_in_an_error(fork, monkeypatch):
     child = fork(daemonise)
     daemon = child.result()
     monkeypatch.setattr(tree, "_PATIENCE", 0.05)
@@ -204,7 +204,7 @@ def test_a_process_that_cannot_be_ended_keeps_nobody_for_ever(fork, monkeypatch)
     os.waitpid(daemon, 0)
 
 
-def test_where_children_are_not_listed_all_processes_are_gone_through(fork, monkeypatch):
+def test_all_processes_are_searched_if_children_are_not_listed(fork, monkeypatch):
     child = fork(daemonise)
     daemon = child.result()
     monkeypatch.setattr(tree, "lists_children", lambda: False)
@@ -266,7 +266,7 @@ def test_a_daemon_started_as_another_user_or_with_other_limits_ends_with_its_chi
     assert children() == {}
 
 
-def test_what_may_be_of_either_of_two_children_goes_with_the_last(fork):
+def test_orphan_of_either_child_ends_with_the_last(fork):
     first, second = fork(untagged_daemon), fork(signal.pause)
     daemon = first.result()
     first.close()
@@ -276,7 +276,7 @@ def test_what_may_be_of_either_of_two_children_goes_with_the_last(fork):
     assert children() == {}
 
 
-def test_what_was_below_a_child_when_it_was_killed_goes_with_it(fork):
+def test_descendants_of_a_killed_child_end_with_it(fork):
     """Without a tag it may be of either of two children; but its parent was seen."""
 
     def life():
@@ -297,7 +297,7 @@ def test_what_was_below_a_child_when_it_was_killed_goes_with_it(fork):
     assert process_state(below) is None
 
 
-def test_a_process_of_the_test_that_has_no_tag_is_left_alone(fork):
+def test_untagged_process_of_the_test_is_not_killed(fork):
     source = "import resource, signal; resource.setrlimit(10, (resource.getrlimit(10)[1],) * 2); print(flush=True); signal.pause()"
     child = fork(signal.pause)
     with Running([sys.executable, "-I", "-S", "-c", source], stdout=subprocess.PIPE) as other:
@@ -376,7 +376,7 @@ def test_a_daemon_of_the_tests_own_program_is_reaped_where_its_session_shows_tha
         assert children() == {}
 
 
-def test_a_zombie_that_the_test_may_wait_for_is_left_to_it(fork):
+def test_zombie_of_the_test_is_not_reaped(fork):
     with Running([sys.executable, "-c", "raise SystemExit(7)"], start_new_session=True) as other:
         child = fork(signal.pause)
         os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)

@@ -48,7 +48,7 @@ def is_inside(namespace: IpcNamespace, key: int) -> bool:
     return bool(namespace.fork(look).result())
 
 
-def test_what_is_in_another_ipc_namespace_is_removed_there(left_inside):
+def test_object_in_another_ipc_namespace_is_removed_there(left_inside):
     namespace, key, name = left_inside
     own = current_namespace()
     (line,) = sweep(dry_run=True).removed
@@ -59,7 +59,7 @@ def test_what_is_in_another_ipc_namespace_is_removed_there(left_inside):
     assert (sweep(), current_namespace()) == (Swept(), own)
 
 
-def test_what_cannot_be_proved_there_stays_there(state_dir, left_inside):
+def test_object_without_proof_in_another_namespace_is_kept(state_dir, left_inside):
     namespace, key, name = left_inside
     for path in state_dir.glob("*.ledger"):
         path.unlink()
@@ -68,7 +68,7 @@ def test_what_cannot_be_proved_there_stays_there(state_dir, left_inside):
     assert is_inside(namespace, key)
 
 
-def test_what_may_not_be_entered_is_named(left_inside, monkeypatch):
+def test_inaccessible_namespace_is_named(left_inside, monkeypatch):
     def refuse(*_arguments):
         raise PermissionError(1, "Operation not permitted")
 
@@ -80,14 +80,14 @@ def test_what_may_not_be_entered_is_named(left_inside, monkeypatch):
     assert is_inside(namespace, key)
 
 
-def test_what_was_in_a_namespace_that_is_gone_is_gone_with_it(left_inside, state_dir):
+def test_objects_end_with_their_namespace(left_inside, state_dir):
     left_inside[0].close()
     done = sweep()
     assert (done.removed, done.left, done.refused) == ([], [], [])
     assert not [name for name in os.listdir(state_dir) if name.endswith(".ledger")]
 
 
-def test_a_namespace_that_may_be_hidden_is_not_taken_for_gone(state_dir, monkeypatch):
+def test_hidden_namespace_is_not_presumed_ended(state_dir, monkeypatch):
     """In a user namespace of its own a process is not shown where its user's other processes are."""
     name = "ipc:[1]#1"
     assert process_in(name) is None
@@ -108,7 +108,7 @@ def test_a_namespace_that_may_be_hidden_is_not_taken_for_gone(state_dir, monkeyp
     assert process_in(name, below=True) is None
 
 
-def test_an_actor_that_died_in_a_namespace_leaves_nothing_in_it(ipc_namespace):
+def test_child_that_died_in_a_namespace_leaks_nothing(ipc_namespace):
     namespace, key = ipc_namespace(), unused_key()
     namespace.fork(signal.pause).wait_blocked("pause")
 
@@ -125,19 +125,19 @@ def test_an_actor_that_died_in_a_namespace_leaves_nothing_in_it(ipc_namespace):
 
 
 @pytest.mark.usefixtures("left_inside")
-def test_no_answer_from_within_is_an_error(monkeypatch):
+def test_missing_answer_from_a_namespace_is_an_error(monkeypatch):
     monkeypatch.setattr(other_namespaces, "_go_and_do", lambda *_arguments: os._exit(0))
     assert "the child in the namespace sent no answer" in one_line(sweep())
 
 
 @pytest.mark.usefixtures("left_inside")
-def test_who_does_not_come_back_from_within_is_ended(monkeypatch):
+def test_helper_that_hangs_in_a_namespace_is_killed(monkeypatch):
     monkeypatch.setattr(other_namespaces, "PATIENCE_MS", 50)
     monkeypatch.setattr(other_namespaces, "_go_and_do", lambda *_arguments: signal.pause())
     assert "the child in the namespace sent no answer" in one_line(sweep())
 
 
-def test_a_child_that_has_become_another_user_leaves_nothing(state_dir, fork):
+def test_child_that_became_another_user_leaks_nothing(state_dir, fork):
     if os.geteuid() != 0:
         pytest.skip("needs a second user: this one is not root")
 
@@ -161,7 +161,7 @@ def test_a_child_that_has_become_another_user_leaves_nothing(state_dir, fork):
     assert [name for name in os.listdir(state_dir) if name.endswith("ledger")] == own_only()
 
 
-def test_a_segment_that_its_own_user_may_not_look_at_goes_too(state_dir, fork):
+def test_segment_unreadable_for_its_owner_is_removed(state_dir, fork):
     """Mode 0 keeps whoever is not root from reading what it is, and not from removing it."""
 
     def life(key):

@@ -76,9 +76,7 @@ def test_another_boot_id_alone_does_not_mean_dead(state_dir, fifo, monkeypatch, 
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["the same kernel", "another kernel"])
-def test_where_the_kernel_shows_no_boot_id_it_is_known_by_what_it_has_made(
-    state_dir, fifo, monkeypatch, tmp_path, same
-):
+def test_boot_is_identified_without_boot_id(state_dir, fifo, monkeypatch, tmp_path, same):
     """Sandboxes of gVisor show none, have few process ids and nearly the same start times, and may share the folder."""
     line, look = machine._line, os.stat
 
@@ -102,7 +100,7 @@ def test_where_the_kernel_shows_no_boot_id_it_is_known_by_what_it_has_made(
     assert fifo.exists() is not same
 
 
-def test_a_machine_that_has_no_id_yet_has_none(monkeypatch):
+def test_machine_without_an_id(monkeypatch):
     """As machine-id(5) has it: all copies of an image that has not been started yet hold the same word."""
     monkeypatch.setattr(machine, "_line", lambda _path: "uninitialized")
     assert machine_id.__wrapped__() == ""
@@ -158,7 +156,7 @@ def test_a_process_that_proc_does_not_show_is_not_taken_for_dead(open_folder, fo
     assert line.endswith("whether it is alive cannot be determined here: /proc does not show its process")
 
 
-def test_nothing_is_said_of_a_ledger_in_which_nothing_is_open(state_dir):
+def test_ledger_without_open_records_is_not_mentioned(state_dir):
     path = forge(state_dir, boot=FIRST_BOOT, machine="0" * 32)
     assert sweep() == Swept()
     assert path.exists()
@@ -214,7 +212,7 @@ def test_where_not_all_processes_are_seen_it_is_named(state_dir, fifo, monkeypat
     assert len(sweep().removed) == 1
 
 
-def test_the_number_of_a_pid_namespace_that_is_gone_says_nothing_when_it_is_in_use_again(state_dir, fifo):
+def test_reused_pid_namespace_number_proves_nothing(state_dir, fifo):
     """The process of that number there is another one: it has started at another time."""
     own = Process.current()
     forge(
@@ -263,7 +261,7 @@ def _has_time_namespaces() -> None:
 
 
 @pytest.mark.usefixtures("_has_time_namespaces", "runtime")
-def test_who_lives_in_a_time_namespace_lives(runtime):
+def test_process_in_a_time_namespace_is_alive(runtime):
     """Its start time is another there than here."""
     with in_time_namespace(sys.executable, "-c", OWNER) as owner:
         assert owner.stdout is not None
@@ -277,7 +275,7 @@ def test_who_lives_in_a_time_namespace_lives(runtime):
 
 
 @pytest.mark.usefixtures("_has_time_namespaces", "own")
-def test_who_lives_outside_of_a_time_namespace_lives():
+def test_process_outside_a_time_namespace_is_alive():
     """Seen from within; and what has died is dead there, too."""
     with scope() as ipc:
         fifo = ipc.fifo()
@@ -299,7 +297,7 @@ def test_the_reaper_of_a_run_in_a_time_namespace_does_its_work():
 
 
 @pytest.mark.usefixtures("_has_time_namespaces")
-def test_who_has_made_a_time_namespace_within_one_makes_nothing(program):
+def test_nested_time_namespace_creates_nothing(program):
     """Its start time is unknown there, which is an error before an object exists."""
     source = """
 import os
@@ -376,7 +374,7 @@ def test_an_ipc_namespace_whose_number_is_in_use_again_is_another(state_dir, str
     assert not path.exists()
 
 
-def test_without_ids_only_what_nobody_else_can_have_is_removed_there(state_dir, stranger, monkeypatch):
+def test_without_ids_only_exclusive_objects_are_removed(state_dir, stranger, monkeypatch):
     child, link, key, segment, queue = stranger
     without_ids(monkeypatch)
     name = os.readlink(link)

@@ -111,7 +111,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_cannot_be_removed_stays_on_record_and_goes_with_the_process(runtime, change):
+def test_unremovable_object_stays_on_record(runtime, change):
     if os.geteuid() != 0:
         pytest.skip("needs root: to become another user, to change the root directory")
     for flag in CHANGES[change].needs:

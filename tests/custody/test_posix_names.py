@@ -84,12 +84,12 @@ def about_queue(**details: object) -> str:
         (about_queue, {"ipc": 5}),
     ],
 )
-def test_a_value_that_is_none_is_refused(state_dir, forged, details):
+def test_invalid_value_is_rejected(state_dir, forged, details):
     forge(state_dir, forged(**details))
     assert one_line(sweep())
 
 
-def test_a_semaphore_that_is_not_the_recorded_one_is_left(state_dir, semaphore):
+def test_replaced_semaphore_is_kept(state_dir, semaphore):
     status = os.lstat(path_of(semaphore))
     right = {"dev": status.st_dev, "ino": status.st_ino}
     for details, identity, sentence in (
@@ -140,7 +140,7 @@ def content(value: int) -> bytes:
 @pytest.mark.parametrize(
     "data", [content(TAG), content(TAG << 1), b""], ids=["its value", "narrow words", "nothing yet"]
 )
-def test_what_a_killed_sem_open_left_goes(state_dir, unfinished, data):
+def test_leftovers_of_a_killed_sem_open_are_removed(state_dir, unfinished, data):
     unfinished.write_bytes(data)
     forge(state_dir, about_semaphore())
     done = sweep()
@@ -148,14 +148,14 @@ def test_what_a_killed_sem_open_left_goes(state_dir, unfinished, data):
 
 
 @pytest.mark.parametrize("data", [content(TAG + 1), content(0), b"x"], ids=["another value", "no value", "short"])
-def test_anothers_unfinished_semaphore_is_left(state_dir, unfinished, data):
+def test_foreign_unfinished_semaphore_is_kept(state_dir, unfinished, data):
     unfinished.write_bytes(data)
     forge(state_dir, about_semaphore())
     done = sweep()
     assert (done.removed, unfinished.read_bytes()) == ([], data)
 
 
-def test_an_empty_file_that_somebody_has_open_is_left(state_dir, unfinished):
+def test_empty_file_in_use_is_kept(state_dir, unfinished):
     """Another process is about to make a semaphore of it."""
     with open(unfinished, "xb"):
         forge(state_dir, about_semaphore())
@@ -163,14 +163,14 @@ def test_an_empty_file_that_somebody_has_open_is_left(state_dir, unfinished):
         assert unfinished.exists()
 
 
-def test_an_unfinished_one_from_before_the_record_is_left(state_dir, unfinished):
+def test_unfinished_semaphore_older_than_the_record_is_kept(state_dir, unfinished):
     unfinished.write_bytes(content(TAG))
     forge(state_dir, about_semaphore(at=time.time() + 3600))
     assert sweep().removed == []
     assert unfinished.exists()
 
 
-def test_a_link_in_the_place_of_an_unfinished_one_is_left(state_dir, unfinished, tmp_path):
+def test_link_instead_of_an_unfinished_semaphore_is_kept(state_dir, unfinished, tmp_path):
     (tmp_path / "file").write_bytes(content(TAG))
     unfinished.symlink_to(tmp_path / "file")
     forge(state_dir, about_semaphore())
@@ -178,7 +178,7 @@ def test_a_link_in_the_place_of_an_unfinished_one_is_left(state_dir, unfinished,
     assert unfinished.is_symlink()
 
 
-def test_a_queue_that_is_not_the_recorded_one_is_left(state_dir, queue):
+def test_replaced_queue_is_kept(state_dir, queue):
     name, status = queue
     right = {"dev": status.st_dev, "ino": status.st_ino}
     for details, identity, sentence in (
@@ -202,14 +202,14 @@ def test_a_queue_of_another_namespace_is_not_looked_for_here(state_dir, queue):
 
 
 @pytest.mark.parametrize("name", ["relative", "/", "//x", "/no/such", "/" + "n" * 300])
-def test_a_name_that_no_queue_can_have_leads_nowhere(state_dir, name):
+def test_invalid_queue_name_removes_nothing(state_dir, name):
     forge(state_dir, about_queue(name=name))
     done = sweep()
     assert done.removed == []
 
 
 @pytest.mark.usefixtures("state_dir")
-def test_what_is_on_record_goes(fork):
+def test_recorded_object_is_removed(fork):
     """The records are those that the resources write."""
 
     def life() -> None:

@@ -19,7 +19,7 @@ PARTS = 4  # for several processes to share
 
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("part", range(PARTS))
-def test_random_kills_leave_nothing_after_the_next_sweep(tmp_path, pytestconfig, record_property, part):
+def test_random_kills_leak_nothing_after_the_next_sweep(tmp_path, pytestconfig, record_property, part):
     rounds = -(-pytestconfig.getoption("--random-kills") // PARTS)
     seed = int.from_bytes(os.urandom(3)) * PARTS + part
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV", "XDG"))}

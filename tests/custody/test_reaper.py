@@ -95,7 +95,7 @@ def owner(runtime) -> Iterator[Owner]:
     assert started.is_cleared()
 
 
-def test_it_is_nobodys_child_and_in_a_session_of_its_own(owner):
+def test_reaper_is_detached_and_in_its_own_session(owner):
     state = process_state(owner.reaper)
     assert state is not None
     assert state.ppid not in (owner.process.pid, os.getpid())
@@ -103,7 +103,7 @@ def test_it_is_nobodys_child_and_in_a_session_of_its_own(owner):
     assert os.getpgid(owner.reaper) != os.getpgid(owner.process.pid)
 
 
-def test_it_holds_no_descriptor_but_its_own(owner):
+def test_reaper_holds_only_its_own_descriptors(owner):
     folder = f"/proc/{owner.reaper}/fd"
     process = Process(owner.process.pid, start_of(owner.process.pid) or 0)
     ledger = os.stat(f"{state_dir_path()}/{process.pid}-{process.start}.ledger")
@@ -227,7 +227,7 @@ start_reaper.os.path.abspath = moved
         (("#!/no/interpreter\n", 30), 'it exited with status 1 and wrote "FileNotFoundError'),
     ],
 )
-def test_where_it_cannot_start_nothing_is_made_and_the_cause_is_said(runtime, tmp_path, before, sentence):
+def test_failed_start_of_the_reaper_is_reported_before_creation(runtime, tmp_path, before, sentence):
     if isinstance(before, tuple):
         script, patience = before
         before = PROGRAM.format(path=str(tmp_path / "python"), script=script, patience=patience)
@@ -396,7 +396,7 @@ def test_an_owner_that_died_before_it_was_watched_is_noticed(state_dir):
     assert not path.exists()
 
 
-def test_a_program_that_a_worker_starts_is_no_worker(runtime, monkeypatch):
+def test_program_started_by_a_worker_is_not_a_worker(runtime, monkeypatch):
     """It has the worker's environment, and may outlive whoever started it."""
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     starter = """
@@ -456,7 +456,7 @@ def test_a_worker_ends_with_its_controller(pytester, runtime):
 
 
 @pytest.mark.parametrize("how", [[], ["-n", "2"]], ids=["alone", "workers"])
-def test_a_run_without_objects_starts_none_and_makes_no_home(pytester, runtime, how):
+def test_run_without_objects_has_no_reaper_and_no_state_directory(pytester, runtime, how):
     pytester.makepyfile(
         """
         import os, sys
@@ -483,7 +483,7 @@ os.environ["PYTEST_XDIST_WORKER"], os.environ["PYTEST_XDIST_TESTRUNUID"] = "gw0"
 
 
 @pytest.mark.parametrize("comes", [True, False], ids=["the controller comes for it", "the controller dies too"])
-def test_what_it_leaves_for_the_controller_does_not_outlive_both(runtime, comes):
+def test_result_file_for_the_controller_is_removed(runtime, comes):
     controller = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
     worker = Owner(OF_A_RUN.format(controller=controller.pid))
     worker.process.kill()

@@ -30,9 +30,9 @@ from pytest_ipc.custody.record import written
     ],
     ids=repr,
 )
-def test_it_is_what_json_makes_of_it(value):
+def test_record_equals_its_json(value):
     assert written({"at": value, "b": 1}) == json.dumps({"at": value, "b": 1})
 
 
-def test_nothing_is_a_mapping_too():
+def test_empty_mapping_is_valid():
     assert written({}) == "{}"

@@ -32,14 +32,14 @@ def _nothing_has_ended():
     ENDED.clear()
 
 
-def test_what_was_made_last_ends_first():
+def test_resources_end_in_reverse_order():
     with Scope() as owner:
         things = [owner.own(Thing(name)) for name in "abc"]
         assert owner.owned() == things
     assert (ENDED, owner.owned()) == (["c", "b", "a"], [])
 
 
-def test_what_was_forgotten_is_not_ended():
+def test_forgotten_resource_is_not_ended():
     with Scope() as owner:
         owner.own(Thing("a"))
         owner.forget(owner.own(Thing("b")))
@@ -61,7 +61,7 @@ def test_one_failure_is_raised_as_it_is_after_all_have_ended():
     assert (caught.value is failure, ENDED) == (True, ["c", "b", "a"])
 
 
-def test_several_failures_are_told_together():
+def test_several_failures_are_raised_together():
     first, second = OSError("a failed"), ValueError("c failed")
     with pytest.raises(ExceptionGroup, match="2 resources could not be released") as caught:
         owning(Thing("a", first), Thing("b"), Thing("c", second)).close()
@@ -95,7 +95,7 @@ def test_the_failure_of_the_block_is_kept_beside_that_of_the_end():
     assert str(caught.value.__context__) == "the block failed"
 
 
-def test_what_ends_another_and_what_is_made_at_the_end_are_ended_once():
+def test_nested_and_late_resources_are_ended_once():
     owner = Scope()
 
     class Maker(Thing):
@@ -113,7 +113,7 @@ def test_what_ends_another_and_what_is_made_at_the_end_are_ended_once():
     assert ENDED == ["maker", "late", "first"]
 
 
-def test_a_bare_fork_that_closes_does_nothing_to_its_parents_objects():
+def test_close_in_a_bare_fork_keeps_the_parents_objects():
     with scope() as ipc:
         segment, pipe, fifo, child = ipc.sysv_shm(), ipc.pipe(), ipc.fifo(), ipc.fork(os.getpid)
         attachment = segment.attach()
@@ -132,7 +132,7 @@ def test_a_bare_fork_that_closes_does_nothing_to_its_parents_objects():
         assert child.result() == child.pid
 
 
-def test_what_an_actor_made_goes_with_the_actor():
+def test_objects_of_a_child_end_with_the_child():
     key = unused_key()
     with scope() as ipc:
         mine = ipc.sysv_shm()
@@ -151,7 +151,7 @@ def test_what_an_actor_made_goes_with_the_actor():
             shmget(key, 0, 0)
 
 
-def test_what_an_actor_cannot_release_is_its_failure():
+def test_failed_release_in_a_child_is_its_failure():
     with scope() as ipc:
 
         def life():

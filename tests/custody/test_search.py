@@ -81,7 +81,7 @@ def test_a_process_with_the_tag_is_ended(state_dir, sleeper):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: this one is not root")
-def test_a_process_of_another_user_that_has_the_tag_is_left_and_named_at_once(state_dir, sleeper):
+def test_tagged_process_of_another_user_is_kept_and_named(state_dir, sleeper):
     """Any user can put the tag of any child on a process of theirs: it proves nothing."""
     tag = new_tag()
     process = sleeper(tag, f"import os, signal; os.setresuid({NOBODY}, {NOBODY}, {NOBODY})\n{SLEEP}")
@@ -105,7 +105,7 @@ def test_a_child_that_has_become_another_user_is_known_by_its_ledger(state_dir, 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: this one is not root")
-def test_a_setuid_program_of_another_user_that_has_the_tag_is_left(state_dir, sleeper):
+def test_tagged_setuid_program_is_kept(state_dir, sleeper):
     """Its effective user is this one, its real user is not."""
     tag = new_tag()
     process = sleeper(tag, f"import os; os.setresuid({NOBODY}, 0, 0)\n{SLEEP}")
@@ -292,7 +292,7 @@ with scope() as ipc:
 """.replace("if is_no_zombie(word)", "if open(f'/proc/{word}/stat').read().rpartition(')')[2].split()[0] != 'Z'")
 
 
-def test_what_the_reaper_has_seen_below_its_owner_is_ended_though_nothing_else_proves_it(runtime):
+def test_descendant_seen_by_the_reaper_is_ended(runtime):
     """A daemon without tag whose parent is init is proven only by having been seen below pytest."""
     assert runtime.is_dir()
     with Running([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True) as owner:

@@ -34,7 +34,7 @@ from .test_sweep import exists
         ({"uid": 65533}, "its creating process is|its creating user is"),
     ],
 )
-def test_a_segment_that_somebody_else_made_stays(state_dir, foreign, by, change, sentence):
+def test_foreign_segment_is_kept(state_dir, foreign, by, change, sentence):
     segment = foreign["segment"]
     lines = [about_segment(**{"key": segment.key, **change})]
     forge(state_dir, *lines, *([made(id=segment.id)] if by == "id" else []))
@@ -58,7 +58,7 @@ def test_a_recycled_id_is_another_segment(state_dir, foreign, change, sentence):
     assert sentence in one_line(sweep())
 
 
-def test_an_id_of_the_same_slot_and_another_sequence_is_gone(state_dir, foreign):
+def test_id_of_another_sequence_is_a_removed_object(state_dir, foreign):
     segment = foreign["segment"]
     forge(state_dir, about_segment(key=segment.key), made(id=(segment.id + 32768) & 0x7FFFFFFF))
     done = sweep()
@@ -138,7 +138,7 @@ def test_an_ordinary_users_sweep_cannot_touch_another_users_objects(state_dir, f
 # FIFOs.
 
 
-def test_a_path_that_is_no_fifo_of_ours_is_left(state_dir, foreign, tmp_path):
+def test_path_of_another_file_is_kept(state_dir, foreign, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(foreign["fifo"])
     named = {
@@ -159,7 +159,7 @@ def test_a_path_that_is_no_fifo_of_ours_is_left(state_dir, foreign, tmp_path):
     assert Path("/etc/passwd").read_bytes() == before
 
 
-def test_a_fifo_that_is_not_the_recorded_one_is_left(state_dir, foreign):
+def test_replaced_fifo_is_kept(state_dir, foreign):
     path, found = str(foreign["fifo"]), os.lstat(foreign["fifo"])
     for details, identity, sentence in (
         ({"at": time.time() + 3600}, None, "it is older than the record"),
@@ -176,7 +176,7 @@ def test_a_fifo_that_is_not_the_recorded_one_is_left(state_dir, foreign):
         ledger.unlink()
 
 
-def test_a_socket_that_is_not_the_recorded_one_is_left(state_dir, foreign, tmp_path, monkeypatch):
+def test_replaced_socket_is_kept(state_dir, foreign, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a socket's path must be short
     path = str(tmp_path / "socket")
     with socket.socket(socket.AF_UNIX) as server:
@@ -199,7 +199,7 @@ def test_a_socket_that_is_not_the_recorded_one_is_left(state_dir, foreign, tmp_p
     assert os.lstat(path) == found
 
 
-def test_a_socket_that_is_the_recorded_one_goes(state_dir, tmp_path, monkeypatch):
+def test_recorded_socket_is_removed(state_dir, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket")
@@ -210,7 +210,7 @@ def test_a_socket_that_is_the_recorded_one_goes(state_dir, tmp_path, monkeypatch
     assert not os.path.lexists(path)
 
 
-def test_a_lock_file_that_is_not_the_recorded_one_is_left(state_dir, foreign):
+def test_replaced_lock_file_is_kept(state_dir, foreign):
     path, found = str(foreign["file"]), os.lstat(foreign["file"])
     for details, identity, sentence in (
         ({"at": time.time() + 3600}, None, "it is older than the record"),
@@ -227,7 +227,7 @@ def test_a_lock_file_that_is_not_the_recorded_one_is_left(state_dir, foreign):
         ledger.unlink()
 
 
-def test_a_private_directory_that_holds_more_than_the_fifo_is_left(state_dir, tmp_path):
+def test_private_directory_with_other_files_is_kept(state_dir, tmp_path):
     directory = tmp_path / f"pytest-ipc-{1:016x}"
     directory.mkdir()
     (directory / "file").write_text("kept")
@@ -236,7 +236,7 @@ def test_a_private_directory_that_holds_more_than_the_fifo_is_left(state_dir, tm
     assert (directory / "file").read_text() == "kept"
 
 
-def test_a_directory_that_is_exchanged_while_it_is_swept_leads_nowhere(state_dir, foreign, tmp_path, monkeypatch):
+def test_directory_exchanged_during_the_sweep_is_not_followed(state_dir, foreign, tmp_path, monkeypatch):
     """Between check and removal, the directory is replaced by a link to one with a file of that name."""
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -262,7 +262,7 @@ def test_a_directory_that_is_exchanged_while_it_is_swept_leads_nowhere(state_dir
 # Processes.
 
 
-def test_a_process_that_is_not_the_recorded_one_is_not_signalled(state_dir, foreign):
+def test_process_with_a_reused_id_is_not_signalled(state_dir, foreign):
     process = foreign["process"]
     start = start_of(process.pid) or 0
     # # Another start time means another process, which is gone; nothing is reported.
@@ -272,7 +272,7 @@ def test_a_process_that_is_not_the_recorded_one_is_not_signalled(state_dir, fore
         assert (done.removed, done.left, done.refused) == ([], [], [])
 
 
-def test_nobody_ends_itself_or_who_was_there_before_the_run(state_dir):
+def test_own_and_earlier_processes_are_not_killed(state_dir):
     own = Process.current()
     ledger = forge(
         state_dir, about(1, "process", tag=new_tag()), made(pid=own.pid, start=own.start), process=Process(2**22, 0)
@@ -284,7 +284,7 @@ def test_nobody_ends_itself_or_who_was_there_before_the_run(state_dir):
     assert one_line(sweep()).endswith("it is older than its recorded parent")
 
 
-def test_a_tag_of_its_own_ends_nobody(state_dir, fork):
+def test_own_tag_kills_nothing(state_dir, fork):
     """A sweep among the descendants of the child that it is to end."""
 
     def life():
@@ -295,14 +295,14 @@ def test_a_tag_of_its_own_ends_nobody(state_dir, fork):
 
 
 @pytest.mark.parametrize("pid", [0, 1, -1, -2])
-def test_process_1_and_groups_are_no_children(state_dir, pid):
+def test_process_1_and_groups_are_not_children(state_dir, pid):
     ledger = forge(state_dir, about(1, "process", tag=new_tag()), made(pid=pid, start=start_of(1) or 0))
     assert "1 line is not a valid record" in one_line(sweep())
     assert ledger.exists()
 
 
 @pytest.mark.parametrize("tag", [0, 1000, TAGS[0] - 1, TAGS[1] + 1, 2**64 - 1])
-def test_a_limit_that_may_be_anybodys_is_no_tag(state_dir, fork, tag):
+def test_common_limit_is_not_a_tag(state_dir, fork, tag):
     """An administrator may have set a limit of file locks for everybody."""
 
     def life():

@@ -21,7 +21,7 @@ from pytest_ipc.custody.state_dir import StateDirError, open_state_dir, state_di
 from pytest_ipc.kernel.namespace import CLONE_NEWNS, CLONE_NEWUSER, map_user, unshare
 
 
-def test_the_home_is_in_the_runtime_folder_or_below_the_temp_folder(tmp_path, monkeypatch, runtime):
+def test_state_directory_is_in_the_runtime_or_temporary_folder(tmp_path, monkeypatch, runtime):
     assert state_dir_path() == str(runtime / "pytest-ipc")
     file = tmp_path / "file"
     file.touch()
@@ -113,7 +113,7 @@ def nothing_can_be_made(sentence: str) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_what_is_no_private_directory_is_not_used(runtime, place):
+def test_directory_that_is_not_private_is_not_used(runtime, place):
     make, sentence = PLACES[place]
     make(runtime / "pytest-ipc")
     nothing_can_be_made(sentence)
@@ -212,7 +212,7 @@ def fill(path: Path) -> None:
 
 
 @pytest.mark.parametrize("disk", ["full", "read-only"])
-def test_a_file_system_that_takes_nothing(runtime, fork, disk):
+def test_read_only_file_system(runtime, fork, disk):
     def life():
         folder = runtime / "disk"
         folder.mkdir()

@@ -36,7 +36,7 @@ def anew() -> None:
 
 @pytest.mark.parametrize("umask", [0o000, 0o027, 0o777])
 @pytest.mark.parametrize("user", ["root", "nobody"])
-def test_it_has_its_mode_whatever_the_umask(open_folder, fork, monkeypatch, umask, user):
+def test_mode_does_not_depend_on_the_umask(open_folder, fork, monkeypatch, umask, user):
     """Nor is it made useless for all the runs to come."""
     if user == "nobody":
         needs_root()
@@ -154,7 +154,7 @@ os.seteuid(0)
     assert Deadline(10).until(run.is_cleared)
 
 
-def test_who_has_become_another_user_for_good_keeps_ledgers_of_that_user(open_folder, fork, monkeypatch):
+def test_ledgers_follow_a_permanent_change_of_user(open_folder, fork, monkeypatch):
     needs_root()
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     monkeypatch.setattr("tempfile.tempdir", str(open_folder))
@@ -169,7 +169,7 @@ def test_who_has_become_another_user_for_good_keeps_ledgers_of_that_user(open_fo
     assert fork(life).result() == f"{open_folder}/pytest-ipc-of-{NOBODY}"
 
 
-def test_what_belongs_to_another_user_is_not_made_in_his_name(state_dir, fork):
+def test_object_of_another_user_is_not_created_under_their_name(state_dir, fork):
     """The directory has gone, and this process cannot make one that its own reaper would trust."""
     needs_root()
 
@@ -198,7 +198,7 @@ GONE = {
 
 @pytest.mark.parametrize("end", ["", DIE], ids=["orderly", "killed"])
 @pytest.mark.parametrize("gone", GONE)
-def test_when_it_is_removed_in_the_middle_the_run_goes_on_and_loses_nothing(open_folder, gone, end):
+def test_state_directory_removed_during_the_run_loses_nothing(open_folder, gone, end):
     run = Run(
         open_folder,
         f"""
@@ -222,7 +222,7 @@ ipc.fork(life).wait_blocked("pause")
 
 
 @pytest.mark.parametrize("gone", GONE)
-def test_when_it_is_removed_right_before_the_end_the_reaper_loses_nothing(open_folder, gone):
+def test_state_directory_removed_before_the_end_loses_nothing(open_folder, gone):
     """The reaper holds the ledger itself."""
     run = Run(
         open_folder,
@@ -257,7 +257,7 @@ def mounting(open_folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("end", ["", DIE], ids=["orderly", "killed"])
-def test_a_log_out_unmounts_it_and_the_run_goes_on(open_folder, end):
+def test_run_continues_after_logout_unmounts_the_state_directory(open_folder, end):
     run = Run(
         open_folder,
         f"""
@@ -277,7 +277,7 @@ next_tick()
     assert Deadline(10).until(run.is_cleared)
 
 
-def test_a_log_out_right_before_the_end_loses_nothing(open_folder):
+def test_logout_before_the_end_loses_nothing(open_folder):
     """The child's ledger is found through the directory, which the reaper holds open."""
     run = Run(
         open_folder,

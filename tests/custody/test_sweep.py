@@ -62,7 +62,7 @@ def left(state_dir, fork):
     assert not path.exists()
 
 
-def test_what_a_dead_process_left_goes(state_dir, left):
+def test_leftovers_of_a_dead_process_are_removed(state_dir, left):
     segment, paths, daemon = left
     done = sweep()
     assert not exists(segment)
@@ -84,7 +84,7 @@ def own_only() -> list[str]:
     return [name] if os.path.exists(os.path.join(state_dir_path(), name)) else []
 
 
-def test_a_dry_run_tells_the_same_and_touches_nothing(state_dir, left):
+def test_dry_run_reports_the_same_and_removes_nothing(state_dir, left):
     segment, paths, daemon = left
     files = sorted(os.listdir(state_dir))
     told = sweep(dry_run=True)
@@ -95,7 +95,7 @@ def test_a_dry_run_tells_the_same_and_touches_nothing(state_dir, left):
     assert sorted(told.removed) == sorted(sweep().removed)
 
 
-def test_each_line_says_what_it_was_who_made_it_and_where(state_dir):
+def test_each_line_names_object_creator_and_place(state_dir):
     key = unused_key()
     with scope() as ipc:
         segment = ipc.sysv_shm(key=key)
@@ -106,7 +106,7 @@ def test_each_line_says_what_it_was_who_made_it_and_where(state_dir):
         assert segment.exists()
 
 
-def test_a_live_owners_ledger_is_left_alone_while_it_is_written(state_dir, fork):
+def test_ledger_of_a_live_owner_is_kept(state_dir, fork):
     reader, writer = os.pipe()
 
     def life():
@@ -137,7 +137,7 @@ def test_a_live_owners_ledger_is_left_alone_while_it_is_written(state_dir, fork)
 
 @pytest.mark.parametrize("beginning", ["", "pytest-ipc", 'pytest-ipc 1 {"pid": 1'])
 @pytest.mark.parametrize("alive", [True, False], ids=["alive", "dead"])
-def test_a_first_line_that_is_not_whole_yet_is_no_trouble(state_dir, beginning, alive):
+def test_incomplete_first_line_is_accepted(state_dir, beginning, alive):
     process = Process.current() if alive else dead_process()
     path = state_dir / f"{process.pid}-{process.start}.ledger"
     path.write_text(beginning)
@@ -146,14 +146,14 @@ def test_a_first_line_that_is_not_whole_yet_is_no_trouble(state_dir, beginning, 
     assert (done.removed, done.left, done.refused, path.exists()) == ([], [], [], alive)
 
 
-def test_a_replacement_that_was_never_finished_goes_with_its_ledger(state_dir):
+def test_unfinished_replacement_is_removed_with_its_ledger(state_dir):
     path = forge(state_dir)
     (state_dir / f".{path.name}").write_text("half")
     sweep()
     assert os.listdir(state_dir) == []
 
 
-def test_what_came_between_the_first_look_and_the_writers_death_is_seen(state_dir, monkeypatch):
+def test_records_written_before_the_writers_death_are_read(state_dir, monkeypatch):
     """Its writer was dying: what is read before it is known to be dead may not be all that it has written."""
     key = unused_key()
     process = dead_process()
@@ -211,7 +211,7 @@ def test_two_sweeps_at_once_share_the_work(state_dir):
     assert [name for name in os.listdir(state_dir) if name.endswith("ledger")] == own_only()
 
 
-def test_a_sweep_that_holds_its_lock_for_ever_holds_up_no_other_for_long(state_dir, monkeypatch):
+def test_hanging_sweep_delays_others_only_briefly(state_dir, monkeypatch):
     """One patience for all that it holds."""
     monkeypatch.setattr(sweep_module, "PATIENCE", 0.2)
     held = []
@@ -249,7 +249,7 @@ def test_a_lock_that_always_fails_with_eintr_is_not_waited_for_without_end(state
     assert ledger.exists()
 
 
-def test_settling_one_process_touches_no_others_ledger(state_dir):
+def test_settle_of_one_process_keeps_other_ledgers(state_dir):
     process = dead_process()
     one, other = forge(state_dir, process=process), forge(state_dir)
     settle(process)
@@ -307,7 +307,7 @@ with pytest_ipc.scope() as ipc:
 """
 
 
-def test_sweep_where_no_proc_is_mounted_takes_nobody_for_dead(state_dir):
+def test_sweep_without_proc_presumes_no_process_dead(state_dir):
     pipe = subprocess.PIPE
     with Running([sys.executable, "-c", LIVES], stdin=pipe, stdout=pipe, text=True) as owner:
         assert owner.stdout is not None

@@ -28,7 +28,7 @@ def test_it_is_tempfiles_own_choice(tmp_path, monkeypatch, variable, value):
     assert temp_folder() == found, "a choice that tempfile has made stands"
 
 
-def test_it_writes_nothing(tmp_path, monkeypatch):
+def test_sweep_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     before = os.stat(tmp_path).st_mtime_ns
@@ -38,7 +38,7 @@ def test_it_writes_nothing(tmp_path, monkeypatch):
     assert os.stat(tmp_path).st_mtime_ns > before, "tempfile does, which is why it is not asked"
 
 
-def test_a_folder_in_which_others_could_exchange_what_is_made_is_refused(tmp_path, monkeypatch):
+def test_folder_writable_by_others_is_rejected(tmp_path, monkeypatch):
     """In a world-writable directory without sticky bit, other users can rename a private directory."""
     open_folder = tmp_path / "open"
     (open_folder / "below").mkdir(parents=True)
@@ -66,7 +66,7 @@ def test_a_private_folder_that_was_exchanged_is_not_removed(tmp_path, monkeypatc
     assert os.listdir(moved) == []
 
 
-def test_a_private_folder_goes_with_all_that_the_test_has_put_there(tmp_path, monkeypatch):
+def test_private_folder_is_removed_with_its_content(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with Fifo.create() as fifo:
         (fifo.path.parent / "deep" / "deeper").mkdir(parents=True)
@@ -76,7 +76,7 @@ def test_a_private_folder_goes_with_all_that_the_test_has_put_there(tmp_path, mo
     assert os.listdir(tmp_path) == []
 
 
-def test_a_descriptor_that_is_another_file_by_now_is_not_used(tmp_path):
+def test_reused_descriptor_is_not_used(tmp_path):
     """The test has closed the object's own, and opened its files under their numbers."""
     beside = tmp_path / "beside"
     beside.mkdir()

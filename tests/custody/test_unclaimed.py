@@ -72,7 +72,7 @@ def test_a_private_set_that_differs_is_not_it(state_dir, left, change):
     assert exists(left["private"])
 
 
-def test_a_private_set_that_somebody_has_used_is_not_it(state_dir, left):
+def test_used_private_set_is_kept(state_dir, left):
     if os.geteuid() != 0 and not left["mode"] & 0o200:
         semctl_set(left["private"], uid=os.geteuid(), gid=os.getegid(), mode=left["mode"] | 0o200)
     semop(left["private"], [(0, 1)])
@@ -81,7 +81,7 @@ def test_a_private_set_that_somebody_has_used_is_not_it(state_dir, left):
     assert exists(left["private"])
 
 
-def test_of_two_that_it_may_be_neither_goes(state_dir, left):
+def test_two_candidates_are_both_kept(state_dir, left):
     other = semget(IPC_PRIVATE, 7, left["mode"])
     try:
         forge(state_dir, about_set(key=0, nsems=7, mode=left["mode"], at=NOW() - 1))
@@ -107,7 +107,7 @@ def test_a_set_that_another_has_under_the_key_stays(state_dir, left, change, sen
     assert exists(left["keyed"])
 
 
-def test_a_set_with_the_key_that_is_in_use_stays(state_dir, left):
+def test_set_in_use_with_the_key_is_kept(state_dir, left):
     semop(left["keyed"], [(0, 1)])
     forge(state_dir, about_set(key=left["key"], nsems=7, at=NOW() - 1))
     assert "it is in use, and its creator is unknown" in one_line(sweep())
@@ -165,14 +165,14 @@ def test_another_users_set_stays(state_dir, fork):
         semctl_rmid(semid)
 
 
-def test_a_mode_that_is_drawn_is_none_that_others_use():
+def test_random_mode_is_unusual():
     drawn = {unusual_mode() for _ in range(3000)}
     assert len(drawn) > 100
     assert drawn.isdisjoint(USUAL)
     assert max(drawn) <= 0o777
 
 
-def test_the_mode_that_was_asked_for_is_what_the_caller_gets():
+def test_requested_mode_is_set():
     with scope() as ipc:
         assert [ipc.sysv_sem(key=0, mode=mode).stat().perm.mode for mode in (0o600, 0o640, 0o717)] == [
             0o600,
@@ -181,7 +181,7 @@ def test_the_mode_that_was_asked_for_is_what_the_caller_gets():
         ]
 
 
-def test_a_mode_that_cannot_be_set_leaves_nothing(monkeypatch):
+def test_failed_change_of_mode_leaks_nothing(monkeypatch):
     """Where the second call fails, the set of the first is no longer anybody's."""
     given, calls = [], []
     get, control = sem._semget, sem._semctl

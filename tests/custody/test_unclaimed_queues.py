@@ -90,7 +90,7 @@ def test_a_private_queue_that_differs_is_not_it(state_dir, private, change):
 
 
 @pytest.mark.parametrize("use", ["sent to", "emptied again"])
-def test_a_queue_that_somebody_has_used_is_not_it(state_dir, private, keyed, use):
+def test_used_queue_is_kept(state_dir, private, keyed, use):
     for msqid in (private, keyed):
         msgsnd(msqid, 1, b"theirs", IPC_NOWAIT)
         if use == "emptied again":
@@ -102,7 +102,7 @@ def test_a_queue_that_somebody_has_used_is_not_it(state_dir, private, keyed, use
     assert (exists(private), exists(keyed)) == (True, True)
 
 
-def test_of_two_that_it_may_be_neither_goes(state_dir, private):
+def test_two_candidates_are_both_kept(state_dir, private):
     other = msgget(IPC_PRIVATE, msgctl_stat(private).perm.mode)
     try:
         forge(state_dir, intended(private))
@@ -146,7 +146,7 @@ def test_the_next_one_under_the_key_is_not_taken_for_it(state_dir, keyed):
         assert (done.removed, done.left, other.exists()) == ([], [], True)
 
 
-def test_a_mode_that_cannot_be_set_leaves_nothing(monkeypatch):
+def test_failed_change_of_mode_leaks_nothing(monkeypatch):
     """Where the second call fails, the queue of the first is no longer anybody's."""
     given: list[int] = []
     get, control = msg._msgget, msg._msgctl

@@ -64,12 +64,12 @@ def verdicts_under(process: Liar, own_namespace: bool, tmp_path: Path) -> Callab
     return check
 
 
-def test_the_shim_and_the_table_know_the_same_lies():
+def test_interposer_and_table_have_the_same_faults():
     told = [lie for source in SOURCES for lie in set(re.findall(r'lie\("(\w+)"\)', source.read_text()))]
     assert sorted(told) == sorted(LIES)
 
 
-def test_every_clause_has_a_lie():
+def test_every_clause_has_a_fault():
     """Or a fault below libc. A clause that nothing makes fail may be asserting nothing."""
     named = {id for table in (LIES, FAULTS) for ids in table.values() for id in ids} | {*RACES.values()}
     assert [id for ids in survey.clauses().values() for id in ids if id not in named] == []
@@ -81,7 +81,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.mark.timeout(600)  # it runs much of the suite
-def test_without_a_lie_the_shim_changes_nothing(patient_process, tmp_path, request):
+def test_interposer_without_a_fault_changes_nothing(patient_process, tmp_path, request):
     lies = LIES if request.config.getoption("--every-fault") else SAMPLE
     every = sorted({clause for lie in lies for clause in LIES[lie]})
     found: Verdicts = {}
@@ -90,7 +90,7 @@ def test_without_a_lie_the_shim_changes_nothing(patient_process, tmp_path, reque
     assert not_so(found, every, "holds", "disputed") == {}
 
 
-def test_a_lie_is_caught_by_name(verdicts_under, lie):
+def test_fault_is_detected(verdicts_under, lie):
     found = verdicts_under(lie, LIES[lie])
     assert not_so(found, LIES[lie], "deviates") == {}
     assert wordless(found) == {}
@@ -110,7 +110,7 @@ def test_a_lie_is_caught_by_name(verdicts_under, lie):
         ("it is 1", False),
     ],
 )
-def test_what_is_no_words_is_found(text, is_wordless):
+def test_observation_without_words_is_found(text, is_wordless):
     found = {"a.b": {"verdict": "deviates", "expected": "it to be 3", "observed": text}}
     assert wordless(found) == ({"a.b, observed": text} if is_wordless else {})
     assert wordless({"a.b": {**found["a.b"], "verdict": "broken"}}) == {}

@@ -77,6 +77,6 @@ def test_a_call_that_the_kernel_does_not_have_is_absent(verdicts_below, faults):
 
 
 @pytest.mark.parametrize("faults", LACKING)
-def test_what_cannot_be_made_here_is_untested(verdicts_below, faults):
+def test_unavailable_means_are_untested(verdicts_below, faults):
     found = verdicts_below(faults, LACKING[faults])
     assert {id: found[id]["verdict"] for id in LACKING[faults]} == dict.fromkeys(LACKING[faults], "untested")

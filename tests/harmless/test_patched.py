@@ -115,7 +115,7 @@ def test_patched_after(request, name):
     request.getfixturevalue("patched")
     exercises.EXERCISES[name](ours, fork)
 
-def test_no_process_is_left():
+def test_no_process_remains():
     children = [pid for task in os.listdir("/proc/self/task") for pid in read(f"/proc/self/task/{task}/children").split()]
     assert [pid for pid in children if "pytest_ipc.custody.reaper" not in read(f"/proc/{pid}/cmdline")] == []
 

@@ -42,7 +42,7 @@ def suite(tmp_path, monkeypatch):
     return projects.Suite(tmp_path, ("test_it.py",), ("--rootdir", str(tmp_path), "-c", "/dev/null"), least=3)
 
 
-def test_what_the_plugin_changes_differs_and_what_varies_without_it_is_flaky(suite, tmp_path, capsys):
+def test_change_by_the_plugin_differs_from_flakiness(suite, tmp_path, capsys):
     assert not projects.same("planted", lambda _folder: suite, tmp_path)
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == "planted: 5 tests, 5 passed, 4 to be repeated, 1 flaky without the plugin"
@@ -61,7 +61,7 @@ def test_a_suite_that_does_not_run_is_not_the_same(suite, tmp_path, capsys):
     assert "which is not a run: at least 3 were expected" in capsys.readouterr().out
 
 
-def test_outcomes_that_are_the_same_are_the_same(suite, tmp_path, capsys):
+def test_equal_outcomes_are_equal(suite, tmp_path, capsys):
     (tmp_path / "test_it.py").write_text("".join(f"def test_{number}(): pass\n" for number in range(3)))
     assert projects.same("planted", lambda _folder: suite, tmp_path)
     assert capsys.readouterr().out == "planted: 3 tests, 3 passed, the same\n"

@@ -33,7 +33,7 @@ def run(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
-def test_nsenter_finds_what_an_actor_has_made(ipc_namespace):
+def test_nsenter_finds_objects_of_a_child(ipc_namespace):
     nsenter, ipcs, key = program("nsenter"), program("ipcs"), unused_key()
     namespace = ipc_namespace()
 
@@ -48,7 +48,7 @@ def test_nsenter_finds_what_an_actor_has_made(ipc_namespace):
     assert f"{key:#010x}" not in run(ipcs, "-m")
 
 
-def test_what_unshare_has_made_is_entered(fork):
+def test_namespace_of_unshare_is_entered(fork):
     unshare_program, key = program("unshare"), unused_key()
     source = (
         "import signal, sys; from pytest_ipc.kernel import IPC_CREAT, shmget\n"
@@ -66,7 +66,7 @@ def test_what_unshare_has_made_is_entered(fork):
     assert fork(look).result()
 
 
-def test_the_names_of_a_namespace_are_those_that_lsns_tells(ipc_namespace):
+def test_namespace_name_equals_that_of_lsns(ipc_namespace):
     lsns = program("lsns")
     child = ipc_namespace().fork(signal.pause)
     child.wait_blocked("pause")
@@ -75,13 +75,13 @@ def test_the_names_of_a_namespace_are_those_that_lsns_tells(ipc_namespace):
     assert [name.strip("ipc:[]"), str(child.pid)] in [line.split() for line in told.splitlines()]
 
 
-def test_prlimit_tells_the_same_limits():
+def test_prlimit_shows_the_same_limits():
     prlimit = program("prlimit")
     told = run(prlimit, "--nofile", "--noheadings", "--raw", "--output", "SOFT,HARD", "--pid", str(os.getpid()))
     assert told.split() == [str(value) for value in getrlimit(7)]
 
 
-def test_setpriv_tells_the_same_capabilities():
+def test_setpriv_shows_the_same_capabilities():
     setpriv = program("setpriv")
     told = run(setpriv, "--dump")
     (line,) = [line for line in told.splitlines() if line.startswith("Capability bounding set:")]

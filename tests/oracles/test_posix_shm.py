@@ -61,7 +61,7 @@ def test_we_find_posix_ipcs(posix_ipc):
         shm_open(theirs.name, os.O_RDWR)
 
 
-def test_who_is_first_has_the_name(posix_ipc, posix_shm):
+def test_first_creator_gets_the_name(posix_ipc, posix_shm):
     shared = posix_shm()
     with pytest.raises(posix_ipc.ExistentialError):
         posix_ipc.SharedMemory(shared.name, posix_ipc.O_CREX)
@@ -97,7 +97,7 @@ def test_we_find_multiprocessings():
         theirs.unlink()
 
 
-def test_who_attaches_with_multiprocessing_does_not_take_ours_along(posix_shm, program):
+def test_multiprocessing_attach_does_not_remove_our_object(posix_shm, program):
     """If it says so: by track=False, or before 3.13 by taking the name from its tracker, which would remove it at the end."""
     shared = posix_shm()
     program(
@@ -136,7 +136,7 @@ def test_our_constants_are_the_stdlibs():
     assert {name: getattr(kernel, name, None) for name in names} == theirs
 
 
-def test_the_stdlib_seals_what_we_see_sealed():
+def test_seals_of_the_stdlib_are_seen():
     fd = os.memfd_create("sealed", os.MFD_ALLOW_SEALING)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
     assert get_seals(fd) == F_SEAL_SHRINK == fcntl.F_SEAL_SHRINK
@@ -145,7 +145,7 @@ def test_the_stdlib_seals_what_we_see_sealed():
     os.close(fd)
 
 
-def test_an_object_of_ours_that_is_removed_by_hand_is_gone_for_all(posix_shm):
+def test_object_removed_by_hand_is_gone_for_all(posix_shm):
     shared = posix_shm()
     os.unlink(f"/dev/shm{shared.name}")
     with fails_with(2):

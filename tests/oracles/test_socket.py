@@ -87,7 +87,7 @@ def test_our_client_speaks_to_socketserver(sockets, fork):
     child.result()
 
 
-def test_the_stdlibs_way_to_a_peers_credentials_gives_the_same(sockets):
+def test_peer_credentials_equal_those_of_the_stdlib(sockets):
     left, _right = sockets.pair()
     theirs = left.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, Ucred.SIZE)
     assert Ucred.unpack(theirs) == left.peer_credentials()

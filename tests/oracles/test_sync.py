@@ -127,7 +127,7 @@ def test_its_pidfd_is_signalled_by_us_and_ours_by_it(fork):
 
 # Python 3.12 on warns of a fork in a process with threads, as a pytest-xdist worker is one.
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_process_of_multiprocessings_waits_on_our_word(futex):
+def test_multiprocessing_process_waits_on_our_futex(futex):
     word = futex()
     other = multiprocessing.get_context("fork").Process(target=word.wait, args=(0,), kwargs={"timeout": 10})
     other.start()
@@ -155,7 +155,7 @@ def test_handlers_of_signals_see_our_alarm(fork):
     assert fork(life).result() == [SIGALRM]
 
 
-def test_times_are_what_the_standard_library_has():
+def test_times_equal_those_of_the_stdlib():
     now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     spec = Timespec(*divmod(now, 10**9))
     assert Timespec.of(now / 10**9).sec == spec.sec

@@ -50,7 +50,7 @@ def ours_of(id: int) -> dict[str, int]:
 
 @pytest.mark.parametrize("text", [b"", b"\0binary\xff", bytes(range(256)) * 8], ids=["none", "binary", "2048 bytes"])
 @pytest.mark.parametrize("type", [1, 7, 2**31 - 1])
-def test_what_we_send_it_receives(sysv_msg, type, text):
+def test_other_binding_receives_our_message(sysv_msg, type, text):
     queue = sysv_msg()
     other = sysv_ipc.MessageQueue(queue.key, max_message_size=8192)
     assert other.id == queue.id
@@ -103,12 +103,12 @@ def test_a_queue_that_is_full_for_us_is_full_for_it(sysv_msg):
         queue.send(b"x", flags=IPC_NOWAIT)
 
 
-def test_it_removes_ours_and_that_is_no_failure(sysv_msg):
+def test_removal_by_the_other_binding_is_harmless(sysv_msg):
     queue = sysv_msg()
     sysv_ipc.remove_message_queue(queue.id)
     assert not queue.exists()
     assert not queue.remove()
 
 
-def test_a_new_queue_has_the_room_that_the_limits_say(theirs):
+def test_new_queue_has_the_default_capacity(theirs):
     assert theirs.max_size == msgctl_limits().msgmnb

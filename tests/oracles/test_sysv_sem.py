@@ -22,7 +22,7 @@ def theirs():
     semaphore.remove()
 
 
-def test_ours_is_what_it_finds():
+def test_other_binding_finds_our_object():
     with SemaphoreSet.create(values=[3], mode=0o640) as ours:
         found = sysv_ipc.Semaphore(ours.key)
         perm = ours.stat().perm
@@ -36,7 +36,7 @@ def test_ours_is_what_it_finds():
         assert found.value == ours.value() == 4
 
 
-def test_its_is_what_we_find(theirs):
+def test_object_of_the_other_binding_is_found(theirs):
     with SemaphoreSet.create(key=theirs.key, flags=0) as ours:
         assert (ours.id, ours.count, ours.values) == (theirs.id, 1, [2])
         perm = ours.stat().perm
@@ -102,7 +102,7 @@ def test_time_limits_and_the_undo_agree(fork, maker):
         assert ours.value() == 0
 
 
-def test_removed_by_it_is_gone_for_us():
+def test_removal_by_the_other_binding_is_seen():
     with SemaphoreSet.create() as ours:
         sysv_ipc.Semaphore(ours.key).remove()
         assert not ours.exists()

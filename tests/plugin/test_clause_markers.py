@@ -57,7 +57,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_is_no_clause_is_one_usage_error(pytester, case):
+def test_invalid_clause_is_one_usage_error(pytester, case):
     source, message = WRONG[case]
     result = run(pytester, f"{GOOD}\n    {source}\n")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -147,7 +147,7 @@ def test_every_verdict_is_in_the_summary(pytester, how):
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
-def test_a_run_without_clauses_says_nothing_of_them(pytester):
+def test_run_without_clauses_does_not_mention_them(pytester):
     result = run(pytester, "def test_plain(): pass")
     result.stdout.no_fnmatch_line("*= clauses =*")
 
@@ -183,7 +183,7 @@ EACH = (
 
 
 @pytest.mark.parametrize("how", [[], ["-n", "2"]], ids=["plain", "xdist"])
-def test_the_junit_report_says_what_came_of_each(pytester, how):
+def test_junit_report_has_every_verdict(pytester, how):
     run(
         pytester,
         EACH,
@@ -223,7 +223,7 @@ def test_the_junit_report_says_what_came_of_each(pytester, how):
 
 
 @pytest.mark.parametrize("how", [[], ["-n", "2"]], ids=["plain", "xdist"])
-def test_the_ctrf_report_says_what_came_of_each(pytester, how):
+def test_ctrf_report_has_every_verdict(pytester, how):
     run(
         pytester,
         EACH,
@@ -244,7 +244,7 @@ def test_the_ctrf_report_says_what_came_of_each(pytester, how):
     assert found["a.absent"]["message"] == "absent: ENOSYS: no such call"
 
 
-def test_what_is_no_clause_ends_a_distributed_run_too(pytester):
+def test_invalid_clause_ends_a_distributed_run(pytester):
     source, _ = WRONG["same id twice"]
     result = run(pytester, f"{GOOD}\n    {source}\n", "-n", "2")
     assert result.ret != 0

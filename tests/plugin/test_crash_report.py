@@ -38,7 +38,7 @@ def leave_a_fifo(state_dir: Path, number: int, **details: int) -> Path:
 
 
 @pytest.mark.parametrize("how", [[], ["-n", "2"]], ids=["alone", "workers"])
-def test_a_run_sweeps_first_and_says_what_it_found(pytester, state_dir, how):
+def test_run_sweeps_first_and_reports_it(pytester, state_dir, how):
     gone, left = leave_a_fifo(state_dir, 1), leave_a_fifo(state_dir, 2, uid=os.geteuid() + 1)
     (state_dir / "1-1.ledger").write_text("garbage\n")
     pytester.makepyfile("def test_nothing(): pass")
@@ -52,7 +52,7 @@ def test_a_run_sweeps_first_and_says_what_it_found(pytester, state_dir, how):
     assert (gone.exists(), left.exists()) == (False, True)
 
 
-def test_a_home_that_cannot_be_used_is_told_and_stops_no_run(pytester, state_dir):
+def test_unusable_state_directory_is_reported_and_stops_no_run(pytester, state_dir):
     (state_dir / "1-1.ledger").touch()
     state_dir.chmod(0o777)
     pytester.makepyfile("def test_nothing(): pass")
@@ -61,7 +61,7 @@ def test_a_home_that_cannot_be_used_is_told_and_stops_no_run(pytester, state_dir
     result.stdout.fnmatch_lines([f"ipc: the state directory is open to others (mode 0o777), *: {state_dir}"])
 
 
-def test_a_kernel_without_pidfds_is_told_of(pytester, state_dir):
+def test_kernel_without_pidfds_is_reported(pytester, state_dir):
     assert state_dir.is_dir()
     pytester.makeconftest("from pytest_ipc.unpatched import os\ndel os.pidfd_open\n")
     pytester.makepyfile(
@@ -76,7 +76,7 @@ def test_a_kernel_without_pidfds_is_told_of(pytester, state_dir):
     result.stdout.fnmatch_lines(["ipc: pidfd_open(2) is not available *: the reaper polls 20 times a second"])
 
 
-def test_a_run_that_makes_nothing_does_not_mention_them(pytester, state_dir):
+def test_run_without_objects_does_not_mention_pidfds(pytester, state_dir):
     assert state_dir.is_dir()
     pytester.makeconftest("from pytest_ipc.unpatched import os\ndel os.pidfd_open\n")
     pytester.makepyfile("def test_nothing(): pass")
@@ -133,7 +133,7 @@ def pytest_testnodedown(node, error):
 
 @pytest.mark.parametrize("first", ["the reaper", "the controller"])
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_the_report_of_a_crash_names_what_was_left(pytester, state_dir, monkeypatch, first, workers):
+def test_crash_report_names_leftovers(pytester, state_dir, monkeypatch, first, workers):
     monkeypatch.setenv("IPC_FIRST", first)
     pytester.makeconftest(LET_THE_REAPER)
     pytester.makepyfile(DIES)
@@ -144,12 +144,12 @@ def test_the_report_of_a_crash_names_what_was_left(pytester, state_dir, monkeypa
     section = result.stdout.str().partition("leaked, and removed")[2]
     assert f"FIFO {os.path.realpath(os.environ['TMPDIR'])}/pytest-ipc-" in section
     assert "System V segment (key " in section
-    assert ", 12345 bytes), made by test_the_report_of_a_crash_names_what_was_left.py::test_dies in process " in section
+    assert ", 12345 bytes), made by test_crash_report_names_leftovers.py::test_dies in process " in section
     assert Deadline(30).until(lambda: not [name for name in os.listdir(state_dir) if name.endswith(".ledger")])
     assert os.listdir(state_dir) == []
 
 
-def test_each_crash_tells_of_its_own(pytester, state_dir, monkeypatch):
+def test_each_crash_report_names_its_own_leftovers(pytester, state_dir, monkeypatch):
     monkeypatch.setenv("IPC_FIRST", "")
     assert state_dir.is_dir()
     pytester.makepyfile(
@@ -172,7 +172,7 @@ def test_each_crash_tells_of_its_own(pytester, state_dir, monkeypatch):
     for block in blocks:
         size = (
             block.partition("[")[2].partition("]")[0]
-            if block.startswith("'test_each_crash_tells_of_its_own.py::test_dies[")
+            if block.startswith("'test_each_crash_report_names_its_own_leftovers.py::test_dies[")
             else ""
         )
         told = [size for size in ("1111", "2222", "3333") if f", {size} bytes)" in block]

@@ -13,7 +13,7 @@ FACTORIES = sorted({fixture.name for fixture in fixtures._fixtures_of(fixtures)}
 
 
 @pytest.mark.parametrize("name", FACTORIES)
-def test_a_fixture_that_was_not_called_says_so(request, name):
+def test_uncalled_fixture_explains_its_error(request, name):
     factory = request.getfixturevalue(name)
     with pytest.raises(AttributeError) as caught:
         factory.attach  # noqa: B018 - as a test that forgot the parentheses has it
@@ -22,7 +22,7 @@ def test_a_fixture_that_was_not_called_says_so(request, name):
     assert not hasattr(factory, "__enter__")
 
 
-def test_fork_that_was_not_called_says_so(fork):
+def test_uncalled_fork_explains_its_error(fork):
     with pytest.raises(AttributeError) as caught:
         fork.result()
     assert str(caught.value) == "fork is a factory: call it, as in fork(function).result"
@@ -36,7 +36,7 @@ def test_a_factory_has_the_name_signature_and_docstring_of_the_method(request, n
     assert repr(factory) == f"<factory {name}{inspect.signature(method)}>"
 
 
-def test_a_factory_creates_what_the_scope_owns(sysv_shm, ipc):
+def test_factory_creates_objects_of_the_scope(sysv_shm, ipc):
     segment = sysv_shm(8192)
     assert isinstance(segment, Segment)
     assert ipc.scope.owned() == [segment]

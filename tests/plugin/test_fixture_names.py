@@ -163,7 +163,7 @@ def test_the_fixtures_of_a_project_win(pytester):
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=3)
 
 
-def test_no_fixture_depends_on_a_name_that_could_be_anothers():
+def test_fixtures_depend_on_unambiguous_names():
     for fixture in fixtures._fixtures_of(fixtures):
         assert set(inspect.signature(fixture).parameters) <= {"ipc_scope", "request"}, fixture.name
 

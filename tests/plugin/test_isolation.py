@@ -109,7 +109,7 @@ def notes(pytester: Any) -> list[list[str]]:
 
 @pytest.mark.parametrize("who", ["as it is", "ordinary"])
 @pytest.mark.parametrize("how", [[], ["-n", "2"], ["-n", "0"]], ids=" ".join)
-def test_whoever_runs_tests_is_in_a_namespace_of_its_own(pytester, who, how):
+def test_process_that_runs_tests_is_in_its_own_namespace(pytester, who, how):
     if who == "ordinary" and (refusal := trial(ordinary)) is not None:
         pytest.skip(f"no user namespace can be made here: {refusal}")
     pytester.makepyfile(TESTS)
@@ -132,7 +132,7 @@ def test_the_configuration_may_ask_for_it(pytester):
     assert notes(pytester)[0][0] != current_namespace()
 
 
-def test_without_it_nobody_moves(pytester):
+def test_without_the_option_nothing_moves(pytester):
     pytester.makepyfile(TESTS)
     ran = run(pytester)
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -149,7 +149,7 @@ def test_where_it_cannot_be_it_is_a_usage_error_with_the_way_out(pytester, how):
     assert ran.returncode == pytest.ExitCode.USAGE_ERROR
     (line,) = [line for line in ran.stderr.splitlines() if line]
     assert line.startswith("ERROR: --ipc-isolate: a new IPC namespace needs CAP_SYS_ADMIN, or user namespaces")
-    assert "`unshare -Uri pytest …` puts the whole run in one" in line
+    assert "`unshare -Uri pytest …` runs all of pytest in one" in line
 
 
 THREADS = """
@@ -199,9 +199,7 @@ def test_threads_that_are_there_already_are_named_as_the_cause(pytester, monkeyp
     assert line.startswith(
         "ERROR: --ipc-isolate: without CAP_SYS_ADMIN a process enters an IPC namespace together with a user"
     )
-    assert (
-        "a process of one thread may do, and this one has 3: another plugin starts threads when it is imported" in line
-    )
+    assert "single-threaded; this one has 3 threads, because another plugin starts threads at import" in line
     assert "`unshare -Uri pytest …`" in line
 
 
@@ -287,7 +285,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize("how", [[], ["-n", "1"]], ids=" ".join)
-def test_a_run_that_was_killed_with_its_reaper_leaves_nothing_anywhere(pytester, how):
+def test_run_killed_with_its_reaper_leaks_nothing(pytester, how):
     pytester.makepyfile(DIES)
     ran = run(pytester, "--ipc-isolate", *how)
     assert ran.returncode == (1 if how else -signal.SIGKILL), ran.stdout
@@ -312,7 +310,7 @@ def namespace_of(pid: str) -> str:
         return ""
 
 
-def test_what_others_have_left_is_swept_before_the_run_goes(pytester):
+def test_leftovers_are_swept_before_the_run_moves(pytester):
     """From within, what is out here could not be reached by an ordinary user."""
     pytester.makepyfile(DIES)
     assert run(pytester).returncode == -signal.SIGKILL
@@ -321,7 +319,7 @@ def test_what_others_have_left_is_swept_before_the_run_goes(pytester):
     assert ran.stdout.count("ipc: removed System V segment") == 2, ran.stdout
 
 
-def test_the_option_is_told_in_the_help(pytester):
+def test_option_is_in_the_help(pytester):
     ran = run(pytester, "--help")
     assert "--ipc-isolate" in ran.stdout
     assert "ipc_isolate (bool):" in ran.stdout

@@ -84,7 +84,7 @@ class TestOld(unittest.TestCase):
     assert (log["child left with 1"], log["tearDown"], log["session torn down"]) == (1, 1, 1)
 
 
-def test_no_descriptor_is_held_that_a_test_could_close(run):
+def test_guard_holds_no_descriptor(run):
     """With --capture=sys pytest has none either that it would miss."""
     result, _ = run(
         """
@@ -135,7 +135,7 @@ def test_the_child_was_stopped():
     result.stdout.fnmatch_lines(["it returned"])
 
 
-def test_a_child_that_has_lost_everything_is_stopped_and_reported(run):
+def test_child_without_descriptors_is_stopped_and_reported(run):
     """Another root directory and another user: it could neither import anything nor open a file of its parent's."""
     if __import__("os").geteuid() != 0:
         pytest.skip("needs to be user 0, to become another one")
@@ -157,7 +157,7 @@ def test_forks(tmp_path):
     result.stdout.fnmatch_lines(["child * in the call:", "*LookupError: from afar"])
 
 
-def test_what_the_test_printed_before_is_kept(run):
+def test_output_before_the_fork_is_kept(run):
     """The child does not run pytest's capture, which would take it from the file that both have."""
     result, _ = run("""
 def test_forks():
@@ -174,7 +174,7 @@ def test_forks():
         assert result.stdout.str().count(f"\n{line}\n") == 1
 
 
-def test_more_children_than_there_is_room_for_are_all_stopped(run):
+def test_more_children_than_note_slots_are_all_stopped(run):
     result, log = run("""
 def test_forks():
     children = []
@@ -241,7 +241,7 @@ def test_forks(forks):
     assert (log["after"], log["session torn down"]) == (1, 1)
 
 
-def test_children_that_use_pytest_in_their_own_way_are_left_alone(run):
+def test_children_that_call_pytest_are_not_stopped(run):
     result, log = run("""
 @pytest.fixture
 def value():
@@ -274,7 +274,7 @@ def test_runs_another_pytest(tmp_path):
 
 
 @pytest.mark.parametrize("hook", ["pytest_cmdline_main", "pytest_runtestloop"])
-def test_a_plugin_that_lets_a_child_run_the_tests_may(pytester, run, hook):
+def test_plugin_may_run_tests_in_a_child(pytester, run, hook):
     """One that goes to the background, and one that starts workers of its own."""
     pytester.makeconftest(f"""
         import os

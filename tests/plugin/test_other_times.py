@@ -22,7 +22,7 @@ def test_forks(gate):
 
 
 @pytest.mark.parametrize("how", [[], ["-n", "1"]], ids=["alone", "worker"])
-def test_a_child_that_comes_back_after_its_test_fails_what_runs_then(run, how):
+def test_child_that_returns_late_fails_the_current_test(run, how):
     """The tear-down of the session fixture runs in the last test, whose failure names the child's test."""
     result, log = run(LATE, *how)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
@@ -32,7 +32,7 @@ def test_a_child_that_comes_back_after_its_test_fails_what_runs_then(run, how):
 
 
 @pytest.mark.parametrize("how", [[], ["-n", "1"], ["-p", "no:terminal"]], ids=["alone", "worker", "no terminal"])
-def test_a_child_that_comes_back_after_the_last_test_fails_the_session(pytester, run, how):
+def test_child_that_returns_after_the_last_test_fails_the_session(pytester, run, how):
     pytester.makeconftest("""
         import os
         import pytest
@@ -112,7 +112,7 @@ def test_forks(forks, resource):
     assert (log["child left with 1"], log["ran"], log["forks torn down"], log["session torn down"]) == (1, 0, 1, 1)
 
 
-def test_a_child_of_multiprocessing_that_does_not_come_back_is_left_alone(run):
+def test_multiprocessing_child_is_not_stopped(run):
     result, log = run("""
 import multiprocessing
 

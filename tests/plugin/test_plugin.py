@@ -128,7 +128,7 @@ UNUSED = """
 
 @pytest.mark.parametrize("how", [[], ["-n", "1"]], ids=["alone", "worker"])
 @pytest.mark.parametrize("neighbour", [False, True])
-def test_a_run_without_ipc_loads_next_to_nothing_of_it(pytester, monkeypatch, how, neighbour):
+def test_run_without_ipc_loads_few_modules(pytester, monkeypatch, how, neighbour):
     """Of a neighbour that runs its ledger's name says enough: who a process is takes one module more."""
     home = pytester.path / "pytest-ipc"
     home.mkdir(mode=0o700)
@@ -160,7 +160,7 @@ def test_it_alone_loads_no_ctypes(program):
     )
 
 
-def test_what_cannot_be_released_is_told_at_tear_down(pytester):
+def test_failed_release_is_reported_at_tear_down(pytester):
     pytester.makepyfile(
         """
         import os
@@ -189,7 +189,7 @@ def test_what_cannot_be_released_is_told_at_tear_down(pytester):
     )
 
 
-def test_elsewhere_than_on_linux_the_fixtures_fail_with_one_sentence(pytester):
+def test_fixtures_fail_on_other_systems_with_one_sentence(pytester):
     pytester.makeconftest(
         """
         import sys
@@ -220,7 +220,7 @@ def test_elsewhere_than_on_linux_the_fixtures_fail_with_one_sentence(pytester):
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_time_limit_that_ran_out_is_told_once(pytester):
+def test_expired_timeout_is_reported_once(pytester):
     """pytest-timeout's SIGALRM has been seen by its owner: putting signals back must not send it a second time."""
     pytest.importorskip("pytest_timeout", reason="pytest-timeout is not installed")
     pytester.makepyfile(
@@ -268,7 +268,7 @@ COVERED = """
 """
 
 
-def test_what_a_child_ran_is_counted(pytester):
+def test_coverage_counts_lines_of_children(pytester):
     """With coverage's two patches: os._exit saves what was measured, and a fork goes on measuring."""
     coverage = pytest.importorskip("coverage", reason="coverage is not installed")
     if tuple(coverage.version_info[:2]) < (7, 10):

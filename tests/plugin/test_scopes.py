@@ -63,7 +63,7 @@ from pytest_ipc import fails_with
 from pytest_ipc.kernel import shmctl_stat
 
 
-def test_what_a_narrower_scope_made_is_gone(worker):
+def test_objects_of_a_narrower_scope_are_gone(worker):
     rows = [row.split() for row in Path(os.environ["NOTE"]).read_text().splitlines()]
     if worker == "master":
         assert [scope for scope, _ in rows].count("SCOPE") == COUNT
@@ -158,7 +158,7 @@ def test_records_name_the_narrowest_scope_that_is_in_use(pytester):
     pytester.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(passed=4)
 
 
-def test_a_killed_run_leaves_nothing_of_a_wider_scope(pytester):
+def test_killed_run_leaks_nothing_of_a_wider_scope(pytester):
     pytester.makepyfile(
         """
         import os, signal

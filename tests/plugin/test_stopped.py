@@ -22,7 +22,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_child_that_comes_back_fails_its_parents_test(run, way):
+def test_child_that_returns_fails_its_parents_test(run, way):
     statement, told, status = WAYS[way]
     result, log = run(f"""
 def test_forks(resource):
@@ -150,7 +150,7 @@ class TestOld(unittest.TestCase):
     assert (log[f"child left with {status}"], log["tearDown"], log["ran"], log["after"]) == (1, 1, 1, 1)
 
 
-def test_a_test_that_fails_or_skips_itself_tells_of_its_child_too(run):
+def test_failed_or_skipped_test_reports_its_child(run):
     result, _ = run("""
 def forks():
     pid = os.fork()
@@ -171,7 +171,7 @@ def test_skips():
     result.stdout.fnmatch_lines(["*'parent' == 'failed'*"])
 
 
-def test_several_children_are_told_of_each(run):
+def test_each_of_several_children_is_reported(run):
     result, log = run("""
 def test_forks():
     for number in range(3):
@@ -185,7 +185,7 @@ def test_forks():
     assert log["child left with 1"] == 3
 
 
-def test_a_grandchild_that_comes_back_is_stopped_too(run):
+def test_grandchild_that_returns_is_stopped(run):
     result, log = run("""
 def test_forks():
     pid = os.fork()

@@ -60,7 +60,7 @@ def test_a_child_that_runs_is_not_asleep(fork):
         child.wait_blocked(timeout=0.2)
 
 
-def test_the_wrong_sleep_is_told_with_what_it_is(fork, pipe):
+def test_other_sleep_is_reported(fork, pipe):
     child = fork(os.read, pipe().read_fd, 7)
     child.wait_blocked("read")
     with pytest.raises(
@@ -70,7 +70,7 @@ def test_the_wrong_sleep_is_told_with_what_it_is(fork, pipe):
     assert "0x7" in str(caught.value)
 
 
-def test_what_it_had_said_is_told_too(fork, pipe):
+def test_output_of_the_child_is_reported(fork, pipe):
     def life(fd):
         print("about to read")
         os.read(fd, 1)
@@ -85,7 +85,7 @@ def test_what_it_had_said_is_told_too(fork, pipe):
     ("end", "text"),
     [(lambda: os._exit(3), "exited with status 3"), (lambda: os.kill(os.getpid(), 9), "killed by SIGKILL")],
 )
-def test_a_child_that_ends_instead_is_told_at_once(fork, end, text):
+def test_child_that_ends_instead_is_reported_at_once(fork, end, text):
     with pytest.raises(ChildDied, match=rf"waited for <child \d+ .*> to sleep in read, but it .*{text}") as caught:
         fork(end).wait_blocked("read", timeout=600)
     assert caught.value.status is not None
@@ -138,7 +138,7 @@ def test_where_the_machines_numbers_are_not_known_any_sleep_must_do(fork, pipe, 
         fork(spin).wait_blocked("read", timeout=0.2)
 
 
-def test_before_its_function_began_no_sleep_counts(monkeypatch):
+def test_sleep_before_the_function_starts_does_not_count(monkeypatch):
     """What a child sleeps in while it is made ready is this package's own business."""
     libc = ctypes.CDLL(None)
     gate, opened = os.pipe()
@@ -172,12 +172,12 @@ def test_a_state_can_be_waited_for(fork, pipe):
 
 
 @pytest.mark.parametrize(("call", "argument", "error"), [(os._exit, 3, ChildDied), (os.close, 999, OSError)])
-def test_a_child_that_has_ended_will_be_in_no_other_state(fork, call, argument, error):
+def test_ended_child_reaches_no_other_state(fork, call, argument, error):
     with pytest.raises(error):
         fork(call, argument).wait_state("T")
 
 
-def test_a_child_that_does_not_end_is_told_with_what_it_does(fork, pipe):
+def test_child_that_does_not_end_is_reported_with_its_state(fork, pipe):
     child = fork(os.read, pipe().read_fd, 1)
     child.wait_blocked("read")
     for wait in (child.wait, child.result):
@@ -186,7 +186,7 @@ def test_a_child_that_does_not_end_is_told_with_what_it_does(fork, pipe):
     assert child.alive
 
 
-def test_what_the_child_raised_instead_of_blocking_is_raised(fork):
+def test_exception_instead_of_blocking_is_raised(fork):
     with pytest.raises(ZeroDivisionError) as caught:
         fork(lambda: 1 // 0).wait_blocked("read")
     assert "1 // 0" in caught.value.__notes__[0]

@@ -35,7 +35,7 @@ def fd(tmp_path) -> Iterator[int]:
     os.close(made)
 
 
-def test_a_child_holds_what_its_parent_has_open(fork, fd, pipe, fifo):
+def test_child_holds_its_parents_descriptors(fork, fd, pipe, fifo):
     made = fifo()
     keeper = os.open(made.path, os.O_RDWR)
     numbers = (fd, keeper, made.open_reader().fileno(), *pipe().descriptors())
@@ -52,7 +52,7 @@ def test_its_streams_are_its_own(fork):
     assert fork(life).result() == ["/dev/null", "/memfd:pytest-ipc-output", "/memfd:pytest-ipc-output"]
 
 
-def test_it_holds_nothing_of_this_packages_own_but_its_report_and_its_ledger(fork):
+def test_child_holds_only_its_report_and_ledger_of_this_package(fork):
     others = [fork(signal.pause) for _ in range(3)]
     for other in others:
         other.wait_blocked("pause")
@@ -275,7 +275,7 @@ def test_without_a_listing_of_descriptors_the_runners_pipes_are_found_by_number(
             os.close(fd)
 
 
-def test_end_of_file_comes_though_another_child_lives(fork, pipe):
+def test_end_of_file_arrives_while_another_child_lives(fork, pipe):
     """A child holds only copies that it was given: one that was made before a pipe keeps no end of it open."""
     hold = pipe()
     other = fork(os.read, hold.read_fd, 1)

@@ -72,7 +72,7 @@ def test_ending_a_child_ends_its_group(fork):
 
 
 @pytest.mark.parametrize("pidfd", ["here", "group flag missing", "missing"])
-def test_the_group_that_an_ended_child_left_behind_ends_with_it(fork, monkeypatch, pidfd):
+def test_group_of_an_ended_child_is_killed(fork, monkeypatch, pidfd):
     def refuse(number: int) -> Callable[..., None]:
         def call(*_arguments: object) -> None:
             raise OSError(number, os.strerror(number))
@@ -164,7 +164,7 @@ def test_a_test_may_reap_the_child_itself(fork):
     assert ended.status is None
 
 
-def test_a_child_that_somebody_else_reaped_is_not_killed_again(fork, monkeypatch):
+def test_foreign_reaped_child_is_not_killed_again(fork, monkeypatch):
     """Its number may be somebody else's by then."""
     child = fork(int)
     os.waitpid(child.pid, 0)
@@ -188,7 +188,7 @@ def test_a_test_may_ignore_sigchld(fork):
 
 
 @pytest.mark.parametrize("how", ["SIG_IGN", "SA_NOCLDWAIT"])
-def test_where_the_kernel_keeps_no_status_that_is_said(fork, how):
+def test_missing_status_is_reported(fork, how):
     def life():
         if how == "SIG_IGN":
             signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -211,7 +211,7 @@ def test_a_child_in_a_child_belongs_to_it(fork):
     assert fork(life).result()
 
 
-def test_an_actor_of_the_parent_is_left_alone_by_a_child(fork):
+def test_child_does_not_end_its_siblings(fork):
     first = fork(signal.pause)
     first.wait_blocked("pause")
 

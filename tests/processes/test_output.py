@@ -57,7 +57,7 @@ def test_everything_a_child_writes_is_in_the_report_once(pytester, monkeypatch, 
     assert text.count("parent C before") == 1
 
 
-def test_a_childs_assertion_is_explained_as_its_parents_would_be(pytester):
+def test_assertion_in_a_child_is_explained(pytester):
     pytester.makepyfile(
         """
         def life(values):
@@ -111,13 +111,13 @@ def test_it_is_passed_on_when_the_child_is_waited_for_and_when_it_is_ended(fork,
     assert capsys.readouterr().out == "ended\n"
 
 
-def test_bytes_that_are_no_text_do_not_harm(fork):
+def test_invalid_utf_8_is_harmless(fork):
     child = fork(os.write, 1, b"\xff\xfe ok\n")
     child.wait()
     assert child.output == "\ufffd\ufffd ok\n"
 
 
-def test_a_terminal_of_few_letters_keeps_no_result_back(program):
+def test_ascii_terminal_does_not_prevent_the_result(program):
     done = program(
         "import os, sys\n"
         "from pytest_ipc import scope\n"
@@ -128,7 +128,7 @@ def test_a_terminal_of_few_letters_keeps_no_result_back(program):
     assert done.stdout == "caf\\xe9\n7\n"
 
 
-def test_a_child_reads_nothing(fork):
+def test_standard_input_of_a_child_is_empty(fork):
     assert fork(lambda: (sys.stdin.read(), os.read(0, 1))).result() == ("", b"")
 
 
@@ -152,7 +152,7 @@ def test_a_crash_is_explained_on_the_childs_own_output(fork):
     assert child.output.startswith("Fatal Python error: Segmentation fault")
 
 
-def test_what_a_memory_file_holds_is_read_from_any_place_and_takes_no_more_room():
+def test_memory_file_is_read_from_any_offset():
     fd = memory_file("test")
     try:
         os.write(fd, b"0123456789")

@@ -50,7 +50,7 @@ def test_arguments_environment_and_directory(spawn, tmp_path):
         (["/dev"], None, PermissionError),
     ],
 )
-def test_what_cannot_be_executed_is_an_error_here(spawn, argv, cwd, error):
+def test_failed_execve_is_raised(spawn, argv, cwd, error):
     with pytest.raises(error) as caught:
         spawn(argv, cwd=cwd)
     assert caught.value.filename == (cwd or argv[0])
@@ -137,7 +137,7 @@ def test_it_waits_for_output(spawn):
         program.wait_for_output("never", timeout=0.05)
 
 
-def test_output_that_never_comes_ends_with_the_program(spawn):
+def test_wait_for_output_ends_with_the_program(spawn):
     program = spawn(["sh", "-c", "echo other; exit 3"])
     with pytest.raises(
         ChildDied, match=r"to write 'ready' to its stdout, but it exited with status 3\nits output was:\nother"
@@ -176,7 +176,7 @@ def test_terminate_gives_it_time_to_clean_up(spawn):
     assert program.terminate(grace=60) == 5
 
 
-def test_what_has_ended_stays_as_it_ended(spawn):
+def test_ended_program_keeps_its_status(spawn):
     program = spawn(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"])
     program.wait_for_output("ready")
     assert program.terminate(grace=0.05) == -signal.SIGKILL
@@ -190,7 +190,7 @@ def test_a_program_that_ends_at_once_has_its_status(spawn):
         assert spawn(["false"]).wait() == 1
 
 
-def test_what_fails_before_the_program_runs_is_raised(spawn):
+def test_error_before_execve_is_raised(spawn):
     with pytest.raises(ValueError, match="null byte"):
         spawn(["true", "a\0b"])
     with pytest.raises(FileNotFoundError) as caught:
@@ -198,7 +198,7 @@ def test_what_fails_before_the_program_runs_is_raised(spawn):
     assert caught.value.filename == "/no/" + "x" * 200
 
 
-def test_terminate_kills_what_ignores_it(spawn):
+def test_terminate_kills_a_program_that_ignores_sigterm(spawn):
     program = python(
         spawn, "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('ready')\ntime.sleep(100)"
     )

@@ -38,7 +38,7 @@ def fail(error: BaseException) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 0, "", {"a": [1, (2,)]}, OSError(2, "a value"), int, os.getpid])
-def test_a_value_comes_back(fork, value):
+def test_result_is_returned(fork, value):
     result = fork(lambda: value).result()
     assert (type(result), repr(result)) == (type(value), repr(value))
 
@@ -54,7 +54,7 @@ def test_arguments_arrive(fork):
     assert fork(lambda *args, **kwargs: (args, kwargs), 1, b"x", c=[2]).result() == ((1, b"x"), {"c": [2]})
 
 
-def test_an_instance_of_a_local_class_comes_back(fork):
+def test_instance_of_a_local_class_is_returned(fork):
     class Local:
         def __init__(self, value: int) -> None:
             self.value = value
@@ -66,7 +66,7 @@ def test_an_instance_of_a_local_class_comes_back(fork):
     assert (type(found), found.value, type(inner), cls) == (Local, 7, Local.Inner, Local)
 
 
-def test_an_exception_comes_back_with_the_childs_traceback(fork):
+def test_exception_is_raised_with_the_childs_traceback(fork):
     child = fork(fail, OSError(17, "mine"))
     with pytest.raises(FileExistsError, match="mine") as caught:
         child.result()
@@ -97,7 +97,7 @@ def touchy() -> Iterator[type]:
 
 @pytest.mark.usefixtures("touchy")
 @pytest.mark.parametrize("outcome", ["local class", "skip"])
-def test_a_class_that_warns_when_it_is_compared_is_in_nobodys_way(fork, outcome):
+def test_class_that_warns_on_comparison_is_harmless(fork, outcome):
     """With warnings as errors, as in this project's own tests, the search for the class of what came back would fail at it."""
 
     class Local(Exception):
@@ -127,7 +127,7 @@ def test_an_exception_keeps_its_notes_and_causes(fork):
     assert "KeyError: 'the cause'" in caught.value.__notes__[1]
 
 
-def test_an_exception_of_a_local_class_comes_back(fork):
+def test_exception_of_a_local_class_is_raised(fork):
     class Local(Exception):
         pass
 
@@ -135,7 +135,7 @@ def test_an_exception_of_a_local_class_comes_back(fork):
         fork(fail, Local("here")).result()
 
 
-def test_an_exception_of_a_class_made_in_the_child_comes_as_its_text(fork):
+def test_exception_of_a_class_created_in_the_child_becomes_text(fork):
     def life():
         class Late(Exception):
             pass
@@ -152,13 +152,13 @@ def test_an_exception_of_a_class_made_in_the_child_comes_as_its_text(fork):
     [(WantsTwo("one", "two"), "WantsTwo: one and two"), (ValueError("it has", Refuses()), r"ValueError: \('it has'")],
     ids=["does not unpickle", "does not pickle"],
 )
-def test_an_exception_that_cannot_travel_comes_as_its_text(fork, error, text):
+def test_exception_that_cannot_be_pickled_becomes_text(fork, error, text):
     with pytest.raises(RemoteError, match=text) as caught:
         fork(fail, error).result()
     assert "raise error" in caught.value.__notes__[0]
 
 
-def test_an_exception_that_comes_back_as_something_else_comes_as_its_text(fork):
+def test_exception_that_unpickles_as_another_object_becomes_text(fork):
     class Changes(Exception):
         def __reduce__(self):
             return int, (7,)
@@ -219,14 +219,14 @@ def test_a_deviation_keeps_both_sides(fork):
     ],
     ids=["_exit", "exit", "exit none", "exit text", "exit huge", "exit negative", "interrupt", "exec"],
 )
-def test_a_child_that_leaves_on_its_own_has_a_status_and_no_result(fork, leave, status):
+def test_child_that_exits_has_a_status_and_no_result(fork, leave, status):
     child = fork(leave)
     with pytest.raises(ChildDied, match=f"exited with status {status} and without a result") as caught:
         child.result()
     assert (caught.value.status, child.status, child.wait()) == (status, status, status)
 
 
-def test_the_last_words_of_a_child_are_its_output(fork):
+def test_message_of_sys_exit_is_output(fork):
     with pytest.raises(ChildDied, match="its output was:\nlast words"):
         fork(sys.exit, "last words").result()
 
@@ -256,7 +256,7 @@ def test_a_child_that_dies_while_it_reports_has_no_result(fork, monkeypatch):
         fork(life).result()
 
 
-def test_an_exit_that_comes_back_lets_no_child_run_on(fork, monkeypatch):
+def test_patched_exit_that_returns_ends_the_child(fork, monkeypatch):
     monkeypatch.setattr(os, "_exit", lambda _status: None)
     with pytest.raises(ChildDied, match="was killed by SIGKILL"):
         fork(lambda: os.kill(os.getpid(), signal.SIGKILL)).result()
@@ -278,14 +278,14 @@ def test_a_fork_that_fails_keeps_no_descriptor(fork, monkeypatch):
     assert open_descriptors() == before
 
 
-def test_an_actor_is_named_by_its_function(fork):
+def test_child_is_named_after_its_function(fork):
     assert repr(fork(os.getpid)).endswith(" (getpid)>")
     with Child.start(lambda: None) as child:
         assert repr(child) == f"<child {child.pid} (<lambda>)>"
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_what_fails_before_the_function_begins_is_raised(fork, monkeypatch, nested):
+def test_error_before_the_function_starts_is_raised(fork, monkeypatch, nested):
     def refuse() -> None:
         raise PermissionError(1, "no mark can be set here")
 

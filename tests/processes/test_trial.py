@@ -16,11 +16,11 @@ def fail_with(errno: int) -> None:
     raise OSError(errno, os.strerror(errno))
 
 
-def test_a_call_that_succeeds_is_no_refusal():
+def test_successful_call_is_no_error():
     assert trial(os.getpid) is None
 
 
-def test_a_refusal_is_given_as_it_came():
+def test_error_is_returned_unchanged():
     refusal = trial(lambda: fail_with(EACCES))
     assert refusal is not None
     assert (refusal.errno, refusal.strerror, type(refusal)) == (EACCES, "Permission denied", PermissionError)
@@ -35,7 +35,7 @@ def test_whatever_else_happens_is_a_refusal_too(call):
     assert "the trial call failed" in str(trial(call))
 
 
-def test_no_descriptor_stays_where_no_child_can_be_made(monkeypatch):
+def test_failed_fork_leaks_no_descriptor(monkeypatch):
     before = open_descriptors()
     monkeypatch.setattr(unpatched.os, "fork", lambda: fail_with(EAGAIN))
     with pytest.raises(BlockingIOError):
@@ -43,7 +43,7 @@ def test_no_descriptor_stays_where_no_child_can_be_made(monkeypatch):
     assert open_descriptors() == before
 
 
-def test_nothing_comes_of_it(tmp_path):
+def test_trial_has_no_side_effects(tmp_path):
     before = open_descriptors()
     assert trial(lambda: os.chdir(tmp_path)) is None
     assert trial(lambda: os.close(before[-1])) is None

@@ -10,7 +10,7 @@ from pytest_ipc import EventFd
 from pytest_ipc.kernel import EFD_NONBLOCK, EFD_SEMAPHORE, EVENTFD_MAX, eventfd_read, open_descriptors
 
 
-def test_what_was_added_is_taken_at_once():
+def test_added_value_is_read_at_once():
     with EventFd.create(3) as counter:
         counter.write(4)
         counter.write()
@@ -39,7 +39,7 @@ def test_a_full_counter_is_waited_for():
 
 
 @pytest.mark.parametrize("value", [-1, EVENTFD_MAX + 1])
-def test_what_never_fits_is_refused(value):
+def test_value_beyond_the_maximum_is_rejected(value):
     with EventFd.create(1) as counter:
         with pytest.raises(ValueError, match=r"value must be from 0 to 18446744073709551614 \(EVENTFD_MAX\), not"):
             counter.write(value)

@@ -40,7 +40,7 @@ def test_it_can_be_given_a_path_of_any_kind(tmp_path, kind):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_relative_path_is_still_that_place_from_elsewhere(tmp_path, monkeypatch):
+def test_relative_path_survives_chdir(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with Fifo.create(path="here"):
         monkeypatch.chdir("/")
@@ -56,7 +56,7 @@ def test_an_existing_path_is_refused_and_kept(tmp_path):
 
 
 @pytest.mark.parametrize("end", ["reader", "writer"])
-def test_nobody_came_within_the_time(end):
+def test_timeout_without_a_partner(end):
     with Fifo.create() as fifo:
         before = open_descriptors()
         other = {"reader": "writer", "writer": "reader"}[end]
@@ -88,7 +88,7 @@ def test_a_writer_opens_when_a_reader_waits(ipc):
     assert child.result() == b"water"
 
 
-def test_a_reader_opens_when_a_writer_comes_later_and_its_data_is_kept(ipc):
+def test_reader_opens_with_a_later_writer_and_keeps_its_data(ipc):
     fifo, hold = ipc.fifo(), ipc.pipe()
     child = ipc.fork(hold_writer, fifo.path, b"early", hold.read_fd)
     reader = fifo.open_reader()
@@ -100,7 +100,7 @@ def test_a_reader_opens_when_a_writer_comes_later_and_its_data_is_kept(ipc):
 
 
 @pytest.mark.parametrize("text", [b"", b"gone"])
-def test_a_reader_opens_for_a_writer_that_came_and_left(ipc, text, monkeypatch):
+def test_reader_opens_for_a_writer_that_has_closed(ipc, text, monkeypatch):
     fifo = ipc.fifo()
 
     def write():
@@ -152,7 +152,7 @@ def test_another_fifo_in_its_place_is_not_removed(tmp_path):
 
 
 @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_WRONLY], ids=["reader", "writer"])
-def test_who_waits_at_a_name_that_is_gone_is_let_go(fork, flags):
+def test_process_blocked_on_a_removed_name_is_released(fork, flags):
     with Fifo.create() as fifo:
         child = fork(os.open, fifo.path, flags)
         child.wait_blocked("open")
@@ -160,7 +160,7 @@ def test_who_waits_at_a_name_that_is_gone_is_let_go(fork, flags):
     assert child.result() > 2
 
 
-def test_a_fifo_that_the_test_removed_is_no_failure(tmp_path):
+def test_fifo_removed_by_the_test_is_harmless(tmp_path):
     with Fifo.create(path=tmp_path / "fifo") as fifo:
         fifo.path.unlink()
     with Fifo.create() as fifo:
@@ -179,7 +179,7 @@ def test_its_ends_are_closed_with_it():
     assert all(end.closed for end in ends)
 
 
-def test_an_end_closed_by_number_is_told_and_the_fifo_removed(tmp_path):
+def test_end_closed_by_number_is_reported_and_the_fifo_removed(tmp_path):
     before = open_descriptors()
     fifo = Fifo.create(path=tmp_path / "fifo")
     keeper = os.open(fifo.path, os.O_RDWR)

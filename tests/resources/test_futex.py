@@ -9,7 +9,7 @@ import pytest
 from pytest_ipc import Futex
 
 
-def test_a_word_that_differs_is_not_waited_for():
+def test_wait_returns_if_the_word_differs():
     with Futex.create(5) as word:
         assert word.wait(4) is False
         with pytest.raises(TimeoutError, match=r"waited 0 s for <Futex at 0x\w+> to be woken while it is 5; it is 5"):
@@ -29,7 +29,7 @@ def test_children_see_the_word_and_are_woken(fork, futex):
     assert fork(lambda: word.value).result() == 7
 
 
-def test_waiters_are_sent_to_another_word(fork, futex):
+def test_waiters_are_requeued_to_another_word(fork, futex):
     first, second = futex(), futex()
     children = [fork(first.wait, 0) for _ in range(2)]
     for child in children:
@@ -56,7 +56,7 @@ def test_a_signal_does_not_end_a_wait(fork, futex, signals, eventfd):
 
 
 @pytest.mark.parametrize(("value", "error"), [(-1, OverflowError), (1 << 32, OverflowError), ("0", TypeError)])
-def test_what_32_bits_do_not_hold_is_refused(value, error):
+def test_value_beyond_32_bits_is_rejected(value, error):
     with pytest.raises(error):
         Futex.create(value)
     with Futex.create(3) as word:

@@ -150,7 +150,7 @@ REFUSED: dict[str, tuple[Make, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_no_object_can_have_is_refused(case, tmp_path, temporary_root, monkeypatch):
+def test_invalid_arguments_of_objects_are_rejected(case, tmp_path, temporary_root, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make, error, text = REFUSED[case]
     before = Snapshot.take(temporary_root)
@@ -171,7 +171,7 @@ def test_what_no_object_can_have_is_refused(case, tmp_path, temporary_root, monk
         (True, TypeError, "seconds or None, not True"),
     ],
 )
-def test_no_time_to_wait_is_refused(timeout, error, text, temporary_root):
+def test_invalid_timeout_is_rejected(timeout, error, text, temporary_root):
     with scope() as ipc:
         fifo, signals, child, lock = ipc.fifo(), ipc.signals, ipc.fork(int), ipc.file_lock()
         semaphore, queue = ipc.posix_sem(1), ipc.posix_mq(maxmsg=1, msgsize=8)
@@ -295,7 +295,7 @@ def test_a_closed_object_is_refused():
         thing.close()
 
 
-def test_what_is_no_function_cannot_run_in_a_child(temporary_root):
+def test_function_of_a_child_must_be_callable(temporary_root):
     before = Snapshot.take(temporary_root)
     with scope() as ipc:
         with pytest.raises(TypeError, match="function must be callable, not 7"):
@@ -307,14 +307,14 @@ def test_what_is_no_function_cannot_run_in_a_child(temporary_root):
     ("signo", "text"),
     [(0, "from 1 to 64 .* not 0"), (65, "from 1 to 64 .* not 65"), (9, "SIGKILL can be neither caught")],
 )
-def test_what_is_no_signal_cannot_be_caught(signo, text):
+def test_invalid_signal_cannot_be_caught(signo, text):
     with Signals.create() as signals:
         for change in (signals.catch, signals.ignore, signals.default, signals.block):
             with pytest.raises(ValueError, match=text):
                 change(signo)
 
 
-def test_a_key_that_is_taken_is_the_callers_error_and_nothing_is_lost():
+def test_existing_key_fails_and_is_kept():
     with Segment.create(key=unused_key()) as first:
         with pytest.raises(FileExistsError) as caught:
             Segment.create(key=first.key)

@@ -38,7 +38,7 @@ def make(size: int = 1, key: int = 0) -> int:
     return shmget(key, size, IPC_CREAT | 0o600)
 
 
-def test_its_limits_refuse_what_is_beyond_them(ipc_namespace):
+def test_limits_of_the_namespace_apply(ipc_namespace):
     namespace = ipc_namespace(shmmni=2, shmmax=5000, shmall=3)
 
     def meet_them():
@@ -110,7 +110,7 @@ def test_the_limits_of_message_queues_are_set_too(ipc_namespace):
     assert namespace.fork(lambda: {name: limit(f"fs/mqueue/{name}") for name in wanted}).result() == wanted
 
 
-def test_its_actors_share_it_and_the_caller_is_not_in_it(ipc_namespace):
+def test_children_share_the_namespace_without_the_caller(ipc_namespace):
     namespace, own, key = ipc_namespace(), current_namespace(), unused_key()
     shmid = namespace.fork(make, 4321, key).result()
     found = namespace.fork(lambda: (shmctl_stat(shmget(key, 0, 0)).segsz, shmget(key, 0, 0), current_namespace()))
@@ -126,7 +126,7 @@ def test_two_namespaces_are_apart(ipc_namespace):
         assert namespace.fork(shmget, key, 1, IPC_CREAT | IPC_EXCL | 0o600).result() >= 0
 
 
-def test_an_actor_is_an_actor(ipc_namespace, pipe):
+def test_child_in_a_namespace_is_a_child(ipc_namespace, pipe):
     """Blocking, output, exceptions, a descriptor by name, death with the parent: as with the fixture fork."""
     namespace, ends = ipc_namespace(), pipe()
     reader = namespace.fork(lambda: os.read(ends.read_fd, 1))
@@ -152,14 +152,14 @@ def test_an_actor_is_an_actor(ipc_namespace, pipe):
     )
 
 
-def test_an_actor_holds_no_descriptor_of_the_namespace(ipc_namespace):
+def test_child_holds_no_descriptor_of_the_namespace(ipc_namespace):
     def links():
         return [os.readlink(f"/proc/self/fd/{fd}") for fd in open_descriptors()]
 
     assert not [link for link in ipc_namespace().fork(links).result() if link.startswith(("ipc:", "user:"))]
 
 
-def test_what_the_fixtures_make_inside_is_ended_inside(ipc_namespace):
+def test_objects_created_in_the_namespace_are_removed_there(ipc_namespace):
     namespace = ipc_namespace()
 
     def life():
@@ -180,7 +180,7 @@ def _is_there(key: int) -> bool:
     return True
 
 
-def test_it_is_gone_with_its_object(ipc_namespace):
+def test_namespace_ends_with_its_object(ipc_namespace):
     namespace = ipc_namespace()
     idle = namespace.fork(signal.pause)
     name = namespace.fork(current_namespace).result()
@@ -237,7 +237,7 @@ def test_an_unprivileged_user_has_one_in_a_user_namespace_of_their_own(fork, tem
         shutil.rmtree(theirs)
 
 
-def test_message_queues_are_files_where_there_is_a_place_for_them(ipc_namespace, tmp_path, monkeypatch):
+def test_message_queues_are_files_in_a_mount_namespace(ipc_namespace, tmp_path, monkeypatch):
     monkeypatch.setattr(room, "MQUEUE", str(tmp_path))
     (tmp_path / "outside").touch()
     namespace = ipc_namespace()
@@ -312,7 +312,7 @@ def test_where_none_is_allowed_the_test_is_skipped_and_says_why(pytester):
     )
 
 
-def test_calls_that_succeed_and_lead_nowhere_set_nobodys_limits(ipc_namespace, monkeypatch):
+def test_ineffective_unshare_changes_no_limits(ipc_namespace, monkeypatch):
     """As a sandbox might have them: the limits would be everybody's."""
     with monkeypatch.context() as patch:
         patch.setattr(room, "unshare", lambda _flags: None)
@@ -324,7 +324,7 @@ def test_calls_that_succeed_and_lead_nowhere_set_nobodys_limits(ipc_namespace, m
         namespace.fork(int).result()
 
 
-def test_where_namespaces_have_no_descriptors_there_is_one_actor(ipc_namespace, monkeypatch):
+def test_namespace_without_a_descriptor_has_one_child(ipc_namespace, monkeypatch):
     """As in gVisor: the child makes the namespace itself, and a second one is an error."""
 
     def missing(*_arguments):

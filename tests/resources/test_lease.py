@@ -32,7 +32,7 @@ def test_a_lease_is_broken_and_given_up(lease, fork):
     mine.release()
 
 
-def test_nobody_broke_a_lease(lease):
+def test_timeout_without_a_lease_break(lease):
     lock, mine = lease
     with pytest.raises(
         TimeoutError,

@@ -69,7 +69,7 @@ def test_it_lives_as_long_as_its_block(temporary_root):
 
 
 @pytest.mark.parametrize("convert", [str, Path, os.fsencode], ids=["str", "Path", "bytes"])
-def test_a_file_that_was_not_there_is_made_and_goes(tmp_path, monkeypatch, convert):
+def test_missing_file_is_created_and_removed(tmp_path, monkeypatch, convert):
     monkeypatch.chdir(tmp_path)
     with FileLock.create(convert("here")) as lock:
         monkeypatch.chdir("/")
@@ -78,7 +78,7 @@ def test_a_file_that_was_not_there_is_made_and_goes(tmp_path, monkeypatch, conve
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_was_there_is_used_and_stays(tmp_path):
+def test_existing_file_is_used_and_kept(tmp_path):
     (tmp_path / "data").write_text("mine")
     with FileLock.create(tmp_path / "data") as lock:
         lock.acquire()
@@ -123,7 +123,7 @@ def test_a_lock_that_waited_for_a_removed_file_is_one_of_the_new_file(tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_link_to_nothing_is_no_lock_file(tmp_path):
+def test_dangling_link_is_rejected(tmp_path):
     (tmp_path / "lock").symlink_to("nothing")
     with pytest.raises(FileNotFoundError):
         FileLock.create(tmp_path / "lock")
@@ -153,7 +153,7 @@ def test_a_shared_lock_keeps_only_exclusive_ones_out(file_lock, by_another, kind
     assert by_another(lock, True) is False, "it was converted"
 
 
-def test_a_range_is_all_that_is_locked(file_lock, by_another, kind):
+def test_only_the_range_is_locked(file_lock, by_another, kind):
     lock = file_lock(kind=kind)
     if kind == "flock":
         for use in (lock.acquire, lock.try_acquire, lock.release, lock.test):
@@ -167,7 +167,7 @@ def test_a_range_is_all_that_is_locked(file_lock, by_another, kind):
     assert [by_another(lock, False, byte, 1) for byte in (19, 20, 29, 30)] == [True, False, False, True]
 
 
-def test_a_held_block_is_left_by_an_exception_too(file_lock, by_another, kind):
+def test_exception_in_a_held_block_unlocks(file_lock, by_another, kind):
     lock = file_lock(kind=kind)
     seen = []
     with suppress(KeyError), lock.held():
@@ -249,7 +249,7 @@ def holding(fork: Fork, pipe: Callable[..., Pipe], path: Path, kind: str, shared
     return child
 
 
-def test_a_time_out_says_who_holds_it(file_lock, fork, pipe, kind):
+def test_timeout_names_the_holder(file_lock, fork, pipe, kind):
     lock = file_lock(kind=kind)
     child = holding(fork, pipe, lock.path, kind, shared=True)
     with pytest.raises(TimeoutError) as caught:
@@ -264,7 +264,7 @@ def test_a_time_out_says_who_holds_it(file_lock, fork, pipe, kind):
     assert lock.try_acquire(shared=True), "the state is as it was"
 
 
-def test_who_is_in_the_way_is_asked(file_lock, fork, pipe, kind):
+def test_holder_is_found(file_lock, fork, pipe, kind):
     lock = file_lock(kind=kind)
     if kind == "flock" and proc_locks() is None:
         with fails_with(ENOSYS):

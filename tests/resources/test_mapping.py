@@ -62,7 +62,7 @@ def umask() -> int:
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
-def test_a_path_that_is_taken_is_left_as_it_is(tmp_path, kind, temporary_root):
+def test_existing_path_fails_and_is_kept(tmp_path, kind, temporary_root):
     (tmp_path / "target").write_text("kept")
     path = tmp_path / "target"
     if kind == "link":
@@ -75,7 +75,7 @@ def test_a_path_that_is_taken_is_left_as_it_is(tmp_path, kind, temporary_root):
     assert ((tmp_path / "target").read_text(), path.is_symlink()) == ("kept", kind == "link")
 
 
-def test_a_file_that_the_test_has_put_in_its_place_is_left(tmp_path):
+def test_replaced_file_is_kept(tmp_path):
     mapping = Mapping.create(path=tmp_path / "file")
     (tmp_path / "file").unlink()
     (tmp_path / "file").write_text("another")

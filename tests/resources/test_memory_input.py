@@ -67,7 +67,7 @@ REFUSED: dict[str, tuple[Make, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_nothing_can_have_is_refused(case, tmp_path, temporary_root, monkeypatch):
+def test_invalid_arguments_of_memory_are_rejected(case, tmp_path, temporary_root, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make, error, text = REFUSED[case]
     before = Snapshot.take(temporary_root)
@@ -85,7 +85,7 @@ def test_a_size_that_is_refused_changes_nothing():
         assert shared.size == 100
 
 
-def test_more_than_a_file_may_have_is_refused_and_nothing_is_left(temporary_root, fork):
+def test_size_beyond_rlimit_fsize_fails_without_a_leak(temporary_root, fork):
     def there() -> set[str]:
         shared = {name for name in os.listdir("/dev/shm") if f"-{os.getpid()}-" in name}
         return shared | set(os.listdir(temporary_root))
@@ -106,7 +106,7 @@ def test_more_than_a_file_may_have_is_refused_and_nothing_is_left(temporary_root
     assert fork(life).result() == []
 
 
-def test_what_a_mapping_of_it_cannot_have_is_refused():
+def test_invalid_mapping_arguments_are_rejected():
     with SharedMemory.create(100) as shared, SharedMemory.create(name=shared.name, flags=os.O_RDONLY) as read_only:
         for size in (0, -1):
             with pytest.raises(ValueError, match="at least 1 byte"):
@@ -119,7 +119,7 @@ def test_what_a_mapping_of_it_cannot_have_is_refused():
         assert read_only.map(prot=PROT_READ).buf[0] == 0
 
 
-def test_what_is_closed_is_refused():
+def test_closed_object_is_rejected():
     with scope() as ipc:
         shared, mapping = ipc.posix_shm(), ipc.mapped_file()
         of_shared = shared.map()

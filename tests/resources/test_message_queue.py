@@ -93,7 +93,7 @@ def test_a_size_is_a_limit(queue):
     assert queue.receive(size=4) == (1, b"text")
 
 
-def test_no_message_within_the_time(queue):
+def test_timeout_without_a_message(queue):
     queue.send(b"for others", 7)
     for type, text in ((3, "a message for type 3 in"), (-3, "a message for type -3 in")):
         with pytest.raises(
@@ -105,7 +105,7 @@ def test_no_message_within_the_time(queue):
         queue.receive(timeout=0)
 
 
-def test_no_room_within_the_time(queue):
+def test_timeout_of_a_full_queue(queue):
     queue.set_status(qbytes=4)
     queue.send(b"text", timeout=0)
     with pytest.raises(
@@ -115,7 +115,7 @@ def test_no_room_within_the_time(queue):
     assert queue.stat().qnum == 1
 
 
-def test_a_message_that_comes_in_time_is_received(fork, queue, pipe):
+def test_message_before_the_timeout_is_received(fork, queue, pipe):
     gate = pipe()
 
     def life():
@@ -129,7 +129,7 @@ def test_a_message_that_comes_in_time_is_received(fork, queue, pipe):
     sender.result()
 
 
-def test_room_that_comes_in_time_is_used(fork, queue):
+def test_space_before_the_timeout_is_used(fork, queue):
     queue.set_status(qbytes=4)
     queue.send(b"full", 5)
     sender = fork(queue.send, b"more", 6, timeout=10)
@@ -151,7 +151,7 @@ def test_without_a_time_it_waits_in_the_kernel(fork, queue):
 
 
 @pytest.mark.parametrize("call", ["msgrcv", "msgsnd"])
-def test_a_handler_ends_no_waiting(fork, signals, queue, call):
+def test_signal_handler_does_not_end_a_wait(fork, signals, queue, call):
     def life():
         caught = signals.catch(signal.SIGUSR1)
         if call == "msgrcv":
@@ -175,7 +175,7 @@ def test_a_handler_ends_no_waiting(fork, signals, queue, call):
 
 
 @pytest.mark.parametrize("timeout", [None, 10])
-def test_whoever_waits_is_let_go_at_the_end(fork, timeout):
+def test_waiters_are_released_at_the_end(fork, timeout):
     with MessageQueue.create() as queue:
         queue.set_status(qbytes=4)
         queue.send(b"full")
@@ -196,7 +196,7 @@ def test_whoever_waits_is_let_go_at_the_end(fork, timeout):
     assert (receiving, sending) == (f"while receiving from {queue!r}", f"while sending 4 bytes to {queue!r}")
 
 
-def test_owner_mode_and_room_can_be_changed(queue):
+def test_owner_mode_and_capacity_can_be_changed(queue):
     queue.set_status(mode=0o640, qbytes=1000)
     ds = queue.stat()
     assert (ds.perm.mode, ds.qbytes, ds.perm.uid) == (0o640, 1000, os.geteuid())
@@ -209,7 +209,7 @@ def test_only_one_removal_is_the_one():
         assert not queue.exists()
 
 
-def test_a_removal_behind_its_back_is_no_failure():
+def test_foreign_removal_is_harmless():
     with MessageQueue.create() as queue:
         msgctl_rmid(queue.id)
         assert not queue.remove()
@@ -224,14 +224,14 @@ def test_a_queue_that_was_found_is_not_removed(flags):
         assert theirs.receive() == (1, b"text")
 
 
-def test_creat_without_excl_owns_what_it_made():
+def test_creat_without_excl_owns_a_new_object():
     with MessageQueue.create(key=unused_key(), flags=IPC_CREAT) as queue:
         assert queue.exists()
     assert not queue.exists()
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o642, 0o751])
-def test_a_private_queue_has_its_mode_and_is_removed_too(mode):
+def test_private_queue_has_its_mode_and_is_removed(mode):
     with MessageQueue.create(key=IPC_PRIVATE, flags=0, mode=mode) as queue:
         ds = queue.stat()
         assert (queue.key, ds.perm.key, ds.perm.mode, ds.qnum) == (0, 0, mode, 0)
@@ -240,7 +240,7 @@ def test_a_private_queue_has_its_mode_and_is_removed_too(mode):
     assert not queue.exists()
 
 
-def test_what_cannot_be_found_is_not_made():
+def test_missing_object_is_not_created_without_creat():
     key = unused_key()
     for _ in range(2):
         with pytest.raises(FileNotFoundError) as failure:
@@ -248,7 +248,7 @@ def test_what_cannot_be_found_is_not_made():
         assert f"key {key:#x}" in failure.value.__notes__[0]
 
 
-def test_where_no_queue_is_free_it_is_told_what_to_look_at(inside):
+def test_enospc_names_the_limit(inside):
     def life():
         with pytest.raises(OSError, match="No space left on device") as failure:
             MessageQueue.create()
@@ -272,6 +272,6 @@ def test_a_child_uses_it_and_does_not_end_it(fork):
     assert not queue.exists()
 
 
-def test_what_somebody_else_sends_is_received(queue):
+def test_message_of_another_process_is_received(queue):
     msgsnd(queue.id, 9, b"raw")
     assert queue.receive() == (9, b"raw")

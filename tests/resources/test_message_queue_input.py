@@ -19,7 +19,7 @@ def queue():
         yield queue
 
 
-def test_what_a_queue_refuses_is_told_with_its_name(queue):
+def test_error_of_a_queue_has_its_name(queue):
     for type in (0, -1):
         with pytest.raises(OSError, match="msgsnd: Invalid argument") as failure:
             queue.send(b"text", type)
@@ -77,7 +77,7 @@ REFUSED: dict[str, tuple[Callable[[Any], object], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_no_message_can_be_is_refused_and_changes_nothing(queue, case):
+def test_invalid_message_is_rejected(queue, case):
     queue.send(b"there", 3)
     before = queue.stat()
     use, error, text = REFUSED[case]
@@ -100,7 +100,7 @@ NEVER: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("case", NEVER)
-def test_what_no_queue_can_have_is_refused_and_none_is_made(case):
+def test_invalid_queue_arguments_are_rejected(case):
     make, error, text = NEVER[case]
     with pytest.raises(error, match=re.escape(text)):
         make()
@@ -109,7 +109,7 @@ def test_what_no_queue_can_have_is_refused_and_none_is_made(case):
 @pytest.mark.parametrize(
     ("timeout", "error"), [(-1, ValueError), (math.nan, ValueError), ("1", TypeError), (True, TypeError)]
 )
-def test_no_time_to_wait_is_refused_and_nothing_is_done(queue, timeout, error):
+def test_invalid_timeout_of_a_queue_is_rejected(queue, timeout, error):
     queue.send(b"there")
     before = queue.stat()
     for call in (queue.receive, lambda timeout: queue.send(b"more", timeout=timeout)):
@@ -127,7 +127,7 @@ def test_a_closed_queue_is_refused():
     queue.close()
 
 
-def test_a_key_that_is_taken_is_told(queue):
+def test_existing_key_is_reported(queue):
     queue.send(b"there")
     with pytest.raises(FileExistsError) as failure:
         MessageQueue.create(key=queue.key)

@@ -44,7 +44,7 @@ def test_it_holds_at_least_the_capacity_asked_for():
         assert pipe.capacity >= 10000
 
 
-def test_a_capacity_beyond_the_limit_leaves_nothing_and_names_the_limit(fork):
+def test_capacity_beyond_the_limit_names_the_limit(fork):
     most = limit("fs/pipe-max-size")
     if most is None:
         pytest.skip("/proc/sys/fs/pipe-max-size cannot be read")
@@ -65,7 +65,7 @@ def test_a_capacity_beyond_the_limit_leaves_nothing_and_names_the_limit(fork):
 
 
 @pytest.mark.parametrize("end", ["reader", "writer"])
-def test_an_end_closed_by_number_is_told_and_the_other_is_closed(end):
+def test_end_closed_by_number_is_reported_and_the_other_closed(end):
     before = open_descriptors()
     pipe = Pipe.create()
     os.close(getattr(pipe, end).fileno())

@@ -45,7 +45,7 @@ def test_messages_come_by_priority(queue):
     assert [queue.receive(), queue.receive(timeout=0)] == [(b"high", 32767), (b"low", 0)]
 
 
-def test_nobody_came_within_the_time(queue):
+def test_timeout_without_a_partner(queue):
     for timeout in (0, 0.02):
         with pytest.raises(
             TimeoutError,
@@ -87,14 +87,14 @@ def test_without_waiting_it_fails_at_once(queue):
     assert queue.attributes.flags == 0
 
 
-def test_what_is_too_long_is_refused_by_the_kernel(queue):
+def test_message_beyond_msgsize_fails(queue):
     with fails_with(EMSGSIZE):
         queue.send(b"x" * 9)
     assert queue.attributes.curmsgs == 0
 
 
 @pytest.mark.parametrize("what", ["text", 5, None])
-def test_what_is_no_bytes_is_refused(queue, what):
+def test_message_must_be_bytes(queue, what):
     with pytest.raises(TypeError, match="bytes-like"):
         queue.send(what)
     assert queue.attributes.curmsgs == 0
@@ -106,7 +106,7 @@ def test_it_can_be_polled(queue):
     assert select.select([queue], [queue], [], 0) == ([queue], [queue], [])
 
 
-def test_a_message_is_told_by_a_signal(queue, fork, signals):
+def test_message_is_notified_by_a_signal(queue, fork, signals):
     def child():
         signals.block(signal.SIGUSR1)
         queue.notify(signal.SIGUSR1, 5)
@@ -121,7 +121,7 @@ def test_a_message_is_told_by_a_signal(queue, fork, signals):
     assert told.result() == (5, os.getpid())
 
 
-def test_the_place_of_who_is_told_is_taken_and_given_back(queue, fork):
+def test_notification_is_registered_and_released(queue, fork):
     queue.notify(None)
     with pytest.raises(OSError, match="mq_notify") as caught:
         fork(queue.notify, None).result()
@@ -148,14 +148,14 @@ def test_one_that_was_found_is_not_unlinked(queue, flags):
     assert queue.receive() == (b"kept", 0)
 
 
-def test_creat_without_excl_owns_what_it_made():
+def test_creat_without_excl_owns_a_new_object():
     name = unused_name()
     with PosixQueue.create(name=name, maxmsg=1, msgsize=8, flags=os.O_CREAT | os.O_WRONLY) as queue:
         queue.send(b"x")
     assert not is_there(name)
 
 
-def test_a_name_that_is_taken_is_the_callers_error_and_nothing_is_lost(queue):
+def test_existing_name_fails_and_is_kept(queue):
     queue.send(b"kept")
     with pytest.raises(FileExistsError, match="mq_open: File exists") as caught:
         PosixQueue.create(name=queue.name)
@@ -164,7 +164,7 @@ def test_a_name_that_is_taken_is_the_callers_error_and_nothing_is_lost(queue):
 
 
 @pytest.mark.parametrize("mode", [0, 0o200])
-def test_one_that_may_not_be_opened_is_taken_for_what_it_is(fork, mode):
+def test_unopenable_queue_is_reported(fork, mode):
     """As an ordinary user, whom the mode keeps from looking: it is there, and it goes."""
 
     def life():
@@ -206,7 +206,7 @@ def test_a_child_does_not_end_its_parents(fork, queue):
     assert is_there(queue.name)
 
 
-def test_one_that_a_child_made_goes_with_the_child():
+def test_object_of_a_child_ends_with_the_child():
     with scope() as ipc:
         name = ipc.fork(lambda: PosixQueue.create(maxmsg=1, msgsize=8).name).result()
     assert not is_there(name)

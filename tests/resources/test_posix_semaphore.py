@@ -51,7 +51,7 @@ def test_it_has_the_value_that_was_asked_for_before_anybody_sees_it(value, named
     assert names() == set()
 
 
-def test_the_mode_is_what_was_asked_for_less_the_umask():
+def test_mode_is_reduced_by_the_umask():
     umask = os.umask(0o027)
     try:
         with PosixSemaphore.create(mode=0o666) as semaphore:
@@ -70,7 +70,7 @@ def test_it_is_taken_and_given():
 
 @pytest.mark.parametrize("clockwait", [True, False], ids=["by the clock that nobody sets", "without sem_clockwait"])
 @pytest.mark.parametrize("timeout", [0, 0.02])
-def test_nobody_posted_within_the_time(timeout, clockwait, monkeypatch):
+def test_timeout_without_a_post(timeout, clockwait, monkeypatch):
     if not clockwait:
 
         def missing(*_arguments):
@@ -154,7 +154,7 @@ def test_one_that_was_found_is_not_unlinked(flags):
         assert theirs.unlink()
 
 
-def test_a_name_that_is_taken_is_the_callers_error_and_nothing_is_lost():
+def test_existing_name_fails_and_is_kept():
     with PosixSemaphore.create(4) as theirs:
         with pytest.raises(FileExistsError, match="sem_open: File exists") as caught:
             PosixSemaphore.create(1, name=theirs.name)
@@ -163,7 +163,7 @@ def test_a_name_that_is_taken_is_the_callers_error_and_nothing_is_lost():
         assert len(names()) == 1
 
 
-def test_a_name_that_nobody_has_is_not_found():
+def test_unused_name_is_not_found():
     with pytest.raises(FileNotFoundError, match="sem_open"):
         PosixSemaphore.create(name=unused_name(), flags=0)
 
@@ -187,7 +187,7 @@ def test_a_child_does_not_end_its_parents(fork):
         assert semaphore.unlink()
 
 
-def test_one_that_a_child_made_goes_with_the_child(fork):
+def test_object_of_a_child_ends_with_the_child(fork):
     def life() -> str | None:
         return PosixSemaphore.create().name
 

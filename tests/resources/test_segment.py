@@ -89,7 +89,7 @@ def test_only_one_removal_is_the_one():
         assert not segment.exists()
 
 
-def test_a_removal_behind_its_back_is_no_failure():
+def test_foreign_removal_is_harmless():
     with Segment.create() as segment:
         shmctl_rmid(segment.id)
         assert not segment.remove()
@@ -105,7 +105,7 @@ def test_a_segment_that_was_found_is_not_removed(flags):
         assert theirs.stat().nattch == 0
 
 
-def test_creat_without_excl_owns_what_it_made():
+def test_creat_without_excl_owns_a_new_object():
     with Segment.create(key=unused_key(), flags=IPC_CREAT) as segment:
         assert segment.exists()
     assert not segment.exists()
@@ -117,7 +117,7 @@ def test_a_private_segment_is_removed_too():
     assert not segment.exists()
 
 
-def test_what_cannot_be_found_is_not_made():
+def test_missing_object_is_not_created_without_creat():
     key = unused_key()
     with pytest.raises(FileNotFoundError):
         Segment.create(key=key, flags=0)
@@ -133,7 +133,7 @@ def test_owner_and_mode_can_be_changed():
             segment.set_status(mode=0o1640)
 
 
-def test_one_attachment_that_is_gone_keeps_neither_the_others_nor_the_segment():
+def test_lost_attachment_does_not_keep_the_segment():
     segment = Segment.create()
     first, second, third = segment.attach(), segment.attach(), segment.attach()
     shmdt(second.address)
@@ -163,7 +163,7 @@ def test_keys_are_not_drawn_twice():
     assert all(0 < key < 1 << 31 for key in keys)
 
 
-def test_another_owners_segment_is_left_with_a_word_on_how_to_remove_it(fork):
+def test_foreign_segment_is_kept_and_its_removal_explained(fork):
     try:
         fork(os.setresuid, 65533, 65533, 65533).result()
     except PermissionError as error:

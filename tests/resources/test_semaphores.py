@@ -36,7 +36,7 @@ def test_it_begins_with_the_values_asked_for():
         assert (semaphores.values, plain.values) == ([1, 0, 32767], [0, 0])
 
 
-def test_what_it_is_is_what_the_kernel_says():
+def test_attributes_equal_those_of_the_kernel():
     with SemaphoreSet.create(2, mode=0o640) as semaphores:
         semaphores.values = [4, 5]
         semaphores.set_value(6, 1)
@@ -56,7 +56,7 @@ def test_several_operations_are_one():
         assert semaphores.values == [0, 4]
 
 
-def test_a_time_limit_is_told_with_what_was_waited_for():
+def test_timeout_names_the_condition():
     with SemaphoreSet.create(2, values=[0, 1]) as semaphores:
         before = time.monotonic()
         with pytest.raises(TimeoutError) as caught:
@@ -130,7 +130,7 @@ def test_a_thread_can_wait():
         assert (thread.is_alive(), semaphores.values) == (False, [0])
 
 
-def test_who_waits_is_counted(fork):
+def test_waiters_are_counted(fork):
     with SemaphoreSet.create(2, values=[0, 1]) as semaphores:
         taker, waiter = fork(semaphores.acquire), fork(semaphores.wait_for_zero, 1)
         taker.wait_blocked("semop")
@@ -143,7 +143,7 @@ def test_who_waits_is_counted(fork):
         assert semaphores.last_pid(1) == waiter.pid
 
 
-def test_what_is_held_is_given_back_however_the_block_ends():
+def test_held_semaphore_is_released_at_the_end_of_the_block():
     with SemaphoreSet.create(values=[1]) as semaphores:
 
         def fail() -> None:
@@ -158,7 +158,7 @@ def test_what_is_held_is_given_back_however_the_block_ends():
         assert semaphores.values == [1]
 
 
-def test_what_is_held_is_given_back_by_the_kernel(fork):
+def test_held_semaphore_is_released_by_the_kernel(fork):
     with SemaphoreSet.create(values=[1]) as semaphores:
 
         def life():
@@ -197,7 +197,7 @@ def test_undo_is_asked_for(fork):
     ],
     ids=str,
 )
-def test_operations_that_there_are_not_do_nothing(operations, error):
+def test_invalid_operations_do_nothing(operations, error):
     with SemaphoreSet.create() as semaphores:
         with pytest.raises(error):
             semaphores.op(*operations, timeout=0)
@@ -221,14 +221,14 @@ def test_a_set_of_unknown_size_is_opened():
 
 
 @pytest.mark.parametrize("values", [[1], [1, 2, 3], [1, -1], [1, 65536], [1, "2"], 7], ids=str)
-def test_values_that_there_are_not_change_nothing(values):
+def test_invalid_values_change_nothing(values):
     with SemaphoreSet.create(2, values=[3, 4]) as semaphores:
         with pytest.raises((ValueError, TypeError, OverflowError)):
             semaphores.values = values
         assert semaphores.values == [3, 4]
 
 
-def test_a_number_that_there_is_not_is_refused():
+def test_invalid_semaphore_number_is_rejected():
     with SemaphoreSet.create(2) as semaphores:
         for num in (-1, 2):
             for ask in (semaphores.value, semaphores.waiters, semaphores.zero_waiters, semaphores.last_pid):
@@ -246,7 +246,7 @@ def test_only_one_removal_is_the_one():
         assert not semaphores.exists()
 
 
-def test_a_removal_behind_its_back_is_no_failure():
+def test_foreign_removal_is_harmless():
     with SemaphoreSet.create() as semaphores:
         semctl_rmid(semaphores.id)
         assert not semaphores.remove()
@@ -260,7 +260,7 @@ def test_a_set_that_was_found_is_not_touched(flags):
         assert theirs.exists()
 
 
-def test_creat_without_excl_owns_what_it_made():
+def test_creat_without_excl_owns_a_new_object():
     with SemaphoreSet.create(key=unused_key(), flags=IPC_CREAT, values=[2]) as semaphores:
         assert semaphores.values == [2]
     assert not semaphores.exists()
@@ -273,7 +273,7 @@ def test_a_private_set_is_removed_too():
     assert not semaphores.exists()
 
 
-def test_values_that_the_kernel_refuses_leave_nothing():
+def test_values_rejected_by_the_kernel_leak_nothing():
     key = unused_key()
     with pytest.raises(OSError, match="semctl"):
         SemaphoreSet.create(2, key=key, values=[0, 40_000])
@@ -294,7 +294,7 @@ def test_a_child_that_inherits_it_leaves_it(fork):
         assert semaphores.values == [1]
 
 
-def test_another_owners_set_is_left_with_a_word_on_how_to_remove_it(fork):
+def test_foreign_set_is_kept_and_its_removal_explained(fork):
     try:
         fork(os.setresuid, 65533, 65533, 65533).result()
     except PermissionError as error:

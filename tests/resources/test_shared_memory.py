@@ -133,13 +133,13 @@ def test_only_one_removal_is_the_one():
         other.close()
 
 
-def test_a_removal_behind_its_back_is_no_failure():
+def test_foreign_removal_is_harmless():
     with SharedMemory.create() as shared:
         shm_unlink(shared.name)
         assert not shared.unlink()
 
 
-def test_another_object_that_has_got_its_name_is_left_alone():
+def test_other_object_with_its_name_is_kept():
     shared = SharedMemory.create()
     shm_unlink(shared.name)
     fd = shm_open(shared.name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
@@ -153,7 +153,7 @@ def test_another_object_that_has_got_its_name_is_left_alone():
 
 
 @pytest.mark.parametrize("flags", [os.O_RDWR, os.O_RDONLY, os.O_RDWR | os.O_CREAT])
-def test_an_object_that_was_found_is_used_as_it_is_and_not_removed(flags):
+def test_found_object_is_used_and_kept(flags):
     with SharedMemory.create(100) as theirs:
         with SharedMemory.create(5000, name=theirs.name, flags=flags) as found:
             assert (found.size, found.stat().st_ino) == (100, theirs.stat().st_ino)
@@ -161,13 +161,13 @@ def test_an_object_that_was_found_is_used_as_it_is_and_not_removed(flags):
         assert theirs.exists()
 
 
-def test_creat_without_excl_owns_what_it_made():
+def test_creat_without_excl_owns_a_new_object():
     with SharedMemory.create(name=unused_name(), flags=os.O_RDWR | os.O_CREAT) as shared:
         assert shared.exists()
     assert not os.path.lexists(f"/dev/shm{shared.name}")
 
 
-def test_a_name_that_is_taken_is_the_callers_error_and_nothing_is_lost():
+def test_existing_name_fails_and_is_kept():
     with SharedMemory.create() as first:
         with pytest.raises(FileExistsError) as caught:
             SharedMemory.create(name=first.name)
@@ -176,7 +176,7 @@ def test_a_name_that_is_taken_is_the_callers_error_and_nothing_is_lost():
         assert first.exists()
 
 
-def test_what_cannot_be_found_is_not_made():
+def test_missing_object_is_not_created_without_creat():
     name = unused_name()
     with pytest.raises(FileNotFoundError) as caught:
         SharedMemory.create(name=name, flags=os.O_RDWR)
@@ -197,7 +197,7 @@ def test_a_mapping_outlives_the_descriptor():
     assert not os.path.lexists(f"/dev/shm{shared.name}")
 
 
-def test_a_child_uses_what_its_parent_made_and_ends_nothing_of_it():
+def test_child_uses_objects_of_its_parent_and_removes_none():
     with scope() as ipc:
         shared = ipc.posix_shm()
         mapping = shared.map()
@@ -240,7 +240,7 @@ def test_names_are_not_drawn_twice():
     assert all(len(name) <= 251 for name in names), "musl and semaphores have room for a little less than 255"
 
 
-def test_another_owners_object_is_left_with_a_word_on_how_to_remove_it(fork):
+def test_foreign_object_is_kept_and_its_removal_explained(fork):
     if os.geteuid() != 0:
         pytest.skip("needs a second user: this one is not root")
 

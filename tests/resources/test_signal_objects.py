@@ -67,7 +67,7 @@ def test_a_timer_without_a_signal_only_counts():
         assert repr(timer) == "<timer without a signal>"
 
 
-def test_no_signal_has_such_a_number():
+def test_invalid_signal_number_is_rejected():
     with (
         Signals.create() as signals,
         pytest.raises(ValueError, match=r"from 1 to 64 \(SIGRTMAX\) that libc does not reserve, not 77"),
@@ -129,7 +129,7 @@ def test_an_interval_timer_is_set_and_stopped(in_child):
     assert in_child(life) == (0, 0)
 
 
-def test_somebody_elses_time_limit_is_not_taken_unasked(in_child):
+def test_foreign_timer_is_not_replaced_by_default(in_child):
     def life():
         signal.setitimer(ITIMER_REAL, 600)
         with Signals.create() as signals:
@@ -144,7 +144,7 @@ def test_somebody_elses_time_limit_is_not_taken_unasked(in_child):
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
-def test_no_time_for_an_interval_timer(seconds):
+def test_invalid_interval_is_rejected(seconds):
     with Signals.create() as signals, pytest.raises(ValueError, match="is set to seconds from 0 on"):
         signals.itimer(seconds, which=ITIMER_VIRTUAL)
 

@@ -94,7 +94,7 @@ def signal_when_it_waits(pid: int, signo: int) -> None:
     os.kill(pid, signo)
 
 
-def test_a_handler_that_runs_in_between_ends_no_wait(in_child):
+def test_signal_handler_does_not_end_a_wait(in_child):
     def life():
         with scope() as ipc:
             ipc.signals.catch(SIGUSR2, lambda *_: os.kill(os.getpid(), SIGUSR1))

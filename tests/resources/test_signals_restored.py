@@ -103,7 +103,7 @@ def test_a_handler_that_python_did_not_install_is_put_back(in_child):
 
 
 @pytest.mark.parametrize("blocked", ["by the block", "behind its back"])
-def test_what_the_block_kept_pending_kills_nobody(in_child, blocked):
+def test_signal_kept_pending_is_discarded(in_child, blocked):
     def life():
         with Signals.create() as signals:
             if blocked == "by the block":
@@ -118,7 +118,7 @@ def test_what_the_block_kept_pending_kills_nobody(in_child, blocked):
     assert in_child(life) == []
 
 
-def test_what_was_pending_before_is_pending_after(in_child):
+def test_earlier_pending_signal_stays_pending(in_child):
     def life():
         signal.pthread_sigmask(SIG_BLOCK, [SIGTERM])
         os.kill(os.getpid(), SIGTERM)
@@ -130,7 +130,7 @@ def test_what_was_pending_before_is_pending_after(in_child):
 
 
 @pytest.mark.parametrize("change", ["none", "longer", "stopped", "shorter"])
-def test_the_time_limit_goes_on_less_the_time_that_has_passed(in_child, change):
+def test_timer_continues_with_the_remaining_time(in_child, change):
     def life():
         signal.setitimer(ITIMER_REAL, 600, 7)
         with Signals.create() as signals:
@@ -147,7 +147,7 @@ def test_the_time_limit_goes_on_less_the_time_that_has_passed(in_child, change):
     in_child(life)
 
 
-def test_a_time_limit_that_ran_out_unseen_is_told_at_once(in_child):
+def test_unseen_expiry_of_a_timer_is_delivered_at_once(in_child):
     def life():
         seen = []
         signal.signal(SIGALRM, lambda *_: seen.append("limit"))
@@ -165,7 +165,7 @@ def test_a_time_limit_that_ran_out_unseen_is_told_at_once(in_child):
     assert in_child(life) == ["limit"]
 
 
-def test_a_time_limit_that_was_seen_to_run_out_is_not_told_again(in_child):
+def test_seen_expiry_of_a_timer_is_not_delivered_again(in_child):
     def life():
         seen = []
         signal.signal(SIGALRM, lambda *_: seen.append("limit"))
@@ -206,7 +206,7 @@ def test_the_wakeup_descriptor_is_put_back(in_child, had_one):
     assert in_child(life)
 
 
-def test_a_wakeup_descriptor_that_is_gone_keeps_nothing_else_from_being_put_back(in_child):
+def test_closed_wakeup_descriptor_does_not_prevent_the_restore(in_child):
     def life():
         first, second = socket.socketpair()
         first.setblocking(False)

@@ -64,7 +64,7 @@ def test_an_inet_listener_is_connected_to(sockets, family):
     assert again.socket.getpeername()[:2] == listener.address[:2]
 
 
-def test_the_file_is_private_and_goes_with_the_listener(sockets):
+def test_file_is_private_and_removed_with_the_listener(sockets):
     listener = sockets.listen_unix()
     path = listener.path
     assert stat.S_IMODE(path.lstat().st_mode) == 0o600
@@ -81,7 +81,7 @@ def test_a_given_path_has_a_given_mode_and_its_directory_stays(sockets, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_file_at_the_path_is_left(sockets, tmp_path):
+def test_other_file_at_the_path_is_kept(sockets, tmp_path):
     listener = sockets.listen_unix(tmp_path / "socket")
     (tmp_path / "socket").unlink()
     (tmp_path / "socket").write_text("mine")
@@ -135,7 +135,7 @@ def test_received_descriptors_go_with_the_scope(temporary_root):
     assert before.left(Snapshot.take(temporary_root)) == []
 
 
-def test_a_deadline_passes_and_says_what_was_waited_for(sockets):
+def test_timeout_of_a_socket_names_the_condition(sockets):
     left, right = sockets.pair()
     listener, full = sockets.listen_unix(), sockets.listen_unix(backlog=0)
     sockets.connect(full)
@@ -170,7 +170,7 @@ def test_a_deadline_passes_and_says_what_was_waited_for(sockets):
     assert [end.socket.getblocking() for end in (left, right, listener)] == [True] * 3
 
 
-def test_what_comes_in_time_is_waited_for(sockets, fork):
+def test_data_before_the_timeout_is_received(sockets, fork):
     left, right = sockets.pair()
     listener = sockets.listen_unix()
 
@@ -215,12 +215,12 @@ def test_a_child_closes_its_own_copy_and_leaves_the_file(sockets, fork):
     assert listener.accept().receive(0) == b""
 
 
-def test_what_a_child_makes_goes_with_it(sockets, fork):
+def test_sockets_of_a_child_end_with_it(sockets, fork):
     path = fork(lambda: str(sockets.listen_unix().path)).result()
     assert not os.path.exists(os.path.dirname(path))
 
 
-def test_a_peer_is_known(sockets):
+def test_peer_credentials_are_read(sockets):
     listener = sockets.listen_unix()
     client = sockets.connect(listener)
     assert client.peer_credentials() == listener.accept().peer_credentials() == Ucred.own()
@@ -264,7 +264,7 @@ REFUSED: dict[str, tuple[Make, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_no_socket_can_have_is_refused(case, tmp_path, temporary_root, monkeypatch):
+def test_invalid_socket_arguments_are_rejected(case, tmp_path, temporary_root, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make, error, text = REFUSED[case]
     before = Snapshot.take(temporary_root)
@@ -277,7 +277,7 @@ def test_what_no_socket_can_have_is_refused(case, tmp_path, temporary_root, monk
 @pytest.mark.parametrize(
     ("timeout", "error"), [(-1, ValueError), (math.nan, ValueError), ("1", TypeError), (True, TypeError)]
 )
-def test_no_time_to_wait_is_refused(sockets, timeout, error):
+def test_invalid_timeout_is_rejected(sockets, timeout, error):
     left, right = sockets.pair()
     listener = sockets.listen_unix()
     left.send(b"kept")
@@ -295,7 +295,7 @@ def test_no_time_to_wait_is_refused(sockets, timeout, error):
 
 
 @pytest.mark.parametrize("room", [-1, True, "1", 1.5])
-def test_no_room_for_descriptors_is_refused(sockets, room):
+def test_space_for_descriptors_must_be_positive(sockets, room):
     left, right = sockets.pair()
     left.send(b"kept")
     with pytest.raises(ValueError, match="fds must be a non-negative number of descriptors, not"):
@@ -325,7 +325,7 @@ def test_a_closed_socket_is_refused(sockets):
     end.close()
 
 
-def test_what_could_not_be_made_says_so(sockets, tmp_path):
+def test_failed_creation_has_a_note(sockets, tmp_path):
     taken, gone = sockets.listen_unix(tmp_path / "taken"), tmp_path / "gone"
     with socket.socket(AF_UNIX) as server, short_enough(gone) as name:
         server.bind(name)
@@ -341,7 +341,7 @@ def test_what_could_not_be_made_says_so(sockets, tmp_path):
     assert taken.path.exists()
 
 
-def test_without_descriptors_nothing_is_left(fork, tmp_path):
+def test_descriptor_limit_leaks_nothing(fork, tmp_path):
     def life() -> int | None:
         with scope() as ipc:
             ipc.sockets.listen_unix(tmp_path / "first")

@@ -246,7 +246,7 @@ def test_the_default_can_be_configured(pytester):
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "five"])
-def test_a_default_that_is_no_limit_is_refused(pytester, text):
+def test_invalid_default_timeout_is_rejected(pytester, text):
     result = pytester.runpytest("-p", "no:cacheprovider", "-o", f"ipc_timeout={text}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     says = f"ipc_timeout must be a positive number of seconds, not {text}; use timeout=None in a call to wait for ever"
@@ -266,7 +266,7 @@ def test_a_full_pipe_is_waited_for(pipe):
         ends.write(bytes(ends.capacity + 1), timeout=0.05)
 
 
-def test_more_than_a_pipe_holds_goes_out_as_it_is_read(fork, pipe):
+def test_write_beyond_the_capacity_waits_for_the_reader(fork, pipe):
     ends = pipe()
     data = bytes(range(256)) * 1024
 

@@ -35,7 +35,7 @@ def test_a_moment_that_has_passed_is_now():
         assert timer.read() == 1
 
 
-def test_what_was_set_before_is_told_and_0_stops():
+def test_settime_returns_the_old_setting_and_0_disarms():
     with TimerFd.create() as timer:
         assert timer.set(600, 7) == ItimerSpec()
         assert 500 < timer.left <= 600
@@ -52,7 +52,7 @@ def test_less_than_a_nanosecond_is_not_never():
 @pytest.mark.parametrize(
     ("seconds", "error"), [(-1, ValueError), (math.nan, ValueError), ("1", TypeError), (True, TypeError)]
 )
-def test_what_is_no_time_is_refused(seconds, error):
+def test_invalid_time_is_rejected(seconds, error):
     with TimerFd.create() as timer:
         timer.set(600)
         for wrong in ((seconds, 0), (1, seconds)):

@@ -61,7 +61,7 @@ def test_platform_that_does_not_answer_lacks_it_too(monkeypatch):
         TwoHosts.create()
 
 
-def test_actors_of_one_host_are_on_the_same(two_hosts):
+def test_children_of_one_host_share_it(two_hosts):
     hosts = two_hosts()
     assert hosts.left.fork(here).result() == hosts.left.fork(here).result()
 
@@ -80,7 +80,7 @@ def test_each_host_has_a_cable_and_a_loopback_device_alone(two_hosts):
         assert host.fork(netlink.is_up, "cable").result()
 
 
-def test_two_pairs_of_hosts_have_nothing_to_do_with_each_other(two_hosts, sockets):
+def test_two_pairs_of_hosts_are_separate(two_hosts, sockets):
     one, other = two_hosts(), two_hosts()
 
     def serve() -> bytes:
@@ -103,7 +103,7 @@ def test_two_pairs_of_hosts_have_nothing_to_do_with_each_other(two_hosts, socket
     assert server.result() == b"x"
 
 
-def test_a_child_gets_what_a_child_of_fork_gets(two_hosts, pipe):
+def test_child_on_a_host_equals_a_child_of_fork(two_hosts, pipe):
     hosts = two_hosts()
     ends = pipe()
     hosts.left.fork(ends.write, b"left").result()
@@ -111,12 +111,12 @@ def test_a_child_gets_what_a_child_of_fork_gets(two_hosts, pipe):
     assert ends.read() == b"leftright"
 
 
-def test_what_is_raised_there_is_raised_here(two_hosts):
+def test_exception_on_a_host_is_raised(two_hosts):
     with pytest.raises(ConnectionRefusedError):
         two_hosts().left.fork(socket.create_connection, ("127.0.0.1", 9)).result()
 
 
-def test_nothing_is_left_of_them(temporary_root, two_hosts):
+def test_hosts_leak_nothing(temporary_root, two_hosts):
     two_hosts().close()  # or the test is skipped
     before = Snapshot.take(temporary_root)
     with scope() as ipc:
@@ -149,7 +149,7 @@ def test_it_works_without_a_scope():
         assert child.result() != here()
 
 
-def test_what_is_not_allowed_is_said_and_nothing_is_left(monkeypatch, temporary_root):
+def test_missing_permission_is_reported_without_a_leak(monkeypatch, temporary_root):
     from pytest_ipc.resources import two_hosts as module
 
     def refuse(_flags: int) -> None:
@@ -162,7 +162,7 @@ def test_what_is_not_allowed_is_said_and_nothing_is_left(monkeypatch, temporary_
     assert before.left(Snapshot.take(temporary_root)) == []
 
 
-def test_a_cable_that_is_refused_is_said(monkeypatch, two_hosts):
+def test_failed_veth_pair_is_reported(monkeypatch, two_hosts):
     two_hosts().close()  # or the test is skipped
 
     def refuse(*_arguments: object) -> None:
@@ -173,13 +173,13 @@ def test_a_cable_that_is_refused_is_said(monkeypatch, two_hosts):
         TwoHosts.create()
 
 
-def test_a_device_that_there_is_not_is_an_error(two_hosts):
+def test_missing_device_is_an_error(two_hosts):
     two_hosts().close()
     with pytest.raises(OSError, match=r"no interface with this name|No such device"):
         netlink.set_up("no-such-device")
 
 
-def test_who_leaves_a_host_is_the_tests_own_affair(two_hosts):
+def test_child_may_leave_its_host(two_hosts):
     """A child may return to the initial namespace if it has the privilege."""
     hosts = two_hosts()
     home = os.open("/proc/self/ns/net", os.O_RDONLY)

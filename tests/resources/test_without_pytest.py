@@ -100,7 +100,7 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("what", PROGRAMS)
-def test_it_works_and_loads_no_pytest(program, what):
+def test_scope_works_without_pytest(program, what):
     done = program(
         dedent(PROGRAMS[what]) + "\nimport sys\nassert not {'pytest', '_pytest'} & set(sys.modules)\nprint('done')\n"
     )
@@ -112,7 +112,7 @@ def test_a_childs_output_is_the_programs(program):
     assert done.stdout == "from the child\n"
 
 
-def test_the_package_alone_loads_nothing(program):
+def test_package_import_loads_nothing(program):
     program(
         "import sys, pytest_ipc\n"
         "loaded = {name for name in sys.modules if name.startswith('pytest_ipc.')} - {'pytest_ipc._version'}\n"

@@ -39,7 +39,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("user", [USER, 0], ids=["unprivileged", "as-it-is"])
-def test_a_small_limit_is_no_deviation(row, user, folder, request):
+def test_small_limit_is_not_a_deviation(row, user, folder, request):
     limits, every = ROWS[row], request.config.getoption("--every-limit")
     if not every and user == 0:
         pytest.skip("with --every-limit, for it is much the same")

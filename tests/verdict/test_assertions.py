@@ -152,7 +152,7 @@ def test_only_long_values_are_shortened():
     assert assertions.show(set(range(100))).endswith(" and so on")
 
 
-def test_assertion_outside_a_clause_is_left_to_pytest(pytester):
+def test_assertion_outside_a_clause_is_pytests(pytester):
     """In a run with a clause: the assertion is an AssertionError in child and parent, with pytest's text."""
     pytester.makepyfile(
         """

@@ -31,11 +31,11 @@ def test_every_need_has_a_row():
     assert len({row.name for row in NEEDS.values()}) == len(NEEDS)
 
 
-def test_no_row_is_for_nothing():
+def test_every_row_is_used():
     assert needs_of_the_suite() | needs_of_the_package() == set(Need)
 
 
-def test_what_is_probed_is_a_need_of_clauses():
+def test_every_probe_is_a_need_of_a_clause():
     probed = {need for need, row in NEEDS.items() if row.lack is not None}
     assert probed - needs_of_the_suite() <= needs_of_the_package()
 

@@ -86,7 +86,7 @@ def test_all_hold(run_suite):
     ]
 
 
-def test_what_stands_above_the_suite_is_not_loaded(run_suite, tmp_path):
+def test_conftest_above_the_suite_is_not_loaded(run_suite, tmp_path):
     (tmp_path / "conftest.py").write_text("raise RuntimeError('another project')")
     assert run_suite(HOLDS)[:3] == [0, {"a.holds": "holds"}, []]
 
@@ -111,7 +111,7 @@ import pytest
 """
 
 
-def test_the_collector_leaves_alone_what_was_there(run_suite):
+def test_collector_ignores_earlier_files(run_suite):
     assert run_suite(FROZEN)[:3] == [0, {"a.frozen": "holds"}, []]
 
 
@@ -161,7 +161,7 @@ def test_temporary_files_go_unless_something_is_mounted_there(run_suite, tmp_pat
         assert (tmp_path / "note").read_text() == "True", "what was mounted has been removed"
 
 
-def test_what_a_killed_check_has_left_goes_a_day_later(run_suite, tmp_path, monkeypatch):
+def test_leftovers_of_a_killed_check_are_removed_after_a_day(run_suite, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     left = {name: tmp_path / f"pytest-ipc-check-{name}" for name in ("dead", "alive", "young")}
     for folder in left.values():
@@ -253,7 +253,7 @@ def test_model_with_too_much_to_do_is_untested(run_suite):
     assert "needs a machine that is faster: the model agreed with the kernel for 2 s, but only in " in told[0]
 
 
-def test_child_whose_alarm_comes_dies_of_it(run_suite):
+def test_alarm_kills_the_child(run_suite):
     body = (
         "import os, signal\n    pid = os.fork()\n    if not pid: signal.alarm(1); time.sleep(60); os._exit(0)\n"
         "    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGALRM"
@@ -290,7 +290,7 @@ def test_family(number):
 
 
 @pytest.mark.parametrize("processes", ["0", "2"])
-def test_clause_of_several_tests_is_told_once_and_with_the_worst(run_suite, processes):
+def test_clause_of_several_tests_has_the_worst_verdict(run_suite, processes):
     status, verdicts, broken, told = run_suite(FAMILY, HOLDS, processes=processes)
     assert (status, verdicts, broken) == (1, {"a.family": "deviates", "a.holds": "holds"}, [])
     assert sorted(told) == ["a.family deviates expected number not to be 2, it is 2", "a.holds holds"]
@@ -310,7 +310,7 @@ def test_late(last):
 """
 
 
-def test_clause_is_told_when_its_fixtures_have_ended(run_suite):
+def test_clause_is_reported_after_its_fixtures(run_suite):
     assert run_suite(LATE)[1:] == [{"a.late": "broken"}, [], ["a.late broken teardown: RuntimeError: late"]]
 
 
@@ -329,7 +329,7 @@ def test_partly(number):
 @pytest.mark.parametrize(
     ("stop", "processes", "status"), [("raise KeyboardInterrupt", "0", 130), ("os._exit(1)", "1", 3)]
 )
-def test_clause_of_which_a_test_did_not_end_has_no_verdict(run_suite, stop, processes, status):
+def test_clause_with_an_unfinished_test_has_no_verdict(run_suite, stop, processes, status):
     found = run_suite(PARTLY.replace("STOP", stop), processes=processes)
     assert (found[0], found[1], found[3]) == (status, {}, [])
     assert ("a.partly gave no verdict" in found[2]) == (status == 3)
@@ -342,12 +342,12 @@ def test_a_worker_that_dies(run_suite):
     assert "a.kills gave no verdict" in broken
 
 
-def test_an_interrupt_keeps_what_was_judged(run_suite):
+def test_interrupt_keeps_earlier_verdicts(run_suite):
     status, verdicts, broken, _ = run_suite(HOLDS, INTERRUPTS, DEVIATES)
     assert (status, verdicts, broken) == (130, {"a.holds": "holds"}, [])
 
 
-def test_the_folder_one_stands_in_does_not_matter(run_suite, tmp_path, monkeypatch):
+def test_working_directory_does_not_matter(run_suite, tmp_path, monkeypatch):
     here = tmp_path / "project"
     here.mkdir()
     (here / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")

@@ -87,7 +87,7 @@ SUITE = {
 }
 
 
-def test_what_each_clause_asks_for(tmp_path):
+def test_needs_of_each_clause(tmp_path):
     for name, source in SUITE.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -122,7 +122,7 @@ sys.exit(main(["check", "msg", "msgget.*", "limits", "--report", sys.argv[1]]))
 """
 
 
-def test_what_a_run_finds_untested_the_source_shows(tmp_path):
+def test_untested_needs_are_declared_in_the_source(tmp_path):
     """Without capabilities, so that there is something to find."""
     report = tmp_path / "r.json"
     done = subprocess.run(

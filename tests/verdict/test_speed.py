@@ -26,7 +26,7 @@ def measured_anew():
     ("fork", "loop", "factor"),
     [(0.001, 0.001, 1.0), (0.02, 0.001, 4.0), (0.001, 0.05, 5.0), (0.02, 0.05, 5.0), (9.0, 9.0, 20.0), (0.0, 0.0, 1.0)],
 )
-def test_factor_is_that_of_what_is_slower_and_bounded(monkeypatch, fork, loop, factor):
+def test_factor_is_the_larger_one_and_bounded(monkeypatch, fork, loop, factor):
     monkeypatch.setattr(speed, "_fork", lambda: fork)
     monkeypatch.setattr(speed, "_loop", lambda: loop)
     assert speed.slowness() == pytest.approx(factor)
