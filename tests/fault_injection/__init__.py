@@ -1,1 +1,1 @@
-"""Can the clauses fail? Lies told in libc's place, and the clauses that must catch each, by name."""
+"""Fault injection: wrong results of interposed libc functions, and the clauses that must detect each."""

@@ -1,4 +1,4 @@
-"""At the end of a run: how many lies were told and caught."""
+"""At the end of a run: the number of injected and detected faults."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import pytest
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    told = [
+    injected = [
         report
         for outcome in ("passed", "failed")
         for report in terminalreporter.stats.get(outcome, [])
-        if report.when == "call" and "test_a_lie_is_caught" in report.nodeid
+        if report.when == "call" and "test_fault_is_detected" in report.nodeid
     ]
-    if told:
-        caught = sum(report.passed for report in told)
-        terminalreporter.line(f"{caught} of {len(told)} lies were caught by every clause that names them")
+    if injected:
+        detected = sum(report.passed for report in injected)
+        terminalreporter.line(f"{detected} of {len(injected)} faults were detected by every clause that names them")

@@ -1,12 +1,12 @@
-"""A process with the lies in libc's place that has loaded the suite, and forks a check for every lie that it is told.
+"""A process with the interposed libc that has loaded the suite, and forks a check for each fault on its input.
 
-    LD_PRELOAD=lies.so python -m tests.fault_injection.fault_server PATIENCE
+    LD_PRELOAD=faults.so python -m tests.fault_injection.fault_server PATIENCE
 
-A check of two clauses takes some hundredths of a second; to start Python and load the suite for it takes ten times as long,
-and there are hundreds of lies. Each line of the input is a JSON object: `lie`, `clauses`, `report` and `log`, two files;
-the answer is the line "done". Every check has a process of its own, and an IPC namespace where it may, so that what a lie has
-spoilt or left behind goes with it. Deadlines are PATIENCE times as long as elsewhere on this platform: under a fault many of
-them pass, one after another.
+A check of two clauses takes some hundredths of a second; starting Python and loading the suite takes ten times as long,
+and there are hundreds of faults. Each line of the input is a JSON object: `fault`, `clauses`, and the files `report` and
+`log`; the answer is the line "done". Every check has its own process, and its own IPC namespace if permitted, so that
+the damage and the leaks of a fault end with it. PATIENCE is a factor of all deadlines on this platform: under a fault
+many of them pass, one after another.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pytest_ipc.verdict.reports import terminal, writer
 from pytest_ipc.verdict.runner import run, speed
 
 LOADED = (describe, writer, run, terminal)  # what a check imports when it is made
-PATIENCE = 90.0  # seconds for one check; a clause that a lie makes hang has 60
+PATIENCE = 90.0  # seconds for one check; a clause that hangs under a fault has 60
 
 
 def set_patience(factor: float) -> None:
@@ -60,19 +60,19 @@ def load() -> None:
     if status:
         sys.exit(said.getvalue())
     suite.clauses(root)
-    gc.freeze()  # what is here is here to stay, and need not be gone through at the end of every check
+    gc.freeze()  # these objects stay, and need not be examined at the end of every check
 
 
 def check(task: dict[str, Any]) -> None:
-    """In the child: one check, and nothing after it."""
+    """Run one check in the child, and exit."""
     os.setpgid(0, 0)
     log = os.open(task["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     for fd in (1, 2):
         os.dup2(log, fd)
     with suppress(OSError):
         unshare(CLONE_NEWIPC)
-    if task["lie"]:
-        os.environ["LIE"] = task["lie"]
+    if task["fault"]:
+        os.environ["FAULT"] = task["fault"]
     status = 70
     try:
         status = pytest_ipc(["check", "--report", task["report"], *task["clauses"]])

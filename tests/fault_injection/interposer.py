@@ -1,4 +1,4 @@
-"""Telling lies to the suite: the shim is compiled, and a process that has it in libc's place is asked for one check at a time."""
+"""Inject faults into the suite: compile the interposer, and have a process that loads it run one check at a time."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from .table import SOURCES
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 
-# What a deviation may not say: an assertion as pytest has it, a value that was cut, an object's address, Python's own texts.
+# Texts that a deviation must not contain: assertions as pytest shows them, cut values, addresses, Python's own texts.
 _NOT_WORDS = re.compile(r"^assert\b|AssertionError|Traceback|\[Errno|DID NOT RAISE|\.\.\.|\bat 0x")
 _PICTURE = re.compile(r"'[.rw]+'")  # of locks, in which a full stop is a byte without one
 
-Liar = subprocess.Popen[str]
+Interposer = subprocess.Popen[str]
 Verdicts = dict[str, dict[str, str]]
 
 
 def compiled(folder: Path, sources: Sequence[Path] = SOURCES) -> Path:
-    """The lies, or other *sources*, compiled into *folder*; FileNotFoundError without a compiler."""
+    """Compile the faults, or other *sources*, into *folder*. Raises FileNotFoundError without a compiler."""
     if COMPILER is None:
         raise FileNotFoundError("needs a C compiler, cc or gcc")
-    library = folder / "lies.so"
+    library = folder / "faults.so"
     options = ["-Wall", "-Wextra", "-Werror", "-O1", "-shared", "-fPIC"]
     libraries = ["-ldl", "-lrt", "-pthread"]
     subprocess.run([COMPILER, *options, "-o", library, *sources, *libraries], check=True, timeout=60)
@@ -37,8 +37,8 @@ def compiled(folder: Path, sources: Sequence[Path] = SOURCES) -> Path:
 
 
 @contextmanager
-def liar(shim: Path, patience: float = 1.0) -> Iterator[Liar]:
-    """The process that forks the checks, while the block runs; their deadlines are *patience* times as long as elsewhere."""
+def interposed(shim: Path, patience: float = 1.0) -> Iterator[Interposer]:
+    """Run the process that forks the checks; *patience* is a factor of their deadlines."""
     command = [sys.executable, "-m", "tests.fault_injection.fault_server", str(patience)]
     environment = os.environ | {"LD_PRELOAD": str(shim)}
     root, pipe = Path(__file__).parents[2], subprocess.PIPE
@@ -48,21 +48,21 @@ def liar(shim: Path, patience: float = 1.0) -> Iterator[Liar]:
 
 
 def wordless(found: Verdicts) -> dict[str, str]:
-    """The deviations that do not say in words what was expected and what was observed."""
+    """Return the deviations that do not describe in words what was expected and what was observed."""
     texts = {
-        f"{id}, {name}": told[name]
-        for id, told in found.items()
+        f"{id}, {name}": verdict[name]
+        for id, verdict in found.items()
         for name in ("expected", "observed")
-        if told["verdict"] == "deviates"
+        if verdict["verdict"] == "deviates"
     }
     return {where: text for where, text in texts.items() if not text or _NOT_WORDS.search(_PICTURE.sub("", text))}
 
 
-def judged(process: Liar, lie: str | None, clauses: list[str], folder: Path) -> Verdicts:
-    """The verdicts on *clauses* under one lie, or none. AssertionError, with what was said, if the check made no report."""
+def judged(process: Interposer, fault: str | None, clauses: list[str], folder: Path) -> Verdicts:
+    """Return the verdicts on *clauses* under one fault, or none. Raises AssertionError, with the log, without a report."""
     report, log = folder / "report.json", folder / "log"
     report.unlink(missing_ok=True)
-    task = {"lie": lie, "clauses": clauses, "report": str(report), "log": str(log)}
+    task = {"fault": fault, "clauses": clauses, "report": str(report), "log": str(log)}
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(json.dumps(task) + "\n")

@@ -1,10 +1,10 @@
-"""How often is each race found? Each must be, every time.
+"""Count how often each race is found, which should be every time.
 
     python -m tests.fault_injection.repeat [TIMES] [RACE...]
 
-What a check finds under concurrency it need not find again. This makes it TIMES times (default: 50) for every race and prints
-how often the race was found and how long that took; the exit status is 1 if one was not found each time. Not a test of every
-run: it takes an hour. It needs a C compiler and, as the other fault injection tests, root.
+A check under concurrency may miss a race. This repeats the check of every race TIMES times (default: 50) and prints how
+often the race was found and how long that took; the exit status is 1 if one was missed. Not a test of every run: it
+takes an hour. It needs a C compiler and, as the other fault injection tests, root.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import tempfile
 from pathlib import Path
 from time import monotonic
 
-from .interposer import compiled, judged, liar
+from .interposer import compiled, interposed, judged
 from .races import RACES, SOURCES
 
 
 def main(arguments: list[str]) -> int:
-    """Repeat the checks; the exit status."""
+    """Repeat the checks; return the exit status."""
     times = int(arguments.pop(0)) if arguments and arguments[0].isdigit() else 50
     missed = 0
-    with tempfile.TemporaryDirectory() as name, liar(compiled(Path(name), SOURCES)) as process:
+    with tempfile.TemporaryDirectory() as name, interposed(compiled(Path(name), SOURCES)) as process:
         for race in arguments or RACES:
             found, took = 0, []
             for _ in range(times):

@@ -1,12 +1,12 @@
-"""A kernel that refuses, below libc: a seccomp filter answers chosen system calls with an errno, and the command runs under it.
+"""Run a command under a seccomp filter that makes chosen system calls fail with an errno.
 
     python -m tests.fault_injection.seccomp NAME=ERRNO[,NAME=ERRNO...] COMMAND...
 
 NAME(FIRST,...) is the call with these numbers as its first arguments alone, a * for any: socket(10) makes IPv6 sockets, and
 semctl(*,*,2) is IPC_STAT.
 
-For what does not pass through a function of libc that could be interposed: raw system calls, and what libc calls by itself.
-The filter is written by hand, in the classic BPF of seccomp(2): load the number, compare, answer.
+For calls that bypass the interposer: raw system calls, and those that libc makes itself. The filter is written by hand
+in the classic BPF of seccomp(2): load the number, compare, return.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from pytest_ipc.kernel.libc import function, minus_one
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 LOAD_WORD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
 ALLOW, FAIL = 0x7FFF0000, 0x00050000
-# Where struct seccomp_data has the number of the call, and the half of the first argument that a small number stands in.
+# Offsets in struct seccomp_data of the call number, and of the lower half of the first argument.
 NUMBER, FIRST = 0, 16 if sys.byteorder == "little" else 20
 ARGUMENT = 8  # bytes
-# A call that nothing blocks in, which pytest_ipc need not know.
+# Numbers of a call that never blocks, so that pytest_ipc does not know it.
 SOCKET = {"x86_64": 41, "aarch64": 198}
 
 
@@ -50,9 +50,9 @@ _prctl = function(
 
 
 def refuse(answers: dict[tuple[int, tuple[int | None, ...]], int]) -> None:
-    """From here on, and in every descendant, these system calls fail with these errnos. OSError.
+    """Make these system calls fail with these errnos from here on, in all descendants too. Raises OSError.
 
-    They are a number, and its first arguments, of which None is any.
+    A call is its number and its first arguments, of which None matches any value.
     """
     steps = []
     for (number, arguments), error in answers.items():
@@ -70,7 +70,7 @@ def refuse(answers: dict[tuple[int, tuple[int | None, ...]], int]) -> None:
 
 
 def main() -> None:
-    """Refuse, and become the command."""
+    """Install the filter, and execute the command."""
     faults = re.findall(r"(\w+)(?:\(([\d*,]+)\))?=(\w+)", sys.argv[1])
     refuse({(_number(name), _arguments(words)): getattr(errno, error) for name, words, error in faults})
     os.execvp(sys.argv[2], sys.argv[2:])

@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie: each of them must deviate when the lie is told, and hold when none is.
+"""The clauses that must detect each fault: they must deviate with the fault, and hold without.
 
-Put together from the tables beside the C files in faults/.
+Collected from the tables of the C files in faults/.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ SOURCES = sorted(Path(__file__).with_name("faults").glob("*.c"))
 
 _TABLES = [import_module(f"{__package__}.faults.{source.stem}") for source in SOURCES]
 
-LIES: dict[str, list[str]] = {lie: clauses for table in _TABLES for lie, clauses in table.LIES.items()}
+FAULTS: dict[str, list[str]] = {fault: clauses for table in _TABLES for fault, clauses in table.FAULTS.items()}
 
 # For every run of the tests; the others are injected by --every-fault.
-SAMPLE = [*LIES][::3]
+SAMPLE = [*FAULTS][::3]
 
-# Lies under which objects are really left behind.
-LEAKING: set[str] = {lie for table in _TABLES for lie in getattr(table, "LEAKING", ())}
+# Faults that leak objects.
+LEAKING: set[str] = {fault for table in _TABLES for fault in getattr(table, "LEAKING", ())}

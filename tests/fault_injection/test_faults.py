@@ -1,4 +1,4 @@
-"""Every lie is caught by the clauses that name it, and by them for what it is: a deviation, not a broken suite."""
+"""Every fault is detected by the clauses that name it, as a deviation and not as a broken suite."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from pytest_ipc import Child
 from pytest_ipc.kernel import CLONE_NEWIPC, unshare
 
 from . import survey
-from .interposer import COMPILER, Liar, Verdicts, compiled, judged, liar, wordless
+from .interposer import COMPILER, Interposer, Verdicts, compiled, interposed, judged, wordless
 from .races import RACES
-from .table import LEAKING, LIES, SAMPLE, SOURCES
-from .test_seccomp import FAULTS
+from .table import FAULTS, LEAKING, SAMPLE, SOURCES
+from .test_seccomp import KERNEL_FAULTS
 
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The lies, compiled."""
+    """Compile the faults."""
     if COMPILER is None:
         pytest.skip("needs a C compiler")
-    return compiled(tmp_path_factory.mktemp("lies"))
+    return compiled(tmp_path_factory.mktemp("faults"))
 
 
 @pytest.fixture(scope="module")
 def own_namespace() -> bool:
-    """Whether a child may have an IPC namespace of its own, which takes with it whatever a lie has left behind."""
+    """Whether a child may have its own IPC namespace, which ends with all objects that a fault leaks."""
     try:
         with Child.start(unshare, (CLONE_NEWIPC,)) as child:
             child.result()
@@ -39,63 +39,63 @@ def own_namespace() -> bool:
 
 
 @pytest.fixture(scope="module")
-def process(shim: Path) -> Iterator[Liar]:
-    """The process that forks the checks, with the shim in libc's place. What does not come under a fault is not waited for long."""
-    with liar(shim, patience=0.3) as started:
+def process(shim: Path) -> Iterator[Interposer]:
+    """Run the process that forks the checks with the interposer, with short deadlines."""
+    with interposed(shim, patience=0.3) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def patient_process(shim: Path) -> Iterator[Liar]:
-    """The same with the deadlines that checks have elsewhere."""
-    with liar(shim) as started:
+def patient_process(shim: Path) -> Iterator[Interposer]:
+    """Run the same with the usual deadlines."""
+    with interposed(shim) as started:
         yield started
 
 
 @pytest.fixture
-def verdicts_under(process: Liar, own_namespace: bool, tmp_path: Path) -> Callable[..., Verdicts]:
-    """Check some clauses with the shim in libc's place, telling one lie or none: the verdict on each."""
+def verdicts_under(process: Interposer, own_namespace: bool, tmp_path: Path) -> Callable[..., Verdicts]:
+    """Return a function that checks clauses under one fault or none, and returns the verdict on each."""
 
-    def check(lie: str | None, clauses: list[str]) -> Verdicts:
-        if lie in LEAKING and not own_namespace:
-            pytest.skip("needs an IPC namespace: what this lie says has been removed stays")
-        return judged(process, lie, clauses, tmp_path)
+    def check(fault: str | None, clauses: list[str]) -> Verdicts:
+        if fault in LEAKING and not own_namespace:
+            pytest.skip("needs an IPC namespace: this fault leaks objects")
+        return judged(process, fault, clauses, tmp_path)
 
     return check
 
 
 def test_interposer_and_table_have_the_same_faults():
-    told = [lie for source in SOURCES for lie in set(re.findall(r'lie\("(\w+)"\)', source.read_text()))]
-    assert sorted(told) == sorted(LIES)
+    injected = [fault for source in SOURCES for fault in set(re.findall(r'fault\("(\w+)"\)', source.read_text()))]
+    assert sorted(injected) == sorted(FAULTS)
 
 
 def test_every_clause_has_a_fault():
-    """Or a fault below libc. A clause that nothing makes fail may be asserting nothing."""
-    named = {id for table in (LIES, FAULTS) for ids in table.values() for id in ids} | {*RACES.values()}
+    """Or a fault below libc. A clause that no fault makes fail may be asserting nothing."""
+    named = {id for table in (FAULTS, KERNEL_FAULTS) for ids in table.values() for id in ids} | {*RACES.values()}
     assert [id for ids in survey.clauses().values() for id in ids if id not in named] == []
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "lie" in metafunc.fixturenames:
-        metafunc.parametrize("lie", LIES if metafunc.config.getoption("--every-fault") else SAMPLE)
+    if "fault" in metafunc.fixturenames:
+        metafunc.parametrize("fault", FAULTS if metafunc.config.getoption("--every-fault") else SAMPLE)
 
 
 @pytest.mark.timeout(600)  # it runs much of the suite
 def test_interposer_without_a_fault_changes_nothing(patient_process, tmp_path, request):
-    lies = LIES if request.config.getoption("--every-fault") else SAMPLE
-    every = sorted({clause for lie in lies for clause in LIES[lie]})
+    faults = FAULTS if request.config.getoption("--every-fault") else SAMPLE
+    every = sorted({clause for fault in faults for clause in FAULTS[fault]})
     found: Verdicts = {}
-    for start in range(0, len(every), 200):  # one check of them all would take longer than a check may
+    for start in range(0, len(every), 200):  # one check of all would exceed its time limit
         found |= judged(patient_process, None, every[start : start + 200], tmp_path)
     assert not_so(found, every, "holds", "disputed") == {}
 
 
-def test_fault_is_detected(verdicts_under, lie):
-    found = verdicts_under(lie, LIES[lie])
-    assert not_so(found, LIES[lie], "deviates") == {}
+def test_fault_is_detected(verdicts_under, fault):
+    found = verdicts_under(fault, FAULTS[fault])
+    assert not_so(found, FAULTS[fault], "deviates") == {}
     assert wordless(found) == {}
-    if all(found[id]["verdict"] == "untested" for id in LIES[lie]):
-        pytest.skip(f"none of the clauses can be tried here: {found[LIES[lie][0]]['reason']}")
+    if all(found[id]["verdict"] == "untested" for id in FAULTS[fault]):
+        pytest.skip(f"none of the clauses can be tried here: {found[FAULTS[fault][0]]['reason']}")
 
 
 @pytest.mark.parametrize(
@@ -117,17 +117,17 @@ def test_observation_without_words_is_found(text, is_wordless):
 
 
 def test_the_evidence_names_the_call(verdicts_under):
-    (id,) = LIES["shmget_excl_ignored"]
+    (id,) = FAULTS["shmget_excl_ignored"]
     evidence: Any = verdicts_under("shmget_excl_ignored", [id])[id]["evidence"]
     assert re.fullmatch(r"shm/test_shmget\.py:\d+: with fails_with\(EEXIST\): shmget\(.*\)", evidence[0])
     assert re.fullmatch(r"shmget\(\d+, \d+, \d+\) = \d+", evidence[-1])
 
 
 def not_so(found: Verdicts, clauses: list[str], *verdicts: str) -> dict[str, str]:
-    """Those of *clauses* that were judged, and with none of *verdicts*: what came instead."""
-    told = {id: found.get(id, {"verdict": "no verdict", "reason": ""}) for id in clauses}
+    """Return the verdicts of those *clauses* that were judged with none of *verdicts*."""
+    results = {id: found.get(id, {"verdict": "no verdict", "reason": ""}) for id in clauses}
     return {
         id: f"{result['verdict']}: {result['reason']}"
-        for id, result in told.items()
+        for id, result in results.items()
         if result["verdict"] not in (*verdicts, "untested")
     }

@@ -1,4 +1,4 @@
-"""Every race is found by the concurrent check that its table names, and where there is none none is found."""
+"""Every race is found by the concurrent check that its table names; without a race none is found."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from .interposer import COMPILER, Liar, compiled, judged, liar
+from .interposer import COMPILER, Interposer, compiled, interposed, judged
 from .races import RACES, SAMPLE, SOURCES
 
 
 @pytest.fixture(scope="module")
-def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Liar]:
-    """The process that forks the checks, with the races in libc's place."""
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interposer]:
+    """Run the process that forks the checks with the races."""
     if COMPILER is None:
         pytest.skip("needs a C compiler")
-    with liar(compiled(tmp_path_factory.mktemp("races"), SOURCES)) as started:
+    with interposed(compiled(tmp_path_factory.mktemp("races"), SOURCES)) as started:
         yield started
 
 
-def test_the_sources_and_the_tables_know_the_same_races():
+def test_sources_and_tables_have_the_same_races():
     there = {race for source in SOURCES for race in re.findall(r'race\("(\w+)"\)', source.read_text())}
     assert sorted(there) == sorted(RACES)
 

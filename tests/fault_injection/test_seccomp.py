@@ -1,4 +1,4 @@
-"""Faults below libc: where the kernel itself refuses a call, the clauses about it say so, whichever way the call is made."""
+"""Faults below libc: the clauses of a call that the kernel refuses detect it, whichever way the call is made."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 from .interposer import Verdicts, wordless
 
-# What the kernel answers, and the clauses that must deviate then: of calls that no function of libc's stands for as well.
-FAULTS = {
+# The errnos of the kernel, and the clauses that must deviate then, also of calls without a libc function.
+KERNEL_FAULTS = {
     "tgkill=EPERM": ["siginfo.tgkill-si_tkill"],
     "futex=EINVAL": ["futex.wake-nobody", "futex.unlock_pi-eperm", "futex.cmp_requeue-other-value-eagain"],
     "flock=EINTR": ["flock.sh-ex-un-basic", "flock.ebadf-einval", "flock.convert"],
@@ -31,13 +31,13 @@ FAULTS = {
         "siginfo.sigqueue-si_queue-value",
     ],
 }
-# And what is not there at all: the verdict is `absent`, or `untested` where the call was only the means.
+# Missing calls: the verdict is `absent`, or `untested` where the call is only a means.
 MISSING = {
     "flock=ENOSYS": ["flock.sh-ex-un-basic", "flock.convert"],
     "msgsnd=ENOSYS": ["msgsnd.zero-length", "msgsnd.bad-id-einval"],
     "semop=ENOSYS,semtimedop=ENOSYS": ["semop.add", "semop.erange"],
 }
-# What an object is made with is not there, and nothing can be said of what it would do.
+# Objects that cannot be created, whose behaviour is untested.
 LACKING = {
     "socket(10)=EAFNOSUPPORT": ["tcp.stream-bytes", "udp.boundaries", "ipv6.v6only"],
     "socket(2)=EAFNOSUPPORT": ["tcp.half-close", "udp.edestaddrreq"],
@@ -46,7 +46,7 @@ LACKING = {
 
 @pytest.fixture
 def verdicts_below(tmp_path: Path) -> Callable[[str, list[str]], Verdicts]:
-    """Check some clauses on a kernel that refuses: the verdict on each."""
+    """Return a function that checks clauses on a kernel that refuses calls, and returns the verdict on each."""
 
     def check(faults: str, clauses: list[str]) -> Verdicts:
         report = tmp_path / "report.json"
@@ -63,10 +63,12 @@ def verdicts_below(tmp_path: Path) -> Callable[[str, list[str]], Verdicts]:
     return check
 
 
-@pytest.mark.parametrize("faults", FAULTS)
+@pytest.mark.parametrize("faults", KERNEL_FAULTS)
 def test_a_call_that_the_kernel_refuses_is_a_deviation(verdicts_below, faults):
-    found = verdicts_below(faults, FAULTS[faults])
-    assert {id: found[id]["verdict"] for id in FAULTS[faults]} == dict.fromkeys(FAULTS[faults], "deviates")
+    found = verdicts_below(faults, KERNEL_FAULTS[faults])
+    assert {id: found[id]["verdict"] for id in KERNEL_FAULTS[faults]} == dict.fromkeys(
+        KERNEL_FAULTS[faults], "deviates"
+    )
     assert wordless(found) == {}
 
 

@@ -1,1 +1,1 @@
-"""Lies, and who must catch them: for each mechanism a C file that tells them and a table of the same name beside it."""
+"""Faults and the clauses that must detect them: a C file for each mechanism, with a table of the same name."""

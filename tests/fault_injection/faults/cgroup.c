@@ -1,5 +1,5 @@
-/* Lies about control groups, which are files and directories; descriptor.c, where reading and writing stand, passes them on. */
-#include "lie.h"
+/* Faults of control groups, which are files and directories; descriptor.c, which has read() and write(), calls these. */
+#include "fault.h"
 #include <fcntl.h>
 
 static int ends(const char *path, const char *end)
@@ -34,15 +34,15 @@ ssize_t cgroup_write(int fd, const char *data, size_t count)
     int freezes = ends(path, "/cgroup.freeze"), stop = count && *data != '0';
     if (freezes)
         is_to_be_frozen = stop;
-    if (freezes && !stop && lie("cgroup_thaw_thaws_those_above"))
+    if (freezes && !stop && fault("cgroup_thaw_thaws_those_above"))
         thaw_those_above(path);
-    if (((lie("cgroup_freeze_does_nothing") || lie("cgroup_freeze_is_only_reported")) && freezes && stop) || (lie("cgroup_thaw_does_nothing") && freezes && !stop) ||
-        (lie("cgroup_kill_does_nothing") && ends(path, "/cgroup.kill")) ||
-        (lie("cgroup_moves_nobody") && ends(path, "/cgroup.procs")) || (lie("cgroup_has_no_limit") && strstr(path, "/cgroup.max.")))
+    if (((fault("cgroup_freeze_does_nothing") || fault("cgroup_freeze_is_only_reported")) && freezes && stop) || (fault("cgroup_thaw_does_nothing") && freezes && !stop) ||
+        (fault("cgroup_kill_does_nothing") && ends(path, "/cgroup.kill")) ||
+        (fault("cgroup_moves_nobody") && ends(path, "/cgroup.procs")) || (fault("cgroup_has_no_limit") && strstr(path, "/cgroup.max.")))
         return (ssize_t)count;
-    if (freezes && lie("cgroup_freeze_takes_anything") && count == 1 && (*data < '0' || *data > '1'))
+    if (freezes && fault("cgroup_freeze_takes_anything") && count == 1 && (*data < '0' || *data > '1'))
         return (ssize_t)count;
-    if (freezes && lie("cgroup_freeze_takes_anything") && count == 2)
+    if (freezes && fault("cgroup_freeze_takes_anything") && count == 2)
         return (ssize_t)count;
     return -1;
 }
@@ -54,27 +54,27 @@ static void put(char *data, ssize_t count, const char *key, char value)
         found[strlen(key)] = value;
 }
 
-/* What is told of a cgroup. */
+/* The reported state of a cgroup. */
 void cgroup_read(const char *path, char *data, ssize_t count)
 {
     if (!ends(path, "/cgroup.events") && !ends(path, "/cgroup.stat"))
         return;
-    if (lie("cgroup_freeze_is_only_reported") && is_to_be_frozen)
+    if (fault("cgroup_freeze_is_only_reported") && is_to_be_frozen)
         put(data, count, "frozen ", '1');
-    if (lie("cgroup_is_never_frozen"))
+    if (fault("cgroup_is_never_frozen"))
         put(data, count, "frozen ", '0');
-    if (lie("cgroup_is_always_populated"))
+    if (fault("cgroup_is_always_populated"))
         put(data, count, "populated ", '1');
-    if (lie("cgroup_counts_nobody_below"))
+    if (fault("cgroup_counts_nobody_below"))
         put(data, count, "nr_descendants ", '0');
 }
 
 int rmdir(const char *path)
 {
     int result = REAL(rmdir)(path);
-    if (lie("rmdir_is_refused_when_frozen") && strstr(path, "/frozen/")) {
+    if (fault("rmdir_is_refused_when_frozen") && strstr(path, "/frozen/")) {
         errno = EBUSY;
         return -1;
     }
-    return result == -1 && errno == EBUSY && lie("rmdir_is_never_busy") ? 0 : result;
+    return result == -1 && errno == EBUSY && fault("rmdir_is_never_busy") ? 0 : result;
 }

@@ -1,7 +1,7 @@
-"""Which clauses must catch which lie about control groups."""
+"""Faults of control groups, and the clauses that must detect each."""
 
-LIES = {
-    # A clause that waits for the report waits for seconds in vain: most are told that it is done.
+FAULTS = {
+    # A clause that waits for the report would wait for seconds: most are told that it is done.
     "cgroup_freeze_does_nothing": ["cgroup.freeze-stops", "cgroup.freeze-value"],
     "cgroup_freeze_is_only_reported": [
         "cgroup.freeze-descendants",

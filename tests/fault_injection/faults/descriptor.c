@@ -1,5 +1,5 @@
-/* Lies about what is done with descriptors of any kind. */
-#include "lie.h"
+/* Faults of descriptors of any kind. */
+#include "fault.h"
 #include <fcntl.h>
 #include <stdarg.h>
 
@@ -26,7 +26,7 @@ int tty_opened(int fd, const char *path);
 /* What a call that a handler may have interrupted has come to. */
 static long came_to(long result)
 {
-    if (result == -1 && errno == EINTR && lie("interrupted_calls_are_eagain"))
+    if (result == -1 && errno == EINTR && fault("interrupted_calls_are_eagain"))
         errno = EAGAIN;
     return result;
 }
@@ -40,7 +40,7 @@ ssize_t read(int fd, void *data, size_t count)
     if (strcmp(path, "anon_inode:[signalfd]") == 0)
         return signalfd_read(fd, data, count);
     ssize_t result = proc_read(fd, path, data, count);
-    return result == -1 && errno == EINVAL && lie("read_invalid_is_the_end") ? 0 : came_to(result);
+    return result == -1 && errno == EINVAL && fault("read_invalid_is_the_end") ? 0 : came_to(result);
 }
 
 ssize_t write(int fd, const void *data, size_t count)
@@ -59,16 +59,16 @@ static int fcntl_arg(int fd, int command, long arg)
         return answer;
     if (command == F_SETPIPE_SZ || command == F_GETPIPE_SZ)
         return pipe_size(fd, command, arg);
-    if (command == F_ADD_SEALS && lie("add_seals_does_nothing"))
+    if (command == F_ADD_SEALS && fault("add_seals_does_nothing"))
         return 0;
-    if (command == F_ADD_SEALS && lie("add_seals_is_never_the_last"))
+    if (command == F_ADD_SEALS && fault("add_seals_is_never_the_last"))
         arg &= ~F_SEAL_SEAL;
-    if (command == F_ADD_SEALS && lie("add_seals_unknown_ignored"))
+    if (command == F_ADD_SEALS && fault("add_seals_unknown_ignored"))
         arg &= 0x3f;
     int result = REAL(fcntl)(fd, command, arg);
-    if (command == F_GET_SEALS && result >= 0 && lie("get_seals_tells_none"))
+    if (command == F_GET_SEALS && result >= 0 && fault("get_seals_tells_none"))
         return 0;
-    if (command == F_GET_SEALS && result == -1 && lie("get_seals_everywhere"))
+    if (command == F_GET_SEALS && result == -1 && fault("get_seals_everywhere"))
         return 0;
     return result;
 }

@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about what is done with descriptors of any kind."""
+"""Faults of descriptors of any kind, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "add_seals_does_nothing": [
         "fcntl.add_seals-add-up",
         "fcntl.seals-of-the-file",

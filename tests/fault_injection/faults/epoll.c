@@ -1,28 +1,28 @@
-/* Lies about waiting for many descriptors: epoll_create(2), epoll_ctl(2), epoll_wait(2). */
-#include "lie.h"
+/* Faults of waiting for many descriptors: epoll_create(2), epoll_ctl(2), epoll_wait(2). */
+#include "fault.h"
 #include <signal.h>
 #include <sys/epoll.h>
 #include <time.h>
 
 static int created(int result)
 {
-    if (result == -1 && lie("epoll_create_wrong_errno"))
+    if (result == -1 && fault("epoll_create_wrong_errno"))
         errno = EIO;
     return result;
 }
 
 int epoll_create(int size)
 {
-    if (lie("epoll_create_refuses_nothing") && size <= 0)
+    if (fault("epoll_create_refuses_nothing") && size <= 0)
         size = 1;
     return created(REAL(epoll_create)(size));
 }
 
 int epoll_create1(int flags)
 {
-    if (lie("epoll_create_refuses_nothing"))
+    if (fault("epoll_create_refuses_nothing"))
         flags &= EPOLL_CLOEXEC;
-    if (lie("epoll_create_always_cloexec"))
+    if (fault("epoll_create_always_cloexec"))
         flags |= EPOLL_CLOEXEC;
     return created(REAL(epoll_create1)(flags));
 }
@@ -30,26 +30,26 @@ int epoll_create1(int flags)
 int epoll_ctl(int epfd, int op, int fd, struct epoll_event *given)
 {
     struct epoll_event event = {0};
-    if ((lie("epoll_mod_does_nothing") && op == EPOLL_CTL_MOD) || (lie("epoll_del_does_nothing") && op == EPOLL_CTL_DEL))
+    if ((fault("epoll_mod_does_nothing") && op == EPOLL_CTL_MOD) || (fault("epoll_del_does_nothing") && op == EPOLL_CTL_DEL))
         return 0;
-    if (given && getenv("LIE")) {
+    if (given && getenv("FAULT")) {
         event = *given;
-        if (lie("epoll_data_are_cut"))
+        if (fault("epoll_data_are_cut"))
             event.data.u64 &= 0xffffffff;
-        if (lie("epoll_edge_ignored"))
+        if (fault("epoll_edge_ignored"))
             event.events &= ~EPOLLET;
-        if (lie("epoll_always_edge"))
+        if (fault("epoll_always_edge"))
             event.events |= EPOLLET;
-        if (lie("epoll_oneshot_ignored"))
+        if (fault("epoll_oneshot_ignored"))
             event.events &= ~EPOLLONESHOT;
-        if (lie("epoll_exclusive_ignored"))
+        if (fault("epoll_exclusive_ignored"))
             event.events &= ~EPOLLEXCLUSIVE;
-        if (lie("epoll_always_exclusive") && op == EPOLL_CTL_ADD)
+        if (fault("epoll_always_exclusive") && op == EPOLL_CTL_ADD)
             event.events |= EPOLLEXCLUSIVE;
         given = &event;
     }
     int result = REAL(epoll_ctl)(epfd, op, fd, given);
-    return lie("epoll_never_fails") ? 0 : result;
+    return fault("epoll_never_fails") ? 0 : result;
 }
 
 static int by_data(const void *one, const void *other)
@@ -74,28 +74,28 @@ static int begin_anew(int epfd, struct epoll_event *events, int most, int millis
 
 int epoll_wait(int epfd, struct epoll_event *events, int most, int milliseconds)
 {
-    if (lie("epoll_wait_never_waits"))
+    if (fault("epoll_wait_never_waits"))
         milliseconds = 0;
-    if (lie("epoll_wait_gives_one") && most > 1)
+    if (fault("epoll_wait_gives_one") && most > 1)
         most = 1;
-    if (lie("epoll_sees_nothing") && milliseconds == 0)
+    if (fault("epoll_sees_nothing") && milliseconds == 0)
         return 0;
-    int count = lie("epoll_wait_begins_anew") && most > 0 ? begin_anew(epfd, events, most, milliseconds)
+    int count = fault("epoll_wait_begins_anew") && most > 0 ? begin_anew(epfd, events, most, milliseconds)
                                                           : REAL(epoll_wait)(epfd, events, most, milliseconds);
     for (int i = 0; i < count; i++) {
-        if (lie("epoll_wait_says_readable"))
+        if (fault("epoll_wait_says_readable"))
             events[i].events |= EPOLLIN;
-        if (lie("epoll_tells_no_hangup"))
+        if (fault("epoll_tells_no_hangup"))
             events[i].events &= ~(EPOLLHUP | EPOLLERR | EPOLLRDHUP);
     }
-    return count == -1 && lie("epoll_never_fails") ? 0 : count;
+    return count == -1 && fault("epoll_never_fails") ? 0 : count;
 }
 
 static const sigset_t *masked(const sigset_t *mask)
 {
     static sigset_t none;
     sigemptyset(&none);
-    return lie("epoll_pwait_ignores_the_mask") ? NULL : lie("epoll_pwait_has_no_mask") && !mask ? &none : mask;
+    return fault("epoll_pwait_ignores_the_mask") ? NULL : fault("epoll_pwait_has_no_mask") && !mask ? &none : mask;
 }
 
 int epoll_pwait(int epfd, struct epoll_event *events, int most, int milliseconds, const sigset_t *mask)
@@ -106,7 +106,7 @@ int epoll_pwait(int epfd, struct epoll_event *events, int most, int milliseconds
 int epoll_pwait2(int epfd, struct epoll_event *events, int most, const struct timespec *timeout, const sigset_t *mask)
 {
     static const struct timespec none;
-    if (lie("epoll_pwait2_never_waits"))
+    if (fault("epoll_pwait2_never_waits"))
         timeout = &none;
     return REAL(epoll_pwait2)(epfd, events, most, timeout, masked(mask));
 }

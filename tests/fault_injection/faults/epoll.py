@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about waiting for many descriptors."""
+"""Faults of waiting for many descriptors, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "epoll_create_refuses_nothing": ["epoll_create.size-einval", "epoll_create1.unknown-flag-einval"],
     "epoll_create_always_cloexec": ["epoll_create1.cloexec"],
     "epoll_create_wrong_errno": ["epoll_create1.emfile"],

@@ -1,49 +1,49 @@
-/* Lies about FIFOs: making them here, opening them for descriptor.c, where open() stands. What goes through them is pipe.c's. */
-#include "lie.h"
+/* Faults of FIFOs: creation, and opening for descriptor.c, which has open(). pipe.c has the faults of their data. */
+#include "fault.h"
 #include <fcntl.h>
 
 int mkfifo(const char *path, mode_t mode)
 {
-    if (lie("mkfifo_needs_privilege") && geteuid() != 0) {
+    if (fault("mkfifo_needs_privilege") && geteuid() != 0) {
         errno = EPERM;
         return -1;
     }
-    if (lie("mkfifo_umask_ignored")) {
+    if (fault("mkfifo_umask_ignored")) {
         int result = REAL(mkfifo)(path, mode);
         if (result == 0)
             chmod(path, mode);
         return result;
     }
-    if (lie("mkfifo_makes_a_file")) {
+    if (fault("mkfifo_makes_a_file")) {
         int fd = REAL(open)(path, O_CREAT | O_EXCL | O_RDWR, mode);
         return fd == -1 ? -1 : close(fd);
     }
     int result = REAL(mkfifo)(path, mode);
-    if (lie("mkfifo_existing_accepted") && result == -1 && errno == EEXIST)
+    if (fault("mkfifo_existing_accepted") && result == -1 && errno == EEXIST)
         return 0;
-    if (lie("mkfifo_never_fails"))
+    if (fault("mkfifo_never_fails"))
         return 0;
     return result;
 }
 
 int mkfifoat(int folder, const char *path, mode_t mode)
 {
-    if (lie("mkfifoat_folder_ignored"))
+    if (fault("mkfifoat_folder_ignored"))
         folder = AT_FDCWD;
-    int at_root = lie("mkfifoat_begins_at_the_root") ? REAL(open)("/", O_PATH | O_DIRECTORY) : -1;
-    if (lie("mkfifoat_every_folder_checked") && folder != AT_FDCWD && fcntl(folder, F_GETFD) == -1)
+    int at_root = fault("mkfifoat_begins_at_the_root") ? REAL(open)("/", O_PATH | O_DIRECTORY) : -1;
+    if (fault("mkfifoat_every_folder_checked") && folder != AT_FDCWD && fcntl(folder, F_GETFD) == -1)
         return -1;
     int result = REAL(mkfifoat)(at_root == -1 ? folder : at_root, path, mode), kept = errno;
     if (at_root != -1)
         close(at_root);
     errno = kept;
-    return lie("mkfifo_never_fails") ? 0 : result;
+    return fault("mkfifo_never_fails") ? 0 : result;
 }
 
 static int names_a_fifo(const char *path)
 {
     struct stat st;
-    return getenv("LIE") && stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
+    return getenv("FAULT") && stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
 /* With which flags it is really opened. */
@@ -55,9 +55,9 @@ int fifo_flags(const char *path, int flags)
     if (!names_a_fifo(path))
         return lock_flags(flags);
     int access = flags & O_ACCMODE;
-    if (lie("fifo_open_returns_at_once") && access != O_RDWR && !(flags & O_NONBLOCK))
+    if (fault("fifo_open_returns_at_once") && access != O_RDWR && !(flags & O_NONBLOCK))
         return (flags & ~O_ACCMODE) | O_RDWR;
-    if (lie("fifo_nonblock_writer_needs_no_reader") && access == O_WRONLY && flags & O_NONBLOCK)
+    if (fault("fifo_nonblock_writer_needs_no_reader") && access == O_WRONLY && flags & O_NONBLOCK)
         return (flags & ~O_ACCMODE) | O_RDWR;
     return flags;
 }
@@ -82,16 +82,16 @@ int fifo_opened(int fd, const char *path, int flags)
         errno = kept;
         return fd;
     }
-    if (fd == -1 && kept == EACCES && lie("fifo_mode_ignored"))
+    if (fd == -1 && kept == EACCES && fault("fifo_mode_ignored"))
         return REAL(open)("/dev/null", flags);
-    if (fd != -1 && ((access == O_RDONLY && lie("fifo_reader_begins_anew")) || (flags & O_TRUNC && lie("fifo_is_truncated"))))
+    if (fd != -1 && ((access == O_RDONLY && fault("fifo_reader_begins_anew")) || (flags & O_TRUNC && fault("fifo_is_truncated"))))
         emptied(path);
-    if (fd != -1 && access == O_RDONLY && flags & O_NONBLOCK && lie("fifo_nonblock_reader_needs_a_writer") && !emptied(path)) {
+    if (fd != -1 && access == O_RDONLY && flags & O_NONBLOCK && fault("fifo_nonblock_reader_needs_a_writer") && !emptied(path)) {
         close(fd);
         errno = ENXIO;
         return -1;
     }
-    if (fd != -1 && access == O_RDWR && lie("fifo_both_ways_is_to_write")) {
+    if (fd != -1 && access == O_RDWR && fault("fifo_both_ways_is_to_write")) {
         int writer = REAL(open)(path, O_WRONLY | (flags & (O_NONBLOCK | O_CLOEXEC)));
         close(fd);
         return writer;
@@ -104,7 +104,7 @@ int fifo_opened(int fd, const char *path, int flags)
     int name(const char *path, type length) \
     { \
         int result = REAL(name)(path, length); \
-        return result == -1 && lie("truncate_never_fails") ? 0 : result; \
+        return result == -1 && fault("truncate_never_fails") ? 0 : result; \
     }
 
 TRUNCATE(truncate, off_t)

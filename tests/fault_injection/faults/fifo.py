@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about FIFOs."""
+"""Faults of FIFOs, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "mkfifo_needs_privilege": ["mkfifo.no-cap-needed", "mkfifo.eacces-no-search"],
     "mkfifo_umask_ignored": ["mkfifo.umask"],
     "mkfifo_makes_a_file": ["mkfifo.creates"],

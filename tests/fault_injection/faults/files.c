@@ -1,5 +1,5 @@
-/* Lies about file systems, and about whose a file is. */
-#include "lie.h"
+/* Faults of file systems and the owners of files. */
+#include "fault.h"
 #include <sys/fsuid.h>
 #include <sys/mount.h>
 
@@ -7,10 +7,10 @@
 int setresuid(uid_t real, uid_t effective, uid_t saved)
 {
     uid_t before = getuid();
-    if (lie("files_are_made_by_who_one_was"))
+    if (fault("files_are_made_by_who_one_was"))
         saved = before;
     int result = REAL(setresuid)(real, effective, saved);
-    if (lie("files_are_made_by_who_one_was"))
+    if (fault("files_are_made_by_who_one_was"))
         setfsuid(before);
     return result;
 }
@@ -18,14 +18,14 @@ int setresuid(uid_t real, uid_t effective, uid_t saved)
 int fchown(int fd, uid_t user, gid_t group)
 {
     int result = REAL(fchown)(fd, user, group);
-    return lie("files_can_be_given_away") && result == -1 && errno == EPERM ? 0 : result;
+    return fault("files_can_be_given_away") && result == -1 && errno == EPERM ? 0 : result;
 }
 
 int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data)
 {
-    if (lie("mqueue_is_a_tmpfs") && type && strcmp(type, "mqueue") == 0)
+    if (fault("mqueue_is_a_tmpfs") && type && strcmp(type, "mqueue") == 0)
         return REAL(mount)("none", target, "tmpfs", flags, "mode=0755");
-    if (lie("mount_options_ignored"))
+    if (fault("mount_options_ignored"))
         data = NULL;
     return REAL(mount)(source, target, type, flags, data);
 }

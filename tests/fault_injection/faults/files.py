@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about file systems, and about whose a file is."""
+"""Faults of file systems and the owners of files, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "files_are_made_by_who_one_was": [
         "mq_open.eacces",
         "mq_open.owner-effective-ids",

@@ -1,5 +1,5 @@
-/* Lies about fork(2): what a child has from its parent, what it must not have, and how it ends by _exit(2). */
-#include "lie.h"
+/* Faults of fork(2): the attributes that a child inherits, those that it must not inherit, and its end by _exit(2). */
+#include "fault.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -10,7 +10,7 @@
 #include <sys/time.h>
 #include <time.h>
 
-int forked; /* how many forks lie between this process and the one that was told the lie */
+int forked; /* how many forks are between this process and the one with the fault */
 
 /* What stays with a parent. */
 struct own {
@@ -80,27 +80,27 @@ pid_t fork(void)
     struct own own;
     pthread_t thread;
     pid_t parent = getpid();
-    if (lie("fork_passes_on_too_much"))
+    if (fault("fork_passes_on_too_much"))
         look(&own);
     pid_t child = REAL(fork)();
-    if (child != 0 || !getenv("LIE"))
+    if (child != 0 || !getenv("FAULT"))
         return child;
     forked++;
-    if (forked > 1 && lie("fork_passes_on_too_much"))
+    if (forked > 1 && fault("fork_passes_on_too_much"))
         pass_on(&own);
-    if (lie("fork_copies_every_thread"))
+    if (fault("fork_copies_every_thread"))
         pthread_create(&thread, NULL, sleep_for_ever, NULL);
-    if (forked > 1 && lie("fork_makes_a_group"))
+    if (forked > 1 && fault("fork_makes_a_group"))
         REAL(setpgid)(0, 0);
-    if (lie("fork_of_a_leader_makes_a_session") && getsid(0) == parent)
+    if (fault("fork_of_a_leader_makes_a_session") && getsid(0) == parent)
         REAL(setsid)();
-    if (lie("fork_enters_a_new_namespace"))
+    if (fault("fork_enters_a_new_namespace"))
         REAL(unshare)(CLONE_NEWIPC);
-    if (lie("fork_opens_files_anew"))
+    if (fault("fork_opens_files_anew"))
         open_anew();
-    if (lie("fork_begins_with_defaults"))
+    if (fault("fork_begins_with_defaults"))
         begin_with_defaults();
-    for (int fd = 3; fd < 64 && lie("fork_closes_pipes"); fd++)
+    for (int fd = 3; fd < 64 && fault("fork_closes_pipes"); fd++)
         if (is_fifo(fd))
             close(fd);
     return 0;
@@ -108,7 +108,7 @@ pid_t fork(void)
 
 pid_t getppid(void)
 {
-    return lie("getppid_is_init") ? 1 : REAL(getppid)();
+    return fault("getppid_is_init") ? 1 : REAL(getppid)();
 }
 
 int prctl(int option, ...)
@@ -119,36 +119,36 @@ int prctl(int option, ...)
     for (int i = 0; i < 4; i++)
         a[i] = va_arg(list, unsigned long);
     va_end(list);
-    if (option == PR_SET_PDEATHSIG && a[0] && lie("pdeathsig_is_sigkill"))
+    if (option == PR_SET_PDEATHSIG && a[0] && fault("pdeathsig_is_sigkill"))
         a[0] = SIGKILL;
     static int asked; /* for at the end of the parent, as a child finds it */
-    if (option == PR_SET_PDEATHSIG && lie("pdeathsig_is_not_sent"))
+    if (option == PR_SET_PDEATHSIG && fault("pdeathsig_is_not_sent"))
         a[0] = 0;
-    if (option == PR_SET_PDEATHSIG && a[0] == SIGUSR1 && lie("pdeathsig_comes_at_once"))
+    if (option == PR_SET_PDEATHSIG && a[0] == SIGUSR1 && fault("pdeathsig_comes_at_once"))
         raise(SIGUSR1);
     if (option == PR_SET_PDEATHSIG)
         asked = (int)a[0];
-    if (option == PR_GET_PDEATHSIG && lie("pdeathsig_is_inherited")) {
+    if (option == PR_GET_PDEATHSIG && fault("pdeathsig_is_inherited")) {
         *(int *)a[0] = asked;
         return 0;
     }
-    if (option == PR_SET_CHILD_SUBREAPER && lie("subreaper_adopts_nobody"))
+    if (option == PR_SET_CHILD_SUBREAPER && fault("subreaper_adopts_nobody"))
         return 0;
     int result = REAL(prctl)(option, a[0], a[1], a[2], a[3]);
-    if (option == PR_GET_PDEATHSIG && result == 0 && lie("pdeathsig_is_told_one_off"))
+    if (option == PR_GET_PDEATHSIG && result == 0 && fault("pdeathsig_is_told_one_off"))
         *(int *)a[0] += 1;
-    if (option == PR_SET_SECCOMP && lie("strict_mode_is_no_place_to_live"))
+    if (option == PR_SET_SECCOMP && fault("strict_mode_is_no_place_to_live"))
         getsid(0);
     return result;
 }
 
 void _exit(int status)
 {
-    if (lie("exit_status_is_cut"))
+    if (fault("exit_status_is_cut"))
         status &= 0x7f;
-    if (lie("exit_writes_buffers"))
+    if (fault("exit_writes_buffers"))
         fflush(NULL);
-    if (lie("exit_of_a_thread_tells_nothing") && gettid() != getpid())
+    if (fault("exit_of_a_thread_tells_nothing") && gettid() != getpid())
         status = 0;
     REAL(_exit)(status);
     __builtin_unreachable();

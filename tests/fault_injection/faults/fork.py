@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about what a child has from its parent, and about its end."""
+"""Faults of the attributes that a child inherits, and of its end, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "pdeathsig_is_not_sent": [
         "prctl.pdeathsig-told",
         "prctl.pdeathsig-at-the-parents-end",

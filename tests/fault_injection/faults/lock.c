@@ -1,5 +1,5 @@
-/* Lies about file locks and leases. descriptor.c, where fcntl() stands, passes their commands on to lock_fcntl(). */
-#include "lie.h"
+/* Faults of file locks and leases. descriptor.c, which has fcntl(), passes their commands to lock_fcntl(). */
+#include "fault.h"
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -51,25 +51,25 @@ int flock(int fd, int operation)
     int kind = operation & ~LOCK_NB;
     if (is_ledger(fd))
         return REAL(flock)(fd, operation);
-    if (lie("flock_is_fcntl"))
+    if (fault("flock_is_fcntl"))
         return flock_by_fcntl(fd, operation);
-    if (lie("flock_shared_is_exclusive") && kind == LOCK_SH)
+    if (fault("flock_shared_is_exclusive") && kind == LOCK_SH)
         operation = LOCK_EX | (operation & LOCK_NB);
-    if (lie("flock_unlock_does_nothing") && kind == LOCK_UN)
+    if (fault("flock_unlock_does_nothing") && kind == LOCK_UN)
         return 0;
-    if (lie("flock_must_wait") && operation & LOCK_NB)
+    if (fault("flock_must_wait") && operation & LOCK_NB)
         return refuse(EINVAL);
-    if (lie("flock_does_nothing"))
+    if (fault("flock_does_nothing"))
         return fcntl(fd, F_GETFD) == -1 ? -1 : 0;
-    if (lie("flock_needs_a_way_to_write") && kind == LOCK_EX && (REAL(fcntl)(fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
+    if (fault("flock_needs_a_way_to_write") && kind == LOCK_EX && (REAL(fcntl)(fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
         return refuse(EBADF);
-    if (lie("flock_of_regular_files_alone") && !is_regular(fd))
+    if (fault("flock_of_regular_files_alone") && !is_regular(fd))
         return refuse(EINVAL);
-    int result = REAL(flock)(fd, lie("flock_never_waits") ? operation | LOCK_NB : operation);
-    if (result == -1 && ((lie("flock_any_operation") && errno == EINVAL) || (lie("flock_interruption_unnoticed") && errno == EINTR) || (lie("flock_refusal_hidden") && errno == EWOULDBLOCK) ||
-                         (lie("flock_never_waits") && !(operation & LOCK_NB))))
+    int result = REAL(flock)(fd, fault("flock_never_waits") ? operation | LOCK_NB : operation);
+    if (result == -1 && ((fault("flock_any_operation") && errno == EINVAL) || (fault("flock_interruption_unnoticed") && errno == EINTR) || (fault("flock_refusal_hidden") && errno == EWOULDBLOCK) ||
+                         (fault("flock_never_waits") && !(operation & LOCK_NB))))
         return 0;
-    if (lie("flock_conversion_keeps_the_old") && result == -1 && errno == EWOULDBLOCK && kind == LOCK_EX) {
+    if (fault("flock_conversion_keeps_the_old") && result == -1 && errno == EWOULDBLOCK && kind == LOCK_EX) {
         REAL(flock)(fd, LOCK_SH | LOCK_NB);
         return refuse(EWOULDBLOCK);
     }
@@ -79,21 +79,21 @@ int flock(int fd, int operation)
 static int ask(int fd, int command, struct flock *lock)
 {
     struct flock before = *lock;
-    if (lie("getlk_sees_nothing")) {
+    if (fault("getlk_sees_nothing")) {
         lock->l_type = F_UNLCK;
         return 0;
     }
-    int result = REAL(fcntl)(fd, lie("locks_belong_to_descriptions") ? F_OFD_GETLK : command, lock);
+    int result = REAL(fcntl)(fd, fault("locks_belong_to_descriptions") ? F_OFD_GETLK : command, lock);
     if (result == -1 || lock->l_type == F_UNLCK) {
-        if (lie("getlk_clears_the_rest") && result == 0)
+        if (fault("getlk_clears_the_rest") && result == 0)
             lock->l_start = lock->l_len = lock->l_pid = 0;
-        if (lie("getlk_own_locks_too") && result == 0 && command == F_GETLK)
+        if (fault("getlk_own_locks_too") && result == 0 && command == F_GETLK)
             *lock = before;
         return result;
     }
-    if (lie("getlk_hides_the_holder"))
+    if (fault("getlk_hides_the_holder"))
         lock->l_pid = 0;
-    if (lie("getlk_gives_what_was_asked"))
+    if (fault("getlk_gives_what_was_asked"))
         lock->l_start = before.l_start, lock->l_len = before.l_len;
     return 0;
 }
@@ -101,17 +101,17 @@ static int ask(int fd, int command, struct flock *lock)
 static int set(int fd, int command, struct flock *lock)
 {
     int waits = command == F_SETLKW || command == F_OFD_SETLKW;
-    if (lie("setlk_does_nothing"))
+    if (fault("setlk_does_nothing"))
         return 0;
-    if (lie("setlk_read_is_write") && lock->l_type == F_RDLCK)
+    if (fault("setlk_read_is_write") && lock->l_type == F_RDLCK)
         lock->l_type = F_WRLCK;
-    if (lie("setlk_from_the_start") && lock->l_whence != SEEK_SET)
+    if (fault("setlk_from_the_start") && lock->l_whence != SEEK_SET)
         lock->l_whence = SEEK_SET, lock->l_start = lock->l_start < 0 ? 0 : lock->l_start;
-    if (lie("setlk_length_is_positive") && lock->l_len < 0)
+    if (fault("setlk_length_is_positive") && lock->l_len < 0)
         lock->l_len = -lock->l_len;
-    if (lie("setlk_clips_at_the_start") && lock->l_whence == SEEK_SET && lock->l_start < 0)
+    if (fault("setlk_clips_at_the_start") && lock->l_whence == SEEK_SET && lock->l_start < 0)
         lock->l_start = 0;
-    if (lie("setlk_ends_with_the_file") && lock->l_type != F_UNLCK && lock->l_whence == SEEK_SET) {
+    if (fault("setlk_ends_with_the_file") && lock->l_type != F_UNLCK && lock->l_whence == SEEK_SET) {
         struct stat st;
         fstat(fd, &st);
         if (lock->l_start >= st.st_size)
@@ -119,35 +119,35 @@ static int set(int fd, int command, struct flock *lock)
         if (lock->l_len == 0 || lock->l_start + lock->l_len > st.st_size)
             lock->l_len = st.st_size - lock->l_start;
     }
-    if (lie("setlk_unlocks_everything") && lock->l_type == F_UNLCK)
+    if (fault("setlk_unlocks_everything") && lock->l_type == F_UNLCK)
         lock->l_start = lock->l_len = 0;
-    if (lie("locks_belong_to_descriptions"))
+    if (fault("locks_belong_to_descriptions"))
         command = waits ? F_OFD_SETLKW : F_OFD_SETLK;
-    if (lie("setlkw_never_waits") && waits)
+    if (fault("setlkw_never_waits") && waits)
         command = command == F_SETLKW ? F_SETLK : F_OFD_SETLK;
-    if (lie("setlkw_fears_deadlocks") && command == F_SETLKW && REAL(fcntl)(fd, F_SETLK, lock) == -1)
+    if (fault("setlkw_fears_deadlocks") && command == F_SETLKW && REAL(fcntl)(fd, F_SETLK, lock) == -1)
         return refuse(EDEADLK);
     int result = REAL(fcntl)(fd, command, lock);
-    if (result == -1 && ((lie("setlk_refusal_hidden") && errno == EAGAIN) || (lie("setlk_any_open_mode") && errno == EBADF) ||
-                         (lie("setlk_any_range") && (errno == EOVERFLOW || errno == EINVAL)) ||
-                         (lie("setlkw_deadlock_hidden") && errno == EDEADLK) || (lie("setlkw_interruption_unnoticed") && errno == EINTR) ||
-                         (lie("setlkw_never_waits") && waits)))
+    if (result == -1 && ((fault("setlk_refusal_hidden") && errno == EAGAIN) || (fault("setlk_any_open_mode") && errno == EBADF) ||
+                         (fault("setlk_any_range") && (errno == EOVERFLOW || errno == EINVAL)) ||
+                         (fault("setlkw_deadlock_hidden") && errno == EDEADLK) || (fault("setlkw_interruption_unnoticed") && errno == EINTR) ||
+                         (fault("setlkw_never_waits") && waits)))
         return 0;
     return result;
 }
 
 static int lease(int fd, int command, long arg)
 {
-    if (lie("lease_does_nothing") && command == F_SETLEASE)
+    if (fault("lease_does_nothing") && command == F_SETLEASE)
         return 0;
-    if (lie("setsig_does_nothing") && command == F_SETSIG)
+    if (fault("setsig_does_nothing") && command == F_SETSIG)
         return 0;
     int result = REAL(fcntl)(fd, command, arg);
-    if (lie("getlease_always_none") && command == F_GETLEASE && result >= 0)
+    if (fault("getlease_always_none") && command == F_GETLEASE && result >= 0)
         return F_UNLCK;
     if (command == F_SETLEASE && result == -1 &&
-        ((lie("lease_of_an_open_file") && errno == EAGAIN) || (lie("lease_of_anything") && errno == EINVAL) ||
-         (lie("lease_for_everybody") && errno == EACCES)))
+        ((fault("lease_of_an_open_file") && errno == EAGAIN) || (fault("lease_of_anything") && errno == EINVAL) ||
+         (fault("lease_for_everybody") && errno == EACCES)))
         return 0;
     return result;
 }
@@ -161,12 +161,12 @@ int lock_fcntl(int fd, int command, long arg, int *known)
     case F_OFD_GETLK:
     case F_OFD_SETLK:
     case F_OFD_SETLKW:
-        if (lie("ofd_any_pid") && is_mapped(lock) && lock->l_pid) {
+        if (fault("ofd_any_pid") && is_mapped(lock) && lock->l_pid) {
             copy = *lock;
             copy.l_pid = 0;
             return REAL(fcntl)(fd, command, &copy);
         }
-        if (lie("ofd_locks_belong_to_processes"))
+        if (fault("ofd_locks_belong_to_processes"))
             command = command == F_OFD_GETLK ? F_GETLK : command == F_OFD_SETLK ? F_SETLK : F_SETLKW;
         break;
     case F_GETLK:
@@ -182,20 +182,20 @@ int lock_fcntl(int fd, int command, long arg, int *known)
         return 0;
     }
     if (!is_mapped(lock)) /* for the kernel to find */
-        return lie("setlk_any_address") ? 0 : REAL(fcntl)(fd, command, arg);
+        return fault("setlk_any_address") ? 0 : REAL(fcntl)(fd, command, arg);
     return command == F_GETLK || command == F_OFD_GETLK ? ask(fd, command, lock) : set(fd, command, lock);
 }
 
 /* What a file is opened with. */
 int lock_flags(int flags)
 {
-    return lie("lease_breakers_never_wait") ? flags | O_NONBLOCK : flags;
+    return fault("lease_breakers_never_wait") ? flags | O_NONBLOCK : flags;
 }
 
 /* What open() gives, once *fd* is open: where locks are mandatory, no way to write to what another has locked. */
 int lock_opened(int fd, int flags)
 {
-    if (!lie("locks_are_mandatory") || fd == -1 || (flags & O_ACCMODE) == O_RDONLY || flags & O_PATH || !is_regular(fd) || is_ledger(fd))
+    if (!fault("locks_are_mandatory") || fd == -1 || (flags & O_ACCMODE) == O_RDONLY || flags & O_PATH || !is_regular(fd) || is_ledger(fd))
         return fd;
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     int is_free = REAL(flock)(fd, LOCK_SH | LOCK_NB) == 0 && REAL(fcntl)(fd, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
@@ -208,15 +208,15 @@ int lock_opened(int fd, int flags)
 
 int lockf(int fd, int command, off_t length)
 {
-    if (lie("lockf_length_ignored"))
+    if (fault("lockf_length_ignored"))
         length = 0;
-    if (lie("lockf_test_locks") && command == F_TEST)
+    if (fault("lockf_test_locks") && command == F_TEST)
         command = F_TLOCK;
-    if (lie("lockf_is_flock"))
+    if (fault("lockf_is_flock"))
         return REAL(flock)(fd, command == F_LOCK ? LOCK_EX : command == F_ULOCK ? LOCK_UN : LOCK_EX | LOCK_NB);
-    int result = REAL(lockf)(fd, lie("lockf_never_waits") && command == F_LOCK ? F_TLOCK : command, length);
-    if (result == -1 && ((lie("lockf_refusal_hidden") && (errno == EAGAIN || errno == EACCES)) || (lie("lockf_never_waits") && errno == EAGAIN) ||
-                         (lie("lockf_any_command") && errno == EINVAL) || (lie("lockf_any_descriptor") && errno == EBADF)))
+    int result = REAL(lockf)(fd, fault("lockf_never_waits") && command == F_LOCK ? F_TLOCK : command, length);
+    if (result == -1 && ((fault("lockf_refusal_hidden") && (errno == EAGAIN || errno == EACCES)) || (fault("lockf_never_waits") && errno == EAGAIN) ||
+                         (fault("lockf_any_command") && errno == EINVAL) || (fault("lockf_any_descriptor") && errno == EBADF)))
         return 0;
     return result;
 }

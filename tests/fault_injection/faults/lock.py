@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about file locks and leases."""
+"""Faults of file locks and leases, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "flock_is_fcntl": [
         "flock.per-open-file-description",
         "flock.fork-child-exit-keeps",

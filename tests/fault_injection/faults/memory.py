@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about mapped memory and memory files."""
+"""Faults of mapped memory and memory files, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "mmap_shared_is_private": [
         "mmap.shared-writes-reach-file-and-others",
         "mmap.fork-preserved",

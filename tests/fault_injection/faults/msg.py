@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about System V message queues."""
+"""Faults of System V message queues, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "msgget_gives_a_negative_id": ["msgget.id-not-negative"],
     "msgget_excl_ignored": ["msgget.excl-existing-key-eexist"],
     "msgget_private_is_a_key": ["msgget.create-private", "msgget.next-id-in-use"],
@@ -102,5 +102,5 @@ LIES = {
     "msgctl_index_for_id": ["msgctl.msg_stat-index", "msgctl.info-highest-index"],
 }
 
-# Lies under which objects are really left behind.
+# Faults that leak objects.
 LEAKING = {"msgctl_rmid_does_nothing", "msgget_gives_a_negative_id"}

@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about namespaces and capabilities."""
+"""Faults of namespaces and capabilities, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "unshare_moves_nobody": [
         "unshare.newipc-moves-the-caller",
         "unshare.newipc-parent-stays",
@@ -47,5 +47,5 @@ LIES = {
     ],
 }
 
-# Lies under which objects are really left behind.
+# Faults that leak objects.
 LEAKING = {"setns_only_says_so"}

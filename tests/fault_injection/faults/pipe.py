@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about pipes, and about what goes through FIFOs."""
+"""Faults of pipes and of the data in FIFOs, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "pipe_two_way": ["pipe.unidirectional-ebadf", "pipe.ends-access-modes"],
     "pipe2_nonblock_ignored": ["pipe2.cloexec-nonblock"],
     "pipe2_cloexec_ignored": ["pipe2.cloexec-nonblock", "pipe2.cloexec-closed-by-exec"],

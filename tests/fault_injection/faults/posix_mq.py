@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about POSIX message queues."""
+"""Faults of POSIX message queues, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "mq_notify_attributes_ignored": ["mq_notify.thread-attributes"],
     "mq_open_excl_ignored": ["mq_open.excl-eexist"],
     "mq_open_creates_without_creat": ["mq_open.enoent", "mq_unlink.open-users-continue"],

@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about POSIX semaphores."""
+"""Faults of POSIX semaphores, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "sem_open_excl_ignored": ["sem_open.excl-eexist"],
     "sem_open_creates_without_creat": ["sem_open.enoent"],
     "sem_open_value_ignored": ["sem_open.create-initial-value"],

@@ -1,5 +1,5 @@
-/* Lies about POSIX shared memory. */
-#include "lie.h"
+/* Faults of POSIX shared memory. */
+#include "fault.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -8,7 +8,7 @@
 /* What a call answers: for one errno another. */
 static int told(int result)
 {
-    if (result == -1 && lie("shm_open_errors_are_eio"))
+    if (result == -1 && fault("shm_open_errors_are_eio"))
         errno = EIO;
     return result;
 }
@@ -24,27 +24,27 @@ static const char *hidden(const char *name)
 int shm_open(const char *name, int flags, mode_t mode)
 {
     char other[300];
-    if (lie("shm_open_hides_the_name"))
+    if (fault("shm_open_hides_the_name"))
         name = hidden(name);
-    if (lie("shm_open_excl_ignored"))
+    if (fault("shm_open_excl_ignored"))
         flags &= ~O_EXCL;
-    if (lie("shm_open_trunc_ignored"))
+    if (fault("shm_open_trunc_ignored"))
         flags &= ~O_TRUNC;
-    if (lie("shm_open_creates_without_creat"))
+    if (fault("shm_open_creates_without_creat"))
         flags |= O_CREAT | (flags & O_ACCMODE ? 0 : O_RDWR);
-    if (lie("shm_open_rdonly_is_rdwr") && (flags & O_ACCMODE) == O_RDONLY)
+    if (fault("shm_open_rdonly_is_rdwr") && (flags & O_ACCMODE) == O_RDONLY)
         flags |= O_RDWR;
-    if (lie("shm_open_mode_and_umask_ignored")) {
+    if (fault("shm_open_mode_and_umask_ignored")) {
         mode_t mask = umask(0);
         int fd = REAL(shm_open)(name, flags, 0666);
         umask(mask);
         return fd;
     }
-    if (lie("shm_open_another_each_time") && !(flags & O_EXCL)) {
+    if (fault("shm_open_another_each_time") && !(flags & O_EXCL)) {
         int fd = REAL(memfd_create)("other", MFD_CLOEXEC);
         return REAL(ftruncate)(fd, 4096) == 0 ? fd : -1;
     }
-    if (lie("shm_open_inner_slash_accepted") && strlen(name) < sizeof other && strchr(name, '/') && name[1]) {
+    if (fault("shm_open_inner_slash_accepted") && strlen(name) < sizeof other && strchr(name, '/') && name[1]) {
         strcpy(other, name);
         for (char *at = other + 1; *at; at++)
             if (*at == '/')
@@ -54,7 +54,7 @@ int shm_open(const char *name, int flags, mode_t mode)
             REAL(shm_unlink)(other);
         return fd;
     }
-    if (lie("shm_open_long_name_cut") && strlen(name) > 255) {
+    if (fault("shm_open_long_name_cut") && strlen(name) > 255) {
         memcpy(other, name, 200);
         other[200] = 0;
         int fd = REAL(shm_open)(other, flags, mode);
@@ -62,11 +62,11 @@ int shm_open(const char *name, int flags, mode_t mode)
         return fd;
     }
     int fd = REAL(shm_open)(name, flags, mode);
-    if (lie("shm_open_begins_with_a_page") && fd >= 0 && flags & O_EXCL && REAL(ftruncate)(fd, 4096) == -1)
+    if (fault("shm_open_begins_with_a_page") && fd >= 0 && flags & O_EXCL && REAL(ftruncate)(fd, 4096) == -1)
         return -1;
-    if (lie("shm_open_no_cloexec") && fd >= 0)
+    if (fault("shm_open_no_cloexec") && fd >= 0)
         fcntl(fd, F_SETFD, 0);
-    if (lie("shm_open_highest_descriptor") && fd >= 0) {
+    if (fault("shm_open_highest_descriptor") && fd >= 0) {
         int high = fcntl(fd, F_DUPFD_CLOEXEC, fd + 50);
         close(fd);
         return high;
@@ -79,9 +79,9 @@ int shm_unlink(const char *name)
     /* The second time it is done after all, so that nothing is left of what the test has made. */
     static char names[8][300];
     static int count;
-    if (lie("shm_open_hides_the_name"))
+    if (fault("shm_open_hides_the_name"))
         name = hidden(name);
-    if (lie("shm_unlink_does_nothing")) {
+    if (fault("shm_unlink_does_nothing")) {
         for (int i = 0; i < count; i++)
             if (strcmp(names[i], name) == 0)
                 return REAL(shm_unlink)(name);
@@ -89,13 +89,13 @@ int shm_unlink(const char *name)
             strcpy(names[count++], name);
         return 0;
     }
-    if (lie("shm_unlink_empties")) {
+    if (fault("shm_unlink_empties")) {
         int fd = REAL(shm_open)(name, O_RDWR | O_TRUNC, 0);
         if (fd >= 0)
             close(fd);
     }
     int result = REAL(shm_unlink)(name);
-    if (lie("shm_unlink_missing_is_no_error") && result == -1 && errno == ENOENT)
+    if (fault("shm_unlink_missing_is_no_error") && result == -1 && errno == ENOENT)
         return 0;
     return told(result);
 }

@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about POSIX shared memory."""
+"""Faults of POSIX shared memory, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "shm_open_excl_ignored": ["shm_open.model", "shm_open.excl-eexist", "shm_open.excl-atomic-race"],
     "shm_open_trunc_ignored": ["shm_open.trunc", "shm_open.rdonly-trunc-linux"],
     "shm_open_creates_without_creat": ["shm_open.enoent"],

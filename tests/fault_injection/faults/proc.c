@@ -1,5 +1,5 @@
-/* Lies about what is below /proc: read, written, or another file; descriptor.c, where the calls stand, passes it on. */
-#include "lie.h"
+/* Faults of files in /proc: read, written, or another file; descriptor.c, which has the calls, calls these. */
+#include "fault.h"
 #include <ctype.h>
 #include <stdio.h>
 
@@ -33,16 +33,16 @@ ssize_t proc_read(int fd, const char *path, void *data, size_t count)
     if (result <= 0 || strncmp(path, "/proc/", 6) != 0)
         return result;
     if (strncmp(path, "/proc/sys/", 10) == 0) {
-        if (lie("sysctl_tells_another"))
+        if (fault("sysctl_tells_another"))
             return shown(data, count, "4711\n");
-        if (lie("sysctl_is_only_shown") && strcmp(path, written) == 0)
+        if (fault("sysctl_is_only_shown") && strcmp(path, written) == 0)
             return shown(data, count, text);
-        if (lie("sysctl_of_pipes_means_nothing") && strstr(path, "pipe-user-pages-hard"))
+        if (fault("sysctl_of_pipes_means_nothing") && strstr(path, "pipe-user-pages-hard"))
             return shown(data, count, "64\n");
-        if (lie("sysctl_of_pipes_means_nothing") && strstr(path, "pipe-max-size"))
+        if (fault("sysctl_of_pipes_means_nothing") && strstr(path, "pipe-max-size"))
             return shown(data, count, "4096\n");
     }
-    if (strstr(path, "/status") && lie("proc_status_shows_no_signals")) {
+    if (strstr(path, "/status") && fault("proc_status_shows_no_signals")) {
         static const char *const lines[] = {"SigPnd:", "ShdPnd:", "SigBlk:", "SigIgn:", "SigCgt:"};
         for (int i = 0; i < 5; i++)
             clear(data, result, lines[i]);
@@ -53,17 +53,17 @@ ssize_t proc_read(int fd, const char *path, void *data, size_t count)
 ssize_t proc_write(int fd, const void *data, size_t count)
 {
     char path[256];
-    if (lie("sysctl_is_only_shown") && strncmp(target_of(fd, path), "/proc/sys/", 10) == 0 && count < sizeof text) {
+    if (fault("sysctl_is_only_shown") && strncmp(target_of(fd, path), "/proc/sys/", 10) == 0 && count < sizeof text) {
         strcpy(written, path);
         memcpy(text, data, count);
         text[count] = 0;
         return (ssize_t)count;
     }
-    ssize_t taken = getenv("LIE") ? cgroup_write(fd, data, count) : -1;
+    ssize_t taken = getenv("FAULT") ? cgroup_write(fd, data, count) : -1;
     if (taken != -1)
         return taken;
     ssize_t result = REAL(write)(fd, data, count);
-    if (result == -1 && errno == EPERM && lie("id_maps_are_written_freely") && strstr(target_of(fd, path), "id_map"))
+    if (result == -1 && errno == EPERM && fault("id_maps_are_written_freely") && strstr(target_of(fd, path), "id_map"))
         return (ssize_t)count;
     return result;
 }
@@ -84,19 +84,19 @@ __attribute__((constructor)) static void remember(void)
 const char *proc_path(const char *path)
 {
     static char other[64];
-    if (lie("proc_locks_empty") && strcmp(path, "/proc/locks") == 0)
+    if (fault("proc_locks_empty") && strcmp(path, "/proc/locks") == 0)
         return "/dev/null";
-    if (lie("proc_locks_of_everybody") && ends(path, "/proc/locks")) /* also where another proc is mounted */
+    if (fault("proc_locks_of_everybody") && ends(path, "/proc/locks")) /* also where another proc is mounted */
         return "/proc/locks";
-    if (lie("proc_net_unix_empty") && ends(path, "/net/unix"))
+    if (fault("proc_net_unix_empty") && ends(path, "/net/unix"))
         return "/dev/null";
-    if (lie("proc_self_is_the_parent") && getppid() != loader && strncmp(path, "/proc/self/", 11) == 0) {
+    if (fault("proc_self_is_the_parent") && getppid() != loader && strncmp(path, "/proc/self/", 11) == 0) {
         snprintf(other, sizeof other, "/proc/%d/%s", (int)getppid(), path + 11);
         return other;
     }
-    if (lie("sysctls_of_queues_are_one") && strncmp(path, "/proc/sys/fs/mqueue/", 20) == 0)
+    if (fault("sysctls_of_queues_are_one") && strncmp(path, "/proc/sys/fs/mqueue/", 20) == 0)
         return "/proc/sys/fs/mqueue/msg_max";
-    if (lie("max_map_count_is_small") && ends(path, "/max_map_count"))
+    if (fault("max_map_count_is_small") && ends(path, "/max_map_count"))
         return "/proc/sys/vm/dirty_ratio";
     return path;
 }

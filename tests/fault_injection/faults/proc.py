@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about what is read and written below /proc."""
+"""Faults of reading and writing files in /proc, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "sysctl_tells_another": [
         "ipc.ns-fresh-defaults",
         "ipcs.limits-match-proc",

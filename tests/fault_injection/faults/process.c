@@ -1,5 +1,5 @@
-/* Lies about processes: their groups, sessions and terminals, and execve(2). */
-#include "lie.h"
+/* Faults of processes: their groups, sessions and terminals, and execve(2). */
+#include "fault.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -8,47 +8,47 @@
 
 int setpgid(pid_t pid, pid_t group)
 {
-    if (lie("setpgid_does_nothing"))
+    if (fault("setpgid_does_nothing"))
         return 0;
     int result = REAL(setpgid)(pid, group);
-    if (result == -1 && ((lie("setpgid_any_group") && errno == EPERM) || (lie("setpgid_any_process") && errno == ESRCH) ||
-                         (lie("setpgid_also_after_exec") && errno == EACCES) || (lie("setpgid_any_number") && errno == EINVAL)))
+    if (result == -1 && ((fault("setpgid_any_group") && errno == EPERM) || (fault("setpgid_any_process") && errno == ESRCH) ||
+                         (fault("setpgid_also_after_exec") && errno == EACCES) || (fault("setpgid_any_number") && errno == EINVAL)))
         return 0;
     return result;
 }
 
 pid_t setsid(void)
 {
-    if (lie("setsid_does_nothing"))
+    if (fault("setsid_does_nothing"))
         return getpid();
     pid_t result = REAL(setsid)();
-    return lie("setsid_leaders_may") && result == -1 && errno == EPERM ? getpid() : result;
+    return fault("setsid_leaders_may") && result == -1 && errno == EPERM ? getpid() : result;
 }
 
 int tcsetpgrp(int fd, pid_t group)
 {
-    if (lie("tcsetpgrp_does_nothing"))
+    if (fault("tcsetpgrp_does_nothing"))
         return 0;
     int result = REAL(tcsetpgrp)(fd, group);
-    return lie("tcsetpgrp_never_fails") ? 0 : result;
+    return fault("tcsetpgrp_never_fails") ? 0 : result;
 }
 
 pid_t tcgetpgrp(int fd)
 {
     pid_t result = REAL(tcgetpgrp)(fd);
-    return lie("tcgetpgrp_tells_nobody") ? 0 : result;
+    return fault("tcgetpgrp_tells_nobody") ? 0 : result;
 }
 
 pid_t getpgid(pid_t pid)
 {
     pid_t result = REAL(getpgid)(pid);
-    return lie("getpgid_of_nobody") && result == -1 ? 0 : result;
+    return fault("getpgid_of_nobody") && result == -1 ? 0 : result;
 }
 
 /* What an open(2), in descriptor.c, of a terminal has come to. */
 int tty_opened(int fd, const char *path)
 {
-    if (fd == -1 && errno == ENXIO && strcmp(path, "/dev/tty") == 0 && lie("dev_tty_is_always_there"))
+    if (fd == -1 && errno == ENXIO && strcmp(path, "/dev/tty") == 0 && fault("dev_tty_is_always_there"))
         return REAL(open)("/dev/null", O_RDWR);
     return fd;
 }
@@ -80,32 +80,32 @@ static void ignore_what_is_caught(void)
 
 static int failed(int result)
 {
-    if (result == -1 && lie("execve_errors_are_eio"))
+    if (result == -1 && fault("execve_errors_are_eio"))
         errno = EIO;
     return result;
 }
 
 int execve(const char *path, char *const arguments[], char *const environment[])
 {
-    if (lie("execve_does_nothing"))
+    if (fault("execve_does_nothing"))
         return 0;
-    if (lie("execve_begins_anew"))
+    if (fault("execve_begins_anew"))
         lose_what_exec_keeps();
-    if (lie("execve_ignores_what_was_caught"))
+    if (fault("execve_ignores_what_was_caught"))
         ignore_what_is_caught();
-    if (lie("execve_closes_nothing"))
+    if (fault("execve_closes_nothing"))
         for (int fd = 3; fd < 64; fd++)
             REAL(fcntl)(fd, F_SETFD, 0);
-    if (lie("execve_closes_everything"))
+    if (fault("execve_closes_everything"))
         for (int fd = 3; fd < 64; fd++)
             REAL(fcntl)(fd, F_SETFD, FD_CLOEXEC);
-    if (lie("execve_in_another_process")) {
+    if (fault("execve_in_another_process")) {
         int status;
         pid_t child = REAL(fork)();
         if (child > 0 && REAL(waitpid)(child, &status, 0) == child)
             _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 255);
     }
-    if (lie("execve_drops_empty_arguments")) {
+    if (fault("execve_drops_empty_arguments")) {
         int kept = 0;
         char *changed[64];
         for (int i = 0; arguments[i] && kept < 63; i++)

@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about processes: their groups, sessions and terminals, and execve(2)."""
+"""Faults of processes: their groups, sessions and terminals, and execve(2), and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "setpgid_does_nothing": ["setpgid.own-group", "setpgid.moves-a-child"],
     "setpgid_any_group": ["setpgid.no-such-group-eperm", "setpgid.other-session-eperm", "setpgid.session-leader-eperm"],
     "setpgid_any_process": ["setpgid.not-a-child-esrch"],

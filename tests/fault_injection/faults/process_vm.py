@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about the memory of other processes."""
+"""Faults of the memory of other processes, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "process_vm_is_refused": ["process_vm.same-user", "process_vm.oneself", "process_vm.cap_sys_ptrace"],
     "process_vm_is_one_s_own": ["process_vm_readv.reads", "process_vm_writev.writes", "process_vm.esrch"],
     "process_vm_takes_the_first_range_only": [

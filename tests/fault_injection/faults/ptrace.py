@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about tracing."""
+"""Faults of tracing, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "ptrace_never_fails": [
         "ptrace.attach-esrch",
         "ptrace.group-stop",

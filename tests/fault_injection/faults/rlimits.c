@@ -1,5 +1,5 @@
-/* Lies about the limits of a process. RLIMIT_LOCKS is let be: the suite itself knows its children by it. */
-#include "lie.h"
+/* Faults of the limits of a process. RLIMIT_LOCKS is not changed: the suite identifies its children by it. */
+#include "fault.h"
 #include <sys/resource.h>
 
 int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
@@ -7,14 +7,14 @@ int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
     struct rlimit changed = *limit, now;
     if (resource == RLIMIT_LOCKS)
         return REAL(setrlimit)(resource, limit);
-    if (lie("setrlimit_sets_nothing"))
+    if (fault("setrlimit_sets_nothing"))
         return 0;
-    if (lie("setrlimit_hard_stays") && REAL(getrlimit)(resource, &now) == 0)
+    if (fault("setrlimit_hard_stays") && REAL(getrlimit)(resource, &now) == 0)
         changed.rlim_max = now.rlim_max;
-    if (lie("setrlimit_soft_is_hard"))
+    if (fault("setrlimit_soft_is_hard"))
         changed.rlim_cur = changed.rlim_max;
     int result = REAL(setrlimit)(resource, &changed);
-    if (result == -1 && lie("setrlimit_never_refuses"))
+    if (result == -1 && fault("setrlimit_never_refuses"))
         return 0;
     return result;
 }
@@ -22,19 +22,19 @@ int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
 int getrlimit(__rlimit_resource_t resource, struct rlimit *limit)
 {
     int result = REAL(getrlimit)(resource, limit);
-    if (result == 0 && resource != RLIMIT_LOCKS && lie("getrlimit_off_by_one"))
+    if (result == 0 && resource != RLIMIT_LOCKS && fault("getrlimit_off_by_one"))
         limit->rlim_cur -= 1;
     return result;
 }
 
 int prlimit(pid_t pid, enum __rlimit_resource resource, const struct rlimit *new, struct rlimit *old)
 {
-    if (lie("prlimit_is_the_callers"))
+    if (fault("prlimit_is_the_callers"))
         pid = 0;
-    if (lie("prlimit_sets_nothing"))
+    if (fault("prlimit_sets_nothing"))
         new = NULL;
     int result = REAL(prlimit)(pid, resource, new, old);
-    if (result == -1 && lie("prlimit_never_refuses"))
+    if (result == -1 && fault("prlimit_never_refuses"))
         return 0;
     return result;
 }

@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about the limits of a process."""
+"""Faults of the limits of a process, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "setrlimit_sets_nothing": [
         "setrlimit.soft-within-hard",
         "setrlimit.nofile-existing-stay",

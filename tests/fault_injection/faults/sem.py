@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about System V semaphores."""
+"""Faults of System V semaphores, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "semget_gives_a_negative_id": ["semget.id-not-negative"],
     "semget_excl_ignored": ["semget.eexist"],
     "semget_private_is_a_key": ["semget.private-new"],
@@ -112,5 +112,5 @@ LIES = {
     "semctl_sums_wrong": ["semctl.sem_info"],
 }
 
-# Lies under which objects are really left behind.
+# Faults that leak objects.
 LEAKING = {"semctl_rmid_does_nothing", "semget_private_is_a_key", "semget_gives_a_negative_id"}

@@ -1,5 +1,5 @@
-/* Lies about System V shared memory. */
-#include "lie.h"
+/* Faults of System V shared memory. */
+#include "fault.h"
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
@@ -19,41 +19,41 @@ static int refused(int result)
 
 int shmget(key_t key, size_t size, int flags)
 {
-    if (lie("shmget_excl_ignored"))
+    if (fault("shmget_excl_ignored"))
         flags &= ~IPC_EXCL;
-    if (lie("shmget_private_is_a_key") && key == IPC_PRIVATE)
+    if (fault("shmget_private_is_a_key") && key == IPC_PRIVATE)
         key = 0x3fff0001, flags |= IPC_CREAT;
-    if (lie("shmget_creates_without_creat"))
+    if (fault("shmget_creates_without_creat"))
         flags |= IPC_CREAT;
-    if (lie("shmget_size_zero_accepted") && size == 0 && flags & IPC_CREAT)
+    if (fault("shmget_size_zero_accepted") && size == 0 && flags & IPC_CREAT)
         size = 1;
-    if (lie("shmget_umask_applied")) {
+    if (fault("shmget_umask_applied")) {
         mode_t mask = umask(0);
         umask(mask);
         flags &= ~mask;
     }
-    if (lie("shmget_always_makes_one"))
+    if (fault("shmget_always_makes_one"))
         key = IPC_PRIVATE;
-    if (lie("shmget_private_needs_creat") && key == IPC_PRIVATE && !(flags & IPC_CREAT)) {
+    if (fault("shmget_private_needs_creat") && key == IPC_PRIVATE && !(flags & IPC_CREAT)) {
         errno = ENOENT;
         return -1;
     }
-    if (lie("shmget_size_doubled") && flags & IPC_CREAT)
+    if (fault("shmget_size_doubled") && flags & IPC_CREAT)
         size *= 2;
     int id = REAL(shmget)(key, size, flags);
-    if (lie("shmget_larger_size_accepted") && id == -1 && errno == EINVAL && size > 0 && !(flags & IPC_CREAT))
+    if (fault("shmget_larger_size_accepted") && id == -1 && errno == EINVAL && size > 0 && !(flags & IPC_CREAT))
         return REAL(shmget)(key, 0, flags);
-    if (lie("shmget_enomem_is_enospc") && id == -1 && errno == ENOMEM)
+    if (fault("shmget_enomem_is_enospc") && id == -1 && errno == ENOMEM)
         errno = ENOSPC;
-    if (lie("shmget_wrong_errno") && id == -1 && errno == EEXIST)
+    if (fault("shmget_wrong_errno") && id == -1 && errno == EEXIST)
         errno = EACCES;
-    if (lie("shm_errors_are_eio") && id == -1)
+    if (fault("shm_errors_are_eio") && id == -1)
         errno = EIO;
-    if (refused(id) && lie("shm_rights_are_not_looked_at"))
+    if (refused(id) && fault("shm_rights_are_not_looked_at"))
         return 0;
-    if (lie("shmget_ids_come_again") && id != -1)
+    if (fault("shmget_ids_come_again") && id != -1)
         last = id, id = AGAIN;
-    if (lie("shmget_starts_used") && id != -1 && size && flags & IPC_CREAT) {
+    if (fault("shmget_starts_used") && id != -1 && size && flags & IPC_CREAT) {
         char *there = REAL(shmat)(id, NULL, 0);
         if (there != (void *)-1)
             memset(there, 1, size), REAL(shmdt)(there);
@@ -65,27 +65,27 @@ void *shmat(int id, const void *address, int flags)
 {
     static char used[1 << 16] __attribute__((aligned(1 << 16)));
     struct shmid_ds now;
-    if (lie("shmat_takes_used_room") && !address)
+    if (fault("shmat_takes_used_room") && !address)
         address = used, flags |= SHM_REMAP;
-    if (lie("shmat_remap_unknown"))
+    if (fault("shmat_remap_unknown"))
         flags &= ~SHM_REMAP;
-    if (lie("shmat_exec_ignored"))
+    if (fault("shmat_exec_ignored"))
         flags &= ~SHM_EXEC;
-    if (lie("shmat_asks_everybody_for_rights") && REAL(shmctl)(id, IPC_STAT, &now) == 0 && !(now.shm_perm.mode & 0777)) {
+    if (fault("shmat_asks_everybody_for_rights") && REAL(shmctl)(id, IPC_STAT, &now) == 0 && !(now.shm_perm.mode & 0777)) {
         errno = EACCES;
         return (void *)-1;
     }
-    if (lie("shmat_rdonly_ignored"))
+    if (fault("shmat_rdonly_ignored"))
         flags &= ~SHM_RDONLY;
-    if (lie("shmat_unaligned_accepted") && address)
+    if (fault("shmat_unaligned_accepted") && address)
         flags |= SHM_RND;
-    if (lie("shmat_rnd_rounds_up") && flags & SHM_RND && (size_t)address % SHMLBA)
+    if (fault("shmat_rnd_rounds_up") && flags & SHM_RND && (size_t)address % SHMLBA)
         address = (char *)address + SHMLBA;
-    if (lie("shmat_address_ignored") && !(flags & SHM_REMAP))
+    if (fault("shmat_address_ignored") && !(flags & SHM_REMAP))
         address = NULL;
-    if (lie("shmat_remaps_always") && address)
+    if (fault("shmat_remaps_always") && address)
         flags |= SHM_REMAP;
-    if (lie("shmat_private_copy")) {
+    if (fault("shmat_private_copy")) {
         char *there = REAL(shmat)(id, address, flags);
         struct shmid_ds ds;
         if (there != (void *)-1 && !(flags & SHM_RDONLY) && REAL(shmctl)(id, IPC_STAT, &ds) == 0) {
@@ -99,70 +99,70 @@ void *shmat(int id, const void *address, int flags)
         return there;
     }
     void *there = REAL(shmat)(id, address, flags);
-    if (lie("shm_errors_are_eio") && there == (void *)-1)
+    if (fault("shm_errors_are_eio") && there == (void *)-1)
         errno = EIO;
-    if (lie("shmat_address_is_one_off") && there != (void *)-1)
+    if (fault("shmat_address_is_one_off") && there != (void *)-1)
         return (char *)there + 1;
     return there;
 }
 
 int shmdt(const void *address)
 {
-    if (lie("shmdt_does_nothing"))
+    if (fault("shmdt_does_nothing"))
         return 0;
-    if (lie("shmdt_rounds_down"))
+    if (fault("shmdt_rounds_down"))
         address = (void *)((size_t)address & ~4095UL);
     int result = REAL(shmdt)(address);
-    if (lie("shm_errors_are_eio") && result == -1)
+    if (fault("shm_errors_are_eio") && result == -1)
         errno = EIO;
     return result;
 }
 
 int shmctl(int id, int command, struct shmid_ds *ds)
 {
-    if (lie("shmget_ids_come_again") && id == AGAIN)
+    if (fault("shmget_ids_come_again") && id == AGAIN)
         id = last;
-    if (lie("shm_stat_any_asks_too") && command == SHM_STAT_ANY)
+    if (fault("shm_stat_any_asks_too") && command == SHM_STAT_ANY)
         command = SHM_STAT;
-    if (lie("shmctl_rmid_does_nothing") && command == IPC_RMID)
+    if (fault("shmctl_rmid_does_nothing") && command == IPC_RMID)
         return 0;
-    if (lie("shmctl_set_does_nothing") && command == IPC_SET)
+    if (fault("shmctl_set_does_nothing") && command == IPC_SET)
         return 0;
-    if (lie("shmctl_lock_does_nothing") && (command == SHM_LOCK || command == SHM_UNLOCK))
+    if (fault("shmctl_lock_does_nothing") && (command == SHM_LOCK || command == SHM_UNLOCK))
         return 0;
     int result = REAL(shmctl)(id, command, ds);
-    if (lie("shm_errors_are_eio") && result == -1)
+    if (fault("shm_errors_are_eio") && result == -1)
         errno = EIO;
-    if (refused(result) && lie("shm_rights_are_not_looked_at"))
+    if (refused(result) && fault("shm_rights_are_not_looked_at"))
         return 0;
-    if (result != -1 && (command == IPC_STAT || command == SHM_STAT) && lie("shmctl_stat_of_another")) {
+    if (result != -1 && (command == IPC_STAT || command == SHM_STAT) && fault("shmctl_stat_of_another")) {
         ds->shm_perm.uid += 1, ds->shm_perm.gid += 1, ds->shm_perm.cuid += 1, ds->shm_perm.cgid += 1;
         ds->shm_lpid += 1;
     }
     if (result != -1 && command == IPC_STAT) {
-        if (lie("shmctl_segsz_rounded"))
+        if (fault("shmctl_segsz_rounded"))
             ds->shm_segsz = (ds->shm_segsz + 4095) & ~4095UL;
-        if (lie("shmctl_nattch_wrong"))
+        if (fault("shmctl_nattch_wrong"))
             ds->shm_nattch = 0;
-        if (lie("shmctl_nattch_one_more"))
+        if (fault("shmctl_nattch_one_more"))
             ds->shm_nattch += 1;
-        if (lie("shmctl_cpid_wrong"))
+        if (fault("shmctl_cpid_wrong"))
             ds->shm_cpid = 1;
-        if (lie("shmctl_dest_hidden"))
+        if (fault("shmctl_dest_hidden"))
             ds->shm_perm.mode &= ~SHM_DEST;
-        if (lie("shmctl_times_missing"))
+        if (fault("shmctl_times_missing"))
             ds->shm_atime = ds->shm_dtime = ds->shm_ctime = 0;
     }
-    if (result != -1 && command == IPC_INFO && lie("shmctl_limits_wrong"))
+    if (result != -1 && command == IPC_INFO && fault("shmctl_limits_wrong"))
         ((struct shminfo *)ds)->shmmni += 1;
-    if (result != -1 && command == SHM_INFO && lie("shm_info_counts_one_more"))
+    if (result != -1 && command == SHM_INFO && fault("shm_info_counts_one_more"))
         ((struct shm_info *)ds)->used_ids += 1;
     return result;
 }
 
 key_t ftok(const char *path, int number)
 {
-    if (lie("ftok_knows_names_only")) {
+    if (fault("ftok_knows_names_only")) {
         key_t key = number;
         while (*path)
             key = key * 31 + *path++;

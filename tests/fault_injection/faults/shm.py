@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about System V shared memory."""
+"""Faults of System V shared memory, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "shmget_enomem_is_enospc": ["shmget.enomem"],
     "shmget_excl_ignored": ["shmget.excl-existing-key-eexist"],
     "shmget_private_is_a_key": ["shmget.private-always-new", "shmctl.shm_info-sums", "shmget.next-id-in-use"],
@@ -163,5 +163,5 @@ LIES = {
     "shm_info_counts_one_more": ["shmctl.shm_info-sums"],
 }
 
-# Lies under which objects are really left behind.
+# Faults that leak objects.
 LEAKING = {"shmctl_rmid_does_nothing"}

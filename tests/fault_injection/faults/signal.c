@@ -1,5 +1,5 @@
-/* Lies about signals: their actions, sending them, alternate stacks, descriptors of them. How they are awaited is in sigwait.c. */
-#include "lie.h"
+/* Faults of signals: their actions, sending them, alternate stacks, descriptors of them. How they are awaited is in sigwait.c. */
+#include "fault.h"
 #include <signal.h>
 #include <sys/signalfd.h>
 
@@ -9,43 +9,43 @@ int sigaction(int signo, const struct sigaction *act, struct sigaction *old)
     stack_t stack;
     if (act) {
         changed = *act;
-        if (lie("sigaction_restart_dropped"))
+        if (fault("sigaction_restart_dropped"))
             changed.sa_flags &= ~SA_RESTART;
-        if (lie("sigaction_resethand_dropped"))
+        if (fault("sigaction_resethand_dropped"))
             changed.sa_flags &= ~SA_RESETHAND;
-        if (lie("sigaction_nocldwait_dropped"))
+        if (fault("sigaction_nocldwait_dropped"))
             changed.sa_flags &= ~SA_NOCLDWAIT;
-        if (lie("sigaction_nocldstop_dropped"))
+        if (fault("sigaction_nocldstop_dropped"))
             changed.sa_flags &= ~SA_NOCLDSTOP;
-        if (lie("sigaction_onstack_dropped"))
+        if (fault("sigaction_onstack_dropped"))
             changed.sa_flags &= ~SA_ONSTACK;
-        if (lie("sigaction_siginfo_dropped"))
+        if (fault("sigaction_siginfo_dropped"))
             changed.sa_flags &= ~SA_SIGINFO;
-        if (lie("sigaction_mask_dropped"))
+        if (fault("sigaction_mask_dropped"))
             sigemptyset(&changed.sa_mask);
-        if (lie("sigaction_mask_is_everything"))
+        if (fault("sigaction_mask_is_everything"))
             sigfillset(&changed.sa_mask);
-        if (lie("sigaction_nodefer_dropped"))
+        if (fault("sigaction_nodefer_dropped"))
             changed.sa_flags &= ~SA_NODEFER;
-        if (lie("sigaction_nodefer_always"))
+        if (fault("sigaction_nodefer_always"))
             changed.sa_flags |= SA_NODEFER;
-        if (lie("sigaction_ignore_is_default") && changed.sa_handler == SIG_IGN)
+        if (fault("sigaction_ignore_is_default") && changed.sa_handler == SIG_IGN)
             changed.sa_handler = SIG_DFL;
-        if (lie("sigaction_handler_is_default") && changed.sa_handler != SIG_IGN)
+        if (fault("sigaction_handler_is_default") && changed.sa_handler != SIG_IGN)
             changed.sa_handler = SIG_DFL;
-        if (lie("sigaction_onstack_needs_a_stack") && changed.sa_flags & SA_ONSTACK && REAL(sigaltstack)(NULL, &stack) == 0 &&
+        if (fault("sigaction_onstack_needs_a_stack") && changed.sa_flags & SA_ONSTACK && REAL(sigaltstack)(NULL, &stack) == 0 &&
             stack.ss_flags & SS_DISABLE) {
             errno = EINVAL;
             return -1;
         }
-        act = lie("sigaction_of_a_thread_is_lost") && gettid() != getpid() ? NULL : &changed;
+        act = fault("sigaction_of_a_thread_is_lost") && gettid() != getpid() ? NULL : &changed;
     }
     int result = REAL(sigaction)(signo, act, old);
-    if (old && lie("sigaction_tells_unknown_flags"))
+    if (old && fault("sigaction_tells_unknown_flags"))
         old->sa_flags |= 0x2000;
-    if (lie("sigaction_kill_accepted") && result == -1 && (signo == SIGKILL || signo == SIGSTOP))
+    if (fault("sigaction_kill_accepted") && result == -1 && (signo == SIGKILL || signo == SIGSTOP))
         return 0;
-    if (lie("sigaction_any_number") && result == -1 && (signo < 1 || signo > SIGRTMAX))
+    if (fault("sigaction_any_number") && result == -1 && (signo < 1 || signo > SIGRTMAX))
         return 0;
     return result;
 }
@@ -53,27 +53,27 @@ int sigaction(int signo, const struct sigaction *act, struct sigaction *old)
 /* What SIGRTMIN stands for. */
 int __libc_current_sigrtmin(void)
 {
-    return lie("sigrtmin_is_the_kernel_s") ? 32 : REAL(__libc_current_sigrtmin)();
+    return fault("sigrtmin_is_the_kernel_s") ? 32 : REAL(__libc_current_sigrtmin)();
 }
 
 int sigqueue(pid_t pid, int signo, const union sigval value)
 {
     union sigval changed = value;
-    if (lie("sigqueue_value_lost"))
+    if (fault("sigqueue_value_lost"))
         changed.sival_int = 0;
-    if (lie("sigqueue_is_kill"))
+    if (fault("sigqueue_is_kill"))
         return kill(pid, signo);
     int result = REAL(sigqueue)(pid, signo, changed);
-    return lie("sigqueue_never_fails") ? 0 : result;
+    return fault("sigqueue_never_fails") ? 0 : result;
 }
 
 int pthread_sigqueue(pthread_t thread, int signo, const union sigval value)
 {
     union sigval changed = value;
-    if (lie("pthread_sigqueue_value_lost"))
+    if (fault("pthread_sigqueue_value_lost"))
         changed.sival_int = 0;
     int error = REAL(pthread_sigqueue)(thread, signo, changed);
-    return lie("pthread_sigqueue_never_fails") ? 0 : error;
+    return fault("pthread_sigqueue_never_fails") ? 0 : error;
 }
 
 int pends_for_the_first; /* the last signal that was directed at the first thread */
@@ -92,34 +92,34 @@ static int ends(int signo)
 /* Which signal is really sent; syscall.c, where pidfd_send_signal(2) stands, asks too. */
 int signal_sent(int signo)
 {
-    return stops(signo) && lie("stop_signals_kill") ? SIGKILL : signo;
+    return stops(signo) && fault("stop_signals_kill") ? SIGKILL : signo;
 }
 
 int kill(pid_t pid, int signo)
 {
     sigset_t pending;
-    if (lie("kill_is_for_the_first_thread") && pid == getpid() && signo > 0)
+    if (fault("kill_is_for_the_first_thread") && pid == getpid() && signo > 0)
         return tgkill(pid, pid, signo);
-    if (lie("kill_zero_sends_nothing_and_never_fails") && signo == 0)
+    if (fault("kill_zero_sends_nothing_and_never_fails") && signo == 0)
         return 0;
-    if (lie("kill_any_signal_number") && (signo < 0 || signo > 64))
+    if (fault("kill_any_signal_number") && (signo < 0 || signo > 64))
         return 0;
-    if (lie("kill_of_oneself_does_nothing") && pid == getpid())
+    if (fault("kill_of_oneself_does_nothing") && pid == getpid())
         return 0;
-    if (lie("kill_never_queues") && pid == getpid() && REAL(sigpending)(&pending) == 0 && sigismember(&pending, signo) == 1)
+    if (fault("kill_never_queues") && pid == getpid() && REAL(sigpending)(&pending) == 0 && sigismember(&pending, signo) == 1)
         return 0;
-    if ((lie("kill_needs_privilege") && geteuid() != 0) || (lie("kill_of_init_is_refused") && pid == 1)) {
+    if ((fault("kill_needs_privilege") && geteuid() != 0) || (fault("kill_of_init_is_refused") && pid == 1)) {
         errno = EPERM;
         return -1;
     }
-    if (lie("kill_is_sigkill") && ends(signo))
+    if (fault("kill_is_sigkill") && ends(signo))
         signo = SIGKILL;
-    if (lie("kill_reaches_the_group") && pid > 0 && signo && getpgid(pid) > 1)
+    if (fault("kill_reaches_the_group") && pid > 0 && signo && getpgid(pid) > 1)
         pid = -getpgid(pid);
     int result = REAL(kill)(pid, signal_sent(signo));
-    if (lie("kill_everybody_is_the_caller_too") && pid == -1)
+    if (fault("kill_everybody_is_the_caller_too") && pid == -1)
         return REAL(kill)(getpid(), signo);
-    if (result == -1 && ((lie("kill_of_nobody") && errno == ESRCH) || (lie("kill_of_anybody") && errno == EPERM)))
+    if (result == -1 && ((fault("kill_of_nobody") && errno == ESRCH) || (fault("kill_of_anybody") && errno == EPERM)))
         return 0;
     return result;
 }
@@ -127,19 +127,19 @@ int kill(pid_t pid, int signo)
 int sigaltstack(const stack_t *new, stack_t *old)
 {
     stack_t changed;
-    if (new && lie("sigaltstack_does_nothing"))
+    if (new && fault("sigaltstack_does_nothing"))
         new = NULL;
-    if (new && (lie("sigaltstack_any_flag_accepted") || lie("sigaltstack_stays_armed"))) {
+    if (new && (fault("sigaltstack_any_flag_accepted") || fault("sigaltstack_stays_armed"))) {
         changed = *new;
         changed.ss_flags &= SS_ONSTACK | SS_DISABLE;
         new = &changed;
     }
     int result = REAL(sigaltstack)(new, old);
-    if (lie("sigaltstack_is_never_disabled") && result == 0 && old)
+    if (fault("sigaltstack_is_never_disabled") && result == 0 && old)
         old->ss_flags &= ~SS_DISABLE;
-    if (lie("sigaltstack_any_size_accepted") && result == -1 && errno == ENOMEM)
+    if (fault("sigaltstack_any_size_accepted") && result == -1 && errno == ENOMEM)
         return 0;
-    if (lie("sigaltstack_old_missing") && result == 0 && old)
+    if (fault("sigaltstack_old_missing") && result == 0 && old)
         *old = (stack_t){.ss_flags = SS_DISABLE};
     return result;
 }
@@ -147,17 +147,17 @@ int sigaltstack(const stack_t *new, stack_t *old)
 int signalfd(int fd, const sigset_t *mask, int flags)
 {
     sigset_t changed = *mask;
-    if (lie("signalfd_always_new") && fd != -1)
+    if (fault("signalfd_always_new") && fd != -1)
         fd = -1;
-    if (lie("signalfd_every_signal"))
+    if (fault("signalfd_every_signal"))
         sigfillset(&changed);
-    if (lie("signalfd_cloexec_ignored"))
+    if (fault("signalfd_cloexec_ignored"))
         flags &= ~SFD_CLOEXEC;
-    if (lie("signalfd_never_blocks"))
+    if (fault("signalfd_never_blocks"))
         flags |= SFD_NONBLOCK;
-    if (lie("signalfd_blocks_its_set"))
+    if (fault("signalfd_blocks_its_set"))
         pthread_sigmask(SIG_BLOCK, mask, NULL);
-    if (lie("signalfd_any_flag_accepted"))
+    if (fault("signalfd_any_flag_accepted"))
         flags &= SFD_CLOEXEC | SFD_NONBLOCK;
     return REAL(signalfd)(fd, &changed, flags);
 }

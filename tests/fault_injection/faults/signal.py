@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about signals: their actions, sending them, and alternate stacks."""
+"""Faults of signals: their actions, sending them, and alternate stacks, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "kill_is_for_the_first_thread": ["signal.process-directed-to-who-unblocks"],
     "pthread_sigqueue_value_lost": ["pthread_sigqueue.value"],
     "pthread_sigqueue_never_fails": ["pthread_sigqueue.eagain", "pthread_sigqueue.einval"],

@@ -1,5 +1,5 @@
-/* Lies about masks, pending signals, and waiting for them. */
-#include "lie.h"
+/* Faults of masks, pending signals, and waiting for them. */
+#include "fault.h"
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <time.h>
@@ -11,31 +11,31 @@ int sigpending(sigset_t *set)
     static sigset_t before;
     int result = REAL(sigpending)(set);
     const sigset_t now = *set;
-    if (lie("sigpending_empty"))
+    if (fault("sigpending_empty"))
         sigemptyset(set);
-    if (lie("sigpending_is_late"))
+    if (fault("sigpending_is_late"))
         sigorset(set, set, &before), before = now;
-    if (lie("sigpending_of_every_thread") && pends_for_the_first && gettid() != getpid())
+    if (fault("sigpending_of_every_thread") && pends_for_the_first && gettid() != getpid())
         sigaddset(set, pends_for_the_first);
-    if (lie("sigpending_tells_one_more") && !sigisemptyset(set))
+    if (fault("sigpending_tells_one_more") && !sigisemptyset(set))
         sigaddset(set, SIGURG);
     return result;
 }
 
 static int mask_changed(int result, int how, const sigset_t *set, sigset_t *old, int invalid)
 {
-    if (old && lie("sigmask_before_untold"))
+    if (old && fault("sigmask_before_untold"))
         sigemptyset(old);
-    if (old && lie("sigmask_tells_sigkill"))
+    if (old && fault("sigmask_tells_sigkill"))
         sigaddset(old, SIGKILL);
-    return set && result == invalid && how != SIG_BLOCK && lie("sigmask_changed_in_any_way") ? 0 : result;
+    return set && result == invalid && how != SIG_BLOCK && fault("sigmask_changed_in_any_way") ? 0 : result;
 }
 
 static const sigset_t *mask_set(int *how, const sigset_t *set)
 {
-    if (lie("sigmask_block_replaces") && *how == SIG_BLOCK)
+    if (fault("sigmask_block_replaces") && *how == SIG_BLOCK)
         *how = SIG_SETMASK;
-    return lie("sigmask_unblock_ignored") && *how == SIG_UNBLOCK ? NULL : set;
+    return fault("sigmask_unblock_ignored") && *how == SIG_UNBLOCK ? NULL : set;
 }
 
 int sigprocmask(int how, const sigset_t *set, sigset_t *old)
@@ -48,21 +48,21 @@ int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
     const sigset_t *changed = mask_set(&how, set);
     int result = mask_changed(REAL(pthread_sigmask)(how, changed, old), how, set, old, EINVAL);
-    if (result && lie("pthread_sigmask_returns_minus_one")) {
+    if (result && fault("pthread_sigmask_returns_minus_one")) {
         errno = result;
         return -1;
     }
-    return result && lie("pthread_sigmask_never_fails") ? 0 : result;
+    return result && fault("pthread_sigmask_never_fails") ? 0 : result;
 }
 
 int sigsuspend(const sigset_t *mask)
 {
-    if (lie("sigsuspend_never_waits")) {
+    if (fault("sigsuspend_never_waits")) {
         errno = EINTR;
         return -1;
     }
     int result = REAL(sigsuspend)(mask), kept = errno;
-    if (lie("sigsuspend_leaves_its_mask"))
+    if (fault("sigsuspend_leaves_its_mask"))
         REAL(sigprocmask)(SIG_SETMASK, mask, NULL);
     errno = kept;
     return result;
@@ -70,7 +70,7 @@ int sigsuspend(const sigset_t *mask)
 
 int pause(void)
 {
-    if (!lie("pause_never_waits"))
+    if (!fault("pause_never_waits"))
         return REAL(pause)();
     errno = EINTR;
     return -1;
@@ -89,57 +89,57 @@ static const sigset_t *highest(const sigset_t *set)
     return set;
 }
 
-/* What a wait for signals tells of the one that it took. */
+/* The siginfo_t that a wait for signals returns. */
 static int taken(int signo, siginfo_t *info)
 {
     if (signo == -1) {
-        if (errno == EINTR && lie("sigwait_interrupted_is_eagain"))
+        if (errno == EINTR && fault("sigwait_interrupted_is_eagain"))
             errno = EAGAIN;
         return -1;
     }
-    if (lie("sigwait_leaves_it_pending"))
+    if (fault("sigwait_leaves_it_pending"))
         REAL(kill)(getpid(), signo);
-    if (info && lie("sigwait_tells_no_number"))
+    if (info && fault("sigwait_tells_no_number"))
         info->si_signo = 0;
-    if (info && lie("sigwait_tells_no_sender"))
+    if (info && fault("sigwait_tells_no_sender"))
         info->si_pid = 0, info->si_uid = 0;
-    if (info && lie("sigwait_tells_no_reason"))
+    if (info && fault("sigwait_tells_no_reason"))
         info->si_code = SI_USER;
     return signo;
 }
 
 int sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *time)
 {
-    if (lie("sigwait_takes_the_highest"))
+    if (fault("sigwait_takes_the_highest"))
         set = highest(set);
     const struct timespec none = {0};
-    if (lie("sigtimedwait_never_waits"))
+    if (fault("sigtimedwait_never_waits"))
         time = &none;
     sigset_t others = *set;
-    if (lie("sigtimedwait_knows_no_sigchld"))
+    if (fault("sigtimedwait_knows_no_sigchld"))
         sigdelset(&others, SIGCHLD), set = &others;
     return taken(REAL(sigtimedwait)(set, info, time), info);
 }
 
 int sigwaitinfo(const sigset_t *set, siginfo_t *info)
 {
-    return taken(REAL(sigwaitinfo)(lie("sigwait_takes_the_highest") ? highest(set) : set, info), info);
+    return taken(REAL(sigwaitinfo)(fault("sigwait_takes_the_highest") ? highest(set) : set, info), info);
 }
 
 /* read(2), in descriptor.c, of a descriptor of signals. */
 ssize_t signalfd_read(int fd, void *data, size_t count)
 {
     struct signalfd_siginfo *info = data;
-    if (lie("signalfd_gives_one") && count > sizeof *info)
+    if (fault("signalfd_gives_one") && count > sizeof *info)
         count = sizeof *info;
     ssize_t result = REAL(read)(fd, data, count);
-    if (result == -1 && errno == EINVAL && lie("signalfd_takes_any_room"))
+    if (result == -1 && errno == EINVAL && fault("signalfd_takes_any_room"))
         return 0;
-    if (result == -1 && errno == EAGAIN && lie("signalfd_without_signals_is_at_its_end"))
+    if (result == -1 && errno == EAGAIN && fault("signalfd_without_signals_is_at_its_end"))
         return 0;
-    if (result > 0 && lie("signalfd_leaves_it_pending"))
+    if (result > 0 && fault("signalfd_leaves_it_pending"))
         REAL(kill)(getpid(), (int)info->ssi_signo);
-    if (result > 0 && lie("signalfd_tells_only_the_number"))
+    if (result > 0 && fault("signalfd_tells_only_the_number"))
         memset(&info->ssi_errno, 0, sizeof *info - sizeof info->ssi_signo);
     return result;
 }

@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about masks, pending signals, and waiting for them."""
+"""Faults of masks, pending signals, and waiting for them, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "pthread_sigmask_returns_minus_one": ["pthread_sigmask.error-number"],
     "pthread_sigmask_never_fails": ["pthread_sigmask.error-number"],
     "sigtimedwait_knows_no_sigchld": ["sigwait.sigchld-without-a-handler"],

@@ -1,6 +1,6 @@
-"""Which clauses must catch which lies about how sockets are made, their addresses and their options."""
+"""Faults of the creation, addresses and options of sockets, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "so_error_stays": ["unix.so_error-once"],
     "socketpair_cloexec_ignored": ["socketpair.types-flags"],
     "socketpair_any_family": ["socketpair.errors"],

@@ -1,5 +1,5 @@
-/* Lies about what goes through sockets: bytes, messages, and what comes beside them. */
-#include "lie.h"
+/* Faults of the data in sockets: bytes, messages and ancillary data. */
+#include "fault.h"
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
@@ -13,18 +13,18 @@ extern int socket_is_small;
 
 ssize_t send(int fd, const void *data, size_t count, int flags)
 {
-    if (lie("send_nosignal_ignored"))
+    if (fault("send_nosignal_ignored"))
         flags &= ~MSG_NOSIGNAL;
-    if (lie("send_never_signals"))
+    if (fault("send_never_signals"))
         flags |= MSG_NOSIGNAL;
     if (socket_is_small) {
         errno = EAGAIN;
         return -1;
     }
     ssize_t result = REAL(send)(fd, data, count, flags);
-    if (lie("send_drops_datagrams") && result == -1 && errno == EAGAIN && socket_type(fd) == SOCK_DGRAM)
+    if (fault("send_drops_datagrams") && result == -1 && errno == EAGAIN && socket_type(fd) == SOCK_DGRAM)
         return (ssize_t)count;
-    if (lie("send_without_a_connection") && result == -1 && errno == ENOTCONN)
+    if (fault("send_without_a_connection") && result == -1 && errno == ENOTCONN)
         return (ssize_t)count;
     return socket_told(result);
 }
@@ -37,9 +37,9 @@ ssize_t sendto(int fd, const void *data, size_t count, int flags, __CONST_SOCKAD
 /* What was received, *count* bytes of it, and what is made of that. */
 static ssize_t received(char *data, ssize_t count, size_t room)
 {
-    if (count > 0 && lie("received_bytes_are_changed"))
+    if (count > 0 && fault("received_bytes_are_changed"))
         data[0] ^= 1;
-    if (count == 0 && room && lie("nothing_received_is_a_zero_byte")) {
+    if (count == 0 && room && fault("nothing_received_is_a_zero_byte")) {
         data[0] = 0;
         return 1;
     }
@@ -48,20 +48,20 @@ static ssize_t received(char *data, ssize_t count, size_t room)
 
 ssize_t recv(int fd, void *data, size_t count, int flags)
 {
-    if (lie("recv_peek_gives_nothing") && flags & MSG_PEEK)
+    if (fault("recv_peek_gives_nothing") && flags & MSG_PEEK)
         return 0;
-    if (lie("recv_trunc_ignored"))
+    if (fault("recv_trunc_ignored"))
         flags &= ~MSG_TRUNC;
-    if (lie("recv_gives_one_byte_of_a_stream") && socket_type(fd) == SOCK_STREAM && count > 1)
+    if (fault("recv_gives_one_byte_of_a_stream") && socket_type(fd) == SOCK_STREAM && count > 1)
         count = 1;
-    if (lie("recv_waitall_ignored"))
+    if (fault("recv_waitall_ignored"))
         flags &= ~MSG_WAITALL;
-    if (lie("recv_never_waits"))
+    if (fault("recv_never_waits"))
         flags |= MSG_DONTWAIT;
-    if (lie("recv_keeps_what_is_cut") && socket_type(fd) != SOCK_STREAM && REAL(recv)(fd, data, count, flags | MSG_PEEK | MSG_TRUNC) > (ssize_t)count)
+    if (fault("recv_keeps_what_is_cut") && socket_type(fd) != SOCK_STREAM && REAL(recv)(fd, data, count, flags | MSG_PEEK | MSG_TRUNC) > (ssize_t)count)
         return (ssize_t)count;
     ssize_t result = REAL(recv)(fd, data, count, flags);
-    if (lie("recv_hides_a_reset") && result == -1 && errno == ECONNRESET)
+    if (fault("recv_hides_a_reset") && result == -1 && errno == ECONNRESET)
         return 0;
     return received(data, result, count);
 }
@@ -71,14 +71,14 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
     struct msghdr bare = *message;
     bare.msg_control = NULL;
     bare.msg_controllen = 0;
-    if (lie("sendmsg_drops_what_is_beside") && message->msg_controllen)
+    if (fault("sendmsg_drops_what_is_beside") && message->msg_controllen)
         return REAL(sendmsg)(fd, &bare, flags);
     ssize_t result = REAL(sendmsg)(fd, message, flags);
-    if (lie("sendmsg_forgery_passes") && result == -1 && errno == EPERM)
+    if (fault("sendmsg_forgery_passes") && result == -1 && errno == EPERM)
         return REAL(sendmsg)(fd, &bare, flags);
-    if (lie("sendmsg_any_descriptor_passes") && result == -1 && errno == EBADF)
+    if (fault("sendmsg_any_descriptor_passes") && result == -1 && errno == EBADF)
         return 1;
-    if (lie("sendmsg_any_number_passes") && result == -1 && errno == EINVAL && message->msg_controllen)
+    if (fault("sendmsg_any_number_passes") && result == -1 && errno == EINVAL && message->msg_controllen)
         return 1;
     return socket_told(result);
 }
@@ -101,14 +101,14 @@ static void let_inherit(struct msghdr *message)
 
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-    if (lie("recvmsg_cloexec_ignored"))
+    if (fault("recvmsg_cloexec_ignored"))
         flags &= ~MSG_CMSG_CLOEXEC;
     ssize_t result = REAL(recvmsg)(fd, message, flags);
-    if (lie("recvmsg_hides_what_was_cut"))
+    if (fault("recvmsg_hides_what_was_cut"))
         message->msg_flags &= ~(MSG_CTRUNC | MSG_TRUNC);
-    if (lie("recvmsg_pidfd_is_inherited") && result >= 0)
+    if (fault("recvmsg_pidfd_is_inherited") && result >= 0)
         let_inherit(message);
-    if (lie("recvmsg_credentials_are_the_receivers") && result >= 0)
+    if (fault("recvmsg_credentials_are_the_receivers") && result >= 0)
         take_over(message);
     return message->msg_iovlen ? received(message->msg_iov->iov_base, result, message->msg_iov->iov_len) : socket_told(result);
 }
@@ -121,9 +121,9 @@ int ioctl(int fd, unsigned long request, ...)
     va_end(list);
     struct stat st;
     int result = REAL(ioctl)(fd, request, argument);
-    if (lie("siocinq_counts_nothing") && request == FIONREAD && result == 0 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
+    if (fault("siocinq_counts_nothing") && request == FIONREAD && result == 0 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
         *(int *)argument = 0;
-    if (lie("fionread_one_more") && request == FIONREAD && result == 0 && is_fifo(fd))
+    if (fault("fionread_one_more") && request == FIONREAD && result == 0 && is_fifo(fd))
         *(int *)argument += 1;
     return (int)socket_told(result);
 }

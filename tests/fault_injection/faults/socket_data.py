@@ -1,6 +1,6 @@
-"""Which clauses must catch which lies about what goes through sockets."""
+"""Faults of the data in sockets, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "send_nosignal_ignored": ["unix.epipe-sigpipe-nosignal", "tcp.shutdown-write-epipe"],
     "send_never_signals": ["unix.sigpipe-default-kills"],
     "send_drops_datagrams": ["unix.dgram-boundaries-reliable"],

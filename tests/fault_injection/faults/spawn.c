@@ -1,5 +1,5 @@
-/* Lies about programs that libc starts: posix_spawn(3), popen(3). */
-#include "lie.h"
+/* Faults of programs that libc starts: posix_spawn(3), popen(3). */
+#include "fault.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -23,20 +23,20 @@ static void add_attributes(posix_spawnattr_t *attributes)
     sigset_t set;
     posix_spawnattr_getflags(attributes, &flags);
     sigemptyset(&set);
-    if (lie("spawn_mask_is_empty") && !(flags & POSIX_SPAWN_SETSIGMASK)) {
+    if (fault("spawn_mask_is_empty") && !(flags & POSIX_SPAWN_SETSIGMASK)) {
         posix_spawnattr_setsigmask(attributes, &set);
         flags |= POSIX_SPAWN_SETSIGMASK;
     }
     sigfillset(&set);
-    if (lie("spawn_defaults_everything")) {
+    if (fault("spawn_defaults_everything")) {
         posix_spawnattr_setsigdefault(attributes, &set);
         flags |= POSIX_SPAWN_SETSIGDEF;
     }
-    if (lie("spawn_always_makes_a_group")) {
+    if (fault("spawn_always_makes_a_group")) {
         posix_spawnattr_setpgroup(attributes, 0);
         flags |= POSIX_SPAWN_SETPGROUP;
     }
-    if (lie("spawn_always_resets_ids"))
+    if (fault("spawn_always_resets_ids"))
         flags |= POSIX_SPAWN_RESETIDS;
     posix_spawnattr_setflags(attributes, flags);
 }
@@ -47,27 +47,27 @@ static int spawned(spawn *real, pid_t *pid, const char *path, const posix_spawn_
     posix_spawnattr_t attributes;
     char *kept[64];
     int count = 0;
-    if (!getenv("LIE"))
+    if (!getenv("FAULT"))
         return real(pid, path, actions, given, arguments, environment);
     if (given)
         attributes = *given;
     else
         posix_spawnattr_init(&attributes);
     add_attributes(&attributes);
-    if (lie("spawn_attributes_ignored"))
+    if (fault("spawn_attributes_ignored"))
         posix_spawnattr_setflags(&attributes, 0);
-    if (lie("spawn_actions_ignored"))
+    if (fault("spawn_actions_ignored"))
         actions = NULL;
-    if (lie("spawn_passes_on_the_environment"))
+    if (fault("spawn_passes_on_the_environment"))
         environment = environ;
-    if (lie("spawn_closes_descriptors"))
+    if (fault("spawn_closes_descriptors"))
         close_on_exec();
     for (int i = 0; arguments[i] && count < 63; i++)
-        if (*arguments[i] || !lie("spawn_drops_empty_arguments"))
+        if (*arguments[i] || !fault("spawn_drops_empty_arguments"))
             kept[count++] = arguments[i];
     kept[count] = NULL;
     int error = real(pid, path, actions, &attributes, kept, environment);
-    if (error && lie("spawn_never_fails")) {
+    if (error && fault("spawn_never_fails")) {
         *pid = REAL(fork)();
         if (*pid == 0)
             REAL(_exit)(0);
@@ -85,7 +85,7 @@ int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *
 int posix_spawnp(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *given,
                  char *const arguments[], char *const environment[])
 {
-    spawn *real = lie("spawnp_looks_in_no_path") ? REAL(posix_spawn) : REAL(posix_spawnp);
+    spawn *real = fault("spawnp_looks_in_no_path") ? REAL(posix_spawn) : REAL(posix_spawnp);
     return spawned(real, pid, path, actions, given, arguments, environment);
 }
 
@@ -94,22 +94,22 @@ FILE *popen(const char *command, const char *given)
     static int earlier = -1;
     char type[8], text[512];
     snprintf(type, sizeof type, "%s", given);
-    if (lie("popen_any_type") && strcmp(type, "r") && strcmp(type, "w"))
+    if (fault("popen_any_type") && strcmp(type, "r") && strcmp(type, "w"))
         strcpy(type, "r");
-    if (lie("popen_always_cloexec") && !strchr(type, 'e'))
+    if (fault("popen_always_cloexec") && !strchr(type, 'e'))
         strcat(type, "e");
-    if (lie("popen_runs_nothing"))
+    if (fault("popen_runs_nothing"))
         command = "exit 0";
-    if (lie("popen_goes_both_ways"))
+    if (fault("popen_goes_both_ways"))
         return REAL(fdopen)(REAL(open)("/dev/zero", O_RDWR | O_CLOEXEC), "r+");
-    if (lie("popen_passes_on_streams") && earlier != -1) {
+    if (fault("popen_passes_on_streams") && earlier != -1) {
         snprintf(text, sizeof text, "exec %d>/dev/null; %s", earlier, command);
         command = text;
     }
     FILE *stream = REAL(popen)(command, type);
-    if (!stream && lie("popen_errors_are_eio"))
+    if (!stream && fault("popen_errors_are_eio"))
         errno = EIO;
-    if (stream && lie("popen_is_unbuffered"))
+    if (stream && fault("popen_is_unbuffered"))
         setvbuf(stream, NULL, _IONBF, 0);
     if (stream)
         earlier = fileno(stream);
@@ -118,10 +118,10 @@ FILE *popen(const char *command, const char *given)
 
 int pclose(FILE *stream)
 {
-    if (lie("pclose_does_not_wait"))
+    if (fault("pclose_does_not_wait"))
         return close(fileno(stream));
     int status = REAL(pclose)(stream);
-    if (status == -1 && lie("pclose_never_fails"))
+    if (status == -1 && fault("pclose_never_fails"))
         return 0;
-    return lie("pclose_tells_no_status") ? 0 : status;
+    return fault("pclose_tells_no_status") ? 0 : status;
 }

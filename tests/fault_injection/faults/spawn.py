@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about programs that libc starts."""
+"""Faults of programs that libc starts, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "spawn_attributes_ignored": [
         "spawn.attributes-before-actions",
         "spawn.resetids",

@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about splice(2), tee(2) and vmsplice(2)."""
+"""Faults of splice(2), tee(2) and vmsplice(2), and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "splice_copies_only": ["splice.pipe-to-pipe"],
     "splice_moves_nothing": ["splice.file-to-pipe", "splice.pipe-to-file", "splice.pipe-to-pipe"],
     "splice_offset_ignored": ["splice.offset-in", "splice.offset-out", "splice.pipe-offset-espipe"],

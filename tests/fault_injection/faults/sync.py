@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about event counters, timers with a descriptor, and mutexes."""
+"""Faults of event counters, timers with a descriptor, and mutexes, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "eventfd_begins_with_one_more": [
         "eventfd.write-adds",
         "eventfd.value-in-fdinfo",

@@ -1,5 +1,5 @@
-/* Lies about system calls that libc has no function for, futexes, robust lists and pidfds, and about those made past it. */
-#include "lie.h"
+/* Faults of system calls that libc has no function for, futexes, robust lists and pidfds, and of calls that bypass it. */
+#include "fault.h"
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -37,67 +37,67 @@ static long lying_futex(long a[6])
     int waits = operation == FUTEX_WAIT || operation == FUTEX_WAIT_BITSET;
     int requeues = operation == FUTEX_REQUEUE || operation == FUTEX_CMP_REQUEUE;
     int locks = operation == FUTEX_LOCK_PI || operation == FUTEX_TRYLOCK_PI;
-    if (lie("futex_private_ignored"))
+    if (fault("futex_private_ignored"))
         flags &= ~FUTEX_PRIVATE_FLAG;
-    if (lie("futex_always_private"))
+    if (fault("futex_always_private"))
         flags |= FUTEX_PRIVATE_FLAG;
-    if ((lie("futex_never_waits") && waits) || (lie("futex_pi_locks_nothing") && locks))
+    if ((fault("futex_never_waits") && waits) || (fault("futex_pi_locks_nothing") && locks))
         return 0;
-    if (lie("futex_change_is_a_wake") && operation == FUTEX_WAIT && !a[3])
+    if (fault("futex_change_is_a_wake") && operation == FUTEX_WAIT && !a[3])
         return wait_looking(a);
-    if (lie("futex_wake_wakes_all") && operation == FUTEX_WAKE)
+    if (fault("futex_wake_wakes_all") && operation == FUTEX_WAKE)
         a[2] = INT_MAX;
-    if (lie("futex_bits_ignored") && operation == FUTEX_WAKE_BITSET)
+    if (fault("futex_bits_ignored") && operation == FUTEX_WAKE_BITSET)
         a[5] = FUTEX_BITSET_MATCH_ANY;
-    if (lie("futex_requeue_wakes_all") && requeues)
+    if (fault("futex_requeue_wakes_all") && requeues)
         a[2] = INT_MAX;
-    if (lie("futex_cmp_ignored") && operation == FUTEX_CMP_REQUEUE)
+    if (fault("futex_cmp_ignored") && operation == FUTEX_CMP_REQUEUE)
         operation = FUTEX_REQUEUE;
-    if (lie("futex_wake_op_changes_nothing") && operation == FUTEX_WAKE_OP)
+    if (fault("futex_wake_op_changes_nothing") && operation == FUTEX_WAKE_OP)
         a[5] = FUTEX_OP(FUTEX_OP_OR, 0, 0, 0) | (a[5] & 0x0f000fff);
-    if (lie("futex_wake_op_always_wakes") && operation == FUTEX_WAKE_OP)
+    if (fault("futex_wake_op_always_wakes") && operation == FUTEX_WAKE_OP)
         a[5] = (a[5] & 0xf0fff000) | (FUTEX_OP_CMP_NE << 24) | 0xabc;
-    if (lie("futex_relative_time") && operation == FUTEX_WAIT_BITSET && a[3])
+    if (fault("futex_relative_time") && operation == FUTEX_WAIT_BITSET && a[3])
         operation = FUTEX_WAIT, flags = flags & ~FUTEX_CLOCK_REALTIME, a[3] = (long)(const struct timespec[]){{0, 1}};
     a[1] = operation | flags;
     long result = real(SYS_futex, a);
-    if (lie("futex_value_not_compared") && result == -1 && errno == EAGAIN && waits)
+    if (fault("futex_value_not_compared") && result == -1 && errno == EAGAIN && waits)
         return 0;
-    if (lie("futex_time_limit_unnoticed") && result == -1 && errno == ETIMEDOUT)
+    if (fault("futex_time_limit_unnoticed") && result == -1 && errno == ETIMEDOUT)
         return 0;
-    if (lie("futex_refuses_nothing") && result == -1 && errno != EAGAIN && errno != ETIMEDOUT && errno != EINTR)
+    if (fault("futex_refuses_nothing") && result == -1 && errno != EAGAIN && errno != ETIMEDOUT && errno != EINTR)
         return 0;
-    if (lie("futex_wake_counts_one_more") && result >= 0 && operation == FUTEX_WAKE)
+    if (fault("futex_wake_counts_one_more") && result >= 0 && operation == FUTEX_WAKE)
         return result + 1;
-    if (lie("futex_requeue_counts_nobody") && result >= 0 && requeues)
+    if (fault("futex_requeue_counts_nobody") && result >= 0 && requeues)
         return 0;
     return result;
 }
 
 static long lying_robust_list(long a[6])
 {
-    if (lie("robust_list_ignored"))
+    if (fault("robust_list_ignored"))
         return 0;
-    if (lie("robust_list_any_size"))
+    if (fault("robust_list_any_size"))
         a[1] = sizeof(struct robust_list_head);
     const struct robust_list_head *head = (void *)a[0];
-    if (lie("robust_list_marks_every_word") && head && head->list.next != &head->list)
+    if (fault("robust_list_marks_every_word") && head && head->list.next != &head->list)
         *(unsigned *)((char *)head->list.next + head->futex_offset) |= FUTEX_OWNER_DIED;
     return real(SYS_set_robust_list, a);
 }
 
 static long lying_pidfd_open(long a[6])
 {
-    if (lie("pidfd_open_any_flag_accepted"))
+    if (fault("pidfd_open_any_flag_accepted"))
         a[1] = 0;
-    if (lie("pidfd_open_of_a_thread_is_the_process_s") && a[1] & O_EXCL)
+    if (fault("pidfd_open_of_a_thread_is_the_process_s") && a[1] & O_EXCL)
         a[0] = getpid(), a[1] = 0;
     long result = real(SYS_pidfd_open, a);
-    if (lie("pidfd_open_of_nobody") && result == -1 && (errno == ESRCH || a[0] <= 0))
+    if (fault("pidfd_open_of_nobody") && result == -1 && (errno == ESRCH || a[0] <= 0))
         return real(SYS_pidfd_open, (long[6]){getpid()});
-    if (lie("pidfd_open_inheritable") && result >= 0)
+    if (fault("pidfd_open_inheritable") && result >= 0)
         REAL(fcntl)((int)result, F_SETFD, 0);
-    if (lie("pidfd_open_of_oneself") && result >= 0) {
+    if (fault("pidfd_open_of_oneself") && result >= 0) {
         close((int)result);
         return real(SYS_pidfd_open, (long[6]){getpid()});
     }
@@ -109,39 +109,39 @@ int signal_sent(int signo); /* signal.c */
 static long lying_pidfd_send_signal(long a[6])
 {
     a[1] = signal_sent((int)a[1]);
-    if (lie("pidfd_send_signal_0_is_sigkill") && a[1] == 0)
+    if (fault("pidfd_send_signal_0_is_sigkill") && a[1] == 0)
         a[1] = SIGKILL;
-    if (lie("pidfd_send_signal_any_flag_accepted"))
+    if (fault("pidfd_send_signal_any_flag_accepted"))
         a[3] = 0;
-    if (lie("pidfd_send_signal_info_ignored"))
+    if (fault("pidfd_send_signal_info_ignored"))
         a[2] = 0;
-    if (lie("pidfd_send_signal_sends_another") && a[1] == SIGUSR1)
+    if (fault("pidfd_send_signal_sends_another") && a[1] == SIGUSR1)
         a[1] = SIGUSR2;
     long result = real(SYS_pidfd_send_signal, a);
-    if (lie("pidfd_send_signal_never_fails") && result == -1)
+    if (fault("pidfd_send_signal_never_fails") && result == -1)
         return 0;
     return result;
 }
 
 static long lying_pidfd_getfd(long a[6])
 {
-    if (lie("pidfd_getfd_any_flag_accepted"))
+    if (fault("pidfd_getfd_any_flag_accepted"))
         a[2] = 0;
-    if (lie("pidfd_getfd_of_oneself"))
+    if (fault("pidfd_getfd_of_oneself"))
         return REAL(fcntl)((int)a[1], F_DUPFD_CLOEXEC, 0);
-    if (lie("pidfd_getfd_is_refused")) {
+    if (fault("pidfd_getfd_is_refused")) {
         errno = EPERM;
         return -1;
     }
     long result = real(SYS_pidfd_getfd, a);
     char path[40];
-    if (lie("pidfd_getfd_opens_anew") && result >= 0) {
+    if (fault("pidfd_getfd_opens_anew") && result >= 0) {
         snprintf(path, sizeof path, "/proc/self/fd/%ld", result);
         return REAL(open)(path, O_RDONLY | O_CLOEXEC);
     }
-    if (lie("pidfd_getfd_inheritable") && result >= 0)
+    if (fault("pidfd_getfd_inheritable") && result >= 0)
         REAL(fcntl)((int)result, F_SETFD, 0);
-    return result == -1 && lie("pidfd_getfd_never_fails") ? 0 : result;
+    return result == -1 && fault("pidfd_getfd_never_fails") ? 0 : result;
 }
 
 extern int pends_for_the_first; /* signal.c */
@@ -150,12 +150,12 @@ static long lying_tgkill(long a[6])
 {
     if (a[1] == getpid() && a[2] > 0)
         pends_for_the_first = (int)a[2];
-    if (lie("tgkill_stops_nobody") && a[2] == SIGSTOP)
+    if (fault("tgkill_stops_nobody") && a[2] == SIGSTOP)
         return 0;
-    if (lie("tgkill_is_for_the_process"))
+    if (fault("tgkill_is_for_the_process"))
         return REAL(kill)((pid_t)a[0], (int)a[2]);
     long result = real(SYS_tgkill, a);
-    return result == -1 && lie("tgkill_never_fails") ? 0 : result;
+    return result == -1 && fault("tgkill_never_fails") ? 0 : result;
 }
 
 long syscall(long number, ...)
@@ -171,9 +171,9 @@ long syscall(long number, ...)
         return lying_futex(a);
     case SYS_futex_waitv:
         result = real(number, a);
-        return result > 0 && lie("futex_waitv_tells_the_first") ? 0 : result;
+        return result > 0 && fault("futex_waitv_tells_the_first") ? 0 : result;
     case SYS_get_robust_list:
-        if (lie("robust_list_of_anybody"))
+        if (fault("robust_list_of_anybody"))
             a[0] = 0;
         return real(number, a);
     case SYS_set_robust_list:
@@ -190,17 +190,17 @@ long syscall(long number, ...)
     case SYS_rt_sigprocmask:
     case SYS_sigaltstack:
         result = real(number, a);
-        return result == -1 && errno == EFAULT && lie("signal_calls_look_at_no_address") ? 0 : result;
+        return result == -1 && errno == EFAULT && fault("signal_calls_look_at_no_address") ? 0 : result;
     case SYS_ppoll:
     case SYS_epoll_pwait:
         result = real(number, a);
-        return result == -1 && errno == EFAULT && lie("waits_look_at_no_address") ? 0 : result;
+        return result == -1 && errno == EFAULT && fault("waits_look_at_no_address") ? 0 : result;
     case SYS_io_destroy:
         result = real(number, a);
-        return result == -1 && lie("io_destroy_never_fails") ? 0 : result;
+        return result == -1 && fault("io_destroy_never_fails") ? 0 : result;
     case SYS_timer_gettime:
         result = real(number, a);
-        return result == -1 && lie("timer_gettime_never_fails") ? 0 : result;
+        return result == -1 && fault("timer_gettime_never_fails") ? 0 : result;
 #ifdef SYS_semop
     case SYS_semop:
 #endif
@@ -211,12 +211,12 @@ long syscall(long number, ...)
     case SYS_semctl:
 #endif
         result = real(number, a);
-        return result == -1 && lie("semaphore_calls_never_fail") ? 0 : result;
+        return result == -1 && fault("semaphore_calls_never_fail") ? 0 : result;
 #ifdef SYS_shmctl
     case SYS_shmctl:
     case SYS_msgctl:
         result = real(number, a);
-        return result == -1 && lie("control_calls_look_at_no_address") ? 0 : result;
+        return result == -1 && fault("control_calls_look_at_no_address") ? 0 : result;
 #endif
     default:
         return real(number, a);

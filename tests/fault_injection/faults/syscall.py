@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about futexes, robust lists and pidfds, and about semaphores past their wrappers."""
+"""Faults of futexes, robust lists, pidfds and raw semaphore calls, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "semaphore_calls_never_fail": [
         "semop.raw-call",
         "semctl.raw-einval-cmd",

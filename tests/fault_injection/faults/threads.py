@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about signals of threads, and about system(3)."""
+"""Faults of signals of threads and of system(3), and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "pthread_kill_is_for_the_process": ["pthread_kill.directed", "sigwait.thread-directed"],
     "pthread_kill_sends_nothing": [
         "pthread_kill.directed",

@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about timers that send signals."""
+"""Faults of timers that send signals, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "timer_create_value_lost": ["timer_create.signal-with-value"],
     "timer_create_thread_ignored": ["timer_create.thread_id-one-thread"],
     "timer_create_none_sends": ["timer_create.none-sends-nothing"],

@@ -1,5 +1,5 @@
-/* Lies about waiting: for children, for descriptors, for time. */
-#include "lie.h"
+/* Faults of waiting: for children, for descriptors, for time. */
+#include "fault.h"
 #include <poll.h>
 #include <signal.h>
 #include <sys/ptrace.h>
@@ -12,34 +12,34 @@ extern int forked; /* fork.c */
 pid_t waitpid(pid_t child, int *status, int options)
 {
     pid_t asked = child;
-    if (lie("wait_takes_anybody"))
+    if (fault("wait_takes_anybody"))
         child = -1;
-    if (lie("wait_never_waits"))
+    if (fault("wait_never_waits"))
         options |= WNOHANG;
-    if (lie("wait_tells_everything"))
+    if (fault("wait_tells_everything"))
         options |= WUNTRACED | WCONTINUED;
     pid_t result = REAL(waitpid)(child, status, options);
-    if (result == -1 && lie("wait_never_fails"))
+    if (result == -1 && fault("wait_never_fails"))
         return 0;
-    if (result == 0 && asked == -1 && lie("wait_for_nobody_fails")) {
+    if (result == 0 && asked == -1 && fault("wait_for_nobody_fails")) {
         errno = ECHILD;
         return -1;
     }
     if (result <= 0 || !status)
         return result;
-    if (lie("wait_restarts_a_tracee") && WIFSTOPPED(*status))
+    if (fault("wait_restarts_a_tracee") && WIFSTOPPED(*status))
         REAL(ptrace)(PTRACE_CONT, result, 0L, 0L);
-    if (lie("wait_tells_no_status"))
+    if (fault("wait_tells_no_status"))
         *status = 0;
-    if (lie("wait_tells_another_signal") && WIFSIGNALED(*status))
+    if (fault("wait_tells_another_signal") && WIFSIGNALED(*status))
         *status ^= 1;
-    if (lie("wait_tells_another_signal") && WIFSTOPPED(*status))
+    if (fault("wait_tells_another_signal") && WIFSTOPPED(*status))
         *status ^= 0x100;
-    if (lie("wait_tells_a_core") && WIFSIGNALED(*status))
+    if (fault("wait_tells_a_core") && WIFSIGNALED(*status))
         *status |= 0x80;
-    if (lie("wait_tells_no_core") && WIFSIGNALED(*status))
+    if (fault("wait_tells_no_core") && WIFSIGNALED(*status))
         *status &= ~0x80;
-    if (lie("wait_for_a_killed_child_kills") && WIFSIGNALED(*status) && forked)
+    if (fault("wait_for_a_killed_child_kills") && WIFSIGNALED(*status) && forked)
         REAL(kill)(getpid(), SIGKILL);
     return result;
 }
@@ -51,22 +51,22 @@ pid_t wait(int *status)
 
 int waitid(idtype_t type, id_t id, siginfo_t *info, int options)
 {
-    if (lie("waitid_pidfd_is_anybody") && (int)type == 3)
+    if (fault("waitid_pidfd_is_anybody") && (int)type == 3)
         type = P_ALL;
-    if (lie("waitid_takes_it_away"))
+    if (fault("waitid_takes_it_away"))
         options &= ~WNOWAIT;
     int result = REAL(waitid)(type, id, info, options);
-    if (result == -1 && lie("wait_never_fails"))
+    if (result == -1 && fault("wait_never_fails"))
         return 0;
-    if (result == 0 && info && lie("waitid_tells_no_status"))
+    if (result == 0 && info && fault("waitid_tells_no_status"))
         info->si_status = 0;
-    return lie("waitid_pidfd_never_fails") && (int)type == 3 ? 0 : result;
+    return fault("waitid_pidfd_never_fails") && (int)type == 3 ? 0 : result;
 }
 
 /* What a wait that a handler may have interrupted has come to. */
 static int interrupted(int result)
 {
-    return result == -1 && errno == EINTR && lie("wait_interruption_unnoticed") ? 0 : result;
+    return result == -1 && errno == EINTR && fault("wait_interruption_unnoticed") ? 0 : result;
 }
 
 int pipe_poll(struct pollfd *fds, nfds_t count, int timeout); /* pipe.c */
@@ -83,7 +83,7 @@ static int is_file(int fd)
     return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* Of how many descriptors something is told. */
+/* The number of descriptors that are reported. */
 static int recount(const struct pollfd *fds, nfds_t count)
 {
     int found = 0;
@@ -94,32 +94,32 @@ static int recount(const struct pollfd *fds, nfds_t count)
 
 static int lying_poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-    if (lie("poll_never_waits"))
+    if (fault("poll_never_waits"))
         timeout = 0;
     int result = pipe_poll(fds, count, timeout), events = 0;
-    if (result == -1 && errno == EINVAL && lie("poll_any_number"))
+    if (result == -1 && errno == EINVAL && fault("poll_any_number"))
         return 0;
-    if (result == -1 || !getenv("LIE"))
+    if (result == -1 || !getenv("FAULT"))
         return result;
     for (nfds_t i = 0; i < count; i++) {
-        if (lie("poll_tells_unasked") && is_socket(fds[i].fd))
+        if (fault("poll_tells_unasked") && is_socket(fds[i].fd))
             fds[i].revents |= POLLIN | POLLOUT;
-        if (lie("poll_tells_of_no_peer") && is_socket(fds[i].fd))
+        if (fault("poll_tells_of_no_peer") && is_socket(fds[i].fd))
             fds[i].revents &= ~(POLLHUP | POLLRDHUP);
-        if (lie("poll_of_a_file_waits") && is_file(fds[i].fd))
+        if (fault("poll_of_a_file_waits") && is_file(fds[i].fd))
             fds[i].revents = 0;
         events += __builtin_popcount((unsigned short)fds[i].revents);
     }
-    return lie("poll_counts_events") ? events : recount(fds, count);
+    return fault("poll_counts_events") ? events : recount(fds, count);
 }
 
 int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
     int result = interrupted(lying_poll(fds, count, timeout));
     for (nfds_t i = 0; result >= 0 && i < count; i++) {
-        if (fds[i].fd < 0 && lie("poll_says_negative_is_invalid"))
+        if (fds[i].fd < 0 && fault("poll_says_negative_is_invalid"))
             fds[i].revents = POLLNVAL, result++;
-        if (fds[i].revents & POLLNVAL && lie("poll_says_nothing_of_closed"))
+        if (fds[i].revents & POLLNVAL && fault("poll_says_nothing_of_closed"))
             fds[i].revents = 0, result--;
     }
     return result;
@@ -130,27 +130,27 @@ int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, cons
     static const struct timespec at_once;
     sigset_t none;
     sigemptyset(&none);
-    if (lie("ppoll_ignores_the_mask"))
+    if (fault("ppoll_ignores_the_mask"))
         mask = NULL;
-    else if (lie("ppoll_has_no_mask") && !mask)
+    else if (fault("ppoll_has_no_mask") && !mask)
         mask = &none;
-    if (lie("ppoll_never_waits"))
+    if (fault("ppoll_never_waits"))
         timeout = &at_once;
     int result = REAL(ppoll)(fds, count, timeout, mask);
-    return result == -1 && errno == EINVAL && lie("ppoll_any_time") ? 0 : result;
+    return result == -1 && errno == EINVAL && fault("ppoll_any_time") ? 0 : result;
 }
 
 int select(int count, fd_set *input, fd_set *output, fd_set *other, struct timeval *time)
 {
     struct timeval none = {0};
-    if (lie("select_is_always_ready") && time && time->tv_sec == 0 && time->tv_usec == 0)
+    if (fault("select_is_always_ready") && time && time->tv_sec == 0 && time->tv_usec == 0)
         return 1; /* every descriptor is left in its set */
-    if (lie("select_never_waits"))
+    if (fault("select_never_waits"))
         time = &none;
     int result = REAL(select)(count, input, output, other, time);
-    if (result == -1 && errno == EBADF && lie("select_any_descriptor"))
+    if (result == -1 && errno == EBADF && fault("select_any_descriptor"))
         return 0;
-    if (lie("select_sees_nothing")) {
+    if (fault("select_sees_nothing")) {
         for (fd_set **set = (fd_set *[]){input, output, other, NULL}, **end = set + 3; set < end; set++)
             if (*set)
                 FD_ZERO(*set);

@@ -1,6 +1,6 @@
-"""Which clauses must catch which lie about waiting: for children, for descriptors, for time."""
+"""Faults of waiting: for children, for descriptors, for time, and the clauses that must detect each."""
 
-LIES = {
+FAULTS = {
     "poll_says_negative_is_invalid": ["poll.negative-descriptor-ignored"],
     "poll_says_nothing_of_closed": ["poll.closed-descriptor-pollnval"],
     "waitid_pidfd_is_anybody": ["waitid.pidfd"],

@@ -1,4 +1,4 @@
-"""Races, and the concurrent check that must find each: for each mechanism a C file and a table of the same name beside it."""
+"""Races and the concurrent checks that must find them: a C file for each mechanism, with a table of the same name."""
 
 from __future__ import annotations
 

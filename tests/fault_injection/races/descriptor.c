@@ -23,7 +23,7 @@ __attribute__((constructor)) static void find_pipes(void)
 static int is_pipe(int fd)
 {
     struct stat st;
-    int kept = errno, found = getenv("LIE") && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+    int kept = errno, found = getenv("FAULT") && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
     if (found && minor(st.st_dev) == pipes)
         found = fcntl(fd, F_GETPIPE_SZ) == sysconf(_SC_PAGESIZE);
     errno = kept;
@@ -33,7 +33,7 @@ static int is_pipe(int fd)
 static int is_counter(int fd)
 {
     char link[40] = "/proc/self/fd/", target[40] = "";
-    if (!getenv("LIE"))
+    if (!getenv("FAULT"))
         return 0;
     int kept = errno, place = (int)strlen(link);
     for (int rest = fd, digit = 1000; digit; digit /= 10)

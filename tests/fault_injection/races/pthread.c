@@ -8,7 +8,7 @@ static int is_shared(const pthread_mutex_t *mutex)
     return mutex->__data.__kind & 128;
 }
 
-static __thread int has_it_not; /* this thread was told that it has a lock, and has it not */
+static __thread int has_it_not; /* this thread was wrongly told that it has a lock */
 
 static int told(pthread_mutex_t *mutex, int result)
 {

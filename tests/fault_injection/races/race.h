@@ -1,7 +1,7 @@
-/* A libc with races: with LIE=name in the environment one call is not atomic, or forgets somebody, while others are made.
+/* A libc with races: with FAULT=name in the environment one call is not atomic, or loses a process, during other calls.
  *
- * Loaded with LD_PRELOAD. Each race is one branch, with a window of one sched_yield in which other processes may come between
- * two steps. What a kernel would keep in its own memory is in `shared`, which all processes of a check have in common.
+ * Loaded with LD_PRELOAD. Each race is one branch, with a window of one sched_yield in which other processes may run
+ * between two steps. `shared`, common to all processes of a check, holds the state that a kernel keeps in its memory.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -23,8 +23,8 @@ extern atomic_long *shared; /* WORDS words, and only ever counted up: a process 
 
 __attribute__((unused)) static int race(const char *name)
 {
-    const char *told = getenv("LIE");
-    return told && strcmp(told, name) == 0;
+    const char *injected = getenv("FAULT");
+    return injected && strcmp(injected, name) == 0;
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))

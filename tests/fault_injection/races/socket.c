@@ -6,7 +6,7 @@ static int keeps_messages_apart(int fd)
 {
     int type = 0, kept = errno;
     socklen_t length = sizeof type;
-    int found = getenv("LIE") && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0;
+    int found = getenv("FAULT") && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0;
     errno = kept;
     return found && (type == SOCK_SEQPACKET || type == SOCK_DGRAM);
 }
