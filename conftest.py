@@ -16,7 +16,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-fault",
         action="store_true",
-        help="inject every fault and every race, not every third and one for each concurrent check (tests/fault_injection)",
+        help="inject every fault and race, instead of every third fault and one race per check (tests/fault_injection)",
     )
     parser.addoption(
         "--every-limit",

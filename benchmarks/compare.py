@@ -54,7 +54,7 @@ def generate(folder: Path, number: int) -> Iterator[Path]:
 
 
 def measure(reports: list[Path], *options: str) -> tuple[float, float]:
-    """Seconds in the processor and MB that comparing them takes: the clock would tell of the machine's other work, too."""
+    """Return the CPU seconds and MB that comparing them takes: wall time would include other processes."""
     command = [sys.executable, "-m", "pytest_ipc", "compare", *options, *map(str, reports)]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(running.pid, 0)

@@ -1,9 +1,9 @@
-"""How long the conformance suite takes here, and where: the time of a whole run, of each mechanism, and of the slowest clauses.
+"""Measure the time of the conformance suite: of a whole run, of each mechanism, and of the slowest clauses.
 
     python benchmarks/suite.py [-n N] [NAME...]
 
-Run on an idle machine: clauses that wait for other processes to get their turn take what the machine gives them. The targets
-are those of a machine with two processors: 30 s one after the other, 17 s with -n 2.
+Run on an idle machine: clauses that wait for other processes take longer on a busy one. The targets are those of a
+machine with two CPUs: 30 s without -n, 17 s with -n 2.
 """
 
 from __future__ import annotations
@@ -41,9 +41,7 @@ def main() -> int:
     target = (
         "" if options.names or options.processes not in TARGETS else f"; the target is {TARGETS[options.processes]:.0f}"
     )
-    print(
-        f"{len(clauses)} clauses in {seconds:.1f} s, {used.ru_utime + used.ru_stime:.1f} s of them in the processor{target}"
-    )
+    print(f"{len(clauses)} clauses in {seconds:.1f} s, {used.ru_utime + used.ru_stime:.1f} s of CPU time{target}")
     total: Counter[str] = Counter()
     number: Counter[str] = Counter()
     for clause in clauses:

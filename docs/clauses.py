@@ -2,9 +2,9 @@
 
     python docs/clauses.py [--check]
 
-The clauses are read from the suite. What else covers them is in inventory.tsv, a list of documented sentences that is older
-than the suite: `id`, `ltp`, `gvisor`, and `stands` where the suite has the sentence under other ids, or not at all and why.
-With --check nothing is written: the exit status says whether the page is what would be written.
+The clauses are read from the suite. What else covers them is in inventory.tsv, a list of documented sentences that is
+older than the suite: `id`, `ltp`, `gvisor`, and `stands` where the suite has the sentence under other ids, or not at
+all and why. With --check nothing is written: the exit status says whether the page is what would be written.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ def page() -> str:
     lines = [
         "# The clauses",
         "",
-        f"{len(clauses)} clauses, each a sentence of a manual page, a test and a verdict of its own. The last two columns say",
-        "whether the Linux Test Project and gVisor's own tests cover the sentence, as far as it was looked into;",
-        f"{neither} of them neither does, and {sum(clause.id not in covered for clause in clauses)} have not been compared.",
+        f"{len(clauses)} clauses, each with a sentence of a manual page, a test and a verdict. The last two",
+        "columns show whether the Linux Test Project and gVisor's tests cover the sentence, as far as compared;",
+        f"neither covers {neither} of them, and {sum(clause.id not in covered for clause in clauses)} are uncompared.",
         "",
-        f"They are read in {RELEASE}, but where another document is named. The level says whom a clause binds: `posix` every",
-        "system that conforms, `linux` the kernel, `glibc` that libc; `since` which kernel or libc brought what it speaks of,",
-        "where the page says so.",
+        f"They are read in {RELEASE}, unless another document is named. The level is that of the promise: `posix` for",
+        "every conforming system, `linux` for the kernel, `glibc` for that libc; `since` is the kernel or libc that",
+        "introduced the behaviour, if the page names it.",
         "",
         "`pytest-ipc check NAME` runs the clauses of a mechanism, of one id, or of a pattern of ids.",
         "",

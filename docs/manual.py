@@ -3,8 +3,9 @@
     python docs/manual.py OLD NEW [--quiet]     # what has changed between them, and which clauses stand there
     python docs/manual.py NEW                   # the clauses whose page or section the release does not have
 
-OLD and NEW are folders of manual pages, as `dpkg -x manpages-dev_6.20-2_all.deb FOLDER` makes them, or /usr/share/man. The
-exit status is 1 where anything was found. Pages are compared by their sentences: fonts, macros and line breaks do not count.
+OLD and NEW are folders of manual pages, as `dpkg -x manpages-dev_6.20-2_all.deb FOLDER` makes them, or /usr/share/man.
+The exit status is 1 where anything was found. Pages are compared by their sentences: fonts, macros and line breaks do
+not count.
 """
 
 from __future__ import annotations
@@ -79,7 +80,10 @@ class Manual:
             )  # proc(5) is proc.5, and sigevent(3) is sigevent.3type
 
     def page(self, name: str, depth: int = 3) -> Page | None:
-        """A page by its name, as "shmget(2)"; None where the folder has none. A page that only names another is that one."""
+        """A page by its name, as "shmget(2)"; None where the folder has none.
+
+        A page that only names another is that one.
+        """
         path = self._files.get(name)
         if path is None:
             return None
@@ -211,7 +215,10 @@ class Change:
 
 
 def changes(clauses: Iterable[suite.ClauseTest], old: Manual, new: Manual) -> Iterator[Change]:
-    """The sections that clauses stand in and that differ between two releases; a section that neither names is its page."""
+    """The sections that clauses stand in and that differ between two releases.
+
+    A section that neither names is its page.
+    """
     by_place: dict[tuple[str, str], list[str]] = defaultdict(list)
     for clause in clauses:
         by_place[clause.page, clause.section].append(clause.id)
@@ -236,7 +243,7 @@ def _differences(was: list[str], now: list[str]) -> tuple[tuple[str, ...], tuple
 
 
 def missing(clauses: Iterable[suite.ClauseTest], manual: Manual) -> Iterator[tuple[str, str, str]]:
-    """The clauses whose page or section a release does not have: id, page, section, the last empty where the page is missing."""
+    """Return the clauses whose page or section a release lacks: id, page, section (empty without the page)."""
     for clause in clauses:
         page = manual.page(clause.page)
         if page is None:

@@ -87,8 +87,8 @@ class Sockets:
     def connect(self, to: Socket | Address, *, type: int | None = None, timeout: Timeout = DEFAULT) -> Socket:
         """Create a socket and connect it to a listener, a path, an abstract name or a host and port (connect(2)).
 
-        *type* is the listener's by default, or else SOCK_STREAM. TimeoutError if the peer does not accept the connection into its
-        backlog within *timeout* seconds; OSError.
+        *type* is the listener's by default, or else SOCK_STREAM. Raises TimeoutError if the peer does not accept the
+        connection into its backlog within *timeout* seconds; OSError.
         """
         __tracebackhide__ = True
         from .resources.socket import Socket
@@ -106,7 +106,8 @@ class Sockets:
     ) -> Listener:
         """Create a listening UNIX socket at *path*, in a private directory, or under an abstract name (unix(7)).
 
-        *abstract* is the name, or True for an unused one. *mode* applies whatever the umask. OSError: EADDRINUSE if it exists.
+        *abstract* is the name, or True for an unused one. *mode* applies whatever the umask. Raises OSError (EADDRINUSE
+        if the path or name exists).
         """
         __tracebackhide__ = True
         from .resources.listener import Listener
@@ -164,9 +165,10 @@ class Ipc:
     ) -> Program:
         """Start a program: *argv*[0], found in PATH, with these arguments (execve(2)).
 
-        *env* replaces the environment. *stdin* is bytes to read, subprocess.PIPE for write() and close_stdin(), or None for
-        /dev/null. The program inherits the standard streams and *pass_fds* only. With *signals* "default" every signal has its
-        default disposition and none is blocked, as from a shell; with "inherit" they are those of this process.
+        *env* replaces the environment. *stdin* is bytes to read, subprocess.PIPE for write() and close_stdin(), or None
+        for /dev/null. The program inherits only the standard streams and *pass_fds*. With *signals* "default" every
+        signal has its default disposition and none is blocked, as from a shell; with "inherit" they are those of this
+        process.
 
         OSError with the errno of execve(2) or chdir(2): ENOENT if there is no such program, EACCES if it is not
         executable.

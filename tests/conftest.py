@@ -1,4 +1,4 @@
-"""What every test of the project gets: a temporary directory of this process's own, and a look at what it left behind."""
+"""Fixtures of every test of the project: a temporary directory of this process, and a search for leaks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Program = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session", autouse=True)
 def interrupts_come() -> Iterator[None]:
-    """A shell starts what it puts in the background with SIGINT ignored, and tests that interrupt a process would wait for ever."""
+    """Reset SIGINT, which a shell ignores in background jobs: tests that interrupt a process would hang."""
     before = signal.getsignal(signal.SIGINT)
     if before == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -32,7 +32,10 @@ def interrupts_come() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def temporary_root() -> Iterator[Path]:
-    """Where this process and what it starts make temporary files. Other users may pass, as in /tmp, or FIFOs are no use."""
+    """Where this process and what it starts make temporary files.
+
+    Other users may pass, as in /tmp, or FIFOs are no use.
+    """
     root = Path(tempfile.mkdtemp(prefix="ipc-tests-"))
     root.chmod(0o711)
     with pytest.MonkeyPatch.context() as patch:

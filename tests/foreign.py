@@ -2,11 +2,12 @@
 
     python -m tests.foreign [--trees DIR] [ARCH...]
 
-For each processor a tree of Debian packages (python3, gcc, libc6-dev) is extracted, and entered in namespaces of its own in
-which qemu-user stands in for the processor; i386 needs no emulator where the kernel runs 32-bit programs. There the tests of
-tests/kernel run, which hold the layouts against what that tree's compiler says of them, and then the conformance suite, which
-shows them at work. Slow, and therefore not part of the ordinary tests. It fails when a test does, or when a clause is
-`broken`; deviations are told, for they are the emulator's, and those that have been looked into are in KNOWN.
+For each processor a tree of Debian packages (python3, gcc, libc6-dev) is extracted, and entered in namespaces of its
+own in which qemu-user stands in for the processor; i386 needs no emulator where the kernel runs 32-bit programs. There
+the tests of tests/kernel run, which hold the layouts against what that tree's compiler says of them, and then the
+conformance suite, which shows them at work. Slow, and therefore not part of the ordinary tests. It fails when a test
+does, or when a clause is `broken`; deviations are told, for they are the emulator's, and those that have been looked
+into are in KNOWN.
 
 Needs mmdebstrap, qemu-user-static and unshare, binfmt_misc in a user namespace (Linux 6.7) and a mirror that apt knows.
 """
@@ -36,9 +37,9 @@ RELEASE = "trixie"  # the first with riscv64
 PACKAGES = "python3,gcc,libc6-dev,linux-libc-dev,dash,coreutils,util-linux"
 PURE = ("pytest", "pytest-xdist", "pytest-timeout", "rich", "hypothesis")
 
-# What fails for the emulator's sake, by machine. qemu 7.2 gives the mode of a System V object 16 bits where s390x has 32. On arm
-# it loses the signal that F_SETSIG chose and knows no indices of System V objects; i386, whose structures are the same, passes
-# all of these on a real kernel.
+# What fails for the emulator's sake, by machine. qemu 7.2 gives the mode of a System V object 16 bits where s390x has
+# 32. On arm it loses the signal that F_SETSIG chose and knows no indices of System V objects; i386, whose structures
+# are the same, passes all of these on a real kernel.
 KNOWN = {
     "arm": (
         "test_pages_can_be_locked_as_they_come",
@@ -108,7 +109,7 @@ def mirror_of_apt() -> str:
 
 
 def make_site(path: Path) -> Path:
-    """The packages that the suite needs, as pure Python: whatever else they may have, no compiled part is for every machine."""
+    """Return the packages that the suite needs, as pure Python: a compiled part would not fit every architecture."""
     if not path.exists():
         print("packages", flush=True)
         install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(path)]

@@ -31,7 +31,10 @@ def shared_memory() -> dict[str, str]:
 
 
 def queues() -> list[str]:
-    """Every message queue of this IPC namespace, from a mount that no directory shows; none where that is not allowed."""
+    """Every message queue of this IPC namespace, from a mount that no directory shows.
+
+    None where that is not allowed.
+    """
     folder = _mqueue()
     if folder is None:
         return []
@@ -158,7 +161,10 @@ class Snapshot:
 
 
 def left_since(before: Snapshot, root: Path) -> list[str]:
-    """What is there now and was not *before*. Only on suspicion is garbage collected first: it costs as much as a test."""
+    """What is there now and was not *before*.
+
+    Only on suspicion is garbage collected first: it costs as much as a test.
+    """
     if before.left(Snapshot.take(root)):
         gc.collect()
     return before.left(Snapshot.take(root))

@@ -2,9 +2,9 @@
 
     python -m tests.musl [--tree DIR] [CLAUSES...]
 
-Its exit status is that of `pytest-ipc check --expect musl-1.2`: 1 for a deviation that is not known of musl. The build takes two to
-four minutes and is kept in the tree. Needs apt with a Debian mirror, and Debian's packages musl-tools, linux-libc-dev,
-dpkg-dev, make, xz-utils and bzip2.
+Its exit status is that of `pytest-ipc check --expect musl-1.2`: 1 for a deviation that is not known of musl. The build
+takes two to four minutes and is kept in the tree. Needs apt with a Debian mirror, and Debian's packages musl-tools,
+linux-libc-dev, dpkg-dev, make, xz-utils and bzip2.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
     python -m tests.noise COMMAND...
 
 runs COMMAND beside it; the exit status is COMMAND's. No test may assume that it is alone on its machine: row numbers of
-/proc/locks move, ids are not consecutive, /dev/shm and /proc/sysvipc have entries of others, and everything takes longer.
+/proc/locks move, ids are not consecutive, /dev/shm and /proc/sysvipc have entries of others, and everything takes
+longer.
 """
 
 from __future__ import annotations

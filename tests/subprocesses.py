@@ -1,4 +1,4 @@
-"""A process that a test starts: when the test fails in the middle, it is killed, and not waited for until somebody gives up."""
+"""A process that a test starts: if the test fails in between, the process is killed, and not waited for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Running"]
 
 
 class Running(subprocess.Popen[AnyStr]):
-    """subprocess.Popen, whose own block waits for the process even where what would have ended it did not come to pass."""
+    """A subprocess.Popen whose block kills the process if the test fails before it has ended the process."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

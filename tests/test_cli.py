@@ -117,7 +117,8 @@ def test_wrong_usage_is_one_sentence_and_status_2(arguments, sentence):
 
 
 def test_comparing_needs_the_extra_too():
-    code = "import sys; sys.modules['rich.console'] = None; from pytest_ipc.cli import main; sys.exit(main(['compare', 'x']))"
+    main = "from pytest_ipc.cli import main; sys.exit(main(['compare', 'x']))"
+    code = f"import sys; sys.modules['rich.console'] = None; {main}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert done.stderr == "pytest-ipc: pytest-ipc compare needs rich.console: pip install 'pytest-ipc[conformance]'\n"

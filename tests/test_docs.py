@@ -1,4 +1,4 @@
-"""The page of clauses is what the suite is, no documented sentence has been dropped without a word, and examples for CI work."""
+"""docs/clauses.md equals the suite, every documented sentence has a clause or a reason, and CI examples work."""
 
 from __future__ import annotations
 

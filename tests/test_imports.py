@@ -1,4 +1,4 @@
-"""Imports go one way: each layer imports only from those below it, and no two modules import each other, not even in a function."""
+"""Imports go one way: a layer imports only from lower ones, and no two modules import each other anywhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import pytest_ipc
 PACKAGE = Path(pytest_ipc.__file__).parent
 # From the lowest on; a layer imports from those before it. The two lazy tables of names import whatever they list.
 LAYERS = """
-    _version unpatched printable kernel custody resource processes requirements resources api audit verdict plugin cli __main__
+    _version unpatched printable kernel custody resource processes requirements resources api audit verdict plugin cli
+    __main__
 """.split()
 VERDICT = "manual need clause result suite platform judge reports runner commands".split()
 TABLES = ("pytest_ipc", "pytest_ipc.kernel")

@@ -1,4 +1,4 @@
-"""docs/manual.py: pages are read by section, two releases are compared, and the clauses that stand in what changed are named."""
+"""docs/manual.py reads pages by section, compares two releases, and names the clauses of changed sections."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_removed_page_has_changed(tool, releases):
 
 @pytest.fixture(scope="module")
 def installed(tool) -> list[Any]:
-    """The releases of the manual that there are: those in PYTEST_IPC_MANUALS, folders with a colon between, and the system's."""
+    """Return the available releases of the manual: the folders in PYTEST_IPC_MANUALS, and the system's pages."""
     folders = [Path(name) for name in os.environ.get("PYTEST_IPC_MANUALS", "").split(":") if name]
     return [tool.Manual(folder) for folder in (*folders, Path("/usr/share/man")) if folder.is_dir()]
 
@@ -198,7 +198,7 @@ def test_every_clause_is_where_it_says(tool, installed):
 
 
 def test_pages_of_clauses_have_not_changed(tool, installed):
-    """A newer release than that which the clauses were read against: those whose section it has changed are to be read again."""
+    """In a newer release than that of the clauses, the clauses of changed sections are to be read again."""
     read = of_release(installed, RELEASE)
     newer = [manual for manual in installed if number(manual.release) > number(RELEASE)]
     if not newer:

@@ -26,7 +26,8 @@ def test_a_users_project_passes(pytester: pytest.Pytester, arguments):
         new = [row for row in rows if row not in before.splitlines()]
         return [row for row in new if row.split()[7] == str(os.geteuid()) and not _alive(int(row.split()[4]))]
 
-    # Other tests kill runs that own segments, at this very moment perhaps; those go within a second, and these with the run.
+    # Other tests kill runs that own segments, at this very moment perhaps; those go within a second, and these with the
+    # run.
     assert Deadline(30).until(lambda: not left()), left()
 
 

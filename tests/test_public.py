@@ -1,4 +1,4 @@
-"""The public names: `pytest_ipc` and `pytest_ipc.kernel` list each once, import it when asked for, and nothing for a wrong name."""
+"""The public names: `pytest_ipc` and `pytest_ipc.kernel` list each once and import it when it is first used."""
 
 from __future__ import annotations
 

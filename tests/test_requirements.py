@@ -1,4 +1,7 @@
-"""The ipc_requires_… markers: skipped with the numbers, by what there is when the test is about to run; never by a user id."""
+"""The ipc_requires_… markers: skipped with the numbers, by what there is when the test is about to run.
+
+Never by a user id.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,7 @@ def test_unmet_requirement_skips_with_the_numbers(pytester):
     result.assert_outcomes(skipped=5)
     result.stdout.fnmatch_lines(
         [
-            "SKIPPED [[]1[]] test_unmet_requirement_skips_with_the_numbers.py:3: needs 64 TiB free in /dev/shm, which has *",
+            "SKIPPED [[]1[]] *_with_the_numbers.py:3: needs 64 TiB free in /dev/shm, which has *",
             "SKIPPED [[]1[]] *.py:7: needs PIPE_BUF of at least 1073741824 bytes, not 4096",
             "SKIPPED [[]1[]] *.py:11: needs PIPE_BUF of at most 511 bytes, not 4096",
             f"SKIPPED [[]1[]] *.py:15: needs Linux 99.1, not {os.uname().release}",
@@ -251,7 +254,8 @@ def test_missing_limit_is_unmet(monkeypatch):
     monkeypatch.setattr("pytest_ipc.unpatched.io.open", open_none)
     lack = requires_limit("kernel.shmmni", 1)()
     assert lack == (
-        "needs kernel.shmmni of at least 1 segments, which is not available: /proc/sys/kernel/shmmni: No such file or directory"
+        "needs kernel.shmmni of at least 1 segments, which is not available: "
+        "/proc/sys/kernel/shmmni: No such file or directory"
     )
 
 

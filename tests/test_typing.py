@@ -23,7 +23,7 @@ CLASSES = {
 
 
 def used() -> dict[str, set[str]]:
-    """By class: the attributes that user.py uses, of the parameter that has the class's name and of the class itself."""
+    """Return by class the attributes that user.py uses, of the parameter with the class's name and of the class."""
     found: dict[str, set[str]] = {}
     for function in ast.parse(USER.read_text()).body:
         if isinstance(function, ast.FunctionDef):

@@ -425,7 +425,7 @@ def _sleeps_in(pid: int, thread: int, call: str | None) -> bool:
 
 
 def _waits_for_interpreter(pid: int, thread: int) -> bool:
-    """Tell whether the thread sleeps in a futex(2) with a timeout: it has come back from its call, and waits for the GIL."""
+    """Return whether the thread sleeps in a futex(2) with a timeout: its call is over, and it waits for the GIL."""
     words = _read(f"/proc/{pid}/task/{thread}/syscall").split()
     return len(words) > 4 and words[0].isdigit() and int(words[0]) in numbers_of("futex") and int(words[4], 16) != 0
 

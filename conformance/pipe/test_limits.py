@@ -111,6 +111,6 @@ def test_new_pipes_are_capped_by_pipe_max_size(as_user, page):
     if most is None or most >= 16 * page:
         untested(
             Need.MACHINE_LIMITS,
-            f"/proc/sys/fs/pipe-max-size is {most}, no less than the 16 pages of a new pipe, and is the whole machine's",
+            f"/proc/sys/fs/pipe-max-size is {most}, not below the 16 pages of a new pipe, for the whole machine",
         )
     assert as_user(62000 + os.getpid() % 3000, 62000, lambda: getpipe_size(pipe2()[0])) == most

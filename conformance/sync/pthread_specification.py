@@ -23,9 +23,9 @@ Thread = tuple[str, int]  # process, and number of the worker in it
 class MutexSpec(Specification):
     """A robust error-checking mutex: its owner, and its state after the death of an owner.
 
-    `waiting` are the processes that are killed while they wait. glibc wakes one waiter at an unlock, which marks the mutex
-    as waited for when it runs again. If it is killed before that, and another thread locks the mutex meanwhile, nobody knows
-    of the other waiters: they may sleep though the mutex is free.
+    `waiting` are the processes that are killed while they wait. glibc wakes one waiter at an unlock, which marks the
+    mutex as waited for when it runs again. If it is killed before that, and another thread locks the mutex meanwhile,
+    nobody knows of the other waiters: they may sleep though the mutex is free.
     """
 
     waiting: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""Custody in a pytest run: sweep at its start, report the leftovers of a dead worker, handle SIGTERM as an interrupt."""
+"""Custody in a pytest run: sweep at its start, report leftovers of a dead worker, handle SIGTERM as an interrupt."""
 
 from __future__ import annotations
 
@@ -84,5 +84,6 @@ class OrderlyStop:
         os.kill(os.getpid(), signal.SIGTERM)
 
     def pytest_unconfigure(self) -> None:
-        # None: the previous handler was not set by Python and cannot be restored; the default at least ends the process.
+        # None: the previous handler was not set by Python and cannot be restored; the default at least ends the
+        # process.
         signal.signal(signal.SIGTERM, signal.SIG_DFL if self._before is None else self._before)

@@ -150,7 +150,10 @@ def pipe(ipc_scope: Ipc) -> Factory[..., Pipe]:
 
 @pytest.fixture
 def fifo(ipc_scope: Ipc) -> Factory[..., Fifo]:
-    """Create FIFOs: fifo(*, mode=0o600, path=None) -> Fifo; processes blocked in open(2) of one are released at the end."""
+    """Create FIFOs: fifo(*, mode=0o600, path=None) -> Fifo.
+
+    Processes blocked in open(2) of one are released at the end.
+    """
     return Factory(ipc_scope.fifo, "fifo")
 
 
@@ -183,7 +186,7 @@ def file_lock(ipc_scope: Ipc) -> Factory[..., FileLock]:
 
 @pytest.fixture
 def signals(ipc_scope: Ipc) -> Signals:
-    """Change signal dispositions and mask until the end of the test: signals.catch(SIG), .block(), .timer(), .fd(), …"""
+    """Change signal dispositions and mask until the end of the test: signals.catch(SIG), .block(), .timer(), …"""
     return ipc_scope.signals
 
 
@@ -195,7 +198,7 @@ def fork(ipc_scope: Ipc) -> Fork:
 
 @pytest.fixture
 def spawn(ipc_scope: Ipc) -> Factory[..., Program]:
-    """Start programs: spawn(argv, *, env, cwd, stdin, pass_fds, signals="default") -> Program, with .wait(), .stdout, …"""
+    """Start programs: spawn(argv, *, env, cwd, stdin, pass_fds, signals="default") -> Program, with .wait(), …"""
     from ..processes import program  # noqa: F401 - imported now: the test may have no free descriptor when it calls it
 
     return Factory(ipc_scope.spawn)
@@ -203,7 +206,7 @@ def spawn(ipc_scope: Ipc) -> Factory[..., Program]:
 
 @pytest.fixture
 def ipc_namespace(ipc_scope: Ipc, request: pytest.FixtureRequest) -> Factory[..., IpcNamespace]:
-    """Create IPC namespaces with their own limits: ipc_namespace(*, shmmni, sem, …) -> IpcNamespace, with .fork(function).
+    """Create IPC namespaces with their own limits: ipc_namespace(*, shmmni, sem, …) -> IpcNamespace, with .fork().
 
     The test is skipped, with the reason, where this process may not create one.
     """

@@ -31,7 +31,7 @@ _TIMEOUT = 5.0  # kernel.waiting.DEFAULT_TIMEOUT, which is not imported here
 _MARKERS = {
     "ipc_clause": "(id, page, section, errno=None, since=None, disputed=None, level=None): The documented sentence "
     "that a test asserts; the outcome of the test becomes the clause's verdict",
-    "ipc_requires_shm": "(size): Skip the test unless *size* is free in /dev/shm: a number of bytes, or text like '256M'",
+    "ipc_requires_shm": "(size): Skip the test unless *size* is free in /dev/shm: a number of bytes, or text as '256M'",
     "ipc_requires_limit": "(name, at_least=None, *, at_most=None): Skip the test unless the limit, as in "
     "'kernel.shmmni', is within these bounds; pytest_ipc.limits() lists the limits",
     "ipc_requires_capability": "(*names): Skip the test unless this process has the capabilities, as in "

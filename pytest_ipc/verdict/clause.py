@@ -52,11 +52,11 @@ def clause(
 ) -> pytest.MarkDecorator:
     """Mark a test as one documented clause; its docstring is the clause in the author's own words.
 
-    *id* is stable for ever, as in "shmget.excl-existing-key-eexist"; *page* and *section* are where the manual has it, as in
-    "shmget(2)", "ERRORS"; *errno* is the error it is about; *since* the kernel that brought it, as in "4.17", or the libc, as in
-    "glibc 2.26"; *disputed* what Linux does instead, where manual and Linux are known to disagree; *level* whom the clause
-    binds, "posix", "linux" or "glibc", where that is not what the page and the statement say (verdict/manual.py). ValueError
-    for an id, a since or a level of another form.
+    *id* is stable for ever, as in "shmget.excl-existing-key-eexist"; *page* and *section* are the manual's, as in
+    "shmget(2)", "ERRORS"; *errno* is the errno of the clause; *since* the kernel that introduced the behaviour, as in
+    "4.17", or the libc, as in "glibc 2.26"; *disputed* is what Linux does instead, where manual and Linux are known to
+    disagree; *level* is the promise's level, "posix", "linux" or "glibc", if page and statement do not imply it
+    (verdict/manual.py). Raises ValueError for an invalid id, since or level.
     """
     if not _ID.fullmatch(id):
         raise ValueError(f"{id!r} is no clause id: it should look like 'shmget.private-always-new'")

@@ -199,16 +199,20 @@ _ELSEWHERE = {
 
 # What POSIX does not know: a clause of a page of its own that speaks of it, or stands in such a section, is Linux's.
 _LINUX_ONLY = re.compile(
-    r"/proc|/dev/(shm|mqueue)|\bLinux\b|\bCAP_|\bcapabilit|\b(IPC|SEM|SHM|MSG)_INFO\b|\b(SEM|SHM|MSG)_STAT|\bSHM_(LOCK|UNLOCK|HUGE|NORESERVE"
-    r"|REMAP|EXEC)|\bMSG_(EXCEPT|COPY|TRUNC)\b|\bsemtimedop|\bprlimit|\bnamespace|\bpidfd|\bP_PIDFD|\bO_(DIRECT|PATH|TMPFILE)\b"
-    r"|\bF_(SETPIPE|GETPIPE|SETLEASE|GETLEASE|ADD_SEALS|GET_SEALS|SEAL|SETSIG|NOTIFY)|\blease|\bRLIMIT_(MEMLOCK|MSGQUEUE|NPROC|SIGPENDING"
-    r"|RTTIME|NICE|RTPRIO)\b|\bMAP_(POPULATE|LOCKED|NORESERVE|GROWSDOWN|HUGE|STACK|SYNC|FIXED_NOREPLACE|NONBLOCK)|\bMADV_|\bMREMAP_"
-    r"|\bSI_(KERNEL|TKILL|SIGIO)\b|\bSIGEV_THREAD_ID|\bSS_AUTODISARM|\btgkill|\bPOLLRDHUP|\bEPOLL|\bFALLOC_|\bPR_|\bsubreaper|\b__W"
-    r"|\bO_NOTIFICATION|\bpipe-max-size|\bpipe-user-pages|\bQSIZE\b|\bO_ASYNC\b|\bSIGIO\b|\bmemory file|\bFIONREAD\b|\bfdinfo\b|\bvforks?\b|\bSCHED_(BATCH|IDLE)\b|\bcgroup"
+    r"/proc|/dev/(shm|mqueue)|\bLinux\b|\bCAP_|\bcapabilit|\b(IPC|SEM|SHM|MSG)_INFO\b|\b(SEM|SHM|MSG)_STAT"
+    r"|\bSHM_(LOCK|UNLOCK|HUGE|NORESERVE|REMAP|EXEC)|\bMSG_(EXCEPT|COPY|TRUNC)\b|\bsemtimedop|\bprlimit|\bnamespace"
+    r"|\bpidfd|\bP_PIDFD|\bO_(DIRECT|PATH|TMPFILE)\b"
+    r"|\bF_(SETPIPE|GETPIPE|SETLEASE|GETLEASE|ADD_SEALS|GET_SEALS|SEAL|SETSIG|NOTIFY)|\blease"
+    r"|\bRLIMIT_(MEMLOCK|MSGQUEUE|NPROC|SIGPENDING|RTTIME|NICE|RTPRIO)\b"
+    r"|\bMAP_(POPULATE|LOCKED|NORESERVE|GROWSDOWN|HUGE|STACK|SYNC|FIXED_NOREPLACE|NONBLOCK)|\bMADV_|\bMREMAP_"
+    r"|\bSI_(KERNEL|TKILL|SIGIO)\b|\bSIGEV_THREAD_ID|\bSS_AUTODISARM|\btgkill|\bPOLLRDHUP|\bEPOLL|\bFALLOC_|\bPR_"
+    r"|\bsubreaper|\b__W|\bO_NOTIFICATION|\bpipe-max-size|\bpipe-user-pages|\bQSIZE\b|\bO_ASYNC\b|\bSIGIO\b"
+    r"|\bmemory file|\bFIONREAD\b|\bfdinfo\b|\bvforks?\b|\bSCHED_(BATCH|IDLE)\b|\bcgroup"
 )
-# What the edition of 2024 has taken up.
+# Features that POSIX.1-2024 added.
 _NEW_IN_POSIX = re.compile(
-    r"\bppoll\(\)|\baccept4\b|\bpipe2\(\)|\bO_CLOEXEC\b|\bSOCK_CLOEXEC\b|\bMSG_CMSG_CLOEXEC\b|\bF_OFD_|pen file description"
+    r"\bppoll\(\)|\baccept4\b|\bpipe2\(\)|\bO_CLOEXEC\b|\bSOCK_CLOEXEC\b|\bMSG_CMSG_CLOEXEC\b|\bF_OFD_"
+    r"|pen file description"
 )
 _LINUX_SECTIONS = {
     "C library/kernel differences",
@@ -224,7 +228,7 @@ _LINUX_SECTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a clause comes from: the release of the manual it was read against, whom it binds, and since when it holds."""
+    """The source of a clause: the release of the manual, its level, and the version that introduced it."""
 
     manual: str
     level: str

@@ -1,4 +1,7 @@
-"""Which objects are orphans: unused, and their creator and last users ended; everything else is kept, with the reason."""
+"""Which objects are orphans: unused, and their creator and last users ended.
+
+Everything else is kept, with the reason.
+"""
 
 from __future__ import annotations
 

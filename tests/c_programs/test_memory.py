@@ -1,4 +1,4 @@
-"""A C program at the other side of shared memory, which it finds by name, and of a mapped file, which it finds by path."""
+"""A C program as the other user of shared memory, which it opens by name, and of a mapped file, opened by path."""
 
 from __future__ import annotations
 

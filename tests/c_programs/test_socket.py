@@ -1,4 +1,4 @@
-"""C programs at the other end: descriptors from and to them, an echo on a port, an abstract name, whom they take us for."""
+"""C programs as peers: descriptors in both directions, an echo server, an abstract name, and credentials."""
 
 from __future__ import annotations
 

@@ -58,7 +58,10 @@ class Line(Specification):
 
 @dataclass(frozen=True)
 class Lock(Specification):
-    """A lock with an owner, which the kernel lets go when the owner ends. `swap` lets go and takes it again in two points."""
+    """A lock with an owner, which the kernel lets go when the owner ends.
+
+    `swap` lets go and takes it again in two points.
+    """
 
     owner: str = ""
 

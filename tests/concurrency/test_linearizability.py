@@ -246,7 +246,7 @@ def test_order_found_explains_the_history():
 
 
 def _orders_of_events(operations: int) -> set[tuple[int, ...]]:
-    """Every order in which so many calls can begin and return, as a list of their numbers that has each of them twice."""
+    """Yield every order in which *count* calls can begin and return, as lists with each number twice."""
     return set(permutations([number for number in range(operations) for _ in (0, 1)]))
 
 

@@ -298,7 +298,10 @@ def test_descendants_of_a_killed_child_end_with_it(fork):
 
 
 def test_untagged_process_of_the_test_is_not_killed(fork):
-    source = "import resource, signal; resource.setrlimit(10, (resource.getrlimit(10)[1],) * 2); print(flush=True); signal.pause()"
+    source = (
+        "import resource, signal; resource.setrlimit(10, (resource.getrlimit(10)[1],) * 2); print(flush=True); "
+        "signal.pause()"
+    )
     child = fork(signal.pause)
     with Running([sys.executable, "-I", "-S", "-c", source], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None

@@ -37,7 +37,8 @@ class Sleeper(Running[str]):
 
     def __init__(self, tag: int | None = None, source: str = SLEEP, **named: object) -> None:
         if tag is not None:
-            source = f"import resource; resource.setrlimit({RLIMIT_LOCKS}, ({tag}, resource.getrlimit({RLIMIT_LOCKS})[1]))\n{source}"
+            hard = f"resource.getrlimit({RLIMIT_LOCKS})[1]"
+            source = f"import resource; resource.setrlimit({RLIMIT_LOCKS}, ({tag}, {hard}))\n{source}"
         command = [sys.executable, "-I", "-S", "-c", source]
         super().__init__(command, stdout=subprocess.PIPE, text=True, **named)  # type: ignore[call-overload]
         assert self.stdout is not None

@@ -192,7 +192,8 @@ def test_object_of_another_user_is_not_created_under_their_name(state_dir, fork)
 GONE = {
     "the directory": "shutil.rmtree(os.environ['XDG_RUNTIME_DIR'] + '/pytest-ipc')",
     "the folder above": "shutil.rmtree(os.environ['XDG_RUNTIME_DIR'])",
-    "both, and a folder of that name is back": "shutil.rmtree(os.environ['XDG_RUNTIME_DIR']); os.mkdir(os.environ['XDG_RUNTIME_DIR'], 0o700)",
+    "both, and a folder of that name is back": "shutil.rmtree(os.environ['XDG_RUNTIME_DIR']); "
+    "os.mkdir(os.environ['XDG_RUNTIME_DIR'], 0o700)",
 }
 
 

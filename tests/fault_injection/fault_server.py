@@ -3,10 +3,10 @@
     LD_PRELOAD=faults.so python -m tests.fault_injection.fault_server PATIENCE
 
 A check of two clauses takes some hundredths of a second; starting Python and loading the suite takes ten times as long,
-and there are hundreds of faults. Each line of the input is a JSON object: `fault`, `clauses`, and the files `report` and
-`log`; the answer is the line "done". Every check has its own process, and its own IPC namespace if permitted, so that
-the damage and the leaks of a fault end with it. PATIENCE is a factor of all deadlines on this platform: under a fault
-many of them pass, one after another.
+and there are hundreds of faults. Each line of the input is a JSON object: `fault`, `clauses`, and the files `report`
+and `log`; the answer is the line "done". Every check has its own process, and its own IPC namespace if permitted, so
+that the damage and the leaks of a fault end with it. PATIENCE is a factor of all deadlines on this platform: under a
+fault many of them pass, one after another.
 """
 
 from __future__ import annotations

@@ -59,7 +59,10 @@ def wordless(found: Verdicts) -> dict[str, str]:
 
 
 def judged(process: Interposer, fault: str | None, clauses: list[str], folder: Path) -> Verdicts:
-    """Return the verdicts on *clauses* under one fault, or none. Raises AssertionError, with the log, without a report."""
+    """Return the verdicts on *clauses* under one fault, or none.
+
+    Raises AssertionError, with the log, without a report.
+    """
     report, log = folder / "report.json", folder / "log"
     report.unlink(missing_ok=True)
     task = {"fault": fault, "clauses": clauses, "report": str(report), "log": str(log)}

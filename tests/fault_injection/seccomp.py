@@ -2,8 +2,8 @@
 
     python -m tests.fault_injection.seccomp NAME=ERRNO[,NAME=ERRNO...] COMMAND...
 
-NAME(FIRST,...) is the call with these numbers as its first arguments alone, a * for any: socket(10) makes IPv6 sockets, and
-semctl(*,*,2) is IPC_STAT.
+NAME(FIRST,...) is the call with these numbers as its first arguments alone, a * for any: socket(10) makes IPv6 sockets,
+and semctl(*,*,2) is IPC_STAT.
 
 For calls that bypass the interposer: raw system calls, and those that libc makes itself. The filter is written by hand
 in the classic BPF of seccomp(2): load the number, compare, return.

@@ -1,1 +1,1 @@
-"""The plugin beside tools that patch the system, and in the test suites of other projects (tox -e harmless, harmless-projects)."""
+"""The plugin with tools that patch the system, and in test suites of other projects (tox -e harmless)."""

@@ -1,5 +1,8 @@
-"""One exercise a fixture: made, used, waited for until it comes and until the deadline, used by a child. It works whatever the
-test has made of Python's clocks and calls. The runs of test_patched.py import it; it is no test of its own."""
+"""One exercise a fixture: made, used, waited for until it comes and until the deadline, used by a child.
+
+It works whatever the test has made of Python's clocks and calls. The runs of test_patched.py import it; it is no test
+of its own.
+"""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
     python -m tests.harmless.projects [--folder DIR] [--list] [PROJECT...]
 
-Each source package is downloaded by pip, and its tests run with `-p no:ipc` and with the plugin, in this environment's pytest.
-A test whose outcome differs runs again and again without the plugin: only one that has the other outcome there too, once at
-least, is flaky, and it is named. Exits with 1 if an outcome differs, or if a project does not run at all.
+Each source package is downloaded by pip, and its tests run with `-p no:ipc` and with the plugin, in this environment's
+pytest. A test whose outcome differs runs again and again without the plugin: only one that has the other outcome there
+too, once at least, is flaky, and it is named. Exits with 1 if an outcome differs, or if a project does not run at all.
 """
 
 from __future__ import annotations
@@ -71,8 +71,9 @@ PROJECTS = (
 
 # CPython's own, of the package `test` that is installed with this Python.
 CPYTHON = """
-    test_mmap test_signal test_fcntl test_subprocess test_fork1 test_wait3 test_wait4 test_posix test_select test_poll test_epoll
-    test_selectors test_threadsignals test_pty test_openpty test_ioctl test_resource test_tempfile test_time test_contextlib
+    test_mmap test_signal test_fcntl test_subprocess test_fork1 test_wait3 test_wait4 test_posix test_select test_poll
+    test_epoll test_selectors test_threadsignals test_pty test_openpty test_ioctl test_resource test_tempfile test_time
+    test_contextlib
 """.split()
 
 

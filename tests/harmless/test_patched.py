@@ -1,4 +1,4 @@
-"""Every fixture in tests that patch clocks, files and calls, with the tools that people patch with, named before ours and after.
+"""Every fixture in tests that patch clocks, files and calls with common tools, requested before ours and after.
 
 Each run is a pytest of its own with one tool; a deadline that never comes ends it by pytest-timeout.
 """
@@ -62,9 +62,9 @@ def answers():
         yield time, name, lambda *_: 7.5
     for name in ["monotonic_ns", "time_ns"]:
         yield time, name, lambda *_: 7
-    for name in ["getpid", "getppid", "kill", "waitpid", "fork", "fstat", "pread", "dup2", "killpg", "urandom", "mkfifo"]:
+        for name in "getpid getppid kill waitpid fork fstat pread dup2 killpg urandom mkfifo".split():
         yield os, name, lambda *_arguments, **_named: 99
-    for name in ["getsignal", "signal", "pthread_sigmask", "pthread_kill", "sigtimedwait", "sigwaitinfo", "set_wakeup_fd"]:
+        for name in "getsignal signal pthread_sigmask pthread_kill sigtimedwait sigwaitinfo set_wakeup_fd".split():
         yield signal, name, lambda *_arguments: signal.SIG_DFL
     yield select, "poll", lambda: None
     yield select, "select", lambda *_arguments: ([], [], [])
@@ -97,7 +97,7 @@ def fails(*arguments, **named):
 
 @pytest.fixture
 def patched(mocker):
-    for name in ["open", "read", "write", "close", "stat", "lstat", "unlink", "rmdir", "mkdir", "listdir", "readlink", "rename"]:
+    for name in "open read write close stat lstat unlink rmdir mkdir listdir readlink rename".split():
         mocker.patch.object(os, name, side_effect=fails)
     mocker.patch.object(builtins, "open", side_effect=fails)
     mocker.patch.object(os.path, "exists", side_effect=fails)
@@ -116,7 +116,8 @@ def test_patched_after(request, name):
     exercises.EXERCISES[name](ours, fork)
 
 def test_no_process_remains():
-    children = [pid for task in os.listdir("/proc/self/task") for pid in read(f"/proc/self/task/{task}/children").split()]
+    tasks = os.listdir("/proc/self/task")
+    children = [pid for task in tasks for pid in read(f"/proc/self/task/{task}/children").split()]
     assert [pid for pid in children if "pytest_ipc.custody.reaper" not in read(f"/proc/{pid}/cmdline")] == []
 
 def read(path):
@@ -245,7 +246,7 @@ def test_after():
 
 @pytest.mark.parametrize("patched", [False, True])
 def test_children_that_greenlets_fork_are_stopped(pytester, patched):
-    """gevent has a fork of its own, and a child may return by way of another greenlet than the one that has forked it."""
+    """gevent has its own fork, and a child may return through another greenlet than the one that forked it."""
     pytest.importorskip("gevent")
     if patched:
         pytester.makeconftest("from gevent import monkey\nmonkey.patch_all()\n")

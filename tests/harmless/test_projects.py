@@ -1,4 +1,4 @@
-"""The comparison of other projects' outcomes finds what it is for: a test that the plugin changes, beside one that is flaky."""
+"""The comparison of other projects' outcomes finds a test that the plugin changes, and one that is flaky."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def test_change_by_the_plugin_differs_from_flakiness(suite, tmp_path, capsys):
     assert [line.partition(":")[0] for line in lines[1:]] == ["flaky", "DIFFERS", "DIFFERS", "DIFFERS"]
     assert "test_every_second_time" in lines[1]
     assert lines[2].endswith(
-        "setup passed, call passed, teardown passed without the plugin, setup passed, call passed, teardown failed with it"
+        "setup passed, call passed, teardown passed without the plugin, "
+        "setup passed, call passed, teardown failed with it"
     )
     assert "test_with_the_plugin_it_fails" in lines[3]
     assert "call skipped, teardown passed with it" in lines[4]

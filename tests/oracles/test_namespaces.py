@@ -1,4 +1,4 @@
-"""Namespaces, capabilities and limits with util-linux, which has its own C: what it makes is entered, and what is made it enters."""
+"""Namespaces, capabilities and limits with util-linux, an independent implementation in C, in both directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""POSIX semaphores and queues with posix_ipc and multiprocessing, which have their own C: ours used by them, theirs by us."""
+"""POSIX semaphores and queues with posix_ipc and multiprocessing, which have their own C, in both directions."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_their_wait_ends_with_our_post(posix_sem, fork):
 
 
 def test_our_wait_ends_with_a_post_of_multiprocessings():
-    """The stdlib's semaphores are named ones whose name is gone at once: what both share is the memory of a forked child."""
+    """The stdlib's semaphores are named ones that are unlinked at once: only forked children share them."""
     theirs = get_context("fork").Semaphore(1)
     assert theirs.get_value() == 1
     address = theirs._semlock.handle  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ def posix_ipc():
 
 @pytest.fixture
 def untracked(monkeypatch) -> None:
-    """The stdlib's resource tracker, which would remove what it has seen, and lives on when the test is over, hears of nothing."""
+    """Keep the stdlib's resource tracker, which outlives the test and removes registered objects, from registering."""
     monkeypatch.setattr(resource_tracker, "register", lambda _name, _kind: None)
     monkeypatch.setattr(resource_tracker, "unregister", lambda _name, _kind: None)
     monkeypatch.setattr("multiprocessing.shared_memory.resource_tracker", resource_tracker, raising=False)
@@ -98,7 +98,7 @@ def test_we_find_multiprocessings():
 
 
 def test_multiprocessing_attach_does_not_remove_our_object(posix_shm, program):
-    """If it says so: by track=False, or before 3.13 by taking the name from its tracker, which would remove it at the end."""
+    """With track=False, or before 3.13 without the name in its tracker, which would remove it at the end."""
     shared = posix_shm()
     program(
         "import sys\n"

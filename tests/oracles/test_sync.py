@@ -1,4 +1,4 @@
-"""Counters, timers, signals and pidfds with the standard library on the other side: made by one, used by the other, both ways."""
+"""Counters, timers, signals and pidfds with the standard library: created by one, used by the other, both ways."""
 
 from __future__ import annotations
 

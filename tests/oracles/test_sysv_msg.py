@@ -1,4 +1,4 @@
-"""Message queues with sysv_ipc, which has its own C: ours found and used by it, its by us, and the same accounts of both."""
+"""Message queues with sysv_ipc, which has its own C: found, used and described alike in both directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a child holds: all that its parent has open, as fork(2) has it, but for what is the test runner's or this package's own."""
+"""The descriptors of a child: its parent's, as after fork(2), except those of the test runner and of this package."""
 
 from __future__ import annotations
 
@@ -289,7 +289,10 @@ def test_end_of_file_arrives_while_another_child_lives(fork, pipe):
 
 
 def test_a_live_child_holds_no_pipe_of_an_xdist_worker(pytester):
-    """The worker is killed while its child lives; the run must end by itself, for the child holds nothing of the worker's."""
+    """The worker is killed while its child lives.
+
+    The run must end by itself, for the child holds nothing of the worker's.
+    """
     pytester.makepyfile(
         """
         import os, signal

@@ -1,4 +1,4 @@
-"""What a child writes is in its parent's report once, under every way of capturing, and its assertions are explained."""
+"""The output of a child is in its parent's report once, in every capture mode, and its assertions are explained."""
 
 from __future__ import annotations
 

@@ -170,7 +170,10 @@ def test_it_waits_for_a_condition(spawn, tmp_path):
 
 
 def test_terminate_gives_it_time_to_clean_up(spawn):
-    source = "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\nprint('ready')\ntime.sleep(100)"
+    source = (
+        "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n"
+        "print('ready')\ntime.sleep(100)"
+    )
     program = python(spawn, source)
     program.wait_for_output("ready")
     assert program.terminate(grace=60) == 5

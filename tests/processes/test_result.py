@@ -78,7 +78,7 @@ def test_exception_is_raised_with_the_childs_traceback(fork):
 
 @pytest.fixture
 def touchy() -> Iterator[type]:
-    """A class that warns when it is compared, as the stdlib's deprecated ones do of late: it is on the way to all others."""
+    """Add a class that warns on comparison, as deprecated ones of the stdlib do, to the subclasses of object."""
 
     class Touchy(type):
         def __eq__(cls, other: object) -> bool:
@@ -98,7 +98,7 @@ def touchy() -> Iterator[type]:
 @pytest.mark.usefixtures("touchy")
 @pytest.mark.parametrize("outcome", ["local class", "skip"])
 def test_class_that_warns_on_comparison_is_harmless(fork, outcome):
-    """With warnings as errors, as in this project's own tests, the search for the class of what came back would fail at it."""
+    """With warnings as errors, as in this project's tests, the search for the class of a result would fail at it."""
 
     class Local(Exception):
         pass

@@ -1,4 +1,4 @@
-"""One way for each thing: close(), remove() or unlink(), fileno(), and one order of arguments, of every public class."""
+"""One way for each thing in every public class: close(), remove() or unlink(), fileno(), the order of arguments."""
 
 from __future__ import annotations
 
@@ -109,7 +109,8 @@ WITH_DESCRIPTOR = {
     Socket,
     TimerFd,
 }
-# Their number of descriptors varies: none for anonymous memory; two if there is a user namespace; the ends opened so far.
+# Their number of descriptors varies: none for anonymous memory; two if there is a user namespace; the ends opened so
+# far.
 SEVERAL = {Mapping, IpcNamespace, Fifo, Signals}
 REMOVED: dict[str, set[type]] = {
     "remove": {MessageQueue, Segment, SemaphoreSet, SysvObject},  # IPC_RMID

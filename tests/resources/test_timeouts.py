@@ -233,7 +233,8 @@ def test_the_default_can_be_configured(pytester):
         import pytest
 
         def test_pipe(pipe):
-            with pytest.raises(TimeoutError, match=r"^waited 0.25 s for data from <read end .*>; it holds 0 of \\d+ bytes$"):
+            text = r"^waited 0.25 s for data from <read end .*>; it holds 0 of \\d+ bytes$"
+            with pytest.raises(TimeoutError, match=text):
                 pipe().read()
 
         def test_child_of_a_child(fork, eventfd):

@@ -1,1 +1,1 @@
-"""The suite where limits are small: what a documented limit keeps from being tried is untested, and deviates from nothing."""
+"""The suite under small limits: a clause that a documented limit prevents is untested, and no clause deviates."""

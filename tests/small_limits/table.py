@@ -16,7 +16,8 @@ KIB, MIB = 1 << 10, 1 << 20
 class Row:
     """One small limit: by getrlimit(2), by /proc/sys, of /dev/shm or of the pipes of a user; and what it touches.
 
-    `sysctls` are of a new IPC and network namespace; those of `machine` are everybody's, and only set where that is allowed.
+    `sysctls` are of a new IPC and network namespace; those of `machine` are everybody's, and only set where that is
+    allowed.
     """
 
     rlimits: dict[str, int] = field(default_factory=dict)

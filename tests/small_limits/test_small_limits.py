@@ -1,4 +1,4 @@
-"""Under each small limit nothing deviates and nothing is broken: what could not be tried says which limit was in the way."""
+"""Under each small limit no clause deviates and none is broken; the reason of an untested clause names the limit."""
 
 from __future__ import annotations
 

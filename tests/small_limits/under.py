@@ -2,8 +2,8 @@
 
     python -m tests.small_limits.under ROW USER COMMAND...
 
-ROW is one of the table, USER a number of no account, or 0 to stay who one is. Needs root for what is set by /proc/sys or
-mounted; all of it is in namespaces of its own, but for the limits of the machine, which are put back.
+ROW is one of the table, USER a number of no account, or 0 to stay who one is. Needs root for what is set by /proc/sys
+or mounted; all of it is in namespaces of its own, but for the limits of the machine, which are put back.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def start_loopback() -> None:
 
 
 def open_up(path: Path) -> None:
-    """Let everybody reach *path*: in this mount namespace a directory in the way that others may not search is covered."""
+    """Make *path* reachable for all users: in this mount namespace, cover directories that others may not search."""
     for part in [*reversed(path.parents), path]:
         if not part.is_dir() or part.stat().st_mode & 0o001:
             continue

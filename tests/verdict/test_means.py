@@ -61,7 +61,7 @@ def below(faults: str) -> list[str]:
 )
 def test_refused_call_is_a_need_of_other_clauses(check_below, call, label, fixture, page, prefix, errno):
     found = check_below(below(f"{call}={errno}"), prefix)
-    lacking = f"{label}: {errno} ({fixture}; a seccomp filter that lets it pass would change that)"
+    lacking = f"{label}: {errno} ({fixture}; a seccomp filter that allows it would change that)"
     assert found["platform"]["lacking"] == lacking
     assert found["said"].count(lacking) == 1
     assert (found["broken"], [clause for clause in found["clauses"] if clause["verdict"] == "broken"]) == ([], [])

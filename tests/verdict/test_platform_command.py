@@ -108,7 +108,7 @@ def test_invisible_needs_are_reported():
     answer = found(BEGINNINGS["without /proc"])
     without = {use["name"]: use for use in answer["without"]}
     assert without["/proc/PID/syscall"]["reason"].endswith(", a child's, cannot be read")
-    assert "goes by the state of a child" in without["/proc/PID/syscall"]["without"]
+    assert "uses the state of a child" in without["/proc/PID/syscall"]["without"]
 
 
 def test_impossible_probe_is_reported():

@@ -1,4 +1,7 @@
-"""A clause whose program fails with a bug of its own is broken; one whose program reports the platform's answer deviates."""
+"""A clause whose program fails with a bug of its own is broken.
+
+One whose program reports the platform's answer deviates.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,13 @@ import pytest
 from pytest_ipc import clause
 
 BUGS = ["None.x", "import no_such_module", "undefined", "x = (", "len(3)", "{}[1]", "raise Exception"]
-ANSWERS = ["assert 1 == 2", "open('/no/such/file')", "raise TimeoutError", "raise SystemExit(3)", "import os; os.kill(os.getpid(), 9)"]
+ANSWERS = [
+    "assert 1 == 2",
+    "open('/no/such/file')",
+    "raise TimeoutError",
+    "raise SystemExit(3)",
+    "import os; os.kill(os.getpid(), 9)",
+]
 
 def become(source):
     import os

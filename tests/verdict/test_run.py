@@ -47,15 +47,18 @@ from pytest_ipc.verdict import suite
 from pytest_ipc.verdict.runner import run
 root = Path(sys.argv[1])
 run.CLAUSE_SECONDS, run.slowness = float(sys.argv[3]), lambda: 1.0
-told = []
-result = run.run(root, suite.clauses(root), lambda id, verdict: told.append(f"{id} {verdict.verdict} {verdict.reason}".strip()), processes=sys.argv[2])
-print(json.dumps([result.exit_status, {found.id: found.verdict.verdict for found in result.results}, result.broken, told]))
+reported = []
+def report(id, verdict):
+    reported.append(f"{id} {verdict.verdict} {verdict.reason}".strip())
+result = run.run(root, suite.clauses(root), report, processes=sys.argv[2])
+verdicts = {found.id: found.verdict.verdict for found in result.results}
+print(json.dumps([result.exit_status, verdicts, result.broken, reported]))
 """
 
 
 @pytest.fixture
 def run_suite(tmp_path: Path):
-    """Run a suite of these clauses in a process of its own: exit status, verdicts, what broke, what was told on the way."""
+    """Run a suite of these clauses in its own process; return exit status, verdicts, errors and reported lines."""
 
     def run(*clauses: str, model: str = "", processes: str = "0", conftest: str = "", seconds: float = 60):
         root = tmp_path / "root"

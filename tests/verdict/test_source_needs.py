@@ -1,4 +1,7 @@
-"""Which needs a clause has is read from the suite, wherever they are declared; and no run finds a need that was not read."""
+"""Which needs a clause has is read from the suite, wherever they are declared.
+
+And no run finds a need that was not read.
+"""
 
 from __future__ import annotations
 

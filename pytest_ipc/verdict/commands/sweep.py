@@ -26,10 +26,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "sweep",
         help="Remove the objects of dead runs, or every orphaned IPC object",
-        description="Remove the IPC objects and end the processes that dead pytest runs leaked. Only objects are touched that "
-        "a ledger of a dead process records and the kernel confirms; what cannot be confirmed is kept and reported. The "
-        "reaper of each run and the start of the next do the same. With --orphans remove every IPC object, whoever "
-        "created it, that no process has attached, mapped or open, and whose creator and last users have ended.",
+        description="Remove the IPC objects and end the processes that dead pytest runs leaked. Only objects that a "
+        "ledger of a dead process records and the kernel confirms are removed; all others are kept and reported. The "
+        "reaper of each run and the start of the next do the same. With --orphans remove every IPC object of "
+        "any creator that no process has attached, mapped or open, and whose creator and last users have ended.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

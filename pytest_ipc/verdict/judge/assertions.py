@@ -61,7 +61,7 @@ _OPERATORS: dict[type[ast.cmpop], str] = {
 
 @dataclass(frozen=True)
 class _Comparison:
-    """The values of a comparison that pytest found to fail, as text: the place of its assertion tells which that was."""
+    """The values of a comparison that pytest found to fail, as text, with the place of its assertion."""
 
     file: str
     line: int

@@ -22,7 +22,7 @@ _LONGEST = 200
 
 
 def evidence(item: pytest.Item, error: BaseException) -> tuple[str, ...]:
-    """The lines: "shm/test_shmget.py:42: the source there", then the last calls, the oldest first, or the error's own evidence."""
+    """Return the lines of evidence: "shm/test_shmget.py:42: the source line", then the last calls, or the error's."""
     own = error.evidence if isinstance(error, Deviation) else ()
     return tuple(map(_short, [_place(item, list(_chain(error))), *(own or libc.recent_calls())]))
 

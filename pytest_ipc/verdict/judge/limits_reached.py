@@ -47,7 +47,7 @@ KIB, MIB = 1 << 10, 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """Errors that a limit documents, of the calls that *calls* matches, and whether it is reached: in words, or "" for no."""
+    """The errnos that a limit documents for the calls that *calls* matches; *reached* describes the limit, or is ""."""
 
     errnos: frozenset[int]
     calls: str

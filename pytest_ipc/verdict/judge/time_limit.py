@@ -42,7 +42,7 @@ class TimeUp(BaseException):
 
 
 class TooSlow(Exception):
-    """A test has passed its time limit with nothing that hangs: there is more to do than this machine does in the time."""
+    """A test exceeded its time limit although nothing hangs: this machine is too slow for the amount of work."""
 
 
 def start(item: pytest.Item, settings: Any) -> bool | None:

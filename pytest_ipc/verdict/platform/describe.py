@@ -49,7 +49,7 @@ def describe() -> dict[str, str]:
 
 
 def short_name(platform: dict[str, str]) -> str:
-    """What to call *platform*, as describe() has it, where nobody has given it a name: "Linux 6.12.9 x86_64, docker"."""
+    """Return the default name of *platform*, a result of describe(): "Linux 6.12.9 x86_64, docker"."""
     kernel = " ".join(platform.get("kernel", "").split()[:2])
     machine = platform.get("architecture", "").partition(",")[0]
     # gVisor gives itself out as a Linux of long ago; how many filters are in force tells no platform from another.

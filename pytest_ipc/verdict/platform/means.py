@@ -172,10 +172,10 @@ def lacking_for(error: BaseException | None, phase: str | None, page: str, *, is
 
 
 def describe() -> str:
-    """Return what is lacking and what would change that, in one line; nothing where nothing is."""
+    """Return the missing means and the way out, in one line; empty if none is missing."""
     parts = [
-        f"{lack.means.label}: {errno_name(lack.errno)} ({lack.means.fixtures}"
-        f"; {'mount -t proc none /proc' if lack.means is PROC else 'a seccomp filter that lets it pass'} would change that)"
+        f"{lack.means.label}: {errno_name(lack.errno)} ({lack.means.fixtures}; "
+        f"{'mount -t proc none /proc' if lack.means is PROC else 'a seccomp filter that allows it'} would change that)"
         for lack in lacking()
     ]
     return ", ".join(parts)

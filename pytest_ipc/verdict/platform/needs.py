@@ -44,16 +44,16 @@ def _capability(name: str, change: str = "") -> Row:
 
 
 _NAMESPACES = (
-    "CAP_SYS_ADMIN (--cap-add SYS_ADMIN for a container); or user namespaces for unprivileged users: user.max_user_namespaces "
-    "above 0, kernel.unprivileged_userns_clone=1 where there is such a thing, kernel.apparmor_restrict_unprivileged_userns=0 "
-    "on Ubuntu, and a seccomp filter that lets unshare(2) pass"
+    "CAP_SYS_ADMIN (--cap-add SYS_ADMIN for a container); or user namespaces for unprivileged users: "
+    "user.max_user_namespaces above 0, kernel.unprivileged_userns_clone=1 where it exists, "
+    "kernel.apparmor_restrict_unprivileged_userns=0 on Ubuntu, and a seccomp filter that allows unshare(2)"
 )
 
 NEEDS: dict[Need, Row] = {
     Need.OTHER_USERS: Row(
         "other users",
-        "root, or CAP_SETUID and CAP_SETGID, where the ids 61001 to 65534 are mapped: in a user namespace of one id, as "
-        "`unshare -Ur` makes it, they are not",
+        "root, or CAP_SETUID and CAP_SETGID, where the ids 61001 to 65534 are mapped, which they are not in a user "
+        "namespace of one id, as `unshare -Ur` creates it",
         probes.other_users,
     ),
     Need.FILES_OF_OTHERS: Row(
@@ -113,16 +113,16 @@ NEEDS: dict[Need, Row] = {
     ),
     Need.WHOLE_MACHINE: Row(
         "permission to change limits of the machine",
-        "PYTEST_IPC_WHOLE_MACHINE=1, as root, where that disturbs nobody",
+        "PYTEST_IPC_WHOLE_MACHINE=1, as root, on a machine where that is acceptable",
         probes.leave_for_the_machine,
     ),
     Need.MACHINE_LIMITS: Row(
         "reachable limits of the machine",
-        "another value of the limit named, by sysctl(8) or a container's --sysctl, where that disturbs nobody",
+        "another value of the named limit, by sysctl(8) or a container's --sysctl, where that is acceptable",
     ),
     Need.PROCESS_LIMITS: Row(
         "limits of a process",
-        "a higher limit of the process: ulimit before the command, a container's --ulimit, LimitMEMLOCK= and its kin of systemd",
+        "a higher limit of the process: ulimit, a container's --ulimit, or systemd's LimitMEMLOCK= and similar",
         probes.room_of_processes,
     ),
     Need.PROC_FILES: Row(
@@ -138,7 +138,8 @@ NEEDS: dict[Need, Row] = {
     ),
     Need.RESOURCES: Row(
         "free resources",
-        "more of what the error names: descriptors for EMFILE, space for ENOSPC, memory for ENOMEM, rights for EPERM and EACCES",
+        "more of the resource that the error names: descriptors for EMFILE, space for ENOSPC, memory for ENOMEM, "
+        "rights for EPERM and EACCES",
     ),
     Need.NEWER_KERNEL: Row(
         "a newer kernel",
@@ -163,7 +164,8 @@ NEEDS: dict[Need, Row] = {
     ),
     Need.SHARED_MEMORY_FILES: Row(
         "files in /dev/shm",
-        "a tmpfs with a limit and mode 1777 there: mount -t tmpfs -o size=64m,mode=1777 none /dev/shm, --shm-size for a container",
+        "a tmpfs with a limit and mode 1777 at /dev/shm: mount -t tmpfs -o size=64m,mode=1777 none /dev/shm, --shm-size"
+        " for a container",
         probes.memory_files,
     ),
     Need.FILE_SYSTEM: Row(
@@ -172,7 +174,8 @@ NEEDS: dict[Need, Row] = {
     ),
     Need.NETWORK: Row(
         "a network",
-        "a loopback device that is up, with IPv6: net.ipv6.conf.all.disable_ipv6=0; for a veth pair, CAP_NET_ADMIN and veth devices",
+        "a loopback device that is up, with IPv6: net.ipv6.conf.all.disable_ipv6=0; for a veth pair, CAP_NET_ADMIN and "
+        "veth devices",
         probes.network,
     ),
     Need.TERMINALS: Row(
@@ -191,7 +194,7 @@ NEEDS: dict[Need, Row] = {
     ),
     Need.CORE_FILES: Row(
         "core files",
-        "kernel.core_pattern=core, where that disturbs nobody, and ulimit -c above 0",
+        "kernel.core_pattern=core, where that is acceptable, and ulimit -c above 0",
     ),
     Need.PROGRAMS: Row(
         "programs",
@@ -214,8 +217,9 @@ NEEDS: dict[Need, Row] = {
 USES = (
     Use(
         "/proc/PID/syscall",
-        "wait_blocked goes by the state of a child, which does not say in which call it sleeps",
-        "a kernel with CONFIG_HAVE_ARCH_TRACEHOOK and permission to trace one's children: kernel.yama.ptrace_scope at most 1",
+        "wait_blocked uses the state of a child, which does not show the call in which it sleeps",
+        "a kernel with CONFIG_HAVE_ARCH_TRACEHOOK and permission to trace one's children: kernel.yama.ptrace_scope "
+        "at most 1",
         probes.blocked_calls,
     ),
     Use(

@@ -66,7 +66,7 @@ def _codes(row: Row) -> str:
 
 
 def _details(matrix: Matrix, row: Row, texts: dict[str, int]) -> dict[int, list[int]]:
-    """By platform, the numbers of the texts that say more than the verdict: reason, expected, observed, why known, evidence."""
+    """Return, by platform, the numbers of the texts beyond the verdict: reason, expected, observed, evidence, …"""
 
     def number(text: str) -> int:
         return texts.setdefault(text, len(texts))

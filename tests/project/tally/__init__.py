@@ -7,7 +7,9 @@ import signal
 
 
 def keep(path: str | os.PathLike[str], memory: memoryview, news: int) -> int:
-    """Count the lines that come through the FIFO at *path* into *memory*, and tell *news*; the count at the end of file.
+    """Count the lines that come through the FIFO at *path* into *memory*, and tell *news*.
+
+    The count at the end of file.
 
     SIGUSR1 starts the count again.
     """
