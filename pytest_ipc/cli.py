@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from ._version import __version__
+from .verdict.command_error import CommandError
 from .verdict.commands import badge, bundle, check, compare, expect, platform, status, sweep
 
 
@@ -21,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result: int = options.command(options)
         sys.stdout.flush()  # here, not at interpreter exit, to catch BrokenPipeError
+    except CommandError as error:
+        print(f"pytest-ipc: {error}", file=sys.stderr)
+        return error.status
     except BrokenPipeError:
         # The reader of the output is gone, which is not a failure of the command.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -13,13 +13,10 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
+from .command_error import CommandError
 from .manual import Source, source
 
-__all__ = ["ClauseTest", "UnknownClause", "clauses", "location", "parse", "select"]
-
-
-class UnknownClause(ValueError):
-    """A name that is neither a mechanism nor a clause nor a pattern that matches one."""
+__all__ = ["ClauseTest", "clauses", "location", "parse", "select"]
 
 
 @dataclass(frozen=True)
@@ -48,12 +45,12 @@ class ClauseTest:
 
 
 def location() -> Path:
-    """Return the directory of the suite. FileNotFoundError if this installation has none."""
+    """Return the directory of the suite. CommandError if this installation has none."""
     package = Path(__file__).parents[1]
     for candidate in (package.parent / "pytest_ipc_conformance", package.parent / "conformance"):
         if (candidate / "conftest.py").is_file():
             return candidate
-    raise FileNotFoundError(f"the conformance suite is not beside {package}: the installation is incomplete")
+    raise CommandError(f"the conformance suite is not beside {package}: the installation is incomplete")
 
 
 @cache
@@ -106,14 +103,14 @@ def _text(word: ast.expr, named: dict[str, str]) -> str:
 def select(every: Sequence[ClauseTest], names: list[str]) -> list[ClauseTest]:
     """Return the clauses that *names* select: mechanisms, ids or patterns of ids ("shmget.*"); all by default.
 
-    UnknownClause for a name that selects none.
+    CommandError for a name that selects none.
     """
     chosen: set[str] = set()
     for name in names:
         found = {clause.id for clause in every if name == clause.mechanism or fnmatchcase(clause.id, name)}
         if not found:
             mechanisms = ", ".join(sorted({clause.mechanism for clause in every}))
-            raise UnknownClause(
+            raise CommandError(
                 f"{name!r} is not a mechanism, a clause or a pattern that matches one; "
                 f"the mechanisms are {mechanisms}, and `pytest-ipc check --list` shows the clauses"
             )

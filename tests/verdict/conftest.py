@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ipc.verdict.command_error import CommandError
 from pytest_ipc.verdict.runner import build_bundle
 
 
@@ -14,7 +15,7 @@ def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle. Packages that are not pure Python here come from an index, which some machines cannot reach."""
     try:
         content = build_bundle.make()
-    except build_bundle.BundleError as error:
+    except CommandError as error:
         if "pip cannot fetch" in str(error):
             pytest.skip(str(error))
         raise

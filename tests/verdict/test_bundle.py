@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from pytest_ipc.verdict.command_error import CommandError
 from pytest_ipc.verdict.runner import build_bundle
 
 
@@ -290,9 +291,7 @@ def test_failed_download_is_reported_and_overwrites_nothing(tmp_path):
 def test_without_pip_missing_packages_are_named(monkeypatch):
     monkeypatch.setattr(build_bundle, "find_spec", lambda _name: None)
     monkeypatch.setattr(build_bundle, "_installed", lambda _name: None)
-    with pytest.raises(
-        build_bundle.BundleError, match=r"hypothesis, pytest, .*: not installed as pure Python, and .* no pip"
-    ):
+    with pytest.raises(CommandError, match=r"hypothesis, pytest, .*: not installed as pure Python, and .* no pip"):
         build_bundle.make()
 
 

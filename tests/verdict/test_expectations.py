@@ -10,8 +10,9 @@ import pytest
 
 from pytest_ipc.cli import main
 from pytest_ipc.verdict import suite
+from pytest_ipc.verdict.command_error import CommandError
 from pytest_ipc.verdict.reports import expectations, writer
-from pytest_ipc.verdict.reports.expectations import Expectation, ExpectationError
+from pytest_ipc.verdict.reports.expectations import Expectation
 from pytest_ipc.verdict.result import SuiteResult, Verdict
 
 from . import reports
@@ -68,7 +69,7 @@ def test_file_has_a_table_for_each_verdict(tmp_path):
     ],
 )
 def test_invalid_expectations_raise_expectation_error(tmp_path, text, sentence):
-    with pytest.raises(ExpectationError, match=sentence) as caught:
+    with pytest.raises(CommandError, match=sentence) as caught:
         expectations.read(file(tmp_path, text), ["a.b"])
     assert "\n" not in str(caught.value)
 
@@ -79,7 +80,7 @@ def test_unreadable_file_raises_expectation_error(tmp_path):
         ("no-such.toml", "cannot be read: No such file"),
         ("latin.toml", "is not valid TOML: 'utf-8'"),
     ):
-        with pytest.raises(ExpectationError, match=sentence):
+        with pytest.raises(CommandError, match=sentence):
             expectations.read(tmp_path / name)
 
 
@@ -102,7 +103,7 @@ def test_file_takes_precedence_over_bundled_expectations(tmp_path, monkeypatch):
 
 def test_unknown_name_is_reported_with_the_bundled_ones(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ExpectationError, match=r"; bundled expectations are .*gvisor"):
+    with pytest.raises(CommandError, match=r"; bundled expectations are .*gvisor"):
         expectations.read(Path("gvisor-of-tomorrow"))
 
 
@@ -245,5 +246,5 @@ def test_missing_directory_is_reported(tmp_path, capsys):
     assert main(["expect", str(path), "-o", "/no/such/folder/known.toml"]) == 2
     assert (
         capsys.readouterr().err
-        == "pytest-ipc: /no/such/folder/known.toml cannot be written: No such file or directory\n"
+        == "pytest-ipc: the expectations cannot be written to /no/such/folder/known.toml: No such file or directory\n"
     )

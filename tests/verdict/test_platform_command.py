@@ -191,7 +191,7 @@ def test_json_is_written_atomically(tmp_path):
     ("arguments", "sentence"),
     [
         (["/no/such.json"], "the report /no/such.json cannot be read: No such file"),
-        (["--json", "/no/such/folder/x"], "/no/such/folder/x cannot be written: No such file"),
+        (["--json", "/no/such/folder/x"], "the result cannot be written to /no/such/folder/x: No such file"),
         (["a.json", "b.json"], "unrecognized arguments: b.json"),
     ],
 )

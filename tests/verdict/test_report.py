@@ -10,8 +10,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from pytest_ipc.verdict.command_error import CommandError
 from pytest_ipc.verdict.reports import writer
-from pytest_ipc.verdict.reports.reader import Reader, ReportError
+from pytest_ipc.verdict.reports.reader import Reader
 from pytest_ipc.verdict.result import Verdict
 
 from . import reports
@@ -137,7 +138,7 @@ def test_schema_and_reader_refuse_the_same_reports(tmp_path, found):
     with pytest.raises(jsonschema.ValidationError):
         reports.validate(found)
     (tmp_path / "r.json").write_text(json.dumps(found))
-    with pytest.raises(ReportError, match=r"r\.json is .*not a valid report: ") as caught:
+    with pytest.raises(CommandError, match=r"r\.json is .*not a valid report: ") as caught:
         Reader().read(tmp_path / "r.json")
     assert "\n" not in str(caught.value)
 
@@ -159,7 +160,7 @@ def test_schema_and_reader_refuse_the_same_reports(tmp_path, found):
 )
 def test_invalid_report_is_refused(tmp_path, text, sentence):
     (tmp_path / "r.json").write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(ReportError, match=sentence):
+    with pytest.raises(CommandError, match=sentence):
         Reader().read(tmp_path / "r.json")
 
 
@@ -168,7 +169,7 @@ def test_truncated_report_is_recognized_at_every_length(tmp_path):
     text = json.dumps(found, indent=1, ensure_ascii=False).encode()
     for end in range(1, len(text)):
         (tmp_path / "r.json").write_bytes(text[:end])
-        with pytest.raises(ReportError, match=f"is truncated: it ends after {end} bytes"):
+        with pytest.raises(CommandError, match=f"is truncated: it ends after {end} bytes"):
             Reader().read(tmp_path / "r.json")
 
 
@@ -176,13 +177,13 @@ def test_duplicate_clause_is_refused(tmp_path):
     found = reports.make("box", {"a.b": reports.HOLDS})
     found["clauses"] *= 2
     writer.write(tmp_path / "r.json", found)
-    with pytest.raises(ReportError, match=r"duplicate clause id 'a\.b'"):
+    with pytest.raises(CommandError, match=r"duplicate clause id 'a\.b'"):
         Reader().read(tmp_path / "r.json")
 
 
 @pytest.mark.parametrize("path", ["no-such.json", "."])
 def test_unreadable_file_is_reported(tmp_path, path):
-    with pytest.raises(ReportError, match="cannot be read: "):
+    with pytest.raises(CommandError, match="cannot be read: "):
         Reader().read(tmp_path / path)
 
 

@@ -7,8 +7,9 @@ import sys
 from html import escape
 from pathlib import Path
 
+from ..command_error import writing
 from ..reports import atomic
-from ..reports.reader import Reader, Report, ReportError
+from ..reports.reader import Reader, Report
 
 __all__ = ["add", "as_svg"]
 
@@ -52,19 +53,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _badge(options: argparse.Namespace) -> int:
-    try:
-        picture = as_svg(Reader().read(options.report))
-    except ReportError as error:
-        print(f"pytest-ipc: {error}", file=sys.stderr)
-        return 2
+    picture = as_svg(Reader().read(options.report))
     if options.output is None:
         sys.stdout.write(picture)
         return 0
-    try:
+    with writing("the badge", options.output):
         atomic.write(options.output, picture)
-    except OSError as error:
-        print(f"pytest-ipc: the badge cannot be written to {options.output}: {error.strerror}", file=sys.stderr)
-        return 2
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 __all__ = ["add"]
@@ -32,19 +31,14 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _bundle(options: argparse.Namespace) -> int:
+    from ..command_error import writing
     from ..reports import atomic
-    from ..runner.build_bundle import BundleError, opening
+    from ..runner.build_bundle import opening
 
     target: Path = options.output
-    try:
+    with writing("the bundle", target):
         atomic.check_writable(target)
         content = opening()
         atomic.write(target, content, executable=True)
-    except BundleError as error:
-        print(f"pytest-ipc: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"pytest-ipc: the bundle cannot be written to {target}: {error.strerror}", file=sys.stderr)
-        return 2
     print(f"{target}: {len(content) / 1_000_000:.1f} MB; run it with: python3 {target} check")
     return 0

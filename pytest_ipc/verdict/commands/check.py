@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..command_error import CommandError, writing
 from ..reports import github
 from ..reports.expectations import bundled
 
@@ -188,24 +189,16 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _usage_error(text: str) -> int:
-    print(f"pytest-ipc: {text}", file=sys.stderr)
-    return 2
-
-
 def _check(options: argparse.Namespace) -> int:
     if not sys.platform.startswith("linux"):
-        return _usage_error(f"the suite describes Linux, and this system is {sys.platform}")
+        raise CommandError(f"the suite describes Linux, and this system is {sys.platform}")
     from .. import suite
 
     if options.strict_expect and not options.expect:
-        return _usage_error("--strict-expect needs --expect")
-    try:
-        root = suite.location()
-        every = suite.clauses(root)
-        wanted = suite.select(every, options.names)
-    except (suite.UnknownClause, FileNotFoundError) as error:
-        return _usage_error(str(error))
+        raise CommandError("--strict-expect needs --expect")
+    root = suite.location()
+    every = suite.clauses(root)
+    wanted = suite.select(every, options.names)
     if options.list:
         for clause in wanted:
             print(f"{clause.mechanism:<10} {clause.id}")
@@ -216,7 +209,7 @@ def _check(options: argparse.Namespace) -> int:
                 raise ImportError(name=name)
         import rich.console  # noqa: F401 - tests whether it is installed
     except ImportError as error:
-        return _usage_error(_MISSING.format(f"{error.name} is missing"))
+        raise CommandError(_MISSING.format(f"{error.name} is missing")) from None
     from ..reports import atomic, expectations
     from ..runner.stop import interrupted_by_signals
 
@@ -230,18 +223,13 @@ def _check(options: argparse.Namespace) -> int:
         patience = options.patience or (None if options.thorough else _PATIENCE)
         return check_platforms.check(options, every, wanted, seed, patience, longer_if_slow=options.patience is None)
     if options.patience is not None:
-        return _usage_error("--patience needs --platform")
+        raise CommandError("--patience needs --platform")
     if options.at_once is not None:
-        return _usage_error("--at-once needs --platform")
-    try:
-        expected = expectations.read_all(options.expect, {clause.id for clause in every})
-    except expectations.ExpectationError as error:
-        return _usage_error(str(error))
+        raise CommandError("--at-once needs --platform")
+    expected = expectations.read_all(options.expect, {clause.id for clause in every})
     if options.report is not None:
-        try:
+        with writing("the report", options.report):
             atomic.check_writable(options.report)
-        except OSError as error:
-            return _usage_error(f"the report cannot be written to {options.report}: {error.strerror}")
     with interrupted_by_signals():
         return _judge(options, root, wanted, seed, expected)
 
@@ -274,9 +262,6 @@ def _judge(
             console.out(line, highlight=False)
     if options.report is not None:
         found = writer.as_json(options.name or short_name(platform), platform, result, comparison, exit_status=status)
-        try:
+        with writing("the report", options.report, status=3):
             writer.write(options.report, found)
-        except OSError as error:
-            print(f"pytest-ipc: the report could not be written to {options.report}: {error.strerror}", file=sys.stderr)
-            return 3
     return 141 if console.reader_left else status

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import suite
+from ..command_error import CommandError, writing
 from ..reports import atomic, expectations, github, writer
 from ..result import VERDICTS, ClauseResult, Verdict
 from ..runner import build_bundle
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
     from ..reports.terminal import Log
 
 __all__ = ["check"]
-
-
-class _UsageError(Exception):
-    """Invalid arguments; the text is a sentence."""
 
 
 @dataclass
@@ -82,10 +78,11 @@ class _Matrix:
             found = writer.as_json(platform.name, platform.described, platform.result, comparison, exit_status=status)
             path = self.options.report / f"{platform.name}.json"
             try:
-                writer.write(path, found)
-            except OSError as error:
-                self.statuses.append(3)
-                self._say(platform, f"the report could not be written to {path}: {error.strerror}")
+                with writing("the report", path, status=3):
+                    writer.write(path, found)
+            except CommandError as error:
+                self.statuses.append(error.status)
+                self._say(platform, str(error))
         is_whole = not platform.result.broken and not platform.result.interrupted
         self._say(platform, "judged" if is_whole else "the verdicts so far")
 
@@ -180,12 +177,8 @@ def check(
     try:
         expected = _prepare(options, platforms, {clause.id for clause in every})
         content = build_bundle.opening()
-    except (_UsageError, build_bundle.BundleError, expectations.ExpectationError) as error:
-        print(f"pytest-ipc: {error}", file=sys.stderr)
-        return 2
     except OSError as error:
-        print(f"pytest-ipc: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
+        raise CommandError(f"{error.filename}: {error.strerror}") from error
     from ..reports.terminal import new_console, new_progress
 
     console = new_console()
@@ -223,15 +216,15 @@ def check(
 def _prepare(
     options: argparse.Namespace, platforms: list[Platform], ids: set[str]
 ) -> dict[str, dict[str, expectations.Expectation]]:
-    """Check all arguments before a platform is started, and return the expectations by platform. _UsageError."""
+    """Check all arguments before a platform is started, and return the expectations by platform. CommandError."""
     names = [platform.name for platform in platforms]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise _UsageError(f"two platforms have the name {twice[0]}")
+        raise CommandError(f"two platforms have the name {twice[0]}")
     if options.name is not None:
-        raise _UsageError("--name cannot be used with --platform, which names each platform")
+        raise CommandError("--name cannot be used with --platform, which names each platform")
     for folder in options.expect:
         if not folder.is_dir():
-            raise _UsageError(
+            raise CommandError(
                 f"--expect with --platform must be a directory with a NAME.toml for each platform, not {folder}; "
                 "an empty directory expects no deviation"
             )
@@ -247,12 +240,12 @@ def _prepare(
 
 
 def _prepare_folder(folder: Path, names: list[str]) -> None:
-    """Create the directory of the reports, or check that it is writable. _UsageError."""
+    """Create the directory of the reports, or check that it is writable. CommandError."""
     try:
         folder.mkdir(exist_ok=True)
         for name in names:
             atomic.check_writable(folder / f"{name}.json")
     except FileExistsError:
-        raise _UsageError(f"--report with --platform must be a directory, not {folder}") from None
+        raise CommandError(f"--report with --platform must be a directory, not {folder}") from None
     except OSError as error:
-        raise _UsageError(f"the reports cannot be written to the directory {folder}: {error.strerror}") from None
+        raise CommandError(f"the reports cannot be written to the directory {folder}: {error.strerror}") from error

@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..reports.reader import Reader, ReportError
+from ..command_error import CommandError, writing
+from ..reports.reader import Reader
 
 __all__ = ["add"]
 
@@ -53,23 +54,18 @@ def _compare(options: argparse.Namespace) -> int:
         if options.html is not None:
             from ..reports.matrix_html import render
     except ImportError as error:
-        return _usage_error(f"pytest-ipc compare needs {error.name}: pip install 'pytest-ipc[conformance]'")
+        raise CommandError(f"pytest-ipc compare needs {error.name}: pip install 'pytest-ipc[conformance]'") from None
     from ..reports import atomic
     from ..reports.changes import steps
-    from ..reports.matrix import ComparisonError, by_platform, over_time
+    from ..reports.matrix import by_platform, over_time
     from ..reports.matrix_terminal import show_changes, show_matrix
 
     reader = Reader()
-    try:
-        reports = [reader.read(path) for path in options.reports]
-        matrix = (over_time if options.changes else by_platform)(reports, reader.clauses)
-    except (ReportError, ComparisonError) as error:
-        return _usage_error(str(error))
+    reports = [reader.read(path) for path in options.reports]
+    matrix = (over_time if options.changes else by_platform)(reports, reader.clauses)
     if options.html is not None:
-        try:
+        with writing("the page", options.html):
             atomic.write(options.html, render(matrix))
-        except OSError as error:
-            return _usage_error(f"the page cannot be written to {options.html}: {error.strerror}")
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
     if not options.changes:
         show_matrix(console, matrix, everything=options.all)
@@ -77,8 +73,3 @@ def _compare(options: argparse.Namespace) -> int:
     found = steps(matrix)
     show_changes(console, found)
     return 1 if found[-1].of_kind("worse") else 0
-
-
-def _usage_error(text: str) -> int:
-    print(f"pytest-ipc: {text}", file=sys.stderr)
-    return 2

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..command_error import writing
 from ..reports import atomic, expectations
 from ..reports.expectations import EXPECTABLE, Expectation
-from ..reports.reader import Clause, Reader, Report, ReportError
+from ..reports.reader import Clause, Reader, Report
 
 __all__ = ["add", "as_toml"]
 
@@ -50,24 +51,15 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _expect(options: argparse.Namespace) -> int:
     reader = Reader()
-    try:
-        report = reader.read(options.report)
-        before = (
-            expectations.read(options.output) if options.output is not None and atomic.keeps(options.output) else {}
-        )
-    except (ReportError, expectations.ExpectationError) as error:
-        print(f"pytest-ipc: {error}", file=sys.stderr)
-        return 2
+    report = reader.read(options.report)
+    before = expectations.read(options.output) if options.output is not None and atomic.keeps(options.output) else {}
     expected = _expected(report, before, strict=options.strict)
     text = as_toml(report, expected, reader.clauses)
     if options.output is None:
         sys.stdout.write(text)
         return 0
-    try:
+    with writing("the expectations", options.output):
         atomic.write(options.output, text)
-    except OSError as error:
-        print(f"pytest-ipc: {options.output} cannot be written: {error.strerror}", file=sys.stderr)
-        return 2
     new, gone = len(expected.keys() - before.keys()), len(before.keys() - expected.keys())
     print(
         f"{options.output}: {len(expected)} expected; {new} new, which need a reason; "

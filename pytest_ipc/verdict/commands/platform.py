@@ -93,13 +93,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _platform(options: argparse.Namespace) -> int:
+    from ..command_error import writing
     from ..reports import atomic
-    from ..reports.reader import ReportError
 
-    try:
-        found = _of_this_machine() if options.report is None else _of_report(options.report)
-    except (ReportError, FileNotFoundError) as error:
-        return _usage_error(str(error))
+    found = _of_this_machine() if options.report is None else _of_report(options.report)
     if options.json is None:
         for line in (_report_lines if options.report else _machine_lines)(found, options.ids):
             print(line)
@@ -108,20 +105,13 @@ def _platform(options: argparse.Namespace) -> int:
     if str(options.json) == "-":
         sys.stdout.write(text)
         return 0
-    try:
+    with writing("the result", options.json):
         atomic.write(options.json, text)
-    except OSError as error:
-        return _usage_error(f"{options.json} cannot be written: {error.strerror}")
     return 0
 
 
-def _usage_error(text: str) -> int:
-    print(f"pytest-ipc: {text}", file=sys.stderr)
-    return 2
-
-
 def _of_this_machine() -> _Diagnosis:
-    """Probe this machine. FileNotFoundError without the suite."""
+    """Probe this machine. CommandError without the suite."""
     from ...kernel.proc_limits import limits
     from .. import suite
     from ..platform import source_needs

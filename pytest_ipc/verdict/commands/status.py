@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ...printable import plain
+from ..command_error import CommandError
 
 if TYPE_CHECKING:
     from ...audit.orphans import Judged
@@ -78,14 +79,12 @@ def _run(options: argparse.Namespace) -> int:
     print_anything()
     if not options.all:
         if options.check or options.json or options.older_than:
-            print("pytest-ipc: --check, --json and --older-than need --all", file=sys.stderr)
-            return 2
+            raise CommandError("--check, --json and --older-than need --all")
         try:
             for line in status():
                 print(line)
         except StateDirError as error:
-            print(plain(f"pytest-ipc: {error.filename}: {error.strerror}"), file=sys.stderr)
-            return 2
+            raise CommandError(plain(f"{error.filename}: {error.strerror}")) from error
         return 0
     judged, unseen = look(options.older_than)
     orphans = [each for each in judged if each.orphan]

@@ -7,6 +7,7 @@ import json
 import sys
 
 from ...printable import plain
+from ..command_error import CommandError
 from .status import age, as_json, look, print_anything
 
 __all__ = ["add"]
@@ -50,16 +51,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _run(options: argparse.Namespace) -> int:
     if not options.orphans:
         if options.yes or options.json or options.older_than is not None:
-            return _usage_error("--yes, --json and --older-than need --orphans")
+            raise CommandError("--yes, --json and --older-than need --orphans")
         return _sweep(options.dry_run)
     if options.json and not (options.dry_run or options.yes):
-        return _usage_error("--json needs --dry-run or --yes: nobody can be asked")
+        raise CommandError("--json needs --dry-run or --yes: nobody can be asked")
     return _sweep_orphans(options)
-
-
-def _usage_error(text: str) -> int:
-    print(f"pytest-ipc: {text}", file=sys.stderr)
-    return 2
 
 
 def _sweep(dry_run: bool) -> int:
@@ -69,7 +65,7 @@ def _sweep(dry_run: bool) -> int:
     try:
         done = sweep(dry_run=dry_run)
     except StateDirError as error:
-        return _usage_error(plain(f"{error.filename}: {error.strerror}"))
+        raise CommandError(plain(f"{error.filename}: {error.strerror}")) from error
     print_anything()
     for line in done.removed:
         print(f"{'would remove' if dry_run else 'removed'} {line}")

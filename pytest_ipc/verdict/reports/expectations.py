@@ -22,19 +22,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..command_error import CommandError
 from ..result import ClauseResult, SuiteResult
 from . import input_file
 
-__all__ = ["EXPECTABLE", "Comparison", "Expectation", "ExpectationError", "bundled", "compare", "read", "read_all"]
+__all__ = ["EXPECTABLE", "Comparison", "Expectation", "bundled", "compare", "read", "read_all"]
 
 _BUNDLED = Path(__file__).with_name("known")
 
 # `holds` needs no reason; `disputed` counts as passing; a broken suite is never expected.
 EXPECTABLE = ("deviates", "absent", "untested")
-
-
-class ExpectationError(ValueError):
-    """An invalid file of expectations; the text is a sentence that names it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def bundled() -> dict[str, Path]:
 def read(path: Path, clauses: Collection[str] | None = None) -> dict[str, Expectation]:
     """Return the expectations in the file *path*, or else the bundled ones of that name, by clause.
 
-    ExpectationError for an invalid file, or for an id that is not one of *clauses*.
+    CommandError for an invalid file, or for an id that is not one of *clauses*.
     """
     names = bundled()
     if str(path) in names and not path.exists():
@@ -81,37 +78,35 @@ def read(path: Path, clauses: Collection[str] | None = None) -> dict[str, Expect
             more = f"; `pytest-ipc expect REPORT -o {path}` writes it from a report of `pytest-ipc check --report`"
             if str(path) == path.name:
                 more += f"; bundled expectations are {', '.join(names)}"
-        raise ExpectationError(f"the expectations {path} cannot be read: {error.strerror}{more}") from error
+        raise CommandError(f"the expectations {path} cannot be read: {error.strerror}{more}") from error
     except (ValueError, RecursionError) as error:
-        raise ExpectationError(f"{path} is not valid TOML: {error}") from error
+        raise CommandError(f"{path} is not valid TOML: {error}") from error
     found: dict[str, Expectation] = {}
     for verdict, table in tables.items():
         if verdict == "platform" and isinstance(table, str):
             continue
         if verdict not in EXPECTABLE or not isinstance(table, dict):
-            raise ExpectationError(f"{path}: table must be one of {', '.join(EXPECTABLE)}, not {verdict!r}")
+            raise CommandError(f"{path}: table must be one of {', '.join(EXPECTABLE)}, not {verdict!r}")
         for id, reason in table.items():
             if id in found:
-                raise ExpectationError(f"{path}: the clause {id!r} is in two tables, {found[id].verdict} and {verdict}")
+                raise CommandError(f"{path}: the clause {id!r} is in two tables, {found[id].verdict} and {verdict}")
             found[id] = Expectation(verdict, _reason(path, verdict, id, reason))
     if clauses is not None and (unknown := sorted(found.keys() - set(clauses))):
         more = f", nor are {len(unknown) - 1} others in it" if len(unknown) > 1 else ""
-        raise ExpectationError(f"{path} expects {unknown[0]!r}, which is not a clause of this suite{more}")
+        raise CommandError(f"{path} expects {unknown[0]!r}, which is not a clause of this suite{more}")
     return found
 
 
 def _reason(path: Path, verdict: str, id: str, reason: Any) -> str:
     if isinstance(reason, dict):  # a.b = "text" in TOML
-        raise ExpectationError(
-            f"{path}: in [{verdict}], the clause id that begins with {id!r} must be in quotation marks"
-        )
+        raise CommandError(f"{path}: in [{verdict}], the clause id that begins with {id!r} must be in quotation marks")
     if not isinstance(reason, str) or not reason.strip():
-        raise ExpectationError(f"{path}: the reason of the clause {id!r} must be a non-empty string")
+        raise CommandError(f"{path}: the reason of the clause {id!r} must be a non-empty string")
     return reason.strip()
 
 
 def read_all(paths: Iterable[Path], clauses: Collection[str] | None = None) -> dict[str, Expectation]:
-    """Return the expectations of several files; for a clause in more than one, the last counts. ExpectationError."""
+    """Return the expectations of several files; for a clause in more than one, the last counts. CommandError."""
     found: dict[str, Expectation] = {}
     for path in paths:
         found |= read(path, clauses)

@@ -6,14 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..command_error import CommandError
 from ..result import VERDICTS, Verdict
 from .reader import Clause, Report
 
-__all__ = ["ComparisonError", "Group", "Matrix", "Row", "by_platform", "over_time"]
-
-
-class ComparisonError(ValueError):
-    """Reports that cannot be compared; the text is a sentence that names them."""
+__all__ = ["Group", "Matrix", "Row", "by_platform", "over_time"]
 
 
 @dataclass(frozen=True)
@@ -56,12 +53,12 @@ class Matrix:
 
 
 def by_platform(reports: Sequence[Report], clauses: Mapping[str, Clause]) -> Matrix:
-    """Compare platforms, in the order given. ComparisonError for two reports of one name."""
+    """Compare platforms, in the order given. CommandError for two reports of one name."""
     owners: dict[str, Report] = {}
     for report in reports:
         other = owners.setdefault(report.name, report)
         if other is not report:
-            raise ComparisonError(
+            raise CommandError(
                 f"{other.path} and {report.path} both have the name {report.name!r}: "
                 "rename one (check --name), or show the changes between them (compare --changes)"
             )
@@ -69,9 +66,9 @@ def by_platform(reports: Sequence[Report], clauses: Mapping[str, Clause]) -> Mat
 
 
 def over_time(reports: Sequence[Report], clauses: Mapping[str, Clause]) -> Matrix:
-    """Compare one platform's reports, the oldest first. ComparisonError if there is only one."""
+    """Compare one platform's reports, the oldest first. CommandError if there is only one."""
     if len(reports) < 2:
-        raise ComparisonError(f"--changes needs two reports of a platform, not only {reports[0].path}")
+        raise CommandError(f"--changes needs two reports of a platform, not only {reports[0].path}")
     ordered = sorted(reports, key=lambda report: report.date)
     is_one = len({report.name for report in ordered}) == 1
     labels = [report.date if is_one else f"{report.name}, {report.date}" for report in ordered]

@@ -13,21 +13,18 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
+from ..command_error import CommandError
 from ..manual import LEVELS
 from ..result import VERDICTS, Verdict
 from . import input_file
 from .writer import SCHEMA
 
-__all__ = ["Clause", "Reader", "Report", "ReportError"]
+__all__ = ["Clause", "Reader", "Report"]
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _SOURCE = ("manual", "level", "since")
 _NEED = re.compile(r"[a-z-]*")
 _ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)+")
-
-
-class ReportError(ValueError):
-    """An invalid or unreadable report; the text is a sentence that names the file."""
 
 
 @dataclass(frozen=True)
@@ -65,27 +62,27 @@ class Reader:
     _seen: dict[Verdict, Verdict] = field(default_factory=dict)
 
     def read(self, path: Path) -> Report:
-        """Return the report in the file *path*. ReportError."""
+        """Return the report in the file *path*. CommandError."""
         found = _load(path)
         date = _member(path, found, "date", str)
         if not _DATE.fullmatch(date):
-            raise ReportError(
+            raise CommandError(
                 f"{path} is not a valid report: its date must look like 2026-01-31T12:00:00Z, not {date!r}"
             )
         name = _member(path, found, "name", str)
         if not name.strip():
-            raise ReportError(f"{path} is not a valid report: its name must not be empty")
+            raise CommandError(f"{path} is not a valid report: its name must not be empty")
         platform = _member(path, found, "platform", dict)
         broken = _member(path, found, "broken", list)
         if not all(isinstance(text, str) for text in (*platform.values(), *broken)):
-            raise ReportError(f"{path} is not a valid report: its platform and broken must contain strings only")
+            raise CommandError(f"{path} is not a valid report: its platform and broken must contain strings only")
         without = {"need": ""} if found["schema"] == 1 else {}  # the members that reports of its version do not have
         verdicts: dict[str, Verdict] = {}
         known: dict[str, str] = {}
         for entry in _member(path, found, "clauses", list):
             id, verdict = self._entry(path, entry, date, without)
             if id in verdicts:
-                raise ReportError(f"{path} is not a valid report: duplicate clause id {id!r}")
+                raise CommandError(f"{path} is not a valid report: duplicate clause id {id!r}")
             verdicts[id] = verdict
             if why := _member(path, entry, "known", str):
                 known[id] = why
@@ -96,7 +93,7 @@ class Reader:
 
     def _entry(self, path: Path, entry: Any, date: str, without: dict[str, Any]) -> tuple[str, Verdict]:
         if not isinstance(entry, dict):
-            raise ReportError(f"{path} is not a valid report: a clause must be an object, not {str(entry)[:40]!r}")
+            raise CommandError(f"{path} is not a valid report: a clause must be an object, not {str(entry)[:40]!r}")
         facts = [_member(path, entry, name, str) for name in ("id", "mechanism", "page", "section", "statement")]
         entry = without | entry
         word, reason, need, expected, observed = (
@@ -104,15 +101,15 @@ class Reader:
         )
         id = intern(facts[0])
         if not _ID.fullmatch(id):
-            raise ReportError(f"{path} is not a valid report: {id!r} is not a valid clause id")
+            raise CommandError(f"{path} is not a valid report: {id!r} is not a valid clause id")
         if word not in VERDICTS:
-            raise ReportError(
+            raise CommandError(
                 f"{path} is not a valid report: the verdict of {id} must be one of {', '.join(VERDICTS)}, not {word!r}"
             )
         if not _NEED.fullmatch(need):
-            raise ReportError(f"{path} is not a valid report: the need of {id} must be an identifier, not {need!r}")
+            raise CommandError(f"{path} is not a valid report: the need of {id} must be an identifier, not {need!r}")
         if _member(path, entry, "seconds", (int, float)) < 0:
-            raise ReportError(f"{path} is not a valid report: the seconds of {id} must not be negative")
+            raise CommandError(f"{path} is not a valid report: the seconds of {id} must not be negative")
         if self._stated.get(id, "") < date:
             self._stated[id] = date
             self.clauses[id] = Clause(id, intern(facts[1]), *facts[2:])
@@ -120,12 +117,12 @@ class Reader:
             _member(path, {"level": LEVELS[0], "manual": "", "since": "", **entry}, name, str) for name in _SOURCE
         )
         if level not in LEVELS:
-            raise ReportError(
+            raise CommandError(
                 f"{path} is not a valid report: the level of {id} must be one of {', '.join(LEVELS)}, not {level!r}"
             )
         evidence = _member(path, {"evidence": [], **entry}, "evidence", list)
         if not all(isinstance(line, str) for line in evidence):
-            raise ReportError(f"{path} is not a valid report: the evidence of {id} must contain strings only")
+            raise CommandError(f"{path} is not a valid report: the evidence of {id} must contain strings only")
         verdict = Verdict(word, reason, expected, observed, tuple(map(_printable, evidence)), need)
         if verdict.evidence and not self._seen.get(verdict, verdict).evidence:
             self._seen[verdict] = verdict  # the first report read was older than evidence
@@ -136,30 +133,30 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         text = input_file.read(path)
     except OSError as error:
-        raise ReportError(f"the report {path} cannot be read: {error.strerror}") from error
+        raise CommandError(f"the report {path} cannot be read: {error.strerror}") from error
     try:
         found = json.loads(text)
     except RecursionError:
-        raise ReportError(f"{path} is not a valid report: it is nested too deep") from None
+        raise CommandError(f"{path} is not a valid report: it is nested too deep") from None
     except ValueError as error:  # includes UnicodeDecodeError
         begin, rest = text.lstrip()[:1], text.rstrip()
         if not rest:
-            raise ReportError(f"the report {path} is empty") from error
+            raise CommandError(f"the report {path} is empty") from error
         # A file that begins like a report and is invalid only at its end was truncated, whatever the error says.
         if begin == b"{" and (
             not rest.endswith(b"}") or getattr(error, "pos", 0) >= len(rest.decode(errors="replace"))
         ):
-            raise ReportError(f"the report {path} is truncated: it ends after {len(text)} bytes") from error
-        raise ReportError(f"{path} is not JSON: {error}") from error
+            raise CommandError(f"the report {path} is truncated: it ends after {len(text)} bytes") from error
+        raise CommandError(f"{path} is not JSON: {error}") from error
     if not isinstance(found, dict) or "schema" not in found:
-        raise ReportError(f"{path} is JSON, but not a valid report: it has no schema")
+        raise CommandError(f"{path} is JSON, but not a valid report: it has no schema")
     schema = _member(path, found, "schema", int)
     if schema > SCHEMA:
-        raise ReportError(
+        raise CommandError(
             f"the report {path} has schema {schema}, but this pytest-ipc reads up to {SCHEMA}: upgrade pytest-ipc"
         )
     if schema < 1:
-        raise ReportError(f"{path} is not a valid report: its schema must be from 1 to {SCHEMA}, not {schema}")
+        raise CommandError(f"{path} is not a valid report: its schema must be from 1 to {SCHEMA}, not {schema}")
     return found
 
 
@@ -168,7 +165,7 @@ def _member(path: Path, found: dict[str, Any], name: str, kind: type | tuple[typ
     if not isinstance(value, kind) or isinstance(value, bool):
         what = f"it is {str(value)[:40]!r}" if name in found else "it is missing"
         of = f" of the clause {found['id']}" if name != "id" and isinstance(found.get("id"), str) else ""
-        raise ReportError(f"{path} is not a valid report: its {name!r}{of} has the wrong type: {what}")
+        raise CommandError(f"{path} is not a valid report: its {name!r}{of} has the wrong type: {what}")
     return _printable(value) if isinstance(value, str) else value
 
 

@@ -21,9 +21,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .. import suite
+from ..command_error import CommandError
 from . import bundle_main
 
-__all__ = ["OPENING", "BundleError", "make", "opening"]
+__all__ = ["OPENING", "make", "opening"]
 
 # The packages that `pytest-ipc check` needs; their dependencies are read from their metadata.
 _ROOTS = ("pytest", "pytest-xdist", "pytest-timeout", "hypothesis", "rich")
@@ -53,18 +54,14 @@ _MAIN = OPENING + "from pytest_ipc_unpack import main\nsys.exit(main())\n"
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 
 
-class BundleError(Exception):
-    """The reason why no bundle can be built, as a sentence."""
-
-
 def opening() -> bytes:
-    """Return the bundle that started this process, or else a new one. BundleError."""
+    """Return the bundle that started this process, or else a new one. CommandError."""
     started_from = os.environ.get("PYTEST_IPC_BUNDLE")
     return Path(started_from).read_bytes() if started_from else make()
 
 
 def make() -> bytes:
-    """Build a bundle of this installation. BundleError if neither it nor pip has a package."""
+    """Build a bundle of this installation. CommandError if neither it nor pip has a package."""
     files = {"__main__.py": _MAIN.encode(), "pytest_ipc_unpack.py": Path(bundle_main.__file__).read_bytes()}
     for name, content in (*_of_this_project(), *_of_others()):
         files[bundle_main.SITE + name] = content
@@ -131,11 +128,11 @@ def _installed(name: str) -> tuple[dict[str, bytes], list[str]] | None:
 
 
 def _fetch(names: list[str]) -> tuple[dict[str, bytes], list[str]]:
-    """Return files and dependencies of the wheels for every platform that pip downloads. BundleError."""
+    """Return files and dependencies of the wheels for every platform that pip downloads. CommandError."""
     names = sorted(names)
     wheels = [f"{name}=={_LAST_PURE[name]}" if name in _LAST_PURE else name for name in names]
     if find_spec("pip") is None:
-        raise BundleError(
+        raise CommandError(
             f"{', '.join(names)}: not installed as pure Python, and this Python has no pip to download it"
         )
     files: dict[str, bytes] = {}
@@ -147,7 +144,7 @@ def _fetch(names: list[str]) -> tuple[dict[str, bytes], list[str]]:
         if done.returncode:
             said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
             last = said[-1].removeprefix("ERROR: ") if said else f"status {done.returncode}"
-            raise BundleError(f"{', '.join(names)}: not installed as pure Python, and pip cannot download it: {last}")
+            raise CommandError(f"{', '.join(names)}: not installed as pure Python, and pip cannot download it: {last}")
         for wheel in sorted(Path(folder).glob("*.whl")):
             with zipfile.ZipFile(wheel) as archive:
                 for name in archive.namelist():
