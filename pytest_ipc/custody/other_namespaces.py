@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from errno import EACCES, EIO, ESRCH
-from typing import Any
+from errno import EACCES, ESRCH
+from functools import partial
 
-from ..kernel.bare_fork import fork
-from ..unpatched import json, os, select, signal
+from ..unpatched import os
 from .namespaces import ipc_namespace, is_behind, process_in
+from .run_in_child import run_in_child
 
 __all__ = ["in_namespace"]
 
-PATIENCE_MS = 5000  # for a task of about a millisecond
+PATIENCE = 5.0  # seconds, for a task of about a millisecond
 
 
 def in_namespace(name: str, task: Callable[[], list[str]], *, below: bool = False) -> list[str]:
@@ -28,38 +28,10 @@ def in_namespace(name: str, task: Callable[[], list[str]], *, below: bool = Fals
     """
     while (pid := process_in(name, below=below)) is not None:
         try:
-            return _in_namespace_of(pid, name, task)
+            return list(run_in_child(partial(_go_and_do, pid, name, task), PATIENCE))
         except ProcessLookupError:
             continue  # it has ended or moved meanwhile: try the next one
     return []
-
-
-def _in_namespace_of(pid: int, name: str, task: Callable[[], list[str]]) -> list[str]:
-    read, write = os.pipe()
-    child = fork()
-    if child == 0:
-        answer: dict[str, Any] = {}
-        try:
-            answer = {"done": _go_and_do(pid, name, task)}
-        except OSError as error:
-            answer = {"errno": error.errno or EIO, "text": error.strerror or str(error)}
-        except BaseException as error:  # noqa: BLE001 - the boundary: nothing may unwind into the caller's frames
-            answer = {"errno": EIO, "text": repr(error)}
-        finally:
-            with suppress(BaseException):
-                os.write(write, json.dumps(answer).encode())
-            os._exit(0)
-    os.close(write)
-    text = _answer(read)
-    os.close(read)
-    if text is None:  # it still holds the pipe, so it is alive and its pid is valid
-        os.kill(child, signal.SIGKILL)
-    with suppress(ChildProcessError):  # where SIGCHLD is ignored
-        os.waitpid(child, 0)
-    answer = json.loads(text or '{"errno": 5, "text": "the child in the namespace sent no answer"}')
-    if "done" not in answer:
-        raise OSError(answer["errno"], answer["text"])
-    return list(answer["done"])
 
 
 def _go_and_do(pid: int, name: str, task: Callable[[], list[str]]) -> list[str]:
@@ -79,16 +51,3 @@ def _go_and_do(pid: int, name: str, task: Callable[[], list[str]]) -> list[str]:
     if ipc_namespace() != name.partition("#")[0]:
         raise OSError(EACCES, "it cannot be entered")
     return task()
-
-
-def _answer(read: int) -> bytes | None:
-    """Read until end of file; return None after PATIENCE_MS without data."""
-    answer = b""
-    poll = select.poll()
-    poll.register(read, select.POLLIN)
-    while poll.poll(PATIENCE_MS):
-        part = os.read(read, 65536)
-        if not part:
-            return answer
-        answer += part
-    return None

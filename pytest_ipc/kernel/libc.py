@@ -14,6 +14,7 @@ import ctypes
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from errno import ENOSYS
 from typing import Any
 
 from ..unpatched import os
@@ -157,7 +158,7 @@ def function(
     if pointer is None:
 
         def missing(*_arguments: Any) -> Any:
-            raise OSError(38, f"{name}: {NOT_IN_LIBC}")
+            raise OSError(ENOSYS, f"{name}: {NOT_IN_LIBC}")
 
         return missing
     pointer.restype = restype

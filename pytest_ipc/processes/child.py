@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
-from errno import EINVAL, ENOSYS
+from errno import EINVAL, ENOSYS, ESRCH
 from functools import partial
 from threading import get_native_id
 from types import MappingProxyType
@@ -274,7 +274,7 @@ class Child(Resource, Generic[Result]):
         """
         self._usable()
         if self._reap(os.WNOHANG):
-            raise ProcessLookupError(3, f"{self!r} has ended")
+            raise ProcessLookupError(ESRCH, f"{self!r} has ended")
         if self.pidfd is None:
             os.kill(self.pid, signo)  # not reaped yet, so the pid is still this child's
         else:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 
-from ..kernel.bare_fork import fork
+from ..custody.run_in_child import NoAnswer, run_in_child
 from ..unpatched import os
 
 __all__ = ["trial"]
@@ -15,30 +14,18 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 def trial(call: Callable[[], object]) -> OSError | None:
     """Return the error of *call* in a forked child; None if it succeeds. Raises OSError if fork(2) fails."""
-    read, write = os.pipe()
-    try:
-        child = fork()
-    except OSError:
-        os.close(read)
-        os.close(write)
-        raise
-    if child == 0:
-        errno = -1
+
+    def task() -> int | None:
         try:
             call()
-            errno = 0
         except OSError as error:
-            errno = error.errno or -1
-        finally:
-            os.write(write, b"%d" % errno)
-            os._exit(0)
-    os.close(write)
+            if not error.errno:
+                raise
+            return error.errno
+        return None
+
     try:
-        answer = int(os.read(read, 16) or b"-1")
-    finally:
-        os.close(read)
-        with suppress(ChildProcessError):  # where SIGCHLD is ignored
-            os.waitpid(child, 0)
-    if answer == -1:
-        return OSError(None, "the trial call failed without an errno")
-    return OSError(answer, os.strerror(answer)) if answer else None
+        errno: int | None = run_in_child(task)
+    except NoAnswer as failure:
+        return OSError(None, f"the trial call failed: {failure.strerror}")
+    return None if errno is None else OSError(errno, os.strerror(errno))

@@ -127,14 +127,14 @@ def test_child_that_died_in_a_namespace_leaks_nothing(ipc_namespace):
 @pytest.mark.usefixtures("left_inside")
 def test_missing_answer_from_a_namespace_is_an_error(monkeypatch):
     monkeypatch.setattr(other_namespaces, "_go_and_do", lambda *_arguments: os._exit(0))
-    assert "the child in the namespace sent no answer" in one_line(sweep())
+    assert "a child ended without a result" in one_line(sweep())
 
 
 @pytest.mark.usefixtures("left_inside")
 def test_helper_that_hangs_in_a_namespace_is_killed(monkeypatch):
-    monkeypatch.setattr(other_namespaces, "PATIENCE_MS", 50)
+    monkeypatch.setattr(other_namespaces, "PATIENCE", 0.05)
     monkeypatch.setattr(other_namespaces, "_go_and_do", lambda *_arguments: signal.pause())
-    assert "the child in the namespace sent no answer" in one_line(sweep())
+    assert "waited 0.05 s for the result of a child" in one_line(sweep())
 
 
 def test_child_that_became_another_user_leaks_nothing(state_dir, fork):

@@ -10,6 +10,7 @@ import re
 import stat
 import struct
 from contextlib import suppress
+from errno import ENOENT
 
 from ...unpatched import fcntl, os, signal
 from ..validators import is_number, is_optional_text, is_text
@@ -33,7 +34,7 @@ def path_of(name: str) -> str:
         with suppress(FileNotFoundError):
             os.lstat(path)
             return path
-    raise FileNotFoundError(2, f"there is no such semaphore in {os.path.realpath(DIRECTORY)}", name)
+    raise FileNotFoundError(ENOENT, f"there is no such semaphore in {os.path.realpath(DIRECTORY)}", name)
 
 
 def _find(entry: Entry) -> _Files | None:
