@@ -62,6 +62,12 @@ class Part:
         self.words[0] = value
 
     @property
+    def made(self) -> tuple[int, int]:
+        """The numbers of calls that the worker has returned from, and begun."""
+        position = self.position % DONE
+        return position // 2, (position + 1) // 2
+
+    @property
     def thread(self) -> int:
         """The worker's thread id."""
         return self.words[1]

@@ -8,55 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 
 from ..kernel.waiting import Deadline
-from ..printable import plain
 from ..unpatched import os
 from .descendants import below
 from .identity import Process
-from .kinds import KINDS, UNKNOWN, Entry, Kind
+from .kinds import KINDS, UNKNOWN, Entry
 from .machine import boot_id
-from .namespaces import is_certain, is_here, process_in
-from .other_namespaces import in_namespace
 from .parse import ParsedLedger, Refused, ancestors, ledger_names, process_of, read, read_from
 from .private_folder import identity_of, same_entry
+from .removal import Swept, end_all
 from .result_files import remove_stale_results, take_results, write_result
 from .search import ended_together, searching
 from .state_dir import StateDir, StateDirError, as_owner, state_dirs
 from .state_paths import owner
 
-__all__ = ["Swept", "settle", "sweep", "sweep_lost", "sweep_worker"]
+__all__ = ["settle", "sweep", "sweep_lost", "sweep_worker"]
 
 PATIENCE = 5.0  # total seconds that a sweep waits for the locks of others
-
-
-@dataclass
-class Swept:
-    """The result of a sweep: the objects `removed` and `left`, and the invalid files `refused`, each a line.
-
-    `places` are the directories swept.
-    """
-
-    removed: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    places: list[str] = field(default_factory=list, compare=False)
-
-    def leave(self, text: str) -> None:
-        """Add a remaining object and the reason, as one printable line."""
-        self.left.append(plain(text))
-
-    def refuse(self, text: str) -> None:
-        """Add an invalid ledger or record, as one printable line."""
-        self.refused.append(plain(text))
-
-    def add(self, other: Swept) -> None:
-        """Add the result of another sweep."""
-        self.removed += other.removed
-        self.left += other.left
-        self.refused += other.refused
 
 
 def sweep(*, dry_run: bool = False, root: Process | None = None, report: bool = False) -> Swept:
@@ -109,7 +79,7 @@ def sweep_lost(fd: int, owner: Process) -> Swept:
                     return done
     ledger = read_from(fd, name)
     if ledger.root == owner:
-        _end_all(StateDir("a removed directory", -1), ledger, done, dry_run=False, own=True)
+        end_all(StateDir("a removed directory", -1), ledger, done, dry_run=False, own=True)
     return done
 
 
@@ -208,7 +178,7 @@ def _sweep_one(
                     done.leave(f"{summary}: whether it is alive cannot be determined here: {reason}")
                 return done
             if dry_run:
-                _end_all(state_dir, ledger, done, dry_run=True, own=own)
+                end_all(state_dir, ledger, done, dry_run=True, own=own)
             elif not _lock(fd, patience or Deadline(PATIENCE)):
                 done.leave(f"{state_dir.path}/{name}: another sweep holds it")
             else:
@@ -234,7 +204,7 @@ def _sweep_held(state_dir: StateDir, name: str, held: int, done: Swept, *, repor
     try:
         if not os.path.sameopenfile(fd, held):
             return  # replaced: left to the next sweep
-        _end_all(state_dir, ledger, done, dry_run=False, own=own)
+        end_all(state_dir, ledger, done, dry_run=False, own=own)
         if report and ledger.run:
             write_result(state_dir, ledger, done.removed, done.left)
         if not (done.left or done.refused):
@@ -245,13 +215,6 @@ def _sweep_held(state_dir: StateDir, name: str, held: int, done: Swept, *, repor
             os.unlink(name, dir_fd=state_dir.fd)
     finally:
         os.close(fd)
-
-
-def _end_all(state_dir: StateDir, ledger: ParsedLedger, done: Swept, *, dry_run: bool, own: bool) -> None:
-    for entry in ledger.open:
-        _end(ledger, entry, done, dry_run=dry_run, own=own)
-    if ledger.doubt:
-        done.refuse(f"{state_dir.path}/{ledger.doubt}")
 
 
 def _lock(fd: int, patience: Deadline) -> bool:
@@ -268,77 +231,6 @@ def _lock(fd: int, patience: Deadline) -> bool:
     return patience.until(locked)
 
 
-def _end(ledger: ParsedLedger, entry: Entry, done: Swept, *, dry_run: bool, own: bool) -> None:
-    kind = KINDS.get(entry.kind, UNKNOWN)
-    text = plain(f"{kind.describe(entry)}{_made_by(ledger, entry)}")
-    if kind is UNKNOWN:
-        done.leave(text)
-        return
-    if ledger.boot != boot_id():
-        if not kind.lasting:
-            return
-        if entry.made is not None:
-            entry.made["dev"] = _device_of(entry.details["path"])  # device numbers change at each boot
-    try:
-        outcome = _outcome(kind, ledger, entry, dry_run=dry_run, own=own)
-    except OSError as error:
-        if error.errno is None:  # a signal's handler raised it
-            raise
-        outcome = ["left", error.strerror or str(error)]
-    match outcome:
-        case ["removed"]:
-            done.removed.append(text)
-        case ["left", doubt]:
-            done.leave(f"{text}: {plain(doubt)}")
-
-
-def _outcome(kind: Kind, ledger: ParsedLedger, entry: Entry, *, dry_run: bool, own: bool) -> list[str]:
-    """Remove one object in its namespace. Return ["removed"], ["left", reason] or [] if it is gone. Raises OSError."""
-    if ledger.is_remote:
-        if entry.kind == "process":
-            # A PID namespace ends with its processes.
-            gone = process_in(ledger.pids, below=own) is None
-            return [] if gone else ["left", f"it is in {ledger.pids}; run `pytest-ipc sweep` there"]
-        entry.pid = -1  # its pid is not valid here
-    where = entry.details["ipc"] if "ipc" in kind.needs else ""
-    here = not where or is_here(where)
-    if not (not where or is_certain(where) or (here and own) or kind.is_unique(entry)):
-        if process_in(where, below=own) is None:
-            return []
-        return [
-            "left",
-            f"whether {where} is the namespace that it was made in or a later one, this kernel does not show",
-        ]
-    if here:
-        return _look_and_end(kind, entry, dry_run=dry_run)
-    try:
-        return in_namespace(where, lambda: _look_and_end(kind, entry, dry_run=dry_run), below=own)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, f"it is in {where}; run `pytest-ipc sweep` there: {error.strerror}") from None
-
-
-def _look_and_end(kind: Kind, entry: Entry, *, dry_run: bool) -> list[str]:
-    """Remove one object of this namespace if it exists and is proven ours. Returns and raises as _outcome()."""
-    found = kind.find(entry)
-    if found is None:
-        return []
-    doubt = kind.prove(entry, found)
-    if doubt is not None:
-        return ["left", doubt]
-    if not dry_run:
-        kind.remove(entry, found)
-    return ["removed"]
-
-
-def _device_of(path: str) -> int:
-    try:
-        return os.lstat(path).st_dev
-    except OSError:
-        return 0
-
-
 def _summary(ledger: ParsedLedger) -> str:
     """Return a line on the open records of a ledger: the first objects by name, and its process."""
     names = [KINDS.get(entry.kind, UNKNOWN).describe(entry) for entry in ledger.open[:3]]
@@ -346,8 +238,3 @@ def _summary(ledger: ParsedLedger) -> str:
         names.append(f"{more} more")
     worker = f" (worker {ledger.worker})" if ledger.worker else ""
     return f"{', '.join(names)} of process {ledger.process.pid}{worker}"
-
-
-def _made_by(ledger: ParsedLedger, entry: Entry) -> str:
-    test = f" by {entry.test}" if entry.test else ""
-    return f", made{test} in process {ledger.process.pid}"

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from conformance.concurrency import crew as crew_module
 from conformance.concurrency.crew import Crew
 from conformance.concurrency.history import Fate, History
 from conformance.concurrency.plan import SIGKILL, Act, Plan
+from conformance.concurrency.thread_state import waits_for_interpreter
 from conformance.concurrency.workload import Here
 from conformance.outcome import Gives
 from pytest_ipc import Fork, scope
@@ -179,7 +179,7 @@ def test_a_thread_that_waits_for_the_interpreter_does_not_sleep_in_its_call(fork
     """It waits in a futex(2) with a timeout, which the calls of workloads have only where they are limited."""
     child = fork(sleeps_in_futex, mapped_file().address, seconds)
     child.wait_blocked("futex")
-    assert crew_module._waits_for_interpreter(child.pid, child.pid) is (seconds is not None)
+    assert waits_for_interpreter(child.pid, child.pid) is (seconds is not None)
     child.close()
 
 

@@ -11,7 +11,7 @@ from pytest_ipc.custody.identity import Process, start_of
 from pytest_ipc.custody.kinds.file import look
 from pytest_ipc.custody.machine import boot_id, machine_id
 from pytest_ipc.custody.namespaces import ipc_identity, pid_namespace
-from pytest_ipc.custody.sweep import Swept
+from pytest_ipc.custody.removal import Swept
 
 LONG_AGO = 1e9  # before any object that there is
 FIRST_BOOT = "11111111-1111-1111-1111-111111111111"  # of a machine that nobody has

@@ -14,7 +14,8 @@ from pytest_ipc.custody import namespaces, other_namespaces, state_paths
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.custody.namespaces import ipc_identity, process_in
 from pytest_ipc.custody.namespaces import ipc_namespace as current_namespace
-from pytest_ipc.custody.sweep import Swept, sweep
+from pytest_ipc.custody.removal import Swept
+from pytest_ipc.custody.sweep import sweep
 from pytest_ipc.kernel import IPC_CREAT, shmctl_stat, shmget, sysvipc_shm
 
 from .forging import about_segment, forge, made, one_line

@@ -21,9 +21,10 @@ from pytest_ipc.custody import sweep as sweeping
 from pytest_ipc.custody.identity import Process, start_of
 from pytest_ipc.custody.machine import boot_id, machine_id
 from pytest_ipc.custody.namespaces import pid_namespace
+from pytest_ipc.custody.removal import Swept
 from pytest_ipc.custody.state_dir import state_dir_path
 from pytest_ipc.custody.status import status
-from pytest_ipc.custody.sweep import Swept, sweep
+from pytest_ipc.custody.sweep import sweep
 from pytest_ipc.kernel import MS_REC, MS_SLAVE, mount, prctl, shmget
 from pytest_ipc.kernel.namespace import CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME, unshare
 from pytest_ipc.processes.trial import trial
