@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .resources.signalfd import *
     from .resources.signals import *
     from .resources.socket import *
+    from .resources.sockets import *
     from .resources.sysv import *
     from .resources.timers import *
     from .resources.two_hosts import *
@@ -56,7 +57,6 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "_version": ("__version__",),
     "api": (
         "Ipc",
-        "Sockets",
         "scope",
     ),
     "custody.scope": ("Scope",),
@@ -122,6 +122,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "Message",
         "Socket",
     ),
+    "resources.sockets": ("Sockets",),
     "resources.sysv": (
         "SysvObject",
         "SysvType",

@@ -8,24 +8,24 @@ that it uses.
 from __future__ import annotations
 
 import sys
-from _socket import AF_INET, AF_UNIX, SOCK_STREAM
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .custody.scope import Scope
 from .processes.fork import Fork
-from .resource import COULD_NOT_MAKE, DEFAULT, Timeout
+from .resource import DEFAULT, Timeout, created
+from .resources.sockets import Sockets
 from .unpatched import os, time
 
 if TYPE_CHECKING:
+    from .processes.execution import Argument
     from .processes.observe import Observed
-    from .processes.program import Argument, Program
+    from .processes.program import Program
     from .resources.eventfd import EventFd
     from .resources.fifo import Fifo
     from .resources.futex import Futex
     from .resources.ipc_namespace import IpcNamespace
-    from .resources.listener import Listener
     from .resources.lock import FileLock
     from .resources.mapping import Mapping as MappedFile
     from .resources.message_queue import MessageQueue
@@ -36,101 +36,16 @@ if TYPE_CHECKING:
     from .resources.semaphores import SemaphoreSet
     from .resources.shared_memory import SharedMemory
     from .resources.signals import Signals
-    from .resources.socket import Address, Socket
     from .resources.timers import TimerFd
     from .resources.two_hosts import TwoHosts
 
-__all__ = ["Ipc", "Sockets", "scope"]
+__all__ = ["Ipc", "scope"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
-Given = ParamSpec("Given")
-Made = TypeVar("Made")
 Value = TypeVar("Value")
 
 _CREATE = 0o3000  # IPC_CREAT | IPC_EXCL
-
-
-def _make(create: Callable[Given, Made], /, *args: Given.args, **kwargs: Given.kwargs) -> Made:
-    """Return create(…); the OSError of a failure says that it was the object that could not be made."""
-    __tracebackhide__ = True
-    try:
-        return create(*args, **kwargs)
-    except OSError as error:
-        error.add_note(COULD_NOT_MAKE)
-        raise
-
-
-class Sockets:
-    """Create sockets: unconnected, in connected pairs, listening, and connected to a listener."""
-
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
-
-    def socket(self, family: int = AF_UNIX, type: int = SOCK_STREAM, protocol: int = 0) -> Socket:
-        """Create a socket that is neither bound nor connected (socket(2)). OSError."""
-        __tracebackhide__ = True
-        from .resources.socket import Socket
-
-        return _make(Socket.create, family, type, protocol, scope=self.scope)
-
-    def pair(self, type: int = SOCK_STREAM) -> tuple[Socket, Socket]:
-        """Create two connected UNIX sockets of *type*: SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET (socketpair(2)).
-
-        OSError.
-        """
-        __tracebackhide__ = True
-        from .resources.socket import Socket
-
-        return _make(Socket.pair, type, scope=self.scope)
-
-    def connect(self, to: Socket | Address, *, type: int | None = None, timeout: Timeout = DEFAULT) -> Socket:
-        """Create a socket and connect it to a listener, a path, an abstract name or a host and port (connect(2)).
-
-        *type* is the listener's by default, or else SOCK_STREAM. Raises TimeoutError if the peer does not accept the
-        connection into its backlog within *timeout* seconds; OSError.
-        """
-        __tracebackhide__ = True
-        from .resources.socket import Socket
-
-        return _make(Socket.connect, to, type=type, timeout=timeout, scope=self.scope)
-
-    def listen_unix(
-        self,
-        path: str | os.PathLike[str] | None = None,
-        *,
-        abstract: bool | bytes = False,
-        type: int = SOCK_STREAM,
-        mode: int = 0o600,
-        backlog: int = 16,
-    ) -> Listener:
-        """Create a listening UNIX socket at *path*, in a private directory, or under an abstract name (unix(7)).
-
-        *abstract* is the name, or True for an unused one. *mode* applies whatever the umask. Raises OSError (EADDRINUSE
-        if the path or name exists).
-        """
-        __tracebackhide__ = True
-        from .resources.listener import Listener
-
-        return _make(Listener.unix, path, abstract=abstract, type=type, mode=mode, backlog=backlog, scope=self.scope)
-
-    def listen_inet(
-        self,
-        host: str | None = None,
-        port: int = 0,
-        *,
-        family: int = AF_INET,
-        type: int = SOCK_STREAM,
-        backlog: int = 16,
-    ) -> Listener:
-        """Create a listening IPv4 or IPv6 socket at *host*, by default loopback, and *port*, 0 for a free one (ip(7)).
-
-        ValueError for another *family*; OSError: EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT.
-        """
-        __tracebackhide__ = True
-        from .resources.listener import Listener
-
-        return _make(Listener.inet, host, port, family=family, type=type, backlog=backlog, scope=self.scope)
 
 
 class Ipc:
@@ -176,7 +91,7 @@ class Ipc:
         __tracebackhide__ = True
         from .processes.program import Program
 
-        return _make(
+        return created(
             Program.start,
             argv,
             env=env,
@@ -215,7 +130,7 @@ class Ipc:
         __tracebackhide__ = True
         from .resources.segment import Segment
 
-        return _make(Segment.create, size, key=key, flags=flags, mode=mode, scope=self.scope)
+        return created(Segment.create, size, key=key, flags=flags, mode=mode, scope=self.scope)
 
     def sysv_sem(
         self,
@@ -233,7 +148,7 @@ class Ipc:
         __tracebackhide__ = True
         from .resources.semaphores import SemaphoreSet
 
-        return _make(SemaphoreSet.create, count, values=values, key=key, flags=flags, mode=mode, scope=self.scope)
+        return created(SemaphoreSet.create, count, values=values, key=key, flags=flags, mode=mode, scope=self.scope)
 
     def sysv_msg(self, *, key: int | None = None, flags: int = _CREATE, mode: int = 0o600) -> MessageQueue:
         """Create a System V message queue (msgget(2)).
@@ -244,7 +159,7 @@ class Ipc:
         __tracebackhide__ = True
         from .resources.message_queue import MessageQueue
 
-        return _make(MessageQueue.create, key=key, flags=flags, mode=mode, scope=self.scope)
+        return created(MessageQueue.create, key=key, flags=flags, mode=mode, scope=self.scope)
 
     def posix_shm(
         self,
@@ -263,7 +178,7 @@ class Ipc:
         __tracebackhide__ = True
         from .resources.shared_memory import SharedMemory
 
-        return _make(
+        return created(
             SharedMemory.create, size, name=name, flags=flags, mode=mode, allocated=allocated, scope=self.scope
         )
 
@@ -286,7 +201,7 @@ class Ipc:
         __tracebackhide__ = True
         from .resources.posix_semaphore import PosixSemaphore
 
-        return _make(PosixSemaphore.create, value, name=name, shared=shared, flags=flags, mode=mode, scope=self.scope)
+        return created(PosixSemaphore.create, value, name=name, shared=shared, flags=flags, mode=mode, scope=self.scope)
 
     def posix_mq(
         self,
@@ -305,7 +220,7 @@ class Ipc:
         __tracebackhide__ = True
         from .resources.posix_queue import PosixQueue
 
-        return _make(
+        return created(
             PosixQueue.create, name=name, maxmsg=maxmsg, msgsize=msgsize, flags=flags, mode=mode, scope=self.scope
         )
 
@@ -316,7 +231,7 @@ class Ipc:
         __tracebackhide__ = True
         from .resources.mapping import Mapping
 
-        return _make(Mapping.create, size, shared=shared, path=path, mode=mode, scope=self.scope)
+        return created(Mapping.create, size, shared=shared, path=path, mode=mode, scope=self.scope)
 
     def pipe(self, *, flags: int = os.O_CLOEXEC, capacity: int | None = None) -> Pipe:
         """Create a pipe with *flags* (pipe2(2)) that holds at least *capacity* bytes (F_SETPIPE_SZ).
@@ -326,7 +241,7 @@ class Ipc:
         __tracebackhide__ = True
         from .resources.pipe import Pipe
 
-        return _make(Pipe.create, flags=flags, capacity=capacity, scope=self.scope)
+        return created(Pipe.create, flags=flags, capacity=capacity, scope=self.scope)
 
     def fifo(self, *, mode: int = 0o600, path: str | os.PathLike[str] | None = None) -> Fifo:
         """Create a FIFO at *path*, or in a private directory of its own (mkfifo(3)).
@@ -336,7 +251,7 @@ class Ipc:
         __tracebackhide__ = True
         from .resources.fifo import Fifo
 
-        return _make(Fifo.create, mode=mode, path=path, scope=self.scope)
+        return created(Fifo.create, mode=mode, path=path, scope=self.scope)
 
     def file_lock(
         self, path: str | os.PathLike[str] | None = None, *, kind: str = "flock", flags: int = os.O_RDWR
@@ -348,21 +263,21 @@ class Ipc:
         __tracebackhide__ = True
         from .resources.lock import FileLock
 
-        return _make(FileLock.create, path, kind=kind, flags=flags, scope=self.scope)
+        return created(FileLock.create, path, kind=kind, flags=flags, scope=self.scope)
 
     def eventfd(self, value: int = 0, *, flags: int = os.EFD_CLOEXEC) -> EventFd:
         """Create an event counter that starts at *value*, an unsigned 32-bit number (eventfd(2)). OSError."""
         __tracebackhide__ = True
         from .resources.eventfd import EventFd
 
-        return _make(EventFd.create, value, flags=flags, scope=self.scope)
+        return created(EventFd.create, value, flags=flags, scope=self.scope)
 
     def timerfd(self, clock: int = time.CLOCK_MONOTONIC, *, flags: int = os.O_CLOEXEC) -> TimerFd:
         """Create a timer of *clock* that is read through a descriptor (timerfd_create(2)). OSError."""
         __tracebackhide__ = True
         from .resources.timers import TimerFd
 
-        return _make(TimerFd.create, clock, flags=flags, scope=self.scope)
+        return created(TimerFd.create, clock, flags=flags, scope=self.scope)
 
     def futex(self, value: int = 0) -> Futex:
         """Create a 32-bit word with *value* to wait on, in memory shared with children (futex(2)).
@@ -372,7 +287,7 @@ class Ipc:
         __tracebackhide__ = True
         from .resources.futex import Futex
 
-        return _make(Futex.create, value, scope=self.scope)
+        return created(Futex.create, value, scope=self.scope)
 
     def ipc_namespace(
         self,
@@ -397,7 +312,7 @@ class Ipc:
         __tracebackhide__ = True
         from .resources.ipc_namespace import IpcNamespace
 
-        return _make(
+        return created(
             IpcNamespace.create,
             shmmax=shmmax,
             shmall=shmall,
@@ -423,7 +338,7 @@ class Ipc:
         __tracebackhide__ = True
         from .resources.two_hosts import TwoHosts
 
-        return _make(TwoHosts.create, scope=self.scope, fork=self.fork)
+        return created(TwoHosts.create, scope=self.scope, fork=self.fork)
 
 
 @contextmanager

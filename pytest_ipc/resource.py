@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from enum import Enum
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, ParamSpec, Self, TypeAlias, TypeVar
 
 from .custody.cleanup import raise_together
 from .kernel.waiting import DEFAULT_TIMEOUT
@@ -22,6 +22,10 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 # The note that distinguishes a failure to create a fixture's object from a failed call under test.
 COULD_NOT_MAKE = "so the object that was asked for could not be made"
+
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 
 
 class _Default(Enum):
@@ -183,3 +187,13 @@ def timed_out(timeout: float | None, what: str, state: Callable[[], str] = str) 
     except (OSError, ValueError):  # the object is gone, or there is no /proc
         reported = ""
     return TimeoutError(f"waited {timeout or 0:g} s for {plain(what)}{'; ' if reported else ''}{reported}")
+
+
+def created(create: Callable[Given, Made], /, *args: Given.args, **kwargs: Given.kwargs) -> Made:
+    """Return create(…); the OSError of a failure says that it was the object that could not be made."""
+    __tracebackhide__ = True
+    try:
+        return create(*args, **kwargs)
+    except OSError as error:
+        error.add_note(COULD_NOT_MAKE)
+        raise

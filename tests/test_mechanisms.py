@@ -65,16 +65,17 @@ def created(root: Path) -> dict[str, Path]:
 
 def offered(root: Path) -> dict[str, str]:
     """By class, the name of the method or attribute of `ipc` that creates it."""
-    tree = parsed(root / "pytest_ipc/api.py")
+    classes = [*parsed(root / "pytest_ipc/api.py").body, *parsed(root / "pytest_ipc/resources/sockets.py").body]
     aliases = {
         alias.asname: alias.name
-        for node in ast.walk(tree)
+        for statement in classes
+        for node in ast.walk(statement)
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
         if alias.asname
     }
     found = {}
-    for cls in tree.body:
+    for cls in classes:
         if isinstance(cls, ast.ClassDef):
             for function in functions(cls):
                 for name in re.findall(r"\w+", ast.unparse(function.returns) if function.returns else ""):

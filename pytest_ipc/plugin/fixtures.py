@@ -17,7 +17,7 @@ import pytest
 from .factory import Factory
 
 if TYPE_CHECKING:
-    from ..api import Ipc, Sockets
+    from ..api import Ipc
     from ..processes.fork import Fork
     from ..processes.program import Program
     from ..resources.eventfd import EventFd
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..resources.semaphores import SemaphoreSet
     from ..resources.shared_memory import SharedMemory
     from ..resources.signals import Signals
+    from ..resources.sockets import Sockets
     from ..resources.timers import TimerFd
     from ..resources.two_hosts import TwoHosts
 

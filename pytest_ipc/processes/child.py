@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
-from errno import EINVAL, ENOSYS, ESRCH
+from errno import ESRCH
 from functools import partial
 from threading import get_native_id
 from types import MappingProxyType
@@ -24,18 +24,18 @@ from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar, cast
 from weakref import WeakSet
 
 from ..custody.cleanup import finish
-from ..custody.identity import Process, new_tag, start_of
+from ..custody.identity import new_tag
 from ..custody.ledger import Record, intent
 from ..custody.sweep import settle
 from ..kernel import libc, proc
 from ..kernel.bare_fork import fork
-from ..kernel.memfile import memory_file, put_high, read_from
-from ..kernel.pidfd import PIDFD_SIGNAL_PROCESS_GROUP, pidfd_open, pidfd_send_signal
+from ..kernel.memfile import memory_file, read_from
 from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Resource, Timeout, check_timeout, close_all, timed_out
-from ..unpatched import os, signal
+from ..unpatched import os
 from . import child_report, tree
 from .bootstrap import live
+from .leader import Leader
 from .sleep_watch import SleepWatch, state_letter
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _close_siblings_files() -> None:
     """Close, in a child, the descriptors of its parent's other children, but not numbers of another file by now."""
     for sibling in _children:
         for fd in sibling._fds:  # noqa: SLF001 - of this module
-            with suppress(OSError):
+            with suppress(OSError):  # closed by now, or there is no /proc
                 refers_to = os.readlink(f"/proc/self/fd/{fd}")
                 if "pytest-ipc-" in refers_to or "[pidfd]" in refers_to:
                     os.close(fd)
@@ -92,18 +92,15 @@ class Child(Resource, Generic[Result]):
         self.pid = pid
         self._record = record
         self._tag = tag
-        self._process = Process(pid, start_of(pid) or 0)
-        self.pidfd: int | None = _pidfd(pid)
+        self._leader = Leader(pid)
+        self._process = self._leader.process
+        self.pidfd: int | None = self._leader.pidfd
         self.name = name
         self.account: str | None = None
-        self.status: int | None = None
         self._report = report
         self._output = output
         self._fds = [fd for fd in (report, output, self.pidfd) if fd is not None]
         self._below: set[tuple[int, int]] = set()  # the descendants that the child had before it was killed
-        self._reaped = False
-        self._lost = ""  # why there is no status
-        self._outlived = False
         self._calls_noted = False  # its calls are among this process's recent calls
         self._passed_on = 0
         super().__init__(scope)
@@ -164,7 +161,12 @@ class Child(Resource, Generic[Result]):
     @property
     def alive(self) -> bool:
         """Whether the child still runs, or is stopped. A zombie has ended."""
-        return not self._reap(os.WNOHANG)
+        return not self._leader.reap()
+
+    @property
+    def status(self) -> int | None:
+        """The exit status, or -N for signal N; None until the end is noticed, or if another caller of wait(2) took it."""
+        return self._leader.status
 
     @property
     def output(self) -> str:
@@ -181,7 +183,7 @@ class Child(Resource, Generic[Result]):
         __tracebackhide__ = True
         self._usable()
         seconds = check_timeout(timeout)
-        if not Deadline(seconds).until(lambda: self._reap(os.WNOHANG), self.pidfd, told=True):
+        if not Deadline(seconds).until(lambda: self._leader.reap(), self.pidfd, told=True):
             raise timed_out(seconds, f"{self!r} to end", self._now)
         self._pass_output_on()
         return self.status
@@ -226,8 +228,8 @@ class Child(Resource, Generic[Result]):
         watch = SleepWatch(self.pid, call, repr(self))
 
         def blocked() -> bool:
-            if self._reap(os.WNOHANG) or not child_report.started(self._report):
-                return self._reaped
+            if self._leader.reap() or not child_report.started(self._report):
+                return self._leader.reaped
             asleep = watch.asleep()
             self.account = watch.source
             return asleep
@@ -235,7 +237,7 @@ class Child(Resource, Generic[Result]):
         seconds = check_timeout(timeout)
         asleep = Deadline(seconds).until(blocked, self.pidfd)
         what = f"to sleep in {call}" if call else "to sleep"
-        if self._reaped:
+        if self._leader.reaped:
             self._report_of_end()
             raise ChildDied(f"waited for {self!r} {what}, but it {self._ending()}{self._said()}", self.status)
         if not asleep:
@@ -253,12 +255,12 @@ class Child(Resource, Generic[Result]):
 
         def reached() -> bool:
             nonlocal found
-            found = "X" if self._reaped else state_letter(self.pid, repr(self))
-            return found in states or (found in "ZX" and not ends and self._reap(os.WNOHANG))
+            found = "X" if self._leader.reaped else state_letter(self.pid, repr(self))
+            return found in states or (found in "ZX" and not ends and self._leader.reap())
 
         seconds = check_timeout(timeout)
         came = Deadline(seconds).until(reached)
-        if found not in states and self._reaped:
+        if found not in states and self._leader.reaped:
             self._report_of_end()
             raise ChildDied(
                 f"waited for {self!r} to be in state {states}, but it {self._ending()}{self._said()}", self.status
@@ -273,12 +275,9 @@ class Child(Resource, Generic[Result]):
         Raises ProcessLookupError if the child has ended; OSError.
         """
         self._usable()
-        if self._reap(os.WNOHANG):
+        if self._leader.reap():
             raise ProcessLookupError(ESRCH, f"{self!r} has ended")
-        if self.pidfd is None:
-            os.kill(self.pid, signo)  # not reaped yet, so the pid is still this child's
-        else:
-            pidfd_send_signal(self.pidfd, signo)
+        self._leader.signal(signo)
 
     def _end(self) -> None:
         """Kill the child and its process group, reap it, and pass on its output."""
@@ -294,70 +293,16 @@ class Child(Resource, Generic[Result]):
         """Kill the child and its descendants. Raises OSError, and keeps the record open, if one cannot be killed."""
         if not self._record.is_open:
             return
-        if not self._reap(os.WNOHANG):
+        if not self._leader.reap():
             self._below |= tree.descendants(self._process)
-            # The leader is not reaped, so the group's number cannot have been reused.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
-            self._kill_leader()
-            self._reap(0)
-        elif self._outlived:
-            self._kill_rest_of_group()
+            self._leader.kill()
+        else:
+            self._leader.kill_rest_of_group()
         tree.end(self._tag, self._process, self._below)
         self._record.closed()
 
-    def _kill_rest_of_group(self) -> None:
-        """Kill the remaining processes of the child's group, whose number is not reused while one of them lives."""
-        if self.pidfd is not None:
-            try:
-                # The descriptor cannot hit another group, even if all have ended and the number has been reused.
-                pidfd_send_signal(self.pidfd, signal.SIGKILL, PIDFD_SIGNAL_PROCESS_GROUP)
-                return
-            except OSError as error:
-                if error.errno not in (EINVAL, ENOSYS):  # before Linux 6.9
-                    return
-        if proc.process_state(self.pid) is None:  # at least no other leader has the number
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, signal.SIGKILL)
-
-    def _kill_leader(self) -> None:
-        # It may have left its group (setsid), or run as another user while this process lacks CAP_KILL.
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-
-    def _reap(self, options: int) -> bool:
-        """Return whether the child has ended, and take its status. *options* is 0 to wait for its end, or WNOHANG."""
-        if self._reaped or os.getpid() != self._maker:
-            return self._reaped
-        try:
-            pid, status = os.waitpid(self.pid, options)
-        except ChildProcessError:
-            self._reaped = True
-            self._lost = (
-                "its status is lost: SIGCHLD is ignored here"
-                if _sigchld_is_ignored()
-                else "its status is lost: another call of wait(2) took it"
-            )
-            return True
-        if pid:
-            self.status = os.waitstatus_to_exitcode(status)
-            self._reaped = True
-            try:
-                os.killpg(self.pid, 0)
-                self._outlived = True
-            except OSError:
-                pass  # the group ended with its leader
-        return self._reaped
-
     def _ending(self) -> str:
-        if self.status is None:
-            return f"ended, and {self._lost}"
-        if self.status < 0:
-            try:
-                return f"was killed by {signal.Signals(-self.status).name}"
-            except ValueError:
-                return f"was killed by signal {-self.status}"
-        return f"exited with status {self.status} and without a result"
+        return self._leader.ending() + ("" if self.status is None or self.status < 0 else " and without a result")
 
     def _doing(self) -> str:
         begun = "" if child_report.started(self._report) else ", before its function started"
@@ -384,21 +329,3 @@ def write_text(text: str, stream: TextIO) -> None:
     encoding = getattr(stream, "encoding", None) or "utf-8"
     stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
     stream.flush()
-
-
-def _sigchld_is_ignored() -> bool:
-    """Return whether the kernel reaps the children of this process, for SIG_IGN or SA_NOCLDWAIT."""
-    from ..kernel.signals import SA_NOCLDWAIT, sigaction
-
-    try:
-        action = sigaction(signal.SIGCHLD)
-    except OSError:
-        return False
-    return action.handler == signal.SIG_IGN or bool(action.flags & SA_NOCLDWAIT)
-
-
-def _pidfd(pid: int) -> int | None:
-    try:
-        return put_high(pidfd_open(pid))
-    except OSError:  # an old kernel, or a seccomp filter: the waits then poll
-        return None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from copy import copy
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
-from ..resource import COULD_NOT_MAKE
+from ..resource import created
 from .child import Child
 
 if TYPE_CHECKING:
@@ -55,11 +55,9 @@ class Fork:
         """Return a factory of children that keep the descriptors *fds* even if they are the test runner's."""
 
         def start(function: Callable[Given, Result], /, *args: Given.args, **kwargs: Given.kwargs) -> Child[Result]:
-            try:
-                return Child.start(function, args, kwargs, keep=frozenset(fds), enter=self._enter, scope=self._scope)
-            except OSError as error:
-                error.add_note(COULD_NOT_MAKE)
-                raise
+            return created(
+                Child.start, function, args, kwargs, keep=frozenset(fds), enter=self._enter, scope=self._scope
+            )
 
         return start
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from errno import ESRCH
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ..custody.cleanup import finish
-from ..kernel.memfile import memory_file, put_high, read_from
+from ..kernel.memfile import read_from
 from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Resource, Timeout, check_timeout, close_all, timed_out
-from ..unpatched import os, select, signal
-from .child import Child, ChildDied, write_text
-from .inheritance import possible_descriptors
+from ..unpatched import os, signal
+from .child import write_text
+from .execution import PIPE, Argument, ExecutedChild, launch, shortened
 from .observe import IpcUse, MemoryMap, Observed, wait_until
 
 if TYPE_CHECKING:
@@ -30,50 +30,7 @@ __all__ = ["Program"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
-Argument = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 Value = TypeVar("Value")
-
-_PIPE = -1  # subprocess.PIPE
-# Seconds in which execve(2) must have succeeded or failed; it blocks only on a file system that does not respond.
-_EXEC = 60.0
-
-
-class _Process(Child[None]):
-    """The child that executes the program."""
-
-    files: Sequence[int] = ()  # its standard output and standard error, once it runs
-
-    def _ending(self) -> str:
-        if self.status is None or self.status < 0:
-            return super()._ending()
-        return f"exited with status {self.status}"
-
-    def observed(self) -> Observed:
-        """Return the observer of this process."""
-        return Observed(self.pid, self._process.start)
-
-    def death(self, what: str) -> ChildDied:
-        """Return the error of a wait for *what* if the program ended first."""
-        return ChildDied(f"waited for {what}, but it {self._ending()}{self._said()}", self.status)
-
-    def now(self) -> str:
-        """Return what the process is doing, and its output."""
-        return self._now()
-
-    def said(self) -> str:
-        """Return the output of the program for an error message."""
-        return self._said()
-
-    def raise_failure(self) -> None:
-        """Raise the error from before execve(2) that the child reported."""
-        self._report_of_end()
-
-    def _said(self) -> str:
-        said = ""
-        for name, fd in zip(("output", "error output"), self.files, strict=False):
-            if text := _shortened(read_from(fd, 0).decode(errors="replace")):
-                said += f"\nits {name} was:\n{text}"
-        return said or super()._said()
 
 
 class Program(Resource):
@@ -83,7 +40,7 @@ class Program(Resource):
     """
 
     def __init__(
-        self, child: _Process, argv: tuple[str, ...], files: list[int], stdin: int | None, scope: Scope | None
+        self, child: ExecutedChild, argv: tuple[str, ...], files: list[int], stdin: int | None, scope: Scope | None
     ):
         self._child = child
         self.argv = argv
@@ -122,32 +79,14 @@ class Program(Resource):
             raise TypeError(f"argv must be a non-empty sequence of arguments, as in ['ls', '-l'], not {argv!r}")
         if signals not in ("default", "inherit"):
             raise ValueError(f"signals must be 'default' or 'inherit', not {signals!r}")
-        if stdin is not None and stdin != _PIPE and not isinstance(stdin, bytes):
+        if stdin is not None and stdin != PIPE and not isinstance(stdin, bytes):
             raise TypeError(f"stdin must be bytes, subprocess.PIPE or None, not {stdin!r}")
-        words = tuple(os.fsdecode(word) for word in argv)
-        with ExitStack() as failed, ExitStack() as handed:
-            output = [memory_file(f"pytest-ipc-{name}") for name in ("stdout", "stderr")]
-            failed.callback(close_all, output)
-            source, own = _stdin(stdin, failed)
-            handed.callback(os.close, source)
-            answer, error = map(put_high, os.pipe2(os.O_CLOEXEC))
-            failed.callback(os.close, answer)
-            with ExitStack() as writer:
-                writer.callback(os.close, error)
-                child = _Process.start(
-                    _execute,
-                    (words, env, cwd, (source, *output), tuple(pass_fds), signals == "default", error),
-                    keep=frozenset({source, error, *output, *pass_fds}),
-                )
-                assert isinstance(child, _Process)
-                failed.callback(child.close)
-            child.name = os.path.basename(words[0])
-            _raise_failure(child, answer, words[0], cwd)
-            child.files = output
-            program = cls(child, words, output, own, scope)
-            failed.pop_all()
-            os.close(answer)
-        return program
+        child, words, output, own = launch(argv, env, cwd, stdin, pass_fds, default_signals=signals == "default")
+        try:
+            return cls(child, words, output, own, scope)
+        except BaseException:
+            finish(child.close, partial(close_all, [*output, *([] if own is None else [own])]))
+            raise
 
     def __repr__(self) -> str:
         return f"<program {self.pid} ({self._child.name})>"
@@ -329,79 +268,4 @@ class Program(Resource):
             data = read_from(self._files[number], self._passed_on[number])
             self._passed_on[number] += len(data)
             if data:
-                write_text(_shortened(data.decode(errors="replace")), stream)
-
-
-def _shortened(text: str, most: int = 100_000) -> str:
-    """Return *text* without its middle, if it is longer than *most* characters."""
-    if len(text) <= most:
-        return text
-    return f"{text[: most // 2]}\n[… {len(text) - most} characters …]\n{text[-most // 2 :]}"
-
-
-def _stdin(stdin: bytes | int | None, failed: ExitStack) -> tuple[int, int | None]:
-    """Return the descriptor that the program reads, and the one that this process writes."""
-    if stdin is None:
-        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), None
-    if isinstance(stdin, bytes):
-        fd = memory_file("pytest-ipc-stdin")
-        while stdin:
-            stdin = stdin[os.write(fd, stdin) :]
-        os.lseek(fd, 0, os.SEEK_SET)
-        return fd, None
-    source, own = map(put_high, os.pipe2(os.O_CLOEXEC))
-    failed.callback(os.close, own)
-    return source, own
-
-
-def _raise_failure(child: _Process, answer: int, program: str, cwd: str | os.PathLike[str] | None) -> None:
-    """Wait until the program runs; raise the error that prevented it."""
-    poll = select.poll()
-    poll.register(answer, select.POLLIN)
-    deadline = Deadline(_EXEC)
-    while not poll.poll(deadline.left_ms):
-        if deadline.passed:
-            raise TimeoutError(f"{program!r} could not be executed within {_EXEC} s; {child.now()}")
-    if error := os.read(answer, 64):
-        call, code = error.decode().split()
-        raise OSError(int(code), os.strerror(int(code)), program if call == "execve" else os.fspath(cwd or ""))
-    child.raise_failure()
-
-
-def _execute(
-    words: tuple[str, ...],
-    env: Mapping[str, str] | None,
-    cwd: str | os.PathLike[str] | None,
-    streams: tuple[int, int, int],
-    pass_fds: tuple[int, ...],
-    default_signals: bool,
-    error: int,
-) -> None:
-    """Execute the program, in the child, or write the errno to *error* and exit."""
-    failing = "execve"
-    try:
-        if default_signals:
-            _reset_signals()
-        for fd in possible_descriptors():
-            if fd > 2 and fd not in pass_fds:
-                with suppress(OSError):  # not open
-                    os.set_inheritable(fd, False)
-        for source, target in zip(streams, (0, 1, 2), strict=True):
-            os.dup2(source, target)
-        for fd in pass_fds:
-            os.set_inheritable(fd, True)
-        if cwd is not None:
-            failing = "chdir"
-            os.chdir(cwd)
-            failing = "execve"
-        os.execvpe(words[0], list(words), dict(os.environ if env is None else env))
-    except OSError as failure:
-        os.write(error, f"{failing} {failure.errno}".encode())
-        os._exit(127)
-
-
-def _reset_signals() -> None:
-    for signo in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        if signal.getsignal(signo) == signal.SIG_IGN:
-            signal.signal(signo, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+                write_text(shortened(data.decode(errors="replace")), stream)

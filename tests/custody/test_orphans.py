@@ -198,7 +198,7 @@ def test_unkillable_process_ends_in_an_error(fork, monkeypatch):
     daemon = child.result()
     monkeypatch.setattr(tree, "_PATIENCE", 0.05)
     monkeypatch.setattr(tree, "signal_process", lambda *_arguments: True)
-    with pytest.raises(OSError, match=f"process {daemon} below a child cannot be ended"):
+    with pytest.raises(OSError, match=f"process {daemon}, a descendant of a child, cannot be killed"):
         child.close()
     os.kill(daemon, signal.SIGKILL)
     os.waitpid(daemon, 0)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-import pytest_ipc.processes.child
+import pytest_ipc.processes.leader
 from pytest_ipc import scope, unpatched
 from pytest_ipc.kernel import SA_NOCLDWAIT, Deadline, SigAction, pidfd_open, process_state, sigaction
 
@@ -80,9 +80,9 @@ def test_group_of_an_ended_child_is_killed(fork, monkeypatch, pidfd):
         return call
 
     if pidfd == "missing":
-        monkeypatch.setattr(pytest_ipc.processes.child, "pidfd_open", refuse(ENOSYS))
+        monkeypatch.setattr(pytest_ipc.processes.leader, "pidfd_open", refuse(ENOSYS))
     elif pidfd == "group flag missing":
-        monkeypatch.setattr(pytest_ipc.processes.child, "pidfd_send_signal", refuse(EINVAL))
+        monkeypatch.setattr(pytest_ipc.processes.leader, "pidfd_send_signal", refuse(EINVAL))
     child = fork(leave_a_grandchild)
     grandchild = child.result()
     assert not gone(grandchild)
@@ -133,7 +133,7 @@ def test_without_pidfds_everything_works(fork, monkeypatch):
     def missing(*_arguments):
         raise OSError(ENOSYS, os.strerror(ENOSYS))
 
-    monkeypatch.setattr(pytest_ipc.processes.child, "pidfd_open", missing)
+    monkeypatch.setattr(pytest_ipc.processes.leader, "pidfd_open", missing)
     child = fork(signal.pause)
     assert child.pidfd is None
     child.wait_blocked("pause")

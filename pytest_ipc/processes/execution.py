@@ -1,0 +1,175 @@
+"""The execution of a program in a forked child: from fork(2) to execve(2), whose errors the parent raises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+
+from ..kernel.memfile import memory_file, put_high, read_from
+from ..kernel.waiting import Deadline
+from ..resource import close_all
+from ..unpatched import os, select, signal
+from .child import Child, ChildDied
+from .inheritance import possible_descriptors
+from .observe import Observed
+
+__all__ = ["PIPE", "Argument", "ExecutedChild", "launch", "shortened"]
+
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
+Argument = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+PIPE = -1  # subprocess.PIPE
+# Seconds in which execve(2) must have succeeded or failed; it blocks only on a file system that does not respond.
+_EXEC = 60.0
+
+
+class ExecutedChild(Child[None]):
+    """The child that executes the program."""
+
+    files: Sequence[int] = ()  # its standard output and standard error, once it runs
+
+    def _ending(self) -> str:
+        return self._leader.ending()
+
+    def observed(self) -> Observed:
+        """Return the observer of this process."""
+        return Observed(self.pid, self._process.start)
+
+    def death(self, what: str) -> ChildDied:
+        """Return the error of a wait for *what* if the program ended first."""
+        return ChildDied(f"waited for {what}, but it {self._ending()}{self._said()}", self.status)
+
+    def now(self) -> str:
+        """Return what the process is doing, and its output."""
+        return self._now()
+
+    def said(self) -> str:
+        """Return the output of the program for an error message."""
+        return self._said()
+
+    def raise_failure(self) -> None:
+        """Raise the error from before execve(2) that the child reported."""
+        self._report_of_end()
+
+    def _said(self) -> str:
+        said = ""
+        for name, fd in zip(("output", "error output"), self.files, strict=False):
+            if text := shortened(read_from(fd, 0).decode(errors="replace")):
+                said += f"\nits {name} was:\n{text}"
+        return said or super()._said()
+
+
+def launch(
+    argv: Sequence[Argument],
+    env: Mapping[str, str] | None,
+    cwd: str | os.PathLike[str] | None,
+    stdin: bytes | int | None,
+    pass_fds: Sequence[int],
+    *,
+    default_signals: bool,
+) -> tuple[ExecutedChild, tuple[str, ...], list[int], int | None]:
+    """Start a program as Program.start() does. Raises OSError with the errno of execve(2) or chdir(2).
+
+    Return its process, its arguments, the memory files of its output, and the descriptor of its standard input if that
+    is a pipe.
+    """
+    __tracebackhide__ = True
+    words = tuple(os.fsdecode(word) for word in argv)
+    with ExitStack() as failed, ExitStack() as handed:
+        output = [memory_file(f"pytest-ipc-{name}") for name in ("stdout", "stderr")]
+        failed.callback(close_all, output)
+        source, own = _stdin(stdin, failed)
+        handed.callback(os.close, source)
+        answer, error = map(put_high, os.pipe2(os.O_CLOEXEC))
+        failed.callback(os.close, answer)
+        with ExitStack() as writer:
+            writer.callback(os.close, error)
+            child = ExecutedChild.start(
+                _execute,
+                (words, env, cwd, (source, *output), tuple(pass_fds), default_signals, error),
+                keep=frozenset({source, error, *output, *pass_fds}),
+            )
+            assert isinstance(child, ExecutedChild)
+            failed.callback(child.close)
+        child.name = os.path.basename(words[0])
+        _raise_failure(child, answer, words[0], cwd)
+        child.files = output
+        failed.pop_all()
+        os.close(answer)
+    return child, words, output, own
+
+
+def shortened(text: str, most: int = 100_000) -> str:
+    """Return *text* without its middle, if it is longer than *most* characters."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]}\n[… {len(text) - most} characters …]\n{text[-most // 2 :]}"
+
+
+def _stdin(stdin: bytes | int | None, failed: ExitStack) -> tuple[int, int | None]:
+    """Return the descriptor that the program reads, and the one that this process writes."""
+    if stdin is None:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), None
+    if isinstance(stdin, bytes):
+        fd = memory_file("pytest-ipc-stdin")
+        while stdin:
+            stdin = stdin[os.write(fd, stdin) :]
+        os.lseek(fd, 0, os.SEEK_SET)
+        return fd, None
+    source, own = map(put_high, os.pipe2(os.O_CLOEXEC))
+    failed.callback(os.close, own)
+    return source, own
+
+
+def _raise_failure(child: ExecutedChild, answer: int, program: str, cwd: str | os.PathLike[str] | None) -> None:
+    """Wait until the program runs; raise the error that prevented it."""
+    poll = select.poll()
+    poll.register(answer, select.POLLIN)
+    deadline = Deadline(_EXEC)
+    while not poll.poll(deadline.left_ms):
+        if deadline.passed:
+            raise TimeoutError(f"{program!r} could not be executed within {_EXEC} s; {child.now()}")
+    if error := os.read(answer, 64):
+        call, code = error.decode().split()
+        raise OSError(int(code), os.strerror(int(code)), program if call == "execve" else os.fspath(cwd or ""))
+    child.raise_failure()
+
+
+def _execute(
+    words: tuple[str, ...],
+    env: Mapping[str, str] | None,
+    cwd: str | os.PathLike[str] | None,
+    streams: tuple[int, int, int],
+    pass_fds: tuple[int, ...],
+    default_signals: bool,
+    error: int,
+) -> None:
+    """Execute the program, in the child, or write the errno to *error* and exit."""
+    failing = "execve"
+    try:
+        if default_signals:
+            _reset_signals()
+        for fd in possible_descriptors():
+            if fd > 2 and fd not in pass_fds:
+                with suppress(OSError):  # not open
+                    os.set_inheritable(fd, False)
+        for source, target in zip(streams, (0, 1, 2), strict=True):
+            os.dup2(source, target)
+        for fd in pass_fds:
+            os.set_inheritable(fd, True)
+        if cwd is not None:
+            failing = "chdir"
+            os.chdir(cwd)
+            failing = "execve"
+        os.execvpe(words[0], list(words), dict(os.environ if env is None else env))
+    except OSError as failure:
+        os.write(error, f"{failing} {failure.errno}".encode())
+        os._exit(127)
+
+
+def _reset_signals() -> None:
+    for signo in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(signo) == signal.SIG_IGN:
+            signal.signal(signo, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
