@@ -1,28 +1,20 @@
-"""ptrace(2): PTRACE_EVENT stops enabled by options: new processes and threads, execve(2), exit, seccomp."""
+"""ptrace(2): new children and threads of a tracee as events, and the options for events."""
 
 from __future__ import annotations
 
-import ctypes
 import os
-import struct
-from collections.abc import Callable
 from errno import EINVAL
-from select import POLLHUP, POLLIN
-from signal import SIGCHLD, SIGSTOP, SIGTERM, SIGTRAP, SIGUSR1
+from signal import SIGCHLD, SIGSTOP, SIGTRAP
 from threading import Thread, get_native_id
 
 import pytest
 
-from pytest_ipc import Need, clause, fails_with, untested
+from pytest_ipc import clause, fails_with
 from pytest_ipc.kernel import (
-    PR_SET_NO_NEW_PRIVS,
-    PR_SET_SECCOMP,
     PTRACE_CONT,
     PTRACE_EVENT_CLONE,
-    PTRACE_EVENT_EXEC,
     PTRACE_EVENT_EXIT,
     PTRACE_EVENT_FORK,
-    PTRACE_EVENT_SECCOMP,
     PTRACE_EVENT_STOP,
     PTRACE_EVENT_VFORK,
     PTRACE_EVENT_VFORK_DONE,
@@ -30,39 +22,19 @@ from pytest_ipc.kernel import (
     PTRACE_O_TRACEEXEC,
     PTRACE_O_TRACEEXIT,
     PTRACE_O_TRACEFORK,
-    PTRACE_O_TRACESECCOMP,
     PTRACE_O_TRACEVFORK,
     PTRACE_O_TRACEVFORKDONE,
     PTRACE_SETOPTIONS,
-    PTRACE_SYSCALL,
-    PTRACE_SYSCALL_INFO_SECCOMP,
-    SI_USER,
-    number_of,
-    poll,
-    prctl,
     process_state,
     ptrace,
     ptrace_event_message,
     ptrace_siginfo,
-    ptrace_syscall_info,
 )
-from pytest_ipc.kernel.libc import syscall
 
 from ..signal.plain_child import bare_child
-from .tracee import Exited, Killed, Report, Stopped, next_of, raising, seized, traced
+from .tracee import ATTACHED, Exited, Report, Stopped, begin, next_of, seized, traced
 
 SECTION = "PTRACE_EVENT stops"
-
-Start = Callable[[Callable[[], int], int], int]
-ATTACHED = pytest.mark.parametrize("start", [traced, seized], ids=["traceme", "seized"])
-
-
-def begin(start: Start, function: Callable[[], int], options: int = 0) -> int:
-    """Start a tracee and let it run."""
-    pid = start(function, options)
-    if start is traced:
-        ptrace(PTRACE_CONT, pid)
-    return pid
 
 
 def forks() -> int:
@@ -74,11 +46,6 @@ def spawns() -> int:
     """Do the same with vfork(2), as posix_spawn(3) does."""
     child = os.posix_spawn("/bin/sh", ["sh", "-c", "exit 3"], {})
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def executes() -> int:
-    """Execute a program that exits with 4."""
-    os.execv("/bin/sh", ["sh", "-c", "exit 4"])
 
 
 def threads() -> int:
@@ -232,126 +199,6 @@ def test_new_thread_is_an_event(fork, pipe):
     fork(life).result()
 
 
-@clause("ptrace.event-exec", "ptrace(2)", SECTION, since="2.5.46")
-@ATTACHED
-def test_execve_is_an_event(fork, start):
-    """With PTRACE_O_TRACEEXEC the tracee stops before it returns from execve(), and gets no SIGTRAP afterwards."""
-
-    def life() -> None:
-        pid = begin(start, executes, PTRACE_O_TRACEEXEC)
-        assert next_of(pid) == Stopped(SIGTRAP, PTRACE_EVENT_EXEC)
-        ptrace(PTRACE_CONT, pid)
-        assert next_of(pid) == Exited(4)
-
-    fork(life).result()
-
-
-@clause("ptrace.exec-message", "ptrace(2)", SECTION, since="3.0")
-def test_message_of_execve_is_former_thread(fork, pipe):
-    """If a thread calls execve(), the event is reported for the thread group leader, and the event message is the
-    former thread ID.
-    """
-    channel = pipe()
-
-    def child() -> int:
-        def other() -> None:
-            channel.write(get_native_id().to_bytes(4, "little"))
-            executes()
-
-        thread = Thread(target=other)
-        thread.start()
-        thread.join()
-        return 0
-
-    def life() -> None:
-        pid = begin(traced, child, PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE)
-        assert next_of(pid) == Stopped(SIGTRAP, PTRACE_EVENT_CLONE)
-        tid = ptrace_event_message(pid)
-        next_of(tid)
-        ptrace(PTRACE_CONT, tid)
-        ptrace(PTRACE_CONT, pid)
-        assert next_of(pid) == Stopped(SIGTRAP, PTRACE_EVENT_EXEC)
-        assert ptrace_event_message(pid) == tid == int.from_bytes(channel.read(4), "little")
-        ptrace(PTRACE_CONT, pid)
-        assert next_of(pid) == Exited(4)
-
-    fork(life).result()
-
-
-@clause("ptrace.exec-sigtrap", "ptrace(2)", "execve(2) under ptrace")
-def test_execve_sends_sigtrap(fork):
-    """Without PTRACE_O_TRACEEXEC a tracee that was not seized gets SIGTRAP with si_code SI_USER after execve()."""
-
-    def life() -> None:
-        pid = begin(traced, executes)
-        assert next_of(pid) == Stopped(SIGTRAP)
-        assert ptrace_siginfo(pid).code == SI_USER
-        ptrace(PTRACE_CONT, pid)
-        assert next_of(pid) == Exited(4)
-
-    fork(life).result()
-
-
-@clause("ptrace.exec-seized", "ptrace(2)", "DESCRIPTION", since="3.4")
-def test_execve_of_seized_tracee_sends_no_sigtrap(fork):
-    """A seized tracee gets no SIGTRAP after execve()."""
-
-    def life() -> None:
-        assert next_of(begin(seized, executes)) == Exited(4)
-
-    fork(life).result()
-
-
-@clause("ptrace.event-exit", "ptrace(2)", SECTION, since="2.5.60")
-@ATTACHED
-def test_exit_is_an_event(fork, start):
-    """With PTRACE_O_TRACEEXIT the tracee stops before it exits, and the event message is its exit status."""
-
-    def life() -> None:
-        pid = begin(start, lambda: 5, PTRACE_O_TRACEEXIT)
-        assert next_of(pid) == Stopped(SIGTRAP, PTRACE_EVENT_EXIT)
-        assert ptrace_event_message(pid) == 5 << 8
-        ptrace(PTRACE_CONT, pid)
-        assert next_of(pid) == Exited(5)
-
-    fork(life).result()
-
-
-@clause("ptrace.event-exit-signal", "ptrace(2)", SECTION, since="2.5.60")
-def test_death_by_signal_is_an_event(fork):
-    """With PTRACE_O_TRACEEXIT the tracee stops before it dies of a signal, which is in the event message."""
-
-    def life() -> None:
-        pid = begin(traced, raising(SIGTERM), PTRACE_O_TRACEEXIT)
-        assert next_of(pid) == Stopped(SIGTERM)
-        ptrace(PTRACE_CONT, pid, 0, SIGTERM)
-        assert next_of(pid) == Stopped(SIGTRAP, PTRACE_EVENT_EXIT)
-        assert ptrace_event_message(pid) == SIGTERM
-        ptrace(PTRACE_CONT, pid)
-        assert next_of(pid) == Killed(SIGTERM)
-
-    fork(life).result()
-
-
-@clause("ptrace.exit-not-prevented", "ptrace(2)", "DESCRIPTION", since="2.5.60")
-def test_exit_cannot_be_prevented(fork, pipe):
-    """At PTRACE_EVENT_EXIT the tracee still has its descriptors; a restart with any signal cannot prevent the exit."""
-    kept = pipe()
-
-    def life() -> None:
-        pid = begin(traced, lambda: 5, PTRACE_O_TRACEEXIT)
-        kept.close_write()
-        assert next_of(pid) == Stopped(SIGTRAP, PTRACE_EVENT_EXIT)
-        assert poll({kept.read_fd: POLLIN}, 0) == {}
-        ptrace(PTRACE_CONT, pid, 0, SIGUSR1)
-        assert next_of(pid) == Exited(5)
-        assert poll({kept.read_fd: POLLIN}, 0) == {kept.read_fd: POLLHUP}
-
-    child = fork(life)
-    kept.close_write()
-    child.result()
-
-
 @clause("ptrace.event-siginfo", "ptrace(2)", SECTION)
 def test_siginfo_of_event(fork):
     """In a PTRACE_EVENT stop PTRACE_GETSIGINFO returns SIGTRAP with the event in the upper byte of si_code."""
@@ -390,100 +237,5 @@ def test_unknown_option_fails(fork):
             ptrace(PTRACE_SETOPTIONS, pid, 0, 1 << 30)
         ptrace(PTRACE_CONT, pid)
         assert next_of(pid) == Stopped(SIGTRAP, PTRACE_EVENT_EXIT)
-
-    fork(life).result()
-
-
-# Classic BPF of seccomp(2): notify the tracer of a call with this number, with the data 77; allow all others.
-LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
-TRACE, ALLOW = 0x7FF0_0000, 0x7FFF_0000
-
-
-def filtered(number: int, function: Callable[[], int]) -> int:
-    """Notify the tracer of system call *number*, and call *function*. For a tracee."""
-    steps = [(LOAD, 0, 0, 0), (JUMP_IF_EQUAL, 0, 1, number), (RETURN, 0, 0, TRACE | 77), (RETURN, 0, 0, ALLOW)]
-    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
-    program = ctypes.create_string_buffer(struct.pack("@HP", len(steps), ctypes.addressof(code)))
-    prctl(PR_SET_NO_NEW_PRIVS, 1)
-    try:
-        prctl(PR_SET_SECCOMP, 2, ctypes.addressof(program))
-    except OSError:
-        return NO_FILTER
-    return function()
-
-
-NO_FILTER = 250
-
-
-def to_filtered_call(pid: int, op: int = PTRACE_CONT) -> None:
-    """Restart the tracee until the filtered system call."""
-    ptrace(op, pid)
-    while (report := next_of(pid)) != Stopped(SIGTRAP, PTRACE_EVENT_SECCOMP):
-        if report == Exited(NO_FILTER):
-            untested(Need.SECCOMP, "needs seccomp filters")
-        assert isinstance(report, Stopped)
-        ptrace(op, pid)
-
-
-@clause("ptrace.event-seccomp", "ptrace(2)", SECTION, since="3.5")
-def test_seccomp_ret_trace_is_an_event(fork):
-    """With PTRACE_O_TRACESECCOMP a SECCOMP_RET_TRACE rule stops the tracee; the event message is the data of the
-    rule.
-    """
-
-    def life() -> None:
-        number = number_of("getpid")
-        pid = traced(lambda: filtered(number, lambda: syscall(number) == os.getpid()), PTRACE_O_TRACESECCOMP)
-        to_filtered_call(pid)
-        assert ptrace_event_message(pid) == 77
-
-    fork(life).result()
-
-
-@clause("ptrace.seccomp-then-allowed", "ptrace(2)", "PTRACE_EVENT_SECCOMP stops (since Linux 4.8)", since="4.8")
-def test_call_is_executed_after_seccomp_stop(fork):
-    """After a PTRACE_EVENT_SECCOMP stop without changes the system call is executed."""
-
-    def life() -> None:
-        number = number_of("getpid")
-        pid = traced(lambda: filtered(number, lambda: int(syscall(number) > 0)), PTRACE_O_TRACESECCOMP)
-        to_filtered_call(pid)
-        ptrace(PTRACE_CONT, pid)
-        assert next_of(pid) == Exited(1)
-
-    fork(life).result()
-
-
-@clause("ptrace.seccomp-then-exit-stop", "ptrace(2)", "PTRACE_EVENT_SECCOMP stops (since Linux 4.8)", since="4.8")
-def test_seccomp_stop_is_followed_by_exit_stop(fork):
-    """After a PTRACE_EVENT_SECCOMP stop PTRACE_SYSCALL leads to a syscall-exit-stop without a syscall-enter-stop
-    before it.
-    """
-
-    def life() -> None:
-        number = number_of("getpid")
-        pid = traced(lambda: filtered(number, lambda: int(syscall(number) > 0)), PTRACE_O_TRACESECCOMP)
-        to_filtered_call(pid)
-        ptrace(PTRACE_SYSCALL, pid)
-        assert next_of(pid) == Stopped(SIGTRAP)
-        ptrace(PTRACE_CONT, pid)
-        assert next_of(pid) == Exited(1)
-
-    fork(life).result()
-
-
-@clause("ptrace.syscall_info-seccomp", "ptrace(2)", "DESCRIPTION", since="5.3")
-def test_syscall_info_of_seccomp_stop(fork):
-    """In a PTRACE_EVENT_SECCOMP stop PTRACE_GET_SYSCALL_INFO returns the system call's number and arguments and the
-    data of the rule.
-    """
-
-    def life() -> None:
-        number = number_of("tgkill")
-        pid = traced(lambda: filtered(number, lambda: syscall(number, 11, 12, 0)), PTRACE_O_TRACESECCOMP)
-        to_filtered_call(pid)
-        info = ptrace_syscall_info(pid)
-        assert info.op == PTRACE_SYSCALL_INFO_SECCOMP
-        assert (info.nr, info.args[:3], info.ret_data) == (number, (11, 12, 0), 77)
 
     fork(life).result()

@@ -9,9 +9,13 @@ from errno import EIO
 from fcntl import ioctl
 from signal import SIGSTOP, SIGTRAP
 from termios import FIONREAD
+from typing import Any
+
+import pytest
 
 from pytest_ipc import Need, untested
 from pytest_ipc.kernel import (
+    PTRACE_CONT,
     PTRACE_EVENT_STOP,
     PTRACE_INTERRUPT,
     PTRACE_O_TRACESYSGOOD,
@@ -181,3 +185,21 @@ def to_syscall_stop(pid: int) -> SyscallInfo:
     ptrace(PTRACE_SYSCALL, pid)
     assert next_of(pid) == SYSCALL_STOP
     return ptrace_syscall_info(pid)
+
+
+def reader(pipe: Any) -> int:
+    """Start a child that waits for a byte and exits with its value."""
+    return bare_child(lambda: pipe.read(1)[0])
+
+
+Start = Callable[[Callable[[], int], int], int]
+
+ATTACHED = pytest.mark.parametrize("start", [traced, seized], ids=["traceme", "seized"])
+
+
+def begin(start: Start, function: Callable[[], int], options: int = 0) -> int:
+    """Start a tracee and let it run."""
+    pid = start(function, options)
+    if start is traced:
+        ptrace(PTRACE_CONT, pid)
+    return pid
