@@ -83,7 +83,9 @@ def leave(flags: int) -> None:
             unshare(flags | CLONE_NEWUSER)
             map_user(0, 0, uid, gid)
     except OSError as error:
-        untested(Need.IPC_NAMESPACES, f"needs CAP_SYS_ADMIN, or user namespaces for ordinary users: {error.strerror}")
+        untested(
+            Need.IPC_NAMESPACES, f"needs CAP_SYS_ADMIN, or user namespaces for unprivileged users: {error.strerror}"
+        )
 
 
 def limit_process(name: str, soft: int, hard: int | None = None) -> None:
@@ -104,7 +106,7 @@ def change_limit(name: str, value: int | str) -> None:
     try:
         set_limit(name, value)
     except OSError as error:
-        untested(Need.NAMESPACE_LIMITS, f"cannot write /proc/sys/{name} in a namespace of its own: {error.strerror}")
+        untested(Need.NAMESPACE_LIMITS, f"cannot write /proc/sys/{name} in a new namespace: {error.strerror}")
 
 
 def mount_tmpfs(path: str | os.PathLike[str], flags: int = 0, options: str | None = None) -> None:
@@ -122,7 +124,7 @@ def mount_tmpfs(path: str | os.PathLike[str], flags: int = 0, options: str | Non
     except OSError as error:
         untested(
             Need.MOUNTS,
-            f"needs a mount of its own: CAP_SYS_ADMIN, or user namespaces for ordinary users: {error.strerror}",
+            f"needs a mount of its own: CAP_SYS_ADMIN, or user namespaces for unprivileged users: {error.strerror}",
         )
 
 

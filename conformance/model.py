@@ -72,7 +72,7 @@ class Model(RuleBasedStateMachine):
         meant = outcome(model)
         if came != meant:
             _no_limit_in_the_way(came)
-            difference = Deviation(f"{call} to {meant.told()}", f"it {came.told(past=True)}{self.after}")
+            difference = Deviation(f"{call} to {meant.in_words()}", f"it {came.in_words(past=True)}{self.after}")
             self.differences.append((len(self.history), difference))
             raise difference
         return came.value if isinstance(came, Gives) else None
@@ -88,8 +88,8 @@ class Model(RuleBasedStateMachine):
         after = [state for result, state in allowed if result == came]
         if not after:
             _no_limit_in_the_way(came)
-            meant = " or ".join(dict.fromkeys(result.told() for result, _ in allowed)) or "wait"
-            difference = Deviation(f"{words} to {meant}", f"it {came.told(past=True)}{self.after}")
+            meant = " or ".join(dict.fromkeys(result.in_words() for result, _ in allowed)) or "wait"
+            difference = Deviation(f"{words} to {meant}", f"it {came.in_words(past=True)}{self.after}")
             self.differences.append((len(self.history), difference))
             raise difference
         self.history.append(words)

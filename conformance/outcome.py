@@ -22,7 +22,7 @@ class Fails:
         """Return the error that *call* failed with, as our calls raise it."""
         return self.error or OSError(self.errno, f"{call}: {os.strerror(self.errno or 0)}")
 
-    def told(self, past: bool = False) -> str:
+    def in_words(self, past: bool = False) -> str:
         """Return the outcome in words."""
         return f"{'failed' if past else 'fail'} with {errno_name(self.errno)}"
 
@@ -33,7 +33,7 @@ class Gives:
 
     value: Any = None
 
-    def told(self, past: bool = False) -> str:
+    def in_words(self, past: bool = False) -> str:
         """Return the outcome in words."""
         if self.value is None:
             return "returned" if past else "return"

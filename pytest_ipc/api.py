@@ -103,7 +103,7 @@ class Ipc:
         )
 
     def observe(self, pid: int) -> Observed:
-        """Observe any process by its id, whoever started it: state, files, maps, limits. ProcessLookupError."""
+        """Observe any process by its id: state, files, maps, limits. ProcessLookupError."""
         __tracebackhide__ = True
         from .processes.observe import observe
 

@@ -46,12 +46,12 @@ _default_timeout: float = DEFAULT_TIMEOUT
 
 
 def default_timeout() -> float:
-    """Return the seconds that DEFAULT stands for."""
+    """Return the value of DEFAULT in seconds."""
     return _default_timeout
 
 
 def set_default_timeout(seconds: float) -> None:
-    """Set what DEFAULT stands for in this process and in the children forked from now on."""
+    """Set the value of DEFAULT in seconds, in this process and in the children forked from now on."""
     global _default_timeout
     _default_timeout = seconds
 

@@ -110,11 +110,11 @@ def exists(id: int) -> bool:
 
 
 def nothing_in(room: dict[str, str]) -> str:
-    return f"nothing was left behind in {room['XDG_RUNTIME_DIR']}/pytest-ipc\n"
+    return f"nothing was leaked in {room['XDG_RUNTIME_DIR']}/pytest-ipc\n"
 
 
 def test_nothing_to_report(command, room):
-    assert command("sweep").stdout == "nothing was left behind: there is no state directory\n"
+    assert command("sweep").stdout == "nothing was leaked: there is no state directory\n"
     done = command("status")
     assert done.returncode == 0
     assert f"the next run creates {room['XDG_RUNTIME_DIR']}/pytest-ipc" in done.stdout
@@ -228,7 +228,7 @@ def test_every_place_of_the_user_is_looked_through_and_named(command, owner, roo
     assert done.stdout.splitlines()[-1] == f"looked in {runtime}, {temp}"
     assert not exists(id)
     assert not path.parent.exists()
-    assert command("sweep").stdout == f"nothing was left behind in {runtime}, {temp}\n"
+    assert command("sweep").stdout == f"nothing was leaked in {runtime}, {temp}\n"
 
 
 def test_another_place_that_cannot_be_trusted_is_named(command, room):

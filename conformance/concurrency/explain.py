@@ -84,12 +84,12 @@ def _in_words(
     return Explanation(
         step.operation,
         f"{name} to {wanted or 'give what fits an order of the calls'}",
-        f"it {operation.told()}, which fits no order of the calls",
+        f"it {operation.in_words()}, which fits no order of the calls",
     )
 
 
 def _one_of(results: list[Outcome]) -> str:
-    words = list(dict.fromkeys(result.told() for result in results))
+    words = list(dict.fromkeys(result.in_words() for result in results))
     if len(words) > _MOST:
         return " or ".join(words[:_MOST]) + f" or one of {len(words) - _MOST} other results"
     return " or ".join(words)

@@ -39,9 +39,9 @@ class Operation:
     result: Outcome | None = None
     fate: Fate = Fate.RETURNED
 
-    def told(self) -> str:
+    def in_words(self) -> str:
         """Return in words how the operation ended."""
-        return self.result.told(past=True) if self.result is not None else self.fate.value
+        return self.result.in_words(past=True) if self.result is not None else self.fate.value
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def text(history: History, words: Callable[[Call], str] = str, marked: int | Non
                 f"{'*' if place == marked else ''}{number}",
                 operation.worker,
                 _call(operation, words),
-                operation.told() if operation.fate is not Fate.ENDED else "",
+                operation.in_words() if operation.fate is not Fate.ENDED else "",
                 f"{(operation.invoked - start) / 1000:.1f} to {end_text or '...'} µs",
             )
         )
@@ -110,7 +110,7 @@ def svg(history: History, words: Callable[[Call], str] = str, marked: int | None
         dashed = "" if end is not None else ' stroke-dasharray="4 3"'
         line = f"{number}  {operation.worker}: {_call(operation, words)}"
         if operation.fate is not Fate.ENDED:
-            line += f" {operation.told()}"
+            line += f" {operation.in_words()}"
         parts.append(
             f"<g><title>{escape(line)}</title>"
             f'<rect x="{left}" y="{y}" width="{max(right - left, 6)}" height="{_BAR}" rx="3" '

@@ -169,7 +169,7 @@ def test_newuser_and_newipc_need_no_privilege(unprivileged):
     def child() -> tuple[str, str]:
         before = where()
         if (refusal := trial(lambda: unshare(CLONE_NEWUSER))) is not None:
-            untested(Need.USER_NAMESPACES, f"needs user namespaces for ordinary users: {refusal.strerror}")
+            untested(Need.USER_NAMESPACES, f"needs user namespaces for unprivileged users: {refusal.strerror}")
         unshare(CLONE_NEWUSER | CLONE_NEWIPC)
         return before, where()
 

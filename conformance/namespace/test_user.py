@@ -34,7 +34,7 @@ def enter_user_namespace(also: int = 0) -> tuple[int, int]:
     try:
         unshare(CLONE_NEWUSER)
     except OSError as error:
-        untested(Need.USER_NAMESPACES, f"needs user namespaces for ordinary users: {error.strerror}")
+        untested(Need.USER_NAMESPACES, f"needs user namespaces for unprivileged users: {error.strerror}")
     prctl(PR_SET_DUMPABLE, 1)  # after a change of uid its files in /proc are root's
     if also:
         unshare(also)

@@ -1,1 +1,1 @@
-"""All IPC objects of the system, whoever created them: the inventory, their users, and orphans without a user."""
+"""All IPC objects of the system, of any creator: the inventory, their users, and orphans without a user."""

@@ -121,7 +121,7 @@ class Ledger:
             begin = following({"at": now[0], "uid": now[1]})[2:]
             with self._lock:
                 if not self._file.is_in_place():
-                    self._rewrite(create=True)  # somebody emptied the directory, and nobody would find the record
+                    self._rewrite(create=True)  # the directory was emptied: the record would not be found
                 self._stamp = now, begin
         line = self._line(f"+ {number} {kind} {{{begin}{following(details)}}}\n")
         with self._lock:

@@ -180,7 +180,7 @@ class LedgerFile:
             raise self._failure(error, "the ledger cannot be rewritten") from None
 
     def _home(self, *, create: bool) -> int | None:
-        """Open the directory of the file; with *create*, of a new file elsewhere if its parent directory is gone."""
+        """Open the directory of the file; with *create*, of a new file if its parent directory is gone."""
         try:
             return open_state_dir(create=create, path=self._place)
         except StateDirError as error:

@@ -1,7 +1,7 @@
 """Removal of objects in another IPC namespace.
 
 A namespace without a process is gone with its objects. (A namespace held by a descriptor alone, as by the fixture
-`ipc_namespace`, goes with its holder.) For an existing one, a forked child enters it by setns(2), entering the user
+`ipc_namespace`, ends with its holder.) For an existing one, a forked child enters it by setns(2), entering the user
 namespace of one of its processes first if that differs, and finds, verifies and removes the object there.
 """
 

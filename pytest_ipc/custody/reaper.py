@@ -5,7 +5,7 @@ as any child that holds it delays the end of file. Then it sweeps the ledgers of
 reads only the ledgers, so objects need no registration. Its owner waits until it watches (start_reaper.py).
 
 It is orphaned by a second fork, runs in its own session, ignores signals, and imports only the stdlib and this package.
-It kills a worker whose controller has died, as nobody would receive the worker's reports.
+It kills a worker whose controller has died, as the worker's reports have no receiver.
 """
 
 from __future__ import annotations

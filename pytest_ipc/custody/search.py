@@ -3,7 +3,7 @@
 A process is killed only if it is proven to descend from the recorded child: it is the child itself; its parent is
 proven; it is in the child's process group and session; it has the child's tag and runs as this user, as only this user
 and root can set the tag there; it has the tag and a ledger, which only this user's processes can create; or it was seen
-below the owner while that was alive. A process of another user with only the tag is reported and left alone, as any
+below the owner while that was alive. A process of another user with only the tag is reported and not killed, as any
 user can tag their own processes. See descendants.py for tag and mark.
 """
 

@@ -1,7 +1,7 @@
 """The state directory, which holds the ledgers, and the checks before it is trusted.
 
 Its name can be guessed (state_paths.py). So it must be a directory, not a symbolic link, owned by this user and closed
-to all others. Otherwise somebody has planted it, which is an error and no reason to try another name.
+to all others. Otherwise another user has planted it, which is an error and no reason to try another name.
 """
 
 from __future__ import annotations

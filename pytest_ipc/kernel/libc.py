@@ -77,7 +77,7 @@ def recent_calls() -> list[str]:
     The calls of a child follow when its result was read: "[pid 7] shmdt(…) = 0". The contents of pointers are not
     shown, except text. Calls by Python's own modules are not recorded.
     """
-    return [entry if isinstance(entry, str) else _told(*entry) for entry in tuple(_recent)]
+    return [entry if isinstance(entry, str) else _as_text(*entry) for entry in tuple(_recent)]
 
 
 def note_calls(pid: int, calls: Iterable[str]) -> None:
@@ -90,7 +90,7 @@ def forget_calls() -> None:
     _recent.clear()
 
 
-def _told(name: str, arguments: Sequence[Any], result: Any, errno: int) -> str:
+def _as_text(name: str, arguments: Sequence[Any], result: Any, errno: int) -> str:
     came = _shown(result)
     if errno:
         came = f"{-1 if result == SIZE[1] else came} {errno_name(errno)}"  # (void *)-1
@@ -179,16 +179,16 @@ def function(
         if failed:
             # Read at once: nothing may run between the return and this line; see errno_kept for signal handlers.
             errno = result if fails is error_number else ctypes.get_errno()
-        told: Sequence[Any] = arguments
+        shown: Sequence[Any] = arguments
         for place in pointers:
-            value = told[place]
+            value = shown[place]
             kind = value.__class__
             if not (kind is int or value is None or (kind is bytes and len(value) <= _TEXT)):
                 # Not the object itself: it would keep its buffer, such as a memory map, from being closed.
-                kept = [*told]
+                kept = [*shown]
                 kept[place] = "&"
-                told = kept
-        entry = (name, told, result, errno)
+                shown = kept
+        entry = (name, shown, result, errno)
         _recent.append(entry)
         if failed:
             raise OSError(errno, f"{name}: {os.strerror(errno)}")

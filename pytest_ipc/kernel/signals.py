@@ -265,7 +265,7 @@ def siginfo(raw: bytes) -> SigInfo:
 
     union = abi.SIGINFO_UNION
     signo, errno, code = member(0), member(4), member(8)
-    child = signo == _SIGCHLD and code > 0  # si_status lies at the offset of si_value
+    child = signo == _SIGCHLD and code > 0  # si_status has the offset of si_value
     ready = 0 < code < SI_KERNEL and signo not in {_SIGCHLD, *_FAULTS}
     from_process = code in (SI_USER, SI_QUEUE, SI_MESGQ, SI_TKILL) or child
     return SigInfo(

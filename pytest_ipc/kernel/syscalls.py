@@ -2,7 +2,7 @@
 
 Numbers depend on the machine, and libc may make another call than the one named: glibc's semop(2) is a semtimedop, its
 pause(2) a ppoll on newer architectures; old 32-bit ABIs use ipc(2) and socketcall(2). `numbers_of` returns every number
-that can stand for a name on this machine. Under an emulator of another CPU, such as qemu-user, /proc shows the numbers
+that can have a name on this machine. Under an emulator of another CPU, such as qemu-user, /proc shows the numbers
 of the host; that is detected.
 """
 

@@ -59,11 +59,11 @@ class Deadline:
         """Return whether the time is over."""
         return time.monotonic() >= self._end
 
-    def rounds(self, fd: int | None = None, *, told: bool = False) -> Iterator[None]:
+    def rounds(self, fd: int | None = None, *, notified: bool = False) -> Iterator[None]:
         """Yield once for each time that a condition is to be checked, until the time is over; at least once.
 
         The first rounds follow without a pause, later ones after a millisecond or when *fd* becomes readable. With
-        *told*, the condition changes only when *fd* becomes readable: the rounds wait for that and use no CPU time.
+        *notified*, the condition changes only when *fd* becomes readable: the rounds wait for that and use no CPU time.
         """
         poll = select.poll()
         if fd is not None:
@@ -73,12 +73,12 @@ class Deadline:
             yield
             if self.passed:
                 return
-            if told and fd is not None:
+            if notified and fd is not None:
                 poll.poll(min(self.left, 1.0) * 1000 + 1)
             else:
                 poll.poll(0 if pauses < 5 else 1)
             pauses += 1
 
-    def until(self, question: Callable[[], bool], fd: int | None = None, *, told: bool = False) -> bool:
-        """Return whether *question* becomes true before the time is over; *fd* and *told* are those of rounds()."""
-        return any(question() for _ in self.rounds(fd, told=told))
+    def until(self, question: Callable[[], bool], fd: int | None = None, *, notified: bool = False) -> bool:
+        """Return whether *question* becomes true before the time is over; *fd* and *notified* are those of rounds()."""
+        return any(question() for _ in self.rounds(fd, notified=notified))

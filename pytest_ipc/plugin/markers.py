@@ -74,7 +74,7 @@ class Clauses:
             from ..kernel import libc
             from ..verdict.judge import assertions
 
-            libc.forget_calls()  # the previous test's calls are no evidence
+            libc.forget_calls()  # the previous test's calls are not evidence
             assertions.begin()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_runtest_setup")

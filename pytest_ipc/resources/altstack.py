@@ -15,9 +15,9 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
 class AlternateStack(Resource):
-    """Memory that handlers with SA_ONSTACK run on, in the thread that made it, until it ends (sigaltstack(2)).
+    """The alternate stack of the thread that created it, for handlers with SA_ONSTACK (sigaltstack(2)).
 
-    It is shared with forked children, so that a test can see in it what a child's handler has left there. Made by
+    Its memory is shared with forked children, so that a test can see the traces of a child's handler in it. Created by
     `Signals.alternate_stack`.
     """
 
@@ -37,9 +37,9 @@ class AlternateStack(Resource):
 
     @classmethod
     def create(cls, size: int = 1 << 16, *, flags: int = 0) -> Self:
-        """sigaltstack(2): an alternate stack of *size* bytes for this thread.
+        """Set an alternate stack of *size* bytes for this thread (sigaltstack(2)).
 
-        OSError (ENOMEM when that is too little).
+        Raises OSError (ENOMEM if *size* is too small).
         """
         return cls(check_size(size, "an alternate stack"), flags)
 
@@ -48,12 +48,12 @@ class AlternateStack(Resource):
 
     @property
     def memory(self) -> bytes:
-        """What lies there now: all zeros until a handler has run on it."""
+        """Return the content of the stack: all zeros until a handler has run on it."""
         self._usable()
         return self._memory[:]
 
     def _end(self) -> None:
-        # The one before, unless somebody has put another in this one's place.
+        # Restore the previous stack, unless another has replaced this one.
         if sigaltstack().sp == self.address:
             sigaltstack(self._before)
         self._memory.close()

@@ -22,10 +22,7 @@ Taken = TypeVar("Taken")
 
 
 class Descriptor(WithDescriptor):
-    """A descriptor that is closed once, in whichever process closes it.
-
-    It needs no record: the kernel closes it with the process.
-    """
+    """A descriptor that each process closes once. It needs no record: the kernel closes it with the process."""
 
     def __init__(self, fd: int, name: str, scope: Scope | None = None) -> None:
         self._fd = fd
@@ -36,7 +33,7 @@ class Descriptor(WithDescriptor):
         return plain(f"<{self._name}, descriptor {self._fd}>")
 
     def close(self) -> None:
-        """close(2). Harmless when it is closed. A forked child closes its own copy: descriptors are per process."""
+        """Close the descriptor (close(2)). Harmless if it is closed. A forked child closes its own copy."""
         if self._ended:
             return
         self._closed = True
@@ -51,9 +48,9 @@ class Descriptor(WithDescriptor):
     def _taking(
         self, take: Callable[[], Taken], timeout: Timeout | Deadline, what: str, event: int = select.POLLIN
     ) -> Taken:
-        """Return take() once the descriptor is ready, again after a signal; TimeoutError saying *what* did not come.
+        """Return take() once the descriptor is ready, retried after a signal. Raises TimeoutError for *what*.
 
-        Others may take it first. A descriptor with O_NONBLOCK is then waited for again; one without blocks in the call.
+        Another process may be faster. A descriptor with O_NONBLOCK is polled again; one without blocks in the call.
         """
         fd = self.fileno()
         deadline = timeout if isinstance(timeout, Deadline) else Deadline(check_timeout(timeout))
@@ -71,14 +68,14 @@ class Descriptor(WithDescriptor):
                     raise
 
     def _state(self) -> str:
-        """What the kernel reports of the object, for the message of a timeout. OSError."""
+        """Return the state of the object that the kernel reports, for the message of a timeout. Raises OSError."""
         return ""
 
 
 def fdinfo(fd: int, name: str) -> str:
     """Return the value of the line *name* in /proc/self/fdinfo (proc_pid_fdinfo(5)).
 
-    OSError; ValueError if there is no such line.
+    Raises OSError; ValueError if the line is missing.
     """
     with io.open(f"/proc/self/fdinfo/{fd}") as lines:
         for line in lines:

@@ -18,27 +18,27 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
 class EventFd(Descriptor):
-    """A counter that processes add to and take from, with a descriptor that can be waited for (eventfd(2))."""
+    """A counter with a descriptor: processes add to it, and wait until they can take from it (eventfd(2))."""
 
     @classmethod
     def create(cls, value: int = 0, *, flags: int = EFD_CLOEXEC, scope: Scope | None = None) -> Self:
-        """eventfd(2): a counter that begins with *value*, 32 bits without a sign.
+        """Create a counter with the initial *value*, unsigned 32 bits (eventfd(2)).
 
-        OSError: EINVAL for an unknown flag, EMFILE.
+        Raises OSError (EINVAL for an unknown flag, EMFILE).
         """
         return cls(eventfd(value, flags), "event counter", scope)
 
     def read(self, *, timeout: Timeout = DEFAULT) -> int:
-        """Take the counter's value, or 1 of it with EFD_SEMAPHORE, waiting until there is some.
+        """Wait until the counter is above 0 and take its value, or 1 with EFD_SEMAPHORE.
 
-        TimeoutError after *timeout* seconds.
+        Raises TimeoutError after *timeout* seconds.
         """
         return self._taking(lambda: eventfd_read(self._fd), timeout, "an event from")
 
     def write(self, value: int = 1, *, timeout: Timeout = DEFAULT) -> None:
-        """Add *value*, waiting until there is room for it.
+        """Add *value*, waiting until the counter can hold it.
 
-        TimeoutError after *timeout* seconds; ValueError for what never fits.
+        Raises TimeoutError after *timeout* seconds; ValueError for a value beyond EVENTFD_MAX.
         """
         if not 0 <= value <= EVENTFD_MAX:
             raise ValueError(f"eventfd: value must be from 0 to {EVENTFD_MAX} (EVENTFD_MAX), not {value}")

@@ -1,9 +1,9 @@
 """FIFOs as objects: created, opened with a deadline, and never removed while a process is blocked in open(2).
 
-A blocking open of a FIFO cannot be given a time limit without a signal or a thread, and neither is this package's to
-take. So both ends are opened without blocking and the kernel is asked whether the other side has come: a writer's open
-fails with ENXIO until there is a reader; on a reader's side tee(2) tells no writer (0) from no data yet (EAGAIN) and
-consumes nothing.
+A blocking open of a FIFO has a timeout only with a signal or a thread, which this package must not use. So both ends
+are opened without blocking, and the kernel reports whether the other end is open: a writer's open fails with ENXIO
+until there is a reader; for a reader, tee(2) distinguishes no writer (0) from no data yet (EAGAIN) and consumes
+nothing.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Fifo(Resource):
     def create(
         cls, *, mode: int = 0o600, path: str | os.PathLike[str] | None = None, scope: Scope | None = None
     ) -> Self:
-        """mkfifo(3): a FIFO with *mode* less the umask, at *path* or in a private directory of its own.
+        """Create a FIFO with *mode* less the umask, at *path* or in its own private directory (mkfifo(3)).
 
-        ValueError or TypeError for a mode or path that no file can have; OSError with the call's errno.
+        Raises ValueError or TypeError for an invalid mode or path; OSError.
         """
         check_mode(mode)
         return cls(OwnedFile.create("fifo", "FIFO", lambda place: mkfifo(place, mode), path), scope)
@@ -54,13 +54,13 @@ class Fifo(Resource):
         return plain(f"<Fifo {self.path}>")
 
     def descriptors(self) -> list[int]:
-        """Those of the ends that were opened here and are still open."""
+        """Return the descriptors of the ends that this object opened and that are still open."""
         return [fd for end in self._ends for fd in end.descriptors()]
 
     def open_reader(self, *, timeout: Timeout = DEFAULT) -> End:
-        """Open for reading as open(2) with O_RDONLY does: done when there is a writer. The end blocks as usual.
+        """Open the FIFO for reading, waiting for a writer as open(2) with O_RDONLY does. The end is a blocking one.
 
-        TimeoutError when no writer has come within *timeout* seconds; OSError.
+        Raises TimeoutError if no writer opens it within *timeout* seconds; OSError.
         """
         self._usable()
         seconds = check_timeout(timeout)
@@ -75,9 +75,9 @@ class Fifo(Resource):
         return self._opened(fd, "read")
 
     def open_writer(self, *, timeout: Timeout = DEFAULT) -> End:
-        """Open for writing as open(2) with O_WRONLY does: done when there is a reader. The end blocks as usual.
+        """Open the FIFO for writing, waiting for a reader as open(2) with O_WRONLY does. The end is a blocking one.
 
-        TimeoutError when no reader has come within *timeout* seconds; OSError.
+        Raises TimeoutError if no reader opens it within *timeout* seconds; OSError.
         """
         self._usable()
         seconds = check_timeout(timeout)
@@ -101,14 +101,14 @@ class Fifo(Resource):
         finish(*(end.close for end in reversed(self._ends)), partial(self._file.close, self._unlink_and_release))
 
     def _unlink_and_release(self) -> None:
-        """Remove the file and let go whoever is blocked in opening it: an O_RDWR open is a reader and a writer at once.
+        """Remove the file and release processes blocked in its open(2): an O_RDWR open is both reader and writer.
 
-        That open stays until the name is gone, so that nobody can come in between and block after the release. It goes
-        by the anchor: also who waits at a name that the test has taken away is let go.
+        It stays open until the name is removed, so that no process can block in between. It uses the anchor, so that
+        processes blocked on a name that the test has removed are released too.
         """
         anchor, keeper = self._file.anchor, None
         if anchor is not None:
-            with failures_ignored:  # another user's by now; no /proc; a system that has no O_RDWR for FIFOs
+            with failures_ignored:  # owned by another user by now; no /proc; a system without O_RDWR for FIFOs
                 if os.fstat(anchor).st_mode & 0o600 != 0o600:
                     os.chmod(f"/proc/self/fd/{anchor}", 0o600)
                 keeper = os.open(f"/proc/self/fd/{anchor}", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -120,10 +120,10 @@ class Fifo(Resource):
 
 
 def _writer_came(fd: int) -> bool:
-    """Whether a writer has opened the FIFO that *fd* reads, even if it has left again. Consumes nothing."""
+    """Return whether a writer has opened the FIFO that *fd* reads, even if it has closed it. Consumes nothing."""
     poll = select.poll()
     poll.register(fd, select.POLLIN)
-    if poll.poll(0):  # data, or the hang-up of a writer that has been there
+    if poll.poll(0):  # data, or the hang-up of an earlier writer
         return True
     scratch_read, scratch_write = os.pipe()
     try:

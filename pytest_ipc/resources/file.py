@@ -1,6 +1,6 @@
 """A file that a resource creates where its mechanism needs a path: on record, and removed once it is identified.
 
-The name is by default in a private folder that nobody can have guessed, on record before it is there.
+By default the name is in a private folder with an unpredictable name, which is on record before it exists.
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
 class OwnedFile:
-    """A file that this process made, at `path`.
+    """A file that this process created, at `path`.
 
-    Two descriptors with O_PATH are held. One stands for the file, so that its number is not given to another file once
-    the test has removed the name. The other stands for its folder, so that the name can be removed from wherever the
-    test has gone: another root, another mount namespace. A test may close both; each is compared with what it must
-    stand for before it is used.
+    It holds two O_PATH descriptors. One is of the file, so that its inode number is not reused after the test has
+    removed the name. The other is of its folder, so that the name can be removed from another root or mount namespace.
+    A test may close both; each is verified before it is used.
     """
 
     def __init__(self, path: str, word: str, directory: str | None, folder: int, anchor: int, record: Record) -> None:
@@ -46,12 +45,10 @@ class OwnedFile:
     def create(
         cls, kind: str, word: str, make: Callable[[str], object], path: str | os.PathLike[str] | None = None
     ) -> Self:
-        """Make a file with make(path), which must fail where there is one.
+        """Create a file with make(path), which must fail if it exists, at *path* or in its own private folder.
 
-        At *path*, or in a private folder of its own.
-
-        *kind* is the row of the table in custody/kinds, *word* what people call it. ValueError for a path that no file can
-        have; OSError from *make*, or where the folder for temporary files is not safe.
+        *kind* is the row of the table in custody/kinds, *word* its name for people. Raises ValueError for an invalid
+        path; OSError from *make*, or if the folder for temporary files is not safe.
         """
         directory = None
         if path is None:
@@ -60,7 +57,7 @@ class OwnedFile:
         elif not os.fspath(path) or "\0" in os.fsdecode(path):
             raise ValueError(f"{os.fspath(path)!r} cannot be the path of a {word}")
         else:
-            # Where it really is: the test may be in another directory by the time it is removed.
+            # The absolute path: the test may have changed its directory when the file is removed.
             folder_path, name = os.path.split(os.fsdecode(path))
             place = os.path.join(os.path.realpath(folder_path or "."), name)
         record = intent(kind, path=place, directory=directory)
@@ -69,7 +66,7 @@ class OwnedFile:
         try:
             if directory is not None:
                 os.mkdir(directory, 0o700)
-                # Others may reach the file, whose mode says what they may do with it; not list it.
+                # Others may access the file by its mode, but not list the folder.
                 os.chmod(directory, 0o711)
             make(place)
             made = True
@@ -88,25 +85,22 @@ class OwnedFile:
 
     @property
     def anchor(self) -> int | None:
-        """The descriptor that stands for the file itself; None when the test has closed it."""
+        """Return the descriptor of the file itself; None if the test has closed it."""
         return self._anchor if same_file(self._anchor, self._identity) else None
 
     def unlink(self) -> bool:
-        """Remove the name, if it still stands for this file and not for one that the test has put in its place.
+        """Remove the name, if it still refers to this file and not to a replacement by the test.
 
-        Return whether this call was the one that removed it. OSError.
+        Return whether this call removed it. Raises OSError.
         """
-        with self._in_folder() as folder, suppress(FileNotFoundError):  # somebody was quicker
+        with self._in_folder() as folder, suppress(FileNotFoundError):  # removed by another process
             if same_entry(folder, self._name, self._identity):
                 os.unlink(self._name, dir_fd=folder)
                 return True
         return False
 
     def close(self, unlink: Callable[[], object] | None = None) -> None:
-        """Remove the file, by *unlink* where more belongs to it than that, and its folder.
-
-        OSError; the record stays then.
-        """
+        """Remove the file, by *unlink* if that does more, and its folder. Raises OSError; the record stays open."""
         finish(partial(self._remove, unlink or self.unlink), self._let_go)
 
     def _remove(self, unlink: Callable[[], object]) -> None:
@@ -120,7 +114,7 @@ class OwnedFile:
 
     @contextmanager
     def _in_folder(self) -> Iterator[int]:
-        """A descriptor of the folder that the file was made in. OSError where this process cannot reach it any more."""
+        """Yield a descriptor of the file's folder. Raises OSError if this process can no longer reach it."""
         if same_file(self._folder, self._folder_identity):
             yield self._folder
             return
@@ -143,7 +137,7 @@ class OwnedFile:
 
 
 def _take_back(place: str, directory: str | None, opened: list[int], made: bool) -> None:
-    """Undo what was done for a file that could not be made. OSError."""
+    """Remove the folder of a file whose creation failed, and close its descriptors. Raises OSError."""
     if made:
         os.unlink(place)
     if directory is not None:

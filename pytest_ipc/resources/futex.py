@@ -1,4 +1,4 @@
-"""Words that processes wait on, as objects: futex(2)."""
+"""Futex words as objects: futex(2)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
 class Futex(Resource):
-    """A word of 32 bits in memory shared with forked children, for them to wait on and be woken (futex(2)).
+    """A 32-bit futex word in memory shared with forked children (futex(2)).
 
-    It lies in anonymous memory, which is gone with the last process that has it.
+    The memory is anonymous: the kernel frees it with the last process that has it.
     """
 
     def __init__(self, value: int, scope: Scope | None = None) -> None:
@@ -34,7 +34,7 @@ class Futex(Resource):
 
     @classmethod
     def create(cls, value: int = 0, *, scope: Scope | None = None) -> Self:
-        """A word that begins with *value*. OverflowError for what 32 bits do not hold; OSError (ENOMEM)."""
+        """Create a word with the initial *value*. Raises OverflowError beyond 32 bits; OSError (ENOMEM)."""
         check_integer("futex", value, UINT)
         return cls(value, scope)
 
@@ -43,13 +43,13 @@ class Futex(Resource):
 
     @property
     def address(self) -> int:
-        """Where the word lies, in this process and in children forked from it."""
+        """The address of the word, in this process and in children forked from it."""
         self._usable()
         return addressof(self._word)
 
     @property
     def value(self) -> int:
-        """What the word holds now. Setting it wakes nobody."""
+        """The current value of the word. Setting it wakes no waiter."""
         self._usable()
         return self._word.value
 
@@ -60,9 +60,10 @@ class Futex(Resource):
         self._word.value = value
 
     def wait(self, expected: int, *, timeout: Timeout = DEFAULT) -> bool:
-        """FUTEX_WAIT: sleep while the word is *expected* until woken; False at once if it is something else.
+        """Sleep until woken, if the word is *expected*; return False at once if it is not (FUTEX_WAIT).
 
-        Somebody may wake it for no change: look at the value, and wait again. TimeoutError after *timeout* seconds.
+        A wake-up may come without a change: check the value, and wait again. Raises TimeoutError after *timeout*
+        seconds.
         """
         seconds = check_timeout(timeout)
         deadline = Deadline(seconds)
@@ -79,13 +80,13 @@ class Futex(Resource):
                 raise timed_out(seconds, what, lambda: f"it is {self.value}") from None
 
     def wake(self, most: int = 1) -> int:
-        """FUTEX_WAKE: wake at most *most* of those who wait; how many were woken."""
+        """Wake at most *most* waiters and return the number of woken ones (FUTEX_WAKE)."""
         return futex_wake(self.address, most)
 
     def requeue(self, other: Futex, *, wake: int = 1, most: int = 0x7FFF_FFFF) -> int:
-        """FUTEX_CMP_REQUEUE: wake *wake* waiters, have at most *most* others wait on *other*; how many of both.
+        """Wake *wake* waiters and move at most *most* others to *other* (FUTEX_CMP_REQUEUE).
 
-        OSError (EAGAIN).
+        Return the number of both. Raises OSError (EAGAIN).
         """
         return futex_cmp_requeue(self.address, wake, most, other.address, self.value)
 

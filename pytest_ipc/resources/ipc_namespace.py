@@ -1,12 +1,10 @@
-"""IPC namespaces as objects: limits of the test's own choosing, and children that run into them.
+"""IPC namespaces as objects: with the limits that a test chooses, and children that run in them.
 
-The process that makes one never moves. A child makes the namespace, sets its limits and sends a descriptor of it back;
-each actor goes there by setns(2) before its function. So the namespace lives as long as that descriptor or an actor
-does, and goes with everything in it whatever becomes of the test. Who may not make one makes a user namespace first, in
-which he may.
+The creating process never moves. A child creates the namespace, sets its limits and sends a descriptor of it back; each
+child of the fixture enters it by setns(2) before its function. The namespace lives as long as that descriptor or such a
+child, and the kernel then removes all objects in it. A process without CAP_SYS_ADMIN creates a user namespace first.
 
-Where the kernel has IPC namespaces and no descriptors of them (gVisor), each namespace has room for one actor, which
-makes it.
+If the kernel has IPC namespaces but no descriptors of them (gVisor), each namespace has one child, which creates it.
 """
 
 from __future__ import annotations
@@ -44,7 +42,7 @@ __all__ = ["IpcNamespace", "NotAllowedHere"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
-# Where mq_overview(7) has the file system of message queues; a name that a test can put another directory behind.
+# The mount point of the message queues in mq_overview(7); tests replace the name by another directory.
 MQUEUE = "/dev/mqueue"
 
 _INT, _LONG = INT[1], ULONG[1]
@@ -52,9 +50,9 @@ _MQUEUE = ("queues_max", "msg_max", "msgsize_max", "msg_default", "msgsize_defau
 
 
 class NotAllowedHere(OSError):
-    """This platform does not let this process have the object: the errno, and what would be needed.
+    """This platform does not permit this process to create the object: the errno, and the requirements.
 
-    `need` is the identifier of what is lacking (verdict/need.py).
+    `need` is the identifier of the unmet need (verdict/need.py).
     """
 
     need = "ipc-namespaces"
@@ -67,11 +65,11 @@ class NoNamespaceLimits(NotAllowedHere):
 
 
 class IpcNamespace(Resource):
-    """A new IPC namespace (ipc_namespaces(7)) with limits of its own, and the actors in it.
+    """A new IPC namespace with its own limits, and the children in it (ipc_namespaces(7)).
 
-    Several actors of one object share the namespace. `own_user` says that it belongs to a user namespace of its own, in
-    which this user is user 0: so it is where the process lacks CAP_SYS_ADMIN. Where there is a directory /dev/mqueue,
-    and a mount namespace may be had, actors find the namespace's message queues there as files.
+    Children of one object share the namespace. If the process lacks CAP_SYS_ADMIN, the namespace has its own user
+    namespace, in which this user is user 0, and `own_user` is true. If the directory /dev/mqueue exists and a mount
+    namespace is permitted, children see the namespace's message queues there as files.
     """
 
     def __init__(
@@ -80,10 +78,10 @@ class IpcNamespace(Resource):
         self.own_user = own_user
         self._settings = settings
         self._namespaces = (
-            namespaces  # in the order in which they are entered; none where there is no setns(2) for them
+            namespaces  # in the order in which they are entered; empty if the kernel has no setns(2) for them
         )
         self._fork = fork
-        self._actors: list[Child[Any]] = []
+        self._children: list[Child[Any]] = []
         super().__init__(scope)
 
     @classmethod
@@ -105,10 +103,10 @@ class IpcNamespace(Resource):
         fork: Fork | None = None,
         scope: Scope | None = None,
     ) -> Self:
-        """A new namespace with these limits of proc(5), sysctl, and the kernel's defaults for the others.
+        """Create a namespace with these limits of /proc/sys/kernel, and the kernel's defaults for the others.
 
-        *sem* is SEMMSL, SEMMNS, SEMOPM and SEMMNI; *mqueue* has the names of /proc/sys/fs/mqueue. TypeError or ValueError for
-        a limit that there is not or that cannot be; NotAllowedHere, an OSError, where the platform does not let this process.
+        *sem* is SEMMSL, SEMMNS, SEMOPM and SEMMNI; *mqueue* has the names of /proc/sys/fs/mqueue. Raises TypeError or
+        ValueError for an unknown limit or an invalid value; NotAllowedHere, an OSError, without permission.
         """
         numbers = {
             "shmmax": (shmmax, _LONG),
@@ -131,7 +129,7 @@ class IpcNamespace(Resource):
             settings["kernel/sem"] = _semaphores(sem)
         for name, value in (mqueue or {}).items():
             if name not in _MQUEUE:
-                raise ValueError(f"mqueue has no limit {name!r}; it has {', '.join(_MQUEUE)}")
+                raise ValueError(f"a limit in mqueue must be one of {', '.join(_MQUEUE)}, not {name!r}")
             settings[f"fs/mqueue/{name}"] = _checked(name, value, _INT)
         namespaces, own_user = _make(settings)
         return cls(namespaces, own_user, settings, fork or Fork(scope or Scope()), scope)
@@ -142,20 +140,20 @@ class IpcNamespace(Resource):
 
     @property
     def fork(self) -> ForkInside:
-        """Start actors in the namespace, as the fixture `fork` does: namespace.fork(function, *args), .fork.keeping(fd)."""
+        """The factory of children in the namespace, like the fixture `fork`: namespace.fork(function, *args)."""
         self._usable()
-        if not self._namespaces and self._actors:
+        if not self._namespaces and self._children:
             raise NotAllowedHere(
-                EPERM, "a second actor in an IPC namespace needs setns(2), which this kernel lacks for it"
+                EPERM, "a second child in an IPC namespace needs setns(2), which this kernel lacks for it"
             )
-        return ForkInside(self._fork.entering(self._enter), self._actors)
+        return ForkInside(self._fork.entering(self._enter), self._children)
 
     def descriptors(self) -> list[int]:
-        """Those of the namespace: an actor needs them to go there, and gives them up when it is there."""
+        """Return the descriptors of the namespace, which a child needs to enter it and then closes."""
         return list(self._namespaces)
 
     def _enter(self) -> None:
-        """In an actor: go there."""
+        """Enter the namespace, in a child."""
         if self._namespaces:
             before = ipc_namespace()
             for fd in self._namespaces:
@@ -168,7 +166,7 @@ class IpcNamespace(Resource):
         die_with_parent()  # a change of user namespace may have cleared it
 
     def _end(self) -> None:
-        finish(*(actor.close for actor in reversed(self._actors)), partial(close_all, self._namespaces))
+        finish(*(child.close for child in reversed(self._children)), partial(close_all, self._namespaces))
 
 
 def _checked(name: str, value: object, most: int) -> str:
@@ -187,7 +185,7 @@ def _semaphores(sem: Sequence[int]) -> str:
 
 
 def _make(settings: Mapping[str, str]) -> tuple[list[int], bool]:
-    """Descriptors of a new namespace, its user namespace's first; and whether it has one of its own."""
+    """Create a namespace; return its descriptors, a user namespace's first, and whether it has a user namespace."""
     here, there = socket.socketpair()
     with here, there, Child.start(_make_and_send, (there, settings), keep={there.fileno()}) as child:
         own_user = child.result(timeout=DEFAULT_TIMEOUT)
@@ -210,9 +208,9 @@ def _make_and_send(there: socket.socket, settings: Mapping[str, str]) -> bool:
 
 
 def _settle(settings: Mapping[str, str]) -> bool:
-    """Make a namespace with these limits for this process, a child; whether a user namespace was needed.
+    """Move this process, a child, to a new namespace with these limits; return whether it needed a user namespace.
 
-    NotAllowedHere.
+    Raises NotAllowedHere.
     """
     uid, gid, before = os.geteuid(), os.getegid(), ipc_namespace()
     own_user = False
@@ -222,15 +220,15 @@ def _settle(settings: Mapping[str, str]) -> bool:
         except PermissionError:
             unshare(CLONE_NEWUSER | CLONE_NEWIPC)
             own_user = True
-            prctl(PR_SET_DUMPABLE, 1)  # who has changed his user without an exec may not write his own maps otherwise
+            prctl(PR_SET_DUMPABLE, 1)  # else a process that changed its user without an exec may not write its maps
             map_user(0, 0, uid, gid)
     except OSError as error:
         raise NotAllowedHere(
             error.errno,
-            "an IPC namespace needs CAP_SYS_ADMIN, or user namespaces for ordinary users, and a kernel that has it: "
+            "an IPC namespace needs CAP_SYS_ADMIN, or user namespaces for unprivileged users, and a kernel with both: "
             f"{error.strerror}",
         ) from None
-    _check_moved(before)  # or the limits of everybody would be set
+    _check_moved(before)  # else the limits of the current namespace would be set
     for name, value in settings.items():
         try:
             set_limit(name, value)
@@ -240,24 +238,19 @@ def _settle(settings: Mapping[str, str]) -> bool:
             if error.errno == EINVAL:
                 raise ValueError(f"this kernel refuses {value} for {name}: {error.strerror}") from None
             lacks = f"this kernel has no /proc/sys/{name}" if error.errno == ENOENT else error.strerror
-            raise NoNamespaceLimits(
-                error.errno, f"cannot set {name} in an IPC namespace of one's own: {lacks}"
-            ) from None
-        if taken != value:  # older kernels pass over what is out of range without a word
+            raise NoNamespaceLimits(error.errno, f"cannot set {name} in a new IPC namespace: {lacks}") from None
+        if taken != value:  # older kernels ignore values out of range without an error
             raise ValueError(f"this kernel refuses {value} for {name}: it stays {taken}")
     return own_user
 
 
 def _check_moved(before: str) -> None:
     if before and ipc_namespace() == before:
-        raise NotAllowedHere(EPERM, "the calls that lead to an IPC namespace succeed here and lead nowhere")
+        raise NotAllowedHere(EPERM, "unshare(2) and setns(2) succeed here, but do not change the IPC namespace")
 
 
 def _show_queues() -> None:
-    """Mount the message queues of the namespace where they are looked for.
-
-    Without the right to it, or the place, do without.
-    """
+    """Mount the message queues of the namespace at their usual place, if that is permitted and exists."""
     if not os.path.isdir(MQUEUE):
         return
     try:

@@ -1,8 +1,7 @@
 """Keys of System V objects.
 
-A key is drawn at random and claimed with IPC_EXCL: any scheme of counting up would meet the keys of another run, and
-ftok(3) meets itself. An object with a key, unlike an IPC_PRIVATE one, can be found by another process and by whoever
-has to clear up after this one.
+A key is random and claimed with IPC_EXCL: counters would collide with the keys of another run, and ftok(3) with itself.
+An object with a key, unlike an IPC_PRIVATE one, can be found by another process and by a later sweep.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
 def unused_key() -> int:
-    """A key for which no System V object of any kind is likely to exist: 30 random bits, never IPC_PRIVATE."""
+    """Return a key that no System V object of any kind is likely to have: 30 random bits, never IPC_PRIVATE."""
     return int.from_bytes(os.urandom(4), "big") >> 2 | 0x4000_0000
 
 
 def check_key(key: int) -> int:
-    """*key*, if it fits key_t."""
+    """Return *key* if it fits key_t. Raises TypeError or ValueError."""
     if isinstance(key, bool) or not isinstance(key, int):
         raise TypeError(f"key must be an integer, not {key!r}")
     if not INT[0] <= key <= INT[1]:

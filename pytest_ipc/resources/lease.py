@@ -1,4 +1,4 @@
-"""Leases as objects (fcntl(2), F_SETLEASE): a signal before another process opens the file, which waits meanwhile."""
+"""Leases as objects (fcntl(2), F_SETLEASE): a signal while another process blocks in opening the file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
 class Lease:
-    """A lease that a descriptor holds.
-
-    It ends with release(), or with the last descriptor of that opening of the file.
-    """
+    """A lease on an open file description; ends with release(), or with the last descriptor of the description."""
 
     def __init__(self, fd: int, name: str, type: int) -> None:
         self._fd = fd
@@ -28,9 +25,9 @@ class Lease:
 
     @classmethod
     def take(cls, fd: int, name: str, shared: bool, signo: int) -> Lease:
-        """F_SETLEASE, with the signal that will tell of a break.
+        """Take a lease, with the signal *signo* for a break (F_SETLEASE).
 
-        OSError: EAGAIN where others have the file open, EACCES.
+        Raises OSError (EAGAIN if another process has it open, EACCES).
         """
         fcntl(fd, F_SETSIG, signo)
         type = F_RDLCK if shared else F_WRLCK
@@ -42,13 +39,13 @@ class Lease:
 
     @property
     def type(self) -> int:
-        """F_GETLEASE: F_RDLCK, F_WRLCK or F_UNLCK; while it is being broken, what it must become. OSError."""
+        """F_RDLCK, F_WRLCK or F_UNLCK; during a break, the required type (F_GETLEASE). Raises OSError."""
         return fcntl(self._fd, F_GETLEASE)
 
     def wait_break(self, *, timeout: Timeout = DEFAULT) -> int:
-        """Wait until somebody opens the file; what the lease must become, F_RDLCK or F_UNLCK. TimeoutError. OSError.
+        """Wait until a process opens the file; return the required type of the lease, F_RDLCK or F_UNLCK.
 
-        /proc/sys/fs/lease-break-time seconds later the kernel takes the lease away.
+        The kernel removes the lease /proc/sys/fs/lease-break-time seconds later. Raises TimeoutError; OSError.
         """
         seconds = check_timeout(timeout)
         if not Deadline(seconds).until(lambda: self.type != self._taken):
@@ -58,11 +55,11 @@ class Lease:
         return self.type
 
     def downgrade(self) -> None:
-        """An exclusive lease becomes a shared one: who opens for reading goes on. OSError."""
+        """Convert an exclusive lease to a shared one, which unblocks readers. Raises OSError."""
         fcntl(self._fd, F_SETLEASE, F_RDLCK)
         self._taken = F_RDLCK
 
     def release(self) -> None:
-        """Give the lease up: whoever waits to open the file goes on. Harmless when it has ended. OSError."""
-        with suppress(BlockingIOError):  # there is none any more
+        """Give up the lease, which unblocks openers of the file. Harmless if it has ended. Raises OSError."""
+        with suppress(BlockingIOError):  # the lease has ended
             fcntl(self._fd, F_SETLEASE, F_UNLCK)

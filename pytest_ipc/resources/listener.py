@@ -1,7 +1,7 @@
-"""Sockets that others connect or send to: at a path, under an abstract name, at a port of this machine.
+"""Sockets that others connect or send to: at a path, with an abstract name, at a port of this machine.
 
-A path is a file, on record in custody and removed with its proof. An abstract name goes with the last descriptor of its
-socket, a port likewise: there is nothing to record.
+A path is a file, on record and removed after it is identified. An abstract name and a port end with the last descriptor
+of the socket, so they need no record.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
 class Listener(Socket):
-    """A socket with an address that was made for it, listening unless it is one of datagrams (bind(2), listen(2)).
+    """A socket with its own address, listening unless it is a datagram socket (bind(2), listen(2)).
 
-    `path` is where it is in the file system, None for an abstract name or a port; `address` what the kernel calls it.
+    `path` is its path in the file system, None for an abstract name or a port; `address` its address in the kernel.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class Listener(Socket):
         backlog: int = 16,
         scope: Scope | None = None,
     ) -> Self:
-        """A UNIX socket (unix(7)) at *path*, or in a private directory of its own, with *mode*; whatever its umask.
+        """Create a UNIX socket at *path*, or in its own private directory, with *mode* whatever the umask (unix(7)).
 
-        With *abstract* it has that name in the abstract namespace, or for True one that nobody else has. ValueError or
-        TypeError for a name or mode that no socket can have; OSError (EADDRINUSE where there is one).
+        With *abstract* it has that abstract name, or for True an unused one. Raises ValueError or TypeError for an
+        invalid name or mode; OSError (EADDRINUSE if it exists).
         """
         check_mode(mode)
         if path is not None and abstract is not False:
-            raise ValueError("a UNIX socket is at a path or has an abstract name, not both")
+            raise ValueError("a UNIX socket must have a path or an abstract name, not both")
         sock = socket.socket(AF_UNIX, type)
         with ExitStack() as failed:
             failed.callback(sock.close)
@@ -67,7 +67,7 @@ class Listener(Socket):
                 def make(place: str) -> None:
                     with short_enough(place) as name:
                         sock.bind(name)
-                    # Nobody can connect before it listens. A datagram socket takes what comes from here on.
+                    # No process can connect before it listens. A datagram socket receives from here on.
                     os.chmod(place, mode)
 
                 file = OwnedFile.create("unix-socket", "UNIX socket", make, path)
@@ -92,9 +92,10 @@ class Listener(Socket):
         backlog: int = 16,
         scope: Scope | None = None,
     ) -> Self:
-        """An IPv4 or IPv6 socket (ip(7), ipv6(7)) at *host*, the loopback address if None, and a port that is free for 0.
+        """Create an IPv4 or IPv6 socket at *host*, by default the loopback address, and *port*, for 0 a free one.
 
-        ValueError for another *family*; OSError (EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT without IPv6).
+        Raises ValueError for another *family*; OSError (EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT without IPv6). See
+        ip(7) and ipv6(7).
         """
         loopback: dict[int, str] = {AF_INET: "127.0.0.1", AF_INET6: "::1"}
         if family not in loopback:
@@ -108,14 +109,14 @@ class Listener(Socket):
         return cls(sock, f"socket at {sock.getsockname()[0]} port {sock.getsockname()[1]}", None, scope)
 
     def accept(self, *, timeout: Timeout = DEFAULT) -> Socket:
-        """accept(2): the next connection. TimeoutError when nobody came within *timeout* seconds; OSError.
+        """Return the next connection (accept(2)). Raises TimeoutError after *timeout* seconds; OSError.
 
-        Where another process accepts from the same socket it may be quicker; this then waits for the one after, past
-        its time if need be.
+        If another process accepts from the same socket, it may be faster; this then waits for the next one, if
+        necessary beyond *timeout*.
         """
 
         def once() -> socket.socket:
-            # O_NONBLOCK would be changed for every process that shares the listener, and there is no MSG_DONTWAIT here.
+            # O_NONBLOCK would change for every process that shares the listener, and accept(2) has no MSG_DONTWAIT.
             if not _has_come(self.socket):
                 raise BlockingIOError
             return socket.socket(fileno=accept4(self.fileno(), socket.SOCK_CLOEXEC))
@@ -134,7 +135,7 @@ def _abstract_name(abstract: bool | bytes) -> bytes:
     if abstract is True:
         return f"pytest-ipc-{os.urandom(8).hex()}".encode()
     if not isinstance(abstract, bytes):
-        raise TypeError(f"an abstract name must be bytes, or True for one that nobody else has, not {abstract!r}")
+        raise TypeError(f"an abstract name must be bytes, or True for an unused one, not {abstract!r}")
     if not 1 <= len(abstract) < SUN_PATH_BYTES:
         raise ValueError(
             f"an abstract name must have from 1 to {SUN_PATH_BYTES - 1} bytes (sun_path), not {len(abstract)}"
@@ -148,7 +149,7 @@ def _listen(sock: socket.socket, backlog: int) -> None:
 
 
 def _has_come(sock: socket.socket) -> bool:
-    """Whether a connection waits to be accepted."""
+    """Return whether a connection waits to be accepted."""
     poll = select.poll()
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(0))

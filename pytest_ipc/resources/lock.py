@@ -1,13 +1,12 @@
 """File locks as objects: acquired with a deadline, and a failure that names the holder.
 
-A lock cannot be waited for with a time limit without a signal or a thread, and neither is this package's to take. So
-with a limit it is asked for again and again without waiting, a millisecond apart: fair enough where locks are held for
-longer, and no place in the kernel's queue. Without one it is waited for in the kernel: in line, and with its search for
-deadlocks.
+A wait for a lock has a timeout only with a signal or a thread, which this package must not use. So with a timeout the
+lock is tried every millisecond without waiting, which has no place in the kernel's queue. Without a timeout the wait is
+in the kernel: in its queue, and with its deadlock detection.
 
-Several processes may ask for one path that is not there yet: one of them makes the file, and removes it at its end. It
-does so while it holds the lock, and whoever then gets the lock of a file that is gone makes a new one: a lock of a path
-excludes whoever else locks the path, and not only who has opened the same file.
+Several processes may request one path that does not exist: one of them creates the file and removes it at its end. It
+does so while it holds the lock, and a process that then gets the lock of the removed file creates a new one: a lock of
+a path excludes all other processes that lock the path, not only those that have opened the same file.
 """
 
 from __future__ import annotations
@@ -55,11 +54,11 @@ __all__ = ["FileLock"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
-# Without waiting, waiting, and asking: the commands of fcntl(2) for each kind that has ranges.
+# The commands of fcntl(2) for each kind with ranges: without waiting, waiting, and testing.
 _COMMANDS = {"posix": (F_SETLK, F_SETLKW, F_GETLK), "ofd": (F_OFD_SETLK, F_OFD_SETLKW, F_OFD_GETLK)}
 _KINDS = ("flock", *_COMMANDS)
 
-# Seconds in which others may finish what they do under the lock of a file that is to be removed.
+# Seconds in which other processes may release the lock of a file that is to be removed.
 _GRACE = 1.0
 _MOST_TRIES = 100
 
@@ -89,7 +88,7 @@ class FileLock(WithDescriptor):
         self._fd = fd
         self._file = file
         self._flags = flags
-        self._private = private  # nobody else has been given the path
+        self._private = private  # no other process knows the path
         super().__init__(scope)
 
     @classmethod
@@ -101,13 +100,13 @@ class FileLock(WithDescriptor):
         flags: int = os.O_RDWR,
         scope: Scope | None = None,
     ) -> Self:
-        """open(2): the file at *path* with *flags*, or one in a private directory of its own.
+        """Open the file at *path* with *flags*, or one in its own private directory (open(2)).
 
-        A file that was there before is used and left; one that was not is made, and removed at the end. ValueError or
-        TypeError for a kind or path that cannot be; OSError with the call's errno.
+        An existing file is used and kept; a missing one is created, and removed at the end. Raises ValueError or
+        TypeError for an invalid kind or path; OSError.
         """
         if kind not in _KINDS:
-            raise ValueError(f"kind must be one of {', '.join(_KINDS)}, and {kind!r} is not")
+            raise ValueError(f"kind must be one of {', '.join(_KINDS)}, not {kind!r}")
         place, fd, file = _open(path, flags)
         return cls(os.path.realpath(place), kind, fd, file, scope, flags=flags, private=path is None)
 
@@ -115,14 +114,12 @@ class FileLock(WithDescriptor):
         return plain(f"<{self.kind} lock of {self.path}>")
 
     def acquire(self, shared: bool = False, start: int = 0, length: int = 0, *, timeout: Timeout = DEFAULT) -> None:
-        """Lock *length* bytes from *start* on, to the end of the file however far it moves if that is 0.
+        """Lock *length* bytes from *start*, *shared* or exclusive; 0 is up to the end of the file, wherever it moves.
 
-        *shared* or exclusive.
-
-        What this object holds of the range already is converted. Waits *timeout* seconds, then raises TimeoutError with
-        a picture of who holds what; with None it waits in the kernel, and the OSError (EDEADLK, ENOLCK) has the picture
-        as a note. Where whoever made the file has removed it meanwhile, it is made anew. ValueError for a range of a
-        flock, which is always of the whole file.
+        Locks of this object in the range are converted. Raises TimeoutError after *timeout* seconds, with the holders
+        of all locks; with None it waits in the kernel, and the OSError (EDEADLK, ENOLCK) has the holders as a note. A
+        file that its creator has removed meanwhile is created again. Raises ValueError for a range of a flock, which is
+        always of the whole file.
         """
         self._check(start, length)
         wanted = _what(shared, start, length)
@@ -135,12 +132,12 @@ class FileLock(WithDescriptor):
             raise timed_out(seconds, f"{wanted} of {self.path}", lambda: f"the locks are\n{self.picture()}")
 
     def try_acquire(self, shared: bool = False, start: int = 0, length: int = 0) -> bool:
-        """The same without waiting: whether it is locked now. OSError for anything but a lock in the way."""
+        """Lock the range without waiting; return whether it is locked. Raises OSError for errors but a conflict."""
         self._check(start, length)
         return self._try(shared, start, length)
 
     def release(self, start: int = 0, length: int = 0) -> None:
-        """Unlock *length* bytes from *start* on, to the end if that is 0; harmless where nothing is locked. OSError."""
+        """Unlock *length* bytes from *start*, for 0 up to the end; harmless where nothing is locked. Raises OSError."""
         self._check(start, length)
         if self.kind == "flock":
             flock(self._fd, LOCK_UN)
@@ -151,7 +148,7 @@ class FileLock(WithDescriptor):
     def held(
         self, shared: bool = False, start: int = 0, length: int = 0, *, timeout: Timeout = DEFAULT
     ) -> Iterator[None]:
-        """A block in which the range is locked: acquire() before and release() after it."""
+        """Lock the range for a block: acquire() before and release() after it."""
         self.acquire(shared, start, length, timeout=timeout)
         try:
             yield
@@ -160,12 +157,10 @@ class FileLock(WithDescriptor):
                 self.release(start, length)
 
     def test(self, shared: bool = False, start: int = 0, length: int = 0) -> RecordLock | None:
-        """A lock that stands in the way of such a one (fcntl(2), F_GETLK and F_OFD_GETLK); None when nothing does.
+        """Return a lock that conflicts with such a one (fcntl(2), F_GETLK and F_OFD_GETLK); None if there is none.
 
-        OSError.
-
-        `pid` is the process that holds it, -1 where it belongs to an open file description. flock(2) has no such call:
-        it is looked up in /proc/locks, and is ENOSYS where that is not there.
+        `pid` is the process that holds it, -1 for a lock of an open file description. flock(2) has no such call, so its
+        locks are read from /proc/locks. Raises OSError (ENOSYS without /proc/locks).
         """
         self._check(start, length)
         if self.kind == "flock":
@@ -174,16 +169,16 @@ class FileLock(WithDescriptor):
         return None if answer.type == F_UNLCK else answer
 
     def take_lease(self, shared: bool = False, signo: int = SIGURG) -> Lease:
-        """fcntl(2), F_SETLEASE: be told by *signo* before anybody opens the file, or, *shared*, opens it for writing.
+        """Take a lease: *signo* reports an open(2) of the file, if *shared* only for writing (fcntl(2), F_SETLEASE).
 
-        A shared lease needs flags=O_RDONLY, an exclusive one that nobody else has the file open: EAGAIN. SIGURG is
-        ignored by default, and SIGIO, which 0 stands for, would end a process that does not catch it.
+        A shared lease needs flags=O_RDONLY; an exclusive one fails with EAGAIN if the file is open elsewhere. SIGURG is
+        ignored by default; SIGIO, the meaning of 0, would end a process that does not catch it.
         """
         self._usable()
         return Lease.take(self._fd, repr(self), shared, signo)
 
     def picture(self) -> str:
-        """Who holds which lock of the file and who waits for it, for people; a sentence where that is not shown."""
+        """Return the holders of the file's locks and the waiters, for people; a sentence if they are not shown."""
         self._usable()
         return picture_of_locks(self._fd)
 
@@ -193,7 +188,7 @@ class FileLock(WithDescriptor):
             if isinstance(value, bool) or not isinstance(value, int):
                 raise TypeError(f"{name} must be an integer number of bytes, not {value!r}")
         if start < 0:
-            raise ValueError(f"start must be a byte of the file, from 0 on, not {start}")
+            raise ValueError(f"start must be a non-negative number of bytes, not {start}")
         if self.kind == "flock" and (start or length):
             raise ValueError("a flock is of the whole file: start and length must be 0; use kind='posix' or 'ofd'")
 
@@ -204,7 +199,7 @@ class FileLock(WithDescriptor):
         return False
 
     def _made_anew(self) -> bool:
-        """Whether the file that is open had been removed: then the lock was one of nothing, and a new file is open now."""
+        """Open a new file if the open one had been removed, whose lock excludes nobody; return whether it was."""
         if self._private or os.getpid() != self._maker or os.fstat(self._fd).st_nlink:
             return False
         _, fd, file = _open(self.path, self._flags)
@@ -245,7 +240,7 @@ class FileLock(WithDescriptor):
         rows = locks_of(self._fd)
         if rows is None:
             raise OSError(
-                ENOSYS, "flock(2) cannot be asked who holds a lock, and there is no /proc/locks here", str(self.path)
+                ENOSYS, "flock(2) does not report the holder of a lock, and /proc/locks is not readable", str(self.path)
             )
         mine = [(row.type, row.pid) for row in own_locks(self._fd) if row.kind == "FLOCK"]
         for row in rows:
@@ -266,7 +261,7 @@ class FileLock(WithDescriptor):
         finish(*steps)
 
     def _lock_to_remove(self) -> None:
-        """Hold the lock while the name goes: nobody can have it who does not find out that the file is gone."""
+        """Hold the lock while the name is removed: every later holder finds out that the file is gone."""
         if self._fd_open:
             with failures_ignored:
                 Deadline(_GRACE).until(lambda: self._lock_now(False, 0, 0))
@@ -288,7 +283,7 @@ def _make(path: str) -> None:
 
 
 def _open(path: str | os.PathLike[str] | None, flags: int) -> tuple[str, int, OwnedFile | None]:
-    """The path that is open, its descriptor, and the file if it was made here: others may make and remove it at the same time."""
+    """Return path, descriptor and, if created here, the file; other processes may create and remove it meanwhile."""
     left = _MOST_TRIES
     while True:
         left -= 1
@@ -312,5 +307,5 @@ def _open(path: str | os.PathLike[str] | None, flags: int) -> tuple[str, int, Ow
 
 def _is_there(path: str | os.PathLike[str]) -> bool:
     if not os.fspath(path) or "\0" in os.fsdecode(path):
-        return False  # for OwnedFile to refuse
+        return False  # OwnedFile raises the error
     return os.path.lexists(path)

@@ -1,6 +1,6 @@
 """Mappings as objects: a range of this process's memory, backed by a file or anonymous (mmap(2)).
 
-Not the stdlib's mmap: that hides its address and dups its descriptor, and a test of shared memory is about both.
+The stdlib's mmap hides its address and duplicates its descriptor; a test of shared memory needs both.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
 class Mapping(Resource):
-    """Memory that is mapped into this process (mmap(2)): `address`, `size` in bytes, `buf`, a memoryview of them.
+    """Memory mapped into this process (mmap(2)): `address`, `size` in bytes, and the memoryview `buf`.
 
-    `path` is where its file was made and `fd` a descriptor of that, both None for a mapping of something else. Slices
-    of `buf` must not be used after unmap(): the memory is gone then, and touching it is a SIGSEGV.
+    `path` and `fd` are those of the file created for it, None for other mappings. Slices of `buf` must not be used
+    after unmap(): the memory is unmapped then, and an access is a SIGSEGV.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class Mapping(Resource):
         mode: int = 0o600,
         scope: Scope | None = None,
     ) -> Self:
-        """mmap(2): a new file of *size* zeros, mapped whole to read and write; MAP_PRIVATE unless *shared*.
+        """Create a file of *size* zero bytes and map it for reading and writing (mmap(2)); MAP_PRIVATE unless *shared*.
 
-        The file is made at *path*, where there must be none, or in a private directory, and goes with the mapping. The
-        zeros have their space on the disk: a store cannot find it full. ValueError or TypeError for a size, path or
-        mode that no file can have; OSError with the call's errno.
+        The file is created at *path*, which must not exist, or in a private directory, and removed with the mapping.
+        Its space is allocated, so that a store cannot fail. Raises ValueError or TypeError for an invalid size, path or
+        mode; OSError.
         """
         check_size(size, "a mapping")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -115,10 +115,7 @@ class Mapping(Resource):
         name: str | None = None,
         scope: Scope | None = None,
     ) -> Self:
-        """mmap(2): *size* bytes from *offset* on of what *fd* is open for; anonymous memory where that is None.
-
-        OSError.
-        """
+        """Map *size* bytes from *offset* of the file *fd*, or anonymous memory if that is None (mmap(2)). OSError."""
         check_size(size, "a mapping")
         if fd is None:
             place = mmap(address, size, prot, flags | MAP_ANONYMOUS, -1, offset)
@@ -137,62 +134,59 @@ class Mapping(Resource):
 
     @property
     def mapped(self) -> int:
-        """How many bytes are mapped: the size rounded up to whole pages."""
+        """The number of mapped bytes: the size rounded up to whole pages."""
         return -(-self.size // PAGESIZE) * PAGESIZE
 
     @property
     def path(self) -> Path | None:
-        """Where the file is that was made for the mapping."""
+        """The path of the file that was created for the mapping."""
         return None if self._file is None else Path(self._file.path)
 
     @property
     def fd(self) -> int | None:
-        """A descriptor of that file, open to read and write. ValueError after close()."""
+        """The descriptor of that file, open for reading and writing. ValueError after close()."""
         self._usable()
         return self._fd
 
     def descriptors(self) -> list[int]:
-        """The file's descriptor, while it is open."""
+        """Return the file's descriptor, while it is open."""
         return [] if self._closed or self._fd is None else [self._fd]
 
     def msync(self, flags: int = MS_SYNC, offset: int = 0, length: int | None = None) -> None:
-        """msync(2): write what was stored to the file, all of it or *length* bytes from *offset*, a page's first, on.
+        """Write stored data to the file: all, or *length* bytes from *offset*, a multiple of the page size (msync(2)).
 
-        OSError.
+        Raises OSError.
         """
         self._usable()
         start, count = self._range(offset, length)
         msync(start, count, flags)
 
     def protect(self, prot: int) -> None:
-        """mprotect(2): change what may be done with the memory.
-
-        OSError (EACCES for more than the file's descriptor may).
-        """
+        """Change the protection of the memory (mprotect(2)). Raises OSError (EACCES beyond the descriptor's mode)."""
         self._usable()
         mprotect(self.address, self.mapped, prot)
         self._prot = prot
 
     def advise(self, advice: int, offset: int = 0, length: int | None = None) -> None:
-        """madvise(2): say how the memory will be used, all of it or *length* bytes from *offset*, a page's first, on.
+        """Advise the kernel on the use of the memory: all, or *length* bytes from *offset* (madvise(2)).
 
-        OSError.
+        *offset* must be a multiple of the page size. Raises OSError.
         """
         self._usable()
         start, count = self._range(offset, length)
         madvise(start, count, advice)
 
     def _range(self, offset: int, length: int | None) -> tuple[int, int]:
-        # The kernel would take what lies beside it, which is somebody else's memory.
+        # The kernel would also affect the adjacent memory of others.
         count = self.size - offset if length is None else length
         if offset < 0 or count < 0 or offset + count > self.mapped:
-            raise ValueError(f"{count} bytes from {offset} on are not within {self!r}")
+            raise ValueError(f"offset and length must be within {self!r}, not {count} bytes from {offset}")
         return self.address + offset, count
 
     def unmap(self) -> None:
-        """munmap(2): give the memory back, and close and remove the file that was made for it.
+        """Unmap the memory (munmap(2)), and close and remove the file that was created for it.
 
-        ValueError when that has been done. A forked child that inherited the mapping unmaps its own copy, and no more.
+        Raises ValueError if it is unmapped. A forked child that inherited the mapping only unmaps its own copy.
         """
         self._usable()
         if os.getpid() == self._maker:
@@ -202,7 +196,7 @@ class Mapping(Resource):
             self._unmap()
 
     def _unmap(self) -> None:
-        with suppress(BufferError):  # something still looks at it; as with a slice, that is for the test to know
+        with suppress(BufferError):  # an exported buffer; like a slice, the test must not use it
             self._view.release()
         if self._mapped:
             self._mapped = False

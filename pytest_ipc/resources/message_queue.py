@@ -1,8 +1,8 @@
 """System V message queues as objects: create, send, receive, remove.
 
-The kernel has no time-out for a blocked msgsnd or msgrcv, and a signal or a thread to end one is not this package's to
-take. So a call with a time limit is made with IPC_NOWAIT, again and again until it succeeds or the time is over. One
-with timeout=None blocks in the kernel, where others can see it wait.
+The kernel has no timeout for msgsnd(2) and msgrcv(2), and this package must not use a signal or a thread to end them.
+So a call with a timeout is repeated with IPC_NOWAIT until it succeeds or the time is over. A call with timeout=None
+blocks in the kernel, where others can see it wait.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 Result = TypeVar("Result")
 
-_ROOM = 8192  # bytes: what a message may have at most unless somebody has raised kernel.msgmax
+_ROOM = 8192  # bytes of the longest message with the default kernel.msgmax
 
 
 class MessageQueue(SysvObject):
     """A System V message queue, removed when its block or scope ends (msgget(2), msgop(2), msgctl(2)).
 
-    `id` is what msgget gave, `key` what other processes find it by. Whoever waits at it is let go when it is removed.
+    `id` is its identifier, `key` the key for other processes. The removal ends all waits for it with EIDRM.
     """
 
     _type = SysvType("sysv-msg", "-q", msgctl_stat, msgctl_set, msgctl_rmid)
@@ -52,10 +52,10 @@ class MessageQueue(SysvObject):
         mode: int = 0o600,
         scope: Scope | None = None,
     ) -> Self:
-        """msgget(2): a message queue. With no *key*, a new one that is in nobody's use; IPC_PRIVATE works too.
+        """Create or find a message queue (msgget(2)). Without a *key* it gets an unused one; IPC_PRIVATE works too.
 
-        Flags without IPC_EXCL may find a queue that exists: then it is used but never removed, for it is somebody's.
-        ValueError or TypeError for a key or mode that no queue can have; OSError with the call's errno.
+        A queue found without IPC_EXCL is used but never removed, as it belongs to another owner. Raises ValueError or
+        TypeError for an invalid key or mode; OSError.
         """
         id, key, record = cls._obtain(key, flags, mode, _msgget)
         return cls(id, key, record=record, scope=scope)
@@ -66,13 +66,11 @@ class MessageQueue(SysvObject):
     def send(
         self, data: bytes | bytearray | memoryview, type: int = 1, flags: int = 0, *, timeout: Timeout = DEFAULT
     ) -> None:
-        """msgsnd(2): put a message with the bytes *data* into the queue.
+        """Send a message with the bytes *data*, waiting for space unless *flags* have IPC_NOWAIT (msgsnd(2)).
 
-        It waits for room unless *flags* have IPC_NOWAIT.
-
-        TimeoutError if there was no room for it within *timeout* seconds; with None it waits in msgsnd(2). A signal's
-        handler does not end the wait. OSError: EAGAIN with IPC_NOWAIT, EINVAL for a type below 1 or more bytes than
-        kernel.msgmax, EIDRM when the queue is removed.
+        A signal handler does not end the wait. With timeout=None it waits in msgsnd(2). Raises TimeoutError after
+        *timeout* seconds; OSError: EAGAIN with IPC_NOWAIT, EINVAL for a type below 1 or more bytes than kernel.msgmax,
+        EIDRM if the queue is removed.
         """
         self._usable()
         text = bytes(memoryview(data))
@@ -93,13 +91,13 @@ class MessageQueue(SysvObject):
             raise
 
     def receive(self, type: int = 0, size: int | None = None, flags: int = 0, *, timeout: Timeout = DEFAULT) -> Msgbuf:
-        """msgrcv(2): take a message, its `type` and `text`; it waits for one unless *flags* have IPC_NOWAIT.
+        """Receive a message, its `type` and `text`, waiting for one unless *flags* have IPC_NOWAIT (msgrcv(2)).
 
-        *type* is 0 for the oldest message, above 0 for the oldest of that type (of any other with MSG_EXCEPT), below 0 for
-        the lowest type up to -type; with MSG_COPY a position in the queue, whose message stays there. *size* is the most
-        that the text may have: OSError (E2BIG) for more, cut with MSG_NOERROR; None takes the text whatever its size.
-        TimeoutError if there was no such message within *timeout* seconds; with None it waits in msgrcv(2). A signal's handler
-        does not end the wait. OSError: ENOMSG with IPC_NOWAIT, EIDRM when the queue is removed.
+        *type* is 0 for the oldest message, above 0 for the oldest of that type (of any other with MSG_EXCEPT), below 0
+        for the lowest type up to -type; with MSG_COPY a position in the queue, whose message stays there. *size* is the
+        maximum length of the text in bytes: longer ones raise OSError (E2BIG), or are cut with MSG_NOERROR; None means
+        any length. A signal handler does not end the wait. With timeout=None it waits in msgrcv(2). Raises TimeoutError
+        after *timeout* seconds; OSError: ENOMSG with IPC_NOWAIT, EIDRM if the queue is removed.
         """
         self._usable()
         what = "a message in" if type == 0 else f"a message for type {type} in"
@@ -115,7 +113,7 @@ class MessageQueue(SysvObject):
     def _take(self, type: int, size: int | None, flags: int) -> Msgbuf:
         if size is not None:
             return msgrcv(self.id, size, type, flags)
-        # A message that is larger stays where it is, so it can be asked for again with more room.
+        # A longer message stays in the queue, so the call can be repeated with a larger buffer.
         room = _ROOM
         while True:
             try:
@@ -135,9 +133,9 @@ class MessageQueue(SysvObject):
         doing: str,
         missing: str,
     ) -> Result:
-        """Return what *call* gives with *flags*; *not_yet* is its errno for what would make it wait."""
+        """Return the result of *call* with *flags*; *not_yet* is its errno instead of a wait."""
         if timeout is not DEFAULT and timeout is not None and flags & IPC_NOWAIT:
-            raise ValueError("IPC_NOWAIT does not wait: there is no use for a timeout with it")
+            raise ValueError("timeout must not be given with IPC_NOWAIT, which does not wait")
         seconds = None if flags & IPC_NOWAIT else check_timeout(timeout)
         how = flags if seconds is None else flags | IPC_NOWAIT
         for _ in Deadline(seconds).rounds():
@@ -156,16 +154,16 @@ class MessageQueue(SysvObject):
         return f"it holds {now.qnum} messages, {now.cbytes} of {now.qbytes} bytes (msg_qbytes)"
 
     def stat(self) -> MsqidDs:
-        """msgctl(2), IPC_STAT: what the kernel knows of the queue. OSError."""
+        """Return the kernel's data of the queue (msgctl(2), IPC_STAT). Raises OSError."""
         self._usable()
         return msgctl_stat(self.id)
 
     def set_status(
         self, *, uid: int | None = None, gid: int | None = None, mode: int | None = None, qbytes: int | None = None
     ) -> None:
-        """msgctl(2), IPC_SET: change owner, group, mode or the room in bytes.
+        """Change owner, group, mode or the capacity in bytes (msgctl(2), IPC_SET).
 
-        OSError; ValueError for a mode beyond 0o777.
+        Raises OSError; ValueError for a mode beyond 0o777.
         """
         self._usable()
         msgctl_set(self.id, uid=uid, gid=gid, mode=None if mode is None else check_mode(mode), qbytes=qbytes)

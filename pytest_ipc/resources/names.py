@@ -1,8 +1,8 @@
 """Names of POSIX objects: shared memory, semaphores, message queues.
 
-A name is the maker's pid, for people who look into /dev/shm, and 64 random bits, so that runs, workers and processes
-never meet and nobody can have guessed it. What C libraries disagree on (a missing first slash, one in the middle, an
-empty name) is refused here with one sentence; the calls in kernel/ let everything through.
+A name has the creator's pid, for people who look into /dev/shm, and 64 random bits, so that names of runs, workers and
+processes never collide and cannot be guessed. Names on which C libraries disagree (without a first slash, with another
+slash, empty) are rejected here; the calls in kernel/ accept all.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ __all__ = ["unused_name"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
-DIRECTORY = "/dev/shm"  # where glibc and musl have shared memory and semaphores
-NAME_MAX = 255  # bytes of a file name, on every file system that POSIX objects live in
+DIRECTORY = "/dev/shm"  # the directory of shared memory and semaphores in glibc and musl
+NAME_MAX = 255  # bytes of a file name, on every file system of POSIX objects
 
 
 def unused_name() -> str:
-    """A name that no POSIX object of any kind is likely to have, as "/pytest-ipc-4711-0123456789abcdef"."""
+    """Return an unused name for a POSIX object of any kind, such as "/pytest-ipc-4711-0123456789abcdef"."""
     return f"/pytest-ipc-{os.getpid()}-{os.urandom(8).hex()}"
 
 
 def check_name(name: str, what: str, longest: int = NAME_MAX) -> str:
-    """*name*, if it is a slash and then 1 to *longest* bytes without another slash."""
+    """Return *name* if it is a slash and 1 to *longest* bytes without another slash. Raises TypeError, ValueError."""
     if not isinstance(name, str):
         raise TypeError(f"the name of {what} must be a string like '/name', not {name!r}")
     if "\0" in name:
-        raise ValueError(f"{name!r} cannot be the name of {what}: there is a NUL in it")
+        raise ValueError(f"{name!r} cannot be the name of {what}: it must not contain a NUL")
     rest = name[1:]
     if not name.startswith("/") or not rest or "/" in rest or rest in (".", ".."):
-        raise ValueError(f"{name!r} cannot be the name of {what}: it must be a slash and a file name without one")
+        raise ValueError(f"{name!r} cannot be the name of {what}: it must be a slash and a file name without a slash")
     if (size := len(os.fsencode(rest))) > longest:
         raise ValueError(
             f"{name[:20]!r}... cannot be the name of {what}: {size} bytes after the slash, "
@@ -47,11 +47,11 @@ def check_name(name: str, what: str, longest: int = NAME_MAX) -> str:
 
 
 def shared_memory_directory() -> tuple[int, int] | None:
-    """Return what /dev/shm is for this process now: in another root or mount namespace it is another directory."""
+    """Return device and inode of /dev/shm, which is another directory in another root or mount namespace."""
     try:
         status = os.stat(DIRECTORY)
     except OSError as error:
-        if error.errno is None:  # a signal's handler raised it
+        if error.errno is None:  # a signal handler raised it
             raise
         return None
     return status.st_dev, status.st_ino
@@ -64,10 +64,10 @@ def unlink_name(
     record: Record | None,
     sees_it: Callable[[], str],
 ) -> bool:
-    """Remove the name of *it*, unless it is gone or another object's by now. Return whether this call was the one.
+    """Remove the name of *it*, unless it is removed or another object's by now; return whether this call did.
 
-    *sees_it* returns "" where this process can see that the name is gone, else the place in which the object was made: then
-    the record stays open. OSError.
+    *sees_it* returns "" if this process can see that the name is removed, else the place where the object was created;
+    the record then stays open. Raises OSError.
     """
     if record is not None and not record.is_open:
         return False

@@ -29,10 +29,10 @@ class End(Descriptor):
     """One open end of a pipe, FIFO or connection."""
 
     def read(self, size: int = 65536, *, timeout: Timeout = DEFAULT) -> bytes:
-        """read(2), retried after a signal: up to *size* bytes, none at end of file.
+        """Return up to *size* bytes, none at end of file (read(2), retried after a signal).
 
-        TimeoutError if there is nothing to read within *timeout* seconds; None waits in read(2). With O_NONBLOCK it
-        does not wait. OSError (EAGAIN).
+        Raises TimeoutError if nothing can be read within *timeout* seconds; OSError. None waits in read(2). With
+        O_NONBLOCK it does not wait, and EAGAIN is raised.
         """
         fd, seconds = self.fileno(), check_timeout(timeout)
         if size <= 0 or seconds is None or _does_not_wait(fd, os.O_WRONLY):
@@ -40,15 +40,15 @@ class End(Descriptor):
         return self._taking(lambda: os.read(fd, size), seconds, "data from")
 
     def write(self, data: bytes, *, timeout: Timeout = DEFAULT) -> int:
-        """write(2), retried after a signal: how many bytes went out.
+        """Write *data* and return the number of written bytes (write(2), retried after a signal).
 
-        TimeoutError if there is no room within *timeout* seconds, when some of the bytes may have gone out; None waits
-        in write(2). With O_NONBLOCK it does not wait. OSError (EPIPE when nobody can read any more, EAGAIN).
+        Raises TimeoutError if there is no space within *timeout* seconds, when some of the bytes may have been written;
+        OSError (EPIPE without a reader). None waits in write(2). With O_NONBLOCK it does not wait: EAGAIN.
         """
         fd, seconds = self.fileno(), check_timeout(timeout)
         if not data or seconds is None or _does_not_wait(fd, os.O_RDONLY):
             return os.write(fd, data)
-        # What poll(2) has room for in a pipe is one atomic write: more could block for longer.
+        # If poll(2) reports a pipe as writable, one atomic write does not block; a longer one could.
         most = select.PIPE_BUF if stat.S_ISFIFO(os.fstat(fd).st_mode) else len(data)
         deadline, rest = Deadline(seconds), memoryview(data)
         while rest:
@@ -73,9 +73,10 @@ class Pipe(Resource):
 
     @classmethod
     def create(cls, *, flags: int = os.O_CLOEXEC, capacity: int | None = None, scope: Scope | None = None) -> Self:
-        """pipe2(2): a new pipe with *flags*, holding at least *capacity* bytes (F_SETPIPE_SZ) if that is given.
+        """Create a pipe with *flags* (pipe2(2)), and a capacity of at least *capacity* bytes if given (F_SETPIPE_SZ).
 
-        OSError: EINVAL for an unknown flag, EMFILE, EPERM above /proc/sys/fs/pipe-max-size without CAP_SYS_RESOURCE.
+        Raises OSError: EINVAL for an unknown flag, EMFILE, EPERM above /proc/sys/fs/pipe-max-size without
+        CAP_SYS_RESOURCE.
         """
         if capacity is not None:
             check_size(capacity, "a pipe")
@@ -105,20 +106,20 @@ class Pipe(Resource):
         return self.writer.fileno()
 
     def descriptors(self) -> list[int]:
-        """Those of both ends that are open."""
+        """Return the descriptors of the ends that are open."""
         return self.reader.descriptors() + self.writer.descriptors()
 
     @property
     def capacity(self) -> int:
-        """fcntl(2), F_GETPIPE_SZ: how many bytes the pipe holds. OSError."""
+        """The capacity of the pipe in bytes (fcntl(2), F_GETPIPE_SZ). Raises OSError."""
         return getpipe_size((self.writer if self.reader.closed else self.reader).fileno())
 
     def read(self, size: int = 65536, *, timeout: Timeout = DEFAULT) -> bytes:
-        """read(2) at the read end, as its read(): up to *size* bytes, none at end of file. TimeoutError; OSError."""
+        """Read from the read end, as reader.read() does: up to *size* bytes, none at end of file."""
         return self.reader.read(size, timeout=timeout)
 
     def write(self, data: bytes, *, timeout: Timeout = DEFAULT) -> int:
-        """write(2) at the write end, as its write(): how many bytes went out. TimeoutError; OSError."""
+        """Write to the write end, as writer.write() does, and return the number of written bytes."""
         return self.writer.write(data, timeout=timeout)
 
     def close_read(self) -> None:
@@ -134,6 +135,6 @@ class Pipe(Resource):
 
 
 def _does_not_wait(fd: int, wrong: int) -> bool:
-    """Whether a call returns at once: *fd* has O_NONBLOCK, or its access mode is the *wrong* one."""
+    """Return whether a call returns at once: *fd* has O_NONBLOCK, or the access mode *wrong*."""
     flags = fcntl.fcntl(fd, fcntl.F_GETFL)
     return bool(flags & os.O_NONBLOCK) or flags & os.O_ACCMODE == wrong

@@ -1,7 +1,7 @@
 """POSIX message queues as objects: create, use with deadlines, remove.
 
-A queue's size is charged to its user until it is gone (RLIMIT_MSGQUEUE), and by default there is room for nine of the
-default size: a test that needs many should make them small.
+A queue's size counts against RLIMIT_MSGQUEUE of its user until it is removed; the default limit permits nine queues of
+the default size, so a test that needs many should create small ones.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _FLAGS = _NEW | os.O_ACCMODE | os.O_NONBLOCK | os.O_CLOEXEC
 class PosixQueue(WithDescriptor):
     """A POSIX message queue (mq_overview(7)), open in this process, and removed when its block or scope ends.
 
-    `name` is what other processes find it by, `maxmsg` how many messages it holds, `msgsize` the bytes of the longest.
+    `name` is its name for other processes, `maxmsg` its maximum number of messages, `msgsize` their maximum bytes.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class PosixQueue(WithDescriptor):
     ) -> None:
         self.name = name
         self._fd = fd
-        self._record = record  # None for a queue that somebody else made: that one is used and never unlinked
+        self._record = record  # None for a queue of another owner, which is used and never unlinked
         self._file = _identity(fd)
         self._namespace = record.details["ipc"] if record else ""
         attr = mq_getattr(fd)
@@ -86,22 +86,22 @@ class PosixQueue(WithDescriptor):
         mode: int = 0o600,
         scope: Scope | None = None,
     ) -> Self:
-        """mq_open(3): a queue of *maxmsg* messages of up to *msgsize* bytes, under *name* or a new one in nobody's use.
+        """Create or open a queue of *maxmsg* messages of up to *msgsize* bytes (mq_open(3)).
 
-        Flags without O_EXCL may find a queue that exists: then it is used but never unlinked, for it is somebody's.
-        ValueError or TypeError for a size, name, mode or flags that no queue can have; OSError with the call's errno.
+        Without a *name* it gets an unused one. A queue opened without O_EXCL is used but never unlinked, as it belongs
+        to another owner. Raises ValueError or TypeError for an invalid size, name, mode or flags; OSError.
         """
         for number, what in ((maxmsg, "a queue's capacity"), (msgsize, "a queue's longest message")):
             check_size(number, what)
         check_mode(mode)
         if flags & ~_FLAGS:
-            raise ValueError(f"a queue cannot be opened with the flags {flags & ~_FLAGS:#o}")
+            raise ValueError(f"flags of a queue must not contain {flags & ~_FLAGS:#o}")
         attr = MqAttr(maxmsg=maxmsg, msgsize=msgsize)
         if name is None:
             return cls._make(unused_name(), flags, mode, attr, scope)
         check_name(name, "a message queue")
         if flags & os.O_CREAT:
-            # Always exclusive, so that it is certain who made the queue and therefore who may unlink it.
+            # Always exclusive, so that the creator, who may unlink the queue, is certain.
             try:
                 if _is_there(name):
                     raise FileExistsError(EEXIST, f"mq_open: {os.strerror(EEXIST)}", name)
@@ -125,14 +125,14 @@ class PosixQueue(WithDescriptor):
 
     @property
     def attributes(self) -> MqAttr:
-        """mq_getattr(3): flags, sizes, and how many messages are in the queue. OSError."""
+        """Return flags, sizes, and the number of messages in the queue (mq_getattr(3)). Raises OSError."""
         return mq_getattr(self.fileno())
 
     def send(self, data: bytes, priority: int = 0, *, timeout: Timeout = DEFAULT) -> None:
-        """mq_send(3), retried after a signal: put a message into the queue, waiting for room.
+        """Send a message, waiting for space in the queue (mq_send(3), retried after a signal).
 
-        TimeoutError when there was none within *timeout* seconds; OSError (EMSGSIZE, EINVAL for a priority above 32767,
-        and EAGAIN instead of waiting where O_NONBLOCK is set).
+        Raises TimeoutError after *timeout* seconds; OSError (EMSGSIZE, EINVAL for a priority above 32767, EAGAIN
+        instead of a wait with O_NONBLOCK).
         """
         fd, message, seconds = self.fileno(), bytes(memoryview(data)), check_timeout(timeout)
 
@@ -152,10 +152,9 @@ class PosixQueue(WithDescriptor):
             raise
 
     def receive(self, *, timeout: Timeout = DEFAULT) -> tuple[bytes, int]:
-        """mq_receive(3), retried after a signal: the oldest message of the highest priority, and that priority.
+        """Return the oldest message of the highest priority, and its priority (mq_receive(3), retried after a signal).
 
-        TimeoutError when none came within *timeout* seconds; OSError (EAGAIN instead of waiting where O_NONBLOCK is
-        set).
+        Raises TimeoutError after *timeout* seconds; OSError (EAGAIN instead of a wait with O_NONBLOCK).
         """
         fd, seconds = self.fileno(), check_timeout(timeout)
 
@@ -181,14 +180,14 @@ class PosixQueue(WithDescriptor):
         return f"it holds {mq_getattr(self._fd).curmsgs} of {self.maxmsg} messages (mq_maxmsg)"
 
     def set_blocking(self, blocking: bool) -> None:
-        """mq_getattr(3): clear or set O_NONBLOCK, for everybody who has this descriptor from this process. OSError."""
+        """Clear or set O_NONBLOCK for all processes that share this open description (mq_getattr(3)). OSError."""
         mq_setattr(self.fileno(), MqAttr(flags=0 if blocking else os.O_NONBLOCK))
 
     def notify(self, signo: int | None, value: int = 0) -> None:
-        """mq_notify(3): have *signo* sent to this process, with *value*, once a message comes into the empty queue.
+        """Request *signo* with *value* for this process when a message arrives in the empty queue (mq_notify(3)).
 
-        With None nothing is sent, and nobody else can ask to be told (SIGEV_NONE). OSError (EBUSY if another process
-        has asked).
+        With None no signal is sent, but no other process can register (SIGEV_NONE). Raises OSError (EBUSY if another
+        process is registered).
         """
         if signo is None:
             mq_notify(self.fileno(), SIGEV_NONE)
@@ -196,13 +195,13 @@ class PosixQueue(WithDescriptor):
             mq_notify(self.fileno(), SIGEV_SIGNAL, signo, value)
 
     def cancel_notify(self) -> None:
-        """mq_notify(3): this process is not told any more. Harmless when it had not asked. OSError."""
+        """Remove this process's registration (mq_notify(3)). Harmless without one. Raises OSError."""
         mq_notify(self.fileno(), None)
 
     def unlink(self) -> bool:
-        """mq_unlink(3): remove the name; who has the queue open goes on. Whether this call was the one that removed it.
+        """Remove the name (mq_unlink(3)); return whether this call did. Open descriptors stay valid.
 
-        Harmless when it was removed before, and when another queue has taken its name. OSError for any other failure.
+        Harmless if it was removed before, or if another queue has its name. Raises OSError for other failures.
         """
         return unlink_name(self, self._has_its_name, lambda: mq_unlink(self.name), self._record, self._out_of_sight)
 
@@ -210,7 +209,7 @@ class PosixQueue(WithDescriptor):
         return "" if is_here(self._namespace) else f"the IPC namespace {self._namespace}"
 
     def _has_its_name(self) -> bool:
-        """Whether the name stands for this queue; who may not look goes by the name alone."""
+        """Return whether the name refers to this queue, or, without permission to open it, whether it exists."""
         try:
             fd = mq_open(self.name, os.O_RDONLY | os.O_NONBLOCK)
         except PermissionError:
@@ -230,7 +229,7 @@ class PosixQueue(WithDescriptor):
 
 
 def _round(deadline: Deadline) -> Timespec:
-    """Until when to wait now: not for long at once, for somebody may set the clock, and there is no call with another."""
+    """Return the end of one short wait: mq_timedreceive(3) uses the realtime clock, which may be set meanwhile."""
     return Timespec.ahead(min(deadline.left, 1.0), time.CLOCK_REALTIME)
 
 
@@ -240,7 +239,7 @@ def _identity(fd: int) -> tuple[int, int]:
 
 
 def _is_there(name: str) -> bool:
-    """Whether there is a queue of that name: then nobody may take it for one that was made here."""
+    """Return whether a queue of that name exists, which must not be mistaken for a new one."""
     try:
         mq_close(mq_open(name, os.O_RDONLY | os.O_NONBLOCK))
     except PermissionError:
@@ -261,7 +260,7 @@ def _mq_open(name: str, flags: int, mode: int, attr: MqAttr) -> int:
         raise
 
 
-# The limits that an errno of mq_open(3) may stand for.
+# The limits that an errno of mq_open(3) may report.
 _LIMITS = {
     EINVAL: ("fs.mqueue.msg_max", "fs.mqueue.msgsize_max"),  # without CAP_SYS_RESOURCE
     EMFILE: ("RLIMIT_MSGQUEUE", "RLIMIT_NOFILE"),

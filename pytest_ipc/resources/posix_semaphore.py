@@ -1,10 +1,9 @@
 """POSIX semaphores as objects: named ones, and unnamed ones in memory that forked children share.
 
-sem_open(3) makes a named semaphore in a file of libc's own choosing and then links it to its name. A process that is
-killed in between leaves that file, and nobody could tell whose it was. So a semaphore is made with a random number for
-its value, which is on record and is found in the file; it gets its own value before anybody knows its name. Under a
-name of the caller's choice it is published by one link(2), as libc does it too: it is there with its value, or it is
-not there.
+sem_open(3) creates a named semaphore in a temporary file of libc and then links it to its name. A process that is
+killed in between leaks that file, whose creator would be unknown. So a semaphore is created with a random value, which
+is on record and identifies the file; it gets its real value before another process knows its name. A name that the
+caller chose is published by one link(2), as in libc: the semaphore exists with its value, or not at all.
 """
 
 from __future__ import annotations
@@ -50,14 +49,14 @@ __all__ = ["PosixSemaphore"]
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 _FLAGS = os.O_CREAT | os.O_EXCL
-_LONGEST = NAME_MAX - 4  # libc puts "sem." before it
+_LONGEST = NAME_MAX - 4  # libc prepends "sem."
 
 
 class PosixSemaphore(Resource):
     """A POSIX semaphore (sem_overview(7)), removed when its block or scope ends.
 
-    `name` is what other processes find it by, None if it is an unnamed one; `address` is where its sem_t lies in this
-    process and in every child that is forked from it, for the calls of `kernel.posix_sem`.
+    `name` is its name for other processes, None for an unnamed one; `address` is that of its sem_t in this process and
+    in children forked from it, for the calls of `kernel.posix_sem`.
     """
 
     def __init__(
@@ -76,7 +75,7 @@ class PosixSemaphore(Resource):
         self._directory = shared_memory_directory() if record else None
         self._in_use = True
         self._memory = memory
-        self._record = record  # None for a semaphore that somebody else made: that one is used and never unlinked
+        self._record = record  # None for a semaphore of another owner, which is used and never unlinked
         super().__init__(scope)
 
     @classmethod
@@ -90,28 +89,25 @@ class PosixSemaphore(Resource):
         mode: int = 0o600,
         scope: Scope | None = None,
     ) -> Self:
-        """sem_open(3): a semaphore with *value*, under *name* or under a new one that is in nobody's use.
+        """Create or open a semaphore with *value* (sem_open(3)). Without a *name* it gets an unused one.
 
-        With *shared*, sem_init(3) instead: an unnamed one, in memory that is shared with the children forked from now
-        on. Flags without O_EXCL may find a semaphore that exists: then it is used but never unlinked, for it is
-        somebody's. ValueError or TypeError for a value, name, mode or flags that no semaphore can have; OSError with
-        the call's errno.
+        With *shared* it is unnamed and in memory shared with the children forked from now on (sem_init(3)). A semaphore
+        opened without O_EXCL is used but never unlinked, as it belongs to another owner. Raises ValueError or TypeError
+        for an invalid value, name, mode or flags; OSError.
         """
         _check_value(value)
         check_mode(mode)
         if flags & ~_FLAGS:
-            raise ValueError(
-                f"a semaphore can be opened with O_CREAT and O_EXCL and no other flag, not with {flags:#o}"
-            )
+            raise ValueError(f"flags of a semaphore must contain only O_CREAT and O_EXCL, not {flags:#o}")
         if shared:
             if name is not None:
-                raise ValueError(f"a semaphore is either shared without a name or has one, {name!r}")
+                raise ValueError(f"a shared semaphore must not have a name, not {name!r}")
             return cls._unnamed(value, scope)
         if name is None:
             return cls._named(unused_name(), None, value, mode, scope)
         check_name(name, "a semaphore", _LONGEST)
         if flags & os.O_CREAT:
-            # Always exclusive, so that it is certain who made the semaphore and therefore who may unlink it.
+            # Always exclusive, so that the creator, who may unlink the semaphore, is certain.
             try:
                 return cls._named(unused_name(), name, value, mode, scope)
             except FileExistsError:
@@ -125,7 +121,7 @@ class PosixSemaphore(Resource):
 
     @classmethod
     def _named(cls, own: str, name: str | None, value: int, mode: int, scope: Scope | None) -> Self:
-        """Make it under its *own* name, which nobody knows, and then publish it under *name* if there is one."""
+        """Create the semaphore with its *own* secret name, and then publish it as *name* if given."""
         tag = int.from_bytes(os.urandom(4), "big") >> 3 | 1 << 29
         with intent("posix-sem", own=own, name=name, tag=tag) as record, ExitStack() as undo:
             try:
@@ -150,7 +146,7 @@ class PosixSemaphore(Resource):
 
     @classmethod
     def _unnamed(cls, value: int, scope: Scope | None) -> Self:
-        memory = mmap.mmap(-1, SEM_BYTES)  # shared and anonymous: it goes with the last process that has it
+        memory = mmap.mmap(-1, SEM_BYTES)  # shared and anonymous: freed with the last process that has it
         address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
         try:
             sem_init(address, 1, value)
@@ -165,12 +161,12 @@ class PosixSemaphore(Resource):
 
     @property
     def value(self) -> int:
-        """sem_getvalue(3): the value now, 0 also while somebody waits. OSError."""
+        """The current value, also 0 while a process waits (sem_getvalue(3)). Raises OSError."""
         self._usable()
         return sem_getvalue(self.address)
 
     def post(self) -> None:
-        """sem_post(3): increment the value and wake one who waits. OSError (EOVERFLOW at SEM_VALUE_MAX)."""
+        """Increment the value and wake a waiter (sem_post(3)). Raises OSError (EOVERFLOW at SEM_VALUE_MAX)."""
         self._usable()
         try:
             sem_post(self.address)
@@ -179,9 +175,9 @@ class PosixSemaphore(Resource):
             raise
 
     def wait(self, *, timeout: Timeout = DEFAULT) -> None:
-        """sem_wait(3), retried after a signal: decrement the value, waiting until it is above 0.
+        """Wait until the value is above 0 and decrement it (sem_wait(3), retried after a signal).
 
-        TimeoutError when it has not been within *timeout* seconds; OSError.
+        Raises TimeoutError after *timeout* seconds; OSError.
         """
         self._usable()
         seconds = check_timeout(timeout)
@@ -200,7 +196,7 @@ class PosixSemaphore(Resource):
                     raise timed_out(seconds, f"a post of {self!r}", lambda: f"its value is {self.value}") from None
 
     def try_wait(self) -> bool:
-        """sem_trywait(3): decrement the value if it is above 0; whether it was. OSError."""
+        """Decrement the value if it is above 0, and return whether it was (sem_trywait(3)). Raises OSError."""
         self._usable()
         try:
             sem_trywait(self.address)
@@ -209,16 +205,13 @@ class PosixSemaphore(Resource):
         return True
 
     def unlink(self) -> bool:
-        """sem_unlink(3): remove the name; who has the semaphore open goes on.
+        """Remove the name (sem_unlink(3)); return whether this call did. Open semaphores stay usable.
 
-        Whether this call was the one that removed it.
-
-        Harmless when it was removed before, and when another semaphore has taken its name. ValueError for one without a
-        name.
+        Harmless if it was removed before, or if another semaphore has its name. Raises ValueError for an unnamed one.
         """
         name = self.name
         if name is None:
-            raise ValueError(f"{self!r} cannot be unlinked")
+            raise ValueError(f"{self!r} must have a name to be unlinked")
         return unlink_name(
             self,
             lambda: self._file is None or self._has_its_name(),
@@ -228,7 +221,7 @@ class PosixSemaphore(Resource):
         )
 
     def _has_its_name(self) -> bool:
-        """Whether the name still stands for this semaphore and not for one that the test has put in its place."""
+        """Return whether the name still refers to this semaphore and not to a replacement by the test."""
         status = os.stat(path_of(self.name or ""))
         return self._file == (status.st_dev, status.st_ino)
 
@@ -236,7 +229,7 @@ class PosixSemaphore(Resource):
         finish(*([] if self._record is None else [self.unlink]), self._let_go)
 
     def _let_go(self) -> None:
-        """sem_close(3), or sem_destroy(3) for one without a name; at most once."""
+        """Close the semaphore, or destroy an unnamed one, at most once (sem_close(3), sem_destroy(3))."""
         if self._in_use:
             self._in_use = False
             if self._memory is None:
@@ -270,7 +263,7 @@ _has_clockwait = True
 
 
 def _wait_until(address: int, deadline: Deadline) -> None:
-    """Wait by the clock that nobody sets, where this libc can; by the other not for long at once."""
+    """Wait by the monotonic clock, if this libc can; else by the realtime clock, which may be set, in short waits."""
     global _has_clockwait
     seconds = min(deadline.left, 1.0)
     if _has_clockwait:

@@ -38,7 +38,7 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 class Segment(SysvObject):
     """A System V shared memory segment, removed when its block or scope ends (shmget(2), shmctl(2)).
 
-    `id` is what shmget gave, `key` what other processes find it by, `size` the bytes that were asked for.
+    `id` is its identifier, `key` the key for other processes, `size` the requested size in bytes.
     """
 
     _type = SysvType("sysv-shm", "-m", shmctl_stat, shmctl_set, shmctl_rmid, has_cpid=True)
@@ -60,13 +60,11 @@ class Segment(SysvObject):
         mode: int = 0o600,
         scope: Scope | None = None,
     ) -> Self:
-        """shmget(2): a segment of *size* bytes.
+        """Create or find a segment of *size* bytes (shmget(2)).
 
-        With no *key*, a new one that is in nobody's use; IPC_PRIVATE works too.
-
-        Without a *size* a new segment has 4096 bytes, and one that exists may have any. Flags without IPC_EXCL may find
-        a segment that exists: then it is used but never removed, for it is somebody's. ValueError or TypeError for a
-        size, key or mode that no segment can have; OSError with the call's errno.
+        Without a *key* it gets an unused one; IPC_PRIVATE works too. Without a *size* a new segment has 4096 bytes, an
+        existing one may have any size. A segment found without IPC_EXCL is used but never removed, as it belongs to
+        another owner. Raises ValueError or TypeError for an invalid size, key or mode; OSError.
         """
         new = 4096 if size is None else check_size(size, "a segment")
 
@@ -81,19 +79,19 @@ class Segment(SysvObject):
         return f"<Segment id={self.id} key={self.key:#x} size={self.size}>"
 
     def attach(self, address: int | None = None, flags: int = 0) -> Attachment:
-        """shmat(2): map the segment into this process, at *address* or where the system chooses. OSError."""
+        """Map the segment into this process, at *address* or where the kernel chooses (shmat(2)). Raises OSError."""
         self._usable()
         attachment = Attachment(shmat(self.id, address, flags), self, flags, self._scope)
         self.attachments.append(attachment)
         return attachment
 
     def stat(self) -> ShmidDs:
-        """shmctl(2), IPC_STAT: what the kernel knows of the segment. OSError."""
+        """Return the kernel's data of the segment (shmctl(2), IPC_STAT). Raises OSError."""
         self._usable()
         return shmctl_stat(self.id)
 
     def control(self, cmd: int) -> int:
-        """shmctl(2) with a command that needs no buffer, such as SHM_LOCK and SHM_UNLOCK. OSError."""
+        """Call shmctl(2) with a command without a buffer, such as SHM_LOCK and SHM_UNLOCK. Raises OSError."""
         self._usable()
         return shmctl(self.id, cmd)
 
@@ -117,7 +115,7 @@ def _shmget(key: int, size: int, flags: int) -> int:
 class Attachment(Resource):
     """A segment mapped into this process (shmop(2)): `address`, and `buf`, a memoryview of the segment's bytes.
 
-    Slices of `buf` must not be used after detach(): the memory is gone then, and touching it is a SIGSEGV.
+    Slices of `buf` must not be used after detach(): the memory is unmapped then, and an access is a SIGSEGV.
     """
 
     def __init__(self, address: int, segment: Segment, flags: int = 0, scope: Scope | None = None) -> None:
@@ -139,13 +137,13 @@ class Attachment(Resource):
 
     @property
     def mapped(self) -> int:
-        """How many bytes are mapped: the segment's size rounded up to whole pages."""
+        """The number of mapped bytes: the segment's size rounded up to whole pages."""
         return -(-self.segment.size // PAGESIZE) * PAGESIZE
 
     def detach(self) -> None:
-        """shmdt(2): unmap.
+        """Unmap the segment (shmdt(2)). A forked child that inherited it detaches its own copy.
 
-        ValueError when that has been done; a forked child that inherited it detaches its own copy.
+        Raises ValueError if it is detached.
         """
         self._usable()
         if os.getpid() == self._maker:
@@ -155,18 +153,18 @@ class Attachment(Resource):
             self._end()
 
     def _end(self) -> None:
-        with suppress(BufferError):  # something still looks at it; as with a slice, that is for the test to know
+        with suppress(BufferError):  # an exported buffer; like a slice, the test must not use it
             self._buf.release()
         if self in self.segment.attachments:
             self.segment.attachments.remove(self)
-        # After an interrupt it may have been detached, and what is at its address by now somebody else's.
+        # After an interrupt it may have been detached, and its address may have been reused.
         if self._attached or (self._attached is None and self._is_attached()):
             self._attached = None
             shmdt(self.address)
         self._attached = False
 
     def _is_attached(self) -> bool:
-        """Whether the segment is mapped at the address: /proc/self/maps shows its id as the inode number."""
+        """Return whether the segment is mapped at the address: /proc/self/maps shows its id as the inode number."""
         with io.open("/proc/self/maps") as rows:
             fields = (row.split(maxsplit=5) for row in rows)
             return any(

@@ -1,7 +1,7 @@
 """System V semaphore sets as objects: create, operate with a deadline, remove.
 
-The kernel's own time limit is used for waiting, and what is left of it after a signal's handler has run: an operation
-that was interrupted has done nothing, so that it can be begun again.
+Waits use the kernel's own timeout, and the remaining time of it after a signal handler: an interrupted operation has no
+effect, so that it can be repeated.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 class SemaphoreSet(SysvObject):
     """A System V semaphore set, removed when its block or scope ends (semget(2), semop(2), semctl(2)).
 
-    `id` is what semget gave, `key` what other processes find it by, `count` the number of its semaphores.
+    `id` is its identifier, `key` the key for other processes, `count` the number of its semaphores.
     """
 
     _type = SysvType("sysv-sem", "-s", semctl_stat, semctl_set, semctl_rmid)
@@ -72,12 +72,12 @@ class SemaphoreSet(SysvObject):
         mode: int = 0o600,
         scope: Scope | None = None,
     ) -> Self:
-        """semget(2): a set of *count* semaphores that begin with *values*, or else as the system makes them: on Linux with 0.
+        """Create or find a set of *count* semaphores with the initial *values*, by default 0 on Linux (semget(2)).
 
-        Without a *count* a new set has a semaphore for each of *values*, or one, and a set that exists may have any number.
-        With no *key*, a new one that is in nobody's use; IPC_PRIVATE works too. Flags without IPC_EXCL may find a set that
-        exists: then it is used but its values are not touched and it is never removed, for it is somebody's. ValueError or
-        TypeError for a count, values, key or mode that no set can have; OSError with the call's errno.
+        Without a *count* a new set has a semaphore for each of *values*, or one; an existing set may have any number.
+        Without a *key* it gets an unused one; IPC_PRIVATE works too. A set found without IPC_EXCL is used but its
+        values are kept and it is never removed, as it belongs to another owner. Raises ValueError or TypeError for an
+        invalid count, values, key or mode; OSError.
         """
         new = _number_of_new(count, values)
 
@@ -99,12 +99,10 @@ class SemaphoreSet(SysvObject):
         return f"<SemaphoreSet id={self.id} key={self.key:#x} count={self.count}>"
 
     def op(self, *operations: Sembuf | tuple[int, ...], timeout: Timeout = DEFAULT) -> None:
-        """semop(2): do all *operations*, (number, addend) or (number, addend, flags), as one.
+        """Perform all *operations*, (number, addend) or (number, addend, flags), atomically (semop(2)).
 
-        Wait until that can be done.
-
-        TimeoutError when it cannot be done within *timeout* seconds, BlockingIOError when it cannot be done now and the
-        operation has IPC_NOWAIT; nothing is done then. OSError, EIDRM when the set is removed meanwhile.
+        It waits until that is possible. Raises TimeoutError after *timeout* seconds, BlockingIOError for an operation
+        with IPC_NOWAIT that would wait, both without an effect; OSError (EIDRM if the set is removed meanwhile).
         """
         self._usable()
         seconds = check_timeout(timeout)
@@ -144,23 +142,22 @@ class SemaphoreSet(SysvObject):
         return f"its values are {semctl_getall(self.id)}"
 
     def acquire(self, num: int = 0, *, undo: bool = False, timeout: Timeout = DEFAULT) -> None:
-        """Take 1 from semaphore *num* as soon as it is not 0.
+        """Wait until semaphore *num* is above 0 and subtract 1.
 
-        With *undo* (SEM_UNDO) it is given back when the process ends.
-
-        TimeoutError when it is not to be had within *timeout* seconds. OSError.
+        With *undo* (SEM_UNDO) the kernel adds it back when the process ends. Raises TimeoutError after *timeout*
+        seconds; OSError.
         """
         self.op(Sembuf(num, -1, SEM_UNDO * undo), timeout=timeout)
 
     def release(self, num: int = 0, *, undo: bool = False) -> None:
-        """Add 1 to semaphore *num*; with *undo* if it was taken so. OSError."""
+        """Add 1 to semaphore *num*; with *undo* if it was acquired with it. Raises OSError."""
         self.op(Sembuf(num, 1, SEM_UNDO * undo))
 
     @contextmanager
     def held(self, num: int = 0, *, timeout: Timeout = DEFAULT) -> Iterator[None]:
-        """For a block: take 1 from semaphore *num* and give it back, also when the process dies in the block.
+        """Acquire semaphore *num* for a block; it is released even if the process dies in the block.
 
-        TimeoutError; OSError.
+        Raises TimeoutError after *timeout* seconds; OSError.
         """
         self.acquire(num, undo=True, timeout=timeout)
         try:
@@ -169,12 +166,12 @@ class SemaphoreSet(SysvObject):
             self.release(num, undo=True)
 
     def wait_for_zero(self, num: int = 0, *, timeout: Timeout = DEFAULT) -> None:
-        """Wait until semaphore *num* is 0. TimeoutError when it is not within *timeout* seconds. OSError."""
+        """Wait until semaphore *num* is 0. Raises TimeoutError after *timeout* seconds; OSError."""
         self.op(Sembuf(num, 0), timeout=timeout)
 
     @property
     def values(self) -> list[int]:
-        """semctl(2), GETALL, and SETALL when assigned to: the value of each semaphore. OSError."""
+        """The value of each semaphore (semctl(2), GETALL; SETALL on assignment). Raises OSError."""
         self._usable()
         return semctl_getall(self.id)
 
@@ -185,28 +182,25 @@ class SemaphoreSet(SysvObject):
             semctl_setall(self.id, values)
 
     def value(self, num: int = 0) -> int:
-        """semctl(2), GETVAL: the value of semaphore *num*. OSError."""
+        """Return the value of semaphore *num* (semctl(2), GETVAL). Raises OSError."""
         return self._get(num, GETVAL)
 
     def set_value(self, value: int, num: int = 0) -> None:
-        """semctl(2), SETVAL: give semaphore *num* a value; adjustments that wait for processes' ends are forgotten.
-
-        OSError.
-        """
+        """Set the value of semaphore *num*, and clear its SEM_UNDO adjustments (semctl(2), SETVAL). Raises OSError."""
         self._usable()
         with self._limits_noted(num):
             semctl_setval(self.id, num, value)
 
     def waiters(self, num: int = 0) -> int:
-        """semctl(2), GETNCNT: how many wait for semaphore *num* to have more. OSError."""
+        """Return the number of waiters for an increase of semaphore *num* (semctl(2), GETNCNT). Raises OSError."""
         return self._get(num, GETNCNT)
 
     def zero_waiters(self, num: int = 0) -> int:
-        """semctl(2), GETZCNT: how many wait for semaphore *num* to be 0. OSError."""
+        """Return the number of waiters for semaphore *num* to be 0 (semctl(2), GETZCNT). Raises OSError."""
         return self._get(num, GETZCNT)
 
     def last_pid(self, num: int = 0) -> int:
-        """semctl(2), GETPID: the process that last operated on semaphore *num* or set it; 0 for none. OSError."""
+        """Return the last process that operated on semaphore *num*, or 0 (semctl(2), GETPID). Raises OSError."""
         return self._get(num, GETPID)
 
     def _get(self, num: int, cmd: int) -> int:
@@ -215,13 +209,13 @@ class SemaphoreSet(SysvObject):
             return semctl(self.id, num, cmd)
 
     def stat(self) -> SemidDs:
-        """semctl(2), IPC_STAT: what the kernel knows of the set. OSError."""
+        """Return the kernel's data of the set (semctl(2), IPC_STAT). Raises OSError."""
         self._usable()
         return semctl_stat(self.id)
 
 
 def _number_of_new(count: int | None, values: Sequence[int] | None) -> int:
-    """How many semaphores a new set has. ValueError or TypeError for a count or values that no set can have."""
+    """Return the number of semaphores of a new set. Raises ValueError or TypeError for an invalid count or values."""
     if count is not None:
         if isinstance(count, bool) or not isinstance(count, int):
             raise TypeError(f"the number of semaphores must be an integer, not {count!r}")
@@ -230,7 +224,7 @@ def _number_of_new(count: int | None, values: Sequence[int] | None) -> int:
     if values is None:
         return 1 if count is None else count
     if count is None and not len(values):
-        raise ValueError("a set must have at least 1 semaphore, and values is empty")
+        raise ValueError("values must have at least 1 value, not 0")
     if count is not None and len(values) != count:
         raise ValueError(f"semctl: expected {count} values, got {len(values)}")
     for value in values:

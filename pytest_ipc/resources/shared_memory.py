@@ -1,6 +1,6 @@
 """POSIX shared memory as objects: create under an unused name, map, resize, remove.
 
-Not by multiprocessing.shared_memory, whose resource tracker removes an object with the first process that has seen it.
+multiprocessing.shared_memory is not used: its resource tracker removes an object with the first process that opened it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class SharedMemory(WithDescriptor):
     def __init__(self, name: str, fd: int, *, record: Record | None = None, scope: Scope | None = None) -> None:
         self.name = name
         self._fd = fd
-        self._record = record  # None for an object that somebody else made: that one is used and never removed
+        self._record = record  # None for an object of another owner, which is used and never removed
         self._identity = _identity(os.fstat(fd))
         self._directory = shared_memory_directory() if record else None
         self.mappings: list[Mapping] = []
@@ -53,29 +53,28 @@ class SharedMemory(WithDescriptor):
         allocated: bool = True,
         scope: Scope | None = None,
     ) -> Self:
-        """shm_open(3): an object of *size* zeros. With no *name*, a new one that is in nobody's use.
+        """Create or open an object of *size* zero bytes (shm_open(3)). Without a *name* it gets an unused one.
 
-        Flags without O_EXCL may find an object that exists: then it is used as it is, but never removed, for it is
-        somebody's. The memory is really there, unless *allocated* is false: where /dev/shm is too small for it that is
-        ENOSPC here, and not a SIGBUS at some later store. ValueError or TypeError for a size, name, mode or flags that
-        no object can have; OSError with the call's errno.
+        An object opened without O_EXCL is used as it is and never removed, as it belongs to another owner. The memory
+        is allocated unless *allocated* is false, so that a full /dev/shm raises ENOSPC here instead of a SIGBUS at a
+        later store. Raises ValueError or TypeError for an invalid size, name, mode or flags; OSError.
         """
         _check_size(size)
         check_mode(mode)
         if flags & os.O_CREAT and flags & os.O_ACCMODE != os.O_RDWR:
-            raise ValueError("new shared memory is given its size, and so O_CREAT needs O_RDWR")
+            raise ValueError(f"flags with O_CREAT must contain O_RDWR, to set the size, not {flags:#o}")
         if name is not None:
             return cls._open(check_name(name, "shared memory"), size, flags, mode, allocated, scope)
         while True:
             try:
                 return cls._open(unused_name(), size, flags | NEW, mode, allocated, scope)
             except FileExistsError:
-                continue  # somebody has that name; to draw again costs less than asking first
+                continue  # the name is taken; another random one costs less than a check
 
     @classmethod
     def _open(cls, name: str, size: int, flags: int, mode: int, allocated: bool, scope: Scope | None) -> Self:
         if flags & os.O_CREAT:
-            # Always exclusive, so that it is certain who made the object and therefore who may remove it.
+            # Always exclusive, so that the creator, who may remove the object, is certain.
             try:
                 with intent("posix-shm", name=name) as record:
                     fd = _shm_open(name, flags | os.O_EXCL, mode)
@@ -109,20 +108,18 @@ class SharedMemory(WithDescriptor):
 
     @property
     def size(self) -> int:
-        """How many bytes the object has now. OSError."""
+        """The current size of the object in bytes. Raises OSError."""
         return self.stat().st_size
 
     def stat(self) -> os.stat_result:
-        """fstat(2): size, mode, owner and times of the object. OSError."""
+        """Return size, mode, owner and times of the object (fstat(2)). Raises OSError."""
         return os.fstat(self.fd)
 
     def resize(self, size: int, *, allocated: bool = True) -> None:
-        """ftruncate(2): give the object another size.
+        """Change the size of the object (ftruncate(2)).
 
-        What is gained reads as zeros, and is really there if *allocated*. OSError.
-
-        Mappings stay as long as they were made. One that is longer than the object by now is a SIGBUS beyond the
-        object's end.
+        New bytes are zero, and allocated if *allocated*. Mappings keep their length; an access beyond the end of the
+        object is a SIGBUS. Raises OSError.
         """
         _check_size(size)
         before = self.size
@@ -138,7 +135,7 @@ class SharedMemory(WithDescriptor):
     def map(
         self, size: int | None = None, *, prot: int = PROT_READ | PROT_WRITE, flags: int = MAP_SHARED, offset: int = 0
     ) -> Mapping:
-        """mmap(2): map *size* bytes from *offset* on into this process, or all that there are from there. OSError."""
+        """Map *size* bytes from *offset*, or all bytes from there, into this process (mmap(2)). Raises OSError."""
         length = self.size - offset if size is None else size
         mapping = Mapping.of(
             self.fd, length, prot=prot, flags=flags, offset=offset, name=f"shared memory {self.name}", scope=self._scope
@@ -147,17 +144,16 @@ class SharedMemory(WithDescriptor):
         return mapping
 
     def exists(self) -> bool:
-        """Whether the name still stands for this object."""
+        """Return whether the name still refers to this object."""
         try:
             return _identity(os.lstat(DIRECTORY + self.name)) == self._identity
         except FileNotFoundError:
             return False
 
     def unlink(self) -> bool:
-        """shm_unlink(3): remove the name; the object lives on for those who have it. Whether this call was the one.
+        """Remove the name (shm_unlink(3)); return whether this call did. The object stays for processes that have it.
 
-        Harmless when the name was removed before, by this object or by anybody else, and when another object has it
-        now. OSError for any other failure.
+        Harmless if the name was removed before, or if another object has it. Raises OSError for other failures.
         """
         return unlink_name(self, self.exists, self._unlink, self._record, self._out_of_sight)
 
@@ -172,7 +168,7 @@ class SharedMemory(WithDescriptor):
         return "" if shared_memory_directory() == self._directory is not None else f"another {DIRECTORY}"
 
     def close_fd(self) -> None:
-        """close(2): mappings stay. Harmless when it is closed. A forked child closes its own copy."""
+        """Close the descriptor (close(2)); mappings stay. Harmless if closed. A forked child closes its own copy."""
         self._close_fd()
 
     def _end(self) -> None:

@@ -1,9 +1,9 @@
 """The signal state of a process: saved and restored.
 
-Taken note of at the start: every disposition with its flags and mask, the thread's mask and alternate stack, the
-interval timers, the wakeup descriptor. Put back at the end in the order in which nothing can slip through: signals that
-only the block kept pending are taken away first, for under the restored disposition they might end the process; then
-dispositions, then the mask, then the timers, shortened by the time that has passed.
+The state is every disposition with its flags and mask, the thread's mask and alternate stack, the interval timers, and
+the wakeup descriptor. It is restored in a safe order: first, signals that became pending in the block are discarded, as
+they might end the process with the restored disposition; then dispositions, then the mask, then the timers, less the
+elapsed time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
 
 class SignalState:
-    """What stood when it was made. For the main thread, as signal handlers are."""
+    """The signal state at its creation; for the main thread, as signal handlers are."""
 
     def __init__(self) -> None:
         self._handlers: dict[int, Any] = {}
@@ -41,8 +41,8 @@ class SignalState:
         signal.set_wakeup_fd(self._wakeup)
 
     def restore(self, displaced: bool) -> None:
-        """Put everything back. *displaced*: the handler of SIGALRM was another one for a time."""
-        # Asked before the dispositions are back: afterwards nobody can tell whom the timer's signal would have reached.
+        """Restore the state. *displaced*: the handler of SIGALRM was replaced for a time."""
+        # Checked before the dispositions are restored: afterwards the receiver of the timer's signal is unknown.
         displaced = displaced or self._alarm_displaced()
         finish(
             self._drain,
@@ -56,7 +56,7 @@ class SignalState:
     def _drain(self) -> None:
         pending = sigpending() - self._mask - UNTOUCHABLE
         while pending:
-            # EAGAIN: it was pending, and is no more; that is what is wanted.
+            # EAGAIN: it is no longer pending, as wanted.
             with suppress(BlockingIOError, InterruptedError):
                 sigtimedwait(pending, 0)
             pending = sigpending() - self._mask - UNTOUCHABLE
@@ -78,17 +78,16 @@ class SignalState:
             try:
                 signal.set_wakeup_fd(self._wakeup)
             except (OSError, ValueError):
-                # Closed in the meantime. Whoever closed it had no use for it any more, unless the test put another
-                # there.
+                # Closed in the meantime: its owner no longer needs it, unless the test has set another.
                 if now == self._wakeup:
                     return
                 raise
 
     def _alarm_displaced(self) -> bool:
-        """Whether a SIGALRM may have gone elsewhere than to the handler that stood at the start.
+        """Return whether a SIGALRM may have reached another handler than that of the start.
 
-        Not if it has the default disposition now: it would have ended the process. Its owner has called the limit off,
-        as pytest-timeout does when a test has failed.
+        False for the default disposition now, with which it would have ended the process: its owner has cancelled the
+        timer, as pytest-timeout does after a failed test.
         """
         return (
             signal.getsignal(signal.SIGALRM) not in (self._handlers[signal.SIGALRM], signal.SIG_DFL)
@@ -99,22 +98,19 @@ class SignalState:
         passed = time.monotonic() - self.taken
         for which, (left, interval) in self._timers.items():
             now = signal.getitimer(which)
-            # A timer that has just run on is left alone: setting it again would lengthen it by what this takes.
+            # A timer that simply continued is not set again, which would delay it.
             running_on = left and now[0] and abs(left - passed - now[0]) < 0.01 and now[1] == interval
             if running_on or (not left and not now[0]):
                 continue
             if which == signal.ITIMER_REAL and not displaced and not now[0] and left <= passed and not interval:
-                continue  # it has run out and its owner's handler was there to see it: once is enough
+                continue  # it expired and its owner's handler was called
             if which != signal.ITIMER_REAL:
-                passed = 0.0  # they count processor time, which cannot be told from here; the limit is given back whole
+                passed = 0.0  # they count CPU time, whose amount is unknown here; the whole time is restored
             signal.setitimer(which, max(left - passed, 1e-6) if left else 0, interval)
 
 
 def _alternate_stack() -> Stack | None:
-    """The alternate stack as it can be set again.
-
-    None where that is not known, and then nobody has set one from here either.
-    """
+    """Return the alternate stack, to set it again; None where it cannot be read, and thus cannot have been changed."""
     try:
         stack = sigaltstack()
     except (OSError, NotImplementedError):

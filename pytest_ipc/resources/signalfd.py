@@ -18,21 +18,21 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
 class SignalFd(Descriptor):
-    """A descriptor from which this process reads its pending signals (signalfd(2)), made by `Signals.fd`.
+    """A descriptor from which a process reads its own pending signals (signalfd(2)), created by `Signals.fd`.
 
-    A forked child that holds it reads its own signals from it, not its parent's.
+    A forked child that inherits it reads the child's signals, not its parent's.
     """
 
     @classmethod
     def create(cls, signals: Iterable[int], *, flags: int = SFD_CLOEXEC) -> Self:
-        """signalfd(2): a descriptor for *signals*, which should be blocked.
+        """Create a descriptor for *signals*, which should be blocked (signalfd(2)).
 
-        OSError: EINVAL for an unknown flag, EMFILE.
+        Raises OSError (EINVAL for an unknown flag, EMFILE).
         """
         return cls(signalfd(-1, signals, flags), "descriptor of signals")
 
     def read(self, *, timeout: Timeout = DEFAULT) -> SignalfdSiginfo:
-        """Take one signal, waiting for it. TimeoutError after *timeout* seconds."""
+        """Wait for a signal and take it. Raises TimeoutError after *timeout* seconds."""
         return self._taking(lambda: signalfd_read(self._fd), timeout, "a signal from")[0]
 
     def _state(self) -> str:
@@ -51,7 +51,7 @@ def signal_state(asked: AbstractSet[int]) -> str:
 
 
 def signal_name(signo: int) -> str:
-    """Return the name of a signal, as SIGUSR1, or its number, which real-time signals have alone."""
+    """Return the name of a signal, such as SIGUSR1, or the number of a real-time signal."""
     try:
         return signal.Signals(signo).name
     except ValueError:

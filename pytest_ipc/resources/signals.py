@@ -1,7 +1,7 @@
 """Signal dispositions, mask and timers, changed for a while and then restored.
 
-SIGALRM with a running interval timer is somebody's time limit (pytest-timeout's, mostly). Taking it over would switch
-the limit off unseen, so that must be asked for.
+SIGALRM with a running interval timer is usually pytest-timeout's time limit. Replacing its handler would silently
+disable the limit, so it must be requested.
 """
 
 from __future__ import annotations
@@ -50,18 +50,18 @@ class Caught:
 
     @property
     def count(self) -> int:
-        """How many deliveries have been handled."""
+        """The number of handled deliveries."""
         return len(self.received)
 
     def wait(self, count: int = 1, *, timeout: Timeout = DEFAULT) -> None:
-        """Wait until the signal has been handled *count* times in all. TimeoutError after *timeout* seconds."""
+        """Wait until the signal has been handled *count* times in all. Raises TimeoutError after *timeout* seconds."""
         seconds = check_timeout(timeout)
         if not Deadline(seconds).until(lambda: self.count >= count):
             what = f"{signal_name(self.signo)} to be handled {count} times"
             raise timed_out(seconds, what, lambda: f"it was handled {self.count} times")
 
     def __call__(self, signo: int, frame: FrameType | None) -> None:
-        with errno_kept():  # see kernel.libc: a handler must not change what the interrupted call failed with
+        with errno_kept():  # see kernel.libc: a handler must not change the errno of the interrupted call
             self.received.append(signo)
             if self._handler is not None:
                 self._handler(signo, frame)
@@ -81,7 +81,7 @@ class Signals(Resource):
 
     @classmethod
     def create(cls, *, scope: Scope | None = None) -> Signals:
-        """Take note of the signal state, to be put back at the end. RuntimeError outside the main thread."""
+        """Save the signal state, which is restored at the end. Raises RuntimeError outside the main thread."""
         return cls(scope)
 
     def __repr__(self) -> str:
@@ -96,11 +96,11 @@ class Signals(Resource):
         mask: Iterable[int] = (),
         displace: bool = False,
     ) -> Caught:
-        """sigaction(2): handle *signo* with exactly these *flags* (SA_RESTART and its kind) and *mask*.
+        """Handle *signo* with exactly these *flags* (SA_RESTART, …) and *mask* (sigaction(2)).
 
-        The deliveries are counted in the Caught that is returned; *handler* is called too if it is given, and must not
-        mind being called late: Python runs it between two of its instructions. ValueError for what cannot be caught, or
-        for SIGALRM while an interval timer runs, unless *displace* says that this is meant.
+        The returned Caught counts the deliveries. *handler* is called too, if given, possibly with a delay: Python runs
+        it between two of its instructions. Raises ValueError for a signal that cannot be caught, and without *displace*
+        for SIGALRM while an interval timer runs.
         """
         caught = Caught(self._check(signo, displace), handler)
         signal.signal(signo, caught)
@@ -108,42 +108,43 @@ class Signals(Resource):
         return caught
 
     def ignore(self, signo: int, *, displace: bool = False) -> None:
-        """sigaction(2): SIG_IGN. ValueError as for catch()."""
+        """Ignore *signo* (sigaction(2), SIG_IGN). Raises ValueError as catch() does."""
         signal.signal(self._check(signo, displace), signal.SIG_IGN)
 
     def default(self, signo: int, *, displace: bool = False) -> None:
-        """sigaction(2): SIG_DFL. ValueError as for catch()."""
+        """Reset *signo* to its default action (sigaction(2), SIG_DFL). Raises ValueError as catch() does."""
         signal.signal(self._check(signo, displace), signal.SIG_DFL)
 
     def block(self, *signals: int, displace: bool = False) -> frozenset[int]:
-        """sigprocmask(2): add *signals* to the mask of this thread; the mask as it was. ValueError as for catch().
+        """Add *signals* to the mask of this thread and return the old mask (sigprocmask(2)).
 
-        A mask is a thread's own. A signal sent to a process that has another thread, as a pytest-xdist worker has, goes
-        to that one, which does not block it: let a child of `fork` block and wait, it has one thread.
+        Each thread has its own mask. In a process with another thread, such as a pytest-xdist worker, a signal is
+        delivered to that thread, which does not block it: block and wait in a child of `fork`, which has one thread.
+        Raises ValueError as catch() does.
         """
         for signo in signals:
             self._check(signo, displace)
         return frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, signals))
 
     def unblock(self, *signals: int) -> frozenset[int]:
-        """sigprocmask(2): take *signals* out of the mask of this thread; the mask as it was."""
+        """Remove *signals* from the mask of this thread and return the old mask (sigprocmask(2))."""
         self._usable()
         return frozenset(signal.pthread_sigmask(signal.SIG_UNBLOCK, signals))
 
     def pending(self) -> frozenset[int]:
-        """sigpending(2): what is blocked and waits for delivery."""
+        """Return the blocked signals that are pending (sigpending(2))."""
         self._usable()
         return sigpending()
 
     def queue(self, pid: int, signo: int, value: int = 0) -> None:
-        """sigqueue(3): send *signo* with an integer *value*. OSError (EAGAIN at RLIMIT_SIGPENDING, ESRCH, EPERM)."""
+        """Send *signo* with an integer *value* (sigqueue(3)). OSError (EAGAIN at RLIMIT_SIGPENDING, ESRCH, EPERM)."""
         self._usable()
         sigqueue(pid, signo, value)
 
     def wait(self, *signals: int, timeout: Timeout = DEFAULT) -> SigInfo:
-        """sigtimedwait(2): take one of *signals*, which should be blocked; its sender and value.
+        """Wait for one of *signals*, which should be blocked, and return its sender and value (sigtimedwait(2)).
 
-        TimeoutError when none has come within *timeout* seconds.
+        Raises TimeoutError after *timeout* seconds.
         """
         self._usable()
         seconds = check_timeout(timeout)
@@ -152,7 +153,7 @@ class Signals(Resource):
             try:
                 return sigtimedwait(signals, deadline.left if isfinite(deadline.left) else None)
             except InterruptedError:
-                continue  # a handler ran; it was not one of ours to wait for
+                continue  # the handler of another signal ran
             except BlockingIOError:
                 what = f"one of {', '.join(map(signal_name, signals))}"
                 raise timed_out(seconds, what, partial(signal_state, frozenset(signals))) from None
@@ -160,16 +161,18 @@ class Signals(Resource):
     def itimer(
         self, seconds: float, interval: float = 0, *, which: int = signal.ITIMER_REAL, displace: bool = False
     ) -> None:
-        """setitimer(2): SIGALRM in *seconds*, and every *interval* seconds after it; 0 stops it.
+        """Send SIGALRM in *seconds*, and every *interval* seconds after that; 0 stops the timer (setitimer(2)).
 
-        *which* may be ITIMER_VIRTUAL or ITIMER_PROF, for SIGVTALRM or SIGPROF by processor time. ValueError for a time below
-        0, and while somebody else's ITIMER_REAL runs, unless *displace* says that this is meant.
+        *which* may be ITIMER_VIRTUAL or ITIMER_PROF, for SIGVTALRM or SIGPROF by CPU time. Raises ValueError for a
+        negative time, and without *displace* while a foreign ITIMER_REAL runs.
         """
         if which == signal.ITIMER_REAL:
             self._check(signal.SIGALRM, displace)
         self._usable()
         if not (isfinite(seconds) and isfinite(interval) and min(seconds, interval) >= 0):
-            raise ValueError(f"an interval timer is set to seconds from 0 on, not {seconds!r} and {interval!r}")
+            raise ValueError(
+                f"seconds and interval of a timer must be non-negative numbers, not {seconds!r} and {interval!r}"
+            )
         signal.setitimer(which, seconds, interval)
         self._own_alarm = self._own_alarm or which == signal.ITIMER_REAL
 
@@ -181,10 +184,10 @@ class Signals(Resource):
         value: int = 0,
         thread: int | None = None,
     ) -> SignalTimer:
-        """timer_create(2): a timer that sends *signo* with an integer *value*, or none; deleted at the end.
+        """Create a timer that sends *signo* with an integer *value*, or none; deleted at the end (timer_create(2)).
 
-        With *thread*, the id of one, the signal is for that thread alone (SIGEV_THREAD_ID). ValueError for what is no
-        signal; OSError: EINVAL for an unknown clock, EAGAIN at RLIMIT_SIGPENDING.
+        With *thread*, a thread id, the signal is for that thread only (SIGEV_THREAD_ID). Raises ValueError for an
+        invalid signal; OSError (EINVAL for an unknown clock, EAGAIN at RLIMIT_SIGPENDING).
         """
         self._usable()
         if signo is not None and signo not in signal.valid_signals():
@@ -192,23 +195,23 @@ class Signals(Resource):
         return self._own(SignalTimer.create(signo, clock=clock, value=value, thread=thread))
 
     def alternate_stack(self, size: int = 1 << 16, *, flags: int = 0) -> AlternateStack:
-        """sigaltstack(2): a stack for this thread's handlers with SA_ONSTACK; the one before is back at the end.
+        """Set a stack for this thread's handlers with SA_ONSTACK; the old one is restored at the end (sigaltstack(2)).
 
-        OSError.
+        Raises OSError.
         """
         self._usable()
         return self._own(AlternateStack.create(size, flags=flags))
 
     def fd(self, *signals: int, flags: int = SFD_CLOEXEC, displace: bool = False) -> SignalFd:
-        """signalfd(2): block *signals* and read them from a descriptor, closed at the end.
+        """Block *signals* and create a descriptor to read them, closed at the end (signalfd(2)).
 
-        ValueError as for catch(); OSError.
+        Raises ValueError as catch() does; OSError.
         """
         self.block(*signals, displace=displace)
         return self._own(SignalFd.create(signals, flags=flags))
 
     def descriptors(self) -> list[int]:
-        """Those that signals are read from."""
+        """Return the descriptors from which signals are read."""
         return [fd for made in self._made for fd in made.descriptors()]
 
     def _own(self, made: Made) -> Made:
@@ -220,12 +223,12 @@ class Signals(Resource):
         if signo not in signal.valid_signals():
             raise _not_a_signal(signo)
         if signo in UNTOUCHABLE:
-            raise ValueError(f"{signal_name(signo)} can be neither caught nor ignored nor blocked")
+            raise ValueError(f"signal must not be {signal_name(signo)}, which cannot be caught, ignored or blocked")
         if signo == signal.SIGALRM:
             if not displace and not self._own_alarm and signal.getitimer(signal.ITIMER_REAL)[0]:
                 raise ValueError(
-                    "SIGALRM belongs to the interval timer that is running, a time limit as pytest-timeout sets it; "
-                    "use another signal, or say displace=True to be without that limit until the end of this block"
+                    "signal must not be SIGALRM while an interval timer runs, such as pytest-timeout's time limit; "
+                    "use another signal, or displace=True to disable that limit until the end of this block"
                 )
             self._displaced = True
         return signo

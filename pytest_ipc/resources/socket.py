@@ -1,8 +1,8 @@
 """Sockets as objects: the stdlib's, owned, and with deadlines that do not change the blocking mode.
 
-A time-out of the stdlib's sets O_NONBLOCK, which belongs to the open file description: every process that shares the
-socket would find it changed. So each call here asks without blocking (MSG_DONTWAIT) until the time is over, and
-`socket` gives the stdlib's object for everything else.
+A timeout of the stdlib sets O_NONBLOCK of the open file description, which changes the socket for every process that
+shares it. So each call here is tried without blocking (MSG_DONTWAIT) until the time is over; `socket` is the stdlib's
+object for everything else.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ Address = str | bytes | os.PathLike[str] | tuple[Any, ...]
 
 @dataclass
 class Message:
-    """What one recvmsg(2) gave: the data, and what came beside it."""
+    """The result of one recvmsg(2): the data and its ancillary data."""
 
     data: bytes
     flags: int = 0
@@ -65,7 +65,7 @@ class Message:
     pidfd: End | None = None
 
 
-# Seconds that Python's sockets wait at most: some 30 years.
+# The maximum timeout of Python's sockets in seconds: some 30 years.
 _LONGEST_TIMEOUT = 1e9
 
 
@@ -73,7 +73,7 @@ class Socket(End):
     """A socket (socket(7), unix(7), ip(7)); `socket` is the stdlib's object. Closed when its block or scope ends."""
 
     def __init__(self, sock: socket.socket, name: str, scope: Scope | None = None) -> None:
-        if sock.gettimeout():  # socket.setdefaulttimeout() has made it so; 0 is what SOCK_NONBLOCK asked for
+        if sock.gettimeout():  # from socket.setdefaulttimeout(); 0 is from SOCK_NONBLOCK
             sock.settimeout(None)
         self._socket = sock
         super().__init__(sock.fileno(), name, scope)
@@ -82,14 +82,14 @@ class Socket(End):
     def create(
         cls, family: int = AF_UNIX, type: int = SOCK_STREAM, protocol: int = 0, *, scope: Scope | None = None
     ) -> Self:
-        """socket(2): a new socket, neither bound nor connected. OSError."""
+        """Create a socket, neither bound nor connected (socket(2)). Raises OSError."""
         return cls(socket.socket(family, type, protocol), _name(family, type), scope)
 
     @classmethod
     def pair(cls, type: int = SOCK_STREAM, *, scope: Scope | None = None) -> tuple[Self, Self]:
-        """socketpair(2): two UNIX sockets of *type* (SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET) that are connected.
+        """Create two connected UNIX sockets of *type* (socketpair(2)).
 
-        OSError.
+        *type* is SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET. Raises OSError.
         """
         one, other = socket.socketpair(AF_UNIX, type)
         return cls(one, _name(AF_UNIX, type), scope), cls(other, _name(AF_UNIX, type), scope)
@@ -103,17 +103,17 @@ class Socket(End):
         timeout: Timeout = DEFAULT,
         scope: Scope | None = None,
     ) -> Self:
-        """connect(2): a socket of *type* that is connected to a listener, a path, an abstract name or a host and port.
+        """Create a socket and connect it to a listener, a path, an abstract name or a host and port (connect(2)).
 
-        The type is the listener's, or else SOCK_STREAM. TimeoutError when the other side has not taken the connection
-        into its backlog within *timeout* seconds; OSError.
+        *type* is the listener's by default, or else SOCK_STREAM. Raises TimeoutError if the peer does not accept the
+        connection into its backlog within *timeout* seconds; OSError.
         """
         seconds = check_timeout(timeout)
         deadline = Deadline(seconds)
         family, kind, address = _where(to)
         made = cls(socket.socket(family, kind if type is None else type), _name(family, kind), scope)
         try:
-            # The socket is nobody else's yet: here O_NONBLOCK is for this call alone.
+            # No other process has the socket yet: here O_NONBLOCK affects only this call.
             made._socket.settimeout(0.0 if family == AF_UNIX else seconds and min(seconds, _LONGEST_TIMEOUT))
             with _reachable(address) as reachable:
                 for _ in deadline.rounds():
@@ -126,7 +126,7 @@ class Socket(End):
                     what = f"room for a connection in the backlog of {_shown(address)}"
                     raise timed_out(seconds, what, lambda: "connect(2) fails with EAGAIN")
                 if family != AF_UNIX and seconds is not None:
-                    # Made without blocking, a connection counts as one that is on its way until it is asked for again.
+                    # A non-blocking connection counts as in progress until connect(2) is repeated.
                     made._socket.connect(reachable)
             made._socket.settimeout(None)
         except BaseException as error:
@@ -144,7 +144,7 @@ class Socket(End):
 
     @property
     def address(self) -> Any:
-        """getsockname(2), as the stdlib has it: "" for an unnamed UNIX socket, bytes for an abstract name."""
+        """The stdlib's getsockname(): "" for an unnamed UNIX socket, bytes for an abstract name (getsockname(2))."""
         return self.socket.getsockname()
 
     def send(
@@ -157,20 +157,20 @@ class Socket(End):
         flags: int = 0,
         timeout: Timeout = DEFAULT,
     ) -> int:
-        """sendmsg(2): how many bytes went out, with descriptors (SCM_RIGHTS) and credentials beside them if any are given.
+        """Send *data*, with descriptors (SCM_RIGHTS) and credentials if given; return the number of bytes (sendmsg(2)).
 
-        TimeoutError when there was no room within *timeout* seconds; OSError.
+        Raises TimeoutError if there is no space within *timeout* seconds; OSError.
         """
-        beside: list[tuple[int, int, Any]] = []
+        ancillary: list[tuple[int, int, Any]] = []
         if fds:
             numbers = array("i", (fd.fileno() if isinstance(fd, End) else fd for fd in fds))
-            beside.append((SOL_SOCKET, SCM_RIGHTS, numbers))
+            ancillary.append((SOL_SOCKET, SCM_RIGHTS, numbers))
         if credentials is not None:
-            beside.append((SOL_SOCKET, SCM_CREDENTIALS, credentials.pack()))
+            ancillary.append((SOL_SOCKET, SCM_CREDENTIALS, credentials.pack()))
         where = to.address if isinstance(to, Socket) else to
 
         def once() -> int:
-            return self.socket.sendmsg([data], beside, flags | MSG_DONTWAIT, where)
+            return self.socket.sendmsg([data], ancillary, flags | MSG_DONTWAIT, where)
 
         try:
             return self._within(timeout, once, "room to send in", "sendmsg(2) fails with EAGAIN")
@@ -180,17 +180,17 @@ class Socket(End):
             raise
 
     def read(self, size: int = 65536, *, timeout: Timeout = DEFAULT) -> bytes:
-        """As receive()."""
+        """Receive data as receive() does."""
         return self.receive(size, timeout=timeout)
 
     def write(self, data: bytes, *, timeout: Timeout = DEFAULT) -> int:
-        """As send()."""
+        """Send data as send() does."""
         return self.send(data, timeout=timeout)
 
     def receive(self, size: int = 65536, *, flags: int = 0, timeout: Timeout = DEFAULT) -> bytes:
-        """recv(2): up to *size* bytes, none when the other side has shut down.
+        """Return up to *size* bytes, none if the peer has shut down (recv(2)).
 
-        TimeoutError when nothing came; OSError.
+        Raises TimeoutError after *timeout* seconds; OSError.
         """
         return self._within(
             timeout,
@@ -203,23 +203,23 @@ class Socket(End):
     def receive_message(
         self, size: int = 65536, *, fds: int = 0, flags: int = 0, timeout: Timeout = DEFAULT
     ) -> Message:
-        """recvmsg(2): a message with its address, credentials if they are passed, and room for *fds* descriptors.
+        """Return a message with its address, credentials if passed, and up to *fds* descriptors (recvmsg(2)).
 
-        The descriptors are closed with the scope. TimeoutError when nothing came within *timeout* seconds; OSError.
+        The descriptors are closed with the scope. Raises TimeoutError after *timeout* seconds; OSError.
         """
         if isinstance(fds, bool) or not isinstance(fds, int) or fds < 0:
             raise ValueError(f"fds must be a non-negative number of descriptors, not {fds!r}")
         room = CMSG_SPACE(Ucred.SIZE) + CMSG_SPACE(4) + (CMSG_SPACE(4 * fds) if fds else 0)
         flags |= MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
-        data, beside, told, address = self._within(
+        data, ancillary, received_flags, address = self._within(
             timeout,
             lambda: self.socket.recvmsg(size, room, flags),
             "data from",
             "nothing is there to receive",
             self.fileno(),
         )
-        message = Message(data, told, address)
-        for level, kind, value in beside:
+        message = Message(data, received_flags, address)
+        for level, kind, value in ancillary:
             if level == SOL_SOCKET and kind == SCM_RIGHTS:
                 numbers = struct.unpack(f"={len(value) // 4}i", value[: len(value) // 4 * 4])
                 message.fds += [self._received(fd) for fd in numbers]
@@ -230,33 +230,33 @@ class Socket(End):
         return message
 
     def pass_credentials(self, on: bool = True) -> None:
-        """SO_PASSCRED (unix(7)): whether messages come with their sender's credentials. OSError."""
+        """Enable or disable credentials of the sender in messages (SO_PASSCRED, unix(7)). Raises OSError."""
         self.socket.setsockopt(SOL_SOCKET, SO_PASSCRED, on)
 
     def pass_pidfd(self, on: bool = True) -> None:
-        """SO_PASSPIDFD (Linux 6.5): whether messages come with a descriptor for their sender.
+        """Enable or disable a pidfd of the sender in messages (SO_PASSPIDFD, Linux 6.5).
 
-        OSError (ENOPROTOOPT before).
+        Raises OSError (ENOPROTOOPT before Linux 6.5).
         """
         self.socket.setsockopt(SOL_SOCKET, SO_PASSPIDFD, on)
 
     def peer_credentials(self) -> Ucred:
-        """SO_PEERCRED (unix(7)): who is at the other end, as it was when the connection was made. OSError."""
+        """Return the credentials of the peer at the time of the connection (SO_PEERCRED, unix(7)). Raises OSError."""
         return peer_credentials(self.fileno())
 
     def peer_groups(self) -> list[int]:
-        """SO_PEERGROUPS (Linux 4.13): the supplementary groups of whom peer_credentials() tells. OSError."""
+        """Return the supplementary groups of the process of peer_credentials() (SO_PEERGROUPS, Linux 4.13). OSError."""
         return peer_groups(self.fileno())
 
     def peer_pidfd(self) -> End:
-        """SO_PEERPIDFD (Linux 6.5): a descriptor for the process of whom peer_credentials() tells.
+        """Return a pidfd for the process of peer_credentials() (SO_PEERPIDFD, Linux 6.5).
 
-        OSError (ENOPROTOOPT before).
+        Raises OSError (ENOPROTOOPT before Linux 6.5).
         """
         return self._received(peer_pidfd(self.fileno()))
 
     def shutdown(self, how: int = SHUT_WR) -> None:
-        """shutdown(2): end one direction, or both, for every process that holds the socket. OSError."""
+        """Shut down one direction, or both, for every process that has the socket (shutdown(2)). Raises OSError."""
         self.socket.shutdown(how)
 
     def _received(self, fd: int) -> End:
@@ -265,7 +265,7 @@ class Socket(End):
     def _within(
         self, timeout: Timeout, ask: Callable[[], Given], what: str, state: str, readable: int | None = None
     ) -> Given:
-        """What *ask* gives as soon as it would not block; *readable* is the descriptor that tells when to ask again."""
+        """Return the result of *ask* once it does not block; poll *readable* before each further attempt."""
         seconds = check_timeout(timeout)
         for _ in Deadline(seconds).rounds(readable):
             try:
@@ -279,18 +279,18 @@ class Socket(End):
 
 
 def _where(to: Socket | Address) -> tuple[int, int, Any]:
-    """Family, type and address of what is to be connected to."""
+    """Return family, type and address of the target of a connection."""
     if isinstance(to, Socket):
         return to.socket.family, to.socket.type, getattr(to, "path", None) or to.address
     if isinstance(to, tuple):
         return (socket.AF_INET6 if ":" in str(to[0]) else socket.AF_INET), SOCK_STREAM, to
     if isinstance(to, (str, bytes, os.PathLike)):
         return AF_UNIX, SOCK_STREAM, to
-    raise TypeError(f"a listener, a path, an abstract name or a host and port is needed to connect to, not {to!r}")
+    raise TypeError(f"to must be a listener, a path, an abstract name or a host and port, not {to!r}")
 
 
 def is_abstract(address: object) -> bool:
-    """Whether a UNIX address is an abstract name and no path."""
+    """Return whether a UNIX address is an abstract name and not a path."""
     return isinstance(address, (str, bytes)) and address[:1] in ("\0", b"\0")
 
 
@@ -305,7 +305,7 @@ def _reachable(address: Any) -> Iterator[Any]:
 
 @contextmanager
 def short_enough(path: str | bytes | os.PathLike[str]) -> Iterator[bytes]:
-    """A name of *path* that fits struct sockaddr_un: where it is too long itself, one that begins at its directory."""
+    """Yield a name of *path* that fits struct sockaddr_un: for a long path, one through its directory's descriptor."""
     name = os.fsencode(path)
     if len(name) < SUN_PATH_BYTES:
         yield name
@@ -322,7 +322,7 @@ def _shown(address: Any) -> str:
 
 
 def _name(family: int, type: int) -> str:
-    """What people call such a socket."""
+    """Return the description of a socket for people."""
     kinds: dict[int, str] = {SOCK_STREAM: "stream", socket.SOCK_DGRAM: "datagram", socket.SOCK_SEQPACKET: "seqpacket"}
     families: dict[int, str] = {AF_UNIX: "UNIX", socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
     kind = type & 0xF

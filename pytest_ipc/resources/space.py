@@ -1,8 +1,7 @@
 """Allocation for memory files, before the first store.
 
-A file that was only given a size has no space yet. The store that finds its file system full is answered by SIGBUS, and
-with the 64 MB that /dev/shm has in many containers that is the usual end; space that was asked for is there, or ENOSPC
-says it is not.
+A new size alone allocates no space. A store into a full file system then raises SIGBUS, which is likely with the 64 MB
+of /dev/shm in many containers; an explicit allocation succeeds, or fails with ENOSPC.
 """
 
 from __future__ import annotations
@@ -16,18 +15,17 @@ __all__ = ["allocate", "resize"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
-# A signal undoes what posix_fallocate has reached: with a timer that goes off often a large file would never be done.
-# So after each signal the pieces are halved, down to this. Not before, for only the whole shows at once that there is
-# not so much.
+# A signal reverts an unfinished posix_fallocate(): with a frequent timer a large file would never be allocated. So
+# after each signal the pieces are halved, down to this size. The first attempt is whole, to detect ENOSPC at once.
 _LEAST = 1 << 16
 
 _UNSUPPORTED = (EOPNOTSUPP, ENOSYS, EINVAL)
 
 
 def allocate(fd: int, start: int, end: int, name: str) -> None:
-    """Give the file space from *start* to *end*, and that size. OSError (ENOSPC where there is no space).
+    """Allocate space from *start* to *end*, and set the size to *end*. Raises OSError (ENOSPC).
 
-    A file system that cannot promise space gives it the size alone.
+    On a file system without allocation only the size is set.
     """
     place, length = start, end - start
     try:
@@ -46,7 +44,7 @@ def allocate(fd: int, start: int, end: int, name: str) -> None:
 
 
 def resize(fd: int, size: int) -> None:
-    """ftruncate(2), retried after a signal. OSError."""
+    """Set the size of the file (ftruncate(2), retried after a signal). Raises OSError."""
     while True:
         try:
             return ftruncate(fd, size)

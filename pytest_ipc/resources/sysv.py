@@ -1,14 +1,13 @@
 """The common part of System V objects: how an id and a record are obtained, and how the object is removed.
 
-An object is made exclusively wherever it may be made at all, so that it is certain who made it and therefore who may
-remove it; how its key is chosen is told in keys.py.
+An object is created exclusively whenever it may be created, so that its creator, who may remove it, is certain; keys.py
+explains the choice of its key.
 
-The kernel tells who made a segment. Of a semaphore set or a message queue it tells no process, so these have their id
-on record as soon as it is known. One that has a key and was claimed with IPC_EXCL can be found in between. An
-IPC_PRIVATE one is made with mode bits that are drawn at random, noted in its intent, and never such as others use;
-whoever finds an object with them that nobody has used has found this one. The mode that was asked for is set when the
-id is on record: a mode is looked at in every call, so that what the first bits may have allowed in between gives nobody
-anything to keep.
+The kernel reports the creator of a segment. It reports none for a semaphore set or a message queue, so the id of these
+is recorded as soon as it is known. Before that, one with a key claimed by IPC_EXCL can be found by the key. An
+IPC_PRIVATE one is created with random, unusual mode bits, which are in its intent: an unused object with these bits is
+this one. The requested mode is set when the id is on record; the kernel checks the mode in every call, so the first
+bits have no lasting effect.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
 def unusual_mode() -> int:
-    """Nine mode bits drawn at random, with which somebody may execute and not read: nobody asks for that.
+    """Return nine random mode bits, with execute but not read permission for some class of users, which is unusual.
 
-    The owner may read, for what a message queue has besides its mode must be asked before its mode can be set.
+    The owner may read, as IPC_SET of a message queue's mode needs the values of an IPC_STAT.
     """
     while True:
         mode = 0o400 | int.from_bytes(os.urandom(1), "big")
@@ -45,7 +44,7 @@ def unusual_mode() -> int:
 
 
 class SetStatus(Protocol):
-    """shmctl_set and its kin."""
+    """The signature of shmctl_set(), semctl_set() and msgctl_set()."""
 
     def __call__(
         self, id: int, /, *, uid: int | None = None, gid: int | None = None, mode: int | None = None
@@ -54,7 +53,7 @@ class SetStatus(Protocol):
 
 @dataclass(frozen=True)
 class SysvType:
-    """One type: its row in custody/kinds, ipcrm's option for its id, its calls, and whether the kernel tells who made it."""
+    """A type of objects: its row in custody/kinds, ipcrm's option, calls, and whether the kernel has the creator."""
 
     kind: str
     option: str
@@ -67,7 +66,7 @@ class SysvType:
 class SysvObject(Resource):
     """A System V object, removed when its block or scope ends.
 
-    `id` is what the call that made or found it gave, `key` what other processes find it by.
+    `id` is its identifier, `key` the key for other processes.
     """
 
     _type: ClassVar[SysvType]
@@ -75,7 +74,7 @@ class SysvObject(Resource):
     def __init__(self, id: int, key: int, record: Record | None, scope: Scope | None) -> None:
         self.id = id
         self.key = key
-        self._record = record  # None for one that somebody else made: that one is used and never removed
+        self._record = record  # None for an object of another owner, which is used and never removed
         self._namespace = record.details["ipc"] if record else ipc_identity()
         self._removed = False
         super().__init__(scope)
@@ -84,10 +83,10 @@ class SysvObject(Resource):
     def _obtain(
         cls, key: int | None, flags: int, mode: int, get: Callable[[int, int], int], **details: int
     ) -> tuple[int, int, Record | None]:
-        """The id and key of an object, and its record if it was made here; *get* is the call, given key and flags.
+        """Return id and key of an object, and its record if it is new; *get* is the call with key and flags.
 
-        With no *key*, a new one that is in nobody's use. *details* go on record. ValueError or TypeError for a key that
-        does not fit; OSError from *get*.
+        Without a *key* it gets an unused one. *details* are recorded. Raises ValueError or TypeError for an invalid
+        key; OSError from *get*.
         """
         flags, mode = flags & ~0o777, flags & 0o777 | check_mode(mode)
         if key is not None:
@@ -97,7 +96,7 @@ class SysvObject(Resource):
                 drawn = {**details, "drawn": True}
                 return cls._obtain_with(unused_key(), flags | IPC_CREAT | IPC_EXCL, mode, get, drawn)
             except FileExistsError:
-                continue  # somebody has that key; a private draw costs less than asking first
+                continue  # the key is taken; another random one costs less than a check
 
     @classmethod
     def _obtain_with(
@@ -109,7 +108,7 @@ class SysvObject(Resource):
                     with intent(cls._type.kind, key=key, ipc=ipc_identity(), **details) as record:
                         id = get(key, flags | mode | IPC_EXCL)
                         if "drawn" not in details:
-                            record.made(id=id)  # a key that nobody else can have is identity enough
+                            record.made(id=id)  # the exclusive key identifies it sufficiently
                     return id, key, record
                 return cls._obtain_marked(key, flags, mode, get, details)
             except FileExistsError:
@@ -135,25 +134,25 @@ class SysvObject(Resource):
         return id, key, record
 
     def set_status(self, *, uid: int | None = None, gid: int | None = None, mode: int | None = None) -> None:
-        """IPC_SET: change owner, group or mode. OSError; ValueError for a mode beyond 0o777."""
+        """Change owner, group or mode (IPC_SET). Raises OSError; ValueError for a mode beyond 0o777."""
         self._usable()
         self._type.set_status(self.id, uid=uid, gid=gid, mode=None if mode is None else check_mode(mode))
 
     def exists(self) -> bool:
-        """Whether the id still stands for an object, also for a segment that is removed and waits for its last detach."""
+        """Return whether the id still refers to an object, also to a removed segment before its last detach."""
         try:
             self._type.stat(self.id)
         except OSError as error:
-            if error.errno is None:  # a signal's handler raised it
+            if error.errno is None:  # a signal handler raised it
                 raise
             return isinstance(error, PermissionError)
         return True
 
     def remove(self) -> bool:
-        """IPC_RMID: remove it, a segment after its last detach. Whether this call was the one that removed it.
+        """Remove the object, a segment after its last detach (IPC_RMID); return whether this call did.
 
-        Harmless when it was removed before, by this object or by anybody else. OSError for any other failure, and in
-        another IPC namespace: an id there is another object's.
+        Harmless if it was removed before. Raises OSError for other failures, and in another IPC namespace, where the id
+        refers to another object.
         """
         if self._removed:
             return False

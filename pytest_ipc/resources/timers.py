@@ -1,6 +1,6 @@
 """Timers as objects: one read through a descriptor, timerfd_create(2), and one that sends signals, timer_create(2).
 
-Both are gone with the process at the latest, so neither is in the ledger.
+Both end with the process, so neither is in the ledger.
 """
 
 from __future__ import annotations
@@ -41,34 +41,29 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
 class TimerFd(Descriptor):
-    """A timer with a descriptor that is ready when the time is over (timerfd_create(2)).
-
-    It does not run before set().
-    """
+    """A timer with a descriptor that is readable after its expiration (timerfd_create(2)). set() starts it."""
 
     @classmethod
     def create(cls, clock: int = time.CLOCK_MONOTONIC, *, flags: int = TFD_CLOEXEC, scope: Scope | None = None) -> Self:
-        """timerfd_create(2): a timer of the *clock*. OSError: EINVAL for an unknown clock or flag, EMFILE."""
+        """Create a timer of the *clock* (timerfd_create(2)). OSError: EINVAL for an unknown clock or flag, EMFILE."""
         return cls(timerfd_create(clock, flags), "timer", scope)
 
     def set(self, seconds: float, interval: float = 0, *, absolute: bool = False) -> ItimerSpec:
-        """Run out in *seconds*, or when the clock shows that if *absolute*, and every *interval* seconds after it.
+        """Expire in *seconds*, or at that time of the clock if *absolute*, and every *interval* seconds after that.
 
-        0 disarms.
-
-        What it was set to before. ValueError for a time below 0.
+        0 disarms the timer. Return the previous setting. Raises ValueError for a negative time.
         """
         return timerfd_settime(self.fileno(), _setting(seconds, interval), TFD_TIMER_ABSTIME if absolute else 0)
 
     @property
     def left(self) -> float:
-        """The seconds that are left; 0 when it does not run."""
+        """Return the remaining seconds; 0 if the timer does not run."""
         return timerfd_gettime(self.fileno()).value.seconds
 
     def read(self, *, timeout: Timeout = DEFAULT) -> int:
-        """How often it has run out since it was set or last read, waiting for the first.
+        """Wait for an expiration and return the number of them since the timer was set or last read.
 
-        TimeoutError after *timeout* seconds.
+        Raises TimeoutError after *timeout* seconds.
         """
         return self._taking(lambda: timerfd_read(self._fd), timeout, "the end of the time of")
 
@@ -77,7 +72,7 @@ class TimerFd(Descriptor):
 
 
 class SignalTimer(Resource):
-    """A timer that sends a signal (timer_create(2)), made by `Signals.timer`. It does not run before set()."""
+    """A timer that sends a signal (timer_create(2)), created by `Signals.timer`. set() starts it."""
 
     def __init__(self, timer: int, name: str) -> None:
         self._timer = timer
@@ -87,7 +82,10 @@ class SignalTimer(Resource):
 
     @classmethod
     def create(cls, signo: int | None, *, clock: int, value: int, thread: int | None) -> Self:
-        """timer_create(2): a timer of the *clock* that sends *signo*, or nothing, to the process or to one of its threads. OSError."""
+        """Create a timer of the *clock* that sends *signo*, or no signal, to the process or a thread (timer_create(2)).
+
+        Raises OSError.
+        """
         if signo is None:
             return cls(timer_create(clock, SIGEV_NONE), "timer without a signal")
         notify = SIGEV_SIGNAL if thread is None else SIGEV_THREAD_ID
@@ -98,27 +96,25 @@ class SignalTimer(Resource):
 
     @property
     def id(self) -> int:
-        """Its timer_t, as a number, for the calls of timer_settime(2)."""
+        """The timer_t as a number, for the calls of timer_settime(2)."""
         self._usable()
         return self._timer
 
     def set(self, seconds: float, interval: float = 0, *, absolute: bool = False) -> ItimerSpec:
-        """Run out in *seconds*, or when the clock shows that if *absolute*, and every *interval* seconds after it.
+        """Expire in *seconds*, or at that time of the clock if *absolute*, and every *interval* seconds after that.
 
-        0 disarms.
-
-        What it was set to before. ValueError for a time below 0.
+        0 disarms the timer. Return the previous setting. Raises ValueError for a negative time.
         """
         return timer_settime(self.id, _setting(seconds, interval), TIMER_ABSTIME if absolute else 0)
 
     @property
     def left(self) -> float:
-        """The seconds that are left; 0 when it does not run."""
+        """Return the remaining seconds; 0 if the timer does not run."""
         return timer_gettime(self.id).value.seconds
 
     @property
     def overrun(self) -> int:
-        """timer_getoverrun(2): how often it ran out between its last signal's sending and taking."""
+        """Return the number of expirations between generation and delivery of the last signal (timer_getoverrun(2))."""
         return timer_getoverrun(self.id)
 
     def _end(self) -> None:
@@ -130,9 +126,9 @@ class SignalTimer(Resource):
 def _setting(seconds: float, interval: float) -> ItimerSpec:
     for what in (seconds, interval):
         if isinstance(what, bool) or not isinstance(what, (int, float)):
-            raise TypeError(f"a timer is set to a number of seconds, not {what!r}")
+            raise TypeError(f"the time of a timer must be a number of seconds, not {what!r}")
         if not (math.isfinite(what) and what >= 0):
-            raise ValueError(f"a timer is set to a number of seconds from 0 on, not {what!r}")
+            raise ValueError(f"the time of a timer must be a non-negative number of seconds, not {what!r}")
     value = Timespec.of(seconds)
-    # Less than a nanosecond is soon, and not never.
+    # Less than a nanosecond becomes one: 0 would disarm the timer.
     return ItimerSpec(value if value != Timespec() or not seconds else Timespec(0, 1), Timespec.of(interval))

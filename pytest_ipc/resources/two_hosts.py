@@ -1,9 +1,9 @@
 """Two hosts on one machine: network namespaces joined by a veth pair.
 
-The process that makes them never moves. A child makes the namespaces, lays the cable and sends descriptors of them
-back; each actor goes to its host by setns(2) before its function. Nothing is left to be cleared away: a network
-namespace goes with the last descriptor of it and the last process in it, its devices go with it, and every process is
-in custody. Who may not make one makes a user namespace first, in which he may.
+The creating process never moves. A child creates the namespaces and the veth pair, and sends descriptors of them back;
+each child of the fixture enters its namespace by setns(2) before its function. Nothing has to be removed: the kernel
+removes a network namespace, with its devices, with the last descriptor of it and the last process in it, and every
+process is in custody. A process without CAP_SYS_ADMIN creates a user namespace first.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ __all__ = ["Host", "TwoHosts"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
-# Addresses that are for examples only (RFC 5737, RFC 3849): nobody's real network is hidden by them.
+# Addresses reserved for examples (RFC 5737, RFC 3849), which hide no real network.
 _ADDRESSES = ("192.0.2.1", "192.0.2.2")
 _ADDRESSES_6 = ("2001:db8::1", "2001:db8::2")
-_DEVICE = "cable"
+_DEVICE = "veth"
 
 
 class NoNetworkNamespace(NotAllowedHere):
-    """This process may not make a network namespace."""
+    """This process may not create a network namespace."""
 
     need = "network-namespaces"
 
@@ -48,16 +48,16 @@ class NoVethPair(NotAllowedHere):
 
 
 class Host:
-    """One of two hosts: its IPv4 `address`, its IPv6 `address6`, None where there is no IPv6, and actors that run there.
+    """One of two network namespaces: its IPv4 `address`, its IPv6 `address6` or None without IPv6, and its children.
 
-    `fork` starts them as the fixture of that name does: host.fork(function, *args), host.fork.keeping(fd)(function, *args).
+    `fork` starts children in it like the fixture of that name: host.fork(function, *args).
     """
 
     def __init__(self, address: str, address6: str | None, namespaces: list[int], fork: Fork) -> None:
         self.address = address
         self.address6 = address6
         self._namespaces = namespaces
-        self._actors: list[Child[Any]] = []
+        self._children: list[Child[Any]] = []
         self._fork = fork
 
     def __repr__(self) -> str:
@@ -65,22 +65,22 @@ class Host:
 
     @property
     def fork(self) -> ForkInside:
-        """The factory of this host's actors. ValueError when the hosts are no more."""
+        """The factory of this host's children. ValueError after the end of the hosts."""
         if not self._namespaces:
             raise ValueError(f"{self!r} is closed")
-        return ForkInside(self._fork.entering(partial(_enter, self._namespaces)), self._actors)
+        return ForkInside(self._fork.entering(partial(_enter, self._namespaces)), self._children)
 
     def close(self) -> None:
-        """End the actors; none can be started any more. Harmless when repeated."""
+        """End the children; no more can be started. Harmless when repeated."""
         self._namespaces = []
-        finish(*(actor.close for actor in reversed(self._actors)))
+        finish(*(child.close for child in reversed(self._children)))
 
 
 class TwoHosts(Resource):
-    """Two hosts, `left` and `right`, that reach each other (network_namespaces(7), veth(4)) and nobody else.
+    """Two network namespaces, `left` and `right`, connected only to each other (network_namespaces(7), veth(4)).
 
-    `own_user` says that they belong to a user namespace of their own, in which this user is user 0: so it is where the
-    process lacks CAP_SYS_ADMIN.
+    If the process lacks CAP_SYS_ADMIN, they have their own user namespace, in which this user is user 0, and `own_user`
+    is true.
     """
 
     def __init__(self, namespaces: list[int], own_user: bool, has_ipv6: bool, fork: Fork, scope: Scope | None) -> None:
@@ -97,17 +97,17 @@ class TwoHosts(Resource):
 
     @classmethod
     def create(cls, *, fork: Fork | None = None, scope: Scope | None = None) -> Self:
-        """Two new hosts and the cable between them, up.
+        """Create two network namespaces and a veth pair between them, which is up.
 
-        NotAllowedHere, an OSError, where the platform does not let this process.
+        Raises NotAllowedHere, an OSError, without permission.
         """
-        fork = fork or Fork(scope or Scope())  # before the descriptors: it hands on numbers that are newer than itself
+        fork = fork or Fork(scope or Scope())  # before the descriptors, which its children inherit
         here, there = socket.socketpair()
         with here, there, Child.start(_make_and_send, (there,), keep={there.fileno()}) as child:
             try:
-                own_user, has_ipv6 = child.result(timeout=4 * DEFAULT_TIMEOUT)  # of which it waits for each device
+                own_user, has_ipv6 = child.result(timeout=4 * DEFAULT_TIMEOUT)  # it waits for each device
             except TimeoutError as error:
-                raise NoVethPair(ETIMEDOUT, f"a cable between two hosts needs a kernel that answers: {error}") from None
+                raise NoVethPair(ETIMEDOUT, f"a veth pair needs a kernel that responds: {error}") from None
             _, fds, _, _ = socket.recv_fds(here, 1, 3, socket.MSG_DONTWAIT)
         return cls(fds, own_user, has_ipv6, fork, scope)
 
@@ -115,7 +115,7 @@ class TwoHosts(Resource):
         return f"<TwoHosts {self.left.address} {self.right.address}>"
 
     def descriptors(self) -> list[int]:
-        """Those of the namespaces: an actor needs them to go there."""
+        """Return the descriptors of the namespaces, which a child needs to enter them."""
         return list(self._namespaces)
 
     def _end(self) -> None:
@@ -123,16 +123,16 @@ class TwoHosts(Resource):
 
 
 def _enter(namespaces: list[int]) -> None:
-    """In an actor: go to a host."""
+    """Enter the namespace of a host, in a child."""
     for fd in namespaces:
         setns(fd)
     die_with_parent()  # a change of user namespace may have cleared it
 
 
 def _make_and_send(there: socket.socket) -> tuple[bool, bool]:
-    """In a child: make both hosts and send descriptors of them.
+    """Create both namespaces, in a child, and send descriptors of them.
 
-    Whether a user namespace was needed, and whether IPv6 is there.
+    Return whether a user namespace was needed, and whether there is IPv6.
     """
     places: list[int] = []
     try:
@@ -143,7 +143,7 @@ def _make_and_send(there: socket.socket) -> tuple[bool, bool]:
     except OSError as error:
         raise NoNetworkNamespace(
             error.errno,
-            "network namespaces need CAP_SYS_ADMIN, or user namespaces for ordinary users, and a kernel that has them: "
+            "network namespaces need CAP_SYS_ADMIN, or user namespaces for unprivileged users, and a kernel with both: "
             f"{error.strerror}",
         ) from None
     left, right = places[-2:]
@@ -153,30 +153,28 @@ def _make_and_send(there: socket.socket) -> tuple[bool, bool]:
     except OSError as error:
         raise NoVethPair(
             error.errno,
-            f"a cable between two hosts needs CAP_NET_ADMIN, and a kernel that has veth devices: {error.strerror}",
+            f"a veth pair needs CAP_NET_ADMIN, and a kernel that has veth devices: {error.strerror}",
         ) from None
     for place in (left, right):
         setns(place)
-        # Until then the device takes packets and drops them; the kernel does the rest of switching it on in its own
-        # time.
+        # Until it is up, the device drops packets; the kernel completes its start asynchronously.
         if not Deadline(DEFAULT_TIMEOUT).until(lambda: netlink.is_up(_DEVICE)):
             raise NoVethPair(
                 ETIMEDOUT,
-                "a cable between two hosts needs a kernel whose veth devices come up: "
-                f"they were down after {DEFAULT_TIMEOUT * patience():.0f} s",
+                f"a veth pair needs devices that come up within {DEFAULT_TIMEOUT * patience():.0f} s; these did not",
             )
     socket.send_fds(there, [b"."], places)
     return own_user, all(has_ipv6)
 
 
 def _new_host() -> bool:
-    """Move this process to a network namespace of its own; whether that took a user namespace."""
+    """Move this process to a new network namespace; return whether that needed a user namespace."""
     uid, gid = os.geteuid(), os.getegid()
     try:
         unshare(CLONE_NEWNET)
     except PermissionError:
         unshare(CLONE_NEWUSER | CLONE_NEWNET)
-        prctl(PR_SET_DUMPABLE, 1)  # who has changed his user without an exec may not write his own maps otherwise
+        prctl(PR_SET_DUMPABLE, 1)  # else a process that changed its user without an exec may not write its maps
         map_user(0, 0, uid, gid)
         return True
     return False
@@ -187,13 +185,13 @@ def _here(kind: str) -> int:
 
 
 def _set_up(place: int, number: int) -> bool:
-    """Go to a host and switch it on, with its addresses; whether it has IPv6."""
+    """Enter a namespace, configure its devices and addresses, and return whether it has IPv6."""
     setns(place)
     netlink.set_up("lo")
     netlink.set_up(_DEVICE)
     netlink.add_address(_DEVICE, _ADDRESSES[number], 24)
     try:
         netlink.add_address(_DEVICE, _ADDRESSES_6[number], 64)
-    except OSError:  # switched off, or not built in: each with an errno of its own
+    except OSError:  # IPv6 disabled or not built in: the errno differs
         return False
     return True

@@ -1,8 +1,8 @@
-"""The functions that a clause is written with: the marker that says where it is documented, and its special outcomes.
+"""The functions for writing clauses: the marker that names the documentation, and the special outcomes.
 
-A clause is an ordinary test function. It holds when the function returns, deviates when an assertion or a call in it
-fails, and is absent when the platform answers that it has no such call. What could not be tried is said with
-`untested`, what manual and Linux are known to disagree on with `disputed`.
+A clause is a test function. It holds if the function returns, deviates if an assertion or a call in it fails, and is
+absent if the platform reports that it lacks the call. `untested` reports that a clause cannot be tried, `disputed` that
+manual and Linux are known to disagree.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ __all__ = ["Deviation", "clause", "disputed", "fails_with", "untested"]
 
 _ID = re.compile(r"[a-z0-9_]+(\.[a-z0-9_-]+)+")
 
-# What a system answers that does not have the call at all. EOPNOTSUPP and EINVAL are answers about arguments, not about
-# calls.
+# The errno of a system that lacks the call. EOPNOTSUPP and EINVAL are about arguments, not about calls.
 ABSENT = frozenset({ENOSYS})
 
 
 class Deviation(AssertionError):
-    """What the manual promises, and what came instead."""
+    """A behaviour that the manual does not promise: `expected` and `observed`, in words."""
 
     def __init__(self, expected: str, observed: str) -> None:
         super().__init__(expected, observed)
@@ -59,10 +58,10 @@ def clause(
     (verdict/manual.py). Raises ValueError for an invalid id, since or level.
     """
     if not _ID.fullmatch(id):
-        raise ValueError(f"{id!r} is no clause id: it should look like 'shmget.private-always-new'")
+        raise ValueError(f"a clause id must look like 'shmget.private-always-new', not {id!r}")
     if since is not None and not re.fullmatch(r"(glibc )?\d+(\.\d+)*", since):
         raise ValueError(
-            f"since={since!r} is no version of a kernel or of glibc: it should look like '4.17' or 'glibc 2.26'"
+            f"since must be a version of the kernel or of glibc, like '4.17' or 'glibc 2.26', not {since!r}"
         )
     if level is not None and level not in LEVELS:
         raise ValueError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
@@ -70,8 +69,8 @@ def clause(
 
 
 def failure(error: OSError) -> str:
-    """Say which call failed and how: "shmget failed with EINVAL (Invalid argument)"."""
-    call, separator, meaning = str(error.strerror).rpartition(": ")  # our calls put their name first
+    """Return the failed call and its errno in words: "shmget failed with EINVAL (Invalid argument)"."""
+    call, separator, meaning = str(error.strerror).rpartition(": ")  # the calls of this package put their name first
     where = f" on {error.filename!r}" if error.filename else ""
     return f"{call if separator else 'a call'} failed with {errno_name(error.errno)} ({meaning}){where}"
 
@@ -80,7 +79,7 @@ def failure(error: OSError) -> str:
 def fails_with(*expected: int) -> Iterator[None]:
     """Assert that a call in the block fails with one of the errnos *expected*.
 
-    Deviation says what was expected and what came. A call that the platform does not have passes through as ENOSYS.
+    Raises Deviation for another errno or a success. The ENOSYS of a call that the platform lacks passes through.
     """
     from ..custody.state_dir import StateDirError
     from ..kernel import libc
@@ -93,8 +92,10 @@ def fails_with(*expected: int) -> Iterator[None]:
         if error.errno in expected:
             return
         if isinstance(error, StateDirError):
-            raise  # of the ledger, and no answer to the call
-        if error.errno in ABSENT or error.errno is None:  # None: a deadline of ours, which says itself what hung
+            raise  # an error of the ledger, not of the call
+        if (
+            error.errno in ABSENT or error.errno is None
+        ):  # None: a timeout of this package, which names the hanging call
             raise
         raise Deviation(wanted, failure(error)) from error
     success = libc.last_success()
@@ -104,17 +105,15 @@ def fails_with(*expected: int) -> Iterator[None]:
 
 
 def untested(need: Need, detail: str) -> NoReturn:
-    """Report that this clause cannot be tried here for lack of *need*.
+    """Report that this clause cannot be tried here because *need* is unmet.
 
-    *detail* is for the reader: what is missing, and why.
-
-    The need of a project's own clauses is `Need.OTHER`.
+    *detail* is for the reader: what is missing, and why. Clauses of other projects use `Need.OTHER`.
     """
     lack = pytest.skip.Exception(f"untested: {detail}")
-    vars(lack)["need"] = need  # goes along from a child, too
+    vars(lack)["need"] = need  # is also sent by a child
     raise lack
 
 
 def disputed(manual: str, linux: str) -> NoReturn:
-    """Say that this platform does what Linux is known to do where the manual says otherwise; both sides are shown."""
+    """Report that this platform behaves as Linux does, *linux*, where the manual says otherwise, *manual*."""
     raise pytest.xfail.Exception(f"disputed: the manual ({RELEASE}) says {manual}; this platform, like Linux, {linux}")

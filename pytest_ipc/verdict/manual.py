@@ -1,11 +1,11 @@
-"""The manual that the clauses are read against: its release, and for each page who promises it and since when.
+"""The manual that the clauses are read in: its release, and the level and first version of each page.
 
-The clauses are sentences of the Linux manual in the release below. What it does not have stands elsewhere: in
-POSIX.1-2024, in the kernel's own documents, in util-linux; and what no document has yet is told by the kernel's source.
-When a clause is read against a later release it is here that this is said, once; docs/manual.py shows what has changed.
+The clauses are sentences of the Linux manual in the release below. Other sources are POSIX.1-2024, the kernel's
+documentation, util-linux, and the kernel's source where nothing is documented. The release is set here, once;
+docs/manual.py shows the changes of a later one.
 
-The level of a clause says whom its promise binds: `posix` every system that conforms, `linux` the kernel, `glibc` that
-libc. It is the page's, unless the clause speaks of what POSIX does not know.
+The level of a clause is that of its promise: `posix` for every conforming system, `linux` for the kernel, `glibc` for
+that libc. It is the page's, unless the clause is about something that POSIX lacks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KERNEL = "Linux 6.18, Documentation"
 _SOURCE = "Linux 6.18, source"
 _UTIL_LINUX = "util-linux 2.42"
 
-# By page: whose promise it is, and which kernel and libc brought it, where the page says so.
+# By page: the level, and the kernel and libc that introduced it, if the page names them.
 _PAGES = """
 _exit(3) posix
 accept(2) posix
@@ -187,7 +187,7 @@ wait(2) posix
 write(2) posix
 """
 
-# Pages of others than the Linux manual, and what is on none.
+# Pages outside the Linux manual, and the kernel's source.
 _ELSEWHERE = {
     "cgroup-v2.rst": (_KERNEL, "4.5"),
     "kernel.rst": (_KERNEL, ""),
@@ -197,7 +197,7 @@ _ELSEWHERE = {
     "ipcs(1)": (_UTIL_LINUX, ""),
 }
 
-# What POSIX does not know: a clause of a page of its own that speaks of it, or stands in such a section, is Linux's.
+# Features that POSIX lacks: a clause that mentions one, or is in such a section, has the level `linux`.
 _LINUX_ONLY = re.compile(
     r"/proc|/dev/(shm|mqueue)|\bLinux\b|\bCAP_|\bcapabilit|\b(IPC|SEM|SHM|MSG)_INFO\b|\b(SEM|SHM|MSG)_STAT"
     r"|\bSHM_(LOCK|UNLOCK|HUGE|NORESERVE|REMAP|EXEC)|\bMSG_(EXCEPT|COPY|TRUNC)\b|\bsemtimedop|\bprlimit|\bnamespace"
@@ -245,7 +245,7 @@ def _pages() -> dict[str, tuple[str, str]]:
 
 
 def source(page: str, section: str, statement: str = "", since: str | None = None, level: str | None = None) -> Source:
-    """Say where a clause comes from; *since* and *level* are what the clause says itself."""
+    """Return the source of a clause; *since* and *level* are those that the clause sets itself."""
     whole = f"{section} {statement}"
     if page.endswith("(3p)") or page == _POSIX:
         return Source(_POSIX, level or "posix", _named(since or ""))
@@ -260,5 +260,5 @@ def source(page: str, section: str, statement: str = "", since: str | None = Non
 
 
 def _named(since: str) -> str:
-    """A version with whose it is: "Linux 2.6.22, glibc 2.8"."""
+    """Return a version with its owner: "Linux 2.6.22, glibc 2.8"."""
     return f"Linux {since}" if since[:1].isdigit() else since

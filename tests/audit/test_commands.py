@@ -76,7 +76,10 @@ def test_orphans_are_listed_and_fail_a_check_until_they_are_removed(inside):
     assert listed[1].count("orphan ") == 3
     assert "3 objects, 3 orphans" in listed[1]
     assert (dry[0], dry[1].count("would remove ")) == (1, 3)
-    assert (nobody[0], nobody[2]) == (1, "pytest-ipc: nobody can be asked here; --yes removes them\n")
+    assert (nobody[0], nobody[2]) == (
+        1,
+        "pytest-ipc: the standard input must be a terminal to confirm; --yes removes them\n",
+    )
     assert (removed[0], removed[1].count("removed ")) == (0, 3)
     assert (again[0], again[1]) == (0, "0 objects, 0 orphans\n")
 
@@ -101,7 +104,7 @@ def test_young_objects_are_kept_by_default(inside):
     [
         (["status", "--check"], "--check, --json and --older-than need --all"),
         (["sweep", "--yes"], "--yes, --json and --older-than need --orphans"),
-        (["sweep", "--orphans", "--json"], "--json needs --dry-run or --yes: nobody can be asked"),
+        (["sweep", "--orphans", "--json"], "--json must be used with --dry-run or --yes: there is no prompt"),
         (
             ["sweep", "--orphans", "--older-than", "soon"],
             "an age must be a number with s, m, h or d, as in 90s, not 'soon'",

@@ -40,8 +40,8 @@ def test_sent_message_is_received(msqid, type, text):
     ipc.msgsnd(msqid, type, text)
     ds = ipc.msgctl_stat(msqid)
     assert (ds.qnum, ds.cbytes, ds.lspid) == (1, len(text), os.getpid())
-    type_told, text_told = ipc.msgrcv(msqid, 256)
-    assert (type_told, text_told) == (type, text)
+    type_received, text_received = ipc.msgrcv(msqid, 256)
+    assert (type_received, text_received) == (type, text)
 
 
 def test_msgrcv_flags_select_and_truncate_messages(msqid):

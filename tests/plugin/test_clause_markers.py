@@ -68,11 +68,11 @@ def test_invalid_clause_is_one_usage_error(pytester, case):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ('"Not An Id", "page(2)", "ERRORS"', "*ValueError: 'Not An Id' is no clause id: it should look like *"),
-        ('"nodot", "page(2)", "ERRORS"', "*ValueError: 'nodot' is no clause id: *"),
+        ('"Not An Id", "page(2)", "ERRORS"', "*ValueError: a clause id must look like *, not 'Not An Id'*"),
+        ('"nodot", "page(2)", "ERRORS"', "*ValueError: a clause id must look like *, not 'nodot'*"),
         (
             '"a.b", "page(2)", "ERRORS", since="new"',
-            "*ValueError: since='new' is no version of a kernel or of glibc: *",
+            "*ValueError: since must be a version of the kernel or of glibc, *, not 'new'*",
         ),
     ],
 )

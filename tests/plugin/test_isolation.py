@@ -217,7 +217,7 @@ def test_the_sweep_comes_before_the_run_moves_and_is_reported(pytester):
 def test_a_worker_that_cannot_says_so(pytester):
     """As on another machine, to which a controller that may has sent it."""
     if trial(lambda: unshare(CLONE_NEWIPC)) is not None:
-        pytest.skip("needs CAP_SYS_ADMIN: a worker of an ordinary user is there before it is a worker")
+        pytest.skip("needs CAP_SYS_ADMIN: a worker of an unprivileged user is started in a namespace")
     pytester.makepyfile(TESTS)
     pytester.makeconftest(
         """
@@ -295,7 +295,7 @@ def test_run_killed_with_its_reaper_leaks_nothing(pytester, how):
         return not any(where == name for where in map(namespace_of, filter(str.isdigit, os.listdir("/proc"))))
 
     assert Deadline(30).until(is_gone)
-    for command, line in (("sweep", "nothing was left behind"), ("status", "no objects are owned")):
+    for command, line in (("sweep", "nothing was leaked"), ("status", "no objects are owned")):
         told = subprocess.run(
             [sys.executable, "-c", HERE_ALONE, command], capture_output=True, text=True, check=True, timeout=60
         )
@@ -311,7 +311,7 @@ def namespace_of(pid: str) -> str:
 
 
 def test_leftovers_are_swept_before_the_run_moves(pytester):
-    """From within, what is out here could not be reached by an ordinary user."""
+    """From within, an unprivileged user could not reach the leftovers outside."""
     pytester.makepyfile(DIES)
     assert run(pytester).returncode == -signal.SIGKILL
     pytester.makepyfile("def test_nothing(): pass")

@@ -101,7 +101,7 @@ REFUSED: dict[str, tuple[Make, type[Exception], str]] = {
     "lock flags unknown": (lambda: FileLock.create(flags=os.O_DIRECTORY), NotADirectoryError, "Not a directory"),
     "lock start of text": (lambda: lock_of(start="1"), TypeError, "start must be an integer number of bytes, not '1'"),
     "lock length of truth": (lambda: lock_of(length=True), TypeError, "length must be an integer number"),
-    "lock start negative": (lambda: lock_of(start=-1), ValueError, "from 0 on, not -1"),
+    "lock start negative": (lambda: lock_of(start=-1), ValueError, "must be a non-negative number of bytes, not -1"),
     "lock start too large for C": (lambda: lock_of(start=1 << 63), OverflowError, "range of the C type"),
     "lock length too large for C": (lambda: lock_of(length=-1 << 64), OverflowError, "range of the C type"),
     "lock of bytes before the first": (lambda: lock_of(start=2, length=-3), OSError, "fcntl: Invalid argument"),
@@ -115,11 +115,15 @@ REFUSED: dict[str, tuple[Make, type[Exception], str]] = {
         OSError,
         "sem_init: Invalid argument",
     ),
-    "semaphore shared and named": (lambda: PosixSemaphore.create(name="/x", shared=True), ValueError, "either shared"),
+    "semaphore shared and named": (
+        lambda: PosixSemaphore.create(name="/x", shared=True),
+        ValueError,
+        "must not have a name",
+    ),
     "semaphore name without a slash": (lambda: PosixSemaphore.create(name="x"), ValueError, "name of a semaphore"),
     "semaphore name with two": (lambda: PosixSemaphore.create(name="/x/y"), ValueError, "name of a semaphore"),
     "semaphore name of a slash": (lambda: PosixSemaphore.create(name="/"), ValueError, "name of a semaphore"),
-    "semaphore name with a NUL": (lambda: PosixSemaphore.create(name="/x\0"), ValueError, "there is a NUL in it"),
+    "semaphore name with a NUL": (lambda: PosixSemaphore.create(name="/x\0"), ValueError, "it must not contain a NUL"),
     "semaphore name too long": (
         lambda: PosixSemaphore.create(name="/" + "x" * 252),
         ValueError,
@@ -136,14 +140,14 @@ REFUSED: dict[str, tuple[Make, type[Exception], str]] = {
     "queue too large for C": (lambda: PosixQueue.create(maxmsg=1 << 63), OverflowError, "range of the C type"),
     "queue name without a slash": (lambda: PosixQueue.create(name="x"), ValueError, "name of a message queue"),
     "queue name with two": (lambda: PosixQueue.create(name="//x"), ValueError, "name of a message queue"),
-    "queue name with a NUL": (lambda: PosixQueue.create(name="/x\0"), ValueError, "there is a NUL in it"),
+    "queue name with a NUL": (lambda: PosixQueue.create(name="/x\0"), ValueError, "it must not contain a NUL"),
     "queue name too long": (lambda: PosixQueue.create(name="/" + "x" * 256), ValueError, "the limit is 255 (NAME_MAX)"),
     "queue name of a number": (lambda: PosixQueue.create(name=7), TypeError, "must be a string like"),  # type: ignore[arg-type]
     "queue mode negative": (lambda: PosixQueue.create(mode=-1), ValueError, "between 0 and 0o777"),
     "queue flags unknown": (
         lambda: PosixQueue.create(flags=os.O_APPEND),
         ValueError,
-        "cannot be opened with the flags",
+        "flags of a queue must not contain",
     ),
     "FIFO path in no directory": (lambda: Fifo.create(path="no/fifo"), FileNotFoundError, "mkfifo"),
 }
@@ -305,7 +309,7 @@ def test_function_of_a_child_must_be_callable(temporary_root):
 
 @pytest.mark.parametrize(
     ("signo", "text"),
-    [(0, "from 1 to 64 .* not 0"), (65, "from 1 to 64 .* not 65"), (9, "SIGKILL can be neither caught")],
+    [(0, "from 1 to 64 .* not 0"), (65, "from 1 to 64 .* not 65"), (9, "signal must not be SIGKILL")],
 )
 def test_invalid_signal_cannot_be_caught(signo, text):
     with Signals.create() as signals:

@@ -114,7 +114,7 @@ def test_part_of_it_can_be_flushed_and_advised(mapped_file, page):
     mapping.msync(MS_ASYNC, 2 * page, 1)
     for offset, length in ((-page, page), (0, 4 * page), (3 * page, 1), (page, -1)):
         for use in (mapping.msync, mapping.advise):
-            with pytest.raises(ValueError, match="are not within <Mapping"):
+            with pytest.raises(ValueError, match="offset and length must be within <Mapping"):
                 use(0, offset, length)
 
 

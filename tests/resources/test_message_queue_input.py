@@ -43,12 +43,12 @@ REFUSED: dict[str, tuple[Callable[[Any], object], type[Exception], str]] = {
     "no waiting, and for a time": (
         lambda queue: queue.send(b"", 1, IPC_NOWAIT, timeout=1),
         ValueError,
-        "no use for a timeout",
+        "timeout must not be given with IPC_NOWAIT",
     ),
     "the same of receiving": (
         lambda queue: queue.receive(0, 1, IPC_NOWAIT, timeout=0),
         ValueError,
-        "no use for a timeout",
+        "timeout must not be given with IPC_NOWAIT",
     ),
     "asked for a type of text": (
         lambda queue: queue.receive("1"),

@@ -165,7 +165,7 @@ def test_existing_name_fails_and_is_kept(queue):
 
 @pytest.mark.parametrize("mode", [0, 0o200])
 def test_unopenable_queue_is_reported(fork, mode):
-    """As an ordinary user, whom the mode keeps from looking: it is there, and it goes."""
+    """As an unprivileged user, who may not open it by its mode: it exists and is removed."""
 
     def life():
         if os.geteuid() == 0:

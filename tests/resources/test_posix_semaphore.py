@@ -132,7 +132,7 @@ def test_parent_and_child_share_one_without_a_name(fork):
         assert "without a name at 0x" in repr(semaphore)
         fork(semaphore.post).result()
         semaphore.wait(timeout=5)
-        with pytest.raises(ValueError, match="cannot be unlinked"):
+        with pytest.raises(ValueError, match="must have a name to be unlinked"):
             semaphore.unlink()
         assert names() == set()
 

@@ -207,7 +207,7 @@ def test_invalid_operations_do_nothing(operations, error):
 def test_values_count_for_themselves():
     with SemaphoreSet.create(values=[1, 2, 3]) as semaphores:
         assert (semaphores.count, semaphores.values) == (3, [1, 2, 3])
-    with pytest.raises(ValueError, match="at least 1 semaphore, and values is empty"):
+    with pytest.raises(ValueError, match="values must have at least 1 value, not 0"):
         SemaphoreSet.create(values=[])
     with pytest.raises(ValueError, match="expected 2 values, got 3"):
         SemaphoreSet.create(2, values=[1, 2, 3])

@@ -47,17 +47,17 @@ def test_the_hosts_are_two_and_neither_is_this_one(two_hosts):
     assert hosts.own_user == (not (capabilities() or 0) & 1 << 21)
 
 
-def test_cable_that_does_not_come_up_is_something_that_the_platform_lacks(monkeypatch):
+def test_veth_pair_that_does_not_come_up_is_not_allowed_here(monkeypatch):
     monkeypatch.setattr("pytest_ipc.resources.two_hosts.DEFAULT_TIMEOUT", 0.1)
     monkeypatch.setattr(netlink, "is_up", lambda _device: False)
-    with pytest.raises(NotAllowedHere, match="needs a kernel whose veth devices come up"):
+    with pytest.raises(NotAllowedHere, match="a veth pair needs devices that come up within"):
         TwoHosts.create()
 
 
-def test_platform_that_does_not_answer_lacks_it_too(monkeypatch):
+def test_kernel_that_does_not_respond_is_not_allowed_here(monkeypatch):
     monkeypatch.setattr("pytest_ipc.resources.two_hosts.DEFAULT_TIMEOUT", 0.05)
     monkeypatch.setattr(netlink, "add_veth", lambda *_arguments: signal.pause())
-    with pytest.raises(NotAllowedHere, match=r"needs a kernel that answers: waited .* to end; it was"):
+    with pytest.raises(NotAllowedHere, match=r"a veth pair needs a kernel that responds: waited .* to end; it was"):
         TwoHosts.create()
 
 
@@ -74,10 +74,10 @@ def test_each_host_has_a_cable_and_a_loopback_device_alone(two_hosts):
 
     for host in (hosts.left, hosts.right):
         found = set(host.fork(devices).result())
-        assert {"cable", "lo"} <= found
+        assert {"veth", "lo"} <= found
         # A kernel with tunnels built in puts their devices, switched off, in every namespace.
-        assert all(name.endswith("0") for name in found - {"cable", "lo"})
-        assert host.fork(netlink.is_up, "cable").result()
+        assert all(name.endswith("0") for name in found - {"veth", "lo"})
+        assert host.fork(netlink.is_up, "veth").result()
 
 
 def test_two_pairs_of_hosts_are_separate(two_hosts, sockets):

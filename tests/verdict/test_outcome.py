@@ -278,8 +278,8 @@ def test_expected_and_observed_are_recorded(outcomes):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ("'NoDot', 'a(2)', 'S'", "is no clause id"),
-        ("'a.b', 'a(2)', 'S', since='new'", "is no version of a kernel or of glibc"),
+        ("'NoDot', 'a(2)', 'S'", "a clause id must look like"),
+        ("'a.b', 'a(2)', 'S', since='new'", "since must be a version of the kernel or of glibc"),
         ("'a.b', 'a(2)', 'S', level='bsd'", "level must be one of posix, linux, glibc"),
     ],
 )

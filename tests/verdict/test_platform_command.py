@@ -107,7 +107,7 @@ def test_capabilities_of_a_user_namespace_do_not_meet_needs():
 def test_invisible_needs_are_reported():
     answer = found(BEGINNINGS["without /proc"])
     without = {use["name"]: use for use in answer["without"]}
-    assert without["/proc/PID/syscall"]["reason"].endswith(", a child's, cannot be read")
+    assert without["/proc/PID/syscall"]["reason"].endswith(" of a child is not readable")
     assert "uses the state of a child" in without["/proc/PID/syscall"]["without"]
 
 

@@ -40,7 +40,7 @@ KINDS = {
     )
 }
 
-# Stands for a kind of a later version, which can only be named.
+# Represents a kind of a later version, which can only be named.
 UNKNOWN = Kind(
     "unknown",
     find=lambda _entry: None,

@@ -79,7 +79,7 @@ def semid_ds() -> type[Structure]:
 
 
 def semun(value: int) -> int:
-    """Return union semun with val set, as a word: the integer lies where it lies in union sigval."""
+    """Return union semun with val set, as a word: the integer has the offset that it has in union sigval."""
     return sigval(value)
 
 

@@ -32,7 +32,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="List what runs own now, or every IPC object",
         description="List the IPC objects and child processes that running tests own: by whom, since when, created by "
         "which test, in which IPC namespace; and the state directories. With --all list every System V object of this "
-        "IPC namespace and every visible POSIX object, whoever created it, with its users.",
+        "IPC namespace and every visible POSIX object, of any creator, with its users.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -50,7 +50,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def age(text: str) -> float:
-    """Seconds of an age like 90s, 10m, 1h or 2d."""
+    """Return the seconds of an age like 90s, 10m, 1h or 2d."""
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
     try:
@@ -114,7 +114,7 @@ def look(older_than: float) -> tuple[list[Judged], list[str]]:
 
 
 def as_json(judged: Judged) -> dict[str, Any]:
-    """The object and its judgement, for a program."""
+    """Return the object and its judgement for JSON."""
     found = judged.object
     return {
         "kind": found.kind,

@@ -35,7 +35,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--dry-run", action="store_true", help="Show what would be removed and touch nothing")
-    parser.add_argument("--orphans", action="store_true", help="Remove orphans, whoever created them, after asking")
+    parser.add_argument("--orphans", action="store_true", help="Remove orphans of any creator, after confirmation")
     parser.add_argument("--yes", action="store_true", help="With --orphans: do not ask")
     parser.add_argument("--json", action="store_true", help="With --orphans --dry-run or --yes: as JSON")
     parser.add_argument(
@@ -54,7 +54,7 @@ def _run(options: argparse.Namespace) -> int:
             raise CommandError("--yes, --json and --older-than need --orphans")
         return _sweep(options.dry_run)
     if options.json and not (options.dry_run or options.yes):
-        raise CommandError("--json needs --dry-run or --yes: nobody can be asked")
+        raise CommandError("--json must be used with --dry-run or --yes: there is no prompt")
     return _sweep_orphans(options)
 
 
@@ -75,9 +75,9 @@ def _sweep(dry_run: bool) -> int:
         print(f"refused {line}")
     looked = ", ".join(map(plain, done.places))
     if not looked:
-        print("nothing was left behind: there is no state directory")
+        print("nothing was leaked: there is no state directory")
     elif not (done.removed or done.left or done.refused):
-        print(f"nothing was left behind in {looked}")
+        print(f"nothing was leaked in {looked}")
     else:
         print(f"looked in {looked}")
     return 1 if done.left or done.refused else 0
@@ -115,7 +115,7 @@ def _sweep_orphans(options: argparse.Namespace) -> int:
 
 def _confirmed(count: int) -> bool:
     if not sys.stdin.isatty():
-        print("pytest-ipc: nobody can be asked here; --yes removes them", file=sys.stderr)
+        print("pytest-ipc: the standard input must be a terminal to confirm; --yes removes them", file=sys.stderr)
         return False
     sys.stdout.flush()
     return input(f"Remove {'it' if count == 1 else f'these {count} objects'}? [y/N] ").strip().lower() in ("y", "yes")

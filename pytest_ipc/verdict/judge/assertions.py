@@ -1,10 +1,10 @@
-"""Word a failed assertion of a clause: what it expected and what it observed.
+"""Describe a failed assertion of a clause in words: the expected and the observed behaviour.
 
-An assertion is what a clause is written with, and its text is for the author of the test: "assert 1 == 3", values cut
-short. The reader of a verdict does not know the test. So the expression that was compared is read from the source, the
-values are noted when pytest compares them, and both together are two phrases: "ds.qnum to be 3", "it is 1".
+pytest's text of an assertion is for the author of the test: "assert 1 == 3", with cut values. The reader of a verdict
+does not know the test. So the compared expression is read from the source, the values are noted when pytest compares
+them, and together they make two phrases: "ds.qnum to be 3", "it is 1".
 
-A child's values are in the child alone: there its assertion becomes a Deviation before it is sent.
+The values of a child exist only in the child, so its assertion becomes a Deviation before it is sent.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..clause import Deviation
 
 __all__ = ["begin", "end", "in_words", "note", "show"]
 
-# A value with a longer repr is described; of a sequence with so many items, or more, the first.
+# A value with a longer repr is described; a sequence of so many items, or more, by its first items.
 _LONG = 160
 _FEW = 8
 
@@ -32,7 +32,7 @@ _ASSERTION = re.compile(r"^(?:[\w.]+\.)?(?:AssertionError|Deviation)(?:: |$)")
 _SYSTEM_ERROR = re.compile(r"^\w+: \[Errno (?P<errno>\d+)\] (?:(?P<call>\w+): )?(?P<text>.*)")
 _ENUM = re.compile(r"<\w+\.(\w+): (-?\w+)>")  # <Signals.SIGBUS: 7>
 
-# By operator: what is expected of the left side, and what it then is to the right side when that does not hold.
+# By operator: the expected relation of the left side to the right side, and the observed one if it does not hold.
 _RELATIONS = {
     "==": ("to be", "is not"),
     "is": ("to be", "is not"),
@@ -69,7 +69,7 @@ class _Comparison:
     left: str
     right: str
     is_long: bool  # the right value, so that it is described
-    difference: str  # what of the left value differs, where one is long
+    difference: str  # the part of the left value that differs, if one is long
 
 
 _noted: _Comparison | None = None
@@ -77,21 +77,21 @@ _judging = False
 
 
 def begin() -> None:
-    """The test of a clause begins: from here on, in children too, the values of failed comparisons are noted."""
+    """Note the values of failed comparisons from here on, in children too: the test of a clause begins."""
     global _judging, _noted
     _judging, _noted = True, None
     child_report.translate = in_words
 
 
 def end() -> None:
-    """The test of a clause has ended: assertions are pytest's own again."""
+    """Stop noting values: the test of a clause has ended."""
     global _judging, _noted
     _judging, _noted = False, None
     child_report.translate = child_report.unchanged
 
 
 def note(operator: str, left: object, right: object) -> None:
-    """Keep the values that pytest compares while it explains an assertion, for in_words()."""
+    """Note the values that pytest compares while it explains an assertion, for in_words()."""
     global _noted
     if not _judging:
         return
@@ -108,10 +108,7 @@ def _module(frame: FrameType) -> str:
 
 
 def in_words(error: BaseException) -> BaseException:
-    """Return the Deviation that *error*, an AssertionError of an assert statement, stands for.
-
-    Any other error as it is.
-    """
+    """Return the Deviation for *error*, an AssertionError of an assert statement; return other errors unchanged."""
     if not isinstance(error, AssertionError) or isinstance(error, Deviation):
         return error
     *_, (file, line) = [("", 0), *((frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__))]
@@ -123,13 +120,13 @@ def in_words(error: BaseException) -> BaseException:
         values = None
     message, explanation = _parts(str(error), statement)
     expected, observed = _phrases(statement.test, explanation, values)
-    told = Deviation(expected, f"{observed}: {message}" if message else observed)
-    told.__dict__.update(error.__dict__)  # its notes
-    return told.with_traceback(error.__traceback__)
+    deviation = Deviation(expected, f"{observed}: {message}" if message else observed)
+    deviation.__dict__.update(error.__dict__)  # its notes
+    return deviation.with_traceback(error.__traceback__)
 
 
 def _assertion(file: str, line: int) -> ast.Assert | None:
-    """The assert statement that has the line, of a file or of what linecache knows under its name."""
+    """Return the assert statement at a line of a file, or of the source that linecache has under its name."""
     try:
         tree = ast.parse("".join(linecache.getlines(file)))
     except (SyntaxError, ValueError):
@@ -143,14 +140,14 @@ def _assertion(file: str, line: int) -> ast.Assert | None:
 
 
 def _parts(text: str, statement: ast.Assert) -> tuple[str, str]:
-    """The author's message, on one line, and pytest's explanation: what stands in the place of the expression."""
+    """Return the author's message, on one line, and pytest's explanation of the expression."""
     before, begin, after = ("\n" + text).partition("\nassert ")
     explanation = after.splitlines()[0] if begin and after else ""
     if statement.msg is None:
         return "", explanation
     lines = [line.strip() for line in before.splitlines() if line.strip()]
     if any(line.startswith("Traceback (most recent call last)") for line in lines):
-        # The last line says what a program has died of.
+        # The last line has the error of a program.
         lines = [_ASSERTION.sub("", _SYSTEM_ERROR.sub(_failed, lines[-1]))]
     return " ".join(lines), explanation
 
@@ -198,7 +195,7 @@ def _of_comparison(
 
 
 def _it_is(value: str) -> str:
-    """What an expression was instead, where pytest has told it whole."""
+    """Return the value of an expression in words, if pytest shows all of it."""
     return f"it is {value}" if value and "..." not in value else "it is not"
 
 
@@ -215,7 +212,7 @@ def _condition(function: ast.expr) -> str:
 
 
 class _WithoutNames(ast.NodeTransformer):
-    """(name := value) is a value with a name that says nothing outside the test."""
+    """Replace (name := value) by the value: the name is meaningless outside the test."""
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.expr:
         value: ast.expr = self.visit(node.value)
@@ -227,10 +224,10 @@ def _source(node: ast.expr) -> str:
 
 
 def show(value: object) -> str:
-    """Return *value* as text: signals and flags by their names, and what is long described, not cut."""
+    """Return *value* as text: signals and flags by name, long values described and not cut."""
     try:
         text = _ENUM.sub(r"\1 (\2)", repr(value))
-    except Exception as error:  # noqa: BLE001 - whatever somebody else's __repr__ raises
+    except Exception as error:  # noqa: BLE001 - a foreign __repr__ may raise anything
         return f"a {type(value).__name__} that cannot be shown ({type(error).__name__})"
     text = {"set()": "the empty set", "frozenset()": "the empty set"}.get(text, text)
     text = re.sub(r"\bfrozenset\((\{.*?\})\)", r"\1", text)
@@ -249,7 +246,7 @@ def show(value: object) -> str:
 def _is_long(value: object) -> bool:
     try:
         return len(repr(value)) > _LONG
-    except Exception:  # noqa: BLE001 - whatever somebody else's __repr__ raises
+    except Exception:  # noqa: BLE001 - a foreign __repr__ may raise anything
         return True
 
 
@@ -258,13 +255,10 @@ def _unit(value: object) -> str:
 
 
 def _difference(left: Any, right: Any) -> str:
-    """What of *left* is not as in *right*, where both are long and of one kind.
-
-    Nothing where they are better shown whole.
-    """
+    """Return the difference of *left* from *right*, if both are long and of one type; "" if they are better shown."""
     try:
         return _first_difference(left, right) if _is_long(left) or _is_long(right) else ""
-    except Exception:  # noqa: BLE001 - whatever somebody else's methods raise
+    except Exception:  # noqa: BLE001 - foreign methods may raise anything
         return ""
 
 
@@ -286,10 +280,10 @@ def _first_difference(left: Any, right: Any) -> str:
     if not where:
         return lengths
     place = where[0]
-    told = f"its {unit} {place} is {_not(left[place], right[place])}"
+    text = f"its {unit} {place} is {_not(left[place], right[place])}"
     if len(where) > 1:
-        told += f", and {len(where) - 1} more differ"
-    return told if len(left) == len(right) else f"{lengths}, and {told}"
+        text += f", and {len(where) - 1} more differ"
+    return text if len(left) == len(right) else f"{lengths}, and {text}"
 
 
 def _not(left: Any, right: Any) -> str:

@@ -1,7 +1,7 @@
 """The evidence of a deviation: the line of the test that observed it, and the kernel calls before.
 
-Of an error that a child sent, the place is the child's. Calls that Python's own modules make, os.read for one, are
-nowhere on record; the line that made them is.
+For an error that a child sent, the line is the child's. Calls of Python's own modules, such as os.read, are not on
+record; the line that made them is.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ def evidence(item: pytest.Item, error: BaseException) -> tuple[str, ...]:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it came of: a Deviation, of the OSError that a child sent."""
+    """Yield the error and its causes: for a Deviation, the OSError that a child sent."""
     while error is not None:
         yield error
         error = error.__cause__
 
 
 def _place(item: pytest.Item, errors: list[BaseException]) -> str:
-    """Where in the test's file it came up first: in the child that sent it, else in the test."""
+    """Return the line of the test's file that raised the error: in the child that sent it, else in the test."""
     file, first = str(item.path), (item.location[1] or 0) + 1
     line = next((found for error in reversed(errors) if (found := _line_of(file, error))), first)
     source = linecache.getline(file, line).strip()
-    if source.endswith(":"):  # a block that fails at its end tells of its beginning: what stands in it is wanted, too
+    if source.endswith(":"):  # the line of a block that fails at its end is its first: add the next line
         source = f"{source} {linecache.getline(file, line + 1).strip()}"
     return f"{item.nodeid.partition('::')[0]}:{line}: {source}"
 
 
 def _line_of(file: str, error: BaseException) -> int | None:
-    """The innermost line of the file that the error passed; of a child's, its note has the traceback."""
+    """Return the innermost line of the file in the error's traceback; a child's is in the error's note."""
     noted = "\n".join(getattr(error, "__notes__", ()))
     lines = [int(line) for line in re.findall(rf'File "{re.escape(file)}", line (\d+)', noted)]
     lines = lines or [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == file]

@@ -1,8 +1,7 @@
 """Documented limits as the reason of an error: the clause could not be tried, and the kernel behaved as documented.
 
-An error is explained only by the numbers: a limit that is used up, where the kernel shows how much of it is used, or
-that is below what the manual gives as the default, or below what one clause needs. Under other limits the same error is
-a deviation.
+An error is explained only by numbers: a limit that is used up, if the kernel shows its use, or that is below the
+manual's default, or below the needs of a clause. With other limits the same error is a deviation.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ class _Row:
 
 
 def limit_in_the_way(error: BaseException | None) -> str:
-    """The limit that explains *error*, or what it came from, with its numbers; "" where none does."""
+    """Return the limit that explains *error*, or its cause, with the numbers; "" if none does."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -68,7 +67,7 @@ def limit_in_the_way(error: BaseException | None) -> str:
 
 
 def need_of(limit: str) -> Need:
-    """The need of a clause that *limit*, as limit_in_the_way() names it, keeps from being tried."""
+    """Return the need that is unmet because of *limit*, a result of limit_in_the_way()."""
     if limit.startswith(("RLIMIT_", "pids.max")):
         return Need.PROCESS_LIMITS
     if limit.endswith("is mounted read-only"):
@@ -77,10 +76,10 @@ def need_of(limit: str) -> Need:
 
 
 def _failures(error: BaseException) -> Iterator[tuple[int, str]]:
-    """The errno and the call of an error, as far as it has them."""
+    """Yield the errno and the call of an error and of its causes."""
     if isinstance(error, MemoryError):
         yield ENOMEM, ""
-    elif isinstance(error, Deviation):  # from a child it comes without what it came from
+    elif isinstance(error, Deviation):  # one that a child sent has no cause
         if found := re.match(r"(?:a call|(\w+)) failed with (E\w+) ", error.observed):
             yield getattr(errno, found[2], 0), found[1] or ""
     elif isinstance(error, OSError) and error.errno is not None:
@@ -109,7 +108,7 @@ def _either(*reasons: Callable[[], str]) -> str:
 
 
 def _descriptors() -> str:
-    # Not those that the clause has closed since: half of the limit, where that is few, may have been open.
+    # The clause may have closed some since: with a low limit, half of it counts as used up.
     return _either(
         partial(_below, "RLIMIT_NOFILE", 300, "and a clause opens up to"),
         partial(_used_up, "RLIMIT_NOFILE", lambda: len(list(open_descriptors())), 20),
@@ -126,7 +125,7 @@ def _signals() -> str:
 
 
 def few_processes() -> str:
-    """The limit for which this user may have no process more, or few; "" for none."""
+    """Return the limit that allows this user no or few more processes; "" if there is none."""
     uid = os.getuid()
 
     def threads() -> int:
@@ -137,7 +136,7 @@ def few_processes() -> str:
                     count += len(os.listdir(f"/proc/{pid}/task"))
         return count
 
-    # Those that a clause has started have ended by now, and processes of this user may be out of sight.
+    # The processes of a clause have ended by now, and others of this user may not be visible.
     return _either(
         partial(_below, "RLIMIT_NPROC", 64, "and a clause starts up to"),
         partial(_used_up, "RLIMIT_NPROC", threads, 20),
@@ -146,7 +145,7 @@ def few_processes() -> str:
 
 
 def _cgroup(most: str, now: str) -> str:
-    """A limit of the control group, where it shows one (cgroups(7), version 2)."""
+    """Return the reached limit of the control group, if any (cgroups(7), version 2)."""
     try:
         with open("/proc/self/cgroup") as groups:
             group = next(line[3:].strip() for line in groups if line.startswith("0::"))
@@ -179,10 +178,7 @@ def _strict_commitment() -> str:
 
 
 def small_pipes() -> str:
-    """The limit for which a new pipe of this user has fewer than the 16 pages of pipe(7), or none can be made.
-
-    "" for none.
-    """
+    """Return the limit that gives a new pipe of this user fewer than the 16 pages of pipe(7); "" if there is none."""
     try:
         ends = os.pipe()
     except OSError as error:

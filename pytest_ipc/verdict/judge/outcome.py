@@ -28,20 +28,20 @@ __all__ = ["judge"]
 
 _NOT_RAISED = re.compile(r"DID NOT RAISE (?:<class ')?([\w.]+)")  # pytest.raises
 
-# An object that cannot be made for one of these reasons says something of the machine, not of the suite: it has no
-# room, gives no right, has no such family of sockets.
+# The errnos of a failed creation that are the machine's and not the suite's: no space, no permission, no such socket
+# family.
 _LIMITS = {"EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EAGAIN", "EDQUOT", "EPERM", "EACCES", "EROFS", "EAFNOSUPPORT"}
 
 
 def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], report: pytest.TestReport) -> None:
-    """Enter the verdict of a phase of a clause's test in its report, if the phase decides one."""
+    """Add the verdict of a phase of a clause's test to its report, if the phase decides one."""
     error = assertions.in_words(call.excinfo.value) if call.excinfo is not None else None
     if report.when == "teardown":
         assertions.end()
     if error is None and report.when != "call":
         return
     if report.when == "teardown" and ("verdict", "deviates") in item.user_properties:
-        return  # what deviated may well not be possible to tidy up after; the deviation is the news
+        return  # a deviation may prevent the tear-down; it remains the verdict
     statement = statement_of(item)
     since, level = mark.kwargs.get("since"), mark.kwargs.get("level")
     verdict = _verdict(error, report.when, statement)
@@ -57,7 +57,7 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
     if verdict.verdict == "untested" and (path := _missing_file(mark, verdict.reason)):
         verdict = Verdict("absent", f"ENOENT: {path} is not there", need=Need.PROC_FILES.value)
     if verdict.verdict in ("absent", "untested"):
-        # To pytest it is a skip: there is nothing to fail at. The place is the test's, wherever the reason was given.
+        # For pytest it is a skip, at the test's own line.
         path, line, _ = item.location
         report.outcome = "skipped"
         report.longrepr = (path, (line or 0) + 1, f"{verdict.verdict}: {verdict.reason}")
@@ -85,14 +85,14 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
 
 
 def _is_older_than(since: str | None) -> bool:
-    """Whether this kernel is older than a clause, if it is a kernel that has brought it."""
+    """Return whether this kernel is older than the one that introduced a clause, if that was a kernel."""
     return since is not None and since[0].isdigit() and kernel_is_older(since)
 
 
 def _missing_file(mark: pytest.Mark, reason: str) -> str:
-    """The file of /proc that a clause is about and that this platform does not have; "" where it was only the means.
+    """Return the missing file of /proc that a clause is about; "" if the file is only a means of the clause.
 
-    It is as absent as a call that is not there. Where /proc is not mounted nothing can be said of its files.
+    Such a clause is absent, as with a missing call. Without a mounted /proc nothing is known about its files.
     """
     found = re.match(r"needs (/proc/(?:sys/|sysvipc|locks)[\w./-]*)", reason)
     if not found or not (mark.args[1].startswith(("proc", "kernel.rst")) or "/proc" in mark.args[2]):
@@ -101,7 +101,7 @@ def _missing_file(mark: pytest.Mark, reason: str) -> str:
 
 
 def statement_of(item: pytest.Item) -> str:
-    """The clause's sentence: the test's docstring on one line, without its full stop."""
+    """Return the clause's statement: the test's docstring on one line, without its full stop."""
     return " ".join((getattr(item, "obj", item).__doc__ or "").split()).rstrip(".")
 
 
@@ -110,7 +110,7 @@ def _verdict(error: BaseException | None, phase: str | None, statement: str) -> 
         return Verdict("holds")
     text = _text(error)
     if isinstance(error, pytest.skip.Exception):
-        # A fixture of ours skips in the handler of the error.
+        # A fixture of this plugin skips in the handler of the error.
         skipped_for = _not_allowed(error.__context__) or getattr(error, "need", None) or Need.OTHER
         return _untested(skipped_for, text.removeprefix("untested: "))
     if isinstance(error, pytest.xfail.Exception):
@@ -139,7 +139,7 @@ def _verdict(error: BaseException | None, phase: str | None, statement: str) -> 
 
 
 def _lack(error: BaseException | None, phase: str | None, page: str) -> means.Lack | None:
-    """What the platform refuses of that which the fixtures need, and for which nothing can be said of the clause."""
+    """Return the means that the platform refuses to the fixtures, without which the clause cannot be judged."""
     for lack in means.lacking():
         if lack.means is means.PROC:
             return lack
@@ -148,9 +148,9 @@ def _lack(error: BaseException | None, phase: str | None, page: str) -> means.La
 
 
 def _time_out(verdict: Verdict, phase: str | None, statement: str, seconds: float) -> Verdict:
-    """The verdict of a test that has passed its time limit, whatever has become of the exception that told it so."""
+    """Return the verdict of a test that exceeded its time limit, even if it caught the exception."""
     if verdict.verdict in ("absent", "untested"):
-        return verdict  # said by whoever knows that there was too much to do
+        return verdict  # the test itself reported too much work
     if phase != "call":
         return _untested(Need.TIME, f"needs a machine that is faster: the {phase} did not end within {seconds:g} s")
     observed = f"it did not end within {seconds:g} s"
@@ -158,14 +158,14 @@ def _time_out(verdict: Verdict, phase: str | None, statement: str, seconds: floa
 
 
 def could_not_make(error: OSError) -> bool:
-    """Whether *error* came from making an object that a test asked a factory for, and not from the call under test."""
+    """Return whether *error* comes from a factory's creation of an object, and not from the call under test."""
     from ...resource import COULD_NOT_MAKE
 
     return COULD_NOT_MAKE in getattr(error, "__notes__", ())
 
 
 def _not_allowed(error: BaseException | None) -> Need | None:
-    """Return what a resource that this process may not have lacks; None if *error* is of another kind."""
+    """Return the unmet need of a resource that this process may not create; None for other errors."""
     from ...resources.ipc_namespace import NotAllowedHere
 
     return Need(error.need) if isinstance(error, NotAllowedHere) else None
@@ -182,7 +182,7 @@ def _is_child_died(error: BaseException) -> bool:
 
 
 def _observed(error: BaseException) -> str:
-    """What came instead of what the clause states, in words."""
+    """Return the observed behaviour in words."""
     if isinstance(error, OSError) and error.errno is not None:
         return failure(error)
     if isinstance(error, AssertionError) and not str(error).strip():
@@ -195,7 +195,7 @@ def _observed(error: BaseException) -> str:
 
 
 def _text(error: BaseException) -> str:
-    """What the error says, short enough for a line or two of a verdict."""
+    """Return the text of the error, short enough for a line or two of a verdict."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = " ".join(lines) or type(error).__name__
     return text if len(text) <= 400 else f"{text[:400].rsplit(' ', 1)[0]} and so on"

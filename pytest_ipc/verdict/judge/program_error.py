@@ -11,7 +11,7 @@ __all__ = ["bug_of_program"]
 # assertion.
 _REPORT = re.compile(r'^ *(?:Traceback \(most recent call last\):|File "<string>", line \d+)$', re.MULTILINE)
 _LAST_LINE = re.compile(r"^ *((\w+)(?:: .*)?)$", re.MULTILINE)
-# What a program of the suite raises about the platform; a test that raises something else is broken, too.
+# The exceptions of a program that are about the platform; others are bugs, as in a test.
 _ANSWERS = (AssertionError, OSError, MemoryError)
 
 

@@ -1,8 +1,8 @@
-"""The time limit of a clause, through pytest-timeout's hooks: to exceed it is a time-out, even if the test catches it.
+"""The time limit of a clause, through pytest-timeout's hooks: a test that exceeds it times out, even if it catches it.
 
-The exception is none that Hypothesis takes for a difference, which it would try again and then call flaky. The limit is
-noted with the test besides, so that its verdict does not depend on what becomes of the exception on its way. (The
-handler that comes with pytest-timeout writes to pytest's terminal, which a check runs without.)
+The exception is a BaseException, as Hypothesis would take an Exception for a difference, try it again and call it
+flaky. The expiry is also noted with the test, so that its verdict does not depend on the exception. (pytest-timeout's
+own handler writes to pytest's terminal, which a check does not have.)
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import pytest
 
 __all__ = ["TimeUp", "TooSlow", "cancel", "passed", "phase", "start", "time_limit_passed"]
 
-# Seconds until the exception is raised again, should something have caught it and hung again; and between two phases,
-# where pytest itself would not survive it, until it is tried again.
+# Seconds until the exception is raised again, if it was caught and the test hangs again; and between two phases, where
+# it would end pytest itself, until the next attempt.
 _AGAIN, _SOON = 10.0, 0.05
 
 _PASSED = pytest.StashKey[float]()
@@ -31,7 +31,7 @@ _passed: float | None = None
 
 
 class TimeUp(BaseException):
-    """A clause has not come to its end within its time limit, *seconds*."""
+    """A clause did not end within its time limit, *seconds*."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -46,7 +46,7 @@ class TooSlow(Exception):
 
 
 def start(item: pytest.Item, settings: Any) -> bool | None:
-    """Start the timer of a clause's test as pytest-timeout wants it. None where its own timer has to do."""
+    """Start the timer of a clause's test, with pytest-timeout's settings. None leaves it to pytest-timeout's timer."""
     global _passed
     _passed = None
     if settings.method != "signal" or threading.current_thread() is not threading.main_thread():
@@ -68,7 +68,7 @@ def start(item: pytest.Item, settings: Any) -> bool | None:
                 raise TimeUp(settings.timeout)
             raise pytest.fail.Exception(
                 str(TimeUp(settings.timeout))
-            )  # pytest sets up and tears down other fixtures yet
+            )  # pytest still sets up and tears down other fixtures
 
     signal.signal(signal.SIGALRM, handle)
     signal.setitimer(signal.ITIMER_REAL, settings.timeout, _AGAIN)
@@ -78,7 +78,7 @@ def start(item: pytest.Item, settings: Any) -> bool | None:
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
-    """A phase of a clause's test: only in one is the exception raised."""
+    """Run a phase of a clause's test; the exception is raised only in a phase."""
     global _phase
     _phase = name
     try:
@@ -88,7 +88,7 @@ def phase(name: str) -> Iterator[None]:
 
 
 def cancel(item: pytest.Item) -> bool | None:
-    """Stop the timer that start() has started. None where it has not."""
+    """Stop the timer of start(). None if there is none."""
     if not item.stash.get(_STARTED, False):
         return None
     item.stash[_STARTED] = False
@@ -98,12 +98,12 @@ def cancel(item: pytest.Item) -> bool | None:
 
 
 def passed(item: pytest.Item) -> float | None:
-    """Return the time limit that the test has passed, in seconds; None if it has not."""
+    """Return the time limit that the test exceeded, in seconds; None if it has not."""
     return item.stash.get(_PASSED, None)
 
 
 def time_limit_passed() -> float | None:
-    """The same for the test that runs now."""
+    """Return the time limit that the current test exceeded, in seconds; None if it has not."""
     return _passed
 
 

@@ -1,1 +1,1 @@
-"""The platform under test: its description, what clauses need of it, and the probes that find out."""
+"""The platform under test: its description, the needs of clauses, and the probes of both."""

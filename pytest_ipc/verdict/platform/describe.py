@@ -1,6 +1,6 @@
 """The description of a platform: kernel, libc and container, as far as they can be queried.
 
-Every entry is read, none is guessed from a name; what cannot be read is left out.
+Every entry is read, none is guessed from a name; unreadable ones are omitted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LIMITS = (
 
 
 def describe() -> dict[str, str]:
-    """This platform, as names and texts in the order in which people ask for them."""
+    """Return the description of this platform as names and texts, the most important first."""
     uname = os.uname()
     entries = {
         "kernel": f"{uname.sysname} {uname.release} {uname.version}",
@@ -52,7 +52,7 @@ def short_name(platform: dict[str, str]) -> str:
     """Return the default name of *platform*, a result of describe(): "Linux 6.12.9 x86_64, docker"."""
     kernel = " ".join(platform.get("kernel", "").split()[:2])
     machine = platform.get("architecture", "").partition(",")[0]
-    # gVisor gives itself out as a Linux of long ago; how many filters are in force tells no platform from another.
+    # gVisor reports an old Linux version; the number of seccomp filters does not identify a platform.
     container = re.sub(r" \(.*?\)", "", platform.get("container", ""))
     return ", ".join(filter(None, (f"{kernel} {machine}".strip(), container))) or "a platform without a name"
 
@@ -68,11 +68,11 @@ def _libc() -> str:
 
 
 def _container() -> str:
-    """The container or sandbox, if it can be told; gVisor, which hides nothing of this, first."""
+    """Return the container or sandbox, if it is recognized; gVisor, which does not hide itself, first."""
     status = proc.process_status()
     version = _text("/proc/version")
     signs = []
-    # gVisor answers every uname and /proc/version with these words, whatever it runs on.
+    # gVisor reports this text in uname(2) and /proc/version on every host.
     if "4.4.0 #1 SMP Sun Jan 10 15:06:54 PST 2016" in version or "gVisor" in version:
         signs.append("gVisor")
     if "User Mode Linux" in _text("/proc/cpuinfo"):

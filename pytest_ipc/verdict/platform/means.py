@@ -1,9 +1,8 @@
-"""The calls that fixtures need of a platform: create, inspect, change and remove objects, and identify processes.
+"""The calls that fixtures need: they create, inspect, change and remove objects, and identify processes.
 
-A clause about semop(2) looks at values by semctl(2). Where the platform refuses that, nothing is known of semop(2): the
-clause is untested, for want of its means. A clause about the refused call itself has its verdict. Each means is tried
-once, in a child; a call that is refused there with the same error as in a test is what the test lacked, and no bug of
-the suite.
+A clause about semop(2) reads values by semctl(2). If the platform refuses that call, nothing is known about semop(2):
+the clause is untested, because its means are refused. A clause about the refused call itself has its verdict. Each
+means is tried once, in a child; a test that fails with the same error lacks the means, and the suite has no bug.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ __all__ = ["PROC", "Lack", "Means", "failed_call", "lacking", "lacking_for"]
 
 @dataclass(frozen=True)
 class Means:
-    """A call that fixtures make by themselves: `label` is it for people, `call` its name in errors."""
+    """A call that fixtures make: `label` for people, `call` as in errors."""
 
     label: str
     call: str
     fixtures: str
     use: Callable[[], object]
-    asked_by: str = ""  # a method of the fixture's objects, whose answer is wrong without it
+    asked_by: str = ""  # a method of the fixture's objects, whose result is wrong without the call
 
 
 @dataclass(frozen=True)
 class Lack:
-    """A means that the platform refuses, and with which errno."""
+    """A means that the platform refuses, and its errno."""
 
     means: Means
     errno: int
@@ -77,7 +76,7 @@ def _made(
 
 
 def _go_apart() -> None:
-    """Enter a new IPC namespace, if that is allowed: its objects go with the child, even if the child is killed."""
+    """Enter a new IPC namespace, if permitted: its objects are removed with the child, even if that is killed."""
     for flags in (CLONE_NEWIPC, CLONE_NEWIPC | CLONE_NEWUSER):
         with suppress(OSError):
             unshare(flags)
@@ -92,7 +91,7 @@ def _mq() -> None:
 
 
 def _nothing(_id: int) -> None:
-    """To make and to remove is what is tried."""
+    """Do nothing with the object: creation and removal are tried."""
 
 
 PROC = Means("/proc mounted", "/proc", "every fixture", lambda: os.stat("/proc/self/stat"))
@@ -115,18 +114,18 @@ _MEANS = (
 )
 
 
-# A call that is not there is absent, and room that is used up comes back: neither is a refusal.
+# A missing call is absent, and a shortage of space is temporary: neither is a refusal.
 _NO_REFUSALS = {None, ENOSYS, EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC}
 
 
 @cache
 def lacking() -> tuple[Lack, ...]:
-    """Return what this platform refuses of it, each call once."""
+    """Return the means that this platform refuses, each call once."""
     found: dict[str, Lack] = {}
     for means in _MEANS:
         try:
             refused = trial(means.use)
-        except OSError:  # no child can be made: clauses will say so
+        except OSError:  # no child can be created: the clauses will report it
             break
         if refused is not None and refused.errno not in _NO_REFUSALS:
             found.setdefault(means.call, Lack(means, refused.errno or 0))
@@ -134,7 +133,7 @@ def lacking() -> tuple[Lack, ...]:
 
 
 def failed_call(error: BaseException | None) -> tuple[str, int] | None:
-    """Return the name of the call that failed and its errno, of an error of one of our calls; None of any other."""
+    """Return name and errno of the failed call, if *error* is of a call of this package; else None."""
     if not isinstance(error, OSError) or error.errno is None:
         return None
     call, colon, _ = str(error.strerror).partition(": ")
@@ -142,13 +141,11 @@ def failed_call(error: BaseException | None) -> tuple[str, int] | None:
 
 
 def lacking_for(error: BaseException | None, phase: str | None, page: str, *, is_setting_up: bool) -> Lack | None:
-    """Return the lack that *error* came of, in a test of a clause of that manual *page*.
+    """Return the refused means that caused *error* in a test of a clause of the manual *page*, else None.
 
-    None if it is about the clause.
-
-    *is_setting_up*: an object that the test asked a fixture for could not be made.
+    *is_setting_up*: a fixture could not create an object for the test.
     """
-    if phase == "teardown" and lacking():  # what could not be ended, whatever it says of that
+    if phase == "teardown" and lacking():  # an object could not be removed, with any error
         return lacking()[0]
     others = [lack for lack in lacking() if page.partition("(")[0] != lack.means.call]
     if expected := getattr(error, "expected", ""):  # a Deviation
@@ -164,7 +161,7 @@ def lacking_for(error: BaseException | None, phase: str | None, page: str, *, is
     for lack in lacking():
         if lack.means.call != call:
             continue
-        if page.partition("(")[0] != call:  # whatever it says then, of what was not done before
+        if page.partition("(")[0] != call:  # a later error, whatever it is
             return lack
         if lack.errno == errno and (phase == "setup" or is_setting_up):
             return lack

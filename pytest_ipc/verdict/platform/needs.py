@@ -14,9 +14,9 @@ __all__ = ["NEEDS", "USES", "Row", "Use"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A need, for the reader: `change` is what would meet it.
+    """A need, for the reader: `change` is its remedy.
 
-    `lack` probes for it and returns what is lacking, or ""; None if only the clauses themselves can find out.
+    `lack` probes for it and returns what is missing, or ""; None if only a run of the clauses can find out.
     """
 
     name: str
@@ -102,13 +102,13 @@ NEEDS: dict[Need, Row] = {
     ),
     Need.NAMESPACE_LIMITS: Row(
         "limits of an IPC namespace",
-        "a /proc/sys that can be written, which most containers mount read-only: --privileged, or "
+        "a writable /proc/sys, which most containers mount read-only: --privileged, or "
         "--security-opt systempaths=unconfined",
         probes.limits_of_ones_own,
     ),
     Need.SETTABLE_LIMITS: Row(
         "settable limits of the machine",
-        "root, and a /proc/sys that can be written",
+        "root, and a writable /proc/sys",
         probes.limits_of_the_machine,
     ),
     Need.WHOLE_MACHINE: Row(
@@ -133,7 +133,7 @@ NEEDS: dict[Need, Row] = {
     ),
     Need.FIXTURES: Row(
         "calls of the fixtures",
-        "a sandbox or seccomp filter that lets the call pass; for /proc, mount -t proc none /proc",
+        "a sandbox or seccomp filter that allows the call; for /proc, mount -t proc none /proc",
         means.describe,
     ),
     Need.RESOURCES: Row(
@@ -143,7 +143,7 @@ NEEDS: dict[Need, Row] = {
     ),
     Need.NEWER_KERNEL: Row(
         "a newer kernel",
-        "a newer kernel, or one that is built with what is named",
+        "a newer kernel, or one that is built with the named option",
         probes.newest_kernel,
     ),
     Need.OTHER_KERNEL: Row(
@@ -152,7 +152,7 @@ NEEDS: dict[Need, Row] = {
     ),
     Need.SYSTEM_CALLS: Row(
         "system calls",
-        "a kernel that has the call, whose page names the release; or a seccomp filter that lets it pass",
+        "a kernel that has the call, whose page names the release; or a seccomp filter that allows it",
     ),
     Need.LIBC_FUNCTIONS: Row(
         "libc functions",
@@ -206,11 +206,11 @@ NEEDS: dict[Need, Row] = {
     ),
     Need.TIME: Row(
         "time",
-        "to try again later, on a machine with less to do",
+        "another attempt, on a machine with less load",
     ),
     Need.OTHER: Row(
         "other needs",
-        "what the clause's own reason names",
+        "the remedy that the clause's own reason names",
     ),
 }
 
@@ -225,7 +225,7 @@ USES = (
     Use(
         "pidfd_open(2)",
         "the reaper polls 20 times a second whether its owner lives",
-        "Linux 5.3, or a seccomp filter that lets it pass",
+        "Linux 5.3, or a seccomp filter that allows it",
         probes.pidfds,
     ),
     Use(

@@ -1,7 +1,6 @@
 """Probe whether this machine meets the needs of clauses: by a trial in a child or by reading, never by a name.
 
-Each gives what is lacking, in words, or nothing where nothing is. OSError where it cannot be tried, for want of a
-process.
+Each returns what is missing, in words, or "" if nothing is. Raises OSError if no child can be forked for the trial.
 """
 
 from __future__ import annotations
@@ -41,14 +40,14 @@ from ...processes.trial import trial
 from ...requirements import requires_capability
 from .. import suite
 
-# As in the suite: numbers that no account needs to have.
+# As in the suite: user ids that need not exist.
 _USER, _GROUP = 61003, 61101
 
 _NAMESPACES = {"ipc": CLONE_NEWIPC, "mnt": CLONE_NEWNS, "net": CLONE_NEWNET, "pid_for_children": CLONE_NEWPID}
 
 _LOOPBACK = {"127.0.0.1": socket.AF_INET, "::1": socket.AF_INET6}
 
-# What clauses read of /proc besides limits; "self" stands for other processes, too.
+# The files of /proc that clauses read, except limits; "self" also represents other processes.
 _FILES = (
     "sysvipc/shm",
     "sysvipc/sem",
@@ -62,17 +61,17 @@ _FILES = (
 
 
 def capability(name: str) -> str:
-    """A capability, as "CAP_SYS_ADMIN"."""
+    """Probe a capability, such as "CAP_SYS_ADMIN"."""
     return requires_capability(name)() or ""
 
 
 def other_users() -> str:
-    """To become another user, who has no capability."""
+    """Probe a change to another user without capabilities."""
     return _refusal(_become_a_stranger)
 
 
 def files_of_others() -> str:
-    """To give a file to another user."""
+    """Probe a change of a file's owner."""
 
     def give_away() -> None:
         os.fchown(os.memfd_create("pytest-ipc-trial"), _USER, _GROUP)
@@ -81,12 +80,12 @@ def files_of_others() -> str:
 
 
 def namespace(name: str) -> str:
-    """A new namespace, named as in /proc/self/ns, with a user namespace where it is not allowed without."""
+    """Probe a new namespace, named as in /proc/self/ns, with a user namespace if required."""
     return _refusal(partial(_leave, name))
 
 
 def user_namespaces() -> str:
-    """A user namespace for a process without capabilities."""
+    """Probe a user namespace for a process without capabilities."""
 
     def life() -> None:
         if capget().effective:
@@ -100,14 +99,14 @@ def user_namespaces() -> str:
 
 
 def mounts() -> str:
-    """To mount a memory file system and the message queues, where nobody else sees it."""
+    """Probe mounts of a tmpfs and of the message queues, in a private mount namespace."""
 
     def life(fstype: str) -> None:
-        os.stat("/proc/self/ns/mnt")  # or nothing would tell whether everybody gets to see it
+        os.stat("/proc/self/ns/mnt")  # without it, nothing shows whether the mounts are private
         if fstype == "mqueue":
             _leave("ipc")
         _leave("mnt")
-        with suppress(OSError):  # refused where nothing of this is seen outside anyway
+        with suppress(OSError):  # refused where the mounts are private anyway
             mount("none", "/", None, MS_REC | MS_PRIVATE)
         mount("none", tempfile.gettempdir(), fstype)
 
@@ -115,35 +114,35 @@ def mounts() -> str:
 
 
 def limits_of_ones_own() -> str:
-    """To set a limit in a new IPC namespace."""
+    """Probe a change of a limit in a new IPC namespace."""
 
     def life() -> None:
         _leave("ipc")
-        set_limit("kernel/shmmni", limit("kernel/shmmni") or 4096)  # as it is, whosever it is
+        set_limit("kernel/shmmni", limit("kernel/shmmni") or 4096)  # unchanged, in case the namespace is shared
 
     return _refusal(life)
 
 
 def files_of_proc() -> str:
-    """The files of /proc that clauses read."""
+    """Probe the files of /proc that clauses read."""
     files = [f"/proc/{name}" for name in _FILES]
     files += {found.source for found in limits().values() if found.source.startswith("/proc/")}
     missing = sorted(path for path in files if not os.access(path, os.R_OK))
-    return f"not to be read: {', '.join(missing)}" if missing else ""
+    return f"not readable: {', '.join(missing)}" if missing else ""
 
 
 def limits_of_the_machine() -> str:
-    """To set a limit of the whole machine; none is."""
+    """Probe whether limits of the machine can be set; none is changed."""
     return _refusal(lambda: os.open("/proc/sys/fs/pipe-max-size", os.O_WRONLY))
 
 
 def leave_for_the_machine() -> str:
-    """The word of whoever runs the suite that limits of the whole machine may be changed."""
+    """Check the user's permission to change limits of the whole machine."""
     return "" if os.environ.get("PYTEST_IPC_WHOLE_MACHINE") == "1" else "PYTEST_IPC_WHOLE_MACHINE=1 is not set"
 
 
 def room_of_processes() -> str:
-    """Memory to lock, and descriptors."""
+    """Probe the limits of locked memory and of descriptors."""
 
     def lock() -> None:
         mmap(-1, 4 * PAGESIZE, flags=MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED)
@@ -156,7 +155,7 @@ def room_of_processes() -> str:
 
 
 def newest_kernel() -> str:
-    """A kernel that is no older than any clause."""
+    """Check that no clause needs a newer kernel."""
     since = {clause.since for clause in suite.clauses(suite.location()) if clause.since[:1].isdigit()}
     newer = [version for version in since if kernel_is_older(version)]
     if not newer:
@@ -166,36 +165,36 @@ def newest_kernel() -> str:
 
 
 def memory_files() -> str:
-    """/dev/shm, with a limit, where every user may make files."""
+    """Check that /dev/shm has a limit, and that every user may create files in it."""
     try:
         mode, space = os.stat("/dev/shm").st_mode, os.statvfs("/dev/shm")
     except OSError as error:
         return f"/dev/shm: {error.strerror}"
     if not os.access("/dev/shm", os.W_OK) or not mode & 0o002:
-        return "not every user may make files there"
+        return "not every user may create files there"
     return "" if space.f_blocks else "it has no limit"
 
 
 def network() -> str:
-    """The loopback device, with IPv4 and IPv6."""
+    """Probe the loopback device, with IPv4 and IPv6."""
 
     def connect(family: int, address: str) -> None:
         with socket.socket(family) as listener, socket.socket(family) as caller:
             listener.bind((address, 0))
             listener.listen()
-            caller.settimeout(5)  # a filter may swallow it
+            caller.settimeout(5)  # a filter may drop the packets
             caller.connect(listener.getsockname())
 
     return _refusals({address: partial(connect, family, address) for address, family in _LOOPBACK.items()})
 
 
 def terminals() -> str:
-    """A pseudoterminal."""
+    """Probe pseudoterminals."""
     return _refusal(os.openpty)
 
 
 def blocked_calls() -> str:
-    """To be shown what a child is blocked in."""
+    """Probe whether the kernel shows the call in which a child is blocked."""
     read, write = os.pipe()
     child = fork()
     if child == 0:
@@ -206,7 +205,7 @@ def blocked_calls() -> str:
             os._exit(0)
     os.close(read)
     try:
-        return "" if process_syscall(child) is not None else f"/proc/{child}/syscall, a child's, cannot be read"
+        return "" if process_syscall(child) is not None else f"/proc/{child}/syscall of a child is not readable"
     finally:
         os.close(write)
         with suppress(ChildProcessError):  # where SIGCHLD is ignored
@@ -214,17 +213,17 @@ def blocked_calls() -> str:
 
 
 def pidfds() -> str:
-    """Descriptors of processes."""
+    """Probe pidfd_open(2)."""
     return _refusal(lambda: pidfd_open(os.getpid()))
 
 
 def tracing() -> str:
-    """To be traced by one's parent."""
+    """Probe PTRACE_TRACEME."""
     return _refusal(partial(ptrace, PTRACE_TRACEME, 0))
 
 
 def queue_folder() -> str:
-    """The message queues as files."""
+    """Probe message queues as files."""
     try:
         mounted = any(
             line.split()[4] == "/dev/mqueue" for line in Path("/proc/self/mountinfo").read_text().splitlines()
@@ -243,23 +242,23 @@ def _become_a_stranger() -> None:
 def _with_a_user_namespace(flags: int) -> None:
     uid, gid = os.geteuid(), os.getegid()
     unshare(flags | CLONE_NEWUSER)
-    prctl(PR_SET_DUMPABLE, 1)  # who has changed his user without an exec may not write his own maps otherwise
+    prctl(PR_SET_DUMPABLE, 1)  # after a change of user without an exec, a process may not write its own maps otherwise
     map_user(0, 0, uid, gid)
 
 
 def _leave(name: str) -> None:
-    """In a child: go to a new namespace, with a user namespace if it may not without."""
+    """Enter a new namespace, in a child, with a user namespace if required."""
     flag, before = _NAMESPACES[name], _here(name)
     try:
         unshare(flag)
     except PermissionError:
         _with_a_user_namespace(flag)
     if before and _here(name) == before:
-        raise OSError(EOPNOTSUPP, os.strerror(EOPNOTSUPP))  # a sandbox that says yes and does nothing
+        raise OSError(EOPNOTSUPP, os.strerror(EOPNOTSUPP))  # a sandbox whose unshare(2) succeeds without an effect
 
 
 def _here(name: str) -> str:
-    """The namespace of this process, or nothing where that is not told."""
+    """Return the namespace of this process, or "" if it is not shown."""
     try:
         return os.readlink(f"/proc/self/ns/{name}")
     except OSError:
@@ -272,7 +271,7 @@ def _refusal(call: Callable[[], object]) -> str:
 
 
 def _refusals(calls: Mapping[str, Callable[[], object]]) -> str:
-    """What is refused of several, with each refusal said once."""
+    """Return the refused ones of several calls, grouped by error."""
     those: dict[str, list[str]] = {}
     for name, call in calls.items():
         if refused := _refusal(call):

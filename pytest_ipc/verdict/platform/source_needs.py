@@ -1,9 +1,9 @@
-"""Which needs a clause may turn out to have, read from the source of the suite without running any of it.
+"""Find the possible needs of each clause in the source of the suite, without running it.
 
-A clause declares a need where it finds that it is not met: `untested(Need.CAP_IPC_LOCK, …)`, in its test, in a fixture,
-in a helper that several files share. So the names that a test uses are followed to their definitions, and the needs
-that are mentioned there are collected. A list of ids beside the suite would be outdated with the next clause. A need
-that is reachable may still be met: this is the upper bound of what is untested, and only a run shows the rest.
+A clause declares a need where it finds it unmet: `untested(Need.CAP_IPC_LOCK, …)`, in its test, in a fixture, or in a
+shared helper. So the names that a test uses are followed to their definitions, and the needs mentioned there are
+collected; a separate list would be outdated by the next clause. A need found this way may be met: the result is the
+upper bound of the untested clauses, and only a run shows which they are.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _content(place: _Place) -> tuple[set[Need], set[str]]:
 
 @cache
 def _find(root: Path, path: Path, name: str) -> list[_Place]:
-    """Where *name* stands for a file of the suite: in it, where it imports it from, or as a fixture in a conftest."""
+    """Return the definitions of *name* in a file of the suite: its own, an imported one, or a conftest's fixture."""
     if name in _places(path):
         return [_Place(path, name)]
     if name in (imports := _imports(path)):
@@ -95,7 +95,7 @@ def _find(root: Path, path: Path, name: str) -> list[_Place]:
 
 @cache
 def _of_plugin(name: str) -> set[Need]:
-    """The needs that a fixture of the plugin reports when this process may not have the object."""
+    """Return the needs that a fixture of the plugin reports if this process may not create the object."""
     path = _RESOURCES / f"{name}.py"
     return mentioned(path) if path.is_file() else set()
 
@@ -119,7 +119,7 @@ def _places(path: Path) -> dict[str, ast.stmt]:
 
 @cache
 def _imports(path: Path) -> dict[str, tuple[Path, str]]:
-    """By name, the file of the suite that it is imported from, and its name there."""
+    """Return by imported name the file of the suite that it is from, and its name there."""
     found: dict[str, tuple[Path, str]] = {}
     for node in _parsed(path).body if path.is_file() else ():
         if isinstance(node, ast.ImportFrom) and node.level:

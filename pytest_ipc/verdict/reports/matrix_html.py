@@ -1,8 +1,7 @@
 """A comparison as one HTML page that contains everything it needs and fetches nothing.
 
-What a page of fifty platforms and thousands of clauses holds is mostly the same few words. So the file has one table of
-data, each text in it once, and the browser makes the rows as the reader comes to them. The summary stands there without
-a script.
+A page of fifty platforms and thousands of clauses mostly repeats the same few words. So the file has one table of data
+with each text once, and the browser creates rows when they become visible. The summary needs no script.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from .matrix import Matrix, Row
 __all__ = ["render"]
 
 MEANING = {
-    "holds": "it is as the manual says",
-    "deviates": "it is not; what was expected and what came is told",
-    "disputed": "manual and Linux are known to disagree, and the platform sides with Linux",
-    "absent": "the platform has no such call, or no such file of /proc",
-    "untested": "it could not be tried there, and why",
+    "holds": "behaves as documented",
+    "deviates": "does not; expected and observed behaviour are shown",
+    "disputed": "manual and Linux are known to disagree, and the platform behaves as Linux does",
+    "absent": "the platform does not have the call or the file of /proc",
+    "untested": "could not be tried, with the reason",
     "broken": "the suite failed, not the platform",
 }
 
 
 def render(matrix: Matrix) -> str:
-    """The page, as HTML."""
+    """Return the page as HTML."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pytest_ipc.verdict.reports", "template"),
         autoescape=True,
@@ -61,7 +60,7 @@ def _data(matrix: Matrix) -> dict[str, Any]:
 
 
 def _codes(row: Row) -> str:
-    """A sign a platform: the number of its verdict, or a hyphen where there is none."""
+    """Return a character for each platform: the number of its verdict, or a hyphen without one."""
     return "".join("-" if found is None else str(VERDICTS.index(found.verdict)) for found in row.verdicts)
 
 
@@ -82,5 +81,5 @@ def _details(matrix: Matrix, row: Row, texts: dict[str, int]) -> dict[int, list[
 def _words(row: Row, found: Verdict) -> tuple[str, str, str]:
     if not found.expected:
         return found.reason, "", ""
-    # Of a deviation the reason is these two in one sentence, and what is expected may be the clause itself.
+    # The reason of a deviation repeats these two, and the expectation may be the clause itself.
     return "", "" if found.expected == row.clause.statement else found.expected, found.observed

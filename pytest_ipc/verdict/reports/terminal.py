@@ -61,7 +61,7 @@ def new_progress(console: Console) -> Progress:
 
 
 class Screen:
-    """Shows progress and the result on a terminal, or line by line elsewhere."""
+    """The progress and the result, on a terminal or line by line in a log."""
 
     def __init__(self, console: Console) -> None:
         self.console = console

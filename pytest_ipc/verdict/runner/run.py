@@ -89,7 +89,7 @@ class _Listener:
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         self.interrupted = not isinstance(
             excinfo.value, pytest.Session.Interrupted
-        )  # which stands for a failed collection
+        )  # the report of a failed collection
 
     def _hear(self, report: pytest.TestReport) -> None:
         facts = {name: str(value) for name, value in report.user_properties}

@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A traceback in pytest's own form takes as much time as ten clauses, and nobody sees it.
+    # A traceback in pytest's own form takes as much time as ten clauses, and is not shown.
     config.option.tbstyle = "native"
 
 
