@@ -65,7 +65,7 @@ def measure(reports: list[Path], *options: str) -> tuple[float, float]:
 
 
 def main() -> int:
-    """Measure and tell. 1 if the last doubling took more than two and a half times as much of either."""
+    """Measure and report. Return 1 if the last doubling took more than two and a half times as much of either."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--most", type=int, default=1000, metavar="N", help="reports of the largest comparison (1000)")
     parser.add_argument("--html", action="store_true", help="write the page, too")

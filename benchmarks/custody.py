@@ -1,10 +1,10 @@
-"""What custody costs: a System V segment made and removed, with the ledger, without it, and by the bare kernel calls.
+"""Measure the cost of custody: create and remove a System V segment with the ledger, without it, and by bare calls.
 
     python benchmarks/custody.py [ROUNDS]
 
-The ways take turns, pair by pair, so that a change in the machine's pace meets all of them alike; medians are told, and
-the medians of the differences between turns. The home of the ledgers is where it always is: $XDG_RUNTIME_DIR, or the
-temp folder.
+The ways take turns, pair by pair, so that a change of the machine's load affects all of them; the medians and the
+medians of the differences between turns are reported. The state directory is the usual one: in $XDG_RUNTIME_DIR, or in
+the temporary directory.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def timed(way: Callable[[], None]) -> float:
 
 
 def main() -> None:
-    """Measure and tell."""
+    """Measure and report."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     took: dict[str, list[float]] = {"bare": [], "without": [], "with": []}
     with mock.patch.object(sysv, "intent", sysv.intent):  # put back at the end

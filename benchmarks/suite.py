@@ -23,7 +23,7 @@ SLOWEST = 10
 
 
 def main() -> int:
-    """Measure and tell; the exit status is that of the check."""
+    """Measure and report; return the exit status of the check."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("-n", dest="processes", default="0", help="processes, as for pytest-ipc check")
     parser.add_argument("names", nargs="*", metavar="NAME", help="mechanisms or clauses; everything by default")

@@ -4,7 +4,7 @@
 
 Per test two things are measured. In one process, blocks of tests with the plugin's hooks registered and without them
 alternate: nothing else differs, so a percent is seen on a machine that is not quiet. Whole runs, with the plugin and
-with `-p no:ipc`, show collection too. CPU time, not the clock: that would tell of the machine's other work.
+with `-p no:ipc`, show collection too. CPU time, not wall time, which would include other processes.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def resident(address: int, length: int) -> list[bool]:
     reported = mincore(fresh, mmap.PAGESIZE) == [False]
     munmap(fresh, mmap.PAGESIZE)
     if not reported:
-        untested(Need.NEWER_KERNEL, "needs a mincore that tells which pages are in memory")
+        untested(Need.NEWER_KERNEL, "needs a mincore(2) that reports the pages in memory")
     return mincore(address, length)
 
 

@@ -2,9 +2,9 @@
 
     python docs/clauses.py [--check]
 
-The clauses are read from the suite. What else covers them is in inventory.tsv, a list of documented sentences that is
-older than the suite: `id`, `ltp`, `gvisor`, and `stands` where the suite has the sentence under other ids, or not at
-all and why. With --check nothing is written: the exit status says whether the page is what would be written.
+The clauses are read from the suite. inventory.tsv, an older list of documented sentences, has the coverage: `id`,
+`ltp`, `gvisor`, and `stands`, the other ids of the sentence in the suite, or the reason that it has none. With --check
+nothing is written; the exit status is 1 if the page is not up to date.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COVERED = {"y": "yes", "p": "in part", "n": "no", "O": "Open POSIX tests", "": "
 
 @dataclass(frozen=True)
 class Sentence:
-    """A line of the inventory: `stands` are the clauses that state it, `why` says why there is none."""
+    """A line of the inventory: `stands` are the clauses of the sentence, `why` the reason that there is none."""
 
     id: str
     ltp: str
@@ -35,7 +35,7 @@ class Sentence:
 
 
 def inventory() -> list[Sentence]:
-    """The inventory, in its own order."""
+    """Return the inventory, in its own order."""
     with open(HERE / "inventory.tsv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     found = []
@@ -47,7 +47,7 @@ def inventory() -> list[Sentence]:
 
 
 def page() -> str:
-    """The page's text."""
+    """Return the page's text."""
     clauses = suite.clauses(suite.location())
     sentences = inventory()
     covered: dict[str, Sentence] = {id: sentence for sentence in sentences for id in sentence.stands}
@@ -97,7 +97,7 @@ def page() -> str:
 
 
 def main() -> int:
-    """Write the page, or say whether it is up to date."""
+    """Write the page, or report whether it is up to date."""
     text = page()
     if sys.argv[1:] == ["--check"]:
         current = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from pytest_ipc.verdict import suite
 
-# What stands for a sign in the source of a page, and what says nothing.
+# The escapes of characters in the source of a page, and those without a meaning.
 _SIGNS = {r"\-": "-", r"\ ": " ", r"\~": " ", r"\e": "\\", r"\(aq": "'", r"\[aq]": "'", r"\(dq": '"', r"\[dq]": '"'} | {
     r"\[en]": "-",
     r"\(en": "-",
@@ -39,7 +39,7 @@ _SIGNS = {r"\-": "-", r"\ ": " ", r"\~": " ", r"\e": "\\", r"\(aq": "'", r"\[aq]
     r"\[rs]": "\\",
 }
 _SILENT = re.compile(r"\\f(?:\[[^]]*]|\(..|.)|\\[&%|^/,:]|\\s[-+]?\d")
-_JOINING = {"BR", "RB", "BI", "IB", "IR", "RI"}  # these set their words without room between
+_JOINING = {"BR", "RB", "BI", "IB", "IR", "RI"}  # these join their words without spaces
 _WORDS = {"B", "I", "SM", "SB"}
 _SENTENCE = re.compile(r"(?<=[.:;?!])\s+(?=[A-Z(\"'])")
 
@@ -56,7 +56,7 @@ class Page:
     sections: dict[str, list[str]] = field(default_factory=dict)
 
     def find(self, section: str) -> list[str] | None:
-        """The sentences of a section, or None."""
+        """Return the sentences of a section, or None."""
         return self.sections.get(section)
 
     @property
@@ -80,7 +80,7 @@ class Manual:
             )  # proc(5) is proc.5, and sigevent(3) is sigevent.3type
 
     def page(self, name: str, depth: int = 3) -> Page | None:
-        """A page by its name, as "shmget(2)"; None where the folder has none.
+        """Return a page by its name, as "shmget(2)"; None where the folder has none.
 
         A page that only names another is that one.
         """
@@ -112,9 +112,9 @@ def _source(path: Path) -> str:
 
 
 def parse(name: str, source: str) -> Page:
-    """A page from its source."""
+    """Return a page from its source."""
     page = Page(name)
-    place, around = "", [""]  # where a line stands, and where it would without the items that are open
+    place, around = "", [""]  # the place of a line, and its place without the open items
     text: dict[str, list[str]] = defaultdict(list)
     order: list[str] = []
     term = False  # whether the next line is the term of an item
@@ -158,7 +158,7 @@ def parse(name: str, source: str) -> Page:
 
 
 def _macro(line: str) -> tuple[str, str]:
-    """The macro of a line and its arguments; no macro for text, "#" for what is a comment."""
+    """Return the macro of a line and its arguments; no macro for text, "#" for what is a comment."""
     line = re.sub(r'\\".*', "", line) if not line.startswith((".", "'")) else re.sub(r'\s*\\".*', "", line)
     match = re.match(r"[.']\s*([A-Za-z]+)?\s?(.*)", line)
     if match is None:
@@ -167,7 +167,7 @@ def _macro(line: str) -> tuple[str, str]:
 
 
 def _said(macro: str, rest: str) -> str | None:
-    """What a line says: text, or the words of a macro that sets them."""
+    """Return what a line says: text, or the words of a macro that sets them."""
     if not macro:
         return _plain(rest)
     if macro in _JOINING:
@@ -178,7 +178,7 @@ def _said(macro: str, rest: str) -> str | None:
 
 
 def _arguments(rest: str) -> list[str]:
-    """The arguments of a macro, of which quotes hold some together."""
+    """Return the arguments of a macro, of which quotes hold some together."""
     return [quoted or bare for quoted, bare in re.findall(r'"((?:[^"]|"")*)"|((?:\\ |\S)+)', rest)]
 
 
@@ -194,7 +194,7 @@ def _plain(text: str) -> str:
 
 
 def _term(said: str) -> str:
-    """The name of an item: what stands before a remark in parentheses, "SHM_INFO" for "SHM_INFO (Linux-specific)"."""
+    """Return the name of an item, without a remark in parentheses: "SHM_INFO" for "SHM_INFO (Linux-specific)"."""
     name = re.sub(r"\s+\(.*", "", said).strip()
     return "" if name in ("*", "-", "") or re.fullmatch(r"\(?[0-9a-z.]{1,3}\)?", name) else name
 
@@ -215,7 +215,7 @@ class Change:
 
 
 def changes(clauses: Iterable[suite.ClauseTest], old: Manual, new: Manual) -> Iterator[Change]:
-    """The sections that clauses stand in and that differ between two releases.
+    """Yield the sections that clauses stand in and that differ between two releases.
 
     A section that neither names is its page.
     """

@@ -1,1 +1,1 @@
-"""Tests of pytest_ipc, in the order of its rooms; whatever kills, forks or signals runs in a real subprocess."""
+"""Tests of pytest_ipc, one folder for each package; tests that kill, fork or signal use a real subprocess."""

@@ -32,9 +32,9 @@ def interrupts_come() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def temporary_root() -> Iterator[Path]:
-    """Where this process and what it starts make temporary files.
+    """Return the directory of temporary files of this process and its children.
 
-    Other users may pass, as in /tmp, or FIFOs are no use.
+    Other users may enter it, as /tmp, because FIFOs need that.
     """
     root = Path(tempfile.mkdtemp(prefix="ipc-tests-"))
     root.chmod(0o711)
@@ -53,7 +53,7 @@ def leaves_nothing(temporary_root: Path) -> Iterator[None]:
     before = Snapshot.take(temporary_root)
     yield
     if left := left_since(before, temporary_root):
-        pytest.fail("the test left behind:\n" + "\n".join(left), pytrace=False)
+        pytest.fail("the test leaked:\n" + "\n".join(left), pytrace=False)
 
 
 @pytest.fixture

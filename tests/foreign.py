@@ -1,13 +1,12 @@
-"""The kernel room and the suite on other processors: every ABI of the layout tables, in Debian's own programs for it.
+"""Run tests/kernel and the suite on other CPU architectures: every ABI of the tables, with Debian's own programs.
 
     python -m tests.foreign [--trees DIR] [ARCH...]
 
-For each processor a tree of Debian packages (python3, gcc, libc6-dev) is extracted, and entered in namespaces of its
-own in which qemu-user stands in for the processor; i386 needs no emulator where the kernel runs 32-bit programs. There
-the tests of tests/kernel run, which hold the layouts against what that tree's compiler says of them, and then the
-conformance suite, which shows them at work. Slow, and therefore not part of the ordinary tests. It fails when a test
-does, or when a clause is `broken`; deviations are told, for they are the emulator's, and those that have been looked
-into are in KNOWN.
+For each architecture, a tree of Debian packages (python3, gcc, libc6-dev) is extracted, and entered in new namespaces
+in which qemu-user emulates the CPU; i386 needs no emulator if the kernel runs 32-bit programs. There tests/kernel
+compares the structures with those of the tree's compiler, and the conformance suite uses them. Slow, and therefore not
+part of the usual tests. It fails if a test fails or a clause is `broken`; deviations, which are the emulator's, are
+reported, and KNOWN has the known failures of tests.
 
 Needs mmdebstrap, qemu-user-static and unshare, binfmt_misc in a user namespace (Linux 6.7) and a mirror that apt knows.
 """
@@ -103,7 +102,7 @@ def main() -> int:
 
 
 def mirror_of_apt() -> str:
-    """The mirror that this machine's own packages come from."""
+    """Return the mirror that this machine's own packages come from."""
     asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
     return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()[0]
 
@@ -125,7 +124,7 @@ def make_site(path: Path) -> Path:
 
 
 def make_tree(path: Path, machine: str, mirror: str) -> Path:
-    """A tree of Debian for *machine*, extracted only: no program of it runs for that."""
+    """Return a tree of Debian for *machine*, extracted only: no program of it runs for that."""
     if path.exists():
         return path
     print(f"{machine}: a tree of Debian", flush=True)
@@ -144,7 +143,7 @@ def make_tree(path: Path, machine: str, mirror: str) -> Path:
 
 
 def judge(machine: str, tree: Path, site: Path, clauses: list[str]) -> bool:
-    """Whether the kernel room's tests pass on *machine* and the suite is whole there."""
+    """Return whether tests/kernel passes on *machine* and the suite is not broken there."""
     print(f"{machine}: tests/kernel", flush=True)
     python = ["/usr/bin/python3", "-m"]
     spared = [f"-knot ({' or '.join(KNOWN[machine])})"] if machine in KNOWN else []

@@ -21,17 +21,17 @@ from pytest_ipc.kernel.libc import syscall
 
 
 def segments() -> dict[int, str]:
-    """The System V segments that this process has made and that exist."""
+    """Return the System V segments that this process has made and that exist."""
     return {row.shmid: f"key {row.key:#x}" for row in sysvipc_shm() or () if row.cpid == os.getpid()}
 
 
 def shared_memory() -> dict[str, str]:
-    """The POSIX objects in /dev/shm to which this process has given their name."""
+    """Return the POSIX objects in /dev/shm to which this process has given their name."""
     return {path.name: f"{path.stat().st_size} bytes" for path in Path("/dev/shm").glob(f"*pytest-ipc-{os.getpid()}-*")}
 
 
 def queues() -> list[str]:
-    """Every message queue of this IPC namespace, from a mount that no directory shows.
+    """Return every message queue of this IPC namespace, from a mount that no directory shows.
 
     None where that is not allowed.
     """
@@ -61,33 +61,33 @@ def _mqueue() -> int | None:
 
 
 def own_queues() -> dict[str, str]:
-    """The message queues to which this process has given their name."""
+    """Return the message queues to which this process has given their name."""
     return {name: "" for name in queues() if name.startswith(f"pytest-ipc-{os.getpid()}-")}
 
 
 def semaphores() -> dict[str, str]:
-    """The named semaphores that this process has open, whoever gave them their name, by where they lie."""
+    """Return the named semaphores that this process has open, whatever their name, by address."""
     lines = Path("/proc/self/maps").read_text().splitlines()
     return {line.split()[0]: line.split(maxsplit=5)[5] for line in lines if "/dev/shm/sem." in line}
 
 
 def mappings() -> dict[str, str]:
-    """The memory that is shared with files that resources have made, by where it is."""
+    """Return the memory that is shared with files that resources have made, by where it is."""
     lines = Path("/proc/self/maps").read_text().splitlines()
     return {line.split()[0]: line.split(maxsplit=5)[5] for line in lines if "/pytest-ipc-" in line}
 
 
 def sets() -> dict[int, str]:
-    """The System V semaphore sets that this process has made or found and that exist."""
+    """Return the System V semaphore sets that this process has made or found and that exist."""
     return {row.semid: f"key {row.key:#x}" for row in sysvipc_sem() or () if row.semid in _given["_semget"]}
 
 
 def message_queues() -> dict[int, str]:
-    """The System V message queues that this process has made or found and that exist."""
+    """Return the System V message queues that this process has made or found and that exist."""
     return {row.msqid: f"key {row.key:#x}" for row in sysvipc_msg() or () if row.msqid in _given["_msgget"]}
 
 
-# Of semaphore sets and message queues the kernel tells no creator; so what the call has given this process is noted.
+# The kernel reports no creator of semaphore sets and message queues, so the results of this process's calls are noted.
 _given: dict[str, set[int]] = {}
 
 
@@ -107,28 +107,28 @@ _note(msg, "_msgget")
 
 
 def children() -> dict[int, str]:
-    """The children of this process, zombies too, with the state of each."""
+    """Return the children of this process, zombies too, with the state of each."""
     pids = [int(word) for task in Path("/proc/self/task").glob("*/children") for word in task.read_text().split()]
     return {pid: f"state {found.state}" for pid in pids if (found := process_state(pid))}
 
 
 def descriptors() -> dict[tuple[int, str], str]:
-    """The open descriptors of this process by number and by what they refer to."""
+    """Return the open descriptors of this process by number and by what they refer to."""
     found = {}
     for name in os.listdir("/proc/self/fd"):
-        with suppress(OSError):  # the listing's own is gone by now
+        with suppress(OSError):  # the descriptor of the listing is closed by now
             found[int(name), os.readlink(f"/proc/self/fd/{name}")] = ""
     return found
 
 
 def directories(root: Path) -> dict[str, str]:
-    """The directories below *root* that resources have made for themselves."""
+    """Return the directories below *root* that resources have made for themselves."""
     return {path.name: "" for path in root.glob("pytest-ipc-*")}
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What there is at one moment, by kind."""
+    """The objects at one moment, by kind."""
 
     kinds: Mapping[str, Mapping[Any, str]]
 
@@ -151,7 +151,7 @@ class Snapshot:
         )
 
     def left(self, later: Snapshot) -> list[str]:
-        """What *later* has and this one has not, a line each."""
+        """Return what *later* has and this one has not, a line each."""
         return [
             f"{kind} {what} {how}".rstrip()
             for kind, now in later.kinds.items()
@@ -161,7 +161,7 @@ class Snapshot:
 
 
 def left_since(before: Snapshot, root: Path) -> list[str]:
-    """What is there now and was not *before*.
+    """Return what is there now and was not *before*.
 
     Only on suspicion is garbage collected first: it costs as much as a test.
     """

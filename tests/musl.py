@@ -112,7 +112,7 @@ def make_compiler(making: Path) -> Path:
 
 
 def configure_and_make(folder: Path, environment: dict[str, str], options: list[str], target: str) -> None:
-    """Build one source; what it says is kept beside it, and shown where it fails."""
+    """Build one source; keep its output in a file, and show it on failure."""
     print(folder.name, flush=True)
     log = folder.with_suffix(".log")
     with log.open("w") as output:

@@ -2,7 +2,7 @@
 
     python -m tests.noise COMMAND...
 
-runs COMMAND beside it; the exit status is COMMAND's. No test may assume that it is alone on its machine: row numbers of
+runs COMMAND meanwhile; the exit status is COMMAND's. No test may assume that it is alone on its machine: row numbers of
 /proc/locks move, ids are not consecutive, /dev/shm and /proc/sysvipc have entries of others, and everything takes
 longer.
 """
@@ -187,7 +187,7 @@ def _live() -> None:
 
 
 def main(command: list[str]) -> int:
-    """Be the neighbour, or run the command beside one. The exit status."""
+    """Act as the neighbour, or run the command with one. Return the exit status."""
     if not command:
         _live()
         return 0

@@ -1,4 +1,4 @@
-"""The factories: one table for fixtures and scope(), and errors that tell a failed set-up from a failed call."""
+"""The factories: one table for fixtures and scope(), and errors that distinguish creation from a call under test."""
 
 from __future__ import annotations
 

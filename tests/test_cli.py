@@ -283,7 +283,7 @@ from pathlib import Path
 from pytest_ipc.kernel import CLONE_NEWIPC, unshare
 
 try:
-    unshare(CLONE_NEWIPC)  # what is left in it is the check's and nobody else's
+    unshare(CLONE_NEWIPC)  # all objects in it are the check's
 except OSError:
     rows = None
 else:
@@ -314,7 +314,7 @@ def test_every_way_to_run_gives_the_same_verdict(tmp_path):
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "segments left: []" in done.stdout or "segments left" not in done.stdout
-        # What an actor's own children have left goes with the reaper, a moment after the run.
+        # The reaper removes the leftovers of a child's children, a moment after the run.
         assert Deadline(30).until(partial(is_tidy, room)), list(room.rglob("*"))
         verdicts.append({found["id"]: found["verdict"] for found in json.loads(report.read_text())["clauses"]})
     for found in verdicts[1:]:

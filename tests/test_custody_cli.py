@@ -15,7 +15,7 @@ from pytest_ipc.kernel import Deadline, shmctl_rmid, shmctl_stat
 
 Done = subprocess.CompletedProcess[str]
 
-# Makes a segment and a FIFO, kills its reaper if it is told to, says what it made, and waits to be killed.
+# Creates a segment and a FIFO, kills its reaper on demand, reports its objects, and waits to be killed.
 OWNER = """
 import os, signal, sys
 from pathlib import Path
@@ -44,14 +44,14 @@ with pytest_ipc.scope() as ipc:
 
 @pytest.fixture
 def room(tmp_path: Path) -> dict[str, str]:
-    """An environment with a home of ledgers of its own."""
+    """Return an environment with its own state directory."""
     for name in ("runtime", "tmp"):
         (tmp_path / name).mkdir(mode=0o700)
     tmp_path.chmod(0o711)
     return os.environ | {"XDG_RUNTIME_DIR": str(tmp_path / "runtime"), "TMPDIR": str(tmp_path / "tmp")}
 
 
-# What other runs on this machine have left in the folders for everybody is not this test's.
+# Leftovers of other runs in the shared folders are not this test's.
 COMMAND = """
 import sys
 from pytest_ipc.custody import state_paths
@@ -200,7 +200,7 @@ def test_untrusted_state_directory_is_one_sentence(command, room):
 
 
 def test_foreign_segment_with_a_reused_id_is_kept(command, owner, sysv_shm):
-    """The ledger of a dead run names an id that is somebody else's by now."""
+    """The ledger of a dead run has an id that is another process's by now."""
     process, id, path = owner("kill the reaper")
     process.kill()
     process.wait()
@@ -212,7 +212,7 @@ def test_foreign_segment_with_a_reused_id_is_kept(command, owner, sysv_shm):
 
 
 def test_every_place_of_the_user_is_looked_through_and_named(command, owner, room):
-    """A run has kept its ledgers elsewhere, where nobody has set $XDG_RUNTIME_DIR."""
+    """A run without $XDG_RUNTIME_DIR has kept its ledgers in the other place."""
     runtime, temp = f"{room['XDG_RUNTIME_DIR']}/pytest-ipc", f"{room['TMPDIR']}/pytest-ipc-of-{os.geteuid()}"
     kept = room.pop("XDG_RUNTIME_DIR")
     process, id, path = owner("kill the reaper")

@@ -44,7 +44,7 @@ def examples(text: str) -> list[tuple[str, list[str]]]:
 
 
 def as_tried(command: str) -> str:
-    """The same on a few clauses, for the whole suite has tests of its own."""
+    """Return the same on a few clauses, for the whole suite has tests of its own."""
     command = command.replace("pytest-ipc check", "pytest-ipc check 'shmdt.*'").replace("-n auto", "-n 2")
     return re.sub(r"--pyargs pytest_ipc_conformance\b", f"-c {os.devnull} {suite.location()}/shm -k segment", command)
 

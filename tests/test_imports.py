@@ -32,7 +32,7 @@ MODULES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 @cache
 def imported(module: str) -> frozenset[str]:
-    """The modules of the package that *module* imports, for type checkers and inside functions too."""
+    """Return the modules of the package that *module* imports, for type checkers and inside functions too."""
     path = MODULES[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     return frozenset(found for node in ast.walk(ast.parse(path.read_text())) for found in _named(node, package)) - {

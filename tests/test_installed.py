@@ -1,4 +1,4 @@
-"""The contents of an installation: the package, the suite beside it, and the plugin found by pytest."""
+"""The contents of an installation: the package, the suite, and the plugin found by pytest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def installed():
-    """The installed distribution; an editable one has no files of its own."""
+    """Return the installed distribution; an editable one has no files of its own."""
     found = distribution("pytest-ipc")
     origin = json.loads(found.read_text("direct_url.json") or "{}")
     if origin.get("dir_info", {}).get("editable"):

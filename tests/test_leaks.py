@@ -195,4 +195,4 @@ def test_the_fixture_fails_the_test_that_leaks(pytester, monkeypatch, leak):
     )
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["*ERROR at teardown of test_leaks*", "the test left behind:"])
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_leaks*", "the test leaked:"])

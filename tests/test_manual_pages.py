@@ -157,7 +157,7 @@ def test_changed_section_is_reported_with_its_clauses(tool, releases):
 
 
 def test_section_without_text_includes_its_subsections(releases):
-    """ERRORS is a list of items: a clause that cites the heading stands in all of them."""
+    """ERRORS is a list of items: a clause that cites the heading belongs to all of them."""
     old, new = releases
     assert old.page("getthing(2)").find("ERRORS") == ["EINVAL flag is invalid."]
     assert len(new.page("getthing(2)").find("ERRORS")) == 2
@@ -212,5 +212,5 @@ def test_pages_of_clauses_have_not_changed(tool, installed):
 
 
 def number(release: str) -> tuple[int, ...]:
-    """A release as numbers that can be compared."""
+    """Return a release as numbers that can be compared."""
     return tuple(int(part) for part in release.removeprefix("man-pages ").split(".") if part.isdigit())

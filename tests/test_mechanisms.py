@@ -42,7 +42,7 @@ def functions(node: ast.AST) -> Iterator[ast.FunctionDef]:
 
 
 def table(path: Path, name: str = "_NAMES") -> dict[str, tuple[str, ...]]:
-    """The table of names of a package's __init__.py."""
+    """Return the table of names of a package's __init__.py."""
     for node in parsed(path).body:
         if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == name and node.value is not None:
             found: dict[str, tuple[str, ...]] = ast.literal_eval(node.value)
@@ -51,7 +51,7 @@ def table(path: Path, name: str = "_NAMES") -> dict[str, tuple[str, ...]]:
 
 
 def created(root: Path) -> dict[str, Path]:
-    """The classes of resources/ that a scope can own from the start, and the module of each."""
+    """Return the classes of resources/ that a scope can own from the start, and the module of each."""
     found = {}
     for path in (root / "pytest_ipc/resources").glob("*.py"):
         for cls in parsed(path).body:
@@ -89,7 +89,7 @@ def fixtures(root: Path) -> set[str]:
 
 
 def described(root: Path) -> set[str]:
-    """The fixtures with a row in the table of the README."""
+    """Return the fixtures with a row in the table of the README."""
     return {
         name
         for row in re.findall(r"^\| (`.*?) \|", (root / "README.md").read_text(), re.MULTILINE)
@@ -98,14 +98,14 @@ def described(root: Path) -> set[str]:
 
 
 def tried(root: Path) -> set[str]:
-    """The fixtures that clauses use."""
+    """Return the fixtures that clauses use."""
     tests = (test for path in (root / "conformance").glob("*/test_*.py") for test in functions(parsed(path)))
     fixtures = (each for path in (root / "conformance").rglob("conftest.py") for each in functions(parsed(path)))
     return {argument.arg for function in (*tests, *fixtures) for argument in function.args.args}
 
 
 def recorded(module: Path) -> set[str]:
-    """The kinds under which the objects of a module are on record."""
+    """Return the kinds under which the objects of a module are on record."""
     return {
         call.args[0].value
         for call in ast.walk(parsed(module))
@@ -118,7 +118,7 @@ def recorded(module: Path) -> set[str]:
 
 
 def kinds(root: Path) -> set[str]:
-    """The kinds with a row in custody."""
+    """Return the kinds with a row in custody."""
     folder = root / "pytest_ipc/custody/kinds"
     listed = {
         alias.name
@@ -135,7 +135,7 @@ def kinds(root: Path) -> set[str]:
 
 
 def called(module: Path) -> set[str]:
-    """The kernel's modules that a module takes calls from."""
+    """Return the kernel's modules that a module takes calls from."""
     return {
         (node.module or "").removeprefix("kernel.")
         for node in ast.walk(parsed(module))

@@ -39,7 +39,7 @@ class Run:
         self.id, self.path, self.pid = int(id), Path(path), int(pid)
 
     def owns(self) -> tuple[bool, bool, bool]:
-        """Whether segment, FIFO and child are there."""
+        """Return whether segment, FIFO and child are there."""
         try:
             shmctl_stat(self.id)
             segment = True

@@ -37,7 +37,7 @@ def used() -> dict[str, set[str]]:
 
 
 def public(cls: type) -> set[str]:
-    """The public attributes that a class defines itself, those that its __init__ sets included."""
+    """Return the public attributes that a class defines itself, those that its __init__ sets included."""
     declared = {name for name in vars(cls) if not name.startswith("_")} | set(vars(cls).get("__annotations__", ()))
     written = vars(cls).get("__init__")
     if written is not None and not is_dataclass(cls):

@@ -17,7 +17,7 @@ from pytest_ipc import unpatched
 
 PACKAGE = Path(pytest_ipc.__file__).parent
 COPIED = {"fcntl", "io", "json", "os", "select", "signal", "socket", "time"}
-# Modules of the stdlib whose functions call those of the copied modules: there is no unpatched way to use them.
+# Modules of the stdlib whose functions call those of the copied modules, so that they cannot be used unpatched.
 BUILT_ON_THEM = {"secrets", "shutil", "subprocess", "tempfile", "random", "uuid"}
 # Where the current os._exit is wanted: coverage replaces it to save its data.
 ALLOWED = {("bootstrap.py", "os")}
@@ -43,7 +43,7 @@ def test_modules_use_only_unpatched_functions(path):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            functions = [alias.name for alias in node.names if not alias.name.isupper()]  # nobody patches a constant
+            functions = [alias.name for alias in node.names if not alias.name.isupper()]  # constants are not patched
             names = [str(node.module)] if functions or node.module in BUILT_ON_THEM else []
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "open":
             names = ["open"] if "open" not in defined else []

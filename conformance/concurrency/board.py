@@ -97,7 +97,7 @@ class Part:
         words[_HEAD + CALLS + call] = monotonic_ns()
         data = marshal.dumps((errno, value))
         if len(data) > ROOM:
-            raise ValueError(f"the result of a call takes {len(data)} bytes, and the board has room for {ROOM}")
+            raise ValueError(f"the result of a call must take at most {ROOM} bytes, not {len(data)}")
         self.results[ROOM * call : ROOM * call + len(data)] = data
         words[_HEAD + 2 * CALLS + call] = len(data)
         words[0] = 2 * call + 2

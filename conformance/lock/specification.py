@@ -96,7 +96,7 @@ class RangeSpec(Specification):
         return bool(self._against(me, call.arguments[1:])) and not self._waits_for(me, me, surely=True)
 
     def _waits_for(self, who: Owner, whom: Owner, *, surely: bool, seen: frozenset[Owner] = frozenset()) -> bool:
-        """Return whether *who* waits for *whom*, directly or not; *surely* if each of them waits for one owner only."""
+        """Return whether *who* waits for *whom*, directly or not; *surely* if each of them waits for only one owner."""
         for waiter, wanted in self.waiting:
             if waiter == who:
                 others = self._against(who, wanted)

@@ -220,7 +220,7 @@ def test_exec_flag(memfd):
     "ERRORS",
     errno=EINVAL,
     since="4.14",
-    disputed="allowed since Linux 4.16, as the page says elsewhere",
+    disputed="allowed since Linux 4.16, as another section says",
 )
 def test_huge_pages_and_sealing():
     """memfd_create() with MFD_HUGETLB | MFD_ALLOW_SEALING fails with EINVAL."""

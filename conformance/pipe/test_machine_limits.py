@@ -50,7 +50,7 @@ def test_pipe_max_size_below_a_page_fails(page):
     if os.environ.get("PYTEST_IPC_WHOLE_MACHINE") != "1":
         untested(
             Need.WHOLE_MACHINE,
-            f"changes {MAX_SIZE} for the whole machine: set PYTEST_IPC_WHOLE_MACHINE=1 where that disturbs nobody",
+            f"changes {MAX_SIZE} for the whole machine: set PYTEST_IPC_WHOLE_MACHINE=1 where that is acceptable",
         )
     try:
         with fails_with(EINVAL):

@@ -32,7 +32,7 @@ def lock_a_page(page) -> Callable[[], mmap.mmap]:
         except OSError as error:
             untested(Need.PROCESS_LIMITS, f"needs to lock a page of memory: {error.strerror}")
         if not locked(os.getpid()):
-            untested(Need.PROC_FILES, "/proc/PID/status does not tell what is locked")
+            untested(Need.PROC_FILES, "/proc/PID/status does not show locked memory")
         return memory
 
     return lock

@@ -151,7 +151,7 @@ def test_setregset_sets_registers(fork):
     """PTRACE_SETREGSET sets the general-purpose registers: the tracee gets a changed result of a system call."""
     place = RESULT.get(os.uname().machine)
     if place is None or WORD != 8:
-        untested(Need.ARCHITECTURE, "needs to know how this processor's registers lie")
+        untested(Need.ARCHITECTURE, "needs the register layout of this architecture")
 
     def life() -> None:
         pid = traced(lambda: syscall(number_of("getpid")))

@@ -285,7 +285,7 @@ def test_sysemu_does_not_execute_call(fork, pipe):
             ptrace(PTRACE_SYSEMU, pid)
         except OSError as error:
             if error.errno == EIO:
-                untested(Need.ARCHITECTURE, "needs a processor whose kernel has PTRACE_SYSEMU")
+                untested(Need.ARCHITECTURE, "needs an architecture with PTRACE_SYSEMU")
             raise
         assert next_of(pid) == Stopped(SIGTRAP)
         ptrace(PTRACE_CONT, pid)
@@ -306,7 +306,7 @@ def test_singlestep_executes_one_instruction(fork):
                 ptrace(PTRACE_SINGLESTEP, pid)
             except OSError as error:
                 if error.errno == EIO:
-                    untested(Need.ARCHITECTURE, "needs a processor that goes step by step")
+                    untested(Need.ARCHITECTURE, "needs an architecture with single-stepping")
                 raise
             assert next_of(pid) == Stopped(SIGTRAP)
         ptrace(PTRACE_DETACH, pid)

@@ -1,4 +1,4 @@
-"""Clauses: the machines of model.py, beside the kernel."""
+"""Clauses: the state machines of model.py, compared with the kernel."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class MutexSpec(Specification):
 
     `waiting` are the processes that are killed while they wait. glibc wakes one waiter at an unlock, which marks the
     mutex as waited for when it runs again. If it is killed before that, and another thread locks the mutex meanwhile,
-    nobody knows of the other waiters: they may sleep though the mutex is free.
+    it is unknown of the other waiters: they may sleep though the mutex is free.
     """
 
     waiting: frozenset[str] = frozenset()
@@ -87,7 +87,7 @@ class MutexSpec(Specification):
         return self.gives(None, after)
 
     def sleeps(self, call: Call) -> bool:
-        """Tell whether the call waits, or may have been forgotten."""
+        """Return whether the call waits, or may have been forgotten."""
         return (self.forgotten and call.name in ("lock", "timedlock")) or super().sleeps(call)
 
 

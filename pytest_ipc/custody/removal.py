@@ -1,4 +1,4 @@
-"""Remove the objects of a dead process's ledger, each in its namespace and only if it is proven to be the recorded one."""
+"""Remove the objects of a dead process's ledger, each in its namespace and only if it is proven the recorded one."""
 
 from __future__ import annotations
 

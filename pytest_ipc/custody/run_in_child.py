@@ -22,7 +22,7 @@ class NoAnswer(OSError):
 def run_in_child(task: Callable[[], Any], patience: float = PATIENCE) -> Any:
     """Return the result of *task*, which JSON must be able to represent, from a forked child.
 
-    OSError: that of *task*, of fork(2), or NoAnswer, also if the child is silent for *patience* seconds; it is killed then.
+    OSError: that of *task*, of fork(2), or NoAnswer, also if the child is silent for *patience* seconds and is killed.
     """
     read, write = os.pipe()
     try:
@@ -53,7 +53,7 @@ def run_in_child(task: Callable[[], Any], patience: float = PATIENCE) -> Any:
 
 
 def _answer(task: Callable[[], Any], write: int) -> NoReturn:
-    """In the child: run the task, write its result or its error, and exit."""
+    """Run the task in the child, write its result or its error, and exit."""
     answer: dict[str, Any] = {}
     try:
         answer = {"result": task()}

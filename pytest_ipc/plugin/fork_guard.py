@@ -69,7 +69,7 @@ class ForkGuard:
         self._pid = self._session_pid = os.getpid()  # a plugin may have gone to the background
 
     def forked(self) -> None:
-        """In the parent: look for notes after each phase from now on."""
+        """Look for notes after each phase from now on, in the parent."""
         if not self.manager.has_plugin(_NOTES):
             from .returned_child import NotesInReports
 

@@ -49,7 +49,7 @@ class TimerFd(Descriptor):
         return cls(timerfd_create(clock, flags), "timer", scope)
 
     def set(self, seconds: float, interval: float = 0, *, absolute: bool = False) -> ItimerSpec:
-        """Expire in *seconds*, or at that time of the clock if *absolute*, and every *interval* seconds after that.
+        """Start the timer, to expire in *seconds*, or at that time if *absolute*, and every *interval* seconds after.
 
         0 disarms the timer. Return the previous setting. Raises ValueError for a negative time.
         """
@@ -101,7 +101,7 @@ class SignalTimer(Resource):
         return self._timer
 
     def set(self, seconds: float, interval: float = 0, *, absolute: bool = False) -> ItimerSpec:
-        """Expire in *seconds*, or at that time of the clock if *absolute*, and every *interval* seconds after that.
+        """Start the timer, to expire in *seconds*, or at that time if *absolute*, and every *interval* seconds after.
 
         0 disarms the timer. Return the previous setting. Raises ValueError for a negative time.
         """

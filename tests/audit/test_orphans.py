@@ -158,7 +158,7 @@ def test_an_object_on_record_is_kept(sysv_shm, posix_shm, posix_sem):
 
 @pytest.fixture
 def path() -> Iterator[Path]:
-    """A file in /dev/shm that no fixture made."""
+    """Yield a file in /dev/shm that no fixture made."""
     path = Path(SHM_DIRECTORY, f"orphan-{os.getpid()}-{time.monotonic_ns()}")
     path.write_bytes(b"x" * 100)
     path.chmod(0o600)

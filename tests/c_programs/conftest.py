@@ -18,7 +18,7 @@ Peer = Callable[..., Child[Any]]
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Compile NAME.c of this folder, once: compiled(NAME) -> the program. Skips where there is no compiler."""
+    """Compile NAME.c of this folder, once: compiled(NAME) -> the program. Skips without a compiler."""
     folder = tmp_path_factory.mktemp("peers")
 
     def compile(name: str) -> Path:

@@ -35,7 +35,7 @@ def lock(file_lock, kind) -> FileLock:
 
 
 def where(kind: tuple[str, ...], start: int, length: int) -> tuple[int, int]:
-    """The range, which a flock has none of."""
+    """Return the range, which a flock has none of."""
     return (0, 0) if kind[1] == "flock" else (start, length)
 
 
@@ -82,7 +82,7 @@ def test_program_sees_our_lock(file_lock, peer):
 
 @pytest.fixture
 def leased(file_lock) -> FileLock:
-    """A file that a lease can be had of."""
+    """Return a file that a lease can be had of."""
     lock: FileLock = file_lock(flags=os.O_RDONLY)
     try:
         lock.take_lease(shared=True).release()

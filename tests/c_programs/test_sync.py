@@ -49,7 +49,7 @@ def peer_holding(fork: Fork, compiled: Callable[[str], Path]) -> Holding:
 
 @pytest.fixture
 def memory() -> Iterator[tuple[int, int]]:
-    """A page of a file in memory: its descriptor, and where it is mapped here."""
+    """Yield a page of a file in memory: its descriptor, and where it is mapped here."""
     fd = os.memfd_create("shared")
     os.ftruncate(fd, 4096)
     page = mmap.mmap(fd, 4096)

@@ -42,7 +42,7 @@ class KeyedRegister(Specification):
 
 @dataclass(frozen=True)
 class Line(Specification):
-    """A queue with room for two; `take` waits while it is empty, `poll` does not, `put` waits while it is full."""
+    """A queue of at most two items; `take` waits while it is empty, `put` while it is full, `poll` does not wait."""
 
     items: tuple[int, ...] = ()
 
@@ -91,7 +91,7 @@ class Bag(Specification):
 def op(
     worker: str, begin: int, end: int | None, name: str, *arguments: object, gave: object = None, **more: object
 ) -> Operation:
-    """An operation that returned *gave*; with end None, one that sleeps."""
+    """Return an operation that returned *gave*; with end None, one that sleeps."""
     if end is None:
         more.setdefault("fate", Fate.BLOCKED)
     result = more.pop("result", Gives(gave) if end is not None else None)
@@ -99,7 +99,7 @@ def op(
 
 
 def every_order(steps: Sequence[Step], initial: Specification) -> bool:
-    """Whether some order fits, by trying them all: no memory, no pruning, another reading of the same rules."""
+    """Return whether some order fits, by trying them all: no memory, no pruning, another reading of the same rules."""
     required = [number for number, step in enumerate(steps) if not step.optional]
     optional = [number for number, step in enumerate(steps) if step.optional]
     for size in range(len(optional) + 1):

@@ -146,7 +146,7 @@ class Tokens(Workload):
 
 
 class Sleepy(Tokens):
-    """The same with a `take` that reads elsewhere when there is nothing at first: its wake-up is lost."""
+    """The same with a `take` that sleeps outside the lock if the queue is empty: its wake-up is lost."""
 
     def take(self, fd: int) -> None:
         os.set_blocking(fd, False)

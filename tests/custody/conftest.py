@@ -24,7 +24,7 @@ from ..subprocesses import Running
 
 @pytest.fixture
 def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory as $XDG_RUNTIME_DIR of the test; the state directory in it does not exist yet."""
+    """Return a directory as $XDG_RUNTIME_DIR of the test; the state directory in it does not exist yet."""
     path = tmp_path / "runtime"
     path.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
@@ -37,7 +37,7 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def open_folder(temporary_root: Path) -> Iterator[Path]:
-    """A folder for everybody's temporary files, which every user can reach."""
+    """Yield a folder for everybody's temporary files, which every user can reach."""
     path = Path(tempfile.mkdtemp(dir=temporary_root))
     path.chmod(0o1777)
     yield path
@@ -46,7 +46,7 @@ def open_folder(temporary_root: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def state_dir(runtime: Path) -> Iterator[Path]:
-    """The state directory in it."""
+    """Yield the state directory in it."""
     path = runtime / "pytest-ipc"
     path.mkdir(mode=0o700)
     yield path
@@ -55,7 +55,7 @@ def state_dir(runtime: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def own(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
-    """A ledger of this process in its own state directory, instead of that of the session."""
+    """Yield a ledger of this process in its own state directory, instead of that of the session."""
     made = Ledger()
     assert state_dir_path() == str(state_dir)
     monkeypatch.setattr(ledger, "_ledger", made)

@@ -3,9 +3,9 @@
     python -m tests.custody.every_call ROOT scope|pytest POINT…
 
 It has imported everything before it forks a run for each point, so that a point costs some hundredths of a second. It
-keeps no ledger of its own, so that each run is its own owner. Point 0 is a run that nobody kills. For each point it
-prints one JSON line: the calls that were counted, at which one the run was killed, what was left of it, and after how
-long nothing was.
+keeps no ledger of its own, so that each run is its own owner. Point 0 is a run that is not killed. For each point it
+prints one JSON line: the counted calls, the call at which the run was killed, its leaked objects, and the time until
+none remained.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def run(place: Place, how: str) -> None:
 def own_ground() -> bool:
     """Go where /dev/shm and the message queues are this process's and its children's own; whether that is allowed here.
 
-    There also those can be found that a killed run has told nobody of: what libc has made and not yet named.
+    There also unreported objects of a killed run are found: files of libc without their final name.
     """
     try:
         unshare(CLONE_NEWNS | CLONE_NEWIPC)

@@ -1,4 +1,4 @@
-"""Ledgers as nobody's process would leave them, and some as a dead one does: material for the sweep."""
+"""Forged ledgers, and ledgers as a dead process has them, as input for the sweep."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pytest_ipc.custody.namespaces import ipc_identity, pid_namespace
 from pytest_ipc.custody.removal import Swept
 
 LONG_AGO = 1e9  # before any object that there is
-FIRST_BOOT = "11111111-1111-1111-1111-111111111111"  # of a machine that nobody has
+FIRST_BOOT = "11111111-1111-1111-1111-111111111111"  # of no real machine
 
 
 def dead_process() -> Process:
-    """A process that has ended and been reaped."""
+    """Return a process that has ended and been reaped."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -41,35 +41,35 @@ def about(number: int, kind: str, **details: Any) -> str:
 
 
 def about_segment(number: int = 1, **details: Any) -> str:
-    """A record of a segment that is about to be made."""
+    """Return a record of a segment that is about to be made."""
     return about(number, "sysv-shm", **{"key": 0x12345678, "size": 4096, "ipc": ipc_identity(), **details})
 
 
 def about_set(number: int = 1, **details: Any) -> str:
-    """A record of a semaphore set that is about to be made."""
+    """Return a record of a semaphore set that is about to be made."""
     begin = {"key": 0x12345678, "nsems": 1, "mode": 0o600, "ipc": ipc_identity()}
     return about(number, "sysv-sem", **{**begin, **details})
 
 
 def about_queue(number: int = 1, **details: Any) -> str:
-    """A record of a message queue that is about to be made."""
+    """Return a record of a message queue that is about to be made."""
     return about(number, "sysv-msg", **{"key": 0x12345678, "mode": 0o600, "ipc": ipc_identity(), **details})
 
 
 def made(number: int = 1, **identity: Any) -> str:
-    """A record of what was made."""
+    """Return a record of what was made."""
     return f"= {number} {json.dumps(identity)}"
 
 
 def file_made(path: str | Path, number: int = 1) -> str:
-    """A record of the file that is at *path* now."""
+    """Return a record of the file that is at *path* now."""
     found = look(str(path))
     assert found is not None
     return made(number, **found.identity())
 
 
 def header(process: Process, **changes: Any) -> str:
-    """The first line of a ledger."""
+    """Return the first line of a ledger."""
     begin = {"pid": process.pid, "start": process.start, "boot": boot_id(), "root": [process.pid, process.start]}
     place = {"machine": machine_id(), "pids": pid_namespace(), "inside": pid_namespace(), "time": ""}
     whole = {**begin, **place, "worker": None, "run": None, **changes}

@@ -34,7 +34,7 @@ PACKAGE = os.path.dirname(pytest_ipc.__file__)
 
 
 class Stop(BaseException):
-    """What pytest-timeout's handler raises is no Exception either."""
+    """A BaseException, like that of pytest-timeout's handler."""
 
 
 EXCEPTIONS: dict[str, type[BaseException]] = {
@@ -103,7 +103,7 @@ def make_socket(ipc: Ipc) -> list[Note]:
 
 
 def make_child(ipc: Ipc) -> list[Note]:
-    """A child with a daemon."""
+    """Return a child with a daemon."""
 
     def life() -> None:
         os.environ["IPC_NOTES"] = os.devnull

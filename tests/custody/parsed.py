@@ -11,7 +11,7 @@ from pytest_ipc.custody.state_dir import open_state_dir, state_dir_path
 
 
 def text(own: Ledger) -> list[str]:
-    """What is in it, as anybody else would read it."""
+    """Return what is in it, as anybody else would read it."""
     return Path(state_dir_path(), own.name).read_text().splitlines()
 
 
@@ -21,7 +21,7 @@ def records(own: Ledger) -> list[str]:
 
 
 def parsed(own: Ledger) -> ParsedLedger:
-    """What the sweep would make of it."""
+    """Return what the sweep would make of it."""
     state_dir = open_state_dir(create=False)
     assert state_dir is not None
     try:

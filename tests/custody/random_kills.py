@@ -5,7 +5,7 @@
 In each round a run of pytest, with a pytest-xdist worker or without, makes and removes an object of every kind again
 and again, with nested children and daemons. At a random moment two of its processes are killed: pytest, the worker, a
 reaper, a child, a daemon, in random pairs. Then what remains of pytest is killed too, and the next sweep comes. For
-each round one JSON line is printed: who was killed, and what is left.
+each round one JSON line is printed: the killed processes, and the leaked objects.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def role(pid: int, pytest: int) -> str:
-    """Which part in the run a process has."""
+    """Return which part in the run a process has."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
         parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
@@ -101,7 +101,7 @@ def try_round(place: Place, chance: random.Random) -> dict[str, object]:
         for pid in [run.pid, *(pid for pid in place.processes() if role(pid, run.pid) == "worker")]:
             kill(pid)
         run.wait()
-    # A reaper that lives does its work; what it leaves, or nobody came for, is the sweep's.
+    # A living reaper does its work; the sweep removes the rest.
     quiet = Deadline(30).until(lambda: "reaper" not in {role(pid, run.pid) for pid in place.processes()})
     sweep = [sys.executable, "-m", "pytest_ipc", "sweep"]
     done = subprocess.run(sweep, cwd=place.path, env=environment, capture_output=True, text=True, check=False)

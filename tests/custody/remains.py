@@ -23,7 +23,7 @@ PATIENCE = 5.0
 
 
 def segment_is_left(note: Note) -> bool:
-    """The id holds the slot's sequence number, so that it is not given again to the slot's next tenant."""
+    """Return the id holds the slot's sequence number, so that it is not given again to the slot's next tenant."""
     return any(row.shmid == note["id"] or row.key == note["key"] != 0 for row in sysvipc_shm() or ())
 
 
@@ -45,7 +45,7 @@ def posix_semaphore_is_left(note: Note) -> bool:
 
 
 def queue_is_left(note: Note) -> bool:
-    """Whether its name leads anywhere; to one that nobody may open, a refusal."""
+    """Return whether its name exists; or the refusal, for a name that may not be opened."""
     try:
         mq_close(mq_open(note["name"], os.O_RDONLY | os.O_NONBLOCK))
     except FileNotFoundError:
@@ -56,7 +56,7 @@ def queue_is_left(note: Note) -> bool:
 
 
 def process_is_left(note: Note) -> bool:
-    """The process and all with its tag, also those that it started but did not report."""
+    """Return the process and all with its tag, also those that it started but did not report."""
     return Process(note["pid"], note["start"]).alive() or any(not is_zombie(pid) for pid in tagged(note["tag"]))
 
 
@@ -95,12 +95,12 @@ class Place:
 
     @classmethod
     def make(cls, path: Path) -> Place:
-        """A new one at *path*, closed to other users but for the way through it."""
+        """Return a new one at *path*, closed to other users but for the way through it."""
         path.mkdir(exist_ok=True)
         for name in ("run", "tmp", "fifos"):
             (path / name).mkdir(0o700)
         # Random, and of a size that no other program is likely to ask for. There are too few numbers of semaphores for
-        # that; but whoever makes places makes one after the other, and no two have one process id.
+        # that; but places are created one after the other, and no two have one process id.
         nsems = 100 + os.getpid() % (min(semctl_limits().semmsl, 30_000) - 100)
         return cls(path, int.from_bytes(os.urandom(3), "little") | 0x40_0001, nsems, _rare_mode())
 
@@ -160,7 +160,7 @@ class Place:
         return found
 
     def processes(self) -> list[int]:
-        """Whoever works in this place or keeps its ledgers here: the run, its children, its reapers."""
+        """Return the processes that work in this place or keep ledgers here: the run, its children, its reapers."""
         found = []
         for name in os.listdir("/proc"):
             if name.isdigit() and int(name) != os.getpid():
@@ -180,7 +180,7 @@ class Place:
     def clears(self, spared: Collection[object] = ()) -> dict[str, list[str]]:
         """Return the leftovers after the time limit; {} as soon as there are none.
 
-        Whoever forks while the list of processes is read may be missed in it: it must be empty several times running.
+        A process that forks during the listing may be missed: the list must be empty several times in a row.
         """
         empty = 0
 

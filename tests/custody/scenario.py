@@ -1,11 +1,12 @@
 """The objects that a run creates before it dies: every kind in custody, each reported to the test.
 
-Copied beside the run that imports it, so that nothing of the project's own tests is needed there but this file.
+Copied to the folder of the run that imports it, which needs no other file of the tests.
 
-IPC_NOTES   the file that is told: one JSON line for each object IPC_PLACE   a directory for FIFOs and files at a path
-of the test's choosing IPC_SIZE    the size of every segment and shared memory object: one that nobody else uses, so
-that also those can be found that nobody has told of IPC_NSEMS   the number of semaphores of every set, likewise
-IPC_MODE    the mode of every message queue, which has nothing else of its own
+    IPC_NOTES   the file of the reports: one JSON line for each object
+    IPC_PLACE   a directory for FIFOs and files at a path that the test chooses
+    IPC_SIZE    the size of every segment and shared memory object, unique to the test, to find unreported objects
+    IPC_NSEMS   the number of semaphores of every set, unique too
+    IPC_MODE    the mode of every message queue, which has no other attribute to recognize it by
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ NOBODY = 65534
 
 
 def size() -> int:
-    """The size of every segment of this run."""
+    """Return the size of every segment of this run."""
     return int(os.environ["IPC_SIZE"])
 
 
 def nsems() -> int:
-    """The number of semaphores of every set of this run: no other run at the same time has it."""
+    """Return the number of semaphores of every set of this run: no other run at the same time has it."""
     return int(os.environ["IPC_NSEMS"])
 
 
 def mode() -> int:
-    """The mode of every message queue of this run: no other run at the same time has it."""
+    """Return the mode of every message queue of this run: no other run at the same time has it."""
     return int(os.environ["IPC_MODE"])
 
 
@@ -44,7 +45,7 @@ def open_notes() -> int:
 
 
 def tell(kind: str, what: str, notes: int | None = None, **identity: Any) -> None:
-    """Tell of an object that exists now."""
+    """Report an object that exists now."""
     fd = open_notes() if notes is None else notes
     os.write(fd, json.dumps({"kind": kind, "what": what, **identity}).encode() + b"\n")
     if notes is None:
@@ -52,7 +53,7 @@ def tell(kind: str, what: str, notes: int | None = None, **identity: Any) -> Non
 
 
 def tell_of_myself(what: str) -> None:
-    """Tell of this process."""
+    """Report this process."""
     me = Process.current()
     tell("process", what, pid=me.pid, start=me.start, tag=tag_of("self"))
 
@@ -74,7 +75,7 @@ def make_sets(ipc: Any) -> None:
 
 
 def make_message_queues(ipc: Any) -> None:
-    """With a key and messages, without a key, and with somebody blocked at it."""
+    """With a key and messages, without a key, and with a blocked process."""
     keyed, private, awaited = ipc.sysv_msg(mode=mode()), ipc.sysv_msg(key=0, mode=mode()), ipc.sysv_msg(mode=mode())
     keyed.send(b"unread")
 
@@ -88,7 +89,7 @@ def make_message_queues(ipc: Any) -> None:
 
 
 def make_fifos(ipc: Any) -> None:
-    """In a directory of its own, at a given path, and with somebody blocked in opening it."""
+    """In its own directory, at a given path, and with a process blocked in open(2)."""
     own, given, awaited = ipc.fifo(), ipc.fifo(path=f"{os.environ['IPC_PLACE']}/given-{os.getpid()}"), ipc.fifo()
 
     def wait() -> None:
@@ -137,7 +138,7 @@ def make_lock_files(ipc: Any) -> None:
 
 
 def make_sockets(ipc: Any) -> None:
-    """In a directory of its own, and at a given path with a connection that nobody has accepted."""
+    """In its own directory, and at a given path with a connection that is not accepted."""
     own, given = ipc.sockets.listen_unix(), ipc.sockets.listen_unix(f"{os.environ['IPC_PLACE']}/socket-{os.getpid()}")
     ipc.sockets.connect(given)
     tell("unix-socket", "in its own directory", path=str(own.path))
@@ -146,7 +147,7 @@ def make_sockets(ipc: Any) -> None:
 
 
 def make_posix_semaphores(ipc: Any) -> None:
-    """With a name of its own, with a given one, with a name that is gone, without one, and with somebody who waits."""
+    """With its own name, a given one, a removed one, unnamed, and with a waiter."""
     own, given, unlinked, _unnamed, awaited = (
         ipc.posix_sem(3),
         ipc.posix_sem(3, name=f"/sem-{size():x}-{os.getpid()}"),
@@ -253,7 +254,7 @@ def make_program(ipc: Any) -> None:
 
 
 def live_as_program() -> None:
-    """The life of that program, which nobody ends."""
+    """Run that program, which does not end by itself."""
     with scope() as own:
         tell_of_myself("a program")
         segment, fifo = own.sysv_shm(size(), key=0), own.fifo()

@@ -1,8 +1,8 @@
-"""However a run dies, its objects are gone within a second, and those of others are untouched.
+"""However a run dies, its objects are removed within a second, and those of others are kept.
 
-Every way to die, with workers and without, is tried on real runs of pytest that have made an object of every kind. They
-tell what they made; that it is gone the kernel is asked. The promise is one second. A loaded machine may need longer,
-so up to five are allowed before a test fails, and how long it took is written down as the property "seconds".
+Every kind of death, with and without workers, is tried on real runs of pytest that have created an object of every
+kind. They report their objects; the kernel shows that these are removed. The promise is one second. A loaded machine
+may need longer: a test fails after five seconds, and records the time as its property "seconds".
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def foreign_message_queue(place: Place) -> tuple[object, Callable[[], bool], Cal
 
 
 def foreign_fifo(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
-    """Beside the run's own."""
+    """Except those of the run itself."""
     path = place.path / "fifos" / "foreign"
     os.mkfifo(path)
     before = os.lstat(path)
@@ -216,7 +216,7 @@ def foreign_shared_memory(place: Place) -> tuple[object, Callable[[], bool], Cal
 
 
 def foreign_file(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
-    """Beside the run's own."""
+    """Except those of the run itself."""
     path = place.path / "fifos" / "foreign-file"
     path.write_text("kept")
     before = os.lstat(path)
@@ -224,7 +224,7 @@ def foreign_file(place: Place) -> tuple[object, Callable[[], bool], Callable[[],
 
 
 def foreign_lock_file(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
-    """Beside the run's own, and empty as they are."""
+    """Except those of the run itself; also empty."""
     path = place.path / "fifos" / "foreign-lock"
     path.touch()
     before = os.lstat(path)
@@ -232,7 +232,7 @@ def foreign_lock_file(place: Place) -> tuple[object, Callable[[], bool], Callabl
 
 
 def foreign_socket(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
-    """Beside the run's own, and nobody listens at it any more."""
+    """Except those of the run itself; without a listener."""
     path = place.path / "fifos" / "foreign-socket"
     with socket.socket(socket.AF_UNIX) as server, short_enough(path) as name:
         server.bind(name)
@@ -241,7 +241,7 @@ def foreign_socket(place: Place) -> tuple[object, Callable[[], bool], Callable[[
 
 
 def foreign_semaphore(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
-    """Beside the run's own, with the value that one of them has."""
+    """Except those of the run itself; with a value that one of them has."""
     name = f"/foreign-{place.size:x}"
     semaphore = sem_open(name, os.O_CREAT | os.O_EXCL, 0o600, 3)
     before = os.lstat(path_of(name))
@@ -274,7 +274,7 @@ def foreign_queue(place: Place) -> tuple[object, Callable[[], bool], Callable[[]
 
 
 def foreign_process(_place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
-    """A process of the same user."""
+    """Return a process of the same user."""
     process = subprocess.Popen(["sleep", "1000"])
 
     def end() -> None:
@@ -310,7 +310,7 @@ def bystanders(place: Place) -> Iterator[dict[str, tuple[object, Callable[[], bo
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    """The place of the run, cleaned up also after a failed test."""
+    """Yield the place of the run, cleaned up also after a failed test."""
     shutil.copy(scenario.__file__, tmp_path / "scenario.py")
     (tmp_path / "test_run.py").write_text(RUN)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
@@ -338,7 +338,7 @@ def start(place: Place, death: str, mode: str, limit: float) -> subprocess.Popen
 
 @contextmanager
 def stranger_at(path: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Somebody else, who is blocked in opening a FIFO: not a child of this project's, which would end him."""
+    """Yield a process blocked in opening a FIFO, which is not a child of the fixture, as that would be killed."""
     process = subprocess.Popen(["sh", "-c", 'exec 3< "$0"', path])
     try:
         assert Deadline(30).until(lambda: re.match(r"open(at)?\(", str(process_syscall(process.pid))) is not None)
@@ -349,7 +349,7 @@ def stranger_at(path: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def make_ready(place: Place, death: str, mode: str) -> tuple[subprocess.Popen[bytes], Process]:
-    """A run that has made everything, and the process of it that did.
+    """Return a run that has made everything, and the process of it that did.
 
     faulthandler's time-out counts the making in, and what is done here before it: a machine that was too slow for a
     short one gets a longer.

@@ -33,7 +33,7 @@ class Made:
             file.write(f"{kind} {id}\n")
 
     def left(self) -> list[str]:
-        """The objects that still exist."""
+        """Return the objects that still exist."""
         there = {
             "segment": {str(row.shmid) for row in sysvipc_shm() or ()},
             "set": {str(row.semid) for row in sysvipc_sem() or ()},
@@ -77,7 +77,7 @@ def nested_twice(ipc: Any, noted: Made) -> None:
 
 
 def bare(ipc: Any, noted: Made) -> None:
-    """In a child: a bare fork, of which nobody has a record. Back when it has made what it makes."""
+    """Return from a bare fork, which is not on record, after it has created its processes."""
     pid = os.fork()
     if pid == 0:
         try:

@@ -1,9 +1,9 @@
-"""Killed at every system call from the first intent to the last release, a run leaves nothing within a second.
+"""A run that is killed at any system call from the first intent to the last release leaks nothing within a second.
 
-The run makes and removes an object of every kind, once in a scope and once in a test of pytest's. Its calls are
-counted, and it is run again for each of them and killed where it enters the call, by a tracer. Nobody can be told what
-such a run had made: what is looked for is whatever has its size, lies in its folders or works there. Some hundred
-points, evenly spread, are tried here; --every-call tries each one (`tox -e every-call`).
+The run creates and removes an object of every kind, once in a scope and once in a test of pytest. Its calls are
+counted, and it is run again for each of them and killed by a tracer when it enters the call. Such a run cannot report
+its objects, so they are found by their size, their folder or their processes' folder. Some hundred evenly distributed
+points are tried here; --every-call tries each one (`tox -e every-call`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Shared memory and mapped files: those of dead processes are removed, unproven ones are left alone."""
+"""Shared memory and mapped files: those of dead processes are removed, unproven ones are kept."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_leftovers_of_a_killed_process_are_removed(state_dir, fork):
     ],
 )
 def test_process_killed_before_it_recorded_the_identity(state_dir, in_shm, name, content, ago, what):
-    """Then the name is all there is; and the holder of a name that somebody chose may be another."""
+    """Then only the name is known, and another process may have an object of a name that a user chose."""
     name = name + unused_name().removeprefix("/pytest-ipc-")
     at = time.clock_gettime(CLOCK_REALTIME_COARSE) - ago
     path = in_shm(name, content)

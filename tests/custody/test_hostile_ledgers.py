@@ -186,7 +186,7 @@ def test_largest_ledger_takes_little_memory(state_dir, fork):
         return done.removed, done.left, done.refused
 
     assert fork(life).result(timeout=30) == ([], [], [])
-    assert not whole.exists()  # what follows the last line's end is no record, whatever its size
+    assert not whole.exists()  # text after the last end of a line is not a record, whatever its size
 
 
 def memory() -> int:

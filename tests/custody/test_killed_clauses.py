@@ -29,7 +29,7 @@ KILLED = [
 
 
 def exists(call: str, what: str) -> bool:
-    """Whether what *call* gave, an id or the name that it was given, still stands for an object."""
+    """Return whether the result of *call*, an id or a name, still refers to an object."""
     try:
         match call:
             case "shmget":

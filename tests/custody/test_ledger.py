@@ -56,7 +56,7 @@ def test_a_segment_is_on_record_before_it_exists(own, monkeypatch):
         assert line.startswith("+ 1 sysv-shm ")
         details = json.loads(line.split(" ", 3)[3])
         assert (details["key"], details["size"], details["uid"]) == (segment.key, 3 * 4096, os.geteuid())
-        assert records(own) == seen[0]  # nobody else can have the key that was claimed: it is known by that
+        assert records(own) == seen[0]  # the exclusive key identifies the object
     assert records(own)[1:] == ["- 1"]
 
 
@@ -360,7 +360,7 @@ def test_open_records_move_to_a_new_file_if_descriptor_and_file_are_lost(own):
 
 
 def test_in_another_root_directory_the_ledger_stays_where_it_is(own, fork, tmp_path):
-    """There it is not found by its name, and must not be made anew: nobody would look for it there."""
+    """It is not found there by its name, and must not be created again where no sweep would look for it."""
     if os.geteuid() != 0:
         pytest.skip("needs root: chroot(2)")
 
@@ -446,7 +446,7 @@ with scope() as ipc:
 
 @pytest.mark.parametrize("without", [False, True], ids=["unnamed files", "none"])
 def test_the_file_has_no_name_before_the_reaper_watches(runtime, without):
-    """Killed by then, the run leaves nothing; nobody would see to it before the next run."""
+    """A run killed before that leaks nothing, as its leftovers would remain until the next run."""
     for survives, status, said in ((False, -signal.SIGKILL, ""), (True, 0, "1\n")):
         source = f"WITHOUT, SURVIVES = {without}, {survives}\n{BEFORE_IT_WATCHES}"
         done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=False)

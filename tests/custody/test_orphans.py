@@ -1,4 +1,4 @@
-"""Orphans: a child is ended with all that it has started, however that has cut its ties; and nobody else is."""
+"""Orphans: a child is killed with all its descendants, even without ties, and no other process is."""
 
 from __future__ import annotations
 
@@ -366,7 +366,7 @@ def test_a_run_below_a_child_is_cleared_up_by_its_own_reaper_before_the_child_ha
 
 @pytest.mark.parametrize("when", ["the next is started", "the last has ended"])
 def test_a_daemon_of_the_tests_own_program_is_reaped_where_its_session_shows_that_it_is_one(fork, when):
-    """Its session is another process's: nobody else can have put it there, so this process did not start it."""
+    """Its session is another process's, into which only that process can have put it: this process did not start it."""
     child = fork(signal.pause)
     source = "import os; os.setsid(); os.fork() and os._exit(0); print(os.getpid(), flush=True)"
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)

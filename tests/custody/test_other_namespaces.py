@@ -1,4 +1,4 @@
-"""Objects in another namespace or of another user are left alone, or removed if permitted."""
+"""Objects in another namespace or of another user are kept, or removed if permitted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .test_sweep import exists, own_only
 
 @pytest.fixture
 def left_inside(state_dir, ipc_namespace):
-    """The namespace, key and record of a segment that a dead process left in an existing namespace."""
+    """Return the namespace, key and record of a segment that a dead process left in an existing namespace."""
     namespace, key = ipc_namespace(), unused_key()
     namespace.fork(signal.pause).wait_blocked("pause")
 
@@ -105,7 +105,7 @@ def test_hidden_namespace_is_not_presumed_ended(state_dir, monkeypatch):
     assert "whether it still exists cannot be determined here" in one_line(sweep())
     with pytest.raises(OSError, match="cannot be determined here"):
         process_in(name)
-    # Only whom its own run has started can have gone to a namespace on a reaper's record, and those it sees.
+    # Only processes of its own run can have entered a namespace on a reaper's record, and it sees those.
     assert process_in(name, below=True) is None
 
 
@@ -163,7 +163,7 @@ def test_child_that_became_another_user_leaks_nothing(state_dir, fork):
 
 
 def test_segment_unreadable_for_its_owner_is_removed(state_dir, fork):
-    """Mode 0 keeps whoever is not root from reading what it is, and not from removing it."""
+    """Mode 0 denies reading to unprivileged users, but not the removal."""
 
     def life(key):
         if os.geteuid() == 0:

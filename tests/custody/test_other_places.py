@@ -35,7 +35,7 @@ from .test_state_directory import NOBODY, anew
 
 @pytest.fixture
 def fifo(state_dir) -> Path:
-    """A FIFO in a private folder, as a run makes it."""
+    """Return a FIFO in a private folder, as a run makes it."""
     folder: Path = state_dir.parent / f"pytest-ipc-{11:016x}"
     folder.mkdir()
     os.mkfifo(folder / "fifo")
@@ -176,7 +176,7 @@ def test_of_an_earlier_boot_of_this_machine_the_files_go(state_dir, fifo):
 
 
 def test_a_process_of_another_pid_namespace_is_known_by_its_number_there(state_dir, fork, fifo):
-    """From the first namespace, or the one that it lies below, all of its processes are seen."""
+    """From the first namespace, or an ancestor, all of its processes are visible."""
 
     def life():
         unshare(CLONE_NEWPID)

@@ -26,7 +26,7 @@ TAG = secrets.randbelow(1 << 29) + (1 << 29)
 
 @pytest.fixture(autouse=True)
 def _one_at_a_time() -> Iterator[None]:
-    """What is empty may be anybody's: no other worker may sweep it meanwhile."""
+    """Yield what is empty may be anybody's: no other worker may sweep it meanwhile."""
     folder = os.open("/dev/shm", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
@@ -37,7 +37,7 @@ def _one_at_a_time() -> Iterator[None]:
 
 @pytest.fixture
 def semaphore() -> Iterator[str]:
-    """A semaphore that no record is of, with a name as resources draw them; it has to survive."""
+    """Yield a semaphore that no record is of, with a name as resources draw them; it has to survive."""
     name = unused_name()
     sem_close(sem_open(name, os.O_CREAT | os.O_EXCL, 0o600, 1))
     before = os.lstat(path_of(name))
@@ -48,7 +48,7 @@ def semaphore() -> Iterator[str]:
 
 @pytest.fixture
 def queue() -> Iterator[tuple[str, os.stat_result]]:
-    """A queue that no record is of, and its status; it has to survive."""
+    """Yield a queue that no record is of, and its status; it has to survive."""
     name = f"/foreign-{os.getpid()}"
     fd = mq_open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600, MqAttr(maxmsg=2, msgsize=8))
     yield name, os.fstat(fd)
@@ -126,7 +126,7 @@ def test_a_name_to_be_published_under_is_ours_only_with_our_inode(state_dir, sem
 
 @pytest.fixture
 def unfinished() -> Iterator[Path]:
-    """Where libc makes a semaphore before it has its name."""
+    """Yield where libc makes a semaphore before it has its name."""
     path = Path(f"/dev/shm/sem.{secrets.token_hex(3)}")
     yield path
     with suppress(FileNotFoundError):

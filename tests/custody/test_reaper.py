@@ -34,7 +34,7 @@ with scope() as ipc:
 
 
 def reapers(owner: int) -> list[int]:
-    """The reapers of the process *owner*."""
+    """Return the reapers of the process *owner*."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -77,7 +77,7 @@ def is_asleep(pid: int) -> bool:
 
 
 def is_deaf(pid: int) -> bool:
-    """Whether it ignores all that can be ignored, as the reaper does from its first line on."""
+    """Return whether it ignores all that can be ignored, as the reaper does from its first line on."""
     ignored = int(process_status(pid).get("SigIgn", "0"), 16)
     return bool(ignored >> (signal.SIGTERM - 1) & 1)
 
@@ -379,7 +379,7 @@ def test_it_waits_with_pidfds_or_asks(state_dir, change, first):
             assert Deadline(30).until(lambda: is_asleep(reaper.pid))
             assert path.exists()
             (owner if first == "owner" else controller).kill()
-            # A worker whose controller has died is ended: it would report to nobody.
+            # A worker whose controller has died is killed: its reports have no receiver.
             assert owner.wait(10) == -signal.SIGKILL
             assert reaper.wait(10) == 0
         assert not path.exists()
@@ -397,7 +397,7 @@ def test_an_owner_that_died_before_it_was_watched_is_noticed(state_dir):
 
 
 def test_program_started_by_a_worker_is_not_a_worker(runtime, monkeypatch):
-    """It has the worker's environment, and may outlive whoever started it."""
+    """It has the worker's environment, and may outlive the process that started it."""
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     starter = """
 import subprocess, sys

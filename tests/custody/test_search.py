@@ -96,7 +96,7 @@ def test_tagged_process_of_another_user_is_kept_and_named(state_dir, sleeper):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user: this one is not root")
 def test_a_child_that_has_become_another_user_is_known_by_its_ledger(state_dir, sleeper):
-    """Its parent was killed before it had its process id on record. Nobody else can have made a ledger here."""
+    """Its parent was killed before its process id was on record. Only this user can create a ledger here."""
     tag = new_tag()
     process = sleeper(tag, f"import os, signal; os.setresuid({NOBODY}, {NOBODY}, {NOBODY})\n{SLEEP}")
     forge(state_dir, process=Process(**process.identity))
@@ -228,7 +228,7 @@ with scope() as ipc:
 
 
 def wearers(tag: int) -> list[int]:
-    """The processes that have *tag*, and live."""
+    """Return the processes that have *tag*, and live."""
     return [row.pid for row in descendants.processes() if not row.has_ended and tag_of(row.pid) == tag]
 
 

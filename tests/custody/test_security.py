@@ -1,7 +1,7 @@
 """A sweep of forged ledgers: no foreign object is removed, no foreign process signalled, each refusal is one line.
 
-A ledger can be forged only by its own user or by root, for its home is closed to others. So these are forged as that
-user, and foreign are the objects that the records name: every test plants some, and they have to survive.
+A ledger can be forged only by its own user or by root, as its directory is closed to others. So these are forged as
+that user, and the objects in their records are foreign: every test creates some, which must survive.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ def test_no_object_is_made_when_its_record_cannot_be_written(fork):
         size = path.stat().st_size
         made: list[object] = []
         with scope() as ipc:
-            # Room for the first half of a record, then for none; then it is well again.
+            # Space for the first half of a record, then none, then enough.
             for room in (size + 20, size, None):
                 unlimited() if room is None else limited(room)
                 try:

@@ -64,7 +64,7 @@ def test_mode_does_not_depend_on_the_umask(open_folder, fork, monkeypatch, umask
 
 @pytest.mark.parametrize("mode", [0o000, 0o400, 0o500])
 def test_one_that_its_owner_may_not_use_is_given_back(state_dir, mode):
-    """As an earlier version created it under such an umask: it is closed to others, so nobody planted it."""
+    """As an earlier version created it under such an umask: it is closed to other users, so none planted it."""
     state_dir.chmod(mode)
     found = open_state_dir(create=True)
     assert found is not None
@@ -250,7 +250,7 @@ os.rmdir(os.environ["XDG_RUNTIME_DIR"])
 
 
 def mounting(open_folder: Path) -> list[str]:
-    """A command that runs another in a mount namespace of its own, where the runtime folder is a file system."""
+    """Return a command that runs another in a mount namespace of its own, where the runtime folder is a file system."""
     if (refusal := trial(lambda: unshare(CLONE_NEWNS))) is not None:
         pytest.skip(f"no mount namespace can be made here: {refusal}")
     script = f'mount -t tmpfs -o mode=700 none {open_folder}/run && exec "$@"'

@@ -33,7 +33,7 @@ def exists(shmid: int) -> bool:
 
 @pytest.fixture
 def left(state_dir, fork):
-    """The segment, FIFO paths and daemon of a dead process."""
+    """Yield the segment, FIFO paths and daemon of a dead process."""
 
     def life():
         reader, writer = os.pipe()

@@ -1,4 +1,4 @@
-"""Semaphore sets, whose creator the kernel does not keep: proven by other attributes, or left alone."""
+"""Semaphore sets, whose creator the kernel does not keep: proven by other attributes, or kept."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_the_id_proves_it_though_it_is_used_and_changed(state_dir, left):
 
 
 def test_the_next_one_under_the_key_is_not_taken_for_it(state_dir, left):
-    """Removed by the test, and made anew by somebody: the id on record is not its."""
+    """Removed by the test and created again by another process: the recorded id is another set's."""
     semctl_rmid(left["keyed"])
     with SemaphoreSet.create(7, key=left["key"]) as other:
         forge(state_dir, about_set(key=left["key"], nsems=7, at=NOW() - 1), made(id=left["keyed"]))
@@ -182,7 +182,7 @@ def test_requested_mode_is_set():
 
 
 def test_failed_change_of_mode_leaks_nothing(monkeypatch):
-    """Where the second call fails, the set of the first is no longer anybody's."""
+    """If the second call fails, the set of the first has no owner."""
     given, calls = [], []
     get, control = sem._semget, sem._semctl
 

@@ -1,4 +1,4 @@
-"""Message queues, whose creator the kernel does not keep: proven by other attributes, or left alone.
+"""Message queues, whose creator the kernel does not keep: proven by other attributes, or kept.
 
 What they share with semaphore sets is tried on those, in test_unclaimed.py; this is what a queue's own row must get
 right.
@@ -36,7 +36,7 @@ NOW = time.time
 
 @pytest.fixture
 def private() -> Iterator[int]:
-    """An IPC_PRIVATE queue such as a process leaves that is killed between the call and its record."""
+    """Yield an IPC_PRIVATE queue such as a process leaves that is killed between the call and its record."""
     msqid = msgget(IPC_PRIVATE, 0o200 | unusual_mode())
     yield msqid
     if exists(msqid):
@@ -45,7 +45,7 @@ def private() -> Iterator[int]:
 
 @pytest.fixture
 def keyed() -> Iterator[int]:
-    """The same, with a key."""
+    """Yield the same, with a key."""
     msqid = msgget(unused_key(), 0o3600)
     yield msqid
     if exists(msqid):
@@ -61,7 +61,7 @@ def exists(msqid: int) -> bool:
 
 
 def intended(msqid: int, **changes: Any) -> str:
-    """What the queue's intent would have said."""
+    """Return what the queue's intent would have said."""
     perm = msgctl_stat(msqid).perm
     return about_queue(**{"key": perm.key, "mode": perm.mode, "at": NOW() - 1} | changes)
 
@@ -137,7 +137,7 @@ def test_the_id_proves_it_though_it_is_used_and_changed(state_dir, keyed):
 
 
 def test_the_next_one_under_the_key_is_not_taken_for_it(state_dir, keyed):
-    """Removed by the test, and made anew by somebody: the id on record is not its."""
+    """Removed by the test and created again by another process: the recorded id is another queue's."""
     record, key = intended(keyed), msgctl_stat(keyed).perm.key
     msgctl_rmid(keyed)
     with MessageQueue.create(key=key) as other:
@@ -147,7 +147,7 @@ def test_the_next_one_under_the_key_is_not_taken_for_it(state_dir, keyed):
 
 
 def test_failed_change_of_mode_leaks_nothing(monkeypatch):
-    """Where the second call fails, the queue of the first is no longer anybody's."""
+    """If the second call fails, the queue of the first has no owner."""
     given: list[int] = []
     get, control = msg._msgget, msg._msgctl
 

@@ -67,7 +67,7 @@ def follow(pid: int, kill_at: int | None = None) -> Traced:
 
 
 def _call(pid: int) -> int | None:
-    """The number of the call that a stopped process is about to make, where the kernel shows it."""
+    """Return the number of the call that a stopped process is about to make, where the kernel shows it."""
     try:
         with open(f"/proc/{pid}/syscall") as file:
             return int(file.read().split()[0])

@@ -82,7 +82,7 @@ def check(task: dict[str, Any]) -> None:
 
 
 def has_ended(child: int) -> bool:
-    """Whether the child has ended; then it is reaped."""
+    """Return whether the child has ended; then it is reaped."""
     return os.waitpid(child, os.WNOHANG)[0] == child
 
 

@@ -29,7 +29,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def own_namespace() -> bool:
-    """Whether a child may have its own IPC namespace, which ends with all objects that a fault leaks."""
+    """Return whether a child may have its own IPC namespace, which ends with all objects that a fault leaks."""
     try:
         with Child.start(unshare, (CLONE_NEWIPC,)) as child:
             child.result()

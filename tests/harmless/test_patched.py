@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(60)
 NAMES = list(exercises.EXERCISES)
 """
 
-# A tool: what stands before the tests, the fixture that patches, and what stands around an exercise.
+# A tool: the code before the tests, the fixture that patches, and the code around an exercise.
 FREEZEGUN = """
 import freezegun
 
@@ -137,7 +137,7 @@ TOOLS = {
 
 
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: str, *command: str) -> None:
-    """Run every exercise; two for each fixture and one for what is left."""
+    """Run every exercise; two for each fixture and one for leaks."""
     monkeypatch.setenv("PYTHONPATH", str(HERE))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(pytester.path))
     pytester.path.chmod(0o700)

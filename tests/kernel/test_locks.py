@@ -17,7 +17,7 @@ from pytest_ipc.kernel import RecordLock, locks
 
 @pytest.fixture
 def fd(tmp_path):
-    """A file opened for reading and writing."""
+    """Yield a file opened for reading and writing."""
     fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     yield fd
     os.close(fd)

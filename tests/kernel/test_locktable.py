@@ -66,7 +66,7 @@ def test_row_as_text():
 
 @pytest.fixture
 def file(tmp_path):
-    """A file and its descriptor, on a platform that shows its locks."""
+    """Yield a file and its descriptor, on a platform that shows its locks."""
     fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     yield tmp_path / "file", fd
     os.close(fd)

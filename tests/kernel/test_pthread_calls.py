@@ -41,7 +41,7 @@ from pytest_ipc.kernel.rwlock import (
 
 @pytest.fixture
 def room(mapped_file) -> int:
-    """The address of memory that children share."""
+    """Return the address of memory that children share."""
     address: int = mapped_file().address
     return address
 

@@ -152,7 +152,7 @@ def test_nanosleep_sleeps_no_less_than_the_time():
 
 @pytest.fixture
 def room(futex):
-    """The address of memory for a mutex."""
+    """Return the address of memory for a mutex."""
     return futex().address
 
 

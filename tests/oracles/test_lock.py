@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(struct.calcsize("P") != 8, reason="the layout is
 
 
 def refused(take: Callable[..., object], path: os.PathLike[str], *args: int) -> bool:
-    """Whether the standard library's call fails on a new opening of the file."""
+    """Return whether the standard library's call fails on a new opening of the file."""
     with open(path, "r+b") as file:
         try:
             take(file, *args)

@@ -17,7 +17,7 @@ from pytest_ipc.kernel import CAPABILITIES, CLONE_NEWIPC, IPC_CREAT, capget, get
 
 @pytest.fixture(scope="module", autouse=True)
 def may_move() -> None:
-    """Theirs are programs: what they may is what this process may."""
+    """Skip without the programs of util-linux, which have the permissions of this process."""
     if (refusal := trial(lambda: unshare(CLONE_NEWIPC))) is not None:
         pytest.skip(f"needs CAP_SYS_ADMIN: {refusal}")
 
@@ -87,7 +87,7 @@ def test_setpriv_shows_the_same_capabilities():
     (line,) = [line for line in told.splitlines() if line.startswith("Capability bounding set:")]
     named = set(line.partition(":")[2].strip().split(","))
     if named == {"[none]"}:
-        pytest.skip("no capability is told")
+        pytest.skip("setpriv shows no capability")
     held = capget().effective
     ours = {name.lower() for bit, name in enumerate(CAPABILITIES) if held >> bit & 1}
     assert ours <= named

@@ -16,14 +16,14 @@ sysv_ipc = pytest.importorskip("sysv_ipc", reason="sysv_ipc is not installed")
 
 @pytest.fixture
 def theirs():
-    """A queue that sysv_ipc has made."""
+    """Yield a queue that sysv_ipc has made."""
     queue = sysv_ipc.MessageQueue(unused_key(), sysv_ipc.IPC_CREX, mode=0o640, max_message_size=8192)
     yield queue
     queue.remove()
 
 
 def account(queue: Any) -> dict[str, int]:
-    """What sysv_ipc tells of a queue, by our names."""
+    """Return the attributes of a queue in sysv_ipc, with our names."""
     return {
         "uid": queue.uid,
         "gid": queue.gid,

@@ -16,7 +16,7 @@ sysv_ipc = pytest.importorskip("sysv_ipc", reason="sysv_ipc is not installed")
 
 @pytest.fixture
 def theirs():
-    """A semaphore that sysv_ipc has made."""
+    """Yield a semaphore that sysv_ipc has made."""
     semaphore = sysv_ipc.Semaphore(unused_key(), sysv_ipc.IPC_CREX, mode=0o640, initial_value=2)
     yield semaphore
     semaphore.remove()

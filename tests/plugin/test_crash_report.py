@@ -18,7 +18,7 @@ from ..subprocesses import Running
 
 @pytest.fixture
 def state_dir(monkeypatch, tmp_path):
-    """The state directory of the runs."""
+    """Return the state directory of the runs."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     path = tmp_path / "pytest-ipc"
     path.mkdir(mode=0o700)
@@ -205,7 +205,7 @@ def test_waits(resource, sysv_shm, fork):
 
 
 def stopped(pytester: pytest.Pytester, *how: str) -> tuple[int, str, bool]:
-    """The exit status of a run that gets SIGTERM in a test, and what it wrote."""
+    """Return the exit status of a run that gets SIGTERM in a test, and what it wrote."""
     pytester.makepyfile(WAITS)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *how]
     note, log = pytester.path / "note", pytester.path / "log"

@@ -76,7 +76,7 @@ def may_move(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def ordinary() -> None:
-    """Between fork and exec: be somebody without a capability, to whom the same files belong."""
+    """Become a user without capabilities, who owns the same files, between fork and exec."""
     uid, gid = os.geteuid(), os.getegid()
     unshare(CLONE_NEWUSER)
     map_user(1000, 1000, uid, gid)
@@ -120,7 +120,7 @@ def test_process_that_runs_tests_is_in_its_own_namespace(pytester, who, how):
     one, two = notes(pytester)
     assert current_namespace() not in (one[0], two[0])
     assert (one[0] == two[0]) == ("2" not in how)
-    # Nobody has become more than he was.
+    # No process has more privileges than before.
     wanted = ["1000", "0"] if who == "ordinary" else [str(os.getuid()), f"{capget().effective:x}"]
     assert [one[1:], two[1:]] == [wanted] * 2
 
@@ -345,7 +345,7 @@ CRASHES = """
         daemon = fork(lambda: (start_daemon(), signal.pause()))
         daemon.wait_blocked("pause")
         (HERE / "child").write_text(str(daemon.pid))
-        # Actors of another namespace still, with something of their own.
+        # Children in another namespace, with their own objects.
         inner = ipc_namespace(shmmni=3)
         inner.fork(lambda: (sysv_shm(), signal.pause())).wait_blocked("pause")
         (HERE / "namespace").write_text(os.readlink("/proc/self/ns/ipc"))

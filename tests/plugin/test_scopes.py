@@ -77,7 +77,7 @@ def test_objects_of_a_narrower_scope_are_gone(worker):
 
 
 def ids() -> set[str]:
-    """The ids of the segments that exist."""
+    """Return the ids of the segments that exist."""
     return {row.split()[1] for row in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]}
 
 

@@ -23,13 +23,13 @@ from pytest_ipc.processes import inheritance
 
 
 def held() -> dict[int, str]:
-    """What each descriptor of this process above the standard streams refers to."""
+    """Return what each descriptor of this process above the standard streams refers to."""
     return {fd: os.readlink(f"/proc/self/fd/{fd}") for fd in open_descriptors() if fd > 2}
 
 
 @pytest.fixture
 def fd(tmp_path) -> Iterator[int]:
-    """A descriptor that nothing but its number tells of."""
+    """Yield a descriptor that is known only by its number."""
     made = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     yield made
     os.close(made)

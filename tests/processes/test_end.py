@@ -1,4 +1,4 @@
-"""The end of a child: by itself, by its scope, with its group, with its parent, and reaped by whoever came first."""
+"""The end of a child: by itself, by its scope, with its group, with its parent, and reaped by another caller."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pytest_ipc.kernel import SA_NOCLDWAIT, Deadline, SigAction, pidfd_open, pro
 
 
 def gone(pid: int) -> bool:
-    """Whether the process has ended. A zombie has: not every init reaps."""
+    """Return whether the process has ended. A zombie has: not every init reaps."""
     state = process_state(pid)
     return state is None or state.state == "Z"
 
@@ -32,7 +32,7 @@ def end_comes(pid: int) -> bool:
 
 
 def leave_a_grandchild() -> int:
-    """In a child: the pid of a process in its group that lives on, and needs none of its descriptors."""
+    """Return, in a child, the pid of a process in its group that outlives it and needs none of its descriptors."""
     return os.posix_spawn(sys.executable, [sys.executable, "-c", "import signal; signal.pause()"], {})
 
 
@@ -165,7 +165,7 @@ def test_a_test_may_reap_the_child_itself(fork):
 
 
 def test_foreign_reaped_child_is_not_killed_again(fork, monkeypatch):
-    """Its number may be somebody else's by then."""
+    """Its number may belong to another process by then."""
     child = fork(int)
     os.waitpid(child.pid, 0)
     killed = []
@@ -293,7 +293,7 @@ def test_threads_start_children_side_by_side(fork):
     with ThreadPoolExecutor(4) as pool:
         children = list(pool.map(lambda number: fork(lambda: number), range(20)))
     assert [child.result() for child in children] == list(range(20))
-    # What is not shown of this package's forks is all that has been added, whoever came first and last.
+    # Hidden of this package's forks is all that has been added, in any order.
     added = [each for each in warnings.filters if each not in filters]
     assert all("bare_fork" in str(each) for each in added)
     assert len(added) <= 1
@@ -303,7 +303,7 @@ def test_a_child_whose_parent_died_before_it_could_be_tied_to_it_leaves(pytester
     """The parent dies between fork and prctl: the child looks whether its parent is still the one."""
     source = """
         import os, signal
-        import pytest_ipc.processes.child as actors
+        import pytest_ipc.processes.child as children
         import pytest_ipc.processes.bootstrap as child
         from pytest_ipc import scope
 

@@ -80,7 +80,7 @@ def test_assertion_in_a_child_is_explained(pytester):
             "*assert total == len(values) * 2",
         ]
     )
-    result.stdout.no_fnmatch_line("*actors.py:*")
+    result.stdout.no_fnmatch_line("*child.py:*")
 
 
 def test_a_childs_output_can_be_read_while_it_runs(fork):

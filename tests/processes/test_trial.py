@@ -1,4 +1,4 @@
-"""trial(): what a call would fail with here, found out in a child; nothing comes of it."""
+"""trial(): the error that a call would raise here, found out in a child without side effects."""
 
 from __future__ import annotations
 

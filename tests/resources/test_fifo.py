@@ -1,4 +1,4 @@
-"""FIFOs: both ends with a deadline, whoever is blocked let go, and no other file touched."""
+"""FIFOs: both ends with a deadline, blocked processes released, and other files not touched."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-import pytest_ipc.resources.ipc_namespace as room
+import pytest_ipc.resources.ipc_namespace as ipc_namespace_module
 from pytest_ipc import IpcNamespace, NotAllowedHere, fails_with, scope, unused_key
 from pytest_ipc.custody.namespaces import ipc_namespace as current_namespace
 from pytest_ipc.custody.namespaces import process_in
@@ -238,7 +238,7 @@ def test_an_unprivileged_user_has_one_in_a_user_namespace_of_their_own(fork, tem
 
 
 def test_message_queues_are_files_in_a_mount_namespace(ipc_namespace, tmp_path, monkeypatch):
-    monkeypatch.setattr(room, "MQUEUE", str(tmp_path))
+    monkeypatch.setattr(ipc_namespace_module, "MQUEUE", str(tmp_path))
     (tmp_path / "outside").touch()
     namespace = ipc_namespace()
 
@@ -287,13 +287,13 @@ def test_where_none_is_allowed_the_test_is_skipped_and_says_why(pytester):
     pytester.makeconftest(
         """
         import pytest
-        import pytest_ipc.resources.ipc_namespace as room
+        import pytest_ipc.resources.ipc_namespace as ipc_namespace_module
 
         @pytest.fixture(params=["unshare", "set_limit"])
         def refused(request, monkeypatch):
             def refuse(*_arguments):
                 raise PermissionError(1, "Operation not permitted")
-            monkeypatch.setattr(room, request.param, refuse)
+            monkeypatch.setattr(ipc_namespace_module, request.param, refuse)
         """
     )
     pytester.makepyfile(
@@ -315,11 +315,11 @@ def test_where_none_is_allowed_the_test_is_skipped_and_says_why(pytester):
 def test_ineffective_unshare_changes_no_limits(ipc_namespace, monkeypatch):
     """As a sandbox might have them: the limits would be everybody's."""
     with monkeypatch.context() as patch:
-        patch.setattr(room, "unshare", lambda _flags: None)
+        patch.setattr(ipc_namespace_module, "unshare", lambda _flags: None)
         with pytest.raises(pytest.skip.Exception, match="succeed here, but do not change the IPC namespace"):
             ipc_namespace(shmmni=limit("kernel/shmmni"))
     namespace = ipc_namespace()
-    monkeypatch.setattr(room, "setns", lambda _fd, _type=0: None)
+    monkeypatch.setattr(ipc_namespace_module, "setns", lambda _fd, _type=0: None)
     with pytest.raises(NotAllowedHere, match="succeed here, but do not change the IPC namespace"):
         namespace.fork(int).result()
 
@@ -330,7 +330,7 @@ def test_namespace_without_a_descriptor_has_one_child(ipc_namespace, monkeypatch
     def missing(*_arguments):
         raise OSError(EPERM, "no such thing")
 
-    monkeypatch.setattr(room, "setns", missing)
+    monkeypatch.setattr(ipc_namespace_module, "setns", missing)
     namespace = ipc_namespace(shmmni=1)
     assert namespace.descriptors() == []
 

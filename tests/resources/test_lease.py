@@ -1,4 +1,4 @@
-"""Leases: broken by whoever opens the file, given up, downgraded, and waited for with a deadline."""
+"""Leases: broken by openers of the file, released, downgraded, and waited for with a deadline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_ipc.kernel import F_RDLCK, F_UNLCK, F_WRLCK
 
 @pytest.fixture
 def lease(file_lock):
-    """A lock and an exclusive lease of it."""
+    """Return a lock and an exclusive lease of it."""
     lock = file_lock()
     try:
         return lock, lock.take_lease()

@@ -29,7 +29,7 @@ KINDS = ["flock", "posix", "ofd"]
 
 @pytest.fixture(params=KINDS)
 def kind(request, file_lock):
-    """A kind of lock that this platform has."""
+    """Return a kind of lock that this platform has."""
     if request.param == "ofd":
         _needs_ofd(file_lock)
     return request.param
@@ -46,7 +46,7 @@ def _needs_ofd(file_lock: Callable[..., FileLock]) -> None:
 
 @pytest.fixture
 def by_another(fork):
-    """What another process gets from another opening of the file: by_another(lock, shared) -> bool."""
+    """Return what another process gets from another opening of the file: by_another(lock, shared) -> bool."""
 
     def ask(lock, shared=False, start=0, length=0):
         def life():
@@ -235,7 +235,7 @@ def test_with_a_time_limit_it_is_had_when_it_is_free(file_lock, fork, pipe, kind
 
 
 def holding(fork: Fork, pipe: Callable[..., Pipe], path: Path, kind: str, shared: bool = False) -> Child[Any]:
-    """A child that holds a lock of its own opening until it is ended."""
+    """Return a child that holds a lock of its own opening until it is ended."""
     word = pipe()
 
     def life():

@@ -127,7 +127,7 @@ def created(cls: type, stack: ExitStack) -> Any:
 
 
 def having(name: str, classes: Iterable[type] = CLASSES) -> set[type]:
-    """The classes that have the method *name*."""
+    """Return the classes that have the method *name*."""
     return {cls for cls in classes if callable(getattr(cls, name, None))}
 
 
@@ -213,7 +213,7 @@ def test_a_removal_reports_whether_it_removed(verb, cls):
 
 
 def arguments() -> list[tuple[str, list[str]]]:
-    """The positional arguments of each public method that is given the number of a semaphore."""
+    """Return the positional arguments of each public method that is given the number of a semaphore."""
     found = []
     for cls in CLASSES:
         for name, function in inspect.getmembers(cls, inspect.isfunction):

@@ -16,7 +16,7 @@ from pytest_ipc.kernel import SEM_VALUE_MAX, Timespec, sem_close, sem_getvalue, 
 
 
 def names() -> set[str]:
-    """The semaphores of this process, or of nobody, that there are."""
+    """Return the semaphores of this process, or without an owner."""
     return {path.name for path in Path("/dev/shm").iterdir() if f"pytest-ipc-{os.getpid()}-" in path.name}
 
 
@@ -89,7 +89,7 @@ def test_timeout_without_a_post(timeout, clockwait, monkeypatch):
 
 
 def test_a_long_time_is_waited_for_though_the_waits_are_short(posix_sem, fork, monkeypatch):
-    """Each round ends after a second at most, and a round that has ended is no time-out."""
+    """Each round ends after a second at most; its end is not a timeout."""
     semaphore = posix_sem()
     rounds = []
 

@@ -1,4 +1,4 @@
-"""What signals are made of besides dispositions: descriptors, timers, an alternate stack; all of it gone at the end."""
+"""Signal objects besides dispositions: descriptors, timers, an alternate stack; all removed at the end."""
 
 from __future__ import annotations
 

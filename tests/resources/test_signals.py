@@ -1,4 +1,4 @@
-"""Signals: handled, blocked, queued and waited for, each in a child, whose signal state is nobody else's."""
+"""Signals: handled, blocked, queued and waited for, each in a child with its own signal state."""
 
 from __future__ import annotations
 

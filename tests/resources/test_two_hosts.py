@@ -20,7 +20,7 @@ def here() -> str:
 
 
 def living(namespace: str) -> list[int]:
-    """Whoever is in that network namespace, or holds a descriptor of it."""
+    """Return the processes in that network namespace, or with a descriptor of it."""
     found = []
     for name in os.listdir("/proc"):
         if name.isdigit():

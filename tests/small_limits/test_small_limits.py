@@ -24,7 +24,7 @@ USER = 62100 + os.getpid() % 800
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A temp folder that every user can reach and write to."""
+    """Yield a temp folder that every user can reach and write to."""
     path = Path(tempfile.mkdtemp(prefix="ipc-limits-", dir="/tmp"))
     path.chmod(0o1777)
     yield path
@@ -46,9 +46,9 @@ def test_small_limit_is_not_a_deviation(row, user, folder, request):
     if os.geteuid() != 0 and (user or limits.sysctls or limits.shm or limits.machine or limits.pipes):
         pytest.skip("needs root to set the limit, or to become another user")
     if limits.machine and os.environ.get("PYTEST_IPC_WHOLE_MACHINE") != "1":
-        pytest.skip("changes limits of the whole machine: set PYTEST_IPC_WHOLE_MACHINE=1 where that disturbs nobody")
+        pytest.skip("changes limits of the whole machine: set PYTEST_IPC_WHOLE_MACHINE=1 where that is acceptable")
     if limits.pipes and not user:
-        pytest.skip("would take the pages of whoever runs this")
+        pytest.skip("would take the pages of this user")
     found = check(row, user, folder, () if every else limits.touches)
     wrong = {id: f"{verdict}: {reason}" for id, (verdict, reason) in found.items() if verdict in ("deviates", "broken")}
     assert wrong == {}
@@ -56,7 +56,7 @@ def test_small_limit_is_not_a_deviation(row, user, folder, request):
 
 
 def check(row: str, user: int, folder: Path, clauses: tuple[str, ...]) -> dict[str, Any]:
-    """The verdicts on *clauses*, all if none is named, under a row, with their reasons."""
+    """Return the verdicts on *clauses*, all if none is named, under a row, with their reasons."""
     report = folder / "report.json"
     command = [sys.executable, "-m", "tests.small_limits.under", row, str(user)]
     command += [sys.executable, "-m", "pytest_ipc", "check", "--report", str(report), *clauses]

@@ -1,4 +1,4 @@
-"""Run a command under a small limit, as an unprivileged user or as whoever runs this.
+"""Run a command under a small limit, as an unprivileged user or as the current one.
 
     python -m tests.small_limits.under ROW USER COMMAND...
 

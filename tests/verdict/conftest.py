@@ -12,7 +12,7 @@ from pytest_ipc.verdict.runner import build_bundle
 
 @pytest.fixture(scope="session")
 def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle. Packages that are not pure Python here come from an index, which some machines cannot reach."""
+    """Return a bundle. Packages that are not pure Python here come from an index, which some machines cannot reach."""
     try:
         content = build_bundle.make()
     except CommandError as error:

@@ -104,7 +104,7 @@ def as_other(function: Callable[..., object], *args: object) -> object:
 
 @pytest.fixture
 def others(tmp_path: Path) -> Path:
-    """A directory in which other users may create files, but not replace those of others."""
+    """Return a directory in which other users may create files, but not replace those of others."""
     as_root()
     for folder in tmp_path.parents:
         if folder != folder.parent and not folder.stat().st_mode & 0o001:

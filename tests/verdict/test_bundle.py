@@ -23,7 +23,7 @@ from pytest_ipc.verdict.runner import build_bundle
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python without any package, not even pip."""
+    """Return a Python without any package, not even pip."""
     folder = tmp_path_factory.mktemp("bare")
     venv.create(folder, symlinks=True, with_pip=False)
     return folder / "bin" / "python"
@@ -31,7 +31,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def temp(tmp_path: Path) -> Path:
-    """The temporary directory of the command, accessible for other users."""
+    """Return the temporary directory of the command, accessible for other users."""
     folder = tmp_path / "temp"
     folder.mkdir()
     return folder

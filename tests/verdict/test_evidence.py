@@ -14,7 +14,7 @@ from pytest_ipc.kernel import close, getpipe_size, pipe2
 
 @clause("a.before", "a(2)", "DESCRIPTION")
 def test_before():
-    '''It makes calls that are no evidence for others.'''
+    '''It makes calls that are not evidence for others.'''
     for fd in pipe2():
         close(fd)
 
@@ -65,7 +65,7 @@ def test_untested():
 
 @clause("a.long", "a(2)", "DESCRIPTION")
 def test_long():
-    '''It is told in few words.'''
+    '''It is described in few words.'''
     assert [LONG] == []
 """.replace("LONG", "'" + "x" * 500 + "'")
 

@@ -57,7 +57,7 @@ def write(folder: Path, **verdicts: dict[str, Verdict]) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory):
-    """A browser for all tests of this file."""
+    """Yield a browser for all tests of this file."""
     if program() is None:
         pytest.skip("needs Chromium")
     with browser(tmp_path_factory.mktemp("browser")) as found:
@@ -66,7 +66,7 @@ def chromium(tmp_path_factory):
 
 @pytest.fixture
 def page(chromium: Browser, tmp_path) -> Browser:
-    """The page of HOST and BOX, opened."""
+    """Return the page of HOST and BOX, opened."""
     chromium.resize(1200, 900)
     chromium.open(f"file://{write(tmp_path, host=HOST, box=BOX)}")
     return chromium

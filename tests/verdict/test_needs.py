@@ -1,4 +1,4 @@
-"""Every need has one row that says what would meet it, and somebody has it; no row is for nothing."""
+"""Every need has one row with its remedy, and every row is a need of a clause."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def breaks_late():
 
 @clause("a.broken-teardown", "a(2)", "DESCRIPTION")
 def test_broken_teardown(breaks_late):
-    '''It is not tidied up.'''
+    '''It is not cleaned up.'''
 
 @clause("a.deviates-then-breaks", "a(2)", "DESCRIPTION")
 def test_deviates_then_breaks(breaks_late):

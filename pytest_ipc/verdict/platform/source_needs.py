@@ -66,7 +66,7 @@ def _reachable(root: Path, test: _Place) -> frozenset[Need]:
 
 @cache
 def _content(place: _Place) -> tuple[set[Need], set[str]]:
-    """The needs mentioned in a place, and the names in it: what it calls, and the fixtures that it requests."""
+    """Return the needs mentioned in a place, and the names in it: called functions and requested fixtures."""
     names: set[str] = set()
     top = _places(place.path).get(place.name)
     if top is None:

@@ -1,4 +1,4 @@
-"""A tally that several processes keep together: commands come through a FIFO, the count lies in shared memory."""
+"""A tally of several processes: commands arrive through a FIFO, the count is in shared memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import signal
 
 
 def keep(path: str | os.PathLike[str], memory: memoryview, news: int) -> int:
-    """Count the lines that come through the FIFO at *path* into *memory*, and tell *news*.
+    """Count the lines that arrive through the FIFO at *path* in *memory*, and report to *news*.
 
     The count at the end of file.
 

@@ -15,7 +15,7 @@ def keeper(sysv_shm, fifo, pipe, fork):
 
 def test_lines_are_counted(keeper):
     commands, news, memory, child = keeper
-    child.wait_blocked("openat")  # it waits for somebody to open the other end
+    child.wait_blocked("openat")  # it waits for the other end to be opened
     with commands.open_writer() as lines:
         lines.write(b"one\ntwo\n")
         assert news.reader.read(1) + news.reader.read(1) == b".."
