@@ -165,7 +165,7 @@ class Child(Resource, Generic[Result]):
 
     @property
     def status(self) -> int | None:
-        """The exit status, or -N for signal N; None until the end is noticed, or if another caller of wait(2) took it."""
+        """The exit status, or -N for signal N; None before its end, or if another wait(2) took it."""
         return self._leader.status
 
     @property

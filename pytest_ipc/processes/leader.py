@@ -1,4 +1,4 @@
-"""The leader of a child's process group: a forked process with its end, its status, and signals for it and its group."""
+"""The leader of a child's process group: a forked process with its end and status, and signals for it and its group."""
 
 from __future__ import annotations
 
