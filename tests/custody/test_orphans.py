@@ -20,7 +20,7 @@ from pytest_ipc.processes import tree
 
 from ..leaks import children
 from ..subprocesses import Running
-from .test_reaper import reapers
+from .owner import reapers
 from .test_sweep import exists
 
 SLEEPS = [sys.executable, "-I", "-S", "-c", "import signal; signal.pause()"]

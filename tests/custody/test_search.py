@@ -25,8 +25,8 @@ from pytest_ipc.kernel import Deadline, process_state, process_status
 from ..leaks import children
 from ..subprocesses import Running
 from .forging import about, forge, made, one_line
+from .owner import reapers
 from .test_identity import has_no_first_thread
-from .test_reaper import reapers
 
 SLEEP = "import signal; print(flush=True); signal.pause()"
 NOBODY = 65534

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pytest_ipc.verdict.command_error import CommandError
+from pytest_ipc.verdict.reports import atomic, input_file
 from pytest_ipc.verdict.runner import build_bundle
 
 
@@ -22,3 +25,26 @@ def pyz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bundle") / "pytest-ipc.pyz"
     path.write_bytes(content)
     return path
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Give up a missing reader or writer at once."""
+    monkeypatch.setattr(atomic, "PATIENCE", 0.1)
+    monkeypatch.setattr(input_file, "PATIENCE", 0.1)
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Callable[[int, int], Path]:
+    """Return a function that creates a device file that nothing else uses."""
+
+    def make(kind: int, minor: int) -> Path:
+        path = tmp_path / f"device{minor}"
+        try:
+            os.mknod(path, kind | 0o666, os.makedev(1, minor))
+            os.close(os.open(path, os.O_WRONLY))
+        except OSError as error:
+            pytest.skip(f"needs a device file: {error.strerror}")
+        return path
+
+    return make
