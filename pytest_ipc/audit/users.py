@@ -50,7 +50,7 @@ def find_users() -> Users:
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has ended
         except PermissionError:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):  # it has ended
                 found.hidden[os.stat(f"/proc/{pid}").st_uid] += 1
     return found
 

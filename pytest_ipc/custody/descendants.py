@@ -82,9 +82,9 @@ def children_of(pid: int | str) -> list[int]:
     The list may miss processes while children start and end, so look twice if none may be missed.
     """
     found: list[int] = []
-    with failures_ignored:
+    with failures_ignored:  # the process has ended
         for thread in os.listdir(f"/proc/{pid}/task"):
-            with failures_ignored, io.open(f"/proc/{pid}/task/{thread}/children") as file:
+            with failures_ignored, io.open(f"/proc/{pid}/task/{thread}/children") as file:  # the thread has ended
                 found += map(int, file.read().split())
     return found
 
@@ -149,7 +149,7 @@ def mark_of(pid: int | str) -> int:
 
 def mark_self() -> None:
     """Give this new child the mark after its parent's; its descendants inherit it."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError):  # no /proc, or no core dumps in this kernel: the mark is one proof of several
         fd = os.open("/proc/self/coredump_filter", os.O_RDWR | os.O_CLOEXEC)
         try:
             before = int(os.read(fd, 64), 16)
@@ -178,7 +178,7 @@ def uids_of(pid: int) -> tuple[int, ...]:
             for line in file:
                 if line.startswith("Uid:"):
                     return tuple(map(int, line.split()[1:5]))
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # it has ended, or there is no /proc
         pass
     return ()
 
@@ -210,7 +210,7 @@ def signal_process(pid: int, is_ours: Callable[[int], bool], signo: int = signal
 
 def _signalled(send: Callable[[int, int], None], target: int, signo: int) -> bool:
     try:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):  # it has ended
             send(target, signo)
     except PermissionError:
         return False

@@ -179,7 +179,7 @@ class Ledger:
             for line in self._open.pop(number, ())[1:]:
                 self._open_size -= len(line)
             self._file.changes += 1
-            with failures_ignored:
+            with failures_ignored:  # the ledger stays longer than it needs to be
                 self._cut()
 
     def _cut(self) -> None:
@@ -289,7 +289,7 @@ def _opened() -> Ledger:
         _guarded = process
         atexit.register(close)
         if made is not None:
-            with failures_ignored:
+            with failures_ignored:  # the descriptor is lost, or no name is free: a new file is created
                 made.publish()
                 return made
     except BaseException:

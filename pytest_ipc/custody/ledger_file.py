@@ -63,7 +63,7 @@ class LedgerFile:
         try:
             for number in range(MOST):
                 name = f"{self._stem}-{number}.ledger" if number else f"{self._stem}.ledger"
-                with suppress(FileExistsError):
+                with suppress(FileExistsError):  # the next number may be free
                     return state_dir_path(), name, _opened(name, flags, state_dir)
             raise FileExistsError(EEXIST, f"{MOST} of them exist already")
         finally:
@@ -89,7 +89,7 @@ class LedgerFile:
                     self.name = f"{self._stem}-{number}.ledger" if number else f"{self._stem}.ledger"
                     if not same_file(*self._open):
                         raise FileNotFoundError(ENOENT, "its descriptor now refers to another file")
-                    with suppress(FileExistsError):
+                    with suppress(FileExistsError):  # the next number may be free
                         os.link(f"/proc/self/fd/{self._open.fd}", self.name, dst_dir_fd=state_dir, follow_symlinks=True)
                         return
                 raise FileExistsError(EEXIST, f"{MOST} of them exist already")
@@ -151,11 +151,11 @@ class LedgerFile:
     def is_in_place(self) -> bool:
         """Return whether the file has its name; True if this process has lost sight of it (chroot, mount namespace)."""
         found = self._open
-        with failures_ignored:
+        with failures_ignored:  # what cannot be seen counts as in place
             try:
                 if identity_of(os.lstat(os.path.join(self._place, self.name))) == found.identity:
                     return True
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, NotADirectoryError):  # the name is gone: by whom, the next lines find out
                 pass
             # A signal handler may have replaced it meanwhile.
             return self._open is not found or _point_of_view() != self._point_of_view
@@ -196,7 +196,7 @@ class LedgerFile:
         temporary, name = f".{self.name}", self.name
         unused: _Open | None = None
         try:
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):  # none remained of an earlier attempt
                 os.unlink(temporary, dir_fd=state_dir)
             unused = _opened(temporary, _NEW, state_dir)
             if os.write(unused.fd, text) != len(text):
@@ -216,7 +216,7 @@ class LedgerFile:
             self.size = len(text)
             return True
         except OSError:
-            with suppress(OSError):
+            with suppress(OSError):  # the first error is raised; the next sweep removes the file
                 os.unlink(temporary, dir_fd=state_dir)
             raise
         finally:

@@ -92,7 +92,7 @@ def _started() -> float:
             for line in file:
                 if line.startswith("btime "):
                     return int(line.split()[1]) + (start_offset() or 0) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # no /proc, or none of this kernel: the boot time is unknown
         pass
     return 0.0
 

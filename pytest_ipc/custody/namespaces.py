@@ -80,7 +80,7 @@ def pid_namespace() -> str:
         if int(os.readlink("/proc/self")) == os.getpid():
             name = os.readlink("/proc/self/ns/pid")
             return name if name in _FIRST else _identity("/proc/self/ns/pid") or name
-    except ValueError:
+    except ValueError:  # the /proc of another PID namespace
         pass
     except OSError as error:
         if error.errno is None:
@@ -107,7 +107,7 @@ def behind(fd: int) -> str:
     name, id = os.readlink(f"/proc/self/fd/{fd}"), bytearray(8)
     if name not in _FIRST:
         for request in _NS_GET_ID:
-            with suppress(OSError):
+            with suppress(OSError):  # a kernel without this request
                 fcntl.ioctl(fd, request, id)
                 return f"{name}#{int.from_bytes(id, sys.byteorder)}"
     return name
@@ -200,6 +200,6 @@ def pid_inside(pid: int) -> int | None:
             for line in file:
                 if line.startswith("NSpid:"):
                     return int(line.split()[-1])
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError):  # it has ended, or there is no /proc
         pass
     return None

@@ -67,7 +67,7 @@ def same_file(fd: int, identity: Identity) -> bool:
 def remove_folder(fd: int, path: str) -> None:
     """Remove the directory open as *fd* and its contents, if it still has the name in *path*. Raises OSError."""
     name = os.path.basename(path)
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):  # it is gone already
         above = os.open("..", HOLD | os.O_DIRECTORY, dir_fd=fd)
         try:
             if same_entry(above, name, identity_of(os.fstat(fd))):
@@ -94,7 +94,7 @@ def _clear(fd: int) -> None:
         listing = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
     try:
         for name in os.listdir(listing):
-            with failures_ignored:
+            with failures_ignored:  # rmdir(2) reports the folder that is not empty
                 _remove_entry(fd, name)
     finally:
         os.close(listing)

@@ -47,7 +47,7 @@ def main() -> None:
 def be_deaf() -> None:
     """Ignore every signal that can be ignored, as a signal to the process group is not meant for the reaper."""
     for signo in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}:
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):  # reserved by libc
             signal.signal(signo, signal.SIG_IGN)
 
 
@@ -156,7 +156,7 @@ def _sweep_run(owner: Process, controller: Process) -> None:
             break  # the rest cannot be verified; `pytest-ipc sweep` lists it
         dead_before = dead
         nothing.poll(5)
-    with suppress(OSError, Refused):
+    with suppress(OSError, Refused):  # the ledger is invalid, and the reaper has no output
         sweep_lost(LEDGER, owner)
 
 

@@ -31,7 +31,7 @@ def write_result(state_dir: StateDir, ledger: ParsedLedger, removed: list[str], 
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     # Renamed when complete, as it is read as soon as it appears.
     half, whole = f".{ledger.name}.word", f".{ledger.name}{SUFFIX}"
-    with failures_ignored:
+    with failures_ignored:  # the crash report lacks the line; the objects are removed anyway
         with io.open(os.open(half, flags, 0o600, dir_fd=state_dir.fd), "w") as file:
             json.dump(result, file)
         os.rename(half, whole, src_dir_fd=state_dir.fd, dst_dir_fd=state_dir.fd)
@@ -41,7 +41,7 @@ def take_results(state_dir: StateDir, run: str, worker: str) -> Iterator[tuple[l
     """Read and remove the result files of a worker. Yield the removed and the remaining objects, as lines."""
     for name, result in _results(state_dir):
         if (result.get("run"), result.get("worker")) == (run, worker):
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):  # another process has taken it
                 os.unlink(name, dir_fd=state_dir.fd)
                 yield _lines(result.get("removed")), _lines(result.get("left"))
 
@@ -49,13 +49,13 @@ def take_results(state_dir: StateDir, run: str, worker: str) -> Iterator[tuple[l
 def results_pending(root: Process, *, take_back: bool = False) -> bool:
     """Return whether result files of *root*'s run wait for the controller; with *take_back*, remove them."""
     waits = False
-    with suppress(StateDirError):
+    with suppress(StateDirError):  # without a state directory there are none
         for state_dir in state_dirs([]):
             for name, result in _results(state_dir):
                 if result.get("root") == [root.pid, root.start]:
                     waits = True
                     if take_back:
-                        with suppress(FileNotFoundError):
+                        with suppress(FileNotFoundError):  # another process has taken it
                             os.unlink(name, dir_fd=state_dir.fd)
     return waits and not take_back
 
@@ -64,7 +64,7 @@ def remove_stale_results(state_dir: StateDir) -> None:
     """Remove result files of finished runs that no controller collected."""
     for name in os.listdir(state_dir.fd):
         if name.endswith(SUFFIX):
-            with failures_ignored:
+            with failures_ignored:  # removed meanwhile, or another user's
                 if os.stat(name, dir_fd=state_dir.fd, follow_symlinks=False).st_mtime < time.time() - STALE:
                     os.unlink(name, dir_fd=state_dir.fd)
 
@@ -73,7 +73,7 @@ def _results(state_dir: StateDir) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the file name and content of every readable result file."""
     for name in os.listdir(state_dir.fd):
         if name.endswith(SUFFIX):
-            with suppress(ValueError, RecursionError), failures_ignored:
+            with suppress(ValueError, RecursionError), failures_ignored:  # not a result file, or removed meanwhile
                 fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=state_dir.fd)
                 try:
                     with io.open(fd, closefd=False) as file:

@@ -128,7 +128,7 @@ def _lift_limits() -> None:
                 resource.setrlimit(which, (resource.RLIM_INFINITY if needed is None else needed,) * 2)
                 continue
             needed = hard
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):  # the present limit has to do; a start that fails is reported
             resource.setrlimit(which, (hard if needed is None else needed, hard))
 
 
@@ -163,7 +163,7 @@ def _kill(child: int) -> None:
     """Kill and reap *child* and its process group, which it leads once it has its own session."""
     if child > 0:
         for kill in (os.killpg, os.kill):
-            with suppress(OSError):
+            with suppress(OSError):  # it has ended, or has no group of its own yet
                 kill(child, signal.SIGKILL)
         _status(child)
 

@@ -178,7 +178,7 @@ def _give_back_to_its_owner(path: str) -> None:
     """Restore the owner's permissions of a directory created under a restrictive umask, if closed to others."""
     status = os.lstat(path)
     if stat.S_ISDIR(status.st_mode) and is_owners(status) and not status.st_mode & 0o077:
-        with failures_ignored:
+        with failures_ignored:  # whoever opens it reports the error
             os.chmod(path, 0o700)
 
 

@@ -30,7 +30,7 @@ LEDGER_NAME = re.compile(r"(\d{1,10})-(\d{1,20})(?:-\d{1,4})?\.ledger")
 def has_leftovers() -> bool:
     """Return whether any candidate directory has a ledger of a dead process, or one that needs a closer look."""
     for place in places():
-        with suppress(OSError):
+        with suppress(OSError):  # this place does not exist, or is another user's
             if any(_takes_a_look(name) for name in os.listdir(place) if name.endswith(".ledger") and name[0] != "."):
                 return True
     return False
@@ -55,7 +55,7 @@ def owner() -> int:
 def _user() -> int:
     """Return the owner's uid outside of its user namespace, as root inside and outside must not share a name."""
     inside = owner()
-    with suppress(OSError), io.open("/proc/self/uid_map") as rows:
+    with suppress(OSError), io.open("/proc/self/uid_map") as rows:  # no /proc, or no user namespaces
         for row in rows:
             first, outside, count = map(int, row.split())
             if first <= inside < first + count:

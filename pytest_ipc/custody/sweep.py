@@ -74,7 +74,7 @@ def sweep_lost(fd: int, owner: Process) -> Swept:
     name, identity = f"{owner.pid}-{owner.start}.ledger", identity_of(os.fstat(fd))
     for state_dir in state_dirs([]):
         for entry in ledger_names(state_dir.fd):
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):  # it is gone meanwhile
                 if same_entry(state_dir.fd, entry, identity):
                     return done
     ledger = read_from(fd, name)
@@ -131,7 +131,7 @@ def _processes(wanted: Callable[[ParsedLedger], bool], *only: StateDir) -> tuple
     writers: set[tuple[int, int]] = set()
     for state_dir in only or state_dirs([]):
         for name in ledger_names(state_dir.fd):
-            with suppress(OSError, Refused):
+            with suppress(OSError, Refused):  # it is gone meanwhile, or invalid, which _sweep_one() reports
                 ledger, fd = read(state_dir.fd, name)
                 os.close(fd)
                 if ledger.boot == boot_id() and not (ledger.foreign or ledger.is_remote):
@@ -146,7 +146,7 @@ def _sweep_worker_in(state_dir: StateDir, run: str, worker: str, done: Swept) ->
     done.left, done.refused = [], []  # remaining objects are examined again
     all_dead = True
     for name in ledger_names(state_dir.fd):
-        with suppress(FileNotFoundError, Refused):
+        with suppress(FileNotFoundError, Refused):  # it is gone meanwhile, or invalid, and so of no known worker
             ledger, fd = read(state_dir.fd, name)
             os.close(fd)
             if (ledger.run, ledger.worker) == (run, worker):
@@ -185,7 +185,7 @@ def _sweep_one(
                 _sweep_held(state_dir, name, fd, done, report=report, own=own)
         finally:
             os.close(fd)
-    except FileNotFoundError:
+    except FileNotFoundError:  # another sweep has removed it
         pass
     except Refused as refusal:
         done.refuse(f"{state_dir.path}/{refusal}")
@@ -208,7 +208,7 @@ def _sweep_held(state_dir: StateDir, name: str, held: int, done: Swept, *, repor
         if report and ledger.run:
             write_result(state_dir, ledger, done.removed, done.left)
         if not (done.left or done.refused):
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):  # its writer has replaced no ledger
                 os.unlink(
                     f".{name}", dir_fd=state_dir.fd
                 )  # the new one, if its writer died while it was about to replace this

@@ -131,7 +131,7 @@ _FORMER_HOMES = ("librt.so.1", "libpthread.so.0")
 def _symbol(name: str) -> Any:
     try:
         return _libc[name]
-    except AttributeError:
+    except AttributeError:  # it may be in another library
         pass
     for home in _FORMER_HOMES:
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from ..unpatched import fcntl, os
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
@@ -26,10 +24,12 @@ def memory_file(name: str) -> int:
 def put_high(fd: int) -> int:
     """Move the descriptor *fd* to a high number, or at least above the standard streams; return the number. OSError."""
     for lowest in (HIGH, 3) if fd < 3 else (HIGH,):
-        with suppress(OSError):
+        try:
             high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, lowest)
-            os.close(fd)
-            return high
+        except OSError:
+            continue  # RLIMIT_NOFILE is lower: try the next, or keep the number
+        os.close(fd)
+        return high
     return fd
 
 

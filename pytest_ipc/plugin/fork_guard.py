@@ -146,7 +146,7 @@ def _in_child() -> None:
 
 def _in_parent() -> None:
     for guard in _guards:
-        with suppress(Exception):
+        with suppress(Exception):  # CPython would write a traceback into the output of the project
             guard.forked()
 
 

@@ -32,6 +32,6 @@ def move() -> None:
 
 def main() -> None:
     """Move, and execute the program in the arguments. The worker reports a failed move."""
-    with suppress(OSError):
+    with suppress(OSError):  # the worker finds out that it has not moved, and reports it
         move()
     os.execv(sys.argv[1], sys.argv[1:])

@@ -84,7 +84,7 @@ def live(
         with suppress(BaseException):
             child_report.send_error(report, error, calls)
     finally:
-        with suppress(BaseException):
+        with suppress(BaseException):  # the child exits now, whatever became of its output
             sys.stdout.flush()
             sys.stderr.flush()
             libc.fflush()

@@ -223,9 +223,9 @@ class Program(Resource):
 
     def terminate(self, *, grace: float = 2.0) -> int | None:
         """Send SIGTERM, wait *grace* seconds for the end, then kill it and its descendants; return the exit status."""
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):  # it has ended
             self.signal(signal.SIGTERM)
-        with suppress(TimeoutError):
+        with suppress(TimeoutError):  # it did not end in time, and is killed
             return self.wait(timeout=grace)
         self._child.close()
         self._pass_output_on()

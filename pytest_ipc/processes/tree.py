@@ -52,7 +52,7 @@ def adopt(tag: int) -> None:
         _children.clear()
     if not _children:
         before = ctypes.c_int()
-        with suppress(OSError):
+        with suppress(OSError):  # a seccomp filter: orphans go to init, and are found by their mark
             prctl(_PR_GET_CHILD_SUBREAPER, ctypes.addressof(before))
             prctl(PR_SET_CHILD_SUBREAPER, 1)
         _state["before"], _state["session"] = before.value, os.getsid(0)
@@ -73,7 +73,7 @@ def let_go(tag: int) -> None:
     _children.pop(tag, None)
     if not _children:
         _reap_orphans()
-        with suppress(OSError):
+        with suppress(OSError):  # a seccomp filter
             prctl(PR_SET_CHILD_SUBREAPER, _state["before"])
 
 
@@ -106,7 +106,7 @@ def end(tag: int, process: Process, known: AbstractSet[tuple[int, int]] = frozen
                 waits = True
             else:
                 found.add((row.pid, row.start))
-                signal_process(row.pid, lambda _pid, row=row: _is_still(row))  # type: ignore[misc]
+                signal_process(row.pid, lambda _pid, row=row: _is_still(row))  # type: ignore[misc] # no lambda has defaults for mypy
                 _reap(row.pid)
         agreed = 0 if left else agreed + 1
         if agreed == 2:

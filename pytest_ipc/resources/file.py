@@ -141,7 +141,7 @@ def _take_back(place: str, directory: str | None, opened: list[int], made: bool)
     if made:
         os.unlink(place)
     if directory is not None:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):  # it was not made
             if not opened:
                 opened.append(os.open(directory, HOLD | os.O_DIRECTORY))
             remove_folder(opened[0], directory)

@@ -263,7 +263,7 @@ class FileLock(WithDescriptor):
     def _lock_to_remove(self) -> None:
         """Hold the lock while the name is removed: every later holder finds out that the file is gone."""
         if self._fd_open:
-            with failures_ignored:
+            with failures_ignored:  # the lock is a courtesy to those who lock the path; the file is removed anyway
                 Deadline(_GRACE).until(lambda: self._lock_now(False, 0, 0))
 
 

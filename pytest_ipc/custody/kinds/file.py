@@ -185,7 +185,7 @@ def unlink(path: str, found: os.stat_result, hold: Callable[[str, int], int | No
     try:
         if not os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), found):
             raise OSError(ESTALE, "it has been replaced")
-        with failures_ignored:
+        with failures_ignored:  # it cannot be held, and is removed by its name alone
             keeper = hold(name, folder)
         os.unlink(name, dir_fd=folder)
     finally:

@@ -31,7 +31,7 @@ def path_of(name: str) -> str:
     """Return the path of the file of semaphore *name* for this libc. Raises FileNotFoundError."""
     for prefix in _PREFIXES:
         path = f"{os.path.realpath(DIRECTORY)}/{prefix}{name[1:]}"
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):  # it may have the next prefix
             os.lstat(path)
             return path
     raise FileNotFoundError(ENOENT, f"there is no such semaphore in {os.path.realpath(DIRECTORY)}", name)
@@ -52,7 +52,7 @@ def _find(entry: Entry) -> _Files | None:
 
 def _file_of(name: str) -> _Files:
     if _PLAIN.fullmatch(name):
-        with suppress(FileNotFoundError, UnicodeEncodeError):
+        with suppress(FileNotFoundError, UnicodeEncodeError):  # there is none; no file can have the name
             path = path_of(name)
             if (found := look(path)) is not None:
                 return {path: found}
@@ -61,10 +61,10 @@ def _file_of(name: str) -> _Files:
 
 def _unfinished(entry: Entry) -> _Files:
     found: _Files = {}
-    with suppress(OSError):
+    with suppress(OSError):  # there is no /dev/shm here
         for name in filter(_UNFINISHED.fullmatch, os.listdir(DIRECTORY)):
             path = f"{os.path.realpath(DIRECTORY)}/{name}"
-            with suppress(OSError):
+            with suppress(OSError):  # gone meanwhile, or another user's, so not of this record
                 file = look(path)
                 if file and _is_plain(entry, file.status) and _was_being_made(path, entry.details["tag"]):
                     found[path] = file
@@ -113,7 +113,7 @@ def _prove(entry: Entry, found: _Files) -> str | None:
 
 def _remove(_entry: Entry, found: _Files) -> None:
     for path, file in found.items():
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):  # gone meanwhile
             unlink(path, file.status)
 
 

@@ -15,8 +15,8 @@ __all__ = ["CHILDREN"]
 
 def _find_child(entry: Entry) -> Found | None:
     tag = entry.details["tag"]
-    if not is_possible(entry):
-        return Found() if Process(entry.made["pid"], entry.made["start"]).alive() else None  # type: ignore[index]
+    if entry.made is not None and not is_possible(entry):
+        return Found() if Process(entry.made["pid"], entry.made["start"]).alive() else None
     found = ended(tag)
     if found is None:
         search = Search([entry])

@@ -28,7 +28,7 @@ def _family() -> Family:
         if listed is None:
             # As in gVisor: scan the kernel's table by SEM_STAT_ANY, which needs no permission.
             for index in range(semctl_info().highest + 1):
-                with suppress(OSError):
+                with suppress(OSError):  # there is no set at this index
                     yield of(semctl_stat(index, SEM_STAT_ANY))
 
     def stat(id: int) -> Found:

@@ -177,7 +177,7 @@ def _platform(text: str) -> Platform:
 
 
 def _seconds(text: str) -> float:
-    with suppress(ValueError):
+    with suppress(ValueError):  # the error below
         if 0 < (seconds := float(text)) < float("inf"):
             return seconds
     raise argparse.ArgumentTypeError(f"the number of seconds must be a positive number, not {text!r}")

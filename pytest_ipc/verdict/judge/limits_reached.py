@@ -131,7 +131,7 @@ def few_processes() -> str:
     def threads() -> int:
         count = 0
         for pid in os.listdir("/proc"):
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError):  # it has ended
                 if os.stat(f"/proc/{int(pid)}").st_uid == uid:
                     count += len(os.listdir(f"/proc/{pid}/task"))
         return count
@@ -203,7 +203,7 @@ def _taken(name: str) -> str:
 
 def _disk() -> str:
     for folder in (tempfile.gettempdir(), "/dev/shm"):
-        with suppress(OSError):
+        with suppress(OSError):  # there is no such folder
             room = os.statvfs(folder)
             free = room.f_frsize * room.f_bavail
             if room.f_blocks and free < 64 * MIB:
@@ -215,7 +215,7 @@ def _disk() -> str:
 
 def _read_only() -> str:
     for folder in (tempfile.gettempdir(), "/dev/shm"):
-        with suppress(OSError):
+        with suppress(OSError):  # there is no such folder
             if os.statvfs(folder).f_flag & os.ST_RDONLY:
                 return f"{folder} is mounted read-only"
     return ""

@@ -61,7 +61,7 @@ def _libc() -> str:
     try:
         if version := os.confstr("CS_GNU_LIBC_VERSION"):
             return version
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # not glibc
         pass
     loaders = sorted(path.name for path in Path("/lib").glob("ld-musl-*"))
     return f"musl ({loaders[0]})" if loaders else ""

@@ -78,7 +78,7 @@ def _made(
 def _go_apart() -> None:
     """Enter a new IPC namespace, if permitted: its objects are removed with the child, even if that is killed."""
     for flags in (CLONE_NEWIPC, CLONE_NEWIPC | CLONE_NEWUSER):
-        with suppress(OSError):
+        with suppress(OSError):  # not permitted: the objects are removed by the call itself
             unshare(flags)
             return
 

@@ -140,7 +140,7 @@ def _replace(path: Path, data: bytes, before: os.stat_result | None, executable:
             os.close(handle)
         os.replace(name, os.path.realpath(path))
     except BaseException:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):  # it was renamed, or never made
             os.unlink(name)
         raise
 
@@ -182,5 +182,5 @@ def _write_all(handle: int, data: bytes) -> None:
     while left:
         if not blocks and not ready.poll(PATIENCE * 1000):
             raise OSError(errno.EAGAIN, f"nothing was read from it for {PATIENCE:g} seconds")
-        with suppress(BlockingIOError):
+        with suppress(BlockingIOError):  # another process has filled it since
             left = left[os.write(handle, left[:_CHUNK]) :]

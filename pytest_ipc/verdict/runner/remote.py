@@ -280,7 +280,7 @@ class _Talk:
         if self._process is not None:
             result = self.platform.result
             if result is not None and not result.broken and not result.interrupted:
-                with suppress(subprocess.TimeoutExpired):
+                with suppress(subprocess.TimeoutExpired):  # it is ended below
                     self._process.wait(_SECONDS_TO_END)
             self._kill()
             assert self._process.stdout is not None
@@ -292,7 +292,7 @@ class _Talk:
             return
         for signo in (signal.SIGTERM, signal.SIGKILL):
             if self._process.poll() is None:
-                with suppress(ProcessLookupError):
+                with suppress(ProcessLookupError):  # it has ended
                     os.killpg(self._process.pid, signo)
                 self._wait(self._process)
 
@@ -304,7 +304,7 @@ class _Talk:
         while process.poll() is None and monotonic() < deadline:
             if not output.poll(50):
                 continue
-            with suppress(BlockingIOError):
+            with suppress(BlockingIOError):  # another process has read it since
                 if not os.read(self.output, 1 << 16):
                     sleep(0.05)
 

@@ -34,7 +34,7 @@ def temporary_folder() -> Iterator[Path]:
     """
     place = Path(tempfile.gettempdir())
     for left in place.glob(f"{_PREFIX}*"):
-        with suppress(OSError):
+        with suppress(OSError):  # another user's, or removed meanwhile
             _remove_if_nobodys(left)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
