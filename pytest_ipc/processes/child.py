@@ -183,7 +183,7 @@ class Child(Resource, Generic[Result]):
         __tracebackhide__ = True
         self._usable()
         seconds = check_timeout(timeout)
-        if not Deadline(seconds).until(lambda: self._leader.reap(), self.pidfd, notified=True):
+        if not Deadline(seconds).until(self._leader.reap, self.pidfd, notified=True):
             raise timed_out(seconds, f"{self!r} to end", self._now)
         self._pass_output_on()
         return self.status

@@ -25,10 +25,10 @@ class Leader:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.process = Process(pid, start_of(pid) or 0)
-        self.pidfd = _pidfd(pid)
+        self.process: Process = Process(pid, start_of(pid) or 0)
+        self.pidfd: int | None = _pidfd(pid)
         self.status: int | None = None
-        self.reaped = False
+        self.reaped: bool = False
         self._lost = ""  # why there is no status
         self._outlived = False  # others of its group lived when it was reaped
         self._parent = os.getpid()
