@@ -264,11 +264,11 @@ def test_invalid_ledger_is_named_and_skipped(command, owner, room):
     home = Path(room["XDG_RUNTIME_DIR"]) / "pytest-ipc"
     names = odd_names(home)
     status, done = command("status"), command("sweep")
-    for told in (status, done):
-        assert told.stderr == ""
-        assert all(line.isprintable() for line in told.stdout.splitlines())
+    for reported in (status, done):
+        assert reported.stderr == ""
+        assert all(line.isprintable() for line in reported.stdout.splitlines())
         for name in names:
-            assert any(line.startswith("refused") and name in line for line in told.stdout.splitlines()), name
+            assert any(line.startswith("refused") and name in line for line in reported.stdout.splitlines()), name
     assert (status.returncode, done.returncode) == (0, 1)
     assert not exists(id)
     assert not path.exists()

@@ -183,8 +183,8 @@ def test_capability_is_checked_by_its_bit(fork):
         capset(CapabilitySets(0, 0, 0))
         return before, requires_capability("CAP_CHOWN")(), requires_capability("CHOWN")()
 
-    (told, has), *lacks = fork(life).result()
-    assert told == has
+    (reported, has), *lacks = fork(life).result()
+    assert reported == has
     assert lacks == ["needs CAP_CHOWN, which this process does not have"] * 2
 
 

@@ -37,7 +37,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture
 def peer(fork: Fork, compiled: Callable[[str], Path]) -> Peer:
-    """Run a C program of this folder: peer(name, *args) -> Child. It ends with its test, whatever becomes of either."""
+    """Run a C program of this folder: peer(name, *args) -> Child, which ends with its test."""
 
     def run(name: str, *args: object) -> Child[Any]:
         program = compiled(name)

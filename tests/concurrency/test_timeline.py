@@ -57,24 +57,24 @@ def test_first_call_without_a_valid_order_is_named():
         op("C", 3, 4, "read", gave=0),
         op("C", 5, 6, "read", gave=5),
     )
-    told = explain(history, Register())
-    assert told is not None
-    assert (told.operation, told.expected) == (2, "read() in C to give 1")
-    assert told.observed == "it gave 0, which fits no order of the calls"
+    reported = explain(history, Register())
+    assert reported is not None
+    assert (reported.operation, reported.expected) == (2, "read() in C to give 1")
+    assert reported.observed == "it gave 0, which fits no order of the calls"
 
 
 def test_a_call_that_should_have_waited_is_named():
-    told = explain(History.of(op("A", 0, 1, "take", gave=5)), Line())
-    assert told is not None
-    assert told.expected == "take() in A to wait"
+    reported = explain(History.of(op("A", 0, 1, "take", gave=5)), Line())
+    assert reported is not None
+    assert reported.expected == "take() in A to wait"
 
 
 def test_a_call_that_should_not_sleep_is_named():
     history = History((op("A", 0, 1, "put", 5), op("B", 2, None, "take")), ((9, frozenset({1})),))
-    told = explain(history, Line())
-    assert told is not None
-    assert told.expected == "take() in B to give 5"
-    assert told.observed == "it slept in the call when all others had returned or slept"
+    reported = explain(history, Line())
+    assert reported is not None
+    assert reported.expected == "take() in B to give 5"
+    assert reported.observed == "it slept in the call when all others had returned or slept"
 
 
 def test_of_a_call_of_two_phases_the_results_of_the_last_are_named():
@@ -87,17 +87,17 @@ def test_of_a_call_of_two_phases_the_results_of_the_last_are_named():
         op("B", 5, 9, "flock", 1, exclusive, result=Fails(EAGAIN)),
         phases=phases,
     )
-    told = explain(history, FlockSpec())
-    assert told is not None
-    assert told.expected == "flock(LOCK_EX | LOCK_NB) in B to return"
+    reported = explain(history, FlockSpec())
+    assert reported is not None
+    assert reported.expected == "flock(LOCK_EX | LOCK_NB) in B to return"
 
 
 def test_of_many_results_a_few_are_named():
     writes = tuple(op(chr(65 + n), 0, 9, "write", n) for n in range(6))
-    told = explain(History((*writes, op("Z", 10, 11, "read", gave=9))), Register())
-    assert told is not None
-    assert told.expected.startswith("read() in Z to give ")
-    assert told.expected.endswith(" or one of 3 other results")
+    reported = explain(History((*writes, op("Z", 10, 11, "read", gave=9))), Register())
+    assert reported is not None
+    assert reported.expected.startswith("read() in Z to give ")
+    assert reported.expected.endswith(" or one of 3 other results")
 
 
 def test_valid_history_has_no_explanation():

@@ -57,11 +57,11 @@ def test_process_killed_at_any_call_leaks_nothing(tmp_path, pytestconfig, record
     assert calls > 500, "the run makes and removes everything"
     step = 1 if pytestconfig.getoption("--every-call") else calls * 2 // SAMPLE
     # Some more than were counted: where it waits, it asks more often one time than another.
-    told = kill_at(tmp_path, how, *range(1 + part * step, calls + calls // 10, PARTS * step))
-    record_property("points", len(told))
-    record_property("slowest", max(float(str(point["seconds"])) for point in told))
-    assert [point for point in told if point["left"]] == []
-    assert sum(point["at"] is not None for point in told) > len(told) // 2, "most of them were killed"
+    reported = kill_at(tmp_path, how, *range(1 + part * step, calls + calls // 10, PARTS * step))
+    record_property("points", len(reported))
+    record_property("slowest", max(float(str(point["seconds"])) for point in reported))
+    assert [point for point in reported if point["left"]] == []
+    assert sum(point["at"] is not None for point in reported) > len(reported) // 2, "most of them were killed"
 
 
 @pytest.mark.usefixtures("_traceable")

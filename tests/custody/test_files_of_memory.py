@@ -52,12 +52,16 @@ def test_leftovers_of_a_killed_process_are_removed(state_dir, fork):
     child.wait()
     paths = child.output.split()
     assert len(paths) == 3
-    told = sweep(dry_run=True).removed
+    reported = sweep(dry_run=True).removed
     assert all(map(os.path.lexists, paths))
     done = sweep()
     assert not any(map(os.path.lexists, [*paths, os.path.dirname(paths[1])]))
-    assert sorted(told) == sorted(done.removed)
-    assert sorted(line.partition("/")[0] for line in told) == ["POSIX shared memory ", "mapped file ", "mapped file "]
+    assert sorted(reported) == sorted(done.removed)
+    assert sorted(line.partition("/")[0] for line in reported) == [
+        "POSIX shared memory ",
+        "mapped file ",
+        "mapped file ",
+    ]
     assert (done.left, done.refused) == ([], [])
 
 

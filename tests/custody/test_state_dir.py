@@ -235,11 +235,11 @@ def test_read_only_file_system(runtime, fork, disk):
             except StateDirError as error:
                 return str(error)
 
-    told = fork(life).result(timeout=30)
-    if told.startswith("not here"):
-        pytest.skip(told)
-    assert ("No space left" if disk == "full" else "Read-only file system") in told
-    assert "so no object is created" in told
+    reported = fork(life).result(timeout=30)
+    if reported.startswith("not here"):
+        pytest.skip(reported)
+    assert ("No space left" if disk == "full" else "Read-only file system") in reported
+    assert "so no object is created" in reported
 
 
 def test_the_suites_python_can_load_it_isolated():

@@ -87,12 +87,12 @@ def own_only() -> list[str]:
 def test_dry_run_reports_the_same_and_removes_nothing(state_dir, left):
     segment, paths, daemon = left
     files = sorted(os.listdir(state_dir))
-    told = sweep(dry_run=True)
+    planned = sweep(dry_run=True)
     state = process_state(daemon)
     assert (exists(segment), all(map(os.path.lexists, paths)), sorted(os.listdir(state_dir))) == (True, True, files)
     assert state is not None
     assert state.state != "Z"
-    assert sorted(told.removed) == sorted(sweep().removed)
+    assert sorted(planned.removed) == sorted(sweep().removed)
 
 
 def test_each_line_names_object_creator_and_place(state_dir):
@@ -200,13 +200,13 @@ def test_two_sweeps_at_once_share_the_work(state_dir):
     for sweeper in sweepers:
         assert sweeper.stdin is not None
         sweeper.stdin.close()
-    told = []
+    counts = []
     for sweeper in sweepers:
         assert sweeper.stdout is not None
-        told.append(list(map(int, sweeper.stdout.read().split())))
+        counts.append(list(map(int, sweeper.stdout.read().split())))
         assert sweeper.wait(30) == 0
         sweeper.stdout.close()
-    assert [sum(column) for column in zip(*told, strict=True)] == [40, 0, 0]
+    assert [sum(column) for column in zip(*counts, strict=True)] == [40, 0, 0]
     assert not any(directory.exists() for directory in directories)
     assert [name for name in os.listdir(state_dir) if name.endswith("ledger")] == own_only()
 

@@ -41,8 +41,8 @@ def test_limits_equal_those_of_ipcs():
     program = shutil.which("ipcs")
     if program is None or limits()["kernel.sem.semmsl"].value is None:
         pytest.skip("needs ipcs and the files below /proc/sys/kernel")
-    told = subprocess.run([program, "-l"], capture_output=True, text=True, check=True, env={"LC_ALL": "C"}).stdout
-    said = {name.strip(): number.strip() for name, _, number in (line.partition("=") for line in told.splitlines())}
+    reported = subprocess.run([program, "-l"], capture_output=True, text=True, check=True, env={"LC_ALL": "C"}).stdout
+    said = {name.strip(): number.strip() for name, _, number in (line.partition("=") for line in reported.splitlines())}
     for name, line in {
         "kernel.sem.semmsl": "max semaphores per array",
         "kernel.sem.semmns": "max semaphores system wide",

@@ -139,11 +139,11 @@ def test_notify_sends_the_signal_of_setsig(tmp_path, fork):
             ipc.fcntl_notify(fd, ipc.DN_CREATE | ipc.DN_MULTISHOT)
         except OSError as error:
             return error.errno  # a kernel without dnotify
-        told = []
+        reported = []
         for name in "ab":
             (tmp_path / name).touch()
-            told.append(ipc.sigtimedwait([signal.SIGRTMIN], 5).fd == fd)
-        return told
+            reported.append(ipc.sigtimedwait([signal.SIGRTMIN], 5).fd == fd)
+        return reported
 
     assert fork(life).result() in ([True, True], EINVAL)
 
@@ -161,8 +161,8 @@ def test_lease_break_signal_has_the_descriptor(tmp_path, fork):
             return error.errno
         with fails_with(EAGAIN):
             ipc.open(tmp_path / "file", os.O_WRONLY | os.O_NONBLOCK)
-        told = ipc.sigtimedwait([signal.SIGRTMIN], 5)
-        return told.fd == fd, told.code == ipc.POLL_MSG
+        reported = ipc.sigtimedwait([signal.SIGRTMIN], 5)
+        return reported.fd == fd, reported.code == ipc.POLL_MSG
 
     assert fork(life).result() in ((True, True), EINVAL, EAGAIN)
 

@@ -122,8 +122,8 @@ def test_timer_create_returns_distinct_timers():
 
 
 def test_getitimer_does_not_change_the_timer():
-    told = getitimer(signal.ITIMER_VIRTUAL)
-    assert getitimer(signal.ITIMER_VIRTUAL) == told == ItimerVal()
+    reported = getitimer(signal.ITIMER_VIRTUAL)
+    assert getitimer(signal.ITIMER_VIRTUAL) == reported == ItimerVal()
 
 
 def test_address_in_the_upper_half_reaches_the_kernel():

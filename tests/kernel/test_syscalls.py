@@ -95,7 +95,7 @@ def test_unknown_machine_has_no_numbers(on_machine):
 
 
 @pytest.mark.parametrize(
-    ("machine", "told", "counted"),
+    ("machine", "reported", "counted"),
     [
         ("s390x", b"0 0x3 0x7ff", "x86_64"),
         ("x86_64", b"0 0x3 0x7ff", "x86_64"),
@@ -107,9 +107,9 @@ def test_unknown_machine_has_no_numbers(on_machine):
         ("vax", b"0 0x3 0x7ff", "vax"),
     ],
 )
-def test_proc_shows_the_numbers_of_the_emulators_host(tmp_path, monkeypatch, machine, told, counted):
+def test_proc_shows_the_numbers_of_the_emulators_host(tmp_path, monkeypatch, machine, reported, counted):
     """The call that reads the file is the only one whose name is known."""
-    (tmp_path / "syscall").write_bytes(told)
+    (tmp_path / "syscall").write_bytes(reported)
     real = os.open
     monkeypatch.setattr(unpatched.os, "open", lambda _path, flags: real(tmp_path / "syscall", flags))
     monkeypatch.setattr(syscalls, "machine", lambda: machine)

@@ -71,20 +71,20 @@ def test_namespace_name_equals_that_of_lsns(ipc_namespace):
     child = ipc_namespace().fork(signal.pause)
     child.wait_blocked("pause")
     name = os.readlink(f"/proc/{child.pid}/ns/ipc")
-    told = run(lsns, "--type", "ipc", "--noheadings", "--output", "NS,PID")
-    assert [name.strip("ipc:[]"), str(child.pid)] in [line.split() for line in told.splitlines()]
+    reported = run(lsns, "--type", "ipc", "--noheadings", "--output", "NS,PID")
+    assert [name.strip("ipc:[]"), str(child.pid)] in [line.split() for line in reported.splitlines()]
 
 
 def test_prlimit_shows_the_same_limits():
     prlimit = program("prlimit")
-    told = run(prlimit, "--nofile", "--noheadings", "--raw", "--output", "SOFT,HARD", "--pid", str(os.getpid()))
-    assert told.split() == [str(value) for value in getrlimit(7)]
+    reported = run(prlimit, "--nofile", "--noheadings", "--raw", "--output", "SOFT,HARD", "--pid", str(os.getpid()))
+    assert reported.split() == [str(value) for value in getrlimit(7)]
 
 
 def test_setpriv_shows_the_same_capabilities():
     setpriv = program("setpriv")
-    told = run(setpriv, "--dump")
-    (line,) = [line for line in told.splitlines() if line.startswith("Capability bounding set:")]
+    reported = run(setpriv, "--dump")
+    (line,) = [line for line in reported.splitlines() if line.startswith("Capability bounding set:")]
     named = set(line.partition(":")[2].strip().split(","))
     if named == {"[none]"}:
         pytest.skip("setpriv shows no capability")

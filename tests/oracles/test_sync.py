@@ -71,9 +71,9 @@ def test_its_timer_is_ours_and_ours_its():
     fd = os.timerfd_create(time.CLOCK_MONOTONIC)  # type: ignore[attr-defined,unused-ignore]
     try:
         os.timerfd_settime(fd, initial=600, interval=7)  # type: ignore[attr-defined,unused-ignore]
-        told = timerfd_gettime(fd)
-        assert told.interval == Timespec(7)
-        assert Timespec(500) < told.value <= Timespec(600)
+        reported = timerfd_gettime(fd)
+        assert reported.interval == Timespec(7)
+        assert Timespec(500) < reported.value <= Timespec(600)
         os.timerfd_settime_ns(fd, initial=1)  # type: ignore[attr-defined,unused-ignore]
         assert timerfd_read(fd) == 1
     finally:
@@ -88,9 +88,9 @@ def test_its_timer_is_ours_and_ours_its():
 def test_interval_timers_are_the_same_to_both(fork):
     def life() -> None:
         signal.setitimer(ITIMER_VIRTUAL, 600, 7.5)
-        told = getitimer(ITIMER_VIRTUAL)
-        assert told.interval == Timeval(7, 500_000)
-        assert 500 < told.value.seconds <= 601
+        reported = getitimer(ITIMER_VIRTUAL)
+        assert reported.interval == Timeval(7, 500_000)
+        assert 500 < reported.value.seconds <= 601
         setitimer(ITIMER_REAL, ItimerVal(Timeval(50), Timeval(0, 250_000)))
         left, interval = signal.getitimer(ITIMER_REAL)
         assert 0 < left <= 50

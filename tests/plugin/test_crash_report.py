@@ -76,7 +76,7 @@ def test_kernel_without_pidfds_is_reported(pytester, state_dir):
     result.stdout.fnmatch_lines(["ipc: pidfd_open(2) is not available *: the reaper polls 20 times a second"])
 
 
-def test_run_without_objects_does_not_mention_pidfds(pytester, state_dir):
+def test_run_without_objects_prints_no_hint(pytester, state_dir):
     assert state_dir.is_dir()
     pytester.makeconftest("from pytest_ipc.unpatched import os\ndel os.pidfd_open\n")
     pytester.makepyfile("def test_nothing(): pass")
@@ -175,8 +175,8 @@ def test_each_crash_report_names_its_own_leftovers(pytester, state_dir, monkeypa
             if block.startswith("'test_each_crash_report_names_its_own_leftovers.py::test_dies[")
             else ""
         )
-        told = [size for size in ("1111", "2222", "3333") if f", {size} bytes)" in block]
-        assert told == ([size] if size else [])
+        reported = [size for size in ("1111", "2222", "3333") if f", {size} bytes)" in block]
+        assert reported == ([size] if size else [])
 
 
 # SIGTERM.

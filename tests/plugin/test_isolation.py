@@ -296,10 +296,10 @@ def test_run_killed_with_its_reaper_leaks_nothing(pytester, how):
 
     assert Deadline(30).until(is_gone)
     for command, line in (("sweep", "nothing was leaked"), ("status", "no objects are owned")):
-        told = subprocess.run(
+        reported = subprocess.run(
             [sys.executable, "-c", HERE_ALONE, command], capture_output=True, text=True, check=True, timeout=60
         )
-        assert told.stdout.splitlines()[-1].startswith(line)
+        assert reported.stdout.splitlines()[-1].startswith(line)
     assert not list(Path(os.environ["XDG_RUNTIME_DIR"]).glob("pytest-ipc/*"))
 
 

@@ -215,8 +215,8 @@ def test_fixtures_fail_on_other_systems_with_one_sentence(pytester):
     )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=1, failed=len(FIXTURES))
-    told = "\nthe fixtures of pytest-ipc need Linux, not darwin\n"
-    assert result.stdout.str().count(told) == len(FIXTURES)
+    reported = "\nthe fixtures of pytest-ipc need Linux, not darwin\n"
+    assert result.stdout.str().count(reported) == len(FIXTURES)
     result.stdout.no_fnmatch_line("*Traceback*")
 
 

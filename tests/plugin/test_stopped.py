@@ -23,7 +23,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_child_that_returns_fails_its_parents_test(run, way):
-    statement, told, status = WAYS[way]
+    statement, reported, status = WAYS[way]
     result, log = run(f"""
 def test_forks(resource):
     pid = os.fork()
@@ -33,7 +33,7 @@ def test_forks(resource):
     log("parent went on")
 """)
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["*test_forks*", ADVICE, "child *, in the call:", *told])
+    result.stdout.fnmatch_lines(["*test_forks*", ADVICE, "child *, in the call:", *reported])
     assert log == Counter(
         {
             "before": 1,
@@ -76,7 +76,7 @@ FIXTURES = {
 @pytest.mark.parametrize("way", ["returns", "raises"])
 @pytest.mark.parametrize("phase", FIXTURES)
 def test_it_is_so_in_fixtures(run, phase, way):
-    statement, told, _ = WAYS[way]
+    statement, reported, _ = WAYS[way]
     result, log = run(f"""
 def come_back():
     pid = os.fork()
@@ -108,7 +108,7 @@ def test_forks(inner):
     part = "setup" if phase == "setup" else "tear-down"
     result.stdout.fnmatch_lines([ADVICE, f"child *, in the {part} of the fixture 'forks':"])
     if phase == "setup":
-        result.stdout.fnmatch_lines(told)
+        result.stdout.fnmatch_lines(reported)
         assert log["inner set up"] == 1
     else:
         assert (log["inner torn down"], log["ran"]) == (1, 1)
@@ -118,7 +118,7 @@ def test_forks(inner):
 @pytest.mark.parametrize("where", ["test", "setUp", "subtest"])
 @pytest.mark.parametrize("way", ["returns", "fails", "exits"])
 def test_it_is_so_in_unittest(run, where, way):
-    statement, told, status = WAYS[way]
+    statement, reported, status = WAYS[way]
     result, log = run(f"""
 class TestOld(unittest.TestCase):
     def come_back(self):
@@ -146,7 +146,7 @@ class TestOld(unittest.TestCase):
                 self.fork()
 """)
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines([ADVICE, "child *, in the call:", *told])
+    result.stdout.fnmatch_lines([ADVICE, "child *, in the call:", *reported])
     assert (log[f"child left with {status}"], log["tearDown"], log["ran"], log["after"]) == (1, 1, 1, 1)
 
 

@@ -72,16 +72,16 @@ def test_it_is_closed_once_and_then_refused():
 
 
 def test_signals_do_not_end_a_wait(fork, eventfd, signals):
-    counter, told = eventfd(), eventfd()
+    counter, reported = eventfd(), eventfd()
 
     def life():
-        signals.catch(10, lambda *_: told.write())
+        signals.catch(10, lambda *_: reported.write())
         return counter.read()
 
     child = fork(life)
     child.wait_blocked("poll")
     child.signal(10)
-    told.read()
+    reported.read()
     counter.write(2)
     assert child.result() == 2
 

@@ -40,16 +40,16 @@ def test_waiters_are_requeued_to_another_word(fork, futex):
 
 
 def test_a_signal_does_not_end_a_wait(fork, futex, signals, eventfd):
-    word, told = futex(), eventfd()
+    word, reported = futex(), eventfd()
 
     def life():
-        signals.catch(10, lambda *_: told.write())
+        signals.catch(10, lambda *_: reported.write())
         return word.wait(0)
 
     child = fork(life)
     child.wait_blocked("futex")
     child.signal(10)
-    told.read()
+    reported.read()
     child.wait_blocked("futex")
     assert word.wake() == 1
     assert child.result() is True

@@ -113,12 +113,12 @@ def test_message_is_notified_by_a_signal(queue, fork, signals):
         info = sigtimedwait({signal.SIGUSR1}, 60)
         return info.value, info.pid
 
-    told = fork(child)
-    told.wait_blocked("sigtimedwait")
+    reported = fork(child)
+    reported.wait_blocked("sigtimedwait")
     with fails_with(EBUSY):
         queue.notify(None)
     queue.send(b"x")
-    assert told.result() == (5, os.getpid())
+    assert reported.result() == (5, os.getpid())
 
 
 def test_notification_is_registered_and_released(queue, fork):

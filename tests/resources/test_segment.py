@@ -208,8 +208,8 @@ def test_the_record_names_the_namespace_that_the_segment_is_in(fork, monkeypatch
 
     Segment.create().close()
     here = named.pop()
-    told = fork(life).result()
-    if told is None:
+    reported = fork(life).result()
+    if reported is None:
         pytest.skip("no new IPC namespace without the privilege")
-    assert told[0] == told[1]
-    assert (here, len(set(told[1]))) == (told[1][0], 2)
+    assert reported[0] == reported[1]
+    assert (here, len(set(reported[1]))) == (reported[1][0], 2)

@@ -98,10 +98,10 @@ def test_where_dev_shm_is_too_small_it_is_said_with_the_numbers(fork):
                 with pytest.raises(OSError, match="No space left") as caught:
                     fails()
                 assert caught.value.errno == ENOSPC
-                told = (
+                reported = (
                     r"while giving shared memory /\S+ 1?600000 bytes: its file system has 4\d{5} bytes free of 1048576"
                 )
-                assert re.fullmatch(told, caught.value.__notes__[0])
+                assert re.fullmatch(reported, caught.value.__notes__[0])
             assert (first.size, os.listdir("/dev/shm")) == (600_000, [first.name[1:]])
             ipc.posix_shm(2_000_000, allocated=False)
         return os.listdir("/dev/shm")

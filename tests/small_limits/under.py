@@ -95,7 +95,7 @@ def pipes_taken() -> Iterator[None]:
     """Processes of this user hold as many pages in pipes as it may have before new ones become small."""
     with ExitStack() as stack:
         while True:
-            ready, told = os.pipe()
+            ready, reported = os.pipe()
             child = os.fork()
             if child == 0:
                 prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -104,11 +104,11 @@ def pipes_taken() -> Iterator[None]:
                 with suppress(OSError):
                     while not full:
                         full = getpipe_size(os.pipe()[0]) < 16 * os.sysconf("SC_PAGE_SIZE")
-                os.write(told, b"full" if full else b"more")
+                os.write(reported, b"full" if full else b"more")
                 signal.pause()
             stack.callback(os.waitpid, child, 0)
             stack.callback(os.kill, child, signal.SIGKILL)
-            os.close(told)
+            os.close(reported)
             answer = os.read(ready, 4)
             os.close(ready)
             if answer != b"more":

@@ -222,14 +222,14 @@ TOO_LONG = {
 @pytest.mark.parametrize("processes", ["0", "1"])
 @pytest.mark.parametrize("body", TOO_LONG)
 def test_clause_that_passes_its_time_limit_is_a_time_out_whatever_catches_it(run_suite, body, processes):
-    status, verdicts, broken, told = run_suite(_slow(body), HOLDS, processes=processes, seconds=0.5)
+    status, verdicts, broken, lines = run_suite(_slow(body), HOLDS, processes=processes, seconds=0.5)
     verdict, reason = TOO_LONG[body]
     assert (status, verdicts, broken) == (
         int(verdict == "deviates"),
         {"a.slow": verdict, "a.holds": "holds"},
         [],
     )
-    assert f"a.slow {verdict} {reason}" in told
+    assert f"a.slow {verdict} {reason}" in lines
 
 
 SLOW_MODEL = f"""
@@ -251,9 +251,9 @@ def test_slow():
 
 
 def test_model_with_too_much_to_do_is_untested(run_suite):
-    status, verdicts, broken, told = run_suite(SLOW_MODEL, seconds=2)
+    status, verdicts, broken, lines = run_suite(SLOW_MODEL, seconds=2)
     assert (status, verdicts, broken) == (0, {"a.slow": "untested"}, [])
-    assert "needs a machine that is faster: the model agreed with the kernel for 2 s, but only in " in told[0]
+    assert "needs a machine that is faster: the model agreed with the kernel for 2 s, but only in " in lines[0]
 
 
 def test_alarm_kills_the_child(run_suite):
@@ -294,9 +294,9 @@ def test_family(number):
 
 @pytest.mark.parametrize("processes", ["0", "2"])
 def test_clause_of_several_tests_has_the_worst_verdict(run_suite, processes):
-    status, verdicts, broken, told = run_suite(FAMILY, HOLDS, processes=processes)
+    status, verdicts, broken, lines = run_suite(FAMILY, HOLDS, processes=processes)
     assert (status, verdicts, broken) == (1, {"a.family": "deviates", "a.holds": "holds"}, [])
-    assert sorted(told) == ["a.family deviates expected number not to be 2, it is 2", "a.holds holds"]
+    assert sorted(lines) == ["a.family deviates expected number not to be 2, it is 2", "a.holds holds"]
 
 
 LATE = """
