@@ -77,6 +77,7 @@ class Ipc:
         stdin: bytes | int | None = None,
         pass_fds: Sequence[int] = (),
         signals: str = "default",
+        may_fail: bool = False,
     ) -> Program:
         """Start a program: *argv*[0], found in PATH, with these arguments (execve(2)).
 
@@ -84,6 +85,8 @@ class Ipc:
         for /dev/null. The program inherits only the standard streams and *pass_fds*. With *signals* "default" every
         signal has its default disposition and none is blocked, as from a shell; with "inherit" they are those of this
         process.
+
+        A crash, as by SIGSEGV, fails the test at its end unless the test waits for the program or *may_fail* is true.
 
         OSError with the errno of execve(2) or chdir(2): ENOENT if there is no such program, EACCES if it is not
         executable.
@@ -99,6 +102,7 @@ class Ipc:
             stdin=stdin,
             pass_fds=pass_fds,
             signals=signals,
+            may_fail=may_fail,
             scope=self.scope,
         )
 

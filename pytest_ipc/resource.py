@@ -97,6 +97,10 @@ class Resource:
         """Return the descriptors of the object, which a forked child needs."""
         return []
 
+    def all_descriptors(self) -> list[int]:
+        """Return every descriptor that this object holds, including those that a forked child does not need."""
+        return self.descriptors()
+
     def _usable(self) -> None:
         if self._closed:
             raise ValueError(f"{self!r} is closed")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
+from weakref import WeakSet
 
 from ..unpatched import os
 from .cleanup import attempt, raise_together
@@ -31,6 +32,13 @@ class Scope:
 
     def __init__(self) -> None:
         self._owned: dict[int, tuple[int, Closable]] = {}
+        self._reported: list[BaseException] = []
+        _scopes.add(self)
+
+    @staticmethod
+    def all_open() -> list[Scope]:
+        """Return the scopes of this process that own something."""
+        return [scope for scope in _scopes if scope.owned()]
 
     def own(self, resource: Owned) -> Owned:
         """Close *resource* with this scope, unless it is closed before. Return it."""
@@ -44,6 +52,10 @@ class Scope:
     def owned(self) -> list[Closable]:
         """Return the resources of this scope, oldest first, including those that a forked child inherited."""
         return [resource for _, resource in self._owned.values()]
+
+    def report(self, failure: BaseException) -> None:
+        """Have close() raise *failure*, which a resource has found when it was closed."""
+        self._reported.append(failure)
 
     def close(self) -> None:
         """Close all resources that this process created in this scope, newest first.
@@ -62,8 +74,9 @@ class Scope:
                 if len(self._owned) == at_last_interrupt:
                     break  # no progress since the last interrupt: the rest stays owned and on record
                 at_last_interrupt = len(self._owned)
-        if failures:
-            raise_together(failures, "resources could not be released")
+        reported, self._reported = self._reported, []
+        if failures or reported:
+            raise_together([*failures, *reported], "resources could not be released")
 
     def _close_own(self, failures: list[BaseException]) -> None:
         # Not a loop over a list, as closing may close or register others. A resource stays owned until it is closed, so
@@ -86,3 +99,6 @@ class Scope:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+_scopes: WeakSet[Scope] = WeakSet()

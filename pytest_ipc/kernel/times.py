@@ -26,7 +26,7 @@ _clock_gettime = CDLL(None).clock_gettime
 _clock_gettime.argtypes = (c_int, c_void_p)
 
 
-def _now(clock: int) -> int:
+def time_of(clock: int) -> int:
     """Return the time of *clock* in nanoseconds (clock_gettime(2)).
 
     It comes from libc, because time-machine replaces Python's function in C.
@@ -53,7 +53,7 @@ class Timespec:
     @classmethod
     def ahead(cls, seconds: float, clock: int) -> Self:
         """Return the time of *clock* that is *seconds* ahead, at most the last one of a time_t."""
-        sec, nsec = divmod(_now(clock) + int(min(seconds, _MOST) * 1_000_000_000), 1_000_000_000)
+        sec, nsec = divmod(time_of(clock) + int(min(seconds, _MOST) * 1_000_000_000), 1_000_000_000)
         return cls(min(sec, int(_MOST)), nsec)
 
     @property

@@ -21,6 +21,7 @@ from .fixtures import register_fixtures
 from .fork_guard import ForkGuard
 
 if TYPE_CHECKING:
+    from ..audit.leak import Detector
     from .crash_report import CustodyWatch
 
 note_runners()
@@ -36,8 +37,24 @@ _MARKERS = {
     "'kernel.shmmni', is within these bounds; pytest_ipc.limits() lists the limits",
     "ipc_requires_capability": "(*names): Skip the test unless this process has the capabilities, as in "
     "'CAP_SYS_ADMIN', and may use them",
+    "ipc_leaks": "(action, *, KIND=ACTION or number): What happens with leaks of the test: 'ignore', 'warn', 'error' or "
+    "'fix', or how many of a kind are allowed, as in ipc_leaks('error', threads='ignore', descriptors=2)",
     "ipc_requires_kernel": "(version): Skip the test on kernels older than *version*, as in '5.10'",
 }
+
+
+# The fixtures on which all others of ours depend.
+_OWNERS = frozenset({"ipc_scope", "ipc_class", "ipc_module", "ipc_package", "ipc_session"})
+
+
+class _HookSpecs:
+    @pytest.hookspec
+    def pytest_ipc_leak_detectors(self) -> list[Detector]:  # type: ignore[empty-body]
+        """Return further leak detectors, which are asked for leaks after those of this plugin."""
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(_HookSpecs)
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -59,6 +76,13 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         help="Run the tests in an IPC namespace of their own, each pytest-xdist worker in another (ini: ipc_isolate)",
     )
     parser.addini("ipc_isolate", "As --ipc-isolate", type="bool", default=False)
+    group.addoption(
+        "--ipc-leaks",
+        metavar="POLICY",
+        help="What happens with what a test leaves: ignore, warn, error or fix, for single kinds as KIND=ACTION (ini: ipc_leaks; "
+        "default: warn for tests that use a fixture of this plugin, else ignore)",
+    )
+    parser.addini("ipc_leaks", "As --ipc-leaks", default="")
     parser.addini(
         "ipc_short_names",
         "Define the fixtures with short names (fifo, fork, …); if false, only `ipc` and names that begin with `ipc_`",
@@ -93,6 +117,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("dist", "no") != "no":
         # The controller of workers collects nothing: only the reports of its workers show whether there are clauses.
         config.pluginmanager.register(ClauseSummary(), "ipc-clause-summary")
+        if sys.platform.startswith("linux"):
+            from .leak_check import LeakSummary
+
+            config.pluginmanager.register(LeakSummary(), "ipc-leak-summary")
     if not sys.platform.startswith("linux"):
         return
     if hasattr(config, "workerinput"):
@@ -181,9 +209,29 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             config.hook.pytest_collectreport(report=report)
             items.clear()
     result = yield
-    if found := _marked(items):
+    found = _marked(items)
+    if found:
         _serve(config, found)
+    if sys.platform.startswith("linux"):
+        _check_leaks(config, items, found)
     return result
+
+
+def _check_leaks(config: pytest.Config, items: list[pytest.Item], marked: list[pytest.Item]) -> None:
+    """Register the leak check if a policy is configured, for all tests or for one, or if a test uses a fixture of ours."""
+    policy = str(config.getoption("--ipc-leaks") or config.getini("ipc_leaks") or "").strip()
+    if policy == "ignore" or not policy:
+        by_mark = any(item.get_closest_marker("ipc_leaks") is not None for item in marked)
+        used = not policy and any(not _OWNERS.isdisjoint(getattr(item, "fixturenames", ())) for item in items)
+        if not by_mark and not used:
+            return
+    from .leak_check import LeakCheck, LeakSummary
+
+    manager = config.pluginmanager
+    if not manager.has_plugin("ipc-leak-check"):
+        manager.register(LeakCheck(config), "ipc-leak-check")
+    if not hasattr(config, "workerinput") and not manager.has_plugin("ipc-leak-summary"):
+        manager.register(LeakSummary(), "ipc-leak-summary")
 
 
 def _serve(config: pytest.Config, found: list[pytest.Item]) -> None:

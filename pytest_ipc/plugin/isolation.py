@@ -1,4 +1,4 @@
-"""--ipc-isolate: run tests in their own IPC namespace, each pytest-xdist worker in another.
+"""--ipc-isolate: run tests in their own IPC namespace, /dev/shm and /dev/mqueue, each pytest-xdist worker in others.
 
 The run itself moves to a new namespace, or each pytest-xdist worker while the controller stays. The kernel removes the
 objects of a namespace with its last process. This takes CAP_SYS_ADMIN, or also a new user namespace, in which the user
@@ -18,13 +18,17 @@ from typing import Any
 import pytest
 
 from ..custody.namespaces import ipc_namespace
-from ..kernel.namespace import CLONE_NEWIPC, setns, unshare
+from ..kernel.namespace import CLONE_NEWIPC, CLONE_NEWNS, setns, unshare
 from ..processes.trial import trial
 from ..unpatched import os
-from .isolation_exec import move
+from .isolation_exec import PLACES, move
 
 _WAY_OUT = "util-linux's `unshare -Uri pytest …` runs all of pytest in one"
 NEEDED = f"a new IPC namespace needs CAP_SYS_ADMIN, or user namespaces for unprivileged users; {_WAY_OUT}"
+_SHARED = (
+    "POSIX objects there outlive a killed run, and cannot be attributed to a test; a mount namespace needs CAP_SYS_ADMIN, "
+    "or user namespaces for unprivileged users: in Docker --cap-add SYS_ADMIN --security-opt apparmor=unconfined"
+)
 _ONE_THREAD = (
     "without CAP_SYS_ADMIN a process enters an IPC namespace together with a user namespace, for which it must be "
     f"single-threaded; this one has {{}} threads, because another plugin starts threads at import; {_WAY_OUT}"
@@ -50,7 +54,7 @@ def isolation(config: pytest.Config, sweep: Callable[[], None]) -> object:
     Raises pytest.UsageError where isolation is impossible.
     """
     if hasattr(config, "workerinput"):
-        return IsolatedRun(config.workerinput.get("ipc_namespace", ""))
+        return IsolatedRun(config.workerinput["ipc_namespace"])
     if config.getoption("dist", "no") != "no":
         return IsolatedWorkers()
     sweep()  # the leftovers of other runs are in the current namespace
@@ -60,20 +64,27 @@ def isolation(config: pytest.Config, sweep: Callable[[], None]) -> object:
 class IsolatedRun:
     """The plugin object of a process that runs tests: the run itself, or a worker, with its controller's namespace."""
 
-    def __init__(self, controllers: str | None) -> None:
-        self._back: int | None = None
+    def __init__(self, controllers: dict[str, str] | None) -> None:
+        self._back: list[tuple[int, int]] = []
         self._failure = ""
+        self._shared: dict[str, str] = {}
+        before = _devices()
+        self._directory = os.getcwd()
         try:
-            if os.path.exists("/proc/self/ns/ipc"):
-                self._back = os.open("/proc/self/ns/ipc", os.O_RDONLY | os.O_CLOEXEC)
-            move()
+            for flag, name in ((CLONE_NEWNS, "mnt"), (CLONE_NEWIPC, "ipc")):
+                if os.path.exists(f"/proc/self/ns/{name}"):
+                    self._back.append((flag, os.open(f"/proc/self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)))
+            self._shared = move()
         except OSError as error:
             if controllers is None:
                 threads = len(os.listdir("/proc/self/task")) if error.errno == EINVAL else 1
                 reason = _ONE_THREAD.format(threads) if threads > 1 else f"{NEEDED}: {error.strerror}"
                 raise pytest.UsageError(f"--ipc-isolate: {reason}") from None
-            if ipc_namespace() == controllers:  # else this worker was started in its own
+            before = {place: controllers.get(place, "") for place in PLACES}
+            if ipc_namespace() == controllers["ipc"]:  # else this worker was started in its own
                 self._failure = f"--ipc-isolate: {NEEDED}: {error.strerror} in a worker"
+        now = _devices()
+        self.isolated = frozenset({"ipc"} | {place for place in PLACES if now[place] and now[place] != before[place]})
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Report a worker's failure to move as a collection error: an exception would end in an INTERNALERROR."""
@@ -83,17 +94,20 @@ class IsolatedRun:
             items.clear()
 
     def pytest_report_header(self) -> str:
-        return "ipc: this run is in its own IPC namespace"
+        return _header("this run is", [place for place in PLACES if place in self.isolated], self._shared)
 
     def pytest_unconfigure(self) -> None:
-        """Return to the previous namespace, for callers of pytest.main(); impossible from a user namespace."""
-        if self._back is not None:
+        """Return to the previous namespaces, for callers of pytest.main(); impossible from a user namespace."""
+        for flag, fd in self._back:
             try:
-                setns(self._back, CLONE_NEWIPC)
+                setns(fd, flag)
+                if flag == CLONE_NEWNS:
+                    os.chdir(self._directory)  # setns(2) has changed it to the root
             except OSError:
-                return
+                continue
             finally:
-                os.close(self._back)
+                os.close(fd)
+        self._back.clear()
 
 
 class IsolatedWorkers:
@@ -106,7 +120,7 @@ class IsolatedWorkers:
             raise pytest.UsageError(f"--ipc-isolate: {NEEDED}: {refusal.strerror}")
 
     def pytest_report_header(self) -> str:
-        return "ipc: each worker is in its own IPC namespace"
+        return _header("each worker is", list(PLACES), {})
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_setupnodes(self, specs: list[Any]) -> None:
@@ -121,5 +135,25 @@ class IsolatedWorkers:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Send the controller's IPC namespace to a worker."""
-        node.workerinput["ipc_namespace"] = ipc_namespace()
+        """Send the controller's namespace and devices to a worker."""
+        node.workerinput["ipc_namespace"] = {"ipc": ipc_namespace(), **_devices()}
+
+
+def _devices() -> dict[str, str]:
+    """Return the device of each of the PLACES, or "" if it does not exist; another mount is another device."""
+    found = {}
+    for place in PLACES:
+        try:
+            found[place] = str(os.stat(place).st_dev)
+        except OSError:
+            found[place] = ""
+    return found
+
+
+def _header(who: str, own: list[str], shared: dict[str, str]) -> str:
+    text = f"ipc: {who} in its own IPC namespace"
+    if own:
+        text += f", with its own {' and '.join(own)}"
+    if shared:
+        text += f"; {' and '.join(shared)} remain shared ({next(iter(shared.values()))}): {_SHARED}"
+    return text

@@ -32,8 +32,8 @@ from ..kernel.bare_fork import fork
 from ..kernel.memfile import memory_file, read_from
 from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Resource, Timeout, check_timeout, close_all, timed_out
-from ..unpatched import os
-from . import child_report, tree
+from ..unpatched import os, signal
+from . import child_report, history, tree
 from .bootstrap import live
 from .leader import Leader
 from .sleep_watch import SleepWatch, state_letter
@@ -47,6 +47,10 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 Result = TypeVar("Result")
 Returned = TypeVar("Returned")
+
+
+# Signals that the kernel sends for a fault in the program. Others may have been sent by the test, with os.kill().
+_CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT, signal.SIGSYS, signal.SIGTRAP}
 
 
 class ChildDied(Exception):
@@ -84,6 +88,9 @@ class Child(Resource, Generic[Result]):
 
     `pid` is its process id, `pidfd` a descriptor for it (None where the kernel lacks pidfd_open(2)), `account` the
     source that the last wait_blocked() read: "syscall", or "state" where the kernel does not show the call.
+
+    A test fails at its end if its child has raised an exception or crashed and the test has not waited for it, by
+    wait() or result(); unless `may_fail` is set to True.
     """
 
     def __init__(
@@ -101,6 +108,9 @@ class Child(Resource, Generic[Result]):
         self._output = output
         self._fds = [fd for fd in (report, output, self.pidfd) if fd is not None]
         self._below: set[tuple[int, int]] = set()  # the descendants that the child had before it was killed
+        self.may_fail = False
+        self._asked = False  # the test knows how it ended
+        self._sent = set[int]()  # signals that the test has sent
         self._calls_noted = False  # its calls are among this process's recent calls
         self._passed_on = 0
         super().__init__(scope)
@@ -152,6 +162,7 @@ class Child(Resource, Generic[Result]):
         make = cast("type[Child[Returned]]", cls)
         child = make(pid, getattr(function, "__name__", type(function).__name__), report, output, record, tag, scope)
         tree.started(tag, child._process)  # noqa: SLF001 - of this class
+        history.started(pid, child.name)
         record.made(pid=pid, start=child._process.start)  # noqa: SLF001 - likewise
         return child
 
@@ -185,6 +196,7 @@ class Child(Resource, Generic[Result]):
         seconds = check_timeout(timeout)
         if not Deadline(seconds).until(self._leader.reap, self.pidfd, notified=True):
             raise timed_out(seconds, f"{self!r} to end", self._now)
+        self._asked = True
         self._pass_output_on()
         return self.status
 
@@ -211,6 +223,7 @@ class Child(Resource, Generic[Result]):
             self._calls_noted = True
             libc.note_calls(self.pid, report.calls)
         if report.error is not None:
+            self._asked = True
             report.error.add_note(f"in {self!r}:\n{report.traceback}")
             raise report.error
         return report
@@ -239,6 +252,7 @@ class Child(Resource, Generic[Result]):
         what = f"to sleep in {call}" if call else "to sleep"
         if self._leader.reaped:
             self._report_of_end()
+            self._asked = True
             raise ChildDied(f"waited for {self!r} {what}, but it {self._ending()}{self._said()}", self.status)
         if not asleep:
             raise timed_out(seconds, f"{self!r} {what}", self._now)
@@ -262,6 +276,7 @@ class Child(Resource, Generic[Result]):
         came = Deadline(seconds).until(reached)
         if found not in states and self._leader.reaped:
             self._report_of_end()
+            self._asked = True
             raise ChildDied(
                 f"waited for {self!r} to be in state {states}, but it {self._ending()}{self._said()}", self.status
             )
@@ -277,10 +292,20 @@ class Child(Resource, Generic[Result]):
         self._usable()
         if self._leader.reap():
             raise ProcessLookupError(ESRCH, f"{self!r} has ended")
+        self._sent.add(signo)
+        if signo == signal.SIGKILL:
+            history.about_to_kill(self.pid)
         self._leader.signal(signo)
+
+    def all_descriptors(self) -> list[int]:
+        """Return the descriptors of its files and its pidfd."""
+        return list(self._fds)
 
     def _end(self) -> None:
         """Kill the child and its process group, reap it, and pass on its output."""
+        if self._scope is not None and (failure := self.failure()) is not None:
+            self._scope.report(failure)
+            self._asked = True
         finish(
             self._end_tree,
             partial(tree.let_go, self._tag),
@@ -289,11 +314,26 @@ class Child(Resource, Generic[Result]):
             partial(close_all, self._fds),
         )
 
+    def failure(self) -> BaseException | None:
+        """Return what the child has raised, or that it crashed, if it has ended and nobody has asked for it."""
+        if not self._fds or self._asked or self.may_fail or not self._leader.reap():
+            return None
+        report = child_report.read(self._report)
+        if report.error is not None:
+            report.error.add_note(f"in {self!r}, for which the test has not waited:\n{report.traceback}")
+            return report.error
+        if self.status is not None and -self.status in _CRASHES - self._sent:
+            return ChildDied(
+                f"{self!r} {self._ending()}, and the test has not waited for it{self._said()}", self.status
+            )
+        return None
+
     def _end_tree(self) -> None:
         """Kill the child and its descendants. Raises OSError, and keeps the record open, if one cannot be killed."""
         if not self._record.is_open:
             return
         if not self._leader.reap():
+            history.about_to_kill(self.pid)
             self._below |= tree.descendants(self._process)
             self._leader.kill()
         else:
@@ -312,7 +352,8 @@ class Child(Resource, Generic[Result]):
         return f"it was {self._doing()}{self._said()}"
 
     def _said(self) -> str:
-        return f"\nits output was:\n{self.output}" if self.output else ""
+        output = read_from(self._output, 0).decode(errors="replace") if self._fds else ""
+        return f"\nits output was:\n{output}" if output else ""
 
     def _pass_output_on(self) -> None:
         """Write the child's new output to the parent's standard output, so that the test's report shows it."""

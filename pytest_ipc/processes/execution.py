@@ -9,6 +9,7 @@ from ..kernel.memfile import memory_file, put_high, read_from
 from ..kernel.waiting import Deadline
 from ..resource import close_all
 from ..unpatched import os, select, signal
+from . import history
 from .child import Child, ChildDied
 from .inheritance import possible_descriptors
 from .observe import Observed
@@ -93,6 +94,7 @@ def launch(
             assert isinstance(child, ExecutedChild)
             failed.callback(child.close)
         child.name = os.path.basename(words[0])
+        history.started(child.pid, child.name)
         _raise_failure(child, answer, words[0], cwd)
         child.files = output
         failed.pop_all()

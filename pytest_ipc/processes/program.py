@@ -40,7 +40,13 @@ class Program(Resource):
     """
 
     def __init__(
-        self, child: ExecutedChild, argv: tuple[str, ...], files: list[int], stdin: int | None, scope: Scope | None
+        self,
+        child: ExecutedChild,
+        argv: tuple[str, ...],
+        files: list[int],
+        stdin: int | None,
+        may_fail: bool,
+        scope: Scope | None,
     ):
         self._child = child
         self.argv = argv
@@ -50,6 +56,7 @@ class Program(Resource):
         self._stdin = [] if stdin is None else [stdin]
         self._passed_on = [0, 0]
         self._observed = child.observed()
+        child.may_fail = may_fail
         super().__init__(scope)
 
     @classmethod
@@ -62,6 +69,7 @@ class Program(Resource):
         stdin: bytes | int | None = None,
         pass_fds: Sequence[int] = (),
         signals: str = "default",
+        may_fail: bool = False,
         scope: Scope | None = None,
     ) -> Program:
         """Start the program *argv*[0], found in PATH, with these arguments (execve(2)).
@@ -70,6 +78,8 @@ class Program(Resource):
         for /dev/null. The program inherits only the standard streams and *pass_fds*. With *signals* "default" every
         signal has its default disposition and none is blocked, as from a shell; with "inherit" dispositions and mask
         are those of this process, where CPython ignores SIGPIPE and SIGXFSZ.
+
+        A crash, as by SIGSEGV, fails the test at its end unless the test waits for the program or *may_fail* is true.
 
         OSError with the errno of execve(2) or chdir(2): ENOENT if there is no such program, EACCES if it is not
         executable; TypeError, ValueError for invalid arguments.
@@ -83,7 +93,7 @@ class Program(Resource):
             raise TypeError(f"stdin must be bytes, subprocess.PIPE or None, not {stdin!r}")
         child, words, output, own = launch(argv, env, cwd, stdin, pass_fds, default_signals=signals == "default")
         try:
-            return cls(child, words, output, own, scope)
+            return cls(child, words, output, own, may_fail, scope)
         except BaseException:
             finish(child.close, partial(close_all, [*output, *([] if own is None else [own])]))
             raise
@@ -99,7 +109,10 @@ class Program(Resource):
     @property
     def returncode(self) -> int | None:
         """Its exit status, or -N if signal N ended it; None while it runs."""
-        return None if self._child.alive else self._child.status
+        if self._child.alive:
+            return None
+        self._child.may_fail = True  # the test knows
+        return self._child.status
 
     @property
     def stdout(self) -> str:
@@ -251,8 +264,15 @@ class Program(Resource):
         """Return the System V objects that it has attached or used last. OSError."""
         return self._observed.ipc_objects()
 
+    def all_descriptors(self) -> list[int]:
+        """Return the descriptors of its streams, and those of the child that became it."""
+        return [*self._files, *self._stdin, *self._child.all_descriptors()]
+
     def _end(self) -> None:
         """Kill it and its descendants, and reap it."""
+        if self._scope is not None and (failure := self._child.failure()) is not None:
+            self._scope.report(failure)
+            self._child.may_fail = True
         finish(
             self._child.close,
             self.close_stdin,

@@ -29,6 +29,7 @@ from ..custody.identity import TAGS, Process, tag_of
 from ..kernel.process import PR_SET_CHILD_SUBREAPER, prctl
 from ..kernel.waiting import Deadline
 from ..unpatched import os
+from . import history
 
 __all__ = ["adopt", "descendants", "end", "let_go", "started"]
 
@@ -166,6 +167,7 @@ def _reap_orphans() -> None:
 
 
 def _reap(pid: int) -> None:
+    history.started(pid)
     with failures_ignored:  # not a child of this process, or reaped by the test
         os.waitpid(pid, os.WNOHANG)
 

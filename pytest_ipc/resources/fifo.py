@@ -97,6 +97,10 @@ class Fifo(Resource):
         self._ends.append(end)
         return end
 
+    def all_descriptors(self) -> list[int]:
+        """Return its descriptors and those by which its file is recognised."""
+        return [*self.descriptors(), *self._file.descriptors()]
+
     def _end(self) -> None:
         finish(*(end.close for end in reversed(self._ends)), partial(self._file.close, self._unlink_and_release))
 

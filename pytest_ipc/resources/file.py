@@ -88,6 +88,10 @@ class OwnedFile:
         """Return the descriptor of the file itself; None if the test has closed it."""
         return self._anchor if same_file(self._anchor, self._identity) else None
 
+    def descriptors(self) -> list[int]:
+        """Return the descriptors of the file and of its folder."""
+        return list(self._held)
+
     def unlink(self) -> bool:
         """Remove the name, if it still refers to this file and not to a replacement by the test.
 

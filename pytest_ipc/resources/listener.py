@@ -124,6 +124,10 @@ class Listener(Socket):
         sock = self._within(timeout, once, "a connection to", "none is pending", self.fileno())
         return Socket(sock, f"connection to the {self._name}", self._scope)
 
+    def all_descriptors(self) -> list[int]:
+        """Return its descriptors and those by which its file is recognised."""
+        return [*self.descriptors(), *(self._file.descriptors() if self._file is not None else ())]
+
     def _end(self) -> None:
         if self._file is not None and os.getpid() == self._maker:
             finish(self._file.close, super()._end)

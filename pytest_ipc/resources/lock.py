@@ -252,6 +252,10 @@ class FileLock(WithDescriptor):
                 return RecordLock(F_WRLCK if row.type == "WRITE" else F_RDLCK, pid=row.pid)
         return None
 
+    def all_descriptors(self) -> list[int]:
+        """Return its descriptors and those by which its file is recognised."""
+        return [*self.descriptors(), *(self._file.descriptors() if self._file is not None else ())]
+
     def _end(self) -> None:
         steps = [self._close_fd]
         if self._file is not None:

@@ -207,5 +207,9 @@ class Mapping(Resource):
             self._fd_open = False
             os.close(self._fd)
 
+    def all_descriptors(self) -> list[int]:
+        """Return its descriptors and those by which its file is recognised."""
+        return [*self.descriptors(), *(self._file.descriptors() if self._file is not None else ())]
+
     def _end(self) -> None:
         finish(self._unmap, self._close_fd, *([] if self._file is None else [self._file.close]))

@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import stat
+from contextlib import chdir
 from itertools import count
 from pathlib import Path
 
@@ -199,9 +200,8 @@ def test_a_fifo_a_device_a_link_a_directory_a_socket_in_its_place_is_refused(sta
     places[1].symlink_to(foreign["file"])
     places[2].mkdir()
     with socket.socket(socket.AF_UNIX) as server:
-        os.chdir(state_dir)  # a socket's path must be short
-        server.bind(places[3].name)
-        os.chdir("/")
+        with chdir(state_dir):  # a socket's path must be short
+            server.bind(places[3].name)
         try:
             os.mknod(places[4], stat.S_IFCHR | 0o600, os.makedev(1, 5))  # /dev/zero: to read it would not end
         except PermissionError:

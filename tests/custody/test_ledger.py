@@ -125,20 +125,17 @@ def test_a_record_stays_when_an_interrupt_may_have_come_after_the_call(own, inte
     assert [entry.details["path"] for entry in parsed(own).open] == ["/nowhere"]
 
 
-def test_a_record_that_does_not_fit_is_refused_before_anything_is_made(own, tmp_path):
+def test_a_record_that_does_not_fit_is_refused_before_anything_is_made(own, tmp_path, monkeypatch):
     deep = tmp_path
-    os.chdir(tmp_path)
+    monkeypatch.chdir(tmp_path)  # which goes back at the end
     for _ in range(16):
         deep /= "d" * 250
         os.mkdir("d" * 250)
         os.chdir("d" * 250)
-    try:
-        with pytest.raises(ValueError, match=f"must be at most {LONGEST} bytes, not"):
-            Fifo.create(path="x")
-        assert os.listdir() == []
-        assert records(own) == []
-    finally:
-        os.chdir("/")
+    with pytest.raises(ValueError, match=f"must be at most {LONGEST} bytes, not"):
+        Fifo.create(path="x")
+    assert os.listdir() == []
+    assert records(own) == []
 
 
 def test_a_name_of_a_test_of_any_length_and_script_is_kept_in_part(own, monkeypatch):

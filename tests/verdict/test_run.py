@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -358,3 +359,29 @@ def test_working_directory_does_not_matter(run_suite, tmp_path, monkeypatch):
     monkeypatch.chdir(here)
     monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")
     assert run_suite(HOLDS)[0] == 0
+
+
+DROPPED = """
+import os, signal
+
+def interrupt():
+    if os.environ.pop('IPC_SIGNAL', ''):
+        signal.raise_signal(signal.SIGNO)
+
+@clause('a.forks', 'a(2)', 'S')
+def test_forks():
+    'It holds, though Python drops the exception that the handler raises in this fork.'
+    os.environ['IPC_SIGNAL'] = 'yes'
+    os.register_at_fork(before=interrupt)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+"""
+
+
+@pytest.mark.parametrize("signo", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_python_drops_in_a_fork_ends_the_check_nevertheless(run_suite, signo):
+    status, verdicts, broken, _ = run_suite(DROPPED.replace("SIGNO", signo), DEVIATES)
+    assert (status, verdicts, broken) == (128 + getattr(signal, signo), {"a.forks": "holds"}, [])

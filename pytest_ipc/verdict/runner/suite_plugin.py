@@ -13,6 +13,8 @@ import random
 
 import pytest
 
+from .stop import raise_again
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--ipc-shuffle", type=int, metavar="SEED", help="Run in the random order of SEED")
@@ -29,6 +31,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         random.Random(seed).shuffle(items)
     else:
         items.sort(key=lambda item: item.path.stem.endswith("model"))
+
+
+def pytest_runtest_logstart() -> None:
+    raise_again()
 
 
 def pytest_collection_finish() -> None:

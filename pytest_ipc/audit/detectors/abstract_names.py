@@ -1,0 +1,75 @@
+"""Abstract names of UNIX sockets that a process of the test still holds (unix(7))."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from ...kernel.proc import unix_sockets
+from ...unpatched import os
+from ..leak import Detector, Snapshot
+from ..origin import Origin
+from ..owned import Owned
+
+__all__ = ["DETECTORS"]
+
+
+class AbstractSockets(Detector):
+    """Each abstract name of the network namespace with its inode number; read again if the number of sockets changed."""
+
+    kind = "abstract-sockets"
+    settles = True
+
+    def __init__(self) -> None:
+        self._listed: tuple[bytes, Snapshot] | None = None
+
+    def snapshot(self) -> Snapshot:
+        """Return the names."""
+        fd = os.open("/proc/self/net/sockstat", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            used = os.read(fd, 64).split(b"\n", 1)[0]  # "sockets: used N"
+        finally:
+            os.close(fd)
+        if self._listed is None or self._listed[0] != used:
+            rows = unix_sockets() or ()
+            self._listed = (used, {(row.path, row.inode): None for row in rows if row.path.startswith(b"@")})
+        return self._listed[1]
+
+    def is_owned(self, key: Hashable, after: Snapshot, owned: Owned) -> bool:
+        """Return whether a fixture holds the socket."""
+        return any(_inode_of(f"/proc/self/fd/{fd}") == _inode(key) for fd in owned.descriptors)
+
+    def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the name."""
+        assert isinstance(key, tuple)
+        return f"abstract UNIX socket {key[0].decode(errors='backslashreplace')}"
+
+    def proof(self, key: Hashable, after: Snapshot, origin: Origin) -> str | None:
+        """Return which process of the test has the socket open; None if none has."""
+        for pid, name in origin.processes().items():
+            try:
+                fds = os.listdir(f"/proc/{pid}/fd")
+            except OSError:
+                continue  # it has ended, or may not be looked into
+            if any(_inode_of(f"/proc/{pid}/fd/{fd}") == _inode(key) for fd in fds):
+                return f"open in {name}"
+        return None
+
+    def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return how to release it."""
+        return "the name is free when its last descriptor is closed"
+
+
+def _inode(key: Hashable) -> int:
+    assert isinstance(key, tuple)
+    return int(key[1])
+
+
+def _inode_of(path: str) -> int:
+    try:
+        target = os.readlink(path)
+    except OSError:
+        return 0
+    return int(target[8:-1]) if target.startswith("socket:[") else 0
+
+
+DETECTORS = {"abstract-sockets": AbstractSockets}

@@ -1,0 +1,85 @@
+"""Children of the process that runs the tests: those that still run, and zombies that nobody has reaped (wait(2))."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Hashable, Iterator
+from contextlib import suppress
+
+from ...custody.descendants import Row, children_of, is_reaper, lists_children, processes, row_of
+from ...unpatched import os, signal
+from ..leak import Detector, Snapshot
+from ..origin import command_of
+from ..owned import Owned
+
+__all__ = ["DETECTORS"]
+
+
+class Processes(Detector):
+    """Each child by process id and start."""
+
+    kind = "processes"
+    settles = True
+
+    def snapshot(self) -> Snapshot:
+        """Return the children."""
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return {}
+        if not lists_children():
+            return {row.pid: row for row in processes() if row.ppid == os.getpid()}
+        return dict.fromkeys(children_of("self"))
+
+    def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
+        """Yield the new children, except helpers that live as long as this process."""
+        helpers = _helpers()
+        for key in after:
+            if key not in before and key not in helpers and not is_reaper(int(str(key))):
+                yield key
+
+    def is_owned(self, key: Hashable, after: Snapshot, owned: Owned) -> bool:
+        """Return whether a fixture has started it."""
+        return key in owned.processes
+
+    def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the process id, the command and whether it is a zombie."""
+        row = _row(key)
+        state = "a zombie that nobody has reaped" if row is None or row.has_ended else "running"
+        return f"process {key} ({command_of(int(str(key)))}), {state}"
+
+    def proof(self, key: Hashable, after: Snapshot, origin: object) -> str:
+        """Return that it is a child."""
+        return "a child of the process that ran the test"
+
+    def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return how to end it."""
+        row = _row(key)
+        return "os.waitpid() reaps it" if row is None or row.has_ended else f"kill {key}, and os.waitpid() reaps it"
+
+    def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
+        """Kill and reap it."""
+        pid = int(str(key))
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+        return True
+
+
+def _row(key: Hashable) -> Row | None:
+    return row_of(int(str(key)))
+
+
+def _helpers() -> set[int]:
+    found = set()
+    for module, name, attribute in (
+        ("multiprocessing.resource_tracker", "_resource_tracker", "_pid"),
+        ("multiprocessing.forkserver", "_forkserver", "_forkserver_pid"),
+    ):
+        if isinstance(pid := getattr(getattr(sys.modules.get(module), name, None), attribute, None), int):
+            found.add(pid)
+    return found
+
+
+DETECTORS = {"processes": Processes}

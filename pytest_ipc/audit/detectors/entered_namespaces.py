@@ -1,0 +1,84 @@
+"""Namespaces that a test has entered, and file systems that it has mounted (namespaces(7), mount(2))."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+
+from ...unpatched import os
+from ..leak import Detector, Snapshot
+
+__all__ = ["DETECTORS"]
+
+_NAMES = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "user", "uts")
+
+
+class Namespaces(Detector):
+    """The namespaces of the main thread."""
+
+    kind = "namespaces"
+
+    def snapshot(self) -> Snapshot:
+        """Return the identity of each."""
+        found: dict[Hashable, str] = {}
+        for name in _NAMES:
+            try:
+                found[name] = os.readlink(f"/proc/self/ns/{name}")
+            except FileNotFoundError:
+                continue  # a kernel without this type
+        return found
+
+    def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
+        """Yield those that are others now."""
+        return (key for key in after if before.get(key) != after[key])
+
+    def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return type and identity before and now."""
+        return f"the {key} namespace was {before.get(key)}, is {after[key]}"
+
+    def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the way out."""
+        return "enter a namespace in a forked child"
+
+
+class Mounts(Detector):
+    """The mounts of the mount namespace (proc_pid_mountinfo(5)); looked at only if this process may mount at all."""
+
+    kind = "mounts"
+
+    def snapshot(self) -> Snapshot:
+        """Return the mounts by mount id and path."""
+        if os.geteuid() != 0:
+            return {}
+        fd = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            parts = []
+            while part := os.read(fd, 65536):
+                parts.append(part)
+        finally:
+            os.close(fd)
+        return dict.fromkeys(b"".join(parts).splitlines())
+
+    def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return path and type."""
+        return f"mount of {_type(key)} at {_path(key)}"
+
+    def proof(self, key: Hashable, after: Snapshot, origin: object) -> str:
+        """Return "": the kernel does not record who mounted it."""
+        return ""
+
+    def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the command."""
+        return f"`umount {_path(key)}` removes it"
+
+
+def _path(key: Hashable) -> str:
+    assert isinstance(key, bytes)
+    return key.split()[4].decode(errors="replace")
+
+
+def _type(key: Hashable) -> str:
+    assert isinstance(key, bytes)
+    return key.partition(b" - ")[2].split()[0].decode(errors="replace")
+
+
+DETECTORS = {"namespaces": Namespaces, "mounts": Mounts}

@@ -1,0 +1,132 @@
+"""Umask, working directory, resource limits and environment that a test has changed."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Hashable, Iterator
+
+from ...unpatched import os
+from ..leak import Detector, Snapshot
+
+__all__ = ["DETECTORS"]
+
+
+class _Settings(Detector):
+    """Settings: a leak is one that has another value than before."""
+
+    def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
+        """Yield what has changed."""
+        yield from (key for key in after if before.get(key) != after[key])
+        yield from (key for key in before if key not in after)
+
+    def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the values before and now."""
+        return f"{key} was {before.get(key)}, is {after.get(key)}"
+
+
+class Umask(_Settings):
+    """The file mode creation mask (umask(2))."""
+
+    kind = "umask"
+
+    def snapshot(self) -> Snapshot:
+        """Return the mask, which can only be read by setting another; a thread may create a file in between."""
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return {"the umask": f"{mask:#05o}"}
+
+    def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the call."""
+        return f"os.umask({before[key]}) restores it"
+
+    def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
+        """Set the former mask."""
+        os.umask(int(before[key], 8))
+        return True
+
+
+class WorkingDirectory(_Settings):
+    """The current directory (chdir(2))."""
+
+    kind = "working-directory"
+
+    def snapshot(self) -> Snapshot:
+        """Return its path."""
+        return {"the working directory": os.readlink("/proc/self/cwd")}
+
+    def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the call."""
+        return f"os.chdir({before[key]!r}) restores it"
+
+    def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
+        """Go back."""
+        os.chdir(before[key])
+        return True
+
+
+class Rlimits(_Settings):
+    """The resource limits (getrlimit(2)), soft and hard."""
+
+    kind = "rlimits"
+
+    def snapshot(self) -> Snapshot:
+        """Return the limits by name."""
+        return {name: resource.getrlimit(number) for name, number in _LIMITS.items()}
+
+    def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the call."""
+        return f"resource.setrlimit(resource.{key}, {before[key]}) restores it"
+
+    def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
+        """Set the former limits. PermissionError if a hard limit must be raised without CAP_SYS_RESOURCE."""
+        resource.setrlimit(_LIMITS[str(key)], before[key])
+        return True
+
+
+class Environment(_Settings):
+    """The environment variables of Python (os.environ), except the one that pytest itself sets for each test."""
+
+    kind = "environment"
+
+    def snapshot(self) -> Snapshot:
+        """Return the variables."""
+        found: dict[Hashable, bytes] = {}
+        found.update(os.environb.items())
+        found.pop(b"PYTEST_CURRENT_TEST", None)
+        return found
+
+    def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the variable, without its value, which may be a secret."""
+        what = "added" if key not in before else "removed" if key not in after else "changed"
+        return f"the environment variable {_decoded(key)} was {what}"
+
+    def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the fixture."""
+        return "monkeypatch.setenv() restores it by itself"
+
+    def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
+        """Set or remove the variable."""
+        if key in before:
+            os.environ[_decoded(key)] = os.fsdecode(before[key])
+        else:
+            os.environ.pop(_decoded(key), None)
+        return True
+
+
+def _decoded(key: Hashable) -> str:
+    assert isinstance(key, bytes)
+    return os.fsdecode(key)
+
+
+_LIMITS = {
+    name: getattr(resource, name)
+    for name in sorted(dir(resource))
+    if name.startswith("RLIMIT_") and name != "RLIMIT_OFILE"
+}
+
+DETECTORS = {
+    "umask": Umask,
+    "working-directory": WorkingDirectory,
+    "rlimits": Rlimits,
+    "environment": Environment,
+}

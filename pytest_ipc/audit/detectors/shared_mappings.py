@@ -1,0 +1,80 @@
+"""Shared memory that this process still has mapped or attached (proc_pid_maps(5))."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from typing import Any
+
+from ...kernel.shm import shmdt
+from ...unpatched import os
+from ..leak import Detector, Snapshot
+from ..owned import Owned
+
+__all__ = ["DETECTORS"]
+
+_SHARED = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) ..?.?s [0-9a-f]+ \S+ \d+ *(.*)$", re.MULTILINE)
+
+
+class Mappings(Detector):
+    """Each shared mapping by address. The list is read again only if the size of the address space has changed.
+
+    So it misses a mapping if as many bytes were unmapped in the same test.
+    """
+
+    kind = "mappings"
+
+    def __init__(self) -> None:
+        self._listed: tuple[bytes, Snapshot] | None = None
+
+    def snapshot(self) -> Snapshot:
+        """Return the shared mappings: end and file by start."""
+        pages = _read("/proc/self/statm").split(b" ", 1)[0]
+        if self._listed is None or self._listed[0] != pages:
+            rows = _SHARED.findall(_read("/proc/self/maps"))
+            self._listed = (
+                pages,
+                {int(start, 16): (int(end, 16), path.decode(errors="replace")) for start, end, path in rows},
+            )
+        return self._listed[1]
+
+    def is_owned(self, key: Hashable, after: Snapshot, owned: Owned) -> bool:
+        """Return whether a fixture has mapped it."""
+        start = int(str(key))
+        return any(start <= address < after[key][0] for address in owned.addresses)
+
+    def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return size, address and file."""
+        start, (end, path) = int(str(key)), after[key]
+        return f"shared mapping of {end - start} bytes at {start:#x}, {path or 'anonymous'}"
+
+    def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the call that removes it."""
+        return (
+            "shmdt(2) detaches it"
+            if after[key][1].startswith("/SYSV")
+            else "munmap(2), or close() of the mmap, unmaps it"
+        )
+
+    def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
+        """Detach a segment. Other mappings may still be referred to by Python objects, whose use would be a SIGSEGV."""
+        if after[key][1].startswith("/SYSV"):
+            shmdt(int(str(key)))
+            return True
+        return False
+
+
+def _read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(fd, 1 << 20):
+            parts.append(part)
+            if len(part) < 100 and len(parts) == 1:
+                break
+    finally:
+        os.close(fd)
+    return b"".join(parts)
+
+
+DETECTORS: dict[str, Any] = {"mappings": Mappings}

@@ -1,0 +1,228 @@
+"""Signal dispositions, mask, timers, alternate stack and wakeup descriptor that a test has changed (signal(7))."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+from ...kernel.altstack import SS_DISABLE, sigaltstack
+from ...unpatched import os, signal
+from ..leak import Detector, Snapshot
+from ..owned import Owned
+
+__all__ = ["DETECTORS"]
+
+
+class _Settings(Detector):
+    """Settings, each of which always has a value: a leak is one that has another value than before."""
+
+    def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
+        """Yield what has changed."""
+        return (key for key in after if before.get(key) != after[key])
+
+    def is_owned(self, key: Hashable, after: Snapshot, owned: Owned) -> bool:
+        """Return whether a fixture that restores it is still in use."""
+        return owned.signals
+
+
+class Dispositions(_Settings):
+    """The disposition of every signal: the kernel's three sets, and Python's handler."""
+
+    kind = "dispositions"
+
+    def snapshot(self) -> Snapshot:
+        """Return the handlers of Python, and what the kernel ignores and catches."""
+        ignored, caught = _sets()
+        found: dict[Hashable, Any] = {}
+        for signo in _SIGNALS:
+            bit = 1 << (signo - 1)
+            if ignored & bit:
+                found[signo] = (signal.SIG_IGN, True, False)
+            elif caught & bit:
+                found[signo] = (signal.getsignal(signo), False, True)
+            else:
+                found[signo] = _DEFAULT
+        return found
+
+    def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the signal with its dispositions before and now."""
+        return f"{_name(key)} was {_disposition(before[key])}, is {_disposition(after[key])}"
+
+    def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the call."""
+        return f"signal.signal({_name(key)}, …) restores it"
+
+    def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
+        """Restore Python's handler, or the default or ignored disposition."""
+        handler, ignored, caught = before[key]
+        if handler is None or (caught and not callable(handler)):
+            return False  # a handler in C, which is not known
+        signal.signal(int(str(key)), signal.SIG_IGN if ignored else handler)
+        return True
+
+
+class Mask(_Settings):
+    """The blocked signals of the main thread."""
+
+    kind = "signal-mask"
+
+    def snapshot(self) -> Snapshot:
+        """Return the mask."""
+        return {"mask": frozenset(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))}
+
+    def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the signals that are blocked or unblocked now."""
+        new, gone = after[key] - before[key], before[key] - after[key]
+        parts = [
+            f"{', '.join(map(_name, sorted(found)))} {word}"
+            for found, word in ((new, "blocked"), (gone, "unblocked"))
+            if found
+        ]
+        return " and ".join(parts)
+
+    def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the call."""
+        return "signal.pthread_sigmask(signal.SIG_SETMASK, …) restores the mask"
+
+    def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
+        """Restore the mask."""
+        signal.pthread_sigmask(signal.SIG_SETMASK, before[key])
+        return True
+
+
+class Timers(_Settings):
+    """Interval timers that are armed, and timers of timer_create(2)."""
+
+    kind = "timers"
+
+    def snapshot(self) -> Snapshot:
+        """Return whether each interval timer is armed, and the ids of POSIX timers."""
+        found: dict[Hashable, Any] = {name: signal.getitimer(which)[0] > 0 for name, which in _ITIMERS.items()}
+        try:
+            fd = os.open("/proc/self/timers", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return found  # a kernel without CONFIG_CHECKPOINT_RESTORE
+        try:
+            text = os.read(fd, 65536)
+        finally:
+            os.close(fd)
+        found.update((int(line[4:]), True) for line in text.splitlines() if line.startswith(b"ID: "))
+        return found
+
+    def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
+        """Yield what is armed now but was not."""
+        return (key for key in after if after[key] and not before.get(key))
+
+    def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the timer."""
+        if isinstance(key, int):
+            return f"POSIX timer {key} of timer_create(2)"
+        return f"{key} is armed: {signal.getitimer(_ITIMERS[str(key)])[0]:.3f} s are left"
+
+    def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the call."""
+        return "timer_delete(2) deletes it" if isinstance(key, int) else f"signal.setitimer(signal.{key}, 0) disarms it"
+
+    def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
+        """Disarm an interval timer. A POSIX timer is known to its creator only."""
+        if isinstance(key, int):
+            return False
+        signal.setitimer(_ITIMERS[str(key)], 0)
+        return True
+
+
+class AlternateStack(_Settings):
+    """The alternate signal stack of the main thread (sigaltstack(2))."""
+
+    kind = "alternate-stack"
+
+    def snapshot(self) -> Snapshot:
+        """Return the stack."""
+        return {"stack": sigaltstack()}
+
+    def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the stacks before and now."""
+        return f"the alternate stack was {_stack(before[key])}, is {_stack(after[key])}"
+
+    def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the call."""
+        return "sigaltstack(2) restores it"
+
+    def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
+        """Set the former stack."""
+        sigaltstack(before[key])
+        return True
+
+
+class WakeupFd(_Settings):
+    """The descriptor that signal handlers write to (signal.set_wakeup_fd())."""
+
+    kind = "wakeup-fd"
+
+    def snapshot(self) -> Snapshot:
+        """Return the descriptor. It can only be read by setting another; it is set again at once."""
+        found = signal.set_wakeup_fd(-1)
+        if found != -1:
+            signal.set_wakeup_fd(found)
+        return {"fd": found}
+
+    def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the descriptors before and now."""
+        return f"the wakeup descriptor was {before[key]}, is {after[key]}"
+
+    def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the call."""
+        return f"signal.set_wakeup_fd({before[key]}) restores it"
+
+    def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
+        """Set the former descriptor."""
+        signal.set_wakeup_fd(before[key])
+        return True
+
+
+_SIGNALS = sorted(int(signo) for signo in signal.valid_signals() if signo not in (signal.SIGKILL, signal.SIGSTOP))
+_DEFAULT = (signal.SIG_DFL, False, False)
+_ITIMERS = {name: int(getattr(signal, name)) for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")}
+
+
+def _sets() -> tuple[int, int]:
+    """Return the sets of ignored and of caught signals (proc_pid_status(5))."""
+    fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        text = os.read(fd, 8192)
+    finally:
+        os.close(fd)
+    at = text.index(b"SigIgn:\t") + 8
+    then = text.index(b"SigCgt:\t", at) + 8
+    return int(text[at : at + 16], 16), int(text[then : then + 16], 16)
+
+
+def _name(signo: Hashable) -> str:
+    try:
+        return signal.Signals(int(str(signo))).name
+    except ValueError:
+        return f"signal {signo}"
+
+
+def _disposition(found: tuple[Any, bool, bool]) -> str:
+    handler, ignored, caught = found
+    if ignored:
+        return "ignored"
+    if not caught:
+        return "default"
+    if callable(handler):
+        return f"handled by {getattr(handler, '__qualname__', repr(handler))}"
+    return "handled in C"
+
+
+def _stack(found: Any) -> str:
+    return "disabled" if found.flags & SS_DISABLE else f"{found.size} bytes at {found.sp:#x}"
+
+
+DETECTORS = {
+    "dispositions": Dispositions,
+    "signal-mask": Mask,
+    "timers": Timers,
+    "alternate-stack": AlternateStack,
+    "wakeup-fd": WakeupFd,
+}

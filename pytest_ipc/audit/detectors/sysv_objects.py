@@ -1,0 +1,155 @@
+"""System V segments, semaphore sets and message queues, with creator or last user as the kernel records them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import suppress
+from errno import ENOENT
+from functools import partial
+from typing import Any
+
+from ...kernel.msg import msgctl_info, msgctl_rmid
+from ...kernel.proc import process_state, sysvipc_msg, sysvipc_sem, sysvipc_shm
+from ...kernel.sem import GETPID, semctl, semctl_info, semctl_rmid
+from ...kernel.shm import shmctl_info, shmctl_rmid
+from ...unpatched import os
+from ..leak import Detector, Snapshot
+from ..origin import Origin, command_of
+from ..owned import Owned
+
+__all__ = ["DETECTORS"]
+
+_KEY_AND_ID = re.compile(rb"^ *(-?\d+) +(\d+) ", re.MULTILINE)
+_MANY = 256
+_SEMAPHORES = 250  # of a set that are asked for their last user
+
+
+class SysvObjects(Detector):
+    """Each object of one type by id. An id is not reused before 32768 others have been given for its slot.
+
+    Where there are many, the list is read again only if their number, their highest index or their total size has
+    changed. So it misses an object if another of the same size was removed in the same test.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind  # type: ignore[misc]  # one class for the three kinds
+        self._file = f"/proc/sysvipc/{kind[-3:]}"
+        self._option, self._rmid, self._info = _TABLE[kind]
+        self._listed: tuple[object, Snapshot] | None = None
+
+    def snapshot(self) -> Snapshot:
+        """Return the key of each object by its id."""
+        totals = self._info()
+        if self._listed is None or self._listed[0] != totals or len(self._listed[1]) <= _MANY:
+            self._listed = (totals, self._list())
+        return self._listed[1]
+
+    def _list(self) -> Snapshot:
+        fd = os.open(self._file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            parts = []
+            while part := os.read(fd, 1 << 20):
+                parts.append(part)
+        finally:
+            os.close(fd)
+        return {int(id): int(key) for key, id in _KEY_AND_ID.findall(b"".join(parts))}
+
+    def is_owned(self, key: Hashable, after: Snapshot, owned: Owned) -> bool:
+        """Return whether a fixture owns it."""
+        return key in owned.ids
+
+    def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return id, key, size and creator."""
+        row, pids = _row(self.kind, int(str(key)))
+        named = f"{_NAMES[self.kind]} {key} (key {after[key] & 0xFFFF_FFFF:#x}{_size(self.kind, row)})"
+        users = ", ".join(_process(pid) for pid in pids)
+        verb = "created by" if self.kind == "sysv-shm" else "last used by"
+        return f"{named}, {verb} {users}" if users else named
+
+    def proof(self, key: Hashable, after: Snapshot, origin: Origin) -> str | None:
+        """Return whose creator or user it is; it is not said at all if only others have used it and one of them lives."""
+        if "ipc" in origin.isolated:
+            return "in the IPC namespace of this run"
+        pids = _row(self.kind, int(str(key)))[1]
+        for pid in pids:
+            if (who := origin.of(pid)) is not None:
+                return f"{'created' if self.kind == 'sysv-shm' else 'used'} by {who}"
+        return None if any(process_state(pid) for pid in pids) else ""
+
+    def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the command that removes it."""
+        return f"`ipcrm -{self._option} {key}` removes it"
+
+    def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
+        """Remove it."""
+        self._rmid(int(str(key)))
+        return True
+
+
+def _segments() -> object:
+    found = shmctl_info()
+    return found.used_ids, found.shm_tot, found.highest
+
+
+def _sets() -> object:
+    found = semctl_info()
+    return found.semusz, found.semaem, found.highest
+
+
+def _queues() -> object:
+    found = msgctl_info()
+    return found.queues, found.highest
+
+
+_NAMES = {
+    "sysv-shm": "System V segment",
+    "sysv-sem": "System V semaphore set",
+    "sysv-msg": "System V message queue",
+}
+# The option of ipcrm(1), the call that removes one, and the call that counts them.
+_TABLE: dict[str, tuple[str, Callable[[int], None], Callable[[], object]]] = {
+    "sysv-shm": ("m", shmctl_rmid, _segments),
+    "sysv-sem": ("s", semctl_rmid, _sets),
+    "sysv-msg": ("q", msgctl_rmid, _queues),
+}
+
+
+def _row(kind: str, id: int) -> tuple[Any, list[int]]:
+    """Return the row of an object in /proc/sysvipc, and the processes that created or used it. FileNotFoundError."""
+    if kind == "sysv-shm":
+        segment = next((row for row in sysvipc_shm() or () if row.shmid == id), None)
+        if segment is None:
+            raise FileNotFoundError(ENOENT, "the segment is gone")
+        return segment, _known([segment.cpid])
+    if kind == "sysv-msg":
+        queue = next((row for row in sysvipc_msg() or () if row.msqid == id), None)
+        if queue is None:
+            raise FileNotFoundError(ENOENT, "the queue is gone")
+        return queue, _known([queue.lspid, queue.lrpid])
+    if all(row.semid != id for row in sysvipc_sem() or ()):
+        raise FileNotFoundError(ENOENT, "the set is gone")
+    return None, _known(_last_users(id))
+
+
+def _last_users(id: int) -> Iterator[int]:
+    with suppress(OSError):  # past the last semaphore, or another user's set
+        for number in range(_SEMAPHORES):
+            yield semctl(id, number, GETPID)
+
+
+def _known(pids: Iterable[int]) -> list[int]:
+    return sorted({pid for pid in pids if pid})
+
+
+def _size(kind: str, row: Any) -> str:
+    if row is None:
+        return ""
+    return f", {row.size} bytes" if kind == "sysv-shm" else f", {row.qnum} messages"
+
+
+def _process(pid: int) -> str:
+    return f"process {pid} ({command_of(pid)})" if process_state(pid) else f"process {pid}, which has ended"
+
+
+DETECTORS = {kind: partial(SysvObjects, kind) for kind in _TABLE}

@@ -1,0 +1,81 @@
+"""A leak, and the shape of a detector that finds leaks of one kind."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from .origin import Origin
+    from .owned import Owned
+
+__all__ = ["Detector", "Leak", "Snapshot"]
+
+# What a detector has seen, by an identity that is not reused while the object lives; the values may be of any type.
+Snapshot = Mapping[Hashable, Any]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Something that a test has left.
+
+    `kind` is the detector's. `what` names the object with its size and creator. `proof` says why it is charged to the
+    test; it is empty for a guess. `remedy` is a command or call that removes or restores it.
+    """
+
+    kind: str
+    what: str
+    proof: str
+    remedy: str
+    key: Hashable = None
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether it is proved that the test or a process of the test has caused it."""
+        return bool(self.proof)
+
+    def __str__(self) -> str:
+        certainty = self.proof or "perhaps of this test: it appeared while the test ran"
+        return f"{self.kind}: {self.what}; {certainty}{f'; {self.remedy}' if self.remedy else ''}"
+
+
+class Detector:
+    """Find leaks of one kind by comparing what there is before and after a test.
+
+    A subclass defines `kind`, a plural noun that users write in `ipc_leaks`, and the methods below. snapshot() runs
+    twice for each audited test, so it should take microseconds; all others run only for a difference. An exception
+    from any method is reported as "could not look" and never fails a test.
+    """
+
+    kind: ClassVar[str] = ""
+    # Whether a difference may disappear by itself in a moment, as a process that is about to end.
+    settles: ClassVar[bool] = False
+
+    def snapshot(self) -> Snapshot:
+        """Return what there is now, by identity."""
+        raise NotImplementedError
+
+    def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
+        """Yield the identities of leaks: by default those that were not there before."""
+        return (key for key in after if key not in before)
+
+    def is_owned(self, key: Hashable, after: Snapshot, owned: Owned) -> bool:
+        """Return whether a fixture still owns it, as one of a wider scope."""
+        return False
+
+    def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the name of the object with its size and creator."""
+        raise NotImplementedError
+
+    def proof(self, key: Hashable, after: Snapshot, origin: Origin) -> str | None:
+        """Return why it is charged to the test, "" for a guess, None if it is not the test's. By default it is this process's."""
+        return "of the process that ran the test"
+
+    def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
+        """Return the command or call that removes or restores it, or ""."""
+        return ""
+
+    def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
+        """Remove or restore it. Return whether that is possible. OSError."""
+        return False

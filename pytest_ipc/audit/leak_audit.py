@@ -1,0 +1,166 @@
+"""Compare what there is before and after a test, and charge it with what it has left.
+
+A difference is looked at a second time before it is called a leak: what garbage still holds is released, and processes,
+threads and sockets that are about to end get a moment.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from ..kernel.waiting import Deadline
+from ..processes import history
+from .leak import Detector, Leak, Snapshot
+from .origin import Origin
+from .owned import find_owned
+
+__all__ = ["Audit", "Findings"]
+
+_SETTLE = 0.5  # seconds for what is about to end
+
+
+@dataclass
+class Findings:
+    """The leaks of one test, the failures to restore them, and what could not be looked at."""
+
+    leaks: list[Leak] = field(default_factory=list)
+    restored: list[Leak] = field(default_factory=list)
+    blind: list[str] = field(default_factory=list)
+
+
+class Audit:
+    """The leak check of one test at a time, by these detectors."""
+
+    def __init__(self, detectors: Iterable[Detector], *, isolated: AbstractSet[str] = frozenset()) -> None:
+        self._all = self._detectors = list(detectors)
+        self._origin = Origin(isolated=isolated)
+        self._before: dict[str, Snapshot] = {}
+        self._failed: dict[str, str] = {}
+        self._signals_owned = False  # by a fixture of a wider scope, which may restore them at the end of this test
+        history.record()
+
+    def begin(self, kinds: Iterable[str]) -> None:
+        """Take a snapshot of these kinds before a test."""
+        wanted = set(kinds)
+        self._detectors = [detector for detector in self._all if detector.kind in wanted]
+        history.forget()
+        self._signals_owned = find_owned().signals
+        self._before = self._snapshots()
+
+    def charge_scope(self, before: Mapping[str, Snapshot]) -> dict[str, set[Hashable]]:
+        """Return what has appeared since the snapshots *before*, and do not charge the test with it.
+
+        It belongs to a fixture of a wider scope, which has just been set up.
+        """
+        found: dict[str, set[Hashable]] = {}
+        for detector in self._detectors:
+            kind = detector.kind
+            after = self._snapshot(detector)
+            if after is None or kind not in before or after == before[kind]:
+                continue
+            found[kind] = set(detector.differences(before[kind], after))
+            if kind in self._before:
+                self._before[kind] = {
+                    **self._before[kind],
+                    **{key: after.get(key) for key in found[kind] if key in after},
+                }
+        return found
+
+    def now(self) -> dict[str, Snapshot]:
+        """Return snapshots by kind, for charge_scope()."""
+        return self._snapshots()
+
+    def end(
+        self, kinds: Iterable[str], fix: Iterable[str] = (), of: Mapping[str, set[Hashable]] | None = None
+    ) -> Findings:
+        """Return what the test has left, of these kinds; restore what is proved to be its, of the kinds in *fix*.
+
+        With *of* it is what remains of these differences, which belong to a wider scope that has ended.
+        """
+        wanted, fixed = set(kinds), set(fix)
+        found = Findings()
+        suspects = self._suspects(wanted, of)
+        if suspects:
+            gc.collect()
+            if any(detector.settles for detector, _ in suspects):
+                Deadline(_SETTLE).until(lambda: not self._suspects({d.kind for d, _ in suspects if d.settles}, of))
+            suspects = self._suspects({detector.kind for detector, _ in suspects}, of)
+        judged = []
+        for detector, keys in suspects:
+            after = self._snapshot(detector)
+            if after is not None:
+                before = self._before[detector.kind]
+                judged += [(detector, leak, before, after) for leak in self._judge(detector, keys, before, after)]
+        found.leaks = [leak for _, leak, _, _ in judged]
+        # Only now, as a descriptor proves whose the object is that it refers to.
+        for detector, leak, before, after in judged:
+            if detector.kind in fixed and leak.is_proved and self._restore(detector, leak, before, after):
+                found.restored.append(leak)
+        found.blind = [f"{kind}: {why}" for kind, why in self._failed.items() if kind in wanted]
+        self._failed.clear()
+        return found
+
+    def _suspects(
+        self, kinds: set[str], of: Mapping[str, set[Hashable]] | None
+    ) -> list[tuple[Detector, list[Hashable]]]:
+        found = []
+        owned = None
+        for detector in self._detectors:
+            before = self._before.get(detector.kind)
+            if detector.kind not in kinds or before is None or (of is not None and detector.kind not in of):
+                continue
+            after = self._snapshot(detector)
+            if after is None or (of is None and after == before):
+                continue
+            try:
+                if of is None:
+                    keys = list(detector.differences(before, after))
+                else:
+                    keys = [key for key in of[detector.kind] if key in after]
+                if keys:
+                    owned = owned or find_owned()
+                    owned.signals |= self._signals_owned
+                    keys = [key for key in keys if not detector.is_owned(key, after, owned)]
+            except Exception as error:  # noqa: BLE001 - a detector never fails a test
+                self._failed[detector.kind] = getattr(error, "strerror", None) or str(error)
+                continue
+            if keys:
+                found.append((detector, keys))
+        return found
+
+    def _judge(self, detector: Detector, keys: list[Hashable], before: Snapshot, after: Snapshot) -> Iterator[Leak]:
+        for key in keys:
+            try:
+                proof = detector.proof(key, after, self._origin)
+                if proof is not None:
+                    what, remedy = detector.describe(key, before, after), detector.remedy(key, before, after)
+                    yield Leak(detector.kind, what, proof, remedy, key)
+            except FileNotFoundError:
+                continue  # it is gone by now
+            except Exception as error:  # noqa: BLE001 - a detector never fails a test
+                self._failed[detector.kind] = getattr(error, "strerror", None) or str(error)
+
+    def _restore(self, detector: Detector, leak: Leak, before: Snapshot, after: Snapshot) -> bool:
+        try:
+            return detector.restore(leak.key, before, after)
+        except Exception as error:  # noqa: BLE001 - a detector never fails a test
+            self._failed[detector.kind] = f"{leak.what} could not be restored: {error}"
+            return False
+
+    def _snapshots(self) -> dict[str, Snapshot]:
+        found = {}
+        for detector in self._detectors:
+            snapshot = self._snapshot(detector)
+            if snapshot is not None:
+                found[detector.kind] = snapshot
+        return found
+
+    def _snapshot(self, detector: Detector) -> Snapshot | None:
+        try:
+            return detector.snapshot()
+        except Exception as error:  # noqa: BLE001 - a detector never fails a test
+            self._failed[detector.kind] = getattr(error, "strerror", None) or str(error)
+            return None

@@ -1,0 +1,59 @@
+"""Whose a process is: the process that runs the test, one that the test has started, or somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+
+from ..custody.descendants import below
+from ..kernel.proc import process_state
+from ..processes import history
+from ..unpatched import io, os
+
+__all__ = ["Origin", "command_of"]
+
+
+class Origin:
+    """The processes of one test, and the objects that they were seen to use.
+
+    *isolated* has the places that are the run's own: "ipc" for the IPC namespace, "/dev/shm", "/dev/mqueue".
+    """
+
+    def __init__(self, *, isolated: AbstractSet[str] = frozenset()) -> None:
+        self.isolated = isolated
+        self._own = os.getpid()
+
+    def processes(self) -> dict[int, str]:
+        """Return the living processes of the test, with what each is."""
+        found = {self._own: "this process"}
+        found.update((row.pid, f"process {row.pid} ({command_of(row.pid)})") for row in below(self._own))
+        return found
+
+    def of(self, pid: int) -> str | None:
+        """Return what process *pid* is, if it is proved to be the test's; else None."""
+        if pid == self._own:
+            return "this process"
+        if (name := history.name_of(pid)) is not None:
+            ended = "" if process_state(pid) else ", which has ended"
+            return f"process {pid}{'' if name == '?' else f' ({name})'}, started by the test{ended}"
+        for row in below(self._own):
+            if row.pid == pid:
+                return f"process {pid} ({command_of(pid)}), started by the test"
+        return None
+
+    def used(self, file: tuple[int, int]) -> str | None:
+        """Return which process of the test was seen to have the file with this device and inode number open or mapped."""
+        for pid, files in history.files_of_killed.items():
+            if file in files:
+                return f"used by process {pid} ({history.name_of(pid)}), started by the test, when it was killed"
+        for pid, name in self.processes().items():
+            if file in history.files_of(pid):
+                return f"in use by {name}"
+        return None
+
+
+def command_of(pid: int) -> str:
+    """Return the name of the program that process *pid* runs, or "?"."""
+    with suppress(OSError), io.open(f"/proc/{pid}/comm", errors="replace") as file:
+        return file.read().strip()
+    return "?"

@@ -1,0 +1,181 @@
+"""The leak check: what a test has left when it and its fixtures are over, reported as `ipc_leaks` says.
+
+The plugin registers it only where a policy is configured or a collected test uses one of our fixtures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from ..audit.detectors import KINDS, detectors
+from ..audit.leak import Detector, Leak
+from ..audit.leak_audit import Audit, Findings
+from ..printable import plain
+from ..unpatched import os
+from .leak_policy import Policy, of_marker, of_text
+
+__all__ = ["LeakCheck", "LeakSummary", "configured"]
+
+PROPERTY = "ipc_leak"
+_SHOWN = 5  # leaks of a kind in the summary
+
+
+def configured(config: pytest.Config) -> str:
+    """Return the policy that is configured for all tests, "" if none is."""
+    return str(config.getoption("--ipc-leaks") or config.getini("ipc_leaks") or "").strip()
+
+
+@dataclass
+class _WiderScope:
+    """What has appeared while a fixture of a wider scope was set up."""
+
+    fixture: object
+    name: str
+    keys: dict[str, set[Hashable]]
+
+
+class LeakCheck:
+    """The plugin object of a process that runs tests."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._pid = os.getpid()
+        own = detectors()
+        others: list[list[Detector]] = config.hook.pytest_ipc_leak_detectors()
+        self._detectors = own + [detector for found in others for detector in found]
+        for detector in self._detectors:
+            if not detector.kind:
+                raise pytest.UsageError(f"pytest_ipc_leak_detectors: {type(detector).__name__} has no kind")
+        self._kinds = frozenset(detector.kind for detector in self._detectors)
+        text = configured(config)
+        self._policy = of_text(text, self._kinds, "ipc_leaks") if text else None
+        isolation: Any = config.pluginmanager.get_plugin("ipc-isolation")
+        self._audit = Audit(self._detectors, isolated=getattr(isolation, "isolated", frozenset()))
+        self._active: Policy | None = None
+        self._wider: list[_WiderScope] = []
+        self._ended: list[_WiderScope] = []
+
+    def _policy_of(self, item: pytest.Item) -> Policy:
+        uses_ours = any(name.startswith("ipc_") for name in getattr(item, "fixturenames", ()))
+        found = self._policy or Policy("warn" if uses_ours else "ignore")
+        if not found.action:
+            found = found.refined(Policy("warn" if uses_ours else "ignore", found.kinds))
+        for mark in reversed(list(item.iter_markers("ipc_leaks"))):
+            found = found.refined(of_marker(mark, self._kinds, item.nodeid))
+        return found
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        self._active = None
+        try:
+            policy = self._policy_of(item)
+        except pytest.UsageError as error:
+            pytest.fail(str(error), pytrace=False)
+        if any(policy.of(kind) != "ignore" for kind in self._kinds):
+            self._active = policy
+            self._audit.begin([kind for kind in self._kinds if policy.of(kind) != "ignore"])
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Generator[None, object, object]:
+        if fixturedef.scope == "function" or self._active is None:
+            return (yield)
+        before = self._audit.now()
+        try:
+            return (yield)
+        finally:
+            keys = self._audit.charge_scope(before)
+            if any(keys.values()):
+                name = f"{fixturedef.argname} of {request.node.nodeid or 'the session'}"
+                self._wider.append(_WiderScope(fixturedef, name, keys))
+
+    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        for entry in [entry for entry in self._wider if entry.fixture is fixturedef]:
+            self._wider.remove(entry)
+            self._ended.append(entry)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        __tracebackhide__ = True
+        try:
+            result = yield
+        except BaseException:
+            self._finish(item)  # its failure is the report's; the leaks are a section of it
+            raise
+        if failure := self._finish(item):
+            pytest.fail(failure, pytrace=False)
+        return result
+
+    def _finish(self, item: pytest.Item) -> str:
+        """Report what the test, and the wider scopes that have ended with it, have left; return why it must fail, or ""."""
+        policy, self._active = self._active, None
+        ended, self._ended = self._ended, []
+        if policy is None or os.getpid() != self._pid:
+            return ""
+        kinds = [kind for kind in self._kinds if policy.of(kind) != "ignore"]
+        fix = [kind for kind in kinds if policy.of(kind) == "fix"]
+        lines: list[str] = []
+        errors: list[str] = []
+        findings = self._audit.end(kinds, fix)
+        for leak in _beyond(findings, policy):
+            self._note(item, leak, leak in findings.restored, lines)
+            if policy.of(leak.kind) == "error" and leak.is_proved:
+                errors.append(str(leak))
+        for entry in ended:
+            findings = self._audit.end(kinds, fix, entry.keys)
+            for leak in findings.leaks:
+                self._note(item, leak, leak in findings.restored, lines, f"fixture {entry.name}")
+                if policy.of(leak.kind) == "error" and leak.is_proved:
+                    errors.append(f"{leak} (fixture {entry.name})")
+        lines += [f"could not look at {plain(text)}" for text in findings.blind]
+        if lines:
+            item.add_report_section("teardown", "ipc leaks", "\n".join(lines))
+        return "\n".join(["the test leaks:", *errors]) if errors else ""
+
+    @staticmethod
+    def _note(item: pytest.Item, leak: Leak, restored: bool, lines: list[str], of: str = "") -> None:
+        line = plain(f"{leak}{f' ({of})' if of else ''}{'; this has been done' if restored else ''}")
+        lines.append(line)
+        item.user_properties.append((PROPERTY, line))
+
+
+def _beyond(findings: Findings, policy: Policy) -> Iterable[Leak]:
+    """Yield the leaks beyond the numbers that are allowed for their kinds."""
+    for kind in dict.fromkeys(leak.kind for leak in findings.leaks):
+        found = [leak for leak in findings.leaks if leak.kind == kind]
+        if len(found) > policy.allowed.get(kind, 0):
+            yield from found
+
+
+class LeakSummary:
+    """List the leaks at the end of the run, by kind; also in the controller of pytest-xdist's workers."""
+
+    def __init__(self) -> None:
+        self._leaks: dict[str, list[tuple[str, str]]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "teardown" and report.user_properties:
+            for name, value in report.user_properties:
+                if name == PROPERTY:
+                    kind, _, rest = str(value).partition(": ")
+                    self._leaks.setdefault(kind, []).append((report.nodeid, rest))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if not self._leaks:
+            return
+        terminalreporter.section("ipc leaks", yellow=True)
+        order = [*KINDS, *sorted(self._leaks.keys() - KINDS.keys())]
+        for kind in sorted(self._leaks, key=order.index):
+            found = self._leaks[kind]
+            tests = list(dict.fromkeys(nodeid for nodeid, _ in found))
+            terminalreporter.line(f"{kind}: {len(found)} in {len(tests)} test{'s' if len(tests) > 1 else ''}")
+            shown = found if terminalreporter.config.get_verbosity() > 0 else found[:_SHOWN]
+            for nodeid, what in shown:
+                terminalreporter.line(f"  {nodeid}: {what}")
+            if len(shown) < len(found):
+                terminalreporter.line(f"  … and {len(found) - len(shown)} more; -v shows all")

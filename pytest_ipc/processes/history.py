@@ -1,0 +1,116 @@
+"""The processes that a test has started, and the shared memory and queues that each had open before it was killed.
+
+The kernel records who created a System V segment, but not who created a name in /dev/shm, and a killed process can no
+longer be asked. So while a leak check is on, this is noted before a fixture kills a process.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ..custody.descendants import below
+from ..unpatched import io, os
+
+__all__ = ["about_to_kill", "files_of", "files_of_killed", "forget", "name_of", "record", "started"]
+
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
+# Device and inode number.
+FileId = tuple[int, int]
+
+_MAPPED = re.compile(r"^\S+ \S+ \S+ ([0-9a-f]+):([0-9a-f]+) (\d+) +/", re.MULTILINE)
+_FOLDERS = ("/dev/shm/", "/dev/mqueue/")
+
+started_here: dict[int, str] = {}
+files_of_killed: dict[int, set[FileId]] = {}
+
+_SLOTS = 4096
+
+
+class _Notes:
+    """Process ids in shared memory, where descendants add their own: that of *pid* is in the slot of its remainder.
+
+    Two of them cannot disturb each other but by a common remainder, and then one is forgotten.
+    """
+
+    recorder = 0  # the process that runs tests
+    pids: memoryview | None = None
+
+
+def record() -> None:
+    """Note processes from now on: those that this process starts, and what is forked by Python below it."""
+    if _Notes.recorder == os.getpid():
+        return
+    import mmap
+
+    _Notes.recorder = os.getpid()
+    if _Notes.pids is None:
+        _Notes.pids = memoryview(mmap.mmap(-1, 4 * _SLOTS)).cast("i")
+        os.register_at_fork(after_in_child=_note_self)
+
+
+def forget() -> None:
+    """Forget the processes of a test that has ended."""
+    started_here.clear()
+    files_of_killed.clear()
+    if _Notes.pids is not None and _Notes.recorder == os.getpid():
+        _Notes.pids[:] = memoryview(bytes(4 * _SLOTS)).cast("i")
+
+
+def started(pid: int, name: str = "") -> None:
+    """Note a process that has been started or reaped."""
+    if _Notes.pids is None:
+        return
+    _Notes.pids[pid % _SLOTS] = pid
+    if _Notes.recorder == os.getpid() and (name or pid not in started_here):
+        started_here[pid] = name or "?"
+
+
+def name_of(pid: int) -> str | None:
+    """Return the name of a process that was started in the test, "?" if that is not known; None for any other process."""
+    if pid in started_here:
+        return started_here[pid]
+    return "?" if _Notes.pids is not None and _Notes.pids[pid % _SLOTS] == pid else None
+
+
+def _note_self() -> None:
+    if _Notes.pids is not None:
+        _Notes.pids[os.getpid() % _SLOTS] = os.getpid()
+
+
+def about_to_kill(pid: int) -> None:
+    """Note what process *pid* and those below it have open."""
+    if _Notes.recorder != os.getpid():
+        return
+    for each in [pid, *(row.pid for row in below(pid))]:
+        started(each)
+        files_of_killed.setdefault(each, set()).update(files_of(each))
+
+
+def files_of(pid: int) -> set[FileId]:
+    """Return the files that a process has mapped, and those that it has open in /dev/shm or as message queues."""
+    found = set[FileId]()
+    try:
+        with io.open(f"/proc/{pid}/maps", errors="surrogateescape") as maps:
+            found.update(
+                (os.makedev(int(major, 16), int(minor, 16)), int(inode))
+                for major, minor, inode in _MAPPED.findall(maps.read())
+            )
+        found.update(_open_files(pid))
+    except OSError:
+        pass  # it has ended, or may not be looked into: nothing is proved
+    return found
+
+
+def _open_files(pid: int) -> Iterator[FileId]:
+    folder = f"/proc/{pid}/fd"
+    for name in os.listdir(folder):
+        try:
+            target = os.readlink(f"{folder}/{name}")
+            # The kernel shows an open queue as /name, and as the path where the file system is mounted.
+            if target.startswith(_FOLDERS) or target.rfind("/") == 0:
+                status = os.stat(f"{folder}/{name}")
+                yield status.st_dev, status.st_ino
+        except FileNotFoundError:
+            continue  # it is closed by now

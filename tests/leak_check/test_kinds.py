@@ -1,0 +1,171 @@
+"""Each kind of leak is found in the test that caused it, and its clean twin is silent."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pytest_ipc.audit.detectors import KINDS
+from pytest_ipc.kernel import sysvipc_msg, sysvipc_sem, sysvipc_shm
+
+# By the function in planted.py: the kind, and whether it is proved, and whether it can be removed.
+PLANTED = {
+    "descriptors": ("descriptors", True, True),
+    "processes": ("processes", True, True),
+    "zombies": ("processes", True, True),
+    "threads": ("threads", True, False),
+    "sysv_shm": ("sysv-shm", True, True),
+    "sysv_sem": ("sysv-sem", True, True),
+    "sysv_msg": ("sysv-msg", True, True),
+    "posix_shm": ("posix-shm", True, True),
+    "posix_sem": ("posix-sem", True, True),
+    "posix_mq": ("posix-mq", True, True),
+    "files": ("files", False, False),
+    "abstract_sockets": ("abstract-sockets", True, False),
+    "mappings": ("mappings", True, False),
+    "attached": ("mappings", True, True),
+    "locks": ("locks", True, False),
+    "dispositions": ("dispositions", True, True),
+    "signal_mask": ("signal-mask", True, True),
+    "timers": ("timers", True, True),
+    "posix_timers": ("timers", True, False),
+    "alternate_stack": ("alternate-stack", True, True),
+    "wakeup_fd": ("wakeup-fd", True, True),
+    "umask": ("umask", True, True),
+    "working_directory": ("working-directory", True, True),
+    "rlimits": ("rlimits", True, True),
+    "environment": ("environment", True, True),
+    "namespaces": ("namespaces", True, False),
+    "mounts": ("mounts", False, False),
+}
+AS_ROOT = {"namespaces", "mounts"}
+QUEUES_VISIBLE = os.path.ismount("/dev/mqueue")
+NAMES = [
+    name for name in PLANTED if (name not in AS_ROOT or os.geteuid() == 0) and (name != "posix_mq" or QUEUES_VISIBLE)
+]
+CLEAN = "".join(f"def test_clean_{name}(ipc): planted.clean(planted.{name})\n" for name in NAMES)
+LEAKY = "".join(f"def test_{name}(ipc): planted.leak(planted.{name})\n" for name in NAMES)
+# What a kind brings along by its nature: a socket has a descriptor.
+COMPANIONS = {
+    "posix_shm": {"mappings", "descriptors"},
+    "posix_sem": {"mappings"},
+    "posix_mq": {"descriptors"},
+    "attached": {"sysv-shm"},  # which the attachment keeps
+    "abstract_sockets": {"descriptors"},
+    "locks": {"descriptors"},
+    "wakeup_fd": {"descriptors"},
+    "namespaces": {"descriptors"},
+}
+
+
+def test_every_kind_has_a_planted_leak():
+    assert {kind for kind, _, _ in PLANTED.values()} == set(KINDS)
+
+
+def test_a_leak_is_found_named_and_restored(audited):
+    before = objects()
+    found = audited(f"import planted\n{CLEAN}{LEAKY}", "--ipc-leaks=fix")
+    for name in NAMES:
+        kind, proved, restored = PLANTED[name]
+        assert found.kinds(f"test_clean_{name}") == set(), found.leaks[f"test_clean_{name}"]
+        assert found.kinds(f"test_{name}") == {kind, *COMPANIONS.get(name, ())}, name
+        line = next(line for line in found.leaks[f"test_{name}"] if line.startswith(f"{kind}: "))
+        assert ("perhaps" in line) is not proved, line
+        assert ("this has been done" in line) is restored, line
+    assert set(found.outcomes.values()) == {"passed"}
+    assert objects() <= before
+    assert "a secret" not in found.output
+
+
+def objects() -> set[object]:
+    """The IPC objects of this machine, of which those of others may go."""
+    rows = [
+        (type(row), *vars_of(row)) for list_rows in (sysvipc_shm, sysvipc_sem, sysvipc_msg) for row in list_rows() or ()
+    ]
+    names = [path for folder in ("/dev/shm", "/dev/mqueue") for path in Path(folder).glob("planted-*")]
+    return {*rows, *names}
+
+
+def vars_of(row: object) -> tuple[object, ...]:
+    return tuple(getattr(row, name) for name in ("key", "shmid", "semid", "msqid") if hasattr(row, name))
+
+
+def test_a_proved_leak_fails_its_test_and_a_guess_does_not(audited):
+    source = "import planted\ndef test_fd(ipc): planted.leak(planted.descriptors)\ndef test_fifo(ipc): planted.leak(planted.files)"
+    found = audited(source, "--ipc-leaks=error")
+    assert found.outcomes == {"test_fd": "error", "test_fifo": "passed"}
+    assert "the test leaks:\ndescriptors: descriptor" in found.output.replace("E  ", "").replace("\n ", "\n")
+    assert "perhaps of this test" in found.output
+
+
+@pytest.mark.parametrize("scope", ["class", "module", "session"])
+@pytest.mark.parametrize("name", ["descriptors", "sysv_shm", "mappings"])
+def test_what_a_wider_scope_leaves_is_charged_to_it_at_its_end(audited, scope, name):
+    source = f"""
+    import planted, pytest
+
+    @pytest.fixture(scope="{scope}")
+    def leaky():
+        planted.leak(planted.{name})
+        with planted.{name}():
+            yield
+
+    class TestOne:
+        def test_first(self, ipc, leaky): pass
+        def test_second(self, ipc, leaky): pass
+    """
+    found = audited(source, "--ipc-leaks=fix")
+    assert found.kinds("test_first") == set()
+    assert f"fixture leaky of {'the session' if scope == 'session' else 'test_what'}" in " ".join(
+        found.leaks["test_second"]
+    )
+
+
+def test_a_scope_whose_first_use_is_inside_a_test_is_charged_too(audited):
+    source = """
+    import planted, pytest
+
+    @pytest.fixture(scope="module")
+    def leaky():
+        planted.leak(planted.descriptors)
+
+    def test_asks(ipc, request): request.getfixturevalue("leaky")
+    def test_last(ipc): pass
+    """
+    found = audited(source)
+    assert found.kinds("test_asks") == set()
+    assert "fixture leaky of" in " ".join(found.leaks["test_last"])
+
+
+def test_objects_of_wider_scopes_of_ours_are_no_leaks(audited):
+    source = """
+    def test_makes(ipc, ipc_session, ipc_module):
+        ipc_session.sysv_shm().attach()
+        ipc_session.posix_shm()
+        ipc_session.pipe()
+        ipc_module.fork(__import__("signal").pause)
+        ipc_module.spawn(["sleep", "100"])
+        ipc_session.sockets.listen_unix(abstract=True)
+        ipc_session.fifo()
+        ipc_session.posix_mq()
+        ipc_session.posix_sem()
+        ipc_session.file_lock().acquire()
+        ipc_session.mapped_file()
+        ipc_session.futex()
+        ipc_session.signals.catch(10)
+        ipc_session.eventfd()
+        ipc_session.timerfd()
+
+    def test_last(ipc): pass
+    """
+    found = audited(source, "--ipc-leaks=error")
+    assert {test: found.kinds(test) for test in found.leaks} == {"test_makes": set(), "test_last": set()}
+    assert set(found.outcomes.values()) == {"passed"}
+
+
+@pytest.mark.skipif(QUEUES_VISIBLE, reason="/dev/mqueue is mounted here")
+def test_it_says_what_it_cannot_see(audited):
+    found = audited("def test_one(ipc): assert False")
+    assert "could not look at posix-mq: the file system of message queues is not mounted" in found.output

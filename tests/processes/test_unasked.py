@@ -1,0 +1,106 @@
+"""A child that fails and for which nobody has waited fails the test at its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from pytest_ipc import ChildDied, scope
+from pytest_ipc.kernel import Deadline
+
+
+def fails() -> None:
+    raise LookupError("planted")
+
+
+def crashes(signo: int) -> None:
+    signal.signal(signo, signal.SIG_DFL)
+    os.kill(os.getpid(), signo)
+
+
+def ended(pid: int) -> bool:
+    """Whether it has ended, without reaping it."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+
+def wait_for_end(pid: int) -> None:
+    assert Deadline(30).until(lambda: ended(pid))
+
+
+def test_an_exception_is_raised_with_the_childs_traceback():
+    with pytest.raises(LookupError, match="planted") as caught, scope() as ipc:
+        wait_for_end(ipc.fork(fails).pid)
+    assert "for which the test has not waited" in caught.value.__notes__[0]
+    assert "in fails" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("signo", [signal.SIGSEGV, signal.SIGABRT])
+def test_a_crash_is_raised(signo):
+    with (
+        pytest.raises(ChildDied, match=f"was killed by {signo.name}, and the test has not waited for it"),
+        scope() as ipc,
+    ):
+        wait_for_end(ipc.fork(crashes, signo).pid)
+
+
+def test_a_program_that_crashes_is_raised():
+    with pytest.raises(ChildDied, match="was killed by SIGSEGV"), scope() as ipc:
+        wait_for_end(ipc.spawn(["sh", "-c", "ulimit -c 0; echo about to crash; kill -SEGV $$"]).pid)
+
+
+@pytest.mark.parametrize("how", ["wait", "result", "returned", "may_fail", "sent", "alive", "killed"])
+def test_what_the_test_knows_or_has_done_is_no_failure(how):
+    with scope() as ipc:
+        child = ipc.fork(crashes, signal.SIGSEGV) if how == "wait" else ipc.fork(fails)
+        if how == "wait":
+            assert child.wait() == -signal.SIGSEGV
+        elif how == "result":
+            with pytest.raises(LookupError):
+                child.result()
+        elif how == "may_fail":
+            child.may_fail = True
+        else:
+            with pytest.raises(LookupError):
+                child.result()
+            other = ipc.fork({"returned": os.getpid}.get(how, signal.pause))
+            if how == "sent":
+                other.wait_blocked("pause")
+                other.signal(signal.SIGABRT)
+                wait_for_end(other.pid)
+            elif how == "killed":
+                other.wait_blocked("pause")
+                os.kill(other.pid, signal.SIGKILL)
+                wait_for_end(other.pid)
+        if how == "may_fail":
+            wait_for_end(child.pid)
+
+
+@pytest.mark.parametrize("how", ["wait", "returncode", "may_fail"])
+def test_a_program_whose_end_is_known_is_no_failure(how):
+    with scope() as ipc:
+        program = ipc.spawn(["sh", "-c", "ulimit -c 0; kill -SEGV $$"], may_fail=how == "may_fail")
+        if how == "wait":
+            assert program.wait() == -signal.SIGSEGV
+        else:
+            wait_for_end(program.pid)
+        if how == "returncode":
+            assert program.returncode == -signal.SIGSEGV
+
+
+def test_it_fails_the_test(pytester):
+    pytester.makepyfile(
+        """
+        import os
+
+        def test_forks(fork):
+            def fails():
+                raise LookupError("planted")
+            child = fork(fails)
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        """
+    )
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*LookupError: planted*", "*for which the test has not waited*"])
