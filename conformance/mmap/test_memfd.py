@@ -26,6 +26,7 @@ from pytest_ipc.kernel import (
     limit,
     memfd_create,
     mmap,
+    munmap,
     number_of,
 )
 from pytest_ipc.kernel.libc import syscall
@@ -248,3 +249,4 @@ def test_empty_memory_file_can_be_mapped(memfd, fork, page):
     assert fork(peek, address, 1).wait() == -signal.SIGBUS
     os.ftruncate(fd, page)
     assert fork(peek, address, 1).result() == b"\0"
+    munmap(address, page)

@@ -10,7 +10,17 @@ from errno import EACCES, EEXIST, EINVAL, EMFILE, ENAMETOOLONG, ENOENT, EPERM
 import pytest
 
 from pytest_ipc import Need, clause, disputed, fails_with, untested
-from pytest_ipc.kernel import MAP_SHARED, PROT_READ, PROT_WRITE, capabilities, ftruncate, mmap, mprotect, shm_open
+from pytest_ipc.kernel import (
+    MAP_SHARED,
+    PROT_READ,
+    PROT_WRITE,
+    capabilities,
+    ftruncate,
+    mmap,
+    mprotect,
+    munmap,
+    shm_open,
+)
 
 from ..credentials import GROUP, OTHER_GROUP, OWNER, STRANGER, become, limit_process
 from ..memory import peek
@@ -168,6 +178,7 @@ def test_read_only_object_cannot_be_mapped_for_writing(posix_shm, opened, page):
     assert peek(address, 4) == b"read"
     with fails_with(EACCES):
         mprotect(address, page, PROT_READ | PROT_WRITE)
+    munmap(address, page)
 
 
 def errno_of_opening(name: str, flags: int) -> int | None:

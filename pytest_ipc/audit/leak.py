@@ -69,7 +69,10 @@ class Detector:
         raise NotImplementedError
 
     def proof(self, key: Hashable, after: Snapshot, origin: Origin) -> str | None:
-        """Return why it is charged to the test, "" for a guess, None if it is not the test's. By default it is this process's."""
+        """Return why it is charged to the test, "" for a guess, None if it is not the test's.
+
+        By default it is of the process that ran the test.
+        """
         return "of the process that ran the test"
 
     def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:

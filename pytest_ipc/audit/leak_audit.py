@@ -7,9 +7,10 @@ threads and sockets that are about to end get a moment.
 from __future__ import annotations
 
 import gc
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..kernel.waiting import Deadline
 from ..processes import history
@@ -17,7 +18,13 @@ from .leak import Detector, Leak, Snapshot
 from .origin import Origin
 from .owned import find_owned
 
-__all__ = ["Audit", "Findings"]
+__all__ = ["Audit", "Charges", "Findings"]
+
+# What has appeared or changed with a fixture of a wider scope: by kind and identity, the value before it, or MISSING.
+Charges = dict[str, dict[Hashable, Any]]
+MISSING = object()
+
+Wanted = Callable[[str, Hashable], bool]
 
 _SETTLE = 0.5  # seconds for what is about to end
 
@@ -50,82 +57,84 @@ class Audit:
         self._signals_owned = find_owned().signals
         self._before = self._snapshots()
 
-    def charge_scope(self, before: Mapping[str, Snapshot]) -> dict[str, set[Hashable]]:
-        """Return what has appeared since the snapshots *before*, and do not charge the test with it.
+    def charge_scope(self, before: Mapping[str, Snapshot]) -> Charges:
+        """Return what has appeared or changed since the snapshots *before*, and do not charge the test with it.
 
         It belongs to a fixture of a wider scope, which has just been set up.
         """
-        found: dict[str, set[Hashable]] = {}
+        found: Charges = {}
         for detector in self._detectors:
             kind = detector.kind
             after = self._snapshot(detector)
             if after is None or kind not in before or after == before[kind]:
                 continue
-            found[kind] = set(detector.differences(before[kind], after))
+            found[kind] = {key: before[kind].get(key, MISSING) for key in detector.differences(before[kind], after)}
             if kind in self._before:
-                self._before[kind] = {
-                    **self._before[kind],
-                    **{key: after.get(key) for key in found[kind] if key in after},
-                }
+                self._before[kind] = _with(self._before[kind], {key: after.get(key, MISSING) for key in found[kind]})
         return found
 
     def now(self) -> dict[str, Snapshot]:
         """Return snapshots by kind, for charge_scope()."""
         return self._snapshots()
 
-    def end(
-        self, kinds: Iterable[str], fix: Iterable[str] = (), of: Mapping[str, set[Hashable]] | None = None
-    ) -> Findings:
+    def end(self, kinds: Iterable[str], fix: Iterable[str] = (), ended: Sequence[Charges] = ()) -> Findings:
         """Return what the test has left, of these kinds; restore what is proved to be its, of the kinds in *fix*.
 
-        With *of* it is what remains of these differences, which belong to a wider scope that has ended.
+        What was charged to wider scopes that have *ended* with the test is left to end_of_scope().
         """
-        wanted, fixed = set(kinds), set(fix)
+        charged = {(kind, key) for charges in ended for kind, keys in charges.items() for key in keys}
+        return self._find(kinds, fix, self._before, lambda kind, key: (kind, key) not in charged)
+
+    def end_of_scope(self, charges: Charges, kinds: Iterable[str], fix: Iterable[str] = ()) -> Findings:
+        """Return what remains of the *charges* of a scope that has ended, as end() does for a test."""
+        before = {kind: _with(self._before[kind], keys) for kind, keys in charges.items() if kind in self._before}
+        return self._find(kinds, fix, before, lambda kind, key: key in charges[kind])
+
+    def _find(
+        self, kinds: Iterable[str], fix: Iterable[str], before: Mapping[str, Snapshot], wanted: Wanted
+    ) -> Findings:
+        all_kinds, fixed = set(kinds), set(fix)
         found = Findings()
-        suspects = self._suspects(wanted, of)
+        suspects = self._suspects(all_kinds, before, wanted)
         if suspects:
             gc.collect()
-            if any(detector.settles for detector, _ in suspects):
-                Deadline(_SETTLE).until(lambda: not self._suspects({d.kind for d, _ in suspects if d.settles}, of))
-            suspects = self._suspects({detector.kind for detector, _ in suspects}, of)
+            if settling := {detector.kind for detector, _ in suspects if detector.settles}:
+                Deadline(_SETTLE).until(lambda: not self._suspects(settling, before, wanted))
+            suspects = self._suspects({detector.kind for detector, _ in suspects}, before, wanted)
         judged = []
         for detector, keys in suspects:
-            after = self._snapshot(detector)
+            then, after = before[detector.kind], self._snapshot(detector)
             if after is not None:
-                before = self._before[detector.kind]
-                judged += [(detector, leak, before, after) for leak in self._judge(detector, keys, before, after)]
+                judged += [(detector, leak, then, after) for leak in self._judge(detector, keys, then, after)]
         found.leaks = [leak for _, leak, _, _ in judged]
         # Only now, as a descriptor proves whose the object is that it refers to.
-        for detector, leak, before, after in judged:
-            if detector.kind in fixed and leak.is_proved and self._restore(detector, leak, before, after):
+        for detector, leak, then, after in judged:
+            if detector.kind in fixed and leak.is_proved and self._restore(detector, leak, then, after):
                 found.restored.append(leak)
-        found.blind = [f"{kind}: {why}" for kind, why in self._failed.items() if kind in wanted]
+        found.blind = [f"{kind}: {why}" for kind, why in self._failed.items() if kind in all_kinds]
         self._failed.clear()
         return found
 
     def _suspects(
-        self, kinds: set[str], of: Mapping[str, set[Hashable]] | None
+        self, kinds: set[str], before: Mapping[str, Snapshot], wanted: Wanted
     ) -> list[tuple[Detector, list[Hashable]]]:
         found = []
         owned = None
         for detector in self._detectors:
-            before = self._before.get(detector.kind)
-            if detector.kind not in kinds or before is None or (of is not None and detector.kind not in of):
+            kind = detector.kind
+            if kind not in kinds or kind not in before:
                 continue
             after = self._snapshot(detector)
-            if after is None or (of is None and after == before):
+            if after is None or after == before[kind]:
                 continue
             try:
-                if of is None:
-                    keys = list(detector.differences(before, after))
-                else:
-                    keys = [key for key in of[detector.kind] if key in after]
+                keys = [key for key in detector.differences(before[kind], after) if wanted(kind, key)]
                 if keys:
                     owned = owned or find_owned()
                     owned.signals |= self._signals_owned
                     keys = [key for key in keys if not detector.is_owned(key, after, owned)]
             except Exception as error:  # noqa: BLE001 - a detector never fails a test
-                self._failed[detector.kind] = getattr(error, "strerror", None) or str(error)
+                self._failed[kind] = getattr(error, "strerror", None) or str(error)
                 continue
             if keys:
                 found.append((detector, keys))
@@ -164,3 +173,8 @@ class Audit:
         except Exception as error:  # noqa: BLE001 - a detector never fails a test
             self._failed[detector.kind] = getattr(error, "strerror", None) or str(error)
             return None
+
+
+def _with(snapshot: Snapshot, values: Mapping[Hashable, Any]) -> Snapshot:
+    """Return *snapshot* with these *values*; MISSING removes a key."""
+    return {key: value for key, value in {**snapshot, **values}.items() if value is not MISSING}

@@ -6,11 +6,12 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
 from ..custody.descendants import below
+from ..custody.status import owners
 from ..kernel.proc import process_state
 from ..processes import history
 from ..unpatched import io, os
 
-__all__ = ["Origin", "command_of"]
+__all__ = ["Origin", "command_of", "is_owned_elsewhere"]
 
 
 class Origin:
@@ -42,7 +43,7 @@ class Origin:
         return None
 
     def used(self, file: tuple[int, int]) -> str | None:
-        """Return which process of the test was seen to have the file with this device and inode number open or mapped."""
+        """Return which process of the test had the file with this device and inode number open or mapped."""
         for pid, files in history.files_of_killed.items():
             if file in files:
                 return f"used by process {pid} ({history.name_of(pid)}), started by the test, when it was killed"
@@ -50,6 +51,12 @@ class Origin:
             if file in history.files_of(pid):
                 return f"in use by {name}"
         return None
+
+
+def is_owned_elsewhere(kind: str, identity: object, key: int | None = None) -> bool:
+    """Return whether an object is on record in a ledger, as that of another run or worker."""
+    recorded = owners()
+    return f"{kind} {identity}" in recorded or (key is not None and f"{kind} key {key}" in recorded)
 
 
 def command_of(pid: int) -> str:

@@ -79,8 +79,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     group.addoption(
         "--ipc-leaks",
         metavar="POLICY",
-        help="What happens with what a test leaves: ignore, warn, error or fix, for single kinds as KIND=ACTION (ini: ipc_leaks; "
-        "default: warn for tests that use a fixture of this plugin, else ignore)",
+        help="What happens with what a test leaks: ignore, warn, error or fix; for single kinds KIND=ACTION "
+        "(ini: ipc_leaks; default: warn for tests that use a fixture of this plugin, else ignore)",
     )
     parser.addini("ipc_leaks", "As --ipc-leaks", default="")
     parser.addini(

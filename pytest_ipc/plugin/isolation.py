@@ -26,8 +26,9 @@ from .isolation_exec import PLACES, move
 _WAY_OUT = "util-linux's `unshare -Uri pytest …` runs all of pytest in one"
 NEEDED = f"a new IPC namespace needs CAP_SYS_ADMIN, or user namespaces for unprivileged users; {_WAY_OUT}"
 _SHARED = (
-    "POSIX objects there outlive a killed run, and cannot be attributed to a test; a mount namespace needs CAP_SYS_ADMIN, "
-    "or user namespaces for unprivileged users: in Docker --cap-add SYS_ADMIN --security-opt apparmor=unconfined"
+    "POSIX objects there outlive a killed run, and cannot be attributed to a test; a mount namespace needs "
+    "CAP_SYS_ADMIN, or user namespaces for unprivileged users: in Docker --cap-add SYS_ADMIN "
+    "--security-opt apparmor=unconfined"
 )
 _ONE_THREAD = (
     "without CAP_SYS_ADMIN a process enters an IPC namespace together with a user namespace, for which it must be "

@@ -20,9 +20,9 @@ PLACES = {"/dev/shm": "tmpfs", "/dev/mqueue": "mqueue"}
 
 
 def move() -> dict[str, str]:
-    """Move this process to a new IPC namespace, with its own /dev/shm and /dev/mqueue, and to a new user namespace if needed.
+    """Move this process to a new IPC namespace, with its own /dev/shm and /dev/mqueue.
 
-    The ids of the user and the capabilities of the process stay the same. Return the reason for each directory that
+    It moves to a new user namespace too if that is needed. The ids of the user and the capabilities of the process stay the same. Return the reason for each directory that
     remains shared. Raises OSError.
     """
     try:

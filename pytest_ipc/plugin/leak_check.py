@@ -5,7 +5,7 @@ The plugin registers it only where a policy is configured or a collected test us
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable, Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 from ..audit.detectors import KINDS, detectors
 from ..audit.leak import Detector, Leak
-from ..audit.leak_audit import Audit, Findings
+from ..audit.leak_audit import Audit, Charges, Findings
 from ..printable import plain
 from ..unpatched import os
 from .leak_policy import Policy, of_marker, of_text
@@ -35,7 +35,7 @@ class _WiderScope:
 
     fixture: object
     name: str
-    keys: dict[str, set[Hashable]]
+    charges: Charges
 
 
 class LeakCheck:
@@ -89,10 +89,10 @@ class LeakCheck:
         try:
             return (yield)
         finally:
-            keys = self._audit.charge_scope(before)
-            if any(keys.values()):
+            charges = self._audit.charge_scope(before)
+            if any(charges.values()):
                 name = f"{fixturedef.argname} of {request.node.nodeid or 'the session'}"
-                self._wider.append(_WiderScope(fixturedef, name, keys))
+                self._wider.append(_WiderScope(fixturedef, name, charges))
 
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
         for entry in [entry for entry in self._wider if entry.fixture is fixturedef]:
@@ -112,7 +112,7 @@ class LeakCheck:
         return result
 
     def _finish(self, item: pytest.Item) -> str:
-        """Report what the test, and the wider scopes that have ended with it, have left; return why it must fail, or ""."""
+        """Report the leaks of the test, and of the wider scopes that ended with it; return why it must fail, or ""."""
         policy, self._active = self._active, None
         ended, self._ended = self._ended, []
         if policy is None or os.getpid() != self._pid:
@@ -121,13 +121,13 @@ class LeakCheck:
         fix = [kind for kind in kinds if policy.of(kind) == "fix"]
         lines: list[str] = []
         errors: list[str] = []
-        findings = self._audit.end(kinds, fix)
+        findings = self._audit.end(kinds, fix, [entry.charges for entry in ended])
         for leak in _beyond(findings, policy):
             self._note(item, leak, leak in findings.restored, lines)
             if policy.of(leak.kind) == "error" and leak.is_proved:
                 errors.append(str(leak))
         for entry in ended:
-            findings = self._audit.end(kinds, fix, entry.keys)
+            findings = self._audit.end_of_scope(entry.charges, kinds, fix)
             for leak in findings.leaks:
                 self._note(item, leak, leak in findings.restored, lines, f"fixture {entry.name}")
                 if policy.of(leak.kind) == "error" and leak.is_proved:

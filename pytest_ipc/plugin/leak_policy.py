@@ -1,4 +1,4 @@
-"""What happens with a leak: ignore, warn, error or fix, for all kinds or for some; from ini file, option and markers."""
+"""The policy for leaks: ignore, warn, error or fix, for all kinds or for some; from ini file, option and markers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Policy:
 
 
 def of_text(text: str, kinds: frozenset[str], where: str) -> Policy:
-    """Return the policy that `ipc_leaks` or `--ipc-leaks` gives: "error, threads=ignore, descriptors=warn". UsageError."""
+    """Return the policy of a text like "error, threads=ignore, descriptors=warn". UsageError, which names *where*."""
     action, single = "", {}
     for word in text.replace(",", " ").split():
         kind, equals, value = word.rpartition("=")

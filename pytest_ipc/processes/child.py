@@ -319,7 +319,7 @@ class Child(Resource, Generic[Result]):
         if not self._fds or self._asked or self.may_fail or not self._leader.reap():
             return None
         report = child_report.read(self._report)
-        if report.error is not None:
+        if report.error is not None and not isinstance(report.error, child_report.UnsendableResult):
             report.error.add_note(f"in {self!r}, for which the test has not waited:\n{report.traceback}")
             return report.error
         if self.status is not None and -self.status in _CRASHES - self._sent:

@@ -30,6 +30,10 @@ class RemoteError(Exception):
     """The replacement of a child's exception, or result, that cannot be sent to the parent."""
 
 
+class UnsendableResult(RemoteError):
+    """The function returned a value that cannot be pickled; that is a failure only if the parent asks for it."""
+
+
 def unchanged(error: BaseException) -> BaseException:
     """Return *error*: the default of `translate`."""
     return error
@@ -80,7 +84,7 @@ def run(fd: int, task: Callable[[], Any], calls: Sequence[str]) -> int:
     try:
         payload = _dumps(value)
     except Exception as error:  # noqa: BLE001 - whatever a __reduce__ raises
-        send_error(fd, RemoteError(f"the result {_repr(value)} cannot be sent to the parent: {error}"), calls)
+        send_error(fd, UnsendableResult(f"the result {_repr(value)} cannot be sent to the parent: {error}"), calls)
         return 1
     _write(fd, "returned", payload, f"the result {_repr(value)}", "", calls)
     return 0

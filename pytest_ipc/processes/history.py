@@ -68,7 +68,7 @@ def started(pid: int, name: str = "") -> None:
 
 
 def name_of(pid: int) -> str | None:
-    """Return the name of a process that was started in the test, "?" if that is not known; None for any other process."""
+    """Return the name of a process that was started in the test, or "?"; None for any other process."""
     if pid in started_here:
         return started_here[pid]
     return "?" if _Notes.pids is not None and _Notes.pids[pid % _SLOTS] == pid else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_a_program_that_crashes_is_raised():
         wait_for_end(ipc.spawn(["sh", "-c", "ulimit -c 0; echo about to crash; kill -SEGV $$"]).pid)
 
 
-@pytest.mark.parametrize("how", ["wait", "result", "returned", "may_fail", "sent", "alive", "killed"])
+@pytest.mark.parametrize("how", ["wait", "result", "returned", "unsendable", "may_fail", "sent", "alive", "killed"])
 def test_what_the_test_knows_or_has_done_is_no_failure(how):
     with scope() as ipc:
         child = ipc.fork(crashes, signal.SIGSEGV) if how == "wait" else ipc.fork(fails)
@@ -64,10 +65,12 @@ def test_what_the_test_knows_or_has_done_is_no_failure(how):
         else:
             with pytest.raises(LookupError):
                 child.result()
-            other = ipc.fork({"returned": os.getpid}.get(how, signal.pause))
+            other = ipc.fork({"returned": os.getpid, "unsendable": threading.Lock}.get(how, signal.pause))
             if how == "sent":
                 other.wait_blocked("pause")
                 other.signal(signal.SIGABRT)
+                wait_for_end(other.pid)
+            elif how in ("returned", "unsendable"):
                 wait_for_end(other.pid)
             elif how == "killed":
                 other.wait_blocked("pause")

@@ -14,7 +14,10 @@ __all__ = ["DETECTORS"]
 
 
 class AbstractSockets(Detector):
-    """Each abstract name of the network namespace with its inode number; read again if the number of sockets changed."""
+    """Each abstract name of the network namespace with its inode number.
+
+    The list is read again only if the number of sockets has changed.
+    """
 
     kind = "abstract-sockets"
     settles = True

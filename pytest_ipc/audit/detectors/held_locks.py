@@ -15,7 +15,10 @@ __all__ = ["DETECTORS"]
 
 
 class Locks(Detector):
-    """Each lock of this process by file and range. One of an open file description has no holder: its descriptor is found."""
+    """Each lock of this process by file and range.
+
+    The kernel shows no process for a lock of an open file description; its descriptor is found as a leak instead.
+    """
 
     kind = "locks"
 

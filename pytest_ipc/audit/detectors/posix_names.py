@@ -10,7 +10,7 @@ from ...kernel.posix_mq import mq_unlink
 from ...kernel.times import time_of
 from ...unpatched import os, time
 from ..leak import Detector, Snapshot
-from ..origin import Origin
+from ..origin import Origin, is_owned_elsewhere
 from ..owned import Owned
 
 __all__ = ["DETECTORS"]
@@ -64,7 +64,9 @@ class PosixNames(Detector):
         status = os.stat(f"{self._folder}/{key}", follow_symlinks=False)
         if (used := origin.used((status.st_dev, status.st_ino))) is not None:
             return used
-        return "" if status.st_uid == os.geteuid() else None
+        if status.st_uid != os.geteuid() or is_owned_elsewhere(self.kind, key):
+            return None
+        return ""
 
     def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
         """Return the command that removes it."""

@@ -15,7 +15,7 @@ from ...kernel.sem import GETPID, semctl, semctl_info, semctl_rmid
 from ...kernel.shm import shmctl_info, shmctl_rmid
 from ...unpatched import os
 from ..leak import Detector, Snapshot
-from ..origin import Origin, command_of
+from ..origin import Origin, command_of, is_owned_elsewhere
 from ..owned import Owned
 
 __all__ = ["DETECTORS"]
@@ -68,14 +68,16 @@ class SysvObjects(Detector):
         return f"{named}, {verb} {users}" if users else named
 
     def proof(self, key: Hashable, after: Snapshot, origin: Origin) -> str | None:
-        """Return whose creator or user it is; it is not said at all if only others have used it and one of them lives."""
+        """Return which process of the test has created or used it; None if a living process of others has."""
         if "ipc" in origin.isolated:
             return "in the IPC namespace of this run"
         pids = _row(self.kind, int(str(key)))[1]
         for pid in pids:
             if (who := origin.of(pid)) is not None:
                 return f"{'created' if self.kind == 'sysv-shm' else 'used'} by {who}"
-        return None if any(process_state(pid) for pid in pids) else ""
+        if any(process_state(pid) for pid in pids) or is_owned_elsewhere(self.kind, key, after[key]):
+            return None
+        return ""
 
     def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
         """Return the command that removes it."""
