@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 
 from ..kernel.waiting import Deadline
-from ..unpatched import os
+from ..unpatched import os, time
 from .descendants import below
 from .identity import Process
 from .kinds import KINDS, UNKNOWN, Entry
@@ -26,6 +26,7 @@ from .state_paths import owner
 
 __all__ = ["settle", "sweep", "sweep_lost", "sweep_worker"]
 
+_STALE = 86_400.0  # seconds after which an empty ledger of a process that cannot be judged is removed
 PATIENCE = 5.0  # total seconds that a sweep waits for the locks of others
 
 
@@ -173,7 +174,9 @@ def _sweep_one(
             if root is not None and ledger.root not in (root, None):
                 return done
             if ledger.alive:
-                if root is None and ledger.open and (reason := ledger.unjudged):
+                if root is None and not ledger.open and not dry_run and ledger.unjudged and _is_stale(fd):
+                    os.unlink(name, dir_fd=state_dir.fd)  # a living process would write a new one
+                elif root is None and ledger.open and (reason := ledger.unjudged):
                     summary = f"{_summary(ledger)} in {state_dir.path}"
                     done.leave(f"{summary}: whether it is alive cannot be determined here: {reason}")
                 return done
@@ -194,6 +197,11 @@ def _sweep_one(
             raise
         done.leave(f"{state_dir.path}/{name}: {error.strerror}")
     return done
+
+
+def _is_stale(fd: int) -> bool:
+    """Return whether nobody has written to the ledger for a day."""
+    return time.clock_gettime(time.CLOCK_REALTIME) - os.fstat(fd).st_mtime > _STALE
 
 
 def _sweep_held(state_dir: StateDir, name: str, held: int, done: Swept, *, report: bool, own: bool) -> None:

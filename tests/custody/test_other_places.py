@@ -76,6 +76,31 @@ def test_another_boot_id_alone_does_not_mean_dead(state_dir, fifo, monkeypatch, 
     assert any(reason in shown for shown in status())
 
 
+@pytest.mark.parametrize(
+    ("age", "lines", "remains"),
+    [(100_000, 0, False), (80_000, 0, True), (100_000, 1, True)],
+    ids=["old", "new", "in use"],
+)
+def test_old_empty_ledger_of_unknown_process_is_removed(state_dir, fifo, age, lines, remains):
+    """Nobody can ever show that its process has ended, so such ledgers would add up."""
+    path = forge(state_dir, *[about_fifo(fifo), file_made(fifo)][: 2 * lines], boot=FIRST_BOOT, machine="0" * 32)
+    os.utime(path, (time.time() - age,) * 2)
+    assert sweep(dry_run=True).removed == []
+    assert path.exists()
+    sweep()
+    assert path.exists() is remains
+
+
+@pytest.mark.usefixtures("own")
+def test_living_process_whose_ledger_was_removed_writes_a_new_one(state_dir):
+    with scope() as ipc:
+        ipc.sysv_shm()
+        (path,) = state_dir.glob("*.ledger")
+        path.unlink()
+        segment = ipc.sysv_shm()
+        assert f'"id": {segment.id}' in path.read_text()
+
+
 @pytest.mark.parametrize("same", [True, False], ids=["the same kernel", "another kernel"])
 def test_boot_is_identified_without_boot_id(state_dir, fifo, monkeypatch, tmp_path, same):
     """Sandboxes of gVisor show none, have few process ids and nearly the same start times, and may share the folder."""
