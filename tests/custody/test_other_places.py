@@ -25,7 +25,7 @@ from pytest_ipc.custody.removal import Swept
 from pytest_ipc.custody.state_dir import state_dir_path
 from pytest_ipc.custody.status import status
 from pytest_ipc.custody.sweep import sweep
-from pytest_ipc.kernel import MS_REC, MS_SLAVE, mount, prctl, shmget
+from pytest_ipc.kernel import MS_REC, MS_SLAVE, Deadline, mount, prctl, shmget
 from pytest_ipc.kernel.namespace import CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME, unshare
 from pytest_ipc.processes.trial import trial
 
@@ -97,6 +97,8 @@ def test_living_process_whose_ledger_was_removed_writes_a_new_one(state_dir):
         ipc.sysv_shm()
         (path,) = state_dir.glob("*.ledger")
         path.unlink()
+        # The ledger looks for its file once per tick of the clock.
+        assert Deadline(30).until(lambda: bool(ipc.sysv_shm()) and path.exists())
         segment = ipc.sysv_shm()
         assert f'"id": {segment.id}' in path.read_text()
 
