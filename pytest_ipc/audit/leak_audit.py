@@ -55,7 +55,7 @@ class Audit:
         self._detectors = [detector for detector in self._all if detector.kind in wanted]
         history.forget()
         self._signals_owned = find_owned().signals
-        self._before = self._snapshots()
+        self._before = self._snapshots(self._detectors)
 
     def charge_scope(self, before: Mapping[str, Snapshot]) -> Charges:
         """Return what has appeared or changed since the snapshots *before*, and do not charge the test with it.
@@ -63,7 +63,7 @@ class Audit:
         It belongs to a fixture of a wider scope, which has just been set up.
         """
         found: Charges = {}
-        for detector in self._detectors:
+        for detector in self._all:
             kind = detector.kind
             after = self._snapshot(detector)
             if after is None or kind not in before or after == before[kind]:
@@ -75,7 +75,7 @@ class Audit:
 
     def now(self) -> dict[str, Snapshot]:
         """Return snapshots by kind, for charge_scope()."""
-        return self._snapshots()
+        return self._snapshots(self._all)
 
     def end(self, kinds: Iterable[str], fix: Iterable[str] = (), ended: Sequence[Charges] = ()) -> Findings:
         """Return what the test has left, of these kinds; restore what is proved to be its, of the kinds in *fix*.
@@ -159,9 +159,9 @@ class Audit:
             self._failed[detector.kind] = f"{leak.what} could not be restored: {error}"
             return False
 
-    def _snapshots(self) -> dict[str, Snapshot]:
+    def _snapshots(self, detectors: Iterable[Detector]) -> dict[str, Snapshot]:
         found = {}
-        for detector in self._detectors:
+        for detector in detectors:
             snapshot = self._snapshot(detector)
             if snapshot is not None:
                 found[detector.kind] = snapshot

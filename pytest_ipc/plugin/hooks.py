@@ -37,8 +37,8 @@ _MARKERS = {
     "'kernel.shmmni', is within these bounds; pytest_ipc.limits() lists the limits",
     "ipc_requires_capability": "(*names): Skip the test unless this process has the capabilities, as in "
     "'CAP_SYS_ADMIN', and may use them",
-    "ipc_leaks": "(action, *, KIND=ACTION or number): What happens with leaks of the test: 'ignore', 'warn', 'error' or "
-    "'fix', or how many of a kind are allowed, as in ipc_leaks('error', threads='ignore', descriptors=2)",
+    "ipc_leaks": "(action, *, KIND=ACTION or number): What happens with leaks of the test: 'ignore', 'warn', "
+    "'error' or 'fix', or how many of a kind are allowed, as in ipc_leaks('error', threads='ignore', descriptors=2)",
     "ipc_requires_kernel": "(version): Skip the test on kernels older than *version*, as in '5.10'",
 }
 
@@ -218,7 +218,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _check_leaks(config: pytest.Config, items: list[pytest.Item], marked: list[pytest.Item]) -> None:
-    """Register the leak check if a policy is configured, for all tests or for one, or if a test uses a fixture of ours."""
+    """Register the leak check if a policy is configured, for all tests or one, or if a test uses our fixtures."""
     policy = str(config.getoption("--ipc-leaks") or config.getini("ipc_leaks") or "").strip()
     if policy == "ignore" or not policy:
         by_mark = any(item.get_closest_marker("ipc_leaks") is not None for item in marked)

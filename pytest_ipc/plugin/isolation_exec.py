@@ -22,8 +22,8 @@ PLACES = {"/dev/shm": "tmpfs", "/dev/mqueue": "mqueue"}
 def move() -> dict[str, str]:
     """Move this process to a new IPC namespace, with its own /dev/shm and /dev/mqueue.
 
-    It moves to a new user namespace too if that is needed. The ids of the user and the capabilities of the process stay the same. Return the reason for each directory that
-    remains shared. Raises OSError.
+    It moves to a new user namespace too if that is needed; the ids of the user and the capabilities of the process stay
+    the same. Return the reason for each directory that remains shared. Raises OSError.
     """
     try:
         unshare(CLONE_NEWIPC)

@@ -186,6 +186,7 @@ def test_a_process_that_proc_does_not_show_is_not_taken_for_dead(open_folder, fo
 
 def test_ledger_without_open_records_is_not_mentioned(state_dir):
     path = forge(state_dir, boot=FIRST_BOOT, machine="0" * 32)
+    os.utime(path)
     assert sweep() == Swept()
     assert path.exists()
 

@@ -93,7 +93,12 @@ def vars_of(row: object) -> tuple[object, ...]:
 
 
 def test_a_proved_leak_fails_its_test_and_a_guess_does_not(audited):
-    source = "import planted\ndef test_fd(ipc): planted.leak(planted.descriptors)\ndef test_fifo(ipc): planted.leak(planted.files)"
+    source = """
+    import planted
+
+    def test_fd(ipc): planted.leak(planted.descriptors)
+    def test_fifo(ipc): planted.leak(planted.files)
+    """
     found = audited(source, "--ipc-leaks=error")
     assert found.outcomes == {"test_fd": "error", "test_fifo": "passed"}
     assert "the test leaks:\ndescriptors: descriptor" in found.output.replace("E  ", "").replace("\n ", "\n")
@@ -137,6 +142,22 @@ def test_a_scope_whose_first_use_is_inside_a_test_is_charged_too(audited):
     found = audited(source)
     assert found.kinds("test_asks") == set()
     assert "fixture leaky of" in " ".join(found.leaks["test_last"])
+
+
+def test_what_a_session_fixture_of_an_unaudited_test_restores_is_no_leak(audited):
+    source = """
+    import os, pytest
+
+    @pytest.fixture(scope="session")
+    def variable():
+        os.environ["PLANTED"] = "1"
+        yield
+        del os.environ["PLANTED"]
+
+    def test_plain(variable): pass
+    def test_last(ipc): pass
+    """
+    assert audited(source).kinds("test_last") == set()
 
 
 def test_objects_of_wider_scopes_of_ours_are_no_leaks(audited):

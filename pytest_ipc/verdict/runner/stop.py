@@ -32,7 +32,7 @@ class Stop:
     came: bool = False
 
     def handle(self, signo: int, _frame: FrameType | None) -> None:
-        """Raise KeyboardInterrupt for the first signal; ignore later ones but SIGINT, because the end is in progress."""
+        """Raise KeyboardInterrupt for the first signal; ignore later ones but SIGINT, as the end is in progress."""
         if not self.came or signo == signal.SIGINT:
             self.came, self.signo = True, signo
             raise KeyboardInterrupt(signal.Signals(signo).name)
@@ -43,7 +43,7 @@ _current: Stop | None = None
 
 @contextmanager
 def interrupted_by_signals() -> Iterator[Stop]:
-    """Raise KeyboardInterrupt in the block on SIGINT, SIGTERM and SIGHUP, unless they are ignored or handled already."""
+    """Raise KeyboardInterrupt in the block on SIGINT, SIGTERM and SIGHUP unless they are ignored or handled."""
     global _current
     stop, outer = Stop(), _current
     if outer is not None:
