@@ -107,6 +107,11 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "resources.posix_queue": ("PosixQueue",),
     "resources.posix_semaphore": ("PosixSemaphore",),
+    "resources.reservation": (
+        "ReservedKey",
+        "ReservedName",
+        "ReservedPath",
+    ),
     "resources.segment": (
         "Attachment",
         "Segment",

@@ -113,6 +113,38 @@ class Ipc:
 
         return observe(pid)
 
+    def reserve_name(self, name: str | None = None) -> str:
+        """Reserve a name of POSIX shared memory, semaphores and message queues for the code under test.
+
+        What has the name at the end is removed, whoever created it. Without a *name* it is an unused one. Raises
+        FileExistsError if an object has the name, ValueError, OSError.
+        """
+        __tracebackhide__ = True
+        from .resources.reservation import ReservedName
+
+        return ReservedName(name, scope=self.scope).name
+
+    def reserve_key(self, key: int | None = None) -> int:
+        """Reserve a key of System V segments, semaphore sets and message queues for the code under test.
+
+        What has the key at the end is removed, whoever created it. Without a *key* it is an unused one. Raises
+        FileExistsError if an object has the key, ValueError, OSError.
+        """
+        __tracebackhide__ = True
+        from .resources.reservation import ReservedKey
+
+        return ReservedKey(key, scope=self.scope).key
+
+    def reserve_path(self, name: str = "reserved") -> str:
+        """Reserve a path for a FIFO, socket or file of the code under test, in a private directory.
+
+        The directory is removed at the end, with all its contents. *name* is the last part of the path. Raises OSError.
+        """
+        __tracebackhide__ = True
+        from .resources.reservation import ReservedPath
+
+        return ReservedPath(name, scope=self.scope).path
+
     def wait_until(self, predicate: Callable[[], Value], *, timeout: Timeout = DEFAULT) -> Value:
         """Call *predicate* until it returns a true value, and return that. TimeoutError with the last value.
 

@@ -62,9 +62,9 @@ def answers():
         yield time, name, lambda *_: 7.5
     for name in ["monotonic_ns", "time_ns"]:
         yield time, name, lambda *_: 7
-        for name in "getpid getppid kill waitpid fork fstat pread dup2 killpg urandom mkfifo".split():
+    for name in "getpid getppid kill waitpid fork fstat pread dup2 killpg urandom mkfifo".split():
         yield os, name, lambda *_arguments, **_named: 99
-        for name in "getsignal signal pthread_sigmask pthread_kill sigtimedwait sigwaitinfo set_wakeup_fd".split():
+    for name in "getsignal signal pthread_sigmask pthread_kill sigtimedwait sigwaitinfo set_wakeup_fd".split():
         yield signal, name, lambda *_arguments: signal.SIG_DFL
     yield select, "poll", lambda: None
     yield select, "select", lambda *_arguments: ([], [], [])

@@ -14,6 +14,8 @@ from . import (
     posix_sem,
     posix_shm,
     process,
+    reserved,
+    reserved_path,
     sysv_msg,
     sysv_sem,
     sysv_shm,
@@ -37,6 +39,9 @@ KINDS = {
         unix_socket.SOCKETS,
         posix_sem.SEMAPHORES,
         posix_mq.QUEUES,
+        reserved.NAMES,
+        reserved.KEYS,
+        reserved_path.PATHS,
     )
 }
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from ..validators import is_number
 from .sysv import Family, Found, sysv
 
-__all__ = ["QUEUES"]
+__all__ = ["QUEUES", "family"]
 
 
-def _family() -> Family:
+def family() -> Family:
+    """Return the calls of this type."""
     from ...kernel.msg import msgctl_rmid, msgctl_stat, msgget
     from ...kernel.proc import sysvipc_msg
 
@@ -28,4 +29,4 @@ def _family() -> Family:
     return Family(rows, stat, lambda key: msgget(key, 0), msgctl_rmid)
 
 
-QUEUES = sysv("sysv-msg", "message queue", _family, needs={"mode": is_number(0, 0o777)}, units={})
+QUEUES = sysv("sysv-msg", "message queue", family, needs={"mode": is_number(0, 0o777)}, units={})

@@ -8,10 +8,11 @@ from contextlib import suppress
 from ..validators import is_number
 from .sysv import Family, Found, sysv
 
-__all__ = ["SETS"]
+__all__ = ["SETS", "family"]
 
 
-def _family() -> Family:
+def family() -> Family:
+    """Return the calls of this type."""
     from ...kernel.proc import sysvipc_sem
     from ...kernel.sem import SEM_STAT_ANY, SemidDs, semctl_info, semctl_rmid, semctl_stat, semget
 
@@ -40,7 +41,7 @@ def _family() -> Family:
 SETS = sysv(
     "sysv-sem",
     "semaphore set",
-    _family,
+    family,
     needs={"nsems": is_number(0, 2**31 - 1), "mode": is_number(0, 0o777)},
     units={"nsems": ("number of semaphores", "semaphores")},
 )

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from ..validators import is_number
 from .sysv import Family, Found, sysv
 
-__all__ = ["SEGMENTS"]
+__all__ = ["SEGMENTS", "family"]
 
 
-def _family() -> Family:
+def family() -> Family:
+    """Return the calls of this type."""
     from ...kernel.proc import sysvipc_shm
     from ...kernel.shm import SHM_DEST, shmctl_rmid, shmctl_stat, shmget
 
@@ -32,7 +33,7 @@ def _family() -> Family:
 SEGMENTS = sysv(
     "sysv-shm",
     "segment",
-    _family,
+    family,
     needs={"size": is_number(0, 2**63 - 1)},
     units={"size": ("size", "bytes")},
 )
