@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._version import __version__ as __version__
     from .api import *
+    from .audit.leak import *
     from .custody.scope import *
     from .kernel.proc_limits import Limit as Limit
     from .kernel.proc_limits import limits as limits
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from .resources.pipe import *
     from .resources.posix_queue import *
     from .resources.posix_semaphore import *
+    from .resources.reservation import *
     from .resources.segment import *
     from .resources.semaphores import *
     from .resources.shared_memory import *
@@ -58,6 +60,11 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "api": (
         "Ipc",
         "scope",
+    ),
+    "audit.leak": (
+        "Detector",
+        "Leak",
+        "Snapshot",
     ),
     "custody.scope": ("Scope",),
     "kernel.proc_limits": (

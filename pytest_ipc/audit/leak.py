@@ -41,7 +41,7 @@ class Leak:
 
 
 class Detector:
-    """Find leaks of one kind by comparing what there is before and after a test.
+    """Find leaks of one kind by comparing the state before and after a test.
 
     A subclass defines `kind`, a plural noun that users write in `ipc_leaks`, and the methods below. snapshot() runs
     twice for each audited test, so it should take microseconds; all others run only for a difference. An exception
@@ -53,7 +53,7 @@ class Detector:
     settles: ClassVar[bool] = False
 
     def snapshot(self) -> Snapshot:
-        """Return what there is now, by identity."""
+        """Return the present objects or settings, by identity."""
         raise NotImplementedError
 
     def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:

@@ -1,4 +1,4 @@
-"""Compare what there is before and after a test, and charge it with what it has left.
+"""Compare the state before and after a test, and charge the test with the differences.
 
 A difference is looked at a second time before it is called a leak: what garbage still holds is released, and processes,
 threads and sockets that are about to end get a moment.

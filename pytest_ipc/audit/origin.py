@@ -61,6 +61,7 @@ def is_owned_elsewhere(kind: str, identity: object, key: int | None = None) -> b
 
 def command_of(pid: int) -> str:
     """Return the name of the program that process *pid* runs, or "?"."""
+    # It may have ended.
     with suppress(OSError), io.open(f"/proc/{pid}/comm", errors="replace") as file:
         return file.read().strip()
     return "?"

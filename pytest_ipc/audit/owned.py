@@ -1,4 +1,4 @@
-"""What the fixtures still own: the resources of open scopes. They end with their scope and are no leaks."""
+"""What the fixtures still own: the resources of open scopes. They end with their scope and are not leaks."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ _OWNERS = frozenset({"ipc_scope", "ipc_class", "ipc_module", "ipc_package", "ipc
 
 class _HookSpecs:
     @pytest.hookspec
-    def pytest_ipc_leak_detectors(self) -> list[Detector]:  # type: ignore[empty-body]
+    def pytest_ipc_leak_detectors(self) -> list[Detector]:  # type: ignore[empty-body]  # a hook specification has none
         """Return further leak detectors, which are asked for leaks after those of this plugin."""
 
 

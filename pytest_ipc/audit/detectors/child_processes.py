@@ -60,9 +60,9 @@ class Processes(Detector):
     def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
         """Kill and reap it."""
         pid = int(str(key))
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):  # it has ended
             os.kill(pid, signal.SIGKILL)
-        with suppress(ChildProcessError):
+        with suppress(ChildProcessError):  # the test's own code has reaped it
             os.waitpid(pid, 0)
         return True
 

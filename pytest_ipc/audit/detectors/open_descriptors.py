@@ -15,7 +15,7 @@ __all__ = ["DETECTORS"]
 
 
 class Descriptors(Detector):
-    """Each open descriptor by number. A number that refers to another file afterwards is no leak."""
+    """Each open descriptor by number. A number that refers to another file afterwards is not a leak."""
 
     kind = "descriptors"
 
@@ -56,7 +56,7 @@ class Descriptors(Detector):
 
 
 def _target(key: Hashable) -> str:
-    with suppress(OSError):
+    with suppress(OSError):  # it is closed by now
         return os.readlink(f"/proc/self/fd/{key}")
     return ""
 

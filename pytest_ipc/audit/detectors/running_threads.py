@@ -28,6 +28,7 @@ class Threads(Detector):
         for thread in names:
             if str(thread.native_id) == key:
                 return f"thread {key}, {'daemon ' if thread.daemon else ''}{thread.name!r}"
+        # It may have ended.
         with suppress(OSError), io.open(f"/proc/self/task/{key}/comm", errors="replace") as file:
             return f"thread {key} ({file.read().strip()}), started by a library"
         return f"thread {key}"
