@@ -14,6 +14,7 @@ from typing import Any
 
 from ..kernel.waiting import Deadline
 from ..processes import history
+from ..unpatched import signal
 from .leak import Detector, Leak, Snapshot
 from .origin import Origin
 from .owned import find_owned
@@ -134,7 +135,7 @@ class Audit:
                     owned.signals |= self._signals_owned
                     keys = [key for key in keys if not detector.is_owned(key, after, owned)]
             except Exception as error:  # noqa: BLE001 - a detector never fails a test
-                self._failed[kind] = getattr(error, "strerror", None) or str(error)
+                self._note_failure(kind, error)
                 continue
             if keys:
                 found.append((detector, keys))
@@ -150,13 +151,13 @@ class Audit:
             except FileNotFoundError:
                 continue  # it is gone by now
             except Exception as error:  # noqa: BLE001 - a detector never fails a test
-                self._failed[detector.kind] = getattr(error, "strerror", None) or str(error)
+                self._note_failure(detector.kind, error)
 
     def _restore(self, detector: Detector, leak: Leak, before: Snapshot, after: Snapshot) -> bool:
         try:
             return detector.restore(leak.key, before, after)
         except Exception as error:  # noqa: BLE001 - a detector never fails a test
-            self._failed[detector.kind] = f"{leak.what} could not be restored: {error}"
+            self._note_failure(detector.kind, error, f"{leak.what} could not be restored: ")
             return False
 
     def _snapshots(self, detectors: Iterable[Detector]) -> dict[str, Snapshot]:
@@ -171,10 +172,31 @@ class Audit:
         try:
             return detector.snapshot()
         except Exception as error:  # noqa: BLE001 - a detector never fails a test
-            self._failed[detector.kind] = getattr(error, "strerror", None) or str(error)
+            self._note_failure(detector.kind, error)
             return None
+
+    def _note_failure(self, kind: str, error: Exception, what: str = "") -> None:
+        """Note why a detector could not look. An exception of a signal handler is the test's, and raised again."""
+        if _is_from_handler(error):
+            raise error
+        self._failed[kind] = f"{what}{getattr(error, 'strerror', None) or error or type(error).__name__}"
 
 
 def _with(snapshot: Snapshot, values: Mapping[Hashable, Any]) -> Snapshot:
     """Return *snapshot* with these *values*; MISSING removes a key."""
     return {key: value for key, value in {**snapshot, **values}.items() if value is not MISSING}
+
+
+def _is_from_handler(error: Exception) -> bool:
+    """Return whether a signal handler raised *error*, as that of a time limit does."""
+    handlers = {
+        getattr(getattr(handler, "__func__", handler), "__code__", None)
+        for handler in map(signal.getsignal, signal.valid_signals())
+        if callable(handler)
+    }
+    frame = error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_code in handlers:
+            return True
+        frame = frame.tb_next
+    return False

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable
 
+from pytest_ipc import unused_key, unused_name
 from pytest_ipc.custody.kinds.posix_sem import path_of
 from pytest_ipc.kernel import (
     IPC_CREAT,
@@ -82,6 +84,30 @@ def foreign_file(place: Place) -> tuple[object, Callable[[], bool], Callable[[],
     return str(path), lambda: os.lstat(path) == before, path.unlink
 
 
+def foreign_name(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
+    """Named as reserved names are, by this process, and of the size that the run's have."""
+    path = f"/dev/shm{unused_name()}"
+    with open(path, "xb") as file:
+        file.truncate(place.size)
+    before = os.lstat(path)
+    return path, lambda: os.lstat(path) == before, lambda: os.unlink(path)
+
+
+def foreign_key(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
+    """A segment with a key of the same form."""
+    shmid = shmget(unused_key(), place.size, IPC_CREAT | IPC_EXCL | 0o600)
+    before = shmctl_stat(shmid)
+    return shmid, lambda: shmctl_stat(shmid) == before, lambda: shmctl_rmid(shmid)
+
+
+def foreign_folder(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
+    """A folder with a mark in it, beside the reserved ones."""
+    path = place.path / "fifos" / "foreign-folder"
+    path.mkdir()
+    (path / "reserved-path").touch()
+    return str(path), (path / "reserved-path").exists, lambda: shutil.rmtree(path)
+
+
 def foreign_lock_file(place: Place) -> tuple[object, Callable[[], bool], Callable[[], None]]:
     """Except those of the run itself; also empty."""
     path = place.path / "fifos" / "foreign-lock"
@@ -155,5 +181,8 @@ FOREIGN = {
     "mapped-file": foreign_file,
     "lock-file": foreign_lock_file,
     "unix-socket": foreign_socket,
+    "reserved-name": foreign_name,
+    "reserved-key": foreign_key,
+    "reserved-path": foreign_folder,
     "process": foreign_process,
 }

@@ -72,6 +72,9 @@ IS_LEFT: dict[str, Callable[[Note], bool]] = {
     "mapped-file": file_is_left,
     "lock-file": file_is_left,
     "unix-socket": file_is_left,
+    "reserved-name": file_is_left,
+    "reserved-key": segment_is_left,
+    "reserved-path": file_is_left,
     "process": process_is_left,
 }
 

@@ -15,9 +15,10 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
-from pytest_ipc import NotAllowedHere, scope
+from pytest_ipc import NotAllowedHere, kernel, scope
 from pytest_ipc.custody.identity import Process, tag_of
 from pytest_ipc.kernel import Deadline
 
@@ -301,6 +302,55 @@ def start_daemon() -> None:
     os.close(read)
 
 
+def make_reserved_names(ipc: Any) -> None:
+    """Shared memory, a semaphore's file and a queue, made by a child of a child under names reserved before."""
+    shared, semaphore, queue = (ipc.reserve_name() for _ in range(3))
+
+    def make() -> None:
+        os.close(kernel.shm_open(shared, os.O_CREAT | os.O_RDWR))
+        os.close(os.open(f"/dev/shm/sem.{semaphore[1:]}", os.O_CREAT | os.O_RDWR, 0o600))
+        os.close(kernel.mq_open(queue, os.O_CREAT | os.O_RDWR, 0o600, kernel.MqAttr(maxmsg=1, msgsize=8)))
+
+    ipc.fork(in_bare_child, make).result(timeout=60)
+    tell("reserved-name", "shared memory", path=f"/dev/shm/{shared[1:]}")
+    tell("reserved-name", "semaphore", path=f"/dev/shm/sem.{semaphore[1:]}")
+    tell("posix-mq", "of a reserved name", name=queue)
+
+
+def make_reserved_keys(ipc: Any) -> None:
+    """A segment, a set and a queue, made by a child of a child with one key reserved before."""
+    key = ipc.reserve_key()
+
+    def make() -> None:
+        kernel.shmget(key, size(), 0o1600)
+        kernel.semget(key, nsems(), 0o1600)
+        kernel.msgget(key, 0o1000 | mode())
+
+    ipc.fork(in_bare_child, make).result(timeout=60)
+    for kind in ("reserved-key", "sysv-sem", "sysv-msg"):
+        tell(kind, "of a reserved key", id=-1, key=key)
+
+
+def make_reserved_paths(ipc: Any) -> None:
+    """A FIFO and a folder at a reserved path."""
+    path = ipc.reserve_path()
+    os.mkfifo(path)
+    os.mkdir(f"{path}.d")
+    for made in (path, f"{path}.d", os.path.dirname(path)):
+        tell("reserved-path", "FIFO or folder", path=made)
+
+
+def in_bare_child(make: Callable[[], None]) -> None:
+    """Call *make* in a child of this process, and wait for it."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            make()
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+
+
 # By the name of the kind in pytest_ipc.custody.kinds.KINDS; a test holds the two tables against each other.
 MAKERS = {
     "sysv-shm": make_segments,
@@ -313,6 +363,9 @@ MAKERS = {
     "mapped-file": make_mapped_files,
     "lock-file": make_lock_files,
     "unix-socket": make_sockets,
+    "reserved-name": make_reserved_names,
+    "reserved-key": make_reserved_keys,
+    "reserved-path": make_reserved_paths,
     "process": make_processes,
 }
 

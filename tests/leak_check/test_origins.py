@@ -1,0 +1,168 @@
+"""Who has caused a leak: this process, a child, a grandchild, a program, a daemon; proved, or said to be a guess."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_ipc.kernel import Deadline, sysvipc_shm
+
+PROGRAM = """
+import os, sys
+from pytest_ipc import kernel
+if "daemon" in sys.argv:
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+kernel.shmget(kernel.IPC_PRIVATE, SIZE, 0o600)
+"""
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "ipc.fork(make).result()",
+        "ipc.fork(below, make).wait()",
+        "below(make)",
+        "assert ipc.spawn([sys.executable, 'program.py']).wait(timeout=60) == 0",
+        "ipc.spawn([sys.executable, 'program.py', 'daemon']).wait(timeout=60); wait()",
+        "multiprocessing.get_context('fork').Process(target=make).run()",
+        "start(multiprocessing.get_context('fork').Process(target=make))",
+    ],
+)
+def test_segment_is_charged_whoever_of_the_test_has_created_it(audited, pytester, how):
+    size = 10_000 + os.getpid()  # no other worker has it
+    (pytester.path / "program.py").write_text(PROGRAM.replace("SIZE", str(size)))
+    source = f"""
+    import multiprocessing, os, sys
+    from pytest_ipc import kernel
+
+    def make():
+        kernel.shmget(kernel.IPC_PRIVATE, {size}, 0o600)
+
+    def below(function):
+        pid = os.fork()
+        if pid == 0:
+            function()
+            os._exit(0)
+        os.waitpid(pid, 0)
+
+    def start(process):
+        process.start()
+        process.join()
+
+    def wait():
+        assert kernel.Deadline(60).until(lambda: any(row.size == {size} for row in kernel.sysvipc_shm()))
+
+    def test_makes(ipc):
+        {how}
+
+    def test_next(ipc): pass
+    """
+    found = audited(source, "--ipc-leaks=fix")
+    lines = [line for line in found.leaks["test_makes"] if f"{size} bytes" in line]
+    assert len(lines) == 1, found.output
+    assert "created by" in lines[0].partition("; ")[2]
+    assert "this has been done" in lines[0]
+    assert found.kinds("test_next") == set()
+    assert not [row for row in sysvipc_shm() or () if row.size == size]
+
+
+def test_a_strangers_segment_is_not_charged_while_it_lives(audited, tmp_path):
+    ready = tmp_path / "ready"
+    code = f"""
+import os, signal
+from pytest_ipc import kernel
+assert kernel.Deadline(60).until(lambda: os.path.exists({str(ready) + ".go"!r}))
+id = kernel.shmget(0, 4713, 0o600)
+open({str(ready)!r}, "w").close()
+signal.sigwait({{signal.SIGTERM}})
+kernel.shmctl_rmid(id)
+"""
+    # Not a child of the pytest under test.
+    stranger = subprocess.Popen(["env", "--block-signal=TERM", sys.executable, "-c", code])
+    try:
+        source = f"""
+        from pathlib import Path
+        from pytest_ipc import kernel
+
+        def test_meets(ipc):
+            Path({str(ready) + ".go"!r}).touch()
+            assert kernel.Deadline(60).until(Path({str(ready)!r}).exists)
+        """
+        found = audited(source)
+        assert not [line for line in found.leaks["test_meets"] if "4713 bytes" in line]
+    finally:
+        stranger.send_signal(signal.SIGTERM)
+        assert stranger.wait(60) == 0
+
+
+SERVER = """
+import os, sys, signal
+from pytest_ipc import kernel
+ids = [kernel.shmget(kernel.IPC_PRIVATE, SIZE, 0o600) for _ in range(10)]
+for number in range(10):
+    fd = kernel.shm_open(f"/{sys.argv[1]}-{number}", os.O_CREAT | os.O_RDWR)
+    os.ftruncate(fd, 4096)
+print("ready", flush=True)
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--ipc-isolate",)], ids=["shared", "isolated"])
+@pytest.mark.parametrize(
+    "kill", ["server.signal(signal.SIGKILL)", "os.kill(server.pid, signal.SIGKILL); server.wait()", "pass"]
+)
+def test_a_server_that_is_killed_leaves_nothing_and_its_test_is_named(audited, pytester, tmp_path, options, kill):
+    size = 10_000 + os.getpid()  # no other worker has it
+    (pytester.path / "server.py").write_text(SERVER.replace("SIZE", str(size)))
+    prefix = f"server-{os.getpid()}-{tmp_path.name}"
+    source = f"""
+    import os, signal, sys, pytest
+
+    @pytest.mark.parametrize("number", range(3))
+    def test_server(ipc, number):
+        server = ipc.spawn([sys.executable, "server.py", f"{prefix}-{{number}}"])
+        server.wait_for_output("ready", timeout=60)
+        {kill}
+    """
+    found = audited(source, "--ipc-leaks=fix", "-n", "2", *options)
+    assert set(found.outcomes.values()) == {"passed"}, found.output
+    without_proof = "os.kill" in kill and not options  # who is killed by other means cannot be asked before
+    for number in range(3):
+        lines = found.leaks[f"test_server[{number}]"]
+        assert len([line for line in lines if f"{size} bytes" in line and "this has been done" in line]) == 10
+        names = [line for line in lines if f"{prefix}-{number}-" in line and "this has been done" in line]
+        assert len(names) == (0 if without_proof else 10), lines
+    assert not [row for row in sysvipc_shm() or () if row.size == size]
+    remaining = list(Path("/dev/shm").glob(f"{prefix}-*"))
+    for path in remaining:
+        path.unlink()
+    assert bool(remaining) is without_proof
+
+
+def test_reserved_names_are_removed_also_without_a_proof(audited, pytester):
+    code = SERVER.replace('f"/{sys.argv[1]}-{number}"', "sys.argv[1 + number]").replace("SIZE", "100")
+    (pytester.path / "server.py").write_text(code)
+    source = """
+    import os, signal, sys
+
+    def test_server(ipc):
+        names = [ipc.reserve_name() for _ in range(10)]
+        server = ipc.spawn([sys.executable, "server.py", *names])
+        server.wait_for_output("ready", timeout=60)
+        os.kill(server.pid, signal.SIGKILL)
+        server.wait()
+        assert all(os.path.exists(f"/dev/shm{name}") for name in names)
+        print("NAMES", *names)
+    """
+    found = audited(source, "--ipc-leaks=fix", "-s")
+    names = found.output.split("NAMES ")[1].split("\n")[0].split()
+    assert len(names) == 10
+    assert Deadline(30).until(lambda: not any(os.path.exists(f"/dev/shm{name}") for name in names))
+    assert found.kinds("test_server") == {"sysv-shm"}

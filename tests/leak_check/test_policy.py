@@ -1,0 +1,174 @@
+"""What follows from a leak: the policy of ini file, option and markers; detectors of others; failures of detectors."""
+
+from __future__ import annotations
+
+import pytest
+
+LEAKS = """
+import planted, pytest
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "outcome", "leaks"),
+    [
+        ((), "passed", True),
+        (("--ipc-leaks=warn",), "passed", True),
+        (("--ipc-leaks=error",), "error", True),
+        (("--ipc-leaks=ignore",), "passed", False),
+        (("--ipc-leaks=ignore,descriptors=error",), "error", True),
+        (("--ipc-leaks=error descriptors=ignore",), "passed", False),
+        (("-o", "ipc_leaks=error"), "error", True),
+        (("-o", "ipc_leaks=error", "--ipc-leaks=warn"), "passed", True),
+    ],
+)
+def test_option_and_ini_decide(audited, options, outcome, leaks):
+    found = audited(f"{LEAKS}\ndef test_leaks(ipc): planted.leak(planted.descriptors)", *options)
+    assert found.outcomes == {"test_leaks": outcome}
+    assert found.kinds("test_leaks") == ({"descriptors"} if leaks else set())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "outcome", "leaks"),
+    [
+        ("'ignore'", "passed", False),
+        ("'error'", "error", True),
+        ("descriptors='error'", "error", True),
+        ("'error', descriptors=1", "passed", False),
+        ("'error', descriptors=0", "error", True),
+        ("'error', sysv_shm='ignore'", "error", True),
+    ],
+)
+def test_the_marker_closest_to_the_test_decides(audited, arguments, outcome, leaks):
+    source = f"""
+    import planted, pytest
+
+    @pytest.mark.ipc_leaks("warn")
+    class TestClass:
+        @pytest.mark.ipc_leaks({arguments})
+        def test_leaks(self): planted.leak(planted.descriptors)
+    """
+    found = audited(source)
+    assert found.outcomes == {"test_leaks": outcome}
+    assert bool(found.leaks["test_leaks"]) is leaks
+
+
+def test_without_a_policy_only_tests_with_our_fixtures_are_looked_at(audited):
+    source = f"{LEAKS}\ndef test_other(): planted.leak(planted.descriptors)\ndef test_ours(pipe): pipe()"
+    found = audited(source)
+    assert found.leaks == {"test_other": [], "test_ours": []}
+    assert audited(source, "--ipc-leaks=warn").kinds("test_other") == {"descriptors"}
+
+
+@pytest.mark.parametrize("text", ["never", "descriptors=never", "descriptor=warn", "=warn"])
+def test_invalid_option_is_refused_in_one_sentence(pytester, text):
+    pytester.makepyfile("def test_one(ipc): pass")
+    result = pytester.runpytest_subprocess(f"--ipc-leaks={text}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines if line.startswith("ERROR")]
+    assert "ipc_leaks" in line
+    assert "must be one of ignore, warn, error, fix" in line or "is not a kind of leak; the kinds are" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("'never'", "the marker ipc_leaks takes one of ignore, warn, error, fix, not ('never',)"),
+        ("descriptor='warn'", "'descriptor' is not a kind of leak; the kinds are"),
+        ("descriptors=-1", "must be one of ignore, warn, error, fix, or a number of allowed leaks, not -1"),
+    ],
+)
+def test_invalid_marker_fails_the_test_with_one_sentence(audited, arguments, sentence):
+    found = audited(f"{LEAKS}\n@pytest.mark.ipc_leaks({arguments})\ndef test_one(): pass")
+    assert found.outcomes == {"test_one": "error"}
+    assert sentence in found.output
+
+
+DETECTOR = """
+import pytest
+from pytest_ipc import Detector
+
+things = []
+
+class Things(Detector):
+    kind = "things"
+
+    def snapshot(self):
+        BODY
+        return dict.fromkeys(things)
+
+    def describe(self, key, before, after):
+        return f"thing {key}"
+
+    def restore(self, key, before, after):
+        things.remove(key)
+        return True
+
+def pytest_ipc_leak_detectors():
+    return [Things()]
+"""
+
+
+def test_a_detector_of_a_conftest_is_asked_too(audited, pytester):
+    pytester.makeconftest(DETECTOR.replace("BODY", "pass"))
+    source = (
+        "import conftest\ndef test_one(ipc): conftest.things.append(7)\ndef test_two(ipc): assert not conftest.things"
+    )
+    found = audited(source, "--ipc-leaks=things=fix")
+    assert found.leaks["test_one"] == ["things: thing 7; of the process that ran the test; this has been done"]
+    assert found.outcomes == {"test_one": "passed", "test_two": "passed"}
+
+
+@pytest.mark.parametrize("error", ["RuntimeError('broken')", "OSError(5, 'broken')", "AssertionError()"])
+def test_a_detector_that_fails_fails_no_test_and_is_named(audited, pytester, error):
+    pytester.makeconftest(DETECTOR.replace("BODY", f"raise {error}"))
+    found = audited(f"{LEAKS}\ndef test_one(ipc): planted.leak(planted.descriptors)\ndef test_two(ipc): assert 0")
+    assert found.outcomes == {"test_one": "passed", "test_two": "failure"}
+    assert found.kinds("test_one") == {"descriptors"}
+    assert "could not look at things: " in found.output
+
+
+def test_an_exception_of_a_signal_handler_is_not_taken_for_a_failure_of_a_detector(audited, pytester):
+    pytester.makeconftest(DETECTOR.replace("BODY", "import signal; signal.raise_signal(signal.SIGUSR1)"))
+    source = """
+    import signal
+
+    def handler(*_):
+        raise TimeoutError("of the handler")
+
+    signal.signal(signal.SIGUSR1, handler)
+
+    def test_one(ipc): pass
+    """
+    found = audited(source)
+    assert found.outcomes == {"test_one": "error"}
+    assert "of the handler" in found.output
+
+
+def test_unittest_classes_and_parameters_are_charged(audited):
+    source = """
+    import unittest, planted, pytest
+
+    class TestCase(unittest.TestCase):
+        def test_case(self): planted.leak(planted.sysv_shm)
+        def test_clean(self): planted.clean(planted.sysv_shm)
+
+    @pytest.mark.parametrize("number", range(2))
+    def test_parameter(number, ipc):
+        if number: planted.leak(planted.sysv_msg)
+    """
+    found = audited(source, "--ipc-leaks=fix")
+    kinds = {test: found.kinds(test) for test in found.leaks}
+    assert kinds == {
+        "test_case": {"sysv-shm"},
+        "test_clean": set(),
+        "test_parameter[0]": set(),
+        "test_parameter[1]": {"sysv-msg"},
+    }
+
+
+def test_workers_of_xdist_report_to_the_controller(audited):
+    source = f"{LEAKS}\ndef test_one(ipc): planted.leak(planted.sysv_shm)\ndef test_two(ipc): pass"
+    found = audited(source, "--ipc-leaks=fix", "-n", "2")
+    assert (found.kinds("test_one"), found.kinds("test_two")) == ({"sysv-shm"}, set())
+    assert "sysv-shm: 1 in 1 test" in found.output
