@@ -35,7 +35,7 @@ PATTERN = re.compile(rf"\b(?:{'|'.join(WORDS)})\b", re.IGNORECASE)
 def texts() -> Iterator[Path]:
     yield from sorted((PROJECT / "pytest_ipc").rglob("*.py"))
     # Ids in docs/clauses.md are stable, also those with old words.
-    yield from (page for page in sorted((PROJECT / "docs").glob("*.md")) if page.name != "clauses.md")
+    yield from (page for page in sorted((PROJECT / "docs").rglob("*.md")) if page.name != "clauses.md")
     yield PROJECT / "README.md"
 
 

@@ -22,7 +22,7 @@ RESOURCE = "`resources/` and `pytest_ipc/__init__.py`"
 KIND = "`custody/kinds/`"
 INTERFACE = "`api.py` and `plugin/fixtures.py`"
 SUITE = "`conformance/`"
-MANUAL = "`README.md`"
+MANUAL = "`docs/reference/fixtures.md`"
 PLACES = (KERNEL, RESOURCE, KIND, INTERFACE, SUITE, MANUAL)
 
 # Fixtures that create no IPC object: the owners of all, and processes.
@@ -89,10 +89,10 @@ def fixtures(root: Path) -> set[str]:
 
 
 def described(root: Path) -> set[str]:
-    """Return the fixtures with a row in the table of the README."""
+    """Return the fixtures with a row in the table of the manual."""
     return {
         name
-        for row in re.findall(r"^\| (`.*?) \|", (root / "README.md").read_text(), re.MULTILINE)
+        for row in re.findall(r"^\| (`.*?) \|", (root / MANUAL.strip("`")).read_text(), re.MULTILINE)
         for name in re.findall(r"`(\w+)`", row)
     }
 
@@ -207,7 +207,7 @@ OMISSIONS: dict[str, tuple[str, str, str, Callable[[Path], None]]] = {
     "method": (INTERFACE, "Fifo", "pytest_ipc/api.py", without(r"^    def fifo\(.*?\n\n(?=    def )")),
     "fixture": (INTERFACE, "fifo", "pytest_ipc/plugin/fixtures.py", without(r"^@pytest.fixture\ndef fifo\(.*?\n\n\n")),
     "clauses": (SUITE, "sysv_msg", "conformance/msg", gone),
-    "row": (MANUAL, "fifo", "README.md", without(r"^\| `fifo` .*?\n")),
+    "row": (MANUAL, "fifo", MANUAL.strip("`"), without(r"^\| `fifo` .*?\n")),
 }
 
 
@@ -215,7 +215,9 @@ OMISSIONS: dict[str, tuple[str, str, str, Callable[[Path], None]]] = {
 def copy(tmp_path: Path) -> Path:
     for name in ("pytest_ipc", "conformance"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "template", "known"))
-    shutil.copy(ROOT / "README.md", tmp_path)
+    manual = tmp_path / MANUAL.strip("`")
+    manual.parent.mkdir(parents=True)
+    shutil.copy(ROOT / MANUAL.strip("`"), manual)
     return tmp_path
 
 
