@@ -85,7 +85,8 @@ class IsolatedRun:
             if ipc_namespace() == controllers["ipc"]:  # else this worker was started in its own
                 self._failure = f"--ipc-isolate: {NEEDED}: {error.strerror} in a worker"
         now = _devices()
-        self.isolated = frozenset({"ipc"} | {place for place in PLACES if now[place] and now[place] != before[place]})
+        own = {place for place in PLACES if now[place] and now[place] != before[place]}
+        self.isolated: frozenset[str] = frozenset({"ipc"} | own)
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Report a worker's failure to move as a collection error: an exception would end in an INTERNALERROR."""

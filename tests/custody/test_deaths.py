@@ -44,6 +44,12 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 hog = []
 
 
+@pytest.fixture(autouse=True, scope="module")
+def memory_is_back():
+    yield  # after the tear-down of the test, as pytest and pytest-xdist hang without memory
+    hog.clear()
+
+
 def fill_memory():
     size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size, resource.RLIM_INFINITY))

@@ -20,6 +20,7 @@ from pytest_ipc import (
     Caught,
     Child,
     Descriptor,
+    Detector,
     End,
     EventFd,
     Fifo,
@@ -30,6 +31,7 @@ from pytest_ipc import (
     Ipc,
     IpcNamespace,
     IpcUse,
+    Leak,
     Lease,
     Limit,
     Listener,
@@ -43,6 +45,9 @@ from pytest_ipc import (
     PosixQueue,
     PosixSemaphore,
     Program,
+    ReservedKey,
+    ReservedName,
+    ReservedPath,
     Resource,
     Scope,
     Segment,
@@ -74,6 +79,9 @@ def use_a_scope() -> None:
 
 
 def use_ipc(ipc: Ipc) -> None:
+    assert_type(ipc.reserve_name(), str)
+    assert_type(ipc.reserve_key(), int)
+    assert_type(ipc.reserve_path("socket"), str)
     assert_type(ipc.sysv_shm(8192, key=1, flags=0, mode=0o600), Segment)
     assert_type(ipc.sysv_sem(2, values=[0, 1], key=1, flags=0, mode=0o600), SemaphoreSet)
     assert_type(ipc.sysv_msg(key=1, flags=0, mode=0o600), MessageQueue)
@@ -131,6 +139,9 @@ def use_fork(fork: Fork) -> None:
 
 
 def use_child(child: Child[int]) -> None:
+    child.may_fail = True
+    assert_type(child.failure(), BaseException | None)
+    assert_type(child.all_descriptors(), list[int])
     assert_type(child.result(timeout=1), int)
     assert_type(child.wait(timeout=None), int | None)
     child.wait_blocked("read", timeout=1.5)
@@ -148,6 +159,7 @@ def use_child(child: Child[int]) -> None:
 
 
 def use_program(program: Program) -> None:
+    assert_type(program.all_descriptors(), list[int])
     assert_type(Program.start(["true"], env=None, cwd=None, stdin=None, pass_fds=(), signals="default"), Program)
     assert_type((program.alive, program.pid, program.pidfd), tuple[bool, int, int | None])
     print(program.argv)
@@ -196,12 +208,58 @@ def use_ipc_use(ipc_use: IpcUse) -> None:
 
 
 def use_scope(scope: Scope, pipe: Pipe) -> None:
+    scope.report(OSError(1, "late"))
+    assert_type(Scope.all_open(), list[Scope])
     assert_type(scope.own(pipe), Pipe)
     scope.forget(pipe)
     print(scope.owned())
     with scope as same:
         print(same)
     scope.close()
+
+
+def use_reserved_name(reserved_name: ReservedName) -> None:
+    assert_type(reserved_name.name, str)
+
+
+def use_reserved_key(reserved_key: ReservedKey) -> None:
+    assert_type(reserved_key.key, int)
+
+
+def use_reserved_path(reserved_path: ReservedPath) -> None:
+    assert_type(reserved_path.path, str)
+    assert_type(reserved_path.all_descriptors(), list[int])
+
+
+class Things(Detector):
+    """A detector of a project."""
+
+    kind = "things"
+
+    def snapshot(self) -> dict[object, int]:
+        """Return the things."""
+        return {"thing": 1}
+
+    def describe(self, key: object, before: object, after: object) -> str:
+        """Return the name."""
+        return f"thing {key}: {before} {after}"
+
+
+def use_detector(detector: Detector) -> None:
+    assert_type(detector.kind, str)
+    assert_type(detector.settles, bool)
+    before = after = detector.snapshot()
+    for key in detector.differences(before, after):
+        assert_type(detector.describe(key, before, after), str)
+        assert_type(detector.remedy(key, before, after), str)
+        assert_type(detector.restore(key, before, after), bool)
+        detector.is_owned, detector.proof  # noqa: B018 - their arguments are made by the plugin
+
+
+def use_leak(leak: Leak) -> None:
+    assert_type((leak.kind, leak.what, leak.proof, leak.remedy), tuple[str, str, str, str])
+    assert_type(leak.is_proved, bool)
+    leak.key  # noqa: B018 - any hashable
 
 
 def use_limit(limit: Limit) -> None:
@@ -214,6 +272,7 @@ def use_limit(limit: Limit) -> None:
 
 
 def use_resource(resource: Resource) -> None:
+    assert_type(resource.all_descriptors(), list[int])
     with resource as same:
         assert_type(same, Resource)
     assert_type(resource.closed, bool)
@@ -248,6 +307,7 @@ def use_pipe(pipe: Pipe) -> None:
 
 
 def use_fifo(fifo: Fifo) -> None:
+    assert_type(fifo.all_descriptors(), list[int])
     assert_type(Fifo.create(mode=0o600, path="path"), Fifo)
     assert_type(fifo.path, Path)
     assert_type(fifo.open_reader(timeout=1), End)
@@ -256,6 +316,7 @@ def use_fifo(fifo: Fifo) -> None:
 
 
 def use_owned_file(owned_file: OwnedFile) -> None:
+    assert_type(owned_file.descriptors(), list[int])
     assert_type(OwnedFile.create("fifo", "FIFO", os.mkfifo, "path"), OwnedFile)
     assert_type(owned_file.path, str)
     assert_type(owned_file.anchor, int | None)
@@ -361,6 +422,7 @@ def use_shared_memory(shared_memory: SharedMemory) -> None:
 
 
 def use_mapping(mapping: Mapping) -> None:
+    assert_type(mapping.all_descriptors(), list[int])
     assert_type(Mapping.create(1, shared=True, path="path", mode=0o600), Mapping)
     assert_type(Mapping.of(None, 1, prot=1, flags=1, offset=0, address=None, name="name"), Mapping)
     assert_type((mapping.address, mapping.size, mapping.mapped), tuple[int, int, int])
@@ -399,6 +461,7 @@ def use_posix_queue(posix_queue: PosixQueue) -> None:
 
 
 def use_file_lock(file_lock: FileLock) -> None:
+    assert_type(file_lock.all_descriptors(), list[int])
     assert_type(FileLock.create("path", kind="posix", flags=0), FileLock)
     assert_type(file_lock.path, Path)
     assert_type(file_lock.kind, str)
@@ -492,6 +555,7 @@ def use_message(message: Message) -> None:
 
 
 def use_listener(listener: Listener) -> None:
+    assert_type(listener.all_descriptors(), list[int])
     assert_type(Listener.unix("path", abstract=False, type=1, mode=0o600, backlog=1), Listener)
     assert_type(Listener.inet("127.0.0.1", 0, family=2, type=1, backlog=1), Listener)
     assert_type(listener.path, Path | None)

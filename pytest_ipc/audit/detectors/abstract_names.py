@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from ...kernel.proc import unix_sockets
 from ...unpatched import os
@@ -75,4 +75,4 @@ def _inode_of(path: str) -> int:
     return int(target[8:-1]) if target.startswith("socket:[") else 0
 
 
-DETECTORS = {"abstract-sockets": AbstractSockets}
+DETECTORS: dict[str, Callable[[], Detector]] = {"abstract-sockets": AbstractSockets}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 
 from ...custody.descendants import Row, children_of, is_reaper, lists_children, processes, row_of
@@ -82,4 +82,4 @@ def _helpers() -> set[int]:
     return found
 
 
-DETECTORS = {"processes": Processes}
+DETECTORS: dict[str, Callable[[], Detector]] = {"processes": Processes}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 
 from ...unpatched import os
 from ..leak import Detector, Snapshot
@@ -81,4 +81,4 @@ def _type(key: Hashable) -> str:
     return key.partition(b" - ")[2].split()[0].decode(errors="replace")
 
 
-DETECTORS = {"namespaces": Namespaces, "mounts": Mounts}
+DETECTORS: dict[str, Callable[[], Detector]] = {"namespaces": Namespaces, "mounts": Mounts}

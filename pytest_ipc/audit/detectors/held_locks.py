@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from errno import ENOENT
 
 from ...kernel.locktable import proc_locks
@@ -67,4 +67,4 @@ def _path(inode: int) -> str:
     return ""
 
 
-DETECTORS = {"locks": Locks}
+DETECTORS: dict[str, Callable[[], Detector]] = {"locks": Locks}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 
 from ...custody import ledger
@@ -73,4 +73,4 @@ def _of_helpers() -> set[int]:
     return found
 
 
-DETECTORS = {"descriptors": Descriptors}
+DETECTORS: dict[str, Callable[[], Detector]] = {"descriptors": Descriptors}

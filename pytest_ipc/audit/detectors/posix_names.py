@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from errno import ENOENT
 from functools import partial
 
@@ -84,4 +84,4 @@ class PosixNames(Detector):
         return "/" + (str(key).removeprefix("sem.") if self.kind == "posix-sem" else str(key))
 
 
-DETECTORS = {kind: partial(PosixNames, kind) for kind in _FOLDERS}
+DETECTORS: dict[str, Callable[[], Detector]] = {kind: partial(PosixNames, kind) for kind in _FOLDERS}

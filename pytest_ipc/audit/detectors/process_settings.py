@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 
 from ...unpatched import os
 from ..leak import Detector, Snapshot
@@ -124,7 +124,7 @@ _LIMITS = {
     if name.startswith("RLIMIT_") and name != "RLIMIT_OFILE"
 }
 
-DETECTORS = {
+DETECTORS: dict[str, Callable[[], Detector]] = {
     "umask": Umask,
     "working-directory": WorkingDirectory,
     "rlimits": Rlimits,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 
 from ...unpatched import io, os
@@ -38,4 +38,4 @@ class Threads(Detector):
         return "end it, and join() waits for its end"
 
 
-DETECTORS = {"threads": Threads}
+DETECTORS: dict[str, Callable[[], Detector]] = {"threads": Threads}

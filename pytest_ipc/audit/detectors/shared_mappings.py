@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Callable, Hashable
 
 from ...kernel.shm import shmdt
 from ...unpatched import os
@@ -77,4 +76,4 @@ def _read(path: str) -> bytes:
     return b"".join(parts)
 
 
-DETECTORS: dict[str, Any] = {"mappings": Mappings}
+DETECTORS: dict[str, Callable[[], Detector]] = {"mappings": Mappings}

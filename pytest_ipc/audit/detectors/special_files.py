@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from ...custody.private_folder import temp_folder
 from ...kernel.times import time_of
@@ -79,4 +79,4 @@ def _special(folder: str) -> dict[Hashable, int]:
     return found
 
 
-DETECTORS = {"files": SpecialFiles}
+DETECTORS: dict[str, Callable[[], Detector]] = {"files": SpecialFiles}

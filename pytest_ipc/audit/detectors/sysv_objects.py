@@ -154,4 +154,4 @@ def _process(pid: int) -> str:
     return f"process {pid} ({command_of(pid)})" if process_state(pid) else f"process {pid}, which has ended"
 
 
-DETECTORS = {kind: partial(SysvObjects, kind) for kind in _TABLE}
+DETECTORS: dict[str, Callable[[], Detector]] = {kind: partial(SysvObjects, kind) for kind in _TABLE}
