@@ -61,7 +61,7 @@ class ReservedName(_Reserved):
     """A reserved name of POSIX shared memory, semaphores and message queues: `name`."""
 
     def __init__(self, name: str | None = None, *, scope: Scope | None = None) -> None:
-        self.name = unused_name() if name is None else check_name(name, "a POSIX object", _NAME_MAX)
+        self.name: str = unused_name() if name is None else check_name(name, "a POSIX object", _NAME_MAX)
         super().__init__("reserved-name", self.name, scope)
 
     def __repr__(self) -> str:
@@ -72,7 +72,7 @@ class ReservedKey(_Reserved):
     """A reserved key of System V segments, semaphore sets and message queues: `key`."""
 
     def __init__(self, key: int | None = None, *, scope: Scope | None = None) -> None:
-        self.key = unused_key() if key is None else check_key(key)
+        self.key: int = unused_key() if key is None else check_key(key)
         if self.key == 0:
             raise ValueError("key must not be IPC_PRIVATE (0), which gives a new object to each caller")
         super().__init__("reserved-key", self.key, scope)
