@@ -26,7 +26,7 @@ def used() -> dict[str, set[str]]:
     """Return by class the attributes that user.py uses, of the parameter with the class's name and of the class."""
     found: dict[str, set[str]] = {}
     for function in ast.parse(USER.read_text()).body:
-        if isinstance(function, ast.FunctionDef):
+        if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
             names = {name.lower(): name for name in CLASSES}
             of = {each.arg: names.get(each.arg.replace("_", ""), "") for each in function.args.args}
             of |= {name: name for name in CLASSES}

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
-from errno import ESRCH
+from errno import ENOSYS, ESRCH
 from functools import partial
 from threading import get_native_id
 from types import MappingProxyType
@@ -214,6 +214,29 @@ class Child(Resource, Generic[Result]):
             raise ChildDied(f"{self!r} {self._ending()}{self._said()}", self.status)
         result: Result = report.value
         return result
+
+    async def wait_async(self, *, timeout: Timeout = DEFAULT) -> int | None:
+        """Wait for the end as wait() does, in a coroutine of asyncio, trio or anyio, without blocking the event loop.
+
+        Raises TimeoutError; OSError (ENOSYS) where the kernel lacks pidfd_open(2).
+        """
+        __tracebackhide__ = True
+        self._usable()
+        seconds = check_timeout(timeout)
+        if not self._leader.reap():
+            if self.pidfd is None:
+                raise OSError(ENOSYS, "a coroutine waits for a process by a pidfd, and pidfd_open(2) is not available")
+            from .awaiting import readable
+
+            if not await readable(self.pidfd, seconds):
+                raise timed_out(seconds, f"{self!r} to end", self._now)
+        return self.wait(timeout=timeout)
+
+    async def result_async(self, *, timeout: Timeout = DEFAULT) -> Result:
+        """Return the result as result() does, in a coroutine, without blocking the event loop."""
+        __tracebackhide__ = True
+        await self.wait_async(timeout=timeout)
+        return self.result(timeout=timeout)
 
     def _report_of_end(self) -> child_report.Report:
         """Return the report of a child that has ended. Raises the exception of its function."""

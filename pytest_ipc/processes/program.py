@@ -161,6 +161,17 @@ class Program(Resource):
         self._pass_output_on()
         return status
 
+    async def wait_async(self, *, timeout: Timeout = DEFAULT) -> int | None:
+        """Wait for its end as wait() does, in a coroutine of asyncio, trio or anyio, without blocking the event loop.
+
+        Raises TimeoutError; OSError (ENOSYS) where the kernel lacks pidfd_open(2).
+        """
+        __tracebackhide__ = True
+        self._usable()
+        if not self._child.closed:
+            await self._child.wait_async(timeout=timeout)
+        return self.wait(timeout=timeout)
+
     def wait_blocked(self, call: str | None = None, *, timeout: Timeout = DEFAULT) -> None:
         """Wait until the kernel shows the program asleep, in system call *call* if given ("openat", "semop").
 

@@ -158,6 +158,15 @@ def use_child(child: Child[int]) -> None:
     assert_type(Child.start(double, (2,), {}, keep={3}, enter=print), Child[int])
 
 
+async def use_child_in_coroutine(child: Child[int]) -> None:
+    assert_type(await child.wait_async(timeout=1), int | None)
+    assert_type(await child.result_async(), int)
+
+
+async def use_program_in_coroutine(program: Program) -> None:
+    assert_type(await program.wait_async(timeout=None), int | None)
+
+
 def use_program(program: Program) -> None:
     assert_type(program.all_descriptors(), list[int])
     assert_type(Program.start(["true"], env=None, cwd=None, stdin=None, pass_fds=(), signals="default"), Program)
