@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from pathlib import Path
 
@@ -41,6 +42,20 @@ def in_tables(page: str) -> set[str]:
 def test_every_public_name_is_in_the_api_reference_once():
     listed = re.findall(r"^\.\. auto\w+:: pytest_ipc\.(\w+)$", (REFERENCE / "api.md").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(set(pytest_ipc.__all__) - {"__version__"})
+
+
+@pytest.mark.parametrize("name", sorted(set(pytest_ipc.__all__) - {"DEFAULT", "Snapshot", "Timeout", "__version__"}))
+def test_everything_public_has_a_docstring(name):
+    """Sphinx leaves out what has none."""
+    public = getattr(pytest_ipc, name)
+    members = vars(public).items() if inspect.isclass(public) else ()
+    methods = {
+        member: getattr(value, "fget", None) or getattr(value, "__func__", value)
+        for member, value in members
+        if not member.startswith("_") and (inspect.isroutine(value) or isinstance(value, (property, classmethod)))
+    }
+    assert inspect.getdoc(public)
+    assert [member for member, method in methods.items() if not inspect.getdoc(method)] == []
 
 
 def test_every_kernel_module_is_in_the_reference_once():
