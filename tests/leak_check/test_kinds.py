@@ -103,6 +103,7 @@ def test_a_proved_leak_fails_its_test_and_a_guess_does_not(audited):
     assert found.outcomes == {"test_fd": "error", "test_fifo": "passed"}
     assert "the test leaks:\ndescriptors: descriptor" in found.output.replace("E  ", "").replace("\n ", "\n")
     assert "perhaps of this test" in found.output
+    assert "--full-trace" not in found.output  # which pytest advises if every frame is hidden
 
 
 @pytest.mark.parametrize("scope", ["class", "module", "session"])
