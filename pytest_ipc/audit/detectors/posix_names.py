@@ -7,8 +7,8 @@ from errno import ENOENT
 from functools import partial
 
 from ...kernel.posix_mq import mq_unlink
-from ...kernel.times import time_of
-from ...unpatched import os, time
+from ...unpatched import os
+from ..directory_time import shows_changes
 from ..leak import Detector, Snapshot
 from ..origin import Origin, is_owned_elsewhere
 from ..owned import Owned
@@ -16,7 +16,6 @@ from ..owned import Owned
 __all__ = ["DETECTORS"]
 
 _FOLDERS = {"posix-shm": "/dev/shm", "posix-sem": "/dev/shm", "posix-mq": "/dev/mqueue"}
-_TICK = 20_000_000  # nanoseconds: more than a clock tick of any kernel
 _LABELS = {"posix-shm": "POSIX shared memory", "posix-sem": "POSIX semaphore", "posix-mq": "POSIX message queue"}
 
 
@@ -41,9 +40,8 @@ class PosixNames(Detector):
             if self.kind != "posix-mq":
                 semaphores = self.kind == "posix-sem"
                 names = [name for name in names if name.startswith("sem.") is semaphores]
-            # A name may have been added since, within the clock tick of the same modification time.
-            current = time_of(time.CLOCK_REALTIME) - changed > _TICK
-            self._listed = (changed if current else -1, dict.fromkeys(names))
+            # Otherwise a name may have been added since, at the same modification time.
+            self._listed = (changed if shows_changes(changed) else -1, dict.fromkeys(names))
         return self._listed[1]
 
     def is_owned(self, key: Hashable, after: Snapshot, owned: Owned) -> bool:

@@ -6,15 +6,13 @@ import stat
 from collections.abc import Callable, Hashable
 
 from ...custody.private_folder import temp_folder
-from ...kernel.times import time_of
-from ...unpatched import os, time
+from ...unpatched import os
+from ..directory_time import shows_changes
 from ..leak import Detector, Snapshot
 from ..origin import Origin
 from ..owned import Owned
 
 __all__ = ["DETECTORS"]
-
-_TICK = 20_000_000  # nanoseconds: more than a clock tick of any kernel
 
 
 class SpecialFiles(Detector):
@@ -35,8 +33,7 @@ class SpecialFiles(Detector):
         for folder in self._folders:
             changed = os.stat(folder).st_mtime_ns
             if folder not in self._listed or self._listed[folder][0] != changed:
-                current = time_of(time.CLOCK_REALTIME) - changed > _TICK
-                self._listed[folder] = (changed if current else -1, _special(folder))
+                self._listed[folder] = (changed if shows_changes(changed) else -1, _special(folder))
             found.update(self._listed[folder][1])
         return found
 
