@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     import socket as socket
     import time as time
 else:
+    import os  # before genericpath, which it imports: in the other order the imports are circular on Python 3.13
+
+    # isort: split
     import fcntl
     import genericpath
     import io
     import json
-    import os
     import posix
     import posixpath
     import select

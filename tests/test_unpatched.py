@@ -122,3 +122,16 @@ def test_copies_are_hidden_from_patching_tools():
         assert copy is not sys.modules[name]
         assert copy not in sys.modules.values()
         assert copy.__name__ == f"pytest_ipc.unpatched.{name}"
+
+
+def test_it_is_importable_where_python_has_not_imported_os(program):
+    """As the reaper does it: -S imports no site, and from Python 3.13 on nothing else imports os at the start."""
+    program(
+        """
+import contextlib, importlib.util, sys, types
+import pytest_ipc
+for name in ("os", "os.path", "posixpath", "genericpath"):
+    sys.modules.pop(name, None)
+import pytest_ipc.unpatched
+"""
+    )
