@@ -152,10 +152,10 @@ def _listen(reader: int) -> tuple[bool, bytes | None]:
     poll.register(reader, select.POLLIN)
     while not deadline.passed:
         if poll.poll(min(deadline.left, 1.0) * 1000 + 1):
-            part = os.read(reader, 65536)
+            part = os.read(reader, 4096)  # little, as memory may be short here
             output += part
-            if READY in part or not part:
-                return READY in part, output
+            if READY in output or not part:
+                return READY in output, output
     return False, None
 
 
