@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_ipc import scope
+from pytest_ipc import Fork, scope
 from pytest_ipc.kernel import (
+    CapabilitySets,
     Deadline,
+    capset,
     mq_open,
+    mq_unlink,
     msgget,
     semget,
     shm_open,
@@ -36,10 +39,10 @@ BY_NAME: dict[str, Callable[[str], object]] = {
     "message queue": lambda name: os.close(mq_open(name, NEW)),
     "queue that its owner may not open": lambda name: os.close(mq_open(name, NEW, 0)),
 }
-BY_KEY: dict[str, Callable[[int], object]] = {
-    "segment": lambda key: shmget(key, 100, 0o1600),
-    "semaphore set": lambda key: semget(key, 1, 0o1600),
-    "message queue": lambda key: msgget(key, 0o1600),
+BY_KEY: dict[str, Callable[[int, int], object]] = {
+    "segment": lambda key, mode: shmget(key, 100, 0o1000 | mode),
+    "semaphore set": lambda key, mode: semget(key, 1, 0o1000 | mode),
+    "message queue": lambda key, mode: msgget(key, 0o1000 | mode),
 }
 
 GETTERS: tuple[Callable[[int], int], ...] = (
@@ -91,9 +94,59 @@ def test_object_of_reserved_name_is_removed_whoever_created_it(what, who):
 def test_objects_of_reserved_key_are_removed(what):
     with scope() as ipc:
         key = ipc.reserve_key()
-        ipc.fork(BY_KEY[what], key).wait()
+        ipc.fork(BY_KEY[what], key, 0o600).wait()
         assert len(objects(key)) == 1
     assert objects(key) == []
+
+
+def without_capabilities(fork: Fork, check: Callable[[], None]) -> None:
+    """Run *check* in a child that permissions bind, also if the tests run as root."""
+
+    def child() -> None:
+        capset(CapabilitySets(0, 0, 0))
+        check()
+
+    fork(child).result()
+
+
+@pytest.mark.parametrize("what", BY_KEY)
+@pytest.mark.parametrize("mode", [0o000, 0o200, 0o400])
+def test_objects_of_reserved_key_are_removed_if_their_owner_may_not_look_at_them(fork, what, mode):
+    def check():
+        with scope() as ipc:
+            key = ipc.reserve_key()
+            BY_KEY[what](key, mode)
+            assert len(objects(key)) == 1
+        assert objects(key) == []
+
+    without_capabilities(fork, check)
+
+
+@pytest.mark.parametrize("what", BY_KEY)
+def test_key_in_use_is_refused_if_its_owner_may_not_look_at_the_object(fork, ipc, what):
+    key = ipc.reserve_key()  # which removes the object
+
+    def check():
+        BY_KEY[what](key, 0)
+        with scope() as inner, pytest.raises(FileExistsError):
+            inner.reserve_key(key)
+        assert len(objects(key)) == 1
+
+    without_capabilities(fork, check)
+
+
+@pytest.mark.parametrize("what", BY_NAME)
+def test_objects_of_reserved_name_are_removed_without_capabilities(fork, what):
+    def check():
+        with scope() as ipc:
+            name = ipc.reserve_name()
+            BY_NAME[what](name)
+        with suppress(FileNotFoundError):
+            mq_unlink(name)
+            raise AssertionError("the queue was there")
+        assert not exists(name)
+
+    without_capabilities(fork, check)
 
 
 def test_program_that_is_killed_leaves_nothing_under_reserved_names():
@@ -157,7 +210,7 @@ def test_invalid_paths_are_refused(name):
 
 KILLED = """
 import os, signal, sys
-from pytest_ipc import scope
+from pytest_ipc import Fork, scope
 from pytest_ipc.kernel import msgget, shm_open
 with scope() as ipc:
     name, key, path = ipc.reserve_name(), ipc.reserve_key(), ipc.reserve_path()

@@ -16,7 +16,7 @@ from . import sysv_msg, sysv_sem, sysv_shm
 from .file import is_older, look, unlink
 from .kind import Entry, Kind
 from .posix_shm import DIRECTORY, DRAWN
-from .sysv import Family, Found
+from .sysv import Family, Found, by_id
 
 __all__ = ["KEYS", "NAMES"]
 
@@ -76,15 +76,11 @@ def _families() -> Iterator[tuple[str, Family]]:
 
 def _of_key(family: Family, key: int) -> Found | None:
     try:
-        id = family.get(key)
+        return by_id(family.get(key), family)
     except FileNotFoundError:
         return None
     except PermissionError:  # its mode denies its owner a look
         return next((found for found in family.rows() if found.key == key), None)
-    try:
-        return family.stat(id)
-    except OSError:
-        return None
 
 
 def _kind(

@@ -16,7 +16,7 @@ from ..validators import Checks, is_bool, is_number, is_optional, is_text
 from .file import SOON
 from .kind import Entry, Kind
 
-__all__ = ["Family", "Found", "sysv"]
+__all__ = ["Family", "Found", "by_id", "sysv"]
 
 # For each mark, its noun and its unit.
 Marks = Mapping[str, tuple[str, str]]
@@ -75,10 +75,10 @@ def sysv(name: str, noun: str, load: Callable[[], Family], needs: Checks, units:
 
 def _find(entry: Entry, family: Family, units: Marks) -> Found | None:
     if entry.made is not None:
-        return _by_id(entry.made["id"], family)
+        return by_id(entry.made["id"], family)
     if entry.details["key"]:
         try:
-            return _by_id(family.get(entry.details["key"]), family)
+            return by_id(family.get(entry.details["key"]), family)
         except FileNotFoundError:
             return None
     # IPC_PRIVATE, and killed before the id was recorded: find the objects that fit the record.
@@ -89,7 +89,7 @@ def _find(entry: Entry, family: Family, units: Marks) -> Found | None:
     return fitting[0] if fitting[0].cpid is not None else replace(fitting[0], doubles=len(fitting))
 
 
-def _by_id(id: int, family: Family) -> Found | None:
+def by_id(id: int, family: Family) -> Found | None:
     """Return the object with *id*; None if there is none. Raises PermissionError if it cannot be identified."""
     try:
         return family.stat(id)
