@@ -37,6 +37,7 @@ def texts() -> Iterator[Path]:
     # Ids in docs/clauses.md are stable, also those with old words.
     yield from (page for page in sorted((PROJECT / "docs").rglob("*.md")) if page.name != "clauses.md")
     yield PROJECT / "README.md"
+    yield from sorted(path for path in (PROJECT / "examples").rglob("*") if path.suffix in (".py", ".md", ".c", ".h"))
 
 
 def found(text: str) -> list[str]:
