@@ -45,9 +45,9 @@ def test_leaked_segment_and_set_are_named_and_removed(ipc, run):
             get(key=run.key, flags=0)
 
 
-@pytest.mark.ipc_requires_capability("CAP_SYS_ADMIN")
-def test_leak_fails_the_test(run):
+def test_leak_fails_the_test(ipc, run):
     """In the namespace of the run, with which the leak ends."""
+    ipc.ipc_namespace()  # skips the test where it is not permitted
     result = run(CREATE, "--ipc-leaks=error", "--ipc-isolate")
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*the test leaks:", "*System V segment*"])
@@ -56,7 +56,7 @@ def test_leak_fails_the_test(run):
 def test_ring_that_is_removed_is_no_leak(run):
     result = run(CREATE + REMOVE, "--ipc-leaks=error")
     result.assert_outcomes(passed=1)
-    result.stdout.no_fnmatch_line("*ipc leaks*")
+    result.stdout.no_fnmatch_line(f"*key {run.key & 0xFFFF_FFFF:#x}*")  # those of other processes may be listed
 
 
 @pytest.mark.parametrize("program", ["produce", "consume"])
