@@ -100,9 +100,9 @@ class Service:
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)  # read from the pipe
         actions: dict[int, Callable[[], object]] = {
+            signals: lambda: self.handle(os.read(signals, 64)),  # first, so that a stop does not wait for commands
             self.queue: self.count,
             self.control: self.obey,
-            signals: lambda: self.handle(os.read(signals, 64)),
         }
         poll = select.poll()
         for fd in actions:
@@ -110,7 +110,8 @@ class Service:
         print(f"ready {os.getpid()}", flush=True)
         while self.running:
             for fd, _ in poll.poll():
-                actions[fd]()
+                if self.running:
+                    actions[fd]()
         self.count()  # what has arrived is not lost
         totals = zip(self.names, self.counters[1:], strict=False)
         print("stopped", *(f"{name}={value}" for name, value in totals), flush=True)
