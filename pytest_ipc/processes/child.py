@@ -86,8 +86,8 @@ def _close_siblings_files() -> None:
 class Child(Resource, Generic[Result]):
     """A forked child that runs one function (fork(2)); ended, with its process group, when its block or scope ends.
 
-    `pid` is its process id, `pidfd` a descriptor for it (None where the kernel lacks pidfd_open(2)), `account` the
-    source that the last wait_blocked() read: "syscall", or "state" where the kernel does not show the call.
+    `pid` is its process id, `pidfd` a descriptor for it (None where the kernel lacks pidfd_open(2)), `source` what
+    the last wait_blocked() read: "syscall", or "state" where the kernel does not show the call.
 
     A test fails at its end if its child has raised an exception or crashed and the test has not waited for it, by
     wait() or result(); unless `may_fail` is set to True.
@@ -103,7 +103,7 @@ class Child(Resource, Generic[Result]):
         self._process = self._leader.process
         self.pidfd: int | None = self._leader.pidfd
         self.name = name
-        self.account: str | None = None
+        self.source: str | None = None
         self._report = report
         self._output = output
         self._fds = [fd for fd in (report, output, self.pidfd) if fd is not None]
@@ -255,7 +255,7 @@ class Child(Resource, Generic[Result]):
         """Wait until the kernel shows the child asleep, in system call *call* if given (`"openat"`, `"read"`).
 
         The calls that libc may make instead count too: `"open"` is openat, `"semop"` is semtimedop. Where
-        /proc/PID/syscall is not readable, the state alone decides; `account` shows which source was used. Raises
+        /proc/PID/syscall is not readable, the state alone decides; `source` shows which was used. Raises
         TimeoutError after *timeout* seconds, with what the child did instead; the exception of its function, or
         ChildDied, if it ended; ValueError for an unknown call.
         """
@@ -267,7 +267,7 @@ class Child(Resource, Generic[Result]):
             if self._leader.reap() or not child_report.started(self._report):
                 return self._leader.reaped
             asleep = watch.asleep()
-            self.account = watch.source
+            self.source = watch.source
             return asleep
 
         seconds = check_timeout(timeout)

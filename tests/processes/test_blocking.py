@@ -22,7 +22,7 @@ def test_a_child_is_seen_to_sleep_in_a_call(fork, pipe):
     ends = pipe()
     child = fork(os.read, ends.read_fd, 1)
     child.wait_blocked("read")
-    assert child.account == ("syscall" if proc.process_syscall(child.pid) else "state")
+    assert child.source == ("syscall" if proc.process_syscall(child.pid) else "state")
     ends.write(b"x")
     assert child.result() == b"x"
 
@@ -122,11 +122,11 @@ def test_where_the_call_is_not_shown_the_state_must_do(fork, pipe, monkeypatch):
     ends = pipe()
     child = fork(os.read, ends.read_fd, 1)
     child.wait_blocked("read")
-    assert child.account == "state"
+    assert child.source == "state"
     running = fork(spin)
     with pytest.raises(TimeoutError, match="to sleep in read; it was in state R"):
         running.wait_blocked("read", timeout=0.2)
-    assert running.account == "state"
+    assert running.source == "state"
 
 
 def test_where_the_machines_numbers_are_not_known_any_sleep_must_do(fork, pipe, monkeypatch):

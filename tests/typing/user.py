@@ -153,7 +153,7 @@ def use_child(child: Child[int]) -> None:
     assert_type(child.pid, int)
     assert_type(child.pidfd, int | None)
     assert_type(child.name, str)
-    assert_type(child.account, str | None)
+    assert_type(child.source, str | None)
     assert_type(child.status, int | None)
     assert_type(Child.start(double, (2,), {}, keep={3}, enter=print), Child[int])
 
