@@ -49,6 +49,8 @@ class Detector:
     """
 
     kind: ClassVar[str] = ""
+    # What a namespace of the run may have of its own, with which the objects end: "ipc", "/dev/shm", "/dev/mqueue".
+    place: str = ""
     # Whether a difference may disappear by itself in a moment, as a process that is about to end.
     settles: ClassVar[bool] = False
 

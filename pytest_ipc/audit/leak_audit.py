@@ -147,6 +147,8 @@ class Audit:
                 proof = detector.proof(key, after, self._origin)
                 if proof is not None:
                     what, remedy = detector.describe(key, before, after), detector.remedy(key, before, after)
+                    if detector.place in self._origin.isolated:
+                        remedy = "it ends with the namespace of the run"
                     yield Leak(detector.kind, what, proof, remedy, key)
             except FileNotFoundError:
                 continue  # it is gone by now

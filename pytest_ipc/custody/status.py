@@ -11,7 +11,7 @@ from .namespaces import process_in
 from .parse import ParsedLedger, Refused, ledger_names, read
 from .state_dir import state_dir_path, state_dirs
 
-__all__ = ["owners", "status"]
+__all__ = ["holder_of", "owners", "status"]
 
 
 def status() -> Iterator[str]:
@@ -90,3 +90,20 @@ def owners() -> dict[str, str]:
                 if details.get("key"):
                     found[f"{entry.kind} key {details['key']}"] = owner
     return found
+
+
+def holder_of(kind: str, detail: str, value: object) -> tuple[int, str]:
+    """Return how many open records of *kind* have that *value*, and one of their owners. Raises StateDirError."""
+    count, owner = 0, ""
+    for state_dir in state_dirs([]):
+        for name in ledger_names(state_dir.fd):
+            try:
+                ledger, fd = read(state_dir.fd, name)
+            except (FileNotFoundError, Refused):
+                continue
+            os.close(fd)
+            for entry in ledger.open if ledger.alive else ():
+                if entry.kind == kind and entry.details.get(detail) == value:
+                    count += 1
+                    owner = f"process {ledger.process.pid}" + (f" ({entry.test})" if entry.test else "")
+    return count, owner

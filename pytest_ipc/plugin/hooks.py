@@ -201,20 +201,28 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         try:
             check(before)
         except pytest.UsageError as error:
-            if not hasattr(config, "workerinput"):
-                raise
-            # In a pytest-xdist worker an exception here ends in an unrelated INTERNALERROR. The failed report of a
-            # collector brings the message to the controller, which stops the run.
-            report = pytest.CollectReport(nodeid="clauses", outcome="failed", longrepr=str(error), result=[])
-            config.hook.pytest_collectreport(report=report)
-            items.clear()
+            _refuse(config, items, error)
     result = yield
     found = _marked(items)
     if found:
         _serve(config, found)
     if sys.platform.startswith("linux"):
-        _check_leaks(config, items, found)
+        try:
+            _check_leaks(config, items, found)
+        except pytest.UsageError as error:
+            _refuse(config, items, error)
     return result
+
+
+def _refuse(config: pytest.Config, items: list[pytest.Item], error: pytest.UsageError) -> None:
+    """End the run with the message of *error*."""
+    if not hasattr(config, "workerinput"):
+        raise error
+    # In a pytest-xdist worker an exception here ends in an unrelated INTERNALERROR. The failed report of a collector
+    # brings the message to the controller, which stops the run.
+    report = pytest.CollectReport(nodeid="ipc markers", outcome="failed", longrepr=str(error), result=[])
+    config.hook.pytest_collectreport(report=report)
+    items.clear()
 
 
 def _check_leaks(config: pytest.Config, items: list[pytest.Item], marked: list[pytest.Item]) -> None:
@@ -229,7 +237,9 @@ def _check_leaks(config: pytest.Config, items: list[pytest.Item], marked: list[p
 
     manager = config.pluginmanager
     if not manager.has_plugin("ipc-leak-check"):
-        manager.register(LeakCheck(config), "ipc-leak-check")
+        found = LeakCheck(config)
+        found.check_markers(marked)
+        manager.register(found, "ipc-leak-check")
     if not hasattr(config, "workerinput") and not manager.has_plugin("ipc-leak-summary"):
         manager.register(LeakSummary(), "ipc-leak-summary")
 

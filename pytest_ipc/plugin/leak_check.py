@@ -21,6 +21,8 @@ from .leak_policy import Policy, of_marker, of_text
 __all__ = ["LeakCheck", "LeakSummary", "configured"]
 
 PROPERTY = "ipc_leak"
+# What ends with the Python objects that hold it; the traceback of a failure keeps those of its frames.
+_HELD_BY_OBJECTS = {"descriptors", "mappings", "locks", "abstract-sockets"}
 _SHOWN = 5  # leaks of a kind in the summary
 
 
@@ -29,13 +31,14 @@ def configured(config: pytest.Config) -> str:
     return str(config.getoption("--ipc-leaks") or config.getini("ipc_leaks") or "").strip()
 
 
-@dataclass
+@dataclass(eq=False)
 class _WiderScope:
     """What has appeared while a fixture of a wider scope was set up."""
 
-    fixture: object
+    fixture: pytest.FixtureDef[Any]
     name: str
     charges: Charges
+    finalized: bool = False
 
 
 class LeakCheck:
@@ -57,7 +60,13 @@ class LeakCheck:
         self._audit = Audit(self._detectors, isolated=getattr(isolation, "isolated", frozenset()))
         self._active: Policy | None = None
         self._wider: list[_WiderScope] = []
-        self._ended: list[_WiderScope] = []
+        self._failed = False  # the test: its traceback keeps objects alive
+        self._said = set[str]()
+
+    def check_markers(self, items: Iterable[pytest.Item]) -> None:
+        """Check the markers of these tests. UsageError."""
+        for item in items:
+            self._policy_of(item)
 
     def _policy_of(self, item: pytest.Item) -> Policy:
         uses_ours = any(name.startswith("ipc_") for name in getattr(item, "fixturenames", ()))
@@ -70,15 +79,24 @@ class LeakCheck:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
-        self._active = None
-        try:
-            policy = self._policy_of(item)
-        except pytest.UsageError as error:
-            pytest.fail(str(error), pytrace=False)
+        self._active, self._failed = None, False
+        policy = self._policy_of(item)
         if any(policy.of(kind) != "ignore" for kind in self._kinds):
             self._active = policy
             self._audit.begin([kind for kind in self._kinds if policy.of(kind) != "ignore"])
-        return (yield)
+        try:
+            return (yield)
+        except BaseException:
+            self._failed = True
+            raise
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self) -> Generator[None, object, object]:
+        try:
+            return (yield)
+        except BaseException:
+            self._failed = True
+            raise
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
@@ -97,9 +115,20 @@ class LeakCheck:
                 self._wider.append(_WiderScope(fixturedef, name, charges))
 
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
-        for entry in [entry for entry in self._wider if entry.fixture is fixturedef]:
-            self._wider.remove(entry)
-            self._ended.append(entry)
+        # It is called too when another parameter has been set up already.
+        for entry in self._wider:
+            entry.finalized |= entry.fixture is fixturedef
+
+    def _ended_scopes(self) -> list[_WiderScope]:
+        """Return the entries of fixtures that have been torn down, and forget them."""
+        newest = {id(entry.fixture): entry for entry in self._wider}
+        ended = [
+            entry
+            for entry in self._wider
+            if newest[id(entry.fixture)] is not entry or (entry.finalized and entry.fixture.cached_result is None)
+        ]
+        self._wider = [entry for entry in self._wider if entry not in ended]
+        return ended
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -112,10 +141,18 @@ class LeakCheck:
             pytest.fail(failure, pytrace=False)
         return result
 
+    def _without_present(self, charges: Charges) -> Charges:
+        """Return *charges* without what fixtures in use have made since, as the next parameter of the same fixture."""
+        present = {(kind, key) for entry in self._wider for kind, keys in entry.charges.items() for key in keys}
+        return {
+            kind: {key: value for key, value in keys.items() if (kind, key) not in present}
+            for kind, keys in charges.items()
+        }
+
     def _finish(self, item: pytest.Item) -> str:
         """Report the leaks of the test, and of the wider scopes that ended with it; return why it must fail, or ""."""
         policy, self._active = self._active, None
-        ended, self._ended = self._ended, []
+        ended = self._ended_scopes()
         if policy is None or os.getpid() != self._pid:
             return ""
         kinds = [kind for kind in self._kinds if policy.of(kind) != "ignore"]
@@ -124,18 +161,23 @@ class LeakCheck:
         errors: list[str] = []
         findings = self._audit.end(kinds, fix, [entry.charges for entry in ended])
         for leak in _beyond(findings, policy):
+            if self._failed and leak.kind in _HELD_BY_OBJECTS:
+                continue
             if self._is_worker and not leak.is_proved:
                 continue  # as likely of another worker
             self._note(item, leak, leak in findings.restored, lines)
             if policy.of(leak.kind) == "error" and leak.is_proved:
                 errors.append(str(leak))
         for entry in ended:
-            findings = self._audit.end_of_scope(entry.charges, kinds, fix)
+            findings = self._audit.end_of_scope(self._without_present(entry.charges), kinds, fix)
             for leak in findings.leaks:
                 self._note(item, leak, leak in findings.restored, lines, f"fixture {entry.name}")
                 if policy.of(leak.kind) == "error" and leak.is_proved:
                     errors.append(f"{leak} (fixture {entry.name})")
-        lines += [f"could not look at {plain(text)}" for text in findings.blind]
+        if self._failed or errors:  # else nobody reads it
+            unseen = [text for text in findings.blind if text not in self._said]
+            self._said.update(unseen)  # once is enough
+            lines += [f"could not look at {plain(text)}" for text in unseen]
         if lines:
             item.add_report_section("teardown", "ipc leaks", "\n".join(lines))
         return "\n".join(["the test leaks:", *errors]) if errors else ""

@@ -26,6 +26,7 @@ from weakref import WeakSet
 from ..custody.cleanup import finish
 from ..custody.identity import new_tag
 from ..custody.ledger import Record, intent
+from ..custody.record import made_by
 from ..custody.sweep import settle
 from ..kernel import libc, proc
 from ..kernel.bare_fork import fork
@@ -108,6 +109,7 @@ class Child(Resource, Generic[Result]):
         self._output = output
         self._fds = [fd for fd in (report, output, self.pidfd) if fd is not None]
         self._below: set[tuple[int, int]] = set()  # the descendants that the child had before it was killed
+        self._test = made_by.test
         self.may_fail = False
         self._asked = False  # the test knows how it ended
         self._sent = set[int]()  # signals that the test has sent
@@ -337,17 +339,20 @@ class Child(Resource, Generic[Result]):
             partial(close_all, self._fds),
         )
 
+    def _named(self) -> str:
+        return f"{self!r}{f' of {self._test}' if self._test else ''}"
+
     def failure(self) -> BaseException | None:
         """Return what the child has raised, or that it crashed, if it has ended and nobody has asked for it."""
         if not self._fds or self._asked or self.may_fail or not self._leader.reap():
             return None
         report = child_report.read(self._report)
         if report.error is not None and not isinstance(report.error, child_report.UnsendableResult):
-            report.error.add_note(f"in {self!r}, for which the test has not waited:\n{report.traceback}")
+            report.error.add_note(f"in {self._named()}, for which nobody has waited:\n{report.traceback}")
             return report.error
         if self.status is not None and -self.status in _CRASHES - self._sent:
             return ChildDied(
-                f"{self!r} {self._ending()}, and the test has not waited for it{self._said()}", self.status
+                f"{self._named()} {self._ending()}, and nobody has waited for it{self._said()}", self.status
             )
         return None
 
@@ -385,7 +390,14 @@ class Child(Resource, Generic[Result]):
         data = read_from(self._output, self._passed_on)
         self._passed_on += len(data)
         if data:
-            write_text(data.decode(errors="replace"), sys.stdout)
+            write_text(shortened(data.decode(errors="replace")), sys.stdout)
+
+
+def shortened(text: str, most: int = 100_000) -> str:
+    """Return *text* without its middle, if it is longer than *most* characters."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2]}\n[… {len(text) - most} characters …]\n{text[-most // 2 :]}"
 
 
 def write_text(text: str, stream: TextIO) -> None:

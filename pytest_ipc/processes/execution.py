@@ -10,11 +10,11 @@ from ..kernel.waiting import Deadline
 from ..resource import close_all
 from ..unpatched import os, select, signal
 from . import history
-from .child import Child, ChildDied
+from .child import Child, ChildDied, shortened
 from .inheritance import possible_descriptors
 from .observe import Observed
 
-__all__ = ["PIPE", "Argument", "ExecutedChild", "launch", "shortened"]
+__all__ = ["PIPE", "Argument", "ExecutedChild", "launch"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
@@ -100,13 +100,6 @@ def launch(
         failed.pop_all()
         os.close(answer)
     return child, words, output, own
-
-
-def shortened(text: str, most: int = 100_000) -> str:
-    """Return *text* without its middle, if it is longer than *most* characters."""
-    if len(text) <= most:
-        return text
-    return f"{text[: most // 2]}\n[… {len(text) - most} characters …]\n{text[-most // 2 :]}"
 
 
 def _stdin(stdin: bytes | int | None, failed: ExitStack) -> tuple[int, int | None]:

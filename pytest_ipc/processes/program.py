@@ -19,8 +19,8 @@ from ..kernel.memfile import read_from
 from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Resource, Timeout, check_timeout, close_all, timed_out
 from ..unpatched import os, signal
-from .child import write_text
-from .execution import PIPE, Argument, ExecutedChild, launch, shortened
+from .child import shortened, write_text
+from .execution import PIPE, Argument, ExecutedChild, launch
 from .observe import IpcUse, MemoryMap, Observed, wait_until
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from ..custody.descendants import (
     row_of,
     signal_process,
 )
-from ..custody.identity import TAGS, Process, tag_of
+from ..custody.identity import TAGS, Process, proc_is_mounted, tag_of
 from ..kernel.process import PR_SET_CHILD_SUBREAPER, prctl
 from ..kernel.waiting import Deadline
 from ..unpatched import os
@@ -43,7 +43,7 @@ _PATIENCE_WITH_REAPERS = 10.0
 
 # The living children by tag; their parent, its session, and whether it was a subreaper before the first child.
 _children: dict[int, Process | None] = {}
-_state = {"pid": 0, "before": 0, "session": 0}
+_state = {"pid": 0, "before": 0, "session": 0, "is_subreaper": 0, "sees_processes": 0}
 
 
 def adopt(tag: int) -> None:
@@ -52,11 +52,12 @@ def adopt(tag: int) -> None:
         _state["pid"] = os.getpid()
         _children.clear()
     if not _children:
-        before = ctypes.c_int()
+        _state["before"] = _state["is_subreaper"] = 0
         with suppress(OSError):  # a seccomp filter: orphans go to init, and are found by their mark
-            prctl(_PR_GET_CHILD_SUBREAPER, ctypes.addressof(before))
+            _state["before"] = _subreaper_setting()
             prctl(PR_SET_CHILD_SUBREAPER, 1)
-        _state["before"], _state["session"] = before.value, os.getsid(0)
+            _state["is_subreaper"] = 1
+        _state["session"], _state["sees_processes"] = os.getsid(0), proc_is_mounted()
     else:
         _reap_orphans()
     _children[tag] = None
@@ -89,6 +90,7 @@ def end(tag: int, process: Process, known: AbstractSet[tuple[int, int]] = frozen
     *known* are descendants that it had when it lived. A reaper of a pytest that the child started is waited for, not
     killed: it removes the leftovers of that pytest. Raises OSError if a process cannot be killed.
     """
+    _check_sight()
     found = set(known)
     left: Row | None = None
     agreed = 0
@@ -119,6 +121,28 @@ def end(tag: int, process: Process, known: AbstractSet[tuple[int, int]] = frozen
     if left:
         raise OSError(
             errno.ETIMEDOUT, f"process {left.pid}, a descendant of a child, cannot be killed; does another user own it?"
+        )
+
+
+def _subreaper_setting() -> int:
+    setting = ctypes.c_int()
+    prctl(_PR_GET_CHILD_SUBREAPER, ctypes.addressof(setting))
+    return setting.value
+
+
+def _check_sight() -> None:
+    """Raise OSError if the test has made it impossible to find orphans; the reaper finds them at the end of the run."""
+    if _state["sees_processes"]:
+        try:
+            os.listdir("/proc/self/task")
+        except OSError as error:
+            error.strerror = f"descendants of a child cannot be found until the run ends: {error.strerror}"
+            raise
+    if _state["is_subreaper"] and not _subreaper_setting():
+        raise OSError(
+            errno.ECHILD,
+            "descendants of a child cannot be found until the run ends, because the test has reset "
+            "PR_SET_CHILD_SUBREAPER (prctl(2)) of its process",
         )
 
 

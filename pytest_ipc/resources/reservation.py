@@ -13,6 +13,7 @@ from ..custody.cleanup import out_of_sight
 from ..custody.kinds import KINDS, Entry
 from ..custody.ledger import intent
 from ..custody.namespaces import ipc_identity, is_here
+from ..custody.status import holder_of
 from ..resource import Resource
 from ..unpatched import os
 from .file import OwnedFile
@@ -32,15 +33,19 @@ _NAME_MAX = 251  # bytes after the slash: a semaphore's file has "sem." before t
 class _Reserved(Resource):
     """The objects that have a reserved name or key, whoever created them."""
 
-    def __init__(self, kind: str, value: str | int, scope: Scope | None) -> None:
-        detail = {"name": value} if isinstance(value, str) else {"key": value}
+    def __init__(self, kind: str, value: str | int, scope: Scope | None, *, chosen: bool) -> None:
+        detail = "name" if isinstance(value, str) else "key"
         self._kind = KINDS[kind]
-        self._record = intent(kind, **detail, ipc=ipc_identity())
+        self._record = intent(kind, **{detail: value}, ipc=ipc_identity())
         # There is none now, so that any that is found later was made under the reservation: at any time.
         self._entry = Entry(0, kind, {**self._record.details, "at": 0})
         try:
             if self._kind.find(self._entry) is not None:
                 raise FileExistsError(EEXIST, f"{value!r} cannot be reserved, because an object has it")
+            if chosen:
+                holders, one = holder_of(kind, detail, value)
+                if holders > 1:
+                    raise FileExistsError(EEXIST, f"{value!r} is reserved already, by {one}")
         except BaseException:
             self._record.closed()
             raise
@@ -62,7 +67,7 @@ class ReservedName(_Reserved):
 
     def __init__(self, name: str | None = None, *, scope: Scope | None = None) -> None:
         self.name: str = unused_name() if name is None else check_name(name, "a POSIX object", _NAME_MAX)
-        super().__init__("reserved-name", self.name, scope)
+        super().__init__("reserved-name", self.name, scope, chosen=name is not None)
 
     def __repr__(self) -> str:
         return f"<ReservedName {self.name}>"
@@ -75,7 +80,7 @@ class ReservedKey(_Reserved):
         self.key: int = unused_key() if key is None else check_key(key)
         if self.key == 0:
             raise ValueError("key must not be IPC_PRIVATE (0), which gives a new object to each caller")
-        super().__init__("reserved-key", self.key, scope)
+        super().__init__("reserved-key", self.key, scope, chosen=key is not None)
 
     def __repr__(self) -> str:
         return f"<ReservedKey {self.key:#x}>"
@@ -85,6 +90,10 @@ class ReservedPath(Resource):
     """A reserved path, in a private directory that is removed with all its contents: `path`."""
 
     def __init__(self, name: str = "reserved", *, scope: Scope | None = None) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a string like 'server.sock', not {name!r}")
+        if len(os.fsencode(name)) > 255:
+            raise ValueError(f"name must be at most 255 bytes (NAME_MAX), not {len(os.fsencode(name))}")
         if not name or "/" in name or "\0" in name or name in (".", "..", "reserved-path"):
             raise ValueError(f"name must be a file name without a slash, not {name!r}")
         self._file = OwnedFile.create("reserved-path", "mark of a reserved path", _mark)

@@ -83,10 +83,13 @@ def try_round(place: Place, chance: random.Random) -> dict[str, object]:
         run = subprocess.Popen(
             [*command, *options], cwd=place.path, env=environment, stdout=log, stderr=log, start_new_session=True
         )
+    workers: list[int] = []
     try:
         assert Deadline(120).until(lambda: bool(place.notes()) or run.poll() is not None)
         assert run.poll() is None, (place.path / "log").read_text()
         time.sleep(chance.uniform(0, 1.5))  # the moment is to be random
+        # A worker without its controller is not recognized, and without its reaper it lives on.
+        workers = [pid for pid in place.processes() if role(pid, run.pid) == "worker"]
         killed = []
         for _ in range(2):
             by_role: dict[str, list[int]] = {}
@@ -98,7 +101,7 @@ def try_round(place: Place, chance: random.Random) -> dict[str, object]:
             killed.append(victim)
             time.sleep(chance.uniform(0, 0.05))
     finally:
-        for pid in [run.pid, *(pid for pid in place.processes() if role(pid, run.pid) == "worker")]:
+        for pid in [run.pid, *workers]:
             kill(pid)
         run.wait()
     # A living reaper does its work; the sweep removes the rest.

@@ -161,6 +161,38 @@ def test_what_a_session_fixture_of_an_unaudited_test_restores_is_no_leak(audited
     assert audited(source).kinds("test_last") == set()
 
 
+@pytest.mark.parametrize("scope", ["module", "session"])
+def test_a_fixture_in_use_is_not_charged_when_its_parameter_changes(audited, scope):
+    source = f"""
+    import os, pytest
+
+    @pytest.fixture(params=[1, 2, 3], scope="{scope}")
+    def changing(request):
+        file = open("/etc/passwd")
+        os.environ["PLANTED"] = str(request.param)
+        yield file
+        file.close()
+        del os.environ["PLANTED"]
+
+    def test_one(ipc, changing): pass
+    def test_two(ipc, changing): pass
+    """
+    found = audited(source, "--ipc-leaks=error")
+    assert set(found.outcomes.values()) == {"passed"}, found.output
+    assert not any(map(found.kinds, found.leaks))
+
+
+def test_mounts_of_an_entered_namespace_are_no_leaks(audited):
+    if os.geteuid() != 0:
+        pytest.skip("unshare(2) needs CAP_SYS_ADMIN")
+    source = """
+    from pytest_ipc import kernel
+
+    def test_enters(ipc): kernel.unshare(kernel.CLONE_NEWNS)
+    """
+    assert audited(source).kinds("test_enters") == {"namespaces"}
+
+
 def test_objects_of_wider_scopes_of_ours_are_no_leaks(audited):
     source = """
     def test_makes(ipc, ipc_session, ipc_module):

@@ -70,6 +70,7 @@ def test_invalid_option_is_refused_in_one_sentence(pytester, text):
     assert "must be one of ignore, warn, error, fix" in line or "is not a kind of leak; the kinds are" in line
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "worker"])
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -78,10 +79,12 @@ def test_invalid_option_is_refused_in_one_sentence(pytester, text):
         ("descriptors=-1", "must be one of ignore, warn, error, fix, or a number of allowed leaks, not -1"),
     ],
 )
-def test_invalid_marker_fails_the_test_with_one_sentence(audited, arguments, sentence):
-    found = audited(f"{LEAKS}\n@pytest.mark.ipc_leaks({arguments})\ndef test_one(): pass")
-    assert found.outcomes == {"test_one": "error"}
-    assert sentence in found.output
+def test_invalid_marker_ends_the_run_with_one_sentence(pytester, arguments, sentence, workers):
+    pytester.makepyfile(f"import pytest\n@pytest.mark.ipc_leaks({arguments})\ndef test_one(): pass")
+    result = pytester.runpytest_subprocess(*workers)
+    assert result.ret != 0
+    assert sentence in result.stdout.str() + result.stderr.str()
+    assert "INTERNALERROR" not in result.stdout.str()
 
 
 DETECTOR = """
@@ -172,3 +175,52 @@ def test_workers_of_xdist_report_to_the_controller(audited):
     found = audited(source, "--ipc-leaks=fix", "-n", "2")
     assert (found.kinds("test_one"), found.kinds("test_two")) == ({"sysv-shm"}, set())
     assert "sysv-shm: 1 in 1 test" in found.output
+
+
+def test_what_the_traceback_of_a_failure_keeps_is_no_leak(audited):
+    source = """
+    import socket, pytest
+
+    def test_fails(ipc):
+        kept = socket.socket()
+        assert kept.fileno() < 0
+
+    @pytest.mark.xfail
+    def test_xfails(ipc):
+        kept = socket.socket()
+        assert kept.fileno() < 0
+    """
+    found = audited(source, "--ipc-leaks=error")
+    assert found.outcomes == {"test_fails": "failure", "test_xfails": "skipped"}
+
+
+def test_a_time_limit_that_a_failure_ends_is_no_leak(audited):
+    pytest.importorskip("pytest_timeout")
+    found = audited("def test_fails(ipc): assert 0", "--ipc-leaks=error", "--timeout=300", "--timeout-method=signal")
+    assert found.outcomes == {"test_fails": "failure"}
+    assert found.kinds("test_fails") == set()
+
+
+def test_a_fixed_descriptor_is_not_closed_under_the_object_that_owns_it(audited):
+    source = """
+    import socket
+
+    KEPT = []
+
+    def test_leaks(ipc): KEPT.append(open("/etc/passwd"))
+
+    def test_innocent(ipc):
+        server = socket.socket()
+        KEPT.clear()
+        server.listen()
+        server.close()
+    """
+    found = audited(source, "--ipc-leaks=fix")
+    assert found.kinds("test_leaks") == {"descriptors"}
+    assert found.outcomes == {"test_leaks": "passed", "test_innocent": "passed"}
+
+
+def test_a_note_of_what_cannot_be_seen_comes_once(audited, pytester):
+    pytester.makeconftest(DETECTOR.replace("BODY", "raise OSError(5, 'hidden')"))
+    found = audited("def test_one(ipc): assert 0\ndef test_two(ipc): assert 0")
+    assert found.output.count("could not look at things: hidden") == 1

@@ -33,14 +33,14 @@ def wait_for_end(pid: int) -> None:
 def test_an_exception_is_raised_with_the_childs_traceback():
     with pytest.raises(LookupError, match="planted") as caught, scope() as ipc:
         wait_for_end(ipc.fork(fails).pid)
-    assert "for which the test has not waited" in caught.value.__notes__[0]
+    assert "for which nobody has waited" in caught.value.__notes__[0]
     assert "in fails" in caught.value.__notes__[0]
 
 
 @pytest.mark.parametrize("signo", [signal.SIGSEGV, signal.SIGABRT])
 def test_a_crash_is_raised(signo):
     with (
-        pytest.raises(ChildDied, match=f"was killed by {signo.name}, and the test has not waited for it"),
+        pytest.raises(ChildDied, match=f"was killed by {signo.name}, and nobody has waited for it"),
         scope() as ipc,
     ):
         wait_for_end(ipc.fork(crashes, signo).pid)
@@ -106,4 +106,4 @@ def test_it_fails_the_test(pytester):
     )
     result = pytester.runpytest_subprocess()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*LookupError: planted*", "*for which the test has not waited*"])
+    result.stdout.fnmatch_lines(["*LookupError: planted*", "*for which nobody has waited*"])

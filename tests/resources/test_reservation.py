@@ -228,3 +228,24 @@ def test_reaper_removes_them_after_sigkill():
     name, key, path = done.stdout.split()
     assert Deadline(30).until(lambda: not exists(name) and not objects(int(key)) and not os.path.exists(path))
     assert not os.path.exists(os.path.dirname(path))
+
+
+def test_a_chosen_name_or_key_is_reserved_once():
+    name, key = f"/chosen-{os.getpid()}", 0x1000_0000 + os.getpid()
+    with scope() as one, scope() as other:
+        one.reserve_name(name)
+        one.reserve_key(key)
+        with pytest.raises(FileExistsError, match=rf"'{name}' is reserved already, by process {os.getpid()}"):
+            other.reserve_name(name)
+        with pytest.raises(FileExistsError, match="is reserved already"):
+            one.fork(other.reserve_key, key).result()
+    with scope() as later:
+        assert later.reserve_name(name) == name
+
+
+def test_a_path_must_be_a_string_of_a_file_names_length():
+    with scope() as ipc:
+        with pytest.raises(TypeError, match=r"name must be a string like 'server\.sock', not 3"):
+            ipc.reserve_path(3)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=r"name must be at most 255 bytes \(NAME_MAX\), not 300"):
+            ipc.reserve_path("x" * 300)

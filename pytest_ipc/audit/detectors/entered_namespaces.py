@@ -49,6 +49,7 @@ class Mounts(Detector):
         """Return the mounts by mount id and path."""
         if os.geteuid() != 0:
             return {}
+        found: dict[Hashable, None] = {os.readlink("/proc/self/ns/mnt"): None}
         fd = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
         try:
             parts = []
@@ -56,7 +57,12 @@ class Mounts(Detector):
                 parts.append(part)
         finally:
             os.close(fd)
-        return dict.fromkeys(b"".join(parts).splitlines())
+        return found | dict.fromkeys(b"".join(parts).splitlines())
+
+    def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
+        """Yield the new mounts, if this is still the same mount namespace."""
+        same = {key for key in before if isinstance(key, str)} == {key for key in after if isinstance(key, str)}
+        return (key for key in after if same and key not in before)
 
     def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
         """Return path and type."""

@@ -24,7 +24,7 @@ class PosixNames(Detector):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind  # type: ignore[misc]  # one class for the three kinds
-        self._folder = _FOLDERS[kind]
+        self._folder = self.place = _FOLDERS[kind]
         self._listed: tuple[int, Snapshot] | None = None
 
     def snapshot(self) -> Snapshot:

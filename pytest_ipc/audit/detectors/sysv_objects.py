@@ -34,6 +34,7 @@ class SysvObjects(Detector):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind  # type: ignore[misc]  # one class for the three kinds
+        self.place = "ipc"
         self._file = f"/proc/sysvipc/{kind[-3:]}"
         self._option, self._rmid, self._info = _TABLE[kind]
         self._listed: tuple[object, Snapshot] | None = None
