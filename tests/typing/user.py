@@ -257,6 +257,7 @@ class Things(Detector):
 def use_detector(detector: Detector) -> None:
     assert_type(detector.kind, str)
     assert_type(detector.settles, bool)
+    assert_type(detector.place, str)
     before = after = detector.snapshot()
     for key in detector.differences(before, after):
         assert_type(detector.describe(key, before, after), str)
