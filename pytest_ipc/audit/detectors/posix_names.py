@@ -24,7 +24,8 @@ class PosixNames(Detector):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind  # type: ignore[misc]  # one class for the three kinds
-        self._folder = self.place = _FOLDERS[kind]
+        self.place: str = _FOLDERS[kind]
+        self._folder = self.place
         self._listed: tuple[int, Snapshot] | None = None
 
     def snapshot(self) -> Snapshot:
