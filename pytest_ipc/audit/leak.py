@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Detector", "Leak", "Snapshot"]
 
 # What a detector has seen, by an identity that is not reused while the object lives; the values may be of any type.
-Snapshot = Mapping[Hashable, Any]
+Snapshot = Mapping[Any, Any]
 
 
 @dataclass(frozen=True)
