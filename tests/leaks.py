@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pytest_ipc.custody import ledger
 from pytest_ipc.kernel import msg, process_state, sem, sysvipc_msg, sysvipc_sem, sysvipc_shm
 from pytest_ipc.kernel.libc import syscall
 
@@ -113,9 +114,15 @@ def children() -> dict[int, str]:
 
 
 def descriptors() -> dict[tuple[int, str], str]:
-    """Return the open descriptors of this process by number and by what they refer to."""
+    """Return the open descriptors of this process by number and by what they refer to.
+
+    The ledger's is another one each time that the ledger is rewritten.
+    """
     found = {}
+    own = str(ledger.current().descriptor()) if ledger.is_open() else ""
     for name in os.listdir("/proc/self/fd"):
+        if name == own:
+            continue
         with suppress(OSError):  # the descriptor of the listing is closed by now
             found[int(name), os.readlink(f"/proc/self/fd/{name}")] = ""
     return found

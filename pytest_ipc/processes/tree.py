@@ -75,6 +75,7 @@ def let_go(tag: int) -> None:
     _children.pop(tag, None)
     if not _children:
         _reap_orphans()
+        _state["is_subreaper"] = 0  # a close() after a failed one must not take it for the test's doing
         with suppress(OSError):  # a seccomp filter
             prctl(PR_SET_CHILD_SUBREAPER, _state["before"])
 

@@ -25,6 +25,7 @@ from pytest_ipc.api import Ipc
 from pytest_ipc.custody import ledger
 from pytest_ipc.custody.identity import Process, tag_of
 from pytest_ipc.custody.scope import Scope
+from pytest_ipc.kernel import shm_open, shmget
 
 from .parsed import parsed
 from .remains import IS_LEFT, Note
@@ -116,6 +117,23 @@ def make_child(ipc: Ipc) -> list[Note]:
     return [{"kind": "process", "pid": me.pid, "start": me.start, "tag": tag_of(child.pid)}]
 
 
+def make_under_reserved_name(ipc: Ipc) -> list[Note]:
+    name = ipc.reserve_name()
+    os.close(shm_open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR))
+    return [{"kind": "reserved-name", "path": f"/dev/shm{name}"}]
+
+
+def make_under_reserved_key(ipc: Ipc) -> list[Note]:
+    key = ipc.reserve_key()
+    return [{"kind": "reserved-key", "id": shmget(key, 100, 0o1600), "key": key}]
+
+
+def make_under_reserved_path(ipc: Ipc) -> list[Note]:
+    path = ipc.reserve_path()
+    os.mkfifo(path)
+    return [{"kind": "reserved-path", "path": path}]
+
+
 ONE_EACH: dict[str, Callable[[Ipc], list[Note]]] = {
     "sysv-shm": make_segment,
     "sysv-sem": make_set,
@@ -127,6 +145,9 @@ ONE_EACH: dict[str, Callable[[Ipc], list[Note]]] = {
     "mapped-file": make_mapped_file,
     "lock-file": make_lock_file,
     "unix-socket": make_socket,
+    "reserved-name": make_under_reserved_name,
+    "reserved-key": make_under_reserved_key,
+    "reserved-path": make_under_reserved_path,
     "process": make_child,
 }
 

@@ -49,7 +49,9 @@ def _queue(entry: Entry) -> Iterator[_Removal]:
     except PermissionError:
         yield (lambda: mq_unlink(name)), "message queue"  # its mode denies a look; the name was unused before
         return
-    except OSError:
+    except OSError as error:
+        if error.errno is None:  # a signal's handler raised it
+            raise
         return
     try:
         changed = os.fstat(fd).st_ctime

@@ -99,7 +99,9 @@ def by_id(id: int, family: Family) -> Found | None:
             if found.id == id:
                 return found
         raise
-    except OSError:
+    except OSError as error:
+        if error.errno is None:  # a signal's handler raised it
+            raise
         return None
 
 
