@@ -18,7 +18,7 @@ from ..resource import Resource
 from ..unpatched import os
 from .file import OwnedFile
 from .keys import check_key, unused_key
-from .names import check_name, unused_name
+from .names import DIRECTORY, check_name, shared_memory_directory, unused_name
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -36,6 +36,7 @@ class _Reserved(Resource):
     def __init__(self, kind: str, value: str | int, scope: Scope | None, *, chosen: bool) -> None:
         detail = "name" if isinstance(value, str) else "key"
         self._kind = KINDS[kind]
+        self._directory = shared_memory_directory()
         self._record = intent(kind, **{detail: value}, ipc=ipc_identity())
         # There is none now, so that any that is found later was made under the reservation: at any time.
         self._entry = Entry(0, kind, {**self._record.details, "at": 0})
@@ -56,7 +57,9 @@ class _Reserved(Resource):
         if not self._record.is_open:
             return
         if not is_here(self._record.details["ipc"]):
-            raise out_of_sight(self, self._record.details["ipc"])
+            raise out_of_sight(self, f"the IPC namespace {self._record.details['ipc']}")
+        if "name" in self._record.details and shared_memory_directory() != self._directory:
+            raise out_of_sight(self, f"another {DIRECTORY}")
         while (found := self._kind.find(self._entry)) is not None:
             self._kind.remove(self._entry, found)
         self._record.closed()

@@ -88,7 +88,8 @@ sys.stdin.read()
 
 SYSV = {"sysv-shm", "sysv-sem", "sysv-msg"}
 SHARED = {"posix-shm", "posix-sem"}
-FILES = {"fifo", "mapped-file", "lock-file", "unix-socket"}
+FILES = {"fifo", "mapped-file", "lock-file", "unix-socket", "reserved-path"}
+RESERVED = {"reserved-name", "reserved-key"}
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,10 @@ class Change:
 
 
 CHANGES = {
-    "changed_user": Change(left=SYSV | SHARED | FILES | {"posix-mq"}, sentence="not permitted|denied"),
-    "ipc_namespace": Change((CLONE_NEWIPC,), SYSV | {"posix-mq"}, "was created in the IPC namespace ipc:"),
-    "root": Change(left=SYSV | SHARED, sentence="was created in"),
-    "mount_namespace": Change((CLONE_NEWNS,), SHARED, "was created in another /dev/shm"),
+    "changed_user": Change(left=SYSV | SHARED | FILES | RESERVED | {"posix-mq"}, sentence="not permitted|denied"),
+    "ipc_namespace": Change((CLONE_NEWIPC,), SYSV | RESERVED | {"posix-mq"}, "was created in the IPC namespace ipc:"),
+    "root": Change(left=SYSV | SHARED | RESERVED, sentence="was created in"),
+    "mount_namespace": Change((CLONE_NEWNS,), SHARED | {"reserved-name"}, "was created in another /dev/shm"),
     "descriptors": Change(),
     "memory": Change(left=None),
 }
