@@ -10,7 +10,7 @@ from threading import Thread, get_native_id
 
 import pytest
 
-from pytest_ipc import clause, fails_with
+from pytest_ipc import clause, fails_with, observe
 from pytest_ipc.kernel import (
     PTRACE_ATTACH,
     PTRACE_CONT,
@@ -178,6 +178,7 @@ def test_tracing_applies_to_one_thread(fork, pipe):
     def life() -> None:
         pid = bare_child(child)
         tid = int.from_bytes(ready.read(4), "little")
+        observe(tid).wait_blocked("pause")  # else it may be stopped with the lock of the interpreter
         ptrace(PTRACE_ATTACH, tid)
         assert next_of(tid) == Stopped(SIGSTOP)
         go.write(b"!")
