@@ -239,5 +239,5 @@ class Crew:
 def _allowed_cpus() -> tuple[int, ...]:
     try:
         return tuple(sorted(os.sched_getaffinity(0)))
-    except OSError:
+    except OSError:  # a seccomp filter: then one CPU, which every machine has
         return (0,)

@@ -11,6 +11,7 @@ from ..kernel.sem import semctl_rmid, semctl_stat
 from ..kernel.shm import shmctl_rmid, shmctl_stat
 from ..unpatched import os, time
 from .inventory import MQ_DIRECTORY, SHM_DIRECTORY, IpcObject
+from .origin import command_of
 from .users import Users, find_users, is_alive
 
 __all__ = ["Judged", "judge", "remove"]
@@ -71,20 +72,9 @@ def _hidden(found: IpcObject, users: Users) -> int:
 
 
 def _processes(pids: list[int]) -> str:
-    named = [f"{pid} ({name})" if (name := _command(pid)) else str(pid) for pid in pids[:3]]
+    named = [f"{pid} ({name})" if (name := command_of(pid)) != "?" else str(pid) for pid in pids[:3]]
     more = f" and {len(pids) - 3} more" if len(pids) > 3 else ""
     return f"process{'es' if len(pids) > 1 else ''} {', '.join(named)}{more}"
-
-
-def _command(pid: int) -> str:
-    try:
-        fd = os.open(f"/proc/{pid}/comm", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        return os.read(fd, 100).decode(errors="replace").strip()
-    finally:
-        os.close(fd)
 
 
 def remove(found: IpcObject) -> str | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ..kernel.proc import process_state
+from ..processes.history import open_ipc_files
 from ..unpatched import io, os, time
 
 __all__ = ["Users", "find_users", "is_alive"]
@@ -45,26 +45,14 @@ def find_users() -> Users:
                         found.segments[int(inode)].add(pid)
                 else:
                     found.files[os.makedev(int(major, 16), int(minor, 16)), int(inode)].add(pid)
-            for status in _open_files(pid):
-                found.files[status.st_dev, status.st_ino].add(pid)
+            for file in open_ipc_files(pid):
+                found.files[file].add(pid)
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has ended
         except PermissionError:
             with suppress(FileNotFoundError):  # it has ended
                 found.hidden[os.stat(f"/proc/{pid}").st_uid] += 1
     return found
-
-
-def _open_files(pid: int) -> Iterator[os.stat_result]:
-    """Yield the open files that may be shared memory, semaphores (in /dev/shm) or message queues (shown as /name)."""
-    folder = f"/proc/{pid}/fd"
-    for name in os.listdir(folder):
-        try:
-            target = os.readlink(f"{folder}/{name}")
-            if target.startswith("/dev/shm/") or target.rfind("/") == 0:
-                yield os.stat(f"{folder}/{name}")
-        except FileNotFoundError:
-            continue  # closed by now
 
 
 def _namespace(name: str, pid: int | str = "self") -> str:

@@ -67,9 +67,8 @@ def _gone(namespace: str) -> str:
         return ""
 
 
-def owners() -> dict[str, str]:
-    """Return the owner of each recorded object by kind and id, name or key: "sysv-shm 5". Raises StateDirError."""
-    found: dict[str, str] = {}
+def _ledgers() -> Iterator[ParsedLedger]:
+    """Yield the valid ledgers of all state directories. Raises StateDirError."""
     for state_dir in state_dirs([]):
         for name in ledger_names(state_dir.fd):
             try:
@@ -77,33 +76,34 @@ def owners() -> dict[str, str]:
             except (FileNotFoundError, Refused):
                 continue
             os.close(fd)
-            owner = f"process {ledger.process.pid}" + (
-                "" if ledger.alive else ", which is dead: `pytest-ipc sweep` cleans up"
-            )
-            for entry in ledger.open:
-                details, made = entry.details, entry.made or {}
-                names = [details.get(key) for key in ("own", "name")]
-                for key in (made.get("id"), *(str(each).lstrip("/") for each in names if each)):
-                    if key is not None:
-                        prefix = "sem." if entry.kind == "posix-sem" else ""
-                        found[f"{entry.kind} {prefix}{key}"] = owner
-                if details.get("key"):
-                    found[f"{entry.kind} key {details['key']}"] = owner
+            yield ledger
+
+
+def owners() -> dict[str, str]:
+    """Return the owner of each recorded object by kind and id, name or key: "sysv-shm 5". Raises StateDirError."""
+    found: dict[str, str] = {}
+    for ledger in _ledgers():
+        owner = f"process {ledger.process.pid}" + (
+            "" if ledger.alive else ", which is dead: `pytest-ipc sweep` cleans up"
+        )
+        for entry in ledger.open:
+            details, made = entry.details, entry.made or {}
+            names = [details.get(key) for key in ("own", "name")]
+            for key in (made.get("id"), *(str(each).lstrip("/") for each in names if each)):
+                if key is not None:
+                    prefix = "sem." if entry.kind == "posix-sem" else ""
+                    found[f"{entry.kind} {prefix}{key}"] = owner
+            if details.get("key"):
+                found[f"{entry.kind} key {details['key']}"] = owner
     return found
 
 
 def holder_of(kind: str, detail: str, value: object) -> tuple[int, str]:
     """Return how many open records of *kind* have that *value*, and one of their owners. Raises StateDirError."""
     count, owner = 0, ""
-    for state_dir in state_dirs([]):
-        for name in ledger_names(state_dir.fd):
-            try:
-                ledger, fd = read(state_dir.fd, name)
-            except (FileNotFoundError, Refused):
-                continue
-            os.close(fd)
-            for entry in ledger.open if ledger.alive else ():
-                if entry.kind == kind and entry.details.get(detail) == value:
-                    count += 1
-                    owner = f"process {ledger.process.pid}" + (f" ({entry.test})" if entry.test else "")
+    for ledger in _ledgers():
+        for entry in ledger.open if ledger.alive else ():
+            if entry.kind == kind and entry.details.get(detail) == value:
+                count += 1
+                owner = f"process {ledger.process.pid}" + (f" ({entry.test})" if entry.test else "")
     return count, owner

@@ -36,21 +36,26 @@ __all__ = [
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
-def _read(path: str) -> str | None:
+def contents(path: str) -> bytes:
+    """Return the contents of a file of /proc. OSError."""
     # os.open and os.read take a third of the time of open(), and these files are polled.
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []
         while part := os.read(fd, 65536):
             parts.append(part)
-    except OSError:
-        return None
     finally:
         os.close(fd)
-    return b"".join(parts).decode(errors="surrogateescape")
+    return b"".join(parts)
+
+
+def _read(path: str) -> str | None:
+    try:
+        return contents(path).decode(errors="surrogateescape")
+    except OSError as error:
+        if error.errno is None:  # a signal's handler raised it
+            raise
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 # The narrowest scope last: an object is on record under the narrowest test, class, module, … in use.
 _SCOPES = ("session", "package", "module", "class", "function")
+# The fixtures on which all others of this plugin depend.
+OWNERS = frozenset({"ipc_scope", *(f"ipc_{scope}" for scope in _SCOPES[:-1])})
 _in_use: list[tuple[int, str]] = []
 
 

@@ -17,7 +17,7 @@ from .. import custody
 from ..custody.state_paths import has_leftovers
 from ..processes.inheritance import note_runners
 from ..unpatched import os
-from .fixtures import register_fixtures
+from .fixtures import OWNERS, register_fixtures
 from .fork_guard import ForkGuard
 
 if TYPE_CHECKING:
@@ -41,10 +41,6 @@ _MARKERS = {
     "'error' or 'fix', or how many of a kind are allowed, as in ipc_leaks('error', threads='ignore', descriptors=2)",
     "ipc_requires_kernel": "(version): Skip the test on kernels older than *version*, as in '5.10'",
 }
-
-
-# The fixtures on which all others of ours depend.
-_OWNERS = frozenset({"ipc_scope", "ipc_class", "ipc_module", "ipc_package", "ipc_session"})
 
 
 class _HookSpecs:
@@ -230,14 +226,14 @@ def _check_leaks(config: pytest.Config, items: list[pytest.Item], marked: list[p
     policy = str(config.getoption("--ipc-leaks") or config.getini("ipc_leaks") or "").strip()
     if policy == "ignore" or not policy:
         by_mark = any(item.get_closest_marker("ipc_leaks") is not None for item in marked)
-        used = not policy and any(not _OWNERS.isdisjoint(getattr(item, "fixturenames", ())) for item in items)
+        used = not policy and any(not OWNERS.isdisjoint(getattr(item, "fixturenames", ())) for item in items)
         if not by_mark and not used:
             return
     from .leak_check import LeakCheck, LeakSummary
 
     manager = config.pluginmanager
     if not manager.has_plugin("ipc-leak-check"):
-        found = LeakCheck(config)
+        found = LeakCheck(config, policy)
         found.check_markers(marked)
         manager.register(found, "ipc-leak-check")
     if not hasattr(config, "workerinput") and not manager.has_plugin("ipc-leak-summary"):

@@ -16,19 +16,15 @@ from ..audit.leak import Detector, Leak
 from ..audit.leak_audit import Audit, Charges, Findings
 from ..printable import plain
 from ..unpatched import os
+from .fixtures import OWNERS
 from .leak_policy import Policy, of_marker, of_text
 
-__all__ = ["LeakCheck", "LeakSummary", "configured"]
+__all__ = ["LeakCheck", "LeakSummary"]
 
 PROPERTY = "ipc_leak"
 # What ends with the Python objects that hold it; the traceback of a failure keeps those of its frames.
 _HELD_BY_OBJECTS = {"descriptors", "mappings", "locks", "abstract-sockets"}
 _SHOWN = 5  # leaks of a kind in the summary
-
-
-def configured(config: pytest.Config) -> str:
-    """Return the policy that is configured for all tests, "" if none is."""
-    return str(config.getoption("--ipc-leaks") or config.getini("ipc_leaks") or "").strip()
 
 
 @dataclass(eq=False)
@@ -44,7 +40,7 @@ class _WiderScope:
 class LeakCheck:
     """The plugin object of a process that runs tests."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, policy: str) -> None:
         self._pid = os.getpid()
         self._is_worker = hasattr(config, "workerinput")
         own = detectors()
@@ -54,8 +50,7 @@ class LeakCheck:
             if not detector.kind:
                 raise pytest.UsageError(f"pytest_ipc_leak_detectors: {type(detector).__name__} has no kind")
         self._kinds = frozenset(detector.kind for detector in self._detectors)
-        text = configured(config)
-        self._policy = of_text(text, self._kinds, "ipc_leaks") if text else None
+        self._policy = of_text(policy, self._kinds, "ipc_leaks")
         isolation: Any = config.pluginmanager.get_plugin("ipc-isolation")
         self._audit = Audit(self._detectors, isolated=getattr(isolation, "isolated", frozenset()))
         self._active: Policy | None = None
@@ -69,9 +64,9 @@ class LeakCheck:
             self._policy_of(item)
 
     def _policy_of(self, item: pytest.Item) -> Policy:
-        uses_ours = any(name.startswith("ipc_") for name in getattr(item, "fixturenames", ()))
-        found = self._policy or Policy("warn" if uses_ours else "ignore")
+        found = self._policy
         if not found.action:
+            uses_ours = not OWNERS.isdisjoint(getattr(item, "fixturenames", ()))
             found = found.refined(Policy("warn" if uses_ours else "ignore", found.kinds))
         for mark in reversed(list(item.iter_markers("ipc_leaks"))):
             found = found.refined(of_marker(mark, self._kinds, item.nodeid))

@@ -20,7 +20,7 @@ from errno import ENOSYS, ESRCH
 from functools import partial
 from threading import get_native_id
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from weakref import WeakSet
 
 from ..custody.cleanup import finish
@@ -37,6 +37,7 @@ from ..unpatched import os, signal
 from . import child_report, history, tree
 from .bootstrap import live
 from .leader import Leader
+from .output import shortened, write_text
 from .sleep_watch import SleepWatch, state_letter
 
 if TYPE_CHECKING:
@@ -391,17 +392,3 @@ class Child(Resource, Generic[Result]):
         self._passed_on += len(data)
         if data:
             write_text(shortened(data.decode(errors="replace")), sys.stdout)
-
-
-def shortened(text: str, most: int = 100_000) -> str:
-    """Return *text* without its middle, if it is longer than *most* characters."""
-    if len(text) <= most:
-        return text
-    return f"{text[: most // 2]}\n[… {len(text) - most} characters …]\n{text[-most // 2 :]}"
-
-
-def write_text(text: str, stream: TextIO) -> None:
-    """Write *text* to a stream whose encoding may lack some of its characters."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-    stream.flush()

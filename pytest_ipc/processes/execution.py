@@ -10,9 +10,10 @@ from ..kernel.waiting import Deadline
 from ..resource import close_all
 from ..unpatched import os, select, signal
 from . import history
-from .child import Child, ChildDied, shortened
+from .child import Child, ChildDied
 from .inheritance import possible_descriptors
 from .observe import Observed
+from .output import shortened
 
 __all__ = ["PIPE", "Argument", "ExecutedChild", "launch"]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from ..custody.descendants import below
 from ..unpatched import io, os
 
-__all__ = ["about_to_kill", "files_of", "files_of_killed", "forget", "name_of", "record", "started"]
+__all__ = ["about_to_kill", "files_of", "files_of_killed", "forget", "name_of", "open_ipc_files", "record", "started"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
@@ -97,13 +97,16 @@ def files_of(pid: int) -> set[FileId]:
                 (os.makedev(int(major, 16), int(minor, 16)), int(inode))
                 for major, minor, inode in _MAPPED.findall(maps.read())
             )
-        found.update(_open_files(pid))
-    except OSError:
-        pass  # it has ended, or may not be looked into: nothing is proved
+        found.update(open_ipc_files(pid))
+    except OSError as error:
+        if error.errno is None:  # a signal's handler raised it
+            raise
+        # Otherwise it has ended, or may not be looked into: nothing is proved.
     return found
 
 
-def _open_files(pid: int) -> Iterator[FileId]:
+def open_ipc_files(pid: int) -> Iterator[FileId]:
+    """Yield the open files that may be shared memory or semaphores (in /dev/shm) or message queues. OSError."""
     folder = f"/proc/{pid}/fd"
     for name in os.listdir(folder):
         try:

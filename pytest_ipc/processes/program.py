@@ -19,9 +19,9 @@ from ..kernel.memfile import read_from
 from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Resource, Timeout, check_timeout, close_all, timed_out
 from ..unpatched import os, signal
-from .child import shortened, write_text
 from .execution import PIPE, Argument, ExecutedChild, launch
 from .observe import IpcUse, MemoryMap, Observed, wait_until
+from .output import shortened, write_text
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope

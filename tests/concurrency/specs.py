@@ -95,7 +95,7 @@ def op(
     if end is None:
         more.setdefault("fate", Fate.BLOCKED)
     result = more.pop("result", Gives(gave) if end is not None else None)
-    return Operation(worker, Call(worker[:1], name, arguments), begin, end, result, **more)  # type: ignore[arg-type]
+    return Operation(worker, Call(worker[:1], name, arguments), begin, end, result, **more)  # type: ignore[arg-type]  # of several types
 
 
 def every_order(steps: Sequence[Step], initial: Specification) -> bool:

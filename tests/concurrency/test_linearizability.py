@@ -252,7 +252,7 @@ def _orders_of_events(operations: int) -> set[tuple[int, ...]]:
 
 def _timed(order: tuple[int, ...]) -> dict[int, tuple[int, int]]:
     return {
-        number: tuple(place for place, each in enumerate(order) if each == number)  # type: ignore[misc]
+        number: tuple(place for place, each in enumerate(order) if each == number)  # type: ignore[misc]  # two places each
         for number in set(order)
     }
 

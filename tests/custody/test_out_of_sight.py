@@ -116,7 +116,7 @@ def test_unremovable_object_stays_on_record(runtime, change):
     if os.geteuid() != 0:
         pytest.skip("needs root: to become another user, to change the root directory")
     for flag in CHANGES[change].needs:
-        if (refusal := trial(lambda flag=flag: unshare(flag))) is not None:  # type: ignore[misc]
+        if (refusal := trial(lambda flag=flag: unshare(flag))) is not None:  # type: ignore[misc]  # a default
             pytest.skip(f"no namespace can be made here: {refusal}")
     folder = runtime.parent / "place"
     folder.mkdir(mode=0o711)

@@ -40,7 +40,7 @@ class Sleeper(Running[str]):
             hard = f"resource.getrlimit({RLIMIT_LOCKS})[1]"
             source = f"import resource; resource.setrlimit({RLIMIT_LOCKS}, ({tag}, {hard}))\n{source}"
         command = [sys.executable, "-I", "-S", "-c", source]
-        super().__init__(command, stdout=subprocess.PIPE, text=True, **named)  # type: ignore[call-overload]
+        super().__init__(command, stdout=subprocess.PIPE, text=True, **named)  # type: ignore[call-overload]  # any of Popen
         assert self.stdout is not None
         self.line = self.stdout.readline()
         assert self.line, "it has not begun"
@@ -56,7 +56,7 @@ def sleeper() -> Iterator[Callable[..., Sleeper]]:
     started = []
 
     def start(*arguments: object, **named: object) -> Sleeper:
-        started.append(Sleeper(*arguments, **named))  # type: ignore[arg-type]
+        started.append(Sleeper(*arguments, **named))  # type: ignore[arg-type]  # passed on
         return started[-1]
 
     yield start

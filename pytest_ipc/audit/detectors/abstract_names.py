@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
-from ...kernel.proc import unix_sockets
+from ...kernel.proc import contents, unix_sockets
 from ...unpatched import os
 from ..leak import Detector, Snapshot
 from ..origin import Origin
@@ -27,11 +27,7 @@ class AbstractSockets(Detector):
 
     def snapshot(self) -> Snapshot:
         """Return the names."""
-        fd = os.open("/proc/self/net/sockstat", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            used = os.read(fd, 64).split(b"\n", 1)[0]  # "sockets: used N"
-        finally:
-            os.close(fd)
+        used = contents("/proc/self/net/sockstat").partition(b"\n")[0]  # "sockets: used N"
         if self._listed is None or self._listed[0] != used:
             rows = unix_sockets() or ()
             self._listed = (used, {(row.path, row.inode): None for row in rows if row.path.startswith(b"@")})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 
+from ...kernel.proc import contents
 from ...unpatched import os
 from ..leak import Detector, Snapshot
 
@@ -50,14 +51,7 @@ class Mounts(Detector):
         if os.geteuid() != 0:
             return {}
         found: dict[Hashable, None] = {os.readlink("/proc/self/ns/mnt"): None}
-        fd = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            parts = []
-            while part := os.read(fd, 65536):
-                parts.append(part)
-        finally:
-            os.close(fd)
-        return found | dict.fromkeys(b"".join(parts).splitlines())
+        return found | dict.fromkeys(contents("/proc/self/mountinfo").splitlines())
 
     def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
         """Yield the new mounts, if this is still the same mount namespace."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from errno import ENOENT
 
 from ...kernel.locktable import proc_locks
+from ...kernel.proc import contents
 from ...unpatched import os
 from ..leak import Detector, Snapshot
 from ..owned import Owned
@@ -24,15 +25,8 @@ class Locks(Detector):
 
     def snapshot(self) -> Snapshot:
         """Return the rows of /proc/locks that name this process."""
-        fd = os.open("/proc/locks", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            parts = []
-            while part := os.read(fd, 65536):
-                parts.append(part)
-        finally:
-            os.close(fd)
         own = b" %d " % os.getpid()
-        return {line.partition(b": ")[2]: None for line in b"".join(parts).splitlines() if own in line}
+        return {line.partition(b": ")[2]: None for line in contents("/proc/locks").splitlines() if own in line}
 
     def is_owned(self, key: Hashable, after: Snapshot, owned: Owned) -> bool:
         """Return whether a fixture holds the file open."""

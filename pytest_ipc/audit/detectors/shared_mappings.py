@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable
 
+from ...kernel.proc import contents
 from ...kernel.shm import shmdt
-from ...unpatched import os
 from ..leak import Detector, Snapshot
 from ..owned import Owned
 
@@ -28,9 +28,9 @@ class Mappings(Detector):
 
     def snapshot(self) -> Snapshot:
         """Return the shared mappings: end and file by start."""
-        pages = _read("/proc/self/statm").split(b" ", 1)[0]
+        pages = contents("/proc/self/statm").split(b" ", 1)[0]
         if self._listed is None or self._listed[0] != pages:
-            rows = _SHARED.findall(_read("/proc/self/maps"))
+            rows = _SHARED.findall(contents("/proc/self/maps"))
             self._listed = (
                 pages,
                 {int(start, 16): (int(end, 16), path.decode(errors="replace")) for start, end, path in rows},
@@ -61,19 +61,6 @@ class Mappings(Detector):
             shmdt(int(str(key)))
             return True
         return False
-
-
-def _read(path: str) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        parts = []
-        while part := os.read(fd, 1 << 20):
-            parts.append(part)
-            if len(part) < 100 and len(parts) == 1:
-                break
-    finally:
-        os.close(fd)
-    return b"".join(parts)
 
 
 DETECTORS: dict[str, Callable[[], Detector]] = {"mappings": Mappings}

@@ -6,7 +6,8 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 from ...kernel.altstack import SS_DISABLE, sigaltstack
-from ...unpatched import os, signal
+from ...kernel.proc import contents
+from ...unpatched import signal
 from ..leak import Detector, Snapshot
 from ..owned import Owned
 
@@ -106,13 +107,9 @@ class Timers(_Settings):
         """Return whether each interval timer is armed, and the ids of POSIX timers."""
         found: dict[Hashable, Any] = {name: signal.getitimer(which)[0] > 0 for name, which in _ITIMERS.items()}
         try:
-            fd = os.open("/proc/self/timers", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+            text = contents("/proc/self/timers")
+        except FileNotFoundError:
             return found  # a kernel without CONFIG_CHECKPOINT_RESTORE
-        try:
-            text = os.read(fd, 65536)
-        finally:
-            os.close(fd)
         found.update((int(line[4:]), True) for line in text.splitlines() if line.startswith(b"ID: "))
         return found
 
@@ -194,11 +191,7 @@ _ITIMERS = {name: int(getattr(signal, name)) for name in ("ITIMER_REAL", "ITIMER
 
 def _sets() -> tuple[int, int]:
     """Return the sets of ignored and of caught signals (proc_pid_status(5))."""
-    fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        text = os.read(fd, 8192)
-    finally:
-        os.close(fd)
+    text = contents("/proc/self/status")
     at = text.index(b"SigIgn:\t") + 8
     then = text.index(b"SigCgt:\t", at) + 8
     return int(text[at : at + 16], 16), int(text[then : then + 16], 16)

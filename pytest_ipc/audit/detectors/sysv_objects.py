@@ -10,10 +10,9 @@ from functools import partial
 from typing import Any
 
 from ...kernel.msg import msgctl_info, msgctl_rmid
-from ...kernel.proc import process_state, sysvipc_msg, sysvipc_sem, sysvipc_shm
+from ...kernel.proc import contents, process_state, sysvipc_msg, sysvipc_sem, sysvipc_shm
 from ...kernel.sem import GETPID, semctl, semctl_info, semctl_rmid
 from ...kernel.shm import shmctl_info, shmctl_rmid
-from ...unpatched import os
 from ..leak import Detector, Snapshot
 from ..origin import Origin, command_of, is_owned_elsewhere
 from ..owned import Owned
@@ -47,14 +46,7 @@ class SysvObjects(Detector):
         return self._listed[1]
 
     def _list(self) -> Snapshot:
-        fd = os.open(self._file, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            parts = []
-            while part := os.read(fd, 1 << 20):
-                parts.append(part)
-        finally:
-            os.close(fd)
-        return {int(id): int(key) for key, id in _KEY_AND_ID.findall(b"".join(parts))}
+        return {int(id): int(key) for key, id in _KEY_AND_ID.findall(contents(self._file))}
 
     def is_owned(self, key: Hashable, after: Snapshot, owned: Owned) -> bool:
         """Return whether a fixture owns it."""

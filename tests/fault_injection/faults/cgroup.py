@@ -1,7 +1,7 @@
 """Faults of control groups, and the clauses that must detect each."""
 
 FAULTS = {
-    # A clause that waits for the report would wait for seconds: most are told that it is done.
+    # A clause that waits for the report would wait for seconds: most get success.
     "cgroup_freeze_does_nothing": ["cgroup.freeze-stops", "cgroup.freeze-value"],
     "cgroup_freeze_is_only_reported": [
         "cgroup.freeze-descendants",
