@@ -32,6 +32,7 @@ from pytest_ipc.kernel import (
     IPC_PRIVATE,
     LOCK_EX,
     LOCK_SH,
+    MqAttr,
     RecordLock,
     fcntl_setlk,
     flock,
@@ -53,7 +54,8 @@ from pytest_ipc.kernel import (
 
 __all__ = ["Neighbour"]
 
-# At most so many objects of all kinds at a time: enough that tables move, too few for anybody's limits.
+# At most so many objects of all kinds at a time: enough that tables move, too few for anybody's limits. A message queue
+# of the default size takes a tenth of RLIMIT_MSGQUEUE; these are small.
 _MOST = 40
 
 
@@ -114,7 +116,7 @@ def _make_queue(_folder: str) -> Callable[[], None]:
 
 def _make_posix_queue(_folder: str) -> Callable[[], None]:
     name = f"/noise-{secrets.token_hex(4)}"
-    fd = mq_open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    fd = mq_open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600, MqAttr(maxmsg=1, msgsize=8))
 
     def remove() -> None:
         mq_close(fd)

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_ipc import trial
+from pytest_ipc.plugin.isolation_exec import move
+
 from .examples import matches, read_page
 
 PROJECT = Path(__file__).parents[2]
@@ -48,6 +51,9 @@ def test_examples_of_a_page_work(path, tmp_path, run):
     page = read_page(path)
     if any(name.endswith(".c") for name in page.files) and shutil.which("cc") is None:
         pytest.skip("no C compiler: there is no cc on the path")
+    isolated = any("--ipc-isolate" in command.command for command in page.commands)
+    if isolated and (refusal := trial(move)) is not None:
+        pytest.skip(f"no IPC namespace can be made here: {refusal}")
     for name, text in page.files.items():
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -15,11 +15,12 @@ from pytest_ipc.kernel import umount2
 
 @dataclass
 class Found:
-    """What one run has reported: outcomes and leak lines by test, and its output."""
+    """What one run has reported: outcomes and leak lines by test, its output, and the objects that planted.py made."""
 
     outcomes: dict[str, str]
     leaks: dict[str, list[str]]
     output: str
+    made: set[str]
 
     def kinds(self, test: str) -> set[str]:
         """Return the kinds of the leaks that *test* is charged with, by proof; and of guesses those that are planted.
@@ -55,6 +56,8 @@ def audited(pytester, tmp_path, monkeypatch) -> Callable[..., Found]:
                 outcomes[name] = worst
             found = [p.attrib["value"] for p in case.iter("property") if p.attrib["name"] == "ipc_leak"]
             leaks.setdefault(name, []).extend(found)
-        return Found(outcomes, leaks, result.stdout.str() + result.stderr.str())
+        made = pytester.path / "made"
+        lines = set(made.read_text().splitlines()) if made.exists() else set[str]()
+        return Found(outcomes, leaks, result.stdout.str() + result.stderr.str(), lines)
 
     return run

@@ -20,6 +20,12 @@ NAME = f"planted-{os.getpid()}"
 ME = f"/tmp/{NAME}"
 
 
+def note(what: str, id: int | str) -> None:
+    """Write down which object was made: the test module looks for it afterwards."""
+    with open(__file__.replace("planted.py", "made"), "a") as file:
+        file.write(f"{what} {id}\n")
+
+
 @contextmanager
 def descriptors():
     fd = os.open("/dev/null", os.O_RDONLY)
@@ -58,6 +64,7 @@ def threads():
 @contextmanager
 def sysv_shm():
     shmid = kernel.shmget(kernel.IPC_PRIVATE, 100, 0o600)
+    note("segment", shmid)
     yield
     kernel.shmctl_rmid(shmid)
 
@@ -65,6 +72,7 @@ def sysv_shm():
 @contextmanager
 def sysv_sem():
     semid = kernel.semget(kernel.IPC_PRIVATE, 2, 0o600)
+    note("set", semid)
     kernel.semctl_setval(semid, 1, 1)
     yield
     kernel.semctl_rmid(semid)
@@ -73,6 +81,7 @@ def sysv_sem():
 @contextmanager
 def sysv_msg():
     msqid = kernel.msgget(kernel.IPC_PRIVATE, 0o600)
+    note("queue", msqid)
     kernel.msgsnd(msqid, 1, b"x")
     yield
     kernel.msgctl_rmid(msqid)
@@ -80,6 +89,7 @@ def sysv_msg():
 
 @contextmanager
 def posix_shm():
+    note("name", NAME)
     fd = kernel.shm_open(f"/{NAME}", os.O_CREAT | os.O_RDWR, 0o600)
     os.ftruncate(fd, 4096)
     memory = mmap.mmap(fd, 4096)
@@ -92,6 +102,7 @@ def posix_shm():
 
 @contextmanager
 def posix_sem():
+    note("name", NAME)
     semaphore = kernel.sem_open(f"/{NAME}", os.O_CREAT, 0o600, 1)  # which is mapped
     yield
     kernel.sem_close(semaphore)
@@ -100,7 +111,8 @@ def posix_sem():
 
 @contextmanager
 def posix_mq():
-    fd = kernel.mq_open(f"/{NAME}", os.O_CREAT | os.O_RDWR)
+    note("name", NAME)
+    fd = kernel.mq_open(f"/{NAME}", os.O_CREAT | os.O_RDWR, 0o600, kernel.MqAttr(maxmsg=1, msgsize=8))
     yield
     os.close(fd)
     kernel.mq_unlink(f"/{NAME}")
@@ -134,6 +146,7 @@ def mappings():
 @contextmanager
 def attached():
     shmid = kernel.shmget(kernel.IPC_PRIVATE, 1 << 20, 0o600)
+    note("segment", shmid)
     address = kernel.shmat(shmid)
     kernel.shmctl_rmid(shmid)
     yield

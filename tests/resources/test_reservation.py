@@ -17,6 +17,7 @@ from pytest_ipc import Fork, scope
 from pytest_ipc.kernel import (
     CapabilitySets,
     Deadline,
+    MqAttr,
     capset,
     mq_open,
     mq_unlink,
@@ -27,6 +28,7 @@ from pytest_ipc.kernel import (
 )
 
 NEW = os.O_CREAT | os.O_EXCL | os.O_RDWR
+SMALL = MqAttr(maxmsg=1, msgsize=8)  # of the default size, ten reach RLIMIT_MSGQUEUE of all this user's processes
 
 
 def semaphore_file(name: str) -> None:
@@ -36,8 +38,8 @@ def semaphore_file(name: str) -> None:
 BY_NAME: dict[str, Callable[[str], object]] = {
     "shared memory": lambda name: os.close(shm_open(name, NEW)),
     "semaphore": semaphore_file,
-    "message queue": lambda name: os.close(mq_open(name, NEW)),
-    "queue that its owner may not open": lambda name: os.close(mq_open(name, NEW, 0)),
+    "message queue": lambda name: os.close(mq_open(name, NEW, 0o600, SMALL)),
+    "queue that its owner may not open": lambda name: os.close(mq_open(name, NEW, 0, SMALL)),
 }
 BY_KEY: dict[str, Callable[[int, int], object]] = {
     "segment": lambda key, mode: shmget(key, 100, 0o1000 | mode),
