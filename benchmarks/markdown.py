@@ -1,0 +1,101 @@
+"""The table of results, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .results import Results
+from .rounds import Figures, Spread
+from .row import Row, low, ratio
+
+__all__ = ["HEAD", "changes", "machine", "plain", "rows", "table"]
+
+HEAD = ("operation", "ours", "peer", "C", "ours/peer", "ours/peer, CPU", "ours/C", "goal", "met", "peer is")
+
+
+def machine(metadata: Mapping[str, str | int | float]) -> str:
+    """Return one paragraph: what was measured, when, on what."""
+    return (
+        f"Commit {metadata.get('commit', 'unknown')}, measured {str(metadata.get('date', ''))[:16]} UTC: "
+        f"{metadata.get('cpu_model_name', 'unknown CPU')}, {metadata.get('cpu_count', '?')} CPUs, "
+        f"{metadata.get('platform', '')}, Python {metadata.get('python_version', '')}; load "
+        f"{float(metadata.get('load_avg_1min', 0)):.1f} at the start."
+    )
+
+
+def table(results: Results, known: Mapping[str, Row]) -> str:
+    """Return the table of *results*: medians, with the low percentile in parentheses."""
+    lines = [HEAD, tuple("---" for _ in HEAD), *rows(results, known)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def rows(results: Results, known: Mapping[str, Row]) -> list[tuple[str, ...]]:
+    """Return the cells of each row of *results* that is *known*."""
+    return [_cells(known[name], ways) for name, ways in results.items() if name in known]
+
+
+def changes(results: Results, known: Mapping[str, Row], revision: str) -> list[tuple[str, ...]]:
+    """Return the cells of a comparison with *revision*, which is the peer.
+
+    A difference is clear if the interval of the median ratio excludes 1.
+    """
+    lines: list[tuple[str, ...]] = [("operation", "here", revision, "here/there", "CPU time", "")]
+    for name, ways in results.items():
+        row = known[name]
+        spread = ratio(ways["ours"], ways["peer"], row.clock)
+        verdict = "faster" if spread.most < 1 else "slower" if spread.least > 1 else "no clear difference"
+        lines.append(
+            (
+                row.title,
+                *(_figure(row, ways[way]) for way in ("ours", "peer")),
+                *(_ratio(ways, "peer", clock) for clock in ("wall", "cpu")),
+                verdict,
+            )
+        )
+    return lines
+
+
+def _cells(row: Row, ways: Mapping[str, Figures]) -> tuple[str, ...]:
+    met = row.met(ways)
+    return (
+        row.title,
+        *(_figure(row, ways.get(name)) for name in ("ours", "peer", "floor")),
+        _ratio(ways, "peer", row.clock),
+        _ratio(ways, "peer", "cpu") if row.clock != "cpu" else "",
+        _ratio(ways, "floor", row.clock),
+        "" if row.goal is None else f"{row.goal}{'' if row.goal.kind == 'ratio' else f' {row.unit.name}'}".rstrip(),
+        {None: "", True: "yes", False: "**no**"}[met] + _reached(row, ways),
+        row.peer,
+    )
+
+
+def _figure(row: Row, figures: Figures | None) -> str:
+    if figures is None:
+        return ""
+    median = Spread.of(figures.clock(row.clock)).median * row.unit.scale
+    return f"{_digits(median)} {row.unit.name}".rstrip() + f" ({_digits(low(figures, row.clock) * row.unit.scale)})"
+
+
+def _ratio(ways: Mapping[str, Figures], other: str, clock: str) -> str:
+    if other not in ways:
+        return ""
+    spread = ratio(ways["ours"], ways[other], clock)
+    digits = 3 if abs(spread.median - 1) < 0.2 else 2
+    return f"{spread.median:.{digits}f} ({spread.lower:.{digits}f} to {spread.upper:.{digits}f})"
+
+
+def _reached(row: Row, ways: Mapping[str, Figures]) -> str:
+    reached = row.reached(ways)
+    return "" if reached is None or row.goal is None or row.goal.kind != "difference" else f" ({reached:+.1f})"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def plain(lines: Sequence[Sequence[str]]) -> str:
+    """Return *lines* with aligned columns, for a terminal."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )

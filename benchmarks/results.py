@@ -1,0 +1,78 @@
+"""Results as a JSON file of pyperf, with what it knows of the machine, so that its commands read it, too.
+
+A benchmark is one way and one clock of a row, `fork/ours/wall`. Its values are in the order of the rounds.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyperf
+
+from .rounds import Figures
+from .row import Row
+
+__all__ = ["Results", "describe", "read", "write"]
+
+Results = Mapping[str, Mapping[str, Figures]]  # the figures of each way, of each row
+
+_LEAST = 1e-9  # pyperf has no value of zero, which a coarse clock gives
+_PRIVATE = ("hostname", "command", "python_executable")
+
+
+def describe() -> dict[str, str | int | float]:
+    """Return the machine, the system, the interpreter, the load, the date and the commit, as pyperf names them."""
+    metadata: dict[str, str | int | float] = dict(pyperf.Run([1.0]).get_metadata())
+    for name in _PRIVATE:
+        metadata.pop(name, None)
+    metadata["python_version"] = platform.python_version()
+    metadata["load_avg_1min"] = os.getloadavg()[0]
+    metadata["date"] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
+    metadata["commit"] = _commit()
+    return metadata
+
+
+def write(path: Path, results: Results, rows: Mapping[str, Row], metadata: Mapping[str, str | int | float]) -> None:
+    """Write *results* to *path*."""
+    suite = pyperf.BenchmarkSuite(
+        [
+            pyperf.Benchmark(
+                [
+                    pyperf.Run(
+                        [max(value, _LEAST) for value in figures.clock(clock)],
+                        metadata={**metadata, "name": f"{name}/{way}/{clock}", "unit": rows[name].unit.of},
+                        collect_metadata=False,
+                    )
+                ]
+            )
+            for name, ways in results.items()
+            for way, figures in ways.items()
+            for clock in ("wall", "cpu")
+        ]
+    )
+    suite.dump(str(path), replace=True)
+
+
+def read(path: Path) -> tuple[dict[str, dict[str, Figures]], dict[str, str | int | float]]:
+    """Return the results in *path*, and the machine that they are of."""
+    suite = pyperf.BenchmarkSuite.load(str(path))
+    values: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for benchmark in suite:
+        row, way, clock = benchmark.get_name().rsplit("/", 2)
+        values.setdefault(row, {}).setdefault(way, {})[clock] = list(benchmark.get_values())
+    results = {
+        row: {way: Figures(clocks["wall"], clocks["cpu"]) for way, clocks in ways.items()}
+        for row, ways in values.items()
+    }
+    return results, dict(suite.get_benchmarks()[0].get_metadata())
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    found = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"

@@ -1,0 +1,81 @@
+"""A row of the table: what is measured, in which ways, and the goal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from .clock import Way
+from .rounds import LOW, Figures, Spread, percentile
+
+__all__ = ["Goal", "Row", "Unit", "difference", "low", "ratio"]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How a figure is shown: so many of *name* are one second, byte or thing."""
+
+    name: str
+    scale: float
+    of: str = "second"  # the unit of the samples, as pyperf names it
+
+
+@dataclass(frozen=True)
+class Goal:
+    """At most *limit*: of the *kind* "ratio" to the peer, "difference" to the peer, or "value", in the row's unit."""
+
+    kind: str
+    limit: float
+
+    def __str__(self) -> str:
+        if self.kind == "ratio":
+            return "faster" if self.limit == 1 else f"{self.limit:g} x"
+        return f"{'+' if self.kind == 'difference' else ''}{self.limit:g}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operation. *open* prepares it and gives the ways: "ours", and where there are any "peer", "floor", others."""
+
+    name: str
+    title: str
+    peer: str
+    goal: Goal | None
+    open: Callable[[], AbstractContextManager[Mapping[str, Way]]]
+    clock: str = "wall"
+    unit: Unit = Unit("µs", 1e6)
+    loops: int | None = None  # operations of a round; by default as many as take a while
+
+    def reached(self, figures: Mapping[str, Figures]) -> float | None:
+        """Return what the goal limits, in its unit; None without a goal or the peer that it needs."""
+        if self.goal is None:
+            return None
+        if self.goal.kind == "value":
+            return Spread.of(figures["ours"].clock(self.clock)).median * self.unit.scale
+        if "peer" not in figures:
+            return None
+        compare = ratio if self.goal.kind == "ratio" else difference
+        found = compare(figures["ours"], figures["peer"], self.clock).median
+        return found * (1 if self.goal.kind == "ratio" else self.unit.scale)
+
+    def met(self, figures: Mapping[str, Figures]) -> bool | None:
+        """Return whether the goal is met; None if there is none or it could not be measured."""
+        reached = self.reached(figures)
+        return None if reached is None or self.goal is None else reached <= self.goal.limit
+
+
+def ratio(ours: Figures, other: Figures, clock: str) -> Spread:
+    """Return the ratio of the two, round by round."""
+    pairs = zip(ours.clock(clock), other.clock(clock), strict=True)
+    return Spread.of([mine / max(theirs, 1e-9) for mine, theirs in pairs])
+
+
+def difference(ours: Figures, other: Figures, clock: str) -> Spread:
+    """Return by how much ours is more, round by round."""
+    return Spread.of([mine - theirs for mine, theirs in zip(ours.clock(clock), other.clock(clock), strict=True)])
+
+
+def low(figures: Figures, clock: str) -> float:
+    """Return the low percentile of the samples."""
+    return percentile(figures.clock(clock), LOW)
