@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from .custody.scope import Scope
 from .processes.fork import Fork
@@ -58,6 +58,12 @@ class Ipc:
         self.sockets: Sockets = Sockets(scope)
         self.fork: Fork = Fork(scope)
         self._signals: Signals | None = None
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "an Ipc cannot be passed to another process: it belongs to the process that closes its resources; pass "
+            "the resources, or use pytest_ipc.scope() there"
+        )
 
     @property
     def signals(self) -> Signals:

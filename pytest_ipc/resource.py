@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from enum import Enum
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, ParamSpec, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, ParamSpec, Self, TypeAlias, TypeVar
 
-from .custody.cleanup import raise_together
+from .custody.cleanup import failures_ignored, raise_together
 from .kernel.waiting import DEFAULT_TIMEOUT
 from .printable import plain
 from .unpatched import os
@@ -26,6 +26,9 @@ COULD_NOT_MAKE = "so the object that was asked for could not be made"
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
+
+# How pickle makes an object in the process that it is passed to: a function and its arguments.
+Handle: TypeAlias = tuple[Callable[..., object], tuple[Any, ...]]
 
 
 class _Default(Enum):
@@ -57,7 +60,14 @@ def set_default_timeout(seconds: float) -> None:
 
 
 class Resource:
-    """An IPC object that this process created and must release; a context manager."""
+    """An IPC object that this process created and must release; a context manager.
+
+    An object with a key, name or path can be pickled, as an argument of a process of multiprocessing: it is opened
+    there, and stays its owner's, who alone removes it.
+    """
+
+    # The reason of the TypeError if an object of this class is pickled, with the way out.
+    _stays: ClassVar[str] = "it exists in this process and in children forked from it only"
 
     def __init__(self, scope: Scope | None = None) -> None:
         self._maker = os.getpid()
@@ -105,6 +115,14 @@ class Resource:
         if self._closed:
             raise ValueError(f"{self!r} is closed")
 
+    def __reduce__(self) -> Handle:
+        self._usable()
+        return self._handle()
+
+    def _handle(self) -> Handle:
+        """Return what opens the object in another process, for pickle. Raises TypeError if that is impossible."""
+        raise TypeError(f"{self!r} cannot be passed to another process: {self._stays}")
+
     def __enter__(self) -> Self:
         return self
 
@@ -119,6 +137,12 @@ class WithDescriptor(Resource):
 
     _fd: int
     _fd_open = True
+    _dropping = False  # opened from a handle: nobody else closes it
+
+    def __del__(self) -> None:
+        if self._dropping:
+            with failures_ignored:  # closed by the code under test
+                self._close_fd()
 
     def fileno(self) -> int:
         """Return the descriptor. Raises ValueError once closed, as the number may be reused."""
@@ -139,6 +163,15 @@ class WithDescriptor(Resource):
         if self._fd_open:
             self._fd_open = False
             os.close(self._fd)
+
+
+Opened = TypeVar("Opened", bound=WithDescriptor)
+
+
+def closed_when_dropped(opened: Opened) -> Opened:
+    """Have the descriptor of *opened* closed with the last reference to it, as it has no owner here; return it."""
+    opened._dropping = True  # noqa: SLF001 - of this module
+    return opened
 
 
 def close_all(fds: list[int]) -> None:

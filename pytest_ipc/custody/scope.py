@@ -8,7 +8,7 @@ others from being closed; all failures are raised together.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import NoReturn, Protocol, Self, TypeVar
 from weakref import WeakSet
 
 from ..unpatched import os
@@ -91,6 +91,12 @@ class Scope:
             if pid == process:
                 return key
         return None
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a Scope cannot be passed to another process: it belongs to the process that closes its resources; pass "
+            "the resources"
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -95,6 +95,8 @@ class Child(Resource, Generic[Result]):
     wait() or result(); unless `may_fail` is set to True.
     """
 
+    _stays = "only its parent can wait for it; pass its pid, for pytest_ipc.observe(pid)"
+
     def __init__(
         self, pid: int, name: str, report: int, output: int, record: Record, tag: int, scope: Scope | None
     ) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, Protocol, TypeVar
 
 from ..resource import created
 from .child import Child
@@ -47,8 +46,8 @@ class Fork:
 
     def entering(self, enter: Callable[[], None]) -> Fork:
         """Return a factory of children that call *enter* before their function, for example to enter a namespace."""
-        other = copy(self)
-        other._enter = enter  # noqa: SLF001 - a copy of this object
+        other = Fork(self._scope)
+        other._enter = enter
         return other
 
     def keeping(self, *fds: int) -> Start:
@@ -60,6 +59,11 @@ class Fork:
             )
 
         return start
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "fork cannot be passed to another process: its children belong to this one; use pytest_ipc.scope() there"
+        )
 
     if not TYPE_CHECKING:  # a type checker knows that there is no such attribute
 

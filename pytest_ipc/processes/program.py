@@ -39,6 +39,8 @@ class Program(Resource):
     `pid` is its process id, `pidfd` a descriptor for it or None, `argv` its arguments.
     """
 
+    _stays = "only its parent can wait for it; pass its pid, for pytest_ipc.observe(pid)"
+
     def __init__(
         self,
         child: ExecutedChild,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from errno import EAGAIN
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from ..kernel.waiting import Deadline
 from ..printable import plain
-from ..resource import Timeout, WithDescriptor, check_timeout, timed_out
+from ..resource import Handle, Timeout, WithDescriptor, check_timeout, closed_when_dropped, timed_out
 from ..unpatched import io, select
+from .handed import Duplicate, duplicate, received
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -31,6 +32,14 @@ class Descriptor(WithDescriptor):
 
     def __repr__(self) -> str:
         return plain(f"<{self._name}, descriptor {self._fd}>")
+
+    def _handle(self) -> Handle:
+        return self._handed, (duplicate(self._fd, self), self._name)
+
+    @classmethod
+    def _handed(cls, passed: Duplicate, name: str) -> Self:
+        """Return the descriptor as an object, in the process that it was passed to."""
+        return closed_when_dropped(cls(received(passed), name))
 
     def close(self) -> None:
         """Close the descriptor (close(2)). Harmless if it is closed. A forked child closes its own copy."""

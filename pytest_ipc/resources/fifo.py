@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ..custody.cleanup import failures_ignored, finish
+from ..custody.private_folder import Identity
 from ..kernel.descriptor import SPLICE_F_NONBLOCK, mkfifo, tee
 from ..kernel.waiting import Deadline
 from ..printable import plain
-from ..resource import DEFAULT, Resource, Timeout, check_mode, check_timeout, timed_out
+from ..resource import DEFAULT, Handle, Resource, Timeout, check_mode, check_timeout, timed_out
 from ..unpatched import os, select
 from .file import OwnedFile
+from .handed import is_at, not_found
 from .pipe import End
 
 if TYPE_CHECKING:
@@ -33,9 +35,10 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 class Fifo(Resource):
     """A FIFO special file (fifo(7), mkfifo(3)) at `path`, removed when its block or scope ends."""
 
-    def __init__(self, file: OwnedFile, scope: Scope | None = None) -> None:
-        self.path: Path = Path(file.path)
-        self._file = file
+    def __init__(self, path: str, identity: Identity, file: OwnedFile | None, scope: Scope | None = None) -> None:
+        self.path: Path = Path(path)
+        self._identity = identity
+        self._file = file  # None in a process that it was passed to
         self._ends: list[End] = []
         super().__init__(scope)
 
@@ -48,10 +51,22 @@ class Fifo(Resource):
         Raises ValueError or TypeError for an invalid mode or path; OSError.
         """
         check_mode(mode)
-        return cls(OwnedFile.create("fifo", "FIFO", lambda place: mkfifo(place, mode), path), scope)
+        file = OwnedFile.create("fifo", "FIFO", lambda place: mkfifo(place, mode), path)
+        return cls(file.path, file.identity, file, scope)
 
     def __repr__(self) -> str:
         return plain(f"<Fifo {self.path}>")
+
+    def _handle(self) -> Handle:
+        return self._handed, (str(self.path), self._identity)
+
+    @classmethod
+    def _handed(cls, path: str, identity: Identity) -> Self:
+        """Return the FIFO in the process that it was passed to. Raises OSError."""
+        made = cls(path, identity, None)
+        if not is_at(path, identity):
+            raise not_found(made)
+        return made
 
     def descriptors(self) -> list[int]:
         """Return the descriptors of the ends that this object opened and that are still open."""
@@ -99,25 +114,28 @@ class Fifo(Resource):
 
     def all_descriptors(self) -> list[int]:
         """Return its descriptors and those by which its file is recognised."""
-        return [*self.descriptors(), *self._file.descriptors()]
+        return [*self.descriptors(), *(self._file.descriptors() if self._file is not None else ())]
 
     def _end(self) -> None:
-        finish(*(end.close for end in reversed(self._ends)), partial(self._file.close, self._unlink_and_release))
+        remove = (
+            [] if self._file is None else [partial(self._file.close, partial(self._unlink_and_release, self._file))]
+        )
+        finish(*(end.close for end in reversed(self._ends)), *remove)
 
-    def _unlink_and_release(self) -> None:
+    def _unlink_and_release(self, file: OwnedFile) -> None:
         """Remove the file and release processes blocked in its open(2): an O_RDWR open is both reader and writer.
 
         It stays open until the name is removed, so that no process can block in between. It uses the anchor, so that
         processes blocked on a name that the test has removed are released too.
         """
-        anchor, keeper = self._file.anchor, None
+        anchor, keeper = file.anchor, None
         if anchor is not None:
             with failures_ignored:  # owned by another user by now; no /proc; a system without O_RDWR for FIFOs
                 if os.fstat(anchor).st_mode & 0o600 != 0o600:
                     os.chmod(f"/proc/self/fd/{anchor}", 0o600)
                 keeper = os.open(f"/proc/self/fd/{anchor}", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            self._file.unlink()
+            file.unlink()
         finally:
             if keeper is not None:
                 os.close(keeper)

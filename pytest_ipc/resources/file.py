@@ -13,7 +13,16 @@ from typing import Self
 from ..custody.cleanup import finish, is_failure, out_of_sight
 from ..custody.kinds.file import Found
 from ..custody.ledger import Record, intent
-from ..custody.private_folder import HOLD, check_folder, identity_of, remove_folder, same_entry, same_file, temp_folder
+from ..custody.private_folder import (
+    HOLD,
+    Identity,
+    check_folder,
+    identity_of,
+    remove_folder,
+    same_entry,
+    same_file,
+    temp_folder,
+)
 from ..printable import plain
 from ..unpatched import os
 
@@ -82,6 +91,11 @@ class OwnedFile:
             if isinstance(error, OSError):
                 error.add_note(plain(f"while making a {word} at {place}"))
             raise
+
+    @property
+    def identity(self) -> Identity:
+        """Return the device and inode number of the file."""
+        return self._identity
 
     @property
     def anchor(self) -> int | None:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Self
 
 from ..custody.cleanup import finish
 from ..kernel.sockets import SUN_PATH_BYTES, accept4
-from ..resource import DEFAULT, Timeout, check_mode
+from ..resource import DEFAULT, Handle, Timeout, check_mode, closed_when_dropped
 from ..unpatched import os, select, socket
 from .file import OwnedFile
+from .handed import Duplicate, received
 from .socket import Socket, short_enough
 
 if TYPE_CHECKING:
@@ -38,6 +39,16 @@ class Listener(Socket):
         self.path: Path | None = None if file is None else Path(file.path)
         self._file = file
         super().__init__(sock, name, scope)
+
+    def _handle(self) -> Handle:
+        opening, arguments = super()._handle()
+        return opening, (*arguments, self.path)
+
+    @classmethod
+    def _handed(cls, passed: Duplicate, name: str, path: Path | None = None) -> Self:
+        made = closed_when_dropped(cls(socket.socket(fileno=received(passed)), name))
+        made.path = path
+        return made
 
     @classmethod
     def unix(

@@ -20,6 +20,7 @@ from signal import SIGURG
 from typing import TYPE_CHECKING, Self
 
 from ..custody.cleanup import failures_ignored, finish
+from ..custody.private_folder import Identity, identity_of
 from ..kernel.locks import (
     F_GETLK,
     F_OFD_GETLK,
@@ -42,9 +43,10 @@ from ..kernel.locks import (
 from ..kernel.locktable import locks_of, own_locks, picture_of_locks
 from ..kernel.waiting import Deadline
 from ..printable import plain
-from ..resource import DEFAULT, Timeout, WithDescriptor, check_timeout, timed_out
+from ..resource import DEFAULT, Handle, Timeout, WithDescriptor, check_timeout, closed_when_dropped, timed_out
 from ..unpatched import os
 from .file import OwnedFile
+from .handed import is_at, not_found
 from .lease import Lease
 
 if TYPE_CHECKING:
@@ -112,6 +114,19 @@ class FileLock(WithDescriptor):
 
     def __repr__(self) -> str:
         return plain(f"<{self.kind} lock of {self.path}>")
+
+    def _handle(self) -> Handle:
+        flags = self._flags & ~(os.O_CREAT | os.O_EXCL | os.O_TRUNC)
+        return self._handed, (str(self.path), self.kind, flags, identity_of(os.fstat(self._fd)))
+
+    @classmethod
+    def _handed(cls, path: str, kind: str, flags: int, identity: Identity) -> Self:
+        """Open the file in the process that the lock was passed to. Raises OSError."""
+        if not is_at(path, identity):
+            raise not_found(f"<{kind} lock of {path}>")
+        # Private: the file is its owner's, who creates it again.
+        made = cls(path, kind, os.open(path, flags | os.O_CLOEXEC), None, flags=flags, private=True)
+        return closed_when_dropped(made)
 
     def acquire(self, shared: bool = False, start: int = 0, length: int = 0, *, timeout: Timeout = DEFAULT) -> None:
         """Lock *length* bytes from *start*, *shared* or exclusive; 0 is up to the end of the file, wherever it moves.

@@ -9,11 +9,13 @@ import ctypes
 from contextlib import ExitStack, suppress
 from mmap import PAGESIZE
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
-from ..custody.cleanup import finish
+from ..custody.cleanup import failures_ignored, finish
+from ..custody.private_folder import Identity
 from ..kernel.memory import (
     MAP_ANONYMOUS,
+    MAP_FIXED,
     MAP_PRIVATE,
     MAP_SHARED,
     MS_SYNC,
@@ -26,9 +28,10 @@ from ..kernel.memory import (
     munmap,
 )
 from ..printable import plain
-from ..resource import Resource, check_mode, check_size
+from ..resource import Handle, Resource, check_mode, check_size
 from ..unpatched import os
 from .file import OwnedFile
+from .handed import is_at, not_found
 from .space import allocate
 
 if TYPE_CHECKING:
@@ -37,6 +40,14 @@ if TYPE_CHECKING:
 __all__ = ["Mapping"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
+
+
+class Mappable(Protocol):
+    """An object that can be mapped in another process that it is passed to."""
+
+    def map(self, size: int, *, prot: int, flags: int, offset: int) -> Mapping:
+        """Map *size* bytes from *offset* (mmap(2))."""
+        ...
 
 
 class Mapping(Resource):
@@ -65,6 +76,9 @@ class Mapping(Resource):
         self._fd_open = fd is not None
         self._mapped = True
         self._file = file
+        self._at: tuple[str, Identity] | None = None if file is None else (file.path, file.identity)
+        self._source: tuple[Mappable, int, int] | None = None  # the object that it maps, flags, offset
+        self._is_shared = True
         self._view = memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
         super().__init__(scope)
 
@@ -100,7 +114,9 @@ class Mapping(Resource):
             allocate(fd, 0, size, file.path)
             address = mmap(None, size, PROT_READ | PROT_WRITE, MAP_SHARED if shared else MAP_PRIVATE, fd)
             undo.pop_all()
-        return cls(address, size, PROT_READ | PROT_WRITE, name=file.path, fd=fd, file=file, scope=scope)
+        made = cls(address, size, PROT_READ | PROT_WRITE, name=file.path, fd=fd, file=file, scope=scope)
+        made._is_shared = shared
+        return made
 
     @classmethod
     def of(
@@ -126,6 +142,38 @@ class Mapping(Resource):
     def __repr__(self) -> str:
         return plain(f"<Mapping of {self._name}, {self.size} bytes at {self.address:#x}>")
 
+    def maps(self, source: Mappable, flags: int, offset: int) -> None:
+        """Note that it maps *source* from *offset* with *flags*, so that it can be mapped in another process too."""
+        self._source, self._is_shared = (source, flags, offset), bool(flags & MAP_SHARED)
+
+    def _handle(self) -> Handle:
+        if not self._is_shared:
+            raise TypeError(f"{self!r} cannot be passed to another process: changes of a MAP_PRIVATE mapping stay here")
+        if self._at is not None:
+            return self._handed, (*self._at, self.size, self._prot)
+        if self._source is None:
+            raise TypeError(
+                f"{self!r} cannot be passed to another process: it is shared with forked children only; pass the "
+                "object that it maps, or create it with mapped_file or posix_shm"
+            )
+        source, flags, offset = self._source
+        return _mapped, (source, self.size, self._prot, flags, offset)
+
+    @classmethod
+    def _handed(cls, path: str, identity: Identity, size: int, prot: int) -> Self:
+        """Map the file in the process that the mapping was passed to. Raises OSError."""
+        if not is_at(path, identity):
+            raise not_found(f"<Mapping of {path}>")
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            address = mmap(None, size, prot, MAP_SHARED, fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        made = cls(address, size, prot, name=path, fd=fd)
+        made._at = (path, identity)
+        return made
+
     @property
     def buf(self) -> memoryview:
         """The bytes, writable if the mapping is. ValueError after unmap()."""
@@ -140,7 +188,7 @@ class Mapping(Resource):
     @property
     def path(self) -> Path | None:
         """The path of the file that was created for the mapping."""
-        return None if self._file is None else Path(self._file.path)
+        return None if self._at is None else Path(self._at[0])
 
     @property
     def fd(self) -> int | None:
@@ -202,6 +250,11 @@ class Mapping(Resource):
             self._mapped = False
             munmap(self.address, self.size)
 
+    def __del__(self) -> None:
+        if self._at is not None and self._file is None:  # passed to this process: nobody else closes it
+            with failures_ignored:  # closed by the code under test
+                self._close_fd()
+
     def _close_fd(self) -> None:
         if self._fd is not None and self._fd_open:
             self._fd_open = False
@@ -213,3 +266,8 @@ class Mapping(Resource):
 
     def _end(self) -> None:
         finish(self._unmap, self._close_fd, *([] if self._file is None else [self._file.close]))
+
+
+def _mapped(source: Mappable, size: int, prot: int, flags: int, offset: int) -> Mapping:
+    """Map *source* in the process that a mapping of it was passed to, at an address of its own."""
+    return source.map(size, prot=prot, flags=flags & ~MAP_FIXED, offset=offset)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from errno import E2BIG, EAGAIN, EINVAL, ENOMSG, ENOSPC
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from ..custody.ledger import Record
 from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_NOWAIT
 from ..kernel.libc import INT
 from ..kernel.msg import MSG_NOERROR, Msgbuf, MsqidDs, msgctl_rmid, msgctl_set, msgctl_stat, msgget, msgrcv, msgsnd
@@ -39,9 +38,6 @@ class MessageQueue(SysvObject):
     """
 
     _type = SysvType("sysv-msg", "-q", msgctl_stat, msgctl_set, msgctl_rmid)
-
-    def __init__(self, id: int, key: int, *, record: Record | None = None, scope: Scope | None = None) -> None:
-        super().__init__(id, key, record, scope)
 
     @classmethod
     def create(

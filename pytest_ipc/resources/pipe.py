@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from ..custody.cleanup import finish
 from ..kernel.descriptor import getpipe_size, pipe2, setpipe_size
 from ..kernel.waiting import Deadline
-from ..resource import DEFAULT, Resource, Timeout, check_size, check_timeout
+from ..resource import DEFAULT, Handle, Resource, Timeout, check_size, check_timeout
 from ..unpatched import fcntl, os, select
 from .descriptor import Descriptor
 from .limit_notes import note_limits
@@ -27,6 +27,14 @@ _FIONREAD = 0x541B  # ioctl_tty(2): how many bytes can be read
 
 class End(Descriptor):
     """One open end of a pipe, FIFO or connection."""
+
+    @classmethod
+    def closed_before(cls, name: str) -> Self:
+        """Return an end that is closed."""
+        end = cls(-1, name)
+        end._closed = end._ended = True
+        end._fd_open = False
+        return end
 
     def read(self, size: int = 65536, *, timeout: Timeout = DEFAULT) -> bytes:
         """Return up to *size* bytes, none at end of file (read(2), retried after a signal).
@@ -94,6 +102,18 @@ class Pipe(Resource):
 
     def __repr__(self) -> str:
         return f"<Pipe {self.reader!r} {self.writer!r}>"
+
+    def _handle(self) -> Handle:
+        return self._handed, tuple(None if end.closed else end for end in (self.reader, self.writer))
+
+    @classmethod
+    def _handed(cls, *ends: End | None) -> Self:
+        """Return the pipe in the process that it was passed to, with the *ends* that were open."""
+        made = cls(-1, -1)
+        made.reader, made.writer = (
+            end or End.closed_before(f"{name} end of a pipe") for end, name in zip(ends, ("read", "write"), strict=True)
+        )
+        return made
 
     @property
     def read_fd(self) -> int:

@@ -30,8 +30,19 @@ from ..kernel.timers import SIGEV_NONE, SIGEV_SIGNAL
 from ..kernel.times import Timespec
 from ..kernel.waiting import Deadline
 from ..printable import plain
-from ..resource import DEFAULT, Timeout, WithDescriptor, check_mode, check_size, check_timeout, timed_out
-from ..unpatched import os, time
+from ..resource import (
+    DEFAULT,
+    Handle,
+    Timeout,
+    WithDescriptor,
+    check_mode,
+    check_size,
+    check_timeout,
+    closed_when_dropped,
+    timed_out,
+)
+from ..unpatched import fcntl, os, time
+from .handed import not_found
 from .limit_notes import note_limits
 from .names import check_name, unlink_name, unused_name
 
@@ -122,6 +133,21 @@ class PosixQueue(WithDescriptor):
 
     def __repr__(self) -> str:
         return plain(f"<PosixQueue {self.name}>")
+
+    def _handle(self) -> Handle:
+        flags = fcntl.fcntl(self.fileno(), fcntl.F_GETFL) & (os.O_ACCMODE | os.O_NONBLOCK)
+        return self._handed, (self.name, flags, self._file)
+
+    @classmethod
+    def _handed(cls, name: str, flags: int, identity: tuple[int, int]) -> Self:
+        """Open the queue in the process that it was passed to. Raises OSError."""
+        try:
+            made = closed_when_dropped(cls(mq_open(name, flags), name))
+        except FileNotFoundError:
+            raise not_found(f"<PosixQueue {name}>") from None
+        if made._file != identity:  # noqa: SLF001 - of this class
+            raise not_found(made)
+        return made
 
     @property
     def attributes(self) -> MqAttr:

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from errno import EEXIST, EINVAL, ENOENT, ENOSYS, EOVERFLOW
 from typing import TYPE_CHECKING, Self
 
-from ..custody.cleanup import finish
+from ..custody.cleanup import failures_ignored, finish
 from ..custody.kinds.file import look
 from ..custody.kinds.posix_sem import path_of
 from ..custody.ledger import Record, intent
@@ -36,8 +36,9 @@ from ..kernel.posix_sem import (
 from ..kernel.times import Timespec
 from ..kernel.waiting import Deadline
 from ..printable import plain
-from ..resource import DEFAULT, Resource, Timeout, check_mode, check_timeout, timed_out
+from ..resource import DEFAULT, Handle, Resource, Timeout, check_mode, check_timeout, timed_out
 from ..unpatched import os, time
+from .handed import not_found
 from .limit_notes import note_limits
 from .names import DIRECTORY, NAME_MAX, check_name, shared_memory_directory, unlink_name, unused_name
 
@@ -58,6 +59,8 @@ class PosixSemaphore(Resource):
     `name` is its name for other processes, None for an unnamed one; `address` is that of its sem_t in this process and
     in children forked from it, for the calls of `kernel.posix_sem`.
     """
+
+    _dropping = False  # opened from a handle: nobody else closes it
 
     def __init__(
         self,
@@ -158,6 +161,31 @@ class PosixSemaphore(Resource):
 
     def __repr__(self) -> str:
         return plain(f"<PosixSemaphore {self.name or f'without a name at {self.address:#x}'}>")
+
+    def _handle(self) -> Handle:
+        if self.name is None:
+            raise TypeError(
+                f"{self!r} cannot be passed to another process: its memory is shared with forked children only; create "
+                "it without shared=True, so that it has a name"
+            )
+        return self._handed, (self.name, self._file)
+
+    @classmethod
+    def _handed(cls, name: str, file: tuple[int, int] | None) -> Self:
+        """Open the semaphore in the process that it was passed to. Raises OSError."""
+        try:
+            made = cls(sem_open(name, 0), name, file=file)
+        except FileNotFoundError:
+            raise not_found(f"<PosixSemaphore {name}>") from None
+        made._dropping = True
+        if file is not None and not made._has_its_name():
+            raise not_found(made)
+        return made
+
+    def __del__(self) -> None:
+        if self._dropping:
+            with failures_ignored:  # closed by the code under test
+                self._let_go()
 
     @property
     def value(self) -> int:

@@ -12,6 +12,7 @@ from ..custody.cleanup import finish
 from ..custody.ledger import Record
 from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE
 from ..kernel.shm import (
+    SHM_EXEC,
     SHM_RDONLY,
     ShmidDs,
     shmat,
@@ -22,7 +23,7 @@ from ..kernel.shm import (
     shmdt,
     shmget,
 )
-from ..resource import Resource, check_size
+from ..resource import Handle, Resource, check_size
 from ..unpatched import io, os
 from .limit_notes import note_limits
 from .sysv import SysvObject, SysvType
@@ -48,7 +49,7 @@ class Segment(SysvObject):
     ) -> None:
         self.size = size
         self.attachments: list[Attachment] = []
-        super().__init__(id, key, record, scope)
+        super().__init__(id, key, record=record, scope=scope)
 
     @classmethod
     def create(
@@ -77,6 +78,10 @@ class Segment(SysvObject):
 
     def __repr__(self) -> str:
         return f"<Segment id={self.id} key={self.key:#x} size={self.size}>"
+
+    def _handle(self) -> Handle:
+        opening, arguments = super()._handle()
+        return opening, (*arguments, self.size)
 
     def attach(self, address: int | None = None, flags: int = 0) -> Attachment:
         """Map the segment into this process, at *address* or where the kernel chooses (shmat(2)). Raises OSError."""
@@ -123,11 +128,15 @@ class Attachment(Resource):
         self.segment = segment
         view = memoryview((ctypes.c_ubyte * segment.size).from_address(address)).cast("B")
         self._buf = view.toreadonly() if flags & SHM_RDONLY else view
+        self._flags = flags
         self._attached: bool | None = True
         super().__init__(scope)
 
     def __repr__(self) -> str:
         return f"<Attachment of {self.segment!r} at {self.address:#x}>"
+
+    def _handle(self) -> Handle:
+        return _attached, (self.segment, self._flags & (SHM_RDONLY | SHM_EXEC))
 
     @property
     def buf(self) -> memoryview:
@@ -171,3 +180,8 @@ class Attachment(Resource):
                 int(field[0].partition("-")[0], 16) == self.address and int(field[4]) == self.segment.id
                 for field in fields
             )
+
+
+def _attached(segment: Segment, flags: int) -> Attachment:
+    """Return the segment attached in the process that an attachment was passed to, at an address of its own."""
+    return segment.attach(None, flags)

@@ -35,7 +35,7 @@ from ..kernel.sem import (
     semtimedop,
 )
 from ..kernel.waiting import Deadline
-from ..resource import DEFAULT, Timeout, check_timeout, timed_out
+from ..resource import DEFAULT, Handle, Timeout, check_timeout, timed_out
 from .limit_notes import note_limits
 from .sysv import SysvObject, SysvType
 
@@ -59,7 +59,7 @@ class SemaphoreSet(SysvObject):
         self, id: int, key: int, count: int, *, record: Record | None = None, scope: Scope | None = None
     ) -> None:
         self.count = count
-        super().__init__(id, key, record, scope)
+        super().__init__(id, key, record=record, scope=scope)
 
     @classmethod
     def create(
@@ -97,6 +97,10 @@ class SemaphoreSet(SysvObject):
 
     def __repr__(self) -> str:
         return f"<SemaphoreSet id={self.id} key={self.key:#x} count={self.count}>"
+
+    def _handle(self) -> Handle:
+        opening, arguments = super()._handle()
+        return opening, (*arguments, self.count)
 
     def op(self, *operations: Sembuf | tuple[int, ...], timeout: Timeout = DEFAULT) -> None:
         """Perform all *operations*, (number, addend) or (number, addend, flags), atomically (semop(2)).

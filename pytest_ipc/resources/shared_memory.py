@@ -13,8 +13,9 @@ from ..custody.ledger import Record, intent
 from ..kernel.files import shm_open, shm_unlink
 from ..kernel.memory import MAP_SHARED, PROT_READ, PROT_WRITE
 from ..printable import plain
-from ..resource import WithDescriptor, check_mode
-from ..unpatched import os
+from ..resource import Handle, WithDescriptor, check_mode, closed_when_dropped
+from ..unpatched import fcntl, os
+from .handed import not_found
 from .mapping import Mapping
 from .names import DIRECTORY, check_name, shared_memory_directory, unlink_name, unused_name
 from .space import allocate, resize
@@ -95,6 +96,21 @@ class SharedMemory(WithDescriptor):
     def __repr__(self) -> str:
         return plain(f"<SharedMemory {self.name}>")
 
+    def _handle(self) -> Handle:
+        access = fcntl.fcntl(self.fileno(), fcntl.F_GETFL) & os.O_ACCMODE
+        return self._handed, (self.name, access, self._identity)
+
+    @classmethod
+    def _handed(cls, name: str, access: int, identity: tuple[int, int]) -> Self:
+        """Open the object in the process that it was passed to. Raises OSError."""
+        try:
+            made = closed_when_dropped(cls(name, _shm_open(name, access, 0)))
+        except FileNotFoundError:
+            raise not_found(f"<SharedMemory {name}>") from None
+        if made._identity != identity:  # noqa: SLF001 - of this class
+            raise not_found(made)
+        return made
+
     def fileno(self) -> int:
         """Return the descriptor. ValueError once it is closed, by close() or close_fd()."""
         fd = super().fileno()
@@ -140,6 +156,7 @@ class SharedMemory(WithDescriptor):
         mapping = Mapping.of(
             self.fd, length, prot=prot, flags=flags, offset=offset, name=f"shared memory {self.name}", scope=self._scope
         )
+        mapping.maps(self, flags, offset)
         self.mappings.append(mapping)
         return mapping
 

@@ -38,8 +38,9 @@ from ..kernel.sockets import (
 )
 from ..kernel.waiting import Deadline
 from ..printable import plain
-from ..resource import DEFAULT, Timeout, check_timeout, timed_out
+from ..resource import DEFAULT, Timeout, check_timeout, closed_when_dropped, timed_out
 from ..unpatched import os, socket
+from .handed import Duplicate, received
 from .pipe import End
 
 if TYPE_CHECKING:
@@ -77,6 +78,10 @@ class Socket(End):
             sock.settimeout(None)
         self._socket = sock
         super().__init__(sock.fileno(), name, scope)
+
+    @classmethod
+    def _handed(cls, passed: Duplicate, name: str) -> Self:
+        return closed_when_dropped(cls(socket.socket(fileno=received(passed)), name))
 
     @classmethod
     def create(
@@ -275,6 +280,9 @@ class Socket(End):
         raise timed_out(seconds, f"{what} {self!r}", lambda: state)
 
     def _end(self) -> None:
+        self._close_fd()
+
+    def _close_fd(self) -> None:
         self._socket.close()
 
 

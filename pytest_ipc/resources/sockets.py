@@ -6,7 +6,7 @@ A class is imported when its method is first called, so that a test without sock
 from __future__ import annotations
 
 from _socket import AF_INET, AF_UNIX, SOCK_STREAM
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ..custody.scope import Scope
 from ..resource import DEFAULT, Timeout, created
@@ -26,6 +26,12 @@ class Sockets:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "sockets cannot be passed to another process: it belongs to the process that closes its sockets; pass the "
+            "sockets, or use pytest_ipc.scope() there"
+        )
 
     def socket(self, family: int = AF_UNIX, type: int = SOCK_STREAM, protocol: int = 0) -> Socket:
         """Create a socket that is neither bound nor connected (socket(2)). OSError."""

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from ..custody.cleanup import is_failure, out_of_sight
 from ..custody.ledger import Record, intent
 from ..custody.namespaces import ipc_identity, is_here
 from ..kernel.ipc import IPC_CREAT, IPC_EXCL, IPC_PRIVATE
-from ..resource import Resource, check_mode
+from ..resource import Handle, Resource, check_mode
 from ..unpatched import os
+from .handed import not_found
 from .keys import check_key, unused_key
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class SysvObject(Resource):
 
     _type: ClassVar[SysvType]
 
-    def __init__(self, id: int, key: int, record: Record | None, scope: Scope | None) -> None:
+    def __init__(self, id: int, key: int, *, record: Record | None = None, scope: Scope | None = None) -> None:
         self.id = id
         self.key = key
         self._record = record  # None for an object of another owner, which is used and never removed
@@ -132,6 +133,17 @@ class SysvObject(Resource):
                 record.closed()
                 raise
         return id, key, record
+
+    def _handle(self) -> Handle:
+        return self._handed, (self._namespace, self.id, self.key)
+
+    @classmethod
+    def _handed(cls, namespace: str, *identity: int) -> Self:
+        """Return the object with the arguments *identity*, in the process that it was passed to. Raises OSError."""
+        made = cls(*identity)
+        if not is_here(namespace) or not made.exists():
+            raise not_found(made)
+        return made
 
     def set_status(self, *, uid: int | None = None, gid: int | None = None, mode: int | None = None) -> None:
         """Change owner, group or mode (IPC_SET). Raises OSError; ValueError for a mode beyond 0o777."""

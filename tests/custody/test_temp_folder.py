@@ -82,6 +82,7 @@ def test_reused_descriptor_is_not_used(tmp_path):
     beside.mkdir()
     (beside / "fifo").write_text("kept")
     fifo = Fifo.create(path=tmp_path / "fifo")
+    assert fifo._file is not None
     held = dict(fifo._file._held)
     for fd in held:
         os.close(fd)
