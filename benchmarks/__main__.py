@@ -9,6 +9,7 @@ from pathlib import Path
 from . import markdown, results
 from .against import RevisionError, compared, extracted
 from .rounds import Figures, Pace, alternate
+from .row import NotMeasuredError
 from .table import ROWS
 
 THOROUGH = Pace(seconds=12, batch=0.02, least=7, most=300)
@@ -34,9 +35,10 @@ def main() -> int:
     if unknown := [name for name in options.names if name not in ROWS]:
         parser.error(f"{unknown[0]} is not a row; rows are {', '.join(ROWS)}")
     how_long = pace(options.quick, options.rounds)
+    names = options.names or [name for name, row in ROWS.items() if not (options.quick and row.slow)]
     if options.against:
         try:
-            print(against(options.names or list(ROWS), options.against, how_long))
+            print(against(names, options.against, how_long))
         except RevisionError as error:
             parser.error(str(error))
         return 0
@@ -44,7 +46,7 @@ def main() -> int:
         found, metadata = results.read(options.source)
     else:
         metadata = results.describe()
-        found = measure(options.names or list(ROWS), how_long)
+        found = measure(names, how_long)
     print(markdown.machine(metadata))
     print(markdown.plain([markdown.HEAD, *markdown.rows(found, ROWS)]))
     if options.json:
@@ -69,8 +71,11 @@ def measure(names: list[str], how_long: Pace) -> dict[str, dict[str, Figures]]:
     found = {}
     for name in names:
         print(name, end=" ", file=sys.stderr, flush=True)
-        with ROWS[name].open() as ways:
-            found[name] = alternate(ways, how_long, ROWS[name].loops)
+        try:
+            with ROWS[name].open() as ways:
+                found[name] = alternate(ways, how_long, ROWS[name].loops, ROWS[name].patience)
+        except NotMeasuredError as reason:
+            print(f"is not measured: {reason}", file=sys.stderr)
     print(file=sys.stderr)
     return found
 
@@ -82,7 +87,7 @@ def against(names: list[str], revision: str, how_long: Pace) -> str:
         for name in names:
             print(name, end=" ", file=sys.stderr, flush=True)
             with compared(name, other) as ways:
-                found[name] = alternate(ways, how_long, ROWS[name].loops)
+                found[name] = alternate(ways, how_long, ROWS[name].loops, ROWS[name].patience)
     print(file=sys.stderr)
     return markdown.plain(markdown.changes(found, ROWS, revision))
 

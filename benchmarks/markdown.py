@@ -77,7 +77,7 @@ def _figure(row: Row, figures: Figures | None) -> str:
 
 
 def _ratio(ways: Mapping[str, Figures], other: str, clock: str) -> str:
-    if other not in ways:
+    if other not in ways or not any(ways["ours"].clock(clock)):  # the CPU time of other processes is not known
         return ""
     spread = ratio(ways["ours"], ways[other], clock)
     digits = 3 if abs(spread.median - 1) < 0.2 else 2

@@ -53,6 +53,7 @@ def write(path: Path, results: Results, rows: Mapping[str, Row], metadata: Mappi
             for name, ways in results.items()
             for way, figures in ways.items()
             for clock in ("wall", "cpu")
+            if any(figures.clock(clock))
         ]
     )
     suite.dump(str(path), replace=True)
@@ -66,7 +67,9 @@ def read(path: Path) -> tuple[dict[str, dict[str, Figures]], dict[str, str | int
         row, way, clock = benchmark.get_name().rsplit("/", 2)
         values.setdefault(row, {}).setdefault(way, {})[clock] = list(benchmark.get_values())
     results = {
-        row: {way: Figures(clocks["wall"], clocks["cpu"]) for way, clocks in ways.items()}
+        row: {
+            way: Figures(clocks["wall"], clocks.get("cpu", [0.0] * len(clocks["wall"]))) for way, clocks in ways.items()
+        }
         for row, ways in values.items()
     }
     return results, dict(suite.get_benchmarks()[0].get_metadata())

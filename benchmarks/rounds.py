@@ -29,9 +29,9 @@ class Pace:
     least: int
     most: int
 
-    def over(self, begin: float, rounds: int) -> bool:
+    def over(self, begin: float, rounds: int, patience: float) -> bool:
         """Whether a row that began at *begin* has had enough rounds."""
-        return rounds >= self.most or (rounds >= self.least and time.perf_counter() - begin > self.seconds)
+        return rounds >= self.most or (rounds >= self.least and time.perf_counter() - begin > self.seconds * patience)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def percentile(values: Sequence[float], at: float) -> float:
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
-def alternate(ways: Mapping[str, Way], pace: Pace, loops: int | None = None) -> dict[str, Figures]:
+def alternate(ways: Mapping[str, Way], pace: Pace, loops: int | None = None, patience: float = 1) -> dict[str, Figures]:
     """Measure *ways* in alternating rounds of *loops* operations, or as many as the pace wants.
 
     The first way of a round is the last one of the next.
@@ -90,7 +90,7 @@ def alternate(ways: Mapping[str, Way], pace: Pace, loops: int | None = None) -> 
     order = list(ways)
     begin = time.perf_counter()
     rounds = 0
-    while not pace.over(begin, rounds):
+    while not pace.over(begin, rounds, patience):
         for name in order:
             samples[name].append(ways[name](number[name]))
         order.append(order.pop(0))

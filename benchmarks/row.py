@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from .clock import Way
 from .rounds import LOW, Figures, Spread, percentile
 
-__all__ = ["Goal", "Row", "Unit", "difference", "low", "ratio"]
+__all__ = ["Goal", "NotMeasuredError", "Row", "Unit", "difference", "low", "ratio"]
+
+
+class NotMeasuredError(Exception):
+    """A row that cannot be measured here, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,9 @@ class Row:
     open: Callable[[], AbstractContextManager[Mapping[str, Way]]]
     clock: str = "wall"
     unit: Unit = Unit("µs", 1e6)
-    loops: int | None = None  # operations of a round; by default as many as take a while
+    loops: int | None = None  # operations of a round, or the size of one; by default as many as take a while
+    slow: bool = False  # measured with --quick only if it is named
+    patience: float = 1  # for how many times as long as others it is measured
 
     def reached(self, figures: Mapping[str, Figures]) -> float | None:
         """Return what the goal limits, in its unit; None without a goal or the peer that it needs."""

@@ -1,59 +1,65 @@
-"""Measure the time of the conformance suite: of a whole run, of each mechanism, and of the slowest clauses.
-
-    python benchmarks/suite.py [-n N] [NAME...]
-
-Run on an idle machine: clauses that wait for other processes take longer on a busy one. The targets are those of a
-machine with two CPUs: 30 s without -n, 17 s with -n 2.
-"""
+"""Rows of the conformance suite: whole runs. Whether a change makes them faster is shown with `--against`."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import resource
+import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-TARGETS = {"0": 30.0, "2": 17.0}  # seconds, by the number of processes
-SLOWEST = 10
+import pytest_ipc
+
+from .clock import Sample, Way
+from .row import Row, Unit
+
+__all__ = ["ROWS"]
+
+ALL = 1000  # more mechanisms than there are
 
 
-def main() -> int:
-    """Measure and report; return the exit status of the check."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("-n", dest="processes", default="0", help="processes, as for pytest-ipc check")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="mechanisms or clauses; everything by default")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder, "report.json")
-        command = [sys.executable, "-m", "pytest_ipc", "check", "-n", options.processes, "--report", str(report)]
+@contextmanager
+def suite(processes: int) -> Iterator[Mapping[str, Way]]:
+    """The suite in so many processes, as for `pytest-ipc check -n`; its size is the number of mechanisms."""
+
+    def ours(size: int) -> Sample:
+        names = [] if size >= ALL else mechanisms()[:size]
+        command = [sys.executable, "-P", "-m", "pytest_ipc", "check", "-n", str(processes), *names]
         begin = time.perf_counter()
-        run = subprocess.run([*command, *options.names], stdout=subprocess.DEVNULL, check=False)
-        seconds = time.perf_counter() - begin
-        if not report.exists():
-            return run.returncode
-        clauses = json.loads(report.read_text())["clauses"]
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    target = (
-        "" if options.names or options.processes not in TARGETS else f"; the target is {TARGETS[options.processes]:.0f}"
+        running = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        _, status, used = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+        if running.returncode not in (0, 1):  # 1: there are deviations
+            raise RuntimeError(f"pytest-ipc check ended with status {running.returncode}")
+        return Sample(time.perf_counter() - begin, used.ru_utime + used.ru_stime)
+
+    yield {"ours": ours}
+
+
+def mechanisms() -> list[str]:
+    """Return the mechanisms of the suite beside the package, or the one that is installed."""
+    beside = Path(pytest_ipc.__file__).parents[1]
+    folder = next(found for name in ("conformance", "pytest_ipc_conformance") if (found := beside / name).is_dir())
+    return sorted(path.parent.name for path in folder.glob("*/test_*.py"))
+
+
+ROWS = tuple(
+    Row(
+        f"suite-{processes or 'serial'}",
+        f"the conformance suite{f' in {processes} processes' if processes else ''}",
+        "",
+        None,
+        lambda processes=processes: suite(processes),  # type: ignore[misc] # the variable's value now
+        unit=Unit("s", 1),
+        loops=ALL,
+        slow=True,
     )
-    print(f"{len(clauses)} clauses in {seconds:.1f} s, {used.ru_utime + used.ru_stime:.1f} s of CPU time{target}")
-    total: Counter[str] = Counter()
-    number: Counter[str] = Counter()
-    for clause in clauses:
-        total[clause["mechanism"]] += clause["seconds"]
-        number[clause["mechanism"]] += 1
-    for mechanism, spent in total.most_common():
-        print(f"{spent:8.2f} s  {mechanism}, {number[mechanism]} clauses")
-    print("the slowest:")
-    for clause in sorted(clauses, key=lambda clause: clause["seconds"], reverse=True)[:SLOWEST]:
-        print(f"{clause['seconds']:8.2f} s  {clause['id']}")
-    return run.returncode
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    for processes in (0, 2)
+)

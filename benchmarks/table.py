@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from . import objects, processes, unused
+from itertools import chain
+
+from . import custody, leaks, objects, processes, suite, unused
 from .row import Row
 
 __all__ = ["ROWS"]
 
-ROWS: dict[str, Row] = {row.name: row for row in (*processes.ROWS, *objects.ROWS, *unused.ROWS)}
+_GROUPS = (processes.ROWS, objects.ROWS, unused.ROWS, custody.ROWS, leaks.ROWS, suite.ROWS)
+
+ROWS: dict[str, Row] = {row.name: row for row in chain.from_iterable(_GROUPS)}
