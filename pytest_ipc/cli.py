@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from ._version import __version__
 from .verdict.command_error import CommandError
-from .verdict.commands import badge, bundle, check, compare, expect, platform, status, sweep
+from .verdict.commands import badge, bench, bundle, check, compare, expect, platform, status, sweep
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     status.add(commands)
     sweep.add(commands)
     bundle.add(commands)
+    bench.add(commands)
     return parser
 
 

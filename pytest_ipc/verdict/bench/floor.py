@@ -1,0 +1,85 @@
+"""The floor of every figure: what the calls cost if they do nothing.
+
+Python's own time is part of each measurement. So the same loop is measured with calls that do nothing: getppid(2) only
+enters the kernel and returns, other calls do not even that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from ctypes import c_int, c_long, c_uint32
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter_ns
+
+from .channel import BUILTIN, MEMORY, NATIVE
+from .native_calls import check_again, pointer
+
+__all__ = ["CallCost", "measure", "total"]
+
+_LOOPS, _CALLS = 15, 1000
+
+
+@dataclass(frozen=True)
+class CallCost:
+    """Nanoseconds of a call made in one way: `empty` is getppid(2), `python` a call that does not enter the kernel."""
+
+    way: str
+    empty: float
+    python: float
+
+
+def measure() -> dict[str, CallCost]:
+    """Return the cost of a call by way of calling."""
+    getppid, status = os.getppid, os.WEXITSTATUS
+
+    def empty_builtin() -> None:
+        if getppid() < 0:
+            raise OSError
+
+    def python_builtin() -> None:
+        if status(0) < 0:
+            raise OSError
+
+    native, absolute = pointer("getppid", c_int), pointer("labs")
+    number = c_long(7)
+
+    def empty_native() -> None:
+        while native(number, number, number, number) == -1:  # as many arguments as the calls that are measured have
+            check_again("getppid")
+
+    def python_native() -> None:
+        while absolute(number, number, number, number) == -1:
+            check_again("labs")
+
+    word = memoryview(c_uint32()).cast("B").cast("I")
+
+    def memory() -> None:
+        word[0] = 1
+        while word[0] == 0:
+            pass
+
+    # Every call of a mechanism is one of these, in a function of Python, in a loop.
+    return {
+        BUILTIN: CallCost(BUILTIN, _nanoseconds(empty_builtin), _nanoseconds(python_builtin)),
+        NATIVE: CallCost(NATIVE, _nanoseconds(empty_native), _nanoseconds(python_native)),
+        MEMORY: CallCost(MEMORY, _nanoseconds(memory), _nanoseconds(memory)),
+    }
+
+
+def _nanoseconds(call: Callable[[], None]) -> float:
+    """Return the median time of *call* in a loop; the first loop warms up."""
+    times = []
+    for _ in range(_LOOPS + 1):
+        start = perf_counter_ns()
+        for _ in range(_CALLS):
+            call()
+        times.append((perf_counter_ns() - start) / _CALLS)
+    return median(times[1:])
+
+
+def total(costs: Mapping[str, CallCost], calls: Mapping[str, int]) -> tuple[float, float]:
+    """Return the nanoseconds of *calls*, a number for each way: empty, and of Python alone."""
+    empty = sum(number * costs[way].empty for way, number in calls.items())
+    return empty, sum(number * costs[way].python for way, number in calls.items())
