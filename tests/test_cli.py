@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -87,8 +89,18 @@ def test_the_names_of_the_clauses():
     [
         ([], "arguments are required: COMMAND"),
         (["chekc"], "invalid choice"),
-        (["check", "shn"], "'shn' is not a mechanism, a clause or a pattern"),
+        (
+            ["check", "shn"],
+            "'shn' is not a mechanism, a call, a manual page, a clause or a pattern of clauses; did you",
+        ),
+        (["check", "xyzzy"], "; the mechanisms are "),
         (["check", "shm", "shmget.no-such-clause"], "'shmget.no-such-clause' is not a mechanism"),
+        (["check", "shmget.excl"], "did you mean shmget.excl-"),
+        (["check", "mqsend"], "did you mean mq_send"),
+        (["check", "mq_send(2)"], "did you mean mq_send(3)"),
+        (["check", "--expect", "gvisor-2022121"], "did you mean gvisor-20221219?"),
+        (["check", "--durations", "-1"], "must be a non-negative number, not '-1'"),
+        (["check", "--junit", "/no/such/folder/r.xml"], "cannot be written to /no/such/folder/r.xml"),
         (["check", "-n", "many"], "must be a positive number or auto, not 'many'"),
         (["check", "-n", "-1"], "-1"),
         (["check", "--shuffle", "abc", "shm"], "invalid int value: 'abc'"),
@@ -174,6 +186,36 @@ def test_a_report_replaces_the_old_one_whole(tmp_path):
     assert report.read_text() == "old"
     assert command("check", "shmdt.einval-unaligned", "--report", report).returncode == 0
     assert json.loads(report.read_text())["clauses"][0]["id"] == "shmdt.einval-unaligned"
+
+
+@pytest.mark.parametrize(
+    ("name", "page"), [("mq_send", "mq_send(3)"), ("mq_send()", "mq_send(3)"), ("mq_overview(7)", "mq_overview(7)")]
+)
+def test_call_and_manual_page_select_their_clauses(name, page):
+    lines = command("check", "--list", "-v", name).stdout.splitlines()
+    assert lines
+    call = page.partition("(")[0]
+    for clause, text in zip(lines[::2], lines[1::2], strict=True):
+        assert f" {call}." in clause or text.strip().startswith(f"{page}, ")
+
+
+def test_mechanism_goes_before_a_call_of_the_same_name():
+    lines = command("check", "--list", "pipe").stdout.splitlines()
+    assert {line.split()[0] for line in lines} == {"pipe"}
+
+
+def test_every_file_of_a_check_is_written_in_one_run(tmp_path):
+    files = {f"--{name}": tmp_path / name for name in ("report", "junit", "ctrf", "markdown")}
+    done = command("check", "shmdt.*", *(word for pair in files.items() for word in pair), "--durations", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ElementTree.parse(files["--junit"]).getroot()[0].get("failures") == "0"
+    assert json.loads(files["--ctrf"].read_text())["results"]["summary"]["failed"] == 0
+    assert files["--markdown"].read_text().startswith("## Linux IPC conformance\n")
+    lines = done.stdout.splitlines()
+    assert lines[-1] == f"written: {', '.join(map(str, files.values()))}"
+    slow = lines.index("slowest clauses")
+    assert all(" s  shmdt." in line for line in lines[slow + 1 : slow + 3])
+    assert re.fullmatch(r"6 clauses in \d+\.\d s", lines[slow + 3])
 
 
 def test_expectations_decide_the_exit_status(tmp_path):

@@ -80,5 +80,6 @@ def test_examples_for_ci_are_found():
         *("check", "badge"),
         *("expect", "check", "check"),
         "compare",
+        "check",
     ]
     assert sum("pytest_ipc_conformance" in command for command in commands) == 2

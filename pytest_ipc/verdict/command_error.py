@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 
-__all__ = ["CommandError", "writing"]
+__all__ = ["CommandError", "did_you_mean", "writing"]
 
 
 class CommandError(Exception):
@@ -27,3 +28,9 @@ def writing(what: str, path: Path, status: int = 2) -> Iterator[None]:
         yield
     except OSError as error:
         raise CommandError(f"{what} cannot be written to {path}: {error.strerror}", status) from error
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return "; did you mean a or b?" with the *names* most like *name*, or "" if none is like it."""
+    close = get_close_matches(name, list(names), n=3)
+    return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -64,6 +64,7 @@ class SuiteResult:
     results: list[ClauseResult]
     broken: list[str] = field(default_factory=list)
     interrupted: int = 0  # the signal that ended it early
+    stopped: bool = False  # an unexpected deviation ended it early, as requested
 
     def count(self, verdict: str) -> int:
         """Return the number of clauses with this verdict."""

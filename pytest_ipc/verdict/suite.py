@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from .command_error import CommandError
+from .command_error import CommandError, did_you_mean
 from .manual import Source, source
 
 __all__ = ["ClauseTest", "clauses", "location", "parse", "select"]
@@ -101,18 +101,41 @@ def _text(word: ast.expr, named: dict[str, str]) -> str:
 
 
 def select(every: Sequence[ClauseTest], names: list[str]) -> list[ClauseTest]:
-    """Return the clauses that *names* select: mechanisms, ids or patterns of ids ("shmget.*"); all by default.
+    """Return the clauses that *names* select; all by default.
 
-    CommandError for a name that selects none.
+    A name is a mechanism ("shm"), a call ("shmget"), a manual page ("shmget(2)"), an id or a pattern of ids
+    ("shmget.*"). A mechanism goes before a call of the same name. CommandError for a name that selects none.
     """
     chosen: set[str] = set()
     for name in names:
-        found = {clause.id for clause in every if name == clause.mechanism or fnmatchcase(clause.id, name)}
+        found = _named(every, name.removesuffix("()"))
         if not found:
-            mechanisms = ", ".join(sorted({clause.mechanism for clause in every}))
             raise CommandError(
-                f"{name!r} is not a mechanism, a clause or a pattern that matches one; "
-                f"the mechanisms are {mechanisms}, and `pytest-ipc check --list` shows the clauses"
+                f"{name!r} is not a mechanism, a call, a manual page, a clause or a pattern of clauses"
+                f"{_alternatives(every, name)}"
             )
         chosen |= found
     return [clause for clause in every if not names or clause.id in chosen]
+
+
+def _named(every: Sequence[ClauseTest], name: str) -> set[str]:
+    return (
+        {clause.id for clause in every if clause.mechanism == name}
+        or {clause.id for clause in every if fnmatchcase(clause.id, name)}
+        or {clause.id for clause in every if name in _calls(clause)}
+    )
+
+
+def _calls(clause: ClauseTest) -> tuple[str, str, str]:
+    return clause.page, clause.page.partition("(")[0], clause.id.partition(".")[0]
+
+
+def _alternatives(every: Sequence[ClauseTest], name: str) -> str:
+    mechanisms = sorted({clause.mechanism for clause in every})
+    calls = {call for clause in every for call in _calls(clause)}
+    ids = [clause.id for clause in every]
+    longer = [id for id in ids if "." in name and id.startswith(name)]
+    if longer:
+        return f"; did you mean {' or '.join(longer[:3])}?"
+    close = did_you_mean(name, mechanisms) or did_you_mean(name, calls) or did_you_mean(name, ids)
+    return close or f"; the mechanisms are {', '.join(mechanisms)}, and `pytest-ipc check --list` shows the clauses"

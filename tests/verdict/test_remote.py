@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -251,10 +252,10 @@ shm._shmdt = wrong
 """
 
 
-def test_deviation_is_shown_as_for_one_platform(check, tmp_path, monkeypatch):
-    """Statement, expected and observed behaviour, the verdict on each platform; annotations on GitHub."""
+@pytest.fixture
+def wrong(tmp_path):
+    """Return the command of a platform on which shmdt() always succeeds."""
     (tmp_path / "sitecustomize.py").write_text(DEVIATING)
-    monkeypatch.setenv("GITHUB_ACTIONS", "true")
     python = tmp_path / "python"
     # The suite is started as `python -P -m pytest_ipc.verdict.runner.remote_worker …`, with PYTHONPATH for its
     # packages.
@@ -267,12 +268,48 @@ def test_deviation_is_shown_as_for_one_platform(check, tmp_path, monkeypatch):
     starter.write_text(
         f"import sys\nsys.executable = {str(python)!r}\nexec(compile(sys.stdin.read(), 'program', 'exec'))\n"
     )
+    return f"{HERE} {starter}"
+
+
+def test_each_platform_stops_at_its_first_unexpected_deviation(check, tmp_path, wrong):
+    known = tmp_path / "known"
+    known.mkdir()
+    files = {f"--{name}": tmp_path / name for name in ("junit", "ctrf", "markdown")}
+    options = [str(word) for pair in files.items() for word in pair]
+    done = check("-x", "--expect", known, "--report", tmp_path / "reports", *options, here=HERE, wrong=wrong)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert set(verdicts(tmp_path / "reports/here.json")["clauses"].values()) == {"holds"}
+    found = list(verdicts(tmp_path / "reports/wrong.json")["clauses"].values())
+    assert found.count("deviates") == 1
+    assert len(found) < 6
+    said = f"wrong  Stopped at an unexpected deviation after {len(found)} clauses; the others are not judged."
+    assert said in done.stdout.splitlines()
+    suites = ElementTree.parse(files["--junit"]).getroot()
+    assert {suite.get("name"): suite.get("failures") for suite in suites} == {"here": "0", "wrong": "1"}
+    assert json.loads(files["--ctrf"].read_text())["results"]["summary"]["suites"] == 2
+    assert "### wrong: 1 unexpected" in files["--markdown"].read_text()
+    ids = [id for id, verdict in verdicts(tmp_path / "reports/wrong.json")["clauses"].items() if verdict == "deviates"]
+    (known / "wrong.toml").write_text(f'[deviates]\n"{ids[0]}" = "issue 1"\n')
+    done = check("-q", "-x", "--expect", known, "--report", tmp_path / "reports", wrong=wrong)
+    assert len(verdicts(tmp_path / "reports/wrong.json")["clauses"]) > len(found)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["wrong"] * len(done.stdout.splitlines())
+
+
+def test_expectations_of_a_similar_name_are_suggested(check, tmp_path):
+    (tmp_path / "gvisor.toml").write_text("")
+    done = check("--expect", tmp_path, gvsor="/no/such/program", other="/no/such/program")
+    assert done.stderr == "pytest-ipc: no file expects the deviations of gvsor; did you mean gvisor?\n"
+
+
+def test_deviation_is_shown_as_for_one_platform(check, tmp_path, monkeypatch, wrong):
+    """Statement, expected and observed behaviour, the verdict on each platform; annotations on GitHub."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
     known = tmp_path / "known"
     known.mkdir()
     (known / "wrong.toml").write_text(
         '[deviates]\n"shmdt.einval-unaligned" = "issue 1"\n"shmget.private-always-new" = "not asked for"\n'
     )
-    done = check("--expect", known, here=HERE, wrong=f"{HERE} {starter}")
+    done = check("-v", "--expect", known, here=HERE, wrong=wrong)
     assert done.returncode == 1, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     start = lines.index("shmdt.einval-unaligned  shmop(2), ERRORS")

@@ -51,8 +51,11 @@ run.CLAUSE_SECONDS, run.slowness = float(sys.argv[3]), lambda: 1.0
 reported = []
 def report(id, verdict):
     reported.append(f"{id} {verdict.verdict} {verdict.reason}".strip())
-result = run.run(root, suite.clauses(root), report, processes=sys.argv[2])
+known = json.loads(sys.argv[4])
+result = run.run(root, suite.clauses(root), report, processes=sys.argv[2], stop_unless=known)
 verdicts = {found.id: found.verdict.verdict for found in result.results}
+if result.stopped:
+    reported.append("stopped")
 print(json.dumps([result.exit_status, verdicts, result.broken, reported]))
 """
 
@@ -61,7 +64,14 @@ print(json.dumps([result.exit_status, verdicts, result.broken, reported]))
 def run_suite(tmp_path: Path):
     """Run a suite of these clauses in its own process; return exit status, verdicts, errors and reported lines."""
 
-    def run(*clauses: str, model: str = "", processes: str = "0", conftest: str = "", seconds: float = 60):
+    def run(
+        *clauses: str,
+        model: str = "",
+        processes: str = "0",
+        conftest: str = "",
+        seconds: float = 60,
+        stop_unless: list[str] | None = None,
+    ):
         root = tmp_path / "root"
         mechanism = root / "mechanism"
         mechanism.mkdir(parents=True)
@@ -69,7 +79,7 @@ def run_suite(tmp_path: Path):
         (mechanism / "test_it.py").write_text("from pytest_ipc import clause\n" + "".join(clauses))
         (mechanism / "test_a_model.py").write_text("from pytest_ipc import clause\n" + model)
         done = subprocess.run(
-            [sys.executable, "-c", RUN, root, processes, str(seconds)],
+            [sys.executable, "-c", RUN, root, processes, str(seconds), json.dumps(stop_unless)],
             capture_output=True,
             text=True,
             timeout=60,
@@ -122,6 +132,24 @@ def test_collector_ignores_earlier_files(run_suite):
 def test_one_deviates(run_suite):
     status, verdicts, broken, _ = run_suite(HOLDS, DEVIATES)
     assert (status, verdicts, broken) == (1, {"a.holds": "holds", "a.deviates": "deviates"}, [])
+
+
+@pytest.mark.parametrize("processes", ["0", "1"])
+def test_run_stops_at_the_first_unexpected_deviation(run_suite, processes):
+    last = HOLDS.replace("holds", "last")
+    status, verdicts, broken, reported = run_suite(
+        HOLDS, DEVIATES, model=last, processes=processes, stop_unless=["a.other"]
+    )
+    assert (status, verdicts, broken) == (1, {"a.holds": "holds", "a.deviates": "deviates"}, [])
+    assert reported[-1] == "stopped"
+
+
+def test_run_does_not_stop_at_an_expected_deviation(run_suite):
+    last = HOLDS.replace("holds", "last")
+    status, verdicts, broken, reported = run_suite(HOLDS, DEVIATES, model=last, stop_unless=["a.deviates"])
+    assert (status, broken) == (1, [])
+    assert verdicts == {"a.holds": "holds", "a.deviates": "deviates", "a.last": "holds"}
+    assert reported[-1] == "a.last holds"
 
 
 LEAVES = """

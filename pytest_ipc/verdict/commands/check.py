@@ -14,13 +14,10 @@ from typing import TYPE_CHECKING
 from ..command_error import CommandError, writing
 from ..reports import github
 from ..reports.expectations import bundled
+from . import outputs
 
 if TYPE_CHECKING:  # imports pytest, which other commands do not need
-    from collections.abc import Mapping
-
-    from ..reports.expectations import Expectation
     from ..runner.remote import Platform
-    from ..suite import ClauseTest
 
 __all__ = ["add"]
 
@@ -44,8 +41,10 @@ _EXAMPLES = """\
 examples:
   pytest-ipc check                      all clauses
   pytest-ipc check shm pipe             two mechanisms
+  pytest-ipc check mq_send 'signal(7)'  a call and a manual page
   pytest-ipc check 'shmget.*'           the clauses that match a pattern
   pytest-ipc check --list fifo          show the clauses of a mechanism without running them
+  pytest-ipc check -x -v                stop at the first deviation; show every clause that does not hold
   pytest-ipc check --expect here.toml   fail only for unexpected deviations; pytest-ipc expect writes the file
   pytest-ipc check --expect gvisor-20221219   the same with bundled expectations
   unshare -i pytest-ipc check -n 2      in its own IPC namespace, with two processes
@@ -68,7 +67,26 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     check.add_argument(
-        "names", nargs="*", metavar="NAME", help="A mechanism, a clause id or a pattern of ids; all clauses by default"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="A mechanism, a call, a manual page, a clause id or a pattern of ids; all clauses by default",
+    )
+    check.add_argument(
+        "-v",
+        "--verbose",
+        action="count",
+        default=0,
+        help="Show every clause that does not hold, with all evidence; twice: every clause",
+    )
+    check.add_argument(
+        "-q", "--quiet", action="count", default=0, help="Show a line for each unexpected verdict, and the result"
+    )
+    check.add_argument(
+        "-x", "--exitfirst", action="store_true", help="Stop at the first deviation that is not expected"
+    )
+    check.add_argument(
+        "--durations", type=_count, metavar="N", help="Show the N slowest clauses with their seconds; 0: all"
     )
     check.add_argument(
         "-n",
@@ -92,6 +110,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="Let the models search for hours, with new histories on every run; name the clauses",
     )
     check.add_argument("--report", type=Path, metavar="FILE", help="Also write the verdict to FILE as JSON")
+    outputs.add(check)
     check.add_argument(
         "--name",
         type=_platform_name,
@@ -141,7 +160,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="N",
         help="Judge N platforms at a time (default: all), for platforms that share CPUs",
     )
-    check.add_argument("--list", action="store_true", help="Show the clauses without running them")
+    check.add_argument("--list", action="store_true", help="Show the clauses without running them; with -v their text")
     check.set_defaults(command=_check)
 
 
@@ -176,6 +195,12 @@ def _platform(text: str) -> Platform:
     return Platform(name, words)
 
 
+def _count(text: str) -> int:
+    if not re.fullmatch(r"\d{1,6}", text):
+        raise argparse.ArgumentTypeError(f"the number of clauses must be a non-negative number, not {text!r}")
+    return int(text)
+
+
 def _seconds(text: str) -> float:
     with suppress(ValueError):  # the error below
         if 0 < (seconds := float(text)) < float("inf"):
@@ -202,6 +227,8 @@ def _check(options: argparse.Namespace) -> int:
     if options.list:
         for clause in wanted:
             print(f"{clause.mechanism:<10} {clause.id}")
+            if options.verbose:
+                print(f"           {clause.page}, {clause.section}: {clause.statement}")
         return 0
     try:
         for name in ("pytest_timeout", "xdist", "hypothesis"):
@@ -213,6 +240,7 @@ def _check(options: argparse.Namespace) -> int:
     from ..reports import atomic, expectations
     from ..runner.stop import interrupted_by_signals
 
+    outputs.prepare(options)
     seed = options.shuffle
     if seed == -1:
         seed = random.randrange(1_000_000)
@@ -230,38 +258,7 @@ def _check(options: argparse.Namespace) -> int:
     if options.report is not None:
         with writing("the report", options.report):
             atomic.check_writable(options.report)
+    from . import check_here
+
     with interrupted_by_signals():
-        return _judge(options, root, wanted, seed, expected)
-
-
-def _judge(
-    options: argparse.Namespace,
-    root: Path,
-    wanted: list[ClauseTest],
-    seed: int | None,
-    expected: Mapping[str, Expectation],
-) -> int:
-    """Run the clauses here, show the result and return the exit status."""
-    from ..platform.describe import describe, short_name
-    from ..reports import expectations, writer
-    from ..reports.terminal import Screen, new_console
-    from ..runner.run import run
-
-    console = new_console()
-    screen = Screen(console)
-    platform = describe()
-    screen.begin(platform, len(wanted))
-    if seed is not None:
-        screen.console.print(f"in the random order of --shuffle {seed}")
-    result = run(root, wanted, screen.judged, processes=options.processes, shuffle=seed, thorough=options.thorough)
-    comparison = expectations.compare(result, expected, strict=options.strict)
-    status = comparison.exit_status(result, strict_expect=options.strict_expect)
-    screen.end(result, comparison)
-    if github.is_wanted(options.annotations):
-        for line in github.github(result, comparison):
-            console.out(line, highlight=False)
-    if options.report is not None:
-        found = writer.as_json(options.name or short_name(platform), platform, result, comparison, exit_status=status)
-        with writing("the report", options.report, status=3):
-            writer.write(options.report, found)
-    return 141 if console.reader_left else status
+        return check_here.check(options, root, wanted, seed, expected)

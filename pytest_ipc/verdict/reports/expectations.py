@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..command_error import CommandError
+from ..command_error import CommandError, did_you_mean
 from ..result import ClauseResult, SuiteResult
 from . import input_file
 
@@ -77,7 +77,7 @@ def read(path: Path, clauses: Collection[str] | None = None) -> dict[str, Expect
         if isinstance(error, FileNotFoundError):
             more = f"; `pytest-ipc expect REPORT -o {path}` writes it from a report of `pytest-ipc check --report`"
             if str(path) == path.name:
-                more += f"; bundled expectations are {', '.join(names)}"
+                more += f"; bundled expectations are {', '.join(names)}{did_you_mean(str(path), names)}"
         raise CommandError(f"the expectations {path} cannot be read: {error.strerror}{more}") from error
     except (ValueError, RecursionError) as error:
         raise CommandError(f"{path} is not valid TOML: {error}") from error
@@ -93,6 +93,7 @@ def read(path: Path, clauses: Collection[str] | None = None) -> dict[str, Expect
             found[id] = Expectation(verdict, _reason(path, verdict, id, reason))
     if clauses is not None and (unknown := sorted(found.keys() - set(clauses))):
         more = f", nor are {len(unknown) - 1} others in it" if len(unknown) > 1 else ""
+        more += did_you_mean(unknown[0], clauses)
         raise CommandError(f"{path} expects {unknown[0]!r}, which is not a clause of this suite{more}")
     return found
 

@@ -17,7 +17,18 @@ from rich.text import Text
 from ..result import VERDICTS, ClauseResult, SuiteResult, Verdict
 from .expectations import Comparison, Expectation
 
-__all__ = ["STYLES", "Log", "Screen", "differences", "new_console", "new_progress", "observations", "sentence"]
+__all__ = [
+    "STYLES",
+    "Log",
+    "Screen",
+    "differences",
+    "new_console",
+    "new_progress",
+    "observations",
+    "print_hanging",
+    "sentence",
+    "slowest",
+]
 
 STYLES = {
     "holds": "green",
@@ -60,11 +71,25 @@ def new_progress(console: Console) -> Progress:
     )
 
 
-class Screen:
-    """The progress and the result, on a terminal or line by line in a log."""
+def print_hanging(console: Console, prefix: Text | str, text: Text | str) -> None:
+    """Print *prefix* and *text*; the further lines of a long text begin below its first."""
+    start, body = Text.assemble(prefix), Text.assemble(text)
+    for line in body.wrap(console, max(20, console.width - start.cell_len)) or [body]:
+        line.rstrip()
+        console.print(Text.assemble(start, line), soft_wrap=True)
+        start = Text(" " * start.cell_len)
 
-    def __init__(self, console: Console) -> None:
+
+class Screen:
+    """The progress and the result, on a terminal or line by line in a log.
+
+    With a *verbosity* of 0, unexpected verdicts are shown in full and the others counted; 1 shows every clause that
+    does not hold, 2 every clause; -1 shows a line for each unexpected verdict, and no progress.
+    """
+
+    def __init__(self, console: Console, verbosity: int = 0) -> None:
         self.console = console
+        self.verbosity = verbosity
         self._total = self._done = 0
         self._counts: dict[str, int] = {}
         self._progress = new_progress(console)
@@ -73,8 +98,10 @@ class Screen:
     def begin(self, platform: dict[str, str], total: int) -> None:
         """Show the platform and the number of clauses."""
         self._total = total
+        if self.verbosity < 0:
+            return
         for name, text in platform.items():
-            self.console.print(Text.assemble((f"{name:<13}", "bold"), " ", text))
+            print_hanging(self.console, Text(f"{name:<13} ", style="bold"), text)
         self.console.print()
         self._progress.update(self._task, total=total)
         if self.console.is_terminal:
@@ -84,6 +111,8 @@ class Screen:
 
     def judged(self, _id: str, verdict: Verdict) -> None:
         """Count the verdict of a clause; called once for each."""
+        if self.verbosity < 0:
+            return
         self._counts[verdict.verdict] = self._counts.get(verdict.verdict, 0) + 1
         self._done += 1
         counts = ", ".join(f"{count} {name}" for name, count in sorted(self._counts.items()))
@@ -94,31 +123,37 @@ class Screen:
 
     def end(self, result: SuiteResult, comparison: Comparison) -> None:
         """Show the verdicts and their comparison with the expectations."""
-        self._progress.stop()
-        self.console.print()
-        for verdict in _REPORTED:
+        if self.verbosity >= 0:
+            self._progress.stop()
+        if self.console.is_terminal and self.verbosity >= 0:  # without a terminal the progress ends with an empty line
+            self.console.print()
+        unexpected = {found.id for found in comparison.unexpected}
+        for verdict in VERDICTS if self.verbosity > 1 else _REPORTED:
             for found in result.results:
-                if found.verdict.verdict == verdict:
+                if found.verdict.verdict == verdict and (
+                    self.verbosity > 0 or verdict == "broken" or found.id in unexpected
+                ):
                     self._show(found, comparison.as_expected.get(found.id))
         for text in result.broken:
-            self.console.print(Text.assemble(("broken    ", STYLES["broken"]), " ", text))
-        self.console.print(self._table(result))
-        for line in differences(comparison):
-            self.console.print(line)
+            print_hanging(self.console, Text.assemble(("broken    ", STYLES["broken"]), " "), text)
+        if self.verbosity >= 0:
+            self.console.print(self._table(result))
+            for line in differences(comparison):
+                print_hanging(self.console, "", line)
         self.console.print(Text(sentence(result, comparison), style="bold"))
 
     def _show(self, result: ClauseResult, known: Expectation | None) -> None:
         verdict = result.verdict
-        self.console.print(
-            Text.assemble(
-                (f"{verdict.verdict:<9}", STYLES[verdict.verdict]),
-                " ",
-                (result.id, "bold"),
-                f"  {result.page}, {result.section}",
+        start = Text.assemble((f"{verdict.verdict:<9}", STYLES[verdict.verdict]), " ")
+        if self.verbosity < 0:
+            print_hanging(
+                self.console, start, Text.assemble((result.id, "bold"), f"  {verdict.observed or verdict.reason}")
             )
-        )
-        for line in (result.statement, *observations(result, known)):
-            self.console.print(Text(f"          {line}"))
+            return
+        print_hanging(self.console, start, Text.assemble((result.id, "bold"), f"  {result.page}, {result.section}"))
+        print_hanging(self.console, " " * 10, result.statement)
+        for name, text in observations(result, known, everything=self.verbosity > 0):
+            print_hanging(self.console, " " * 10 + name, text)
 
     def _table(self, result: SuiteResult) -> Table:
         shown = [verdict for verdict in reversed(VERDICTS) if verdict != "broken" or result.count("broken")]
@@ -133,25 +168,28 @@ class Screen:
         return table
 
 
-def observations(result: ClauseResult, known: Expectation | None) -> list[str]:
-    """Return the lines about a clause that does not hold, beyond its statement."""
+def observations(result: ClauseResult, known: Expectation | None, *, everything: bool = False) -> list[tuple[str, str]]:
+    """Return the lines about a clause beyond its statement: what is said, and the text.
+
+    Of the evidence the position and the last call, or with *everything* all calls.
+    """
     verdict = result.verdict
     lines = []
     if verdict.verdict == "deviates":
         if verdict.expected != result.statement:
-            lines.append(f"expected: {verdict.expected}")
-        lines.append(f"observed: {verdict.observed}")
-        if verdict.evidence:  # the position and the last call; the report has all of them
-            lines.append(f"seen at:  {verdict.evidence[0]}")
-            shown = verdict.evidence[1:]
-            if all(map(_CALL.match, shown)):
-                lines += [f"after:    {call}" for call in shown[-1:]]
+            lines.append(("expected: ", verdict.expected))
+        lines.append(("observed: ", verdict.observed))
+        if verdict.evidence:
+            lines.append(("seen at:  ", verdict.evidence[0]))
+            calls = verdict.evidence[1:]
+            if all(map(_CALL.match, calls)):
+                lines += [("after:    ", call) for call in (calls if everything else calls[-1:])]
             else:  # a history of several processes, shown whole
-                lines += shown
-    else:
-        lines.append(verdict.reason)
+                lines += [("", call) for call in calls]
+    elif verdict.reason:
+        lines.append(("", verdict.reason))
     if known is not None:
-        lines.append(f"expected of this platform: {known.reason}")
+        lines.append(("", f"expected of this platform: {known.reason}"))
     return lines
 
 
@@ -175,6 +213,8 @@ def sentence(result: SuiteResult, comparison: Comparison) -> str:
     """Return the result as one sentence."""
     if result.interrupted:
         return f"Interrupted after {len(result.results)} clauses; the others are not judged."
+    if result.stopped:
+        return f"Stopped at an unexpected deviation after {len(result.results)} clauses; the others are not judged."
     if result.exit_status == 3:
         return "The suite itself failed: no verdict on the platform."
     judged = result.count("holds") + result.count("deviates")
@@ -188,3 +228,9 @@ def sentence(result: SuiteResult, comparison: Comparison) -> str:
     if not judged:
         return "No clause could be judged here."
     return f"This platform passes all {judged} clauses that could be judged."
+
+
+def slowest(result: SuiteResult, count: int) -> list[str]:
+    """Return a line for each of the *count* slowest clauses, or of all with 0, the slowest first."""
+    ordered = sorted(result.results, key=lambda found: (-found.duration, found.id))
+    return [f"{found.duration:8.3f} s  {found.id}" for found in ordered[: count or None]]

@@ -69,8 +69,8 @@ class Listener(Protocol):
     def began(self, platform: Platform) -> None:
         """Handle a platform that has started and described itself."""
 
-    def judged(self, platform: Platform, id: str, verdict: Verdict) -> None:
-        """Handle the verdict of a clause on a platform."""
+    def judged(self, platform: Platform, id: str, verdict: Verdict) -> bool:
+        """Handle the verdict of a clause on a platform. Return whether it ends the run there."""
 
     def ended(self, platform: Platform) -> None:
         """Handle a platform that has its result or its refusal."""
@@ -205,7 +205,8 @@ class _Talk:
         elif word == "judged":
             self._last, verdict = content[0], _verdict(content[1:])
             self._heard[self._last] = verdict
-            self._listener.judged(self.platform, self._last, verdict)
+            if self._listener.judged(self.platform, self._last, verdict):
+                self._end(SuiteResult(self._results(), stopped=True))
         elif word == "done":
             results = [self._result(id, _verdict(fields), seconds) for id, *fields, seconds in content["results"]]
             self._end(SuiteResult(results, content["broken"], content["interrupted"]))
@@ -279,7 +280,7 @@ class _Talk:
         """End the process if it still runs, and close the connection."""
         if self._process is not None:
             result = self.platform.result
-            if result is not None and not result.broken and not result.interrupted:
+            if result is not None and not (result.broken or result.interrupted or result.stopped):
                 with suppress(subprocess.TimeoutExpired):  # it is ended below
                     self._process.wait(_SECONDS_TO_END)
             self._kill()

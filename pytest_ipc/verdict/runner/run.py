@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import pytest
@@ -57,15 +57,22 @@ CLAUSE_SECONDS = 60.0
 class _Listener:
     """A pytest plugin that receives every report; in a distributed run, those of all workers."""
 
-    def __init__(self, root: Path, wanted: list[ClauseTest], judged: Callable[[str, Verdict], None]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        wanted: list[ClauseTest],
+        judged: Callable[[str, Verdict], None],
+        stop_unless: Collection[str] | None,
+    ) -> None:
         self._clauses = {f"{clause.path.relative_to(root)}::{clause.function}": clause.id for clause in wanted}
         self._judged = judged
+        self._stop_unless = stop_unless
         self._left: Counter[str] = Counter()  # by clause, its tests that have not ended
         self._heard: dict[str, list[Verdict]] = {}
         self._facts: dict[str, dict[str, str]] = {}
         self._durations: dict[str, float] = {}
         self.broken: list[str] = []
-        self.interrupted = False
+        self.interrupted = self.stopped = False
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._expect(item.nodeid for item in session.items)
@@ -84,7 +91,11 @@ class _Listener:
         if report.when == "teardown" and id is not None:
             self._left[id] -= 1
             if not self._left[id] and id in self._heard:
-                self._judged(id, worst(self._heard[id]))
+                verdict = worst(self._heard[id])
+                self._judged(id, verdict)
+                if self._stop_unless is not None and verdict.verdict == "deviates" and id not in self._stop_unless:
+                    self.stopped = True
+                    raise pytest.Session.Interrupted(id)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         self.interrupted = not isinstance(
@@ -155,13 +166,15 @@ def run(
     processes: str = "0",
     shuffle: int | None = None,
     thorough: bool = False,
+    stop_unless: Collection[str] | None = None,
 ) -> SuiteResult:
     """Run *wanted* and report the verdict on each clause when the last of its tests has ended.
 
     *processes* is pytest-xdist's -n. SIGINT, SIGTERM and SIGHUP end the run; its result has the clauses judged so far.
-    *thorough* models run without an end, so that no clause has a time limit then.
+    *thorough* models run without an end, so that no clause has a time limit then. The run stops at a clause that
+    deviates, unless it is in *stop_unless*; None never stops.
     """
-    listener = _Listener(root, wanted, judged)
+    listener = _Listener(root, wanted, judged, stop_unless)
     sys.executable = bundle_main.python()  # the suite starts programs, and pytest-xdist its workers
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # in the environment, for the workers
     os.environ["HYPOTHESIS_NO_PLUGINS"] = "1"
@@ -189,6 +202,8 @@ def run(
     result = SuiteResult(listener.results(), listener.broken)
     if listener.interrupted:
         result.interrupted = stop.signo
+    elif listener.stopped:
+        result.stopped = True
     else:
         result.broken += [f"{id} gave no verdict" for id in listener.silent()]
         if status in (pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR) and not result.broken:
