@@ -64,8 +64,11 @@ def test_file_has_a_table_for_each_verdict(tmp_path):
             "[deviates]\n'a.b' = 'x'\n[absent]\n'a.b' = 'x'\n",
             "'a.b' is in two tables, deviates and absent",
         ),
-        ("[deviates]\n'a.x' = 'x'\n", "expects 'a.x', which is not a clause of this suite$"),
-        ("[deviates]\n'a.x' = 'x'\n'a.y' = 'x'\n'a.z' = 'x'\n", "'a.x', .* this suite, nor are 2 others in it$"),
+        ("[deviates]\n'a.x' = 'x'\n", "expects 'a.x', which is not a clause of this suite(; did you mean a.*)?$"),
+        (
+            "[deviates]\n'a.x' = 'x'\n'a.y' = 'x'\n'a.z' = 'x'\n",
+            "'a.x', .* this suite, nor are 2 others in it(; did you mean a.*)?$",
+        ),
     ],
 )
 def test_invalid_expectations_raise_expectation_error(tmp_path, text, sentence):

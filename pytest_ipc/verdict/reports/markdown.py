@@ -53,8 +53,8 @@ def _platform(judged: Judged) -> Iterator[str]:
     if wrong:
         yield f"### {_text(judged.name)}: {len(wrong)} unexpected\n\n"
     yield from map(_clause, wrong)
-    if healed := judged.comparison.unexpectedly_holding:
-        yield f"### {_text(judged.name)}: {len(healed)} unexpectedly hold\n\n{_ids(list(healed))}\n"
+    if holding := judged.comparison.unexpectedly_holding:
+        yield f"### {_text(judged.name)}: {len(holding)} unexpectedly hold\n\n{_ids(list(holding))}\n"
     if expected := judged.comparison.as_expected:
         yield _folded(f"{judged.name}: {len(expected)} as expected", _ids(list(expected)))
 
