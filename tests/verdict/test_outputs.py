@@ -78,7 +78,12 @@ def judged(
 ) -> Judged:
     result = SuiteResult([reports.result(id, verdict) for id, verdict in verdicts.items()], more.pop("broken", []))
     comparison = expectations.compare(result, expected or {}, strict=strict)
-    facts = {"name": "box", "platform": reports.PLATFORM, "started": datetime(2026, 1, 1, tzinfo=UTC), "seconds": 1.5}
+    facts: dict[str, Any] = {
+        "name": "box",
+        "platform": reports.PLATFORM,
+        "started": datetime(2026, 1, 1, tzinfo=UTC),
+        "seconds": 1.5,
+    }
     return Judged(**facts | {"result": result, "comparison": comparison} | more)
 
 
