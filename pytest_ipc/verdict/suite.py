@@ -32,6 +32,7 @@ class ClauseTest:
     statement: str = ""
     since: str = ""  # the kernel or libc that introduced it
     level: str = ""  # the level, if the clause sets it
+    line: int = 0
 
     @property
     def nodeid(self) -> str:
@@ -88,7 +89,7 @@ def _of_file(path: Path) -> Iterator[ClauseTest]:
                             for name in ("since", "level")
                         )
                         facts = page, section, statement, since, level
-                        yield ClauseTest(id, path.parent.name, path, node.name, *facts)
+                        yield ClauseTest(id, path.parent.name, path, node.name, *facts, line=node.lineno)
 
 
 def _text(word: ast.expr, named: dict[str, str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,9 @@ import pytest
 from pytest_ipc.verdict.command_error import CommandError
 from pytest_ipc.verdict.reports import atomic, input_file
 from pytest_ipc.verdict.runner import build_bundle
+
+from .browser import Browser, browser, program
+from .pages import BOX, HOST, write
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +51,20 @@ def device(tmp_path: Path) -> Callable[[int, int], Path]:
         return path
 
     return make
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Yield a browser for all tests of this file."""
+    if program() is None:
+        pytest.skip("needs Chromium")
+    with browser(tmp_path_factory.mktemp("browser")) as found:
+        yield found
+
+
+@pytest.fixture
+def page(chromium: Browser, tmp_path: Path) -> Browser:
+    """Return the page of HOST and BOX, opened."""
+    chromium.resize(1200, 900)
+    chromium.open(f"file://{write(tmp_path, host=HOST, box=BOX)}")
+    return chromium

@@ -52,7 +52,9 @@ def test_result_without_expectations(shown):
     assert not [line for line in lines if line.startswith("unexpected")]
     assert "          expected: EEXIST" in lines
     seen = lines.index("          seen at:  shm/test_shmget.py:42: shmget(key, 1, flags)")
-    assert lines[seen + 1] == "          after:    shmget(5, 1, 1920) = 7"  # the last call; the report has the others
+    assert (
+        lines[seen + 1] == "          after:    shmget(5, 1, IPC_CREAT | IPC_EXCL | 0600) = 7"
+    )  # the last call; the report has the others
 
 
 def test_result_with_one_expected_deviation(shown):
@@ -92,8 +94,8 @@ def test_verbose_shows_every_clause_that_does_not_hold_and_all_evidence(shown):
     assert "absent    a.four  a(2), ERRORS" in lines
     assert "          ENOSYS: Function not implemented" in lines
     assert [line for line in lines if "after:" in line] == [
-        "          after:    shmget(5, 1, 1920) = 6",
-        "          after:    shmget(5, 1, 1920) = 7",
+        "          after:    shmget(5, 1, IPC_CREAT | IPC_EXCL | 0600) = 6",
+        "          after:    shmget(5, 1, IPC_CREAT | IPC_EXCL | 0600) = 7",
     ]
     assert not [line for line in lines if line.startswith("holds ")]
     assert "holds     a.three  a(2), ERRORS" in shown(verbosity=2)

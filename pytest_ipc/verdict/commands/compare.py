@@ -22,6 +22,7 @@ examples:
   pytest-ipc compare host.json gvisor.json             in the terminal
   pytest-ipc compare *.json --html matrix.html         as a page to read, search and share; one file, no network
   pytest-ipc compare --changes monday.json today.json  the changes of a platform
+  pytest-ipc compare --history */*.json --html m.html  the latest report of each platform, with its history
 
 exit status:
   0  compared    1  with --changes: the last report has a new deviation
@@ -44,6 +45,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--html", type=Path, metavar="FILE", help="Also write the comparison to FILE as a page for a browser"
     )
     parser.add_argument("--changes", action="store_true", help="Show the changes of one platform, ordered by date")
+    parser.add_argument(
+        "--history",
+        action="store_true",
+        help="Compare the latest report of each name, and show its earlier reports as its history",
+    )
     parser.set_defaults(command=_compare)
 
 
@@ -62,7 +68,12 @@ def _compare(options: argparse.Namespace) -> int:
 
     reader = Reader()
     reports = [reader.read(path) for path in options.reports]
-    matrix = (over_time if options.changes else by_platform)(reports, reader.clauses)
+    if options.changes and options.history:
+        raise CommandError("--changes and --history cannot be combined: the columns are reports, or platforms")
+    if options.changes:
+        matrix = over_time(reports, reader.clauses)
+    else:
+        matrix = by_platform(reports, reader.clauses, history=options.history)
     if options.html is not None:
         with writing("the page", options.html):
             atomic.write(options.html, render(matrix))

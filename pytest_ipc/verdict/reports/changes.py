@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ..result import Verdict
-from .matrix import Matrix
+from .matrix import INCIDENTAL, Matrix
 from .reader import Report
 
-__all__ = ["Change", "Step", "steps"]
-
-# The namespaces have other ids after each boot; that is not a change of the platform.
-_INCIDENTAL = {"namespaces"}
+__all__ = ["Change", "Step", "step", "steps"]
 
 
 @dataclass(frozen=True)
@@ -52,12 +49,13 @@ class Step:
 
 def steps(matrix: Matrix) -> list[Step]:
     """Return the differences between successive reports of *matrix*, from the oldest on."""
-    return [_step(before, after) for before, after in pairwise(matrix.reports)]
+    return [step(before, after) for before, after in pairwise(matrix.reports)]
 
 
-def _step(before: Report, after: Report) -> Step:
+def step(before: Report, after: Report) -> Step:
+    """Return the differences of a report from the one before."""
     mine, yours = before.platform | {"pytest-ipc": before.suite}, after.platform | {"pytest-ipc": after.suite}
-    names = [name for name in dict.fromkeys([*mine, *yours]) if name not in _INCIDENTAL]
+    names = [name for name in dict.fromkeys([*mine, *yours]) if name not in INCIDENTAL]
     platform = {
         name: (mine.get(name, "unknown"), yours.get(name, "unknown"))
         for name in names

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from ..result import VERDICTS, ClauseResult
+from .flag_names import named
 from .judged import Judged
 from .terminal import sentence
 
@@ -68,7 +69,7 @@ def _clause(found: ClauseResult) -> str:
         lines.append(f"- {_text(verdict.reason)}")
     lines.append(f"- again: `pytest-ipc check {found.id}`")
     if verdict.evidence:
-        lines += ["", _code("\n".join(verdict.evidence))]
+        lines += ["", _code("\n".join(map(named, verdict.evidence)))]
     return _folded(f"{found.id} {verdict.verdict}, {found.page}, {found.section}", "\n".join(lines))
 
 

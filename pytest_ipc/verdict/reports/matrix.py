@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from ..command_error import CommandError
 from ..result import VERDICTS, Verdict
 from .reader import Clause, Report
 
 __all__ = ["Group", "Matrix", "Row", "by_platform", "over_time"]
+
+# The parts of a description that change without a change of the platform: namespaces have other ids after each boot.
+INCIDENTAL = {"namespaces"}
+
+# The verdicts that say how the platform behaves; absent and untested clauses were not tried.
+_JUDGED = ("holds", "disputed", "deviates")
 
 
 @dataclass(frozen=True)
@@ -41,28 +47,67 @@ class Group:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The groups, the worst first, and the reports with their labels."""
+    """The groups, the worst first, and the reports with their labels.
+
+    `earlier` are the older reports of a platform by its label, the oldest first; `flaky` the clauses that were judged
+    differently on it while it was the same. `over_time` is whether the labels are dates of one platform.
+    """
 
     labels: list[str]
     reports: Sequence[Report]
     groups: list[Group]
+    earlier: Mapping[str, list[Report]] = field(default_factory=dict)
+    flaky: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    over_time: bool = False
 
     def counts(self, column: int) -> Counter[str]:
         """Return the number of clauses with each verdict in the report of *column*."""
         return Counter(found.verdict for found in self.reports[column].verdicts.values())
 
 
-def by_platform(reports: Sequence[Report], clauses: Mapping[str, Clause]) -> Matrix:
-    """Compare platforms, in the order given. CommandError for two reports of one name."""
+def by_platform(reports: Sequence[Report], clauses: Mapping[str, Clause], *, history: bool = False) -> Matrix:
+    """Compare platforms, in the order given.
+
+    With *history*, several reports of one name are one platform over time: the latest is compared, the others are
+    `earlier`. CommandError for two reports of one name without it.
+    """
+    if history:
+        return _with_history(reports, clauses)
     owners: dict[str, Report] = {}
     for report in reports:
         other = owners.setdefault(report.name, report)
         if other is not report:
             raise CommandError(
                 f"{other.path} and {report.path} both have the name {report.name!r}: "
-                "rename one (check --name), or show the changes between them (compare --changes)"
+                "rename one (check --name), or show the changes between them (compare --changes), "
+                "or the latest with the others as its history (compare --history)"
             )
     return _matrix([report.name for report in reports], reports, clauses)
+
+
+def _with_history(reports: Sequence[Report], clauses: Mapping[str, Clause]) -> Matrix:
+    named: dict[str, list[Report]] = {}
+    for report in reports:
+        named.setdefault(report.name, []).append(report)
+    for those in named.values():
+        those.sort(key=lambda report: report.date)
+    matrix = _matrix(list(named), [those[-1] for those in named.values()], clauses)
+    earlier = {name: those[:-1] for name, those in named.items() if len(those) > 1}
+    flaky = {name: _flaky(those) for name, those in named.items()}
+    return replace(matrix, earlier=earlier, flaky=flaky)
+
+
+def _flaky(reports: Sequence[Report]) -> frozenset[str]:
+    """Return the clauses that several *reports* judge differently where suite and platform are the same."""
+    heard: dict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
+    found = set()
+    for report in reports:
+        facts = sorted(f"{name}: {text}" for name, text in report.platform.items() if name not in INCIDENTAL)
+        verdicts = heard[(report.suite, *facts)]
+        for id, verdict in report.verdicts.items():
+            if verdict.verdict in _JUDGED and verdicts.setdefault(id, verdict.verdict) != verdict.verdict:
+                found.add(id)
+    return frozenset(found)
 
 
 def over_time(reports: Sequence[Report], clauses: Mapping[str, Clause]) -> Matrix:
@@ -72,7 +117,9 @@ def over_time(reports: Sequence[Report], clauses: Mapping[str, Clause]) -> Matri
     ordered = sorted(reports, key=lambda report: report.date)
     is_one = len({report.name for report in ordered}) == 1
     labels = [report.date if is_one else f"{report.name}, {report.date}" for report in ordered]
-    return _matrix(labels, ordered, clauses)
+    matrix = _matrix(labels, ordered, clauses)
+    flaky = _flaky(ordered) if is_one else frozenset()
+    return replace(matrix, flaky=dict.fromkeys(labels, flaky), over_time=True)
 
 
 def _matrix(labels: list[str], reports: Sequence[Report], clauses: Mapping[str, Clause]) -> Matrix:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from ..result import VERDICTS, ClauseResult, SuiteResult, Verdict
 from .expectations import Comparison, Expectation
+from .flag_names import named
 
 __all__ = [
     "STYLES",
@@ -183,7 +184,7 @@ def observations(result: ClauseResult, known: Expectation | None, *, everything:
             lines.append(("seen at:  ", verdict.evidence[0]))
             calls = verdict.evidence[1:]
             if all(map(_CALL.match, calls)):
-                lines += [("after:    ", call) for call in (calls if everything else calls[-1:])]
+                lines += [("after:    ", named(call)) for call in (calls if everything else calls[-1:])]
             else:  # a history of several processes, shown whole
                 lines += [("", call) for call in calls]
     elif verdict.reason:
