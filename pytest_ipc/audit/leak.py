@@ -29,6 +29,7 @@ class Leak:
     proof: str
     remedy: str
     key: Hashable = None
+    is_held: bool = False  # by a Python object, with which it ends
 
     @property
     def is_proved(self) -> bool:
@@ -80,6 +81,10 @@ class Detector:
     def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
         """Return the command or call that removes or restores it, or ""."""
         return ""
+
+    def is_held(self, key: Hashable, after: Snapshot) -> bool:
+        """Return whether it ends with a Python object: a failed test's traceback keeps those it held."""
+        return False
 
     def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
         """Remove or restore it. Return whether that is possible. OSError."""

@@ -15,9 +15,10 @@ from typing import Any
 from ..kernel.waiting import Deadline
 from ..processes import history
 from ..unpatched import signal
+from .kept import add_kept
 from .leak import Detector, Leak, Snapshot
 from .origin import Origin
-from .owned import find_owned
+from .owned import Owned, find_owned
 
 __all__ = ["Audit", "Charges", "Findings"]
 
@@ -131,14 +132,19 @@ class Audit:
             try:
                 keys = [key for key in detector.differences(before[kind], after) if wanted(kind, key)]
                 if keys:
-                    owned = owned or find_owned()
-                    owned.signals |= self._signals_owned
+                    owned = owned or self._owned()
                     keys = [key for key in keys if not detector.is_owned(key, after, owned)]
             except Exception as error:  # noqa: BLE001 - a detector never fails a test
                 self._note_failure(kind, error)
                 continue
             if keys:
                 found.append((detector, keys))
+        return found
+
+    def _owned(self) -> Owned:
+        found = find_owned()
+        found.signals |= self._signals_owned
+        add_kept(found)
         return found
 
     def _judge(self, detector: Detector, keys: list[Hashable], before: Snapshot, after: Snapshot) -> Iterator[Leak]:
@@ -149,7 +155,7 @@ class Audit:
                     what, remedy = detector.describe(key, before, after), detector.remedy(key, before, after)
                     if detector.place in self._origin.isolated:
                         remedy = "it ends with the namespace of the run"
-                    yield Leak(detector.kind, what, proof, remedy, key)
+                    yield Leak(detector.kind, what, proof, remedy, key, detector.is_held(key, after))
             except FileNotFoundError:
                 continue  # it is gone by now
             except Exception as error:  # noqa: BLE001 - a detector never fails a test

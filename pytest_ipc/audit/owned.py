@@ -13,10 +13,11 @@ __all__ = ["Owned", "find_owned"]
 
 @dataclass
 class Owned:
-    """Descriptors, process ids, addresses of mappings, ids and names of objects that fixtures own."""
+    """Descriptors, process ids, thread ids, addresses of mappings, ids and names of objects that fixtures own."""
 
     descriptors: set[int] = field(default_factory=set)
     processes: set[int] = field(default_factory=set)
+    threads: set[int] = field(default_factory=set)
     addresses: set[int] = field(default_factory=set)
     ids: set[int] = field(default_factory=set)
     names: set[str] = field(default_factory=set)

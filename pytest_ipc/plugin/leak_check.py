@@ -22,8 +22,6 @@ from .leak_policy import Policy, of_marker, of_text
 __all__ = ["LeakCheck", "LeakSummary"]
 
 PROPERTY = "ipc_leak"
-# What ends with the Python objects that hold it; the traceback of a failure keeps those of its frames.
-_HELD_BY_OBJECTS = {"descriptors", "mappings", "locks", "abstract-sockets"}
 _SHOWN = 5  # leaks of a kind in the summary
 
 
@@ -156,8 +154,8 @@ class LeakCheck:
         errors: list[str] = []
         findings = self._audit.end(kinds, fix, [entry.charges for entry in ended])
         for leak in _beyond(findings, policy):
-            if self._failed and leak.kind in _HELD_BY_OBJECTS:
-                continue
+            if self._failed and leak.is_held:
+                continue  # its traceback keeps the objects of its frames
             if self._is_worker and not leak.is_proved:
                 continue  # as likely of another worker
             self._note(item, leak, leak in findings.restored, lines)

@@ -17,9 +17,10 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 RECORDING = Path(__file__).parent / "recording"
 REPEATED = 10  # how often tests whose outcome differs run without the plugin
@@ -149,12 +150,12 @@ def pip(*arguments: object) -> None:
         raise RuntimeError(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
 
 
-def cpython(folder: Path) -> Suite:
-    """Return the suite of this Python, which runs in an empty folder."""
+def cpython(folder: Path, names: Sequence[str] = CPYTHON) -> Suite:
+    """Return the suite of this Python, or modules of it by name, which runs in an empty folder."""
     place = Path(sysconfig.get_paths()["stdlib"]) / "test"
     home = folder / "cpython"
     home.mkdir(parents=True, exist_ok=True)
-    tests = tuple(str(place / f"{name}.py") for name in CPYTHON if (place / f"{name}.py").exists())
+    tests = tuple(str(place / f"{name}.py") for name in names if (place / f"{name}.py").exists())
     return Suite(home, tests, ("--rootdir", str(place), "--confcutdir", str(place), "-c", os.devnull), least=300)
 
 
@@ -187,8 +188,16 @@ class Run:
     output: str
 
 
-def run(suite: Suite, tests: tuple[str, ...], *, plugin: bool) -> Run:
-    """Run tests of a suite. RuntimeError if the run gave no outcomes."""
+def run(
+    suite: Suite,
+    tests: tuple[str, ...],
+    *,
+    plugin: bool,
+    options: tuple[str, ...] = (),
+    modules: tuple[Path, ...] = (),
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Run:
+    """Run tests of a suite with further options, modules and variables. RuntimeError if the run gave no outcomes."""
     with tempfile.NamedTemporaryFile() as file, tempfile.TemporaryFile() as output:
         command = [
             sys.executable,
@@ -202,17 +211,18 @@ def run(suite: Suite, tests: tuple[str, ...], *, plugin: bool) -> Run:
             "-o",
             "addopts=",
         ]
-        command += [*suite.options, *([] if plugin else ["-p", "no:ipc"]), *tests]
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(map(str, [*suite.modules, RECORDING])),
+        command += [*suite.options, *options, *([] if plugin else ["-p", "no:ipc"]), *tests]
+        variables = os.environ | {
+            "PYTHONPATH": os.pathsep.join(map(str, [*suite.modules, RECORDING, *modules])),
             "OUTCOMES": file.name,
             "PYTHONDONTWRITEBYTECODE": "1",
             **suite.environment,
+            **environment,
         }
         status = subprocess.run(
             command,
             cwd=suite.folder,
-            env=environment,
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

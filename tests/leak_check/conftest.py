@@ -23,12 +23,15 @@ class Found:
     made: set[str]
 
     def kinds(self, test: str) -> set[str]:
-        """Return the kinds of the leaks that *test* is charged with, by proof; and of guesses those that are planted.
+        """Return the kinds of the leaks that *test* is charged with, as lines() does."""
+        return {line.partition(":")[0] for line in self.lines(test)}
+
+    def lines(self, test: str) -> list[str]:
+        """Return the leaks that *test* is charged with, by proof; and of guesses those that are planted.
 
         Other tests on this machine make and remove objects at the same time, so that one may be taken for this test's.
         """
-        lines = [line for line in self.leaks.get(test, []) if "perhaps of this test" not in line or "planted" in line]
-        return {line.partition(":")[0] for line in lines}
+        return [line for line in self.leaks.get(test, []) if "perhaps of this test" not in line or "planted" in line]
 
 
 @pytest.fixture

@@ -261,6 +261,10 @@ def mounts():
     os.rmdir(place)
 
 
+class Pool:
+    """A class of a library with an executor."""
+
+
 def handler(_signo, _frame):
     pass
 

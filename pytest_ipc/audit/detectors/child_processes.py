@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 
@@ -32,14 +31,13 @@ class Processes(Detector):
         return dict.fromkeys(children_of("self"))
 
     def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
-        """Yield the new children, except helpers that live as long as this process."""
-        helpers = _helpers()
+        """Yield the new children, except reapers of other runs."""
         for key in after:
-            if key not in before and key not in helpers and not is_reaper(int(str(key))):
+            if key not in before and not is_reaper(int(str(key))):
                 yield key
 
     def is_owned(self, key: Hashable, after: Snapshot, owned: Owned) -> bool:
-        """Return whether a fixture has started it."""
+        """Return whether a fixture has started it, or a library for the whole process."""
         return key in owned.processes
 
     def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
@@ -69,17 +67,6 @@ class Processes(Detector):
 
 def _row(key: Hashable) -> Row | None:
     return row_of(int(str(key)))
-
-
-def _helpers() -> set[int]:
-    found = set()
-    for module, name, attribute in (
-        ("multiprocessing.resource_tracker", "_resource_tracker", "_pid"),
-        ("multiprocessing.forkserver", "_forkserver", "_forkserver_pid"),
-    ):
-        if isinstance(pid := getattr(getattr(sys.modules.get(module), name, None), attribute, None), int):
-            found.add(pid)
-    return found
 
 
 DETECTORS: dict[str, Callable[[], Detector]] = {"processes": Processes}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 
@@ -31,15 +30,15 @@ class Descriptors(Detector):
         return found
 
     def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
-        """Yield the numbers that are open now but were not, except those of known helpers."""
-        helpers = _of_helpers()
+        """Yield the numbers that are open now but were not, except that of the ledger."""
+        own = ledger.current().descriptor() if ledger.is_open() else -1
         for key in after:
-            if key not in before and int(str(key)) not in helpers and _target(key):
+            if key not in before and int(str(key)) != own and _target(key):
                 yield key
 
     def is_owned(self, key: Hashable, after: Snapshot, owned: Owned) -> bool:
-        """Return whether a fixture holds it."""
-        return int(str(key)) in owned.descriptors
+        """Return whether a fixture holds it, or a library for the whole process."""
+        return int(str(key)) in owned.descriptors or _is_second(key, owned)
 
     def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
         """Return the number and what it refers to."""
@@ -48,6 +47,10 @@ class Descriptors(Detector):
     def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
         """Return the call that closes it."""
         return f"os.close({key}) closes it"
+
+    def is_held(self, key: Hashable, after: Snapshot) -> bool:
+        """Return True."""
+        return True
 
     def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
         """Close its file. The number then refers to /dev/null: a Python object may still own it, and close it later."""
@@ -65,16 +68,20 @@ def _target(key: Hashable) -> str:
     return ""
 
 
-def _of_helpers() -> set[int]:
-    """Return the descriptors of the ledger and of multiprocessing's helpers, which live as long as the process."""
-    found = {ledger.current().descriptor()} if ledger.is_open() else set[int]()
-    for module, name, attributes in (
-        ("multiprocessing.resource_tracker", "_resource_tracker", ("_fd",)),
-        ("multiprocessing.forkserver", "_forkserver", ("_forkserver_alive_fd",)),
-    ):
-        helper = getattr(sys.modules.get(module), name, None)
-        found.update(fd for each in attributes if isinstance(fd := getattr(helper, each, None), int))
-    return found
+def _is_second(key: Hashable, owned: Owned) -> bool:
+    """Return whether it refers to the nameless file of another that is owned: an mmap object has its own descriptor."""
+    if not _target(key).endswith(" (deleted)"):
+        return False
+    file = os.fstat(int(str(key)))
+    return any(_is_same(fd, file) for fd in owned.descriptors)
+
+
+def _is_same(fd: int, file: os.stat_result) -> bool:
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return False  # it is closed
+    return (found.st_dev, found.st_ino) == (file.st_dev, file.st_ino)
 
 
 DETECTORS: dict[str, Callable[[], Detector]] = {"descriptors": Descriptors}

@@ -71,6 +71,10 @@ class PosixNames(Detector):
         """Return the command that removes it."""
         return f"`rm {self._folder}/{key}` removes it"
 
+    def is_held(self, key: Hashable, after: Snapshot) -> bool:
+        """Return whether it is of a lock or semaphore of multiprocessing, which removes the name at its end."""
+        return self.kind == "posix-sem" and str(key).startswith("sem.mp-")
+
     def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
         """Unlink it."""
         if self.kind == "posix-mq":

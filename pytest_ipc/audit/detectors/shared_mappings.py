@@ -14,6 +14,9 @@ __all__ = ["DETECTORS"]
 
 _SHARED = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) ..?.?s [0-9a-f]+ \S+ \d+ *(.*)$", re.MULTILINE)
 
+# A table of glibc that iconv(3) maps, with the first conversion by the locale, and keeps.
+_OF_LIBC = b"/gconv-modules.cache"
+
 
 class Mappings(Detector):
     """Each shared mapping by address. The list is read again only if the size of the address space has changed.
@@ -30,7 +33,7 @@ class Mappings(Detector):
         """Return the shared mappings: end and file by start."""
         pages = contents("/proc/self/statm").split(b" ", 1)[0]
         if self._listed is None or self._listed[0] != pages:
-            rows = _SHARED.findall(contents("/proc/self/maps"))
+            rows = [row for row in _SHARED.findall(contents("/proc/self/maps")) if not row[2].endswith(_OF_LIBC)]
             self._listed = (
                 pages,
                 {int(start, 16): (int(end, 16), path.decode(errors="replace")) for start, end, path in rows},
@@ -54,6 +57,10 @@ class Mappings(Detector):
             if after[key][1].startswith("/SYSV")
             else "munmap(2), or close() of the mmap, unmaps it"
         )
+
+    def is_held(self, key: Hashable, after: Snapshot) -> bool:
+        """Return True."""
+        return True
 
     def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
         """Detach a segment. Other mappings may still be referred to by Python objects, whose use would be a SIGSEGV."""

@@ -1,0 +1,149 @@
+"""What libraries keep for the whole process by design, once a test has used them: it is not a leak of that test.
+
+The rule: an object that a library holds in a variable of its own module, reuses, and never gives back before the
+process ends. The tables name these variables. What a test holds in variables of its own is a leak, except an executor
+of concurrent.futures in a variable of any module or class, which may be a library's.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+import sys
+from collections.abc import Callable, Iterator
+from ctypes import addressof, c_char
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, GeneratorType, ModuleType
+from typing import Any
+
+from ..kernel.proc import contents
+from ..unpatched import os
+from .owned import Owned
+
+__all__ = ["add_kept", "is_kept_executor"]
+
+# Objects that count by themselves. What a test has registered with a loop or reactor is the test's.
+_OBJECTS = (
+    "multiprocessing.resource_tracker:_resource_tracker",
+    "multiprocessing.forkserver:_forkserver",
+    "loky.backend.resource_tracker:_resource_tracker",
+    "joblib.externals.loky.backend.resource_tracker:_resource_tracker",
+    # The current loop: another one replaces it, and it ends.
+    "asyncio.events:_event_loop_policy._local._loop._selector._selector",
+    "asyncio.events:_event_loop_policy._local._loop._ssock",
+    "asyncio.events:_event_loop_policy._local._loop._csock",
+    "tqdm.std:tqdm.monitor",
+    "twisted.internet.reactor:_poller",
+    "twisted.internet.reactor:waker.i",
+    "twisted.internet.reactor:waker.o",
+)
+# Objects that count with all that can be reached from them.
+_ROOTS = (
+    "multiprocessing.heap:BufferWrapper._heap",  # of Value and Array, which allocates pieces of its arenas
+    "multiprocessing.resource_sharer:_resource_sharer",
+    "loky.reusable_executor:_executor",
+    "loky.reusable_executor:_executor_storage",
+    "joblib.externals.loky.reusable_executor:_executor",
+    "joblib.externals.loky.reusable_executor:_executor_storage",
+    "tqdm.std:TqdmDefaultWriteLock.mp_lock",
+)
+_LIMIT = 20_000  # objects that are followed
+_NOT_FOLLOWED = (
+    type, ModuleType, FunctionType, BuiltinFunctionType, CodeType, FrameType, GeneratorType, str, bytes, int, float,
+)  # fmt: skip
+
+
+def add_kept(owned: Owned) -> None:
+    """Add the descriptors, processes, threads and mappings that libraries keep."""
+    for each in map(_value, _OBJECTS):
+        _add(owned, each)
+    owned.descriptors.update(_attempted(_of_gevent))
+    roots = [*map(_value, _ROOTS), *_attempted(_process_pools)]
+    seen = set[int]()
+    while roots and len(seen) < _LIMIT:
+        each = roots.pop()
+        if id(each) in seen or isinstance(each, _NOT_FOLLOWED):
+            continue
+        seen.add(id(each))
+        _add(owned, each)
+        roots += gc.get_referents(each)
+        if isinstance(values := getattr(each, "__dict__", None), dict):
+            roots += values.values()
+
+
+def _value(path: str) -> Any:
+    """Return the value of "module:attribute.attribute", or None if it has not been made."""
+    module, _, attributes = path.partition(":")
+    found: Any = sys.modules.get(module)
+    for name in filter(None, attributes.split(".")):
+        found = getattr(found, name, None)
+    return found
+
+
+def _attempted(find: Callable[[], Iterator[Any]]) -> list[Any]:
+    try:
+        return list(find())
+    except Exception:  # noqa: BLE001 - another version of the library: its objects are reported
+        return []
+
+
+def _of_gevent() -> Iterator[int]:
+    """Yield the descriptors of the loop in C that gevent keeps for a thread."""
+    if "gevent.hub" in sys.modules:
+        hub = sys.modules["gevent._hub_local"].get_hub_if_exists()
+        epoll = hub.loop.fileno()
+        yield epoll
+        for fd in map(int, re.findall(rb"^tfd: +(\d+)", contents(f"/proc/self/fdinfo/{epoll}"), re.MULTILINE)):
+            if os.readlink(f"/proc/self/fd/{fd}").startswith("anon_inode:"):  # other files are a test's
+                yield fd
+
+
+def _process_pools() -> Iterator[Any]:
+    for thread in list(getattr(sys.modules.get("concurrent.futures.process"), "_threads_wakeups", ())):
+        executor = thread.executor_reference()
+        if executor is not None and is_kept_executor(executor):
+            yield executor
+            yield thread
+
+
+def _add(owned: Owned, each: Any) -> None:
+    """Add what an object stands for by itself."""
+    name = f"{type(each).__module__}.{type(each).__qualname__}"
+    try:
+        if isinstance(each, int):
+            owned.descriptors.add(each)
+        elif name == "mmap.mmap":
+            owned.addresses.add(addressof(c_char.from_buffer(each)))
+        elif name == "_multiprocessing.SemLock":
+            owned.addresses.add(each.handle)
+            owned.names.add(each.name)
+        elif isinstance(getattr(each, "native_id", None), int):
+            owned.threads.add(each.native_id)
+        elif callable(getattr(type(each), "fileno", None)):
+            owned.descriptors.add(each.fileno())
+    except Exception:  # noqa: BLE001 - it is closed, or its type has another meaning of the name
+        pass
+    # Descriptors and process ids that are numbers, by the names of the attributes.
+    values = getattr(each, "__dict__", None)
+    for attribute, value in values.items() if isinstance(values, dict) else ():
+        if isinstance(value, int) and value > 2:
+            if "fd" in attribute or attribute == "sentinel":
+                owned.descriptors.add(value)
+            elif attribute.endswith("pid"):
+                owned.processes.add(value)
+
+
+def is_kept_executor(executor: object) -> bool:
+    """Return whether an executor of concurrent.futures is kept by a variable of a module or class, or by a loop."""
+    modules = {id(vars(module)) for module in list(sys.modules.values()) if isinstance(module, ModuleType)}
+    for holder in gc.get_referrers(executor):
+        if id(holder) in modules or _default_executor(holder) is executor:
+            return True
+        if type(holder) is dict and any(isinstance(each, type) for each in gc.get_referrers(holder)):
+            return True
+    return False
+
+
+def _default_executor(holder: object) -> object:
+    if isinstance(holder, dict):
+        return holder.get("_default_executor")
+    return getattr(holder, "_default_executor", None)
