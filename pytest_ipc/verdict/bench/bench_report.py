@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,9 @@ __all__ = [
     "BenchReport",
     "Conditions",
     "as_json",
+    "distinct",
     "from_json",
+    "from_json_parts",
     "new_conditions",
     "new_report",
     "of_bench",
@@ -138,15 +140,32 @@ def read(path: Path) -> BenchReport:
         raise CommandError(f"{path} is not a valid report of a benchmark: {what}") from error
 
 
+def distinct(reports: Sequence[BenchReport]) -> list[BenchReport]:
+    """Return *reports* with different names: those of one name get their dates, and numbers if they are equal too."""
+    names = [report.name for report in reports]
+    dated = [r.name if names.count(r.name) == 1 else f"{r.name}, {r.date}" for r in reports]
+    labels = [
+        label if dated.count(label) == 1 else f"{label} ({dated[: number + 1].count(label)})"
+        for number, label in enumerate(dated)
+    ]
+    return [replace(report, name=label) for report, label in zip(reports, labels, strict=True)]
+
+
+def from_json_parts(conditions: Mapping[str, Any], calls: Iterable[Any]) -> tuple[Conditions, dict[str, CallCost]]:
+    """Return the conditions and the costs of calls of what as_json() has returned. KeyError, TypeError, ValueError."""
+    return _made(Conditions, conditions), {cost["way"]: _made(CallCost, cost) for cost in calls}
+
+
 def from_json(found: Mapping[str, Any]) -> BenchReport:
     """Return the report of what as_json() has returned. KeyError, TypeError, ValueError for anything else."""
+    conditions, calls = from_json_parts(found["conditions"], found["calls"])
     return BenchReport(
         _text(found["name"]),
         _text(found["date"]),
         _text(found["pytest-ipc"]),
         {_text(name): _text(text) for name, text in found["platform"].items()},
-        _made(Conditions, found["conditions"]),
-        {cost["way"]: _made(CallCost, cost) for cost in found["calls"]},
+        conditions,
+        calls,
         tuple(_figure(entry) for entry in found["figures"]),
         tuple(_made(Missing, entry) for entry in found["missing"]),
     )

@@ -15,7 +15,15 @@ from .mechanisms import MECHANISMS
 from .process_costs import COSTS
 from .textbook import SENTENCE, judge, sentences
 
-__all__ = ["show", "show_side_by_side"]
+__all__ = [
+    "NOTES",
+    "QUANTITIES",
+    "TITLES",
+    "floor_sentence",
+    "missing_sentences",
+    "show_one",
+    "show_side_by_side",
+]
 
 TITLES = {m.id: m.title for m in MECHANISMS} | {cost.id: cost.title for cost in COSTS}
 
@@ -27,13 +35,13 @@ QUANTITIES: dict[Quantity, str] = {
 
 _NOISE = "noise"
 _CALLS = "*"
-_NOTES = (
+NOTES = (
     f"{_NOISE}: the repetitions differ by more than half of the median, so the figure means nothing. "
     f"{_CALLS}: empty calls take half of the time, so the figure is that of Python and of entering the kernel."
 )
 
 
-def show(console: Console, report: BenchReport) -> None:
+def show_one(console: Console, report: BenchReport) -> None:
     """Show the figures of one platform."""
     _conditions(console, report)
     for quantity, title in QUANTITIES.items():
@@ -46,9 +54,8 @@ def show(console: Console, report: BenchReport) -> None:
                 table = _by_row(those)
             console.print(table)
     console.print()
-    _floor(console, report)
-    console.print(Text(_NOTES))
-    _missing(console, report)
+    console.print(Text(NOTES))
+    _floor_and_missing(console, report)
     _sentence(console, report)
     if report.conditions.interrupted:
         console.print(Text("Interrupted: the figures so far.", style="bold"))
@@ -80,12 +87,11 @@ def show_side_by_side(console: Console, reports: Sequence[BenchReport]) -> None:
             last = id
         console.print(table)
         console.print()
-    console.print(Text(_NOTES))
+    console.print(Text(NOTES))
     for report in reports:
         console.print()
         console.print(Text(report.name, style="bold"))
-        _floor(console, report)
-        _missing(console, report)
+        _floor_and_missing(console, report)
         _sentence(console, report)
 
 
@@ -149,22 +155,30 @@ def _cell(figure: Figure, *, p99: bool = True) -> Text:
     return text
 
 
-def _floor(console: Console, report: BenchReport) -> None:
-    names = {"builtin": "a function of os", "native": "a function of libc through ctypes", "memory": "shared memory"}
+def floor_sentence(report: BenchReport) -> str:
+    """Return what calls cost that do nothing."""
+    names = {"builtin": "a function of os", "native": "a function of libc through ctypes"}
     parts = [
-        f"{names.get(way, way)} {units.duration(cost.empty)}, of which Python {units.duration(cost.python)}"
-        for way, cost in report.calls.items()
-        if way != "memory"
+        f"by {name} {units.duration(cost.empty)}, of which Python {units.duration(cost.python)}"
+        for way, name in names.items()
+        if (cost := report.calls.get(way)) is not None
     ]
-    console.print(Text(f"Floor: an empty call (getppid) by {'; by '.join(parts)}. A round trip is four calls or more."))
+    return f"an empty call (getppid) {'; '.join(parts)}; a round trip is four calls or more"
 
 
-def _missing(console: Console, report: BenchReport) -> None:
+def missing_sentences(report: BenchReport) -> list[str]:
+    """Return a line for each reason: the mechanism, the sizes and the reason."""
+    measured = {figure.mechanism for figure in report.figures}
     groups: dict[tuple[str, str], list[int]] = {}
     for entry in report.missing:
-        groups.setdefault((entry.mechanism, entry.reason), []).append(entry.size)
-    for (id, reason), sizes in groups.items():
-        console.print(Text.assemble("not measured: ", (TITLES.get(id, id), "bold"), f"{_of(sizes)}: {reason}"))
+        groups.setdefault((entry.mechanism, entry.reason), []).append(entry.size if entry.mechanism in measured else 0)
+    return [f"{TITLES.get(id, id)}{_of(sizes)}: {reason}" for (id, reason), sizes in groups.items()]
+
+
+def _floor_and_missing(console: Console, report: BenchReport) -> None:
+    console.print(Text.assemble(("floor", "bold"), f"  {floor_sentence(report)}"))
+    for line in missing_sentences(report):
+        console.print(Text.assemble(("not measured", "bold"), f"  {line}"))
 
 
 def _of(sizes: Iterable[int]) -> str:
@@ -174,4 +188,4 @@ def _of(sizes: Iterable[int]) -> str:
 
 def _sentence(console: Console, report: BenchReport) -> None:
     for line in sentences(judge(report.figures)):
-        console.print(Text.assemble((f'"{SENTENCE}"', "bold"), f", {line}"))
+        console.print(Text.assemble((f'"{SENTENCE}"', "bold"), f"  {line}"))

@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Mapping
 from ctypes import c_int, c_long, c_uint32
 from dataclasses import dataclass
-from statistics import median
 from time import perf_counter_ns
 
 from .channel import BUILTIN, MEMORY, NATIVE
@@ -69,14 +68,14 @@ def measure() -> dict[str, CallCost]:
 
 
 def _nanoseconds(call: Callable[[], None]) -> float:
-    """Return the median time of *call* in a loop; the first loop warms up."""
+    """Return the time of *call* in the fastest of some loops: the others were disturbed, and a floor is a minimum."""
     times = []
-    for _ in range(_LOOPS + 1):
+    for _ in range(_LOOPS):
         start = perf_counter_ns()
         for _ in range(_CALLS):
             call()
         times.append((perf_counter_ns() - start) / _CALLS)
-    return median(times[1:])
+    return min(times)
 
 
 def total(costs: Mapping[str, CallCost], calls: Mapping[str, int]) -> tuple[float, float]:

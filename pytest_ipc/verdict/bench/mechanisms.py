@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..command_error import CommandError
 from .byte_channels import open_fifo, open_inet, open_pipe, open_unix_stream
 from .channel import Opening
 from .event_channels import open_eventfd, open_signal
 from .memory_channels import open_in_place, open_polled, open_with_futex
 from .message_channels import open_posix_queue, open_seqpacket, open_sysv_queue, open_unix_datagram
 
-__all__ = ["MECHANISMS", "Mechanism"]
+__all__ = ["MECHANISMS", "Mechanism", "named"]
 
 
 @dataclass(frozen=True)
@@ -39,3 +41,12 @@ MECHANISMS = (
     Mechanism("eventfd", "eventfd", open_eventfd),
     Mechanism("signal", "signal", open_signal),
 )
+
+
+def named(names: Sequence[str]) -> list[Mechanism]:
+    """Return the mechanisms with these ids, or all without a name. CommandError for an unknown one."""
+    known = [mechanism.id for mechanism in MECHANISMS]
+    for name in names:
+        if name not in known:
+            raise CommandError(f"{name!r} is not a mechanism; pytest-ipc bench --list shows them: {', '.join(known)}")
+    return [mechanism for mechanism in MECHANISMS if not names or mechanism.id in names]

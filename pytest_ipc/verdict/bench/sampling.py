@@ -23,7 +23,7 @@ from .mechanisms import MECHANISMS, Mechanism
 from .pair import Pair, new_pair
 from .process_costs import COSTS, Cost
 
-__all__ = ["FULL", "QUICK", "Bench", "Listener", "Missing", "Plan"]
+__all__ = ["FULL", "LIMIT", "QUICK", "Bench", "Listener", "Missing", "Plan"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,11 @@ class Plan:
 FULL = Plan((1, 64, 1024, 4096, 65536, 1 << 20, 16 << 20), 5, 0.04)
 QUICK = Plan((1, 4096, 65536, 1 << 20), 3, 0.01)
 
+# Seconds for one mechanism and size, longer on a slow platform.
+LIMIT = 20.0
+
 _MOST, _LEAST = 2000, 3  # samples of a repetition
 _STREAMS, _SHORTEST = 3, 3  # streams of a repetition, and messages of a stream
-_LIMIT = 20.0  # seconds for one mechanism and size, longer on a slow platform
 
 
 @dataclass(frozen=True)
@@ -111,14 +113,14 @@ class Bench:
                 raise NotMeasured("needs 2 CPUs: on one, a polling process keeps the other from running", ends_all=True)
             # Another message each time: no cache of a platform can know it.
             message = (os.urandom(1024) * -(-size // 1024))[:size]
-            with new_pair(mechanism.opening, message, self.pins, _LIMIT * slowness()) as pair:
+            with new_pair(mechanism.opening, message, self.pins, LIMIT * slowness()) as pair:
                 trips = list(_round_trips(pair, self.plan.seconds))
                 rates = list(_rates(pair, size, self.plan.seconds)) if pair.channel.carries_data else []
                 channel = pair.channel
         except NotMeasured as reason:
             self._miss(mechanism.id, 0 if reason.ends_all else size, str(reason))
         except OSError as error:
-            self._miss(mechanism.id, size, str(error) if error.filename is None else error.strerror or str(error))
+            self._miss(mechanism.id, size, error.strerror or str(error))  # with the name of the call
         else:
             self._add(mechanism.id, "latency", size, trips, channel)
             if rates:
@@ -126,9 +128,9 @@ class Bench:
 
     def _measure_cost(self, cost: Cost) -> None:
         try:
-            samples = cost.measure(self.pins, self.plan.seconds, _LIMIT * slowness())
+            samples = cost.measure(self.pins, self.plan.seconds, LIMIT * slowness())
         except (NotMeasured, OSError) as reason:
-            self._miss(cost.id, 0, str(reason))
+            self._miss(cost.id, 0, getattr(reason, "strerror", None) or str(reason))
         else:
             self._add(cost.id, "duration", 0, samples, None)
 

@@ -6,18 +6,13 @@ import argparse
 import random
 import re
 import sys
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..command_error import CommandError, writing
 from ..reports import github
 from ..reports.expectations import bundled
-from . import outputs
-
-if TYPE_CHECKING:  # imports pytest, which other commands do not need
-    from ..runner.remote import Platform
+from . import arguments, outputs
 
 __all__ = ["add"]
 
@@ -113,7 +108,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     outputs.add(check)
     check.add_argument(
         "--name",
-        type=_platform_name,
+        type=arguments.platform_name,
         metavar="NAME",
         help="The name of this platform in the report (default: kernel, architecture, container)",
     )
@@ -142,7 +137,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--platform",
         dest="platforms",
         action="append",
-        type=_platform,
+        type=arguments.platform,
         metavar="NAME=COMMAND",
         help="Judge the platform on which COMMAND starts a Python, as in box='ssh box python3', instead of this one; "
         "several are judged in parallel. Nothing has to be installed there. --report and --expect are then directories "
@@ -150,13 +145,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     check.add_argument(
         "--patience",
-        type=_seconds,
+        type=arguments.seconds,
         metavar="SECONDS",
         help=f"Give up a platform that is silent for SECONDS (default: {_PATIENCE:g}, longer on a slow one)",
     )
     check.add_argument(
         "--at-once",
-        type=_number,
+        type=arguments.number,
         metavar="N",
         help="Judge N platforms at a time (default: all), for platforms that share CPUs",
     )
@@ -170,47 +165,9 @@ def _processes(text: str) -> str:
     return text
 
 
-def _platform_name(text: str) -> str:
-    if not text.strip() or not text.isprintable() or len(text) > 100:
-        raise argparse.ArgumentTypeError(
-            f"the name of a platform must have 1 to 100 printable characters, not {text!r}"
-        )
-    return text.strip()
-
-
-def _platform(text: str) -> Platform:
-    import shlex
-
-    from ..runner.remote import Platform
-
-    name, separator, command = text.partition("=")
-    if not separator or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", name):
-        raise argparse.ArgumentTypeError(f"a platform must look like box='ssh box python3', not {text!r}")
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"the command of {name} cannot be split into words: {error}") from None
-    if not words or "\0" in command:
-        raise argparse.ArgumentTypeError(f"{text!r} has no command that starts a Python")
-    return Platform(name, words)
-
-
 def _count(text: str) -> int:
     if not re.fullmatch(r"\d{1,6}", text):
         raise argparse.ArgumentTypeError(f"the number of clauses must be a non-negative number, not {text!r}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    with suppress(ValueError):  # the error below
-        if 0 < (seconds := float(text)) < float("inf"):
-            return seconds
-    raise argparse.ArgumentTypeError(f"the number of seconds must be a positive number, not {text!r}")
-
-
-def _number(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d{0,3}", text):
-        raise argparse.ArgumentTypeError(f"the number of platforms must be a positive number, not {text!r}")
     return int(text)
 
 

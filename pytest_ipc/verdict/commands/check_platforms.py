@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from .. import suite
 from ..command_error import CommandError, did_you_mean
-from ..reports import atomic, expectations
+from ..reports import expectations
 from ..runner import build_bundle
 from ..runner.remote import Platform, judge
 from ..runner.stop import interrupted_by_signals
+from . import arguments
 from .platforms_screen import PlatformsScreen
 
 __all__ = ["check"]
@@ -78,10 +78,7 @@ def _prepare(
 ) -> dict[str, dict[str, expectations.Expectation]]:
     """Check all arguments before a platform is started, and return the expectations by platform. CommandError."""
     names = [platform.name for platform in platforms]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise CommandError(f"two platforms have the name {twice[0]}")
-    if options.name is not None:
-        raise CommandError("--name cannot be used with --platform, which names each platform")
+    arguments.check_names(platforms, options.name)
     for folder in options.expect:
         if not folder.is_dir():
             raise CommandError(
@@ -100,17 +97,5 @@ def _prepare(
         for name in names
     }
     if options.report is not None:
-        _prepare_folder(options.report, names)
+        arguments.prepare_folder("--report", options.report, platforms)
     return expected
-
-
-def _prepare_folder(folder: Path, names: list[str]) -> None:
-    """Create the directory of the reports, or check that it is writable. CommandError."""
-    try:
-        folder.mkdir(exist_ok=True)
-        for name in names:
-            atomic.check_writable(folder / f"{name}.json")
-    except FileExistsError:
-        raise CommandError(f"--report with --platform must be a directory, not {folder}") from None
-    except OSError as error:
-        raise CommandError(f"the reports cannot be written to the directory {folder}: {error.strerror}") from error

@@ -44,6 +44,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--html", type=Path, metavar="FILE", help="Also write the comparison to FILE as a page for a browser"
     )
+    parser.add_argument(
+        "--link", type=Path, metavar="PAGE", help="Link the page to PAGE, which pytest-ipc bench --html has written"
+    )
     parser.add_argument("--changes", action="store_true", help="Show the changes of one platform, ordered by date")
     parser.add_argument(
         "--history",
@@ -54,6 +57,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _compare(options: argparse.Namespace) -> int:
+    if options.link is not None and options.html is None:
+        raise CommandError("--link needs --html")
     try:
         from rich.console import Console
 
@@ -76,7 +81,7 @@ def _compare(options: argparse.Namespace) -> int:
         matrix = by_platform(reports, reader.clauses, history=options.history)
     if options.html is not None:
         with writing("the page", options.html):
-            atomic.write(options.html, render(matrix))
+            atomic.write(options.html, render(matrix, options.link and atomic.address(options.link, options.html)))
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
     if not options.changes:
         show_matrix(console, matrix, everything=options.all)

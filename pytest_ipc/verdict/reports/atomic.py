@@ -18,8 +18,9 @@ from contextlib import suppress
 from fcntl import F_GETFL, fcntl
 from pathlib import Path
 from time import monotonic, sleep
+from urllib.parse import quote
 
-__all__ = ["check_writable", "keeps", "own_descriptor", "write"]
+__all__ = ["address", "check_writable", "keeps", "own_descriptor", "write"]
 
 # Seconds without a reader, or with a reader that does not read, before writing to a FIFO or a terminal fails.
 PATIENCE = 10.0
@@ -79,6 +80,11 @@ def write(path: Path, content: str | bytes, *, executable: bool = False) -> None
             if error.errno not in _NOT_REPLACEABLE:
                 raise
             _write_in_place(path, data, status)
+
+
+def address(page: Path, source: Path) -> str:
+    """Return the address of the file *page* in a link of the page *source*."""
+    return quote(os.path.relpath(page, os.path.dirname(os.path.abspath(source))))
 
 
 def own_descriptor(path: Path) -> int | None:

@@ -48,8 +48,8 @@ class _Total:
     href: str
 
 
-def render(matrix: Matrix) -> str:
-    """Return the page as HTML."""
+def render(matrix: Matrix, link: str | None = None) -> str:
+    """Return the page as HTML. *link* is the address of the page of a benchmark."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pytest_ipc.verdict.reports", "template"),
         autoescape=True,
@@ -73,6 +73,7 @@ def render(matrix: Matrix) -> str:
         latest=max(report.date for report in matrix.reports),
         suites=sorted({report.suite for report in matrix.reports}),
         data=_data(matrix, order),
+        link=link,
     )
 
 

@@ -8,7 +8,6 @@ standard error.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import Any
 
@@ -17,18 +16,13 @@ from ..platform.describe import describe
 from ..result import Verdict
 from . import run
 from .speed import slowness
+from .worker_lines import new_sender
 
 
 def main() -> int:
     """Run the request: python -m pytest_ipc.verdict.runner.remote_worker TOKEN REQUEST."""
     token, request = sys.argv[1], json.loads(sys.argv[2])
-    channel = os.dup(1)
-    os.dup2(2, 1)
-
-    def say(word: str, content: Any) -> None:
-        line = f"{token} {json.dumps([word, content])}\n".encode()
-        while line:
-            line = line[os.write(channel, line) :]
+    say = new_sender(token)
 
     def judged(id: str, verdict: Verdict) -> None:
         say("judged", [id, *_fields(verdict)])
