@@ -19,7 +19,7 @@ from .resources.sockets import Sockets
 from .unpatched import os, time
 
 if TYPE_CHECKING:
-    from .processes.execution import Argument
+    from .processes.arguments import Argument
     from .processes.observe import Observed
     from .processes.program import Program
     from .resources.eventfd import EventFd

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from errno import EDEADLK, EOPNOTSUPP, errorcode
+from errno import EDEADLK, EMFILE, ENFILE, ENOMEM, EOPNOTSUPP, errorcode
 
 __all__ = ["errno_name"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
+
+# A call that fails with one of these could succeed later: it is not missing in the kernel.
+EXHAUSTED: frozenset[int] = frozenset({EMFILE, ENFILE, ENOMEM})
 
 _MANUALS = {EDEADLK: "EDEADLK", EOPNOTSUPP: "EOPNOTSUPP"}
 

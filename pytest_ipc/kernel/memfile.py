@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..unpatched import fcntl, os
+from .errnos import EXHAUSTED
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
@@ -14,7 +15,9 @@ def memory_file(name: str) -> int:
     """Create an empty file, close-on-exec and above the standard streams; /proc shows it as *name*. OSError."""
     try:
         fd = os.memfd_create(name, os.MFD_CLOEXEC)
-    except (OSError, AttributeError):  # an old kernel or a sandbox without the call; a libc without the function
+    except (OSError, AttributeError) as error:  # a kernel, a sandbox or a libc without the call
+        if isinstance(error, OSError) and error.errno in EXHAUSTED:
+            raise
         path = f"/tmp/{name}-{os.urandom(8).hex()}"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         os.unlink(path)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from weakref import WeakSet
 
 from ..custody.cleanup import finish
-from ..custody.identity import new_tag
+from ..custody.identity import Process, new_tag
 from ..custody.ledger import Record, intent
 from ..custody.record import made_by
 from ..custody.sweep import settle
@@ -38,7 +38,7 @@ from . import child_report, history, tree
 from .bootstrap import live
 from .leader import Leader
 from .output import shortened, write_text
-from .sleep_watch import SleepWatch, state_letter
+from .sleep_watch import SleepWatch, check_states, state_letter
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -85,6 +85,18 @@ def _close_siblings_files() -> None:
     _children.clear()
 
 
+def _take_back(pid: int, tag: int, report: int, output: int, record: Record) -> None:
+    """End a child that has just been started but cannot be kept. Raises OSError if that fails; it stays on record."""
+
+    def end() -> None:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        tree.end(tag, Process(pid, 0))
+        record.closed()
+
+    finish(end, partial(tree.let_go, tag), partial(close_all, [report, output]))
+
+
 class Child(Resource, Generic[Result]):
     """A forked child that runs one function (fork(2)); ended, with its process group, when its block or scope ends.
 
@@ -92,18 +104,26 @@ class Child(Resource, Generic[Result]):
     the last wait_blocked() read: "syscall", or "state" where the kernel does not show the call.
 
     A test fails at its end if its child has raised an exception or crashed and the test has not waited for it, by
-    wait() or result(); unless `may_fail` is set to True.
+    wait() or result(); unless it was started with may_fail=True, or `may_fail` is set to True.
     """
 
     _stays = "only its parent can wait for it; pass its pid, for pytest_ipc.observe(pid)"
 
     def __init__(
-        self, pid: int, name: str, report: int, output: int, record: Record, tag: int, scope: Scope | None
+        self,
+        leader: Leader,
+        name: str,
+        report: int,
+        output: int,
+        record: Record,
+        tag: int,
+        may_fail: bool,
+        scope: Scope | None,
     ) -> None:
-        self.pid = pid
+        self.pid = leader.pid
         self._record = record
         self._tag = tag
-        self._leader = Leader(pid)
+        self._leader = leader
         self._process = self._leader.process
         self.pidfd: int | None = self._leader.pidfd
         self.name = name
@@ -113,7 +133,7 @@ class Child(Resource, Generic[Result]):
         self._fds = [fd for fd in (report, output, self.pidfd) if fd is not None]
         self._below: set[tuple[int, int]] = set()  # the descendants that the child had before it was killed
         self._test = made_by.test
-        self.may_fail = False
+        self.may_fail: bool = may_fail
         self._asked = False  # the test knows how it ended
         self._sent = set[int]()  # signals that the test has sent
         self._calls_noted = False  # its calls are among this process's recent calls
@@ -130,12 +150,14 @@ class Child(Resource, Generic[Result]):
         *,
         keep: AbstractSet[int] = frozenset(),
         enter: Callable[[], None] | None = None,
+        may_fail: bool = False,
         scope: Scope | None = None,
     ) -> Child[Returned]:
         """Fork a child that runs function(*args, **kwargs) (fork(2)). Raises OSError.
 
         It has its parent's descriptors except the test runner's pipes, of which it keeps those in *keep*. It calls
-        *enter* first, if given; an exception of *enter* is the child's exception.
+        *enter* first, if given; an exception of *enter* is the child's exception. With *may_fail*, an exception or a
+        crash for which nobody waits does not fail the test.
         """
         if not callable(function):
             raise TypeError(f"function must be callable, not {function!r}")
@@ -146,14 +168,20 @@ class Child(Resource, Generic[Result]):
         libc.fflush()
         tag = new_tag()
         with ExitStack() as files, intent("process", tag=tag, session=os.getsid(0)) as record:
-            report, output = (memory_file(f"pytest-ipc-{name}") for name in ("report", "output"))
+            report = memory_file("pytest-ipc-report")
             files.callback(os.close, report)
+            output = memory_file("pytest-ipc-output")
             files.callback(os.close, output)
             tree.adopt(tag)
             files.callback(tree.let_go, tag)
+            # The parent needs two for a look at the child: without them there must be no child.
+            spare = [os.dup(report)]
+            files.callback(close_all, spare)
+            spare.append(os.dup(report))
             tied = get_native_id() == parent
             pid = fork()
             files.pop_all()  # the fork succeeded: the child owns them
+            close_all(spare)
         if pid == 0:
 
             def task() -> Returned:
@@ -164,8 +192,14 @@ class Child(Resource, Generic[Result]):
             _close_siblings_files()
             live(parent, tied, tag, report, output, keep, task, scope)
         # Only the child calls setpgid: a late second call from here could undo one of its function.
+        try:
+            leader = Leader(pid)
+        except OSError:
+            _take_back(pid, tag, report, output, record)
+            raise
         make = cast("type[Child[Returned]]", cls)
-        child = make(pid, getattr(function, "__name__", type(function).__name__), report, output, record, tag, scope)
+        name = getattr(function, "__name__", type(function).__name__)
+        child = make(leader, name, report, output, record, tag, may_fail, scope)
         tree.started(tag, child._process)  # noqa: SLF001 - of this class
         history.started(pid, child.name)
         record.made(pid=pid, start=child._process.start)  # noqa: SLF001 - likewise
@@ -293,7 +327,7 @@ class Child(Resource, Generic[Result]):
         """
         __tracebackhide__ = True
         self._usable()
-        found, ends = "", not {"Z", "X"}.isdisjoint(states)
+        found, ends = "", not {"Z", "X"}.isdisjoint(check_states(states))
 
         def reached() -> bool:
             nonlocal found

@@ -10,16 +10,15 @@ from ..kernel.waiting import Deadline
 from ..resource import close_all
 from ..unpatched import os, select, signal
 from . import history
+from .arguments import why
 from .child import Child, ChildDied
 from .inheritance import possible_descriptors
 from .observe import Observed
 from .output import shortened
 
-__all__ = ["PIPE", "Argument", "ExecutedChild", "launch"]
+__all__ = ["PIPE", "ExecutedChild", "launch"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
-
-Argument = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 PIPE = -1  # subprocess.PIPE
 # Seconds in which execve(2) must have succeeded or failed; it blocks only on a file system that does not respond.
@@ -63,86 +62,97 @@ class ExecutedChild(Child[None]):
 
 
 def launch(
-    argv: Sequence[Argument],
+    words: tuple[str, ...],
     env: Mapping[str, str] | None,
-    cwd: str | os.PathLike[str] | None,
+    cwd: str | None,
     stdin: bytes | int | None,
-    pass_fds: Sequence[int],
+    pass_fds: tuple[int, ...],
     *,
     default_signals: bool,
-) -> tuple[ExecutedChild, tuple[str, ...], list[int], int | None]:
+) -> tuple[ExecutedChild, list[int], int | None]:
     """Start a program as Program.start() does. Raises OSError with the errno of execve(2) or chdir(2).
 
-    Return its process, its arguments, the memory files of its output, and the descriptor of its standard input if that
-    is a pipe.
+    Return its process, the memory files of its output, and the descriptor of its standard input if that is a pipe.
     """
     __tracebackhide__ = True
-    words = tuple(os.fsdecode(word) for word in argv)
-    with ExitStack() as failed, ExitStack() as handed:
-        output = [memory_file(f"pytest-ipc-{name}") for name in ("stdout", "stderr")]
+    # The child is closed last: the search for its descendants needs descriptors, and there may be no others.
+    with ExitStack() as started, ExitStack() as failed, ExitStack() as handed:
+        output: list[int] = []
         failed.callback(close_all, output)
-        source, own = _stdin(stdin, failed)
-        handed.callback(os.close, source)
+        for name in ("stdout", "stderr"):
+            output.append(memory_file(f"pytest-ipc-{name}"))  # noqa: PERF401 - each is closed if the next fails
+        source, own = _stdin(stdin, handed, failed)
         answer, error = map(put_high, os.pipe2(os.O_CLOEXEC))
         failed.callback(os.close, answer)
         with ExitStack() as writer:
             writer.callback(os.close, error)
             child = ExecutedChild.start(
                 _execute,
-                (words, env, cwd, (source, *output), tuple(pass_fds), default_signals, error),
+                (words, env, cwd, (source, *output), pass_fds, default_signals, error),
                 keep=frozenset({source, error, *output, *pass_fds}),
             )
             assert isinstance(child, ExecutedChild)
-            failed.callback(child.close)
+            started.callback(child.close)
         child.name = os.path.basename(words[0])
         history.started(child.pid, child.name)
-        _raise_failure(child, answer, words[0], cwd)
+        _raise_failure(child, answer, words, env, cwd)
         child.files = output
+        started.pop_all()
         failed.pop_all()
         os.close(answer)
-    return child, words, output, own
+    return child, output, own
 
 
-def _stdin(stdin: bytes | int | None, failed: ExitStack) -> tuple[int, int | None]:
-    """Return the descriptor that the program reads, and the one that this process writes."""
+def _stdin(stdin: bytes | int | None, handed: ExitStack, failed: ExitStack) -> tuple[int, int | None]:
+    """Return the descriptor that the program reads, and the one that this process writes; both are to be closed."""
     if stdin is None:
-        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), None
+        fd = put_high(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        handed.callback(os.close, fd)
+        return fd, None
     if isinstance(stdin, bytes):
         fd = memory_file("pytest-ipc-stdin")
+        handed.callback(os.close, fd)
         while stdin:
             stdin = stdin[os.write(fd, stdin) :]
         os.lseek(fd, 0, os.SEEK_SET)
         return fd, None
     source, own = map(put_high, os.pipe2(os.O_CLOEXEC))
+    handed.callback(os.close, source)
     failed.callback(os.close, own)
     return source, own
 
 
-def _raise_failure(child: ExecutedChild, answer: int, program: str, cwd: str | os.PathLike[str] | None) -> None:
+def _raise_failure(
+    child: ExecutedChild, answer: int, words: Sequence[str], env: Mapping[str, str] | None, cwd: str | None
+) -> None:
     """Wait until the program runs; raise the error that prevented it."""
     poll = select.poll()
     poll.register(answer, select.POLLIN)
     deadline = Deadline(_EXEC)
     while not poll.poll(deadline.left_ms):
         if deadline.passed:
-            raise TimeoutError(f"{program!r} could not be executed within {_EXEC} s; {child.now()}")
+            raise TimeoutError(f"{words[0]!r} could not be executed within {_EXEC} s; {child.now()}")
     if error := os.read(answer, 64):
-        call, code = error.decode().split()
-        raise OSError(int(code), os.strerror(int(code)), program if call == "execve" else os.fspath(cwd or ""))
+        call, _, code = error.decode().partition(":")
+        errno = int(code)
+        failure = OSError(errno, f"{call}: {os.strerror(errno)}", cwd if call == "chdir to cwd" else words[0])
+        if call == "execve" and (reason := why(errno, words, env, cwd)):
+            failure.add_note(reason)
+        raise failure
     child.raise_failure()
 
 
 def _execute(
     words: tuple[str, ...],
     env: Mapping[str, str] | None,
-    cwd: str | os.PathLike[str] | None,
+    cwd: str | None,
     streams: tuple[int, int, int],
     pass_fds: tuple[int, ...],
     default_signals: bool,
     error: int,
 ) -> None:
     """Execute the program, in the child, or write the errno to *error* and exit."""
-    failing = "execve"
+    failing = "prepare"
     try:
         if default_signals:
             _reset_signals()
@@ -155,12 +165,12 @@ def _execute(
         for fd in pass_fds:
             os.set_inheritable(fd, True)
         if cwd is not None:
-            failing = "chdir"
+            failing = "chdir to cwd"
             os.chdir(cwd)
-            failing = "execve"
+        failing = "execve"
         os.execvpe(words[0], list(words), dict(os.environ if env is None else env))
     except OSError as failure:
-        os.write(error, f"{failing} {failure.errno}".encode())
+        os.write(error, f"{failing}:{failure.errno}".encode())
         os._exit(127)
 
 

@@ -7,6 +7,7 @@ from errno import EINVAL, ENOSYS
 
 from ..custody.identity import Process, start_of
 from ..kernel import proc
+from ..kernel.errnos import EXHAUSTED
 from ..kernel.memfile import put_high
 from ..kernel.pidfd import PIDFD_SIGNAL_PROCESS_GROUP, pidfd_open, pidfd_send_signal
 from ..unpatched import os, signal
@@ -20,12 +21,13 @@ class Leader:
     """A child of this process that leads its process group.
 
     `pidfd` is a descriptor for it, None where the kernel lacks pidfd_open(2); `status` is its exit status, or -N for
-    signal N, and None until it is reaped or if another caller of wait(2) reaped it.
+    signal N, and None until it is reaped or if another caller of wait(2) reaped it. OSError if this process or the
+    machine has no descriptor or memory for it.
     """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.process: Process = Process(pid, start_of(pid) or 0)
+        self.process: Process = Process(pid, _start(pid))
         self.pidfd: int | None = _pidfd(pid)
         self.status: int | None = None
         self.reaped: bool = False
@@ -116,5 +118,20 @@ def _sigchld_is_ignored() -> bool:
 def _pidfd(pid: int) -> int | None:
     try:
         return put_high(pidfd_open(pid))
-    except OSError:  # an old kernel, or a seccomp filter: the waits then poll
-        return None
+    except OSError as error:
+        if error.errno in EXHAUSTED:
+            raise
+        return None  # an old kernel, or a seccomp filter: the waits then poll
+
+
+def _start(pid: int) -> int:
+    """Return the start time of a child that is not reaped; 0 without /proc. Raises OSError."""
+    found = start_of(pid)
+    if found is None:
+        try:
+            os.close(os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            if error.errno in EXHAUSTED:
+                raise
+        found = start_of(pid)
+    return found or 0

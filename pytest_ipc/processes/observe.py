@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import ESRCH
 from typing import TypeVar
@@ -16,7 +17,7 @@ from ..kernel.sem import GETPID, semctl
 from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Timeout, check_timeout, timed_out
 from ..unpatched import io, os
-from .sleep_watch import SleepWatch
+from .sleep_watch import SleepWatch, check_states
 
 __all__ = ["IpcUse", "MemoryMap", "Observed", "observe", "wait_until"]
 
@@ -60,6 +61,8 @@ class Observed:
     """
 
     def __init__(self, pid: int, start: int | None = None) -> None:
+        if isinstance(pid, bool) or not isinstance(pid, int):
+            raise TypeError(f"pid must be an integer, not {pid!r}")
         if start is None and (start := start_of(pid)) is None:
             raise ProcessLookupError(ESRCH, f"no process has the id {pid}")
         self.pid = pid
@@ -109,6 +112,7 @@ class Observed:
         "X" is a process that has ended. TimeoutError after *timeout* seconds, with what it was doing.
         """
         __tracebackhide__ = True
+        check_states(states)
         found = ""
 
         def reached() -> bool:
@@ -138,29 +142,42 @@ class Observed:
         finally:
             os.close(pidfd)
 
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Read files of the process in /proc. Raises ProcessLookupError if it ends, or has ended."""
+        try:
+            yield
+        except (FileNotFoundError, ProcessLookupError):
+            if self.alive:
+                raise  # a kernel without the file
+        if not self.alive:  # what was read may be of a later process with the same id
+            raise ProcessLookupError(ESRCH, f"{self!r} has ended")
+
     def children(self) -> list[Observed]:
-        """Return its children (/proc/PID/task/TID/children), without those that end meanwhile."""
+        """Return its children (/proc/PID/task/TID/children), without those that end meanwhile. ProcessLookupError."""
         found = []
-        for pid in children_of(self.pid):
-            try:
-                found.append(Observed(pid))
-            except ProcessLookupError:
-                continue
+        with self._reading():
+            for pid in children_of(self.pid):
+                try:
+                    found.append(Observed(pid))
+                except ProcessLookupError:
+                    continue
         return found
 
     def open_files(self) -> dict[int, str]:
         """Return its descriptors and what each refers to, as "/path" or "pipe:[4711]" (proc_pid_fd(5)). OSError."""
         found = {}
-        for name in os.listdir(f"/proc/{self.pid}/fd"):
-            try:
-                found[int(name)] = os.readlink(f"/proc/{self.pid}/fd/{name}")
-            except FileNotFoundError:
-                continue  # closed meanwhile
+        with self._reading():
+            for name in os.listdir(f"/proc/{self.pid}/fd"):
+                try:
+                    found[int(name)] = os.readlink(f"/proc/{self.pid}/fd/{name}")
+                except FileNotFoundError:
+                    continue  # closed meanwhile
         return dict(sorted(found.items()))
 
     def maps(self) -> list[MemoryMap]:
         """Return its mappings (proc_pid_maps(5)). OSError."""
-        with io.open(f"/proc/{self.pid}/maps", errors="surrogateescape") as file:
+        with self._reading(), io.open(f"/proc/{self.pid}/maps", errors="surrogateescape") as file:
             text = file.read()
         return [
             MemoryMap(int(start, 16), int(end, 16), perms, int(offset, 16), int(inode), path)
@@ -170,16 +187,19 @@ class Observed:
     def limits(self) -> dict[str, tuple[int | None, int | None]]:
         """Return its soft and hard resource limits by name, as in "Max open files".
 
-        None is unlimited (proc_pid_limits(5)).
+        None is unlimited (proc_pid_limits(5)). OSError.
         """
-        rows = re.findall(r"^(Max .*?) {2,}(\S+) +(\S+)", self._text("limits"), re.MULTILINE)
+        with self._reading(), io.open(f"/proc/{self.pid}/limits", errors="replace") as file:
+            text = file.read()
+        rows = re.findall(r"^(Max .*?) {2,}(\S+) +(\S+)", text, re.MULTILINE)
         return {name: (_limit(soft), _limit(hard)) for name, soft, hard in rows}
 
     def ipc_objects(self) -> IpcUse:
         """Return the System V objects that it has attached or used last, of this process's IPC namespace. OSError."""
         segments = {each.inode for each in self.maps() if each.path.startswith("/SYSV")}
-        queues = {row.msqid for row in proc.sysvipc_msg() or () if self.pid in (row.lspid, row.lrpid)}
-        sets = {row.semid for row in proc.sysvipc_sem() or () if self._used(row.semid, row.nsems)}
+        with self._reading():
+            queues = {row.msqid for row in proc.sysvipc_msg() or () if self.pid in (row.lspid, row.lrpid)}
+            sets = {row.semid for row in proc.sysvipc_sem() or () if self._used(row.semid, row.nsems)}
         return IpcUse(frozenset(segments), frozenset(sets), frozenset(queues))
 
     def _used(self, semid: int, count: int) -> bool:
@@ -207,6 +227,7 @@ def wait_until(predicate: Callable[[], Value], *, timeout: Timeout = DEFAULT) ->
     An AssertionError counts as a false value, so that a predicate may consist of assertions.
     """
     __tracebackhide__ = True
+    check_callable(predicate)
     last: list[Value] = []
     failure: AssertionError | None = None
 
@@ -226,6 +247,12 @@ def wait_until(predicate: Callable[[], Value], *, timeout: Timeout = DEFAULT) ->
         name = getattr(predicate, "__name__", repr(predicate))
         raise timed_out(seconds, f"{name}()", lambda: saw)
     return last[0]
+
+
+def check_callable(predicate: object) -> None:
+    """Raise TypeError if *predicate* cannot be called."""
+    if not callable(predicate):
+        raise TypeError(f"predicate must be a function without arguments, not {predicate!r}")
 
 
 def _limit(text: str) -> int | None:

@@ -19,8 +19,15 @@ from ..kernel.memfile import read_from
 from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Resource, Timeout, check_timeout, close_all, timed_out
 from ..unpatched import os, signal
-from .execution import PIPE, Argument, ExecutedChild, launch
-from .observe import IpcUse, MemoryMap, Observed, wait_until
+from .arguments import (
+    Argument,
+    checked_command,
+    checked_descriptors,
+    checked_directory,
+    checked_environment,
+)
+from .execution import PIPE, ExecutedChild, launch
+from .observe import IpcUse, MemoryMap, Observed, check_callable, wait_until
 from .output import shortened, write_text
 
 if TYPE_CHECKING:
@@ -55,6 +62,7 @@ class Program(Resource):
         self.pid: int = child.pid
         self.pidfd: int | None = child.pidfd
         self._files = files  # stdout, stderr
+        self._has_stdin = stdin is not None
         self._stdin = [] if stdin is None else [stdin]
         self._passed_on = [0, 0]
         self._observed = child.observed()
@@ -87,13 +95,13 @@ class Program(Resource):
         executable; TypeError, ValueError for invalid arguments.
         """
         __tracebackhide__ = True
-        if isinstance(argv, (str, bytes)) or not isinstance(argv, Sequence) or not argv:
-            raise TypeError(f"argv must be a non-empty sequence of arguments, as in ['ls', '-l'], not {argv!r}")
+        words, environment, directory = checked_command(argv), checked_environment(env), checked_directory(cwd)
+        passed = checked_descriptors(pass_fds, "pass_fds")
         if signals not in ("default", "inherit"):
             raise ValueError(f"signals must be 'default' or 'inherit', not {signals!r}")
         if stdin is not None and stdin != PIPE and not isinstance(stdin, bytes):
             raise TypeError(f"stdin must be bytes, subprocess.PIPE or None, not {stdin!r}")
-        child, words, output, own = launch(argv, env, cwd, stdin, pass_fds, default_signals=signals == "default")
+        child, output, own = launch(words, environment, directory, stdin, passed, default_signals=signals == "default")
         try:
             return cls(child, words, output, own, may_fail, scope)
         except BaseException:
@@ -143,8 +151,10 @@ class Program(Resource):
 
         Raises ValueError without stdin=PIPE; OSError (EPIPE if the program has closed its standard input).
         """
-        if not self._stdin:
+        if not self._has_stdin:
             raise ValueError(f"{self!r} has no standard input to write to: start it with stdin=subprocess.PIPE")
+        if not self._stdin:
+            raise ValueError(f"the standard input of {self!r} is closed")
         while data:
             data = data[os.write(self._stdin[0], data) :]
 
@@ -194,16 +204,21 @@ class Program(Resource):
         self._usable()
         return self._child.wait_state(states, timeout=timeout)
 
-    def wait_for_output(self, pattern: str, *, timeout: Timeout = DEFAULT, stream: str = "stdout") -> re.Match[str]:
+    def wait_for_output(
+        self, pattern: str | re.Pattern[str], *, timeout: Timeout = DEFAULT, stream: str = "stdout"
+    ) -> re.Match[str]:
         """Wait until the regular expression *pattern* matches its output on *stream*; return the match.
 
+        "^" and "$" of a string match at each line.
         Raises TimeoutError after *timeout* seconds, ChildDied if the program ended without a match; both show the
         output. Programs buffer output that does not go to a terminal: use `python -u`, `stdbuf -oL` or fflush(3).
         """
         __tracebackhide__ = True
         if stream not in ("stdout", "stderr"):
             raise ValueError(f"stream must be 'stdout' or 'stderr', not {stream!r}")
-        wanted = re.compile(pattern, re.MULTILINE)
+        wanted = re.compile(pattern, re.MULTILINE) if isinstance(pattern, str) else pattern
+        if not isinstance(wanted, re.Pattern) or not isinstance(wanted.pattern, str):
+            raise TypeError(f"pattern must be a string or a compiled pattern of one, not {pattern!r}")
         found: re.Match[str] | None = None
 
         def matches() -> bool:
@@ -216,7 +231,7 @@ class Program(Resource):
         came = Deadline(seconds).until(matches)
         if found is not None:
             return found
-        what = f"{self!r} to write {pattern!r} to its {stream}"
+        what = f"{self!r} to write {wanted.pattern!r} to its {stream}"
         if came:
             raise self._child.death(what)
         raise timed_out(seconds, what, lambda: self._child.said().lstrip("\n") or "it wrote nothing, or buffers it")
@@ -227,15 +242,17 @@ class Program(Resource):
         TimeoutError after *timeout* seconds, with the last value and the output.
         """
         __tracebackhide__ = True
+        name = getattr(predicate, "__name__", repr(predicate))
 
         def checked() -> Value:
             ended = not self.alive
             value = predicate()
             if ended and not value:
-                raise self._child.death(repr(self))
+                raise self._child.death(f"{name}() of {self!r}")
             return value
 
-        checked.__name__ = getattr(predicate, "__name__", repr(predicate))
+        check_callable(predicate)
+        checked.__name__ = name
         try:
             return wait_until(checked, timeout=timeout)
         except TimeoutError as error:
@@ -249,6 +266,8 @@ class Program(Resource):
 
     def terminate(self, *, grace: float = 2.0) -> int | None:
         """Send SIGTERM, wait *grace* seconds for the end, then kill it and its descendants; return the exit status."""
+        __tracebackhide__ = True
+        check_timeout(grace)
         with suppress(ProcessLookupError):  # it has ended
             self.signal(signal.SIGTERM)
         with suppress(TimeoutError):  # it did not end in time, and is killed

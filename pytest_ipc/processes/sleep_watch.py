@@ -13,6 +13,8 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 # Seconds in one sleep after which a process counts as blocked if the kernel does not show the call.
 _NO_SHORT_SLEEP = 0.002
 
+_LETTERS = frozenset("RSDTtZXxKWPI")
+
 
 class SleepWatch:
     """Watch the process *pid*, which messages call *name*, for a sleep in *call* or in any.
@@ -43,6 +45,15 @@ class SleepWatch:
         if self._seen != before:
             self._since = time.monotonic()
         return time.monotonic() - self._since > _NO_SHORT_SLEEP
+
+
+def check_states(states: str) -> str:
+    """Return *states* if they are state letters. Raises TypeError or ValueError."""
+    if not isinstance(states, str):
+        raise TypeError(f"states must be a string of state letters, as 'T' or 'SD', not {states!r}")
+    if not states or not set(states) <= _LETTERS:
+        raise ValueError(f"states must be letters of {''.join(sorted(_LETTERS))} (proc_pid_stat(5)), not {states!r}")
+    return states
 
 
 def state_letter(pid: int, name: str) -> str:

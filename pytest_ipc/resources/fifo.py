@@ -20,7 +20,7 @@ from ..kernel.waiting import Deadline
 from ..printable import plain
 from ..resource import DEFAULT, Handle, Resource, Timeout, check_mode, check_timeout, timed_out
 from ..unpatched import os, select
-from .file import OwnedFile
+from .file import OwnedFile, owned_identity
 from .handed import is_at, not_found
 from .pipe import End
 
@@ -52,7 +52,7 @@ class Fifo(Resource):
         """
         check_mode(mode)
         file = OwnedFile.create("fifo", "FIFO", lambda place: mkfifo(place, mode), path)
-        return cls(file.path, file.identity, file, scope)
+        return cls(file.path, owned_identity(file), file, scope)
 
     def __repr__(self) -> str:
         return plain(f"<Fifo {self.path}>")

@@ -93,11 +93,6 @@ class OwnedFile:
             raise
 
     @property
-    def identity(self) -> Identity:
-        """Return the device and inode number of the file."""
-        return self._identity
-
-    @property
     def anchor(self) -> int | None:
         """Return the descriptor of the file itself; None if the test has closed it."""
         return self._anchor if same_file(self._anchor, self._identity) else None
@@ -152,6 +147,11 @@ class OwnedFile:
             fd, identity = self._held.popitem()
             if same_file(fd, identity):
                 os.close(fd)
+
+
+def owned_identity(file: OwnedFile) -> Identity:
+    """Return the device and inode number of *file*."""
+    return file._identity  # noqa: SLF001 - of this module
 
 
 def _take_back(place: str, directory: str | None, opened: list[int], made: bool) -> None:

@@ -30,7 +30,7 @@ from ..kernel.memory import (
 from ..printable import plain
 from ..resource import Handle, Resource, check_mode, check_size
 from ..unpatched import os
-from .file import OwnedFile
+from .file import OwnedFile, owned_identity
 from .handed import is_at, not_found
 from .space import allocate
 
@@ -76,7 +76,7 @@ class Mapping(Resource):
         self._fd_open = fd is not None
         self._mapped = True
         self._file = file
-        self._at: tuple[str, Identity] | None = None if file is None else (file.path, file.identity)
+        self._at: tuple[str, Identity] | None = None if file is None else (file.path, owned_identity(file))
         self._source: tuple[Mappable, int, int] | None = None  # the object that it maps, flags, offset
         self._is_shared = True
         self._view = memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
@@ -141,10 +141,6 @@ class Mapping(Resource):
 
     def __repr__(self) -> str:
         return plain(f"<Mapping of {self._name}, {self.size} bytes at {self.address:#x}>")
-
-    def maps(self, source: Mappable, flags: int, offset: int) -> None:
-        """Note that it maps *source* from *offset* with *flags*, so that it can be mapped in another process too."""
-        self._source, self._is_shared = (source, flags, offset), bool(flags & MAP_SHARED)
 
     def _handle(self) -> Handle:
         if not self._is_shared:
@@ -266,6 +262,11 @@ class Mapping(Resource):
 
     def _end(self) -> None:
         finish(self._unmap, self._close_fd, *([] if self._file is None else [self._file.close]))
+
+
+def note_source(mapping: Mapping, source: Mappable, flags: int, offset: int) -> None:
+    """Note that *mapping* is of *source*, from *offset* with *flags*, so that another process can map it too."""
+    mapping._source, mapping._is_shared = (source, flags, offset), bool(flags & MAP_SHARED)  # noqa: SLF001 - of this module
 
 
 def _mapped(source: Mappable, size: int, prot: int, flags: int, offset: int) -> Mapping:

@@ -38,12 +38,20 @@ def check_name(name: str, what: str, longest: int = NAME_MAX) -> str:
     rest = name[1:]
     if not name.startswith("/") or not rest or "/" in rest or rest in (".", ".."):
         raise ValueError(f"{name!r} cannot be the name of {what}: it must be a slash and a file name without a slash")
-    if (size := len(os.fsencode(rest))) > longest:
+    if (size := bytes_of(rest, f"the name of {what}")) > longest:
         raise ValueError(
             f"{name[:20]!r}... cannot be the name of {what}: {size} bytes after the slash, "
             f"the limit is {longest} ({'NAME_MAX' if longest == NAME_MAX else f'NAME_MAX - {NAME_MAX - longest}'})"
         )
     return name
+
+
+def bytes_of(name: str, what: str) -> int:
+    """Return the number of bytes of a file name. Raises ValueError if no file can have it."""
+    try:
+        return len(os.fsencode(name))
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{what} must be encodable as {error.encoding}, not {name[:80]!r}") from None
 
 
 def shared_memory_directory() -> tuple[int, int] | None:

@@ -28,14 +28,6 @@ _FIONREAD = 0x541B  # ioctl_tty(2): how many bytes can be read
 class End(Descriptor):
     """One open end of a pipe, FIFO or connection."""
 
-    @classmethod
-    def closed_before(cls, name: str) -> Self:
-        """Return an end that is closed."""
-        end = cls(-1, name)
-        end._closed = end._ended = True
-        end._fd_open = False
-        return end
-
     def read(self, size: int = 65536, *, timeout: Timeout = DEFAULT) -> bytes:
         """Return up to *size* bytes, none at end of file (read(2), retried after a signal).
 
@@ -111,7 +103,7 @@ class Pipe(Resource):
         """Return the pipe in the process that it was passed to, with the *ends* that were open."""
         made = cls(-1, -1)
         made.reader, made.writer = (
-            end or End.closed_before(f"{name} end of a pipe") for end, name in zip(ends, ("read", "write"), strict=True)
+            end or _closed_end(f"{name} end of a pipe") for end, name in zip(ends, ("read", "write"), strict=True)
         )
         return made
 
@@ -152,6 +144,13 @@ class Pipe(Resource):
 
     def _end(self) -> None:
         finish(self.reader.close, self.writer.close)
+
+
+def _closed_end(name: str) -> End:
+    """Return an end that was closed before."""
+    end = End(-1, name)
+    end._fd_open, end._closed, end._ended = False, True, True  # noqa: SLF001 - of the class above
+    return end
 
 
 def _does_not_wait(fd: int, wrong: int) -> bool:

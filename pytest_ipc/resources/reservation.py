@@ -18,7 +18,7 @@ from ..resource import Resource
 from ..unpatched import os
 from .file import OwnedFile
 from .keys import check_key, unused_key
-from .names import DIRECTORY, check_name, shared_memory_directory, unused_name
+from .names import DIRECTORY, bytes_of, check_name, shared_memory_directory, unused_name
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -95,8 +95,8 @@ class ReservedPath(Resource):
     def __init__(self, name: str = "reserved", *, scope: Scope | None = None) -> None:
         if not isinstance(name, str):
             raise TypeError(f"name must be a string like 'server.sock', not {name!r}")
-        if len(os.fsencode(name)) > 255:
-            raise ValueError(f"name must be at most 255 bytes (NAME_MAX), not {len(os.fsencode(name))}")
+        if (size := bytes_of(name, "name")) > 255:
+            raise ValueError(f"name must be at most 255 bytes (NAME_MAX), not {size}")
         if not name or "/" in name or "\0" in name or name in (".", "..", "reserved-path"):
             raise ValueError(f"name must be a file name without a slash, not {name!r}")
         self._file = OwnedFile.create("reserved-path", "mark of a reserved path", _mark)

@@ -16,7 +16,7 @@ from ..printable import plain
 from ..resource import Handle, WithDescriptor, check_mode, closed_when_dropped
 from ..unpatched import fcntl, os
 from .handed import not_found
-from .mapping import Mapping
+from .mapping import Mapping, note_source
 from .names import DIRECTORY, check_name, shared_memory_directory, unlink_name, unused_name
 from .space import allocate, resize
 
@@ -156,7 +156,7 @@ class SharedMemory(WithDescriptor):
         mapping = Mapping.of(
             self.fd, length, prot=prot, flags=flags, offset=offset, name=f"shared memory {self.name}", scope=self._scope
         )
-        mapping.maps(self, flags, offset)
+        note_source(mapping, self, flags, offset)
         self.mappings.append(mapping)
         return mapping
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from functools import partial
 
 import pytest
 
@@ -78,6 +79,30 @@ def test_what_the_test_knows_or_has_done_is_no_failure(how):
                 wait_for_end(other.pid)
         if how == "may_fail":
             wait_for_end(child.pid)
+
+
+@pytest.mark.parametrize("start", [lambda ipc: ipc.fork, lambda ipc: ipc.fork.keeping()], ids=["fork", "keeping"])
+def test_a_child_that_may_fail_is_no_failure(start):
+    with scope() as ipc:
+        raising = start(ipc)(divmod, 1, 0, may_fail=True)
+        crashing = start(ipc)(crashes, signal.SIGSEGV, may_fail=True)
+        assert raising.may_fail
+        for child in (raising, crashing):
+            wait_for_end(child.pid)
+    with pytest.raises(ZeroDivisionError), scope() as ipc:
+        start(ipc)(divmod, 1, 0, may_fail=True).result()  # who asks for it gets it
+    with pytest.raises(ZeroDivisionError), scope() as ipc:
+        wait_for_end(start(ipc)(divmod, 1, 0, may_fail=False).pid)
+
+
+def test_a_function_gets_a_may_fail_of_its_own_by_partial():
+    def life(*, may_fail: str) -> str:
+        return may_fail
+
+    with scope() as ipc:
+        child = ipc.fork(partial(life, may_fail="its own"), may_fail=True)
+        assert child.result() == "its own"
+        assert child.may_fail is True
 
 
 @pytest.mark.parametrize("how", ["wait", "returncode", "may_fail"])

@@ -303,7 +303,7 @@ def test_function_of_a_child_must_be_callable(temporary_root):
     before = Snapshot.take(temporary_root)
     with scope() as ipc:
         with pytest.raises(TypeError, match="function must be callable, not 7"):
-            ipc.fork(7)  # type: ignore[arg-type]
+            ipc.fork(7)  # type: ignore[call-overload]
         assert before.left(Snapshot.take(temporary_root)) == []
 
 

@@ -104,6 +104,8 @@ def use_ipc(ipc: Ipc) -> None:
     assert_type(ipc.signals, Signals)
     assert_type(ipc.sockets, Sockets)
     assert_type(ipc.fork, Fork)
+    assert_type(ipc.fork(double, 2), Child[int])
+    assert_type(ipc.fork(double, 2, may_fail=True), Child[int])
     assert_type(ipc.scope, Scope)
 
 
@@ -114,8 +116,8 @@ def make_mistakes(ipc: Ipc, child: Child[int]) -> None:
     ipc.posix_mq(name=b"/name")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     ipc.fifo("path")  # type: ignore[call-arg, arg-type] # pyright: ignore[reportCallIssue]
     ipc.sysv_shn()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
-    ipc.fork(double, "2")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-    ipc.fork(double)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    ipc.fork(double, "2")  # type: ignore[call-overload] # pyright: ignore[reportCallIssue, reportArgumentType]
+    ipc.fork(double)  # type: ignore[call-overload] # pyright: ignore[reportCallIssue]
     text: str = child.result()  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
     child.wait_blocked(1)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     print(text)

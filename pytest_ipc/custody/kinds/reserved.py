@@ -7,6 +7,7 @@ the reservation, whoever its creator is.
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,7 +38,21 @@ def _files(entry: Entry) -> Iterator[_Removal]:
         path = f"{folder}/{prefix}{name}"
         found = look(path)
         if found is not None and not is_older(found.status.st_ctime_ns, entry.details["at"]):
-            yield (lambda path=path, found=found: unlink(path, found.status)), noun  # type: ignore[misc]  # defaults
+            yield (lambda path=path, found=found: _remove_file(path, found.status)), noun  # type: ignore[misc]  # defaults
+
+
+def _remove_file(path: str, status: os.stat_result) -> None:
+    if not stat.S_ISDIR(status.st_mode):
+        unlink(path, status)
+        return
+    try:
+        os.rmdir(path)  # only an empty one: others are not for a name of POSIX objects
+    except OSError as error:
+        if error.errno is None:  # a signal's handler raised it
+            raise
+        raise OSError(
+            error.errno, f"a directory has the reserved name and is not removed ({error.strerror}); rm -r {path}"
+        ) from None
 
 
 def _queue(entry: Entry) -> Iterator[_Removal]:
