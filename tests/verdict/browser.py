@@ -53,6 +53,14 @@ class Browser:
                 return answer["result"]
             self.events.append(answer)
 
+    def tell_browser(self, method: str, **parameters: Any) -> Any:
+        """Send a command that is about the browser, not about the page."""
+        session, self._session = self._session, None
+        try:
+            return self.tell(method, **parameters)
+        finally:
+            self._session = session
+
     def _next(self) -> dict[str, Any]:
         deadline = Deadline(SECONDS)
         while b"\0" not in self._buffer:
@@ -88,7 +96,7 @@ class Browser:
     def press(self, key: str) -> None:
         """Press a key."""
         text = {"text": "\r"} if key == "Enter" else {"text": key} if len(key) == 1 else {}
-        codes = {"Enter": 13, "Tab": 9, "ArrowDown": 40, "ArrowUp": 38, "/": 191}
+        codes = {"Enter": 13, "Tab": 9, " ": 32, "ArrowDown": 40, "ArrowUp": 38, "/": 191}
         self.tell("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=codes[key], **text)
         self.tell("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=codes[key])
 

@@ -66,5 +66,6 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def page(chromium: Browser, tmp_path: Path) -> Browser:
     """Return the page of HOST and BOX, opened."""
     chromium.resize(1200, 900)
+    chromium.prefer("light")
     chromium.open(f"file://{write(tmp_path, host=HOST, box=BOX)}")
     return chromium

@@ -16,6 +16,9 @@ from .browser import Browser
 HOST = {f"shm.c{number:03}": reports.HOLDS for number in range(300)} | {"mq.a": reports.HOLDS, "mq.b": reports.HOLDS}
 BOX = HOST | {"shm.c150": reports.DEVIATES, "shm.c151": reports.UNTESTED, "mq.a": reports.ABSENT}
 
+GOOD, BAD = {"shm.a": reports.HOLDS, "shm.b": reports.HOLDS}, {"shm.a": reports.DEVIATES, "shm.b": reports.HOLDS}
+GOOD_AND_BAD = GOOD, BAD, GOOD
+
 
 def write(folder: Path, **verdicts: dict[str, Verdict]) -> Path:
     """Write the page of reports of these verdicts."""

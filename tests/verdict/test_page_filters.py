@@ -14,7 +14,7 @@ from pytest_ipc.verdict import suite
 
 from . import reports
 from .browser import Browser
-from .pages import BOX, HOST, cells, choose, click, columns, ids, shown, write, write_history
+from .pages import BAD, BOX, GOOD, HOST, cells, choose, click, columns, ids, shown, write, write_history
 
 
 def test_filters_are_in_the_address_and_restored_from_it(page, tmp_path):
@@ -243,9 +243,6 @@ def test_json_has_the_reasons_of_what_is_shown(chromium, tmp_path):
     assert "IPC_CREAT | IPC_EXCL" in found[0]["platforms"]["box"]["evidence"]
 
 
-GOOD, BAD = {"shm.a": reports.HOLDS, "shm.b": reports.HOLDS}, {"shm.a": reports.DEVIATES, "shm.b": reports.HOLDS}
-
-
 def test_history_of_a_platform(chromium, tmp_path):
     chromium.resize(1200, 900)
     chromium.open(f"file://{write_history(tmp_path, 'box', GOOD, GOOD, BAD)}#shm.a")
@@ -289,3 +286,26 @@ def test_flaky_clauses_of_dates_are_marked(chromium, tmp_path):
     chromium.resize(1200, 900)
     chromium.open(f"file://{tmp_path}/m.html#verdict=flaky")
     assert cells(chromium) == [["shm.a", "deviates flaky", "holds flaky"]]
+
+
+def test_totals_are_used_by_keyboard(page):
+    page.ask("document.querySelector('#totals td.deviates a').focus()")
+    page.press("Enter")
+    page.wait("document.activeElement.id === 'matrix'")
+    assert ids(page) == ["shm.c150"]
+    page.press("Tab")
+    assert page.ask("document.activeElement.id") == "mechanism"
+    page.ask("document.querySelector('#columns summary').focus()")
+    page.press("Enter")
+    page.wait("document.querySelector('#columns').open")
+    page.press("Tab")
+    assert page.ask("document.activeElement.id") == "order"
+    page.press("Tab")
+    assert page.ask("document.activeElement.name") == "box"
+    page.press(" ")
+    page.wait("document.querySelectorAll('#table thead th').length === 2")
+    assert columns(page) == ["host"]
+    page.press("Tab")
+    page.press("Enter")
+    page.wait("document.querySelectorAll('#table thead th').length === 3")
+    assert page.ask("document.activeElement.dataset.first") == "box", "the focus stays on the button"

@@ -1,7 +1,7 @@
 """A comparison as one HTML page that contains everything it needs and fetches nothing.
 
 A page of fifty platforms and thousands of clauses mostly repeats the same few words. So the file has one table of data
-with each text once, and the browser creates rows when they become visible. Totals, history and the descriptions of the
+with each text once, and the browser has rows only where they are visible. Totals, history and the descriptions of the
 platforms need no script.
 """
 

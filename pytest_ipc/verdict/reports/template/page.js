@@ -164,7 +164,11 @@ control("json").addEventListener("click", () => {
   save("ipc.json", "application/json", `${JSON.stringify(found, null, 1)}\n`);
 });
 
-addEventListener("beforeprint", () => { while (made < shown.length) makeMore(); });
+addEventListener("beforeprint", () => {
+  near.disconnect();
+  chunks.forEach(bringToLife);
+});
+addEventListener("afterprint", watchChunks);
 addEventListener("hashchange", follow);
 addEventListener("popstate", follow);
 phone.addEventListener("change", () => { fill(); reveal(); });
