@@ -99,11 +99,8 @@ def measure(page: Browser, address: str, rounds: int) -> dict[str, list[float]]:
 
 def _cpu(page: Browser) -> float:
     """Return the CPU seconds of the page's process, which neighbours on the machine do not change much."""
-    return sum(
-        one["cpuTime"]
-        for one in page.tell_browser("SystemInfo.getProcessInfo")["processInfo"]
-        if one["type"] == "renderer"
-    )
+    processes: list[dict[str, Any]] = page.tell_browser("SystemInfo.getProcessInfo")["processInfo"]
+    return sum(float(process["cpuTime"]) for process in processes if process["type"] == "renderer")
 
 
 def main() -> int:
