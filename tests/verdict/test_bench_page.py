@@ -67,6 +67,12 @@ def test_nothing_to_draw():
     assert "<svg" not in render([noise])
 
 
+def test_platform_with_only_noise_has_no_chart():
+    noise = report("noise", figure("pipe", "latency", 1, 1, 100))
+    page = render([report("box", figure("pipe", "latency", 1, 10, 11)), noise])
+    assert page.count("<svg") == 1
+
+
 def test_page_is_self_contained():
     page = render([report("box", *FIGURES), report("<b>other</b>", *FIGURES)])
     assert "<script" not in page

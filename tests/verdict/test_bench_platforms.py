@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from pytest_ipc.kernel import Deadline
+
 from ..subprocesses import Running
 from .benchmarks import validate
 
@@ -38,7 +40,7 @@ def bench(measuring: tuple[list[str], dict[str, str]], tmp_path: Path):
         words = [*command, *map(str, arguments), *named]
         done = subprocess.run(words, capture_output=True, text=True, timeout=110, check=False, env=environment)
         assert "Traceback" not in done.stderr
-        assert [*(tmp_path / "temp").iterdir()] == []
+        assert Deadline(30).until(lambda: not [*(tmp_path / "temp").iterdir()]), [*(tmp_path / "temp").rglob("*")]
         return done
 
     return run
@@ -122,7 +124,7 @@ def test_interruption_keeps_the_figures_so_far(measuring, tmp_path, signo):
     found = load(folder / "here.json")
     assert found["conditions"]["interrupted"]
     assert found["figures"]
-    assert [*(tmp_path / "temp").iterdir()] == []
+    assert Deadline(30).until(lambda: not [*(tmp_path / "temp").iterdir()]), [*(tmp_path / "temp").rglob("*")]
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,13 @@ def _shown(report: BenchReport, quantity: Quantity) -> list[Figure]:
 
 
 def chart(report: BenchReport, quantity: Quantity, scale: tuple[float, float], number: int) -> str:
-    """Return the chart of one platform as an SVG element, the *number*-th of its page; noise is left out."""
+    """Return the chart of one platform as an SVG element, the *number*-th of its page; noise is left out.
+
+    A platform that has only noise has no chart: an empty string.
+    """
     figures = _shown(report, quantity)
+    if not figures:
+        return ""
     sizes = sorted({figure.size for figure in figures})
     text = units.bandwidth if quantity == "bandwidth" else units.duration
     found = pygal.Line(

@@ -70,5 +70,6 @@ def _table(reports: Sequence[BenchReport], quantity: Quantity) -> _Table:
     scale = None if quantity == "duration" else limits(reports, quantity)
     if scale is not None:
         # pygal escapes the names of platforms; what it returns is markup.
-        charts = [Markup(chart(report, quantity, scale, number)) for number, report in enumerate(reports)]
+        drawn = [chart(report, quantity, scale, number) for number, report in enumerate(reports)]
+        charts = [Markup(one) for one in drawn if one]
     return _Table(quantity, QUANTITIES[quantity], charts, rows)
