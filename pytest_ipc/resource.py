@@ -75,7 +75,7 @@ class Resource:
         self._ended = False
         self._scope = scope
         if scope is not None:
-            scope.own(self)
+            scope.own(self, self._maker)
 
     @property
     def closed(self) -> bool:

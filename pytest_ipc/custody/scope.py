@@ -40,9 +40,9 @@ class Scope:
         """Return the scopes of this process that own something."""
         return [scope for scope in _scopes if scope.owned()]
 
-    def own(self, resource: Owned) -> Owned:
-        """Close *resource* with this scope, unless it is closed before. Return it."""
-        self._owned[id(resource)] = (os.getpid(), resource)
+    def own(self, resource: Owned, maker: int | None = None) -> Owned:
+        """Close *resource* with this scope, in the process *maker*, this one, unless it is closed before. Return it."""
+        self._owned[id(resource)] = (os.getpid() if maker is None else maker, resource)
         return resource
 
     def forget(self, resource: Closable) -> None:

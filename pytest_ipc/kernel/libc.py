@@ -11,10 +11,12 @@ handlers need `errno_kept`.
 from __future__ import annotations
 
 import ctypes
+import operator
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from errno import ENOSYS
+from functools import cache
 from typing import Any
 
 from ..unpatched import os
@@ -162,41 +164,97 @@ def function(
 
         return missing
     pointer.restype = restype
-    pointer.argtypes = argtypes
+    pointer.argtypes = tuple(_CONVERTED.get(argtype, argtype) for argtype in argtypes)
     ranges = tuple(_RANGES.get(argtype) for argtype in argtypes)
-    pointers = tuple(place for place, bounds in enumerate(ranges) if bounds is None)
-
-    def call(*arguments: Any) -> Any:
-        global _last
-        for value, bounds in zip(arguments, ranges, strict=True):
-            if bounds is not None:
-                check_integer(name, value, bounds)
-        try:
-            result = pointer(*arguments)
-        except ctypes.ArgumentError as error:
-            raise TypeError(f"{name}: {error}") from None
-        failed, errno = fails(result), 0
-        if failed:
-            # Read at once: nothing may run between the return and this line; see errno_kept for signal handlers.
-            errno = result if fails is error_number else ctypes.get_errno()
-        shown: Sequence[Any] = arguments
-        for place in pointers:
-            value = shown[place]
-            kind = value.__class__
-            if not (kind is int or value is None or (kind is bytes and len(value) <= _TEXT)):
-                # Not the object itself: it would keep its buffer, such as a memory map, from being closed.
-                kept = [*shown]
-                kept[place] = "&"
-                shown = kept
-        entry = (name, shown, result, errno)
-        _recent.append(entry)
-        if failed:
-            raise OSError(errno, f"{name}: {os.strerror(errno)}")
-        _last = entry
-        return result
-
+    texts = tuple(argtype is ctypes.c_char_p for argtype in argtypes)
+    call: Callable[..., Any] = _wrapper(ranges, texts, fails)(name, pointer, fails)
     call.__name__ = call.__qualname__ = name
     return call
+
+
+class _Index:
+    """A converter for a C int whose range is checked: ctypes passes an integer so, without a c_int object for it."""
+
+    from_param = operator.index
+
+
+# What ctypes converts an argument by once it is checked. c_int and the words of the machine take twice as long.
+_CONVERTED: dict[Any, Any] = {ctypes.c_int: _Index} | {
+    word: ctypes.c_void_p
+    for word in (ctypes.c_long, ctypes.c_ulong, ctypes.c_longlong, ctypes.c_size_t, ctypes.c_ssize_t)
+    if ctypes.sizeof(word) == ctypes.sizeof(ctypes.c_void_p)
+}
+if os.uname().machine in ("x86_64", "aarch64"):  # others extend an unsigned int to a word in their own way
+    _CONVERTED[ctypes.c_uint] = _Index
+
+# The wrapper of a C function, generated for its arguments as dataclasses generates __init__: a loop over the arguments
+# and their ranges takes longer than the call.
+_WRAPPER = """
+def make(name, pointer, fails):
+    def call({parameters}):
+        global _last
+{checks}
+        try:
+            result = pointer({parameters})
+        except ctypes.ArgumentError as error:
+            raise TypeError(f"{{name}}: {{error}}") from None
+        if {failed}:
+            raise _failure(name, ({shown}), result, {errno})
+        _last = name, ({shown}), result, 0
+        _recent.append(_last)
+        return result
+    return call
+"""
+
+
+# Every C type has these values, and the interpreter compares them three times as fast as the types' own limits.
+_SMALL = (1 << 30) - 1
+
+
+@cache
+def _wrapper(
+    ranges: tuple[tuple[int, int] | None, ...], texts: tuple[bool, ...], fails: Callable[[Any], bool]
+) -> Callable[..., Any]:
+    """Return the maker of wrappers of a C function, for integers of these *ranges*, and None for a pointer.
+
+    *texts* are those of the pointers that are a string.
+    """
+    names = [f"argument_{place}" for place in range(len(ranges))]
+    checks = [
+        f"        if {name}.__class__ is not int or not 0 <= {name} <= {_SMALL}:\n"
+        f"            check_integer(name, {name}, {bounds})"
+        for name, bounds in zip(names, ranges, strict=True)
+        if bounds is not None
+    ]
+    # A pointer's text is kept, but no other object: it would keep its buffer, such as a memory map, from being closed.
+    shown = [
+        name if bounds else f"{name} if {name}.__class__ is int else {'_text' if is_text else '_address'}({name})"
+        for name, bounds, is_text in zip(names, ranges, texts, strict=True)
+    ]
+    source = _WRAPPER.format(
+        parameters=", ".join(names),
+        checks="\n".join(checks),
+        shown="".join(f"{text}, " for text in shown),
+        failed={minus_one: "result == -1", never: "False", error_number: "result"}.get(fails, "fails(result)"),
+        errno="result" if fails is error_number else "ctypes.get_errno()",
+    )
+    made: dict[str, Callable[..., Any]] = {}
+    exec(source, globals(), made)  # `_last` and `_recent` are this module's
+    return made["make"]
+
+
+def _text(value: bytes | None) -> bytes | str | None:
+    return value if value is None or len(value) <= _TEXT else "&"
+
+
+def _address(value: Any) -> str | None:
+    return None if value is None else "&"
+
+
+def _failure(name: str, arguments: Sequence[Any], result: Any, errno: int) -> OSError:
+    """Record a failed call, and return its error. *errno* was read at once; see errno_kept for signal handlers."""
+    _recent.append((name, arguments, result, errno))
+    return OSError(errno, f"{name}: {os.strerror(errno)}")
 
 
 def check_integer(name: str, value: object, bounds: tuple[int, int]) -> None:

@@ -6,7 +6,8 @@ signal.
 
 from __future__ import annotations
 
-from ctypes import addressof, c_int, c_long, c_size_t, c_ssize_t, c_void_p, create_string_buffer, sizeof
+import struct
+from ctypes import addressof, c_char, c_int, c_long, c_size_t, c_ssize_t, c_void_p
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ MSG_STAT = 11
 MSG_INFO = 12
 MSG_STAT_ANY = 13
 
-_TYPE = sizeof(c_long)  # struct msgbuf: the type, followed by the text
+_TYPE = struct.Struct("l")  # struct msgbuf: the type, followed by the text
 
 _msgget = function("msgget", c_int, c_int, c_int)
 _msgsnd = function("msgsnd", c_int, c_int, c_void_p, c_size_t, c_int)
@@ -121,11 +122,14 @@ def msgsnd(msqid: int, mtype: int, text: bytes, msgflg: int = 0) -> None:
 
     OSError, EINTR included.
     """
-    check_integer("msgsnd", mtype, LONG)
     if not isinstance(text, bytes):
         raise TypeError(f"msgsnd: text must be bytes, not {type(text).__name__} {text!r}")
-    buffer = create_string_buffer(bytes(c_long(mtype)) + text, _TYPE + len(text))
-    _msgsnd(msqid, addressof(buffer), len(text), msgflg)
+    try:
+        message = _TYPE.pack(mtype) + text
+    except struct.error:
+        check_integer("msgsnd", mtype, LONG)
+        raise
+    _msgsnd(msqid, message, len(text), msgflg)
 
 
 def msgrcv(msqid: int, msgsz: int, msgtyp: int = 0, msgflg: int = 0) -> Msgbuf:
@@ -135,10 +139,12 @@ def msgrcv(msqid: int, msgsz: int, msgtyp: int = 0, msgflg: int = 0) -> Msgbuf:
     MSG_EXCEPT), a negative number the lowest type up to -msgtyp; with MSG_COPY it is a position in the queue. OSError,
     EINTR included.
     """
-    check_integer("msgrcv", msgsz, (0, SIZE[1] - _TYPE))
-    buffer = create_string_buffer(_TYPE + msgsz)
-    length = _msgrcv(msqid, addressof(buffer), msgsz, msgtyp, msgflg)
-    return Msgbuf(c_long.from_buffer(buffer).value, buffer.raw[_TYPE : _TYPE + length])
+    check_integer("msgrcv", msgsz, (0, SIZE[1] - _TYPE.size))
+    buffer: Any = (c_char * (_TYPE.size + msgsz))()
+    length = _msgrcv(msqid, buffer, msgsz, msgtyp, msgflg)
+    # A slice, as `raw` copies the whole buffer.
+    (mtype,) = _TYPE.unpack_from(buffer)
+    return Msgbuf(mtype, buffer[_TYPE.size : _TYPE.size + length])
 
 
 def msgsnd_raw(msqid: int, msgp: int | None, msgsz: int, msgflg: int = 0) -> None:

@@ -5,7 +5,8 @@ A queue's descriptor is a file descriptor on Linux: os.fstat, select.poll and os
 
 from __future__ import annotations
 
-from ctypes import byref, c_char_p, c_int, c_size_t, c_ssize_t, c_uint, c_void_p, create_string_buffer
+import struct
+from ctypes import addressof, byref, c_char, c_char_p, c_int, c_size_t, c_ssize_t, c_uint, c_void_p
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,11 +117,29 @@ def mq_timedreceive(mqdes: int, size: int, abs_timeout: Timespec) -> tuple[bytes
     return _received(_mq_timedreceive, mqdes, size, byref(abs_timeout.pack()))
 
 
+_RECEIVED = struct.Struct("I4x")  # the priority, followed by the text
+
+
 def _received(call: Any, mqdes: int, size: int, *time: Any) -> tuple[bytes, int]:
     check_integer(call.__name__, size, SIZE)
-    buffer, priority = create_string_buffer(max(size, 1)), c_uint()
-    length = call(mqdes, buffer, size, byref(priority), *time)
-    return buffer.raw[:length], priority.value
+    buffer: Any = (c_char * (_RECEIVED.size + size))()
+    place = addressof(buffer)
+    length = call(mqdes, place + _RECEIVED.size, size, place, *time)
+    # A slice, as `raw` copies the whole buffer.
+    return buffer[_RECEIVED.size : _RECEIVED.size + length], *_RECEIVED.unpack_from(buffer)
+
+
+_PASSED = byref(Timespec().pack())  # a time with which a call does not wait
+
+
+def mq_send_at_once(mqdes: int, data: bytes, priority: int) -> None:
+    """Put a message into the queue as mq_timedsend does with a time that has passed. OSError: ETIMEDOUT if full."""
+    _mq_timedsend(mqdes, data, len(data), priority, _PASSED)
+
+
+def mq_receive_at_once(mqdes: int, size: int) -> tuple[bytes, int]:
+    """Take a message as mq_timedreceive does with a time that has passed. OSError: ETIMEDOUT if there is none."""
+    return _received(_mq_timedreceive, mqdes, size, _PASSED)
 
 
 def mq_getattr(mqdes: int) -> MqAttr:

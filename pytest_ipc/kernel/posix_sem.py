@@ -41,9 +41,9 @@ _sem_close = function("sem_close", c_int, c_void_p)
 _sem_unlink = function("sem_unlink", c_int, c_char_p)
 _sem_init = function("sem_init", c_int, c_void_p, c_int, c_uint)
 _sem_destroy = function("sem_destroy", c_int, c_void_p)
-_sem_post = function("sem_post", c_int, c_void_p)
+sem_post_raw = function("sem_post", c_int, c_void_p)
 _sem_wait = function("sem_wait", c_int, c_void_p)
-_sem_trywait = function("sem_trywait", c_int, c_void_p)
+sem_trywait_raw = function("sem_trywait", c_int, c_void_p)
 _sem_timedwait = function("sem_timedwait", c_int, c_void_p, c_void_p)
 _sem_clockwait = function("sem_clockwait", c_int, c_void_p, c_int, c_void_p)
 _sem_getvalue = function("sem_getvalue", c_int, c_void_p, c_void_p)
@@ -96,7 +96,7 @@ def sem_destroy(sem: int) -> None:
 
 def sem_post(sem: int) -> None:
     """Increment the semaphore and wake one waiter (sem_post(3)). OSError: EOVERFLOW at SEM_VALUE_MAX."""
-    _sem_post(_address("sem_post", sem))
+    sem_post_raw(_address("sem_post", sem))
 
 
 def sem_wait(sem: int) -> None:
@@ -106,7 +106,7 @@ def sem_wait(sem: int) -> None:
 
 def sem_trywait(sem: int) -> None:
     """Decrement the semaphore if that is possible at once (sem_wait(3)). OSError: EAGAIN if it is not."""
-    _sem_trywait(_address("sem_trywait", sem))
+    sem_trywait_raw(_address("sem_trywait", sem))
 
 
 def sem_timedwait(sem: int, abs_timeout: Timespec) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
-from ctypes import Array, addressof, c_int, c_size_t, c_ulong, c_ushort, c_void_p
+from ctypes import Array, addressof, byref, c_int, c_size_t, c_ulong, c_ushort, c_void_p
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -61,7 +62,7 @@ SEM_STAT_ANY = 20
 SEMVMX = 32767  # the largest value of a semaphore; linux/sem.h defines it, no libc header does
 
 _semget = function("semget", c_int, c_int, c_int, c_int)
-_semop = function("semop", c_int, c_int, c_void_p, c_size_t)
+semop_raw = function("semop", c_int, c_int, c_void_p, c_size_t)
 _semtimedop = function("semtimedop", c_int, c_int, c_void_p, c_size_t, c_void_p)
 _semctl = function("semctl", c_int, c_int, c_int, c_int, c_ulong)
 
@@ -125,8 +126,8 @@ def semop(semid: int, sops: Sequence[tuple[int, ...]] | int, nsops: int | None =
 
     *sops* holds Sembufs or tuples of their members, or is the address of an array of *nsops*.
     """
-    address, count, _kept = _operations("semop", sops, nsops)
-    _semop(semid, address, count)
+    operations, count = _operations("semop", sops, nsops)
+    semop_raw(semid, operations, count)
 
 
 def semtimedop(
@@ -139,30 +140,36 @@ def semtimedop(
 
     *timeout* may also be None, for ever, or the address of a timespec.
     """
-    address, count, _kept = _operations("semtimedop", sops, nsops)
+    operations, count = _operations("semtimedop", sops, nsops)
     if timeout is None or isinstance(timeout, c_void_p):
-        _semtimedop(semid, address, count, timeout)
-        return
-    time = Timespec.of(timeout).pack()
-    _semtimedop(semid, address, count, addressof(time))
+        _semtimedop(semid, operations, count, timeout)
+    else:
+        _semtimedop(semid, operations, count, _AT_ONCE if timeout == 0 else byref(Timespec.of(timeout).pack()))
 
 
-def _operations(name: str, sops: Sequence[tuple[int, ...]] | int, nsops: int | None) -> tuple[int, int, Any]:
-    """Return address and length of a C array of *sops*, and the array, which must live until the call returns."""
+SEMBUF = struct.Struct("Hhh")  # struct sembuf on every machine
+_AT_ONCE = byref(Timespec().pack())
+
+
+def _operations(name: str, sops: Sequence[tuple[int, ...]] | int, nsops: int | None) -> tuple[int | bytes, int]:
+    """Return a C array of *sops*, or the address that they are, and its length."""
     if isinstance(sops, int):
         check_integer(name, sops, SIZE)
         if nsops is None:
             raise TypeError(f"{name}: nsops must be given with an address, not None")
-        return sops, nsops, None
-    array = (abi.sembuf * len(sops))()
-    for place, operation in zip(array, sops, strict=True):
-        num, op, flg = Sembuf(*operation)
-        for value, bounds in ((num, USHORT), (op, SHORT), (flg, SHORT)):
-            check_integer(name, value, bounds)
-        place.sem_num, place.sem_op, place.sem_flg = num, op, flg
+        return sops, nsops
     if nsops is not None and nsops > len(sops):
         raise ValueError(f"{name}: nsops must be at most {len(sops)}, the number of operations, not {nsops}")
-    return addressof(array), len(sops) if nsops is None else nsops, array
+    return b"".join([_sembuf(name, *operation) for operation in sops]), len(sops) if nsops is None else nsops
+
+
+def _sembuf(name: str, num: int, op: int, flg: int = 0) -> bytes:
+    try:
+        return SEMBUF.pack(num, op, flg)
+    except struct.error:
+        for value, bounds in ((num, USHORT), (op, SHORT), (flg, SHORT)):
+            check_integer(name, value, bounds)
+        raise
 
 
 def semctl(semid: int, semnum: int, cmd: int, arg: int = 0) -> int:

@@ -65,7 +65,7 @@ class Timespec:
         """Return the C structure. OverflowError for a value that does not fit the machine's long."""
         check_integer("tv_sec", self.sec, LONG)
         check_integer("tv_nsec", self.nsec, LONG)
-        return abi.timespec(c_long(self.sec), c_long(self.nsec))
+        return abi.timespec(self.sec, self.nsec)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -90,7 +90,7 @@ class Timeval:
         """Return the C structure. OverflowError for a value that does not fit the machine's long."""
         check_integer("tv_sec", self.sec, LONG)
         check_integer("tv_usec", self.usec, LONG)
-        return abi.timeval(c_long(self.sec), c_long(self.usec))
+        return abi.timeval(self.sec, self.usec)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class MessageQueue(SysvObject):
     `id` is its identifier, `key` the key for other processes. The removal ends all waits for it with EIDRM.
     """
 
-    _type = SysvType("sysv-msg", "-q", msgctl_stat, msgctl_set, msgctl_rmid)
+    _type = SysvType("sysv-msg", "-q", lambda key: msgget(key, 0), msgctl_stat, msgctl_set, msgctl_rmid)
 
     @classmethod
     def create(
@@ -69,7 +69,14 @@ class MessageQueue(SysvObject):
         EIDRM if the queue is removed.
         """
         self._usable()
-        text = bytes(memoryview(data))
+        text = data if data.__class__ is bytes else bytes(memoryview(data))
+        if timeout is DEFAULT:
+            try:
+                msgsnd(self.id, type, text, flags | IPC_NOWAIT)  # most messages need not wait, nor a deadline
+                return
+            except OSError as error:
+                if error.errno is None:  # a signal handler raised it
+                    raise
         try:
             self._wait(
                 lambda how: msgsnd(self.id, type, text, how),
@@ -96,6 +103,12 @@ class MessageQueue(SysvObject):
         after *timeout* seconds; OSError: ENOMSG with IPC_NOWAIT, EIDRM if the queue is removed.
         """
         self._usable()
+        if timeout is DEFAULT:
+            try:
+                return self._take(type, size, flags | IPC_NOWAIT)  # likewise
+            except OSError as error:
+                if error.errno is None:
+                    raise
         what = "a message in" if type == 0 else f"a message for type {type} in"
         return self._wait(
             lambda how: self._take(type, size, how),

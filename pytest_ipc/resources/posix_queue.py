@@ -20,7 +20,9 @@ from ..kernel.posix_mq import (
     mq_notify,
     mq_open,
     mq_receive,
+    mq_receive_at_once,
     mq_send,
+    mq_send_at_once,
     mq_setattr,
     mq_timedreceive,
     mq_timedsend,
@@ -160,7 +162,15 @@ class PosixQueue(WithDescriptor):
         Raises TimeoutError after *timeout* seconds; OSError (EMSGSIZE, EINVAL for a priority above 32767, EAGAIN
         instead of a wait with O_NONBLOCK).
         """
-        fd, message, seconds = self.fileno(), bytes(memoryview(data)), check_timeout(timeout)
+        fd, message = self.fileno(), data if data.__class__ is bytes else bytes(memoryview(data))
+        if timeout is DEFAULT:
+            try:
+                mq_send_at_once(fd, message, priority)  # most messages need not wait, nor a deadline
+                return
+            except OSError as error:
+                if error.errno is None:  # a signal handler raised it
+                    raise
+        seconds = check_timeout(timeout)
 
         def once(deadline: Deadline) -> None:
             if seconds is None:
@@ -182,7 +192,14 @@ class PosixQueue(WithDescriptor):
 
         Raises TimeoutError after *timeout* seconds; OSError (EAGAIN instead of a wait with O_NONBLOCK).
         """
-        fd, seconds = self.fileno(), check_timeout(timeout)
+        fd = self.fileno()
+        if timeout is DEFAULT:
+            try:
+                return mq_receive_at_once(fd, self.msgsize)  # likewise
+            except OSError as error:
+                if error.errno is None:
+                    raise
+        seconds = check_timeout(timeout)
 
         def once(deadline: Deadline) -> tuple[bytes, int]:
             if seconds is None:

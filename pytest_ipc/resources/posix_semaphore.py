@@ -27,9 +27,10 @@ from ..kernel.posix_sem import (
     sem_getvalue,
     sem_init,
     sem_open,
-    sem_post,
+    sem_post_raw,
     sem_timedwait,
     sem_trywait,
+    sem_trywait_raw,
     sem_unlink,
     sem_wait,
 )
@@ -197,7 +198,7 @@ class PosixSemaphore(Resource):
         """Increment the value and wake a waiter (sem_post(3)). Raises OSError (EOVERFLOW at SEM_VALUE_MAX)."""
         self._usable()
         try:
-            sem_post(self.address)
+            sem_post_raw(self.address)  # an address of ours needs no check
         except OSError as error:
             _note_limit(error)
             raise
@@ -208,6 +209,13 @@ class PosixSemaphore(Resource):
         Raises TimeoutError after *timeout* seconds; OSError.
         """
         self._usable()
+        if timeout is DEFAULT:
+            try:
+                sem_trywait_raw(self.address)  # most waits need no deadline
+                return
+            except OSError as error:
+                if error.errno is None:  # a signal handler raised it
+                    raise
         seconds = check_timeout(timeout)
         deadline = Deadline(seconds)
         while True:

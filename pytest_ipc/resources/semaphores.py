@@ -6,7 +6,6 @@ effect, so that it can be repeated.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from errno import E2BIG, EAGAIN, EFBIG, EINTR, EINVAL, ENOSPC, ERANGE
@@ -21,6 +20,7 @@ from ..kernel.sem import (
     GETVAL,
     GETZCNT,
     SEM_UNDO,
+    SEMBUF,
     SEMVMX,
     Sembuf,
     SemidDs,
@@ -32,6 +32,7 @@ from ..kernel.sem import (
     semctl_setval,
     semctl_stat,
     semget,
+    semop_raw,
     semtimedop,
 )
 from ..kernel.waiting import Deadline
@@ -47,13 +48,17 @@ __all__ = ["SemaphoreSet"]
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 
+_ACQUIRE = SEMBUF.pack(0, -1, IPC_NOWAIT)
+_RELEASE = SEMBUF.pack(0, 1, 0)
+
+
 class SemaphoreSet(SysvObject):
     """A System V semaphore set, removed when its block or scope ends (semget(2), semop(2), semctl(2)).
 
     `id` is its identifier, `key` the key for other processes, `count` the number of its semaphores.
     """
 
-    _type = SysvType("sysv-sem", "-s", semctl_stat, semctl_set, semctl_rmid)
+    _type = SysvType("sysv-sem", "-s", lambda key: semget(key, 0, 0), semctl_stat, semctl_set, semctl_rmid)
 
     def __init__(
         self, id: int, key: int, count: int, *, record: Record | None = None, scope: Scope | None = None
@@ -110,20 +115,28 @@ class SemaphoreSet(SysvObject):
         """
         self._usable()
         seconds = check_timeout(timeout)
+        try:
+            semtimedop(self.id, operations, 0)  # most operations need not wait, nor a deadline
+            return
+        except OSError as error:
+            if error.errno != EAGAIN or any(Sembuf(*operation).flg & IPC_NOWAIT for operation in operations):
+                self._note_limits(error, *(operation[0] for operation in operations))
+                raise
+        self._wait_for([Sembuf(*operation) for operation in operations], seconds)
+
+    def _wait_for(self, operations: list[Sembuf], seconds: float | None) -> None:
         deadline = Deadline(seconds)
-        ops = [Sembuf(*operation) for operation in operations]
-        nowait = any(op.flg & IPC_NOWAIT for op in ops)
         while True:
             try:
-                return semtimedop(self.id, ops, None if math.isinf(deadline.left) else deadline.left)
+                return semtimedop(self.id, operations, None if seconds is None else deadline.left)
             except OSError as error:
                 if error.errno == EINTR:
                     continue
-                if error.errno != EAGAIN or nowait:
-                    self._note_limits(error, *(op.num for op in ops))
+                if error.errno != EAGAIN:
+                    self._note_limits(error, *(op.num for op in operations))
                     raise
                 if deadline.passed:  # the kernel's clock may be a nanosecond ahead of this one
-                    waiting = ", ".join(f"{op.op:+d} on {op.num}" if op.op else f"0 on {op.num}" for op in ops)
+                    waiting = ", ".join(f"{op.op:+d} on {op.num}" if op.op else f"0 on {op.num}" for op in operations)
                     raise timed_out(seconds, f"{waiting} to be done in {self!r}", self._state) from None
 
     @contextmanager
@@ -151,11 +164,26 @@ class SemaphoreSet(SysvObject):
         With *undo* (SEM_UNDO) the kernel adds it back when the process ends. Raises TimeoutError after *timeout*
         seconds; OSError.
         """
-        self.op(Sembuf(num, -1, SEM_UNDO * undo), timeout=timeout)
+        if num == 0 and not undo and timeout is DEFAULT and not self._closed:
+            # The common case in one prepared call; what it cannot do at once, op() does.
+            try:
+                semop_raw(self.id, _ACQUIRE, 1)
+                return
+            except OSError as error:
+                if error.errno is None:  # a signal handler raised it
+                    raise
+        self.op((num, -1, SEM_UNDO if undo else 0), timeout=timeout)
 
     def release(self, num: int = 0, *, undo: bool = False) -> None:
         """Add 1 to semaphore *num*; with *undo* if it was acquired with it. Raises OSError."""
-        self.op(Sembuf(num, 1, SEM_UNDO * undo))
+        if num == 0 and not undo and not self._closed:
+            try:
+                semop_raw(self.id, _RELEASE, 1)  # likewise
+                return
+            except OSError as error:
+                if error.errno is None:
+                    raise
+        self.op((num, 1, SEM_UNDO if undo else 0))
 
     @contextmanager
     def held(self, num: int = 0, *, timeout: Timeout = DEFAULT) -> Iterator[None]:

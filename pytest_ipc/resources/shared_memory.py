@@ -34,11 +34,19 @@ NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
 class SharedMemory(WithDescriptor):
     """A POSIX shared memory object (shm_open(3)) with the name `name`, removed when its block or scope ends."""
 
-    def __init__(self, name: str, fd: int, *, record: Record | None = None, scope: Scope | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        fd: int,
+        status: os.stat_result,
+        *,
+        record: Record | None = None,
+        scope: Scope | None = None,
+    ) -> None:
         self.name = name
         self._fd = fd
         self._record = record  # None for an object of another owner, which is used and never removed
-        self._identity = _identity(os.fstat(fd))
+        self._identity = _identity(status)
         self._directory = shared_memory_directory() if record else None
         self.mappings: list[Mapping] = []
         super().__init__(scope)
@@ -79,19 +87,21 @@ class SharedMemory(WithDescriptor):
             try:
                 with intent("posix-shm", name=name) as record:
                     fd = _shm_open(name, flags | os.O_EXCL, mode)
-                    record.made(**Found.of(fd).identity())
+                    found = Found.of(fd)
+                    record.made(**found.identity())
             except FileExistsError:
                 if flags & os.O_EXCL:
                     raise
             else:
-                made = cls(name, fd, record=record, scope=scope)
+                made = cls(name, fd, found.status, record=record, scope=scope)
                 try:
-                    made.resize(size, allocated=allocated)
+                    made._set_size(0, size, allocated)
                 except BaseException:
                     made.close()
                     raise
                 return made
-        return cls(name, _shm_open(name, flags & ~os.O_CREAT & ~os.O_EXCL, 0), scope=scope)
+        fd = _shm_open(name, flags & ~os.O_CREAT & ~os.O_EXCL, 0)
+        return cls(name, fd, os.fstat(fd), scope=scope)
 
     def __repr__(self) -> str:
         return plain(f"<SharedMemory {self.name}>")
@@ -104,7 +114,8 @@ class SharedMemory(WithDescriptor):
     def _handed(cls, name: str, access: int, identity: tuple[int, int]) -> Self:
         """Open the object in the process that it was passed to. Raises OSError."""
         try:
-            made = closed_when_dropped(cls(name, _shm_open(name, access, 0)))
+            fd = _shm_open(name, access, 0)
+            made = closed_when_dropped(cls(name, fd, os.fstat(fd)))
         except FileNotFoundError:
             raise not_found(f"<SharedMemory {name}>") from None
         if made._identity != identity:  # noqa: SLF001 - of this class
@@ -138,7 +149,9 @@ class SharedMemory(WithDescriptor):
         object is a SIGBUS. Raises OSError.
         """
         _check_size(size)
-        before = self.size
+        self._set_size(self.size, size, allocated)
+
+    def _set_size(self, before: int, size: int, allocated: bool) -> None:
         if allocated and size > before:
             try:
                 allocate(self.fd, before, size, f"shared memory {self.name}")

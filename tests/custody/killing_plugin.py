@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import signal
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from pytest_ipc.kernel import libc
 
 CREATORS = {"shmget", "semget", "msgget", "shm_open", "sem_open", "mq_open"}
 armed = False
-check_integer = libc.check_integer
+function = libc.function
 
 
 class Recent(deque[Any]):
@@ -33,12 +34,18 @@ class Recent(deque[Any]):
             armed = True
 
 
-def check_and_kill(name: str, value: object, bounds: tuple[int, int]) -> None:
-    """In check_integer's place, which every call begins with."""
-    if armed:
-        os.kill(os.getpid(), signal.SIGKILL)
-    check_integer(name, value, bounds)
+def killing_function(*declaration: Any, **how: Any) -> Callable[..., Any]:
+    """Declare a C function that kills the process instead of being called, in the place of libc.function."""
+    call = function(*declaration, **how)
+
+    def call_or_kill(*arguments: Any) -> Any:
+        if armed:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return call(*arguments)
+
+    call_or_kill.__name__ = call.__name__
+    return call_or_kill
 
 
 libc._recent = Recent(maxlen=20)
-libc.check_integer = check_and_kill
+libc.function = killing_function
