@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """The command pytest-ipc: arguments, exit status and usage errors.
 
 Each subcommand has a module with late imports, so that `status` does not import pytest.
@@ -13,12 +14,14 @@ from collections.abc import Sequence
 
 from ._version import __version__
 from .verdict.command_error import CommandError
-from .verdict.commands import badge, bench, bundle, check, compare, expect, platform, status, sweep
+from .verdict.commands import badge, bench, bundle, check, compare, completion, expect, platform, status, sweep
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Return the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = new_parser()
+    completion.complete(parser)
+    options = parser.parse_args(arguments)
     try:
         result: int = options.command(options)
         sys.stdout.flush()  # here, not at interpreter exit, to catch BrokenPipeError
@@ -36,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return result
 
 
-def _parser() -> argparse.ArgumentParser:
+def new_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line, with all subcommands."""
     parser = argparse.ArgumentParser(
         prog="pytest-ipc",
         description="IPC objects that cannot outlive their test; a check of this platform's IPC against the manual.",

@@ -32,7 +32,7 @@ SDIST = {
     *("pyproject.toml", "tox.ini", "conftest.py", "PKG-INFO", ".gitignore"),
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "LICENSE"),
 }
-WHEEL = {"pytest_ipc", "pytest_ipc_conformance", "pytest_ipc-{version}.dist-info"}
+WHEEL = {"pytest_ipc", "pytest_ipc_conformance", "pytest_ipc-{version}.dist-info", "pytest_ipc-{version}.data"}
 # Names that no distribution has: caches, compiled files, editors' files, settings of a machine.
 STRAY = ("__pycache__", ".pyc", ".so", ".orig", ".rej", "~", ".swp", ".hypothesis", ".venv", ".tox", "egg-info")
 

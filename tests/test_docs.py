@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,43 @@ def test_the_page_of_clauses_is_up_to_date():
         [sys.executable, DOCS / "clauses.py", "--check"], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout) == (0, "docs/clauses.md is up to date\n"), done.stdout + done.stderr
+
+
+def test_the_manual_page_is_up_to_date():
+    """It is the same for every width of the terminal and every version of Python."""
+    done = subprocess.run(
+        [sys.executable, DOCS / "man.py", "--check"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | {"COLUMNS": "43"},
+    )
+    assert (done.returncode, done.stdout) == (0, "docs/pytest-ipc.1 is up to date\n"), done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("groff") is None, reason="needs groff")
+def test_the_manual_page_has_no_error_and_every_option():
+    done = subprocess.run(
+        ["groff", "-man", "-Tascii", "-ww", "-rLL=100n", DOCS / "pytest-ipc.1"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    text = re.sub(".\b", "", done.stdout)
+    for command in ("check", "compare", "expect", "badge", "platform", "status", "sweep", "bundle"):
+        shown = subprocess.run(
+            [sys.executable, "-m", "pytest_ipc", command, "--help"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
+        options = set(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", shown, re.MULTILINE))
+        assert options
+        assert {option for option in options if option not in text} == set(), command
 
 
 def test_every_sentence_of_the_inventory_is_a_clause_or_says_why_not():

@@ -16,7 +16,7 @@ from pathlib import Path
 from .command_error import CommandError, did_you_mean
 from .manual import Source, source
 
-__all__ = ["ClauseTest", "clauses", "location", "parse", "select"]
+__all__ = ["ClauseTest", "clauses", "location", "names", "parse", "select"]
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,11 @@ def select(every: Sequence[ClauseTest], names: list[str]) -> list[ClauseTest]:
             )
         chosen |= found
     return [clause for clause in every if not names or clause.id in chosen]
+
+
+def names(clause: ClauseTest) -> set[str]:
+    """Return the names that select a clause: its mechanism, its calls and manual page, its id."""
+    return {clause.mechanism, *_calls(clause), clause.id}
 
 
 def _named(every: Sequence[ClauseTest], name: str) -> set[str]:

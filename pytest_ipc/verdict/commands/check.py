@@ -12,7 +12,7 @@ from pathlib import Path
 from ..command_error import CommandError, writing
 from ..reports import github
 from ..reports.expectations import bundled
-from . import arguments, outputs
+from . import arguments, completion, outputs
 
 __all__ = ["add"]
 
@@ -61,12 +61,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    check.add_argument(
+    names = check.add_argument(
         "names",
         nargs="*",
         metavar="NAME",
         help="A mechanism, a call, a manual page, a clause id or a pattern of ids; all clauses by default",
     )
+    completion.offer(names, completion.clauses)
     check.add_argument(
         "-v",
         "--verbose",
@@ -112,7 +113,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="NAME",
         help="The name of this platform in the report (default: kernel, architecture, container)",
     )
-    check.add_argument(
+    expect = check.add_argument(
         "--expect",
         action="append",
         default=[],
@@ -121,6 +122,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="Expected deviations: only others count. A file, or the name of bundled expectations: "
         f"{', '.join(bundled())}. Several are merged; for a clause in more than one, the last counts",
     )
+    completion.offer(expect, completion.expectations)
     check.add_argument(
         "--strict",
         action="store_true",
