@@ -1,89 +1,100 @@
-"""How pytest-ipc compare grows with the number of reports: time and memory, which should be in proportion to it.
-
-    python benchmarks/compare.py [--most N] [--html]
-
-Generated reports of every clause of the suite, one in eight of which does not hold; each size is a process of its own.
-The disk takes 0.7 MB a report while it runs.
-"""
+"""What pytest-ipc compare takes for generated reports of every clause, one in eight of which does not hold."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from pytest_ipc.verdict import suite
 from pytest_ipc.verdict.reports import writer
 from pytest_ipc.verdict.result import ClauseResult, SuiteResult, Verdict
 
-STEPS = 4  # each twice the one before
+from .clock import Sample, Way
+from .tree import search_path
+
+__all__ = ["memory", "seconds"]
 
 OTHERS = (
     Verdict("deviates", "expected EEXIST, shmget succeeded with 7", "EEXIST", "shmget succeeded with 7"),
     Verdict("absent", "ENOSYS: Function not implemented"),
     Verdict("untested", "needs CAP_IPC_OWNER"),
 )
+CHANCES = (
+    16  # so many reports differ; more are copies under other names, as generating them takes longer than comparing
+)
 
 
-def generate(folder: Path, number: int) -> Iterator[Path]:
-    """So many reports, the same ones every time."""
+@contextmanager
+def generated(number: int) -> Iterator[list[Path]]:
+    """Have so many reports, the same ones every time; 0.7 MB each."""
     clauses = suite.clauses(suite.location())
     chance = random.Random(1)
-    for count in range(number):
-        results = [
-            ClauseResult(
-                clause.id,
-                clause.mechanism,
-                clause.page,
-                clause.section,
-                clause.statement,
-                chance.choice(OTHERS) if chance.random() < 1 / 8 else Verdict("holds"),
-                0.001,
-            )
-            for clause in clauses
-        ]
-        path = folder / f"{count:04}.json"
-        writer.write(path, writer.as_json(f"platform {count}", {"kernel": f"Linux 6.{count}"}, SuiteResult(results)))
-        yield path
-
-
-def measure(reports: list[Path], *options: str) -> tuple[float, float]:
-    """Return the CPU seconds and MB that comparing them takes: wall time would include other processes."""
-    command = [sys.executable, "-m", "pytest_ipc", "compare", *options, *map(str, reports)]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(running.pid, 0)
-    running.returncode = os.waitstatus_to_exitcode(status)
-    if running.returncode:
-        raise SystemExit(f"pytest-ipc compare ended with status {running.returncode}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
-
-
-def main() -> int:
-    """Measure and report. Return 1 if the last doubling took more than two and a half times as much of either."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--most", type=int, default=1000, metavar="N", help="reports of the largest comparison (1000)")
-    parser.add_argument("--html", action="store_true", help="write the page, too")
-    options = parser.parse_args()
+    texts = []
     with tempfile.TemporaryDirectory() as folder:
-        reports = list(generate(Path(folder), options.most))
-        size = len(json.loads(reports[0].read_text())["clauses"])
-        print(f"{size} clauses a report")
-        more = ("--html", f"{folder}/matrix.html") if options.html else ()
-        measure(reports[:2], *more)  # the files of Python itself are read once
-        found = []
-        for step in reversed(range(STEPS)):
-            number = options.most >> step
-            seconds, memory = measure(reports[:number], *more)
-            found.append((seconds, memory))
-            print(f"{number:6} reports: {seconds:7.2f} s, {1000 * seconds / number:6.1f} ms each; {memory:7.0f} MB")
-    return int(any(last > 2.5 * before for before, last in zip(*found[-2:], strict=True)))
+        paths = [Path(folder, f"{count:04}.json") for count in range(number)]
+        for count, path in enumerate(paths[:CHANCES]):
+            results = [
+                ClauseResult(
+                    clause.id,
+                    clause.mechanism,
+                    clause.page,
+                    clause.section,
+                    clause.statement,
+                    chance.choice(OTHERS) if chance.random() < 1 / 8 else Verdict("holds"),
+                    0.001,
+                )
+                for clause in clauses
+            ]
+            platform = {"kernel": f"Linux 6.{count}"}
+            writer.write(path, writer.as_json(f"platform {count}-", platform, SuiteResult(results)))
+            texts.append(path.read_text())
+        for count, path in enumerate(paths[CHANCES:], CHANCES):
+            original = count % CHANCES
+            path.write_text(texts[original].replace(f"platform {original}-", f"platform {count}-"))
+        yield paths
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def compare(reports: list[Path]) -> tuple[Sample, int]:
+    """Return what comparing them in one page takes, and the memory in bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-P", "-m", "pytest_ipc", "compare", "--html", f"{folder}/matrix.html"]
+        begin = time.perf_counter()
+        running = subprocess.Popen(
+            [*command, *map(str, reports)], stdout=subprocess.DEVNULL, env=os.environ | search_path()
+        )
+        _, status, used = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+        if running.returncode not in (0, 1):  # 1: there are differences
+            raise RuntimeError(f"pytest-ipc compare ended with status {running.returncode}")
+        return Sample(time.perf_counter() - begin, used.ru_utime + used.ru_stime), used.ru_maxrss * 1024
+
+
+@contextmanager
+def seconds(number: int) -> Iterator[Mapping[str, Way]]:
+    """The time for each of *number* reports."""
+    with generated(number) as reports:
+
+        def ours(_loops: int) -> Sample:
+            taken, _ = compare(reports)
+            return Sample(taken.wall / number, taken.cpu / number)
+
+        yield {"ours": ours}
+
+
+@contextmanager
+def memory(number: int) -> Iterator[Mapping[str, Way]]:
+    """The memory for each of *number* reports."""
+    with generated(number) as reports:
+
+        def ours(_loops: int) -> Sample:
+            _, taken = compare(reports)
+            return Sample(taken / number, taken / number)
+
+        yield {"ours": ours}

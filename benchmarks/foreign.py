@@ -16,7 +16,7 @@ import sysv_ipc
 
 from .row import NotMeasuredError
 
-__all__ = ["isolated", "processes", "without_ledgers"]
+__all__ = ["isolated", "own_processes", "processes", "without_ledgers"]
 
 # Small: without a site, and in C's own signal.pause(), so that each has few pages of its own.
 _SOURCE = """
@@ -71,11 +71,19 @@ def without_ledgers() -> list[str]:
     return _mounting("--mount", " && ".join(f"mount -t tmpfs -o mode=700 none {shlex.quote(path)}" for path in found))
 
 
+def own_processes() -> list[str]:
+    """Return a command that executes its arguments in a PID namespace of its own, where no other processes are seen."""
+    return _mounting("--pid", "mount -t proc proc /proc")
+
+
 def _mounting(namespace: str, mounts: str) -> list[str]:
     if shutil.which("unshare") is None:
         raise NotMeasuredError("needs unshare(1), for namespaces of its own")
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    return ["unshare", "--mount", namespace, *user, "sh", "-c", f'{mounts} && exec "$@"', "-"]
+    fork = ["--fork", "--kill-child"] if namespace == "--pid" else []
+    # In a PID namespace the shell stays: as its init it reaps orphans.
+    execute = '"$@"' if fork else 'exec "$@"'
+    return ["unshare", "--mount", namespace, *fork, *user, "sh", "-c", f"{mounts} && {execute}", "-"]
 
 
 def main() -> None:

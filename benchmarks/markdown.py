@@ -7,10 +7,15 @@ from collections.abc import Mapping, Sequence
 from .results import Results
 from .rounds import Figures, Spread
 from .row import Row, low, ratio
+from .series import growth as growth_of
+from .table import SERIES, find
 
-__all__ = ["HEAD", "changes", "machine", "plain", "rows", "table"]
+__all__ = ["GROWTH", "HEAD", "changes", "growth", "machine", "plain", "rows", "table"]
 
 HEAD = ("operation", "ours", "peer", "C", "ours/peer", "ours/peer, CPU", "ours/C", "goal", "met", "peer is")
+
+
+GROWTH = ("operation", "cost (size)", "largest/least", "of the peer", "growth")
 
 
 def machine(metadata: Mapping[str, str | int | float]) -> str:
@@ -23,25 +28,27 @@ def machine(metadata: Mapping[str, str | int | float]) -> str:
     )
 
 
-def table(results: Results, known: Mapping[str, Row]) -> str:
-    """Return the table of *results*: medians, with the low percentile in parentheses."""
-    lines = [HEAD, tuple("---" for _ in HEAD), *rows(results, known)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown, or nothing without lines."""
+    if not lines:
+        return ""
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *lines]) + "\n"
 
 
-def rows(results: Results, known: Mapping[str, Row]) -> list[tuple[str, ...]]:
-    """Return the cells of each row of *results* that is *known*."""
-    return [_cells(known[name], ways) for name, ways in results.items() if name in known]
+def rows(results: Results) -> list[tuple[str, ...]]:
+    """Return the cells of each row of *results*: medians, with the low percentiles in parentheses."""
+    in_series = {row.name for series in SERIES.values() if growth_of(series, results) for row in series.rows().values()}
+    return [_cells(find(name), ways) for name, ways in results.items() if name not in in_series]
 
 
-def changes(results: Results, known: Mapping[str, Row], revision: str) -> list[tuple[str, ...]]:
+def changes(results: Results, revision: str) -> list[tuple[str, ...]]:
     """Return the cells of a comparison with *revision*, which is the peer.
 
     A difference is clear if the interval of the median ratio excludes 1.
     """
     lines: list[tuple[str, ...]] = [("operation", "here", revision, "here/there", "CPU time", "")]
     for name, ways in results.items():
-        row = known[name]
+        row = find(name)
         spread = ratio(ways["ours"], ways["peer"], row.clock)
         verdict = "faster" if spread.most < 1 else "slower" if spread.least > 1 else "no clear difference"
         lines.append(
@@ -50,6 +57,26 @@ def changes(results: Results, known: Mapping[str, Row], revision: str) -> list[t
                 *(_figure(row, ways[way]) for way in ("ours", "peer")),
                 *(_ratio(ways, "peer", clock) for clock in ("wall", "cpu")),
                 verdict,
+            )
+        )
+    return lines
+
+
+def growth(results: Results) -> list[tuple[str, ...]]:
+    """Return the cells of each series of *results*: its low percentiles, and how they grow."""
+    lines: list[tuple[str, ...]] = []
+    for series in SERIES.values():
+        if (ours := growth_of(series, results)) is None:
+            continue
+        peer = growth_of(series, results, "peer")
+        costs = ", ".join(f"{_digits(cost * series.unit.scale)} ({size:,})" for size, cost in ours.costs.items())
+        lines.append(
+            (
+                f"{series.title} … {series.axis}",
+                f"{costs} {series.unit.name}",
+                f"{ours.factor:.2f}",
+                "" if peer is None else f"{peer.factor:.2f}, {series.peer}",
+                ours.verdict if ours.verdict != "worse than linear" else f"**{ours.verdict}**",
             )
         )
     return lines
@@ -90,7 +117,10 @@ def _reached(row: Row, ways: Mapping[str, Figures]) -> str:
 
 
 def _digits(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}".rstrip("0").rstrip(".")
+    rounded = float(f"{value:.3g}")
+    if rounded >= 10:
+        return f"{rounded:.{int(rounded < 100)}f}"
+    return f"{rounded:.2f}".rstrip("0").rstrip(".")
 
 
 def plain(lines: Sequence[Sequence[str]]) -> str:

@@ -21,9 +21,11 @@ from typing import Any, Self
 from pytest_ipc import Ipc, scope
 from pytest_ipc.kernel import mq_close, mq_open, msgctl_stat, semctl_stat, shmctl_stat
 
+from .tree import search_path
+
 __all__ = ["Owner", "reapers"]
 
-_DEADLINE = 300.0  # seconds
+_DEADLINE = 100.0  # seconds
 
 
 def _posix_shm(ipc: Ipc) -> Any:
@@ -43,6 +45,15 @@ _CREATE: dict[str, Callable[[Ipc], Any]] = {
     "fifo": lambda ipc: str(ipc.fifo().path),
     "child": lambda ipc: ipc.fork(signal.pause).pid,
 }
+
+
+def _running(pid: int) -> None:
+    with open(f"/proc/{pid}/stat") as file:
+        state = file.read().rpartition(") ")[2][0]
+    if state == "Z":
+        raise ProcessLookupError(f"process {pid} has ended")
+
+
 # Each fails with an OSError if there is no object of that identity.
 _FIND: dict[str, Callable[[Any], object]] = {
     "segment": shmctl_stat,
@@ -52,7 +63,7 @@ _FIND: dict[str, Callable[[Any], object]] = {
     "posix-semaphore": lambda name: os.stat(f"/dev/shm/sem.{name[1:]}"),
     "posix-queue": lambda name: mq_close(mq_open(name, os.O_RDONLY)),
     "fifo": os.stat,
-    "child": lambda pid: os.kill(pid, 0),
+    "child": _running,
 }
 FAMILIES = {"system-v": tuple(_CREATE)[:3], "all": tuple(_CREATE)[:7]}
 
@@ -67,7 +78,7 @@ class Owner:
                 [sys.executable, "-P", "-m", "benchmarks.owner", kind, str(number)],
                 env={
                     **os.environ,
-                    "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                    **search_path(),
                     "XDG_RUNTIME_DIR": folder,
                     "TMPDIR": folder,
                     **(environment or {}),
@@ -114,8 +125,11 @@ class Owner:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._process.kill()
-        self.wait_for_objects()
-        self._undo.close()
+        try:
+            if error is None:
+                self.wait_for_objects()
+        finally:
+            self._undo.close()
 
 
 def reapers(owner: int) -> list[int]:

@@ -12,9 +12,9 @@ from pytest_ipc import Ipc, scope
 
 from .clock import Way, repeated
 from .floor import floor
-from .row import Goal, Row
+from .row import Goal, NotMeasuredError, Row
 
-__all__ = ["ROWS", "fork", "fork_of_peer", "holding"]
+__all__ = ["ROWS", "allowing", "fork", "fork_of_peer", "forks", "holding"]
 
 DESCRIPTORS = 900
 _PROGRAM = "/bin/true"
@@ -48,16 +48,24 @@ def spawn_of_peer() -> None:
 @contextmanager
 def holding(number: int) -> Iterator[None]:
     """Have *number* more open descriptors, all at even or all at odd numbers, as after files opened and closed."""
+    with allowing(2 * number), ExitStack() as kept:
+        with ExitStack() as gaps:
+            for _ in range(number):
+                for stack in (gaps, kept):
+                    stack.callback(os.close, os.open("/dev/null", os.O_RDONLY))
+        yield
+
+
+@contextmanager
+def allowing(number: int) -> Iterator[None]:
+    """Be allowed to open *number* more descriptors. NotMeasuredError."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = 2 * number + 200
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), max(hard, needed)))
+    needed = number + 200
+    if needed > hard:
+        raise NotMeasuredError(f"needs {needed} descriptors; the hard limit RLIMIT_NOFILE is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
     try:
-        with ExitStack() as kept:
-            with ExitStack() as gaps:
-                for _ in range(number):
-                    for stack in (gaps, kept):
-                        stack.callback(os.close, os.open("/dev/null", os.O_RDONLY))
-            yield
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

@@ -21,9 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import pytest_ipc
-
 from .clock import Sample
+from .tree import PACKAGE, search_path
 
 __all__ = ["Blocks", "entry_point", "private_state", "project", "run_once"]
 
@@ -67,7 +66,7 @@ def private_state(folder: Path) -> dict[str, str]:
 @cache
 def entry_point() -> str:
     """Return the module of the plugin, which an older revision may have under another name."""
-    definition = Path(pytest_ipc.__file__).parents[1] / "pyproject.toml"
+    definition = PACKAGE / "pyproject.toml"
     if definition.exists():
         found: str = tomllib.loads(definition.read_text())["project"]["entry-points"]["pytest11"]["ipc"]
         return found
@@ -168,7 +167,7 @@ def _start(
         | {
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PYTEST_ADDOPTS": "",
-            "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)]),
+            **search_path(folder),
             **private_state(folder),
             "PYTHONHASHSEED": "0",
             "BENCHMARK_FDS": " ".join(map(str, fds)),

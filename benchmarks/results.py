@@ -15,7 +15,7 @@ from pathlib import Path
 import pyperf
 
 from .rounds import Figures
-from .row import Row
+from .table import find
 
 __all__ = ["Results", "describe", "read", "write"]
 
@@ -37,7 +37,7 @@ def describe() -> dict[str, str | int | float]:
     return metadata
 
 
-def write(path: Path, results: Results, rows: Mapping[str, Row], metadata: Mapping[str, str | int | float]) -> None:
+def write(path: Path, results: Results, metadata: Mapping[str, str | int | float]) -> None:
     """Write *results* to *path*."""
     suite = pyperf.BenchmarkSuite(
         [
@@ -45,7 +45,7 @@ def write(path: Path, results: Results, rows: Mapping[str, Row], metadata: Mappi
                 [
                     pyperf.Run(
                         [max(value, _LEAST) for value in figures.clock(clock)],
-                        metadata={**metadata, "name": f"{name}/{way}/{clock}", "unit": rows[name].unit.of},
+                        metadata={**metadata, "name": f"{name}/{way}/{clock}", "unit": find(name).unit.of},
                         collect_metadata=False,
                     )
                 ]

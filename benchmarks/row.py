@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from .clock import Way
 from .rounds import LOW, Figures, Spread, percentile
 
-__all__ = ["Goal", "NotMeasuredError", "Row", "Unit", "difference", "low", "ratio"]
+__all__ = ["MICROSECONDS", "Goal", "NotMeasuredError", "Row", "Unit", "difference", "low", "ratio"]
 
 
 class NotMeasuredError(Exception):
@@ -23,6 +23,9 @@ class Unit:
     name: str
     scale: float
     of: str = "second"  # the unit of the samples, as pyperf names it
+
+
+MICROSECONDS = Unit("µs", 1e6)
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,10 @@ class Row:
     goal: Goal | None
     open: Callable[[], AbstractContextManager[Mapping[str, Way]]]
     clock: str = "wall"
-    unit: Unit = Unit("µs", 1e6)
+    unit: Unit = MICROSECONDS
     loops: int | None = None  # operations of a round, or the size of one; by default as many as take a while
     slow: bool = False  # measured with --quick only if it is named
+    inside: Callable[[], Sequence[str]] = tuple  # a command that executes a process for this row, as in a namespace
     patience: float = 1  # for how many times as long as others it is measured
 
     def reached(self, figures: Mapping[str, Figures]) -> float | None:

@@ -8,12 +8,10 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-
-import pytest_ipc
 
 from .clock import Sample, Way
 from .row import Row, Unit
+from .tree import PACKAGE, search_path
 
 __all__ = ["ROWS"]
 
@@ -32,7 +30,7 @@ def suite(processes: int) -> Iterator[Mapping[str, Way]]:
             command,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=os.environ | search_path(),
         )
         _, status, used = os.wait4(running.pid, 0)
         running.returncode = os.waitstatus_to_exitcode(status)
@@ -45,8 +43,7 @@ def suite(processes: int) -> Iterator[Mapping[str, Way]]:
 
 def mechanisms() -> list[str]:
     """Return the mechanisms of the suite beside the package, or the one that is installed."""
-    beside = Path(pytest_ipc.__file__).parents[1]
-    folder = next(found for name in ("conformance", "pytest_ipc_conformance") if (found := beside / name).is_dir())
+    folder = next(found for name in ("conformance", "pytest_ipc_conformance") if (found := PACKAGE / name).is_dir())
     return sorted(path.parent.name for path in folder.glob("*/test_*.py"))
 
 

@@ -1,0 +1,49 @@
+"""The page of results, docs/reference/speed.md, and its charts in the directory beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from . import markdown
+from .chart import draw
+from .results import Results
+from .table import SERIES
+
+__all__ = ["write"]
+
+_ROWS = """# Speed
+
+Each operation beside the same one of another library, and beside the same in C. `tox -e bench` measures, in rounds in
+which the ways alternate; a figure is a median, with the low percentile in parentheses, and a ratio is the median of the
+ratios of all rounds, with its quartiles. A figure for an empty test or for start-up is CPU time, all others are by the
+clock. A ratio with CPU time includes that of children.
+
+{machine}
+
+{rows}"""
+
+_GROWTH = """
+## Growth
+
+What an operation costs beside many of them: the low percentile of CPU time, or by the clock for what a reaper does.
+The largest size is compared with the least cost of a smaller one: up to 1.5 times is flat.
+
+{growth}
+{charts}
+"""
+
+
+def write(path: Path, results: Results, metadata: Mapping[str, str | int | float]) -> None:
+    """Write the page to *path*, and its charts."""
+    text = _ROWS.format(machine=markdown.machine(metadata), rows=markdown.table(markdown.HEAD, markdown.rows(results)))
+    if growth := markdown.growth(results):
+        charts = []
+        folder = path.with_suffix("")
+        for series in SERIES.values():
+            if svg := draw(series, results):
+                folder.mkdir(exist_ok=True)
+                (folder / f"{series.name}.svg").write_text(svg)
+                charts.append(f"![{series.title} N {series.axis}]({folder.name}/{series.name}.svg)")
+        text += _GROWTH.format(growth=markdown.table(markdown.GROWTH, growth), charts="\n".join(charts))
+    path.write_text(text)
