@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from xml.etree.ElementTree import Element
 
 import pygal
 from pygal.style import Style
@@ -33,7 +34,7 @@ def draw(series: Series, results: Results) -> str | None:
         y_title=series.unit.name,
         logarithmic=True,
         style=_STYLE,
-        js=(),  # no scripts in a picture
+        js=(),
         disable_xml_declaration=True,
         width=640,
         height=360,
@@ -50,8 +51,18 @@ def draw(series: Series, results: Results) -> str | None:
         ]
         if points:
             chart.add(title, points)
+    chart.add_xml_filter(_static)
     svg: str = chart.render(is_unicode=True)
     return svg
+
+
+def _static(root: Element) -> Element:
+    """Remove what a picture in a page does not need: the script of tooltips, and the comments."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if not isinstance(child.tag, str) or child.tag.endswith("script"):
+                parent.remove(child)
+    return root
 
 
 def _places(sizes: list[int]) -> dict[int, float]:
