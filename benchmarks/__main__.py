@@ -58,7 +58,9 @@ def main() -> int:
         found, metadata = results.read(options.source)
     else:
         metadata = results.describe()
-        found = measure(names, how_long)
+        if not (found := measure(names, how_long)):
+            print("nothing could be measured")
+            return 1
     print(markdown.machine(metadata))
     for head, lines in ((markdown.HEAD, markdown.rows(found)), (markdown.GROWTH, markdown.growth(found))):
         if lines:

@@ -20,6 +20,8 @@ _STYLE = Style(
     colors=("#1f5fa8", "#b8532b"),
     font_family="sans-serif",
     title_font_size=14,
+    guide_stroke_color="#ddd",
+    major_guide_stroke_color="#bbb",
 )
 
 
@@ -39,6 +41,7 @@ def draw(series: Series, results: Results) -> str | None:
         width=640,
         height=360,
         legend_at_bottom=True,
+        margin_right=40,
         no_prefix=True,
     )
     place = _places(list(measured))

@@ -107,6 +107,7 @@ ROWS = (
         unit=MS,
         loops=FOREIGN,
         slow=True,
+        patience=0,
     ),
     Row(
         "reaper-memory",

@@ -311,7 +311,7 @@ SERIES = (
         inside=lambda size: foreign.isolated(names=size),
     ),
     Series(
-        "leaks-segments",
+        "leaks-among-segments",
         "an empty test with the leak check, among",
         "foreign segments",
         (0, 100, 1000, 2000, 4000),
@@ -320,7 +320,7 @@ SERIES = (
         loops=BLOCK // 4,
     ),
     Series(
-        "leaks-names",
+        "leaks-among-names",
         "an empty test with the leak check, among",
         "foreign names",
         (0, 100, 1000, 10_000),
@@ -329,7 +329,7 @@ SERIES = (
         loops=BLOCK // 4,
     ),
     Series(
-        "leaks-descriptors",
+        "leaks-among-descriptors",
         "an empty test with the leak check, with",
         "descriptors",
         (0, 100, 500, 1000),

@@ -17,6 +17,7 @@ from .clock import Sample, Way
 __all__ = ["LOW", "Figures", "Pace", "Spread", "alternate", "operations", "percentile"]
 
 LOW = 0.1  # the low percentile: what an operation takes when nothing disturbs it
+FEW = 3  # rounds, of what is too slow or too even for more
 _MOST_LOOPS = 1 << 20
 
 
@@ -31,7 +32,8 @@ class Pace:
 
     def over(self, begin: float, rounds: int, patience: float) -> bool:
         """Whether a row that began at *begin* has had enough rounds."""
-        return rounds >= self.most or (rounds >= self.least and time.perf_counter() - begin > self.seconds * patience)
+        least = self.least if patience else min(self.least, FEW)
+        return rounds >= self.most or (rounds >= least and time.perf_counter() - begin > self.seconds * patience)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ ROWS = tuple(
         unit=Unit("s", 1),
         loops=ALL,
         slow=True,
+        patience=0,
     )
     for processes in (0, 2)
 )

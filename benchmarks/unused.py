@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from .clock import Sample, Way
 from .foreign import without_ledgers
+from .instructions import counted
 from .owner import Owner
 from .pytest_run import Blocks, entry_point, private_state, project, run_once
 from .row import Goal, Row, Unit
@@ -24,6 +26,7 @@ SOURCES = {
     + "".join(f"def test_{number}(value): pass\n" for number in range(TESTS)),
 }
 BESIDE = ((0, "", ""), (1, "-ledger", ", beside a run that uses it"))
+COUNT = Unit("thousand", 1e-3, of="integer")
 ONE = "def test_one(): pass\n"
 
 
@@ -67,6 +70,25 @@ def modules(ledgers: int = 0) -> Iterator[Mapping[str, Way]]:
         yield {"ours": ours}
 
 
+@contextmanager
+def instructions(tests: int) -> Iterator[Mapping[str, Way]]:
+    """The instructions of a run of one test; or of each of many *tests*, less those of the run of one."""
+    with project(SOURCES["function"], tests // TESTS) as many, project(ONE, 1) as one:
+
+        def way(*arguments: str) -> Way:
+            def count(folder: Path) -> int:
+                return counted(lambda inside: run_once(folder, *arguments, inside=[*without_ledgers(), *inside]))
+
+            def per_test(_loops: int) -> Sample:
+                alone = count(one)
+                found = (count(many) - alone) / (tests - 1) if tests > 1 else alone
+                return Sample(found, found)
+
+            return per_test
+
+        yield {"ours": way("-p", entry_point()), "peer": way()}
+
+
 ROWS = (
     *(
         Row(
@@ -94,6 +116,26 @@ ROWS = (
             patience=4,
         )
         for ledgers, suffix, condition in BESIDE
+    ),
+    Row(
+        "empty-instructions",
+        "instructions of an empty test, plugin unused",
+        "pytest alone",
+        Goal("ratio", 1.01),
+        lambda: instructions(TESTS * FILES),
+        unit=COUNT,
+        loops=1,
+        patience=0,
+    ),
+    Row(
+        "start-up-instructions",
+        "instructions of start-up, plugin unused",
+        "pytest alone",
+        None,
+        lambda: instructions(1),
+        unit=COUNT,
+        loops=1,
+        patience=0,
     ),
     *(
         Row(

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import results
 from benchmarks.rounds import Figures
 from benchmarks.series import Growth
-from benchmarks.table import SERIES, find
+from benchmarks.table import ROWS, SERIES, find
 
 from .test_harness import PATIENCE, batched, benchmarks
 
@@ -42,6 +42,10 @@ def test_series_run_once_at_their_smallest_size(some):
     assert run.returncode == 0, run.stderr
     for series in some:
         assert f"{series.title} {series.sizes[0]} {series.axis}" in run.stdout
+
+
+def test_no_row_has_the_name_of_a_series():
+    assert not ROWS.keys() & SERIES.keys()
 
 
 def test_a_size_of_a_series_is_a_row():

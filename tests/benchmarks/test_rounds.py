@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 
+import pytest
+
 from benchmarks.clock import Sample, Way
+from benchmarks.instructions import parse
 from benchmarks.rounds import Figures, Pace, Spread, alternate, percentile
-from benchmarks.row import Goal, Row, Unit, difference, ratio
+from benchmarks.row import Goal, NotMeasuredError, Row, Unit, difference, ratio
 
 
 def test_percentiles_are_between_the_two_nearest_values():
@@ -60,6 +63,12 @@ def test_a_round_has_as_many_operations_as_fill_the_batch():
 
     alternate({"ours": way}, Pace(seconds=0, batch=0.02, least=2, most=2))
     assert asked[-2:] == [math.ceil(0.02 / 0.001)] * 2 or asked[-2:] == [math.ceil(0.02 / 0.001) + 1] * 2
+
+
+def test_instructions_are_read_from_perf():
+    assert parse("# started on Mon\n\n2041123,,instructions:u,803712,100.00,,\n") == 2041123
+    with pytest.raises(NotMeasuredError, match="not supported"):
+        parse("<not supported>,,instructions:u,0,100.00,,\n")
 
 
 def row(goal: Goal | None, clock: str = "wall") -> Row:
