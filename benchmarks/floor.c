@@ -6,6 +6,7 @@
 #include <semaphore.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/msg.h>
@@ -123,12 +124,16 @@ int floor_posix_semaphore(long loops)
 
 int floor_fifo(long loops)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/tmp/benchmark-%d", getpid());
-    while (loops--)
+    char folder[] = "/tmp/benchmark-XXXXXX", path[64];
+    if (!mkdtemp(folder))
+        return errno;
+    snprintf(path, sizeof path, "%s/fifo", folder);
+    int error = 0;
+    while (!error && loops--)
         if (mkfifo(path, 0600) || unlink(path))
-            return errno;
-    return 0;
+            error = errno;
+    rmdir(folder);
+    return error;
 }
 
 int floor_pipe(long loops)

@@ -34,7 +34,6 @@ def _row(name: str, condition: str, **things: int) -> Row:
         "--ipc-leaks=ignore",
         None,
         lambda: checked(**things),
-        clock="cpu",
         loops=BLOCK,
     )
 

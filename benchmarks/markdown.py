@@ -12,7 +12,7 @@ from .table import SERIES, find
 
 __all__ = ["GROWTH", "HEAD", "changes", "growth", "machine", "plain", "rows", "table"]
 
-HEAD = ("operation", "ours", "peer", "C", "ours/peer", "ours/peer, CPU", "ours/C", "goal", "met", "peer is")
+HEAD = ("operation", "ours", "peer", "C", "ours/peer", "by the clock", "ours/C", "goal", "met", "peer is")
 
 
 GROWTH = ("operation", "cost (size)", "largest/least", "of the peer", "growth")
@@ -88,7 +88,7 @@ def _cells(row: Row, ways: Mapping[str, Figures]) -> tuple[str, ...]:
         row.title,
         *(_figure(row, ways.get(name)) for name in ("ours", "peer", "floor")),
         _ratio(ways, "peer", row.clock),
-        _ratio(ways, "peer", "cpu") if row.clock != "cpu" else "",
+        _ratio(ways, "peer", "wall") if row.clock == "cpu" else "",
         _ratio(ways, "floor", row.clock),
         "" if row.goal is None else f"{row.goal}{'' if row.goal.kind == 'ratio' else f' {row.unit.name}'}".rstrip(),
         {None: "", True: "yes", False: "**no**"}[met] + _reached(row, ways),

@@ -114,9 +114,11 @@ def operations(way: Way, pace: Pace, loops: int | None) -> int:
 
 
 def _fill(way: Way, batch: float) -> int:
+    """Return how many operations take *batch* seconds of CPU time, found by trying."""
+    way(1)  # the first one starts a reaper, imports modules, fills caches
     loops = 1
     while loops < _MOST_LOOPS:
-        spent = way(loops).wall * loops
+        spent = min(way(loops).cpu for _ in range(2)) * loops
         if spent >= batch:
             break
         loops = max(loops + 1, min(loops * 10, int(loops * batch / max(spent, 1e-9)) + 1))

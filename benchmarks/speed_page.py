@@ -16,8 +16,9 @@ _ROWS = """# Speed
 
 Each operation beside the same one of another library, and beside the same in C. `tox -e bench` measures, in rounds in
 which the ways alternate; a figure is a median, with the low percentile in parentheses, and a ratio is the median of the
-ratios of all rounds, with its quartiles. A figure for an empty test or for start-up is CPU time, all others are by the
-clock. A ratio with CPU time includes that of children.
+ratios of all rounds, with its quartiles. Figures are CPU time, with that of children, as the time by the clock includes
+what other processes take; after SIGKILL and of the suite they are by the clock. A goal is met if the ratio of CPU time
+is, and that by the clock is not clearly more.
 
 {machine}
 

@@ -54,6 +54,7 @@ ROWS = tuple(
         "",
         None,
         lambda processes=processes: suite(processes),  # type: ignore[misc] # the variable's value now
+        clock="wall",
         unit=Unit("s", 1),
         loops=ALL,
         slow=True,

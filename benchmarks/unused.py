@@ -97,7 +97,6 @@ ROWS = (
             "pytest alone",
             Goal("ratio", 1.01),
             lambda kind=kind: empty_tests(kind),  # type: ignore[misc] # the variable's value now
-            clock="cpu",
             loops=BLOCK,
             patience=4,
         )
@@ -110,7 +109,6 @@ ROWS = (
             "pytest alone",
             Goal("difference", 2),
             lambda ledgers=ledgers: start_up(ledgers),  # type: ignore[misc] # likewise
-            clock="cpu",
             unit=Unit("ms", 1e3),
             loops=1,
             patience=4,
