@@ -54,6 +54,9 @@ class Detector:
     place: str = ""
     # Whether a difference may disappear by itself in a moment, as a process that is about to end.
     settles: ClassVar[bool] = False
+    # Whether a snapshot after a test also serves as that before the next, if no test has run in between: what was there
+    # cannot be replaced by an object of the same identity.
+    outlasts: ClassVar[bool] = False
 
     def snapshot(self) -> Snapshot:
         """Return the present objects or settings, by identity."""

@@ -16,6 +16,7 @@ from ..audit.leak import Detector, Leak
 from ..audit.leak_audit import Audit, Charges, Findings
 from ..printable import plain
 from ..unpatched import os
+from .between_tests import NothingBetween
 from .fixtures import OWNERS
 from .leak_policy import Policy, of_marker, of_text
 
@@ -49,6 +50,11 @@ class LeakCheck:
                 raise pytest.UsageError(f"pytest_ipc_leak_detectors: {type(detector).__name__} has no kind")
         self._kinds = frozenset(detector.kind for detector in self._detectors)
         self._policy = of_text(policy, self._kinds, "ipc_leaks")
+        self._by_default = {
+            action: self._policy.refined(Policy(action, self._policy.kinds)) for action in ("warn", "ignore")
+        }
+        self._last: tuple[Policy, frozenset[str], frozenset[str]] | None = None
+        self._alone = NothingBetween(config)
         isolation: Any = config.pluginmanager.get_plugin("ipc-isolation")
         self._audit = Audit(self._detectors, isolated=getattr(isolation, "isolated", frozenset()))
         self._active: Policy | None = None
@@ -61,11 +67,18 @@ class LeakCheck:
         for item in items:
             self._policy_of(item)
 
+    def _watched(self, policy: Policy) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the kinds that *policy* does not ignore, and those that it fixes."""
+        if self._last is None or self._last[0] is not policy:
+            kinds = frozenset(kind for kind in self._kinds if policy.of(kind) != "ignore")
+            self._last = policy, kinds, frozenset(kind for kind in kinds if policy.of(kind) == "fix")
+        return self._last[1:]
+
     def _policy_of(self, item: pytest.Item) -> Policy:
         found = self._policy
         if not found.action:
             uses_ours = not OWNERS.isdisjoint(getattr(item, "fixturenames", ()))
-            found = found.refined(Policy("warn" if uses_ours else "ignore", found.kinds))
+            found = self._by_default["warn" if uses_ours else "ignore"]
         for mark in reversed(list(item.iter_markers("ipc_leaks"))):
             found = found.refined(of_marker(mark, self._kinds, item.nodeid))
         return found
@@ -74,9 +87,11 @@ class LeakCheck:
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         self._active, self._failed = None, False
         policy = self._policy_of(item)
-        if any(policy.of(kind) != "ignore" for kind in self._kinds):
+        if kinds := self._watched(policy)[0]:
             self._active = policy
-            self._audit.begin([kind for kind in self._kinds if policy.of(kind) != "ignore"])
+            self._audit.begin(kinds, follows=self._alone.is_true())
+        else:
+            self._audit.forget()
         try:
             return (yield)
         except BaseException:
@@ -148,8 +163,7 @@ class LeakCheck:
         ended = self._ended_scopes()
         if policy is None or os.getpid() != self._pid:
             return ""
-        kinds = [kind for kind in self._kinds if policy.of(kind) != "ignore"]
-        fix = [kind for kind in kinds if policy.of(kind) == "fix"]
+        kinds, fix = self._watched(policy)
         lines: list[str] = []
         errors: list[str] = []
         findings = self._audit.end(kinds, fix, [entry.charges for entry in ended])

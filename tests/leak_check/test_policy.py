@@ -224,3 +224,22 @@ def test_a_note_of_what_cannot_be_seen_comes_once(audited, pytester):
     pytester.makeconftest(DETECTOR.replace("BODY", "raise OSError(5, 'hidden')"))
     found = audited("def test_one(ipc): assert 0\ndef test_two(ipc): assert 0")
     assert found.output.count("could not look at things: hidden") == 1
+
+
+@pytest.mark.parametrize("hook", ["pytest_runtest_logfinish", "pytest_runtest_logreport", "pytest_runtest_logstart"])
+def test_what_another_plugin_does_between_two_tests_is_not_charged(audited, pytester, hook):
+    argument = "report" if hook.endswith("report") else "nodeid"
+    pytester.makeconftest(f"""
+    import resource, signal, threading
+
+    def {hook}({argument}):
+        if getattr({argument}, "when", "teardown") != "teardown":
+            return  # during the test
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    """)
+    source = "def test_one(): pass\ndef test_two(): pass\ndef test_three(): pass"
+    found = audited(source, "--ipc-leaks=error")
+    assert set(found.outcomes.values()) == {"passed"}, found.output
+    assert not any(map(found.kinds, found.leaks))

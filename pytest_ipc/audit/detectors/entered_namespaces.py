@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 
+from ...kernel.capability import capget
+from ...kernel.listings import mount_ids
 from ...kernel.proc import contents
 from ...unpatched import os
 from ..leak import Detector, Snapshot
@@ -11,21 +13,33 @@ from ..leak import Detector, Snapshot
 __all__ = ["DETECTORS"]
 
 _NAMES = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "user", "uts")
+_SYS_ADMIN = 1 << 21  # CAP_SYS_ADMIN
 
 
 class Namespaces(Detector):
-    """The namespaces of the main thread."""
+    """The namespaces of the main thread.
+
+    Without CAP_SYS_ADMIN a process can only enter others together with another user namespace.
+    """
 
     kind = "namespaces"
+    outlasts = True
+
+    def __init__(self) -> None:
+        self._names = _NAMES if os.geteuid() == 0 or capget().effective & _SYS_ADMIN else ("user",)
 
     def snapshot(self) -> Snapshot:
         """Return the identity of each."""
         found: dict[Hashable, str] = {}
-        for name in _NAMES:
-            try:
-                found[name] = os.readlink(f"/proc/self/ns/{name}")
-            except FileNotFoundError:
-                continue  # a kernel without this type
+        folder = os.open("/proc/self/ns", os.O_PATH | os.O_CLOEXEC)
+        try:
+            for name in self._names:
+                try:
+                    found[name] = os.readlink(name, dir_fd=folder)
+                except FileNotFoundError:
+                    continue  # a kernel without this type
+        finally:
+            os.close(folder)
         return found
 
     def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
@@ -42,14 +56,28 @@ class Namespaces(Detector):
 
 
 class Mounts(Detector):
-    """The mounts of the mount namespace (proc_pid_mountinfo(5)); looked at only if this process may mount at all."""
+    """The mounts of the mount namespace (proc_pid_mountinfo(5)); looked at only if this process may mount at all.
+
+    They are read again only if their ids have changed, where the kernel lists these (Linux 6.8).
+    """
 
     kind = "mounts"
+    outlasts = True
+
+    def __init__(self) -> None:
+        self._listed: tuple[object, Snapshot] | None = None
 
     def snapshot(self) -> Snapshot:
         """Return the mounts by mount id and path."""
         if os.geteuid() != 0:
             return {}
+        ids = mount_ids()
+        if self._listed is None or self._listed[0] is None or self._listed[0] != ids:
+            self._listed = ids, self._list()
+        return self._listed[1]
+
+    @staticmethod
+    def _list() -> Snapshot:
         found: dict[Hashable, None] = {os.readlink("/proc/self/ns/mnt"): None}
         return found | dict.fromkeys(contents("/proc/self/mountinfo").splitlines())
 

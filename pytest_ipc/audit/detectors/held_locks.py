@@ -22,11 +22,14 @@ class Locks(Detector):
     """
 
     kind = "locks"
+    outlasts = True
 
     def snapshot(self) -> Snapshot:
         """Return the rows of /proc/locks that name this process."""
-        own = b" %d " % os.getpid()
-        return {line.partition(b": ")[2]: None for line in contents("/proc/locks").splitlines() if own in line}
+        own, found = b" %d " % os.getpid(), contents("/proc/locks")
+        if own not in found:
+            return {}
+        return {line.partition(b": ")[2]: None for line in found.splitlines() if own in line}
 
     def is_owned(self, key: Hashable, after: Snapshot, owned: Owned) -> bool:
         """Return whether a fixture holds the file open."""

@@ -27,11 +27,12 @@ class PosixNames(Detector):
         self.place: str = _FOLDERS[kind]
         self._folder = self.place
         self._listed: tuple[int, Snapshot] | None = None
+        self._mounted = 0  # the device of the file system of message queues
 
     def snapshot(self) -> Snapshot:
         """Return the names."""
         status = os.stat(self._folder)
-        if self.kind == "posix-mq" and status.st_dev == os.stat(f"{self._folder}/..").st_dev:
+        if self.kind == "posix-mq" and not self._is_mounted(status.st_dev):
             raise OSError(
                 ENOENT, f"the file system of message queues is not mounted: mount -t mqueue none {self._folder}"
             )
@@ -44,6 +45,11 @@ class PosixNames(Detector):
             # Otherwise a name may have been added since, at the same modification time.
             self._listed = (changed if shows_changes(changed) else -1, dict.fromkeys(names))
         return self._listed[1]
+
+    def _is_mounted(self, device: int) -> bool:
+        if device != self._mounted and device != os.stat(f"{self._folder}/..").st_dev:
+            self._mounted = device
+        return device == self._mounted
 
     def is_owned(self, key: Hashable, after: Snapshot, owned: Owned) -> bool:
         """Return whether a fixture owns it."""

@@ -52,7 +52,10 @@ class WorkingDirectory(_Settings):
 
     def snapshot(self) -> Snapshot:
         """Return its path."""
-        return {"the working directory": os.readlink("/proc/self/cwd")}
+        try:
+            return {"the working directory": os.getcwd()}
+        except OSError:  # it is removed, or not reachable from the root
+            return {"the working directory": os.readlink("/proc/self/cwd")}
 
     def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
         """Return the call."""
@@ -68,10 +71,18 @@ class Rlimits(_Settings):
     """The resource limits (getrlimit(2)), soft and hard."""
 
     kind = "rlimits"
+    outlasts = True
+
+    def __init__(self) -> None:
+        self._values: tuple[tuple[int, int], ...] = ()
+        self._listed: Snapshot = {}
 
     def snapshot(self) -> Snapshot:
         """Return the limits by name."""
-        return {name: resource.getrlimit(number) for name, number in _LIMITS.items()}
+        values = tuple(map(resource.getrlimit, _LIMITS.values()))
+        if values != self._values:
+            self._values, self._listed = values, dict(zip(_LIMITS, values, strict=True))
+        return self._listed
 
     def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
         """Return the call."""
@@ -91,7 +102,8 @@ class Environment(_Settings):
     def snapshot(self) -> Snapshot:
         """Return the variables."""
         found: dict[Hashable, bytes] = {}
-        found.update(os.environb.items())
+        # The dictionary inside, which is encoded already; its public views encode each variable again.
+        found.update(getattr(os.environ, "_data", None) or os.environb.items())
         found.pop(b"PYTEST_CURRENT_TEST", None)
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable
 
+from ...kernel.listings import shared_ranges
 from ...kernel.proc import contents
 from ...kernel.shm import shmdt
 from ..leak import Detector, Snapshot
@@ -19,23 +20,24 @@ _OF_LIBC = b"/gconv-modules.cache"
 
 
 class Mappings(Detector):
-    """Each shared mapping by address. The list is read again only if the size of the address space has changed.
+    """Each shared mapping by address.
 
-    So it misses a mapping if as many bytes were unmapped in the same test.
+    The list is read again only if the ranges have changed. Before Linux 6.11 that is the size of the address space, and
+    a mapping is missed if as many bytes were unmapped in the same test.
     """
 
     kind = "mappings"
 
     def __init__(self) -> None:
-        self._listed: tuple[bytes, Snapshot] | None = None
+        self._listed: tuple[object, Snapshot] | None = None
 
     def snapshot(self) -> Snapshot:
         """Return the shared mappings: end and file by start."""
-        pages = contents("/proc/self/statm").split(b" ", 1)[0]
-        if self._listed is None or self._listed[0] != pages:
+        ranges = shared_ranges() or contents("/proc/self/statm").split(b" ", 1)[0]
+        if self._listed is None or self._listed[0] != ranges:
             rows = [row for row in _SHARED.findall(contents("/proc/self/maps")) if not row[2].endswith(_OF_LIBC)]
             self._listed = (
-                pages,
+                ranges,
                 {int(start, 16): (int(end, 16), path.decode(errors="replace")) for start, end, path in rows},
             )
         return self._listed[1]

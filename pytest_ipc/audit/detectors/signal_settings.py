@@ -30,11 +30,20 @@ class Dispositions(_Settings):
     """The disposition of every signal: the kernel's three sets, and Python's handler."""
 
     kind = "dispositions"
+    outlasts = True
+
+    def __init__(self) -> None:
+        self._listed: tuple[tuple[int, int], dict[Hashable, Any]] | None = None
 
     def snapshot(self) -> Snapshot:
         """Return the handlers of Python, and what the kernel ignores and catches."""
-        ignored, caught = _sets()
+        sets = ignored, caught = _sets()
+        if self._listed is not None and self._listed[0] == sets:
+            handled = [int(str(signo)) for signo, found in self._listed[1].items() if found[2]]
+            if all(signal.getsignal(signo) is self._listed[1][signo][0] for signo in handled):
+                return self._listed[1]
         found: dict[Hashable, Any] = {}
+        self._listed = sets, found
         for signo in _SIGNALS:
             bit = 1 << (signo - 1)
             if ignored & bit:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import suppress
-from errno import ENOENT
+from errno import EACCES, ENOENT
 from functools import partial
 from typing import Any
 
-from ...kernel.msg import msgctl_info, msgctl_rmid
+from ...kernel.msg import msgctl_info, msgctl_rmid, msgctl_stat
 from ...kernel.proc import contents, process_state, sysvipc_msg, sysvipc_sem, sysvipc_shm
-from ...kernel.sem import GETPID, semctl, semctl_info, semctl_rmid
-from ...kernel.shm import shmctl_info, shmctl_rmid
+from ...kernel.sem import GETPID, semctl, semctl_info, semctl_rmid, semctl_stat
+from ...kernel.shm import shmctl_info, shmctl_rmid, shmctl_stat
 from ..leak import Detector, Snapshot
 from ..origin import Origin, command_of, is_owned_elsewhere
 from ..owned import Owned
@@ -20,30 +20,46 @@ from ..owned import Owned
 __all__ = ["DETECTORS"]
 
 _KEY_AND_ID = re.compile(rb"^ *(-?\d+) +(\d+) ", re.MULTILINE)
-_MANY = 256
+_MANY = 64  # objects that are asked for one by one
 _SEMAPHORES = 250  # of a set that are asked for their last user
 
 
 class SysvObjects(Detector):
     """Each object of one type by id. An id is not reused before 32768 others have been given for its slot.
 
-    Where there are many, the list is read again only if their number, their highest index or their total size has
-    changed. So it misses an object if another of the same size was removed in the same test.
+    The list is read again only if the number of objects, the highest index or the total size has changed, or if one has
+    been removed that was created since the check is on. So it misses an object if the test has removed an older one, of
+    the same size and not of the highest index.
     """
+
+    outlasts = True
 
     def __init__(self, kind: str) -> None:
         self.kind = kind  # type: ignore[misc]  # one class for the three kinds
         self.place = "ipc"
         self._file = f"/proc/sysvipc/{kind[-3:]}"
-        self._option, self._rmid, self._info = _TABLE[kind]
+        self._option, self._rmid, self._info, self._stat = _TABLE[kind]
         self._listed: tuple[object, Snapshot] | None = None
+        self._older: Snapshot | None = None
+        self._recent: list[int] = []
 
     def snapshot(self) -> Snapshot:
         """Return the key of each object by its id."""
         totals = self._info()
-        if self._listed is None or self._listed[0] != totals or len(self._listed[1]) <= _MANY:
-            self._listed = (totals, self._list())
+        if self._listed is None or self._listed[0] != totals or not all(map(self._exists, self._recent)):
+            found = self._list()
+            self._older = found if self._older is None else self._older
+            self._recent = [id for id in found if id not in self._older]
+            # If it has changed meanwhile, it is read again next time.
+            self._listed = (totals if len(self._recent) <= _MANY else None, found)
         return self._listed[1]
+
+    def _exists(self, id: int) -> bool:
+        try:
+            self._stat(id)
+        except OSError as error:
+            return error.errno == EACCES
+        return True
 
     def _list(self) -> Snapshot:
         return {int(id): int(key) for key, id in _KEY_AND_ID.findall(contents(self._file))}
@@ -102,11 +118,11 @@ _NAMES = {
     "sysv-sem": "System V semaphore set",
     "sysv-msg": "System V message queue",
 }
-# The option of ipcrm(1), the call that removes one, and the call that counts them.
-_TABLE: dict[str, tuple[str, Callable[[int], None], Callable[[], object]]] = {
-    "sysv-shm": ("m", shmctl_rmid, _segments),
-    "sysv-sem": ("s", semctl_rmid, _sets),
-    "sysv-msg": ("q", msgctl_rmid, _queues),
+# The option of ipcrm(1), the call that removes one, the call that counts them, and the call that fails if one is gone.
+_TABLE: dict[str, tuple[str, Callable[[int], None], Callable[[], object], Callable[[int], object]]] = {
+    "sysv-shm": ("m", shmctl_rmid, _segments, shmctl_stat),
+    "sysv-sem": ("s", semctl_rmid, _sets, semctl_stat),
+    "sysv-msg": ("q", msgctl_rmid, _queues, msgctl_stat),
 }
 
 
