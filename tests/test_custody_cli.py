@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -126,8 +127,8 @@ def test_status_lists_objects_of_a_run(command, owner, room):
     done = command("status")
     assert done.returncode == 0
     lines = done.stdout.splitlines()
-    assert lines[0] == f"ledgers in {room['XDG_RUNTIME_DIR']}/pytest-ipc"
-    segment = next(line for line in lines if line.startswith("System V segment"))
+    assert lines[:2] == [f"ledgers in {room['XDG_RUNTIME_DIR']}/pytest-ipc", f"run of process {process.pid}:"]
+    segment = next(line for line in lines if line.startswith("  System V segment"))
     for part in (
         "12345 bytes",
         "tests/test_mine.py::test_one",
@@ -136,11 +137,27 @@ def test_status_lists_objects_of_a_run(command, owner, room):
         str(process.pid),
     ):
         assert part in segment
-    assert any(line.startswith(f"FIFO {path}") for line in lines)
+    assert any(line.startswith(f"  FIFO {path}") for line in lines)
     assert lines[-1] == "2 objects are owned"
     assert command("sweep").stdout == nothing_in(room)
     assert exists(id)
     assert path.exists()
+
+
+def test_status_of_two_runs_is_grouped_and_json(command, owner, room):
+    runs = {process.pid: (id, path) for process, id, path in (owner("leave the reaper"), owner("leave the reaper"))}
+    headers = [line for line in command("status").stdout.splitlines() if line.startswith("run of ")]
+    assert sorted(headers) == sorted(f"run of process {pid}:" for pid in runs)
+    found = json.loads(command("status", "--json").stdout)
+    assert (found["places"], found["refused"]) == ([f"{room['XDG_RUNTIME_DIR']}/pytest-ipc"], [])
+    assert {run["run"] for run in found["runs"]} == {f"run of process {pid}" for pid in runs}
+    for run in found["runs"]:
+        objects = {each["kind"]: each for each in run["objects"]}
+        assert set(objects) == {"sysv-shm", "fifo"}
+        assert {each["state"] for each in run["objects"]} == {"alive"}
+        assert objects["sysv-shm"]["test"] == "tests/test_mine.py::test_one"
+        assert runs[objects["sysv-shm"]["process"]][1].name in objects["fifo"]["what"]
+        assert not objects["sysv-shm"]["is_gone"]
 
 
 def test_the_reaper_is_quicker_than_any_command(command, owner, room):
@@ -159,10 +176,18 @@ def test_a_dead_run_without_a_reaper_is_swept(command, owner, room):
     would = command("sweep", "--dry-run")
     assert would.returncode == 0
     assert sorted(line.split(" (")[0].split(", made")[0] for line in would.stdout.splitlines()) == [
+        f"  would remove FIFO {path}",
+        "  would remove System V segment",
         f"looked in {room['XDG_RUNTIME_DIR']}/pytest-ipc",
-        f"would remove FIFO {path}",
-        "would remove System V segment",
+        f"run of process {process.pid}:",
     ]
+    shown = json.loads(command("sweep", "--dry-run", "--json").stdout)
+    assert (shown["removed"], shown["places"], shown["left"]) == (
+        False,
+        [f"{room['XDG_RUNTIME_DIR']}/pytest-ipc"],
+        [],
+    )
+    assert [(run["run"], len(run["removed"])) for run in shown["runs"]] == [(f"run of process {process.pid}", 2)]
     assert exists(id)
     assert path.exists()
     done = command("sweep")

@@ -22,7 +22,7 @@ from .state_dir import is_owners
 from .state_paths import LEDGER_NAME
 from .validators import PROCESS, Checks, is_number, is_optional_text, is_text, is_time
 
-__all__ = ["ParsedLedger", "Refused", "ancestors", "ledger_names", "process_of", "read", "read_from"]
+__all__ = ["ParsedLedger", "Refused", "ancestors", "ledger_names", "process_of", "read", "read_from", "run_of"]
 
 _VERSIONS = {"1", "2"}  # 1 lacks machine, time namespace and namespace ids
 
@@ -114,6 +114,12 @@ class ParsedLedger:
 def ledger_names(state_dir: int) -> Iterator[str]:
     """Yield the sorted names of the ledgers in the directory open as *state_dir*."""
     return (name for name in sorted(os.listdir(state_dir)) if name.endswith(".ledger") and not name.startswith("."))
+
+
+def run_of(ledger: ParsedLedger) -> str:
+    """Return the name of the ledger's run: its first process, with the PID namespace if that is another one."""
+    first = ledger.root or ledger.process
+    return plain(f"run of process {first.pid}" + (f" of {ledger.pids}" if ledger.is_remote else ""))
 
 
 def process_of(name: str) -> Process | None:

@@ -20,13 +20,14 @@ __all__ = ["Swept", "end_all"]
 class Swept:
     """The result of a sweep: the objects `removed` and `left`, and the invalid files `refused`, each a line.
 
-    `places` are the directories swept.
+    `places` are the directories swept; `by_run` has the removed and left objects of each run, by its name.
     """
 
     removed: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     places: list[str] = field(default_factory=list, compare=False)
+    by_run: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict, compare=False)
 
     def leave(self, text: str) -> None:
         """Add a remaining object and the reason, as one printable line."""
@@ -41,6 +42,10 @@ class Swept:
         self.removed += other.removed
         self.left += other.left
         self.refused += other.refused
+        for run, (removed, left) in other.by_run.items():
+            mine = self.by_run.setdefault(run, ([], []))
+            mine[0].extend(removed)
+            mine[1].extend(left)
 
 
 def end_all(state_dir: StateDir, ledger: ParsedLedger, done: Swept, *, dry_run: bool, own: bool) -> None:

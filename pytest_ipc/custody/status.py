@@ -3,68 +3,119 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from ..printable import plain
 from ..unpatched import os, time
 from .kinds import KINDS, UNKNOWN
 from .namespaces import process_in
-from .parse import ParsedLedger, Refused, ledger_names, read
+from .parse import ParsedLedger, Refused, ledger_names, read, run_of
 from .state_dir import state_dir_path, state_dirs
 
-__all__ = ["holder_of", "owners", "status"]
+__all__ = ["Owned", "Status", "holder_of", "lines", "owners", "status"]
 
 
-def status() -> Iterator[str]:
-    """Yield the lines that `pytest-ipc status` prints. Raises StateDirError."""
-    count, refused = 0, list[str]()
-    looked: list[str] = []
-    for state_dir in state_dirs(refused):
-        looked.append(state_dir.path)
-        yield plain(f"ledgers in {state_dir.path}")
+@dataclass(frozen=True)
+class Owned:
+    """An owned object: what it is, which test made it, when, in which IPC namespace, and its owner, with a state.
+
+    `state` is "alive", "dead" or why that cannot be determined here.
+    """
+
+    kind: str
+    what: str
+    test: str
+    since: float
+    namespace: str
+    is_gone: bool
+    process: int
+    owner: str
+    state: str
+
+    def line(self) -> str:
+        """Return the object in one printable line."""
+        test = f", made by {self.test}" if self.test else ""
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        where = f", in {self.namespace}" if self.namespace else ""
+        gone = ", which is gone with all in it" if self.is_gone else ""
+        state = {"alive": "", "dead": ", which is dead: `pytest-ipc sweep` cleans up"}.get(
+            self.state, f"; whether it is alive cannot be determined here: {self.state}"
+        )
+        return plain(f"{self.what}{test}, since {since}{where}{gone}, owned by {self.owner}{state}")
+
+
+@dataclass
+class Status:
+    """The owned objects by run, named by its first process; the state directories, and invalid ledgers."""
+
+    runs: dict[str, list[Owned]] = field(default_factory=dict)
+    places: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+def status() -> Status:
+    """Return the objects that runs own. Raises StateDirError."""
+    found = Status()
+    for state_dir in state_dirs(found.refused):
+        found.places.append(plain(state_dir.path))
         for name in ledger_names(state_dir.fd):
             try:
                 ledger, fd = read(state_dir.fd, name)
             except FileNotFoundError:
                 continue
             except Refused as refusal:
-                refused.append(f"{state_dir.path}/{refusal}")
+                found.refused.append(f"{state_dir.path}/{refusal}")
                 continue
             os.close(fd)
             if ledger.doubt:
-                refused.append(f"{state_dir.path}/{ledger.doubt}")
-            for line in _lines(ledger):
-                count += 1
-                yield line
-    for line in refused:
-        yield plain(f"refused: {line}")
-    if not looked:
+                found.refused.append(f"{state_dir.path}/{ledger.doubt}")
+            if ledger.open:
+                found.runs.setdefault(run_of(ledger), []).extend(_owned(ledger))
+    found.refused = list(map(plain, found.refused))
+    return found
+
+
+def lines(found: Status) -> Iterator[str]:
+    """Yield the lines that `pytest-ipc status` prints."""
+    for place in found.places:
+        yield f"ledgers in {place}"
+    for run, objects in found.runs.items():
+        yield f"{run}:"
+        for owned in objects:
+            yield f"  {owned.line()}"
+    for line in found.refused:
+        yield f"refused: {line}"
+    if not found.places:
         yield plain(f"no state directory exists; the next run creates {state_dir_path()}")
+    count = sum(map(len, found.runs.values()))
     yield f"{count} objects are owned" if count else "no objects are owned"
 
 
-def _lines(ledger: ParsedLedger) -> Iterator[str]:
+def _owned(ledger: ParsedLedger) -> Iterator[Owned]:
     worker = f" (worker {ledger.worker})" if ledger.worker else ""
-    owner = f"process {ledger.process.pid}{worker}"
-    if ledger.is_remote:
-        owner += f" of {ledger.pids}"
-    if reason := ledger.unjudged:
-        owner += f"; whether it is alive cannot be determined here: {reason}"
-    elif not ledger.alive:
-        owner += ", which is dead: `pytest-ipc sweep` cleans up"
+    owner = f"process {ledger.process.pid}{worker}" + (f" of {ledger.pids}" if ledger.is_remote else "")
+    state = plain(ledger.unjudged) or ("alive" if ledger.alive else "dead")
     for entry in ledger.open:
-        what = KINDS.get(entry.kind, UNKNOWN).describe(entry)
-        test = f", made by {entry.test}" if entry.test else ""
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.details["at"]))
-        where = f", in {entry.details['ipc']}{_gone(entry.details['ipc'])}" if "ipc" in entry.details else ""
-        yield plain(f"{what}{test}, since {since}{where}, owned by {owner}")
+        namespace = entry.details.get("ipc", "")
+        yield Owned(
+            entry.kind,
+            plain(KINDS.get(entry.kind, UNKNOWN).describe(entry)),
+            plain(entry.test or ""),
+            entry.details["at"],
+            plain(namespace),
+            _is_gone(namespace),
+            ledger.process.pid,
+            plain(owner),
+            state,
+        )
 
 
-def _gone(namespace: str) -> str:
-    """Return a note if the namespace, and so its objects, are gone; else ""."""
+def _is_gone(namespace: str) -> bool:
+    """Return whether the namespace, and so its objects, are gone; False if that cannot be determined here."""
     try:
-        return ", which is gone with all in it" if namespace and process_in(namespace) is None else ""
-    except OSError:  # it cannot be determined here
-        return ""
+        return bool(namespace) and process_in(namespace) is None
+    except OSError:
+        return False
 
 
 def _ledgers() -> Iterator[ParsedLedger]:

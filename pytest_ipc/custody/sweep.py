@@ -16,7 +16,7 @@ from .descendants import below
 from .identity import Process
 from .kinds import KINDS, UNKNOWN, Entry
 from .machine import boot_id
-from .parse import ParsedLedger, Refused, ancestors, ledger_names, process_of, read, read_from
+from .parse import ParsedLedger, Refused, ancestors, ledger_names, process_of, read, read_from, run_of
 from .private_folder import identity_of, same_entry
 from .removal import Swept, end_all
 from .result_files import remove_stale_results, take_results, write_result
@@ -188,6 +188,8 @@ def _sweep_one(
                 _sweep_held(state_dir, name, fd, done, report=report, own=own)
         finally:
             os.close(fd)
+            if done.removed or done.left:
+                done.by_run[run_of(ledger)] = (list(done.removed), list(done.left))
     except FileNotFoundError:  # another sweep has removed it
         pass
     except Refused as refusal:

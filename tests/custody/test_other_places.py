@@ -23,7 +23,7 @@ from pytest_ipc.custody.machine import boot_id, machine_id
 from pytest_ipc.custody.namespaces import pid_namespace
 from pytest_ipc.custody.removal import Swept
 from pytest_ipc.custody.state_dir import state_dir_path
-from pytest_ipc.custody.status import status
+from pytest_ipc.custody.status import lines, status
 from pytest_ipc.custody.sweep import sweep
 from pytest_ipc.kernel import MS_REC, MS_SLAVE, Deadline, mount, prctl, shmget
 from pytest_ipc.kernel.namespace import CLONE_NEWIPC, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME, unshare
@@ -73,7 +73,7 @@ def test_another_boot_id_alone_does_not_mean_dead(state_dir, fifo, monkeypatch, 
     assert f"whether it is alive cannot be determined here: {reason}" in line
     assert fifo.exists()
     assert path.exists()
-    assert any(reason in shown for shown in status())
+    assert any(reason in shown for shown in lines(status()))
 
 
 @pytest.mark.parametrize(

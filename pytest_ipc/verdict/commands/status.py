@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ...printable import plain
@@ -17,7 +18,8 @@ __all__ = ["add", "age", "as_json", "look", "print_anything"]
 
 _EPILOG = """\
 examples:
-  pytest-ipc status                  # what running tests own
+  pytest-ipc status                  # what running tests own, by run
+  pytest-ipc status --json           # the same, for programs
   pytest-ipc status --all            # every IPC object with its users, and the orphans, which no process can use
   pytest-ipc status --all --check    # the same, with exit status 1 if there are orphans: for CI runners
 
@@ -38,7 +40,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--all", action="store_true", help="List every IPC object that is visible here")
     parser.add_argument("--check", action="store_true", help="With --all: exit status 1 if there are orphans")
-    parser.add_argument("--json", action="store_true", help="With --all: as JSON")
+    parser.add_argument("--json", action="store_true", help="As JSON")
     parser.add_argument(
         "--older-than",
         type=age,
@@ -74,17 +76,22 @@ def print_anything() -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from ...custody.state_dir import StateDirError
-    from ...custody.status import status
+    from ...custody.status import lines, status
 
     print_anything()
     if not options.all:
-        if options.check or options.json or options.older_than:
-            raise CommandError("--check, --json and --older-than need --all")
+        if options.check or options.older_than:
+            raise CommandError("--check and --older-than need --all")
         try:
-            for line in status():
-                print(line)
+            found = status()
         except StateDirError as error:
             raise CommandError(plain(f"{error.filename}: {error.strerror}")) from error
+        if options.json:
+            runs = [{"run": run, "objects": [asdict(owned) for owned in owned]} for run, owned in found.runs.items()]
+            print(json.dumps({"places": found.places, "runs": runs, "refused": found.refused}, indent=2))
+        else:
+            for line in lines(found):
+                print(line)
         return 0
     judged, unseen = look(options.older_than)
     orphans = [each for each in judged if each.orphan]

@@ -37,7 +37,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--dry-run", action="store_true", help="Show what would be removed and touch nothing")
     parser.add_argument("--orphans", action="store_true", help="Remove orphans of any creator, after confirmation")
     parser.add_argument("--yes", action="store_true", help="With --orphans: do not ask")
-    parser.add_argument("--json", action="store_true", help="With --orphans --dry-run or --yes: as JSON")
+    parser.add_argument("--json", action="store_true", help="As JSON; with --orphans also --dry-run or --yes")
     parser.add_argument(
         "--older-than",
         type=age,
@@ -50,15 +50,15 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     if not options.orphans:
-        if options.yes or options.json or options.older_than is not None:
-            raise CommandError("--yes, --json and --older-than need --orphans")
-        return _sweep(options.dry_run)
+        if options.yes or options.older_than is not None:
+            raise CommandError("--yes and --older-than need --orphans")
+        return _sweep(options.dry_run, as_json=options.json)
     if options.json and not (options.dry_run or options.yes):
         raise CommandError("--json must be used with --dry-run or --yes: there is no prompt")
     return _sweep_orphans(options)
 
 
-def _sweep(dry_run: bool) -> int:
+def _sweep(dry_run: bool, *, as_json: bool) -> int:
     from ...custody.state_dir import StateDirError
     from ...custody.sweep import sweep
 
@@ -67,10 +67,26 @@ def _sweep(dry_run: bool) -> int:
     except StateDirError as error:
         raise CommandError(plain(f"{error.filename}: {error.strerror}")) from error
     print_anything()
-    for line in done.removed:
-        print(f"{'would remove' if dry_run else 'removed'} {line}")
+    if as_json:
+        runs = [{"run": run, "removed": removed, "left": left} for run, (removed, left) in done.by_run.items()]
+        places = list(map(plain, done.places))
+        print(
+            json.dumps(
+                {"places": places, "runs": runs, "left": done.left, "refused": done.refused, "removed": not dry_run},
+                indent=2,
+            )
+        )
+        return 1 if done.left or done.refused else 0
+    for run, (removed, left) in done.by_run.items():
+        print(f"{run}:")
+        for line in removed:
+            print(f"  {'would remove' if dry_run else 'removed'} {line}")
+        for line in left:
+            print(f"  left {line}")
+    named = {line for _, left in done.by_run.values() for line in left}
     for line in done.left:
-        print(f"left {line}")
+        if line not in named:  # of a ledger that could not be read to its end
+            print(f"left {line}")
     for line in done.refused:
         print(f"refused {line}")
     looked = ", ".join(map(plain, done.places))
