@@ -102,8 +102,8 @@ def test_young_objects_are_kept_by_default(inside):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["status", "--check"], "--check, --json and --older-than need --all"),
-        (["sweep", "--yes"], "--yes, --json and --older-than need --orphans"),
+        (["status", "--check"], "--check and --older-than need --all"),
+        (["sweep", "--yes"], "--yes and --older-than need --orphans"),
         (["sweep", "--orphans", "--json"], "--json must be used with --dry-run or --yes: there is no prompt"),
         (
             ["sweep", "--orphans", "--older-than", "soon"],
