@@ -23,6 +23,9 @@ CLOCK_REALTIME_COARSE = 5  # clock_gettime(2): the clock of the kernel's timesta
 DEFAULT_TIMEOUT = 5.0
 
 
+# Seconds between two looks of a wait for an event: a process that floods its output is kept in bounds meanwhile.
+_GLANCE = 0.1
+
 _patience = 1.0
 
 
@@ -63,7 +66,8 @@ class Deadline:
         """Yield once for each time that a condition is to be checked, until the time is over; at least once.
 
         The first rounds follow without a pause, later ones after a millisecond or when *fd* becomes readable. With
-        *notified*, the condition changes only when *fd* becomes readable: the rounds wait for that and use no CPU time.
+        *notified*, the condition changes only when *fd* becomes readable: the rounds wait for that and use hardly
+        any CPU time.
         """
         poll = select.poll()
         if fd is not None:
@@ -74,7 +78,7 @@ class Deadline:
             if self.passed:
                 return
             if notified and fd is not None:
-                poll.poll(min(self.left, 1.0) * 1000 + 1)
+                poll.poll(min(self.left, _GLANCE) * 1000 + 1)
             else:
                 poll.poll(0 if pauses < 5 else 1)
             pauses += 1

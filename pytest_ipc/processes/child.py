@@ -30,14 +30,14 @@ from ..custody.record import made_by
 from ..custody.sweep import settle
 from ..kernel import libc, proc
 from ..kernel.bare_fork import fork
-from ..kernel.memfile import memory_file, read_from
+from ..kernel.memfile import memory_file
 from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Resource, Timeout, check_timeout, close_all, timed_out
 from ..unpatched import os, signal
 from . import child_report, history, tree
 from .bootstrap import live
 from .leader import Leader
-from .output import shortened, write_text
+from .output import Output
 from .sleep_watch import SleepWatch, check_states, state_letter
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Child(Resource, Generic[Result]):
         self.name = name
         self.source: str | None = None
         self._report = report
-        self._output = output
+        self._output = Output(output)
         self._fds = [fd for fd in (report, output, self.pidfd) if fd is not None]
         self._below: set[tuple[int, int]] = set()  # the descendants that the child had before it was killed
         self._test = made_by.test
@@ -137,7 +137,6 @@ class Child(Resource, Generic[Result]):
         self._asked = False  # the test knows how it ended
         self._sent = set[int]()  # signals that the test has sent
         self._calls_noted = False  # its calls are among this process's recent calls
-        self._passed_on = 0
         super().__init__(scope)
         _children.add(self)
 
@@ -211,7 +210,13 @@ class Child(Resource, Generic[Result]):
     @property
     def alive(self) -> bool:
         """Whether the child still runs, or is stopped. A zombie has ended."""
-        return not self._leader.reap()
+        return not self._has_ended()
+
+    def _has_ended(self) -> bool:
+        """Return whether it has ended, and keep its output within its bounds."""
+        if self._fds:
+            self._output.trim()
+        return self._leader.reap()
 
     @property
     def status(self) -> int | None:
@@ -222,7 +227,7 @@ class Child(Resource, Generic[Result]):
     def output(self) -> str:
         """The text that the child has written to its standard output and error so far."""
         self._usable()
-        return read_from(self._output, 0).decode(errors="replace")
+        return self._output.text()
 
     def wait(self, *, timeout: Timeout = DEFAULT) -> int | None:
         """Wait for the end of the child and return its exit status, or -N for signal N.
@@ -233,7 +238,7 @@ class Child(Resource, Generic[Result]):
         __tracebackhide__ = True
         self._usable()
         seconds = check_timeout(timeout)
-        if not Deadline(seconds).until(self._leader.reap, self.pidfd, notified=True):
+        if not Deadline(seconds).until(self._has_ended, self.pidfd, notified=True):
             raise timed_out(seconds, f"{self!r} to end", self._now)
         self._asked = True
         self._pass_output_on()
@@ -303,7 +308,7 @@ class Child(Resource, Generic[Result]):
         watch = SleepWatch(self.pid, call, repr(self))
 
         def blocked() -> bool:
-            if self._leader.reap() or not child_report.started(self._report):
+            if self._has_ended() or not child_report.started(self._report):
                 return self._leader.reaped
             asleep = watch.asleep()
             self.source = watch.source
@@ -331,6 +336,7 @@ class Child(Resource, Generic[Result]):
 
         def reached() -> bool:
             nonlocal found
+            self._output.trim()
             found = "X" if self._leader.reaped else state_letter(self.pid, repr(self))
             return found in states or (found in "ZX" and not ends and self._leader.reap())
 
@@ -417,14 +423,10 @@ class Child(Resource, Generic[Result]):
         return f"it was {self._doing()}{self._said()}"
 
     def _said(self) -> str:
-        output = read_from(self._output, 0).decode(errors="replace") if self._fds else ""
+        output = self._output.shown() if self._fds else ""
         return f"\nits output was:\n{output}" if output else ""
 
     def _pass_output_on(self) -> None:
         """Write the child's new output to the parent's standard output, so that the test's report shows it."""
-        if not self._fds:
-            return
-        data = read_from(self._output, self._passed_on)
-        self._passed_on += len(data)
-        if data:
-            write_text(shortened(data.decode(errors="replace")), sys.stdout)
+        if self._fds:
+            self._output.pass_on(sys.stdout)

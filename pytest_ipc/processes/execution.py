@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 
-from ..kernel.memfile import memory_file, put_high, read_from
+from ..kernel.memfile import memory_file, put_high
 from ..kernel.waiting import Deadline
 from ..resource import close_all
 from ..unpatched import os, select, signal
@@ -14,7 +14,7 @@ from .arguments import why
 from .child import Child, ChildDied
 from .inheritance import possible_descriptors
 from .observe import Observed
-from .output import shortened
+from .output import Output
 
 __all__ = ["PIPE", "ExecutedChild", "launch"]
 
@@ -28,7 +28,12 @@ _EXEC = 60.0
 class ExecutedChild(Child[None]):
     """The child that executes the program."""
 
-    files: Sequence[int] = ()  # its standard output and standard error, once it runs
+    outputs: Sequence[Output] = ()  # its standard output and standard error, once it runs
+
+    def _has_ended(self) -> bool:
+        for output in self.outputs:
+            output.trim()
+        return super()._has_ended()
 
     def _ending(self) -> str:
         return self._leader.ending()
@@ -55,8 +60,8 @@ class ExecutedChild(Child[None]):
 
     def _said(self) -> str:
         said = ""
-        for name, fd in zip(("output", "error output"), self.files, strict=False):
-            if text := shortened(read_from(fd, 0).decode(errors="replace")):
+        for name, output in zip(("output", "error output"), self.outputs, strict=False):
+            if text := output.shown():
                 said += f"\nits {name} was:\n{text}"
         return said or super()._said()
 
@@ -96,7 +101,7 @@ def launch(
         child.name = os.path.basename(words[0])
         history.started(child.pid, child.name)
         _raise_failure(child, answer, words, env, cwd)
-        child.files = output
+        child.outputs = [Output(fd) for fd in output]
         started.pop_all()
         failed.pop_all()
         os.close(answer)

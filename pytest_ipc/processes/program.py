@@ -7,7 +7,6 @@ memory files: a full pipe never blocks a program, and its output is complete whe
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from errno import ESRCH
@@ -15,10 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ..custody.cleanup import finish
-from ..kernel.memfile import read_from
 from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Resource, Timeout, check_timeout, close_all, timed_out
-from ..unpatched import os, signal
+from ..unpatched import os, signal, time
 from .arguments import (
     Argument,
     checked_command,
@@ -28,7 +26,7 @@ from .arguments import (
 )
 from .execution import PIPE, ExecutedChild, launch
 from .observe import IpcUse, MemoryMap, Observed, check_callable, wait_until
-from .output import shortened, write_text
+from .output import pass_all_on
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -43,7 +41,8 @@ Value = TypeVar("Value")
 class Program(Resource):
     """A program that a test has started; ended with its block or scope.
 
-    `pid` is its process id, `pidfd` a descriptor for it or None, `argv` its arguments.
+    `pid` is its process id, `pidfd` a descriptor for it or None, `argv` its arguments. Its output is complete up to 64
+    MiB a stream; of a longer one the first and last 32 MiB are kept, with a line that says so between them.
     """
 
     _stays = "only its parent can wait for it; pass its pid, for pytest_ipc.observe(pid)"
@@ -64,7 +63,6 @@ class Program(Resource):
         self._files = files  # stdout, stderr
         self._has_stdin = stdin is not None
         self._stdin = [] if stdin is None else [stdin]
-        self._passed_on = [0, 0]
         self._observed = child.observed()
         child.may_fail = may_fail
         super().__init__(scope)
@@ -138,13 +136,13 @@ class Program(Resource):
     def stdout_bytes(self) -> bytes:
         """Its standard output so far."""
         self._usable()
-        return read_from(self._files[0], 0)
+        return self._child.outputs[0].read()
 
     @property
     def stderr_bytes(self) -> bytes:
         """Its standard error so far."""
         self._usable()
-        return read_from(self._files[1], 0)
+        return self._child.outputs[1].read()
 
     def write(self, data: bytes) -> None:
         """Write all of *data* to its standard input.
@@ -220,11 +218,18 @@ class Program(Resource):
         if not isinstance(wanted, re.Pattern) or not isinstance(wanted.pattern, str):
             raise TypeError(f"pattern must be a string or a compiled pattern of one, not {pattern!r}")
         found: re.Match[str] | None = None
+        output = self._child.outputs[stream == "stderr"]
+        searched, pause = -1, Deadline(0)
 
         def matches() -> bool:
-            nonlocal found
+            nonlocal found, searched, pause
             ended = not self.alive  # before its output is read: afterwards there is no more
-            found = wanted.search(getattr(self, stream))
+            size = output.size
+            if size == searched or not (ended or pause.passed):
+                return ended
+            begin = time.monotonic()
+            found, searched = wanted.search(output.text()), size
+            pause = Deadline(time.monotonic() - begin)  # a long output does not take all of the CPU time
             return found is not None or ended
 
         seconds = check_timeout(timeout)
@@ -314,10 +319,5 @@ class Program(Resource):
 
     def _pass_output_on(self) -> None:
         """Write its output to this process's standard streams, so that the test's report shows it."""
-        for number, stream in enumerate((sys.stdout, sys.stderr)):
-            if not self._files:
-                return
-            data = read_from(self._files[number], self._passed_on[number])
-            self._passed_on[number] += len(data)
-            if data:
-                write_text(shortened(data.decode(errors="replace")), stream)
+        if self._files:
+            pass_all_on(self._child.outputs)

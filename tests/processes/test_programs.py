@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from pytest_ipc import ChildDied, Program
 from pytest_ipc.kernel import Deadline, proc, shmget
+from pytest_ipc.processes.output import KEPT
 
 PYTHON = sys.executable
 
@@ -231,6 +233,62 @@ def test_a_flood_of_output_does_not_block_it(spawn):
     program = spawn(["sh", "-c", "head -c 50000000 /dev/zero"])
     assert program.wait(timeout=60) == 0
     assert len(program.stdout_bytes) == 50_000_000
+
+
+def test_a_longer_output_is_complete_at_both_ends(spawn):
+    program = spawn(["sh", "-c", "echo first; yes | head -c 200000000; echo last"])
+    deadline = Deadline(60)
+    while program.alive:  # while it is looked at, what is dropped takes no memory
+        assert used(program) <= 3 * KEPT
+        assert not deadline.passed
+    assert program.wait() == 0
+    said = re.compile(
+        rb"\n\[\xe2\x80\xa6 (\d+) bytes of 200000011 were dropped: only 67108864 are kept \xe2\x80\xa6\]\n"
+    )
+    before, dropped, after = said.split(program.stdout_bytes)
+    assert before.startswith(b"first\ny\ny\n")
+    assert after.endswith(b"y\ny\nlast\n")
+    assert len(before) + int(dropped) + len(after) == 200_000_011
+    assert used(program) <= 2 * KEPT
+    assert program.stdout == program.stdout_bytes.decode()
+
+
+def used(program: Program) -> int:
+    return os.fstat(program._files[0]).st_blocks * 512
+
+
+def test_a_flood_ends_in_the_report(pytester):
+    """`yes` writes a gigabyte per second, and the test does not look."""
+    pytester.makepyfile(
+        """
+        import os
+
+        def test_it(ipc):
+            program = ipc.spawn(["yes"])
+            loud = ipc.fork(os.execvp, "yes", ["yes"])
+            for each in (program._files[0], loud._output._fd):
+                ipc.wait_until(lambda: os.fstat(each).st_size > 500_000_000, timeout=100)
+            assert False
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
+    lines = result.stdout.lines
+    assert len([line for line in lines if re.fullmatch(r"\[… \d{9,} bytes …\]", line)]) == 2
+    assert len(lines) < 200_000
+
+
+def test_output_that_never_matches_does_not_delay_the_timeout(spawn):
+    program = spawn(["yes"])
+    with pytest.raises(TimeoutError, match="waited 1 s for"):
+        program.wait_for_output("never", timeout=1)
+    program.close()
+
+
+def test_a_match_after_a_flood_is_found(spawn):
+    program = spawn(["sh", "-c", "yes | head -c 150000000; echo ready; exec sleep 100"])
+    assert program.wait_for_output("^ready$", timeout=60)
+    assert program.wait_for_output("^y$")
 
 
 def test_its_files_maps_limits_and_objects(spawn, sysv_shm, tmp_path):
