@@ -93,6 +93,7 @@ def test_group_of_an_ended_child_is_killed(fork, monkeypatch, pidfd):
 
 def test_a_child_that_left_its_group_ends_too(fork):
     other = fork(signal.pause)
+    other.wait_blocked("pause")  # it leads its group by now
 
     def life():
         os.setpgid(0, other.pid)
