@@ -6,6 +6,7 @@ addresses: an invalid one is a SIGSEGV, or corrupts other memory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ctypes import byref, c_char_p, c_int, c_uint, c_void_p
 
 from ..unpatched import os
@@ -41,9 +42,9 @@ _sem_close = function("sem_close", c_int, c_void_p)
 _sem_unlink = function("sem_unlink", c_int, c_char_p)
 _sem_init = function("sem_init", c_int, c_void_p, c_int, c_uint)
 _sem_destroy = function("sem_destroy", c_int, c_void_p)
-sem_post_raw = function("sem_post", c_int, c_void_p)
+sem_post_raw: Callable[..., int] = function("sem_post", c_int, c_void_p)
 _sem_wait = function("sem_wait", c_int, c_void_p)
-sem_trywait_raw = function("sem_trywait", c_int, c_void_p)
+sem_trywait_raw: Callable[..., int] = function("sem_trywait", c_int, c_void_p)
 _sem_timedwait = function("sem_timedwait", c_int, c_void_p, c_void_p)
 _sem_clockwait = function("sem_clockwait", c_int, c_void_p, c_int, c_void_p)
 _sem_getvalue = function("sem_getvalue", c_int, c_void_p, c_void_p)

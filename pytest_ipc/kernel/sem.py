@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import Array, addressof, byref, c_int, c_size_t, c_ulong, c_ushort, c_void_p
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -62,7 +62,7 @@ SEM_STAT_ANY = 20
 SEMVMX = 32767  # the largest value of a semaphore; linux/sem.h defines it, no libc header does
 
 _semget = function("semget", c_int, c_int, c_int, c_int)
-semop_raw = function("semop", c_int, c_int, c_void_p, c_size_t)
+semop_raw: Callable[..., int] = function("semop", c_int, c_int, c_void_p, c_size_t)
 _semtimedop = function("semtimedop", c_int, c_int, c_void_p, c_size_t, c_void_p)
 _semctl = function("semctl", c_int, c_int, c_int, c_int, c_ulong)
 

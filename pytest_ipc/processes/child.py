@@ -120,7 +120,7 @@ class Child(Resource, Generic[Result]):
         may_fail: bool,
         scope: Scope | None,
     ) -> None:
-        self.pid = leader.pid
+        self.pid: int = leader.pid
         self._record = record
         self._tag = tag
         self._leader = leader

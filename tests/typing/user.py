@@ -116,7 +116,7 @@ def make_mistakes(ipc: Ipc, child: Child[int]) -> None:
     ipc.posix_mq(name=b"/name")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     ipc.fifo("path")  # type: ignore[call-arg, arg-type] # pyright: ignore[reportCallIssue]
     ipc.sysv_shn()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
-    ipc.fork(double, "2")  # type: ignore[call-overload] # pyright: ignore[reportCallIssue, reportArgumentType]
+    ipc.fork(double, "2")  # type: ignore[call-overload] # pyright: ignore[reportArgumentType]
     ipc.fork(double)  # type: ignore[call-overload] # pyright: ignore[reportCallIssue]
     text: str = child.result()  # type: ignore[assignment] # pyright: ignore[reportAssignmentType]
     child.wait_blocked(1)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]

@@ -56,7 +56,7 @@ class Word:
     VALUES = 4
 
     def __init__(self, address: int) -> None:
-        self.view = memoryview((ctypes.c_uint32 * 1).from_address(address)).cast("B").cast("I")
+        self.view: memoryview[int] = memoryview((ctypes.c_uint32 * 1).from_address(address)).cast("B").cast("I")
         number, where, zero = c_long(number_of("futex")), ctypes.c_void_p(address), c_long(0)
         call = pointer("syscall")
         one, wait, wake = c_long(1), c_long(FUTEX_WAIT), c_long(FUTEX_WAKE_OP)
@@ -74,4 +74,5 @@ class Word:
                 if call(number, where, wait, values[value], zero, zero, zero) == -1 and ctypes.get_errno() != EAGAIN:
                     check_again("futex")
 
-        self.store, self.wait_while = store, wait_while
+        self.store: Callable[[int], None] = store
+        self.wait_while: Callable[[int], None] = wait_while

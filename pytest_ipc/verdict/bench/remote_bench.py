@@ -43,8 +43,8 @@ class Measured(Connection):
 
     def __init__(self, platform: Platform, token: str, listener: PlatformListener) -> None:
         super().__init__(platform.command, token)
-        self.name = platform.name
-        self.refusal = ""
+        self.name: str = platform.name
+        self.refusal: str = ""
         self.report: BenchReport | None = None
         self._listener = listener
         self._platform: dict[str, str] = {}

@@ -83,8 +83,8 @@ class Bench:
     _samples: dict[Key, list[Sequence[float]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.pins = cpus.choose()
-        self.calls = floor.measure()
+        self.pins: cpus.Pins = cpus.choose()
+        self.calls: dict[str, floor.CallCost] = floor.measure()
 
     @property
     def steps(self) -> int:

@@ -17,7 +17,7 @@ __all__ = ["FORMS", "SENTENCE", "Judgement", "judge", "sentences"]
 
 SENTENCE = "Shared memory is the fastest"
 
-FORMS = {"sleeping": ("shm-futex", "shm-in-place"), "polling": ("shm-polled",)}
+FORMS: dict[str, tuple[str, ...]] = {"sleeping": ("shm-futex", "shm-in-place"), "polling": ("shm-polled",)}
 
 _TITLES = {mechanism.id: mechanism.title for mechanism in MECHANISMS}
 _SHARED = {mechanism.id for mechanism in MECHANISMS if mechanism.is_shared_memory}

@@ -42,7 +42,7 @@ class PlatformsScreen:
     tasks: dict[str, TaskID] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.verbosity = self.options.verbose - self.options.quiet
+        self.verbosity: int = self.options.verbose - self.options.quiet
 
     def show_rows(self, platforms: Sequence[Platform]) -> None:
         """Show a row of progress for each platform, which stays until all have ended."""

@@ -109,7 +109,7 @@ class Connection:
 
     def __init__(self, command: list[str], token: str) -> None:
         self.over = False
-        self.limit = 0.0  # seconds that the platform may be silent, as it reports itself: longer on a slow one
+        self.limit: float = 0.0  # seconds that the platform may be silent, as it reports itself: longer on a slow one
         self._command = command
         self._token = token.encode()
         self._buffer = b""
