@@ -44,6 +44,13 @@ def test_spread_is_half_the_range_of_the_repetitions():
     assert figure("pipe", "latency", 1, 100).spread is None
 
 
+def test_disturbed_repetition_among_five_is_left_out_of_the_spread():
+    found = figure("pipe", "latency", 1, 100, 102, 104, 106, 900)
+    assert (found.low, found.high, found.is_noise) == (102, 106, False)
+    assert figure("pipe", "latency", 1, 100, 102, 104, 900, 900).is_noise
+    assert figure("pipe", "latency", 1, 100, 102, 104, 900).is_noise  # of four, none
+
+
 @pytest.mark.parametrize(
     ("medians", "noise"),
     [((100, 100), False), ((100, 140), False), ((100, 200), True), ((100,), False), ((-5, 5), True), ((0, 0), True)],

@@ -40,6 +40,8 @@ NOTES = (
     f"{_CALLS}: empty calls take half of the time, so the figure is that of Python and of entering the kernel."
 )
 
+_BUSY = "The machine was busy with other programs; `chrt -f 1 pytest-ipc bench` gives the benchmark priority."
+
 
 def show_one(console: Console, report: BenchReport) -> None:
     """Show the figures of one platform."""
@@ -102,7 +104,12 @@ def _conditions(console: Console, report: BenchReport) -> None:
     load = "" if conditions.load < 0 else f"; load average {conditions.load:.1f} at the start"
     console.print(Text(f"{conditions.pinning}; {conditions.cpus} CPUs{load}; {report.date}"))
     if conditions.load > conditions.cpus / 2:
-        console.print(Text("The machine was busy with other programs: the figures have noise.", style="yellow"))
+        console.print(
+            Text(
+                "The machine was busy with other programs: `chrt -f 1 pytest-ipc bench` measures before them.",
+                style="yellow",
+            )
+        )
 
 
 def _by_size(figures: Sequence[Figure]) -> Table:

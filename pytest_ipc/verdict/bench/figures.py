@@ -15,6 +15,9 @@ QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 # Samples that a 99th percentile needs: of fewer, it would be the largest one.
 _FOR_P99 = 100
 
+# Repetitions of which the lowest and the highest are left out, so that one disturbed repetition is not noise.
+_FOR_MIDDLE = 5
+
 # The part of a figure by which the medians of its repetitions may differ. Beyond it the figure says nothing.
 _NOISE = 0.5
 
@@ -23,7 +26,8 @@ _NOISE = 0.5
 class Figure:
     """A measurement. Latencies and durations are nanoseconds, bandwidths bytes a second.
 
-    `median` is that of all samples, `low` and `high` are the lowest and highest median of a repetition. `floor` is the
+    `median` is that of all samples; `low` and `high` are the lowest and highest median of a repetition, of five or more
+    repetitions without the two extremes. `floor` is the
     figure that the same number of empty calls gives, `python` that of calls which do not even enter the kernel: what
     Python alone takes. 0 where no call is made by Python.
     """
@@ -98,18 +102,19 @@ def summarize(
     pieces: int = 1,
 ) -> Figure:
     """Return the figure of the samples of each repetition. ValueError without samples."""
-    medians = [median(samples) for samples in repetitions if samples]
+    medians = sorted(median(samples) for samples in repetitions if samples)
     every = sorted(sample for samples in repetitions for sample in samples)
     if not every:
         raise ValueError(f"{mechanism}: a figure needs at least 1 sample, not 0")
     p99 = percentile(every, 99) if len(every) >= _FOR_P99 and quantity != "bandwidth" else None
+    middle = medians[1:-1] if len(medians) >= _FOR_MIDDLE else medians
     return Figure(
         mechanism,
         quantity,
         size,
         median(every),
-        min(medians),
-        max(medians),
+        middle[0],
+        middle[-1],
         p99,
         len(every),
         len(medians),

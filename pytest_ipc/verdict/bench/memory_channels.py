@@ -1,7 +1,7 @@
 """Channels in POSIX shared memory: the message is copied in, and a word says that it is there.
 
-The other process sleeps on the word (futex(2)) or polls it. A message is in one piece, as shared memory is used;
-a stream has two places for messages, so that one is written while the other is read.
+The other process sleeps on the word (futex(2)) or polls it. A message is in one piece, as shared memory is used; a
+stream has places for as many messages as a pipe holds, and for two at least: one is written while the other is read.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from .native_calls import Word
 
 __all__ = ["open_in_place", "open_polled", "open_with_futex"]
 
-_PLACES = 2  # messages that a stream holds
+_STREAM = 65536  # bytes that a stream holds, as a pipe does
+_FEWEST, _MOST = 2, 1024  # messages that it holds
 _LINE = 128  # bytes between words: no two share a line of a cache
 _WORDS = ("there", "back", "sent", "taken")
 
@@ -44,10 +45,11 @@ def open_polled(setting: Setting) -> Channel:
 
 def _open(setting: Setting, *, copied_out: bool, polled: bool = False) -> Channel:
     size = setting.size
-    room = -(-size // PAGESIZE) * PAGESIZE
-    memory = setting.ipc.posix_shm(PAGESIZE + (_PLACES + 1) * room).map()
+    room = -(-size // _LINE) * _LINE
+    count = max(_FEWEST, min(_MOST, 1 << (_STREAM // size).bit_length() >> 1))  # a power of two, as Word.VALUES is
+    memory = setting.ipc.posix_shm(PAGESIZE + (count + 1) * room).map()
     words = {name: Word(memory.address + number * _LINE) for number, name in enumerate(_WORDS)}
-    starts = [PAGESIZE + number * room for number in range(_PLACES + 1)]
+    starts = [PAGESIZE + number * room for number in range(count + 1)]
     *places, last = [memory.buf[start : start + size] for start in starts]
     end = partial(_end, setting.message, copied_out=copied_out, polled=polled)
     # Only the sending process uses the words of a stream from its side, so both ends have the same.

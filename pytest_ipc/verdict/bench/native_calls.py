@@ -10,6 +10,7 @@ import ctypes
 from collections.abc import Callable
 from ctypes import c_long
 from errno import EAGAIN, EINTR, ENOSYS
+from functools import cache
 from typing import Any
 
 from ...kernel.futexes import FUTEX_OP_CMP_LT, FUTEX_OP_SET, FUTEX_WAIT, FUTEX_WAKE_OP
@@ -47,23 +48,20 @@ def check_again(name: str) -> None:
 
 
 class Word:
-    """A futex with the values 0 to 3 in shared memory, at *address*; `view` reads and writes it.
+    """A futex with the values below VALUES in shared memory, at *address*; `view` reads and writes it.
 
     FUTEX_WAKE_OP stores a value and wakes the waiter in one call; its store is ordered after those before it on every
     architecture.
     """
 
-    VALUES = 4
+    VALUES = 2048  # what an operand of FUTEX_WAKE_OP can have
 
     def __init__(self, address: int) -> None:
         self.view: memoryview[int] = memoryview((ctypes.c_uint32 * 1).from_address(address)).cast("B").cast("I")
         number, where, zero = c_long(number_of("futex")), ctypes.c_void_p(address), c_long(0)
-        call = pointer("syscall")
+        call, view = pointer("syscall"), self.view
         one, wait, wake = c_long(1), c_long(FUTEX_WAIT), c_long(FUTEX_WAKE_OP)
-        never = FUTEX_OP_CMP_LT << 24  # the second wake-up of the call: if the old value was below 0
-        values = [c_long(value) for value in range(self.VALUES)]
-        stores = [c_long(FUTEX_OP_SET << 28 | never | value << 12) for value in range(self.VALUES)]
-        view = self.view
+        values, stores = _operands()
 
         def store(value: int) -> None:
             if call(number, where, wake, one, zero, where, stores[value]) == -1:
@@ -76,3 +74,11 @@ class Word:
 
         self.store: Callable[[int], None] = store
         self.wait_while: Callable[[int], None] = wait_while
+
+
+@cache
+def _operands() -> tuple[list[c_long], list[c_long]]:
+    """Return the values of a word in C, and the operations that store them."""
+    never = FUTEX_OP_CMP_LT << 24  # the second wake-up of the call: if the old value was below 0
+    values = range(Word.VALUES)
+    return [c_long(value) for value in values], [c_long(FUTEX_OP_SET << 28 | never | value << 12) for value in values]

@@ -76,6 +76,7 @@ def new_pair(opening: Opening, message: bytes, pins: Pins, seconds: float) -> It
         channel.started(child.pid)
         try:
             with within(seconds):
+                os.read(done.read_fd, 1)  # it has left this process's CPU, which it would wait for if this one polled
                 yield Pair(channel, orders.write_fd, done.read_fd)
         except (_Stalled, OSError) as error:
             os.set_blocking(done.read_fd, False)
@@ -94,6 +95,7 @@ def _answer(channel: Channel, orders: int, done: int, cpu: int | None, parent: i
     """Carry out the orders of the measuring process, in the other one."""
     try:
         pin(cpu)
+        os.write(done, b"\0")
         gc.disable()
         end = channel.peers
         send, receive, take = end.send, end.receive, end.stream_receive or end.receive

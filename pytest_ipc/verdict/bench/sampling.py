@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -98,11 +99,13 @@ class Bench:
             for _ in range(self.plan.repetitions):
                 for mechanism, size in ((m, s) for m in self.mechanisms for s in self.plan.sizes):
                     number += 1
+                    gc.collect()  # the buffers of the last messages: a fork takes longer with more memory
                     self.listener.step(number, f"{mechanism.title}, {units.size(size)}")
                     if (mechanism.id, 0) not in self.reasons and (mechanism.id, size) not in self.reasons:
                         self._measure(mechanism, size)
                 for cost in self.costs:
                     number += 1
+                    gc.collect()
                     self.listener.step(number, cost.title)
                     if (cost.id, 0) not in self.reasons:
                         self._measure_cost(cost)
@@ -114,7 +117,7 @@ class Bench:
             # Another message each time: no cache of a platform can know it.
             message = (os.urandom(1024) * -(-size // 1024))[:size]
             with new_pair(mechanism.opening, message, self.pins, LIMIT * slowness()) as pair:
-                trips = list(_round_trips(pair, self.plan.seconds))
+                trips = array("d", _round_trips(pair, self.plan.seconds))
                 rates = list(_rates(pair, size, self.plan.seconds)) if pair.channel.carries_data else []
                 channel = pair.channel
         except NotMeasured as reason:
@@ -187,14 +190,16 @@ def _rates(pair: Pair, size: int, seconds: float) -> Iterator[float]:
 
 @contextmanager
 def _undisturbed(pins: Pins) -> Iterator[None]:
-    """Pin this process and keep the garbage collector from running in the block."""
+    """Pin this process in the block, and keep the garbage collector from running on its own."""
     allowed = os.sched_getaffinity(0) if pins.ours is not None else None
     collects = gc.isenabled()
     gc.disable()
+    gc.freeze()  # what exists now is not looked at again by each collection between two measurements
     cpus.pin(pins.ours)
     try:
         yield
     finally:
+        gc.unfreeze()
         if collects:
             gc.enable()
         if allowed is not None:
