@@ -61,6 +61,23 @@ def test_charts_of_platforms_have_one_scale():
     assert labels[0] == labels[1]
 
 
+def test_noise_interrupts_a_line():
+    steady = [figure("pipe", "latency", size, 10, 11) for size in (1, 64, 4096, 65536)]
+    noise = [figure("pipe", "latency", 1024, 10, 100), figure("fifo", "latency", 1024, 20, 20)]
+    svg = ElementTree.fromstring(chart(report("box", *steady, *noise), "latency", (10, 20), 0))
+    lines = [path for path in svg.iter(f"{SVG}path") if "line reactive" in path.get("class", "")]
+    assert len(lines) == 2  # to 64 bytes, and from 4 KiB
+
+
+def test_mechanism_has_one_colour_on_every_platform():
+    both = report("both", figure("pipe", "latency", 1, 10), figure("inet", "latency", 1, 20))
+    one = report("one", figure("inet", "latency", 1, 20))
+    drawn = [chart(found, "latency", (10, 20), 0) for found in (both, one)]
+    colours = [dict(re.findall(r"\.color-(\d) a:visited{stroke:(#\w+);", text)) for text in drawn]
+    assert colours[0]["1"] == colours[1]["0"]
+    assert colours[0]["0"] != colours[0]["1"]
+
+
 def test_nothing_to_draw():
     noise = report("box", figure("pipe", "latency", 1, 1, 100))
     assert limits([noise], "latency") is None

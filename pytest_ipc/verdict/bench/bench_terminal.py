@@ -104,12 +104,7 @@ def _conditions(console: Console, report: BenchReport) -> None:
     load = "" if conditions.load < 0 else f"; load average {conditions.load:.1f} at the start"
     console.print(Text(f"{conditions.pinning}; {conditions.cpus} CPUs{load}; {report.date}"))
     if conditions.load > conditions.cpus / 2:
-        console.print(
-            Text(
-                "The machine was busy with other programs: `chrt -f 1 pytest-ipc bench` measures before them.",
-                style="yellow",
-            )
-        )
+        console.print(Text(_BUSY, style="yellow"))
 
 
 def _by_size(figures: Sequence[Figure]) -> Table:
