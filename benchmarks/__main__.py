@@ -33,7 +33,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds of each row, instead of a time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the samples, as pyperf does")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write a page with tables and charts")
-    parser.add_argument("--from", type=Path, dest="source", metavar="FILE", help="do not measure, read this JSON file")
+    parser.add_argument(
+        "--from",
+        type=Path,
+        dest="sources",
+        action="append",
+        metavar="FILE",
+        help="do not measure, read this JSON file; several ones are joined, with the machine and date of the first",
+    )
     parser.add_argument(
         "--against", metavar="REV", help="compare our figures with those of another revision, which take turns"
     )
@@ -54,8 +61,8 @@ def main() -> int:
         except RevisionError as error:
             parser.error(str(error))
         return 0
-    if options.source:
-        found, metadata = results.read(options.source)
+    if options.sources:
+        found, metadata = results.read(*options.sources)
     else:
         metadata = results.describe()
         if not (found := measure(names, how_long)):

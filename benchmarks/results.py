@@ -59,20 +59,23 @@ def write(path: Path, results: Results, metadata: Mapping[str, str | int | float
     suite.dump(str(path), replace=True)
 
 
-def read(path: Path) -> tuple[dict[str, dict[str, Figures]], dict[str, str | int | float]]:
-    """Return the results in *path*, and the machine that they are of."""
-    suite = pyperf.BenchmarkSuite.load(str(path))
+def read(*paths: Path) -> tuple[dict[str, dict[str, Figures]], dict[str, str | int | float]]:
+    """Return the results in *paths*, a row from the last one that has it, and the machine that the first is of."""
+    suites = [pyperf.BenchmarkSuite.load(str(path)) for path in paths]
     values: dict[str, dict[str, dict[str, list[float]]]] = {}
-    for benchmark in suite:
-        row, way, clock = benchmark.get_name().rsplit("/", 2)
-        values.setdefault(row, {}).setdefault(way, {})[clock] = list(benchmark.get_values())
+    for suite in suites:
+        names = dict.fromkeys(benchmark.get_name().rsplit("/", 2)[0] for benchmark in suite)
+        values.update({name: {} for name in names})
+        for benchmark in suite:
+            row, way, clock = benchmark.get_name().rsplit("/", 2)
+            values[row].setdefault(way, {})[clock] = list(benchmark.get_values())
     results = {
         row: {
             way: Figures(clocks["wall"], clocks.get("cpu", [0.0] * len(clocks["wall"]))) for way, clocks in ways.items()
         }
         for row, ways in values.items()
     }
-    return results, dict(suite.get_benchmarks()[0].get_metadata())
+    return results, dict(suites[0].get_benchmarks()[0].get_metadata())
 
 
 def _commit() -> str:

@@ -87,6 +87,16 @@ def test_samples_of_pyperf_are_those_that_were_written(tmp_path):
     json.loads(file.read_text())
 
 
+def test_samples_of_several_files_are_joined(tmp_path):
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    old, new, other = (Figures([value], [value]) for value in (1.0, 2.0, 3.0))
+    results.write(first, {"pipe": {"ours": old, "peer": old}, "fork": {"ours": other}}, {"commit": "first"})
+    results.write(second, {"pipe": {"ours": new}}, {"commit": "second"})
+    found, metadata = results.read(first, second)
+    assert found == {"pipe": {"ours": new}, "fork": {"ours": other}}
+    assert metadata["commit"] == "first"
+
+
 def test_two_revisions_of_a_row_are_compared():
     if subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, check=False).returncode:
         pytest.skip("this is not a clone: no other revision to compare with")
