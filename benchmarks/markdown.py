@@ -91,7 +91,7 @@ def _cells(row: Row, ways: Mapping[str, Figures]) -> tuple[str, ...]:
         _ratio(ways, "peer", "wall") if row.clock == "cpu" else "",
         _ratio(ways, "floor", row.clock),
         "" if row.goal is None else f"{row.goal}{'' if row.goal.kind == 'ratio' else f' {row.unit.name}'}".rstrip(),
-        {None: "", True: "yes", False: "**no**"}[met] + _reached(row, ways),
+        {None: "", True: "yes", False: "**no**"}[met] + _reached(row, ways, met is not None and not row.clear(ways)),
         row.peer,
     )
 
@@ -111,9 +111,12 @@ def _ratio(ways: Mapping[str, Figures], other: str, clock: str) -> str:
     return f"{spread.median:.{digits}f} ({spread.lower:.{digits}f} to {spread.upper:.{digits}f})"
 
 
-def _reached(row: Row, ways: Mapping[str, Figures]) -> str:
+def _reached(row: Row, ways: Mapping[str, Figures], unclear: bool) -> str:
+    notes = ["not clear"] if unclear else []
     reached = row.reached(ways)
-    return "" if reached is None or row.goal is None or row.goal.kind != "difference" else f" ({reached:+.1f})"
+    if reached is not None and row.goal is not None and row.goal.kind == "difference":
+        notes.insert(0, f"{reached.median:+.1f}")
+    return f" ({', '.join(notes)})" if notes else ""
 
 
 def _digits(value: float) -> str:

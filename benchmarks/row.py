@@ -57,17 +57,17 @@ class Row:
     inside: Callable[[], Sequence[str]] = tuple  # a command that executes a process for this row, as in a namespace
     patience: float = 1  # for how many times as long as others it is measured; 0 is three rounds
 
-    def reached(self, figures: Mapping[str, Figures]) -> float | None:
+    def reached(self, figures: Mapping[str, Figures]) -> Spread | None:
         """Return what the goal limits, in its unit; None without a goal or the peer that it needs."""
         if self.goal is None:
             return None
         if self.goal.kind == "value":
-            return Spread.of(figures["ours"].clock(self.clock)).median * self.unit.scale
+            return Spread.of([value * self.unit.scale for value in figures["ours"].clock(self.clock)])
         if "peer" not in figures:
             return None
-        compare = ratio if self.goal.kind == "ratio" else difference
-        found = compare(figures["ours"], figures["peer"], self.clock).median
-        return found * (1 if self.goal.kind == "ratio" else self.unit.scale)
+        if self.goal.kind == "ratio":
+            return ratio(figures["ours"], figures["peer"], self.clock)
+        return difference(figures["ours"], figures["peer"], self.clock, self.unit.scale)
 
     def met(self, figures: Mapping[str, Figures]) -> bool | None:
         """Return whether the goal is met; None if there is none or it could not be measured.
@@ -79,7 +79,14 @@ class Row:
             return None
         if self.goal.kind == "ratio" and ratio(figures["ours"], figures["peer"], "wall").least > self.goal.limit:
             return False
-        return reached <= self.goal.limit
+        return reached.median <= self.goal.limit
+
+    def clear(self, figures: Mapping[str, Figures]) -> bool:
+        """Return whether the samples suffice to say so: the interval of the median is on one side of the goal."""
+        reached = self.reached(figures)
+        if reached is None or self.goal is None:
+            return False
+        return not reached.least <= self.goal.limit < reached.most
 
 
 def ratio(ours: Figures, other: Figures, clock: str) -> Spread:
@@ -88,9 +95,10 @@ def ratio(ours: Figures, other: Figures, clock: str) -> Spread:
     return Spread.of([mine / max(theirs, 1e-9) for mine, theirs in pairs])
 
 
-def difference(ours: Figures, other: Figures, clock: str) -> Spread:
+def difference(ours: Figures, other: Figures, clock: str, scale: float = 1) -> Spread:
     """Return by how much ours is more, round by round."""
-    return Spread.of([mine - theirs for mine, theirs in zip(ours.clock(clock), other.clock(clock), strict=True)])
+    pairs = zip(ours.clock(clock), other.clock(clock), strict=True)
+    return Spread.of([(mine - theirs) * scale for mine, theirs in pairs])
 
 
 def low(figures: Figures, clock: str) -> float:

@@ -18,7 +18,7 @@ Each operation beside the same one of another library, and beside the same in C.
 which the ways alternate; a figure is a median, with the low percentile in parentheses, and a ratio is the median of the
 ratios of all rounds, with its quartiles. Figures are CPU time, with that of children, as the time by the clock includes
 what other processes take; after SIGKILL and of the suite they are by the clock. A goal is met if the ratio of CPU time
-is, and that by the clock is not clearly more.
+is, and that by the clock is not clearly more; it is not clear if the interval of the median (99 %) contains the goal.
 
 {machine}
 

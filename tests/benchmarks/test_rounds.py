@@ -79,7 +79,9 @@ def test_a_goal_limits_a_ratio_a_difference_or_a_value():
     assert row(Goal("ratio", 1.5)).met(ways) is True
     assert row(Goal("ratio", 1.4)).met(ways) is False
     assert row(Goal("ratio", 1.5), clock="cpu").met(ways) is False
-    assert row(Goal("difference", 1)).reached(ways) == 1.0
+    reached = row(Goal("difference", 1)).reached(ways)
+    assert reached is not None
+    assert reached.median == 1.0
     assert row(Goal("difference", 0.9)).met(ways) is False
     assert row(Goal("value", 3)).met(ways) is True
     assert row(Goal("value", 2)).met(ways) is False
@@ -88,3 +90,11 @@ def test_a_goal_limits_a_ratio_a_difference_or_a_value():
 def test_a_goal_that_could_not_be_measured_is_neither_met_nor_missed():
     assert row(Goal("ratio", 1)).met({"ours": Figures([1.0], [1.0])}) is None
     assert row(None).met({"ours": Figures([1.0], [1.0])}) is None
+
+
+def test_a_goal_within_the_interval_of_the_median_is_not_clearly_met_or_missed():
+    peer = Figures([10.0] * 20, [10.0] * 20)
+    goal = row(Goal("ratio", 1))
+    assert goal.clear({"ours": Figures([9.0] * 20, [9.0] * 20), "peer": peer})
+    assert goal.clear({"ours": Figures([11.0] * 20, [11.0] * 20), "peer": peer})
+    assert not goal.clear({"ours": Figures([9.0, 11.0] * 10, [9.0, 11.0] * 10), "peer": peer})
