@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from errno import EACCES
 
 from ..unpatched import fcntl, io, os
+from .cleanup import failures_ignored
 
 __all__ = [
     "ipc_identity",
@@ -107,7 +107,7 @@ def behind(fd: int) -> str:
     name, id = os.readlink(f"/proc/self/fd/{fd}"), bytearray(8)
     if name not in _FIRST:
         for request in _NS_GET_ID:
-            with suppress(OSError):  # a kernel without this request
+            with failures_ignored:  # a kernel without this request
                 fcntl.ioctl(fd, request, id)
                 return f"{name}#{int.from_bytes(id, sys.byteorder)}"
     return name

@@ -37,7 +37,7 @@ class MessageQueue(SysvObject):
     `id` is its identifier, `key` the key for other processes. The removal ends all waits for it with EIDRM.
     """
 
-    _type = SysvType("sysv-msg", "-q", lambda key: msgget(key, 0), msgctl_stat, msgctl_set, msgctl_rmid)
+    _type = SysvType("sysv-msg", "-q", msgctl_stat, msgctl_set, msgctl_rmid)
 
     @classmethod
     def create(

@@ -42,9 +42,7 @@ class Segment(SysvObject):
     `id` is its identifier, `key` the key for other processes, `size` the requested size in bytes.
     """
 
-    _type = SysvType(
-        "sysv-shm", "-m", lambda key: shmget(key, 0, 0), shmctl_stat, shmctl_set, shmctl_rmid, has_cpid=True
-    )
+    _type = SysvType("sysv-shm", "-m", shmctl_stat, shmctl_set, shmctl_rmid, has_cpid=True)
 
     def __init__(
         self, id: int, key: int, size: int, *, record: Record | None = None, scope: Scope | None = None

@@ -58,7 +58,7 @@ class SemaphoreSet(SysvObject):
     `id` is its identifier, `key` the key for other processes, `count` the number of its semaphores.
     """
 
-    _type = SysvType("sysv-sem", "-s", lambda key: semget(key, 0, 0), semctl_stat, semctl_set, semctl_rmid)
+    _type = SysvType("sysv-sem", "-s", semctl_stat, semctl_set, semctl_rmid)
 
     def __init__(
         self, id: int, key: int, count: int, *, record: Record | None = None, scope: Scope | None = None

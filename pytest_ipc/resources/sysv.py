@@ -54,14 +54,10 @@ class SetStatus(Protocol):
 
 @dataclass(frozen=True)
 class SysvType:
-    """A type of objects: its row in custody/kinds, ipcrm's option, calls, and whether the kernel has the creator.
-
-    `get` returns the id of the object with a key.
-    """
+    """A type of objects: its row in custody/kinds, ipcrm's option, calls, and whether the kernel has the creator."""
 
     kind: str
     option: str
-    get: Callable[[int], int]
     stat: Callable[[int], Any]
     set_status: SetStatus
     rmid: Callable[[int], None]
@@ -172,7 +168,7 @@ class SysvObject(Resource):
         """
         if self._removed:
             return False
-        if not self._is_found() and not is_here(self._namespace):
+        if not is_here(self._namespace):
             raise out_of_sight(self, f"the IPC namespace {self._namespace}")
         try:
             self._type.rmid(self.id)
@@ -186,20 +182,6 @@ class SysvObject(Resource):
             raise
         self._gone()
         return True
-
-    def _is_found(self) -> bool:
-        """Return whether its random key has its id here, so that this is its IPC namespace.
-
-        That takes a tenth of the time in which /proc shows the namespace.
-        """
-        if self._record is None or not self._record.details.get("drawn"):
-            return False
-        try:
-            return self._type.get(self.key) == self.id
-        except OSError as error:
-            if error.errno is None:  # a signal handler raised it
-                raise
-            return False
 
     def _gone(self) -> None:
         if self._record is not None:
