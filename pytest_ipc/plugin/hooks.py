@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Generator
+from errno import EMFILE, ENFILE, ENOMEM
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from .crash_report import CustodyWatch
 
 note_runners()
+
+# The errors of a call that the kernel has: kernel.errnos.EXHAUSTED, which is not imported here.
+_EXHAUSTED = {EMFILE, ENFILE, ENOMEM}
 
 _TIMEOUT = 5.0  # kernel.waiting.DEFAULT_TIMEOUT, which is not imported here
 
@@ -174,6 +178,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         try:
             os.close(os.pidfd_open(os.getpid()))
         except (OSError, AttributeError) as error:
+            if getattr(error, "errno", None) in _EXHAUSTED:
+                return
             reason = getattr(error, "strerror", error)
             terminalreporter.line(f"ipc: pidfd_open(2) is not available ({reason}): the reaper polls 20 times a second")
 
@@ -198,6 +204,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             check(before)
         except pytest.UsageError as error:
             _refuse(config, items, error)
+    if config.pluginmanager.has_plugin("run-parallel"):
+        _keep_out_of_threads(items)
     result = yield
     found = _marked(items)
     if found:
@@ -208,6 +216,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         except pytest.UsageError as error:
             _refuse(config, items, error)
     return result
+
+
+def _keep_out_of_threads(items: list[pytest.Item]) -> None:
+    """Have pytest-run-parallel run the tests that use our fixtures in one thread; its summary shows the reason."""
+    reason = (
+        "pytest-ipc's fixtures own the processes, signals and objects of one test: in several threads at once, "
+        "neither their end nor a leak could be attributed"
+    )
+    for item in items:
+        if not OWNERS.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.thread_unsafe(reason=reason))
 
 
 def _refuse(config: pytest.Config, items: list[pytest.Item], error: pytest.UsageError) -> None:

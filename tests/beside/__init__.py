@@ -1,0 +1,1 @@
+"""The fixtures beside other plugins, options and settings of pytest and Python."""
