@@ -65,6 +65,8 @@ sys.exit(status)
         "badge REPORT",
         "expect REPORT",
         "compare REPORT",
+        "bench --list",
+        "bench pipe --quick",
     ],
 )
 def test_command_without_clauses_does_not_import_pytest(tmp_path, arguments):

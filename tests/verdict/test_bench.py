@@ -240,6 +240,19 @@ def test_queue_beyond_a_limit_is_named(tmp_path):
     assert "pipe" in {entry["mechanism"] for entry in found["figures"]}
 
 
+def test_size_beyond_a_limit_is_named_and_the_smaller_ones_are_measured(tmp_path):
+    """RLIMIT_FSIZE stands for a small /dev/shm: there is no memory for three messages of 1 MiB."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, 2 << 20))
+
+    done = command("--quick", "shm-futex", "--json", tmp_path / "r.json", preexec_fn=limit)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "not measured  shared memory, futex with 1 MiB: " in done.stdout
+    figures = json.loads((tmp_path / "r.json").read_text())["figures"]
+    assert {entry["size"] for entry in figures if entry["mechanism"] == "shm-futex"} == {1, 4096, 65536}
+
+
 @pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_run_reports_what_was_measured(tmp_path, signo):
     temp, runtime = tmp_path / "temp", tmp_path / "run"

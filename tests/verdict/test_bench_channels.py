@@ -13,6 +13,8 @@ from pytest_ipc import scope
 from pytest_ipc.resources.shared_memory import SharedMemory
 from pytest_ipc.verdict.bench.channel import Channel, NotMeasured, Setting
 from pytest_ipc.verdict.bench.mechanisms import MECHANISMS, Mechanism
+from pytest_ipc.verdict.bench.memory_channels import loopback
+from pytest_ipc.verdict.bench.native_calls import Word
 from pytest_ipc.verdict.bench.sampling import FULL, QUICK
 
 TRANSFERRING = [mechanism for mechanism in MECHANISMS if mechanism.id not in ("eventfd", "signal")]
@@ -118,6 +120,15 @@ def test_a_message_beyond_a_limit_is_sent_in_pieces():
     with ExitStack() as undo, scope() as ipc:
         channel = mechanism.opening(Setting(ipc, undo, bytes(3 * 8192 + 1)))
     assert (channel.pieces, channel.send_calls) == (4, {"native": 4})
+
+
+def test_loopback_receives_what_it_sends():
+    """The floor of shared memory is measured with it."""
+    end = loopback()
+    for _ in range(3 * Word.VALUES):
+        end.send()
+        end.receive()
+    assert end.received() == b"\0"
 
 
 def test_shared_memory_holds_no_more_than_three_messages():

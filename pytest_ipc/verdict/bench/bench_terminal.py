@@ -37,7 +37,7 @@ _NOISE = "noise"
 _CALLS = "*"
 NOTES = (
     f"{_NOISE}: the repetitions differ by more than half of the median, so the figure means nothing. "
-    f"{_CALLS}: empty calls take half of the time, so the figure is that of Python and of entering the kernel."
+    f"{_CALLS}: the floor is half of the time or more, so the figure is that of Python and of entering the kernel."
 )
 
 _BUSY = "The machine was busy with other programs; `chrt -f 1 pytest-ipc bench` gives the benchmark priority."
@@ -165,7 +165,9 @@ def floor_sentence(report: BenchReport) -> str:
         for way, name in names.items()
         if (cost := report.calls.get(way)) is not None
     ]
-    return f"an empty call (getppid) {'; '.join(parts)}; a round trip is four calls or more"
+    if (memory := report.calls.get("memory")) is not None:
+        parts.append(f"in shared memory {units.duration(memory.python)} for each side of a message, all of it Python")
+    return f"an empty call (getppid) {'; '.join(parts)}; a round trip is four of them or more"
 
 
 def missing_sentences(report: BenchReport) -> list[str]:

@@ -14,7 +14,7 @@ __all__ = ["BUILTIN", "MEMORY", "NATIVE", "Channel", "End", "NotMeasured", "Open
 # The ways in which Python makes a call; each costs a different time (floor.py).
 BUILTIN = "builtin"  # a function of os, written in C
 NATIVE = "native"  # a function of libc, through ctypes
-MEMORY = "memory"  # a store and a load in shared memory, no call
+MEMORY = "memory"  # no call: one side of a message through shared memory
 
 
 class NotMeasured(Exception):
