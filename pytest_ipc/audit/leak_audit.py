@@ -69,7 +69,7 @@ class Audit:
         self._last = {}
 
     def forget(self) -> None:
-        """Forget what the last test has left behind: another one runs without a look at it."""
+        """Forget the state after the last test: another one runs, which is not compared."""
         self._last = {}
 
     def charge_scope(self, before: Mapping[str, Snapshot]) -> Charges:
