@@ -138,6 +138,8 @@ class Screen:
         for text in result.broken:
             print_hanging(self.console, Text.assemble(("broken    ", STYLES["broken"]), " "), text)
         if self.verbosity >= 0:
+            if unexpected or result.broken:
+                self.console.print()
             self.console.print(self._table(result))
             for line in differences(comparison):
                 print_hanging(self.console, "", line)
