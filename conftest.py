@@ -9,6 +9,13 @@ pytest_plugins = ["pytester"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
+        "--killed-servers",
+        type=int,
+        default=3,
+        metavar="NUMBER",
+        help="kill a server with objects in so many tests (tests/leak_check/test_origins.py)",
+    )
+    parser.addoption(
         "--every-call",
         action="store_true",
         help="kill a run at each of its system calls, not only at some hundred (tests/custody/test_every_call.py)",

@@ -15,7 +15,8 @@ from ctypes import addressof, c_char
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, GeneratorType, ModuleType
 from typing import Any
 
-from ..kernel.proc import contents
+from ..kernel.proc import SystemCall, contents, process_syscall
+from ..kernel.syscalls import numbers_of
 from ..unpatched import os
 from .owned import Owned
 
@@ -57,6 +58,7 @@ def add_kept(owned: Owned) -> None:
     for each in map(_value, _OBJECTS):
         _add(owned, each)
     owned.descriptors.update(_attempted(_of_gevent))
+    _add_helper_of_mq_notify(owned)
     roots = [*map(_value, _ROOTS), *_attempted(_process_pools)]
     seen = set[int]()
     while roots and len(seen) < _LIMIT:
@@ -87,14 +89,36 @@ def _attempted(find: Callable[[], Iterator[Any]]) -> list[Any]:
 
 
 def _of_gevent() -> Iterator[int]:
-    """Yield the descriptors of the loop in C that gevent keeps for a thread."""
-    if "gevent.hub" in sys.modules:
-        hub = sys.modules["gevent._hub_local"].get_hub_if_exists()
+    """Yield the descriptors of the loops in C that gevent keeps, one for each thread that uses it."""
+    if "gevent.hub" not in sys.modules:
+        return
+    for hub in (each for each in gc.get_objects() if type(each).__qualname__ == "Hub" and hasattr(each, "loop")):
         epoll = hub.loop.fileno()
         yield epoll
         for fd in map(int, re.findall(rb"^tfd: +(\d+)", contents(f"/proc/self/fdinfo/{epoll}"), re.MULTILINE)):
             if os.readlink(f"/proc/self/fd/{fd}").startswith("anon_inode:"):  # other files are a test's
                 yield fd
+
+
+def _add_helper_of_mq_notify(owned: Owned) -> None:
+    """Add the thread in which glibc waits for all notifications of mq_notify(3), and its socket."""
+    known = {thread.native_id for thread in sys.modules["threading"].enumerate()}
+    for task in map(int, os.listdir("/proc/self/task")):
+        if task in known or not isinstance(call := process_syscall(task), SystemCall):
+            continue
+        if call.number in numbers_of("recvfrom") and _is_netlink(call.arguments[0]):
+            owned.threads.add(task)
+            owned.descriptors.add(call.arguments[0])
+
+
+def _is_netlink(fd: int) -> bool:
+    from ..unpatched import socket  # which few runs need
+
+    try:
+        with socket.socket(fileno=os.dup(fd)) as own:
+            return own.family == socket.AF_NETLINK
+    except OSError:
+        return False  # not a socket of this process
 
 
 def _process_pools() -> Iterator[Any]:

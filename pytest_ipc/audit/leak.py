@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from .origin import Origin
     from .owned import Owned
 
-__all__ = ["Detector", "Leak", "Snapshot"]
+__all__ = ["GUESS", "Detector", "Leak", "Snapshot"]
+
+# Instead of a proof.
+GUESS = "perhaps of this test: it appeared while the test ran"
 
 # What a detector has seen, by an identity that is not reused while the object lives; the values may be of any type.
 Snapshot = Mapping[Any, Any]
@@ -37,7 +40,7 @@ class Leak:
         return bool(self.proof)
 
     def __str__(self) -> str:
-        certainty = self.proof or "perhaps of this test: it appeared while the test ran"
+        certainty = self.proof or GUESS
         return f"{self.kind}: {self.what}; {certainty}{f'; {self.remedy}' if self.remedy else ''}"
 
 

@@ -32,6 +32,13 @@ _EXHAUSTED = {EMFILE, ENFILE, ENOMEM}
 
 _TIMEOUT = 5.0  # kernel.waiting.DEFAULT_TIMEOUT, which is not imported here
 
+# The kinds of audit.detectors, which is not imported here.
+_LEAKS = (
+    "descriptors, processes, threads, sysv-shm, sysv-sem, sysv-msg, posix-shm, posix-sem, posix-mq, files, "
+    "abstract-sockets, mappings, locks, dispositions, signal-mask, timers, alternate-stack, wakeup-fd, umask, "
+    "working-directory, rlimits, environment, namespaces, mounts"
+)
+
 # By the name of the marker: its arguments and its purpose. Other markers are ignored.
 _MARKERS = {
     "ipc_clause": "(id, page, section, errno=None, since=None, disputed=None, level=None): The documented sentence "
@@ -80,7 +87,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         "--ipc-leaks",
         metavar="POLICY",
         help="What happens with what a test leaks: ignore, warn, error or fix; for single kinds KIND=ACTION "
-        "(ini: ipc_leaks; default: warn for tests that use a fixture of this plugin, else ignore)",
+        "(ini: ipc_leaks; default: warn for tests that use a fixture of this plugin, else ignore). The kinds: "
+        f"{_LEAKS}",
     )
     parser.addini("ipc_leaks", "As --ipc-leaks", default="")
     parser.addini(

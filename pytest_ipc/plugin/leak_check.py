@@ -5,6 +5,7 @@ The plugin registers it only where a policy is configured or a collected test us
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from ..audit.detectors import KINDS, detectors
-from ..audit.leak import Detector, Leak
+from ..audit.leak import GUESS, Detector, Leak
 from ..audit.leak_audit import Audit, Charges, Findings
 from ..printable import plain
 from ..unpatched import os
@@ -24,6 +25,7 @@ __all__ = ["LeakCheck", "LeakSummary"]
 
 PROPERTY = "ipc_leak"
 _SHOWN = 5  # leaks of a kind in the summary
+_GUESSES = 2  # of a kind there, and in the report of a test
 
 
 @dataclass(eq=False)
@@ -48,7 +50,8 @@ class LeakCheck:
         for detector in self._detectors:
             if not detector.kind:
                 raise pytest.UsageError(f"pytest_ipc_leak_detectors: {type(detector).__name__} has no kind")
-        self._kinds = frozenset(detector.kind for detector in self._detectors)
+        # Whether leaks of the kind can be fixed.
+        self._kinds = {detector.kind: type(detector).restore is not Detector.restore for detector in self._detectors}
         self._policy = of_text(policy, self._kinds, "ipc_leaks")
         self._by_default = {
             action: self._policy.refined(Policy(action, self._policy.kinds)) for action in ("warn", "ignore")
@@ -186,7 +189,7 @@ class LeakCheck:
             self._said.update(unseen)  # once is enough
             lines += [f"could not look at {plain(text)}" for text in unseen]
         if lines:
-            item.add_report_section("teardown", "ipc leaks", "\n".join(lines))
+            item.add_report_section("teardown", "ipc leaks", "\n".join(_without_many_guesses(lines)))
         return "\n".join(["the test leaks:", *errors]) if errors else ""
 
     @staticmethod
@@ -194,6 +197,19 @@ class LeakCheck:
         line = plain(f"{leak}{f' ({of})' if of else ''}{'; this has been done' if restored else ''}")
         lines.append(line)
         item.user_properties.append((PROPERTY, line))
+
+
+def _without_many_guesses(lines: list[str]) -> list[str]:
+    """Return *lines* with the first guesses of each kind and the number of the others."""
+    shown: list[str] = []
+    guesses = Counter[str]()
+    for line in lines:
+        kind = line.partition(": ")[0]
+        guesses[kind] += GUESS in line
+        if GUESS not in line or guesses[kind] <= _GUESSES:
+            shown.append(line)
+    more = [f"{kind}: {number - _GUESSES} more, perhaps" for kind, number in guesses.items() if number > _GUESSES]
+    return [*shown, *more]
 
 
 def _beyond(findings: Findings, policy: Policy) -> Iterable[Leak]:
@@ -223,11 +239,20 @@ class LeakSummary:
         terminalreporter.section("ipc leaks", yellow=True)
         order = [*KINDS, *sorted(self._leaks.keys() - KINDS.keys())]
         for kind in sorted(self._leaks, key=order.index):
-            found = self._leaks[kind]
-            tests = list(dict.fromkeys(nodeid for nodeid, _ in found))
-            terminalreporter.line(f"{kind}: {len(found)} in {len(tests)} test{'s' if len(tests) > 1 else ''}")
-            shown = found if terminalreporter.config.get_verbosity() > 0 else found[:_SHOWN]
-            for nodeid, what in shown:
-                terminalreporter.line(f"  {nodeid}: {what}")
-            if len(shown) < len(found):
-                terminalreporter.line(f"  … and {len(found) - len(shown)} more; -v shows all")
+            self._list(terminalreporter, kind, [leak for leak in self._leaks[kind] if GUESS not in leak[1]], _SHOWN)
+        for kind in sorted(self._leaks, key=order.index):
+            guesses = [leak for leak in self._leaks[kind] if GUESS in leak[1]]
+            self._list(terminalreporter, f"perhaps {kind}", guesses, _GUESSES)
+
+    @staticmethod
+    def _list(terminalreporter: pytest.TerminalReporter, kind: str, found: list[tuple[str, str]], most: int) -> None:
+        """Write the number of leaks of a kind, and the first ones."""
+        if not found:
+            return
+        tests = len({nodeid for nodeid, _ in found})
+        terminalreporter.line(f"{kind}: {len(found)} in {tests} test{'s' if tests > 1 else ''}")
+        shown = found if terminalreporter.config.get_verbosity() > 0 else found[:most]
+        for nodeid, what in shown:
+            terminalreporter.line(f"  {nodeid}: {what}")
+        if len(shown) < len(found):
+            terminalreporter.line(f"  … and {len(found) - len(shown)} more; -v shows all")

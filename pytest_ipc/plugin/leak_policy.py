@@ -32,16 +32,25 @@ class Policy:
         return Policy(self.action, {**self.kinds, **by.kinds}, {**self.allowed, **by.allowed})
 
 
-def of_text(text: str, kinds: frozenset[str], where: str) -> Policy:
-    """Return the policy of a text like "error, threads=ignore, descriptors=warn". UsageError, which names *where*."""
-    action, single = "", {}
+def of_text(text: str, kinds: Mapping[str, bool], where: str) -> Policy:
+    """Return the policy of a text like "error, threads=ignore, descriptors=warn". UsageError, which names *where*.
+
+    *kinds* says of each kind whether its leaks can be fixed.
+    """
+    action, single = "", dict[str, str]()
     for word in text.replace(",", " ").split():
         kind, equals, value = word.rpartition("=")
         if value not in ACTIONS:
             raise pytest.UsageError(f"{where} must be one of {', '.join(ACTIONS)}, or KIND=ACTION, not {word!r}")
+        if (before := single.get(kind) if equals else action) and before != value:
+            raise pytest.UsageError(
+                f"{where} must have one action for {kind or 'all kinds'}, not both {before!r} and {value!r}"
+                f"{'' if equals else '; KIND=ACTION is for single kinds'}"
+            )
         if not equals:
             action = value
         elif kind in kinds:
+            _check_fixable(kind, value, kinds, where)
             single[kind] = value
         else:
             raise pytest.UsageError(
@@ -50,7 +59,13 @@ def of_text(text: str, kinds: frozenset[str], where: str) -> Policy:
     return Policy(action, single)
 
 
-def of_marker(mark: pytest.Mark, kinds: frozenset[str], where: str) -> Policy:
+def _check_fixable(kind: str, action: str, kinds: Mapping[str, bool], where: str) -> None:
+    if action == "fix" and not kinds[kind]:
+        fixed = ", ".join(sorted(name for name, fixable in kinds.items() if fixable))
+        raise pytest.UsageError(f"{where}: {kind!r} cannot be fixed, only reported; the kinds that can are {fixed}")
+
+
+def of_marker(mark: pytest.Mark, kinds: Mapping[str, bool], where: str) -> Policy:
     """Return the policy of a marker: ipc_leaks("error", threads="ignore", descriptors=2). UsageError."""
     single: dict[str, str] = {}
     allowed: dict[str, int] = {}
@@ -65,6 +80,7 @@ def of_marker(mark: pytest.Mark, kinds: frozenset[str], where: str) -> Policy:
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             allowed[kind] = value
         elif value in ACTIONS:
+            _check_fixable(kind, str(value), kinds, where)
             single[kind] = str(value)
         else:
             raise pytest.UsageError(

@@ -132,9 +132,37 @@ reactor.run(installSignalHandlers=False)
 """,
     ),
     "gevent": ("gevent", "import gevent\ngevent.sleep(0.01)"),
+    "gevent-threads": (
+        "gevent",
+        """
+import gevent, threading
+
+def run():
+    gevent.sleep(0.01)
+    gevent.get_hub().threadpool.apply(print)
+
+run()
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+""",
+    ),
     "asgiref": ("asgiref", "import asyncio, asgiref.sync\nasyncio.run(asgiref.sync.sync_to_async(print)())"),
     "readline": ("", "import readline"),
     "iconv": ("", "import ctypes\nassert ctypes.CDLL(None).iconv_open(b'UTF-16', b'EBCDIC-US') != -1"),
+    "mq_notify": (
+        "posix_ipc",
+        """
+import posix_ipc, threading
+end = threading.Event()
+queue = posix_ipc.MessageQueue(None, posix_ipc.O_CREX)
+queue.unlink()
+queue.request_notification((lambda _: end.set(), None))
+queue.send("message")
+assert end.wait(60)
+queue.close()
+""",
+    ),
     "logging": ("", "import logging\nlogging.basicConfig(force=True)\nlogging.getLogger('planted').error('message')"),
     "locale": ("", "import locale\nlocale.setlocale(locale.LC_ALL, locale.setlocale(locale.LC_ALL))"),
     "subprocess": ("", "import subprocess\nassert subprocess.run(['true']).returncode == 0"),

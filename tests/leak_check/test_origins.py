@@ -118,14 +118,17 @@ signal.pause()
 @pytest.mark.parametrize(
     "kill", ["server.signal(signal.SIGKILL)", "os.kill(server.pid, signal.SIGKILL); server.wait()", "pass"]
 )
-def test_a_server_that_is_killed_leaves_nothing_and_its_test_is_named(audited, pytester, tmp_path, options, kill):
+def test_a_server_that_is_killed_leaves_nothing_and_its_test_is_named(
+    audited, pytester, pytestconfig, tmp_path, options, kill
+):
+    count = pytestconfig.getoption("killed_servers")
     size = 10_000 + os.getpid()  # no other worker has it
     (pytester.path / "server.py").write_text(SERVER.replace("SIZE", str(size)))
     prefix = f"server-{os.getpid()}-{tmp_path.name}"
     source = f"""
     import os, signal, sys, pytest
 
-    @pytest.mark.parametrize("number", range(3))
+    @pytest.mark.parametrize("number", range({count}))
     def test_server(ipc, number):
         server = ipc.spawn([sys.executable, "server.py", f"{prefix}-{{number}}"])
         server.wait_for_output("ready", timeout=60)
@@ -134,7 +137,7 @@ def test_a_server_that_is_killed_leaves_nothing_and_its_test_is_named(audited, p
     found = audited(source, "--ipc-leaks=fix", "-n", "2", *options)
     assert set(found.outcomes.values()) == {"passed"}, found.output
     without_proof = "os.kill" in kill and not options  # who is killed by other means cannot be asked before
-    for number in range(3):
+    for number in range(count):
         lines = found.leaks[f"test_server[{number}]"]
         assert len([line for line in lines if f"{size} bytes" in line and "this has been done" in line]) == 10
         names = [line for line in lines if f"{prefix}-{number}-" in line and "this has been done" in line]

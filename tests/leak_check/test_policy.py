@@ -60,6 +60,70 @@ def test_without_a_policy_only_tests_with_our_fixtures_are_looked_at(audited):
     assert audited(source, "--ipc-leaks=warn").kinds("test_other") == {"descriptors"}
 
 
+def test_help_lists_the_kinds():
+    from pytest_ipc.audit.detectors import KINDS
+    from pytest_ipc.plugin import hooks
+
+    assert hooks._LEAKS.split(", ") == list(KINDS)
+
+
+def actions(text: str) -> str:
+    """Return the sentence that refuses *text*."""
+    from pytest_ipc.plugin.leak_policy import of_text
+
+    with pytest.raises(pytest.UsageError) as raised:
+        of_text(text, {"descriptors": True, "threads": False}, "ipc_leaks")
+    return str(raised.value)
+
+
+def test_two_actions_for_the_same_are_refused():
+    assert actions("error,warn") == (
+        "ipc_leaks must have one action for all kinds, not both 'error' and 'warn'; KIND=ACTION is for single kinds"
+    )
+    assert actions("threads=warn threads=error") == (
+        "ipc_leaks must have one action for threads, not both 'warn' and 'error'"
+    )
+
+
+def test_fix_of_a_kind_that_cannot_be_fixed_is_refused():
+    sentence = "'threads' cannot be fixed, only reported; the kinds that can are descriptors"
+    assert actions("threads=fix") == f"ipc_leaks: {sentence}"
+    assert actions("warn, descriptors=fix, threads=fix") == f"ipc_leaks: {sentence}"
+
+
+def test_many_guesses_are_counted(audited):
+    source = """
+    import os, tempfile
+
+    def test_many(ipc):
+        for number in range(5):
+            os.mkfifo(os.path.join(tempfile.gettempdir(), f"planted-{number}"))
+    """
+    found = audited(source)
+    assert len(found.lines("test_many")) == 5
+    _, _, summary = found.output.partition("perhaps files: 5 in 1 test\n")
+    assert summary.count("FIFO") == 2
+    assert "… and 3 more; -v shows all" in summary
+
+
+def test_socket_has_its_address_and_its_place(audited, monkeypatch):
+    monkeypatch.setenv("PYTHONTRACEMALLOC", "1")
+    source = """
+    import planted, socket
+
+    def test_server(ipc):
+        planted.KEPT.append(socket.create_server(("127.0.0.1", 0)))
+        planted.KEPT.append(planted.KEPT[0].getsockname()[1])
+        planted.KEPT.append(open("/etc/passwd"))
+        print("PORT", planted.KEPT[1])
+    """
+    found = audited(source, "-s")
+    port = found.output.partition("PORT ")[2].split()[0]
+    server, file = found.lines("test_server")
+    assert f", TCP 127.0.0.1:{port}, listening, opened at " in server
+    assert "test_socket_has_its_address_and_its_place.py:6; " in file, file
+
+
 @pytest.mark.parametrize("text", ["never", "descriptors=never", "descriptor=warn", "=warn"])
 def test_invalid_option_is_refused_in_one_sentence(pytester, text):
     pytester.makepyfile("def test_one(ipc): pass")
@@ -76,6 +140,7 @@ def test_invalid_option_is_refused_in_one_sentence(pytester, text):
     [
         ("'never'", "the marker ipc_leaks takes one of ignore, warn, error, fix, not ('never',)"),
         ("descriptor='warn'", "'descriptor' is not a kind of leak; the kinds are"),
+        ("threads='fix'", "'threads' cannot be fixed, only reported; the kinds that can are "),
         ("descriptors=-1", "must be one of ignore, warn, error, fix, or a number of allowed leaks, not -1"),
     ],
 )

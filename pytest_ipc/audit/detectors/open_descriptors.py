@@ -8,6 +8,7 @@ from contextlib import suppress
 from ...custody import ledger
 from ...unpatched import os
 from ..leak import Detector, Snapshot
+from ..open_details import addresses_of, opened_at
 from ..open_numbers import OpenDescriptors
 from ..owned import Owned
 
@@ -56,8 +57,9 @@ class Descriptors(Detector):
         return int(str(key)) in owned.descriptors or _is_second(key, owned)
 
     def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
-        """Return the number and what it refers to."""
-        return f"descriptor {key}, {_target(key)}"
+        """Return the number, what it refers to, the addresses of a socket, and where it was opened, if known."""
+        fd = int(str(key))
+        return f"descriptor {key}, {_target(key)}{addresses_of(fd)}{opened_at(fd)}"
 
     def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
         """Return the call that closes it."""

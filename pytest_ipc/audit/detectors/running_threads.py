@@ -55,8 +55,11 @@ class Threads(Detector):
         return f"thread {key}"
 
     def proof(self, key: Hashable, after: Snapshot, origin: object) -> str:
-        """Return "" for a thread of C code if the test was the first to import a library: many start threads then."""
-        if self._has_loaded and _python_thread(key) is None:
+        """Return "" for a thread of C code if the test was the first to import a library: many start threads then.
+
+        So do threads of gevent's pool, which Python does not know either, and which its hub keeps.
+        """
+        if _python_thread(key) is None and (self._has_loaded or "gevent.threadpool" in sys.modules):
             return ""
         return "of the process that ran the test"
 

@@ -54,11 +54,6 @@ class SpecialFiles(Detector):
         """Return the command that removes it."""
         return f"`rm {_path(key)}` removes it"
 
-    def restore(self, key: Hashable, before: Snapshot, after: Snapshot) -> bool:
-        """Unlink it."""
-        os.unlink(_path(key))
-        return True
-
 
 def _path(key: Hashable) -> str:
     assert isinstance(key, tuple)
