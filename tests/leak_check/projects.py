@@ -166,7 +166,7 @@ def repeated(suite: Suite, tests: tuple[str, ...]) -> Mapping[str, list[dict[str
     with tempfile.NamedTemporaryFile("r") as file:
         run(
             suite,
-            tests,
+            tuple(located(suite, test) for test in tests),
             plugin=False,
             options=("-p", "count_growth"),
             modules=(RECORDING,),
@@ -174,6 +174,13 @@ def repeated(suite: Suite, tests: tuple[str, ...]) -> Mapping[str, list[dict[str
         )
         found: Mapping[str, list[dict[str, list[object]]]] = json.load(file)
     return found
+
+
+def located(suite: Suite, test: str) -> str:
+    """Return the test with the path of its file as the suite has it: ids are relative to the root of the suite."""
+    file, colons, name = test.partition("::")
+    paths = [path for path in suite.tests if Path(path).is_absolute() and Path(path).name == file]
+    return f"{paths[0] if paths else file}{colons}{name}"
 
 
 def judged(kind: str, runs: list[dict[str, list[object]]]) -> str:
