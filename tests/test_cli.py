@@ -40,8 +40,11 @@ def test_version():
     assert command("--version").stdout == f"pytest-ipc {pytest_ipc.__version__}\n"
 
 
+# The state directories of other runs are not looked at: what is in them is not this test's.
 LIGHT = """
 import sys
+from pytest_ipc.custody import state_paths
+state_paths.SHARED, state_paths.RUNTIME = (), ()
 from pytest_ipc.cli import main
 
 try:
@@ -72,8 +75,10 @@ sys.exit(status)
 def test_command_without_clauses_does_not_import_pytest(tmp_path, arguments):
     report = write(tmp_path, "box", {"shmget.a": DEVIATES})
     words = [str(report) if word == "REPORT" else word for word in arguments.split()]
+    tmp_path.chmod(0o700)
+    environment = os.environ | {"XDG_RUNTIME_DIR": str(tmp_path), "TMPDIR": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", LIGHT, *words], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", LIGHT, *words], capture_output=True, text=True, timeout=60, check=False, env=environment
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == "loaded: []"
