@@ -7,4 +7,7 @@ __all__ = ["plain"]
 
 def plain(text: object) -> str:
     """Return *text* as one line of printable characters, with escapes for all others, as "\\x1b" for ESC."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    line = str(text)
+    if line.isprintable():
+        return line
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

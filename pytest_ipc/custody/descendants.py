@@ -84,8 +84,15 @@ def children_of(pid: int | str) -> list[int]:
     found: list[int] = []
     with failures_ignored:  # the process has ended
         for thread in os.listdir(f"/proc/{pid}/task"):
-            with failures_ignored, io.open(f"/proc/{pid}/task/{thread}/children") as file:  # the thread has ended
-                found += map(int, file.read().split())
+            with failures_ignored:  # the thread has ended
+                fd = os.open(f"/proc/{pid}/task/{thread}/children", os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    text = b""
+                    while part := os.read(fd, 65536):
+                        text += part
+                finally:
+                    os.close(fd)
+                found += map(int, text.split())
     return found
 
 

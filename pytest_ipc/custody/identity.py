@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from errno import ESRCH
 
 from ..unpatched import io, os
 
@@ -158,18 +159,31 @@ def set_tag(tag: int) -> bool:
     return True
 
 
-_TAGGED = re.compile(rb"^Max file locks\s+(\d+)", re.MULTILINE)
+_TAGGED = re.compile(rb"^Max file locks +(\d+)", re.MULTILINE)
 
 
 def tag_of(pid: int | str) -> int | None:
     """Return the tag of a process, also of a zombie; None if it has none, is gone, or the kernel does not show it."""
     try:
-        with io.open(f"/proc/{pid}/limits", "rb") as file:
-            found = _TAGGED.search(file.read())
+        found = limit_on_locks(pid)
     except OSError as error:
         if error.errno is None:
             raise
         return None
+    return found
+
+
+def limit_on_locks(pid: int | str) -> int | None:
+    """Return the soft limit RLIMIT_LOCKS of a process, None if it has none. OSError if it is gone or not visible."""
+    # One read returns the whole file. This runs for every process of the machine.
+    fd = os.open(f"/proc/{pid}/limits", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        limits = os.read(fd, 4096)
+    finally:
+        os.close(fd)
+    if not limits:
+        raise ProcessLookupError(ESRCH, os.strerror(ESRCH))  # it was reaped meanwhile
+    found = _TAGGED.search(limits)
     return int(found[1]) if found else None
 
 

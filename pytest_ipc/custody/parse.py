@@ -9,6 +9,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import IO, Any
 
 from ..printable import plain
@@ -94,7 +95,7 @@ class ParsedLedger:
             return True, f"its process is in {self.pids}: {error.strerror}"
         return False, ""
 
-    @property
+    @cached_property
     def is_remote(self) -> bool:
         """Whether its process ids are of another PID namespace."""
         return bool(self.pids) and self.pids != pid_namespace()

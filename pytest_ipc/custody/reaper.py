@@ -18,6 +18,7 @@ from ..unpatched import os, select, signal
 from .descendants import signal_process
 from .identity import Process, start_of
 from .parse import Refused, ledger_names, read
+from .private_folder import Identity
 from .search import note_below
 from .start_reaper import LEDGER, READY
 from .state_dir import StateDirError, hold, pin, state_dirs
@@ -145,9 +146,10 @@ def _sweep_run(owner: Process, controller: Process) -> None:
 
     nothing = select.poll()
     dead_before: set[tuple[str, str]] = set()
+    swept: set[Identity] = set()
     for _ in range(PATIENCE_MS // 5):
         try:
-            sweep(root=owner, report=controller.alive())
+            swept |= sweep(root=owner, report=controller.alive()).ledgers
             dead, waiting = _ledgers_of(owner)
         except StateDirError:
             break
@@ -157,7 +159,7 @@ def _sweep_run(owner: Process, controller: Process) -> None:
         dead_before = dead
         nothing.poll(5)
     with suppress(OSError, Refused):  # the ledger is invalid, and the reaper has no output
-        sweep_lost(LEDGER, owner)
+        sweep_lost(LEDGER, owner, swept)
 
 
 def _ledgers_of(owner: Process) -> tuple[set[tuple[str, str]], bool]:

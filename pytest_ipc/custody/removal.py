@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 from ..printable import plain
 from ..unpatched import os
@@ -11,6 +13,7 @@ from .machine import boot_id
 from .namespaces import is_certain, is_here, process_in
 from .other_namespaces import in_namespace
 from .parse import ParsedLedger
+from .private_folder import Identity
 from .state_dir import StateDir
 
 __all__ = ["Swept", "end_all"]
@@ -20,7 +23,8 @@ __all__ = ["Swept", "end_all"]
 class Swept:
     """The result of a sweep: the objects `removed` and `left`, and the invalid files `refused`, each a line.
 
-    `places` are the directories swept; `by_run` has the removed and left objects of each run, by its name.
+    `places` are the directories swept; `by_run` has the removed and left objects of each run, by its name; `ledgers`
+    has the files of the ledgers that were removed with their objects.
     """
 
     removed: list[str] = field(default_factory=list)
@@ -28,6 +32,7 @@ class Swept:
     refused: list[str] = field(default_factory=list)
     places: list[str] = field(default_factory=list, compare=False)
     by_run: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict, compare=False)
+    ledgers: set[Identity] = field(default_factory=set, compare=False)
 
     def leave(self, text: str) -> None:
         """Add a remaining object and the reason, as one printable line."""
@@ -46,17 +51,21 @@ class Swept:
             mine = self.by_run.setdefault(run, ([], []))
             mine[0].extend(removed)
             mine[1].extend(left)
+        self.ledgers |= other.ledgers
 
 
 def end_all(state_dir: StateDir, ledger: ParsedLedger, done: Swept, *, dry_run: bool, own: bool) -> None:
     """Remove the objects of a ledger, or with *dry_run* only find them, and add the result to *done*."""
+    here = cache(is_here)  # this process stays in its namespace, which /proc takes longer to show than a removal
     for entry in ledger.open:
-        _end(ledger, entry, done, dry_run=dry_run, own=own)
+        _end(ledger, entry, done, here, dry_run=dry_run, own=own)
     if ledger.doubt:
         done.refuse(f"{state_dir.path}/{ledger.doubt}")
 
 
-def _end(ledger: ParsedLedger, entry: Entry, done: Swept, *, dry_run: bool, own: bool) -> None:
+def _end(
+    ledger: ParsedLedger, entry: Entry, done: Swept, is_here: Callable[[str], bool], *, dry_run: bool, own: bool
+) -> None:
     kind = KINDS.get(entry.kind, UNKNOWN)
     text = plain(f"{kind.describe(entry)}{_made_by(ledger, entry)}")
     if kind is UNKNOWN:
@@ -68,7 +77,7 @@ def _end(ledger: ParsedLedger, entry: Entry, done: Swept, *, dry_run: bool, own:
         if entry.made is not None:
             entry.made["dev"] = _device_of(entry.details["path"])  # device numbers change at each boot
     try:
-        outcome = _outcome(kind, ledger, entry, dry_run=dry_run, own=own)
+        outcome = _outcome(kind, ledger, entry, is_here, dry_run=dry_run, own=own)
     except OSError as error:
         if error.errno is None:  # a signal's handler raised it
             raise
@@ -80,7 +89,9 @@ def _end(ledger: ParsedLedger, entry: Entry, done: Swept, *, dry_run: bool, own:
             done.leave(f"{text}: {plain(doubt)}")
 
 
-def _outcome(kind: Kind, ledger: ParsedLedger, entry: Entry, *, dry_run: bool, own: bool) -> list[str]:
+def _outcome(
+    kind: Kind, ledger: ParsedLedger, entry: Entry, is_here: Callable[[str], bool], *, dry_run: bool, own: bool
+) -> list[str]:
     """Remove one object in its namespace. Return ["removed"], ["left", reason] or [] if it is gone. Raises OSError."""
     if ledger.is_remote:
         if entry.kind == "process":

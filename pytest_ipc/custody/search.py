@@ -30,7 +30,7 @@ from .descendants import (
     signal_process,
     uids_of,
 )
-from .identity import tag_of
+from .identity import limit_on_locks
 
 if TYPE_CHECKING:
     from .kinds.kind import Entry
@@ -115,10 +115,15 @@ class Search:
         tag = self._children.get((row.pid, row.start))
         if tag is not None:
             return tag if tag in self.found else None
-        found = tag_of(row.pid)
-        if found is None and row_of(row.pid) is None:
-            self._miss()
-            return None
+        try:
+            found = limit_on_locks(row.pid)
+        except OSError as error:
+            if error.errno is None:  # a signal's handler raised it
+                raise
+            found = None
+            if row_of(row.pid) is None:
+                self._miss()
+                return None
         if found in self.found:
             key = row.pid, row.start
             if key in _seen_below or key in _writers or set(uids_of(row.pid)) <= self._user:
@@ -231,8 +236,12 @@ _processes: Processes = processes
 
 
 @contextmanager
-def ended_together(entries: Sequence[Entry], writers: Collection[tuple[int, int]]) -> Iterator[None]:
+def ended_together(
+    entries: Sequence[Entry], writers: Collection[tuple[int, int]], *, dry_run: bool = False
+) -> Iterator[None]:
     """Kill the children of all *entries* in one search; within the block, ended() returns its results.
+
+    With *dry_run* only search for them: a search per entry would read all of /proc as often as there are entries.
 
     *writers* are the processes, by id and start, that have a ledger.
     """
@@ -241,14 +250,14 @@ def ended_together(entries: Sequence[Entry], writers: Collection[tuple[int, int]
     _ended = Search([entry for entry in entries if is_possible(entry)])
     try:
         if _ended.found:
-            _ended.end()
+            _ended.look() if dry_run else _ended.end()
         yield
     finally:
         _ended, _writers = None, ()
 
 
 def ended(tag: int) -> Found | None:
-    """Return the processes of the child with *tag* that ended_together() has killed; None outside of it."""
+    """Return the processes of the child with *tag* that ended_together() has found; None outside of it."""
     return _ended.found.get(tag) if _ended is not None else None
 
 

@@ -6,7 +6,7 @@ swept under a lock on its file, so of two concurrent sweeps the second finds the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
 
@@ -17,7 +17,7 @@ from .identity import Process
 from .kinds import KINDS, UNKNOWN, Entry
 from .machine import boot_id
 from .parse import ParsedLedger, Refused, ancestors, ledger_names, process_of, read, read_from, run_of
-from .private_folder import identity_of, same_entry
+from .private_folder import Identity, identity_of, same_entry
 from .removal import Swept, end_all
 from .result_files import remove_stale_results, take_results, write_result
 from .search import ended_together, searching
@@ -39,7 +39,7 @@ def sweep(*, dry_run: bool = False, root: Process | None = None, report: bool = 
     done, patience = Swept(), Deadline(PATIENCE)
     refused: list[str] = []
     children, writers = _processes(lambda ledger: _is_swept(ledger, root))
-    with ended_together([] if dry_run else children, writers):
+    with ended_together(children, writers, dry_run=dry_run):
         for state_dir in state_dirs(refused):
             done.places.append(state_dir.path)
             for name in ledger_names(state_dir.fd):
@@ -60,19 +60,23 @@ def settle(process: Process) -> Swept:
     with as_owner(), searching(partial(below, "self")):  # its descendants are below this process
         try:
             for state_dir in state_dirs([]):
-                for name in ledger_names(state_dir.fd):
-                    if process_of(name) == process or process in _ancestors(state_dir.fd, name):
-                        done.add(_sweep_one(state_dir, name, own=True))
+                for name in sorted(_ledgers_of(process, state_dir.fd)):
+                    done.add(_sweep_one(state_dir, name, own=True))
         except StateDirError:
             if os.geteuid() == owner():
                 raise
     return done
 
 
-def sweep_lost(fd: int, owner: Process) -> Swept:
-    """Sweep the ledger of *owner*, open as *fd*, if no directory has it any more. Raises OSError."""
+def sweep_lost(fd: int, owner: Process, swept: Collection[Identity]) -> Swept:
+    """Sweep the ledger of *owner*, open as *fd*, if no directory has it any more and it was not *swept*.
+
+    Raises OSError.
+    """
     done = Swept()
     name, identity = f"{owner.pid}-{owner.start}.ledger", identity_of(os.fstat(fd))
+    if identity in swept:
+        return done
     for state_dir in state_dirs([]):
         for entry in ledger_names(state_dir.fd):
             with suppress(FileNotFoundError):  # it is gone meanwhile
@@ -80,27 +84,38 @@ def sweep_lost(fd: int, owner: Process) -> Swept:
                     return done
     ledger = read_from(fd, name)
     if ledger.root == owner:
-        end_all(StateDir("a removed directory", -1), ledger, done, dry_run=False, own=True)
+        with ended_together([entry for entry in ledger.open if entry.kind == "process"], ()):
+            end_all(StateDir("a removed directory", -1), ledger, done, dry_run=False, own=True)
     return done
 
 
-# Ancestors by ledger name, which is unique within a boot; used at the end of every child.
-_known_ancestors: dict[str, frozenset[Process]] = {}
+# The names of the ledgers whose headers were read, and of those below each process; a name is unique within a boot. The
+# end of every child looks here, while there may be many other ledgers.
+_indexed: set[str] = set()
+_below: dict[Process, set[str]] = {}
 
 
-def _ancestors(state_dir: int, name: str) -> frozenset[Process]:
-    found = _known_ancestors.get(name)
-    if found is None:
-        try:
-            found = ancestors(state_dir, name)
-        except (OSError, Refused):
-            return frozenset()
-        if found is None:
-            return frozenset()
-        if len(_known_ancestors) > 1000:
-            _known_ancestors.clear()
-        _known_ancestors[name] = found
-    return found
+def _ledgers_of(process: Process, state_dir: int) -> set[str]:
+    """Return the names of the ledgers of *process* and of its descendants."""
+    there = set(os.listdir(state_dir))
+    if len(_indexed) > 1000:
+        _indexed.clear()
+        _below.clear()
+    found = set()
+    for name in there - _indexed:
+        own, above = process_of(name), None
+        if own is None:
+            _indexed.add(name)
+            continue
+        with suppress(OSError, Refused):  # it is gone meanwhile, or invalid
+            above = ancestors(state_dir, name)
+        if above is not None:  # its header is complete
+            _indexed.add(name)
+            for each in (own, *above):
+                _below.setdefault(each, set()).add(name)
+        elif own == process:
+            found.add(name)
+    return found | there & _below.get(process, set())
 
 
 def sweep_worker(run: str, worker: str) -> Swept:
@@ -223,6 +238,7 @@ def _sweep_held(state_dir: StateDir, name: str, held: int, done: Swept, *, repor
                     f".{name}", dir_fd=state_dir.fd
                 )  # the new one, if its writer died while it was about to replace this
             os.unlink(name, dir_fd=state_dir.fd)
+            done.ledgers.add(identity_of(os.fstat(held)))
     finally:
         os.close(fd)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from ..validators import Checks, is_bool, is_number, is_optional, is_text
 from .file import SOON
@@ -49,6 +50,7 @@ class Family:
 
 def sysv(name: str, noun: str, load: Callable[[], Family], needs: Checks, units: Marks) -> Kind:
     """Return the kind for one type. *load* is called with the first object, as it loads ctypes."""
+    load = cache(load)
 
     def find(entry: Entry) -> Found | None:
         return _find(entry, load(), units)
