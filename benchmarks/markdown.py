@@ -46,7 +46,7 @@ def changes(results: Results, revision: str) -> list[tuple[str, ...]]:
 
     A difference is clear if the interval of the median ratio excludes 1.
     """
-    lines: list[tuple[str, ...]] = [("operation", "here", revision, "here/there", "CPU time", "")]
+    lines: list[tuple[str, ...]] = [("operation", "here", revision, "by the clock", "CPU time", "")]
     for name, ways in results.items():
         row = find(name)
         spread = ratio(ways["ours"], ways["peer"], row.clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,7 +38,10 @@ The largest size is compared with the least cost of a smaller one: up to 1.5 tim
 
 def write(path: Path, results: Results, metadata: Mapping[str, str | int | float]) -> None:
     """Write the page to *path*, and its charts."""
-    text = _ROWS.format(machine=markdown.machine(metadata), rows=markdown.table(markdown.HEAD, markdown.rows(results)))
+    text = _ROWS.format(
+        machine=textwrap.fill(markdown.machine(metadata), 120),
+        rows=markdown.table(markdown.HEAD, markdown.rows(results)),
+    )
     if growth := markdown.growth(results):
         charts = []
         folder = path.with_suffix("")
