@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from errno import ESRCH
+from typing import NamedTuple
 
 from ..unpatched import io, os
 
@@ -17,8 +17,7 @@ from ..unpatched import io, os
 RLIMIT_LOCKS = 10
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(NamedTuple):
     """A unique process: pid, and start time in clock ticks since boot, in the first time namespace."""
 
     pid: int

@@ -24,6 +24,7 @@ from typing import Any
 
 from ..unpatched import json, os, time
 from .cleanup import failures_ignored
+from .format import LONGEST, VERSION
 from .identity import Process, start_offset
 from .ledger_file import LedgerFile
 from .machine import boot_id, machine_id
@@ -33,8 +34,6 @@ from .state_dir import pin, state_dir_path
 
 __all__ = ["LONGEST", "VERSION", "Ledger", "Record", "close", "current", "intent", "is_open", "made_by"]
 
-VERSION = 2
-LONGEST = 4000  # bytes of a line, below PIPE_BUF
 CUT_BACK = 1 << 18
 DEEPEST = 100  # ancestors in the header, which must fit one line
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import IO, Any
 
 from ..printable import plain
 from ..unpatched import io, json, os
+from .format import LONGEST
 from .identity import Process, is_hidden, proc_is_mounted
 from .kinds import KINDS, UNKNOWN, Entry, Kind
-from .ledger import LONGEST
 from .machine import boot_id, foreign
 from .namespaces import members, pid_inside, pid_namespace, sees_below, time_namespace
 from .state_dir import is_owners
@@ -35,7 +34,6 @@ class Refused(Exception):
     """Raised for a file that is not a valid ledger of this user, with the reason."""
 
 
-@dataclass
 class ParsedLedger:
     """A parsed ledger: its process and its open records. `root` is None if the header is incomplete.
 
@@ -43,21 +41,36 @@ class ParsedLedger:
     to or below `inside`; `time` is the time namespace of its process. `foreign` is why it may be of another machine.
     """
 
-    name: str
-    process: Process
-    root: Process | None
-    boot: str
-    pids: str = ""
-    inside: str = ""
-    time: str = ""
-    machine: str = ""
-    worker: str | None = None
-    run: str | None = None
-    above: frozenset[Process] = frozenset()
-    foreign: str = ""
-    open: list[Entry] = field(default_factory=list)
-    unreadable: int = 0
-    first_unreadable: str = ""
+    def __init__(
+        self,
+        name: str,
+        process: Process,
+        root: Process | None,
+        boot: str,
+        *,
+        pids: str = "",
+        inside: str = "",
+        time: str = "",
+        machine: str = "",
+        worker: str | None = None,
+        run: str | None = None,
+        above: frozenset[Process] = frozenset(),
+    ) -> None:
+        self.name = name
+        self.process = process
+        self.root = root
+        self.boot = boot
+        self.pids = pids
+        self.inside = inside
+        self.time = time
+        self.machine = machine
+        self.worker = worker
+        self.run = run
+        self.above = above
+        self.foreign = ""
+        self.open: list[Entry] = []
+        self.unreadable = 0
+        self.first_unreadable = ""
 
     @property
     def unjudged(self) -> str:

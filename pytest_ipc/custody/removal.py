@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import cache
 
 from ..printable import plain
@@ -19,7 +18,6 @@ from .state_dir import StateDir
 __all__ = ["Swept", "end_all"]
 
 
-@dataclass
 class Swept:
     """The result of a sweep: the objects `removed` and `left`, and the invalid files `refused`, each a line.
 
@@ -27,12 +25,24 @@ class Swept:
     has the files of the ledgers that were removed with their objects.
     """
 
-    removed: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    places: list[str] = field(default_factory=list, compare=False)
-    by_run: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict, compare=False)
-    ledgers: set[Identity] = field(default_factory=set, compare=False)
+    def __init__(self, removed: Sequence[str] = (), left: Sequence[str] = (), refused: Sequence[str] = ()) -> None:
+        self.removed = list(removed)
+        self.left = list(left)
+        self.refused = list(refused)
+        self.places: list[str] = []
+        self.by_run: dict[str, tuple[list[str], list[str]]] = {}
+        self.ledgers: set[Identity] = set()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Swept) and self._objects() == other._objects()
+
+    __hash__ = None  # type: ignore[assignment] # it changes
+
+    def __repr__(self) -> str:
+        return f"Swept{self._objects()}"
+
+    def _objects(self) -> tuple[list[str], list[str], list[str]]:
+        return self.removed, self.left, self.refused
 
     def leave(self, text: str) -> None:
         """Add a remaining object and the reason, as one printable line."""

@@ -13,7 +13,6 @@ import errno
 from collections.abc import Callable, Collection, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..kernel.waiting import Deadline
@@ -65,14 +64,14 @@ def note_below(owner: int) -> None:
     _seen_below.update(found)
 
 
-@dataclass
 class Found:
     """The processes of one child: proven descendants, and doubtful ones that only have its tag."""
 
-    proven: dict[int, Row] = field(default_factory=dict)
-    doubtful: dict[int, Row] = field(default_factory=dict)
-    refused: dict[tuple[int, int], str] = field(default_factory=dict)
-    ended: bool = False
+    def __init__(self) -> None:
+        self.proven: dict[int, Row] = {}
+        self.doubtful: dict[int, Row] = {}
+        self.refused: dict[tuple[int, int], str] = {}
+        self.ended = False
 
     def doubt(self) -> str:
         """Return why not all processes can be killed; "" if they can."""

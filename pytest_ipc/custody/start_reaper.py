@@ -16,14 +16,13 @@ from ..kernel.bare_fork import fork
 from ..kernel.memfile import put_high
 from ..kernel.waiting import Deadline
 from ..unpatched import os, select, signal
+from .format import LEDGER, READY
 from .identity import Process
 from .state_paths import owner as user_of_places
 from .state_paths import places
 
 __all__ = ["LEDGER", "READY", "start"]
 
-LEDGER = 3  # the number of the owner's ledger in the reaper
-READY = b"\6"  # written once it watches: no error message contains an ACK
 PATIENCE = 30.0  # seconds for it to become ready; Python starts slowly under an emulator
 
 # Environment variables to pass on: only those that the sweep needs to find libc.

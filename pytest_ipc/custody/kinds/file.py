@@ -12,9 +12,8 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from errno import ESTALE
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...unpatched import os
 from ..birth_time import born
@@ -43,8 +42,7 @@ FILES_MADE: Checks = {**_FILE, "born": is_optional(_TIME), "changed": is_optiona
 _MADE: Checks = {**FILES_MADE, "folder": is_optional(_is_folder)}
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A file as found: its status, and its birth time in nanoseconds if the file system keeps it."""
 
     status: os.stat_result

@@ -13,29 +13,39 @@ is_unique whether its name or key is random, so that no other object has it in a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..validators import Checks
 
 __all__ = ["Entry", "Kind"]
 
 
-@dataclass
 class Entry:
-    """An open record: the details of its intent and, if recorded, its identity `made`."""
+    """An open record: the details of its intent and, if recorded, its identity `made`.
 
-    number: int
-    kind: str
-    details: dict[str, Any]
-    made: dict[str, Any] | None = None
-    test: str | None = None
-    pid: int = 0  # pid and start time of the process that created it
-    start: int = 0
+    `pid` and `start` are the process id and start time of its creator.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        kind: str,
+        details: dict[str, Any],
+        made: dict[str, Any] | None = None,
+        test: str | None = None,
+        pid: int = 0,
+        start: int = 0,
+    ) -> None:
+        self.number = number
+        self.kind = kind
+        self.details = details
+        self.made = made
+        self.test = test
+        self.pid = pid
+        self.start = start
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """One row of the table."""
 
     name: str

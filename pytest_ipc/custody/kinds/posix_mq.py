@@ -7,9 +7,8 @@ before these are recorded, by its intended attributes, as the record shows that 
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
 from errno import EACCES
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...unpatched import os
 from ..validators import is_number, is_text
@@ -20,8 +19,7 @@ from .posix_shm import DRAWN
 __all__ = ["QUEUES"]
 
 
-@dataclass(frozen=True)
-class _Queue:
+class _Queue(NamedTuple):
     """A queue as found; None for both if its mode denies even its owner access."""
 
     status: os.stat_result | None

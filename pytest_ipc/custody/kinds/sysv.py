@@ -10,8 +10,9 @@ To add another type, provide a `Family` and validators.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import cache
+from types import MappingProxyType
+from typing import NamedTuple
 
 from ..validators import Checks, is_bool, is_number, is_optional, is_text
 from .file import SOON
@@ -23,8 +24,7 @@ __all__ = ["Family", "Found", "by_id", "sysv"]
 Marks = Mapping[str, tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """An object as found; `marks` are the other recorded attributes by name."""
 
     id: int
@@ -32,14 +32,13 @@ class Found:
     mode: int
     cuid: int
     ctime: int
-    marks: Mapping[str, int] = field(default_factory=dict)
+    marks: Mapping[str, int] = MappingProxyType({})
     cpid: int | None = None  # None if the kernel does not keep it
     used: bool = False  # by any process since its creation, as far as the kernel shows
     doubles: int = 1  # the number of objects that fit the record
 
 
-@dataclass(frozen=True)
-class Family:
+class Family(NamedTuple):
     """The calls of one type: list all, stat by id, id of a key, remove. All may raise OSError."""
 
     rows: Callable[[], Iterable[Found]]
@@ -88,7 +87,7 @@ def _find(entry: Entry, family: Family, units: Marks) -> Found | None:
     if not fitting:
         return None
     # If the kernel shows the creator, all are of that process, and each has its own record.
-    return fitting[0] if fitting[0].cpid is not None else replace(fitting[0], doubles=len(fitting))
+    return fitting[0] if fitting[0].cpid is not None else fitting[0]._replace(doubles=len(fitting))
 
 
 def by_id(id: int, family: Family) -> Found | None:
