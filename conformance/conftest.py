@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from importlib import import_module
 from mmap import PAGESIZE
 from types import ModuleType
@@ -19,6 +18,7 @@ import pytest
 
 from pytest_ipc import Child, Fork, Ipc, IpcNamespace, Need, scope, untested
 from pytest_ipc.kernel import CLOCK_REALTIME_COARSE, Deadline, process_status
+from pytest_ipc.kernel.trace import paused
 from pytest_ipc.kernel.waiting import set_patience
 from pytest_ipc.verdict.judge.limits_reached import few_processes, need_of, small_pipes
 from pytest_ipc.verdict.runner.speed import slowness
@@ -32,7 +32,8 @@ from .workers import Worker
 def no_core_files() -> Iterator[None]:
     """Set RLIMIT_CORE to 0, so that children killed by SIGSEGV on purpose write no core files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    with paused():
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     yield
     resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
 
@@ -48,7 +49,8 @@ def deadlines_are_for_this_platform() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def children_are_waited_for() -> Iterator[None]:
     """Restore SIGCHLD to SIG_DFL; nohup and some CI runners ignore it, and children could not be waited for."""
-    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with paused():
+        before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGCHLD, before)
 
@@ -207,7 +209,11 @@ def agree(request: pytest.FixtureRequest) -> Callable[..., None]:
     """
     from .model import agree  # imported late, like the machines
 
-    return partial(agree, thorough=bool(request.config.getoption("--ipc-thorough")))
+    def check(machine: Any, **more: Any) -> None:
+        with paused():  # a history has its own evidence, and thousands of calls
+            agree(machine, thorough=bool(request.config.getoption("--ipc-thorough")), **more)
+
+    return check
 
 
 @pytest.fixture
@@ -218,7 +224,8 @@ def linearizable(request: pytest.FixtureRequest, fork: Fork) -> Callable[..., An
         from .concurrency.looking import look  # imported late, like the machines
 
         thorough = bool(request.config.getoption("--ipc-thorough"))
-        summary = look(fork, workload, thorough=thorough, **more)
+        with paused():
+            summary = look(fork, workload, thorough=thorough, **more)
         if summary.undecided > summary.histories // 10:
             untested(
                 Need.TIME,

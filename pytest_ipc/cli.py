@@ -14,7 +14,19 @@ from collections.abc import Sequence
 
 from ._version import __version__
 from .verdict.command_error import CommandError
-from .verdict.commands import badge, bench, bundle, check, compare, completion, expect, platform, status, sweep
+from .verdict.commands import (
+    badge,
+    bench,
+    bundle,
+    check,
+    compare,
+    completion,
+    expect,
+    platform,
+    reproduce,
+    status,
+    sweep,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,6 +63,7 @@ def new_parser() -> argparse.ArgumentParser:
     platform.add(commands)
     expect.add(commands)
     compare.add(commands)
+    reproduce.add(commands)
     badge.add(commands)
     status.add(commands)
     sweep.add(commands)

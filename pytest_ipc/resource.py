@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, ParamSpec, Self, TypeAlias, TypeVar
 
 from .custody.cleanup import failures_ignored, raise_together
+from .kernel.recorded import os
 from .kernel.waiting import DEFAULT_TIMEOUT
 from .printable import plain
-from .unpatched import os
 
 if TYPE_CHECKING:
     from .custody.scope import Scope

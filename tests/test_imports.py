@@ -18,7 +18,9 @@ LAYERS = """
     _version unpatched printable kernel custody resource processes requirements resources api audit verdict plugin cli
     __main__
 """.split()
-VERDICT = "command_error manual need clause result suite platform judge reports runner bench commands".split()
+VERDICT = """
+    command_error manual need measure clause result suite platform judge reports reproduce runner bench commands
+""".split()
 TABLES = ("pytest_ipc", "pytest_ipc.kernel")
 
 

@@ -19,6 +19,7 @@ from pytest_ipc.kernel import (
     shmat,
     shmctl_rmid,
 )
+from pytest_ipc.kernel.trace import paused
 
 from ..conftest import succeeded
 from ..memory import peek, poke
@@ -160,7 +161,8 @@ def test_sharing_needs_no_system_call(sysv_shm, fork, pipe):
     def copy_in_strict_mode() -> None:
         gate.write(b"!")
         # From here on the kernel kills this process for any call but read, write, exit and sigreturn.
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT)
+        with paused():  # a record of the call could take others
+            prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT)
         while here.value != b"q":
             there.value = here.value
         libc_syscall(leave, c_long(0))

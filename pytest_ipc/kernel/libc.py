@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from errno import ENOSYS
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from ..unpatched import os
 from .errnos import errno_name
@@ -58,6 +58,19 @@ _last: _Call | None = None
 _recent: deque[_Call | str] = deque(maxlen=20)
 _TEXT = 100  # bytes of text kept of an argument
 
+
+class Watcher(Protocol):
+    """What is told of every call while a clause is traced (trace_values.py)."""
+
+    def begin(self, name: str, arguments: Sequence[Any]) -> Any:
+        """Note a call before it is made; return what end() needs."""
+
+    def end(self, token: Any, name: str, arguments: Sequence[Any], result: Any, errno: int) -> None:
+        """Note its outcome."""
+
+
+_watcher: Watcher | None = None
+
 # What the ENOSYS of a function says that this libc does not have, unlike that of a missing system call.
 NOT_IN_LIBC = "this libc has no such function"
 
@@ -90,6 +103,12 @@ def note_calls(pid: int, calls: Iterable[str]) -> None:
 def forget_calls() -> None:
     """Forget the recent calls."""
     _recent.clear()
+
+
+def watch(watcher: Watcher | None) -> None:
+    """Have *watcher* called around every call of this process and its children, or nobody."""
+    global _watcher
+    _watcher = watcher
 
 
 def _as_text(name: str, arguments: Sequence[Any], result: Any, errno: int) -> str:
@@ -125,6 +144,14 @@ def never(_result: Any) -> bool:
     """Return False: for calls that cannot fail."""
     return False
 
+
+def raw_symbol(name: str) -> Any:
+    """Return the C function *name* without a type, for a call that is not the test's. AttributeError."""
+    return _raw[name]
+
+
+# Another object of the same library: the types of its functions are its own.
+_raw = ctypes.CDLL(None, use_errno=True)
 
 # Before glibc 2.34 some functions were in other libraries; they are opened only for names that are missing.
 _FORMER_HOMES = ("librt.so.1", "libpthread.so.0")
@@ -194,6 +221,8 @@ def make(name, pointer, fails):
     def call({parameters}):
         global _last
 {checks}
+        if _watcher is not None:
+            return _watched(name, pointer, fails, ({tuple}))
         try:
             result = pointer({parameters})
         except ctypes.ArgumentError as error:
@@ -233,6 +262,7 @@ def _wrapper(
     ]
     source = _WRAPPER.format(
         parameters=", ".join(names),
+        tuple="".join(f"{name}, " for name in names),
         checks="\n".join(checks),
         shown="".join(f"{text}, " for text in shown),
         failed={minus_one: "result == -1", never: "False", error_number: "result"}.get(fails, "fails(result)"),
@@ -241,6 +271,31 @@ def _wrapper(
     made: dict[str, Callable[..., Any]] = {}
     exec(source, globals(), made)  # `_last` and `_recent` are this module's
     return made["make"]
+
+
+def _watched(name: str, pointer: Any, fails: Callable[[Any], bool], arguments: tuple[Any, ...]) -> Any:
+    """Make a call that is watched, as the generated wrapper does."""
+    global _last
+    watcher = _watcher
+    assert watcher is not None
+    token = watcher.begin(name, arguments)
+    try:
+        result = pointer(*arguments)
+    except ctypes.ArgumentError as error:
+        raise TypeError(f"{name}: {error}") from None
+    # The errno is read at once: nothing may run between the return and this line.
+    failed = fails(result)
+    errno = (result if fails is error_number else ctypes.get_errno()) if failed else 0
+    watcher.end(token, name, arguments, result, errno)
+    shown = tuple(
+        value if isinstance(value, int) else _text(value) if isinstance(value, bytes) else _address(value)
+        for value in arguments
+    )
+    if failed:
+        raise _failure(name, shown, result, errno)
+    _last = name, shown, result, 0
+    _recent.append(_last)
+    return result
 
 
 def _text(value: bytes | None) -> bytes | str | None:
@@ -305,11 +360,17 @@ def syscall(number: int, *arguments: int) -> int:
     name = name_of(number) if isinstance(number, int) else "syscall"
     for argument in (number, *arguments):
         check_integer(name, argument, (LONG[0], SIZE[1]))
+    watcher = _watcher
+    token = watcher.begin(name, arguments) if watcher is not None else None
     result: int = _syscall(ctypes.c_long(number), *(ctypes.c_long(argument) for argument in arguments))
     if result == -1:
         errno = ctypes.get_errno()
+        if watcher is not None:
+            watcher.end(token, name, arguments, result, errno)
         _recent.append((name, arguments, result, errno))
         raise OSError(errno, f"{name}: {os.strerror(errno)}")
     _last = (name, arguments, result, 0)
     _recent.append(_last)
+    if watcher is not None:
+        watcher.end(token, name, arguments, result, 0)
     return result

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ..custody import ledger
 from ..custody.descendants import mark_self
 from ..custody.identity import set_tag
-from ..kernel import libc
+from ..kernel import libc, trace
 from ..kernel.process import PR_SET_PDEATHSIG, prctl
 from ..unpatched import io, os, signal
 from . import child_report
@@ -57,12 +57,15 @@ def live(
 
     def life() -> Any:
         libc.forget_calls()  # the parent's
+        trace.forget()
         _multiprocessing("_run_after_forkers")
         try:
             result = task()
             _multiprocessing("_run_finalizers")
             return result
         finally:
+            trace.mark("(exit)")
+            trace.stop()
             calls.extend(libc.recent_calls())  # before the clean-up makes others
             if scope is not None:
                 scope.close()  # the objects that this process created; the others are the parent's

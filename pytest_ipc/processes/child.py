@@ -28,7 +28,7 @@ from ..custody.identity import Process, new_tag
 from ..custody.ledger import Record, intent
 from ..custody.record import made_by
 from ..custody.sweep import settle
-from ..kernel import libc, proc
+from ..kernel import libc, proc, trace
 from ..kernel.bare_fork import fork
 from ..kernel.memfile import memory_file
 from ..kernel.waiting import Deadline
@@ -164,14 +164,16 @@ class Child(Resource, Generic[Result]):
         # Both processes would otherwise write the text that is buffered now.
         sys.stdout.flush()
         sys.stderr.flush()
-        libc.fflush()
+        with trace.paused():
+            libc.fflush()
         tag = new_tag()
         with ExitStack() as files, intent("process", tag=tag, session=os.getsid(0)) as record:
             report = memory_file("pytest-ipc-report")
             files.callback(os.close, report)
             output = memory_file("pytest-ipc-output")
             files.callback(os.close, output)
-            tree.adopt(tag)
+            with trace.paused():
+                tree.adopt(tag)
             files.callback(tree.let_go, tag)
             # The parent needs two for a look at the child: without them there must be no child.
             spare = [os.dup(report)]
@@ -199,6 +201,7 @@ class Child(Resource, Generic[Result]):
         make = cast("type[Child[Returned]]", cls)
         name = getattr(function, "__name__", type(function).__name__)
         child = make(leader, name, report, output, record, tag, may_fail, scope)
+        trace.mark("(fork)", pid)
         tree.started(tag, child._process)  # noqa: SLF001 - of this class
         history.started(pid, child.name)
         record.made(pid=pid, start=child._process.start)  # noqa: SLF001 - likewise
@@ -316,6 +319,7 @@ class Child(Resource, Generic[Result]):
 
         seconds = check_timeout(timeout)
         asleep = Deadline(seconds).until(blocked, self.pidfd)
+        trace.mark("(asleep)", self.pid, {"bytes": call or ""}, result=int(asleep and not self._leader.reaped))
         what = f"to sleep in {call}" if call else "to sleep"
         if self._leader.reaped:
             self._report_of_end()

@@ -6,7 +6,7 @@ from contextlib import suppress
 from errno import EINVAL, ENOSYS
 
 from ..custody.identity import Process, start_of
-from ..kernel import proc
+from ..kernel import proc, trace
 from ..kernel.errnos import EXHAUSTED
 from ..kernel.memfile import put_high
 from ..kernel.pidfd import PIDFD_SIGNAL_PROCESS_GROUP, pidfd_open, pidfd_send_signal
@@ -51,6 +51,7 @@ class Leader:
             return True
         if pid:
             self.status = os.waitstatus_to_exitcode(status)
+            trace.mark("(end)", self.pid, result=self.status)
             self.reaped = True
             with suppress(OSError):  # the group ended with its leader, or is another user's
                 os.killpg(self.pid, 0)
@@ -70,13 +71,16 @@ class Leader:
 
     def signal(self, signo: int) -> None:
         """Send a signal to the process, which must not be reaped: pidfd_send_signal(2), or else kill(2). OSError."""
+        trace.mark("(signal)", self.pid, int(signo))
         if self.pidfd is None:
             os.kill(self.pid, signo)  # not reaped yet, so the pid is still this process's
         else:
-            pidfd_send_signal(self.pidfd, signo)
+            with trace.paused():
+                pidfd_send_signal(self.pidfd, signo)
 
     def kill(self) -> None:
         """Kill the process, which must not be reaped, and its group, and reap it."""
+        trace.mark("(signal)", self.pid, int(signal.SIGKILL))
         # The leader is not reaped, so the group's number cannot have been reused.
         with suppress(
             ProcessLookupError, PermissionError
@@ -117,7 +121,8 @@ def _sigchld_is_ignored() -> bool:
 
 def _pidfd(pid: int) -> int | None:
     try:
-        return put_high(pidfd_open(pid))
+        with trace.paused():
+            return put_high(pidfd_open(pid))
     except OSError as error:
         if error.errno in EXHAUSTED:
             raise

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Self
 from ..custody.cleanup import failures_ignored, finish
 from ..custody.private_folder import Identity
 from ..kernel.descriptor import SPLICE_F_NONBLOCK, mkfifo, tee
+from ..kernel.recorded import os
 from ..kernel.waiting import Deadline
 from ..printable import plain
 from ..resource import DEFAULT, Handle, Resource, Timeout, check_mode, check_timeout, timed_out
-from ..unpatched import os, select
+from ..unpatched import select
 from .file import OwnedFile, owned_identity
 from .handed import is_at, not_found
 from .pipe import End

@@ -23,8 +23,8 @@ from ..custody.private_folder import (
     same_file,
     temp_folder,
 )
+from ..kernel.recorded import os
 from ..printable import plain
-from ..unpatched import os
 
 __all__ = ["OwnedFile"]
 

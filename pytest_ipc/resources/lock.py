@@ -41,10 +41,10 @@ from ..kernel.locks import (
     flock,
 )
 from ..kernel.locktable import locks_of, own_locks, picture_of_locks
+from ..kernel.recorded import os
 from ..kernel.waiting import Deadline
 from ..printable import plain
 from ..resource import DEFAULT, Handle, Timeout, WithDescriptor, check_timeout, closed_when_dropped, timed_out
-from ..unpatched import os
 from .file import OwnedFile
 from .handed import is_at, not_found
 from .lease import Lease

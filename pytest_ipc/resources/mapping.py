@@ -27,9 +27,9 @@ from ..kernel.memory import (
     msync,
     munmap,
 )
+from ..kernel.recorded import os
 from ..printable import plain
 from ..resource import Handle, Resource, check_mode, check_size
-from ..unpatched import os
 from .file import OwnedFile, owned_identity
 from .handed import is_at, not_found
 from .space import allocate

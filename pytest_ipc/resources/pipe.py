@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Self
 
 from ..custody.cleanup import finish
 from ..kernel.descriptor import getpipe_size, pipe2, setpipe_size
+from ..kernel.recorded import fcntl, os
 from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Handle, Resource, Timeout, check_size, check_timeout
-from ..unpatched import fcntl, os, select
+from ..unpatched import select
 from .descriptor import Descriptor
 from .limit_notes import note_limits
 

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..custody.cleanup import finish
 from ..kernel.libc import errno_kept
+from ..kernel.recorded import signal
 from ..kernel.signalfds import SFD_CLOEXEC
 from ..kernel.signals import SigInfo, sigaction_change, sigpending, sigqueue, sigtimedwait
 from ..kernel.waiting import Deadline
 from ..resource import DEFAULT, Resource, Timeout, check_timeout, timed_out
-from ..unpatched import signal, time
+from ..unpatched import time
 from .altstack import AlternateStack
 from .signal_state import UNTOUCHABLE, SignalState
 from .signalfd import SignalFd, signal_name, signal_state

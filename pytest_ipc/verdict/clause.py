@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import ENOSYS
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -35,6 +35,8 @@ class Deviation(AssertionError):
         self.expected = expected
         self.observed = observed
         self.evidence: tuple[str, ...] = ()  # lines that show it, if they are not the last kernel calls
+        self.measure: dict[str, Any] | None = None  # the call that shows it, for a reproducer (judge/measure.py)
+        self.history: dict[str, Any] | None = None  # a concurrent history, likewise
 
     def __str__(self) -> str:
         return f"expected {self.expected}, {self.observed}"
@@ -97,11 +99,17 @@ def fails_with(*expected: int) -> Iterator[None]:
             error.errno in ABSENT or error.errno is None
         ):  # None: a timeout of this package, which names the hanging call
             raise
-        raise Deviation(wanted, failure(error)) from error
+        raise _measured(Deviation(wanted, failure(error)), expected, error) from error
     success = libc.last_success()
-    if success is None:
-        raise Deviation(wanted, "the call succeeded")
-    raise Deviation(wanted, f"{success[0]} succeeded with {success[1]!r}")
+    observed = "the call succeeded" if success is None else f"{success[0]} succeeded with {success[1]!r}"
+    raise _measured(Deviation(wanted, observed), expected, None)
+
+
+def _measured(deviation: Deviation, errnos: tuple[int, ...], error: OSError | None) -> Deviation:
+    from .measure import of_expected_errno
+
+    deviation.measure = of_expected_errno(errnos, error)
+    return deviation
 
 
 def untested(need: Need, detail: str) -> NoReturn:

@@ -27,6 +27,7 @@ class Verdict:
     """The verdict on a clause: `reason` if it does not hold; a deviation also has `expected` and `observed`.
 
     `evidence` is the position of a deviation and the calls before it, a line each. It is ignored in comparisons.
+    `trace` has the calls of a deviation for a reproducer, as JSON (judge/evidence.py).
     `need` is the identifier of what a clause is untested or absent without (need.py), if the report has it.
     """
 
@@ -36,6 +37,7 @@ class Verdict:
     observed: str = ""
     evidence: tuple[str, ...] = field(default=(), compare=False)
     need: str = ""
+    trace: str = field(default="", compare=False)
 
 
 def worst(verdicts: list[Verdict]) -> Verdict:

@@ -120,7 +120,7 @@ def test_the_evidence_names_the_call(verdicts_under):
     (id,) = FAULTS["shmget_excl_ignored"]
     evidence: Any = verdicts_under("shmget_excl_ignored", [id])[id]["evidence"]
     assert re.fullmatch(r"shm/test_shmget\.py:\d+: with fails_with\(EEXIST\): shmget\(.*\)", evidence[0])
-    assert re.fullmatch(r"shmget\(\d+, \d+, \d+\) = \d+", evidence[-1])
+    assert re.fullmatch(r"shmget\(\d+, \d+, IPC_EXCL\|IPC_CREAT\|0600\) = \d+", evidence[-1])
 
 
 def not_so(found: Verdicts, clauses: list[str], *verdicts: str) -> dict[str, str]:

@@ -12,15 +12,19 @@ from __future__ import annotations
 import ast
 import linecache
 import re
+from contextlib import ExitStack
 from dataclasses import dataclass
 from inspect import currentframe
 from traceback import walk_tb
 from types import FrameType
 from typing import Any
 
+from ...kernel import recorded, trace
 from ...kernel.errnos import errno_name
+from ...kernel.trace_values import CALLS
 from ...processes import child_report
 from ..clause import Deviation
+from ..measure import of_comparison
 
 __all__ = ["begin", "end", "in_words", "note", "show"]
 
@@ -70,17 +74,23 @@ class _Comparison:
     right: str
     is_long: bool  # the right value, so that it is described
     difference: str  # the part of the left value that differs, if one is long
+    measure: dict[str, Any] | None = None
 
 
 _noted: _Comparison | None = None
 _judging = False
+_recording = ExitStack()  # the recorded functions of Python's modules
 
 
 def begin() -> None:
     """Note the values of failed comparisons from here on, in children too: the test of a clause begins."""
-    global _judging, _noted
+    global _judging, _noted, _recording
     _judging, _noted = True, None
     child_report.translate = in_words
+    _recording.close()
+    _recording = ExitStack()
+    _recording.enter_context(recorded.installed())
+    trace.start(CALLS)
 
 
 def end() -> None:
@@ -88,6 +98,8 @@ def end() -> None:
     global _judging, _noted
     _judging, _noted = False, None
     child_report.translate = child_report.unchanged
+    trace.stop()
+    _recording.close()
 
 
 def note(operator: str, left: object, right: object) -> None:
@@ -100,7 +112,9 @@ def note(operator: str, left: object, right: object) -> None:
         frame = frame.f_back
     if frame is not None:
         place = frame.f_code.co_filename, frame.f_lineno
-        _noted = _Comparison(*place, operator, show(left), show(right), _is_long(right), _difference(left, right))
+        measure = of_comparison(operator, left, right, *place)
+        texts = show(left), show(right)
+        _noted = _Comparison(*place, operator, *texts, _is_long(right), _difference(left, right), measure)
 
 
 def _module(frame: FrameType) -> str:
@@ -122,6 +136,8 @@ def in_words(error: BaseException) -> BaseException:
     expected, observed = _phrases(statement.test, explanation, values)
     deviation = Deviation(expected, f"{observed}: {message}" if message else observed)
     deviation.__dict__.update(error.__dict__)  # its notes
+    if values is not None:
+        deviation.measure = values.measure
     return deviation.with_traceback(error.__traceback__)
 
 

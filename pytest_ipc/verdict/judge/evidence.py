@@ -1,11 +1,11 @@
-"""The evidence of a deviation: the line of the test that observed it, and the kernel calls before.
+"""The evidence of a deviation: the line of the test that observed it, and the calls before; and its trace.
 
-For an error that a child sent, the line is the child's. Calls of Python's own modules, such as os.read, are not on
-record; the line that made them is.
+For an error that a child sent, the line is the child's.
 """
 
 from __future__ import annotations
 
+import json
 import linecache
 import re
 from collections.abc import Iterator
@@ -14,17 +14,39 @@ from traceback import walk_tb
 import pytest
 
 from ...kernel import libc
+from ...kernel import trace as recording
+from ...kernel.trace_values import lines
+from .. import measure
 from ..clause import Deviation
 
-__all__ = ["evidence"]
+__all__ = ["evidence", "trace"]
 
 _LONGEST = 200
+_MOST = 400  # events of a trace, and
+_BYTES = 200_000  # its size; more would not make a program that anybody reads
 
 
 def evidence(item: pytest.Item, error: BaseException) -> tuple[str, ...]:
     """Return the lines of evidence: "shm/test_shmget.py:42: the source line", then the last calls, or the error's."""
     own = error.evidence if isinstance(error, Deviation) else ()
-    return tuple(map(_short, [_place(item, list(_chain(error))), *(own or libc.recent_calls())]))
+    return tuple(map(_short, [_place(item, list(_chain(error))), *(own or lines() or libc.recent_calls())]))
+
+
+def trace(error: BaseException) -> str:
+    """Return the trace as JSON: the events, and the measure of the deviation or null; "" if it is too long."""
+    if isinstance(error, Deviation) and error.history is not None:
+        return json.dumps({"history": error.history})
+    found = getattr(error, "measure", None)
+    if found is None and isinstance(error, OSError) and error.errno:
+        found = measure.of_error(error)
+    events = recording.events()
+    found = measure.of_no_sleep(events) or found
+    if found is None and isinstance(error, TimeoutError) and error.errno is None:
+        found = measure.of_no_return(events)
+    if not events or len(events) > _MOST:
+        return ""
+    text = json.dumps({"events": [list(event) for event in events], "measure": found}, default=str)
+    return text if len(text) <= _BYTES else ""
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -77,9 +77,11 @@ def judge(item: pytest.Item, mark: pytest.Mark, call: pytest.CallInfo[Any], repo
         (name, text) for name in ("reason", "need", "expected", "observed") if (text := getattr(verdict, name))
     ]
     if verdict.verdict == "deviates" and error is not None:
-        from .evidence import evidence
+        from .evidence import evidence, trace
 
         properties.append(("evidence", "\n".join(evidence(item, error))))
+        if found := trace(error):
+            properties.append(("trace", found))
     report.user_properties.extend(properties)
     item.user_properties.extend(properties)  # JUnit XML is written from the last phase's report
 

@@ -123,8 +123,10 @@ class Reader:
         evidence = _member(path, {"evidence": [], **entry}, "evidence", list)
         if not all(isinstance(line, str) for line in evidence):
             raise CommandError(f"{path} is not a valid report: the evidence of {id} must contain strings only")
-        verdict = Verdict(word, reason, expected, observed, tuple(map(_printable, evidence)), need)
-        if verdict.evidence and not self._seen.get(verdict, verdict).evidence:
+        trace = _member(path, {"trace": {}, **entry}, "trace", dict)
+        lines = tuple(map(_printable, evidence))
+        verdict = Verdict(word, reason, expected, observed, lines, need, json.dumps(trace) if trace else "")
+        if trace or (verdict.evidence and not self._seen.get(verdict, verdict).evidence):
             self._seen[verdict] = verdict  # the first report read was older than evidence
         return id, self._seen.setdefault(verdict, verdict)
 

@@ -63,6 +63,7 @@ def as_json(
                 "expected": found.verdict.expected,
                 "observed": found.verdict.observed,
                 "evidence": list(found.verdict.evidence),
+                **({"trace": json.loads(found.verdict.trace)} if found.verdict.trace else {}),
                 "known": known[found.id].reason if found.id in known else "",
                 "seconds": round(found.duration, 6),
             }

@@ -132,5 +132,5 @@ class _Talk(Connection):
 
 
 def _verdict(fields: list[Any]) -> Verdict:
-    verdict, reason, expected, observed, evidence, need = fields
-    return Verdict(verdict, reason, expected, observed, tuple(evidence), need)
+    verdict, reason, expected, observed, evidence, need, trace = fields
+    return Verdict(verdict, reason, expected, observed, tuple(evidence), need, trace)

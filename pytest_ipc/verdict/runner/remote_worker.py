@@ -45,7 +45,15 @@ def main() -> int:
 
 
 def _fields(verdict: Verdict) -> list[Any]:
-    return [verdict.verdict, verdict.reason, verdict.expected, verdict.observed, verdict.evidence, verdict.need]
+    return [
+        verdict.verdict,
+        verdict.reason,
+        verdict.expected,
+        verdict.observed,
+        verdict.evidence,
+        verdict.need,
+        verdict.trace,
+    ]
 
 
 if __name__ == "__main__":

@@ -119,6 +119,7 @@ class _Listener:
             facts.get("observed", ""),
             tuple(facts.get("evidence", "").splitlines()),
             facts.get("need", ""),
+            facts.get("trace", ""),
         )
         self._facts[id] = facts
         self._heard.setdefault(id, []).append(verdict)
