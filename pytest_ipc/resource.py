@@ -9,9 +9,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, ParamSpec, Self, TypeAlias, TypeVar
 
 from .custody.cleanup import failures_ignored, raise_together
-from .kernel.recorded import os
+from .kernel import recorded
 from .kernel.waiting import DEFAULT_TIMEOUT
 from .printable import plain
+from .unpatched import os
 
 if TYPE_CHECKING:
     from .custody.scope import Scope
@@ -162,7 +163,7 @@ class WithDescriptor(Resource):
         """Close the descriptor, at most once."""
         if self._fd_open:
             self._fd_open = False
-            os.close(self._fd)
+            recorded.os.close(self._fd)
 
 
 Opened = TypeVar("Opened", bound=WithDescriptor)
