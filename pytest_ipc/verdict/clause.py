@@ -36,7 +36,6 @@ class Deviation(AssertionError):
         self.observed = observed
         self.evidence: tuple[str, ...] = ()  # lines that show it, if they are not the last kernel calls
         self.measure: dict[str, Any] | None = None  # the call that shows it, for a reproducer (judge/measure.py)
-        self.history: dict[str, Any] | None = None  # a concurrent history, likewise
 
     def __str__(self) -> str:
         return f"expected {self.expected}, {self.observed}"

@@ -20,14 +20,13 @@ __all__ = ["add", "program"]
 _TEXT = """\
 Write a program of its own that makes the calls of a deviation in a report, compares the outcome with what the manual
 says, and exits with 1 if the platform deviates: for building, debugging and bisecting without this package. It is C
-with no dependency but libc, or Python with no dependency but the standard library. Of a concurrent check it is the
-shortest history found, repeated.
+with no dependency but libc, or Python with no dependency but the standard library.
 """
 
 _EXAMPLES = """\
 examples:
   pytest-ipc reproduce report.json shmget.excl-existing-key-eexist -o repro.c && cc repro.c -o repro && ./repro
-  pytest-ipc reproduce --python report.json msg.concurrent | python3 -
+  pytest-ipc reproduce --python report.json shmget.excl-existing-key-eexist | python3 -
 
 exit status of the program:
   0  does not deviate    1  deviates    2  could not be found out: an earlier step went differently

@@ -34,8 +34,6 @@ def evidence(item: pytest.Item, error: BaseException) -> tuple[str, ...]:
 
 def trace(error: BaseException) -> str:
     """Return the trace as JSON: the events, and the measure of the deviation or null; "" if it is too long."""
-    if isinstance(error, Deviation) and error.history is not None:
-        return json.dumps({"history": error.history})
     found = getattr(error, "measure", None)
     if found is None and isinstance(error, OSError) and error.errno:
         found = measure.of_error(error)

@@ -105,8 +105,11 @@ static void pause_ms(int ms)
     while (nanosleep(&t, &t) != 0 && errno == EINTR) {}
 }
 
+static void clean_up(void);
+
 static void finish(int status)
 {
+    clean_up();
     fflush(stdout);
     _exit(status);
 }
@@ -175,9 +178,20 @@ __attribute__((unused)) static void handler(int signo)
 """
 
 _TAIL = r"""
+static char folder[] = "/tmp/reproduce-XXXXXX";
+
+/* Remove what outlives its processes. */
+static void clean_up(void)
+{
+    for (int role = 1; role < ROLES; role++)
+        if (s->pid[role] > 0 && !s->ended[role] && s->pid[role] != getpid())
+            kill(s->pid[role], SIGKILL);
+CLEANUP    if (chdir("/") == 0)
+        rmdir(folder);
+}
+
 int main(void)
 {
-    static char folder[] = "/tmp/reproduce-XXXXXX";
     s = mmap(0, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (s == MAP_FAILED || !mkdtemp(folder) || chdir(folder) != 0) {
         perror("cannot begin");
@@ -187,12 +201,7 @@ int main(void)
     printf("%s\n", statement);
     fflush(stdout);
     role_parent();
-MEASURE_AT_END    for (int role = 1; role < ROLES; role++)
-        if (s->pid[role] > 0 && !s->ended[role])
-            kill(s->pid[role], SIGKILL);
-CLEANUP    if (chdir("/") == 0)
-        rmdir(folder);
-    printf("expected: %s\n", expected);
+MEASURE_AT_END    printf("expected: %s\n", expected);
     if (!s->measured) {
         printf("the deviating call was not reached\n");
         finish(2);

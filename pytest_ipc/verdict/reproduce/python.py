@@ -45,6 +45,7 @@ def after(step):
     if not comes(DONE, step, 10):
         if not get(MEASURED):
             print(f"step {step} did not return: not judged", flush=True)
+        clean_up()
         os._exit(get(DEVIATES) if get(MEASURED) else 2)
 
 

@@ -298,9 +298,12 @@ def _order(steps: list[Step], uncertain: int) -> None:
             begun = [other for other in calls if other.event.begin < step.event.begin]
             if begun:
                 awaited.add((step.number, begun[-1].number))
+    sleeper = next((step.role for step in steps if step.number == uncertain), -1)
     for place, step in enumerate(steps):
         latest: dict[int, Step] = {}
         for other in steps[:place]:
+            if other.role == sleeper and other.number > uncertain:
+                continue  # it may never come to this
             if other.role != step.role and other.name not in ("(asleep)", "(nothing)"):
                 latest[other.role] = other
         for other in latest.values():
