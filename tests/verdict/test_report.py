@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -35,8 +36,9 @@ def test_report_matches_its_schema():
     assert [clause["id"] for clause in found["clauses"]] == sorted(EVERY)
     assert set(found) == set(reports.schema()["required"])
     clause = reports.schema()["$defs"]["clause"]
-    assert set(found["clauses"][0]) == set(clause["properties"])
-    assert set(clause["properties"]) - set(clause["required"]) == {"evidence", *SOURCE}  # missing in earlier reports
+    assert set(found["clauses"][0]) == set(clause["properties"]) - {"trace"}  # which only a deviation has
+    # Missing in earlier reports.
+    assert set(clause["properties"]) - set(clause["required"]) == {"evidence", "trace", *SOURCE}
 
 
 def test_written_report_is_read_back(tmp_path):
@@ -46,6 +48,15 @@ def test_written_report_is_read_back(tmp_path):
     assert (found.name, found.date, found.broken) == ("box", "2026-01-01T12:30:00Z", ["the suite: failed"])
     assert (found.platform, found.exit_status) == (reports.PLATFORM, 3)
     assert reader.clauses["mq.absent"].page == "mq(2)"
+
+
+def test_trace_is_read_back(tmp_path):
+    trace = {"events": [], "measure": None}
+    seen = replace(reports.SEEN, trace=json.dumps(trace))
+    path = reports.write(tmp_path, "box", {"a.b": seen})
+    reports.validate(json.loads(path.read_text()))
+    assert json.loads(path.read_text())["clauses"][0]["trace"] == trace
+    assert json.loads(Reader().read(path).verdicts["a.b"].trace) == trace
 
 
 def test_evidence_is_optional(tmp_path):
