@@ -51,7 +51,7 @@ def test_written_report_is_read_back(tmp_path):
 
 
 def test_trace_is_read_back(tmp_path):
-    trace = {"events": [], "measure": None}
+    trace: dict[str, Any] = {"events": [], "measure": None}
     seen = replace(reports.SEEN, trace=json.dumps(trace))
     path = reports.write(tmp_path, "box", {"a.b": seen})
     reports.validate(json.loads(path.read_text()))
