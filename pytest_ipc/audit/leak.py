@@ -6,14 +6,13 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from .guess import GUESS
+
 if TYPE_CHECKING:
     from .origin import Origin
     from .owned import Owned
 
-__all__ = ["GUESS", "Detector", "Leak", "Snapshot"]
-
-# Instead of a proof.
-GUESS = "perhaps of this test: it appeared while the test ran"
+__all__ = ["Detector", "Leak", "Snapshot"]
 
 # What a detector has seen, by an identity that is not reused while the object lives; the values may be of any type.
 Snapshot = Mapping[Any, Any]

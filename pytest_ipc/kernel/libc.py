@@ -60,7 +60,7 @@ _TEXT = 100  # bytes of text kept of an argument
 
 
 class Watcher(Protocol):
-    """What is told of every call while a clause is traced (trace_values.py)."""
+    """An observer of every call while a clause is traced (trace_values.py)."""
 
     def begin(self, name: str, arguments: Sequence[Any]) -> Any:
         """Note a call before it is made; return what end() needs."""

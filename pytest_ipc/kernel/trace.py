@@ -71,7 +71,7 @@ _memory: memoryview | None = None
 
 
 def start(watcher: libc.Watcher) -> None:
-    """Begin a trace, which ends another, of the calls that *watcher* is told of (trace_values.py)."""
+    """Begin a trace, which ends another, of the calls that *watcher* observes (trace_values.py)."""
     global _trace, _memory
     if _memory is None:
         import mmap

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from ..audit.detectors import KINDS, detectors
-from ..audit.leak import GUESS, Detector, Leak
+from ..audit.guess import GUESS
+from ..audit.leak import Detector, Leak
 from ..audit.leak_audit import Audit, Charges, Findings
 from ..printable import plain
 from ..unpatched import os

@@ -49,7 +49,7 @@ def choose() -> Pins:
 def _siblings(cpu: int) -> set[int]:
     """Return the CPUs that are threads of the same core, as far as the kernel reports them."""
     found = {cpu}
-    with suppress(OSError):
+    with suppress(OSError):  # no /sys: each CPU counts as a core
         text = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text()
         for first, last in re.findall(r"(\d+)(?:-(\d+))?", text):
             found.update(range(int(first), int(last or first) + 1))
@@ -59,7 +59,7 @@ def _siblings(cpu: int) -> set[int]:
 def pin(cpu: int | None) -> None:
     """Pin the calling process to *cpu* unless it is None. A refusal is ignored: the figures are then less steady."""
     if cpu is not None:
-        with suppress(OSError):
+        with suppress(OSError):  # a sandbox may refuse it
             os.sched_setaffinity(0, {cpu})
 
 
