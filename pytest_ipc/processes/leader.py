@@ -71,7 +71,7 @@ class Leader:
 
     def signal(self, signo: int) -> None:
         """Send a signal to the process, which must not be reaped: pidfd_send_signal(2), or else kill(2). OSError."""
-        trace.mark("(signal)", self.pid, int(signo))
+        trace.mark("(signal)", self.pid, signo)
         if self.pidfd is None:
             os.kill(self.pid, signo)  # not reaped yet, so the pid is still this process's
         else:
