@@ -248,7 +248,8 @@ def test_the_default_can_be_configured(pytester):
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "five"])
 def test_invalid_default_timeout_is_rejected(pytester, text):
-    result = pytester.runpytest("-p", "no:cacheprovider", "-o", f"ipc_timeout={text}")
+    # in this process, a run that ends so early would leave faulthandler off
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-o", f"ipc_timeout={text}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     says = f"ipc_timeout must be a positive number of seconds, not {text}; use timeout=None in a call to wait for ever"
     assert says in result.stderr.str()
