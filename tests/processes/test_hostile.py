@@ -46,12 +46,15 @@ def test_a_daemon_ends_with_it(spawn):
     """It forks twice in a session of its own, closes everything, and its parents end."""
     source = """
 import os, signal
+waiting, ready = os.pipe()
 if os.fork():
+    os.read(waiting, 1)  # the output of a program is waited for while it runs
     os._exit(3)
 os.setsid()
 if os.fork():
     os._exit(0)
 os.write(1, b"%d\\n" % os.getpid())
+os.write(ready, b"x")
 os.closerange(0, 1024)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 signal.pause()
