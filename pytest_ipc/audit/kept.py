@@ -33,6 +33,7 @@ _OBJECTS = (
     "asyncio.events:_event_loop_policy._local._loop._ssock",
     "asyncio.events:_event_loop_policy._local._loop._csock",
     "tqdm.std:tqdm.monitor",
+    "pytest_ipc.kernel.trace:_memory.obj",  # in which children write down the calls of a clause
     "twisted.internet.reactor:_poller",
     "twisted.internet.reactor:waker.i",
     "twisted.internet.reactor:waker.o",

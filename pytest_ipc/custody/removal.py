@@ -26,17 +26,15 @@ class Swept:
     """
 
     def __init__(self, removed: Sequence[str] = (), left: Sequence[str] = (), refused: Sequence[str] = ()) -> None:
-        self.removed = list(removed)
-        self.left = list(left)
-        self.refused = list(refused)
+        self.removed: list[str] = list(removed)
+        self.left: list[str] = list(left)
+        self.refused: list[str] = list(refused)
         self.places: list[str] = []
         self.by_run: dict[str, tuple[list[str], list[str]]] = {}
         self.ledgers: set[Identity] = set()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Swept) and self._objects() == other._objects()
-
-    __hash__ = None  # type: ignore[assignment] # it changes
 
     def __repr__(self) -> str:
         return f"Swept{self._objects()}"

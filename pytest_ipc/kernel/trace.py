@@ -50,8 +50,9 @@ class Event(NamedTuple):
 
 class _Trace:
     def __init__(self, watcher: libc.Watcher) -> None:
-        self.watcher = watcher
-        self.owner = _Here.pid = os.getpid()
+        self.watcher: libc.Watcher = watcher
+        self.owner: int = os.getpid()
+        _Here.pid = self.owner
         self.events: list[Event] = []
         self.sizes: dict[int, int] = {}  # of semaphore sets, by id
 

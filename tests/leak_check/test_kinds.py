@@ -222,3 +222,16 @@ def test_objects_of_wider_scopes_of_ours_are_no_leaks(audited):
 def test_it_says_what_it_cannot_see(audited):
     found = audited("def test_one(ipc): assert False")
     assert "could not look at posix-mq: the file system of message queues is not mounted" in found.output
+
+
+def test_the_trace_of_a_clause_is_not_charged_to_it(audited):
+    source = """
+    from pytest_ipc import clause
+
+    @clause("own.pipe", "pipe(2)", "DESCRIPTION", level="linux")
+    def test_clause(ipc):
+        'A pipe can be made.'
+        ipc.pipe()
+    """
+    found = audited(source, "--ipc-leaks=error")
+    assert found.outcomes == {"test_clause": "passed"}, found.output
