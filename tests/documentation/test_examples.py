@@ -70,18 +70,18 @@ def test_examples_of_a_page_work(path, tmp_path, run):
 
 
 def test_guides_without_an_example_are_few():
-    """A guide without an example that runs is about other systems: containers, CI services, virtual machines; or about time."""
+    """A guide without an example that runs is about other systems (containers, CI, virtual machines), or about time."""
     without = {page.stem for page in PAGES if page not in WITH_EXAMPLES}
     assert without <= WITHOUT_EXAMPLES
 
 
 WITHOUT_EXAMPLES = {
+    "bisect-a-kernel",
     "containers",
-    "measure-a-runtime",
     "gitlab-and-jenkins",
+    "measure-a-runtime",
     "runner-matrix",
     "verify-a-runtime",
-    "bisect-a-kernel",
 }
 
 
