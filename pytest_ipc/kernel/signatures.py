@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 from ..unpatched import fcntl, os, signal
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 # Kinds of values that a call gives and a later one takes; they differ between two runs.
 GIVEN = frozenset({"fd", "msqid", "semid", "shmid", "pid", "addr", "sem"})
 

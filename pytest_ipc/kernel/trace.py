@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from ..unpatched import json, os, time
 from . import libc
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 # An integer, None for a null pointer, or an object: {"bytes": text in Latin-1}, {"array": […]}, {"struct": name, …},
 # {"int": number} for a pointer to one, {"out": kind} for what a call did not write, {"at": address} for other memory.
 Value = Any

@@ -13,6 +13,8 @@ from .errnos import errno_name
 from .signatures import Kind, command_kind, flag_names, names_of, signature
 from .trace import NOT_RETURNED, Event, Value
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 _LONGEST = 1 << 20  # bytes read of one argument
 _RECENT = 20  # events as text
 
