@@ -29,8 +29,8 @@ PLACES = (KERNEL, RESOURCE, KIND, INTERFACE, SUITE, MANUAL)
 NO_MECHANISM = {"ipc", "ipc_class", "ipc_module", "ipc_package", "ipc_session", "fork", "spawn"}
 # Objects that end with the last process that has them, so that nothing has to remove them.
 WITHOUT_RECORD = {"pipe", "eventfd", "timerfd", "futex", "signals", "ipc_namespace", "two_hosts"}
-# The kernel's modules that mechanisms share: waits, times, C types.
-SHARED = {"ipc", "libc", "process", "times", "waiting"}
+# The kernel's modules that mechanisms share: waits, times, C types, Python's own calls on record.
+SHARED = {"ipc", "libc", "process", "recorded", "times", "waiting"}
 
 
 def parsed(path: Path) -> ast.Module:

@@ -260,17 +260,19 @@ def use_detector(detector: Detector) -> None:
     assert_type(detector.kind, str)
     assert_type(detector.settles, bool)
     assert_type(detector.place, str)
+    assert_type(detector.outlasts, bool)
     before = after = detector.snapshot()
     for key in detector.differences(before, after):
         assert_type(detector.describe(key, before, after), str)
         assert_type(detector.remedy(key, before, after), str)
         assert_type(detector.restore(key, before, after), bool)
+        assert_type(detector.is_held(key, after), bool)
         print(detector.is_owned, detector.proof)  # whose arguments the plugin makes
 
 
 def use_leak(leak: Leak) -> None:
     assert_type((leak.kind, leak.what, leak.proof, leak.remedy), tuple[str, str, str, str])
-    assert_type(leak.is_proved, bool)
+    assert_type((leak.is_proved, leak.is_held), tuple[bool, bool])
     leak.key  # noqa: B018 - any hashable
 
 

@@ -104,15 +104,19 @@ def test_notification_of_more_than_a_number_is_not_measured(mechanism):
 
 
 def test_signals_are_blocked_only_during_the_measurement():
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    mechanism = next(mechanism for mechanism in MECHANISMS if mechanism.id == "signal")
-    with ExitStack() as undo, scope() as ipc:
-        channel = mechanism.opening(Setting(ipc, undo, b"a"))
-        channel.started(os.getpid())
-        channel.ours.send()  # nobody takes it: it would kill this process when it is no longer blocked
-        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) != before
-    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
-    assert not signal.sigpending()
+    def measure() -> None:  # in a child, as it has one thread: another one could take the signal, and die of it
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        mechanism = next(mechanism for mechanism in MECHANISMS if mechanism.id == "signal")
+        with ExitStack() as undo, scope() as ipc:
+            channel = mechanism.opening(Setting(ipc, undo, b"a"))
+            channel.started(os.getpid())
+            channel.ours.send()  # nobody takes it: it would kill this process when it is no longer blocked
+            assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) != before
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
+        assert not signal.sigpending()
+
+    with scope() as ipc:
+        ipc.fork(measure).result()
 
 
 def test_a_message_beyond_a_limit_is_sent_in_pieces():
