@@ -8,7 +8,7 @@ from ctypes import addressof, c_int
 from errno import EAGAIN, EINVAL
 from os import O_CLOEXEC, O_NONBLOCK
 from select import select
-from signal import SIG_UNBLOCK, SIGKILL, SIGTERM, SIGUSR1, pause, pthread_sigmask, signal
+from signal import SIG_BLOCK, SIGKILL, SIGTERM, SIGUSR1, pause, pthread_sigmask, sigwait
 from threading import Event, Thread
 
 import pytest
@@ -86,19 +86,15 @@ def test_signal_is_sent_when_parent_ends(fork, pipe):
     """The parent death signal is sent when the parent ends, and not before."""
     wakeup, gate = pipe(flags=O_NONBLOCK | O_CLOEXEC), pipe()
 
-    def caught(*_: object) -> None:
-        os.write(wakeup.write_fd, b"caught")
-        os._exit(0)
-
     def parent() -> None:
         ready, go = os.pipe()
         if os.fork() == 0:
-            signal(SIGUSR1, caught)
-            pthread_sigmask(SIG_UNBLOCK, {SIGUSR1})
+            pthread_sigmask(SIG_BLOCK, {SIGUSR1})  # a handler before pause() would leave it asleep
             prctl(PR_SET_PDEATHSIG, SIGUSR1)
             os.write(go, b"r")
-            while True:
-                pause()
+            sigwait({SIGUSR1})
+            os.write(wakeup.write_fd, b"caught")
+            os._exit(0)
         os.read(ready, 1)
         gate.read(1, timeout=None)
         os._exit(0)
