@@ -80,8 +80,8 @@ def page() -> str:
         ".SH COMMANDS",
     ]
     # The only positional argument of the command is the table of subcommands.
-    (commands,) = (action for action in every if isinstance(action.choices, dict))
-    for name, parser in commands.choices.items():  # type: ignore[union-attr]
+    (commands,) = (action.choices for action in every if isinstance(action.choices, dict))
+    for name, parser in commands.items():
         lines += command(name, parser)
     return "\n".join(lines) + "\n" + FILES
 

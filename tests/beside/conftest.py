@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -70,7 +71,11 @@ class Outcome:
         assert len(rows) >= tests, self.output
         for segment, pid in rows:
             assert segment not in {row.shmid for row in sysvipc_shm() or ()}, self.output
-            assert Deadline(10).until(lambda pid=pid: process_state(pid) is None), self.output  # type: ignore[misc]
+            assert Deadline(10).until(partial(_has_ended, pid)), self.output
+
+
+def _has_ended(pid: int) -> bool:
+    return process_state(pid) is None
 
 
 @pytest.fixture
