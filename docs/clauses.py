@@ -2,8 +2,9 @@
 
     python docs/clauses.py [--check]
 
-The clauses are read from the suite. inventory.tsv, an older list of documented sentences, has the coverage: `id`,
-`ltp`, `gvisor`, and `stands`, the other ids of the sentence in the suite, or the reason that it has none. With --check
+The clauses are read from the suite. inventory.tsv has the coverage of each documented sentence, as found by reading
+the sources of both suites at COMPARED: `id`, of a clause or of a sentence with several, `ltp` and `gvisor`, a key of
+COVERED, and `stands`, the clauses of the sentence if they have other ids, or the reason that it has none. With --check
 nothing is written; the exit status is 1 if the page is not up to date.
 """
 
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from pytest_ipc.verdict.manual import RELEASE
 HERE = Path(__file__).parent
 PAGE = HERE / "clauses.md"
 COVERED = {"y": "yes", "p": "in part", "n": "no", "O": "Open POSIX tests", "": "?"}
+COMPARED = "LTP 695827725 of 2026-08-20 and gVisor 3c5eee17d of 2026-08-21"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,27 @@ def inventory() -> list[Sentence]:
     return found
 
 
+def neither(clauses: Iterable[suite.ClauseTest], covered: Mapping[str, Sentence]) -> int:
+    """Return the number of clauses that both suites do not cover, not even in part."""
+    found = [covered[clause.id] for clause in clauses if clause.id in covered]
+    return sum(sentence.ltp == sentence.gvisor == "n" for sentence in found)
+
+
+def totals(by_mechanism: Mapping[str, Sequence[suite.ClauseTest]], covered: Mapping[str, Sentence]) -> list[str]:
+    """Return the lines of the table of mechanisms: how many clauses each suite covers, and how many neither covers."""
+    lines = [
+        "| mechanism | clauses | LTP | LTP in part | gVisor | gVisor in part | neither |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    everything = [clause for those in by_mechanism.values() for clause in those]
+    for name, those in [*sorted(by_mechanism.items()), ("all", everything)]:
+        found = [covered[clause.id] for clause in those if clause.id in covered]
+        ltp, gvisor = Counter(sentence.ltp for sentence in found), Counter(sentence.gvisor for sentence in found)
+        facts = (len(those), ltp["y"] + ltp["O"], ltp["p"], gvisor["y"], gvisor["p"], neither(those, covered))
+        lines.append(f"| {name} | {' | '.join(map(str, facts))} |")
+    return [*lines, ""]
+
+
 def page() -> str:
     """Return the page's text."""
     clauses = suite.clauses(suite.location())
@@ -54,15 +78,18 @@ def page() -> str:
     by_mechanism: dict[str, list[suite.ClauseTest]] = defaultdict(list)
     for clause in clauses:
         by_mechanism[clause.mechanism].append(clause)
-    neither = sum(
-        id in covered and covered[id].ltp == covered[id].gvisor == "n" for id in (clause.id for clause in clauses)
+    uncompared = sum(
+        clause.id not in covered or "" in (covered[clause.id].ltp, covered[clause.id].gvisor) for clause in clauses
     )
     lines = [
         "# The clauses",
         "",
         f"{len(clauses)} clauses, each with a sentence of a manual page, a test and a verdict. The last two",
-        "columns show whether the Linux Test Project and gVisor's tests cover the sentence, as far as compared;",
-        f"neither covers {neither} of them, and {sum(clause.id not in covered for clause in clauses)} are uncompared.",
+        "columns show whether the Linux Test Project and gVisor's tests (test/syscalls/linux) cover the sentence:",
+        "`yes` if a test asserts it, `in part` if a test asserts a part of it, `no` if none does, `Open POSIX tests`",
+        "if in LTP only its copy of the Open POSIX Test Suite does, `?` if that is not established. They were read in",
+        f"{COMPARED}.",
+        f"Neither covers {neither(clauses, covered)} of the clauses, and {uncompared} are uncompared.",
         "",
         f"They are read in {RELEASE}, unless another document is named. The level is that of the promise: `posix` for",
         "every conforming system, `linux` for the kernel, `glibc` for that libc; `since` is the kernel or libc that",
@@ -70,6 +97,7 @@ def page() -> str:
         "",
         "`pytest-ipc check NAME` runs the clauses of a mechanism, of one id, or of a pattern of ids.",
         "",
+        *totals(by_mechanism, covered),
     ]
     for mechanism, those in sorted(by_mechanism.items()):
         lines += [
