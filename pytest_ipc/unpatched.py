@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import select as select
     import signal as signal
     import socket as socket
+    import subprocess as subprocess
     import time as time
 else:
     import os  # before genericpath, which it imports: in the other order the imports are circular on Python 3.13
@@ -94,8 +95,23 @@ else:
     sys.meta_path.insert(0, _OurModules)
 
     def __getattr__(name: str) -> ModuleType:
-        if name != "socket":  # the one that pytest does not load itself
+        # Modules that pytest does not load itself.
+        made = {"socket": _own_socket, "subprocess": _own_subprocess}
+        if name not in made:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = own = made[name]()
+        return own
+
+    def _own_subprocess() -> ModuleType:
+        spec = PathFinder.find_spec("subprocess")
+        own = module_from_spec(spec)
+        spec.loader.exec_module(own)
+        own.__name__ = f"{__name__}.subprocess"
+        modules = {"fcntl": fcntl, "io": io, "os": os, "select": select, "signal": signal, "time": time}
+        vars(own).update((each, copy) for each, copy in modules.items() if each in vars(own))
+        return own
+
+    def _own_socket() -> ModuleType:
         import _socket
         import socket
 
@@ -112,5 +128,4 @@ else:
             )
 
         own.socketpair = socketpair
-        globals()["socket"] = own
         return own

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
-from functools import cache
+from contextlib import contextmanager, suppress
+from functools import cache, partial
 from typing import NamedTuple
 
 from ..unpatched import io, os, signal
-from .cleanup import failures_ignored
+from .cleanup import failures_ignored, finish
 from .identity import has_ended, start_offset
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "lists_children",
     "mark_of",
     "mark_self",
+    "marked",
     "nothing_missed",
     "processes",
     "row_of",
@@ -157,13 +158,39 @@ def mark_of(pid: int | str) -> int:
 def mark_self() -> None:
     """Give this new child the mark after its parent's; its descendants inherit it."""
     with suppress(OSError, ValueError):  # no /proc, or no core dumps in this kernel: the mark is one proof of several
-        fd = os.open("/proc/self/coredump_filter", os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(_FILTER, os.O_RDWR | os.O_CLOEXEC)
         try:
-            before = int(os.read(fd, 64), 16)
-            mark = (before >> _SHIFT & _MARKS) % 3 + 1
-            os.write(fd, b"%#x" % (before & ~(_MARKS << _SHIFT) | mark << _SHIFT))
+            os.write(fd, _with_next_mark(os.read(fd, 64)))
         finally:
             os.close(fd)
+
+
+_FILTER = "/proc/self/coredump_filter"
+
+
+def _with_next_mark(filter: bytes) -> bytes:
+    before = int(filter, 16)
+    mark = (before >> _SHIFT & _MARKS) % 3 + 1
+    return b"%#x" % (before & ~(_MARKS << _SHIFT) | mark << _SHIFT)
+
+
+@contextmanager
+def marked() -> Iterator[None]:
+    """Give this process the mark of a child within the block, for a child that cannot mark itself."""
+    fd, before = None, b""
+    try:
+        with suppress(OSError, ValueError):  # as above
+            fd = os.open(_FILTER, os.O_RDWR | os.O_CLOEXEC)
+            before = os.read(fd, 64)
+            os.write(fd, _with_next_mark(before))
+        yield
+    finally:
+        if fd is not None:
+            try:
+                if before:
+                    finish(partial(os.write, fd, b"0x" + before.strip()))
+            finally:
+                os.close(fd)
 
 
 def is_reaper(pid: int) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import stat
 from contextlib import suppress
-from errno import EPERM
+from errno import EEXIST, ENOTEMPTY, EPERM
 
 from ..unpatched import os
 from .cleanup import failures_ignored
@@ -71,8 +71,13 @@ def remove_folder(fd: int, path: str) -> None:
         above = os.open("..", HOLD | os.O_DIRECTORY, dir_fd=fd)
         try:
             if same_entry(above, name, identity_of(os.fstat(fd))):
-                _clear(fd)
-                os.rmdir(name, dir_fd=above)
+                try:
+                    os.rmdir(name, dir_fd=above)  # nearly always it is empty by now: no need to list it
+                except OSError as error:
+                    if error.errno not in (ENOTEMPTY, EEXIST):
+                        raise
+                    _clear(fd)
+                    os.rmdir(name, dir_fd=above)
         finally:
             os.close(above)
 

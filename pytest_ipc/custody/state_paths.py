@@ -111,7 +111,7 @@ def _candidates() -> list[str]:
 
 def temp_folder() -> str:
     """Return tempfile.gettempdir(), found without its trial file, which a kill would leave behind."""
-    return next(_temp_folders(), os.getcwd())
+    return next(_temp_folders(), None) or os.getcwd()  # which may have been removed
 
 
 def _temp_folders() -> Iterator[str]:

@@ -9,7 +9,14 @@ from stat import S_ISDIR, S_ISREG
 from ..printable import plain
 from ..unpatched import io, os
 
-__all__ = ["Argument", "checked_command", "checked_descriptors", "checked_directory", "checked_environment", "why"]
+__all__ = [
+    "Argument",
+    "checked_command",
+    "checked_descriptors",
+    "checked_directory",
+    "checked_environment",
+    "execution_error",
+]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
@@ -76,15 +83,23 @@ def _text(value: Argument, what: str) -> str:
     return text
 
 
-def why(code: int, words: Sequence[str], env: Mapping[str, str] | None, cwd: str | None) -> str:
+def execution_error(call: str, code: int, words: Sequence[str], env: Mapping[str, str], cwd: str | None) -> OSError:
+    """Return the error of a program that could not be executed: *call* failed with the errno *code*."""
+    error = OSError(code, f"{call}: {os.strerror(code)}", cwd if call == "chdir to cwd" else words[0])
+    if call == "execve" and (reason := _why(code, words, env, cwd)):
+        error.add_note(reason)
+    return error
+
+
+def _why(code: int, words: Sequence[str], env: Mapping[str, str], cwd: str | None) -> str:
     """Return why execve(2) of *words* in *cwd* fails with the errno *code*, for people; "" if nothing is known."""
     program = words[0]
     if code == E2BIG:
-        given = [*words, *(f"{name}={value}" for name, value in (os.environ if env is None else env).items())]
+        given = [*words, *(f"{name}={value}" for name, value in env.items())]
         size = sum(len(os.fsencode(word)) + 1 for word in given)
         return f"arguments and environment have {size} bytes; each may have 131,071, all a quarter of RLIMIT_STACK"
     if "/" not in program:
-        path = os.pathsep.join(os.get_exec_path(None if env is None else dict(env)))
+        path = os.pathsep.join(os.get_exec_path(env))
         return plain(f"{program} is not in PATH, which is {path}") if code == ENOENT else ""
     program = os.path.join(cwd or "", program)
     try:

@@ -1,20 +1,29 @@
-"""The execution of a program in a forked child: from fork(2) to execve(2), whose errors the parent raises."""
+"""The execution of a program, in a child that is started for it, to the success of execve(2), whose errors are raised.
+
+A child that shares this process's memory until then (vfork.py) starts quickest. Where that is impossible, the child is
+forked, and prepares itself.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
+from typing import TypeAlias
 
+from ..custody.cleanup import finish
 from ..kernel.memfile import memory_file, put_high
 from ..kernel.waiting import Deadline
 from ..resource import close_all
 from ..unpatched import os, select, signal
-from . import history
-from .arguments import why
-from .child import Child, ChildDied
+from . import child_report
+from .arguments import execution_error
+from .child import fork_child
 from .inheritance import possible_descriptors
 from .observe import Observed
-from .output import Output
+from .output import Output, pass_all_on
+from .started import ChildDied, Start, StartedProcess, start_process
+from .vfork import can_share_memory, start_program
 
 __all__ = ["PIPE", "ExecutedChild", "launch"]
 
@@ -24,19 +33,22 @@ PIPE = -1  # subprocess.PIPE
 # Seconds in which execve(2) must have succeeded or failed; it blocks only on a file system that does not respond.
 _EXEC = 60.0
 
+# Arguments, environment, working directory, standard streams, descriptors to pass, and whether signals are reset.
+Execution: TypeAlias = tuple[
+    tuple[str, ...], Mapping[str, str], str | None, tuple[int, int, int], tuple[int, ...], bool
+]
 
-class ExecutedChild(Child[None]):
-    """The child that executes the program."""
 
-    outputs: Sequence[Output] = ()  # its standard output and standard error, once it runs
+class ExecutedChild(StartedProcess):
+    """The child that executes the program; `outputs` are its standard output and standard error."""
 
-    def _has_ended(self) -> bool:
-        for output in self.outputs:
-            output.trim()
-        return super()._has_ended()
+    def __init__(self, start: Start, name: str, files: list[int], others: Sequence[int] = ()) -> None:
+        self._files = files
+        self.outputs = [Output(fd) for fd in files]
+        super().__init__(start, name, others, self.outputs, False, None)
 
-    def _ending(self) -> str:
-        return self._leader.ending()
+    def __repr__(self) -> str:
+        return f"<program {self.pid} ({self.name})>"
 
     def observed(self) -> Observed:
         """Return the observer of this process."""
@@ -52,18 +64,38 @@ class ExecutedChild(Child[None]):
 
     def said(self) -> str:
         """Return the output of the program for an error message."""
-        return self._said()
-
-    def raise_failure(self) -> None:
-        """Raise the error from before execve(2) that the child reported."""
-        self._report_of_end()
-
-    def _said(self) -> str:
         said = ""
         for name, output in zip(("output", "error output"), self.outputs, strict=False):
             if text := output.shown():
                 said += f"\nits {name} was:\n{text}"
-        return said or super()._said()
+        return said
+
+    def pass_output_on(self) -> None:
+        """Write its new output to the standard streams of this process, so that the test's report shows it."""
+        pass_all_on(self.outputs)
+
+    def close_outputs(self) -> None:
+        """Close the files of its output, which stay open when it is closed. Harmless when repeated."""
+        self.outputs.clear()
+        close_all(self._files)
+
+    def close_after_start(self, files: Sequence[int]) -> None:
+        """Close *files*, which were of use until the program ran."""
+        self._fds = [fd for fd in self._fds if fd not in files]
+        close_all(list(files))
+
+    def all_descriptors(self) -> list[int]:
+        """Return the descriptors of its files and its pidfd."""
+        return [*self._files, *super().all_descriptors()]
+
+    def _readable(self) -> bool:
+        return bool(self.outputs)
+
+    def _said(self) -> str:
+        return self.said()
+
+    def _pass_output_on(self) -> None:
+        self.pass_output_on()
 
 
 def launch(
@@ -74,38 +106,73 @@ def launch(
     pass_fds: tuple[int, ...],
     *,
     default_signals: bool,
-) -> tuple[ExecutedChild, list[int], int | None]:
+) -> tuple[ExecutedChild, int | None]:
     """Start a program as Program.start() does. Raises OSError with the errno of execve(2) or chdir(2).
 
-    Return its process, the memory files of its output, and the descriptor of its standard input if that is a pipe.
+    Return its process, and the descriptor of its standard input if that is a pipe.
     """
     __tracebackhide__ = True
-    # The child is closed last: the search for its descendants needs descriptors, and there may be no others.
-    with ExitStack() as started, ExitStack() as failed, ExitStack() as handed:
-        output: list[int] = []
-        failed.callback(close_all, output)
-        for name in ("stdout", "stderr"):
-            output.append(memory_file(f"pytest-ipc-{name}"))  # noqa: PERF401 - each is closed if the next fails
+    environment = dict(os.environ if env is None else env)
+    with ExitStack() as failed, ExitStack() as handed:
+        outputs: list[int] = []
+        failed.callback(close_all, outputs)
+        for stream in ("stdout", "stderr"):
+            outputs.append(memory_file(f"pytest-ipc-{stream}"))  # noqa: PERF401 - each is closed if the next fails
         source, own = _stdin(stdin, handed, failed)
-        answer, error = map(put_high, os.pipe2(os.O_CLOEXEC))
-        failed.callback(os.close, answer)
+        streams = (source, outputs[0], outputs[1])
+        run = (words, environment, cwd, streams, pass_fds, default_signals)
+        if can_share_memory(streams, pass_fds, default_signals=default_signals):
+            started = start_process(lambda tag: start_program(tag, *run), outputs)
+            child = _owned(started, words, outputs)
+        else:
+            child = _fork(run, outputs)
+        failed.pop_all()
+    return child, own
+
+
+def _owned(start: Start, words: Sequence[str], outputs: list[int], others: Sequence[int] = ()) -> ExecutedChild:
+    """Return the process as an object, which owns *outputs* from now on."""
+    child = ExecutedChild(start, os.path.basename(words[0]), outputs.copy(), others)
+    outputs.clear()
+    return child
+
+
+def _fork(run: Execution, outputs: list[int]) -> ExecutedChild:
+    """Start the program in a forked child, and wait until it runs. Raises OSError."""
+    words, env, cwd, streams, pass_fds, _ = run
+    answer, error = map(put_high, os.pipe2(os.O_CLOEXEC))
+    with ExitStack() as reader:
+        reader.callback(os.close, answer)
         with ExitStack() as writer:
             writer.callback(os.close, error)
-            child = ExecutedChild.start(
-                _execute,
-                (words, env, cwd, (source, *output), pass_fds, default_signals, error),
-                keep=frozenset({source, error, *output, *pass_fds}),
-            )
-            assert isinstance(child, ExecutedChild)
-            started.callback(child.close)
-        child.name = os.path.basename(words[0])
-        history.started(child.pid, child.name)
-        _raise_failure(child, answer, words, env, cwd)
-        child.outputs = [Output(fd) for fd in output]
-        started.pop_all()
-        failed.pop_all()
-        os.close(answer)
-    return child, output, own
+            keep = frozenset({error, *streams, *pass_fds})
+            start, report, output = fork_child(partial(_execute, *run, error), keep)
+            child = _owned(start, words, outputs, [report, output])
+        try:
+            _await_execution(child, answer, report, words, env, cwd)
+        except BaseException:
+            # The child is closed last: the search for its descendants needs descriptors, and there may be no others.
+            finish(reader.close, child.close, child.close_outputs)
+            raise
+    child.close_after_start([report, output])
+    return child
+
+
+def _await_execution(
+    child: ExecutedChild, answer: int, report: int, words: Sequence[str], env: Mapping[str, str], cwd: str | None
+) -> None:
+    """Wait until the program runs; raise the error that prevented it."""
+    poll = select.poll()
+    poll.register(answer, select.POLLIN)
+    deadline = Deadline(_EXEC)
+    while not poll.poll(deadline.left_ms):
+        if deadline.passed:
+            raise TimeoutError(f"{words[0]!r} could not be executed within {_EXEC} s; {child.now()}")
+    if error := os.read(answer, 64):
+        call, _, code = error.decode().partition(":")
+        raise execution_error(call, int(code), words, env, cwd)
+    if raised := child_report.read(report).error:
+        raise raised
 
 
 def _stdin(stdin: bytes | int | None, handed: ExitStack, failed: ExitStack) -> tuple[int, int | None]:
@@ -127,29 +194,9 @@ def _stdin(stdin: bytes | int | None, handed: ExitStack, failed: ExitStack) -> t
     return source, own
 
 
-def _raise_failure(
-    child: ExecutedChild, answer: int, words: Sequence[str], env: Mapping[str, str] | None, cwd: str | None
-) -> None:
-    """Wait until the program runs; raise the error that prevented it."""
-    poll = select.poll()
-    poll.register(answer, select.POLLIN)
-    deadline = Deadline(_EXEC)
-    while not poll.poll(deadline.left_ms):
-        if deadline.passed:
-            raise TimeoutError(f"{words[0]!r} could not be executed within {_EXEC} s; {child.now()}")
-    if error := os.read(answer, 64):
-        call, _, code = error.decode().partition(":")
-        errno = int(code)
-        failure = OSError(errno, f"{call}: {os.strerror(errno)}", cwd if call == "chdir to cwd" else words[0])
-        if call == "execve" and (reason := why(errno, words, env, cwd)):
-            failure.add_note(reason)
-        raise failure
-    child.raise_failure()
-
-
 def _execute(
     words: tuple[str, ...],
-    env: Mapping[str, str] | None,
+    env: Mapping[str, str],
     cwd: str | None,
     streams: tuple[int, int, int],
     pass_fds: tuple[int, ...],
@@ -173,7 +220,7 @@ def _execute(
             failing = "chdir to cwd"
             os.chdir(cwd)
         failing = "execve"
-        os.execvpe(words[0], list(words), dict(os.environ if env is None else env))
+        os.execvpe(words[0], list(words), env)
     except OSError as failure:
         os.write(error, f"{failing}:{failure.errno}".encode())
         os._exit(127)

@@ -1,4 +1,4 @@
-"""The descriptors that a forked child keeps: all open ones, as after fork(2), except the pipes of the test runner.
+"""What of this process is the test runner's: its pipes, which a forked child does not keep, and its threads.
 
 A child that holds a pipe of the runner keeps its reader waiting: the controller of a dead pytest-xdist worker, or a
 shell that reads pytest's output. The pipes and sockets that are open when the plugin is loaded are the runner's:
@@ -10,21 +10,38 @@ multiprocessing) refer to by number.
 from __future__ import annotations
 
 import stat
+from _thread import get_native_id
 from collections.abc import Collection, Iterator
 
 from ..unpatched import os
 
-__all__ = ["close_runners", "note_runners", "possible_descriptors"]
+__all__ = ["close_runners", "has_threads_of_tests", "note_runners", "possible_descriptors"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 # By device and inode number: pipes and sockets that were open when the plugin was loaded.
 _runners: set[tuple[int, int]] = set()
+# The ids of the threads that ran then, such as execnet's.
+_threads: set[str] = set()
 
 
 def note_runners() -> None:
-    """Note the runner's pipes and sockets: all that are open now."""
+    """Note the runner's pipes, sockets and threads: all that there are now."""
     _runners.update(identity for _, identity in _streams())
+    _threads.update(_thread_ids())
+
+
+def has_threads_of_tests() -> bool:
+    """Return whether this process has, or may have, threads beside this one and those of the runner."""
+    found = set(_thread_ids())
+    return not found or bool(found - _threads - {str(get_native_id())})
+
+
+def _thread_ids() -> list[str]:
+    try:
+        return os.listdir("/proc/self/task")
+    except OSError:  # without /proc
+        return []
 
 
 def close_runners(keep: Collection[int] = ()) -> None:

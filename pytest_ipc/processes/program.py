@@ -26,7 +26,6 @@ from .arguments import (
 )
 from .execution import PIPE, ExecutedChild, launch
 from .observe import IpcUse, MemoryMap, Observed, check_callable, wait_until
-from .output import pass_all_on
 
 if TYPE_CHECKING:
     from ..custody.scope import Scope
@@ -51,7 +50,6 @@ class Program(Resource):
         self,
         child: ExecutedChild,
         argv: tuple[str, ...],
-        files: list[int],
         stdin: int | None,
         may_fail: bool,
         scope: Scope | None,
@@ -60,7 +58,6 @@ class Program(Resource):
         self.argv = argv
         self.pid: int = child.pid
         self.pidfd: int | None = child.pidfd
-        self._files = files  # stdout, stderr
         self._has_stdin = stdin is not None
         self._stdin = [] if stdin is None else [stdin]
         self._observed = child.observed()
@@ -99,15 +96,15 @@ class Program(Resource):
             raise ValueError(f"signals must be 'default' or 'inherit', not {signals!r}")
         if stdin is not None and stdin != PIPE and not isinstance(stdin, bytes):
             raise TypeError(f"stdin must be bytes, subprocess.PIPE or None, not {stdin!r}")
-        child, output, own = launch(words, environment, directory, stdin, passed, default_signals=signals == "default")
+        child, own = launch(words, environment, directory, stdin, passed, default_signals=signals == "default")
         try:
-            return cls(child, words, output, own, may_fail, scope)
+            return cls(child, words, own, may_fail, scope)
         except BaseException:
-            finish(child.close, partial(close_all, [*output, *([] if own is None else [own])]))
+            finish(child.close, child.close_outputs, partial(close_all, [] if own is None else [own]))
             raise
 
     def __repr__(self) -> str:
-        return f"<program {self.pid} ({self._child.name})>"
+        return repr(self._child)
 
     @property
     def alive(self) -> bool:
@@ -168,7 +165,7 @@ class Program(Resource):
         __tracebackhide__ = True
         self._usable()
         status = self._child.status if self._child.closed else self._child.wait(timeout=timeout)
-        self._pass_output_on()
+        self._child.pass_output_on()
         return status
 
     async def wait_async(self, *, timeout: Timeout = DEFAULT) -> int | None:
@@ -278,7 +275,7 @@ class Program(Resource):
         with suppress(TimeoutError):  # it did not end in time, and is killed
             return self.wait(timeout=grace)
         self._child.close()
-        self._pass_output_on()
+        self._child.pass_output_on()
         return self._child.status
 
     def children(self) -> list[Observed]:
@@ -303,7 +300,7 @@ class Program(Resource):
 
     def all_descriptors(self) -> list[int]:
         """Return the descriptors of its streams, and those of the child that became it."""
-        return [*self._files, *self._stdin, *self._child.all_descriptors()]
+        return [*self._stdin, *self._child.all_descriptors()]
 
     def _end(self) -> None:
         """Kill it and its descendants, and reap it."""
@@ -313,11 +310,6 @@ class Program(Resource):
         finish(
             self._child.close,
             self.close_stdin,
-            self._pass_output_on,
-            partial(close_all, self._files),
+            self._child.pass_output_on,
+            self._child.close_outputs,
         )
-
-    def _pass_output_on(self) -> None:
-        """Write its output to this process's standard streams, so that the test's report shows it."""
-        if self._files:
-            pass_all_on(self._child.outputs)

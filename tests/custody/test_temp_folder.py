@@ -96,3 +96,19 @@ def test_reused_descriptor_is_not_used(tmp_path):
     for fd in held:
         assert os.path.samestat(os.fstat(fd), beside.stat()), "it is the test's own now"
         os.close(fd)
+
+
+def test_the_working_directory_may_have_been_removed(program):
+    program(
+        """
+import os, tempfile
+import pytest_ipc
+gone = tempfile.mkdtemp()
+os.chdir(gone)
+os.rmdir(gone)
+with pytest_ipc.scope() as ipc:
+    with ipc.fifo(), ipc.mapped_file(1), ipc.file_lock(), ipc.sysv_shm(1), ipc.posix_shm(1), ipc.posix_sem():
+        assert ipc.fork(os.getpid).result(timeout=60)
+        assert ipc.spawn(["true"]).wait(timeout=60) == 0
+"""
+    )

@@ -96,6 +96,8 @@ for module, name in ((child, "fork"), (leader, "pidfd_open"), (unpatched.fcntl, 
     setattr(module, name, failing(getattr(module, name)))
 
 failures = []
+if sys.argv[4] == "forked":  # a program is started by fork(2) in a process with threads
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
 
 def relieve(failed):
     global reached, fail_at
@@ -124,10 +126,13 @@ def test_no_descriptor_is_free(program, how):
     assert int(program(LIMITED, how).stdout.splitlines()[-1].lstrip("x")) > 2
 
 
-@pytest.mark.parametrize("side", ["parent", "child"])
+PLACES = [("parent", "shared"), ("parent", "forked"), ("child", "forked")]
+
+
+@pytest.mark.parametrize(("side", "memory"), PLACES, ids=map(" ".join, PLACES))
 @pytest.mark.parametrize(("how", "code"), list(zip(HOW, CODES, strict=True)))
-def test_each_call_fails_once(program, how, code, side):
-    *_, last = program(INJECTED, how, code, side).stdout.splitlines()
+def test_each_call_fails_once(program, how, code, side, memory):
+    *_, last = program(INJECTED, how, code, side, memory).stdout.splitlines()
     tried, failed = map(int, last.lstrip("x").split())
     assert tried > 8
     assert failed > 3

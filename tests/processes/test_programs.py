@@ -254,7 +254,7 @@ def test_a_longer_output_is_complete_at_both_ends(spawn):
 
 
 def used(program: Program) -> int:
-    return os.fstat(program._files[0]).st_blocks * 512
+    return os.fstat(program._child._files[0]).st_blocks * 512
 
 
 def test_a_flood_ends_in_the_report(pytester):
@@ -266,7 +266,7 @@ def test_a_flood_ends_in_the_report(pytester):
         def test_it(ipc):
             program = ipc.spawn(["yes"])
             loud = ipc.fork(os.execvp, "yes", ["yes"])
-            for each in (program._files[0], loud._output._fd):
+            for each in (program._child._files[0], loud._output._fd):
                 ipc.wait_until(lambda: os.fstat(each).st_size > 500_000_000, timeout=100)
             assert False
         """

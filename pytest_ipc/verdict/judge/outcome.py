@@ -178,7 +178,7 @@ def _untested(need: Need, detail: str) -> Verdict:
 
 
 def _is_child_died(error: BaseException) -> bool:
-    from ...processes.child import ChildDied
+    from ...processes.started import ChildDied
 
     return isinstance(error, ChildDied)
 
