@@ -8,8 +8,9 @@ from pathlib import Path
 
 from . import markdown
 from .chart import draw
+from .reasons import REASONS
 from .results import Results
-from .table import SERIES
+from .table import SERIES, find
 
 __all__ = ["write"]
 
@@ -24,6 +25,14 @@ is, and that by the clock is not clearly more; it is not clear if the interval o
 {machine}
 
 {rows}"""
+
+_MISSED = """
+## Missed goals
+
+Why a goal is missed, from the profile of the row:
+
+{reasons}
+"""
 
 _GROWTH = """
 ## Growth
@@ -42,6 +51,14 @@ def write(path: Path, results: Results, metadata: Mapping[str, str | int | float
         machine=textwrap.fill(markdown.machine(metadata), 120),
         rows=markdown.table(markdown.HEAD, markdown.rows(results)),
     )
+    missed = [name for name, ways in results.items() if find(name).met(ways) is False and name in REASONS]
+    if missed:
+        lines = [f"- **{find(name).title}**: {REASONS[name].strip()}" for name in missed]
+        text += _MISSED.format(
+            reasons="\n".join(
+                textwrap.fill(line, 120, subsequent_indent="  ", break_on_hyphens=False) for line in lines
+            )
+        )
     if growth := markdown.growth(results):
         charts = []
         folder = path.with_suffix("")

@@ -12,6 +12,7 @@ from typing import TypeVar
 import pytest
 
 from benchmarks import markdown, results
+from benchmarks.reasons import REASONS
 from benchmarks.rounds import Figures
 from benchmarks.table import ROWS
 
@@ -70,6 +71,13 @@ def test_a_table_is_generated_from_samples(tmp_path):
         "| pipe: create, close | 3 µs (3) | 2 µs (2) | 1 µs (1) | 1.50 (1.50 to 1.50) | 1.000 (1.000 to 1.000) "
         "| 3.00 (3.00 to 3.00) | 1.5 x | yes | os.pipe, os.close |" in text
     )
+    # Only a missed goal has a reason.
+    assert f"- **{ROWS['fork'].title}**: Each page" in text
+    assert f"**{ROWS['pipe'].title}**" not in text
+
+
+def test_a_reason_is_of_a_row_with_a_goal():
+    assert [name for name in REASONS if name not in ROWS or ROWS[name].goal is None] == []
 
 
 def test_a_missed_goal_fails_only_a_strict_run(tmp_path):
