@@ -13,6 +13,7 @@ from weakref import WeakSet
 
 from ..unpatched import os
 from .cleanup import attempt, raise_together
+from .spare import lacked_descriptors, spare_descriptors
 
 __all__ = ["Scope"]
 
@@ -83,7 +84,12 @@ class Scope:
         # that an exception from a signal handler does not lose it.
         me = os.getpid()
         while (key := self._newest_of(me)) is not None:
-            attempt(self._owned[key][1].close, failures)
+            close, known = self._owned[key][1].close, len(failures)
+            attempt(close, failures)
+            if any(map(lacked_descriptors, failures[known:])):
+                del failures[known:]
+                with spare_descriptors():
+                    attempt(close, failures)
             self._owned.pop(key, None)
 
     def _newest_of(self, process: int) -> int | None:
