@@ -1,4 +1,4 @@
-"""Descriptors for a cleanup in a process that has none left, such as that of a test which leaks them up to its limit."""
+"""Descriptors for a cleanup in a process that has none left, such as that of a test that leaks them."""
 
 from __future__ import annotations
 

@@ -32,16 +32,16 @@ def note_runners() -> None:
 
 
 def has_threads_of_tests() -> bool:
-    """Return whether this process has, or may have, threads beside this one and those of the runner."""
-    found = set(_thread_ids())
-    return not found or bool(found - _threads - {str(get_native_id())})
+    """Return whether code of a test may run in another thread of this process: in the first, or in a new one."""
+    me = get_native_id()
+    return me != os.getpid() or not set(_thread_ids()) - {str(me)} <= _threads
 
 
 def _thread_ids() -> list[str]:
     try:
         return os.listdir("/proc/self/task")
     except OSError:  # without /proc
-        return []
+        return ["?"]
 
 
 def close_runners(keep: Collection[int] = ()) -> None:

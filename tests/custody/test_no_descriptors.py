@@ -1,4 +1,4 @@
-"""A scope that ends while no descriptor is free: the test has used up RLIMIT_NOFILE, and all its objects are removed."""
+"""A scope that ends while no descriptor is free, as the test has used up RLIMIT_NOFILE: its objects are removed."""
 
 from __future__ import annotations
 

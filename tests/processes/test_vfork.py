@@ -56,6 +56,12 @@ thread.start()
 assert program(ipc) == "forked"
 inheritance.note_runners()  # as if the plugin were loaded now: it is a thread of the runner
 assert program(ipc) == "shared"
+found = []
+other = threading.Thread(target=lambda: found.append(program(ipc)))
+inheritance.note_runners()
+other.start()
+other.join()
+assert found == ["forked"]  # the first thread runs tests
 end.set()
 thread.join()
 """
