@@ -5,7 +5,13 @@ What such a program has and how it ends is the same, and tested elsewhere; here 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+
+pytestmark = pytest.mark.skipif(
+    "SigBlk" not in Path("/proc/self/status").read_text(), reason="the kernel does not show which signals are ignored"
+)
 
 # Run in a process of its own, with one thread; `how` is "shared" or "forked" for the last program.
 PROGRAM = """
