@@ -15,7 +15,7 @@ import pytest
 
 from pytest_ipc.custody import ledger
 
-from .leaks import Snapshot, left_since, queues
+from .leaks import Snapshot, close_queues, left_since, queues
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -42,9 +42,10 @@ def temporary_root() -> Iterator[Path]:
         patch.setenv("TMPDIR", str(root))
         patch.setattr(tempfile, "tempdir", str(root))
         patch.delenv("XDG_RUNTIME_DIR", raising=False)
-        queues()  # its descriptor is kept
+        queues()  # its descriptor is kept until the end
         ledger.current()  # opened now, below this root, so that no test is taken for the one that leaves it open
         yield root
+        close_queues()
     shutil.rmtree(root)
 
 

@@ -61,6 +61,13 @@ def _mqueue() -> int | None:
         return None
 
 
+def close_queues() -> None:
+    """Close the descriptor that queues() keeps."""
+    if (folder := _mqueue()) is not None:
+        os.close(folder)
+    _mqueue.cache_clear()
+
+
 def own_queues() -> dict[str, str]:
     """Return the message queues to which this process has given their name."""
     return {name: "" for name in queues() if name.startswith(f"pytest-ipc-{os.getpid()}-")}
