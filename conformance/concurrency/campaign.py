@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from errno import ENOSYS
 from random import Random
 from time import monotonic
+from typing import Any
 
 from pytest_ipc import Deviation, scope, untested
 from pytest_ipc.verdict.judge.limits_reached import limit_in_the_way, need_of
@@ -18,6 +19,7 @@ from .explain import Explanation, explain
 from .history import Fate, History
 from .linearizability import BOUND, Answer, Bound, check
 from .plan import SIGKILL, Act, Plan, processes_of
+from .reproduction import to_reproduce
 from .timeline import svg, text
 from .workload import Budget, Workload
 
@@ -37,11 +39,14 @@ class Finding:
     plan: Plan
     words: Callable[[Call], str]
     before: int  # valid histories before it
+    shared: Any = None  # the object of the history
+    race: dict[str, Any] | None = None  # the plan and the allowed results, for a program
 
     def deviation(self) -> Deviation:
         """Return the deviation; its evidence is the timeline."""
         found = Deviation(self.explanation.expected, self.explanation.observed)
         found.evidence = tuple(self.timeline())
+        found.race = self.race
         operation = self.history.operations[self.explanation.operation]
         if isinstance(operation.result, Fails):
             found.__cause__ = operation.result.as_error(self.words(operation.call).partition("(")[0])
@@ -120,11 +125,16 @@ class Campaign:
 
         *known* is called again at intervals, as other processes may add plans. The plan of a finding is passed to
         *keep* before and after shrinking. Untested if a documented limit is in the way.
+
+        A history may deviate because of what an earlier one has left. Such a finding does not occur in new workers, and
+        others are searched for a while.
         """
         begin = monotonic()
+        first: Finding | None = None
+        until = begin
         tried: set[Plan] = set()
         try:
-            while not self._spent(monotonic() - begin):
+            while not self._spent(monotonic() - begin) and (first is None or monotonic() < until):
                 if self.summary.histories % _ASK_AGAIN == 0:
                     for plan in set(known()) - tried:
                         tried.add(plan)
@@ -136,7 +146,12 @@ class Campaign:
                 if finding := self._try(draw(self._workload, self._random, layout)):
                     if keep is not None:
                         keep(finding.plan)
-                    return self._shrunk(finding, keep)
+                    if first is None:
+                        first, until = finding, monotonic() + self._budget.shrinking
+                    if self._confirmed(finding, until):
+                        return self._shrunk(finding, keep)
+            if first is not None:
+                return self._shrunk(first, keep)
             self.summary.seconds = monotonic() - begin
             return self.summary
         except _LimitReached as error:
@@ -187,9 +202,9 @@ class Campaign:
         summary.asleep += bool(history.quiet)
         if answer is not Answer.NOT_LINEARIZABLE:
             return None
-        return self._finding(plan, history, specification)
+        return self._finding(plan, shared, history, specification)
 
-    def _finding(self, plan: Plan, history: History, specification: Specification) -> Finding | None:
+    def _finding(self, plan: Plan, shared: Any, history: History, specification: Specification) -> Finding | None:
         explained = explain(history, specification, self._bound, self._workload.object_of)
         if explained is None:
             return None
@@ -197,7 +212,7 @@ class Campaign:
         if isinstance(result, Fails) and (limit := limit_in_the_way(result.error)):
             raise _LimitReached(limit)
         history, explained = self._only_what_matters(history, explained, specification)
-        return Finding(history, explained, plan, specification.words, self.summary.histories - 1)
+        return Finding(history, explained, plan, specification.words, self.summary.histories - 1, shared)
 
     def _only_what_matters(
         self, history: History, explained: Explanation, specification: Specification
@@ -233,6 +248,16 @@ class Campaign:
         again = explain(shorter, specification, self._bound, self._workload.object_of)
         return (shorter, again) if again is not None else None
 
+    def _confirmed(self, finding: Finding, until: float) -> Finding | None:
+        """Repeat the plan in new workers each time, without what earlier histories may have left in the others."""
+        for _ in range(self._budget.attempts):
+            if monotonic() > until:
+                break
+            self._dismiss()
+            if found := self._shorter(finding.plan):
+                return found
+        return None
+
     def _shorter(self, plan: Plan) -> Finding | None:
         """Try a smaller plan; one that does not finish or reaches a limit is ignored."""
         try:
@@ -244,8 +269,9 @@ class Campaign:
             return None
 
     def _shrunk(self, finding: Finding, keep: Callable[[Plan], None] | None) -> Finding:
-        """Search for a smaller plan that also leads to a deviation, within the time."""
+        """Search for a smaller plan that also leads to a deviation, in new workers too, within the time."""
         until = monotonic() + self._budget.shrinking
+        found_before = [finding]
         best = finding
         improved = True
         while improved:
@@ -258,10 +284,15 @@ class Campaign:
                     if found := self._shorter(plan):
                         if len(found.history.operations) <= len(best.history.operations) + 1:
                             best = replace(found, before=finding.before)
+                            found_before.append(best)
                             improved = True
                         break
                 if improved or monotonic() > until:
                     break
+        until = monotonic() + self._budget.shrinking / 2
+        best = next((each for each in reversed(found_before[1:]) if self._confirmed(each, until)), finding)
         if best is not finding and keep is not None:
             keep(best.plan)
-        return best
+        needed = best.plan.only([(op.worker, op.call) for op in best.history.operations])
+        race = to_reproduce(best.plan, self._workload, best.shared) or to_reproduce(needed, self._workload, best.shared)
+        return replace(best, race=race)

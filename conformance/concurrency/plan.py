@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ast import literal_eval
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from ..specification import Call
 
 __all__ = ["SIGKILL", "Act", "Plan", "processes_of", "workers_of"]
 
@@ -75,6 +77,19 @@ class Plan:
         if any(act.provoke for program in self.programs for act in program):
             calm = (tuple(replace(act, provoke="") for act in program) for program in self.programs)
             yield replace(self, programs=tuple(calm))
+
+    def only(self, calls: Sequence[tuple[str, Call]]) -> Plan:
+        """Return the plan with only those calls of each worker that are in *calls*, by its name, and its kills."""
+        programs = []
+        for (name, process), program in zip(workers_of(self.layout), self.programs, strict=True):
+            programs.append(
+                tuple(
+                    act
+                    for act in program
+                    if act.name == SIGKILL or (name, Call(process, act.name, act.arguments)) in calls
+                )
+            )
+        return replace(self, programs=tuple(programs))
 
     def _with(self, worker: int, program: tuple[Act, ...]) -> Plan:
         programs = (*self.programs[:worker], program, *self.programs[worker + 1 :])

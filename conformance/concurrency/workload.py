@@ -60,11 +60,21 @@ class Workload:
     # Calls with several points of effect, as in `History.phases`.
     phases: tuple[tuple[str, tuple[str, ...]], ...] = ()
     object_of: Callable[[Call], Hashable] | None = None
+    identifiers: tuple[str, ...] = ()  # calls that return an identifier, which the kernel chooses
 
     @property
     def name(self) -> str:
         """The key of findings in the database."""
         return f"{type(self).__module__.removeprefix('pytest_ipc_')}.{type(self).__qualname__}"
+
+    @property
+    def short_name(self) -> str:
+        """The mechanism and the name of the class, by which a reproducer finds the calls as source."""
+        return f"{type(self).__module__.split('.')[-2]}.{type(self).__qualname__}"
+
+    def parameters(self, shared: Any) -> dict[str, int]:
+        """Return in what the object of a history differs from those of others."""
+        return {}
 
     def make(self, ipc: Ipc) -> Any:
         """Create the object of one history; `ipc` removes it afterwards."""

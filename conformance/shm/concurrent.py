@@ -34,6 +34,7 @@ class Segments(Workload):
     layouts = ((1, 1, 1), (1, 1, 1, 1))
     kills = 0.1
     phases = (("attach", ("pins", "maps", "attach_ends")),)
+    identifiers = ("get",)
 
     def make(self, ipc: Ipc) -> int:
         return unused_key()

@@ -41,6 +41,9 @@ class Counter(Workload):
         flags = (EFD_SEMAPHORE if semaphore else 0) | (EFD_NONBLOCK if nonblock else 0)
         return ipc.eventfd(flags=flags).fd, semaphore, nonblock
 
+    def parameters(self, shared: Shared) -> dict[str, int]:
+        return {"semaphore": int(shared[1]), "nonblock": int(shared[2])}
+
     def descriptors(self, shared: Shared) -> tuple[int, ...]:
         return (shared[0],)
 

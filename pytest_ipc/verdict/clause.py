@@ -36,6 +36,7 @@ class Deviation(AssertionError):
         self.observed = observed
         self.evidence: tuple[str, ...] = ()  # lines that show it, if they are not the last kernel calls
         self.measure: dict[str, Any] | None = None  # the call that shows it, for a reproducer (judge/measure.py)
+        self.race: dict[str, Any] | None = None  # of a concurrent check: the calls and their allowed results
 
     def __str__(self) -> str:
         return f"expected {self.expected}, {self.observed}"

@@ -73,14 +73,19 @@ def main(arguments: list[str]) -> None:
     """Try every fault of the mechanisms, and print the numbers."""
     is_python = "--python" in arguments
     mechanisms = {argument for argument in arguments if not argument.startswith("-")}
-    shown, tried, lacks = set[str](), set[str](), Counter[str]()
+    shown, tried, lacks = set[str](), set[str](), dict[str, str]()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shim = compiled(folder, FAULT_SOURCES)
         with interposed(shim, patience=0.3) as process:
             for fault, clauses in FAULTS.items():
                 wanted = [id for id in clauses if not mechanisms or id.partition(".")[0] in mechanisms]
-                found = judged(process, fault, wanted, folder) if wanted else {}
+                wanted = [id for id in wanted if id not in shown]  # one program for each clause
+                try:
+                    found = judged(process, fault, wanted, folder) if wanted else {}
+                except AssertionError:
+                    print(f"{fault}: no report", flush=True)
+                    continue
                 for id, verdict in found.items():
                     if verdict["verdict"] != "deviates":
                         continue
@@ -88,22 +93,26 @@ def main(arguments: list[str]) -> None:
                     try:
                         command = command_of(made(verdict, is_python=is_python), folder, is_python=is_python)
                     except Missing as lack:
-                        lacks[re.sub(r"\d+", "N", str(lack))] += 1
+                        lacks[id] = re.sub(r"\d+", "N", str(lack))
+                        print(f"{fault}, {id}: the report lacks {lack}", flush=True)
                         continue
                     except subprocess.CalledProcessError as error:
-                        print(f"{fault}, {id}: {error.stderr[:500]}")
+                        lacks[id] = "(it does not compile)"
+                        print(f"{fault}, {id}: {error.stderr[:500]}", flush=True)
                         continue
                     try:
                         without, with_it = run(command), run(command, shim, fault)
                     except subprocess.TimeoutExpired:
+                        lacks[id] = "(it does not end)"
                         print(f"{fault}, {id}: does not end", flush=True)
                         continue
                     if (without[0], with_it[0]) == (0, 1):
                         shown.add(id)
                     else:
+                        lacks[id] = f"(exit status {without[0]} without the fault, {with_it[0]} with it)"
                         print(f"{fault}, {id}: {without[0]} without, {with_it[0]} with the fault", flush=True)
-    for reason, number in lacks.most_common():
-        print(f"{number} times no program: the report lacks {reason}")
+    for reason, number in Counter(reason for id, reason in lacks.items() if id not in shown).most_common():
+        print(f"{number:4} {reason}")
     print(f"{len(shown)} of {len(tried)} clauses that deviate have a program that shows it")
 
 

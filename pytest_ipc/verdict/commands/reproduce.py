@@ -12,6 +12,9 @@ from ..command_error import CommandError, writing
 from ..reports import atomic
 from ..reports.reader import Reader
 from ..reproduce import c, python
+from ..reproduce.race import c as race_c
+from ..reproduce.race import python as race_python
+from ..reproduce.race.race import race_of
 from ..reproduce.steps import Missing, program_of
 from ..reproduce.text import Words
 
@@ -73,6 +76,7 @@ def _reproduce(options: argparse.Namespace) -> int:
         verdict.expected,
         verdict.observed,
         f"{report.name}, {report.platform.get('kernel', 'unknown kernel')}",
+        verdict.evidence[1:] if '"race"' in verdict.trace[:10] else (),  # the timeline
     )
     try:
         if not verdict.trace:
@@ -91,5 +95,8 @@ def _reproduce(options: argparse.Namespace) -> int:
 
 def program(trace: dict[str, Any], words: Words, *, is_python: bool = False) -> str:
     """Return the source of the program of a trace. Missing."""
+    if isinstance(race := trace.get("race"), dict):
+        found = race_of(race)
+        return race_python.source(found, words) if is_python else race_c.source(found, words)
     made = program_of(trace)
     return python.source(made, words) if is_python else c.source(made, words)

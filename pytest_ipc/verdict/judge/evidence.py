@@ -33,7 +33,12 @@ def evidence(item: pytest.Item, error: BaseException) -> tuple[str, ...]:
 
 
 def trace(error: BaseException) -> str:
-    """Return the trace as JSON: the events, and the measure of the deviation or null; "" if it is too long."""
+    """Return the trace as JSON: the events, and the measure of the deviation or null; "" if it is too long.
+
+    For a deviation of a concurrent check the calls of all workers with their allowed results, as `race`.
+    """
+    if (race := getattr(error, "race", None)) is not None:
+        return json.dumps({"race": race})
     found = getattr(error, "measure", None)
     if found is None and isinstance(error, OSError) and error.errno:
         found = measure.of_error(error)

@@ -8,6 +8,7 @@ from typing import Any
 from ...kernel.errnos import errno_name
 from ...kernel.signatures import Kind, flag_names, names_of
 from ...kernel.trace import Value
+from .c_text import string
 from .steps import Argument, Missing, Program, Step
 from .text import Words, comment, is_elsewhere
 
@@ -231,25 +232,11 @@ def source(program: Program, words: Words) -> str:
         f"#define ROLES {len(program.roles)}",
         f"#define MEASURED {program.measured}",
         _HEAD,
-        f"static const char statement[] = {_string(words.statement)};",
-        f"static const char expected[] = {_string(words.expected)};\n",
+        f"static const char statement[] = {string(words.statement)};",
+        f"static const char expected[] = {string(words.expected)};\n",
     ]
     tail = _TAIL.replace("MEASURE_AT_END", writer.at_end()).replace("CLEANUP", writer.cleanup())
     return "\n".join(head) + names + constants + "\n" + functions + tail
-
-
-def _string(text: str, most: int = 20_000) -> str:
-    """Return a C string literal of text in Latin-1 or ASCII."""
-    data = text.encode("latin-1", "replace")
-    parts = [data[start : start + 60] for start in range(0, len(data), 60)] or [b""]
-    if len(data) > most:
-        raise Missing(f"a text of {len(data)} bytes is too long for a source")
-    return "\n        ".join('"' + "".join(map(_sign, part)) + '"' for part in parts)
-
-
-def _sign(byte: int) -> str:
-    char = chr(byte)
-    return char if " " <= char <= "~" and char not in '"\\?' else f"\\{byte:03o}"
 
 
 class _Writer:
@@ -396,7 +383,10 @@ class _Writer:
         if "handler" in value and "struct" not in value:
             return "", "handler"
         if "in" in value:
-            return self._structure(name, kind, value["in"], is_read=True)
+            before = value["in"]
+            if "struct" not in before:
+                return self._memory(step, place, kind, before)
+            return self._structure(name, kind, before, is_read=True)
         if "out" in value:
             return self._unwritten(step, name, kind)
         if "int" in value:
@@ -429,12 +419,12 @@ class _Writer:
             return "", self._path(kind, text)
         if len(text) > 64 and len(set(text)) == 1:
             return f"static char {name}[{len(text) + 1}];\n    memset({name}, {ord(text[0])}, {len(text)});", name
-        return "", _string(text)
+        return "", string(text)
 
     def _path(self, kind: Kind, path: str) -> str:
         if kind.name == "name" or is_elsewhere(path):
-            return _string(path, 100_000)
-        return _string(path.rstrip("/").rpartition("/")[2], 100_000)
+            return string(path, 100_000)
+        return string(path.rstrip("/").rpartition("/")[2], 100_000)
 
     def _array(self, name: str, kind: Kind, parts: list[Value]) -> tuple[str, str]:
         if kind.name == "sigset":
@@ -495,7 +485,7 @@ class _Writer:
             declared = f"static struct {{ long type; char text[{len(text) + 1}]; }} {name} = {{.type = {type}}};"
             return f"{declared}\n    memset({name}.text, {ord(text[0])}, {len(text)});", f"&{name}"
         return (
-            f"static struct {{ long type; char text[{len(text) + 1}]; }} {name} = {{{type}, {_string(text)}}};",
+            f"static struct {{ long type; char text[{len(text) + 1}]; }} {name} = {{{type}, {string(text)}}};",
             f"&{name}",
         )
 
@@ -548,7 +538,7 @@ class _Writer:
         if size > 64 and len(set(text)) == 1:
             same = f"{name}[0] == (char){ord(text[0])} && memcmp({name}, {name} + 1, {size - 1}) == 0"
         else:
-            same = f"memcmp({name}, {_string(text, 70_000)}, {size}) == 0"
+            same = f"memcmp({name}, {string(text, 70_000)}, {size}) == 0"
         equal = f"s->result[{step.number}] == {size} && {same}" if size else f"s->result[{step.number}] == 0"
         length = f"(int)(s->result[{step.number}] < 60 ? s->result[{step.number}] : 60)"
         seen = f'"observed: %ld bytes, \\"%.*s\\"\\n", s->result[{step.number}], {length}, {name}'

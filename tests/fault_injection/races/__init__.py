@@ -14,3 +14,14 @@ RACES: dict[str, str] = {race: clause for table in _TABLES for race, clause in t
 
 # One for each clause, for every run of the tests; the others are injected by --every-fault.
 SAMPLE = [*{clause: race for race, clause in RACES.items()}.values()]
+
+# Those of which the tests compile and run a program in every run: one that gives something twice, one that leaves a
+# process asleep, one that shows when a process is killed. The others with --every-fault.
+REPRODUCED = {
+    "msgrcv_gives_a_message_twice": "c",
+    "fcntl_deadlock_not_found": "python",
+    "semop_undo_noted_after_the_operation": "c",
+}
+
+# A signal given twice is found when a later history takes it; one history alone does not show it.
+NOT_REPRODUCED = {"sigtimedwait_gives_a_signal_twice"}

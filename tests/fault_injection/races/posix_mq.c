@@ -4,6 +4,7 @@
 #include <mqueue.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -30,6 +31,12 @@ static int waits(mqd_t queue)
     return mq_getattr(queue, &attr) == 0 && !(attr.mq_flags & O_NONBLOCK);
 }
 
+static long inode(mqd_t queue)
+{
+    struct stat stat;
+    return fstat(queue, &stat) == 0 ? (long)stat.st_ino : 0;
+}
+
 int mq_send(mqd_t queue, const char *text, size_t length, unsigned priority)
 {
     if (race("mq_send_lost_if_two_send")) {
@@ -38,11 +45,12 @@ int mq_send(mqd_t queue, const char *text, size_t length, unsigned priority)
         if (shared[MQ_SENT] != sent + 1)
             return 0;
     }
-    long registered = shared[MQ_REGISTERED], received = shared[MQ_RECEIVED];
+    long registered = shared[MQ_INODE] == inode(queue) ? shared[MQ_REGISTERED] : 0, received = shared[MQ_RECEIVED];
     struct mq_attr before;
     mq_getattr(queue, &before);
     int result = REAL(mq_send)(queue, text, length, priority);
     if (result == 0 && registered && before.mq_curmsgs == 0 && race("mq_notify_told_twice")) {
+        shared[MQ_REGISTERED] = 0;
         window();
         if (received != shared[MQ_RECEIVED])
             sigqueue((pid_t)(registered >> 8), SIGRTMIN + 3, (union sigval){.sival_int = registered & 0xff});
@@ -89,7 +97,9 @@ int mq_notify(mqd_t queue, const struct sigevent *event)
         return result;
     }
     int result = REAL(mq_notify)(queue, event);
-    if (result == 0 && event && race("mq_notify_told_twice"))
+    if (result == 0 && event && race("mq_notify_told_twice")) {
+        shared[MQ_INODE] = inode(queue);
         shared[MQ_REGISTERED] = ((long)getpid() << 8) | event->sigev_value.sival_int;
+    }
     return result;
 }

@@ -39,7 +39,6 @@ int pthread_mutex_lock(pthread_mutex_t *mutex)
         return REAL(pthread_mutex_lock)(mutex);
     shared[LOCKED]++;
     int result = REAL(pthread_mutex_lock)(mutex);
-    shared[ACQUIRED]++;
     return told(mutex, result);
 }
 
@@ -74,6 +73,8 @@ int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
         window();
         REAL(pthread_mutex_lock)(mutex);
     }
+    if (is_shared_cond(cond))
+        shared[MUTEX_OF_COND] = (long)((char *)mutex - (char *)cond);
     return REAL(pthread_cond_wait)(cond, mutex);
 }
 
@@ -81,7 +82,8 @@ int pthread_cond_signal(pthread_cond_t *cond)
 {
     if (is_shared_cond(cond) && race("pthread_cond_signal_lost_if_another_locks")) {
         window();
-        if (shared[LOCKED] != shared[ACQUIRED])
+        const pthread_mutex_t *mutex = (pthread_mutex_t *)((char *)cond + shared[MUTEX_OF_COND]);
+        if (shared[MUTEX_OF_COND] && mutex->__data.__lock > 1) /* glibc's mark of a mutex that others wait for */
             return 0;
     }
     return REAL(pthread_cond_signal)(cond);

@@ -35,7 +35,7 @@ int shmctl(int id, int command, struct shmid_ds *ds)
         return 0;
     }
     int result = REAL(shmctl)(id, command, ds);
-    if (result == 0 && command == IPC_STAT && shared[MISCOUNTED] && ds->shm_nattch)
+    if (result == 0 && command == IPC_STAT && shared[MISCOUNTED] == id + 1 && ds->shm_nattch)
         ds->shm_nattch -= 1;
     return result;
 }
@@ -46,7 +46,7 @@ void *shmat(int id, const void *address, int flags)
         long attached = shared[ATTACHED]++;
         window();
         if (shared[ATTACHED] != attached + 1)
-            shared[MISCOUNTED]++;
+            shared[MISCOUNTED] = id + 1;
     }
     return REAL(shmat)(id, address, flags);
 }
