@@ -7,7 +7,7 @@ The event bits are select.EPOLLIN and the like. The stdlib's select.epoll resume
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ctypes import Structure, addressof, byref, c_int, c_uint32, c_uint64, c_void_p
+from ctypes import addressof, byref, c_int, c_void_p
 from typing import Any, NamedTuple
 
 from . import abi
@@ -47,14 +47,6 @@ class EpollEvent(NamedTuple):
     data: int
 
 
-class _Event(Structure):
-    # On x86 the structure is packed, so that 32-bit and 64-bit programs share one layout.
-    if abi.machine() in ("x86_64", "i386"):
-        _pack_ = 1
-        _layout_ = "ms"  # the layout of packed structures; Python 3.14 wants it explicit
-    _fields_ = [("events", c_uint32), ("data", c_uint64)]
-
-
 def epoll_create(size: int) -> int:
     """Create an epoll instance and return its descriptor (epoll_create(2)).
 
@@ -75,7 +67,7 @@ def epoll_ctl(epfd: int, op: int, fd: int, events: int | None = None, data: int 
 
     *data* is the descriptor number unless given. Without *events* the event argument is NULL.
     """
-    event = None if events is None else _Event(events, fd & 0xFFFF_FFFF if data is None else data)
+    event = None if events is None else abi.epoll_event(events, fd & 0xFFFF_FFFF if data is None else data)
     _ctl(epfd, op, fd, event and addressof(event))
 
 
@@ -105,7 +97,7 @@ def epoll_pwait2(epfd: int, most: int, timeout: Timespec | None, mask: Iterable[
 
 
 def _room(most: int) -> Any:
-    return (_Event * max(most, 1))()
+    return (abi.epoll_event * max(most, 1))()
 
 
 def _events(room: Any, count: int) -> list[EpollEvent]:

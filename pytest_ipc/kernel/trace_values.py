@@ -72,6 +72,14 @@ def _text(data: bytes) -> Value:
     return {"bytes": data.decode("latin-1")}
 
 
+def _of_bytes(kind: Kind, data: bytes) -> Value:
+    """Return bytes that a call takes for a structure, or an array of them, as such."""
+    if kind.way != "in" or (kind.name not in _PLAIN and kind.name not in _STRUCTS and not hasattr(abi, kind.name)):
+        return _text(data)
+    size = ctypes.sizeof(ctype_of(kind.name))
+    return _decoded(kind, data) if data and len(data) % size == 0 else _text(data)
+
+
 def _value(kind: Kind, place: int, arguments: Sequence[Any], *, before: bool, result: Any = None) -> Value:
     argument = arguments[place]
     if kind.way == "ctl":
@@ -82,7 +90,7 @@ def _value(kind: Kind, place: int, arguments: Sequence[Any], *, before: bool, re
             return _low(argument, 32) if isinstance(argument, int) and found.name == "int" else argument
         kind = found
     if isinstance(argument, bytes):
-        return _text(argument)
+        return _of_bytes(kind, argument)
     if not kind.is_pointer:
         return argument if argument is None or isinstance(argument, int) else {"at": 0}
     address = _address(argument)

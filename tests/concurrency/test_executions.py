@@ -29,7 +29,7 @@ from conformance.sync.concurrent import Counter, Futex
 from conformance.sync.pthread_concurrent import Barrier, Condition, Mutex, Rwlock
 from pytest_ipc import scope
 from pytest_ipc.kernel import IPC_CREAT, IPC_EXCL, IPC_NOWAIT, SEM_UNDO
-from pytest_ipc.verdict.reproduce.race.race import CALLS, race_of
+from pytest_ipc.verdict.reproduce.race.race_calls import CALLS, race_of
 from pytest_ipc.verdict.reproduce.steps import Missing
 
 FILES = (Fifo, DescriptionLocks, Leases, RecordLocks, WholeFile, SmallPipe)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
-from ctypes import Structure, c_long, c_ulong, c_void_p, sizeof
+from ctypes import Structure, c_long, c_uint32, c_uint64, c_ulong, c_void_p, sizeof
 from functools import cache
 from typing import Any
 
 from ...unpatched import os
 
-__all__ = ["SPLIT_TIME_32", "WIDE", "known", "machine", "structure", "time_member", "times", "timespec"]
+__all__ = [
+    "SPLIT_TIME_32",
+    "WIDE",
+    "epoll_event",
+    "known",
+    "machine",
+    "structure",
+    "time_member",
+    "times",
+    "timespec",
+]
 
 WIDE = sizeof(c_void_p) == 8
 
@@ -57,3 +67,13 @@ class timespec(Structure):  # noqa: N801 - the structure's own name
     """struct timespec of the calls without a time64 suffix."""
 
     _fields_ = [("tv_sec", c_long), ("tv_nsec", c_long)]
+
+
+class epoll_event(Structure):  # noqa: N801 - the structure's own name
+    """struct epoll_event (epoll_event(3type))."""
+
+    # On x86 the structure is packed, so that 32-bit and 64-bit programs share one layout.
+    if machine() in ("x86_64", "i386"):
+        _pack_ = 1
+        _layout_ = "ms"  # the layout of packed structures; Python 3.14 wants it explicit
+    _fields_ = [("events", c_uint32), ("data", c_uint64)]

@@ -12,9 +12,8 @@ from ..command_error import CommandError, writing
 from ..reports import atomic
 from ..reports.reader import Reader
 from ..reproduce import c, python
-from ..reproduce.race import c as race_c
-from ..reproduce.race import python as race_python
-from ..reproduce.race.race import race_of
+from ..reproduce.race import race_c, race_python
+from ..reproduce.race.race_calls import race_of
 from ..reproduce.steps import Missing, program_of
 from ..reproduce.text import Words
 

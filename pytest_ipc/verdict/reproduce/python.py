@@ -110,6 +110,8 @@ def handler(signo):
 def main():
     os.chdir(tempfile.mkdtemp(prefix="reproduce-"))
     put(PID, 0, os.getpid())
+    for name in FILES:
+        open(name, "xb").close()
     print(STATEMENT, flush=True)
     role_parent()
     at_end()
@@ -141,6 +143,7 @@ def source(program: Program, words: Words) -> str:
         f"EXPECTED = {words.expected!r}",
         f"SIZE, STEP, ROLES = {size}, {program.measured}, {len(program.roles)}",
         'LONG = {"mmap", "shmat", "mremap", "sem_open", "read", "write", "msgrcv", "tee", "splice"}',
+        f"FILES = {program.files()!r}",
         f"VARIABLES = {list(program.variables)!r}",
         _RUNTIME,
         "",

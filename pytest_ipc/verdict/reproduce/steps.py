@@ -13,11 +13,17 @@ from typing import Any
 from ...kernel.signatures import GIVEN, Kind, Signature, command_kind, signature
 from ...kernel.trace import NOT_RETURNED, TOO_MANY, Event, Value
 from ...kernel.trace_values import as_text
+from ...unpatched import os
+from .text import is_elsewhere
 
 __all__ = ["Argument", "Missing", "Program", "Role", "Step", "program_of"]
 
 # Calls that change nothing if this argument is null: the fixtures make them to restore what there was.
 _LOOKS = {"sigaltstack": 0, "sigaction": 1}
+# Calls of this package's own bookkeeping; if a later call refers to what they give, that is reported.
+_OWN = {"signal.set_wakeup_fd", "os.openat"}
+_CREATES = os.O_CREAT | os.O_TMPFILE | os.O_DIRECTORY
+_MAKING = {"mkfifo": 0, "mkfifoat": 1, "link": 1, "symlink": 1, "rename": 1, "mknod": 0}  # the argument with the path
 _LONGEST = 66_000  # bytes of one argument in the source
 
 
@@ -96,6 +102,18 @@ class Program:
         """Return a step by its number."""
         return next(step for step in self.steps if step.number == number)
 
+    def files(self) -> list[str]:
+        """Return the names of the files in the test's directory that no call on record has created."""
+        made, found = set[str](), dict[str, None]()
+        for step in self.steps:
+            if step.name in _MAKING and (path := _path(step, _MAKING[step.name])):
+                made.add(path)
+            elif step.name == "open" and step.event.errno == 0 and (path := _path(step, 0)):
+                if not is_elsewhere(path) and path not in made and not step.event.arguments[1] & _CREATES:
+                    found[path.rstrip("/").rpartition("/")[2]] = None
+                made.add(path)
+        return [*found]
+
     def is_left_out(self, step: Step) -> bool:
         """Return whether a step makes or changes a directory of the test, whose files are in one directory here."""
         made = {first_text(other) for other in self.steps if other.name == "mkdir"}
@@ -104,7 +122,11 @@ class Program:
 
 def first_text(step: Step) -> str:
     """Return the text that is the first argument, as a path."""
-    value = step.arguments[0].value if step.arguments else None
+    return _path(step, 0)
+
+
+def _path(step: Step, place: int) -> str:
+    value = step.arguments[place].value if len(step.arguments) > place else None
     return str(value.get("bytes", "")) if isinstance(value, dict) else ""
 
 
@@ -192,6 +214,9 @@ class _Maker:
         self.awaited = (self.of_pid[pid], call)
 
     def _call(self, step: Step, event: Event) -> None:
+        if event.name in _OWN or self._is_own_directory(event):
+            step.name = "(nothing)"
+            return
         if event.name in _LOOKS and event.arguments[_LOOKS[event.name]] is None:
             step.name = "(nothing)"
             return
@@ -209,6 +234,12 @@ class _Maker:
             for where, kind_name, value in _given_by(event, shape, [argument.kind for argument in step.arguments]):
                 name = self._define(step.role, kind_name, value)
                 step.gives[where] = name
+
+    def _is_own_directory(self, event: Event) -> bool:
+        """Return whether the call opens a directory that the test has made: here that is the current one."""
+        if event.name != "open" or not event.arguments[1] & os.O_DIRECTORY:
+            return False
+        return any(step.name == "mkdir" and step.event.arguments[0] == event.arguments[0] for step in self.steps)
 
     def _define(self, role: int, kind: str, value: int) -> str:
         name = f"{kind}_{sum(known == kind for known in self.variables.values()) + 1}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..c_text import string
 from ..text import Words, comment
-from .race import KILL, PROVOCATIONS, Operation, Race
+from .race_calls import KILL, PROVOCATIONS, Operation, Race
 
 __all__ = ["source"]
 

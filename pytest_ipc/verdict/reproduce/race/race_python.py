@@ -6,7 +6,7 @@ from pathlib import Path
 from pprint import pformat
 
 from ..text import Words, comment
-from .race import KILL, Race
+from .race_calls import KILL, Race
 
 __all__ = ["source"]
 
