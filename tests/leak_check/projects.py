@@ -37,7 +37,9 @@ SETTINGS = {
     "environment",
     "namespaces",
 }
-_NAMES = "filelock psutil portalocker execnet sysv_ipc posix_ipc fasteners ptyprocess setproctitle".split()
+_NAMES = (
+    "filelock psutil portalocker execnet sysv_ipc posix_ipc fasteners ptyprocess setproctitle watchdog loky".split()
+)
 _OTHERS = (
     Project(
         "pytest-xdist",
