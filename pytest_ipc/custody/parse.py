@@ -6,6 +6,7 @@ verifies its records against the kernel before it removes anything.
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterator
 from functools import cached_property
@@ -232,6 +233,7 @@ def _parse(name: str, file: IO[bytes]) -> ParsedLedger:
     if ledger.process != process:
         raise Refused(f"{name}: its header names process {ledger.process.pid}, its file name does not")
     entries: dict[int, Entry] = {}
+    invalid: dict[int | None, tuple[int, str]] = {}  # by record: the number of its invalid lines, and the first
     test: str | None = None
     for line in lines:
         try:
@@ -248,13 +250,23 @@ def _parse(name: str, file: IO[bytes]) -> ParsedLedger:
                     entry.made = _checked(json.loads(" ".join(rest)), _kind(entry.kind).made)
                 case ["-", number]:
                     entries.pop(int(number), None)
+                    invalid.pop(int(number), None)  # its object is gone, whatever it was
                 case _:
                     raise ValueError("not a record")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            ledger.first_unreadable = ledger.first_unreadable or line[:80].decode(errors="replace")
-            ledger.unreadable += 1
+            record = _record_of(line)
+            lines_of_it, shown = invalid.get(record, (0, line[:80].decode(errors="replace")))
+            invalid[record] = lines_of_it + 1, shown
     ledger.open = list(entries.values())
+    ledger.unreadable = sum(number for number, _ in invalid.values())
+    ledger.first_unreadable = next((shown for _, shown in invalid.values()), "")
     return ledger
+
+
+def _record_of(line: bytes) -> int | None:
+    """Return the number of the record that an invalid line belongs to, if it shows that."""
+    found = re.match(rb"[+=] (\d{1,18}) ", line)
+    return int(found[1]) if found else None
 
 
 def _header(name: str, line: bytes) -> ParsedLedger:

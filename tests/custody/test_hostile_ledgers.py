@@ -93,6 +93,24 @@ def test_invalid_identity_is_not_used(state_dir, identity):
     assert f"{path}: 1 line is not a valid record: " in one_line(sweep())
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (about_segment(), made(id=-1)),
+        (about_segment(), made(id=-1), made(id=-1)),
+        (about_segment(size=-1), made(id=5)),
+        ("+ 1 fifo " + DEEP,),
+    ],
+    ids=["identity", "identity-twice", "intent", "no-details"],
+)
+def test_invalid_record_that_is_closed_does_not_keep_its_ledger(state_dir, lines):
+    path = forge(state_dir, *lines, "- 1")
+    assert sweep().refused == []
+    assert not path.exists()
+    path = forge(state_dir, about_segment(2, size=-1), *lines, "- 1")
+    assert f"{path}: 1 line is not a valid record: '+ 2 sysv-shm" in one_line(sweep())
+
+
 def test_a_million_lines_that_are_none_are_one_line(state_dir):
     path = forge(state_dir, *["garbage\x1b[31m"] * 1_000_000)
     assert one_line(sweep()).startswith(f"{path}: 1000000 lines are not valid records, the first: 'garbage\\x1b")
