@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+from _thread import RLock
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
@@ -44,23 +45,27 @@ _PATIENCE_WITH_REAPERS = 10.0
 # The living children by tag; their parent, its session, and whether it was a subreaper before the first child.
 _children: dict[int, Process | None] = {}
 _state = {"pid": 0, "before": 0, "session": 0, "is_subreaper": 0, "sees_processes": 0}
+# Threads start and end children at the same time.
+_locks = {0: RLock()}
 
 
 def adopt(tag: int) -> None:
     """Make this process the subreaper of the child with *tag*, which is about to be started."""
     if _state["pid"] != os.getpid():
+        _locks[0] = RLock()  # a thread of the parent may have held the other
         _state["pid"] = os.getpid()
         _children.clear()
-    if not _children:
-        _state["before"] = _state["is_subreaper"] = 0
-        with suppress(OSError):  # a seccomp filter: orphans go to init, and are found by their mark
-            _state["before"] = _subreaper_setting()
-            prctl(PR_SET_CHILD_SUBREAPER, 1)
-            _state["is_subreaper"] = 1
-        _state["session"], _state["sees_processes"] = os.getsid(0), proc_is_mounted()
-    else:
-        _reap_orphans()
-    _children[tag] = None
+    with _locks[0]:
+        if not _children:
+            _state["before"] = _state["is_subreaper"] = 0
+            with suppress(OSError):  # a seccomp filter: orphans go to init, and are found by their mark
+                _state["before"] = _subreaper_setting()
+                prctl(PR_SET_CHILD_SUBREAPER, 1)
+                _state["is_subreaper"] = 1
+            _state["session"], _state["sees_processes"] = os.getsid(0), proc_is_mounted()
+        else:
+            _reap_orphans()
+        _children[tag] = None
 
 
 def started(tag: int, process: Process) -> None:
@@ -72,12 +77,13 @@ def let_go(tag: int) -> None:
     """Forget the child with *tag*, which has ended with its orphans; after the last, restore the subreaper setting."""
     if _state["pid"] != os.getpid():
         return
-    _children.pop(tag, None)
-    if not _children:
-        _reap_orphans()
-        _state["is_subreaper"] = 0  # a close() after a failed one must not take it for the test's doing
-        with suppress(OSError):  # a seccomp filter
-            prctl(PR_SET_CHILD_SUBREAPER, _state["before"])
+    with _locks[0]:
+        _children.pop(tag, None)
+        if not _children:
+            _reap_orphans()
+            _state["is_subreaper"] = 0  # a close() after a failed one must not take it for the test's doing
+            with suppress(OSError):  # a seccomp filter
+                prctl(PR_SET_CHILD_SUBREAPER, _state["before"])
 
 
 def descendants(process: Process) -> set[tuple[int, int]]:
@@ -149,7 +155,7 @@ def _check_sight() -> None:
 
 def _orphans() -> list[Row]:
     """Return the children of this process except those of the fixture: started by the test, or orphans."""
-    own = {child.pid for child in _children.values() if child}
+    own = {child.pid for child in list(_children.values()) if child}
     if not lists_children():
         return [row for row in processes() if row.ppid == os.getpid() and row.pid not in own]
     return [row for pid in children_of("self") if pid not in own and (row := row_of(pid)) is not None]
@@ -172,7 +178,7 @@ def _is_below(row: Row, tag: int, process: Process) -> bool:
     mark = mark_of(row.pid)
     if mark in (0, mark_of("self")):
         return False
-    others = [other for other in _children.values() if other and other != process]
+    others = [other for other in list(_children.values()) if other and other != process]
     return not any(other.start <= row.start for other in others)
 
 
@@ -186,8 +192,9 @@ def _reap_orphans() -> None:
     for row in _orphans():
         if row.has_ended:
             tag = tag_of(row.pid)
-            # None: the child of this tag is being started, and may be this process.
-            if (tag is not None and _children.get(tag) is not None) or row.session not in {*sessions, row.pid}:
+            child = _children.get(tag) if tag is not None else None
+            # None: the child of this tag is being started, and may be this process, as another thread may know by now.
+            if (child is not None and child.pid != row.pid) or row.session not in {*sessions, row.pid}:
                 _reap(row.pid)
 
 

@@ -204,6 +204,22 @@ def test_unkillable_process_ends_in_an_error(fork, monkeypatch):
     os.waitpid(daemon, 0)
 
 
+def test_a_thread_that_looks_for_orphans_does_not_reap_the_child_that_another_is_starting(fork, monkeypatch):
+    """The list of orphans is then older than what is known of the child."""
+    child = fork(int)
+    child.wait_state("Z")
+    (tag,) = [tag for tag, process in tree._children.items() if process == child._process]
+    tree._children[tag] = None
+
+    def tag_of_meanwhile_started(pid: int) -> int | None:
+        tree.started(tag, child._process)
+        return tag_of(pid)
+
+    monkeypatch.setattr(tree, "tag_of", tag_of_meanwhile_started)
+    tree._reap_orphans()
+    assert child.wait() == 0
+
+
 def test_all_processes_are_searched_if_children_are_not_listed(fork, monkeypatch):
     child = fork(daemonise)
     daemon = child.result()
