@@ -14,10 +14,10 @@ from types import MappingProxyType
 from typing import Any
 
 from ..kernel.waiting import Deadline
-from ..processes import history
+from ..processes import audit_events, history
 from ..unpatched import signal
 from .kept import add_kept
-from .leak import Detector, Leak, Snapshot
+from .leak import Detector, Leak, NotHere, Snapshot
 from .origin import Origin
 from .owned import Owned, find_owned
 
@@ -51,8 +51,10 @@ class Audit:
         self._before: dict[str, Snapshot] = {}
         self._last: dict[str, Snapshot] = {}  # of the end of the last test, if nothing was suspected and changed
         self._failed: dict[str, str] = {}
+        self.absent: dict[str, str] = {}  # kinds that this platform does not show, with the reason
         self._signals_owned = False  # by a fixture of a wider scope, which may restore them at the end of this test
         history.record()
+        audit_events.watch()
 
     def begin(self, kinds: AbstractSet[str], *, follows: bool = False) -> None:
         """Take a snapshot of these kinds before a test.
@@ -211,7 +213,8 @@ class Audit:
         """Note why a detector could not look. An exception of a signal handler is the test's, and raised again."""
         if _is_from_handler(error):
             raise error
-        self._failed[kind] = f"{what}{getattr(error, 'strerror', None) or error or type(error).__name__}"
+        text = f"{what}{getattr(error, 'strerror', None) or error or type(error).__name__}"
+        (self.absent if isinstance(error, NotHere) else self._failed)[kind] = text
 
 
 def _with(snapshot: Snapshot, values: Mapping[Hashable, Any]) -> Snapshot:

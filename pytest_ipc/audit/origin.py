@@ -9,6 +9,7 @@ from ..custody.descendants import below
 from ..custody.status import owners
 from ..kernel.proc import process_state
 from ..processes import history
+from ..processes.audit_events import user_of
 from ..unpatched import io, os
 
 __all__ = ["Origin", "command_of", "is_owned_elsewhere"]
@@ -44,12 +45,14 @@ class Origin:
 
     def used(self, file: tuple[int, int]) -> str | None:
         """Return which process of the test had the file with this device and inode number open or mapped."""
-        for pid, files in history.files_of_killed.items():
+        for pid, files in list(history.files_of_killed.items()):
             if file in files:
                 return f"used by process {pid} ({history.name_of(pid)}), started by the test, when it was killed"
         for pid, name in self.processes().items():
             if file in history.files_of(pid):
                 return f"in use by {name}"
+        if (user := user_of(file)) is not None:
+            return f"mapped by {self.of(user) or f'process {user} of this run'}"
         return None
 
 

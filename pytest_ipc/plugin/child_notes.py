@@ -43,6 +43,12 @@ class Notes:
                 break
         self._memory[0] = 1
 
+    def close(self) -> None:
+        """Free the memory. Notes of children that still live are lost."""
+        memory, self._memory = self._memory, bytearray(_SLOT * (_SLOTS + 1))
+        if isinstance(memory, mmap):
+            memory.close()
+
     def take(self) -> list[dict[str, str]]:
         """Return the notes written since the last call, oldest first, and free their slots."""
         if not self._memory[0]:

@@ -114,6 +114,10 @@ class ForkGuard:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         return result
 
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        self._notes.close()  # a test that runs a pytest in this process would be charged with it
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take, in the controller, the notes that a worker reported at the end of its session."""

@@ -25,6 +25,7 @@ from .leak_policy import Policy, of_marker, of_text
 __all__ = ["LeakCheck", "LeakSummary"]
 
 PROPERTY = "ipc_leak"
+ABSENT = "ipc_leaks_absent"
 _SHOWN = 5  # leaks of a kind in the summary
 _GUESSES = 2  # of a kind there, and in the report of a test
 
@@ -65,6 +66,11 @@ class LeakCheck:
         self._wider: list[_WiderScope] = []
         self._failed = False  # the test: its traceback keeps objects alive
         self._said = set[str]()
+
+    @property
+    def absent(self) -> list[str]:
+        """The kinds of leaks that this platform does not show, with the reasons."""
+        return [plain(f"{kind}: {why}") for kind, why in self._audit.absent.items()]
 
     def check_markers(self, items: Iterable[pytest.Item]) -> None:
         """Check the markers of these tests. UsageError."""
@@ -193,6 +199,11 @@ class LeakCheck:
             item.add_report_section("teardown", "ipc leaks", "\n".join(_without_many_guesses(lines)))
         return "\n".join(["the test leaks:", *errors]) if errors else ""
 
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output[ABSENT] = self.absent
+
     @staticmethod
     def _note(item: pytest.Item, leak: Leak, restored: bool, lines: list[str], of: str = "") -> None:
         line = plain(f"{leak}{f' ({of})' if of else ''}{'; this has been done' if restored else ''}")
@@ -226,6 +237,11 @@ class LeakSummary:
 
     def __init__(self) -> None:
         self._leaks: dict[str, list[tuple[str, str]]] = {}
+        self._absent = set[str]()  # in workers
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self._absent.update(getattr(node, "workeroutput", {}).get(ABSENT, ()))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "teardown" and report.user_properties:
@@ -244,6 +260,9 @@ class LeakSummary:
         for kind in sorted(self._leaks, key=order.index):
             guesses = [leak for leak in self._leaks[kind] if GUESS in leak[1]]
             self._list(terminalreporter, f"perhaps {kind}", guesses, _GUESSES)
+        check: Any = terminalreporter.config.pluginmanager.get_plugin("ipc-leak-check")
+        for text in sorted(self._absent.union(check.absent if check is not None else ())):
+            terminalreporter.line(f"not looked at: {text}")
 
     @staticmethod
     def _list(terminalreporter: pytest.TerminalReporter, kind: str, found: list[tuple[str, str]], most: int) -> None:

@@ -9,10 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ..custody.cleanup import failures_ignored
 from ..custody.descendants import below
 from ..unpatched import io, os
 
-__all__ = ["about_to_kill", "files_of", "files_of_killed", "forget", "name_of", "open_ipc_files", "record", "started"]
+__all__ = [
+    "about_to_kill",
+    "files_of",
+    "files_of_killed",
+    "forget",
+    "is_recorder",
+    "name_of",
+    "note_files",
+    "open_ipc_files",
+    "record",
+    "started",
+]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
@@ -24,6 +36,7 @@ _FOLDERS = ("/dev/shm/", "/dev/mqueue/")
 
 started_here: dict[int, str] = {}
 files_of_killed: dict[int, set[FileId]] = {}
+dying: set[int] = set()
 
 _SLOTS = 4096
 
@@ -54,6 +67,7 @@ def forget() -> None:
     """Forget the processes of a test that has ended."""
     started_here.clear()
     files_of_killed.clear()
+    dying.clear()
     if _Notes.pids is not None and _Notes.recorder == os.getpid():
         _Notes.pids[:] = memoryview(bytes(4 * _SLOTS)).cast("i")
 
@@ -80,12 +94,28 @@ def _note_self() -> None:
 
 
 def about_to_kill(pid: int) -> None:
+    """Note what process *pid*, which is killed by all means, and those below it have open."""
+    if is_recorder():
+        dying.add(pid)
+        note_files(pid)
+
+
+def note_files(pid: int) -> None:
     """Note what process *pid* and those below it have open."""
-    if _Notes.recorder != os.getpid():
-        return
     for each in [pid, *(row.pid for row in below(pid))]:
-        started(each)
+        started(each, "" if each in started_here else _command_of(each))
         files_of_killed.setdefault(each, set()).update(files_of(each))
+
+
+def is_recorder() -> bool:
+    """Return whether this is the process that notes what its tests start."""
+    return _Notes.recorder == os.getpid()
+
+
+def _command_of(pid: int) -> str:
+    with failures_ignored, io.open(f"/proc/{pid}/comm", errors="replace") as file:  # it may have ended
+        return file.read().strip()
+    return ""
 
 
 def files_of(pid: int) -> set[FileId]:

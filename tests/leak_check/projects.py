@@ -59,6 +59,8 @@ _CPYTHON = (
 _ONCE = {
     ("execnet", "testing/test_channel.py::TestChannelBasicBehaviour"): "its fixture `gw`, of each test, keeps "
     "gateways in a group of the session, and the first test of each kind starts one",
+    ("execnet", "testing/test_multi.py::test_safe_terminate[thread]"): "its ten threads sleep for three seconds, and "
+    "are waited for one: those of one run end in the next",
 }
 
 

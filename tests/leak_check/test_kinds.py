@@ -219,9 +219,13 @@ def test_objects_of_wider_scopes_of_ours_are_no_leaks(audited):
 
 
 @pytest.mark.skipif(QUEUES_VISIBLE, reason="/dev/mqueue is mounted here")
-def test_it_says_what_it_cannot_see(audited):
-    found = audited("def test_one(ipc): assert False")
-    assert "could not look at posix-mq: the file system of message queues is not mounted" in found.output
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_what_is_not_mounted_is_noted_once_below_the_leaks(audited, options):
+    source = "import os\ndef test_fails(ipc): assert False\ndef test_fails_too(ipc): assert False\n"
+    assert "posix-mq" not in audited(source, *options).output
+    note = "\nnot looked at: posix-mq: the file system of message queues is not mounted: mount -t mqueue none"
+    found = audited(f'{source}def test_leaks(ipc): os.open("/dev/null", os.O_RDONLY)', *options)
+    assert found.output.count("posix-mq") == found.output.count(note) == 1
 
 
 def test_the_trace_of_a_clause_is_not_charged_to_it(audited):

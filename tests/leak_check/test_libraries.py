@@ -132,6 +132,7 @@ reactor.run(installSignalHandlers=False)
 """,
     ),
     "gevent": ("gevent", "import gevent\ngevent.sleep(0.01)"),
+    "gevent-before-its-loop-runs": ("gevent", "import gevent\ngevent.get_hub()"),
     "gevent-threads": (
         "gevent",
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -136,17 +137,89 @@ def test_a_server_that_is_killed_leaves_nothing_and_its_test_is_named(
     """
     found = audited(source, "--ipc-leaks=fix", "-n", "2", *options)
     assert set(found.outcomes.values()) == {"passed"}, found.output
-    without_proof = "os.kill" in kill and not options  # who is killed by other means cannot be asked before
     for number in range(count):
         lines = found.leaks[f"test_server[{number}]"]
         assert len([line for line in lines if f"{size} bytes" in line and "this has been done" in line]) == 10
         names = [line for line in lines if f"{prefix}-{number}-" in line and "this has been done" in line]
-        assert len(names) == (0 if without_proof else 10), lines
+        assert len(names) == 10, lines
     assert not [row for row in sysvipc_shm() or () if row.size == size]
-    remaining = list(Path("/dev/shm").glob(f"{prefix}-*"))
-    for path in remaining:
-        path.unlink()
-    assert bool(remaining) is without_proof
+    assert list(Path("/dev/shm").glob(f"{prefix}-*")) == []
+
+
+def test_names_are_charged_to_the_test_whose_processes_have_used_them(audited, tmp_path):
+    """A process that has closed or ended cannot be asked; audit events show what it has mapped, and who is killed."""
+    prefix = f"mapped-{os.getpid()}-{tmp_path.name}"
+    ready = tmp_path / "ready"
+    create = f"""
+from multiprocessing import resource_tracker, shared_memory
+memory = shared_memory.SharedMemory(create=True, size=100, name="{prefix}-NAME")
+resource_tracker.unregister(memory._name, "shared_memory")
+print("ready", flush=True)
+"""
+    waiting = [sys.executable, "-c", f"{create}\nimport signal; signal.pause()"]
+    source = f"""
+    import multiprocessing, os, signal, subprocess, sys
+    from multiprocessing import resource_tracker, shared_memory
+    from pathlib import Path
+    from pytest_ipc import kernel
+
+    def make(name):
+        memory = shared_memory.SharedMemory(create=True, size=100, name="{prefix}-" + name)
+        memory.close()
+        resource_tracker.unregister(memory._name, "shared_memory")
+        return memory
+
+    def make_and_die():
+        make("worker")
+        os._exit(0)
+
+    def test_closed(): make("closed")
+
+    def test_unlinked():
+        memory = make("unlinked")
+        resource_tracker.register(memory._name, "shared_memory")
+        memory.unlink()
+
+    def test_worker():
+        worker = multiprocessing.get_context("fork").Process(target=make_and_die)
+        worker.start()
+        worker.join()
+
+    def killed(name, kill):
+        argv = [word.replace("NAME", name) for word in {waiting!r}]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, start_new_session=True) as server:
+            server.stdout.readline()
+            kill(server)
+
+    def test_popen(): killed("popen", subprocess.Popen.kill)
+    def test_group(): killed("group", lambda server: os.killpg(server.pid, signal.SIGTERM))
+
+    def test_stranger():
+        Path({str(ready)!r}).touch()
+        assert kernel.Deadline(60).until(Path("/dev/shm/{prefix}-stranger").exists)
+        os.kill(int(Path({str(ready)!r} + ".pid").read_text()), signal.SIGKILL)
+    """
+    code = f"""
+import os
+from pytest_ipc import kernel
+open({str(ready) + ".pid"!r}, "w").write(str(os.getpid()))
+assert kernel.Deadline(60).until(lambda: os.path.exists({str(ready)!r}))
+"""
+    code += create.replace("NAME", "stranger") + "import signal; signal.pause()"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as stranger:
+        found = audited(source, "--ipc-leaks=fix, environment=ignore")
+        stranger.kill()
+    Path(f"/dev/shm/{prefix}-stranger").unlink()
+    assert set(found.outcomes.values()) == {"passed"}, found.output
+    proofs = {test: [line.split("; ")[1] for line in lines if prefix in line] for test, lines in found.leaks.items()}
+    killed = re.compile(r"used by process \d+ \(python.*\), started by the test, when it was killed")
+    assert proofs.pop("test_closed") == ["mapped by this process"]
+    assert proofs.pop("test_unlinked") == []
+    assert "started by the test, which has ended" in proofs.pop("test_worker")[0]
+    assert killed.fullmatch(proofs.pop("test_popen")[0])
+    assert killed.fullmatch(proofs.pop("test_group")[0])
+    assert proofs == {"test_stranger": ["perhaps of this test: it appeared while the test ran"]}
+    assert list(Path("/dev/shm").glob(f"{prefix}-*")) == []
 
 
 def test_reserved_names_are_removed_also_without_a_proof(audited, pytester):

@@ -9,7 +9,7 @@ from functools import partial
 from ...kernel.posix_mq import mq_unlink
 from ...unpatched import os
 from ..directory_time import shows_changes
-from ..leak import Detector, Snapshot
+from ..leak import Detector, NotHere, Snapshot
 from ..origin import Origin, is_owned_elsewhere
 from ..owned import Owned
 
@@ -33,7 +33,7 @@ class PosixNames(Detector):
         """Return the names."""
         status = os.stat(self._folder)
         if self.kind == "posix-mq" and not self._is_mounted(status.st_dev):
-            raise OSError(
+            raise NotHere(
                 ENOENT, f"the file system of message queues is not mounted: mount -t mqueue none {self._folder}"
             )
         changed = status.st_mtime_ns
