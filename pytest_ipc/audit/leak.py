@@ -12,14 +12,10 @@ if TYPE_CHECKING:
     from .origin import Origin
     from .owned import Owned
 
-__all__ = ["Detector", "Leak", "NotHere", "Snapshot"]
+__all__ = ["Detector", "Leak", "Snapshot"]
 
 # What a detector has seen, by an identity that is not reused while the object lives; the values may be of any type.
 Snapshot = Mapping[Any, Any]
-
-
-class NotHere(OSError):
-    """Raised by a detector that has nothing to look at on this platform; a run has one note of it."""
 
 
 @dataclass(frozen=True)

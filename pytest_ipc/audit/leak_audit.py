@@ -17,7 +17,8 @@ from ..kernel.waiting import Deadline
 from ..processes import audit_events, history
 from ..unpatched import signal
 from .kept import add_kept
-from .leak import Detector, Leak, NotHere, Snapshot
+from .leak import Detector, Leak, Snapshot
+from .not_here import NotHere
 from .origin import Origin
 from .owned import Owned, find_owned
 
@@ -51,6 +52,8 @@ class Audit:
         self._before: dict[str, Snapshot] = {}
         self._last: dict[str, Snapshot] = {}  # of the end of the last test, if nothing was suspected and changed
         self._failed: dict[str, str] = {}
+        # Settings that earlier tests have changed, with the values from before: who restores one leaks nothing.
+        self._changed: dict[tuple[str, Hashable], Any] = {}
         self.absent: dict[str, str] = {}  # kinds that this platform does not show, with the reason
         self._signals_owned = False  # by a fixture of a wider scope, which may restore them at the end of this test
         history.record()
@@ -121,12 +124,15 @@ class Audit:
                 Deadline(_SETTLE).until(lambda: not self._suspects(settling, before, wanted))
             suspects = self._suspects({detector.kind for detector, _ in suspects}, before, wanted)
             self._last = {}
+        self._origin.older_threads = {int(key) for key in self._before.get("threads", ()) if str(key).isdecimal()}
         judged = []
         for detector, keys in suspects:
             then, after = before[detector.kind], self._snapshot(detector)
             if after is not None:
                 judged += [(detector, leak, then, after) for leak in self._judge(detector, keys, then, after)]
         found.leaks = [leak for _, leak, _, _ in judged]
+        for _, leak, then, _ in judged:
+            self._changed.setdefault((leak.kind, leak.key), then.get(leak.key, MISSING))
         # Only now, as a descriptor proves whose the object is that it refers to.
         for detector, leak, then, after in judged:
             if detector.kind in fixed and leak.is_proved and self._restore(detector, leak, then, after):
@@ -156,6 +162,7 @@ class Audit:
                 if keys:
                     owned = owned or self._owned()
                     keys = [key for key in keys if not detector.is_owned(key, after, owned)]
+                    keys = [key for key in keys if self._changed.get((kind, key), self) != after.get(key, MISSING)]
             except Exception as error:  # noqa: BLE001 - a detector never fails a test
                 self._note_failure(kind, error)
                 continue

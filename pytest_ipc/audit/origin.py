@@ -9,7 +9,7 @@ from ..custody.descendants import below
 from ..custody.status import owners
 from ..kernel.proc import process_state
 from ..processes import history
-from ..processes.audit_events import user_of
+from ..processes.audit_events import starter_of, user_of
 from ..unpatched import io, os
 
 __all__ = ["Origin", "command_of", "is_owned_elsewhere"]
@@ -24,6 +24,20 @@ class Origin:
     def __init__(self, *, isolated: AbstractSet[str] = frozenset()) -> None:
         self.isolated = isolated
         self._own = os.getpid()
+        self.older_threads: AbstractSet[int] = frozenset()  # of this process, from before the test
+
+    def is_of_older_thread(self, thread: int) -> bool:
+        """Return whether a thread of this process, or one that has started it, is another than the main one and older.
+
+        What such a thread does is not proved to be the test's: an earlier test may have leaked it.
+        """
+        seen = set[int]()
+        while thread not in {self._own, *seen}:
+            if thread in self.older_threads:
+                return True
+            seen.add(thread)
+            thread = starter_of(thread) or self._own
+        return False
 
     def processes(self) -> dict[int, str]:
         """Return the living processes of the test, with what each is."""

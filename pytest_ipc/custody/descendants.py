@@ -33,6 +33,7 @@ __all__ = [
     "mark_self",
     "marked",
     "nothing_missed",
+    "parent_thread",
     "processes",
     "row_of",
     "signal_process",
@@ -95,6 +96,16 @@ def children_of(pid: int | str) -> list[int]:
                     os.close(fd)
                 found += map(int, text.split())
     return found
+
+
+def parent_thread(pid: int) -> int | None:
+    """Return the thread of this process whose child process *pid* is; None if it is none's, or they are not listed."""
+    if lists_children():
+        for thread in map(int, os.listdir("/proc/self/task")):
+            with failures_ignored, io.open(f"/proc/self/task/{thread}/children", "rb") as file:  # it may have ended
+                if b"%d" % pid in file.read().split():
+                    return thread
+    return None
 
 
 def nothing_missed() -> None:

@@ -1,4 +1,4 @@
-"""What Python's audit events show of shared memory: who maps it, and which process is about to be killed with it.
+"""What Python's audit events show: who maps shared memory, who is about to be killed with it, who starts a thread.
 
 The kernel does not record who has used a name in /dev/shm, and neither who has closed it nor who has been killed can be
 asked. Forked children inherit the hook, also those of multiprocessing; other programs do not. It lasts as long as the
@@ -8,15 +8,17 @@ process, as there is no way to remove one, so only a leak check adds it.
 from __future__ import annotations
 
 import sys
+from _thread import get_native_id
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from ..custody.cleanup import failures_ignored
 from ..custody.descendants import Row, below
 from ..unpatched import os, signal
 from . import history
 
-__all__ = ["user_of", "watch"]
+__all__ = ["starter_of", "user_of", "watch"]
 
 _SLOTS = 4096
 _KILLING = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGABRT}
@@ -26,6 +28,7 @@ class _Seen:
     device = -1  # of /dev/shm
     # In shared memory: inode number and process id, in the slot of the number's remainder. A later one replaces it.
     mapped: memoryview | None = None
+    starters: ClassVar[WeakKeyDictionary[Any, int]] = WeakKeyDictionary()  # thread ids of who started these threads
 
 
 def watch() -> None:
@@ -50,10 +53,15 @@ def user_of(file: history.FileId) -> int | None:
     return _Seen.mapped[slot + 1]
 
 
-def _on_event(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in _WATCHED:
-        with failures_ignored:  # an exception would become that of the audited call
-            _WATCHED[event](*arguments)
+def starter_of(thread: int) -> int | None:
+    """Return the id of the thread that has started this thread of Python; None if unknown, as on Python 3.11."""
+    return next((id for found, id in list(_Seen.starters.items()) if found.native_id == thread), None)
+
+
+def _on_thread(function: Any, *_arguments: Any) -> None:
+    thread = getattr(function, "__self__", None)
+    if hasattr(thread, "native_id"):  # threading.Thread
+        _Seen.starters[thread] = get_native_id()
 
 
 def _on_mmap(fd: int, *_arguments: int) -> None:
@@ -85,4 +93,21 @@ def _note_files(is_killed: Callable[[Row], bool]) -> None:
                 history.note_files(row.pid)
 
 
-_WATCHED: dict[str, Callable[..., None]] = {"mmap.__new__": _on_mmap, "os.kill": _on_kill, "os.killpg": _on_killpg}
+_WATCHED: dict[str, Callable[..., None]] = {
+    "mmap.__new__": _on_mmap,
+    "os.kill": _on_kill,
+    "os.killpg": _on_killpg,
+    "_thread.start_new_thread": _on_thread,
+    "_thread.start_joinable_thread": _on_thread,
+}
+
+
+def _on_event(
+    event: str,
+    arguments: tuple[Any, ...],
+    watched: dict[str, Callable[..., None]] = _WATCHED,  # as this module has no variables when the interpreter ends
+    is_ending: Callable[[], bool] = sys.is_finalizing,
+) -> None:
+    if event in watched and not is_ending():
+        with failures_ignored:  # an exception would become that of the audited call
+            watched[event](*arguments)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 LEAKS = """
@@ -153,6 +155,8 @@ def test_invalid_marker_ends_the_run_with_one_sentence(pytester, arguments, sent
 
 
 DETECTOR = """
+import sys
+
 import pytest
 from pytest_ipc import Detector
 
@@ -283,6 +287,85 @@ def test_a_fixed_descriptor_is_not_closed_under_the_object_that_owns_it(audited)
     found = audited(source, "--ipc-leaks=fix")
     assert found.kinds("test_leaks") == {"descriptors"}
     assert found.outcomes == {"test_leaks": "passed", "test_innocent": "passed"}
+
+
+def test_who_restores_what_an_earlier_test_has_changed_leaks_nothing(audited):
+    source = """
+    import os
+
+    BEFORE = os.umask(0o077)
+    os.umask(BEFORE)
+
+    def change(mask, value):
+        os.umask(mask)
+        os.environ["PLANTED"] = value
+
+    def test_leaks(): change(0o077, "1")
+
+    def test_restores():
+        os.umask(BEFORE)
+        del os.environ["PLANTED"]
+
+    def test_leaks_again(): change(0o007, "1")
+    def test_leaks_more(): change(0o077, "2")
+    """
+    found = audited(source, "--ipc-leaks=warn")
+    kinds = {"umask", "environment"}
+    expected = {"test_leaks": kinds, "test_restores": set(), "test_leaks_again": kinds, "test_leaks_more": kinds}
+    assert {test: found.kinds(test) for test in found.leaks} == expected
+
+
+def test_what_a_thread_of_an_earlier_test_does_is_not_charged_to_another(audited):
+    source = """
+    import os, planted, subprocess, sys, threading
+
+    GO, DONE, END = threading.Event(), threading.Event(), threading.Event()
+
+    def start():
+        GO.wait()
+        threading.Thread(target=END.wait, daemon=True).start()
+        planted.KEPT.append(subprocess.Popen(["sleep", "1000"]))
+        DONE.set()
+        if "stays" in planted.KEPT:
+            END.wait()
+
+    def test_leaks():
+        threading.Thread(target=start).start()
+
+    def test_innocent():
+        GO.set()
+        DONE.wait()
+
+    def test_leaks_too():
+        planted.KEPT.append("stays")
+        GO.clear()
+        DONE.clear()
+        threading.Thread(target=start).start()
+
+    def test_innocent_too():
+        GO.set()
+        DONE.wait()
+
+    def test_guilty():
+        planted.KEPT.append(subprocess.Popen(["sleep", "1000"]))
+        threading.Thread(target=END.wait, daemon=True).start()
+
+    def test_end():
+        for each in planted.KEPT:
+            if each != "stays":
+                each.kill()
+                each.wait()
+        END.set()
+    """
+    found = audited(source, "--ipc-leaks=warn")
+    assert set(found.outcomes.values()) == {"passed"}, found.output
+    innocent = set() if sys.version_info >= (3, 12) else {"threads"}  # Python 3.11 does not show who starts a thread
+    expected = {"test_leaks": {"threads"}, "test_innocent": innocent, "test_leaks_too": {"threads"}}
+    expected |= {"test_innocent_too": innocent, "test_guilty": {"threads", "processes"}, "test_end": set()}
+    assert {test: found.kinds(test) for test in found.leaks} == expected, found.output
+    for test in ("test_innocent", "test_innocent_too"):
+        kinds = sorted(line.partition(":")[0] for line in found.leaks[test] if "sleep" in line or "Thread-" in line)
+        assert kinds == ["processes", "threads"], found.leaks[test]
 
 
 def test_a_note_of_what_cannot_be_seen_comes_once(audited, pytester):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 
-from ...custody.descendants import Row, children_of, is_reaper, lists_children, processes, row_of
+from ...custody.descendants import Row, children_of, is_reaper, lists_children, parent_thread, processes, row_of
 from ...unpatched import os, signal
 from ..leak import Detector, Snapshot
-from ..origin import command_of
+from ..origin import Origin, command_of
 from ..owned import Owned
 
 __all__ = ["DETECTORS"]
@@ -46,8 +46,14 @@ class Processes(Detector):
         state = "a zombie that nobody has reaped" if row is None or row.has_ended else "running"
         return f"process {key} ({command_of(int(str(key)))}), {state}"
 
-    def proof(self, key: Hashable, after: Snapshot, origin: object) -> str:
-        """Return that it is a child."""
+    def proof(self, key: Hashable, after: Snapshot, origin: Origin) -> str:
+        """Return that it is a child; "" if a thread from before the test may have started it."""
+        thread = parent_thread(int(str(key)))
+        if thread is not None and origin.is_of_older_thread(thread):
+            return ""
+        # The children of a thread that ends become those of another.
+        if not all(os.path.exists(f"/proc/self/task/{each}") for each in origin.older_threads):
+            return ""
         return "a child of the process that ran the test"
 
     def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:

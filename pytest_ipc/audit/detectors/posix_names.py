@@ -9,7 +9,8 @@ from functools import partial
 from ...kernel.posix_mq import mq_unlink
 from ...unpatched import os
 from ..directory_time import shows_changes
-from ..leak import Detector, NotHere, Snapshot
+from ..leak import Detector, Snapshot
+from ..not_here import NotHere
 from ..origin import Origin, is_owned_elsewhere
 from ..owned import Owned
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ...unpatched import io, os
 from ..idle_threads import executor_of, is_idle_in_pool
 from ..leak import Detector, Snapshot
+from ..origin import Origin
 from ..owned import Owned
 
 if TYPE_CHECKING:
@@ -54,11 +55,14 @@ class Threads(Detector):
             return f"thread {key} ({file.read().strip()}), started by a library"
         return f"thread {key}"
 
-    def proof(self, key: Hashable, after: Snapshot, origin: object) -> str:
+    def proof(self, key: Hashable, after: Snapshot, origin: Origin) -> str:
         """Return "" for a thread of C code if the test was the first to import a library: many start threads then.
 
-        So do threads of gevent's pool, which Python does not know either, and which its hub keeps.
+        So do threads of gevent's pool, which Python does not know either, and which its hub keeps. And "" for a thread
+        that one from before the test has started.
         """
+        if origin.is_of_older_thread(int(str(key))):
+            return ""
         if _python_thread(key) is None and (self._has_loaded or "gevent.threadpool" in sys.modules):
             return ""
         return "of the process that ran the test"
