@@ -15,6 +15,7 @@ from ctypes import addressof, c_char
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, GeneratorType, ModuleType
 from typing import Any
 
+from ..custody.cleanup import failures_ignored
 from ..kernel.proc import SystemCall, contents, process_syscall
 from ..kernel.syscalls import numbers_of
 from ..unpatched import os
@@ -59,7 +60,8 @@ def add_kept(owned: Owned) -> None:
     for each in map(_value, _OBJECTS):
         _add(owned, each)
     owned.descriptors.update(_attempted(_of_gevent))
-    _add_helper_of_mq_notify(owned)
+    with failures_ignored:  # there are no more descriptors
+        _add_helper_of_mq_notify(owned)
     roots = [*map(_value, _ROOTS), *_attempted(_process_pools)]
     seen = set[int]()
     while roots and len(seen) < _LIMIT:

@@ -17,7 +17,13 @@ def addresses_of(fd: int) -> str:
         return ""
     from ..unpatched import socket  # which few runs need
 
-    with socket.socket(fileno=os.dup(fd)) as own:
+    try:
+        own = socket.socket(fileno=os.dup(fd))
+    except OSError as error:
+        if error.errno is None:  # a signal's handler raised it
+            raise
+        return ""  # there are no more descriptors
+    with own:
         names = _name(own.family), _name(own.type)
         here, there = _address(own.getsockname), _address(own.getpeername)
         try:
@@ -56,7 +62,10 @@ def _address(call: Any) -> str:
 
 def opened_at(fd: int) -> str:
     """Return the file and line that created the Python object of *fd*, if tracemalloc traces; else ""."""
-    import tracemalloc  # which PYTHONTRACEMALLOC starts without it
+    try:
+        import tracemalloc  # which PYTHONTRACEMALLOC starts without it
+    except (OSError, ImportError):
+        return ""  # there are no more descriptors
 
     if not tracemalloc.is_tracing():
         return ""

@@ -289,6 +289,34 @@ def test_a_fixed_descriptor_is_not_closed_under_the_object_that_owns_it(audited)
     assert found.outcomes == {"test_leaks": "passed", "test_innocent": "passed"}
 
 
+def test_a_test_that_takes_all_descriptors_is_charged_and_the_next_one_is_not(audited):
+    source = """
+    import contextlib, os, planted, resource, subprocess
+
+    def test_takes_all():
+        planted.leak(planted.abstract_sockets)
+        planted.leak(planted.processes)
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 20, limits[1]))
+        planted.KEPT.append(limits)
+        with contextlib.suppress(OSError):
+            while True:
+                planted.KEPT.append(os.open("/dev/zero", os.O_RDONLY))
+
+    def test_frees():
+        while not isinstance(planted.KEPT[-1], tuple):
+            os.close(planted.KEPT.pop())
+        resource.setrlimit(resource.RLIMIT_NOFILE, planted.KEPT.pop())
+
+    def test_last(): pass
+    """
+    found = audited(source, "--ipc-leaks=warn")
+    assert set(found.outcomes.values()) == {"passed"}, found.output
+    taken = [line for line in found.lines("test_takes_all") if "/dev/zero; of the process" in line]
+    assert len(taken) > 10, found.output
+    assert found.kinds("test_frees") == found.kinds("test_last") == set(), found.output
+
+
 def test_who_restores_what_an_earlier_test_has_changed_leaks_nothing(audited):
     source = """
     import os

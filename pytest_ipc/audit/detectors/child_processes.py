@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 
 from ...custody.descendants import Row, children_of, is_reaper, lists_children, parent_thread, processes, row_of
+from ...kernel.proc import contents
 from ...unpatched import os, signal
 from ..leak import Detector, Snapshot
 from ..origin import Origin, command_of
@@ -28,7 +29,10 @@ class Processes(Detector):
             return {}
         if not lists_children():
             return {row.pid: row for row in processes() if row.ppid == os.getpid()}
-        return dict.fromkeys(children_of("self"))
+        found = children_of("self")
+        if not found:
+            contents("/proc/thread-self/children")  # raises the error that hides them, as EMFILE
+        return dict.fromkeys(found)
 
     def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
         """Yield the new children, except reapers of other runs."""

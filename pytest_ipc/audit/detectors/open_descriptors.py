@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 
 from ...custody import ledger
+from ...kernel.errnos import EXHAUSTED
 from ...unpatched import os
 from ..leak import Detector, Snapshot
 from ..open_details import addresses_of, opened_at
@@ -36,12 +38,15 @@ class Descriptors(Detector):
     @staticmethod
     def _list() -> Snapshot:
         """Return the numbers, without that of the listing itself, which is the lowest free one."""
-        lowest = os.open("/proc/self/fd", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            lowest = os.open("/proc/self/fd", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno not in EXHAUSTED:
+                raise
+            return {str(fd): None for fd in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]) if _is_open(fd)}
         os.close(lowest)
         found: dict[Hashable, None] = dict.fromkeys(os.listdir("/proc/self/fd"))
-        try:
-            os.get_inheritable(lowest)
-        except OSError:
+        if not _is_open(lowest):
             found.pop(str(lowest), None)
         return found
 
@@ -77,6 +82,16 @@ class Descriptors(Detector):
         finally:
             os.close(null)
         return True
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.get_inheritable(fd)
+    except OSError as error:
+        if error.errno is None:  # a signal's handler raised it
+            raise
+        return False
+    return True
 
 
 def _target(key: Hashable) -> str:
