@@ -57,6 +57,19 @@ def test_file_has_a_table_for_each_verdict(tmp_path):
         ("[holds]\n", "not 'holds'"),
         ("deviates = 3\n", "not 'deviates'"),
         ("platform = 3\n", "not 'platform'"),
+        (
+            "[deviates]\n'a.b' = {reason = 'x', often = 'y'}\n",
+            "must be one of before, reason, since, sometimes, not 'often'",
+        ),
+        (
+            "[deviates]\n'a.b' = {reason = 'x', since = 'v6'}\n",
+            "since of the clause 'a.b' must be a kernel release like",
+        ),
+        (
+            "[deviates]\n'a.b' = {reason = 'x', sometimes = ' '}\n",
+            "the sometimes of the clause 'a.b' must be a non-empty",
+        ),
+        ("[recognised]\nkernel = 3\n", "not 'recognised'"),
         ("[deviates]\na.b = 'x'\n", "the clause id that begins with 'a' must be in quotation marks"),
         ("[deviates]\n'a.b' = 3\n", "the reason of the clause 'a.b' must be a non-empty string"),
         ("[deviates]\n'a.b' = ' '\n", "the reason of the clause 'a.b' must be a non-empty string"),
@@ -251,3 +264,75 @@ def test_missing_directory_is_reported(tmp_path, capsys):
         capsys.readouterr().err
         == "pytest-ipc: the expectations cannot be written to /no/such/folder/known.toml: No such file or directory\n"
     )
+
+
+def test_what_deviates_sometimes_may_also_hold():
+    flaky = {"a.b": Expectation("deviates", "slow", sometimes="3 of 20 runs")}
+    held = expectations.compare(result(b=reports.HOLDS), flaky)
+    assert (held.unexpectedly_holding, held.unexpected) == ({}, [])
+    assert held.exit_status(result(b=reports.HOLDS), strict_expect=True) == 0
+    deviated = expectations.compare(result(b=reports.DEVIATES), flaky)
+    assert deviated.as_expected == flaky
+    assert flaky["a.b"].in_words == "slow (3 of 20 runs)"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "is_expected"),
+    [
+        ("Linux 6.0.9 #1", False),
+        ("Linux 6.1-rc2 #1", True),
+        ("Linux 6.8.12-x", True),
+        ("Linux 6.9.0", False),
+        ("", True),
+    ],
+)
+def test_an_expectation_has_a_range_of_kernel_releases(tmp_path, kernel, is_expected):
+    path = file(tmp_path, '[deviates]\n"a.b" = { reason = "fixed in 6.9", since = "6.1", before = "6.9" }\n')
+    found = expectations.compare(result(b=reports.DEVIATES), expectations.read(path), kernel=kernel)
+    assert (list(found.as_expected), bool(found.unexpected)) == ((["a.b"], False) if is_expected else ([], True))
+
+
+def test_files_add_up(tmp_path):
+    """The last file with an entry for this release counts, as one for a newer kernel beside one for older ones."""
+    texts = (
+        '[deviates]\n"a.one" = "first"\n"a.two" = "first"\n',
+        '[absent]\n"a.two" = { reason = "second", since = "6.9" }\n[deviates]\n"a.three" = "second"\n',
+    )
+    paths = [tmp_path / f"{number}.toml" for number in range(2)]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text)
+    found = expectations.read_all(paths)
+    for kernel, verdict in (("Linux 6.8.0", "deviates"), ("Linux 6.9.1", "absent")):
+        of_two = found["a.two"].on(kernel)
+        assert of_two is not None
+        assert of_two.verdict == verdict
+    assert {id: found[id].reason for id in ("a.one", "a.three")} == {"a.one": "first", "a.three": "second"}
+
+
+def test_expectations_are_recognised_by_the_platform(tmp_path):
+    path = file(tmp_path, 'recognised = { container = "gVisor", libc = "glibc" }\n[deviates]\n"a.b" = "x"\n')
+    assert expectations.recognised(path, {"container": "gVisor, docker", "libc": "glibc 2.36"})
+    assert not expectations.recognised(path, {"container": "gVisor, docker", "libc": "musl 1.2"})
+    assert not expectations.recognised(file(tmp_path, '[deviates]\n"a.b" = "x"\n'), {"container": "gVisor"})
+
+
+def test_expect_writes_how_often_a_clause_deviates(tmp_path):
+    """And keeps it, with the releases and the signs of the platform, when the clause holds in a later run."""
+    runs = []
+    for number, verdict in enumerate((reports.DEVIATES, reports.HOLDS, reports.HOLDS)):
+        runs.append(tmp_path / f"{number}.json")
+        writer.write(runs[-1], writer.as_json("box", {}, result(flaky=verdict, always=reports.DEVIATES)))
+    output = file(
+        tmp_path,
+        'platform = "box"\nrecognised = { libc = "musl" }\n[deviates]\n'
+        '"a.always" = { reason = "issue 1", since = "6.1" }\n',
+    )
+    assert main(["expect", *map(str, runs), "-o", str(output)]) == 0
+    written = expectations.read(output)
+    assert written == {
+        "a.always": Expectation("deviates", "issue 1", since="6.1"),
+        "a.flaky": Expectation("deviates", reports.DEVIATES.reason, sometimes="1 of 3 runs"),
+    }
+    assert expectations.signs(output) == {"libc": "musl"}
+    assert main(["expect", str(runs[1]), "-o", str(output)]) == 0
+    assert expectations.read(output) == written

@@ -146,14 +146,16 @@ def gvisor_result(count: int, others: int) -> SuiteResult:
     return SuiteResult([reports.result(id, reports.DEVIATES) for id in ids])
 
 
+GVISOR = {"kernel": "Linux 4.4.0 #1", "container": "gVisor, docker"}
+
+
 def steps(result: SuiteResult, report: Path | None = None) -> list[str]:
     return next_steps(result, expectations.compare(result, {}), report)
 
 
 def test_next_step_names_the_expectations_that_know_most_of_the_deviations():
     result = gvisor_result(160, 20)
-    name, known = best_known([found.id for found in result.results])
-    assert (name, known) == ("gvisor-20221219", 160)
+    assert best_known([found.id for found in result.results], {}) == ("gvisor-20221219", 160, False)
     assert steps(result, Path("r.json"))[:2] == [
         "--expect gvisor-20221219 knows 160 of these 180",
         "pytest-ipc expect r.json -o FILE.toml: accept the deviations, for check --expect FILE.toml",
@@ -162,6 +164,11 @@ def test_next_step_names_the_expectations_that_know_most_of_the_deviations():
 
 def test_next_step_names_no_expectations_that_know_few_of_the_deviations():
     assert not [step for step in steps(gvisor_result(3, 20)) if step.startswith("--expect")]
+
+
+def test_next_step_names_the_expectations_of_the_platform_that_is_recognised():
+    found = next_steps(gvisor_result(3, 20), Comparison(unexpected=gvisor_result(3, 20).results), None, GVISOR)
+    assert found[0] == "--expect gvisor-20221219 knows 3 of these 23"
 
 
 def test_next_step_for_untested_clauses():

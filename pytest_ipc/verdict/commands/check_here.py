@@ -35,7 +35,9 @@ def check(
     screen.begin(platform, len(wanted))
     if seed is not None:
         console.print(f"in the random order of --shuffle {seed}")
-    known = {id for id, expectation in expected.items() if expectation.verdict == "deviates"}
+    kernel = platform.get("kernel", "")
+    meant = {id: expectation.on(kernel) for id, expectation in expected.items()}
+    known = {id for id, expectation in meant.items() if expectation is not None and expectation.verdict == "deviates"}
     started, start = datetime.now(UTC), monotonic()
     result = run(
         root,
@@ -47,7 +49,7 @@ def check(
         stop_unless=known if options.exitfirst else None,
     )
     seconds = monotonic() - start
-    comparison = expectations.compare(result, expected, strict=options.strict)
+    comparison = expectations.compare(result, expected, strict=options.strict, kernel=kernel)
     status = comparison.exit_status(result, strict_expect=options.strict_expect)
     screen.end(result, comparison)
     if options.durations is not None:
@@ -71,6 +73,6 @@ def check(
     if screen.verbosity >= 0:
         if written:
             console.print(f"written: {', '.join(map(str, written))}", markup=False)
-        for step in next_steps(result, comparison, report):
+        for step in next_steps(result, comparison, report, platform):
             print_hanging(console, "next: ", step)
     return 141 if console.reader_left else status

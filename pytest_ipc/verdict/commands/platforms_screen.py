@@ -95,7 +95,10 @@ class PlatformsScreen:
             self.judgements.append(Judged(platform.name, {}, *empty, started, seconds, platform.refusal))
             return
         comparison = expectations.compare(
-            platform.result, self.expected.get(platform.name, {}), strict=self.options.strict
+            platform.result,
+            self.expected.get(platform.name, {}),
+            strict=self.options.strict,
+            kernel=platform.described.get("kernel", ""),
         )
         self.comparisons[platform.name] = comparison
         self.judgements.append(Judged(platform.name, platform.described, platform.result, comparison, started, seconds))
@@ -207,7 +210,7 @@ class PlatformsScreen:
             self.console.print(f"written: {', '.join(written)}", markup=False)
         for judged in self.judgements:
             report = self.options.report / f"{judged.name}.json" if self.options.report is not None else None
-            for step in next_steps(judged.result, judged.comparison, report)[:1]:
+            for step in next_steps(judged.result, judged.comparison, report, judged.platform)[:1]:
                 self.console.print(f"next: {judged.name}: {step}", markup=False, soft_wrap=True)
         if self.options.report is not None and len(self.judgements) > 1:
             self.console.print(

@@ -36,12 +36,12 @@ def github(result: SuiteResult, comparison: Comparison, platform: str = "") -> I
         yield _of_clause("error", where, found, found.verdict.reason)
     for id, expectation in comparison.unexpectedly_holding.items():
         yield _line(
-            "warning", f"{where}{id} unexpectedly holds", f"expected: {expectation.verdict}, {expectation.reason}"
+            "warning", f"{where}{id} unexpectedly holds", f"expected: {expectation.verdict}, {expectation.in_words}"
         )
     for found in result.results:
         expected = comparison.as_expected.get(found.id)
         if expected is not None and expected.verdict == "deviates":
-            yield _of_clause("notice", where, found, f"{found.verdict.reason}; expected: {expected.reason}")
+            yield _of_clause("notice", where, found, f"{found.verdict.reason}; expected: {expected.in_words}")
 
 
 def _of_clause(level: str, where: str, found: ClauseResult, text: str) -> str:

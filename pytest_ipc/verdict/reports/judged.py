@@ -44,7 +44,7 @@ class Judged:
         verdict = found.verdict
         known = self.comparison.as_expected.get(found.id)
         text = f"{verdict.verdict}: {verdict.reason}" if verdict.reason else verdict.verdict
-        return text + (f"; expected of this platform: {known.reason}" if known else "")
+        return text + (f"; expected of this platform: {known.in_words}" if known else "")
 
     def failures(self) -> list[str]:
         """Return the failures of the suite itself, and why the platform could not be judged, a sentence each."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ..result import SuiteResult
@@ -12,13 +12,18 @@ from .expectations import Comparison
 __all__ = ["best_known", "next_steps"]
 
 
-def next_steps(result: SuiteResult, comparison: Comparison, report: Path | None) -> list[str]:
-    """Return a line for each sensible next command; *report* is the file with the result, if there is one."""
+def next_steps(
+    result: SuiteResult, comparison: Comparison, report: Path | None, platform: Mapping[str, str] | None = None
+) -> list[str]:
+    """Return a line for each sensible next command; *report* is the file with the result, if there is one.
+
+    Of the bundled expectations those for a platform like this one are named first.
+    """
     steps = []
     deviating = [found.id for found in comparison.unexpected if found.verdict.verdict == "deviates"]
     if deviating:
-        name, known = best_known(deviating)
-        if known * 2 >= len(deviating):
+        name, known, is_recognised = best_known(deviating, platform or {})
+        if known * 2 >= len(deviating) or (is_recognised and known):
             those = "it" if len(deviating) == 1 else f"{known} of these {len(deviating)}"
             steps.append(f"--expect {name} knows {those}")
         if report is not None:
@@ -35,12 +40,21 @@ def next_steps(result: SuiteResult, comparison: Comparison, report: Path | None)
     return steps
 
 
-def best_known(deviating: Collection[str]) -> tuple[str, int]:
-    """Return the bundled expectations that know most of the clauses *deviating*, and how many they know."""
-    names = expectations.bundled()
-    return max(((name, _known(path, deviating)) for name, path in names.items()), key=lambda found: found[1])
+def best_known(deviating: Collection[str], platform: Mapping[str, str]) -> tuple[str, int, bool]:
+    """Return the bundled expectations that fit: name, how many of the clauses *deviating* they know, if for *platform*.
+
+    Those for such a platform come before others that know more.
+    """
+    kernel = platform.get("kernel", "")
+    found = [
+        (expectations.recognised(path, platform), _known(path, deviating, kernel), name)
+        for name, path in expectations.bundled().items()
+    ]
+    is_recognised, known, name = max(found, key=lambda each: (each[0] and each[1] > 0, each[1]))
+    return name, known, is_recognised
 
 
-def _known(path: Path, deviating: Collection[str]) -> int:
+def _known(path: Path, deviating: Collection[str], kernel: str) -> int:
     expected = expectations.read(path)
-    return sum(id in expected and expected[id].verdict == "deviates" for id in deviating)
+    meant = (expected[id].on(kernel) for id in deviating if id in expected)
+    return sum(expectation is not None and expectation.verdict == "deviates" for expectation in meant)

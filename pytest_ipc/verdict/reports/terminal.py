@@ -192,7 +192,7 @@ def observations(result: ClauseResult, known: Expectation | None, *, everything:
     elif verdict.reason:
         lines.append(("", verdict.reason))
     if known is not None:
-        lines.append(("", f"expected of this platform: {known.reason}"))
+        lines.append(("", f"expected of this platform: {known.in_words}"))
     return lines
 
 

@@ -64,7 +64,7 @@ def as_json(
                 "observed": found.verdict.observed,
                 "evidence": list(found.verdict.evidence),
                 **({"trace": json.loads(found.verdict.trace)} if found.verdict.trace else {}),
-                "known": known[found.id].reason if found.id in known else "",
+                "known": known[found.id].in_words if found.id in known else "",
                 "seconds": round(found.duration, 6),
             }
             for found in result.results
