@@ -7,6 +7,7 @@ Each subcommand has a module with late imports, so that `status` does not import
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -27,28 +28,44 @@ from .verdict.commands import (
     status,
     sweep,
 )
+from .verdict.standard_streams import standard_streams
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Return the exit status."""
     parser = new_parser()
     completion.complete(parser)
+    with standard_streams() as output:
+        try:
+            status = _run(parser, arguments)
+        except SystemExit as error:  # argparse has shown a help text or a usage error
+            status = error.code if isinstance(error.code, int) else 2
+        sys.stdout.flush()
+        failure = None if output is None else output.failure
+        if failure is None or status == 2:
+            return status
+        if failure.errno == errno.EPIPE:  # the reader has left, which is not a failure of the command
+            return 141
+        _say(f"the standard output cannot be written: {os.strerror(failure.errno or 0)}")
+        return status if status > 128 else 3
+
+
+def _run(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> int:
     options = parser.parse_args(arguments)
     try:
         result: int = options.command(options)
-        sys.stdout.flush()  # here, not at interpreter exit, to catch BrokenPipeError
     except CommandError as error:
-        print(f"pytest-ipc: {error}", file=sys.stderr)
+        _say(str(error))
         return error.status
-    except BrokenPipeError:
-        # The reader of the output is gone, which is not a failure of the command.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141
     except KeyboardInterrupt as error:
-        print("pytest-ipc: interrupted", file=sys.stderr)
+        _say("interrupted")
         # The argument is the name of a signal other than SIGINT.
         return 128 + getattr(signal, str(error), signal.SIGINT)
     return result
+
+
+def _say(sentence: str) -> None:
+    print(f"pytest-ipc: {sentence}", file=sys.stderr)
 
 
 def new_parser() -> argparse.ArgumentParser:

@@ -19,7 +19,8 @@ LAYERS = """
     __main__
 """.split()
 VERDICT = """
-    command_error manual need measure clause result suite platform judge reports reproduce runner bench commands
+    command_error standard_streams manual need measure clause result suite platform judge reports reproduce runner bench
+    commands
 """.split()
 TABLES = ("pytest_ipc", "pytest_ipc.kernel")
 

@@ -7,9 +7,10 @@ import re
 from argparse import Namespace
 
 import pytest
+from rich.console import Console
 
 from pytest_ipc.verdict.commands.platforms_screen import PlatformsScreen
-from pytest_ipc.verdict.reports.terminal import Log, new_progress
+from pytest_ipc.verdict.reports.terminal import new_progress
 from pytest_ipc.verdict.result import SuiteResult
 from pytest_ipc.verdict.runner.remote import Platform
 
@@ -19,7 +20,7 @@ from . import reports
 @pytest.fixture
 def screen():
     options = Namespace(verbose=0, quiet=0, exitfirst=False, strict=False, strict_expect=False, report=None)
-    console = Log(file=io.StringIO(), force_terminal=True, width=100)
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
     return PlatformsScreen(console, new_progress(console), 2, options, {})
 
 

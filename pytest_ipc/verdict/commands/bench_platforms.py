@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ..bench.bench_output import show, write
 from ..bench.bench_screen import Screen
 from ..bench.remote_bench import Measured, measure_all
 from ..command_error import CommandError
-from ..reports.terminal import Log, new_console, new_progress
+from ..reports.terminal import new_console, new_progress
 from ..runner import build_bundle
 from ..runner.stop import interrupted_by_signals
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["measure"]
 
@@ -18,7 +22,7 @@ __all__ = ["measure"]
 class _Matrix:
     """The platforms while they are measured, and their reports."""
 
-    def __init__(self, console: Log, options: argparse.Namespace) -> None:
+    def __init__(self, console: Console, options: argparse.Namespace) -> None:
         self.found: dict[str, Measured] = {}
         self.statuses: list[int] = []
         self._console, self._options = console, options
@@ -96,4 +100,4 @@ def measure(options: argparse.Namespace, patience: float, *, longer_if_slow: boo
         ]
         if reports:
             show(console, reports, options.html, options.link)
-    return 141 if console.reader_left else matrix.exit_status
+    return matrix.exit_status

@@ -75,4 +75,4 @@ def check(
             console.print(f"written: {', '.join(map(str, written))}", markup=False)
         for step in next_steps(result, comparison, report, platform):
             print_hanging(console, "next: ", step)
-    return 141 if console.reader_left else status
+    return status

@@ -70,7 +70,7 @@ def check(
             console.print("Interrupted; the verdicts so far are reported.")
         screen.end(platforms)
         screen.write_files()
-    return 141 if console.reader_left else screen.exit_status
+    return screen.exit_status
 
 
 def _prepare(

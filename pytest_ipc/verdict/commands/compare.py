@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from ..command_error import CommandError, writing
@@ -60,7 +59,7 @@ def _compare(options: argparse.Namespace) -> int:
     if options.link is not None and options.html is None:
         raise CommandError("--link needs --html")
     try:
-        from rich.console import Console
+        from ..reports.terminal import new_console
 
         if options.html is not None:
             from ..reports.matrix_html import render
@@ -82,7 +81,7 @@ def _compare(options: argparse.Namespace) -> int:
     if options.html is not None:
         with writing("the page", options.html):
             atomic.write(options.html, render(matrix, options.link and atomic.address(options.link, options.html)))
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
+    console = new_console()
     if not options.changes:
         show_matrix(console, matrix, everything=options.all)
         return 0

@@ -18,9 +18,8 @@ from ..runner.remote import Platform
 from . import outputs
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress, TaskID
-
-    from ..reports.terminal import Log
 
 __all__ = ["PlatformsScreen"]
 
@@ -29,7 +28,7 @@ __all__ = ["PlatformsScreen"]
 class PlatformsScreen:
     """The verdicts on all platforms while they run, on a terminal or in a log; their files at the end."""
 
-    console: Log
+    console: Console
     progress: Progress
     total: int
     options: argparse.Namespace

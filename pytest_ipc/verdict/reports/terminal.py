@@ -5,7 +5,6 @@ The parts are shared by one platform and several.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 
@@ -20,7 +19,6 @@ from .flag_names import named
 
 __all__ = [
     "STYLES",
-    "Log",
     "Screen",
     "differences",
     "new_console",
@@ -44,19 +42,9 @@ _CALL = re.compile(r"(\[pid \d+\] )*\w+\(.*= ")
 _REPORTED = [verdict for verdict in VERDICTS if verdict != "holds"]
 
 
-class Log(Console):
-    """A console whose reader may close it: the run goes on, because its report is still wanted."""
-
-    reader_left: bool = False
-
-    def on_broken_pipe(self) -> None:
-        self.reader_left = self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def new_console() -> Log:
+def new_console() -> Console:
     """Return a console on the standard output. Without a terminal it has no width: log lines are not cut."""
-    return Log(highlight=False, width=None if sys.stdout.isatty() else 1000)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
 
 
 def new_progress(console: Console) -> Progress:
