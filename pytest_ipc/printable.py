@@ -1,8 +1,8 @@
-"""Text that is safe to print: names of files, processes and tests may contain control characters."""
+"""Text to print: names of files, processes and tests may contain control characters; a count needs its plural."""
 
 from __future__ import annotations
 
-__all__ = ["plain"]
+__all__ = ["number", "plain"]
 
 
 def plain(text: object) -> str:
@@ -11,3 +11,8 @@ def plain(text: object) -> str:
     if line.isprintable():
         return line
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def number(count: int, what: str) -> str:
+    """Return *count* and the noun *what*, in the plural unless it is one."""
+    return f"{count} {what}{'' if count == 1 else 's'}"

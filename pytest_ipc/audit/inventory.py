@@ -40,6 +40,7 @@ class IpcObject:
     identity: tuple[int, int]
     name: str = ""
     key: int = 0  # of a System V object
+    creator_uid: int | None = None  # of a System V object
 
     @property
     def id(self) -> int:
@@ -77,6 +78,7 @@ def _segments(users: Users) -> Iterator[IpcObject]:
             attached,
             (row.shmid, row.ctime),
             key=row.key,
+            creator_uid=row.cuid,
         )
 
 
@@ -101,6 +103,7 @@ def _sets() -> Iterator[IpcObject]:
             frozenset({0} if waiting else ()),
             (row.semid, row.ctime),
             key=row.key,
+            creator_uid=row.cuid,
         )
 
 
@@ -118,6 +121,7 @@ def _queues() -> Iterator[IpcObject]:
             frozenset(),
             (row.msqid, row.ctime),
             key=row.key,
+            creator_uid=row.cuid,
         )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ..kernel import proc
 from ..kernel.msg import msgctl_rmid, msgctl_stat
 from ..kernel.posix_mq import mq_unlink
 from ..kernel.sem import semctl_rmid, semctl_stat
@@ -14,18 +16,21 @@ from .inventory import MQ_DIRECTORY, SHM_DIRECTORY, IpcObject
 from .origin import command_of
 from .users import Users, find_users, is_alive
 
-__all__ = ["Judged", "judge", "remove"]
+__all__ = ["Judged", "judge", "obstacle", "remove"]
 
 FOLDERS = {"posix-shm": SHM_DIRECTORY, "posix-sem": SHM_DIRECTORY, "posix-mq": MQ_DIRECTORY}
+
+_FOWNER, _SYS_ADMIN = 1 << 3, 1 << 21  # CAP_FOWNER, CAP_SYS_ADMIN
 
 
 @dataclass(frozen=True)
 class Judged:
-    """An object with its owner on record, if it has one, and why it is an orphan or why it is kept."""
+    """An object, whether it is an orphan, and why or why not."""
 
     object: IpcObject
     orphan: bool
     why: str
+    is_young: bool = False  # it would be an orphan if it were older
 
 
 def judge(
@@ -59,7 +64,7 @@ def _judge(found: IpcObject, users: Users, owned: Mapping[str, str], before: flo
     elif not (found.kind in FOLDERS or found.last_users):
         kept = "the kernel does not record who created or used it"
     elif found.changed > before:
-        kept = f"used {time.time() - found.changed:.0f} s ago"
+        return Judged(found, False, f"used {time.time() - found.changed:.0f} s ago", is_young=True)
     else:
         dead = f"{_processes(sorted(found.last_users))} created or used it last and ended" if found.last_users else ""
         return Judged(found, True, dead or "no process has it mapped or open")
@@ -75,6 +80,19 @@ def _processes(pids: list[int]) -> str:
     named = [f"{pid} ({name})" if (name := command_of(pid)) != "?" else str(pid) for pid in pids[:3]]
     more = f" and {len(pids) - 3} more" if len(pids) > 3 else ""
     return f"process{'es' if len(pids) > 1 else ''} {', '.join(named)}{more}"
+
+
+def obstacle(found: IpcObject) -> str | None:
+    """Return why this process may not remove an object, None if it may: unlink(2), shmctl(2)."""
+    user, capabilities = os.geteuid(), proc.capabilities() or 0
+    if found.kind not in FOLDERS:
+        may = user in (found.uid, found.creator_uid) or capabilities & _SYS_ADMIN
+    else:
+        folder = os.stat(FOLDERS[found.kind])
+        if not os.access(FOLDERS[found.kind], os.W_OK):
+            return f"{FOLDERS[found.kind]} is not writable"
+        may = not folder.st_mode & stat.S_ISVTX or user in (found.uid, folder.st_uid) or capabilities & _FOWNER
+    return None if may else f"it belongs to user {found.uid}"
 
 
 def remove(found: IpcObject) -> str | None:
@@ -95,7 +113,7 @@ def remove(found: IpcObject) -> str | None:
             return "it was attached meanwhile"
         {"sysv-shm": shmctl_rmid, "sysv-sem": semctl_rmid, "sysv-msg": msgctl_rmid}[found.kind](found.id)
     except OSError as error:
-        return f"{error.strerror}"
+        return (obstacle(found) if isinstance(error, PermissionError) else None) or f"{error.strerror}"
     return None
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -20,6 +21,7 @@ subprocess.run(["mount", "-t", "mqueue", "none", "/dev/mqueue"], check=True)
 from pytest_ipc.kernel import IPC_CREAT, IPC_PRIVATE, mq_open, shmget
 pid = os.fork()
 if pid == 0:
+    os.setuid(int(sys.argv[2]))
     shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0o600)
     os.close(os.open("/dev/shm/leaked", os.O_CREAT, 0o600))
     mq_open("/leaked", os.O_CREAT | os.O_RDWR, 0o600)
@@ -27,7 +29,8 @@ if pid == 0:
 os.waitpid(pid, 0)
 for command in json.loads(sys.argv[1]):
     done = subprocess.run(
-        [sys.executable, "-m", "pytest_ipc", *command], capture_output=True, text=True, stdin=subprocess.DEVNULL
+        [*sys.argv[3:], sys.executable, "-m", "pytest_ipc", *command],
+        capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )
     print(json.dumps([done.returncode, done.stdout, done.stderr]))
 """
@@ -36,11 +39,14 @@ UNSHARE = ["unshare", "--ipc", "--mount", "--pid", "--fork", "--mount-proc", "--
 
 @pytest.fixture
 def inside(tmp_path) -> Callable[..., list[tuple[int, str, str]]]:
-    """Run commands one after the other: inside([…], […]) -> (status, output, errors) of each."""
+    """Run commands one after the other: inside([…], […]) -> (status, output, errors) of each.
+
+    The objects are those of *user*; the words *before* go before each command.
+    """
     runtime = tmp_path / "runtime"
     runtime.mkdir(mode=0o700)
 
-    def run(*commands: list[str]) -> list[tuple[int, str, str]]:
+    def run(*commands: list[str], user: int = 0, before: Sequence[str] = ()) -> list[tuple[int, str, str]]:
         done = subprocess.run(
             [*UNSHARE, "true"] if os.geteuid() == 0 else [*UNSHARE, "--user", "--map-root-user", "true"],
             capture_output=True,
@@ -51,7 +57,7 @@ def inside(tmp_path) -> Callable[..., list[tuple[int, str, str]]]:
             pytest.skip(f"needs namespaces of its own: {done.stderr.strip()}")
         options = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
         done = subprocess.run(
-            [*UNSHARE, *options, sys.executable, "-c", INSIDE, json.dumps(commands)],
+            [*UNSHARE, *options, sys.executable, "-c", INSIDE, json.dumps(commands), str(user), *before],
             env=os.environ | {"XDG_RUNTIME_DIR": str(runtime), "TMPDIR": str(tmp_path)},
             capture_output=True,
             text=True,
@@ -66,7 +72,7 @@ def inside(tmp_path) -> Callable[..., list[tuple[int, str, str]]]:
 
 def test_orphans_are_listed_and_fail_a_check_until_they_are_removed(inside):
     listed, dry, nobody, removed, again = inside(
-        ["status", "--all", "--check"],
+        ["status", "--all", "--check", "--older-than", "0s"],
         ["sweep", "--orphans", "--older-than", "0s", "--dry-run"],
         ["sweep", "--orphans", "--older-than", "0s"],
         ["sweep", "--orphans", "--older-than", "0s", "--yes"],
@@ -75,7 +81,7 @@ def test_orphans_are_listed_and_fail_a_check_until_they_are_removed(inside):
     assert listed[0] == 1
     assert listed[1].count("orphan ") == 3
     assert "3 objects, 3 orphans" in listed[1]
-    assert (dry[0], dry[1].count("would remove ")) == (1, 3)
+    assert (dry[0], dry[1].count("would remove ")) == (0, 3)
     assert (nobody[0], nobody[2]) == (
         1,
         "pytest-ipc: the standard input must be a terminal to confirm; --yes removes them\n",
@@ -86,7 +92,8 @@ def test_orphans_are_listed_and_fail_a_check_until_they_are_removed(inside):
 
 def test_the_lists_are_json_for_programs(inside):
     listed, removed = inside(
-        ["status", "--all", "--json"], ["sweep", "--orphans", "--yes", "--older-than", "0", "--json"]
+        ["status", "--all", "--json", "--older-than", "0"],
+        ["sweep", "--orphans", "--yes", "--older-than", "0", "--json"],
     )
     objects = json.loads(listed[1])["objects"]
     assert sorted(each["kind"] for each in objects) == ["posix-mq", "posix-shm", "sysv-shm"]
@@ -95,8 +102,34 @@ def test_the_lists_are_json_for_programs(inside):
 
 
 def test_young_objects_are_kept_by_default(inside):
-    (kept,) = inside(["sweep", "--orphans", "--yes"])
-    assert (kept[0], kept[1]) == (0, "there are no orphans\n")
+    listed, checked, dry, kept = inside(
+        ["status", "--all"],
+        ["status", "--all", "--check"],
+        ["sweep", "--orphans", "--dry-run"],
+        ["sweep", "--orphans", "--yes"],
+    )
+    young = "3 are younger than 60 s (--older-than)\n"
+    for done in (listed, checked):
+        assert (done[0], done[1].splitlines(keepends=True)[-1]) == (0, f"3 objects, 0 orphans; {young}")
+    assert dry == kept
+    assert (kept[0], kept[1]) == (0, f"there are no orphans; {young}")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="creates an object of another user")
+def test_dry_run_says_what_this_user_may_not_remove(inside):
+    dry, json_dry, done = inside(
+        ["sweep", "--orphans", "--older-than", "0s", "--dry-run"],
+        ["sweep", "--orphans", "--older-than", "0s", "--dry-run", "--json"],
+        ["sweep", "--orphans", "--older-than", "0s", "--yes"],
+        user=61001,
+        before=["setpriv", "--bounding-set=-all", "--inh-caps=-all"],
+    )
+    kept = re.findall("^kept (System V segment .*: it belongs to user 61001)$", done[1], re.MULTILINE)
+    assert (len(kept), done[1].count("\nremoved ")) == (1, 2)
+    assert [line for line in dry[1].splitlines() if line.startswith("would keep")] == [f"would keep {kept[0]}"]
+    assert dry[1].count("would remove ") == 2
+    assert [each["kept"] for each in json.loads(json_dry[1])["orphans"]].count("it belongs to user 61001") == 1
+    assert (dry[0], json_dry[0], done[0]) == (1, 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
+from ...printable import number
 from ..command_error import writing
 from ..platform.describe import describe, short_name
 from ..reports import atomic, expectations, github, writer
@@ -57,7 +58,7 @@ def check(
         for line in slowest(result, options.durations):
             console.print(line)
     if screen.verbosity >= 0:
-        console.print(f"{len(result.results)} clause{'' if len(result.results) == 1 else 's'} in {seconds:.1f} s")
+        console.print(f"{number(len(result.results), 'clause')} in {seconds:.1f} s")
     if github.is_wanted(options.annotations):
         for line in github.github(result, comparison):
             console.out(line, highlight=False)

@@ -8,13 +8,16 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ...printable import plain
+from ...printable import number, plain
 from ..command_error import CommandError
 
 if TYPE_CHECKING:
     from ...audit.orphans import Judged
 
-__all__ = ["add", "age", "as_json", "look", "print_anything"]
+__all__ = ["AGE", "add", "age", "as_json", "look", "print_anything"]
+
+# Seconds without use after which an object is an orphan: a program may hand one over before another attaches it.
+AGE = 60.0
 
 _EPILOG = """\
 examples:
@@ -44,9 +47,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--older-than",
         type=age,
-        default=0.0,
         metavar="AGE",
-        help="With --all: count only objects as orphans that are unused for AGE: 90s, 10m, 1h, 2d",
+        help=f"With --all: count only objects as orphans that are unused for AGE: 90s, 10m, 1h, 2d (default: {AGE:g}s)",
     )
     parser.set_defaults(command=_run)
 
@@ -80,7 +82,7 @@ def _run(options: argparse.Namespace) -> int:
 
     print_anything()
     if not options.all:
-        if options.check or options.older_than:
+        if options.check or options.older_than is not None:
             raise CommandError("--check and --older-than need --all")
         try:
             found = status()
@@ -93,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
             for line in lines(found):
                 print(line)
         return 0
-    judged, unseen = look(options.older_than)
+    judged, unseen, young = look(options.older_than)
     orphans = [each for each in judged if each.orphan]
     if options.json:
         print(json.dumps({"objects": [as_json(each) for each in judged], "unseen": unseen}, indent=2))
@@ -102,14 +104,17 @@ def _run(options: argparse.Namespace) -> int:
             print(plain(f"{'orphan ' if each.orphan else ''}{each.object.label}, user {each.object.uid}: {each.why}"))
         for sentence in unseen:
             print(sentence)
-        print(f"{len(judged)} objects, {len(orphans)} orphans")
+        print(f"{number(len(judged), 'object')}, {number(len(orphans), 'orphan')}{'; ' if young else ''}{young}")
         if orphans:
-            print("pytest-ipc sweep --orphans removes them, after asking")
+            print(f"pytest-ipc sweep --orphans removes {'it' if len(orphans) == 1 else 'them'}, after asking")
     return 1 if options.check and orphans else 0
 
 
-def look(older_than: float) -> tuple[list[Judged], list[str]]:
-    """Judge every object that is visible here; one sentence for each kind that cannot be listed."""
+def look(older_than: float | None) -> tuple[list[Judged], list[str], str]:
+    """Judge every object that is visible here, an orphan by default after AGE seconds.
+
+    Also return a sentence for each kind that cannot be listed, and how many objects are too young, "" if none is.
+    """
     from ...audit.inventory import inventory
     from ...audit.orphans import judge
     from ...audit.users import find_users
@@ -117,7 +122,11 @@ def look(older_than: float) -> tuple[list[Judged], list[str]]:
 
     users = find_users()
     objects, unseen = inventory(users)
-    return judge(objects, users, owners(), older_than), unseen
+    least = AGE if older_than is None else older_than
+    judged = judge(objects, users, owners(), least)
+    young = sum(each.is_young for each in judged)
+    be = "is" if young == 1 else "are"
+    return judged, unseen, f"{young} {be} younger than {least:g} s (--older-than)" if young else ""
 
 
 def as_json(judged: Judged) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import sys
 
 from ...printable import plain
 from ..command_error import CommandError
-from .status import age, as_json, look, print_anything
+from .status import AGE, age, as_json, look, print_anything
 
 __all__ = ["add"]
 
@@ -18,7 +18,8 @@ examples:
   pytest-ipc sweep --orphans --dry-run             # show all orphans, with the proof of each
   pytest-ipc sweep --orphans --older-than 1h --yes # remove them without asking: for CI runners
 
-exit status: 0 if nothing remains, 1 if an object was not removed, 2 for a usage error
+exit status: 0 if nothing remains, 1 if an object was not removed, 2 for a usage error; with --dry-run 0 if nothing
+would remain, 1 if an object would be kept. pytest-ipc status --all --check fails if there are orphans
 """
 
 
@@ -41,9 +42,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--older-than",
         type=age,
-        default=None,
         metavar="AGE",
-        help="With --orphans: remove only objects that are unused for AGE: 90s, 10m, 1h, 2d (default: 60s)",
+        help=f"With --orphans: remove only objects that are unused for AGE: 90s, 10m, 1h, 2d (default: {AGE:g}s)",
     )
     parser.set_defaults(command=_run)
 
@@ -100,20 +100,27 @@ def _sweep(dry_run: bool, *, as_json: bool) -> int:
 
 
 def _sweep_orphans(options: argparse.Namespace) -> int:
-    from ...audit.orphans import remove
+    from ...audit.orphans import obstacle, remove
 
     print_anything()
-    judged, unseen = look(60.0 if options.older_than is None else options.older_than)
+    judged, unseen, young = look(options.older_than)
     orphans = [each for each in judged if each.orphan]
     failures: dict[str, str] = {}
+    if options.dry_run:
+        failures = {each.object.label: why for each in orphans if (why := obstacle(each.object)) is not None}
     if not options.json:
         for each in orphans:
-            print(plain(f"{'would remove ' if options.dry_run else ''}{each.object.label}: {each.why}"))
+            label = each.object.label
+            if why := failures.get(label):
+                print(plain(f"would keep {label}: {why}"))
+            else:
+                print(plain(f"{'would remove ' if options.dry_run else ''}{label}: {each.why}"))
         for sentence in unseen:
             print(sentence)
         if not orphans:
-            print("there are no orphans")
-    remains = bool(orphans) and options.dry_run
+            print(f"there are no orphans{'; ' if young else ''}{young}")
+        elif young:
+            print(f"{young} and kept")
     if orphans and not options.dry_run:
         if not options.yes and not _confirmed(len(orphans)):
             return 1
@@ -122,11 +129,10 @@ def _sweep_orphans(options: argparse.Namespace) -> int:
                 failures[each.object.label] = why
             if not options.json:
                 print(plain(f"kept {each.object.label}: {why}" if why else f"removed {each.object.label}"))
-        remains = bool(failures)
     if options.json:
         found = [as_json(each) | {"kept": failures.get(each.object.label)} for each in orphans]
         print(json.dumps({"orphans": found, "removed": not options.dry_run, "unseen": unseen}, indent=2))
-    return 1 if remains else 0
+    return 1 if failures else 0
 
 
 def _confirmed(count: int) -> bool:

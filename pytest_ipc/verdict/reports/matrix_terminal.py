@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ...printable import number
 from ..result import VERDICTS, Verdict
 from .changes import Change, Step
 from .matrix import Group, Matrix, Row
@@ -37,7 +38,7 @@ def show_matrix(console: Console, matrix: Matrix, *, everything: bool = False) -
         for text in report.broken:
             console.print(Text.assemble(("broken", STYLES["broken"]), f" {label}: {text}"))
     hidden = f"; {total - len(rows)} hold wherever they were judged (--all shows them)" if total > len(rows) else ""
-    console.print(Text(f"{_number(total, 'clause')}, {_number(len(matrix.labels), 'platform')}{hidden}.", style="bold"))
+    console.print(Text(f"{number(total, 'clause')}, {number(len(matrix.labels), 'platform')}{hidden}.", style="bold"))
 
 
 def _show_table(console: Console, matrix: Matrix, shown: list[Group]) -> None:
@@ -127,7 +128,3 @@ def _sentence(change: Change) -> str:
     if was is None:
         return f"{change.id}: {now.verdict}{reason}"
     return f"{change.id}: {was.verdict}, now {now.verdict}{reason}"
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
