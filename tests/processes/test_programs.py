@@ -87,7 +87,10 @@ def test_signals_are_as_from_a_shell(spawn, signals):
     status = ["grep", "-E", "SigIgn|SigBlk", "/proc/self/status"]
     program = spawn(status)
     program.wait()
-    assert [int(line.split()[1], 16) for line in program.stdout.splitlines()] == [0, 0]
+    # Two signals are glibc's own (nptl(7)): its posix_spawn(3), by which a pytest-xdist worker may have been started,
+    # leaves them ignored, and a program sets them when it starts a thread.
+    libcs_own = 1 << 32 - 1 | 1 << 33 - 1
+    assert [int(line.split()[1], 16) & ~libcs_own for line in program.stdout.splitlines()] == [0, 0]
     inherited = spawn(status, signals="inherit")
     inherited.wait()
     blocked, ignored = (int(line.split()[1], 16) for line in inherited.stdout.splitlines())
