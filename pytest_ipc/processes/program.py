@@ -304,11 +304,11 @@ class Program(Resource):
 
     def _end(self) -> None:
         """Kill it and its descendants, and reap it."""
-        if self._scope is not None and (failure := self._child.failure()) is not None:
-            self._scope.report(failure)
-            self._child.may_fail = True
+        report = partial(self._child.report_failure, self._scope)
+        report()
         finish(
             self._child.close,
+            report,  # it may have crashed in the last moment, before it was killed
             self.close_stdin,
             self._child.pass_output_on,
             self._child.close_outputs,

@@ -274,13 +274,19 @@ class StartedProcess(Resource):
             )
         return None
 
+    def report_failure(self, scope: Scope | None) -> None:
+        """Have *scope* raise how it failed, if it has ended and nobody has asked for it."""
+        if scope is not None and (failure := self.failure()) is not None:
+            scope.report(failure)
+            self._asked = True
+
     def _end(self) -> None:
         """Kill the process and its group, reap it, and pass on its output."""
-        if self._scope is not None and (failure := self.failure()) is not None:
-            self._scope.report(failure)
-            self._asked = True
+        report = partial(self.report_failure, self._scope)
+        report()
         finish(
             self._end_tree,
+            report,  # it may have failed in the last moment, before it was killed
             partial(tree.let_go, self._tag),
             partial(settle, self._process),  # the objects that it created and could not release
             self._pass_output_on,

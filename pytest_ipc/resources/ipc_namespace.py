@@ -10,7 +10,7 @@ If the kernel has IPC namespaces but no descriptors of them (gVisor), each names
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from errno import EINVAL, ENOENT, EPERM
+from errno import EINVAL, ENOENT, ENOSPC, EPERM
 from functools import partial
 from typing import Any, Self
 
@@ -207,6 +207,13 @@ def _make_and_send(there: socket.socket, settings: Mapping[str, str]) -> bool:
     return own_user
 
 
+def refusal(error: OSError) -> str:
+    """Return why a namespace cannot be made: unshare(2) reports a limit on their number as ENOSPC."""
+    if error.errno == ENOSPC:
+        return f"{error.strerror}, which is a limit in /proc/sys/user (max_user_namespaces and others)"
+    return str(error.strerror)
+
+
 def _settle(settings: Mapping[str, str]) -> bool:
     """Move this process, a child, to a new namespace with these limits; return whether it needed a user namespace.
 
@@ -226,7 +233,7 @@ def _settle(settings: Mapping[str, str]) -> bool:
         raise NotAllowedHere(
             error.errno,
             "an IPC namespace needs CAP_SYS_ADMIN, or user namespaces for unprivileged users, and a kernel with both: "
-            f"{error.strerror}",
+            f"{refusal(error)}",
         ) from None
     _check_moved(before)  # else the limits of the current namespace would be set
     for name, value in settings.items():

@@ -23,7 +23,7 @@ from ..processes.child import Child
 from ..processes.fork import Fork, ForkInside
 from ..resource import Resource, close_all
 from ..unpatched import os, socket
-from .ipc_namespace import NotAllowedHere
+from .ipc_namespace import NotAllowedHere, refusal
 
 __all__ = ["Host", "TwoHosts"]
 
@@ -144,7 +144,7 @@ def _make_and_send(there: socket.socket) -> tuple[bool, bool]:
         raise NoNetworkNamespace(
             error.errno,
             "network namespaces need CAP_SYS_ADMIN, or user namespaces for unprivileged users, and a kernel with both: "
-            f"{error.strerror}",
+            f"{refusal(error)}",
         ) from None
     left, right = places[-2:]
     try:

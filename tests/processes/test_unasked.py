@@ -11,6 +11,7 @@ import pytest
 
 from pytest_ipc import ChildDied, scope
 from pytest_ipc.kernel import Deadline
+from pytest_ipc.processes import tree
 
 
 def fails() -> None:
@@ -20,6 +21,11 @@ def fails() -> None:
 def crashes(signo: int) -> None:
     signal.signal(signo, signal.SIG_DFL)
     os.kill(os.getpid(), signo)
+
+
+def sleep() -> None:
+    signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+    signal.pause()
 
 
 def ended(pid: int) -> bool:
@@ -50,6 +56,20 @@ def test_a_crash_is_raised(signo):
 def test_a_program_that_crashes_is_raised():
     with pytest.raises(ChildDied, match="was killed by SIGSEGV"), scope() as ipc:
         wait_for_end(ipc.spawn(["sh", "-c", "ulimit -c 0; echo about to crash; kill -SEGV $$"]).pid)
+
+
+@pytest.mark.parametrize("how", ["child", "program"])
+def test_a_crash_in_the_last_moment_is_raised(monkeypatch, how):
+    """After the look at how it ended, and before it is killed."""
+
+    def crash(process):
+        os.kill(process.pid, signal.SIGSEGV)
+        wait_for_end(process.pid)
+        return set()
+
+    monkeypatch.setattr(tree, "descendants", crash)
+    with pytest.raises(ChildDied, match="was killed by SIGSEGV, and nobody has waited for it"), scope() as ipc:
+        (ipc.fork(sleep) if how == "child" else ipc.spawn(["sleep", "1000"])).wait_blocked()
 
 
 @pytest.mark.parametrize("how", ["wait", "result", "returned", "unsendable", "may_fail", "sent", "alive", "killed"])

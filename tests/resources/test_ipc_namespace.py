@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shutil
 import signal
@@ -378,3 +379,10 @@ def test_the_kernels_calls_go_there_and_back(fork):
     except PermissionError as error:
         pytest.skip(f"needs CAP_SYS_ADMIN: {error}")
     assert before == after != between
+
+
+def test_a_limit_on_namespaces_is_named():
+    """unshare(2) reports it as ENOSPC, which sounds like a full disk."""
+    refusal = ipc_namespace_module.refusal
+    assert "/proc/sys/user" in refusal(OSError(errno.ENOSPC, "unshare: No space left on device"))
+    assert refusal(OSError(errno.EPERM, "unshare: Operation not permitted")) == "unshare: Operation not permitted"

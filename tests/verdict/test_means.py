@@ -46,6 +46,21 @@ def check_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     return check
 
 
+def test_an_unprivileged_user_lacks_nothing(fork):
+    """Nor one that enters a user namespace, so that no object stays: that shows nothing of the platform."""
+    if os.geteuid():
+        assert means.lacking() == ()
+        return
+
+    def as_user():
+        os.setgroups([])
+        os.setresgid(12345, 12345, 12345)
+        os.setresuid(12345, 12345, 12345)
+        return [str(lack) for lack in means.lacking.__wrapped__()]
+
+    assert fork(as_user).result(timeout=60) == []
+
+
 def below(faults: str) -> list[str]:
     return [sys.executable, "-m", "tests.fault_injection.seccomp", faults]
 

@@ -17,9 +17,10 @@ from functools import cache
 from ...kernel.errnos import errno_name
 from ...kernel.ipc import IPC_PRIVATE
 from ...kernel.msg import msgctl_rmid, msgctl_set, msgctl_stat, msgget
-from ...kernel.namespace import CLONE_NEWIPC, CLONE_NEWUSER, unshare
+from ...kernel.namespace import CLONE_NEWIPC, CLONE_NEWUSER, map_user, unshare
 from ...kernel.pidfd import pidfd_open, pidfd_send_signal
 from ...kernel.posix_mq import mq_open, mq_unlink
+from ...kernel.process import PR_SET_DUMPABLE, prctl
 from ...kernel.sem import semctl_getall, semctl_rmid, semctl_set, semctl_stat, semget
 from ...kernel.shm import shmat, shmctl_rmid, shmctl_stat, shmdt, shmget
 from ...processes.trial import trial
@@ -77,10 +78,15 @@ def _made(
 
 def _go_apart() -> None:
     """Enter a new IPC namespace, if permitted: its objects are removed with the child, even if that is killed."""
-    for flags in (CLONE_NEWIPC, CLONE_NEWIPC | CLONE_NEWUSER):
-        with suppress(OSError):  # not permitted: the objects are removed by the call itself
-            unshare(flags)
-            return
+    uid, gid = os.geteuid(), os.getegid()
+    with suppress(OSError):
+        unshare(CLONE_NEWIPC)
+        return
+    with suppress(OSError):  # not permitted: the objects are removed by the call itself
+        unshare(CLONE_NEWIPC | CLONE_NEWUSER)
+        prctl(PR_SET_DUMPABLE, 1)  # as a process that has changed its user may not write its own maps
+        # A user without a number there can own no objects: calls that need an owner would fail.
+        map_user(uid, gid, uid, gid)
 
 
 def _mq() -> None:
