@@ -58,7 +58,7 @@ class Detector:
     settles: ClassVar[bool] = False
     # Whether a snapshot after a test also serves as that before the next, if no test has run in between: what was there
     # cannot be replaced by an object of the same identity.
-    outlasts: ClassVar[bool] = False
+    outlasts: bool = False
 
     def snapshot(self) -> Snapshot:
         """Return the present objects or settings, by identity."""

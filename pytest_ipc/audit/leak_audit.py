@@ -16,11 +16,12 @@ from typing import Any
 from ..kernel.waiting import Deadline
 from ..processes import audit_events, history
 from ..unpatched import signal
+from . import one_round
 from .kept import add_kept
 from .leak import Detector, Leak, Snapshot
 from .not_here import NotHere
 from .origin import Origin
-from .owned import Owned, find_owned
+from .owned import Owned, find_owned, owns_signals
 
 __all__ = ["Audit", "Charges", "Findings"]
 
@@ -68,9 +69,8 @@ class Audit:
             self._kinds, self._last = kinds, {}
             self._detectors = [detector for detector in self._all if detector.kind in kinds]
         history.forget()
-        self._signals_owned = find_owned().signals
-        last = self._last if follows else {}
-        self._before = self._snapshots(self._detectors, last)
+        self._signals_owned = owns_signals()
+        self._before = self._snapshots(self._detectors, self._last if follows else {})
         self._last = {}
 
     def forget(self) -> None:
@@ -113,12 +113,10 @@ class Audit:
     def _find(
         self, kinds: Iterable[str], fix: Iterable[str], before: Mapping[str, Snapshot], wanted: Wanted
     ) -> Findings:
-        all_kinds, fixed = set(kinds), set(fix)
+        all_kinds, fixed = frozenset(kinds), frozenset(fix)
         found = Findings()
         self._last = {}
-        suspects = self._suspects(all_kinds, before, wanted)
-        if suspects:
-            self._last = {}
+        if suspects := self._suspects(all_kinds, before, wanted):
             gc.collect()
             if settling := {detector.kind for detector, _ in suspects if detector.settles}:
                 Deadline(_SETTLE).until(lambda: not self._suspects(settling, before, wanted))
@@ -137,37 +135,40 @@ class Audit:
         for detector, leak, then, after in judged:
             if detector.kind in fixed and leak.is_proved and self._restore(detector, leak, then, after):
                 found.restored.append(leak)
-        found.blind = [f"{kind}: {why}" for kind, why in self._failed.items() if kind in all_kinds]
-        self._failed.clear()
+        if self._failed:
+            found.blind = [f"{kind}: {why}" for kind, why in self._failed.items() if kind in all_kinds]
+            self._failed.clear()
         return found
 
     def _suspects(
-        self, kinds: set[str], before: Mapping[str, Snapshot], wanted: Wanted
+        self, kinds: AbstractSet[str], before: Mapping[str, Snapshot], wanted: Wanted
     ) -> list[tuple[Detector, list[Hashable]]]:
         found = []
         owned = None
-        for detector in self._detectors:
-            kind = detector.kind
-            if kind not in kinds or kind not in before:
-                continue
-            after = self._snapshot(detector)
-            if after is None:
-                continue
-            if detector.outlasts:
-                self._last[kind] = after
-            if after is before[kind] or after == before[kind]:
-                continue
-            try:
-                keys = [key for key in detector.differences(before[kind], after) if wanted(kind, key)]
+        one_round.begin()
+        try:
+            for detector in self._detectors:
+                kind = detector.kind
+                if kind not in kinds or kind not in before:
+                    continue
+                try:
+                    after = detector.snapshot()
+                    if detector.outlasts:
+                        self._last[kind] = after
+                    if after is before[kind] or after == before[kind]:
+                        continue
+                    keys = [key for key in detector.differences(before[kind], after) if wanted(kind, key)]
+                    if keys:
+                        owned = owned or self._owned()
+                        keys = [key for key in keys if not detector.is_owned(key, after, owned)]
+                        keys = [key for key in keys if self._changed.get((kind, key), self) != after.get(key, MISSING)]
+                except Exception as error:  # noqa: BLE001 - a detector never fails a test
+                    self._note_failure(kind, error)
+                    continue
                 if keys:
-                    owned = owned or self._owned()
-                    keys = [key for key in keys if not detector.is_owned(key, after, owned)]
-                    keys = [key for key in keys if self._changed.get((kind, key), self) != after.get(key, MISSING)]
-            except Exception as error:  # noqa: BLE001 - a detector never fails a test
-                self._note_failure(kind, error)
-                continue
-            if keys:
-                found.append((detector, keys))
+                    found.append((detector, keys))
+        finally:
+            one_round.end()
         return found
 
     def _owned(self) -> Owned:
@@ -200,13 +201,18 @@ class Audit:
     def _snapshots(
         self, detectors: Iterable[Detector], known: Mapping[str, Snapshot] = MappingProxyType({})
     ) -> dict[str, Snapshot]:
-        found = {}
-        for detector in detectors:
-            snapshot = known.get(detector.kind)
-            if snapshot is None:
-                snapshot = self._snapshot(detector)
-            if snapshot is not None:
-                found[detector.kind] = snapshot
+        found = dict(known)
+        one_round.begin()
+        try:
+            for detector in detectors:
+                if detector.kind in known:
+                    continue
+                try:
+                    found[detector.kind] = detector.snapshot()
+                except Exception as error:  # noqa: BLE001 - a detector never fails a test
+                    self._note_failure(detector.kind, error)
+        finally:
+            one_round.end()
         return found
 
     def _snapshot(self, detector: Detector) -> Snapshot | None:

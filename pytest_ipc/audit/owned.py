@@ -8,7 +8,7 @@ from typing import Any
 from ..custody.scope import Scope
 from ..resource import Resource
 
-__all__ = ["Owned", "find_owned"]
+__all__ = ["Owned", "find_owned", "owns_signals"]
 
 
 @dataclass
@@ -33,6 +33,15 @@ def find_owned() -> Owned:
     return found
 
 
+def owns_signals() -> bool:
+    """Return whether a fixture that restores the signal state is in use."""
+    return any(map(_restores_signals, (resource for scope in Scope.all_open() for resource in scope.owned())))
+
+
+def _restores_signals(resource: object) -> bool:
+    return type(resource).__name__ == "Signals"
+
+
 def _add(found: Owned, resource: Any) -> None:
     if isinstance(resource, Resource):
         found.descriptors.update(resource.all_descriptors())
@@ -40,4 +49,4 @@ def _add(found: Owned, resource: Any) -> None:
         if isinstance(value := getattr(resource, name, None), int):
             into.add(value)
     found.names.update(text for each in ("name", "path") if isinstance(text := getattr(resource, each, None), str))
-    found.signals |= type(resource).__name__ == "Signals"
+    found.signals |= _restores_signals(resource)

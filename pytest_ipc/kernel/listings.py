@@ -14,10 +14,10 @@ from ..unpatched import fcntl, os
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
 _PROCMAP_QUERY = 0xC068_6611  # _IOWR('f', 17, struct procmap_query), of Linux 6.11
-_QUERY = struct.Struct(
-    "6Q2Q Q 2I 2I 2Q"
-)  # size, flags, address; start, end, flags, page size, offset; inode, device; …
 _SHARED_OR_NEXT = 0x08 | 0x10
+# struct procmap_query: size, flags, address; start, end, flags, page size, offset, inode, device; no name, no build id.
+_QUERY = struct.pack("3Q 6Q2I 2I2Q", 104, _SHARED_OR_NEXT, *[0] * 13)
+_ADDRESS, _END, _ANSWER = slice(16, 24), slice(32, 40), slice(24, 80)
 _LISTMOUNT = 458  # on all architectures that are supported, of Linux 6.8
 _ROOT = (1 << 64) - 1
 _MOST = 256
@@ -27,21 +27,22 @@ _syscall.restype = ctypes.c_long
 _syscall.argtypes = (ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint)
 
 
-def shared_ranges() -> tuple[tuple[int, ...], ...] | None:
-    """Return start, end, inode and device of each shared mapping of this process (proc_pid_maps(5)). OSError."""
-    found: list[tuple[int, ...]] = []
-    query, address = bytearray(_QUERY.size), 0
+def shared_ranges() -> bytes | None:
+    """Return the answers about all shared mappings of this process: start, end, inode, device, …
+
+    They are equal if the mappings are (proc_pid_maps(5)). OSError.
+    """
+    found: list[bytearray] = []
+    query = bytearray(_QUERY)
     fd = os.open("/proc/self/maps", os.O_RDONLY | os.O_CLOEXEC)
     try:
         while len(found) < _MOST:
-            struct.pack_into("3Q", query, 0, _QUERY.size, _SHARED_OR_NEXT, address)
             fcntl.ioctl(fd, _PROCMAP_QUERY, query)
-            start, end, _, _, _, inode, major, minor = struct.unpack_from("6Q2I", query, 24)
-            found.append((start, end, inode, major, minor))
-            address = end
+            found.append(query[_ANSWER])
+            query[_ADDRESS] = query[_END]  # the next one begins there, or later
     except OSError as error:
         if error.errno == ENOENT:
-            return tuple(found)
+            return b"".join(found)
         if error.errno != ENOTTY:
             raise
     finally:

@@ -89,7 +89,13 @@ class LeakCheck:
         if not found.action:
             uses_ours = not OWNERS.isdisjoint(getattr(item, "fixturenames", ()))
             found = self._by_default["warn" if uses_ours else "ignore"]
-        for mark in reversed(list(item.iter_markers("ipc_leaks"))):
+        marks: list[pytest.Mark] = []
+        node: Any = item
+        while node is not None:  # as iter_markers() does, in a fifth of its time
+            if node.own_markers:
+                marks += [mark for mark in node.own_markers if mark.name == "ipc_leaks"]
+            node = node.parent
+        for mark in reversed(marks):
             found = found.refined(of_marker(mark, self._kinds, item.nodeid))
         return found
 
@@ -139,6 +145,8 @@ class LeakCheck:
 
     def _ended_scopes(self) -> list[_WiderScope]:
         """Return the entries of fixtures that have been torn down, and forget them."""
+        if not self._wider:
+            return []
         newest = {id(entry.fixture): entry for entry in self._wider}
         ended = [
             entry
@@ -177,6 +185,8 @@ class LeakCheck:
         lines: list[str] = []
         errors: list[str] = []
         findings = self._audit.end(kinds, fix, [entry.charges for entry in ended])
+        if not findings.leaks and not ended and not self._failed:
+            return ""
         for leak in _beyond(findings, policy):
             if self._failed and leak.is_held:
                 continue  # its traceback keeps the objects of its frames

@@ -39,6 +39,7 @@ files_of_killed: dict[int, set[FileId]] = {}
 dying: set[int] = set()
 
 _SLOTS = 4096
+_NONE = memoryview(bytes(4 * _SLOTS)).cast("i")
 
 
 class _Notes:
@@ -69,7 +70,7 @@ def forget() -> None:
     files_of_killed.clear()
     dying.clear()
     if _Notes.pids is not None and _Notes.recorder == os.getpid():
-        _Notes.pids[:] = memoryview(bytes(4 * _SLOTS)).cast("i")
+        _Notes.pids[:] = _NONE
 
 
 def started(pid: int, name: str = "") -> None:

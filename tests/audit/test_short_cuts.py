@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import mmap
 import os
 import resource
 import select
 import signal
 import socket
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -16,7 +19,16 @@ from pytest_ipc import kernel
 from pytest_ipc.audit.detectors import detectors
 from pytest_ipc.audit.leak import Detector
 from pytest_ipc.audit.leak_audit import Audit
+from pytest_ipc.audit.origin import Origin
+from pytest_ipc.custody.descendants import has_children
+from pytest_ipc.kernel.libc import syscall
 from pytest_ipc.kernel.listings import mount_ids, shared_ranges
+
+from ..leak_check import planted
+from ..leak_check.test_kinds import NAMES, PLANTED
+
+CLONE = {"x86_64": 56, "aarch64": 220}.get(os.uname().machine, -1)
+WALL = 0x4000_0000  # __WALL
 
 
 def detector(kind: str) -> Detector:
@@ -195,6 +207,39 @@ def test_mount_is_found_if_another_was_unmounted(fork, tmp_path):
     assert fork(child).result() == 1
 
 
+@pytest.mark.parametrize("holder", ["this process, by an old number", "a child", "one of many descriptors"])
+def test_abstract_name_is_found_though_nobody_had_a_socket(fork, holder):
+    def child() -> list[bool]:
+        found, name = detector("abstract-sockets"), f"\0planted-{os.getpid()}"
+        numbers = [os.open("/dev/null", os.O_RDONLY) for _ in range(60 if "many" in holder else 1)]
+        reader, writer = os.pipe()
+
+        def change() -> None:
+            if holder == "a child":
+                if os.fork() == 0:
+                    kept = socket.socket(socket.AF_UNIX)
+                    kept.bind(name)
+                    os.write(writer, b"x")
+                    signal.pause()
+                os.read(reader, 1)
+                return
+            made = socket.socket(socket.AF_UNIX)
+            made.bind(name)
+            os.dup2(made.fileno(), numbers[-1])
+            made.close()
+
+        for _ in range(2):
+            before = found.snapshot()
+        change()
+        after = found.snapshot()
+        keys = [
+            key for key in found.differences(before, after) if isinstance(key, tuple) and name[1:].encode() in key[0]
+        ]
+        return [bool(found.proof(key, after, Origin())) for key in keys]
+
+    assert fork(child).result() == [True]
+
+
 @pytest.mark.parametrize("few", [True, False])
 def test_abstract_name_is_found_in_few_and_in_many_sockets(fork, few):
     if os.geteuid() != 0:
@@ -232,25 +277,81 @@ def test_number_that_was_closed_between_two_tests_is_found_in_the_next():
     assert [leak.key for leak in leaks] == [str(second)]
 
 
-@pytest.mark.parametrize("kind", ["sysv-shm", "sysv-sem", "sysv-msg", "rlimits", "dispositions"])
-def test_what_follows_a_clean_test_is_found(kind):
-    audit, kinds = Audit(detectors([kind])), frozenset([kind])
+def test_each_kind_is_found_after_a_clean_test(fork, monkeypatch):
+    """Where only pytest runs between two tests, most snapshots after the first serve as those before the second."""
+    monkeypatch.setattr(planted, "note", lambda *_: None)
+
+    def child() -> dict[str, bool]:
+        found = {}
+        for name in NAMES:
+            kind = PLANTED[name][0]
+            audit, kinds = Audit(detectors([kind])), frozenset([kind])
+            audit.begin(kinds)
+            clean = not [leak for leak in audit.end(kinds).leaks if leak.is_proved]
+            audit.begin(kinds, follows=True)
+            with getattr(planted, name)():
+                leaks = audit.end(kinds).leaks
+                planted.KEPT.clear()
+            found[name] = clean and bool(leaks)
+        return found
+
+    assert fork(child).result(timeout=30) == dict.fromkeys(NAMES, True)
+
+
+def test_mapping_in_the_place_of_one_that_ended_between_two_tests_is_found():
+    audit, kinds = Audit(detectors(["mappings"])), frozenset(["mappings"])
+    first = mmap.mmap(-1, 1 << 20)
     audit.begin(kinds)
-    assert not [leak for leak in audit.end(kinds).leaks if leak.is_proved]
+    assert not audit.end(kinds).leaks
+    place = ctypes.addressof(ctypes.c_char.from_buffer(first))
+    gc.collect()
+    first.close()
     audit.begin(kinds, follows=True)
-    limits, handler = resource.getrlimit(resource.RLIMIT_NOFILE), signal.getsignal(signal.SIGUSR2)
-    id = SYSV[kind][0]() if kind in SYSV else -1
-    if kind == "rlimits":
-        resource.setrlimit(resource.RLIMIT_NOFILE, (limits[0] - 1, limits[1]))
-    if kind == "dispositions":
-        signal.signal(signal.SIGUSR2, handle)
-    if kind == "sysv-msg":
-        kernel.msgsnd(id, 1, b"x")  # so that this process is its last user
-    if kind == "sysv-sem":
-        kernel.semctl_setval(id, 0, 1)
-    leaks = [leak for leak in audit.end(kinds).leaks if leak.is_proved]
-    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    signal.signal(signal.SIGUSR2, handler)
-    if id >= 0:
-        SYSV[kind][1](id)
-    assert [leak.kind for leak in leaks] == [kind]
+    address = kernel.mmap(place, 1 << 20, mmap.PROT_READ, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | kernel.MAP_FIXED, -1)
+    leaks = audit.end(kinds).leaks
+    kernel.munmap(address, 1 << 20)
+    assert [leak.kind for leak in leaks] == ["mappings"]
+
+
+def test_timer_that_expired_between_two_tests_is_found_in_the_next():
+    audit, kinds = Audit(detectors(["timers"])), frozenset(["timers"])
+    signal.setitimer(signal.ITIMER_VIRTUAL, 1000)
+    audit.begin(kinds)
+    assert not audit.end(kinds).leaks
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    audit.begin(kinds, follows=True)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 1000)
+    leaks = audit.end(kinds).leaks
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    assert [leak.kind for leak in leaks] == ["timers"]
+
+
+def test_thread_is_found_beside_none_and_beside_another():
+    found, end = detector("threads"), threading.Event()
+    threads = [threading.Thread(target=end.wait) for _ in range(2)]
+    try:
+        for thread in threads:
+            keys = new_keys(found, thread.start)
+            assert keys == {str(thread.native_id)}
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
+
+
+@pytest.mark.skipif(CLONE < 0, reason="the number of clone(2) is not known here")
+def test_child_is_seen_that_does_not_end_with_sigchld(fork):
+    def child() -> tuple[bool, bool]:
+        reader, writer = os.pipe()
+        before = has_children()
+        if (pid := syscall(CLONE, 0, 0, 0, 0, 0)) == 0:
+            os.close(writer)
+            os.read(reader, 1)
+            os._exit(0)
+        os.close(reader)
+        after = has_children()
+        os.close(writer)
+        os.waitpid(pid, WALL)
+        return before, after
+
+    assert fork(child).result() == (False, True)

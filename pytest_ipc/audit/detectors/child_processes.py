@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 
-from ...custody.descendants import Row, children_of, is_reaper, lists_children, parent_thread, processes, row_of
+from ...custody.descendants import (
+    Row,
+    children_of,
+    has_children,
+    is_reaper,
+    lists_children,
+    parent_thread,
+    processes,
+    row_of,
+)
 from ...kernel.proc import contents
 from ...unpatched import os, signal
 from ..leak import Detector, Snapshot
+from ..one_round import once
 from ..origin import Origin, command_of
 from ..owned import Owned
 
@@ -23,9 +33,7 @@ class Processes(Detector):
 
     def snapshot(self) -> Snapshot:
         """Return the children."""
-        try:
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
+        if not once(has_children):
             return {}
         if not lists_children():
             return {row.pid: row for row in processes() if row.ppid == os.getpid()}

@@ -9,38 +9,48 @@ from ...kernel.listings import mount_ids
 from ...kernel.proc import contents
 from ...unpatched import os
 from ..leak import Detector, Snapshot
+from ..one_round import once
 
 __all__ = ["DETECTORS"]
 
 _NAMES = ("cgroup", "ipc", "mnt", "net", "pid_for_children", "user", "uts")
+_WITHOUT_MOUNTS = tuple(name for name in _NAMES if name != "mnt")
 _SYS_ADMIN = 1 << 21  # CAP_SYS_ADMIN
 
 
 class Namespaces(Detector):
     """The namespaces of the main thread.
 
-    Without CAP_SYS_ADMIN a process can only enter others together with another user namespace.
+    Without CAP_SYS_ADMIN a process can only enter others together with another user namespace. The mount namespace is
+    the same as long as its mounts are, where the kernel lists their ids: those of another one are others.
     """
 
     kind = "namespaces"
     outlasts = True
 
     def __init__(self) -> None:
-        self._names = _NAMES if os.geteuid() == 0 or capget().effective & _SYS_ADMIN else ("user",)
+        self._names: tuple[str, ...] = _NAMES if _may_enter() else ("user",)
+        self._listed: tuple[object, Snapshot] | None = None
 
     def snapshot(self) -> Snapshot:
         """Return the identity of each."""
         found: dict[Hashable, str] = {}
+        names, mounts = self._names, once(mount_ids) if "mnt" in self._names else None
+        if mounts and self._listed is not None and self._listed[0] == mounts:
+            found["mnt"] = self._listed[1]["mnt"]
+            names = _WITHOUT_MOUNTS
         folder = os.open("/proc/self/ns", os.O_PATH | os.O_CLOEXEC)
         try:
-            for name in self._names:
+            for name in names:
                 try:
                     found[name] = os.readlink(name, dir_fd=folder)
                 except FileNotFoundError:
                     continue  # a kernel without this type
         finally:
             os.close(folder)
-        return found
+        if self._listed is None or self._listed != (mounts, found):
+            self._listed = mounts, found
+        return self._listed[1]
 
     def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
         """Yield those that are others now."""
@@ -66,12 +76,13 @@ class Mounts(Detector):
 
     def __init__(self) -> None:
         self._listed: tuple[object, Snapshot] | None = None
+        self._may_enter = _may_enter()
 
     def snapshot(self) -> Snapshot:
         """Return the mounts by mount id and path."""
-        if os.geteuid() != 0:
+        if not self._may_enter:
             return {}
-        ids = mount_ids()
+        ids = once(mount_ids)
         if self._listed is None or self._listed[0] is None or self._listed[0] != ids:
             self._listed = ids, self._list()
         return self._listed[1]
@@ -97,6 +108,11 @@ class Mounts(Detector):
     def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
         """Return the command."""
         return f"`umount {_path(key)}` removes it"
+
+
+def _may_enter() -> bool:
+    """Return whether this process may enter namespaces and mount: without execve(2) it is never permitted more."""
+    return bool(capget().permitted & _SYS_ADMIN)
 
 
 def _path(key: Hashable) -> str:

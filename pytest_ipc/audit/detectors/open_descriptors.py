@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 
 from ...custody import ledger
-from ...kernel.errnos import EXHAUSTED
 from ...unpatched import os
 from ..leak import Detector, Snapshot
+from ..one_round import once
 from ..open_details import addresses_of, opened_at
-from ..open_numbers import OpenDescriptors
+from ..open_numbers import open_numbers
 from ..owned import Owned
 
 __all__ = ["DETECTORS"]
@@ -22,33 +21,9 @@ class Descriptors(Detector):
 
     kind = "descriptors"
 
-    def __init__(self) -> None:
-        self._listed: Snapshot = {}
-        self._open = OpenDescriptors()
-
     def snapshot(self) -> Snapshot:
-        """Return the numbers. They are listed again unless there are as many as before and each of those is open."""
-        # Linux 6.2 shows the number of descriptors as the size of the directory, older kernels 0.
-        if self._listed and os.stat("/proc/self/fd").st_size == len(self._listed) and self._open.are_all():
-            return self._listed
-        self._listed = self._list()
-        self._open.watch(map(int, self._listed))
-        return self._listed
-
-    @staticmethod
-    def _list() -> Snapshot:
-        """Return the numbers, without that of the listing itself, which is the lowest free one."""
-        try:
-            lowest = os.open("/proc/self/fd", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            if error.errno not in EXHAUSTED:
-                raise
-            return {str(fd): None for fd in range(resource.getrlimit(resource.RLIMIT_NOFILE)[0]) if _is_open(fd)}
-        os.close(lowest)
-        found: dict[Hashable, None] = dict.fromkeys(os.listdir("/proc/self/fd"))
-        if not _is_open(lowest):
-            found.pop(str(lowest), None)
-        return found
+        """Return the numbers."""
+        return once(open_numbers)
 
     def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
         """Yield the numbers that are open now but were not, except that of the ledger."""
@@ -82,16 +57,6 @@ class Descriptors(Detector):
         finally:
             os.close(null)
         return True
-
-
-def _is_open(fd: int) -> bool:
-    try:
-        os.get_inheritable(fd)
-    except OSError as error:
-        if error.errno is None:  # a signal's handler raised it
-            raise
-        return False
-    return True
 
 
 def _target(key: Hashable) -> str:

@@ -11,6 +11,7 @@ from ...unpatched import os
 from ..directory_time import shows_changes
 from ..leak import Detector, Snapshot
 from ..not_here import NotHere
+from ..one_round import once
 from ..origin import Origin, is_owned_elsewhere
 from ..owned import Owned
 
@@ -28,11 +29,11 @@ class PosixNames(Detector):
         self.place: str = _FOLDERS[kind]
         self._folder = self.place
         self._listed: tuple[int, Snapshot] | None = None
-        self._mounted = 0  # the device of the file system of message queues
+        self._mounted = self._around = 0  # the devices of the file system of message queues, and of that around it
 
     def snapshot(self) -> Snapshot:
         """Return the names."""
-        status = os.stat(self._folder)
+        status = once(os.stat, self._folder)
         if self.kind == "posix-mq" and not self._is_mounted(status.st_dev):
             raise NotHere(
                 ENOENT, f"the file system of message queues is not mounted: mount -t mqueue none {self._folder}"
@@ -48,8 +49,10 @@ class PosixNames(Detector):
         return self._listed[1]
 
     def _is_mounted(self, device: int) -> bool:
-        if device != self._mounted and device != os.stat(f"{self._folder}/..").st_dev:
-            self._mounted = device
+        if device not in (self._mounted, self._around):
+            self._around = os.stat(f"{self._folder}/..").st_dev
+            if device != self._around:
+                self._mounted = device
         return device == self._mounted
 
     def is_owned(self, key: Hashable, after: Snapshot, owned: Owned) -> bool:

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Hashable, Iterator
+from contextlib import suppress
+from types import MappingProxyType
+from typing import Any
 
 from ...unpatched import os
 from ..leak import Detector, Snapshot
+from ..one_round import once
+from ..own_status import own_status
 
 __all__ = ["DETECTORS"]
 
 
 class _Settings(Detector):
     """Settings: a leak is one that has another value than before."""
+
+    _listed: Snapshot = MappingProxyType({})
+
+    def _remembered(self, name: str, value: Any) -> Snapshot:
+        """Return the snapshot of a single setting, the same object while its value does not change."""
+        if self._listed.get(name) != value:
+            self._listed = {name: value}
+        return self._listed
 
     def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
         """Yield what has changed."""
@@ -28,12 +41,20 @@ class Umask(_Settings):
     """The file mode creation mask (umask(2))."""
 
     kind = "umask"
+    outlasts = True
 
     def snapshot(self) -> Snapshot:
-        """Return the mask, which can only be read by setting another; a thread may create a file in between."""
-        mask = os.umask(0o077)
-        os.umask(mask)
-        return {"the umask": f"{mask:#05o}"}
+        """Return the mask. The call would set another, and a thread might create a file before the mask is set again.
+
+        Before Linux 4.7 there is no other way.
+        """
+        mask = None
+        with suppress(OSError):  # there is no /proc
+            mask = once(own_status).umask
+        if mask is None:
+            mask = os.umask(0o077)
+            os.umask(mask)
+        return self._remembered("the umask", f"{mask:#05o}")
 
     def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
         """Return the call."""
@@ -49,13 +70,15 @@ class WorkingDirectory(_Settings):
     """The current directory (chdir(2))."""
 
     kind = "working-directory"
+    outlasts = True
 
     def snapshot(self) -> Snapshot:
         """Return its path."""
         try:
-            return {"the working directory": os.getcwd()}
+            path = os.getcwd()
         except OSError:  # it is removed, or not reachable from the root
-            return {"the working directory": os.readlink("/proc/self/cwd")}
+            path = os.readlink("/proc/self/cwd")
+        return self._remembered("the working directory", path)
 
     def remedy(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
         """Return the call."""
@@ -75,7 +98,6 @@ class Rlimits(_Settings):
 
     def __init__(self) -> None:
         self._values: tuple[tuple[int, int], ...] = ()
-        self._listed: Snapshot = {}
 
     def snapshot(self) -> Snapshot:
         """Return the limits by name."""
@@ -98,14 +120,17 @@ class Environment(_Settings):
     """The environment variables of Python (os.environ), except the one that pytest itself sets for each test."""
 
     kind = "environment"
+    outlasts = True
 
     def snapshot(self) -> Snapshot:
         """Return the variables."""
-        found: dict[Hashable, bytes] = {}
         # The dictionary inside, which is encoded already; its public views encode each variable again.
-        found.update(getattr(os.environ, "_data", None) or os.environb.items())
+        variables: Any = getattr(os.environ, "_data", None) or os.environb
+        found: dict[Hashable, bytes] = dict(variables)
         found.pop(b"PYTEST_CURRENT_TEST", None)
-        return found
+        if self._listed != found:
+            self._listed = found
+        return self._listed
 
     def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
         """Return the variable, without its value, which may be a secret."""

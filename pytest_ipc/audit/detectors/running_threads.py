@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from ...unpatched import io, os
 from ..idle_threads import executor_of, is_idle_in_pool
 from ..leak import Detector, Snapshot
+from ..one_round import once
 from ..origin import Origin
+from ..own_status import own_status
 from ..owned import Owned
 
 if TYPE_CHECKING:
@@ -26,14 +28,25 @@ class Threads(Detector):
 
     kind = "threads"
     settles = True
+    outlasts = True  # the kernel gives an id again when it has given all others
 
     def __init__(self) -> None:
         self._has_loaded = False
+        self._alone: dict[Hashable, int] = {}
 
     def snapshot(self) -> Snapshot:
-        """Return the thread ids, and the number of modules, which shows whether some have been imported since."""
+        """Return the thread ids, and the number of modules, which shows whether some have been imported since.
+
+        A single thread is the main thread, as long as that runs, and needs no list.
+        """
+        modules = len(sys.modules)
+        if self._alone and once(own_status).threads == 1:
+            if self._alone[_MODULES] != modules:
+                self._alone = {**self._alone, _MODULES: modules}
+            return self._alone
         found: dict[Hashable, int] = dict.fromkeys(os.listdir("/proc/self/task"), 0)
-        found[_MODULES] = len(sys.modules)
+        found[_MODULES] = modules
+        self._alone = found if len(found) == 2 else {}
         return found
 
     def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:

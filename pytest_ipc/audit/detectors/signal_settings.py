@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from errno import ENOENT
 from typing import Any
 
 from ...kernel.altstack import SS_DISABLE, sigaltstack
 from ...kernel.proc import contents
+from ...kernel.usage import stack_query
 from ...unpatched import signal
 from ..leak import Detector, Snapshot
+from ..one_round import once
+from ..own_status import own_status
 from ..owned import Owned
 
 __all__ = ["DETECTORS"]
@@ -34,16 +38,21 @@ class Dispositions(_Settings):
 
     def __init__(self) -> None:
         self._listed: tuple[tuple[int, int], dict[Hashable, Any]] | None = None
+        self._handled: list[tuple[int, Any]] = []
 
     def snapshot(self) -> Snapshot:
         """Return the handlers of Python, and what the kernel ignores and catches."""
-        sets = ignored, caught = _sets()
-        if self._listed is not None and self._listed[0] == sets:
-            handled = [int(str(signo)) for signo, found in self._listed[1].items() if found[2]]
-            if all(signal.getsignal(signo) is self._listed[1][signo][0] for signo in handled):
-                return self._listed[1]
+        status = once(own_status)
+        if (ignored := status.ignored) is None or (caught := status.caught) is None:
+            raise OSError(ENOENT, "/proc/self/status does not show signals")
+        if (
+            self._listed is not None
+            and self._listed[0] == (ignored, caught)
+            and all(signal.getsignal(signo) is handler for signo, handler in self._handled)
+        ):
+            return self._listed[1]
         found: dict[Hashable, Any] = {}
-        self._listed = sets, found
+        self._listed = (ignored, caught), found
         for signo in _SIGNALS:
             bit = 1 << (signo - 1)
             if ignored & bit:
@@ -52,6 +61,7 @@ class Dispositions(_Settings):
                 found[signo] = (signal.getsignal(signo), False, True)
             else:
                 found[signo] = _DEFAULT
+        self._handled = [(int(str(signo)), handler) for signo, (handler, _, is_caught) in found.items() if is_caught]
         return found
 
     def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
@@ -82,10 +92,17 @@ class Mask(_Settings):
     """The blocked signals of the main thread."""
 
     kind = "signal-mask"
+    outlasts = True
+
+    def __init__(self) -> None:
+        self._listed: Snapshot = {}
 
     def snapshot(self) -> Snapshot:
         """Return the mask."""
-        return {"mask": frozenset(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))}
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        if not self._listed or self._listed["mask"] != mask:
+            self._listed = {"mask": frozenset(map(int, mask))}
+        return self._listed
 
     def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
         """Return the signals that are blocked or unblocked now."""
@@ -112,15 +129,23 @@ class Timers(_Settings):
 
     kind = "timers"
 
+    def __init__(self) -> None:
+        self._listed: tuple[bytes, tuple[bool, ...], Snapshot] | None = None
+
     def snapshot(self) -> Snapshot:
-        """Return whether each interval timer is armed, and the ids of POSIX timers."""
-        found: dict[Hashable, Any] = {name: signal.getitimer(which)[0] > 0 for name, which in _ITIMERS.items()}
+        """Return whether each interval timer is armed, and the ids of POSIX timers, which are not used again."""
+        armed = tuple(signal.getitimer(which)[0] > 0 for which in _ITIMERS.values())
         try:
             text = contents("/proc/self/timers")
         except FileNotFoundError:
-            return found  # a kernel without CONFIG_CHECKPOINT_RESTORE
-        found.update((int(line[4:]), True) for line in text.splitlines() if line.startswith(b"ID: "))
-        return found
+            text = b""  # a kernel without CONFIG_CHECKPOINT_RESTORE
+        if self._listed is None or self._listed[:2] != (text, armed):
+            found: dict[Hashable, bool] = dict(zip(_ITIMERS, armed, strict=True))
+            found.update((int(line[4:]), True) for line in text.splitlines() if line.startswith(b"ID: "))
+            self._listed = text, armed, found
+        # An interval timer has no identity: one that is armed may expire, and the next test arm it again.
+        self.outlasts = not any(armed)
+        return self._listed[2]
 
     def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
         """Yield what is armed now but was not."""
@@ -148,10 +173,18 @@ class AlternateStack(_Settings):
     """The alternate signal stack of the main thread (sigaltstack(2))."""
 
     kind = "alternate-stack"
+    outlasts = True
+
+    def __init__(self) -> None:
+        self._query = stack_query()
+        self._listed: tuple[bytes, Snapshot] | None = None
 
     def snapshot(self) -> Snapshot:
         """Return the stack."""
-        return {"stack": sigaltstack()}
+        found = self._query()
+        if self._listed is None or self._listed[0] != found:
+            self._listed = found, {"stack": sigaltstack()}
+        return self._listed[1]
 
     def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
         """Return the stacks before and now."""
@@ -171,6 +204,7 @@ class WakeupFd(_Settings):
     """The descriptor that signal handlers write to (signal.set_wakeup_fd())."""
 
     kind = "wakeup-fd"
+    outlasts = True
 
     def snapshot(self) -> Snapshot:
         """Return the descriptor. It can only be read by setting another; it is set again at once."""
@@ -196,14 +230,6 @@ class WakeupFd(_Settings):
 _SIGNALS = sorted(int(signo) for signo in signal.valid_signals() if signo not in (signal.SIGKILL, signal.SIGSTOP))
 _DEFAULT = (signal.SIG_DFL, False, False)
 _ITIMERS = {name: int(getattr(signal, name)) for name in ("ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF")}
-
-
-def _sets() -> tuple[int, int]:
-    """Return the sets of ignored and of caught signals (proc_pid_status(5))."""
-    text = contents("/proc/self/status")
-    at = text.index(b"SigIgn:\t") + 8
-    then = text.index(b"SigCgt:\t", at) + 8
-    return int(text[at : at + 16], 16), int(text[then : then + 16], 16)
 
 
 def _name(signo: Hashable) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import suppress
-from errno import EACCES, ENOENT
+from errno import ENOENT
 from functools import partial
 from typing import Any
 
-from ...kernel.msg import msgctl_info, msgctl_rmid, msgctl_stat
+from ...kernel.msg import msgctl_rmid
 from ...kernel.proc import contents, process_state, sysvipc_msg, sysvipc_sem, sysvipc_shm
-from ...kernel.sem import GETPID, semctl, semctl_info, semctl_rmid, semctl_stat
-from ...kernel.shm import shmctl_info, shmctl_rmid, shmctl_stat
+from ...kernel.sem import GETPID, semctl, semctl_rmid
+from ...kernel.shm import shmctl_rmid
+from ...kernel.usage import existence_query, usage_query
 from ..leak import Detector, Snapshot
 from ..origin import Origin, command_of, is_owned_elsewhere
 from ..owned import Owned
@@ -38,14 +39,15 @@ class SysvObjects(Detector):
         self.kind = kind  # type: ignore[misc]  # one class for the three kinds
         self.place = "ipc"
         self._file = f"/proc/sysvipc/{kind[-3:]}"
-        self._option, self._rmid, self._info, self._stat = _TABLE[kind]
+        self._option, self._rmid = _TABLE[kind]
+        self._usage, self._exists = usage_query(f"{kind[-3:]}ctl"), existence_query(f"{kind[-3:]}ctl")
         self._listed: tuple[object, Snapshot] | None = None
         self._older: Snapshot | None = None
         self._recent: list[int] = []
 
     def snapshot(self) -> Snapshot:
         """Return the key of each object by its id."""
-        totals = self._info()
+        totals = self._usage()
         if self._listed is None or self._listed[0] != totals or not all(map(self._exists, self._recent)):
             found = self._list()
             self._older = found if self._older is None else self._older
@@ -53,13 +55,6 @@ class SysvObjects(Detector):
             # If it has changed meanwhile, it is read again next time.
             self._listed = (totals if len(self._recent) <= _MANY else None, found)
         return self._listed[1]
-
-    def _exists(self, id: int) -> bool:
-        try:
-            self._stat(id)
-        except OSError as error:
-            return error.errno == EACCES
-        return True
 
     def _list(self) -> Snapshot:
         return {int(id): int(key) for key, id in _KEY_AND_ID.findall(contents(self._file))}
@@ -98,31 +93,16 @@ class SysvObjects(Detector):
         return True
 
 
-def _segments() -> object:
-    found = shmctl_info()
-    return found.used_ids, found.shm_tot, found.highest
-
-
-def _sets() -> object:
-    found = semctl_info()
-    return found.semusz, found.semaem, found.highest
-
-
-def _queues() -> object:
-    found = msgctl_info()
-    return found.queues, found.highest
-
-
 _NAMES = {
     "sysv-shm": "System V segment",
     "sysv-sem": "System V semaphore set",
     "sysv-msg": "System V message queue",
 }
-# The option of ipcrm(1), the call that removes one, the call that counts them, and the call that fails if one is gone.
-_TABLE: dict[str, tuple[str, Callable[[int], None], Callable[[], object], Callable[[int], object]]] = {
-    "sysv-shm": ("m", shmctl_rmid, _segments, shmctl_stat),
-    "sysv-sem": ("s", semctl_rmid, _sets, semctl_stat),
-    "sysv-msg": ("q", msgctl_rmid, _queues, msgctl_stat),
+# The option of ipcrm(1), and the call that removes one.
+_TABLE: dict[str, tuple[str, Callable[[int], None]]] = {
+    "sysv-shm": ("m", shmctl_rmid),
+    "sysv-sem": ("s", semctl_rmid),
+    "sysv-msg": ("q", msgctl_rmid),
 }
 
 
