@@ -59,10 +59,11 @@ else:
     def _copy(module: ModuleType, **others: ModuleType) -> ModuleType:
         """Return a copy of *module* whose functions use the copy's globals; *others* replace modules of those names."""
         copy = ModuleType(f"{__name__}.{module.__name__}", module.__doc__)
-        names = vars(copy)
-        names.update((name, value) for name, value in vars(module).items() if name not in names)
-        for name, value in vars(module).items():
-            if isinstance(value, FunctionType) and value.__globals__ is vars(module):
+        names, originals = vars(copy), vars(module)
+        names.update(originals | names)
+        # A list, not a generator, and no isinstance(): every run of pytest copies 1,500 names.
+        for name, value in [pair for pair in originals.items() if type(pair[1]) is FunctionType]:
+            if value.__globals__ is originals:
                 own = FunctionType(value.__code__, names, value.__name__, value.__defaults__, value.__closure__)
                 own.__kwdefaults__, own.__doc__ = value.__kwdefaults__, value.__doc__
                 names[name] = own
@@ -71,17 +72,16 @@ else:
 
     io = _copy(io)
     os = _copy(os, io=io)
-    vars(os).update(
-        (name, value)
-        for name, value in vars(posix).items()
-        if name in vars(os) and isinstance(value, BuiltinFunctionType)
+    _names = vars(os)
+    _names.update(
+        {name: value for name, value in vars(posix).items() if type(value) is BuiltinFunctionType and name in _names}
     )
     _generic = _copy(genericpath, os=os)
     os.path = _copy(posixpath, os=os, genericpath=_generic)
     # posixpath imports these from genericpath by `import *`.
     vars(os.path).update((name, getattr(_generic, name)) for name in genericpath.__all__)
     fcntl, json, select, signal, time = map(_copy, (fcntl, json, _new(select), signal, _new(time)))
-    del genericpath, posix, posixpath, _generic
+    del genericpath, posix, posixpath, _generic, _names
 
     class _OurModules:
         """Find the modules of this package by PathFinder, before any other hook in sys.meta_path."""

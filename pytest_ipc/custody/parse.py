@@ -20,7 +20,7 @@ from .kinds import KINDS, UNKNOWN, Entry, Kind
 from .machine import boot_id, foreign
 from .namespaces import members, pid_inside, pid_namespace, sees_below, time_namespace
 from .state_dir import is_owners
-from .state_paths import LEDGER_NAME
+from .state_paths import ledger_name
 from .validators import PROCESS, Checks, is_number, is_optional_text, is_text, is_time
 
 __all__ = ["ParsedLedger", "Refused", "ancestors", "ledger_names", "process_of", "read", "read_from", "run_of"]
@@ -142,7 +142,7 @@ def process_of(name: str) -> Process | None:
 
     A process has several ledgers: execve(2) starts another.
     """
-    match = LEDGER_NAME.fullmatch(name)
+    match = ledger_name().fullmatch(name)
     return Process(int(match[1]), int(match[2])) if match else None
 
 

@@ -13,18 +13,22 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 
 from .. import custody
 from ..unpatched import io, os
 
-__all__ = ["LEDGER_NAME", "has_leftovers", "owner", "pin", "places", "state_dir_path", "temp_folder"]
+__all__ = ["has_leftovers", "ledger_name", "owner", "pin", "places", "state_dir_path", "temp_folder"]
 
 # Parents of runtime directories, regardless of the environment, and shared temporary directories.
 RUNTIME = ("/run/user",)
 SHARED = ("/tmp", "/var/tmp", "/usr/tmp")
 
-# Pid and start time of the process, and a number if it has several ledgers.
-LEDGER_NAME = re.compile(r"(\d{1,10})-(\d{1,20})(?:-\d{1,4})?\.ledger")
+
+@cache
+def ledger_name() -> re.Pattern[str]:
+    """Return the names of ledgers: pid and start time of the process, and a number if it has several ones."""
+    return re.compile(r"(\d{1,10})-(\d{1,20})(?:-\d{1,4})?\.ledger")  # only where there is a ledger
 
 
 def has_leftovers() -> bool:
@@ -37,7 +41,7 @@ def has_leftovers() -> bool:
 
 
 def _takes_a_look(name: str) -> bool:
-    match = LEDGER_NAME.fullmatch(name)
+    match = ledger_name().fullmatch(name)
     if match is None or not os.path.exists(f"/proc/{match[1]}"):
         return True
     from .identity import start_of

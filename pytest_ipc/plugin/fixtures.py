@@ -7,14 +7,12 @@ takes precedence, so all of these depend on `ipc_scope` and on no name that anot
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import wraps
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import pytest
-
-from .factory import Factory
 
 if TYPE_CHECKING:
     from ..api import Ipc
@@ -37,7 +35,11 @@ if TYPE_CHECKING:
     from ..resources.sockets import Sockets
     from ..resources.timers import TimerFd
     from ..resources.two_hosts import TwoHosts
+    from .factory import Factory
 
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 
 # The narrowest scope last: an object is on record under the narrowest test, class, module, … in use.
 _SCOPES = ("session", "package", "module", "class", "function")
@@ -103,25 +105,25 @@ def ipc(ipc_scope: Ipc) -> Ipc:
 @pytest.fixture
 def sysv_shm(ipc_scope: Ipc) -> Factory[..., Segment]:
     """Create System V shared memory: sysv_shm(size=4096, *, key, flags, mode=0o600) -> Segment."""
-    return Factory(ipc_scope.sysv_shm, "segment")
+    return _factory(ipc_scope.sysv_shm, "segment")
 
 
 @pytest.fixture
 def sysv_sem(ipc_scope: Ipc) -> Factory[..., SemaphoreSet]:
     """Create System V semaphores: sysv_sem(count=1, *, values, key, flags, mode=0o600) -> SemaphoreSet."""
-    return Factory(ipc_scope.sysv_sem, "semaphores")
+    return _factory(ipc_scope.sysv_sem, "semaphores")
 
 
 @pytest.fixture
 def posix_shm(ipc_scope: Ipc) -> Factory[..., SharedMemory]:
     """Create POSIX shared memory: posix_shm(size=4096, *, name, flags, mode=0o600, allocated=True) -> SharedMemory."""
-    return Factory(ipc_scope.posix_shm, "shared_memory")
+    return _factory(ipc_scope.posix_shm, "shared_memory")
 
 
 @pytest.fixture
 def mapped_file(ipc_scope: Ipc) -> Factory[..., Mapping]:
     """Map files into memory: mapped_file(size=4096, *, shared=True, path=None, mode=0o600) -> Mapping."""
-    return Factory(ipc_scope.mapped_file, "mapping")
+    return _factory(ipc_scope.mapped_file, "mapping")
 
 
 @pytest.fixture
@@ -130,25 +132,25 @@ def posix_sem(ipc_scope: Ipc) -> Factory[..., PosixSemaphore]:
 
     With shared=True the semaphore is unnamed and in memory shared with children.
     """
-    return Factory(ipc_scope.posix_sem, "posix_semaphore")
+    return _factory(ipc_scope.posix_sem, "posix_semaphore")
 
 
 @pytest.fixture
 def posix_mq(ipc_scope: Ipc) -> Factory[..., PosixQueue]:
     """Create POSIX message queues: posix_mq(*, name=None, maxmsg=10, msgsize=8192, mode=0o600) -> PosixQueue."""
-    return Factory(ipc_scope.posix_mq, "posix_queue")
+    return _factory(ipc_scope.posix_mq, "posix_queue")
 
 
 @pytest.fixture
 def sysv_msg(ipc_scope: Ipc) -> Factory[..., MessageQueue]:
     """Create System V message queues: sysv_msg(*, key=None, flags=IPC_CREAT|IPC_EXCL, mode=0o600) -> MessageQueue."""
-    return Factory(ipc_scope.sysv_msg, "message_queue")
+    return _factory(ipc_scope.sysv_msg, "message_queue")
 
 
 @pytest.fixture
 def pipe(ipc_scope: Ipc) -> Factory[..., Pipe]:
     """Create pipes: pipe(*, flags=O_CLOEXEC, capacity=None) -> Pipe."""
-    return Factory(ipc_scope.pipe, "pipe")
+    return _factory(ipc_scope.pipe, "pipe")
 
 
 @pytest.fixture
@@ -157,25 +159,25 @@ def fifo(ipc_scope: Ipc) -> Factory[..., Fifo]:
 
     Processes blocked in open(2) of one are released at the end.
     """
-    return Factory(ipc_scope.fifo, "fifo")
+    return _factory(ipc_scope.fifo, "fifo")
 
 
 @pytest.fixture
 def eventfd(ipc_scope: Ipc) -> Factory[..., EventFd]:
     """Create event counters: eventfd(value=0, *, flags=EFD_CLOEXEC) -> EventFd."""
-    return Factory(ipc_scope.eventfd, "eventfd")
+    return _factory(ipc_scope.eventfd, "eventfd")
 
 
 @pytest.fixture
 def timerfd(ipc_scope: Ipc) -> Factory[..., TimerFd]:
     """Create timers with a descriptor: timerfd(clock=CLOCK_MONOTONIC, *, flags=TFD_CLOEXEC) -> TimerFd."""
-    return Factory(ipc_scope.timerfd, "timers")
+    return _factory(ipc_scope.timerfd, "timers")
 
 
 @pytest.fixture
 def futex(ipc_scope: Ipc) -> Factory[..., Futex]:
     """Create futex words in memory shared with children: futex(value=0) -> Futex."""
-    return Factory(ipc_scope.futex, "futex")
+    return _factory(ipc_scope.futex, "futex")
 
 
 @pytest.fixture
@@ -184,7 +186,7 @@ def file_lock(ipc_scope: Ipc) -> Factory[..., FileLock]:
 
     The errors of a lock name its holders.
     """
-    return Factory(ipc_scope.file_lock, "lock")
+    return _factory(ipc_scope.file_lock, "lock")
 
 
 @pytest.fixture
@@ -204,7 +206,7 @@ def spawn(ipc_scope: Ipc) -> Factory[..., Program]:
     """Start programs: spawn(argv, *, env, cwd, stdin, pass_fds, signals="default") -> Program, with .wait(), …"""
     from ..processes import program  # noqa: F401 - imported now: the test may have no free descriptor when it calls it
 
-    return Factory(ipc_scope.spawn)
+    return _factory(ipc_scope.spawn)
 
 
 @pytest.fixture
@@ -226,7 +228,7 @@ def ipc_namespace(ipc_scope: Ipc, request: pytest.FixtureRequest) -> Factory[...
         except NotAllowedHere as error:
             pytest.skip(error.strerror or str(error))
 
-    return Factory(ipc_namespace)
+    return _factory(ipc_namespace)
 
 
 @pytest.fixture
@@ -254,7 +256,14 @@ def two_hosts(ipc_scope: Ipc, request: pytest.FixtureRequest) -> Factory[[], Two
         except NotAllowedHere as error:
             pytest.skip(error.strerror or str(error))
 
-    return Factory(two_hosts)
+    return _factory(two_hosts)
+
+
+def _factory(create: Callable[Given, Made], module: str | None = None) -> Factory[Given, Made]:
+    """Return a factory, whose module a run does not import that requests none."""
+    from .factory import Factory
+
+    return Factory(create, module)
 
 
 _Fixture = type(ipc)
@@ -294,6 +303,6 @@ def _fixtures_of(plugin: object) -> Iterator[Any]:
         (plugin,) if isinstance(plugin, ModuleType) else (plugin if isinstance(plugin, type) else type(plugin)).__mro__
     )
     for owner in reversed(owners):
-        for name, value in list(vars(owner).items()):
-            if isinstance(value, _Fixture):
-                yield getattr(plugin, name)
+        # A list, and no isinstance(): every run looks at 2,000 names.
+        for name in [name for name, value in list(vars(owner).items()) if type(value) is _Fixture]:
+            yield getattr(plugin, name)

@@ -14,16 +14,73 @@ import sys
 import traceback
 from collections.abc import Generator
 from contextlib import suppress
+from mmap import mmap
 from types import TracebackType
 from typing import Any
 from weakref import WeakSet
 
 import pytest
 
-from ..unpatched import os, time
-from .child_notes import ADVICE, Notes
+from ..unpatched import json, os, time
 
 _NOTES = "ipc-notes-of-children"  # the plugin object that a parent has after its first fork
+_ADVICE = (
+    "A child of os.fork() returned into pytest's own code and was stopped there. Start children with the `fork` "
+    "fixture, which runs a function in a child and returns its result or raises its exception; or end each child with "
+    "os._exit() in a finally clause."
+)
+_SLOTS, _SLOT = 32, 1 << 15  # number of unread notes, and bytes of a note
+
+
+class Notes:
+    """Hold the notes of stopped children, each in its own slot; the first byte is 1 if there are unread ones.
+
+    They are in anonymous memory shared with forked children: a test cannot close or reuse a descriptor of it, and a
+    child in another namespace or of another user can still write to it.
+    """
+
+    advice = _ADVICE
+
+    def __init__(self) -> None:
+        size = _SLOT * (_SLOTS + 1)
+        # Without memory, children are stopped all the same and only their notes are lost.
+        try:
+            self._memory: mmap | bytearray = mmap(-1, size)
+        except OSError:
+            self._memory = bytearray(size)
+
+    def __bool__(self) -> bool:
+        return self._memory[0] != 0
+
+    def leave(self, note: dict[str, str]) -> None:
+        """Write a note, in a child. The search for a slot begins at the pid, so that two children use two slots."""
+        while len(text := json.dumps(note).encode() + b"\n") > _SLOT:
+            note["text"] = f"…\n{note['text'][len(note['text']) // 2 :]}"
+        for number in range(_SLOTS):
+            slot = _SLOT * (1 + (os.getpid() + number) % _SLOTS)
+            if not self._memory[slot]:
+                self._memory[slot : slot + len(text)] = text
+                break
+        self._memory[0] = 1
+
+    def close(self) -> None:
+        """Free the memory. Notes of children that still live are lost."""
+        memory, self._memory = self._memory, bytearray(_SLOT * (_SLOTS + 1))
+        if isinstance(memory, mmap):
+            memory.close()
+
+    def take(self) -> list[dict[str, str]]:
+        """Return the notes written since the last call, oldest first, and free their slots."""
+        if not self._memory[0]:
+            return []
+        self._memory[0] = 0
+        found = []
+        for slot in range(_SLOT, _SLOT * (_SLOTS + 1), _SLOT):
+            text, end, _ = self._memory[slot : slot + _SLOT].partition(b"\n")
+            if end:
+                self._memory[slot : slot + _SLOT] = bytes(_SLOT)
+                found.append(json.loads(text))
+        return sorted(found, key=lambda note: int(note["at"]))
 
 
 class ForkGuard:
@@ -105,7 +162,7 @@ class ForkGuard:
             os._exit(1)
         if late := self._notes.take():
             tests = ", ".join(sorted({note["test"] for note in late})) or "a test"
-            self._late = f"{ADVICE} It was too late to fail {tests}.\n" + "\n".join(note["text"] for note in late)
+            self._late = f"{_ADVICE} It was too late to fail {tests}.\n" + "\n".join(note["text"] for note in late)
             if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
             if hasattr(session.config, "workeroutput"):

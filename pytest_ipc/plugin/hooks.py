@@ -16,7 +16,6 @@ import pytest
 
 from .. import custody
 from ..custody.state_paths import has_leftovers
-from ..processes.inheritance import note_runners
 from ..unpatched import os
 from .fixtures import OWNERS, register_fixtures
 from .fork_guard import ForkGuard
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from ..audit.leak import Detector
     from .crash_report import CustodyWatch
 
-note_runners()
+custody.note_runners()
 
 # The errors of a call that the kernel has: kernel.errnos.EXHAUSTED, which is not imported here.
 _EXHAUSTED = {EMFILE, ENFILE, ENOMEM}

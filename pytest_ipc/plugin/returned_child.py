@@ -16,8 +16,6 @@ from typing import Any, Protocol
 
 import pytest
 
-from .child_notes import ADVICE, Notes
-
 _PHASES = {"pytest_runtest_setup": "setup", "pytest_runtest_call": "call", "pytest_runtest_teardown": "teardown"}
 
 
@@ -31,6 +29,18 @@ class Guard(Protocol):
 
     def forked_by_plugin(self) -> None:
         """Let this child run tests."""
+
+
+class UnreadNotes(Protocol):
+    """The notes of stopped children, and the advice that comes with them."""
+
+    advice: str
+
+    def __bool__(self) -> bool:
+        """Return whether there are any."""
+
+    def take(self) -> list[dict[str, str]]:
+        """Return them, once."""
 
 
 @dataclass
@@ -171,7 +181,7 @@ class _Returning:
 class NotesInReports:
     """The plugin object of a parent, which fails the tests whose children were stopped."""
 
-    def __init__(self, manager: pytest.PytestPluginManager, notes: Notes) -> None:
+    def __init__(self, manager: pytest.PytestPluginManager, notes: UnreadNotes) -> None:
         self._manager = manager
         self._notes = notes
 
@@ -188,7 +198,7 @@ class NotesInReports:
         for note in self._notes.take():
             where = "" if note["test"] in (item.nodeid, "") else f" of {note['test']}"
             lines.append(f"child {note['pid']}, in the {note['phase']}{where}:\n{note['text']}")
-        return "\n".join([ADVICE, *lines]) if lines else ""
+        return "\n".join([self._notes.advice, *lines]) if lines else ""
 
 
 def _fail(report: pytest.TestReport, text: str) -> None:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TypeAlias
 
+from ..custody import possible_descriptors
 from ..custody.cleanup import finish
 from ..kernel.memfile import memory_file, put_high
 from ..kernel.waiting import Deadline
@@ -19,7 +20,6 @@ from ..unpatched import os, select, signal
 from . import child_report
 from .arguments import execution_error
 from .child import fork_child
-from .inheritance import possible_descriptors
 from .observe import Observed
 from .output import Output, pass_all_on
 from .started import ChildDied, Start, StartedProcess, start_process

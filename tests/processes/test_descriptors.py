@@ -15,11 +15,10 @@ from typing import Any
 
 import pytest
 
-from pytest_ipc import unpatched
+from pytest_ipc import custody, unpatched
 from pytest_ipc.custody.identity import Process
 from pytest_ipc.kernel import open_descriptors
 from pytest_ipc.kernel.memfile import HIGH
-from pytest_ipc.processes import inheritance
 
 
 def held() -> dict[int, str]:
@@ -252,7 +251,7 @@ def test_the_pipes_of_the_test_runner_are_closed_in_a_child(pytester, how):
 
 def test_without_a_listing_of_descriptors_the_runners_pipes_are_found_by_number(monkeypatch, fork):
     ends = os.pipe()
-    monkeypatch.setattr(inheritance, "_runners", set())
+    monkeypatch.setattr(custody, "runners", set())
     real = os.listdir
 
     def refuse(path: str) -> list[str]:
@@ -261,7 +260,7 @@ def test_without_a_listing_of_descriptors_the_runners_pipes_are_found_by_number(
         return real(path)
 
     monkeypatch.setattr(unpatched.os, "listdir", refuse)
-    inheritance.note_runners()
+    custody.note_runners()
 
     def life():
         monkeypatch.undo()

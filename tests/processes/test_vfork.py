@@ -19,7 +19,8 @@ import os, resource, signal, subprocess, sys, threading
 import pytest_ipc
 from pytest_ipc.custody import descendants, identity
 from pytest_ipc import unpatched
-from pytest_ipc.processes import execution, inheritance
+from pytest_ipc import custody
+from pytest_ipc.processes import execution
 
 how = ""
 def noting(name, function):
@@ -60,7 +61,7 @@ end = threading.Event()
 thread = threading.Thread(target=end.wait)
 thread.start()
 assert program(ipc) == "forked"
-inheritance.note_runners()  # as if the plugin were loaded now: it is a thread of the runner
+custody.note_runners()  # as if the plugin were loaded now: it is a thread of the runner
 assert program(ipc) == "shared"
 found = []
 other = threading.Thread(target=lambda: found.append(program(ipc)))
