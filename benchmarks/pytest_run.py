@@ -75,11 +75,16 @@ def entry_point() -> str:
 
 @contextmanager
 def project(source: str, files: int) -> Iterator[Path]:
-    """A project of so many test files with the same *source*, and a directory for the state of its runs."""
+    """A project of so many test files with the same *source*, and a directory for the state of its runs.
+
+    With each option -p pytest searches all installed distributions, so a run without a plugin loads the empty one
+    `nothing`.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "blocks.py").write_text(_BLOCKS)
         (folder / "modules.py").write_text(_MODULES)
+        (folder / "nothing.py").write_text("")
         (folder / STATE).mkdir(0o700)
         for number in range(files):
             (folder / f"test_{number}.py").write_text(source)
@@ -163,7 +168,8 @@ def _start(
         [*inside, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
         stdout=subprocess.DEVNULL,
         cwd=folder,
-        env=os.environ
+        # As of installed packages, the bytecode is there.
+        env={name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         | {
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PYTEST_ADDOPTS": "",

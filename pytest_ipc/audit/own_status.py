@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..kernel.proc import contents
+from ..unpatched import os
 
 __all__ = ["OwnStatus", "own_status"]
 
@@ -21,7 +21,11 @@ class OwnStatus:
 
 def own_status() -> OwnStatus:
     """Return what /proc/self/status shows (proc_pid_status(5)). OSError."""
-    text = contents("/proc/self/status")
+    fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        text = os.read(fd, 65536)  # one read returns the whole file
+    finally:
+        os.close(fd)
     return OwnStatus(
         _number(b"\nUmask:\t", text, 8),  # since Linux 4.7
         _number(b"\nThreads:\t", text, 10),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# Those of signal look each value up in an enumeration.
+from _signal import SIG_BLOCK, getsignal, pthread_sigmask  # type: ignore[import-not-found]
 from collections.abc import Callable, Hashable, Iterator
 from errno import ENOENT
 from typing import Any
@@ -48,7 +50,7 @@ class Dispositions(_Settings):
         if (
             self._listed is not None
             and self._listed[0] == (ignored, caught)
-            and all(signal.getsignal(signo) is handler for signo, handler in self._handled)
+            and all(getsignal(signo) is handler for signo, handler in self._handled)
         ):
             return self._listed[1]
         found: dict[Hashable, Any] = {}
@@ -61,7 +63,7 @@ class Dispositions(_Settings):
                 found[signo] = (signal.getsignal(signo), False, True)
             else:
                 found[signo] = _DEFAULT
-        self._handled = [(int(str(signo)), handler) for signo, (handler, _, is_caught) in found.items() if is_caught]
+        self._handled = [(signo, getsignal(signo)) for signo in _SIGNALS if found[signo][2]]
         return found
 
     def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
@@ -99,9 +101,9 @@ class Mask(_Settings):
 
     def snapshot(self) -> Snapshot:
         """Return the mask."""
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        mask = pthread_sigmask(SIG_BLOCK, ())
         if not self._listed or self._listed["mask"] != mask:
-            self._listed = {"mask": frozenset(map(int, mask))}
+            self._listed = {"mask": frozenset(mask)}
         return self._listed
 
     def describe(self, key: Hashable, before: Snapshot, after: Snapshot) -> str:
