@@ -129,14 +129,14 @@ UNUSED = """
 @pytest.mark.parametrize("how", [[], ["-n", "1"]], ids=["alone", "worker"])
 @pytest.mark.parametrize("neighbour", [False, True])
 def test_run_without_ipc_loads_few_modules(pytester, monkeypatch, how, neighbour):
-    """Of a neighbour that runs its ledger's name says enough: who a process is takes one module more."""
+    """Of a neighbour that runs its ledger's name says enough."""
     home = pytester.path / "pytest-ipc"
     home.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(pytester.path))
     if neighbour:
         process = Process.current()
         (home / f"{process.pid}-{process.start}.ledger").touch(mode=0o600)
-    pytester.makepyfile(UNUSED.replace("LIMIT", "13"))
+    pytester.makepyfile(UNUSED.replace("LIMIT", "8"))
     pytester.makeconftest(
         """
         import sys
