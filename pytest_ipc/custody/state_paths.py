@@ -53,7 +53,7 @@ def _takes_a_look(name: str) -> bool:
 
 def _shown_start(pid: str) -> str:
     """Return the start time of a process as its /proc shows it, which may be of another time namespace, or ""."""
-    with suppress(OSError, IndexError), io.open(f"/proc/{pid}/stat", "rb") as file:
+    with suppress(OSError, IndexError), io.open(f"/proc/{pid}/stat", "rb") as file:  # it may have ended
         return file.read().rpartition(b")")[2].split()[19].decode()
     return ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Those of signal look each value up in an enumeration.
-from _signal import SIG_BLOCK, getsignal, pthread_sigmask  # type: ignore[import-not-found]
+from _signal import SIG_BLOCK, getsignal, pthread_sigmask  # type: ignore[import-not-found]  # typeshed has no _signal
 from collections.abc import Callable, Hashable, Iterator
 from errno import ENOENT
 from typing import Any
