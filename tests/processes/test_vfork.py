@@ -65,7 +65,7 @@ custody.note_runners()  # as if the plugin were loaded now: it is a thread of th
 assert program(ipc) == "shared"
 found = []
 other = threading.Thread(target=lambda: found.append(program(ipc)))
-inheritance.note_runners()
+custody.note_runners()
 other.start()
 other.join()
 assert found == ["forked"]  # the first thread runs tests
