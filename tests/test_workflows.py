@@ -29,6 +29,16 @@ def test_workflows_have_no_rights_by_default_and_use_commits():
         assert "${{" not in "".join(re.findall(r"^ +run: .*|^ +run: [|>].*\n(?:\n| {10}.*\n)+", text, re.MULTILINE))
 
 
+@pytest.mark.skipif(not WORKFLOWS, reason="an sdist: it has no workflows")
+def test_documented_workflows_use_the_actions_of_the_projects_own():
+    own, shown = (
+        {line for path in paths for line in re.findall(r"uses: (actions/.*)", path.read_text())}
+        for paths in (WORKFLOWS, (PROJECT / "docs").rglob("*.md"))
+    )
+    assert shown
+    assert shown <= own
+
+
 @pytest.mark.parametrize("planted", ["- uses: actions/checkout@v4", "  uses: a/b@main # v1.0.0"])
 def test_action_by_name_is_found(planted):
     assert unpinned(f"steps:\n{planted}\n") == [planted.strip().removeprefix("- ")]

@@ -146,6 +146,9 @@ _KIN = (
 )
 
 
+# The functions of libc whose waits are in the system call futex.
+_IN_FUTEX = ("sem_", "pthread_", "mtx_", "cnd_", "thrd_")
+
 # The other calls that an emulator may make for one.
 _EMULATED = ({"pause", "sigsuspend", "rt_sigsuspend"},)
 
@@ -210,5 +213,7 @@ def numbers_of(name: str) -> frozenset[int]:
     kin = {name}.union(*(family for family in families if name in family))
     numbers = frozenset(table[relative] for relative in kin if relative in table)
     if not numbers and table:
+        if name.startswith(_IN_FUTEX):
+            raise ValueError(f"system call must be futex, in which {name}() sleeps, not {name!r}")
         raise ValueError(f"system call must be one of {', '.join(sorted(table))}, not {name!r}")
     return numbers

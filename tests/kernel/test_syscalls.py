@@ -82,6 +82,12 @@ def test_unknown_name_raises_value_error_with_all_names():
         number_of("opennat")
 
 
+@pytest.mark.parametrize("name", ["sem_wait", "sem_clockwait", "pthread_mutex_lock", "cnd_wait"])
+def test_wait_of_libc_is_refused_with_the_call_in_which_it_sleeps(name):
+    with pytest.raises(ValueError, match=rf"^system call must be futex, in which {name}\(\) sleeps, not '{name}'$"):
+        numbers_of(name)
+
+
 def test_unknown_number_is_named_by_its_number():
     assert syscall_name(99999) == "system call 99999"
 

@@ -174,6 +174,13 @@ def test_markdown_shows_counts_then_unexpected_verdicts():
     assert "**host:** This platform passes all 1 clauses that could be judged." in lines
 
 
+def test_markdown_checks_the_platform_again_that_deviated():
+    box = "pytest-ipc check --platform 'box=ssh box python3'"
+    assert f"- again: `{box} a.one`\n" in markdown.as_markdown([judged({"a.one": reports.DEVIATES}, check=box)])
+    ticked = judged({"a.one": reports.DEVIATES}, check="pytest-ipc check --platform 'box=a `b`'")
+    assert "- again: `` pytest-ipc check --platform 'box=a `b`' a.one ``\n" in markdown.as_markdown([ticked])
+
+
 def test_markdown_of_a_report_is_text():
     text = markdown.as_markdown([judged({"a.b": Verdict("deviates", EVIL, EVIL, EVIL, (EVIL,))}, name="a|b*c")])
     assert "<b>" not in text.partition("````")[0]

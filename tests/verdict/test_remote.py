@@ -8,11 +8,17 @@ import shlex
 import signal
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+
+from pytest_ipc.verdict import suite
+from pytest_ipc.verdict.commands import check_platforms
+from pytest_ipc.verdict.reports import expectations
+from pytest_ipc.verdict.runner.remote import Platform
 
 from ..subprocesses import Running
 from . import reports
@@ -61,6 +67,13 @@ def test_each_platform_has_its_verdict_and_report(check, tmp_path):
     assert (here.pop("name"), again.pop("name")) == ("here", "again")
     assert here == again
     assert set(here["clauses"].values()) == {"holds"}
+
+
+def test_bundled_expectations_are_for_every_platform():
+    options = Namespace(expect=[Path("gvisor-20221219")], report=None, name=None)
+    ids = {clause.id for clause in suite.clauses(suite.location())}
+    expected = check_platforms._prepare(options, [Platform("box", ["python3"]), Platform("tin", ["python3"])], ids)
+    assert expected == dict.fromkeys(("box", "tin"), expectations.read(Path("gvisor-20221219"), ids))
 
 
 def test_at_once_limits_parallel_platforms(check):

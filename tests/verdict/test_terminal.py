@@ -171,6 +171,22 @@ def test_next_step_names_the_expectations_of_the_platform_that_is_recognised():
     assert found[0] == "--expect gvisor-20221219 knows 3 of these 23"
 
 
+def test_next_steps_of_another_platform_are_about_it_and_work_there():
+    result, file = gvisor_result(3, 20), Path("r/box.json")
+    compared = expectations.compare(result, {})
+    accept = "mkdir -p expected; pytest-ipc expect r/box.json -o expected/box.toml: accept the deviations"
+    assert next_steps(result, compared, file, name="box", check="CHECK")[:2] == [
+        f"{accept}, for check --expect expected",
+        f"CHECK -v {result.results[0].id}: one clause again, with its evidence",
+    ]
+    assert next_steps(result, compared, None, name="box")[0].startswith("--report DIRECTORY keeps the result")
+    untested = SuiteResult([reports.result("a.one", reports.UNTESTED)])
+    explain = "--report DIRECTORY, then pytest-ipc platform DIRECTORY/box.json"
+    assert next_steps(untested, Comparison(), None, name="box") == [
+        f"{explain}: why 1 clause is untested or absent, and the remedy"
+    ]
+
+
 def test_next_step_for_untested_clauses():
     result = SuiteResult([reports.result("a.one", reports.UNTESTED), reports.result("a.two", reports.ABSENT)])
     assert steps(result, Path("r.json")) == [

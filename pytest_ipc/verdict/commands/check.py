@@ -143,7 +143,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="NAME=COMMAND",
         help="Judge the platform on which COMMAND starts a Python, as in box='ssh box python3', instead of this one; "
         "several are judged in parallel. Nothing has to be installed there. --report and --expect are then directories "
-        "with a NAME.json and a NAME.toml for each platform",
+        "with a NAME.json and a NAME.toml for each platform; bundled expectations are for all platforms",
     )
     check.add_argument(
         "--patience",

@@ -79,20 +79,22 @@ def _prepare(
     """Check all arguments before a platform is started, and return the expectations by platform. CommandError."""
     names = [platform.name for platform in platforms]
     arguments.check_names(platforms, options.name)
-    for folder in options.expect:
+    known = [path for path in options.expect if str(path) in expectations.bundled() and not path.exists()]
+    folders = [path for path in options.expect if path not in known]
+    for folder in folders:
         if not folder.is_dir():
             raise CommandError(
-                f"--expect with --platform must be a directory with a NAME.toml for each platform, not {folder}; "
-                "an empty directory expects no deviation"
+                f"--expect with --platform must be a directory with a NAME.toml for each platform, not {folder}, or "
+                "bundled expectations, which are then for all; an empty directory expects no deviation"
             )
-    others = {path.stem for folder in options.expect for path in folder.glob("*.toml")} - set(names)
+    others = {path.stem for folder in folders for path in folder.glob("*.toml")} - set(names)
     for name in names:
-        exists = any((folder / f"{name}.toml").exists() for folder in options.expect)
+        exists = any((folder / f"{name}.toml").exists() for folder in folders)
         if not exists and (close := did_you_mean(name, others)):
             print(f"pytest-ipc: no file expects the deviations of {name}{close}", file=sys.stderr)
     expected = {
         name: expectations.read_all(
-            [path for folder in options.expect if (path := folder / f"{name}.toml").exists()], ids
+            [*known, *(path for folder in folders if (path := folder / f"{name}.toml").exists())], ids
         )
         for name in names
     }

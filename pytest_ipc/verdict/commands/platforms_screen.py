@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -86,12 +87,13 @@ class PlatformsScreen:
         """Show the end of a platform; write its report at once, independent of the others."""
         started, start = self.started.get(platform.name, (datetime.now(UTC), monotonic()))
         seconds = monotonic() - start
+        check = f"pytest-ipc check --platform {shlex.quote(f'{platform.name}={shlex.join(platform.command)}')}"
         if platform.result is None:
             self.statuses.append(2)
             self._row(platform, "cannot be judged")
             self._say(platform, f"cannot be judged: {platform.refusal}", least=-2)
             empty = SuiteResult([]), expectations.Comparison()
-            self.judgements.append(Judged(platform.name, {}, *empty, started, seconds, platform.refusal))
+            self.judgements.append(Judged(platform.name, {}, *empty, started, seconds, platform.refusal, check))
             return
         comparison = expectations.compare(
             platform.result,
@@ -100,7 +102,9 @@ class PlatformsScreen:
             kernel=platform.described.get("kernel", ""),
         )
         self.comparisons[platform.name] = comparison
-        self.judgements.append(Judged(platform.name, platform.described, platform.result, comparison, started, seconds))
+        self.judgements.append(
+            Judged(platform.name, platform.described, platform.result, comparison, started, seconds, check=check)
+        )
         status = comparison.exit_status(platform.result, strict_expect=self.options.strict_expect)
         self.statuses.append(status)
         for text in platform.result.broken:
@@ -209,7 +213,10 @@ class PlatformsScreen:
             self.console.print(f"written: {', '.join(written)}", markup=False)
         for judged in self.judgements:
             report = self.options.report / f"{judged.name}.json" if self.options.report is not None else None
-            for step in next_steps(judged.result, judged.comparison, report, judged.platform)[:1]:
+            steps = next_steps(
+                judged.result, judged.comparison, report, judged.platform, name=judged.name, check=judged.check
+            )
+            for step in steps[:1]:
                 self.console.print(f"next: {judged.name}: {step}", markup=False, soft_wrap=True)
         if self.options.report is not None and len(self.judgements) > 1:
             self.console.print(

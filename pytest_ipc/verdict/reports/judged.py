@@ -17,7 +17,7 @@ __all__ = ["Judged"]
 class Judged:
     """A platform, its result and how that compares with its expectations; `seconds` is the time of the run.
 
-    `refusal` is why it could not be judged; its result is empty then.
+    `refusal` is why it could not be judged; its result is empty then. `check` is the command that judges it again.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Judged:
     started: datetime
     seconds: float
     refusal: str = ""
+    check: str = "pytest-ipc check"
 
     @cached_property
     def _unexpected(self) -> frozenset[str]:

@@ -53,21 +53,21 @@ def _platform(judged: Judged) -> Iterator[str]:
     wrong = [found for found in judged.result.results if judged.outcome(found) in ("failed", "broken")]
     if wrong:
         yield f"### {_text(judged.name)}: {len(wrong)} unexpected\n\n"
-    yield from map(_clause, wrong)
+    yield from (_clause(found, judged.check) for found in wrong)
     if holding := judged.comparison.unexpectedly_holding:
         yield f"### {_text(judged.name)}: {len(holding)} unexpectedly hold\n\n{_ids(list(holding))}\n"
     if expected := judged.comparison.as_expected:
         yield _folded(f"{judged.name}: {len(expected)} as expected", _ids(list(expected)))
 
 
-def _clause(found: ClauseResult) -> str:
+def _clause(found: ClauseResult, check: str) -> str:
     verdict = found.verdict
     lines = [f"{_text(found.statement)}."]
     if verdict.verdict == "deviates":
         lines += [f"- expected: {_text(verdict.expected)}", f"- observed: {_text(verdict.observed)}"]
     else:
         lines.append(f"- {_text(verdict.reason)}")
-    lines.append(f"- again: `pytest-ipc check {found.id}`")
+    lines.append(f"- again: {_in_line(f'{check} {found.id}')}")
     if verdict.evidence:
         lines += ["", _code("\n".join(map(named, verdict.evidence)))]
     return _folded(f"{found.id} {verdict.verdict}, {found.page}, {found.section}", "\n".join(lines))
@@ -86,6 +86,12 @@ def _code(text: str) -> str:
     """Return a code block; its fence is longer than any in the text."""
     fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 3)
     return f"{fence}\n{text}\n{fence}"
+
+
+def _in_line(text: str) -> str:
+    """Return code within a line."""
+    text = " ".join(text.split())
+    return f"`{text}`" if "`" not in text else f"`` {text} ``"
 
 
 def _text(text: str) -> str:

@@ -13,30 +13,45 @@ __all__ = ["best_known", "next_steps"]
 
 
 def next_steps(
-    result: SuiteResult, comparison: Comparison, report: Path | None, platform: Mapping[str, str] | None = None
+    result: SuiteResult,
+    comparison: Comparison,
+    report: Path | None,
+    platform: Mapping[str, str] | None = None,
+    *,
+    name: str = "",
+    check: str = "pytest-ipc check",
 ) -> list[str]:
     """Return a line for each sensible next command; *report* is the file with the result, if there is one.
 
-    Of the bundled expectations those for a platform like this one are named first.
+    Of the bundled expectations those for a platform like this one are named first. *name* is that of a platform of
+    --platform, and *check* the command that judges it.
     """
     steps = []
     deviating = [found.id for found in comparison.unexpected if found.verdict.verdict == "deviates"]
     if deviating:
-        name, known, is_recognised = best_known(deviating, platform or {})
+        bundled, known, is_recognised = best_known(deviating, platform or {})
         if known * 2 >= len(deviating) or (is_recognised and known):
             those = "it" if len(deviating) == 1 else f"{known} of these {len(deviating)}"
-            steps.append(f"--expect {name} knows {those}")
-        if report is not None:
+            steps.append(f"--expect {bundled} knows {those}")
+        if report is not None and name:
+            steps.append(
+                f"mkdir -p expected; pytest-ipc expect {report} -o expected/{name}.toml: accept the deviations, "
+                "for check --expect expected"
+            )
+        elif report is not None:
             steps.append(
                 f"pytest-ipc expect {report} -o FILE.toml: accept the deviations, for check --expect FILE.toml"
             )
         else:
-            steps.append("--report FILE keeps the result with the kernel calls before each deviation")
-        steps.append(f"pytest-ipc check -v {deviating[0]}: one clause again, with its evidence")
+            file = "DIRECTORY" if name else "FILE"
+            steps.append(f"--report {file} keeps the result with the kernel calls before each deviation")
+        steps.append(f"{check} -v {deviating[0]}: one clause again, with its evidence")
     if count := result.count("untested") + result.count("absent"):
-        where = f" {report}" if report is not None else ""
+        explain = "pytest-ipc platform" if report is None else f"pytest-ipc platform {report}"
+        if report is None and name:  # without a report, the command is about this machine
+            explain = f"--report DIRECTORY, then pytest-ipc platform DIRECTORY/{name}.json"
         clauses = "1 clause is" if count == 1 else f"{count} clauses are"
-        steps.append(f"pytest-ipc platform{where}: why {clauses} untested or absent, and the remedy")
+        steps.append(f"{explain}: why {clauses} untested or absent, and the remedy")
     return steps
 
 
