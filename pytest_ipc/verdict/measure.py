@@ -79,8 +79,8 @@ def of_comparison(operator: str, left: object, right: object, file: str, line: i
     flipped = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(relation, relation)
     sides = _sides(file, line)
     calls = [event for event in trace.events() if event.is_call]
-    if operator in ("==", "is") and (series := _of_series(calls, left, right)):
-        return series
+    if operator in ("==", "is") and (series := _of_series(calls, left, right)) is not None:
+        return series or None
     ways = [(left, right, 0, False)]
     if _plain(left) is not None and _plain(right) is not None:
         ways.append((right, left, 1, True))
@@ -95,25 +95,32 @@ def of_comparison(operator: str, left: object, right: object, file: str, line: i
 
 
 def _of_series(calls: Sequence[Event], left: Any, right: Any) -> dict[str, Any] | None:
-    """Return the measure of several numbers or texts that are the same output of the last calls of one function."""
+    """Return the measure of several numbers or texts that are the same output of the last calls of one function.
+
+    None if there is none, and an empty one if several functions gave them.
+    """
     if not (isinstance(left, list) and isinstance(right, list) and len(left) == len(right) > 1):
         return None
     wanted, expected = [_plain(part) for part in left], [_plain(part) for part in right]
     if None in wanted or None in expected:
         return None
-    series: dict[tuple[str, str], list[tuple[Event, Value]]] = {}
+    series: dict[tuple[str, str, tuple[Value, ...]], list[tuple[Event, Value]]] = {}
     for event in calls:
+        shape = signature(event.name)
+        kinds = zip(shape.arguments if shape is not None else (), event.arguments, strict=False)
+        commands = tuple(value for kind, value in kinds if kind.way == "command")
         for name, value, _ in outputs(event):
-            series.setdefault((event.name, name), []).append((event, value))
-    for (_, name), seen in series.items():
+            series.setdefault((event.name, name, commands), []).append((event, value))
+    measures = []
+    for (_, name, _), seen in series.items():
         last = seen[-len(wanted) :]
         if [value for _, value in last] == wanted:
             at = next((at for at, pair in enumerate(zip(wanted, expected, strict=True)) if pair[0] != pair[1]), None)
             if at is None:
                 return None
             measure = {"event": last[at][0].begin, "what": "value", "output": name}
-            return {**measure, "relation": "==", "value": expected[at]}
-    return None
+            measures.append({**measure, "relation": "==", "value": expected[at]})
+    return measures[0] if len(measures) == 1 else {} if measures else None
 
 
 def _of_outcome(observed: str, expected: str) -> dict[str, Any] | None:

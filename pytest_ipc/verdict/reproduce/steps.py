@@ -148,9 +148,29 @@ def program_of(trace: dict[str, Any]) -> Program:
         raise Missing("the call that deviates is not on record")
     steps = _needed(maker.steps, measure, maker.measured)
     found = Program(steps, roles, measure, maker.measured, maker.variables)
+    _check_content(found)
     _expectation(found, maker)
     _order(steps, maker.measured if measure["what"] in ("sleeps", "returns") else -1)
     return found
+
+
+def _check_content(program: Program) -> None:
+    """Raise Missing if the outcome is content that no call on record has written, or the status of a process."""
+    measured, measure = program.step(program.measured), program.measure
+    if measured.name == "(end)" and measure["what"] == "value" and measure["value"] != 0:
+        kills = (step.event.arguments[1] for step in program.steps if _is_signal_to(step, measured.other))
+        if measure["relation"] == "==" and -measure["value"] not in kills:
+            raise Missing("how the process comes to the status with which it ends")
+    if measure["what"] != "value" or measured.name not in ("read", "pread", "preadv", "readv", "fstat", "lseek"):
+        return
+    if program.files():
+        raise Missing("the content of a file that the test has written without a call on record")
+    if any(step.name in ("mmap", "mremap", "shmat") for step in program.steps):
+        raise Missing("what the test writes to memory, without a call")
+
+
+def _is_signal_to(step: Step, role: int) -> bool:
+    return step.name == "(signal)" and step.other == role
 
 
 def _plain(event: Sequence[Any]) -> tuple[Any, ...]:
