@@ -207,7 +207,11 @@ class LeakCheck:
             lines += [f"could not look at {plain(text)}" for text in unseen]
         if lines:
             item.add_report_section("teardown", "ipc leaks", "\n".join(_without_many_guesses(lines)))
-        return "\n".join(["the test leaks:", *errors]) if errors else ""
+        if not errors:
+            return ""
+        # pytest's short summary shows the first line only.
+        first = "the test leaks " if len(errors) == 1 else f"the test leaks {len(errors)} objects: "
+        return "\n".join([first + errors[0], *errors[1:]])
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
