@@ -140,9 +140,9 @@ def test_service(ipc):
 
 
 @pytest.fixture
-def run(ipc, pytester):
+def run(ipc, ipc_namespace, pytester):
     """Run a test that reserves nothing, in a pytest in its own namespaces: what is leaked there ends with them."""
-    ipc.ipc_namespace()  # skips the test where they are not permitted
+    ipc_namespace()  # skips the test where they are not permitted
     config = pytester.path / "counters"
     config.write_text("hits")
     argv = [sys.executable, str(SERVICE), "/countd-unreserved", str(pytester.path), str(config)]
