@@ -140,7 +140,7 @@ def test_service(ipc):
 
 
 @pytest.fixture
-def run(ipc, ipc_namespace, pytester):
+def run(ipc_namespace, pytester):
     """Run a test that reserves nothing, in a pytest in its own namespaces: what is leaked there ends with them."""
     ipc_namespace()  # skips the test where they are not permitted
     config = pytester.path / "counters"
