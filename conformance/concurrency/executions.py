@@ -27,7 +27,7 @@ SLEEPS, KILLED, NOT_CALLED = "sleeps", "killed in the call", "not called"
 MAIN = "main"
 _ORDERED = 600  # executions; of more, only the results
 _RESULTS = 3000  # different results of all calls
-_VISITED = 40_000  # states
+_VISITED = 20_000  # states
 _WAKING = {"": 0, "wake": 3}  # calls of the main process that wake sleeping calls
 
 
