@@ -37,5 +37,5 @@ def spare_descriptors() -> Iterator[None]:
 
 
 def _restore(soft: int, hard: int) -> None:
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError):  # as above
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

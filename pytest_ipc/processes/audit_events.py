@@ -20,6 +20,8 @@ from . import history
 
 __all__ = ["starter_of", "user_of", "watch"]
 
+__tracebackhide__ = True  # pytest ends a traceback at the line that called
+
 _SLOTS = 4096
 _KILLING = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGABRT}
 

@@ -79,7 +79,7 @@ def _made(
 def _go_apart() -> None:
     """Enter a new IPC namespace, if permitted: its objects are removed with the child, even if that is killed."""
     uid, gid = os.geteuid(), os.getegid()
-    with suppress(OSError):
+    with suppress(OSError):  # not permitted without a user namespace
         unshare(CLONE_NEWIPC)
         return
     with suppress(OSError):  # not permitted: the objects are removed by the call itself
