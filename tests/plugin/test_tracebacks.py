@@ -38,5 +38,5 @@ def test_a_traceback_ends_at_the_line_of_the_test(pytester):
     for line in LINES.values():
         assert f">   {line}" in text
     full = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--full-trace").stdout.str()
-    for module in ("kernel/libc.py", "resources/pipe.py", "processes/child.py", "api.py"):
+    for module in ("kernel/libc.py", "resources/pipe.py", "processes/started.py", "api.py"):
         assert f"pytest_ipc/{module}:" in full
