@@ -64,7 +64,13 @@ PROJECTS = (
     Project("sh", "2.4.0", ("tests",)),
     Project("setproctitle", "1.3.8", ("tests",)),
     Project("billiard", "4.3.2", ("t",), ("psutil",)),
-    Project("loky", "3.7.0", ("tests",), ("cloudpickle", "psutil", "pytest-timeout")),
+    Project(
+        "loky",
+        "3.7.0",
+        ("tests",),
+        ("cloudpickle", "psutil", "pytest-timeout"),
+        options=("-o", "faulthandler_exit_on_timeout=false"),  # after a minute, which a busy machine needs
+    ),
     Project("watchdog", "7.1.0", ("tests",), ("PyYAML", "pytest-timeout", "flaky")),
     Project("fasteners", "0.20", ("tests",), ("diskcache", "more-itertools")),
     Project("pytest-timeout", "2.4.0", ("test_pytest_timeout.py",), ("pexpect",)),
