@@ -396,6 +396,21 @@ def test_what_a_thread_of_an_earlier_test_does_is_not_charged_to_another(audited
         assert kinds == ["processes", "threads"], found.leaks[test]
 
 
+def test_audit_events_at_the_end_of_the_interpreter_disturb_nothing(audited):
+    source = """
+    import sys
+    from pytest_ipc.processes import audit_events
+
+    class Late:
+        def __del__(self, audit=sys.audit):
+            audit("os.kill", 1, 9)
+
+    def test_keeps(ipc):
+        audit_events.planted = Late()  # which outlives the variables that begin with an underscore
+    """
+    assert "ignored" not in audited(source).output
+
+
 def test_a_note_of_what_cannot_be_seen_comes_once(audited, pytester):
     pytester.makeconftest(DETECTOR.replace("BODY", "raise OSError(5, 'hidden')"))
     found = audited("def test_one(ipc): assert 0\ndef test_two(ipc): assert 0")
