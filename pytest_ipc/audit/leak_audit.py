@@ -122,7 +122,7 @@ class Audit:
                 Deadline(_SETTLE).until(lambda: not self._suspects(settling, before, wanted))
             suspects = self._suspects({detector.kind for detector, _ in suspects}, before, wanted)
             self._last = {}
-        self._origin.older_threads = {int(key) for key in self._before.get("threads", ()) if str(key).isdecimal()}
+        self._origin.look_again({int(key) for key in self._before.get("threads", ()) if str(key).isdecimal()})
         judged = []
         for detector, keys in suspects:
             then, after = before[detector.kind], self._snapshot(detector)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 
@@ -11,6 +12,7 @@ from ..kernel.proc import process_state
 from ..processes import history
 from ..processes.audit_events import starter_of, user_of
 from ..unpatched import io, os
+from .users import find_users
 
 __all__ = ["Origin", "command_of", "is_owned_elsewhere"]
 
@@ -25,6 +27,11 @@ class Origin:
         self.isolated = isolated
         self._own = os.getpid()
         self.older_threads: AbstractSet[int] = frozenset()  # of this process, from before the test
+        self._users: Mapping[tuple[int, int], AbstractSet[int]] | None = None  # of files, when they were last needed
+
+    def look_again(self, older_threads: AbstractSet[int]) -> None:
+        """Forget what was seen at the end of the last test; these threads are from before this one."""
+        self.older_threads, self._users = older_threads, None
 
     def is_of_older_thread(self, thread: int) -> bool:
         """Return whether a thread of this process, or one that has started it, is another than the main one and older.
@@ -58,7 +65,19 @@ class Origin:
         return None
 
     def used(self, file: tuple[int, int]) -> str | None:
-        """Return which process of the test had the file with this device and inode number open or mapped."""
+        """Return which process of the test had the file with this device and inode number open or mapped.
+
+        None also if a living process of others uses it too, which may have created it.
+        """
+        found = self._used(file)
+        return found if found and not self._is_in_use_elsewhere(file) else None
+
+    def _is_in_use_elsewhere(self, file: tuple[int, int]) -> bool:
+        if self._users is None:
+            self._users = find_users().files
+        return any(self.of(pid) is None for pid in self._users.get(file, ()))
+
+    def _used(self, file: tuple[int, int]) -> str | None:
         for pid, files in list(history.files_of_killed.items()):
             if file in files:
                 return f"used by process {pid} ({history.name_of(pid)}), started by the test, when it was killed"

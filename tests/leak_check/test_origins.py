@@ -194,22 +194,34 @@ print("ready", flush=True)
     def test_popen(): killed("popen", subprocess.Popen.kill)
     def test_group(): killed("group", lambda server: os.killpg(server.pid, signal.SIGTERM))
 
+    def wait_for_strangers(name):
+        Path({str(ready)!r} + name).touch()
+        path = Path(f"/dev/shm/{prefix}-{{name}}")
+        assert kernel.Deadline(60).until(lambda: path.exists() and path.stat().st_size)
+
+    def test_attached():
+        wait_for_strangers("attached")
+        memory = shared_memory.SharedMemory("{prefix}-attached")
+        memory.close()
+        resource_tracker.unregister(memory._name, "shared_memory")
+
     def test_stranger():
-        Path({str(ready)!r}).touch()
-        assert kernel.Deadline(60).until(Path("/dev/shm/{prefix}-stranger").exists)
+        wait_for_strangers("stranger")
         os.kill(int(Path({str(ready)!r} + ".pid").read_text()), signal.SIGKILL)
     """
     code = f"""
 import os
 from pytest_ipc import kernel
 open({str(ready) + ".pid"!r}, "w").write(str(os.getpid()))
-assert kernel.Deadline(60).until(lambda: os.path.exists({str(ready)!r}))
-"""
-    code += create.replace("NAME", "stranger") + "import signal; signal.pause()"
+for name in ("attached", "stranger"):
+    assert kernel.Deadline(60).until(lambda: os.path.exists({str(ready)!r} + name))
+    """
+    code += create.replace("NAME", '" + name + "').replace("\n", "\n    ") + "\nimport signal; signal.pause()"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as stranger:
         found = audited(source, "--ipc-leaks=fix, environment=ignore")
         stranger.kill()
-    Path(f"/dev/shm/{prefix}-stranger").unlink()
+    for name in ("attached", "stranger"):
+        Path(f"/dev/shm/{prefix}-{name}").unlink()
     assert set(found.outcomes.values()) == {"passed"}, found.output
     proofs = {test: [line.split("; ")[1] for line in lines if prefix in line] for test, lines in found.leaks.items()}
     killed = re.compile(r"used by process \d+ \(python.*\), started by the test, when it was killed")
@@ -218,7 +230,8 @@ assert kernel.Deadline(60).until(lambda: os.path.exists({str(ready)!r}))
     assert "started by the test, which has ended" in proofs.pop("test_worker")[0]
     assert killed.fullmatch(proofs.pop("test_popen")[0])
     assert killed.fullmatch(proofs.pop("test_group")[0])
-    assert proofs == {"test_stranger": ["perhaps of this test: it appeared while the test ran"]}
+    guess = ["perhaps of this test: it appeared while the test ran"]
+    assert proofs == {"test_attached": guess, "test_stranger": guess}
     assert list(Path("/dev/shm").glob(f"{prefix}-*")) == []
 
 
