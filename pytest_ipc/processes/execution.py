@@ -44,7 +44,7 @@ class ExecutedChild(StartedProcess):
 
     def __init__(self, start: Start, name: str, files: list[int], others: Sequence[int] = ()) -> None:
         self._files = files
-        self.outputs = [Output(fd) for fd in files]
+        self.outputs: list[Output] = [Output(fd) for fd in files]
         super().__init__(start, name, others, self.outputs, False, None)
 
     def __repr__(self) -> str:

@@ -146,7 +146,7 @@ class Timers(_Settings):
             found.update((int(line[4:]), True) for line in text.splitlines() if line.startswith(b"ID: "))
             self._listed = text, armed, found
         # An interval timer has no identity: one that is armed may expire, and the next test arm it again.
-        self.outlasts = not any(armed)
+        self.outlasts: bool = not any(armed)
         return self._listed[2]
 
     def differences(self, before: Snapshot, after: Snapshot) -> Iterator[Hashable]:
