@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["number", "plain"]
+__all__ = ["counted", "plain"]
 
 
 def plain(text: object) -> str:
@@ -13,6 +13,6 @@ def plain(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
-def number(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
     """Return *count* and the noun *what*, in the plural unless it is one."""
     return f"{count} {what}{'' if count == 1 else 's'}"

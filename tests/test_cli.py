@@ -108,7 +108,7 @@ def test_the_names_of_the_clauses():
         (["check", "--expect", "gvisor-2022121"], "did you mean gvisor-20221219?"),
         (["check", "--durations", "-1"], "must be a non-negative number, not '-1'"),
         (["check", "--junit", "/no/such/folder/r.xml"], "cannot be written to /no/such/folder/r.xml"),
-        (["check", "-n", "many"], "must be a positive number or auto, not 'many'"),
+        (["check", "-n", "many"], "must be 0 (this process), a larger number, auto or logical, not 'many'"),
         (["check", "-n", "-1"], "-1"),
         (["check", "--shuffle", "abc", "shm"], "invalid int value: 'abc'"),
         (["check", "--no-such-option"], "unrecognized arguments"),

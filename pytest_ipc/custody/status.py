@@ -88,7 +88,7 @@ def lines(found: Status) -> Iterator[str]:
     if not found.places:
         yield plain(f"no state directory exists; the next run creates {state_dir_path()}")
     count = sum(map(len, found.runs.values()))
-    yield f"{count} objects are owned" if count else "no objects are owned"
+    yield f"{count} objects are owned" if count > 1 else f"{'1 object is' if count else 'no objects are'} owned"
 
 
 def _owned(ledger: ParsedLedger) -> Iterator[Owned]:

@@ -170,8 +170,8 @@ def test_markdown_shows_counts_then_unexpected_verdicts():
     assert "- observed: shmget succeeded with 7" in lines
     assert "- again: `pytest-ipc check a.deviates`" in lines
     assert "<details><summary>box: 1 as expected</summary>" in lines
-    assert "### box: 1 unexpectedly hold" in lines
-    assert "**host:** This platform passes all 1 clauses that could be judged." in lines
+    assert "### box: 1 unexpectedly holds" in lines
+    assert "**host:** This platform passes the 1 clause that could be judged." in lines
 
 
 def test_markdown_checks_the_platform_again_that_deviated():

@@ -47,3 +47,18 @@ def test_each_platform_has_a_row_from_the_beginning_to_the_end(screen):
     screen.progress.stop()
     assert re.fullmatch(r"one 2/2 judged in \d+\.\d s", rows(screen)[0])
     assert screen.exit_status == 2
+
+
+def test_an_empty_line_is_between_the_deviations_and_the_table(screen):
+    screen.console = Console(file=io.StringIO(), width=60)
+    screen.options.__dict__.update(durations=None, annotations="none")
+    box = Platform("box", ["python3"], dict(reports.PLATFORM))
+    box.result = SuiteResult([reports.result("a.one", reports.DEVIATES)])
+    screen.began(box)
+    screen.ended(box)
+    screen.end([box])
+    lines = [line.rstrip() for line in screen.console.file.getvalue().splitlines()]
+    table = next(number for number, line in enumerate(lines) if line.startswith("platform "))
+    assert lines[table - 1] == ""
+    assert "observed: " in lines[table - 2]
+    assert lines[table].split() == ["platform", "holds", "untested", "absent", "disputed", "deviates"]

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pytest_ipc.printable import counted
 from pytest_ipc.verdict import suite
 from pytest_ipc.verdict.commands import check_platforms
 from pytest_ipc.verdict.reports import expectations
@@ -295,7 +296,9 @@ def test_each_platform_stops_at_its_first_unexpected_deviation(check, tmp_path, 
     found = list(verdicts(tmp_path / "reports/wrong.json")["clauses"].values())
     assert found.count("deviates") == 1
     assert len(found) < 6
-    said = f"wrong  Stopped at an unexpected deviation after {len(found)} clauses; the others are not judged."
+    said = (
+        f"wrong  Stopped at an unexpected deviation after {counted(len(found), 'clause')}; the others are not judged."
+    )
     assert said in done.stdout.splitlines()
     suites = ElementTree.parse(files["--junit"]).getroot()
     assert {suite.get("name"): suite.get("failures") for suite in suites} == {"here": "0", "wrong": "1"}
@@ -334,7 +337,7 @@ def test_deviation_is_shown_as_for_one_platform(check, tmp_path, monkeypatch, wr
     assert "      expected of this platform: issue 1" in lines[start:]
     assert "here  This platform passes all 6 clauses that could be judged." in lines
     assert any(
-        line.startswith("wrong  This platform deviates from the manual in ") and "and 1 of them are expected" in line
+        line.startswith("wrong  This platform deviates from the manual in ") and "and 1 of them is expected" in line
         for line in lines
     )
     assert any(line.startswith("wrong  unexpected shmdt.") for line in lines)

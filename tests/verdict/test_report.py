@@ -180,8 +180,16 @@ def test_truncated_report_is_recognized_at_every_length(tmp_path):
     text = json.dumps(found, indent=1, ensure_ascii=False).encode()
     for end in range(1, len(text)):
         (tmp_path / "r.json").write_bytes(text[:end])
-        with pytest.raises(CommandError, match=f"is truncated: it ends after {end} bytes"):
+        with pytest.raises(CommandError, match=f"is truncated: it ends after {end} byte{'s' if end > 1 else ''}$"):
             Reader().read(tmp_path / "r.json")
+
+
+def test_missing_member_is_named_as_missing(tmp_path):
+    found = reports.make("box", {"a.b": reports.HOLDS})
+    del found["date"]
+    writer.write(tmp_path / "r.json", found)
+    with pytest.raises(CommandError, match=r"r\.json is not a valid report: its 'date' is missing$"):
+        Reader().read(tmp_path / "r.json")
 
 
 def test_duplicate_clause_is_refused(tmp_path):

@@ -195,5 +195,5 @@ def test_report_to_the_standard_output(tmp_path):
         log.seek(0)
         text = log.read()
     before, brace, rest = text.partition("{\n")
-    assert "This platform passes all 1 clauses" in before
+    assert "This platform passes the 1 clause" in before
     reports.validate(json.loads(brace + rest))

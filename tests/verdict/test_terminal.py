@@ -11,7 +11,7 @@ from rich.console import Console
 from pytest_ipc.verdict.reports import expectations
 from pytest_ipc.verdict.reports.expectations import Comparison, Expectation
 from pytest_ipc.verdict.reports.next_steps import best_known, next_steps
-from pytest_ipc.verdict.reports.terminal import Screen, print_hanging, slowest
+from pytest_ipc.verdict.reports.terminal import Screen, print_hanging, sentence, slowest
 from pytest_ipc.verdict.result import ClauseResult, SuiteResult, Verdict
 
 from . import reports
@@ -61,7 +61,7 @@ def test_result_with_one_expected_deviation(shown):
     lines = shown(one=Expectation("deviates", "issue 1"))
     assert not [line for line in lines if "a.one" in line], "an expected deviation is counted"
     assert "unexpected a.two deviates" in lines
-    assert lines[-1].endswith("2 of 3 clauses that could be judged, and 1 of them are expected.")
+    assert lines[-1].endswith("2 of 3 clauses that could be judged, and 1 of them is expected.")
 
 
 def test_result_with_a_clause_that_unexpectedly_holds(shown):
@@ -104,7 +104,7 @@ def test_verbose_shows_every_clause_that_does_not_hold_and_all_evidence(shown):
 def test_quiet_shows_a_line_for_each_unexpected_verdict(shown):
     assert shown(verbosity=-1, one=Expectation("deviates", "issue 1")) == [
         "deviates  a.two  shmget succeeded with 7",
-        "This platform deviates from the manual in 2 of 3 clauses that could be judged, and 1 of them are expected.",
+        "This platform deviates from the manual in 2 of 3 clauses that could be judged, and 1 of them is expected.",
     ]
 
 
@@ -193,3 +193,29 @@ def test_next_step_for_untested_clauses():
         "pytest-ipc platform r.json: why 2 clauses are untested or absent, and the remedy"
     ]
     assert next_steps(SuiteResult([reports.result("a.one", reports.HOLDS)]), Comparison(), None) == []
+
+
+ONE = [reports.result("a.one", reports.HOLDS)]
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        (SuiteResult(ONE), "This platform passes the 1 clause that could be judged."),
+        (SuiteResult([reports.result("a.one", reports.DEVIATES)]), "deviates from the manual in 1 of 1 clause that"),
+        (SuiteResult(ONE, interrupted=2), "Interrupted after 1 clause; the others"),
+        (SuiteResult(ONE, stopped=True), "Stopped at an unexpected deviation after 1 clause; the others"),
+    ],
+)
+def test_one_clause_is_not_called_clauses(result, text):
+    assert text in sentence(result, Comparison())
+
+
+@pytest.mark.parametrize("width", [30, 60, 200])
+def test_table_of_the_result_is_whole_on_a_narrow_terminal(width):
+    out = io.StringIO()
+    Screen(Console(file=out, width=width)).end(RESULT, expectations.compare(RESULT, {}))
+    assert "\N{HORIZONTAL ELLIPSIS}" not in out.getvalue()
+    if width >= 60:
+        assert "mechanism" in out.getvalue()
+        assert "deviates" in out.getvalue().split("mechanism")[1]

@@ -90,7 +90,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         type=_processes,
         default="0",
         metavar="N",
-        help="Use N processes, or auto (default: one)",
+        help="Use N processes, or auto (default: 0, this process alone)",
     )
     check.add_argument(
         "--shuffle",
@@ -163,7 +163,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _processes(text: str) -> str:
     if not re.fullmatch(r"auto|logical|\d{1,3}", text):
-        raise argparse.ArgumentTypeError(f"the number of processes must be a positive number or auto, not {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"the number of processes must be 0 (this process), a larger number, auto or logical, not {text!r}"
+        )
     return text
 
 

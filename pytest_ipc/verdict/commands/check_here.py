@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
-from ...printable import number
+from ...printable import counted
 from ..command_error import writing
 from ..platform.describe import describe, short_name
 from ..reports import atomic, expectations, github, writer
@@ -58,7 +58,7 @@ def check(
         for line in slowest(result, options.durations):
             console.print(line)
     if screen.verbosity >= 0:
-        console.print(f"{number(len(result.results), 'clause')} in {seconds:.1f} s")
+        console.print(f"{counted(len(result.results), 'clause')} in {seconds:.1f} s")
     if github.is_wanted(options.annotations):
         for line in github.github(result, comparison):
             console.out(line, highlight=False)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from ...printable import counted
 from ..command_error import CommandError, writing
 from ..reports import expectations, github, writer
 from ..reports.judged import Judged
@@ -64,7 +65,7 @@ class PlatformsScreen:
         self._row(platform, "started")
         described = platform.described
         parts = [described.get(name, "") for name in ("kernel", "libc", "architecture", "container")]
-        self._say(platform, f"checking {self.total} clauses on {'; '.join(filter(None, parts))}")
+        self._say(platform, f"checking {counted(self.total, 'clause')} on {'; '.join(filter(None, parts))}")
 
     def judged(self, platform: Platform, id: str, verdict: Verdict) -> bool:
         """Count the verdict of a clause; a terminal shows each, a log every tenth of the suite.
@@ -73,12 +74,12 @@ class PlatformsScreen:
         """
         heard = self.counts[platform.name]
         heard[verdict.verdict] += 1
-        number = heard.total()
+        done = heard.total()
         counts = ", ".join(f"{count} {name}" for name, count in sorted(heard.items()))
         if self.console.is_terminal:
-            self._row(platform, counts, completed=number)
-        elif number * 10 // self.total > (number - 1) * 10 // self.total:
-            self._say(platform, f"{number}/{self.total} clauses: {counts}")
+            self._row(platform, counts, completed=done)
+        elif done * 10 // self.total > (done - 1) * 10 // self.total:
+            self._say(platform, f"{done}/{counted(self.total, 'clause')}: {counts}")
         expectation = self.expected.get(platform.name, {}).get(id)
         known = expectation is not None and expectation.verdict == "deviates"
         return bool(self.options.exitfirst) and verdict.verdict == "deviates" and not known
@@ -178,17 +179,14 @@ class PlatformsScreen:
                 known = self.comparisons[name].as_expected.get(id)
                 for prefix, text in observations(found, known, everything=self.verbosity > 0):
                     print_hanging(self.console, " " * 6 + prefix, text)
+        if where:
+            self.console.print()
 
     def _tell_numbers(self, platforms: list[Platform]) -> None:
-        from rich.table import Table
-
-        from ..reports.terminal import STYLES
+        from ..reports.terminal import new_table
 
         shown = [word for word in reversed(VERDICTS) if word != "broken"]
-        table = Table(box=None, padding=(0, 2), pad_edge=False)
-        table.add_column("platform")
-        for word in shown:
-            table.add_column(word, justify="right", style=STYLES[word])
+        table = new_table(self.console, "platform", shown)
         table.add_column("")
         for platform in platforms:
             if platform.result is None:

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ...printable import number, plain
+from ...printable import counted, plain
 from ..command_error import CommandError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _run(options: argparse.Namespace) -> int:
             print(plain(f"{'orphan ' if each.orphan else ''}{each.object.label}, user {each.object.uid}: {each.why}"))
         for sentence in unseen:
             print(sentence)
-        print(f"{number(len(judged), 'object')}, {number(len(orphans), 'orphan')}{'; ' if young else ''}{young}")
+        print(f"{counted(len(judged), 'object')}, {counted(len(orphans), 'orphan')}{'; ' if young else ''}{young}")
         if orphans:
             print(f"pytest-ipc sweep --orphans removes {'it' if len(orphans) == 1 else 'them'}, after asking")
     return 1 if options.check and orphans else 0

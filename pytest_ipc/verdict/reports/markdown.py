@@ -55,7 +55,8 @@ def _platform(judged: Judged) -> Iterator[str]:
         yield f"### {_text(judged.name)}: {len(wrong)} unexpected\n\n"
     yield from (_clause(found, judged.check) for found in wrong)
     if holding := judged.comparison.unexpectedly_holding:
-        yield f"### {_text(judged.name)}: {len(holding)} unexpectedly hold\n\n{_ids(list(holding))}\n"
+        hold = "holds" if len(holding) == 1 else "hold"
+        yield f"### {_text(judged.name)}: {len(holding)} unexpectedly {hold}\n\n{_ids(list(holding))}\n"
     if expected := judged.comparison.as_expected:
         yield _folded(f"{judged.name}: {len(expected)} as expected", _ids(list(expected)))
 

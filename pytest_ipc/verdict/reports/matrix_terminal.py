@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ...printable import number
+from ...printable import counted
 from ..result import VERDICTS, Verdict
 from .changes import Change, Step
 from .matrix import Group, Matrix, Row
@@ -38,7 +38,7 @@ def show_matrix(console: Console, matrix: Matrix, *, everything: bool = False) -
         for text in report.broken:
             console.print(Text.assemble(("broken", STYLES["broken"]), f" {label}: {text}"))
     hidden = f"; {total - len(rows)} hold wherever they were judged (--all shows them)" if total > len(rows) else ""
-    console.print(Text(f"{number(total, 'clause')}, {number(len(matrix.labels), 'platform')}{hidden}.", style="bold"))
+    console.print(Text(f"{counted(total, 'clause')}, {counted(len(matrix.labels), 'platform')}{hidden}.", style="bold"))
 
 
 def _show_table(console: Console, matrix: Matrix, shown: list[Group]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
+from ...printable import counted
 from ..command_error import CommandError
 from ..manual import LEVELS
 from ..result import VERDICTS, Verdict
@@ -148,7 +149,7 @@ def _load(path: Path) -> dict[str, Any]:
         if begin == b"{" and (
             not rest.endswith(b"}") or getattr(error, "pos", 0) >= len(rest.decode(errors="replace"))
         ):
-            raise CommandError(f"the report {path} is truncated: it ends after {len(text)} bytes") from error
+            raise CommandError(f"the report {path} is truncated: it ends after {counted(len(text), 'byte')}") from error
         raise CommandError(f"{path} is not JSON: {error}") from error
     if not isinstance(found, dict) or "schema" not in found:
         raise CommandError(f"{path} is JSON, but not a valid report: it has no schema")
@@ -165,9 +166,9 @@ def _load(path: Path) -> dict[str, Any]:
 def _member(path: Path, found: dict[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
     value = found.get(name)
     if not isinstance(value, kind) or isinstance(value, bool):
-        what = f"it is {str(value)[:40]!r}" if name in found else "it is missing"
         of = f" of the clause {found['id']}" if name != "id" and isinstance(found.get("id"), str) else ""
-        raise CommandError(f"{path} is not a valid report: its {name!r}{of} has the wrong type: {what}")
+        what = f"has the wrong type: it is {str(value)[:40]!r}" if name in found else "is missing"
+        raise CommandError(f"{path} is not a valid report: its {name!r}{of} {what}")
     return _printable(value) if isinstance(value, str) else value
 
 

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from ...printable import counted
 from ..result import VERDICTS, ClauseResult, SuiteResult, Verdict
 from .expectations import Comparison, Expectation
 from .flag_names import named
@@ -23,6 +24,7 @@ __all__ = [
     "differences",
     "new_console",
     "new_progress",
+    "new_table",
     "observations",
     "print_hanging",
     "sentence",
@@ -58,6 +60,15 @@ def new_progress(console: Console) -> Progress:
         transient=True,
         auto_refresh=False,  # no thread: the suite forks
     )
+
+
+def new_table(console: Console, what: str, verdicts: list[str]) -> Table:
+    """Return a table with a column of *what* and one for each verdict, closer together on a narrow console."""
+    table = Table(box=None, padding=(0, 2) if console.width >= 80 else (0, 2, 0, 0), pad_edge=False)
+    table.add_column(what, overflow="fold")
+    for verdict in verdicts:
+        table.add_column(verdict, justify="right", style=STYLES[verdict], overflow="fold")
+    return table
 
 
 def print_hanging(console: Console, prefix: Text | str, text: Text | str) -> None:
@@ -96,7 +107,7 @@ class Screen:
         if self.console.is_terminal:
             self._progress.start()
         else:
-            self.console.print(f"checking {total} clauses")
+            self.console.print(f"checking {counted(total, 'clause')}")
 
     def judged(self, _id: str, verdict: Verdict) -> None:
         """Count the verdict of a clause; called once for each."""
@@ -108,7 +119,7 @@ class Screen:
         if self.console.is_terminal:
             self._progress.update(self._task, completed=self._done, counts=counts, refresh=True)
         elif self._done * 10 // self._total > (self._done - 1) * 10 // self._total:
-            self.console.print(f"{self._done}/{self._total} clauses: {counts}")
+            self.console.print(f"{self._done}/{counted(self._total, 'clause')}: {counts}")
 
     def end(self, result: SuiteResult, comparison: Comparison) -> None:
         """Show the verdicts and their comparison with the expectations."""
@@ -148,10 +159,7 @@ class Screen:
 
     def _table(self, result: SuiteResult) -> Table:
         shown = [verdict for verdict in reversed(VERDICTS) if verdict != "broken" or result.count("broken")]
-        table = Table(box=None, padding=(0, 2), pad_edge=False)
-        table.add_column("mechanism")
-        for verdict in shown:
-            table.add_column(verdict, justify="right", style=STYLES[verdict])
+        table = new_table(self.console, "mechanism", shown)
         for mechanism in sorted({found.mechanism for found in result.results}):
             verdicts = [found.verdict.verdict for found in result.results if found.mechanism == mechanism]
             table.add_row(mechanism, *(str(verdicts.count(verdict) or "") for verdict in shown))
@@ -202,23 +210,25 @@ def differences(comparison: Comparison) -> list[Text]:
 
 def sentence(result: SuiteResult, comparison: Comparison) -> str:
     """Return the result as one sentence."""
+    after = f"after {counted(len(result.results), 'clause')}; the others are not judged."
     if result.interrupted:
-        return f"Interrupted after {len(result.results)} clauses; the others are not judged."
+        return f"Interrupted {after}"
     if result.stopped:
-        return f"Stopped at an unexpected deviation after {len(result.results)} clauses; the others are not judged."
+        return f"Stopped at an unexpected deviation {after}"
     if result.exit_status == 3:
         return "The suite itself failed: no verdict on the platform."
-    judged = result.count("holds") + result.count("deviates")
-    if result.count("deviates"):
-        deviations = result.count("deviates")
-        text = f"This platform deviates from the manual in {deviations} of {judged} clauses that could be judged"
+    judged, deviations = result.count("holds") + result.count("deviates"), result.count("deviates")
+    those = f"{counted(judged, 'clause')} that could be judged"
+    if deviations:
+        text = f"This platform deviates from the manual in {deviations} of {those}"
         if not comparison.as_expected:
             return f"{text}."
         expected = sum(known.verdict == "deviates" for known in comparison.as_expected.values())
-        return f"{text}, {'as expected' if expected == deviations else f'and {expected} of them are expected'}."
+        be = "is" if expected == 1 else "are"
+        return f"{text}, {'as expected' if expected == deviations else f'and {expected} of them {be} expected'}."
     if not judged:
         return "No clause could be judged here."
-    return f"This platform passes all {judged} clauses that could be judged."
+    return f"This platform passes {'the' if judged == 1 else 'all'} {those}."
 
 
 def slowest(result: SuiteResult, count: int) -> list[str]:

@@ -12,7 +12,7 @@ def string(text: str, most: int = 20_000) -> str:
     data = text.encode("latin-1", "replace")
     parts = [data[start : start + 60] for start in range(0, len(data), 60)] or [b""]
     if len(data) > most:
-        raise Missing(f"a text of {len(data)} bytes is too long for a source")
+        raise Missing(f"a text that is short enough for a source: one has {len(data)} bytes")
     return "\n        ".join('"' + "".join(map(_sign, part)) + '"' for part in parts)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from ...kernel.signatures import GIVEN, Kind, Signature, command_kind, signature
 from ...kernel.trace import NOT_RETURNED, TOO_MANY, Event, Value
 from ...kernel.trace_values import as_text
+from ...printable import counted
 from ...unpatched import os
 from .text import is_elsewhere
 
@@ -134,18 +135,18 @@ def program_of(trace: dict[str, Any]) -> Program:
     """Return the program of a trace (judge/evidence.py). Missing."""
     measure = trace.get("measure")
     if measure is None:
-        raise Missing("the observation is not the outcome of a call on record, such as a result or an errno")
+        raise Missing("an observation that is the outcome of a call on record, such as a result or an errno")
     events = [Event(*_plain(event)) for event in trace["events"]]
     roles, of_pid = _roles(events)
     if threads := {event.thread for event in events} - {0}:
-        raise Missing(f"calls of {len(threads)} more threads than the main one")
+        raise Missing(f"calls of the main thread alone: {counted(len(threads), 'other thread')} made some")
     maker = _Maker(roles, of_pid)
     for event in events:
         maker.add(event)
         if event.begin == measure["event"]:
             maker.measured = len(maker.steps) - 1
     if maker.measured is None:
-        raise Missing("the call that deviates is not on record")
+        raise Missing("the call that deviates")
     steps = _needed(maker.steps, measure, maker.measured)
     found = Program(steps, roles, measure, maker.measured, maker.variables)
     _check_content(found)
@@ -282,7 +283,7 @@ class _Maker:
             raise Missing(f"the contents of an argument of {step.event.name}")
         text = value.get("bytes") or value.get("text") or ""
         if len(text) > _LONGEST:
-            raise Missing(f"{len(text)} bytes of {step.event.name}, too many for a source")
+            raise Missing(f"few enough bytes for a source: {step.event.name} has {len(text)}")
 
     def _reference(self, step: Step, kind: Kind, value: int) -> Argument:
         if kind.name == "pid":

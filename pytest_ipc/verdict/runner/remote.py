@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ...printable import counted
 from ..result import ClauseResult, SuiteResult, Verdict
 from ..suite import ClauseTest
 from .connection import Connection, program, run_all
@@ -102,7 +103,7 @@ class _Talk(Connection):
             self.kill()
             self._listener.ended(self.platform)
             return
-        after = f"after {len(self._heard)} of {len(self._clauses)} clauses"
+        after = f"after {len(self._heard)} of {counted(len(self._clauses), 'clause')}"
         last = f", the last of them {self._last}" if self._last else ""
         self._end(SuiteResult(self._results(), [f"the platform was lost {after}{last}: {reason}"]))
 
