@@ -104,11 +104,11 @@ def _of_series(calls: Sequence[Event], left: Any, right: Any) -> dict[str, Any] 
     wanted, expected = [_plain(part) for part in left], [_plain(part) for part in right]
     if None in wanted or None in expected:
         return None
-    series: dict[tuple[str, str, tuple[Value, ...]], list[tuple[Event, Value]]] = {}
+    series: dict[tuple[str, str, tuple[str, ...]], list[tuple[Event, Value]]] = {}
     for event in calls:
         shape = signature(event.name)
         kinds = zip(shape.arguments if shape is not None else (), event.arguments, strict=False)
-        commands = tuple(value for kind, value in kinds if kind.way == "command")
+        commands = tuple(repr(value) for kind, value in kinds if kind.way == "command")  # some are structures
         for name, value, _ in outputs(event):
             series.setdefault((event.name, name, commands), []).append((event, value))
     measures = []

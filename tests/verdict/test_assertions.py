@@ -176,3 +176,15 @@ def test_assertion_outside_a_clause_is_pytests(pytester):
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["E*assert 1 == 2"])
+
+
+def test_no_verdict_depends_on_what_a_reproducer_needs(monkeypatch):
+    def fails(*_arguments):
+        raise TypeError("planted")
+
+    monkeypatch.setattr(assertions, "of_comparison", fails)
+    monkeypatch.setattr(assertions, "_judging", True)
+    monkeypatch.setattr(assertions, "_noted", None)
+    assertions.note("==", 1, 2)
+    assert assertions._noted is not None
+    assert assertions._noted.measure is None

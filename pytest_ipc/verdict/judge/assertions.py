@@ -112,7 +112,10 @@ def note(operator: str, left: object, right: object) -> None:
         frame = frame.f_back
     if frame is not None:
         place = frame.f_code.co_filename, frame.f_lineno
-        measure = of_comparison(operator, left, right, *place)
+        try:
+            measure = of_comparison(operator, left, right, *place)
+        except Exception:  # noqa: BLE001 - it is of use for a reproducer only: no verdict depends on it
+            measure = None
         texts = show(left), show(right)
         _noted = _Comparison(*place, operator, *texts, _is_long(right), _difference(left, right), measure)
 
