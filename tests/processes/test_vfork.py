@@ -22,6 +22,12 @@ from pytest_ipc import unpatched
 from pytest_ipc import custody
 from pytest_ipc.processes import execution
 
+# As from a shell, whatever runs the tests ignores or blocks; CPython ignores two, which subprocess resets.
+for signo in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}:
+    if signal.getsignal(signo) == signal.SIG_IGN:
+        signal.signal(signo, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
 how = ""
 def noting(name, function):
     def called(*args):
