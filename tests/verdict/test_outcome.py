@@ -71,7 +71,7 @@ def test_absent_within_fails_with():
 def test_no_ledger_within_fails_with(fork, monkeypatch):
     '''It fails.'''
     def refuse(*arguments, **more): raise StateDirError(errno.EACCES, "no ledger", "/home")
-    monkeypatch.setattr("pytest_ipc.processes.child.intent", refuse)
+    monkeypatch.setattr("pytest_ipc.processes.started.intent", refuse)
     with fails_with(errno.EEXIST):
         fork(os.close, -1).result()
 
