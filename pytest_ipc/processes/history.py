@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from ..custody.cleanup import failures_ignored
 from ..custody.descendants import below
-from ..unpatched import io, os
+from ..kernel.proc import contents
+from ..unpatched import os
 
 __all__ = [
     "about_to_kill",
@@ -31,7 +32,7 @@ __tracebackhide__ = True  # pytest ends a traceback at the line that called
 # Device and inode number.
 FileId = tuple[int, int]
 
-_MAPPED = re.compile(r"^\S+ \S+ \S+ ([0-9a-f]+):([0-9a-f]+) (\d+) +/", re.MULTILINE)
+_MAPPED = re.compile(rb"^\S+ \S+ \S+ ([0-9a-f]+):([0-9a-f]+) (\d+) +/", re.MULTILINE)
 _FOLDERS = ("/dev/shm/", "/dev/mqueue/")
 
 started_here: dict[int, str] = {}
@@ -114,8 +115,8 @@ def is_recorder() -> bool:
 
 
 def _command_of(pid: int) -> str:
-    with failures_ignored, io.open(f"/proc/{pid}/comm", errors="replace") as file:  # it may have ended
-        return file.read().strip()
+    with failures_ignored:  # it may have ended
+        return contents(f"/proc/{pid}/comm").decode(errors="replace").strip()
     return ""
 
 
@@ -123,11 +124,11 @@ def files_of(pid: int) -> set[FileId]:
     """Return the files that a process has mapped, and those that it has open in /dev/shm or as message queues."""
     found = set[FileId]()
     try:
-        with io.open(f"/proc/{pid}/maps", errors="surrogateescape") as maps:
-            found.update(
-                (os.makedev(int(major, 16), int(minor, 16)), int(inode))
-                for major, minor, inode in _MAPPED.findall(maps.read())
-            )
+        # Not by open(): in a process without memory a file object may be lost half-made, and its warning ends CPython.
+        found.update(
+            (os.makedev(int(major, 16), int(minor, 16)), int(inode))
+            for major, minor, inode in _MAPPED.findall(contents(f"/proc/{pid}/maps"))
+        )
         found.update(open_ipc_files(pid))
     except OSError as error:
         if error.errno is None:  # a signal's handler raised it
