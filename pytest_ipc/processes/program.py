@@ -304,11 +304,10 @@ class Program(Resource):
 
     def _end(self) -> None:
         """Kill it and its descendants, and reap it."""
-        report = partial(self._child.report_failure, self._scope)
-        report()
+        self._child.report_failure(self._scope)
         finish(
             self._child.close,
-            report,  # it may have crashed in the last moment, before it was killed
+            partial(self._child.report_crash, self._scope),
             self.close_stdin,
             self._child.pass_output_on,
             self._child.close_outputs,

@@ -266,6 +266,10 @@ class StartedProcess(Resource):
 
     def failure(self) -> BaseException | None:
         """Return how it failed, if it has ended and nobody has asked for it: here, that it crashed."""
+        return self.crash()
+
+    def crash(self) -> ChildDied | None:
+        """Return that it crashed, if it has ended and nobody has asked for it."""
         if not self._readable() or self._asked or self.may_fail or not self._leader.reap():
             return None
         if self.status is not None and -self.status in _CRASHES - self._sent:
@@ -276,17 +280,26 @@ class StartedProcess(Resource):
 
     def report_failure(self, scope: Scope | None) -> None:
         """Have *scope* raise how it failed, if it has ended and nobody has asked for it."""
-        if scope is not None and (failure := self.failure()) is not None:
+        self._report_to(scope, self.failure)
+
+    def report_crash(self, scope: Scope | None) -> None:
+        """Have *scope* raise that it crashed in the last moment, before it was killed.
+
+        An exception in that moment may come from the end of the test, which has removed what the child waited for.
+        """
+        self._report_to(scope, self.crash)
+
+    def _report_to(self, scope: Scope | None, find: Callable[[], BaseException | None]) -> None:
+        if scope is not None and (failure := find()) is not None:
             scope.report(failure)
             self._asked = True
 
     def _end(self) -> None:
         """Kill the process and its group, reap it, and pass on its output."""
-        report = partial(self.report_failure, self._scope)
-        report()
+        self.report_failure(self._scope)
         finish(
             self._end_tree,
-            report,  # it may have failed in the last moment, before it was killed
+            partial(self.report_crash, self._scope),
             partial(tree.let_go, self._tag),
             partial(settle, self._process),  # the objects that it created and could not release
             self._pass_output_on,

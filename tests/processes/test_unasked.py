@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from pytest_ipc import ChildDied, scope
+from pytest_ipc import ChildDied, Pipe, scope
 from pytest_ipc.kernel import Deadline
 from pytest_ipc.processes import tree
 
@@ -21,6 +21,11 @@ def fails() -> None:
 def crashes(signo: int) -> None:
     signal.signal(signo, signal.SIG_DFL)
     os.kill(os.getpid(), signo)
+
+
+def reads(pipe: Pipe) -> None:
+    os.read(pipe.read_fd, 1)
+    fails()
 
 
 def sleep() -> None:
@@ -70,6 +75,21 @@ def test_a_crash_in_the_last_moment_is_raised(monkeypatch, how):
     monkeypatch.setattr(tree, "descendants", crash)
     with pytest.raises(ChildDied, match="was killed by SIGSEGV, and nobody has waited for it"), scope() as ipc:
         (ipc.fork(sleep) if how == "child" else ipc.spawn(["sleep", "1000"])).wait_blocked()
+
+
+def test_an_exception_in_the_last_moment_may_be_of_the_end_of_the_test(monkeypatch):
+    """The test has removed what its child waited for."""
+    with scope() as ipc:
+        pipe = ipc.pipe()
+        child = ipc.fork(reads, pipe)
+        child.wait_blocked("read")
+
+        def let_go(_process):
+            os.write(pipe.write_fd, b"x")
+            wait_for_end(child.pid)
+            return set()
+
+        monkeypatch.setattr(tree, "descendants", let_go)
 
 
 @pytest.mark.parametrize("how", ["wait", "result", "returned", "unsendable", "may_fail", "sent", "alive", "killed"])
