@@ -30,7 +30,7 @@ from .sleep_watch import SleepWatch, check_states, state_letter
 if TYPE_CHECKING:
     from ..custody.scope import Scope
 
-__all__ = ["ChildDied", "Start", "StartedProcess", "siblings", "start_process"]
+__all__ = ["ChildDied", "Start", "StartedProcess", "kill_with_descendants", "siblings", "start_process"]
 
 __tracebackhide__ = True  # pytest ends a traceback at the line that called
 
@@ -76,10 +76,15 @@ class Start(NamedTuple):
             raise
 
     def _end(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        tree.end(self.tag, Process(self.pid, 0))
+        kill_with_descendants(self.pid, self.tag)
         self.record.closed()
+
+
+def kill_with_descendants(pid: int, tag: int) -> None:
+    """Kill and reap a process that has just been started with *tag*, and its descendants. OSError."""
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    tree.end(tag, Process(pid, 0))
 
 
 def start_process(start: Callable[[int], int], files: Sequence[int]) -> Start:

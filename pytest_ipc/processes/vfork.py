@@ -18,11 +18,11 @@ from functools import partial
 
 from ..custody.cleanup import finish
 from ..custody.descendants import marked
-from ..custody.identity import RLIMIT_LOCKS, Process, set_tag
+from ..custody.identity import RLIMIT_LOCKS, set_tag
 from ..unpatched import os, signal
-from . import tree
 from .arguments import execution_error
 from .inheritance import has_threads_of_tests
+from .started import kill_with_descendants
 
 __all__ = ["can_share_memory", "start_program"]
 
@@ -86,21 +86,15 @@ def start_program(
                 restore_signals=default_signals,
                 process_group=0,
             )
-    except OSError as error:
+    except (OSError, ValueError) as error:
         if process is not None:  # tag or mark could not be restored
-            _end(process.pid, tag)
-        if error.errno is None or error.filename is None:
+            kill_with_descendants(process.pid, tag)
+        if not isinstance(error, OSError) or error.errno is None or error.filename is None:
             raise
         call = "chdir to cwd" if cwd is not None and error.filename == cwd else "execve"
         raise execution_error(call, error.errno, words, env, cwd) from None
     process.returncode = 0  # it is waited for elsewhere
     return process.pid
-
-
-def _end(pid: int, tag: int) -> None:
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    tree.end(tag, Process(pid, 0))
 
 
 @contextmanager
